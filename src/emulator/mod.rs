@@ -1,0 +1,1 @@
+//! A local Open Cloud Assets API.

@@ -1,0 +1,3 @@
+//! The `macadam` program.
+
+fn main() {}
