@@ -1,0 +1,1 @@
+//! Open Cloud: wire types, client, limits.

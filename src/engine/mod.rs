@@ -1,0 +1,1 @@
+//! The hands: gather, plan, execute, record.

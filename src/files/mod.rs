@@ -1,0 +1,1 @@
+//! Asset files: walk, fingerprint, hash, inspect.

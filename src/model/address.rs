@@ -1,0 +1,93 @@
+//! Addresses: the stable names of assets within one project.
+
+use std::fmt;
+use std::sync::Arc;
+
+use unicode_normalization::UnicodeNormalization;
+
+use super::path::ProjectPath;
+
+/// The longest address in bytes: room for any path that Linux takes (`PATH_MAX`), and a bound for what a lockfile may hold.
+const MAX_BYTES: usize = 4096;
+
+/// An asset's stable name in the project: the key under `[assets]`, or for a file found by a glob its path relative to the manifest.
+///
+/// Always in Unicode NFC, so that one file has one address on every file system.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address(Arc<str>);
+
+/// Why a text is no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// It has no characters.
+    #[error("an address can't be empty")]
+    Empty,
+    /// It holds a line break, a tab or another control character.
+    #[error("an address can't hold the control character U+{code:04X}")]
+    Control {
+        /// The character's code point.
+        code: u32,
+    },
+    /// It is longer than any path.
+    #[error("an address can't be longer than {MAX_BYTES} bytes")]
+    TooLong,
+}
+
+impl Address {
+    /// Takes a text as an address, normalized to NFC.
+    ///
+    /// # Errors
+    /// When the text is empty, holds a control character, or is longer than 4096 bytes.
+    pub fn new(text: &str) -> Result<Self, AddressError> {
+        let text: String = text.nfc().collect();
+        if text.is_empty() {
+            return Err(AddressError::Empty);
+        }
+        if text.len() > MAX_BYTES {
+            return Err(AddressError::TooLong);
+        }
+        if let Some(control) = text.chars().find(|c| c.is_control()) {
+            return Err(AddressError::Control { code: u32::from(control) });
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The address of a file that a glob found: its path, in NFC.
+    ///
+    /// # Errors
+    /// When the path holds a control character or is too long.
+    pub fn of_path(path: &ProjectPath) -> Result<Self, AddressError> {
+        Self::new(path.as_str())
+    }
+
+    /// The address as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_normalized_and_checked() {
+        assert_eq!(Address::new("e\u{301}.png").unwrap(), Address::new("\u{e9}.png").unwrap());
+        assert_eq!(Address::new(""), Err(AddressError::Empty));
+        assert_eq!(Address::new("a\nb"), Err(AddressError::Control { code: 10 }));
+        assert_eq!(Address::new(&"x".repeat(MAX_BYTES + 1)), Err(AddressError::TooLong));
+        assert_eq!(Address::new("ui/close.png").unwrap().as_str(), "ui/close.png");
+    }
+}

@@ -1,0 +1,114 @@
+//! The vocabulary in which everything becomes known. A list of changes is one transaction of the state and one step of [`super::recorded::Recorded`].
+
+use super::address::Address;
+use super::history::{RevisionFact, RevisionKey};
+use super::ids::AssetId;
+use super::metadata::FieldDigests;
+use super::phase::{Intent, PhaseEvent};
+use super::recorded::{AttemptId, Identity, PinnedAt, Trouble};
+use super::remote::RemoteAsset;
+
+/// One thing that becomes known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A change of the remote is about to be tried.
+    Begin {
+        /// Its number, the next of the state.
+        attempt: AttemptId,
+        /// For which address; it has a record.
+        address: Address,
+        /// What it sets out to do.
+        intent: Intent,
+    },
+    /// A change of the remote moved on.
+    Advance {
+        /// Which.
+        attempt: AttemptId,
+        /// What moved it.
+        event: PhaseEvent,
+    },
+    /// An address is under management, as this.
+    Enroll {
+        /// Which.
+        address: Address,
+        /// What it is.
+        identity: Identity,
+    },
+    /// A revision of an address, or something about a known one.
+    Learn {
+        /// Of which address.
+        address: Address,
+        /// Which revision.
+        key: RevisionKey,
+        /// What is known of it; added to what was known.
+        fact: RevisionFact,
+    },
+    /// The metadata that is now stored as asked.
+    Ask {
+        /// Of which address.
+        address: Address,
+        /// All fields that are managed from now on, with what was asked.
+        fields: FieldDigests,
+    },
+    /// The asset that an address is from now on.
+    Point {
+        /// Which address.
+        address: Address,
+        /// Which asset.
+        asset_id: AssetId,
+    },
+    /// Where a pin was carried out to, or that it is gone.
+    PinAt {
+        /// Of which address.
+        address: Address,
+        /// Where to.
+        pinned: Option<PinnedAt>,
+    },
+    /// An address left the manifest, or came back.
+    Remove {
+        /// Which.
+        address: Address,
+        /// Left.
+        removed: bool,
+    },
+    /// Whether this checkout's lockfile has an address.
+    Lock {
+        /// Which.
+        address: Address,
+        /// It has.
+        in_lockfile: bool,
+    },
+    /// An address rests, or goes on.
+    Rest {
+        /// Which.
+        address: Address,
+        /// Why it rests; `None` when it goes on.
+        trouble: Option<Trouble>,
+    },
+    /// An address is no longer managed; its history and open changes go with it.
+    Forget {
+        /// Which.
+        address: Address,
+    },
+    /// What the remote said of an asset.
+    See {
+        /// What it said.
+        asset: RemoteAsset,
+    },
+    /// Something that a person may want to read later. Changes nothing else.
+    Tell {
+        /// Of which address, if of one.
+        address: Option<Address>,
+        /// What happened.
+        event: Event,
+    },
+}
+
+/// What a person may want to read later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// A stable name, `snake_case`, for example `possible_duplicate`.
+    pub kind: &'static str,
+    /// One line.
+    pub message: String,
+}

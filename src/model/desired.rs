@@ -1,0 +1,99 @@
+//! What the manifest and the files want: the desired state.
+
+use std::collections::BTreeMap;
+
+use super::address::Address;
+use super::asset::{AssetType, Privacy};
+use super::file::{FileFacts, FileProblem};
+use super::ids::{AssetId, Creator, GroupId, Revision, UserId};
+use super::metadata::Metadata;
+use super::path::ProjectPath;
+use super::policy::Policy;
+
+/// A glob of the manifest, as the walk needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GlobPattern {
+    /// The key under `[globs]`.
+    pub name: String,
+    /// The pattern; `*` doesn't cross `/`, case counts.
+    pub path: String,
+    /// Patterns of files to leave out.
+    pub exclude: Vec<String>,
+}
+
+/// Which files the manifest speaks of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Selection {
+    /// Paths of explicit entries.
+    pub explicit: Vec<ProjectPath>,
+    /// Patterns, in the manifest's order.
+    pub globs: Vec<GlobPattern>,
+}
+
+/// A file that the walk found or an explicit entry names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Indexes into [`Selection::globs`] of all patterns that match it.
+    pub globs: Vec<usize>,
+    /// What it holds, or why it can't be used.
+    pub content: Result<FileFacts, FileProblem>,
+}
+
+/// Every file that the manifest speaks of, as found on disk.
+pub type Findings = BTreeMap<ProjectPath, Finding>;
+
+/// To whom an asset may be granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Grantee {
+    /// An experience, by its universe ID.
+    Universe(u64),
+    /// A user.
+    User(UserId),
+    /// A group.
+    Group(GroupId),
+}
+
+/// The revision at which `[pins]` holds an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pin {
+    /// A Model: Roblox's revision number.
+    Revision(Revision),
+    /// A type whose content can't be updated: the asset ID.
+    Asset(AssetId),
+}
+
+/// One asset that the manifest wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredAsset {
+    /// Its file.
+    pub path: ProjectPath,
+    /// Its type, as written or inferred; `None` while nothing tells (the file can't be used).
+    pub asset_type: Option<AssetType>,
+    /// Its owner.
+    pub creator: Creator,
+    /// Its content, or why the file can't be used.
+    pub content: Result<FileFacts, FileProblem>,
+    /// Its managed metadata.
+    pub metadata: Metadata,
+    /// Who may use it, chosen at creation.
+    pub privacy: Privacy,
+    /// The most Robux the upload may cost, at creation.
+    pub expected_price: Option<u64>,
+    /// Hold a change that would need a new asset ID.
+    pub prevent_replace: bool,
+    /// The revision that it is held at.
+    pub pin: Option<Pin>,
+    /// Who is granted its use.
+    pub grants: Vec<Grantee>,
+}
+
+/// Everything that the manifest and the files want.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Desired {
+    /// The assets by address.
+    pub assets: BTreeMap<Address, DesiredAsset>,
+    /// Used by the game, not managed.
+    pub existing: BTreeMap<Address, AssetId>,
+    /// What `[policy]` decides.
+    pub policy: Policy,
+}

@@ -1,0 +1,136 @@
+//! Digests of metadata fields: how a lockfile remembers what was asked without repeating it.
+//!
+//! SHA-256, cut to 64 bits: two values of one field of one asset are compared, so chance collisions don't matter and nobody gains by a made one.
+//! This is the one place outside `files` that hashes; contents are hashed there.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest as _, Sha256};
+
+use super::ids::ContentHash;
+use super::metadata::{Field, FieldDigests, Metadata};
+
+/// The digest of one metadata field's value.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FieldDigest([u8; 8]);
+
+/// A text that is no field digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no digest of 16 lower-case hex digits")]
+pub struct DigestError(String);
+
+impl FieldDigest {
+    /// The digest of a value given as parts; parts are told apart, so `["ab"]` and `["a", "b"]` differ. No parts: a cleared field.
+    pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut hasher = Sha256::new();
+        for part in parts {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        let full: [u8; 32] = hasher.finalize().into();
+        let mut short = [0; 8];
+        short.iter_mut().zip(full).for_each(|(to, from)| *to = from);
+        Self(short)
+    }
+
+    /// The digest of a text; an empty one is the same as a cleared field.
+    pub fn of_text(text: &str) -> Self {
+        if text.is_empty() { Self::of_cleared() } else { Self::of_parts([text]) }
+    }
+
+    /// The digest of a field that was cleared.
+    pub fn of_cleared() -> Self {
+        Self::of_parts([])
+    }
+}
+
+impl fmt::Display for FieldDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for FieldDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl FromStr for FieldDigest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let wrong = || DigestError(text.chars().take(40).collect());
+        if text.len() != 16 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(wrong());
+        }
+        let number = u64::from_str_radix(text, 16).map_err(|_| wrong())?;
+        Ok(Self(number.to_be_bytes()))
+    }
+}
+
+/// The digest of every managed field of `metadata`.
+pub(super) fn digest_fields(metadata: &Metadata) -> FieldDigests {
+    let Metadata { display_name, description, icon, previews, social_links } = metadata;
+    let mut digests = FieldDigests::new();
+    if let Some(name) = display_name {
+        digests.insert(Field::DisplayName, FieldDigest::of_text(name.as_str()));
+    }
+    if let Some(description) = description {
+        digests.insert(Field::Description, FieldDigest::of_text(description.as_str()));
+    }
+    if let Some(icon) = icon {
+        let text = icon.as_ref().map(ToString::to_string).unwrap_or_default();
+        digests.insert(Field::Icon, FieldDigest::of_text(&text));
+    }
+    if let Some(previews) = previews {
+        let parts: Vec<String> =
+            previews.iter().flat_map(|p| [p.asset.to_string(), p.alt_text.clone().unwrap_or_default()]).collect();
+        digests.insert(Field::Previews, FieldDigest::of_parts(parts.iter().map(String::as_str)));
+    }
+    for (network, link) in social_links {
+        let digest = match link {
+            Some(link) => FieldDigest::of_parts([link.title.as_deref().unwrap_or_default(), &link.uri]),
+            None => FieldDigest::of_cleared(),
+        };
+        digests.insert(Field::SocialLink(*network), digest);
+    }
+    digests
+}
+
+/// A bounded name for a desired content with its metadata: what a refusal is remembered against.
+pub fn subject(content: Option<ContentHash>, fields: &FieldDigests) -> FieldDigest {
+    let mut parts = vec![content.map(|hash| hash.to_string()).unwrap_or_default()];
+    for (field, digest) in fields {
+        parts.push(field.name());
+        parts.push(digest.to_string());
+    }
+    FieldDigest::of_parts(parts.iter().map(String::as_str))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::metadata::{Description, DisplayName};
+
+    #[test]
+    fn parts_are_told_apart_and_empty_is_cleared() {
+        assert_ne!(FieldDigest::of_parts(["ab"]), FieldDigest::of_parts(["a", "b"]));
+        assert_eq!(FieldDigest::of_text(""), FieldDigest::of_cleared());
+        let digest = FieldDigest::of_text("Sword");
+        assert_eq!(digest.to_string().parse::<FieldDigest>().unwrap(), digest);
+        assert!("xyz".parse::<FieldDigest>().is_err());
+    }
+
+    #[test]
+    fn only_managed_fields_have_a_digest() {
+        let mut metadata = Metadata { description: Some(Description::default()), ..Metadata::default() };
+        assert_eq!(
+            metadata.digests().into_iter().collect::<Vec<_>>(),
+            [(Field::Description, FieldDigest::of_cleared())]
+        );
+        metadata.display_name = Some(DisplayName::new("Sword").unwrap());
+        assert_eq!(metadata.digests().len(), 2);
+    }
+}

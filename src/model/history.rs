@@ -1,0 +1,365 @@
+//! The grow-only facts about an address: every revision that is known of it.
+//!
+//! State, lockfile and the merge of two branches' lockfiles are the same union: commutative, associative, idempotent. What is current is never
+//! stored here; it is derived from the desired content, or the pin, and these facts.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::asset::{AssetType, ContentChange};
+use super::ids::{AssetId, ContentHash, Revision};
+
+/// By which action a revision came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// A new asset.
+    Create,
+    /// New content of the same asset.
+    UpdateContent,
+    /// A new asset in place of an older one.
+    Replace,
+    /// An earlier content made current again by Roblox.
+    Rollback,
+    /// Taken under management.
+    Import,
+    /// Made by somebody else and seen at the remote.
+    Elsewhere,
+}
+
+impl Origin {
+    const ALL: [Self; 6] =
+        [Self::Create, Self::UpdateContent, Self::Replace, Self::Rollback, Self::Import, Self::Elsewhere];
+
+    /// The name in the state and in output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::UpdateContent => "update_content",
+            Self::Replace => "replace",
+            Self::Rollback => "rollback",
+            Self::Import => "import",
+            Self::Elsewhere => "elsewhere",
+        }
+    }
+
+    /// Reads the name that [`Origin::name`] gives.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|origin| origin.name() == name)
+    }
+}
+
+/// What tells two revisions apart: the asset, and the version of its content where Roblox counts versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RevisionKey {
+    /// The asset.
+    pub asset_id: AssetId,
+    /// Roblox's `revisionId`, for a type that is updated in place.
+    pub version: Option<Revision>,
+}
+
+/// Whether a revision can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Standing {
+    /// Nothing speaks against it.
+    #[default]
+    Live,
+    /// Roblox's moderation rejected it: it is not uploaded again.
+    Rejected,
+    /// Roblox doesn't have the asset any more.
+    Gone,
+}
+
+impl Standing {
+    /// The name in lockfile and state.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Rejected => "rejected",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// Reads the name that [`Standing::name`] gives.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Live, Self::Rejected, Self::Gone].into_iter().find(|standing| standing.name() == name)
+    }
+}
+
+/// What is known of one revision beside its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RevisionFact {
+    /// The position of the asset in the address's history, from 1: the first asset that the address had, the second, …
+    pub ordinal: u32,
+    /// The bytes; `None` for a content made elsewhere.
+    pub content: Option<ContentHash>,
+    /// Whether it can be used.
+    pub standing: Standing,
+    /// The asset was created by another address with the same bytes, which owns its metadata.
+    pub shared: bool,
+    /// Another branch's asset for a content or address that the lockfile already had one for: passed over.
+    pub duplicate: bool,
+    /// When this checkout learned of it and how; not in the lockfile.
+    pub made: Option<(Timestamp, Origin)>,
+}
+
+impl RevisionFact {
+    /// The union of two reports of one revision.
+    fn union(self, other: Self) -> Self {
+        // Facts grow: what one side knows wins over what the other doesn't; where both know, an order that doesn't depend on who comes first.
+        let Self { ordinal, content, standing, shared, duplicate, made } = other;
+        Self {
+            ordinal: self.ordinal.min(ordinal),
+            content: least(self.content, content),
+            standing: self.standing.max(standing),
+            shared: self.shared && shared,
+            duplicate: self.duplicate || duplicate,
+            made: least(self.made, made),
+        }
+    }
+}
+
+/// The smaller of two known values, or the known one.
+fn least<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Every revision that is known of one address.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct History {
+    facts: BTreeMap<RevisionKey, RevisionFact>,
+}
+
+impl History {
+    /// A history of nothing.
+    pub const fn new() -> Self {
+        Self { facts: BTreeMap::new() }
+    }
+
+    /// Adds what is known of a revision to what was known of it.
+    pub fn add(&mut self, key: RevisionKey, fact: RevisionFact) {
+        self.facts.entry(key).and_modify(|known| *known = known.union(fact)).or_insert(fact);
+    }
+
+    /// Adds all that another history knows.
+    pub fn union(&mut self, other: &Self) {
+        other.facts.iter().for_each(|(key, fact)| self.add(*key, *fact));
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+    }
+
+    /// What is known of one revision.
+    pub fn get(&self, key: RevisionKey) -> Option<&RevisionFact> {
+        self.facts.get(&key)
+    }
+
+    /// Every revision, in the order of its asset and version.
+    pub fn iter(&self) -> impl Iterator<Item = (RevisionKey, &RevisionFact)> {
+        self.facts.iter().map(|(key, fact)| (*key, fact))
+    }
+
+    /// Every revision in the order in which people count them: by the asset's ordinal, then its ID, then the version.
+    pub fn in_order(&self) -> Vec<(RevisionKey, RevisionFact)> {
+        let mut all: Vec<_> = self.facts.iter().map(|(key, fact)| (*key, *fact)).collect();
+        all.sort_by_key(|(key, _)| (self.ordinal_of(key.asset_id), *key));
+        all
+    }
+
+    /// The ordinal of an asset: the least that any of its revisions has.
+    fn ordinal_of(&self, asset_id: AssetId) -> u32 {
+        self.facts
+            .iter()
+            .filter(|(key, _)| key.asset_id == asset_id)
+            .map(|(_, fact)| fact.ordinal)
+            .min()
+            .unwrap_or(u32::MAX)
+    }
+
+    /// The ordinal that the next new asset gets.
+    pub fn next_ordinal(&self) -> u32 {
+        self.facts.values().map(|fact| fact.ordinal).max().unwrap_or(0).saturating_add(1)
+    }
+
+    /// The number that people see for a revision: Roblox's version, or the position of the asset among the address's assets.
+    pub fn number(&self, key: RevisionKey) -> u64 {
+        match key.version {
+            Some(version) => version.get(),
+            None => {
+                let mut assets: Vec<AssetId> = Vec::new();
+                for (other, _) in self.in_order() {
+                    if assets.last() != Some(&other.asset_id) {
+                        assets.push(other.asset_id);
+                    }
+                }
+                assets.iter().position(|asset| *asset == key.asset_id).map_or(0, |at| at as u64 + 1)
+            }
+        }
+    }
+
+    /// Among several assets the one that counts: not a duplicate, then the newest ordinal, then the smallest ID. The same on every machine
+    /// that has the same facts.
+    fn preferred<'a>(
+        candidates: impl Iterator<Item = (&'a RevisionKey, &'a RevisionFact)>,
+    ) -> Option<(RevisionKey, RevisionFact)> {
+        candidates
+            .min_by_key(|(key, fact)| (fact.duplicate, std::cmp::Reverse(fact.ordinal), **key))
+            .map(|(key, fact)| (*key, *fact))
+    }
+
+    /// The live revision whose bytes are `content`, for a type whose content can't be updated.
+    pub fn find_content(&self, content: ContentHash) -> Option<(RevisionKey, RevisionFact)> {
+        Self::preferred(self.facts.iter().filter(|(_, f)| f.standing == Standing::Live && f.content == Some(content)))
+    }
+
+    /// The newest version known of the asset that counts, for a type that is updated in place. A rejected version is still the head of a
+    /// live asset; an asset that is gone is passed over.
+    pub fn head(&self) -> Option<(RevisionKey, RevisionFact)> {
+        let live = self.facts.iter().filter(|(_, fact)| fact.standing != Standing::Gone);
+        let (asset, _) = Self::preferred(live)?;
+        let versions = self.facts.iter().filter(|(key, _)| key.asset_id == asset.asset_id);
+        versions.max_by_key(|(key, _)| key.version).map(|(key, fact)| (*key, *fact))
+    }
+
+    /// Whether moderation rejected exactly these bytes at this address, and no live revision has them.
+    pub fn rejected(&self, content: ContentHash) -> Option<RevisionKey> {
+        let rejected = |f: &RevisionFact| f.standing == Standing::Rejected && f.content == Some(content);
+        let found = self.facts.iter().find(|(_, fact)| rejected(fact)).map(|(key, _)| *key);
+        if self.find_content(content).is_some() { None } else { found }
+    }
+
+    /// The revision that holds `content` now: of a Model the head if it has these bytes, of another type the asset that has them.
+    pub fn current(&self, asset_type: AssetType, content: ContentHash) -> Option<(RevisionKey, RevisionFact)> {
+        match asset_type.on_content_change() {
+            ContentChange::InPlace => {
+                self.head().filter(|(_, f)| f.content == Some(content) && f.standing == Standing::Live)
+            }
+            ContentChange::NewAsset => self.find_content(content),
+        }
+    }
+
+    /// Marks what only `self` knows as a duplicate of what `lockfile` knows: two branches created assets for one content (or for one Model),
+    /// and the lockfile's is used. Returns the assets that were marked now.
+    pub fn yield_to(&mut self, lockfile: &Self, asset_type: AssetType) -> Vec<AssetId> {
+        let mut theirs = lockfile.clone();
+        // Their assets as we know them: one that is gone or rejected by now doesn't count.
+        for (key, fact) in &mut theirs.facts {
+            if let Some(known) = self.facts.get(key) {
+                *fact = fact.union(*known);
+            }
+        }
+        let mut marked = Vec::new();
+        for (key, fact) in &mut self.facts {
+            let in_lockfile = lockfile.facts.keys().any(|theirs| theirs.asset_id == key.asset_id);
+            if in_lockfile || fact.duplicate {
+                continue;
+            }
+            let rival = match asset_type.on_content_change() {
+                ContentChange::InPlace => theirs.head().is_some(),
+                ContentChange::NewAsset => fact.content.is_some_and(|content| theirs.find_content(content).is_some()),
+            };
+            if rival {
+                fact.duplicate = true;
+                marked.push(key.asset_id);
+            }
+        }
+        marked.dedup();
+        marked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn id(number: u64) -> AssetId {
+        AssetId::new(number).unwrap()
+    }
+
+    fn hash(byte: u8) -> ContentHash {
+        ContentHash::from_bytes([byte; 32])
+    }
+
+    fn fact(ordinal: u32, content: u8) -> RevisionFact {
+        RevisionFact {
+            ordinal,
+            content: Some(hash(content)),
+            standing: Standing::Live,
+            shared: false,
+            duplicate: false,
+            made: None,
+        }
+    }
+
+    fn key(asset: u64, version: Option<u64>) -> RevisionKey {
+        RevisionKey { asset_id: id(asset), version: version.map(|v| Revision::new(v).unwrap()) }
+    }
+
+    prop_compose! {
+        fn any_history()(entries in prop::collection::vec((1u64..4, prop::option::of(1u64..4), 1u32..4, prop::option::of(0u8..3), 0u8..3, any::<bool>(), any::<bool>()), 0..6)) -> History {
+            let mut history = History::new();
+            for (asset, version, ordinal, content, standing, shared, duplicate) in entries {
+                let standing = [Standing::Live, Standing::Rejected, Standing::Gone][usize::from(standing)];
+                history.add(key(asset, version), RevisionFact { ordinal, content: content.map(hash), standing, shared, duplicate, made: None });
+            }
+            history
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn union_is_commutative_associative_idempotent(a in any_history(), b in any_history(), c in any_history()) {
+            let union = |a: &History, b: &History| { let mut u = a.clone(); u.union(b); u };
+            prop_assert_eq!(union(&a, &b), union(&b, &a));
+            prop_assert_eq!(union(&union(&a, &b), &c), union(&a, &union(&b, &c)));
+            prop_assert_eq!(union(&a, &a), a);
+        }
+    }
+
+    #[test]
+    fn the_head_of_a_model_is_its_newest_version() {
+        let mut history = History::new();
+        history.add(key(10, Some(1)), fact(1, b'a'));
+        history.add(key(10, Some(2)), fact(1, b'b'));
+        assert_eq!(history.head().unwrap().0, key(10, Some(2)));
+        assert_eq!(history.current(AssetType::Model, hash(b'a')), None, "an older content is not the head");
+        assert_eq!(history.number(key(10, Some(2))), 2);
+    }
+
+    #[test]
+    fn an_immutable_type_finds_any_content_it_had() {
+        let mut history = History::new();
+        history.add(key(10, None), fact(1, b'a'));
+        history.add(key(11, None), fact(2, b'b'));
+        assert_eq!(history.current(AssetType::Image, hash(b'a')).unwrap().0, key(10, None));
+        assert_eq!(history.number(key(11, None)), 2);
+        history.add(key(10, None), RevisionFact { standing: Standing::Rejected, ..fact(1, b'a') });
+        assert_eq!(history.current(AssetType::Image, hash(b'a')), None);
+        assert_eq!(history.rejected(hash(b'a')), Some(key(10, None)));
+    }
+
+    #[test]
+    fn two_branches_with_one_content_use_the_lockfiles_asset() {
+        let (mut ours, mut lockfile) = (History::new(), History::new());
+        ours.add(key(10, None), fact(1, b'a'));
+        lockfile.add(key(20, None), fact(1, b'a'));
+        assert_eq!(ours.yield_to(&lockfile, AssetType::Image), [id(10)]);
+        ours.union(&lockfile);
+        assert_eq!(ours.current(AssetType::Image, hash(b'a')).unwrap().0, key(20, None));
+    }
+
+    #[test]
+    fn an_asset_known_to_be_gone_is_no_rival() {
+        let (mut ours, mut lockfile) = (History::new(), History::new());
+        lockfile.add(key(20, None), fact(1, b'a'));
+        ours.add(key(20, None), RevisionFact { standing: Standing::Gone, ..fact(1, b'a') });
+        ours.add(key(21, None), fact(2, b'a'));
+        assert_eq!(ours.yield_to(&lockfile, AssetType::Image), []);
+    }
+}

@@ -1,0 +1,154 @@
+//! Paths of files in the project, relative to the manifest's folder.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A path relative to the manifest's folder, with `/` between its parts on every system. It stays inside that folder.
+///
+/// The spelling is the file system's own (not normalized): it is what opens the file.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProjectPath(Arc<str>);
+
+/// Why a text is no path inside the project.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// It has no parts.
+    #[error("a path can't be empty")]
+    Empty,
+    /// It starts at a root or a drive.
+    #[error("the path `{path}` is absolute; paths are relative to the manifest's folder")]
+    Absolute {
+        /// The path as written.
+        path: String,
+    },
+    /// It leaves the folder.
+    #[error("the path `{path}` leaves the manifest's folder with `..`")]
+    Parent {
+        /// The path as written.
+        path: String,
+    },
+    /// It has a backslash, which is a separator on one system and a name's character on another.
+    #[error("the path `{path}` holds a backslash; write `/` between folders on every system")]
+    Backslash {
+        /// The path as written.
+        path: String,
+    },
+    /// It has an empty or `.` part, or a NUL.
+    #[error("the path `{path}` has an empty part, a `.` part or a NUL")]
+    BadPart {
+        /// The path as written.
+        path: String,
+    },
+}
+
+impl ProjectPath {
+    /// Takes a path as it is written in a manifest or found by a walk. A leading `./` is dropped.
+    ///
+    /// # Errors
+    /// When it is empty, absolute, leaves the folder, or isn't spelled with single `/`.
+    pub fn new(text: &str) -> Result<Self, PathError> {
+        let path = || text.to_owned();
+        if text.is_empty() {
+            return Err(PathError::Empty);
+        }
+        if text.contains('\\') {
+            return Err(PathError::Backslash { path: path() });
+        }
+        let drive =
+            text.as_bytes().get(1) == Some(&b':') && text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
+        if text.starts_with('/') || drive {
+            return Err(PathError::Absolute { path: path() });
+        }
+        let text = text.strip_prefix("./").unwrap_or(text);
+        for part in text.split('/') {
+            match part {
+                ".." => return Err(PathError::Parent { path: path() }),
+                "" | "." => return Err(PathError::BadPart { path: path() }),
+                part if part.contains('\0') => return Err(PathError::BadPart { path: path() }),
+                _ => {}
+            }
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The path as text, relative to the manifest's folder.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The last part.
+    pub fn file_name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+
+    /// The last part without its extension; a hidden file's name is all stem.
+    pub fn stem(&self) -> &str {
+        match self.file_name().rsplit_once('.') {
+            Some((stem, _)) if !stem.is_empty() => stem,
+            _ => self.file_name(),
+        }
+    }
+
+    /// The extension in lower case, without the dot.
+    pub fn extension(&self) -> Option<String> {
+        match self.file_name().rsplit_once('.') {
+            Some((stem, extension)) if !stem.is_empty() && !extension.is_empty() => {
+                Some(extension.to_ascii_lowercase())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ProjectPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ProjectPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_inside_the_project() {
+        let good = |text: &str| ProjectPath::new(text).unwrap().as_str().to_owned();
+        assert_eq!(good("ui/close.png"), "ui/close.png");
+        assert_eq!(good("./ui/close.png"), "ui/close.png");
+        assert_eq!(good("..png"), "..png");
+        for bad in [
+            "",
+            "/etc/passwd",
+            "C:/x.png",
+            "c:x.png",
+            "../x.png",
+            "a/../b.png",
+            "a//b.png",
+            "a/./b",
+            "a\\b.png",
+            "a/",
+            "x\0y",
+        ] {
+            assert!(ProjectPath::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn stems_and_extensions() {
+        let check = |text: &str, stem: &str, extension: Option<&str>| {
+            let path = ProjectPath::new(text).unwrap();
+            assert_eq!((path.stem(), path.extension().as_deref()), (stem, extension), "{text}");
+        };
+        check("a/Sword.FBX", "Sword", Some("fbx"));
+        check("a.b/noext", "noext", None);
+        check(".hidden", ".hidden", None);
+        check("x.tar.gz", "x.tar", Some("gz"));
+        check("dot.", "dot", None);
+    }
+}

@@ -1,0 +1,262 @@
+//! The durable life of one change of the remote, from intent to ending.
+//!
+//! [`Phase::next`] is the one total transition function: the engine goes through it, and so does recovery when it replays the journal. No other code
+//! decides what a crash left behind.
+
+use super::ids::{AssetId, ContentHash, OperationId, Revision};
+use super::metadata::FieldDigests;
+
+/// What one change of the remote sets out to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Intent {
+    /// Make a new asset.
+    Create {
+        /// The bytes.
+        content: ContentHash,
+        /// The metadata sent along, recorded as asked when it is done.
+        fields: FieldDigests,
+        /// The upload has a quota or a fee: `auto` holds it when its outcome is unknown.
+        costly: bool,
+        /// It takes the place of an older asset of this address.
+        replaces: bool,
+    },
+    /// Give an asset new bytes.
+    UpdateContent {
+        /// The asset.
+        asset_id: AssetId,
+        /// The bytes.
+        content: ContentHash,
+        /// The newest version known before, if any.
+        head: Option<Revision>,
+    },
+    /// Change metadata fields.
+    UpdateMetadata {
+        /// The asset.
+        asset_id: AssetId,
+        /// The fields sent, each with the digest of what it shall be.
+        fields: FieldDigests,
+    },
+    /// Make an earlier version current.
+    Rollback {
+        /// The asset.
+        asset_id: AssetId,
+        /// The version whose content shall be current.
+        to: Revision,
+    },
+    /// Archive an asset.
+    Archive {
+        /// The asset.
+        asset_id: AssetId,
+    },
+    /// Restore an archived asset.
+    Restore {
+        /// The asset.
+        asset_id: AssetId,
+    },
+}
+
+impl Intent {
+    /// The name in journal, lockfile and output.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Create { replaces: false, .. } => "create",
+            Self::Create { replaces: true, .. } => "replace",
+            Self::UpdateContent { .. } => "update_content",
+            Self::UpdateMetadata { .. } => "update_metadata",
+            Self::Rollback { .. } => "rollback",
+            Self::Archive { .. } => "archive",
+            Self::Restore { .. } => "restore",
+        }
+    }
+
+    /// The asset that it changes; a create has none yet.
+    pub const fn asset_id(&self) -> Option<AssetId> {
+        match self {
+            Self::Create { .. } => None,
+            Self::UpdateContent { asset_id, .. }
+            | Self::UpdateMetadata { asset_id, .. }
+            | Self::Rollback { asset_id, .. }
+            | Self::Archive { asset_id }
+            | Self::Restore { asset_id } => Some(*asset_id),
+        }
+    }
+
+    /// The bytes that it uploads.
+    pub const fn content(&self) -> Option<ContentHash> {
+        match self {
+            Self::Create { content, .. } | Self::UpdateContent { content, .. } => Some(*content),
+            Self::UpdateMetadata { .. } | Self::Rollback { .. } | Self::Archive { .. } | Self::Restore { .. } => None,
+        }
+    }
+}
+
+/// How far a change of the remote has come, as far as is durably known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// Written down; the last byte has not been handed to a connection, so Roblox can't have carried it out.
+    Intended,
+    /// The last byte may be on its way.
+    HandedOver,
+    /// Roblox took it and works on it.
+    Submitted(OperationId),
+    /// Nobody here knows whether Roblox carried it out.
+    InDoubt,
+    /// It is over.
+    Closed(Ending),
+}
+
+/// How a change of the remote ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ending {
+    /// Roblox carried it out.
+    Done,
+    /// Roblox looked at it and said no.
+    Refused,
+    /// It was not carried out, and may be sent again.
+    NotCarriedOut,
+    /// Its outcome stays unknown; it was given up, and the record says so.
+    Abandoned,
+}
+
+/// What moves a change from one phase to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PhaseEvent {
+    /// The last byte is about to be handed to the connection.
+    HandOver,
+    /// Roblox answered with an operation.
+    Accept(OperationId),
+    /// It is known to be carried out.
+    Complete,
+    /// It is known to be refused.
+    Refuse,
+    /// It is known not to have been carried out.
+    NotCarriedOut,
+    /// Its outcome can't be known from the answer, or for want of one.
+    Doubt,
+    /// Its outcome will never be known; the person or the policy decided to go on.
+    Abandon,
+    /// The process that worked on it is gone.
+    Recover,
+}
+
+/// A transition that can't happen: a defect of Macadam or a damaged journal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the journal can't go from {phase:?} by {event:?}")]
+pub struct IllegalTransition {
+    /// Where it was.
+    pub phase: Phase,
+    /// What was to move it.
+    pub event: PhaseEvent,
+}
+
+impl Phase {
+    /// The phase after `event`.
+    ///
+    /// # Errors
+    /// When the event can't happen in this phase.
+    pub fn next(&self, event: &PhaseEvent) -> Result<Self, IllegalTransition> {
+        use PhaseEvent as E;
+        let next = match (self, event) {
+            (Self::Intended, E::HandOver) => Self::HandedOver,
+            // Roblox may refuse before it has read the whole body, but can't accept one without its end.
+            (Self::Intended | Self::HandedOver | Self::Submitted(_) | Self::InDoubt, E::Refuse) => {
+                Self::Closed(Ending::Refused)
+            }
+            (Self::Intended | Self::HandedOver | Self::InDoubt, E::NotCarriedOut) => {
+                Self::Closed(Ending::NotCarriedOut)
+            }
+            (Self::HandedOver, E::Accept(operation)) => Self::Submitted(operation.clone()),
+            (Self::HandedOver | Self::Submitted(_) | Self::InDoubt, E::Complete) => Self::Closed(Ending::Done),
+            (Self::HandedOver | Self::Submitted(_), E::Doubt) => Self::InDoubt,
+            (Self::InDoubt, E::Abandon) => Self::Closed(Ending::Abandoned),
+            // What a crash means: nothing handed over can't have happened, an operation goes on without us, the rest is unknown.
+            (Self::Intended, E::Recover) => Self::Closed(Ending::NotCarriedOut),
+            (Self::HandedOver | Self::InDoubt, E::Recover) => Self::InDoubt,
+            (Self::Submitted(operation), E::Recover) => Self::Submitted(operation.clone()),
+            (
+                Self::Intended | Self::HandedOver | Self::Submitted(_) | Self::InDoubt | Self::Closed(_),
+                E::HandOver
+                | E::Accept(_)
+                | E::Complete
+                | E::Refuse
+                | E::NotCarriedOut
+                | E::Doubt
+                | E::Abandon
+                | E::Recover,
+            ) => return Err(IllegalTransition { phase: self.clone(), event: event.clone() }),
+        };
+        Ok(next)
+    }
+
+    /// Whether it is over.
+    pub const fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation() -> OperationId {
+        OperationId::new("op-1").unwrap()
+    }
+
+    fn phases() -> Vec<Phase> {
+        let endings = [Ending::Done, Ending::Refused, Ending::NotCarriedOut, Ending::Abandoned];
+        let mut all = vec![Phase::Intended, Phase::HandedOver, Phase::Submitted(operation()), Phase::InDoubt];
+        all.extend(endings.map(Phase::Closed));
+        all
+    }
+
+    #[test]
+    fn the_whole_table() {
+        use PhaseEvent as E;
+        let check = |events: &[E], wanted: Option<Phase>| {
+            let reached = events.iter().try_fold(Phase::Intended, |phase, event| phase.next(event)).ok();
+            assert_eq!(reached, wanted, "{events:?}");
+        };
+        check(&[E::HandOver, E::Accept(operation()), E::Complete], Some(Phase::Closed(Ending::Done)));
+        check(&[E::HandOver, E::Complete], Some(Phase::Closed(Ending::Done)));
+        check(&[E::Refuse], Some(Phase::Closed(Ending::Refused)));
+        check(&[E::NotCarriedOut], Some(Phase::Closed(Ending::NotCarriedOut)));
+        check(&[E::Recover], Some(Phase::Closed(Ending::NotCarriedOut)));
+        check(&[E::HandOver, E::Recover], Some(Phase::InDoubt));
+        check(&[E::HandOver, E::Accept(operation()), E::Recover], Some(Phase::Submitted(operation())));
+        check(&[E::HandOver, E::Doubt, E::Recover, E::Abandon], Some(Phase::Closed(Ending::Abandoned)));
+        check(
+            &[E::HandOver, E::Accept(operation()), E::Doubt, E::NotCarriedOut],
+            Some(Phase::Closed(Ending::NotCarriedOut)),
+        );
+        check(&[E::Complete], None);
+        check(&[E::Accept(operation())], None);
+        check(&[E::Doubt], None);
+        check(&[E::HandOver, E::HandOver], None);
+        check(&[E::HandOver, E::Accept(operation()), E::NotCarriedOut], None);
+    }
+
+    #[test]
+    fn what_is_closed_stays_closed_and_recovery_is_idempotent() {
+        use PhaseEvent as E;
+        let events = [
+            E::HandOver,
+            E::Accept(operation()),
+            E::Complete,
+            E::Refuse,
+            E::NotCarriedOut,
+            E::Doubt,
+            E::Abandon,
+            E::Recover,
+        ];
+        for phase in phases() {
+            for event in &events {
+                if phase.is_closed() {
+                    assert!(phase.next(event).is_err(), "{phase:?} {event:?}");
+                }
+            }
+            if let Ok(recovered) = phase.next(&E::Recover) {
+                assert!(recovered.is_closed() || recovered.next(&E::Recover).as_ref() == Ok(&recovered), "{phase:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! What is known: the records of all addresses, the changes under way, what the remote last said.
+//!
+//! [`Recorded`] changes only by [`Recorded::apply`], with the same [`Change`] values that the state writes in one transaction, so that memory and
+//! disk can't drift apart.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::address::Address;
+use super::asset::{AssetType, Privacy};
+use super::change::Change;
+use super::desired::Pin;
+use super::digest::FieldDigest;
+use super::history::{History, RevisionKey};
+use super::ids::{AssetId, Creator, OperationId};
+use super::metadata::FieldDigests;
+use super::path::ProjectPath;
+use super::phase::{IllegalTransition, Intent, Phase};
+use super::remote::RemoteAsset;
+
+/// What an address is, apart from its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its type.
+    pub asset_type: AssetType,
+    /// Its owner.
+    pub creator: Creator,
+    /// Its privacy as asked at creation.
+    pub privacy: Privacy,
+    /// The file that it last came from.
+    pub path: ProjectPath,
+}
+
+/// Where a pin was carried out to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PinnedAt {
+    /// The pin as written in the manifest.
+    pub pin: Pin,
+    /// The revision that became current by it.
+    pub at: RevisionKey,
+}
+
+/// Why an address rests although something is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// Roblox said no: waits until what was refused changes, or for `retry`.
+    Refused {
+        /// What was refused: content and metadata, see [`super::digest::subject`].
+        subject: FieldDigest,
+        /// The action that was refused, as [`Intent::name`] gives it.
+        action: String,
+        /// What Roblox said.
+        message: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// Something failed that may go better: waits until `next_at`.
+    Retrying {
+        /// What failed, as above; another subject starts anew.
+        subject: FieldDigest,
+        /// How often in a row.
+        failures: u32,
+        /// When it is due again.
+        next_at: Timestamp,
+        /// What happened last.
+        message: String,
+    },
+}
+
+/// All that is known of one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// What it is.
+    pub identity: Identity,
+    /// Every revision that is known.
+    pub history: History,
+    /// The metadata that was last asked for and stored, a digest a field.
+    pub asked: FieldDigests,
+    /// The asset that the address was last reported to be.
+    pub points_to: Option<AssetId>,
+    /// Where a pin was carried out to.
+    pub pinned: Option<PinnedAt>,
+    /// It left the manifest of a checkout whose lockfile had it.
+    pub removed: bool,
+    /// This checkout's lockfile has it.
+    pub in_lockfile: bool,
+    /// Why it rests.
+    pub trouble: Option<Trouble>,
+}
+
+impl Record {
+    /// A record of an address of which nothing else is known.
+    pub const fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            history: History::new(),
+            asked: FieldDigests::new(),
+            points_to: None,
+            pinned: None,
+            removed: false,
+            in_lockfile: false,
+            trouble: None,
+        }
+    }
+}
+
+/// The number of one change of the remote in the journal; never used twice in one state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttemptId(pub u64);
+
+/// One change of the remote that is under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// For which address.
+    pub address: Address,
+    /// What it sets out to do.
+    pub intent: Intent,
+    /// How far it is.
+    pub phase: Phase,
+    /// When it was written down.
+    pub begun_at: Timestamp,
+}
+
+/// What the remote last said of an asset, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// What it said.
+    pub asset: RemoteAsset,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Everything that is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recorded {
+    /// The records by address.
+    pub assets: BTreeMap<Address, Record>,
+    /// The changes under way; a closed one leaves.
+    pub attempts: BTreeMap<AttemptId, Attempt>,
+    /// What the remote last said.
+    pub seen: BTreeMap<AssetId, Seen>,
+    /// The number that the next attempt gets.
+    pub next_attempt: u64,
+}
+
+/// A change that does not fit what is known: a defect of Macadam or a damaged state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// The change speaks of an address that has no record.
+    #[error("`{address}` has no record")]
+    NoRecord {
+        /// The address.
+        address: Address,
+    },
+    /// The change speaks of an attempt that is not open.
+    #[error("attempt {} is not open", attempt.0)]
+    NoAttempt {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// An attempt's number was given before.
+    #[error("attempt {} was begun before", attempt.0)]
+    AttemptReused {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// The journal can't go that way.
+    #[error(transparent)]
+    Transition(#[from] IllegalTransition),
+}
+
+impl Recorded {
+    /// The open change of an address, if any: one slot an address.
+    pub fn attempt_of(&self, address: &Address) -> Option<(AttemptId, &Attempt)> {
+        self.attempts.iter().find(|(_, attempt)| attempt.address == *address).map(|(id, attempt)| (*id, attempt))
+    }
+
+    /// The operation of an attempt that is being polled.
+    pub fn operation_of(&self, attempt: AttemptId) -> Option<&OperationId> {
+        match &self.attempts.get(&attempt)?.phase {
+            Phase::Submitted(operation) => Some(operation),
+            Phase::Intended | Phase::HandedOver | Phase::InDoubt | Phase::Closed(_) => None,
+        }
+    }
+
+    fn record(&mut self, address: &Address) -> Result<&mut Record, ApplyError> {
+        self.assets.get_mut(address).ok_or_else(|| ApplyError::NoRecord { address: address.clone() })
+    }
+
+    /// Takes over one change at the time `now`.
+    ///
+    /// # Errors
+    /// When the change does not fit what is known; nothing is changed then.
+    pub fn apply(&mut self, change: &Change, now: Timestamp) -> Result<(), ApplyError> {
+        match change {
+            Change::Begin { attempt, address, intent } => {
+                if attempt.0 < self.next_attempt {
+                    return Err(ApplyError::AttemptReused { attempt: *attempt });
+                }
+                self.record(address)?;
+                self.next_attempt = attempt.0 + 1;
+                let (address, intent) = (address.clone(), intent.clone());
+                self.attempts.insert(*attempt, Attempt { address, intent, phase: Phase::Intended, begun_at: now });
+            }
+            Change::Advance { attempt, event } => {
+                let open = self.attempts.get_mut(attempt).ok_or(ApplyError::NoAttempt { attempt: *attempt })?;
+                open.phase = open.phase.next(event)?;
+                if open.phase.is_closed() {
+                    self.attempts.remove(attempt);
+                }
+            }
+            Change::Enroll { address, identity } => match self.assets.get_mut(address) {
+                Some(record) => record.identity = identity.clone(),
+                None => {
+                    self.assets.insert(address.clone(), Record::new(identity.clone()));
+                }
+            },
+            Change::Learn { address, key, fact } => self.record(address)?.history.add(*key, *fact),
+            Change::Ask { address, fields } => self.record(address)?.asked = fields.clone(),
+            Change::Point { address, asset_id } => self.record(address)?.points_to = Some(*asset_id),
+            Change::PinAt { address, pinned } => self.record(address)?.pinned = *pinned,
+            Change::Remove { address, removed } => self.record(address)?.removed = *removed,
+            Change::Lock { address, in_lockfile } => self.record(address)?.in_lockfile = *in_lockfile,
+            Change::Rest { address, trouble } => self.record(address)?.trouble = trouble.clone(),
+            Change::Forget { address } => {
+                self.record(address)?;
+                self.assets.remove(address);
+                self.attempts.retain(|_, attempt| attempt.address != *address);
+            }
+            Change::See { asset } => {
+                self.seen.insert(asset.asset_id, Seen { asset: asset.clone(), at: now });
+            }
+            Change::Tell { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ids::{ContentHash, UserId};
+    use crate::model::phase::PhaseEvent;
+
+    fn begin(attempt: u64) -> Change {
+        Change::Begin {
+            attempt: AttemptId(attempt),
+            address: Address::new("a").unwrap(),
+            intent: Intent::Create {
+                content: ContentHash::from_bytes([1; 32]),
+                fields: FieldDigests::new(),
+                costly: false,
+                replaces: false,
+            },
+        }
+    }
+
+    #[test]
+    fn attempts_need_a_record_and_leave_when_closed() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut recorded = Recorded::default();
+        assert!(matches!(recorded.apply(&begin(0), now), Err(ApplyError::NoRecord { .. })));
+        let identity = Identity {
+            asset_type: AssetType::Image,
+            creator: Creator::User(UserId::new(1).unwrap()),
+            privacy: Privacy::Default,
+            path: ProjectPath::new("a.png").unwrap(),
+        };
+        recorded.apply(&Change::Enroll { address: Address::new("a").unwrap(), identity }, now).unwrap();
+        recorded.apply(&begin(0), now).unwrap();
+        assert!(matches!(recorded.apply(&begin(0), now), Err(ApplyError::AttemptReused { .. })));
+        let end = Change::Advance { attempt: AttemptId(0), event: PhaseEvent::NotCarriedOut };
+        recorded.apply(&end, now).unwrap();
+        assert!(recorded.attempts.is_empty());
+        assert!(matches!(recorded.apply(&end, now), Err(ApplyError::NoAttempt { .. })));
+        recorded.apply(&begin(1), now).unwrap();
+        assert_eq!(recorded.next_attempt, 2);
+    }
+}

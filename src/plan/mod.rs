@@ -1,0 +1,1 @@
+//! From desired, recorded and observed to a plan.

@@ -1,0 +1,1 @@
+//! Dying at a named step, for tests.

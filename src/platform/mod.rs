@@ -1,0 +1,10 @@
+//! What only one operating system has, and the two things that no pure code may touch: the clock and sudden death.
+//!
+//! Nothing here knows of assets. Read next: [`clock`].
+
+pub mod atomic_file;
+pub mod clock;
+pub mod failpoint;
+pub mod fingerprint;
+pub mod lock;
+pub mod signals;
