@@ -1,1 +1,71 @@
-//! From desired, recorded and observed to a plan.
+//! From desired, recorded and observed to a plan: what to do, what not to do, and why.
+//!
+//! [`plan`] is pure and total: the same inputs give the same plan in the same order. It leaves the executor no choice to make; what Roblox
+//! refuses becomes a recorded fact, and the next plan decides again. It must never read a clock, a file or the network.
+//!
+//! Read next: [`step`] for what a plan consists of, [`asset`] for the rules in their order, one small function a case.
+
+pub mod asset;
+pub mod lint;
+pub mod metadata;
+pub mod sharing;
+pub mod step;
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::desired::Desired;
+use crate::model::recorded::Recorded;
+use sharing::Sharing;
+pub use step::{Action, FieldChange, Hold, HoldKind, NewAsset, Note, Plan, Step};
+
+/// Plans what makes the remote match `desired`, as far as `recorded` knows it, at the time `now`.
+pub fn plan(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Plan {
+    let mut plan = Plan::default();
+    let sharing = Sharing::of(desired, recorded);
+    for (address, want) in &desired.assets {
+        asset::plan_asset(&mut plan, &asset::Case { address, want, recorded, sharing: &sharing, desired, now });
+    }
+    hold_sharers_of_held(&mut plan);
+    plan_removed(&mut plan, desired, recorded);
+    debug_assert_eq!(lint::check(&plan), Vec::<String>::new(), "a plan breaks its own rules");
+    plan
+}
+
+/// Whoever waits for the upload of an address that is held, or that has nothing left to do, is held with it.
+fn hold_sharers_of_held(plan: &mut Plan) {
+    let acting: BTreeSet<Address> = plan.steps.iter().map(|step| step.address.clone()).collect();
+    let (kept, stuck) = std::mem::take(&mut plan.steps)
+        .into_iter()
+        .partition(|step| step.after.as_ref().is_none_or(|owner| acting.contains(owner)));
+    plan.steps = kept;
+    for Step { address, after, .. } in stuck as Vec<Step> {
+        let owner = after.map(|owner| owner.to_string()).unwrap_or_default();
+        let reason = format!("it shares the upload of `{owner}`, which is held");
+        let hint = Some(format!("see `macadam status {owner}`"));
+        plan.held.push(Hold { address, kind: HoldKind::Held, reason, hint });
+    }
+}
+
+/// Removed means: this checkout's lockfile has the address and its manifest doesn't. What only the state knows belongs to another branch.
+fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
+    for (address, record) in &recorded.assets {
+        let wanted = desired.assets.contains_key(address);
+        let mark = |removed: bool| Change::Remove { address: address.clone(), removed };
+        match (wanted, record.removed) {
+            (true, true) => plan.marks.push(mark(false)),
+            (false, false) if record.in_lockfile => {
+                plan.marks.push(mark(true));
+                let text = "left the manifest; its asset at Roblox is kept".to_owned();
+                plan.notes.push(Note { address: Some(address.clone()), text });
+            }
+            (true, false) | (false, true | false) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! Which addresses share one asset: the same bytes, immutable type, creator and privacy, and no metadata that is explicitly different.
+//!
+//! Read next: [`super::asset`], which turns what is decided here into steps.
+
+use std::collections::BTreeMap;
+
+use crate::model::address::Address;
+use crate::model::asset::{AssetType, ContentChange, Privacy};
+use crate::model::desired::{Desired, DesiredAsset};
+use crate::model::history::{RevisionFact, RevisionKey, Standing};
+use crate::model::ids::{AssetId, ContentHash, Creator};
+use crate::model::metadata::FieldDigests;
+use crate::model::phase::{Intent, Phase};
+use crate::model::recorded::{Attempt, AttemptId, Record, Recorded};
+
+/// What must be equal for two addresses to share an asset.
+type Key = (AssetType, Creator, Privacy, ContentHash);
+
+/// Whose asset an address without one of its own uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Its own upload.
+    Own,
+    /// An asset that another address has.
+    Existing {
+        /// The other address.
+        owner: Address,
+        /// Its revision with these bytes.
+        key: RevisionKey,
+    },
+    /// The asset that another address's upload will give.
+    Planned {
+        /// The other address.
+        owner: Address,
+    },
+}
+
+/// The look across addresses that planning one address needs.
+#[derive(Debug)]
+pub struct Sharing<'a> {
+    sources: BTreeMap<&'a Address, Source>,
+    owners: BTreeMap<AssetId, &'a Address>,
+    open: BTreeMap<&'a Address, (AttemptId, &'a Attempt)>,
+}
+
+/// An address whose asset others may use.
+struct Owner<'a> {
+    address: &'a Address,
+    fields: FieldDigests,
+    key: Option<RevisionKey>,
+}
+
+impl<'a> Sharing<'a> {
+    /// Decides who shares with whom.
+    pub fn of(desired: &'a Desired, recorded: &'a Recorded) -> Self {
+        let open: BTreeMap<_, _> = recorded.attempts.iter().map(|(id, a)| (&a.address, (*id, a))).collect();
+        let mut owners = existing_owners(desired, recorded);
+        add_uploads_under_way(&mut owners, desired, recorded);
+        let mut needs: Vec<(&Address, &DesiredAsset, Key)> = desired
+            .assets
+            .iter()
+            .filter(|(address, _)| !open.contains_key(address))
+            .filter_map(|(address, want)| Some((address, want, share_key(want)?)))
+            .filter(|(address, _, key)| needs_asset(recorded.assets.get(*address), *key))
+            .collect();
+        // Whoever says most about the metadata uploads; the others join where nothing they say differs.
+        needs.sort_by_key(|(address, want, _)| (std::cmp::Reverse(want.metadata.digests().len()), *address));
+        let mut sources = BTreeMap::new();
+        for (address, want, key) in needs {
+            let fields = want.metadata.digests();
+            let group = owners.entry(key).or_default();
+            let found = group.iter().find(|owner| owner.address != address && fits(&fields, &owner.fields));
+            let source = match found {
+                Some(Owner { address, key: Some(key), .. }) => {
+                    Source::Existing { owner: (*address).clone(), key: *key }
+                }
+                Some(Owner { address, key: None, .. }) => Source::Planned { owner: (*address).clone() },
+                None => {
+                    group.push(Owner { address, fields, key: None });
+                    Source::Own
+                }
+            };
+            sources.insert(address, source);
+        }
+        Self { sources, owners: metadata_owners(desired, recorded), open }
+    }
+
+    /// Whose asset `address` uses when it needs another than it has.
+    pub fn source(&self, address: &Address) -> Source {
+        self.sources.get(address).cloned().unwrap_or(Source::Own)
+    }
+
+    /// The change of the remote that is under way for `address`.
+    pub fn open(&self, address: &Address) -> Option<(AttemptId, &'a Attempt)> {
+        self.open.get(address).copied()
+    }
+
+    /// Whether `address` decides on the metadata of `asset_id`.
+    pub fn owns_metadata(&self, address: &Address, asset_id: AssetId) -> bool {
+        self.owners.get(&asset_id).is_none_or(|owner| *owner == address)
+    }
+
+    /// Whether what `want` says of its metadata can't be had from an asset that another address owns.
+    pub fn must_split(&self, want: &DesiredAsset, asset_id: AssetId, desired: &Desired, recorded: &Recorded) -> bool {
+        let Some(owner) = self.owners.get(&asset_id) else { return false };
+        !fits(&want.metadata.digests(), &fields_of(owner, desired, recorded.assets.get(*owner)))
+    }
+}
+
+fn share_key(want: &DesiredAsset) -> Option<Key> {
+    let asset_type = want.asset_type.filter(|t| t.on_content_change() == ContentChange::NewAsset)?;
+    let facts = want.content.as_ref().ok()?;
+    Some((asset_type, want.creator, want.privacy, facts.hash))
+}
+
+fn needs_asset(record: Option<&Record>, key: Key) -> bool {
+    record.is_none_or(|record| record.history.current(key.0, key.3).is_none())
+}
+
+/// Everything that a sharer says must be said by the owner in the same words.
+fn fits(sharer: &FieldDigests, owner: &FieldDigests) -> bool {
+    sharer.iter().all(|(field, digest)| owner.get(field) == Some(digest))
+}
+
+fn fields_of(address: &Address, desired: &Desired, record: Option<&Record>) -> FieldDigests {
+    match (desired.assets.get(address), record) {
+        (Some(want), _) => want.metadata.digests(),
+        (None, Some(record)) => record.asked.clone(),
+        (None, None) => FieldDigests::new(),
+    }
+}
+
+fn usable(fact: &RevisionFact) -> bool {
+    fact.standing == Standing::Live && !fact.shared && !fact.duplicate
+}
+
+/// Every asset that is known, also of addresses that left: its bytes needn't be uploaded again.
+fn existing_owners<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap<Key, Vec<Owner<'a>>> {
+    let mut owners: BTreeMap<Key, Vec<Owner<'a>>> = BTreeMap::new();
+    for (address, record) in &recorded.assets {
+        let identity = &record.identity;
+        if identity.asset_type.on_content_change() == ContentChange::InPlace {
+            continue;
+        }
+        for (key, fact) in record.history.iter().filter(|(_, fact)| usable(fact)) {
+            let Some(content) = fact.content else { continue };
+            let fields = fields_of(address, desired, Some(record));
+            let share = (identity.asset_type, identity.creator, identity.privacy, content);
+            owners.entry(share).or_default().push(Owner { address, fields, key: Some(key) });
+        }
+    }
+    owners
+}
+
+/// Uploads that Roblox already works on: their bytes are waited for, not uploaded again.
+fn add_uploads_under_way<'a>(owners: &mut BTreeMap<Key, Vec<Owner<'a>>>, desired: &'a Desired, recorded: &'a Recorded) {
+    for attempt in recorded.attempts.values() {
+        let (Intent::Create { content, .. }, Phase::Submitted(_)) = (&attempt.intent, &attempt.phase) else { continue };
+        let Some(record) = recorded.assets.get(&attempt.address) else { continue };
+        let identity = &record.identity;
+        if identity.asset_type.on_content_change() == ContentChange::NewAsset
+            && desired.assets.contains_key(&attempt.address)
+        {
+            let fields = fields_of(&attempt.address, desired, Some(record));
+            let share = (identity.asset_type, identity.creator, identity.privacy, *content);
+            owners.entry(share).or_default().push(Owner { address: &attempt.address, fields, key: None });
+        }
+    }
+}
+
+/// For each asset that is current somewhere the address that decides on its metadata: the one that created it, as long as it is its asset;
+/// else the first that uses it.
+fn metadata_owners<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap<AssetId, &'a Address> {
+    let mut owners: BTreeMap<AssetId, (bool, &'a Address)> = BTreeMap::new();
+    for (address, want) in &desired.assets {
+        let (Some(asset_type), Ok(facts)) = (want.asset_type, &want.content) else { continue };
+        let Some(record) = recorded.assets.get(address) else { continue };
+        let Some((key, fact)) = record.history.current(asset_type, facts.hash) else { continue };
+        let candidate = (fact.shared, address);
+        owners.entry(key.asset_id).and_modify(|owner| *owner = (*owner).min(candidate)).or_insert(candidate);
+    }
+    owners.into_iter().map(|(asset_id, (_, address))| (asset_id, address)).collect()
+}
