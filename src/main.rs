@@ -1,3 +1,7 @@
-//! The `macadam` program.
+//! The `macadam` program: parse, run, exit code; nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(macadam::cli::run(std::env::args_os()))
+}

@@ -1,1 +1,130 @@
-//! The command line.
+//! The command line: clap, printers, exit codes; one file a command.
+//!
+//! Results go to standard output, as text or as one JSON document; logs and everything else to standard error. It knows no SQL, no HTTP and no grammar of
+//! the manifest. Read next: [`args`] for what can be typed, [`exit`] for how it ends.
+
+mod args;
+mod check;
+mod completions;
+mod credential;
+mod document;
+mod emulator;
+mod errors;
+mod exit;
+mod history;
+mod init;
+mod lockfile;
+mod output;
+mod plan;
+mod progress;
+mod resolve;
+mod status;
+mod sync;
+mod target;
+
+use std::ffi::OsString;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use crate::telemetry::logs;
+use args::{Cli, Color, Command, Global, LogFormat};
+use exit::{Exit, Failure};
+use output::Output;
+
+/// Runs the program with these arguments and gives its exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return wrong_usage(&error, &arguments),
+    };
+    let output = Output::new(cli.global.json, cli.global.quiet);
+    colour(cli.global.color);
+    start_log(&cli.global);
+    match dispatch(output, cli) {
+        Ok(exit) => exit.code(),
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit.code()
+        }
+    }
+}
+
+/// Help and version are no errors; the rest is wrong usage, which clap would end with 2.
+fn wrong_usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // A closed pipe is the reader's choice.
+        let _ = error.print();
+        return Exit::Success.code();
+    }
+    if arguments.iter().any(|argument| argument == "--json") {
+        let text = error.to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        Output::new(true, false).failure(&Failure::new(Exit::Usage, message).hint("see `macadam --help`"));
+    } else {
+        let _ = error.print();
+    }
+    Exit::Usage.code()
+}
+
+fn colour(color: Color) {
+    match color {
+        Color::Auto => {}
+        Color::Always => anstream::ColorChoice::Always.write_global(),
+        Color::Never => anstream::ColorChoice::Never.write_global(),
+    }
+}
+
+fn start_log(global: &Global) {
+    let form = match global.log_format {
+        LogFormat::Text => logs::Form::Text,
+        LogFormat::Json => logs::Form::Json,
+    };
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => logs::Level::Error,
+        (false, 0) => logs::Level::Warn,
+        (false, 1) => logs::Level::Info,
+        (false, _) => logs::Level::Debug,
+    };
+    let color = match global.color {
+        Color::Auto => None,
+        Color::Always => Some(true),
+        Color::Never => Some(false),
+    };
+    logs::start(form, level, color);
+}
+
+fn dispatch(output: Output, cli: Cli) -> Result<Exit, Failure> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Init => init::run(output, &target::here()?, global.manifest.as_deref()),
+        Command::Check => check::run(output, &global),
+        Command::Plan(args) => plan::run(output, &global, &args),
+        Command::Status(args) => status::run(output, &global, &args),
+        Command::History(args) => history::run(output, &global, &args),
+        Command::Lockfile(command) => lockfile::run(output, &command),
+        Command::Completions(args) => completions::run(&args),
+        Command::Sync(args) => on_runtime(sync::run(output, &global, &args)),
+        Command::Resolve(args) => on_runtime(resolve::resolve(output, &global, &args)),
+        Command::Retry(args) => on_runtime(resolve::retry(output, &global, &args)),
+        Command::Emulator(args) => on_runtime(emulator::run(output, args)),
+    }
+}
+
+fn on_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Unusable, format!("start the runtime: {error}")))?;
+    let result = runtime.block_on(command);
+    // A thread that still reads a slow disk must not keep the program from ending.
+    runtime.shutdown_background();
+    result
+}
+
+/// Ends the process at once: a person asked twice. The journal is made for this.
+#[expect(clippy::disallowed_methods, reason = "the second signal means now; what is durable is recovered by the next run")]
+fn die(code: u8) -> ! {
+    std::process::exit(i32::from(code))
+}

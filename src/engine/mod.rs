@@ -1,1 +1,26 @@
-//! The hands: gather, plan, execute, record.
+//! The hands: gather what is wanted and known, plan, execute, record.
+//!
+//! It decides nothing about assets: the plan did. It never holds a lock over an await, never cancels a write of the state, and is the only place that
+//! decides when something is tried again.
+//!
+//! Read next: [`sync`] for the loop of a run, [`steps`] for how one step is carried out, [`settle`] for what becomes known by it, [`book`] for where.
+
+mod answer;
+pub mod book;
+mod doubt;
+pub mod execute;
+pub mod gate;
+pub mod gather;
+pub mod lockfile;
+pub mod poller;
+pub mod progress;
+pub mod project;
+pub mod repair;
+pub mod report;
+pub mod session;
+pub mod settle;
+pub mod status;
+pub mod steps;
+pub mod stop;
+pub mod sync;
+pub mod view;

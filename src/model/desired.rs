@@ -87,6 +87,17 @@ pub struct DesiredAsset {
     pub grants: Vec<Grantee>,
 }
 
+/// Something that could not be looked at where the manifest speaks of files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unseen {
+    /// Where.
+    pub place: Address,
+    /// More files may be there than are known: nothing may be concluded from the absence of an asset.
+    pub incomplete: bool,
+    /// What is wrong.
+    pub problem: FileProblem,
+}
+
 /// Everything that the manifest and the files want.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Desired {
@@ -96,4 +107,6 @@ pub struct Desired {
     pub existing: BTreeMap<Address, AssetId>,
     /// What `[policy]` decides.
     pub policy: Policy,
+    /// What could not be looked at.
+    pub unseen: Vec<Unseen>,
 }

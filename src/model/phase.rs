@@ -165,7 +165,8 @@ impl Phase {
             (Self::Intended | Self::HandedOver | Self::InDoubt, E::NotCarriedOut) => {
                 Self::Closed(Ending::NotCarriedOut)
             }
-            (Self::HandedOver, E::Accept(operation)) => Self::Submitted(operation.clone()),
+            // From doubt: the same bytes were sent again, which is harmless for an update, and this time there was an answer.
+            (Self::HandedOver | Self::InDoubt, E::Accept(operation)) => Self::Submitted(operation.clone()),
             (Self::HandedOver | Self::Submitted(_) | Self::InDoubt, E::Complete) => Self::Closed(Ending::Done),
             (Self::HandedOver | Self::Submitted(_), E::Doubt) => Self::InDoubt,
             (Self::InDoubt, E::Abandon) => Self::Closed(Ending::Abandoned),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::asset::{AssetType, Moderation};
 use super::ids::{AssetId, Creator, Revision};
 use super::metadata::{SocialLink, SocialNetwork};
@@ -13,6 +15,8 @@ pub struct RemoteAsset {
     pub asset_id: AssetId,
     /// The version of its content; absent for some types that can't be updated.
     pub revision: Option<Revision>,
+    /// When that content was made.
+    pub revision_created_at: Option<Timestamp>,
     /// Its type; `None` also for one that Macadam doesn't know.
     pub asset_type: Option<AssetType>,
     /// Its owner.
@@ -39,6 +43,7 @@ impl RemoteAsset {
         Self {
             asset_id,
             revision: None,
+            revision_created_at: None,
             asset_type: None,
             creator: None,
             display_name: None,

@@ -204,7 +204,14 @@ fn plan_content(plan: &mut Plan, ready: &Ready<'_>) {
         return hold(plan, case, HoldKind::Rejected, "Roblox's moderation rejected this content", hint);
     }
     match (record.history.head(), ready.asset_type.on_content_change()) {
-        (None, _) => plan_upload(plan, ready, None, "Roblox no longer has its asset"),
+        (None, ContentChange::InPlace) => {
+            let hint = format!("if a new asset ID is right, `macadam forget {}`", case.address);
+            hold(plan, case, HoldKind::Held, "Roblox no longer has its asset", Some(hint));
+        }
+        (None, ContentChange::NewAsset) => match record.points_to {
+            Some(old) => plan_replace(plan, ready, old, "Roblox no longer has its asset"),
+            None => plan_upload(plan, ready, None, "Roblox no longer has its asset"),
+        },
         (Some((head, fact)), ContentChange::InPlace) => plan_update(plan, ready, record, head, fact),
         (Some((head, _)), ContentChange::NewAsset) => {
             let old = record.points_to.unwrap_or(head.asset_id);

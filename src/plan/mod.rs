@@ -17,7 +17,8 @@ use jiff::Timestamp;
 
 use crate::model::address::Address;
 use crate::model::change::Change;
-use crate::model::desired::Desired;
+use crate::model::desired::{Desired, Unseen};
+use crate::model::file::FileProblem;
 use crate::model::recorded::Recorded;
 use sharing::Sharing;
 pub use step::{Action, FieldChange, Hold, HoldKind, NewAsset, Note, Plan, Step};
@@ -30,6 +31,10 @@ pub fn plan(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Plan {
         asset::plan_asset(&mut plan, &asset::Case { address, want, recorded, sharing: &sharing, desired, now });
     }
     hold_sharers_of_held(&mut plan);
+    for Unseen { place, problem, .. } in &desired.unseen {
+        let FileProblem { message, hint } = problem.clone();
+        plan.held.push(Hold { address: place.clone(), kind: HoldKind::Failed, reason: message, hint });
+    }
     plan_removed(&mut plan, desired, recorded);
     debug_assert_eq!(lint::check(&plan), Vec::<String>::new(), "a plan breaks its own rules");
     plan
@@ -52,12 +57,14 @@ fn hold_sharers_of_held(plan: &mut Plan) {
 
 /// Removed means: this checkout's lockfile has the address and its manifest doesn't. What only the state knows belongs to another branch.
 fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
+    // What is not seen may be there: no absence counts then.
+    let complete = !desired.unseen.iter().any(|unseen| unseen.incomplete);
     for (address, record) in &recorded.assets {
         let wanted = desired.assets.contains_key(address);
         let mark = |removed: bool| Change::Remove { address: address.clone(), removed };
         match (wanted, record.removed) {
             (true, true) => plan.marks.push(mark(false)),
-            (false, false) if record.in_lockfile => {
+            (false, false) if record.in_lockfile && complete => {
                 plan.marks.push(mark(true));
                 let text = "left the manifest; its asset at Roblox is kept".to_owned();
                 plan.notes.push(Note { address: Some(address.clone()), text });

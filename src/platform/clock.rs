@@ -1,9 +1,18 @@
 //! The clock. Everything else takes times as arguments.
 #![expect(clippy::disallowed_methods, reason = "this module owns the clock")]
 
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
 use jiff::Timestamp;
 
 /// The time of day.
 pub fn now() -> Timestamp {
     Timestamp::now()
+}
+
+/// The time since the process first asked, from a clock that never jumps.
+pub fn elapsed() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
 }

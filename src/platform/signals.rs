@@ -1,1 +1,55 @@
-//! Signals.
+//! The signals that end a run, as a stream of values.
+
+use tokio::sync::mpsc;
+
+/// A signal that asks the process to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndSignal {
+    /// SIGINT: a person's Ctrl-C.
+    Interrupt,
+    /// SIGTERM: a supervisor.
+    Terminate,
+}
+
+impl EndSignal {
+    /// The exit code of a process that it ended: 128 and the signal's number.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Interrupt => 130,
+            Self::Terminate => 143,
+        }
+    }
+}
+
+/// Starts to catch SIGINT and SIGTERM; from now on they don't kill the process.
+///
+/// # Errors
+/// When the system refuses the handlers.
+#[cfg(unix)]
+pub fn catch_end_signals() -> std::io::Result<mpsc::UnboundedReceiver<EndSignal>> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+
+    let (send, receive) = mpsc::unbounded_channel();
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            let signal = if signal == SIGINT { EndSignal::Interrupt } else { EndSignal::Terminate };
+            if send.send(signal).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(receive)
+}
+
+/// Starts to catch Ctrl-C; from now on it doesn't kill the process.
+///
+/// # Errors
+/// Never on this system: without Unix signals there is nothing to catch, and the channel stays silent.
+#[cfg(not(unix))]
+pub fn catch_end_signals() -> std::io::Result<mpsc::UnboundedReceiver<EndSignal>> {
+    let (send, receive) = mpsc::unbounded_channel();
+    // The sender lives as long as the process, so that the stream is silent instead of closed.
+    std::mem::forget(send);
+    Ok(receive)
+}

@@ -1,0 +1,287 @@
+//! What the user typed, as clap reads it. Nothing is decided here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0         in sync, or done
+  1         some assets could not be reconciled, or --locked was violated
+  2         plan --detailed-exitcode: there are changes
+  3         manifest, lockfile or state can't be used: nothing was attempted
+  4         no API key, or Roblox refused it
+  5         another process holds the state
+  64        wrong usage
+  130, 143  interrupted with work left
+
+The API key comes from --api-key-file, the systemd credential `roblox-api-key` or the variable
+ROBLOX_API_KEY, in this order; ROBLOX_OAUTH_TOKEN holds an OAuth 2.0 access token instead.";
+
+/// Keeps a game's assets on Roblox in step with files in git
+#[derive(Debug, Parser)]
+#[command(name = "macadam", version, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// Options for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options for every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options for every command")]
+pub struct Global {
+    /// The manifest; otherwise assets.toml in this folder or one above
+    #[arg(long, global = true, value_name = "PATH")]
+    pub manifest: Option<PathBuf>,
+    /// The state database; otherwise .macadam/<manifest's stem>.db beside the manifest
+    #[arg(long, global = true, value_name = "PATH")]
+    pub state: Option<PathBuf>,
+    /// The API's address: https, or http to this machine
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "emulator")]
+    pub api_url: Option<String>,
+    /// Run against the embedded emulator, without a key, with a state and lockfile of its own
+    #[arg(long, global = true)]
+    pub emulator: bool,
+    /// A file that holds the API key
+    #[arg(long, global = true, value_name = "PATH", conflicts_with = "emulator")]
+    pub api_key_file: Option<PathBuf>,
+    /// Print one JSON document to standard output, also for errors
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to colour
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+    /// The form of the log on standard error
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+    /// Log more; twice for every request
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Print only errors and what was asked for
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a commented assets.toml, .gitattributes and .macadam/.gitignore; overwrites nothing
+    Init,
+    /// Validate the manifest and every file, without network, key or state
+    Check,
+    /// Show what `sync` would do, and why; changes nothing, sends nothing
+    Plan(PlanArgs),
+    /// Reconcile until the remote matches the files
+    Sync(SyncArgs),
+    /// Show what is known: asset ID, revision, state, moderation, what waits and why
+    Status(StatusArgs),
+    /// Show every revision of an address
+    History(HistoryArgs),
+    /// Settle a create whose outcome is unknown
+    Resolve(ResolveArgs),
+    /// Try a refused asset again though nothing changed
+    Retry(RetryArgs),
+    /// Work with the lockfile
+    #[command(subcommand)]
+    Lockfile(LockfileCommand),
+    /// Serve a local Open Cloud Assets API for development and tests
+    Emulator(EmulatorArgs),
+    /// Print shell completions
+    Completions(CompletionsArgs),
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Exit with 2 when there are changes at the remote or in the lockfile
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+}
+
+/// `sync`.
+#[derive(Debug, Args)]
+pub struct SyncArgs {
+    /// Reconcile, then exit
+    #[arg(long)]
+    pub once: bool,
+    /// Change nothing: exit with 1 if anything would change at the remote or in the lockfile
+    #[arg(long, requires = "once")]
+    pub locked: bool,
+    /// Give up after this long, for example 90s, 30m or 2h
+    #[arg(long, default_value = "60m", value_name = "DURATION", value_parser = duration)]
+    pub timeout: Duration,
+    /// How many files to upload at once
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub uploads: u32,
+    /// Don't ask before many creates or a fee
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Only these
+    #[arg(value_name = "ADDRESS")]
+    pub addresses: Vec<String>,
+}
+
+/// `history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// Whose
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+}
+
+/// `resolve`.
+#[derive(Debug, Args)]
+pub struct ResolveArgs {
+    /// Whose create
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+    /// The asset that it made: its creator, type and name are checked at Roblox
+    #[arg(long, value_name = "N", required_unless_present = "recreate", conflicts_with = "recreate")]
+    pub asset_id: Option<u64>,
+    /// It made none: create it again with the next sync
+    #[arg(long)]
+    pub recreate: bool,
+}
+
+/// `retry`.
+#[derive(Debug, Args)]
+pub struct RetryArgs {
+    /// Which
+    #[arg(value_name = "ADDRESS", required = true)]
+    pub addresses: Vec<String>,
+}
+
+/// `lockfile`.
+#[derive(Debug, Subcommand)]
+pub enum LockfileCommand {
+    /// The merge driver: write the union of OURS and THEIRS to OURS
+    Merge {
+        /// The common ancestor (%O)
+        base: PathBuf,
+        /// Our side, overwritten with the result (%A)
+        ours: PathBuf,
+        /// Their side (%B)
+        theirs: PathBuf,
+    },
+}
+
+/// `emulator`.
+#[derive(Debug, Args)]
+pub struct EmulatorArgs {
+    /// Where to listen
+    #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// What is assumed where Roblox's documentation and reports differ
+    #[arg(long, value_enum, default_value_t = Profile::Observed)]
+    pub profile: Profile,
+    /// Answer one of these questions otherwise than the profile
+    #[arg(long = "switch", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub switches: Vec<(String, String)>,
+    /// List all switches with their values, and exit
+    #[arg(long)]
+    pub list_switches: bool,
+    /// How long operations take: `observed`, milliseconds, or `polls:N`
+    #[arg(long, default_value = "observed", value_name = "LATENCY")]
+    pub latency: String,
+    /// Keep the world in this file between runs
+    #[arg(long, value_name = "PATH")]
+    pub world: Option<PathBuf>,
+    /// A JSON file of faults to script
+    #[arg(long, value_name = "PATH")]
+    pub faults: Option<PathBuf>,
+}
+
+/// What the emulator assumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// What Roblox's documents say
+    Documented,
+    /// What public clients saw
+    Observed,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// For which shell
+    pub shell: clap_complete::Shell,
+}
+
+/// Reads `NAME=VALUE`.
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("a name and a value, for example rollback=repoint")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Reads `90s`, `30m`, `2h` or `1d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "a whole number and a unit: s, m, h or d, for example 30m".to_owned();
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let number: u64 = text.strip_suffix(unit).and_then(|n| n.parse().ok()).ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(seconds).filter(|s| (1..=366 * 24 * 60 * 60).contains(s)).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
+        for bad in ["", "m", "0s", "1.5h", "-1m", "10", "10 m", "99999999999999999999s", "400d", "3é"] {
+            assert!(duration(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Where the API key comes from: a file, the systemd credential, the environment, in this order. Never an argument.
+#![expect(clippy::disallowed_methods, reason = "this module reads the credential's file and the environment")]
+
+use std::path::Path;
+
+use super::exit::{Exit, Failure};
+use crate::cloud::secret::{Credential, CredentialError};
+
+const CREDENTIAL_NAME: &str = "roblox-api-key";
+const KEY_VARIABLE: &str = "ROBLOX_API_KEY";
+const TOKEN_VARIABLE: &str = "ROBLOX_OAUTH_TOKEN";
+
+/// Finds the credential.
+///
+/// # Errors
+/// With exit code 4 when there is none, or the one found can't be used. The message never holds it.
+pub fn find(file: Option<&Path>) -> Result<Credential, Failure> {
+    if let Some(path) = file {
+        return read(path);
+    }
+    if let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY") {
+        let path = Path::new(&folder).join(CREDENTIAL_NAME);
+        if path.exists() {
+            return read(&path);
+        }
+    }
+    let from = |variable: &str, make: fn(&str) -> Result<Credential, CredentialError>| {
+        let text = std::env::var(variable).ok().filter(|text| !text.trim().is_empty())?;
+        Some(make(&text).map_err(|error| {
+            Failure::of(Exit::Credential, &error, Some(format!("it comes from the variable {variable}")))
+        }))
+    };
+    from(KEY_VARIABLE, Credential::api_key)
+        .or_else(|| from(TOKEN_VARIABLE, Credential::oauth))
+        .unwrap_or_else(|| {
+            Err(Failure::new(Exit::Credential, "no API key").hint(format!(
+                "set {KEY_VARIABLE}, or name a file with --api-key-file; make a key with asset:read and asset:write at \
+                 create.roblox.com/dashboard/credentials; `--emulator` needs none"
+            )))
+        })
+}
+
+fn read(path: &Path) -> Result<Credential, Failure> {
+    let wrong = |error: &dyn std::error::Error| {
+        let mut failure = Failure::of(Exit::Credential, error, None);
+        if let Some(problem) = failure.problems.last_mut() {
+            problem.message = format!("read the API key from {}: {}", path.display(), problem.message);
+        }
+        failure
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    Credential::api_key(&text).map_err(|error| wrong(&error))
+}
+
+/// The embedded emulator takes any key.
+pub fn for_emulator() -> Result<Credential, Failure> {
+    Credential::api_key("emulator").map_err(|error| Failure::of(Exit::Credential, &error, None))
+}

@@ -1,0 +1,111 @@
+//! `macadam emulator`, and the embedded one of `--emulator`: the only file that starts it.
+#![expect(clippy::disallowed_methods, reason = "a script of faults is a file that the user names")]
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::args::{EmulatorArgs, Profile};
+use super::exit::{Exit, Failure};
+use super::output::{Output, Tone, paint};
+use crate::emulator::{self, Config, FaultRule, Latency, Running, StartError, Switches};
+use crate::platform::signals;
+
+/// The emulator within this process, with a world that outlives it.
+#[derive(Debug)]
+pub struct Embedded {
+    running: Running,
+}
+
+impl Embedded {
+    /// Starts one that keeps its world in `folder`.
+    pub async fn start(folder: &Path) -> Result<Self, Failure> {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Failure::new(Exit::Unusable, format!("create {}: {error}", folder.display())))?;
+        let config = Config { world_file: Some(folder.join("world.json")), ..Config::default() };
+        let running = emulator::start(config).await.map_err(|error| not_started(&error))?;
+        Ok(Self { running })
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        self.running.url()
+    }
+
+    /// Ends it and keeps its world.
+    pub async fn stop(self) {
+        self.running.shutdown().await;
+    }
+}
+
+fn not_started(error: &StartError) -> Failure {
+    Failure::of(Exit::Unusable, error, error.hint().map(str::to_owned))
+}
+
+/// Serves until a signal.
+pub async fn run(output: Output, args: EmulatorArgs) -> Result<Exit, Failure> {
+    if args.list_switches {
+        list_switches(output);
+        return Ok(Exit::Success);
+    }
+    let latency: Latency = args.latency.parse().map_err(|error| Failure::of(Exit::Usage, &error, None))?;
+    let profile = match args.profile {
+        Profile::Documented => emulator::Profile::Documented,
+        Profile::Observed => emulator::Profile::Observed,
+    };
+    let faults = args.faults.as_deref().map(read_faults).transpose()?.unwrap_or_default();
+    let config = Config {
+        listen: args.listen,
+        profile,
+        switches: args.switches,
+        world_file: args.world,
+        latency,
+        ..Config::default()
+    };
+    let mut signals = signals::catch_end_signals()
+        .map_err(|error| Failure::new(Exit::Unusable, format!("catch signals: {error}")))?;
+    let running = emulator::start(config).await.map_err(|error| not_started(&error))?;
+    running.control().add_faults(faults).map_err(|error| Failure::of(Exit::Usage, &error, None))?;
+    let url = running.url();
+    if output.is_json() {
+        output.document(&json!({ "url": url }));
+    } else {
+        output.line(format!("The emulator listens on {}", paint(Tone::Good, &url)));
+        output.line(format!("  use it:        macadam sync --once --api-url {url}    (any ROBLOX_API_KEY will do)"));
+        output.line(format!("  look inside:   curl {url}/emulator/assets"));
+        output.line("  end it:        Ctrl-C");
+    }
+    signals.recv().await;
+    running.shutdown().await;
+    Ok(Exit::Success)
+}
+
+fn read_faults(path: &Path) -> Result<Vec<FaultRule>, Failure> {
+    let wrong = |error: &dyn std::error::Error| {
+        Failure::new(Exit::Usage, format!("read the faults from {}: {error}", path.display()))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    serde_json::from_str(&text).map_err(|error| wrong(&error))
+}
+
+fn list_switches(output: Output) {
+    let table = Switches::table();
+    if output.is_json() {
+        let rows: Vec<_> = table
+            .iter()
+            .map(|row| {
+                json!({
+                    "name": row.name, "values": row.values, "documented": row.documented,
+                    "observed": row.observed, "about": row.source,
+                })
+            })
+            .collect();
+        output.document(&json!({ "switches": rows }));
+        return;
+    }
+    for row in table {
+        output.line(format!("{} = {}", paint(Tone::Change, row.name), row.values.join(" | ")));
+        output.line(format!("    documented: {}, observed: {}", row.documented, row.observed));
+        output.line(format!("    {}", paint(Tone::Quiet, row.source)));
+    }
+}

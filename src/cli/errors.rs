@@ -1,0 +1,105 @@
+//! From the errors of the engine to exit codes and words.
+
+use super::exit::{Exit, Failure, Problem, chain, unusable_lockfile};
+use crate::engine::book::BookError;
+use crate::engine::gather::GatherError;
+use crate::engine::lockfile::KeepError;
+use crate::engine::session::SessionError;
+use crate::engine::sync::SyncError;
+use crate::engine::view::ViewError;
+use crate::manifest::{self, Diagnostic};
+use crate::state::StateError;
+use crate::state::lock::LockError;
+
+impl From<GatherError> for Failure {
+    fn from(error: GatherError) -> Self {
+        match error {
+            GatherError::Project(error) => Self::of(Exit::Unusable, &error, error.hint()),
+            GatherError::Manifest { diagnostics, source } => manifest_mistakes(&diagnostics, &source),
+        }
+    }
+}
+
+/// The mistakes of a manifest, with their lines for a person and their places for a script.
+fn manifest_mistakes(diagnostics: &[Diagnostic], source: &str) -> Failure {
+    let mut rendered = manifest::render(diagnostics, source, true);
+    let count = super::output::plural(diagnostics.len() as u64, "mistake");
+    rendered.push_str(&format!("\n{count} in the manifest; nothing was attempted\n"));
+    Failure { exit: Exit::Unusable, problems: diagnostics.iter().map(problem).collect(), rendered: Some(rendered) }
+}
+
+/// One mistake with its place.
+pub fn problem(diagnostic: &Diagnostic) -> Problem {
+    Problem {
+        message: diagnostic.message.clone(),
+        hint: diagnostic.hint.clone(),
+        file: Some(diagnostic.file.clone()),
+        line: diagnostic.line,
+        column: diagnostic.column,
+    }
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        Self::of(Exit::Unusable, &error, error.hint())
+    }
+}
+
+impl From<BookError> for Failure {
+    fn from(error: BookError) -> Self {
+        match error {
+            BookError::State(error) => error.into(),
+            BookError::Apply(_) | BookError::Closed => Self::of(Exit::Unusable, &error, None),
+        }
+    }
+}
+
+impl From<KeepError> for Failure {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::Lockfile(error) => unusable_lockfile(&error),
+            KeepError::Book(error) => error.into(),
+        }
+    }
+}
+
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Lock(error @ LockError::Held { .. }) => Self::of(Exit::Busy, &error, error.hint()),
+            SessionError::Lock(error) => Self::of(Exit::Unusable, &error, error.hint()),
+            SessionError::State(error) => error.into(),
+            SessionError::Recover(error) => {
+                let cause = chain(&error);
+                let mut failure = Self::from(error);
+                if let Some(problem) = failure.problems.last_mut() {
+                    problem.message = format!("recover what an earlier run left: {cause}");
+                }
+                failure
+            }
+            SessionError::Lockfile(error) => error.into(),
+            SessionError::Thread(_) => Self::of(Exit::Unusable, &error, None),
+        }
+    }
+}
+
+impl From<SyncError> for Failure {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Gather(error) => error.into(),
+            SyncError::Book(error) => error.into(),
+            SyncError::Lockfile(error) => error.into(),
+        }
+    }
+}
+
+impl From<ViewError> for Failure {
+    fn from(error: ViewError) -> Self {
+        match error {
+            ViewError::State(error) => error.into(),
+            ViewError::Lockfile(error) => unusable_lockfile(&error),
+            ViewError::Gather(error) => error.into(),
+            ViewError::Apply(_) => Self::of(Exit::Unusable, &error, None),
+        }
+    }
+}

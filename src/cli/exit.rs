@@ -1,0 +1,119 @@
+//! Exit codes and errors as people and scripts see them.
+
+use crate::state::lockfile::LockfileError;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// In sync, or done.
+    Success,
+    /// Some assets could not be reconciled, a violated `--locked`, a refused command.
+    Unreconciled,
+    /// `plan --detailed-exitcode` with changes.
+    Changes,
+    /// Manifest, lockfile or state can't be used: nothing was attempted.
+    Unusable,
+    /// No key, or Roblox refused it, or the account is moderated.
+    Credential,
+    /// Another process holds the state.
+    Busy,
+    /// Wrong usage.
+    Usage,
+    /// A signal, as 128 and its number.
+    Signal(u8),
+}
+
+impl Exit {
+    /// The code.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Unreconciled => 1,
+            Self::Changes => 2,
+            Self::Unusable => 3,
+            Self::Credential => 4,
+            Self::Busy => 5,
+            Self::Usage => 64,
+            Self::Signal(code) => code,
+        }
+    }
+}
+
+/// One thing to tell a person or a script.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Problem {
+    /// What was tried on what, and what came of it.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// The file that is at fault.
+    pub file: Option<String>,
+    /// Its line, from 1.
+    pub line: Option<usize>,
+    /// Its column in characters, from 1.
+    pub column: Option<usize>,
+}
+
+/// The end of a command that did not do what it was asked for.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What happened, at least one.
+    pub problems: Vec<Problem>,
+    /// The same for a person, where it is more than a list: a manifest's errors with their lines.
+    pub rendered: Option<String>,
+}
+
+impl Failure {
+    /// One problem.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        let problem = Problem { message: message.into(), ..Problem::default() };
+        Self { exit, problems: vec![problem], rendered: None }
+    }
+
+    /// With a remedy.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        if let Some(problem) = self.problems.last_mut() {
+            problem.hint = Some(hint.into());
+        }
+        self
+    }
+
+    /// An error with everything that caused it, outermost first.
+    pub fn of(exit: Exit, error: &dyn std::error::Error, hint: Option<String>) -> Self {
+        let mut failure = Self::new(exit, chain(error));
+        if let Some(problem) = failure.problems.last_mut() {
+            problem.hint = hint;
+        }
+        failure
+    }
+}
+
+/// An error and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Some libraries repeat their cause in their own message.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// A lockfile that can't be used, with its place.
+pub fn unusable_lockfile(error: &LockfileError) -> Failure {
+    let mut failure = Failure::of(Exit::Unusable, error, error.hint().map(str::to_owned));
+    if let (Some(problem), Some(place)) = (failure.problems.last_mut(), error.place()) {
+        problem.file = Some(place.file.display().to_string());
+        problem.line = Some(place.line);
+        problem.column = Some(place.column);
+    }
+    failure
+}

@@ -1,0 +1,35 @@
+//! `macadam lockfile merge`: the merge driver.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::args::LockfileCommand;
+use super::exit::{Exit, Failure, unusable_lockfile as unusable};
+use super::output::Output;
+use crate::state::lockfile::{self, Ledger};
+
+/// Merges the three sides that git names; the result replaces OURS.
+pub fn run(output: Output, command: &LockfileCommand) -> Result<Exit, Failure> {
+    let LockfileCommand::Merge { base, ours, theirs } = command;
+    let base = read(base)?;
+    let merged = match (read(ours)?, read(theirs)?) {
+        (Some(our_side), Some(their_side)) => lockfile::merge(base.as_ref(), &our_side, &their_side)
+            .map_err(|error| Failure::of(Exit::Unreconciled, &error, None))?,
+        (Some(side), None) | (None, Some(side)) => side,
+        (None, None) => return Err(Failure::new(Exit::Unusable, "both sides of the merge are empty")),
+    };
+    lockfile::save(ours, &merged.remote, &merged.entries).map_err(|error| unusable(&error))?;
+    if output.is_json() {
+        output.document(&json!({ "merged": ours, "assets": merged.entries.len() }));
+    }
+    Ok(Exit::Success)
+}
+
+/// A side of the merge; git gives an empty file for a side that did not have it.
+fn read(path: &Path) -> Result<Option<Ledger>, Failure> {
+    match lockfile::read(path).map_err(|error| unusable(&error))? {
+        Some(bytes) if !bytes.is_empty() => lockfile::parse(&bytes, path).map(Some).map_err(|error| unusable(&error)),
+        Some(_) | None => Ok(None),
+    }
+}

@@ -1,0 +1,132 @@
+//! The one way to standard output and standard error: text for people, or exactly one JSON document.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this module owns both streams")]
+
+use std::io::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use serde_json::{Value, json};
+
+use super::exit::{Failure, Problem};
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+const GREEN: Style = AnsiColor::Green.on_default();
+const CYAN: Style = AnsiColor::Cyan.on_default();
+const DIM: Style = Style::new().dimmed();
+
+/// What a text is about, which decides its colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// It went well.
+    Good,
+    /// It changes something.
+    Change,
+    /// It wants attention.
+    Warning,
+    /// It went wrong.
+    Bad,
+    /// It is less important.
+    Quiet,
+}
+
+/// Where a command's result goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    json: bool,
+    quiet: bool,
+}
+
+impl Output {
+    /// Text or JSON.
+    pub const fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet }
+    }
+
+    /// Whether the result is one JSON document.
+    pub const fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Whether only errors and what was asked for are wanted.
+    pub const fn is_quiet(self) -> bool {
+        self.quiet
+    }
+
+    /// Prints the result as JSON; nothing else may be printed to standard output then.
+    pub fn document(self, document: &Value) {
+        // A closed pipe is the reader's choice.
+        let _ = writeln!(anstream::stdout(), "{document:#}");
+    }
+
+    /// Prints a line of the result; with `--json` nothing.
+    pub fn line(self, text: impl AsRef<str>) {
+        if !self.json {
+            let _ = writeln!(anstream::stdout(), "{}", text.as_ref());
+        }
+    }
+
+    /// Prints a remark that is no result: with `--json` or `--quiet` nothing.
+    pub fn remark(self, text: impl AsRef<str>) {
+        if !self.json && !self.quiet {
+            let _ = writeln!(anstream::stderr(), "{}", text.as_ref());
+        }
+    }
+
+    /// Prints a warning to standard error.
+    pub fn warning(self, text: impl AsRef<str>) {
+        if !self.json {
+            let _ = writeln!(anstream::stderr(), "{YELLOW}warning{YELLOW:#}: {}", text.as_ref());
+        }
+    }
+
+    /// Prints why the command failed.
+    pub fn failure(self, failure: &Failure) {
+        if self.json {
+            self.document(&json!({ "errors": failure.problems.iter().map(problem_json).collect::<Vec<_>>() }));
+            return;
+        }
+        if let Some(rendered) = &failure.rendered {
+            let _ = writeln!(anstream::stderr(), "{}", rendered.trim_end());
+            return;
+        }
+        for problem in &failure.problems {
+            let place = place(problem).map(|place| format!("{place}: ")).unwrap_or_default();
+            let _ = writeln!(anstream::stderr(), "{RED}error{RED:#}: {place}{}", problem.message);
+            if let Some(hint) = &problem.hint {
+                let _ = writeln!(anstream::stderr(), "  {CYAN}hint{CYAN:#}: {hint}");
+            }
+        }
+    }
+}
+
+fn place(problem: &Problem) -> Option<String> {
+    let file = problem.file.as_ref()?;
+    Some(match (problem.line, problem.column) {
+        (Some(line), Some(column)) => format!("{file}:{line}:{column}"),
+        (Some(line), None) => format!("{file}:{line}"),
+        (None, _) => file.clone(),
+    })
+}
+
+/// One error in the JSON form.
+fn problem_json(problem: &Problem) -> Value {
+    let Problem { message, hint, file, line, column } = problem;
+    json!({ "message": message, "hint": hint, "file": file, "line": line, "column": column })
+}
+
+/// A text in the colour of its tone; colours are stripped where nobody sees them.
+pub fn paint(tone: Tone, text: impl std::fmt::Display) -> String {
+    let style = match tone {
+        Tone::Good => GREEN,
+        Tone::Change => CYAN,
+        Tone::Warning => YELLOW,
+        Tone::Bad => RED,
+        Tone::Quiet => DIM,
+    };
+    format!("{style}{text}{style:#}")
+}
+
+/// `1 asset`, `2 assets`.
+pub fn plural(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

@@ -1,0 +1,72 @@
+//! `macadam resolve` and `macadam retry`: what a person decides about a create in doubt, or about a refusal.
+
+use serde_json::json;
+
+use super::args::{Global, ResolveArgs, RetryArgs};
+use super::exit::{Exit, Failure};
+use super::output::{Output, Tone, paint};
+use super::target;
+use crate::engine::repair::{self, RepairError};
+use crate::engine::session::Session;
+use crate::model::address::Address;
+use crate::model::ids::AssetId;
+
+impl From<RepairError> for Failure {
+    fn from(error: RepairError) -> Self {
+        match error {
+            RepairError::Book(error) => error.into(),
+            RepairError::Lockfile(error) => error.into(),
+            error if error.is_credential() => Self::of(Exit::Credential, &error, error.hint()),
+            error => Self::of(Exit::Unreconciled, &error, error.hint()),
+        }
+    }
+}
+
+fn address(text: &str) -> Result<Address, Failure> {
+    Address::new(text).map_err(|error| Failure::of(Exit::Usage, &error, None))
+}
+
+/// Settles a create in doubt.
+pub async fn resolve(output: Output, global: &Global, args: &ResolveArgs) -> Result<Exit, Failure> {
+    let address = address(&args.address)?;
+    let asset_id = args.asset_id.map(AssetId::new).transpose().map_err(|error| Failure::of(Exit::Usage, &error, None))?;
+    let target = target::find(global)?;
+    let mut session = Session::open(&target.project, &target.remote, "macadam resolve").await?;
+    let settled = match asset_id {
+        Some(asset_id) => {
+            let (client, embedded) = target::connect(global, &target).await?;
+            let settled = repair::resolve_with(&mut session, &client, &address, asset_id).await;
+            if let Some(embedded) = embedded {
+                embedded.stop().await;
+            }
+            settled
+        }
+        None => repair::recreate(&mut session, &address).await,
+    };
+    session.close().await;
+    settled?;
+    if output.is_json() {
+        output.document(&json!({ "address": address.as_str(), "asset_id": args.asset_id, "recreate": args.recreate }));
+    } else if let Some(asset_id) = asset_id {
+        output.line(format!("{} {address} is asset {asset_id}; commit the lockfile", paint(Tone::Good, "resolved")));
+    } else {
+        output.line(format!("{} the next `macadam sync --once` creates {address} again", paint(Tone::Good, "resolved:")));
+    }
+    Ok(Exit::Success)
+}
+
+/// Makes refused assets due again.
+pub async fn retry(output: Output, global: &Global, args: &RetryArgs) -> Result<Exit, Failure> {
+    let addresses = args.addresses.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
+    let target = target::find(global)?;
+    let mut session = Session::open(&target.project, &target.remote, "macadam retry").await?;
+    let done = repair::retry(&mut session, &addresses).await;
+    session.close().await;
+    done?;
+    if output.is_json() {
+        output.document(&json!({ "addresses": args.addresses }));
+    } else {
+        output.line(format!("{} the next `macadam sync --once` tries again", paint(Tone::Good, "due:")));
+    }
+    Ok(Exit::Success)
+}

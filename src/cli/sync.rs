@@ -1,0 +1,245 @@
+//! `macadam sync`: reconcile until the remote matches the files.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::args::{Global, SyncArgs};
+use super::document;
+use super::exit::{Exit, Failure};
+use super::output::{Output, Tone, paint, plural};
+use super::progress::Bars;
+use super::{plan, target};
+use crate::engine::progress::silent;
+use crate::engine::report::{Outcome, Report, Stop};
+use crate::engine::session::Session;
+use crate::engine::stop::StopSwitch;
+use crate::engine::sync::{Options, sync_once};
+use crate::engine::view::preview;
+use crate::model::asset::Privacy;
+use crate::plan::{Action, HoldKind, Plan};
+use crate::platform::signals;
+
+/// More creates than this are asked about at a terminal.
+const CREATES_WITHOUT_ASKING: usize = 50;
+
+/// Reconciles once.
+pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exit, Failure> {
+    if !args.once {
+        return Err(Failure::new(Exit::Usage, "the long-running service is not part of this version")
+            .hint("run `macadam sync --once`, from a timer if need be"));
+    }
+    let target = target::find(global)?;
+    if args.locked {
+        return locked(output, &target);
+    }
+    let stop = StopSwitch::default();
+    listen_to_signals(&stop)?;
+    end_after(&stop, args.timeout);
+    let mut session = Session::open(&target.project, &target.remote, "macadam sync --once").await?;
+    let (client, embedded) = target::connect(global, &target).await?;
+    let bars = Bars::new(output);
+    let options = Options {
+        uploads: args.uploads as usize,
+        confirm: confirm(output, args.yes, bars.clone()),
+        listener: bars.listener(),
+        stop,
+    };
+    let ended = sync_once(&mut session, Arc::new(client), options).await;
+    bars.clear();
+    session.close().await;
+    if let Some(embedded) = embedded {
+        embedded.stop().await;
+    }
+    let report = ended?;
+    finish(output, &report)
+}
+
+/// `--locked`: nothing is changed; anything that would change is a failure.
+fn locked(output: Output, target: &target::Target) -> Result<Exit, Failure> {
+    let preview = preview(&target.project, &target.remote, &silent())?;
+    let assets = preview.gathered.desired.assets.len() as u64;
+    let violated = !preview.plan.steps.is_empty() || preview.lockfile_changes;
+    if output.is_json() {
+        let report = Report {
+            left: preview.plan.steps,
+            held: preview.plan.held.clone(),
+            notes: preview.plan.notes,
+            assets,
+            ..Report::default()
+        };
+        let mut document = document::report(&report);
+        if violated && let Some(document) = document.as_object_mut() {
+            document.insert("in_sync".to_owned(), false.into());
+            document.insert("locked_violated".to_owned(), true.into());
+        }
+        output.document(&document);
+    } else {
+        plan::show(output, &preview.plan, assets);
+        if violated {
+            output.warning("--locked: the remote or the lockfile would change; run `macadam sync --once` and commit the lockfile");
+        }
+    }
+    Ok(if violated || !preview.plan.held.is_empty() { Exit::Unreconciled } else { Exit::Success })
+}
+
+/// The first signal ends the run in order; a second one ends the process.
+fn listen_to_signals(stop: &StopSwitch) -> Result<(), Failure> {
+    let mut signals = signals::catch_end_signals()
+        .map_err(|error| Failure::new(Exit::Unusable, format!("catch signals: {error}")))?;
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        if let Some(signal) = signals.recv().await {
+            stop.throw(Stop::Signal(signal.exit_code()));
+        }
+        if let Some(signal) = signals.recv().await {
+            super::die(signal.exit_code());
+        }
+    });
+    Ok(())
+}
+
+fn end_after(stop: &StopSwitch, timeout: Duration) {
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(timeout).await;
+        stop.throw(Stop::TimedOut);
+    });
+}
+
+/// At a person's terminal many creates, a fee and what can't be undone are asked about.
+fn confirm(output: Output, yes: bool, bars: Bars) -> Box<dyn Fn(&Plan) -> bool + Send + Sync> {
+    let asks = !yes && !output.is_json() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    Box::new(move |plan| {
+        let questions = if asks { questions(plan) } else { Vec::new() };
+        questions.is_empty() || bars.pause(|| ask(output, &questions))
+    })
+}
+
+fn questions(plan: &Plan) -> Vec<String> {
+    let new: Vec<_> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::Create(new) | Action::Replace { new, .. } => Some((step, new)),
+            Action::Share { .. }
+            | Action::UpdateContent { .. }
+            | Action::PointBack { .. }
+            | Action::UpdateMetadata { .. }
+            | Action::Settle { .. }
+            | Action::Wait { .. } => None,
+        })
+        .collect();
+    let mut questions = Vec::new();
+    if new.len() > CREATES_WITHOUT_ASKING {
+        questions.push(format!("{} will be created; Roblox can't delete assets", plural(new.len() as u64, "asset")));
+    }
+    let fees: u64 = new.iter().filter_map(|(_, new)| new.expected_price).sum();
+    if fees > 0 {
+        questions.push(format!("up to {fees} Robux may be spent"));
+    }
+    for (step, new) in new {
+        if new.identity.privacy == Privacy::OpenUse {
+            questions.push(format!("{} becomes open for everybody's use, for ever", step.address));
+        }
+    }
+    questions
+}
+
+fn ask(output: Output, questions: &[String]) -> bool {
+    for question in questions {
+        output.warning(question);
+    }
+    let _ = write!(std::io::stderr(), "Go on? [y/N] ");
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+/// Prints what came of a run, and says how the program ends.
+fn finish(output: Output, report: &Report) -> Result<Exit, Failure> {
+    let exit = exit(report);
+    if let Some(Stop::Credential { message, hint }) = &report.stop {
+        if !output.is_json() {
+            show(output, report);
+        }
+        return Err(Failure::new(Exit::Credential, message).hint(hint));
+    }
+    if let Some(Stop::State { message }) = &report.stop {
+        return Err(Failure::new(Exit::Unusable, message));
+    }
+    if output.is_json() {
+        output.document(&document::report(report));
+    } else {
+        show(output, report);
+    }
+    Ok(exit)
+}
+
+fn exit(report: &Report) -> Exit {
+    match report.stop {
+        Some(Stop::Signal(code)) if !report.left.is_empty() => Exit::Signal(code),
+        _ if report.in_sync() || (report.left.is_empty() && report.held.is_empty()) => Exit::Success,
+        _ => Exit::Unreconciled,
+    }
+}
+
+fn show(output: Output, report: &Report) {
+    for entry in &report.steps {
+        if let Outcome::Done { asset_id, revision } = &entry.outcome {
+            let revision = revision.filter(|number| *number > 1).map(|number| format!(", revision {number}")).unwrap_or_default();
+            let name = paint(Tone::Good, format!("{:<15}", entry.step.action.name()));
+            output.line(format!("{name} {} (asset {asset_id}{revision})", entry.step.address));
+        }
+    }
+    let mut waiting = 0;
+    for entry in report.failures() {
+        let held = report.held.iter().any(|hold| hold.address == entry.step.address);
+        let (tone, word, message, hint) = match &entry.outcome {
+            Outcome::Refused { .. } if held => continue,
+            Outcome::Refused { message, hint } => (Tone::Bad, "failed", message, hint.as_ref()),
+            Outcome::Running { reason } => (Tone::Warning, "waiting", reason, None),
+            Outcome::TryLater { message } => (Tone::Warning, "waiting", message, None),
+            Outcome::InDoubt { message } => (Tone::Warning, "in doubt", message, None),
+            Outcome::Superseded { reason } => (Tone::Warning, "changed", reason, None),
+            Outcome::Done { .. } => continue,
+        };
+        waiting += 1;
+        output.line(format!("{} {}", paint(tone, format!("{word:<15}")), entry.step.address));
+        output.line(format!("                {message}"));
+        if let Some(hint) = hint {
+            output.line(format!("                {} {hint}", paint(Tone::Change, "hint:")));
+        }
+    }
+    let held = Plan { held: report.held.clone(), notes: report.notes.clone(), ..Plan::default() };
+    plan::show_holds(output, &held);
+    show_summary(output, report, waiting);
+}
+
+fn show_summary(output: Output, report: &Report, waiting: u64) {
+    let mut parts: Vec<String> = report.done().into_iter().map(|(name, count)| format!("{count} {name}")).collect();
+    for kind in [HoldKind::Failed, HoldKind::Rejected, HoldKind::Held] {
+        let count = report.held_by(kind);
+        if count > 0 {
+            parts.push(format!("{count} {kind}"));
+        }
+    }
+    if waiting > 0 {
+        parts.push(format!("{waiting} not done"));
+    }
+    let assets = plural(report.assets, "asset");
+    let lockfile = if report.lockfile_written { "; the lockfile was written: commit it" } else { "" };
+    match &report.stop {
+        Some(Stop::TimedOut) => output.warning("the time given with --timeout is over; run it again to go on"),
+        Some(Stop::Signal(_)) => output.warning("interrupted; what was begun is recorded, run it again to go on"),
+        Some(Stop::Credential { .. } | Stop::State { .. }) | None => {}
+    }
+    if report.in_sync() && parts.is_empty() {
+        output.line(format!("{} {assets}, nothing to do{lockfile}", paint(Tone::Good, "in sync:")));
+    } else if report.in_sync() {
+        output.line(format!("\n{} {assets}: {}{lockfile}", paint(Tone::Good, "in sync:"), parts.join(", ")));
+    } else {
+        let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+        output.line(format!("\n{} {assets}{parts}{lockfile}", paint(Tone::Warning, "not in sync:")));
+    }
+}

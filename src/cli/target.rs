@@ -1,0 +1,67 @@
+//! Which project and which remote a command works on.
+
+use std::path::PathBuf;
+
+use super::args::Global;
+use super::credential;
+use super::emulator::Embedded;
+use super::exit::{Exit, Failure};
+use crate::cloud::base::BaseUrl;
+use crate::cloud::client::Client;
+use crate::cloud::timeouts::Timeouts;
+use crate::engine::project::Project;
+
+/// A project and the name of its remote, for commands that send nothing.
+#[derive(Debug)]
+pub struct Target {
+    /// The project, with the emulator's state and lockfile where that is meant.
+    pub project: Project,
+    /// The remote as state and lockfile record it.
+    pub remote: String,
+}
+
+/// The remote's name in state and lockfile of `--emulator`: its port changes from run to run.
+const EMBEDDED: &str = "emulator";
+
+/// The folder in which the program was started.
+///
+/// # Errors
+/// When it is gone.
+pub fn here() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(|error| Failure::new(Exit::Unusable, format!("find the current folder: {error}")))
+}
+
+/// Finds the project and the remote's name.
+///
+/// # Errors
+/// When there is no manifest, or the API's address can't be used.
+pub fn find(global: &Global) -> Result<Target, Failure> {
+    let project = Project::find(global.manifest.as_deref(), global.state.as_deref(), &here()?)
+        .map_err(|error| Failure::of(Exit::Unusable, &error, error.hint()))?;
+    if global.emulator {
+        return Ok(Target { project: project.for_emulator(), remote: EMBEDDED.to_owned() });
+    }
+    Ok(Target { project, remote: base(global)?.to_string() })
+}
+
+fn base(global: &Global) -> Result<BaseUrl, Failure> {
+    let text = global.api_url.as_deref().unwrap_or(BaseUrl::ROBLOX);
+    text.parse::<BaseUrl>().map_err(|error| Failure::of(Exit::Usage, &error, None))
+}
+
+/// A client of the target's remote, and the embedded emulator where that is the remote.
+///
+/// # Errors
+/// With exit code 4 without a usable credential; otherwise when the emulator or the client can't be started.
+pub async fn connect(global: &Global, target: &Target) -> Result<(Client, Option<Embedded>), Failure> {
+    let (base, credential, embedded) = if global.emulator {
+        let embedded = Embedded::start(&target.project.emulator_folder()).await?;
+        let base = embedded.url().parse::<BaseUrl>().map_err(|error| Failure::of(Exit::Unusable, &error, None))?;
+        (base, credential::for_emulator()?, Some(embedded))
+    } else {
+        (base(global)?, credential::find(global.api_key_file.as_deref())?, None)
+    };
+    let client = Client::new(base, credential, Timeouts::default())
+        .map_err(|error| Failure::of(Exit::Unusable, &error, None))?;
+    Ok((client, embedded))
+}

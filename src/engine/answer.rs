@@ -1,0 +1,346 @@
+//! What an answer, or the want of one, means for the step that asked.
+//!
+//! The client has classified it; here the classes become phases of the journal, rests of the address, and outcomes. Read next: [`super::settle`].
+
+use std::sync::PoisonError;
+
+use jiff::SignedDuration;
+
+use super::book::BookError;
+use super::poller::{Followed, Subject};
+use super::progress::Progress;
+use super::report::{Outcome, Stop};
+use super::settle::{self, Settled};
+use super::steps::{Look, Steps, Try, chain, superseded};
+use crate::cloud::backoff::Backoff;
+use crate::cloud::class::{self, Class, Refusal, Unsent};
+use crate::cloud::endpoint::Endpoint;
+use crate::cloud::failure::{Failure, Reply};
+use crate::cloud::poll::{OperationAction, OperationKind};
+use crate::cloud::wire::operation::{OperationFailure, Submitted};
+use crate::model::change::{Change, Event};
+use crate::model::digest::FieldDigest;
+use crate::model::ids::{AssetId, Creator};
+use crate::model::phase::{Intent, Phase, PhaseEvent};
+use crate::model::recorded::{Attempt, AttemptId, Recorded, Trouble};
+use crate::model::remote::RemoteAsset;
+use crate::platform::{clock, failpoint};
+
+/// How often the remote is read again for the result of an update before its answer is taken as it is: reads lag behind writes.
+const READS_AFTER_WRITE: u32 = 5;
+
+impl Steps {
+    /// Takes the answer to a write.
+    pub(super) async fn answer(&self, id: AttemptId, reply: Reply<Submitted>) -> Result<Try, BookError> {
+        match reply.result {
+            Ok(Submitted::Operation(operation)) => {
+                self.book.advance(id, PhaseEvent::Accept(operation)).await?;
+                failpoint::hit("accepted");
+                self.follow(id).await
+            }
+            Ok(Submitted::Done(asset)) => self.finish(id, asset).await,
+            Ok(Submitted::Fields(_)) => {
+                let asset_id = self.attempt(id).and_then(|attempt| attempt.intent.asset_id());
+                match asset_id {
+                    Some(asset_id) => self.finish_by_looking(id, asset_id).await,
+                    None => self.doubt(id, "the answer does not name the new asset").await,
+                }
+            }
+            Err(failure) => self.failed(id, failure).await,
+        }
+    }
+
+    /// The answer was the changed fields alone: what was stored is read from the asset.
+    async fn finish_by_looking(&self, id: AttemptId, asset_id: AssetId) -> Result<Try, BookError> {
+        let asset = match self.look(asset_id).await? {
+            Look::Present(asset) => *asset,
+            // It was just changed: not being able to look doesn't undo that.
+            Look::Gone | Look::Unknown(_) => self
+                .book
+                .read(|recorded| recorded.seen.get(&asset_id).map(|seen| seen.asset.clone()))
+                .unwrap_or_else(|| RemoteAsset::unknown(asset_id)),
+        };
+        self.finish(id, asset).await
+    }
+
+    async fn failed(&self, id: AttemptId, failure: Failure) -> Result<Try, BookError> {
+        let message = chain(&failure);
+        match failure.class {
+            // The file changed under the upload: looked at again, it is another content, without a rest.
+            Class::NeverSent(Unsent::Content) => {
+                self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
+                Ok(superseded(&message))
+            }
+            Class::NeverSent(Unsent::Connection | Unsent::Record) | Class::TryLater(_) => {
+                self.not_carried_out(id, message).await
+            }
+            Class::Refused(refusal) => self.refused(id, refusal, &failure).await,
+            // The last two can't come from a failed write; if they did, nothing would be known.
+            Class::InDoubt | Class::Committed | Class::CouldNotAsk => self.doubt(id, &message).await,
+        }
+    }
+
+    async fn refused(&self, id: AttemptId, refusal: Refusal, failure: &Failure) -> Result<Try, BookError> {
+        let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
+        let message = failure.to_string();
+        match refusal {
+            Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated => {
+                self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
+                self.stop_for_credential(failure);
+                Ok(Try::Again { message })
+            }
+            Refusal::PermissionDenied => {
+                let creator = self.record(&attempt.address).map(|record| record.identity.creator);
+                self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
+                let Some(creator) = creator else { return Ok(superseded("it has no record")) };
+                let mut forbidden = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
+                forbidden.insert(creator, message.clone());
+                Ok(Try::Ended(forbidden_outcome(creator, message)))
+            }
+            // The API's address is wrong: that says nothing of the asset.
+            Refusal::NoRoute => {
+                self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
+                Ok(Try::Ended(Outcome::Refused { message, hint: failure.hint().map(str::to_owned) }))
+            }
+            Refusal::NotFound if let Some(asset_id) = attempt.intent.asset_id() => {
+                self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
+                self.learn_gone(&attempt.address, asset_id).await
+            }
+            Refusal::NotFound
+            | Refusal::NameModerated
+            | Refusal::DescriptionModerated
+            | Refusal::ContentModerated
+            | Refusal::TooLarge
+            | Refusal::Invalid => {
+                let said = if failure.message.is_empty() { message } else { failure.message.clone() };
+                self.refuse(id, &attempt, &said, failure.hint().map(str::to_owned)).await
+            }
+        }
+    }
+
+    /// Roblox said no to what was asked: it waits for a change or for `retry`.
+    async fn refuse(
+        &self,
+        id: AttemptId,
+        attempt: &Attempt,
+        said: &str,
+        hint: Option<String>,
+    ) -> Result<Try, BookError> {
+        let changes = settle::refused(id, attempt, self.subject(attempt), said, clock::now());
+        self.book.commit(changes).await?;
+        tracing::error!(address = %attempt.address, action = attempt.intent.name(), "Roblox refused it: {said}");
+        Ok(Try::Ended(Outcome::Refused { message: format!("Roblox refused it: {said}"), hint }))
+    }
+
+    /// It did not happen, and may be tried again when its rest is over.
+    async fn not_carried_out(&self, id: AttemptId, message: String) -> Result<Try, BookError> {
+        self.rest_after(id, PhaseEvent::NotCarriedOut, &message).await?;
+        Ok(Try::Again { message })
+    }
+
+    /// Nobody knows whether it happened: the next plan decides, by looking or by the policy.
+    async fn doubt(&self, id: AttemptId, message: &str) -> Result<Try, BookError> {
+        self.rest_after(id, PhaseEvent::Doubt, message).await?;
+        Ok(Try::Ended(Outcome::InDoubt { message: message.to_owned() }))
+    }
+
+    /// Moves an attempt on and lets its address rest, in one transaction.
+    async fn rest_after(&self, id: AttemptId, event: PhaseEvent, message: &str) -> Result<(), BookError> {
+        let jitter = fastrand::f64();
+        let decide = |recorded: &Recorded| {
+            let Some(attempt) = recorded.attempts.get(&id) else { return Vec::new() };
+            let subject = self.subject(attempt);
+            let failures = settle::failures(recorded.assets.get(&attempt.address), subject);
+            let delay = SignedDuration::try_from(Backoff::ADDRESS.delay(failures, jitter)).unwrap_or(SignedDuration::MAX);
+            let trouble = Trouble::Retrying {
+                subject,
+                failures: failures.saturating_add(1),
+                next_at: clock::now().saturating_add(delay).unwrap_or(jiff::Timestamp::MAX),
+                message: message.to_owned(),
+            };
+            let mut changes = vec![Change::Advance { attempt: id, event: event.clone() }];
+            changes.push(Change::Rest { address: attempt.address.clone(), trouble: Some(trouble) });
+            if event == PhaseEvent::Doubt {
+                let event = Event { kind: "in_doubt", message: format!("{}: {message}", attempt.intent.name()) };
+                changes.push(Change::Tell { address: Some(attempt.address.clone()), event });
+            }
+            changes
+        };
+        self.book.commit_with(decide).await.map(|_| ())
+    }
+
+    /// Follows the operation of an attempt to its end.
+    pub(super) async fn follow(&self, id: AttemptId) -> Result<Try, BookError> {
+        let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
+        let Phase::Submitted(operation) = &attempt.phase else { return Ok(superseded("it is no longer polled")) };
+        (self.listener)(Progress::Accepted { address: attempt.address.clone() });
+        let asset_type = self.record(&attempt.address).map(|record| record.identity.asset_type);
+        let Some(asset_type) = asset_type else { return Ok(superseded("it has no record")) };
+        let action = match attempt.intent {
+            Intent::Create { .. } => OperationAction::Create,
+            Intent::UpdateContent { .. } => OperationAction::UpdateContent,
+            Intent::UpdateMetadata { .. }
+            | Intent::Rollback { .. }
+            | Intent::Archive { .. }
+            | Intent::Restore { .. } => OperationAction::UpdateMetadata,
+        };
+        let subject = Subject {
+            operation: operation.clone(),
+            kind: OperationKind { asset_type, action },
+            about: attempt.intent.asset_id(),
+            since: attempt.begun_at,
+        };
+        let followed = self.stop.or(self.poller.follow(id, subject)).await;
+        let running = || format!("Roblox still works on operation {operation}; the next run goes on waiting");
+        match followed {
+            None => Ok(Try::Ended(Outcome::Running { reason: running() })),
+            Some(Followed::Outlived) => Ok(Try::Ended(Outcome::Running { reason: running() })),
+            Some(Followed::Done(asset)) => {
+                failpoint::hit("operation_done");
+                self.finish(id, *asset).await
+            }
+            Some(Followed::Failed(failure)) => self.operation_failed(id, &attempt, failure).await,
+            Some(Followed::DoneWithNothing) => {
+                self.doubt(id, &format!("operation {operation} ended without a result or an error")).await
+            }
+            Some(Followed::Lost) => self.doubt(id, &format!("Roblox no longer knows operation {operation}")).await,
+            Some(Followed::Refused(failure)) => {
+                let message = failure.to_string();
+                self.stop_for_credential(&failure);
+                Ok(Try::Ended(Outcome::TryLater { message }))
+            }
+        }
+    }
+
+    /// The operation ended with an error: it is over, and what it means decides whether it is started again.
+    async fn operation_failed(&self, id: AttemptId, attempt: &Attempt, failure: OperationFailure) -> Result<Try, BookError> {
+        let class = class::of_operation(failure.code.as_deref(), &failure.message);
+        let code = failure.code.unwrap_or_default();
+        let said = if failure.message.is_empty() { code } else { failure.message };
+        match class {
+            Class::TryLater(_) => {
+                let message = format!("Roblox's operation failed: {said}");
+                self.rest_after(id, PhaseEvent::Refuse, &message).await?;
+                Ok(Try::Again { message })
+            }
+            Class::Refused(Refusal::AccountModerated) => {
+                self.book.advance(id, PhaseEvent::Refuse).await?;
+                self.stop.throw(Stop::Credential { message: said.clone(), hint: String::new() });
+                Ok(Try::Again { message: said })
+            }
+            Class::Refused(_) | Class::NeverSent(_) | Class::Committed | Class::InDoubt | Class::CouldNotAsk => {
+                self.refuse(id, attempt, &said, class.hint().map(str::to_owned)).await
+            }
+        }
+    }
+
+    /// Writes down that an attempt is done, and everything that it changed.
+    pub(super) async fn finish(&self, id: AttemptId, asset: RemoteAsset) -> Result<Try, BookError> {
+        let asset = match self.newest_after_update(id, asset).await? {
+            Ok(asset) => asset,
+            Err(tried) => return Ok(tried),
+        };
+        let mut settled: Option<(Settled, Attempt)> = None;
+        self.book
+            .commit_with(|recorded| {
+                let Some(attempt) = recorded.attempts.get(&id) else { return Vec::new() };
+                let Some(record) = recorded.assets.get(&attempt.address) else { return Vec::new() };
+                let done = settle::completed(id, attempt, record, &asset, clock::now());
+                let changes = done.changes.clone();
+                settled = Some((done, attempt.clone()));
+                changes
+            })
+            .await?;
+        failpoint::hit("settled");
+        let Some((settled, attempt)) = settled else { return Ok(superseded("it is no longer under way")) };
+        let asset_id = settled.key.asset_id;
+        if settled.rejected {
+            let message = format!("asset {asset_id} was made, but moderation rejected it");
+            let hint = Some("change the file: uploading the same again risks the account".to_owned());
+            return Ok(Try::Ended(Outcome::Refused { message, hint }));
+        }
+        tracing::info!(address = %attempt.address, action = attempt.intent.name(), %asset_id, "done");
+        Ok(Try::Ended(self.done(&attempt.address, settled.key)))
+    }
+
+    /// After an update of content, an answer that names a revision with other bytes is a read that lags behind, or Roblox took the bytes for
+    /// those of an earlier revision. It is read again before anything is concluded.
+    async fn newest_after_update(&self, id: AttemptId, mut asset: RemoteAsset) -> Result<Result<RemoteAsset, Try>, BookError> {
+        for read in 0.. {
+            let clash = self.book.read(|recorded| clashes(recorded, id, &asset));
+            let Some(attempt) = clash else { return Ok(Ok(asset)) };
+            if read == READS_AFTER_WRITE {
+                let message = "Roblox took the content without making a new revision of it";
+                return self.refuse(id, &attempt, message, None).await.map(Err);
+            }
+            if self.stop.or(tokio::time::sleep(Backoff::POLL.delay(read, 0.5))).await.is_none() {
+                return Ok(Err(Try::Ended(Outcome::Running { reason: "the run ends".to_owned() })));
+            }
+            match self.look(asset.asset_id).await? {
+                Look::Present(seen) => asset = *seen,
+                Look::Gone | Look::Unknown(_) => {}
+            }
+        }
+        Ok(Ok(asset))
+    }
+
+    /// Reads an asset once.
+    pub(super) async fn look(&self, asset_id: AssetId) -> Result<Look, BookError> {
+        let Some(pass) = self.stop.or(self.gate.enter(Endpoint::GetAsset)).await else {
+            return Ok(Look::Unknown(Try::Again { message: "not asked: the run ends".to_owned() }));
+        };
+        let reply = self.client.get_asset(asset_id, &[]).await;
+        self.gate.leave(pass, &reply);
+        let failure = match reply.result {
+            Ok(asset) => return Ok(Look::Present(Box::new(asset))),
+            Err(failure) => failure,
+        };
+        let message = failure.to_string();
+        Ok(match failure.class {
+            Class::Refused(Refusal::NotFound) => Look::Gone,
+            Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated) => {
+                self.stop_for_credential(&failure);
+                Look::Unknown(Try::Again { message })
+            }
+            Class::Refused(Refusal::PermissionDenied) => {
+                Look::Unknown(Try::Ended(Outcome::Refused { message, hint: failure.hint().map(str::to_owned) }))
+            }
+            Class::Refused(_)
+            | Class::NeverSent(_)
+            | Class::InDoubt
+            | Class::TryLater(_)
+            | Class::Committed
+            | Class::CouldNotAsk => Look::Unknown(Try::Again { message }),
+        })
+    }
+
+    /// A refused key, a missing scope and a moderated account stop everything.
+    fn stop_for_credential(&self, failure: &Failure) {
+        let hint = failure.hint().unwrap_or_default().to_owned();
+        self.stop.throw(Stop::Credential { message: failure.to_string(), hint });
+    }
+
+    pub(super) fn attempt(&self, id: AttemptId) -> Option<Attempt> {
+        self.book.read(|recorded| recorded.attempts.get(&id).cloned())
+    }
+
+    fn subject(&self, attempt: &Attempt) -> FieldDigest {
+        let known = self.subjects.get(&attempt.address).copied();
+        known.unwrap_or_else(|| crate::model::digest::subject(attempt.intent.content(), &Default::default()))
+    }
+}
+
+/// A key without permission for a creator: that creator's assets rest for this run.
+pub(super) fn forbidden_outcome(creator: Creator, message: String) -> Outcome {
+    let hint = format!("give the key access to {creator}, or set another creator");
+    Outcome::Refused { message, hint: Some(hint) }
+}
+
+/// The attempt, when `asset` claims that its content is a revision which is known to hold other bytes.
+fn clashes(recorded: &Recorded, id: AttemptId, asset: &RemoteAsset) -> Option<Attempt> {
+    let attempt = recorded.attempts.get(&id)?;
+    let Intent::UpdateContent { content, .. } = attempt.intent else { return None };
+    let record = recorded.assets.get(&attempt.address)?;
+    let known = record.history.get(settle::key_of(record.identity.asset_type, asset))?.content?;
+    (known != content).then(|| attempt.clone())
+}

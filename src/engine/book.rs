@@ -1,0 +1,128 @@
+//! The book: what is known, in memory and on disk, changed only together.
+//!
+//! One lock around the memory, never held over an await; the state's queue keeps the order in which changes were applied. A commit returns when
+//! it is durable, and goes on when its caller is dropped. After a failed write the book is closed: what it says would no longer be on disk.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::phase::{Intent, PhaseEvent};
+use crate::model::recorded::{ApplyError, AttemptId, Identity, Recorded};
+use crate::platform::{clock, failpoint};
+use crate::state::StateError;
+use crate::state::handle::StoreHandle;
+
+/// What is known, and the state behind it.
+#[derive(Debug)]
+pub struct Book {
+    known: Mutex<Known>,
+    store: StoreHandle,
+}
+
+#[derive(Debug)]
+struct Known {
+    recorded: Recorded,
+    closed: bool,
+}
+
+/// Why something could not be written down. Nothing more is done after it.
+#[derive(Debug, thiserror::Error)]
+pub enum BookError {
+    /// The change contradicts what is known: a defect of Macadam.
+    #[error("write down a change that does not fit what is known")]
+    Apply(#[from] ApplyError),
+    /// The state could not be written.
+    #[error("write the state")]
+    State(#[from] StateError),
+    /// An earlier write failed.
+    #[error("the state could not be written before")]
+    Closed,
+}
+
+impl Book {
+    /// Opens the book at what the state knows.
+    pub fn new(recorded: Recorded, store: StoreHandle) -> Self {
+        Self { known: Mutex::new(Known { recorded, closed: false }), store }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // A panic while the lock was held closes the book below, so its content is never trusted again.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what is known.
+    pub fn read<T>(&self, look: impl FnOnce(&Recorded) -> T) -> T {
+        look(&self.known().recorded)
+    }
+
+    /// Writes changes down, all or none; durable when it returns.
+    ///
+    /// # Errors
+    /// When they don't fit what is known, or the state can't be written.
+    pub async fn commit(&self, changes: Vec<Change>) -> Result<(), BookError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.commit_with(|_| changes).await.map(|_| ())
+    }
+
+    /// Writes down what `decide` makes of what is known, without anything coming between.
+    ///
+    /// # Errors
+    /// As [`Book::commit`].
+    pub async fn commit_with(&self, decide: impl FnOnce(&Recorded) -> Vec<Change>) -> Result<Vec<Change>, BookError> {
+        failpoint::hit("before_commit");
+        let (changes, written) = {
+            let mut known = self.known();
+            if known.closed || self.known.is_poisoned() {
+                return Err(BookError::Closed);
+            }
+            let now = clock::now();
+            let changes = decide(&known.recorded);
+            if let Err(error) = changes.iter().try_for_each(|change| known.recorded.apply(change, now)) {
+                known.closed = true;
+                return Err(error.into());
+            }
+            let written = self.store.commit(changes.clone(), now);
+            (changes, written)
+        };
+        let written = written.await;
+        failpoint::hit("after_commit");
+        if let Err(error) = written {
+            self.known().closed = true;
+            return Err(error.into());
+        }
+        Ok(changes)
+    }
+
+    /// Writes down that a change of the remote is about to be tried, together with what its address is.
+    ///
+    /// # Errors
+    /// As [`Book::commit`].
+    pub async fn begin(&self, address: &Address, identity: Identity, intent: Intent) -> Result<AttemptId, BookError> {
+        let mut attempt = AttemptId(0);
+        self.commit_with(|recorded| {
+            attempt = AttemptId(recorded.next_attempt);
+            vec![
+                Change::Enroll { address: address.clone(), identity },
+                Change::Begin { attempt, address: address.clone(), intent },
+            ]
+        })
+        .await?;
+        Ok(attempt)
+    }
+
+    /// Writes down that a change of the remote moved on.
+    ///
+    /// # Errors
+    /// As [`Book::commit`].
+    pub async fn advance(&self, attempt: AttemptId, event: PhaseEvent) -> Result<(), BookError> {
+        self.commit(vec![Change::Advance { attempt, event }]).await
+    }
+
+    /// The state behind it, for what is not about assets.
+    pub const fn store(&self) -> &StoreHandle {
+        &self.store
+    }
+}

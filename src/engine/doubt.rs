@@ -1,0 +1,123 @@
+//! Settling by looking: what came of an update, a metadata change, an archive or a restore whose outcome is unknown.
+//!
+//! Creates are not settled here: they can't be looked up, and follow the policy (`src/plan/asset.rs`). Read next: [`super::answer`].
+
+use jiff::SignedDuration;
+
+use super::book::BookError;
+use super::settle;
+use super::steps::{Look, Steps, Try, superseded};
+use crate::cloud::class::Class;
+use crate::cloud::client::UpdateRequest;
+use crate::cloud::endpoint::Endpoint;
+use crate::model::change::Change;
+use crate::model::digest::FieldDigest;
+use crate::model::metadata::Field;
+use crate::model::phase::{Intent, PhaseEvent};
+use crate::model::recorded::{Attempt, AttemptId};
+use crate::model::remote::RemoteAsset;
+use crate::platform::clock;
+
+/// How far Roblox's clock and this machine's may be apart when a revision's time is compared with that of an attempt.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(2);
+
+impl Steps {
+    /// Learns by looking what came of a change whose outcome is unknown.
+    pub(super) async fn settle_doubt(&self, id: AttemptId) -> Result<Try, BookError> {
+        let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer in doubt")) };
+        let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
+        let asset = match self.look(asset_id).await? {
+            Look::Present(asset) => *asset,
+            Look::Gone => {
+                self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
+                return self.learn_gone(&attempt.address, asset_id).await;
+            }
+            Look::Unknown(tried) => return Ok(tried),
+        };
+        match carried_out(&attempt.intent, &asset) {
+            Verdict::Yes => self.finish(id, asset).await,
+            Verdict::No => {
+                self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
+                Ok(superseded("it was not carried out, and is done again"))
+            }
+            Verdict::Newer => self.settle_newer(id, &attempt, asset).await,
+        }
+    }
+
+    /// A revision newer than the one that was known: this attempt's, or somebody else's.
+    async fn settle_newer(&self, id: AttemptId, attempt: &Attempt, asset: RemoteAsset) -> Result<Try, BookError> {
+        let earliest = attempt.begun_at.saturating_sub(CLOCK_SKEW).unwrap_or(jiff::Timestamp::MIN);
+        if asset.revision_created_at.is_some_and(|created| created < earliest) {
+            self.book
+                .commit_with(|recorded| {
+                    let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }];
+                    let record = recorded.assets.get(&attempt.address);
+                    changes.extend(record.into_iter().flat_map(|r| settle::made_elsewhere(&attempt.address, r, &asset, clock::now())));
+                    changes
+                })
+                .await?;
+            return Ok(superseded("somebody else changed it at Roblox"));
+        }
+        let looked = self.files.get(&attempt.address).filter(|(_, facts)| Some(facts.hash) == attempt.intent.content());
+        match looked {
+            // Equal bytes make no second version (seen by public clients), so sending them again tells whose the revision is.
+            Some((_, facts)) => self.send_again(id, attempt, facts.size).await,
+            // The file has moved on. The revision is as old as the attempt: it is the attempt's.
+            None => self.finish(id, asset).await,
+        }
+    }
+
+    /// Sends the bytes of an update in doubt once more; the answer settles the same attempt.
+    async fn send_again(&self, id: AttemptId, attempt: &Attempt, size: u64) -> Result<Try, BookError> {
+        let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
+        let upload = match self.open(&attempt.address).await {
+            Ok(upload) => upload,
+            Err(tried) => return Ok(tried),
+        };
+        let Some(_slot) = self.stop.or(self.uploads.acquire()).await else { return Ok(run_ends()) };
+        let Some(pass) = self.stop.or(self.gate.enter(Endpoint::UpdateAsset)).await else { return Ok(run_ends()) };
+        tracing::info!(address = %attempt.address, %asset_id, size, "sending the same bytes again to settle an update in doubt");
+        let request = UpdateRequest { asset_id, fields: Vec::new(), content: Some(upload) };
+        // In doubt it was and in doubt it stays until it is answered: nothing needs to be written down before.
+        let reply = self.client.update_asset(request, std::future::ready(Ok(()))).await;
+        self.gate.leave(pass, &reply);
+        match &reply.result {
+            Err(failure) if matches!(failure.class, Class::NeverSent(_) | Class::InDoubt | Class::TryLater(_)) => {
+                Ok(Try::Again { message: failure.to_string() })
+            }
+            Ok(_) | Err(_) => self.answer(id, reply).await,
+        }
+    }
+}
+
+fn run_ends() -> Try {
+    Try::Again { message: "not sent: the run ends".to_owned() }
+}
+
+/// What the remote shows of a change in doubt.
+enum Verdict {
+    Yes,
+    No,
+    /// There is a newer revision, and nothing yet tells whose it is.
+    Newer,
+}
+
+fn carried_out(intent: &Intent, asset: &RemoteAsset) -> Verdict {
+    let yes = |yes: bool| if yes { Verdict::Yes } else { Verdict::No };
+    match intent {
+        Intent::UpdateContent { head, .. } if asset.revision > *head => Verdict::Newer,
+        Intent::UpdateContent { .. } | Intent::Create { .. } => Verdict::No,
+        Intent::UpdateMetadata { fields, .. } => yes(fields.iter().all(|(field, digest)| stored(*field, asset) == Some(*digest))),
+        Intent::Archive { .. } => yes(asset.archived == Some(true)),
+        Intent::Restore { .. } => yes(asset.archived == Some(false)),
+        Intent::Rollback { .. } => Verdict::No,
+    }
+}
+
+fn stored(field: Field, asset: &RemoteAsset) -> Option<FieldDigest> {
+    match field {
+        Field::DisplayName => asset.display_name.as_deref().map(FieldDigest::of_text),
+        Field::Description => Some(FieldDigest::of_text(asset.description.as_deref().unwrap_or_default())),
+        Field::Icon | Field::Previews | Field::SocialLink(_) => None,
+    }
+}

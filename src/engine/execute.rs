@@ -1,0 +1,144 @@
+//! Carrying out a plan: the steps of one address after one another, addresses side by side, an owner before those who share its asset.
+
+use std::collections::HashMap;
+
+use futures_util::StreamExt as _;
+use tokio::sync::watch;
+
+use super::report::{Outcome, StepReport};
+use crate::model::address::Address;
+use crate::plan::Step;
+
+/// How many addresses are in the works at once. Most of them wait for an operation, which can take minutes; the uploads have a limit of their own.
+const ADDRESSES_AT_ONCE: usize = 4096;
+
+/// Runs one step to its outcome.
+pub trait Runner {
+    /// Carries out `step`; the last step of an address that waits for others comes after theirs.
+    fn run(&self, step: &Step) -> impl Future<Output = Outcome>;
+}
+
+/// Carries out `steps` and tells how each ended, in their order. After a step that is not done, the rest of its address is not tried.
+pub async fn execute(runner: &impl Runner, steps: Vec<Step>) -> Vec<StepReport> {
+    let mut chains = chains(steps);
+    // Those who wait come last, so that they never keep those whom they wait for from starting.
+    chains.sort_by_key(|chain| chain.iter().any(|step| step.after.is_some()));
+    let finished: HashMap<Address, watch::Sender<Option<bool>>> =
+        chains.iter().filter_map(|chain| chain.first()).map(|step| (step.address.clone(), watch::Sender::new(None))).collect();
+    let mut reports: Vec<Vec<StepReport>> = futures_util::stream::iter(chains)
+        .map(|chain| run_chain(runner, chain, &finished))
+        .buffer_unordered(ADDRESSES_AT_ONCE)
+        .collect()
+        .await;
+    reports.sort_by(|a, b| a.first().map(|r| &r.step.address).cmp(&b.first().map(|r| &r.step.address)));
+    reports.into_iter().flatten().collect()
+}
+
+/// Groups steps by address, keeping their order.
+fn chains(steps: Vec<Step>) -> Vec<Vec<Step>> {
+    let mut chains: Vec<Vec<Step>> = Vec::new();
+    for step in steps {
+        match chains.last_mut() {
+            Some(chain) if chain.last().is_some_and(|last| last.address == step.address) => chain.push(step),
+            _ => chains.push(vec![step]),
+        }
+    }
+    chains
+}
+
+async fn run_chain(
+    runner: &impl Runner,
+    chain: Vec<Step>,
+    finished: &HashMap<Address, watch::Sender<Option<bool>>>,
+) -> Vec<StepReport> {
+    let address = chain.first().map(|step| step.address.clone());
+    let mut reports = Vec::with_capacity(chain.len());
+    for step in chain {
+        let outcome = match &step.after {
+            Some(owner) if !owner_done(owner, finished).await => {
+                Outcome::TryLater { message: format!("the upload of `{owner}`, which it shares, is not done") }
+            }
+            Some(_) | None => runner.run(&step).await,
+        };
+        let done = outcome.is_done();
+        reports.push(StepReport { step, outcome });
+        if !done {
+            break;
+        }
+    }
+    let done = reports.iter().all(|report| report.outcome.is_done());
+    if let Some(sender) = address.and_then(|address| finished.get(&address)) {
+        sender.send_replace(Some(done));
+    }
+    reports
+}
+
+async fn owner_done(owner: &Address, finished: &HashMap<Address, watch::Sender<Option<bool>>>) -> bool {
+    let Some(sender) = finished.get(owner) else { return false };
+    let mut receiver = sender.subscribe();
+    let result = receiver.wait_for(Option::is_some).await;
+    result.is_ok_and(|done| *done == Some(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ids::AssetId;
+    use crate::model::recorded::AttemptId;
+    use crate::plan::Action;
+    use std::sync::Mutex;
+
+    #[derive(Default)]
+    struct Script {
+        failing: Vec<&'static str>,
+        log: Mutex<Vec<String>>,
+    }
+
+    impl Runner for Script {
+        async fn run(&self, step: &Step) -> Outcome {
+            tokio::task::yield_now().await;
+            self.log.lock().unwrap().push(format!("{} {}", step.address, step.reason));
+            if self.failing.contains(&step.reason.as_str()) {
+                return Outcome::TryLater { message: "scripted".to_owned() };
+            }
+            Outcome::Done { asset_id: AssetId::new(1).unwrap(), revision: None }
+        }
+    }
+
+    fn step(address: &str, reason: &str, after: Option<&str>) -> Step {
+        Step {
+            address: Address::new(address).unwrap(),
+            action: Action::Wait { attempt: AttemptId(0) },
+            reason: reason.to_owned(),
+            after: after.map(|a| Address::new(a).unwrap()),
+            not_before: None,
+        }
+    }
+
+    async fn check(steps: Vec<Step>, failing: Vec<&'static str>, ran: &[&str], reported: &[(&str, bool)]) {
+        let script = Script { failing, ..Script::default() };
+        let reports = execute(&script, steps).await;
+        assert_eq!(*script.log.lock().unwrap(), ran);
+        let outcomes: Vec<(&str, bool)> =
+            reports.iter().map(|r| (r.step.reason.as_str(), r.outcome.is_done())).collect();
+        assert_eq!(outcomes, reported);
+    }
+
+    #[tokio::test]
+    async fn a_failed_step_ends_its_address_and_no_other() {
+        check(
+            vec![step("a", "a1", None), step("a", "a2", None), step("b", "b1", None)],
+            vec!["a1"],
+            &["a a1", "b b1"],
+            &[("a1", false), ("b1", true)],
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn sharers_come_after_their_owner_and_fall_with_it() {
+        let steps = || vec![step("a", "share", Some("b")), step("b", "b1", None), step("b", "b2", None)];
+        check(steps(), vec![], &["b b1", "b b2", "a share"], &[("share", true), ("b1", true), ("b2", true)]).await;
+        check(steps(), vec!["b2"], &["b b1", "b b2"], &[("share", false), ("b1", true), ("b2", false)]).await;
+    }
+}

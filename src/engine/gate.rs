@@ -1,0 +1,188 @@
+//! The gate that every request passes: the limits of its endpoint, and the breaker of the remote. One for a run.
+//!
+//! The rules are pure and live in `cloud`; here is their one instance, the clock, and the queue: first come, first served, an endpoint at a time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::progress::{Listener, Progress};
+use crate::cloud::breaker::{Breaker, Gate as Barrier, Health, Pass as Ticket};
+use crate::cloud::limits::{Budget, Heard, LimitRow, LimitSample, Owner, Permit, RateLimits, Turn};
+use crate::cloud::endpoint::Endpoint;
+use crate::cloud::failure::Reply;
+use crate::cloud::moment::Moment;
+use crate::platform::clock;
+
+/// Waiting for longer than this is told to whoever watches.
+const WORTH_TELLING: Duration = Duration::from_secs(2);
+
+/// The gate.
+#[derive(Clone)]
+pub struct Gate {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    rules: Mutex<Rules>,
+    /// One queue an endpoint: who stands first waits for the rules, the others wait for their turn.
+    queues: BTreeMap<Endpoint, tokio::sync::Mutex<()>>,
+    changed: Notify,
+    owner: Owner,
+    listener: Listener,
+}
+
+struct Rules {
+    limits: RateLimits,
+    breaker: Breaker,
+}
+
+/// The right to send one request; it must come back through [`Gate::leave`] or [`Gate::leave_unsent`].
+#[must_use = "tell the gate what came of the request"]
+pub struct Pass {
+    permit: Option<Permit>,
+    ticket: Ticket,
+}
+
+enum Passage {
+    Open(Pass),
+    Closed { until: Option<Moment>, reason: &'static str },
+}
+
+impl Gate {
+    /// A gate that remembers what an earlier run learned of the limits. `owner` stands for the key's owner.
+    pub fn new(rows: &[LimitRow], owner: &str, listener: Listener) -> Self {
+        let limits = RateLimits::restore(rows, moment(), clock::now());
+        let rules = Mutex::new(Rules { limits, breaker: Breaker::new() });
+        let queues = Endpoint::ALL.into_iter().map(|endpoint| (endpoint, tokio::sync::Mutex::new(()))).collect();
+        let owner = Owner::new(owner);
+        Self { inner: Arc::new(Inner { rules, queues, changed: Notify::new(), owner, listener }) }
+    }
+
+    /// Waits until a request to `endpoint` may go. Giving up waiting is harmless.
+    pub async fn enter(&self, endpoint: Endpoint) -> Pass {
+        let _first = match self.inner.queues.get(&endpoint) {
+            Some(queue) => Some(queue.lock().await),
+            None => None,
+        };
+        let mut told = false;
+        loop {
+            let mut changed = std::pin::pin!(self.inner.changed.notified());
+            // Listening before asking: a report in between is not missed.
+            changed.as_mut().enable();
+            match self.try_enter(endpoint) {
+                Passage::Open(pass) => return pass,
+                Passage::Closed { until, reason } => {
+                    let wait = until.map_or(Duration::from_secs(1), |until| until.since(moment()));
+                    if wait > WORTH_TELLING && !told {
+                        told = true;
+                        tracing::info!(endpoint = endpoint.name(), seconds = wait.as_secs(), "{reason}");
+                        (self.inner.listener)(Progress::Waiting { reason: format!("{reason} ({} s)", wait.as_secs()) });
+                    }
+                    let _ = tokio::time::timeout(wait.max(Duration::from_millis(1)), changed).await;
+                }
+            }
+        }
+    }
+
+    fn rules(&self) -> MutexGuard<'_, Rules> {
+        self.inner.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn try_enter(&self, endpoint: Endpoint) -> Passage {
+        let now = moment();
+        let mut rules = self.rules();
+        let permit = match budget(endpoint) {
+            None => None,
+            Some(budget) => match rules.limits.acquire(budget, &self.inner.owner, now) {
+                Turn::Go(permit) => Some(permit),
+                Turn::Wait { until } => return Passage::Closed { until, reason: "waiting for Roblox's rate limit" },
+            },
+        };
+        match rules.breaker.ask(now) {
+            Barrier::Go(ticket) => Passage::Open(Pass { permit, ticket }),
+            Barrier::WaitUntil(until) => {
+                if let Some(permit) = permit {
+                    rules.limits.release_unsent(permit);
+                }
+                Passage::Closed { until: Some(until), reason: "Roblox fails: waiting for it to recover" }
+            }
+        }
+    }
+
+    /// Takes back the right to a request that was sent, with what came of it.
+    pub fn leave<T>(&self, pass: Pass, reply: &Reply<T>) {
+        let (heard, health) = judge(reply);
+        let (now, jitter) = (moment(), fastrand::f64());
+        {
+            let mut rules = self.rules();
+            match (pass.permit, heard) {
+                (Some(permit), Some(heard)) => rules.limits.report(permit, heard, jitter, now),
+                (Some(permit), None) => rules.limits.release_unsent(permit),
+                (None, _) => {}
+            }
+            rules.breaker.report(pass.ticket, health, jitter, now);
+        }
+        self.inner.changed.notify_waiters();
+    }
+
+    /// Takes back the right to a request that was never sent.
+    pub fn leave_unsent(&self, pass: Pass) {
+        let now = moment();
+        {
+            let mut rules = self.rules();
+            if let Some(permit) = pass.permit {
+                rules.limits.release_unsent(permit);
+            }
+            rules.breaker.report(pass.ticket, Health::Unknown, 0.0, now);
+        }
+        self.inner.changed.notify_waiters();
+    }
+
+    /// What is worth remembering of the limits at the time of day `now`.
+    pub fn snapshot(&self, now: Timestamp) -> Vec<LimitRow> {
+        self.rules().limits.snapshot(moment(), now)
+    }
+}
+
+/// Now, on the clock of the schedules.
+pub fn moment() -> Moment {
+    Moment::after_start(clock::elapsed())
+}
+
+/// Which limit a request counts against; looking at the key counts against none.
+const fn budget(endpoint: Endpoint) -> Option<Budget> {
+    Some(match endpoint {
+        Endpoint::CreateAsset => Budget::CreateAsset,
+        Endpoint::GetAsset => Budget::GetAsset,
+        Endpoint::UpdateAsset => Budget::UpdateAsset,
+        Endpoint::ArchiveAsset => Budget::Archive,
+        Endpoint::RestoreAsset => Budget::Restore,
+        Endpoint::ListVersions => Budget::ListVersions,
+        Endpoint::GetVersion => Budget::GetVersion,
+        Endpoint::Rollback => Budget::Rollback,
+        Endpoint::GetOperation => Budget::Operations,
+        Endpoint::Introspect => return None,
+    })
+}
+
+/// What an answer tells of the limits (nothing, if the request never left) and of the remote's health.
+fn judge<T>(reply: &Reply<T>) -> (Option<Heard>, Health) {
+    let Some(head) = &reply.head else {
+        return match &reply.result {
+            Err(failure) if !failure.class.is_outage() => (None, Health::Unknown),
+            Ok(_) | Err(_) => (Some(Heard::Silence), Health::Failed),
+        };
+    };
+    let limits = &head.limits;
+    let sample = LimitSample::parse(&limits.limit, &limits.remaining, &limits.reset, &limits.retry_after, clock::now());
+    if head.status == 429 {
+        return (Some(Heard::Limited(sample)), Health::Unknown);
+    }
+    let failed = matches!(&reply.result, Err(failure) if failure.class.is_outage());
+    let heard = if failed && sample.is_silent() { Heard::Silence } else { Heard::Answer(sample) };
+    (Some(heard), if failed { Health::Failed } else { Health::Answered })
+}

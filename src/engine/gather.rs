@@ -1,0 +1,84 @@
+//! What is wanted: the manifest's text and the files on disk, as the desired state.
+
+use crate::files;
+use crate::manifest::{self, Diagnostic, Manifest};
+use crate::model::address::Address;
+use crate::model::desired::{Desired, Unseen};
+use crate::model::file::FileCache;
+use crate::platform::clock;
+
+use super::progress::{Listener, Progress};
+use super::project::{Project, ProjectError};
+
+/// What a look at manifest and files gave.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// What it wants with the files as they are.
+    pub desired: Desired,
+    /// What is no error and hardly meant.
+    pub notes: Vec<Diagnostic>,
+    /// The looks at files, for the next time.
+    pub cache: FileCache,
+}
+
+/// Why the desired state is unknown. Nothing is attempted then.
+#[derive(Debug, thiserror::Error)]
+pub enum GatherError {
+    /// A file of the project could not be read.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
+    /// The manifest is not valid; its source is kept for showing the lines.
+    #[error("the manifest has {} mistake(s)", .diagnostics.len())]
+    Manifest {
+        /// Every mistake.
+        diagnostics: Vec<Diagnostic>,
+        /// The manifest's text, as far as it is text.
+        source: String,
+    },
+}
+
+/// Reads the manifest alone.
+///
+/// # Errors
+/// When it can't be read or is not valid.
+pub fn read_manifest(project: &Project) -> Result<(Manifest, String), GatherError> {
+    let bytes = project.read_manifest()?;
+    let source = || String::from_utf8_lossy(&bytes).into_owned();
+    match manifest::parse(&bytes, &project.manifest_name()) {
+        Ok(manifest) => Ok((manifest, source())),
+        Err(diagnostics) => Err(GatherError::Manifest { diagnostics, source: source() }),
+    }
+}
+
+/// Reads the manifest and looks at every file that it speaks of. Blocks: it reads the disk.
+///
+/// # Errors
+/// When the manifest is not valid, also in the light of the files, or the folders can't be looked into.
+pub fn gather(project: &Project, cache: &FileCache, listener: &Listener) -> Result<Gathered, GatherError> {
+    let (manifest, source) = read_manifest(project)?;
+    let walk = files::walk(&project.root, &manifest.selection());
+    let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
+    let tell = |seen: files::Progress| {
+        let (done, total) = (seen.files_done as u64, seen.files as u64);
+        listener(Progress::Files { done, total, bytes: seen.bytes_done });
+    };
+    let (findings, cache) = files::examine(&project.root, &walk, cache, now_ns, &tell);
+    match manifest.resolve(&findings) {
+        Ok(resolved) => {
+            let notes = resolved.notes;
+            let mut desired = resolved.desired;
+            desired.unseen = walk.problems.into_iter().filter_map(unseen).collect();
+            Ok(Gathered { manifest, desired, notes, cache })
+        }
+        Err(diagnostics) => Err(GatherError::Manifest { diagnostics, source }),
+    }
+}
+
+/// Something that the walk could not look at, under the address that it would have. A name that is no address (a control character) is shown without it.
+fn unseen(problem: files::WalkProblem) -> Option<Unseen> {
+    let plain: String = problem.path.chars().filter(|c| !c.is_control()).collect();
+    let place = Address::new(if plain.is_empty() { "." } else { &plain }).ok()?;
+    Some(Unseen { place, incomplete: problem.incomplete, problem: problem.problem })
+}

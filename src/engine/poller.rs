@@ -1,0 +1,211 @@
+//! Asking how operations are doing: one for a run, at the pace of the poll schedule and within the budget for polls.
+//!
+//! The schedule is pure and lives in `cloud`; here are its one instance, the clock and the requests. It never fails an operation for an error while
+//! asking; only what Roblox says of the operation decides.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, oneshot};
+
+use super::gate::{Gate, Pass, moment};
+use super::stop::StopSwitch;
+use crate::cloud::class::{Class, Refusal};
+use crate::cloud::client::Client;
+use crate::cloud::endpoint::Endpoint;
+use crate::cloud::failure::{Failure, Reply};
+use crate::cloud::poll::{Due, LatencyRow, OperationKind, PollOutcome, PollSchedule, Standing};
+use crate::cloud::wire::operation::{OperationFailure, OperationState};
+use crate::model::ids::{AssetId, OperationId};
+use crate::model::recorded::AttemptId;
+use crate::model::remote::RemoteAsset;
+use crate::platform::clock;
+
+/// What following an operation came to.
+#[derive(Debug)]
+pub enum Followed {
+    /// It made this.
+    Done(Box<RemoteAsset>),
+    /// It made nothing.
+    Failed(OperationFailure),
+    /// It is over, and says neither what it made nor what went wrong.
+    DoneWithNothing,
+    /// Roblox no longer knows it.
+    Lost,
+    /// It outlived our patience: a later run goes on.
+    Outlived,
+    /// The key may not ask.
+    Refused(Failure),
+}
+
+/// An operation to follow.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Its name at Roblox.
+    pub operation: OperationId,
+    /// What kind of operation it is, for what is known of its pace.
+    pub kind: OperationKind,
+    /// The asset that it changes; a create has none.
+    pub about: Option<AssetId>,
+    /// When it was submitted.
+    pub since: Timestamp,
+}
+
+/// Follows operations.
+#[derive(Clone)]
+pub struct Poller {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Arc<Client>,
+    gate: Gate,
+    desk: Mutex<Desk>,
+    changed: Notify,
+}
+
+struct Desk {
+    schedule: PollSchedule,
+    followed: HashMap<u64, Ticket>,
+}
+
+struct Ticket {
+    operation: OperationId,
+    about: Option<AssetId>,
+    reply: oneshot::Sender<Followed>,
+}
+
+impl Poller {
+    /// Starts to poll what will be followed, until the run ends.
+    pub fn start(client: Arc<Client>, gate: Gate, latencies: &[LatencyRow], stop: StopSwitch) -> Self {
+        let desk = Desk { schedule: PollSchedule::restore(latencies), followed: HashMap::new() };
+        let inner = Arc::new(Inner { client, gate, desk: Mutex::new(desk), changed: Notify::new() });
+        let worker = Arc::clone(&inner);
+        tokio::spawn(async move { stop.or(worker.run()).await });
+        Self { inner }
+    }
+
+    /// Follows an operation to its end. Giving up waiting is harmless: the operation goes on.
+    pub async fn follow(&self, id: AttemptId, subject: Subject) -> Followed {
+        let (reply, answer) = oneshot::channel();
+        let age = clock::now().duration_since(subject.since);
+        let age = Duration::try_from(age).unwrap_or(Duration::ZERO);
+        {
+            let mut desk = self.inner.desk();
+            desk.schedule.insert(id.0, subject.kind, moment() - age);
+            desk.followed.insert(id.0, Ticket { operation: subject.operation, about: subject.about, reply });
+        }
+        let _leave = Leave { inner: &self.inner, key: id.0 };
+        self.inner.changed.notify_one();
+        // The sender goes only with an answer; without one nothing is known.
+        answer.await.unwrap_or(Followed::Outlived)
+    }
+
+    /// What is known of latencies, for the next run.
+    pub fn latencies(&self) -> Vec<LatencyRow> {
+        self.inner.desk().schedule.latencies()
+    }
+}
+
+/// Takes an operation off the desk when nobody follows it any more.
+struct Leave<'a> {
+    inner: &'a Inner,
+    key: u64,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        let mut desk = self.inner.desk();
+        desk.schedule.remove(self.key);
+        desk.followed.remove(&self.key);
+    }
+}
+
+impl Inner {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn run(self: Arc<Self>) {
+        loop {
+            let due = self.desk().schedule.due(moment());
+            match due {
+                Due::Now(_) => {
+                    let pass = self.gate.enter(Endpoint::GetOperation).await;
+                    self.poll_next(pass);
+                }
+                Due::At(at) => {
+                    let wait = at.since(moment()).max(Duration::from_millis(1));
+                    let _ = tokio::time::timeout(wait, self.changed.notified()).await;
+                }
+                Due::Nothing => self.changed.notified().await,
+            }
+        }
+    }
+
+    /// Sends one poll for what is due longest now: waiting for the budget may have changed that.
+    fn poll_next(self: &Arc<Self>, pass: Pass) {
+        let next = {
+            let mut desk = self.desk();
+            match desk.schedule.due(moment()) {
+                Due::Now(key) => {
+                    desk.schedule.begin(key, moment());
+                    desk.followed.get(&key).map(|ticket| (key, ticket.operation.clone(), ticket.about))
+                }
+                Due::At(_) | Due::Nothing => None,
+            }
+        };
+        let Some((key, operation, about)) = next else { return self.gate.leave_unsent(pass) };
+        let inner = Arc::clone(self);
+        tokio::spawn(async move {
+            let reply = inner.client.get_operation(&operation, about).await;
+            inner.gate.leave(pass, &reply);
+            inner.take(key, reply);
+            inner.changed.notify_one();
+        });
+    }
+
+    /// Takes the answer to a poll.
+    fn take(&self, key: u64, reply: Reply<OperationState>) {
+        let (outcome, followed) = read(reply);
+        let mut desk = self.desk();
+        let standing = desk.schedule.report(key, outcome, fastrand::f64(), moment());
+        let followed = match (standing, followed) {
+            (_, Some(followed)) => Some(followed),
+            (Some(Standing::Gone), None) => Some(Followed::Lost),
+            (Some(Standing::Outlived(_)), None) => Some(Followed::Outlived),
+            (Some(Standing::Waiting(_) | Standing::Settled) | None, None) => None,
+        };
+        if let Some(followed) = followed
+            && let Some(ticket) = desk.followed.remove(&key)
+        {
+            desk.schedule.remove(key);
+            // Nobody may be waiting any more: the run ends.
+            drop(ticket.reply.send(followed));
+        }
+    }
+}
+
+/// What an answer means for the schedule, and for whoever follows.
+fn read(reply: Reply<OperationState>) -> (PollOutcome, Option<Followed>) {
+    match reply.result {
+        Ok(OperationState::Pending) => (PollOutcome::Pending, None),
+        Ok(OperationState::Done(asset)) => (PollOutcome::Done, Some(Followed::Done(Box::new(asset)))),
+        Ok(OperationState::Failed(failure)) => (PollOutcome::Failed, Some(Followed::Failed(failure))),
+        Ok(OperationState::DoneWithNothing) => (PollOutcome::Failed, Some(Followed::DoneWithNothing)),
+        Ok(OperationState::Unknown { .. }) => (PollOutcome::Unknown, None),
+        Err(failure) => match failure.class {
+            Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated) => {
+                (PollOutcome::Unanswered, Some(Followed::Refused(failure)))
+            }
+            Class::Refused(_)
+            | Class::NeverSent(_)
+            | Class::TryLater(_)
+            | Class::Committed
+            | Class::InDoubt
+            | Class::CouldNotAsk => (PollOutcome::Unanswered, None),
+        },
+    }
+}

@@ -1,0 +1,52 @@
+//! What happens while a run goes on, for whoever shows it. Nobody needs to listen.
+
+use crate::model::address::Address;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// Files are being looked at.
+    Files {
+        /// How many are done.
+        done: u64,
+        /// How many there are.
+        total: u64,
+        /// Bytes hashed so far.
+        bytes: u64,
+    },
+    /// A plan is about to be carried out.
+    Planned {
+        /// Its steps.
+        steps: u64,
+    },
+    /// An upload goes over the wire.
+    Uploading {
+        /// Whose.
+        address: Address,
+        /// Its length in bytes.
+        bytes: u64,
+    },
+    /// Roblox took the upload and works on it.
+    Accepted {
+        /// Whose.
+        address: Address,
+    },
+    /// A step is over, well or not.
+    Finished {
+        /// Whose.
+        address: Address,
+    },
+    /// A request waits for Roblox's limits or for Roblox to recover.
+    Waiting {
+        /// For what: lower case, no full stop.
+        reason: String,
+    },
+}
+
+/// Where progress is told.
+pub type Listener = std::sync::Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// A listener that listens to nothing.
+pub fn silent() -> Listener {
+    std::sync::Arc::new(|_| {})
+}

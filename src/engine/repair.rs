@@ -1,0 +1,217 @@
+//! What a person decides about one address: a create whose outcome nobody knows, and a refusal that may no longer hold.
+
+use super::book::BookError;
+use super::lockfile::KeepError;
+use super::session::Session;
+use super::settle;
+use crate::cloud::class::{Class, Refusal};
+use crate::cloud::client::Client;
+use crate::cloud::failure::Failure;
+use crate::model::address::Address;
+use crate::model::change::{Change, Event};
+use crate::model::ids::AssetId;
+use crate::model::phase::{Intent, Phase, PhaseEvent};
+use crate::model::recorded::{Attempt, AttemptId, Record, Trouble};
+use crate::model::remote::RemoteAsset;
+use crate::platform::clock;
+use std::collections::BTreeSet;
+
+/// Why a decision could not be carried out. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    /// The address is unknown.
+    #[error("no asset has the address `{address}`")]
+    Unknown {
+        /// As given.
+        address: Address,
+    },
+    /// There is nothing to decide.
+    #[error("`{address}` has no create whose outcome is unknown")]
+    NotInDoubt {
+        /// Whose.
+        address: Address,
+    },
+    /// There is nothing to try again.
+    #[error("`{address}` is not refused and does not wait for another try")]
+    NotResting {
+        /// Which.
+        address: Address,
+    },
+    /// The asset can't be what the create made.
+    #[error("asset {asset_id} can't be what the create of `{address}` made: {why}")]
+    NotTheSame {
+        /// Which address.
+        address: Address,
+        /// The asset as given.
+        asset_id: AssetId,
+        /// What differs.
+        why: String,
+    },
+    /// The asset belongs to another address.
+    #[error("asset {asset_id} is already known as `{owner}`")]
+    Taken {
+        /// The asset as given.
+        asset_id: AssetId,
+        /// Whose it is.
+        owner: Address,
+    },
+    /// Roblox could not be asked.
+    #[error("look at asset {asset_id}")]
+    Look {
+        /// The asset as given.
+        asset_id: AssetId,
+        /// Why.
+        source: Box<Failure>,
+    },
+    /// The state could not be written.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// The lockfile could not be written.
+    #[error(transparent)]
+    Lockfile(#[from] KeepError),
+}
+
+impl RepairError {
+    /// What would mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { .. } | Self::NotInDoubt { .. } | Self::NotResting { .. } => {
+                Some("`macadam status` shows what is held or failed, and why".to_owned())
+            }
+            Self::NotTheSame { .. } | Self::Taken { .. } => {
+                Some("look for the right one at create.roblox.com; `--recreate` if it isn't there".to_owned())
+            }
+            Self::Look { source, .. } => source.hint().map(str::to_owned),
+            Self::Book(_) | Self::Lockfile(_) => None,
+        }
+    }
+
+    /// Whether Roblox refused the key.
+    pub fn is_credential(&self) -> bool {
+        let Self::Look { source, .. } = self else { return false };
+        matches!(
+            source.class,
+            Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated)
+        )
+    }
+}
+
+/// The create of `address` made `asset_id`: checks creator, type and name at the remote before it believes.
+///
+/// # Errors
+/// When nothing is in doubt, the asset can't be the one, or can't be looked at.
+pub async fn resolve_with(
+    session: &mut Session,
+    client: &Client,
+    address: &Address,
+    asset_id: AssetId,
+) -> Result<(), RepairError> {
+    let (id, attempt, record) = in_doubt(session, address)?;
+    let taken = session.book.read(|recorded| {
+        let owns = |record: &Record| record.history.iter().any(|(key, _)| key.asset_id == asset_id);
+        recorded.assets.iter().find(|(other, record)| *other != address && owns(record)).map(|(other, _)| other.clone())
+    });
+    if let Some(owner) = taken {
+        return Err(RepairError::Taken { asset_id, owner });
+    }
+    let asset = client
+        .get_asset(asset_id, &[])
+        .await
+        .result
+        .map_err(|failure| RepairError::Look { asset_id, source: Box::new(failure) })?;
+    if let Some(why) = difference(&attempt, &record, &asset) {
+        return Err(RepairError::NotTheSame { address: address.clone(), asset_id, why });
+    }
+    session
+        .book
+        .commit_with(|_| {
+            let mut changes = settle::completed(id, &attempt, &record, &asset, clock::now()).changes;
+            changes.push(told(address, "resolved", format!("the create in doubt made asset {asset_id}")));
+            changes
+        })
+        .await?;
+    write_lockfile(session).await
+}
+
+/// The create of `address` made nothing: the next sync creates it again.
+///
+/// # Errors
+/// When nothing is in doubt, or the state can't be written.
+pub async fn recreate(session: &mut Session, address: &Address) -> Result<(), RepairError> {
+    let (id, ..) = in_doubt(session, address)?;
+    session
+        .book
+        .commit(vec![
+            Change::Advance { attempt: id, event: PhaseEvent::Abandon },
+            Change::Rest { address: address.clone(), trouble: None },
+            told(address, "recreated", "a person said that the create in doubt made nothing".to_owned()),
+        ])
+        .await?;
+    write_lockfile(session).await
+}
+
+/// What was refused, or waits for another try, is due again now.
+///
+/// # Errors
+/// When an address is unknown or does not rest; then none is changed.
+pub async fn retry(session: &mut Session, addresses: &[Address]) -> Result<(), RepairError> {
+    let mut changes = Vec::new();
+    for address in addresses {
+        let trouble = session.book.read(|recorded| recorded.assets.get(address).map(|record| record.trouble.clone()));
+        match trouble {
+            None => return Err(RepairError::Unknown { address: address.clone() }),
+            Some(None) => return Err(RepairError::NotResting { address: address.clone() }),
+            Some(Some(Trouble::Refused { .. } | Trouble::Retrying { .. })) => {
+                changes.push(Change::Rest { address: address.clone(), trouble: None });
+            }
+        }
+    }
+    Ok(session.book.commit(changes).await?)
+}
+
+fn in_doubt(session: &Session, address: &Address) -> Result<(AttemptId, Attempt, Record), RepairError> {
+    session.book.read(|recorded| {
+        let record = recorded.assets.get(address).ok_or_else(|| RepairError::Unknown { address: address.clone() })?;
+        match recorded.attempt_of(address) {
+            Some((id, attempt))
+                if attempt.phase == Phase::InDoubt && matches!(attempt.intent, Intent::Create { .. }) =>
+            {
+                Ok((id, attempt.clone(), record.clone()))
+            }
+            Some(_) | None => Err(RepairError::NotInDoubt { address: address.clone() }),
+        }
+    })
+}
+
+/// What speaks against an asset being what an attempt made. Its name may have been changed by the text filter, so only its absence says nothing.
+fn difference(attempt: &Attempt, record: &Record, asset: &RemoteAsset) -> Option<String> {
+    let identity = &record.identity;
+    if let Some(creator) = asset.creator.filter(|creator| *creator != identity.creator) {
+        return Some(format!("it belongs to {creator}, not to {}", identity.creator));
+    }
+    if let Some(asset_type) = asset.asset_type.filter(|asset_type| *asset_type != identity.asset_type) {
+        return Some(format!("it is of the type {asset_type}, not {}", identity.asset_type));
+    }
+    let asked = match &attempt.intent {
+        Intent::Create { fields, .. } => fields.get(&crate::model::metadata::Field::DisplayName).copied(),
+        _ => None,
+    };
+    let stem = crate::model::metadata::DisplayName::from_stem(identity.path.stem());
+    let wanted = asked.unwrap_or_else(|| crate::model::digest::FieldDigest::of_text(stem.as_str()));
+    let name = asset.display_name.as_deref()?;
+    let same = crate::model::digest::FieldDigest::of_text(name) == wanted || name.contains("##");
+    (!same).then(|| format!("its name is `{name}`"))
+}
+
+fn told(address: &Address, kind: &'static str, message: String) -> Change {
+    Change::Tell { address: Some(address.clone()), event: Event { kind, message } }
+}
+
+/// The lockfile carries what is in doubt, so it changes with the decision.
+async fn write_lockfile(session: &mut Session) -> Result<(), RepairError> {
+    let known: BTreeSet<Address> = session
+        .book
+        .read(|recorded| recorded.assets.iter().filter(|(_, r)| r.in_lockfile).map(|(a, _)| a.clone()).collect());
+    session.lockfile.write(&session.book, &known).await?;
+    Ok(())
+}

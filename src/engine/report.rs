@@ -1,0 +1,132 @@
+//! What came of a run: one entry a step and hold, in the plan's order.
+
+use std::collections::BTreeMap;
+
+use crate::model::address::Address;
+use crate::model::ids::AssetId;
+use crate::plan::{Hold, HoldKind, Note, Step};
+
+/// How a step ended, the executor's only vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Carried out; the asset that it concerned, and its revision where it has one.
+    Done {
+        /// The asset.
+        asset_id: AssetId,
+        /// Roblox's revision number, or the asset's position in the address's history.
+        revision: Option<u64>,
+    },
+    /// Roblox works on it; it is followed by the next run.
+    Running {
+        /// What is waited for.
+        reason: String,
+    },
+    /// Roblox said no; it waits for a change or for `retry`.
+    Refused {
+        /// What Roblox said, or what is wrong.
+        message: String,
+        /// What would mend it.
+        hint: Option<String>,
+    },
+    /// It failed and will be tried again.
+    TryLater {
+        /// What happened.
+        message: String,
+    },
+    /// Nobody knows whether it was carried out.
+    InDoubt {
+        /// What happened.
+        message: String,
+    },
+    /// Something changed underneath: the next plan decides anew.
+    Superseded {
+        /// What changed.
+        reason: String,
+    },
+}
+
+impl Outcome {
+    /// Whether it was carried out.
+    pub const fn is_done(&self) -> bool {
+        matches!(self, Self::Done { .. })
+    }
+}
+
+/// One step with its outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepReport {
+    /// The step.
+    pub step: Step,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// What stopped a run before its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// Roblox refused the key, a scope, or the account.
+    Credential {
+        /// What Roblox said.
+        message: String,
+        /// What would mend it.
+        hint: String,
+    },
+    /// The time given to the run is over.
+    TimedOut,
+    /// A signal; the exit code that it asks for.
+    Signal(u8),
+    /// The state could not be written.
+    State {
+        /// What happened.
+        message: String,
+    },
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Every step that was tried, round after round.
+    pub steps: Vec<StepReport>,
+    /// What the last plan held.
+    pub held: Vec<Hold>,
+    /// What the last plan noted.
+    pub notes: Vec<Note>,
+    /// Steps that the last plan still wanted.
+    pub left: Vec<Step>,
+    /// How many assets the manifest wants.
+    pub assets: u64,
+    /// The lockfile was written.
+    pub lockfile_written: bool,
+    /// What ended the run early.
+    pub stop: Option<Stop>,
+}
+
+impl Report {
+    /// Whether the remote matches the manifest as far as Macadam may make it.
+    pub fn in_sync(&self) -> bool {
+        self.stop.is_none() && self.left.is_empty() && self.held.is_empty()
+    }
+
+    /// How often each action was carried out.
+    pub fn done(&self) -> BTreeMap<&'static str, u64> {
+        let mut counts = BTreeMap::new();
+        for report in self.steps.iter().filter(|report| report.outcome.is_done()) {
+            *counts.entry(report.step.action.name()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The last outcome of each address that did not end well.
+    pub fn failures(&self) -> Vec<&StepReport> {
+        let mut last: BTreeMap<&Address, &StepReport> = BTreeMap::new();
+        for report in &self.steps {
+            last.insert(&report.step.address, report);
+        }
+        last.into_values().filter(|report| !report.outcome.is_done()).collect()
+    }
+
+    /// Whether a hold needs a person: a rejected or failed asset does as well.
+    pub fn held_by(&self, kind: HoldKind) -> usize {
+        self.held.iter().filter(|hold| hold.kind == kind).count()
+    }
+}

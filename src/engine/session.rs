@@ -1,0 +1,82 @@
+//! A session: the one process that may change a state, from taking the lock to letting it go.
+
+use std::sync::Arc;
+
+use super::book::{Book, BookError};
+use super::lockfile::{KeepError, Lockfile};
+use super::project::Project;
+use crate::model::change::Change;
+use crate::model::file::FileCache;
+use crate::model::phase::PhaseEvent;
+use crate::model::recorded::Recorded;
+use crate::platform::clock;
+use crate::state::lock::{LockError, StateLock};
+use crate::state::store::Store;
+use crate::state::StateError;
+use crate::state::handle::StoreHandle;
+
+/// The open state of a project, with what an earlier process left behind recovered.
+pub struct Session {
+    /// Where things are.
+    pub project: Project,
+    /// What is known.
+    pub book: Arc<Book>,
+    /// The lockfile.
+    pub lockfile: Lockfile,
+    /// Earlier looks at files.
+    pub cache: FileCache,
+    // Last, so that it is let go after everything else.
+    _lock: StateLock,
+}
+
+/// Why a session could not begin. Nothing was attempted.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Another process holds the state, or the lock can't be had.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The state can't be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The system gave no thread for the state.
+    #[error("start the state's thread")]
+    Thread(#[source] std::io::Error),
+    /// What was left behind could not be recovered.
+    #[error("recover what an earlier run left")]
+    Recover(#[from] BookError),
+    /// The lockfile can't be used.
+    #[error(transparent)]
+    Lockfile(#[from] KeepError),
+}
+
+impl Session {
+    /// Takes the lock in the name of `command`, opens the state, recovers the journal and reads the lockfile.
+    ///
+    /// # Errors
+    /// When another process holds the state, or state or lockfile can't be used.
+    pub async fn open(project: &Project, remote: &str, command: &str) -> Result<Self, SessionError> {
+        let lock = StateLock::acquire(&project.state, command, clock::now())?;
+        let store = Store::open(&project.state, remote, clock::now())?;
+        let recorded = store.load()?;
+        let cache = store.load_files()?;
+        let known = store.lockfile_fingerprint()?;
+        let book = Arc::new(Book::new(recorded, StoreHandle::spawn(store).map_err(SessionError::Thread)?));
+        book.commit_with(recover).await?;
+        let mut lockfile = Lockfile::new(project.clone(), remote.to_owned(), known);
+        lockfile.read(&book).await?;
+        Ok(Self { project: project.clone(), book, lockfile, cache, _lock: lock })
+    }
+
+    /// Closes the state; what was committed is durable already.
+    pub async fn close(self) {
+        self.book.store().clone().close().await;
+    }
+}
+
+/// What the end of the last process means for what it had under way.
+fn recover(recorded: &Recorded) -> Vec<Change> {
+    let open = recorded.attempts.iter();
+    open.filter(|(_, attempt)| attempt.phase.next(&PhaseEvent::Recover).is_ok_and(|next| next != attempt.phase))
+        .map(|(id, _)| Change::Advance { attempt: *id, event: PhaseEvent::Recover })
+        .collect()
+}

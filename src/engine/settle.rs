@@ -1,0 +1,160 @@
+//! From the end of a change of the remote to what becomes known by it. Pure: every function gives the changes of one transaction.
+//!
+//! Read next: `src/model/change.rs` for the vocabulary, `src/engine/steps.rs` for who calls this.
+
+use jiff::Timestamp;
+
+use crate::model::address::Address;
+use crate::model::asset::{AssetType, ContentChange, Moderation};
+use crate::model::change::{Change, Event};
+use crate::model::digest::FieldDigest;
+use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::ids::{AssetId, ContentHash, Revision};
+use crate::model::phase::{Intent, PhaseEvent};
+use crate::model::recorded::{Attempt, AttemptId, Record, Trouble};
+use crate::model::remote::RemoteAsset;
+
+/// What an address is known by after a change, and what a person should be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The transaction.
+    pub changes: Vec<Change>,
+    /// The asset and its revision.
+    pub key: RevisionKey,
+    /// Moderation rejected what was uploaded.
+    pub rejected: bool,
+}
+
+/// Roblox carried out what `attempt` set out to do, and describes the asset as `asset`.
+pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &RemoteAsset, now: Timestamp) -> Settled {
+    let address = &attempt.address;
+    let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::Complete }];
+    let rejected = asset.moderation == Some(Moderation::Rejected);
+    let mut key = RevisionKey { asset_id: asset.asset_id, version: None };
+    match &attempt.intent {
+        Intent::Create { content, fields, replaces, .. } => {
+            let origin = if *replaces { Origin::Replace } else { Origin::Create };
+            let ordinal = record.history.next_ordinal();
+            key = key_of(record.identity.asset_type, asset);
+            let fact = RevisionFact { ordinal, ..new_fact(*content, rejected, now, origin) };
+            changes.push(Change::Learn { address: address.clone(), key, fact });
+            changes.push(Change::Ask { address: address.clone(), fields: fields.clone() });
+            changes.push(Change::Point { address: address.clone(), asset_id: asset.asset_id });
+            changes.extend(other_creator(address, record, asset));
+        }
+        Intent::UpdateContent { asset_id, content, .. } => {
+            key = key_of(record.identity.asset_type, asset);
+            let ordinal = ordinal_of(record, *asset_id);
+            let fact = RevisionFact { ordinal, ..new_fact(*content, rejected, now, Origin::UpdateContent) };
+            changes.push(Change::Learn { address: address.clone(), key, fact });
+            changes.push(Change::Point { address: address.clone(), asset_id: *asset_id });
+        }
+        Intent::UpdateMetadata { fields, .. } => {
+            let mut asked = record.asked.clone();
+            asked.extend(fields.iter().map(|(field, digest)| (*field, *digest)));
+            changes.push(Change::Ask { address: address.clone(), fields: asked });
+        }
+        Intent::Rollback { .. } | Intent::Archive { .. } | Intent::Restore { .. } => {}
+    }
+    changes.push(Change::See { asset: asset.clone() });
+    changes.push(Change::Rest { address: address.clone(), trouble: None });
+    Settled { changes, key, rejected }
+}
+
+fn new_fact(content: ContentHash, rejected: bool, now: Timestamp, origin: Origin) -> RevisionFact {
+    RevisionFact {
+        ordinal: 1,
+        content: Some(content),
+        standing: if rejected { Standing::Rejected } else { Standing::Live },
+        shared: false,
+        duplicate: false,
+        made: Some((now, origin)),
+    }
+}
+
+/// The key of what an answer describes: with the version for a type that is updated in place, where an answer without one means the first.
+pub fn key_of(asset_type: AssetType, asset: &RemoteAsset) -> RevisionKey {
+    let version = match asset_type.on_content_change() {
+        ContentChange::InPlace => asset.revision.or_else(|| Revision::new(1).ok()),
+        ContentChange::NewAsset => None,
+    };
+    RevisionKey { asset_id: asset.asset_id, version }
+}
+
+/// The ordinal of an asset that the history knows.
+pub fn ordinal_of(record: &Record, asset_id: AssetId) -> u32 {
+    let known = record.history.iter().filter(|(key, _)| key.asset_id == asset_id).map(|(_, fact)| fact.ordinal).min();
+    known.unwrap_or_else(|| record.history.next_ordinal())
+}
+
+/// Roblox makes an asset under another owner without a word when the key allows only that one.
+fn other_creator(address: &Address, record: &Record, asset: &RemoteAsset) -> Option<Change> {
+    let made = asset.creator.filter(|creator| *creator != record.identity.creator)?;
+    let message = format!("asset {} was made under {made}, not under {}", asset.asset_id, record.identity.creator);
+    Some(Change::Tell { address: Some(address.clone()), event: Event { kind: "other_creator", message } })
+}
+
+/// Roblox refused what `attempt` set out to do.
+pub fn refused(
+    id: AttemptId,
+    attempt: &Attempt,
+    subject: FieldDigest,
+    message: &str,
+    now: Timestamp,
+) -> Vec<Change> {
+    let trouble = Trouble::Refused {
+        subject,
+        action: attempt.intent.name().to_owned(),
+        message: message.to_owned(),
+        at: now,
+    };
+    vec![
+        Change::Advance { attempt: id, event: PhaseEvent::Refuse },
+        Change::Rest { address: attempt.address.clone(), trouble: Some(trouble) },
+    ]
+}
+
+/// How often in a row `subject` has failed before.
+pub fn failures(record: Option<&Record>, subject: FieldDigest) -> u32 {
+    match record.and_then(|record| record.trouble.as_ref()) {
+        Some(Trouble::Retrying { subject: known, failures, .. }) if *known == subject => *failures,
+        Some(Trouble::Retrying { .. } | Trouble::Refused { .. }) | None => 0,
+    }
+}
+
+/// Every revision of an asset that Roblox no longer has.
+pub fn gone(address: &Address, record: &Record, asset_id: AssetId) -> Vec<Change> {
+    stand(address, record, asset_id, Standing::Gone)
+}
+
+/// Every revision of an asset that moderation rejected, for a type with one content an asset.
+pub fn rejected(address: &Address, record: &Record, asset_id: AssetId) -> Vec<Change> {
+    stand(address, record, asset_id, Standing::Rejected)
+}
+
+fn stand(address: &Address, record: &Record, asset_id: AssetId, standing: Standing) -> Vec<Change> {
+    let of_asset = record.history.iter().filter(|(key, _)| key.asset_id == asset_id);
+    of_asset
+        .map(|(key, fact)| Change::Learn { address: address.clone(), key, fact: RevisionFact { standing, ..*fact } })
+        .collect()
+}
+
+/// A newer version of an asset that nobody here made.
+pub fn made_elsewhere(address: &Address, record: &Record, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
+    let key = key_of(record.identity.asset_type, asset);
+    let fact = RevisionFact {
+        ordinal: ordinal_of(record, asset.asset_id),
+        content: None,
+        standing: Standing::Live,
+        shared: false,
+        duplicate: false,
+        made: Some((now, Origin::Elsewhere)),
+    };
+    let number = key.version.map(Revision::get).unwrap_or_default();
+    let message = format!("somebody else made revision {number} of asset {}", asset.asset_id);
+    vec![
+        Change::Learn { address: address.clone(), key, fact },
+        Change::See { asset: asset.clone() },
+        Change::Tell { address: Some(address.clone()), event: Event { kind: "made_elsewhere", message } },
+    ]
+}

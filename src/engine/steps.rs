@@ -1,0 +1,451 @@
+//! Carrying out one step: which requests it takes, and what their outcomes mean for it.
+//!
+//! Every write of the remote goes through [`Steps::write`]: intent durable, hand-over durable before the last byte, operation durable before the first
+//! poll, outcome and all that it changes in one transaction. Nothing else sends writes, and what an answer means is decided in [`super::answer`].
+//!
+//! Read next: [`super::settle`] for what an outcome makes known.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+
+use super::book::{Book, BookError};
+use super::execute::Runner;
+use super::gate::Gate;
+use super::poller::Poller;
+use super::progress::{Listener, Progress};
+use super::report::{Outcome, Stop};
+use super::settle;
+use super::stop::StopSwitch;
+use crate::cloud::client::{Client, CreateRequest, FieldUpdate, UpdateRequest};
+use crate::cloud::endpoint::Endpoint;
+use crate::cloud::failure::{RecordError, Reply};
+use crate::cloud::http::Upload;
+use crate::cloud::wire::operation::Submitted;
+use crate::files;
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::digest::FieldDigest;
+use crate::model::file::FileFacts;
+use crate::model::history::{RevisionFact, RevisionKey};
+use crate::model::ids::{AssetId, ContentHash, Creator, Revision};
+use crate::model::path::ProjectPath;
+use crate::model::phase::{Intent, Phase, PhaseEvent};
+use crate::model::recorded::{AttemptId, Identity, Record, Trouble};
+use crate::model::remote::RemoteAsset;
+use crate::plan::{Action, FieldChange, NewAsset, Step};
+use crate::platform::{clock, failpoint};
+
+/// A file as it was looked at before the plan.
+pub type LookedAt = BTreeMap<Address, (ProjectPath, FileFacts)>;
+
+/// Carries out steps against one remote.
+pub struct Steps {
+    pub(super) book: Arc<Book>,
+    pub(super) client: Arc<Client>,
+    pub(super) gate: Gate,
+    pub(super) poller: Poller,
+    pub(super) listener: Listener,
+    pub(super) stop: StopSwitch,
+    pub(super) root: PathBuf,
+    pub(super) uploads: Arc<Semaphore>,
+    /// What was looked at for this plan, by address.
+    pub(super) files: LookedAt,
+    /// The desired content and metadata of each address, as a refusal is remembered against.
+    pub(super) subjects: BTreeMap<Address, FieldDigest>,
+    /// Creators for whom the key has no permission, with what Roblox said.
+    pub(super) forbidden: Mutex<BTreeMap<Creator, String>>,
+}
+
+/// How one try of a step ended.
+pub(super) enum Try {
+    /// The step is over.
+    Ended(Outcome),
+    /// It may go better: the state says when it is due.
+    Again {
+        /// What happened.
+        message: String,
+    },
+}
+
+/// What a look at the remote found.
+pub(super) enum Look {
+    Present(Box<RemoteAsset>),
+    Gone,
+    /// Why the step can't go on now.
+    Unknown(Try),
+}
+
+/// Writes down that the last byte is about to leave; the client awaits it before that byte does.
+pub(super) type HandOver = Pin<Box<dyn Future<Output = Result<(), RecordError>> + Send>>;
+
+/// One write of the remote.
+pub(super) struct Write<'a> {
+    pub(super) address: &'a Address,
+    pub(super) identity: Identity,
+    pub(super) intent: Intent,
+    pub(super) endpoint: Endpoint,
+    /// The bytes that go along.
+    pub(super) bytes: Option<u64>,
+}
+
+impl Runner for Steps {
+    async fn run(&self, step: &Step) -> Outcome {
+        let mut due = step.not_before;
+        loop {
+            if !self.wait_until(due).await {
+                return Outcome::TryLater { message: "not begun: the run ends".to_owned() };
+            }
+            let tried = match self.forbidden_for(&step.address) {
+                Some(outcome) => Ok(Try::Ended(outcome)),
+                None => self.try_step(step).await,
+            };
+            let outcome = match tried {
+                Ok(Try::Ended(outcome)) => outcome,
+                Ok(Try::Again { message }) if self.stop.is_thrown() => Outcome::TryLater { message },
+                Ok(Try::Again { message }) => {
+                    tracing::warn!(address = %step.address, action = step.action.name(), "{message}; it is tried again");
+                    due = self.due(&step.address);
+                    continue;
+                }
+                Err(error) => {
+                    let message = chain(&error);
+                    self.stop.throw(Stop::State { message: message.clone() });
+                    Outcome::TryLater { message }
+                }
+            };
+            (self.listener)(Progress::Finished { address: step.address.clone() });
+            return outcome;
+        }
+    }
+}
+
+/// An error and its causes in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+impl Steps {
+    async fn try_step(&self, step: &Step) -> Result<Try, BookError> {
+        let address = &step.address;
+        match &step.action {
+            Action::Create(new) => self.create(address, new, false).await,
+            Action::Replace { new, .. } => self.create(address, new, true).await,
+            Action::UpdateContent { asset_id, head, identity, content, .. } => {
+                self.update_content(address, identity, *asset_id, *head, *content).await
+            }
+            Action::UpdateMetadata { asset_id, changes, fields } => {
+                self.update_metadata(address, *asset_id, changes, fields).await
+            }
+            Action::Share { owner, key, identity, content, .. } => {
+                self.share(address, owner, *key, identity, *content).await
+            }
+            Action::PointBack { to, .. } => self.point_back(address, *to).await,
+            Action::Wait { attempt } => self.follow(*attempt).await,
+            Action::Settle { attempt } => self.settle_doubt(*attempt).await,
+        }
+    }
+
+    async fn create(&self, address: &Address, new: &NewAsset, replaces: bool) -> Result<Try, BookError> {
+        let costly = new.identity.asset_type.has_upload_quota() || new.expected_price.is_some_and(|price| price > 0);
+        let intent = Intent::Create { content: new.content, fields: new.fields.clone(), costly, replaces };
+        let upload = match self.open(address).await {
+            Ok(upload) => upload,
+            Err(tried) => return Ok(tried),
+        };
+        let request = CreateRequest {
+            asset_type: new.identity.asset_type,
+            display_name: new.display_name.clone(),
+            description: new.description.clone(),
+            creator: new.identity.creator,
+            expected_price: new.expected_price,
+            privacy: new.identity.privacy,
+        };
+        let write = Write {
+            address,
+            identity: new.identity.clone(),
+            intent,
+            endpoint: Endpoint::CreateAsset,
+            bytes: Some(new.size),
+        };
+        self.write(write, async |hand_over| self.client.create_asset(&request, upload, hand_over).await).await
+    }
+
+    async fn update_content(
+        &self,
+        address: &Address,
+        identity: &Identity,
+        asset_id: AssetId,
+        head: Option<Revision>,
+        content: ContentHash,
+    ) -> Result<Try, BookError> {
+        // A newer revision may be a deploy that this checkout has not pulled: it is never overwritten unseen.
+        let seen = match self.look(asset_id).await? {
+            Look::Present(asset) => asset,
+            Look::Gone => return self.learn_gone(address, asset_id).await,
+            Look::Unknown(tried) => return Ok(tried),
+        };
+        if seen.revision > head {
+            self.book.commit_with(|recorded| match recorded.assets.get(address) {
+                Some(record) => settle::made_elsewhere(address, record, &seen, clock::now()),
+                None => Vec::new(),
+            })
+            .await?;
+            return Ok(superseded("somebody else changed it at Roblox"));
+        }
+        let bytes = self.files.get(address).map(|(_, facts)| facts.size);
+        let upload = match self.open(address).await {
+            Ok(upload) => upload,
+            Err(tried) => return Ok(tried),
+        };
+        let intent = Intent::UpdateContent { asset_id, content, head };
+        let identity = identity.clone();
+        let write = Write { address, identity, intent, endpoint: Endpoint::UpdateAsset, bytes };
+        let request = UpdateRequest { asset_id, fields: Vec::new(), content: Some(upload) };
+        self.write(write, async |hand_over| self.client.update_asset(request, hand_over).await).await
+    }
+
+    async fn update_metadata(
+        &self,
+        address: &Address,
+        asset_id: AssetId,
+        changes: &[FieldChange],
+        fields: &crate::model::metadata::FieldDigests,
+    ) -> Result<Try, BookError> {
+        let Some(identity) = self.record(address).map(|record| record.identity) else {
+            return Ok(superseded("it has no record"));
+        };
+        let sent: Vec<FieldUpdate> = changes
+            .iter()
+            .map(|change| match change {
+                FieldChange::DisplayName(name) => FieldUpdate::DisplayName(name.clone()),
+                FieldChange::Description(text) => FieldUpdate::Description(text.clone()),
+            })
+            .collect();
+        let cleared = |change: &FieldChange| (change.field(), FieldDigest::of_cleared());
+        let mut asked: crate::model::metadata::FieldDigests = changes.iter().map(cleared).collect();
+        let changed: Vec<_> = asked.keys().copied().collect();
+        asked.extend(fields.iter().filter(|(field, _)| changed.contains(field)).map(|(f, d)| (*f, *d)));
+        let intent = Intent::UpdateMetadata { asset_id, fields: asked };
+        let write = Write { address, identity, intent, endpoint: Endpoint::UpdateAsset, bytes: None };
+        let request = UpdateRequest { asset_id, fields: sent, content: None };
+        self.write(write, async |hand_over| self.client.update_asset(request, hand_over).await).await
+    }
+
+    /// Uses another address's asset, after looking that it still lives unless it was made in this run.
+    async fn share(
+        &self,
+        address: &Address,
+        owner: &Address,
+        key: Option<RevisionKey>,
+        identity: &Identity,
+        content: ContentHash,
+    ) -> Result<Try, BookError> {
+        if let Some(key) = key {
+            match self.look_alive(owner, key.asset_id).await? {
+                Ok(()) => {}
+                Err(tried) => return Ok(tried),
+            }
+        }
+        let mut shared = None;
+        self.book
+            .commit_with(|recorded| {
+                let found = recorded.assets.get(owner).and_then(|record| record.history.find_content(content));
+                let Some((key, _)) = found else { return Vec::new() };
+                let history = recorded.assets.get(address).map(|record| &record.history);
+                let fact = RevisionFact {
+                    ordinal: history.map_or(1, crate::model::history::History::next_ordinal),
+                    content: Some(content),
+                    standing: crate::model::history::Standing::Live,
+                    shared: true,
+                    duplicate: false,
+                    made: Some((clock::now(), crate::model::history::Origin::Create)),
+                };
+                shared = Some(key);
+                vec![
+                    Change::Enroll { address: address.clone(), identity: identity.clone() },
+                    Change::Learn { address: address.clone(), key, fact },
+                    Change::Ask { address: address.clone(), fields: Default::default() },
+                    Change::Point { address: address.clone(), asset_id: key.asset_id },
+                    Change::Rest { address: address.clone(), trouble: None },
+                ]
+            })
+            .await?;
+        Ok(match shared {
+            Some(key) => Try::Ended(self.done(address, key)),
+            None => superseded(&format!("`{owner}` no longer has an asset with these bytes")),
+        })
+    }
+
+    /// Goes back to an asset that the address had before.
+    async fn point_back(&self, address: &Address, to: RevisionKey) -> Result<Try, BookError> {
+        if let Err(tried) = self.look_alive(address, to.asset_id).await? {
+            return Ok(tried);
+        }
+        self.book
+            .commit(vec![
+                Change::Point { address: address.clone(), asset_id: to.asset_id },
+                Change::Rest { address: address.clone(), trouble: None },
+            ])
+            .await?;
+        Ok(Try::Ended(self.done(address, to)))
+    }
+
+    /// Sends one write of the remote with its journal around it.
+    pub(super) async fn write(
+        &self,
+        write: Write<'_>,
+        send: impl AsyncFnOnce(HandOver) -> Reply<Submitted>,
+    ) -> Result<Try, BookError> {
+        let _slot = match write.bytes {
+            Some(_) => Some(self.stop.or(self.uploads.acquire()).await),
+            None => None,
+        };
+        let Some(pass) = self.stop.or(self.gate.enter(write.endpoint)).await else {
+            return Ok(Try::Again { message: "not sent: the run ends".to_owned() });
+        };
+        let attempt = match self.book.begin(write.address, write.identity, write.intent).await {
+            Ok(attempt) => attempt,
+            Err(error) => {
+                self.gate.leave_unsent(pass);
+                return Err(error);
+            }
+        };
+        failpoint::hit("begun");
+        if let Some(bytes) = write.bytes {
+            (self.listener)(Progress::Uploading { address: write.address.clone(), bytes });
+        }
+        let book = Arc::clone(&self.book);
+        let hand_over: HandOver = Box::pin(async move {
+            let written = book.advance(attempt, PhaseEvent::HandOver).await;
+            failpoint::hit("handed_over");
+            written.map_err(|error| chain(&error).into())
+        });
+        let reply = send(hand_over).await;
+        failpoint::hit("answered");
+        self.gate.leave(pass, &reply);
+        drop(_slot);
+        self.answer(attempt, reply).await
+    }
+
+    /// Opens the file of an address as the bytes that were hashed.
+    async fn open(&self, address: &Address) -> Result<Upload, Try> {
+        let Some((path, facts)) = self.files.get(address) else {
+            return Err(superseded("its file can no longer be used"));
+        };
+        let opened = files::open_upload(&self.root, path, facts).await;
+        match opened {
+            Ok(reader) => Ok(Upload {
+                reader: Box::new(reader),
+                length: facts.size,
+                file_name: path.file_name().to_owned(),
+                mime: facts.format.mime(),
+            }),
+            Err(error) => Err(superseded(&chain(&error))),
+        }
+    }
+
+    /// Looks at an asset, and writes down what came of it where that changes what is known of `address`.
+    async fn look_alive(&self, address: &Address, asset_id: AssetId) -> Result<Result<(), Try>, BookError> {
+        let asset = match self.look(asset_id).await? {
+            Look::Present(asset) => asset,
+            Look::Gone => return self.learn_gone(address, asset_id).await.map(Err),
+            Look::Unknown(tried) => return Ok(Err(tried)),
+        };
+        if asset.moderation == Some(crate::model::asset::Moderation::Rejected) {
+            self.learn(address, |record| settle::rejected(address, record, asset_id)).await?;
+            return Ok(Err(superseded("moderation rejected the asset that it had")));
+        }
+        if asset.archived == Some(true)
+            && let Err(tried) = self.restore(address, asset_id).await?
+        {
+            return Ok(Err(tried));
+        }
+        self.book.commit(vec![Change::See { asset: *asset }]).await?;
+        Ok(Ok(()))
+    }
+
+    /// Restores an archived asset that is wanted again.
+    async fn restore(&self, address: &Address, asset_id: AssetId) -> Result<Result<(), Try>, BookError> {
+        let Some(identity) = self.record(address).map(|record| record.identity) else {
+            return Ok(Err(superseded("it has no record")));
+        };
+        let intent = Intent::Restore { asset_id };
+        let write = Write { address, identity, intent, endpoint: Endpoint::RestoreAsset, bytes: None };
+        let send = async |hand_over| {
+            let Reply { head, result } = self.client.restore_asset(asset_id, hand_over).await;
+            Reply { head, result: result.map(Submitted::Done) }
+        };
+        let tried = self.write(write, send).await?;
+        Ok(match tried {
+            Try::Ended(outcome) if outcome.is_done() => Ok(()),
+            tried => Err(tried),
+        })
+    }
+
+    pub(super) async fn learn_gone(&self, address: &Address, asset_id: AssetId) -> Result<Try, BookError> {
+        self.learn(address, |record| settle::gone(address, record, asset_id)).await?;
+        Ok(superseded(&format!("Roblox no longer has asset {asset_id}")))
+    }
+
+    pub(super) async fn learn(
+        &self,
+        address: &Address,
+        facts: impl FnOnce(&Record) -> Vec<Change>,
+    ) -> Result<(), BookError> {
+        let look = |recorded: &crate::model::recorded::Recorded| recorded.assets.get(address).map(facts).unwrap_or_default();
+        self.book.commit_with(look).await.map(|_| ())
+    }
+
+    pub(super) fn record(&self, address: &Address) -> Option<Record> {
+        self.book.read(|recorded| recorded.assets.get(address).cloned())
+    }
+
+    /// The number that people see for a revision of an address.
+    pub(super) fn done(&self, address: &Address, key: RevisionKey) -> Outcome {
+        let number = self.record(address).map(|record| record.history.number(key)).filter(|number| *number > 0);
+        Outcome::Done { asset_id: key.asset_id, revision: number }
+    }
+
+    fn forbidden_for(&self, address: &Address) -> Option<Outcome> {
+        let creator = self.record(address)?.identity.creator;
+        let message = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).get(&creator)?.clone();
+        Some(super::answer::forbidden_outcome(creator, message))
+    }
+
+    /// When the address is due again, as the state says.
+    fn due(&self, address: &Address) -> Option<Timestamp> {
+        match self.record(address)?.trouble? {
+            Trouble::Retrying { next_at, .. } => Some(next_at),
+            Trouble::Refused { .. } => None,
+        }
+    }
+
+    /// Waits until a time of day; false when the run ends first.
+    async fn wait_until(&self, due: Option<Timestamp>) -> bool {
+        let now = clock::now();
+        let wait = due.map(|due| due.duration_since(now)).filter(|wait| wait.is_positive());
+        match wait {
+            // A wall clock that jumped must not stall a run for longer than the longest back-off.
+            Some(wait) => {
+                let wait = wait.unsigned_abs().min(crate::cloud::backoff::Backoff::ADDRESS.longest);
+                self.stop.or(tokio::time::sleep(wait)).await.is_some()
+            }
+            None => !self.stop.is_thrown(),
+        }
+    }
+
+    /// The phase of an open attempt.
+    pub(super) fn phase(&self, attempt: AttemptId) -> Option<Phase> {
+        self.book.read(|recorded| recorded.attempts.get(&attempt).map(|attempt| attempt.phase.clone()))
+    }
+}
+
+pub(super) fn superseded(reason: &str) -> Try {
+    Try::Ended(Outcome::Superseded { reason: reason.to_owned() })
+}

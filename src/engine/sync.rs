@@ -1,0 +1,218 @@
+//! One run: gather, plan, execute, record, until a plan has nothing left to do.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::MissedTickBehavior;
+
+use super::book::BookError;
+use super::execute::execute;
+use super::gate::Gate;
+use super::gather::{GatherError, gather};
+use super::lockfile::KeepError;
+use super::poller::Poller;
+use super::progress::{Listener, Progress};
+use super::report::{Outcome, Report, StepReport};
+use super::session::Session;
+use super::steps::{LookedAt, Steps};
+use super::stop::StopSwitch;
+use crate::cloud::client::Client;
+use crate::model::address::Address;
+use crate::model::desired::Desired;
+use crate::model::digest;
+use crate::model::file::FileCache;
+use crate::plan::{Plan, metadata, plan};
+use crate::platform::clock;
+use crate::state::store::FileDelta;
+
+/// The lockfile is written at most this long after an outcome: a CI machine may be taken away at any time.
+const LOCKFILE_EVERY: Duration = Duration::from_secs(5);
+
+/// So many rounds without a single step done end a run: something changes underneath faster than it can be followed.
+const FRUITLESS_ROUNDS: u32 = 5;
+
+/// What a run is given.
+pub struct Options {
+    /// How many files are uploaded at once.
+    pub uploads: usize,
+    /// Asked once, before the first plan is carried out; `false` ends the run with everything left.
+    pub confirm: Box<dyn Fn(&Plan) -> bool + Send + Sync>,
+    /// Who is told what happens.
+    pub listener: Listener,
+    /// Ends the run.
+    pub stop: StopSwitch,
+}
+
+/// Why a run could not begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The desired state is unknown.
+    #[error(transparent)]
+    Gather(#[from] GatherError),
+    /// The state could not be written.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// The lockfile could not be kept.
+    #[error(transparent)]
+    Lockfile(#[from] KeepError),
+}
+
+/// Reconciles until the remote matches the files, or nothing more can be done in this run.
+///
+/// # Errors
+/// When manifest, lockfile or state can't be used.
+pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Options) -> Result<Report, SyncError> {
+    let rows = session.book.store().load_limits().await.map_err(BookError::from)?;
+    let latencies = session.book.store().load_latencies().await.map_err(BookError::from)?;
+    let gate = Gate::new(&rows, "key", options.listener.clone());
+    let poller = Poller::start(Arc::clone(&client), gate.clone(), &latencies, options.stop.clone());
+    let uploads = Arc::new(Semaphore::new(options.uploads));
+    let mut run = Run { session, client, gate, poller, uploads, options, in_manifest: BTreeSet::new(), report: Report::default() };
+    let ended = run.rounds().await;
+    let report = run.end(ended).await?;
+    Ok(report)
+}
+
+struct Run<'a> {
+    session: &'a mut Session,
+    client: Arc<Client>,
+    gate: Gate,
+    poller: Poller,
+    uploads: Arc<Semaphore>,
+    options: Options,
+    in_manifest: BTreeSet<Address>,
+    report: Report,
+}
+
+impl Run<'_> {
+    async fn rounds(&mut self) -> Result<(), SyncError> {
+        let mut fruitless = 0;
+        let mut confirmed = false;
+        loop {
+            let (desired, plan) = self.plan().await?;
+            self.report.left = plan.steps.clone();
+            self.report.held = plan.held.clone();
+            self.report.notes = plan.notes.clone();
+            if plan.steps.is_empty() || self.options.stop.is_thrown() || fruitless == FRUITLESS_ROUNDS {
+                return Ok(());
+            }
+            if !std::mem::replace(&mut confirmed, true) && !(self.options.confirm)(&plan) {
+                return Ok(());
+            }
+            let reports = self.carry_out(&desired, plan).await?;
+            let useful = reports.iter().any(|report| report.outcome.is_done());
+            let hopeless = reports.iter().all(|report| matches!(report.outcome, Outcome::Running { .. } | Outcome::Refused { .. }));
+            self.report.steps.extend(reports);
+            fruitless = if useful { 0 } else { fruitless + 1 };
+            if hopeless {
+                // One more plan: what was refused is held now. What is still running is left.
+                let (_, plan) = self.plan().await?;
+                (self.report.left, self.report.held, self.report.notes) = (plan.steps, plan.held, plan.notes);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Looks at manifest and files, plans, and writes down what the plan marks.
+    async fn plan(&mut self) -> Result<(Desired, Plan), SyncError> {
+        let (project, listener) = (self.session.project.clone(), self.options.listener.clone());
+        let cache = std::mem::take(&mut self.session.cache);
+        let looked = tokio::task::spawn_blocking(move || {
+            let gathered = gather(&project, &cache, &listener);
+            (gathered, cache)
+        });
+        let (gathered, before) = looked.await.map_err(|_| BookError::Closed)?;
+        let gathered = gathered?;
+        self.remember_files(&before, &gathered.cache).await?;
+        self.session.cache = gathered.cache;
+        let desired = gathered.desired;
+        self.report.assets = desired.assets.len() as u64;
+        self.in_manifest = desired.assets.keys().cloned().collect();
+        self.session.lockfile.read(&self.session.book).await?;
+        let plan = self.session.book.read(|recorded| plan(&desired, recorded, clock::now()));
+        self.session.book.commit(plan.marks.clone()).await?;
+        Ok((desired, plan))
+    }
+
+    async fn remember_files(&self, before: &FileCache, after: &FileCache) -> Result<(), BookError> {
+        let delta = FileDelta::between(before, after);
+        if delta.is_empty() {
+            return Ok(());
+        }
+        Ok(self.session.book.store().save_files(delta).await?)
+    }
+
+    /// Executes a plan, writing the lockfile now and then.
+    async fn carry_out(&mut self, desired: &Desired, plan: Plan) -> Result<Vec<StepReport>, SyncError> {
+        (self.options.listener)(Progress::Planned { steps: plan.steps.len() as u64 });
+        let steps = self.steps(desired);
+        let mut executing = std::pin::pin!(execute(&steps, plan.steps));
+        let mut ticks = tokio::time::interval(LOCKFILE_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.reset();
+        loop {
+            tokio::select! {
+                reports = &mut executing => return Ok(reports),
+                _ = ticks.tick() => {
+                    match self.session.lockfile.write(&self.session.book, &self.in_manifest).await {
+                        Ok(written) => self.report.lockfile_written |= written,
+                        // It is tried again, at the latest at the end, which reports it.
+                        Err(error) => tracing::warn!("the lockfile can't be written yet: {}", super::steps::chain(&error)),
+                    }
+                }
+            }
+        }
+    }
+
+    fn steps(&self, desired: &Desired) -> Steps {
+        let files: LookedAt = desired
+            .assets
+            .iter()
+            .filter_map(|(address, want)| {
+                Some((address.clone(), (want.path.clone(), want.content.as_ref().ok()?.clone())))
+            })
+            .collect();
+        let subjects = desired
+            .assets
+            .iter()
+            .filter_map(|(address, want)| {
+                let content = want.content.as_ref().ok()?.hash;
+                Some((address.clone(), digest::subject(Some(content), &metadata::sendable(want))))
+            })
+            .collect();
+        Steps {
+            book: Arc::clone(&self.session.book),
+            client: Arc::clone(&self.client),
+            gate: self.gate.clone(),
+            poller: self.poller.clone(),
+            listener: self.options.listener.clone(),
+            stop: self.options.stop.clone(),
+            root: self.session.project.root.clone(),
+            uploads: Arc::clone(&self.uploads),
+            files,
+            subjects,
+            forbidden: Mutex::default(),
+        }
+    }
+
+    /// Writes the lockfile and what was learned of limits and latencies, however the rounds ended.
+    async fn end(mut self, ended: Result<(), SyncError>) -> Result<Report, SyncError> {
+        let written = self.session.lockfile.write(&self.session.book, &self.in_manifest).await;
+        let learned = self.remember_pace().await;
+        self.report.stop = self.options.stop.why();
+        ended?;
+        self.report.lockfile_written |= written?;
+        learned?;
+        Ok(self.report)
+    }
+
+    /// Limits and latencies, for the next run.
+    async fn remember_pace(&self) -> Result<(), BookError> {
+        let store = self.session.book.store();
+        store.save_limits(self.gate.snapshot(clock::now())).await?;
+        store.save_latencies(self.poller.latencies()).await?;
+        Ok(())
+    }
+}

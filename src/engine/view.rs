@@ -1,0 +1,96 @@
+//! What is known, for whoever only looks: from the state where there is one, and from the lockfile. Writes nothing, takes no lock, works on a
+//! read-only disk.
+
+use super::gather::{GatherError, Gathered, gather};
+use super::lockfile;
+use super::progress::Listener;
+use super::project::Project;
+use crate::model::change::Change;
+use crate::model::file::FileCache;
+use crate::model::recorded::{ApplyError, Recorded};
+use crate::plan::{Plan, plan};
+use crate::platform::clock;
+use crate::state::StateError;
+use crate::state::lockfile::LockfileError;
+use crate::state::store::Store;
+
+/// What is known without asking anybody.
+#[derive(Debug, Default)]
+pub struct View {
+    /// What is known of the assets.
+    pub recorded: Recorded,
+    /// Earlier looks at files.
+    pub cache: FileCache,
+}
+
+/// Why nothing can be said.
+#[derive(Debug, thiserror::Error)]
+pub enum ViewError {
+    /// The state can't be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The lockfile can't be used.
+    #[error(transparent)]
+    Lockfile(#[from] LockfileError),
+    /// The lockfile contradicts the state: a defect of Macadam or a damaged state.
+    #[error("bring state and lockfile together")]
+    Apply(#[from] ApplyError),
+    /// The desired state is unknown.
+    #[error(transparent)]
+    Gather(#[from] GatherError),
+}
+
+impl View {
+    /// Reads state and lockfile.
+    ///
+    /// # Errors
+    /// When one of them can't be used, or belongs to another remote.
+    pub fn open(project: &Project, remote: &str) -> Result<Self, ViewError> {
+        let mut view = Self::default();
+        let mut fingerprint = None;
+        if let Some(store) = Store::open_read_only(&project.state, remote)? {
+            view = Self { recorded: store.load()?, cache: store.load_files()? };
+            fingerprint = store.lockfile_fingerprint()?;
+        }
+        let bytes = crate::state::lockfile::read(&project.lockfile)?;
+        let read = bytes.as_deref().map(crate::state::lockfile::fingerprint);
+        if read.is_none() || read != fingerprint {
+            let ledger = lockfile::parse(project, remote, bytes.as_deref())?;
+            let changes = crate::state::lockfile::import(&view.recorded, &ledger);
+            view.apply(&changes)?;
+        }
+        Ok(view)
+    }
+
+    fn apply(&mut self, changes: &[Change]) -> Result<(), ApplyError> {
+        let now = clock::now();
+        changes.iter().try_for_each(|change| self.recorded.apply(change, now))
+    }
+}
+
+/// What a sync would do.
+#[derive(Debug)]
+pub struct Preview {
+    /// What is wanted.
+    pub gathered: Gathered,
+    /// What is known, with what the plan marks.
+    pub recorded: Recorded,
+    /// What would be done about the difference.
+    pub plan: Plan,
+    /// The lockfile would change even if nothing had to be done at the remote.
+    pub lockfile_changes: bool,
+}
+
+/// Plans without writing or sending anything. Blocks: it reads the disk.
+///
+/// # Errors
+/// When manifest, state or lockfile can't be used.
+pub fn preview(project: &Project, remote: &str, listener: &Listener) -> Result<Preview, ViewError> {
+    let mut view = View::open(project, remote)?;
+    let gathered = gather(project, &view.cache, listener)?;
+    let plan = plan(&gathered.desired, &view.recorded, clock::now());
+    view.apply(&plan.marks)?;
+    let in_manifest = gathered.desired.assets.keys().cloned().collect();
+    let lockfile_changes = lockfile::would_change(project, remote, &view.recorded, &in_manifest)?;
+    Ok(Preview { gathered, recorded: view.recorded, plan, lockfile_changes })
+}

@@ -1,0 +1,15 @@
+//! The tests of the whole program: the real binary, real files, and the emulator on a real port.
+//!
+//! One binary, so that it links once. Read next: `support`, the harness.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "tests may fail loudly, and set up files, clocks and processes by hand"
+)]
+
+mod tidy;

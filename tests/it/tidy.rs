@@ -1,0 +1,197 @@
+//! The walls of the house: which room may import which, and which room owns which crate. The table stands here and in ARCHITECTURE.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Which rooms each room may import.
+const IMPORTS: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("manifest", &["model"]),
+    ("plan", &["model"]),
+    ("files", &["model", "platform"]),
+    ("state", &["model", "platform"]),
+    ("cloud", &["model"]),
+    ("codegen", &["model"]),
+    ("telemetry", &["model"]),
+    ("platform", &["model"]),
+    ("engine", &["model", "manifest", "plan", "files", "state", "cloud", "codegen", "telemetry", "platform"]),
+    ("cli", &["model", "manifest", "plan", "files", "state", "cloud", "codegen", "telemetry", "platform", "engine"]),
+    ("emulator", &[]),
+    ("main", &["cli"]),
+];
+
+/// The only file outside the emulator's room that may start it.
+const EMULATOR_DOOR: &str = "src/cli/emulator.rs";
+
+/// Which rooms (or single files) may use a crate.
+const FENCES: &[(&str, &[&str])] = &[
+    ("reqwest", &["src/cloud/"]),
+    ("rusqlite", &["src/state/"]),
+    ("rusqlite_migration", &["src/state/"]),
+    ("sha2", &["src/files/", "src/model/digest.rs", "src/emulator/"]),
+    ("notify", &["src/files/"]),
+    ("clap", &["src/cli/"]),
+    ("clap_complete", &["src/cli/"]),
+    ("axum", &["src/emulator/", "src/telemetry/"]),
+    ("hyper", &["src/emulator/", "src/telemetry/"]),
+    ("signal_hook", &["src/platform/"]),
+    ("rustix", &["src/platform/"]),
+    ("anyhow", &["src/cli/"]),
+    ("indicatif", &["src/cli/"]),
+];
+
+/// The house, read as text.
+fn sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    let mut open = vec![root.join("src")];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+                files.push((name, std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The room of a file: `src/plan/step.rs` is in `plan`, `src/main.rs` in `main`, `src/lib.rs` in none.
+fn room(file: &str) -> Option<&str> {
+    let inside = file.strip_prefix("src/")?;
+    match inside.split_once('/') {
+        Some((room, _)) => Some(room),
+        None => inside.strip_suffix(".rs").filter(|room| *room != "lib"),
+    }
+}
+
+/// The code of a file without its comments; what a comment names is no import.
+fn code(text: &str) -> String {
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// The names that follow `prefix` in `code`, for `crate::plan::step` with the prefix `crate::` that is `plan`; `crate::{a, b::c}` gives both.
+fn named_after<'a>(code: &'a str, prefix: &str) -> BTreeSet<&'a str> {
+    let mut names = BTreeSet::new();
+    for (at, _) in code.match_indices(prefix) {
+        let before = code[..at].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+            continue;
+        }
+        let rest = &code[at + prefix.len()..];
+        match rest.strip_prefix('{') {
+            Some(list) => {
+                let (mut depth, mut start) = (0, 0);
+                for (i, c) in list.char_indices() {
+                    match c {
+                        '{' => depth += 1,
+                        ',' | '}' if depth == 0 => {
+                            names.extend(first_word(list[start..i].trim()));
+                            start = i + 1;
+                            if c == '}' {
+                                break;
+                            }
+                        }
+                        '}' => depth -= 1,
+                        _ => {}
+                    }
+                }
+            }
+            None => names.extend(first_word(rest)),
+        }
+    }
+    names
+}
+
+fn first_word(text: &str) -> Option<&str> {
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    Some(&text[..end]).filter(|word| !word.is_empty())
+}
+
+fn broken_walls(files: &[(String, String)]) -> Vec<String> {
+    let table: BTreeMap<_, _> = IMPORTS.iter().copied().collect();
+    let mut broken = Vec::new();
+    for (file, text) in files {
+        let Some(from) = room(file) else { continue };
+        let Some(allowed) = table.get(from) else {
+            broken.push(format!("{file}: the room `{from}` is not in the table"));
+            continue;
+        };
+        let code = code(text);
+        let mut to = named_after(&code, "crate::");
+        to.extend(named_after(&code, "macadam::"));
+        for to in to.into_iter().filter(|to| table.contains_key(to) && *to != from) {
+            let door = to == "emulator" && file == EMULATOR_DOOR;
+            if !allowed.contains(&to) && !door {
+                broken.push(format!("{file}: {from} must not import {to}"));
+            }
+        }
+    }
+    broken
+}
+
+fn broken_fences(files: &[(String, String)]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (file, text) in files {
+        // Tests of a room may talk to it by other means.
+        let text = code(text.split("#[cfg(test)]").next().unwrap_or_default());
+        let test_file = file.ends_with("tests.rs") || file.contains("/tests/");
+        for (name, owners) in FENCES {
+            let used = !named_after(&text, &format!("{name}::")).is_empty() || text.contains(&format!("use {name};"));
+            if used && !test_file && !owners.iter().any(|owner| file.starts_with(owner)) {
+                broken.push(format!("{file}: `{name}` belongs to {}", owners.join(", ")));
+            }
+        }
+    }
+    broken
+}
+
+#[test]
+fn rooms_import_only_what_the_table_allows() {
+    assert_eq!(broken_walls(&sources()), Vec::<String>::new());
+}
+
+#[test]
+fn crates_stay_behind_their_fences() {
+    assert_eq!(broken_fences(&sources()), Vec::<String>::new());
+}
+
+#[test]
+fn a_breach_is_found() {
+    let house = |file: &str, text: &str| vec![(file.to_owned(), text.to_owned())];
+    let walls = |file: &str, text: &str| broken_walls(&house(file, text));
+    assert_eq!(walls("src/plan/x.rs", "use crate::state::Store;"), ["src/plan/x.rs: plan must not import state"]);
+    assert_eq!(walls("src/plan/x.rs", "use crate::{model::ids, cloud::Client};"), [
+        "src/plan/x.rs: plan must not import cloud"
+    ]);
+    assert_eq!(walls("src/cli/sync.rs", "crate::emulator::start()"), ["src/cli/sync.rs: cli must not import emulator"]);
+    assert_eq!(walls("src/cli/emulator.rs", "crate::emulator::start()"), Vec::<String>::new());
+    assert_eq!(walls("src/attic/x.rs", ""), ["src/attic/x.rs: the room `attic` is not in the table"]);
+    assert_eq!(walls("src/model/x.rs", "// see crate::state"), Vec::<String>::new());
+    let fences = |file: &str, text: &str| broken_fences(&house(file, text));
+    assert_eq!(fences("src/engine/x.rs", "reqwest::get(url)"), ["src/engine/x.rs: `reqwest` belongs to src/cloud/"]);
+    assert_eq!(fences("src/cloud/x.rs", "reqwest::get(url)"), Vec::<String>::new());
+}
+
+#[test]
+fn every_module_says_what_it_is() {
+    let silent: Vec<String> =
+        sources().into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(file, _)| file).collect();
+    let tests: Vec<&String> = silent.iter().filter(|file| !file.ends_with("tests.rs")).collect();
+    assert!(tests.is_empty(), "without module docs: {tests:?}");
+}
+
+#[test]
+fn architecture_shows_the_same_table() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    for (room, allowed) in IMPORTS {
+        let cell = if allowed.is_empty() { "nothing of ours".to_owned() } else { allowed.join(", ") };
+        let row = format!("| {room} | {cell} |");
+        assert!(text.contains(&row), "ARCHITECTURE.md lacks the row: {row}");
+    }
+}
