@@ -242,7 +242,8 @@ fn kind_of(metadata: &Metadata) -> Option<&'static str> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
 

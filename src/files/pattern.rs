@@ -337,7 +337,8 @@ mod tests {
 
     #[test]
     fn only_folders_that_can_hold_a_match_are_walked() {
-        let reaches = |pattern: &str, folder: &str| Pattern::parse(pattern, Role::Find).unwrap().reaches_below(&parts(folder));
+        let reaches =
+            |pattern: &str, folder: &str| Pattern::parse(pattern, Role::Find).unwrap().reaches_below(&parts(folder));
         assert!(reaches("ui/**/*.png", "ui/a/b"));
         assert!(reaches("*/x/*.png", "ui"));
         assert!(!reaches("ui/**/*.png", "node_modules"));
@@ -348,7 +349,8 @@ mod tests {
 
     #[test]
     fn an_exclusion_of_a_whole_folder_covers_it() {
-        let covers = |pattern: &str, folder: &str| Pattern::parse(pattern, Role::Exclude).unwrap().covers(&parts(folder));
+        let covers =
+            |pattern: &str, folder: &str| Pattern::parse(pattern, Role::Exclude).unwrap().covers(&parts(folder));
         assert!(covers("ui/wip/**", "ui/wip"));
         assert!(covers("ui/wip/**", "ui/wip/deep"));
         assert!(covers("**/wip/**", "a/wip"));

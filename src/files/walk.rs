@@ -132,15 +132,18 @@ impl<'a> Globs<'a> {
                 let hint = "create the folder, or mend the glob's `path`";
                 let (wrong, hint) = match root.resolve(&root.join(&base)) {
                     Ok(Ok(real)) => match root.other_case(&base, &real) {
-                        Some(actual) => (format!("the folder `{base}` is named `{actual}` on disk, and case counts"), hint),
+                        Some(actual) => {
+                            (format!("the folder `{base}` is named `{actual}` on disk, and case counts"), hint)
+                        }
                         None if real.is_dir() => continue,
                         None => (format!("`{base}` is no folder"), hint),
                     },
                     // The walk meets the link itself.
                     Ok(Err(Barred::Outside)) => continue,
-                    Ok(Err(Barred::Guarded)) => {
-                        (format!("`{base}` lies in a folder of git's or Macadam's own"), "no assets are taken from there")
-                    }
+                    Ok(Err(Barred::Guarded)) => (
+                        format!("`{base}` lies in a folder of git's or Macadam's own"),
+                        "no assets are taken from there",
+                    ),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
                         (format!("there is no folder `{base}`"), hint)
                     }
@@ -175,8 +178,7 @@ enum Met {
 }
 
 fn find(root: &Root, globs: &Globs<'_>, walk: &mut Walk) {
-    let mut starts =
-        vec![Start { place: root.join(""), parts: Vec::new(), path: String::new(), trail: Vec::new() }];
+    let mut starts = vec![Start { place: root.join(""), parts: Vec::new(), path: String::new(), trail: Vec::new() }];
     let mut files = Vec::new();
     while let Some(start) = starts.pop() {
         for met in walk_from(&start, globs) {
@@ -265,10 +267,8 @@ fn meet(start: &Start, globs: &Globs<'_>, entry: DirEntry) -> (Option<Met>, Walk
         };
     }
     let to_folder = kind.is_some_and(|kind| kind.is_symlink()) && entry.path().is_dir();
-    if to_folder {
-        if let Some(last) = parts.pop() {
-            parts.push(last.into_link());
-        }
+    if to_folder && let Some(last) = parts.pop() {
+        parts.push(last.into_link());
     }
     let concerned = if to_folder { globs.reaching(&parts) } else { globs.matching(&parts) };
     if concerned.is_empty() {
@@ -389,8 +389,7 @@ mod tests {
     #[test]
     fn explicit_paths_are_listed_though_nothing_is_there() {
         let folder = Folder::with(&[("a.png", b"")]);
-        let selection =
-            Selection { explicit: vec![path("a.png"), path("gone.png")], globs: vec![glob("*.png", &[])] };
+        let selection = Selection { explicit: vec![path("a.png"), path("gone.png")], globs: vec![glob("*.png", &[])] };
         let walk = walk(folder.path(), &selection);
         assert_eq!(walk.files, BTreeMap::from([(path("a.png"), vec![0]), (path("gone.png"), vec![])]));
     }
@@ -438,22 +437,13 @@ mod tests {
         symlink(".git", at("git")).unwrap();
         symlink("a.png", at("real/link.png")).unwrap();
         symlink(outside.path().join("x.png"), at("real/out.png")).unwrap();
-        let real: &[(&str, &[usize])] = &[
-            ("real/a.png", &[0]),
-            ("real/link.png", &[0]),
-            ("real/out.png", &[0]),
-            ("real/sub/b.png", &[0]),
-        ];
+        let real: &[(&str, &[usize])] =
+            &[("real/a.png", &[0]), ("real/link.png", &[0]), ("real/out.png", &[0]), ("real/sub/b.png", &[0])];
         check(&folder, &[glob("**/*.png", &[])], real, &[]);
         check(
             &folder,
             &[glob("linked/**/*.png", &["**/out.png"]), glob("**/a.png", &[])],
-            &[
-                ("linked/a.png", &[0]),
-                ("linked/link.png", &[0]),
-                ("linked/sub/b.png", &[0]),
-                ("real/a.png", &[1]),
-            ],
+            &[("linked/a.png", &[0]), ("linked/link.png", &[0]), ("linked/sub/b.png", &[0]), ("real/a.png", &[1])],
             &[],
         );
         check(&folder, &[glob("out/*.png", &[])], &[], &["`out` leads out"]);
@@ -467,10 +457,9 @@ mod tests {
         let folder = Folder::with(&[("a/x.png", b""), ("b/y.png", b"")]);
         std::os::unix::fs::symlink("../b", folder.path().join("a/l")).unwrap();
         std::os::unix::fs::symlink("../a", folder.path().join("b/l")).unwrap();
-        let walk = walk_globs(&folder, &[glob("**/l/**", &[])]);
-        let files: Vec<&str> = walk.files.keys().map(ProjectPath::as_str).collect();
-        assert_eq!(files, ["a/l/y.png", "b/l/x.png"]);
-        assert_eq!(walk.problems.len(), 2);
+        let once: &[(&str, &[usize])] = &[("a/l/y.png", &[0]), ("b/l/x.png", &[0])];
+        check(&folder, &[glob("**/l/**", &[])], once, &[]);
+        check(&folder, &[glob("**/l/l/l/**", &[])], &[], &["`a/l/l` leads in a circle", "`b/l/l` leads in a circle"]);
     }
 
     #[cfg(target_os = "linux")]
@@ -482,11 +471,31 @@ mod tests {
         let bad = folder.path().join(OsStr::from_bytes(b"ui/\xff.png"));
         std::fs::copy(folder.path().join("ui/a.png"), bad).unwrap();
         std::fs::create_dir(folder.path().join(OsStr::from_bytes(b"ui/d\xff"))).unwrap();
-        let walk =
-            check(&folder, &[glob("ui/*.png", &[])], &[("ui/a.png", &[0])], &["backslash", "`ui/\u{fffd}.png` is not UTF-8"]);
+        let walk = check(
+            &folder,
+            &[glob("ui/*.png", &[])],
+            &[("ui/a.png", &[0])],
+            &["backslash", "`ui/\u{fffd}.png` is not UTF-8"],
+        );
         assert!(walk.problems.iter().all(|problem| !problem.incomplete));
         let walk = walk_globs(&folder, &[glob("ui/**/x.png", &[])]);
         assert_eq!(walk.problems.iter().map(|problem| problem.incomplete).collect::<Vec<_>>(), [true]);
+    }
+
+    #[test]
+    fn a_folder_that_fails_to_be_read_concerns_the_globs_that_reach_it() {
+        let written = [glob("ui/**", &[]), glob("*", &[]), glob("**", &["ui/**"])];
+        let globs = Globs::new(&written, &mut Vec::new());
+        let start = Start { place: "/p".into(), parts: Vec::new(), path: String::new(), trail: Vec::new() };
+        let denied = ignore::Error::Io(io::ErrorKind::PermissionDenied.into());
+        let with_path = ignore::Error::WithPath { path: "/p/ui/a".into(), err: Box::new(denied) };
+        let Met::Problem(found) =
+            failed(&start, &globs, &ignore::Error::WithDepth { depth: 2, err: Box::new(with_path) })
+        else {
+            panic!("no problem");
+        };
+        assert_eq!((found.path.as_str(), found.globs.as_slice(), found.incomplete), ("ui/a", &[0][..], true));
+        assert!(found.problem.message.contains("cannot read the folder `ui/a`"), "{found:?}");
     }
 
     #[cfg(unix)]

@@ -69,7 +69,7 @@ pub(super) fn video(duration: Option<Duration>, width: u32, height: u32) -> Resu
 
 /// Minutes and seconds, the rest rounded up so that what is over a limit also looks so.
 fn minutes(duration: Duration) -> String {
-    let seconds = duration.as_millis().div_ceil(1000);
+    let seconds = duration.as_nanos().div_ceil(1_000_000_000);
     format!("{}:{:02} minutes", seconds / 60, seconds % 60)
 }
 
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_duration_just_over_the_limit_looks_so() {
-        assert_eq!(minutes(Duration::from_millis(420_001)), "7:01 minutes");
+        assert_eq!(minutes(Duration::from_nanos(420_000_000_001)), "7:01 minutes");
         assert_eq!(playing_time(u64::MAX, 1), None);
         assert_eq!(playing_time(1, 0), None);
         assert_eq!(playing_time(44_100, 44_100), Some(Duration::from_secs(1)));

@@ -127,6 +127,6 @@ fn mismatch(path: &ProjectPath, head: &[u8]) -> Unfit {
 }
 
 #[cfg(test)]
-mod samples;
+pub(super) mod samples;
 #[cfg(test)]
 mod tests;

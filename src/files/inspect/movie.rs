@@ -40,7 +40,10 @@ pub(super) fn movie(source: &mut Source<'_>, format: FileFormat) -> Result<Conte
         return Err(unfit("the video has no movie header: it is cut off, or was not finished", "export it again"));
     }
     let Some((width, height)) = movie.picture else {
-        return Err(unfit("the file holds no video track", "an audio file needs an audio format: .mp3, .ogg, .wav or .flac"));
+        return Err(unfit(
+            "the file holds no video track",
+            "an audio file needs an audio format: .mp3, .ogg, .wav or .flac",
+        ));
     };
     let duration = match (movie.duration, movie.fragments) {
         (Some((scale, _)), Some(ticks)) => limits::playing_time(ticks, scale),
@@ -87,7 +90,14 @@ impl Movie {
         Ok(())
     }
 
-    fn one(&mut self, source: &mut Source<'_>, name: &[u8; 4], after: u64, format: FileFormat, depth: u8) -> Result<(), Unfit> {
+    fn one(
+        &mut self,
+        source: &mut Source<'_>,
+        name: &[u8; 4],
+        after: u64,
+        format: FileFormat,
+        depth: u8,
+    ) -> Result<(), Unfit> {
         match (depth, name) {
             (0, b"ftyp") => check_brand(source.bytes()?, format)?,
             (0, b"moov") => {

@@ -77,7 +77,9 @@ pub(super) fn mp3(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
     let mut position = start + u64::from(first_length);
     while position + 4 <= source.length() {
         source.seek(position)?;
-        let Some(Frame { rate, samples: more, length: Some(length), .. }) = Frame::parse(source.bytes()?) else { break };
+        let Some(Frame { rate, samples: more, length: Some(length), .. }) = Frame::parse(source.bytes()?) else {
+            break;
+        };
         if rate != first.rate {
             break;
         }

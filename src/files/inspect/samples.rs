@@ -117,7 +117,8 @@ pub(super) fn vorbis(rate: u32, granule: i64) -> Vec<u8> {
     let mut packet = b"\x01vorbis\0\0\0\0\x01".to_vec();
     packet.extend(rate.to_le_bytes());
     packet.resize(30, 0);
-    [ogg_page(2, 0, 7, &packet), ogg_page(0, 1, 7, b"x"), ogg_page(4, granule, 7, b"y"), ogg_page(4, 5, 8, b"z")].concat()
+    [ogg_page(2, 0, 7, &packet), ogg_page(0, 1, 7, b"x"), ogg_page(4, granule, 7, b"y"), ogg_page(4, 5, 8, b"z")]
+        .concat()
 }
 
 pub(super) fn opus(granule: i64) -> Vec<u8> {
@@ -169,9 +170,7 @@ pub(super) fn chunk(name: &[u8; 4], data: &[u8], packing: Packing) -> Vec<u8> {
     let packed = match packing {
         Packing::Plain => Vec::new(),
         Packing::Lz4 => lz4_flex::block::compress(data),
-        Packing::Zstd => {
-            ruzstd::encoding::compress_to_vec(data, ruzstd::encoding::CompressionLevel::Fastest)
-        }
+        Packing::Zstd => ruzstd::encoding::compress_to_vec(data, ruzstd::encoding::CompressionLevel::Fastest),
     };
     let stored = if packed.is_empty() { data } else { &packed };
     let mut out = name.to_vec();
@@ -231,7 +230,8 @@ pub(super) fn rbxm(instances: &[(&str, Option<usize>)], packing: Packing) -> Vec
 }
 
 pub(super) fn rbxmx(items: &str) -> Vec<u8> {
-    format!("<?xml version=\"1.0\"?>\n<!-- x -->\n<roblox version=\"4\"><Meta name=\"a\">true</Meta>{items}</roblox>\n").into()
+    format!("<?xml version=\"1.0\"?>\n<!-- x -->\n<roblox version=\"4\"><Meta name=\"a\">true</Meta>{items}</roblox>\n")
+        .into()
 }
 
 pub(super) fn glb(version: u32, json: &str) -> Vec<u8> {

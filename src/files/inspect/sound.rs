@@ -123,9 +123,8 @@ pub(super) fn ogg(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
 }
 
 fn ogg_stream(packet: &[u8]) -> OggStream {
-    let number = |at: usize| {
-        packet.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes).unwrap_or(0)
-    };
+    let number =
+        |at: usize| packet.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes).unwrap_or(0);
     if packet.starts_with(b"\x01vorbis") {
         return OggStream::Sound { rate: number(12), skipped: 0, clock: number(12) };
     }
@@ -139,7 +138,8 @@ fn ogg_stream(packet: &[u8]) -> OggStream {
     }
     if packet.starts_with(b"\x7fFLAC") {
         // The mapping's 9 bytes, `fLaC`, a block header of 4, and 10 bytes of the stream information come before the rate's 20 bits.
-        let rate = packet.get(27..30).map_or(0, |bytes| bytes.iter().fold(0, |rate, byte| rate << 8 | u32::from(*byte)) >> 4);
+        let rate =
+            packet.get(27..30).map_or(0, |bytes| bytes.iter().fold(0, |rate, byte| rate << 8 | u32::from(*byte)) >> 4);
         return OggStream::Sound { rate, skipped: 0, clock: rate };
     }
     if packet.starts_with(b"\x80theora") || packet.starts_with(b"BBCD\0") || packet.starts_with(b"OVP80") {
