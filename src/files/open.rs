@@ -155,7 +155,14 @@ impl Root {
         let below = real.strip_prefix(&self.real).ok()?;
         let names: Vec<&str> = below.components().filter_map(|component| component.as_os_str().to_str()).collect();
         let actual = names.join("/");
-        (folded(&actual) == folded(path) && !actual.nfc().eq(path.nfc())).then_some(actual)
+        // A link may well be named like its target.
+        let mut place = self.real.clone();
+        let mut links = path.split('/').map(|part| {
+            place.push(part);
+            place.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink())
+        });
+        let other = folded(&actual) == folded(path) && !actual.nfc().eq(path.nfc());
+        (other && !links.any(|link| link)).then_some(actual)
     }
 }
 
@@ -268,12 +275,15 @@ mod tests {
         ]);
         let at = |name: &str| folder.path().join(name);
         symlink("close.png", at("ui/link.png")).unwrap();
+        symlink("close.png", at("ui/CLOSE.png")).unwrap();
         symlink(at("ui"), at("absolute")).unwrap();
         symlink(outside.path().join("secret.png"), at("out.png")).unwrap();
         symlink(outside.path(), at("out")).unwrap();
         symlink("nowhere", at("dead.png")).unwrap();
         symlink("circle.png", at("circle.png")).unwrap();
         symlink(".git", at("git")).unwrap();
+        std::os::unix::net::UnixListener::bind(at("socket.png")).unwrap();
+        #[cfg(target_os = "linux")]
         rustix::fs::mknodat(
             rustix::fs::CWD,
             at("pipe.png"),
@@ -284,7 +294,7 @@ mod tests {
         .unwrap();
 
         let root = Root::new(folder.path()).unwrap();
-        for good in ["ui/close.png", "ui/link.png", "absolute/close.png"] {
+        for good in ["ui/close.png", "ui/link.png", "ui/CLOSE.png", "absolute/close.png"] {
             assert_eq!(open(&root, &path(good)).unwrap().fingerprint.size, 1, "{good}");
         }
         check(&folder, "out.png", "leads out", "itself");
@@ -294,7 +304,10 @@ mod tests {
         check(&folder, ".git/config", "own", "move");
         check(&folder, "sub/.MACADAM/x.db", "own", "move");
         check(&folder, "git/config", "own", "move");
-        check(&folder, "pipe.png", "a pipe", "name a file");
+        check(&folder, "socket.png", "a socket", "name a file");
+        if cfg!(target_os = "linux") {
+            check(&folder, "pipe.png", "a pipe", "name a file");
+        }
         check(&folder, "ui", "a folder", "glob");
         check(&folder, "ui/close.png/x", "no file", "");
         check(&folder, "ui/open.png", "no file", "");
