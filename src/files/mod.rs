@@ -1,1 +1,26 @@
-//! Asset files: walk, fingerprint, hash, inspect.
+//! The only code that touches asset files: finds them, looks into them, hashes them, and opens them for upload.
+//!
+//! Nothing here writes, knows the manifest's grammar, or asks the network. What can't be used becomes a
+//! [`FileProblem`](crate::model::file::FileProblem) of that file alone; what could not be looked at is said, never left out, so that a vanished
+//! folder doesn't look like removed assets. Memory is bounded whatever the files hold: contents stream through fixed buffers, and
+//! `inspect` reads headers, never builds trees.
+//!
+//! Read next: [`walk()`] (which files), [`examine()`] (what they are, from the cache where nothing changed), `inspect` (what Roblox would
+//! refuse), [`open_upload`] (the bytes that were hashed, or an error).
+
+mod examine;
+mod inspect;
+mod open;
+mod pattern;
+mod upload;
+mod walk;
+
+pub use examine::{Progress, examine};
+pub use open::OpenError;
+pub use upload::{ContentChanged, Upload, open_upload};
+pub use walk::{Walk, WalkProblem, walk};
+
+#[cfg(test)]
+mod quickstart;
+#[cfg(test)]
+mod tests_support;

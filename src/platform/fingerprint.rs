@@ -1,1 +1,93 @@
-//! What the file system says of a file.
+//! What the file system says of a file, and opening one without waiting for it.
+//!
+//! Unix tells a file's number, its device and the time of the last change of its inode; elsewhere these are 0 and only the size and the time of
+//! the last write tell two states apart. Nothing here decides whether a file may be read: that is `crate::files`.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::path::Path;
+
+use crate::model::file::Fingerprint;
+
+/// The fingerprint of a file whose metadata was read, best from an open handle.
+#[cfg(unix)]
+pub fn of(metadata: &Metadata) -> Fingerprint {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+    Fingerprint {
+        size: metadata.size(),
+        modified_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+        changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+        inode: metadata.ino(),
+        device: metadata.dev(),
+    }
+}
+
+/// The fingerprint of a file whose metadata was read, best from an open handle.
+#[cfg(not(unix))]
+pub fn of(metadata: &Metadata) -> Fingerprint {
+    use std::time::UNIX_EPOCH;
+
+    let modified_ns = metadata.modified().map_or(0, |time| match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |ns| -ns),
+    });
+    Fingerprint { size: metadata.len(), modified_ns, changed_ns: 0, inode: 0, device: 0 }
+}
+
+/// Opens a file for reading. A fifo that nobody writes to doesn't block, and a link as the last part of the path is refused.
+///
+/// # Errors
+/// What the system says.
+#[cfg(unix)]
+pub fn open(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    use rustix::fs::OFlags;
+
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
+    OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+/// Opens a file for reading.
+///
+/// # Errors
+/// What the system says.
+#[cfg(not(unix))]
+pub fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).open(path)
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn an_edit_that_keeps_size_and_modification_time_shows() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"abcd").unwrap();
+        let before = of(&file.as_file().metadata().unwrap());
+        assert_eq!(before.size, 4);
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        let modified = file.as_file().metadata().unwrap().modified().unwrap();
+        file.as_file_mut().write_all(b"").unwrap();
+        std::io::Seek::rewind(file.as_file_mut()).unwrap();
+        file.write_all(b"efgh").unwrap();
+        file.as_file().set_modified(modified).unwrap();
+        let after = of(&file.as_file().metadata().unwrap());
+        assert_eq!((before.size, before.modified_ns, before.inode), (after.size, after.modified_ns, after.inode));
+        assert_ne!(before.changed_ns, after.changed_ns);
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+        assert!(open(&link).is_err());
+    }
+}

@@ -1,0 +1,480 @@
+//! What the found files are: from the cache where nothing changed, else by one look into each.
+//!
+//! A file's facts and its hash belong to one state of it: its fingerprint is read before and after, and a file that moved in between is looked at
+//! again. All cores work, each with one fixed buffer.
+//!
+//! Read next: `inspect` for the look itself.
+
+use std::fs::File;
+use std::io::{self, Cursor, Read, Seek as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::inspect::{self, Unfit};
+use super::open::{OpenError, Opened, Root, open};
+use super::walk::Walk;
+use crate::model::desired::{Finding, Findings};
+use crate::model::file::{CachedFile, FileCache, FileFacts, FileProblem, Fingerprint};
+use crate::model::ids::ContentHash;
+use crate::model::path::ProjectPath;
+use crate::platform::fingerprint;
+
+/// Each core's buffer: a file that fits is read once for hash and look together.
+const BUFFER: usize = 1 << 20;
+/// More cores than this don't read faster, and each holds a buffer.
+const MAX_THREADS: usize = 16;
+/// How often a file that moves under the look is looked at, and how long a writer is given in between.
+const ATTEMPTS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(50);
+/// The coarsest clock of a file system in use (FAT counts two seconds). A file that changed less than this before it was looked at may have
+/// changed again since without a trace (git's "racy" rule).
+const GRANULARITY_NS: i64 = 2_000_000_000;
+
+/// How far [`examine`] is with the files that it has to read; those that the cache knows don't count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Files that are done.
+    pub files_done: usize,
+    /// Files to read.
+    pub files: usize,
+    /// Bytes that were hashed, and all those of the files that are done.
+    pub bytes_done: u64,
+    /// The length of all files to read, as they were at the start.
+    pub bytes: u64,
+}
+
+/// Looks at every file of `walk`, below `root`, the manifest's folder.
+///
+/// `now_ns` is the time at which the look begins, in nanoseconds since 1970. `progress` is called on this thread, at least once when there is
+/// something to read. Returns what was found, a finding for every file of the walk, and the cache for the next time, which holds
+/// these files alone.
+pub fn examine(
+    root: &Path,
+    walk: &Walk,
+    cache: &FileCache,
+    now_ns: i64,
+    progress: &dyn Fn(Progress),
+) -> (Findings, FileCache) {
+    let root = match Root::new(root) {
+        Ok(root) => root,
+        Err(error) => return (unreachable_root(walk, &error), FileCache::new()),
+    };
+    let paths: Vec<&ProjectPath> = walk.files.keys().collect();
+    let states = fingerprints(&root, &paths);
+    let (mut findings, mut fresh) = (Findings::new(), FileCache::new());
+    let mut todo = Vec::new();
+    for (path, state) in paths.into_iter().zip(states) {
+        match (cache.get(path), state) {
+            (Some(cached), Some(state)) if is_current(cached, &state) => {
+                findings.insert(path.clone(), finding(walk, path, cached.content.clone()));
+                fresh.insert(path.clone(), cached.clone());
+            }
+            _ => todo.push((state.map_or(0, |state| state.size), path)),
+        }
+    }
+    // The longest first: at the end all cores stop together.
+    todo.sort_by(|(a, _), (b, _)| b.cmp(a));
+    read_all(&root, &todo, progress, |path, Look { content, state }| {
+        if let Some(fingerprint) = state {
+            let content = content.clone();
+            fresh.insert(path.clone(), CachedFile { fingerprint, looked_at_ns: now_ns, content });
+        }
+        findings.insert(path.clone(), finding(walk, path, content));
+    });
+    (findings, fresh)
+}
+
+fn unreachable_root(walk: &Walk, error: &io::Error) -> Findings {
+    let problem = FileProblem { message: format!("cannot read the manifest's folder: {error}"), hint: None };
+    let missing = |path: &ProjectPath| (path.clone(), finding(walk, path, Err(problem.clone())));
+    walk.files.keys().map(missing).collect()
+}
+
+fn finding(walk: &Walk, path: &ProjectPath, content: Result<FileFacts, FileProblem>) -> Finding {
+    Finding { globs: walk.files.get(path).cloned().unwrap_or_default(), content }
+}
+
+/// Whether an earlier look still tells what the file holds.
+fn is_current(cached: &CachedFile, state: &Fingerprint) -> bool {
+    // A program can set the time of modification, but not the inode's.
+    let changed = if state.changed_ns == 0 { state.modified_ns } else { state.changed_ns };
+    cached.fingerprint == *state && changed.saturating_add(GRANULARITY_NS) < cached.looked_at_ns
+}
+
+fn threads(items: usize) -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(items).max(1)
+}
+
+/// The files' states by their names alone, in order; `None` where there is none.
+fn fingerprints(root: &Root, paths: &[&ProjectPath]) -> Vec<Option<Fingerprint>> {
+    let state = |path: &&ProjectPath| {
+        let metadata = root.join(path.as_str()).metadata().ok()?;
+        metadata.is_file().then(|| fingerprint::of(&metadata))
+    };
+    let share = paths.len().div_ceil(threads(paths.len())).max(1);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> =
+            paths.chunks(share).map(|paths| scope.spawn(move || paths.iter().map(state).collect::<Vec<_>>())).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("reading a file's state does not panic")).collect()
+    })
+}
+
+enum Message {
+    /// So many bytes more were hashed of the file at this index.
+    Hashed(usize, u64),
+    /// The file at this index is done.
+    Done(usize, Look),
+}
+
+/// What a look gave.
+struct Look {
+    content: Result<FileFacts, FileProblem>,
+    /// The state that it belongs to; `None` when the file could not be read to its end in one state.
+    state: Option<Fingerprint>,
+}
+
+/// Looks into all files, the first ones first, and hands over each result on this thread.
+fn read_all(
+    root: &Root,
+    todo: &[(u64, &ProjectPath)],
+    progress: &dyn Fn(Progress),
+    mut done: impl FnMut(&ProjectPath, Look),
+) {
+    if todo.is_empty() {
+        return;
+    }
+    let mut now = Progress { files: todo.len(), bytes: todo.iter().map(|(size, _)| size).sum(), ..Progress::default() };
+    progress(now);
+    // What is left of each file: one that is hashed twice, or not at all, counts once.
+    let mut left: Vec<u64> = todo.iter().map(|(size, _)| *size).collect();
+    let mut count = |now: &mut Progress, index: usize, bytes: u64| {
+        if let Some(left) = left.get_mut(index) {
+            let counted = bytes.min(*left);
+            now.bytes_done += counted;
+            *left -= counted;
+        }
+    };
+    let next = AtomicUsize::new(0);
+    let (sender, receiver) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..threads(todo.len()) {
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || {
+                let mut buffer = vec![0; BUFFER];
+                while let index = next.fetch_add(1, Ordering::Relaxed)
+                    && let Some((_, path)) = todo.get(index)
+                {
+                    // The receiver outlives the workers.
+                    let hashed = |bytes| drop(sender.send(Message::Hashed(index, bytes)));
+                    let look = look(root, path, &mut buffer, &hashed);
+                    drop(sender.send(Message::Done(index, look)));
+                }
+            });
+        }
+        drop(sender);
+        for message in receiver {
+            match message {
+                Message::Hashed(index, bytes) => count(&mut now, index, bytes),
+                Message::Done(index, look) => {
+                    now.files_done += 1;
+                    count(&mut now, index, u64::MAX);
+                    if let Some((_, path)) = todo.get(index) {
+                        done(path, look);
+                    }
+                }
+            }
+            progress(now);
+        }
+    });
+}
+
+/// Looks into a file until it holds still.
+fn look(root: &Root, path: &ProjectPath, buffer: &mut [u8], hashed: &dyn Fn(u64)) -> Look {
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            std::thread::sleep(PAUSE);
+        }
+        let mut opened = match open(root, path) {
+            Ok(opened) => opened,
+            Err(error) => return Look { content: Err(error.into_problem()), state: None },
+        };
+        match look_once(path, &mut opened, buffer, hashed) {
+            Ok(Some(content)) => return Look { content, state: Some(opened.fingerprint) },
+            Ok(None) => {}
+            Err(source) => {
+                let error = OpenError::Read { path: path.clone(), source };
+                return Look { content: Err(error.into_problem()), state: None };
+            }
+        }
+    }
+    let problem = FileProblem {
+        message: "the file keeps changing while it is read".to_owned(),
+        hint: Some("let the program that writes it finish, then run again".to_owned()),
+    };
+    Look { content: Err(problem), state: None }
+}
+
+/// Looks into an open file; `None` if it changed meanwhile.
+fn look_once(
+    path: &ProjectPath,
+    opened: &mut Opened,
+    buffer: &mut [u8],
+    hashed: &dyn Fn(u64),
+) -> io::Result<Option<Result<FileFacts, FileProblem>>> {
+    let size = opened.fingerprint.size;
+    let format = match inspect::admit(path, size) {
+        Ok(format) => format,
+        Err(problem) => return Ok(Some(Err(problem))),
+    };
+    let small = usize::try_from(size).ok().filter(|size| *size <= buffer.len());
+    // One that fits into the buffer is read once; of a longer one the headers first, so that an unfit one is not hashed for nothing.
+    let (inspected, hash) = match small.and_then(|size| buffer.get_mut(..size)) {
+        Some(bytes) => {
+            match opened.file.read_exact(bytes) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+                Err(error) => return Err(error),
+            }
+            let inspected = inspect::inspect(path, format, &mut Cursor::new(&*bytes), size);
+            hashed(size);
+            (inspected, Some(ContentHash::from_bytes(Sha256::digest(&*bytes).into())))
+        }
+        None => match inspect::inspect(path, format, &mut opened.file, size) {
+            Ok(content) => (Ok(content), hash(&mut opened.file, size, buffer, hashed)?),
+            Err(unfit) => (Err(unfit), None),
+        },
+    };
+    if fingerprint::of(&opened.file.metadata()?) != opened.fingerprint {
+        return Ok(None);
+    }
+    match (inspected, hash) {
+        (Ok(content), Some(hash)) => Ok(Some(Ok(FileFacts { size, hash, format, content }))),
+        // Another length than the system says: it will say another one soon.
+        (Ok(_), None) => Ok(None),
+        (Err(Unfit::Problem(problem)), _) => Ok(Some(Err(problem))),
+        (Err(Unfit::Read(error)), _) => Err(error),
+    }
+}
+
+/// The hash of a file of `size` bytes; `None` if it has another length.
+fn hash(file: &mut File, size: u64, buffer: &mut [u8], hashed: &dyn Fn(u64)) -> io::Result<Option<ContentHash>> {
+    file.rewind()?;
+    let mut hasher = Sha256::new();
+    let mut left = size;
+    loop {
+        let read = match file.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        match left.checked_sub(read as u64) {
+            None => return Ok(None),
+            Some(_) if read == 0 => break,
+            Some(rest) => left = rest,
+        }
+        hasher.update(buffer.get(..read).unwrap_or_default());
+        hashed(read as u64);
+    }
+    Ok((left == 0).then(|| ContentHash::from_bytes(hasher.finalize().into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::files::tests_support::{Folder, mesh, path};
+    use crate::model::asset::{AssetType, FileFormat};
+    use crate::model::file::ContentFacts;
+
+    /// Later than any change of a test's files, by more than the granularity.
+    const LATER: i64 = i64::MAX / 2;
+    const QUIET: &dyn Fn(Progress) = &|_| {};
+
+    fn of(paths: &[&str]) -> Walk {
+        Walk { files: paths.iter().map(|text| (path(text), vec![0])).collect(), problems: Vec::new() }
+    }
+
+    fn check(folder: &Folder, name: &str, message: &str) {
+        let (findings, _) = examine(folder.path(), &of(&[name]), &FileCache::new(), LATER, QUIET);
+        let problem = findings[&path(name)].content.clone().unwrap_err();
+        assert!(problem.message.contains(message), "{name}: {}", problem.message);
+    }
+
+    #[test]
+    fn files_give_facts_and_a_cache() {
+        let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes()), ("sub/b.mesh", mesh("b").as_bytes())]);
+        let (findings, cache) =
+            examine(folder.path(), &of(&["a.mesh", "sub/b.mesh", "c.mesh"]), &FileCache::new(), LATER, QUIET);
+        let facts = findings[&path("a.mesh")].content.clone().unwrap();
+        assert_eq!(facts.hash.as_bytes()[..], Sha256::digest(mesh("a"))[..]);
+        assert_eq!((facts.format, facts.content), (FileFormat::MeshData, ContentFacts::Opaque));
+        assert_eq!(facts.inferred_type(), Some(AssetType::Mesh));
+        assert_eq!(findings[&path("a.mesh")].globs, [0]);
+        assert!(findings[&path("c.mesh")].content.is_err());
+        assert_eq!(cache.keys().map(ProjectPath::as_str).collect::<Vec<_>>(), ["a.mesh", "sub/b.mesh"]);
+    }
+
+    #[test]
+    fn a_long_file_is_hashed_through_the_buffer() {
+        let folder = Folder::with(&[]);
+        let mut bytes = mesh("long").into_bytes();
+        bytes.resize(3 * BUFFER + 17, 7);
+        folder.write("long.mesh", &bytes);
+        folder.write_sparse("unfit.png", b"no picture", 5000);
+        let seen = RefCell::new(Vec::new());
+        let progress = |progress| seen.borrow_mut().push(progress);
+        let (findings, _) =
+            examine(folder.path(), &of(&["long.mesh", "unfit.png"]), &FileCache::new(), LATER, &progress);
+        let facts = findings[&path("long.mesh")].content.clone().unwrap();
+        assert_eq!(facts.hash.as_bytes()[..], Sha256::digest(&bytes)[..]);
+        let size = bytes.len() as u64 + 5000;
+        assert_eq!(seen.borrow().first(), Some(&Progress { files_done: 0, files: 2, bytes_done: 0, bytes: size }));
+        assert_eq!(seen.borrow().last(), Some(&Progress { files_done: 2, files: 2, bytes_done: size, bytes: size }));
+        assert!(seen.borrow().len() > 4);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_said() {
+        let folder = Folder::with(&[
+            ("empty.png", b""),
+            ("notes.txt", b"x"),
+            ("Makefile", b"x"),
+            ("lie.png", b"\xff\xd8\xff\xe0"),
+        ]);
+        folder.write_sparse("big.mesh", mesh("x").as_bytes(), 20_000_001);
+        folder.write_sparse("big.mp4", b"\0\0\0\x10ftypisom", 3_750_000_001);
+        check(&folder, "empty.png", "empty");
+        check(&folder, "notes.txt", "extension .txt");
+        check(&folder, "Makefile", "no extension");
+        check(&folder, "lie.png", "a JPEG picture, but the name ends in .png");
+        check(&folder, "big.mesh", "20000001 bytes; Roblox takes up to 20000000");
+        check(&folder, "big.mp4", "3750000001 bytes; Roblox takes up to 3750000000");
+        check(&folder, "gone.png", "there is no file `gone.png`");
+    }
+
+    #[test]
+    fn the_largest_size_is_taken() {
+        let folder = Folder::with(&[]);
+        folder.write_sparse("big.mesh", mesh("x").as_bytes(), 20_000_000);
+        let (findings, _) = examine(folder.path(), &of(&["big.mesh"]), &FileCache::new(), LATER, QUIET);
+        assert_eq!(findings[&path("big.mesh")].content.clone().unwrap().size, 20_000_000);
+    }
+
+    #[test]
+    fn a_vanished_root_is_a_problem_of_every_file() {
+        let (findings, cache) = examine(Path::new("/nowhere/at/all"), &of(&["a.png"]), &FileCache::new(), LATER, QUIET);
+        assert!(findings[&path("a.png")].content.is_err() && cache.is_empty());
+    }
+
+    /// A cache that claims another hash than the file has tells whether the file was read.
+    fn poisoned(cache: &FileCache, looked_at_ns: i64) -> FileCache {
+        let mut cache = cache.clone();
+        for cached in cache.values_mut() {
+            cached.looked_at_ns = looked_at_ns;
+            cached.content.as_mut().unwrap().hash = ContentHash::from_bytes([0; 32]);
+        }
+        cache
+    }
+
+    #[test]
+    fn an_unchanged_file_is_not_read_again_unless_it_changed_just_before_the_look() {
+        let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes())]);
+        let walk = of(&["a.mesh"]);
+        let (first, cache) = examine(folder.path(), &walk, &FileCache::new(), LATER, QUIET);
+        let changed = cache[&path("a.mesh")].fingerprint.changed_ns.max(cache[&path("a.mesh")].fingerprint.modified_ns);
+        for (looked_at, read) in [
+            (changed + GRANULARITY_NS + 1, false),
+            (changed + GRANULARITY_NS, true),
+            (changed, true),
+            // The clock was set back after the look, or the file comes from the future.
+            (changed - 1_000_000_000_000, true),
+        ] {
+            let (second, fresh) = examine(folder.path(), &walk, &poisoned(&cache, looked_at), LATER, QUIET);
+            assert_eq!(second == first, read, "looked at {}", looked_at - changed);
+            assert_eq!(fresh[&path("a.mesh")].looked_at_ns, if read { LATER } else { looked_at });
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_edit_that_keeps_size_and_modification_time_is_seen() {
+        let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes())]);
+        let walk = of(&["a.mesh"]);
+        let (_, cache) = examine(folder.path(), &walk, &FileCache::new(), LATER, QUIET);
+        std::thread::sleep(Duration::from_millis(30));
+        let place = folder.path().join("a.mesh");
+        let modified = place.metadata().unwrap().modified().unwrap();
+        folder.write("a.mesh", mesh("b").as_bytes());
+        std::fs::OpenOptions::new().write(true).open(&place).unwrap().set_modified(modified).unwrap();
+        let (findings, _) = examine(folder.path(), &walk, &cache, LATER, QUIET);
+        let facts = findings[&path("a.mesh")].content.clone().unwrap();
+        assert_eq!(facts.hash.as_bytes()[..], Sha256::digest(mesh("b"))[..]);
+    }
+
+    #[test]
+    fn files_that_left_the_walk_leave_the_cache() {
+        let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes()), ("b.mesh", mesh("b").as_bytes())]);
+        let (_, cache) = examine(folder.path(), &of(&["a.mesh", "b.mesh"]), &FileCache::new(), LATER, QUIET);
+        folder.remove("a.mesh");
+        let (findings, cache) = examine(folder.path(), &of(&["a.mesh", "b.mesh"]), &cache, LATER, QUIET);
+        assert!(findings[&path("a.mesh")].content.is_err());
+        assert_eq!(cache.keys().map(ProjectPath::as_str).collect::<Vec<_>>(), ["b.mesh"]);
+        let (_, cache) = examine(folder.path(), &Walk::default(), &cache, LATER, QUIET);
+        assert_eq!(cache, BTreeMap::new());
+    }
+
+    #[test]
+    fn a_problem_inside_a_file_is_remembered_until_it_changes() {
+        let folder = Folder::with(&[("a.png", b"no picture")]);
+        let (first, cache) = examine(folder.path(), &of(&["a.png"]), &FileCache::new(), LATER, QUIET);
+        assert!(cache[&path("a.png")].content.is_err());
+        let reads = RefCell::new(0);
+        let (second, _) = examine(folder.path(), &of(&["a.png"]), &cache, LATER, &|_| *reads.borrow_mut() += 1);
+        assert_eq!((first, *reads.borrow()), (second, 0));
+    }
+
+    /// Lets `edit` change a file while it is hashed, in each of the first `times` attempts.
+    fn look_while(times: u32, length: usize) -> Look {
+        let mut bytes = mesh("a").into_bytes();
+        bytes.resize(length, 0);
+        let folder = Folder::with(&[("a.mesh", &bytes)]);
+        let file = std::fs::OpenOptions::new().write(true).open(folder.path().join("a.mesh")).unwrap();
+        let seen = RefCell::new((0, 0));
+        let grow = |hashed: u64| {
+            let (attempts, before) = &mut *seen.borrow_mut();
+            // The first piece of an attempt.
+            *before = if *before + hashed > file.metadata().unwrap().len() { hashed } else { *before + hashed };
+            if *before == hashed && *attempts < times {
+                *attempts += 1;
+                file.set_len(length as u64 + u64::from(*attempts)).unwrap();
+            }
+        };
+        look(&Root::new(folder.path()).unwrap(), &path("a.mesh"), &mut vec![0; BUFFER], &grow)
+    }
+
+    #[test]
+    fn a_file_that_changes_under_the_look_is_looked_at_again() {
+        for length in [100, 3 * BUFFER] {
+            let Look { content, state } = look_while(2, length);
+            let mut bytes = mesh("a").into_bytes();
+            bytes.resize(length + 2, 0);
+            let facts = content.unwrap();
+            assert_eq!((facts.size, state.unwrap().size), (bytes.len() as u64, bytes.len() as u64));
+            assert_eq!(facts.hash.as_bytes()[..], Sha256::digest(&bytes)[..]);
+        }
+    }
+
+    #[test]
+    fn a_file_that_keeps_changing_is_a_problem_and_never_a_wrong_hash() {
+        for length in [100, 3 * BUFFER] {
+            let Look { content, state } = look_while(u32::MAX, length);
+            assert!(content.unwrap_err().message.contains("keeps changing"));
+            assert_eq!(state, None);
+        }
+    }
+}

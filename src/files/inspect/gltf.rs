@@ -1,0 +1,235 @@
+//! glTF: that nothing lies outside the file. The text form is JSON, the binary form (.glb) holds JSON in its first chunk.
+//!
+//! The JSON is read as a stream. Its strings can be as long as the file (a buffer as a `data:` URI), so they are shortened before the parser
+//! sees them. Source: Khronos, "glTF 2.0 Specification".
+
+use std::fmt;
+use std::io::{self, BufReader, Read};
+
+use serde::Deserialize;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+
+use super::source::Source;
+use super::{Unfit, cut_off, damaged, unfit};
+use crate::model::file::ContentFacts;
+
+/// How much of a string is kept: enough to tell a URI's kind and to name a file.
+const KEPT: usize = 1024;
+/// The parser's own limit is 128; what it ignores it would nest without end.
+const MAX_DEPTH: usize = 120;
+
+pub(super) fn gltf(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
+    if source.peek(3)? == b"\xef\xbb\xbf" {
+        source.skip(3)?;
+    }
+    let length = source.left();
+    check_json(source, length)
+}
+
+pub(super) fn glb(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
+    source.skip(4)?;
+    let version = u32::from_le_bytes(source.bytes()?);
+    if version != 2 {
+        return Err(other_version(&version.to_string()));
+    }
+    let length = u32::from_le_bytes(source.bytes()?);
+    if u64::from(length) > source.length() {
+        return Err(cut_off());
+    }
+    let json = u32::from_le_bytes(source.bytes()?);
+    if &source.bytes::<4>()? != b"JSON" {
+        return Err(damaged("the glTF's first chunk is no JSON"));
+    }
+    if u64::from(json) > source.left() {
+        return Err(cut_off());
+    }
+    check_json(source, json.into())
+}
+
+fn other_version(version: &str) -> Unfit {
+    unfit(format!("the model is glTF version {version:?}, not 2.0"), "export it as glTF 2.0")
+}
+
+#[derive(Deserialize)]
+struct Document {
+    asset: Asset,
+    #[serde(default)]
+    buffers: FirstOutside,
+    #[serde(default)]
+    images: FirstOutside,
+}
+
+#[derive(Deserialize)]
+struct Asset {
+    version: String,
+}
+
+fn check_json(source: &mut Source<'_>, length: u64) -> Result<ContentFacts, Unfit> {
+    let mut shortened = Shortened::new(source.take(length));
+    let parsed: Result<Document, serde_json::Error> = serde_json::from_reader(BufReader::new(&mut shortened));
+    let document = match parsed {
+        Ok(document) => document,
+        Err(error) if error.is_io() => return Err(Unfit::Read(error.into())),
+        Err(_) if shortened.too_deep => return Err(damaged("the glTF's JSON is nested too deep")),
+        Err(error) if error.is_eof() => return Err(cut_off()),
+        // The parser's position is one in the shortened text.
+        Err(error) => {
+            let text = error.to_string();
+            let what = text.split(" at line ").next().unwrap_or_default();
+            return Err(damaged(&format!("the glTF's JSON is damaged: {what}")));
+        }
+    };
+    if !document.asset.version.starts_with("2.") {
+        return Err(other_version(&document.asset.version));
+    }
+    for (kind, outside) in [("buffer", document.buffers), ("image", document.images)] {
+        if let Some(uri) = outside.0 {
+            return Err(unfit(
+                format!("the model's {kind} lies in another file, {uri:?}, which would not be uploaded"),
+                "export it as .glb, or as glTF with embedded buffers and images",
+            ));
+        }
+    }
+    Ok(ContentFacts::Opaque)
+}
+
+/// The first URI of a list of buffers or images that is no `data:` URI.
+#[derive(Default)]
+struct FirstOutside(Option<String>);
+
+#[derive(Deserialize)]
+struct Resource {
+    uri: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for FirstOutside {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Resources;
+
+        impl<'de> Visitor<'de> for Resources {
+            type Value = FirstOutside;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of buffers or images")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<FirstOutside, A::Error> {
+                while let Some(Resource { uri }) = list.next_element()? {
+                    let inside = |uri: &String| uri.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data:"));
+                    if let Some(uri) = uri.filter(|uri| !inside(uri)) {
+                        while list.next_element::<IgnoredAny>()?.is_some() {}
+                        return Ok(FirstOutside(Some(uri.chars().take(80).collect())));
+                    }
+                }
+                Ok(FirstOutside(None))
+            }
+        }
+
+        deserializer.deserialize_seq(Resources)
+    }
+}
+
+/// JSON with its long strings cut short, and ended where it nests too deep.
+struct Shortened<R> {
+    inner: R,
+    /// Bytes of the string so far; `None` outside strings.
+    string: Option<usize>,
+    /// Bytes that still belong to an escape.
+    escape: u8,
+    cutting: bool,
+    depth: usize,
+    too_deep: bool,
+}
+
+impl<R: Read> Shortened<R> {
+    fn new(inner: R) -> Self {
+        Self { inner, string: None, escape: 0, cutting: false, depth: 0, too_deep: false }
+    }
+
+    /// Whether the byte is passed on.
+    fn keeps(&mut self, byte: u8) -> bool {
+        let Some(length) = &mut self.string else {
+            match byte {
+                b'"' => self.string = Some(0),
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
+            self.too_deep |= self.depth > MAX_DEPTH;
+            return !self.too_deep;
+        };
+        *length += 1;
+        // A cut falls before a plain character, never within an escape, a pair of them, or a character of several bytes.
+        let plain = self.escape == 0 && byte.is_ascii() && byte != b'\\' && byte != b'"';
+        if *length > KEPT && plain {
+            self.cutting = true;
+        }
+        match (self.escape, byte) {
+            (0, b'"') => {
+                (self.string, self.cutting) = (None, false);
+                return true;
+            }
+            (0, b'\\') => self.escape = 1,
+            (1, b'u') => self.escape = 4 + 1,
+            (0, _) => {}
+            (1, _) => self.escape = 0,
+            // Within the four digits: 5 becomes 4 … and the last one ends it.
+            (2, _) => self.escape = 0,
+            (more, _) => self.escape = more - 1,
+        }
+        !self.cutting
+    }
+}
+
+impl<R: Read> Read for Shortened<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.inner.read(buffer)?;
+            if read == 0 || self.too_deep {
+                return Ok(0);
+            }
+            let mut kept = 0;
+            for index in 0..read {
+                let Some(byte) = buffer.get(index).copied() else { break };
+                if self.keeps(byte) {
+                    buffer.get_mut(kept).into_iter().for_each(|slot| *slot = byte);
+                    kept += 1;
+                }
+            }
+            if kept > 0 {
+                return Ok(kept);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shorten(text: &str) -> String {
+        let mut out = String::new();
+        Shortened::new(text.as_bytes()).read_to_string(&mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn short_strings_pass_as_they_are() {
+        for text in [r#"{"a":"b\"c\\","d":["\u0041\n","é"]}"#, "[]", r#""\\""#] {
+            assert_eq!(shorten(text), text);
+        }
+    }
+
+    #[test]
+    fn long_strings_are_cut_between_characters() {
+        for piece in ["x", "é", r"\u00e9", r"\ud83d\ude00", r#"\""#, r"\\", r"é\n", "aé"] {
+            let text = format!(r#"{{"a":"{}","b":1}}"#, piece.repeat(4000));
+            let cut = shorten(&text);
+            let value: serde_json::Value = serde_json::from_str(&cut).unwrap();
+            let whole: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(value["b"], 1);
+            assert!(whole["a"].as_str().unwrap().starts_with(value["a"].as_str().unwrap()), "{piece}");
+        }
+        assert_eq!(shorten(&format!("\"{}\"", "x".repeat(4000))).len(), KEPT + 2);
+    }
+}

@@ -1,0 +1,104 @@
+//! What Roblox accepts, apart from the size in bytes (`FileFormat::max_bytes`).
+//!
+//! All from GUIDE, the Roblox Open Cloud usage guide for assets (creator-docs: cloud/guides/usage-assets.md, "Supported asset types and
+//! limits"), where not said otherwise.
+
+use std::time::Duration;
+
+use super::{Unfit, unfit};
+use crate::model::file::ContentFacts;
+
+/// Images are "smaller than 8000x8000": in pixels, each way, exclusive.
+const IMAGE_PIXELS: u32 = 8000;
+/// Audio is "up to 7 minutes".
+const AUDIO_DURATION: Duration = Duration::from_secs(7 * 60);
+/// Audio has "up to 48 kHz": samples a second.
+const AUDIO_RATE: u32 = 48_000;
+/// Video is "up to 5 minutes" (also creator-docs: ui/video-frames.md).
+const VIDEO_DURATION: Duration = Duration::from_secs(5 * 60);
+/// Video is "up to 4096x2160": in pixels, inclusive.
+const VIDEO_PIXELS: (u32, u32) = (4096, 2160);
+
+pub(super) fn image(width: u32, height: u32) -> Result<ContentFacts, Unfit> {
+    if width == 0 || height == 0 {
+        return Err(unfit("the picture has no pixels", "export it again"));
+    }
+    if width >= IMAGE_PIXELS || height >= IMAGE_PIXELS {
+        return Err(unfit(
+            format!(
+                "the picture has {width} by {height} pixels; Roblox takes less than {IMAGE_PIXELS} by {IMAGE_PIXELS}"
+            ),
+            "make it smaller",
+        ));
+    }
+    Ok(ContentFacts::Image { width, height })
+}
+
+pub(super) fn audio(duration: Option<Duration>, sample_rate: Option<u32>) -> Result<ContentFacts, Unfit> {
+    if let Some(rate) = sample_rate.filter(|rate| *rate > AUDIO_RATE) {
+        return Err(unfit(
+            format!("the sound has {rate} samples a second; Roblox takes up to {AUDIO_RATE}"),
+            "resample it to 48 kHz",
+        ));
+    }
+    if let Some(duration) = duration.filter(|duration| *duration > AUDIO_DURATION) {
+        return Err(unfit(
+            format!("the sound plays {}; Roblox takes up to 7 minutes", minutes(duration)),
+            "cut it, or split it in two",
+        ));
+    }
+    Ok(ContentFacts::Audio { duration, sample_rate })
+}
+
+pub(super) fn video(duration: Option<Duration>, width: u32, height: u32) -> Result<ContentFacts, Unfit> {
+    let (most_width, most_height) = VIDEO_PIXELS;
+    if width > most_width || height > most_height {
+        return Err(unfit(
+            format!("the video has {width} by {height} pixels; Roblox takes up to {most_width} by {most_height}"),
+            "make it smaller",
+        ));
+    }
+    if let Some(duration) = duration.filter(|duration| *duration > VIDEO_DURATION) {
+        return Err(unfit(
+            format!("the video plays {}; Roblox takes up to 5 minutes", minutes(duration)),
+            "cut it, or split it in two",
+        ));
+    }
+    Ok(ContentFacts::Video { duration, width, height })
+}
+
+/// Minutes and seconds, the rest rounded up so that what is over a limit also looks so.
+fn minutes(duration: Duration) -> String {
+    let seconds = duration.as_nanos().div_ceil(1_000_000_000);
+    format!("{}:{:02} minutes", seconds / 60, seconds % 60)
+}
+
+/// How long `samples` play at `rate` a second.
+pub(super) fn playing_time(samples: u64, rate: u32) -> Option<Duration> {
+    let nanoseconds = u128::from(samples).checked_mul(1_000_000_000)?.checked_div(u128::from(rate))?;
+    u64::try_from(nanoseconds).ok().map(Duration::from_nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_edges_are_as_documented() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert!(image(7999, 7999).is_ok());
+        assert!(image(8000, 1).is_err() && image(1, 8000).is_err() && image(0, 1).is_err());
+        assert!(audio(seconds(420), Some(48_000)).is_ok() && audio(None, None).is_ok());
+        assert!(audio(Some(Duration::from_millis(420_001)), None).is_err() && audio(None, Some(48_001)).is_err());
+        assert!(video(seconds(300), 4096, 2160).is_ok());
+        assert!(video(seconds(301), 1, 1).is_err() && video(None, 4097, 1).is_err() && video(None, 1, 2161).is_err());
+    }
+
+    #[test]
+    fn a_duration_just_over_the_limit_looks_so() {
+        assert_eq!(minutes(Duration::from_nanos(420_000_000_001)), "7:01 minutes");
+        assert_eq!(playing_time(u64::MAX, 1), None);
+        assert_eq!(playing_time(1, 0), None);
+        assert_eq!(playing_time(44_100, 44_100), Some(Duration::from_secs(1)));
+    }
+}

@@ -1,0 +1,132 @@
+//! What Roblox would refuse, found before anything is sent.
+//!
+//! Headers only, through one small buffer: nothing is decoded, no tree is built, and whatever a file holds, memory and time stay bounded. A
+//! header that can't be read where other programs may still manage is no problem; a file that is plainly broken, cut off or something else
+//! than its name says is.
+//!
+//! Read next: `magic` for what a file is, `limits` for what Roblox accepts, then a format of your choice.
+
+mod gltf;
+mod image;
+mod limits;
+mod magic;
+mod movie;
+mod mp3;
+mod rbxm;
+mod rbxmx;
+mod sound;
+mod source;
+
+use std::io;
+
+pub(super) use self::source::ReadSeek;
+
+use self::source::Source;
+use crate::model::asset::FileFormat;
+use crate::model::file::{ContentFacts, FileProblem};
+use crate::model::path::ProjectPath;
+
+/// Why a look gave no facts.
+#[derive(Debug)]
+pub(super) enum Unfit {
+    /// The file can't be used.
+    Problem(FileProblem),
+    /// It could not be read.
+    Read(io::Error),
+}
+
+impl From<io::Error> for Unfit {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => cut_off(),
+            _ => Self::Read(error),
+        }
+    }
+}
+
+fn unfit(message: impl Into<String>, hint: &str) -> Unfit {
+    Unfit::Problem(FileProblem { message: message.into(), hint: Some(hint.to_owned()) })
+}
+
+fn damaged(message: &str) -> Unfit {
+    unfit(message, "export it again, and see that it opens elsewhere")
+}
+
+fn cut_off() -> Unfit {
+    unfit("the file ends too early: it is cut off, or not written to its end", "export it again")
+}
+
+/// What the name and the size alone tell: the format, or why such a file can't be used.
+pub(super) fn admit(path: &ProjectPath, size: u64) -> Result<FileFormat, FileProblem> {
+    let problem = |message: String, hint: &str| FileProblem { message, hint: Some(hint.to_owned()) };
+    let extension = path.extension();
+    let Some(format) = extension.as_deref().and_then(FileFormat::of_extension) else {
+        let known: Vec<String> =
+            FileFormat::ALL.iter().flat_map(|format| format.extensions()).map(|name| format!(".{name}")).collect();
+        let message = match extension {
+            Some(extension) => format!("the extension .{extension} is none that Roblox takes"),
+            None => "the name has no extension, which tells the type".to_owned(),
+        };
+        return Err(problem(message, &format!("use one of {}, or leave the file out of the glob", known.join(" "))));
+    };
+    if size == 0 {
+        return Err(problem("the file is empty".to_owned(), "export it again"));
+    }
+    if size > format.max_bytes() {
+        let most = format.max_bytes();
+        return Err(problem(format!("the file has {size} bytes; Roblox takes up to {most}"), "make it smaller"));
+    }
+    Ok(format)
+}
+
+/// Looks into a file of `length` bytes.
+pub(super) fn inspect(
+    path: &ProjectPath,
+    format: FileFormat,
+    reader: &mut dyn ReadSeek,
+    length: u64,
+) -> Result<ContentFacts, Unfit> {
+    let mut source = Source::new(reader, length)?;
+    let head = source.peek(magic::HEAD)?;
+    if magic::is_lfs_pointer(&head) {
+        return Err(unfit(
+            "git left a Git LFS pointer here in place of the file",
+            "run `git lfs pull`; on CI, check out with LFS",
+        ));
+    }
+    if !magic::fits(format, &head) {
+        return Err(mismatch(path, &head));
+    }
+    match format {
+        FileFormat::Png => image::png(&mut source),
+        FileFormat::Jpeg => image::jpeg(&mut source),
+        FileFormat::Bmp => image::bmp(&mut source),
+        FileFormat::Tga => image::tga(&mut source),
+        FileFormat::Mp3 => mp3::mp3(&mut source),
+        FileFormat::Ogg => sound::ogg(&mut source),
+        FileFormat::Wav => sound::wav(&mut source),
+        FileFormat::Flac => sound::flac(&mut source),
+        FileFormat::Mp4 | FileFormat::Mov => movie::movie(&mut source, format),
+        FileFormat::Rbxm => rbxm::rbxm(&mut source),
+        FileFormat::Rbxmx => rbxmx::rbxmx(&mut source),
+        FileFormat::Gltf => gltf::gltf(&mut source),
+        FileFormat::Glb => gltf::glb(&mut source),
+        FileFormat::Fbx | FileFormat::MeshData => Ok(ContentFacts::Opaque),
+    }
+}
+
+fn mismatch(path: &ProjectPath, head: &[u8]) -> Unfit {
+    let extension = path.extension().unwrap_or_default();
+    match magic::recognize(head) {
+        Some(what) => unfit(
+            format!("the content is {what}, but the name ends in .{extension}"),
+            "rename the file, or export it in the format that its name says",
+        ),
+        None => damaged(&format!("the content is not what a name that ends in .{extension} promises")),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod samples;
+#[cfg(test)]
+mod tests;

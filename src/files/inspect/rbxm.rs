@@ -1,0 +1,179 @@
+//! Binary Roblox models: whether the single root is an animation, from the chunks' headers and two kinds of chunks.
+//!
+//! No tree is ever built: of the instances only the parents are decoded, and of the classes only the two that matter. What is decompressed is
+//! capped, one chunk and all together; a model beyond the caps is taken for no animation. Source: dom.rojo.space/binary (the rbx-dom
+//! project's description of the format).
+
+use std::io::Read as _;
+
+use super::source::Source;
+use super::{Unfit, cut_off, damaged};
+use crate::model::file::ContentFacts;
+
+/// The most that one chunk may hold: 4 MiB are the parents of half a million instances.
+const MAX_CHUNK: usize = 4 << 20;
+/// The most that is decompressed of one file, so that many small chunks can't keep a core busy.
+const MAX_TOTAL: usize = 64 << 20;
+/// What a zstd frame starts with (RFC 8878); Roblox compresses with LZ4 or zstd.
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// The classes of animations (create.roblox.com: AnimationClip's two subclasses).
+pub(super) const ANIMATION_CLASSES: [&str; 2] = ["KeyframeSequence", "CurveAnimation"];
+
+/// A chunk's header, and where its data is.
+struct Chunk {
+    name: [u8; 4],
+    at: u64,
+    stored: u32,
+    compressed: bool,
+    length: u32,
+}
+
+pub(super) fn rbxm(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
+    source.skip(super::magic::RBXM.len() as u64)?;
+    if u16::from_le_bytes(source.bytes()?) != 0 {
+        return Err(damaged("the Roblox model has an unknown version"));
+    }
+    // The numbers of classes and instances, and 8 reserved bytes.
+    source.skip(16)?;
+    let mut chunks = Chunks { budget: MAX_TOTAL, stored: Vec::new(), data: Vec::new() };
+    let mut animations: Vec<i32> = Vec::new();
+    let mut root = None;
+    loop {
+        if source.left() == 0 {
+            return Err(cut_off());
+        }
+        let chunk = Chunk::read(source)?;
+        match &chunk.name {
+            b"INST" => {
+                if let Some(data) = chunks.decode(source, &chunk)? {
+                    animations.extend(animation_instances(data)?);
+                }
+            }
+            b"PRNT" => {
+                root = match chunks.decode(source, &chunk)? {
+                    Some(data) => single_root(data)?,
+                    None => None,
+                };
+            }
+            b"END\0" => {
+                let animation = root.is_some_and(|root| animations.contains(&root));
+                return Ok(ContentFacts::Instances { animation });
+            }
+            _ => {}
+        }
+        source.seek(chunk.at + u64::from(chunk.stored))?;
+    }
+}
+
+impl Chunk {
+    fn read(source: &mut Source<'_>) -> Result<Self, Unfit> {
+        let name = source.bytes()?;
+        let compressed = u32::from_le_bytes(source.bytes()?);
+        let length = u32::from_le_bytes(source.bytes()?);
+        let _reserved: [u8; 4] = source.bytes()?;
+        let stored = if compressed == 0 { length } else { compressed };
+        if u64::from(stored) > source.left() {
+            return Err(cut_off());
+        }
+        Ok(Self { name, at: source.position(), stored, compressed: compressed != 0, length })
+    }
+}
+
+/// Decodes chunks into one buffer.
+struct Chunks {
+    budget: usize,
+    stored: Vec<u8>,
+    data: Vec<u8>,
+}
+
+impl Chunks {
+    /// The chunk's data; `None` beyond the caps.
+    fn decode(&mut self, source: &mut Source<'_>, chunk: &Chunk) -> Result<Option<&[u8]>, Unfit> {
+        let wrong = || damaged("the Roblox model's chunks can't be decompressed");
+        let (Ok(length), Ok(stored)) = (usize::try_from(chunk.length), usize::try_from(chunk.stored)) else {
+            return Ok(None);
+        };
+        if length > MAX_CHUNK || stored > MAX_CHUNK + MAX_CHUNK / 128 {
+            return Ok(None);
+        }
+        let Some(budget) = self.budget.checked_sub(length) else { return Ok(None) };
+        self.budget = budget;
+        source.fill(&mut self.stored, stored)?;
+        if !chunk.compressed {
+            return Ok(Some(&self.stored));
+        }
+        self.data.clear();
+        self.data.resize(length, 0);
+        let read = if self.stored.starts_with(&ZSTD) {
+            let window = MAX_CHUNK as u64;
+            let decoder = ruzstd::decoding::StreamingDecoder::new_with_max_window_size(self.stored.as_slice(), window);
+            let mut decoder = decoder.map_err(|_| wrong())?;
+            decoder.read_exact(&mut self.data).map_err(|_| wrong())?;
+            length
+        } else {
+            lz4_flex::block::decompress_into(&self.stored, &mut self.data).map_err(|_| wrong())?
+        };
+        if read == length { Ok(Some(&self.data)) } else { Err(wrong()) }
+    }
+}
+
+/// The referents of a class's instances if it is an animation's, from the data of an INST chunk.
+fn animation_instances(data: &[u8]) -> Result<Vec<i32>, Unfit> {
+    let wrong = || damaged("the Roblox model's classes are garbled");
+    let mut fields = Fields(data);
+    let _class = fields.u32().ok_or_else(wrong)?;
+    let name = fields.text().ok_or_else(wrong)?;
+    if !ANIMATION_CLASSES.iter().any(|class| class.as_bytes() == name) {
+        return Ok(Vec::new());
+    }
+    let _format = fields.take(1).ok_or_else(wrong)?;
+    let count = fields.u32().ok_or_else(wrong)?;
+    Ok(fields.referents(count).ok_or_else(wrong)?.collect())
+}
+
+/// The referent of the only instance without a parent, from the data of the PRNT chunk; `None` if there are several or none.
+fn single_root(data: &[u8]) -> Result<Option<i32>, Unfit> {
+    let wrong = || damaged("the Roblox model's parents are garbled");
+    let mut fields = Fields(data);
+    let _version = fields.take(1).ok_or_else(wrong)?;
+    let count = fields.u32().ok_or_else(wrong)?;
+    let children = fields.referents(count).ok_or_else(wrong)?;
+    let parents = fields.referents(count).ok_or_else(wrong)?;
+    let mut roots = children.zip(parents).filter(|(_, parent)| *parent == -1).map(|(child, _)| child);
+    let first = roots.next();
+    Ok(if roots.next().is_some() { None } else { first })
+}
+
+/// The fields of a chunk, little-endian.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.take(4)?.try_into().ok().map(u32::from_le_bytes)
+    }
+
+    fn text(&mut self) -> Option<&'a [u8]> {
+        let length = self.u32()?;
+        self.take(usize::try_from(length).ok()?)
+    }
+
+    /// An array of referents: the first bytes of all, then the second ones and so on; each number zigzag-coded and relative to the one before.
+    fn referents(&mut self, count: u32) -> Option<impl Iterator<Item = i32> + use<'a>> {
+        let count = usize::try_from(count).ok()?;
+        let planes = self.take(count.checked_mul(4)?)?;
+        let (high, low) = planes.split_at(count * 2);
+        let ((first, second), (third, fourth)) = (high.split_at(count), low.split_at(count));
+        let bytes = first.iter().zip(second).zip(third.iter().zip(fourth));
+        Some(bytes.scan(0_i32, |sum, ((a, b), (c, d))| {
+            let coded = u32::from_be_bytes([*a, *b, *c, *d]);
+            *sum = sum.wrapping_add((coded >> 1).cast_signed() ^ -(coded & 1).cast_signed());
+            Some(*sum)
+        }))
+    }
+}

@@ -1,0 +1,108 @@
+//! Reading headers out of a file through one small buffer.
+
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+
+use super::{Unfit, cut_off};
+
+/// A file, or its bytes in memory.
+pub(in crate::files) trait ReadSeek: Read + Seek {}
+
+impl<T: Read + Seek> ReadSeek for T {}
+
+/// The most that is buffered of one file.
+const BUFFER: u64 = 64 * 1024;
+
+/// A file under inspection: a position that only jumps forward within the buffer where it can.
+pub(super) struct Source<'a> {
+    reader: BufReader<&'a mut dyn ReadSeek>,
+    length: u64,
+    position: u64,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(reader: &'a mut dyn ReadSeek, length: u64) -> io::Result<Self> {
+        reader.rewind()?;
+        let capacity = usize::try_from(length.min(BUFFER)).unwrap_or_default();
+        Ok(Self { reader: BufReader::with_capacity(capacity, reader), length, position: 0 })
+    }
+
+    /// The file's length in bytes.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Where the next byte is.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// How many bytes follow.
+    pub(super) fn left(&self) -> u64 {
+        self.length.saturating_sub(self.position)
+    }
+
+    /// The next bytes; a file that ends before them is cut off.
+    pub(super) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Unfit> {
+        let mut bytes = [0; N];
+        self.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads `length` bytes into `buffer`, replacing what it holds. The caller bounds the length.
+    pub(super) fn fill(&mut self, buffer: &mut Vec<u8>, length: usize) -> Result<(), Unfit> {
+        buffer.clear();
+        if length as u64 > self.left() {
+            return Err(cut_off());
+        }
+        buffer.resize(length, 0);
+        self.read_exact(buffer)?;
+        Ok(())
+    }
+
+    /// Up to `most` of the next bytes, without moving.
+    pub(super) fn peek(&mut self, most: usize) -> Result<Vec<u8>, Unfit> {
+        let start = self.position;
+        let mut bytes = Vec::new();
+        self.by_ref().take(most as u64).read_to_end(&mut bytes)?;
+        self.seek(start)?;
+        Ok(bytes)
+    }
+
+    /// Jumps over `count` bytes; a file that ends before them is cut off.
+    pub(super) fn skip(&mut self, count: u64) -> Result<(), Unfit> {
+        if count > self.left() {
+            return Err(cut_off());
+        }
+        self.seek(self.position + count)?;
+        Ok(())
+    }
+
+    /// Goes to a position.
+    pub(super) fn seek(&mut self, position: u64) -> io::Result<()> {
+        match i64::try_from(i128::from(position) - i128::from(self.position)) {
+            Ok(offset) => self.reader.seek_relative(offset)?,
+            Err(_) => drop(self.reader.seek(SeekFrom::Start(position))?),
+        }
+        self.position = position;
+        Ok(())
+    }
+}
+
+impl Read for Source<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.position += read as u64;
+        Ok(read)
+    }
+}
+
+impl BufRead for Source<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.reader.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.reader.consume(amount);
+        self.position += amount as u64;
+    }
+}

@@ -1,0 +1,324 @@
+//! Opening one file of the project, never one outside it.
+//!
+//! Links are followed as long as they stay inside the project's folder. What isn't a plain file is refused without waiting for it. `.git` and
+//! `.macadam` are never read, however they are named.
+//!
+//! Read next: `examine` and `upload`, the callers.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use unicode_normalization::UnicodeNormalization;
+
+use crate::model::file::{FileProblem, Fingerprint};
+use crate::model::path::ProjectPath;
+use crate::platform::fingerprint;
+
+/// Folders that hold no assets, at any depth: git's own and Macadam's.
+const GUARDED: [&str; 2] = [".git", ".macadam"];
+
+/// Whether a folder of this name is never looked into. Case doesn't count, since some file systems don't count it.
+pub(super) fn is_guarded(name: &str) -> bool {
+    GUARDED.iter().any(|guarded| name.eq_ignore_ascii_case(guarded))
+}
+
+/// Why a file of the project could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Nothing is there.
+    #[error("there is no file `{path}`")]
+    Missing {
+        /// The path that was tried.
+        path: ProjectPath,
+        /// A file whose name differs only in case or in the form of its accents.
+        similar: Option<String>,
+    },
+    /// A link whose target is missing, or that leads in a circle.
+    #[error("the link `{path}` leads nowhere")]
+    DeadLink {
+        /// The path that was tried.
+        path: ProjectPath,
+    },
+    /// A link leads out of the manifest's folder.
+    #[error("`{path}` leads out of the manifest's folder through a symbolic link")]
+    LeadsOut {
+        /// The path that was tried.
+        path: ProjectPath,
+    },
+    /// It lies in `.git` or `.macadam`.
+    #[error("`{path}` lies in a folder of git's or Macadam's own")]
+    Guarded {
+        /// The path that was tried.
+        path: ProjectPath,
+    },
+    /// The file system ignores case, but the name on disk is another: other machines would not find it.
+    #[error("`{path}` is named `{actual}` on disk, and case counts")]
+    Case {
+        /// The path that was tried.
+        path: ProjectPath,
+        /// The path as the file system spells it.
+        actual: String,
+    },
+    /// A folder, a fifo, a socket or a device.
+    #[error("`{path}` is {kind}, not a file")]
+    NotAFile {
+        /// The path that was tried.
+        path: ProjectPath,
+        /// What it is, with its article.
+        kind: &'static str,
+    },
+    /// The system refused.
+    #[error("cannot read `{path}`")]
+    Read {
+        /// The path that was tried.
+        path: ProjectPath,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not the file that was hashed.
+    #[error("`{path}` changed after it was hashed")]
+    Changed {
+        /// The path that was tried.
+        path: ProjectPath,
+    },
+}
+
+impl OpenError {
+    /// What would mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing { similar: Some(similar), .. } => Some(format!("`{similar}` is there; names must be exact")),
+            Self::Missing { similar: None, .. } | Self::Read { .. } => None,
+            Self::DeadLink { .. } => Some("point the link at a file, or remove it".to_owned()),
+            Self::LeadsOut { .. } => Some("put the file itself into the project".to_owned()),
+            Self::Guarded { .. } => Some("move the file out of that folder".to_owned()),
+            Self::Case { actual, .. } => Some(format!("write `{actual}` in the manifest, or rename the file")),
+            Self::NotAFile { .. } => Some("name a file, or a glob for the files of a folder".to_owned()),
+            Self::Changed { .. } => Some("nothing was uploaded; the next run takes the new content".to_owned()),
+        }
+    }
+
+    /// The same as a problem of that file.
+    pub(super) fn into_problem(self) -> FileProblem {
+        let hint = self.hint();
+        let message = match &self {
+            Self::Read { source, .. } => format!("{self}: {source}"),
+            _ => self.to_string(),
+        };
+        FileProblem { message, hint }
+    }
+}
+
+/// Why a place must not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Barred {
+    /// It is outside the project's folder.
+    Outside,
+    /// It is in a folder of git's or Macadam's own.
+    Guarded,
+}
+
+/// The project's folder, its own links resolved once.
+#[derive(Debug, Clone)]
+pub(super) struct Root {
+    real: PathBuf,
+}
+
+impl Root {
+    /// # Errors
+    /// When the folder is missing or can't be reached.
+    pub(super) fn new(root: &Path) -> io::Result<Self> {
+        Ok(Self { real: root.canonicalize()? })
+    }
+
+    /// Where a path lies, its links not resolved.
+    pub(super) fn join(&self, path: &str) -> PathBuf {
+        let mut joined = self.real.clone();
+        joined.extend(path.split('/'));
+        joined
+    }
+
+    /// The real place of a path that exists, its links resolved, if it may be read.
+    pub(super) fn resolve(&self, path: &Path) -> io::Result<Result<PathBuf, Barred>> {
+        let real = path.canonicalize()?;
+        let Ok(below) = real.strip_prefix(&self.real) else { return Ok(Err(Barred::Outside)) };
+        let guarded = below.components().any(|component| match component {
+            Component::Normal(name) => is_guarded(&name.to_string_lossy()),
+            _ => false,
+        });
+        Ok(if guarded { Err(Barred::Guarded) } else { Ok(real) })
+    }
+
+    /// The path below the root as the file system spells it, if it has no links and differs from `path` only in case.
+    pub(super) fn other_case(&self, path: &str, real: &Path) -> Option<String> {
+        let below = real.strip_prefix(&self.real).ok()?;
+        let names: Vec<&str> = below.components().filter_map(|component| component.as_os_str().to_str()).collect();
+        let actual = names.join("/");
+        // A link may well be named like its target.
+        let mut place = self.real.clone();
+        let mut links = path.split('/').map(|part| {
+            place.push(part);
+            place.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink())
+        });
+        let other = folded(&actual) == folded(path) && !actual.nfc().eq(path.nfc());
+        (other && !links.any(|link| link)).then_some(actual)
+    }
+}
+
+/// A name without its case and without the form of its accents.
+fn folded(name: &str) -> String {
+    name.nfc().flat_map(char::to_lowercase).collect()
+}
+
+/// An open file of the project, as it was when it was opened.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) file: File,
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// Opens the file at `path`.
+pub(super) fn open(root: &Root, path: &ProjectPath) -> Result<Opened, OpenError> {
+    let read = |source| OpenError::Read { path: path.clone(), source };
+    if path.as_str().split('/').any(is_guarded) {
+        return Err(OpenError::Guarded { path: path.clone() });
+    }
+    let place = root.join(path.as_str());
+    let real = match root.resolve(&place) {
+        Ok(Ok(real)) => real,
+        Ok(Err(Barred::Outside)) => return Err(OpenError::LeadsOut { path: path.clone() }),
+        Ok(Err(Barred::Guarded)) => return Err(OpenError::Guarded { path: path.clone() }),
+        Err(error) => return Err(not_resolved(root, path, &place, error)),
+    };
+    if let Some(actual) = root.other_case(path.as_str(), &real) {
+        return Err(OpenError::Case { path: path.clone(), actual });
+    }
+    // Looked at before it is opened: opening a device may do something.
+    let check = |metadata: &Metadata| match kind_of(metadata) {
+        None => Ok(()),
+        Some(kind) => Err(OpenError::NotAFile { path: path.clone(), kind }),
+    };
+    check(&real.symlink_metadata().map_err(read)?)?;
+    let file = fingerprint::open(&real).map_err(read)?;
+    let metadata = file.metadata().map_err(read)?;
+    check(&metadata)?;
+    Ok(Opened { file, fingerprint: fingerprint::of(&metadata) })
+}
+
+/// Why a place could not be resolved.
+fn not_resolved(root: &Root, path: &ProjectPath, place: &Path, error: io::Error) -> OpenError {
+    let is_link = place.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
+    match error.kind() {
+        _ if is_link => OpenError::DeadLink { path: path.clone() },
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            OpenError::Missing { path: path.clone(), similar: similar(root, path) }
+        }
+        _ => OpenError::Read { path: path.clone(), source: error },
+    }
+}
+
+/// A path that exists and differs from `path` only in case or in the form of its accents.
+fn similar(root: &Root, path: &ProjectPath) -> Option<String> {
+    let mut found = String::new();
+    for part in path.as_str().split('/') {
+        let entries = if found.is_empty() { root.real.clone() } else { root.join(&found) }.read_dir().ok()?;
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| folded(name) == folded(part))
+            .collect();
+        names.sort_by_key(|name| (name != part, name.clone()));
+        if !found.is_empty() {
+            found.push('/');
+        }
+        found.push_str(names.first()?);
+    }
+    Some(found)
+}
+
+/// What a thing is that is no file.
+fn kind_of(metadata: &Metadata) -> Option<&'static str> {
+    if metadata.is_file() {
+        None
+    } else if metadata.is_dir() {
+        Some("a folder")
+    } else if metadata.is_symlink() {
+        Some("a link")
+    } else {
+        Some("a device, a socket or a pipe")
+    }
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::files::tests_support::{Folder, path};
+
+    fn check(folder: &Folder, file: &str, message: &str, hint: &str) {
+        let root = Root::new(folder.path()).unwrap();
+        let problem = open(&root, &path(file)).map(|_| ()).unwrap_err().into_problem();
+        assert!(problem.message.contains(message), "{file}: {}", problem.message);
+        assert!(problem.hint.clone().unwrap_or_default().contains(hint), "{file}: {:?}", problem.hint);
+    }
+
+    #[test]
+    fn only_plain_files_inside_the_project_are_opened() {
+        let outside = Folder::with(&[("secret.png", b"x")]);
+        let folder = Folder::with(&[
+            ("ui/close.png", b"x"),
+            (".git/config", b"x"),
+            ("sub/.macadam/x.db", b"x"),
+            ("UI2/Open.png", b"x"),
+        ]);
+        let at = |name: &str| folder.path().join(name);
+        symlink("close.png", at("ui/link.png")).unwrap();
+        symlink("close.png", at("ui/CLOSE.png")).unwrap();
+        symlink(at("ui"), at("absolute")).unwrap();
+        symlink(outside.path().join("secret.png"), at("out.png")).unwrap();
+        symlink(outside.path(), at("out")).unwrap();
+        symlink("nowhere", at("dead.png")).unwrap();
+        symlink("circle.png", at("circle.png")).unwrap();
+        symlink(".git", at("git")).unwrap();
+        std::os::unix::net::UnixListener::bind(at("socket.png")).unwrap();
+        #[cfg(target_os = "linux")]
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            at("pipe.png"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+
+        let root = Root::new(folder.path()).unwrap();
+        for good in ["ui/close.png", "ui/link.png", "ui/CLOSE.png", "absolute/close.png"] {
+            assert_eq!(open(&root, &path(good)).unwrap().fingerprint.size, 1, "{good}");
+        }
+        check(&folder, "out.png", "leads out", "itself");
+        check(&folder, "out/secret.png", "leads out", "itself");
+        check(&folder, "dead.png", "leads nowhere", "point");
+        check(&folder, "circle.png", "leads nowhere", "point");
+        check(&folder, ".git/config", "own", "move");
+        check(&folder, "sub/.MACADAM/x.db", "own", "move");
+        check(&folder, "git/config", "own", "move");
+        check(&folder, "socket.png", "a socket", "name a file");
+        if cfg!(target_os = "linux") {
+            check(&folder, "pipe.png", "a pipe", "name a file");
+        }
+        check(&folder, "ui", "a folder", "glob");
+        check(&folder, "ui/close.png/x", "no file", "");
+        check(&folder, "ui/open.png", "no file", "");
+        check(&folder, "ui2/open.png", "no file", "`UI2/Open.png` is there");
+    }
+
+    #[test]
+    fn a_name_that_differs_in_case_is_told_from_one_that_differs_in_form() {
+        let root = Root { real: "/p".into() };
+        assert_eq!(root.other_case("ui/a.png", Path::new("/p/UI/a.png")).as_deref(), Some("UI/a.png"));
+        assert_eq!(root.other_case("é.png", Path::new("/p/e\u{301}.png")), None);
+        assert_eq!(root.other_case("link.png", Path::new("/p/a.png")), None);
+    }
+}

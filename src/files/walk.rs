@@ -1,0 +1,522 @@
+//! Which files the manifest speaks of.
+//!
+//! Only folders that can hold a match are entered. What could not be looked at becomes a [`WalkProblem`] that names the globs concerned: an
+//! incomplete list must never look like a complete one, or files would seem to be removed. `.gitignore` doesn't count.
+//!
+//! Read next: `pattern` for what a glob means, `examine` for what becomes of the list.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+
+use ignore::{DirEntry, WalkBuilder, WalkState};
+
+use super::open::{Barred, Root, is_guarded};
+use super::pattern::{Part, Pattern, Role};
+use crate::model::desired::{GlobPattern, Selection};
+use crate::model::file::FileProblem;
+use crate::model::path::ProjectPath;
+
+/// Every file that the manifest speaks of, and what kept the list from being complete.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Walk {
+    /// The files that globs match, and the paths of explicit entries whether there is such a file or not; with the indexes into
+    /// [`Selection::globs`] of all globs that match.
+    pub files: BTreeMap<ProjectPath, Vec<usize>>,
+    /// What could not be looked at, in the order of its path.
+    pub problems: Vec<WalkProblem>,
+}
+
+/// Something that the walk could not look at, and that is no file of [`Walk::files`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WalkProblem {
+    /// Where, relative to the manifest's folder; what is not UTF-8 is replaced.
+    pub path: String,
+    /// The indexes into [`Selection::globs`] of the globs that it concerns.
+    pub globs: Vec<usize>,
+    /// Files of these globs may exist that are not in [`Walk::files`], so none of them may count as removed. False when only the one file at
+    /// `path` is concerned.
+    pub incomplete: bool,
+    /// What is wrong.
+    pub problem: FileProblem,
+}
+
+/// Finds the files that `selection` speaks of below `root`, the manifest's folder.
+///
+/// In globs `*` doesn't cross `/`, case counts, and hidden files and links to folders are skipped unless a part of the glob without wildcards
+/// names them (a part that starts with a dot also finds hidden names). `.git` and `.macadam` are never entered. The result is the same
+/// for the same files, in the same order. Uses all cores.
+pub fn walk(root: &Path, selection: &Selection) -> Walk {
+    let mut walk = Walk::default();
+    let globs = Globs::new(&selection.globs, &mut walk.problems);
+    match Root::new(root) {
+        Ok(root) => {
+            globs.check_bases(&root, &mut walk.problems);
+            if globs.0.iter().any(|glob| glob.pattern.is_some()) {
+                find(&root, &globs, &mut walk);
+            }
+        }
+        Err(error) => walk.problems.extend((!selection.globs.is_empty()).then(|| WalkProblem {
+            path: ".".to_owned(),
+            globs: (0..selection.globs.len()).collect(),
+            incomplete: true,
+            problem: problem(format!("cannot read the manifest's folder: {error}"), None),
+        })),
+    }
+    for path in &selection.explicit {
+        walk.files.entry(path.clone()).or_default();
+    }
+    walk.problems.sort_by(|a, b| (&a.path, &a.globs).cmp(&(&b.path, &b.globs)));
+    walk
+}
+
+fn problem(message: String, hint: Option<&str>) -> FileProblem {
+    FileProblem { message, hint: hint.map(str::to_owned) }
+}
+
+struct Glob<'a> {
+    written: &'a GlobPattern,
+    /// `None` when it is no pattern: nothing matches then.
+    pattern: Option<Pattern>,
+    exclude: Vec<Pattern>,
+}
+
+struct Globs<'a>(Vec<Glob<'a>>);
+
+impl<'a> Globs<'a> {
+    fn new(written: &'a [GlobPattern], problems: &mut Vec<WalkProblem>) -> Self {
+        let mut parse = |index, glob: &GlobPattern, text: &str, role| {
+            Pattern::parse(text, role)
+                .map_err(|wrong| {
+                    problems.push(WalkProblem {
+                        path: text.to_owned(),
+                        globs: vec![index],
+                        incomplete: true,
+                        problem: problem(format!("glob `{}`: `{text}` is no pattern: {wrong}", glob.name), None),
+                    });
+                })
+                .ok()
+        };
+        let globs = written.iter().enumerate().map(|(index, glob)| {
+            let exclude: Vec<Option<Pattern>> =
+                glob.exclude.iter().map(|text| parse(index, glob, text, Role::Exclude)).collect();
+            let pattern = parse(index, glob, &glob.path, Role::Find);
+            // A glob whose exclusions are unknown must not find what they leave out.
+            let pattern = pattern.filter(|_| exclude.iter().all(Option::is_some));
+            Glob { written: glob, pattern, exclude: exclude.into_iter().flatten().collect() }
+        });
+        Self(globs.collect())
+    }
+
+    /// The globs that match the file at `parts`.
+    fn matching(&self, parts: &[Part]) -> Vec<usize> {
+        self.indexes(|glob, pattern| pattern.matches(parts) && !glob.exclude.iter().any(|out| out.matches(parts)))
+    }
+
+    /// The globs that can match something below the folder at `parts`.
+    fn reaching(&self, parts: &[Part]) -> Vec<usize> {
+        self.indexes(|glob, pattern| pattern.reaches_below(parts) && !glob.exclude.iter().any(|out| out.covers(parts)))
+    }
+
+    fn indexes(&self, accepts: impl Fn(&Glob<'_>, &Pattern) -> bool) -> Vec<usize> {
+        let accepted = |glob: &Glob<'_>| glob.pattern.as_ref().is_some_and(|pattern| accepts(glob, pattern));
+        self.0.iter().enumerate().filter(|(_, glob)| accepted(glob)).map(|(index, _)| index).collect()
+    }
+
+    /// The folders that the globs name must be there: one that vanished is no empty one.
+    fn check_bases(&self, root: &Root, problems: &mut Vec<WalkProblem>) {
+        for (index, glob) in self.0.iter().enumerate() {
+            for base in glob.pattern.iter().flat_map(Pattern::base_folders) {
+                let hint = "create the folder, or mend the glob's `path`";
+                let (wrong, hint) = match root.resolve(&root.join(&base)) {
+                    Ok(Ok(real)) => match root.other_case(&base, &real) {
+                        Some(actual) => {
+                            (format!("the folder `{base}` is named `{actual}` on disk, and case counts"), hint)
+                        }
+                        None if real.is_dir() => continue,
+                        None => (format!("`{base}` is no folder"), hint),
+                    },
+                    // The walk meets the link itself.
+                    Ok(Err(Barred::Outside)) => continue,
+                    Ok(Err(Barred::Guarded)) => (
+                        format!("`{base}` lies in a folder of git's or Macadam's own"),
+                        "no assets are taken from there",
+                    ),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        (format!("there is no folder `{base}`"), hint)
+                    }
+                    Err(error) => (format!("cannot read the folder `{base}`: {error}"), hint),
+                };
+                let message = format!("glob `{}`: {wrong}", glob.written.name);
+                problems.push(WalkProblem {
+                    path: base,
+                    globs: vec![index],
+                    incomplete: true,
+                    problem: problem(message, Some(hint)),
+                });
+            }
+        }
+    }
+}
+
+/// A folder to walk: the project's, or the target of a link that a glob names.
+struct Start {
+    place: PathBuf,
+    parts: Vec<Part>,
+    path: String,
+    /// The real folders that led here through links, to notice circles.
+    trail: Vec<PathBuf>,
+}
+
+/// What the walk met.
+enum Met {
+    File(ProjectPath, Vec<usize>),
+    FolderLink { place: PathBuf, path: String, parts: Vec<Part>, globs: Vec<usize> },
+    Problem(WalkProblem),
+}
+
+fn find(root: &Root, globs: &Globs<'_>, walk: &mut Walk) {
+    let mut starts = vec![Start { place: root.join(""), parts: Vec::new(), path: String::new(), trail: Vec::new() }];
+    let mut files = Vec::new();
+    while let Some(start) = starts.pop() {
+        for met in walk_from(&start, globs) {
+            match met {
+                Met::File(path, globs) => files.push((path, globs)),
+                Met::Problem(problem) => walk.problems.push(problem),
+                Met::FolderLink { place, path, parts, globs } => {
+                    let wrong = match follow(root, &start, &place) {
+                        Ok(trail) => {
+                            starts.push(Start { place, parts, path, trail });
+                            continue;
+                        }
+                        Err(wrong) => wrong,
+                    };
+                    walk.problems.push(WalkProblem {
+                        problem: problem(format!("the folder link `{path}` {wrong}"), None),
+                        path,
+                        globs,
+                        incomplete: true,
+                    });
+                }
+            }
+        }
+    }
+    files.sort_unstable();
+    walk.files = files.into_iter().collect();
+}
+
+/// The trail behind a folder link, or why it is not followed.
+fn follow(root: &Root, start: &Start, link: &Path) -> Result<Vec<PathBuf>, String> {
+    let resolve = |place: &Path| match root.resolve(place) {
+        Ok(Ok(real)) => Ok(real),
+        Ok(Err(Barred::Outside)) => Err("leads out of the manifest's folder".to_owned()),
+        Ok(Err(Barred::Guarded)) => Err("leads into a folder of git's or Macadam's own".to_owned()),
+        Err(error) => Err(format!("cannot be followed: {error}")),
+    };
+    let target = resolve(link)?;
+    let mut trail = start.trail.clone();
+    trail.push(resolve(link.parent().unwrap_or(link))?);
+    if trail.iter().any(|folder| folder.starts_with(&target)) {
+        return Err("leads in a circle".to_owned());
+    }
+    Ok(trail)
+}
+
+/// Everything that the globs want below one folder, in no particular order.
+fn walk_from(start: &Start, globs: &Globs<'_>) -> Vec<Met> {
+    let (sender, receiver) = mpsc::channel();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let walker =
+        WalkBuilder::new(&start.place).standard_filters(false).follow_links(false).threads(threads).build_parallel();
+    walker.run(|| {
+        let sender = sender.clone();
+        Box::new(move |entry| {
+            let (met, state) = match entry {
+                Ok(entry) => meet(start, globs, entry),
+                Err(error) => (Some(failed(start, globs, &error)), WalkState::Continue),
+            };
+            // The receiver outlives the walk.
+            met.into_iter().for_each(|met| drop(sender.send(met)));
+            state
+        })
+    });
+    drop(sender);
+    receiver.into_iter().collect()
+}
+
+/// Decides on one entry.
+fn meet(start: &Start, globs: &Globs<'_>, entry: DirEntry) -> (Option<Met>, WalkState) {
+    if entry.depth() == 0 {
+        return (None, WalkState::Continue);
+    }
+    let (path, mut parts) = below(start, entry.path());
+    let kind = entry.file_type();
+    if kind.is_some_and(|kind| kind.is_dir()) {
+        if is_guarded(&entry.file_name().to_string_lossy()) {
+            return (None, WalkState::Skip);
+        }
+        let reaching = globs.reaching(&parts);
+        return match reaching.is_empty() {
+            true => (None, WalkState::Skip),
+            false => match not_a_path(&path, entry.file_name()) {
+                Some(wrong) => (Some(Met::Problem(wrong.of(path, reaching, true))), WalkState::Skip),
+                None => (None, WalkState::Continue),
+            },
+        };
+    }
+    let to_folder = kind.is_some_and(|kind| kind.is_symlink()) && entry.path().is_dir();
+    if to_folder && let Some(last) = parts.pop() {
+        parts.push(last.into_link());
+    }
+    let concerned = if to_folder { globs.reaching(&parts) } else { globs.matching(&parts) };
+    if concerned.is_empty() {
+        return (None, WalkState::Continue);
+    }
+    let met = match (not_a_path(&path, entry.file_name()), ProjectPath::new(&path)) {
+        (Some(wrong), _) => Met::Problem(wrong.of(path, concerned, to_folder)),
+        (None, _) if to_folder => Met::FolderLink { place: entry.into_path(), path, parts, globs: concerned },
+        (None, Ok(path)) => Met::File(path, concerned),
+        (None, Err(error)) => Met::Problem(BadName(error.to_string()).of(path, concerned, false)),
+    };
+    (Some(met), WalkState::Continue)
+}
+
+/// The path of an entry below the project's folder, with `/` between its parts.
+fn below(start: &Start, place: &Path) -> (String, Vec<Part>) {
+    let mut path = start.path.clone();
+    let mut parts = start.parts.clone();
+    for component in place.strip_prefix(&start.place).into_iter().flat_map(Path::components) {
+        let name = component.as_os_str().to_string_lossy();
+        if !path.is_empty() {
+            path.push('/');
+        }
+        path.push_str(&name);
+        parts.push(Part::new(&name));
+    }
+    (path, parts)
+}
+
+/// Why a name on disk can't be part of a project path.
+struct BadName(String);
+
+impl BadName {
+    fn of(self, path: String, globs: Vec<usize>, incomplete: bool) -> WalkProblem {
+        let problem = problem(self.0, Some("rename it"));
+        WalkProblem { path, globs, incomplete, problem }
+    }
+}
+
+fn not_a_path(path: &str, name: &OsStr) -> Option<BadName> {
+    match name.to_str() {
+        None => Some(BadName(format!("the name of `{path}` is not UTF-8"))),
+        Some(name) if name.contains('\\') => {
+            Some(BadName(format!("the name of `{path}` holds a backslash, which separates folders on Windows")))
+        }
+        Some(_) => None,
+    }
+}
+
+/// A folder that could not be read, or that vanished under the walk.
+fn failed(start: &Start, globs: &Globs<'_>, error: &ignore::Error) -> Met {
+    let mut place = None;
+    let mut inner = error;
+    while let ignore::Error::WithPath { err, .. }
+    | ignore::Error::WithDepth { err, .. }
+    | ignore::Error::WithLineNumber { err, .. } = inner
+    {
+        if let ignore::Error::WithPath { path, .. } = inner {
+            place = Some(path.as_path());
+        }
+        inner = err;
+    }
+    let (path, parts) = below(start, place.unwrap_or(&start.place));
+    let name = if path.is_empty() { "." } else { &path };
+    let problem = problem(format!("cannot read the folder `{name}`: {inner}"), None);
+    Met::Problem(WalkProblem { globs: globs.reaching(&parts), incomplete: true, problem, path: name.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::tests_support::{Folder, path};
+
+    fn glob(path: &str, exclude: &[&str]) -> GlobPattern {
+        GlobPattern { name: "g".into(), path: path.into(), exclude: exclude.iter().map(|e| (*e).into()).collect() }
+    }
+
+    fn walk_globs(folder: &Folder, globs: &[GlobPattern]) -> Walk {
+        walk(folder.path(), &Selection { explicit: Vec::new(), globs: globs.to_vec() })
+    }
+
+    fn check(folder: &Folder, globs: &[GlobPattern], expected: &[(&str, &[usize])], problems: &[&str]) -> Walk {
+        let walk = walk_globs(folder, globs);
+        let found: Vec<(&str, &[usize])> = walk.files.iter().map(|(p, g)| (p.as_str(), g.as_slice())).collect();
+        assert_eq!(found, expected);
+        assert_eq!(walk.problems.len(), problems.len(), "{:#?}", walk.problems);
+        for (problem, part) in walk.problems.iter().zip(problems) {
+            assert!(problem.problem.message.contains(part), "{part}: {problem:?}");
+        }
+        walk
+    }
+
+    #[test]
+    fn globs_find_files_and_say_which_matched() {
+        let folder = Folder::with(&[
+            ("ui/a.png", b""),
+            ("ui/wip/b.png", b""),
+            ("ui/deep/c.png", b""),
+            ("ui/deep/c.jpg", b""),
+            ("a.png", b""),
+            (".gitignore", b"*.png"),
+            (".hidden/a.png", b""),
+            (".git/a.png", b""),
+            ("sub/.macadam/a.png", b""),
+            ("node_modules/x/a.png", b""),
+        ]);
+        check(
+            &folder,
+            &[glob("ui/**/*.png", &["ui/wip/**"]), glob("ui/*.png", &[])],
+            &[("ui/a.png", &[0, 1]), ("ui/deep/c.png", &[0])],
+            &[],
+        );
+        check(&folder, &[glob(".hidden/*", &[]), glob("*.png", &[])], &[(".hidden/a.png", &[0]), ("a.png", &[1])], &[]);
+        check(&folder, &[glob(".git/*", &[])], &[], &["git's"]);
+        check(&folder, &[glob("**/.macadam/*", &[])], &[], &[]);
+    }
+
+    #[test]
+    fn explicit_paths_are_listed_though_nothing_is_there() {
+        let folder = Folder::with(&[("a.png", b"")]);
+        let selection = Selection { explicit: vec![path("a.png"), path("gone.png")], globs: vec![glob("*.png", &[])] };
+        let walk = walk(folder.path(), &selection);
+        assert_eq!(walk.files, BTreeMap::from([(path("a.png"), vec![0]), (path("gone.png"), vec![])]));
+    }
+
+    #[test]
+    fn a_vanished_folder_is_a_problem_and_no_empty_result() {
+        let folder = Folder::with(&[("a.png", b"")]);
+        let walk = check(
+            &folder,
+            &[glob("*.png", &[]), glob("ui/icons/**", &[])],
+            &[("a.png", &[0])],
+            &["glob `g`: there is no folder `ui/icons`"],
+        );
+        assert_eq!((walk.problems[0].globs.as_slice(), walk.problems[0].incomplete), ([1].as_slice(), true));
+        let gone = super::walk(
+            &folder.path().join("gone"),
+            &Selection { explicit: vec![path("a.png")], globs: vec![glob("*", &[])] },
+        );
+        assert_eq!(gone.problems.len(), 1);
+        assert!(gone.problems[0].incomplete && gone.files.contains_key(&path("a.png")));
+    }
+
+    #[test]
+    fn a_bad_pattern_concerns_its_glob_alone() {
+        let folder = Folder::with(&[("a.png", b""), ("b.png", b"")]);
+        check(
+            &folder,
+            &[glob("{a", &[]), glob("*.png", &["[b.png"]), glob("b*", &[])],
+            &[("b.png", &[2])],
+            &["no pattern", "no pattern"],
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_where_named_and_never_out_of_the_project() {
+        use std::os::unix::fs::symlink;
+
+        let outside = Folder::with(&[("x.png", b"")]);
+        let folder = Folder::with(&[("real/a.png", b""), ("real/sub/b.png", b""), (".git/c.png", b"")]);
+        let at = |name: &str| folder.path().join(name);
+        symlink("real", at("linked")).unwrap();
+        symlink(outside.path(), at("out")).unwrap();
+        symlink("..", at("real/sub/up")).unwrap();
+        symlink(".git", at("git")).unwrap();
+        symlink("a.png", at("real/link.png")).unwrap();
+        symlink(outside.path().join("x.png"), at("real/out.png")).unwrap();
+        let real: &[(&str, &[usize])] =
+            &[("real/a.png", &[0]), ("real/link.png", &[0]), ("real/out.png", &[0]), ("real/sub/b.png", &[0])];
+        check(&folder, &[glob("**/*.png", &[])], real, &[]);
+        check(
+            &folder,
+            &[glob("linked/**/*.png", &["**/out.png"]), glob("**/a.png", &[])],
+            &[("linked/a.png", &[0]), ("linked/link.png", &[0]), ("linked/sub/b.png", &[0]), ("real/a.png", &[1])],
+            &[],
+        );
+        check(&folder, &[glob("out/*.png", &[])], &[], &["`out` leads out"]);
+        check(&folder, &[glob("git/*.png", &[])], &[], &["own", "own"]);
+        check(&folder, &[glob("real/sub/up/**/up/*.png", &[])], &[], &["circle"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn two_links_that_lead_to_each_other_end() {
+        let folder = Folder::with(&[("a/x.png", b""), ("b/y.png", b"")]);
+        std::os::unix::fs::symlink("../b", folder.path().join("a/l")).unwrap();
+        std::os::unix::fs::symlink("../a", folder.path().join("b/l")).unwrap();
+        let once: &[(&str, &[usize])] = &[("a/l/y.png", &[0]), ("b/l/x.png", &[0])];
+        check(&folder, &[glob("**/l/**", &[])], once, &[]);
+        check(&folder, &[glob("**/l/l/l/**", &[])], &[], &["`a/l/l` leads in a circle", "`b/l/l` leads in a circle"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_name_that_is_not_utf8_is_a_problem_of_that_file_alone() {
+        use std::os::unix::ffi::OsStrExt as _;
+
+        let folder = Folder::with(&[("ui/a.png", b""), ("ui/back\\slash.png", b"")]);
+        let bad = folder.path().join(OsStr::from_bytes(b"ui/\xff.png"));
+        std::fs::copy(folder.path().join("ui/a.png"), bad).unwrap();
+        std::fs::create_dir(folder.path().join(OsStr::from_bytes(b"ui/d\xff"))).unwrap();
+        let walk = check(
+            &folder,
+            &[glob("ui/*.png", &[])],
+            &[("ui/a.png", &[0])],
+            &["backslash", "`ui/\u{fffd}.png` is not UTF-8"],
+        );
+        assert!(walk.problems.iter().all(|problem| !problem.incomplete));
+        let walk = walk_globs(&folder, &[glob("ui/**/x.png", &[])]);
+        assert_eq!(walk.problems.iter().map(|problem| problem.incomplete).collect::<Vec<_>>(), [true]);
+    }
+
+    #[test]
+    fn a_folder_that_fails_to_be_read_concerns_the_globs_that_reach_it() {
+        let written = [glob("ui/**", &[]), glob("*", &[]), glob("**", &["ui/**"])];
+        let globs = Globs::new(&written, &mut Vec::new());
+        let start = Start { place: "/p".into(), parts: Vec::new(), path: String::new(), trail: Vec::new() };
+        let denied = ignore::Error::Io(io::ErrorKind::PermissionDenied.into());
+        let with_path = ignore::Error::WithPath { path: "/p/ui/a".into(), err: Box::new(denied) };
+        let Met::Problem(found) =
+            failed(&start, &globs, &ignore::Error::WithDepth { depth: 2, err: Box::new(with_path) })
+        else {
+            panic!("no problem");
+        };
+        assert_eq!((found.path.as_str(), found.globs.as_slice(), found.incomplete), ("ui/a", &[0][..], true));
+        assert!(found.problem.message.contains("cannot read the folder `ui/a`"), "{found:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_unreadable_folder_is_a_problem() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = Folder::with(&[("ui/a.png", b""), ("ui/secret/b.png", b"")]);
+        let secret = folder.path().join("ui/secret");
+        let mode = |mode| std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o000);
+        // The superuser reads everything: then the folder is no problem.
+        let readable = secret.read_dir().is_ok();
+        let walk = walk_globs(&folder, &[glob("ui/**/*.png", &[]), glob("*.png", &[])]);
+        let excluded = walk_globs(&folder, &[glob("ui/**/*.png", &["ui/secret/**"])]);
+        mode(0o755);
+        if !readable {
+            assert_eq!(walk.problems.len(), 1, "{walk:?}");
+            assert_eq!((walk.problems[0].path.as_str(), walk.problems[0].globs.as_slice()), ("ui/secret", &[0][..]));
+            assert!(walk.problems[0].incomplete);
+        }
+        assert_eq!(excluded.problems, []);
+    }
+}
