@@ -24,7 +24,9 @@ pub enum BaseUrlError {
     #[error("the API's address is no URL: {0}")]
     NoUrl(String),
     /// Another scheme than https, or http beyond this machine.
-    #[error("the API's address must begin with https://, or with http:// for this machine (127.0.0.1, [::1], localhost)")]
+    #[error(
+        "the API's address must begin with https://, or with http:// for this machine (127.0.0.1, [::1], localhost)"
+    )]
     Insecure,
     /// A user name or password inside.
     #[error("the API's address must not hold a user name or password")]

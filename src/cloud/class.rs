@@ -307,8 +307,7 @@ mod tests {
                 let whole = classify(true, Sent::Whole, heard);
                 assert_eq!(whole, wanted, "{status} {shape:?}");
                 // Before the hand-over the doubt is gone, and nothing else changes.
-                let partly =
-                    if wanted == Class::InDoubt { Class::NeverSent(Unsent::Connection) } else { wanted };
+                let partly = if wanted == Class::InDoubt { Class::NeverSent(Unsent::Connection) } else { wanted };
                 assert_eq!(classify(true, Sent::Partly, heard), partly, "{status} {shape:?}");
                 let read = if wanted == Class::InDoubt { Class::CouldNotAsk } else { wanted };
                 for sent in [Sent::Partly, Sent::Whole] {
@@ -329,7 +328,8 @@ mod tests {
     fn every_breakage() {
         for breakage in Breakage::ALL {
             let heard = Heard::Nothing(breakage);
-            let whole = if breakage == Breakage::Connect { Class::NeverSent(Unsent::Connection) } else { Class::InDoubt };
+            let whole =
+                if breakage == Breakage::Connect { Class::NeverSent(Unsent::Connection) } else { Class::InDoubt };
             assert_eq!(classify(true, Sent::Whole, heard), whole, "{breakage:?}");
             let unsent = match breakage {
                 Breakage::Content => Unsent::Content,
@@ -359,7 +359,11 @@ mod tests {
         check(403, r#"{"code":"PERMISSION_DENIED","message":"x"}"#, refused(Refusal::PermissionDenied));
         check(403, r#"{"errors":[{"code":0,"message":"User is moderated"}]}"#, refused(Refusal::AccountModerated));
         check(403, "\"User is moderated\"", refused(Refusal::AccountModerated));
-        check(400, r#"{"code":"INVALID_ARGUMENT","message":"AssetName is moderated."}"#, refused(Refusal::NameModerated));
+        check(
+            400,
+            r#"{"code":"INVALID_ARGUMENT","message":"AssetName is moderated."}"#,
+            refused(Refusal::NameModerated),
+        );
         check(
             400,
             r#"{"code":"INVALID_ARGUMENT","message":"AssetDescription is moderated."}"#,

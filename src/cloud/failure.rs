@@ -58,7 +58,6 @@ impl Failure {
     pub const fn hint(&self) -> Option<&'static str> {
         self.class.hint()
     }
-
 }
 
 impl fmt::Display for Failure {

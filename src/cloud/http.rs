@@ -115,6 +115,10 @@ impl Wire {
                 .referer(false)
                 .https_only(base.is_encrypted())
                 .connect_timeout(timeouts.connect);
+            if !base.is_encrypted() {
+                // Nothing will be verified: a machine without certificates can still use the emulator, and doesn't load them in vain.
+                builder = builder.tls_certs_only([]);
+            }
             if base.is_loopback() {
                 // A build box's proxy has no way to this machine; and the name means this machine, whatever a name server says.
                 let here = [std::net::Ipv4Addr::LOCALHOST.into(), std::net::Ipv6Addr::LOCALHOST.into()];
@@ -186,8 +190,7 @@ impl Wire {
     ) -> Exchange {
         let partly = |outcome| Exchange { sent: Sent::Partly, outcome };
         let sending = self.timeouts.sending(payload.length());
-        let answering =
-            if payload.upload.is_some() { self.timeouts.upload_answer } else { self.timeouts.answer };
+        let answering = if payload.upload.is_some() { self.timeouts.upload_answer } else { self.timeouts.answer };
         let (pieces, body) = HeldBody::new(payload.length());
         *request.body_mut() = Some(reqwest::Body::wrap(body));
         let tail = payload.tail.clone();
@@ -227,8 +230,7 @@ impl Wire {
     }
 
     async fn read(&self, mut response: Response) -> Result<Answer, TransportError> {
-        let head =
-            ResponseHead { status: response.status().as_u16(), limits: RawLimitHeaders::of(response.headers()) };
+        let head = ResponseHead { status: response.status().as_u16(), limits: RawLimitHeaders::of(response.headers()) };
         let mut body = Vec::new();
         let reading = async {
             loop {
@@ -248,25 +250,15 @@ impl Wire {
     fn broken(&self, error: reqwest::Error) -> TransportError {
         let (remote, connect) = (self.remote.clone(), error.is_connect());
         let source = error.without_url();
-        if connect {
-            TransportError::Connect { remote, source }
-        } else {
-            TransportError::Connection { remote, source }
-        }
+        if connect { TransportError::Connect { remote, source } } else { TransportError::Connection { remote, source } }
     }
 }
 
 fn close_after(request: &mut Request) {
-    request
-        .headers_mut()
-        .insert(reqwest::header::CONNECTION, reqwest::header::HeaderValue::from_static("close"));
+    request.headers_mut().insert(reqwest::header::CONNECTION, reqwest::header::HeaderValue::from_static("close"));
 }
 
-async fn within<T>(
-    doing: &'static str,
-    limit: Duration,
-    future: impl Future<Output = T>,
-) -> Result<T, TransportError> {
+async fn within<T>(doing: &'static str, limit: Duration, future: impl Future<Output = T>) -> Result<T, TransportError> {
     timeout(limit, future).await.map_err(|_| TransportError::Timeout { doing, limit })
 }
 

@@ -36,8 +36,7 @@ impl Client {
     ) -> Reply<Submitted> {
         let form = multipart::form(&request.json(), Some(upload));
         let target = format!("{} `{}`", request.asset_type, request.display_name);
-        let call =
-            Call::post(Endpoint::CreateAsset, target, "assets/v1/assets".to_owned(), Outgoing::Payload(form));
+        let call = Call::post(Endpoint::CreateAsset, target, "assets/v1/assets".to_owned(), Outgoing::Payload(form));
         self.change(call, record, |body| submitted(body, None)).await
     }
 

@@ -12,7 +12,7 @@ mod versions;
 
 use std::future::Future;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 
 pub use self::assets::UpdateRequest;
@@ -80,8 +80,7 @@ impl Client {
     /// # Errors
     /// When TLS can't be set up on this machine.
     pub fn new(base: BaseUrl, credential: Credential, timeouts: Timeouts) -> Result<Self, ClientError> {
-        let wire =
-            Wire::new(&base, timeouts).map_err(|source| ClientError { remote: base.to_string(), source })?;
+        let wire = Wire::new(&base, timeouts).map_err(|source| ClientError { remote: base.to_string(), source })?;
         Ok(Self { base, credential, wire })
     }
 
@@ -93,6 +92,10 @@ impl Client {
     fn headers(&self, outgoing: &Outgoing) -> HeaderMap {
         let (name, value) = self.credential.header();
         let mut headers = HeaderMap::from_iter([(name, value)]);
+        if matches!(outgoing, Outgoing::Command) {
+            // Left out, it is answered with 411 by some of what may stand before a service.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         let content_type = match outgoing {
             Outgoing::Nothing => None,
             // V1's samples of archive and restore have it, without a body.
@@ -153,8 +156,16 @@ impl Client {
                     let failure = self.fit_operation(failure);
                     let class = of_operation(failure.code.as_deref(), &failure.message);
                     let OperationFailure { code, message } = failure;
-                    let failure =
-                        Failure { class, endpoint, target, status: Some(status), shape: None, code, message, source: None };
+                    let failure = Failure {
+                        class,
+                        endpoint,
+                        target,
+                        status: Some(status),
+                        shape: None,
+                        code,
+                        message,
+                        source: None,
+                    };
                     return Reply { head: Some(head), result: Err(failure) };
                 }
                 Err(Unexpected::Unreadable) => {}

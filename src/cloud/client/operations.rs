@@ -1,9 +1,11 @@
 //! Operations, and what a key may do.
 
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+
 use super::{Call, Client, Unexpected};
 use crate::cloud::class::Sent;
 use crate::cloud::endpoint::Endpoint;
-use crate::cloud::failure::{Failure, Reply};
+use crate::cloud::failure::{Failure, Reply, fit};
 use crate::cloud::http::Exchange;
 use crate::cloud::secret::CredentialKind;
 use crate::cloud::wire::error::Shape;
@@ -16,9 +18,8 @@ impl Client {
     pub async fn get_operation(&self, operation: &OperationId, about: Option<AssetId>) -> Reply<OperationState> {
         let path = format!("assets/v1/operations/{operation}");
         let call = Call::get(Endpoint::GetOperation, format!("operation {operation}"), path);
-        let mut reply = self
-            .ask(call, |body| read_operation(body, operation, about).ok_or(Unexpected::Unreadable))
-            .await;
+        let mut reply =
+            self.ask(call, |body| read_operation(body, operation, about).ok_or(Unexpected::Unreadable)).await;
         reply.result = match reply.result {
             Ok(OperationState::Failed(failure)) => Ok(OperationState::Failed(self.fit_operation(failure))),
             Err(failure) if is_unknown_operation(&failure) => Ok(OperationState::Unknown { message: failure.message }),
@@ -35,17 +36,15 @@ impl Client {
             return None;
         }
         let json = serde_json::json!({ "apiKey": self.credential.expose() }).to_string();
-        let mut headers = self.headers(&crate::cloud::http::Outgoing::Command);
-        // The body has it; the header is not asked for.
-        headers.remove("x-api-key");
+        // No other header: the body is what proves who asks.
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
         let outcome = self.wire.ask_with(self.url("api-keys/v1/introspect", &[]), headers, json).await;
         let exchange = Exchange { sent: Sent::Whole, outcome };
         let target = "the API key".to_owned();
-        let mut reply = self.judge(Endpoint::Introspect, target, exchange, |body| {
-            read_key(body).ok_or(Unexpected::Unreadable)
-        });
+        let mut reply =
+            self.judge(Endpoint::Introspect, target, exchange, |body| read_key(body).ok_or(Unexpected::Unreadable));
         if let Ok(facts) = &mut reply.result {
-            facts.name = facts.name.take().map(|name| crate::cloud::failure::fit(&name, &self.credential));
+            facts.name = facts.name.take().map(|name| fit(&name, &self.credential));
         }
         Some(reply)
     }

@@ -81,8 +81,11 @@ impl CreationContextWire {
 impl ModerationWire {
     pub(super) fn moderation(&self) -> Option<Moderation> {
         let state = self.moderation_state.0.as_deref()?;
-        let known =
-            [("Reviewing", Moderation::Reviewing), ("Approved", Moderation::Approved), ("Rejected", Moderation::Rejected)];
+        let known = [
+            ("Reviewing", Moderation::Reviewing),
+            ("Approved", Moderation::Approved),
+            ("Rejected", Moderation::Rejected),
+        ];
         known.into_iter().find(|(name, _)| means(state, "MODERATION_STATE_", name)).map(|(_, moderation)| moderation)
     }
 }

@@ -161,7 +161,11 @@ impl ErrorWire {
             }
             Some(ErrorsWire::Fields(fields)) if self.title.0.is_some() => {
                 let fields = fields.iter().flat_map(|(name, texts)| {
-                    texts.0.iter().flatten().map(move |text| if name.is_empty() { text.clone() } else { format!("{name}: {text}") })
+                    texts
+                        .0
+                        .iter()
+                        .flatten()
+                        .map(move |text| if name.is_empty() { text.clone() } else { format!("{name}: {text}") })
                 });
                 let all: Vec<String> = self.title.0.iter().cloned().chain(self.detail.0).chain(fields).collect();
                 let all: Vec<&str> = all.iter().map(String::as_str).collect();
@@ -210,7 +214,12 @@ mod tests {
             "AssetId 5 is not found",
         );
         check(r#"{"code":3,"message":"x","details":[{}]}"#, Shape::Service, Some("3"), "x");
-        check(r#"{"error":"INVALID_ARGUMENT","message":"x","errorDetails":[]}"#, Shape::Service, Some("INVALID_ARGUMENT"), "x");
+        check(
+            r#"{"error":"INVALID_ARGUMENT","message":"x","errorDetails":[]}"#,
+            Shape::Service,
+            Some("INVALID_ARGUMENT"),
+            "x",
+        );
         check(
             r#"{"error":{"code":403,"status":"PERMISSION_DENIED","message":"x"}}"#,
             Shape::Service,
@@ -250,22 +259,43 @@ mod tests {
     /// Random JSON made of the names that the readers look for.
     fn json() -> impl Strategy<Value = serde_json::Value> {
         let names = prop::sample::select(vec![
-            "errors", "code", "message", "error", "title", "detail", "status", "path", "assetId", "operationId", "done", "response",
-            "metadata", "assetVersions", "nextPageToken", "previews", "icon", "scopes", "name",
+            "errors",
+            "code",
+            "message",
+            "error",
+            "title",
+            "detail",
+            "status",
+            "path",
+            "assetId",
+            "operationId",
+            "done",
+            "response",
+            "metadata",
+            "assetVersions",
+            "nextPageToken",
+            "previews",
+            "icon",
+            "scopes",
+            "name",
         ]);
         let leaf = prop_oneof![
             Just(serde_json::Value::Null),
             any::<bool>().prop_map(Into::into),
             any::<i64>().prop_map(Into::into),
             any::<f64>().prop_map(Into::into),
-            prop::sample::select(vec!["", "5", "assets/5", "operations/a", "assets/5/versions/2", "true"]).prop_map(Into::into),
+            prop::sample::select(vec!["", "5", "assets/5", "operations/a", "assets/5/versions/2", "true"])
+                .prop_map(Into::into),
             "\\PC{0,10}".prop_map(Into::into),
         ];
         leaf.prop_recursive(4, 40, 6, move |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..5).prop_map(Into::into),
-                prop::collection::vec((names.clone(), inner), 0..6)
-                    .prop_map(|fields| fields.into_iter().map(|(n, v)| (n.to_owned(), v)).collect::<serde_json::Map<_, _>>().into()),
+                prop::collection::vec((names.clone(), inner), 0..6).prop_map(|fields| fields
+                    .into_iter()
+                    .map(|(n, v)| (n.to_owned(), v))
+                    .collect::<serde_json::Map<_, _>>()
+                    .into()),
             ]
         })
     }

@@ -149,7 +149,13 @@ mod tests {
 
     #[test]
     fn what_tells_nothing_of_a_key() {
-        for body in ["", "{}", "[]", r#"{"errors":[{"code":0,"message":"Invalid API Key"}]}"#, r#"{"code":"X","message":"name"}"#] {
+        for body in [
+            "",
+            "{}",
+            "[]",
+            r#"{"errors":[{"code":0,"message":"Invalid API Key"}]}"#,
+            r#"{"code":"X","message":"name"}"#,
+        ] {
             assert_eq!(read_key(body.as_bytes()), None, "{body}");
         }
     }

@@ -191,7 +191,9 @@ pub fn read_operation(body: &[u8], asked: &OperationId, about: Option<AssetId>) 
         Outcome::Pending => OperationState::Pending,
         Outcome::Failed(failure) => OperationState::Failed(failure),
         Outcome::Nothing => OperationState::DoneWithNothing,
-        Outcome::Done(asset) => known(*asset, about).ok()?.map_or(OperationState::DoneWithNothing, OperationState::Done),
+        Outcome::Done(asset) => {
+            known(*asset, about).ok()?.map_or(OperationState::DoneWithNothing, OperationState::Done)
+        }
     })
 }
 
@@ -224,17 +226,16 @@ mod tests {
         check(r#"{"operationId":"a-1","done":"false"}"#, running.clone());
         check(r#"{"operationId":"a-1","done":true}"#, running.clone());
         check(r#"{"operationId":"a-1","done":true,"response":{}}"#, running);
-        check(
-            r#"{"operationId":"a-1","done":true,"response":{"assetId":"7"}}"#,
-            Some(Ok(Submitted::Done(asset(7)))),
-        );
+        check(r#"{"operationId":"a-1","done":true,"response":{"assetId":"7"}}"#, Some(Ok(Submitted::Done(asset(7)))));
         check(r#"{"done":true,"response":{"path":"assets/7"}}"#, Some(Ok(Submitted::Done(asset(7)))));
         check(r#"{"assetId":7}"#, Some(Ok(Submitted::Done(asset(7)))));
         check(
             r#"{"path":"operations/a-1","done":true,"error":{"code":"InvalidArgument","message":"x"}}"#,
             Some(Err(failed(Some("InvalidArgument"), "x"))),
         );
-        for nothing in ["", "{}", "[]", "null", r#"{"done":false}"#, r#"{"operationId":"../../x"}"#, r#"{"displayName":"x"}"#] {
+        for nothing in
+            ["", "{}", "[]", "null", r#"{"done":false}"#, r#"{"operationId":"../../x"}"#, r#"{"displayName":"x"}"#]
+        {
             check(nothing, None);
         }
         check(r#"{"code":"INTERNAL","message":"assets/7"}"#, None);
@@ -282,7 +283,10 @@ mod tests {
             check(body, done.clone());
         }
         let fails = |code, message| Some(OperationState::Failed(failed(code, message)));
-        check(r#"{"done":true,"error":{"code":"ContentModerated","message":"no"}}"#, fails(Some("ContentModerated"), "no"));
+        check(
+            r#"{"done":true,"error":{"code":"ContentModerated","message":"no"}}"#,
+            fails(Some("ContentModerated"), "no"),
+        );
         check(r#"{"done":true,"error":{"code":3,"message":"no"},"response":{"assetId":"7"}}"#, fails(Some("3"), "no"));
         check(r#"{"done":true,"error":"Internal"}"#, fails(Some("Internal"), ""));
         check(r#"{"done":true,"response":{"code":"X","message":"no"}}"#, fails(Some("X"), "no"));

@@ -154,7 +154,9 @@ mod tests {
             &most,
             r#"{"assetType":"Image","displayName":"a \"name\"; with\nall","description":"","creationContext":{"creator":{"groupId":"7"},"expectedPrice":0,"assetPrivacy":"openUse"}}"#,
         );
-        assert!(CreateRequest { privacy: Privacy::Restricted, ..least }.json().contains(r#""assetPrivacy":"restricted""#));
+        assert!(
+            CreateRequest { privacy: Privacy::Restricted, ..least }.json().contains(r#""assetPrivacy":"restricted""#)
+        );
     }
 
     #[test]

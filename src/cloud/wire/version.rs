@@ -156,7 +156,8 @@ mod tests {
             let numbers: Vec<u64> = list.versions().iter().map(|version| version.revision.get()).collect();
             assert_eq!((numbers.as_slice(), list.is_complete()), (wanted, complete), "{bodies:?}");
         };
-        let first = r#"{"assetVersions":[{"path":"assets/5/versions/3"},{"path":"assets/5/versions/2"}],"nextPageToken":"t"}"#;
+        let first =
+            r#"{"assetVersions":[{"path":"assets/5/versions/3"},{"path":"assets/5/versions/2"}],"nextPageToken":"t"}"#;
         let last = r#"{"assetVersions":[{"path":"assets/5/versions/1","published":true}],"nextPageToken":""}"#;
         check(&[first], &[3, 2], false);
         check(&[first, last], &[3, 2, 1], true);
