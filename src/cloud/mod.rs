@@ -1,1 +1,18 @@
-//! Open Cloud: wire types, client, limits.
+//! Open Cloud: the only code that knows Roblox's Assets API.
+//!
+//! One request a method, tried once, classified, handed back. Nothing here retries, sleeps between requests, reads a clock or the environment, or
+//! writes to disk; no error, log line or `Debug` form ever shows the credential. Facts about the remote carry their source; "GUIDE" is Roblox's
+//! usage guide (creator-docs: cloud/guides/usage-assets.md), "V1" the published document (creator-docs: reference/cloud/assets/v1.json).
+//!
+//! Read next: [`client`] for what can be asked, [`class`] for what an ending means, [`http`] for how far a request got.
+
+pub mod base;
+pub mod class;
+pub mod client;
+pub mod endpoint;
+pub mod failure;
+pub mod http;
+pub mod multipart;
+pub mod secret;
+pub mod timeouts;
+pub mod wire;

@@ -1,0 +1,132 @@
+//! The address of the remote, checked before a credential can go there.
+//!
+//! Only the command line sets it, never the manifest. Read next: [`super::client`].
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use reqwest::Url;
+
+/// The root of an Open Cloud: https, or http to this machine. Prints as the name under which state and lockfile record the remote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseUrl {
+    /// Without a slash at its end.
+    text: String,
+    loopback: bool,
+    encrypted: bool,
+}
+
+/// A text that can't be the address of an Open Cloud.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BaseUrlError {
+    /// No URL at all.
+    #[error("the API's address is no URL: {0}")]
+    NoUrl(String),
+    /// Another scheme than https, or http beyond this machine.
+    #[error(
+        "the API's address must begin with https://, or with http:// for this machine (127.0.0.1, [::1], localhost)"
+    )]
+    Insecure,
+    /// A user name or password inside.
+    #[error("the API's address must not hold a user name or password")]
+    UserInfo,
+    /// A query or fragment.
+    #[error("the API's address must end before `?` and `#`")]
+    Tail,
+}
+
+impl BaseUrl {
+    /// Where Roblox serves Open Cloud (V1).
+    pub const ROBLOX: &'static str = "https://apis.roblox.com";
+
+    /// Whether it is this machine: no proxy stands between.
+    pub const fn is_loopback(&self) -> bool {
+        self.loopback
+    }
+
+    /// Whether it is https.
+    pub(super) const fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
+    /// The address, without a slash at its end.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Default for BaseUrl {
+    fn default() -> Self {
+        Self { text: Self::ROBLOX.to_owned(), loopback: false, encrypted: true }
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for BaseUrl {
+    type Err = BaseUrlError;
+
+    fn from_str(text: &str) -> Result<Self, BaseUrlError> {
+        let url = Url::parse(text.trim()).map_err(|error| BaseUrlError::NoUrl(error.to_string()))?;
+        // First, so that no other message repeats a password.
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(BaseUrlError::UserInfo);
+        }
+        let host = url.host_str().unwrap_or_default();
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        let loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+        let encrypted = url.scheme() == "https";
+        if host.is_empty() || !(encrypted || (url.scheme() == "http" && loopback)) {
+            return Err(BaseUrlError::Insecure);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(BaseUrlError::Tail);
+        }
+        Ok(Self { text: url.as_str().trim_end_matches('/').to_owned(), loopback, encrypted })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_goes_only_where_it_is_safe() {
+        let check = |text: &str, wanted: Result<(&str, bool), BaseUrlError>| {
+            let made = text.parse::<BaseUrl>();
+            let made = made.as_ref().map(|base| (base.as_str(), base.is_loopback())).map_err(Clone::clone);
+            assert_eq!(made, wanted, "{text}");
+        };
+        check("https://apis.roblox.com", Ok(("https://apis.roblox.com", false)));
+        check("HTTPS://APIS.roblox.com:443/", Ok(("https://apis.roblox.com", false)));
+        check("https://gateway.example/roblox/", Ok(("https://gateway.example/roblox", false)));
+        check("http://127.0.0.1:8787", Ok(("http://127.0.0.1:8787", true)));
+        check("http://127.8.9.1:1", Ok(("http://127.8.9.1:1", true)));
+        check("http://[::1]:8787/", Ok(("http://[::1]:8787", true)));
+        check("http://localhost:8787", Ok(("http://localhost:8787", true)));
+        check("https://localhost:8787", Ok(("https://localhost:8787", true)));
+        for beyond in [
+            "http://apis.roblox.com",
+            "http://localhost.example",
+            "http://127.0.0.1.example",
+            "http://0.0.0.0:1",
+            "http://[::2]",
+            "http://[::ffff:127.0.0.1]",
+            "ftp://127.0.0.1",
+            "file:///etc/passwd",
+        ] {
+            check(beyond, Err(BaseUrlError::Insecure));
+        }
+        check("https://apis.roblox.com@evil.example", Err(BaseUrlError::UserInfo));
+        check("https://user:pw@apis.roblox.com", Err(BaseUrlError::UserInfo));
+        check("https://apis.roblox.com/?a", Err(BaseUrlError::Tail));
+        check("https://apis.roblox.com/#a", Err(BaseUrlError::Tail));
+        assert!(matches!("apis.roblox.com".parse::<BaseUrl>(), Err(BaseUrlError::NoUrl(_))));
+        assert_eq!(BaseUrl::ROBLOX.parse::<BaseUrl>().unwrap(), BaseUrl::default());
+    }
+}

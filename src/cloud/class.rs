@@ -1,0 +1,405 @@
+//! What an ending means: the one table from how far a request got, what broke, the status and the form of the body, to a class.
+//!
+//! The rule behind it: a request whose last byte was not handed to the connection can't have been carried out; from then on only an answer that Roblox's
+//! own code wrote settles it. An error page says that something between here and Roblox is unwell, not what became of the request. Pure: no
+//! I/O, no clock. Read next: [`super::http`], which finds out how far a request got.
+
+use super::wire::error::{ErrorBody, Shape};
+
+/// What an ending means for what was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// A change that can't have been carried out: its last byte never left. May be sent again.
+    NeverSent(Unsent),
+    /// Roblox looked at it and said no.
+    Refused(Refusal),
+    /// Roblox did not carry it out, and may later.
+    TryLater(Later),
+    /// Roblox carried it out, or took it, and said so in a form that was understood.
+    Committed,
+    /// A change of which nobody here knows whether it was carried out.
+    InDoubt,
+    /// A question that got no answer: nothing is known, least of all absence.
+    CouldNotAsk,
+}
+
+/// Why a change was never sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unsent {
+    /// The connection could not be made, or broke before the last byte.
+    Connection,
+    /// The content could not be read as it was when it was hashed.
+    Content,
+    /// The hand-over could not be recorded.
+    Record,
+}
+
+/// Why Roblox said no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Refusal {
+    /// The key or token is wrong, expired, disabled, or used from a forbidden address.
+    KeyRefused,
+    /// The key lacks a scope.
+    MissingScope,
+    /// The account is sanctioned: every write must stop.
+    AccountModerated,
+    /// The key may not do this for that creator or asset.
+    PermissionDenied,
+    /// The service has no such asset or version.
+    NotFound,
+    /// The address itself is unknown: the API's address or the endpoint is wrong. Says nothing of an asset.
+    NoRoute,
+    /// The text filter refused the display name.
+    NameModerated,
+    /// The text filter refused the description.
+    DescriptionModerated,
+    /// Moderation refused the content.
+    ContentModerated,
+    /// The file is too large.
+    TooLarge,
+    /// Anything else that is wrong with the request or the content.
+    Invalid,
+}
+
+/// Why Roblox did not carry something out now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Later {
+    /// Too many requests, or a quota is spent.
+    RateLimited,
+    /// The service is down and said so itself.
+    Unavailable,
+    /// Another change of the same thing was in the way.
+    Conflict,
+    /// An operation ended in a failure of Roblox's own.
+    Internal,
+}
+
+/// How far a request got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sent {
+    /// Its last byte was held back.
+    Partly,
+    /// Its last byte was handed to the connection, or was about to be.
+    Whole,
+}
+
+/// What ended a request without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Breakage {
+    /// No connection: name, TCP, proxy or TLS. Proof that not a byte of the request left.
+    Connect,
+    /// The connection broke, or what came over it is no HTTP.
+    Connection,
+    /// It took too long.
+    Timeout,
+    /// The content changed or could not be read.
+    Content,
+    /// The hand-over could not be recorded.
+    Record,
+}
+
+impl Breakage {
+    /// Every breakage.
+    pub const ALL: [Self; 5] = [Self::Connect, Self::Connection, Self::Timeout, Self::Content, Self::Record];
+}
+
+/// What came back.
+#[derive(Debug, Clone, Copy)]
+pub enum Heard<'a> {
+    /// An answer of success that holds what was asked for.
+    Success,
+    /// Any other answer.
+    Answer {
+        /// Its HTTP status.
+        status: u16,
+        /// Its body.
+        body: &'a ErrorBody,
+    },
+    /// None.
+    Nothing(Breakage),
+}
+
+/// The table. `writes` is whether the request changes the remote.
+pub fn classify(writes: bool, sent: Sent, heard: Heard<'_>) -> Class {
+    let class = match heard {
+        Heard::Success => Class::Committed,
+        Heard::Answer { status, body } => definite(status, body).unwrap_or_else(|| unsettled(sent)),
+        Heard::Nothing(breakage) => match (breakage, sent) {
+            (Breakage::Connect, _) => Class::NeverSent(Unsent::Connection),
+            (Breakage::Content, Sent::Partly) => Class::NeverSent(Unsent::Content),
+            (Breakage::Record, Sent::Partly) => Class::NeverSent(Unsent::Record),
+            (Breakage::Connection | Breakage::Timeout | Breakage::Content | Breakage::Record, _) => unsettled(sent),
+        },
+    };
+    match class {
+        Class::NeverSent(_) | Class::InDoubt if !writes => Class::CouldNotAsk,
+        class => class,
+    }
+}
+
+const fn unsettled(sent: Sent) -> Class {
+    match sent {
+        Sent::Partly => Class::NeverSent(Unsent::Connection),
+        Sent::Whole => Class::InDoubt,
+    }
+}
+
+/// What an answer that is no success settles; `None` is nothing.
+///
+/// The codes are those of creator-docs: cloud/reference/errors.md. Plain words settle only what the front of a service decides before any work;
+/// behind a 400, 409 or 503 anybody on the way may stand, also after the work was done ("upstream connect error or disconnect/reset before
+/// headers" is a 503 in plain words).
+fn definite(status: u16, body: &ErrorBody) -> Option<Class> {
+    let own = body.shape.is_own();
+    let readable = own || body.shape == Shape::PlainText;
+    Some(match status {
+        401 if readable => Class::Refused(account(body).unwrap_or(Refusal::KeyRefused)),
+        403 if readable => Class::Refused(account(body).unwrap_or_else(|| forbidden(body))),
+        // `{"code":"NOT_FOUND","message":"AssetId 1 is not found"}` is the service (recorded 2026-07); the gateway's form and plain words are
+        // for addresses without a service behind them.
+        404 if matches!(body.shape, Shape::Service | Shape::Problem | Shape::JsonText) => {
+            Class::Refused(Refusal::NotFound)
+        }
+        404 if readable => Class::Refused(Refusal::NoRoute),
+        413 if readable => Class::Refused(Refusal::TooLarge),
+        // Gateway and service both answer it before any work; neither makes an asset (a public client's measurement of the sibling API).
+        429 if readable => Class::TryLater(Later::RateLimited),
+        // Issued by load balancers after a silence, and by a service for a call that it gave up in the middle.
+        408 | 499 => return None,
+        409 if own => Class::TryLater(Later::Conflict),
+        400..=499 if own => Class::Refused(invalid(body)),
+        503 if own => Class::TryLater(Later::Unavailable),
+        // 1xx, 2xx without what was asked for, 3xx (never followed), 500, 502, 504 and the rest of 5xx.
+        _ => return None,
+    })
+}
+
+fn says(body: &ErrorBody, words: &str) -> bool {
+    body.message.to_ascii_lowercase().contains(words)
+}
+
+/// "User is moderated" comes in the gateway's form, whatever was asked (a public client's report).
+fn account(body: &ErrorBody) -> Option<Refusal> {
+    says(body, "user is moderated").then_some(Refusal::AccountModerated)
+}
+
+fn forbidden(body: &ErrorBody) -> Refusal {
+    let scope = body.code.as_deref() == Some("INSUFFICIENT_SCOPE");
+    if scope || says(body, "insufficient_scope") || says(body, "insufficient scope") {
+        Refusal::MissingScope
+    } else {
+        Refusal::PermissionDenied
+    }
+}
+
+/// The words are those of recorded answers.
+fn invalid(body: &ErrorBody) -> Refusal {
+    if says(body, "assetname is moderated") {
+        Refusal::NameModerated
+    } else if says(body, "assetdescription is moderated") {
+        Refusal::DescriptionModerated
+    } else if says(body, "request body too large") {
+        Refusal::TooLarge
+    } else {
+        Refusal::Invalid
+    }
+}
+
+/// What the failure of a finished operation means. The names are those of Roblox's own Blender add-on, and of V1 with numbers for words.
+pub fn of_operation(code: Option<&str>, message: &str) -> Class {
+    let body = ErrorBody { shape: Shape::Service, code: code.map(str::to_owned), message: message.to_owned() };
+    let word: String = code.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
+    match word.to_ascii_lowercase().as_str() {
+        _ if account(&body).is_some() => Class::Refused(Refusal::AccountModerated),
+        "contentmoderated" => Class::Refused(Refusal::ContentModerated),
+        "permissiondenied" | "403" => Class::Refused(Refusal::PermissionDenied),
+        "resourceexhausted" | "429" => Class::TryLater(Later::RateLimited),
+        "internal" | "500" => Class::TryLater(Later::Internal),
+        "unavailable" | "503" => Class::TryLater(Later::Unavailable),
+        "aborted" | "409" => Class::TryLater(Later::Conflict),
+        _ => Class::Refused(invalid(&body)),
+    }
+}
+
+impl Class {
+    /// Whether it speaks of an unwell remote or network rather than of the request: what makes a circuit breaker count.
+    pub const fn is_outage(self) -> bool {
+        match self {
+            Self::NeverSent(Unsent::Connection)
+            | Self::InDoubt
+            | Self::CouldNotAsk
+            | Self::TryLater(Later::Unavailable) => true,
+            Self::NeverSent(Unsent::Content | Unsent::Record)
+            | Self::Refused(_)
+            | Self::TryLater(Later::RateLimited | Later::Conflict | Later::Internal)
+            | Self::Committed => false,
+        }
+    }
+
+    /// What a person can do about it.
+    pub const fn hint(self) -> Option<&'static str> {
+        Some(match self {
+            Self::NeverSent(Unsent::Content) => "the file is being written: it is tried again once it is settled",
+            Self::Refused(Refusal::KeyRefused) => {
+                "check that the key is whole, enabled and not expired (keys expire after 60 days unused), and allows this machine's IP address: https://create.roblox.com/dashboard/credentials"
+            }
+            Self::Refused(Refusal::MissingScope) => {
+                "give the key the scopes asset:read and asset:write: https://create.roblox.com/dashboard/credentials"
+            }
+            Self::Refused(Refusal::AccountModerated) => {
+                "the account that owns the key is sanctioned: sign in to Roblox and read its notice; nothing is sent until then"
+            }
+            Self::Refused(Refusal::PermissionDenied) => {
+                "check that the creator in the manifest is right, and that the key may act for that user or group"
+            }
+            Self::Refused(Refusal::NoRoute) => "check --api-url: nothing answers there as Open Cloud",
+            Self::Refused(Refusal::NameModerated) => {
+                "choose another display_name, or set moderated_name = \"neutral\" in [policy]"
+            }
+            Self::Refused(Refusal::DescriptionModerated) => "choose another description",
+            Self::Refused(Refusal::ContentModerated) => "change the content: sending it again risks the account",
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(shape: Shape) -> ErrorBody {
+        ErrorBody { shape, code: None, message: "words".to_owned() }
+    }
+
+    /// The same table the other way round: for each class of a write that was handed over, the statuses and shapes that give it.
+    fn expected(status: u16, shape: Shape) -> Class {
+        use Shape::{Errors, JsonText, PlainText, Problem, Service};
+        let own = [Errors, Service, Problem, JsonText];
+        let front = [Errors, Service, Problem, JsonText, PlainText];
+        let rows: [(&[u16], &[Shape], Class); 8] = [
+            (&[401], &front, Class::Refused(Refusal::KeyRefused)),
+            (&[403], &front, Class::Refused(Refusal::PermissionDenied)),
+            (&[404], &[Service, Problem, JsonText], Class::Refused(Refusal::NotFound)),
+            (&[404], &[Errors, PlainText], Class::Refused(Refusal::NoRoute)),
+            (&[409], &own, Class::TryLater(Later::Conflict)),
+            (&[413], &front, Class::Refused(Refusal::TooLarge)),
+            (&[429], &front, Class::TryLater(Later::RateLimited)),
+            (&[503], &own, Class::TryLater(Later::Unavailable)),
+        ];
+        let row = rows.into_iter().find(|(statuses, shapes, _)| statuses.contains(&status) && shapes.contains(&shape));
+        match row {
+            Some((_, _, class)) => class,
+            None if status / 100 == 4 && !matches!(status, 408 | 499) && own.contains(&shape) => {
+                Class::Refused(Refusal::Invalid)
+            }
+            None => Class::InDoubt,
+        }
+    }
+
+    #[test]
+    fn every_status_with_every_shape() {
+        let mut seen = 0;
+        for status in 100..=599 {
+            for shape in Shape::ALL {
+                let body = body(shape);
+                let heard = Heard::Answer { status, body: &body };
+                let wanted = expected(status, shape);
+                let whole = classify(true, Sent::Whole, heard);
+                assert_eq!(whole, wanted, "{status} {shape:?}");
+                // Before the hand-over the doubt is gone, and nothing else changes.
+                let partly = if wanted == Class::InDoubt { Class::NeverSent(Unsent::Connection) } else { wanted };
+                assert_eq!(classify(true, Sent::Partly, heard), partly, "{status} {shape:?}");
+                let read = if wanted == Class::InDoubt { Class::CouldNotAsk } else { wanted };
+                for sent in [Sent::Partly, Sent::Whole] {
+                    assert_eq!(classify(false, sent, heard), read, "{status} {shape:?}");
+                }
+                // The promise itself: what can't be read never settles what was handed over.
+                let unreadable = matches!(shape, Shape::Html | Shape::OtherJson | Shape::Empty | Shape::Unreadable);
+                if unreadable || (status >= 500 && status != 503) || status < 400 {
+                    assert_eq!(whole, Class::InDoubt, "{status} {shape:?}");
+                }
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 500 * 9);
+    }
+
+    #[test]
+    fn every_breakage() {
+        for breakage in Breakage::ALL {
+            let heard = Heard::Nothing(breakage);
+            let whole =
+                if breakage == Breakage::Connect { Class::NeverSent(Unsent::Connection) } else { Class::InDoubt };
+            assert_eq!(classify(true, Sent::Whole, heard), whole, "{breakage:?}");
+            let unsent = match breakage {
+                Breakage::Content => Unsent::Content,
+                Breakage::Record => Unsent::Record,
+                Breakage::Connect | Breakage::Connection | Breakage::Timeout => Unsent::Connection,
+            };
+            assert_eq!(classify(true, Sent::Partly, heard), Class::NeverSent(unsent), "{breakage:?}");
+            for sent in [Sent::Partly, Sent::Whole] {
+                assert_eq!(classify(false, sent, heard), Class::CouldNotAsk, "{breakage:?}");
+            }
+        }
+        for (writes, sent) in [(true, Sent::Partly), (true, Sent::Whole), (false, Sent::Whole)] {
+            assert_eq!(classify(writes, sent, Heard::Success), Class::Committed);
+        }
+    }
+
+    #[test]
+    fn the_words_tell_kinds_apart() {
+        let check = |status: u16, text: &str, wanted: Class| {
+            let body = ErrorBody::read(text.as_bytes(), true);
+            assert_eq!(classify(true, Sent::Whole, Heard::Answer { status, body: &body }), wanted, "{text}");
+        };
+        let refused = Class::Refused;
+        check(401, r#"{"errors":[{"code":0,"message":"Invalid API Key"}]}"#, refused(Refusal::KeyRefused));
+        check(403, r#"{"code":"INSUFFICIENT_SCOPE","message":"x"}"#, refused(Refusal::MissingScope));
+        check(403, r#"{"error":"insufficient_scope","message":"Insufficient scope."}"#, refused(Refusal::MissingScope));
+        check(403, r#"{"code":"PERMISSION_DENIED","message":"x"}"#, refused(Refusal::PermissionDenied));
+        check(403, r#"{"errors":[{"code":0,"message":"User is moderated"}]}"#, refused(Refusal::AccountModerated));
+        check(403, "\"User is moderated\"", refused(Refusal::AccountModerated));
+        check(
+            400,
+            r#"{"code":"INVALID_ARGUMENT","message":"AssetName is moderated."}"#,
+            refused(Refusal::NameModerated),
+        );
+        check(
+            400,
+            r#"{"code":"INVALID_ARGUMENT","message":"AssetDescription is moderated."}"#,
+            refused(Refusal::DescriptionModerated),
+        );
+        check(
+            400,
+            r#"{"code":"INVALID_ARGUMENT","message":"Failed to read the request form. Request body too large. The max request body size is 30000000 bytes."}"#,
+            refused(Refusal::TooLarge),
+        );
+        check(400, r#"{"code":"INVALID_ARGUMENT","message":"\"InvalidImage\""}"#, refused(Refusal::Invalid));
+        check(400, "<html><body><h1>400 Bad request</h1></body></html>", Class::InDoubt);
+        check(404, r#"{"code":"NOT_FOUND","message":"AssetId 5 is not found"}"#, refused(Refusal::NotFound));
+        check(404, r#"{"errors":[{"code":0,"message":"NotFound"}]}"#, refused(Refusal::NoRoute));
+        check(429, r#"{"errors":[{"code":0,"message":""}]}"#, Class::TryLater(Later::RateLimited));
+        check(503, "upstream connect error or disconnect/reset before headers", Class::InDoubt);
+        check(500, r#"{"code":"INTERNAL","message":"x"}"#, Class::InDoubt);
+    }
+
+    #[test]
+    fn operations_fail_for_reasons() {
+        let check = |code: Option<&str>, message: &str, wanted: Class| {
+            assert_eq!(of_operation(code, message), wanted, "{code:?} {message}");
+        };
+        check(Some("ContentModerated"), "", Class::Refused(Refusal::ContentModerated));
+        check(Some("CorruptedData"), "", Class::Refused(Refusal::Invalid));
+        check(Some("InvalidArgument"), "AssetName is moderated.", Class::Refused(Refusal::NameModerated));
+        check(Some("INVALID_ARGUMENT"), "x", Class::Refused(Refusal::Invalid));
+        check(Some("PERMISSION_DENIED"), "x", Class::Refused(Refusal::PermissionDenied));
+        check(Some("ResourceExhausted"), "x", Class::TryLater(Later::RateLimited));
+        check(Some("RESOURCE_EXHAUSTED"), "x", Class::TryLater(Later::RateLimited));
+        check(Some("Internal"), "x", Class::TryLater(Later::Internal));
+        check(Some("500"), "x", Class::TryLater(Later::Internal));
+        check(Some("Unavailable"), "x", Class::TryLater(Later::Unavailable));
+        check(Some("Aborted"), "x", Class::TryLater(Later::Conflict));
+        check(Some("Whatever"), "User is moderated", Class::Refused(Refusal::AccountModerated));
+        check(None, "", Class::Refused(Refusal::Invalid));
+    }
+}

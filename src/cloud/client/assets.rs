@@ -1,0 +1,120 @@
+//! Create, read, update, archive and restore.
+
+use std::future::Future;
+
+use reqwest::Method;
+
+use super::{Call, Client, CreateRequest, FieldUpdate, Unexpected};
+use crate::cloud::endpoint::Endpoint;
+use crate::cloud::failure::{RecordError, Reply};
+use crate::cloud::http::{Outgoing, Upload};
+use crate::cloud::multipart;
+use crate::cloud::wire::asset::read_asset;
+use crate::cloud::wire::operation::{Submitted, read_submitted};
+use crate::cloud::wire::request::update_json;
+use crate::model::ids::AssetId;
+use crate::model::metadata::Field;
+use crate::model::remote::RemoteAsset;
+
+/// What is to change of an asset.
+pub struct UpdateRequest {
+    /// Which.
+    pub asset_id: AssetId,
+    /// The metadata fields that change, and no others.
+    pub fields: Vec<FieldUpdate>,
+    /// New bytes. The same bytes as the newest version's make no new version (measured by a public client).
+    pub content: Option<Upload>,
+}
+
+impl Client {
+    /// Creates an asset. Every create that is carried out makes a new asset, also of the same bytes; there is no key that would prevent it (V1).
+    pub async fn create_asset(
+        &self,
+        request: &CreateRequest,
+        upload: Upload,
+        record: impl Future<Output = Result<(), RecordError>>,
+    ) -> Reply<Submitted> {
+        let form = multipart::form(&request.json(), Some(upload));
+        let target = format!("{} `{}`", request.asset_type, request.display_name);
+        let call = Call::post(Endpoint::CreateAsset, target, "assets/v1/assets".to_owned(), Outgoing::Payload(form));
+        self.change(call, record, |body| submitted(body, None)).await
+    }
+
+    /// Changes an asset's metadata, content, or both.
+    pub async fn update_asset(
+        &self,
+        request: UpdateRequest,
+        record: impl Future<Output = Result<(), RecordError>>,
+    ) -> Reply<Submitted> {
+        let UpdateRequest { asset_id, fields, content } = request;
+        let about_content = content.is_some();
+        let mask: Vec<&str> = fields.iter().map(|update| update.field().wire_name()).collect();
+        let query = if mask.is_empty() { Vec::new() } else { vec![("updateMask", mask.join(","))] };
+        let call = Call {
+            endpoint: Endpoint::UpdateAsset,
+            target: asset(asset_id),
+            method: Method::PATCH,
+            path: format!("assets/v1/assets/{asset_id}"),
+            query,
+            outgoing: Outgoing::Payload(multipart::form(&update_json(asset_id, &fields), content)),
+        };
+        let decode = |body: &[u8]| match submitted(body, Some(asset_id)) {
+            // Bare fields answer metadata (V1); of a content they say nothing.
+            Ok(Submitted::Fields(fields)) if about_content && fields.revision.is_none() => Err(Unexpected::Unreadable),
+            answered => answered,
+        };
+        self.change(call, record, decode).await
+    }
+
+    /// Reads an asset: what Roblox tells without being asked for fields or, with `fields`, only those. Icon, previews and links come only
+    /// when asked for; a name that Roblox doesn't know would refuse the whole question, so only V1's are asked.
+    ///
+    /// An answer does not prove that the asset is one's own: public assets of others can be read too.
+    pub async fn get_asset(&self, asset_id: AssetId, fields: &[Field]) -> Reply<RemoteAsset> {
+        let mut call = Call::get(Endpoint::GetAsset, asset(asset_id), format!("assets/v1/assets/{asset_id}"));
+        let mask: Vec<&str> = fields.iter().map(|field| field.wire_name()).collect();
+        if !mask.is_empty() {
+            call.query.push(("readMask", mask.join(",")));
+        }
+        self.ask(call, |body| read_asset(body, asset_id, !mask.is_empty()).ok_or(Unexpected::Unreadable)).await
+    }
+
+    /// Archives an asset: unusable in every game until it is restored. There is no deleting (V1).
+    pub async fn archive_asset(
+        &self,
+        asset_id: AssetId,
+        record: impl Future<Output = Result<(), RecordError>>,
+    ) -> Reply<RemoteAsset> {
+        self.command(Endpoint::ArchiveAsset, "archive", asset_id, record).await
+    }
+
+    /// Restores an archived asset.
+    pub async fn restore_asset(
+        &self,
+        asset_id: AssetId,
+        record: impl Future<Output = Result<(), RecordError>>,
+    ) -> Reply<RemoteAsset> {
+        self.command(Endpoint::RestoreAsset, "restore", asset_id, record).await
+    }
+
+    async fn command(
+        &self,
+        endpoint: Endpoint,
+        verb: &str,
+        asset_id: AssetId,
+        record: impl Future<Output = Result<(), RecordError>>,
+    ) -> Reply<RemoteAsset> {
+        let path = format!("assets/v1/assets/{asset_id}:{verb}");
+        let call = Call::post(endpoint, asset(asset_id), path, Outgoing::Command);
+        self.change(call, record, |body| read_asset(body, asset_id, false).ok_or(Unexpected::Unreadable)).await
+    }
+}
+
+fn submitted(body: &[u8], about: Option<AssetId>) -> Result<Submitted, Unexpected> {
+    read_submitted(body, about).ok_or(Unexpected::Unreadable)?.map_err(Unexpected::Failure)
+}
+
+/// How messages name an asset.
+pub(super) fn asset(asset_id: AssetId) -> String {
+    format!("asset {asset_id}")
+}

@@ -1,0 +1,125 @@
+//! The endpoints by name, and the part of every answer that says how much may still be asked.
+//!
+//! Knows no URL and no body; those are [`super::client`]'s. Read next: [`super::client`].
+
+use reqwest::header::HeaderMap;
+
+/// One kind of request to Open Cloud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Endpoint {
+    /// `POST /assets/v1/assets`
+    CreateAsset,
+    /// `GET /assets/v1/assets/{id}`
+    GetAsset,
+    /// `PATCH /assets/v1/assets/{id}`
+    UpdateAsset,
+    /// `POST /assets/v1/assets/{id}:archive`
+    ArchiveAsset,
+    /// `POST /assets/v1/assets/{id}:restore`
+    RestoreAsset,
+    /// `GET /assets/v1/assets/{id}/versions`
+    ListVersions,
+    /// `GET /assets/v1/assets/{id}/versions/{n}`
+    GetVersion,
+    /// `POST /assets/v1/assets/{id}/versions:rollback`
+    Rollback,
+    /// `GET /assets/v1/operations/{id}`
+    GetOperation,
+    /// `POST /api-keys/v1/introspect`
+    Introspect,
+}
+
+impl Endpoint {
+    /// Every endpoint.
+    pub const ALL: [Self; 10] = [
+        Self::CreateAsset,
+        Self::GetAsset,
+        Self::UpdateAsset,
+        Self::ArchiveAsset,
+        Self::RestoreAsset,
+        Self::ListVersions,
+        Self::GetVersion,
+        Self::Rollback,
+        Self::GetOperation,
+        Self::Introspect,
+    ];
+
+    /// The name in logs, metrics and the state.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CreateAsset => "create_asset",
+            Self::GetAsset => "get_asset",
+            Self::UpdateAsset => "update_asset",
+            Self::ArchiveAsset => "archive_asset",
+            Self::RestoreAsset => "restore_asset",
+            Self::ListVersions => "list_versions",
+            Self::GetVersion => "get_version",
+            Self::Rollback => "rollback",
+            Self::GetOperation => "get_operation",
+            Self::Introspect => "introspect",
+        }
+    }
+
+    /// Whether a request changes the remote.
+    pub const fn is_write(self) -> bool {
+        match self {
+            Self::CreateAsset | Self::UpdateAsset | Self::ArchiveAsset | Self::RestoreAsset | Self::Rollback => true,
+            Self::GetAsset | Self::ListVersions | Self::GetVersion | Self::GetOperation | Self::Introspect => false,
+        }
+    }
+
+    /// What a message says was tried: "could not `{verb}` asset 123".
+    pub(super) const fn verb(self) -> &'static str {
+        match self {
+            Self::CreateAsset => "create",
+            Self::GetAsset => "read",
+            Self::UpdateAsset => "update",
+            Self::ArchiveAsset => "archive",
+            Self::RestoreAsset => "restore",
+            Self::ListVersions => "list the versions of",
+            Self::GetVersion => "read a version of",
+            Self::Rollback => "roll back",
+            Self::GetOperation => "ask for",
+            Self::Introspect => "check",
+        }
+    }
+}
+
+/// The headers that tell how much may still be asked, as they came: each may be absent, repeated, or a list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RawLimitHeaders {
+    /// Every `x-ratelimit-limit`.
+    pub limit: Vec<String>,
+    /// Every `x-ratelimit-remaining`.
+    pub remaining: Vec<String>,
+    /// Every `x-ratelimit-reset`, seconds.
+    pub reset: Vec<String>,
+    /// Every `retry-after`, seconds or an HTTP date.
+    pub retry_after: Vec<String>,
+    /// `x-envoy-ratelimited: true`: the gateway refused, not the service.
+    pub envoy_ratelimited: bool,
+}
+
+impl RawLimitHeaders {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let all = |name: &str| -> Vec<String> {
+            headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
+        };
+        Self {
+            limit: all("x-ratelimit-limit"),
+            remaining: all("x-ratelimit-remaining"),
+            reset: all("x-ratelimit-reset"),
+            retry_after: all("retry-after"),
+            envoy_ratelimited: all("x-envoy-ratelimited").iter().any(|value| value.eq_ignore_ascii_case("true")),
+        }
+    }
+}
+
+/// What every answer says apart from its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// The HTTP status.
+    pub status: u16,
+    /// How much may still be asked.
+    pub limits: RawLimitHeaders,
+}

@@ -1,0 +1,340 @@
+//! One exchange with the remote: how a body leaves, how far it got, what came back.
+//!
+//! The last piece of every body is held back until the caller has recorded that it is about to leave. A multipart body without its end, and JSON
+//! without its last brace, can't have been carried out; so whatever breaks before that moment was never sent, and whatever breaks after it is in
+//! doubt. Nothing here judges ([`super::class`] does), retries, or follows a redirect: a redirect to another host would carry the API key along.
+//!
+//! A caller that drops the future of an exchange breaks the connection: the last piece leaves either before that or never.
+//!
+//! Read next: [`super::client`] for what is sent.
+
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use http_body::{Body, Frame, SizeHint};
+use reqwest::{Client, Method, Request, Response, Url};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::base::BaseUrl;
+use super::class::Sent;
+use super::endpoint::{RawLimitHeaders, ResponseHead};
+use super::failure::{RecordError, TransportError};
+use super::timeouts::Timeouts;
+
+/// The most that is read of an answer. The longest of Roblox's, a page of 50 versions, is some 20 kB; error pages are cut.
+pub(super) const MAX_ANSWER: usize = 1024 * 1024;
+/// How much of a file is in memory at once, an upload.
+const CHUNK: usize = 64 * 1024;
+/// Load balancers close idle connections after a minute or more; a question over one that is just being closed fails for nothing.
+const POOL_IDLE: Duration = Duration::from_secs(30);
+
+/// A file on its way. The reader is the one that checks what it reads: an error of it, also at its end, keeps the request from being completed.
+pub struct Upload {
+    /// The bytes.
+    pub reader: Box<dyn AsyncRead + Send + Unpin>,
+    /// How many, exactly.
+    pub length: u64,
+    /// The file's name; only a plain form of it is sent.
+    pub file_name: String,
+    /// The MIME type that Roblox has for its format.
+    pub mime: &'static str,
+}
+
+/// A body in pieces: all of it but the tail may leave before the hand-over.
+pub(super) struct Payload {
+    pub(super) content_type: String,
+    pub(super) head: Bytes,
+    pub(super) upload: Option<Upload>,
+    pub(super) tail: Bytes,
+}
+
+impl Payload {
+    /// A JSON body; its last byte is the tail.
+    pub(super) fn json(text: String) -> Self {
+        let mut head = Bytes::from(text);
+        let tail = head.split_off(head.len().saturating_sub(1));
+        Self { content_type: "application/json".to_owned(), head, upload: None, tail }
+    }
+
+    fn length(&self) -> u64 {
+        let content = self.upload.as_ref().map_or(0, |upload| upload.length);
+        (self.head.len() as u64).saturating_add(content).saturating_add(self.tail.len() as u64)
+    }
+}
+
+/// What a request carries.
+pub(super) enum Outgoing {
+    /// Nothing: a question.
+    Nothing,
+    /// Nothing, and yet it changes something: its headers are all of it, so it is handed over before it begins.
+    Command,
+    /// A body.
+    Payload(Payload),
+}
+
+/// An answer, read as far as it came.
+pub(super) struct Answer {
+    pub(super) head: ResponseHead,
+    pub(super) body: Vec<u8>,
+    /// Why there is no more of the body, if it broke off.
+    pub(super) cut: Option<TransportError>,
+}
+
+/// How an exchange ended, and how far the request got.
+pub(super) struct Exchange {
+    pub(super) sent: Sent,
+    pub(super) outcome: Result<Answer, TransportError>,
+}
+
+/// The connections to one remote.
+#[derive(Debug)]
+pub(super) struct Wire {
+    remote: String,
+    /// For questions: connections are kept and used again.
+    asking: Client,
+    /// For changes: HTTP/1.1, a connection each. A pooled one was seen to stall under uploads, and one that the other side has just closed
+    /// would leave a change in doubt for nothing.
+    changing: Client,
+    timeouts: Timeouts,
+}
+
+impl Wire {
+    pub(super) fn new(base: &BaseUrl, timeouts: Timeouts) -> Result<Self, reqwest::Error> {
+        let common = || {
+            let mut builder = Client::builder()
+                .user_agent(concat!("macadam/", env!("CARGO_PKG_VERSION")))
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .referer(false)
+                .https_only(base.is_encrypted())
+                .connect_timeout(timeouts.connect);
+            if !base.is_encrypted() {
+                // Nothing will be verified: a machine without certificates can still use the emulator, and doesn't load them in vain.
+                builder = builder.tls_certs_only([]);
+            }
+            if base.is_loopback() {
+                // A build box's proxy has no way to this machine; and the name means this machine, whatever a name server says.
+                let here = [std::net::Ipv4Addr::LOCALHOST.into(), std::net::Ipv6Addr::LOCALHOST.into()];
+                let here = here.map(|address: std::net::IpAddr| std::net::SocketAddr::new(address, 0));
+                builder = builder.no_proxy().resolve_to_addrs("localhost", &here);
+            }
+            builder
+        };
+        Ok(Self {
+            remote: base.to_string(),
+            asking: common().pool_idle_timeout(POOL_IDLE).build()?,
+            changing: common().http1_only().pool_max_idle_per_host(0).build()?,
+            timeouts,
+        })
+    }
+
+    /// Tries once. `record` runs when all but the tail has left, and before the tail does; it does not run when the request ends before.
+    pub(super) async fn exchange(
+        &self,
+        method: Method,
+        url: Url,
+        headers: reqwest::header::HeaderMap,
+        outgoing: Outgoing,
+        record: impl Future<Output = Result<(), RecordError>>,
+    ) -> Exchange {
+        let mut request = Request::new(method, url);
+        *request.headers_mut() = headers;
+        match outgoing {
+            Outgoing::Nothing => Exchange { sent: Sent::Whole, outcome: self.ask(&self.asking, request).await },
+            Outgoing::Command => {
+                if let Err(error) = record.await {
+                    return Exchange { sent: Sent::Partly, outcome: Err(TransportError::Record(error)) };
+                }
+                close_after(&mut request);
+                Exchange { sent: Sent::Whole, outcome: self.ask(&self.changing, request).await }
+            }
+            Outgoing::Payload(payload) => {
+                close_after(&mut request);
+                self.change(request, payload, record).await
+            }
+        }
+    }
+
+    /// Sends a request that has no body, or a short one that may leave at once.
+    pub(super) async fn ask(&self, client: &Client, request: Request) -> Result<Answer, TransportError> {
+        let limit = self.timeouts.connect.saturating_add(self.timeouts.answer);
+        let response = within("an answer", limit, client.execute(request)).await?;
+        self.read(response.map_err(|error| self.broken(error))?).await
+    }
+
+    /// Asks with a body that changes nothing.
+    pub(super) async fn ask_with(
+        &self,
+        url: Url,
+        headers: reqwest::header::HeaderMap,
+        json: String,
+    ) -> Result<Answer, TransportError> {
+        let mut request = Request::new(Method::POST, url);
+        *request.headers_mut() = headers;
+        *request.body_mut() = Some(json.into());
+        self.ask(&self.asking, request).await
+    }
+
+    async fn change(
+        &self,
+        mut request: Request,
+        payload: Payload,
+        record: impl Future<Output = Result<(), RecordError>>,
+    ) -> Exchange {
+        let partly = |outcome| Exchange { sent: Sent::Partly, outcome };
+        let sending = self.timeouts.sending(payload.length());
+        let answering = if payload.upload.is_some() { self.timeouts.upload_answer } else { self.timeouts.answer };
+        let (pieces, body) = HeldBody::new(payload.length());
+        *request.body_mut() = Some(reqwest::Body::wrap(body));
+        let tail = payload.tail.clone();
+
+        let mut response = pin!(self.changing.execute(request));
+        let mut feeding = pin!(feed(payload, pieces, self.timeouts.idle));
+        let fed = match timeout(sending, select(response.as_mut(), feeding.as_mut())).await {
+            Err(_) => return partly(Err(TransportError::Timeout { doing: "sending the body", limit: sending })),
+            Ok(Either::Right((Err(error), _))) => return partly(Err(error)),
+            Ok(Either::Right((Ok(pieces), _))) => Some(pieces),
+            // An answer before the whole body: a refusal, as a rule.
+            Ok(Either::Left((Err(error), _))) => return partly(Err(self.broken(error))),
+            Ok(Either::Left((Ok(response), _))) => {
+                if !response.status().is_success() {
+                    // `feeding` still holds the body open: withdrawn, it would break the connection under the answer.
+                    return partly(self.read(response).await);
+                }
+                // Success for half a request can't be; but if it is, what it tells must find its place in the journal.
+                return match record.await {
+                    Ok(()) => Exchange { sent: Sent::Whole, outcome: self.read(response).await },
+                    Err(error) => partly(Err(TransportError::Record(error))),
+                };
+            }
+        };
+        if let Err(error) = record.await {
+            return partly(Err(TransportError::Record(error)));
+        }
+        if let Some(pieces) = fed {
+            pieces.send(tail);
+        }
+        let outcome = match within("an answer", answering, response).await {
+            Ok(Ok(response)) => self.read(response).await,
+            Ok(Err(error)) => Err(self.broken(error)),
+            Err(error) => Err(error),
+        };
+        Exchange { sent: Sent::Whole, outcome }
+    }
+
+    async fn read(&self, mut response: Response) -> Result<Answer, TransportError> {
+        let head = ResponseHead { status: response.status().as_u16(), limits: RawLimitHeaders::of(response.headers()) };
+        let mut body = Vec::new();
+        let reading = async {
+            loop {
+                let chunk = within("the answer's body", self.timeouts.idle, response.chunk()).await?;
+                let Some(chunk) = chunk.map_err(|error| self.broken(error))? else { return Ok(()) };
+                let room = MAX_ANSWER.saturating_sub(body.len());
+                body.extend(chunk.iter().take(room));
+                if chunk.len() > room {
+                    return Err(TransportError::Oversized(MAX_ANSWER));
+                }
+            }
+        };
+        let cut = within("the whole answer", self.timeouts.answer, reading).await.and_then(|read| read).err();
+        Ok(Answer { head, body, cut })
+    }
+
+    fn broken(&self, error: reqwest::Error) -> TransportError {
+        let (remote, connect) = (self.remote.clone(), error.is_connect());
+        let source = error.without_url();
+        if connect { TransportError::Connect { remote, source } } else { TransportError::Connection { remote, source } }
+    }
+}
+
+fn close_after(request: &mut Request) {
+    request.headers_mut().insert(reqwest::header::CONNECTION, reqwest::header::HeaderValue::from_static("close"));
+}
+
+async fn within<T>(doing: &'static str, limit: Duration, future: impl Future<Output = T>) -> Result<T, TransportError> {
+    timeout(limit, future).await.map_err(|_| TransportError::Timeout { doing, limit })
+}
+
+/// Hands over all but the tail, each piece when the one before it has left, and returns the place for the tail.
+async fn feed(
+    payload: Payload,
+    pieces: mpsc::Sender<Bytes>,
+    idle: Duration,
+) -> Result<mpsc::OwnedPermit<Bytes>, TransportError> {
+    let place = |pieces: mpsc::Sender<Bytes>| async move {
+        match within("sending the body", idle, pieces.reserve_owned()).await? {
+            Ok(permit) => Ok(permit),
+            // The connection is gone; why, the response knows, which is awaited beside this.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    let mut pieces = place(pieces).await?.send(payload.head);
+    if let Some(Upload { mut reader, length, .. }) = payload.upload {
+        let mut found = 0_u64;
+        loop {
+            let mut chunk = vec![0; CHUNK];
+            let read = reader.read(&mut chunk).await.map_err(TransportError::Content)?;
+            if read == 0 {
+                break;
+            }
+            chunk.truncate(read);
+            found += read as u64;
+            if found > length {
+                return Err(TransportError::Length { announced: length, found });
+            }
+            pieces = place(pieces).await?.send(Bytes::from(chunk));
+        }
+        if found < length {
+            return Err(TransportError::Length { announced: length, found });
+        }
+    }
+    place(pieces).await
+}
+
+/// A body of known length whose pieces come when their time has come. Withdrawn before its end it is an error, which breaks the connection.
+struct HeldBody {
+    pieces: mpsc::Receiver<Bytes>,
+    left: u64,
+}
+
+impl HeldBody {
+    fn new(length: u64) -> (mpsc::Sender<Bytes>, Self) {
+        // One place: a piece is taken when the connection has room, so that a free place means that the piece before has left.
+        let (sender, pieces) = mpsc::channel(1);
+        (sender, Self { pieces, left: length })
+    }
+}
+
+impl Body for HeldBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let body = self.get_mut();
+        if body.left == 0 {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(match ready!(body.pieces.poll_recv(cx)) {
+            Some(piece) => {
+                body.left = body.left.saturating_sub(piece.len() as u64);
+                Some(Ok(Frame::data(piece)))
+            }
+            None => Some(Err(io::Error::new(io::ErrorKind::Interrupted, "the body was withdrawn"))),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

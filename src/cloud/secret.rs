@@ -1,0 +1,214 @@
+//! The credential, and the one place that keeps it out of everything that people read.
+//!
+//! It must never be printed, logged, stored or compared in public: there is no way out of here but the header that [`super::http`] sends and the body of
+//! the introspection. Every text that came from the remote passes [`Credential::redact`] before it becomes part of an error.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use reqwest::header::{HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Longer than any key or token: somebody named the wrong file. Servers refuse longer headers anyway.
+const MAX_CREDENTIAL: usize = 8 * 1024;
+/// A piece of the credential this long is hidden wherever it appears, also where the remote echoes it cut or escaped.
+const HIDDEN_PIECE: usize = 8;
+const HIDDEN: &str = "[redacted]";
+
+/// What proves to Roblox who asks.
+#[derive(Clone)]
+pub struct Credential {
+    kind: CredentialKind,
+    secret: SecretString,
+    header: HeaderValue,
+}
+
+/// The two ways to prove it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// An Open Cloud API key, in the header `x-api-key`.
+    ApiKey,
+    /// An OAuth 2.0 access token, in the header `authorization`.
+    OAuth,
+}
+
+/// A text that is no credential. Never shows the text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    /// Nothing but white space.
+    #[error("the {0} is empty")]
+    Empty(CredentialKind),
+    /// No key or token is that long.
+    #[error("the {0} is longer than {MAX_CREDENTIAL} bytes: this is another file or value")]
+    TooLong(CredentialKind),
+    /// White space, control characters or letters beyond ASCII inside.
+    #[error("the {0} has a character inside that none has: white space, a control character, or one beyond ASCII")]
+    Character(CredentialKind),
+}
+
+impl fmt::Display for CredentialKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ApiKey => "API key",
+            Self::OAuth => "OAuth token",
+        })
+    }
+}
+
+impl Credential {
+    /// Takes an API key as read from a file, a systemd credential or a variable; white space around it is dropped.
+    ///
+    /// # Errors
+    /// When it can't be a key.
+    pub fn api_key(text: &str) -> Result<Self, CredentialError> {
+        Self::new(CredentialKind::ApiKey, text)
+    }
+
+    /// Takes an OAuth 2.0 access token, in the same way.
+    ///
+    /// # Errors
+    /// When it can't be a token.
+    pub fn oauth(text: &str) -> Result<Self, CredentialError> {
+        Self::new(CredentialKind::OAuth, text)
+    }
+
+    fn new(kind: CredentialKind, text: &str) -> Result<Self, CredentialError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(CredentialError::Empty(kind));
+        }
+        if text.len() > MAX_CREDENTIAL {
+            return Err(CredentialError::TooLong(kind));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(CredentialError::Character(kind));
+        }
+        let header = match kind {
+            CredentialKind::ApiKey => HeaderValue::from_str(text),
+            CredentialKind::OAuth => HeaderValue::from_str(&format!("Bearer {text}")),
+        };
+        let mut header = header.map_err(|_| CredentialError::Character(kind))?;
+        header.set_sensitive(true);
+        Ok(Self { kind, secret: SecretString::from(text), header })
+    }
+
+    /// Key or token.
+    pub const fn kind(&self) -> CredentialKind {
+        self.kind
+    }
+
+    /// The header of a request. Its value prints as `Sensitive`.
+    pub(super) fn header(&self) -> (HeaderName, HeaderValue) {
+        let name = match self.kind {
+            CredentialKind::ApiKey => HeaderName::from_static("x-api-key"),
+            CredentialKind::OAuth => reqwest::header::AUTHORIZATION,
+        };
+        (name, self.header.clone())
+    }
+
+    /// The text itself, for the one request that carries it in its body.
+    pub(super) fn expose(&self) -> &str {
+        self.secret.expose_secret()
+    }
+
+    /// `text` without the credential, and without any longer piece of it.
+    pub fn redact(&self, text: &str) -> String {
+        let secret = self.secret.expose_secret().as_bytes();
+        let piece = secret.len().min(HIDDEN_PIECE);
+        let pieces: HashSet<&[u8]> = secret.windows(piece).collect();
+        let mut hidden = vec![false; text.len()];
+        for (start, window) in text.as_bytes().windows(piece).enumerate() {
+            if pieces.contains(window) {
+                hidden.iter_mut().skip(start).take(piece).for_each(|byte| *byte = true);
+            }
+        }
+        let mut shown = String::with_capacity(text.len());
+        let mut inside = false;
+        // The credential is ASCII, so a hidden byte is a whole character.
+        for ((_, character), hide) in
+            text.char_indices().map(|(at, character)| ((at, character), hidden.get(at).copied().unwrap_or(false)))
+        {
+            match (hide, inside) {
+                (true, false) => shown.push_str(HIDDEN),
+                (true, true) => {}
+                (false, _) => shown.push(character),
+            }
+            inside = hide;
+        }
+        shown
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({HIDDEN})", self.kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn credentials_are_checked_without_being_shown() {
+        let check = |text: &str, wanted: Result<&str, CredentialError>| {
+            let made = Credential::api_key(text);
+            match (&made, &wanted) {
+                (Ok(made), Ok(wanted)) => assert_eq!(made.expose(), *wanted),
+                (Err(made), Err(wanted)) => assert_eq!(made, wanted),
+                _ => panic!("{text:?}: {made:?}, not {wanted:?}"),
+            }
+            if let (Err(error), true) = (made, text.trim().len() > 3) {
+                assert!(!error.to_string().contains(text.trim()));
+            }
+        };
+        check("abc+/=", Ok("abc+/="));
+        check("  abc\r\n", Ok("abc"));
+        check("", Err(CredentialError::Empty(CredentialKind::ApiKey)));
+        check(" \n", Err(CredentialError::Empty(CredentialKind::ApiKey)));
+        check("two words", Err(CredentialError::Character(CredentialKind::ApiKey)));
+        check("line\nbreak", Err(CredentialError::Character(CredentialKind::ApiKey)));
+        check("schlüssel", Err(CredentialError::Character(CredentialKind::ApiKey)));
+        check("nul\0byte", Err(CredentialError::Character(CredentialKind::ApiKey)));
+        check(&"x".repeat(MAX_CREDENTIAL + 1), Err(CredentialError::TooLong(CredentialKind::ApiKey)));
+    }
+
+    #[test]
+    fn no_form_shows_the_secret() {
+        for credential in [Credential::api_key("s3cr3t-value"), Credential::oauth("s3cr3t-value")] {
+            let credential = credential.unwrap();
+            let (name, value) = credential.header();
+            assert!(value.is_sensitive());
+            for shown in [format!("{credential:?}"), format!("{:?}", Some(&credential)), format!("{name:?} {value:?}")]
+            {
+                assert!(!shown.contains("s3cr3t"), "{shown}");
+            }
+        }
+        let (_, value) = Credential::oauth("token").unwrap().header();
+        assert_eq!(value.to_str().unwrap(), "Bearer token");
+    }
+
+    #[test]
+    fn echoes_are_hidden_whole_cut_or_escaped() {
+        let credential = Credential::api_key("abcdefgh/ijklmnop+qrstuvwx").unwrap();
+        let check = |text: &str, wanted: &str| assert_eq!(credential.redact(text), wanted);
+        check("key abcdefgh/ijklmnop+qrstuvwx is bad", "key [redacted] is bad");
+        check("key abcdefgh/ijklm… is bad", "key [redacted]… is bad");
+        check(r"key abcdefgh\/ijklmnop+qrstuvwx", r"key [redacted]\[redacted]");
+        check("abcdefgh%2Fijklmnop%2Bqrstuvwx", "[redacted]%2F[redacted]%2B[redacted]");
+        check("nothing of it: abc ü", "nothing of it: abc ü");
+        let short = Credential::api_key("ab").unwrap();
+        assert_eq!(short.redact("x ab y"), "x [redacted] y");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_of_the_secret_survives(secret in "[!-~]{1,40}", before in "\\PC{0,20}", after in "\\PC{0,20}") {
+            let credential = Credential::api_key(&secret).unwrap();
+            let shown = credential.redact(&format!("{before}{secret}{after}"));
+            let rest = shown.replace(HIDDEN, "\u{0}");
+            prop_assert!(!rest.contains(&secret), "{}", rest);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! How long each part of a request may take, in one table.
+//!
+//! Long patience costs time; short patience costs doubt: a create that was given up too early may still be carried out. So the wait for the answer
+//! to an upload is the longest. Read next: [`super::http`].
+
+use std::time::Duration;
+
+/// The limits of one request. No pause of the hand-over counts: that is Macadam's own work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Name, TCP and TLS together.
+    pub connect: Duration,
+    /// Nothing moves while a body is sent or read. A stalled connection was seen to end only after about 75 s, by the
+    /// load balancer (public reports of uploads over reused connections).
+    pub idle: Duration,
+    /// From the last byte sent to the whole answer, for anything but an upload.
+    pub answer: Duration,
+    /// The same for an upload: public clients wait 120 to 300 s, because giving up leaves it in doubt.
+    pub upload_answer: Duration,
+    /// Sending a body takes at most `idle` and the time that its bytes take at this rate, in bytes a second.
+    pub slowest_rate: u64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            answer: Duration::from_secs(60),
+            upload_answer: Duration::from_secs(300),
+            // A slow DSL uplink still sends 20 MB in five minutes.
+            slowest_rate: 64 * 1024,
+        }
+    }
+}
+
+impl Timeouts {
+    /// The longest that sending `bytes` may take.
+    pub fn sending(&self, bytes: u64) -> Duration {
+        self.idle.saturating_add(Duration::from_secs(bytes / self.slowest_rate.max(1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sending_has_time_for_its_size() {
+        let timeouts = Timeouts::default();
+        assert_eq!(timeouts.sending(0), timeouts.idle);
+        assert!(timeouts.sending(20_000_000) > Duration::from_secs(300));
+        assert!(Timeouts { slowest_rate: 0, ..timeouts }.sending(u64::MAX) > timeouts.idle);
+    }
+}

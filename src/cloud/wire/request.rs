@@ -1,0 +1,186 @@
+//! The JSON that goes out.
+
+use serde_json::{Map, Value, json};
+
+use crate::model::asset::{AssetType, Privacy};
+use crate::model::ids::{AssetId, Creator, Revision};
+use crate::model::metadata::{Description, DisplayName, Field, SocialLink, SocialNetwork};
+
+/// What a new asset is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateRequest {
+    /// Its type.
+    pub asset_type: AssetType,
+    /// Its name.
+    pub display_name: DisplayName,
+    /// Its description; absent is empty at Roblox.
+    pub description: Option<Description>,
+    /// Its owner.
+    pub creator: Creator,
+    /// The most Robux that the upload may cost; a higher price is refused (V1).
+    pub expected_price: Option<u64>,
+    /// Who may use it.
+    pub privacy: Privacy,
+}
+
+/// One metadata field of an update, with the value that it is to have. What is sent and what the mask names can't differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldUpdate {
+    /// `displayName`
+    DisplayName(DisplayName),
+    /// `description`; an empty one clears it.
+    Description(Description),
+    /// `icon`, a square Image; `None` clears it.
+    Icon(Option<AssetId>),
+    /// `previews`, the whole list of Images with their alternative texts.
+    Previews(Vec<(AssetId, Option<String>)>),
+    /// `<network>SocialLink`; `None` clears it.
+    SocialLink(SocialNetwork, Option<SocialLink>),
+}
+
+impl FieldUpdate {
+    /// Which field.
+    pub const fn field(&self) -> Field {
+        match self {
+            Self::DisplayName(_) => Field::DisplayName,
+            Self::Description(_) => Field::Description,
+            Self::Icon(_) => Field::Icon,
+            Self::Previews(_) => Field::Previews,
+            Self::SocialLink(network, _) => Field::SocialLink(*network),
+        }
+    }
+
+    /// Its value in a body. A field that the mask names and the body leaves out is cleared (observed by a public client, for links).
+    fn value(&self) -> Option<Value> {
+        match self {
+            Self::DisplayName(name) => Some(json!(name.as_str())),
+            Self::Description(text) => Some(json!(text.as_str())),
+            Self::Icon(icon) => icon.map(|id| json!(format!("assets/{id}"))),
+            Self::Previews(all) => Some(all.iter().map(preview).collect()),
+            Self::SocialLink(_, link) => link.as_ref().map(|link| match &link.title {
+                Some(title) => json!({"title": title, "uri": link.uri}),
+                None => json!({"uri": link.uri}),
+            }),
+        }
+    }
+}
+
+fn preview((asset_id, alt_text): &(AssetId, Option<String>)) -> Value {
+    let asset = format!("assets/{asset_id}");
+    match alt_text {
+        Some(alt_text) => json!({"asset": asset, "altText": alt_text}),
+        None => json!({"asset": asset}),
+    }
+}
+
+impl CreateRequest {
+    /// The `request` part. What is not set is left out: a null price is refused (a public client's report).
+    pub(in crate::cloud) fn json(&self) -> String {
+        // Ids as strings, as in V1's samples.
+        let creator = match self.creator {
+            Creator::User(id) => json!({"userId": id.to_string()}),
+            Creator::Group(id) => json!({"groupId": id.to_string()}),
+        };
+        let mut context = Map::from_iter([("creator".to_owned(), creator)]);
+        if let Some(price) = self.expected_price {
+            context.insert("expectedPrice".to_owned(), json!(price));
+        }
+        let privacy = match self.privacy {
+            Privacy::Default => None,
+            Privacy::Restricted => Some("restricted"),
+            Privacy::OpenUse => Some("openUse"),
+        };
+        if let Some(privacy) = privacy {
+            context.insert("assetPrivacy".to_owned(), json!(privacy));
+        }
+        let mut request = Map::new();
+        request.insert("assetType".to_owned(), json!(self.asset_type.name()));
+        request.insert("displayName".to_owned(), json!(self.display_name.as_str()));
+        if let Some(description) = &self.description {
+            request.insert("description".to_owned(), json!(description.as_str()));
+        }
+        request.insert("creationContext".to_owned(), Value::Object(context));
+        Value::Object(request).to_string()
+    }
+}
+
+/// The `request` part of an update: the asset, and the fields.
+pub(in crate::cloud) fn update_json(asset_id: AssetId, fields: &[FieldUpdate]) -> String {
+    let mut request = Map::from_iter([("assetId".to_owned(), json!(asset_id.to_string()))]);
+    for field in fields {
+        if let Some(value) = field.value() {
+            request.insert(field.field().wire_name().to_owned(), value);
+        }
+    }
+    Value::Object(request).to_string()
+}
+
+/// The path of a version, the value of a rollback.
+pub(in crate::cloud) fn version_path(asset_id: AssetId, revision: Revision) -> String {
+    format!("assets/{asset_id}/versions/{revision}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u64) -> AssetId {
+        AssetId::new(number).unwrap()
+    }
+
+    #[test]
+    fn creates_say_only_what_is_set() {
+        let least = CreateRequest {
+            asset_type: AssetType::Image,
+            display_name: DisplayName::new("a \"name\"; with\nall").unwrap(),
+            description: None,
+            creator: "user:9007199254740993".parse().unwrap(),
+            expected_price: None,
+            privacy: Privacy::Default,
+        };
+        let check = |request: &CreateRequest, wanted: &str| assert_eq!(request.json(), wanted);
+        check(
+            &least,
+            r#"{"assetType":"Image","displayName":"a \"name\"; with\nall","creationContext":{"creator":{"userId":"9007199254740993"}}}"#,
+        );
+        let most = CreateRequest {
+            description: Some(Description::new("").unwrap()),
+            creator: "group:7".parse().unwrap(),
+            expected_price: Some(0),
+            privacy: Privacy::OpenUse,
+            ..least.clone()
+        };
+        check(
+            &most,
+            r#"{"assetType":"Image","displayName":"a \"name\"; with\nall","description":"","creationContext":{"creator":{"groupId":"7"},"expectedPrice":0,"assetPrivacy":"openUse"}}"#,
+        );
+        assert!(
+            CreateRequest { privacy: Privacy::Restricted, ..least }.json().contains(r#""assetPrivacy":"restricted""#)
+        );
+    }
+
+    #[test]
+    fn updates_set_and_clear() {
+        let link = SocialLink { title: Some("us".to_owned()), uri: "https://x".to_owned() };
+        let bare = SocialLink { title: None, uri: "https://y".to_owned() };
+        let fields = [
+            FieldUpdate::DisplayName(DisplayName::new("n").unwrap()),
+            FieldUpdate::Description(Description::default()),
+            FieldUpdate::Icon(Some(id(7))),
+            FieldUpdate::Previews(vec![(id(8), Some("front".to_owned())), (id(9), None)]),
+            FieldUpdate::SocialLink(SocialNetwork::Twitter, Some(link)),
+            FieldUpdate::SocialLink(SocialNetwork::Github, Some(bare)),
+        ];
+        assert_eq!(
+            update_json(id(5), &fields),
+            r#"{"assetId":"5","displayName":"n","description":"","icon":"assets/7","previews":[{"asset":"assets/8","altText":"front"},{"asset":"assets/9"}],"twitterSocialLink":{"title":"us","uri":"https://x"},"githubSocialLink":{"uri":"https://y"}}"#
+        );
+        let cleared = [
+            FieldUpdate::Icon(None),
+            FieldUpdate::Previews(Vec::new()),
+            FieldUpdate::SocialLink(SocialNetwork::Twitter, None),
+        ];
+        assert_eq!(update_json(id(5), &cleared), r#"{"assetId":"5","previews":[]}"#);
+        assert_eq!(update_json(id(5), &[]), r#"{"assetId":"5"}"#);
+    }
+}

@@ -1,0 +1,224 @@
+//! Versions of a Model, and lists of them a page at a time.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+
+use super::asset::{CreationContextWire, ModerationWire};
+use super::error::ErrorBody;
+use super::scalar::{Lenient, object, path_id};
+use crate::model::asset::Moderation;
+use crate::model::ids::{AssetId, Creator, Revision};
+
+/// Pages of 50 (V1: the most a page holds): 10,000 versions. Longer lists are a loop or no list that a person made.
+const MAX_PAGES: usize = 200;
+
+/// One version of an asset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemoteVersion {
+    /// Its number.
+    pub revision: Revision,
+    /// What moderation said of it.
+    pub moderation: Option<Moderation>,
+    /// Its owner.
+    pub creator: Option<Creator>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VersionWire {
+    path: String,
+    #[serde(default)]
+    creation_context: Lenient<CreationContextWire>,
+    #[serde(default)]
+    moderation_result: Lenient<ModerationWire>,
+}
+
+impl VersionWire {
+    fn into_version(self, asked: AssetId) -> Option<RemoteVersion> {
+        (path_id(&self.path, "assets") == Some(asked)).then_some(())?;
+        Some(RemoteVersion {
+            revision: path_id(&self.path, "versions")?,
+            moderation: self.moderation_result.0.as_ref().and_then(ModerationWire::moderation),
+            creator: self.creation_context.0.as_ref().and_then(CreationContextWire::creator),
+        })
+    }
+}
+
+/// Reads one version of the asset `asked`; `None` when it is none, or another asset's.
+pub fn read_version(body: &[u8], asked: AssetId) -> Option<RemoteVersion> {
+    object::<VersionWire>(body)?.into_version(asked)
+}
+
+/// All versions of an asset, newest first, gathered page by page: each page is a request of its own, for which the caller asks the limits.
+#[derive(Debug)]
+pub struct VersionList {
+    asset_id: AssetId,
+    versions: Vec<RemoteVersion>,
+    next: Option<String>,
+    asked: HashSet<String>,
+    complete: bool,
+}
+
+/// A page that can't be added to a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cloud) enum PageError {
+    /// It holds no versions of this asset.
+    Unreadable,
+    /// It leads back to a page that was read, or never ends.
+    Endless,
+}
+
+impl VersionList {
+    /// An empty list, before its first page.
+    pub fn new(asset_id: AssetId) -> Self {
+        Self { asset_id, versions: Vec::new(), next: None, asked: HashSet::new(), complete: false }
+    }
+
+    /// Whose versions these are.
+    pub const fn asset_id(&self) -> AssetId {
+        self.asset_id
+    }
+
+    /// Whether the last page was read.
+    pub const fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// What was read so far, newest first.
+    pub fn versions(&self) -> &[RemoteVersion] {
+        &self.versions
+    }
+
+    /// The token of the page to ask for; the first page has none.
+    pub(in crate::cloud) fn page_token(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+
+    /// Takes over one page: an object with `nextPageToken` as observed, or the bare array of the document (V1).
+    pub(in crate::cloud) fn add(&mut self, body: &[u8]) -> Result<(), PageError> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Page {
+            Bare(Vec<VersionWire>),
+            Object(PageWire),
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct PageWire {
+            // Absent when it would be empty; a version that can't be read makes the page unreadable: the head may be the one missing.
+            asset_versions: Option<Vec<VersionWire>>,
+            #[serde(default)]
+            next_page_token: Lenient<String>,
+        }
+        if ErrorBody::read(body, true).shape.is_own() {
+            return Err(PageError::Unreadable);
+        }
+        let (versions, token) = match serde_json::from_slice(body).map_err(|_| PageError::Unreadable)? {
+            Page::Bare(versions) => (versions, None),
+            Page::Object(page) => (page.asset_versions.unwrap_or_default(), page.next_page_token.0),
+        };
+        let versions: Option<Vec<_>> = versions.into_iter().map(|wire| wire.into_version(self.asset_id)).collect();
+        let versions = versions.ok_or(PageError::Unreadable)?;
+        let token = token.filter(|token| !token.is_empty());
+        if let Some(token) = &token
+            && (self.asked.len() + 1 >= MAX_PAGES || !self.asked.insert(token.clone()))
+        {
+            return Err(PageError::Endless);
+        }
+        self.versions.extend(versions);
+        self.complete = token.is_none();
+        self.next = token;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn asset() -> AssetId {
+        AssetId::new(5).unwrap()
+    }
+
+    fn version(number: u64, moderation: Option<Moderation>) -> RemoteVersion {
+        RemoteVersion { revision: Revision::new(number).unwrap(), moderation, creator: None }
+    }
+
+    #[test]
+    fn pages_in_both_forms() {
+        let check = |bodies: &[&str], wanted: &[u64], complete: bool| {
+            let mut list = VersionList::new(asset());
+            for body in bodies {
+                list.add(body.as_bytes()).unwrap();
+            }
+            let numbers: Vec<u64> = list.versions().iter().map(|version| version.revision.get()).collect();
+            assert_eq!((numbers.as_slice(), list.is_complete()), (wanted, complete), "{bodies:?}");
+        };
+        let first =
+            r#"{"assetVersions":[{"path":"assets/5/versions/3"},{"path":"assets/5/versions/2"}],"nextPageToken":"t"}"#;
+        let last = r#"{"assetVersions":[{"path":"assets/5/versions/1","published":true}],"nextPageToken":""}"#;
+        check(&[first], &[3, 2], false);
+        check(&[first, last], &[3, 2, 1], true);
+        check(&[r#"[{"path":"assets/5/versions/2"},{"path":"assets/5/versions/1"}]"#], &[2, 1], true);
+        check(&["{}"], &[], true);
+        check(&["[]"], &[], true);
+        check(&[r#"{"assetVersions":null,"nextPageToken":null}"#], &[], true);
+    }
+
+    #[test]
+    fn unreadable_pages_add_nothing() {
+        for body in [
+            "",
+            "null",
+            "\"x\"",
+            "<html>",
+            r#"{"assetVersions":[{"path":"assets/5"}]}"#,
+            r#"{"assetVersions":[{"path":"assets/6/versions/1"}]}"#,
+            r#"{"assetVersions":[{}]}"#,
+            r#"{"assetVersions":"none"}"#,
+            r#"{"errors":[{"code":0,"message":""}]}"#,
+            r#"{"code":"INTERNAL","message":"x"}"#,
+        ] {
+            let mut list = VersionList::new(asset());
+            assert_eq!(list.add(body.as_bytes()), Err(PageError::Unreadable), "{body}");
+            assert!(!list.is_complete() && list.versions().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_page_that_leads_back_ends_the_list() {
+        let page = |number: usize, token: &str| {
+            format!(r#"{{"assetVersions":[{{"path":"assets/5/versions/{number}"}}],"nextPageToken":"{token}"}}"#)
+        };
+        let mut list = VersionList::new(asset());
+        list.add(page(3, "a").as_bytes()).unwrap();
+        list.add(page(2, "b").as_bytes()).unwrap();
+        assert_eq!(list.add(page(1, "a").as_bytes()), Err(PageError::Endless));
+        let mut list = VersionList::new(asset());
+        let pages = (1..=MAX_PAGES).take_while(|n| list.add(page(*n, &n.to_string()).as_bytes()).is_ok()).count();
+        assert_eq!(pages, MAX_PAGES - 1);
+    }
+
+    #[test]
+    fn one_version() {
+        let body = r#"{"path":"assets/5/versions/4","creationContext":{"creator":{"userId":"1"}},
+            "moderationResult":{"moderationState":"MODERATION_STATE_REJECTED"},"published":true}"#;
+        let read = read_version(body.as_bytes(), asset()).unwrap();
+        assert_eq!(RemoteVersion { creator: None, ..read }, version(4, Some(Moderation::Rejected)));
+        assert_eq!(read.creator.unwrap().to_string(), "user:1");
+        let numbered = read_version(br#"{"path":"assets/5/versions/4"}"#, asset());
+        assert_eq!(numbered, Some(version(4, None)));
+        assert_eq!(read_version(br#"{"path":"assets/6/versions/4"}"#, asset()), None);
+        assert_eq!(read_version(br#"{"path":"assets/5/versions/0"}"#, asset()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(body in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = VersionList::new(asset()).add(&body);
+            let _ = read_version(&body, asset());
+        }
+    }
+}
