@@ -16,6 +16,7 @@ pub(super) struct AssetWire {
     path: Lenient<String>,
     asset_id: Lenient<Number>,
     revision_id: Lenient<Number>,
+    revision_create_time: Lenient<String>,
     display_name: Lenient<String>,
     description: Lenient<String>,
     asset_type: Lenient<String>,
@@ -113,6 +114,7 @@ impl AssetWire {
         RemoteAsset {
             asset_id,
             revision: self.revision_id.0.as_ref().and_then(Number::id),
+            revision_created_at: self.revision_create_time.0.and_then(|time| time.parse().ok()),
             asset_type: self.asset_type.0.and_then(asset_type),
             creator: self.creation_context.0.as_ref().and_then(CreationContextWire::creator),
             display_name: self.display_name.0,
@@ -194,7 +196,11 @@ mod tests {
             ..RemoteAsset::unknown(id(16_989_283_104))
         };
         for body in [plain, prefixed, numbers] {
-            assert_eq!(read_asset(body.as_bytes(), id(16_989_283_104), false).as_ref(), Some(&wanted), "{body}");
+            let mut read = read_asset(body.as_bytes(), id(16_989_283_104), false).unwrap();
+            let second = read.revision_created_at.take().map(|time| time.as_second());
+            assert_eq!(read, wanted, "{body}");
+            let spelt = body.contains("revisionCreateTime");
+            assert_eq!(second.is_some(), spelt, "{body}");
         }
     }
 
