@@ -161,7 +161,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("assets.db");
         let _held = StateLock::acquire(&database, "macadam sync", Timestamp::UNIX_EPOCH).unwrap();
-        fs::write(beside(&database, ".holder"), "{").unwrap();
+        write_atomic(&beside(&database, ".holder"), |out| out.write_all(b"{")).unwrap();
         let error = StateLock::acquire(&database, "macadam pin", Timestamp::UNIX_EPOCH).unwrap_err();
         assert!(matches!(error, LockError::Held { holder: None, .. }), "{error:?}");
     }
