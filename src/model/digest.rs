@@ -21,6 +21,10 @@ pub struct FieldDigest([u8; 8]);
 pub struct DigestError(String);
 
 impl FieldDigest {
+    /// Stands where two writers disagree on what was stored: the field is managed, but its value at Roblox is unknown, so it is asserted anew. No
+    /// value has this digest, but for one in 2^64.
+    pub const UNKNOWN: Self = Self([0; 8]);
+
     /// The digest of a value given as parts; parts are told apart, so `["ab"]` and `["a", "b"]` differ. No parts: a cleared field.
     pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut hasher = Sha256::new();
@@ -67,6 +71,28 @@ impl FromStr for FieldDigest {
         }
         let number = u64::from_str_radix(text, 16).map_err(|_| wrong())?;
         Ok(Self(number.to_be_bytes()))
+    }
+}
+
+/// A checksum of a file's bytes as they pass by: tells whether a file is still the one that was read or written before.
+#[derive(Debug, Default)]
+pub struct Checksum {
+    hasher: Sha256,
+    length: u64,
+}
+
+impl Checksum {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.length += bytes.len() as u64;
+    }
+
+    /// The length and half of a SHA-256 of all bytes: no two files that a person meets have one checksum.
+    pub fn finish(self) -> String {
+        let full: [u8; 32] = self.hasher.finalize().into();
+        let half: String = full.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        format!("{}-{half}", self.length)
     }
 }
 
@@ -121,6 +147,18 @@ mod tests {
         let digest = FieldDigest::of_text("Sword");
         assert_eq!(digest.to_string().parse::<FieldDigest>().unwrap(), digest);
         assert!("xyz".parse::<FieldDigest>().is_err());
+    }
+
+    #[test]
+    fn a_checksum_does_not_depend_on_how_the_bytes_come() {
+        let of = |parts: &[&[u8]]| {
+            let mut checksum = Checksum::default();
+            parts.iter().for_each(|part| checksum.update(part));
+            checksum.finish()
+        };
+        assert_eq!(of(&[b"ab", b"", b"c"]), of(&[b"abc"]));
+        assert_eq!(of(&[b"abc"]), "3-ba7816bf8f01cfea414140de5dae2223", "half of the SHA-256 of `abc`");
+        assert_eq!("0000000000000000".parse(), Ok(FieldDigest::UNKNOWN));
     }
 
     #[test]

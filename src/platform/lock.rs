@@ -1,1 +1,58 @@
-//! A lock that the kernel frees.
+//! A lock that the kernel frees when its process dies, however it dies.
+//!
+//! Never a file whose presence means "locked": such a file outlives a crash. The lock's file stays when the lock is freed; removing it would
+//! let two processes lock two files of one name.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::Path;
+
+/// A held lock; dropping it, or the end of the process, frees it. Not inherited by child processes.
+#[derive(Debug)]
+pub struct FileLock {
+    _file: File,
+}
+
+impl FileLock {
+    /// Locks the file at `path`, which is created where it is missing, without waiting. `None`: somebody else holds it.
+    ///
+    /// # Errors
+    /// When the file can't be opened or the file system has no locks.
+    pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// This machine's name on its network, where the system tells it.
+pub fn host_name() -> Option<String> {
+    #[cfg(unix)]
+    let name = Some(rustix::system::uname().nodename().to_string_lossy().into_owned());
+    #[cfg(not(unix))]
+    let name: Option<String> = None;
+    name.filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holder_at_a_time_and_dropping_frees() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock");
+        let held = FileLock::try_acquire(&path).unwrap().unwrap();
+        assert!(FileLock::try_acquire(&path).unwrap().is_none());
+        drop(held);
+        assert!(FileLock::try_acquire(&path).unwrap().is_some());
+        assert!(FileLock::try_acquire(&folder.path().join("none/x.lock")).is_err());
+    }
+}

@@ -1,1 +1,16 @@
-//! The state database and the lockfile.
+//! What outlives a process: the state database and the lockfile. The only code that knows SQL.
+//!
+//! It never decides what to do, talks to no remote and reads no asset. Memory and disk change by the same [`Change`](crate::model::change::Change)
+//! values: what [`store::Store::load`] returns is what [`Recorded::apply`](crate::model::recorded::Recorded::apply) made of them.
+//!
+//! Read next: [`store`] for the database, [`handle`] for how async code reaches it, [`lock`] for who may write it, [`lockfile`] for the form that
+//! is kept in git.
+
+mod error;
+pub mod handle;
+pub mod lock;
+pub mod lockfile;
+mod spelling;
+pub mod store;
+
+pub use error::StateError;

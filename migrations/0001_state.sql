@@ -1,0 +1,206 @@
+-- The state of one project at one remote: what is known, what is under way, and what saves work.
+--
+-- Migrations are append-only: a released file never changes, the next one gets the next number, and `user_version` counts them.
+--
+-- Forms: times are RFC 3339 text in UTC with all their digits, so that they compare equal after a round trip and a person can read them; what only
+-- the file system says is in nanoseconds since 1970. Contents are the 32 bytes of their SHA-256. Booleans are 0 and 1. IDs fit a signed
+-- 64-bit integer, as Roblox declares them. Words that Roblox may add to (types, privacy, moderation) have no CHECK, because SQLite can only
+-- change one by copying its table; the program reads them strictly. Words that are Macadam's own have one.
+
+-- "MACA": tells a state from another program's database.
+PRAGMA application_id = 0x4D414341;
+
+-- One row about the state itself.
+CREATE TABLE meta (
+    id                   INTEGER PRIMARY KEY CHECK (id = 1),
+    -- The remote that every ID in here belongs to; another one is refused.
+    remote               TEXT NOT NULL CHECK (remote <> ''),
+    created_at           TEXT NOT NULL,
+    -- Kept apart from `attempts`, so that a number is not given twice after its row was pruned.
+    next_attempt         INTEGER NOT NULL DEFAULT 0 CHECK (next_attempt >= 0),
+    -- Of the lockfile that was last read or written: an unchanged one is not parsed again.
+    lockfile_fingerprint TEXT
+) STRICT;
+
+-- What is known of each address, apart from its revisions.
+CREATE TABLE assets (
+    address        TEXT PRIMARY KEY CHECK (address <> ''),
+    asset_type     TEXT NOT NULL,
+    creator        TEXT NOT NULL,
+    privacy        TEXT NOT NULL,
+    path           TEXT NOT NULL,
+    -- {"<field>": "<digest>"}: the metadata that was last asked for and stored.
+    asked          TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(asked)),
+    points_to      INTEGER CHECK (points_to > 0),
+    -- The pin as the manifest had it, and the revision that became current by it; 0 is an asset whose versions Roblox doesn't count.
+    pin            TEXT,
+    pinned_asset   INTEGER CHECK (pinned_asset > 0),
+    pinned_version INTEGER CHECK (pinned_version >= 0),
+    -- When it left the manifest: archiving waits from then on.
+    removed_at     TEXT,
+    in_lockfile    INTEGER NOT NULL DEFAULT 0 CHECK (in_lockfile IN (0, 1)),
+    CHECK ((pin IS NULL) = (pinned_asset IS NULL) AND (pin IS NULL) = (pinned_version IS NULL))
+) STRICT, WITHOUT ROWID;
+
+-- The history: facts only grow, rows only leave when a person forgets the address.
+CREATE TABLE revisions (
+    address   TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE,
+    asset_id  INTEGER NOT NULL CHECK (asset_id > 0),
+    -- Roblox's revisionId; 0 where Roblox counts no versions (a key column can't be NULL).
+    version   INTEGER NOT NULL CHECK (version >= 0),
+    ordinal   INTEGER NOT NULL CHECK (ordinal >= 0),
+    -- NULL: made elsewhere, the bytes are unknown.
+    content   BLOB CHECK (length(content) = 32),
+    standing  TEXT NOT NULL CHECK (standing IN ('live', 'rejected', 'gone')),
+    shared    INTEGER NOT NULL CHECK (shared IN (0, 1)),
+    duplicate INTEGER NOT NULL CHECK (duplicate IN (0, 1)),
+    made_at   TEXT,
+    origin    TEXT CHECK (origin IN ('create', 'update_content', 'replace', 'rollback', 'import', 'elsewhere')),
+    PRIMARY KEY (address, asset_id, version),
+    CHECK ((made_at IS NULL) = (origin IS NULL))
+) STRICT, WITHOUT ROWID;
+
+-- Why an address rests although something is to do.
+CREATE TABLE troubles (
+    address  TEXT PRIMARY KEY REFERENCES assets (address) ON DELETE CASCADE,
+    subject  TEXT NOT NULL,
+    message  TEXT NOT NULL,
+    -- When it was refused, or when it is due again.
+    at       TEXT NOT NULL,
+    -- Of a refusal: the action that was refused.
+    action   TEXT,
+    -- Of something that may go better: how often it failed in a row.
+    failures INTEGER CHECK (failures >= 0),
+    CHECK ((action IS NULL) <> (failures IS NULL))
+) STRICT, WITHOUT ROWID;
+
+-- Each change of the remote that was ever tried, written down before its first byte. Closed ones stay a while for a person who wants to know
+-- what happened.
+CREATE TABLE attempts (
+    id         INTEGER PRIMARY KEY CHECK (id >= 0),
+    address    TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE,
+    action     TEXT NOT NULL CHECK (action IN
+        ('create', 'replace', 'update_content', 'update_metadata', 'rollback', 'archive', 'restore')),
+    -- The asset that is changed; a create has none yet.
+    asset_id   INTEGER CHECK (asset_id > 0),
+    content    BLOB CHECK (length(content) = 32),
+    -- {"<field>": "<digest>"}: the metadata that is sent.
+    fields     TEXT CHECK (json_valid(fields)),
+    -- Of a create: it has a quota or a fee.
+    costly     INTEGER CHECK (costly IN (0, 1)),
+    -- Of a content update: the newest version known before. Of a rollback: the version to make current.
+    version    INTEGER CHECK (version > 0),
+    begun_at   TEXT NOT NULL,
+    -- NULL while it is open.
+    ending     TEXT CHECK (ending IN ('done', 'refused', 'not_carried_out', 'abandoned')),
+    CHECK ((asset_id IS NULL) = (action IN ('create', 'replace'))),
+    CHECK ((content IS NOT NULL) = (action IN ('create', 'replace', 'update_content'))),
+    CHECK ((costly IS NOT NULL) = (action IN ('create', 'replace')))
+) STRICT;
+
+CREATE INDEX attempts_open ON attempts (id) WHERE ending IS NULL;
+CREATE INDEX attempts_of_address ON attempts (address);
+
+-- What moved each attempt, in order. The phase is not stored: it is replayed from here through the one transition function.
+CREATE TABLE journal (
+    attempt   INTEGER NOT NULL REFERENCES attempts (id) ON DELETE CASCADE,
+    step      INTEGER NOT NULL CHECK (step >= 0),
+    event     TEXT NOT NULL CHECK (event IN
+        ('hand_over', 'accept', 'complete', 'refuse', 'not_carried_out', 'doubt', 'abandon', 'recover')),
+    operation TEXT,
+    at        TEXT NOT NULL,
+    PRIMARY KEY (attempt, step),
+    CHECK ((operation IS NOT NULL) = (event = 'accept'))
+) STRICT, WITHOUT ROWID;
+
+-- What the remote last said of an asset. NULL: not asked for, or unset there.
+CREATE TABLE seen (
+    asset_id     INTEGER PRIMARY KEY CHECK (asset_id > 0),
+    at           TEXT NOT NULL,
+    revision     INTEGER CHECK (revision > 0),
+    asset_type   TEXT,
+    creator      TEXT,
+    display_name TEXT,
+    description  TEXT,
+    moderation   TEXT,
+    archived     INTEGER CHECK (archived IN (0, 1)),
+    icon         INTEGER CHECK (icon > 0),
+    -- [[<asset ID>, <alternative text or null>], …]
+    previews     TEXT CHECK (json_valid(previews)),
+    -- {"<network>": [<title or null>, "<uri>"], …}
+    social_links TEXT NOT NULL CHECK (json_valid(social_links))
+) STRICT;
+
+-- What a person may want to read later. Outlives the address it speaks of; the oldest rows are pruned.
+CREATE TABLE events (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    at      TEXT NOT NULL,
+    address TEXT,
+    kind    TEXT NOT NULL,
+    message TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX events_of_address ON events (address, id);
+
+-- What other commands ask of a running service, which takes a request, carries it out, and answers. Arguments and answer are JSON.
+CREATE TABLE requests (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    asked_at    TEXT NOT NULL,
+    command     TEXT NOT NULL CHECK (command <> ''),
+    arguments   TEXT NOT NULL CHECK (json_valid(arguments)),
+    -- Set when the service begins with it, so that a crash in between is seen.
+    taken_at    TEXT,
+    answered_at TEXT,
+    succeeded   INTEGER CHECK (succeeded IN (0, 1)),
+    answer      TEXT CHECK (json_valid(answer)),
+    CHECK (answered_at IS NULL OR taken_at IS NOT NULL),
+    CHECK ((answered_at IS NULL) = (succeeded IS NULL))
+) STRICT;
+
+CREATE INDEX requests_open ON requests (id) WHERE answered_at IS NULL;
+
+-- Earlier looks at files. Only a speed-up: without a row a file is looked at again.
+CREATE TABLE files (
+    path         TEXT PRIMARY KEY,
+    -- The file system's fingerprint. Device, inode and sizes are unsigned there, and stored as the signed number with the same bits.
+    size         INTEGER NOT NULL,
+    modified_ns  INTEGER NOT NULL,
+    changed_ns   INTEGER NOT NULL,
+    inode        INTEGER NOT NULL,
+    device       INTEGER NOT NULL,
+    looked_at_ns INTEGER NOT NULL,
+    -- What the look found …
+    content      BLOB CHECK (length(content) = 32),
+    content_size INTEGER,
+    format       TEXT,
+    kind         TEXT CHECK (kind IN ('instances', 'animation', 'image', 'audio', 'video', 'opaque')),
+    duration_ns  INTEGER CHECK (duration_ns >= 0),
+    sample_rate  INTEGER CHECK (sample_rate >= 0),
+    width        INTEGER CHECK (width >= 0),
+    height       INTEGER CHECK (height >= 0),
+    -- … or why the file can't be used.
+    problem      TEXT,
+    hint         TEXT,
+    CHECK ((problem IS NULL) = (content IS NOT NULL)),
+    CHECK ((content IS NULL) = (kind IS NULL) AND (content IS NULL) = (format IS NULL)
+        AND (content IS NULL) = (content_size IS NULL))
+) STRICT, WITHOUT ROWID;
+
+-- What is left of each budget, so that a new process doesn't overrun the window of the one before it.
+CREATE TABLE limits (
+    endpoint       TEXT NOT NULL,
+    owner          TEXT NOT NULL,
+    -- Requests a window, and how many of them are left.
+    budget         INTEGER NOT NULL CHECK (budget >= 0),
+    remaining      INTEGER NOT NULL CHECK (remaining >= 0),
+    window_ends_at TEXT NOT NULL,
+    PRIMARY KEY (endpoint, owner)
+) STRICT, WITHOUT ROWID;
+
+-- How long earlier operations of a kind took, the oldest first: polls are timed by them.
+CREATE TABLE latencies (
+    kind     TEXT NOT NULL,
+    position INTEGER NOT NULL CHECK (position >= 0),
+    millis   INTEGER NOT NULL CHECK (millis >= 0),
+    PRIMARY KEY (kind, position)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,197 @@
+//! What can go wrong with the state database.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::ErrorCode;
+
+use crate::model::recorded::ApplyError;
+
+/// The state can't be used, or a change of it failed and nothing of that change is stored.
+///
+/// Can be cloned, because one failed COMMIT is told to everybody who waited for it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StateError {
+    /// The folder of the state could not be made.
+    #[error("can't create the folder `{}` for the state", path.display())]
+    CreateFolder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// The file of the state could not be looked at or made.
+    #[error("can't open the state `{}`", path.display())]
+    OpenFile {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// The file holds something else.
+    #[error("`{}` is no database", path.display())]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is a database of another program.
+    #[error("`{}` is a database of another program", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The database is broken.
+    #[error("the state `{}` is damaged: {detail}", path.display())]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// The first thing that was found.
+        detail: String,
+    },
+    /// A later Macadam wrote it.
+    #[error("the state `{}` was written by a newer macadam (schema {found}; this one knows {known})", path.display())]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The newest schema that this program knows.
+        known: i64,
+    },
+    /// It belongs to another remote.
+    #[error("the state `{}` belongs to {found}, not to {wanted}", path.display())]
+    OtherRemote {
+        /// The database.
+        path: PathBuf,
+        /// The remote that it belongs to.
+        found: String,
+        /// The remote that was asked for.
+        wanted: String,
+    },
+    /// It can't be written.
+    #[error("the state `{}` is read-only", path.display())]
+    ReadOnly {
+        /// The database.
+        path: PathBuf,
+    },
+    /// It can only be read where it could be written: a crash left work in its log.
+    #[error("the state `{}` was not closed properly and can't be recovered on a read-only disk", path.display())]
+    Unrecovered {
+        /// The database.
+        path: PathBuf,
+    },
+    /// There is no room for it.
+    #[error("no space is left for the state `{}`", path.display())]
+    Full {
+        /// The database.
+        path: PathBuf,
+    },
+    /// Another program keeps it busy.
+    #[error("another program keeps the state `{}` busy", path.display())]
+    Busy {
+        /// The database.
+        path: PathBuf,
+    },
+    /// A change does not fit what is stored: a defect of Macadam.
+    #[error("a change does not fit the state")]
+    Misfit(#[source] ApplyError),
+    /// Anything else that SQLite says.
+    #[error("can't {doing} in the state `{}`", path.display())]
+    Sql {
+        /// What was tried.
+        doing: &'static str,
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        source: Arc<rusqlite::Error>,
+    },
+    /// The state was closed before, or the thread that owned it is gone.
+    #[error("the state is closed")]
+    Closed,
+}
+
+impl StateError {
+    /// What would mend it, where that is plain.
+    pub fn hint(&self) -> Option<String> {
+        let beside = |path: &Path| {
+            format!(
+                "move `{}` and its `-wal` and `-shm` files aside; the next `macadam sync --once` rebuilds the state from the lockfile",
+                path.display()
+            )
+        };
+        match self {
+            Self::NotADatabase { path } | Self::Damaged { path, .. } => Some(beside(path)),
+            Self::Foreign { .. } => Some("point --state to another file".to_owned()),
+            Self::Newer { .. } => Some("use the newer macadam, or point --state to another file".to_owned()),
+            Self::OtherRemote { .. } => {
+                Some("each remote needs its own state and lockfile: use another manifest, or --state".to_owned())
+            }
+            Self::ReadOnly { .. } => Some("allow this user to write the state and its folder".to_owned()),
+            Self::Unrecovered { .. } => {
+                Some("run `macadam status` once where the folder can be written, or point --state to a copy".to_owned())
+            }
+            Self::Full { .. } => Some("free space on this disk; nothing was lost".to_owned()),
+            Self::Busy { .. } => {
+                Some("close other programs that have the state open, for example `sqlite3`".to_owned())
+            }
+            Self::CreateFolder { .. } | Self::OpenFile { .. } | Self::Misfit(_) | Self::Sql { .. } | Self::Closed => {
+                None
+            }
+        }
+    }
+
+    /// Sorts what SQLite said.
+    pub(super) fn from_sql(path: &Path, doing: &'static str, error: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match &error {
+            // A value that no form of ours has: SQLite is content, the state is not.
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..) => {
+                let source = std::error::Error::source(&error).map(ToString::to_string);
+                return Self::Damaged { path, detail: source.unwrap_or_else(|| error.to_string()) };
+            }
+            _ => {}
+        }
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, detail: error.to_string() },
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
+            Some(ErrorCode::DiskFull) => Self::Full { path },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
+            _ => Self::Sql { doing, path, source: Arc::new(error) },
+        }
+    }
+}
+
+/// What a piece of SQL work inside the store comes to, before it is told with the state's path.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// SQLite refused.
+    Sql(rusqlite::Error),
+    /// The change doesn't fit.
+    Misfit(ApplyError),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<ApplyError> for Fault {
+    fn from(error: ApplyError) -> Self {
+        Self::Misfit(error)
+    }
+}
+
+impl Fault {
+    pub(super) fn at(self, path: &Path, doing: &'static str) -> StateError {
+        match self {
+            Self::Sql(error) => StateError::from_sql(path, doing, error),
+            Self::Misfit(error) => StateError::Misfit(error),
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The store on a thread of its own, and the handle by which async code reaches it.
+//!
+//! Work is queued by the call itself, not by the first poll of what it returns, and nothing takes it out of the queue again: who drops the future
+//! only gives up the answer. Changes that wait together are committed together, so a burst costs few waits for the disk; each caller is told after
+//! the COMMIT that holds its change. The queue needs no bound: it holds at most one entry for each caller that waits.
+
+use std::future::Future;
+
+use std::thread;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::StateError;
+use super::store::{Batch, EventRow, FileDelta, LatencyRow, LimitRow, Store};
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::file::FileCache;
+use crate::model::recorded::Recorded;
+
+/// The most lists of changes in one transaction: bounds how long the first of them waits for its answer.
+const GROUP: usize = 512;
+
+/// A store that any number of tasks may use. Clones reach the same one; it closes with the last of them, or by [`StoreHandle::close`].
+#[derive(Debug, Clone)]
+pub struct StoreHandle {
+    queue: mpsc::UnboundedSender<Work>,
+}
+
+type Answer<T> = oneshot::Sender<T>;
+type Call = Box<dyn FnOnce(&mut Store) + Send>;
+
+enum Work {
+    Commit(Batch, Answer<Result<(), StateError>>),
+    Call(Call),
+    Close(Answer<()>),
+}
+
+impl StoreHandle {
+    /// Gives the store to a thread of its own.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn spawn(store: Store) -> std::io::Result<Self> {
+        let (queue, work) = mpsc::unbounded_channel();
+        thread::Builder::new().name("state".to_owned()).spawn(move || run(store, work))?;
+        Ok(Self { queue })
+    }
+
+    /// See [`Store::commit`]. Durable when the future is done, and written even if it is dropped.
+    ///
+    /// # Errors
+    /// As [`Store::commit`], or [`StateError::Closed`].
+    pub fn commit(
+        &self,
+        changes: Vec<Change>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        self.ask(move |answer| Work::Commit(Batch { changes, now }, answer))
+    }
+
+    /// See [`Store::load`].
+    ///
+    /// # Errors
+    /// As [`Store::load`], or [`StateError::Closed`].
+    pub fn load(&self) -> impl Future<Output = Result<Recorded, StateError>> + Send + 'static {
+        self.call(|store| store.load())
+    }
+
+    /// See [`Store::load_files`].
+    ///
+    /// # Errors
+    /// As [`Store::load_files`], or [`StateError::Closed`].
+    pub fn load_files(&self) -> impl Future<Output = Result<FileCache, StateError>> + Send + 'static {
+        self.call(|store| store.load_files())
+    }
+
+    /// See [`Store::save_files`].
+    ///
+    /// # Errors
+    /// As [`Store::save_files`], or [`StateError::Closed`].
+    pub fn save_files(&self, delta: FileDelta) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        self.call(move |store| store.save_files(&delta))
+    }
+
+    /// See [`Store::lockfile_fingerprint`].
+    ///
+    /// # Errors
+    /// As [`Store::lockfile_fingerprint`], or [`StateError::Closed`].
+    pub fn lockfile_fingerprint(&self) -> impl Future<Output = Result<Option<String>, StateError>> + Send + 'static {
+        self.call(|store| store.lockfile_fingerprint())
+    }
+
+    /// See [`Store::set_lockfile_fingerprint`].
+    ///
+    /// # Errors
+    /// As [`Store::set_lockfile_fingerprint`], or [`StateError::Closed`].
+    pub fn set_lockfile_fingerprint(
+        &self,
+        fingerprint: Option<String>,
+    ) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        self.call(move |store| store.set_lockfile_fingerprint(fingerprint.as_deref()))
+    }
+
+    /// See [`Store::events`].
+    ///
+    /// # Errors
+    /// As [`Store::events`], or [`StateError::Closed`].
+    pub fn events(
+        &self,
+        address: Option<Address>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<EventRow>, StateError>> + Send + 'static {
+        self.call(move |store| store.events(address.as_ref(), limit))
+    }
+
+    /// See [`Store::load_limits`].
+    ///
+    /// # Errors
+    /// As [`Store::load_limits`], or [`StateError::Closed`].
+    pub fn load_limits(&self) -> impl Future<Output = Result<Vec<LimitRow>, StateError>> + Send + 'static {
+        self.call(|store| store.load_limits())
+    }
+
+    /// See [`Store::save_limits`].
+    ///
+    /// # Errors
+    /// As [`Store::save_limits`], or [`StateError::Closed`].
+    pub fn save_limits(&self, limits: Vec<LimitRow>) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        self.call(move |store| store.save_limits(&limits))
+    }
+
+    /// See [`Store::load_latencies`].
+    ///
+    /// # Errors
+    /// As [`Store::load_latencies`], or [`StateError::Closed`].
+    pub fn load_latencies(&self) -> impl Future<Output = Result<Vec<LatencyRow>, StateError>> + Send + 'static {
+        self.call(|store| store.load_latencies())
+    }
+
+    /// See [`Store::save_latencies`].
+    ///
+    /// # Errors
+    /// As [`Store::save_latencies`], or [`StateError::Closed`].
+    pub fn save_latencies(
+        &self,
+        latencies: Vec<LatencyRow>,
+    ) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        self.call(move |store| store.save_latencies(&latencies))
+    }
+
+    /// Does what is queued, closes the database and ends the thread. Done when the file is closed; whoever asks later gets [`StateError::Closed`].
+    pub fn close(self) -> impl Future<Output = ()> + Send + 'static {
+        let (answer, closed) = oneshot::channel();
+        let _ = self.queue.send(Work::Close(answer)); // it may be closed already
+        async move {
+            let _ = closed.await;
+        }
+    }
+
+    fn call<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&mut Store) -> Result<T, StateError> + Send + 'static,
+    ) -> impl Future<Output = Result<T, StateError>> + Send + 'static {
+        self.ask(|answer| {
+            Work::Call(Box::new(move |store| {
+                let _ = answer.send(call(store)); // the caller may have gone
+            }))
+        })
+    }
+
+    /// Queues work now; the future only waits for its answer.
+    fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Answer<Result<T, StateError>>) -> Work,
+    ) -> impl Future<Output = Result<T, StateError>> + Send + 'static {
+        let (answer, answered) = oneshot::channel();
+        // Where the thread is gone the work is dropped here, and its answer with it.
+        let _ = self.queue.send(work(answer));
+        async move { answered.await.unwrap_or(Err(StateError::Closed)) }
+    }
+}
+
+/// The thread: does what is queued, in order, until it is told to close or nobody is left who could.
+fn run(mut store: Store, mut queue: mpsc::UnboundedReceiver<Work>) {
+    let mut waiting = None;
+    while let Some(work) = waiting.take().or_else(|| queue.blocking_recv()) {
+        match work {
+            Work::Commit(batch, answer) => {
+                let (mut batches, mut answers) = (vec![batch], vec![answer]);
+                while batches.len() < GROUP {
+                    match queue.try_recv() {
+                        Ok(Work::Commit(batch, answer)) => {
+                            batches.push(batch);
+                            answers.push(answer);
+                        }
+                        // Order holds: what came after the changes sees them.
+                        Ok(other) => {
+                            waiting = Some(other);
+                            break;
+                        }
+                        Err(_) => break,
+                    }
+                }
+                for (answer, result) in answers.into_iter().zip(store.commit_group(&batches)) {
+                    let _ = answer.send(result); // the caller may have gone; the change stays
+                }
+            }
+            Work::Call(call) => call(&mut store),
+            Work::Close(answer) => {
+                drop((store, queue));
+                let _ = answer.send(());
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    use crate::model::change::Event;
+    use crate::model::phase::PhaseEvent;
+    use crate::model::recorded::AttemptId;
+
+    fn told(message: String) -> Vec<Change> {
+        vec![Change::Tell { address: None, event: Event { kind: "test", message } }]
+    }
+
+    fn store(folder: &Path) -> Store {
+        Store::open(&folder.join("s.db"), "r", Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    /// Keeps the thread busy until the sender is dropped, so that work piles up behind it.
+    fn hold(handle: &StoreHandle) -> std::sync::mpsc::Sender<()> {
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        drop(handle.call(move |_| Ok(held.recv().is_ok())));
+        release
+    }
+
+    /// How many pages were ever written to the log: a transaction writes each page that it changed once.
+    fn pages_logged(folder: &Path) -> u64 {
+        std::fs::metadata(folder.join("s.db-wal")).unwrap().len() / 4096
+    }
+
+    #[tokio::test]
+    async fn a_burst_is_one_transaction_and_a_misfit_fails_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let handle = StoreHandle::spawn(store(folder.path())).unwrap();
+        let before = pages_logged(folder.path());
+        let release = hold(&handle);
+        let mut waiting: Vec<_> = (0..100).map(|n| handle.commit(told(n.to_string()), Timestamp::UNIX_EPOCH)).collect();
+        let mut misfit = told("must not be stored".to_owned());
+        misfit.push(Change::Advance { attempt: AttemptId(7), event: PhaseEvent::HandOver });
+        let misfit = handle.commit(misfit, Timestamp::UNIX_EPOCH);
+        waiting.push(handle.commit(told("100".to_owned()), Timestamp::UNIX_EPOCH));
+        drop(release);
+        for answer in waiting {
+            answer.await.unwrap();
+        }
+        assert!(matches!(misfit.await, Err(StateError::Misfit(_))));
+        let messages: Vec<_> = handle.events(None, 1000).await.unwrap().into_iter().map(|e| e.message).collect();
+        assert_eq!(messages, (0..=100).rev().map(|n| n.to_string()).collect::<Vec<_>>());
+        let pages = pages_logged(folder.path()) - before;
+        assert!(pages < 50, "{pages} pages for 101 changes: they were not written together");
+    }
+
+    #[tokio::test]
+    async fn work_is_done_though_its_caller_has_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let handle = StoreHandle::spawn(store(folder.path())).unwrap();
+        drop(handle.commit(told("kept".to_owned()), Timestamp::UNIX_EPOCH));
+        handle.clone().close().await;
+        assert!(matches!(handle.load().await, Err(StateError::Closed)));
+        assert!(matches!(handle.commit(told(String::new()), Timestamp::UNIX_EPOCH).await, Err(StateError::Closed)));
+        handle.close().await;
+        assert_eq!(store(folder.path()).events(None, 10).unwrap()[0].message, "kept");
+    }
+}

@@ -1,0 +1,128 @@
+//! What can go wrong with a lockfile.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::platform::atomic_file::AtomicWriteError;
+
+/// Where in a lockfile something is; lines and columns count from 1, columns in characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: PathBuf,
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
+    }
+}
+
+/// A lockfile that can't be used. It is never taken for an empty one.
+#[derive(Debug, thiserror::Error)]
+pub enum LockfileError {
+    /// It could not be read.
+    #[error("can't read the lockfile `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It could not be written; the old one is as it was.
+    #[error("can't write the lockfile")]
+    Write(#[from] AtomicWriteError),
+    /// It is larger than any lockfile.
+    #[error("the lockfile `{}` is larger than {limit} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit: u64,
+    },
+    /// It has nothing in it.
+    #[error("the lockfile is empty")]
+    Empty {
+        /// Its start.
+        place: Place,
+    },
+    /// Git left it to a person to merge.
+    #[error("the lockfile has conflict markers")]
+    ConflictMarkers {
+        /// The first one.
+        place: Place,
+    },
+    /// Its last line is not the last line of a lockfile.
+    #[error("the lockfile is cut off: its last line is missing")]
+    CutOff {
+        /// Its end.
+        place: Place,
+    },
+    /// A later Macadam wrote it.
+    #[error("the lockfile was written by a newer macadam (version {found}; this one knows {known})")]
+    Newer {
+        /// Its version.
+        found: i64,
+        /// The newest version that this program knows.
+        known: i64,
+        /// Where it says so.
+        place: Place,
+    },
+    /// It is no UTF-8, no TOML, or says something that no lockfile says.
+    #[error("the lockfile is damaged: {message}")]
+    Damaged {
+        /// What is wrong there.
+        message: String,
+        /// Where.
+        place: Place,
+    },
+    /// It belongs to another remote.
+    #[error("the lockfile belongs to {found}, not to {wanted}")]
+    OtherRemote {
+        /// The remote that it belongs to.
+        found: String,
+        /// The remote that was asked for.
+        wanted: String,
+        /// Where it says so.
+        place: Place,
+    },
+}
+
+impl LockfileError {
+    /// Where it is, for an error of the text.
+    pub const fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Read { .. } | Self::Write(_) | Self::TooLarge { .. } => None,
+            Self::Empty { place }
+            | Self::ConflictMarkers { place }
+            | Self::CutOff { place }
+            | Self::Newer { place, .. }
+            | Self::Damaged { place, .. }
+            | Self::OtherRemote { place, .. } => Some(place),
+        }
+    }
+
+    /// What would mend it, where that is plain.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Read { .. } => None,
+            Self::Write(error) => error.hint(),
+            Self::ConflictMarkers { .. } => Some(
+                "take both sides: `macadam lockfile merge` with the three versions that `git show :1:FILE`, `:2:FILE` and `:3:FILE` \
+                 print; `macadam init` sets this up as git's merge driver",
+            ),
+            Self::TooLarge { .. } | Self::Empty { .. } | Self::CutOff { .. } | Self::Damaged { .. } => Some(
+                "take it back from git, for example with `git checkout HEAD -- FILE`; the next sync adds what the state knows",
+            ),
+            Self::Newer { .. } => Some("use the newer macadam"),
+            Self::OtherRemote { .. } => {
+                Some("each remote needs its own lockfile: use another manifest, or the remote that this one belongs to")
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The lockfile on disk.
+
+use std::borrow::Borrow;
+use std::fs;
+use std::io::{self, Read as _, Write};
+use std::path::Path;
+
+use super::error::{LockfileError, Place};
+use super::write::write;
+use super::{Entry, Ledger};
+use crate::model::address::Address;
+use crate::model::digest::Checksum;
+use crate::platform::atomic_file::write_atomic;
+
+/// Room for a million addresses; what is larger is no lockfile, and must not fill the memory.
+const MAX_BYTES: u64 = 512 << 20;
+
+/// Reads the file; `None`: there is none.
+///
+/// # Errors
+/// When it can't be read, or is larger than 512 MiB.
+#[expect(clippy::disallowed_methods, reason = "the lockfile belongs to this module")]
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, LockfileError> {
+    let failed = |source| LockfileError::Read { path: path.to_owned(), source };
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(LockfileError::TooLarge { path: path.to_owned(), limit: MAX_BYTES });
+    }
+    Ok(Some(bytes))
+}
+
+/// What tells an unchanged lockfile, which needs no parsing, from a changed one.
+pub fn fingerprint(bytes: &[u8]) -> String {
+    let mut checksum = Checksum::default();
+    checksum.update(bytes);
+    checksum.finish()
+}
+
+/// Replaces the file by one with these entries, which come in the order of their addresses, and returns its fingerprint. Atomic and durable.
+///
+/// # Errors
+/// When it can't be written; the old one is as it was.
+pub fn save<A, E>(path: &Path, remote: &str, entries: impl IntoIterator<Item = (A, E)>) -> Result<String, LockfileError>
+where
+    A: Borrow<Address>,
+    E: Borrow<Entry>,
+{
+    let mut checksum = Checksum::default();
+    write_atomic(path, |out| write(remote, entries, &mut Summed { out, checksum: &mut checksum }))?;
+    Ok(checksum.finish())
+}
+
+/// Sums up what it writes.
+struct Summed<'a> {
+    out: &'a mut dyn Write,
+    checksum: &'a mut Checksum,
+}
+
+impl Write for Summed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.checksum.update(bytes.get(..written).unwrap_or(bytes));
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl Ledger {
+    /// Refuses a lockfile of another remote; `file` is its name in the error.
+    ///
+    /// # Errors
+    /// [`LockfileError::OtherRemote`].
+    pub fn require_remote(&self, remote: &str, file: &Path) -> Result<(), LockfileError> {
+        if self.remote == remote {
+            return Ok(());
+        }
+        // The header is always written the same: a comment, the version, the remote.
+        let place = Place { file: file.to_owned(), line: 3, column: 1 };
+        Err(LockfileError::OtherRemote { found: self.remote.clone(), wanted: remote.to_owned(), place })
+    }
+}

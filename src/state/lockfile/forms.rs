@@ -1,0 +1,271 @@
+//! The values of a lockfile as TOML gives them, read by the model's checked constructors. TOML adds the place to an error.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
+use toml::Spanned;
+
+use super::{Entry, OpenWork};
+use crate::model::asset::{AssetType, Privacy};
+use crate::model::desired::Pin;
+use crate::model::digest::FieldDigest;
+use crate::model::history::{History, RevisionFact, RevisionKey, Standing};
+use crate::model::ids::{AssetId, ContentHash, Creator, OperationId, Revision};
+use crate::model::metadata::{Field, FieldDigests};
+use crate::model::path::ProjectPath;
+use crate::model::phase::Intent;
+use crate::model::recorded::{Identity, PinnedAt};
+use crate::state::spelling;
+
+/// A value that is written as a text.
+pub(super) trait Spelled: Sized {
+    fn read(text: &str) -> Result<Self, String>;
+}
+
+/// A value that is written as a number.
+pub(super) trait Numbered: Sized {
+    fn read(number: u64) -> Result<Self, String>;
+}
+
+macro_rules! spelled {
+    ($($name:ty => $read:expr;)*) => {
+        $(impl Spelled for $name {
+            fn read(text: &str) -> Result<Self, String> {
+                let read = $read;
+                read(text)
+            }
+        })*
+    };
+}
+
+fn parse<T: std::str::FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+fn word<T>(what: &str, text: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, String> {
+    read(text).ok_or_else(|| format!("`{}` is no {what}", text.chars().take(40).collect::<String>()))
+}
+
+spelled! {
+    AssetType => parse;
+    Creator => parse;
+    ContentHash => parse;
+    Field => parse;
+    FieldDigest => parse;
+    Privacy => |text: &str| word("privacy", text, Self::from_name);
+    Standing => |text: &str| word("standing", text, Self::from_name);
+    Pin => |text: &str| word("pin", text, spelling::parse_pin);
+    ProjectPath => |text: &str| Self::new(text).map_err(|error| error.to_string());
+    OperationId => |text: &str| Self::new(text).map_err(|error| error.to_string());
+}
+
+impl Numbered for AssetId {
+    fn read(number: u64) -> Result<Self, String> {
+        Self::new(number).map_err(|error| error.to_string())
+    }
+}
+
+impl Numbered for Revision {
+    fn read(number: u64) -> Result<Self, String> {
+        Self::new(number).map_err(|error| error.to_string())
+    }
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Text<T>(pub(super) T);
+pub(super) struct Number<T>(pub(super) T);
+
+impl<'de, T: Spelled> Deserialize<'de> for Text<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read<T>(PhantomData<T>);
+        impl<T: Spelled> Visitor<'_> for Read<T> {
+            type Value = Text<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text<T>, E> {
+                T::read(text).map(Text).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Read(PhantomData))
+    }
+}
+
+impl<'de, T: Numbered> Deserialize<'de> for Number<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u64::deserialize(deserializer)?;
+        T::read(number).map(Number).map_err(D::Error::custom)
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(transparent)]
+struct FieldsText(BTreeMap<Text<Field>, Text<FieldDigest>>);
+
+impl FieldsText {
+    fn read(self) -> FieldDigests {
+        self.0.into_iter().map(|(Text(field), Text(digest))| (field, digest)).collect()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EntryText {
+    #[serde(rename = "type")]
+    asset_type: Text<AssetType>,
+    creator: Text<Creator>,
+    privacy: Option<Text<Privacy>>,
+    path: Option<Text<ProjectPath>>,
+    #[serde(default)]
+    removed: bool,
+    pinned: Option<PinnedText>,
+    #[serde(default)]
+    asked: FieldsText,
+    #[serde(default)]
+    revisions: Vec<RevisionText>,
+    #[serde(default)]
+    open: Vec<Spanned<OpenKeys>>,
+}
+
+impl EntryText {
+    /// The entry of `address`, which is also its path where none is written; or what is wrong, and from which byte on where that is known.
+    pub(super) fn read(self, address: &str) -> Result<Entry, (String, Option<usize>)> {
+        let Self { asset_type, creator, privacy, path, removed, pinned, asked, revisions, open } = self;
+        let path = match path {
+            Some(Text(path)) => path,
+            None => ProjectPath::new(address).map_err(|error| {
+                let address: String = address.chars().take(80).collect();
+                (format!("`{address}` needs a `path`: {error}"), None)
+            })?,
+        };
+        let privacy = privacy.map(|Text(privacy)| privacy).unwrap_or_default();
+        let mut entry = Entry::new(Identity { asset_type: asset_type.0, creator: creator.0, privacy, path });
+        entry.history = revisions.into_iter().fold(History::new(), |mut history, text| {
+            let (key, fact) = text.read();
+            history.add(key, fact);
+            history
+        });
+        entry.asked = asked.read();
+        entry.pinned = pinned.map(PinnedText::read);
+        entry.removed = removed;
+        for keys in open {
+            let at = keys.span().start;
+            entry.open.push(keys.into_inner().read().map_err(|message| (message, Some(at)))?);
+        }
+        entry.normalize();
+        Ok(entry)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PinnedText {
+    pin: Text<Pin>,
+    asset_id: Number<AssetId>,
+    revision: Option<Number<Revision>>,
+}
+
+impl PinnedText {
+    fn read(self) -> PinnedAt {
+        let Self { pin, asset_id, revision } = self;
+        let at = RevisionKey { asset_id: asset_id.0, version: revision.map(|Number(revision)| revision) };
+        PinnedAt { pin: pin.0, at }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RevisionText {
+    asset_id: Number<AssetId>,
+    revision: Option<Number<Revision>>,
+    ordinal: Option<u32>,
+    content_hash: Option<Text<ContentHash>>,
+    standing: Option<Text<Standing>>,
+    #[serde(default)]
+    shared: bool,
+    #[serde(default)]
+    duplicate: bool,
+}
+
+impl RevisionText {
+    fn read(self) -> (RevisionKey, RevisionFact) {
+        let Self { asset_id, revision, ordinal, content_hash, standing, shared, duplicate } = self;
+        let key = RevisionKey { asset_id: asset_id.0, version: revision.map(|Number(revision)| revision) };
+        let fact = RevisionFact {
+            ordinal: ordinal.unwrap_or(1),
+            content: content_hash.map(|Text(content)| content),
+            standing: standing.map(|Text(standing)| standing).unwrap_or_default(),
+            shared,
+            duplicate,
+            made: None,
+        };
+        (key, fact)
+    }
+}
+
+/// All keys that any open work can have; which ones it must have depends on its action.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpenKeys {
+    action: String,
+    asset_id: Option<Number<AssetId>>,
+    content_hash: Option<Text<ContentHash>>,
+    asked: Option<FieldsText>,
+    costly: Option<bool>,
+    head: Option<Number<Revision>>,
+    to: Option<Number<Revision>>,
+    operation: Option<Text<OperationId>>,
+}
+
+impl OpenKeys {
+    fn read(self) -> Result<OpenWork, String> {
+        let OpenKeys { action, mut asset_id, mut content_hash, mut asked, mut costly, mut head, mut to, operation } =
+            self;
+        let missing = |key: &str| format!("`{action}` needs `{key}`");
+        let mut asset = || asset_id.take().map(|Number(id)| id).ok_or_else(|| missing("asset_id"));
+        let mut content = || content_hash.take().map(|Text(hash)| hash).ok_or_else(|| missing("content_hash"));
+        let intent = match action.as_str() {
+            "create" | "replace" => Intent::Create {
+                content: content()?,
+                fields: asked.take().unwrap_or_default().read(),
+                costly: costly.take().unwrap_or(false),
+                replaces: action == "replace",
+            },
+            "update_content" => Intent::UpdateContent {
+                asset_id: asset()?,
+                content: content()?,
+                head: head.take().map(|Number(head)| head),
+            },
+            "update_metadata" => Intent::UpdateMetadata {
+                asset_id: asset()?,
+                fields: asked.take().ok_or_else(|| missing("asked"))?.read(),
+            },
+            "rollback" => Intent::Rollback {
+                asset_id: asset()?,
+                to: to.take().map(|Number(to)| to).ok_or_else(|| missing("to"))?,
+            },
+            "archive" => Intent::Archive { asset_id: asset()? },
+            "restore" => Intent::Restore { asset_id: asset()? },
+            other => return Err(format!("`{}` is no action", other.chars().take(40).collect::<String>())),
+        };
+        // What is known by its asset is settled by a look at it; only a create in doubt has to be written down.
+        if operation.is_none() && !matches!(intent, Intent::Create { .. }) {
+            return Err(missing("operation"));
+        }
+        let left = [
+            ("asset_id", asset_id.is_some()),
+            ("content_hash", content_hash.is_some()),
+            ("asked", asked.is_some()),
+            ("costly", costly.is_some()),
+            ("head", head.is_some()),
+            ("to", to.is_some()),
+        ];
+        match left.into_iter().find(|(_, left)| *left) {
+            Some((key, _)) => Err(format!("`{action}` has no `{key}`")),
+            None => Ok(OpenWork { intent, operation: operation.map(|Text(operation)| operation) }),
+        }
+    }
+}

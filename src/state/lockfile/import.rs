@@ -1,0 +1,197 @@
+//! A ledger to what becomes known by reading it: a union, so that an older lockfile takes nothing away.
+//!
+//! Where state and lockfile can't both be right, the lockfile is: it is what the other machines have. Reading it twice changes nothing more.
+
+use std::collections::BTreeMap;
+
+use super::{Entry, Ledger, OpenWork};
+use crate::model::address::Address;
+use crate::model::change::{Change, Event};
+use crate::model::digest::FieldDigest;
+use crate::model::history::{History, RevisionFact, Standing};
+use crate::model::ids::AssetId;
+use crate::model::metadata::FieldDigests;
+use crate::model::phase::{Intent, Phase, PhaseEvent};
+use crate::model::recorded::{Attempt, AttemptId, Identity, Record, Recorded};
+
+/// What becomes known by reading a lockfile. Call it after the journal was recovered, so that no attempt of a dead process still looks alive.
+///
+/// - Facts: the union. An asset that the lockfile doesn't know, for a content that it has another asset for, becomes a duplicate, with an event.
+/// - Identity: the lockfile's. If type or creator differ, assets that only the state knows become duplicates: they are of another kind.
+/// - Metadata: a field that only one side knows is taken; where they differ its value at Roblox is [`FieldDigest::UNKNOWN`] and is asserted anew.
+/// - Pins: the lockfile's, if it has one. Removal: the lockfile's.
+/// - Open work that neither the journal nor the history knows is taken over: operations to be polled, creates in doubt to be held or retried.
+pub fn import(recorded: &Recorded, ledger: &Ledger) -> Vec<Change> {
+    let mut attempts: BTreeMap<&Address, Vec<(AttemptId, &Attempt)>> = BTreeMap::new();
+    for (id, attempt) in &recorded.attempts {
+        attempts.entry(&attempt.address).or_default().push((*id, attempt));
+    }
+    let mut next = recorded.next_attempt;
+    let mut changes = Vec::new();
+    for (address, entry) in &ledger.entries {
+        let meeting = Meeting { address, entry, known: recorded.assets.get(address) };
+        let under_way = attempts.get(address).map(Vec::as_slice).unwrap_or_default();
+        meeting.learn(&mut changes);
+        for work in &entry.open {
+            meeting.take_over(work, under_way, &mut next, &mut changes);
+        }
+    }
+    for (address, record) in &recorded.assets {
+        if record.in_lockfile && !ledger.entries.contains_key(address) {
+            changes.push(Change::Lock { address: address.clone(), in_lockfile: false });
+        }
+    }
+    changes
+}
+
+/// One address, as the lockfile and the state know it.
+struct Meeting<'a> {
+    address: &'a Address,
+    entry: &'a Entry,
+    known: Option<&'a Record>,
+}
+
+impl Meeting<'_> {
+    fn learn(&self, changes: &mut Vec<Change>) {
+        let Self { address, entry, known } = self;
+        let Entry { identity, history, asked, pinned, removed, open: _ } = entry;
+        let address = || (*address).clone();
+        if known.is_none_or(|known| known.identity != *identity) {
+            changes.push(Change::Enroll { address: address(), identity: identity.clone() });
+        }
+        self.learn_history(history, changes);
+
+        let nothing = FieldDigests::new();
+        let known_asked = known.map_or(&nothing, |known| &known.asked);
+        let joined = join(known_asked, asked);
+        if joined != *known_asked {
+            changes.push(Change::Ask { address: address(), fields: joined });
+        }
+        if pinned.is_some() && known.is_none_or(|known| known.pinned != *pinned) {
+            changes.push(Change::PinAt { address: address(), pinned: *pinned });
+        }
+        if known.is_some_and(|known| known.removed) != *removed {
+            changes.push(Change::Remove { address: address(), removed: *removed });
+        }
+        if !known.is_some_and(|known| known.in_lockfile) {
+            changes.push(Change::Lock { address: address(), in_lockfile: true });
+        }
+    }
+
+    fn learn_history(&self, theirs: &History, changes: &mut Vec<Change>) {
+        let nothing = History::new();
+        let ours = self.known.map_or(&nothing, |known| &known.history);
+        let mut joined = ours.clone();
+        let foreign: Vec<AssetId> = self.of_another_kind(theirs);
+        for (key, fact) in ours.iter().filter(|(key, _)| foreign.contains(&key.asset_id)) {
+            joined.add(key, RevisionFact { duplicate: true, ..*fact });
+        }
+        let rivals = if ours.iter().all(|(key, _)| theirs.get(key).is_some()) {
+            Vec::new() // the usual case, without a search
+        } else {
+            joined.yield_to(theirs, self.entry.identity.asset_type)
+        };
+        joined.union(theirs);
+        for (key, fact) in joined.iter() {
+            if ours.get(key) != Some(fact) {
+                changes.push(Change::Learn { address: self.address.clone(), key, fact: *fact });
+            }
+        }
+        let duplicates = foreign.iter().map(|asset| (asset, "the lockfile has another type or creator here"));
+        let duplicates = duplicates.chain(rivals.iter().map(|asset| (asset, "the lockfile has another asset for it")));
+        for (asset, why) in duplicates {
+            changes.push(self.tell("duplicate_asset", format!("assets/{asset} is passed over: {why}")));
+        }
+    }
+
+    /// The assets that only the state knows, where it took the address for something else; not those that are passed over already.
+    fn of_another_kind(&self, theirs: &History) -> Vec<AssetId> {
+        let Identity { asset_type, creator, privacy: _, path: _ } = &self.entry.identity;
+        let Some(known) =
+            self.known.filter(|known| known.identity.asset_type != *asset_type || known.identity.creator != *creator)
+        else {
+            return Vec::new();
+        };
+        let only_ours = known
+            .history
+            .iter()
+            .filter(|(key, fact)| !fact.duplicate && !theirs.iter().any(|(other, _)| other.asset_id == key.asset_id));
+        let mut assets: Vec<AssetId> = only_ours.map(|(key, _)| key.asset_id).collect();
+        assets.dedup();
+        assets
+    }
+
+    fn take_over(
+        &self,
+        work: &OpenWork,
+        under_way: &[(AttemptId, &Attempt)],
+        next: &mut u64,
+        changes: &mut Vec<Change>,
+    ) {
+        let OpenWork { intent, operation } = work;
+        let ours = self.known.is_some_and(|known| is_settled(intent, &known.history, &known.asked));
+        let theirs = is_settled(intent, &self.entry.history, &self.entry.asked);
+        let same = under_way.iter().filter(|(_, attempt)| attempt.intent == *intent);
+        let event = match operation {
+            Some(operation) => {
+                let polled = Phase::Submitted(operation.clone());
+                let known = under_way.iter().any(|(_, attempt)| attempt.phase == polled);
+                // Where the lockfile has both the content and the operation, two branches were merged and the operation makes another asset: it is
+                // polled, so that its ID is not lost. Where only the state has the content, the lockfile is older than the operation's end.
+                if known || (ours && !theirs) {
+                    return;
+                }
+                // The same work, whose answer was lost here but not there.
+                for (attempt, _) in same.filter(|(_, attempt)| attempt.phase == Phase::InDoubt) {
+                    changes.push(Change::Advance { attempt: *attempt, event: PhaseEvent::Abandon });
+                    let message =
+                        format!("`{}` in doubt is taken for operation {operation} of the lockfile", intent.name());
+                    changes.push(self.tell("possible_duplicate", message));
+                }
+                PhaseEvent::Accept(operation.clone())
+            }
+            None if ours || theirs || same.count() > 0 => return,
+            None => PhaseEvent::Doubt,
+        };
+        let attempt = AttemptId(*next);
+        *next += 1;
+        changes.push(Change::Begin { attempt, address: self.address.clone(), intent: intent.clone() });
+        changes.push(Change::Advance { attempt, event: PhaseEvent::HandOver });
+        changes.push(Change::Advance { attempt, event });
+    }
+
+    fn tell(&self, kind: &'static str, message: String) -> Change {
+        Change::Tell { address: Some(self.address.clone()), event: Event { kind, message } }
+    }
+}
+
+/// Whether the facts show that some work was carried out.
+fn is_settled(intent: &Intent, history: &History, asked: &FieldDigests) -> bool {
+    match intent {
+        Intent::Create { content, .. } => {
+            history.iter().any(|(_, fact)| fact.content == Some(*content) && fact.standing != Standing::Gone)
+        }
+        Intent::UpdateContent { asset_id, content, head } => history
+            .iter()
+            .any(|(key, fact)| key.asset_id == *asset_id && fact.content == Some(*content) && key.version > *head),
+        Intent::UpdateMetadata { asset_id: _, fields } => {
+            fields.iter().all(|(field, digest)| asked.get(field) == Some(digest))
+        }
+        // Roblox answers these at once, without an operation.
+        Intent::Rollback { .. } | Intent::Archive { .. } | Intent::Restore { .. } => false,
+    }
+}
+
+/// What two writers know of the metadata together: commutative, associative, idempotent.
+pub(super) fn join(a: &FieldDigests, b: &FieldDigests) -> FieldDigests {
+    let mut joined = a.clone();
+    for (field, digest) in b {
+        let both = |known: &mut FieldDigest| {
+            if known != digest {
+                *known = FieldDigest::UNKNOWN;
+            }
+        };
+        joined.entry(*field).and_modify(both).or_insert(*digest);
+    }
+    joined
+}

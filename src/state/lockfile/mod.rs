@@ -1,0 +1,101 @@
+//! The lockfile: the facts that another machine needs, in a text that git merges well.
+//!
+//! Facts, not wishes, and no times. Reading one adds to what is known and never takes away; an unreadable one is an error, never an empty one.
+//!
+//! Read next: `write` for the form, `parse` for what is refused, `export` and `import` for how it meets the state, `merge` for two branches.
+
+mod error;
+mod export;
+mod file;
+mod forms;
+mod import;
+mod merge;
+mod parse;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::model::address::Address;
+use crate::model::history::{History, RevisionFact};
+use crate::model::ids::OperationId;
+use crate::model::metadata::FieldDigests;
+use crate::model::phase::Intent;
+use crate::model::recorded::{Identity, PinnedAt};
+
+pub use error::{LockfileError, Place};
+pub use export::{export, exported, locked};
+pub use file::{fingerprint, read, save};
+pub use import::import;
+pub use merge::{OtherRemotes, merge};
+pub use parse::parse;
+pub use write::write;
+
+/// What a lockfile says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ledger {
+    /// The remote that its IDs belong to.
+    pub remote: String,
+    /// What is known of each address.
+    pub entries: BTreeMap<Address, Entry>,
+}
+
+/// What a lockfile says of one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is.
+    pub identity: Identity,
+    /// Every revision, without when and how it was made.
+    pub history: History,
+    /// The metadata that was last stored, a digest a field.
+    pub asked: FieldDigests,
+    /// Where a pin was carried out to.
+    pub pinned: Option<PinnedAt>,
+    /// It left the manifest.
+    pub removed: bool,
+    /// What is not settled, in the order in which it is written, each once.
+    pub open: Vec<OpenWork>,
+}
+
+/// A change of the remote whose outcome another machine may have to find out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenWork {
+    /// What it set out to do.
+    pub intent: Intent,
+    /// The operation to poll; `None`: nobody knows whether Roblox carried it out.
+    pub operation: Option<OperationId>,
+}
+
+impl Ledger {
+    /// A lockfile without assets.
+    pub const fn new(remote: String) -> Self {
+        Self { remote, entries: BTreeMap::new() }
+    }
+}
+
+impl Entry {
+    /// An entry of which nothing else is known.
+    pub const fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            history: History::new(),
+            asked: FieldDigests::new(),
+            pinned: None,
+            removed: false,
+            open: Vec::new(),
+        }
+    }
+
+    /// Puts the open work into its order.
+    fn normalize(&mut self) {
+        self.open.sort_by_cached_key(write::open_line);
+        self.open.dedup();
+    }
+}
+
+/// A fact as a lockfile holds it: when and how it was made is this checkout's own.
+const fn without_made(fact: RevisionFact) -> RevisionFact {
+    RevisionFact { made: None, ..fact }
+}

@@ -1,0 +1,157 @@
+//! Text to a ledger. Strict: a lockfile that says anything else than a lockfile says is an error with its place, and none is read in part.
+//!
+//! The text is parsed table by table: the tree of a whole document with 100,000 addresses takes 260 MB. A line that starts with `[` is taken for
+//! the start of a table; where it is none (inside a text of many lines) the part before it is no TOML, so that nothing is read wrongly.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::btree_map;
+use std::ops::Range;
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::Ledger;
+use super::error::{LockfileError, Place};
+use super::forms::EntryText;
+use super::write::{LAST_LINE, VERSION};
+use crate::model::address::Address;
+
+/// The keys before the first table, as far as any version has them.
+#[derive(Deserialize)]
+struct AnyHeader {
+    version: Option<Spanned<i64>>,
+}
+
+/// The keys before the first table.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    #[serde(rename = "version")]
+    _version: i64,
+    remote: String,
+}
+
+/// One table.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Part<'a> {
+    #[serde(borrow)]
+    assets: BTreeMap<Spanned<Cow<'a, str>>, EntryText>,
+}
+
+/// Reads a lockfile; `file` is its name in errors.
+///
+/// # Errors
+/// When it is empty, cut off, has conflict markers, is of a newer version, or is no lockfile.
+pub fn parse(bytes: &[u8], file: &Path) -> Result<Ledger, LockfileError> {
+    let text = Source { text: utf8(bytes, file)?, file };
+    text.refuse_broken()?;
+    let mut parts = text.parts();
+    let header = text.read_header(parts.next().unwrap_or(0..0))?;
+    let mut ledger = Ledger::new(header.remote);
+    for part in parts {
+        let Part { assets } = text.read(part.clone())?;
+        for (key, entry) in assets {
+            let span = part.start + key.span().start;
+            let damaged = |message| text.damaged(message, span);
+            let address = Address::new(key.get_ref()).map_err(|error| damaged(error.to_string()))?;
+            let entry = entry
+                .read(address.as_str())
+                .map_err(|(message, at)| text.damaged(message, at.map_or(span, |at| part.start + at)))?;
+            match ledger.entries.entry(address) {
+                btree_map::Entry::Vacant(free) => {
+                    free.insert(entry);
+                }
+                btree_map::Entry::Occupied(taken) => return Err(damaged(format!("`{}` is here twice", taken.key()))),
+            }
+        }
+    }
+    Ok(ledger)
+}
+
+fn utf8<'a>(bytes: &'a [u8], file: &Path) -> Result<&'a str, LockfileError> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|error| {
+        let (good, _) = bytes.split_at(error.valid_up_to());
+        let good = String::from_utf8_lossy(good);
+        Source { text: &good, file }.damaged("this is no UTF-8".to_owned(), good.len())
+    })
+}
+
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    text: &'a str,
+    file: &'a Path,
+}
+
+impl<'a> Source<'a> {
+    fn place(self, at: usize) -> Place {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let column = before.get(start..).unwrap_or_default().chars().count() + 1;
+        Place { file: self.file.to_owned(), line: before.matches('\n').count() + 1, column }
+    }
+
+    fn damaged(self, message: String, at: usize) -> LockfileError {
+        LockfileError::Damaged { message, place: self.place(at) }
+    }
+
+    /// Looks for what makes a file unusable although it may be good TOML.
+    fn refuse_broken(self) -> Result<(), LockfileError> {
+        if self.text.trim().is_empty() {
+            return Err(LockfileError::Empty { place: self.place(0) });
+        }
+        for (start, line) in self.lines() {
+            // What git writes; `=======` alone is the middle one.
+            let opens = ["<<<<<<<", ">>>>>>>", "|||||||"].iter().any(|marker| line.starts_with(marker));
+            if opens || line.trim_end() == "=======" {
+                return Err(LockfileError::ConflictMarkers { place: self.place(start) });
+            }
+        }
+        if self.text.trim_end().lines().next_back().map(str::trim) != Some(LAST_LINE) {
+            return Err(LockfileError::CutOff { place: self.place(self.text.len()) });
+        }
+        Ok(())
+    }
+
+    fn lines(self) -> impl Iterator<Item = (usize, &'a str)> {
+        self.text.split_inclusive('\n').scan(0, |end, line| {
+            let start = *end;
+            *end += line.len();
+            Some((start, line))
+        })
+    }
+
+    /// What comes before the first table, then each table.
+    fn parts(self) -> impl Iterator<Item = Range<usize>> {
+        let starts = self.lines().filter(|(_, line)| line.starts_with('[')).map(|(start, _)| start);
+        starts.chain([self.text.len()]).scan(0, |from, to| {
+            let part = *from..to;
+            *from = to;
+            Some(part)
+        })
+    }
+
+    fn read<T: Deserialize<'a>>(self, part: Range<usize>) -> Result<T, LockfileError> {
+        let start = part.start;
+        let text = self.text.get(part).unwrap_or_default();
+        toml::from_str(text).map_err(|error| {
+            let at = error.span().map_or(start, |span| start + span.start);
+            self.damaged(error.message().to_owned(), at)
+        })
+    }
+
+    /// The version comes first: a newer form may have keys that this program doesn't know.
+    fn read_header(self, part: Range<usize>) -> Result<Header, LockfileError> {
+        let AnyHeader { version } = self.read(part.clone())?;
+        let version = version.ok_or_else(|| self.damaged("it has no `version`".to_owned(), 0))?;
+        let at = part.start + version.span().start;
+        match version.into_inner() {
+            VERSION => self.read(part),
+            found if found > VERSION => Err(LockfileError::Newer { found, known: VERSION, place: self.place(at) }),
+            other => Err(self.damaged(format!("there is no version {other}"), at)),
+        }
+    }
+}

@@ -1,0 +1,607 @@
+//! Tests of the lockfile's laws: text and ledger, state and ledger, two branches.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::asset::{AssetType, Privacy};
+use crate::model::change::Change;
+use crate::model::desired::Pin;
+use crate::model::digest::FieldDigest;
+use crate::model::history::{RevisionKey, Standing};
+use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, Revision, UserId};
+use crate::model::metadata::{Field, SocialNetwork};
+use crate::model::path::ProjectPath;
+use crate::model::phase::{Phase, PhaseEvent};
+use crate::model::recorded::{AttemptId, Recorded};
+
+const REMOTE: &str = "https://apis.roblox.com";
+
+fn address(text: &str) -> Address {
+    Address::new(text).unwrap()
+}
+
+fn id(number: u64) -> AssetId {
+    AssetId::new(number).unwrap()
+}
+
+fn hash(byte: u8) -> ContentHash {
+    ContentHash::from_bytes([byte; 32])
+}
+
+fn key(asset: u64, version: u64) -> RevisionKey {
+    RevisionKey { asset_id: id(asset), version: Revision::new(version).ok() }
+}
+
+fn fact(content: u8) -> RevisionFact {
+    RevisionFact {
+        ordinal: 1,
+        content: Some(hash(content)),
+        standing: Standing::Live,
+        shared: false,
+        duplicate: false,
+        made: None,
+    }
+}
+
+fn identity(asset_type: AssetType, path: &str) -> Identity {
+    let creator = Creator::User(UserId::new(1).unwrap());
+    Identity { asset_type, creator, privacy: Privacy::Default, path: ProjectPath::new(path).unwrap() }
+}
+
+fn create(content: u8) -> Intent {
+    Intent::Create { content: hash(content), fields: FieldDigests::new(), costly: false, replaces: false }
+}
+
+fn open(intent: Intent, operation: Option<&str>) -> OpenWork {
+    OpenWork { intent, operation: operation.map(|text| OperationId::new(text).unwrap()) }
+}
+
+fn image(path: &str, revisions: &[(u64, u8)]) -> Entry {
+    let mut entry = Entry::new(identity(AssetType::Image, path));
+    revisions.iter().for_each(|(asset, content)| entry.history.add(key(*asset, 0), fact(*content)));
+    entry
+}
+
+fn ledger(entries: impl IntoIterator<Item = (&'static str, Entry)>) -> Ledger {
+    let entries = entries.into_iter().map(|(text, entry)| (address(text), entry)).collect();
+    Ledger { remote: REMOTE.to_owned(), entries }
+}
+
+fn text_of(ledger: &Ledger) -> String {
+    let mut bytes = Vec::new();
+    write(&ledger.remote, &ledger.entries, &mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+fn read_back(text: &str) -> Result<Ledger, LockfileError> {
+    parse(text.as_bytes(), Path::new("assets.lock.toml"))
+}
+
+fn apply(recorded: &mut Recorded, changes: &[Change]) {
+    changes.iter().for_each(|change| recorded.apply(change, Timestamp::UNIX_EPOCH).unwrap());
+}
+
+fn take_in(recorded: &mut Recorded, ledger: &Ledger) {
+    let changes = import(recorded, ledger);
+    apply(recorded, &changes);
+}
+
+fn imported(ledger: &Ledger) -> Recorded {
+    let mut recorded = Recorded::default();
+    take_in(&mut recorded, ledger);
+    recorded
+}
+
+fn any_digests() -> impl Strategy<Value = FieldDigests> {
+    let fields = [Field::DisplayName, Field::Description, Field::SocialLink(SocialNetwork::DevForum)];
+    prop::collection::btree_map(0_usize..3, 0_u8..3, 0..4).prop_map(move |some| {
+        some.into_iter().map(|(at, value)| (fields[at], FieldDigest::of_text(&value.to_string()))).collect()
+    })
+}
+
+fn any_intent() -> impl Strategy<Value = Intent> {
+    (0_u8..6, 1_u64..4, 10_u8..14, any_digests(), any::<[bool; 2]>()).prop_map(
+        |(kind, asset, content, fields, [costly, other])| match kind {
+            0 | 1 => Intent::Create { content: hash(content), fields, costly, replaces: other },
+            2 => Intent::UpdateContent {
+                asset_id: id(asset),
+                content: hash(content),
+                head: other.then(|| Revision::new(asset).unwrap()),
+            },
+            3 => Intent::UpdateMetadata { asset_id: id(asset), fields },
+            4 => Intent::Rollback { asset_id: id(asset), to: Revision::new(asset).unwrap() },
+            _ if other => Intent::Archive { asset_id: id(asset) },
+            _ => Intent::Restore { asset_id: id(asset) },
+        },
+    )
+}
+
+prop_compose! {
+    fn any_fact()(ordinal in 1_u32..4, content in prop::option::of(0_u8..3), standing in 0_usize..3, shared: bool, duplicate: bool) -> RevisionFact {
+        let standing = [Standing::Live, Standing::Rejected, Standing::Gone][standing];
+        RevisionFact { ordinal, content: content.map(hash), standing, shared, duplicate, made: None }
+    }
+}
+
+prop_compose! {
+    fn any_entry()(
+        (asset_type, creator, privacy) in (0_usize..7, any::<bool>(), 0_usize..3),
+        path in "[a-c\"'#\\]\u{e9}\u{1f5e1}\n\t= .]{1,6}",
+        facts in prop::collection::vec((1_u64..4, 0_u64..3, any_fact()), 1..5),
+        asked in any_digests(),
+        pinned in prop::option::of((any::<bool>(), 1_u64..4, 0_u64..3)),
+        removed: bool,
+        open in prop::collection::vec((any_intent(), prop::option::of("[a-z0-9-]{1,9}")), 0..3),
+    ) -> Entry {
+        let creator = if creator { Creator::User(UserId::new(7).unwrap()) } else { Creator::Group(GroupId::new(i64::MAX as u64).unwrap()) };
+        let privacy = [Privacy::Default, Privacy::Restricted, Privacy::OpenUse][privacy];
+        let path = ProjectPath::new(&path).unwrap_or_else(|_| ProjectPath::new("x").unwrap());
+        let mut entry = Entry::new(Identity { asset_type: AssetType::ALL[asset_type], creator, privacy, path });
+        facts.into_iter().for_each(|(asset, version, fact)| entry.history.add(key(asset, version), fact));
+        entry.asked = asked;
+        entry.pinned = pinned.map(|(revision, asset, version)| {
+            let pin = if revision { Pin::Revision(Revision::new(asset).unwrap()) } else { Pin::Asset(id(asset)) };
+            PinnedAt { pin, at: key(asset, version) }
+        });
+        entry.removed = removed;
+        // Without an operation only a create is written down.
+        entry.open = open.into_iter().filter(|(intent, operation)| operation.is_some() || matches!(intent, Intent::Create { .. }))
+            .map(|(intent, operation)| OpenWork { intent, operation: operation.map(|text| OperationId::new(&text).unwrap()) }).collect();
+        entry.normalize();
+        entry
+    }
+}
+
+prop_compose! {
+    fn any_ledger()(entries in prop::collection::btree_map("[a-c\"'\\\\#\\]\u{e9}\u{1f5e1}= ./]{1,3}", any_entry(), 0..4)) -> Ledger {
+        Ledger { remote: REMOTE.to_owned(), entries: entries.into_iter().map(|(text, entry)| (address(&text), entry)).collect() }
+    }
+}
+
+proptest! {
+    #[test]
+    fn text_reads_back_and_is_the_same_every_time(ledger in any_ledger()) {
+        let text = text_of(&ledger);
+        let read = read_back(&text).unwrap();
+        prop_assert_eq!(&read, &ledger, "{}", text);
+        prop_assert_eq!(text_of(&read), text);
+    }
+
+    #[test]
+    fn what_a_fresh_machine_reads_it_writes_again(ledger in any_ledger()) {
+        let recorded = imported(&ledger);
+        let again = export(REMOTE, &recorded, &BTreeSet::new());
+        for (address, wanted) in &ledger.entries {
+            let mut wanted = wanted.clone();
+            // A doubt about what is known by now is none; one about an operation's own work neither.
+            let entry = &again.entries[address];
+            wanted.open.retain(|work| entry.open.contains(work) || work.operation.is_some());
+            prop_assert_eq!(entry, &wanted);
+        }
+        prop_assert_eq!(again.entries.len(), ledger.entries.len());
+        prop_assert_eq!(locked(&recorded, &BTreeSet::new()), []);
+    }
+
+    #[test]
+    fn reading_twice_changes_nothing_more(first in any_ledger(), second in any_ledger()) {
+        let mut recorded = imported(&first);
+        take_in(&mut recorded, &second);
+        let once = recorded.clone();
+        prop_assert_eq!(import(&recorded, &second), []);
+        take_in(&mut recorded, &second);
+        prop_assert_eq!(recorded, once);
+    }
+
+    /// A branch switch and back: no asset ID is lost, whatever the other lockfile says.
+    #[test]
+    fn reading_loses_no_fact(first in any_ledger(), second in any_ledger()) {
+        let mut recorded = imported(&first);
+        for other in [&second, &first] {
+            take_in(&mut recorded, other);
+        }
+        for (address, entry) in first.entries.iter().chain(&second.entries) {
+            for (key, fact) in entry.history.iter() {
+                let known = recorded.assets[address].history.get(key).unwrap();
+                prop_assert!(fact.content.is_none() || known.content.is_some());
+            }
+            for work in entry.open.iter().filter(|work| work.operation.is_some()) {
+                let polled = work.operation.clone().map(Phase::Submitted).unwrap();
+                let settled = !recorded.attempts.values().any(|attempt| attempt.address == *address && attempt.phase == polled);
+                // Left out only where the state knew the outcome.
+                prop_assert!(!settled || first.entries.contains_key(address) && second.entries.contains_key(address));
+            }
+        }
+    }
+
+    #[test]
+    fn merging_is_commutative_and_idempotent(base in any_ledger(), ours in any_ledger(), theirs in any_ledger()) {
+        for base in [None, Some(&base)] {
+            let merged = merge(base, &ours, &theirs).unwrap();
+            prop_assert_eq!(&merge(base, &theirs, &ours).unwrap(), &merged);
+            prop_assert_eq!(&merge(base, &merged, &merged).unwrap(), &merged);
+        }
+        let caught_up = merge(Some(&ours), &ours, &theirs).unwrap();
+        prop_assert!(caught_up.entries.keys().eq(theirs.entries.keys()));
+        let facts = merge(None, &ours, &theirs).unwrap();
+        for (address, entry) in ours.entries.iter().chain(&theirs.entries) {
+            for (key, _) in entry.history.iter() {
+                prop_assert!(facts.entries[address].history.get(key).is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn damage_never_panics_and_never_adds(ledger in any_ledger(), at in any::<prop::sample::Index>(), byte: u8, cut: bool) {
+        let mut bytes = text_of(&ledger).into_bytes();
+        let at = at.index(bytes.len());
+        if cut { bytes.truncate(at) } else { bytes[at] = byte }
+        if let Ok(read) = parse(&bytes, Path::new("x")) {
+            prop_assert!(!cut || at + 1 >= text_of(&ledger).len(), "a cut file was taken for a whole one");
+            prop_assert!(read.entries.len() <= ledger.entries.len());
+        }
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "(version = 1\n|\\[|\\]|\"|assets|\\.|=|\\{|\\}|\n|,|remote|# end of lockfile|[a-z0-9])*") {
+        let _ = parse(&bytes, Path::new("x"));
+        let _ = parse(text.as_bytes(), Path::new("x"));
+    }
+}
+
+#[test]
+fn the_form() {
+    let mut sword = Entry::new(identity(AssetType::Model, "models/sword.fbx"));
+    sword.history.add(key(10, 1), fact(0xaa));
+    sword.history.add(key(10, 2), RevisionFact { standing: Standing::Rejected, ..fact(0xbb) });
+    sword.history.add(key(11, 1), RevisionFact { ordinal: 2, content: None, duplicate: true, ..fact(0) });
+    sword.pinned = Some(PinnedAt { pin: Pin::Revision(Revision::new(1).unwrap()), at: key(10, 1) });
+    sword.asked.insert(Field::SocialLink(SocialNetwork::Twitter), FieldDigest::of_cleared());
+    sword.removed = true;
+    let mut close = image("ui/close.png", &[]);
+    close.open = vec![open(create(0xcc), Some("op-1"))];
+    insta::assert_snapshot!(text_of(&ledger([("sword", sword), ("ui/close.png", close)])), @r##"
+    # Written by macadam: commit it, don't edit it. It says which asset ID each content became, so that nothing is uploaded twice.
+    version = 1
+    remote = "https://apis.roblox.com"
+
+    [assets."sword"]
+    type = "Model"
+    creator = "user:1"
+    path = "models/sword.fbx"
+    removed = true
+    pinned = { pin = "revision:1", asset_id = 10, revision = 1 }
+    asked = { "social_links.twitter" = "e3b0c44298fc1c14" }
+    revisions = [
+      { asset_id = 10, revision = 1, content_hash = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" },
+      { asset_id = 10, revision = 2, content_hash = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", standing = "rejected" },
+      { asset_id = 11, revision = 1, ordinal = 2, duplicate = true },
+    ]
+
+    [assets."ui/close.png"]
+    type = "Image"
+    creator = "user:1"
+    open = [
+      { action = "create", content_hash = "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc", operation = "op-1" },
+    ]
+
+    # end of lockfile
+    "##);
+}
+
+/// Checks the error of a text that follows a sound header.
+fn check_error(body: &str, wanted: &str, line: usize, column: usize) {
+    let text = format!("version = 1\nremote = \"r\"\n{body}\n# end of lockfile\n");
+    let error = read_back(&text).unwrap_err();
+    let place = error.place().unwrap();
+    assert!(error.to_string().contains(wanted), "{error}");
+    assert_eq!((place.line, place.column), (line, column), "{error}");
+    assert!(error.hint().is_some(), "{error}");
+}
+
+#[test]
+fn errors_have_their_place() {
+    let entry = "[assets.a]\ntype = \"Image\"\ncreator = \"user:1\"\n";
+    check_error("colour = 1", "unknown field `colour`", 3, 1);
+    check_error("[other]", "unknown field `other`", 3, 2);
+    check_error("[assets.a]\ntype = \"Hat\"\ncreator = \"user:1\"", "`Hat` is no asset type", 4, 8);
+    check_error("[assets.a]\ntype = \"Image\"", "missing field `creator`", 3, 1);
+    check_error(&format!("{entry}path = \"../x\""), "leaves the manifest's folder", 6, 8);
+    check_error(&format!("{entry}revisions = [\n  {{ asset_id = 0 }},\n]"), "`0` is no asset ID", 7, 16);
+    check_error(&format!("{entry}revisions = [\n  {{ asset_id = 1, made = 2 }},\n]"), "unknown field `made`", 7, 19);
+    check_error(&format!("{entry}asked = {{ hat = \"00\" }}"), "`hat` is no metadata field", 6, 11);
+    check_error(&format!("{entry}open = [\n  {{ action = \"create\" }},\n]"), "`create` needs `content_hash`", 7, 3);
+    check_error(
+        &format!("{entry}open = [\n  {{ action = \"archive\", asset_id = 1 }},\n]"),
+        "`archive` needs `operation`",
+        7,
+        3,
+    );
+    let odd = "open = [\n  { action = \"archive\", asset_id = 1, to = 2, operation = \"x\" },\n]";
+    check_error(&format!("{entry}{odd}"), "`archive` has no `to`", 7, 3);
+    check_error(&format!("{entry}\n{entry}"), "`a` is here twice", 7, 9);
+    check_error("[assets.\"/a\"]\ntype = \"Image\"\ncreator = \"user:1\"", "`/a` needs a `path`", 3, 9);
+    check_error("[assets.\"\"]\ntype = \"Image\"\ncreator = \"user:1\"", "an address can't be empty", 3, 9);
+    check_error("[assets.\u{e9}a", "unclosed table", 3, 11);
+    check_error(&format!("{entry}<<<<<<< HEAD"), "conflict markers", 6, 1);
+    check_error(&format!("{entry}=======\r"), "conflict markers", 6, 1);
+}
+
+#[test]
+fn what_is_no_lockfile_is_never_an_empty_one() {
+    let check = |bytes: &[u8], wanted: &str, line: usize| {
+        let error = parse(bytes, Path::new("a.lock.toml")).unwrap_err();
+        assert!(error.to_string().contains(wanted), "{error}");
+        assert_eq!(error.place().unwrap().line, line, "{error}");
+    };
+    check(b"", "is empty", 1);
+    check(b" \n\n", "is empty", 1);
+    check(b"version = 1\nremote = \"r\"\n", "is cut off", 3);
+    check(b"# end of lockfile\n", "it has no `version`", 1);
+    check(b"version = 1\n# end of lockfile\n", "missing field `remote`", 1);
+    check(b"version = 0\nremote = \"r\"\n# end of lockfile\n", "there is no version 0", 1);
+    check(b"\nversion = 2\nanything = []\n# end of lockfile\n", "written by a newer macadam (version 2", 2);
+    check(b"version = 1\nremote = \"\xff\"\n# end of lockfile\n", "no UTF-8", 2);
+    let ledger = read_back("\u{feff}version = 1\r\nremote = \"r\"\r\n\r\n# end of lockfile\r\n").unwrap();
+    assert_eq!(ledger, Ledger::new("r".to_owned()));
+    let error = ledger.require_remote(REMOTE, Path::new("a")).unwrap_err();
+    assert_eq!(error.to_string(), "the lockfile belongs to r, not to https://apis.roblox.com");
+    ledger.require_remote("r", Path::new("a")).unwrap();
+}
+
+#[test]
+fn the_fingerprint_of_what_is_saved_is_that_of_what_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("assets.lock.toml");
+    assert!(read(&path).unwrap().is_none());
+    let wanted = ledger([("a", image("a", &[(10, 1)]))]);
+    let saved = save(&path, REMOTE, &wanted.entries).unwrap();
+    let bytes = read(&path).unwrap().unwrap();
+    assert_eq!(fingerprint(&bytes), saved);
+    assert_eq!(parse(&bytes, &path).unwrap(), wanted);
+    assert_ne!(save(&path, "other", &wanted.entries).unwrap(), saved);
+    assert!(matches!(read(folder.path()), Err(LockfileError::Read { .. })));
+}
+
+#[test]
+fn only_this_checkouts_addresses_are_exported() {
+    let mut recorded = imported(&ledger([("here", image("here", &[(1, 1)])), ("there", image("there", &[(2, 2)]))]));
+    take_in(&mut recorded, &ledger([("here", image("here", &[(1, 1)]))]));
+    let enroll = |text: &str| Change::Enroll { address: address(text), identity: identity(AssetType::Image, text) };
+    apply(&mut recorded, &[enroll("new"), enroll("bare")]);
+    let begin = Change::Begin { attempt: AttemptId(0), address: address("new"), intent: create(9) };
+    apply(&mut recorded, &[begin]);
+    let manifest = BTreeSet::from([address("new"), address("bare")]);
+    let names = |recorded: &Recorded| {
+        export(REMOTE, recorded, &manifest).entries.keys().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&recorded), ["here"], "an intent that was not handed over is no work for others");
+    apply(&mut recorded, &[Change::Advance { attempt: AttemptId(0), event: PhaseEvent::HandOver }]);
+    assert_eq!(names(&recorded), ["here", "new"]);
+    let lock = Change::Lock { address: address("new"), in_lockfile: true };
+    assert_eq!(locked(&recorded, &manifest), [lock]);
+    assert_eq!(export(REMOTE, &recorded, &manifest).entries[&address("new")].open, [open(create(9), None)]);
+}
+
+#[test]
+fn open_work_goes_on_where_it_was() {
+    let mut entry = image("a", &[]);
+    entry.open = vec![open(create(1), Some("op-1")), open(create(2), None)];
+    let ledger = ledger([("a", entry)]);
+    let mut recorded = imported(&ledger);
+    let phases: Vec<_> = recorded.attempts.values().map(|attempt| attempt.phase.clone()).collect();
+    assert_eq!(phases.len(), 2);
+    assert!(phases.contains(&Phase::InDoubt) && phases.contains(&Phase::Submitted(OperationId::new("op-1").unwrap())));
+    // Once the content is known, an older lockfile raises nothing again.
+    let ids: Vec<AttemptId> = recorded.attempts.keys().copied().collect();
+    for attempt in ids {
+        apply(&mut recorded, &[Change::Advance { attempt, event: PhaseEvent::Complete }]);
+    }
+    for (asset, content) in [(10, 1), (11, 2)] {
+        apply(&mut recorded, &[Change::Learn { address: address("a"), key: key(asset, 0), fact: fact(content) }]);
+    }
+    assert_eq!(import(&recorded, &ledger), []);
+}
+
+#[test]
+fn an_operation_that_only_the_lockfile_knows_settles_a_doubt() {
+    let mut doubted = image("a", &[]);
+    doubted.open = vec![open(create(1), None)];
+    let mut recorded = imported(&ledger([("a", doubted.clone())]));
+    doubted.open = vec![open(create(1), Some("op-1"))];
+    let changes = import(&recorded, &ledger([("a", doubted)]));
+    assert!(
+        changes.iter().any(|change| matches!(change, Change::Tell { event, .. } if event.kind == "possible_duplicate"))
+    );
+    apply(&mut recorded, &changes);
+    let phases: Vec<_> = recorded.attempts.values().map(|attempt| &attempt.phase).collect();
+    assert_eq!(phases, [&Phase::Submitted(OperationId::new("op-1").unwrap())]);
+}
+
+#[test]
+fn an_operation_beside_its_own_content_is_polled_for_the_other_asset() {
+    let mut merged = image("a", &[(20, 1)]);
+    merged.open = vec![open(create(1), Some("op-1"))];
+    let mut recorded = imported(&ledger([("a", image("a", &[(20, 1)]))]));
+    take_in(&mut recorded, &ledger([("a", merged)]));
+    assert_eq!(recorded.attempts.len(), 1, "its asset ID would be lost");
+}
+
+#[test]
+fn the_same_content_again_is_new_work_for_a_model() {
+    let mut entry = Entry::new(identity(AssetType::Model, "a"));
+    for (version, content) in [(1, 1), (2, 2), (3, 1)] {
+        entry.history.add(key(10, version), fact(content));
+    }
+    let recorded = imported(&ledger([("a", entry.clone())]));
+    let update = |head| Intent::UpdateContent { asset_id: id(10), content: hash(2), head: Revision::new(head).ok() };
+    let begun = |head| {
+        let mut bare = entry.clone();
+        bare.history = History::new();
+        bare.open = vec![open(update(head), Some("op"))];
+        import(&recorded, &ledger([("a", bare)])).iter().any(|change| matches!(change, Change::Begin { .. }))
+    };
+    assert!(!begun(1), "version 2 is its outcome");
+    assert!(begun(3));
+}
+
+#[test]
+fn the_lockfiles_asset_is_used_and_the_other_told() {
+    let mut recorded = imported(&ledger([("a", image("a", &[(10, 1)]))]));
+    let changes = import(&recorded, &ledger([("a", image("a", &[(20, 1)]))]));
+    assert!(
+        changes.iter().any(|change| matches!(change, Change::Tell { event, .. } if event.kind == "duplicate_asset"))
+    );
+    apply(&mut recorded, &changes);
+    let history = &recorded.assets[&address("a")].history;
+    assert_eq!(history.find_content(hash(1)).unwrap().0, key(20, 0));
+    assert!(history.get(key(10, 0)).unwrap().duplicate);
+}
+
+#[test]
+fn an_asset_of_another_type_is_passed_over() {
+    let mut recorded = imported(&ledger([("a", image("a", &[(10, 1)]))]));
+    let mut decal = image("a", &[(20, 2)]);
+    decal.identity.asset_type = AssetType::Decal;
+    take_in(&mut recorded, &ledger([("a", decal)]));
+    let record = &recorded.assets[&address("a")];
+    assert_eq!(record.identity.asset_type, AssetType::Decal);
+    assert!(record.history.get(key(10, 0)).unwrap().duplicate, "kept, but not used while there is another");
+}
+
+#[test]
+fn metadata_that_two_writers_disagree_on_is_unknown() {
+    let asked = |values: &[(Field, &str)]| -> FieldDigests {
+        values.iter().map(|(field, text)| (*field, FieldDigest::of_text(text))).collect()
+    };
+    let with = |fields: FieldDigests| {
+        let mut entry = image("a", &[(10, 1)]);
+        entry.asked = fields;
+        ledger([("a", entry)])
+    };
+    let ours = with(asked(&[(Field::DisplayName, "x"), (Field::Description, "d")]));
+    let theirs = with(asked(&[(Field::DisplayName, "y"), (Field::Icon, "i")]));
+    let mut recorded = imported(&ours);
+    take_in(&mut recorded, &theirs);
+    let mut wanted = asked(&[(Field::Description, "d"), (Field::Icon, "i")]);
+    wanted.insert(Field::DisplayName, FieldDigest::UNKNOWN);
+    assert_eq!(recorded.assets[&address("a")].asked, wanted);
+    assert_eq!(merge(None, &ours, &theirs).unwrap().entries[&address("a")].asked, wanted);
+    let base = with(asked(&[(Field::DisplayName, "x"), (Field::Description, "d")]));
+    assert_eq!(merge(Some(&base), &ours, &theirs).unwrap(), theirs, "only one side changed something");
+}
+
+/// Merges two changes of one base.
+fn merged(base: &Ledger, ours: impl FnOnce(&mut Ledger), theirs: impl FnOnce(&mut Ledger)) -> Ledger {
+    let (mut a, mut b) = (base.clone(), base.clone());
+    ours(&mut a);
+    theirs(&mut b);
+    merge(Some(base), &a, &b).unwrap()
+}
+
+fn add(text: &'static str, asset: u64, content: u8) -> impl FnOnce(&mut Ledger) {
+    move |ledger| {
+        ledger.entries.insert(address(text), image(text, &[(asset, content)]));
+    }
+}
+
+#[test]
+fn two_branches_that_each_add_assets() {
+    let base = ledger([("m", image("m", &[(1, 1)]))]);
+    let all = merged(&base, add("a", 2, 2), add("z", 3, 3));
+    assert_eq!(all, ledger([("a", image("a", &[(2, 2)])), ("m", image("m", &[(1, 1)])), ("z", image("z", &[(3, 3)]))]));
+    let error = merge(None, &base, &Ledger::new("other".to_owned())).unwrap_err();
+    assert_eq!(error.to_string(), "one side belongs to https://apis.roblox.com, the other to other");
+}
+
+#[test]
+fn two_branches_that_add_the_same() {
+    let base = ledger([]);
+    let both = merged(&base, add("a", 20, 1), add("a", 10, 1));
+    let history = &both.entries[&address("a")].history;
+    assert_eq!(history.find_content(hash(1)).unwrap().0, key(10, 0));
+    assert_eq!((history.get(key(10, 0)).unwrap().duplicate, history.get(key(20, 0)).unwrap().duplicate), (false, true));
+}
+
+#[test]
+fn two_branches_that_change_one_model() {
+    let mut sword = Entry::new(identity(AssetType::Model, "sword"));
+    sword.history.add(key(10, 1), fact(1));
+    let base = ledger([("sword", sword)]);
+    let update = |version, content| {
+        move |ledger: &mut Ledger| {
+            ledger.entries.get_mut(&address("sword")).unwrap().history.add(key(10, version), fact(content));
+        }
+    };
+    let both = merged(&base, update(2, 2), update(3, 3));
+    assert_eq!(both.entries[&address("sword")].history.head().unwrap().0, key(10, 3));
+    assert_eq!(both.entries[&address("sword")].history.iter().filter(|(_, fact)| fact.duplicate).count(), 0);
+}
+
+#[test]
+fn what_one_side_settled_is_settled() {
+    let mut waiting = image("a", &[]);
+    waiting.open = vec![open(create(1), Some("op-1"))];
+    let base = ledger([("a", waiting)]);
+    let settle = |ledger: &mut Ledger| {
+        ledger.entries.insert(address("a"), image("a", &[(10, 1)]));
+    };
+    let more = |ledger: &mut Ledger| {
+        let entry = ledger.entries.get_mut(&address("a")).unwrap();
+        entry.open.push(open(create(2), None));
+    };
+    let both = merged(&base, settle, more);
+    assert_eq!(both.entries[&address("a")].open, [open(create(2), None)]);
+    assert!(both.entries[&address("a")].history.find_content(hash(1)).is_some());
+}
+
+#[test]
+fn what_one_side_forgot_is_gone_unless_the_other_learned() {
+    let base = ledger([("a", image("a", &[(1, 1)]))]);
+    let forget = |ledger: &mut Ledger| ledger.entries.clear();
+    assert_eq!(merged(&base, forget, |_| {}), ledger([]));
+    assert_eq!(merged(&base, |_| {}, forget), ledger([]));
+    assert_eq!(merged(&base, forget, add("a", 2, 2)).entries.len(), 1);
+}
+
+#[test]
+fn pin_and_removal_follow_the_side_that_changed_them() {
+    let base = ledger([("a", image("a", &[(1, 1), (2, 2)]))]);
+    let pin = |asset| {
+        move |ledger: &mut Ledger| {
+            let entry = ledger.entries.get_mut(&address("a")).unwrap();
+            entry.pinned = Some(PinnedAt { pin: Pin::Asset(id(asset)), at: key(asset, 0) });
+            entry.removed = asset == 1;
+        }
+    };
+    let one = merged(&base, pin(1), |_| {});
+    assert!(one.entries[&address("a")].removed && one.entries[&address("a")].pinned.is_some());
+    assert_eq!(merged(&base, pin(1), pin(2)).entries[&address("a")].pinned, None);
+}
+
+/// Git alone, without the merge driver, usually does.
+#[test]
+fn a_plain_merge_of_two_branches_that_add_different_assets() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = ledger([("d", image("d", &[(4, 4)])), ("m", image("m", &[(13, 13)])), ("t", image("t", &[(20, 20)]))]);
+    let versions = [
+        ("base", base.clone()),
+        ("ours", merged(&base, add("a", 1, 1), add("p", 16, 16))),
+        ("theirs", merged(&base, add("f", 6, 6), add("z", 26, 26))),
+    ];
+    for (name, version) in versions {
+        save(&folder.path().join(name), REMOTE, &version.entries).unwrap();
+    }
+    let git = std::process::Command::new("git")
+        .args(["merge-file", "-p", "ours", "base", "theirs"])
+        .current_dir(folder.path())
+        .output();
+    let Ok(git) = git else { return }; // a machine without git
+    assert!(git.status.success(), "{}", String::from_utf8_lossy(&git.stdout));
+    let all = parse(&git.stdout, Path::new("merged")).unwrap();
+    let names: Vec<_> = all.entries.keys().map(Address::as_str).collect();
+    assert_eq!(names, ["a", "d", "f", "m", "p", "t", "z"]);
+}

@@ -1,0 +1,178 @@
+//! A ledger to text: the same facts give the same bytes, on every machine.
+//!
+//! One table an address and one line a revision, sorted: two branches that add different things touch different lines. The last line is always
+//! the same; without it the file was cut off. Only what differs from its default is written.
+
+use std::borrow::Borrow;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use super::{Entry, OpenWork};
+use crate::model::address::Address;
+use crate::model::asset::Privacy;
+use crate::model::history::{RevisionFact, RevisionKey, Standing};
+use crate::model::metadata::FieldDigests;
+use crate::model::phase::Intent;
+use crate::model::recorded::{Identity, PinnedAt};
+use crate::state::spelling;
+
+/// The newest form that this program knows.
+pub(super) const VERSION: i64 = 1;
+
+/// The last line.
+pub(super) const LAST_LINE: &str = "# end of lockfile";
+
+const HEADER: &str = "# Written by macadam: commit it, don't edit it. It says which asset ID each content became, so that nothing is uploaded twice.\n";
+
+/// Writes a lockfile from entries in the order of their addresses, one at a time.
+///
+/// # Errors
+/// What `out` says.
+pub fn write<A, E>(remote: &str, entries: impl IntoIterator<Item = (A, E)>, out: &mut dyn Write) -> io::Result<()>
+where
+    A: Borrow<Address>,
+    E: Borrow<Entry>,
+{
+    let mut text = String::from(HEADER);
+    let _ = writeln!(text, "version = {VERSION}\nremote = {}\n", Quoted(remote)); // writing to a String can't fail
+    for (address, entry) in entries {
+        push_entry(&mut text, address.borrow(), entry.borrow());
+        out.write_all(text.as_bytes())?;
+        text.clear();
+    }
+    text.push_str(LAST_LINE);
+    text.push('\n');
+    out.write_all(text.as_bytes())
+}
+
+fn push_entry(text: &mut String, address: &Address, entry: &Entry) {
+    let Entry { identity, history, asked, pinned, removed, open } = entry;
+    let Identity { asset_type, creator, privacy, path } = identity;
+    let _ = writeln!(text, "[assets.{}]\ntype = \"{asset_type}\"\ncreator = \"{creator}\"", Quoted(address.as_str()));
+    if *privacy != Privacy::Default {
+        let _ = writeln!(text, "privacy = \"{}\"", privacy.name());
+    }
+    if path.as_str() != address.as_str() {
+        let _ = writeln!(text, "path = {}", Quoted(path.as_str()));
+    }
+    if *removed {
+        text.push_str("removed = true\n");
+    }
+    if let Some(PinnedAt { pin, at }) = pinned {
+        let _ = writeln!(text, "pinned = {{ pin = \"{}\", {} }}", spelling::pin(*pin), key(*at));
+    }
+    if !asked.is_empty() {
+        let _ = writeln!(text, "asked = {}", fields(asked));
+    }
+    if !history.is_empty() {
+        text.push_str("revisions = [\n");
+        for (at, fact) in history.iter() {
+            push_revision(text, at, fact);
+        }
+        text.push_str("]\n");
+    }
+    if !open.is_empty() {
+        text.push_str("open = [\n");
+        for work in open {
+            let _ = writeln!(text, "  {},", open_line(work));
+        }
+        text.push_str("]\n");
+    }
+    text.push('\n');
+}
+
+fn push_revision(text: &mut String, at: RevisionKey, fact: &RevisionFact) {
+    let RevisionFact { ordinal, content, standing, shared, duplicate, made: _ } = fact;
+    let _ = write!(text, "  {{ {}", key(at));
+    if *ordinal != 1 {
+        let _ = write!(text, ", ordinal = {ordinal}");
+    }
+    if let Some(content) = content {
+        let _ = write!(text, ", content_hash = \"{content}\"");
+    }
+    if *standing != Standing::Live {
+        let _ = write!(text, ", standing = \"{}\"", standing.name());
+    }
+    for (flag, name) in [(shared, "shared"), (duplicate, "duplicate")] {
+        if *flag {
+            let _ = write!(text, ", {name} = true");
+        }
+    }
+    text.push_str(" },\n");
+}
+
+/// One piece of open work, as it stands on its line.
+pub(super) fn open_line(work: &OpenWork) -> String {
+    let OpenWork { intent, operation } = work;
+    let mut line = format!("{{ action = \"{}\"", intent.name());
+    if let Some(asset_id) = intent.asset_id() {
+        let _ = write!(line, ", asset_id = {asset_id}");
+    }
+    if let Some(content) = intent.content() {
+        let _ = write!(line, ", content_hash = \"{content}\"");
+    }
+    match intent {
+        Intent::Create { content: _, fields: sent, costly, replaces: _ } => {
+            if !sent.is_empty() {
+                let _ = write!(line, ", asked = {}", fields(sent));
+            }
+            if *costly {
+                line.push_str(", costly = true");
+            }
+        }
+        Intent::UpdateContent { asset_id: _, content: _, head: Some(head) } => {
+            let _ = write!(line, ", head = {head}");
+        }
+        Intent::UpdateMetadata { asset_id: _, fields: sent } => {
+            let _ = write!(line, ", asked = {}", fields(sent));
+        }
+        Intent::Rollback { asset_id: _, to } => {
+            let _ = write!(line, ", to = {to}");
+        }
+        Intent::UpdateContent { asset_id: _, content: _, head: None }
+        | Intent::Archive { asset_id: _ }
+        | Intent::Restore { asset_id: _ } => {}
+    }
+    if let Some(operation) = operation {
+        let _ = write!(line, ", operation = \"{operation}\"");
+    }
+    line.push_str(" }");
+    line
+}
+
+fn key(RevisionKey { asset_id, version }: RevisionKey) -> String {
+    match version {
+        None => format!("asset_id = {asset_id}"),
+        Some(version) => format!("asset_id = {asset_id}, revision = {version}"),
+    }
+}
+
+fn fields(fields: &FieldDigests) -> String {
+    let pairs: Vec<String> = fields
+        .iter()
+        .map(|(field, digest)| {
+            let name = field.name();
+            // A social link's name has a dot, which would make a table of a bare key.
+            if name.contains('.') { format!("\"{name}\" = \"{digest}\"") } else { format!("{name} = \"{digest}\"") }
+        })
+        .collect();
+    if pairs.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", pairs.join(", ")) }
+}
+
+/// A TOML basic string.
+struct Quoted<'a>(&'a str);
+
+impl std::fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_char('"')?;
+        for character in self.0.chars() {
+            match character {
+                '"' => f.write_str("\\\"")?,
+                '\\' => f.write_str("\\\\")?,
+                control if control.is_control() => write!(f, "\\u{:04X}", u32::from(control))?,
+                other => f.write_char(other)?,
+            }
+        }
+        f.write_char('"')
+    }
+}

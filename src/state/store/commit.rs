@@ -1,0 +1,230 @@
+//! Changes to rows: one list of changes is one transaction.
+//!
+//! Each change is checked as [`Recorded::apply`](crate::model::recorded::Recorded::apply) checks it; the engine applied it there first, so one that
+//! does not fit is a defect, and nothing of its list is written.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Params, TransactionBehavior, named_params};
+
+use super::{Store, attempts, events, rows, seen};
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::history::{History, RevisionFact, RevisionKey};
+use crate::model::recorded::{ApplyError, Identity, PinnedAt, Trouble};
+use crate::state::error::{Fault, StateError};
+use crate::state::spelling;
+
+/// Changes that belong together, and when they became known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The changes, in order.
+    pub changes: Vec<Change>,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl Store {
+    /// Writes changes in one transaction. When this returns they survive power loss.
+    ///
+    /// # Errors
+    /// When a change does not fit what is stored, or the database can't be written. Nothing of the list is stored then.
+    pub fn commit(&mut self, changes: &[Change], now: Timestamp) -> Result<(), StateError> {
+        let result = (|| {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            apply_all(&transaction, changes, now)?;
+            Ok(transaction.commit()?)
+        })();
+        result.map_err(|fault: Fault| fault.at(&self.path, "write the changes"))
+    }
+
+    /// Writes several lists in one transaction, which costs one wait for the disk. Each has its own result, in order: one that does not fit leaves
+    /// the others alone, but where the database can't be written nothing is.
+    pub fn commit_group(&mut self, batches: &[Batch]) -> Vec<Result<(), StateError>> {
+        let doing = "write the changes";
+        let group = (|| -> rusqlite::Result<_> {
+            let mut transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut results = Vec::with_capacity(batches.len());
+            for batch in batches {
+                let savepoint = transaction.savepoint()?; // rolls back when it is dropped
+                match apply_all(&savepoint, &batch.changes, batch.now) {
+                    Ok(()) => {
+                        savepoint.commit()?;
+                        results.push(Ok(()));
+                    }
+                    // A full or failing disk is everybody's trouble: it may have rolled back the whole transaction.
+                    Err(Fault::Sql(error)) if !is_own_fault(&error) => return Err(error),
+                    Err(fault) => {
+                        savepoint.finish()?;
+                        results.push(Err(fault.at(&self.path, doing)));
+                    }
+                }
+            }
+            transaction.commit()?;
+            Ok(results)
+        })();
+        group.unwrap_or_else(|error| {
+            let error = StateError::from_sql(&self.path, doing, error);
+            batches.iter().map(|_| Err(error.clone())).collect()
+        })
+    }
+}
+
+/// Whether SQLite refused a value, as opposed to having trouble of its own.
+fn is_own_fault(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code().is_none_or(|code| code == rusqlite::ErrorCode::ConstraintViolation)
+}
+
+fn apply_all(connection: &Connection, changes: &[Change], now: Timestamp) -> Result<(), Fault> {
+    let now = now.to_string();
+    changes.iter().try_for_each(|change| apply(connection, change, &now))
+}
+
+fn apply(connection: &Connection, change: &Change, now: &str) -> Result<(), Fault> {
+    match change {
+        Change::Begin { attempt, address, intent } => {
+            require_record(connection, address)?;
+            attempts::begin(connection, *attempt, address, intent, now)
+        }
+        Change::Advance { attempt, event } => attempts::advance(connection, *attempt, event, now),
+        Change::Enroll { address, identity } => enroll(connection, address, identity),
+        Change::Learn { address, key, fact } => learn(connection, address, *key, *fact),
+        Change::Ask { address, fields } => update(
+            connection,
+            address,
+            "UPDATE assets SET asked = ?2 WHERE address = ?1",
+            (address.as_str(), rows::fields_text(fields)),
+        ),
+        Change::Point { address, asset_id } => update(
+            connection,
+            address,
+            "UPDATE assets SET points_to = ?2 WHERE address = ?1",
+            (address.as_str(), rows::number(asset_id.get())),
+        ),
+        Change::PinAt { address, pinned } => pin_at(connection, address, *pinned),
+        // A second removal keeps the time of the first: archiving waits from then on.
+        Change::Remove { address, removed } => update(
+            connection,
+            address,
+            "UPDATE assets SET removed_at = iif(?2, coalesce(removed_at, ?3), NULL) WHERE address = ?1",
+            (address.as_str(), removed, now),
+        ),
+        Change::Lock { address, in_lockfile } => update(
+            connection,
+            address,
+            "UPDATE assets SET in_lockfile = ?2 WHERE address = ?1",
+            (address.as_str(), in_lockfile),
+        ),
+        Change::Rest { address, trouble } => rest(connection, address, trouble.as_ref()),
+        // Its history, open changes and trouble go with it, by the foreign keys.
+        Change::Forget { address } => {
+            update(connection, address, "DELETE FROM assets WHERE address = ?1", [address.as_str()])
+        }
+        Change::See { asset } => Ok(seen::write(connection, asset, now)?),
+        Change::Tell { address, event } => Ok(events::write(connection, address.as_ref(), event, now)?),
+    }
+}
+
+/// Changes the one row of an address.
+fn update(connection: &Connection, address: &Address, sql: &str, parameters: impl Params) -> Result<(), Fault> {
+    match connection.prepare_cached(sql)?.execute(parameters)? {
+        0 => Err(ApplyError::NoRecord { address: address.clone() }.into()),
+        _ => Ok(()),
+    }
+}
+
+fn require_record(connection: &Connection, address: &Address) -> Result<(), Fault> {
+    let found = connection
+        .prepare_cached("SELECT 1 FROM assets WHERE address = ?1")?
+        .query_row([address.as_str()], |_| Ok(()))
+        .optional()?;
+    found.ok_or_else(|| ApplyError::NoRecord { address: address.clone() }.into())
+}
+
+fn enroll(connection: &Connection, address: &Address, identity: &Identity) -> Result<(), Fault> {
+    let Identity { asset_type, creator, privacy, path } = identity;
+    connection
+        .prepare_cached(
+            "INSERT INTO assets (address, asset_type, creator, privacy, path)
+             VALUES (:address, :asset_type, :creator, :privacy, :path)
+             ON CONFLICT (address) DO UPDATE SET
+                asset_type = excluded.asset_type, creator = excluded.creator,
+                privacy = excluded.privacy, path = excluded.path",
+        )?
+        .execute(named_params! {
+            ":address": address.as_str(),
+            ":asset_type": asset_type.name(),
+            ":creator": creator.to_string(),
+            ":privacy": privacy.name(),
+            ":path": path.as_str(),
+        })?;
+    Ok(())
+}
+
+/// Adds to what is known of a revision, by the model's own union.
+fn learn(connection: &Connection, address: &Address, key: RevisionKey, fact: RevisionFact) -> Result<(), Fault> {
+    require_record(connection, address)?;
+    let (asset_id, version) = (rows::number(key.asset_id.get()), rows::version_or_zero(key.version));
+    let known = connection
+        .prepare_cached(
+            "SELECT ordinal, content, standing, shared, duplicate, made_at, origin FROM revisions
+             WHERE address = ?1 AND asset_id = ?2 AND version = ?3",
+        )?
+        .query_row((address.as_str(), asset_id, version), |row| super::load::fact(row, 0))
+        .optional()?;
+    let mut history = History::new();
+    if let Some(known) = known {
+        history.add(key, known);
+    }
+    history.add(key, fact);
+    let Some(RevisionFact { ordinal, content, standing, shared, duplicate, made }) = history.get(key) else {
+        return Ok(());
+    };
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO revisions
+                (address, asset_id, version, ordinal, content, standing, shared, duplicate, made_at, origin)
+             VALUES (:address, :asset_id, :version, :ordinal, :content, :standing, :shared, :duplicate, :made_at, :origin)",
+        )?
+        .execute(named_params! {
+            ":address": address.as_str(),
+            ":asset_id": asset_id,
+            ":version": version,
+            ":ordinal": ordinal,
+            ":content": content.as_ref().map(|content| content.as_bytes()),
+            ":standing": standing.name(),
+            ":shared": shared,
+            ":duplicate": duplicate,
+            ":made_at": made.map(|(at, _)| at.to_string()),
+            ":origin": made.map(|(_, origin)| origin.name()),
+        })?;
+    Ok(())
+}
+
+fn pin_at(connection: &Connection, address: &Address, pinned: Option<PinnedAt>) -> Result<(), Fault> {
+    let pin = pinned.map(|PinnedAt { pin, at: _ }| spelling::pin(pin));
+    let asset = pinned.map(|pinned| rows::number(pinned.at.asset_id.get()));
+    let version = pinned.map(|pinned| rows::version_or_zero(pinned.at.version));
+    let sql = "UPDATE assets SET pin = ?2, pinned_asset = ?3, pinned_version = ?4 WHERE address = ?1";
+    update(connection, address, sql, (address.as_str(), pin, asset, version))
+}
+
+fn rest(connection: &Connection, address: &Address, trouble: Option<&Trouble>) -> Result<(), Fault> {
+    require_record(connection, address)?;
+    let (subject, message, at, action, failures) = match trouble {
+        None => {
+            connection.prepare_cached("DELETE FROM troubles WHERE address = ?1")?.execute([address.as_str()])?;
+            return Ok(());
+        }
+        Some(Trouble::Refused { subject, action, message, at }) => (subject, message, at, Some(action), None),
+        Some(Trouble::Retrying { subject, failures, next_at, message }) => {
+            (subject, message, next_at, None, Some(failures))
+        }
+    };
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO troubles (address, subject, message, at, action, failures)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute((address.as_str(), subject.to_string(), message, at.to_string(), action, failures))?;
+    Ok(())
+}

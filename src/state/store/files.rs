@@ -1,0 +1,196 @@
+//! Earlier looks at files. Only a speed-up, so a power loss may take the newest of them.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, Result, Row, Transaction, named_params};
+
+use super::{Store, rows};
+use crate::model::asset::FileFormat;
+use crate::model::file::{CachedFile, ContentFacts, FileCache, FileFacts, FileProblem, Fingerprint};
+use crate::model::path::ProjectPath;
+use crate::state::error::StateError;
+
+/// What a scan changed in the cache.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FileDelta {
+    /// Looks that are new or came out differently.
+    pub changed: Vec<(ProjectPath, CachedFile)>,
+    /// Files that are not looked at any more.
+    pub vanished: Vec<ProjectPath>,
+}
+
+impl FileDelta {
+    /// What leads from one cache to another.
+    pub fn between(before: &FileCache, after: &FileCache) -> Self {
+        let changed = after.iter().filter(|(path, file)| before.get(*path) != Some(*file));
+        let vanished = before.keys().filter(|path| !after.contains_key(*path));
+        Self {
+            changed: changed.map(|(path, file)| (path.clone(), file.clone())).collect(),
+            vanished: vanished.cloned().collect(),
+        }
+    }
+
+    /// Whether there is nothing to save.
+    pub fn is_empty(&self) -> bool {
+        self.changed.is_empty() && self.vanished.is_empty()
+    }
+}
+
+impl Store {
+    /// Every look that was saved.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn load_files(&self) -> Result<FileCache, StateError> {
+        let read = || -> Result<FileCache> {
+            let mut all = self.connection.prepare_cached(
+                "SELECT path, size, modified_ns, changed_ns, inode, device, looked_at_ns, content, content_size, format,
+                        kind, duration_ns, sample_rate, width, height, problem, hint
+                 FROM files ORDER BY path",
+            )?;
+            all.query_map([], |row| {
+                let path = ProjectPath::new(rows::text(row, 0)?).map_err(|error| rows::wrong(0, error))?;
+                Ok((path, file(row)?))
+            })?
+            .collect()
+        };
+        read().map_err(|error| self.failed("read the file cache", error))
+    }
+
+    /// Saves what a scan changed, in one transaction that doesn't wait for the disk.
+    ///
+    /// # Errors
+    /// When the database can't be written; what was saved before stays.
+    pub fn save_files(&mut self, delta: &FileDelta) -> Result<(), StateError> {
+        if delta.is_empty() {
+            return Ok(());
+        }
+        let write = |connection: &mut Connection| -> Result<()> {
+            // In WAL mode this leaves the file sound, and the next change that must last takes this one with it to the disk.
+            connection.pragma_update(None, "synchronous", "NORMAL")?;
+            let written = connection.transaction().and_then(|transaction| save(transaction, delta));
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            written
+        };
+        write(&mut self.connection).map_err(|error| self.failed("write the file cache", error))
+    }
+}
+
+fn save(transaction: Transaction<'_>, delta: &FileDelta) -> Result<()> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO files
+            (path, size, modified_ns, changed_ns, inode, device, looked_at_ns, content, content_size, format, kind,
+             duration_ns, sample_rate, width, height, problem, hint)
+         VALUES (:path, :size, :modified_ns, :changed_ns, :inode, :device, :looked_at_ns, :content, :content_size,
+             :format, :kind, :duration_ns, :sample_rate, :width, :height, :problem, :hint)",
+    )?;
+    let mut delete = transaction.prepare_cached("DELETE FROM files WHERE path = ?1")?;
+    for path in &delta.vanished {
+        delete.execute([path.as_str()])?;
+    }
+    for (path, CachedFile { fingerprint, looked_at_ns, content }) in &delta.changed {
+        let Fingerprint { size, modified_ns, changed_ns, inode, device } = *fingerprint;
+        let facts = content.as_ref().ok();
+        let inside = facts.map(|facts| Inside::of(facts.content)).unwrap_or_default();
+        let problem = content.as_ref().err();
+        insert.execute(named_params! {
+            ":path": path.as_str(),
+            ":size": rows::number(size),
+            ":modified_ns": modified_ns,
+            ":changed_ns": changed_ns,
+            ":inode": rows::number(inode),
+            ":device": rows::number(device),
+            ":looked_at_ns": looked_at_ns,
+            ":content": facts.map(|facts| facts.hash.as_bytes()),
+            ":content_size": facts.map(|facts| rows::number(facts.size)),
+            ":format": facts.and_then(|facts| format_name(facts.format)),
+            ":kind": inside.kind,
+            ":duration_ns": inside.duration_ns,
+            ":sample_rate": inside.sample_rate,
+            ":width": inside.width,
+            ":height": inside.height,
+            ":problem": problem.map(|problem| &problem.message),
+            ":hint": problem.and_then(|problem| problem.hint.as_ref()),
+        })?;
+    }
+    drop((insert, delete));
+    transaction.commit()
+}
+
+/// Formats are named by their usual extension.
+fn format_name(format: FileFormat) -> Option<&'static str> {
+    format.extensions().first().copied()
+}
+
+/// What was found inside a file, as columns.
+#[derive(Default)]
+struct Inside {
+    kind: Option<&'static str>,
+    duration_ns: Option<i64>,
+    sample_rate: Option<u32>,
+    width: Option<u32>,
+    height: Option<u32>,
+}
+
+impl Inside {
+    fn of(content: ContentFacts) -> Self {
+        // A header may claim any length; three centuries is as good as more.
+        let nanoseconds = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+        match content {
+            ContentFacts::Instances { animation: true } => Self { kind: Some("animation"), ..Self::default() },
+            ContentFacts::Instances { animation: false } => Self { kind: Some("instances"), ..Self::default() },
+            ContentFacts::Image { width, height } => {
+                Self { kind: Some("image"), width: Some(width), height: Some(height), ..Self::default() }
+            }
+            ContentFacts::Audio { duration, sample_rate } => {
+                let duration_ns = duration.map(nanoseconds);
+                Self { kind: Some("audio"), duration_ns, sample_rate, ..Self::default() }
+            }
+            ContentFacts::Video { duration, width, height } => Self {
+                kind: Some("video"),
+                duration_ns: duration.map(nanoseconds),
+                width: Some(width),
+                height: Some(height),
+                ..Self::default()
+            },
+            ContentFacts::Opaque => Self { kind: Some("opaque"), ..Self::default() },
+        }
+    }
+}
+
+fn file(row: &Row<'_>) -> Result<CachedFile> {
+    let bits = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
+    let fingerprint = Fingerprint {
+        size: bits(1)?,
+        modified_ns: row.get(2)?,
+        changed_ns: row.get(3)?,
+        inode: bits(4)?,
+        device: bits(5)?,
+    };
+    let content = match row.get(15)? {
+        Some(message) => Err(FileProblem { message, hint: row.get(16)? }),
+        None => Ok(FileFacts {
+            size: bits(8)?,
+            hash: rows::content(row, 7)?,
+            format: rows::named(row, 9, "file format", FileFormat::of_extension)?,
+            content: content_facts(row)?,
+        }),
+    };
+    Ok(CachedFile { fingerprint, looked_at_ns: row.get(6)?, content })
+}
+
+fn content_facts(row: &Row<'_>) -> Result<ContentFacts> {
+    let duration = || -> Result<Option<Duration>> {
+        let nanoseconds: Option<i64> = row.get(11)?;
+        Ok(nanoseconds.map(|nanoseconds| Duration::from_nanos(nanoseconds.unsigned_abs())))
+    };
+    Ok(match rows::text(row, 10)? {
+        "instances" => ContentFacts::Instances { animation: false },
+        "animation" => ContentFacts::Instances { animation: true },
+        "image" => ContentFacts::Image { width: row.get(13)?, height: row.get(14)? },
+        "audio" => ContentFacts::Audio { duration: duration()?, sample_rate: row.get(12)? },
+        "video" => ContentFacts::Video { duration: duration()?, width: row.get(13)?, height: row.get(14)? },
+        "opaque" => ContentFacts::Opaque,
+        other => return Err(rows::wrong(10, format_args!("`{other}` is no kind of content"))),
+    })
+}

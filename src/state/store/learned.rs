@@ -1,0 +1,124 @@
+//! What was learned of the remote's pace: what is left of each budget, and how long operations take.
+
+use jiff::Timestamp;
+use rusqlite::Result;
+
+use super::{Store, rows};
+use crate::state::error::StateError;
+
+/// So many samples a kind are kept: enough for a median and a 90th percentile that follow a changed remote within a day.
+const SAMPLES: usize = 64;
+
+/// What is left of one budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitRow {
+    /// The endpoint that it is for.
+    pub endpoint: String,
+    /// Who is counted: the key's owner.
+    pub owner: String,
+    /// Requests a window.
+    pub limit: u32,
+    /// Requests left of the window.
+    pub remaining: u32,
+    /// When the window ends.
+    pub window_ends_at: Timestamp,
+}
+
+/// How long earlier operations of one kind took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LatencyRow {
+    /// The kind, for example `create Image`.
+    pub kind: String,
+    /// Milliseconds each, the oldest first.
+    pub millis: Vec<u32>,
+}
+
+impl Store {
+    /// The budgets as they were last saved.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn load_limits(&self) -> Result<Vec<LimitRow>, StateError> {
+        let read = || -> Result<Vec<_>> {
+            let mut all = self.connection.prepare_cached(
+                "SELECT endpoint, owner, budget, remaining, window_ends_at FROM limits ORDER BY endpoint, owner",
+            )?;
+            all.query_map([], |row| {
+                Ok(LimitRow {
+                    endpoint: row.get(0)?,
+                    owner: row.get(1)?,
+                    limit: row.get(2)?,
+                    remaining: row.get(3)?,
+                    window_ends_at: rows::time(row, 4)?,
+                })
+            })?
+            .collect()
+        };
+        read().map_err(|error| self.failed("read the limits", error))
+    }
+
+    /// Saves all budgets, in place of what was saved before.
+    ///
+    /// # Errors
+    /// When the database can't be written; what was saved before stays.
+    pub fn save_limits(&mut self, limits: &[LimitRow]) -> Result<(), StateError> {
+        let mut write = || -> Result<()> {
+            let transaction = self.connection.transaction()?;
+            transaction.execute("DELETE FROM limits", [])?;
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO limits (endpoint, owner, budget, remaining, window_ends_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?;
+            for LimitRow { endpoint, owner, limit, remaining, window_ends_at } in limits {
+                insert.execute((endpoint, owner, limit, remaining, window_ends_at.to_string()))?;
+            }
+            drop(insert);
+            transaction.commit()
+        };
+        write().map_err(|error| self.failed("write the limits", error))
+    }
+
+    /// The samples of every kind, the oldest first.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn load_latencies(&self) -> Result<Vec<LatencyRow>, StateError> {
+        let read = || -> Result<Vec<LatencyRow>> {
+            let mut all =
+                self.connection.prepare_cached("SELECT kind, millis FROM latencies ORDER BY kind, position")?;
+            let mut found = all.query([])?;
+            let mut latencies: Vec<LatencyRow> = Vec::new();
+            while let Some(row) = found.next()? {
+                let (kind, millis) = (rows::text(row, 0)?, row.get(1)?);
+                match latencies.last_mut().filter(|last| last.kind == kind) {
+                    Some(last) => last.millis.push(millis),
+                    None => latencies.push(LatencyRow { kind: kind.to_owned(), millis: vec![millis] }),
+                }
+            }
+            Ok(latencies)
+        };
+        read().map_err(|error| self.failed("read the latencies", error))
+    }
+
+    /// Saves the newest 64 samples of each given kind, in place of those that the kind had; other kinds stay.
+    ///
+    /// # Errors
+    /// When the database can't be written; what was saved before stays.
+    pub fn save_latencies(&mut self, latencies: &[LatencyRow]) -> Result<(), StateError> {
+        let mut write = || -> Result<()> {
+            let transaction = self.connection.transaction()?;
+            let mut clear = transaction.prepare_cached("DELETE FROM latencies WHERE kind = ?1")?;
+            let mut insert =
+                transaction.prepare_cached("INSERT INTO latencies (kind, position, millis) VALUES (?1, ?2, ?3)")?;
+            for LatencyRow { kind, millis } in latencies {
+                clear.execute([kind])?;
+                let newest = millis.iter().skip(millis.len().saturating_sub(SAMPLES));
+                for (position, millis) in (0_u32..).zip(newest) {
+                    insert.execute((kind, position, millis))?;
+                }
+            }
+            drop((clear, insert));
+            transaction.commit()
+        };
+        write().map_err(|error| self.failed("write the latencies", error))
+    }
+}

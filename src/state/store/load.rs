@@ -1,0 +1,128 @@
+//! Rows to everything that is known.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, Result, Row};
+
+use super::{Store, attempts, rows, seen};
+use crate::model::address::Address;
+use crate::model::asset::Privacy;
+use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::path::ProjectPath;
+use crate::model::recorded::{Identity, PinnedAt, Record, Recorded, Trouble};
+use crate::state::error::StateError;
+use crate::state::spelling;
+
+impl Store {
+    /// Reads everything that is known, and replays the journal of each change that is under way.
+    ///
+    /// # Errors
+    /// When the database can't be read, or holds what was never written by a sound Macadam.
+    pub fn load(&self) -> Result<Recorded, StateError> {
+        let load = || {
+            // One snapshot, also beside a writer.
+            let snapshot = self.connection.unchecked_transaction()?;
+            let mut assets = load_assets(&snapshot)?;
+            load_revisions(&snapshot, &mut assets)?;
+            load_troubles(&snapshot, &mut assets)?;
+            Ok(Recorded {
+                assets,
+                attempts: attempts::load(&snapshot)?.into_iter().collect(),
+                seen: seen::load(&snapshot)?,
+                next_attempt: snapshot.query_row("SELECT next_attempt FROM meta", [], |row| {
+                    u64::try_from(row.get::<_, i64>(0)?).map_err(|error| rows::wrong(0, error))
+                })?,
+            })
+        };
+        load().map_err(|error| self.failed("read what is known", error))
+    }
+}
+
+fn address(row: &Row<'_>, column: usize) -> Result<Address> {
+    Address::new(rows::text(row, column)?).map_err(|error| rows::wrong(column, error))
+}
+
+fn load_assets(connection: &Connection) -> Result<BTreeMap<Address, Record>> {
+    let mut all = connection.prepare_cached(
+        "SELECT address, asset_type, creator, privacy, path, asked, points_to, pin, pinned_asset, pinned_version,
+                removed_at IS NOT NULL, in_lockfile
+         FROM assets ORDER BY address",
+    )?;
+    all.query_map([], |row| Ok((address(row, 0)?, record(row)?)))?.collect()
+}
+
+fn record(row: &Row<'_>) -> Result<Record> {
+    let identity = Identity {
+        asset_type: rows::parsed(row, 1)?,
+        creator: rows::parsed(row, 2)?,
+        privacy: rows::named(row, 3, "privacy", Privacy::from_name)?,
+        path: ProjectPath::new(rows::text(row, 4)?).map_err(|error| rows::wrong(4, error))?,
+    };
+    let mut record = Record::new(identity);
+    record.asked = rows::fields(row, 5)?;
+    record.points_to = rows::asset_id_or_null(row, 6)?;
+    if rows::text_or_null(row, 7)?.is_some() {
+        let pin = rows::named(row, 7, "pin", spelling::parse_pin)?;
+        let at = RevisionKey { asset_id: rows::asset_id(row, 8)?, version: rows::revision(row, 9)? };
+        record.pinned = Some(PinnedAt { pin, at });
+    }
+    record.removed = row.get(10)?;
+    record.in_lockfile = row.get(11)?;
+    Ok(record)
+}
+
+/// A fact from seven columns.
+pub(super) fn fact(row: &Row<'_>, first: usize) -> Result<RevisionFact> {
+    let made = match rows::parsed_or_null(row, first + 5)? {
+        None => None,
+        Some(at) => Some((at, rows::named(row, first + 6, "origin", Origin::from_name)?)),
+    };
+    Ok(RevisionFact {
+        ordinal: row.get(first)?,
+        content: rows::content_or_null(row, first + 1)?,
+        standing: rows::named(row, first + 2, "standing", Standing::from_name)?,
+        shared: row.get(first + 3)?,
+        duplicate: row.get(first + 4)?,
+        made,
+    })
+}
+
+fn load_revisions(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
+    let mut all = connection.prepare_cached(
+        "SELECT address, asset_id, version, ordinal, content, standing, shared, duplicate, made_at, origin
+         FROM revisions ORDER BY address, asset_id, version",
+    )?;
+    let mut found = all.query([])?;
+    // Both sides come in the order of their addresses.
+    let mut records = assets.iter_mut();
+    let mut current = records.next();
+    while let Some(row) = found.next()? {
+        let address = rows::text(row, 0)?;
+        while current.as_ref().is_some_and(|(at, _)| at.as_str() < address) {
+            current = records.next();
+        }
+        let Some((_, record)) = current.as_mut().filter(|(at, _)| at.as_str() == address) else {
+            return Err(rows::wrong(0, format_args!("`{address}` has a revision but no record")));
+        };
+        let key = RevisionKey { asset_id: rows::asset_id(row, 1)?, version: rows::revision(row, 2)? };
+        record.history.add(key, fact(row, 3)?);
+    }
+    Ok(())
+}
+
+fn load_troubles(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
+    let mut all = connection.prepare_cached("SELECT address, subject, message, at, action, failures FROM troubles")?;
+    let mut found = all.query([])?;
+    while let Some(row) = found.next()? {
+        let address = address(row, 0)?;
+        let record = assets
+            .get_mut(&address)
+            .ok_or_else(|| rows::wrong(0, format_args!("`{address}` has a trouble but no record")))?;
+        let (subject, message, at) = (rows::parsed(row, 1)?, row.get(2)?, rows::time(row, 3)?);
+        record.trouble = Some(match row.get(4)? {
+            Some(action) => Trouble::Refused { subject, action, message, at },
+            None => Trouble::Retrying { subject, failures: row.get(5)?, next_at: at, message },
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! The state database: one owner, plain synchronous calls, each change durable when its call returns.
+//!
+//! Nothing here is cancelled half-way or retried. Async code goes through [`StoreHandle`](crate::state::handle::StoreHandle).
+//!
+//! Read next: `open` for what is refused, `commit` for how changes are written, `load` for how they are read back; the schema with its reasons is
+//! in `migrations/`.
+
+mod attempts;
+mod commit;
+mod events;
+mod files;
+mod learned;
+mod load;
+mod open;
+mod rows;
+mod seen;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use crate::state::error::StateError;
+
+pub use commit::Batch;
+pub use events::EventRow;
+pub use files::FileDelta;
+pub use learned::{LatencyRow, LimitRow};
+pub(super) use open::create_folder;
+
+/// An open state.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Store {
+    /// The database's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The fingerprint of the lockfile that was last read or written.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn lockfile_fingerprint(&self) -> Result<Option<String>, StateError> {
+        self.connection
+            .query_row("SELECT lockfile_fingerprint FROM meta", [], |row| row.get(0))
+            .map_err(|error| self.failed("read the lockfile's fingerprint", error))
+    }
+
+    /// Remembers the fingerprint of the lockfile that was just read or written; `None` when there is no lockfile any more.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub fn set_lockfile_fingerprint(&mut self, fingerprint: Option<&str>) -> Result<(), StateError> {
+        self.connection
+            .execute("UPDATE meta SET lockfile_fingerprint = ?1", [fingerprint])
+            .map(drop)
+            .map_err(|error| self.failed("write the lockfile's fingerprint", error))
+    }
+
+    fn failed(&self, doing: &'static str, error: rusqlite::Error) -> StateError {
+        StateError::from_sql(&self.path, doing, error)
+    }
+}

@@ -1,0 +1,266 @@
+//! Opening: nothing is written before the file is known to be a state of this remote that this program understands.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
+use rusqlite_migration::{M, Migrations};
+
+use super::Store;
+use crate::platform::atomic_file::sync_folder;
+use crate::state::error::StateError;
+
+/// The schema, step by step; append only. A second step must also decide how [`Store::open_read_only`] reads a state that has only the first.
+pub(super) const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("../../../migrations/0001_state.sql"))];
+
+/// The newest schema that this program knows.
+const KNOWN: i64 = MIGRATIONS.len().cast_signed() as i64;
+
+/// What the migrations set as `application_id`: "MACA".
+const APPLICATION_ID: i64 = 0x4D41_4341;
+
+/// How long a statement waits for another program's lock. The process lock keeps other Macadams away; this is for a person's `sqlite3`.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The log is cut back to this many bytes once it was copied into the database: one large import shall not occupy the disk for ever.
+const LOG_LIMIT_BYTES: i64 = 8 << 20;
+
+/// More than the store has distinct statements.
+const STATEMENTS: usize = 64;
+
+impl Store {
+    /// Opens the state of `remote` for reading and writing, and creates it and its folder where it is missing, readable by this user alone.
+    ///
+    /// Whoever calls this holds the [`StateLock`](crate::state::lock::StateLock).
+    ///
+    /// # Errors
+    /// When the file is no state, damaged, of a newer Macadam or of another remote, when it can't be written, or when the disk is full. Nothing
+    /// of it was changed then.
+    pub fn open(path: &Path, remote: &str, now: Timestamp) -> Result<Self, StateError> {
+        create_file(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let fail = |doing| move |error| StateError::from_sql(path, doing, error);
+        let mut connection = connect(path, flags).map_err(fail("open the database"))?;
+        // Until the state is known to be ours, closing it must not even copy its log into the database.
+        let hands_off = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        connection.set_db_config(hands_off, true).map_err(fail("configure the database"))?;
+        refuse_what_is_not_ours(&connection, path, remote)?;
+        check(&connection, path, "quick_check")?;
+        if connection.is_readonly("main").map_err(fail("look at the database"))? {
+            return Err(StateError::ReadOnly { path: path.to_owned() });
+        }
+
+        configure(&connection).map_err(fail("configure the database"))?;
+        Migrations::from_slice(MIGRATIONS).to_latest(&mut connection).map_err(|error| match error {
+            rusqlite_migration::Error::RusqliteError { err, .. } => {
+                StateError::from_sql(path, "bring the schema up to date", err)
+            }
+            other => StateError::Damaged { path: path.to_owned(), detail: other.to_string() },
+        })?;
+        let meta = "INSERT INTO meta (id, remote, created_at) VALUES (1, ?1, ?2) ON CONFLICT DO NOTHING";
+        connection.execute(meta, (remote, now.to_string())).map_err(fail("write the remote"))?;
+        connection.set_db_config(hands_off, false).map_err(fail("configure the database"))?;
+        Ok(Self { connection, path: path.to_owned() })
+    }
+
+    /// Opens the state of `remote` for reading, beside a writer or on a read-only disk. `None`: there is none yet.
+    ///
+    /// # Errors
+    /// When the file is no state, damaged, of a newer Macadam or of another remote, or when a crash left work that can only be read after it
+    /// was written.
+    pub fn open_read_only(path: &Path, remote: &str) -> Result<Option<Self>, StateError> {
+        match fs::metadata(path) {
+            Ok(found) if found.len() == 0 && !has_log(path) => return Ok(None),
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(StateError::OpenFile { path: path.to_owned(), source: Arc::new(error) }),
+        }
+        refuse_empty_with_log(path)?;
+        let fail = |error| StateError::from_sql(path, "open the database", error);
+        let connection = connect_for_reading(path).map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) if has_log(path) => {
+                StateError::Unrecovered { path: path.to_owned() }
+            }
+            _ => fail(error),
+        })?;
+        connection.pragma_update(None, "query_only", true).map_err(fail)?;
+        refuse_what_is_not_ours(&connection, path, remote)?;
+        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fail)?;
+        Ok((version > 0).then(|| Self { connection, path: path.to_owned() }))
+    }
+
+    /// Reads the whole database and compares all its indexes: slower than what every start does.
+    ///
+    /// # Errors
+    /// [`StateError::Damaged`] with the first thing found.
+    pub fn integrity_check(&self) -> Result<(), StateError> {
+        check(&self.connection, &self.path, "integrity_check")?;
+        let fail = |error| StateError::from_sql(&self.path, "check the foreign keys", error);
+        let orphan: Option<String> = self
+            .connection
+            .query_row("SELECT \"table\" FROM pragma_foreign_key_check", [], |row| row.get(0))
+            .optional()
+            .map_err(fail)?;
+        match orphan {
+            None => Ok(()),
+            Some(table) => {
+                let detail = format!("a row of `{table}` belongs to nothing");
+                Err(StateError::Damaged { path: self.path.clone(), detail })
+            }
+        }
+    }
+}
+
+/// Makes the folder and an empty file, for this user alone, where they are missing.
+fn create_file(path: &Path) -> Result<(), StateError> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            StateError::ReadOnly { path: path.to_owned() }
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StateError::Full { path: path.to_owned() },
+        _ => StateError::OpenFile { path: path.to_owned(), source: Arc::new(error) },
+    };
+    if fs::exists(path).map_err(failed)? {
+        return refuse_empty_with_log(path);
+    }
+    create_folder(path)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop).map_err(failed)
+}
+
+/// Makes the folder of a file, for this user alone, where it is missing.
+pub(in crate::state) fn create_folder(path: &Path) -> Result<(), StateError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => return Ok(()),
+    };
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // The folder's own name has to survive power loss as well.
+    builder
+        .create(folder)
+        .and_then(|()| sync_folder(parent))
+        .map_err(|error| StateError::CreateFolder { path: folder.to_owned(), source: Arc::new(error) })
+}
+
+/// SQLite takes an empty file for a new database and drops its log; but a state that was cut to nothing is damage.
+fn refuse_empty_with_log(path: &Path) -> Result<(), StateError> {
+    match fs::metadata(path) {
+        Ok(found) if found.len() == 0 && has_log(path) => {
+            let detail = "the file is empty, but its log is not".to_owned();
+            Err(StateError::Damaged { path: path.to_owned(), detail })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether there is work in the log that may not be in the database yet.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    fs::metadata(PathBuf::from(log)).is_ok_and(|found| found.len() > 0)
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    read_something(&connection)?;
+    Ok(connection)
+}
+
+/// A file is only really opened by its first read.
+fn read_something(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)).map(drop)
+}
+
+/// Beside a writer, or alone; in a folder that can be written, or not.
+fn connect_for_reading(path: &Path) -> rusqlite::Result<Connection> {
+    // Opened for writing, although nothing is written: SQLite keeps its shared memory in files beside the database, and only a connection that may
+    // write removes them again. Where the file can't be written, SQLite falls back to reading by itself.
+    let first = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    match first {
+        // The folder can't be written, and nobody has the state open: then nobody else changes it either.
+        Err(error)
+            if matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+                && !has_log(path) =>
+        {
+            connect_immutable(path)
+        }
+        other => other,
+    }
+}
+
+/// Opens a database that nobody changes, without any file beside it.
+pub(super) fn connect_immutable(path: &Path) -> rusqlite::Result<Connection> {
+    let path = path.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(path.to_owned()))?;
+    let mut uri = String::from("file:");
+    for character in path.chars() {
+        match character {
+            '%' => uri.push_str("%25"),
+            '?' => uri.push_str("%3f"),
+            '#' => uri.push_str("%23"),
+            other => uri.push(other),
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    connect(Path::new(&uri), flags)
+}
+
+fn refuse_what_is_not_ours(connection: &Connection, path: &Path, remote: &str) -> Result<(), StateError> {
+    let fail = |error| StateError::from_sql(path, "look at the database", error);
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(fail);
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(fail)?;
+    if tables == 0 {
+        return Ok(());
+    }
+    if pragma("application_id")? != APPLICATION_ID {
+        return Err(StateError::Foreign { path: path.to_owned() });
+    }
+    let found = pragma("user_version")?;
+    if found > KNOWN {
+        return Err(StateError::Newer { path: path.to_owned(), found, known: KNOWN });
+    }
+    let found: Option<String> =
+        connection.query_row("SELECT remote FROM meta WHERE id = 1", [], |row| row.get(0)).optional().map_err(fail)?;
+    match found {
+        Some(found) if found != remote => {
+            Err(StateError::OtherRemote { path: path.to_owned(), found, wanted: remote.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check(connection: &Connection, path: &Path, pragma: &'static str) -> Result<(), StateError> {
+    let found: String = connection
+        .query_row(&format!("PRAGMA {pragma}(1)"), [], |row| row.get(0))
+        .map_err(|error| StateError::from_sql(path, "check the database", error))?;
+    if found == "ok" { Ok(()) } else { Err(StateError::Damaged { path: path.to_owned(), detail: found }) }
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    // What was reported as done survives power loss; on macOS only a full fsync reaches the disk.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update_and_check(None, "journal_size_limit", LOG_LIMIT_BYTES, |_| Ok(()))
+}

@@ -1,0 +1,120 @@
+//! What the remote last said of its assets.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, Result, Row, named_params};
+
+use super::rows;
+use crate::model::asset::Moderation;
+use crate::model::ids::AssetId;
+use crate::model::metadata::{SocialLink, SocialNetwork};
+use crate::model::recorded::Seen;
+use crate::model::remote::RemoteAsset;
+
+/// `[<asset ID>, <alternative text or null>]`.
+type PreviewText = (u64, Option<String>);
+/// `{"<network>": [<title or null>, "<uri>"]}`.
+type LinkTexts = BTreeMap<String, (Option<String>, String)>;
+
+fn json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
+pub(super) fn write(connection: &Connection, asset: &RemoteAsset, now: &str) -> Result<()> {
+    let RemoteAsset {
+        asset_id,
+        revision,
+        asset_type,
+        creator,
+        display_name,
+        description,
+        moderation,
+        archived,
+        icon,
+        previews,
+        social_links,
+    } = asset;
+    let previews = previews.as_ref().map(|previews| {
+        let texts: Vec<PreviewText> = previews.iter().map(|(id, alt)| (id.get(), alt.clone())).collect();
+        json(&texts)
+    });
+    let links: LinkTexts = social_links
+        .iter()
+        .map(|(network, SocialLink { title, uri })| (network.key().to_owned(), (title.clone(), uri.clone())))
+        .collect();
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO seen
+                (asset_id, at, revision, asset_type, creator, display_name, description, moderation, archived, icon,
+                 previews, social_links)
+             VALUES (:asset_id, :at, :revision, :asset_type, :creator, :display_name, :description, :moderation,
+                 :archived, :icon, :previews, :social_links)",
+        )?
+        .execute(named_params! {
+            ":asset_id": rows::number(asset_id.get()),
+            ":at": now,
+            ":revision": revision.map(|revision| rows::number(revision.get())),
+            ":asset_type": asset_type.map(|kind| kind.name()),
+            ":creator": creator.map(|creator| creator.to_string()),
+            ":display_name": display_name,
+            ":description": description,
+            ":moderation": moderation.map(|moderation| moderation.name()),
+            ":archived": archived,
+            ":icon": icon.map(|icon| rows::number(icon.get())),
+            ":previews": previews.transpose()?,
+            ":social_links": json(&links)?,
+        })?;
+    Ok(())
+}
+
+pub(super) fn load(connection: &Connection) -> Result<BTreeMap<AssetId, Seen>> {
+    let mut all = connection.prepare_cached(
+        "SELECT asset_id, at, revision, asset_type, creator, display_name, description, moderation, archived, icon,
+                previews, social_links
+         FROM seen ORDER BY asset_id",
+    )?;
+    all.query_map([], |row| {
+        let asset = asset(row)?;
+        Ok((asset.asset_id, Seen { asset, at: rows::time(row, 1)? }))
+    })?
+    .collect()
+}
+
+fn asset(row: &Row<'_>) -> Result<RemoteAsset> {
+    let moderation = match rows::text_or_null(row, 7)? {
+        None => None,
+        Some(_) => Some(rows::named(row, 7, "moderation state", Moderation::from_name)?),
+    };
+    Ok(RemoteAsset {
+        asset_id: rows::asset_id(row, 0)?,
+        revision: rows::revision(row, 2)?,
+        asset_type: rows::parsed_or_null(row, 3)?,
+        creator: rows::parsed_or_null(row, 4)?,
+        display_name: row.get(5)?,
+        description: row.get(6)?,
+        moderation,
+        archived: row.get(8)?,
+        icon: rows::asset_id_or_null(row, 9)?,
+        previews: rows::text_or_null(row, 10)?.map(previews).transpose()?,
+        social_links: social_links(rows::text(row, 11)?)?,
+    })
+}
+
+fn previews(text: &str) -> Result<Vec<(AssetId, Option<String>)>> {
+    let texts: Vec<PreviewText> = serde_json::from_str(text).map_err(|error| rows::wrong(10, error))?;
+    let read = |(id, alt)| Ok((AssetId::new(id).map_err(|error| rows::wrong(10, error))?, alt));
+    texts.into_iter().map(read).collect()
+}
+
+fn social_links(text: &str) -> Result<BTreeMap<SocialNetwork, SocialLink>> {
+    if text == "{}" {
+        return Ok(BTreeMap::new());
+    }
+    let texts: LinkTexts = serde_json::from_str(text).map_err(|error| rows::wrong(11, error))?;
+    let read = |(key, (title, uri)): (String, (Option<String>, String))| {
+        let network = SocialNetwork::ALL.into_iter().find(|network| network.key() == key);
+        let network = network.ok_or_else(|| rows::wrong(11, format_args!("`{key}` is no social network")))?;
+        Ok((network, SocialLink { title, uri }))
+    };
+    texts.into_iter().map(read).collect()
+}

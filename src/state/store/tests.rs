@@ -1,0 +1,554 @@
+//! Tests of the store as a whole: what is refused, and that the disk says what memory says.
+#![expect(clippy::disallowed_methods, reason = "looks at files as another program would, and breaks them")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::address::Address;
+use crate::model::asset::{AssetType, FileFormat, Moderation, Privacy};
+use crate::model::change::{Change, Event};
+use crate::model::desired::Pin;
+use crate::model::digest::FieldDigest;
+use crate::model::file::{CachedFile, ContentFacts, FileCache, FileFacts, FileProblem, Fingerprint};
+use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, OperationId, Revision, UserId};
+use crate::model::metadata::{Field, FieldDigests, SocialLink, SocialNetwork};
+use crate::model::path::ProjectPath;
+use crate::model::phase::{Intent, PhaseEvent};
+use crate::model::recorded::{AttemptId, Identity, PinnedAt, Recorded, Trouble};
+use crate::model::remote::RemoteAsset;
+use crate::state::StateError;
+
+const REMOTE: &str = "https://apis.roblox.com";
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::new(seconds, 123_456_789).unwrap()
+}
+
+fn open(path: &Path) -> Result<Store, StateError> {
+    Store::open(path, REMOTE, at(0))
+}
+
+fn fresh() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".macadam/assets.db");
+    (folder, path)
+}
+
+fn address(number: u8) -> Address {
+    Address::new(&format!("dir \"{number}\"/é'{number}.png")).unwrap()
+}
+
+fn identity(number: u8) -> Identity {
+    let creators = [Creator::User(UserId::new(7).unwrap()), Creator::Group(GroupId::new(i64::MAX as u64).unwrap())];
+    Identity {
+        asset_type: AssetType::ALL[usize::from(number) % AssetType::ALL.len()],
+        creator: creators[usize::from(number) % 2],
+        privacy: [Privacy::Default, Privacy::Restricted, Privacy::OpenUse][usize::from(number) % 3],
+        path: ProjectPath::new(&format!("p/{number}\n.png")).unwrap(),
+    }
+}
+
+fn id(number: u8) -> AssetId {
+    AssetId::new(u64::from(number) + 1).unwrap()
+}
+
+fn hash(number: u8) -> ContentHash {
+    ContentHash::from_bytes([number; 32])
+}
+
+fn version(number: u8) -> Option<Revision> {
+    Revision::new(u64::from(number)).ok()
+}
+
+fn digests(number: u8) -> FieldDigests {
+    let fields = [Field::DisplayName, Field::Icon, Field::SocialLink(SocialNetwork::DevForum)];
+    let some = fields.into_iter().zip([1_u8, 2, 4]).filter(|(_, bit)| number & bit != 0);
+    some.map(|(field, bit)| (field, FieldDigest::of_text(&format!("{number}{bit}")))).collect()
+}
+
+fn fact(number: u8) -> RevisionFact {
+    RevisionFact {
+        ordinal: u32::from(number % 3) + 1,
+        content: (!number.is_multiple_of(5)).then(|| hash(number % 4)),
+        standing: [Standing::Live, Standing::Live, Standing::Rejected, Standing::Gone][usize::from(number) % 4],
+        shared: number.is_multiple_of(2),
+        duplicate: number.is_multiple_of(7),
+        made: (!number.is_multiple_of(3)).then(|| (at(i64::from(number)), Origin::Replace)),
+    }
+}
+
+fn intent(number: u8) -> Intent {
+    let asset_id = id(number);
+    match number % 6 {
+        0 => Intent::Create {
+            content: hash(number),
+            fields: digests(number),
+            costly: number.is_multiple_of(4),
+            replaces: number.is_multiple_of(8),
+        },
+        1 => Intent::UpdateContent { asset_id, content: hash(number), head: version(number % 4) },
+        2 => Intent::UpdateMetadata { asset_id, fields: digests(number) },
+        3 => Intent::Rollback { asset_id, to: Revision::new(u64::from(number)).unwrap() },
+        4 => Intent::Archive { asset_id },
+        _ => Intent::Restore { asset_id },
+    }
+}
+
+fn remote_asset(number: u8) -> RemoteAsset {
+    let mut asset = RemoteAsset::unknown(id(number));
+    if number.is_multiple_of(2) {
+        asset.revision = version(number);
+        asset.asset_type = Some(identity(number).asset_type);
+        asset.creator = Some(identity(number).creator);
+        asset.display_name = Some("####".to_owned());
+        asset.description = Some(String::new());
+        asset.moderation =
+            Some([Moderation::Reviewing, Moderation::Approved, Moderation::Rejected][usize::from(number) % 3]);
+        asset.archived = Some(number.is_multiple_of(4));
+        asset.icon = Some(id(9));
+        asset.previews = Some(vec![(id(8), None), (id(7), Some("a \"front\"".to_owned()))]);
+        let link = SocialLink { title: None, uri: "https://x".to_owned() };
+        asset.social_links.insert(SocialNetwork::Twitter, link);
+    }
+    asset
+}
+
+fn trouble(number: u8) -> Option<Trouble> {
+    let subject = FieldDigest::of_text(&number.to_string());
+    match number % 3 {
+        0 => None,
+        1 => Some(Trouble::Refused {
+            subject,
+            action: "create".to_owned(),
+            message: "no\0\n".to_owned(),
+            at: at(i64::from(number)),
+        }),
+        _ => Some(Trouble::Retrying {
+            subject,
+            failures: u32::from(number),
+            next_at: at(i64::from(number)),
+            message: String::new(),
+        }),
+    }
+}
+
+/// A change of some kind about some address, whether it fits or not.
+fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
+    let address = address(which % 4);
+    let open: Vec<AttemptId> = recorded.attempts.keys().copied().collect();
+    let attempt = open.get(usize::from(which) % open.len().max(1)).copied().unwrap_or(AttemptId(recorded.next_attempt));
+    let events = [
+        PhaseEvent::HandOver,
+        PhaseEvent::HandOver,
+        PhaseEvent::Accept(OperationId::new(&format!("op-{number}")).unwrap()),
+        PhaseEvent::Complete,
+        PhaseEvent::Refuse,
+        PhaseEvent::NotCarriedOut,
+        PhaseEvent::Doubt,
+        PhaseEvent::Abandon,
+        PhaseEvent::Recover,
+    ];
+    match kind % 20 {
+        0 | 1 => Change::Enroll { address, identity: identity(number) },
+        2 | 3 => {
+            let skipped = u64::from(number.is_multiple_of(9));
+            Change::Begin { attempt: AttemptId(recorded.next_attempt + skipped), address, intent: intent(number) }
+        }
+        4 => Change::Begin { attempt: AttemptId(u64::from(number % 8)), address, intent: intent(number) },
+        5..=9 => Change::Advance { attempt, event: events[usize::from(number) % events.len()].clone() },
+        10 | 11 => {
+            let key = RevisionKey { asset_id: id(number % 3), version: version(number % 4) };
+            Change::Learn { address, key, fact: fact(which ^ number) }
+        }
+        12 => Change::Ask { address, fields: digests(number) },
+        13 => Change::Point { address, asset_id: id(number) },
+        14 => {
+            let at = RevisionKey { asset_id: id(number), version: version(number % 3) };
+            let pin = if number.is_multiple_of(2) {
+                Pin::Asset(id(number))
+            } else {
+                Pin::Revision(Revision::new(u64::from(number)).unwrap())
+            };
+            Change::PinAt { address, pinned: (!number.is_multiple_of(5)).then_some(PinnedAt { pin, at }) }
+        }
+        15 => Change::Remove { address, removed: number.is_multiple_of(2) },
+        16 => Change::Lock { address, in_lockfile: number.is_multiple_of(2) },
+        17 => Change::Rest { address, trouble: trouble(number) },
+        18 if number.is_multiple_of(4) => Change::Forget { address },
+        18 => Change::Tell { address: Some(address), event: Event { kind: "test", message: "m".to_owned() } },
+        _ => Change::See { asset: remote_asset(number % 16) },
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// What is loaded equals what memory made of the same changes; what memory refuses, the disk refuses, whole; also after a restart.
+    #[test]
+    fn disk_and_memory_agree(steps in prop::collection::vec(
+        (prop::collection::vec((any::<u8>(), any::<u8>(), any::<u8>()), 1..8), any::<u8>()), 1..30)) {
+        let (_folder, path) = fresh();
+        let mut store = open(&path).unwrap();
+        let mut recorded = Recorded::default();
+        for (round, (kinds, what_else)) in (1..).zip(steps) {
+            let (mut next, mut batch, now) = (recorded.clone(), Vec::new(), at(round));
+            let mut fits = true;
+            for (kind, which, number) in kinds {
+                let change = any_change(&next, kind, which, number);
+                let applied = next.apply(&change, now).is_ok();
+                // Mostly leave out what doesn't fit; now and then send it along.
+                if applied || what_else.is_multiple_of(8) {
+                    batch.push(change);
+                }
+                fits &= applied || !what_else.is_multiple_of(8);
+                if !fits { break; }
+            }
+            let group = what_else.is_multiple_of(2);
+            let stored = if group {
+                let other = Batch { changes: vec![Change::Tell { address: None, event: Event { kind: "t", message: String::new() } }], now };
+                let mut results = store.commit_group(&[other.clone(), Batch { changes: batch, now }, other]).into_iter();
+                prop_assert!(results.next().unwrap().is_ok());
+                let stored = results.next().unwrap();
+                prop_assert!(results.next().unwrap().is_ok());
+                stored
+            } else {
+                store.commit(&batch, now)
+            };
+            prop_assert_eq!(stored.is_ok(), fits, "{:?}", stored);
+            if fits {
+                recorded = next;
+            }
+            if what_else.is_multiple_of(5) {
+                drop(store);
+                store = open(&path).unwrap();
+            }
+            prop_assert_eq!(&store.load().unwrap(), &recorded);
+        }
+        store.integrity_check().unwrap();
+        let reader = Store::open_read_only(&path, REMOTE).unwrap().unwrap();
+        prop_assert_eq!(&reader.load().unwrap(), &recorded);
+    }
+
+    #[test]
+    fn the_file_cache_reads_back(before in any_cache(), after in any_cache()) {
+        let (_folder, path) = fresh();
+        let mut store = open(&path).unwrap();
+        store.save_files(&FileDelta::between(&FileCache::new(), &before)).unwrap();
+        prop_assert_eq!(&store.load_files().unwrap(), &before);
+        store.save_files(&FileDelta::between(&before, &after)).unwrap();
+        prop_assert_eq!(&store.load_files().unwrap(), &after);
+        prop_assert!(FileDelta::between(&after, &store.load_files().unwrap()).is_empty());
+        let synchronous: i64 = store.connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        prop_assert_eq!(synchronous, 2, "changes must wait for the disk again");
+    }
+}
+
+prop_compose! {
+    fn any_cache()(files in prop::collection::btree_map(0_u8..6, (any::<[u64; 3]>(), any::<[i64; 3]>(), any::<u8>(), any::<u32>()), 0..6)) -> FileCache {
+        files.into_iter().map(|(name, ([size, inode, device], [modified_ns, changed_ns, looked_at_ns], kind, number))| {
+            let duration = number.is_multiple_of(2).then(|| Duration::from_nanos(u64::from(number)));
+            let found = match kind % 7 {
+                0 => ContentFacts::Instances { animation: true },
+                1 => ContentFacts::Instances { animation: false },
+                2 => ContentFacts::Image { width: number, height: 3 },
+                3 => ContentFacts::Audio { duration, sample_rate: duration.map(|_| number) },
+                4 => ContentFacts::Video { duration, width: 0, height: number },
+                _ => ContentFacts::Opaque,
+            };
+            let content = if kind % 7 == 6 {
+                Err(FileProblem { message: "bad\u{0}".to_owned(), hint: duration.map(|_| String::new()) })
+            } else {
+                Ok(FileFacts { size: size ^ 1, hash: hash(kind), format: FileFormat::ALL[usize::from(kind) % 16], content: found })
+            };
+            let fingerprint = Fingerprint { size, modified_ns, changed_ns, inode, device };
+            (ProjectPath::new(&format!("é/{name}")).unwrap(), CachedFile { fingerprint, looked_at_ns, content })
+        }).collect()
+    }
+}
+
+fn some_changes() -> Vec<Change> {
+    let fact = RevisionFact { standing: Standing::Live, ..fact(1) };
+    vec![
+        Change::Enroll { address: address(1), identity: identity(1) },
+        Change::Learn { address: address(1), key: RevisionKey { asset_id: id(1), version: None }, fact },
+    ]
+}
+
+#[test]
+fn numbers_of_attempts_are_not_given_twice() {
+    let (_folder, path) = fresh();
+    let mut store = open(&path).unwrap();
+    let begin = |number| Change::Begin { attempt: AttemptId(number), address: address(1), intent: intent(4) };
+    store.commit(&some_changes(), at(1)).unwrap();
+    store.commit(&[begin(0)], at(1)).unwrap();
+    store.commit(&[Change::Forget { address: address(1) }], at(1)).unwrap();
+    drop(store);
+    let mut store = open(&path).unwrap();
+    assert_eq!(store.load().unwrap().next_attempt, 1);
+    store.commit(&some_changes(), at(2)).unwrap();
+    assert!(matches!(store.commit(&[begin(0)], at(2)), Err(StateError::Misfit(_))));
+    store.commit(&[begin(1)], at(2)).unwrap();
+}
+
+#[test]
+fn closed_attempts_and_events_are_bounded() {
+    let (_folder, path) = fresh();
+    let mut store = open(&path).unwrap();
+    store.commit(&some_changes(), at(1)).unwrap();
+    let mut changes = Vec::new();
+    for number in 0..20_050 {
+        let attempt = AttemptId(number);
+        changes.push(Change::Begin { attempt, address: address(1), intent: intent(4) });
+        if number != 3 {
+            changes.push(Change::Advance { attempt, event: PhaseEvent::NotCarriedOut });
+        }
+        changes.push(Change::Tell { address: None, event: Event { kind: "test", message: number.to_string() } });
+    }
+    store.commit(&changes, at(2)).unwrap();
+    let count = |table: &str| -> i64 {
+        store.connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(count("attempts"), 20_001, "the open one stays, however old");
+    assert_eq!(count("events"), 20_000);
+    assert_eq!(store.events(None, 1).unwrap()[0].message, "20049");
+    assert_eq!(store.load().unwrap().attempts.keys().collect::<Vec<_>>(), [&AttemptId(3)]);
+}
+
+#[test]
+fn the_time_of_a_removal_is_the_first() {
+    let (_folder, path) = fresh();
+    let mut store = open(&path).unwrap();
+    store.commit(&some_changes(), at(1)).unwrap();
+    let removed_at = |store: &Store| -> Option<String> {
+        store.connection.query_row("SELECT removed_at FROM assets", [], |row| row.get(0)).unwrap()
+    };
+    for (seconds, removed, wanted) in [(2, true, Some(2)), (3, true, Some(2)), (4, false, None), (5, true, Some(5))] {
+        store.commit(&[Change::Remove { address: address(1), removed }], at(seconds)).unwrap();
+        assert_eq!(removed_at(&store), wanted.map(|seconds| at(seconds).to_string()));
+    }
+}
+
+#[test]
+fn events_of_one_address() {
+    let (_folder, path) = fresh();
+    let mut store = open(&path).unwrap();
+    let tell = |number, message: &str| Change::Tell {
+        address: Some(address(number)),
+        event: Event { kind: "possible_duplicate", message: message.to_owned() },
+    };
+    store.commit(&[tell(1, "a"), tell(2, "b"), tell(1, "c")], at(9)).unwrap();
+    let found = store.events(Some(&address(1)), 10).unwrap();
+    assert_eq!(found.iter().map(|event| event.message.as_str()).collect::<Vec<_>>(), ["c", "a"]);
+    assert_eq!((found[0].at, found[0].kind.as_str()), (at(9), "possible_duplicate"));
+    assert_eq!(found[0].address, Some(address(1)));
+}
+
+#[test]
+fn what_was_learned_of_the_pace_reads_back() {
+    let (_folder, path) = fresh();
+    let mut store = open(&path).unwrap();
+    let limit = |endpoint: &str| LimitRow {
+        endpoint: endpoint.to_owned(),
+        owner: "user:1".to_owned(),
+        limit: 120,
+        remaining: 3,
+        window_ends_at: at(60),
+    };
+    store.save_limits(&[limit("create"), limit("get")]).unwrap();
+    store.save_limits(&[limit("get")]).unwrap();
+    assert_eq!(store.load_limits().unwrap(), [limit("get")]);
+
+    let row = |kind: &str, millis: Vec<u32>| LatencyRow { kind: kind.to_owned(), millis };
+    store.save_latencies(&[row("create Image", vec![1, 2]), row("create Model", (0..100).collect())]).unwrap();
+    store.save_latencies(&[row("create Image", vec![u32::MAX])]).unwrap();
+    let wanted = [row("create Image", vec![u32::MAX]), row("create Model", (36..100).collect())];
+    assert_eq!(store.load_latencies().unwrap(), wanted);
+
+    assert_eq!(store.lockfile_fingerprint().unwrap(), None);
+    store.set_lockfile_fingerprint(Some("12-abc")).unwrap();
+    assert_eq!(store.lockfile_fingerprint().unwrap().as_deref(), Some("12-abc"));
+}
+
+#[cfg(unix)]
+#[test]
+fn folder_and_file_are_for_this_user_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (_folder, path) = fresh();
+    let _store = open(&path).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o700, 0o600));
+    assert_eq!(mode(&path.with_extension("db-wal")), 0o600);
+}
+
+/// Makes a state, breaks it, and checks that opening it for writing and for reading is refused and changes nothing.
+fn check_refused(break_it: impl FnOnce(&Path), remote: &str, wanted: &str) {
+    let (_folder, path) = fresh();
+    let mut store = open(&path).unwrap();
+    store.commit(&some_changes(), at(1)).unwrap();
+    drop(store);
+    break_it(&path);
+    let before = fs::read(&path).unwrap();
+    let error = Store::open(&path, remote, at(2)).unwrap_err();
+    assert!(error.to_string().contains(wanted), "{error}");
+    assert!(error.hint().is_some(), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), before, "{wanted}");
+    let error = Store::open_read_only(&path, remote).and_then(|store| store.unwrap().load()).unwrap_err();
+    assert!(error.to_string().contains(wanted), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), before, "{wanted}");
+}
+
+fn sql(path: &Path, statements: &str) {
+    rusqlite::Connection::open(path).unwrap().execute_batch(statements).unwrap();
+}
+
+#[test]
+fn what_can_not_be_used_is_refused_and_left_alone() {
+    check_refused(|_| {}, "http://127.0.0.1:1", "belongs to https://apis.roblox.com, not to http://127.0.0.1:1");
+    check_refused(|path| sql(path, "PRAGMA user_version = 99"), REMOTE, "written by a newer macadam (schema 99;");
+    check_refused(|path| fs::write(path, "[assets]\n".repeat(999)).unwrap(), REMOTE, "is no database");
+    check_refused(|path| sql(path, "PRAGMA application_id = 1"), REMOTE, "a database of another program");
+    let cut = |path: &Path| {
+        let bytes = fs::read(path).unwrap();
+        fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+    };
+    check_refused(cut, REMOTE, "is damaged");
+    let garble = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        bytes[4096..].iter_mut().for_each(|byte| *byte ^= 0x55);
+        fs::write(path, bytes).unwrap();
+    };
+    check_refused(garble, REMOTE, "is damaged");
+}
+
+#[test]
+fn values_without_a_form_are_damage() {
+    let check = |statement: &str, wanted: &str| {
+        let (_folder, path) = fresh();
+        let mut store = open(&path).unwrap();
+        store.commit(&some_changes(), at(1)).unwrap();
+        let begin = Change::Begin { attempt: AttemptId(0), address: address(1), intent: intent(4) };
+        store.commit(&[begin], at(1)).unwrap();
+        store.connection.execute_batch(statement).unwrap();
+        let error = store.load().unwrap_err();
+        assert!(matches!(error, StateError::Damaged { .. }), "{statement}: {error:?}");
+        assert!(error.to_string().contains(wanted), "{error}");
+    };
+    check("UPDATE assets SET asset_type = 'Hat'", "`Hat` is no asset type");
+    check("UPDATE assets SET creator = 'x'", "`x` is no creator");
+    check("UPDATE assets SET path = '../x'", "leaves the manifest's folder");
+    check("UPDATE assets SET asked = '{\"x\": 1}'", "`x` is no metadata field");
+    check("UPDATE revisions SET made_at = 'soon'", "");
+    check("INSERT INTO journal VALUES (0, 0, 'complete', NULL, '')", "the journal can't go from Intended by Complete");
+    check("INSERT INTO journal VALUES (0, 0, 'refuse', NULL, '')", "attempt 0 is closed, but has no ending");
+    check("PRAGMA foreign_keys = 0; DELETE FROM assets", "has a revision but no record");
+}
+
+#[test]
+fn integrity_check_finds_orphans() {
+    let (_folder, path) = fresh();
+    let mut store = open(&path).unwrap();
+    store.commit(&some_changes(), at(1)).unwrap();
+    store.integrity_check().unwrap();
+    store.connection.execute_batch("PRAGMA foreign_keys = 0; DELETE FROM assets").unwrap();
+    let error = store.integrity_check().unwrap_err();
+    assert!(error.to_string().contains("a row of `revisions` belongs to nothing"), "{error}");
+}
+
+#[test]
+fn a_state_cut_to_nothing_beside_its_log_is_damage() {
+    let (folder, path) = fresh();
+    let mut store = open(&path).unwrap();
+    store.commit(&some_changes(), at(1)).unwrap();
+    let copy = folder.path().join("copy.db");
+    fs::write(&copy, "").unwrap();
+    fs::copy(path.with_extension("db-wal"), copy.with_extension("db-wal")).unwrap();
+    for error in [open(&copy).unwrap_err(), Store::open_read_only(&copy, REMOTE).unwrap_err()] {
+        assert!(matches!(error, StateError::Damaged { .. }), "{error:?}");
+    }
+}
+
+#[test]
+fn what_was_committed_survives_the_death_of_its_process() {
+    let (folder, path) = fresh();
+    let mut store = open(&path).unwrap();
+    store.commit(&some_changes(), at(1)).unwrap();
+    // The files as a killed process leaves them.
+    let copy = folder.path().join("copy.db");
+    for ending in ["", "-wal"] {
+        let with = |path: &Path| PathBuf::from(format!("{}{ending}", path.display()));
+        fs::copy(with(&path), with(&copy)).unwrap();
+    }
+    let recorded = store.load().unwrap();
+    assert_eq!(Store::open_read_only(&copy, REMOTE).unwrap().unwrap().load().unwrap(), recorded);
+    assert_eq!(open(&copy).unwrap().load().unwrap(), recorded);
+}
+
+#[test]
+fn readers_see_what_is_there_and_leave_nothing_behind() {
+    let (_folder, path) = fresh();
+    assert!(Store::open_read_only(&path, REMOTE).unwrap().is_none());
+    assert!(!path.parent().unwrap().exists());
+    let mut store = open(&path).unwrap();
+    store.commit(&some_changes(), at(1)).unwrap();
+    let beside = Store::open_read_only(&path, REMOTE).unwrap().unwrap();
+    assert_eq!(beside.load().unwrap(), store.load().unwrap());
+    store.commit(&[Change::Forget { address: address(1) }], at(2)).unwrap();
+    assert!(beside.load().unwrap().assets.is_empty());
+    drop((store, beside));
+    let mut alone = Store::open_read_only(&path, REMOTE).unwrap().unwrap();
+    assert!(alone.load().unwrap().assets.is_empty());
+    let error = alone.commit(&some_changes(), at(3)).unwrap_err();
+    assert!(matches!(error, StateError::ReadOnly { .. }), "{error:?}");
+    drop(alone);
+    let names: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["assets.db"]);
+}
+
+#[test]
+fn a_database_that_nobody_can_write_is_read_without_files_beside_it() {
+    let (folder, path) = fresh();
+    let odd = folder.path().join("50%? #1.db");
+    let mut store = open(&path).unwrap();
+    store.commit(&some_changes(), at(1)).unwrap();
+    drop(store);
+    fs::rename(&path, &odd).unwrap();
+    let connection = super::open::connect_immutable(&odd).unwrap();
+    let store = Store { connection, path: odd };
+    assert_eq!(store.load().unwrap().assets.len(), 1);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the empty folder and the database");
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_is_named() {
+    let (_folder, path) = fresh();
+    let mut store = open(&path).unwrap();
+    store.commit(&some_changes(), at(1)).unwrap();
+    let before = store.load().unwrap();
+    let pages: i64 = store.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    store.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    let long = |number: u8| {
+        let message = "x".repeat(50_000);
+        vec![Change::Tell { address: Some(address(number)), event: Event { kind: "test", message } }]
+    };
+    let error = store.commit(&long(1), at(2)).unwrap_err();
+    assert!(matches!(error, StateError::Full { .. }), "{error:?}");
+    let batches: Vec<Batch> = (1..3).map(|n| Batch { changes: long(n), now: at(2) }).collect();
+    for result in store.commit_group(&batches) {
+        assert!(matches!(result, Err(StateError::Full { .. })), "{result:?}");
+    }
+    assert_eq!(store.load().unwrap(), before);
+    assert!(store.events(None, 9).unwrap().is_empty());
+    store.connection.pragma_update_and_check(None, "max_page_count", 1 << 20, |_| Ok(())).unwrap();
+    store.commit(&long(1), at(3)).unwrap();
+}
+
+#[test]
+fn migrations_are_sound() {
+    rusqlite_migration::Migrations::from_slice(super::open::MIGRATIONS).validate().unwrap();
+}
