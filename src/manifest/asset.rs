@@ -38,11 +38,17 @@ impl Role {
             Self::Asset => &[],
             Self::Glob => &[
                 ("icon", "one icon for many assets is hardly meant; give those that need one an entry under [assets]"),
-                ("previews", "the same previews for many assets are hardly meant; give those that need some an entry under [assets]"),
+                (
+                    "previews",
+                    "the same previews for many assets are hardly meant; give those that need some an entry under [assets]",
+                ),
             ],
             Self::Defaults => &[
                 ("path", "every asset has a file of its own; set it under [assets] or [globs]"),
-                ("type", "the type follows from each file; set it under [assets] or [globs] where another one is meant"),
+                (
+                    "type",
+                    "the type follows from each file; set it under [assets] or [globs] where another one is meant",
+                ),
                 ("display_name", "one name for all assets is hardly meant; set it under [assets] or [globs]"),
                 ("privacy", "it can't be undone for every asset at once; set it under [assets] or [globs]"),
                 ("icon", "one icon for all assets is hardly meant; set it under [assets]"),
@@ -102,9 +108,9 @@ impl AssetKeys {
         if role != Role::Defaults {
             keys.asset_type = fields.take("type").map_or(NamedType::Unset, |field| read_type(&field, report));
             keys.display_name = fields.take("display_name").and_then(|field| read_display_name(&field, report));
-            keys.privacy = fields.take("privacy").and_then(|field| {
-                field.choice(&PRIVACY, report).map(|privacy| Spanned::new(field.place(), privacy))
-            });
+            keys.privacy = fields
+                .take("privacy")
+                .and_then(|field| field.choice(&PRIVACY, report).map(|privacy| Spanned::new(field.place(), privacy)));
         }
         if role == Role::Asset {
             keys.icon = fields.take("icon").and_then(|field| read_icon(&field, report));

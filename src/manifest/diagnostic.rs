@@ -10,14 +10,27 @@ use crate::model::ids::IdError;
 pub(super) const MAX_DIAGNOSTICS: usize = 100;
 /// The most faults that are kept before they are sorted by place: a bound for memory, far above [`MAX_DIAGNOSTICS`].
 const MAX_FAULTS: usize = 10_000;
+/// The most faults that are answered with a search through all addresses.
+const MAX_SEARCHES: usize = 20;
 /// The most characters of a text from the manifest that a message repeats.
 const MAX_SHOWN: usize = 60;
 /// The bytes of a byte order mark in UTF-8.
 pub(super) const BOM: &str = "\u{feff}";
 
+/// How much a diagnostic matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The manifest can't be used.
+    Error,
+    /// It can, and something in it is hardly meant.
+    Note,
+}
+
 /// One thing that is wrong with a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// Whether the manifest can be used all the same.
+    pub severity: Severity,
     /// What is wrong: lower case, no full stop.
     pub message: String,
     /// What would be right.
@@ -82,9 +95,14 @@ impl Report {
         self.faults.is_empty()
     }
 
-    /// Whether more faults than anybody will see are here: what costs much, such as a suggestion, can be left out.
+    /// Whether more faults than anybody will see are here: what costs something, such as a hint, can be left out.
     pub(super) fn is_crowded(&self) -> bool {
         self.faults.len() >= MAX_DIAGNOSTICS
+    }
+
+    /// Whether another address may be suggested, which means a comparison with all others.
+    pub(super) fn may_search(&self) -> bool {
+        self.faults.len() < MAX_SEARCHES
     }
 
     /// Adds the faults of another report, without those on a line where this one has a fault already: after a syntax error the rest of
@@ -95,6 +113,12 @@ impl Report {
         let free = |fault: &Fault| !taken.contains(&line_of(fault));
         other.faults.into_iter().filter(free).for_each(|fault| self.add(fault));
         self.dropped = self.dropped.saturating_add(other.dropped);
+    }
+
+    /// All faults as notes, in the form of [`Report::into_diagnostics`].
+    pub(super) fn into_notes(self, source: &Source) -> Vec<Diagnostic> {
+        let all = self.into_diagnostics(source).into_iter();
+        all.map(|diagnostic| Diagnostic { severity: Severity::Note, ..diagnostic }).collect()
     }
 
     /// All faults by place, at most [`MAX_DIAGNOSTICS`] of them and a last one that counts the rest.
@@ -146,6 +170,7 @@ impl Source {
         let Fault { span, message, hint, also } = fault;
         let place = span.as_ref().map(|span| self.place(span.start));
         Diagnostic {
+            severity: Severity::Error,
             message,
             hint,
             file: self.file.clone(),

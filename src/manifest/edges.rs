@@ -37,11 +37,7 @@ pub(super) fn icon_edge(keys: &AssetKeys) -> Option<(&Address, Range<usize>)> {
 }
 
 /// Each icon and preview leads to an Image.
-pub(super) fn check_targets<'k>(
-    all: impl Iterator<Item = &'k AssetKeys>,
-    book: &AddressBook<'_>,
-    report: &mut Report,
-) {
+pub(super) fn check_targets<'k>(all: impl Iterator<Item = &'k AssetKeys>, book: &AddressBook<'_>, report: &mut Report) {
     for edge in all.flat_map(edges) {
         let field = edge.field;
         let name = shown(edge.to.as_str());
@@ -88,7 +84,8 @@ struct Step<'g, 'e> {
 
 /// No asset waits for itself. Each circle is told with every reference in it.
 pub(super) fn check_circles<'e>(all: impl Iterator<Item = (&'e Address, &'e AssetKeys)>, report: &mut Report) {
-    let graph: BTreeMap<&Address, Vec<Edge<'e>>> = all.map(|(address, keys)| (address, edges(keys).collect())).collect();
+    let graph: BTreeMap<&Address, Vec<Edge<'e>>> =
+        all.map(|(address, keys)| (address, edges(keys).collect())).collect();
     let mut visits: BTreeMap<&Address, Visit> = BTreeMap::new();
     for (start, edges) in &graph {
         if visits.contains_key(start) {
@@ -127,6 +124,7 @@ fn circle(path: &[Step<'_, '_>], to: &Address) -> Fault {
     let mut places = around.iter().filter_map(|step| step.followed);
     let first = places.next().map_or(0..0, |edge| edge.place.clone());
     let message = format!("icons and previews lead in a circle: {}", names.join(" -> "));
-    let fault = Fault::new(first, message).hint("each asset has to be there before the one that shows it; remove one of these");
+    let fault =
+        Fault::new(first, message).hint("each asset has to be there before the one that shows it; remove one of these");
     places.take(MAX_CIRCLE).fold(fault, |fault, edge| fault.also(edge.place.clone(), "and on from here"))
 }

@@ -72,7 +72,7 @@ pub(super) fn type_of_extension(path: &ProjectPath) -> Option<AssetType> {
 
 /// A path as paths are compared: one file has one spelling.
 pub(super) fn normalized(path: &ProjectPath) -> String {
-    path.as_str().nfc().collect()
+    if path.as_str().is_ascii() { path.as_str().to_owned() } else { path.as_str().nfc().collect() }
 }
 
 /// The key of a table whose keys are addresses.
@@ -89,7 +89,8 @@ pub(super) fn read_assets(fields: Fields<'_>, defaults: &AssetKeys, report: &mut
         if let Some(address) = &address
             && asset_id_digits(address.as_str()).is_some()
         {
-            let fault = Fault::new(field.key.clone(), format!("the address {} reads as an asset ID", shown(field.name)));
+            let fault =
+                Fault::new(field.key.clone(), format!("the address {} reads as an asset ID", shown(field.name)));
             report.add(fault.hint("give it another name"));
         }
         if let toml::de::DeValue::String(text) = field.value.get_ref() {
@@ -151,7 +152,8 @@ pub(super) fn privacy_hint() -> String {
 fn check_type(path: Option<&Spanned<ProjectPath>>, keys: &AssetKeys, report: &mut Report) {
     let Some(path) = path else { return };
     let Some(format) = format_of(path.get_ref()) else {
-        let fault = Fault::new(path.span(), format!("{} has no extension that Roblox takes", shown(path.get_ref().as_str())));
+        let fault =
+            Fault::new(path.span(), format!("{} has no extension that Roblox takes", shown(path.get_ref().as_str())));
         report.add(fault.hint(extensions_hint()));
         return;
     };
@@ -197,7 +199,8 @@ fn check_clashes(drafts: &[DraftEntry], report: &mut Report) {
     let mut paths: BTreeMap<String, (&Address, Range<usize>)> = BTreeMap::new();
     for draft in drafts {
         if let Some(first) = addresses.get(&draft.address) {
-            let fault = Fault::new(draft.key.clone(), format!("two assets have the address {}", shown(draft.address.as_str())));
+            let fault =
+                Fault::new(draft.key.clone(), format!("two assets have the address {}", shown(draft.address.as_str())));
             let hint = "they look different and are one name in Unicode's normal form; rename one";
             report.add(fault.also((*first).clone(), "the first one").hint(hint));
         } else {
@@ -248,7 +251,8 @@ fn check_glob_type(pattern: &Spanned<&str>, keys: &AssetKeys, report: &mut Repor
         return;
     };
     let Some(format) = FileFormat::of_extension(&extension) else {
-        let fault = Fault::new(pattern.span(), format!("{} finds no files that Roblox takes", shown(pattern.get_ref())));
+        let fault =
+            Fault::new(pattern.span(), format!("{} finds no files that Roblox takes", shown(pattern.get_ref())));
         report.add(fault.hint(extensions_hint()));
         return;
     };

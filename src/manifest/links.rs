@@ -81,10 +81,7 @@ fn read_preview(name: &str, value: &Value<'_>, report: &mut Report) -> Option<Sp
 }
 
 /// Reads `social_links`: each a table, or an empty text that clears it.
-pub(super) fn read_social_links(
-    field: &Field<'_>,
-    report: &mut Report,
-) -> BTreeMap<SocialNetwork, Option<SocialLink>> {
+pub(super) fn read_social_links(field: &Field<'_>, report: &mut Report) -> BTreeMap<SocialNetwork, Option<SocialLink>> {
     let mut links = BTreeMap::new();
     let Some(fields) = field.table("`social_links`", report) else { return links };
     for link in fields.rest() {
@@ -140,7 +137,8 @@ fn read_social_link(link: &Field<'_>, report: &mut Report) -> Option<Option<Soci
 fn is_https_url(text: &str) -> bool {
     let host = text.strip_prefix("https://").map(|rest| rest.split(['/', '?', '#']).next().unwrap_or(""));
     let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '"' && c != '\\';
-    host.is_some_and(|host| host.contains('.') && !host.starts_with('.') && !host.ends_with('.')) && text.chars().all(plain)
+    host.is_some_and(|host| host.contains('.') && !host.starts_with('.') && !host.ends_with('.'))
+        && text.chars().all(plain)
 }
 
 #[cfg(test)]
@@ -152,7 +150,9 @@ mod tests {
         for good in ["https://twitter.com/us", "https://discord.gg", "https://a.b?x#y"] {
             assert!(is_https_url(good), "{good}");
         }
-        for bad in ["", "http://twitter.com/us", "twitter.com/us", "https://", "https://us", "https:///x.y", "https://a.b/ c"] {
+        for bad in
+            ["", "http://twitter.com/us", "twitter.com/us", "https://", "https://us", "https:///x.y", "https://a.b/ c"]
+        {
             assert!(!is_https_url(bad), "{bad}");
         }
     }

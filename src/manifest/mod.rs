@@ -24,7 +24,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-pub use diagnostic::Diagnostic;
+pub use diagnostic::{Diagnostic, Severity};
 pub use render::render;
 pub use resolve::Resolved;
 

@@ -39,7 +39,8 @@ pub(super) fn read_existing(
     let taken: BTreeMap<&Address, &Range<usize>> = assets.iter().map(|draft| (&draft.address, &draft.key)).collect();
     read_by_address(fields, report, |field, address, report| {
         if let Some(place) = taken.get(address) {
-            let fault = Fault::new(field.key.clone(), format!("{} is an asset of this manifest", shown(address.as_str())));
+            let fault =
+                Fault::new(field.key.clone(), format!("{} is an asset of this manifest", shown(address.as_str())));
             report.add(fault.also((*place).clone(), "declared here").hint("remove one of the two"));
         }
         let id = read_asset_id(field, report)?;
@@ -95,7 +96,9 @@ fn read_by_address<T>(
 fn read_asset_id(field: &Field<'_>, report: &mut Report) -> Option<AssetId> {
     match field.value.get_ref() {
         DeValue::Table(_) => {
-            report.add(field.wrong_kind("an asset ID").hint("an address with a dot is written in quotes: \"close.png\" = 123"));
+            report.add(
+                field.wrong_kind("an asset ID").hint("an address with a dot is written in quotes: \"close.png\" = 123"),
+            );
             None
         }
         DeValue::String(text) if text.starts_with("rbxassetid://") => {
@@ -139,7 +142,8 @@ impl<'b> AddressBook<'b> {
             return Seen::Existing(existing.id);
         }
         // A pattern sees the file system's spelling, of which a text beyond ASCII may have several.
-        let undecided = |set: &GlobSet| !set.is_empty() && (!address.as_str().is_ascii() || set.is_match(address.as_str()));
+        let undecided =
+            |set: &GlobSet| !set.is_empty() && (!address.as_str().is_ascii() || set.is_match(address.as_str()));
         if let Some(explicit) = self.paths.get(address.as_str()) {
             return Seen::PathOf(explicit);
         }
@@ -154,11 +158,8 @@ impl<'b> AddressBook<'b> {
     /// A fault about an address that is none, with the one that was meant.
     pub(super) fn missing(&self, address: &Address, place: Range<usize>, report: &Report, otherwise: &str) -> Fault {
         let fault = Fault::new(place, format!("no asset has the address {}", shown(address.as_str())));
-        let near = if report.is_crowded() {
-            None
-        } else {
-            nearest(address.as_str(), self.assets.keys().map(|address| address.as_str()))
-        };
+        let addresses = self.assets.keys().map(|address| address.as_str());
+        let near = if report.may_search() { nearest(address.as_str(), addresses) } else { None };
         match near {
             Some(near) => fault.hint(format!("did you mean {}?", shown(near))),
             None => fault.hint(otherwise),
@@ -175,8 +176,10 @@ pub(super) fn check_pins(pins: &BTreeMap<Address, PinEntry>, book: &AddressBook<
                 Some(fault) => fault,
                 None => continue,
             },
-            Seen::Existing(_) => Fault::new(entry.key.clone(), format!("{} is under [existing]", shown(address.as_str())))
-                .hint("only assets that Macadam manages can be pinned"),
+            Seen::Existing(_) => {
+                Fault::new(entry.key.clone(), format!("{} is under [existing]", shown(address.as_str())))
+                    .hint("only assets that Macadam manages can be pinned")
+            }
             Seen::PathOf(other) => book
                 .missing(address, entry.key.clone(), report, "")
                 .hint(format!("that is the path of {}: pin that address", shown(other.as_str()))),

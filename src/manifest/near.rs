@@ -3,7 +3,7 @@
 /// Words longer than this are not compared: nobody mistypes them, and the comparison is quadratic.
 const MAX_WORD: usize = 200;
 /// The most candidates that one suggestion looks at.
-const MAX_CANDIDATES: usize = 10_000;
+const MAX_CANDIDATES: usize = 20_000;
 
 /// The candidate that is nearest to a mistyped word, unless none is near.
 pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
@@ -16,7 +16,7 @@ pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
         .into_iter()
         .take(MAX_CANDIDATES)
         .filter(|candidate| candidate.len().abs_diff(word.len()) <= allowed.saturating_mul(4))
-        .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
+        .map(|candidate| (strsim::osa_distance(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

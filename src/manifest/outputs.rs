@@ -7,6 +7,7 @@ use toml::Spanned;
 use unicode_normalization::UnicodeNormalization;
 
 use super::diagnostic::{Fault, Report, shown};
+use super::entry::normalized;
 use super::near::either;
 use super::pattern::read_pattern;
 use super::read::{Field, Fields};
@@ -38,7 +39,7 @@ pub(super) fn read_outputs(field: &Field<'_>, report: &mut Report) -> Outputs {
         let item = Field { name: field.name, key: value.span(), value };
         let Some(fields) = item.table("`[[outputs]]`", report) else { continue };
         let Some((output, place)) = read_output(fields, &mut outputs.includes, report) else { continue };
-        let same: String = output.path.as_str().nfc().collect();
+        let same = normalized(&output.path);
         if let Some(first) = paths.get(&same) {
             let fault = Fault::new(place, format!("two outputs write {}", shown(output.path.as_str())));
             report.add(fault.also(Range::clone(first), "the first one").hint("give each output a file of its own"));
@@ -97,9 +98,10 @@ fn slashed(text: &str) -> String {
 fn read_include(field: &Field<'_>, report: &mut Report) -> Option<Vec<Spanned<String>>> {
     let texts = field.texts(report)?;
     if texts.is_empty() {
-        report.add(field.fault("an output that includes nothing").hint("leave `include` out for all addresses"));
+        report.add(field.fault("`include` holds no pattern").hint("leave it out for all addresses"));
     }
-    let read = |text: Spanned<&str>| Some(Spanned::new(text.span(), read_pattern(text, report)?));
+    // Addresses are in NFC, so their patterns are too.
+    let read = |text: Spanned<&str>| Some(Spanned::new(text.span(), read_pattern(text, report)?.nfc().collect()));
     Some(texts.into_iter().filter_map(read).collect())
 }
 
@@ -109,7 +111,7 @@ pub(super) fn read_notify(mut fields: Fields<'_>, report: &mut Report) -> Option
     fields.finish(report);
     let field = webhook_env?;
     let name = field.text(report)?;
-    if name.contains("://") {
+    if name.contains('/') {
         let fault = field.fault("`webhook_env` is the name of an environment variable, not a URL");
         report.add(fault.hint(
             "a webhook's URL is a secret: put it into the environment and its variable's name here; renew one that was committed",

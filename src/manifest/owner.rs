@@ -56,7 +56,8 @@ fn read_grantee(mut fields: Fields<'_>, report: &mut Report) -> Option<Grantee> 
     let universe = universe.and_then(|field| {
         let number = field.number(report)?;
         if number == 0 {
-            report.add(field.fault("`0` is no universe ID").hint("a universe ID is a positive number that Roblox gave"));
+            report
+                .add(field.fault("`0` is no universe ID").hint("a universe ID is a positive number that Roblox gave"));
         }
         (number > 0).then_some(number)
     });

@@ -82,7 +82,10 @@ mod tests {
         check("ui\\*.png", Err("the pattern `ui\\*.png` holds a backslash; write `/` between folders on every system"));
         check("ui/", Err("the pattern `ui/` has an empty part, a `.` part or a NUL"));
         check("ui/[a.png", Err("`ui/[a.png` is no pattern: unclosed character class; missing ']'"));
-        check("ui/{a.png", Err("`ui/{a.png` is no pattern: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)"));
+        check(
+            "ui/{a.png",
+            Err("`ui/{a.png` is no pattern: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)"),
+        );
         check(&"x".repeat(1025), Err("the pattern has 1025 bytes, at most 1024 are allowed"));
     }
 

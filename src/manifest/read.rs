@@ -110,32 +110,33 @@ impl<'t> Fields<'t> {
     pub(super) fn finish(self, report: &mut Report) {
         let Self { what, left, known, .. } = self;
         for field in left {
-            report.add(unknown_key(&field, &what, &known));
+            let fault = Fault::new(field.key.clone(), format!("{} is no key of {what}", shown(field.name)));
+            let hint = if report.is_crowded() { None } else { Some(unknown_key_hint(&field, &what, &known)) };
+            report.add(hint.into_iter().fold(fault, Fault::hint));
         }
     }
 }
 
-fn unknown_key(field: &Field<'_>, what: &str, known: &[&'static str]) -> Fault {
+/// What somebody may have meant with a key that nobody took.
+fn unknown_key_hint(field: &Field<'_>, what: &str, known: &[&'static str]) -> String {
     let letters = bare_letters(field.name);
-    let fault = Fault::new(field.key.clone(), format!("{} is no key of {what}", shown(field.name)));
     if let Some(near) = nearest(field.name, known.iter().copied()) {
-        return fault.hint(format!("did you mean `{near}`?"));
+        return format!("did you mean `{near}`?");
     }
     if CREDENTIAL_WORDS.iter().any(|word| letters.contains(word)) {
-        return fault.hint(
-            "a manifest holds no credentials: they come from --api-key-file or the environment; revoke one that was committed",
-        );
+        return "a manifest holds no credentials: they come from --api-key-file or the environment; revoke one that was committed"
+            .to_owned();
     }
     if REMOTE_KEYS.contains(&letters.as_str()) {
-        return fault.hint("nothing in a manifest can say where the key is sent; the option --api-url can");
+        return "nothing in a manifest can say where the key is sent; the option --api-url can".to_owned();
     }
     if let (DeValue::Table(_), true) = (field.value.get_ref(), what.contains("[assets.")) {
-        return fault.hint("an address with a dot is written in quotes: [assets.\"close.png\"]");
+        return "an address with a dot is written in quotes: [assets.\"close.png\"]".to_owned();
     }
     if let Some((_, home)) = HOMES.iter().find(|(key, _)| *key == field.name) {
-        return fault.hint(format!("it belongs under {home}"));
+        return format!("it belongs under {home}");
     }
-    fault.hint(format!("the keys here are {}", either(known).replace(" or ", " and ")))
+    format!("the keys here are {}", either(known).replace(" or ", " and "))
 }
 
 fn kind(value: &DeValue<'_>) -> &'static str {
@@ -236,7 +237,8 @@ impl<'t> Field<'t> {
                 number
             }
             DeValue::String(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
-                report.add(self.wrong_kind("a number").hint(format!("write it without quotes: {}", digits_shown(text))));
+                report
+                    .add(self.wrong_kind("a number").hint(format!("write it without quotes: {}", digits_shown(text))));
                 None
             }
             _ => {

@@ -57,10 +57,11 @@ pub(super) fn resolve(manifest: &Manifest, findings: &Findings) -> Result<Resolv
     if !report.is_empty() {
         return Err(report.into_diagnostics(&manifest.source));
     }
-    let assets: BTreeMap<Address, DesiredAsset> = assets.into_iter().map(|(address, (asset, _))| (address, asset)).collect();
+    let assets: BTreeMap<Address, DesiredAsset> =
+        assets.into_iter().map(|(address, (asset, _))| (address, asset)).collect();
     let existing = document.existing.iter().map(|(address, entry)| (address.clone(), entry.id)).collect();
     let desired = Desired { assets, existing, policy: document.policy };
-    let notes = notes(document, &desired, &used).into_diagnostics(&manifest.source);
+    let notes = notes(document, &desired, &used).into_notes(&manifest.source);
     Ok(Resolved { desired, notes })
 }
 
@@ -110,9 +111,10 @@ impl<'m> Gathering<'m> {
                 return;
             }
         };
-        let name = shown(address.as_str());
+        let name = || shown(address.as_str());
         if let Some(existing) = self.document.existing.get(&address) {
-            let fault = Fault::new(existing.key.clone(), format!("{name} is under [existing], and a glob finds a file with this address"));
+            let message = format!("{} is under [existing], and a glob finds a file with this address", name());
+            let fault = Fault::new(existing.key.clone(), message);
             let fault = fault.also(glob.pattern.span(), "this glob");
             self.report.add(fault.hint("remove the entry, or leave the file out with `exclude`"));
             return;
@@ -121,14 +123,20 @@ impl<'m> Gathering<'m> {
             self.report.add(match origin {
                 Origin::Entry(key) => {
                     let (entry, file) = (shown(asset.path.as_str()), shown(path.as_str()));
-                    let message = format!("{name} is the address of the asset with the file {entry} and of the file {file}");
-                    let fault = Fault::new(key.clone(), message).also(glob.pattern.span(), "this glob finds the second");
+                    let message =
+                        format!("{} is the address of the asset with the file {entry} and of the file {file}", name());
+                    let fault =
+                        Fault::new(key.clone(), message).also(glob.pattern.span(), "this glob finds the second");
                     fault.hint("rename one of them, or leave the file out with `exclude`")
                 }
                 Origin::Glob(first, other) => {
-                    let spelled = |path: &ProjectPath| path.as_str().escape_unicode().to_string();
-                    let message = format!("two files have the address {name}");
-                    let hint = format!("their names are one in Unicode's normal form: {} and {}", spelled(other), spelled(path));
+                    let spelled = |path: &ProjectPath| path.as_str().escape_default().to_string();
+                    let message = format!("two files have the address {}", name());
+                    let hint = format!(
+                        "their names are one in Unicode's normal form: {} and {}",
+                        spelled(other),
+                        spelled(path)
+                    );
                     let fault = at_glob(message).hint(hint.chars().take(400).collect::<String>());
                     if std::ptr::eq(*first, glob) { fault } else { fault.also(first.pattern.span(), "the other one") }
                 }
@@ -179,7 +187,8 @@ impl<'m> Gathering<'m> {
             if let ContentFacts::Image { width, height } = facts.content
                 && width != height
             {
-                let message = format!("an icon has to be square, {} has {width} by {height} pixels", shown(target.as_str()));
+                let message =
+                    format!("an icon has to be square, {} has {width} by {height} pixels", shown(target.as_str()));
                 self.report.add(Fault::new(place, message).hint("name a square Image"));
             }
         }
@@ -197,7 +206,8 @@ fn fitting(facts: FileFacts, asset_type: Option<AssetType>, keys: &AssetKeys) ->
     if named && asset_type == AssetType::Animation && facts.content == (ContentFacts::Instances { animation: false }) {
         return problem(
             "the file holds no animation".to_owned(),
-            "an Animation's only root is a KeyframeSequence or a CurveAnimation; leave `type` out for a Model".to_owned(),
+            "an Animation's only root is a KeyframeSequence or a CurveAnimation; leave `type` out for a Model"
+                .to_owned(),
         );
     }
     if keys.overrides_privacy() && !asset_type.allows_privacy_override() {

@@ -16,6 +16,22 @@ const MAX_RECOVERED_BYTES: usize = 1024 * 1024;
 const DUPLICATE: &str = "duplicate key";
 /// How the parser calls a text without quotes. It takes it as the text.
 const UNQUOTED: &str = "string values must be quoted";
+/// How the parser calls values that are wrong in themselves: their extent is known, and the rest of the document is as written.
+const LOCAL: [&str; 13] = [
+    DUPLICATE,
+    UNQUOTED,
+    "invalid boolean",
+    "invalid float",
+    "invalid integer",
+    "invalid mantissa",
+    "invalid fraction",
+    "invalid exponent",
+    "invalid date",
+    "missing escaped value",
+    "unexpected leading zero",
+    "`_` may only go between digits",
+    "radix must be lowercase",
+];
 
 /// The text of a manifest.
 ///
@@ -84,7 +100,7 @@ pub(super) fn parse<'t>(source: &'t Source, report: &mut Report) -> Option<DeTab
         DeTable::parse_recoverable(text)
     };
     let sure = text.len() <= MAX_RECOVERED_BYTES || errors.is_empty();
-    let sure = sure && errors.iter().all(|e| e.message() == DUPLICATE || e.message().starts_with(UNQUOTED));
+    let sure = sure && errors.iter().all(|e| LOCAL.iter().any(|local| e.message().starts_with(local)));
     let mut last_line = None;
     let mut errors: Vec<(Range<usize>, Error)> = errors.into_iter().map(|e| (e.span().unwrap_or(0..0), e)).collect();
     errors.sort_by_key(|(span, _)| span.start);
@@ -92,7 +108,11 @@ pub(super) fn parse<'t>(source: &'t Source, report: &mut Report) -> Option<DeTab
         let line = source.line_of(span.start);
         if last_line.replace(line) != Some(line) {
             // The search goes through the whole text: it is left out where nobody will read of it.
-            let first = if error.message() != DUPLICATE || report.is_crowded() { None } else { first_of_duplicate(text, span.start) };
+            let first = if error.message() != DUPLICATE || report.is_crowded() {
+                None
+            } else {
+                first_of_duplicate(text, span.start)
+            };
             report.add(syntax_fault(text, span, error.message(), first));
         }
     }
@@ -109,24 +129,45 @@ fn syntax_fault(text: &str, span: Range<usize>, message: &str, first: Option<Ran
             None => fault,
         };
     }
-    if message.starts_with(UNQUOTED) {
-        return match text.get(span.clone()).unwrap_or("") {
-            "" => Fault::new(span, "the value is missing"),
-            word => {
-                let hint = format!("write \"{word}\"");
-                let fault = Fault::new(span, "a text has to be in quotes");
-                if word.chars().count() <= 60 { fault.hint(hint) } else { fault }
-            }
-        };
+    if message.starts_with(UNQUOTED) || message.starts_with("invalid ") {
+        match unquoted_word(text, span.start) {
+            Some("") => return Fault::new(span, "the value is missing"),
+            Some(word) => return unquoted(span.start, word),
+            None => {}
+        }
     }
     let fault = Fault::new(span, message.to_owned());
     if message.starts_with("invalid unquoted key") {
-        fault.hint("a key with other characters than letters, digits, `-` and `_` is written in quotes: \"ui/close.png\"")
+        fault.hint(
+            "a key with other characters than letters, digits, `-` and `_` is written in quotes: \"ui/close.png\"",
+        )
     } else if message.starts_with("missing escaped value") {
         fault.hint("in \"…\" a backslash begins an escape; write `/` between folders on every system")
     } else {
         fault
     }
+}
+
+/// The word at `at`, if it stands where a value begins and is none: the parser takes some for numbers, by their first letter.
+fn unquoted_word(text: &str, at: usize) -> Option<&str> {
+    let begins = text.get(..at)?.trim_end_matches([' ', '\t']).ends_with(['=', ',', '[']);
+    let rest = text.get(at..)?;
+    let word = rest.split([' ', '\t', '\r', '\n', ',', ']', '}', '#']).next().unwrap_or("");
+    let texts =
+        word.is_empty() || word.starts_with(|c: char| !c.is_ascii_digit()) || word.ends_with(char::is_alphabetic);
+    (begins && texts && !word.starts_with(['"', '\''])).then_some(word)
+}
+
+fn unquoted(at: usize, word: &str) -> Fault {
+    let fault = |message: &str| Fault::new(at..at + word.len(), message);
+    for literal in ["true", "false"] {
+        if word.eq_ignore_ascii_case(literal) {
+            return fault("true and false are written in lower case").hint(format!("write {literal}"));
+        }
+    }
+    let plain = word.len() <= 60 && !word.chars().any(|c| c.is_control() || c == '"' || c == '\\');
+    let fault = fault("a text has to be in quotes");
+    if plain { fault.hint(format!("write \"{word}\"")) } else { fault }
 }
 
 fn line_around(text: &str, at: usize) -> Range<usize> {
@@ -191,7 +232,22 @@ mod tests {
         check("a = 1\n", true, &[]);
         check("a = Model\nb = \n", true, &["1:5 a text has to be in quotes", "2:5 the value is missing"]);
         check("a = 1\nb = 2\n a = 3\n", true, &["3:2 `a` is set twice @(1, 1)"]);
-        check("[a.b]\nx = 1\n[c]\n[ a.\"b\" ]\n", true, &["4:6 `\"b\"` is set twice @(1, 1)"]);
+        check(
+            "a = image\nb = True\nc = ./x.png\nd = 14d # x\n",
+            true,
+            &[
+                "1:5 a text has to be in quotes",
+                "2:5 true and false are written in lower case",
+                "3:5 a text has to be in quotes",
+                "4:5 a text has to be in quotes",
+            ],
+        );
+        check(
+            "a = 01\nb = [1.2.3, x]\n",
+            true,
+            &["1:5 unexpected leading zero, expected nothing", "2:9 invalid float, expected nothing"],
+        );
+        check("[a.b]\nx = 1\n[c]\n[ a.\"b\" ]\n", true, &["4:5 `\"b\"` is set twice @(1, 1)"]);
         check("[a]\nx = 1\n[b]\nx = 1\ny = { z = 1, z = 2 }\n", true, &["5:14 `z` is set twice"]);
         check(
             "a = 'x\nb = \"\\q\"\n[assets.ui/x.png]\n",
@@ -218,10 +274,10 @@ mod tests {
             b"a = 1\r\n<<<<<<< HEAD\r\nb = 1\r\n=======\r\nb = 2\r\n>>>>>>> other\r\n",
             &["2:1 a merge conflict is not resolved here @(6, 1)"],
         );
-        check(b">>>>>>> x\n<<<<<<< y\n", &[
-            "1:1 a merge conflict is not resolved here",
-            "2:1 a merge conflict is not resolved here",
-        ]);
+        check(
+            b">>>>>>> x\n<<<<<<< y\n",
+            &["1:1 a merge conflict is not resolved here", "2:1 a merge conflict is not resolved here"],
+        );
     }
 
     #[test]
