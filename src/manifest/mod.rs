@@ -1,1 +1,114 @@
-//! From the text of a manifest to the desired state.
+//! From the text of a manifest to the desired state. Pure: bytes and findings in, values and diagnostics out.
+//!
+//! Every error is found in one look, each with its place and what would be right. What needs no file is told by [`parse`], the rest by
+//! [`Manifest::resolve`]. Must never do I/O, never stop at the first error, and never let the manifest say where a credential goes.
+//!
+//! Read next: `document` for the tables, `read` for how they are read, `resolve` for what comes of them and the files.
+
+mod asset;
+mod diagnostic;
+mod document;
+mod edges;
+mod entry;
+mod links;
+mod names;
+mod near;
+mod outputs;
+mod owner;
+mod pattern;
+mod policy;
+mod read;
+mod render;
+mod resolve;
+mod syntax;
+#[cfg(test)]
+mod tests;
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use render::render;
+pub use resolve::Resolved;
+
+use diagnostic::{Report, Source};
+use document::Document;
+
+use crate::model::desired::{Findings, GlobPattern, Selection};
+use crate::model::ids::Creator;
+use crate::model::output::Output;
+use crate::model::policy::Policy;
+
+/// A manifest that is right in itself.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    source: Source,
+    document: Document,
+}
+
+/// Reads a manifest. `file` is what diagnostics call it.
+///
+/// # Errors
+/// Everything that is wrong with it, by place; at most 100 and a last one that counts the rest. After a syntax error whose extent can't be
+/// known only syntax errors are told.
+pub fn parse(bytes: &[u8], file: &str) -> Result<Manifest, Vec<Diagnostic>> {
+    let source = syntax::decode(bytes, file)?;
+    let mut report = Report::default();
+    let mut document = None;
+    if let Some(table) = syntax::parse(&source, &mut report) {
+        let mut meaning = Report::default();
+        document = document::read_document(&table, &mut meaning);
+        report.add_elsewhere(meaning, &source);
+    }
+    match document {
+        Some(document) if report.is_empty() => Ok(Manifest { source, document }),
+        _ => Err(report.into_diagnostics(&source)),
+    }
+}
+
+impl Manifest {
+    /// The text that was parsed.
+    pub fn text(&self) -> &str {
+        self.source.text()
+    }
+
+    /// Which files it speaks of: what the walk has to look for.
+    pub fn selection(&self) -> Selection {
+        let glob = |glob: &entry::GlobEntry| GlobPattern {
+            name: glob.name.clone(),
+            path: glob.pattern.get_ref().clone(),
+            exclude: glob.exclude.clone(),
+        };
+        Selection {
+            explicit: self.document.assets.iter().map(|entry| entry.path.get_ref().clone()).collect(),
+            globs: self.document.globs.iter().map(glob).collect(),
+        }
+    }
+
+    /// The desired state, from what the walk for [`Manifest::selection`] found. A file that is missing or can't be used is a problem of its
+    /// asset, not an error of the manifest.
+    ///
+    /// # Errors
+    /// What only the files show to be wrong: two globs on one path, two files or entries with one address, an icon that is no square Image, a pin or
+    /// reference to an address that isn't there.
+    pub fn resolve(&self, findings: &Findings) -> Result<Resolved, Vec<Diagnostic>> {
+        resolve::resolve(self, findings)
+    }
+
+    /// The owner of all assets that name no other.
+    pub fn creator(&self) -> Creator {
+        self.document.creator
+    }
+
+    /// `[policy]`, with its defaults.
+    pub fn policy(&self) -> &Policy {
+        &self.document.policy
+    }
+
+    /// `[[outputs]]`, in the manifest's order.
+    pub fn outputs(&self) -> &[Output] {
+        &self.document.outputs
+    }
+
+    /// The environment variable that holds the URL to notify.
+    pub fn webhook_env(&self) -> Option<&str> {
+        self.document.webhook_env.as_deref()
+    }
+}

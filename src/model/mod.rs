@@ -15,6 +15,7 @@ pub mod file;
 pub mod history;
 pub mod ids;
 pub mod metadata;
+pub mod output;
 pub mod path;
 pub mod phase;
 pub mod policy;

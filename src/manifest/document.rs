@@ -1,0 +1,119 @@
+//! The tables of a manifest, put together: what can be said without a look at the files is checked here.
+//!
+//! Read next: `entry` for assets and globs, `resolve` for what needs the files.
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::asset::{AssetKeys, Role};
+use super::diagnostic::{Fault, Report};
+use super::edges::{check_circles, check_targets};
+use super::entry::{DraftEntry, Entry, GlobEntry, normalized, read_assets, read_globs};
+use super::names::{AddressBook, Existing, PinEntry, check_pins, read_existing, read_pins};
+use super::outputs::{Outputs, read_notify, read_outputs};
+use super::owner::read_creator;
+use super::pattern;
+use super::policy::read_policy;
+use super::read::{Field, Fields};
+use crate::model::address::Address;
+use crate::model::ids::Creator;
+use crate::model::output::Output;
+use crate::model::policy::Policy;
+
+/// Everything that a manifest says.
+#[derive(Debug, Clone)]
+pub(super) struct Document {
+    pub(super) creator: Creator,
+    pub(super) policy: Policy,
+    /// Entries in the document's order.
+    pub(super) assets: Vec<Entry>,
+    /// Globs in the document's order.
+    pub(super) globs: Vec<GlobEntry>,
+    pub(super) existing: BTreeMap<Address, Existing>,
+    pub(super) outputs: Vec<Output>,
+    /// The patterns of all outputs.
+    pub(super) includes: Vec<Spanned<String>>,
+    pub(super) webhook_env: Option<String>,
+    pub(super) pins: BTreeMap<Address, PinEntry>,
+}
+
+/// Reads all tables. The result means nothing if the report got a fault, and is `None` where the creator can't be known.
+pub(super) fn read_document(table: &DeTable<'_>, report: &mut Report) -> Option<Document> {
+    let mut root = Fields::new(table, "a manifest", 0..0);
+    let creator = root.take("creator");
+    let policy = root.take("policy");
+    let defaults = root.take("defaults");
+    let assets = root.take("assets");
+    let globs = root.take("globs");
+    let existing = root.take("existing");
+    let outputs = root.take("outputs");
+    let notify = root.take("notify");
+    let pins = root.take("pins");
+    root.finish(report);
+
+    let creator = read_owner(creator.as_ref(), report);
+    let policy = open(policy.as_ref(), report).map(|fields| read_policy(fields, report)).unwrap_or_default();
+    let defaults = open(defaults.as_ref(), report).map(|fields| read_defaults(fields, report)).unwrap_or_default();
+    let mut read = |field: Option<&Field<'_>>| open(field, report).map(|fields| read_assets(fields, &defaults, report));
+    let assets = read(assets.as_ref()).unwrap_or_default();
+    let globs = open(globs.as_ref(), report).map(|fields| read_globs(fields, &defaults, report)).unwrap_or_default();
+    let existing =
+        open(existing.as_ref(), report).map(|fields| read_existing(fields, &assets, report)).unwrap_or_default();
+    let Outputs { all: outputs, includes } = outputs.map(|field| read_outputs(&field, report)).unwrap_or_default();
+    let webhook_env = open(notify.as_ref(), report).and_then(|fields| read_notify(fields, report));
+    let pins = open(pins.as_ref(), report).map(|fields| read_pins(fields, report)).unwrap_or_default();
+    check_references(&assets, &globs, &existing, &pins, report);
+
+    let assets = assets.into_iter().filter_map(DraftEntry::complete).collect();
+    Some(Document { creator: creator?, policy, assets, globs, existing, outputs, includes, webhook_env, pins })
+}
+
+fn open<'t>(field: Option<&Field<'t>>, report: &mut Report) -> Option<Fields<'t>> {
+    let field = field?;
+    field.table(format!("[{}]", field.name), report)
+}
+
+fn read_owner(field: Option<&Field<'_>>, report: &mut Report) -> Option<Creator> {
+    if field.is_none() {
+        let fault = Fault::new(0..0, "the manifest has no [creator]");
+        report.add(fault.hint("say who owns the assets: [creator] with `user_id` or `group_id`"));
+    }
+    read_creator(open(field, report)?, report)
+}
+
+fn read_defaults(mut fields: Fields<'_>, report: &mut Report) -> AssetKeys {
+    let defaults = AssetKeys::read(&mut fields, Role::Defaults, report);
+    fields.finish(report);
+    defaults
+}
+
+/// Icons, previews and pins, as far as nothing about them depends on the files.
+fn check_references(
+    assets: &[DraftEntry],
+    globs: &[GlobEntry],
+    existing: &BTreeMap<Address, Existing>,
+    pins: &BTreeMap<Address, PinEntry>,
+    report: &mut Report,
+) {
+    // A set that can't be built is told where the walk builds it; here everything stays open.
+    let open = pattern::set(globs.iter().map(|glob| glob.pattern.get_ref().as_str()));
+    let open = match open {
+        Ok(open) => open,
+        Err(error) => {
+            report.add(Fault::new(0..0, format!("the patterns of all [globs] are too many: {}", error.kind())));
+            return;
+        }
+    };
+    let paths = assets.iter().filter_map(|draft| Some((normalized(draft.path.as_ref()?.get_ref()), &draft.address)));
+    let book = AddressBook {
+        assets: assets.iter().map(|draft| (&draft.address, draft.certain_type())).collect(),
+        existing,
+        paths: paths.collect(),
+        open: Some(open),
+    };
+    check_targets(assets.iter().map(|draft| &draft.keys), &book, report);
+    check_circles(assets.iter().map(|draft| (&draft.address, &draft.keys)), report);
+    check_pins(pins, &book, report);
+}

@@ -1,0 +1,130 @@
+//! Icons and previews that are addresses: each leads to an Image, and none in a circle.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::asset::AssetKeys;
+use super::diagnostic::{Fault, Report, shown};
+use super::entry::article;
+use super::names::{AddressBook, Seen};
+use crate::model::address::Address;
+use crate::model::asset::AssetType;
+use crate::model::metadata::AssetRef;
+
+/// One reference: the field, where it stands, and the address.
+struct Edge<'e> {
+    field: &'static str,
+    place: Range<usize>,
+    to: &'e Address,
+}
+
+/// Where an asset's icon and previews lead within the manifest.
+fn edges(keys: &AssetKeys) -> impl Iterator<Item = Edge<'_>> {
+    let icon = keys.icon.iter().filter_map(|icon| match icon.get_ref() {
+        Some(AssetRef::Address(to)) => Some(Edge { field: "icon", place: icon.span(), to }),
+        Some(AssetRef::Id(_)) | None => None,
+    });
+    let previews = keys.previews.iter().flatten().filter_map(|preview| match &preview.get_ref().asset {
+        AssetRef::Address(to) => Some(Edge { field: "preview", place: preview.span(), to }),
+        AssetRef::Id(_) => None,
+    });
+    icon.chain(previews)
+}
+
+/// The address and place of an icon that is an address.
+pub(super) fn icon_edge(keys: &AssetKeys) -> Option<(&Address, Range<usize>)> {
+    edges(keys).find(|edge| edge.field == "icon").map(|edge| (edge.to, edge.place))
+}
+
+/// Each icon and preview leads to an Image.
+pub(super) fn check_targets<'k>(all: impl Iterator<Item = &'k AssetKeys>, book: &AddressBook<'_>, report: &mut Report) {
+    for edge in all.flat_map(edges) {
+        let field = edge.field;
+        let name = shown(edge.to.as_str());
+        let at = |message: String| Fault::new(edge.place.clone(), message);
+        let fault = match book.look(edge.to) {
+            Seen::Asset(Some(AssetType::Image)) | Seen::Undecided => continue,
+            Seen::Asset(None) if !book.is_complete() => continue,
+            Seen::Asset(found) => at(match found {
+                Some(found) => format!("the {field} has to be an Image, {name} is {} {found}", article(found)),
+                None => format!("the {field} has to be an Image, {name} is none"),
+            })
+            .hint("name an Image, or another asset's ID as \"assets/123\""),
+            Seen::Existing(id) => at(format!("{name} is under [existing]")).hint(format!("write \"assets/{id}\"")),
+            Seen::PathOf(other) => book
+                .missing(edge.to, edge.place.clone(), report, "")
+                .hint(format!("that is the path of {}: write that address", shown(other.as_str()))),
+            Seen::Missing => book.missing(
+                edge.to,
+                edge.place.clone(),
+                report,
+                "name the address of an Image in this manifest, or an asset ID as \"assets/123\"",
+            ),
+        };
+        report.add(fault);
+    }
+}
+
+/// The most assets of a circle that a message names.
+const MAX_CIRCLE: usize = 8;
+
+/// Where the walk through the references stands with an asset.
+#[derive(Clone, Copy)]
+enum Visit {
+    OnPath,
+    Done,
+}
+
+/// One asset on the walk's path.
+struct Step<'g, 'e> {
+    address: &'e Address,
+    rest: std::slice::Iter<'g, Edge<'e>>,
+    followed: Option<&'g Edge<'e>>,
+}
+
+/// No asset waits for itself. Each circle is told with every reference in it.
+pub(super) fn check_circles<'e>(all: impl Iterator<Item = (&'e Address, &'e AssetKeys)>, report: &mut Report) {
+    let graph: BTreeMap<&Address, Vec<Edge<'e>>> =
+        all.map(|(address, keys)| (address, edges(keys).collect())).collect();
+    let mut visits: BTreeMap<&Address, Visit> = BTreeMap::new();
+    for (start, edges) in &graph {
+        if visits.contains_key(start) {
+            continue;
+        }
+        visits.insert(start, Visit::OnPath);
+        // On the heap: a manifest may chain any number of icons.
+        let mut path = vec![Step { address: start, rest: edges.iter(), followed: None }];
+        while let Some(step) = path.last_mut() {
+            let Some(edge) = step.rest.next() else {
+                visits.insert(step.address, Visit::Done);
+                path.pop();
+                continue;
+            };
+            step.followed = Some(edge);
+            match (visits.get(edge.to), graph.get(edge.to)) {
+                (Some(Visit::OnPath), _) => report.add(circle(&path, edge.to)),
+                (None, Some(edges)) => {
+                    visits.insert(edge.to, Visit::OnPath);
+                    path.push(Step { address: edge.to, rest: edges.iter(), followed: None });
+                }
+                (Some(Visit::Done), _) | (None, None) => {}
+            }
+        }
+    }
+}
+
+/// The part of the path from `to` on, which the last step closes.
+fn circle(path: &[Step<'_, '_>], to: &Address) -> Fault {
+    let around: Vec<&Step<'_, '_>> = path.iter().skip_while(|step| step.address != to).collect();
+    let mut names: Vec<String> = around.iter().take(MAX_CIRCLE).map(|step| shown(step.address.as_str())).collect();
+    if around.len() > MAX_CIRCLE {
+        names.push("…".to_owned());
+    }
+    names.push(shown(to.as_str()));
+    let mut places = around.iter().filter_map(|step| step.followed);
+    let first = places.next().map_or(0..0, |edge| edge.place.clone());
+    let message = format!("icons and previews lead in a circle: {}", names.join(" -> "));
+    let fault =
+        Fault::new(first, message).hint("each asset has to be there before the one that shows it; remove one of these");
+    places.take(MAX_CIRCLE).fold(fault, |fault, edge| fault.also(edge.place.clone(), "and on from here"))
+}

@@ -1,0 +1,206 @@
+//! `[existing]` and `[pins]`, tables whose keys are addresses, and the book of all addresses in which they and icons are looked up.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use globset::GlobSet;
+use toml::de::DeValue;
+
+use super::diagnostic::{Fault, Report, shown};
+use super::entry::{DraftEntry, article, read_address};
+use super::near::nearest;
+use super::read::{Field, Fields};
+use crate::model::address::Address;
+use crate::model::asset::{AssetType, ContentChange};
+use crate::model::desired::Pin;
+use crate::model::ids::{AssetId, Revision};
+
+/// An entry of `[existing]`.
+#[derive(Debug, Clone)]
+pub(super) struct Existing {
+    pub(super) key: Range<usize>,
+    pub(super) id: AssetId,
+}
+
+/// An entry of `[pins]`.
+#[derive(Debug, Clone)]
+pub(super) struct PinEntry {
+    pub(super) key: Range<usize>,
+    place: Range<usize>,
+    pub(super) pin: Pin,
+}
+
+/// Reads `[existing]`; an address that an asset has is refused.
+pub(super) fn read_existing(
+    fields: Fields<'_>,
+    assets: &[DraftEntry],
+    report: &mut Report,
+) -> BTreeMap<Address, Existing> {
+    let taken: BTreeMap<&Address, &Range<usize>> = assets.iter().map(|draft| (&draft.address, &draft.key)).collect();
+    read_by_address(fields, report, |field, address, report| {
+        if let Some(place) = taken.get(address) {
+            let fault =
+                Fault::new(field.key.clone(), format!("{} is an asset of this manifest", shown(address.as_str())));
+            report.add(fault.also((*place).clone(), "declared here").hint("remove one of the two"));
+        }
+        let id = read_asset_id(field, report)?;
+        Some(Existing { key: field.key.clone(), id })
+    })
+}
+
+/// Reads `[pins]`.
+pub(super) fn read_pins(fields: Fields<'_>, report: &mut Report) -> BTreeMap<Address, PinEntry> {
+    read_by_address(fields, report, |field, _, report| {
+        let pin = if let DeValue::Table(_) = field.value.get_ref() {
+            let mut table = field.table("a pin", report)?;
+            let id = table.take("asset_id");
+            table.finish(report);
+            let Some(id) = id else {
+                let fault = field.fault(format!("the pin of {} has no `asset_id`", shown(field.name)));
+                report.add(fault.hint("write { asset_id = 123 }; an address with a dot is written in quotes"));
+                return None;
+            };
+            Pin::Asset(id.id(AssetId::new, report)?)
+        } else {
+            Pin::Revision(field.id(Revision::new, report)?)
+        };
+        Some(PinEntry { key: field.key.clone(), place: field.place(), pin })
+    })
+}
+
+/// Reads a table whose keys are addresses; two spellings of one address are refused.
+fn read_by_address<T>(
+    fields: Fields<'_>,
+    report: &mut Report,
+    read: impl Fn(&Field<'_>, &Address, &mut Report) -> Option<T>,
+) -> BTreeMap<Address, T> {
+    let mut places: BTreeMap<Address, Range<usize>> = BTreeMap::new();
+    let mut entries = BTreeMap::new();
+    for field in fields.rest() {
+        let Some(address) = read_address(&field, report) else { continue };
+        let entry = read(&field, &address, report);
+        if let Some(first) = places.get(&address) {
+            let fault = Fault::new(field.key.clone(), format!("{} is set twice", shown(address.as_str())));
+            let hint = "they look different and are one name in Unicode's normal form; remove one";
+            report.add(fault.also(first.clone(), "it is set here first").hint(hint));
+            continue;
+        }
+        places.insert(address.clone(), field.key.clone());
+        if let Some(entry) = entry {
+            entries.insert(address, entry);
+        }
+    }
+    entries
+}
+
+fn read_asset_id(field: &Field<'_>, report: &mut Report) -> Option<AssetId> {
+    match field.value.get_ref() {
+        DeValue::Table(_) => {
+            report.add(
+                field.wrong_kind("an asset ID").hint("an address with a dot is written in quotes: \"close.png\" = 123"),
+            );
+            None
+        }
+        DeValue::String(text) if text.starts_with("rbxassetid://") => {
+            report.add(field.wrong_kind("an asset ID").hint("write the number alone, without quotes"));
+            None
+        }
+        _ => field.id(AssetId::new, report),
+    }
+}
+
+/// What an address is.
+pub(super) enum Seen<'b> {
+    /// An asset of the manifest, of this type where that is known.
+    Asset(Option<AssetType>),
+    /// An entry of `[existing]`.
+    Existing(AssetId),
+    /// No address, but the path of the asset with this one.
+    PathOf(&'b Address),
+    /// Nothing.
+    Missing,
+    /// A glob may find it.
+    Undecided,
+}
+
+/// All addresses of a manifest.
+pub(super) struct AddressBook<'b> {
+    pub(super) assets: BTreeMap<&'b Address, Option<AssetType>>,
+    pub(super) existing: &'b BTreeMap<Address, Existing>,
+    /// Addresses of explicit entries by their normalized path.
+    pub(super) paths: BTreeMap<String, &'b Address>,
+    /// Before the files are known: the patterns that may still find an address. `None` afterwards.
+    pub(super) open: Option<GlobSet>,
+}
+
+impl<'b> AddressBook<'b> {
+    pub(super) fn look(&self, address: &Address) -> Seen<'b> {
+        if let Some(asset_type) = self.assets.get(address) {
+            return Seen::Asset(*asset_type);
+        }
+        if let Some(existing) = self.existing.get(address) {
+            return Seen::Existing(existing.id);
+        }
+        // A pattern sees the file system's spelling, of which a text beyond ASCII may have several.
+        let undecided =
+            |set: &GlobSet| !set.is_empty() && (!address.as_str().is_ascii() || set.is_match(address.as_str()));
+        if let Some(explicit) = self.paths.get(address.as_str()) {
+            return Seen::PathOf(explicit);
+        }
+        if self.open.as_ref().is_some_and(undecided) { Seen::Undecided } else { Seen::Missing }
+    }
+
+    /// Whether the files are known, so that a type that is unknown now stays so.
+    pub(super) fn is_complete(&self) -> bool {
+        self.open.is_none()
+    }
+
+    /// A fault about an address that is none, with the one that was meant.
+    pub(super) fn missing(&self, address: &Address, place: Range<usize>, report: &Report, otherwise: &str) -> Fault {
+        let fault = Fault::new(place, format!("no asset has the address {}", shown(address.as_str())));
+        let addresses = self.assets.keys().map(|address| address.as_str());
+        let near = if report.may_search() { nearest(address.as_str(), addresses) } else { None };
+        match near {
+            Some(near) => fault.hint(format!("did you mean {}?", shown(near))),
+            None => fault.hint(otherwise),
+        }
+    }
+}
+
+/// Each pin names an asset of the manifest, in the form of its type.
+pub(super) fn check_pins(pins: &BTreeMap<Address, PinEntry>, book: &AddressBook<'_>, report: &mut Report) {
+    for (address, entry) in pins {
+        let fault = match book.look(address) {
+            Seen::Undecided | Seen::Asset(None) => continue,
+            Seen::Asset(Some(asset_type)) => match pin_fault(entry, asset_type) {
+                Some(fault) => fault,
+                None => continue,
+            },
+            Seen::Existing(_) => {
+                Fault::new(entry.key.clone(), format!("{} is under [existing]", shown(address.as_str())))
+                    .hint("only assets that Macadam manages can be pinned")
+            }
+            Seen::PathOf(other) => book
+                .missing(address, entry.key.clone(), report, "")
+                .hint(format!("that is the path of {}: pin that address", shown(other.as_str()))),
+            Seen::Missing => book.missing(address, entry.key.clone(), report, "remove the pin"),
+        };
+        report.add(fault);
+    }
+}
+
+fn pin_fault(entry: &PinEntry, asset_type: AssetType) -> Option<Fault> {
+    let fault = |message: String| Fault::new(entry.place.clone(), message);
+    let (article, name) = (article(asset_type), asset_type.name());
+    match (asset_type.on_content_change(), entry.pin) {
+        (ContentChange::InPlace, Pin::Revision(_)) | (ContentChange::NewAsset, Pin::Asset(_)) => None,
+        (ContentChange::InPlace, Pin::Asset(_)) => Some(
+            fault(format!("{article} {name} is pinned at a revision, not at an asset ID"))
+                .hint("write the revision's number alone; `macadam history` lists them"),
+        ),
+        (ContentChange::NewAsset, Pin::Revision(_)) => Some(
+            fault(format!("{article} {name} is pinned at an asset ID, not at a revision"))
+                .hint("write { asset_id = 123 }; `macadam history` lists them"),
+        ),
+    }
+}

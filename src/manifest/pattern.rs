@@ -1,0 +1,116 @@
+//! Patterns of files and addresses: `*` doesn't cross `/`, case counts.
+
+use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::diagnostic::{Fault, Report, shown};
+use crate::model::path::ProjectPath;
+
+/// The longest pattern in bytes: beyond it a compiled pattern would take megabytes.
+const MAX_PATTERN: usize = 1024;
+
+/// A pattern as globset takes it everywhere in this program.
+fn build(pattern: &str) -> Result<Glob, globset::Error> {
+    GlobBuilder::new(pattern).literal_separator(true).build()
+}
+
+/// Checks one pattern and gives it back without a leading `./`.
+pub(super) fn read_pattern(text: toml::Spanned<&str>, report: &mut Report) -> Option<String> {
+    let span = text.span();
+    let text = text.into_inner();
+    if text.len() > MAX_PATTERN {
+        let message = format!("the pattern has {} bytes, at most {MAX_PATTERN} are allowed", text.len());
+        report.add(Fault::new(span, message));
+        return None;
+    }
+    let path = match ProjectPath::new(text) {
+        Ok(path) => path,
+        Err(error) => {
+            let fault = Fault::new(span, error.to_string().replace("the path", "the pattern"));
+            let folder = text.ends_with('/') && !text.starts_with('/') && text.len() > 1;
+            report.add(if folder { fault.hint(format!("for all files in it write \"{text}**\"")) } else { fault });
+            return None;
+        }
+    };
+    // A set of one: compiling can fail where building did not, for example on too deep nesting.
+    let compiled = build(path.as_str()).and_then(|glob| GlobSetBuilder::new().add(glob).build());
+    match compiled {
+        Ok(_) => Some(path.as_str().to_owned()),
+        Err(error) => {
+            let message = format!("{} is no pattern: {}", shown(text), error.kind());
+            report.add(Fault::new(span, message));
+            None
+        }
+    }
+}
+
+/// All patterns as one set; an index of the set is an index into `patterns`. Patterns come from [`read_pattern`], but together they may still be
+/// more than globset takes.
+pub(super) fn set<'p>(patterns: impl IntoIterator<Item = &'p str>) -> Result<GlobSet, globset::Error> {
+    let mut builder = GlobSetBuilder::new();
+    for pattern in patterns {
+        builder.add(build(pattern)?);
+    }
+    builder.build()
+}
+
+/// The extension that every match of a pattern has, in lower case, where the pattern ends in a plain one.
+pub(super) fn extension(pattern: &str) -> Option<String> {
+    let (_, extension) = pattern.rsplit('/').next()?.rsplit_once('.')?;
+    let plain = !extension.is_empty() && extension.bytes().all(|b| b.is_ascii_alphanumeric());
+    plain.then(|| extension.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::diagnostic::Source;
+
+    #[test]
+    fn patterns_stay_inside_the_project() {
+        let check = |text: &str, expected: Result<&str, &str>| {
+            let mut report = Report::default();
+            let pattern = read_pattern(toml::Spanned::new(0..0, text), &mut report);
+            let fault = report.into_diagnostics(&Source::new("m", String::new())).pop();
+            let seen = pattern.as_deref().ok_or(fault.as_ref().map_or("", |d| d.message.as_str()));
+            assert_eq!(seen, expected, "{text:?}");
+        };
+        check("ui/**/*.png", Ok("ui/**/*.png"));
+        check("./ui/{a,b}?[0-9].png", Ok("ui/{a,b}?[0-9].png"));
+        check("", Err("a pattern can't be empty".replace("a pattern", "a path").as_str()));
+        check("/ui/*.png", Err("the pattern `/ui/*.png` is absolute; paths are relative to the manifest's folder"));
+        check("../*.png", Err("the pattern `../*.png` leaves the manifest's folder with `..`"));
+        check("ui\\*.png", Err("the pattern `ui\\*.png` holds a backslash; write `/` between folders on every system"));
+        check("ui/", Err("the pattern `ui/` has an empty part, a `.` part or a NUL"));
+        check("ui/[a.png", Err("`ui/[a.png` is no pattern: unclosed character class; missing ']'"));
+        check(
+            "ui/{a.png",
+            Err("`ui/{a.png` is no pattern: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)"),
+        );
+        check(&"x".repeat(1025), Err("the pattern has 1025 bytes, at most 1024 are allowed"));
+    }
+
+    #[test]
+    fn too_deep_a_pattern_is_an_error_not_a_panic() {
+        let mut report = Report::default();
+        let deep = format!("{}a{}", "{".repeat(300), "}".repeat(300));
+        assert_eq!(read_pattern(toml::Spanned::new(0..0, &deep), &mut report), None);
+        assert!(!report.is_empty());
+    }
+
+    #[test]
+    fn a_star_does_not_cross_a_slash() {
+        let set = set(["ui/*.png", "ui/**"]).unwrap();
+        assert_eq!(set.matches("ui/a/b.png"), [1]);
+        assert_eq!(set.matches("ui/b.png"), [0, 1]);
+        assert_eq!(set.matches("ui/b.PNG"), [1]);
+    }
+
+    #[test]
+    fn only_plain_extensions_are_known() {
+        let check = |text: &str, expected: Option<&str>| assert_eq!(extension(text).as_deref(), expected, "{text}");
+        check("ui/**/*.PNG", Some("png"));
+        check("ui/*.{png,jpg}", None);
+        check("ui/**", None);
+        check("a.b/*", None);
+    }
+}

@@ -1,0 +1,199 @@
+//! Diagnostics as people read them: each with its line of the manifest and what would be right below it.
+//!
+//! Must never show what could be a credential, even one that was put into the manifest by mistake.
+
+use std::ops::Range;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use super::diagnostic::{BOM, Diagnostic, Severity};
+use super::read::{CREDENTIAL_WORDS, bare_letters};
+
+/// The diagnostics as text, sorted by place, with a line break at the end of each. `source` is the manifest that was parsed; where that
+/// is no UTF-8, its lossy form will do.
+pub fn render(diagnostics: &[Diagnostic], source: &str, color: bool) -> String {
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
+    let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
+    // What speaks of the whole file and counts the rest comes last.
+    sorted.sort_by_key(|d| d.span.as_ref().map_or((usize::MAX, usize::MAX), |span| (span.start, span.end)));
+    let mut text = String::new();
+    for diagnostic in sorted {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&render_one(diagnostic, source, &renderer));
+        text.push('\n');
+    }
+    text
+}
+
+fn render_one(diagnostic: &Diagnostic, source: &str, renderer: &Renderer) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Note => Level::NOTE,
+    };
+    let mut group = Group::with_title(level.primary_title(&diagnostic.message));
+    if let Some(span) = &diagnostic.span {
+        let cut = Cut::around(source, std::iter::once(span).chain(diagnostic.also.iter().map(|(span, _)| span)));
+        let others = diagnostic
+            .also
+            .iter()
+            .map(|(span, word)| AnnotationKind::Context.span(cut.shift(span)).label(word.as_str()));
+        let snippet = Snippet::source(cut.text.clone())
+            .line_start(cut.first_line)
+            .path(diagnostic.file.as_str())
+            .annotation(AnnotationKind::Primary.span(cut.shift(span)))
+            .annotations(others);
+        group = group.element(snippet);
+    } else {
+        group = group.element(annotate_snippets::Origin::path(diagnostic.file.as_str()));
+    }
+    if let Some(hint) = &diagnostic.hint {
+        group = group.element(Level::HELP.with_name("hint").message(hint));
+    }
+    renderer.render(&[group])
+}
+
+/// The lines of the manifest that a diagnostic speaks of.
+struct Cut {
+    text: String,
+    first_line: usize,
+    start: usize,
+}
+
+impl Cut {
+    fn around<'s>(source: &str, spans: impl Iterator<Item = &'s Range<usize>>) -> Self {
+        let spans = spans.map(|span| clamp(source, span));
+        let (from, to) = spans.fold((source.len(), 0), |(from, to), span| (from.min(span.start), to.max(span.end)));
+        let before = source.get(..from).unwrap_or("");
+        let start = before.rfind('\n').map_or(0, |at| at + 1);
+        let end = source.get(to..).and_then(|rest| rest.find('\n')).map_or(source.len(), |at| to + at);
+        let lines = source.get(start..end).unwrap_or("");
+        let lines = lines.strip_suffix('\r').unwrap_or(lines);
+        let marked = if start == 0 { lines.strip_prefix(BOM) } else { None };
+        Self {
+            text: marked
+                .unwrap_or(lines)
+                .split_inclusive('\n')
+                .map(without_secret)
+                .collect::<String>()
+                .replace("\r\n", " \n"),
+            first_line: before.matches('\n').count() + 1,
+            start: if marked.is_some() { BOM.len() } else { start },
+        }
+    }
+
+    /// A span of the whole manifest as one of the cut.
+    fn shift(&self, span: &Range<usize>) -> Range<usize> {
+        clamp(&self.text, &(span.start.saturating_sub(self.start)..span.end.saturating_sub(self.start)))
+    }
+}
+
+/// The span as one that begins and ends inside the text, between characters.
+fn clamp(text: &str, span: &Range<usize>) -> Range<usize> {
+    let start = text.floor_char_boundary(span.start.min(text.len()));
+    let end = text.floor_char_boundary(span.end.min(text.len()));
+    start..end.max(start)
+}
+
+/// The line with what follows a key starred out, byte for byte, where the key speaks of a credential or of a webhook with a URL.
+fn without_secret(line: &str) -> String {
+    let secret = line.match_indices('=').find_map(|(at, _)| {
+        let (before, after) = (line.get(..at)?, line.get(at + 1..)?);
+        let key = bare_letters(before.rsplit([',', '{']).next().unwrap_or(before));
+        let credential = CREDENTIAL_WORDS.iter().any(|word| key.contains(word));
+        (credential || key.contains("webhook") && after.contains('/')).then_some((before, after))
+    });
+    let Some((before, after)) = secret else { return line.to_owned() };
+    let starred = after.chars().flat_map(|c| {
+        let (shown, times) = if c.is_ascii_whitespace() { (c, 1) } else { ('*', c.len_utf8()) };
+        std::iter::repeat_n(shown, times)
+    });
+    format!("{before}={}", starred.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn diagnostic(span: Option<Range<usize>>, also: Option<Range<usize>>) -> Diagnostic {
+        Diagnostic {
+            severity: Severity::Error,
+            message: "this is wrong".to_owned(),
+            hint: Some("this would be right".to_owned()),
+            file: "assets.toml".to_owned(),
+            span,
+            line: None,
+            column: None,
+            also: also.into_iter().map(|span| (span, "here first".to_owned())).collect(),
+        }
+    }
+
+    fn check(source: &str, diagnostics: &[Diagnostic], expected: &str) {
+        assert_eq!(render(diagnostics, source, false), expected);
+    }
+
+    #[test]
+    fn the_line_stands_under_the_message() {
+        check(
+            "\u{feff}a = 1\r\n\tbé = 22\r\n",
+            &[diagnostic(Some(17..19), None)],
+            "error: this is wrong
+ --> assets.toml:2:7
+  |
+2 |     bé = 22
+  |          ^^
+  |
+  = hint: this would be right
+",
+        );
+    }
+
+    #[test]
+    fn a_clash_shows_both_places_and_the_byte_order_mark_none() {
+        check(
+            "\u{feff}a = 1\nb = 2\nc = 3\nd = 4\ne = 5\nf = 6\na = 2\n",
+            &[diagnostic(Some(39..40), Some(3..4))],
+            "error: this is wrong
+ --> assets.toml:7:1
+  |
+1 | a = 1
+  | - here first
+...
+7 | a = 2
+  | ^
+  |
+  = hint: this would be right
+",
+        );
+    }
+
+    #[test]
+    fn they_are_sorted_and_the_whole_file_comes_last() {
+        let all = [diagnostic(None, None), diagnostic(Some(6..7), None), diagnostic(Some(0..1), None)];
+        let text = render(&all, "a = 1\nb = 2\n", false);
+        let places: Vec<&str> = text.lines().filter(|line| line.contains("-->")).collect();
+        assert_eq!(places, [" --> assets.toml:1:1", " --> assets.toml:2:1", "--> assets.toml"]);
+    }
+
+    #[test]
+    fn secrets_are_starred_out() {
+        let check = |line: &str, expected: &str| assert_eq!(without_secret(line), expected);
+        check("api_key = \"kéy\"\n", "api_key = ******\n");
+        check("X-API-Key=\"k\"", "X-API-Key=***");
+        check("webhook_env = \"https://hooks\"", "webhook_env = ***************");
+        check("webhook_env = \"HOOK\"", "webhook_env = \"HOOK\"");
+        check("creator = { user_id = 1, token = \"k\" }", "creator = { user_id = 1, token = *** *");
+        check("path = \"token.png\"", "path = \"token.png\"");
+    }
+
+    #[test]
+    fn impossible_spans_are_no_panic() {
+        for span in [0..0, Range { start: 5, end: 2 }, 1..2, 900..1000, 0..usize::MAX] {
+            for source in ["", "é", "é\né\n", "\u{feff}", "\u{feff}x"] {
+                render(&[diagnostic(Some(span.clone()), Some(3..4))], source, true);
+            }
+        }
+    }
+}

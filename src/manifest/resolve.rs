@@ -1,0 +1,239 @@
+//! From a manifest and the files that were found to the desired state.
+//!
+//! Must never turn a missing or unusable file into a removal: such an asset stays, with its problem. Read next: `model::desired`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::asset::{AssetKeys, NamedType};
+use super::diagnostic::{Diagnostic, Fault, Report, shown};
+use super::document::Document;
+use super::edges::{check_targets, icon_edge};
+use super::entry::{
+    GlobEntry, format_hint, format_message, normalized, privacy_hint, privacy_message, type_of_extension,
+};
+use super::names::{AddressBook, check_pins};
+use super::{Manifest, pattern};
+use crate::model::address::Address;
+use crate::model::asset::{AssetType, Privacy};
+use crate::model::desired::{Desired, DesiredAsset, Finding, Findings};
+use crate::model::file::{ContentFacts, FileFacts, FileProblem};
+use crate::model::path::ProjectPath;
+
+/// What came of a manifest and its files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The desired state.
+    pub desired: Desired,
+    /// What is no error and hardly meant: a glob that finds no file, an output pattern that fits no address.
+    pub notes: Vec<Diagnostic>,
+}
+
+/// Where an address comes from, for messages about clashes.
+enum Origin<'m> {
+    Entry(Range<usize>),
+    Glob(&'m GlobEntry, &'m ProjectPath),
+}
+
+/// The assets while they are gathered.
+struct Gathering<'m> {
+    document: &'m Document,
+    findings: &'m Findings,
+    assets: BTreeMap<Address, (DesiredAsset, Origin<'m>)>,
+    /// For each glob whether it found a file.
+    used: Vec<bool>,
+    report: Report,
+}
+
+/// See [`Manifest::resolve`].
+pub(super) fn resolve(manifest: &Manifest, findings: &Findings) -> Result<Resolved, Vec<Diagnostic>> {
+    let document = &manifest.document;
+    let used = vec![false; document.globs.len()];
+    let mut gathering = Gathering { document, findings, assets: BTreeMap::new(), used, report: Report::default() };
+    gathering.take_entries();
+    gathering.take_files();
+    gathering.check_references();
+    let Gathering { assets, used, report, .. } = gathering;
+    if !report.is_empty() {
+        return Err(report.into_diagnostics(&manifest.source));
+    }
+    let assets: BTreeMap<Address, DesiredAsset> =
+        assets.into_iter().map(|(address, (asset, _))| (address, asset)).collect();
+    let existing = document.existing.iter().map(|(address, entry)| (address.clone(), entry.id)).collect();
+    let desired = Desired { assets, existing, policy: document.policy };
+    let notes = notes(document, &desired, &used).into_notes(&manifest.source);
+    Ok(Resolved { desired, notes })
+}
+
+impl<'m> Gathering<'m> {
+    fn take_entries(&mut self) {
+        for entry in &self.document.assets {
+            let path = entry.path.get_ref();
+            let asset = self.desire(&entry.address, path, &entry.keys, self.findings.get(path));
+            self.assets.insert(entry.address.clone(), (asset, Origin::Entry(entry.key.clone())));
+        }
+    }
+
+    fn take_files(&mut self) {
+        let explicit: BTreeSet<String> =
+            self.document.assets.iter().map(|entry| normalized(entry.path.get_ref())).collect();
+        // Pairs of globs of which a clash was told already.
+        let mut told: BTreeSet<(usize, usize)> = BTreeSet::new();
+        let findings: &'m Findings = self.findings;
+        for (path, finding) in findings {
+            let mut globs = finding.globs.iter().filter_map(|at| Some((*at, self.document.globs.get(*at)?)));
+            let Some((first, glob)) = globs.next() else { continue };
+            let second = globs.next();
+            for at in [Some(first), second.map(|(at, _)| at)].into_iter().flatten() {
+                if let Some(used) = self.used.get_mut(at) {
+                    *used = true;
+                }
+            }
+            if explicit.contains(&normalized(path)) {
+                continue;
+            }
+            if let Some((at, other)) = second
+                && told.insert((first, at))
+            {
+                self.report.add(two_globs(path, glob, other));
+            }
+            self.take_file(path, finding, glob);
+        }
+    }
+
+    fn take_file(&mut self, path: &'m ProjectPath, finding: &'m Finding, glob: &'m GlobEntry) {
+        let at_glob = |message: String| Fault::new(glob.pattern.span(), message);
+        let address = match Address::of_path(path) {
+            Ok(address) => address,
+            Err(error) => {
+                let fault = at_glob(format!("the file {} can't be an asset: {error}", shown(path.as_str())));
+                self.report.add(fault.hint("rename it, or leave it out with `exclude`"));
+                return;
+            }
+        };
+        let name = || shown(address.as_str());
+        if let Some(existing) = self.document.existing.get(&address) {
+            let message = format!("{} is under [existing], and a glob finds a file with this address", name());
+            let fault = Fault::new(existing.key.clone(), message);
+            let fault = fault.also(glob.pattern.span(), "this glob");
+            self.report.add(fault.hint("remove the entry, or leave the file out with `exclude`"));
+            return;
+        }
+        if let Some((asset, origin)) = self.assets.get(&address) {
+            self.report.add(match origin {
+                Origin::Entry(key) => {
+                    let (entry, file) = (shown(asset.path.as_str()), shown(path.as_str()));
+                    let message =
+                        format!("{} is the address of the asset with the file {entry} and of the file {file}", name());
+                    let fault =
+                        Fault::new(key.clone(), message).also(glob.pattern.span(), "this glob finds the second");
+                    fault.hint("rename one of them, or leave the file out with `exclude`")
+                }
+                Origin::Glob(first, other) => {
+                    let spelled = |path: &ProjectPath| path.as_str().escape_default().to_string();
+                    let message = format!("two files have the address {}", name());
+                    let hint = format!(
+                        "their names are one in Unicode's normal form: {} and {}",
+                        spelled(other),
+                        spelled(path)
+                    );
+                    let fault = at_glob(message).hint(hint.chars().take(400).collect::<String>());
+                    if std::ptr::eq(*first, glob) { fault } else { fault.also(first.pattern.span(), "the other one") }
+                }
+            });
+            return;
+        }
+        let asset = self.desire(&address, path, &glob.keys, Some(finding));
+        self.assets.insert(address, (asset, Origin::Glob(glob, path)));
+    }
+
+    fn desire(&self, address: &Address, path: &ProjectPath, keys: &AssetKeys, found: Option<&Finding>) -> DesiredAsset {
+        let content = match found {
+            Some(finding) => finding.content.clone(),
+            None => Err(FileProblem {
+                message: format!("no file {}", shown(path.as_str())),
+                hint: Some("the path is relative to the manifest's folder, and its case counts".to_owned()),
+            }),
+        };
+        let inferred = match &content {
+            Ok(facts) => facts.inferred_type(),
+            Err(_) => type_of_extension(path),
+        };
+        let asset_type = keys.asset_type.named().or(inferred);
+        DesiredAsset {
+            path: path.clone(),
+            asset_type,
+            creator: keys.creator.unwrap_or(self.document.creator),
+            content: content.and_then(|facts| fitting(facts, asset_type, keys)),
+            metadata: keys.metadata(),
+            privacy: keys.privacy.as_ref().map_or(Privacy::Default, |privacy| *privacy.get_ref()),
+            expected_price: keys.expected_price,
+            prevent_replace: keys.prevent_replace.unwrap_or(false),
+            pin: self.document.pins.get(address).map(|entry| entry.pin),
+            grants: keys.grants.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Icons, previews and pins, now that every address and type is known.
+    fn check_references(&mut self) {
+        let assets = self.assets.iter().map(|(address, (asset, _))| (address, asset.asset_type)).collect();
+        let entries = &self.document.assets;
+        let paths = entries.iter().map(|entry| (normalized(entry.path.get_ref()), &entry.address)).collect();
+        let book = AddressBook { assets, existing: &self.document.existing, paths, open: None };
+        check_targets(entries.iter().map(|entry| &entry.keys), &book, &mut self.report);
+        check_pins(&self.document.pins, &book, &mut self.report);
+        for (target, place) in entries.iter().filter_map(|entry| icon_edge(&entry.keys)) {
+            let Some((DesiredAsset { content: Ok(facts), .. }, _)) = self.assets.get(target) else { continue };
+            if let ContentFacts::Image { width, height } = facts.content
+                && width != height
+            {
+                let message =
+                    format!("an icon has to be square, {} has {width} by {height} pixels", shown(target.as_str()));
+                self.report.add(Fault::new(place, message).hint("name a square Image"));
+            }
+        }
+    }
+}
+
+/// The facts of a file, unless the type or privacy that it is to have doesn't suit it: a problem of this asset alone.
+fn fitting(facts: FileFacts, asset_type: Option<AssetType>, keys: &AssetKeys) -> Result<FileFacts, FileProblem> {
+    let problem = |message: String, hint: String| Err(FileProblem { message, hint: Some(hint) });
+    let Some(asset_type) = asset_type else { return Ok(facts) };
+    if !facts.format.types().contains(&asset_type) {
+        return problem(format_message(asset_type, facts.format), format_hint(facts.format));
+    }
+    let named = matches!(keys.asset_type, NamedType::Named(_));
+    if named && asset_type == AssetType::Animation && facts.content == (ContentFacts::Instances { animation: false }) {
+        return problem(
+            "the file holds no animation".to_owned(),
+            "an Animation's only root is a KeyframeSequence or a CurveAnimation; leave `type` out for a Model"
+                .to_owned(),
+        );
+    }
+    if keys.overrides_privacy() && !asset_type.allows_privacy_override() {
+        return problem(privacy_message(asset_type), privacy_hint());
+    }
+    Ok(facts)
+}
+
+fn two_globs(path: &ProjectPath, one: &GlobEntry, two: &GlobEntry) -> Fault {
+    let message = format!("the globs {} and {} both find {}", shown(&one.name), shown(&two.name), shown(path.as_str()));
+    Fault::new(two.pattern.span(), message)
+        .also(one.pattern.span(), "the first one")
+        .hint("narrow one of them, or leave files out with `exclude`")
+}
+
+fn notes(document: &Document, desired: &Desired, used: &[bool]) -> Report {
+    let mut notes = Report::default();
+    for (glob, _) in document.globs.iter().zip(used).filter(|(_, used)| !**used) {
+        notes.add(Fault::new(glob.pattern.span(), format!("the glob {} finds no file", shown(&glob.name))));
+    }
+    for include in &document.includes {
+        let Ok(set) = pattern::set([include.get_ref().as_str()]) else { continue };
+        let mut addresses = desired.assets.keys().chain(desired.existing.keys());
+        if !addresses.any(|address| set.is_match(address.as_str())) {
+            notes.add(Fault::new(include.span(), format!("the pattern {} fits no address", shown(include.get_ref()))));
+        }
+    }
+    notes
+}

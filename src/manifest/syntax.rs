@@ -1,0 +1,297 @@
+//! From bytes to a TOML document: encoding, merge conflicts and syntax, before any key means anything.
+//!
+//! Must never hand on a document whose recovery guessed. Read next: `read`.
+
+use std::ops::Range;
+
+use toml::de::{DeTable, Error};
+
+use super::diagnostic::{BOM, Diagnostic, Fault, Report, Source};
+
+/// The largest manifest in bytes: 100,000 entries of 160 bytes. A bound for memory, which parsing multiplies.
+pub(super) const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// From this size on only the first syntax error is told: garbage of 16 MiB would give millions.
+const MAX_RECOVERED_BYTES: usize = 1024 * 1024;
+/// How the parser calls a key that is set again. It keeps the first.
+const DUPLICATE: &str = "duplicate key";
+/// How the parser calls a text without quotes. It takes it as the text.
+const UNQUOTED: &str = "string values must be quoted";
+/// How the parser calls values that are wrong in themselves: their extent is known, and the rest of the document is as written.
+const LOCAL: [&str; 13] = [
+    DUPLICATE,
+    UNQUOTED,
+    "invalid boolean",
+    "invalid float",
+    "invalid integer",
+    "invalid mantissa",
+    "invalid fraction",
+    "invalid exponent",
+    "invalid date",
+    "missing escaped value",
+    "unexpected leading zero",
+    "`_` may only go between digits",
+    "radix must be lowercase",
+];
+
+/// The text of a manifest.
+///
+/// # Errors
+/// When it is too large, no UTF-8, empty, or in the middle of a merge.
+pub(super) fn decode(bytes: &[u8], file: &str) -> Result<Source, Vec<Diagnostic>> {
+    let refuse = |text: &str, fault: Fault| Err(Source::new(file, text.to_owned()).only(fault));
+    if bytes.len() > MAX_BYTES {
+        let message = format!("the manifest has {} bytes, at most {MAX_BYTES} are read", bytes.len());
+        return refuse("", Fault::of_file(message).hint("find many files with [globs] in place of an entry for each"));
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let at = error.valid_up_to();
+            let before = bytes.get(..at).and_then(|valid| std::str::from_utf8(valid).ok()).unwrap_or("");
+            let fault = Fault::new(at..at + 1, "the manifest is not UTF-8 here").hint("save the file as UTF-8");
+            return refuse(before, fault);
+        }
+    };
+    if text.strip_prefix(BOM).unwrap_or(text).trim().is_empty() {
+        let fault = Fault::new(0..0, "the manifest is empty");
+        return refuse(text, fault.hint("`macadam init` writes a manifest to start from"));
+    }
+    let source = Source::new(file, text.to_owned());
+    let mut conflicts = Report::default();
+    report_conflicts(source.text(), &mut conflicts);
+    if conflicts.is_empty() { Ok(source) } else { Err(conflicts.into_diagnostics(&source)) }
+}
+
+/// One fault for each conflict that git left.
+fn report_conflicts(text: &str, report: &mut Report) {
+    let mut ours: Option<Range<usize>> = None;
+    let message = "a merge conflict is not resolved here";
+    let hint = "resolve it in git; macadam does nothing until then";
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let place = at..at + line.trim_end().len();
+        at += line.len();
+        if line.starts_with("<<<<<<< ") {
+            if let Some(before) = ours.replace(place) {
+                report.add(Fault::new(before, message).hint(hint));
+            }
+        } else if line.starts_with(">>>>>>> ") {
+            report.add(match ours.take() {
+                Some(start) => Fault::new(start, message).also(place, "it ends here").hint(hint),
+                None => Fault::new(place, message).hint(hint),
+            });
+        }
+    }
+    if let Some(start) = ours {
+        report.add(Fault::new(start, message).hint(hint));
+    }
+}
+
+/// Parses the document and reports its syntax errors, one a line. Gives it back unless an error's recovery is a guess: then nothing can be
+/// said of the rest.
+pub(super) fn parse<'t>(source: &'t Source, report: &mut Report) -> Option<DeTable<'t>> {
+    let text = source.text();
+    let (document, errors) = if text.len() > MAX_RECOVERED_BYTES {
+        match DeTable::parse(text) {
+            Ok(document) => (document, Vec::new()),
+            Err(error) => (toml::Spanned::new(0..0, DeTable::new()), vec![error]),
+        }
+    } else {
+        DeTable::parse_recoverable(text)
+    };
+    let sure = text.len() <= MAX_RECOVERED_BYTES || errors.is_empty();
+    let sure = sure && errors.iter().all(|e| LOCAL.iter().any(|local| e.message().starts_with(local)));
+    let mut last_line = None;
+    let mut errors: Vec<(Range<usize>, Error)> = errors.into_iter().map(|e| (e.span().unwrap_or(0..0), e)).collect();
+    errors.sort_by_key(|(span, _)| span.start);
+    for (span, error) in errors {
+        let line = source.line_of(span.start);
+        if last_line.replace(line) != Some(line) {
+            // The search goes through the whole text: it is left out where nobody will read of it.
+            let first = if error.message() != DUPLICATE || report.is_crowded() {
+                None
+            } else {
+                first_of_duplicate(text, span.start)
+            };
+            report.add(syntax_fault(text, span, error.message(), first));
+        }
+    }
+    sure.then(|| document.into_inner())
+}
+
+fn syntax_fault(text: &str, span: Range<usize>, message: &str, first: Option<Range<usize>>) -> Fault {
+    if message == DUPLICATE {
+        let key = text.get(span.clone()).unwrap_or("");
+        let fault = Fault::new(span.clone(), format!("{} is set twice", super::diagnostic::shown(key)));
+        let fault = fault.hint("remove one of the two");
+        return match first {
+            Some(first) => fault.also(first, "it is set here first"),
+            None => fault,
+        };
+    }
+    if message.starts_with(UNQUOTED) || message.starts_with("invalid ") {
+        match unquoted_word(text, span.start) {
+            Some("") => return Fault::new(span, "the value is missing"),
+            Some(word) => return unquoted(span.start, word),
+            None => {}
+        }
+    }
+    let fault = Fault::new(span, message.to_owned());
+    if message.starts_with("invalid unquoted key") {
+        fault.hint(
+            "a key with other characters than letters, digits, `-` and `_` is written in quotes: \"ui/close.png\"",
+        )
+    } else if message.starts_with("missing escaped value") {
+        fault.hint("in \"…\" a backslash begins an escape; write `/` between folders on every system")
+    } else {
+        fault
+    }
+}
+
+/// The word at `at`, if it stands where a value begins and is none: the parser takes some for numbers, by their first letter.
+fn unquoted_word(text: &str, at: usize) -> Option<&str> {
+    let begins = text.get(..at)?.trim_end_matches([' ', '\t']).ends_with(['=', ',', '[']);
+    let rest = text.get(at..)?;
+    let word = rest.split([' ', '\t', '\r', '\n', ',', ']', '}', '#']).next().unwrap_or("");
+    let texts =
+        word.is_empty() || word.starts_with(|c: char| !c.is_ascii_digit()) || word.ends_with(char::is_alphabetic);
+    (begins && texts && !word.starts_with(['"', '\''])).then_some(word)
+}
+
+fn unquoted(at: usize, word: &str) -> Fault {
+    let fault = |message: &str| Fault::new(at..at + word.len(), message);
+    for literal in ["true", "false"] {
+        if word.eq_ignore_ascii_case(literal) {
+            return fault("true and false are written in lower case").hint(format!("write {literal}"));
+        }
+    }
+    let plain = word.len() <= 60 && !word.chars().any(|c| c.is_control() || c == '"' || c == '\\');
+    let fault = fault("a text has to be in quotes");
+    if plain { fault.hint(format!("write \"{word}\"")) } else { fault }
+}
+
+fn line_around(text: &str, at: usize) -> Range<usize> {
+    let at = text.floor_char_boundary(at);
+    let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |br| br + 1);
+    let end = text.get(at..).and_then(|after| after.find('\n')).map_or(text.len(), |br| at + br);
+    start..end
+}
+
+/// Where the key or header whose repetition stands at `at` was first: the parser doesn't say. Looked for among whole lines, which is how
+/// people write; what is not found so is left out.
+fn first_of_duplicate(text: &str, at: usize) -> Option<Range<usize>> {
+    let plain = |part: &str| -> String { part.chars().filter(|c| !matches!(c, '"' | '\'' | ' ' | '\t')).collect() };
+    let is_header = |line: &str| line.trim_start().starts_with('[');
+    let header = |line: &str| line.split_once(']').map(|(name, _)| plain(name));
+    let key = |line: &str| line.split_once('=').map(|(name, _)| plain(name));
+    let line = line_around(text, at);
+    let repeated = text.get(line.clone())?;
+    let mut end = line.start;
+    let mut first = None;
+    for earlier in text.get(..line.start)?.split_inclusive('\n').rev() {
+        let start = end - earlier.len();
+        let found = if is_header(repeated) {
+            is_header(earlier) && header(earlier) == header(repeated)
+        } else if is_header(earlier) {
+            break;
+        } else {
+            key(earlier).is_some() && key(earlier) == key(repeated)
+        };
+        if found {
+            let indent = earlier.len() - earlier.trim_start().len();
+            let name = earlier.find(if is_header(earlier) { ']' } else { '=' }).unwrap_or(earlier.len());
+            let length = earlier.get(indent..name).map_or(0, |name| name.trim_end().len());
+            first = Some(start + indent..start + indent + length + usize::from(is_header(earlier)));
+        }
+        end = start;
+    }
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each fault as `line:column message`, further places after it.
+    fn check(text: &str, sure: bool, expected: &[&str]) {
+        let source = Source::new("m", text.to_owned());
+        let mut report = Report::default();
+        assert_eq!(parse(&source, &mut report).is_some(), sure, "{text:?}");
+        assert_eq!(told(report.into_diagnostics(&source), &source), expected, "{text:?}");
+    }
+
+    fn told(all: Vec<Diagnostic>, source: &Source) -> Vec<String> {
+        let also = |d: &Diagnostic| -> String {
+            d.also.iter().map(|(span, _)| format!(" @{:?}", source.place(span.start))).collect()
+        };
+        all.iter().map(|d| format!("{}:{} {}{}", d.line.unwrap(), d.column.unwrap(), d.message, also(d))).collect()
+    }
+
+    #[test]
+    fn syntax_errors_are_told_line_by_line() {
+        check("a = 1\n", true, &[]);
+        check("a = Model\nb = \n", true, &["1:5 a text has to be in quotes", "2:5 the value is missing"]);
+        check("a = 1\nb = 2\n a = 3\n", true, &["3:2 `a` is set twice @(1, 1)"]);
+        check(
+            "a = image\nb = True\nc = ./x.png\nd = 14d # x\n",
+            true,
+            &[
+                "1:5 a text has to be in quotes",
+                "2:5 true and false are written in lower case",
+                "3:5 a text has to be in quotes",
+                "4:5 a text has to be in quotes",
+            ],
+        );
+        check(
+            "a = 01\nb = [1.2.3, x]\n",
+            true,
+            &["1:5 unexpected leading zero, expected nothing", "2:9 invalid float, expected nothing"],
+        );
+        check("[a.b]\nx = 1\n[c]\n[ a.\"b\" ]\n", true, &["4:5 `\"b\"` is set twice @(1, 1)"]);
+        check("[a]\nx = 1\n[b]\nx = 1\ny = { z = 1, z = 2 }\n", true, &["5:14 `z` is set twice"]);
+        check(
+            "a = 'x\nb = \"\\q\"\n[assets.ui/x.png]\n",
+            false,
+            &[
+                "1:7 invalid literal string, expected `'`",
+                "2:7 missing escaped value, expected `b`, `e`, `f`, `n`, `r`, `\\`, `\"`, `x`, `u`, `U`",
+                "3:11 invalid unquoted key, expected letters, numbers, `-`, `_`",
+            ],
+        );
+    }
+
+    #[test]
+    fn encodings_and_conflicts_have_messages_of_their_own() {
+        let check = |bytes: &[u8], expected: &[&str]| {
+            let source = Source::new("m", String::from_utf8_lossy(bytes).into_owned());
+            assert_eq!(told(decode(bytes, "m").err().unwrap_or_default(), &source), expected);
+        };
+        check(b"\xef\xbb\xbfa = 1\r\n", &[]);
+        check(b"", &["1:1 the manifest is empty"]);
+        check(b"\xef\xbb\xbf \n", &["1:1 the manifest is empty"]);
+        check(b"a = 1\nb = \"\xff\"\n", &["2:6 the manifest is not UTF-8 here"]);
+        check(
+            b"a = 1\r\n<<<<<<< HEAD\r\nb = 1\r\n=======\r\nb = 2\r\n>>>>>>> other\r\n",
+            &["2:1 a merge conflict is not resolved here @(6, 1)"],
+        );
+        check(
+            b">>>>>>> x\n<<<<<<< y\n",
+            &["1:1 a merge conflict is not resolved here", "2:1 a merge conflict is not resolved here"],
+        );
+    }
+
+    #[test]
+    fn a_huge_manifest_is_refused_before_it_is_parsed() {
+        let all = decode(&vec![b' '; MAX_BYTES + 1], "m").unwrap_err();
+        assert_eq!((all.len(), all[0].line), (1, None));
+        assert!(all[0].message.contains("16777217 bytes"), "{}", all[0].message);
+    }
+
+    #[test]
+    fn garbage_of_many_megabytes_gives_one_error() {
+        let mut report = Report::default();
+        let source = Source::new("m", "@\n".repeat(MAX_RECOVERED_BYTES));
+        assert!(parse(&source, &mut report).is_none());
+        assert_eq!(report.into_diagnostics(&source).len(), 1);
+    }
+}
