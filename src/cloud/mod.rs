@@ -1,1 +1,7 @@
 //! Open Cloud: wire types, client, limits.
+
+pub mod backoff;
+pub mod breaker;
+pub mod limits;
+pub mod moment;
+
