@@ -137,8 +137,7 @@ mod tests {
             let mut words = line.split_whitespace();
             let now = at(words.next().unwrap().parse().unwrap());
             let verb = words.next().unwrap();
-            let (pass, word) =
-                verb.strip_prefix("probe-").map_or((Pass::Ordinary, verb), |word| (Pass::Probe, word));
+            let (pass, word) = verb.strip_prefix("probe-").map_or((Pass::Ordinary, verb), |word| (Pass::Probe, word));
             let health = match word {
                 "answered" => Health::Answered,
                 "failed" => Health::Failed,

@@ -5,3 +5,4 @@ pub mod breaker;
 pub mod limits;
 pub mod moment;
 
+pub mod poll;

@@ -362,9 +362,9 @@ impl Meter {
     pub(super) fn memory(&self, now: Moment) -> Option<Memory> {
         let limit = self.told.map_or(self.documented, |told| told.min(self.documented));
         let window = match &self.steering {
-            Steering::Headers(window) => window
-                .ends
-                .map(|ends| (window.remaining.saturating_sub(self.in_flight), ends.latest)),
+            Steering::Headers(window) => {
+                window.ends.map(|ends| (window.remaining.saturating_sub(self.in_flight), ends.latest))
+            }
             Steering::Count => {
                 let spent = self.recent.spent().saturating_add(self.in_flight);
                 self.recent.frees(self.recent.spent()).map(|at| (limit.saturating_sub(spent), at))

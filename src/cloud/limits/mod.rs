@@ -11,7 +11,7 @@ mod meter;
 mod recent;
 pub mod sample;
 #[cfg(test)]
-mod simulation;
+pub(in crate::cloud) mod simulation;
 mod window;
 
 use super::moment::Moment;

@@ -13,7 +13,7 @@ fn millis(count: u64) -> Duration {
 
 /// When windows begin.
 #[derive(Debug, Clone, Copy)]
-enum Scheme {
+pub(in crate::cloud) enum Scheme {
     /// In step with a clock of the remote; the first ends after so many milliseconds.
     InStep(u64),
     /// With the first request after the last one ended.
@@ -22,7 +22,7 @@ enum Scheme {
 
 /// How a reset becomes whole seconds.
 #[derive(Debug, Clone, Copy)]
-enum Rounding {
+pub(in crate::cloud) enum Rounding {
     Up,
     Down,
     /// Now one, now the other: clocks a second apart.
@@ -31,7 +31,7 @@ enum Rounding {
 
 /// What the answers' headers look like.
 #[derive(Debug, Clone, Copy)]
-enum Headers {
+pub(in crate::cloud) enum Headers {
     Full,
     /// As a list in which a larger limit stands too.
     Lists,
@@ -40,7 +40,7 @@ enum Headers {
 }
 
 #[derive(Debug, Clone)]
-struct Remote {
+pub(in crate::cloud) struct Remote {
     limit: u32,
     scheme: Scheme,
     rounding: Rounding,
@@ -48,11 +48,11 @@ struct Remote {
     ends_at: Option<Moment>,
     count: u32,
     asked: u32,
-    refused: u32,
+    pub(in crate::cloud) refused: u32,
 }
 
 impl Remote {
-    fn new(limit: u32, scheme: Scheme, rounding: Rounding, headers: Headers) -> Self {
+    pub(in crate::cloud) fn new(limit: u32, scheme: Scheme, rounding: Rounding, headers: Headers) -> Self {
         let ends_at = match scheme {
             Scheme::InStep(phase) => Some(Moment::START + millis(phase)),
             Scheme::OnRequest => None,
@@ -60,7 +60,7 @@ impl Remote {
         Self { limit, scheme, rounding, headers, ends_at, count: 0, asked: 0, refused: 0 }
     }
 
-    fn serve(&mut self, now: Moment) -> Heard {
+    pub(in crate::cloud) fn serve(&mut self, now: Moment) -> Heard {
         self.asked += 1;
         let minute = millis(60_000);
         let mut ends_at = self.ends_at.unwrap_or(now);
@@ -172,7 +172,7 @@ fn run(remote: &mut Remote, clients: &mut [Client], outside: &[(u64, Outside)]) 
     let owner = Owner::new("user:1");
     let mut queue = BinaryHeap::new();
     let mut events: Vec<Option<Event>> = Vec::new();
-    let mut push = |queue: &mut BinaryHeap<Reverse<(Moment, usize)>>, events: &mut Vec<Option<Event>>, at, event| {
+    let push = |queue: &mut BinaryHeap<Reverse<(Moment, usize)>>, events: &mut Vec<Option<Event>>, at, event| {
         events.push(Some(event));
         queue.push(Reverse((at, events.len() - 1)));
     };
@@ -352,7 +352,8 @@ fn a_limit_lowered_at_run_time_is_obeyed() {
     run(&mut remote, &mut clients, &[(40_250, Outside::Limit(30)), (240_250, Outside::Limit(120))]);
     assert!(remote.refused <= 1, "{} refused", remote.refused);
     // After the refusal, which a rival might have caused, two are left to it; then whole windows of the new limit.
-    let by = |seconds: u64| clients[0].done_at.iter().filter(|at| at.since(Moment::START) <= millis(seconds * 1000)).count();
+    let by =
+        |seconds: u64| clients[0].done_at.iter().filter(|at| at.since(Moment::START) <= millis(seconds * 1000)).count();
     assert_eq!((by(60), by(120), by(180), by(240)), (40, 68, 98, 128));
     assert!(by(360) >= 130 + 30 + 50, "{}", by(360));
 }

@@ -83,7 +83,17 @@ impl Window {
     pub(super) fn told(ends: Ends, remaining: u32, before: Option<u32>, ours: u32, now: Moment) -> Self {
         let baseline = before.unwrap_or(remaining.saturating_add(1));
         let others = baseline.saturating_sub(ours).saturating_sub(remaining);
-        Self { opened_at: now, ends: Some(ends), confirmed: true, heard_at: Some(now), remaining, baseline, ours, others, edge: 0 }
+        Self {
+            opened_at: now,
+            ends: Some(ends),
+            confirmed: true,
+            heard_at: Some(now),
+            remaining,
+            baseline,
+            ours,
+            others,
+            edge: 0,
+        }
     }
 
     /// Takes in what an answer told of this window. Answers come out of order, so nothing told later raises what is left.
