@@ -4,15 +4,21 @@
 //! writes to disk; no error, log line or `Debug` form ever shows the credential. Facts about the remote carry their source; "GUIDE" is Roblox's
 //! usage guide (creator-docs: cloud/guides/usage-assets.md), "V1" the published document (creator-docs: reference/cloud/assets/v1.json).
 //!
-//! Read next: [`client`] for what can be asked, [`class`] for what an ending means, [`http`] for how far a request got.
+//! Read next: [`client`] for what can be asked, [`class`] for what an ending means, [`http`] for how far a request got; then the pure schedules,
+//! [`limits`], [`poll`], [`backoff`] and [`breaker`], which say when something may be asked.
 
+pub mod backoff;
 pub mod base;
+pub mod breaker;
 pub mod class;
 pub mod client;
 pub mod endpoint;
 pub mod failure;
 pub mod http;
+pub mod limits;
+pub mod moment;
 pub mod multipart;
+pub mod poll;
 pub mod secret;
 pub mod timeouts;
 pub mod wire;

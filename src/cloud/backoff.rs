@@ -1,0 +1,85 @@
+//! Jittered exponential back-off.
+//!
+//! Pure: how often something failed and a random number go in, a wait comes out. Counting failures, and forgetting them on success and on
+//! new content, is the caller's. It must never be layered: one curve for one subject.
+
+use std::time::Duration;
+
+/// How waits grow for one kind of subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    first: Duration,
+    longest: Duration,
+}
+
+impl Backoff {
+    /// For an asset that could not be reconciled. A hiccup is over within a second or two; the longest is of the order of the service's full
+    /// scan (10 minutes), so that an asset is seen to soon after a long outage and still costs only four requests an hour.
+    pub const ADDRESS: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(15 * 60) };
+
+    /// For a budget that the service itself refuses with requests left in the window: it is overloaded rather than counting. Past a
+    /// minute, the windows' length, waiting longer tells nothing new.
+    pub const BUDGET: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+
+    /// For a poll that went unanswered. An upload hangs on it, so it is asked again within a minute.
+    pub const POLL: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+
+    /// For the probes of an open circuit breaker: recovery is noticed within a minute.
+    pub const PROBE: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+
+    /// How long to wait after `failures` failures in a row: twice as long each time, up to the longest, and of that between half and all as
+    /// `jitter` (0 to 1) says, so that what failed together does not come back together. No failure, no wait.
+    pub fn delay(self, failures: u32, jitter: f64) -> Duration {
+        let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
+        let whole = 2_u32
+            .checked_pow(doublings)
+            .and_then(|factor| self.first.checked_mul(factor))
+            .map_or(self.longest, |wait| wait.min(self.longest));
+        whole.mul_f64(0.5 + 0.5 * fraction(jitter))
+    }
+}
+
+/// A random number brought into 0 to 1; what is no number counts as 1, the longest wait.
+pub(super) fn fraction(jitter: f64) -> f64 {
+    if jitter.is_nan() { 1.0 } else { jitter.clamp(0.0, 1.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let check = |failures, jitter, millis| {
+            let delay = Backoff::ADDRESS.delay(failures, jitter);
+            assert_eq!(delay, Duration::from_millis(millis), "{failures} failures, jitter {jitter}");
+        };
+        check(0, 1.0, 0);
+        check(1, 1.0, 1_000);
+        check(1, 0.0, 500);
+        check(2, 1.0, 2_000);
+        check(2, 0.5, 1_500);
+        check(10, 1.0, 512_000);
+        check(11, 1.0, 900_000);
+        check(11, 0.0, 450_000);
+        check(32, 1.0, 900_000);
+        check(33, 1.0, 900_000);
+        check(u32::MAX, 1.0, 900_000);
+        check(1, f64::NAN, 1_000);
+        check(1, -3.0, 500);
+        check(1, f64::INFINITY, 1_000);
+    }
+
+    proptest! {
+        #[test]
+        fn never_longer_than_the_longest_nor_shorter_than_half_the_step(failures in 1_u32.., jitter in any::<f64>()) {
+            for curve in [Backoff::ADDRESS, Backoff::BUDGET, Backoff::POLL, Backoff::PROBE] {
+                let delay = curve.delay(failures, jitter);
+                prop_assert!(delay <= curve.longest);
+                prop_assert!(delay >= curve.first / 2);
+                prop_assert!(curve.delay(failures.saturating_add(1), 0.0) >= curve.delay(failures, 0.0));
+            }
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! Staying under Roblox's rate limits without being told to.
+//!
+//! [`RateLimits`] holds one budget for each [`Budget`] and [`Owner`], because Roblox counts for the owner of a key, not for the key
+//! (creator-docs: cloud/reference/rate-limits.md). Every request asks its budget for a [`Permit`] and hands it back with what came of it, so that
+//! what one request learns holds for all. Windows are fixed and steered by the headers of every answer; see [`meter`] for the rules.
+//!
+//! Pure: it never sends, sleeps, or reads a clock, and it never repeats anything. Read next: [`sample`] for the headers, [`meter`] for one
+//! budget, `window` for its windows; `simulation` for the proof against a simulated server.
+
+mod meter;
+mod recent;
+pub mod sample;
+#[cfg(test)]
+pub(in crate::cloud) mod simulation;
+mod window;
+
+use super::moment::Moment;
+use jiff::{SignedDuration, Timestamp};
+use meter::{Grant, Memory, Meter};
+pub use sample::LimitSample;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What Roblox counts together: the endpoints, each with its own limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Budget {
+    /// `POST /assets`.
+    CreateAsset,
+    /// `GET /assets/{id}`.
+    GetAsset,
+    /// `PATCH /assets/{id}`.
+    UpdateAsset,
+    /// `POST /assets/{id}:archive`.
+    Archive,
+    /// `POST /assets/{id}:restore`.
+    Restore,
+    /// `GET /assets/{id}/versions`.
+    ListVersions,
+    /// `GET /assets/{id}/versions/{number}`.
+    GetVersion,
+    /// `POST /assets/{id}/versions:rollback`.
+    Rollback,
+    /// `GET /operations/{id}`.
+    Operations,
+}
+
+impl Budget {
+    /// Every budget.
+    pub const ALL: [Self; 9] = [
+        Self::CreateAsset,
+        Self::GetAsset,
+        Self::UpdateAsset,
+        Self::Archive,
+        Self::Restore,
+        Self::ListVersions,
+        Self::GetVersion,
+        Self::Rollback,
+        Self::Operations,
+    ];
+
+    /// The documented limit, in requests a minute (creator-docs: reference/cloud/assets/v1.json, `x-roblox-rate-limits` and
+    /// `x-roblox-throttling-limit`). Operations are 300 an owner, but 100 a key.
+    pub const fn documented_limit(self) -> u32 {
+        match self {
+            Self::CreateAsset | Self::GetAsset | Self::UpdateAsset => 120,
+            Self::Archive | Self::Restore | Self::ListVersions | Self::GetVersion | Self::Rollback => 100,
+            Self::Operations => 100,
+        }
+    }
+
+    /// The name in the state.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CreateAsset => "create_asset",
+            Self::GetAsset => "get_asset",
+            Self::UpdateAsset => "update_asset",
+            Self::Archive => "archive",
+            Self::Restore => "restore",
+            Self::ListVersions => "list_versions",
+            Self::GetVersion => "get_version",
+            Self::Rollback => "rollback",
+            Self::Operations => "operations",
+        }
+    }
+}
+
+/// Whom Roblox counts for: the owner of the key, or what stands for it while that is unknown. Never the key itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner(Arc<str>);
+
+impl Owner {
+    /// An owner by a name that stays the same from run to run, such as `user:123`.
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The answer to a request that wants to go.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It may go, once. The permit must come back.
+    Go(Permit),
+    /// Not yet. Ask again then, or after the next report on this budget, whichever comes first; with no time, only a report can help.
+    Wait {
+        /// When waiting alone may help.
+        until: Option<Moment>,
+    },
+}
+
+/// The right to send one request. A permit that never comes back keeps its place in the budget.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "report what came of the request, or release the permit"]
+pub struct Permit {
+    budget: Budget,
+    owner: Owner,
+    grant: Grant,
+}
+
+/// What came of a request, as far as limits go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// The service answered, whatever it said, but for a 429. Without headers it is taken at the documented limits.
+    Answer(LimitSample),
+    /// A 429, from the gateway or the service.
+    Limited(LimitSample),
+    /// No answer, or one that is not the service's: whether the request was counted is unknown.
+    Silence,
+}
+
+/// What the state remembers of one budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitRow {
+    /// [`Budget::name`].
+    pub budget: String,
+    /// The owner's name.
+    pub owner: String,
+    /// Requests a window.
+    pub limit: u32,
+    /// Requests left in the window.
+    pub remaining: u32,
+    /// When the window ends, or the budget opens again.
+    pub window_ends_at: Timestamp,
+}
+
+/// No remembered window is believed to last longer: one that seems to was remembered by another clock.
+const LONGEST_MEMORY: Duration = Duration::from_secs(62);
+
+/// The budgets of a remote.
+#[derive(Debug, Clone, Default)]
+pub struct RateLimits {
+    meters: BTreeMap<(Budget, Owner), Meter>,
+}
+
+impl RateLimits {
+    /// Knows nothing but the documented limits.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks for a request to go now.
+    pub fn acquire(&mut self, budget: Budget, owner: &Owner, now: Moment) -> Turn {
+        match self.meter(budget, owner).acquire(now) {
+            Ok(grant) => Turn::Go(Permit { budget, owner: owner.clone(), grant }),
+            Err(hold) => hold,
+        }
+    }
+
+    /// Takes back the permit of a request that was sent, with what came of it. `jitter` (0 to 1) spreads what wakes after a 429.
+    pub fn report(&mut self, permit: Permit, heard: Heard, jitter: f64, now: Moment) {
+        let Permit { budget, owner, grant } = permit;
+        self.meter(budget, &owner).report(grant, heard, jitter, now);
+    }
+
+    /// Takes back the permit of a request of which not a byte was sent.
+    pub fn release_unsent(&mut self, permit: Permit) {
+        let Permit { budget, owner, grant } = permit;
+        self.meter(budget, &owner).release(grant);
+    }
+
+    /// What is worth remembering beyond this run. `wall` is the time of day at `now`.
+    pub fn snapshot(&self, now: Moment, wall: Timestamp) -> Vec<LimitRow> {
+        let rows = self.meters.iter().filter_map(|((budget, owner), meter)| {
+            let Memory { limit, remaining, ends_at } = meter.memory(now)?;
+            let window_ends_at = wall.checked_add(ends_at.since(now)).ok()?;
+            Some(LimitRow {
+                budget: budget.name().to_owned(),
+                owner: owner.to_string(),
+                limit,
+                remaining,
+                window_ends_at,
+            })
+        });
+        rows.collect()
+    }
+
+    /// The budgets as an earlier run left them. Rows of budgets that are unknown here are passed over.
+    pub fn restore(rows: &[LimitRow], now: Moment, wall: Timestamp) -> Self {
+        let meters = rows.iter().filter_map(|row| {
+            let LimitRow { budget, owner, limit, remaining, window_ends_at } = row;
+            let budget = Budget::ALL.into_iter().find(|known| known.name() == budget)?;
+            let left: SignedDuration = window_ends_at.duration_since(wall);
+            let left = Duration::try_from(left).unwrap_or(Duration::ZERO).min(LONGEST_MEMORY);
+            let memory = Memory { limit: *limit, remaining: *remaining, ends_at: now + left };
+            Some(((budget, Owner::new(owner)), Meter::remembered(budget.documented_limit(), memory, now)))
+        });
+        Self { meters: meters.collect() }
+    }
+
+    fn meter(&mut self, budget: Budget, owner: &Owner) -> &mut Meter {
+        self.meters.entry((budget, owner.clone())).or_insert_with(|| Meter::new(budget.documented_limit()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Moment {
+        Moment::after_start(Duration::from_secs(seconds))
+    }
+
+    fn wall() -> Timestamp {
+        "2026-11-20T12:00:00Z".parse().unwrap()
+    }
+
+    fn sample(limit: u32, remaining: u32, reset: u64) -> LimitSample {
+        let reset = Some(Duration::from_secs(reset));
+        LimitSample { limit: Some(limit), remaining: Some(remaining), reset, retry_after: None }
+    }
+
+    struct Run {
+        limits: RateLimits,
+        out: Vec<Permit>,
+        budget: Budget,
+    }
+
+    impl Run {
+        fn new(budget: Budget) -> Self {
+            Self { limits: RateLimits::new(), out: Vec::new(), budget }
+        }
+
+        /// How many may go at once, and what the next is told.
+        fn burst(&mut self, now: Moment) -> (usize, Option<u64>) {
+            let before = self.out.len();
+            loop {
+                match self.limits.acquire(self.budget, &Owner::new("user:1"), now) {
+                    Turn::Go(permit) => self.out.push(permit),
+                    Turn::Wait { until } => {
+                        let until = until.map(|until| until.since(Moment::START).as_secs());
+                        return (self.out.len() - before, until);
+                    }
+                }
+            }
+        }
+
+        /// The oldest request comes back.
+        fn back(&mut self, heard: Heard, now: Moment) {
+            let permit = self.out.remove(0);
+            self.limits.report(permit, heard, 0.0, now);
+        }
+
+        /// All come back, the remote counting down from `remaining`.
+        fn all_back(&mut self, mut remaining: u32, reset: u64, now: Moment) {
+            while !self.out.is_empty() {
+                remaining -= 1;
+                self.back(Heard::Answer(sample(120, remaining, reset)), now);
+            }
+        }
+
+        /// Spends the window's first `count`, volley after volley.
+        fn spend(&mut self, count: u32, reset: u64, now: Moment) {
+            let mut left = 120;
+            while left > 120 - count {
+                let (burst, _) = self.burst(now);
+                while self.out.len() as u32 > left + count - 120 {
+                    let permit = self.out.pop().unwrap();
+                    self.limits.release_unsent(permit);
+                }
+                assert!(burst > 0);
+                let sent = self.out.len() as u32;
+                self.all_back(left, reset, now);
+                left -= sent;
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_goes_alone_then_volleys_grow_and_a_fresh_window_goes_at_once() {
+        let mut run = Run::new(Budget::CreateAsset);
+        assert_eq!(run.burst(at(0)), (1, Some(5)));
+        run.all_back(120, 30, at(0));
+        assert_eq!(run.burst(at(0)), (8, Some(5)));
+        run.all_back(119, 30, at(0));
+        assert_eq!(run.burst(at(0)), (16, Some(5)));
+        run.all_back(111, 30, at(0));
+        assert_eq!(run.burst(at(0)), (32, Some(5)));
+        run.all_back(95, 30, at(0));
+        assert_eq!(run.burst(at(0)), (63, Some(31)));
+        run.all_back(63, 30, at(0));
+        assert_eq!(run.burst(at(30)), (0, Some(31)));
+        assert_eq!(run.burst(at(31)), (120, Some(92)));
+    }
+
+    #[test]
+    fn an_upload_without_an_answer_holds_the_others_back_for_five_seconds_only() {
+        let mut run = Run::new(Budget::CreateAsset);
+        assert_eq!(run.burst(at(0)), (1, Some(5)));
+        assert_eq!(run.burst(at(4)), (0, Some(5)));
+        assert_eq!(run.burst(at(5)), (1, Some(10)));
+    }
+
+    #[test]
+    fn a_429_with_a_reset_closes_the_budget_until_then_whatever_retry_after_says() {
+        let mut run = Run::new(Budget::CreateAsset);
+        run.spend(20, 50, at(0));
+        assert_eq!(run.burst(at(1)).0, 27);
+        let refused = LimitSample { retry_after: Some(Duration::from_secs(5)), ..sample(120, 0, 40) };
+        run.back(Heard::Limited(refused), at(10));
+        assert_eq!(run.burst(at(11)), (0, Some(50)));
+        // Answers from before, out of order, do not open it.
+        run.back(Heard::Answer(sample(120, 70, 40)), at(10));
+        assert_eq!(run.burst(at(49)), (0, Some(50)));
+        run.out.drain(..).for_each(|permit| run.limits.report(permit, Heard::Silence, 0.0, at(49)));
+        assert_eq!(run.burst(at(52)).0, 1);
+    }
+
+    #[test]
+    fn a_429_without_a_reset_waits_for_a_whole_window() {
+        let mut run = Run::new(Budget::CreateAsset);
+        run.burst(at(0));
+        let retry_after = Some(Duration::from_secs(5));
+        run.back(Heard::Limited(LimitSample { retry_after, ..LimitSample::default() }), at(0));
+        assert_eq!(run.burst(at(10)), (0, Some(61)));
+        assert_eq!(run.burst(at(61)), (1, Some(66)));
+    }
+
+    #[test]
+    fn a_huge_reset_is_cut() {
+        let mut run = Run::new(Budget::CreateAsset);
+        run.burst(at(0));
+        run.back(Heard::Limited(sample(120, 0, 999_999)), at(0));
+        assert_eq!(run.burst(at(0)), (0, Some(900)));
+    }
+
+    #[test]
+    fn a_429_of_the_service_backs_off_and_counts_what_headers_do_not_show() {
+        let mut run = Run::new(Budget::CreateAsset);
+        run.spend(20, 50, at(0));
+        // Three refused together count as one.
+        run.burst(at(0));
+        for _ in 0..3 {
+            run.back(Heard::Limited(sample(120, 60, 50)), at(0));
+        }
+        run.out.drain(..).for_each(|permit| run.limits.release_unsent(permit));
+        let Turn::Wait { until: Some(until) } = run.limits.acquire(Budget::CreateAsset, &Owner::new("user:1"), at(0))
+        else {
+            panic!("not closed")
+        };
+        assert_eq!(until, at(0) + Duration::from_millis(500));
+        let mut waits = Vec::new();
+        let mut now = at(1);
+        for _ in 0..8 {
+            assert_eq!(run.burst(now).0, 1);
+            run.back(Heard::Limited(sample(120, 60, 50)), now);
+            let (_, until) = run.burst(now);
+            let until = at(until.unwrap());
+            waits.push(until.since(now).as_secs());
+            now = until + Duration::from_secs(1);
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(run.burst(now).0, 1);
+        run.back(Heard::Answer(sample(120, 119, 60)), now);
+        assert!(run.burst(now).0 > 1);
+    }
+
+    #[test]
+    fn what_is_in_flight_counts_and_answers_out_of_order_change_nothing() {
+        let mut run = Run::new(Budget::CreateAsset);
+        run.spend(110, 30, at(0));
+        assert_eq!(run.burst(at(0)), (10, Some(31)));
+        run.back(Heard::Answer(sample(120, 0, 30)), at(0));
+        run.back(Heard::Answer(sample(120, 9, 30)), at(0));
+        run.back(Heard::Silence, at(0));
+        assert_eq!(run.burst(at(0)), (0, Some(31)));
+    }
+
+    #[test]
+    fn what_was_never_sent_is_given_back() {
+        let mut run = Run::new(Budget::CreateAsset);
+        run.spend(110, 30, at(0));
+        assert_eq!(run.burst(at(0)).0, 10);
+        run.out.drain(..4).for_each(|permit| run.limits.release_unsent(permit));
+        assert_eq!(run.burst(at(0)).0, 4);
+    }
+
+    #[test]
+    fn operations_keep_to_the_limit_of_a_key_though_headers_tell_three_hundred() {
+        let mut run = Run::new(Budget::Operations);
+        let mut sent = 0;
+        let mut left = 300;
+        let mut now = at(0);
+        while now < at(60) {
+            sent += run.burst(now).0;
+            while !run.out.is_empty() {
+                left -= 1;
+                run.back(Heard::Answer(sample(300, left, 60 - now.since(at(0)).as_secs())), now);
+            }
+            now = now + Duration::from_secs(1);
+        }
+        assert_eq!(sent, 100);
+    }
+
+    #[test]
+    fn without_headers_the_documented_limit_holds_in_any_minute() {
+        let mut run = Run::new(Budget::Archive);
+        let mut sent = Vec::new();
+        for now in (0..180).map(at) {
+            let (burst, _) = run.burst(now);
+            sent.extend((0..burst).map(|_| now));
+            run.out.drain(..).for_each(|permit| {
+                run.limits.report(permit, Heard::Answer(LimitSample::default()), 0.0, now);
+            });
+        }
+        assert!(sent.len() >= 290, "{}", sent.len());
+        assert!(sent.windows(101).all(|some| some[100].since(some[0]) > Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn the_first_request_after_idle_windows_goes_alone_again() {
+        let mut run = Run::new(Budget::CreateAsset);
+        run.spend(20, 50, at(0));
+        assert_eq!(run.burst(at(300)), (1, Some(305)));
+    }
+
+    #[test]
+    fn budgets_and_owners_are_apart() {
+        let mut limits = RateLimits::new();
+        for budget in Budget::ALL {
+            for owner in ["user:1", "group:2"] {
+                let turn = limits.acquire(budget, &Owner::new(owner), at(0));
+                assert!(matches!(turn, Turn::Go(_)), "{budget:?} {owner}");
+                let again = limits.acquire(budget, &Owner::new(owner), at(0));
+                assert_eq!(again, Turn::Wait { until: Some(at(5)) }, "{budget:?} {owner}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_learnt_is_remembered_by_the_next_run() {
+        let mut run = Run::new(Budget::CreateAsset);
+        run.spend(120, 40, at(0));
+        let rows = run.limits.snapshot(at(10), wall());
+        let row = LimitRow {
+            budget: "create_asset".to_owned(),
+            owner: "user:1".to_owned(),
+            limit: 120,
+            remaining: 0,
+            window_ends_at: "2026-11-20T12:00:31Z".parse().unwrap(),
+        };
+        assert_eq!(rows, [row.clone()]);
+        let check = |wall: &str, begins: &[(u64, usize)]| {
+            let limits = RateLimits::restore(&rows, at(0), wall.parse().unwrap());
+            let mut next = Run { limits, out: Vec::new(), budget: Budget::CreateAsset };
+            for (second, burst) in begins {
+                assert_eq!(next.burst(at(*second)).0, *burst, "{wall} at {second}");
+            }
+        };
+        check("2026-11-20T12:00:01Z", &[(0, 0), (29, 0), (30, 1)]);
+        check("2026-11-20T12:10:00Z", &[(0, 1)]);
+        // A clock set back by a year holds nothing up for longer than a window.
+        check("2025-11-20T12:00:00Z", &[(0, 0), (61, 0), (62, 1)]);
+        let strange = LimitRow { budget: "teleport".to_owned(), ..row };
+        assert_eq!(RateLimits::restore(&[strange], at(0), wall()).snapshot(at(0), wall()), []);
+    }
+}

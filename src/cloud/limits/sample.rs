@@ -1,0 +1,188 @@
+//! What one answer's headers tell of the limits, in all the forms they come in.
+//!
+//! Never fails and never trusts: what cannot be read is absent, what is absurd is cut. Read next: [`super::meter`], which steers by it.
+
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// No wait that a header asks for is longer: windows are a minute (creator-docs: cloud/reference/rate-limits.md), so a longer one is a mistake
+/// or a date read against a wrong clock, and asking again after this long costs one request.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// What one answer tells of the limits. `x-ratelimit-*` is on every answer, 200 too, and may be a list such as `120, 120;w=60`
+/// because several limits apply at once: the smallest remaining and the largest reset count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LimitSample {
+    /// The smallest limit a minute.
+    pub limit: Option<u32>,
+    /// How many requests are left in the window.
+    pub remaining: Option<u32>,
+    /// How long the window lasts, in whole seconds as told.
+    pub reset: Option<Duration>,
+    /// How long the answer asks to wait. On a gateway's 429 it is 5 s whatever the window, too short on its own.
+    pub retry_after: Option<Duration>,
+}
+
+impl LimitSample {
+    /// Reads the values of `x-ratelimit-limit`, `x-ratelimit-remaining`, `x-ratelimit-reset` and `retry-after`, each header as often as
+    /// it was sent. `now` is the time of day, for a `retry-after` that is a date.
+    pub fn parse(
+        limit: &[String],
+        remaining: &[String],
+        reset: &[String],
+        retry_after: &[String],
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            limit: smallest_limit(limit),
+            remaining: items(remaining).filter_map(|(value, _)| count(value)).min(),
+            reset: items(reset).filter_map(|(value, _)| seconds(value)).max(),
+            retry_after: retry_after.iter().filter_map(|value| wait(value, now)).max(),
+        }
+    }
+
+    /// Whether nothing at all was told.
+    pub fn is_silent(&self) -> bool {
+        let Self { limit, remaining, reset, retry_after } = self;
+        limit.is_none() && remaining.is_none() && reset.is_none() && retry_after.is_none()
+    }
+}
+
+/// The items of a list header: value, and what stands behind its first `;`.
+fn items(values: &[String]) -> impl Iterator<Item = (&str, &str)> {
+    values.iter().flat_map(|value| value.split(',')).map(|item| {
+        let (value, parameters) = item.split_once(';').unwrap_or((item, ""));
+        (value.trim(), parameters)
+    })
+}
+
+/// Items without a window are of the one that counts now; of those with one, only `w=60` is a limit a minute. Where there is neither, the
+/// smallest of all. A limit of zero would forbid even to ask again: it is no limit but a mistake.
+fn smallest_limit(values: &[String]) -> Option<u32> {
+    let limits = || {
+        items(values).filter_map(|(value, parameters)| {
+            let window = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("w="));
+            Some((count(value).filter(|limit| *limit > 0)?, window.is_none_or(|window| window.trim() == "60")))
+        })
+    };
+    let a_minute = limits().filter_map(|(limit, a_minute)| a_minute.then_some(limit)).min();
+    a_minute.or_else(|| limits().map(|(limit, _)| limit).min())
+}
+
+/// A count. Below zero (some limiters overshoot) is zero.
+fn count(text: &str) -> Option<u32> {
+    match text.strip_prefix('-') {
+        Some(digits) => is_number(digits).then_some(0),
+        None => is_number(text).then(|| text.parse().unwrap_or(u32::MAX)),
+    }
+}
+
+/// A span in seconds, whole or with a fraction (rounded up). Below zero is none.
+fn seconds(text: &str) -> Option<Duration> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let more = u32::from(is_number(fraction).then(|| fraction.bytes().any(|b| b != b'0'))?);
+    let seconds = match count(whole)? {
+        0 if whole.starts_with('-') => 0,
+        whole => whole.saturating_add(more),
+    };
+    Some(Duration::from_secs(seconds.into()).min(LONGEST_WAIT))
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// A `retry-after`: an HTTP date, which holds a comma itself, or seconds, or a list of them.
+fn wait(value: &str, now: Timestamp) -> Option<Duration> {
+    match httpdate::parse_http_date(value.trim()) {
+        Ok(date) => {
+            let ahead = Timestamp::try_from(date).ok()?.duration_since(now);
+            Some(Duration::try_from(ahead).unwrap_or(Duration::ZERO).min(LONGEST_WAIT))
+        }
+        Err(_) => value.split(',').filter_map(|item| seconds(item.trim())).max(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn now() -> Timestamp {
+        "2026-11-20T12:00:00Z".parse().unwrap()
+    }
+
+    /// Header values, several sent headers parted by ` | `; `-` is absent.
+    #[track_caller]
+    fn check(headers: [&str; 4], limit: Option<u32>, remaining: Option<u32>, waits: [Option<u64>; 2]) {
+        let [l, r, s, a] = headers.map(|text| match text {
+            "-" => Vec::new(),
+            text => text.split(" | ").map(str::to_owned).collect(),
+        });
+        let [reset, retry_after] = waits.map(|wait| wait.map(Duration::from_secs));
+        assert_eq!(
+            LimitSample::parse(&l, &r, &s, &a, now()),
+            LimitSample { limit, remaining, reset, retry_after },
+            "{headers:?}"
+        );
+    }
+
+    #[test]
+    fn plain_and_listed_headers() {
+        check(["120", "119", "42", "-"], Some(120), Some(119), [Some(42), None]);
+        check(["120, 120;w=60", "7, 80", "3, 41", "-"], Some(120), Some(7), [Some(41), None]);
+        check(["120, 120;w=60, 100;w=60, 70000", "1", "9", "-"], Some(100), Some(1), [Some(9), None]);
+        check(["120 | 100", "7 | 5", "3 | 4", "5 | 6"], Some(100), Some(5), [Some(4), Some(6)]);
+        check(["120, 120; comment=\"x\" ; w=60", " 7 ", "3 ,", "-"], Some(120), Some(7), [Some(3), None]);
+        check(["-", "-", "-", "-"], None, None, [None, None]);
+    }
+
+    #[test]
+    fn limits_of_other_windows_are_no_limits_a_minute() {
+        check(["120, 5;w=1", "3", "1", "-"], Some(120), Some(3), [Some(1), None]);
+        check(["5;w=1, 9;w=2", "3", "1", "-"], Some(5), Some(3), [Some(1), None]);
+        check(["0, 120", "3", "1", "-"], Some(120), Some(3), [Some(1), None]);
+        check(["0", "-", "-", "-"], None, None, [None, None]);
+    }
+
+    #[test]
+    fn retry_after_in_its_forms() {
+        let check = |value: &str, wait| check(["-", "-", "-", value], None, None, [None, wait]);
+        check("5", Some(5));
+        check("0", Some(0));
+        check("-7", Some(0));
+        check("1.2", Some(2));
+        check("1.0", Some(1));
+        check("-0.5", Some(0));
+        check("5, 30", Some(30));
+        check("Fri, 20 Nov 2026 12:00:30 GMT", Some(30));
+        check("Fri, 20 Nov 2026 11:00:00 GMT", Some(0));
+        check("Friday, 20-Nov-26 12:00:09 GMT", Some(9));
+        check("Sat, 20 Nov 2027 12:00:00 GMT", Some(900));
+        check("86400", Some(900));
+        check("99999999999999999999999", Some(900));
+        check("soon", None);
+        check("", None);
+        check("1.x", None);
+        check("--1", None);
+        check("١٢", None);
+    }
+
+    #[test]
+    fn garbage_is_absent_and_absurd_is_cut() {
+        check(["lots", "some", "later", "x"], None, None, [None, None]);
+        check(["120", "-3", "-1", "-"], Some(120), Some(0), [Some(0), None]);
+        check(["120", "x, 3", "1763640000", "-"], Some(120), Some(3), [Some(900), None]);
+        check(["99999999999", "99999999999", "0", "-"], Some(u32::MAX), Some(u32::MAX), [Some(0), None]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic_and_within_bounds(values in prop::collection::vec("[-0-9a-z.,;= |]{0,30}|\\PC{0,20}", 0..4)) {
+            let sample = LimitSample::parse(&values, &values, &values, &values, now());
+            prop_assert!(sample.reset.is_none_or(|reset| reset <= LONGEST_WAIT));
+            prop_assert!(sample.retry_after.is_none_or(|wait| wait <= LONGEST_WAIT));
+            prop_assert!(sample.limit != Some(0));
+        }
+    }
+}

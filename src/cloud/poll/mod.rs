@@ -1,0 +1,635 @@
+//! When to ask how an operation is doing.
+//!
+//! Polls share a budget of 100 a minute with nothing else, and a create is worth one of them: each operation is first polled when nearly
+//! all of its kind are done, as earlier ones tell, and then at growing intervals. Of a kind of which nothing is known, one goes ahead and the
+//! others wait for what it finds. Whoever is due longest goes first.
+//!
+//! It must never give an operation up for an error, and never say that one failed: only the remote's "done" decides, which the caller reads.
+//! Pure: it never asks, sleeps, or reads a clock. Read next: [`latency`] for what is known of each kind; `simulation` for the yardsticks.
+
+pub mod latency;
+#[cfg(test)]
+mod simulation;
+
+use super::backoff::Backoff;
+use super::moment::Moment;
+use latency::{KEPT, Latency};
+pub use latency::{OperationAction, OperationKind};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+/// An operation that takes longer has outlived our patience: it is recorded, and polled rarely (the contract's number; heavy meshes were
+/// seen to take 10 to 30 minutes).
+pub const PATIENCE: Duration = Duration::from_secs(30 * 60);
+
+/// A fresh operation may be unknown for its first one or two seconds; this long that means nothing.
+const UNKNOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// Later, so many answers in a row that there is no such operation, so far apart, are believed.
+const UNKNOWN_BELIEVED: u32 = 3;
+const UNKNOWN_GAP: Duration = Duration::from_secs(15);
+
+/// The next poll comes after this share of the operation's age: from one poll to the next the age grows by it.
+const GROWTH: f64 = 0.4;
+/// The same while the kind is unknown, when each poll tells more.
+const COLD_GROWTH: f64 = 0.5;
+
+/// When so many first polls in a row find their operation running, operations became slower, and the others wait while two at a time find
+/// out how slow. By chance that happens to one in 20^8.
+const SURPRISE: u32 = 8;
+const AHEAD: u32 = 2;
+
+/// Between two polls of one operation, at least and, within our patience, at most.
+const SHORTEST_GAP: Duration = Duration::from_millis(250);
+const LONGEST_GAP: Duration = Duration::from_secs(60);
+
+/// The same beyond our patience.
+const SLOW_GAPS: (Duration, Duration) = (Duration::from_secs(10 * 60), Duration::from_secs(60 * 60));
+
+/// What a poll brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PollOutcome {
+    /// Done, with a result.
+    Done,
+    /// Done, without one: that says nothing of how long such operations take.
+    Failed,
+    /// Not done.
+    Pending,
+    /// The service says that there is no such operation.
+    Unknown,
+    /// No answer, a server's failure, a 429.
+    Unanswered,
+}
+
+/// How an operation stands after a poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It will be polled again then, at the earliest.
+    Waiting(Moment),
+    /// It outlived [`PATIENCE`]. It will be polled again then.
+    Outlived(Moment),
+    /// It is done, and no longer scheduled.
+    Settled,
+    /// The service no longer knows it: what became of it can't be polled. No longer scheduled.
+    Gone,
+}
+
+/// What to poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// This operation, as soon as the budget allows: then [`PollSchedule::begin`] it.
+    Now(u64),
+    /// Nothing before then, unless an operation is added or reported.
+    At(Moment),
+    /// Nothing, unless an operation is added or reported.
+    Nothing,
+}
+
+/// What the state remembers of one kind of operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LatencyRow {
+    /// [`OperationKind::name`].
+    pub kind: String,
+    /// The latest latencies in milliseconds, oldest first.
+    pub millis: Vec<u32>,
+}
+
+/// One operation.
+#[derive(Debug, Clone)]
+struct Entry {
+    kind: OperationKind,
+    submitted_at: Moment,
+    place: Place,
+    /// Its age at the last poll that found it running.
+    pending: Option<Duration>,
+    unanswered: u32,
+    unknown: u32,
+}
+
+/// Where an operation stands in the schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Never polled: in its kind's queue.
+    First,
+    /// Polled before, and due again then.
+    Again(Moment),
+    /// Being polled since then.
+    Out { sent_at: Moment, role: Role },
+}
+
+/// What is hoped of a poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// The first of its operation, which should be done.
+    First,
+    /// The first of its operation, early, to find out whether the kind became faster.
+    Scout,
+    /// Another one of its operation.
+    Again,
+}
+
+/// One kind of operation.
+#[derive(Debug, Clone)]
+struct Kind {
+    latency: Latency,
+    /// Those that never were polled, in the order in which they were submitted.
+    waiting: BTreeSet<(Moment, u64)>,
+    /// How many were polled and are not settled.
+    begun: usize,
+    /// Polls that are out: scouts (one at most) and other first ones.
+    scouts_out: u32,
+    firsts_out: u32,
+    /// First polls in a row that found their operation running, and the age at which the next may be polled since they are a surprise.
+    misses: u32,
+    hold: Duration,
+}
+
+impl Kind {
+    fn new(recent: impl IntoIterator<Item = u32>) -> Self {
+        Self {
+            latency: Latency::new(recent),
+            waiting: BTreeSet::new(),
+            begun: 0,
+            scouts_out: 0,
+            firsts_out: 0,
+            misses: 0,
+            hold: Duration::ZERO,
+        }
+    }
+
+    /// At what age the next one is polled for the first time.
+    fn first_poll(&self, kind: OperationKind) -> Duration {
+        let (ahead, others) = kind.cold();
+        let Some(expected) = self.latency.expected() else {
+            return if self.begun == 0 { ahead } else { others };
+        };
+        if !self.latency.is_known() && self.begun >= 2 + 2 * self.latency.count() {
+            // What is expected rests on few: the first few polls may show that it is too soon.
+            return expected.max(others);
+        }
+        if self.misses >= SURPRISE {
+            let hold = if self.firsts_out < AHEAD { self.hold } else { self.hold.mul_f64(1.0 + GROWTH) };
+            return expected.max(hold);
+        }
+        self.latency.scout_at().filter(|_| self.scouts_out == 0).unwrap_or(expected)
+    }
+
+    /// Books a poll that goes out, and tells what is hoped of it.
+    fn send_first(&mut self, age: Duration) -> Role {
+        self.begun += 1;
+        if self.latency.is_known() && self.latency.expected().is_some_and(|expected| age < expected) {
+            self.latency.send_scout();
+            self.scouts_out += 1;
+            Role::Scout
+        } else {
+            self.latency.book_poll();
+            self.firsts_out += 1;
+            Role::First
+        }
+    }
+
+    /// Books a poll that is no longer out.
+    fn come_back(&mut self, role: Role) {
+        match role {
+            Role::First => self.firsts_out = self.firsts_out.saturating_sub(1),
+            Role::Scout => self.scouts_out = self.scouts_out.saturating_sub(1),
+            Role::Again => {}
+        }
+    }
+
+    /// Takes in that an operation was done at this age, when it was found running at `pending`.
+    fn learn_done(&mut self, role: Role, pending: Option<Duration>, age: Duration) {
+        match role {
+            Role::Scout => self.latency.scout_done(age),
+            Role::Again => self.latency.learn(pending, age),
+            Role::First => {
+                // After a surprise, others of its kind were found running until shortly before.
+                let surprised = (self.misses >= SURPRISE).then(|| self.hold.div_f64(1.0 + GROWTH));
+                self.latency.learn(surprised, age);
+                self.misses = 0;
+                self.hold = Duration::ZERO;
+            }
+        }
+    }
+
+    /// Takes in that an operation was running at this age.
+    fn learn_pending(&mut self, role: Role, age: Duration) {
+        match role {
+            Role::Scout => self.latency.scout_early(),
+            Role::First => {
+                self.misses = self.misses.saturating_add(1);
+                if self.misses >= SURPRISE {
+                    self.hold = self.hold.max(age.mul_f64(1.0 + GROWTH));
+                }
+            }
+            Role::Again => {}
+        }
+    }
+}
+
+/// The operations that wait for their result.
+#[derive(Debug, Clone, Default)]
+pub struct PollSchedule {
+    entries: HashMap<u64, Entry>,
+    kinds: BTreeMap<OperationKind, Kind>,
+    again: BTreeSet<(Moment, u64)>,
+}
+
+impl PollSchedule {
+    /// Empty, knowing nothing of latencies.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With the latencies that an earlier run knew. Rows of unknown kinds are passed over.
+    pub fn restore(rows: &[LatencyRow]) -> Self {
+        let kinds = rows.iter().filter_map(|LatencyRow { kind, millis }| {
+            let newest = millis.iter().skip(millis.len().saturating_sub(KEPT)).copied();
+            Some((OperationKind::from_name(kind)?, Kind::new(newest)))
+        });
+        Self { kinds: kinds.collect(), ..Self::default() }
+    }
+
+    /// What is known of latencies, for the next run.
+    pub fn latencies(&self) -> Vec<LatencyRow> {
+        let known = self.kinds.iter().filter(|(_, kind)| kind.latency.count() > 0);
+        known.map(|(name, kind)| LatencyRow { kind: name.name(), millis: kind.latency.recent().collect() }).collect()
+    }
+
+    /// Adds an operation. Its `key` is the caller's; one that is there already is put in anew.
+    pub fn insert(&mut self, key: u64, kind: OperationKind, submitted_at: Moment) {
+        self.remove(key);
+        let entry = Entry { kind, submitted_at, place: Place::First, pending: None, unanswered: 0, unknown: 0 };
+        self.entries.insert(key, entry);
+        self.kind(kind).waiting.insert((submitted_at, key));
+    }
+
+    /// Takes an operation out, because it was settled in another way. A report on it is ignored from now on.
+    pub fn remove(&mut self, key: u64) {
+        let Some(entry) = self.entries.remove(&key) else { return };
+        match entry.place {
+            Place::First => {
+                self.kind(entry.kind).waiting.remove(&(entry.submitted_at, key));
+                return;
+            }
+            Place::Again(at) => {
+                self.again.remove(&(at, key));
+            }
+            Place::Out { role, .. } => self.kind(entry.kind).come_back(role),
+        }
+        let kind = self.kind(entry.kind);
+        kind.begun = kind.begun.saturating_sub(1);
+    }
+
+    /// How many operations are scheduled, or being polled.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What to poll: of all that is due, what has been due longest.
+    pub fn due(&self, now: Moment) -> Due {
+        let firsts = self.kinds.iter().filter_map(|(name, kind)| {
+            kind.waiting.first().map(|(submitted_at, key)| (*submitted_at + kind.first_poll(*name), *key))
+        });
+        match firsts.chain(self.again.first().copied()).min() {
+            Some((at, key)) if at <= now => Due::Now(key),
+            Some((at, _)) => Due::At(at),
+            None => Due::Nothing,
+        }
+    }
+
+    /// Books that an operation is being polled; its report must follow.
+    pub fn begin(&mut self, key: u64, now: Moment) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let is_first = match entry.place {
+            Place::First => true,
+            Place::Again(at) => {
+                self.again.remove(&(at, key));
+                false
+            }
+            Place::Out { .. } => return,
+        };
+        let kind = self.kinds.entry(entry.kind).or_insert_with(|| Kind::new([]));
+        let role = if is_first {
+            kind.waiting.remove(&(entry.submitted_at, key));
+            kind.send_first(now.since(entry.submitted_at))
+        } else {
+            Role::Again
+        };
+        entry.place = Place::Out { sent_at: now, role };
+    }
+
+    /// Takes in what a poll brought. `jitter` (0 to 1) spreads polls that failed together. None for an operation that is not being polled.
+    pub fn report(&mut self, key: u64, outcome: PollOutcome, jitter: f64, now: Moment) -> Option<Standing> {
+        let entry = self.entries.get_mut(&key)?;
+        let Place::Out { sent_at, role } = entry.place else { return None };
+        let age = sent_at.since(entry.submitted_at);
+        let kind = self.kinds.entry(entry.kind).or_insert_with(|| Kind::new([]));
+        kind.come_back(role);
+        let gap = match outcome {
+            PollOutcome::Done | PollOutcome::Failed => {
+                if outcome == PollOutcome::Done {
+                    kind.learn_done(role, entry.pending, age);
+                }
+                self.settle(key);
+                return Some(Standing::Settled);
+            }
+            PollOutcome::Unanswered => {
+                entry.unanswered = entry.unanswered.saturating_add(1);
+                Backoff::POLL.delay(entry.unanswered, jitter)
+            }
+            PollOutcome::Unknown if age >= UNKNOWN_GRACE => {
+                entry.unanswered = 0;
+                entry.unknown += 1;
+                if entry.unknown >= UNKNOWN_BELIEVED {
+                    self.settle(key);
+                    return Some(Standing::Gone);
+                }
+                UNKNOWN_GAP
+            }
+            PollOutcome::Pending | PollOutcome::Unknown => {
+                entry.unanswered = 0;
+                entry.unknown = 0;
+                entry.pending = Some(age);
+                kind.learn_pending(role, age);
+                pending_gap(&kind.latency, age)
+            }
+        };
+        let outlived = age >= PATIENCE;
+        let gap = if outlived { age.mul_f64(GROWTH).clamp(SLOW_GAPS.0, SLOW_GAPS.1) } else { gap };
+        let at = now + gap;
+        entry.place = Place::Again(at);
+        self.again.insert((at, key));
+        Some(if outlived { Standing::Outlived(at) } else { Standing::Waiting(at) })
+    }
+
+    fn settle(&mut self, key: u64) {
+        if let Some(entry) = self.entries.remove(&key) {
+            let kind = self.kind(entry.kind);
+            kind.begun = kind.begun.saturating_sub(1);
+        }
+    }
+
+    fn kind(&mut self, kind: OperationKind) -> &mut Kind {
+        self.kinds.entry(kind).or_insert_with(|| Kind::new([]))
+    }
+}
+
+/// How long after a poll that found an operation running at this age the next one comes: at the expected time, where that is ahead (it
+/// was a scout), else as the age grows.
+fn pending_gap(latency: &Latency, age: Duration) -> Duration {
+    let growth = if latency.count() == 0 { COLD_GROWTH } else { GROWTH };
+    let grown = age.mul_f64(growth).min(LONGEST_GAP);
+    let ahead = latency.expected().and_then(|expected| expected.checked_sub(age)).filter(|ahead| !ahead.is_zero());
+    ahead.map_or(grown, |ahead| ahead.min(LONGEST_GAP)).max(SHORTEST_GAP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::asset::AssetType;
+    use proptest::prelude::*;
+
+    const IMAGE: OperationKind = OperationKind { asset_type: AssetType::Image, action: OperationAction::Create };
+    const MODEL: OperationKind = OperationKind { asset_type: AssetType::Model, action: OperationAction::UpdateContent };
+
+    fn at(millis: u64) -> Moment {
+        Moment::START + Duration::from_millis(millis)
+    }
+
+    fn warm(kind: OperationKind, millis: u32) -> PollSchedule {
+        PollSchedule::restore(&[LatencyRow { kind: kind.name(), millis: vec![millis; KEPT] }])
+    }
+
+    /// Polls whatever is due at that time, and tells what that does to it.
+    fn poll(schedule: &mut PollSchedule, millis: u64, outcome: PollOutcome) -> (u64, Standing) {
+        let Due::Now(key) = schedule.due(at(millis)) else {
+            panic!("nothing due at {millis}: {:?}", schedule.due(at(millis)))
+        };
+        schedule.begin(key, at(millis));
+        (key, schedule.report(key, outcome, 1.0, at(millis)).unwrap())
+    }
+
+    #[test]
+    fn a_known_kind_is_polled_when_it_should_be_done() {
+        let mut schedule = warm(IMAGE, 3000);
+        assert_eq!(schedule.due(at(0)), Due::Nothing);
+        schedule.insert(7, IMAGE, at(500));
+        assert_eq!(schedule.due(at(0)), Due::At(at(3500)));
+        assert_eq!(poll(&mut schedule, 3500, PollOutcome::Done), (7, Standing::Settled));
+        assert!(schedule.is_empty());
+    }
+
+    #[test]
+    fn intervals_grow_with_the_age_until_patience_ends() {
+        let mut schedule = warm(IMAGE, 3000);
+        schedule.insert(7, IMAGE, at(0));
+        let mut now = at(3000);
+        let mut gaps = Vec::new();
+        let outlived = loop {
+            schedule.begin(7, now);
+            match schedule.report(7, PollOutcome::Pending, 0.5, now).unwrap() {
+                Standing::Waiting(next) => {
+                    gaps.push(next.since(now).as_millis());
+                    now = next;
+                }
+                standing => break standing,
+            }
+        };
+        assert_eq!(gaps[..4], [1200, 1680, 2352, 3292]);
+        assert_eq!(gaps.last(), Some(&60_000));
+        assert!(gaps.len() < 45, "{} polls", gaps.len());
+        assert!(now.since(at(0)) >= PATIENCE);
+        let Standing::Outlived(next) = outlived else { panic!("{outlived:?}") };
+        assert!(next.since(now) >= Duration::from_secs(600));
+        // It is polled later, for ever, and never more often than that.
+        let mut polls = 0;
+        let mut now = next;
+        while now < at(24 * 3_600_000) {
+            assert_eq!(schedule.due(now), Due::Now(7));
+            schedule.begin(7, now);
+            let Some(Standing::Outlived(next)) = schedule.report(7, PollOutcome::Pending, 0.5, now) else { panic!() };
+            now = next;
+            polls += 1;
+        }
+        assert!((20..40).contains(&polls), "{polls} polls a day");
+        // And it may end well after all.
+        schedule.begin(7, now);
+        assert_eq!(schedule.report(7, PollOutcome::Done, 0.5, now), Some(Standing::Settled));
+    }
+
+    #[test]
+    fn an_operation_unknown_for_its_first_seconds_is_pending() {
+        let mut schedule = PollSchedule::new();
+        schedule.insert(1, IMAGE, at(0));
+        assert_eq!(poll(&mut schedule, 1000, PollOutcome::Unknown), (1, Standing::Waiting(at(1500))));
+        assert_eq!(poll(&mut schedule, 1500, PollOutcome::Unknown), (1, Standing::Waiting(at(2250))));
+        assert_eq!(poll(&mut schedule, 2250, PollOutcome::Done), (1, Standing::Settled));
+    }
+
+    #[test]
+    fn an_operation_unknown_later_is_gone_when_that_was_said_three_times() {
+        let mut schedule = warm(IMAGE, 3000);
+        schedule.insert(1, IMAGE, Moment::START - Duration::from_secs(3600));
+        assert!(matches!(poll(&mut schedule, 0, PollOutcome::Unknown), (1, Standing::Outlived(_))));
+        schedule.insert(1, IMAGE, at(0));
+        assert_eq!(poll(&mut schedule, 20_000, PollOutcome::Unknown), (1, Standing::Waiting(at(35_000))));
+        assert_eq!(poll(&mut schedule, 35_000, PollOutcome::Unknown), (1, Standing::Waiting(at(50_000))));
+        // A sign of life begins the count anew.
+        assert_eq!(poll(&mut schedule, 50_000, PollOutcome::Pending), (1, Standing::Waiting(at(70_000))));
+        assert_eq!(poll(&mut schedule, 70_000, PollOutcome::Unknown), (1, Standing::Waiting(at(85_000))));
+        assert_eq!(poll(&mut schedule, 85_000, PollOutcome::Unknown), (1, Standing::Waiting(at(100_000))));
+        assert_eq!(poll(&mut schedule, 100_000, PollOutcome::Unknown), (1, Standing::Gone));
+        assert!(schedule.is_empty());
+    }
+
+    #[test]
+    fn errors_back_off_and_settle_nothing() {
+        let mut schedule = warm(IMAGE, 3000);
+        schedule.insert(1, IMAGE, at(0));
+        let mut now = 3000;
+        for gap in [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000] {
+            assert_eq!(poll(&mut schedule, now, PollOutcome::Unanswered), (1, Standing::Waiting(at(now + gap))));
+            now += gap;
+        }
+        assert_eq!(poll(&mut schedule, now, PollOutcome::Done), (1, Standing::Settled));
+        // It was done long before, perhaps: nothing was learnt.
+        assert_eq!(schedule.latencies()[0].millis, vec![3000; KEPT]);
+    }
+
+    #[test]
+    fn of_an_unknown_kind_one_goes_ahead() {
+        let mut schedule = PollSchedule::new();
+        (0..50).for_each(|key| schedule.insert(key, MODEL, at(key)));
+        assert_eq!(schedule.due(at(0)), Due::At(at(1000)));
+        for now in [1000, 1500, 2250] {
+            assert!(matches!(poll(&mut schedule, now, PollOutcome::Pending), (0, Standing::Waiting(_))));
+        }
+        assert_eq!(schedule.due(at(2300)), Due::At(at(3375)));
+        poll(&mut schedule, 3375, PollOutcome::Done);
+        // Four next, and only when they are found done the others.
+        let mut out = Vec::new();
+        while let Due::Now(key) = schedule.due(at(3425)) {
+            schedule.begin(key, at(3425));
+            out.push(key);
+        }
+        assert_eq!(out, [1, 2, 3, 4]);
+        assert_eq!(schedule.due(at(3425)), Due::At(at(10_005)));
+        out.drain(..).for_each(|key| {
+            schedule.report(key, PollOutcome::Done, 0.5, at(3425));
+        });
+        while let Due::Now(key) = schedule.due(at(3425)) {
+            schedule.begin(key, at(3425));
+            out.push(key);
+        }
+        assert_eq!(out.len(), 12);
+    }
+
+    #[test]
+    fn kinds_do_not_wait_for_each_other() {
+        let mut schedule = warm(IMAGE, 3000);
+        schedule.insert(1, MODEL, at(0));
+        schedule.insert(2, IMAGE, at(0));
+        assert_eq!(poll(&mut schedule, 1000, PollOutcome::Pending).0, 1);
+        assert_eq!(poll(&mut schedule, 3100, PollOutcome::Pending).0, 1);
+        assert_eq!(poll(&mut schedule, 3100, PollOutcome::Done).0, 2);
+    }
+
+    #[test]
+    fn what_waited_longest_goes_first() {
+        let mut schedule = warm(IMAGE, 3000);
+        schedule.insert(1, IMAGE, at(2000));
+        schedule.insert(2, IMAGE, Moment::START - Duration::from_secs(60));
+        schedule.insert(3, IMAGE, at(1000));
+        let order = [(); 3].map(|()| poll(&mut schedule, 9000, PollOutcome::Done).0);
+        assert_eq!(order, [2, 3, 1]);
+    }
+
+    #[test]
+    fn removed_and_unknown_keys_are_ignored() {
+        let mut schedule = PollSchedule::new();
+        schedule.insert(1, MODEL, at(0));
+        assert_eq!(schedule.report(1, PollOutcome::Done, 0.5, at(0)), None);
+        schedule.begin(1, at(1000));
+        schedule.remove(1);
+        assert_eq!(schedule.report(1, PollOutcome::Done, 0.5, at(2000)), None);
+        assert_eq!(schedule.due(at(9000)), Due::Nothing);
+        assert_eq!(schedule.latencies(), []);
+        // The next one may go ahead.
+        schedule.insert(2, MODEL, at(0));
+        assert_eq!(schedule.due(at(0)), Due::At(at(1000)));
+    }
+
+    #[test]
+    fn latencies_survive_a_restart() {
+        let mut schedule = PollSchedule::new();
+        schedule.insert(1, MODEL, at(0));
+        poll(&mut schedule, 1000, PollOutcome::Pending);
+        poll(&mut schedule, 1500, PollOutcome::Done);
+        let rows = schedule.latencies();
+        assert_eq!(rows, [LatencyRow { kind: "Model/update_content".to_owned(), millis: vec![1500] }]);
+        let mut many = rows.clone();
+        many.push(LatencyRow { kind: "Model/dance".to_owned(), millis: vec![1; 1000] });
+        assert_eq!(PollSchedule::restore(&many).latencies(), rows);
+        many[0].millis = vec![5; 1000];
+        assert_eq!(PollSchedule::restore(&many).latencies()[0].millis.len(), KEPT);
+    }
+
+    proptest! {
+        /// Whatever polls bring, in whatever order, everything that is not settled is due some day.
+        #[test]
+        fn nothing_is_forgotten(steps in prop::collection::vec((0_u8..10, 0_u64..40, 0_u64..100_000), 1..300)) {
+            let outcomes =
+                [PollOutcome::Done, PollOutcome::Failed, PollOutcome::Pending, PollOutcome::Unknown, PollOutcome::Unanswered];
+            let mut schedule = PollSchedule::new();
+            let mut alive = BTreeSet::new();
+            let mut out = BTreeSet::new();
+            let mut now = at(0);
+            for (verb, key, more) in steps {
+                now = now + Duration::from_millis(more);
+                match verb {
+                    0..3 => {
+                        schedule.insert(key, if key % 2 == 0 { IMAGE } else { MODEL }, now);
+                        alive.insert(key);
+                        out.remove(&key);
+                    }
+                    3 => {
+                        schedule.remove(key);
+                        alive.remove(&key);
+                        out.remove(&key);
+                    }
+                    4..7 => if let Due::Now(key) = schedule.due(now) {
+                        schedule.begin(key, now);
+                        prop_assert!(out.insert(key));
+                    },
+                    _ => {
+                        let standing = schedule.report(key, outcomes[(more % 5) as usize], 0.5, now);
+                        prop_assert_eq!(standing.is_some(), out.remove(&key));
+                        if matches!(standing, Some(Standing::Settled | Standing::Gone)) {
+                            alive.remove(&key);
+                        }
+                    }
+                }
+                prop_assert_eq!(schedule.len(), alive.len());
+            }
+            while alive.len() > out.len() {
+                let key = match schedule.due(now) {
+                    Due::Now(key) => key,
+                    Due::At(later) => {
+                        now = later;
+                        continue;
+                    }
+                    Due::Nothing => return Err(TestCaseError::fail("forgotten")),
+                };
+                schedule.begin(key, now);
+                schedule.report(key, PollOutcome::Done, 0.5, now);
+                prop_assert!(alive.remove(&key) && !out.contains(&key));
+            }
+        }
+    }
+}
