@@ -1,1 +1,238 @@
-//! A local Open Cloud Assets API.
+//! A local Open Cloud Assets API: to try a manifest without a key, quota or moderation, and the remote of the tests.
+//!
+//! It is an independent reading of the API and imports nothing else of this crate: a shared struct would make the same mistake on both
+//! sides. It must never reach out to the network, keep the bytes of an upload, or write a key anywhere.
+//!
+//! The nine endpoints of `/assets/v1` and `/api-keys/v1/introspect` are served as Roblox does: operations take their time, owners have rate limits,
+//! texts are filtered, content is moderated. What nobody knows about the remote is a switch ([`Switches::table`]) with two profiles.
+//!
+//! Read `service.rs` for the way of a request, `world/` for what is true, `wire/` for how it is spelt, `faults.rs` for what goes
+//! wrong on purpose.
+//!
+//! # The side door
+//!
+//! Under `/emulator/`, in JSON, without a key; [`Control`] is the same in process. Times are milliseconds since the Unix epoch.
+//!
+//! | verb | what it does |
+//! | --- | --- |
+//! | `GET /emulator/assets`, `/emulator/assets/{id}` | assets with their versions |
+//! | `POST /emulator/assets/{id}/edit` | what somebody else does: any of `{"display_name", "description", "archived", "content_hash", "head"}` |
+//! | `GET /emulator/operations` | operations and how they ended |
+//! | `GET /emulator/requests` | the request log: method, path, endpoint, key's owner, content hash, status, whether it changed something |
+//! | `GET /emulator/counters` | requests by endpoint and status, commits by content hash, windows exceeded, faults fired |
+//! | `GET`, `POST`, `DELETE /emulator/faults` | the fault script: list, add one rule or a list, end all |
+//! | `POST`, `DELETE /emulator/moderation` | scripted verdicts: `{"content_hash" or "name" or "asset_id", "verdicts": [{"after_ms", "verdict"}], "fail_operation"}` |
+//! | `POST`, `DELETE /emulator/text-filter` | `{"contains", "field": "name" or "description" or "both", "action": "refuse" or "censor"}` |
+//! | `POST /emulator/accounts` | sanction an account: `{"owner": "user:1", "moderated": true}` |
+//! | `GET`, `PUT /emulator/switches` | the table and the values; set some: `{"rollback": "repoint"}` |
+//! | `GET`, `PUT /emulator/limits` | `{"window_ms", "endpoints": {"create_asset": {"per_ip", "per_owner", "per_key"}}}` |
+//! | `PUT /emulator/latency` | `{"latency": "observed"}`, `"250"` (milliseconds) or `"polls:3"` |
+//! | `PUT /emulator/fees` | Robux an upload: `{"Video": 2000}` |
+//! | `POST /emulator/keys`, `/emulator/keys/revoke` | `{"key", "name", "owner": "user:1", "read", "write", "creators": "all" or "owner" or {"only": ["group:2"]}}`; `{"key"}` |
+//! | `GET /emulator/clock`, `POST /emulator/clock/advance` | the clock; put it forward: `{"ms": 60000}` |
+//! | `POST /emulator/reset` | an empty world, log and script |
+//!
+//! # Fault scripts
+//!
+//! ```json
+//! [
+//!   {"match": {"endpoint": "create_asset", "nth": [3]}, "action": {"kind": "reset", "at": "after_commit"}},
+//!   {"match": {"endpoint": "get_operation", "probability": 0.1}, "action": {"kind": "reply", "status": 502, "shape": "html"}},
+//!   {"match": {"name": "Sword"}, "times": 1, "action": {"kind": "operation", "outcome": "stuck"}},
+//!   {"action": {"kind": "reply", "status": 429, "retry_after": {"seconds": 0}}, "times": 5}
+//! ]
+//! ```
+//!
+//! Conditions: `endpoint`, `method`, `path`, `asset_id`, `content_hash`, `name`; of the requests that meet them `nth`, `every`, `after`, `probability`.
+//! Actions, in [`Action`]: `refuse`; `reset`, `close` and `hang` (`at`: `before_body`, `after_body`, `after_commit`); `delay`; `truncate`; `drip`; `reply`;
+//! `merge`; `duplicate_commit`; `stale_reads`; `operation` (`outcome`: `stuck`, `invisible`, `gone`, `error`, `nothing`, `metadata_error`,
+//! `failure_in_response`); `versions_loop`; `set_limits`; `revoke_key`; `moderate_account`.
+
+mod clock;
+mod config;
+mod control;
+mod delivery;
+mod endpoint;
+mod faults;
+mod log;
+mod persist;
+mod refusal;
+mod server;
+mod service;
+mod shared;
+mod side_door;
+mod switches;
+mod wire;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use clock::{ClockKind, ClockReport};
+pub use config::Config;
+pub use control::{AssetReport, Control, OperationReport};
+pub use endpoint::Endpoint;
+pub use faults::{Action, Conditions, FaultReport, FaultRule, Point, RetryAfter, ScriptError, ScriptedReply};
+pub use log::{Counters, RequestReport};
+pub use persist::WorldFileError;
+pub use switches::{Profile, SwitchError, SwitchRow, Switches};
+pub use wire::error::BodyShape;
+pub use world::account::{Creators, Key, Owner};
+pub use world::asset::{Asset, Metadata, Origin, Preview, SocialLink, Version};
+pub use world::content::{AssetType, Content, Format};
+pub use world::edit::Edit;
+pub use world::latency::{Latency, LatencyError};
+pub use world::limits::{Limit, Limits};
+pub use world::moderation::{Moderation, ModerationRule, TextAction, TextField, TextRule, Verdict, VerdictStep};
+pub use world::operation::OperationFault;
+
+use clock::Clock;
+use persist::WorldFile;
+use shared::{Inner, Shared};
+use world::account::Keys;
+use world::limits::Limiter;
+use world::{Settings, World};
+
+/// Why an emulator could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A switch of the configuration can't be.
+    #[error("could not set the emulator's switches")]
+    Switch(#[from] SwitchError),
+    /// The world file can't be used.
+    #[error("could not open the emulator's world")]
+    World(#[from] WorldFileError),
+    /// The address is taken, or not this machine's.
+    #[error("could not listen on {addr}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl StartError {
+    /// What would help, where something would.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            StartError::Switch(_) => "`GET /emulator/switches` of a running emulator lists all switches and their values",
+            StartError::World(WorldFileError::InUse { .. }) => "end the other emulator, or use it with --api-url",
+            StartError::World(WorldFileError::Damaged { .. }) => "delete the file to begin with an empty world",
+            StartError::World(_) => return None,
+            StartError::Listen { .. } => "choose another address, or port 0 for any free one",
+        })
+    }
+}
+
+/// A running emulator. Dropping it ends it too, but may lose the last changes of the world file; [`Running::shutdown`] does not.
+#[derive(Debug)]
+pub struct Running {
+    addr: SocketAddr,
+    control: Control,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    keeper_stop: CancellationToken,
+    keeper: Option<tokio::task::JoinHandle<()>>,
+}
+
+/// Starts an emulator: listens when this returns, and serves in tasks of the current runtime.
+///
+/// # Errors
+/// When a switch, the world file or the address can't be used.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let mut switches = Switches::of(config.profile);
+    config.switches.iter().try_for_each(|(name, value)| switches.set(name, value))?;
+    let mut file = config.world_file.as_deref().map(WorldFile::open).transpose()?;
+    let saved = file.as_ref().map(WorldFile::load).transpose()?.flatten();
+
+    let listen_error = |source| StartError::Listen { addr: config.listen, source };
+    let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
+    let addr = listener.local_addr().map_err(listen_error)?;
+    if let Some(file) = &mut file {
+        file.announce(&url(addr))?;
+    }
+
+    let shared = Arc::new(assemble(&config, switches, saved, file.is_some()));
+    let control = Control { shared: Arc::clone(&shared) };
+
+    let (stop, keeper_stop, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+    let keeper = file.map(|file| tokio::spawn(persist::keep(file, Arc::clone(&shared), keeper_stop.clone())));
+    let router = server::router(&shared, side_door::router(&control));
+    tasks.spawn(server::serve(listener, router, shared, stop.clone()));
+    tasks.close();
+    Ok(Running { addr, control, stop, tasks, keeper_stop, keeper })
+}
+
+/// Puts together what the connections share.
+fn assemble(config: &Config, switches: Switches, saved: Option<World>, with_file: bool) -> Shared {
+    let settings = Settings {
+        switches,
+        latency: config.latency,
+        fees: config.fees.clone(),
+        rejections_allowed: config.rejections_allowed,
+    };
+    let mut world = saved.unwrap_or_else(|| World::new(config.seed, config.first_asset_id, Settings::default()));
+    world.settings = settings;
+    let inner = Inner {
+        world,
+        keys: Keys::new(config.keys.clone()),
+        limits: config.limits.clone(),
+        limiter: Limiter::default(),
+        faults: faults::FaultBook::new(config.seed),
+        log: log::Log::default(),
+    };
+    Shared::new(inner, Clock::new(config.clock), config.seed, config.first_asset_id, with_file)
+}
+
+fn url(addr: SocketAddr) -> String {
+    let host = match addr {
+        SocketAddr::V4(addr) if addr.ip().is_unspecified() => format!("127.0.0.1:{}", addr.port()),
+        SocketAddr::V6(addr) if addr.ip().is_unspecified() => format!("[::1]:{}", addr.port()),
+        other => other.to_string(),
+    };
+    format!("http://{host}")
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The base that replaces `https://apis.roblox.com`, without a slash at the end.
+    pub fn url(&self) -> String {
+        url(self.addr)
+    }
+
+    /// The side door in process.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Ends all connections at once, and writes the world file a last time.
+    pub async fn shutdown(mut self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+        self.keeper_stop.cancel();
+        if let Some(keeper) = self.keeper.take() {
+            // A panic of the keeper was reported where it happened.
+            keeper.await.ok();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.keeper_stop.cancel();
+    }
+}

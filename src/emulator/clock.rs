@@ -1,0 +1,109 @@
+//! The emulator's time: milliseconds since the Unix epoch.
+//!
+//! Either the time of day plus what was advanced, or a time that moves only when told. The world never asks it: it gets times
+//! as arguments.
+#![expect(clippy::disallowed_methods, reason = "the emulator imports nothing of ours: this is its only clock")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// Which clock an emulator runs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClockKind {
+    /// The time of day; [`Clock::advance`] puts it forward.
+    #[default]
+    Real,
+    /// Stands still until it is advanced.
+    Manual {
+        /// Where it stands at first, in milliseconds since the Unix epoch.
+        start_ms: u64,
+    },
+}
+
+/// The clock of one emulator.
+#[derive(Debug)]
+pub(super) struct Clock {
+    real: bool,
+    base: AtomicU64,
+}
+
+/// What the clock says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClockReport {
+    /// Milliseconds since the Unix epoch.
+    pub now_ms: u64,
+    /// The same, as RFC 3339 text.
+    pub now: String,
+    /// True when it moves only when told.
+    pub manual: bool,
+}
+
+impl Clock {
+    pub(super) fn new(kind: ClockKind) -> Self {
+        match kind {
+            ClockKind::Real => Clock { real: true, base: AtomicU64::new(0) },
+            ClockKind::Manual { start_ms } => Clock { real: false, base: AtomicU64::new(start_ms) },
+        }
+    }
+
+    /// The time now.
+    pub(super) fn now(&self) -> u64 {
+        let base = self.base.load(Ordering::SeqCst);
+        if self.real {
+            base.saturating_add(u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0))
+        } else {
+            base
+        }
+    }
+
+    /// Puts the clock forward and says the new time.
+    pub(super) fn advance(&self, by_ms: u64) -> u64 {
+        // A limit far below u64's keeps every later sum of times from overflowing.
+        const FOREVER: u64 = 1 << 48;
+        let step = |base: u64| Some(base.saturating_add(by_ms).min(FOREVER));
+        self.base.fetch_update(Ordering::SeqCst, Ordering::SeqCst, step).ok();
+        self.now()
+    }
+
+    pub(super) fn report(&self) -> ClockReport {
+        let now_ms = self.now();
+        ClockReport { now_ms, now: rfc3339(now_ms, 3), manual: !self.real }
+    }
+}
+
+/// RFC 3339 text in UTC with so many digits after the second: GET answers have 3, operations 9 (OPENBLOX).
+pub(super) fn rfc3339(ms: u64, digits: usize) -> String {
+    let stamp = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::MAX);
+    format!("{stamp:.digits$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_as_many_digits_as_the_wire() {
+        assert_eq!(rfc3339(1_712_098_665_953, 3), "2024-04-02T22:57:45.953Z");
+        assert_eq!(rfc3339(1_712_098_665_953, 9), "2024-04-02T22:57:45.953000000Z");
+        assert_eq!(rfc3339(0, 3), "1970-01-01T00:00:00.000Z");
+        rfc3339(u64::MAX, 3);
+    }
+
+    #[test]
+    fn a_manual_clock_moves_only_when_told() {
+        let clock = Clock::new(ClockKind::Manual { start_ms: 5 });
+        assert_eq!((clock.now(), clock.now()), (5, 5));
+        assert_eq!(clock.advance(10), 15);
+        clock.advance(u64::MAX);
+        assert!(clock.now() < u64::MAX / 2);
+    }
+
+    #[test]
+    fn a_real_clock_can_be_put_forward() {
+        let clock = Clock::new(ClockKind::Real);
+        let before = clock.now();
+        assert!(clock.advance(3_600_000) >= before + 3_600_000);
+    }
+}

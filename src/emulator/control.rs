@@ -1,0 +1,259 @@
+//! The side door in process: the same verbs as over HTTP, for tests and for whoever embeds the emulator.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::clock::ClockReport;
+use super::faults::{FaultReport, FaultRule, ScriptError};
+use super::log::{Counters, RequestReport};
+use super::shared::Shared;
+use super::switches::SwitchError;
+use super::world::World;
+use super::world::account::{Key, Owner};
+use super::world::asset::Asset;
+use super::world::content::AssetType;
+use super::world::edit::Edit;
+use super::world::latency::Latency;
+use super::world::limits::{Limiter, Limits};
+use super::world::moderation::{ModerationRule, TextRule, Verdict};
+use super::world::operation::{Ending, Operation};
+
+/// An asset as the side door shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AssetReport {
+    /// The asset.
+    #[serde(flatten)]
+    pub asset: Asset,
+    /// The verdict on its current version now.
+    pub moderation: Verdict,
+}
+
+/// An operation as the side door shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OperationReport {
+    /// Its id.
+    pub id: String,
+    /// The owner of the key that started it.
+    pub owner: Owner,
+    /// The asset; none when a create failed.
+    pub asset_id: Option<u64>,
+    /// When it was started, in milliseconds since the Unix epoch.
+    pub created_at_ms: u64,
+    /// When polls first see it.
+    pub visible_at_ms: u64,
+    /// When it ends; none while only polls, or the end of the faults, can end it.
+    pub finish_at_ms: Option<u64>,
+    /// True once it ended.
+    pub done: bool,
+    /// True when it ended with an asset, false when it failed, none before.
+    pub succeeded: Option<bool>,
+    /// True when no poll can ever see it.
+    pub gone: bool,
+}
+
+/// The in-process side door of a running emulator.
+#[derive(Clone, Debug)]
+pub struct Control {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Control {
+    /// All assets, by id.
+    pub fn assets(&self) -> Vec<AssetReport> {
+        let (inner, now) = self.shared.settled();
+        inner.world.assets().map(|asset| report(asset, now)).collect()
+    }
+
+    /// One asset.
+    pub fn asset(&self, id: u64) -> Option<AssetReport> {
+        let (inner, now) = self.shared.settled();
+        inner.world.asset(id).map(|asset| report(asset, now))
+    }
+
+    /// All operations, by id.
+    pub fn operations(&self) -> Vec<OperationReport> {
+        self.shared.settled().0.world.operations().map(operation_report).collect()
+    }
+
+    /// The request log, oldest first.
+    pub fn requests(&self) -> Vec<RequestReport> {
+        self.shared.lock().log.requests()
+    }
+
+    /// The counters.
+    pub fn counters(&self) -> Counters {
+        let (inner, _) = self.shared.settled();
+        Counters {
+            commits: inner.world.commits().clone(),
+            windows_exceeded: inner.limiter.exceeded.clone(),
+            faults: inner.faults.reports().to_vec(),
+            ..inner.log.counters()
+        }
+    }
+
+    /// Adds fault rules and says their ids.
+    ///
+    /// # Errors
+    /// When one of the rules can't be; then none is added.
+    pub fn add_faults(&self, rules: Vec<FaultRule>) -> Result<Vec<u64>, ScriptError> {
+        self.shared.lock().faults.add(rules)
+    }
+
+    /// The fault rules with their counters, those that were deleted too.
+    pub fn faults(&self) -> Vec<FaultReport> {
+        self.shared.lock().faults.reports().to_vec()
+    }
+
+    /// How often a rule fired.
+    pub fn fired(&self, id: u64) -> u64 {
+        self.faults().iter().find(|rule| rule.id == id).map_or(0, |rule| rule.fired)
+    }
+
+    /// Ends all faults: rules stop, stuck operations end, revoked keys work again, stale reads stay until their time is over.
+    pub fn clear_faults(&self) {
+        let (mut inner, now) = self.shared.settled();
+        inner.faults.clear();
+        inner.keys.forgive();
+        inner.world.release_stuck(now);
+        self.shared.touch();
+    }
+
+    /// Sets one switch.
+    ///
+    /// # Errors
+    /// When there is no such switch, or it takes no such value.
+    pub fn set_switch(&self, name: &str, value: &str) -> Result<(), SwitchError> {
+        self.set_switches([(name, value)])
+    }
+
+    /// Sets switches: all, or none when one of them can't be.
+    ///
+    /// # Errors
+    /// When there is no such switch, or it takes no such value.
+    pub fn set_switches<'a>(&self, values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<(), SwitchError> {
+        let mut inner = self.shared.lock();
+        let mut switches = inner.world.settings.switches.clone();
+        values.into_iter().try_for_each(|(name, value)| switches.set(name, value))?;
+        inner.world.settings.switches = switches;
+        Ok(())
+    }
+
+    /// Every switch with its value in force.
+    pub fn switches(&self) -> Vec<(&'static str, String)> {
+        self.shared.lock().world.settings.switches.values()
+    }
+
+    /// Adds a scripted verdict; one for an asset decides on its current version at once.
+    pub fn moderate(&self, rule: ModerationRule) {
+        let (mut inner, now) = self.shared.settled();
+        inner.world.add_moderation_rule(rule, now);
+        self.shared.touch();
+    }
+
+    /// Ends all scripted verdicts; what they decided stays.
+    pub fn clear_moderation(&self) {
+        self.shared.lock().world.clear_moderation_rules();
+        self.shared.touch();
+    }
+
+    /// Adds a rule to the text filter.
+    pub fn add_text_rule(&self, rule: TextRule) {
+        self.shared.lock().world.add_text_rule(rule);
+        self.shared.touch();
+    }
+
+    /// Empties the text filter.
+    pub fn clear_text_rules(&self) {
+        self.shared.lock().world.clear_text_rules();
+        self.shared.touch();
+    }
+
+    /// Sanctions an account ("User is moderated"), or lifts the sanction.
+    pub fn moderate_account(&self, owner: Owner, moderated: bool) {
+        self.shared.lock().world.moderate_account(owner, moderated);
+        self.shared.touch();
+    }
+
+    /// Does to an asset what somebody else would; says what it is then, or none when there is no such asset or version.
+    pub fn edit(&self, asset_id: u64, edit: &Edit) -> Option<AssetReport> {
+        let (mut inner, now) = self.shared.settled();
+        let asset = inner.world.edit(asset_id, edit, now)?;
+        self.shared.touch();
+        Some(report(&asset, now))
+    }
+
+    /// Adds a key, or replaces the one with the same secret. With the first one, only configured keys work.
+    pub fn put_key(&self, key: Key) {
+        self.shared.lock().keys.put(key);
+    }
+
+    /// Makes a key stop working until the faults are cleared or it is put again.
+    pub fn revoke_key(&self, secret: &str) {
+        self.shared.lock().keys.revoke(secret);
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> Limits {
+        self.shared.lock().limits.clone()
+    }
+
+    /// Changes the limits; windows that run go on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.shared.lock().limits = limits;
+    }
+
+    /// Changes how long operations take from now on.
+    pub fn set_latency(&self, latency: Latency) {
+        self.shared.lock().world.settings.latency = latency;
+    }
+
+    /// Changes what uploads cost.
+    pub fn set_fees(&self, fees: BTreeMap<AssetType, u64>) {
+        self.shared.lock().world.settings.fees = fees;
+    }
+
+    /// What the emulator's clock says.
+    pub fn clock(&self) -> ClockReport {
+        self.shared.clock.report()
+    }
+
+    /// Puts the emulator's clock forward.
+    pub fn advance(&self, by: Duration) -> ClockReport {
+        self.shared.clock.advance(u64::try_from(by.as_millis()).unwrap_or(u64::MAX));
+        self.clock()
+    }
+
+    /// An empty world, an empty log, no faults, fresh windows. Switches, keys, limits and the clock stay.
+    pub fn reset(&self) {
+        let mut inner = self.shared.lock();
+        let settings = inner.world.settings.clone();
+        inner.world = World::new(self.shared.seed, self.shared.first_asset, settings);
+        inner.limiter = Limiter::default();
+        inner.faults = super::faults::FaultBook::new(self.shared.seed);
+        inner.keys.forgive();
+        inner.log.clear();
+        self.shared.touch();
+    }
+}
+
+fn report(asset: &Asset, now: u64) -> AssetReport {
+    AssetReport { asset: asset.clone(), moderation: asset.verdict(now) }
+}
+
+fn operation_report(operation: &Operation) -> OperationReport {
+    let ending = operation.ending.as_ref();
+    OperationReport {
+        id: operation.id.clone(),
+        owner: operation.owner,
+        asset_id: operation.asset_id,
+        created_at_ms: operation.created_at,
+        visible_at_ms: operation.visible_at,
+        finish_at_ms: ending.map(|(at, _)| *at).or(operation.finish_at),
+        done: ending.is_some(),
+        succeeded: ending.map(|(_, ending)| matches!(ending, Ending::Asset { .. })),
+        gone: operation.gone,
+    }
+}

@@ -1,0 +1,64 @@
+//! Sending an answer: whole, cut off, or a byte at a time.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use bytes::Bytes;
+use futures_util::stream;
+
+use super::wire::Reply;
+
+/// How an answer is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Delivery {
+    Whole,
+    /// Half of the body that the length promises; then the connection ends.
+    Truncated,
+    /// A byte, a pause, a byte.
+    Dripping(Duration),
+}
+
+/// The middle of an answer, where the connection ends.
+#[derive(Debug, thiserror::Error)]
+#[error("a fault script cut the answer off")]
+struct CutOff;
+
+/// Makes the answer ready to be sent. The rate limits' headers may come twice, any other once.
+pub(super) fn deliver(reply: Reply, delivery: Delivery) -> Response<Body> {
+    let length = reply.body.len();
+    let body = match delivery {
+        Delivery::Whole => Body::from(reply.body),
+        Delivery::Truncated => {
+            let half = Bytes::from(reply.body.into_iter().take(length / 2).collect::<Vec<u8>>());
+            // The pause lets the first half go out before the error ends the connection.
+            let cut = async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Err(CutOff)
+            };
+            Body::from_stream(stream::StreamExt::chain(stream::iter([Ok::<_, CutOff>(half)]), stream::once(cut)))
+        }
+        Delivery::Dripping(pause) => Body::from_stream(stream::unfold(reply.body.into_iter(), move |mut rest| async move {
+            let byte = rest.next()?;
+            tokio::time::sleep(pause).await;
+            Some((Ok::<_, Infallible>(Bytes::copy_from_slice(&[byte])), rest))
+        })),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    if let Some(content_type) = reply.content_type {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    for (name, value) in &reply.headers {
+        let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) else { continue };
+        if name.as_str().starts_with("x-ratelimit-") {
+            headers.append(name, value);
+        } else {
+            headers.insert(name, value);
+        }
+    }
+    response
+}

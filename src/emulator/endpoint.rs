@@ -1,0 +1,205 @@
+//! Which endpoint a method and a path mean. Pure; knows nothing of bodies.
+
+use serde::{Deserialize, Serialize};
+
+/// The endpoints of the API, by the names that the request log, fault scripts and limits use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Endpoint {
+    /// `POST /assets/v1/assets`
+    CreateAsset,
+    /// `GET /assets/v1/assets/{id}`
+    GetAsset,
+    /// `PATCH /assets/v1/assets/{id}`
+    UpdateAsset,
+    /// `POST /assets/v1/assets/{id}:archive`
+    ArchiveAsset,
+    /// `POST /assets/v1/assets/{id}:restore`
+    RestoreAsset,
+    /// `GET /assets/v1/assets/{id}/versions`
+    ListVersions,
+    /// `GET /assets/v1/assets/{id}/versions/{number}`
+    GetVersion,
+    /// `POST /assets/v1/assets/{id}/versions:rollback`
+    RollbackAsset,
+    /// `GET /assets/v1/operations/{id}`
+    GetOperation,
+    /// `POST /api-keys/v1/introspect`
+    IntrospectKey,
+}
+
+impl Endpoint {
+    /// All of them.
+    pub const ALL: [Endpoint; 10] = [
+        Endpoint::CreateAsset,
+        Endpoint::GetAsset,
+        Endpoint::UpdateAsset,
+        Endpoint::ArchiveAsset,
+        Endpoint::RestoreAsset,
+        Endpoint::ListVersions,
+        Endpoint::GetVersion,
+        Endpoint::RollbackAsset,
+        Endpoint::GetOperation,
+        Endpoint::IntrospectKey,
+    ];
+
+    /// The name in logs, counters and scripts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Endpoint::CreateAsset => "create_asset",
+            Endpoint::GetAsset => "get_asset",
+            Endpoint::UpdateAsset => "update_asset",
+            Endpoint::ArchiveAsset => "archive_asset",
+            Endpoint::RestoreAsset => "restore_asset",
+            Endpoint::ListVersions => "list_versions",
+            Endpoint::GetVersion => "get_version",
+            Endpoint::RollbackAsset => "rollback_asset",
+            Endpoint::GetOperation => "get_operation",
+            Endpoint::IntrospectKey => "introspect_key",
+        }
+    }
+
+    /// True when the endpoint changes something, for which a key needs `asset:read` and `asset:write` (V1).
+    pub(super) fn writes(self) -> bool {
+        matches!(
+            self,
+            Endpoint::CreateAsset
+                | Endpoint::UpdateAsset
+                | Endpoint::ArchiveAsset
+                | Endpoint::RestoreAsset
+                | Endpoint::RollbackAsset
+        )
+    }
+}
+
+/// A request's target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Create,
+    Asset { endpoint: Endpoint, id: u64 },
+    Version { id: u64, number: u32 },
+    Operation { id: String },
+    Introspect,
+    /// The path has the form of an endpoint, but its id or number is none: a refusal by the model binder.
+    Malformed { endpoint: Endpoint, field: &'static str, value: String },
+    /// An endpoint's path with a method it does not have.
+    WrongMethod,
+    Unknown,
+}
+
+impl Route {
+    pub(super) fn endpoint(&self) -> Option<Endpoint> {
+        match self {
+            Route::Create => Some(Endpoint::CreateAsset),
+            Route::Asset { endpoint, .. } | Route::Malformed { endpoint, .. } => Some(*endpoint),
+            Route::Version { .. } => Some(Endpoint::GetVersion),
+            Route::Operation { .. } => Some(Endpoint::GetOperation),
+            Route::Introspect => Some(Endpoint::IntrospectKey),
+            Route::WrongMethod | Route::Unknown => None,
+        }
+    }
+
+    /// The asset that the path names.
+    pub(super) fn asset_id(&self) -> Option<u64> {
+        match self {
+            Route::Asset { id, .. } | Route::Version { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+}
+
+/// Reads a method and a raw path (still percent-encoded).
+pub(super) fn route(method: &str, raw_path: &str) -> Route {
+    let path = super::wire::query::percent_decode(raw_path);
+    if path == "/api-keys/v1/introspect" {
+        return if method == "POST" { Route::Introspect } else { Route::WrongMethod };
+    }
+    let Some(rest) = path.strip_prefix("/assets/v1/") else { return Route::Unknown };
+    let parts: Vec<&str> = rest.split('/').collect();
+    match parts.as_slice() {
+        ["assets"] if method == "POST" => Route::Create,
+        ["assets"] => Route::WrongMethod,
+        ["assets", id] => {
+            let (id, verb) = id.split_once(':').map_or((*id, None), |(id, verb)| (id, Some(verb)));
+            let endpoint = match (method, verb) {
+                ("GET", None) => Endpoint::GetAsset,
+                ("PATCH", None) => Endpoint::UpdateAsset,
+                ("POST", Some("archive")) => Endpoint::ArchiveAsset,
+                ("POST", Some("restore")) => Endpoint::RestoreAsset,
+                (_, None | Some("archive" | "restore")) => return Route::WrongMethod,
+                _ => return Route::Unknown,
+            };
+            of_asset(endpoint, id)
+        }
+        ["assets", id, "versions"] if method == "GET" => of_asset(Endpoint::ListVersions, id),
+        ["assets", id, "versions:rollback"] if method == "POST" => of_asset(Endpoint::RollbackAsset, id),
+        ["assets", _, "versions" | "versions:rollback"] => Route::WrongMethod,
+        ["assets", id, "versions", number] if method == "GET" => match (asset_id(id), number.parse::<u32>()) {
+            (None, _) => malformed(Endpoint::GetVersion, "assetId", id),
+            (_, Err(_)) => malformed(Endpoint::GetVersion, "versionNumber", number),
+            (Some(id), Ok(number)) => Route::Version { id, number },
+        },
+        ["assets", _, "versions", _] => Route::WrongMethod,
+        ["operations", id] if method == "GET" && !id.is_empty() => Route::Operation { id: (*id).to_owned() },
+        ["operations", _] => Route::WrongMethod,
+        _ => Route::Unknown,
+    }
+}
+
+fn of_asset(endpoint: Endpoint, id: &str) -> Route {
+    match asset_id(id) {
+        Some(id) => Route::Asset { endpoint, id },
+        None => malformed(endpoint, "assetId", id),
+    }
+}
+
+/// An asset id is an int64 above zero.
+fn asset_id(text: &str) -> Option<u64> {
+    text.parse::<i64>().ok().and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0)
+}
+
+fn malformed(endpoint: Endpoint, field: &'static str, value: &str) -> Route {
+    Route::Malformed { endpoint, field, value: value.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ten_endpoints_are_found_by_method_and_path() {
+        #[track_caller]
+        fn check(method: &str, path: &str, expected: Route) {
+            assert_eq!(route(method, path), expected, "{method} {path}");
+        }
+        let asset = |endpoint| Route::Asset { endpoint, id: 12 };
+        check("POST", "/assets/v1/assets", Route::Create);
+        check("GET", "/assets/v1/assets/12", asset(Endpoint::GetAsset));
+        check("PATCH", "/assets/v1/assets/12", asset(Endpoint::UpdateAsset));
+        check("POST", "/assets/v1/assets/12:archive", asset(Endpoint::ArchiveAsset));
+        check("POST", "/assets/v1/assets/12%3Arestore", asset(Endpoint::RestoreAsset));
+        check("GET", "/assets/v1/assets/12/versions", asset(Endpoint::ListVersions));
+        check("GET", "/assets/v1/assets/12/versions/3", Route::Version { id: 12, number: 3 });
+        check("POST", "/assets/v1/assets/12/versions:rollback", asset(Endpoint::RollbackAsset));
+        check("GET", "/assets/v1/operations/a-b", Route::Operation { id: "a-b".into() });
+        check("POST", "/api-keys/v1/introspect", Route::Introspect);
+
+        check("GET", "/assets/v1/assets", Route::WrongMethod);
+        check("GET", "/assets/v1/assets/12:archive", Route::WrongMethod);
+        check("DELETE", "/assets/v1/assets/12", Route::WrongMethod);
+        check("POST", "/assets/v1/assets/12:burn", Route::Unknown);
+        check("GET", "/assets/v2/assets/12", Route::Unknown);
+        check("GET", "/", Route::Unknown);
+        check("GET", "/assets/v1/assets/abc", malformed(Endpoint::GetAsset, "assetId", "abc"));
+        check("GET", "/assets/v1/assets/99999999999999999999", malformed(Endpoint::GetAsset, "assetId", "99999999999999999999"));
+        check("GET", "/assets/v1/assets/12/versions/x", malformed(Endpoint::GetVersion, "versionNumber", "x"));
+        check("GET", "/assets/v1/assets/%ff%00", malformed(Endpoint::GetAsset, "assetId", "\u{fffd}\0"));
+    }
+
+    #[test]
+    fn names_are_those_of_the_scripts() {
+        for endpoint in Endpoint::ALL {
+            assert_eq!(serde_json::to_value(endpoint).unwrap(), endpoint.name());
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The request log and its counters: what tests and people look at to see what a client really did. Holds no key, only names of keys.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+
+use super::endpoint::Endpoint;
+use super::faults::FaultReport;
+use super::world::account::Owner;
+
+/// The log keeps the newest so many requests; the counters count them all.
+const KEPT: usize = 100_000;
+
+/// One request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RequestReport {
+    /// Counted from 1.
+    pub seq: u64,
+    /// The connection it came on, counted from 1.
+    pub connection: u64,
+    /// When its head had come, by the emulator's clock, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The method.
+    pub method: String,
+    /// The path, as it came.
+    pub path: String,
+    /// The query, as it came.
+    pub query: String,
+    /// The endpoint; none for an unknown path.
+    pub endpoint: Option<Endpoint>,
+    /// The name of the key.
+    pub key: Option<String>,
+    /// The key's owner.
+    pub owner: Option<Owner>,
+    /// The asset in the path, or the one that was made.
+    pub asset_id: Option<u64>,
+    /// The operation in the path, or the one that was started.
+    pub operation_id: Option<String>,
+    /// SHA-256 of the uploaded file, when it came whole.
+    pub content_hash: Option<String>,
+    /// Bytes of the body that were read.
+    pub bytes: u64,
+    /// The status that was answered; none while none was.
+    pub status: Option<u16>,
+    /// Whether the request changed something, answered or not.
+    pub committed: bool,
+    /// The fault rules that fired on it.
+    pub faults: Vec<u64>,
+}
+
+/// What happened so far, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Counters {
+    /// All requests to the API.
+    pub requests: u64,
+    /// By endpoint; requests to unknown paths are in none.
+    pub endpoints: BTreeMap<Endpoint, u64>,
+    /// By status.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Requests that ended without an answer.
+    pub unanswered: u64,
+    /// Requests under way.
+    pub in_flight: u64,
+    /// The most requests that ever were under way at once.
+    pub most_in_flight: u64,
+    /// Connections accepted.
+    pub connections: u64,
+    /// Creates and content updates carried out, by the SHA-256 of the content.
+    pub commits: BTreeMap<String, u64>,
+    /// Rate-limit windows in which somebody asked for more than the limit.
+    pub windows_exceeded: BTreeMap<Endpoint, u64>,
+    /// The fault rules and how often each fired.
+    pub faults: Vec<FaultReport>,
+}
+
+/// The log of one emulator.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    requests: VecDeque<RequestReport>,
+    counters: Counters,
+}
+
+impl Log {
+    /// Notes a connection and says its number.
+    pub(super) fn connect(&mut self) -> u64 {
+        self.counters.connections += 1;
+        self.counters.connections
+    }
+
+    /// Notes a request whose head has come and says its number.
+    pub(super) fn begin(&mut self, mut request: RequestReport) -> u64 {
+        let counters = &mut self.counters;
+        counters.requests += 1;
+        counters.in_flight += 1;
+        counters.most_in_flight = counters.most_in_flight.max(counters.in_flight);
+        if let Some(endpoint) = request.endpoint {
+            *counters.endpoints.entry(endpoint).or_default() += 1;
+        }
+        request.seq = counters.requests;
+        self.requests.push_back(request);
+        if self.requests.len() > KEPT {
+            self.requests.pop_front();
+        }
+        counters.requests
+    }
+
+    /// Adds what became known of a request.
+    pub(super) fn note(&mut self, seq: u64, change: impl FnOnce(&mut RequestReport)) {
+        let found = self.requests.binary_search_by_key(&seq, |request| request.seq);
+        if let Some(request) = found.ok().and_then(|at| self.requests.get_mut(at)) {
+            change(request);
+        }
+    }
+
+    /// Notes the end of a request, with the status that was answered.
+    pub(super) fn end(&mut self, seq: u64, status: Option<u16>) {
+        self.counters.in_flight = self.counters.in_flight.saturating_sub(1);
+        match status {
+            Some(status) => *self.counters.statuses.entry(status).or_default() += 1,
+            None => self.counters.unanswered += 1,
+        }
+        self.note(seq, |request| request.status = status);
+    }
+
+    pub(super) fn requests(&self) -> Vec<RequestReport> {
+        self.requests.iter().cloned().collect()
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        self.counters.clone()
+    }
+
+    /// Forgets everything but what is under way, and goes on counting connections and requests.
+    pub(super) fn clear(&mut self) {
+        self.requests.clear();
+        let Counters { requests, in_flight, connections, .. } = self.counters;
+        self.counters = Counters { requests, in_flight, most_in_flight: in_flight, connections, ..Counters::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_bounded_and_the_counters_are_not() {
+        let mut log = Log::default();
+        for _ in 0..KEPT as u64 + 5 {
+            let seq = log.begin(RequestReport { endpoint: Some(Endpoint::GetAsset), ..RequestReport::default() });
+            log.end(seq, Some(200));
+        }
+        assert_eq!(log.requests().len(), KEPT);
+        assert_eq!(log.requests()[0].seq, 6);
+        assert_eq!(log.counters().endpoints[&Endpoint::GetAsset], KEPT as u64 + 5);
+        log.note(3, |_| unreachable!("forgotten"));
+        log.note(6, |request| request.bytes = 9);
+        assert_eq!(log.requests()[0].bytes, 9);
+    }
+
+    #[test]
+    fn requests_without_an_answer_are_counted_apart() {
+        let mut log = Log::default();
+        let (one, two) = (log.begin(RequestReport::default()), log.begin(RequestReport::default()));
+        log.end(one, None);
+        log.end(two, Some(500));
+        let counters = log.counters();
+        assert_eq!((counters.unanswered, counters.in_flight, counters.most_in_flight), (1, 0, 2));
+        assert_eq!(counters.statuses, [(500, 1)].into());
+        log.clear();
+        assert_eq!((log.counters().requests, log.counters().unanswered), (2, 0));
+    }
+}

@@ -1,0 +1,162 @@
+//! The world file: a snapshot of the world, so that an embedded emulator goes on where the last command left it.
+//!
+//! Written after every change, before the change is answered; changes that come while it is written share the next one. It is replaced
+//! by a rename, so a kill leaves the old or the new one; it is not synced, for it stands in for a remote that a power cut does not reach.
+//! Keys, faults, limits and the clock are not in it.
+#![expect(clippy::disallowed_methods, reason = "the emulator imports nothing of ours, and its world file is its own")]
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use super::shared::Shared;
+use super::world::World;
+
+/// The version of the file's format.
+const FORMAT: u32 = 1;
+
+#[derive(Serialize)]
+struct Saved<'a> {
+    format: u32,
+    world: &'a World,
+}
+
+#[derive(Deserialize)]
+struct Loaded {
+    format: u32,
+    world: World,
+}
+
+/// What can go wrong with a world file.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldFileError {
+    /// Its folder or its lock could not be made.
+    #[error("could not prepare the emulator's world file `{}`", path.display())]
+    Prepare {
+        /// The world file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another emulator runs on it.
+    #[error("another emulator runs on the world file `{}`{}", path.display(), url.as_ref().map(|url| format!(", at {url}")).unwrap_or_default())]
+    InUse {
+        /// The world file.
+        path: PathBuf,
+        /// Where the other one can be reached.
+        url: Option<String>,
+    },
+    /// It could not be read.
+    #[error("could not read the emulator's world file `{}`", path.display())]
+    Read {
+        /// The world file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is damaged or of another version.
+    #[error("the emulator's world file `{}` is damaged or of another version: {reason}", path.display())]
+    Damaged {
+        /// The world file.
+        path: PathBuf,
+        /// Where and how.
+        reason: String,
+    },
+}
+
+/// A world file that this emulator alone uses, until it is dropped.
+#[derive(Debug)]
+pub(super) struct WorldFile {
+    path: PathBuf,
+    lock: File,
+}
+
+impl WorldFile {
+    /// Takes the file for this process. The kernel frees the lock when the process ends, however it ends.
+    pub(super) fn open(path: &Path) -> Result<Self, WorldFileError> {
+        let prepare = |source| WorldFileError::Prepare { path: path.to_owned(), source };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(prepare)?;
+        }
+        let mut lock_path = path.as_os_str().to_owned();
+        lock_path.push(".lock");
+        let options = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&lock_path);
+        let mut lock = options().map_err(prepare)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(WorldFile { path: path.to_owned(), lock }),
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let url = lock.read_to_string(&mut text).is_ok().then(|| text.trim().to_owned());
+                Err(WorldFileError::InUse { path: path.to_owned(), url: url.filter(|url| !url.is_empty()) })
+            }
+            Err(TryLockError::Error(source)) => Err(prepare(source)),
+        }
+    }
+
+    /// Says in the lock where this emulator can be reached.
+    pub(super) fn announce(&mut self, url: &str) -> Result<(), WorldFileError> {
+        let write = |lock: &mut File| {
+            lock.set_len(0)?;
+            lock.rewind()?;
+            lock.write_all(url.as_bytes())
+        };
+        write(&mut self.lock).map_err(|source| WorldFileError::Prepare { path: self.path.clone(), source })
+    }
+
+    /// The saved world; none when there is no file yet.
+    pub(super) fn load(&self) -> Result<Option<World>, WorldFileError> {
+        let path = || self.path.clone();
+        let bytes = match std::fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(WorldFileError::Read { path: path(), source }),
+        };
+        let loaded: Loaded =
+            serde_json::from_slice(&bytes).map_err(|error| WorldFileError::Damaged { path: path(), reason: error.to_string() })?;
+        if loaded.format != FORMAT {
+            return Err(WorldFileError::Damaged { path: path(), reason: format!("its format is {}", loaded.format) });
+        }
+        Ok(Some(loaded.world))
+    }
+}
+
+fn snapshot(world: &World) -> std::io::Result<Vec<u8>> {
+    Ok(serde_json::to_vec(&Saved { format: FORMAT, world })?)
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Writes the world after each change, until it is told to stop; then once more.
+pub(super) async fn keep(file: WorldFile, shared: Arc<Shared>, stop: CancellationToken) {
+    let mut changes = shared.changes();
+    loop {
+        let stopped = tokio::select! {
+            changed = changes.changed() => changed.is_err(),
+            () = stop.cancelled() => true,
+        };
+        let number = *changes.borrow_and_update();
+        let bytes = snapshot(&shared.settled().0.world);
+        let path = file.path.clone();
+        let written = tokio::task::spawn_blocking(move || bytes.and_then(|bytes| replace(&path, &bytes))).await;
+        if let Ok(Err(error)) = written {
+            tracing::error!(path = %file.path.display(), %error, "could not write the emulator's world file");
+        }
+        // Also after a failure: the change is in the world, only the next run will miss it.
+        shared.mark_saved(number);
+        if stopped {
+            return;
+        }
+    }
+}

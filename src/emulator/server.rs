@@ -1,0 +1,163 @@
+//! Sockets: listening, one task a connection, and connections that end as a fault script wants.
+//!
+//! axum's own `serve` can't reset a connection, so the loop is here: a connection's stream sits in a [`Wire`] that sets SO_LINGER to zero before it
+//! is dropped when its fate is a reset, which makes the kernel send RST.
+
+use std::future::pending;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::Response;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::faults::{Facts, Stage};
+use super::service;
+use super::shared::Shared;
+
+/// How a fault ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// RST.
+    Reset,
+    /// FIN.
+    Close,
+    /// Not at all: it stays open and silent.
+    Never,
+}
+
+/// The connection that a request came on.
+#[derive(Clone, Debug)]
+pub(super) struct Connection {
+    pub(super) id: u64,
+    pub(super) ip: IpAddr,
+    fate: watch::Sender<Option<Cut>>,
+}
+
+impl Connection {
+    pub(super) fn new(id: u64, ip: IpAddr) -> Self {
+        Connection { id, ip, fate: watch::Sender::new(None) }
+    }
+
+    /// Ends the connection instead of answering. Never returns: the connection's task drops the request with everything else.
+    pub(super) async fn cut(&self, how: Cut) -> Response<Body> {
+        if how != Cut::Never {
+            self.fate.send_replace(Some(how));
+        }
+        pending().await
+    }
+
+    async fn ended(&self) {
+        // The sender lives in self, so waiting can't fail.
+        self.fate.subscribe().wait_for(Option::is_some).await.ok();
+    }
+}
+
+/// A stream that is reset when it is dropped, if that is its connection's fate.
+struct Wire {
+    stream: TcpStream,
+    connection: Connection,
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if *self.connection.fate.borrow() == Some(Cut::Reset) {
+            // Fails only when the peer was faster.
+            self.stream.set_zero_linger().ok();
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// The API behind everything that the side door leaves: any path that does not start with `/emulator`.
+pub(super) fn router(shared: &Arc<Shared>, side_door: Router) -> Router {
+    let shared = Arc::clone(shared);
+    side_door.fallback(move |mut request: Request| {
+        let shared = Arc::clone(&shared);
+        async move {
+            match request.extensions_mut().remove::<Connection>() {
+                Some(connection) => service::answer(shared, connection, request).await,
+                None => Response::default(),
+            }
+        }
+    })
+}
+
+/// Accepts connections until it is told to stop; then drops them all.
+pub(super) async fn serve(listener: TcpListener, router: Router, shared: Arc<Shared>, stop: CancellationToken) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => drop(connections.spawn(connect(stream, peer, router.clone(), Arc::clone(&shared)))),
+            Err(error) => {
+                tracing::warn!(%error, "the emulator could not accept a connection");
+                // Out of descriptors, most likely: others have to end first.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn connect(stream: TcpStream, peer: SocketAddr, router: Router, shared: Arc<Shared>) {
+    let (id, refused) = {
+        let mut inner = shared.lock();
+        (inner.log.connect(), inner.faults.pick(Stage::Accept, &Facts::default()).is_some())
+    };
+    if refused {
+        stream.set_zero_linger().ok();
+        return;
+    }
+    // An answer in two writes must not wait for the peer's delayed acknowledgement.
+    stream.set_nodelay(true).ok();
+    let connection = Connection::new(id, peer.ip());
+    let io = TokioIo::new(Wire { stream, connection: connection.clone() });
+    let api = TowerToHyperService::new(router);
+    let with_connection = service_fn(|mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(connection.clone());
+        api.call(request)
+    });
+    let serving = hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, with_connection);
+    tokio::select! {
+        // A connection that breaks is the client's business.
+        _ = serving => {}
+        () = connection.ended() => {}
+    }
+}

@@ -1,0 +1,43 @@
+//! Small files, as far as anybody reads them.
+
+/// The header of a PNG of this size.
+pub(in crate::emulator) fn png(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+    bytes.extend(width.to_be_bytes());
+    bytes.extend(height.to_be_bytes());
+    bytes.extend([8, 6, 0, 0, 0, 0, 0, 0, 0]);
+    bytes
+}
+
+/// A binary Roblox model with something in it.
+pub(super) fn rbxm(text: &str) -> Vec<u8> {
+    [b"<roblox!\x89\xff\r\n\x1a\n\0\0", text.as_bytes()].concat()
+}
+
+/// Another `Fields { name, mime, bytes }` of a file part.
+#[derive(Clone)]
+pub(super) struct Upload {
+    pub(super) name: &'static str,
+    pub(super) mime: &'static str,
+    pub(super) bytes: Vec<u8>,
+}
+
+pub(super) fn model(text: &str) -> Upload {
+    Upload { name: "m.rbxm", mime: "model/x-rbxm", bytes: rbxm(text) }
+}
+
+pub(super) fn fbx(text: &str) -> Upload {
+    Upload { name: "m.fbx", mime: "model/fbx", bytes: [b"Kaydara FBX Binary  \0", text.as_bytes()].concat() }
+}
+
+pub(super) fn image(width: u32, height: u32) -> Upload {
+    Upload { name: "i.png", mime: "image/png", bytes: png(width, height) }
+}
+
+pub(super) fn audio() -> Upload {
+    Upload { name: "a.ogg", mime: "audio/ogg", bytes: b"OggS\0song".to_vec() }
+}
+
+pub(super) fn video() -> Upload {
+    Upload { name: "v.mp4", mime: "video/mp4", bytes: b"\0\0\0\x18ftypisom".to_vec() }
+}

@@ -1,0 +1,8 @@
+//! Tests of the whole emulator: in process for what it answers, over sockets for how connections end.
+
+mod api;
+mod bench;
+mod faults;
+pub(super) mod files;
+mod sockets;
+mod switches;

@@ -1,0 +1,298 @@
+//! `POST /assets`: judging a create and carrying it out. Pure.
+//!
+//! A create always makes a new asset, also of bytes that are known: nothing suggests that Roblox compares them.
+
+use super::account::{Key, Owner};
+use super::asset::{Asset, Metadata, Origin};
+use super::content::{AssetType, Content, Format};
+use super::input::{AssetInput, FilePart};
+use super::moderation::{TextField, filter};
+use super::operation::{Failure, Work};
+use super::{Effects, Upload, World};
+use crate::emulator::refusal::{Code, Refusal};
+use crate::emulator::switches::{
+    CreateIconPreviews, Decal, FormatDecidedBy, LargeVideo, MissingDescription, NameLengthUnit, PrefixedInput, QuotaOfFailed, QuotaRefusal,
+    SizeLimit,
+};
+
+/// 20 MB a file (GUIDE).
+const FILE_LIMIT: u64 = 20_000_000;
+
+/// 3.75 GB a video (VID).
+const VIDEO_LIMIT: u64 = 3_750_000_000;
+
+/// Images must be smaller (GUIDE).
+const PIXELS: u32 = 8000;
+
+/// V1.
+const DESCRIPTION_LENGTH: usize = 1000;
+
+/// V1, and the refusal's wording from the wire.
+const NAME_LENGTH: usize = 50;
+
+const DAY: u64 = 86_400_000;
+
+/// What a create did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::emulator) struct Creation {
+    pub(in crate::emulator) operation: String,
+    pub(in crate::emulator) asset_id: Option<u64>,
+}
+
+impl World {
+    /// Judges a create, and carries it out when nothing speaks against it.
+    pub(in crate::emulator) fn create(
+        &mut self,
+        key: &Key,
+        input: &AssetInput,
+        file: Option<&FilePart>,
+        effects: &Effects,
+        now: u64,
+    ) -> Result<Creation, Refusal> {
+        let asset_type = self.check_type(input)?;
+        let metadata = self.check_new_metadata(input)?;
+        let creator = input.creator.ok_or_else(|| Refusal::invalid("Creator is required."))?;
+        self.permit(key, creator)?;
+        if let Some(privacy) = &input.privacy
+            && !["default", "restricted", "openUse"].contains(&privacy.as_str())
+        {
+            return Err(Refusal::invalid(format!("AssetPrivacy {privacy} is invalid.")));
+        }
+        let file = file.ok_or_else(|| Refusal::invalid("Request body cannot be empty"))?;
+        let corrupt = self.check_file(asset_type, file)?;
+        self.check_fee(asset_type, input.expected_price)?;
+        self.check_quota(asset_type, creator, now)?;
+
+        let creation = self.carry_out(key, (asset_type, creator), input, &metadata, &file.content, corrupt, effects, now);
+        if effects.twice {
+            self.carry_out(key, (asset_type, creator), input, &metadata, &file.content, corrupt, effects, now);
+        }
+        Ok(creation)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the judged request, in parts; two callers side by side")]
+    fn carry_out(
+        &mut self,
+        key: &Key,
+        (asset_type, creator): (AssetType, Owner),
+        input: &AssetInput,
+        metadata: &Metadata,
+        content: &Content,
+        corrupt: bool,
+        effects: &Effects,
+        now: u64,
+    ) -> Creation {
+        let failure = self.failure(content, &metadata.display_name, corrupt, effects, None);
+        let asset_id = failure.is_none().then(|| {
+            let wraps = (asset_type == AssetType::Decal && self.switches().decal == Decal::WrapsImage)
+                .then(|| self.mint_asset(key, AssetType::Image, creator, input, metadata.clone(), content.clone(), None, now));
+            let id = self.mint_asset(key, asset_type, creator, input, metadata.clone(), content.clone(), wraps, now);
+            *self.commits.entry(content.hash.clone()).or_default() += 1;
+            if let Some(ms) = effects.stale_for {
+                self.shadows.insert(id, super::Shadow { until: now.saturating_add(ms), before: None });
+            }
+            id
+        });
+        let counted = failure.is_none() || self.switches().quota_of_failed == QuotaOfFailed::Counted;
+        let work = failure.map_or(Work::Create, Work::Fail);
+        let operation = self.start(key, asset_id, asset_type, work, effects, now);
+        if counted && self.quota(asset_type).is_some() {
+            self.uploads.push(Upload { creator, asset_type, at: now, operation: operation.clone() });
+        }
+        Creation { operation, asset_id }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all parts of an asset; only the create has them")]
+    fn mint_asset(
+        &mut self,
+        key: &Key,
+        asset_type: AssetType,
+        creator: Owner,
+        input: &AssetInput,
+        metadata: Metadata,
+        content: Content,
+        wraps: Option<u64>,
+        now: u64,
+    ) -> u64 {
+        let id = self.mint.asset();
+        let asset = Asset {
+            id,
+            asset_type,
+            creator,
+            uploaded_by: key.owner,
+            metadata,
+            archived: false,
+            versions: Vec::new(),
+            head: 0,
+            head_since_ms: now,
+            privacy: input.privacy.clone(),
+            expected_price: input.expected_price,
+            wraps,
+        };
+        self.assets.insert(id, asset);
+        self.push_version(id, content, Origin::Create, now);
+        id
+    }
+
+    /// Why the operation of an upload will fail, if it will.
+    pub(super) fn failure(
+        &self,
+        content: &Content,
+        name: &str,
+        corrupt: bool,
+        effects: &Effects,
+        asset: Option<u64>,
+    ) -> Option<Failure> {
+        let error = |code: &str, message: &str| Failure::Error { code: code.to_owned(), message: message.to_owned() };
+        if let Some(failure) = effects.operation.as_ref().and_then(super::OperationFault::failure) {
+            Some(failure)
+        } else if corrupt {
+            Some(error("CorruptedData", "The file is corrupted."))
+        } else if self.rule(&content.hash, name, asset).is_some_and(|rule| rule.fail_operation) {
+            Some(error("ContentModerated", "The content is moderated."))
+        } else {
+            None
+        }
+    }
+
+    fn check_type(&self, input: &AssetInput) -> Result<AssetType, Refusal> {
+        let text = input.asset_type.as_deref().ok_or_else(|| Refusal::invalid("AssetType is required."))?;
+        let prefixed = self.switches().prefixed_input == PrefixedInput::Accepted;
+        AssetType::parse(text, prefixed).ok_or_else(|| Refusal::invalid(format!("AssetType {text} is not supported.")))
+    }
+
+    fn check_new_metadata(&self, input: &AssetInput) -> Result<Metadata, Refusal> {
+        if input.description.is_none() && self.switches().missing_description == MissingDescription::Refused {
+            return Err(Refusal::invalid("Description is required."));
+        }
+        if !input.social_links.is_empty() {
+            return Err(Refusal::invalid("Social links can't be set when an asset is created."));
+        }
+        let pictures = input.icon.is_some() || !input.previews.is_empty();
+        if pictures && self.switches().create_icon_previews == CreateIconPreviews::Refused {
+            return Err(Refusal::invalid("Icon and previews can't be set when an asset is created."));
+        }
+        if let Some(icon) = input.icon {
+            self.check_picture(icon, true).map_err(Refusal::invalid)?;
+        }
+        for preview in &input.previews {
+            self.check_picture(preview.asset, false).map_err(Refusal::invalid)?;
+        }
+        Ok(Metadata {
+            display_name: self.check_name(input.display_name.as_deref())?,
+            description: self.check_description(input.description.as_deref())?,
+            icon: input.icon,
+            previews: input.previews.clone(),
+            social_links: Default::default(),
+        })
+    }
+
+    /// The name as it will be stored.
+    pub(super) fn check_name(&self, name: Option<&str>) -> Result<String, Refusal> {
+        let name = name.unwrap_or_default();
+        let length = match self.switches().name_length_unit {
+            NameLengthUnit::CodePoints => name.chars().count(),
+            NameLengthUnit::Utf16 => name.encode_utf16().count(),
+        };
+        if !(1..=NAME_LENGTH).contains(&length) {
+            return Err(Refusal::invalid("Asset name length is invalid."));
+        }
+        filter(&self.text_rules, TextField::Name, name)
+    }
+
+    /// The description as it will be stored; an empty one is unset.
+    pub(super) fn check_description(&self, description: Option<&str>) -> Result<Option<String>, Refusal> {
+        let text = description.unwrap_or_default();
+        if text.chars().count() > DESCRIPTION_LENGTH {
+            return Err(Refusal::invalid("Asset description length is invalid."));
+        }
+        filter(&self.text_rules, TextField::Description, text).map(|text| Some(text).filter(|text| !text.is_empty()))
+    }
+
+    /// Refuses a file outright, or says whether its operation will find it corrupt.
+    pub(super) fn check_file(&self, asset_type: AssetType, file: &FilePart) -> Result<bool, Refusal> {
+        let content = &file.content;
+        let large_video = asset_type == AssetType::Video && self.switches().large_video == LargeVideo::Accepted;
+        let limit = match (large_video, self.switches().size_limit) {
+            (true, _) => VIDEO_LIMIT,
+            (false, SizeLimit::File20Mb) => FILE_LIMIT,
+            (false, SizeLimit::Body30Mb) => u64::MAX,
+        };
+        if file.name.is_none() || content.bytes == 0 {
+            return Err(Refusal::invalid("Request body cannot be empty"));
+        }
+        if content.bytes > limit {
+            return Err(Refusal::invalid(format!("The file is too large. The max file size is {limit} bytes.")));
+        }
+        let declared = self.declared(file);
+        if declared.is_some_and(|format| !asset_type.takes(format)) {
+            return Err(Refusal::invalid(format!("The content type is not supported for AssetType {}.", asset_type.name())));
+        }
+        let sound = content.format.is_some_and(|found| declared.is_none_or(|declared| found.same_family(declared)) && asset_type.takes(found));
+        if matches!(asset_type, AssetType::Image | AssetType::Decal) {
+            let fits = content.pixels.is_some_and(|(width, height)| width < PIXELS && height < PIXELS);
+            // The quote marks are part of the message.
+            return if sound && fits { Ok(false) } else { Err(Refusal::invalid("\"InvalidImage\"")) };
+        }
+        Ok(!sound)
+    }
+
+    /// The format that the upload says it has.
+    pub(super) fn declared(&self, file: &FilePart) -> Option<Format> {
+        let mime = file.mime.as_deref().and_then(Format::of_mime);
+        let name = file.name.as_deref().and_then(Format::of_name);
+        match self.switches().format_decided_by {
+            FormatDecidedBy::Mime => mime.or(name),
+            FormatDecidedBy::Extension => name.or(mime),
+        }
+    }
+
+    pub(super) fn check_fee(&self, asset_type: AssetType, expected: Option<i64>) -> Result<(), Refusal> {
+        let fee = self.settings.fees.get(&asset_type).copied().unwrap_or(0);
+        match expected {
+            Some(expected) if u64::try_from(expected).unwrap_or(0) < fee => {
+                Err(Refusal::invalid(format!("The price is {fee} Robux, more than the expected price of {expected}.")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The number of uploads of a type in a time, where there is a limit.
+    fn quota(&self, asset_type: AssetType) -> Option<(u64, u64)> {
+        match asset_type {
+            AssetType::Audio => Some((self.switches().audio_quota, 30 * DAY)),
+            AssetType::Video => Some((self.switches().video_quota, DAY)),
+            _ => None,
+        }
+    }
+
+    fn check_quota(&self, asset_type: AssetType, creator: Owner, now: u64) -> Result<(), Refusal> {
+        let Some((most, period)) = self.quota(asset_type) else { return Ok(()) };
+        let counts = |upload: &&Upload| {
+            upload.creator == creator && upload.asset_type == asset_type && upload.at.saturating_add(period) > now
+        };
+        if (self.uploads.iter().filter(counts).count() as u64) < most {
+            return Ok(());
+        }
+        let message = format!("The upload quota for AssetType {} is exhausted.", asset_type.name());
+        let code = match self.switches().quota_refusal {
+            QuotaRefusal::ResourceExhausted => Code::ResourceExhausted,
+            QuotaRefusal::InvalidArgument => Code::InvalidArgument,
+            QuotaRefusal::PermissionDenied => Code::PermissionDenied,
+        };
+        Err(Refusal::Service { code, message })
+    }
+
+    /// An icon or preview must be an Image, an icon a square one (V1).
+    pub(super) fn check_picture(&self, id: u64, square: bool) -> Result<(), String> {
+        let Some(asset) = self.assets.get(&id) else { return Err(format!("AssetId {id} is not found")) };
+        if asset.asset_type != AssetType::Image {
+            return Err(format!("AssetId {id} is not an Image."));
+        }
+        let pixels = asset.current().and_then(|version| version.content.pixels);
+        match pixels {
+            Some((width, height)) if square && width != height => Err(format!("AssetId {id} is not square.")),
+            _ => Ok(()),
+        }
+    }
+}

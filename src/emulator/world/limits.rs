@@ -1,0 +1,242 @@
+//! Rate limits: fixed windows per IP address, per key owner, and per key. Pure.
+//!
+//! Windows are fixed, aligned to the clock, and the whole budget returns at once at the edge (BEDROCK, measured). Limits are
+//! counted for the owner of a key, so two keys of one owner share a budget (creator-docs: `cloud/reference/rate-limits.md`); the per-key throttle
+//! (`x-roblox-throttling-limit` in V1) is counted beside it. For operations it is smaller than the owner's limit: 100 against 300.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::account::Owner;
+use crate::emulator::endpoint::Endpoint;
+
+/// How many requests one endpoint takes in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// For each IP address.
+    pub per_ip: u32,
+    /// For each owner of a key.
+    pub per_owner: u32,
+    /// For each key.
+    pub per_key: u32,
+}
+
+impl Limit {
+    /// The same number for all three.
+    pub const fn of(number: u32) -> Self {
+        Limit { per_ip: number, per_owner: number, per_key: number }
+    }
+}
+
+/// The limits of all endpoints; one that is not listed is not limited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// The length of a window in milliseconds; Roblox's is a minute. Zero counts as one.
+    pub window_ms: u64,
+    /// The limit of each endpoint.
+    pub endpoints: BTreeMap<Endpoint, Limit>,
+}
+
+impl Limits {
+    /// The documented limits a minute (V1): create, get and update 120; archive, restore, versions and rollback 100; operations 300, but 100 for
+    /// each key.
+    pub fn documented() -> Self {
+        let endpoints = Endpoint::ALL
+            .into_iter()
+            .filter_map(|endpoint| {
+                let limit = match endpoint {
+                    Endpoint::CreateAsset | Endpoint::GetAsset | Endpoint::UpdateAsset => Limit::of(120),
+                    Endpoint::ArchiveAsset
+                    | Endpoint::RestoreAsset
+                    | Endpoint::ListVersions
+                    | Endpoint::GetVersion
+                    | Endpoint::RollbackAsset => Limit::of(100),
+                    Endpoint::GetOperation => Limit { per_ip: 300, per_owner: 300, per_key: 100 },
+                    Endpoint::IntrospectKey => return None,
+                };
+                Some((endpoint, limit))
+            })
+            .collect();
+        Limits { window_ms: 60_000, endpoints }
+    }
+
+    /// No limits at all; answers then have no rate-limit headers.
+    pub fn none() -> Self {
+        Limits { window_ms: 60_000, endpoints: BTreeMap::new() }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits::documented()
+    }
+}
+
+/// Who is counted. A key is known here by its name, never by its secret.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Payer {
+    Ip(IpAddr),
+    Owner(Owner),
+    Key(String),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    start: u64,
+    used: u32,
+    exceeded: bool,
+}
+
+/// How full the windows are after a request: what the headers tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::emulator) struct Budget {
+    pub(in crate::emulator) owner_limit: u32,
+    pub(in crate::emulator) owner_remaining: u32,
+    pub(in crate::emulator) key_limit: u32,
+    pub(in crate::emulator) key_remaining: u32,
+    pub(in crate::emulator) window_s: u64,
+    pub(in crate::emulator) reset_s: u64,
+}
+
+/// What the limiter says to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::emulator) enum Admission {
+    Unlimited,
+    Admitted(Budget),
+    /// The gateway's budget, per IP address or owner, is used up.
+    OverGateway(Budget),
+    /// The key's throttle is full.
+    OverKey(Budget),
+}
+
+/// The windows in force.
+#[derive(Debug, Default)]
+pub(in crate::emulator) struct Limiter {
+    windows: BTreeMap<(Endpoint, Payer), Window>,
+    /// Windows in which somebody asked for more than the limit.
+    pub(in crate::emulator) exceeded: BTreeMap<Endpoint, u64>,
+    last_start: u64,
+}
+
+impl Limiter {
+    /// Counts a request, or says that it is one too many.
+    pub(in crate::emulator) fn admit(
+        &mut self,
+        limits: &Limits,
+        endpoint: Endpoint,
+        ip: IpAddr,
+        owner: Owner,
+        key: &str,
+        now: u64,
+    ) -> Admission {
+        let Some(limit) = limits.endpoints.get(&endpoint) else { return Admission::Unlimited };
+        let length = limits.window_ms.max(1);
+        let start = now - now % length;
+        if start != self.last_start {
+            self.windows.retain(|_, window| window.start == start);
+            self.last_start = start;
+        }
+        let payers =
+            [(Payer::Ip(ip), limit.per_ip), (Payer::Owner(owner), limit.per_owner), (Payer::Key(key.to_owned()), limit.per_key)];
+        let used = |windows: &BTreeMap<(Endpoint, Payer), Window>, payer: &Payer| {
+            windows.get(&(endpoint, payer.clone())).filter(|window| window.start == start).map_or(0, |window| window.used)
+        };
+        let full = payers.iter().position(|(payer, most)| used(&self.windows, payer) >= *most);
+        for (index, (payer, _)) in payers.iter().enumerate() {
+            let window = self.windows.entry((endpoint, payer.clone())).or_default();
+            if window.start != start {
+                *window = Window { start, ..Window::default() };
+            }
+            match full {
+                None => window.used += 1,
+                Some(at) if at == index && !window.exceeded => {
+                    window.exceeded = true;
+                    *self.exceeded.entry(endpoint).or_default() += 1;
+                }
+                Some(_) => {}
+            }
+        }
+        let [(ip, per_ip), (owner, per_owner), (key, per_key)] = &payers;
+        let owner_left = per_owner.saturating_sub(used(&self.windows, owner));
+        let ip_left = per_ip.saturating_sub(used(&self.windows, ip));
+        let budget = Budget {
+            owner_limit: *per_owner.min(per_ip),
+            owner_remaining: owner_left.min(ip_left),
+            key_limit: *per_key,
+            key_remaining: per_key.saturating_sub(used(&self.windows, key)),
+            window_s: length.div_ceil(1000),
+            reset_s: (start + length - now).div_ceil(1000),
+        };
+        match full {
+            None => Admission::Admitted(budget),
+            Some(2) => Admission::OverKey(budget),
+            Some(_) => Admission::OverGateway(budget),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn ask(limiter: &mut Limiter, limits: &Limits, owner: u64, key: &str, now: u64) -> Admission {
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        limiter.admit(limits, Endpoint::CreateAsset, ip, Owner::User(owner), key, now)
+    }
+
+    fn limits(per_ip: u32, per_owner: u32, per_key: u32) -> Limits {
+        Limits { window_ms: 60_000, endpoints: [(Endpoint::CreateAsset, Limit { per_ip, per_owner, per_key })].into() }
+    }
+
+    #[test]
+    fn the_whole_budget_returns_at_the_edge_of_the_window() {
+        let (mut limiter, limits) = (Limiter::default(), limits(9, 2, 9));
+        assert!(matches!(ask(&mut limiter, &limits, 1, "a", 59_000), Admission::Admitted(b) if b.owner_remaining == 1 && b.reset_s == 1));
+        assert!(matches!(ask(&mut limiter, &limits, 1, "a", 59_999), Admission::Admitted(b) if b.owner_remaining == 0));
+        assert!(matches!(ask(&mut limiter, &limits, 1, "a", 59_999), Admission::OverGateway(_)));
+        assert!(matches!(ask(&mut limiter, &limits, 1, "a", 60_000), Admission::Admitted(b) if b.owner_remaining == 1 && b.reset_s == 60));
+        assert_eq!(limiter.exceeded.get(&Endpoint::CreateAsset), Some(&1));
+    }
+
+    #[test]
+    fn two_keys_of_one_owner_share_a_budget_and_two_owners_do_not() {
+        let (mut limiter, limits) = (Limiter::default(), limits(9, 1, 9));
+        assert!(matches!(ask(&mut limiter, &limits, 1, "a", 0), Admission::Admitted(_)));
+        assert!(matches!(ask(&mut limiter, &limits, 1, "b", 0), Admission::OverGateway(_)));
+        assert!(matches!(ask(&mut limiter, &limits, 2, "c", 0), Admission::Admitted(_)));
+    }
+
+    #[test]
+    fn the_throttle_of_a_key_leaves_budget_to_its_owner() {
+        let (mut limiter, limits) = (Limiter::default(), limits(9, 9, 1));
+        ask(&mut limiter, &limits, 1, "a", 0);
+        assert!(matches!(ask(&mut limiter, &limits, 1, "a", 0), Admission::OverKey(b) if b.owner_remaining == 8 && b.key_remaining == 0));
+        assert!(matches!(ask(&mut limiter, &limits, 1, "b", 0), Admission::Admitted(_)));
+    }
+
+    #[test]
+    fn an_address_is_limited_across_owners() {
+        let (mut limiter, limits) = (Limiter::default(), limits(1, 9, 9));
+        ask(&mut limiter, &limits, 1, "a", 0);
+        assert!(matches!(ask(&mut limiter, &limits, 2, "b", 0), Admission::OverGateway(b) if b.owner_remaining == 0));
+    }
+
+    #[test]
+    fn a_window_asked_too_much_is_counted_once() {
+        let (mut limiter, limits) = (Limiter::default(), limits(0, 0, 0));
+        for now in [0, 1, 60_000] {
+            ask(&mut limiter, &limits, 1, "a", now);
+        }
+        assert_eq!(limiter.exceeded.get(&Endpoint::CreateAsset), Some(&2));
+    }
+
+    #[test]
+    fn an_endpoint_that_is_not_listed_is_not_limited() {
+        assert_eq!(ask(&mut Limiter::default(), &Limits::none(), 1, "a", 0), Admission::Unlimited);
+    }
+}

@@ -1,0 +1,457 @@
+//! The world behind the API: assets, versions, operations, moderation, keys and limits, as plain data.
+//!
+//! Pure: every time is an argument, every id comes from the seed, nothing here knows HTTP, JSON spelling or sockets. It must never
+//! panic on any input, and never keep the bytes of an upload. Read `asset.rs` and `operation.rs` for the data, then `create.rs`,
+//! `update.rs` and `versions.rs` for what requests do to it.
+
+pub(super) mod account;
+pub(super) mod asset;
+pub(super) mod content;
+mod create;
+pub(super) mod edit;
+pub(super) mod ids;
+pub(super) mod input;
+pub(super) mod latency;
+pub(super) mod limits;
+pub(super) mod moderation;
+pub(super) mod operation;
+mod update;
+mod versions;
+
+pub(super) use update::UpdateAnswer;
+pub(super) use versions::VersionPage;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use self::account::{Key, Owner};
+use self::asset::{Asset, Origin};
+use self::content::{AssetType, Content};
+use self::ids::Mint;
+use self::latency::Latency;
+use self::moderation::{Moderation, ModerationRule, TextRule, Verdict};
+use self::operation::{Ending, FieldChange, Operation, OperationFault, Work};
+use super::refusal::{Code, Refusal};
+use super::switches::{
+    ArchiveAgain, ArchiveRejected, ArchiveTypes, ArchivedGet, ArchivedWrite, Deduplicate, MetadataRevision, OperationReaders,
+    PermissionRefusal, Profile, RejectedGet, Switches, UnknownOperation,
+};
+
+/// What a run of the emulator is set to; not part of the saved world.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) switches: Switches,
+    pub(super) latency: Latency,
+    /// Robux that an upload costs.
+    pub(super) fees: BTreeMap<AssetType, u64>,
+    /// So many rejections, and the account is moderated.
+    pub(super) rejections_allowed: Option<u32>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            switches: Switches::of(Profile::default()),
+            latency: Latency::default(),
+            fees: BTreeMap::new(),
+            rejections_allowed: None,
+        }
+    }
+}
+
+/// What a fault script does to the effect of one request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Effects {
+    pub(super) operation: Option<OperationFault>,
+    pub(super) stale_for: Option<u64>,
+    /// The request is carried out twice, and answered once.
+    pub(super) twice: bool,
+}
+
+/// An upload that counts towards a quota.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Upload {
+    creator: Owner,
+    asset_type: AssetType,
+    at: u64,
+    operation: String,
+}
+
+/// What reads still see after a write, and until when.
+#[derive(Clone, Debug)]
+struct Shadow {
+    until: u64,
+    before: Option<Asset>,
+}
+
+/// The whole remote.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct World {
+    mint: Mint,
+    assets: BTreeMap<u64, Asset>,
+    operations: BTreeMap<String, Operation>,
+    /// Operations that end by themselves, by when.
+    running: BTreeSet<(u64, String)>,
+    moderation_rules: Vec<ModerationRule>,
+    text_rules: Vec<TextRule>,
+    /// Versions that will be rejected: when, asset, version.
+    rejections_ahead: BTreeSet<(u64, u64, u32)>,
+    rejections: BTreeMap<Owner, u32>,
+    moderated: BTreeSet<Owner>,
+    uploads: Vec<Upload>,
+    /// How many creates and updates were carried out with a content.
+    commits: BTreeMap<String, u64>,
+    #[serde(skip)]
+    shadows: BTreeMap<u64, Shadow>,
+    #[serde(skip)]
+    pub(super) settings: Settings,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, first_asset: Option<u64>, settings: Settings) -> Self {
+        World {
+            mint: Mint::new(seed, first_asset),
+            assets: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            running: BTreeSet::new(),
+            moderation_rules: Vec::new(),
+            text_rules: Vec::new(),
+            rejections_ahead: BTreeSet::new(),
+            rejections: BTreeMap::new(),
+            moderated: BTreeSet::new(),
+            uploads: Vec::new(),
+            commits: BTreeMap::new(),
+            shadows: BTreeMap::new(),
+            settings,
+        }
+    }
+
+    pub(super) fn assets(&self) -> impl Iterator<Item = &Asset> {
+        self.assets.values()
+    }
+
+    pub(super) fn asset(&self, id: u64) -> Option<&Asset> {
+        self.assets.get(&id)
+    }
+
+    pub(super) fn operations(&self) -> impl Iterator<Item = &Operation> {
+        self.operations.values()
+    }
+
+    pub(super) fn operation(&self, id: &str) -> Option<&Operation> {
+        self.operations.get(id)
+    }
+
+    pub(super) fn commits(&self) -> &BTreeMap<String, u64> {
+        &self.commits
+    }
+
+    fn switches(&self) -> &Switches {
+        &self.settings.switches
+    }
+
+    /// Adds a scripted verdict; one for an asset decides on its current version now.
+    pub(super) fn add_moderation_rule(&mut self, rule: ModerationRule, now: u64) {
+        if let Some(asset) = rule.asset_id.and_then(|id| self.assets.get_mut(&id)) {
+            let (id, head) = (asset.id, asset.head);
+            if let Some(version) = asset.versions.iter_mut().find(|version| version.number == head) {
+                for step in &rule.verdicts {
+                    version.moderation.decide(now.saturating_add(step.after_ms), step.verdict);
+                }
+                self.expect_rejection(id, head);
+            }
+        }
+        self.moderation_rules.push(rule);
+    }
+
+    pub(super) fn add_text_rule(&mut self, rule: TextRule) {
+        self.text_rules.push(rule);
+    }
+
+    /// Ends all scripted verdicts; what they decided stays.
+    pub(super) fn clear_moderation_rules(&mut self) {
+        self.moderation_rules.clear();
+    }
+
+    pub(super) fn clear_text_rules(&mut self) {
+        self.text_rules.clear();
+    }
+
+    /// Sanctions an account, or lifts the sanction.
+    pub(super) fn moderate_account(&mut self, owner: Owner, moderated: bool) {
+        if moderated {
+            self.moderated.insert(owner);
+        } else {
+            self.moderated.remove(&owner);
+            self.rejections.remove(&owner);
+        }
+    }
+
+    /// Refuses everything to a sanctioned account (jackTabsCode/asphalt#114).
+    pub(super) fn check_account(&self, owner: Owner) -> Result<(), Refusal> {
+        let too_many = self.settings.rejections_allowed.is_some_and(|most| self.rejections.get(&owner).is_some_and(|n| *n >= most));
+        if self.moderated.contains(&owner) || too_many {
+            return Err(Refusal::gateway(403, "User is moderated"));
+        }
+        Ok(())
+    }
+
+    /// Brings the world up to a time: operations end, verdicts fall. Must come before anything that looks.
+    pub(super) fn settle(&mut self, now: u64) {
+        while let Some((at, id)) = self.running.first().filter(|(at, _)| *at <= now).cloned() {
+            self.running.remove(&(at, id.clone()));
+            self.finish(&id, at);
+        }
+        while let Some(entry) = self.rejections_ahead.first().filter(|(at, ..)| *at <= now).copied() {
+            self.rejections_ahead.remove(&entry);
+            let (at, id, number) = entry;
+            let Some(asset) = self.assets.get(&id) else { continue };
+            if asset.version(number).is_some_and(|version| version.moderation.at(at) == Verdict::Rejected) {
+                *self.rejections.entry(asset.uploaded_by).or_default() += 1;
+            }
+        }
+        self.shadows.retain(|_, shadow| shadow.until > now);
+    }
+
+    /// Ends every operation that a fault holds back.
+    pub(super) fn release_stuck(&mut self, now: u64) {
+        let stuck = |operation: &&Operation| operation.ending.is_none() && operation.finish_at.is_none() && operation.polls_left.is_none();
+        let ids: Vec<String> = self.operations.values().filter(stuck).map(|operation| operation.id.clone()).collect();
+        for id in ids {
+            self.finish(&id, now);
+        }
+    }
+
+    /// Starts an operation and says its id.
+    fn start(&mut self, key: &Key, asset_id: Option<u64>, asset_type: AssetType, work: Work, effects: &Effects, now: u64) -> String {
+        let id = self.mint.operation();
+        let content = match &work {
+            Work::Change { content, .. } => content.as_ref(),
+            Work::Create | Work::Fail(_) => asset_id.and_then(|id| self.assets.get(&id)?.current()).map(|version| &version.content),
+        };
+        let takes = match self.settings.latency {
+            Latency::Fixed(ms) => Some(ms),
+            Latency::Observed => Some(latency::observed(asset_type, content, self.mint.spread())),
+            Latency::Polls(_) => None,
+        };
+        let mut operation = Operation {
+            id: id.clone(),
+            owner: key.owner,
+            key_name: key.name.clone(),
+            asset_id,
+            work,
+            created_at: now,
+            visible_at: now.saturating_add(self.switches().operation_visible_after_ms),
+            finish_at: takes.map(|ms| now.saturating_add(ms)),
+            polls_left: if let Latency::Polls(polls) = self.settings.latency { Some(polls) } else { None },
+            gone: false,
+            stale_for: effects.stale_for,
+            ending: None,
+        };
+        match &effects.operation {
+            Some(OperationFault::Stuck { for_ms: None }) => (operation.finish_at, operation.polls_left) = (None, None),
+            Some(OperationFault::Stuck { for_ms: Some(ms) }) => {
+                let usual = operation.finish_at.unwrap_or(now);
+                (operation.finish_at, operation.polls_left) = (Some(usual.saturating_add(*ms)), None);
+            }
+            Some(OperationFault::Invisible { for_ms }) => operation.visible_at = now.saturating_add(*for_ms),
+            Some(OperationFault::Gone) => operation.gone = true,
+            _ => {}
+        }
+        if let Some(at) = operation.finish_at {
+            self.running.insert((at, id.clone()));
+        }
+        self.operations.insert(id.clone(), operation);
+        id
+    }
+
+    /// Carries out what an operation does, and keeps its ending.
+    fn finish(&mut self, id: &str, at: u64) {
+        let Some(operation) = self.operations.get(id) else { return };
+        let (asset_id, work, stale_for) = (operation.asset_id, operation.work.clone(), operation.stale_for);
+        let ending = match (work, asset_id) {
+            (Work::Fail(failure), _) => Ending::Failed(failure),
+            (Work::Create, Some(asset_id)) => self.ending(asset_id, Vec::new(), at),
+            (Work::Change { content, fields, errors }, Some(asset_id)) => {
+                self.write(asset_id, stale_for, at, |world| {
+                    world.apply_fields(asset_id, &fields, at);
+                    if let Some(content) = content {
+                        world.apply_content(asset_id, content, at);
+                    }
+                });
+                self.ending(asset_id, errors, at)
+            }
+            (Work::Create | Work::Change { .. }, None) => Ending::Failed(operation::Failure::Nothing),
+        };
+        if let Some(operation) = self.operations.get_mut(id) {
+            operation.ending = Some((at, ending));
+        }
+    }
+
+    fn ending(&self, asset_id: u64, errors: Vec<operation::FieldError>, at: u64) -> Ending {
+        match self.assets.get(&asset_id) {
+            Some(asset) => Ending::Asset { view: Box::new(asset.view(at)), errors },
+            None => Ending::Failed(operation::Failure::Nothing),
+        }
+    }
+
+    /// Changes an asset; where a fault says so, reads see what was before for a while.
+    fn write(&mut self, id: u64, stale_for: Option<u64>, at: u64, change: impl FnOnce(&mut Self)) {
+        let before = stale_for.map(|ms| Shadow { until: at.saturating_add(ms), before: self.assets.get(&id).cloned() });
+        change(self);
+        if let Some(shadow) = before {
+            self.shadows.insert(id, shadow);
+        }
+    }
+
+    /// Makes a version, unless the bytes are known: equal content makes none (FACET, RBXASSET).
+    fn apply_content(&mut self, id: u64, content: Content, at: u64) {
+        let same = |version: &asset::Version| version.content.hash == content.hash;
+        let Some(asset) = self.assets.get(&id) else { return };
+        let known = match self.switches().deduplicate {
+            Deduplicate::Head => asset.current().is_some_and(same),
+            Deduplicate::AnyVersion => asset.versions.iter().any(same),
+            Deduplicate::Never => false,
+        };
+        if !known {
+            self.push_version(id, content, Origin::Update, at);
+        }
+    }
+
+    fn apply_fields(&mut self, id: u64, fields: &[FieldChange], at: u64) {
+        let bump = self.switches().metadata_revision == MetadataRevision::Bumped;
+        let Some(asset) = self.assets.get_mut(&id) else { return };
+        let before = asset.metadata.clone();
+        for field in fields {
+            match field.clone() {
+                FieldChange::DisplayName(name) => asset.metadata.display_name = name,
+                FieldChange::Description(text) => asset.metadata.description = text,
+                FieldChange::Icon(icon) => asset.metadata.icon = icon,
+                FieldChange::Previews(previews) => asset.metadata.previews = previews,
+                FieldChange::SocialLink(name, Some(link)) => drop(asset.metadata.social_links.insert(name, link)),
+                FieldChange::SocialLink(name, None) => drop(asset.metadata.social_links.remove(&name)),
+            }
+        }
+        if bump
+            && asset.metadata != before
+            && let Some(content) = asset.current().map(|version| version.content.clone())
+        {
+            let moderation = asset.current().map_or_else(|| Moderation::starting(at, &[]), |version| version.moderation.clone());
+            asset.push(content, Origin::Metadata, moderation, at);
+        }
+    }
+
+    fn push_version(&mut self, id: u64, content: Content, origin: Origin, at: u64) {
+        let Some(asset) = self.assets.get(&id) else { return };
+        let moderation = Moderation::starting(at, self.verdicts(&content.hash, &asset.metadata.display_name, Some(id)));
+        let Some(asset) = self.assets.get_mut(&id) else { return };
+        asset.push(content, origin, moderation, at);
+        let head = asset.head;
+        self.expect_rejection(id, head);
+    }
+
+    fn expect_rejection(&mut self, id: u64, number: u32) {
+        let version = self.assets.get(&id).and_then(|asset| asset.version(number));
+        if let Some(at) = version.and_then(|version| version.moderation.rejected_at()) {
+            self.rejections_ahead.insert((at, id, number));
+        }
+    }
+
+    fn rule(&self, hash: &str, name: &str, asset: Option<u64>) -> Option<&ModerationRule> {
+        self.moderation_rules.iter().find(|rule| rule.fits(hash, name, asset))
+    }
+
+    fn verdicts(&self, hash: &str, name: &str, asset: Option<u64>) -> &[moderation::VerdictStep] {
+        self.rule(hash, name, asset).map_or(&[], |rule| &rule.verdicts)
+    }
+
+    /// `GET /assets/{id}`: needs no ownership, public assets can be read by everybody.
+    pub(super) fn read(&self, id: u64, now: u64) -> Result<Asset, Refusal> {
+        let shadow = self.shadows.get(&id).filter(|shadow| shadow.until > now);
+        let asset = shadow.map_or_else(|| self.assets.get(&id), |shadow| shadow.before.as_ref());
+        let asset = asset.ok_or_else(|| Refusal::no_asset(id))?;
+        let hidden = (asset.archived && self.switches().archived_get == ArchivedGet::NotFound)
+            || (asset.verdict(now) == Verdict::Rejected && self.switches().rejected_get == RejectedGet::NotFound);
+        if hidden { Err(Refusal::no_asset(id)) } else { Ok(asset.clone()) }
+    }
+
+    /// The asset, when the key may write it.
+    fn writable(&self, key: &Key, id: u64) -> Result<&Asset, Refusal> {
+        let asset = self.assets.get(&id).ok_or_else(|| Refusal::no_asset(id))?;
+        self.permit(key, asset.creator)?;
+        Ok(asset)
+    }
+
+    fn permit(&self, key: &Key, creator: Owner) -> Result<(), Refusal> {
+        if key.may_act_for(creator) {
+            return Ok(());
+        }
+        let message = format!("The API key has no permission for {creator}.");
+        Err(match self.switches().permission_refusal {
+            PermissionRefusal::Service => Refusal::Service { code: Code::PermissionDenied, message },
+            PermissionRefusal::Gateway => Refusal::gateway(403, message),
+            PermissionRefusal::Problem => Refusal::Problem { status: 403, message },
+        })
+    }
+
+    fn not_archived(&self, asset: &Asset) -> Result<(), Refusal> {
+        if asset.archived && self.switches().archived_write == ArchivedWrite::BadRequest {
+            return Err(Refusal::invalid(format!("AssetId {} is archived.", asset.id)));
+        }
+        Ok(())
+    }
+
+    /// `:archive` and `:restore`: at once, no operation.
+    pub(super) fn archive(&mut self, key: &Key, id: u64, archived: bool, effects: &Effects, now: u64) -> Result<Asset, Refusal> {
+        let asset = self.writable(key, id)?;
+        let switches = self.switches();
+        if asset.archived == archived && switches.archive_again == ArchiveAgain::BadRequest {
+            let state = if archived { "Archived" } else { "Active" };
+            return Err(Refusal::invalid(format!("AssetId {id} is already {state}.")));
+        }
+        let refused = archived
+            && ((asset.verdict(now) == Verdict::Rejected && switches.archive_rejected == ArchiveRejected::BadRequest)
+                || (asset.asset_type == AssetType::Video && switches.archive_types == ArchiveTypes::AllButVideo));
+        if refused {
+            return Err(Refusal::invalid(format!("AssetId {id} can't be archived.")));
+        }
+        self.write(id, effects.stale_for, now, |world| {
+            if let Some(asset) = world.assets.get_mut(&id) {
+                asset.archived = archived;
+            }
+        });
+        self.assets.get(&id).cloned().ok_or_else(|| Refusal::no_asset(id))
+    }
+
+    /// `GET /operations/{id}`: a poll. May end the operation, where latency is counted in polls.
+    pub(super) fn poll(&mut self, key: &Key, id: &str, now: u64) -> Result<Operation, Refusal> {
+        let (retention, readers) = (self.switches().operation_retention_ms, self.switches().operation_readers);
+        let unknown = match self.switches().unknown_operation {
+            UnknownOperation::NotFound => Refusal::not_found(format!("Operation {id} is not found")),
+            UnknownOperation::BadRequest => Refusal::invalid(format!("Operation {id} is invalid")),
+        };
+        let Some(operation) = self.operations.get_mut(id) else { return Err(unknown) };
+        let expired = retention > 0 && operation.ending.as_ref().is_some_and(|(at, _)| at.saturating_add(retention) <= now);
+        let foreign =
+            operation.owner != key.owner || (readers == OperationReaders::SameKey && operation.key_name != key.name);
+        if operation.gone || expired || foreign {
+            return Err(unknown);
+        }
+        if operation.visible_at > now {
+            return Err(Refusal::gateway(404, ""));
+        }
+        let due = match operation.polls_left.as_mut() {
+            Some(0) => operation.ending.is_none(),
+            Some(polls) => {
+                *polls -= 1;
+                false
+            }
+            None => false,
+        };
+        if due {
+            self.finish(id, now);
+        }
+        self.operations.get(id).cloned().ok_or(unknown)
+    }
+}

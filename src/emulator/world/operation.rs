@@ -1,0 +1,137 @@
+//! Long-running operations. Pure.
+//!
+//! An operation that will fail is known to fail when it is accepted, and makes nothing. A create's asset exists from the
+//! moment the create was accepted, though nobody can know its id; an update's version appears when its operation ends.
+
+use serde::{Deserialize, Serialize};
+
+use super::account::Owner;
+use super::asset::{AssetView, Preview, SocialLink};
+use super::content::Content;
+
+/// A change of one metadata field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::emulator) enum FieldChange {
+    DisplayName(String),
+    Description(Option<String>),
+    Icon(Option<u64>),
+    Previews(Vec<Preview>),
+    SocialLink(String, Option<SocialLink>),
+}
+
+/// A field that could not be changed: an item of `metadata.errors`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::emulator) struct FieldError {
+    pub(in crate::emulator) code: String,
+    pub(in crate::emulator) message: String,
+    pub(in crate::emulator) field: String,
+}
+
+/// What an operation does when it ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::emulator) enum Work {
+    /// Nothing more: the asset was made with the request.
+    Create,
+    Change { content: Option<Content>, fields: Vec<FieldChange>, errors: Vec<FieldError> },
+    Fail(Failure),
+}
+
+/// The ways in which an operation can end badly; all come as HTTP 200.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::emulator) enum Failure {
+    /// `"error": {code, message}`
+    Error { code: String, message: String },
+    /// `"done": true` and nothing else.
+    Nothing,
+    /// `"metadata": {"errors": […]}` without `error` or `response`.
+    MetadataErrors(Vec<FieldError>),
+    /// `"response": {code, message}` (TARMAC models it).
+    InResponse { code: String, message: String },
+}
+
+/// A fault of one operation, chosen by a fault script.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case", deny_unknown_fields)]
+pub enum OperationFault {
+    /// It takes so much longer, or never ends before the faults are deleted.
+    Stuck {
+        /// Milliseconds; absent is without end.
+        #[serde(default)]
+        for_ms: Option<u64>,
+    },
+    /// For so long polls get an error envelope with an empty message.
+    Invisible {
+        /// Milliseconds.
+        for_ms: u64,
+    },
+    /// It can never be read, though what it does is done.
+    Gone,
+    /// It ends with an error; nothing is made.
+    Error {
+        /// `CorruptedData`, `ContentModerated`, `Internal`, `InvalidArgument`, `ResourceExhausted` were seen (BLENDER).
+        code: String,
+        /// Free text.
+        message: String,
+    },
+    /// It ends without error and response; nothing is made.
+    Nothing,
+    /// It ends with an error inside `metadata`; nothing is made.
+    MetadataError {
+        /// As above.
+        code: String,
+        /// Free text.
+        message: String,
+    },
+    /// It ends with a code and message inside `response`; nothing is made.
+    FailureInResponse {
+        /// As above.
+        code: String,
+        /// Free text.
+        message: String,
+    },
+}
+
+impl OperationFault {
+    pub(in crate::emulator) fn failure(&self) -> Option<Failure> {
+        Some(match self.clone() {
+            OperationFault::Stuck { .. } | OperationFault::Invisible { .. } | OperationFault::Gone => return None,
+            OperationFault::Error { code, message } => Failure::Error { code, message },
+            OperationFault::Nothing => Failure::Nothing,
+            OperationFault::MetadataError { code, message } => {
+                Failure::MetadataErrors(vec![FieldError { code, message, field: "displayName".to_owned() }])
+            }
+            OperationFault::FailureInResponse { code, message } => Failure::InResponse { code, message },
+        })
+    }
+}
+
+/// How an operation ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::emulator) enum Ending {
+    /// With the asset as it was then; some fields may have failed.
+    Asset { view: Box<AssetView>, errors: Vec<FieldError> },
+    Failed(Failure),
+}
+
+/// A long-running operation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::emulator) struct Operation {
+    pub(in crate::emulator) id: String,
+    pub(in crate::emulator) owner: Owner,
+    pub(in crate::emulator) key_name: String,
+    /// None when the create failed.
+    pub(in crate::emulator) asset_id: Option<u64>,
+    pub(in crate::emulator) work: Work,
+    pub(in crate::emulator) created_at: u64,
+    pub(in crate::emulator) visible_at: u64,
+    /// None while only polls, or the end of the faults, can end it.
+    pub(in crate::emulator) finish_at: Option<u64>,
+    /// Polls that still find it running.
+    pub(in crate::emulator) polls_left: Option<u32>,
+    pub(in crate::emulator) gone: bool,
+    /// Reads of the asset stay stale for so long after the change.
+    pub(in crate::emulator) stale_for: Option<u64>,
+    /// When and how it ended.
+    pub(in crate::emulator) ending: Option<(u64, Ending)>,
+}

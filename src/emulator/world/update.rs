@@ -1,0 +1,160 @@
+//! `PATCH /assets/{id}`: new content, new metadata, or both. Pure.
+
+use super::account::Key;
+use super::asset::{Asset, AssetView};
+use super::content::{AssetType, Format};
+use super::input::{AssetInput, FilePart, SOCIAL_LINKS};
+use super::operation::{Failure, FieldChange, FieldError, Work};
+use super::{Effects, World};
+use crate::emulator::refusal::Refusal;
+use crate::emulator::switches::{ContentUpdate, MetadataFailure, MetadataReply, UnmaskedMetadata, UpdateFee, UpdateWithoutAssetId};
+
+/// How an update is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::emulator) enum UpdateAnswer {
+    /// The id of a running operation.
+    Running(String),
+    /// The id of an operation that is done.
+    Done(String),
+    /// The changed fields.
+    Fields(Box<AssetView>, Vec<String>),
+}
+
+/// At most three (V1).
+const SOCIAL_LINKS_MOST: usize = 3;
+
+impl World {
+    /// Judges an update, and carries it out when nothing speaks against it.
+    #[expect(clippy::too_many_arguments, reason = "one request in its parts")]
+    pub(in crate::emulator) fn update(
+        &mut self,
+        key: &Key,
+        id: u64,
+        input: &AssetInput,
+        mask: Option<&[String]>,
+        file: Option<&FilePart>,
+        effects: &Effects,
+        now: u64,
+    ) -> Result<UpdateAnswer, Refusal> {
+        let asset = &self.writable(key, id)?.clone();
+        self.not_archived(asset)?;
+        match input.asset_id {
+            Some(named) if named != id => return Err(Refusal::invalid("AssetId in the request does not match the path.")),
+            None if self.switches().update_without_asset_id == UpdateWithoutAssetId::Refused => {
+                return Err(Refusal::invalid("AssetId is required."));
+            }
+            _ => {}
+        }
+        let unmasked = match self.switches().unmasked_metadata {
+            UnmaskedMetadata::Ignored => Vec::new(),
+            UnmaskedMetadata::Applied => input.named.clone(),
+        };
+        // With a file and no mask, the request's JSON says what asset it is, not what to change.
+        let mask = mask.map_or(if file.is_some() { Vec::new() } else { unmasked }, <[String]>::to_vec);
+        let (fields, errors) = self.check_fields(asset, input, &mask)?;
+        let failure = match file {
+            Some(file) => self.check_new_content(asset, input, file, effects)?,
+            None => effects.operation.as_ref().and_then(super::OperationFault::failure),
+        };
+        let (asset_type, content) = (asset.asset_type, file.map(|file| file.content.clone()));
+        if failure.is_none()
+            && let Some(content) = &content
+        {
+            *self.commits.entry(content.hash.clone()).or_default() += if effects.twice { 2 } else { 1 };
+        }
+        let reply = if content.is_some() || effects.operation.is_some() { MetadataReply::Operation } else { self.switches().metadata_reply };
+        if reply == MetadataReply::Fields {
+            self.write(id, effects.stale_for, now, |world| world.apply_fields(id, &fields, now));
+            let view = self.assets.get(&id).ok_or_else(|| Refusal::no_asset(id))?.view(now);
+            return Ok(UpdateAnswer::Fields(Box::new(view), mask));
+        }
+        let work = failure.map_or(Work::Change { content, fields, errors }, Work::Fail);
+        if effects.twice {
+            self.start(key, Some(id), asset_type, work.clone(), effects, now);
+        }
+        let operation = self.start(key, Some(id), asset_type, work, effects, now);
+        if reply == MetadataReply::DoneOperation {
+            self.running.retain(|(_, running)| *running != operation);
+            self.finish(&operation, now);
+            return Ok(UpdateAnswer::Done(operation));
+        }
+        Ok(UpdateAnswer::Running(operation))
+    }
+
+    /// Refuses new content outright, or says why its operation will fail.
+    fn check_new_content(&self, asset: &Asset, input: &AssetInput, file: &FilePart, effects: &Effects) -> Result<Option<Failure>, Refusal> {
+        let named = input.asset_type.as_deref().map(|text| AssetType::parse(text, true));
+        if named.is_some_and(|named| named != Some(asset.asset_type)) {
+            return Err(Refusal::invalid("AssetType can't be changed."));
+        }
+        let fbx = self.declared(file).or(file.content.format) == Some(Format::Fbx);
+        let possible = match self.switches().content_update {
+            ContentUpdate::Models => asset.asset_type == AssetType::Model,
+            ContentUpdate::FbxOnly => asset.asset_type == AssetType::Model && fbx,
+            ContentUpdate::ModelsAndAnimations => matches!(asset.asset_type, AssetType::Model | AssetType::Animation),
+        };
+        if !possible {
+            let name = asset.asset_type.name();
+            return Err(Refusal::invalid(format!("AssetType {name} does not support content updates.")));
+        }
+        let corrupt = self.check_file(asset.asset_type, file)?;
+        if self.switches().update_fee == UpdateFee::Charged {
+            self.check_fee(asset.asset_type, input.expected_price)?;
+        }
+        Ok(self.failure(&file.content, &asset.metadata.display_name, corrupt, effects, Some(asset.id)))
+    }
+
+    /// What the mask's fields become; a field in the mask that the request lacks is cleared, one outside the mask is ignored.
+    fn check_fields(&self, asset: &Asset, input: &AssetInput, mask: &[String]) -> Result<(Vec<FieldChange>, Vec<FieldError>), Refusal> {
+        let (mut changes, mut errors) = (Vec::new(), Vec::new());
+        for field in mask {
+            match field.as_str() {
+                "displayName" => changes.push(FieldChange::DisplayName(self.check_name(input.display_name.as_deref())?)),
+                "description" => changes.push(FieldChange::Description(self.check_description(input.description.as_deref())?)),
+                "icon" => match input.icon.map_or(Ok(()), |icon| self.check_picture(icon, true)) {
+                    Ok(()) => changes.push(FieldChange::Icon(input.icon)),
+                    Err(message) => errors.push(self.unusable(field, message)?),
+                },
+                "previews" => match input.previews.iter().try_for_each(|preview| self.check_picture(preview.asset, false)) {
+                    Ok(()) => changes.push(FieldChange::Previews(input.previews.clone())),
+                    Err(message) => errors.push(self.unusable(field, message)?),
+                },
+                name => changes.push(social_link(name, input)?),
+            }
+        }
+        let mut links: Vec<&String> = asset.metadata.social_links.keys().collect();
+        for change in &changes {
+            if let FieldChange::SocialLink(name, link) = change {
+                links.retain(|link| *link != name);
+                links.extend(link.as_ref().map(|_| name));
+            }
+        }
+        if links.len() > SOCIAL_LINKS_MOST {
+            return Err(Refusal::invalid("An asset can have at most 3 social links."));
+        }
+        Ok((changes, errors))
+    }
+
+    /// A picture that can't be used: refused at once, or an error inside the operation.
+    fn unusable(&self, field: &str, message: String) -> Result<FieldError, Refusal> {
+        let switches = self.switches();
+        if switches.metadata_failure == MetadataFailure::Refused || switches.metadata_reply == MetadataReply::Fields {
+            return Err(Refusal::invalid(message));
+        }
+        Ok(FieldError { code: "InvalidArgument".to_owned(), message, field: field.to_owned() })
+    }
+}
+
+fn social_link(name: &str, input: &AssetInput) -> Result<FieldChange, Refusal> {
+    let Some((_, hosts)) = SOCIAL_LINKS.iter().find(|(known, _)| *known == name) else {
+        return Err(Refusal::invalid(format!("The update mask has an invalid field: {name}.")));
+    };
+    let link = input.social_links.get(name).cloned();
+    if let Some(link) = &link {
+        let host = link.uri.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        if !hosts.iter().any(|known| host == *known || host.strip_suffix(known).is_some_and(|rest| rest.ends_with('.'))) {
+            return Err(Refusal::invalid(format!("The uri of {name} is invalid.")));
+        }
+    }
+    Ok(FieldChange::SocialLink(name.to_owned(), link))
+}
