@@ -118,6 +118,7 @@ CREATE TABLE seen (
     asset_id     INTEGER PRIMARY KEY CHECK (asset_id > 0),
     at           TEXT NOT NULL,
     revision     INTEGER CHECK (revision > 0),
+    revision_created_at TEXT,
     asset_type   TEXT,
     creator      TEXT,
     display_name TEXT,

@@ -263,7 +263,11 @@ fn duration(text: &str) -> Result<Duration, String> {
         'd' => 24 * 60 * 60,
         _ => return Err(wrong()),
     };
-    number.checked_mul(seconds).filter(|s| (1..=366 * 24 * 60 * 60).contains(s)).map(Duration::from_secs).ok_or_else(wrong)
+    number
+        .checked_mul(seconds)
+        .filter(|s| (1..=366 * 24 * 60 * 60).contains(s))
+        .map(Duration::from_secs)
+        .ok_or_else(wrong)
 }
 
 #[cfg(test)]

@@ -44,7 +44,8 @@ pub fn run(output: Output, global: &Global) -> Result<Exit, Failure> {
     }
     let assets = plural(desired.assets.len() as u64, "asset");
     if problems.is_empty() {
-        output.line(format!("{} the manifest is valid, and the files of {assets} can be used", paint(Tone::Good, "ok")));
+        output
+            .line(format!("{} the manifest is valid, and the files of {assets} can be used", paint(Tone::Good, "ok")));
         return Ok(Exit::Success);
     }
     output.line(format!("{} of {assets} can't be used", plural(problems.len() as u64, "file")));

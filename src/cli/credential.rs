@@ -30,14 +30,12 @@ pub fn find(file: Option<&Path>) -> Result<Credential, Failure> {
             Failure::of(Exit::Credential, &error, Some(format!("it comes from the variable {variable}")))
         }))
     };
-    from(KEY_VARIABLE, Credential::api_key)
-        .or_else(|| from(TOKEN_VARIABLE, Credential::oauth))
-        .unwrap_or_else(|| {
-            Err(Failure::new(Exit::Credential, "no API key").hint(format!(
-                "set {KEY_VARIABLE}, or name a file with --api-key-file; make a key with asset:read and asset:write at \
+    from(KEY_VARIABLE, Credential::api_key).or_else(|| from(TOKEN_VARIABLE, Credential::oauth)).unwrap_or_else(|| {
+        Err(Failure::new(Exit::Credential, "no API key").hint(format!(
+            "set {KEY_VARIABLE}, or name a file with --api-key-file; make a key with asset:read and asset:write at \
                  create.roblox.com/dashboard/credentials; `--emulator` needs none"
-            )))
-        })
+        )))
+    })
 }
 
 fn read(path: &Path) -> Result<Credential, Failure> {

@@ -77,7 +77,8 @@ pub fn report(report: &Report) -> Value {
         actions.push(entry);
     }
     for held in &report.held {
-        let refused_now = report.steps.iter().any(|tried| tried.step.address == held.address && !tried.outcome.is_done());
+        let refused_now =
+            report.steps.iter().any(|tried| tried.step.address == held.address && !tried.outcome.is_done());
         if held.kind == HoldKind::Failed && refused_now {
             continue;
         }

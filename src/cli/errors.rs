@@ -15,7 +15,7 @@ impl From<GatherError> for Failure {
     fn from(error: GatherError) -> Self {
         match error {
             GatherError::Project(error) => Self::of(Exit::Unusable, &error, error.hint()),
-            GatherError::Manifest { diagnostics, source } => manifest_mistakes(&diagnostics, &source),
+            GatherError::Manifest { diagnostics, text } => manifest_mistakes(&diagnostics, &text),
         }
     }
 }

@@ -32,7 +32,10 @@ pub fn run(output: Output, global: &Global, args: &HistoryArgs) -> Result<Exit, 
         output.document(&json!({ "address": address.as_str(), "revisions": entries }));
         return Ok(Exit::Success);
     }
-    output.line(paint(Tone::Quiet, format!("  {:>4} {:>16}  {:<12}  {:<20}  {}", "REV", "ASSET ID", "CONTENT", "WHEN", "BY")));
+    output.line(paint(
+        Tone::Quiet,
+        format!("  {:>4} {:>16}  {:<12}  {:<20}  {}", "REV", "ASSET ID", "CONTENT", "WHEN", "BY"),
+    ));
     for (key, fact) in &revisions {
         output.line(line(&record.history, *key, fact, is_current(*key)));
     }
@@ -55,7 +58,8 @@ fn entry(history: &History, key: RevisionKey, fact: &RevisionFact, current: bool
 
 fn line(history: &History, key: RevisionKey, fact: &RevisionFact, current: bool) -> String {
     let asset: AssetId = key.asset_id;
-    let content: String = fact.content.map_or_else(|| "unknown".to_owned(), |hash| hash.to_string().chars().take(12).collect());
+    let content: String =
+        fact.content.map_or_else(|| "unknown".to_owned(), |hash| hash.to_string().chars().take(12).collect());
     let (when, by) = match fact.made {
         Some((at, origin)) => (at.strftime("%Y-%m-%d %H:%M:%S").to_string(), origin.name()),
         None => ("-".to_owned(), "-"),
@@ -66,5 +70,7 @@ fn line(history: &History, key: RevisionKey, fact: &RevisionFact, current: bool)
     marks.extend(fact.shared.then(|| "shared".to_owned()));
     marks.extend(fact.duplicate.then(|| paint(Tone::Warning, "another branch's")));
     let mark = if current { "*" } else { " " };
-    format!("{mark} {:>4} {asset:>16}  {content:<12}  {when:<20}  {by}  {}", history.number(key), marks.join(", ")).trim_end().to_owned()
+    format!("{mark} {:>4} {asset:>16}  {content:<12}  {when:<20}  {by}  {}", history.number(key), marks.join(", "))
+        .trim_end()
+        .to_owned()
 }

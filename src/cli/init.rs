@@ -1,5 +1,4 @@
 //! `macadam init`: the files of a new project, overwriting nothing.
-#![expect(clippy::disallowed_methods, reason = "new small files, created only where there are none")]
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};

@@ -124,7 +124,10 @@ fn on_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Ex
 }
 
 /// Ends the process at once: a person asked twice. The journal is made for this.
-#[expect(clippy::disallowed_methods, reason = "the second signal means now; what is durable is recovered by the next run")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the second signal means now; what is durable is recovered by the next run"
+)]
 fn die(code: u8) -> ! {
     std::process::exit(i32::from(code))
 }

@@ -1,5 +1,4 @@
 //! The one way to standard output and standard error: text for people, or exactly one JSON document.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this module owns both streams")]
 
 use std::io::Write as _;
 
@@ -62,13 +61,6 @@ impl Output {
     pub fn line(self, text: impl AsRef<str>) {
         if !self.json {
             let _ = writeln!(anstream::stdout(), "{}", text.as_ref());
-        }
-    }
-
-    /// Prints a remark that is no result: with `--json` or `--quiet` nothing.
-    pub fn remark(self, text: impl AsRef<str>) {
-        if !self.json && !self.quiet {
-            let _ = writeln!(anstream::stderr(), "{}", text.as_ref());
         }
     }
 

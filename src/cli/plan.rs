@@ -39,7 +39,10 @@ pub fn show(output: Output, plan: &Plan, assets: u64) {
         output.line(format!("{name} {}{asset}", step.address));
         output.line(format!("                {}", paint(Tone::Quiet, &step.reason)));
         if let Some(time) = step.not_before {
-            output.line(format!("                {}", paint(Tone::Quiet, format!("not before {time}: an earlier try failed"))));
+            output.line(format!(
+                "                {}",
+                paint(Tone::Quiet, format!("not before {time}: an earlier try failed"))
+            ));
         }
     }
     show_holds(output, plan);

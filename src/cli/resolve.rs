@@ -29,7 +29,8 @@ fn address(text: &str) -> Result<Address, Failure> {
 /// Settles a create in doubt.
 pub async fn resolve(output: Output, global: &Global, args: &ResolveArgs) -> Result<Exit, Failure> {
     let address = address(&args.address)?;
-    let asset_id = args.asset_id.map(AssetId::new).transpose().map_err(|error| Failure::of(Exit::Usage, &error, None))?;
+    let asset_id =
+        args.asset_id.map(AssetId::new).transpose().map_err(|error| Failure::of(Exit::Usage, &error, None))?;
     let target = target::find(global)?;
     let mut session = Session::open(&target.project, &target.remote, "macadam resolve").await?;
     let settled = match asset_id {
@@ -50,7 +51,8 @@ pub async fn resolve(output: Output, global: &Global, args: &ResolveArgs) -> Res
     } else if let Some(asset_id) = asset_id {
         output.line(format!("{} {address} is asset {asset_id}; commit the lockfile", paint(Tone::Good, "resolved")));
     } else {
-        output.line(format!("{} the next `macadam sync --once` creates {address} again", paint(Tone::Good, "resolved:")));
+        output
+            .line(format!("{} the next `macadam sync --once` creates {address} again", paint(Tone::Good, "resolved:")));
     }
     Ok(Exit::Success)
 }

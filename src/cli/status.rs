@@ -16,7 +16,9 @@ pub fn run(output: Output, global: &Global, args: &StatusArgs) -> Result<Exit, F
     let target = target::find(global)?;
     let mut rows = status(&target.project, &target.remote)?;
     if !args.addresses.is_empty() {
-        if let Some(unknown) = args.addresses.iter().find(|wanted| !rows.iter().any(|row| row.address.as_str() == **wanted)) {
+        if let Some(unknown) =
+            args.addresses.iter().find(|wanted| !rows.iter().any(|row| row.address.as_str() == **wanted))
+        {
             return Err(unknown_address(unknown, rows.iter().map(|row| row.address.as_str())));
         }
         rows.retain(|row| args.addresses.iter().any(|wanted| wanted == row.address.as_str()));
@@ -78,7 +80,10 @@ fn row_json(row: &Row) -> Value {
 
 fn show(output: Output, rows: &[Row]) {
     let width = rows.iter().map(|row| row.address.as_str().chars().count()).max().unwrap_or(0).clamp(7, 48);
-    output.line(paint(Tone::Quiet, format!("{:<12} {:<width$} {:<10} {:>16} {:>4}", "STATE", "ADDRESS", "TYPE", "ASSET ID", "REV")));
+    output.line(paint(
+        Tone::Quiet,
+        format!("{:<12} {:<width$} {:<10} {:>16} {:>4}", "STATE", "ADDRESS", "TYPE", "ASSET ID", "REV"),
+    ));
     let mut counts: BTreeMap<AssetState, u64> = BTreeMap::new();
     for row in rows {
         *counts.entry(row.state).or_default() += 1;

@@ -77,7 +77,9 @@ fn locked(output: Output, target: &target::Target) -> Result<Exit, Failure> {
     } else {
         plan::show(output, &preview.plan, assets);
         if violated {
-            output.warning("--locked: the remote or the lockfile would change; run `macadam sync --once` and commit the lockfile");
+            output.warning(
+                "--locked: the remote or the lockfile would change; run `macadam sync --once` and commit the lockfile",
+            );
         }
     }
     Ok(if violated || !preview.plan.held.is_empty() { Exit::Unreconciled } else { Exit::Success })
@@ -187,7 +189,8 @@ fn exit(report: &Report) -> Exit {
 fn show(output: Output, report: &Report) {
     for entry in &report.steps {
         if let Outcome::Done { asset_id, revision } = &entry.outcome {
-            let revision = revision.filter(|number| *number > 1).map(|number| format!(", revision {number}")).unwrap_or_default();
+            let revision =
+                revision.filter(|number| *number > 1).map(|number| format!(", revision {number}")).unwrap_or_default();
             let name = paint(Tone::Good, format!("{:<15}", entry.step.action.name()));
             output.line(format!("{name} {} (asset {asset_id}{revision})", entry.step.address));
         }

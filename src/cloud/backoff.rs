@@ -27,6 +27,11 @@ impl Backoff {
     /// For the probes of an open circuit breaker: recovery is noticed within a minute.
     pub const PROBE: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
+    /// The longest wait.
+    pub const fn longest(self) -> Duration {
+        self.longest
+    }
+
     /// How long to wait after `failures` failures in a row: twice as long each time, up to the longest, and of that between half and all as
     /// `jitter` (0 to 1) says, so that what failed together does not come back together. No failure, no wait.
     pub fn delay(self, failures: u32, jitter: f64) -> Duration {

@@ -39,11 +39,13 @@ pub(super) fn deliver(reply: Reply, delivery: Delivery) -> Response<Body> {
             };
             Body::from_stream(stream::StreamExt::chain(stream::iter([Ok::<_, CutOff>(half)]), stream::once(cut)))
         }
-        Delivery::Dripping(pause) => Body::from_stream(stream::unfold(reply.body.into_iter(), move |mut rest| async move {
-            let byte = rest.next()?;
-            tokio::time::sleep(pause).await;
-            Some((Ok::<_, Infallible>(Bytes::copy_from_slice(&[byte])), rest))
-        })),
+        Delivery::Dripping(pause) => {
+            Body::from_stream(stream::unfold(reply.body.into_iter(), move |mut rest| async move {
+                let byte = rest.next()?;
+                tokio::time::sleep(pause).await;
+                Some((Ok::<_, Infallible>(Bytes::copy_from_slice(&[byte])), rest))
+            }))
+        }
     };
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -90,13 +90,14 @@ pub(super) async fn answer(shared: Arc<Shared>, connection: Connection, request:
     }
     let switches = shared.lock().world.settings.switches.clone();
     let parsed = read_body(&route, &head.headers, body, &switches, &entry).await;
-    let (parsed, key, budget, fault) = match admit(&shared, &connection, &head, &route, secret.as_deref(), parsed, &entry) {
-        Ok(admitted) => admitted,
-        Err(reply) => {
-            entry.status = Some(reply.status);
-            return deliver(reply, Delivery::Whole);
-        }
-    };
+    let (parsed, key, budget, fault) =
+        match admit(&shared, &connection, &head, &route, secret.as_deref(), parsed, &entry) {
+            Ok(admitted) => admitted,
+            Err(reply) => {
+                entry.status = Some(reply.status);
+                return deliver(reply, Delivery::Whole);
+            }
+        };
     let (fault_id, action) = fault.unzip();
     let scripted = match &action {
         Some(Action::Delay { before_commit_ms, .. }) => {
@@ -123,7 +124,9 @@ pub(super) async fn answer(shared: Arc<Shared>, connection: Connection, request:
         reply.headers.extend(headers);
     }
     let delivery = match &action {
-        Some(action) if acted && let Some(cut) = cut_at(action, Point::AfterCommit) => return connection.cut(cut).await,
+        Some(action) if acted && let Some(cut) = cut_at(action, Point::AfterCommit) => {
+            return connection.cut(cut).await;
+        }
         Some(Action::Delay { before_reply_ms, .. }) => {
             tokio::time::sleep(Duration::from_millis(*before_reply_ms)).await;
             Delivery::Whole
@@ -201,7 +204,13 @@ fn facts<'a>(head: &'a Parts, route: &Route) -> Facts<'a> {
 }
 
 /// Reads the whole body, whatever is wrong with it.
-async fn read_body(route: &Route, headers: &HeaderMap, body: Body, switches: &Switches, entry: &Entry) -> Result<Parsed, Refusal> {
+async fn read_body(
+    route: &Route,
+    headers: &HeaderMap,
+    body: Body,
+    switches: &Switches,
+    entry: &Entry,
+) -> Result<Parsed, Refusal> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let limit = if switches.large_video == LargeVideo::Accepted { VIDEO_BODY_LIMIT } else { BODY_LIMIT };
     let mut stream = Counted::new(body.into_data_stream(), limit);
@@ -227,7 +236,9 @@ async fn read_body(route: &Route, headers: &HeaderMap, body: Body, switches: &Sw
             };
             path.map(Parsed::RollbackPath)
         }
-        Route::Introspect => json_text(&mut stream).await.and_then(|text| request::introspection(&text)).map(Parsed::ApiKey),
+        Route::Introspect => {
+            json_text(&mut stream).await.and_then(|text| request::introspection(&text)).map(Parsed::ApiKey)
+        }
         _ => Ok(Parsed::Nothing),
     };
     drain(&mut stream).await;
@@ -238,7 +249,9 @@ async fn read_body(route: &Route, headers: &HeaderMap, body: Body, switches: &Sw
 /// A body over 30,000,000 bytes can only be a video's.
 fn check_size(parsed: Parsed, bytes: u64) -> Result<Parsed, Refusal> {
     match &parsed {
-        Parsed::Asset { input, .. } if bytes > BODY_LIMIT && input.asset_type.as_deref() != Some("Video") => Err(too_large()),
+        Parsed::Asset { input, .. } if bytes > BODY_LIMIT && input.asset_type.as_deref() != Some("Video") => {
+            Err(too_large())
+        }
         _ => Ok(parsed),
     }
 }
@@ -292,7 +305,8 @@ fn admit(
         let found = inner.keys.authenticate(secret, now).map_err(|refusal| refuse(&refusal))?;
         inner.log.note(entry.seq, |report| (report.key, report.owner) = (Some(found.name.clone()), Some(found.owner)));
         inner.world.check_account(found.owner).map_err(|refusal| refuse(&refusal))?;
-        let missing = if !found.read { Some("asset:read") } else { (endpoint.writes() && !found.write).then_some("asset:write") };
+        let missing =
+            if !found.read { Some("asset:read") } else { (endpoint.writes() && !found.write).then_some("asset:write") };
         if let Some(scope) = missing {
             return Err(error::scope(scope, &switches));
         }
@@ -452,7 +466,8 @@ fn carry_out(
             let (body, operation_id) = match answer {
                 UpdateAnswer::Running(operation) => (writer.accepted(&operation), Some(operation)),
                 UpdateAnswer::Done(operation) => {
-                    let ended = world.operation(&operation).ok_or_else(|| Refusal::not_found("Operation is not found"))?;
+                    let ended =
+                        world.operation(&operation).ok_or_else(|| Refusal::not_found("Operation is not found"))?;
                     (writer.operation(ended), Some(operation))
                 }
                 UpdateAnswer::Fields(view, mask) => (writer.asset(&view, Some(&mask), 3), None),
@@ -510,7 +525,8 @@ fn script_reply(script: &ScriptedReply, shared: &Shared) -> Reply {
         let value = match after {
             super::faults::RetryAfter::Seconds(seconds) => seconds.to_string(),
             super::faults::RetryAfter::DateInMs(ms) => {
-                let at = std::time::UNIX_EPOCH.checked_add(Duration::from_millis(shared.clock.now().saturating_add(ms)));
+                let at =
+                    std::time::UNIX_EPOCH.checked_add(Duration::from_millis(shared.clock.now().saturating_add(ms)));
                 httpdate::fmt_http_date(at.unwrap_or(std::time::UNIX_EPOCH))
             }
         };

@@ -67,7 +67,9 @@ struct NewLatency {
 fn json_answer(status: StatusCode, body: &impl Serialize) -> Response<Body> {
     let (status, text) = match serde_json::to_vec(body) {
         Ok(text) => (status, text),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": error.to_string() }).to_string().into_bytes()),
+        Err(error) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": error.to_string() }).to_string().into_bytes())
+        }
     };
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
@@ -123,7 +125,10 @@ macro_rules! change {
 
 /// The side door's routes.
 pub(super) fn router(control: &Control) -> Router {
-    looking(control).merge(scripting(control)).merge(setting(control)).route("/emulator/{*rest}", get(nothing).post(nothing).put(nothing))
+    looking(control)
+        .merge(scripting(control))
+        .merge(setting(control))
+        .route("/emulator/{*rest}", get(nothing).post(nothing).put(nothing))
 }
 
 async fn nothing() -> Response<Body> {
@@ -194,13 +199,18 @@ fn scripting(control: &Control) -> Router {
 
 fn setting(control: &Control) -> Router {
     let values = |control: &Control| control.switches().into_iter().collect::<BTreeMap<_, _>>();
-    let switches = get(look!(control, ok(&json!({ "values": values(&control), "table": Switches::table() })))).put(change!(control, |body| {
-        let wanted: BTreeMap<String, Value> = read(&body)?;
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let wanted: Vec<(String, String)> = wanted.iter().map(|(name, value)| (name.clone(), text(value))).collect();
-        control.set_switches(wanted.iter().map(|(name, value)| (name.as_str(), value.as_str()))).map_err(refused)?;
-        ok(&values(&control))
-    }));
+    let switches = get(look!(control, ok(&json!({ "values": values(&control), "table": Switches::table() })))).put(
+        change!(control, |body| {
+            let wanted: BTreeMap<String, Value> = read(&body)?;
+            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let wanted: Vec<(String, String)> =
+                wanted.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+            control
+                .set_switches(wanted.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+                .map_err(refused)?;
+            ok(&values(&control))
+        }),
+    );
     let limits = get(look!(control, ok(&control.limits()))).put(change!(control, |body| {
         control.set_limits(read(&body)?);
         ok(&control.limits())
@@ -222,7 +232,8 @@ fn setting(control: &Control) -> Router {
         control.revoke_key(&read::<Revocation>(&body)?.key);
         ok(&json!({}))
     }));
-    let advance = post(change!(control, |body| ok(&control.advance(Duration::from_millis(read::<Advance>(&body)?.ms)))));
+    let advance =
+        post(change!(control, |body| ok(&control.advance(Duration::from_millis(read::<Advance>(&body)?.ms)))));
     let reset = post(change!(control, |_body| {
         control.reset();
         ok(&json!({}))

@@ -188,11 +188,7 @@ macro_rules! switches {
 }
 
 fn number(name: &'static str, value: &str) -> Result<u64, SwitchError> {
-    value.parse().map_err(|_| SwitchError::Value {
-        name,
-        given: value.to_owned(),
-        takes: "a whole number".to_owned(),
-    })
+    value.parse().map_err(|_| SwitchError::Value { name, given: value.to_owned(), takes: "a whole number".to_owned() })
 }
 
 switches! {

@@ -151,7 +151,8 @@ impl Steps {
             let Some(attempt) = recorded.attempts.get(&id) else { return Vec::new() };
             let subject = self.subject(attempt);
             let failures = settle::failures(recorded.assets.get(&attempt.address), subject);
-            let delay = SignedDuration::try_from(Backoff::ADDRESS.delay(failures, jitter)).unwrap_or(SignedDuration::MAX);
+            let delay =
+                SignedDuration::try_from(Backoff::ADDRESS.delay(failures, jitter)).unwrap_or(SignedDuration::MAX);
             let trouble = Trouble::Retrying {
                 subject,
                 failures: failures.saturating_add(1),
@@ -213,7 +214,12 @@ impl Steps {
     }
 
     /// The operation ended with an error: it is over, and what it means decides whether it is started again.
-    async fn operation_failed(&self, id: AttemptId, attempt: &Attempt, failure: OperationFailure) -> Result<Try, BookError> {
+    async fn operation_failed(
+        &self,
+        id: AttemptId,
+        attempt: &Attempt,
+        failure: OperationFailure,
+    ) -> Result<Try, BookError> {
         let class = class::of_operation(failure.code.as_deref(), &failure.message);
         let code = failure.code.unwrap_or_default();
         let said = if failure.message.is_empty() { code } else { failure.message };
@@ -265,7 +271,11 @@ impl Steps {
 
     /// After an update of content, an answer that names a revision with other bytes is a read that lags behind, or Roblox took the bytes for
     /// those of an earlier revision. It is read again before anything is concluded.
-    async fn newest_after_update(&self, id: AttemptId, mut asset: RemoteAsset) -> Result<Result<RemoteAsset, Try>, BookError> {
+    async fn newest_after_update(
+        &self,
+        id: AttemptId,
+        mut asset: RemoteAsset,
+    ) -> Result<Result<RemoteAsset, Try>, BookError> {
         for read in 0.. {
             let clash = self.book.read(|recorded| clashes(recorded, id, &asset));
             let Some(attempt) = clash else { return Ok(Ok(asset)) };

@@ -52,7 +52,11 @@ impl Steps {
                 .commit_with(|recorded| {
                     let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }];
                     let record = recorded.assets.get(&attempt.address);
-                    changes.extend(record.into_iter().flat_map(|r| settle::made_elsewhere(&attempt.address, r, &asset, clock::now())));
+                    changes.extend(
+                        record
+                            .into_iter()
+                            .flat_map(|r| settle::made_elsewhere(&attempt.address, r, &asset, clock::now())),
+                    );
                     changes
                 })
                 .await?;
@@ -107,7 +111,9 @@ fn carried_out(intent: &Intent, asset: &RemoteAsset) -> Verdict {
     match intent {
         Intent::UpdateContent { head, .. } if asset.revision > *head => Verdict::Newer,
         Intent::UpdateContent { .. } | Intent::Create { .. } => Verdict::No,
-        Intent::UpdateMetadata { fields, .. } => yes(fields.iter().all(|(field, digest)| stored(*field, asset) == Some(*digest))),
+        Intent::UpdateMetadata { fields, .. } => {
+            yes(fields.iter().all(|(field, digest)| stored(*field, asset) == Some(*digest)))
+        }
         Intent::Archive { .. } => yes(asset.archived == Some(true)),
         Intent::Restore { .. } => yes(asset.archived == Some(false)),
         Intent::Rollback { .. } => Verdict::No,

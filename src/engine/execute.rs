@@ -23,8 +23,11 @@ pub async fn execute(runner: &impl Runner, steps: Vec<Step>) -> Vec<StepReport> 
     let mut chains = chains(steps);
     // Those who wait come last, so that they never keep those whom they wait for from starting.
     chains.sort_by_key(|chain| chain.iter().any(|step| step.after.is_some()));
-    let finished: HashMap<Address, watch::Sender<Option<bool>>> =
-        chains.iter().filter_map(|chain| chain.first()).map(|step| (step.address.clone(), watch::Sender::new(None))).collect();
+    let finished: HashMap<Address, watch::Sender<Option<bool>>> = chains
+        .iter()
+        .filter_map(|chain| chain.first())
+        .map(|step| (step.address.clone(), watch::Sender::new(None)))
+        .collect();
     let mut reports: Vec<Vec<StepReport>> = futures_util::stream::iter(chains)
         .map(|chain| run_chain(runner, chain, &finished))
         .buffer_unordered(ADDRESSES_AT_ONCE)

@@ -11,9 +11,9 @@ use tokio::sync::Notify;
 
 use super::progress::{Listener, Progress};
 use crate::cloud::breaker::{Breaker, Gate as Barrier, Health, Pass as Ticket};
-use crate::cloud::limits::{Budget, Heard, LimitRow, LimitSample, Owner, Permit, RateLimits, Turn};
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::Reply;
+use crate::cloud::limits::{Budget, Heard, LimitRow, LimitSample, Owner, Permit, RateLimits, Turn};
 use crate::cloud::moment::Moment;
 use crate::platform::clock;
 

@@ -29,13 +29,13 @@ pub enum GatherError {
     /// A file of the project could not be read.
     #[error(transparent)]
     Project(#[from] ProjectError),
-    /// The manifest is not valid; its source is kept for showing the lines.
+    /// The manifest is not valid; its text is kept for showing the lines.
     #[error("the manifest has {} mistake(s)", .diagnostics.len())]
     Manifest {
         /// Every mistake.
         diagnostics: Vec<Diagnostic>,
         /// The manifest's text, as far as it is text.
-        source: String,
+        text: String,
     },
 }
 
@@ -48,7 +48,7 @@ pub fn read_manifest(project: &Project) -> Result<(Manifest, String), GatherErro
     let source = || String::from_utf8_lossy(&bytes).into_owned();
     match manifest::parse(&bytes, &project.manifest_name()) {
         Ok(manifest) => Ok((manifest, source())),
-        Err(diagnostics) => Err(GatherError::Manifest { diagnostics, source: source() }),
+        Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text: source() }),
     }
 }
 
@@ -57,7 +57,7 @@ pub fn read_manifest(project: &Project) -> Result<(Manifest, String), GatherErro
 /// # Errors
 /// When the manifest is not valid, also in the light of the files, or the folders can't be looked into.
 pub fn gather(project: &Project, cache: &FileCache, listener: &Listener) -> Result<Gathered, GatherError> {
-    let (manifest, source) = read_manifest(project)?;
+    let (manifest, text) = read_manifest(project)?;
     let walk = files::walk(&project.root, &manifest.selection());
     let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
     let tell = |seen: files::Progress| {
@@ -72,7 +72,7 @@ pub fn gather(project: &Project, cache: &FileCache, listener: &Listener) -> Resu
             desired.unseen = walk.problems.into_iter().filter_map(unseen).collect();
             Ok(Gathered { manifest, desired, notes, cache })
         }
-        Err(diagnostics) => Err(GatherError::Manifest { diagnostics, source }),
+        Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),
     }
 }
 

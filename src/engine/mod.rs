@@ -12,6 +12,7 @@ pub mod execute;
 pub mod gate;
 pub mod gather;
 pub mod lockfile;
+mod pace;
 pub mod poller;
 pub mod progress;
 pub mod project;

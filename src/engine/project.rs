@@ -1,5 +1,5 @@
 //! Where things are: the manifest, and beside it the lockfile and the state. The one place that reads the manifest's file.
-#![expect(clippy::disallowed_methods, reason = "this module reads the manifest and the lockfile")]
+#![expect(clippy::disallowed_methods, reason = "this module reads the manifest")]
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,14 +37,6 @@ pub enum ProjectError {
         /// Why.
         source: io::Error,
     },
-    /// The lockfile could not be read.
-    #[error("read the lockfile {}", .path.display())]
-    ReadLockfile {
-        /// The lockfile.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
     /// The path names no file.
     #[error("{} names no manifest", .path.display())]
     NoName {
@@ -60,7 +52,7 @@ impl ProjectError {
             Self::NotFound { .. } => {
                 Some("`macadam init` writes one; `--manifest PATH` names one elsewhere".to_owned())
             }
-            Self::Read { .. } | Self::ReadLockfile { .. } | Self::NoName { .. } => None,
+            Self::Read { .. } | Self::NoName { .. } => None,
         }
     }
 }
@@ -105,30 +97,12 @@ impl Project {
         self.manifest.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// The lockfile as messages name it.
-    pub fn lockfile_name(&self) -> String {
-        self.lockfile.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-    }
-
     /// The bytes of the manifest.
     ///
     /// # Errors
     /// When it can't be read.
     pub fn read_manifest(&self) -> Result<Vec<u8>, ProjectError> {
-        std::fs::read(&self.manifest)
-            .map_err(|source| ProjectError::Read { path: self.manifest.clone(), source })
-    }
-
-    /// The bytes of the lockfile; `None` where there is none.
-    ///
-    /// # Errors
-    /// When it exists and can't be read.
-    pub fn read_lockfile(&self) -> Result<Option<Vec<u8>>, ProjectError> {
-        match std::fs::read(&self.lockfile) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(ProjectError::ReadLockfile { path: self.lockfile.clone(), source }),
-        }
+        std::fs::read(&self.manifest).map_err(|source| ProjectError::Read { path: self.manifest.clone(), source })
     }
 }
 

@@ -89,10 +89,7 @@ impl RepairError {
     /// Whether Roblox refused the key.
     pub fn is_credential(&self) -> bool {
         let Self::Look { source, .. } = self else { return false };
-        matches!(
-            source.class,
-            Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated)
-        )
+        matches!(source.class, Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated))
     }
 }
 

@@ -10,10 +10,10 @@ use crate::model::file::FileCache;
 use crate::model::phase::PhaseEvent;
 use crate::model::recorded::Recorded;
 use crate::platform::clock;
-use crate::state::lock::{LockError, StateLock};
-use crate::state::store::Store;
 use crate::state::StateError;
 use crate::state::handle::StoreHandle;
+use crate::state::lock::{LockError, StateLock};
+use crate::state::store::Store;
 
 /// The open state of a project, with what an earlier process left behind recovered.
 pub struct Session {

@@ -95,19 +95,9 @@ fn other_creator(address: &Address, record: &Record, asset: &RemoteAsset) -> Opt
 }
 
 /// Roblox refused what `attempt` set out to do.
-pub fn refused(
-    id: AttemptId,
-    attempt: &Attempt,
-    subject: FieldDigest,
-    message: &str,
-    now: Timestamp,
-) -> Vec<Change> {
-    let trouble = Trouble::Refused {
-        subject,
-        action: attempt.intent.name().to_owned(),
-        message: message.to_owned(),
-        at: now,
-    };
+pub fn refused(id: AttemptId, attempt: &Attempt, subject: FieldDigest, message: &str, now: Timestamp) -> Vec<Change> {
+    let trouble =
+        Trouble::Refused { subject, action: attempt.intent.name().to_owned(), message: message.to_owned(), at: now };
     vec![
         Change::Advance { attempt: id, event: PhaseEvent::Refuse },
         Change::Rest { address: attempt.address.clone(), trouble: Some(trouble) },

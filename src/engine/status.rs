@@ -96,12 +96,10 @@ pub struct Row {
 /// When manifest, state or lockfile can't be used.
 pub fn status(project: &Project, remote: &str) -> Result<Vec<Row>, ViewError> {
     let view = View::open(project, remote)?;
-    let (manifest, source) = read_manifest(project)?;
+    let (manifest, text) = read_manifest(project)?;
     let walk = files::walk(&project.root, &manifest.selection());
     let (findings, unknown) = recall(project, &walk, &view.cache);
-    let resolved = manifest
-        .resolve(&findings)
-        .map_err(|diagnostics| GatherError::Manifest { diagnostics, source })?;
+    let resolved = manifest.resolve(&findings).map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
     Ok(rows(&resolved.desired, &unknown, &view.recorded))
 }
 
@@ -120,7 +118,7 @@ fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (Findings
     let mut unknown = BTreeMap::new();
     for (path, globs) in &walk.files {
         let problem = |message: &str| Err(FileProblem { message: message.to_owned(), hint: None });
-        let now = fingerprint::of_path(&project.root.join(path.as_str()));
+        let now = std::fs::metadata(project.root.join(path.as_str())).map(|found| fingerprint::of(&found));
         let content = match (cache.get(path), now) {
             (_, Err(error)) => problem(&format!("can't look at it: {error}")),
             (Some(cached), Ok(now)) if cached.fingerprint == now => cached.content.clone(),
@@ -186,7 +184,9 @@ impl Case<'_> {
             error,
             hint,
             duplicates: record.map(duplicates).unwrap_or_default(),
-            censored: stored_name.filter(|name| name.contains("##") && wanted_name.is_some_and(|w| w.as_str() != *name)).cloned(),
+            censored: stored_name
+                .filter(|name| name.contains("##") && wanted_name.is_some_and(|w| w.as_str() != *name))
+                .cloned(),
         })
     }
 

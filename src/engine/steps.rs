@@ -34,8 +34,8 @@ use crate::model::file::FileFacts;
 use crate::model::history::{RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, ContentHash, Creator, Revision};
 use crate::model::path::ProjectPath;
-use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::recorded::{AttemptId, Identity, Record, Trouble};
+use crate::model::phase::{Intent, PhaseEvent};
+use crate::model::recorded::{Identity, Record, Trouble};
 use crate::model::remote::RemoteAsset;
 use crate::plan::{Action, FieldChange, NewAsset, Step};
 use crate::platform::{clock, failpoint};
@@ -191,11 +191,12 @@ impl Steps {
             Look::Unknown(tried) => return Ok(tried),
         };
         if seen.revision > head {
-            self.book.commit_with(|recorded| match recorded.assets.get(address) {
-                Some(record) => settle::made_elsewhere(address, record, &seen, clock::now()),
-                None => Vec::new(),
-            })
-            .await?;
+            self.book
+                .commit_with(|recorded| match recorded.assets.get(address) {
+                    Some(record) => settle::made_elsewhere(address, record, &seen, clock::now()),
+                    None => Vec::new(),
+                })
+                .await?;
             return Ok(superseded("somebody else changed it at Roblox"));
         }
         let bytes = self.files.get(address).map(|(_, facts)| facts.size);
@@ -334,12 +335,11 @@ impl Steps {
     }
 
     /// Opens the file of an address as the bytes that were hashed.
-    async fn open(&self, address: &Address) -> Result<Upload, Try> {
+    pub(super) async fn open(&self, address: &Address) -> Result<Upload, Try> {
         let Some((path, facts)) = self.files.get(address) else {
             return Err(superseded("its file can no longer be used"));
         };
-        let opened = files::open_upload(&self.root, path, facts).await;
-        match opened {
+        match files::open_upload(&self.root, path, facts) {
             Ok(reader) => Ok(Upload {
                 reader: Box::new(reader),
                 length: facts.size,
@@ -398,7 +398,8 @@ impl Steps {
         address: &Address,
         facts: impl FnOnce(&Record) -> Vec<Change>,
     ) -> Result<(), BookError> {
-        let look = |recorded: &crate::model::recorded::Recorded| recorded.assets.get(address).map(facts).unwrap_or_default();
+        let look =
+            |recorded: &crate::model::recorded::Recorded| recorded.assets.get(address).map(facts).unwrap_or_default();
         self.book.commit_with(look).await.map(|_| ())
     }
 
@@ -433,16 +434,11 @@ impl Steps {
         match wait {
             // A wall clock that jumped must not stall a run for longer than the longest back-off.
             Some(wait) => {
-                let wait = wait.unsigned_abs().min(crate::cloud::backoff::Backoff::ADDRESS.longest);
+                let wait = wait.unsigned_abs().min(crate::cloud::backoff::Backoff::ADDRESS.longest());
                 self.stop.or(tokio::time::sleep(wait)).await.is_some()
             }
             None => !self.stop.is_thrown(),
         }
-    }
-
-    /// The phase of an open attempt.
-    pub(super) fn phase(&self, attempt: AttemptId) -> Option<Phase> {
-        self.book.read(|recorded| recorded.attempts.get(&attempt).map(|attempt| attempt.phase.clone()))
     }
 }
 

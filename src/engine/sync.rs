@@ -12,6 +12,7 @@ use super::execute::execute;
 use super::gate::Gate;
 use super::gather::{GatherError, gather};
 use super::lockfile::KeepError;
+use super::pace;
 use super::poller::Poller;
 use super::progress::{Listener, Progress};
 use super::report::{Outcome, Report, StepReport};
@@ -64,12 +65,20 @@ pub enum SyncError {
 /// # Errors
 /// When manifest, lockfile or state can't be used.
 pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Options) -> Result<Report, SyncError> {
-    let rows = session.book.store().load_limits().await.map_err(BookError::from)?;
-    let latencies = session.book.store().load_latencies().await.map_err(BookError::from)?;
-    let gate = Gate::new(&rows, "key", options.listener.clone());
+    let (limits, latencies) = pace::load(session.book.store()).await?;
+    let gate = Gate::new(&limits, "key", options.listener.clone());
     let poller = Poller::start(Arc::clone(&client), gate.clone(), &latencies, options.stop.clone());
     let uploads = Arc::new(Semaphore::new(options.uploads));
-    let mut run = Run { session, client, gate, poller, uploads, options, in_manifest: BTreeSet::new(), report: Report::default() };
+    let mut run = Run {
+        session,
+        client,
+        gate,
+        poller,
+        uploads,
+        options,
+        in_manifest: BTreeSet::new(),
+        report: Report::default(),
+    };
     let ended = run.rounds().await;
     let report = run.end(ended).await?;
     Ok(report)
@@ -103,7 +112,9 @@ impl Run<'_> {
             }
             let reports = self.carry_out(&desired, plan).await?;
             let useful = reports.iter().any(|report| report.outcome.is_done());
-            let hopeless = reports.iter().all(|report| matches!(report.outcome, Outcome::Running { .. } | Outcome::Refused { .. }));
+            let hopeless = reports
+                .iter()
+                .all(|report| matches!(report.outcome, Outcome::Running { .. } | Outcome::Refused { .. }));
             self.report.steps.extend(reports);
             fruitless = if useful { 0 } else { fruitless + 1 };
             if hopeless {
@@ -200,19 +211,12 @@ impl Run<'_> {
     /// Writes the lockfile and what was learned of limits and latencies, however the rounds ended.
     async fn end(mut self, ended: Result<(), SyncError>) -> Result<Report, SyncError> {
         let written = self.session.lockfile.write(&self.session.book, &self.in_manifest).await;
-        let learned = self.remember_pace().await;
+        let limits = self.gate.snapshot(clock::now());
+        let learned = pace::save(self.session.book.store(), limits, self.poller.latencies()).await;
         self.report.stop = self.options.stop.why();
         ended?;
         self.report.lockfile_written |= written?;
         learned?;
         Ok(self.report)
-    }
-
-    /// Limits and latencies, for the next run.
-    async fn remember_pace(&self) -> Result<(), BookError> {
-        let store = self.session.book.store();
-        store.save_limits(self.gate.snapshot(clock::now())).await?;
-        store.save_latencies(self.poller.latencies()).await?;
-        Ok(())
     }
 }

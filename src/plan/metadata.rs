@@ -2,7 +2,7 @@
 
 use crate::model::desired::DesiredAsset;
 use crate::model::digest::FieldDigest;
-use crate::model::metadata::{Description, Field, FieldDigests};
+use crate::model::metadata::{Field, FieldDigests};
 use crate::model::remote::RemoteAsset;
 
 use super::step::FieldChange;
@@ -47,7 +47,7 @@ pub fn compare(want: &DesiredAsset, asked: &FieldDigests, seen: Option<&RemoteAs
     }
     let described = seen.map(|s| s.description.as_deref().unwrap_or_default());
     if !settled(Field::Description, described) {
-        changes.push(FieldChange::Description(want.metadata.description.clone().unwrap_or(Description::default())));
+        changes.push(FieldChange::Description(want.metadata.description.clone().unwrap_or_default()));
     }
     MetadataChange { changes, fields }
 }

@@ -165,9 +165,10 @@ fn a_breach_is_found() {
     let house = |file: &str, text: &str| vec![(file.to_owned(), text.to_owned())];
     let walls = |file: &str, text: &str| broken_walls(&house(file, text));
     assert_eq!(walls("src/plan/x.rs", "use crate::state::Store;"), ["src/plan/x.rs: plan must not import state"]);
-    assert_eq!(walls("src/plan/x.rs", "use crate::{model::ids, cloud::Client};"), [
-        "src/plan/x.rs: plan must not import cloud"
-    ]);
+    assert_eq!(
+        walls("src/plan/x.rs", "use crate::{model::ids, cloud::Client};"),
+        ["src/plan/x.rs: plan must not import cloud"]
+    );
     assert_eq!(walls("src/cli/sync.rs", "crate::emulator::start()"), ["src/cli/sync.rs: cli must not import emulator"]);
     assert_eq!(walls("src/cli/emulator.rs", "crate::emulator::start()"), Vec::<String>::new());
     assert_eq!(walls("src/attic/x.rs", ""), ["src/attic/x.rs: the room `attic` is not in the table"]);

@@ -34,8 +34,8 @@ use self::moderation::{Moderation, ModerationRule, TextRule, Verdict};
 use self::operation::{Ending, FieldChange, Operation, OperationFault, Work};
 use super::refusal::{Code, Refusal};
 use super::switches::{
-    ArchiveAgain, ArchiveRejected, ArchiveTypes, ArchivedGet, ArchivedWrite, Deduplicate, MetadataRevision, OperationReaders,
-    PermissionRefusal, Profile, RejectedGet, Switches, UnknownOperation,
+    ArchiveAgain, ArchiveRejected, ArchiveTypes, ArchivedGet, ArchivedWrite, Deduplicate, MetadataRevision,
+    OperationReaders, PermissionRefusal, Profile, RejectedGet, Switches, UnknownOperation,
 };
 
 /// What a run of the emulator is set to; not part of the saved world.
@@ -190,7 +190,10 @@ impl World {
 
     /// Refuses everything to a sanctioned account (jackTabsCode/asphalt#114).
     pub(super) fn check_account(&self, owner: Owner) -> Result<(), Refusal> {
-        let too_many = self.settings.rejections_allowed.is_some_and(|most| self.rejections.get(&owner).is_some_and(|n| *n >= most));
+        let too_many = self
+            .settings
+            .rejections_allowed
+            .is_some_and(|most| self.rejections.get(&owner).is_some_and(|n| *n >= most));
         if self.moderated.contains(&owner) || too_many {
             return Err(Refusal::gateway(403, "User is moderated"));
         }
@@ -216,7 +219,9 @@ impl World {
 
     /// Ends every operation that a fault holds back.
     pub(super) fn release_stuck(&mut self, now: u64) {
-        let stuck = |operation: &&Operation| operation.ending.is_none() && operation.finish_at.is_none() && operation.polls_left.is_none();
+        let stuck = |operation: &&Operation| {
+            operation.ending.is_none() && operation.finish_at.is_none() && operation.polls_left.is_none()
+        };
         let ids: Vec<String> = self.operations.values().filter(stuck).map(|operation| operation.id.clone()).collect();
         for id in ids {
             self.finish(&id, now);
@@ -224,11 +229,21 @@ impl World {
     }
 
     /// Starts an operation and says its id.
-    fn start(&mut self, key: &Key, asset_id: Option<u64>, asset_type: AssetType, work: Work, effects: &Effects, now: u64) -> String {
+    fn start(
+        &mut self,
+        key: &Key,
+        asset_id: Option<u64>,
+        asset_type: AssetType,
+        work: Work,
+        effects: &Effects,
+        now: u64,
+    ) -> String {
         let id = self.mint.operation();
         let content = match &work {
             Work::Change { content, .. } => content.as_ref(),
-            Work::Create | Work::Fail(_) => asset_id.and_then(|id| self.assets.get(&id)?.current()).map(|version| &version.content),
+            Work::Create | Work::Fail(_) => {
+                asset_id.and_then(|id| self.assets.get(&id)?.current()).map(|version| &version.content)
+            }
         };
         let takes = match self.settings.latency {
             Latency::Fixed(ms) => Some(ms),
@@ -337,7 +352,8 @@ impl World {
             && asset.metadata != before
             && let Some(content) = asset.current().map(|version| version.content.clone())
         {
-            let moderation = asset.current().map_or_else(|| Moderation::starting(at, &[]), |version| version.moderation.clone());
+            let moderation =
+                asset.current().map_or_else(|| Moderation::starting(at, &[]), |version| version.moderation.clone());
             asset.push(content, Origin::Metadata, moderation, at);
         }
     }
@@ -403,7 +419,14 @@ impl World {
     }
 
     /// `:archive` and `:restore`: at once, no operation.
-    pub(super) fn archive(&mut self, key: &Key, id: u64, archived: bool, effects: &Effects, now: u64) -> Result<Asset, Refusal> {
+    pub(super) fn archive(
+        &mut self,
+        key: &Key,
+        id: u64,
+        archived: bool,
+        effects: &Effects,
+        now: u64,
+    ) -> Result<Asset, Refusal> {
         let asset = self.writable(key, id)?;
         let switches = self.switches();
         if asset.archived == archived && switches.archive_again == ArchiveAgain::BadRequest {
@@ -432,7 +455,8 @@ impl World {
             UnknownOperation::BadRequest => Refusal::invalid(format!("Operation {id} is invalid")),
         };
         let Some(operation) = self.operations.get_mut(id) else { return Err(unknown) };
-        let expired = retention > 0 && operation.ending.as_ref().is_some_and(|(at, _)| at.saturating_add(retention) <= now);
+        let expired =
+            retention > 0 && operation.ending.as_ref().is_some_and(|(at, _)| at.saturating_add(retention) <= now);
         let foreign =
             operation.owner != key.owner || (readers == OperationReaders::SameKey && operation.key_name != key.name);
         if operation.gone || expired || foreign {

@@ -24,6 +24,7 @@ pub(super) fn write(connection: &Connection, asset: &RemoteAsset, now: &str) -> 
     let RemoteAsset {
         asset_id,
         revision,
+        revision_created_at,
         asset_type,
         creator,
         display_name,
@@ -46,14 +47,15 @@ pub(super) fn write(connection: &Connection, asset: &RemoteAsset, now: &str) -> 
         .prepare_cached(
             "INSERT OR REPLACE INTO seen
                 (asset_id, at, revision, asset_type, creator, display_name, description, moderation, archived, icon,
-                 previews, social_links)
+                 previews, social_links, revision_created_at)
              VALUES (:asset_id, :at, :revision, :asset_type, :creator, :display_name, :description, :moderation,
-                 :archived, :icon, :previews, :social_links)",
+                 :archived, :icon, :previews, :social_links, :revision_created_at)",
         )?
         .execute(named_params! {
             ":asset_id": rows::number(asset_id.get()),
             ":at": now,
             ":revision": revision.map(|revision| rows::number(revision.get())),
+            ":revision_created_at": revision_created_at.map(|time| time.to_string()),
             ":asset_type": asset_type.map(|kind| kind.name()),
             ":creator": creator.map(|creator| creator.to_string()),
             ":display_name": display_name,
@@ -70,7 +72,7 @@ pub(super) fn write(connection: &Connection, asset: &RemoteAsset, now: &str) -> 
 pub(super) fn load(connection: &Connection) -> Result<BTreeMap<AssetId, Seen>> {
     let mut all = connection.prepare_cached(
         "SELECT asset_id, at, revision, asset_type, creator, display_name, description, moderation, archived, icon,
-                previews, social_links
+                previews, social_links, revision_created_at
          FROM seen ORDER BY asset_id",
     )?;
     all.query_map([], |row| {
@@ -88,6 +90,7 @@ fn asset(row: &Row<'_>) -> Result<RemoteAsset> {
     Ok(RemoteAsset {
         asset_id: rows::asset_id(row, 0)?,
         revision: rows::revision(row, 2)?,
+        revision_created_at: rows::parsed_or_null(row, 12)?,
         asset_type: rows::parsed_or_null(row, 3)?,
         creator: rows::parsed_or_null(row, 4)?,
         display_name: row.get(5)?,

@@ -1,0 +1,38 @@
+//! What is learned of limits and latencies, between the schedules of `cloud` and the rows of `state`: neither room knows the other.
+
+use super::book::BookError;
+use crate::cloud::{limits, poll};
+use crate::state::handle::StoreHandle;
+use crate::state::store::{LatencyRow, LimitRow};
+
+/// What the last run learned.
+pub async fn load(store: &StoreHandle) -> Result<(Vec<limits::LimitRow>, Vec<poll::LatencyRow>), BookError> {
+    let limits = store.load_limits().await?.into_iter().map(|row| {
+        let LimitRow { endpoint, owner, limit, remaining, window_ends_at } = row;
+        limits::LimitRow { budget: endpoint, owner, limit, remaining, window_ends_at }
+    });
+    let latencies = store.load_latencies().await?.into_iter().map(|row| {
+        let LatencyRow { kind, millis } = row;
+        poll::LatencyRow { kind, millis }
+    });
+    Ok((limits.collect(), latencies.collect()))
+}
+
+/// What this run learned, for the next.
+pub async fn save(
+    store: &StoreHandle,
+    limits: Vec<limits::LimitRow>,
+    latencies: Vec<poll::LatencyRow>,
+) -> Result<(), BookError> {
+    let limits = limits.into_iter().map(|row| {
+        let limits::LimitRow { budget, owner, limit, remaining, window_ends_at } = row;
+        LimitRow { endpoint: budget, owner, limit, remaining, window_ends_at }
+    });
+    let latencies = latencies.into_iter().map(|row| {
+        let poll::LatencyRow { kind, millis } = row;
+        LatencyRow { kind, millis }
+    });
+    store.save_limits(limits.collect()).await?;
+    store.save_latencies(latencies.collect()).await?;
+    Ok(())
+}
