@@ -47,7 +47,7 @@ pub enum Refusal {
     PermissionDenied,
     /// The service has no such asset or version.
     NotFound,
-    /// The address itself is unknown: the API's address or the endpoint is wrong. Says nothing of an asset.
+    /// Nobody serves the address, or it is not the service that says so: the API's address may be wrong. Says nothing of an asset.
     NoRoute,
     /// The text filter refused the display name.
     NameModerated,
@@ -155,11 +155,9 @@ fn definite(status: u16, body: &ErrorBody) -> Option<Class> {
     Some(match status {
         401 if readable => Class::Refused(account(body).unwrap_or(Refusal::KeyRefused)),
         403 if readable => Class::Refused(account(body).unwrap_or_else(|| forbidden(body))),
-        // `{"code":"NOT_FOUND","message":"AssetId 1 is not found"}` is the service (recorded 2026-07); the gateway's form and plain words are
-        // for addresses without a service behind them.
-        404 if matches!(body.shape, Shape::Service | Shape::Problem | Shape::JsonText) => {
-            Class::Refused(Refusal::NotFound)
-        }
+        // `{"code":"NOT_FOUND","message":"AssetId 1 is not found"}` is the service (recorded 2026-07). The gateway, the framework and plain words
+        // speak of addresses that nobody serves, and an asset must not be taken for gone because of a wrong address.
+        404 if body.shape == Shape::Service => Class::Refused(Refusal::NotFound),
         404 if readable => Class::Refused(Refusal::NoRoute),
         413 if readable => Class::Refused(Refusal::TooLarge),
         // Gateway and service both answer it before any work; neither makes an asset (a public client's measurement of the sibling API).
@@ -279,8 +277,8 @@ mod tests {
         let rows: [(&[u16], &[Shape], Class); 8] = [
             (&[401], &front, Class::Refused(Refusal::KeyRefused)),
             (&[403], &front, Class::Refused(Refusal::PermissionDenied)),
-            (&[404], &[Service, Problem, JsonText], Class::Refused(Refusal::NotFound)),
-            (&[404], &[Errors, PlainText], Class::Refused(Refusal::NoRoute)),
+            (&[404], &[Service], Class::Refused(Refusal::NotFound)),
+            (&[404], &[Errors, Problem, JsonText, PlainText], Class::Refused(Refusal::NoRoute)),
             (&[409], &own, Class::TryLater(Later::Conflict)),
             (&[413], &front, Class::Refused(Refusal::TooLarge)),
             (&[429], &front, Class::TryLater(Later::RateLimited)),

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, FutureExt, select};
 use http_body::{Body, Frame, SizeHint};
 use reqwest::{Client, Method, Request, Response, Url};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -73,6 +73,8 @@ impl Payload {
 pub(super) enum Outgoing {
     /// Nothing: a question.
     Nothing,
+    /// JSON that changes nothing: a question too.
+    Question(String),
     /// Nothing, and yet it changes something: its headers are all of it, so it is handed over before it begins.
     Command,
     /// A body.
@@ -148,6 +150,10 @@ impl Wire {
         *request.headers_mut() = headers;
         match outgoing {
             Outgoing::Nothing => Exchange { sent: Sent::Whole, outcome: self.ask(&self.asking, request).await },
+            Outgoing::Question(json) => {
+                *request.body_mut() = Some(json.into());
+                Exchange { sent: Sent::Whole, outcome: self.ask(&self.asking, request).await }
+            }
             Outgoing::Command => {
                 if let Err(error) = record.await {
                     return Exchange { sent: Sent::Partly, outcome: Err(TransportError::Record(error)) };
@@ -162,24 +168,13 @@ impl Wire {
         }
     }
 
-    /// Sends a request that has no body, or a short one that may leave at once.
-    pub(super) async fn ask(&self, client: &Client, request: Request) -> Result<Answer, TransportError> {
+    /// Sends a request that has no body, or one that may leave at once.
+    async fn ask(&self, client: &Client, request: Request) -> Result<Answer, TransportError> {
         let limit = self.timeouts.connect.saturating_add(self.timeouts.answer);
-        let response = within("an answer", limit, client.execute(request)).await?;
-        self.read(response.map_err(|error| self.broken(error))?).await
-    }
-
-    /// Asks with a body that changes nothing.
-    pub(super) async fn ask_with(
-        &self,
-        url: Url,
-        headers: reqwest::header::HeaderMap,
-        json: String,
-    ) -> Result<Answer, TransportError> {
-        let mut request = Request::new(Method::POST, url);
-        *request.headers_mut() = headers;
-        *request.body_mut() = Some(json.into());
-        self.ask(&self.asking, request).await
+        match within("an answer", limit, client.execute(request)).await? {
+            Ok(response) => Ok(self.read(response).await),
+            Err(error) => Err(self.broken(error)),
+        }
     }
 
     async fn change(
@@ -197,39 +192,43 @@ impl Wire {
 
         let mut response = pin!(self.changing.execute(request));
         let mut feeding = pin!(feed(payload, pieces, self.timeouts.idle));
-        let fed = match timeout(sending, select(response.as_mut(), feeding.as_mut())).await {
+        let place = match timeout(sending, select(response.as_mut(), feeding.as_mut())).await {
             Err(_) => return partly(Err(TransportError::Timeout { doing: "sending the body", limit: sending })),
             Ok(Either::Right((Err(error), _))) => return partly(Err(error)),
-            Ok(Either::Right((Ok(pieces), _))) => Some(pieces),
+            Ok(Either::Right((Ok(place), _))) => place,
             // An answer before the whole body: a refusal, as a rule.
             Ok(Either::Left((Err(error), _))) => return partly(Err(self.broken(error))),
             Ok(Either::Left((Ok(response), _))) => {
-                if !response.status().is_success() {
-                    // `feeding` still holds the body open: withdrawn, it would break the connection under the answer.
-                    return partly(self.read(response).await);
-                }
                 // Success for half a request can't be; but if it is, what it tells must find its place in the journal.
-                return match record.await {
-                    Ok(()) => Exchange { sent: Sent::Whole, outcome: self.read(response).await },
-                    Err(error) => partly(Err(TransportError::Record(error))),
-                };
+                if response.status().is_success()
+                    && let Err(error) = record.await
+                {
+                    return partly(Err(TransportError::Record(error)));
+                }
+                // `feeding` still holds the body open: withdrawn, it would break the connection under the answer.
+                return partly(Ok(self.read(response).await));
             }
         };
         if let Err(error) = record.await {
             return partly(Err(TransportError::Record(error)));
         }
-        if let Some(pieces) = fed {
-            pieces.send(tail);
+        // Recording takes a moment. What ended the exchange meanwhile ended it without the tail, which then stays here.
+        if let Some(ended) = response.as_mut().now_or_never() {
+            return partly(match ended {
+                Ok(response) => Ok(self.read(response).await),
+                Err(error) => Err(self.broken(error)),
+            });
         }
+        place.send(tail);
         let outcome = match within("an answer", answering, response).await {
-            Ok(Ok(response)) => self.read(response).await,
+            Ok(Ok(response)) => Ok(self.read(response).await),
             Ok(Err(error)) => Err(self.broken(error)),
             Err(error) => Err(error),
         };
         Exchange { sent: Sent::Whole, outcome }
     }
 
-    async fn read(&self, mut response: Response) -> Result<Answer, TransportError> {
+    async fn read(&self, mut response: Response) -> Answer {
         let head = ResponseHead { status: response.status().as_u16(), limits: RawLimitHeaders::of(response.headers()) };
         let mut body = Vec::new();
         let reading = async {
@@ -244,7 +243,7 @@ impl Wire {
             }
         };
         let cut = within("the whole answer", self.timeouts.answer, reading).await.and_then(|read| read).err();
-        Ok(Answer { head, body, cut })
+        Answer { head, body, cut }
     }
 
     fn broken(&self, error: reqwest::Error) -> TransportError {

@@ -90,20 +90,22 @@ impl Client {
     }
 
     fn headers(&self, outgoing: &Outgoing) -> HeaderMap {
-        let (name, value) = self.credential.header();
-        let mut headers = HeaderMap::from_iter([(name, value)]);
-        if matches!(outgoing, Outgoing::Command) {
-            // Left out, it is answered with 411 by some of what may stand before a service.
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
+        let json = HeaderValue::from_static("application/json");
         let content_type = match outgoing {
             Outgoing::Nothing => None,
             // V1's samples of archive and restore have it, without a body.
-            Outgoing::Command => Some(HeaderValue::from_static("application/json")),
+            Outgoing::Question(_) | Outgoing::Command => Some(json),
             Outgoing::Payload(payload) => HeaderValue::from_str(&payload.content_type).ok(),
         };
-        if let Some(content_type) = content_type {
-            headers.insert(CONTENT_TYPE, content_type);
+        let mut headers = HeaderMap::from_iter(content_type.map(|value| (CONTENT_TYPE, value)));
+        // The one question with a body has the credential in it.
+        if !matches!(outgoing, Outgoing::Question(_)) {
+            let (name, value) = self.credential.header();
+            headers.insert(name, value);
+        }
+        if matches!(outgoing, Outgoing::Command) {
+            // Left out, it is answered with 411 by some of what may stand before a service.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         headers
     }

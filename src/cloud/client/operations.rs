@@ -1,12 +1,9 @@
 //! Operations, and what a key may do.
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-
 use super::{Call, Client, Unexpected};
-use crate::cloud::class::Sent;
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::{Failure, Reply, fit};
-use crate::cloud::http::Exchange;
+use crate::cloud::http::Outgoing;
 use crate::cloud::secret::CredentialKind;
 use crate::cloud::wire::error::Shape;
 use crate::cloud::wire::key::{KeyFacts, read_key};
@@ -36,13 +33,9 @@ impl Client {
             return None;
         }
         let json = serde_json::json!({ "apiKey": self.credential.expose() }).to_string();
-        // No other header: the body is what proves who asks.
-        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        let outcome = self.wire.ask_with(self.url("api-keys/v1/introspect", &[]), headers, json).await;
-        let exchange = Exchange { sent: Sent::Whole, outcome };
-        let target = "the API key".to_owned();
-        let mut reply =
-            self.judge(Endpoint::Introspect, target, exchange, |body| read_key(body).ok_or(Unexpected::Unreadable));
+        let path = "api-keys/v1/introspect".to_owned();
+        let call = Call::post(Endpoint::Introspect, "the API key".to_owned(), path, Outgoing::Question(json));
+        let mut reply = self.ask(call, |body| read_key(body).ok_or(Unexpected::Unreadable)).await;
         if let Ok(facts) = &mut reply.result {
             facts.name = facts.name.take().map(|name| fit(&name, &self.credential));
         }

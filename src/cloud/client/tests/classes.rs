@@ -85,6 +85,12 @@ async fn what_breaks_before_the_hand_over_was_never_sent() {
     assert_eq!(failure.class, Class::NeverSent(Unsent::Connection));
     assert_eq!(client.get_asset(asset_id(), &[]).await.result.unwrap_err().class, Class::CouldNotAsk);
 
+    // What listens speaks no TLS, so that not a byte of the request can have left.
+    let plain = Server::start(vec![vec![Act::Say("HTTP/1.1 400 Bad Request\r\n\r\n".to_owned())]; 3]).await;
+    let client = with(&plain.url.replace("http://", "https://"), PATIENT);
+    let failure = client.archive_asset(asset_id(), recorded()).await.result.unwrap_err();
+    assert_eq!(failure.class, Class::NeverSent(Unsent::Connection), "{}", shown(&failure));
+
     // The content is more than the buffers on the way hold, so the end can't have left.
     let content = "x".repeat(16_000_000);
     for script in [vec![Act::Reset], vec![Act::Head, Act::Reset], vec![Act::Head], vec![Act::Hang]] {
@@ -232,6 +238,25 @@ async fn an_absent_asset_is_told_from_an_absent_service() {
         assert_eq!(read_class(say(404, nobody)).await.0, Class::Refused(Refusal::NoRoute));
     }
     assert_eq!(read_class(say(404, "<html>")).await.0, Class::CouldNotAsk);
+}
+
+#[tokio::test]
+async fn a_refusal_that_the_connection_does_not_outlive_leaves_no_doubt() {
+    // The remote closes with bytes unread, which is a reset that may overtake the answer.
+    let content = "x".repeat(16_000_000);
+    let early = vec![Act::Head, Act::Say(server::answer(413, r#"{"errors":[{"code":0,"message":"too large"}]}"#))];
+    let server = Server::start(vec![early]).await;
+    let never = async { panic!("nothing was handed over") };
+    let failure = client(&server).create_asset(&create_request(), upload(&content), never).await.result.unwrap_err();
+    let wanted = [Class::Refused(Refusal::TooLarge), Class::NeverSent(Unsent::Connection)];
+    assert!(wanted.contains(&failure.class), "{}", shown(&failure));
+}
+
+#[tokio::test]
+async fn localhost_is_this_machine() {
+    let server = Server::start(vec![say(200, r#"{"assetId":"5"}"#)]).await;
+    let client = with(&server.url.replace("127.0.0.1", "localhost"), PATIENT);
+    assert_eq!(client.get_asset(asset_id(), &[]).await.result.unwrap().asset_id, asset_id());
 }
 
 #[tokio::test]

@@ -172,6 +172,7 @@ async fn a_key_is_asked_about_at_the_same_remote() {
     let (head, body) = parts(&server.received(0));
     assert!(head.starts_with("post /api-keys/v1/introspect "), "{head}");
     assert!(head.contains("content-type: application/json"), "{head}");
+    assert!(!head.contains("x-api-key"), "{head}");
     assert_eq!(body, format!(r#"{{"apiKey":"{KEY}"}}"#));
     let token = Credential::oauth("token").unwrap();
     let oauth = Client::new(server.url.parse().unwrap(), token, Timeouts::default()).unwrap();
@@ -330,4 +331,19 @@ async fn success_for_half_a_request_is_recorded_before_it_is_believed() {
     let reply = client(&server).create_asset(&create_request(), upload(&content), record).await;
     assert!(matches!(reply.result, Ok(Submitted::Operation(_))));
     assert!(ran.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn what_ends_while_it_is_recorded_ends_without_the_tail() {
+    let say = answer(500, r#"{"code":"INTERNAL","message":"x"}"#);
+    for script in [vec![Act::Head, Act::Say(say), Act::Drain], vec![Act::Head, Act::Reset], vec![Act::Head]] {
+        let server = Server::start(vec![script.clone()]).await;
+        let slow = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            Ok(())
+        };
+        let failure = client(&server).create_asset(&create_request(), upload("pixels"), slow).await.result.unwrap_err();
+        assert_eq!(failure.class, Class::NeverSent(Unsent::Connection), "{script:?}: {}", shown(&failure));
+        assert!(!server.received(0).ends_with("--\r\n"), "{script:?}");
+    }
 }
