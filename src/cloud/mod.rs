@@ -4,5 +4,4 @@ pub mod backoff;
 pub mod breaker;
 pub mod limits;
 pub mod moment;
-
 pub mod poll;

@@ -87,7 +87,7 @@ impl Remote {
         let reset = match self.rounding {
             Rounding::Up => left.div_ceil(1000),
             Rounding::Down => left / 1000,
-            Rounding::Mixed if self.asked % 2 == 0 => left.div_ceil(1000),
+            Rounding::Mixed if self.asked.is_multiple_of(2) => left.div_ceil(1000),
             Rounding::Mixed => left / 1000,
         };
         let (limit, remaining) = (self.limit, self.limit.saturating_sub(self.count));
