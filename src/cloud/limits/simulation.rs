@@ -255,7 +255,7 @@ fn latencies(longest: u64) -> impl Strategy<Value = Vec<(u64, u64)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn alone_no_window_is_exceeded_and_none_is_wasted(
