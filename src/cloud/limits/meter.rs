@@ -1,9 +1,10 @@
 //! One budget: who may go now, and what each answer teaches.
 //!
-//! The rules, in the order in which they hold a request back:
+//! The rules, each of which may hold a request back:
 //!
 //! 1. A refusal for rate (429) closes the budget for everybody: until the reset where the gateway counted, by exponential back-off where the
-//!    service refused with requests left.
+//!    service refused with requests left. After the reset one request goes within the guard's second, so that an instance that came too
+//!    late is first in the next window, and seen by the one that would spend it all.
 //! 2. The first request of a run goes alone, and so does the first after the windows were lost sight of, after a 429, and in each window
 //!    that others spend from too. Its answer lets eight go, each further answer one more, so that a rival shows before much is spent.
 //!    An unanswered request (a large upload) holds the others back for five seconds only.

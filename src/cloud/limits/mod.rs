@@ -2,9 +2,9 @@
 //!
 //! [`RateLimits`] holds one budget for each [`Budget`] and [`Owner`], because Roblox counts for the owner of a key, not for the key
 //! (creator-docs: cloud/reference/rate-limits.md). Every request asks its budget for a [`Permit`] and hands it back with what came of it, so that
-//! what one request learns holds for all. Windows are fixed and steered by the headers of every answer; see [`meter`] for the rules.
+//! what one request learns holds for all. Windows are fixed and steered by the headers of every answer; see `meter` for the rules.
 //!
-//! Pure: it never sends, sleeps, or reads a clock, and it never repeats anything. Read next: [`sample`] for the headers, [`meter`] for one
+//! Pure: it never sends, sleeps, or reads a clock, and it never repeats anything. Read next: [`sample`] for the headers, `meter` for one
 //! budget, `window` for its windows; `simulation` for the proof against a simulated server.
 
 mod meter;
@@ -465,7 +465,7 @@ mod tests {
             remaining: 0,
             window_ends_at: "2026-11-20T12:00:31Z".parse().unwrap(),
         };
-        assert_eq!(rows, [row.clone()]);
+        assert_eq!(rows, std::slice::from_ref(&row));
         let check = |wall: &str, begins: &[(u64, usize)]| {
             let limits = RateLimits::restore(&rows, at(0), wall.parse().unwrap());
             let mut next = Run { limits, out: Vec::new(), budget: Budget::CreateAsset };

@@ -1,6 +1,6 @@
 //! What one answer's headers tell of the limits, in all the forms they come in.
 //!
-//! Never fails and never trusts: what cannot be read is absent, what is absurd is cut. Read next: [`super::meter`], which steers by it.
+//! Never fails and never trusts: what cannot be read is absent, what is absurd is cut. Read next: `meter`, which steers by it.
 
 use jiff::Timestamp;
 use std::time::Duration;
@@ -39,12 +39,6 @@ impl LimitSample {
             reset: items(reset).filter_map(|(value, _)| seconds(value)).max(),
             retry_after: retry_after.iter().filter_map(|value| wait(value, now)).max(),
         }
-    }
-
-    /// Whether nothing at all was told.
-    pub fn is_silent(&self) -> bool {
-        let Self { limit, remaining, reset, retry_after } = self;
-        limit.is_none() && remaining.is_none() && reset.is_none() && retry_after.is_none()
     }
 }
 

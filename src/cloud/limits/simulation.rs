@@ -87,7 +87,7 @@ impl Remote {
         let reset = match self.rounding {
             Rounding::Up => left.div_ceil(1000),
             Rounding::Down => left / 1000,
-            Rounding::Mixed if self.asked % 2 == 0 => left.div_ceil(1000),
+            Rounding::Mixed if self.asked.is_multiple_of(2) => left.div_ceil(1000),
             Rounding::Mixed => left / 1000,
         };
         let (limit, remaining) = (self.limit, self.limit.saturating_sub(self.count));
@@ -255,7 +255,7 @@ fn latencies(longest: u64) -> impl Strategy<Value = Vec<(u64, u64)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn alone_no_window_is_exceeded_and_none_is_wasted(
