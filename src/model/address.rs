@@ -1,9 +1,10 @@
 //! Addresses: the stable names of assets within one project.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 
 use super::path::ProjectPath;
 
@@ -39,7 +40,11 @@ impl Address {
     /// # Errors
     /// When the text is empty, holds a control character, or is longer than 4096 bytes.
     pub fn new(text: &str) -> Result<Self, AddressError> {
-        let text: String = text.nfc().collect();
+        // Nearly every address is in NFC already, and a state holds many.
+        let text = match is_nfc_quick(text.chars()) {
+            IsNormalized::Yes => Cow::Borrowed(text),
+            IsNormalized::No | IsNormalized::Maybe => Cow::Owned(text.nfc().collect()),
+        };
         if text.is_empty() {
             return Err(AddressError::Empty);
         }

@@ -45,12 +45,20 @@ impl Store {
         create_file(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let fail = |doing| move |error| StateError::from_sql(path, doing, error);
-        let mut connection = connect(path, flags).map_err(fail("open the database"))?;
+        let mut connection = connect(path, flags).map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::CannotOpen) if !folder_can_be_written(path) => {
+                StateError::ReadOnly { path: path.to_owned() }
+            }
+            _ => fail("open the database")(error),
+        })?;
         // Until the state is known to be ours, closing it must not even copy its log into the database.
         let hands_off = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         connection.set_db_config(hands_off, true).map_err(fail("configure the database"))?;
         refuse_what_is_not_ours(&connection, path, remote)?;
+        // The structure alone: what rows say is read strictly anyway, and checking it here as well doubles the time.
+        connection.pragma_update(None, "ignore_check_constraints", true).map_err(fail("configure the database"))?;
         check(&connection, path, "quick_check")?;
+        connection.pragma_update(None, "ignore_check_constraints", false).map_err(fail("configure the database"))?;
         if connection.is_readonly("main").map_err(fail("look at the database"))? {
             return Err(StateError::ReadOnly { path: path.to_owned() });
         }
@@ -157,6 +165,13 @@ pub(in crate::state) fn create_folder(path: &Path) -> Result<(), StateError> {
         .create(folder)
         .and_then(|()| sync_folder(parent))
         .map_err(|error| StateError::CreateFolder { path: folder.to_owned(), source: Arc::new(error) })
+}
+
+/// SQLite says no more than that it can't open a file; mostly it could not make its log beside the database.
+fn folder_can_be_written(path: &Path) -> bool {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    !tempfile::tempfile_in(folder)
+        .is_err_and(|error| matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied))
 }
 
 /// SQLite takes an empty file for a new database and drops its log; but a state that was cut to nothing is damage.
