@@ -2,6 +2,7 @@
 
 mod api;
 mod bench;
+mod client;
 mod faults;
 pub(super) mod files;
 mod sockets;

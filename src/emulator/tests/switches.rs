@@ -1,1 +1,609 @@
+//! A test a switch: under each of its values, what a client sees of it. A switch without a row here fails the first test.
 
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::bench::{Answer, Bench, FORM, form, id_of, new_asset};
+use super::files::{Upload, audio, fbx, image, model, video};
+use crate::emulator::{AssetType, Key, Limit, Limits, ModerationRule, Owner, Switches, Verdict, VerdictStep};
+
+/// The switches, the values to try, and what the probe sees under each.
+struct Row {
+    name: &'static str,
+    seen: &'static [(&'static str, &'static str)],
+    probe: fn(&Bench) -> String,
+}
+
+fn status(answer: &Answer) -> String {
+    answer.status.to_string()
+}
+
+fn model_with_two_versions(bench: &Bench) -> u64 {
+    let id = bench.made("Model", "a", &model("one"));
+    bench.updated(id, &model("two"));
+    id
+}
+
+fn roll_back(bench: &Bench, id: u64, number: u32) -> Answer {
+    let path = format!("/assets/v1/assets/{id}/versions:rollback");
+    bench.post(&path, &json!({ "assetVersion": format!("assets/{id}/versions/{number}") }))
+}
+
+fn rename(bench: &Bench, id: u64) -> Answer {
+    bench.update(id, "displayName", &json!({ "assetId": id, "displayName": "b" }), None)
+}
+
+fn asset(bench: &Bench, id: u64) -> Answer {
+    bench.get(&format!("/assets/v1/assets/{id}"))
+}
+
+fn archive(bench: &Bench, id: u64) -> Answer {
+    bench.post(&format!("/assets/v1/assets/{id}:archive"), &json!({}))
+}
+
+fn reject(bench: &Bench, id: u64) {
+    let verdicts = vec![VerdictStep { after_ms: 0, verdict: Verdict::Rejected }];
+    bench.control.moderate(ModerationRule { asset_id: Some(id), verdicts, ..ModerationRule::default() });
+}
+
+fn keys(value: &Value) -> String {
+    value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ")
+}
+
+fn content_update(bench: &Bench, asset_type: &str, first: &Upload, second: &Upload) -> String {
+    let id = bench.made(asset_type, "a", first);
+    status(&bench.update(id, "", &json!({ "assetId": id }), Some(second)))
+}
+
+/// Uploads an ogg until the quota is used up; says how many were accepted.
+fn uploads(bench: &Bench, asset_type: &str, file: &Upload, most: usize) -> usize {
+    (0..most).take_while(|_| bench.create(&new_asset(asset_type, "a"), file).status == 200).count()
+}
+
+const VERSIONS: &[Row] = &[
+    Row {
+        name: "rollback",
+        seen: &[("repoint", "1 of 2"), ("new_version", "3 of 3")],
+        probe: |bench| {
+            let id = model_with_two_versions(bench);
+            let path = roll_back(bench, id, 1).good()["path"].as_str().unwrap().to_owned();
+            let count = bench.control.asset(id).unwrap().asset.versions.len();
+            format!("{} of {count}", path.rsplit('/').next().unwrap())
+        },
+    },
+    Row {
+        name: "rollback_to_current",
+        seen: &[("ok", "200"), ("bad_request", "400")],
+        probe: |bench| status(&roll_back(bench, model_with_two_versions(bench), 2)),
+    },
+    Row {
+        name: "rollback_to_rejected",
+        seen: &[("ok", "200"), ("bad_request", "400")],
+        probe: |bench| {
+            let id = bench.made("Model", "a", &model("one"));
+            reject(bench, id);
+            bench.control.clear_moderation();
+            bench.updated(id, &model("two"));
+            status(&roll_back(bench, id, 1))
+        },
+    },
+    Row {
+        name: "rollback_of_unversioned",
+        seen: &[("ok", "200"), ("bad_request", "400")],
+        probe: |bench| {
+            bench.set("rollback_to_current", "ok");
+            status(&roll_back(bench, bench.made("Image", "a", &image(8, 8)), 1))
+        },
+    },
+    Row {
+        name: "rollback_moderation",
+        seen: &[("kept", "Approved"), ("reviewed", "Reviewing")],
+        probe: |bench| {
+            let answer = roll_back(bench, model_with_two_versions(bench), 1).good();
+            answer["moderationResult"]["moderationState"].as_str().unwrap().to_owned()
+        },
+    },
+    Row {
+        name: "rollback_body",
+        seen: &[("both", "200 200"), ("json", "200 400"), ("multipart", "400 200")],
+        probe: |bench| {
+            let id = model_with_two_versions(bench);
+            let body = format!("--B\r\nContent-Disposition: form-data; name=\"assetVersion\"\r\n\r\nassets/{id}/versions/1\r\n--B--\r\n");
+            let json = roll_back(bench, id, 1).status;
+            let path = format!("/assets/v1/assets/{id}/versions:rollback");
+            bench.set("rollback_to_current", "ok");
+            format!("{json} {}", bench.send_as("k", "POST", &path, FORM, body.into_bytes()).status)
+        },
+    },
+    Row {
+        name: "published",
+        seen: &[("present", "true"), ("absent", "null")],
+        probe: |bench| {
+            let id = bench.made("Model", "a", &model("a"));
+            bench.get(&format!("/assets/v1/assets/{id}/versions/1")).good()["published"].to_string()
+        },
+    },
+    Row {
+        name: "versions_body",
+        seen: &[("object", "object"), ("array", "array")],
+        probe: |bench| {
+            let id = bench.made("Model", "a", &model("a"));
+            let body = bench.get(&format!("/assets/v1/assets/{id}/versions")).good();
+            if body.is_array() { "array".into() } else { body["assetVersions"].as_array().map(|_| "object".into()).unwrap() }
+        },
+    },
+    Row {
+        name: "versions_of_unversioned",
+        seen: &[("listed", "200 1"), ("empty", "200 0"), ("not_found", "404")],
+        probe: |bench| {
+            let id = bench.made("Image", "a", &image(8, 8));
+            let answer = bench.get(&format!("/assets/v1/assets/{id}/versions"));
+            match answer.json()["assetVersions"].as_array() {
+                Some(list) => format!("{} {}", answer.status, list.len()),
+                None => status(&answer),
+            }
+        },
+    },
+    Row {
+        name: "page_size_out_of_range",
+        seen: &[("bad_request", "400 400"), ("clamped", "1 2")],
+        probe: |bench| {
+            let id = model_with_two_versions(bench);
+            let page = |size: &str| bench.get(&format!("/assets/v1/assets/{id}/versions?maxPageSize={size}"));
+            let seen = |answer: Answer| answer.json()["assetVersions"].as_array().map_or(answer.status as usize, Vec::len);
+            format!("{} {}", seen(page("-1")), seen(page("51")))
+        },
+    },
+    Row {
+        name: "revision_of_unversioned",
+        seen: &[("present", "\"1\""), ("absent", "null")],
+        probe: |bench| asset(bench, bench.made("Image", "a", &image(8, 8))).good()["revisionId"].to_string(),
+    },
+];
+
+const DIALECT: &[Row] = &[
+    Row {
+        name: "enum_dialect",
+        seen: &[
+            ("plain", "Model Approved null"),
+            ("prefixed", "ASSET_TYPE_MODEL MODERATION_STATE_APPROVED \"type.googleapis.com/roblox.open_cloud.assets.v1.Asset\""),
+        ],
+        probe: |bench| {
+            let response = bench.finish(&bench.create(&new_asset("Model", "a"), &model("a")))["response"].clone();
+            let state = &response["moderationResult"]["moderationState"];
+            format!("{} {} {}", response["assetType"].as_str().unwrap(), state.as_str().unwrap(), response["@type"])
+        },
+    },
+    Row {
+        name: "operation_reply",
+        seen: &[("full", "path operationId done, path operationId done"), ("path_only", "path, path")],
+        probe: |bench| {
+            let accepted = bench.create(&new_asset("Model", "a"), &model("a"));
+            format!("{}, {}", keys(&accepted.good()), keys(&bench.poll(&accepted).good()))
+        },
+    },
+    Row {
+        name: "ids",
+        seen: &[("string", "true true"), ("number", "false false")],
+        probe: |bench| {
+            let body = asset(bench, bench.made("Model", "a", &model("a"))).good();
+            format!("{} {}", body["assetId"].is_string(), body["creationContext"]["creator"]["userId"].is_string())
+        },
+    },
+    Row {
+        name: "unset_fields",
+        seen: &[("absent", "false false"), ("null", "true true")],
+        probe: |bench| {
+            let id = bench.made("Model", "a", &model("a"));
+            let versions = bench.get(&format!("/assets/v1/assets/{id}/versions")).good();
+            let has = |body: &Value, name: &str| body.as_object().unwrap().get(name) == Some(&Value::Null);
+            format!("{} {}", has(&asset(bench, id).good(), "description"), has(&versions, "nextPageToken"))
+        },
+    },
+    Row {
+        name: "error_code",
+        seen: &[("string", "\"NOT_FOUND\" \"CorruptedData\""), ("number", "404 400")],
+        probe: |bench| {
+            let garbage = Upload { bytes: b"garbage".to_vec(), ..model("") };
+            let ended = bench.finish(&bench.create(&new_asset("Model", "a"), &garbage));
+            format!("{} {}", asset(bench, 7).json()["code"], ended["error"]["code"])
+        },
+    },
+    Row {
+        name: "error_shape",
+        seen: &[
+            ("status", "code message"),
+            ("problem_details", "type title status traceId"),
+            ("error_field", "error message errorDetails"),
+            ("text", "AssetId 7 is not found"),
+        ],
+        probe: |bench| {
+            let answer = asset(bench, 7);
+            serde_json::from_str(&answer.text).map_or(answer.text.clone(), |body| keys(&body))
+        },
+    },
+    Row {
+        name: "rate_limit_headers",
+        seen: &[("plain", "1 | 0 | 40"), ("list", "1, 1;w=60, 5, 5;w=60 | 0, 4 | 40, 40"), ("repeated", "1+5 | 0+4 | 40+40")],
+        probe: |bench| {
+            let limit = Limit { per_ip: 1, per_owner: 1, per_key: 5 };
+            bench.control.set_limits(Limits { window_ms: 60_000, endpoints: [(crate::emulator::Endpoint::GetAsset, limit)].into() });
+            let answer = asset(bench, 7);
+            ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"].map(|name| answer.header(name).join("+")).join(" | ")
+        },
+    },
+    Row {
+        name: "key_throttle_reply",
+        seen: &[("service", "RESOURCE_EXHAUSTED \"\" 9, 0"), ("gateway", " \"5\" 9, 0")],
+        probe: |bench| {
+            let limit = Limit { per_ip: 10, per_owner: 10, per_key: 1 };
+            bench.control.set_limits(Limits { window_ms: 60_000, endpoints: [(crate::emulator::Endpoint::GetAsset, limit)].into() });
+            asset(bench, 7);
+            let answer = asset(bench, 7);
+            assert_eq!(answer.status, 429);
+            let code = answer.json()["code"].as_str().unwrap_or_default().to_owned();
+            format!("{code} {:?} {}", answer.header("retry-after").concat(), answer.header("x-ratelimit-remaining").concat())
+        },
+    },
+];
+
+const REFUSALS: &[Row] = &[
+    Row {
+        name: "scope_refusal",
+        seen: &[
+            ("service_403", "403 code message"),
+            ("gateway_403", "403 errors"),
+            ("problem_403", "403 type title status traceId"),
+            ("gateway_401", "401 errors"),
+        ],
+        probe: |bench| {
+            bench.control.put_key(Key { write: false, ..Key::all_powerful("k", "ci", Owner::User(1)) });
+            let answer = bench.create(&new_asset("Model", "a"), &model("a"));
+            format!("{} {}", answer.status, keys(&answer.json()))
+        },
+    },
+    Row {
+        name: "permission_refusal",
+        seen: &[("service", "code message"), ("gateway", "errors"), ("problem", "type title status traceId")],
+        probe: |bench| {
+            let creators = crate::emulator::Creators::Owner;
+            bench.control.put_key(Key { creators, ..Key::all_powerful("k", "ci", Owner::User(2)) });
+            let answer = bench.create(&new_asset("Model", "a"), &model("a"));
+            assert_eq!(answer.status, 403);
+            keys(&answer.json())
+        },
+    },
+    Row {
+        name: "quota_refusal",
+        seen: &[("resource_exhausted", "429"), ("invalid_argument", "400"), ("permission_denied", "403")],
+        probe: |bench| {
+            bench.set("audio_quota", "0");
+            status(&bench.create(&new_asset("Audio", "a"), &audio()))
+        },
+    },
+    Row {
+        name: "quota_of_failed",
+        seen: &[("counted", "400"), ("returned", "200")],
+        probe: |bench| {
+            bench.set("audio_quota", "1");
+            bench.create(&new_asset("Audio", "a"), &Upload { bytes: b"garbage".to_vec(), ..audio() }).good();
+            status(&bench.create(&new_asset("Audio", "a"), &audio()))
+        },
+    },
+    Row {
+        name: "update_fee",
+        seen: &[("charged", "400"), ("free", "200")],
+        probe: |bench| {
+            let id = bench.made("Model", "a", &model("a"));
+            bench.control.set_fees([(AssetType::Model, 5)].into());
+            let request = json!({ "assetId": id, "creationContext": { "expectedPrice": 0 } });
+            status(&bench.update(id, "", &request, Some(&model("b"))))
+        },
+    },
+    Row {
+        name: "name_length_unit",
+        seen: &[("code_points", "200"), ("utf16", "400")],
+        probe: |bench| status(&bench.create(&new_asset("Model", &"🗡".repeat(26)), &model("a"))),
+    },
+    Row {
+        name: "missing_description",
+        seen: &[("accepted", "200"), ("refused", "400")],
+        probe: |bench| status(&bench.create(&new_asset("Model", "a"), &model("a"))),
+    },
+    Row {
+        name: "prefixed_input",
+        seen: &[("accepted", "200"), ("refused", "400")],
+        probe: |bench| status(&bench.create(&new_asset("ASSET_TYPE_MODEL", "a"), &model("a"))),
+    },
+    Row {
+        name: "create_icon_previews",
+        seen: &[("accepted", "200 true"), ("refused", "400 false")],
+        probe: |bench| {
+            let icon = bench.made("Image", "i", &image(8, 8));
+            let mut request = new_asset("Model", "a");
+            request["icon"] = json!(format!("assets/{icon}"));
+            let answer = bench.create(&request, &model("a"));
+            let stored = bench.control.assets().iter().any(|report| report.asset.metadata.icon == Some(icon));
+            format!("{} {stored}", answer.status)
+        },
+    },
+    Row {
+        name: "format_decided_by",
+        seen: &[("mime", "200"), ("extension", "400")],
+        probe: |bench| status(&bench.create(&new_asset("Image", "a"), &Upload { name: "i.fbx", ..image(8, 8) })),
+    },
+    Row {
+        name: "size_limit",
+        seen: &[("file_20mb", "400"), ("body_30mb", "200")],
+        probe: |bench| {
+            let mut file = model("a");
+            file.bytes.resize(20_000_001, 0);
+            status(&bench.create(&new_asset("Model", "a"), &file))
+        },
+    },
+    Row {
+        name: "large_video",
+        seen: &[("accepted", "200"), ("refused", "400")],
+        probe: |bench| {
+            let mut file = video();
+            file.bytes.resize(30_000_000, 0);
+            status(&bench.create(&new_asset("Video", "a"), &file))
+        },
+    },
+    Row {
+        name: "unknown_operation",
+        seen: &[("not_found", "404"), ("bad_request", "400")],
+        probe: |bench| status(&bench.get("/assets/v1/operations/00000000-0000-0000-0000-000000000000")),
+    },
+    Row {
+        name: "operation_readers",
+        seen: &[("same_owner", "200"), ("same_key", "404")],
+        probe: |bench| {
+            bench.control.put_key(Key::all_powerful("k", "one", Owner::User(1)));
+            bench.control.put_key(Key::all_powerful("l", "two", Owner::User(1)));
+            let path = bench.create(&new_asset("Model", "a"), &model("a")).good()["path"].as_str().unwrap().to_owned();
+            status(&bench.send_as("l", "GET", &format!("/assets/v1/{path}"), "", Vec::new()))
+        },
+    },
+];
+
+const UPDATES: &[Row] = &[
+    Row {
+        name: "metadata_reply",
+        seen: &[("operation", "path operationId done, a"), ("done_operation", "path operationId done response, b"), ("fields", "displayName, b")],
+        probe: |bench| {
+            let id = bench.made("Model", "a", &model("a"));
+            let answer = rename(bench, id).good();
+            format!("{}, {}", keys(&answer), asset(bench, id).good()["displayName"].as_str().unwrap())
+        },
+    },
+    Row {
+        name: "metadata_failure",
+        seen: &[("refused", "400"), ("operation", "200")],
+        probe: |bench| {
+            let id = bench.made("Model", "a", &model("a"));
+            status(&bench.update(id, "icon", &json!({ "assetId": id, "icon": "assets/7" }), None))
+        },
+    },
+    Row {
+        name: "unmasked_metadata",
+        seen: &[("ignored", "a"), ("applied", "b")],
+        probe: |bench| {
+            let id = bench.made("Model", "a", &model("a"));
+            bench.finish(&bench.update(id, "", &json!({ "assetId": id, "displayName": "b" }), None));
+            asset(bench, id).good()["displayName"].as_str().unwrap().to_owned()
+        },
+    },
+    Row {
+        name: "metadata_revision",
+        seen: &[("unchanged", "1"), ("bumped", "2")],
+        probe: |bench| {
+            let id = bench.made("Model", "a", &model("a"));
+            bench.finish(&rename(bench, id));
+            bench.finish(&rename(bench, id));
+            asset(bench, id).good()["revisionId"].as_str().unwrap().to_owned()
+        },
+    },
+    Row {
+        name: "update_without_asset_id",
+        seen: &[("refused", "400"), ("accepted", "200")],
+        probe: |bench| {
+            let id = bench.made("Model", "a", &model("a"));
+            status(&bench.update(id, "", &json!({}), Some(&model("b"))))
+        },
+    },
+    Row {
+        name: "deduplicate",
+        seen: &[("head", "2 3"), ("any_version", "2 2"), ("never", "3 4")],
+        probe: |bench| {
+            let id = model_with_two_versions(bench);
+            let revision = |file: &Upload| bench.updated(id, file)["revisionId"].as_str().unwrap().to_owned();
+            format!("{} {}", revision(&model("two")), revision(&model("one")))
+        },
+    },
+    Row {
+        name: "content_update",
+        seen: &[("models", "200 200 400"), ("fbx_only", "400 200 400"), ("models_and_animations", "200 200 200")],
+        probe: |bench| {
+            let model_update = content_update(bench, "Model", &model("a"), &model("b"));
+            let fbx_update = content_update(bench, "Model", &model("a"), &fbx("b"));
+            format!("{model_update} {fbx_update} {}", content_update(bench, "Animation", &model("a"), &model("b")))
+        },
+    },
+    Row {
+        name: "archived_write",
+        seen: &[("ok", "200 200"), ("bad_request", "400 400")],
+        probe: |bench| {
+            let id = model_with_two_versions(bench);
+            archive(bench, id).good();
+            format!("{} {}", rename(bench, id).status, roll_back(bench, id, 1).status)
+        },
+    },
+    Row {
+        name: "archive_again",
+        seen: &[("ok", "200"), ("bad_request", "400")],
+        probe: |bench| {
+            let id = bench.made("Model", "a", &model("a"));
+            archive(bench, id).good();
+            status(&archive(bench, id))
+        },
+    },
+    Row {
+        name: "archive_rejected",
+        seen: &[("ok", "200"), ("bad_request", "400")],
+        probe: |bench| {
+            let id = bench.made("Model", "a", &model("a"));
+            reject(bench, id);
+            status(&archive(bench, id))
+        },
+    },
+    Row {
+        name: "archive_types",
+        seen: &[("all", "200"), ("all_but_video", "400")],
+        probe: |bench| status(&archive(bench, bench.made("Video", "a", &video()))),
+    },
+    Row {
+        name: "archived_get",
+        seen: &[("ok", "200"), ("not_found", "404")],
+        probe: |bench| {
+            let id = bench.made("Model", "a", &model("a"));
+            archive(bench, id).good();
+            status(&asset(bench, id))
+        },
+    },
+    Row {
+        name: "rejected_get",
+        seen: &[("ok", "200"), ("not_found", "404")],
+        probe: |bench| {
+            let id = bench.made("Model", "a", &model("a"));
+            reject(bench, id);
+            status(&asset(bench, id))
+        },
+    },
+    Row {
+        name: "decal",
+        seen: &[("wraps_image", "Image Decal, the Decal is answered"), ("single", "Decal, the Decal is answered")],
+        probe: |bench| {
+            let answered = id_of(&bench.finish(&bench.create(&new_asset("Decal", "a"), &image(8, 8)))["response"]);
+            let assets = bench.control.assets();
+            let types: Vec<&str> = assets.iter().map(|report| report.asset.asset_type.name()).collect();
+            let decal = assets.iter().find(|report| report.asset.id == answered).unwrap();
+            format!("{}, the {} is answered", types.join(" "), decal.asset.asset_type.name())
+        },
+    },
+];
+
+const NUMBERS: &[Row] = &[
+    Row {
+        name: "operation_visible_after_ms",
+        seen: &[("0", "200"), ("500", "404 ")],
+        probe: |bench| {
+            let created = bench.create(&new_asset("Model", "a"), &model("a"));
+            let early = bench.poll(&created);
+            bench.pass(500);
+            assert_eq!(bench.poll(&created).good()["done"], false);
+            match early.status {
+                200 => status(&early),
+                _ => format!("{} {}", early.status, early.json()["errors"][0]["message"].as_str().unwrap()),
+            }
+        },
+    },
+    Row {
+        name: "operation_retention_ms",
+        seen: &[("0", "200"), ("5000", "404")],
+        probe: |bench| {
+            let created = bench.create(&new_asset("Model", "a"), &model("a"));
+            bench.finish(&created);
+            bench.pass(5000);
+            status(&bench.poll(&created))
+        },
+    },
+    Row {
+        name: "audio_quota",
+        seen: &[("2", "2, 0, 2"), ("3", "3, 0, 3")],
+        probe: |bench| {
+            let first = uploads(bench, "Audio", &audio(), 9);
+            bench.pass(29 * 86_400_000);
+            let early = uploads(bench, "Audio", &audio(), 9);
+            bench.pass(86_400_000);
+            format!("{first}, {early}, {}", uploads(bench, "Audio", &audio(), 9))
+        },
+    },
+    Row {
+        name: "video_quota",
+        seen: &[("1", "1, 1"), ("2", "2, 2")],
+        probe: |bench| {
+            let first = uploads(bench, "Video", &video(), 9);
+            bench.pass(86_400_000);
+            format!("{first}, {}", uploads(bench, "Video", &video(), 9))
+        },
+    },
+];
+
+fn rows() -> impl Iterator<Item = &'static Row> {
+    [VERSIONS, DIALECT, REFUSALS, UPDATES, NUMBERS].into_iter().flatten()
+}
+
+#[test]
+fn every_switch_has_a_row_with_all_its_values() {
+    let tested: BTreeMap<&str, Vec<&str>> = rows().map(|row| (row.name, row.seen.iter().map(|(value, _)| *value).collect())).collect();
+    for row in Switches::table() {
+        let tried = tested.get(row.name).unwrap_or_else(|| panic!("the switch {} has no test", row.name));
+        if row.values == ["N"] {
+            assert!(tried.len() > 1, "{}", row.name);
+        } else {
+            assert_eq!(tried, row.values, "{}", row.name);
+        }
+    }
+    assert_eq!(tested.len(), Switches::table().len());
+}
+
+#[track_caller]
+fn check(rows: &[Row]) {
+    for row in rows {
+        for (value, expected) in row.seen {
+            let bench = Bench::new();
+            bench.set(row.name, value);
+            assert_eq!((row.probe)(&bench), *expected, "{} = {value}", row.name);
+        }
+        let different: std::collections::BTreeSet<&str> = row.seen.iter().map(|(_, seen)| *seen).collect();
+        assert_eq!(different.len(), row.seen.len(), "the values of {} can't be told apart", row.name);
+    }
+}
+
+#[test]
+fn switches_of_versions_and_rollback() {
+    check(VERSIONS);
+}
+
+#[test]
+fn switches_of_the_dialect() {
+    check(DIALECT);
+}
+
+#[test]
+fn switches_of_refusals_and_limits() {
+    check(REFUSALS);
+}
+
+#[test]
+fn switches_of_updates_and_archiving() {
+    check(UPDATES);
+}
+
+#[test]
+fn switches_that_are_numbers() {
+    check(NUMBERS);
+}
+
+#[test]
+fn an_update_without_a_mask_and_with_content_leaves_the_metadata_alone() {
+    let bench = Bench::new();
+    bench.set("unmasked_metadata", "applied");
+    let id = bench.made("Model", "a", &model("a"));
+    let request = json!({ "assetId": id, "displayName": "b" });
+    let body = form(&request.to_string(), Some(&model("b")));
+    let answer = bench.send_as("k", "PATCH", &format!("/assets/v1/assets/{id}"), FORM, body);
+    assert_eq!(bench.finish(&answer)["response"]["displayName"], "a");
+}
