@@ -183,6 +183,6 @@ fn judge<T>(reply: &Reply<T>) -> (Option<Heard>, Health) {
         return (Some(Heard::Limited(sample)), Health::Unknown);
     }
     let failed = matches!(&reply.result, Err(failure) if failure.class.is_outage());
-    let heard = if failed && sample.is_silent() { Heard::Silence } else { Heard::Answer(sample) };
+    let heard = if failed && sample == LimitSample::default() { Heard::Silence } else { Heard::Answer(sample) };
     (Some(heard), if failed { Health::Failed } else { Health::Answered })
 }
