@@ -12,4 +12,6 @@
     reason = "tests may fail loudly, and set up files, clocks and processes by hand"
 )]
 
+mod support;
+mod sync;
 mod tidy;

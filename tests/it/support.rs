@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use macadam::emulator;
+use macadam::emulator::{self, AssetReport, Config, Control, Endpoint, Latency, Running};
 use serde_json::Value;
 
 /// A project in a temporary folder.
@@ -93,7 +93,8 @@ pub const SECRET: &str = "test-key-3f9c1b77";
 impl Ran {
     pub fn of(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        let ran = Self { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) };
+        let ran =
+            Self { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) };
         assert!(!ran.stdout.contains(SECRET) && !ran.stderr.contains(SECRET), "the key was printed");
         ran
     }
@@ -105,3 +106,99 @@ impl Ran {
         self
     }
 }
+
+/// An emulator on a port of its own, with operations that are done at once unless told otherwise.
+pub struct Remote {
+    running: Option<Running>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Remote {
+    /// With the observed profile.
+    pub fn start() -> Self {
+        Self::with(Config::default())
+    }
+
+    /// As configured, but for the latency, which is 20 ms.
+    pub fn with(config: Config) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let config = Config { latency: Latency::Fixed(20), ..config };
+        let running = runtime.block_on(emulator::start(config)).unwrap();
+        Self { running: Some(running), runtime }
+    }
+
+    pub fn control(&self) -> &Control {
+        self.running.as_ref().unwrap().control()
+    }
+
+    pub fn url(&self) -> String {
+        self.running.as_ref().unwrap().url()
+    }
+
+    pub fn assets(&self) -> Vec<AssetReport> {
+        self.control().assets()
+    }
+
+    /// How many requests an endpoint got.
+    pub fn requests(&self, endpoint: Endpoint) -> usize {
+        self.control().requests().iter().filter(|request| request.endpoint == Some(endpoint)).count()
+    }
+
+    /// How many requests of any kind came.
+    pub fn all_requests(&self) -> usize {
+        self.control().requests().len()
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.runtime.block_on(running.shutdown());
+        }
+    }
+}
+
+/// The smallest picture that passes the checks: 1 by 1 pixels of the colour `shade`.
+pub fn png(shade: u8) -> Vec<u8> {
+    let mut data = vec![0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'];
+    chunk(&mut data, b"IHDR", &[0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0]);
+    // One stored deflate block of a filter byte and a pixel.
+    let row = [0, shade];
+    let mut zlib = vec![0x78, 0x01, 0x01, 2, 0, 0xfd, 0xff];
+    zlib.extend(row);
+    let (a, b) = row
+        .iter()
+        .fold((1u32, 0u32), |(a, b), byte| ((a + u32::from(*byte)) % 65521, (b + a + u32::from(*byte)) % 65521));
+    zlib.extend(((b << 16) | a).to_be_bytes());
+    chunk(&mut data, b"IDAT", &zlib);
+    chunk(&mut data, b"IEND", &[]);
+    data
+}
+
+fn chunk(data: &mut Vec<u8>, name: &[u8; 4], content: &[u8]) {
+    data.extend(u32::try_from(content.len()).unwrap().to_be_bytes());
+    let body = [name.as_slice(), content].concat();
+    data.extend(&body);
+    let crc = body.iter().fold(!0u32, |mut crc, byte| {
+        crc ^= u32::from(*byte);
+        (0..8).for_each(|_| crc = (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 });
+        crc
+    });
+    data.extend((!crc).to_be_bytes());
+}
+
+/// A model whose one part has the name `name`.
+pub fn rbxmx(name: &str) -> String {
+    format!(
+        "<roblox version=\"4\"><Item class=\"Folder\" referent=\"0\"><Properties><string name=\"Name\">{name}</string></Properties></Item></roblox>\n"
+    )
+}
+
+/// An animation with the name `name`.
+pub fn animation(name: &str) -> String {
+    rbxmx(name).replace("class=\"Folder\"", "class=\"KeyframeSequence\"")
+}
+
+/// A manifest that finds images, models, sounds and animations by globs.
+pub const GLOBS: &str =
+    "[creator]\nuser_id = 1\n\n[globs.ui]\npath = \"ui/**/*.png\"\n\n[globs.models]\npath = \"models/**/*.rbxmx\"\n";
