@@ -8,11 +8,10 @@ use serde_json::json;
 
 use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint};
-use crate::engine::project::DEFAULT_MANIFEST;
+use crate::engine::project::{DEFAULT_MANIFEST, PRIVATE_FOLDER, PRIVATE_IGNORE};
 
 const MANIFEST: &str = include_str!("init/assets.toml");
 const ATTRIBUTES: &str = include_str!("init/gitattributes");
-const IGNORE: &str = "# Macadam's state: local, rebuilt from the lockfile.\n*\n";
 
 /// The name under which git knows the merge driver.
 const DRIVER: &str = "git config merge.macadam.driver \"macadam lockfile merge %O %A %B\"";
@@ -27,7 +26,7 @@ pub fn run(output: Output, folder: &Path, manifest: Option<&Path>) -> Result<Exi
     for (path, content) in [
         (manifest, MANIFEST),
         (root.join(".gitattributes"), ATTRIBUTES),
-        (root.join(".macadam").join(".gitignore"), IGNORE),
+        (root.join(PRIVATE_FOLDER).join(".gitignore"), PRIVATE_IGNORE),
     ] {
         let shown = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
         if create(&path, content)? { written.push(shown) } else { kept.push(shown) }

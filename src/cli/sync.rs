@@ -52,7 +52,7 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
         embedded.stop().await;
     }
     let report = ended?;
-    finish(output, &report)
+    finish(output, &report, global.emulator)
 }
 
 /// `--locked`: nothing is changed; anything that would change is a failure.
@@ -159,11 +159,11 @@ fn ask(output: Output, questions: &[String]) -> bool {
 }
 
 /// Prints what came of a run, and says how the program ends.
-fn finish(output: Output, report: &Report) -> Result<Exit, Failure> {
+fn finish(output: Output, report: &Report, rehearsal: bool) -> Result<Exit, Failure> {
     let exit = exit(report);
     if let Some(Stop::Credential { message, hint }) = &report.stop {
         if !output.is_json() {
-            show(output, report);
+            show(output, report, rehearsal);
         }
         return Err(Failure::new(Exit::Credential, message).hint(hint));
     }
@@ -173,7 +173,7 @@ fn finish(output: Output, report: &Report) -> Result<Exit, Failure> {
     if output.is_json() {
         output.document(&document::report(report));
     } else {
-        show(output, report);
+        show(output, report, rehearsal);
     }
     Ok(exit)
 }
@@ -186,7 +186,7 @@ fn exit(report: &Report) -> Exit {
     }
 }
 
-fn show(output: Output, report: &Report) {
+fn show(output: Output, report: &Report, rehearsal: bool) {
     for entry in &report.steps {
         if let Outcome::Done { asset_id, revision } = &entry.outcome {
             let revision =
@@ -216,10 +216,10 @@ fn show(output: Output, report: &Report) {
     }
     let held = Plan { held: report.held.clone(), notes: report.notes.clone(), ..Plan::default() };
     plan::show_holds(output, &held);
-    show_summary(output, report, waiting);
+    show_summary(output, report, waiting, rehearsal);
 }
 
-fn show_summary(output: Output, report: &Report, waiting: u64) {
+fn show_summary(output: Output, report: &Report, waiting: u64, rehearsal: bool) {
     let mut parts: Vec<String> = report.done().into_iter().map(|(name, count)| format!("{count} {name}")).collect();
     for kind in [HoldKind::Failed, HoldKind::Rejected, HoldKind::Held] {
         let count = report.held_by(kind);
@@ -231,7 +231,8 @@ fn show_summary(output: Output, report: &Report, waiting: u64) {
         parts.push(format!("{waiting} not done"));
     }
     let assets = plural(report.assets, "asset");
-    let lockfile = if report.lockfile_written { "; the lockfile was written: commit it" } else { "" };
+    // The emulator's lockfile lies among its own files, and nobody commits it.
+    let lockfile = if report.lockfile_written && !rehearsal { "; the lockfile was written: commit it" } else { "" };
     match &report.stop {
         Some(Stop::TimedOut) => output.warning("the time given with --timeout is over; run it again to go on"),
         Some(Stop::Signal(_)) => output.warning("interrupted; what was begun is recorded, run it again to go on"),

@@ -68,7 +68,7 @@ impl Gate {
             Some(queue) => Some(queue.lock().await),
             None => None,
         };
-        let mut told = false;
+        let (since, mut told) = (moment(), false);
         loop {
             let mut changed = std::pin::pin!(self.inner.changed.notified());
             // Listening before asking: a report in between is not missed.
@@ -77,10 +77,12 @@ impl Gate {
                 Passage::Open(pass) => return pass,
                 Passage::Closed { until, reason } => {
                     let wait = until.map_or(Duration::from_secs(1), |until| until.since(moment()));
-                    if wait > WORTH_TELLING && !told {
+                    // A request that goes ahead alone tells soon what is left: only what lasts is told.
+                    let wait = if told { wait } else { wait.min(WORTH_TELLING) };
+                    if moment().since(since) >= WORTH_TELLING && !told {
                         told = true;
-                        tracing::info!(endpoint = endpoint.name(), seconds = wait.as_secs(), "{reason}");
-                        (self.inner.listener)(Progress::Waiting { reason: format!("{reason} ({} s)", wait.as_secs()) });
+                        tracing::info!(endpoint = endpoint.name(), "{reason}");
+                        (self.inner.listener)(Progress::Waiting { reason: reason.to_owned() });
                     }
                     let _ = tokio::time::timeout(wait.max(Duration::from_millis(1)), changed).await;
                 }

@@ -7,6 +7,12 @@ use std::path::{Path, PathBuf};
 /// The manifest's name where none is given.
 pub const DEFAULT_MANIFEST: &str = "assets.toml";
 
+/// Where Macadam keeps what is not for git.
+pub const PRIVATE_FOLDER: &str = ".macadam";
+
+/// What keeps git from seeing it.
+pub const PRIVATE_IGNORE: &str = "# Macadam's state: local, rebuilt from the lockfile.\n*\n";
+
 /// The paths of one project: one manifest is one environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
@@ -75,7 +81,7 @@ impl Project {
         let stem = manifest.file_stem().and_then(|stem| stem.to_str()).ok_or_else(no_name)?.to_owned();
         let root = manifest.parent().ok_or_else(no_name)?.to_owned();
         let lockfile = root.join(format!("{stem}.lock.toml"));
-        let state = state.map_or_else(|| root.join(".macadam").join(format!("{stem}.db")), |path| from.join(path));
+        let state = state.map_or_else(|| root.join(PRIVATE_FOLDER).join(format!("{stem}.db")), |path| from.join(path));
         Ok(Self { root, manifest, lockfile, state })
     }
 
@@ -89,7 +95,17 @@ impl Project {
 
     /// Where the embedded emulator keeps its world, and its state and lockfile.
     pub fn emulator_folder(&self) -> PathBuf {
-        self.root.join(".macadam").join("emulator")
+        self.root.join(PRIVATE_FOLDER).join("emulator")
+    }
+
+    /// Keeps git from seeing the private folder, if nobody has done so. Failing is no error: opening the state says what is wrong with the folder.
+    pub fn hide_private_folder(&self) {
+        let folder = self.root.join(PRIVATE_FOLDER);
+        let made = std::fs::create_dir_all(&folder);
+        let new = std::fs::OpenOptions::new().write(true).create_new(true).open(folder.join(".gitignore"));
+        if let (Ok(()), Ok(mut file)) = (made, new) {
+            let _ = std::io::Write::write_all(&mut file, PRIVATE_IGNORE.as_bytes());
+        }
     }
 
     /// The manifest as messages name it.

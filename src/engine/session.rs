@@ -55,6 +55,7 @@ impl Session {
     /// # Errors
     /// When another process holds the state, or state or lockfile can't be used.
     pub async fn open(project: &Project, remote: &str, command: &str) -> Result<Self, SessionError> {
+        project.hide_private_folder();
         let lock = StateLock::acquire(&project.state, command, clock::now())?;
         let store = Store::open(&project.state, remote, clock::now())?;
         let recorded = store.load()?;
