@@ -76,12 +76,24 @@ impl Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Create,
-    Asset { endpoint: Endpoint, id: u64 },
-    Version { id: u64, number: u32 },
-    Operation { id: String },
+    Asset {
+        endpoint: Endpoint,
+        id: u64,
+    },
+    Version {
+        id: u64,
+        number: u32,
+    },
+    Operation {
+        id: String,
+    },
     Introspect,
     /// The path has the form of an endpoint, but its id or number is none: a refusal by the model binder.
-    Malformed { endpoint: Endpoint, field: &'static str, value: String },
+    Malformed {
+        endpoint: Endpoint,
+        field: &'static str,
+        value: String,
+    },
     /// An endpoint's path with a method it does not have.
     WrongMethod,
     Unknown,
@@ -191,7 +203,11 @@ mod tests {
         check("GET", "/assets/v2/assets/12", Route::Unknown);
         check("GET", "/", Route::Unknown);
         check("GET", "/assets/v1/assets/abc", malformed(Endpoint::GetAsset, "assetId", "abc"));
-        check("GET", "/assets/v1/assets/99999999999999999999", malformed(Endpoint::GetAsset, "assetId", "99999999999999999999"));
+        check(
+            "GET",
+            "/assets/v1/assets/99999999999999999999",
+            malformed(Endpoint::GetAsset, "assetId", "99999999999999999999"),
+        );
         check("GET", "/assets/v1/assets/12/versions/x", malformed(Endpoint::GetVersion, "versionNumber", "x"));
         check("GET", "/assets/v1/assets/%ff%00", malformed(Endpoint::GetAsset, "assetId", "\u{fffd}\0"));
     }

@@ -145,7 +145,7 @@ pub enum Action {
     },
     /// The request's key stops working, before this request.
     RevokeKey,
-    /// The account behind the request's key is sanctioned, before this request.
+    /// The account behind the request's key is sanctioned, before this request; until the sanction is lifted at the side door.
     ModerateAccount,
 }
 
@@ -246,7 +246,9 @@ impl Action {
     pub(super) fn needs_success(&self) -> bool {
         match self {
             Action::Reset { at } | Action::Close { at } | Action::Hang { at } => *at == Point::AfterCommit,
-            Action::DuplicateCommit | Action::StaleReads { .. } | Action::Operation { .. } | Action::VersionsLoop => true,
+            Action::DuplicateCommit | Action::StaleReads { .. } | Action::Operation { .. } | Action::VersionsLoop => {
+                true
+            }
             Action::Reply(reply) => reply.commit,
             _ => false,
         }
@@ -266,7 +268,10 @@ impl FaultRule {
 
     /// A rule for the requests of one endpoint.
     pub fn on(endpoint: Endpoint, action: Action) -> Self {
-        FaultRule { conditions: Conditions { endpoint: Some(endpoint), ..Conditions::default() }, ..FaultRule::always(action) }
+        FaultRule {
+            conditions: Conditions { endpoint: Some(endpoint), ..Conditions::default() },
+            ..FaultRule::always(action)
+        }
     }
 
     /// The same rule, firing at most so often.
@@ -283,7 +288,8 @@ impl FaultRule {
     }
 
     fn check(&self) -> Result<(), ScriptError> {
-        let Conditions { endpoint, method, path, asset_id, content_hash, name, nth, every, after: _, probability } = &self.conditions;
+        let Conditions { endpoint, method, path, asset_id, content_hash, name, nth, every, after: _, probability } =
+            &self.conditions;
         let stage = self.action.stage();
         let of_request = [
             ("endpoint", endpoint.is_some()),
@@ -310,7 +316,8 @@ impl FaultRule {
             return range("status", reply.status.to_string());
         }
         for (name, value) in &reply.headers {
-            let sendable = name.parse::<HeaderName>().is_ok_and(|name| name != CONTENT_LENGTH && name != TRANSFER_ENCODING);
+            let sendable =
+                name.parse::<HeaderName>().is_ok_and(|name| name != CONTENT_LENGTH && name != TRANSFER_ENCODING);
             if !sendable || value.parse::<HeaderValue>().is_err() {
                 return Err(ScriptError::Header(name.clone()));
             }
@@ -363,7 +370,13 @@ impl FaultBook {
         rules.iter().try_for_each(FaultRule::check)?;
         let first = self.rules.len() as u64 + 1;
         let ids = (first..).take(rules.len()).collect();
-        self.rules.extend((first..).zip(rules).map(|(id, rule)| FaultReport { id, rule, seen: 0, fired: 0, active: true }));
+        self.rules.extend((first..).zip(rules).map(|(id, rule)| FaultReport {
+            id,
+            rule,
+            seen: 0,
+            fired: 0,
+            active: true,
+        }));
         Ok(ids)
     }
 
@@ -414,9 +427,11 @@ fn meets(conditions: &Conditions, facts: &Facts<'_>) -> bool {
 }
 
 fn is_turn(conditions: &Conditions, seed: u64, rule: u64, seen: u64) -> bool {
-    let chance = |probability: f64| (noise(seed, "fault", rule << 32 | seen) >> 11) as f64 / (1u64 << 53) as f64 <= probability && probability > 0.0;
+    let chance = |probability: f64| {
+        (noise(seed, "fault", rule << 32 | seen) >> 11) as f64 / (1u64 << 53) as f64 <= probability && probability > 0.0
+    };
     (conditions.nth.is_empty() || conditions.nth.contains(&seen))
-        && conditions.every.is_none_or(|every| seen % every.max(1) == 0)
+        && conditions.every.is_none_or(|every| seen.is_multiple_of(every.max(1)))
         && conditions.after.is_none_or(|after| seen > after)
         && conditions.probability.is_none_or(chance)
 }
@@ -453,7 +468,10 @@ mod tests {
         }
         let all = [1, 2, 3, 4, 5, 6];
         check(json!({}), &all);
-        check(json!({ "endpoint": "get_asset", "method": "GET", "path": "/5", "asset_id": 5, "content_hash": "ab", "name": "wor" }), &all);
+        check(
+            json!({ "endpoint": "get_asset", "method": "GET", "path": "/5", "asset_id": 5, "content_hash": "ab", "name": "wor" }),
+            &all,
+        );
         check(json!({ "endpoint": "create_asset" }), &[]);
         check(json!({ "method": "POST" }), &[]);
         check(json!({ "path": "/6" }), &[]);
@@ -511,7 +529,10 @@ mod tests {
         );
         check(json!({ "match": { "every": 0 }, "action": { "kind": "truncate" } }), "`every` can't be 0");
         check(json!({ "match": { "nth": [0] }, "action": { "kind": "truncate" } }), "`nth` can't be 0");
-        check(json!({ "match": { "probability": 1.5 }, "action": { "kind": "truncate" } }), "`probability` can't be 1.5");
+        check(
+            json!({ "match": { "probability": 1.5 }, "action": { "kind": "truncate" } }),
+            "`probability` can't be 1.5",
+        );
         check(json!({ "action": { "kind": "reply", "status": 101 } }), "`status` can't be 101");
         check(json!({ "action": { "kind": "reply", "status": 500, "headers": { "a b": "c" } } }), "`a b` is no header");
     }

@@ -117,8 +117,8 @@ impl WorldFile {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(WorldFileError::Read { path: path(), source }),
         };
-        let loaded: Loaded =
-            serde_json::from_slice(&bytes).map_err(|error| WorldFileError::Damaged { path: path(), reason: error.to_string() })?;
+        let loaded: Loaded = serde_json::from_slice(&bytes)
+            .map_err(|error| WorldFileError::Damaged { path: path(), reason: error.to_string() })?;
         if loaded.format != FORMAT {
             return Err(WorldFileError::Damaged { path: path(), reason: format!("its format is {}", loaded.format) });
         }

@@ -83,7 +83,11 @@ impl Drop for Wire {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
@@ -123,7 +127,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shared: Arc<Sha
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(_) = connections.join_next() => continue,
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
         };
         match accepted {
             Ok((stream, peer)) => drop(connections.spawn(connect(stream, peer, router.clone(), Arc::clone(&shared)))),
@@ -134,6 +138,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shared: Arc<Sha
             }
         }
     }
+    connections.shutdown().await;
 }
 
 async fn connect(stream: TcpStream, peer: SocketAddr, router: Router, shared: Arc<Shared>) {
@@ -154,7 +159,8 @@ async fn connect(stream: TcpStream, peer: SocketAddr, router: Router, shared: Ar
         request.extensions_mut().insert(connection.clone());
         api.call(request)
     });
-    let serving = hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, with_connection);
+    let serving =
+        hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, with_connection);
     tokio::select! {
         // A connection that breaks is the client's business.
         _ = serving => {}

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::bench::{Answer, Bench, FORM, START, form, id_of, new_asset};
 use super::files::{Upload, audio, fbx, image, model, video};
 use crate::emulator::{
-    AssetType, Creators, Edit, Key, Latency, Limit, Limits, ModerationRule, Origin, Owner, Profile, TextAction, TextField, TextRule, Verdict,
-    VerdictStep,
+    AssetType, Creators, Edit, Key, Latency, Limit, Limits, ModerationRule, Origin, Owner, Profile, TextAction,
+    TextField, TextRule, Verdict, VerdictStep,
 };
 
 #[test]
@@ -53,7 +53,10 @@ fn wrong_creates_are_refused_with_the_words_of_the_wire_and_make_nothing() {
         change(&mut request, &mut file);
         assert_eq!(bench.create(&request, &file).refusal(), (status, message.to_owned()));
         assert!(bench.control.assets().is_empty() && bench.control.operations().is_empty());
-        assert_eq!(bench.control.requests().last().map(|request| (request.committed, request.status)), Some((false, Some(status))));
+        assert_eq!(
+            bench.control.requests().last().map(|request| (request.committed, request.status)),
+            Some((false, Some(status)))
+        );
     }
     let length = "Asset name length is invalid.";
     check(|request, _| request["displayName"] = json!("n".repeat(51)), 400, length);
@@ -73,7 +76,11 @@ fn wrong_creates_are_refused_with_the_words_of_the_wire_and_make_nothing() {
         400,
         "The price is 10 Robux, more than the expected price of 9.",
     );
-    check(|request, _| request["creationContext"]["assetPrivacy"] = json!("secret"), 400, "AssetPrivacy secret is invalid.");
+    check(
+        |request, _| request["creationContext"]["assetPrivacy"] = json!("secret"),
+        400,
+        "AssetPrivacy secret is invalid.",
+    );
     check(
         |request, _| request["twitterSocialLink"] = json!({ "uri": "https://twitter.com/us" }),
         400,
@@ -115,10 +122,16 @@ fn broken_bodies_are_refused() {
     check(FORM, form("{,}", Some(&image(8, 8))), "After parsing a value an unexpected character was encountered.");
     check(FORM, form("[]", Some(&image(8, 8))), "Request body must be a JSON object.");
     check(FORM, form(&new_asset("Image", "a").to_string(), None), empty);
-    let named = String::from_utf8(form("{}", None)).unwrap().replace("name=\"request\"", "name=\"request\"; filename=\"r.json\"");
+    let named = String::from_utf8(form("{}", None))
+        .unwrap()
+        .replace("name=\"request\"", "name=\"request\"; filename=\"r.json\"");
     check(FORM, named.into_bytes(), empty);
     let huge = Upload { bytes: vec![0; 30_000_000], ..image(8, 8) };
-    check(FORM, form(&new_asset("Image", "a").to_string(), Some(&huge)), "Failed to read the request form. Request body too large.");
+    check(
+        FORM,
+        form(&new_asset("Image", "a").to_string(), Some(&huge)),
+        "Failed to read the request form. Request body too large.",
+    );
 }
 
 #[test]
@@ -155,12 +168,27 @@ fn keys_are_checked_for_life_scope_and_creator() {
     let bench = key(|key| key.expires_at_ms = Some(START));
     check(&bench, create(&bench), 401, bad);
     let bench = key(|key| key.write = false);
-    check(&bench, create(&bench), 403, json!({ "code": "INSUFFICIENT_SCOPE", "message": "The API key lacks the scope asset:write." }));
+    check(
+        &bench,
+        create(&bench),
+        403,
+        json!({ "code": "INSUFFICIENT_SCOPE", "message": "The API key lacks the scope asset:write." }),
+    );
     assert_eq!(bench.get("/assets/v1/assets/5").status, 404);
     let bench = key(|key| key.read = false);
-    check(&bench, bench.get("/assets/v1/assets/5"), 403, json!({ "code": "INSUFFICIENT_SCOPE", "message": "The API key lacks the scope asset:read." }));
+    check(
+        &bench,
+        bench.get("/assets/v1/assets/5"),
+        403,
+        json!({ "code": "INSUFFICIENT_SCOPE", "message": "The API key lacks the scope asset:read." }),
+    );
     let bench = key(|key| key.owner = Owner::User(2));
-    check(&bench, create(&bench), 403, json!({ "code": "PERMISSION_DENIED", "message": "The API key has no permission for user:1." }));
+    check(
+        &bench,
+        create(&bench),
+        403,
+        json!({ "code": "PERMISSION_DENIED", "message": "The API key has no permission for user:1." }),
+    );
     let bench = key(|key| (key.owner, key.creators) = (Owner::User(2), Creators::Only([Owner::User(1)].into())));
     assert_eq!(create(&bench).status, 200);
 }
@@ -212,7 +240,8 @@ fn a_model_is_updated_in_place_and_equal_bytes_make_no_version() {
     assert_eq!(bench.updated(id, &model("two"))["revisionId"], "2");
     assert_eq!(bench.updated(id, &fbx("three"))["revisionId"], "3");
     assert_eq!(bench.updated(id, &model("one"))["revisionId"], "4");
-    let origins: Vec<Origin> = bench.control.asset(id).unwrap().asset.versions.iter().map(|version| version.origin).collect();
+    let origins: Vec<Origin> =
+        bench.control.asset(id).unwrap().asset.versions.iter().map(|version| version.origin).collect();
     assert_eq!(origins, [Origin::Create, Origin::Update, Origin::Update, Origin::Update]);
 }
 
@@ -234,8 +263,22 @@ fn wrong_updates_are_refused() {
     fn check(bench: &Bench, id: u64, mask: &str, fields: Value, file: Option<&Upload>, message: &str) {
         assert_eq!(bench.update(id, mask, &fields, file).refusal(), (400, message.to_owned()));
     }
-    check(&bench, id, "", json!({ "assetId": id + 1 }), Some(&model("b")), "AssetId in the request does not match the path.");
-    check(&bench, id, "", json!({ "assetId": id, "assetType": "Image" }), Some(&model("b")), "AssetType can't be changed.");
+    check(
+        &bench,
+        id,
+        "",
+        json!({ "assetId": id + 1 }),
+        Some(&model("b")),
+        "AssetId in the request does not match the path.",
+    );
+    check(
+        &bench,
+        id,
+        "",
+        json!({ "assetId": id, "assetType": "Image" }),
+        Some(&model("b")),
+        "AssetType can't be changed.",
+    );
     check(&bench, id, "weight", json!({ "assetId": id }), None, "The update mask has an invalid field: weight.");
     check(&bench, id, "displayName", json!({ "assetId": id }), None, "Asset name length is invalid.");
     check(
@@ -282,7 +325,11 @@ fn metadata_follows_the_mask() {
     let four = bench.update(id, "robloxSocialLink", &fields, None);
     assert_eq!(four.refusal(), (400, "An asset can have at most 3 social links.".to_owned()));
     bench.finish(&bench.update(id, "icon,previews,twitchSocialLink,description", &json!({ "assetId": id }), None));
-    assert_eq!(read("icon,previews,twitchSocialLink,description"), json!({ "previews": [] }), "what the mask names and the body lacks is cleared");
+    assert_eq!(
+        read("icon,previews,twitchSocialLink,description"),
+        json!({ "previews": [] }),
+        "what the mask names and the body lacks is cleared"
+    );
 }
 
 #[test]
@@ -292,7 +339,10 @@ fn content_and_metadata_change_together() {
     let fields = json!({ "assetId": id, "displayName": "b", "description": "ignored" });
     let ended = bench.finish(&bench.update(id, "displayName", &fields, Some(&model("b"))));
     let response = &ended["response"];
-    assert_eq!((&response["revisionId"], &response["displayName"], response.get("description")), (&json!("2"), &json!("b"), None));
+    assert_eq!(
+        (&response["revisionId"], &response["displayName"], response.get("description")),
+        (&json!("2"), &json!("b"), None)
+    );
 }
 
 #[test]
@@ -312,8 +362,14 @@ fn reads_are_refused_for_wrong_masks_ids_and_paths() {
     let id = bench.made("Model", "a", &model("a"));
     let wrong = bench.get(&format!("/assets/v1/assets/{id}?readMask=displayName,weight"));
     assert_eq!(wrong.refusal(), (400, "The read mask has an invalid field: weight.".to_owned()));
-    assert_eq!(bench.get("/assets/v1/assets/7").json(), json!({ "code": "NOT_FOUND", "message": "AssetId 7 is not found" }));
-    assert_eq!(bench.get("/assets/v1/assets/x").json()["errors"], json!({ "assetId": ["The value 'x' is not valid."] }));
+    assert_eq!(
+        bench.get("/assets/v1/assets/7").json(),
+        json!({ "code": "NOT_FOUND", "message": "AssetId 7 is not found" })
+    );
+    assert_eq!(
+        bench.get("/assets/v1/assets/x").json()["errors"],
+        json!({ "assetId": ["The value 'x' is not valid."] })
+    );
     assert_eq!(bench.get("/assets/v1/planets").json(), json!({ "errors": [{ "code": 0, "message": "NotFound" }] }));
     assert_eq!(bench.get(&format!("/assets/v1/assets/{id}:archive")).status, 405);
 }
@@ -327,9 +383,15 @@ fn versions_are_listed_newest_first_page_by_page() {
     }
     let page = |query: &str| bench.get(&format!("/assets/v1/assets/{id}/versions?{query}")).good();
     let paths = |page: &Value| -> Vec<String> {
-        page["assetVersions"].as_array().unwrap().iter().map(|version| version["path"].as_str().unwrap().to_owned()).collect()
+        page["assetVersions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|version| version["path"].as_str().unwrap().to_owned())
+            .collect()
     };
-    let expected = |numbers: Vec<u32>| numbers.iter().map(|number| format!("assets/{id}/versions/{number}")).collect::<Vec<_>>();
+    let expected =
+        |numbers: Vec<u32>| numbers.iter().map(|number| format!("assets/{id}/versions/{number}")).collect::<Vec<_>>();
     let first = page("pageToken=&maxPageSize=");
     assert_eq!(paths(&first), expected((13..=20).rev().collect()));
     let second = page(&format!("maxPageSize=12&pageToken={}", first["nextPageToken"].as_str().unwrap()));
@@ -345,7 +407,10 @@ fn versions_are_listed_newest_first_page_by_page() {
     for query in ["pageToken=zz", "pageToken=31", "maxPageSize=x"] {
         assert_eq!(bench.get(&format!("/assets/v1/assets/{id}/versions?{query}")).status, 400, "{query}");
     }
-    assert_eq!(bench.get(&format!("/assets/v1/assets/{id}/versions/3")).good()["path"], format!("assets/{id}/versions/3"));
+    assert_eq!(
+        bench.get(&format!("/assets/v1/assets/{id}/versions/3")).good()["path"],
+        format!("assets/{id}/versions/3")
+    );
     assert_eq!(bench.get(&format!("/assets/v1/assets/{id}/versions/21")).status, 404);
 }
 
@@ -358,11 +423,17 @@ fn a_rollback_is_json_or_a_form() {
     let version = |number: u32| format!("assets/{id}/versions/{number}");
     let answer = bench.post(&path, &json!({ "assetVersion": version(1) })).good();
     assert_eq!(answer["path"], version(3), "observed: a new version with the old bytes");
-    let hashes: Vec<String> = bench.control.asset(id).unwrap().asset.versions.iter().map(|version| version.content.hash.clone()).collect();
+    let hashes: Vec<String> =
+        bench.control.asset(id).unwrap().asset.versions.iter().map(|version| version.content.hash.clone()).collect();
     assert_eq!(hashes[2], hashes[0]);
-    let body = format!("--B\r\nContent-Disposition: form-data; name=\"assetVersion\"\r\n\r\n{}\r\n--B--\r\n", version(2));
+    let body =
+        format!("--B\r\nContent-Disposition: form-data; name=\"assetVersion\"\r\n\r\n{}\r\n--B--\r\n", version(2));
     assert_eq!(bench.send_as("k", "POST", &path, FORM, body.into_bytes()).good()["path"], version(4));
-    for (wrong, status) in [(json!({}), 400), (json!({ "assetVersion": "2" }), 400), (json!({ "assetVersion": "assets/7/versions/1" }), 400)] {
+    for (wrong, status) in [
+        (json!({}), 400),
+        (json!({ "assetVersion": "2" }), 400),
+        (json!({ "assetVersion": "assets/7/versions/1" }), 400),
+    ] {
         assert_eq!(bench.post(&path, &wrong).status, status, "{wrong}");
     }
     assert_eq!(bench.post(&path, &json!({ "assetVersion": version(9) })).status, 404);
@@ -440,7 +511,10 @@ fn the_text_filter_refuses_or_censors_creates_and_updates() {
     let id = id_of(&bench.finish(&bench.create(&request, &model("a")))["response"]);
     let stored = bench.get(&format!("/assets/v1/assets/{id}?readMask=displayName,description")).good();
     assert_eq!(stored, json!({ "displayName": "tt-###", "description": "### notes" }));
-    assert_eq!(bench.create(&new_asset("Model", "bad"), &model("a")).refusal(), (400, "AssetName is moderated.".to_owned()));
+    assert_eq!(
+        bench.create(&new_asset("Model", "bad"), &model("a")).refusal(),
+        (400, "AssetName is moderated.".to_owned())
+    );
     let bad = bench.update(id, "description", &json!({ "assetId": id, "description": "bad" }), None);
     assert_eq!(bad.refusal(), (400, "AssetDescription is moderated.".to_owned()));
     let ended = bench.finish(&bench.update(id, "displayName", &json!({ "assetId": id, "displayName": "dev" }), None));
@@ -461,7 +535,8 @@ fn the_gateway_answers_a_full_window_with_a_wait_that_is_too_short() {
     assert_eq!(bench.get("/assets/v1/assets/7").header("x-ratelimit-remaining"), ["0, 0"]);
     let answer = bench.get("/assets/v1/assets/7");
     assert_eq!((answer.status, answer.json()), (429, json!({ "errors": [{ "code": 0, "message": "" }] })));
-    let headers = ["retry-after", "x-envoy-ratelimited", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
+    let headers =
+        ["retry-after", "x-envoy-ratelimited", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
     let values: Vec<&str> = headers.iter().flat_map(|name| answer.header(name)).collect();
     // START is 20 s into a minute.
     assert_eq!(values, ["5", "true", "1, 1;w=60, 1, 1;w=60", "0, 0", "40, 40"]);
@@ -524,19 +599,27 @@ fn edits_by_somebody_else_show_up() {
 fn the_log_tells_what_a_request_did_and_never_the_key() {
     let bench = Bench::new();
     bench.control.put_key(Key::all_powerful("hush-hush", "ci", Owner::Group(9)));
-    let request = json!({ "assetType": "Image", "displayName": "a", "creationContext": { "creator": { "groupId": 9 } } });
+    let request =
+        json!({ "assetType": "Image", "displayName": "a", "creationContext": { "creator": { "groupId": 9 } } });
     let body = form(&request.to_string(), Some(&image(8, 8)));
     let bytes = body.len() as u64;
     let answer = bench.send_as("hush-hush", "POST", "/assets/v1/assets?x=1", FORM, body).good();
     let log = bench.control.requests();
     let entry = &log[0];
     let asset = &bench.control.assets()[0];
-    assert_eq!((entry.method.as_str(), entry.path.as_str(), entry.query.as_str()), ("POST", "/assets/v1/assets", "x=1"));
+    assert_eq!(
+        (entry.method.as_str(), entry.path.as_str(), entry.query.as_str()),
+        ("POST", "/assets/v1/assets", "x=1")
+    );
     assert_eq!((entry.status, entry.committed, entry.bytes, entry.at_ms), (Some(200), true, bytes, START));
-    assert_eq!((entry.owner, entry.key.as_deref(), entry.asset_id), (Some(Owner::Group(9)), Some("ci"), Some(asset.asset.id)));
+    assert_eq!(
+        (entry.owner, entry.key.as_deref(), entry.asset_id),
+        (Some(Owner::Group(9)), Some("ci"), Some(asset.asset.id))
+    );
     assert_eq!(entry.content_hash.as_ref(), Some(&asset.asset.versions[0].content.hash));
     assert_eq!(entry.operation_id.as_deref(), answer["operationId"].as_str());
-    let shown = format!("{log:?}{:?}{:?}{}", bench.control, bench.control.counters(), serde_json::to_string(&log).unwrap());
+    let shown =
+        format!("{log:?}{:?}{:?}{}", bench.control, bench.control.counters(), serde_json::to_string(&log).unwrap());
     assert!(!shown.contains("hush-hush"));
 }
 
@@ -546,7 +629,11 @@ fn reset_empties_the_world_and_keeps_the_settings() {
     bench.set("rollback", "repoint");
     bench.made("Model", "a", &model("a"));
     bench.control.reset();
-    assert!(bench.control.assets().is_empty() && bench.control.operations().is_empty() && bench.control.requests().is_empty());
+    assert!(
+        bench.control.assets().is_empty()
+            && bench.control.operations().is_empty()
+            && bench.control.requests().is_empty()
+    );
     assert!(bench.control.switches().contains(&("rollback", "repoint".to_owned())));
 }
 

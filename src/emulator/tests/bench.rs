@@ -54,7 +54,9 @@ impl Answer {
 pub(super) fn form(request: &str, file: Option<&Upload>) -> Vec<u8> {
     let mut body = format!("--B\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n{request}\r\n").into_bytes();
     if let Some(Upload { name, mime, bytes }) = file {
-        let head = format!("--B\r\nContent-Disposition: form-data; name=\"fileContent\"; filename=\"{name}\"\r\nContent-Type: {mime}\r\n\r\n");
+        let head = format!(
+            "--B\r\nContent-Disposition: form-data; name=\"fileContent\"; filename=\"{name}\"\r\nContent-Type: {mime}\r\n\r\n"
+        );
         body.extend_from_slice(head.as_bytes());
         body.extend_from_slice(bytes);
         body.extend_from_slice(b"\r\n");
@@ -115,7 +117,11 @@ impl Bench {
             let response = service::answer(Arc::clone(&self.control.shared), connection, request).await;
             let (head, body) = response.into_parts();
             let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-            Answer { status: head.status.as_u16(), headers: head.headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+            Answer {
+                status: head.status.as_u16(),
+                headers: head.headers,
+                text: String::from_utf8_lossy(&bytes).into_owned(),
+            }
         })
     }
 

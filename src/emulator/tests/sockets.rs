@@ -174,7 +174,8 @@ async fn wrong_switches_and_taken_addresses_are_errors() {
     let first = quick().await;
     let error = start(Config { listen: first.addr(), ..Config::default() }).await.unwrap_err();
     assert_eq!(error.to_string(), format!("could not listen on {}", first.addr()));
-    let error = start(Config { switches: vec![("rollback".into(), "back".into())], ..Config::default() }).await.unwrap_err();
+    let error =
+        start(Config { switches: vec![("rollback".into(), "back".into())], ..Config::default() }).await.unwrap_err();
     assert!(matches!(error, StartError::Switch(_)) && error.hint().is_some());
     first.shutdown().await;
 }
@@ -219,7 +220,12 @@ async fn a_connection_can_be_used_again() {
 #[tokio::test]
 async fn bytes_that_are_no_http_harm_nobody() {
     let emulator = quick().await;
-    for garbage in [&b"\0\xff\xfe"[..], b"GET\r\n\r\n", b"POST /assets/v1/assets HTTP/1.1\r\ncontent-length: x\r\n\r\n", &[b'a'; 100_000]] {
+    for garbage in [
+        &b"\0\xff\xfe"[..],
+        b"GET\r\n\r\n",
+        b"POST /assets/v1/assets HTTP/1.1\r\ncontent-length: x\r\n\r\n",
+        &[b'a'; 100_000],
+    ] {
         let mut stream = tokio::net::TcpStream::connect(emulator.addr()).await.unwrap();
         stream.write_all(garbage).await.ok();
         stream.shutdown().await.ok();

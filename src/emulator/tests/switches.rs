@@ -109,7 +109,9 @@ const VERSIONS: &[Row] = &[
         seen: &[("both", "200 200"), ("json", "200 400"), ("multipart", "400 200")],
         probe: |bench| {
             let id = model_with_two_versions(bench);
-            let body = format!("--B\r\nContent-Disposition: form-data; name=\"assetVersion\"\r\n\r\nassets/{id}/versions/1\r\n--B--\r\n");
+            let body = format!(
+                "--B\r\nContent-Disposition: form-data; name=\"assetVersion\"\r\n\r\nassets/{id}/versions/1\r\n--B--\r\n"
+            );
             let json = roll_back(bench, id, 1).status;
             let path = format!("/assets/v1/assets/{id}/versions:rollback");
             bench.set("rollback_to_current", "ok");
@@ -130,7 +132,11 @@ const VERSIONS: &[Row] = &[
         probe: |bench| {
             let id = bench.made("Model", "a", &model("a"));
             let body = bench.get(&format!("/assets/v1/assets/{id}/versions")).good();
-            if body.is_array() { "array".into() } else { body["assetVersions"].as_array().map(|_| "object".into()).unwrap() }
+            if body.is_array() {
+                "array".into()
+            } else {
+                body["assetVersions"].as_array().map(|_| "object".into()).unwrap()
+            }
         },
     },
     Row {
@@ -151,7 +157,8 @@ const VERSIONS: &[Row] = &[
         probe: |bench| {
             let id = model_with_two_versions(bench);
             let page = |size: &str| bench.get(&format!("/assets/v1/assets/{id}/versions?maxPageSize={size}"));
-            let seen = |answer: Answer| answer.json()["assetVersions"].as_array().map_or(answer.status as usize, Vec::len);
+            let seen =
+                |answer: Answer| answer.json()["assetVersions"].as_array().map_or(answer.status as usize, Vec::len);
             format!("{} {}", seen(page("-1")), seen(page("51")))
         },
     },
@@ -167,7 +174,10 @@ const DIALECT: &[Row] = &[
         name: "enum_dialect",
         seen: &[
             ("plain", "Model Approved null"),
-            ("prefixed", "ASSET_TYPE_MODEL MODERATION_STATE_APPROVED \"type.googleapis.com/roblox.open_cloud.assets.v1.Asset\""),
+            (
+                "prefixed",
+                "ASSET_TYPE_MODEL MODERATION_STATE_APPROVED \"type.googleapis.com/roblox.open_cloud.assets.v1.Asset\"",
+            ),
         ],
         probe: |bench| {
             let response = bench.finish(&bench.create(&new_asset("Model", "a"), &model("a")))["response"].clone();
@@ -225,12 +235,21 @@ const DIALECT: &[Row] = &[
     },
     Row {
         name: "rate_limit_headers",
-        seen: &[("plain", "1 | 0 | 40"), ("list", "1, 1;w=60, 5, 5;w=60 | 0, 4 | 40, 40"), ("repeated", "1+5 | 0+4 | 40+40")],
+        seen: &[
+            ("plain", "1 | 0 | 40"),
+            ("list", "1, 1;w=60, 5, 5;w=60 | 0, 4 | 40, 40"),
+            ("repeated", "1+5 | 0+4 | 40+40"),
+        ],
         probe: |bench| {
             let limit = Limit { per_ip: 1, per_owner: 1, per_key: 5 };
-            bench.control.set_limits(Limits { window_ms: 60_000, endpoints: [(crate::emulator::Endpoint::GetAsset, limit)].into() });
+            bench.control.set_limits(Limits {
+                window_ms: 60_000,
+                endpoints: [(crate::emulator::Endpoint::GetAsset, limit)].into(),
+            });
             let answer = asset(bench, 7);
-            ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"].map(|name| answer.header(name).join("+")).join(" | ")
+            ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"]
+                .map(|name| answer.header(name).join("+"))
+                .join(" | ")
         },
     },
     Row {
@@ -238,12 +257,19 @@ const DIALECT: &[Row] = &[
         seen: &[("service", "RESOURCE_EXHAUSTED \"\" 9, 0"), ("gateway", " \"5\" 9, 0")],
         probe: |bench| {
             let limit = Limit { per_ip: 10, per_owner: 10, per_key: 1 };
-            bench.control.set_limits(Limits { window_ms: 60_000, endpoints: [(crate::emulator::Endpoint::GetAsset, limit)].into() });
+            bench.control.set_limits(Limits {
+                window_ms: 60_000,
+                endpoints: [(crate::emulator::Endpoint::GetAsset, limit)].into(),
+            });
             asset(bench, 7);
             let answer = asset(bench, 7);
             assert_eq!(answer.status, 429);
             let code = answer.json()["code"].as_str().unwrap_or_default().to_owned();
-            format!("{code} {:?} {}", answer.header("retry-after").concat(), answer.header("x-ratelimit-remaining").concat())
+            format!(
+                "{code} {:?} {}",
+                answer.header("retry-after").concat(),
+                answer.header("x-ratelimit-remaining").concat()
+            )
         },
     },
 ];
@@ -371,7 +397,11 @@ const REFUSALS: &[Row] = &[
 const UPDATES: &[Row] = &[
     Row {
         name: "metadata_reply",
-        seen: &[("operation", "path operationId done, a"), ("done_operation", "path operationId done response, b"), ("fields", "displayName, b")],
+        seen: &[
+            ("operation", "path operationId done, a"),
+            ("done_operation", "path operationId done response, b"),
+            ("fields", "displayName, b"),
+        ],
         probe: |bench| {
             let id = bench.made("Model", "a", &model("a"));
             let answer = rename(bench, id).good();
@@ -547,7 +577,8 @@ fn rows() -> impl Iterator<Item = &'static Row> {
 
 #[test]
 fn every_switch_has_a_row_with_all_its_values() {
-    let tested: BTreeMap<&str, Vec<&str>> = rows().map(|row| (row.name, row.seen.iter().map(|(value, _)| *value).collect())).collect();
+    let tested: BTreeMap<&str, Vec<&str>> =
+        rows().map(|row| (row.name, row.seen.iter().map(|(value, _)| *value).collect())).collect();
     for row in Switches::table() {
         let tried = tested.get(row.name).unwrap_or_else(|| panic!("the switch {} has no test", row.name));
         if row.values == ["N"] {

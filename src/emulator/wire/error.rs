@@ -11,7 +11,9 @@ pub(in crate::emulator) fn reply(refusal: &Refusal, switches: &Switches) -> Repl
     match refusal {
         Refusal::Gateway { status, message } => gateway(*status, message),
         Refusal::Problem { status, message } => problem(*status, message, None),
-        Refusal::Binding { field, message } => problem(400, "One or more validation errors occurred.", Some((*field, message.as_str()))),
+        Refusal::Binding { field, message } => {
+            problem(400, "One or more validation errors occurred.", Some((*field, message.as_str())))
+        }
         Refusal::Service { code, message } => service(*code, message, switches),
     }
 }
@@ -53,7 +55,8 @@ fn service(kind: Code, message: &str, switches: &Switches) -> Reply {
 }
 
 fn problem(status: u16, title: &str, field: Option<(&str, &str)>) -> Reply {
-    let mut body = json!({ "type": "https://tools.ietf.org/html/rfc9110#section-15.5", "title": title, "status": status });
+    let mut body =
+        json!({ "type": "https://tools.ietf.org/html/rfc9110#section-15.5", "title": title, "status": status });
     if let (Some((name, message)), Some(fields)) = (field, body.as_object_mut()) {
         fields.insert("errors".into(), json!({ name: [message] }));
     }
@@ -64,7 +67,11 @@ fn problem(status: u16, title: &str, field: Option<(&str, &str)>) -> Reply {
 }
 
 fn text(status: u16, message: &str) -> Reply {
-    Reply { content_type: Some("text/plain; charset=utf-8"), body: message.as_bytes().to_vec(), ..Reply::json(status, &Value::Null) }
+    Reply {
+        content_type: Some("text/plain; charset=utf-8"),
+        body: message.as_bytes().to_vec(),
+        ..Reply::json(status, &Value::Null)
+    }
 }
 
 /// The body shapes that a fault script can ask for with any status.
@@ -109,7 +116,9 @@ pub(in crate::emulator) fn scripted(status: u16, shape: BodyShape, message: &str
         BodyShape::JsonString => json_body(json!(message)),
         BodyShape::Html => {
             let reason = name.replace('_', " ");
-            let page = format!("<html><body><h1>{status} {reason}</h1>\nYour browser sent an invalid request.\n</body></html>\n");
+            let page = format!(
+                "<html><body><h1>{status} {reason}</h1>\nYour browser sent an invalid request.\n</body></html>\n"
+            );
             raw(Some("text/html"), page.as_bytes())
         }
         BodyShape::Empty => raw(None, b""),
@@ -164,7 +173,8 @@ mod tests {
         assert_eq!(parses(BodyShape::ProblemDetails).unwrap()["status"], 500);
         assert_eq!(parses(BodyShape::JsonString).unwrap(), "m");
         assert!(parses(BodyShape::UnknownObject).unwrap().is_object());
-        for shape in [BodyShape::Text, BodyShape::Html, BodyShape::Empty, BodyShape::TruncatedJson, BodyShape::Garbage] {
+        for shape in [BodyShape::Text, BodyShape::Html, BodyShape::Empty, BodyShape::TruncatedJson, BodyShape::Garbage]
+        {
             assert_eq!(parses(shape), None, "{shape:?}");
         }
         assert!(scripted(502, BodyShape::Html, "").body.starts_with(b"<html>"));

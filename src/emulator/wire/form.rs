@@ -79,7 +79,9 @@ where
 
 /// The refusal of a body over the limit, as seen on the wire.
 pub(in crate::emulator) fn too_large() -> Refusal {
-    Refusal::invalid(format!("Failed to read the request form. Request body too large. The max request body size is {BODY_LIMIT} bytes."))
+    Refusal::invalid(format!(
+        "Failed to read the request form. Request body too large. The max request body size is {BODY_LIMIT} bytes."
+    ))
 }
 
 /// Reads a form. Leaves the stream where reading ended: the caller drains it.
@@ -112,7 +114,9 @@ fn unreadable(error: multer::Error) -> Refusal {
         }
         source = inner.source();
     }
-    Refusal::invalid("Failed to read the request form. Unexpected end of Stream, the content may have already been read by another component.")
+    Refusal::invalid(
+        "Failed to read the request form. Unexpected end of Stream, the content may have already been read by another component.",
+    )
 }
 
 async fn text(mut part: multer::Field<'_>) -> Result<String, Refusal> {
@@ -146,7 +150,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn run(body: &[u8], content_type: Option<&str>, limit: u64, chunk: usize) -> Result<Form, Refusal> {
-        let chunks: Vec<Result<Bytes, ()>> = body.chunks(chunk).map(|bytes| Ok(Bytes::copy_from_slice(bytes))).collect();
+        let chunks: Vec<Result<Bytes, ()>> =
+            body.chunks(chunk).map(|bytes| Ok(Bytes::copy_from_slice(bytes))).collect();
         let stream = Counted::new(futures_util::stream::iter(chunks), limit);
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(read(stream, content_type))
     }
@@ -164,14 +169,18 @@ mod tests {
             assert_eq!(form.request.as_deref(), Some("{}"));
             assert_eq!(form.asset_version.as_deref(), Some("assets/1/versions/2"));
             let file = form.file.unwrap();
-            assert_eq!((file.name.as_deref(), file.mime.as_deref(), file.content.bytes), (Some("a.bin"), Some("image/png"), 5));
+            assert_eq!(
+                (file.name.as_deref(), file.mime.as_deref(), file.content.bytes),
+                (Some("a.bin"), Some("image/png"), 5)
+            );
             assert_eq!(file.content.hash, "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
         }
     }
 
     #[test]
     fn a_request_part_with_a_file_name_is_no_request() {
-        let body = b"--B\r\nContent-Disposition: form-data; name=\"request\"; filename=\"r.json\"\r\n\r\n{}\r\n--B--\r\n";
+        let body =
+            b"--B\r\nContent-Disposition: form-data; name=\"request\"; filename=\"r.json\"\r\n\r\n{}\r\n--B--\r\n";
         assert_eq!(run(body, TYPE, 10_000, 100).unwrap(), Form::default());
     }
 

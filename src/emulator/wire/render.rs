@@ -35,7 +35,9 @@ const MASKED_FIELDS: [&str; 2] = ["icon", "previews"];
 
 /// True when a read mask may name the field.
 pub(in crate::emulator) fn is_field(name: &str) -> bool {
-    DEFAULT_FIELDS.contains(&name) || MASKED_FIELDS.contains(&name) || SOCIAL_LINKS.iter().any(|(link, _)| *link == name)
+    DEFAULT_FIELDS.contains(&name)
+        || MASKED_FIELDS.contains(&name)
+        || SOCIAL_LINKS.iter().any(|(link, _)| *link == name)
 }
 
 /// Writes the emulator's answers in one dialect.
@@ -53,7 +55,8 @@ impl Writer<'_> {
     }
 
     fn field(&self, body: &mut Map<String, Value>, name: &str, view: &AssetView, digits: usize) {
-        let versioned = view.asset_type == AssetType::Model || self.0.revision_of_unversioned == RevisionOfUnversioned::Present;
+        let versioned =
+            view.asset_type == AssetType::Model || self.0.revision_of_unversioned == RevisionOfUnversioned::Present;
         let metadata = &view.metadata;
         let value = match name {
             "path" => Some(json!(format!("assets/{}", view.id))),
@@ -176,9 +179,15 @@ impl Writer<'_> {
                 body.insert("response".into(), Value::Object(response));
             }
             Ending::Failed(Failure::Nothing) => {}
-            Ending::Failed(Failure::Error { code, message }) => drop(body.insert("error".into(), self.status(code, message))),
-            Ending::Failed(Failure::InResponse { code, message }) => drop(body.insert("response".into(), self.status(code, message))),
-            Ending::Failed(Failure::MetadataErrors(errors)) => drop(body.insert("metadata".into(), self.field_errors(errors))),
+            Ending::Failed(Failure::Error { code, message }) => {
+                drop(body.insert("error".into(), self.status(code, message)))
+            }
+            Ending::Failed(Failure::InResponse { code, message }) => {
+                drop(body.insert("response".into(), self.status(code, message)))
+            }
+            Ending::Failed(Failure::MetadataErrors(errors)) => {
+                drop(body.insert("metadata".into(), self.field_errors(errors)))
+            }
         }
         Value::Object(body)
     }

@@ -35,7 +35,8 @@ pub(in crate::emulator) fn asset_input(text: &str) -> Result<AssetInput, Refusal
             input.social_links.insert(name.to_owned(), SocialLink { title: string(link, "title")?, uri });
         }
     }
-    let fields = ["displayName", "description", "icon", "previews"].into_iter().chain(SOCIAL_LINKS.map(|(name, _)| name));
+    let fields =
+        ["displayName", "description", "icon", "previews"].into_iter().chain(SOCIAL_LINKS.map(|(name, _)| name));
     input.named = fields.filter(|name| set(&body, name).is_some()).map(str::to_owned).collect();
     Ok(input)
 }
@@ -45,7 +46,8 @@ fn read_context(context: &Value, input: &mut AssetInput) -> Result<(), Refusal> 
     // Null is refused here though it is fine elsewhere (Sleitnick/rbxcloud#33).
     if let Some(price) = context.get("expectedPrice") {
         let number = price.as_i64().or_else(|| price.as_str().and_then(|text| text.parse().ok()));
-        input.expected_price = Some(number.ok_or_else(|| unconvertible(price, "System.Int64", "creationContext.expectedPrice"))?);
+        input.expected_price =
+            Some(number.ok_or_else(|| unconvertible(price, "System.Int64", "creationContext.expectedPrice"))?);
     }
     if let Some(creator) = set(context, "creator") {
         let user = set(creator, "userId").map(|id| integer(id, "creationContext.creator.userId")).transpose()?;
@@ -108,7 +110,10 @@ fn string(body: &Value, name: &str) -> Result<Option<String>, Refusal> {
 /// An int64 above zero, as number or string.
 fn integer(value: &Value, path: &str) -> Result<u64, Refusal> {
     let number = value.as_i64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
-    number.and_then(|number| u64::try_from(number).ok()).filter(|id| *id > 0).ok_or_else(|| unconvertible(value, "System.Int64", path))
+    number
+        .and_then(|number| u64::try_from(number).ok())
+        .filter(|id| *id > 0)
+        .ok_or_else(|| unconvertible(value, "System.Int64", path))
 }
 
 fn preview(value: &Value) -> Result<Preview, Refusal> {
@@ -163,7 +168,11 @@ mod tests {
                 privacy: Some("openUse".into()),
                 icon: Some(3),
                 previews: vec![Preview { asset: 4, alt_text: "front".into() }],
-                social_links: [("twitchSocialLink".to_owned(), SocialLink { title: None, uri: "https://twitch.tv/us".into() })].into(),
+                social_links: [(
+                    "twitchSocialLink".to_owned(),
+                    SocialLink { title: None, uri: "https://twitch.tv/us".into() }
+                )]
+                .into(),
                 named: ["displayName", "icon", "previews", "twitchSocialLink"].map(str::to_owned).to_vec(),
             }
         );
@@ -190,11 +199,25 @@ mod tests {
     }
 
     fn json_value() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), any::<i64>().prop_map(Value::from), ".{0,12}".prop_map(Value::from)];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".{0,12}".prop_map(Value::from)
+        ];
         leaf.prop_recursive(3, 24, 4, |inner| {
             let names = prop_oneof![
-                Just("creationContext"), Just("creator"), Just("userId"), Just("expectedPrice"), Just("icon"), Just("previews"),
-                Just("asset"), Just("twitchSocialLink"), Just("uri"), Just("assetId"), Just("displayName")
+                Just("creationContext"),
+                Just("creator"),
+                Just("userId"),
+                Just("expectedPrice"),
+                Just("icon"),
+                Just("previews"),
+                Just("asset"),
+                Just("twitchSocialLink"),
+                Just("uri"),
+                Just("assetId"),
+                Just("displayName")
             ];
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),

@@ -60,7 +60,9 @@ impl AssetType {
     /// Whether an upload can have this format.
     pub(in crate::emulator) fn takes(self, format: Format) -> bool {
         match self {
-            AssetType::Model => matches!(format, Format::Fbx | Format::Gltf | Format::Glb | Format::Rbxm | Format::Rbxmx),
+            AssetType::Model => {
+                matches!(format, Format::Fbx | Format::Gltf | Format::Glb | Format::Rbxm | Format::Rbxmx)
+            }
             AssetType::Animation => matches!(format, Format::Rbxm | Format::Rbxmx),
             AssetType::Image | AssetType::Decal => format.is_image(),
             AssetType::Audio => matches!(format, Format::Mp3 | Format::Ogg | Format::Wav | Format::Flac),
@@ -284,7 +286,12 @@ mod tests {
 
     #[track_caller]
     fn check(head: &[u8], format: Option<Format>, pixels: Option<(u32, u32)>) {
-        assert_eq!((Format::of_bytes(head), image_size(head)), (format, pixels), "{:?}", head.escape_ascii().to_string());
+        assert_eq!(
+            (Format::of_bytes(head), image_size(head)),
+            (format, pixels),
+            "{:?}",
+            head.escape_ascii().to_string()
+        );
     }
 
     #[test]

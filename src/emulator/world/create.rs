@@ -11,8 +11,8 @@ use super::operation::{Failure, Work};
 use super::{Effects, Upload, World};
 use crate::emulator::refusal::{Code, Refusal};
 use crate::emulator::switches::{
-    CreateIconPreviews, Decal, FormatDecidedBy, LargeVideo, MissingDescription, NameLengthUnit, PrefixedInput, QuotaOfFailed, QuotaRefusal,
-    SizeLimit,
+    CreateIconPreviews, Decal, FormatDecidedBy, LargeVideo, MissingDescription, NameLengthUnit, PrefixedInput,
+    QuotaOfFailed, QuotaRefusal, SizeLimit,
 };
 
 /// 20 MB a file (GUIDE).
@@ -63,7 +63,8 @@ impl World {
         self.check_fee(asset_type, input.expected_price)?;
         self.check_quota(asset_type, creator, now)?;
 
-        let creation = self.carry_out(key, (asset_type, creator), input, &metadata, &file.content, corrupt, effects, now);
+        let creation =
+            self.carry_out(key, (asset_type, creator), input, &metadata, &file.content, corrupt, effects, now);
         if effects.twice {
             self.carry_out(key, (asset_type, creator), input, &metadata, &file.content, corrupt, effects, now);
         }
@@ -84,8 +85,9 @@ impl World {
     ) -> Creation {
         let failure = self.failure(content, &metadata.display_name, corrupt, effects, None);
         let asset_id = failure.is_none().then(|| {
-            let wraps = (asset_type == AssetType::Decal && self.switches().decal == Decal::WrapsImage)
-                .then(|| self.mint_asset(key, AssetType::Image, creator, input, metadata.clone(), content.clone(), None, now));
+            let wraps = (asset_type == AssetType::Decal && self.switches().decal == Decal::WrapsImage).then(|| {
+                self.mint_asset(key, AssetType::Image, creator, input, metadata.clone(), content.clone(), None, now)
+            });
             let id = self.mint_asset(key, asset_type, creator, input, metadata.clone(), content.clone(), wraps, now);
             *self.commits.entry(content.hash.clone()).or_default() += 1;
             if let Some(ms) = effects.stale_for {
@@ -226,9 +228,14 @@ impl World {
         }
         let declared = self.declared(file);
         if declared.is_some_and(|format| !asset_type.takes(format)) {
-            return Err(Refusal::invalid(format!("The content type is not supported for AssetType {}.", asset_type.name())));
+            return Err(Refusal::invalid(format!(
+                "The content type is not supported for AssetType {}.",
+                asset_type.name()
+            )));
         }
-        let sound = content.format.is_some_and(|found| declared.is_none_or(|declared| found.same_family(declared)) && asset_type.takes(found));
+        let sound = content.format.is_some_and(|found| {
+            declared.is_none_or(|declared| found.same_family(declared)) && asset_type.takes(found)
+        });
         if matches!(asset_type, AssetType::Image | AssetType::Decal) {
             let fits = content.pixels.is_some_and(|(width, height)| width < PIXELS && height < PIXELS);
             // The quote marks are part of the message.

@@ -44,7 +44,8 @@ impl Mint {
 }
 
 fn digest(seed: u64, what: &str, number: u64) -> [u8; 16] {
-    let digest = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(what).chain_update(number.to_le_bytes()).finalize();
+    let digest =
+        Sha256::new().chain_update(seed.to_le_bytes()).chain_update(what).chain_update(number.to_le_bytes()).finalize();
     let mut bytes = [0; 16];
     bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
     bytes

@@ -140,10 +140,16 @@ impl Limiter {
             self.windows.retain(|_, window| window.start == start);
             self.last_start = start;
         }
-        let payers =
-            [(Payer::Ip(ip), limit.per_ip), (Payer::Owner(owner), limit.per_owner), (Payer::Key(key.to_owned()), limit.per_key)];
+        let payers = [
+            (Payer::Ip(ip), limit.per_ip),
+            (Payer::Owner(owner), limit.per_owner),
+            (Payer::Key(key.to_owned()), limit.per_key),
+        ];
         let used = |windows: &BTreeMap<(Endpoint, Payer), Window>, payer: &Payer| {
-            windows.get(&(endpoint, payer.clone())).filter(|window| window.start == start).map_or(0, |window| window.used)
+            windows
+                .get(&(endpoint, payer.clone()))
+                .filter(|window| window.start == start)
+                .map_or(0, |window| window.used)
         };
         let full = payers.iter().position(|(payer, most)| used(&self.windows, payer) >= *most);
         for (index, (payer, _)) in payers.iter().enumerate() {
@@ -196,10 +202,14 @@ mod tests {
     #[test]
     fn the_whole_budget_returns_at_the_edge_of_the_window() {
         let (mut limiter, limits) = (Limiter::default(), limits(9, 2, 9));
-        assert!(matches!(ask(&mut limiter, &limits, 1, "a", 59_000), Admission::Admitted(b) if b.owner_remaining == 1 && b.reset_s == 1));
+        assert!(
+            matches!(ask(&mut limiter, &limits, 1, "a", 59_000), Admission::Admitted(b) if b.owner_remaining == 1 && b.reset_s == 1)
+        );
         assert!(matches!(ask(&mut limiter, &limits, 1, "a", 59_999), Admission::Admitted(b) if b.owner_remaining == 0));
         assert!(matches!(ask(&mut limiter, &limits, 1, "a", 59_999), Admission::OverGateway(_)));
-        assert!(matches!(ask(&mut limiter, &limits, 1, "a", 60_000), Admission::Admitted(b) if b.owner_remaining == 1 && b.reset_s == 60));
+        assert!(
+            matches!(ask(&mut limiter, &limits, 1, "a", 60_000), Admission::Admitted(b) if b.owner_remaining == 1 && b.reset_s == 60)
+        );
         assert_eq!(limiter.exceeded.get(&Endpoint::CreateAsset), Some(&1));
     }
 
@@ -215,7 +225,9 @@ mod tests {
     fn the_throttle_of_a_key_leaves_budget_to_its_owner() {
         let (mut limiter, limits) = (Limiter::default(), limits(9, 9, 1));
         ask(&mut limiter, &limits, 1, "a", 0);
-        assert!(matches!(ask(&mut limiter, &limits, 1, "a", 0), Admission::OverKey(b) if b.owner_remaining == 8 && b.key_remaining == 0));
+        assert!(
+            matches!(ask(&mut limiter, &limits, 1, "a", 0), Admission::OverKey(b) if b.owner_remaining == 8 && b.key_remaining == 0)
+        );
         assert!(matches!(ask(&mut limiter, &limits, 1, "b", 0), Admission::Admitted(_)));
     }
 

@@ -194,7 +194,8 @@ mod tests {
 
     #[test]
     fn a_rule_fits_when_all_its_conditions_hold() {
-        let rule = ModerationRule { content_hash: Some("ab".into()), name: Some("wor".into()), ..ModerationRule::default() };
+        let rule =
+            ModerationRule { content_hash: Some("ab".into()), name: Some("wor".into()), ..ModerationRule::default() };
         assert!(rule.fits("ab", "Sword", None));
         assert!(!rule.fits("ac", "Sword", None) && !rule.fits("ab", "Shield", None));
         assert!(!ModerationRule { asset_id: Some(3), ..rule }.fits("ab", "Sword", Some(4)));

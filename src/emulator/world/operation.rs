@@ -33,7 +33,11 @@ pub(in crate::emulator) struct FieldError {
 pub(in crate::emulator) enum Work {
     /// Nothing more: the asset was made with the request.
     Create,
-    Change { content: Option<Content>, fields: Vec<FieldChange>, errors: Vec<FieldError> },
+    Change {
+        content: Option<Content>,
+        fields: Vec<FieldChange>,
+        errors: Vec<FieldError>,
+    },
     Fail(Failure),
 }
 
@@ -110,7 +114,10 @@ impl OperationFault {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::emulator) enum Ending {
     /// With the asset as it was then; some fields may have failed.
-    Asset { view: Box<AssetView>, errors: Vec<FieldError> },
+    Asset {
+        view: Box<AssetView>,
+        errors: Vec<FieldError>,
+    },
     Failed(Failure),
 }
 

@@ -4,18 +4,20 @@ use super::account::Key;
 use super::asset::{Asset, AssetView};
 use super::content::{AssetType, Format};
 use super::input::{AssetInput, FilePart, SOCIAL_LINKS};
-use super::operation::{Failure, FieldChange, FieldError, Work};
+use super::operation::{Failure, FieldChange, FieldError, Operation, Work};
 use super::{Effects, World};
 use crate::emulator::refusal::Refusal;
-use crate::emulator::switches::{ContentUpdate, MetadataFailure, MetadataReply, UnmaskedMetadata, UpdateFee, UpdateWithoutAssetId};
+use crate::emulator::switches::{
+    ContentUpdate, MetadataFailure, MetadataReply, UnmaskedMetadata, UpdateFee, UpdateWithoutAssetId,
+};
 
 /// How an update is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::emulator) enum UpdateAnswer {
     /// The id of a running operation.
     Running(String),
-    /// The id of an operation that is done.
-    Done(String),
+    /// An operation that is done.
+    Done(Box<Operation>),
     /// The changed fields.
     Fields(Box<AssetView>, Vec<String>),
 }
@@ -39,7 +41,9 @@ impl World {
         let asset = &self.writable(key, id)?.clone();
         self.not_archived(asset)?;
         match input.asset_id {
-            Some(named) if named != id => return Err(Refusal::invalid("AssetId in the request does not match the path.")),
+            Some(named) if named != id => {
+                return Err(Refusal::invalid("AssetId in the request does not match the path."));
+            }
             None if self.switches().update_without_asset_id == UpdateWithoutAssetId::Refused => {
                 return Err(Refusal::invalid("AssetId is required."));
             }
@@ -62,7 +66,11 @@ impl World {
         {
             *self.commits.entry(content.hash.clone()).or_default() += if effects.twice { 2 } else { 1 };
         }
-        let reply = if content.is_some() || effects.operation.is_some() { MetadataReply::Operation } else { self.switches().metadata_reply };
+        let reply = if content.is_some() || effects.operation.is_some() {
+            MetadataReply::Operation
+        } else {
+            self.switches().metadata_reply
+        };
         if reply == MetadataReply::Fields {
             self.write(id, effects.stale_for, now, |world| world.apply_fields(id, &fields, now));
             let view = self.assets.get(&id).ok_or_else(|| Refusal::no_asset(id))?.view(now);
@@ -76,13 +84,20 @@ impl World {
         if reply == MetadataReply::DoneOperation {
             self.running.retain(|(_, running)| *running != operation);
             self.finish(&operation, now);
-            return Ok(UpdateAnswer::Done(operation));
+            let ended = self.operations.get(&operation).ok_or_else(|| Refusal::not_found("Operation is not found"))?;
+            return Ok(UpdateAnswer::Done(Box::new(ended.clone())));
         }
         Ok(UpdateAnswer::Running(operation))
     }
 
     /// Refuses new content outright, or says why its operation will fail.
-    fn check_new_content(&self, asset: &Asset, input: &AssetInput, file: &FilePart, effects: &Effects) -> Result<Option<Failure>, Refusal> {
+    fn check_new_content(
+        &self,
+        asset: &Asset,
+        input: &AssetInput,
+        file: &FilePart,
+        effects: &Effects,
+    ) -> Result<Option<Failure>, Refusal> {
         let named = input.asset_type.as_deref().map(|text| AssetType::parse(text, true));
         if named.is_some_and(|named| named != Some(asset.asset_type)) {
             return Err(Refusal::invalid("AssetType can't be changed."));
@@ -105,20 +120,31 @@ impl World {
     }
 
     /// What the mask's fields become; a field in the mask that the request lacks is cleared, one outside the mask is ignored.
-    fn check_fields(&self, asset: &Asset, input: &AssetInput, mask: &[String]) -> Result<(Vec<FieldChange>, Vec<FieldError>), Refusal> {
+    fn check_fields(
+        &self,
+        asset: &Asset,
+        input: &AssetInput,
+        mask: &[String],
+    ) -> Result<(Vec<FieldChange>, Vec<FieldError>), Refusal> {
         let (mut changes, mut errors) = (Vec::new(), Vec::new());
         for field in mask {
             match field.as_str() {
-                "displayName" => changes.push(FieldChange::DisplayName(self.check_name(input.display_name.as_deref())?)),
-                "description" => changes.push(FieldChange::Description(self.check_description(input.description.as_deref())?)),
+                "displayName" => {
+                    changes.push(FieldChange::DisplayName(self.check_name(input.display_name.as_deref())?))
+                }
+                "description" => {
+                    changes.push(FieldChange::Description(self.check_description(input.description.as_deref())?))
+                }
                 "icon" => match input.icon.map_or(Ok(()), |icon| self.check_picture(icon, true)) {
                     Ok(()) => changes.push(FieldChange::Icon(input.icon)),
                     Err(message) => errors.push(self.unusable(field, message)?),
                 },
-                "previews" => match input.previews.iter().try_for_each(|preview| self.check_picture(preview.asset, false)) {
-                    Ok(()) => changes.push(FieldChange::Previews(input.previews.clone())),
-                    Err(message) => errors.push(self.unusable(field, message)?),
-                },
+                "previews" => {
+                    match input.previews.iter().try_for_each(|preview| self.check_picture(preview.asset, false)) {
+                        Ok(()) => changes.push(FieldChange::Previews(input.previews.clone())),
+                        Err(message) => errors.push(self.unusable(field, message)?),
+                    }
+                }
                 name => changes.push(social_link(name, input)?),
             }
         }
@@ -152,7 +178,8 @@ fn social_link(name: &str, input: &AssetInput) -> Result<FieldChange, Refusal> {
     let link = input.social_links.get(name).cloned();
     if let Some(link) = &link {
         let host = link.uri.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
-        if !hosts.iter().any(|known| host == *known || host.strip_suffix(known).is_some_and(|rest| rest.ends_with('.'))) {
+        if !hosts.iter().any(|known| host == *known || host.strip_suffix(known).is_some_and(|rest| rest.ends_with('.')))
+        {
             return Err(Refusal::invalid(format!("The uri of {name} is invalid.")));
         }
     }

@@ -7,7 +7,8 @@ use super::moderation::{Moderation, Verdict, VerdictStep};
 use super::{Effects, World};
 use crate::emulator::refusal::Refusal;
 use crate::emulator::switches::{
-    PageSizeOutOfRange, Rollback, RollbackModeration, RollbackOfUnversioned, RollbackToCurrent, RollbackToRejected, VersionsOfUnversioned,
+    PageSizeOutOfRange, Rollback, RollbackModeration, RollbackOfUnversioned, RollbackToCurrent, RollbackToRejected,
+    VersionsOfUnversioned,
 };
 
 /// V1: 1 to 50, 8 by default.
@@ -41,7 +42,9 @@ impl World {
         let listed = match (asset.asset_type, self.switches().versions_of_unversioned) {
             (AssetType::Model, _) | (_, VersionsOfUnversioned::Listed) => asset.versions.clone(),
             (_, VersionsOfUnversioned::Empty) => Vec::new(),
-            (_, VersionsOfUnversioned::NotFound) => return Err(Refusal::not_found(format!("AssetId {id} has no versions"))),
+            (_, VersionsOfUnversioned::NotFound) => {
+                return Err(Refusal::not_found(format!("AssetId {id} has no versions")));
+            }
         };
         let mut rest = listed.into_iter().rev().skip_while(|version| version.number >= below);
         let versions: Vec<Version> = rest.by_ref().take(size).collect();
@@ -52,10 +55,14 @@ impl World {
 
     fn page_size(&self, asked: Option<&str>) -> Result<usize, Refusal> {
         let Some(asked) = asked else { return Ok(PAGE_DEFAULT) };
-        let number: i64 = asked
-            .parse()
-            .map_err(|_| Refusal::Binding { field: "maxPageSize", message: format!("The value '{asked}' is not valid.") })?;
-        match (usize::try_from(number).ok().filter(|size| (1..=PAGE_MOST).contains(size)), self.switches().page_size_out_of_range) {
+        let number: i64 = asked.parse().map_err(|_| Refusal::Binding {
+            field: "maxPageSize",
+            message: format!("The value '{asked}' is not valid."),
+        })?;
+        match (
+            usize::try_from(number).ok().filter(|size| (1..=PAGE_MOST).contains(size)),
+            self.switches().page_size_out_of_range,
+        ) {
             (Some(size), _) => Ok(size),
             (None, PageSizeOutOfRange::Clamped) => Ok(if number < 1 { 1 } else { PAGE_MOST }),
             (None, PageSizeOutOfRange::BadRequest) => Err(Refusal::invalid("MaxPageSize must be between 1 and 50.")),
@@ -63,10 +70,18 @@ impl World {
     }
 
     /// `GET /assets/{id}/versions/{number}`
-    pub(in crate::emulator) fn version(&self, key: &Key, id: u64, number: u32, now: u64) -> Result<(Asset, Version), Refusal> {
+    pub(in crate::emulator) fn version(
+        &self,
+        key: &Key,
+        id: u64,
+        number: u32,
+        now: u64,
+    ) -> Result<(Asset, Version), Refusal> {
         let asset = self.read_own(key, id, now)?;
         let version = asset.version(number).cloned();
-        version.map(|version| (asset, version)).ok_or_else(|| Refusal::not_found(format!("Version {number} of AssetId {id} is not found")))
+        version
+            .map(|version| (asset, version))
+            .ok_or_else(|| Refusal::not_found(format!("Version {number} of AssetId {id} is not found")))
     }
 
     fn read_own(&self, key: &Key, id: u64, now: u64) -> Result<Asset, Refusal> {
@@ -76,16 +91,24 @@ impl World {
     }
 
     /// `POST /assets/{id}/versions:rollback`: at once, no operation. Answers the version that is current afterwards.
-    pub(in crate::emulator) fn roll_back(&mut self, key: &Key, id: u64, path: &str, effects: &Effects, now: u64) -> Result<(Asset, Version), Refusal> {
+    pub(in crate::emulator) fn roll_back(
+        &mut self,
+        key: &Key,
+        id: u64,
+        path: &str,
+        effects: &Effects,
+        now: u64,
+    ) -> Result<(Asset, Version), Refusal> {
         let asset = self.writable(key, id)?;
         self.not_archived(asset)?;
-        let (named, number) =
-            read_path(path).ok_or_else(|| Refusal::invalid("AssetVersion must be assets/{assetId}/versions/{versionNumber}."))?;
+        let (named, number) = read_path(path)
+            .ok_or_else(|| Refusal::invalid("AssetVersion must be assets/{assetId}/versions/{versionNumber}."))?;
         if named != id {
             return Err(Refusal::invalid("AssetVersion does not belong to the asset in the path."));
         }
         let switches = self.switches();
-        if asset.asset_type != AssetType::Model && switches.rollback_of_unversioned == RollbackOfUnversioned::BadRequest {
+        if asset.asset_type != AssetType::Model && switches.rollback_of_unversioned == RollbackOfUnversioned::BadRequest
+        {
             return Err(Refusal::invalid(format!("AssetType {} does not support versions.", asset.asset_type.name())));
         }
         let wanted = asset
@@ -95,7 +118,9 @@ impl World {
         if number == asset.head && switches.rollback_to_current == RollbackToCurrent::BadRequest {
             return Err(Refusal::invalid(format!("Version {number} is the current version.")));
         }
-        if wanted.moderation.at(now) == Verdict::Rejected && switches.rollback_to_rejected == RollbackToRejected::BadRequest {
+        if wanted.moderation.at(now) == Verdict::Rejected
+            && switches.rollback_to_rejected == RollbackToRejected::BadRequest
+        {
             return Err(Refusal::invalid(format!("Version {number} is rejected.")));
         }
         let (rollback, review) = (switches.rollback, switches.rollback_moderation == RollbackModeration::Reviewed);
@@ -142,7 +167,12 @@ fn read_token(token: &str, id: u64) -> Option<u32> {
     let bytes: Option<Vec<u8>> = token
         .as_bytes()
         .chunks(2)
-        .map(|pair| std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+        .map(|pair| {
+            std::str::from_utf8(pair)
+                .ok()
+                .filter(|pair| pair.len() == 2)
+                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        })
         .collect();
     let text = String::from_utf8(bytes?).ok()?;
     let (asset, below) = text.split_once('_')?;
