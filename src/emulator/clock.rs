@@ -12,7 +12,7 @@ use serde::Serialize;
 /// Which clock an emulator runs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClockKind {
-    /// The time of day; [`Clock::advance`] puts it forward.
+    /// The time of day; [`Control::advance`](super::Control::advance) puts it forward.
     #[default]
     Real,
     /// Stands still until it is advanced.

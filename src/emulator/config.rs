@@ -35,7 +35,7 @@ pub struct Config {
     pub clock: ClockKind,
     /// The first asset id; none: about where Roblox's ids are.
     pub first_asset_id: Option<u64>,
-    /// What an upload costs in Robux, by type.
+    /// What an upload costs in Robux, by type; by default 2000 for a Video, as documented.
     pub fees: BTreeMap<AssetType, u64>,
     /// An account with so many rejected versions is sanctioned; none: never.
     pub rejections_allowed: Option<u32>,
@@ -54,7 +54,8 @@ impl Default for Config {
             keys: Vec::new(),
             clock: ClockKind::default(),
             first_asset_id: None,
-            fees: BTreeMap::new(),
+            // creator-docs: ui/video-frames.md
+            fees: BTreeMap::from([(AssetType::Video, 2000)]),
             rejections_allowed: None,
         }
     }

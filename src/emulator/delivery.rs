@@ -1,4 +1,4 @@
-//! Sending an answer: whole, cut off, or a byte at a time.
+//! Answers as a fault script wants them: something else, changed, cut off, or a byte at a time.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -7,8 +7,10 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
 use futures_util::stream;
+use serde_json::Value;
 
-use super::wire::Reply;
+use super::faults::{RetryAfter, ScriptedReply};
+use super::wire::{Reply, error};
 
 /// How an answer is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,4 +65,52 @@ pub(super) fn deliver(reply: Reply, delivery: Delivery) -> Response<Body> {
         }
     }
     response
+}
+
+/// The answer of a script.
+pub(super) fn scripted(script: &ScriptedReply, now: u64) -> Reply {
+    let mut reply = error::scripted(script.status, script.shape, &script.message);
+    if let Some(body) = &script.body {
+        reply.body = body.clone().into_bytes();
+    }
+    if let Some(after) = script.retry_after {
+        let value = match after {
+            RetryAfter::Seconds(seconds) => seconds.to_string(),
+            RetryAfter::DateInMs(ms) => {
+                // HTTP dates end with the year 9999.
+                const LAST: u64 = 253_402_300_799_000;
+                let at = Duration::from_millis(now.saturating_add(ms).min(LAST));
+                httpdate::fmt_http_date(std::time::UNIX_EPOCH + at)
+            }
+        };
+        reply.headers.push(("retry-after".to_owned(), value));
+    }
+    reply.headers.extend(script.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())));
+    reply
+}
+
+/// Merges fields into a JSON answer (RFC 7396); any other answer stays.
+pub(super) fn merge_into(reply: &mut Reply, fields: &Value) {
+    if let Ok(mut body) = serde_json::from_slice::<Value>(&reply.body) {
+        merge(&mut body, fields);
+        reply.body = body.to_string().into_bytes();
+    }
+}
+
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(serde_json::Map::new());
+    }
+    let Value::Object(target) = target else { return };
+    for (name, value) in patch {
+        if value.is_null() {
+            target.remove(name);
+        } else {
+            merge(target.entry(name.clone()).or_insert(Value::Null), value);
+        }
+    }
 }

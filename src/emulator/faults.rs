@@ -145,7 +145,7 @@ pub enum Action {
     },
     /// The request's key stops working, before this request.
     RevokeKey,
-    /// The account behind the request's key is sanctioned, before this request.
+    /// The account behind the request's key is sanctioned, before this request; until the sanction is lifted at the side door.
     ModerateAccount,
 }
 

@@ -24,7 +24,7 @@
 //! | `POST`, `DELETE /emulator/moderation` | scripted verdicts: `{"content_hash" or "name" or "asset_id", "verdicts": [{"after_ms", "verdict"}], "fail_operation"}` |
 //! | `POST`, `DELETE /emulator/text-filter` | `{"contains", "field": "name" or "description" or "both", "action": "refuse" or "censor"}` |
 //! | `POST /emulator/accounts` | sanction an account: `{"owner": "user:1", "moderated": true}` |
-//! | `GET`, `PUT /emulator/switches` | the table and the values; set some: `{"rollback": "repoint"}` |
+//! | `GET`, `PUT` or `POST /emulator/switches` | the table and the values; set some: `{"rollback": "repoint"}` |
 //! | `GET`, `PUT /emulator/limits` | `{"window_ms", "endpoints": {"create_asset": {"per_ip", "per_owner", "per_key"}}}` |
 //! | `PUT /emulator/latency` | `{"latency": "observed"}`, `"250"` (milliseconds) or `"polls:3"` |
 //! | `PUT /emulator/fees` | Robux an upload: `{"Video": 2000}` |
@@ -48,12 +48,14 @@
 //! `merge`; `duplicate_commit`; `stale_reads`; `operation` (`outcome`: `stuck`, `invisible`, `gone`, `error`, `nothing`, `metadata_error`,
 //! `failure_in_response`); `versions_loop`; `set_limits`; `revoke_key`; `moderate_account`.
 
+mod body;
 mod clock;
 mod config;
 mod control;
 mod delivery;
 mod endpoint;
 mod faults;
+mod gateway;
 mod log;
 mod persist;
 mod refusal;

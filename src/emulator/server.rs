@@ -127,7 +127,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shared: Arc<Sha
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(_) = connections.join_next() => continue,
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
         };
         match accepted {
             Ok((stream, peer)) => drop(connections.spawn(connect(stream, peer, router.clone(), Arc::clone(&shared)))),
@@ -138,6 +138,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shared: Arc<Sha
             }
         }
     }
+    connections.shutdown().await;
 }
 
 async fn connect(stream: TcpStream, peer: SocketAddr, router: Router, shared: Arc<Shared>) {

@@ -2,6 +2,7 @@
 //! [`Control`]; nothing is decided here.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::time::Duration;
 
 use axum::Router;
@@ -20,23 +21,15 @@ use super::world::account::{Key, Owner};
 use super::world::edit::Edit;
 use super::world::moderation::{ModerationRule, TextRule};
 
-type Answer = Result<Response<Body>, Response<Body>>;
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany<T> {
-    Many(Vec<T>),
-    One(T),
+/// Why a verb did nothing.
+struct Wrong {
+    status: StatusCode,
+    message: String,
 }
 
-impl<T> OneOrMany<T> {
-    fn list(self) -> Vec<T> {
-        match self {
-            OneOrMany::Many(list) => list,
-            OneOrMany::One(one) => vec![one],
-        }
-    }
-}
+type Answer = Result<Value, Wrong>;
+
+type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,189 +56,187 @@ struct NewLatency {
     latency: String,
 }
 
-/// A JSON answer.
-fn json_answer(status: StatusCode, body: &impl Serialize) -> Response<Body> {
-    let (status, text) = match serde_json::to_vec(body) {
-        Ok(text) => (status, text),
-        Err(error) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": error.to_string() }).to_string().into_bytes())
-        }
+fn refused(error: impl std::fmt::Display) -> Wrong {
+    Wrong { status: StatusCode::BAD_REQUEST, message: error.to_string() }
+}
+
+fn missing(what: &str) -> Wrong {
+    Wrong { status: StatusCode::NOT_FOUND, message: what.to_owned() }
+}
+
+fn shown(value: impl Serialize) -> Answer {
+    serde_json::to_value(value).map_err(refused)
+}
+
+fn done() -> Answer {
+    Ok(json!({}))
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
+    serde_json::from_slice(body).map_err(refused)
+}
+
+/// One item or a list; read item by item, so that an error names what is wrong with the item.
+fn read_list<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, Wrong> {
+    let items = match read(body)? {
+        Value::Array(items) => items,
+        item => vec![item],
     };
-    let mut response = Response::new(Body::from(text));
+    items.into_iter().map(|item| serde_json::from_value(item).map_err(refused)).collect()
+}
+
+/// Spells an answer, once what was changed is in the world file.
+async fn respond(control: Control, answer: Answer) -> Response<Body> {
+    control.shared.wait_saved().await;
+    let (status, body) = match answer {
+        Ok(body) => (StatusCode::OK, body),
+        Err(Wrong { status, message }) => (status, json!({ "error": message })),
+    };
+    let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     response
 }
 
-fn ok(body: &impl Serialize) -> Answer {
-    Ok(json_answer(StatusCode::OK, body))
+/// A verb of the whole emulator.
+fn verb(
+    control: &Control,
+    act: fn(&Control, &[u8]) -> Answer,
+) -> impl Fn(Bytes) -> Answering + Clone + Send + Sync + 'static {
+    let control = control.clone();
+    move |body| {
+        let answer = act(&control, &body);
+        Box::pin(respond(control.clone(), answer))
+    }
 }
 
-fn refused(error: impl std::fmt::Display) -> Response<Body> {
-    json_answer(StatusCode::BAD_REQUEST, &json!({ "error": error.to_string() }))
-}
-
-fn missing(what: &str) -> Response<Body> {
-    json_answer(StatusCode::NOT_FOUND, &json!({ "error": what }))
-}
-
-fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Response<Body>> {
-    serde_json::from_slice(body).map_err(refused)
-}
-
-/// A list is read item by item, so that an error names what is wrong with the item.
-fn read_list<T: DeserializeOwned>(body: &Bytes) -> Result<Vec<T>, Response<Body>> {
-    let values = read::<OneOrMany<Value>>(body)?.list();
-    values.into_iter().map(|value| serde_json::from_value(value).map_err(refused)).collect()
-}
-
-fn asset_id(text: &str) -> Result<u64, Response<Body>> {
-    text.parse().map_err(|_| missing("no such asset"))
-}
-
-/// A verb without a body.
-macro_rules! look {
-    ($control:ident, $answer:expr) => {{
-        let $control = $control.clone();
-        move || async move { $answer }
-    }};
-}
-
-/// A verb with a body; answers once the change is in the world file.
-macro_rules! change {
-    ($control:ident, |$body:ident| $answer:expr) => {{
-        let $control = $control.clone();
-        move |$body: Bytes| async move {
-            let answer: Answer = (|| $answer)();
-            $control.shared.wait_saved().await;
-            answer
-        }
-    }};
+/// A verb of one asset.
+fn asset_verb(
+    control: &Control,
+    act: fn(&Control, u64, &[u8]) -> Answer,
+) -> impl Fn(Path<String>, Bytes) -> Answering + Clone + Send + Sync + 'static {
+    let control = control.clone();
+    move |Path(id), body| {
+        let answer = id.parse().map_err(|_| missing("no such asset")).and_then(|id| act(&control, id, &body));
+        Box::pin(respond(control.clone(), answer))
+    }
 }
 
 /// The side door's routes.
 pub(super) fn router(control: &Control) -> Router {
-    looking(control)
-        .merge(scripting(control))
-        .merge(setting(control))
-        .route("/emulator/{*rest}", get(nothing).post(nothing).put(nothing))
-}
-
-async fn nothing() -> Response<Body> {
-    missing("no such verb")
+    let nothing = verb(control, |_, _| Err(missing("no such verb")));
+    let nothing = get(nothing.clone()).post(nothing.clone()).put(nothing.clone()).delete(nothing);
+    looking(control).merge(scripting(control)).merge(setting(control)).route("/emulator/{*rest}", nothing)
 }
 
 fn looking(control: &Control) -> Router {
-    let one = control.clone();
-    let asset = move |Path(id): Path<String>| async move {
-        asset_id(&id).and_then(|id| one.asset(id).ok_or_else(|| missing("no such asset"))).and_then(|asset| ok(&asset))
-    };
-    let one = control.clone();
-    let edit = move |Path(id): Path<String>, body: Bytes| async move {
-        let change = || {
-            let (id, edit) = (asset_id(&id)?, read::<Edit>(&body)?);
-            one.edit(id, &edit).ok_or_else(|| missing("no such asset or version")).and_then(|asset| ok(&asset))
-        };
-        let answer: Answer = change();
-        one.shared.wait_saved().await;
-        answer
+    let look = |act| get(verb(control, act));
+    let asset = |control: &Control, id, _: &[u8]| shown(control.asset(id).ok_or_else(|| missing("no such asset"))?);
+    let edit = |control: &Control, id, body: &[u8]| {
+        let edit: Edit = read(body)?;
+        shown(control.edit(id, &edit).ok_or_else(|| missing("no such asset or version"))?)
     };
     Router::new()
-        .route("/emulator/assets", get(look!(control, ok(&control.assets()))))
-        .route("/emulator/assets/{id}", get(asset))
-        .route("/emulator/assets/{id}/edit", post(edit))
-        .route("/emulator/operations", get(look!(control, ok(&control.operations()))))
-        .route("/emulator/requests", get(look!(control, ok(&control.requests()))))
-        .route("/emulator/counters", get(look!(control, ok(&control.counters()))))
+        .route("/emulator/assets", look(|control, _| shown(control.assets())))
+        .route("/emulator/assets/{id}", get(asset_verb(control, asset)))
+        .route("/emulator/assets/{id}/edit", post(asset_verb(control, edit)))
+        .route("/emulator/operations", look(|control, _| shown(control.operations())))
+        .route("/emulator/requests", look(|control, _| shown(control.requests())))
+        .route("/emulator/counters", look(|control, _| shown(control.counters())))
 }
 
 fn scripting(control: &Control) -> Router {
-    let faults = get(look!(control, ok(&control.faults())))
-        .post(change!(control, |body| {
-            let ids = control.add_faults(read_list::<FaultRule>(&body)?).map_err(refused)?;
-            ok(&json!({ "ids": ids }))
-        }))
-        .delete(change!(control, |_body| {
-            control.clear_faults();
-            ok(&control.faults())
-        }));
-    let moderation = post(change!(control, |body| {
-        read_list::<ModerationRule>(&body)?.into_iter().for_each(|rule| control.moderate(rule));
-        ok(&json!({}))
-    }))
-    .delete(change!(control, |_body| {
+    let add_faults = |control: &Control, body: &[u8]| {
+        let ids = control.add_faults(read_list::<FaultRule>(body)?).map_err(refused)?;
+        Ok(json!({ "ids": ids }))
+    };
+    let clear_faults = |control: &Control, _: &[u8]| {
+        control.clear_faults();
+        shown(control.faults())
+    };
+    let moderate = |control: &Control, body: &[u8]| {
+        read_list::<ModerationRule>(body)?.into_iter().for_each(|rule| control.moderate(rule));
+        done()
+    };
+    let clear_moderation = |control: &Control, _: &[u8]| {
         control.clear_moderation();
-        ok(&json!({}))
-    }));
-    let text_filter = post(change!(control, |body| {
-        read_list::<TextRule>(&body)?.into_iter().for_each(|rule| control.add_text_rule(rule));
-        ok(&json!({}))
-    }))
-    .delete(change!(control, |_body| {
+        done()
+    };
+    let filter = |control: &Control, body: &[u8]| {
+        read_list::<TextRule>(body)?.into_iter().for_each(|rule| control.add_text_rule(rule));
+        done()
+    };
+    let clear_filter = |control: &Control, _: &[u8]| {
         control.clear_text_rules();
-        ok(&json!({}))
-    }));
-    let accounts = post(change!(control, |body| {
-        let account: Account = read(&body)?;
+        done()
+    };
+    let sanction = |control: &Control, body: &[u8]| {
+        let account: Account = read(body)?;
         control.moderate_account(account.owner, account.moderated);
-        ok(&json!({}))
-    }));
+        done()
+    };
+    let faults = get(verb(control, |control, _| shown(control.faults())));
     Router::new()
-        .route("/emulator/faults", faults)
-        .route("/emulator/moderation", moderation)
-        .route("/emulator/text-filter", text_filter)
-        .route("/emulator/accounts", accounts)
+        .route("/emulator/faults", faults.post(verb(control, add_faults)).delete(verb(control, clear_faults)))
+        .route("/emulator/moderation", post(verb(control, moderate)).delete(verb(control, clear_moderation)))
+        .route("/emulator/text-filter", post(verb(control, filter)).delete(verb(control, clear_filter)))
+        .route("/emulator/accounts", post(verb(control, sanction)))
 }
 
 fn setting(control: &Control) -> Router {
-    let values = |control: &Control| control.switches().into_iter().collect::<BTreeMap<_, _>>();
-    let switches = get(look!(control, ok(&json!({ "values": values(&control), "table": Switches::table() })))).put(
-        change!(control, |body| {
-            let wanted: BTreeMap<String, Value> = read(&body)?;
-            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let wanted: Vec<(String, String)> =
-                wanted.iter().map(|(name, value)| (name.clone(), text(value))).collect();
-            control
-                .set_switches(wanted.iter().map(|(name, value)| (name.as_str(), value.as_str())))
-                .map_err(refused)?;
-            ok(&values(&control))
-        }),
-    );
-    let limits = get(look!(control, ok(&control.limits()))).put(change!(control, |body| {
-        control.set_limits(read(&body)?);
-        ok(&control.limits())
-    }));
-    let latency = put(change!(control, |body| {
-        let wanted: NewLatency = read(&body)?;
+    let switches = |control: &Control, _: &[u8]| Ok(json!({ "values": values(control), "table": Switches::table() }));
+    let set_switches = |control: &Control, body: &[u8]| {
+        let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let wanted: BTreeMap<String, Value> = read(body)?;
+        let wanted: Vec<(String, String)> = wanted.into_iter().map(|(name, value)| (name, text(value))).collect();
+        control.set_switches(wanted.iter().map(|(name, value)| (name.as_str(), value.as_str()))).map_err(refused)?;
+        shown(values(control))
+    };
+    let set_limits = |control: &Control, body: &[u8]| {
+        control.set_limits(read(body)?);
+        shown(control.limits())
+    };
+    let set_latency = |control: &Control, body: &[u8]| {
+        let wanted: NewLatency = read(body)?;
         control.set_latency(wanted.latency.parse().map_err(refused)?);
-        ok(&json!({}))
-    }));
-    let fees = put(change!(control, |body| {
-        control.set_fees(read(&body)?);
-        ok(&json!({}))
-    }));
-    let keys = post(change!(control, |body| {
-        control.put_key(read::<Key>(&body)?);
-        ok(&json!({}))
-    }));
-    let revoke = post(change!(control, |body| {
-        control.revoke_key(&read::<Revocation>(&body)?.key);
-        ok(&json!({}))
-    }));
-    let advance =
-        post(change!(control, |body| ok(&control.advance(Duration::from_millis(read::<Advance>(&body)?.ms)))));
-    let reset = post(change!(control, |_body| {
+        done()
+    };
+    let set_fees = |control: &Control, body: &[u8]| {
+        control.set_fees(read(body)?);
+        done()
+    };
+    let put_key = |control: &Control, body: &[u8]| {
+        control.put_key(read::<Key>(body)?);
+        done()
+    };
+    let revoke_key = |control: &Control, body: &[u8]| {
+        control.revoke_key(&read::<Revocation>(body)?.key);
+        done()
+    };
+    let advance = |control: &Control, body: &[u8]| {
+        let advance: Advance = read(body)?;
+        shown(control.advance(Duration::from_millis(advance.ms)))
+    };
+    let reset = |control: &Control, _: &[u8]| {
         control.reset();
-        ok(&json!({}))
-    }));
+        done()
+    };
+    let limits = get(verb(control, |control, _| shown(control.limits())));
     Router::new()
-        .route("/emulator/switches", switches)
-        .route("/emulator/limits", limits)
-        .route("/emulator/latency", latency)
-        .route("/emulator/fees", fees)
-        .route("/emulator/keys", keys)
-        .route("/emulator/keys/revoke", revoke)
-        .route("/emulator/clock", get(look!(control, ok(&control.clock()))))
-        .route("/emulator/clock/advance", advance)
-        .route("/emulator/reset", reset)
+        .route(
+            "/emulator/switches",
+            get(verb(control, switches)).put(verb(control, set_switches)).post(verb(control, set_switches)),
+        )
+        .route("/emulator/limits", limits.put(verb(control, set_limits)))
+        .route("/emulator/latency", put(verb(control, set_latency)))
+        .route("/emulator/fees", put(verb(control, set_fees)))
+        .route("/emulator/keys", post(verb(control, put_key)))
+        .route("/emulator/keys/revoke", post(verb(control, revoke_key)))
+        .route("/emulator/clock", get(verb(control, |control, _| shown(control.clock()))))
+        .route("/emulator/clock/advance", post(verb(control, advance)))
+        .route("/emulator/reset", post(verb(control, reset)))
+}
+
+fn values(control: &Control) -> BTreeMap<&'static str, String> {
+    control.switches().into_iter().collect()
 }

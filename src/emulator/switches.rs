@@ -292,7 +292,7 @@ switches! {
         /// Milliseconds for which a fresh operation is unknown: 1 to 2 s, answered with an error envelope, were seen live; nothing documented.
         operation_visible_after_ms documented 0, observed 1500;
         /// Milliseconds for which a finished operation can be read; 0 is for ever. Unknown.
-        operation_retention_ms documented 0, observed 0;
+        operation_retention_ms documented 0, observed 86_400_000;
         /// Audio uploads in 30 days for each creator: 100 in GUIDE, 2000 in AUD.
         audio_quota documented 100, observed 2000;
         /// Video uploads a day for each creator (VID).

@@ -5,6 +5,7 @@
 //! `update.rs` and `versions.rs` for what requests do to it.
 
 pub(super) mod account;
+mod archive;
 pub(super) mod asset;
 pub(super) mod content;
 mod create;
@@ -15,6 +16,7 @@ pub(super) mod latency;
 pub(super) mod limits;
 pub(super) mod moderation;
 pub(super) mod operation;
+mod running;
 mod update;
 mod versions;
 
@@ -31,11 +33,10 @@ use self::content::{AssetType, Content};
 use self::ids::Mint;
 use self::latency::Latency;
 use self::moderation::{Moderation, ModerationRule, TextRule, Verdict};
-use self::operation::{Ending, FieldChange, Operation, OperationFault, Work};
+use self::operation::{FieldChange, Operation, OperationFault};
 use super::refusal::{Code, Refusal};
 use super::switches::{
-    ArchiveAgain, ArchiveRejected, ArchiveTypes, ArchivedGet, ArchivedWrite, Deduplicate, MetadataRevision,
-    OperationReaders, PermissionRefusal, Profile, RejectedGet, Switches, UnknownOperation,
+    ArchivedGet, ArchivedWrite, Deduplicate, MetadataRevision, PermissionRefusal, Profile, RejectedGet, Switches,
 };
 
 /// What a run of the emulator is set to; not part of the saved world.
@@ -93,6 +94,8 @@ pub(super) struct World {
     operations: BTreeMap<String, Operation>,
     /// Operations that end by themselves, by when.
     running: BTreeSet<(u64, String)>,
+    /// Operations that ended, by when.
+    ended: BTreeSet<(u64, String)>,
     moderation_rules: Vec<ModerationRule>,
     text_rules: Vec<TextRule>,
     /// Versions that will be rejected: when, asset, version.
@@ -115,6 +118,7 @@ impl World {
             assets: BTreeMap::new(),
             operations: BTreeMap::new(),
             running: BTreeSet::new(),
+            ended: BTreeSet::new(),
             moderation_rules: Vec::new(),
             text_rules: Vec::new(),
             rejections_ahead: BTreeSet::new(),
@@ -137,10 +141,6 @@ impl World {
 
     pub(super) fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.operations.values()
-    }
-
-    pub(super) fn operation(&self, id: &str) -> Option<&Operation> {
-        self.operations.get(id)
     }
 
     pub(super) fn commits(&self) -> &BTreeMap<String, u64> {
@@ -200,12 +200,13 @@ impl World {
         Ok(())
     }
 
-    /// Brings the world up to a time: operations end, verdicts fall. Must come before anything that looks.
+    /// Brings the world up to a time: operations end and are forgotten, verdicts fall. Must come before anything that looks.
     pub(super) fn settle(&mut self, now: u64) {
         while let Some((at, id)) = self.running.first().filter(|(at, _)| *at <= now).cloned() {
             self.running.remove(&(at, id.clone()));
             self.finish(&id, at);
         }
+        self.forget_operations(now);
         while let Some(entry) = self.rejections_ahead.first().filter(|(at, ..)| *at <= now).copied() {
             self.rejections_ahead.remove(&entry);
             let (at, id, number) = entry;
@@ -215,100 +216,6 @@ impl World {
             }
         }
         self.shadows.retain(|_, shadow| shadow.until > now);
-    }
-
-    /// Ends every operation that a fault holds back.
-    pub(super) fn release_stuck(&mut self, now: u64) {
-        let stuck = |operation: &&Operation| {
-            operation.ending.is_none() && operation.finish_at.is_none() && operation.polls_left.is_none()
-        };
-        let ids: Vec<String> = self.operations.values().filter(stuck).map(|operation| operation.id.clone()).collect();
-        for id in ids {
-            self.finish(&id, now);
-        }
-    }
-
-    /// Starts an operation and says its id.
-    fn start(
-        &mut self,
-        key: &Key,
-        asset_id: Option<u64>,
-        asset_type: AssetType,
-        work: Work,
-        effects: &Effects,
-        now: u64,
-    ) -> String {
-        let id = self.mint.operation();
-        let content = match &work {
-            Work::Change { content, .. } => content.as_ref(),
-            Work::Create | Work::Fail(_) => {
-                asset_id.and_then(|id| self.assets.get(&id)?.current()).map(|version| &version.content)
-            }
-        };
-        let takes = match self.settings.latency {
-            Latency::Fixed(ms) => Some(ms),
-            Latency::Observed => Some(latency::observed(asset_type, content, self.mint.spread())),
-            Latency::Polls(_) => None,
-        };
-        let mut operation = Operation {
-            id: id.clone(),
-            owner: key.owner,
-            key_name: key.name.clone(),
-            asset_id,
-            work,
-            created_at: now,
-            visible_at: now.saturating_add(self.switches().operation_visible_after_ms),
-            finish_at: takes.map(|ms| now.saturating_add(ms)),
-            polls_left: if let Latency::Polls(polls) = self.settings.latency { Some(polls) } else { None },
-            gone: false,
-            stale_for: effects.stale_for,
-            ending: None,
-        };
-        match &effects.operation {
-            Some(OperationFault::Stuck { for_ms: None }) => (operation.finish_at, operation.polls_left) = (None, None),
-            Some(OperationFault::Stuck { for_ms: Some(ms) }) => {
-                let usual = operation.finish_at.unwrap_or(now);
-                (operation.finish_at, operation.polls_left) = (Some(usual.saturating_add(*ms)), None);
-            }
-            Some(OperationFault::Invisible { for_ms }) => operation.visible_at = now.saturating_add(*for_ms),
-            Some(OperationFault::Gone) => operation.gone = true,
-            _ => {}
-        }
-        if let Some(at) = operation.finish_at {
-            self.running.insert((at, id.clone()));
-        }
-        self.operations.insert(id.clone(), operation);
-        id
-    }
-
-    /// Carries out what an operation does, and keeps its ending.
-    fn finish(&mut self, id: &str, at: u64) {
-        let Some(operation) = self.operations.get(id) else { return };
-        let (asset_id, work, stale_for) = (operation.asset_id, operation.work.clone(), operation.stale_for);
-        let ending = match (work, asset_id) {
-            (Work::Fail(failure), _) => Ending::Failed(failure),
-            (Work::Create, Some(asset_id)) => self.ending(asset_id, Vec::new(), at),
-            (Work::Change { content, fields, errors }, Some(asset_id)) => {
-                self.write(asset_id, stale_for, at, |world| {
-                    world.apply_fields(asset_id, &fields, at);
-                    if let Some(content) = content {
-                        world.apply_content(asset_id, content, at);
-                    }
-                });
-                self.ending(asset_id, errors, at)
-            }
-            (Work::Create | Work::Change { .. }, None) => Ending::Failed(operation::Failure::Nothing),
-        };
-        if let Some(operation) = self.operations.get_mut(id) {
-            operation.ending = Some((at, ending));
-        }
-    }
-
-    fn ending(&self, asset_id: u64, errors: Vec<operation::FieldError>, at: u64) -> Ending {
-        match self.assets.get(&asset_id) {
-            Some(asset) => Ending::Asset { view: Box::new(asset.view(at)), errors },
-            None => Ending::Failed(operation::Failure::Nothing),
-        }
     }
 
     /// Changes an asset; where a fault says so, reads see what was before for a while.
@@ -416,66 +323,5 @@ impl World {
             return Err(Refusal::invalid(format!("AssetId {} is archived.", asset.id)));
         }
         Ok(())
-    }
-
-    /// `:archive` and `:restore`: at once, no operation.
-    pub(super) fn archive(
-        &mut self,
-        key: &Key,
-        id: u64,
-        archived: bool,
-        effects: &Effects,
-        now: u64,
-    ) -> Result<Asset, Refusal> {
-        let asset = self.writable(key, id)?;
-        let switches = self.switches();
-        if asset.archived == archived && switches.archive_again == ArchiveAgain::BadRequest {
-            let state = if archived { "Archived" } else { "Active" };
-            return Err(Refusal::invalid(format!("AssetId {id} is already {state}.")));
-        }
-        let refused = archived
-            && ((asset.verdict(now) == Verdict::Rejected && switches.archive_rejected == ArchiveRejected::BadRequest)
-                || (asset.asset_type == AssetType::Video && switches.archive_types == ArchiveTypes::AllButVideo));
-        if refused {
-            return Err(Refusal::invalid(format!("AssetId {id} can't be archived.")));
-        }
-        self.write(id, effects.stale_for, now, |world| {
-            if let Some(asset) = world.assets.get_mut(&id) {
-                asset.archived = archived;
-            }
-        });
-        self.assets.get(&id).cloned().ok_or_else(|| Refusal::no_asset(id))
-    }
-
-    /// `GET /operations/{id}`: a poll. May end the operation, where latency is counted in polls.
-    pub(super) fn poll(&mut self, key: &Key, id: &str, now: u64) -> Result<Operation, Refusal> {
-        let (retention, readers) = (self.switches().operation_retention_ms, self.switches().operation_readers);
-        let unknown = match self.switches().unknown_operation {
-            UnknownOperation::NotFound => Refusal::not_found(format!("Operation {id} is not found")),
-            UnknownOperation::BadRequest => Refusal::invalid(format!("Operation {id} is invalid")),
-        };
-        let Some(operation) = self.operations.get_mut(id) else { return Err(unknown) };
-        let expired =
-            retention > 0 && operation.ending.as_ref().is_some_and(|(at, _)| at.saturating_add(retention) <= now);
-        let foreign =
-            operation.owner != key.owner || (readers == OperationReaders::SameKey && operation.key_name != key.name);
-        if operation.gone || expired || foreign {
-            return Err(unknown);
-        }
-        if operation.visible_at > now {
-            return Err(Refusal::gateway(404, ""));
-        }
-        let due = match operation.polls_left.as_mut() {
-            Some(0) => operation.ending.is_none(),
-            Some(polls) => {
-                *polls -= 1;
-                false
-            }
-            None => false,
-        };
-        if due {
-            self.finish(id, now);
-        }
-        self.operations.get(id).cloned().ok_or(unknown)
     }
 }

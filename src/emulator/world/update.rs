@@ -4,7 +4,7 @@ use super::account::Key;
 use super::asset::{Asset, AssetView};
 use super::content::{AssetType, Format};
 use super::input::{AssetInput, FilePart, SOCIAL_LINKS};
-use super::operation::{Failure, FieldChange, FieldError, Work};
+use super::operation::{Failure, FieldChange, FieldError, Operation, Work};
 use super::{Effects, World};
 use crate::emulator::refusal::Refusal;
 use crate::emulator::switches::{
@@ -16,8 +16,8 @@ use crate::emulator::switches::{
 pub(in crate::emulator) enum UpdateAnswer {
     /// The id of a running operation.
     Running(String),
-    /// The id of an operation that is done.
-    Done(String),
+    /// An operation that is done.
+    Done(Box<Operation>),
     /// The changed fields.
     Fields(Box<AssetView>, Vec<String>),
 }
@@ -84,7 +84,8 @@ impl World {
         if reply == MetadataReply::DoneOperation {
             self.running.retain(|(_, running)| *running != operation);
             self.finish(&operation, now);
-            return Ok(UpdateAnswer::Done(operation));
+            let ended = self.operations.get(&operation).ok_or_else(|| Refusal::not_found("Operation is not found"))?;
+            return Ok(UpdateAnswer::Done(Box::new(ended.clone())));
         }
         Ok(UpdateAnswer::Running(operation))
     }
