@@ -151,11 +151,12 @@ impl Steps {
             let Some(attempt) = recorded.attempts.get(&id) else { return Vec::new() };
             let subject = self.subject(attempt);
             let failures = settle::failures(recorded.assets.get(&attempt.address), subject);
+            let failures = failures.saturating_add(1);
             let delay =
                 SignedDuration::try_from(Backoff::ADDRESS.delay(failures, jitter)).unwrap_or(SignedDuration::MAX);
             let trouble = Trouble::Retrying {
                 subject,
-                failures: failures.saturating_add(1),
+                failures,
                 next_at: clock::now().saturating_add(delay).unwrap_or(jiff::Timestamp::MAX),
                 message: message.to_owned(),
             };
@@ -305,7 +306,7 @@ impl Steps {
             Ok(asset) => return Ok(Look::Present(Box::new(asset))),
             Err(failure) => failure,
         };
-        let message = failure.to_string();
+        let message = chain(&failure);
         Ok(match failure.class {
             Class::Refused(Refusal::NotFound) => Look::Gone,
             Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated) => {

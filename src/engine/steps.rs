@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use super::book::{Book, BookError};
@@ -21,6 +21,7 @@ use super::progress::{Listener, Progress};
 use super::report::{Outcome, Stop};
 use super::settle;
 use super::stop::StopSwitch;
+use crate::cloud::backoff::Backoff;
 use crate::cloud::client::{Client, CreateRequest, FieldUpdate, UpdateRequest};
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::{RecordError, Reply};
@@ -96,7 +97,7 @@ pub(super) struct Write<'a> {
 impl Runner for Steps {
     async fn run(&self, step: &Step) -> Outcome {
         let mut due = step.not_before;
-        loop {
+        for tries in 1.. {
             if !self.wait_until(due).await {
                 return Outcome::TryLater { message: "not begun: the run ends".to_owned() };
             }
@@ -109,7 +110,7 @@ impl Runner for Steps {
                 Ok(Try::Again { message }) if self.stop.is_thrown() => Outcome::TryLater { message },
                 Ok(Try::Again { message }) => {
                     tracing::warn!(address = %step.address, action = step.action.name(), "{message}; it is tried again");
-                    due = self.due(&step.address);
+                    due = self.due(&step.address).filter(|due| *due > clock::now()).or_else(|| Some(backed_off(tries)));
                     continue;
                 }
                 Err(error) => {
@@ -121,7 +122,14 @@ impl Runner for Steps {
             (self.listener)(Progress::Finished { address: step.address.clone() });
             return outcome;
         }
+        Outcome::TryLater { message: "tried too often".to_owned() }
     }
+}
+
+/// When a try that the state knows nothing of is due again: a look at the remote that brought nothing.
+fn backed_off(tries: u32) -> Timestamp {
+    let delay = SignedDuration::try_from(Backoff::ADDRESS.delay(tries, fastrand::f64())).unwrap_or(SignedDuration::MAX);
+    clock::now().saturating_add(delay).unwrap_or(Timestamp::MAX)
 }
 
 /// An error and its causes in one line.
@@ -434,7 +442,7 @@ impl Steps {
         match wait {
             // A wall clock that jumped must not stall a run for longer than the longest back-off.
             Some(wait) => {
-                let wait = wait.unsigned_abs().min(crate::cloud::backoff::Backoff::ADDRESS.longest());
+                let wait = wait.unsigned_abs().min(Backoff::ADDRESS.longest());
                 self.stop.or(tokio::time::sleep(wait)).await.is_some()
             }
             None => !self.stop.is_thrown(),

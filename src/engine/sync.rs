@@ -167,6 +167,8 @@ impl Run<'_> {
             tokio::select! {
                 reports = &mut executing => return Ok(reports),
                 _ = ticks.tick() => {
+                    // A machine that is taken away forgets no more of Roblox's limits than that either.
+                    self.remember_pace().await?;
                     match self.session.lockfile.write(&self.session.book, &self.in_manifest).await {
                         Ok(written) => self.report.lockfile_written |= written,
                         // It is tried again, at the latest at the end, which reports it.
@@ -211,12 +213,15 @@ impl Run<'_> {
     /// Writes the lockfile and what was learned of limits and latencies, however the rounds ended.
     async fn end(mut self, ended: Result<(), SyncError>) -> Result<Report, SyncError> {
         let written = self.session.lockfile.write(&self.session.book, &self.in_manifest).await;
-        let limits = self.gate.snapshot(clock::now());
-        let learned = pace::save(self.session.book.store(), limits, self.poller.latencies()).await;
+        let learned = self.remember_pace().await;
         self.report.stop = self.options.stop.why();
         ended?;
         self.report.lockfile_written |= written?;
         learned?;
         Ok(self.report)
+    }
+    /// Limits and latencies, for the next run.
+    async fn remember_pace(&self) -> Result<(), BookError> {
+        pace::save(self.session.book.store(), self.gate.snapshot(clock::now()), self.poller.latencies()).await
     }
 }
