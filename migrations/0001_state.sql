@@ -71,7 +71,10 @@ CREATE TABLE troubles (
     action   TEXT,
     -- Of something that may go better: how often it failed in a row.
     failures INTEGER CHECK (failures >= 0),
-    CHECK ((action IS NULL) <> (failures IS NULL))
+    -- And how many of them were creates that may have left an asset which nobody knows.
+    doubts   INTEGER CHECK (doubts >= 0),
+    CHECK ((action IS NULL) <> (failures IS NULL)),
+    CHECK ((failures IS NULL) = (doubts IS NULL))
 ) STRICT, WITHOUT ROWID;
 
 -- Each change of the remote that was ever tried, written down before its first byte. Closed ones stay a while for a person who wants to know

@@ -1,6 +1,7 @@
 //! Which project and which remote a command works on.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::args::Global;
 use super::credential;
@@ -61,7 +62,7 @@ pub async fn connect(global: &Global, target: &Target) -> Result<(Client, Option
     } else {
         (base(global)?, credential::find(global.api_key_file.as_deref())?, None)
     };
-    let client = Client::new(base, credential, Timeouts::default())
-        .map_err(|error| Failure::of(Exit::Unusable, &error, None))?;
+    let timeouts = Timeouts::default().at_most(global.patience.unwrap_or(Duration::MAX));
+    let client = Client::new(base, credential, timeouts).map_err(|error| Failure::of(Exit::Unusable, &error, None))?;
     Ok((client, embedded))
 }

@@ -35,6 +35,19 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
+    /// The same, with no part taking longer than `longest`.
+    #[must_use]
+    pub fn at_most(self, longest: Duration) -> Self {
+        let Self { connect, idle, answer, upload_answer, slowest_rate } = self;
+        Self {
+            connect: connect.min(longest),
+            idle: idle.min(longest),
+            answer: answer.min(longest),
+            upload_answer: upload_answer.min(longest),
+            slowest_rate,
+        }
+    }
+
     /// The longest that sending `bytes` may take.
     pub fn sending(&self, bytes: u64) -> Duration {
         self.idle.saturating_add(Duration::from_secs(bytes / self.slowest_rate.max(1)))
@@ -50,6 +63,8 @@ mod tests {
         let timeouts = Timeouts::default();
         assert_eq!(timeouts.sending(0), timeouts.idle);
         assert!(timeouts.sending(20_000_000) > Duration::from_secs(300));
+        assert!(timeouts.at_most(Duration::from_secs(2)).sending(0) == Duration::from_secs(2));
+        assert_eq!(timeouts.at_most(Duration::MAX), timeouts);
         assert!(Timeouts { slowest_rate: 0, ..timeouts }.sending(u64::MAX) > timeouts.idle);
     }
 }

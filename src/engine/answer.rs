@@ -4,8 +4,6 @@
 
 use std::sync::PoisonError;
 
-use jiff::SignedDuration;
-
 use super::book::BookError;
 use super::poller::{Followed, Subject};
 use super::progress::Progress;
@@ -22,7 +20,7 @@ use crate::model::change::{Change, Event};
 use crate::model::digest::FieldDigest;
 use crate::model::ids::{AssetId, Creator};
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Recorded, Trouble};
+use crate::model::recorded::{Attempt, AttemptId, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::platform::{clock, failpoint};
 
@@ -150,16 +148,8 @@ impl Steps {
         let decide = |recorded: &Recorded| {
             let Some(attempt) = recorded.attempts.get(&id) else { return Vec::new() };
             let subject = self.subject(attempt);
-            let failures = settle::failures(recorded.assets.get(&attempt.address), subject);
-            let failures = failures.saturating_add(1);
-            let delay =
-                SignedDuration::try_from(Backoff::ADDRESS.delay(failures, jitter)).unwrap_or(SignedDuration::MAX);
-            let trouble = Trouble::Retrying {
-                subject,
-                failures,
-                next_at: clock::now().saturating_add(delay).unwrap_or(jiff::Timestamp::MAX),
-                message: message.to_owned(),
-            };
+            let record = recorded.assets.get(&attempt.address);
+            let trouble = settle::failed(record, subject, message, jitter, clock::now());
             let mut changes = vec![Change::Advance { attempt: id, event: event.clone() }];
             changes.push(Change::Rest { address: attempt.address.clone(), trouble: Some(trouble) });
             if event == PhaseEvent::Doubt {

@@ -2,8 +2,9 @@
 //!
 //! Read next: `src/model/change.rs` for the vocabulary, `src/engine/steps.rs` for who calls this.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use crate::cloud::backoff::Backoff;
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange, Moderation};
 use crate::model::change::{Change, Event};
@@ -104,12 +105,16 @@ pub fn refused(id: AttemptId, attempt: &Attempt, subject: FieldDigest, message: 
     ]
 }
 
-/// How often in a row `subject` has failed before.
-pub fn failures(record: Option<&Record>, subject: FieldDigest) -> u32 {
-    match record.and_then(|record| record.trouble.as_ref()) {
-        Some(Trouble::Retrying { subject: known, failures, .. }) if *known == subject => *failures,
-        Some(Trouble::Retrying { .. } | Trouble::Refused { .. }) | None => 0,
-    }
+/// What follows from one more failure of `subject`: it rests, and the longer the more often it has failed in a row.
+pub fn failed(record: Option<&Record>, subject: FieldDigest, message: &str, jitter: f64, now: Timestamp) -> Trouble {
+    let (failures, doubts) = match record.and_then(|record| record.trouble.as_ref()) {
+        Some(Trouble::Retrying { subject: known, failures, doubts, .. }) if *known == subject => (*failures, *doubts),
+        Some(Trouble::Retrying { .. } | Trouble::Refused { .. }) | None => (0, 0),
+    };
+    let failures = failures.saturating_add(1);
+    let delay = SignedDuration::try_from(Backoff::ADDRESS.delay(failures, jitter)).unwrap_or(SignedDuration::MAX);
+    let next_at = now.saturating_add(delay).unwrap_or(Timestamp::MAX);
+    Trouble::Retrying { subject, failures, doubts, next_at, message: message.to_owned() }
 }
 
 /// Every revision of an asset that Roblox no longer has.
@@ -147,4 +152,39 @@ pub fn made_elsewhere(address: &Address, record: &Record, asset: &RemoteAsset, n
         Change::See { asset: asset.clone() },
         Change::Tell { address: Some(address.clone()), event: Event { kind: "made_elsewhere", message } },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::asset::Privacy;
+    use crate::model::ids::{Creator, UserId};
+    use crate::model::path::ProjectPath;
+    use crate::model::recorded::Identity;
+
+    fn record(trouble: Option<Trouble>) -> Record {
+        let identity = Identity {
+            asset_type: AssetType::Image,
+            creator: Creator::User(UserId::new(1).unwrap()),
+            privacy: Privacy::Default,
+            path: ProjectPath::new("a.png").unwrap(),
+        };
+        Record { trouble, ..Record::new(identity) }
+    }
+
+    #[test]
+    fn the_first_failure_was_repeated_without_a_rest() {
+        let (now, subject) = (Timestamp::UNIX_EPOCH, FieldDigest::of_text("a"));
+        let mut known = record(None);
+        let mut rests = Vec::new();
+        for _ in 0..3 {
+            let trouble = failed(Some(&known), subject, "502", 1.0, now);
+            let Trouble::Retrying { failures, next_at, .. } = &trouble else { panic!("{trouble:?}") };
+            rests.push((*failures, next_at.as_second()));
+            known = record(Some(trouble));
+        }
+        assert_eq!(rests, [(1, 1), (2, 2), (3, 4)]);
+        let other = failed(Some(&known), FieldDigest::of_text("b"), "502", 1.0, now);
+        assert!(matches!(other, Trouble::Retrying { failures: 1, doubts: 0, .. }), "new content starts anew");
+    }
 }

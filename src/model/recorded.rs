@@ -61,6 +61,8 @@ pub enum Trouble {
         subject: FieldDigest,
         /// How often in a row.
         failures: u32,
+        /// Creates among them that were given up without knowing whether they happened: each may have left an asset that nobody knows.
+        doubts: u32,
         /// When it is due again.
         next_at: Timestamp,
         /// What happened last.

@@ -6,11 +6,11 @@ use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::change::{Change, Event};
 use crate::model::desired::{Desired, DesiredAsset};
-use crate::model::digest;
+use crate::model::digest::{self, FieldDigest};
 use crate::model::file::FileFacts;
 use crate::model::history::{Origin, RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, ContentHash};
-use crate::model::metadata::DisplayName;
+use crate::model::metadata::{DisplayName, FieldDigests};
 use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::policy::AmbiguousCreate;
 use crate::model::recorded::{Attempt, AttemptId, Identity, Record, Recorded, Trouble};
@@ -88,10 +88,12 @@ fn plan_open(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt)
                 AmbiguousCreate::Retry => true,
                 AmbiguousCreate::Hold => false,
             };
+            let doubts = doubts(case, attempt).saturating_add(1);
+            let again = again && doubts < DOUBTS_TO_HOLD;
             if again {
-                abandon(plan, case, id, attempt);
+                abandon(plan, case, id, attempt, doubts);
             } else {
-                hold_in_doubt(plan, case, attempt);
+                hold_in_doubt(plan, case, attempt, doubts);
             }
             !again
         }
@@ -109,21 +111,53 @@ fn plan_open(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt)
     }
 }
 
-/// Gives up on a create that may have happened, and says that the next one may be its double.
-fn abandon(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt) {
+/// A create that has ended without a known outcome so many times in a row is not sent again, whatever the policy: a remote that carries out
+/// and never answers would be fed copies without end.
+const DOUBTS_TO_HOLD: u32 = 3;
+
+/// What a create in doubt set out to make, as its failures are counted against.
+fn subject_of(attempt: &Attempt) -> FieldDigest {
+    match &attempt.intent {
+        Intent::Create { content, fields, .. } => digest::subject(Some(*content), fields),
+        intent => digest::subject(intent.content(), &FieldDigests::new()),
+    }
+}
+
+/// How many creates of the same were given up before this one.
+fn doubts(case: &Case<'_>, attempt: &Attempt) -> u32 {
+    match record(case).and_then(|record| record.trouble.as_ref()) {
+        Some(Trouble::Retrying { subject, doubts, .. }) if *subject == subject_of(attempt) => *doubts,
+        Some(Trouble::Retrying { .. } | Trouble::Refused { .. }) | None => 0,
+    }
+}
+
+/// Gives up on a create that may have happened, and says that the next one may be its double. `doubts` counts this one.
+fn abandon(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt, doubts: u32) {
     if attempt.phase == Phase::HandedOver {
         plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::Doubt });
     }
     plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::Abandon });
     let message =
         format!("the create of {} has no known outcome; it is sent again and may exist twice", attempt.begun_at);
-    let event = Event { kind: "possible_duplicate", message };
+    let event = Event { kind: "possible_duplicate", message: message.clone() };
     plan.marks.push(Change::Tell { address: Some(case.address.clone()), event });
+    let subject = subject_of(attempt);
+    let trouble = match record(case).and_then(|record| record.trouble.clone()) {
+        Some(Trouble::Retrying { subject: known, failures, next_at, message, .. }) if known == subject => {
+            Trouble::Retrying { subject, failures, doubts, next_at, message }
+        }
+        // A crash left it: nothing was written down of how it ended.
+        Some(Trouble::Retrying { .. } | Trouble::Refused { .. }) | None => {
+            Trouble::Retrying { subject, failures: 1, doubts, next_at: case.now, message }
+        }
+    };
+    plan.marks.push(Change::Rest { address: case.address.clone(), trouble: Some(trouble) });
     note(plan, case, "the outcome of an earlier create is unknown; it is sent again and may exist twice");
 }
 
-fn hold_in_doubt(plan: &mut Plan, case: &Case<'_>, attempt: &Attempt) {
-    let reason = format!("nobody knows whether its create of {} was carried out", attempt.begun_at);
+fn hold_in_doubt(plan: &mut Plan, case: &Case<'_>, attempt: &Attempt, doubts: u32) {
+    let row = if doubts > 1 { format!(", the last of {doubts} in a row,") } else { String::new() };
+    let reason = format!("nobody knows whether its create of {}{row} was carried out", attempt.begun_at);
     let address = case.address;
     let hint = format!(
         "look for it at create.roblox.com, then `macadam resolve {address} --asset-id N`, or `--recreate` if it isn't there"

@@ -9,7 +9,7 @@ use crate::model::ids::{AssetId, ContentHash, Creator, OperationId, Revision, Us
 use crate::model::metadata::{Description, DisplayName, FieldDigests, Metadata};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, PhaseEvent};
-use crate::model::policy::AmbiguousCreate;
+use crate::model::policy::{AmbiguousCreate, Policy};
 use crate::model::recorded::{AttemptId, Identity, Trouble};
 use proptest::prelude::*;
 
@@ -258,7 +258,7 @@ fn whoever_waits_for_a_held_upload_is_held() {
 fn a_refusal_ends_with_new_content_and_a_retry_keeps_its_time() {
     let subject = digest::subject(Some(hash(1)), &FieldDigests::new());
     let later: Timestamp = "1970-01-01T00:01:00Z".parse().unwrap();
-    let trouble = Trouble::Retrying { subject, failures: 2, next_at: later, message: "502".to_owned() };
+    let trouble = Trouble::Retrying { subject, failures: 2, doubts: 0, next_at: later, message: "502".to_owned() };
     let known = || {
         let rest = Change::Rest { address: address("a.png"), trouble: Some(trouble.clone()) };
         Known::default().enrolled("a.png").tell(rest)
@@ -269,6 +269,44 @@ fn a_refusal_ends_with_new_content_and_a_retry_keeps_its_time() {
     };
     assert_eq!(times(1), [Some(later)]);
     assert_eq!(times(2), [None], "new content starts anew");
+}
+
+#[test]
+fn a_create_that_is_never_answered_is_not_fed_copies_without_end() {
+    let resting = |doubts: u32, content: u8| {
+        let subject = digest::subject(Some(hash(content)), &FieldDigests::new());
+        let trouble =
+            Trouble::Retrying { subject, failures: doubts, doubts, next_at: NOW, message: "reset".to_owned() };
+        Change::Rest { address: address("a.png"), trouble: Some(trouble) }
+    };
+    let doubtful = || {
+        let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
+        Known::default().create_under_way("a.png", 1, false, &doubt)
+    };
+    let again = "create a.png: it is new
+         note a.png: the outcome of an earlier create is unknown; it is sent again and may exist twice";
+    check(vec![want("a.png", 1)], doubtful(), again);
+    check(vec![want("a.png", 1)], doubtful().tell(resting(1, 1)), again);
+    check(vec![want("a.png", 1)], doubtful().tell(resting(2, 2)), again);
+    let held =
+        "held a.png: nobody knows whether its create of 1970-01-01T00:00:00Z, the last of 3 in a row, was carried out";
+    check(vec![want("a.png", 1)], doubtful().tell(resting(2, 1)), held);
+    let retry = Policy { ambiguous_create: AmbiguousCreate::Retry, ..Policy::default() };
+    let insists = Desired { policy: retry, ..desired(vec![want("a.png", 1)]) };
+    check_desired(&insists, doubtful().tell(resting(2, 1)), held);
+
+    // Giving up counts, also after a crash that wrote nothing down.
+    let counted = |known: Known| {
+        let mut recorded = known.0;
+        let plan = plan(&desired(vec![want("a.png", 1)]), &recorded, NOW);
+        plan.marks.iter().for_each(|mark| recorded.apply(mark, NOW).unwrap());
+        match &recorded.assets[&address("a.png")].trouble {
+            Some(Trouble::Retrying { doubts, .. }) => *doubts,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(counted(Known::default().create_under_way("a.png", 1, false, &[PhaseEvent::HandOver])), 1);
+    assert_eq!(counted(doubtful().tell(resting(1, 1))), 2);
 }
 
 #[test]

@@ -210,21 +210,21 @@ fn pin_at(connection: &Connection, address: &Address, pinned: Option<PinnedAt>) 
 
 fn rest(connection: &Connection, address: &Address, trouble: Option<&Trouble>) -> Result<(), Fault> {
     require_record(connection, address)?;
-    let (subject, message, at, action, failures) = match trouble {
+    let (subject, message, at, action, failures, doubts) = match trouble {
         None => {
             connection.prepare_cached("DELETE FROM troubles WHERE address = ?1")?.execute([address.as_str()])?;
             return Ok(());
         }
-        Some(Trouble::Refused { subject, action, message, at }) => (subject, message, at, Some(action), None),
-        Some(Trouble::Retrying { subject, failures, next_at, message }) => {
-            (subject, message, next_at, None, Some(failures))
+        Some(Trouble::Refused { subject, action, message, at }) => (subject, message, at, Some(action), None, None),
+        Some(Trouble::Retrying { subject, failures, doubts, next_at, message }) => {
+            (subject, message, next_at, None, Some(failures), Some(doubts))
         }
     };
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO troubles (address, subject, message, at, action, failures)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT OR REPLACE INTO troubles (address, subject, message, at, action, failures, doubts)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
-        .execute((address.as_str(), subject.to_string(), message, at.to_string(), action, failures))?;
+        .execute((address.as_str(), subject.to_string(), message, at.to_string(), action, failures, doubts))?;
     Ok(())
 }

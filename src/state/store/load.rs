@@ -111,7 +111,8 @@ fn load_revisions(connection: &Connection, assets: &mut BTreeMap<Address, Record
 }
 
 fn load_troubles(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
-    let mut all = connection.prepare_cached("SELECT address, subject, message, at, action, failures FROM troubles")?;
+    let mut all =
+        connection.prepare_cached("SELECT address, subject, message, at, action, failures, doubts FROM troubles")?;
     let mut found = all.query([])?;
     while let Some(row) = found.next()? {
         let address = address(row, 0)?;
@@ -121,7 +122,10 @@ fn load_troubles(connection: &Connection, assets: &mut BTreeMap<Address, Record>
         let (subject, message, at) = (rows::parsed(row, 1)?, row.get(2)?, rows::time(row, 3)?);
         record.trouble = Some(match row.get(4)? {
             Some(action) => Trouble::Refused { subject, action, message, at },
-            None => Trouble::Retrying { subject, failures: row.get(5)?, next_at: at, message },
+            None => {
+                let (failures, doubts) = (row.get(5)?, row.get(6)?);
+                Trouble::Retrying { subject, failures, doubts, next_at: at, message }
+            }
         });
     }
     Ok(())

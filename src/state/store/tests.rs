@@ -132,6 +132,7 @@ fn trouble(number: u8) -> Option<Trouble> {
         _ => Some(Trouble::Retrying {
             subject,
             failures: u32::from(number),
+            doubts: u32::from(number) / 2,
             next_at: at(i64::from(number)),
             message: String::new(),
         }),

@@ -1,0 +1,137 @@
+//! The server: bursts of every 5xx, with and without commit; answers in another dialect; reads that lag behind writes.
+
+use macadam::emulator::{Config, Edit, Endpoint};
+use serde_json::{Value, json};
+
+use super::{MANIFEST, Trial, generous, side_by_side, survive, survive_changing};
+use crate::support::rbxmx;
+
+/// Bursts of the errors that a gateway or a service in trouble answers with.
+fn bursts(endpoint: &str) -> Vec<(&'static str, Value)> {
+    let reply = |status: u16, shape: &str, commit: bool, times: u64| {
+        let action = json!({"kind": "reply", "status": status, "shape": shape, "commit": commit});
+        json!({"match": {"endpoint": endpoint}, "times": times, "action": action})
+    };
+    vec![
+        ("500", reply(500, "service", false, 1)),
+        ("500 after the commit", reply(500, "service", true, 1)),
+        ("502 page", reply(502, "html", false, 1)),
+        ("502 page after the commit", reply(502, "html", true, 1)),
+        ("503", reply(503, "service", false, 4)),
+        ("503 page after the commit", reply(503, "html", true, 1)),
+        ("504", reply(504, "empty", false, 1)),
+        ("504 after the commit", reply(504, "empty", true, 1)),
+        ("400 page", reply(400, "html", false, 1)),
+    ]
+}
+
+#[test]
+fn errors_of_creates() {
+    survive(&bursts("create_asset"));
+}
+
+#[test]
+fn errors_of_updates() {
+    survive_changing(&bursts("update_asset"));
+}
+
+#[test]
+fn errors_of_polls_fail_no_upload() {
+    side_by_side(&bursts("get_operation"), |script| {
+        let trial = Trial::new().fault(script.clone());
+        let document = trial.document(30, 0);
+        assert_eq!(document["in_sync"], true);
+        trial.converge();
+        assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3, "an error while polling uploads nothing again");
+    });
+}
+
+#[test]
+fn a_create_that_was_told_to_wait_is_never_doubled() {
+    // A well-formed 503 is definite: nothing was carried out.
+    let action = json!({"kind": "reply", "status": 503, "shape": "service"});
+    let trial = Trial::new().fault(json!({"match": {"endpoint": "create_asset"}, "times": 4, "action": action}));
+    assert_eq!(trial.document(30, 0)["in_sync"], true);
+    trial.converge();
+    assert_eq!(trial.events("in_doubt"), 0);
+    assert_eq!(trial.remote.assets().len(), 3);
+}
+
+#[test]
+fn one_bad_asset_blocks_no_other() {
+    let script = json!([
+        {"match": {"endpoint": "create_asset", "name": "a"}, "action": {"kind": "reply", "status": 400, "shape": "service", "message": "InvalidImage"}},
+    ]);
+    let trial = Trial::new().fault(script);
+    let document = trial.document(15, 1);
+    assert_eq!(Trial::outcome(&document, "ui/a.png"), "failed");
+    assert!(Trial::error(&document, "ui/a.png").contains("InvalidImage"), "{document:#}");
+    assert_eq!(Trial::outcome(&document, "ui/b.png"), "done");
+    assert_eq!(Trial::outcome(&document, "sword"), "done");
+    trial.fired();
+    trial.remote.control().clear_faults();
+    // A refusal waits for a change, or for `retry`.
+    let before = trial.remote.all_requests();
+    trial.document(15, 1);
+    assert_eq!(trial.remote.all_requests(), before);
+    trial.project.run(&["retry", "ui/a.png"]).expect(0);
+    trial.settle();
+}
+
+#[test]
+fn an_update_whose_answer_is_lost_is_settled_by_looking() {
+    let lost = json!({"match": {"endpoint": "update_asset", "nth": [1]}, "action": {"kind": "reset", "at": "after_commit"}});
+    let trial = Trial::changed().fault(lost);
+    assert_eq!(trial.document(30, 0)["in_sync"], true);
+    trial.converge();
+    assert_eq!(trial.events("possible_duplicate"), 0);
+}
+
+#[test]
+fn reads_that_lag_behind_a_write_are_no_drift() {
+    let stale = json!({"match": {"endpoint": "update_asset"}, "action": {"kind": "stale_reads", "for_ms": 1500}});
+    let trial = Trial::changed().fault(stale);
+    for content in ["three", "four"] {
+        assert_eq!(trial.document(30, 0)["in_sync"], true);
+        trial.project.write("models/sword.rbxmx", rbxmx(content));
+    }
+    trial.run(30);
+    trial.converge();
+}
+
+#[test]
+fn both_profiles_and_unknown_fields_and_values_are_understood() {
+    let merge = json!({"moderationResult": {"moderationState": "Pondering"}, "newField": {"deep": [1, null]}, "state": "Frozen"});
+    let script = json!([
+        {"match": {"endpoint": "get_operation"}, "action": {"kind": "merge", "fields": {"newField": 1, "metadata": {"note": "hm"}}}},
+        {"match": {"endpoint": "get_asset"}, "action": {"kind": "merge", "fields": merge}},
+        {"match": {"endpoint": "create_asset"}, "action": {"kind": "merge", "fields": {"@type": "x", "progress": 0.5}}},
+    ]);
+    for profile in [macadam::emulator::Profile::Documented, macadam::emulator::Profile::Observed] {
+        let config = Config { profile, limits: generous(), ..Config::default() };
+        let trial = Trial::with(MANIFEST, config).fault(script.clone());
+        assert_eq!(trial.document(30, 0)["in_sync"], true);
+        trial.project.write("models/sword.rbxmx", rbxmx("two"));
+        assert_eq!(trial.document(30, 0)["in_sync"], true);
+        trial.converge();
+    }
+}
+
+#[test]
+fn a_revision_made_elsewhere_is_held_and_not_overwritten() {
+    let trial = Trial::new();
+    trial.project.sync();
+    let sword = trial.remote.assets().into_iter().find(|report| report.asset.metadata.display_name == "Sword").unwrap();
+    let theirs = "ab".repeat(32);
+    let edit = Edit { content_hash: Some(theirs.clone()), ..Edit::default() };
+    trial.remote.control().edit(sword.asset.id, &edit).unwrap();
+    trial.project.write("models/sword.rbxmx", rbxmx("two"));
+    trial.project.write("ui/b.png", crate::support::png(22));
+    let document = trial.document(15, 1);
+    assert_eq!(Trial::outcome(&document, "sword"), "held");
+    assert!(Trial::error(&document, "sword").contains("somebody else made revision 2"), "{document:#}");
+    assert_eq!(Trial::outcome(&document, "ui/b.png"), "done");
+    let now = trial.remote.control().asset(sword.asset.id).unwrap().asset;
+    assert_eq!(now.versions.last().unwrap().content.hash, theirs, "not overwritten");
+    assert_eq!(trial.events("made_elsewhere"), 1);
+}
