@@ -10,13 +10,12 @@ use crate::model::digest;
 use crate::model::file::FileFacts;
 use crate::model::history::{Origin, RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, ContentHash};
-use crate::model::metadata::DisplayName;
+use crate::model::metadata::{DisplayName, FieldDigests};
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::policy::AmbiguousCreate;
 use crate::model::recorded::{Attempt, AttemptId, Identity, Record, Recorded, Trouble};
 
 use super::metadata::{self, MetadataChange};
-use super::sharing::{Sharing, Source};
+use super::sharing::{Sharing, Source, is_binding};
 use super::step::{Action, Hold, HoldKind, NewAsset, Note, Plan, Step};
 
 /// One address with all that its plan depends on.
@@ -46,10 +45,9 @@ struct Ready<'a> {
 
 /// Plans one address.
 pub fn plan_asset(plan: &mut Plan, case: &Case<'_>) {
-    if let Some((id, attempt)) = case.sharing.open(case.address)
-        && plan_open(plan, case, id, attempt)
-    {
-        return;
+    let mut open = case.sharing.open(case.address).iter();
+    if let Some((id, attempt)) = open.find(|(_, attempt)| is_binding(attempt, &case.desired.policy)) {
+        return plan_binding(plan, case, *id, attempt);
     }
     let facts = match &case.want.content {
         Ok(facts) => facts,
@@ -71,41 +69,36 @@ pub fn plan_asset(plan: &mut Plan, case: &Case<'_>) {
         Rest::Until(time) => Some(time),
         Rest::No => None,
     };
+    close_unbinding(plan, case);
     plan_content(plan, &Ready { case, asset_type, facts, not_before });
 }
 
-/// A change under way comes before everything else. Returns whether it keeps the address from being planned further.
-fn plan_open(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt) -> bool {
+/// A change under way that is to be waited for, looked into or decided by a person comes before everything else.
+fn plan_binding(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt) {
     match (&attempt.phase, &attempt.intent) {
         (Phase::Submitted(operation), _) => {
             let reason = format!("Roblox works on operation {operation}");
             push(plan, case, Action::Wait { attempt: id }, reason, None);
-            true
         }
-        (Phase::HandedOver | Phase::InDoubt, Intent::Create { costly, .. }) => {
-            let again = match case.desired.policy.ambiguous_create {
-                AmbiguousCreate::Auto => !costly,
-                AmbiguousCreate::Retry => true,
-                AmbiguousCreate::Hold => false,
-            };
-            if again {
-                abandon(plan, case, id, attempt);
-            } else {
-                hold_in_doubt(plan, case, attempt);
-            }
-            !again
-        }
-        (Phase::HandedOver | Phase::InDoubt, _) => {
+        (_, Intent::Create { .. }) => hold_in_doubt(plan, case, attempt),
+        (_, _) => {
             let reason = "the outcome of an earlier request is unknown: looking at the remote".to_owned();
             push(plan, case, Action::Settle { attempt: id }, reason, None);
-            true
         }
-        // Nothing was handed over, so nothing happened: as if it had never begun.
-        (Phase::Intended, _) => {
-            plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut });
-            false
+    }
+}
+
+/// What is under way and binds nobody is closed: it never left, or it is sent again.
+fn close_unbinding(plan: &mut Plan, case: &Case<'_>) {
+    for (id, attempt) in case.sharing.open(case.address) {
+        match &attempt.phase {
+            // Nothing was handed over, so nothing happened: as if it had never begun.
+            Phase::Intended => {
+                plan.marks.push(Change::Advance { attempt: *id, event: PhaseEvent::NotCarriedOut });
+            }
+            Phase::HandedOver | Phase::InDoubt => abandon(plan, case, *id, attempt),
+            Phase::Submitted(_) | Phase::Closed(_) => {}
         }
-        (Phase::Closed(_), _) => false,
     }
 }
 
@@ -239,16 +232,23 @@ fn plan_current(plan: &mut Plan, ready: &Ready<'_>, record: &Record, key: Revisi
         plan.marks.push(Change::Enroll { address: case.address.clone(), identity: identity(ready) });
     }
     if case.sharing.owns_metadata(case.address, key.asset_id) {
-        plan_metadata(plan, ready, record, key.asset_id);
+        if record.points_to.is_some_and(|from| from != key.asset_id) {
+            // What was asked for was asked of the other asset.
+            plan_metadata(plan, ready, None, key.asset_id);
+        } else {
+            plan_metadata(plan, ready, Some(&record.asked), key.asset_id);
+        }
     }
 }
 
-fn plan_metadata(plan: &mut Plan, ready: &Ready<'_>, record: &Record, asset_id: AssetId) {
+/// `asked` is what was last asked of this very asset, where that is known.
+fn plan_metadata(plan: &mut Plan, ready: &Ready<'_>, asked: Option<&FieldDigests>, asset_id: AssetId) {
     let case = ready.case;
     let seen = case.recorded.seen.get(&asset_id).map(|seen| &seen.asset);
-    let MetadataChange { changes, fields } = metadata::compare(case.want, &record.asked, seen);
+    let nothing = FieldDigests::new();
+    let MetadataChange { changes, fields } = metadata::compare(case.want, asked.unwrap_or(&nothing), seen);
     if changes.is_empty() {
-        if fields != record.asked {
+        if asked.is_some_and(|asked| fields != *asked) {
             plan.marks.push(Change::Ask { address: case.address.clone(), fields });
         }
         return;
@@ -276,7 +276,11 @@ fn plan_upload(plan: &mut Plan, ready: &Ready<'_>, old: Option<AssetId>, why: &s
         content: ready.facts.hash,
         from: old,
     };
-    match case.sharing.source(case.address) {
+    let source = case.sharing.source(case.address);
+    if !matches!(source, Source::Existing { .. }) && rejected_elsewhere(plan, ready) {
+        return;
+    }
+    match source {
         Source::Own => {
             let new = Box::new(new_asset(ready));
             let action = match old {
@@ -300,6 +304,15 @@ fn plan_upload(plan: &mut Plan, ready: &Ready<'_>, old: Option<AssetId>, why: &s
     }
 }
 
+/// Moderation judges bytes, not addresses: what it rejected once is not sent again under another name.
+fn rejected_elsewhere(plan: &mut Plan, ready: &Ready<'_>) -> bool {
+    let Some(other) = ready.case.sharing.rejected(ready.facts.hash) else { return false };
+    let hint = Some("change the file: uploading the same again risks the account".to_owned());
+    let reason = format!("Roblox's moderation rejected this content, as `{other}`");
+    hold(plan, ready.case, HoldKind::Rejected, &reason, hint);
+    true
+}
+
 fn plan_update(plan: &mut Plan, ready: &Ready<'_>, record: &Record, head: RevisionKey, fact: RevisionFact) {
     let case = ready.case;
     let imported = fact.made.is_some_and(|(_, origin)| origin == Origin::Import);
@@ -308,6 +321,9 @@ fn plan_update(plan: &mut Plan, ready: &Ready<'_>, record: &Record, head: Revisi
         let hint = "if it is a deploy that this checkout hasn't pulled, pull it".to_owned();
         let reason = format!("somebody else made {number} of asset {}", head.asset_id);
         return hold(plan, case, HoldKind::Held, &reason, Some(hint));
+    }
+    if rejected_elsewhere(plan, ready) {
+        return;
     }
     let from = fact.content.map_or_else(|| "an unknown content".to_owned(), |hash| short(&hash));
     let reason = format!("its content changed from {from} to {}", short(&ready.facts.hash));
@@ -320,7 +336,7 @@ fn plan_update(plan: &mut Plan, ready: &Ready<'_>, record: &Record, head: Revisi
         format: ready.facts.format,
     };
     push(plan, case, action, reason, ready.not_before);
-    plan_metadata(plan, &Ready { not_before: None, ..*ready }, record, head.asset_id);
+    plan_metadata(plan, &Ready { not_before: None, ..*ready }, Some(&record.asked), head.asset_id);
 }
 
 fn new_asset(ready: &Ready<'_>) -> NewAsset {
