@@ -6,15 +6,15 @@ use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::change::{Change, Event};
 use crate::model::desired::{Desired, DesiredAsset};
-use crate::model::digest::{self, FieldDigest};
+use crate::model::digest;
 use crate::model::file::FileFacts;
 use crate::model::history::{Origin, RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::metadata::{DisplayName, FieldDigests};
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::policy::AmbiguousCreate;
 use crate::model::recorded::{Attempt, AttemptId, Identity, Record, Recorded, Trouble};
 
+use super::doubt;
 use super::metadata::{self, MetadataChange};
 use super::sharing::{Sharing, Source};
 use super::step::{Action, Hold, HoldKind, NewAsset, Note, Plan, Step};
@@ -46,10 +46,11 @@ struct Ready<'a> {
 
 /// Plans one address.
 pub fn plan_asset(plan: &mut Plan, case: &Case<'_>) {
-    if let Some((id, attempt)) = case.sharing.open(case.address)
-        && plan_open(plan, case, id, attempt)
+    let mut open = case.sharing.open(case.address).iter();
+    if let Some((id, attempt)) =
+        open.find(|(_, attempt)| doubt::is_binding(attempt, record(case), &case.desired.policy))
     {
-        return;
+        return plan_binding(plan, case, *id, attempt);
     }
     let facts = match &case.want.content {
         Ok(facts) => facts,
@@ -71,63 +72,40 @@ pub fn plan_asset(plan: &mut Plan, case: &Case<'_>) {
         Rest::Until(time) => Some(time),
         Rest::No => None,
     };
+    close_unbinding(plan, case);
     plan_content(plan, &Ready { case, asset_type, facts, not_before });
 }
 
-/// A change under way comes before everything else. Returns whether it keeps the address from being planned further.
-fn plan_open(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt) -> bool {
+/// A change under way that is to be waited for, looked into or decided by a person comes before everything else.
+fn plan_binding(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt) {
     match (&attempt.phase, &attempt.intent) {
         (Phase::Submitted(operation), _) => {
             let reason = format!("Roblox works on operation {operation}");
             push(plan, case, Action::Wait { attempt: id }, reason, None);
-            true
         }
-        (Phase::HandedOver | Phase::InDoubt, Intent::Create { costly, .. }) => {
-            let again = match case.desired.policy.ambiguous_create {
-                AmbiguousCreate::Auto => !costly,
-                AmbiguousCreate::Retry => true,
-                AmbiguousCreate::Hold => false,
-            };
-            let doubts = doubts(case, attempt).saturating_add(1);
-            let again = again && doubts < DOUBTS_TO_HOLD;
-            if again {
-                abandon(plan, case, id, attempt, doubts);
-            } else {
-                hold_in_doubt(plan, case, attempt, doubts);
-            }
-            !again
+        (_, Intent::Create { .. }) => {
+            hold_in_doubt(plan, case, attempt, doubt::doubts(record(case), attempt).saturating_add(1))
         }
-        (Phase::HandedOver | Phase::InDoubt, _) => {
+        (_, _) => {
             let reason = "the outcome of an earlier request is unknown: looking at the remote".to_owned();
             push(plan, case, Action::Settle { attempt: id }, reason, None);
-            true
         }
-        // Nothing was handed over, so nothing happened: as if it had never begun.
-        (Phase::Intended, _) => {
-            plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut });
-            false
-        }
-        (Phase::Closed(_), _) => false,
     }
 }
 
-/// A create that has ended without a known outcome so many times in a row is not sent again, whatever the policy: a remote that carries out
-/// and never answers would be fed copies without end.
-const DOUBTS_TO_HOLD: u32 = 3;
-
-/// What a create in doubt set out to make, as its failures are counted against.
-fn subject_of(attempt: &Attempt) -> FieldDigest {
-    match &attempt.intent {
-        Intent::Create { content, fields, .. } => digest::subject(Some(*content), fields),
-        intent => digest::subject(intent.content(), &FieldDigests::new()),
-    }
-}
-
-/// How many creates of the same were given up before this one.
-fn doubts(case: &Case<'_>, attempt: &Attempt) -> u32 {
-    match record(case).and_then(|record| record.trouble.as_ref()) {
-        Some(Trouble::Retrying { subject, doubts, .. }) if *subject == subject_of(attempt) => *doubts,
-        Some(Trouble::Retrying { .. } | Trouble::Refused { .. }) | None => 0,
+/// What is under way and binds nobody is closed: it never left, or it is sent again.
+fn close_unbinding(plan: &mut Plan, case: &Case<'_>) {
+    for (id, attempt) in case.sharing.open(case.address) {
+        match &attempt.phase {
+            // Nothing was handed over, so nothing happened: as if it had never begun.
+            Phase::Intended => {
+                plan.marks.push(Change::Advance { attempt: *id, event: PhaseEvent::NotCarriedOut });
+            }
+            Phase::HandedOver | Phase::InDoubt => {
+                abandon(plan, case, *id, attempt, doubt::doubts(record(case), attempt).saturating_add(1));
+            }
+            Phase::Submitted(_) | Phase::Closed(_) => {}
+        }
     }
 }
 
@@ -141,7 +119,7 @@ fn abandon(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt, d
         format!("the create of {} has no known outcome; it is sent again and may exist twice", attempt.begun_at);
     let event = Event { kind: "possible_duplicate", message: message.clone() };
     plan.marks.push(Change::Tell { address: Some(case.address.clone()), event });
-    let subject = subject_of(attempt);
+    let subject = doubt::subject_of(attempt);
     let trouble = match record(case).and_then(|record| record.trouble.clone()) {
         Some(Trouble::Retrying { subject: known, failures, next_at, message, .. }) if known == subject => {
             Trouble::Retrying { subject, failures, doubts, next_at, message }
@@ -273,16 +251,23 @@ fn plan_current(plan: &mut Plan, ready: &Ready<'_>, record: &Record, key: Revisi
         plan.marks.push(Change::Enroll { address: case.address.clone(), identity: identity(ready) });
     }
     if case.sharing.owns_metadata(case.address, key.asset_id) {
-        plan_metadata(plan, ready, record, key.asset_id);
+        if record.points_to.is_some_and(|from| from != key.asset_id) {
+            // What was asked for was asked of the other asset.
+            plan_metadata(plan, ready, None, key.asset_id);
+        } else {
+            plan_metadata(plan, ready, Some(&record.asked), key.asset_id);
+        }
     }
 }
 
-fn plan_metadata(plan: &mut Plan, ready: &Ready<'_>, record: &Record, asset_id: AssetId) {
+/// `asked` is what was last asked of this very asset, where that is known.
+fn plan_metadata(plan: &mut Plan, ready: &Ready<'_>, asked: Option<&FieldDigests>, asset_id: AssetId) {
     let case = ready.case;
     let seen = case.recorded.seen.get(&asset_id).map(|seen| &seen.asset);
-    let MetadataChange { changes, fields } = metadata::compare(case.want, &record.asked, seen);
+    let nothing = FieldDigests::new();
+    let MetadataChange { changes, fields } = metadata::compare(case.want, asked.unwrap_or(&nothing), seen);
     if changes.is_empty() {
-        if fields != record.asked {
+        if asked.is_some_and(|asked| fields != *asked) {
             plan.marks.push(Change::Ask { address: case.address.clone(), fields });
         }
         return;
@@ -310,7 +295,11 @@ fn plan_upload(plan: &mut Plan, ready: &Ready<'_>, old: Option<AssetId>, why: &s
         content: ready.facts.hash,
         from: old,
     };
-    match case.sharing.source(case.address) {
+    let source = case.sharing.source(case.address);
+    if !matches!(source, Source::Existing { .. }) && rejected_elsewhere(plan, ready) {
+        return;
+    }
+    match source {
         Source::Own => {
             let new = Box::new(new_asset(ready));
             let action = match old {
@@ -334,6 +323,15 @@ fn plan_upload(plan: &mut Plan, ready: &Ready<'_>, old: Option<AssetId>, why: &s
     }
 }
 
+/// Moderation judges bytes, not addresses: what it rejected once is not sent again under another name.
+fn rejected_elsewhere(plan: &mut Plan, ready: &Ready<'_>) -> bool {
+    let Some(other) = ready.case.sharing.rejected(ready.facts.hash) else { return false };
+    let hint = Some("change the file: uploading the same again risks the account".to_owned());
+    let reason = format!("Roblox's moderation rejected this content, as `{other}`");
+    hold(plan, ready.case, HoldKind::Rejected, &reason, hint);
+    true
+}
+
 fn plan_update(plan: &mut Plan, ready: &Ready<'_>, record: &Record, head: RevisionKey, fact: RevisionFact) {
     let case = ready.case;
     let imported = fact.made.is_some_and(|(_, origin)| origin == Origin::Import);
@@ -342,6 +340,9 @@ fn plan_update(plan: &mut Plan, ready: &Ready<'_>, record: &Record, head: Revisi
         let hint = "if it is a deploy that this checkout hasn't pulled, pull it".to_owned();
         let reason = format!("somebody else made {number} of asset {}", head.asset_id);
         return hold(plan, case, HoldKind::Held, &reason, Some(hint));
+    }
+    if rejected_elsewhere(plan, ready) {
+        return;
     }
     let from = fact.content.map_or_else(|| "an unknown content".to_owned(), |hash| short(&hash));
     let reason = format!("its content changed from {from} to {}", short(&ready.facts.hash));
@@ -354,7 +355,7 @@ fn plan_update(plan: &mut Plan, ready: &Ready<'_>, record: &Record, head: Revisi
         format: ready.facts.format,
     };
     push(plan, case, action, reason, ready.not_before);
-    plan_metadata(plan, &Ready { not_before: None, ..*ready }, record, head.asset_id);
+    plan_metadata(plan, &Ready { not_before: None, ..*ready }, Some(&record.asked), head.asset_id);
 }
 
 fn new_asset(ready: &Ready<'_>) -> NewAsset {

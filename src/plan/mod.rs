@@ -6,6 +6,7 @@
 //! Read next: [`step`] for what a plan consists of, [`asset`] for the rules in their order, one small function a case.
 
 pub mod asset;
+pub mod doubt;
 pub mod lint;
 pub mod metadata;
 pub mod sharing;
@@ -19,6 +20,7 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::{Desired, Unseen};
 use crate::model::file::FileProblem;
+use crate::model::phase::Phase;
 use crate::model::recorded::Recorded;
 use sharing::Sharing;
 pub use step::{Action, FieldChange, Hold, HoldKind, NewAsset, Note, Plan, Step};
@@ -30,6 +32,7 @@ pub fn plan(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Plan {
     for (address, want) in &desired.assets {
         asset::plan_asset(&mut plan, &asset::Case { address, want, recorded, sharing: &sharing, desired, now });
     }
+    wait_for_what_left(&mut plan, desired, recorded);
     hold_sharers_of_held(&mut plan);
     for Unseen { place, problem, .. } in &desired.unseen {
         let FileProblem { message, hint } = problem.clone();
@@ -38,6 +41,20 @@ pub fn plan(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Plan {
     plan_removed(&mut plan, desired, recorded);
     debug_assert_eq!(lint::check(&plan), Vec::<String>::new(), "a plan breaks its own rules");
     plan
+}
+
+/// An operation goes on though its address left the manifest: it is followed, or the ID of what it makes would be lost.
+fn wait_for_what_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
+    for (id, attempt) in &recorded.attempts {
+        let Phase::Submitted(operation) = &attempt.phase else { continue };
+        if !desired.assets.contains_key(&attempt.address) {
+            let (address, action) = (attempt.address.clone(), Action::Wait { attempt: *id });
+            let reason = format!("Roblox works on operation {operation}");
+            plan.steps.push(Step { address, action, reason, after: None, not_before: None });
+        }
+    }
+    // Stable: the steps of an address keep their order.
+    plan.steps.sort_by(|a, b| a.address.cmp(&b.address));
 }
 
 /// Whoever waits for the upload of an address that is held, or that has nothing left to do, is held with it.

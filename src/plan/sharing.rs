@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::doubt::is_binding;
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange, Privacy};
 use crate::model::desired::{Desired, DesiredAsset};
@@ -40,7 +41,8 @@ pub enum Source {
 pub struct Sharing<'a> {
     sources: BTreeMap<&'a Address, Source>,
     owners: BTreeMap<AssetId, &'a Address>,
-    open: BTreeMap<&'a Address, (AttemptId, &'a Attempt)>,
+    open: BTreeMap<&'a Address, Vec<(AttemptId, &'a Attempt)>>,
+    rejected: BTreeMap<ContentHash, &'a Address>,
 }
 
 /// An address whose asset others may use.
@@ -53,14 +55,19 @@ struct Owner<'a> {
 impl<'a> Sharing<'a> {
     /// Decides who shares with whom.
     pub fn of(desired: &'a Desired, recorded: &'a Recorded) -> Self {
-        let open: BTreeMap<_, _> = recorded.attempts.iter().map(|(id, a)| (&a.address, (*id, a))).collect();
+        let open = open(recorded);
+        let binding = |address: &Address| {
+            open.get(address).is_some_and(|of| {
+                of.iter().any(|(_, attempt)| is_binding(attempt, recorded.assets.get(address), &desired.policy))
+            })
+        };
         let mut owners = existing_owners(desired, recorded);
         add_uploads_under_way(&mut owners, desired, recorded);
         let mut needs: Vec<(&Address, &DesiredAsset, Key)> = desired
             .assets
             .iter()
-            .filter(|(address, _)| !open.contains_key(address))
             .filter_map(|(address, want)| Some((address, want, share_key(want)?)))
+            .filter(|(address, want, key)| !binding(address) && may_upload(want, *key, recorded.assets.get(*address)))
             .filter(|(address, _, key)| needs_asset(recorded.assets.get(*address), *key))
             .collect();
         // Whoever says most about the metadata uploads; the others join where nothing they say differs.
@@ -82,7 +89,7 @@ impl<'a> Sharing<'a> {
             };
             sources.insert(address, source);
         }
-        Self { sources, owners: metadata_owners(desired, recorded), open }
+        Self { sources, owners: metadata_owners(desired, recorded), open, rejected: rejected(recorded) }
     }
 
     /// Whose asset `address` uses when it needs another than it has.
@@ -90,9 +97,14 @@ impl<'a> Sharing<'a> {
         self.sources.get(address).cloned().unwrap_or(Source::Own)
     }
 
-    /// The change of the remote that is under way for `address`.
-    pub fn open(&self, address: &Address) -> Option<(AttemptId, &'a Attempt)> {
-        self.open.get(address).copied()
+    /// The changes of the remote that are under way for `address`: as a rule one, several when a lockfile brought more. Operations come first.
+    pub fn open(&self, address: &Address) -> &[(AttemptId, &'a Attempt)] {
+        self.open.get(address).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// An address for which moderation rejected exactly these bytes.
+    pub fn rejected(&self, content: ContentHash) -> Option<&'a Address> {
+        self.rejected.get(&content).copied()
     }
 
     /// Whether `address` decides on the metadata of `asset_id`.
@@ -105,6 +117,36 @@ impl<'a> Sharing<'a> {
         let Some(owner) = self.owners.get(&asset_id) else { return false };
         !fits(&want.metadata.digests(), &fields_of(owner, desired, recorded.assets.get(*owner)))
     }
+}
+
+fn open(recorded: &Recorded) -> BTreeMap<&Address, Vec<(AttemptId, &Attempt)>> {
+    let mut open: BTreeMap<&Address, Vec<(AttemptId, &Attempt)>> = BTreeMap::new();
+    for (id, attempt) in &recorded.attempts {
+        open.entry(&attempt.address).or_default().push((*id, attempt));
+    }
+    open.values_mut().for_each(|of| of.sort_by_key(|(id, a)| (!matches!(a.phase, Phase::Submitted(_)), *id)));
+    open
+}
+
+fn rejected(recorded: &Recorded) -> BTreeMap<ContentHash, &Address> {
+    let mut rejected = BTreeMap::new();
+    for (address, record) in &recorded.assets {
+        for (_, fact) in record.history.iter().filter(|(_, fact)| fact.standing == Standing::Rejected) {
+            if let Some(content) = fact.content {
+                rejected.entry(content).or_insert(address);
+            }
+        }
+    }
+    rejected
+}
+
+/// Whether nothing in the manifest keeps an address from an upload of its own: nobody is to wait for one that never comes.
+fn may_upload(want: &DesiredAsset, (asset_type, creator, ..): Key, record: Option<&Record>) -> bool {
+    let known = record.filter(|record| !record.history.is_empty());
+    let fits = |record: &Record| {
+        !want.prevent_replace && record.identity.creator == creator && record.identity.asset_type == asset_type
+    };
+    want.pin.is_none() && known.is_none_or(fits)
 }
 
 fn share_key(want: &DesiredAsset) -> Option<Key> {
@@ -152,16 +194,18 @@ fn existing_owners<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap
     owners
 }
 
-/// Uploads that Roblox already works on: their bytes are waited for, not uploaded again.
+/// Uploads that Roblox already works on, and those that wait for a person because they may have happened: their bytes are not uploaded again.
 fn add_uploads_under_way<'a>(owners: &mut BTreeMap<Key, Vec<Owner<'a>>>, desired: &'a Desired, recorded: &'a Recorded) {
     for attempt in recorded.attempts.values() {
-        let (Intent::Create { content, .. }, Phase::Submitted(_)) = (&attempt.intent, &attempt.phase) else { continue };
+        let Intent::Create { content, fields, .. } = &attempt.intent else { continue };
+        if !is_binding(attempt, recorded.assets.get(&attempt.address), &desired.policy) {
+            continue;
+        }
         let Some(record) = recorded.assets.get(&attempt.address) else { continue };
         let identity = &record.identity;
-        if identity.asset_type.on_content_change() == ContentChange::NewAsset
-            && desired.assets.contains_key(&attempt.address)
-        {
-            let fields = fields_of(&attempt.address, desired, Some(record));
+        if identity.asset_type.on_content_change() == ContentChange::NewAsset {
+            let wanted = desired.assets.get(&attempt.address).map(|want| want.metadata.digests());
+            let fields = wanted.unwrap_or_else(|| fields.clone());
             let share = (identity.asset_type, identity.creator, identity.privacy, *content);
             owners.entry(share).or_default().push(Owner { address: &attempt.address, fields, key: None });
         }

@@ -417,6 +417,122 @@ fn a_pinned_address_is_left_alone() {
     );
 }
 
+fn known_doubt(costly: bool) -> Known {
+    Known::default().create_under_way("a.png", 1, costly, &[PhaseEvent::HandOver, PhaseEvent::Doubt])
+}
+
+#[test]
+fn a_create_sent_again_after_doubt_was_uploaded_once_more_for_each_sharer() {
+    check(
+        vec![want("a.png", 1), want("b.png", 1)],
+        known_doubt(false),
+        "create a.png: it is new
+         create b.png: it is new; the same bytes are uploaded for `a.png`
+         note a.png: the outcome of an earlier create is unknown; it is sent again and may exist twice",
+    );
+}
+
+#[test]
+fn the_bytes_of_a_held_create_in_doubt_were_uploaded_for_another_address() {
+    check(
+        vec![want("a.png", 1), want("b.png", 1)],
+        known_doubt(true),
+        "held a.png: nobody knows whether its create of 1970-01-01T00:00:00Z was carried out
+         held b.png: it shares the upload of `a.png`, which is held",
+    );
+}
+
+#[test]
+fn an_operation_was_forgotten_over_a_younger_create_in_doubt() {
+    let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
+    let known = Known::default()
+        .create_under_way("a.png", 1, false, &[PhaseEvent::HandOver, accepted])
+        .create_under_way("a.png", 1, false, &[PhaseEvent::HandOver, PhaseEvent::Doubt]);
+    check(vec![want("a.png", 1)], known, "wait a.png: Roblox works on operation op");
+}
+
+#[test]
+fn a_create_in_doubt_was_given_up_though_nothing_took_its_place() {
+    let broken = FileProblem { message: "no such file".to_owned(), hint: None };
+    let desired = desired(vec![DesiredAsset { content: Err(broken), ..want("a.png", 1) }]);
+    let plan = plan(&desired, &known_doubt(false).0, NOW);
+    assert_eq!(text(&plan), "failed a.png: no such file");
+    assert_eq!(plan.marks, []);
+}
+
+#[test]
+fn the_operation_of_an_address_that_left_was_never_polled_and_its_asset_lost() {
+    let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
+    let known = || Known::default().create_under_way("b.png", 1, false, &[PhaseEvent::HandOver, accepted.clone()]);
+    let wait = "wait b.png: Roblox works on operation op";
+    check(vec![], known(), wait);
+    check(vec![want("c.png", 2)], known(), &format!("{wait}\ncreate c.png: it is new"));
+    // A file that was renamed meanwhile.
+    check(
+        vec![want("a.png", 1)],
+        known(),
+        &format!("create a.png: it is new; the same bytes are uploaded for `b.png`\n{wait}"),
+    );
+}
+
+#[test]
+fn rejected_content_was_uploaded_again_under_another_address() {
+    let known = || {
+        Known::default().fact("a.png", 10, 1, |fact| {
+            fact.content = Some(hash(1));
+            fact.standing = Standing::Rejected;
+        })
+    };
+    let rejected = "rejected b.png: Roblox's moderation rejected this content, as `a.png`";
+    check(vec![want("b.png", 1)], known(), rejected);
+    check(vec![want("b.png", 1)], known().revision("b.png", 11, 1, 2).points_to("b.png", 11), rejected);
+    check(vec![want("b.png", 1)], known().revision("b.png", 11, 1, 1).points_to("b.png", 11), "");
+}
+
+#[test]
+fn an_address_that_can_not_upload_held_whoever_has_the_same_bytes() {
+    let known = || Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10);
+    let new = "create b.png: it is new";
+    check(
+        vec![DesiredAsset { pin: Some(Pin::Asset(id(10))), ..want("a.png", 2) }, want("b.png", 2)],
+        known(),
+        &format!("{new}\nnote a.png: is pinned: its file is left alone; pins are not carried out by this version"),
+    );
+    let plan = plan(
+        &desired(vec![DesiredAsset { prevent_replace: true, ..want("a.png", 2) }, want("b.png", 2)]),
+        &known().0,
+        NOW,
+    );
+    assert_eq!(plan.steps.iter().map(|step| step.address.as_str()).collect::<Vec<_>>(), ["b.png"]);
+    check(
+        vec![
+            DesiredAsset { creator: creator(2), ..want("a.png", 2) },
+            DesiredAsset { creator: creator(2), ..want("b.png", 2) },
+        ],
+        known(),
+        &format!("{new}\nheld a.png: its creator changed from user:1 to user:2"),
+    );
+}
+
+#[test]
+fn an_older_asset_kept_its_old_name_when_its_content_came_back() {
+    let known = || {
+        let known = Known::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
+        known.asked(&named(want("a.png", 2), "New"))
+    };
+    let back = "replace a.png 10: its content is again that of asset 10";
+    let renamed = format!("{back}\nupdate_metadata a.png 10: display_name changed");
+    check(vec![named(want("a.png", 1), "New")], known(), &renamed);
+    let seen = |name: &str| Change::See {
+        asset: crate::model::remote::RemoteAsset {
+            display_name: Some(name.to_owned()),
+            ..crate::model::remote::RemoteAsset::unknown(id(10))
+        },
+    };
+    check(vec![named(want("a.png", 1), "New")], known().tell(seen("Old")), &renamed);
+    check(vec![named(want("a.png", 1), "New")], known().tell(seen("New")), back);
+}
+
 prop_compose! {
     fn any_want()(path in prop::sample::select(vec!["a.png", "b.png", "c.fbx", "d.fbx", "e.ogg"]), content in 0u8..4,
                   name in prop::option::of(0u8..3), broken in prop::bool::weighted(0.1), owner in 1u64..3, keep in any::<bool>()) -> DesiredAsset {
