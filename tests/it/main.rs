@@ -13,6 +13,7 @@
 )]
 
 mod faults;
+mod property;
 mod support;
 mod sync;
 mod tidy;

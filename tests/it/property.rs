@@ -1,0 +1,431 @@
+//! Nothing lost, nothing doubled, as a property: random files, edits, branches, faults and crashes, the real binary between them, and a reference
+//! beside it that says what the remote may and must have.
+//!
+//! A sequence is made from one number, and so is all of its chance. A failure prints that number and the steps; `MACADAM_SEED=N` runs it again.
+//! The longer run, so many sequences from a random start:
+//!
+//! ```text
+//! MACADAM_SEQUENCES=500 cargo test --test it property -- --nocapture
+//! ```
+//!
+//! What is checked after every run of the program, also one that was killed: the state is sound and has forgotten nothing; every asset at
+//! the remote is known, or its create is recorded as open or given up; no asset was made for bytes that were known. When the faults are
+//! over, on each branch: the program converges, each address's asset has exactly the file's bytes and the managed metadata, and
+//! another run sends nothing.
+//!
+//! Out of its reach, because the contract says so: a state that is deleted before the lockfile was written, and a second machine that starts from a
+//! stale lockfile. A fresh clone therefore happens after an orderly run, with the branches' lockfiles merged by the merge driver.
+//!
+//! Read next: `property/tree.rs` for the files, `property/known.rs` for what the program knows, `property/faults.rs`.
+
+mod faults;
+mod known;
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use macadam::emulator::{AssetReport, AssetType, Config, Limits, TextAction, TextField, TextRule};
+use serde_json::Value;
+
+use self::known::{Known, tally};
+use self::tree::{CENSORED, Kind, Tree};
+use super::support::{Project, Ran, Remote};
+
+/// So many sequences without being asked for more.
+const SEQUENCES: usize = 20;
+/// At once: most of the time they wait for the remote.
+const AT_ONCE: usize = 10;
+/// Steps of a sequence.
+const STEPS: usize = 14;
+/// Runs within which what is left after the faults must be in sync; a refusal that a person lifts takes one more each.
+const RUNS_TO_CONVERGE: usize = 8;
+
+#[test]
+fn nothing_is_lost_or_doubled_whatever_happens() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let seeds: Vec<u64> = match (number("MACADAM_SEED"), number("MACADAM_SEQUENCES")) {
+        (Some(seed), sequences) => (seed..).take(sequences.map_or(1, |n| usize::try_from(n).unwrap())).collect(),
+        (None, Some(sequences)) => {
+            let start = fastrand::u64(..1 << 32);
+            (start..).take(usize::try_from(sequences).unwrap()).collect()
+        }
+        (None, None) => (1..).take(SEQUENCES).collect(),
+    };
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+            sequence(*seed);
+        }
+    };
+    std::thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));
+}
+
+/// One sequence, with its steps told if it fails.
+fn sequence(seed: u64) {
+    let mut walk = Walk::new(seed);
+    if let Err(failure) = catch_unwind(AssertUnwindSafe(|| walk.run())) {
+        eprintln!("\nMACADAM_SEED={seed} failed after these steps:\n  {}\n", walk.told.join("\n  "));
+        resume_unwind(failure);
+    }
+}
+
+/// A branch that is not checked out: its files and its lockfile.
+struct Branch {
+    tree: Tree,
+    lockfile: Option<String>,
+    orderly: bool,
+}
+
+struct Walk {
+    rng: fastrand::Rng,
+    remote: Remote,
+    project: Project,
+    tree: Tree,
+    /// The branches that are not checked out.
+    others: Vec<Branch>,
+    /// The last run on this branch wrote its lockfile.
+    orderly: bool,
+    /// Creates that earlier states gave up, by content.
+    given_up: BTreeMap<String, usize>,
+    /// What the remote had when it was last looked at.
+    seen: BTreeSet<u64>,
+    told: Vec<String>,
+}
+
+impl Walk {
+    fn new(seed: u64) -> Self {
+        let switches = vec![("operation_visible_after_ms".to_owned(), "0".to_owned())];
+        let remote = Remote::with(Config { seed, switches, limits: Limits::none(), ..Config::default() });
+        remote.control().add_text_rule(TextRule {
+            contains: CENSORED.to_owned(),
+            field: TextField::Name,
+            action: TextAction::Censor,
+        });
+        let project = Project::new("").at(&remote.url());
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut tree = Tree::default();
+        (0..rng.usize(1..8)).for_each(|_| drop(tree.edit(&mut rng)));
+        let told = vec![format!("begin with {:?}", tree.entries)];
+        tree.check_out(&project);
+        Self {
+            rng,
+            remote,
+            project,
+            tree,
+            others: Vec::new(),
+            orderly: true,
+            given_up: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            told,
+        }
+    }
+
+    fn run(&mut self) {
+        for _ in 0..STEPS {
+            match self.rng.u8(..20) {
+                0..9 => self.edit(),
+                9..11 => self.switch(),
+                11 => self.clone_afresh(),
+                12..14 => self.trouble(),
+                14..17 => self.crash(),
+                _ => drop(self.sync(None)),
+            }
+        }
+        self.remote.control().clear_faults();
+        self.told.push("the faults end".to_owned());
+        for _ in 0..=self.others.len() {
+            self.converge();
+            if !self.others.is_empty() {
+                let branch = self.others.remove(0);
+                self.check_out(branch);
+            }
+        }
+    }
+
+    fn edit(&mut self) {
+        for _ in 0..self.rng.usize(1..4) {
+            let text = self.tree.edit(&mut self.rng);
+            self.told.push(text);
+        }
+        self.tree.check_out(&self.project);
+    }
+
+    fn trouble(&mut self) {
+        let rules: Vec<_> = (0..self.rng.usize(1..4)).map(|_| faults::random(&mut self.rng)).collect();
+        self.told.push(format!("faults: {}", serde_json::to_string(&rules).unwrap()));
+        self.remote.control().add_faults(rules).unwrap();
+        self.sync(None);
+    }
+
+    fn crash(&mut self) {
+        if self.rng.bool() {
+            self.edit();
+        }
+        let point = self.rng.u32(1..16);
+        self.sync(Some(point));
+    }
+
+    /// To another branch, or to a new one that begins here.
+    fn switch(&mut self) {
+        let new = self.others.is_empty() || (self.others.len() < 2 && self.rng.bool());
+        let branch = if new {
+            self.leave()
+        } else {
+            let at = self.rng.usize(..self.others.len());
+            self.others.remove(at)
+        };
+        self.check_out(branch);
+    }
+
+    fn leave(&self) -> Branch {
+        Branch { tree: self.tree.clone(), lockfile: self.lockfile(), orderly: self.orderly }
+    }
+
+    fn check_out(&mut self, branch: Branch) {
+        let left = self.leave();
+        self.told.push(format!("switch to a branch with {:?}", branch.tree.entries));
+        self.others.push(left);
+        self.tree = branch.tree;
+        self.orderly = branch.orderly;
+        self.tree.check_out(&self.project);
+        self.put_lockfile(branch.lockfile.as_deref());
+    }
+
+    /// Merges the branches' lockfiles and goes on without the state, as another machine would.
+    fn clone_afresh(&mut self) {
+        if !self.orderly || self.others.iter().any(|branch| !branch.orderly) {
+            return;
+        }
+        self.told.push("merge the lockfiles, delete the state".to_owned());
+        for branch in std::mem::take(&mut self.others) {
+            let (Some(theirs), Some(_)) = (branch.lockfile.as_ref(), self.lockfile()) else {
+                if branch.lockfile.is_some() {
+                    self.put_lockfile(branch.lockfile.as_deref());
+                }
+                continue;
+            };
+            self.project.write("base", "");
+            self.project.write("theirs", theirs);
+            self.project.run(&["lockfile", "merge", "base", "assets.lock.toml", "theirs"]).expect(0);
+        }
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        let before = Known::state(&self.project);
+        for (content, count) in tally(before.abandoned.values()) {
+            *self.given_up.entry(content).or_default() += count;
+        }
+        if self.project.file(".macadam").exists() {
+            self.project.remove(".macadam");
+        }
+    }
+
+    fn lockfile(&self) -> Option<String> {
+        std::fs::read_to_string(self.project.file("assets.lock.toml")).ok()
+    }
+
+    fn put_lockfile(&self, text: Option<&str>) {
+        match text {
+            Some(text) => self.project.write("assets.lock.toml", text),
+            None if self.lockfile().is_some() => self.project.remove("assets.lock.toml"),
+            None => {}
+        }
+    }
+
+    fn known_of_lockfile(&self) -> Known {
+        self.lockfile().map(|text| Known::lockfile(&text)).unwrap_or_default()
+    }
+
+    /// One run of the program, killed at a step if told so, and what must hold after it.
+    fn sync(&mut self, crash: Option<u32>) -> Ran {
+        let (state, lockfile) = (Known::state(&self.project), self.known_of_lockfile());
+        let mut command = self.project.command(&["sync", "--once", "--timeout", "2m", "--json"]);
+        if let Some(point) = crash {
+            command.env("MACADAM_FAILPOINT", point.to_string());
+        }
+        let ran = Ran::of(command.output().unwrap());
+        self.told.push(format!("sync{}: exit code {}", crash.map_or(String::new(), |n| format!(" killed at {n}")), ran.code));
+        let killed = ran.code == -1;
+        assert!(killed && crash.is_some() || [0, 1, 4].contains(&ran.code), "{}\n{}", ran.stdout, ran.stderr);
+        // Whatever was on its way arrives.
+        self.remote.control().advance(Duration::from_secs(2));
+        self.orderly = !killed;
+        let now = Known::state(&self.project);
+        now.has_lost_nothing_of(&state, "the state");
+        let kept = self.known_of_lockfile();
+        kept.has_lost_nothing_of(&lockfile, "the lockfile");
+        if !killed {
+            now.has_lost_nothing_of(&lockfile, "the state, of the lockfile");
+        }
+        let assets = self.remote.assets();
+        self.nothing_lost(&assets, &now);
+        self.nothing_doubled(&assets, &state, &lockfile, &now);
+        self.seen = assets.iter().map(|report| report.asset.id).collect();
+        ran
+    }
+
+    /// Every asset is known, or there is a record of a create that may have made it.
+    fn nothing_lost(&self, assets: &[AssetReport], now: &Known) {
+        let mut known = now.assets();
+        let mut open = now.open.clone();
+        let lockfiles = self.others.iter().filter_map(|branch| branch.lockfile.as_deref()).map(Known::lockfile);
+        for lockfile in lockfiles.chain([self.known_of_lockfile()]) {
+            known.extend(lockfile.assets());
+            open.extend(lockfile.open);
+        }
+        let unknown = assets.iter().filter(|report| !known.contains(&report.asset.id)).map(content);
+        let (open, given_up) = (tally(&open), tally(now.abandoned.values()));
+        for (content, count) in tally(&unknown.collect::<Vec<_>>()) {
+            let of = |counts: &BTreeMap<String, usize>| counts.get(&content).copied().unwrap_or(0);
+            let recorded = of(&open) + of(&given_up) + of(&self.given_up);
+            assert!(count <= recorded, "{count} assets with the content {content} are unknown, {recorded} are recorded");
+        }
+        assert!(now.told >= now.abandoned.len() as u64, "a create was given up without a word: {now:?}");
+    }
+
+    /// No asset was made in this run for bytes that were known before, or twice for the same, but for creates that were given up.
+    fn nothing_doubled(&self, assets: &[AssetReport], state: &Known, lockfile: &Known, now: &Known) {
+        let before = state.clone().and(lockfile);
+        let open = tally(&before.open);
+        let wanted = self.tree.wanted();
+        let given_up = now.abandoned.iter().filter(|(id, _)| !state.abandoned.contains_key(id)).map(|(_, hash)| hash);
+        let given_up = tally(given_up);
+        let new: Vec<_> = assets.iter().filter(|report| !self.seen.contains(&report.asset.id)).collect();
+        for (hash, made) in tally(&new.iter().map(|report| content(report)).collect::<Vec<_>>()) {
+            let users = || wanted.iter().filter(|(_, want)| want.hash == hash);
+            let kind = users().next().map(|(_, want)| want.kind);
+            // Addresses that have nothing with these bytes yet, and sharers that say other things than the owner of the asset.
+            let needed = match kind {
+                Some(Kind::Model) => users().filter(|(address, _)| !before.has(address)).count(),
+                Some(_) => {
+                    let held = before.facts.values().any(|fact| fact.hash.as_deref() == Some(&*hash));
+                    let silent = users().all(|(_, want)| want.name.is_none() && want.description.is_none());
+                    let settled = users().all(|(address, _)| {
+                        before.facts.iter().any(|((of, ..), fact)| {
+                            of == address && !fact.shared && fact.hash.as_deref() == Some(&*hash)
+                        })
+                    });
+                    if settled || (held && silent) { 0 } else { self.tree.voices(&hash) }
+                }
+                None => 0,
+            };
+            let excused = given_up.get(&hash).copied().unwrap_or(0) + open.get(&hash).copied().unwrap_or(0);
+            assert!(
+                made <= needed + excused,
+                "{made} assets were made with the content {hash}: {needed} were needed, {excused} excused"
+            );
+        }
+    }
+
+    /// Without faults everything is in sync after a few runs, with a person's help where the contract asks for it.
+    fn converge(&mut self) {
+        for _ in 0..RUNS_TO_CONVERGE {
+            let ran = self.sync(None);
+            if ran.code == 0 {
+                self.matches();
+                let before = self.remote.all_requests();
+                let again = self.sync(None).expect(0);
+                assert_eq!(self.remote.all_requests(), before, "a second run sends nothing: {}", again.stdout);
+                return;
+            }
+            self.help();
+        }
+        let (_, status) = self.project.json(&["status"]);
+        panic!("still not in sync: {status:#}");
+    }
+
+    /// What `status` asks of a person.
+    fn help(&mut self) {
+        let (_, status) = self.project.json(&["status"]);
+        let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+        for row in status["assets"].as_array().unwrap() {
+            let address = text(row, "address");
+            match &*text(row, "state") {
+                "failed" => {
+                    self.told.push(format!("retry {address}"));
+                    self.project.run(&["retry", &address]).expect(0);
+                }
+                "held" if text(row, "error").contains("create") => self.resolve(&address),
+                _ => {}
+            }
+        }
+    }
+
+    /// Looks for what a create in doubt made, as a person would.
+    fn resolve(&mut self, address: &str) {
+        let known = Known::state(&self.project).assets();
+        let assets = self.remote.assets();
+        let candidates: Vec<_> = assets.iter().filter(|report| !known.contains(&report.asset.id)).collect();
+        for report in candidates {
+            let id = report.asset.id.to_string();
+            if self.project.run(&["resolve", address, "--asset-id", &id]).code == 0 {
+                return self.told.push(format!("resolve {address} as {id}"));
+            }
+        }
+        self.project.run(&["resolve", address, "--recreate"]).expect(0);
+        self.told.push(format!("resolve {address}: recreate"));
+    }
+
+    /// The remote has what the files say.
+    fn matches(&self) {
+        let (_, status) = self.project.json(&["status"]);
+        let rows: BTreeMap<&str, &Value> =
+            status["assets"].as_array().unwrap().iter().map(|row| (row["address"].as_str().unwrap(), row)).collect();
+        let known = Known::state(&self.project);
+        let wanted = self.tree.wanted();
+        for (address, want) in &wanted {
+            let row = rows[address.as_str()];
+            assert_eq!(row["state"], "synced", "{row:#}");
+            let id = row["asset_id"].as_u64().unwrap();
+            let report = self.remote.control().asset(id).unwrap();
+            let asset = &report.asset;
+            assert_eq!(asset.asset_type, asset_type(want.kind), "{address}");
+            let head = asset.versions.iter().find(|version| version.number == asset.head).unwrap();
+            assert_eq!(head.content.hash, want.hash, "{address}: the bytes at the remote are the file's");
+            let name = &asset.metadata.display_name;
+            match want.name {
+                Some(wanted) if wanted.contains(CENSORED) => assert!(name.contains('#'), "{address}: {name}"),
+                Some(wanted) => assert_eq!(name, wanted, "{address}: its name"),
+                None => {}
+            }
+            let description = asset.metadata.description.as_deref().unwrap_or_default();
+            if let Some(wanted) = want.description {
+                assert_eq!(description, wanted, "{address}: its description");
+            }
+            let own = known.facts.iter().filter(|((of, _, _), fact)| {
+                let same = want.kind == Kind::Model || fact.hash.as_deref() == Some(&*want.hash);
+                of == address && same && !fact.shared && !fact.duplicate
+            });
+            let own: BTreeSet<u64> = own.map(|((_, asset, _), _)| *asset).collect();
+            assert!(own.len() <= 1, "{address} has {own:?} for one content");
+        }
+        self.lockfile_matches(&wanted.keys().map(String::as_str).collect());
+    }
+
+    /// The lockfile alone says which asset each address is.
+    fn lockfile_matches(&self, wanted: &BTreeSet<&str>) {
+        let lockfile = self.known_of_lockfile();
+        for address in wanted {
+            assert!(lockfile.has(address), "the lockfile lacks {address}");
+        }
+        assert_eq!(lockfile.open, Vec::<String>::new(), "nothing is open");
+    }
+}
+
+/// The content that an asset was made with.
+fn content(report: &AssetReport) -> String {
+    report.asset.versions[0].content.hash.clone()
+}
+
+const fn asset_type(kind: Kind) -> AssetType {
+    match kind {
+        Kind::Image => AssetType::Image,
+        Kind::Model => AssetType::Model,
+        Kind::Animation => AssetType::Animation,
+        Kind::Audio => AssetType::Audio,
+    }
+}

@@ -1,0 +1,75 @@
+//! Random faults of the remote. Each ends by itself after a few requests, so that a run goes on.
+
+use macadam::emulator::{Action, BodyShape, Endpoint, FaultRule, OperationFault, Point, RetryAfter, ScriptedReply};
+
+const SHAPES: [BodyShape; 8] = [
+    BodyShape::Gateway,
+    BodyShape::Service,
+    BodyShape::ProblemDetails,
+    BodyShape::Html,
+    BodyShape::Empty,
+    BodyShape::TruncatedJson,
+    BodyShape::Garbage,
+    BodyShape::UnknownObject,
+];
+
+const POINTS: [Point; 3] = [Point::BeforeBody, Point::AfterBody, Point::AfterCommit];
+
+/// A rule, and whether it is a refusal that lasts until the file changes or a person says `retry`.
+pub fn random(rng: &mut fastrand::Rng) -> FaultRule {
+    let endpoints = [
+        Endpoint::CreateAsset,
+        Endpoint::CreateAsset,
+        Endpoint::CreateAsset,
+        Endpoint::UpdateAsset,
+        Endpoint::UpdateAsset,
+        Endpoint::GetOperation,
+        Endpoint::GetAsset,
+    ];
+    let endpoint = pick(rng, &endpoints);
+    let submits = matches!(endpoint, Endpoint::CreateAsset | Endpoint::UpdateAsset);
+    let action = match rng.u8(..12) {
+        0 => return FaultRule::always(Action::Refuse).nth(rng.u64(1..4)).times(1),
+        1 | 2 => Action::Reset { at: pick(rng, &POINTS) },
+        3 => Action::Close { at: pick(rng, &POINTS) },
+        4 => Action::Truncate,
+        5 => Action::Merge { fields: serde_json::json!({ "neverHeardOf": [1, { "a": null }], "state": "SOMETHING_NEW" }) },
+        6 if submits => Action::Operation(operation(rng)),
+        7 if submits => Action::StaleReads { for_ms: 300 },
+        8 => Action::Delay { before_commit_ms: rng.u64(..30), before_reply_ms: rng.u64(..30) },
+        _ => reply(rng),
+    };
+    FaultRule::on(endpoint, action).nth(rng.u64(1..4)).nth(rng.u64(1..5)).times(2)
+}
+
+fn operation(rng: &mut fastrand::Rng) -> OperationFault {
+    let text = |code: &str| (code.to_owned(), "it went wrong".to_owned());
+    let (code, message) = text(pick(rng, &["Internal", "CorruptedData", "ResourceExhausted", "InvalidArgument"]));
+    match rng.u8(..6) {
+        0 => OperationFault::Stuck { for_ms: Some(rng.u64(100..900)) },
+        1 => OperationFault::Invisible { for_ms: rng.u64(100..1500) },
+        2 => OperationFault::Nothing,
+        3 => OperationFault::Error { code, message },
+        4 => OperationFault::MetadataError { code, message },
+        _ => OperationFault::FailureInResponse { code, message },
+    }
+}
+
+fn reply(rng: &mut fastrand::Rng) -> Action {
+    let status = pick(rng, &[200, 400, 401, 403, 408, 429, 500, 502, 503, 503, 504]);
+    Action::Reply(ScriptedReply {
+        status,
+        shape: pick(rng, &SHAPES),
+        message: "scripted".to_owned(),
+        body: None,
+        retry_after: (status == 429 || rng.bool()).then_some(RetryAfter::Seconds(1)),
+        headers: Default::default(),
+        // What is refused for good was not carried out; anything else may have been.
+        commit: matches!(status, 200 | 408 | 500..) && rng.bool(),
+        rate_limit_headers: true,
+    })
+}
+
+fn pick<T: Copy>(rng: &mut fastrand::Rng, all: &[T]) -> T {
+    all[rng.usize(..all.len())]
+}

@@ -1,0 +1,141 @@
+//! What the program knows, read past it: the state's rows and the lockfile's text.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::support::Project;
+
+/// A revision of an address: its asset and Roblox's number of it, 0 where there is none.
+pub type Key = (String, u64, u64);
+
+/// What is known of a revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    pub hash: Option<String>,
+    pub shared: bool,
+    pub duplicate: bool,
+}
+
+/// What a state or a lockfile knows.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    pub facts: BTreeMap<Key, Fact>,
+    /// The contents of creates that are open, once for each.
+    pub open: Vec<String>,
+    /// The contents of creates that were given up, by attempt.
+    pub abandoned: BTreeMap<u64, String>,
+    /// How many events speak of a possible double.
+    pub told: u64,
+}
+
+impl Known {
+    /// What the state of the project knows, with its integrity checked. Read from a copy: a look must not mend what a crash left.
+    pub fn state(project: &Project) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["assets.db", "assets.db-wal"] {
+            let from = project.file(".macadam").join(name);
+            if from.exists() {
+                std::fs::copy(from, folder.path().join(name)).unwrap();
+            }
+        }
+        let file = folder.path().join("assets.db");
+        if file.exists() { Self::read(&file) } else { Self::default() }
+    }
+
+    fn read(file: &Path) -> Self {
+        let db = Connection::open(file).unwrap();
+        let verdict: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(verdict, "ok");
+        let tables: u64 =
+            db.query_row("SELECT count(*) FROM sqlite_master WHERE name = 'revisions'", [], |row| number(row, 0)).unwrap();
+        // Killed before its first transaction.
+        if tables == 0 {
+            return Self::default();
+        }
+        let mut known = Self::default();
+        let mut rows = db.prepare("SELECT address, asset_id, version, lower(hex(content)), shared, duplicate FROM revisions").unwrap();
+        let facts = rows.query_map([], |row| {
+            let hash: String = row.get(3)?;
+            let fact = Fact { hash: Some(hash).filter(|h| !h.is_empty()), shared: row.get(4)?, duplicate: row.get(5)? };
+            Ok(((row.get(0)?, number(row, 1)?, number(row, 2)?), fact))
+        });
+        known.facts.extend(facts.unwrap().map(Result::unwrap));
+        let creates = "SELECT id, lower(hex(content)), ending FROM attempts WHERE asset_id IS NULL";
+        let mut rows = db.prepare(creates).unwrap();
+        let attempts = rows.query_map([], |row| Ok((number(row, 0)?, row.get(1)?, row.get(2)?)));
+        for attempt in attempts.unwrap() {
+            let (id, content, ending): (u64, String, Option<String>) = attempt.unwrap();
+            match ending.as_deref() {
+                None => known.open.push(content),
+                Some("abandoned") => drop(known.abandoned.insert(id, content)),
+                Some(_) => {}
+            }
+        }
+        let told = "SELECT count(*) FROM events WHERE kind IN ('possible_duplicate', 'recreated')";
+        known.told = db.query_row(told, [], |row| number(row, 0)).unwrap();
+        known
+    }
+
+    /// What a lockfile says; it must be whole.
+    pub fn lockfile(text: &str) -> Self {
+        let document: toml::Table = text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let mut known = Self::default();
+        let assets = document.get("assets").and_then(toml::Value::as_table).cloned().unwrap_or_default();
+        for (address, entry) in assets {
+            for revision in list(&entry, "revisions") {
+                let number = |key: &str| revision.get(key).and_then(toml::Value::as_integer).unwrap_or(0).unsigned_abs();
+                let flag = |key: &str| revision.get(key).and_then(toml::Value::as_bool).unwrap_or(false);
+                let hash = revision.get("content_hash").and_then(toml::Value::as_str).map(str::to_owned);
+                let fact = Fact { hash, shared: flag("shared"), duplicate: flag("duplicate") };
+                known.facts.insert((address.clone(), number("asset_id"), number("revision")), fact);
+            }
+            let creates = list(&entry, "open").into_iter().filter(|work| work.get("asset_id").is_none());
+            known.open.extend(creates.map(|work| work["content_hash"].as_str().unwrap().to_owned()));
+        }
+        known
+    }
+
+    /// Both together.
+    pub fn and(mut self, other: &Self) -> Self {
+        self.facts.extend(other.facts.clone());
+        self.open.extend(other.open.iter().cloned());
+        self
+    }
+
+    pub fn assets(&self) -> BTreeSet<u64> {
+        self.facts.keys().map(|(_, asset, _)| *asset).collect()
+    }
+
+    /// Whether an address has an asset.
+    pub fn has(&self, address: &str) -> bool {
+        self.facts.keys().any(|(known, ..)| known == address)
+    }
+
+    /// That `self` knows all that `before` knew.
+    #[track_caller]
+    pub fn has_lost_nothing_of(&self, before: &Self, what: &str) {
+        for (key, fact) in &before.facts {
+            let now = self.facts.get(key).unwrap_or_else(|| panic!("{what}: {key:?} was forgotten"));
+            assert!(fact.hash.is_none() || now.hash == fact.hash, "{what}: {key:?} was {fact:?}, is {now:?}");
+        }
+    }
+}
+
+fn number(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(at).map(i64::unsigned_abs)
+}
+
+fn list(entry: &toml::Value, key: &str) -> Vec<toml::Value> {
+    entry.get(key).and_then(toml::Value::as_array).cloned().unwrap_or_default()
+}
+
+/// How many times each content stands in a list.
+pub fn tally<'a>(contents: impl IntoIterator<Item = &'a String>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for content in contents {
+        *counts.entry(content.clone()).or_default() += 1;
+    }
+    counts
+}
