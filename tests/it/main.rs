@@ -12,6 +12,8 @@
     reason = "tests may fail loudly, and set up files, clocks and processes by hand"
 )]
 
+mod branches;
+mod profiles;
 mod support;
 mod sync;
 mod tidy;
