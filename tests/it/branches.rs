@@ -68,15 +68,23 @@ impl Repository {
         self.remote.requests(Endpoint::CreateAsset) + self.remote.requests(Endpoint::UpdateAsset)
     }
 
-    /// Syncs without uploading anything, and leaves the lockfile as git has it.
+    /// Syncs without uploading anything. What the state knows from other branches may be added to the lockfile; nothing may leave it.
     #[track_caller]
     fn syncs_without_an_upload(&self) {
         let before = self.uploads();
         let document = self.project.sync();
         assert_eq!(self.uploads(), before, "{document:#}");
         assert_eq!(document["in_sync"], true);
-        assert_eq!(self.git(&["status", "--porcelain"]), "");
+        let changed = self.git(&["diff", "--name-only"]);
+        assert!(["", "assets.lock.toml\n"].contains(&changed.as_str()), "{changed}");
+        let lost: Vec<String> = self.git(&["diff", "--numstat"]).lines().map(str::to_owned).collect();
+        assert!(lost.iter().all(|line| line.split_whitespace().nth(1) == Some("0")), "{lost:?}");
+        self.git(&["add", "assets.lock.toml"]);
+        if !changed.is_empty() {
+            self.git(&["commit", "--quiet", "--message", "what other branches know"]);
+        }
         assert_eq!(self.project.sync()["actions"].as_array().unwrap().len(), 0);
+        assert_eq!(self.git(&["diff"]), "", "the second run changed the lockfile again");
     }
 
     fn asset_id(&self, address: &str) -> u64 {
@@ -137,7 +145,9 @@ fn switching_branches_without_a_state_uploads_nothing() {
     for branch in ["replaced", "main", "added", "replaced"] {
         repository.git(&["checkout", "--quiet", branch]);
         repository.project.remove(".macadam/assets.db");
+        let head = repository.git(&["rev-parse", "HEAD"]);
         repository.syncs_without_an_upload();
+        assert_eq!(repository.git(&["rev-parse", "HEAD"]), head, "the lockfile changed");
     }
 }
 

@@ -13,6 +13,7 @@
 )]
 
 mod branches;
+mod cli;
 mod profiles;
 mod support;
 mod sync;
