@@ -14,6 +14,9 @@
 
 mod faults;
 mod property;
+mod branches;
+mod cli;
+mod profiles;
 mod support;
 mod sync;
 mod tidy;

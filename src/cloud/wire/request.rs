@@ -13,7 +13,7 @@ pub struct CreateRequest {
     pub asset_type: AssetType,
     /// Its name.
     pub display_name: DisplayName,
-    /// Its description; absent is empty at Roblox.
+    /// Its description; absent is sent as empty, which is what Roblox makes of none.
     pub description: Option<Description>,
     /// Its owner.
     pub creator: Creator,
@@ -96,9 +96,9 @@ impl CreateRequest {
         let mut request = Map::new();
         request.insert("assetType".to_owned(), json!(self.asset_type.name()));
         request.insert("displayName".to_owned(), json!(self.display_name.as_str()));
-        if let Some(description) = &self.description {
-            request.insert("description".to_owned(), json!(description.as_str()));
-        }
+        // V1 requires one, though creates without it were seen to pass.
+        let description = self.description.as_ref().map_or("", Description::as_str);
+        request.insert("description".to_owned(), json!(description));
         request.insert("creationContext".to_owned(), Value::Object(context));
         Value::Object(request).to_string()
     }
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn creates_say_only_what_is_set() {
+    fn creates_say_only_what_is_set_and_the_description_that_v1_requires() {
         let least = CreateRequest {
             asset_type: AssetType::Image,
             display_name: DisplayName::new("a \"name\"; with\nall").unwrap(),
@@ -141,10 +141,10 @@ mod tests {
         let check = |request: &CreateRequest, wanted: &str| assert_eq!(request.json(), wanted);
         check(
             &least,
-            r#"{"assetType":"Image","displayName":"a \"name\"; with\nall","creationContext":{"creator":{"userId":"9007199254740993"}}}"#,
+            r#"{"assetType":"Image","displayName":"a \"name\"; with\nall","description":"","creationContext":{"creator":{"userId":"9007199254740993"}}}"#,
         );
         let most = CreateRequest {
-            description: Some(Description::new("").unwrap()),
+            description: Some(Description::new("new").unwrap()),
             creator: "group:7".parse().unwrap(),
             expected_price: Some(0),
             privacy: Privacy::OpenUse,
@@ -152,7 +152,7 @@ mod tests {
         };
         check(
             &most,
-            r#"{"assetType":"Image","displayName":"a \"name\"; with\nall","description":"","creationContext":{"creator":{"groupId":"7"},"expectedPrice":0,"assetPrivacy":"openUse"}}"#,
+            r#"{"assetType":"Image","displayName":"a \"name\"; with\nall","description":"new","creationContext":{"creator":{"groupId":"7"},"expectedPrice":0,"assetPrivacy":"openUse"}}"#,
         );
         assert!(
             CreateRequest { privacy: Privacy::Restricted, ..least }.json().contains(r#""assetPrivacy":"restricted""#)
