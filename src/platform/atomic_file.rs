@@ -7,6 +7,8 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use super::failpoint;
+
 /// As many links as Linux follows (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
 
@@ -100,7 +102,9 @@ where
         builder.tempfile_in(folder).map_err(|source| AtomicWriteError::Create { path: path(), source })?;
 
     fill(temporary.as_file_mut(), &target, write).map_err(|source| AtomicWriteError::Write { path: path(), source })?;
+    failpoint::hit("temporary_written");
     temporary.persist(&target).map_err(|error| AtomicWriteError::Replace { path: path(), source: error.error })?;
+    failpoint::hit("replaced");
     sync_folder(folder).map_err(|source| AtomicWriteError::Sync { path: path(), source })
 }
 

@@ -17,6 +17,7 @@ mod property;
 mod branches;
 mod cli;
 mod profiles;
+mod crash;
 mod support;
 mod sync;
 mod tidy;

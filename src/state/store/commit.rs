@@ -11,6 +11,7 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::history::{History, RevisionFact, RevisionKey};
 use crate::model::recorded::{ApplyError, Identity, PinnedAt, Trouble};
+use crate::platform::failpoint;
 use crate::state::error::{Fault, StateError};
 use crate::state::spelling;
 
@@ -32,7 +33,10 @@ impl Store {
         let result = (|| {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             apply_all(&transaction, changes, now)?;
-            Ok(transaction.commit()?)
+            failpoint::hit("written");
+            transaction.commit()?;
+            failpoint::hit("committed");
+            Ok(())
         })();
         result.map_err(|fault: Fault| fault.at(&self.path, "write the changes"))
     }
@@ -59,7 +63,9 @@ impl Store {
                     }
                 }
             }
+            failpoint::hit("written");
             transaction.commit()?;
+            failpoint::hit("committed");
             Ok(results)
         })();
         group.unwrap_or_else(|error| {

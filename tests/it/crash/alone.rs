@@ -1,0 +1,106 @@
+//! The state is lost with the machine: the lockfile alone.
+//!
+//! What the lockfile knows is never uploaded again, open work that it carries is resumed, and what is held stays held. It is written at most 5 s after an
+//! outcome; a create that was handed over later than that is known to nobody any more, and its content is uploaded again. No journal can
+//! change that when its disk is gone.
+
+use macadam::emulator::{Action, Endpoint, OperationFault};
+use rustix::process::Signal;
+
+use super::points::{IMAGES, MODELS, move_the_point, shade};
+use super::stage::{Stage, action, hash, wait_until};
+use crate::support::{png, rbxmx};
+
+#[test]
+fn what_the_lockfile_knows_is_not_doubled() {
+    move_the_point(|stage, point| {
+        let stage = stage.get_or_insert_with(|| {
+            let mut stage = Stage::new(IMAGES);
+            stage.write("ui/a.png", png(0));
+            stage.converge();
+            stage
+        });
+        let content = png(shade(point));
+        stage.write("ui/a.png", &content);
+        let ended = stage.crash(&point.to_string());
+        stage.quiet();
+        let made = stage.copies(&content);
+        let known = stage.project.read("assets.lock.toml").contains(&hash(&content));
+        stage.lose_the_state();
+        stage.converge();
+        stage.audit();
+        // Only what the lockfile did not know yet is uploaded (again).
+        assert_eq!(stage.copies(&content), if known { 1 } else { made + 1 }, "point {point}");
+        ended.map(|ran| ran.expect(0)).is_some()
+    });
+}
+
+#[test]
+fn a_models_asset_is_kept_and_a_revision_nobody_knows_is_held() {
+    let (mut updated, mut held) = (false, false);
+    for point in ["handed_over:1", "answered:1", "accepted:1", "settled:1", "lockfile_written:1"] {
+        let mut stage = Stage::new(MODELS);
+        stage.write("models/a.rbxmx", rbxmx("one"));
+        stage.converge();
+        stage.write("models/a.rbxmx", rbxmx("two"));
+        assert!(stage.crash(point).is_none(), "{point}");
+        stage.quiet();
+        // An update's version appears when its operation ends.
+        wait_until("the operations to end", || stage.remote.control().operations().iter().all(|one| one.done));
+        let versions = stage.remote.assets()[0].asset.versions.len();
+        let known = stage.project.read("assets.lock.toml").contains(&hash(rbxmx("two").as_bytes()));
+        stage.lose_the_state();
+        let (code, document) = stage.project.json(&["sync", "--once"]);
+        if known || versions == 1 {
+            assert_eq!(code, 0, "{point}: {document:#}");
+            stage.audit();
+            updated = true;
+        } else {
+            // It may be a deploy from elsewhere: that nobody here knows better is what the lost state costs.
+            assert_eq!(code, 1, "{point}: {document:#}");
+            assert_eq!(action(&document, "models/a.rbxmx")["outcome"], "held", "{point}: {document:#}");
+            assert_eq!(stage.remote.assets()[0].asset.versions.len(), versions, "{point}: nothing is overwritten");
+            held = true;
+        }
+        assert_eq!(stage.remote.assets().len(), 1, "{point}: a model keeps its asset");
+    }
+    assert!(updated && held);
+}
+
+#[test]
+fn an_operation_is_resumed_on_another_machine() {
+    let mut stage = Stage::new(IMAGES);
+    stage.write("ui/a.png", png(1));
+    let stuck = stage.fault(Endpoint::CreateAsset, Action::Operation(OperationFault::Stuck { for_ms: None }));
+    let mut run = stage.spawn();
+    wait_until("a poll", || stage.remote.requests(Endpoint::GetOperation) > 0);
+    run.send(Signal::TERM);
+    run.end().unwrap().expect(143);
+    assert_eq!(stage.remote.control().fired(stuck), 1);
+    let lockfile = stage.lockfile();
+    assert!(lockfile["assets"]["ui/a.png"]["open"][0].get("operation").is_some(), "{lockfile}");
+
+    stage.lose_the_state();
+    stage.remote.control().clear_faults();
+    stage.converge();
+    stage.audit();
+    assert_eq!(stage.remote.requests(Endpoint::CreateAsset), 1);
+    assert_eq!(stage.copies(&png(1)), 1);
+}
+
+#[test]
+fn what_is_held_stays_held_on_another_machine() {
+    let mut stage = Stage::new(&format!("{IMAGES}[policy]\nambiguous_create = \"hold\"\n"));
+    stage.write("ui/a.png", png(1));
+    assert!(stage.crash("answered:1").is_none());
+    stage.project.run(&["sync", "--once"]).expect(1);
+    stage.lose_the_state();
+    let (code, document) = stage.project.json(&["sync", "--once"]);
+    assert_eq!((code, action(&document, "ui/a.png")["outcome"].as_str()), (1, Some("held")), "{document:#}");
+    assert_eq!(stage.remote.requests(Endpoint::CreateAsset), 1);
+    let made = stage.remote.assets()[0].asset.id.to_string();
+    stage.project.run(&["resolve", "ui/a.png", "--asset-id", &made]).expect(0);
+    stage.converge();
+    stage.audit();
+    assert_eq!(stage.copies(&png(1)), 1);
+}

@@ -1,0 +1,122 @@
+//! Creates in doubt that nobody sends again: what is costly, and everything where the policy says `hold`. A person settles them.
+
+use macadam::emulator::Endpoint;
+
+use super::points::{IMAGES, move_the_point, shade, sweep};
+use super::stage::{Open, Stage, action};
+use crate::support::png;
+
+const SOUNDS: &str = "[creator]\nuser_id = 1\n[globs.sounds]\npath = \"sounds/*.wav\"\n";
+
+/// A tenth of a second of silence but for its first sample.
+fn wav(first: usize) -> Vec<u8> {
+    let mut samples = vec![0x80; 800];
+    samples[..4].copy_from_slice(&u32::try_from(first).unwrap().to_le_bytes());
+    let mut data = b"RIFF".to_vec();
+    data.extend(836u32.to_le_bytes());
+    data.extend(b"WAVEfmt ");
+    for field in [16u32, 0x0001_0001, 8000, 8000, 0x0008_0001] {
+        data.extend(field.to_le_bytes());
+    }
+    data.extend(b"data");
+    data.extend(800u32.to_le_bytes());
+    data.extend(samples);
+    data
+}
+
+/// What a sync says of an address whose create is in doubt; it must not send it again.
+#[track_caller]
+fn expect_held(stage: &Stage, address: &str) {
+    let creates = stage.remote.requests(Endpoint::CreateAsset);
+    for _ in 0..2 {
+        let (code, document) = stage.project.json(&["sync", "--once"]);
+        assert_eq!(code, 1, "{document:#}");
+        let held = action(&document, address);
+        assert_eq!((held["action"].as_str(), held["outcome"].as_str()), (Some("hold"), Some("held")), "{held:#}");
+        assert!(held["hint"].as_str().unwrap().contains(&format!("macadam resolve {address}")), "{held:#}");
+    }
+    assert_eq!(stage.remote.requests(Endpoint::CreateAsset), creates, "nothing is sent again");
+    let lockfile = stage.lockfile();
+    assert!(lockfile["assets"][address]["open"].as_array().is_some_and(|open| open.len() == 1), "{lockfile}");
+}
+
+/// Settles a create in doubt as a person does who looked whether the asset is there.
+fn settle(stage: &Stage, address: &str, content: &[u8]) {
+    let hash = super::stage::hash(content);
+    let assets = stage.remote.assets();
+    let made = assets.iter().find(|asset| asset.asset.versions[0].content.hash == hash);
+    match made {
+        Some(made) => {
+            let other = assets.iter().find(|asset| asset.asset.id != made.asset.id).unwrap().asset.id;
+            for wrong in [other, 1] {
+                stage.project.run(&["resolve", address, "--asset-id", &wrong.to_string()]).expect(1);
+            }
+            expect_held(stage, address);
+            stage.project.run(&["resolve", address, "--asset-id", &made.asset.id.to_string()]).expect(0);
+        }
+        None => {
+            stage.project.run(&["resolve", address, "--recreate"]).expect(0);
+        }
+    }
+}
+
+/// Moves the crash point over creates that are held when in doubt.
+fn sweep_held(manifest: &str, file: fn(usize) -> (String, Vec<u8>)) {
+    move_the_point(|stage, point| {
+        let stage = stage.get_or_insert_with(|| {
+            let mut stage = Stage::new(manifest);
+            let (address, content) = file(0);
+            stage.write(&address, content);
+            stage.converge();
+            stage.audit();
+            stage
+        });
+        let (address, content) = file(point);
+        stage.write(&address, &content);
+        let ended = stage.crash(&point.to_string());
+        let open = stage.examine_the_dead();
+        assert!(stage.copies(&content) <= 1);
+        if open.iter().any(Open::is_create_in_doubt) {
+            expect_held(stage, &address);
+            settle(stage, &address, &content);
+        }
+        // Whatever happened, there is no double, and none is recorded.
+        stage.recover(&[]);
+        assert_eq!(stage.copies(&content), 1, "{address}");
+        ended.map(|ran| ran.expect(0)).is_some()
+    });
+}
+
+#[test]
+fn a_sound_is_never_doubled() {
+    sweep_held(SOUNDS, |point| (format!("sounds/{point}.wav"), wav(point)));
+}
+
+#[test]
+fn with_hold_nothing_is_ever_doubled() {
+    let manifest = format!("{IMAGES}[policy]\nambiguous_create = \"hold\"\n");
+    sweep_held(&manifest, |point| (format!("ui/{point}.png"), png(shade(point))));
+}
+
+#[test]
+fn with_retry_a_sound_may_be_doubled_and_the_state_says_so() {
+    let manifest = format!("{SOUNDS}[policy]\nambiguous_create = \"retry\"\n");
+    let base = |stage: &mut Stage| stage.write("sounds/0.wav", wav(0));
+    sweep(&manifest, base, |stage, point| stage.write(&format!("sounds/{point}.wav"), wav(point)));
+}
+
+#[test]
+fn recreating_what_was_made_is_a_persons_word_and_recorded() {
+    let mut stage = Stage::new(SOUNDS);
+    stage.write("sounds/a.wav", wav(1));
+    assert!(stage.crash("answered:1").is_none());
+    stage.quiet();
+    assert_eq!(stage.copies(&wav(1)), 1);
+    expect_held(&stage, "sounds/a.wav");
+    stage.project.run(&["resolve", "sounds/a.wav", "--recreate"]).expect(0);
+    stage.project.run(&["resolve", "sounds/a.wav", "--recreate"]).expect(1);
+    stage.converge();
+    stage.audit();
+    assert_eq!(stage.copies(&wav(1)), 2);
+    assert_eq!(stage.events("recreated").get("sounds/a.wav"), Some(&1));
+}
