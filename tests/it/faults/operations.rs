@@ -1,8 +1,6 @@
 //! Operations that misbehave, moderation, and creates in doubt.
 
-use macadam::emulator::{
-    Config, Endpoint, ModerationRule, TextAction, TextField, TextRule, Verdict, VerdictStep,
-};
+use macadam::emulator::{Config, Endpoint, ModerationRule, TextAction, TextField, TextRule, Verdict, VerdictStep};
 use serde_json::{Value, json};
 
 use super::{MANIFEST, Trial, generous, side_by_side};
@@ -18,7 +16,7 @@ fn operation(outcome: Value) -> Value {
 #[test]
 fn an_operation_that_never_ends_is_polled_by_the_next_run_and_uploads_nothing_again() {
     let trial = Trial::new().fault(operation(json!({"outcome": "stuck"})));
-    let document = trial.document(5, 1);
+    let document = trial.document(10, 1);
     assert_eq!(Trial::outcome(&document, "ui/a.png"), "waiting");
     assert_eq!(Trial::outcome(&document, "ui/b.png"), "done");
     let (_, status) = trial.project.json(&["status", "ui/a.png"]);
@@ -103,7 +101,8 @@ fn a_create_in_doubt_is_resolved_with_the_asset_that_it_made() {
 
 #[test]
 fn a_server_that_makes_and_never_answers_was_fed_copies_without_end() {
-    let lost = json!({"match": {"endpoint": "create_asset", "name": "a"}, "action": {"kind": "reset", "at": "after_commit"}});
+    let lost =
+        json!({"match": {"endpoint": "create_asset", "name": "a"}, "action": {"kind": "reset", "at": "after_commit"}});
     let trial = Trial::new().fault(lost);
     let document = trial.document(60, 1);
     assert_eq!(Trial::outcome(&document, "ui/a.png"), "held");
@@ -142,7 +141,11 @@ fn an_operation_that_is_gone_leaves_its_create_in_doubt() {
 fn content_that_moderation_rejects_is_not_uploaded_again() {
     let trial = Trial::new();
     let steps = vec![VerdictStep { after_ms: 0, verdict: Verdict::Rejected }];
-    trial.remote.control().moderate(ModerationRule { name: Some("a".to_owned()), verdicts: steps, ..Default::default() });
+    trial.remote.control().moderate(ModerationRule {
+        name: Some("a".to_owned()),
+        verdicts: steps,
+        ..Default::default()
+    });
     let document = trial.document(15, 1);
     assert_eq!(Trial::outcome(&document, "ui/b.png"), "done");
     trial.remote.control().clear_moderation();

@@ -80,7 +80,8 @@ fn one_bad_asset_blocks_no_other() {
 
 #[test]
 fn an_update_whose_answer_is_lost_is_settled_by_looking() {
-    let lost = json!({"match": {"endpoint": "update_asset", "nth": [1]}, "action": {"kind": "reset", "at": "after_commit"}});
+    let lost =
+        json!({"match": {"endpoint": "update_asset", "nth": [1]}, "action": {"kind": "reset", "at": "after_commit"}});
     let trial = Trial::changed().fault(lost);
     assert_eq!(trial.document(30, 0)["in_sync"], true);
     trial.converge();
