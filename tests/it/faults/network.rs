@@ -88,7 +88,7 @@ fn nobody_listens_until_later() {
     assert_eq!(code, 1, "{document:#}");
     assert_eq!(Trial::outcome(&document, "sword"), "waiting");
     let remote = crate::support::Remote::with(Config { listen: port, limits: generous(), ..Config::default() });
-    let trial = Trial { remote, project, rules: Vec::new() };
+    let trial = Trial { remote, project, rules: Vec::new(), exceeded: 0 };
     trial.settle();
     assert_eq!(trial.remote.assets().len(), 2);
     assert_eq!(trial.events("in_doubt"), 0, "what was refused was never sent");

@@ -16,7 +16,7 @@ fn operation(outcome: Value) -> Value {
 #[test]
 fn an_operation_that_never_ends_is_polled_by_the_next_run_and_uploads_nothing_again() {
     let trial = Trial::new().fault(operation(json!({"outcome": "stuck"})));
-    let document = trial.document(5, 1);
+    let document = trial.document(10, 1);
     assert_eq!(Trial::outcome(&document, "ui/a.png"), "waiting");
     assert_eq!(Trial::outcome(&document, "ui/b.png"), "done");
     let (_, status) = trial.project.json(&["status", "ui/a.png"]);

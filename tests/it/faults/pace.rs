@@ -1,1 +1,53 @@
-//! pace
+//! Many uploads: under the limits by itself, and quiet while Roblox is down.
+
+use macadam::emulator::{Config, Endpoint, Limit, Limits};
+use serde_json::json;
+
+use super::{Trial, generous};
+use crate::support::rbxmx;
+
+const MODELS: &str = "[creator]\nuser_id = 1\n\n[globs.models]\npath = \"models/*.rbxmx\"\n";
+
+fn with_models(count: usize, limits: Limits) -> Trial {
+    let trial = Trial::with(MODELS, Config { limits, ..Config::default() });
+    trial.project.remove("ui");
+    (1..count).for_each(|number| trial.project.write(&format!("models/{number}.rbxmx"), rbxmx(&format!("n{number}"))));
+    trial
+}
+
+#[test]
+fn three_hundred_uploads_stay_within_every_window() {
+    let mut limits = Limits { window_ms: 4_000, ..Limits::documented() };
+    limits.endpoints.insert(Endpoint::CreateAsset, Limit::of(100));
+    limits.endpoints.insert(Endpoint::GetOperation, Limit { per_ip: 300, per_owner: 300, per_key: 100 });
+    let trial = with_models(300, limits);
+    assert_eq!(trial.document(300, 0)["summary"]["create"], 300);
+    let counters = trial.remote.control().counters();
+    assert_eq!(counters.windows_exceeded, Default::default());
+    assert_eq!(counters.statuses.get(&429), None, "no request too many");
+    assert_eq!(counters.endpoints[&Endpoint::CreateAsset], 300);
+    let polls = counters.endpoints[&Endpoint::GetOperation];
+    assert!(polls <= 450, "at most 1.5 polls an asset, cold: {polls}");
+    trial.settle();
+}
+
+#[test]
+fn while_roblox_is_down_a_probe_goes_out_now_and_then() {
+    let down = json!({"action": {"kind": "reply", "status": 503, "shape": "service"}});
+    let trial = with_models(40, generous()).fault(down);
+    trial.document(8, 1);
+    let requests = trial.remote.all_requests();
+    assert!((5..=20).contains(&requests), "not the whole queue: {requests}");
+    trial.converge();
+    assert_eq!(trial.remote.assets().len(), 40);
+    assert_eq!(trial.events("in_doubt"), 0);
+}
+
+#[test]
+fn the_queue_goes_on_within_the_run_in_which_roblox_recovers() {
+    let down = json!({"times": 14, "action": {"kind": "reply", "status": 503, "shape": "service"}});
+    let trial = with_models(20, generous()).fault(down);
+    assert_eq!(trial.document(120, 0)["in_sync"], true);
+    trial.converge();
+    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 20 + 14);
+}
