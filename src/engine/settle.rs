@@ -2,8 +2,9 @@
 //!
 //! Read next: `src/model/change.rs` for the vocabulary, `src/engine/steps.rs` for who calls this.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use crate::cloud::backoff::Backoff;
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange, Moderation};
 use crate::model::change::{Change, Event};
@@ -104,8 +105,16 @@ pub fn refused(id: AttemptId, attempt: &Attempt, subject: FieldDigest, message: 
     ]
 }
 
+/// How an address rests after `subject` failed once more at the time `now`. `jitter`, from 0 to 1, spreads what failed together.
+pub fn retrying(record: Option<&Record>, subject: FieldDigest, message: &str, jitter: f64, now: Timestamp) -> Trouble {
+    let failures = failures(record, subject).saturating_add(1);
+    let delay = SignedDuration::try_from(Backoff::ADDRESS.delay(failures, jitter)).unwrap_or(SignedDuration::MAX);
+    let next_at = now.saturating_add(delay).unwrap_or(Timestamp::MAX);
+    Trouble::Retrying { subject, failures, next_at, message: message.to_owned() }
+}
+
 /// How often in a row `subject` has failed before.
-pub fn failures(record: Option<&Record>, subject: FieldDigest) -> u32 {
+fn failures(record: Option<&Record>, subject: FieldDigest) -> u32 {
     match record.and_then(|record| record.trouble.as_ref()) {
         Some(Trouble::Retrying { subject: known, failures, .. }) if *known == subject => *failures,
         Some(Trouble::Retrying { .. } | Trouble::Refused { .. }) | None => 0,
@@ -147,4 +156,34 @@ pub fn made_elsewhere(address: &Address, record: &Record, asset: &RemoteAsset, n
         Change::See { asset: asset.clone() },
         Change::Tell { address: Some(address.clone()), event: Event { kind: "made_elsewhere", message } },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::asset::Privacy;
+    use crate::model::ids::{Creator, UserId};
+    use crate::model::path::ProjectPath;
+    use crate::model::recorded::Identity;
+
+    #[test]
+    fn the_first_failure_was_repeated_without_a_rest() {
+        let identity = Identity {
+            asset_type: AssetType::Image,
+            creator: Creator::User(UserId::new(1).unwrap()),
+            privacy: Privacy::Default,
+            path: ProjectPath::new("a.png").unwrap(),
+        };
+        let mut record = Record::new(identity);
+        let mut fail = |text: &str, failed: u32, rest_ms: i64| {
+            let trouble = retrying(Some(&record), FieldDigest::of_text(text), "502", 1.0, Timestamp::UNIX_EPOCH);
+            let Trouble::Retrying { failures, next_at, .. } = &trouble else { panic!("{trouble:?}") };
+            assert_eq!((*failures, next_at.as_millisecond()), (failed, rest_ms));
+            record.trouble = Some(trouble);
+        };
+        fail("one content", 1, 1_000);
+        fail("one content", 2, 2_000);
+        fail("one content", 3, 4_000);
+        fail("another", 1, 1_000);
+    }
 }
