@@ -439,10 +439,12 @@ fn the_operation_of_an_address_that_left_was_never_polled_and_its_asset_lost() {
 
 #[test]
 fn rejected_content_was_uploaded_again_under_another_address() {
-    let known = || Known::default().fact("a.png", 10, 1, |fact| {
-        fact.content = Some(hash(1));
-        fact.standing = Standing::Rejected;
-    });
+    let known = || {
+        Known::default().fact("a.png", 10, 1, |fact| {
+            fact.content = Some(hash(1));
+            fact.standing = Standing::Rejected;
+        })
+    };
     let rejected = "rejected b.png: Roblox's moderation rejected this content, as `a.png`";
     check(vec![want("b.png", 1)], known(), rejected);
     check(vec![want("b.png", 1)], known().revision("b.png", 11, 1, 2).points_to("b.png", 11), rejected);
@@ -465,7 +467,10 @@ fn an_address_that_can_not_upload_held_whoever_has_the_same_bytes() {
     );
     assert_eq!(plan.steps.iter().map(|step| step.address.as_str()).collect::<Vec<_>>(), ["b.png"]);
     check(
-        vec![DesiredAsset { creator: creator(2), ..want("a.png", 2) }, DesiredAsset { creator: creator(2), ..want("b.png", 2) }],
+        vec![
+            DesiredAsset { creator: creator(2), ..want("a.png", 2) },
+            DesiredAsset { creator: creator(2), ..want("b.png", 2) },
+        ],
         known(),
         &format!("{new}\nheld a.png: its creator changed from user:1 to user:2"),
     );
