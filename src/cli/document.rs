@@ -1,8 +1,11 @@
 //! The JSON forms of plans and reports. IDs and revisions are numbers; what is not known is null.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use crate::engine::report::{Outcome, Report, StepReport};
+use crate::model::address::Address;
 use crate::model::recorded::Recorded;
 use crate::plan::{Action, Hold, HoldKind, Plan, Step};
 
@@ -70,16 +73,16 @@ pub fn plan(plan: &Plan, recorded: &Recorded, lockfile_changes: bool) -> Value {
 /// `sync --once`.
 pub fn report(report: &Report) -> Value {
     let mut actions: Vec<_> = report.steps.iter().filter(|step| !is_superseded(step)).map(step_report).collect();
-    for step in report.left.iter().filter(|left| !report.steps.iter().any(|tried| tried.step.address == left.address)) {
+    for step in report.untold() {
         let mut entry = action(step, None);
         entry.insert("outcome".to_owned(), json!("waiting"));
         entry.insert("error".to_owned(), Value::Null);
         actions.push(entry);
     }
+    let failed = report.steps.iter().filter(|tried| !tried.outcome.is_done());
+    let failed: BTreeSet<&Address> = failed.map(|tried| &tried.step.address).collect();
     for held in &report.held {
-        let refused_now =
-            report.steps.iter().any(|tried| tried.step.address == held.address && !tried.outcome.is_done());
-        if held.kind == HoldKind::Failed && refused_now {
+        if held.kind == HoldKind::Failed && failed.contains(&held.address) {
             continue;
         }
         let mut entry = hold(held);

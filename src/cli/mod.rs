@@ -87,11 +87,8 @@ fn start_log(global: &Global) {
         (false, 1) => logs::Level::Info,
         (false, _) => logs::Level::Debug,
     };
-    let color = match global.color {
-        Color::Auto => None,
-        Color::Always => Some(true),
-        Color::Never => Some(false),
-    };
+    // Also says no where NO_COLOR is set.
+    let color = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     logs::start(form, level, color);
 }
 

@@ -71,10 +71,18 @@ impl Output {
         }
     }
 
+    /// Prints the result of a command that was stopped on the way: what it did, and why it ended, in one document.
+    pub fn stopped(self, mut document: Value, failure: &Failure) {
+        if let Some(fields) = document.as_object_mut() {
+            fields.insert("errors".to_owned(), problems_json(failure));
+        }
+        self.document(&document);
+    }
+
     /// Prints why the command failed.
     pub fn failure(self, failure: &Failure) {
         if self.json {
-            self.document(&json!({ "errors": failure.problems.iter().map(problem_json).collect::<Vec<_>>() }));
+            self.document(&json!({ "errors": problems_json(failure) }));
             return;
         }
         if let Some(rendered) = &failure.rendered {
@@ -98,6 +106,10 @@ fn place(problem: &Problem) -> Option<String> {
         (Some(line), None) => format!("{file}:{line}"),
         (None, _) => file.clone(),
     })
+}
+
+fn problems_json(failure: &Failure) -> Value {
+    failure.problems.iter().map(problem_json).collect()
 }
 
 /// One error in the JSON form.

@@ -1,5 +1,6 @@
 //! The progress display: only on a terminal, and only while something takes time.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,9 +9,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::Output;
 use crate::engine::progress::{Listener, Progress, silent};
+use crate::model::address::Address;
 
 /// Fewer bytes than this are hashed before anybody could read a display.
 const WORTH_SHOWING: u64 = 64;
+
+/// How often the display moves.
+const TICK: Duration = Duration::from_millis(120);
 
 /// One line that tells what goes on.
 #[derive(Debug, Clone)]
@@ -21,8 +26,8 @@ pub struct Bars {
 #[derive(Debug)]
 struct Line {
     bar: ProgressBar,
-    uploading: u64,
-    at_roblox: u64,
+    uploading: BTreeSet<Address>,
+    at_roblox: BTreeSet<Address>,
     done: u64,
     steps: u64,
 }
@@ -33,9 +38,11 @@ impl Bars {
         let shown = !output.is_json() && !output.is_quiet() && std::io::stderr().is_terminal();
         let line = shown.then(|| {
             let bar = ProgressBar::new_spinner();
-            bar.set_style(style("{spinner} {msg}"));
-            bar.enable_steady_tick(Duration::from_millis(120));
-            Arc::new(Mutex::new(Line { bar, uploading: 0, at_roblox: 0, done: 0, steps: 0 }))
+            // `wide_msg` is cut at the terminal's edge: a line that wraps can't be drawn over.
+            bar.set_style(style("{spinner} {wide_msg}"));
+            bar.enable_steady_tick(TICK);
+            let (uploading, at_roblox) = (BTreeSet::new(), BTreeSet::new());
+            Arc::new(Mutex::new(Line { bar, uploading, at_roblox, done: 0, steps: 0 }))
         });
         Self { line }
     }
@@ -56,8 +63,13 @@ impl Bars {
         match &self.line {
             None => work(),
             Some(line) => {
+                // Not suspended, which would hold the display's lock: the run may end while nobody answers.
                 let bar = lock(line).bar.clone();
-                bar.suspend(work)
+                bar.finish_and_clear();
+                let answer = work();
+                bar.reset();
+                bar.enable_steady_tick(TICK);
+                answer
             }
         }
     }
@@ -87,15 +99,22 @@ impl Line {
                 return;
             }
             Progress::Files { .. } => return,
-            Progress::Planned { steps } => (self.steps, self.done) = (steps, 0),
-            Progress::Uploading { .. } => self.uploading += 1,
-            Progress::Accepted { .. } => {
-                self.uploading = self.uploading.saturating_sub(1);
-                self.at_roblox += 1;
+            Progress::Planned { steps } => {
+                (self.steps, self.done) = (steps, 0);
+                self.uploading.clear();
+                self.at_roblox.clear();
             }
-            Progress::Finished { .. } => {
+            Progress::Uploading { address, .. } => {
+                self.uploading.insert(address);
+            }
+            Progress::Accepted { address } => {
+                self.uploading.remove(&address);
+                self.at_roblox.insert(address);
+            }
+            Progress::Finished { address } => {
                 self.done += 1;
-                self.at_roblox = self.at_roblox.saturating_sub(1);
+                self.uploading.remove(&address);
+                self.at_roblox.remove(&address);
             }
             Progress::Waiting { reason } => {
                 self.bar.set_message(reason);
@@ -104,7 +123,10 @@ impl Line {
         }
         self.bar.set_message(format!(
             "{} of {} done, {} uploading, {} in the works at Roblox",
-            self.done, self.steps, self.uploading, self.at_roblox
+            self.done,
+            self.steps,
+            self.uploading.len(),
+            self.at_roblox.len()
         ));
     }
 }

@@ -1,5 +1,6 @@
 //! `macadam sync`: reconcile until the remote matches the files.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +15,9 @@ use crate::engine::progress::silent;
 use crate::engine::report::{Outcome, Report, Stop};
 use crate::engine::session::Session;
 use crate::engine::stop::StopSwitch;
-use crate::engine::sync::{Options, sync_once};
+use crate::engine::sync::{Confirm, Options, sync_once};
 use crate::engine::view::preview;
+use crate::model::address::Address;
 use crate::model::asset::Privacy;
 use crate::plan::{Action, HoldKind, Plan};
 use crate::platform::signals;
@@ -52,7 +54,7 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
         embedded.stop().await;
     }
     let report = ended?;
-    finish(output, &report, global.emulator)
+    Ok(finish(output, &report, global.emulator))
 }
 
 /// `--locked`: nothing is changed; anything that would change is a failure.
@@ -110,9 +112,9 @@ fn end_after(stop: &StopSwitch, timeout: Duration) {
 }
 
 /// At a person's terminal many creates, a fee and what can't be undone are asked about.
-fn confirm(output: Output, yes: bool, bars: Bars) -> Box<dyn Fn(&Plan) -> bool + Send + Sync> {
+fn confirm(output: Output, yes: bool, bars: Bars) -> Confirm {
     let asks = !yes && !output.is_json() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    Box::new(move |plan| {
+    Arc::new(move |plan| {
         let questions = if asks { questions(plan) } else { Vec::new() };
         questions.is_empty() || bars.pause(|| ask(output, &questions))
     })
@@ -155,33 +157,44 @@ fn ask(output: Output, questions: &[String]) -> bool {
     let _ = write!(std::io::stderr(), "Go on? [y/N] ");
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
-    read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+    let agreed = read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes");
+    if !agreed {
+        output.warning("not confirmed: nothing is changed at Roblox");
+    }
+    agreed
 }
 
 /// Prints what came of a run, and says how the program ends.
-fn finish(output: Output, report: &Report, rehearsal: bool) -> Result<Exit, Failure> {
-    let exit = exit(report);
-    if let Some(Stop::Credential { message, hint }) = &report.stop {
-        if !output.is_json() {
-            show(output, report, rehearsal);
+fn finish(output: Output, report: &Report, rehearsal: bool) -> Exit {
+    let failure = match &report.stop {
+        Some(Stop::Credential { message, hint }) => {
+            let failure = Failure::new(Exit::Credential, message);
+            Some(if hint.is_empty() { failure } else { failure.hint(hint) })
         }
-        return Err(Failure::new(Exit::Credential, message).hint(hint));
+        Some(Stop::State { message }) => Some(Failure::new(Exit::Unusable, message)),
+        Some(Stop::TimedOut | Stop::Signal(_)) | None => None,
+    };
+    // What was done before is told in any case.
+    match failure {
+        None if output.is_json() => output.document(&document::report(report)),
+        None => show(output, report, rehearsal),
+        Some(failure) => {
+            if output.is_json() {
+                output.stopped(document::report(report), &failure);
+            } else {
+                show(output, report, rehearsal);
+                output.failure(&failure);
+            }
+            return failure.exit;
+        }
     }
-    if let Some(Stop::State { message }) = &report.stop {
-        return Err(Failure::new(Exit::Unusable, message));
-    }
-    if output.is_json() {
-        output.document(&document::report(report));
-    } else {
-        show(output, report, rehearsal);
-    }
-    Ok(exit)
+    exit(report)
 }
 
 fn exit(report: &Report) -> Exit {
     match report.stop {
         Some(Stop::Signal(code)) if !report.left.is_empty() => Exit::Signal(code),
-        _ if report.in_sync() || (report.left.is_empty() && report.held.is_empty()) => Exit::Success,
+        _ if report.in_sync() => Exit::Success,
         _ => Exit::Unreconciled,
     }
 }
@@ -196,8 +209,9 @@ fn show(output: Output, report: &Report, rehearsal: bool) {
         }
     }
     let mut waiting = 0;
+    let held: BTreeSet<&Address> = report.held.iter().map(|hold| &hold.address).collect();
     for entry in report.failures() {
-        let held = report.held.iter().any(|hold| hold.address == entry.step.address);
+        let held = held.contains(&entry.step.address);
         let (tone, word, message, hint) = match &entry.outcome {
             Outcome::Refused { .. } if held => continue,
             Outcome::Refused { message, hint } => (Tone::Bad, "failed", message, hint.as_ref()),

@@ -16,9 +16,11 @@ use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::{Failure, Reply};
 use crate::cloud::poll::{OperationAction, OperationKind};
 use crate::cloud::wire::operation::{OperationFailure, Submitted};
+use crate::model::address::Address;
 use crate::model::change::{Change, Event};
-use crate::model::digest::FieldDigest;
-use crate::model::ids::{AssetId, Creator};
+use crate::model::digest::{self, FieldDigest};
+use crate::model::ids::{AssetId, ContentHash, Creator};
+use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Recorded};
 use crate::model::remote::RemoteAsset;
@@ -50,7 +52,8 @@ impl Steps {
 
     /// The answer was the changed fields alone: what was stored is read from the asset.
     async fn finish_by_looking(&self, id: AttemptId, asset_id: AssetId) -> Result<Try, BookError> {
-        let asset = match self.look(asset_id).await? {
+        let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
+        let asset = match self.look(&attempt.address, asset_id).await? {
             Look::Present(asset) => *asset,
             // It was just changed: not being able to look doesn't undo that.
             Look::Gone | Look::Unknown(_) => self
@@ -83,16 +86,20 @@ impl Steps {
         let message = failure.to_string();
         match refusal {
             Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated => {
-                self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
+                // First of all: whoever waits for a place on the wire must not get it.
                 self.stop_for_credential(failure);
+                self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
                 Ok(Try::Again { message })
             }
             Refusal::PermissionDenied => {
                 let creator = self.record(&attempt.address).map(|record| record.identity.creator);
+                if let Some(creator) = creator {
+                    // Before anything is awaited: who comes next must know it.
+                    let mut forbidden = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
+                    forbidden.insert(creator, message.clone());
+                }
                 self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
                 let Some(creator) = creator else { return Ok(superseded("it has no record")) };
-                let mut forbidden = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
-                forbidden.insert(creator, message.clone());
                 Ok(Try::Ended(forbidden_outcome(creator, message)))
             }
             // The API's address is wrong: that says nothing of the asset.
@@ -102,7 +109,7 @@ impl Steps {
             }
             Refusal::NotFound if let Some(asset_id) = attempt.intent.asset_id() => {
                 self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
-                self.learn_gone(&attempt.address, asset_id).await
+                self.learn_gone(asset_id).await
             }
             Refusal::NotFound
             | Refusal::NameModerated
@@ -221,8 +228,8 @@ impl Steps {
                 Ok(Try::Again { message })
             }
             Class::Refused(Refusal::AccountModerated) => {
-                self.book.advance(id, PhaseEvent::Refuse).await?;
                 self.stop.throw(Stop::Credential { message: said.clone(), hint: String::new() });
+                self.book.advance(id, PhaseEvent::Refuse).await?;
                 Ok(Try::Again { message: said })
             }
             Class::Refused(_) | Class::NeverSent(_) | Class::Committed | Class::InDoubt | Class::CouldNotAsk => {
@@ -277,7 +284,7 @@ impl Steps {
             if self.stop.or(tokio::time::sleep(Backoff::POLL.delay(read, 0.5))).await.is_none() {
                 return Ok(Err(Try::Ended(Outcome::Running { reason: "the run ends".to_owned() })));
             }
-            match self.look(asset.asset_id).await? {
+            match self.look(&attempt.address, asset.asset_id).await? {
                 Look::Present(seen) => asset = *seen,
                 Look::Gone | Look::Unknown(_) => {}
             }
@@ -285,8 +292,8 @@ impl Steps {
         Ok(Ok(asset))
     }
 
-    /// Reads an asset once.
-    pub(super) async fn look(&self, asset_id: AssetId) -> Result<Look, BookError> {
+    /// Reads an asset once, for a step of `address`, which rests when that fails.
+    pub(super) async fn look(&self, address: &Address, asset_id: AssetId) -> Result<Look, BookError> {
         let Some(pass) = self.stop.or(self.gate.enter(Endpoint::GetAsset)).await else {
             return Ok(Look::Unknown(Try::Again { message: "not asked: the run ends".to_owned() }));
         };
@@ -303,15 +310,14 @@ impl Steps {
                 self.stop_for_credential(&failure);
                 Look::Unknown(Try::Again { message })
             }
-            Class::Refused(Refusal::PermissionDenied) => {
+            Class::Refused(_) => {
                 Look::Unknown(Try::Ended(Outcome::Refused { message, hint: failure.hint().map(str::to_owned) }))
             }
-            Class::Refused(_)
-            | Class::NeverSent(_)
-            | Class::InDoubt
-            | Class::TryLater(_)
-            | Class::Committed
-            | Class::CouldNotAsk => Look::Unknown(Try::Again { message }),
+            Class::NeverSent(_) | Class::InDoubt | Class::TryLater(_) | Class::Committed | Class::CouldNotAsk => {
+                let message = chain(&failure);
+                self.rest(address, &message).await?;
+                Look::Unknown(Try::Again { message })
+            }
         })
     }
 
@@ -326,8 +332,24 @@ impl Steps {
     }
 
     fn subject(&self, attempt: &Attempt) -> FieldDigest {
-        let known = self.subjects.get(&attempt.address).copied();
-        known.unwrap_or_else(|| crate::model::digest::subject(attempt.intent.content(), &Default::default()))
+        self.subject_of(&attempt.address, attempt.intent.content())
+    }
+
+    /// What a failure of `address` is remembered against: what is wanted of it, or, when nothing is, the bytes in question.
+    fn subject_of(&self, address: &Address, content: Option<ContentHash>) -> FieldDigest {
+        let known = self.subjects.get(address).copied();
+        known.unwrap_or_else(|| digest::subject(content, &FieldDigests::new()))
+    }
+
+    /// Lets an address rest after a request that changed nothing failed.
+    pub(super) async fn rest(&self, address: &Address, message: &str) -> Result<(), BookError> {
+        let (subject, jitter) = (self.subject_of(address, None), fastrand::f64());
+        let decide = |recorded: &Recorded| {
+            let Some(record) = recorded.assets.get(address) else { return Vec::new() };
+            let trouble = settle::failed(Some(record), subject, message, jitter, clock::now());
+            vec![Change::Rest { address: address.clone(), trouble: Some(trouble) }]
+        };
+        self.book.commit_with(decide).await.map(|_| ())
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::book::BookError;
 use super::settle;
-use super::steps::{Look, Steps, Try, superseded};
+use super::steps::{Look, Steps, Try, chain, run_ends, superseded};
 use crate::cloud::class::Class;
 use crate::cloud::client::UpdateRequest;
 use crate::cloud::endpoint::Endpoint;
@@ -26,11 +26,11 @@ impl Steps {
     pub(super) async fn settle_doubt(&self, id: AttemptId) -> Result<Try, BookError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer in doubt")) };
         let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
-        let asset = match self.look(asset_id).await? {
+        let asset = match self.look(&attempt.address, asset_id).await? {
             Look::Present(asset) => *asset,
             Look::Gone => {
                 self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
-                return self.learn_gone(&attempt.address, asset_id).await;
+                return self.learn_gone(asset_id).await;
             }
             Look::Unknown(tried) => return Ok(tried),
         };
@@ -74,11 +74,11 @@ impl Steps {
     /// Sends the bytes of an update in doubt once more; the answer settles the same attempt.
     async fn send_again(&self, id: AttemptId, attempt: &Attempt, size: u64) -> Result<Try, BookError> {
         let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
-        let upload = match self.open(&attempt.address).await {
+        let Some(_slot) = self.slot().await else { return Ok(run_ends()) };
+        let upload = match self.open(&attempt.address) {
             Ok(upload) => upload,
             Err(tried) => return Ok(tried),
         };
-        let Some(_slot) = self.stop.or(self.uploads.acquire()).await else { return Ok(run_ends()) };
         let Some(pass) = self.stop.or(self.gate.enter(Endpoint::UpdateAsset)).await else { return Ok(run_ends()) };
         tracing::info!(address = %attempt.address, %asset_id, size, "sending the same bytes again to settle an update in doubt");
         let request = UpdateRequest { asset_id, fields: Vec::new(), content: Some(upload) };
@@ -87,15 +87,13 @@ impl Steps {
         self.gate.leave(pass, &reply);
         match &reply.result {
             Err(failure) if matches!(failure.class, Class::NeverSent(_) | Class::InDoubt | Class::TryLater(_)) => {
-                Ok(Try::Again { message: failure.to_string() })
+                let message = chain(failure);
+                self.rest(&attempt.address, &message).await?;
+                Ok(Try::Again { message })
             }
             Ok(_) | Err(_) => self.answer(id, reply).await,
         }
     }
-}
-
-fn run_ends() -> Try {
-    Try::Again { message: "not sent: the run ends".to_owned() }
 }
 
 /// What the remote shows of a change in doubt.

@@ -106,7 +106,8 @@ pub async fn resolve_with(
     let (id, attempt, record) = in_doubt(session, address)?;
     let taken = session.book.read(|recorded| {
         let owns = |record: &Record| record.history.iter().any(|(key, _)| key.asset_id == asset_id);
-        recorded.assets.iter().find(|(other, record)| *other != address && owns(record)).map(|(other, _)| other.clone())
+        // Also this address's own: the asset that the create was to replace has the same name and type.
+        recorded.assets.iter().find(|(_, record)| owns(record)).map(|(other, _)| other.clone())
     });
     if let Some(owner) = taken {
         return Err(RepairError::Taken { asset_id, owner });
@@ -127,7 +128,7 @@ pub async fn resolve_with(
             changes
         })
         .await?;
-    write_lockfile(session).await
+    write_lockfile(session, address).await
 }
 
 /// The create of `address` made nothing: the next sync creates it again.
@@ -144,7 +145,7 @@ pub async fn recreate(session: &mut Session, address: &Address) -> Result<(), Re
             told(address, "recreated", "a person said that the create in doubt made nothing".to_owned()),
         ])
         .await?;
-    write_lockfile(session).await
+    write_lockfile(session, address).await
 }
 
 /// What was refused, or waits for another try, is due again now.
@@ -169,13 +170,14 @@ pub async fn retry(session: &mut Session, addresses: &[Address]) -> Result<(), R
 fn in_doubt(session: &Session, address: &Address) -> Result<(AttemptId, Attempt, Record), RepairError> {
     session.book.read(|recorded| {
         let record = recorded.assets.get(address).ok_or_else(|| RepairError::Unknown { address: address.clone() })?;
-        match recorded.attempt_of(address) {
-            Some((id, attempt))
-                if attempt.phase == Phase::InDoubt && matches!(attempt.intent, Intent::Create { .. }) =>
-            {
-                Ok((id, attempt.clone(), record.clone()))
-            }
-            Some(_) | None => Err(RepairError::NotInDoubt { address: address.clone() }),
+        let in_doubt = |attempt: &Attempt| {
+            attempt.address == *address
+                && attempt.phase == Phase::InDoubt
+                && matches!(attempt.intent, Intent::Create { .. })
+        };
+        match recorded.attempts.iter().find(|(_, attempt)| in_doubt(attempt)) {
+            Some((id, attempt)) => Ok((*id, attempt.clone(), record.clone())),
+            None => Err(RepairError::NotInDoubt { address: address.clone() }),
         }
     })
 }
@@ -205,10 +207,11 @@ fn told(address: &Address, kind: &'static str, message: String) -> Change {
 }
 
 /// The lockfile carries what is in doubt, so it changes with the decision.
-async fn write_lockfile(session: &mut Session) -> Result<(), RepairError> {
-    let known: BTreeSet<Address> = session
+async fn write_lockfile(session: &mut Session, address: &Address) -> Result<(), RepairError> {
+    let mut known: BTreeSet<Address> = session
         .book
         .read(|recorded| recorded.assets.iter().filter(|(_, r)| r.in_lockfile).map(|(a, _)| a.clone()).collect());
+    known.insert(address.clone());
     session.lockfile.write(&session.book, &known).await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What came of a run: one entry a step and hold, in the plan's order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
@@ -102,9 +102,17 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether the remote matches the manifest as far as Macadam may make it.
+    /// Whether the remote matches the manifest as far as Macadam may make it. What stopped the run doesn't matter if nothing was left to do.
     pub fn in_sync(&self) -> bool {
-        self.stop.is_none() && self.left.is_empty() && self.held.is_empty()
+        self.left.is_empty() && self.held.is_empty()
+    }
+
+    /// Steps that the last plan still wanted and that no entry of [`Report::steps`] speaks of: never tried, or overtaken by a change.
+    pub fn untold(&self) -> Vec<&Step> {
+        let told =
+            |report: &&StepReport| !report.outcome.is_done() && !matches!(report.outcome, Outcome::Superseded { .. });
+        let told: BTreeSet<&Address> = self.steps.iter().filter(told).map(|report| &report.step.address).collect();
+        self.left.iter().filter(|step| !told.contains(&step.address)).collect()
     }
 
     /// How often each action was carried out.
@@ -128,5 +136,45 @@ impl Report {
     /// Whether a hold needs a person: a rejected or failed asset does as well.
     pub fn held_by(&self, kind: HoldKind) -> usize {
         self.held.iter().filter(|hold| hold.kind == kind).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::recorded::AttemptId;
+    use crate::plan::Action;
+
+    fn step(address: &str) -> Step {
+        Step {
+            address: Address::new(address).unwrap(),
+            action: Action::Wait { attempt: AttemptId(0) },
+            reason: "test".to_owned(),
+            after: None,
+            not_before: None,
+        }
+    }
+
+    #[test]
+    fn what_was_overtaken_or_half_done_went_unsaid() {
+        let tried = |address: &str, outcome: Outcome| StepReport { step: step(address), outcome };
+        let done = Outcome::Done { asset_id: AssetId::new(1).unwrap(), revision: None };
+        let report = Report {
+            steps: vec![
+                tried("later", Outcome::TryLater { message: "502".to_owned() }),
+                tried("half", done),
+                tried("overtaken", Outcome::Superseded { reason: "changed".to_owned() }),
+            ],
+            left: ["later", "half", "overtaken", "untried"].map(step).to_vec(),
+            ..Report::default()
+        };
+        let untold: Vec<&str> = report.untold().iter().map(|step| step.address.as_str()).collect();
+        assert_eq!(untold, ["half", "overtaken", "untried"]);
+    }
+
+    #[test]
+    fn a_signal_after_the_last_step_was_called_out_of_sync() {
+        let report = Report { stop: Some(Stop::Signal(130)), ..Report::default() };
+        assert!(report.in_sync());
     }
 }

@@ -15,7 +15,7 @@ use crate::model::ids::{AssetId, ContentHash};
 use crate::model::path::ProjectPath;
 use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded, Trouble};
-use crate::plan::{Hold, HoldKind, Plan, plan};
+use crate::plan::{Hold, HoldKind, plan};
 use crate::platform::clock;
 use crate::platform::fingerprint;
 
@@ -135,13 +135,18 @@ fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (Findings
 fn rows(desired: &Desired, unknown: &BTreeMap<ProjectPath, Unknown>, recorded: &Recorded) -> Vec<Row> {
     let plan = plan(desired, recorded, clock::now());
     let holds: BTreeMap<&Address, &Hold> = plan.held.iter().map(|hold| (&hold.address, hold)).collect();
+    let pending: BTreeSet<&Address> = plan.steps.iter().map(|step| &step.address).collect();
+    let sent = recorded.attempts.values().filter(|attempt| attempt.phase != Phase::Intended);
+    let under_way: BTreeSet<&Address> = sent.map(|attempt| &attempt.address).collect();
     let ours = recorded.assets.iter().filter(|(_, record)| record.in_lockfile).map(|(address, _)| address);
     let addresses: BTreeSet<&Address> = desired.assets.keys().chain(ours).collect();
     addresses
         .into_iter()
         .filter_map(|address| {
             let unknown = desired.assets.get(address).and_then(|want| unknown.get(&want.path)).copied();
-            let case = Case { address, desired, recorded, plan: &plan, hold: holds.get(address).copied(), unknown };
+            let hold = holds.get(address).copied();
+            let (pending, under_way) = (pending.contains(address), under_way.contains(address));
+            let case = Case { address, desired, recorded, hold, pending, under_way, unknown };
             case.row()
         })
         .collect()
@@ -151,8 +156,11 @@ struct Case<'a> {
     address: &'a Address,
     desired: &'a Desired,
     recorded: &'a Recorded,
-    plan: &'a Plan,
     hold: Option<&'a Hold>,
+    /// The plan has a step for it.
+    pending: bool,
+    /// A request of it was sent and is not settled.
+    under_way: bool,
     unknown: Option<Unknown>,
 }
 
@@ -212,7 +220,7 @@ impl Case<'_> {
         if self.unknown.is_some() && matches!(record.and_then(|r| r.trouble.as_ref()), Some(Trouble::Refused { .. })) {
             return AssetState::Failed;
         }
-        if self.recorded.attempt_of(self.address).is_some_and(|(_, attempt)| attempt.phase != Phase::Intended) {
+        if self.under_way {
             return AssetState::InProgress;
         }
         let Some(want) = self.desired.assets.get(self.address) else {
@@ -222,10 +230,7 @@ impl Case<'_> {
             AssetState::Archived
         } else if want.pin.is_some() {
             AssetState::Pinned
-        } else if !has_asset
-            || self.unknown == Some(Unknown::Changed)
-            || self.plan.steps.iter().any(|step| step.address == *self.address)
-        {
+        } else if !has_asset || self.unknown == Some(Unknown::Changed) || self.pending {
             AssetState::Pending
         } else {
             AssetState::Synced

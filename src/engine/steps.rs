@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Semaphore;
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::book::{Book, BookError};
 use super::execute::Runner;
@@ -36,7 +36,7 @@ use crate::model::history::{RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, ContentHash, Creator, Revision};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, PhaseEvent};
-use crate::model::recorded::{Identity, Record, Trouble};
+use crate::model::recorded::{Identity, Record, Recorded, Trouble};
 use crate::model::remote::RemoteAsset;
 use crate::plan::{Action, FieldChange, NewAsset, Step};
 use crate::platform::{clock, failpoint};
@@ -58,9 +58,12 @@ pub struct Steps {
     pub(super) files: LookedAt,
     /// The desired content and metadata of each address, as a refusal is remembered against.
     pub(super) subjects: BTreeMap<Address, FieldDigest>,
-    /// Creators for whom the key has no permission, with what Roblox said.
-    pub(super) forbidden: Mutex<BTreeMap<Creator, String>>,
+    /// Creators for whom the key has no permission.
+    pub(super) forbidden: Forbidden,
 }
+
+/// Creators for whom the key has no permission, with what Roblox said; known to the whole run.
+pub type Forbidden = Arc<Mutex<BTreeMap<Creator, String>>>;
 
 /// How one try of a step ended.
 pub(super) enum Try {
@@ -90,27 +93,23 @@ pub(super) struct Write<'a> {
     pub(super) identity: Identity,
     pub(super) intent: Intent,
     pub(super) endpoint: Endpoint,
-    /// The bytes that go along.
-    pub(super) bytes: Option<u64>,
+    /// The right to upload, and how many bytes.
+    pub(super) upload: Option<(SemaphorePermit<'a>, u64)>,
 }
 
 impl Runner for Steps {
     async fn run(&self, step: &Step) -> Outcome {
         let mut due = step.not_before;
-        for tries in 1.. {
+        loop {
             if !self.wait_until(due).await {
                 return Outcome::TryLater { message: "not begun: the run ends".to_owned() };
             }
-            let tried = match self.forbidden_for(&step.address) {
-                Some(outcome) => Ok(Try::Ended(outcome)),
-                None => self.try_step(step).await,
-            };
-            let outcome = match tried {
+            let outcome = match self.try_step(step).await {
                 Ok(Try::Ended(outcome)) => outcome,
                 Ok(Try::Again { message }) if self.stop.is_thrown() => Outcome::TryLater { message },
                 Ok(Try::Again { message }) => {
                     tracing::warn!(address = %step.address, action = step.action.name(), "{message}; it is tried again");
-                    due = self.due(&step.address).filter(|due| *due > clock::now()).or_else(|| Some(backed_off(tries)));
+                    due = self.due(&step.address);
                     continue;
                 }
                 Err(error) => {
@@ -122,14 +121,7 @@ impl Runner for Steps {
             (self.listener)(Progress::Finished { address: step.address.clone() });
             return outcome;
         }
-        Outcome::TryLater { message: "tried too often".to_owned() }
     }
-}
-
-/// When a try that the state knows nothing of is due again: a look at the remote that brought nothing.
-fn backed_off(tries: u32) -> Timestamp {
-    let delay = SignedDuration::try_from(Backoff::ADDRESS.delay(tries, fastrand::f64())).unwrap_or(SignedDuration::MAX);
-    clock::now().saturating_add(delay).unwrap_or(Timestamp::MAX)
 }
 
 /// An error and its causes in one line.
@@ -162,7 +154,8 @@ impl Steps {
     async fn create(&self, address: &Address, new: &NewAsset, replaces: bool) -> Result<Try, BookError> {
         let costly = new.identity.asset_type.has_upload_quota() || new.expected_price.is_some_and(|price| price > 0);
         let intent = Intent::Create { content: new.content, fields: new.fields.clone(), costly, replaces };
-        let upload = match self.open(address).await {
+        let Some(slot) = self.slot().await else { return Ok(run_ends()) };
+        let upload = match self.open(address) {
             Ok(upload) => upload,
             Err(tried) => return Ok(tried),
         };
@@ -179,7 +172,7 @@ impl Steps {
             identity: new.identity.clone(),
             intent,
             endpoint: Endpoint::CreateAsset,
-            bytes: Some(new.size),
+            upload: Some((slot, new.size)),
         };
         self.write(write, async |hand_over| self.client.create_asset(&request, upload, hand_over).await).await
     }
@@ -192,10 +185,12 @@ impl Steps {
         head: Option<Revision>,
         content: ContentHash,
     ) -> Result<Try, BookError> {
+        // Looked at when the upload's turn has come: what was seen before a long queue is old.
+        let Some(slot) = self.slot().await else { return Ok(run_ends()) };
         // A newer revision may be a deploy that this checkout has not pulled: it is never overwritten unseen.
-        let seen = match self.look(asset_id).await? {
+        let seen = match self.look(address, asset_id).await? {
             Look::Present(asset) => asset,
-            Look::Gone => return self.learn_gone(address, asset_id).await,
+            Look::Gone => return self.learn_gone(asset_id).await,
             Look::Unknown(tried) => return Ok(tried),
         };
         if seen.revision > head {
@@ -207,14 +202,14 @@ impl Steps {
                 .await?;
             return Ok(superseded("somebody else changed it at Roblox"));
         }
-        let bytes = self.files.get(address).map(|(_, facts)| facts.size);
-        let upload = match self.open(address).await {
+        let upload = match self.open(address) {
             Ok(upload) => upload,
             Err(tried) => return Ok(tried),
         };
         let intent = Intent::UpdateContent { asset_id, content, head };
         let identity = identity.clone();
-        let write = Write { address, identity, intent, endpoint: Endpoint::UpdateAsset, bytes };
+        let slot = Some((slot, upload.length));
+        let write = Write { address, identity, intent, endpoint: Endpoint::UpdateAsset, upload: slot };
         let request = UpdateRequest { asset_id, fields: Vec::new(), content: Some(upload) };
         self.write(write, async |hand_over| self.client.update_asset(request, hand_over).await).await
     }
@@ -241,7 +236,7 @@ impl Steps {
         let changed: Vec<_> = asked.keys().copied().collect();
         asked.extend(fields.iter().filter(|(field, _)| changed.contains(field)).map(|(f, d)| (*f, *d)));
         let intent = Intent::UpdateMetadata { asset_id, fields: asked };
-        let write = Write { address, identity, intent, endpoint: Endpoint::UpdateAsset, bytes: None };
+        let write = Write { address, identity, intent, endpoint: Endpoint::UpdateAsset, upload: None };
         let request = UpdateRequest { asset_id, fields: sent, content: None };
         self.write(write, async |hand_over| self.client.update_asset(request, hand_over).await).await
     }
@@ -256,7 +251,7 @@ impl Steps {
         content: ContentHash,
     ) -> Result<Try, BookError> {
         if let Some(key) = key {
-            match self.look_alive(owner, key.asset_id).await? {
+            match self.look_alive(address, identity, key.asset_id).await? {
                 Ok(()) => {}
                 Err(tried) => return Ok(tried),
             }
@@ -293,11 +288,16 @@ impl Steps {
 
     /// Goes back to an asset that the address had before.
     async fn point_back(&self, address: &Address, to: RevisionKey) -> Result<Try, BookError> {
-        if let Err(tried) = self.look_alive(address, to.asset_id).await? {
+        let Some(identity) = self.record(address).map(|record| record.identity) else {
+            return Ok(superseded("it has no record"));
+        };
+        if let Err(tried) = self.look_alive(address, &identity, to.asset_id).await? {
             return Ok(tried);
         }
         self.book
             .commit(vec![
+                // What was asked for was asked of the other asset: the next plan compares with what this one was seen to have.
+                Change::Ask { address: address.clone(), fields: Default::default() },
                 Change::Point { address: address.clone(), asset_id: to.asset_id },
                 Change::Rest { address: address.clone(), trouble: None },
             ])
@@ -311,13 +311,12 @@ impl Steps {
         write: Write<'_>,
         send: impl AsyncFnOnce(HandOver) -> Reply<Submitted>,
     ) -> Result<Try, BookError> {
-        let _slot = match write.bytes {
-            Some(_) => Some(self.stop.or(self.uploads.acquire()).await),
-            None => None,
-        };
-        let Some(pass) = self.stop.or(self.gate.enter(write.endpoint)).await else {
-            return Ok(Try::Again { message: "not sent: the run ends".to_owned() });
-        };
+        let Some(pass) = self.stop.or(self.gate.enter(write.endpoint)).await else { return Ok(run_ends()) };
+        // Asked at the last moment: Roblox may have said so while this one stood in the queue.
+        if let Some(outcome) = self.forbidden_to(write.identity.creator) {
+            self.gate.leave_unsent(pass);
+            return Ok(Try::Ended(outcome));
+        }
         let attempt = match self.book.begin(write.address, write.identity, write.intent).await {
             Ok(attempt) => attempt,
             Err(error) => {
@@ -326,7 +325,7 @@ impl Steps {
             }
         };
         failpoint::hit("begun");
-        if let Some(bytes) = write.bytes {
+        if let Some((_, bytes)) = write.upload {
             (self.listener)(Progress::Uploading { address: write.address.clone(), bytes });
         }
         let book = Arc::clone(&self.book);
@@ -338,12 +337,18 @@ impl Steps {
         let reply = send(hand_over).await;
         failpoint::hit("answered");
         self.gate.leave(pass, &reply);
-        drop(_slot);
+        // Roblox may work on it for minutes: others upload meanwhile.
+        drop(write.upload);
         self.answer(attempt, reply).await
     }
 
+    /// The right to upload, when its turn has come; `None` when the run ends first. Have it before the file is opened: few are open at once.
+    pub(super) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+        self.stop.or(self.uploads.acquire()).await?.ok()
+    }
+
     /// Opens the file of an address as the bytes that were hashed.
-    pub(super) async fn open(&self, address: &Address) -> Result<Upload, Try> {
+    pub(super) fn open(&self, address: &Address) -> Result<Upload, Try> {
         let Some((path, facts)) = self.files.get(address) else {
             return Err(superseded("its file can no longer be used"));
         };
@@ -358,32 +363,40 @@ impl Steps {
         }
     }
 
-    /// Looks at an asset, and writes down what came of it where that changes what is known of `address`.
-    async fn look_alive(&self, address: &Address, asset_id: AssetId) -> Result<Result<(), Try>, BookError> {
-        let asset = match self.look(asset_id).await? {
+    /// Looks whether an asset can be that of `address`, restores it where it is archived, and writes down what came of it.
+    async fn look_alive(
+        &self,
+        address: &Address,
+        identity: &Identity,
+        asset_id: AssetId,
+    ) -> Result<Result<(), Try>, BookError> {
+        let asset = match self.look(address, asset_id).await? {
             Look::Present(asset) => asset,
-            Look::Gone => return self.learn_gone(address, asset_id).await.map(Err),
+            Look::Gone => return self.learn_gone(asset_id).await.map(Err),
             Look::Unknown(tried) => return Ok(Err(tried)),
         };
         if asset.moderation == Some(crate::model::asset::Moderation::Rejected) {
-            self.learn(address, |record| settle::rejected(address, record, asset_id)).await?;
+            self.learn(asset_id, settle::rejected).await?;
             return Ok(Err(superseded("moderation rejected the asset that it had")));
         }
         if asset.archived == Some(true) {
             // What the answer says is newer than what was just read.
-            return self.restore(address, asset_id).await;
+            return self.restore(address, identity, asset_id).await;
         }
         self.book.commit(vec![Change::See { asset: *asset }]).await?;
         Ok(Ok(()))
     }
 
-    /// Restores an archived asset that is wanted again.
-    async fn restore(&self, address: &Address, asset_id: AssetId) -> Result<Result<(), Try>, BookError> {
-        let Some(identity) = self.record(address).map(|record| record.identity) else {
-            return Ok(Err(superseded("it has no record")));
-        };
+    /// Restores an archived asset that is wanted again, as a change of the address that wants it.
+    async fn restore(
+        &self,
+        address: &Address,
+        identity: &Identity,
+        asset_id: AssetId,
+    ) -> Result<Result<(), Try>, BookError> {
+        let identity = identity.clone();
         let intent = Intent::Restore { asset_id };
-        let write = Write { address, identity, intent, endpoint: Endpoint::RestoreAsset, bytes: None };
+        let write = Write { address, identity, intent, endpoint: Endpoint::RestoreAsset, upload: None };
         let send = async |hand_over| {
             let Reply { head, result } = self.client.restore_asset(asset_id, hand_over).await;
             Reply { head, result: result.map(Submitted::Done) }
@@ -395,19 +408,21 @@ impl Steps {
         })
     }
 
-    pub(super) async fn learn_gone(&self, address: &Address, asset_id: AssetId) -> Result<Try, BookError> {
-        self.learn(address, |record| settle::gone(address, record, asset_id)).await?;
+    pub(super) async fn learn_gone(&self, asset_id: AssetId) -> Result<Try, BookError> {
+        self.learn(asset_id, settle::gone).await?;
         Ok(superseded(&format!("Roblox no longer has asset {asset_id}")))
     }
 
-    pub(super) async fn learn(
+    /// Writes down what is true of an asset, whichever addresses have it.
+    async fn learn(
         &self,
-        address: &Address,
-        facts: impl FnOnce(&Record) -> Vec<Change>,
+        asset_id: AssetId,
+        facts: fn(&Address, &Record, AssetId) -> Vec<Change>,
     ) -> Result<(), BookError> {
-        let look =
-            |recorded: &crate::model::recorded::Recorded| recorded.assets.get(address).map(facts).unwrap_or_default();
-        self.book.commit_with(look).await.map(|_| ())
+        let all = |recorded: &Recorded| {
+            recorded.assets.iter().flat_map(|(address, record)| facts(address, record, asset_id)).collect()
+        };
+        self.book.commit_with(all).await.map(|_| ())
     }
 
     pub(super) fn record(&self, address: &Address) -> Option<Record> {
@@ -420,8 +435,7 @@ impl Steps {
         Outcome::Done { asset_id: key.asset_id, revision: number }
     }
 
-    fn forbidden_for(&self, address: &Address) -> Option<Outcome> {
-        let creator = self.record(address)?.identity.creator;
+    fn forbidden_to(&self, creator: Creator) -> Option<Outcome> {
         let message = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).get(&creator)?.clone();
         Some(super::answer::forbidden_outcome(creator, message))
     }
@@ -447,6 +461,10 @@ impl Steps {
             None => !self.stop.is_thrown(),
         }
     }
+}
+
+pub(super) fn run_ends() -> Try {
+    Try::Again { message: "not sent: the run ends".to_owned() }
 }
 
 pub(super) fn superseded(reason: &str) -> Try {

@@ -1,7 +1,7 @@
 //! One run: gather, plan, execute, record, until a plan has nothing left to do.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -17,7 +17,7 @@ use super::poller::Poller;
 use super::progress::{Listener, Progress};
 use super::report::{Outcome, Report, StepReport};
 use super::session::Session;
-use super::steps::{LookedAt, Steps};
+use super::steps::{Forbidden, LookedAt, Steps};
 use super::stop::StopSwitch;
 use crate::cloud::client::Client;
 use crate::model::address::Address;
@@ -34,12 +34,15 @@ const LOCKFILE_EVERY: Duration = Duration::from_secs(5);
 /// So many rounds without a single step done end a run: something changes underneath faster than it can be followed.
 const FRUITLESS_ROUNDS: u32 = 5;
 
+/// Whether a plan may be carried out.
+pub type Confirm = Arc<dyn Fn(&Plan) -> bool + Send + Sync>;
+
 /// What a run is given.
 pub struct Options {
     /// How many files are uploaded at once.
     pub uploads: usize,
-    /// Asked once, before the first plan is carried out; `false` ends the run with everything left.
-    pub confirm: Box<dyn Fn(&Plan) -> bool + Send + Sync>,
+    /// Asked once, before the first plan is carried out; `false` ends the run with everything left. May block: it may ask a person.
+    pub confirm: Confirm,
     /// Who is told what happens.
     pub listener: Listener,
     /// Ends the run.
@@ -75,6 +78,7 @@ pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Opti
         gate,
         poller,
         uploads,
+        forbidden: Forbidden::default(),
         options,
         in_manifest: BTreeSet::new(),
         report: Report::default(),
@@ -90,6 +94,7 @@ struct Run<'a> {
     gate: Gate,
     poller: Poller,
     uploads: Arc<Semaphore>,
+    forbidden: Forbidden,
     options: Options,
     in_manifest: BTreeSet<Address>,
     report: Report,
@@ -107,7 +112,7 @@ impl Run<'_> {
             if plan.steps.is_empty() || self.options.stop.is_thrown() || fruitless == FRUITLESS_ROUNDS {
                 return Ok(());
             }
-            if !std::mem::replace(&mut confirmed, true) && !(self.options.confirm)(&plan) {
+            if !std::mem::replace(&mut confirmed, true) && !self.confirm(&plan).await {
                 return Ok(());
             }
             let reports = self.carry_out(&desired, plan).await?;
@@ -124,6 +129,13 @@ impl Run<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Asks aside, so that a signal ends the run though nobody answers.
+    async fn confirm(&self, plan: &Plan) -> bool {
+        let (confirm, plan) = (Arc::clone(&self.options.confirm), plan.clone());
+        let answer = tokio::task::spawn_blocking(move || confirm(&plan));
+        self.options.stop.or(answer).await.is_some_and(|answer| answer.unwrap_or(false))
     }
 
     /// Looks at manifest and files, plans, and writes down what the plan marks.
@@ -206,7 +218,7 @@ impl Run<'_> {
             uploads: Arc::clone(&self.uploads),
             files,
             subjects,
-            forbidden: Mutex::default(),
+            forbidden: Arc::clone(&self.forbidden),
         }
     }
 

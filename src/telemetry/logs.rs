@@ -1,7 +1,5 @@
 //! Logs on standard error, for people or as one JSON object a line.
 
-use std::io::IsTerminal as _;
-
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -28,7 +26,7 @@ pub enum Level {
 }
 
 /// Starts to log; a second call changes nothing.
-pub fn start(form: Form, level: Level, color: Option<bool>) {
+pub fn start(form: Form, level: Level, color: bool) {
     let level = match level {
         Level::Error => "error",
         Level::Warn => "warn",
@@ -37,7 +35,6 @@ pub fn start(form: Form, level: Level, color: Option<bool>) {
     };
     // Only what Macadam says: the libraries' own lines may hold headers.
     let filter = EnvFilter::new(format!("off,macadam={level}"));
-    let color = color.unwrap_or_else(|| std::io::stderr().is_terminal());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);
     let started = match form {
         Form::Text => builder.with_target(false).finish().try_init(),

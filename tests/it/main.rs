@@ -12,12 +12,13 @@
     reason = "tests may fail loudly, and set up files, clocks and processes by hand"
 )]
 
-mod faults;
-mod property;
 mod branches;
 mod cli;
-mod profiles;
 mod crash;
+mod faults;
+mod profiles;
+mod property;
+mod regressions;
 mod support;
 mod sync;
 mod tidy;

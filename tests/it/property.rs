@@ -248,7 +248,11 @@ impl Walk {
             command.env("MACADAM_FAILPOINT", point.to_string());
         }
         let ran = Ran::of(command.output().unwrap());
-        self.told.push(format!("sync{}: exit code {}", crash.map_or(String::new(), |n| format!(" killed at {n}")), ran.code));
+        self.told.push(format!(
+            "sync{}: exit code {}",
+            crash.map_or(String::new(), |n| format!(" killed at {n}")),
+            ran.code
+        ));
         let killed = ran.code == -1;
         assert!(killed && crash.is_some() || [0, 1, 4].contains(&ran.code), "{}\n{}", ran.stdout, ran.stderr);
         // Whatever was on its way arrives.
@@ -282,7 +286,10 @@ impl Walk {
         for (content, count) in tally(&unknown.collect::<Vec<_>>()) {
             let of = |counts: &BTreeMap<String, usize>| counts.get(&content).copied().unwrap_or(0);
             let recorded = of(&open) + of(&given_up) + of(&self.given_up);
-            assert!(count <= recorded, "{count} assets with the content {content} are unknown, {recorded} are recorded");
+            assert!(
+                count <= recorded,
+                "{count} assets with the content {content} are unknown, {recorded} are recorded"
+            );
         }
         assert!(now.told >= now.abandoned.len() as u64, "a create was given up without a word: {now:?}");
     }

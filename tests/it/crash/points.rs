@@ -100,7 +100,9 @@ fn replacing_an_animation() {
 fn changing_metadata() {
     let base = |stage: &mut Stage| stage.write("ui/a.png", png(0));
     sweep(&format!("{IMAGES}display_name = \"base\"\n"), base, |stage, point| {
-        stage.project.write("assets.toml", format!("{IMAGES}display_name = \"n{point}\"\ndescription = \"d{point}\"\n"));
+        stage
+            .project
+            .write("assets.toml", format!("{IMAGES}display_name = \"n{point}\"\ndescription = \"d{point}\"\n"));
     });
 }
 

@@ -48,14 +48,17 @@ impl Known {
         let db = Connection::open(file).unwrap();
         let verdict: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         assert_eq!(verdict, "ok");
-        let tables: u64 =
-            db.query_row("SELECT count(*) FROM sqlite_master WHERE name = 'revisions'", [], |row| number(row, 0)).unwrap();
+        let tables: u64 = db
+            .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'revisions'", [], |row| number(row, 0))
+            .unwrap();
         // Killed before its first transaction.
         if tables == 0 {
             return Self::default();
         }
         let mut known = Self::default();
-        let mut rows = db.prepare("SELECT address, asset_id, version, lower(hex(content)), shared, duplicate FROM revisions").unwrap();
+        let mut rows = db
+            .prepare("SELECT address, asset_id, version, lower(hex(content)), shared, duplicate FROM revisions")
+            .unwrap();
         let facts = rows.query_map([], |row| {
             let hash: String = row.get(3)?;
             let fact = Fact { hash: Some(hash).filter(|h| !h.is_empty()), shared: row.get(4)?, duplicate: row.get(5)? };
@@ -85,7 +88,8 @@ impl Known {
         let assets = document.get("assets").and_then(toml::Value::as_table).cloned().unwrap_or_default();
         for (address, entry) in assets {
             for revision in list(&entry, "revisions") {
-                let number = |key: &str| revision.get(key).and_then(toml::Value::as_integer).unwrap_or(0).unsigned_abs();
+                let number =
+                    |key: &str| revision.get(key).and_then(toml::Value::as_integer).unwrap_or(0).unsigned_abs();
                 let flag = |key: &str| revision.get(key).and_then(toml::Value::as_bool).unwrap_or(false);
                 let hash = revision.get("content_hash").and_then(toml::Value::as_str).map(str::to_owned);
                 let fact = Fact { hash, shared: flag("shared"), duplicate: flag("duplicate") };

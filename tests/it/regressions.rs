@@ -1,0 +1,182 @@
+//! What once went wrong in a run, each told by the name of its test.
+
+use macadam::emulator::{Action, BodyShape, Config, Endpoint, FaultRule, Limit, Limits, Point, ScriptedReply};
+
+use super::support::{Project, Ran, Remote, png, rbxmx};
+
+const UI: &str = "[creator]\nuser_id = 1\n\n[globs.ui]\npath = \"ui/*.png\"\n";
+const MODELS: &str = "[creator]\nuser_id = 1\n\n[globs.models]\npath = \"models/*.rbxmx\"\n";
+
+/// A remote whose limits nobody reaches: Macadam itself stays under the documented ones.
+fn unlimited() -> Remote {
+    let endpoints = Endpoint::ALL.into_iter().map(|endpoint| (endpoint, Limit::of(100_000))).collect();
+    Remote::with(Config { limits: Limits { window_ms: 60_000, endpoints }, ..Config::default() })
+}
+
+fn reply(status: u16, shape: BodyShape, message: &str) -> Action {
+    Action::Reply(ScriptedReply {
+        status,
+        shape,
+        message: message.to_owned(),
+        body: None,
+        retry_after: None,
+        headers: Default::default(),
+        commit: false,
+        rate_limit_headers: true,
+    })
+}
+
+fn fault(remote: &Remote, rule: FaultRule) -> u64 {
+    remote.control().add_faults(vec![rule]).unwrap()[0]
+}
+
+/// The first address's ID in the lockfile's terms: what `status` says.
+fn asset_id(project: &Project, address: &str) -> u64 {
+    let (_, document) = project.json(&["status", address]);
+    document["assets"][0]["asset_id"].as_u64().unwrap()
+}
+
+#[test]
+fn every_asset_of_a_creator_without_permission_was_asked_for() {
+    let remote = unlimited();
+    let project = Project::new(UI).at(&remote.url());
+    (0..60).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
+    let rule = fault(&remote, FaultRule::on(Endpoint::CreateAsset, reply(403, BodyShape::Service, "no permission")));
+    let (code, document) = project.json(&["sync", "--once", "--uploads", "4"]);
+    assert_eq!(code, 1, "{document:#}");
+    let fired = remote.control().fired(rule);
+    assert!((1..=4).contains(&fired), "{fired} creates were sent");
+}
+
+#[test]
+fn a_look_that_roblox_refuses_was_repeated_without_end() {
+    let remote = unlimited();
+    let project = Project::new(MODELS).at(&remote.url());
+    project.write("models/a.rbxmx", rbxmx("a"));
+    project.sync();
+    project.write("models/a.rbxmx", rbxmx("b"));
+    let rule = fault(&remote, FaultRule::on(Endpoint::GetAsset, reply(400, BodyShape::Service, "Invalid request.")));
+    let (code, document) = project.json(&["sync", "--once", "--timeout", "10s"]);
+    assert_eq!((code, remote.control().fired(rule)), (1, 1), "{document:#}");
+    let error = document["actions"][0]["error"].as_str().unwrap();
+    assert!(error.contains("Invalid request"), "{error}");
+    remote.control().clear_faults();
+    project.sync();
+}
+
+#[test]
+fn a_look_that_fails_was_repeated_without_a_pause() {
+    let remote = unlimited();
+    let project = Project::new(MODELS).at(&remote.url());
+    project.write("models/a.rbxmx", rbxmx("a"));
+    project.sync();
+    project.write("models/a.rbxmx", rbxmx("b"));
+    let rule = fault(&remote, FaultRule::on(Endpoint::GetAsset, reply(409, BodyShape::Service, "Aborted.")));
+    let (code, _) = project.json(&["sync", "--once", "--timeout", "3s"]);
+    let fired = remote.control().fired(rule);
+    assert_eq!(code, 1);
+    assert!((1..10).contains(&fired), "{fired} requests");
+    remote.control().clear_faults();
+    project.sync();
+}
+
+#[test]
+fn all_files_were_open_while_few_were_uploaded() {
+    let remote = unlimited();
+    let project = Project::new(UI).at(&remote.url());
+    (0..90).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]);
+    let sync = project.command(&["sync", "--once", "--json"]);
+    command.arg(sync.get_program()).args(sync.get_args()).current_dir(project.path()).env_clear();
+    command.envs(sync.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let ran = Ran::of(command.output().unwrap()).expect(0);
+    let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(document["actions"].as_array().unwrap().len(), 90, "none had to be tried twice");
+    assert_eq!(remote.assets().len(), 90);
+}
+
+#[test]
+fn an_asset_that_came_back_kept_a_name_that_nobody_wants_any_more() {
+    let remote = unlimited();
+    let manifest =
+        |name: &str| format!("[creator]\nuser_id = 1\n\n[assets.a]\npath = \"a.png\"\ndisplay_name = \"{name}\"\n");
+    let project = Project::new(&manifest("Old")).at(&remote.url());
+    project.write("a.png", png(1));
+    project.sync();
+    project.write("a.png", png(2));
+    project.write("assets.toml", manifest("New"));
+    project.sync();
+    project.write("a.png", png(1));
+    project.sync();
+    let back = remote.control().asset(asset_id(&project, "a")).unwrap();
+    assert_eq!(back.asset.versions.len(), 1);
+    assert_eq!(back.asset.metadata.display_name, "New");
+    assert_eq!(remote.assets().len(), 2);
+    let before = remote.all_requests();
+    project.sync();
+    assert_eq!(remote.all_requests(), before);
+}
+
+#[test]
+fn whoever_shared_an_asset_that_is_gone_kept_its_id() {
+    let remote = unlimited();
+    let project = Project::new(UI).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.write("ui/b.png", png(1));
+    project.sync();
+    let shared = asset_id(&project, "ui/a.png");
+    project.write("ui/a.png", png(2));
+    project.sync();
+    project.write("ui/a.png", png(1));
+    let mut gone = FaultRule::on(Endpoint::GetAsset, reply(404, BodyShape::Service, "AssetId is not found"));
+    gone.conditions.asset_id = Some(shared);
+    let rule = fault(&remote, gone);
+    project.sync();
+    assert!(remote.control().fired(rule) > 0);
+    let now = asset_id(&project, "ui/b.png");
+    assert_ne!(now, shared);
+    assert_eq!(now, asset_id(&project, "ui/a.png"));
+    assert_eq!(remote.assets().len(), 3);
+}
+
+#[test]
+fn a_create_in_doubt_was_resolved_with_the_asset_that_it_replaces() {
+    let remote = unlimited();
+    let manifest = format!("{UI}\n[policy]\nambiguous_create = \"hold\"\n");
+    let project = Project::new(&manifest).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.sync();
+    let old = asset_id(&project, "ui/a.png").to_string();
+    project.write("ui/a.png", png(2));
+    let reset = FaultRule::on(Endpoint::CreateAsset, Action::Reset { at: Point::AfterCommit });
+    let rule = fault(&remote, reset.times(1));
+    assert_eq!(project.json(&["sync", "--once"]).0, 1);
+    assert_eq!(remote.control().fired(rule), 1);
+    let (code, document) = project.json(&["resolve", "ui/a.png", "--asset-id", &old]);
+    assert_eq!(code, 1);
+    assert!(document["errors"][0]["message"].as_str().unwrap().contains("already known"), "{document:#}");
+    let made = remote.assets().iter().map(|report| report.asset.id).find(|id| id.to_string() != old).unwrap();
+    assert_eq!(project.json(&["resolve", "ui/a.png", "--asset-id", &made.to_string()]).0, 0);
+    project.sync();
+    assert_eq!((asset_id(&project, "ui/a.png"), remote.assets().len()), (made, 2));
+}
+
+#[test]
+fn what_was_done_before_the_key_was_refused_went_unsaid() {
+    let remote = unlimited();
+    let project = Project::new(UI).at(&remote.url());
+    (0..3).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
+    let refused = reply(401, BodyShape::Gateway, "Invalid API Key");
+    let rule = fault(&remote, FaultRule::on(Endpoint::CreateAsset, refused).nth(2));
+    let (code, document) = project.json(&["sync", "--once", "--uploads", "1"]);
+    assert_eq!((code, remote.control().fired(rule)), (4, 1));
+    assert!(document["errors"][0]["message"].as_str().unwrap().contains("Invalid API Key"), "{document:#}");
+    let outcomes: Vec<&str> =
+        document["actions"].as_array().unwrap().iter().map(|action| action["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes.len(), 3, "{document:#}");
+    assert_eq!(remote.requests(Endpoint::CreateAsset), 2);
+    assert_eq!(document["in_sync"], false);
+    project.sync();
+    assert_eq!(remote.assets().len(), 3);
+}
