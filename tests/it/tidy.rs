@@ -196,3 +196,25 @@ fn architecture_shows_the_same_table() {
         assert!(text.contains(&row), "ARCHITECTURE.md lacks the row: {row}");
     }
 }
+
+#[test]
+fn promises_name_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/promises.md")).unwrap();
+    let mut named = 0;
+    let mut file = String::new();
+    // In code spans: `dir/file.rs` says where the following names of functions are.
+    for span in page.split('`').skip(1).step_by(2) {
+        let is_name = span.len() > 12
+            && span.contains('_')
+            && span.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit());
+        if span.ends_with(".rs") && !span.starts_with("src/") {
+            file =
+                std::fs::read_to_string(root.join("tests/it").join(span)).unwrap_or_else(|_| panic!("no file {span}"));
+        } else if is_name && !["ambiguous_create", "possible_duplicate"].contains(&span) {
+            assert!(file.contains(&format!("fn {span}(")), "no test {span} in the file named before it");
+            named += 1;
+        }
+    }
+    assert!(named > 30, "the page names only {named} tests: is it still read right?");
+}

@@ -54,7 +54,7 @@ async fn a_create_to_the_byte() {
         body,
         concat!(
             "--B\r\nContent-Disposition: form-data; name=\"request\"\r\nContent-Type: application/json\r\n\r\n",
-            r#"{"assetType":"Image","displayName":"Größe","creationContext":{"creator":{"userId":"1"}}}"#,
+            r#"{"assetType":"Image","displayName":"Größe","description":"","creationContext":{"creator":{"userId":"1"}}}"#,
             "\r\n--B\r\nContent-Disposition: form-data; name=\"fileContent\"; filename=\"Gr__e__1_.png\"\r\nContent-Type: image/png\r\n\r\n",
             "pixels\r\n--B--\r\n"
         )
