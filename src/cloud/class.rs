@@ -181,9 +181,9 @@ fn account(body: &ErrorBody) -> Option<Refusal> {
     says(body, "user is moderated").then_some(Refusal::AccountModerated)
 }
 
+/// The words of a missing scope are not recorded; a refusal for want of a permission has no reason to speak of scopes.
 fn forbidden(body: &ErrorBody) -> Refusal {
-    let scope = body.code.as_deref() == Some("INSUFFICIENT_SCOPE");
-    if scope || says(body, "insufficient_scope") || says(body, "insufficient scope") {
+    if body.code.as_deref() == Some("INSUFFICIENT_SCOPE") || says(body, "scope") {
         Refusal::MissingScope
     } else {
         Refusal::PermissionDenied
@@ -354,6 +354,8 @@ mod tests {
         check(401, r#"{"errors":[{"code":0,"message":"Invalid API Key"}]}"#, refused(Refusal::KeyRefused));
         check(403, r#"{"code":"INSUFFICIENT_SCOPE","message":"x"}"#, refused(Refusal::MissingScope));
         check(403, r#"{"error":"insufficient_scope","message":"Insufficient scope."}"#, refused(Refusal::MissingScope));
+        let gateway = r#"{"errors":[{"code":0,"message":"The API key lacks the scope asset:write."}]}"#;
+        check(403, gateway, refused(Refusal::MissingScope));
         check(403, r#"{"code":"PERMISSION_DENIED","message":"x"}"#, refused(Refusal::PermissionDenied));
         check(403, r#"{"errors":[{"code":0,"message":"User is moderated"}]}"#, refused(Refusal::AccountModerated));
         check(403, "\"User is moderated\"", refused(Refusal::AccountModerated));

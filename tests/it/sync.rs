@@ -134,6 +134,7 @@ fn one_bad_asset_stops_no_other() {
     });
     remote.control().add_faults(vec![serde_json::from_value::<FaultRule>(refuse).unwrap()]).unwrap();
     let project = Project::new(&format!("{GLOBS}\n[assets.missing]\npath = \"gone.png\"\n")).at(&remote.url());
+    project.write("models/good.rbxmx", rbxmx("good"));
     project.write("ui/good.png", png(1));
     project.write("ui/bad.png", png(2));
     project.write("ui/cut.png", &png(3)[..20]);
@@ -165,8 +166,8 @@ fn one_bad_asset_stops_no_other() {
     let odd = actions.iter().find(|entry| entry["error"].as_str().is_some_and(|error| error.contains("UTF-8")));
     assert_eq!(odd.unwrap_or_else(|| panic!("{document:#}"))["outcome"], "failed");
     assert!(row(&project, "ui/bad.png")["error"].as_str().unwrap().contains("InvalidImage"));
-    assert_eq!(remote.assets().len(), 1);
-    assert_eq!(remote.requests(Endpoint::CreateAsset), 2);
+    assert_eq!(remote.assets().len(), 2);
+    assert_eq!(remote.requests(Endpoint::CreateAsset), 3);
 
     let before = remote.all_requests();
     project.run(&["sync", "--once"]).expect(1);
@@ -177,12 +178,12 @@ fn one_bad_asset_stops_no_other() {
     project.run(&["retry", "ui/bad.png"]).expect(0);
     assert_eq!(row(&project, "ui/bad.png")["state"], "pending");
     project.run(&["sync", "--once"]).expect(1);
-    assert_eq!(remote.requests(Endpoint::CreateAsset), 3);
+    assert_eq!(remote.requests(Endpoint::CreateAsset), 4);
     assert_eq!(row(&project, "ui/bad.png")["state"], "failed");
     // And so does another content.
     project.write("ui/bad.png", png(5));
     project.run(&["sync", "--once"]).expect(1);
-    assert_eq!(remote.requests(Endpoint::CreateAsset), 4);
+    assert_eq!(remote.requests(Endpoint::CreateAsset), 5);
     // Roblox takes it at last, and the rest is mended.
     remote.control().clear_faults();
     project.run(&["retry", "ui/bad.png"]).expect(0);
