@@ -11,7 +11,7 @@ pub(super) const IMAGES: &str = "[creator]\nuser_id = 1\n[globs.ui]\npath = \"ui
 pub(super) const MODELS: &str = "[creator]\nuser_id = 1\n[globs.models]\npath = \"models/*.rbxmx\"\n";
 
 /// So many stages move the crash point together: most of a run is waiting.
-const STAGES: usize = 3;
+const STAGES: usize = 10;
 
 /// Kills runs at every step: each sets out to do what `edit` of the point's number makes necessary, on top of what `base` set up and earlier
 /// points left.
@@ -19,6 +19,9 @@ pub(super) fn sweep(manifest: &str, base: fn(&mut Stage), edit: fn(&mut Stage, u
     let start = || {
         let mut stage = Stage::new(manifest);
         base(&mut stage);
+        stage.converge();
+        // Once without a death: from now on it is known how long such an operation takes.
+        edit(&mut stage, 0);
         stage.converge();
         stage.audit();
         stage
@@ -100,7 +103,9 @@ fn replacing_an_animation() {
 fn changing_metadata() {
     let base = |stage: &mut Stage| stage.write("ui/a.png", png(0));
     sweep(&format!("{IMAGES}display_name = \"base\"\n"), base, |stage, point| {
-        stage.project.write("assets.toml", format!("{IMAGES}display_name = \"n{point}\"\ndescription = \"d{point}\"\n"));
+        stage
+            .project
+            .write("assets.toml", format!("{IMAGES}display_name = \"n{point}\"\ndescription = \"d{point}\"\n"));
     });
 }
 
