@@ -9,7 +9,7 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{ApplyError, AttemptId, Identity, Recorded};
-use crate::platform::{clock, failpoint};
+use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::handle::StoreHandle;
 
@@ -72,7 +72,6 @@ impl Book {
     /// # Errors
     /// As [`Book::commit`].
     pub async fn commit_with(&self, decide: impl FnOnce(&Recorded) -> Vec<Change>) -> Result<Vec<Change>, BookError> {
-        failpoint::hit("before_commit");
         let (changes, written) = {
             let mut known = self.known();
             if known.closed || self.known.is_poisoned() {
@@ -88,7 +87,6 @@ impl Book {
             (changes, written)
         };
         let written = written.await;
-        failpoint::hit("after_commit");
         if let Err(error) = written {
             self.known().closed = true;
             return Err(error.into());

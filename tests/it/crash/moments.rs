@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use macadam::emulator::{Action, Endpoint};
 use rustix::process::Signal;
 
 use super::points::MODELS;
@@ -27,6 +28,9 @@ fn at_random_while_thirty_files_go_up() {
     let mut stage = Stage::new(MODELS);
     stage.write("models/base.rbxmx", animation("base"));
     stage.converge();
+    // Creates stay on the wire for a while, so that many deaths find some there.
+    let wire = Action::Delay { before_commit_ms: 20, before_reply_ms: 40 };
+    stage.fault(Endpoint::CreateAsset, wire);
     let (mut deaths, mut in_doubt) = (0, 0);
     for round in 0..rounds {
         for file in 0..FILES {
@@ -44,7 +48,7 @@ fn at_random_while_thirty_files_go_up() {
         stage.recover(&open);
     }
     println!("{deaths} deaths, {in_doubt} creates in doubt, {} assets", stage.remote.assets().len());
-    assert!(deaths > 0, "every run was over before it was killed");
+    assert!(deaths > 0 && in_doubt > 0, "nothing was on the wire when a run was killed");
 }
 
 #[test]

@@ -45,7 +45,6 @@ pub struct Open {
     pub id: i64,
     pub address: String,
     pub action: String,
-    pub costly: bool,
     /// The last thing that its journal tells.
     pub last: Option<String>,
 }
@@ -285,18 +284,12 @@ impl Stage {
     /// The changes of the remote that are open, by the journal.
     pub fn open(&self) -> Vec<Open> {
         let (_folder, Some(state)) = self.state() else { return Vec::new() };
-        let sql = "SELECT id, address, action, coalesce(costly, 0),
+        let sql = "SELECT id, address, action,
                 (SELECT event FROM journal WHERE attempt = attempts.id ORDER BY step DESC LIMIT 1)
             FROM attempts WHERE ending IS NULL ORDER BY id";
         let mut statement = state.prepare(sql).unwrap();
         let rows = statement.query_map([], |row| {
-            Ok(Open {
-                id: row.get(0)?,
-                address: row.get(1)?,
-                action: row.get(2)?,
-                costly: row.get(3)?,
-                last: row.get(4)?,
-            })
+            Ok(Open { id: row.get(0)?, address: row.get(1)?, action: row.get(2)?, last: row.get(3)? })
         });
         rows.unwrap().map(Result::unwrap).collect()
     }
