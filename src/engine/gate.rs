@@ -80,7 +80,7 @@ impl Gate {
                     if wait > WORTH_TELLING && !told {
                         told = true;
                         tracing::info!(endpoint = endpoint.name(), seconds = wait.as_secs(), "{reason}");
-                        (self.inner.listener)(Progress::Waiting { reason: format!("{reason} ({} s)", wait.as_secs()) });
+                        (self.inner.listener)(Progress::Waiting { reason, wait });
                     }
                     let _ = tokio::time::timeout(wait.max(Duration::from_millis(1)), changed).await;
                 }
