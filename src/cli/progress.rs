@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::output::Output;
 use crate::engine::progress::{Listener, Progress, silent};
 use crate::model::address::Address;
+use crate::platform::clock;
 
 /// Fewer bytes than this are hashed before anybody could read a display.
 const WORTH_SHOWING: u64 = 64;
@@ -28,6 +29,8 @@ struct Line {
     bar: ProgressBar,
     uploading: BTreeSet<Address>,
     at_roblox: BTreeSet<Address>,
+    /// What the last request to be held back waits for, and until when.
+    waiting: Option<(&'static str, Duration)>,
     done: u64,
     steps: u64,
 }
@@ -42,7 +45,7 @@ impl Bars {
             bar.set_style(style("{spinner} {wide_msg}"));
             bar.enable_steady_tick(TICK);
             let (uploading, at_roblox) = (BTreeSet::new(), BTreeSet::new());
-            Arc::new(Mutex::new(Line { bar, uploading, at_roblox, done: 0, steps: 0 }))
+            Arc::new(Mutex::new(Line { bar, uploading, at_roblox, waiting: None, done: 0, steps: 0 }))
         });
         Self { line }
     }
@@ -116,17 +119,14 @@ impl Line {
                 self.uploading.remove(&address);
                 self.at_roblox.remove(&address);
             }
-            Progress::Waiting { reason } => {
-                self.bar.set_message(reason);
-                return;
-            }
+            Progress::Waiting { reason, wait } => self.waiting = Some((reason, clock::elapsed() + wait)),
         }
-        self.bar.set_message(format!(
-            "{} of {} done, {} uploading, {} in the works at Roblox",
-            self.done,
-            self.steps,
-            self.uploading.len(),
-            self.at_roblox.len()
-        ));
+        let (uploading, at_roblox) = (self.uploading.len(), self.at_roblox.len());
+        let counts = format!("{} of {} done, {uploading} uploading, {at_roblox} in the works", self.done, self.steps);
+        let left = self.waiting.map(|(reason, until)| (reason, until.saturating_sub(clock::elapsed()).as_secs()));
+        self.bar.set_message(match left {
+            Some((reason, seconds @ 1..)) => format!("{counts}; {reason} ({seconds} s)"),
+            Some((_, 0)) | None => counts,
+        });
     }
 }

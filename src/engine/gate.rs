@@ -76,13 +76,13 @@ impl Gate {
             match self.try_enter(endpoint) {
                 Passage::Open(pass) => return pass,
                 Passage::Closed { until, reason } => {
-                    let wait = until.map_or(Duration::from_secs(1), |until| until.since(moment()));
+                    let left = until.map_or(Duration::from_secs(1), |until| until.since(moment()));
                     // A request that goes ahead alone tells soon what is left: only what lasts is told.
-                    let wait = if told { wait } else { wait.min(WORTH_TELLING) };
+                    let wait = if told { left } else { left.min(WORTH_TELLING) };
                     if moment().since(since) >= WORTH_TELLING && !told {
                         told = true;
-                        tracing::info!(endpoint = endpoint.name(), "{reason}");
-                        (self.inner.listener)(Progress::Waiting { reason: reason.to_owned() });
+                        tracing::info!(endpoint = endpoint.name(), seconds = left.as_secs(), "{reason}");
+                        (self.inner.listener)(Progress::Waiting { reason, wait: left });
                     }
                     let _ = tokio::time::timeout(wait.max(Duration::from_millis(1)), changed).await;
                 }

@@ -1,5 +1,7 @@
 //! What happens while a run goes on, for whoever shows it. Nobody needs to listen.
 
+use std::time::Duration;
+
 use crate::model::address::Address;
 
 /// One thing that happened.
@@ -39,7 +41,9 @@ pub enum Progress {
     /// A request waits for Roblox's limits or for Roblox to recover.
     Waiting {
         /// For what: lower case, no full stop.
-        reason: String,
+        reason: &'static str,
+        /// For how long, as far as is known.
+        wait: Duration,
     },
 }
 
