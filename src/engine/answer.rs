@@ -84,7 +84,6 @@ impl Steps {
         match refusal {
             Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated => {
                 self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
-                self.stop_for_credential(failure);
                 Ok(Try::Again { message })
             }
             Refusal::PermissionDenied => {
@@ -291,6 +290,7 @@ impl Steps {
             return Ok(Look::Unknown(Try::Again { message: "not asked: the run ends".to_owned() }));
         };
         let reply = self.client.get_asset(asset_id, &[]).await;
+        self.heed(&reply);
         self.gate.leave(pass, &reply);
         let failure = match reply.result {
             Ok(asset) => return Ok(Look::Present(Box::new(asset))),
@@ -299,10 +299,6 @@ impl Steps {
         let message = failure.to_string();
         Ok(match failure.class {
             Class::Refused(Refusal::NotFound) => Look::Gone,
-            Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated) => {
-                self.stop_for_credential(&failure);
-                Look::Unknown(Try::Again { message })
-            }
             Class::Refused(Refusal::PermissionDenied) => {
                 Look::Unknown(Try::Ended(Outcome::Refused { message, hint: failure.hint().map(str::to_owned) }))
             }
@@ -313,6 +309,17 @@ impl Steps {
             | Class::Committed
             | Class::CouldNotAsk => Look::Unknown(Try::Again { message }),
         })
+    }
+
+    /// Ends the run where an answer says that no other request can do better. Called before anything is given free for the next one, so that
+    /// nothing is sent but what is on the wire already.
+    pub(super) fn heed<T>(&self, reply: &Reply<T>) {
+        if let Err(failure) = &reply.result
+            && let Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated) =
+                failure.class
+        {
+            self.stop_for_credential(failure);
+        }
     }
 
     /// A refused key, a missing scope and a moderated account stop everything.

@@ -74,16 +74,16 @@ impl Steps {
     /// Sends the bytes of an update in doubt once more; the answer settles the same attempt.
     async fn send_again(&self, id: AttemptId, attempt: &Attempt, size: u64) -> Result<Try, BookError> {
         let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
-        let upload = match self.open(&attempt.address).await {
-            Ok(upload) => upload,
+        let (_slot, upload) = match self.open(&attempt.address).await {
+            Ok(opened) => opened,
             Err(tried) => return Ok(tried),
         };
-        let Some(_slot) = self.stop.or(self.uploads.acquire()).await else { return Ok(run_ends()) };
         let Some(pass) = self.stop.or(self.gate.enter(Endpoint::UpdateAsset)).await else { return Ok(run_ends()) };
         tracing::info!(address = %attempt.address, %asset_id, size, "sending the same bytes again to settle an update in doubt");
         let request = UpdateRequest { asset_id, fields: Vec::new(), content: Some(upload) };
         // In doubt it was and in doubt it stays until it is answered: nothing needs to be written down before.
         let reply = self.client.update_asset(request, std::future::ready(Ok(()))).await;
+        self.heed(&reply);
         self.gate.leave(pass, &reply);
         match &reply.result {
             Err(failure) if matches!(failure.class, Class::NeverSent(_) | Class::InDoubt | Class::TryLater(_)) => {

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::book::{Book, BookError};
 use super::execute::Runner;
@@ -58,7 +58,7 @@ pub struct Steps {
     /// The desired content and metadata of each address, as a refusal is remembered against.
     pub(super) subjects: BTreeMap<Address, FieldDigest>,
     /// Creators for whom the key has no permission, with what Roblox said.
-    pub(super) forbidden: Mutex<BTreeMap<Creator, String>>,
+    pub(super) forbidden: Arc<Mutex<BTreeMap<Creator, String>>>,
 }
 
 /// How one try of a step ended.
@@ -89,8 +89,8 @@ pub(super) struct Write<'a> {
     pub(super) identity: Identity,
     pub(super) intent: Intent,
     pub(super) endpoint: Endpoint,
-    /// The bytes that go along.
-    pub(super) bytes: Option<u64>,
+    /// The right to upload and the number of bytes, where a file goes along.
+    pub(super) upload: Option<(SemaphorePermit<'a>, u64)>,
 }
 
 impl Runner for Steps {
@@ -154,8 +154,8 @@ impl Steps {
     async fn create(&self, address: &Address, new: &NewAsset, replaces: bool) -> Result<Try, BookError> {
         let costly = new.identity.asset_type.has_upload_quota() || new.expected_price.is_some_and(|price| price > 0);
         let intent = Intent::Create { content: new.content, fields: new.fields.clone(), costly, replaces };
-        let upload = match self.open(address).await {
-            Ok(upload) => upload,
+        let (slot, upload) = match self.open(address).await {
+            Ok(opened) => opened,
             Err(tried) => return Ok(tried),
         };
         let request = CreateRequest {
@@ -171,7 +171,7 @@ impl Steps {
             identity: new.identity.clone(),
             intent,
             endpoint: Endpoint::CreateAsset,
-            bytes: Some(new.size),
+            upload: Some((slot, new.size)),
         };
         self.write(write, async |hand_over| self.client.create_asset(&request, upload, hand_over).await).await
     }
@@ -199,14 +199,14 @@ impl Steps {
                 .await?;
             return Ok(superseded("somebody else changed it at Roblox"));
         }
-        let bytes = self.files.get(address).map(|(_, facts)| facts.size);
-        let upload = match self.open(address).await {
-            Ok(upload) => upload,
+        let (slot, upload) = match self.open(address).await {
+            Ok(opened) => opened,
             Err(tried) => return Ok(tried),
         };
         let intent = Intent::UpdateContent { asset_id, content, head };
         let identity = identity.clone();
-        let write = Write { address, identity, intent, endpoint: Endpoint::UpdateAsset, bytes };
+        let bytes = Some((slot, upload.length));
+        let write = Write { address, identity, intent, endpoint: Endpoint::UpdateAsset, upload: bytes };
         let request = UpdateRequest { asset_id, fields: Vec::new(), content: Some(upload) };
         self.write(write, async |hand_over| self.client.update_asset(request, hand_over).await).await
     }
@@ -233,7 +233,7 @@ impl Steps {
         let changed: Vec<_> = asked.keys().copied().collect();
         asked.extend(fields.iter().filter(|(field, _)| changed.contains(field)).map(|(f, d)| (*f, *d)));
         let intent = Intent::UpdateMetadata { asset_id, fields: asked };
-        let write = Write { address, identity, intent, endpoint: Endpoint::UpdateAsset, bytes: None };
+        let write = Write { address, identity, intent, endpoint: Endpoint::UpdateAsset, upload: None };
         let request = UpdateRequest { asset_id, fields: sent, content: None };
         self.write(write, async |hand_over| self.client.update_asset(request, hand_over).await).await
     }
@@ -303,10 +303,6 @@ impl Steps {
         write: Write<'_>,
         send: impl AsyncFnOnce(HandOver) -> Reply<Submitted>,
     ) -> Result<Try, BookError> {
-        let _slot = match write.bytes {
-            Some(_) => Some(self.stop.or(self.uploads.acquire()).await),
-            None => None,
-        };
         let Some(pass) = self.stop.or(self.gate.enter(write.endpoint)).await else {
             return Ok(Try::Again { message: "not sent: the run ends".to_owned() });
         };
@@ -318,8 +314,8 @@ impl Steps {
             }
         };
         failpoint::hit("begun");
-        if let Some(bytes) = write.bytes {
-            (self.listener)(Progress::Uploading { address: write.address.clone(), bytes });
+        if let Some((_, bytes)) = &write.upload {
+            (self.listener)(Progress::Uploading { address: write.address.clone(), bytes: *bytes });
         }
         let book = Arc::clone(&self.book);
         let hand_over: HandOver = Box::pin(async move {
@@ -329,23 +325,28 @@ impl Steps {
         });
         let reply = send(hand_over).await;
         failpoint::hit("answered");
+        self.heed(&reply);
         self.gate.leave(pass, &reply);
-        drop(_slot);
+        drop(write.upload);
         self.answer(attempt, reply).await
     }
 
-    /// Opens the file of an address as the bytes that were hashed.
-    pub(super) async fn open(&self, address: &Address) -> Result<Upload, Try> {
+    /// Waits for the right to upload, and opens the file of an address as the bytes that were hashed. In this order, so that no more files are
+    /// open than are being sent.
+    pub(super) async fn open(&self, address: &Address) -> Result<(SemaphorePermit<'_>, Upload), Try> {
+        let Some(Ok(slot)) = self.stop.or(self.uploads.acquire()).await else {
+            return Err(Try::Again { message: "not sent: the run ends".to_owned() });
+        };
         let Some((path, facts)) = self.files.get(address) else {
             return Err(superseded("its file can no longer be used"));
         };
         match files::open_upload(&self.root, path, facts) {
-            Ok(reader) => Ok(Upload {
-                reader: Box::new(reader),
-                length: facts.size,
-                file_name: path.file_name().to_owned(),
-                mime: facts.format.mime(),
-            }),
+            Ok(reader) => {
+                let file_name = path.file_name().to_owned();
+                let upload =
+                    Upload { reader: Box::new(reader), length: facts.size, file_name, mime: facts.format.mime() };
+                Ok((slot, upload))
+            }
             Err(error) => Err(superseded(&chain(&error))),
         }
     }
@@ -376,7 +377,7 @@ impl Steps {
             return Ok(Err(superseded("it has no record")));
         };
         let intent = Intent::Restore { asset_id };
-        let write = Write { address, identity, intent, endpoint: Endpoint::RestoreAsset, bytes: None };
+        let write = Write { address, identity, intent, endpoint: Endpoint::RestoreAsset, upload: None };
         let send = async |hand_over| {
             let Reply { head, result } = self.client.restore_asset(asset_id, hand_over).await;
             Reply { head, result: result.map(Submitted::Done) }

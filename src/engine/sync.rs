@@ -1,6 +1,6 @@
 //! One run: gather, plan, execute, record, until a plan has nothing left to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::digest;
 use crate::model::file::FileCache;
+use crate::model::ids::Creator;
 use crate::plan::{Plan, metadata, plan};
 use crate::platform::clock;
 use crate::state::store::FileDelta;
@@ -77,6 +78,7 @@ pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Opti
         uploads,
         options,
         in_manifest: BTreeSet::new(),
+        forbidden: Arc::default(),
         report: Report::default(),
     };
     let ended = run.rounds().await;
@@ -92,6 +94,8 @@ struct Run<'a> {
     uploads: Arc<Semaphore>,
     options: Options,
     in_manifest: BTreeSet<Address>,
+    /// Creators for whom the key has no permission, with what Roblox said: asked once a run.
+    forbidden: Arc<Mutex<BTreeMap<Creator, String>>>,
     report: Report,
 }
 
@@ -204,7 +208,7 @@ impl Run<'_> {
             uploads: Arc::clone(&self.uploads),
             files,
             subjects,
-            forbidden: Mutex::default(),
+            forbidden: Arc::clone(&self.forbidden),
         }
     }
 
