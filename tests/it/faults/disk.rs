@@ -192,14 +192,13 @@ fn a_file_that_changes_or_vanishes_before_its_turn_is_looked_at_again() {
         while trial.remote.all_requests() == 0 && !run.is_finished() {
             std::thread::sleep(Duration::from_millis(5));
         }
-        let first = std::fs::read(trial.project.file("models/sword.rbxmx")).unwrap();
         trial.project.write("models/sword.rbxmx", rbxmx("two"));
         trial.project.remove("ui/b.png");
         let (code, document) = run.join().unwrap();
         assert_eq!(code, 0, "{document:#}");
         let commits = trial.remote.control().counters().commits;
         assert!(commits.contains_key(&hex(rbxmx("two").as_bytes())), "{document:#}");
-        assert!(!commits.contains_key(&hex(&first)) || commits.len() == 2, "{commits:?}");
+        assert!(commits.len() <= 3, "only the first upload was under way: {commits:?}");
         assert!(!commits.contains_key(&hex(&crate::support::png(2))), "what vanished was not sent");
     });
     trial.project.write("ui/b.png", crate::support::png(2));
