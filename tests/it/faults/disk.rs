@@ -71,7 +71,8 @@ fn edit(trial: &Trial, change: impl FnOnce(&mut Vec<u8>)) {
 
 #[test]
 fn a_lockfile_that_can_not_be_used_is_left_alone() {
-    let cases: [(&str, fn(&str) -> String); 3] = [
+    type Damage = fn(&str) -> String;
+    let cases: [(&str, Damage); 3] = [
         ("conflict markers", |text| format!("<<<<<<< ours\n{text}=======\n{text}>>>>>>> theirs\n")),
         ("cut off", |text| text[..text.len() * 2 / 3].to_owned()),
         ("a newer version", |text| text.replacen("version = 1", "version = 99", 1)),
