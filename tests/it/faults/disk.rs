@@ -71,7 +71,8 @@ fn edit(trial: &Trial, change: impl FnOnce(&mut Vec<u8>)) {
 
 #[test]
 fn a_lockfile_that_can_not_be_used_is_left_alone() {
-    let cases: [(&str, fn(&str) -> String); 3] = [
+    type Damage = fn(&str) -> String;
+    let cases: [(&str, Damage); 3] = [
         ("conflict markers", |text| format!("<<<<<<< ours\n{text}=======\n{text}>>>>>>> theirs\n")),
         ("cut off", |text| text[..text.len() * 2 / 3].to_owned()),
         ("a newer version", |text| text.replacen("version = 1", "version = 99", 1)),
@@ -192,14 +193,13 @@ fn a_file_that_changes_or_vanishes_before_its_turn_is_looked_at_again() {
         while trial.remote.all_requests() == 0 && !run.is_finished() {
             std::thread::sleep(Duration::from_millis(5));
         }
-        let first = std::fs::read(trial.project.file("models/sword.rbxmx")).unwrap();
         trial.project.write("models/sword.rbxmx", rbxmx("two"));
         trial.project.remove("ui/b.png");
         let (code, document) = run.join().unwrap();
         assert_eq!(code, 0, "{document:#}");
         let commits = trial.remote.control().counters().commits;
         assert!(commits.contains_key(&hex(rbxmx("two").as_bytes())), "{document:#}");
-        assert!(!commits.contains_key(&hex(&first)) || commits.len() == 2, "{commits:?}");
+        assert!(commits.len() <= 3, "only the first upload was under way: {commits:?}");
         assert!(!commits.contains_key(&hex(&crate::support::png(2))), "what vanished was not sent");
     });
     trial.project.write("ui/b.png", crate::support::png(2));

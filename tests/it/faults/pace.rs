@@ -51,3 +51,18 @@ fn the_queue_goes_on_within_the_run_in_which_roblox_recovers() {
     trial.converge();
     assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 20 + 14);
 }
+
+#[test]
+fn every_file_that_waited_for_its_turn_was_open() {
+    // Few polls at once: a connection is an open file too.
+    let mut limits = Limits { window_ms: 4_000, ..generous() };
+    limits.endpoints.insert(Endpoint::GetOperation, Limit::of(60));
+    let trial = with_models(110, limits);
+    let inner = trial.project.command(&["sync", "--once", "--json"]);
+    let mut command = std::process::Command::new("sh");
+    command.arg("-c").arg("ulimit -n 100; exec \"$0\" \"$@\"").arg(inner.get_program()).args(inner.get_args());
+    command.current_dir(trial.project.path()).env("ROBLOX_API_KEY", crate::support::SECRET);
+    crate::support::Ran::of(command.output().unwrap()).expect(0);
+    trial.settle();
+    assert_eq!(trial.remote.assets().len(), 110);
+}
