@@ -10,6 +10,7 @@ use crate::model::change::{Change, Event};
 use crate::model::digest::FieldDigest;
 use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash, Revision};
+use crate::model::metadata::Field;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Record, Trouble};
 use crate::model::remote::RemoteAsset;
@@ -38,7 +39,12 @@ pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &Remo
             key = key_of(record.identity.asset_type, asset);
             let fact = RevisionFact { ordinal, ..new_fact(*content, rejected, now, origin) };
             changes.push(Change::Learn { address: address.clone(), key, fact });
-            changes.push(Change::Ask { address: address.clone(), fields: fields.clone() });
+            let mut asked = fields.clone();
+            if record.asked.contains_key(&Field::Description) {
+                // The address had one before: a new asset without one is as good as cleared.
+                asked.entry(Field::Description).or_insert(FieldDigest::of_cleared());
+            }
+            changes.push(Change::Ask { address: address.clone(), fields: asked });
             changes.push(Change::Point { address: address.clone(), asset_id: asset.asset_id });
             changes.extend(other_creator(address, record, asset));
         }
@@ -59,6 +65,26 @@ pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &Remo
     changes.push(Change::See { asset: asset.clone() });
     changes.push(Change::Rest { address: address.clone(), trouble: None });
     Settled { changes, key, rejected }
+}
+
+/// An address goes back to an asset that it had before, which the remote describes as `asset`: what was asked for was asked of another one.
+pub fn pointed_back(address: &Address, record: &Record, asset: &RemoteAsset) -> Vec<Change> {
+    let of_asset = |field: &Field| stored(*field, asset).unwrap_or(FieldDigest::UNKNOWN);
+    let fields = record.asked.keys().map(|field| (*field, of_asset(field))).collect();
+    vec![
+        Change::Ask { address: address.clone(), fields },
+        Change::Point { address: address.clone(), asset_id: asset.asset_id },
+        Change::Rest { address: address.clone(), trouble: None },
+    ]
+}
+
+/// What the remote has stored for a field; none where its answers don't tell.
+pub fn stored(field: Field, asset: &RemoteAsset) -> Option<FieldDigest> {
+    match field {
+        Field::DisplayName => asset.display_name.as_deref().map(FieldDigest::of_text),
+        Field::Description => Some(FieldDigest::of_text(asset.description.as_deref().unwrap_or_default())),
+        Field::Icon | Field::Previews | Field::SocialLink(_) => None,
+    }
 }
 
 fn new_fact(content: ContentHash, rejected: bool, now: Timestamp, origin: Origin) -> RevisionFact {

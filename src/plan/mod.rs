@@ -19,6 +19,7 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::{Desired, Unseen};
 use crate::model::file::FileProblem;
+use crate::model::phase::{Phase, PhaseEvent};
 use crate::model::recorded::Recorded;
 use sharing::Sharing;
 pub use step::{Action, FieldChange, Hold, HoldKind, NewAsset, Note, Plan, Step};
@@ -30,6 +31,7 @@ pub fn plan(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Plan {
     for (address, want) in &desired.assets {
         asset::plan_asset(&mut plan, &asset::Case { address, want, recorded, sharing: &sharing, desired, now });
     }
+    plan_left(&mut plan, desired, recorded);
     hold_sharers_of_held(&mut plan);
     for Unseen { place, problem, .. } in &desired.unseen {
         let FileProblem { message, hint } = problem.clone();
@@ -52,6 +54,27 @@ fn hold_sharers_of_held(plan: &mut Plan) {
         let reason = format!("it shares the upload of `{owner}`, which is held");
         let hint = Some(format!("see `macadam status {owner}`"));
         plan.held.push(Hold { address, kind: HoldKind::Held, reason, hint });
+    }
+}
+
+/// What is under way for an address that left the manifest goes on, so that no asset is lost: Roblox forgets an operation after a while. A create
+/// in doubt stays recorded; it is nothing that anybody wants again.
+fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
+    let left = recorded.attempts.iter().filter(|(_, attempt)| !desired.assets.contains_key(&attempt.address));
+    let mut left: Vec<_> = left.collect();
+    left.sort_by_key(|(id, attempt)| (&attempt.address, **id));
+    for (id, attempt) in left {
+        let action = match (&attempt.phase, attempt.intent.asset_id()) {
+            (Phase::Submitted(_), _) => Action::Wait { attempt: *id },
+            (Phase::HandedOver | Phase::InDoubt, Some(_)) => Action::Settle { attempt: *id },
+            (Phase::HandedOver | Phase::InDoubt, None) | (Phase::Closed(_), _) => continue,
+            (Phase::Intended, _) => {
+                plan.marks.push(Change::Advance { attempt: *id, event: PhaseEvent::NotCarriedOut });
+                continue;
+            }
+        };
+        let reason = "it left the manifest while this was under way".to_owned();
+        plan.steps.push(Step { address: attempt.address.clone(), action, reason, after: None, not_before: None });
     }
 }
 

@@ -33,7 +33,9 @@ pub fn random(rng: &mut fastrand::Rng) -> FaultRule {
         1 | 2 => Action::Reset { at: pick(rng, &POINTS) },
         3 => Action::Close { at: pick(rng, &POINTS) },
         4 => Action::Truncate,
-        5 => Action::Merge { fields: serde_json::json!({ "neverHeardOf": [1, { "a": null }], "state": "SOMETHING_NEW" }) },
+        5 => Action::Merge {
+            fields: serde_json::json!({ "neverHeardOf": [1, { "a": null }], "state": "SOMETHING_NEW" }),
+        },
         6 if submits => Action::Operation(operation(rng)),
         7 if submits => Action::StaleReads { for_ms: 300 },
         8 => Action::Delay { before_commit_ms: rng.u64(..30), before_reply_ms: rng.u64(..30) },

@@ -22,8 +22,8 @@ pub struct Fact {
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     pub facts: BTreeMap<Key, Fact>,
-    /// The contents of creates that are open, once for each.
-    pub open: Vec<String>,
+    /// The creates that are open: address, whether Roblox gave it an operation, content.
+    pub open: Vec<(String, bool, String)>,
     /// The contents of creates that were given up, by attempt.
     pub abandoned: BTreeMap<u64, String>,
     /// How many events speak of a possible double.
@@ -48,27 +48,33 @@ impl Known {
         let db = Connection::open(file).unwrap();
         let verdict: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         assert_eq!(verdict, "ok");
-        let tables: u64 =
-            db.query_row("SELECT count(*) FROM sqlite_master WHERE name = 'revisions'", [], |row| number(row, 0)).unwrap();
+        let tables: u64 = db
+            .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'revisions'", [], |row| number(row, 0))
+            .unwrap();
         // Killed before its first transaction.
         if tables == 0 {
             return Self::default();
         }
         let mut known = Self::default();
-        let mut rows = db.prepare("SELECT address, asset_id, version, lower(hex(content)), shared, duplicate FROM revisions").unwrap();
+        let mut rows = db
+            .prepare("SELECT address, asset_id, version, lower(hex(content)), shared, duplicate FROM revisions")
+            .unwrap();
         let facts = rows.query_map([], |row| {
             let hash: String = row.get(3)?;
             let fact = Fact { hash: Some(hash).filter(|h| !h.is_empty()), shared: row.get(4)?, duplicate: row.get(5)? };
             Ok(((row.get(0)?, number(row, 1)?, number(row, 2)?), fact))
         });
         known.facts.extend(facts.unwrap().map(Result::unwrap));
-        let creates = "SELECT id, lower(hex(content)), ending FROM attempts WHERE asset_id IS NULL";
+        let creates = "SELECT id, lower(hex(content)), ending, address, \
+             EXISTS (SELECT 1 FROM journal WHERE attempt = id AND event = 'accept') FROM attempts WHERE asset_id IS NULL";
         let mut rows = db.prepare(creates).unwrap();
-        let attempts = rows.query_map([], |row| Ok((number(row, 0)?, row.get(1)?, row.get(2)?)));
+        let attempts =
+            rows.query_map([], |row| Ok((number(row, 0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)));
         for attempt in attempts.unwrap() {
-            let (id, content, ending): (u64, String, Option<String>) = attempt.unwrap();
+            let (id, content, ending, address, submitted): (u64, String, Option<String>, String, bool) =
+                attempt.unwrap();
             match ending.as_deref() {
-                None => known.open.push(content),
+                None => known.open.push((address, submitted, content)),
                 Some("abandoned") => drop(known.abandoned.insert(id, content)),
                 Some(_) => {}
             }
@@ -85,14 +91,18 @@ impl Known {
         let assets = document.get("assets").and_then(toml::Value::as_table).cloned().unwrap_or_default();
         for (address, entry) in assets {
             for revision in list(&entry, "revisions") {
-                let number = |key: &str| revision.get(key).and_then(toml::Value::as_integer).unwrap_or(0).unsigned_abs();
+                let number =
+                    |key: &str| revision.get(key).and_then(toml::Value::as_integer).unwrap_or(0).unsigned_abs();
                 let flag = |key: &str| revision.get(key).and_then(toml::Value::as_bool).unwrap_or(false);
                 let hash = revision.get("content_hash").and_then(toml::Value::as_str).map(str::to_owned);
                 let fact = Fact { hash, shared: flag("shared"), duplicate: flag("duplicate") };
                 known.facts.insert((address.clone(), number("asset_id"), number("revision")), fact);
             }
             let creates = list(&entry, "open").into_iter().filter(|work| work.get("asset_id").is_none());
-            known.open.extend(creates.map(|work| work["content_hash"].as_str().unwrap().to_owned()));
+            known.open.extend(creates.map(|work| {
+                let content = work["content_hash"].as_str().unwrap().to_owned();
+                (address.clone(), work.get("operation").is_some(), content)
+            }));
         }
         known
     }

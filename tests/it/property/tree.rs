@@ -121,6 +121,8 @@ impl Tree {
             if project.file(folder).exists() {
                 project.remove(folder);
             }
+            // A folder that is gone says nothing of what it had.
+            std::fs::create_dir(project.file(folder)).unwrap();
         }
         for (slot, entry) in &self.entries {
             project.write(&path(*slot, entry), Kind::of(*slot).bytes(entry.content));
@@ -184,7 +186,8 @@ fn want(slot: usize, entry: &Entry) -> Want {
 
 /// A sound of a tenth of a second.
 fn wav(pitch: u8) -> Vec<u8> {
-    let samples: Vec<u8> = (0..800u32).map(|at| if (at / (4 + u32::from(pitch))).is_multiple_of(2) { 96 } else { 160 }).collect();
+    let samples: Vec<u8> =
+        (0..800u32).map(|at| if (at / (4 + u32::from(pitch))).is_multiple_of(2) { 96 } else { 160 }).collect();
     let length = u32::try_from(samples.len()).unwrap();
     let mut out = b"RIFF".to_vec();
     out.extend((36 + length).to_le_bytes());
