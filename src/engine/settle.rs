@@ -174,3 +174,40 @@ pub fn made_elsewhere(address: &Address, record: &Record, asset: &RemoteAsset, n
         Change::Tell { address: Some(address.clone()), event: Event { kind: "made_elsewhere", message } },
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::asset::Privacy;
+    use crate::model::history::History;
+    use crate::model::ids::{Creator, UserId};
+    use crate::model::metadata::FieldDigests;
+    use crate::model::path::ProjectPath;
+    use crate::model::recorded::{Identity, Recorded};
+
+    /// The description was changed together with the content: back at the first content, the first asset's old description counted as the new one.
+    #[test]
+    fn who_points_back_believes_the_old_asset_and_not_what_was_asked_of_another() {
+        let address = Address::new("a").unwrap();
+        let identity = Identity {
+            asset_type: AssetType::Image,
+            creator: Creator::User(UserId::new(1).unwrap()),
+            privacy: Privacy::Default,
+            path: ProjectPath::new("a.png").unwrap(),
+        };
+        let mut recorded = Recorded::default();
+        let now = Timestamp::UNIX_EPOCH;
+        recorded.apply(&Change::Enroll { address: address.clone(), identity }, now).unwrap();
+        let asked = [(Field::Description, FieldDigest::of_text("new")), (Field::Icon, FieldDigest::of_text("x"))];
+        recorded.apply(&Change::Ask { address: address.clone(), fields: FieldDigests::from(asked) }, now).unwrap();
+        let old = RemoteAsset { description: Some("old".to_owned()), ..RemoteAsset::unknown(AssetId::new(7).unwrap()) };
+        for change in pointed_back(&address, &recorded.assets[&address], &old) {
+            recorded.apply(&change, now).unwrap();
+        }
+        let record = &recorded.assets[&address];
+        assert_eq!(record.points_to, Some(old.asset_id));
+        assert_eq!(record.history, History::new());
+        let believed = [(Field::Description, FieldDigest::of_text("old")), (Field::Icon, FieldDigest::UNKNOWN)];
+        assert_eq!(record.asked, FieldDigests::from(believed));
+    }
+}

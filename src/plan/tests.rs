@@ -11,6 +11,7 @@ use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::policy::AmbiguousCreate;
 use crate::model::recorded::{AttemptId, Identity, Trouble};
+use crate::plan::metadata::MetadataChange;
 use proptest::prelude::*;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -366,6 +367,30 @@ fn what_is_under_way_is_followed_and_doubt_follows_the_policy() {
     check_policy(AmbiguousCreate::Auto, true, held);
     check_policy(AmbiguousCreate::Retry, true, again);
     check_policy(AmbiguousCreate::Hold, false, held);
+}
+
+/// An address was deleted while Roblox worked on its create: nobody polled, and once Roblox forgot the operation the asset ID was lost.
+#[test]
+fn an_operation_is_followed_though_its_address_left_the_manifest() {
+    let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
+    let under_way = |events: &[PhaseEvent]| Known::default().create_under_way("a.png", 1, false, events);
+    let expected = "wait a.png: it left the manifest while this was under way";
+    check(Vec::new(), under_way(&[PhaseEvent::HandOver, accepted]), expected);
+    check(Vec::new(), under_way(&[PhaseEvent::HandOver, PhaseEvent::Doubt]), "");
+    let never_sent = plan(&desired(Vec::new()), &under_way(&[]).0, NOW);
+    let over = Change::Advance { attempt: AttemptId(0), event: PhaseEvent::NotCarriedOut };
+    assert_eq!((never_sent.steps, never_sent.marks), (Vec::new(), vec![over]));
+}
+
+/// A branch cleared a description, and forgot that it had: back on the other branch its lockfile's description was believed to be stored.
+#[test]
+fn what_was_asked_for_is_remembered_though_it_is_no_longer_managed() {
+    let asked = described(named(want("b.fbx", 1), "Sword"), "A sword").metadata.digests();
+    let MetadataChange { fields, .. } = metadata::compare(&want("b.fbx", 1), &asked, None);
+    let cleared = described(named(want("b.fbx", 1), "Sword"), "").metadata.digests();
+    assert_eq!(fields, cleared);
+    let again = metadata::compare(&want("b.fbx", 1), &fields, None);
+    assert_eq!(again, MetadataChange { changes: Vec::new(), fields });
 }
 
 #[test]
