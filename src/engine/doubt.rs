@@ -11,8 +11,6 @@ use crate::cloud::class::Class;
 use crate::cloud::client::UpdateRequest;
 use crate::cloud::endpoint::Endpoint;
 use crate::model::change::Change;
-use crate::model::digest::FieldDigest;
-use crate::model::metadata::Field;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId};
 use crate::model::remote::RemoteAsset;
@@ -110,18 +108,10 @@ fn carried_out(intent: &Intent, asset: &RemoteAsset) -> Verdict {
         Intent::UpdateContent { head, .. } if asset.revision > *head => Verdict::Newer,
         Intent::UpdateContent { .. } | Intent::Create { .. } => Verdict::No,
         Intent::UpdateMetadata { fields, .. } => {
-            yes(fields.iter().all(|(field, digest)| stored(*field, asset) == Some(*digest)))
+            yes(fields.iter().all(|(field, digest)| settle::stored(*field, asset) == Some(*digest)))
         }
         Intent::Archive { .. } => yes(asset.archived == Some(true)),
         Intent::Restore { .. } => yes(asset.archived == Some(false)),
         Intent::Rollback { .. } => Verdict::No,
-    }
-}
-
-fn stored(field: Field, asset: &RemoteAsset) -> Option<FieldDigest> {
-    match field {
-        Field::DisplayName => asset.display_name.as_deref().map(FieldDigest::of_text),
-        Field::Description => Some(FieldDigest::of_text(asset.description.as_deref().unwrap_or_default())),
-        Field::Icon | Field::Previews | Field::SocialLink(_) => None,
     }
 }

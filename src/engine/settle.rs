@@ -11,6 +11,7 @@ use crate::model::change::{Change, Event};
 use crate::model::digest::FieldDigest;
 use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash, Revision};
+use crate::model::metadata::Field;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Record, Trouble};
 use crate::model::remote::RemoteAsset;
@@ -39,7 +40,12 @@ pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &Remo
             key = key_of(record.identity.asset_type, asset);
             let fact = RevisionFact { ordinal, ..new_fact(*content, rejected, now, origin) };
             changes.push(Change::Learn { address: address.clone(), key, fact });
-            changes.push(Change::Ask { address: address.clone(), fields: fields.clone() });
+            let mut asked = fields.clone();
+            if record.asked.contains_key(&Field::Description) {
+                // The address had one before: a new asset without one is as good as cleared.
+                asked.entry(Field::Description).or_insert(FieldDigest::of_cleared());
+            }
+            changes.push(Change::Ask { address: address.clone(), fields: asked });
             changes.push(Change::Point { address: address.clone(), asset_id: asset.asset_id });
             changes.extend(other_creator(address, record, asset));
         }
@@ -60,6 +66,26 @@ pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &Remo
     changes.push(Change::See { asset: asset.clone() });
     changes.push(Change::Rest { address: address.clone(), trouble: None });
     Settled { changes, key, rejected }
+}
+
+/// An address goes back to an asset that it had before, which the remote describes as `asset`: what was asked for was asked of another one.
+pub fn pointed_back(address: &Address, record: &Record, asset: &RemoteAsset) -> Vec<Change> {
+    let of_asset = |field: &Field| stored(*field, asset).unwrap_or(FieldDigest::UNKNOWN);
+    let fields = record.asked.keys().map(|field| (*field, of_asset(field))).collect();
+    vec![
+        Change::Ask { address: address.clone(), fields },
+        Change::Point { address: address.clone(), asset_id: asset.asset_id },
+        Change::Rest { address: address.clone(), trouble: None },
+    ]
+}
+
+/// What the remote has stored for a field; none where its answers don't tell.
+pub fn stored(field: Field, asset: &RemoteAsset) -> Option<FieldDigest> {
+    match field {
+        Field::DisplayName => asset.display_name.as_deref().map(FieldDigest::of_text),
+        Field::Description => Some(FieldDigest::of_text(asset.description.as_deref().unwrap_or_default())),
+        Field::Icon | Field::Previews | Field::SocialLink(_) => None,
+    }
 }
 
 fn new_fact(content: ContentHash, rejected: bool, now: Timestamp, origin: Origin) -> RevisionFact {
@@ -158,18 +184,23 @@ pub fn made_elsewhere(address: &Address, record: &Record, asset: &RemoteAsset, n
 mod tests {
     use super::*;
     use crate::model::asset::Privacy;
+    use crate::model::history::History;
     use crate::model::ids::{Creator, UserId};
+    use crate::model::metadata::FieldDigests;
     use crate::model::path::ProjectPath;
-    use crate::model::recorded::Identity;
+    use crate::model::recorded::{Identity, Recorded};
 
-    fn record(trouble: Option<Trouble>) -> Record {
-        let identity = Identity {
+    fn identity() -> Identity {
+        Identity {
             asset_type: AssetType::Image,
             creator: Creator::User(UserId::new(1).unwrap()),
             privacy: Privacy::Default,
             path: ProjectPath::new("a.png").unwrap(),
-        };
-        Record { trouble, ..Record::new(identity) }
+        }
+    }
+
+    fn record(trouble: Option<Trouble>) -> Record {
+        Record { trouble, ..Record::new(identity()) }
     }
 
     #[test]
@@ -186,5 +217,25 @@ mod tests {
         assert_eq!(rests, [(1, 1), (2, 2), (3, 4)]);
         let other = failed(Some(&known), FieldDigest::of_text("b"), "502", 1.0, now);
         assert!(matches!(other, Trouble::Retrying { failures: 1, doubts: 0, .. }), "new content starts anew");
+    }
+
+    /// The description was changed together with the content: back at the first content, the first asset's old description counted as the new one.
+    #[test]
+    fn who_points_back_believes_the_old_asset_and_not_what_was_asked_of_another() {
+        let address = Address::new("a").unwrap();
+        let mut recorded = Recorded::default();
+        let now = Timestamp::UNIX_EPOCH;
+        recorded.apply(&Change::Enroll { address: address.clone(), identity: identity() }, now).unwrap();
+        let asked = [(Field::Description, FieldDigest::of_text("new")), (Field::Icon, FieldDigest::of_text("x"))];
+        recorded.apply(&Change::Ask { address: address.clone(), fields: FieldDigests::from(asked) }, now).unwrap();
+        let old = RemoteAsset { description: Some("old".to_owned()), ..RemoteAsset::unknown(AssetId::new(7).unwrap()) };
+        for change in pointed_back(&address, &recorded.assets[&address], &old) {
+            recorded.apply(&change, now).unwrap();
+        }
+        let record = &recorded.assets[&address];
+        assert_eq!(record.points_to, Some(old.asset_id));
+        assert_eq!(record.history, History::new());
+        let believed = [(Field::Description, FieldDigest::of_text("old")), (Field::Icon, FieldDigest::UNKNOWN)];
+        assert_eq!(record.asked, FieldDigests::from(believed));
     }
 }

@@ -295,12 +295,10 @@ impl Steps {
             return Ok(tried);
         }
         self.book
-            .commit(vec![
-                // What was asked for was asked of the other asset: the next plan compares with what this one was seen to have.
-                Change::Ask { address: address.clone(), fields: Default::default() },
-                Change::Point { address: address.clone(), asset_id: to.asset_id },
-                Change::Rest { address: address.clone(), trouble: None },
-            ])
+            .commit_with(|recorded| match (recorded.assets.get(address), recorded.seen.get(&to.asset_id)) {
+                (Some(record), Some(seen)) => settle::pointed_back(address, record, &seen.asset),
+                _ => Vec::new(),
+            })
             .await?;
         Ok(Try::Ended(self.done(address, to)))
     }

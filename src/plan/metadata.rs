@@ -15,7 +15,8 @@ pub const SENDABLE: [Field; 2] = [Field::DisplayName, Field::Description];
 pub struct MetadataChange {
     /// Exactly the fields that changed.
     pub changes: Vec<FieldChange>,
-    /// All managed fields afterwards.
+    /// What is stored for each field that was ever asked for, afterwards. A field that is no longer managed stays: another branch's lockfile may
+    /// tell otherwise of it, and only who remembers notices.
     pub fields: FieldDigests,
 }
 
@@ -30,9 +31,9 @@ pub fn sendable(want: &DesiredAsset) -> FieldDigests {
 ///
 /// What Roblox's text filter made of a text plays no part once it was asked for: there is no endless correction.
 pub fn compare(want: &DesiredAsset, asked: &FieldDigests, seen: Option<&RemoteAsset>) -> MetadataChange {
-    let fields = sendable(want);
+    let wanted = sendable(want);
     let mut changes = Vec::new();
-    let settled = |field: Field, remote: Option<&str>| match (fields.get(&field), asked.get(&field)) {
+    let settled = |field: Field, remote: Option<&str>| match (wanted.get(&field), asked.get(&field)) {
         (Some(wanted), Some(asked)) => wanted == asked,
         (Some(wanted), None) => remote.is_some_and(|text| FieldDigest::of_text(text) == *wanted),
         // A key that was set and is gone clears the field; a cleared one is as it should be.
@@ -49,5 +50,10 @@ pub fn compare(want: &DesiredAsset, asked: &FieldDigests, seen: Option<&RemoteAs
     if !settled(Field::Description, described) {
         changes.push(FieldChange::Description(want.metadata.description.clone().unwrap_or_default()));
     }
+    let mut fields = asked.clone();
+    if let Some(description) = fields.get_mut(&Field::Description) {
+        *description = FieldDigest::of_cleared();
+    }
+    fields.extend(wanted);
     MetadataChange { changes, fields }
 }

@@ -20,7 +20,7 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::{Desired, Unseen};
 use crate::model::file::FileProblem;
-use crate::model::phase::Phase;
+use crate::model::phase::{Phase, PhaseEvent};
 use crate::model::recorded::Recorded;
 use sharing::Sharing;
 pub use step::{Action, FieldChange, Hold, HoldKind, NewAsset, Note, Plan, Step};
@@ -32,7 +32,7 @@ pub fn plan(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Plan {
     for (address, want) in &desired.assets {
         asset::plan_asset(&mut plan, &asset::Case { address, want, recorded, sharing: &sharing, desired, now });
     }
-    wait_for_what_left(&mut plan, desired, recorded);
+    plan_left(&mut plan, desired, recorded);
     hold_sharers_of_held(&mut plan);
     for Unseen { place, problem, .. } in &desired.unseen {
         let FileProblem { message, hint } = problem.clone();
@@ -41,20 +41,6 @@ pub fn plan(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Plan {
     plan_removed(&mut plan, desired, recorded);
     debug_assert_eq!(lint::check(&plan), Vec::<String>::new(), "a plan breaks its own rules");
     plan
-}
-
-/// An operation goes on though its address left the manifest: it is followed, or the ID of what it makes would be lost.
-fn wait_for_what_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
-    for (id, attempt) in &recorded.attempts {
-        let Phase::Submitted(operation) = &attempt.phase else { continue };
-        if !desired.assets.contains_key(&attempt.address) {
-            let (address, action) = (attempt.address.clone(), Action::Wait { attempt: *id });
-            let reason = format!("Roblox works on operation {operation}");
-            plan.steps.push(Step { address, action, reason, after: None, not_before: None });
-        }
-    }
-    // Stable: the steps of an address keep their order.
-    plan.steps.sort_by(|a, b| a.address.cmp(&b.address));
 }
 
 /// Whoever waits for the upload of an address that is held, or that has nothing left to do, is held with it.
@@ -70,6 +56,32 @@ fn hold_sharers_of_held(plan: &mut Plan) {
         let hint = Some(format!("see `macadam status {owner}`"));
         plan.held.push(Hold { address, kind: HoldKind::Held, reason, hint });
     }
+}
+
+/// What is under way for an address that left the manifest goes on, so that no asset is lost: Roblox forgets an operation after a while. A create
+/// in doubt stays recorded; it is nothing that anybody wants again.
+fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
+    let left = recorded.attempts.iter().filter(|(_, attempt)| !desired.assets.contains_key(&attempt.address));
+    let mut left: Vec<_> = left.collect();
+    left.sort_by_key(|(id, attempt)| (&attempt.address, **id));
+    for (id, attempt) in left {
+        let (action, reason) = match (&attempt.phase, attempt.intent.asset_id()) {
+            (Phase::Submitted(operation), _) => {
+                (Action::Wait { attempt: *id }, format!("Roblox works on operation {operation}"))
+            }
+            (Phase::HandedOver | Phase::InDoubt, Some(_)) => {
+                (Action::Settle { attempt: *id }, "it left the manifest while this was under way".to_owned())
+            }
+            (Phase::HandedOver | Phase::InDoubt, None) | (Phase::Closed(_), _) => continue,
+            (Phase::Intended, _) => {
+                plan.marks.push(Change::Advance { attempt: *id, event: PhaseEvent::NotCarriedOut });
+                continue;
+            }
+        };
+        plan.steps.push(Step { address: attempt.address.clone(), action, reason, after: None, not_before: None });
+    }
+    // Stable: the steps of an address keep their order.
+    plan.steps.sort_by(|a, b| a.address.cmp(&b.address));
 }
 
 /// Removed means: this checkout's lockfile has the address and its manifest doesn't. What only the state knows belongs to another branch.

@@ -11,6 +11,7 @@ use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::policy::{AmbiguousCreate, Policy};
 use crate::model::recorded::{AttemptId, Identity, Trouble};
+use crate::plan::metadata::MetadataChange;
 use proptest::prelude::*;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -404,6 +405,17 @@ fn what_is_under_way_is_followed_and_doubt_follows_the_policy() {
     check_policy(AmbiguousCreate::Auto, true, held);
     check_policy(AmbiguousCreate::Retry, true, again);
     check_policy(AmbiguousCreate::Hold, false, held);
+}
+
+/// A branch cleared a description, and forgot that it had: back on the other branch its lockfile's description was believed to be stored.
+#[test]
+fn what_was_asked_for_is_remembered_though_it_is_no_longer_managed() {
+    let asked = described(named(want("b.fbx", 1), "Sword"), "A sword").metadata.digests();
+    let MetadataChange { fields, .. } = metadata::compare(&want("b.fbx", 1), &asked, None);
+    let cleared = described(named(want("b.fbx", 1), "Sword"), "").metadata.digests();
+    assert_eq!(fields, cleared);
+    let again = metadata::compare(&want("b.fbx", 1), &fields, None);
+    assert_eq!(again, MetadataChange { changes: Vec::new(), fields });
 }
 
 #[test]

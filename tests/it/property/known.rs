@@ -22,8 +22,8 @@ pub struct Fact {
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     pub facts: BTreeMap<Key, Fact>,
-    /// The contents of creates that are open, once for each.
-    pub open: Vec<String>,
+    /// The creates that are open: address, whether Roblox gave it an operation, content.
+    pub open: Vec<(String, bool, String)>,
     /// The contents of creates that were given up, by attempt.
     pub abandoned: BTreeMap<u64, String>,
     /// How many events speak of a possible double.
@@ -65,13 +65,16 @@ impl Known {
             Ok(((row.get(0)?, number(row, 1)?, number(row, 2)?), fact))
         });
         known.facts.extend(facts.unwrap().map(Result::unwrap));
-        let creates = "SELECT id, lower(hex(content)), ending FROM attempts WHERE asset_id IS NULL";
+        let creates = "SELECT id, lower(hex(content)), ending, address, \
+             EXISTS (SELECT 1 FROM journal WHERE attempt = id AND event = 'accept') FROM attempts WHERE asset_id IS NULL";
         let mut rows = db.prepare(creates).unwrap();
-        let attempts = rows.query_map([], |row| Ok((number(row, 0)?, row.get(1)?, row.get(2)?)));
+        let attempts =
+            rows.query_map([], |row| Ok((number(row, 0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)));
         for attempt in attempts.unwrap() {
-            let (id, content, ending): (u64, String, Option<String>) = attempt.unwrap();
+            let (id, content, ending, address, submitted): (u64, String, Option<String>, String, bool) =
+                attempt.unwrap();
             match ending.as_deref() {
-                None => known.open.push(content),
+                None => known.open.push((address, submitted, content)),
                 Some("abandoned") => drop(known.abandoned.insert(id, content)),
                 Some(_) => {}
             }
@@ -96,7 +99,10 @@ impl Known {
                 known.facts.insert((address.clone(), number("asset_id"), number("revision")), fact);
             }
             let creates = list(&entry, "open").into_iter().filter(|work| work.get("asset_id").is_none());
-            known.open.extend(creates.map(|work| work["content_hash"].as_str().unwrap().to_owned()));
+            known.open.extend(creates.map(|work| {
+                let content = work["content_hash"].as_str().unwrap().to_owned();
+                (address.clone(), work.get("operation").is_some(), content)
+            }));
         }
         known
     }

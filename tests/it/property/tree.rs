@@ -121,6 +121,8 @@ impl Tree {
             if project.file(folder).exists() {
                 project.remove(folder);
             }
+            // A folder that is gone says nothing of what it had.
+            std::fs::create_dir(project.file(folder)).unwrap();
         }
         for (slot, entry) in &self.entries {
             project.write(&path(*slot, entry), Kind::of(*slot).bytes(entry.content));
