@@ -18,6 +18,7 @@ pub mod progress;
 pub mod project;
 pub mod repair;
 pub mod report;
+mod reuse;
 pub mod session;
 pub mod settle;
 pub mod status;

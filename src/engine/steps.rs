@@ -3,7 +3,7 @@
 //! Every write of the remote goes through [`Steps::write`]: intent durable, hand-over durable before the last byte, operation durable before the first
 //! poll, outcome and all that it changes in one transaction. Nothing else sends writes, and what an answer means is decided in [`super::answer`].
 //!
-//! Read next: [`super::settle`] for what an outcome makes known.
+//! Read next: [`super::reuse`] for the steps that upload nothing, [`super::settle`] for what an outcome makes known.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,14 +29,13 @@ use crate::cloud::http::Upload;
 use crate::cloud::wire::operation::Submitted;
 use crate::files;
 use crate::model::address::Address;
-use crate::model::change::Change;
 use crate::model::digest::FieldDigest;
 use crate::model::file::FileFacts;
-use crate::model::history::{RevisionFact, RevisionKey};
+use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash, Creator, Revision};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, PhaseEvent};
-use crate::model::recorded::{Identity, Record, Recorded, Trouble};
+use crate::model::recorded::{Identity, Record, Trouble};
 use crate::model::remote::RemoteAsset;
 use crate::plan::{Action, FieldChange, NewAsset, Step};
 use crate::platform::{clock, failpoint};
@@ -241,68 +240,6 @@ impl Steps {
         self.write(write, async |hand_over| self.client.update_asset(request, hand_over).await).await
     }
 
-    /// Uses another address's asset, after looking that it still lives unless it was made in this run.
-    async fn share(
-        &self,
-        address: &Address,
-        owner: &Address,
-        key: Option<RevisionKey>,
-        identity: &Identity,
-        content: ContentHash,
-    ) -> Result<Try, BookError> {
-        if let Some(key) = key {
-            match self.look_alive(address, identity, key.asset_id).await? {
-                Ok(()) => {}
-                Err(tried) => return Ok(tried),
-            }
-        }
-        let mut shared = None;
-        self.book
-            .commit_with(|recorded| {
-                let found = recorded.assets.get(owner).and_then(|record| record.history.find_content(content));
-                let Some((key, _)) = found else { return Vec::new() };
-                let history = recorded.assets.get(address).map(|record| &record.history);
-                let fact = RevisionFact {
-                    ordinal: history.map_or(1, crate::model::history::History::next_ordinal),
-                    content: Some(content),
-                    standing: crate::model::history::Standing::Live,
-                    shared: true,
-                    duplicate: false,
-                    made: Some((clock::now(), crate::model::history::Origin::Create)),
-                };
-                shared = Some(key);
-                vec![
-                    Change::Enroll { address: address.clone(), identity: identity.clone() },
-                    Change::Learn { address: address.clone(), key, fact },
-                    Change::Ask { address: address.clone(), fields: Default::default() },
-                    Change::Point { address: address.clone(), asset_id: key.asset_id },
-                    Change::Rest { address: address.clone(), trouble: None },
-                ]
-            })
-            .await?;
-        Ok(match shared {
-            Some(key) => Try::Ended(self.done(address, key)),
-            None => superseded(&format!("`{owner}` no longer has an asset with these bytes")),
-        })
-    }
-
-    /// Goes back to an asset that the address had before.
-    async fn point_back(&self, address: &Address, to: RevisionKey) -> Result<Try, BookError> {
-        let Some(identity) = self.record(address).map(|record| record.identity) else {
-            return Ok(superseded("it has no record"));
-        };
-        if let Err(tried) = self.look_alive(address, &identity, to.asset_id).await? {
-            return Ok(tried);
-        }
-        self.book
-            .commit_with(|recorded| match (recorded.assets.get(address), recorded.seen.get(&to.asset_id)) {
-                (Some(record), Some(seen)) => settle::pointed_back(address, record, &seen.asset),
-                _ => Vec::new(),
-            })
-            .await?;
-        Ok(Try::Ended(self.done(address, to)))
-    }
-
     /// Sends one write of the remote with its journal around it.
     pub(super) async fn write(
         &self,
@@ -359,68 +296,6 @@ impl Steps {
             }),
             Err(error) => Err(superseded(&chain(&error))),
         }
-    }
-
-    /// Looks whether an asset can be that of `address`, restores it where it is archived, and writes down what came of it.
-    async fn look_alive(
-        &self,
-        address: &Address,
-        identity: &Identity,
-        asset_id: AssetId,
-    ) -> Result<Result<(), Try>, BookError> {
-        let asset = match self.look(address, asset_id).await? {
-            Look::Present(asset) => asset,
-            Look::Gone => return self.learn_gone(asset_id).await.map(Err),
-            Look::Unknown(tried) => return Ok(Err(tried)),
-        };
-        if asset.moderation == Some(crate::model::asset::Moderation::Rejected) {
-            self.learn(asset_id, settle::rejected).await?;
-            return Ok(Err(superseded("moderation rejected the asset that it had")));
-        }
-        if asset.archived == Some(true) {
-            // What the answer says is newer than what was just read.
-            return self.restore(address, identity, asset_id).await;
-        }
-        self.book.commit(vec![Change::See { asset: *asset }]).await?;
-        Ok(Ok(()))
-    }
-
-    /// Restores an archived asset that is wanted again, as a change of the address that wants it.
-    async fn restore(
-        &self,
-        address: &Address,
-        identity: &Identity,
-        asset_id: AssetId,
-    ) -> Result<Result<(), Try>, BookError> {
-        let identity = identity.clone();
-        let intent = Intent::Restore { asset_id };
-        let write = Write { address, identity, intent, endpoint: Endpoint::RestoreAsset, upload: None };
-        let send = async |hand_over| {
-            let Reply { head, result } = self.client.restore_asset(asset_id, hand_over).await;
-            Reply { head, result: result.map(Submitted::Done) }
-        };
-        let tried = self.write(write, send).await?;
-        Ok(match tried {
-            Try::Ended(outcome) if outcome.is_done() => Ok(()),
-            tried => Err(tried),
-        })
-    }
-
-    pub(super) async fn learn_gone(&self, asset_id: AssetId) -> Result<Try, BookError> {
-        self.learn(asset_id, settle::gone).await?;
-        Ok(superseded(&format!("Roblox no longer has asset {asset_id}")))
-    }
-
-    /// Writes down what is true of an asset, whichever addresses have it.
-    async fn learn(
-        &self,
-        asset_id: AssetId,
-        facts: fn(&Address, &Record, AssetId) -> Vec<Change>,
-    ) -> Result<(), BookError> {
-        let all = |recorded: &Recorded| {
-            recorded.assets.iter().flat_map(|(address, record)| facts(address, record, asset_id)).collect()
-        };
-        self.book.commit_with(all).await.map(|_| ())
     }
 
     pub(super) fn record(&self, address: &Address) -> Option<Record> {

@@ -13,7 +13,7 @@ use super::change::Change;
 use super::desired::Pin;
 use super::digest::FieldDigest;
 use super::history::{History, RevisionKey};
-use super::ids::{AssetId, Creator, OperationId};
+use super::ids::{AssetId, Creator};
 use super::metadata::FieldDigests;
 use super::path::ProjectPath;
 use super::phase::{IllegalTransition, Intent, Phase};
@@ -173,19 +173,6 @@ pub enum ApplyError {
 }
 
 impl Recorded {
-    /// The open change of an address, if any: one slot an address.
-    pub fn attempt_of(&self, address: &Address) -> Option<(AttemptId, &Attempt)> {
-        self.attempts.iter().find(|(_, attempt)| attempt.address == *address).map(|(id, attempt)| (*id, attempt))
-    }
-
-    /// The operation of an attempt that is being polled.
-    pub fn operation_of(&self, attempt: AttemptId) -> Option<&OperationId> {
-        match &self.attempts.get(&attempt)?.phase {
-            Phase::Submitted(operation) => Some(operation),
-            Phase::Intended | Phase::HandedOver | Phase::InDoubt | Phase::Closed(_) => None,
-        }
-    }
-
     fn record(&mut self, address: &Address) -> Result<&mut Record, ApplyError> {
         self.assets.get_mut(address).ok_or_else(|| ApplyError::NoRecord { address: address.clone() })
     }

@@ -1,0 +1,144 @@
+//! Steps that upload nothing: using an asset that another address has, and going back to one that this address had.
+//!
+//! Both look first that the asset still lives; what they find out otherwise is learned for every address that has it. Read next: [`super::steps`].
+
+use super::book::BookError;
+use super::settle;
+use super::steps::{Look, Steps, Try, Write, superseded};
+use crate::cloud::endpoint::Endpoint;
+use crate::cloud::failure::Reply;
+use crate::cloud::wire::operation::Submitted;
+use crate::model::address::Address;
+use crate::model::asset::Moderation;
+use crate::model::change::Change;
+use crate::model::history::{History, Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::ids::{AssetId, ContentHash};
+use crate::model::phase::Intent;
+use crate::model::recorded::{Identity, Record, Recorded};
+use crate::platform::clock;
+
+impl Steps {
+    /// Uses another address's asset, after looking that it still lives unless it was made in this run.
+    pub(super) async fn share(
+        &self,
+        address: &Address,
+        owner: &Address,
+        key: Option<RevisionKey>,
+        identity: &Identity,
+        content: ContentHash,
+    ) -> Result<Try, BookError> {
+        if let Some(key) = key {
+            match self.look_alive(address, identity, key.asset_id).await? {
+                Ok(()) => {}
+                Err(tried) => return Ok(tried),
+            }
+        }
+        let mut shared = None;
+        self.book
+            .commit_with(|recorded| {
+                let found = recorded.assets.get(owner).and_then(|record| record.history.find_content(content));
+                let Some((key, _)) = found else { return Vec::new() };
+                let history = recorded.assets.get(address).map(|record| &record.history);
+                let fact = RevisionFact {
+                    ordinal: history.map_or(1, History::next_ordinal),
+                    content: Some(content),
+                    standing: Standing::Live,
+                    shared: true,
+                    duplicate: false,
+                    made: Some((clock::now(), Origin::Create)),
+                };
+                shared = Some(key);
+                vec![
+                    Change::Enroll { address: address.clone(), identity: identity.clone() },
+                    Change::Learn { address: address.clone(), key, fact },
+                    Change::Ask { address: address.clone(), fields: Default::default() },
+                    Change::Point { address: address.clone(), asset_id: key.asset_id },
+                    Change::Rest { address: address.clone(), trouble: None },
+                ]
+            })
+            .await?;
+        Ok(match shared {
+            Some(key) => Try::Ended(self.done(address, key)),
+            None => superseded(&format!("`{owner}` no longer has an asset with these bytes")),
+        })
+    }
+
+    /// Goes back to an asset that the address had before.
+    pub(super) async fn point_back(&self, address: &Address, to: RevisionKey) -> Result<Try, BookError> {
+        let Some(identity) = self.record(address).map(|record| record.identity) else {
+            return Ok(superseded("it has no record"));
+        };
+        if let Err(tried) = self.look_alive(address, &identity, to.asset_id).await? {
+            return Ok(tried);
+        }
+        self.book
+            .commit_with(|recorded| match (recorded.assets.get(address), recorded.seen.get(&to.asset_id)) {
+                (Some(record), Some(seen)) => settle::pointed_back(address, record, &seen.asset),
+                _ => Vec::new(),
+            })
+            .await?;
+        Ok(Try::Ended(self.done(address, to)))
+    }
+
+    /// Looks whether an asset can be that of `address`, restores it where it is archived, and writes down what came of it.
+    async fn look_alive(
+        &self,
+        address: &Address,
+        identity: &Identity,
+        asset_id: AssetId,
+    ) -> Result<Result<(), Try>, BookError> {
+        let asset = match self.look(address, asset_id).await? {
+            Look::Present(asset) => asset,
+            Look::Gone => return self.learn_gone(asset_id).await.map(Err),
+            Look::Unknown(tried) => return Ok(Err(tried)),
+        };
+        if asset.moderation == Some(Moderation::Rejected) {
+            self.learn(asset_id, settle::rejected).await?;
+            return Ok(Err(superseded("moderation rejected the asset that it had")));
+        }
+        if asset.archived == Some(true) {
+            // What the answer says is newer than what was just read.
+            return self.restore(address, identity, asset_id).await;
+        }
+        self.book.commit(vec![Change::See { asset: *asset }]).await?;
+        Ok(Ok(()))
+    }
+
+    /// Restores an archived asset that is wanted again, as a change of the address that wants it.
+    async fn restore(
+        &self,
+        address: &Address,
+        identity: &Identity,
+        asset_id: AssetId,
+    ) -> Result<Result<(), Try>, BookError> {
+        let identity = identity.clone();
+        let intent = Intent::Restore { asset_id };
+        let write = Write { address, identity, intent, endpoint: Endpoint::RestoreAsset, upload: None };
+        let send = async |hand_over| {
+            let Reply { head, result } = self.client.restore_asset(asset_id, hand_over).await;
+            Reply { head, result: result.map(Submitted::Done) }
+        };
+        let tried = self.write(write, send).await?;
+        Ok(match tried {
+            Try::Ended(outcome) if outcome.is_done() => Ok(()),
+            tried => Err(tried),
+        })
+    }
+
+    pub(super) async fn learn_gone(&self, asset_id: AssetId) -> Result<Try, BookError> {
+        self.learn(asset_id, settle::gone).await?;
+        Ok(superseded(&format!("Roblox no longer has asset {asset_id}")))
+    }
+
+    /// Writes down what is true of an asset, whichever addresses have it.
+    async fn learn(
+        &self,
+        asset_id: AssetId,
+        facts: fn(&Address, &Record, AssetId) -> Vec<Change>,
+    ) -> Result<(), BookError> {
+        let all = |recorded: &Recorded| {
+            recorded.assets.iter().flat_map(|(address, record)| facts(address, record, asset_id)).collect()
+        };
+        self.book.commit_with(all).await.map(|_| ())
+    }
+}
