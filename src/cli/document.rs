@@ -112,6 +112,7 @@ fn step_report(report: &StepReport) -> Map<String, Value> {
             entry.insert("revision".to_owned(), json!(revision));
             ("done", None)
         }
+        Outcome::NotBegun => ("waiting", None),
         Outcome::Running { reason } => ("waiting", Some(reason)),
         Outcome::TryLater { message } => ("waiting", Some(message)),
         Outcome::InDoubt { message } => ("held", Some(message)),

@@ -208,14 +208,22 @@ fn show(output: Output, report: &Report, rehearsal: bool) {
             output.line(format!("{name} {} (asset {asset_id}{revision})", entry.step.address));
         }
     }
-    let mut waiting = 0;
+    let (mut waiting, mut not_begun, mut running) = (0, 0, 0);
     let held: BTreeSet<&Address> = report.held.iter().map(|hold| &hold.address).collect();
     for entry in report.failures() {
         let held = held.contains(&entry.step.address);
         let (tone, word, message, hint) = match &entry.outcome {
             Outcome::Refused { .. } if held => continue,
             Outcome::Refused { message, hint } => (Tone::Bad, "failed", message, hint.as_ref()),
-            Outcome::Running { reason } => (Tone::Warning, "waiting", reason, None),
+            // An interrupted run has many of these: their number tells enough, and `macadam status` the rest.
+            Outcome::NotBegun => {
+                not_begun += 1;
+                continue;
+            }
+            Outcome::Running { .. } => {
+                running += 1;
+                continue;
+            }
             Outcome::TryLater { message } => (Tone::Warning, "waiting", message, None),
             Outcome::InDoubt { message } => (Tone::Warning, "in doubt", message, None),
             Outcome::Superseded { reason } => (Tone::Warning, "changed", reason, None),
@@ -230,10 +238,11 @@ fn show(output: Output, report: &Report, rehearsal: bool) {
     }
     let held = Plan { held: report.held.clone(), notes: report.notes.clone(), ..Plan::default() };
     plan::show_holds(output, &held);
-    show_summary(output, report, waiting, rehearsal);
+    let unfinished = [(waiting, "not done"), (running, "in the works at Roblox"), (not_begun, "not begun")];
+    show_summary(output, report, unfinished, rehearsal);
 }
 
-fn show_summary(output: Output, report: &Report, waiting: u64, rehearsal: bool) {
+fn show_summary(output: Output, report: &Report, unfinished: [(u64, &str); 3], rehearsal: bool) {
     let mut parts: Vec<String> = report.done().into_iter().map(|(name, count)| format!("{count} {name}")).collect();
     for kind in [HoldKind::Failed, HoldKind::Rejected, HoldKind::Held] {
         let count = report.held_by(kind);
@@ -241,9 +250,7 @@ fn show_summary(output: Output, report: &Report, waiting: u64, rehearsal: bool) 
             parts.push(format!("{count} {kind}"));
         }
     }
-    if waiting > 0 {
-        parts.push(format!("{waiting} not done"));
-    }
+    parts.extend(unfinished.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
     let assets = plural(report.assets, "asset");
     // The emulator's lockfile lies among its own files, and nobody commits it.
     let lockfile = if report.lockfile_written && !rehearsal { "; the lockfile was written: commit it" } else { "" };

@@ -9,7 +9,7 @@ use super::poller::{Followed, Subject};
 use super::progress::Progress;
 use super::report::{Outcome, Stop};
 use super::settle::{self, Settled};
-use super::steps::{Look, Steps, Try, chain, superseded};
+use super::steps::{Look, Steps, Try, chain, run_ends, superseded};
 use crate::cloud::backoff::Backoff;
 use crate::cloud::class::{self, Class, Refusal, Unsent};
 use crate::cloud::endpoint::Endpoint;
@@ -295,7 +295,7 @@ impl Steps {
     /// Reads an asset once, for a step of `address`, which rests when that fails.
     pub(super) async fn look(&self, address: &Address, asset_id: AssetId) -> Result<Look, BookError> {
         let Some(pass) = self.stop.or(self.gate.enter(Endpoint::GetAsset)).await else {
-            return Ok(Look::Unknown(Try::Again { message: "not asked: the run ends".to_owned() }));
+            return Ok(Look::Unknown(run_ends()));
         };
         let reply = self.client.get_asset(asset_id, &[]).await;
         self.gate.leave(pass, &reply);

@@ -16,6 +16,8 @@ pub enum Outcome {
         /// Roblox's revision number, or the asset's position in the address's history.
         revision: Option<u64>,
     },
+    /// The run ended before its turn.
+    NotBegun,
     /// Roblox works on it; it is followed by the next run.
     Running {
         /// What is waited for.

@@ -99,9 +99,10 @@ pub(super) struct Write<'a> {
 impl Runner for Steps {
     async fn run(&self, step: &Step) -> Outcome {
         let mut due = step.not_before;
+        let mut last = None;
         loop {
             if !self.wait_until(due).await {
-                return Outcome::TryLater { message: "not begun: the run ends".to_owned() };
+                return last.map_or(Outcome::NotBegun, |message| Outcome::TryLater { message });
             }
             let outcome = match self.try_step(step).await {
                 Ok(Try::Ended(outcome)) => outcome,
@@ -109,6 +110,7 @@ impl Runner for Steps {
                 Ok(Try::Again { message }) => {
                     tracing::warn!(address = %step.address, action = step.action.name(), "{message}; it is tried again");
                     due = self.due(&step.address);
+                    last = Some(message);
                     continue;
                 }
                 Err(error) => {
@@ -337,7 +339,7 @@ impl Steps {
 }
 
 pub(super) fn run_ends() -> Try {
-    Try::Again { message: "not sent: the run ends".to_owned() }
+    Try::Ended(Outcome::NotBegun)
 }
 
 pub(super) fn superseded(reason: &str) -> Try {
