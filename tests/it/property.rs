@@ -227,7 +227,8 @@ impl Walk {
     }
 
     fn lockfile(&self) -> Option<String> {
-        std::fs::read_to_string(self.project.file("assets.lock.toml")).ok()
+        let there = self.project.file("assets.lock.toml").exists();
+        there.then(|| self.project.read("assets.lock.toml"))
     }
 
     fn put_lockfile(&self, text: Option<&str>) {

@@ -1,5 +1,7 @@
 //! Random faults of the remote. Each ends by itself after a few requests, so that a run goes on.
 
+use std::collections::BTreeMap;
+
 use macadam::emulator::{Action, BodyShape, Endpoint, FaultRule, OperationFault, Point, RetryAfter, ScriptedReply};
 
 const SHAPES: [BodyShape; 8] = [
@@ -15,7 +17,7 @@ const SHAPES: [BodyShape; 8] = [
 
 const POINTS: [Point; 3] = [Point::BeforeBody, Point::AfterBody, Point::AfterCommit];
 
-/// A rule, and whether it is a refusal that lasts until the file changes or a person says `retry`.
+/// A rule for one of the endpoints that a run uses.
 pub fn random(rng: &mut fastrand::Rng) -> FaultRule {
     let endpoints = [
         Endpoint::CreateAsset,
@@ -59,13 +61,16 @@ fn operation(rng: &mut fastrand::Rng) -> OperationFault {
 
 fn reply(rng: &mut fastrand::Rng) -> Action {
     let status = pick(rng, &[200, 400, 401, 403, 408, 429, 500, 502, 503, 503, 504]);
+    let window = [("limit", "100"), ("remaining", "0"), ("reset", "1")];
+    let window = window.map(|(name, value)| (format!("x-ratelimit-{name}"), value.to_owned())).into();
     Action::Reply(ScriptedReply {
         status,
         shape: pick(rng, &SHAPES),
         message: "scripted".to_owned(),
         body: None,
         retry_after: (status == 429 || rng.bool()).then_some(RetryAfter::Seconds(1)),
-        headers: Default::default(),
+        // Without them a 429 stops its budget for a whole minute, which is right, and too long for a test.
+        headers: if status == 429 { window } else { BTreeMap::new() },
         // What is refused for good was not carried out; anything else may have been.
         commit: matches!(status, 200 | 408 | 500..) && rng.bool(),
         rate_limit_headers: true,
