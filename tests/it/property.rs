@@ -1,7 +1,8 @@
 //! Nothing lost, nothing doubled, as a property: random files, edits, branches, faults and crashes, the real binary between them, and a reference
 //! beside it that says what the remote may and must have.
 //!
-//! A sequence is made from one number, and so is all of its chance. A failure prints that number and the steps; `MACADAM_SEED=N` runs it again.
+//! A sequence's steps are made from one number. A failure prints that number and the steps; `MACADAM_SEED=N` takes the same steps again. What the
+//! program does at the same time within a run is left to chance: a rare failure may need several tries.
 //! The longer run, so many sequences from a random start:
 //!
 //! ```text
