@@ -13,7 +13,10 @@ use crate::support::animation;
 const FILES: usize = 30;
 
 /// The first kill of a round falls into this time, in milliseconds; the later ones as well.
-const MOMENTS: std::ops::Range<u64> = 20..600;
+const MOMENTS: std::ops::Range<u64> = 20..1200;
+
+/// So many more rounds are given to a machine on which nothing was on the wire yet.
+const PATIENCE: u64 = 10;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
@@ -32,7 +35,11 @@ fn at_random_while_thirty_files_go_up() {
     let wire = Action::Delay { before_commit_ms: 20, before_reply_ms: 40 };
     stage.fault(Endpoint::CreateAsset, wire);
     let (mut deaths, mut in_doubt) = (0, 0);
-    for round in 0..rounds {
+    // On a slow machine the first deaths may come before anything is on the wire: then there are more.
+    for round in 0..rounds + PATIENCE {
+        if round >= rounds && in_doubt > 0 {
+            break;
+        }
         for file in 0..FILES {
             stage.write(&format!("models/{file}.rbxmx"), animation(&format!("{round} {file}")));
         }

@@ -71,7 +71,7 @@ fn unreadable_answers_to_polls_and_reads() {
 #[test]
 fn connections_reset_at_once_are_never_in_doubt() {
     let trial = Trial::new().fault(json!({"times": 4, "action": {"kind": "refuse"}}));
-    trial.run(15).expect(0);
+    trial.run(60).expect(0);
     trial.converge();
     assert_eq!(trial.events("in_doubt"), 0);
 }
