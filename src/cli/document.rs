@@ -72,17 +72,24 @@ pub fn plan(plan: &Plan, recorded: &Recorded, lockfile_changes: bool) -> Value {
 
 /// `sync --once`.
 pub fn report(report: &Report) -> Value {
-    let mut actions: Vec<_> = report.steps.iter().filter(|step| !is_superseded(step)).map(step_report).collect();
+    let holds: BTreeSet<&Address> = report.held.iter().map(|held| &held.address).collect();
+    // One entry for what rests: the step that was refused says what Roblox said, otherwise the hold says why and what frees it.
+    let told = |tried: &&StepReport| match tried.outcome {
+        Outcome::Superseded { .. } => false,
+        Outcome::TryLater { .. } | Outcome::InDoubt { .. } => !holds.contains(&tried.step.address),
+        Outcome::Done { .. } | Outcome::NotBegun | Outcome::Running { .. } | Outcome::Refused { .. } => true,
+    };
+    let mut actions: Vec<_> = report.steps.iter().filter(told).map(step_report).collect();
     for step in report.untold() {
         let mut entry = action(step, None);
         entry.insert("outcome".to_owned(), json!("waiting"));
         entry.insert("error".to_owned(), Value::Null);
         actions.push(entry);
     }
-    let failed = report.steps.iter().filter(|tried| !tried.outcome.is_done());
+    let failed = report.steps.iter().filter(|tried| matches!(tried.outcome, Outcome::Refused { .. }));
     let failed: BTreeSet<&Address> = failed.map(|tried| &tried.step.address).collect();
     for held in &report.held {
-        if held.kind == HoldKind::Failed && failed.contains(&held.address) {
+        if held.kind != HoldKind::Held && failed.contains(&held.address) {
             continue;
         }
         let mut entry = hold(held);
@@ -98,10 +105,6 @@ pub fn report(report: &Report) -> Value {
         "assets": report.assets,
         "lockfile_written": report.lockfile_written,
     })
-}
-
-const fn is_superseded(report: &StepReport) -> bool {
-    matches!(report.outcome, Outcome::Superseded { .. })
 }
 
 fn step_report(report: &StepReport) -> Map<String, Value> {

@@ -24,7 +24,7 @@ impl From<GatherError> for Failure {
 fn manifest_mistakes(diagnostics: &[Diagnostic], source: &str) -> Failure {
     let mut rendered = manifest::render(diagnostics, source, true);
     let count = super::output::plural(diagnostics.len() as u64, "mistake");
-    rendered.push_str(&format!("\n{count} in the manifest; nothing was attempted\n"));
+    rendered.push_str(&format!("\n{count} in the manifest\n"));
     Failure { exit: Exit::Unusable, problems: diagnostics.iter().map(problem).collect(), rendered: Some(rendered) }
 }
 
@@ -86,7 +86,7 @@ impl From<SessionError> for Failure {
 impl From<SyncError> for Failure {
     fn from(error: SyncError) -> Self {
         match error {
-            SyncError::Gather(error) => error.into(),
+            SyncError::Gather(source) | SyncError::Midway { source, .. } => source.into(),
             SyncError::Book(error) => error.into(),
             SyncError::Lockfile(error) => error.into(),
         }

@@ -35,7 +35,7 @@ pub async fn resolve(output: Output, global: &Global, args: &ResolveArgs) -> Res
     let mut session = Session::open(&target.project, &target.remote, "macadam resolve").await?;
     let settled = match asset_id {
         Some(asset_id) => {
-            let (client, embedded) = target::connect(global, &target).await?;
+            let (client, embedded) = target::connect(global, &target, target::credential(global)?).await?;
             let settled = repair::resolve_with(&mut session, &client, &address, asset_id).await;
             if let Some(embedded) = embedded {
                 embedded.stop().await;

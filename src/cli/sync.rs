@@ -11,11 +11,12 @@ use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint, plural};
 use super::progress::Bars;
 use super::{plan, target};
+use crate::engine::gather::read_manifest;
 use crate::engine::progress::silent;
 use crate::engine::report::{Outcome, Report, Stop};
 use crate::engine::session::Session;
 use crate::engine::stop::StopSwitch;
-use crate::engine::sync::{Confirm, Options, sync_once};
+use crate::engine::sync::{Confirm, Options, SyncError, sync_once};
 use crate::engine::view::preview;
 use crate::model::address::Address;
 use crate::model::asset::Privacy;
@@ -38,8 +39,11 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
     let stop = StopSwitch::default();
     listen_to_signals(&stop)?;
     end_after(&stop, args.timeout);
+    // Without a manifest or a key nothing is attempted, and no state is made.
+    read_manifest(&target.project)?;
+    let credential = target::credential(global)?;
     let mut session = Session::open(&target.project, &target.remote, "macadam sync --once").await?;
-    let (client, embedded) = target::connect(global, &target).await?;
+    let (client, embedded) = target::connect(global, &target, credential).await?;
     let bars = Bars::new(output);
     let options = Options {
         uploads: args.uploads as usize,
@@ -53,8 +57,13 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
     if let Some(embedded) = embedded {
         embedded.stop().await;
     }
-    let report = ended?;
-    Ok(finish(output, &report, global.emulator))
+    match ended {
+        Ok(report) => Ok(finish(output, &report, global.emulator)),
+        Err(SyncError::Midway { source, report }) => {
+            Ok(end_with(output, &report, global.emulator, &Failure::from(source)))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// `--locked`: nothing is changed; anything that would change is a failure.
@@ -174,21 +183,23 @@ fn finish(output: Output, report: &Report, rehearsal: bool) -> Exit {
         Some(Stop::State { message }) => Some(Failure::new(Exit::Unusable, message)),
         Some(Stop::TimedOut | Stop::Signal(_)) | None => None,
     };
-    // What was done before is told in any case.
     match failure {
+        Some(failure) => return end_with(output, report, rehearsal, &failure),
         None if output.is_json() => output.document(&document::report(report)),
         None => show(output, report, rehearsal),
-        Some(failure) => {
-            if output.is_json() {
-                output.stopped(document::report(report), &failure);
-            } else {
-                show(output, report, rehearsal);
-                output.failure(&failure);
-            }
-            return failure.exit;
-        }
     }
     exit(report)
+}
+
+/// The end of a run that something stopped: what was done before is told in any case.
+fn end_with(output: Output, report: &Report, rehearsal: bool, failure: &Failure) -> Exit {
+    if output.is_json() {
+        output.stopped(document::report(report), failure);
+    } else {
+        show(output, report, rehearsal);
+        output.failure(failure);
+    }
+    failure.exit
 }
 
 fn exit(report: &Report) -> Exit {
@@ -213,7 +224,8 @@ fn show(output: Output, report: &Report, rehearsal: bool) {
     for entry in report.failures() {
         let held = held.contains(&entry.step.address);
         let (tone, word, message, hint) = match &entry.outcome {
-            Outcome::Refused { .. } if held => continue,
+            // What holds it now says more.
+            _ if held => continue,
             Outcome::Refused { message, hint } => (Tone::Bad, "failed", message, hint.as_ref()),
             // An interrupted run has many of these: their number tells enough, and `macadam status` the rest.
             Outcome::NotBegun => {

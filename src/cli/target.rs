@@ -9,6 +9,7 @@ use super::emulator::Embedded;
 use super::exit::{Exit, Failure};
 use crate::cloud::base::BaseUrl;
 use crate::cloud::client::Client;
+use crate::cloud::secret::Credential;
 use crate::cloud::timeouts::Timeouts;
 use crate::engine::project::Project;
 
@@ -50,17 +51,29 @@ fn base(global: &Global) -> Result<BaseUrl, Failure> {
     text.parse::<BaseUrl>().map_err(|error| Failure::of(Exit::Usage, &error, None))
 }
 
+/// The credential for the remote.
+///
+/// # Errors
+/// With exit code 4 without a usable one.
+pub fn credential(global: &Global) -> Result<Credential, Failure> {
+    if global.emulator { credential::for_emulator() } else { credential::find(global.api_key_file.as_deref()) }
+}
+
 /// A client of the target's remote, and the embedded emulator where that is the remote.
 ///
 /// # Errors
-/// With exit code 4 without a usable credential; otherwise when the emulator or the client can't be started.
-pub async fn connect(global: &Global, target: &Target) -> Result<(Client, Option<Embedded>), Failure> {
-    let (base, credential, embedded) = if global.emulator {
+/// When the emulator or the client can't be started.
+pub async fn connect(
+    global: &Global,
+    target: &Target,
+    credential: Credential,
+) -> Result<(Client, Option<Embedded>), Failure> {
+    let (base, embedded) = if global.emulator {
         let embedded = Embedded::start(&target.project.emulator_folder()).await?;
         let base = embedded.url().parse::<BaseUrl>().map_err(|error| Failure::of(Exit::Unusable, &error, None))?;
-        (base, credential::for_emulator()?, Some(embedded))
+        (base, Some(embedded))
     } else {
-        (base(global)?, credential::find(global.api_key_file.as_deref())?, None)
+        (base(global)?, None)
     };
     let timeouts = Timeouts::default().at_most(global.patience.unwrap_or(Duration::MAX));
     let client = Client::new(base, credential, timeouts).map_err(|error| Failure::of(Exit::Unusable, &error, None))?;

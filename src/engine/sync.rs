@@ -55,6 +55,14 @@ pub enum SyncError {
     /// The desired state is unknown.
     #[error(transparent)]
     Gather(#[from] GatherError),
+    /// The manifest broke while the run went on.
+    #[error("the manifest can't be used any more")]
+    Midway {
+        /// How.
+        source: GatherError,
+        /// What was done before.
+        report: Box<Report>,
+    },
     /// The state could not be written.
     #[error(transparent)]
     Book(#[from] BookError),
@@ -227,11 +235,17 @@ impl Run<'_> {
         let written = self.session.lockfile.write(&self.session.book, &self.in_manifest).await;
         let learned = self.remember_pace().await;
         self.report.stop = self.options.stop.why();
-        ended?;
+        match ended {
+            Err(SyncError::Gather(source)) if !self.report.steps.is_empty() => {
+                return Err(SyncError::Midway { source, report: Box::new(self.report) });
+            }
+            ended => ended?,
+        }
         self.report.lockfile_written |= written?;
         learned?;
         Ok(self.report)
     }
+
     /// Limits and latencies, for the next run.
     async fn remember_pace(&self) -> Result<(), BookError> {
         pace::save(self.session.book.store(), self.gate.snapshot(clock::now()), self.poller.latencies()).await

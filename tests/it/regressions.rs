@@ -1,6 +1,6 @@
 //! What once went wrong in a run, each told by the name of its test.
 
-use macadam::emulator::{Action, BodyShape, Config, Endpoint, FaultRule, Limit, Limits, Point, ScriptedReply};
+use macadam::emulator::{Action, BodyShape, Config, Endpoint, FaultRule, Latency, Limit, Limits, Point, ScriptedReply};
 
 use super::support::{Project, Ran, Remote, png, rbxmx};
 
@@ -179,4 +179,57 @@ fn what_was_done_before_the_key_was_refused_went_unsaid() {
     assert_eq!(document["in_sync"], false);
     project.sync();
     assert_eq!(remote.assets().len(), 3);
+}
+
+/// Who shared a refused upload stood in the document twice, as waiting and as held.
+#[test]
+fn who_shares_a_refused_upload_was_told_twice() {
+    let remote = unlimited();
+    let project = Project::new(UI).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.write("ui/b.png", png(1));
+    fault(&remote, FaultRule::on(Endpoint::CreateAsset, reply(400, BodyShape::Service, "InvalidImage")));
+    let (code, document) = project.json(&["sync", "--once"]);
+    assert_eq!(code, 1);
+    let told: Vec<(&str, &str)> = document["actions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|action| (action["address"].as_str().unwrap(), action["outcome"].as_str().unwrap()))
+        .collect();
+    assert_eq!(told, [("ui/a.png", "failed"), ("ui/b.png", "held")], "{document:#}");
+}
+
+/// A manifest that broke during the run ended it with "nothing was attempted", though assets had been made.
+#[test]
+fn what_was_done_before_the_manifest_broke_went_unsaid() {
+    let remote = unlimited();
+    remote.control().set_latency(Latency::Fixed(1500));
+    let project = Project::new(UI).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    let child = project
+        .command(&["sync", "--once"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    while remote.requests(Endpoint::CreateAsset) == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    project.write("assets.toml", "[creator\n");
+    let ran = Ran::of(child.wait_with_output().unwrap()).expect(3);
+    assert!(ran.stdout.contains("ui/a.png"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("assets.toml:1"), "{}", ran.stderr);
+    assert!(project.read("assets.lock.toml").contains("ui/a.png"));
+}
+
+/// A run without a manifest that can be used, or without a key, made a state all the same.
+#[test]
+fn a_run_that_attempted_nothing_left_a_state() {
+    let project = Project::new("[creator\n");
+    project.run(&["sync", "--once"]).expect(3);
+    project.write("assets.toml", UI);
+    let without_key = project.command(&["sync", "--once"]).env_remove("ROBLOX_API_KEY").output().unwrap();
+    Ran::of(without_key).expect(4);
+    assert!(!project.file(".macadam").exists());
 }
