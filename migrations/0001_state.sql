@@ -31,27 +31,31 @@ CREATE TABLE assets (
     path           TEXT NOT NULL,
     -- {"<field>": "<digest>"}: the metadata that was last asked for and stored.
     asked          TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(asked)),
+    -- The same form, only of fields for which Roblox stored something else than was asked.
+    stored         TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(stored)),
     points_to      INTEGER CHECK (points_to > 0),
-    -- The pin as the manifest had it, and the revision that became current by it; 0 is an asset whose versions Roblox doesn't count.
+    -- The last rollback: what was asked for, the revision that became current by it, and the newest that was known then; 0 is no version.
     pin            TEXT,
     pinned_asset   INTEGER CHECK (pinned_asset > 0),
     pinned_version INTEGER CHECK (pinned_version >= 0),
-    -- When it left the manifest: archiving waits from then on.
+    pinned_newest  INTEGER CHECK (pinned_newest >= 0),
+    -- When it left the manifest.
     removed_at     TEXT,
     in_lockfile    INTEGER NOT NULL DEFAULT 0 CHECK (in_lockfile IN (0, 1)),
-    CHECK ((pin IS NULL) = (pinned_asset IS NULL) AND (pin IS NULL) = (pinned_version IS NULL))
+    CHECK ((pin IS NULL) = (pinned_asset IS NULL) AND (pin IS NULL) = (pinned_version IS NULL)
+        AND (pin IS NULL) = (pinned_newest IS NULL))
 ) STRICT, WITHOUT ROWID;
 
 -- The history: facts only grow, rows only leave when a person forgets the address.
 CREATE TABLE revisions (
-    address   TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE,
+    address   TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE ON UPDATE CASCADE,
     asset_id  INTEGER NOT NULL CHECK (asset_id > 0),
     -- Roblox's revisionId; 0 where Roblox counts no versions (a key column can't be NULL).
     version   INTEGER NOT NULL CHECK (version >= 0),
     ordinal   INTEGER NOT NULL CHECK (ordinal >= 0),
     -- NULL: made elsewhere, the bytes are unknown.
     content   BLOB CHECK (length(content) = 32),
-    standing  TEXT NOT NULL CHECK (standing IN ('live', 'rejected', 'gone')),
+    standing  TEXT NOT NULL CHECK (standing IN ('reviewing', 'live', 'rejected', 'gone')),
     shared    INTEGER NOT NULL CHECK (shared IN (0, 1)),
     duplicate INTEGER NOT NULL CHECK (duplicate IN (0, 1)),
     made_at   TEXT,
@@ -60,20 +64,43 @@ CREATE TABLE revisions (
     CHECK ((made_at IS NULL) = (origin IS NULL))
 ) STRICT, WITHOUT ROWID;
 
+-- Assets of an address that are to be archived, or were.
+CREATE TABLE shelf (
+    address     TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE ON UPDATE CASCADE,
+    asset_id    INTEGER NOT NULL CHECK (asset_id > 0),
+    why         TEXT NOT NULL CHECK (why IN ('replaced', 'removed', 'by_hand')),
+    -- Archiving waits from then on.
+    since       TEXT NOT NULL,
+    -- NULL while it is still to come.
+    archived_at TEXT,
+    PRIMARY KEY (address, asset_id)
+) STRICT, WITHOUT ROWID;
+
+-- What was put back after somebody else changed it, within the last day: a bound for every day.
+CREATE TABLE healed (
+    address TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE ON UPDATE CASCADE,
+    at      TEXT NOT NULL,
+    healing TEXT NOT NULL CHECK (healing IN ('metadata', 'archived'))
+) STRICT;
+
+CREATE INDEX healed_of_address ON healed (address);
+
 -- Why an address rests although something is to do.
 CREATE TABLE troubles (
-    address  TEXT PRIMARY KEY REFERENCES assets (address) ON DELETE CASCADE,
+    address  TEXT PRIMARY KEY REFERENCES assets (address) ON DELETE CASCADE ON UPDATE CASCADE,
     subject  TEXT NOT NULL,
     message  TEXT NOT NULL,
     -- When it was refused, or when it is due again.
     at       TEXT NOT NULL,
-    -- Of a refusal: the action that was refused.
+    -- Of a refusal: the action that was refused, and what Roblox objected to.
     action   TEXT,
+    objection TEXT CHECK (objection IN ('display_name', 'other')),
     -- Of something that may go better: how often it failed in a row.
     failures INTEGER CHECK (failures >= 0),
     -- And how many of them were creates that may have left an asset which nobody knows.
     doubts   INTEGER CHECK (doubts >= 0),
     CHECK ((action IS NULL) <> (failures IS NULL)),
+    CHECK ((action IS NULL) = (objection IS NULL)),
     CHECK ((failures IS NULL) = (doubts IS NULL))
 ) STRICT, WITHOUT ROWID;
 
@@ -81,7 +108,7 @@ CREATE TABLE troubles (
 -- what happened.
 CREATE TABLE attempts (
     id         INTEGER PRIMARY KEY CHECK (id >= 0),
-    address    TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE,
+    address    TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE ON UPDATE CASCADE,
     action     TEXT NOT NULL CHECK (action IN
         ('create', 'replace', 'update_content', 'update_metadata', 'rollback', 'archive', 'restore')),
     -- The asset that is changed; a create has none yet.
@@ -128,6 +155,8 @@ CREATE TABLE seen (
     description  TEXT,
     moderation   TEXT,
     archived     INTEGER CHECK (archived IN (0, 1)),
+    -- 1: icon, previews and links were asked for, so what is missing of them is unset.
+    extras_known INTEGER NOT NULL CHECK (extras_known IN (0, 1)),
     icon         INTEGER CHECK (icon > 0),
     -- [[<asset ID>, <alternative text or null>], …]
     previews     TEXT CHECK (json_valid(previews)),

@@ -18,10 +18,14 @@ fn action(step: &Step, recorded: Option<&Recorded>) -> Map<String, Value> {
             .and_then(|recorded| recorded.assets.get(&step.address))
             .map(|record| record.history.number(*to))
             .filter(|number| *number > 0),
+        Action::Rollback { to, .. } => Some(to.get()),
         Action::Create(_)
         | Action::Share { .. }
         | Action::Replace { .. }
         | Action::UpdateMetadata { .. }
+        | Action::Move { .. }
+        | Action::Archive { .. }
+        | Action::Restore { .. }
         | Action::Settle { .. }
         | Action::Wait { .. } => None,
     };

@@ -49,6 +49,7 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
         uploads: args.uploads as usize,
         confirm: confirm(output, args.yes, bars.clone()),
         listener: bars.listener(),
+        wishes: crate::plan::Wishes::default(),
         stop,
     };
     let ended = sync_once(&mut session, Arc::new(client), options).await;
@@ -139,6 +140,10 @@ fn questions(plan: &Plan) -> Vec<String> {
             | Action::UpdateContent { .. }
             | Action::PointBack { .. }
             | Action::UpdateMetadata { .. }
+            | Action::Rollback { .. }
+            | Action::Move { .. }
+            | Action::Archive { .. }
+            | Action::Restore { .. }
             | Action::Settle { .. }
             | Action::Wait { .. } => None,
         })

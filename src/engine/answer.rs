@@ -19,10 +19,10 @@ use crate::cloud::wire::operation::{OperationFailure, Submitted};
 use crate::model::address::Address;
 use crate::model::change::{Change, Event};
 use crate::model::digest::{self, FieldDigest};
-use crate::model::ids::{AssetId, ContentHash, Creator};
-use crate::model::metadata::FieldDigests;
+use crate::model::ids::{AssetId, Creator};
+use crate::model::metadata::{Field, FieldDigests};
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Recorded};
+use crate::model::recorded::{Attempt, AttemptId, Objection, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::platform::{clock, failpoint};
 
@@ -118,7 +118,7 @@ impl Steps {
             | Refusal::TooLarge
             | Refusal::Invalid => {
                 let said = if failure.message.is_empty() { message } else { failure.message.clone() };
-                self.refuse(id, &attempt, &said, failure.hint().map(str::to_owned)).await
+                self.refuse(id, &attempt, objection(refusal), &said, failure.hint().map(str::to_owned)).await
             }
         }
     }
@@ -128,11 +128,16 @@ impl Steps {
         &self,
         id: AttemptId,
         attempt: &Attempt,
+        objection: Objection,
         said: &str,
         hint: Option<String>,
     ) -> Result<Try, BookError> {
-        let changes = settle::refused(id, attempt, self.subject(attempt), said, clock::now());
-        self.book.commit(changes).await?;
+        let why = (self.subject(attempt), objection);
+        self.book
+            .commit_with(|recorded| {
+                settle::refused(id, attempt, recorded.assets.get(&attempt.address), why, said, clock::now())
+            })
+            .await?;
         tracing::error!(address = %attempt.address, action = attempt.intent.name(), "Roblox refused it: {said}");
         Ok(Try::Ended(Outcome::Refused { message: format!("Roblox refused it: {said}"), hint }))
     }
@@ -232,8 +237,11 @@ impl Steps {
                 self.book.advance(id, PhaseEvent::Refuse).await?;
                 Ok(Try::Again { message: said })
             }
-            Class::Refused(_) | Class::NeverSent(_) | Class::Committed | Class::InDoubt | Class::CouldNotAsk => {
-                self.refuse(id, attempt, &said, class.hint().map(str::to_owned)).await
+            Class::Refused(refusal) => {
+                self.refuse(id, attempt, objection(refusal), &said, class.hint().map(str::to_owned)).await
+            }
+            Class::NeverSent(_) | Class::Committed | Class::InDoubt | Class::CouldNotAsk => {
+                self.refuse(id, attempt, Objection::Other, &said, class.hint().map(str::to_owned)).await
             }
         }
     }
@@ -267,8 +275,8 @@ impl Steps {
         Ok(Try::Ended(self.done(&attempt.address, settled.key)))
     }
 
-    /// After an update of content, an answer that names a revision with other bytes is a read that lags behind, or Roblox took the bytes for
-    /// those of an earlier revision. It is read again before anything is concluded.
+    /// An answer that shows the asset as it was before is a read that lags behind, or Roblox did not do what it said. It is read again before anything
+    /// is concluded.
     async fn newest_after_update(
         &self,
         id: AttemptId,
@@ -278,8 +286,13 @@ impl Steps {
             let clash = self.book.read(|recorded| clashes(recorded, id, &asset));
             let Some(attempt) = clash else { return Ok(Ok(asset)) };
             if read == READS_AFTER_WRITE {
-                let message = "Roblox took the content without making a new revision of it";
-                return self.refuse(id, &attempt, message, None).await.map(Err);
+                let message = match attempt.intent {
+                    Intent::UpdateContent { .. } => "Roblox took the content without making a new revision of it",
+                    Intent::Rollback { .. } => "Roblox agreed to the rollback without making the revision current",
+                    // It stored the old text again: that is remembered beside what was asked.
+                    _ => return Ok(Ok(asset)),
+                };
+                return self.refuse(id, &attempt, Objection::Other, message, None).await.map(Err);
             }
             if self.stop.or(tokio::time::sleep(Backoff::POLL.delay(read, 0.5))).await.is_none() {
                 return Ok(Err(Try::Ended(Outcome::Running { reason: "the run ends".to_owned() })));
@@ -331,19 +344,20 @@ impl Steps {
         self.book.read(|recorded| recorded.attempts.get(&id).cloned())
     }
 
+    /// What a failure of an attempt is remembered against: what is wanted of that part of its address, or, when nothing is, the bytes in question.
     fn subject(&self, attempt: &Attempt) -> FieldDigest {
-        self.subject_of(&attempt.address, attempt.intent.content())
-    }
-
-    /// What a failure of `address` is remembered against: what is wanted of it, or, when nothing is, the bytes in question.
-    fn subject_of(&self, address: &Address, content: Option<ContentHash>) -> FieldDigest {
-        let known = self.subjects.get(address).copied();
-        known.unwrap_or_else(|| digest::subject(content, &FieldDigests::new()))
+        let known = self.subjects.get(&attempt.address).map(|subjects| match attempt.intent {
+            Intent::UpdateMetadata { .. } => subjects.metadata,
+            _ => subjects.asset,
+        });
+        known.unwrap_or_else(|| digest::subject(attempt.intent.content(), &FieldDigests::new()))
     }
 
     /// Lets an address rest after a request that changed nothing failed.
     pub(super) async fn rest(&self, address: &Address, message: &str) -> Result<(), BookError> {
-        let (subject, jitter) = (self.subject_of(address, None), fastrand::f64());
+        let known = self.subjects.get(address).map(|subjects| subjects.asset);
+        let subject = known.unwrap_or_else(|| digest::subject(None, &FieldDigests::new()));
+        let jitter = fastrand::f64();
         let decide = |recorded: &Recorded| {
             let Some(record) = recorded.assets.get(address) else { return Vec::new() };
             let trouble = settle::failed(Some(record), subject, message, jitter, clock::now());
@@ -359,11 +373,31 @@ pub(super) fn forbidden_outcome(creator: Creator, message: String) -> Outcome {
     Outcome::Refused { message, hint: Some(hint) }
 }
 
-/// The attempt, when `asset` claims that its content is a revision which is known to hold other bytes.
+/// What Roblox objected to.
+const fn objection(refusal: Refusal) -> Objection {
+    match refusal {
+        Refusal::NameModerated => Objection::DisplayName,
+        _ => Objection::Other,
+    }
+}
+
+/// The attempt, when `asset` is as it was before: its content a revision which is known to hold other bytes, its head the old one, a text the old one.
 fn clashes(recorded: &Recorded, id: AttemptId, asset: &RemoteAsset) -> Option<Attempt> {
     let attempt = recorded.attempts.get(&id)?;
-    let Intent::UpdateContent { content, .. } = attempt.intent else { return None };
     let record = recorded.assets.get(&attempt.address)?;
-    let known = record.history.get(settle::key_of(record.identity.asset_type, asset))?.content?;
-    (known != content).then(|| attempt.clone())
+    let key = settle::key_of(record.identity.asset_type, asset);
+    let clash = match &attempt.intent {
+        Intent::UpdateContent { content, .. } => record.history.get(key)?.content? != *content,
+        Intent::Rollback { to, .. } => key.version != Some(*to) && record.head().is_some_and(|(head, _)| head == key),
+        Intent::UpdateMetadata { fields, .. } => {
+            let before = &recorded.seen.get(&asset.asset_id)?.asset;
+            let is_old = |(field, asked): (&Field, &FieldDigest)| {
+                let now = asset.stored(*field);
+                now.is_some() && now == before.stored(*field) && now != Some(*asked)
+            };
+            fields.iter().any(is_old)
+        }
+        Intent::Create { .. } | Intent::Archive { .. } | Intent::Restore { .. } => false,
+    };
+    clash.then(|| attempt.clone())
 }

@@ -12,7 +12,7 @@ use crate::cloud::client::UpdateRequest;
 use crate::cloud::endpoint::Endpoint;
 use crate::model::change::Change;
 use crate::model::phase::{Intent, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId};
+use crate::model::recorded::{Attempt, AttemptId, Record};
 use crate::model::remote::RemoteAsset;
 use crate::platform::clock;
 
@@ -32,13 +32,20 @@ impl Steps {
             }
             Look::Unknown(tried) => return Ok(tried),
         };
-        match carried_out(&attempt.intent, &asset) {
+        match self.verdict(&attempt, &asset) {
             Verdict::Yes => self.finish(id, asset).await,
             Verdict::No => {
                 self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
                 Ok(superseded("it was not carried out, and is done again"))
             }
             Verdict::Newer => self.settle_newer(id, &attempt, asset).await,
+        }
+    }
+
+    fn verdict(&self, attempt: &Attempt, asset: &RemoteAsset) -> Verdict {
+        match self.record(&attempt.address) {
+            Some(record) => carried_out(&attempt.intent, &record, asset),
+            None => Verdict::No,
         }
     }
 
@@ -102,16 +109,24 @@ enum Verdict {
     Newer,
 }
 
-fn carried_out(intent: &Intent, asset: &RemoteAsset) -> Verdict {
+fn carried_out(intent: &Intent, record: &Record, asset: &RemoteAsset) -> Verdict {
     let yes = |yes: bool| if yes { Verdict::Yes } else { Verdict::No };
     match intent {
         Intent::UpdateContent { head, .. } if asset.revision > *head => Verdict::Newer,
         Intent::UpdateContent { .. } | Intent::Create { .. } => Verdict::No,
         Intent::UpdateMetadata { fields, .. } => {
-            yes(fields.iter().all(|(field, digest)| settle::stored(*field, asset) == Some(*digest)))
+            yes(fields.iter().all(|(field, digest)| asset.stored(*field) == Some(*digest)))
         }
         Intent::Archive { .. } => yes(asset.archived == Some(true)),
         Intent::Restore { .. } => yes(asset.archived == Some(false)),
-        Intent::Rollback { .. } => Verdict::No,
+        // The head moved back, or a new version has the old bytes.
+        Intent::Rollback { to, .. } => {
+            let newest = record.history.head().and_then(|(newest, _)| newest.version);
+            let was = record.head().and_then(|(head, _)| head.version);
+            match asset.revision {
+                revision if revision > newest => Verdict::Newer,
+                revision => yes(revision == Some(*to) && was != Some(*to)),
+            }
+        }
     }
 }

@@ -1,4 +1,6 @@
-//! Carrying out a plan: the steps of one address after one another, addresses side by side, an owner before those who share its asset.
+//! Carrying out a plan: the steps of one address after one another, addresses side by side, an asset before what shares or shows it.
+//!
+//! What is waited for is an address's asset, never its metadata; so a picture may be the icon of the asset whose bytes it shares.
 
 use std::collections::HashMap;
 
@@ -18,13 +20,17 @@ pub trait Runner {
     fn run(&self, step: &Step) -> impl Future<Output = Outcome>;
 }
 
+/// By address whether its asset is as the plan wants it; `None` while that is under way.
+type Finished = HashMap<Address, watch::Sender<Option<bool>>>;
+
 /// Carries out `steps` and tells how each ended, in their order. After a step that is not done, the rest of its address is not tried.
 pub async fn execute(runner: &impl Runner, steps: Vec<Step>) -> Vec<StepReport> {
     let mut chains = chains(steps);
-    // Those who wait come last, so that they never keep those whom they wait for from starting.
-    chains.sort_by_key(|chain| chain.iter().any(|step| step.after.is_some()));
-    let finished: HashMap<Address, watch::Sender<Option<bool>>> = chains
+    // Those who wait come last, so that they never keep those whom they wait for from starting: assets, those that share one, metadata.
+    chains.sort_by_key(|chain| (is_metadata(chain), chain.iter().any(|step| !step.after.is_empty())));
+    let finished: Finished = chains
         .iter()
+        .filter(|chain| !is_metadata(chain))
         .filter_map(|chain| chain.first())
         .map(|step| (step.address.clone(), watch::Sender::new(None)))
         .collect();
@@ -33,35 +39,46 @@ pub async fn execute(runner: &impl Runner, steps: Vec<Step>) -> Vec<StepReport> 
         .buffer_unordered(ADDRESSES_AT_ONCE)
         .collect()
         .await;
-    reports.sort_by(|a, b| a.first().map(|r| &r.step.address).cmp(&b.first().map(|r| &r.step.address)));
+    let place = |reports: &[StepReport]| reports.first().map(|r| (r.step.address.clone(), r.step.action.is_metadata()));
+    reports.sort_by_cached_key(|reports| place(reports));
     reports.into_iter().flatten().collect()
 }
 
-/// Groups steps by address, keeping their order.
+fn is_metadata(chain: &[Step]) -> bool {
+    chain.first().is_some_and(|step| step.action.is_metadata())
+}
+
+/// Groups steps by address, metadata apart, keeping their order.
 fn chains(steps: Vec<Step>) -> Vec<Vec<Step>> {
+    let belongs = |last: &Step, step: &Step| {
+        last.address == step.address && last.action.is_metadata() == step.action.is_metadata()
+    };
     let mut chains: Vec<Vec<Step>> = Vec::new();
     for step in steps {
         match chains.last_mut() {
-            Some(chain) if chain.last().is_some_and(|last| last.address == step.address) => chain.push(step),
+            Some(chain) if chain.last().is_some_and(|last| belongs(last, &step)) => chain.push(step),
             _ => chains.push(vec![step]),
         }
     }
     chains
 }
 
-async fn run_chain(
-    runner: &impl Runner,
-    chain: Vec<Step>,
-    finished: &HashMap<Address, watch::Sender<Option<bool>>>,
-) -> Vec<StepReport> {
-    let address = chain.first().map(|step| step.address.clone());
+async fn run_chain(runner: &impl Runner, chain: Vec<Step>, finished: &Finished) -> Vec<StepReport> {
+    let own = chain.first().map(|step| (step.address.clone(), step.action.is_metadata()));
+    if let Some((address, true)) = &own
+        && finished.contains_key(address)
+        && !is_done(address, finished).await
+    {
+        // The step that failed tells of it.
+        return Vec::new();
+    }
     let mut reports = Vec::with_capacity(chain.len());
     for step in chain {
-        let outcome = match &step.after {
-            Some(owner) if !owner_done(owner, finished).await => {
-                Outcome::TryLater { message: format!("the upload of `{owner}`, which it shares, is not done") }
+        let outcome = match first_undone(&step.after, finished).await {
+            Some(owner) => {
+                Outcome::TryLater { message: format!("the asset of `{owner}`, which it needs, is not there yet") }
             }
-            Some(_) | None => runner.run(&step).await,
+            None => runner.run(&step).await,
         };
         let done = outcome.is_done();
         reports.push(StepReport { step, outcome });
@@ -70,14 +87,25 @@ async fn run_chain(
         }
     }
     let done = reports.iter().all(|report| report.outcome.is_done());
-    if let Some(sender) = address.and_then(|address| finished.get(&address)) {
+    if let Some((address, false)) = own
+        && let Some(sender) = finished.get(&address)
+    {
         sender.send_replace(Some(done));
     }
     reports
 }
 
-async fn owner_done(owner: &Address, finished: &HashMap<Address, watch::Sender<Option<bool>>>) -> bool {
-    let Some(sender) = finished.get(owner) else { return false };
+async fn first_undone<'a>(addresses: &'a [Address], finished: &Finished) -> Option<&'a Address> {
+    for address in addresses {
+        if !is_done(address, finished).await {
+            return Some(address);
+        }
+    }
+    None
+}
+
+async fn is_done(address: &Address, finished: &Finished) -> bool {
+    let Some(sender) = finished.get(address) else { return false };
     let mut receiver = sender.subscribe();
     let result = receiver.wait_for(Option::is_some).await;
     result.is_ok_and(|done| *done == Some(true))
@@ -89,6 +117,7 @@ mod tests {
     use crate::model::ids::AssetId;
     use crate::model::recorded::AttemptId;
     use crate::plan::Action;
+    use crate::plan::rule::Rule;
     use std::sync::Mutex;
 
     #[derive(Default)]
@@ -113,7 +142,8 @@ mod tests {
             address: Address::new(address).unwrap(),
             action: Action::Wait { attempt: AttemptId(0) },
             reason: reason.to_owned(),
-            after: after.map(|a| Address::new(a).unwrap()),
+            rule: Rule::UnderWay,
+            after: after.map(|a| Address::new(a).unwrap()).into_iter().collect(),
             not_before: None,
         }
     }

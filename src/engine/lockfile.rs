@@ -6,7 +6,7 @@ use super::book::{Book, BookError};
 use super::project::Project;
 use crate::model::address::Address;
 use crate::model::recorded::Recorded;
-use crate::platform::failpoint;
+use crate::platform::{clock, failpoint};
 use crate::state::lockfile::{self, Ledger, LockfileError};
 
 /// The lockfile of one project.
@@ -46,7 +46,7 @@ impl Lockfile {
             return Ok(());
         }
         let ledger = parse(&self.project, &self.remote, bytes.as_deref())?;
-        book.commit_with(|recorded| lockfile::import(recorded, &ledger)).await?;
+        book.commit_with(|recorded| lockfile::import(recorded, &ledger, clock::now())).await?;
         if self.known != fingerprint {
             self.known = fingerprint;
             self.remember(book).await?;

@@ -152,7 +152,8 @@ mod tests {
             address: Address::new(address).unwrap(),
             action: Action::Wait { attempt: AttemptId(0) },
             reason: "test".to_owned(),
-            after: None,
+            rule: crate::plan::rule::Rule::UnderWay,
+            after: Vec::new(),
             not_before: None,
         }
     }

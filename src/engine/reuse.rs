@@ -3,6 +3,7 @@
 //! Both look first that the asset still lives; what they find out otherwise is learned for every address that has it. Read next: [`super::steps`].
 
 use super::book::BookError;
+use super::report::Outcome;
 use super::settle;
 use super::steps::{Look, Steps, Try, Write, superseded};
 use crate::cloud::endpoint::Endpoint;
@@ -11,10 +12,10 @@ use crate::cloud::wire::operation::Submitted;
 use crate::model::address::Address;
 use crate::model::asset::Moderation;
 use crate::model::change::Change;
-use crate::model::history::{History, Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::history::{History, Origin, RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::phase::Intent;
-use crate::model::recorded::{Identity, Record, Recorded};
+use crate::model::recorded::{Healing, Identity, Record, Recorded};
 use crate::platform::clock;
 
 impl Steps {
@@ -37,12 +38,12 @@ impl Steps {
         self.book
             .commit_with(|recorded| {
                 let found = recorded.assets.get(owner).and_then(|record| record.history.find_content(content));
-                let Some((key, _)) = found else { return Vec::new() };
+                let Some((key, found_fact)) = found else { return Vec::new() };
                 let history = recorded.assets.get(address).map(|record| &record.history);
                 let fact = RevisionFact {
                     ordinal: history.map_or(1, History::next_ordinal),
                     content: Some(content),
-                    standing: Standing::Live,
+                    standing: found_fact.standing,
                     shared: true,
                     duplicate: false,
                     made: Some((clock::now(), Origin::Create)),
@@ -51,7 +52,7 @@ impl Steps {
                 vec![
                     Change::Enroll { address: address.clone(), identity: identity.clone() },
                     Change::Learn { address: address.clone(), key, fact },
-                    Change::Ask { address: address.clone(), fields: Default::default() },
+                    Change::Ask { address: address.clone(), fields: Default::default(), stored: Default::default() },
                     Change::Point { address: address.clone(), asset_id: key.asset_id },
                     Change::Rest { address: address.clone(), trouble: None },
                 ]
@@ -102,6 +103,45 @@ impl Steps {
         }
         self.book.commit(vec![Change::See { asset: *asset }]).await?;
         Ok(Ok(()))
+    }
+
+    /// Archives an asset that nobody wants any more.
+    pub(super) async fn archive(&self, address: &Address, asset_id: AssetId) -> Result<Try, BookError> {
+        let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
+        let (identity, intent) = (record.identity, Intent::Archive { asset_id });
+        let write = Write { address, identity, intent, endpoint: Endpoint::ArchiveAsset, upload: None };
+        let send = async |hand_over| {
+            let Reply { head, result } = self.client.archive_asset(asset_id, hand_over).await;
+            Reply { head, result: result.map(Submitted::Done) }
+        };
+        self.write(write, send).await
+    }
+
+    /// Restores an archived asset of an address.
+    pub(super) async fn bring_back(&self, address: &Address, asset_id: AssetId, heals: bool) -> Result<Try, BookError> {
+        let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
+        if heals {
+            // Counted before it is sent: a bound that a crash can't lift.
+            self.book.commit(vec![Change::Heal { address: address.clone(), healing: Healing::Archived }]).await?;
+        }
+        Ok(match self.restore(address, &record.identity, asset_id).await? {
+            Ok(()) => Try::Ended(self.done_with(address, asset_id)),
+            Err(tried) => tried,
+        })
+    }
+
+    /// The address took over another's assets with the plan's marks.
+    pub(super) fn moved(&self, address: &Address) -> Try {
+        match self.record(address).and_then(|record| crate::plan::current::last(&record)) {
+            Some((key, _)) => Try::Ended(self.done(address, key)),
+            None => superseded("it has no asset"),
+        }
+    }
+
+    /// The outcome of a step that left an asset as some revision of it.
+    fn done_with(&self, address: &Address, asset_id: AssetId) -> Outcome {
+        let newest = self.record(address).and_then(|record| Some(record.history.of_asset(asset_id).next_back()?.0));
+        newest.map_or(Outcome::Done { asset_id, revision: None }, |key| self.done(address, key))
     }
 
     /// Restores an archived asset that is wanted again, as a change of the address that wants it.

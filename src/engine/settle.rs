@@ -6,14 +6,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cloud::backoff::Backoff;
 use crate::model::address::Address;
-use crate::model::asset::{AssetType, ContentChange, Moderation};
+use crate::model::asset::{AssetType, ContentChange};
 use crate::model::change::{Change, Event};
+use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
 use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash, Revision};
-use crate::model::metadata::Field;
+use crate::model::metadata::{Field, FieldDigests};
 use crate::model::phase::{Intent, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Record, Trouble};
+use crate::model::recorded::{Attempt, AttemptId, Leaving, Objection, PinnedAt, Record, Shelved, Trouble};
 use crate::model::remote::RemoteAsset;
 
 /// What an address is known by after a change, and what a person should be told.
@@ -31,37 +32,52 @@ pub struct Settled {
 pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &RemoteAsset, now: Timestamp) -> Settled {
     let address = &attempt.address;
     let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::Complete }];
-    let rejected = asset.moderation == Some(Moderation::Rejected);
+    let standing = Standing::of_moderation(asset.moderation);
+    let rejected = standing == Standing::Rejected;
     let mut key = RevisionKey { asset_id: asset.asset_id, version: None };
     match &attempt.intent {
         Intent::Create { content, fields, replaces, .. } => {
             let origin = if *replaces { Origin::Replace } else { Origin::Create };
             let ordinal = record.history.next_ordinal();
             key = key_of(record.identity.asset_type, asset);
-            let fact = RevisionFact { ordinal, ..new_fact(*content, rejected, now, origin) };
+            let fact = RevisionFact { ordinal, ..new_fact(*content, standing, now, origin) };
             changes.push(Change::Learn { address: address.clone(), key, fact });
             let mut asked = fields.clone();
-            if record.asked.contains_key(&Field::Description) {
-                // The address had one before: a new asset without one is as good as cleared.
-                asked.entry(Field::Description).or_insert(FieldDigest::of_cleared());
+            // What the address had before: a new asset without it is as good as cleared.
+            for field in record.asked.keys().filter(|field| **field != Field::DisplayName) {
+                asked.entry(*field).or_insert(FieldDigest::of_cleared());
             }
-            changes.push(Change::Ask { address: address.clone(), fields: asked });
+            let stored = stored_otherwise(fields, &FieldDigests::new(), asset);
+            changes.push(Change::Ask { address: address.clone(), fields: asked, stored });
             changes.push(Change::Point { address: address.clone(), asset_id: asset.asset_id });
             changes.extend(other_creator(address, record, asset));
         }
         Intent::UpdateContent { asset_id, content, .. } => {
             key = key_of(record.identity.asset_type, asset);
             let ordinal = ordinal_of(record, *asset_id);
-            let fact = RevisionFact { ordinal, ..new_fact(*content, rejected, now, Origin::UpdateContent) };
+            let fact = RevisionFact { ordinal, ..new_fact(*content, standing, now, Origin::UpdateContent) };
             changes.push(Change::Learn { address: address.clone(), key, fact });
             changes.push(Change::Point { address: address.clone(), asset_id: *asset_id });
         }
         Intent::UpdateMetadata { fields, .. } => {
             let mut asked = record.asked.clone();
             asked.extend(fields.iter().map(|(field, digest)| (*field, *digest)));
-            changes.push(Change::Ask { address: address.clone(), fields: asked });
+            let stored = stored_otherwise(fields, &record.stored, asset);
+            changes.push(Change::Ask { address: address.clone(), fields: asked, stored });
         }
-        Intent::Rollback { .. } | Intent::Archive { .. } | Intent::Restore { .. } => {}
+        Intent::Rollback { asset_id, to } => {
+            key = key_of(record.identity.asset_type, asset);
+            changes.extend(rolled_back(address, record, *asset_id, *to, asset, now));
+        }
+        Intent::Archive { asset_id } => {
+            let known = record.shelved.get(asset_id).copied();
+            let known = known.unwrap_or(Shelved { why: Leaving::ByHand, since: now, archived_at: None });
+            let shelved = Some(Shelved { archived_at: Some(now), ..known });
+            changes.push(Change::Shelve { address: address.clone(), asset_id: *asset_id, shelved });
+        }
+        Intent::Restore { asset_id } => {
+            changes.push(Change::Shelve { address: address.clone(), asset_id: *asset_id, shelved: None });
+        }
     }
     changes.push(Change::See { asset: asset.clone() });
     changes.push(Change::Rest { address: address.clone(), trouble: None });
@@ -70,29 +86,62 @@ pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &Remo
 
 /// An address goes back to an asset that it had before, which the remote describes as `asset`: what was asked for was asked of another one.
 pub fn pointed_back(address: &Address, record: &Record, asset: &RemoteAsset) -> Vec<Change> {
-    let of_asset = |field: &Field| stored(*field, asset).unwrap_or(FieldDigest::UNKNOWN);
+    let of_asset = |field: &Field| asset.stored(*field).unwrap_or(FieldDigest::UNKNOWN);
     let fields = record.asked.keys().map(|field| (*field, of_asset(field))).collect();
     vec![
-        Change::Ask { address: address.clone(), fields },
+        Change::Ask { address: address.clone(), fields, stored: FieldDigests::new() },
         Change::Point { address: address.clone(), asset_id: asset.asset_id },
         Change::Rest { address: address.clone(), trouble: None },
     ]
 }
 
-/// What the remote has stored for a field; none where its answers don't tell.
-pub fn stored(field: Field, asset: &RemoteAsset) -> Option<FieldDigest> {
-    match field {
-        Field::DisplayName => asset.display_name.as_deref().map(FieldDigest::of_text),
-        Field::Description => Some(FieldDigest::of_text(asset.description.as_deref().unwrap_or_default())),
-        Field::Icon | Field::Previews | Field::SocialLink(_) => None,
+/// Of the fields in `sent` those for which Roblox stored something else, beside what was known of other fields.
+fn stored_otherwise(sent: &FieldDigests, known: &FieldDigests, asset: &RemoteAsset) -> FieldDigests {
+    let mut stored = known.clone();
+    for (field, asked) in sent {
+        match asset.stored(*field) {
+            Some(found) if found != *asked => stored.insert(*field, found),
+            Some(_) | None => stored.remove(field),
+        };
     }
+    stored
 }
 
-fn new_fact(content: ContentHash, rejected: bool, now: Timestamp, origin: Origin) -> RevisionFact {
+/// Version `to` is current again: the head moved back to it, or a new version has its bytes.
+fn rolled_back(
+    address: &Address,
+    record: &Record,
+    asset_id: AssetId,
+    to: Revision,
+    asset: &RemoteAsset,
+    now: Timestamp,
+) -> Vec<Change> {
+    let at = key_of(record.identity.asset_type, asset);
+    let mut changes = Vec::new();
+    if at.version != Some(to) && record.history.get(at).is_none() {
+        let source = record.history.get(RevisionKey { asset_id, version: Some(to) });
+        let fact = RevisionFact {
+            ordinal: ordinal_of(record, asset_id),
+            content: source.and_then(|fact| fact.content),
+            standing: Standing::of_moderation(asset.moderation),
+            shared: false,
+            duplicate: false,
+            made: Some((now, Origin::Rollback)),
+        };
+        changes.push(Change::Learn { address: address.clone(), key: at, fact });
+    }
+    let newest = record.history.head().and_then(|(newest, _)| newest.version).max(at.version);
+    let pinned = Some(PinnedAt { pin: Pin::Revision(to), at, newest });
+    changes.push(Change::PinAt { address: address.clone(), pinned });
+    changes.push(Change::Point { address: address.clone(), asset_id });
+    changes
+}
+
+fn new_fact(content: ContentHash, standing: Standing, now: Timestamp, origin: Origin) -> RevisionFact {
     RevisionFact {
         ordinal: 1,
         content: Some(content),
-        standing: if rejected { Standing::Rejected } else { Standing::Live },
+        standing,
         shared: false,
         duplicate: false,
         made: Some((now, origin)),
@@ -121,10 +170,21 @@ fn other_creator(address: &Address, record: &Record, asset: &RemoteAsset) -> Opt
     Some(Change::Tell { address: Some(address.clone()), event: Event { kind: "other_creator", message } })
 }
 
-/// Roblox refused what `attempt` set out to do.
-pub fn refused(id: AttemptId, attempt: &Attempt, subject: FieldDigest, message: &str, now: Timestamp) -> Vec<Change> {
-    let trouble =
-        Trouble::Refused { subject, action: attempt.intent.name().to_owned(), message: message.to_owned(), at: now };
+/// Roblox refused what `attempt` set out to do, for its `subject`.
+pub fn refused(
+    id: AttemptId,
+    attempt: &Attempt,
+    record: Option<&Record>,
+    (subject, objection): (FieldDigest, Objection),
+    message: &str,
+    now: Timestamp,
+) -> Vec<Change> {
+    let before = record.and_then(|record| record.trouble.as_ref());
+    let again = matches!(before, Some(Trouble::Refused { subject: known, objection: Objection::DisplayName, .. }) if *known == subject);
+    // What was refused after a neutral name was sent was not refused for its name.
+    let objection = if again { Objection::Other } else { objection };
+    let (action, message) = (attempt.intent.name().to_owned(), message.to_owned());
+    let trouble = Trouble::Refused { subject, action, objection, message, at: now };
     vec![
         Change::Advance { attempt: id, event: PhaseEvent::Refuse },
         Change::Rest { address: attempt.address.clone(), trouble: Some(trouble) },
@@ -160,13 +220,38 @@ fn stand(address: &Address, record: &Record, asset_id: AssetId, standing: Standi
         .collect()
 }
 
+/// The remote describes an asset in answer to a question: what follows for an address that has it.
+pub fn looked_at(address: &Address, record: &Record, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
+    let known: Vec<_> = record.history.of_asset(asset.asset_id).collect();
+    let Some((newest, _)) = known.last().copied() else { return Vec::new() };
+    let key = key_of(record.identity.asset_type, asset);
+    if key.version > newest.version {
+        return made_elsewhere(address, record, asset, now);
+    }
+    let Some((_, fact)) = known.into_iter().find(|(known, _)| *known == key) else { return Vec::new() };
+    let standing = match asset.moderation {
+        Some(moderation) => Standing::of_moderation(Some(moderation)),
+        None => return Vec::new(),
+    };
+    // Facts only grow: what was approved once is under review again is not told apart.
+    if standing <= fact.standing {
+        return Vec::new();
+    }
+    let mut changes = vec![Change::Learn { address: address.clone(), key, fact: RevisionFact { standing, ..*fact } }];
+    if standing == Standing::Rejected {
+        let message = format!("moderation rejected asset {}", asset.asset_id);
+        changes.push(Change::Tell { address: Some(address.clone()), event: Event { kind: "rejected", message } });
+    }
+    changes
+}
+
 /// A newer version of an asset that nobody here made.
 pub fn made_elsewhere(address: &Address, record: &Record, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
     let key = key_of(record.identity.asset_type, asset);
     let fact = RevisionFact {
         ordinal: ordinal_of(record, asset.asset_id),
         content: None,
-        standing: Standing::Live,
+        standing: Standing::of_moderation(asset.moderation),
         shared: false,
         duplicate: false,
         made: Some((now, Origin::Elsewhere)),
@@ -186,7 +271,6 @@ mod tests {
     use crate::model::asset::Privacy;
     use crate::model::history::History;
     use crate::model::ids::{Creator, UserId};
-    use crate::model::metadata::FieldDigests;
     use crate::model::path::ProjectPath;
     use crate::model::recorded::{Identity, Recorded};
 
@@ -227,7 +311,16 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         recorded.apply(&Change::Enroll { address: address.clone(), identity: identity() }, now).unwrap();
         let asked = [(Field::Description, FieldDigest::of_text("new")), (Field::Icon, FieldDigest::of_text("x"))];
-        recorded.apply(&Change::Ask { address: address.clone(), fields: FieldDigests::from(asked) }, now).unwrap();
+        recorded
+            .apply(
+                &Change::Ask {
+                    address: address.clone(),
+                    fields: FieldDigests::from(asked),
+                    stored: FieldDigests::new(),
+                },
+                now,
+            )
+            .unwrap();
         let old = RemoteAsset { description: Some("old".to_owned()), ..RemoteAsset::unknown(AssetId::new(7).unwrap()) };
         for change in pointed_back(&address, &recorded.assets[&address], &old) {
             recorded.apply(&change, now).unwrap();

@@ -15,7 +15,7 @@ use crate::model::ids::{AssetId, ContentHash};
 use crate::model::path::ProjectPath;
 use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded, Trouble};
-use crate::plan::{Hold, HoldKind, plan};
+use crate::plan::{Hold, HoldKind, Wishes, plan};
 use crate::platform::clock;
 use crate::platform::fingerprint;
 
@@ -133,7 +133,7 @@ fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (Findings
 }
 
 fn rows(desired: &Desired, unknown: &BTreeMap<ProjectPath, Unknown>, recorded: &Recorded) -> Vec<Row> {
-    let plan = plan(desired, recorded, clock::now());
+    let plan = plan(desired, recorded, &Wishes::default(), clock::now());
     let holds: BTreeMap<&Address, &Hold> = plan.held.iter().map(|hold| (&hold.address, hold)).collect();
     let pending: BTreeSet<&Address> = plan.steps.iter().map(|step| &step.address).collect();
     let sent = recorded.attempts.values().filter(|attempt| attempt.phase != Phase::Intended);
@@ -201,7 +201,7 @@ impl Case<'_> {
     /// The revision that the remote has: the one with the wanted bytes, else the one last pointed to.
     fn current(&self, record: &Record) -> Option<(RevisionKey, RevisionFact)> {
         let wanted = self.desired.assets.get(self.address).and_then(|want| want.content.as_ref().ok());
-        let by_content = wanted.and_then(|facts| record.history.current(record.identity.asset_type, facts.hash));
+        let by_content = wanted.and_then(|facts| record.current(record.identity.asset_type, facts.hash));
         let pointed = || {
             let of_asset = record.history.iter().filter(|(key, _)| Some(key.asset_id) == record.points_to);
             of_asset.max_by_key(|(key, _)| key.version).map(|(key, fact)| (key, *fact))

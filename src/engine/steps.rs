@@ -3,7 +3,7 @@
 //! Every write of the remote goes through [`Steps::write`]: intent durable, hand-over durable before the last byte, operation durable before the first
 //! poll, outcome and all that it changes in one transaction. Nothing else sends writes, and what an answer means is decided in [`super::answer`].
 //!
-//! Read next: [`super::reuse`] for the steps that upload nothing, [`super::settle`] for what an outcome makes known.
+//! Read next: [`super::reuse`], [`super::rollback`] and [`super::metadata`] for the steps that upload nothing, [`super::settle`] for what an outcome makes known.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,14 +22,13 @@ use super::report::{Outcome, Stop};
 use super::settle;
 use super::stop::StopSwitch;
 use crate::cloud::backoff::Backoff;
-use crate::cloud::client::{Client, CreateRequest, FieldUpdate, UpdateRequest};
+use crate::cloud::client::{Client, CreateRequest, UpdateRequest};
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::{RecordError, Reply};
 use crate::cloud::http::Upload;
 use crate::cloud::wire::operation::Submitted;
 use crate::files;
 use crate::model::address::Address;
-use crate::model::digest::FieldDigest;
 use crate::model::file::FileFacts;
 use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash, Creator, Revision};
@@ -37,7 +36,8 @@ use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{Identity, Record, Trouble};
 use crate::model::remote::RemoteAsset;
-use crate::plan::{Action, FieldChange, NewAsset, Step};
+use crate::plan::subject::Subjects;
+use crate::plan::{Action, NewAsset, Step};
 use crate::platform::{clock, failpoint};
 
 /// A file as it was looked at before the plan.
@@ -55,8 +55,8 @@ pub struct Steps {
     pub(super) uploads: Arc<Semaphore>,
     /// What was looked at for this plan, by address.
     pub(super) files: LookedAt,
-    /// The desired content and metadata of each address, as a refusal is remembered against.
-    pub(super) subjects: BTreeMap<Address, FieldDigest>,
+    /// What is wanted of each address, as a refusal is remembered against.
+    pub(super) subjects: BTreeMap<Address, Subjects>,
     /// Creators for whom the key has no permission.
     pub(super) forbidden: Forbidden,
 }
@@ -140,13 +140,17 @@ impl Steps {
             Action::UpdateContent { asset_id, head, identity, content, .. } => {
                 self.update_content(address, identity, *asset_id, *head, *content).await
             }
-            Action::UpdateMetadata { asset_id, changes, fields } => {
-                self.update_metadata(address, *asset_id, changes, fields).await
+            Action::UpdateMetadata { asset_id, changes, heals } => {
+                self.update_metadata(address, *asset_id, changes, *heals).await
             }
             Action::Share { owner, key, identity, content, .. } => {
                 self.share(address, owner, *key, identity, *content).await
             }
             Action::PointBack { to, .. } => self.point_back(address, *to).await,
+            Action::Rollback { asset_id, to } => self.roll_back(address, *asset_id, *to).await,
+            Action::Archive { asset_id, .. } => self.archive(address, *asset_id).await,
+            Action::Restore { asset_id, heals } => self.bring_back(address, *asset_id, *heals).await,
+            Action::Move { .. } => Ok(self.moved(address)),
             Action::Wait { attempt } => self.follow(*attempt).await,
             Action::Settle { attempt } => self.settle_doubt(*attempt).await,
         }
@@ -212,33 +216,6 @@ impl Steps {
         let slot = Some((slot, upload.length));
         let write = Write { address, identity, intent, endpoint: Endpoint::UpdateAsset, upload: slot };
         let request = UpdateRequest { asset_id, fields: Vec::new(), content: Some(upload) };
-        self.write(write, async |hand_over| self.client.update_asset(request, hand_over).await).await
-    }
-
-    async fn update_metadata(
-        &self,
-        address: &Address,
-        asset_id: AssetId,
-        changes: &[FieldChange],
-        fields: &crate::model::metadata::FieldDigests,
-    ) -> Result<Try, BookError> {
-        let Some(identity) = self.record(address).map(|record| record.identity) else {
-            return Ok(superseded("it has no record"));
-        };
-        let sent: Vec<FieldUpdate> = changes
-            .iter()
-            .map(|change| match change {
-                FieldChange::DisplayName(name) => FieldUpdate::DisplayName(name.clone()),
-                FieldChange::Description(text) => FieldUpdate::Description(text.clone()),
-            })
-            .collect();
-        let cleared = |change: &FieldChange| (change.field(), FieldDigest::of_cleared());
-        let mut asked: crate::model::metadata::FieldDigests = changes.iter().map(cleared).collect();
-        let changed: Vec<_> = asked.keys().copied().collect();
-        asked.extend(fields.iter().filter(|(field, _)| changed.contains(field)).map(|(f, d)| (*f, *d)));
-        let intent = Intent::UpdateMetadata { asset_id, fields: asked };
-        let write = Write { address, identity, intent, endpoint: Endpoint::UpdateAsset, upload: None };
-        let request = UpdateRequest { asset_id, fields: sent, content: None };
         self.write(write, async |hand_over| self.client.update_asset(request, hand_over).await).await
     }
 

@@ -22,9 +22,8 @@ use super::stop::StopSwitch;
 use crate::cloud::client::Client;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
-use crate::model::digest;
 use crate::model::file::FileCache;
-use crate::plan::{Plan, metadata, plan};
+use crate::plan::{Plan, Wishes, plan, subject};
 use crate::platform::clock;
 use crate::state::store::FileDelta;
 
@@ -45,6 +44,8 @@ pub struct Options {
     pub confirm: Confirm,
     /// Who is told what happens.
     pub listener: Listener,
+    /// What a person asks of this run.
+    pub wishes: Wishes,
     /// Ends the run.
     pub stop: StopSwitch,
 }
@@ -162,7 +163,7 @@ impl Run<'_> {
         self.report.assets = desired.assets.len() as u64;
         self.in_manifest = desired.assets.keys().cloned().collect();
         self.session.lockfile.read(&self.session.book).await?;
-        let plan = self.session.book.read(|recorded| plan(&desired, recorded, clock::now()));
+        let plan = self.session.book.read(|recorded| plan(&desired, recorded, &self.options.wishes, clock::now()));
         self.session.book.commit(plan.marks.clone()).await?;
         Ok((desired, plan))
     }
@@ -207,14 +208,7 @@ impl Run<'_> {
                 Some((address.clone(), (want.path.clone(), want.content.as_ref().ok()?.clone())))
             })
             .collect();
-        let subjects = desired
-            .assets
-            .iter()
-            .filter_map(|(address, want)| {
-                let content = want.content.as_ref().ok()?.hash;
-                Some((address.clone(), digest::subject(Some(content), &metadata::sendable(want))))
-            })
-            .collect();
+        let subjects = self.session.book.read(|recorded| subject::of_all(desired, recorded));
         Steps {
             book: Arc::clone(&self.session.book),
             client: Arc::clone(&self.client),

@@ -8,7 +8,7 @@ use super::project::Project;
 use crate::model::change::Change;
 use crate::model::file::FileCache;
 use crate::model::recorded::{ApplyError, Recorded};
-use crate::plan::{Plan, plan};
+use crate::plan::{Plan, Wishes, plan};
 use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::lockfile::LockfileError;
@@ -56,7 +56,7 @@ impl View {
         let read = bytes.as_deref().map(crate::state::lockfile::fingerprint);
         if read.is_none() || read != fingerprint {
             let ledger = lockfile::parse(project, remote, bytes.as_deref())?;
-            let changes = crate::state::lockfile::import(&view.recorded, &ledger);
+            let changes = crate::state::lockfile::import(&view.recorded, &ledger, clock::now());
             view.apply(&changes)?;
         }
         Ok(view)
@@ -88,7 +88,7 @@ pub struct Preview {
 pub fn preview(project: &Project, remote: &str, listener: &Listener) -> Result<Preview, ViewError> {
     let mut view = View::open(project, remote)?;
     let gathered = gather(project, &view.cache, listener)?;
-    let plan = plan(&gathered.desired, &view.recorded, clock::now());
+    let plan = plan(&gathered.desired, &view.recorded, &Wishes::default(), clock::now());
     view.apply(&plan.marks)?;
     let in_manifest = gathered.desired.assets.keys().cloned().collect();
     let lockfile_changes = lockfile::would_change(project, remote, &view.recorded, &in_manifest)?;

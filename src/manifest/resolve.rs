@@ -60,7 +60,7 @@ pub(super) fn resolve(manifest: &Manifest, findings: &Findings) -> Result<Resolv
     let assets: BTreeMap<Address, DesiredAsset> =
         assets.into_iter().map(|(address, (asset, _))| (address, asset)).collect();
     let existing = document.existing.iter().map(|(address, entry)| (address.clone(), entry.id)).collect();
-    let desired = Desired { assets, existing, policy: document.policy, unseen: Vec::new() };
+    let desired = Desired { assets, existing, policy: document.policy, ..Desired::default() };
     let notes = notes(document, &desired, &used).into_notes(&manifest.source);
     Ok(Resolved { desired, notes })
 }

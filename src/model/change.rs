@@ -5,7 +5,7 @@ use super::history::{RevisionFact, RevisionKey};
 use super::ids::AssetId;
 use super::metadata::FieldDigests;
 use super::phase::{Intent, PhaseEvent};
-use super::recorded::{AttemptId, Identity, PinnedAt, Trouble};
+use super::recorded::{AttemptId, Healing, Identity, PinnedAt, Shelved, Trouble};
 use super::remote::RemoteAsset;
 
 /// One thing that becomes known.
@@ -49,6 +49,31 @@ pub enum Change {
         address: Address,
         /// All fields that are managed from now on, with what was asked.
         fields: FieldDigests,
+        /// Of these the fields for which Roblox stored something else, with that.
+        stored: FieldDigests,
+    },
+    /// An address takes over all that is known of another, which left: the same asset under a new name.
+    Move {
+        /// The name that it had; it has a record.
+        from: Address,
+        /// The name that it has now; nothing is known of it yet.
+        to: Address,
+    },
+    /// An asset of an address is to be archived, was, or is wanted again.
+    Shelve {
+        /// Of which address.
+        address: Address,
+        /// Which asset.
+        asset_id: AssetId,
+        /// What is known of its leaving; `None`: it stays.
+        shelved: Option<Shelved>,
+    },
+    /// Something that somebody else changed is about to be put back.
+    Heal {
+        /// Of which address.
+        address: Address,
+        /// What.
+        healing: Healing,
     },
     /// The asset that an address is from now on.
     Point {

@@ -98,6 +98,45 @@ pub struct Unseen {
     pub problem: FileProblem,
 }
 
+/// Where the manifest names an address that is not in it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StrayPlace {
+    /// Under `[pins]`.
+    Pin,
+    /// As the icon of an asset.
+    Icon {
+        /// Of which.
+        of: Address,
+    },
+    /// As a preview of an asset.
+    Preview {
+        /// Of which.
+        of: Address,
+    },
+}
+
+/// A reference to an address that left the manifest, but is known: it may have moved.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stray {
+    /// The address that it names.
+    pub to: Address,
+    /// Where it stands.
+    pub place: StrayPlace,
+}
+
+/// Whether the absence of an asset means that it was removed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Absences {
+    /// What is absent was removed.
+    #[default]
+    Count,
+    /// Nothing may be concluded.
+    DontCount {
+        /// Why, for a person: lower case, no full stop.
+        why: String,
+    },
+}
+
 /// Everything that the manifest and the files want.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Desired {
@@ -109,4 +148,19 @@ pub struct Desired {
     pub policy: Policy,
     /// What could not be looked at.
     pub unseen: Vec<Unseen>,
+    /// References to addresses that left, sorted.
+    pub stray: Vec<Stray>,
+    /// Whether an absence means a removal.
+    pub absences: Absences,
+}
+
+impl Desired {
+    /// Why nothing may be concluded from an absence; `None` where it means a removal.
+    pub fn absences_dont_count(&self) -> Option<&str> {
+        if let Absences::DontCount { why } = &self.absences {
+            return Some(why);
+        }
+        let incomplete = self.unseen.iter().any(|unseen| unseen.incomplete);
+        incomplete.then_some("some folders could not be looked into")
+    }
 }

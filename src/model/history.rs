@@ -3,11 +3,11 @@
 //! State, lockfile and the merge of two branches' lockfiles are the same union: commutative, associative, idempotent. What is current is never
 //! stored here; it is derived from the desired content, or the pin, and these facts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::asset::{AssetType, ContentChange};
+use super::asset::{AssetType, ContentChange, Moderation};
 use super::ids::{AssetId, ContentHash, Revision};
 
 /// By which action a revision came to be.
@@ -61,6 +61,8 @@ pub struct RevisionKey {
 /// Whether a revision can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Standing {
+    /// Moderation has not decided yet: it is used as if nothing spoke against it, and looked after until it is decided.
+    Reviewing,
     /// Nothing speaks against it.
     #[default]
     Live,
@@ -71,9 +73,30 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// Every standing, in the order in which a later one overrides an earlier one.
+    pub const ALL: [Self; 4] = [Self::Reviewing, Self::Live, Self::Rejected, Self::Gone];
+
+    /// What moderation's word means for a revision; silence means that nothing speaks against it.
+    pub const fn of_moderation(moderation: Option<Moderation>) -> Self {
+        match moderation {
+            Some(Moderation::Reviewing) => Self::Reviewing,
+            Some(Moderation::Approved) | None => Self::Live,
+            Some(Moderation::Rejected) => Self::Rejected,
+        }
+    }
+
+    /// Whether the game can be given it.
+    pub const fn is_usable(self) -> bool {
+        match self {
+            Self::Reviewing | Self::Live => true,
+            Self::Rejected | Self::Gone => false,
+        }
+    }
+
     /// The name in lockfile and state.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Reviewing => "reviewing",
             Self::Live => "live",
             Self::Rejected => "rejected",
             Self::Gone => "gone",
@@ -82,7 +105,7 @@ impl Standing {
 
     /// Reads the name that [`Standing::name`] gives.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Live, Self::Rejected, Self::Gone].into_iter().find(|standing| standing.name() == name)
+        Self::ALL.into_iter().find(|standing| standing.name() == name)
     }
 }
 
@@ -212,9 +235,9 @@ impl History {
             .map(|(key, fact)| (*key, *fact))
     }
 
-    /// The live revision whose bytes are `content`, for a type whose content can't be updated.
+    /// The usable revision whose bytes are `content`, for a type whose content can't be updated.
     pub fn find_content(&self, content: ContentHash) -> Option<(RevisionKey, RevisionFact)> {
-        Self::preferred(self.facts.iter().filter(|(_, f)| f.standing == Standing::Live && f.content == Some(content)))
+        Self::preferred(self.facts.iter().filter(|(_, f)| f.standing.is_usable() && f.content == Some(content)))
     }
 
     /// The newest version known of the asset that counts, for a type that is updated in place. A rejected version is still the head of a
@@ -233,14 +256,16 @@ impl History {
         if self.find_content(content).is_some() { None } else { found }
     }
 
-    /// The revision that holds `content` now: of a Model the head if it has these bytes, of another type the asset that has them.
-    pub fn current(&self, asset_type: AssetType, content: ContentHash) -> Option<(RevisionKey, RevisionFact)> {
-        match asset_type.on_content_change() {
-            ContentChange::InPlace => {
-                self.head().filter(|(_, f)| f.content == Some(content) && f.standing == Standing::Live)
-            }
-            ContentChange::NewAsset => self.find_content(content),
-        }
+    /// The assets that the address ever had, each once, in the order of their IDs.
+    pub fn assets(&self) -> BTreeSet<AssetId> {
+        self.facts.keys().map(|key| key.asset_id).collect()
+    }
+
+    /// The revisions of one asset, the oldest first.
+    pub fn of_asset(&self, asset_id: AssetId) -> impl DoubleEndedIterator<Item = (RevisionKey, &RevisionFact)> {
+        let first = RevisionKey { asset_id, version: None };
+        let last = RevisionKey { asset_id, version: Some(Revision::MAX) };
+        self.facts.range(first..=last).map(|(key, fact)| (*key, fact))
     }
 
     /// Marks what only `self` knows as a duplicate of what `lockfile` knows: two branches created assets for one content (or for one Model),
@@ -302,10 +327,10 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_history()(entries in prop::collection::vec((1u64..4, prop::option::of(1u64..4), 1u32..4, prop::option::of(0u8..3), 0u8..3, any::<bool>(), any::<bool>()), 0..6)) -> History {
+        fn any_history()(entries in prop::collection::vec((1u64..4, prop::option::of(1u64..4), 1u32..4, prop::option::of(0u8..3), 0u8..4, any::<bool>(), any::<bool>()), 0..6)) -> History {
             let mut history = History::new();
             for (asset, version, ordinal, content, standing, shared, duplicate) in entries {
-                let standing = [Standing::Live, Standing::Rejected, Standing::Gone][usize::from(standing)];
+                let standing = Standing::ALL[usize::from(standing)];
                 history.add(key(asset, version), RevisionFact { ordinal, content: content.map(hash), standing, shared, duplicate, made: None });
             }
             history
@@ -328,7 +353,6 @@ mod tests {
         history.add(key(10, Some(1)), fact(1, b'a'));
         history.add(key(10, Some(2)), fact(1, b'b'));
         assert_eq!(history.head().unwrap().0, key(10, Some(2)));
-        assert_eq!(history.current(AssetType::Model, hash(b'a')), None, "an older content is not the head");
         assert_eq!(history.number(key(10, Some(2))), 2);
     }
 
@@ -337,10 +361,10 @@ mod tests {
         let mut history = History::new();
         history.add(key(10, None), fact(1, b'a'));
         history.add(key(11, None), fact(2, b'b'));
-        assert_eq!(history.current(AssetType::Image, hash(b'a')).unwrap().0, key(10, None));
+        assert_eq!(history.find_content(hash(b'a')).unwrap().0, key(10, None));
         assert_eq!(history.number(key(11, None)), 2);
         history.add(key(10, None), RevisionFact { standing: Standing::Rejected, ..fact(1, b'a') });
-        assert_eq!(history.current(AssetType::Image, hash(b'a')), None);
+        assert_eq!(history.find_content(hash(b'a')), None);
         assert_eq!(history.rejected(hash(b'a')), Some(key(10, None)));
     }
 
@@ -351,7 +375,7 @@ mod tests {
         lockfile.add(key(20, None), fact(1, b'a'));
         assert_eq!(ours.yield_to(&lockfile, AssetType::Image), [id(10)]);
         ours.union(&lockfile);
-        assert_eq!(ours.current(AssetType::Image, hash(b'a')).unwrap().0, key(20, None));
+        assert_eq!(ours.find_content(hash(b'a')).unwrap().0, key(20, None));
     }
 
     #[test]

@@ -29,6 +29,9 @@ macro_rules! numeric_id {
         pub struct $name(NonZeroU64);
 
         impl $name {
+            /// The largest.
+            pub const MAX: Self = Self(NonZeroU64::new(i64::MAX as u64).expect("the largest number is not zero"));
+
             /// Takes a number as it came from outside.
             ///
             /// # Errors

@@ -275,9 +275,24 @@ pub struct Metadata {
 pub type FieldDigests = BTreeMap<Field, FieldDigest>;
 
 impl Metadata {
-    /// The digest of every managed field.
+    /// The digest of every managed field, of an icon or preview by its address's name.
     pub fn digests(&self) -> FieldDigests {
-        digest_fields(self)
+        digest_fields(self, |_| None)
+    }
+
+    /// The digest of every managed field as Roblox would store it, where `asset_of` tells which asset an address is.
+    pub fn digests_with(&self, asset_of: impl Fn(&Address) -> Option<AssetId>) -> FieldDigests {
+        digest_fields(self, asset_of)
+    }
+
+    /// The assets of this manifest that the icon and the previews show.
+    pub fn references(&self) -> impl Iterator<Item = &Address> {
+        let icon = self.icon.iter().flatten();
+        let previews = self.previews.iter().flatten().map(|preview| &preview.asset);
+        icon.chain(previews).filter_map(|reference| match reference {
+            AssetRef::Address(address) => Some(address),
+            AssetRef::Id(_) => None,
+        })
     }
 }
 

@@ -5,15 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::address::Address;
-use super::asset::{AssetType, Privacy};
+use super::asset::{AssetType, ContentChange, Privacy};
 use super::change::Change;
 use super::desired::Pin;
 use super::digest::FieldDigest;
-use super::history::{History, RevisionKey};
-use super::ids::{AssetId, Creator};
+use super::history::{History, RevisionFact, RevisionKey};
+use super::ids::{AssetId, ContentHash, Creator, Revision};
 use super::metadata::FieldDigests;
 use super::path::ProjectPath;
 use super::phase::{IllegalTransition, Intent, Phase};
@@ -32,13 +32,105 @@ pub struct Identity {
     pub path: ProjectPath,
 }
 
-/// Where a pin was carried out to.
+/// Where the last rollback of a Model led. Roblox's answers leave open whether it makes a new version or moves the head back, so it is read anew each
+/// time; nothing newer than `newest` being known, `at` is the head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PinnedAt {
-    /// The pin as written in the manifest.
+    /// The revision that was asked for.
     pub pin: Pin,
     /// The revision that became current by it.
     pub at: RevisionKey,
+    /// The newest version that was known then: a newer one came after.
+    pub newest: Option<Revision>,
+}
+
+/// Why an asset of an address is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Leaving {
+    /// Another asset took its place.
+    Replaced,
+    /// The address left the manifest.
+    Removed,
+    /// A person archived it.
+    ByHand,
+}
+
+impl Leaving {
+    /// The name in lockfile and state.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Replaced => "replaced",
+            Self::Removed => "removed",
+            Self::ByHand => "by_hand",
+        }
+    }
+
+    /// Reads the name that [`Leaving::name`] gives.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Replaced, Self::Removed, Self::ByHand].into_iter().find(|leaving| leaving.name() == name)
+    }
+}
+
+/// An asset of an address that is to be archived, or was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shelved {
+    /// Why.
+    pub why: Leaving,
+    /// Since when this checkout knows: `archive_after` counts from here.
+    pub since: Timestamp,
+    /// When Macadam archived it; `None` while that is still to come.
+    pub archived_at: Option<Timestamp>,
+}
+
+/// What is put back after somebody else changed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Healing {
+    /// Names, descriptions and such.
+    Metadata,
+    /// An asset that was archived.
+    Archived,
+}
+
+impl Healing {
+    /// The name in the state.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Metadata => "metadata",
+            Self::Archived => "archived",
+        }
+    }
+
+    /// Reads the name that [`Healing::name`] gives.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Metadata, Self::Archived].into_iter().find(|healing| healing.name() == name)
+    }
+}
+
+/// Healings older than this no longer count.
+pub const HEALINGS_COUNT_FOR: SignedDuration = SignedDuration::from_hours(24);
+
+/// What Roblox objected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Objection {
+    /// The text filter refused the display name.
+    DisplayName,
+    /// Something else.
+    Other,
+}
+
+impl Objection {
+    /// The name in the state.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DisplayName => "display_name",
+            Self::Other => "other",
+        }
+    }
+
+    /// Reads the name that [`Objection::name`] gives.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::DisplayName, Self::Other].into_iter().find(|objection| objection.name() == name)
+    }
 }
 
 /// Why an address rests although something is to do.
@@ -50,6 +142,8 @@ pub enum Trouble {
         subject: FieldDigest,
         /// The action that was refused, as [`Intent::name`] gives it.
         action: String,
+        /// What it objected to.
+        objection: Objection,
         /// What Roblox said.
         message: String,
         /// When.
@@ -79,10 +173,16 @@ pub struct Record {
     pub history: History,
     /// The metadata that was last asked for and stored, a digest a field.
     pub asked: FieldDigests,
+    /// Where Roblox stored something else than was asked, its digest: what its text filter left of a text.
+    pub stored: FieldDigests,
     /// The asset that the address was last reported to be.
     pub points_to: Option<AssetId>,
-    /// Where a pin was carried out to.
+    /// Where the last rollback led.
     pub pinned: Option<PinnedAt>,
+    /// Its assets that are to be archived, or were.
+    pub shelved: BTreeMap<AssetId, Shelved>,
+    /// What was healed within the last day, and when.
+    pub healed: Vec<(Healing, Timestamp)>,
     /// It left the manifest of a checkout whose lockfile had it.
     pub removed: bool,
     /// This checkout's lockfile has it.
@@ -98,12 +198,41 @@ impl Record {
             identity,
             history: History::new(),
             asked: FieldDigests::new(),
+            stored: FieldDigests::new(),
             points_to: None,
             pinned: None,
+            shelved: BTreeMap::new(),
+            healed: Vec::new(),
             removed: false,
             in_lockfile: false,
             trouble: None,
         }
+    }
+
+    /// Of a Model the revision that Roblox gives players, as far as is known: the newest, or where the last rollback led.
+    pub fn head(&self) -> Option<(RevisionKey, RevisionFact)> {
+        let newest = self.history.head()?;
+        let rolled_back = self.pinned.filter(|pinned| {
+            pinned.at.asset_id == newest.0.asset_id && pinned.newest.max(pinned.at.version) >= newest.0.version
+        });
+        let at = rolled_back.and_then(|pinned| Some((pinned.at, *self.history.get(pinned.at)?)));
+        at.or(Some(newest))
+    }
+
+    /// The revision that holds `content` now: of a Model the head if it has these bytes, of another type the asset that has them.
+    pub fn current(&self, asset_type: AssetType, content: ContentHash) -> Option<(RevisionKey, RevisionFact)> {
+        match asset_type.on_content_change() {
+            ContentChange::InPlace => {
+                self.head().filter(|(_, fact)| fact.content == Some(content) && fact.standing.is_usable())
+            }
+            ContentChange::NewAsset => self.history.find_content(content),
+        }
+    }
+
+    /// How often `healing` was done within the day before `now`.
+    pub fn healed_lately(&self, healing: Healing, now: Timestamp) -> usize {
+        let lately = |at: &Timestamp| now.duration_since(*at) < HEALINGS_COUNT_FOR;
+        self.healed.iter().filter(|(done, at)| *done == healing && lately(at)).count()
     }
 }
 
@@ -167,6 +296,12 @@ pub enum ApplyError {
         /// The attempt.
         attempt: AttemptId,
     },
+    /// An address can't take over another's record, because it has one of its own.
+    #[error("`{address}` has assets of its own and can't take over those of another")]
+    Occupied {
+        /// The address.
+        address: Address,
+    },
     /// The journal can't go that way.
     #[error(transparent)]
     Transition(#[from] IllegalTransition),
@@ -206,7 +341,23 @@ impl Recorded {
                 }
             },
             Change::Learn { address, key, fact } => self.record(address)?.history.add(*key, *fact),
-            Change::Ask { address, fields } => self.record(address)?.asked = fields.clone(),
+            Change::Ask { address, fields, stored } => {
+                let record = self.record(address)?;
+                (record.asked, record.stored) = (fields.clone(), stored.clone());
+            }
+            Change::Move { from, to } => self.move_record(from, to)?,
+            Change::Shelve { address, asset_id, shelved } => {
+                let record = self.record(address)?;
+                match shelved {
+                    Some(shelved) => record.shelved.insert(*asset_id, *shelved),
+                    None => record.shelved.remove(asset_id),
+                };
+            }
+            Change::Heal { address, healing } => {
+                let healed = &mut self.record(address)?.healed;
+                healed.retain(|(_, at)| now.duration_since(*at) < HEALINGS_COUNT_FOR);
+                healed.push((*healing, now));
+            }
             Change::Point { address, asset_id } => self.record(address)?.points_to = Some(*asset_id),
             Change::PinAt { address, pinned } => self.record(address)?.pinned = *pinned,
             Change::Remove { address, removed } => self.record(address)?.removed = *removed,
@@ -221,6 +372,27 @@ impl Recorded {
                 self.seen.insert(asset.asset_id, Seen { asset: asset.clone(), at: now });
             }
             Change::Tell { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// `to` takes over all that is known of `from`, and what is under way for it.
+    fn move_record(&mut self, from: &Address, to: &Address) -> Result<(), ApplyError> {
+        if !self.assets.contains_key(from) {
+            return Err(ApplyError::NoRecord { address: from.clone() });
+        }
+        let occupied = from == to
+            || self.assets.get(to).is_some_and(|record| !record.history.is_empty())
+            || self.attempts.values().any(|attempt| attempt.address == *to);
+        if occupied {
+            return Err(ApplyError::Occupied { address: to.clone() });
+        }
+        if let Some(record) = self.assets.remove(from) {
+            // The lockfile has it under its old name.
+            self.assets.insert(to.clone(), Record { removed: false, in_lockfile: false, ..record });
+        }
+        for attempt in self.attempts.values_mut().filter(|attempt| attempt.address == *from) {
+            attempt.address = to.clone();
         }
         Ok(())
     }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::asset::{AssetType, Moderation};
+use super::digest::{self, FieldDigest};
 use super::ids::{AssetId, Creator, Revision};
-use super::metadata::{SocialLink, SocialNetwork};
+use super::metadata::{Field, SocialLink, SocialNetwork};
 
 /// An asset as Roblox describes it. What an answer left out is `None`: not asked for, or unset there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct RemoteAsset {
     pub moderation: Option<Moderation>,
     /// Whether it is archived.
     pub archived: Option<bool>,
+    /// Icon, previews and links were asked for: what of them is missing is unset there, and not unknown.
+    pub extras_known: bool,
     /// Its icon, where asked for.
     pub icon: Option<AssetId>,
     /// Its previews with their alternative texts, where asked for.
@@ -50,29 +53,27 @@ impl RemoteAsset {
             description: None,
             moderation: None,
             archived: None,
+            extras_known: false,
             icon: None,
             previews: None,
             social_links: BTreeMap::new(),
         }
     }
-}
 
-/// What is known of an asset at the remote. Failing to ask is never absence.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Observation {
-    /// Nobody asked.
-    #[default]
-    NotAsked,
-    /// Asked, and Roblox has no such asset.
-    Gone,
-    /// Asked, and this came back.
-    Present(RemoteAsset),
-    /// Asked, without an answer that tells.
-    CouldNotAsk {
-        /// Why.
-        reason: String,
-    },
+    /// What the remote has stored for a field; `None` where its answers don't tell.
+    pub fn stored(&self, field: Field) -> Option<FieldDigest> {
+        let extras = || self.extras_known.then_some(());
+        match field {
+            Field::DisplayName => self.display_name.as_deref().map(FieldDigest::of_text),
+            // An answer without a name is no whole one: there a missing description says nothing.
+            Field::Description if self.description.is_none() && self.display_name.is_none() => None,
+            Field::Description => Some(FieldDigest::of_text(self.description.as_deref().unwrap_or_default())),
+            Field::Icon => extras().map(|()| digest::of_icon(self.icon)),
+            Field::Previews => {
+                let previews = self.previews.as_deref().or_else(|| extras().map(|()| [].as_slice()))?;
+                Some(digest::of_previews(previews))
+            }
+            Field::SocialLink(network) => extras().map(|()| digest::of_link(self.social_links.get(&network))),
+        }
+    }
 }
-
-/// What is known of the remote's assets in this run.
-pub type Observed = BTreeMap<AssetId, Observation>;

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::model::address::Address;
+use crate::model::ids::AssetId;
 
-use super::step::{Action, Plan};
+use super::step::{Action, Part, Plan};
 
 /// The rules that `plan` breaks; none for a sound plan.
 pub fn check(plan: &Plan) -> Vec<String> {
@@ -12,7 +13,17 @@ pub fn check(plan: &Plan) -> Vec<String> {
     let mut done: BTreeSet<&Address> = BTreeSet::new();
     let mut uploads: BTreeSet<&Address> = BTreeSet::new();
     let mut last: Option<&Address> = None;
+    let mut metadata: BTreeSet<&Address> = BTreeSet::new();
+    let mut archived: BTreeSet<AssetId> = BTreeSet::new();
     for step in &plan.steps {
+        if step.action.is_metadata() && !metadata.insert(&step.address) {
+            broken.push(format!("the metadata of {} is updated twice", step.address));
+        }
+        if let Action::Archive { asset_id, .. } = &step.action
+            && !archived.insert(*asset_id)
+        {
+            broken.push(format!("asset {asset_id} is archived twice"));
+        }
         if last != Some(&step.address) {
             if !done.insert(&step.address) {
                 broken.push(format!("the steps of {} are torn apart", step.address));
@@ -24,7 +35,7 @@ pub fn check(plan: &Plan) -> Vec<String> {
         if uploading && !uploads.insert(&step.address) {
             broken.push(format!("{} is uploaded twice", step.address));
         }
-        if step.after.as_ref() == Some(&step.address) {
+        if step.after.contains(&step.address) {
             broken.push(format!("{} waits for itself", step.address));
         }
         if let Action::UpdateMetadata { changes, .. } = &step.action
@@ -37,7 +48,7 @@ pub fn check(plan: &Plan) -> Vec<String> {
         if hold.reason.is_empty() {
             broken.push(format!("{} is held without a reason", hold.address));
         }
-        if uploads.contains(&hold.address) {
+        if hold.part == Part::Asset && uploads.contains(&hold.address) {
             broken.push(format!("{} is both held and uploaded", hold.address));
         }
     }
@@ -48,6 +59,7 @@ pub fn check(plan: &Plan) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::model::recorded::AttemptId;
+    use crate::plan::rule::Rule;
     use crate::plan::step::Step;
 
     #[test]
@@ -56,7 +68,8 @@ mod tests {
             address: Address::new(address).unwrap(),
             action: Action::Wait { attempt: AttemptId(1) },
             reason: "test".to_owned(),
-            after: after.map(|a| Address::new(a).unwrap()),
+            rule: Rule::UnderWay,
+            after: after.map(|a| Address::new(a).unwrap()).into_iter().collect(),
             not_before: None,
         };
         let check = |steps: Vec<Step>, wanted: &[&str]| {

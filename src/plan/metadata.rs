@@ -1,59 +1,291 @@
-//! Which metadata fields changed since they were last asked for.
+//! Which metadata fields are to be sent: exactly those that changed since they were last asked for, or that somebody else changed.
+//!
+//! What Roblox's text filter made of a text plays no part once it was asked for: there is no endless correction.
 
-use crate::model::desired::DesiredAsset;
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::asset::due;
+use super::drift::HEALINGS_A_DAY;
+use super::rule::Rule;
+use super::step::{Action, Drift, FieldChange, Hold, HoldKind, Note, Part, Plan, Step};
+use super::subject;
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::digest::FieldDigest;
-use crate::model::metadata::{Field, FieldDigests};
+use crate::model::ids::AssetId;
+use crate::model::metadata::{AssetRef, Field, FieldDigests, Metadata, Preview};
+use crate::model::policy::{DriftPolicy, ModeratedName};
+use crate::model::recorded::{Healing, Objection, Record, Recorded, Trouble};
 use crate::model::remote::RemoteAsset;
 
-use super::step::FieldChange;
+/// Whose metadata is to be planned.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'a> {
+    /// An asset that is there.
+    Known {
+        /// Which.
+        asset_id: AssetId,
+        /// What was last asked of this very asset, where that is known.
+        asked: Option<&'a FieldDigests>,
+        /// Where it stored something else.
+        stored: Option<&'a FieldDigests>,
+        /// The steps before it wait until then.
+        not_before: Option<Timestamp>,
+    },
+    /// The one that the steps before make.
+    New,
+}
 
-/// The fields that this version of Macadam can send.
-pub const SENDABLE: [Field; 2] = [Field::DisplayName, Field::Description];
+/// One address whose metadata is to be planned.
+#[derive(Debug)]
+pub struct Intention<'a> {
+    /// Which.
+    pub address: &'a Address,
+    /// What is wanted of it.
+    pub want: &'a DesiredAsset,
+    /// Of which asset.
+    pub target: Target<'a>,
+    /// What is wanted, as digests.
+    pub fields: &'a FieldDigests,
+}
+
+/// What the metadata of all addresses depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene<'a> {
+    /// What is wanted.
+    pub desired: &'a Desired,
+    /// What is known.
+    pub recorded: &'a Recorded,
+    /// Addresses that are another asset once the plan is carried out.
+    pub moving: &'a BTreeSet<Address>,
+    /// The time.
+    pub now: Timestamp,
+}
 
 /// What is to be sent, and what is managed once it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct MetadataChange {
+pub struct Comparison {
     /// Exactly the fields that changed.
-    pub changes: Vec<FieldChange>,
+    pub changed: Vec<Field>,
     /// What is stored for each field that was ever asked for, afterwards. A field that is no longer managed stays: another branch's lockfile may
     /// tell otherwise of it, and only who remembers notices.
     pub fields: FieldDigests,
 }
 
-/// The managed fields of `want` that can be sent, as digests.
-pub fn sendable(want: &DesiredAsset) -> FieldDigests {
-    let mut fields = want.metadata.digests();
-    fields.retain(|field, _| SENDABLE.contains(field));
-    fields
-}
-
 /// Compares what is wanted with what was last asked for, and where that is unknown with what the remote last said.
-///
-/// What Roblox's text filter made of a text plays no part once it was asked for: there is no endless correction.
-pub fn compare(want: &DesiredAsset, asked: &FieldDigests, seen: Option<&RemoteAsset>) -> MetadataChange {
-    let wanted = sendable(want);
-    let mut changes = Vec::new();
-    let settled = |field: Field, remote: Option<&str>| match (wanted.get(&field), asked.get(&field)) {
+pub fn compare(wanted: &FieldDigests, asked: &FieldDigests, seen: Option<&RemoteAsset>) -> Comparison {
+    let settled = |field: Field| match (wanted.get(&field), asked.get(&field)) {
         (Some(wanted), Some(asked)) => wanted == asked,
-        (Some(wanted), None) => remote.is_some_and(|text| FieldDigest::of_text(text) == *wanted),
-        // A key that was set and is gone clears the field; a cleared one is as it should be.
-        (None, Some(asked)) => *asked == FieldDigest::of_cleared(),
+        (Some(wanted), None) => seen.and_then(|seen| seen.stored(field)).is_some_and(|stored| stored == *wanted),
+        // A key that was set and is gone clears the field; a cleared one is as it should be. A display name can't be cleared: without its key it
+        // is no longer managed.
+        (None, Some(asked)) => field == Field::DisplayName || *asked == FieldDigest::of_cleared(),
         (None, None) => true,
     };
-    // A display name can't be cleared: without its key it is no longer managed.
-    if let Some(name) = &want.metadata.display_name
-        && !settled(Field::DisplayName, seen.and_then(|s| s.display_name.as_deref()))
-    {
-        changes.push(FieldChange::DisplayName(name.clone()));
-    }
-    let described = seen.map(|s| s.description.as_deref().unwrap_or_default());
-    if !settled(Field::Description, described) {
-        changes.push(FieldChange::Description(want.metadata.description.clone().unwrap_or_default()));
-    }
+    let all: BTreeSet<Field> = wanted.keys().chain(asked.keys()).copied().collect();
+    let changed = all.into_iter().filter(|field| !settled(*field)).collect();
     let mut fields = asked.clone();
-    if let Some(description) = fields.get_mut(&Field::Description) {
-        *description = FieldDigest::of_cleared();
+    let left = fields.iter_mut().filter(|(field, _)| **field != Field::DisplayName && !wanted.contains_key(field));
+    left.for_each(|(_, digest)| *digest = FieldDigest::of_cleared());
+    fields.extend(wanted.iter().map(|(field, digest)| (*field, *digest)));
+    Comparison { changed, fields }
+}
+
+/// Plans the metadata of one address.
+pub(super) fn plan_metadata(plan: &mut Plan, scene: &Scene<'_>, intention: Intention<'_>) {
+    let Intention { address, want, target, fields } = &intention;
+    let record = scene.recorded.assets.get(*address);
+    let wanted = subject::of(want, fields).metadata;
+    let mut name_refused = false;
+    if let Some(Trouble::Refused { subject, action, objection, message, .. }) = record.and_then(|r| r.trouble.as_ref())
+        && *subject == wanted
+    {
+        name_refused = *objection == Objection::DisplayName
+            && scene.desired.policy.moderated_name == ModeratedName::Neutral
+            && matches!(target, Target::Known { .. });
+        if !name_refused {
+            return hold_refused(plan, address, action, *objection, message);
+        }
     }
-    fields.extend(wanted);
-    MetadataChange { changes, fields }
+    let mut not_before = due(record.and_then(|record| record.trouble.as_ref()), wanted, scene.now);
+    let nothing = FieldDigests::new();
+    let (asset_id, mut comparison, heals) = match target {
+        Target::New => {
+            let sent = subject::sent_at_creation(fields);
+            let cleared = |field: &Field| fields.get(field) == Some(&FieldDigest::of_cleared());
+            let changed = fields.keys().filter(|field| !sent.contains_key(field) && !cleared(field)).copied();
+            (None, Comparison { changed: changed.collect(), fields: sent }, false)
+        }
+        Target::Known { asset_id, asked, stored, not_before: waits } => {
+            not_before = not_before.max(*waits);
+            let seen = scene.recorded.seen.get(asset_id).map(|seen| &seen.asset);
+            let mut comparison = compare(fields, asked.unwrap_or(&nothing), seen);
+            let drifted = match (asked, stored, seen) {
+                (Some(asked), Some(stored), Some(seen)) => drifted(fields, asked, stored, seen),
+                _ => Vec::new(),
+            };
+            let heals = plan_drift(plan, scene, (address, record), *asset_id, &drifted);
+            if heals {
+                comparison.changed.extend(drifted);
+                comparison.changed.sort();
+            }
+            (Some(*asset_id), comparison, heals)
+        }
+    };
+    if name_refused {
+        // The stored name stays, and status shows it beside the one that is wanted.
+        comparison.changed.retain(|field| *field != Field::DisplayName);
+        keep_name(plan, address, record, &comparison);
+    }
+    add_moving(want, scene, &mut comparison.changed);
+    let changes = changes(plan, address, &want.metadata, scene, &comparison.changed);
+    if changes.is_empty() {
+        let stored = record.map(|record| record.stored.clone()).unwrap_or_default();
+        if let Target::Known { asked: Some(asked), .. } = target
+            && comparison.changed.is_empty()
+            && comparison.fields != **asked
+        {
+            let fields = comparison.fields;
+            plan.marks.push(Change::Ask { address: (*address).clone(), fields, stored });
+        }
+        return;
+    }
+    let names: Vec<String> = changes.iter().map(|change| change.field().name()).collect();
+    let names = names.join(" and ");
+    let (rule, reason) = match (asset_id, heals) {
+        (None, _) => (Rule::AfterCreate, format!("Roblox takes {names} only once the asset is there")),
+        (Some(_), true) => (Rule::Heals, format!("{names} changed, or somebody else changed it")),
+        (Some(_), false) => (Rule::MetadataChanged, format!("{names} changed")),
+    };
+    let after: BTreeSet<Address> = changes.iter().flat_map(FieldChange::waits_for).cloned().collect();
+    plan.steps.push(Step {
+        address: (*address).clone(),
+        action: Action::UpdateMetadata { asset_id, changes, heals },
+        reason,
+        rule,
+        after: after.into_iter().collect(),
+        not_before,
+    });
+}
+
+fn hold_refused(plan: &mut Plan, address: &Address, action: &str, objection: Objection, message: &str) {
+    let hint = match objection {
+        Objection::DisplayName => "set another `display_name`, or `policy.moderated_name = \"neutral\"`".to_owned(),
+        Objection::Other => format!("change its metadata, or `macadam retry {address}`"),
+    };
+    let reason = format!("Roblox refused to {action} it: {message}");
+    plan.held.push(Hold {
+        address: address.clone(),
+        kind: HoldKind::Failed,
+        part: Part::Metadata,
+        reason,
+        hint: Some(hint),
+    });
+}
+
+/// A refused name under the policy `neutral`: asked for as far as Macadam goes, and not asked for again.
+fn keep_name(plan: &mut Plan, address: &Address, record: Option<&Record>, comparison: &Comparison) {
+    let (Some(record), Some(name)) = (record, comparison.fields.get(&Field::DisplayName)) else { return };
+    let mut fields = record.asked.clone();
+    fields.insert(Field::DisplayName, *name);
+    plan.marks.push(Change::Ask { address: address.clone(), fields, stored: record.stored.clone() });
+    plan.marks.push(Change::Rest { address: address.clone(), trouble: None });
+    let text = "Roblox refused the display name, so the asset keeps the one that it has".to_owned();
+    plan.notes.push(Note { address: Some(address.clone()), text });
+}
+
+/// The fields of which the remote now has neither what was asked nor what it stored in its place.
+fn drifted(fields: &FieldDigests, asked: &FieldDigests, stored: &FieldDigests, seen: &RemoteAsset) -> Vec<Field> {
+    let is_ours = |field: &Field, now: &FieldDigest| Some(now) == asked.get(field) || Some(now) == stored.get(field);
+    // What is to be sent anyway is no drift.
+    let settled = fields.iter().filter(|(field, wanted)| asked.get(field) == Some(wanted));
+    settled
+        .map(|(field, _)| *field)
+        .filter(|field| seen.stored(*field).is_some_and(|now| !is_ours(field, &now)))
+        .collect()
+}
+
+/// Tells of drifted metadata, or says that it is put back.
+fn plan_drift(
+    plan: &mut Plan,
+    scene: &Scene<'_>,
+    (address, record): (&Address, Option<&Record>),
+    asset_id: AssetId,
+    drifted: &[Field],
+) -> bool {
+    let Some(record) = record.filter(|_| !drifted.is_empty()) else { return false };
+    let times = record.healed_lately(Healing::Metadata, scene.now);
+    let heals = scene.desired.policy.drift == DriftPolicy::Heal;
+    if heals && times < HEALINGS_A_DAY {
+        return true;
+    }
+    let names: Vec<String> = drifted.iter().map(|field| field.name()).collect();
+    let enough = if heals { format!("; it was put back {times} times today") } else { String::new() };
+    let what = format!("somebody else changed {}{enough}", names.join(" and "));
+    let hint = "change it here as well, or set `policy.drift = \"heal\"` to have it put back";
+    plan.drifts.push(Drift { address: address.clone(), asset_id, what, hint: Some(hint.to_owned()) });
+    false
+}
+
+/// An icon or preview whose address gets another asset changes with it.
+fn add_moving(want: &DesiredAsset, scene: &Scene<'_>, changed: &mut Vec<Field>) {
+    let moves = |reference: &AssetRef| matches!(reference, AssetRef::Address(a) if scene.moving.contains(a));
+    let meta = &want.metadata;
+    if meta.icon.iter().flatten().any(moves) && !changed.contains(&Field::Icon) {
+        changed.push(Field::Icon);
+    }
+    let shows = |preview: &Preview| moves(&preview.asset);
+    if meta.previews.iter().flatten().any(shows) && !changed.contains(&Field::Previews) {
+        changed.push(Field::Previews);
+    }
+    changed.sort();
+}
+
+/// The new values of the changed fields. What shows an asset that isn't there, and isn't coming, waits for it.
+fn changes(
+    plan: &mut Plan,
+    address: &Address,
+    meta: &Metadata,
+    scene: &Scene<'_>,
+    changed: &[Field],
+) -> Vec<FieldChange> {
+    let mut missing = Vec::new();
+    let mut resolve = |reference: &AssetRef| match reference {
+        AssetRef::Address(to) if !scene.moving.contains(to) => {
+            let found = subject::asset_of(to, scene.desired, scene.recorded).map(AssetRef::Id);
+            if found.is_none() {
+                missing.push(to.clone());
+            }
+            found
+        }
+        AssetRef::Address(_) | AssetRef::Id(_) => Some(reference.clone()),
+    };
+    let value = |field: &Field| match field {
+        Field::DisplayName => meta.display_name.clone().map(FieldChange::DisplayName),
+        Field::Description => Some(FieldChange::Description(meta.description.clone().unwrap_or_default())),
+        Field::Icon => match meta.icon.as_ref().and_then(Option::as_ref) {
+            Some(icon) => resolve(icon).map(|icon| FieldChange::Icon(Some(icon))),
+            None => Some(FieldChange::Icon(None)),
+        },
+        Field::Previews => {
+            let previews = meta.previews.iter().flatten();
+            let resolved: Option<Vec<Preview>> = previews
+                .map(|preview| Some(Preview { asset: resolve(&preview.asset)?, alt_text: preview.alt_text.clone() }))
+                .collect();
+            resolved.map(FieldChange::Previews)
+        }
+        Field::SocialLink(network) => {
+            let link = meta.social_links.get(network).cloned().flatten();
+            Some(FieldChange::SocialLink(*network, link))
+        }
+    };
+    let changes = changed.iter().filter_map(value).collect();
+    for to in missing {
+        let text = format!("shows `{to}`, which has no asset yet: that part of its metadata waits for it");
+        plan.notes.push(Note { address: Some(address.clone()), text });
+    }
+    changes
 }

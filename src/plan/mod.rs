@@ -1,16 +1,27 @@
-//! From desired, recorded and observed to a plan: what to do, what not to do, and why.
+//! From desired and recorded to a plan: what to do, what not to do, and why.
 //!
 //! [`plan`] is pure and total: the same inputs give the same plan in the same order. It leaves the executor no choice to make; what Roblox
 //! refuses becomes a recorded fact, and the next plan decides again. It must never read a clock, a file or the network.
 //!
-//! Read next: [`step`] for what a plan consists of, [`asset`] for the rules in their order, one small function a case.
+//! What was observed of the remote is part of what is recorded: its last word on each asset, and the facts that followed from it.
+//!
+//! Read next: [`step`] for what a plan consists of, [`asset`] for the rules of one address in their order, one small function a case. Rules across
+//! addresses have files of their own: [`moves`], [`sharing`], [`metadata`] (icons order the work), [`shelf`] (archiving).
 
 pub mod asset;
+pub mod content;
+pub mod current;
 pub mod doubt;
+pub mod drift;
 pub mod lint;
 pub mod metadata;
+pub mod moves;
+pub mod pin;
+pub mod rule;
 pub mod sharing;
+pub mod shelf;
 pub mod step;
+pub mod subject;
 
 use std::collections::BTreeSet;
 
@@ -20,41 +31,109 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::{Desired, Unseen};
 use crate::model::file::FileProblem;
+use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Phase, PhaseEvent};
+use crate::model::policy::LeavePolicy;
 use crate::model::recorded::Recorded;
+use moves::Moves;
+use rule::Rule;
 use sharing::Sharing;
-pub use step::{Action, FieldChange, Hold, HoldKind, NewAsset, Note, Plan, Step};
+pub use step::{Action, Drift, FieldChange, Hold, HoldKind, NewAsset, Note, Part, Plan, Step, Wishes};
 
 /// Plans what makes the remote match `desired`, as far as `recorded` knows it, at the time `now`.
-pub fn plan(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Plan {
+pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
+    let moves = Moves::of(desired, recorded);
+    let (recorded, moved) = moves.apply(recorded, now);
+    let recorded: &Recorded = &recorded;
+    plan.marks.extend(moved);
     let sharing = Sharing::of(desired, recorded);
-    for (address, want) in &desired.assets {
-        asset::plan_asset(&mut plan, &asset::Case { address, want, recorded, sharing: &sharing, desired, now });
+    let fields = desired.assets.values().map(|want| subject::fields(want, desired, recorded));
+    let fields: Vec<FieldDigests> = fields.collect();
+    let mut intentions = Vec::new();
+    for ((address, want), fields) in desired.assets.iter().zip(&fields) {
+        if let Some(hold) = moves.held.get(address) {
+            plan.held.push(hold.clone());
+            continue;
+        }
+        if let Some(moved) = moves.taken.get(address) {
+            push_move(&mut plan, address, moved);
+        }
+        let case = asset::Case { address, want, fields, recorded, sharing: &sharing, desired, wishes, now };
+        if let Some(target) = asset::plan_asset(&mut plan, &case) {
+            intentions.push(metadata::Intention { address, want, target, fields });
+        }
     }
+    plan.held.extend(moves.held.values().filter(|hold| !desired.assets.contains_key(&hold.address)).cloned());
     plan_left(&mut plan, desired, recorded);
     hold_sharers_of_held(&mut plan);
+    plan_metadata(&mut plan, desired, recorded, intentions, now);
     for Unseen { place, problem, .. } in &desired.unseen {
         let FileProblem { message, hint } = problem.clone();
-        plan.held.push(Hold { address: place.clone(), kind: HoldKind::Failed, reason: message, hint });
+        plan.held.push(Hold {
+            address: place.clone(),
+            kind: HoldKind::Failed,
+            part: Part::Asset,
+            reason: message,
+            hint,
+        });
     }
     plan_removed(&mut plan, desired, recorded);
+    shelf::plan_shelf(&mut plan, desired, recorded, wishes, now);
+    // Stable: the steps of an address keep their order.
+    plan.steps.sort_by(|a, b| a.address.cmp(&b.address));
     debug_assert_eq!(lint::check(&plan), Vec::<String>::new(), "a plan breaks its own rules");
     plan
 }
 
+fn push_move(plan: &mut Plan, address: &Address, moved: &moves::Move) {
+    let from = moved.from.clone();
+    let reason = match moved.rule {
+        Rule::MovedByPath => format!("`{from}` left, and had the same file"),
+        _ => format!("`{from}` left, and had the same bytes"),
+    };
+    plan.steps.push(Step {
+        address: address.clone(),
+        action: Action::Move { from },
+        reason,
+        rule: moved.rule,
+        after: Vec::new(),
+        not_before: None,
+    });
+}
+
 /// Whoever waits for the upload of an address that is held, or that has nothing left to do, is held with it.
 fn hold_sharers_of_held(plan: &mut Plan) {
-    let acting: BTreeSet<Address> = plan.steps.iter().map(|step| step.address.clone()).collect();
-    let (kept, stuck) = std::mem::take(&mut plan.steps)
-        .into_iter()
-        .partition(|step| step.after.as_ref().is_none_or(|owner| acting.contains(owner)));
-    plan.steps = kept;
-    for Step { address, after, .. } in stuck as Vec<Step> {
-        let owner = after.map(|owner| owner.to_string()).unwrap_or_default();
+    let acting: BTreeSet<Address> =
+        plan.steps.iter().filter(|step| step.action.changes_asset()).map(|step| step.address.clone()).collect();
+    let stuck = |step: &Step| step.after.iter().find(|owner| !acting.contains(*owner)).cloned();
+    let mut kept = Vec::new();
+    for step in std::mem::take(&mut plan.steps) {
+        let Some(owner) = stuck(&step) else {
+            kept.push(step);
+            continue;
+        };
         let reason = format!("it shares the upload of `{owner}`, which is held");
         let hint = Some(format!("see `macadam status {owner}`"));
-        plan.held.push(Hold { address, kind: HoldKind::Held, reason, hint });
+        plan.held.push(Hold { address: step.address, kind: HoldKind::Held, part: Part::Asset, reason, hint });
+    }
+    plan.steps = kept;
+}
+
+/// Metadata last: which assets icons and previews are depends on all the steps before.
+fn plan_metadata(
+    plan: &mut Plan,
+    desired: &Desired,
+    recorded: &Recorded,
+    intentions: Vec<metadata::Intention<'_>>,
+    now: Timestamp,
+) {
+    let moving = plan.steps.iter().filter(|step| step.action.changes_asset());
+    let moving: BTreeSet<Address> = moving.map(|step| step.address.clone()).collect();
+    let held: BTreeSet<Address> = plan.held.iter().map(|hold| hold.address.clone()).collect();
+    let scene = metadata::Scene { desired, recorded, moving: &moving, now };
+    for intention in intentions.into_iter().filter(|intention| !held.contains(intention.address)) {
+        metadata::plan_metadata(plan, &scene, intention);
     }
 }
 
@@ -65,12 +144,14 @@ fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
     let mut left: Vec<_> = left.collect();
     left.sort_by_key(|(id, attempt)| (&attempt.address, **id));
     for (id, attempt) in left {
-        let (action, reason) = match (&attempt.phase, attempt.intent.asset_id()) {
+        let (action, rule, reason) = match (&attempt.phase, attempt.intent.asset_id()) {
             (Phase::Submitted(operation), _) => {
-                (Action::Wait { attempt: *id }, format!("Roblox works on operation {operation}"))
+                let reason = format!("Roblox works on operation {operation}");
+                (Action::Wait { attempt: *id }, Rule::UnderWay, reason)
             }
             (Phase::HandedOver | Phase::InDoubt, Some(_)) => {
-                (Action::Settle { attempt: *id }, "it left the manifest while this was under way".to_owned())
+                let reason = "it left the manifest while this was under way".to_owned();
+                (Action::Settle { attempt: *id }, Rule::InDoubt, reason)
             }
             (Phase::HandedOver | Phase::InDoubt, None) | (Phase::Closed(_), _) => continue,
             (Phase::Intended, _) => {
@@ -78,24 +159,29 @@ fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
                 continue;
             }
         };
-        plan.steps.push(Step { address: attempt.address.clone(), action, reason, after: None, not_before: None });
+        let address = attempt.address.clone();
+        plan.steps.push(Step { address, action, reason, rule, after: Vec::new(), not_before: None });
     }
-    // Stable: the steps of an address keep their order.
-    plan.steps.sort_by(|a, b| a.address.cmp(&b.address));
 }
 
 /// Removed means: this checkout's lockfile has the address and its manifest doesn't. What only the state knows belongs to another branch.
 fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
-    // What is not seen may be there: no absence counts then.
-    let complete = !desired.unseen.iter().any(|unseen| unseen.incomplete);
     for (address, record) in &recorded.assets {
         let wanted = desired.assets.contains_key(address);
         let mark = |removed: bool| Change::Remove { address: address.clone(), removed };
         match (wanted, record.removed) {
             (true, true) => plan.marks.push(mark(false)),
-            (false, false) if record.in_lockfile && complete => {
-                plan.marks.push(mark(true));
-                let text = "left the manifest; its asset at Roblox is kept".to_owned();
+            (false, false) if record.in_lockfile => {
+                let text = match (desired.absences_dont_count(), desired.policy.removed) {
+                    (Some(why), _) => {
+                        format!("is not in the manifest, but counts as removed only once it is sure: {why}")
+                    }
+                    (None, LeavePolicy::Keep) => "left the manifest; its asset at Roblox is kept".to_owned(),
+                    (None, LeavePolicy::Archive) => "left the manifest".to_owned(),
+                };
+                if desired.absences_dont_count().is_none() {
+                    plan.marks.push(mark(true));
+                }
                 plan.notes.push(Note { address: Some(address.clone()), text });
             }
             (true, false) | (false, true | false) => {}

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use super::current::current;
 use super::doubt::is_binding;
+use super::subject;
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange, Privacy};
 use crate::model::desired::{Desired, DesiredAsset};
@@ -40,9 +42,16 @@ pub enum Source {
 #[derive(Debug)]
 pub struct Sharing<'a> {
     sources: BTreeMap<&'a Address, Source>,
-    owners: BTreeMap<AssetId, &'a Address>,
+    owners: BTreeMap<AssetId, MetadataOwner<'a>>,
     open: BTreeMap<&'a Address, Vec<(AttemptId, &'a Attempt)>>,
     rejected: BTreeMap<ContentHash, &'a Address>,
+}
+
+/// Who decides on the metadata of an asset.
+#[derive(Debug)]
+struct MetadataOwner<'a> {
+    address: &'a Address,
+    fields: FieldDigests,
 }
 
 /// An address whose asset others may use.
@@ -61,6 +70,7 @@ impl<'a> Sharing<'a> {
                 of.iter().any(|(_, attempt)| is_binding(attempt, recorded.assets.get(address), &desired.policy))
             })
         };
+        let fields = |want: &DesiredAsset| subject::fields(want, desired, recorded);
         let mut owners = existing_owners(desired, recorded);
         add_uploads_under_way(&mut owners, desired, recorded);
         let mut needs: Vec<(&Address, &DesiredAsset, Key)> = desired
@@ -74,7 +84,7 @@ impl<'a> Sharing<'a> {
         needs.sort_by_key(|(address, want, _)| (std::cmp::Reverse(want.metadata.digests().len()), *address));
         let mut sources = BTreeMap::new();
         for (address, want, key) in needs {
-            let fields = want.metadata.digests();
+            let fields = fields(want);
             let group = owners.entry(key).or_default();
             let found = group.iter().find(|owner| owner.address != address && fits(&fields, &owner.fields));
             let source = match found {
@@ -109,13 +119,12 @@ impl<'a> Sharing<'a> {
 
     /// Whether `address` decides on the metadata of `asset_id`.
     pub fn owns_metadata(&self, address: &Address, asset_id: AssetId) -> bool {
-        self.owners.get(&asset_id).is_none_or(|owner| *owner == address)
+        self.owners.get(&asset_id).is_none_or(|owner| owner.address == address)
     }
 
-    /// Whether what `want` says of its metadata can't be had from an asset that another address owns.
-    pub fn must_split(&self, want: &DesiredAsset, asset_id: AssetId, desired: &Desired, recorded: &Recorded) -> bool {
-        let Some(owner) = self.owners.get(&asset_id) else { return false };
-        !fits(&want.metadata.digests(), &fields_of(owner, desired, recorded.assets.get(*owner)))
+    /// Whether what an address says of its metadata, as `fields`, can't be had from an asset that another address owns.
+    pub fn must_split(&self, fields: &FieldDigests, asset_id: AssetId) -> bool {
+        self.owners.get(&asset_id).is_some_and(|owner| !fits(fields, &owner.fields))
     }
 }
 
@@ -156,7 +165,7 @@ fn share_key(want: &DesiredAsset) -> Option<Key> {
 }
 
 fn needs_asset(record: Option<&Record>, key: Key) -> bool {
-    record.is_none_or(|record| record.history.current(key.0, key.3).is_none())
+    record.is_none_or(|record| record.current(key.0, key.3).is_none())
 }
 
 /// Everything that a sharer says must be said by the owner in the same words.
@@ -164,16 +173,16 @@ fn fits(sharer: &FieldDigests, owner: &FieldDigests) -> bool {
     sharer.iter().all(|(field, digest)| owner.get(field) == Some(digest))
 }
 
-fn fields_of(address: &Address, desired: &Desired, record: Option<&Record>) -> FieldDigests {
-    match (desired.assets.get(address), record) {
-        (Some(want), _) => want.metadata.digests(),
+fn fields_of(address: &Address, desired: &Desired, recorded: &Recorded) -> FieldDigests {
+    match (desired.assets.get(address), recorded.assets.get(address)) {
+        (Some(want), _) => subject::fields(want, desired, recorded),
         (None, Some(record)) => record.asked.clone(),
         (None, None) => FieldDigests::new(),
     }
 }
 
 fn usable(fact: &RevisionFact) -> bool {
-    fact.standing == Standing::Live && !fact.shared && !fact.duplicate
+    fact.standing.is_usable() && !fact.shared && !fact.duplicate
 }
 
 /// Every asset that is known, also of addresses that left: its bytes needn't be uploaded again.
@@ -186,7 +195,7 @@ fn existing_owners<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap
         }
         for (key, fact) in record.history.iter().filter(|(_, fact)| usable(fact)) {
             let Some(content) = fact.content else { continue };
-            let fields = fields_of(address, desired, Some(record));
+            let fields = fields_of(address, desired, recorded);
             let share = (identity.asset_type, identity.creator, identity.privacy, content);
             owners.entry(share).or_default().push(Owner { address, fields, key: Some(key) });
         }
@@ -204,7 +213,7 @@ fn add_uploads_under_way<'a>(owners: &mut BTreeMap<Key, Vec<Owner<'a>>>, desired
         let Some(record) = recorded.assets.get(&attempt.address) else { continue };
         let identity = &record.identity;
         if identity.asset_type.on_content_change() == ContentChange::NewAsset {
-            let wanted = desired.assets.get(&attempt.address).map(|want| want.metadata.digests());
+            let wanted = desired.assets.get(&attempt.address).map(|want| subject::fields(want, desired, recorded));
             let fields = wanted.unwrap_or_else(|| fields.clone());
             let share = (identity.asset_type, identity.creator, identity.privacy, *content);
             owners.entry(share).or_default().push(Owner { address: &attempt.address, fields, key: None });
@@ -214,14 +223,15 @@ fn add_uploads_under_way<'a>(owners: &mut BTreeMap<Key, Vec<Owner<'a>>>, desired
 
 /// For each asset that is current somewhere the address that decides on its metadata: the one that created it, as long as it is its asset;
 /// else the first that uses it.
-fn metadata_owners<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap<AssetId, &'a Address> {
+fn metadata_owners<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap<AssetId, MetadataOwner<'a>> {
     let mut owners: BTreeMap<AssetId, (bool, &'a Address)> = BTreeMap::new();
     for (address, want) in &desired.assets {
-        let (Some(asset_type), Ok(facts)) = (want.asset_type, &want.content) else { continue };
-        let Some(record) = recorded.assets.get(address) else { continue };
-        let Some((key, fact)) = record.history.current(asset_type, facts.hash) else { continue };
+        let Some((key, fact)) = recorded.assets.get(address).and_then(|record| current(want, record)) else { continue };
         let candidate = (fact.shared, address);
         owners.entry(key.asset_id).and_modify(|owner| *owner = (*owner).min(candidate)).or_insert(candidate);
     }
-    owners.into_iter().map(|(asset_id, (_, address))| (asset_id, address)).collect()
+    let with_fields = |(asset_id, (_, address)): (AssetId, (bool, &'a Address))| {
+        (asset_id, MetadataOwner { address, fields: fields_of(address, desired, recorded) })
+    };
+    owners.into_iter().map(with_fields).collect()
 }

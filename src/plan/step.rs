@@ -1,6 +1,6 @@
 //! What a plan consists of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -10,8 +10,12 @@ use crate::model::asset::FileFormat;
 use crate::model::change::Change;
 use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash, Revision};
-use crate::model::metadata::{Description, DisplayName, Field, FieldDigests};
-use crate::model::recorded::{AttemptId, Identity};
+use crate::model::metadata::{
+    AssetRef, Description, DisplayName, Field, FieldDigests, Preview, SocialLink, SocialNetwork,
+};
+use crate::model::recorded::{AttemptId, Identity, Leaving};
+
+use super::rule::Rule;
 
 /// What to do, what not to do, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,6 +24,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What is not done, and what would free it.
     pub held: Vec<Hold>,
+    /// What somebody else changed at Roblox, and is left as it is.
+    pub drifts: Vec<Drift>,
     /// What a person should know although nothing is done about it.
     pub notes: Vec<Note>,
     /// What becomes known without any request: written to the state before the steps.
@@ -42,8 +48,10 @@ pub struct Step {
     pub action: Action,
     /// Why, for a person: lower case, no full stop.
     pub reason: String,
-    /// Another address whose steps must be done before.
-    pub after: Option<Address>,
+    /// By which rule.
+    pub rule: Rule,
+    /// Other addresses whose assets have to be there before.
+    pub after: Vec<Address>,
     /// Not before this time: an earlier try failed.
     pub not_before: Option<Timestamp>,
 }
@@ -59,23 +67,29 @@ pub struct NewAsset {
     pub size: u64,
     /// Their format.
     pub format: FileFormat,
-    /// The name: the managed one, or the file's stem.
+    /// The name: the managed one, or the file's stem, or a neutral one after Roblox refused that.
     pub display_name: DisplayName,
     /// The description, where managed.
     pub description: Option<Description>,
     /// The most Robux that it may cost.
     pub expected_price: Option<u64>,
-    /// The managed fields that go along.
+    /// The managed fields that go along, as they were asked for.
     pub fields: FieldDigests,
 }
 
-/// A new value of a metadata field that can be sent today.
+/// A new value of a metadata field. An icon or preview is an address only where that has to get its asset first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldChange {
     /// Another display name.
     DisplayName(DisplayName),
     /// Another description; an empty one clears it.
     Description(Description),
+    /// Another icon; `None` clears it.
+    Icon(Option<AssetRef>),
+    /// All previews; none clears them.
+    Previews(Vec<Preview>),
+    /// Another social link; `None` clears it.
+    SocialLink(SocialNetwork, Option<SocialLink>),
 }
 
 impl FieldChange {
@@ -84,7 +98,25 @@ impl FieldChange {
         match self {
             Self::DisplayName(_) => Field::DisplayName,
             Self::Description(_) => Field::Description,
+            Self::Icon(_) => Field::Icon,
+            Self::Previews(_) => Field::Previews,
+            Self::SocialLink(network, _) => Field::SocialLink(*network),
         }
+    }
+
+    /// The addresses that have to get their assets first.
+    pub fn waits_for(&self) -> impl Iterator<Item = &Address> {
+        let (icon, previews) = match self {
+            Self::Icon(Some(icon)) => (Some(icon), [].as_slice()),
+            Self::Previews(previews) => (None, previews.as_slice()),
+            Self::Icon(None) | Self::DisplayName(_) | Self::Description(_) | Self::SocialLink(..) => {
+                (None, [].as_slice())
+            }
+        };
+        icon.into_iter().chain(previews.iter().map(|preview| &preview.asset)).filter_map(|reference| match reference {
+            AssetRef::Address(address) => Some(address),
+            AssetRef::Id(_) => None,
+        })
     }
 }
 
@@ -130,19 +162,47 @@ pub enum Action {
     },
     /// Go back to an asset that the address had before, after looking that it still lives.
     PointBack {
-        /// The revision with the wanted bytes.
+        /// The revision that is wanted.
         to: RevisionKey,
         /// The asset that the address is now.
         from: AssetId,
+        /// A pin asks for it.
+        pinned: bool,
+    },
+    /// Make an earlier version of a Model current again.
+    Rollback {
+        /// The asset.
+        asset_id: AssetId,
+        /// The version.
+        to: Revision,
     },
     /// Change metadata fields.
     UpdateMetadata {
-        /// The asset.
-        asset_id: AssetId,
+        /// The asset; `None`: the one that the steps before make.
+        asset_id: Option<AssetId>,
         /// Exactly the fields that changed.
         changes: Vec<FieldChange>,
-        /// All managed fields once that is done.
-        fields: FieldDigests,
+        /// Somebody else changed one of them: it counts as a healing.
+        heals: bool,
+    },
+    /// The address took over the assets of another, which left. Nothing is sent: what is known was moved with the plan's marks.
+    Move {
+        /// The name that they had.
+        from: Address,
+    },
+    /// Archive an asset.
+    Archive {
+        /// The asset.
+        asset_id: AssetId,
+        /// Why it is on its way out.
+        why: Leaving,
+    },
+    /// Restore an archived asset.
+    Restore {
+        /// The asset.
+        asset_id: AssetId,
+        /// Somebody else archived it: it counts as a healing.
+        heals: bool,
     },
     /// Look at the remote to learn what came of a change whose outcome is unknown.
     Settle {
@@ -162,8 +222,14 @@ impl Action {
         match self {
             Self::Create(_) | Self::Share { from: None, .. } => "create",
             Self::UpdateContent { .. } => "update_content",
-            Self::Replace { .. } | Self::PointBack { .. } | Self::Share { from: Some(_), .. } => "replace",
+            Self::Replace { .. } | Self::PointBack { pinned: false, .. } | Self::Share { from: Some(_), .. } => {
+                "replace"
+            }
+            Self::PointBack { pinned: true, .. } | Self::Rollback { .. } => "rollback",
             Self::UpdateMetadata { .. } => "update_metadata",
+            Self::Move { .. } => "move",
+            Self::Archive { .. } => "archive",
+            Self::Restore { .. } => "restore",
             Self::Settle { .. } | Self::Wait { .. } => "wait",
         }
     }
@@ -171,12 +237,43 @@ impl Action {
     /// The asset that it concerns, where known.
     pub fn asset_id(&self) -> Option<AssetId> {
         match self {
-            Self::UpdateContent { asset_id, .. } | Self::UpdateMetadata { asset_id, .. } => Some(*asset_id),
+            Self::UpdateContent { asset_id, .. }
+            | Self::Rollback { asset_id, .. }
+            | Self::Archive { asset_id, .. }
+            | Self::Restore { asset_id, .. } => Some(*asset_id),
+            Self::UpdateMetadata { asset_id, .. } => *asset_id,
             Self::Replace { old, .. } => Some(*old),
             Self::PointBack { to, .. } => Some(to.asset_id),
             Self::Share { key: Some(key), .. } => Some(key.asset_id),
-            Self::Create(_) | Self::Share { key: None, .. } | Self::Settle { .. } | Self::Wait { .. } => None,
+            Self::Create(_)
+            | Self::Share { key: None, .. }
+            | Self::Move { .. }
+            | Self::Settle { .. }
+            | Self::Wait { .. } => None,
         }
+    }
+
+    /// Whether the address is another asset once this is done.
+    pub const fn changes_asset(&self) -> bool {
+        match self {
+            Self::Create(_)
+            | Self::Share { .. }
+            | Self::Replace { .. }
+            | Self::PointBack { .. }
+            | Self::Wait { .. } => true,
+            Self::UpdateContent { .. }
+            | Self::Rollback { .. }
+            | Self::UpdateMetadata { .. }
+            | Self::Move { .. }
+            | Self::Archive { .. }
+            | Self::Restore { .. }
+            | Self::Settle { .. } => false,
+        }
+    }
+
+    /// Whether it changes metadata alone; such a step comes after the others of its address, and nobody waits for it.
+    pub const fn is_metadata(&self) -> bool {
+        matches!(self, Self::UpdateMetadata { .. })
     }
 }
 
@@ -187,10 +284,23 @@ pub struct Hold {
     pub address: Address,
     /// What kind of obstacle.
     pub kind: HoldKind,
+    /// Of what.
+    pub part: Part,
     /// Why: lower case, no full stop.
     pub reason: String,
     /// What would free it.
     pub hint: Option<String>,
+}
+
+/// What of an address is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// All of it.
+    Asset,
+    /// Its metadata; the content goes on.
+    Metadata,
+    /// The archiving of an asset.
+    Archiving,
 }
 
 /// What kind of obstacle holds an address.
@@ -212,6 +322,28 @@ impl fmt::Display for HoldKind {
             Self::Failed => "failed",
         })
     }
+}
+
+/// Something that somebody else changed at Roblox, which is reported and left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drift {
+    /// Which address.
+    pub address: Address,
+    /// Its asset.
+    pub asset_id: AssetId,
+    /// What differs: lower case, no full stop.
+    pub what: String,
+    /// What would end it.
+    pub hint: Option<String>,
+}
+
+/// What a person asks of one run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wishes {
+    /// Addresses whose files are put over content made elsewhere.
+    pub overwrite: BTreeSet<Address>,
+    /// The code of the archiving that is agreed to.
+    pub confirmed: Option<String>,
 }
 
 /// Something to know, about which nothing is done.

@@ -10,11 +10,16 @@ use crate::model::metadata::{Description, DisplayName, FieldDigests, Metadata};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::policy::{AmbiguousCreate, Policy};
-use crate::model::recorded::{AttemptId, Identity, Trouble};
-use crate::plan::metadata::MetadataChange;
+use crate::model::recorded::{AttemptId, Identity, Objection, Trouble};
+use crate::plan::metadata::{Comparison, compare};
 use proptest::prelude::*;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+/// A plan without a person's wishes.
+fn plan(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Plan {
+    super::plan(desired, recorded, &Wishes::default(), now)
+}
 
 fn address(text: &str) -> Address {
     Address::new(text).unwrap()
@@ -112,7 +117,11 @@ impl Known {
     }
 
     fn asked(self, like: &DesiredAsset) -> Self {
-        self.tell(Change::Ask { address: address(like.path.as_str()), fields: like.metadata.digests() })
+        self.tell(Change::Ask {
+            address: address(like.path.as_str()),
+            fields: like.metadata.digests(),
+            stored: FieldDigests::new(),
+        })
     }
 
     fn create_under_way(self, path: &str, content: u8, costly: bool, events: &[PhaseEvent]) -> Self {
@@ -133,6 +142,7 @@ fn text(plan: &Plan) -> String {
         lines.push(format!("{} {}{asset}: {}", step.action.name(), step.address, step.reason));
     }
     lines.extend(plan.held.iter().map(|hold| format!("{} {}: {}", hold.kind, hold.address, hold.reason)));
+    lines.extend(plan.drifts.iter().map(|drift| format!("drift {}: {}", drift.address, drift.what)));
     lines.extend(plan.notes.iter().map(|note| format!("note {}: {}", note.address.as_ref().unwrap(), note.text)));
     lines.join("\n")
 }
@@ -243,6 +253,7 @@ fn whoever_waits_for_a_held_upload_is_held() {
     let refused = Trouble::Refused {
         subject: digest::subject(Some(hash(1)), &FieldDigests::new()),
         action: "create".to_owned(),
+        objection: Objection::Other,
         message: "InvalidImage".to_owned(),
         at: NOW,
     };
@@ -349,10 +360,13 @@ fn rejected_content_is_not_uploaded_again() {
 
 #[test]
 fn a_revision_made_elsewhere_holds_the_update() {
-    let known = Known::default().revision("b.fbx", 11, 1, 1).fact("b.fbx", 11, 2, |fact| {
-        fact.made = Some((NOW, Origin::Elsewhere));
-    });
-    check(vec![want("b.fbx", 1)], known, "held b.fbx: somebody else made revision 2 of asset 11");
+    let known = || {
+        Known::default().revision("b.fbx", 11, 1, 1).fact("b.fbx", 11, 2, |fact| {
+            fact.made = Some((NOW, Origin::Elsewhere));
+        })
+    };
+    check(vec![want("b.fbx", 2)], known(), "held b.fbx: somebody else made revision 2 of asset 11");
+    check(vec![want("b.fbx", 1)], known(), "drift b.fbx: somebody else made revision 2 of asset 11");
 }
 
 #[test]
@@ -411,11 +425,11 @@ fn what_is_under_way_is_followed_and_doubt_follows_the_policy() {
 #[test]
 fn what_was_asked_for_is_remembered_though_it_is_no_longer_managed() {
     let asked = described(named(want("b.fbx", 1), "Sword"), "A sword").metadata.digests();
-    let MetadataChange { fields, .. } = metadata::compare(&want("b.fbx", 1), &asked, None);
+    let Comparison { fields, .. } = compare(&FieldDigests::new(), &asked, None);
     let cleared = described(named(want("b.fbx", 1), "Sword"), "").metadata.digests();
     assert_eq!(fields, cleared);
-    let again = metadata::compare(&want("b.fbx", 1), &fields, None);
-    assert_eq!(again, MetadataChange { changes: Vec::new(), fields });
+    let again = compare(&FieldDigests::new(), &fields, None);
+    assert_eq!(again, Comparison { changed: Vec::new(), fields });
 }
 
 #[test]
@@ -425,7 +439,7 @@ fn a_pinned_address_is_left_alone() {
     check(
         vec![pinned],
         known,
-        "note b.fbx: is pinned: its file is left alone; pins are not carried out by this version",
+        "note b.fbx: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin b.fbx`",
     );
 }
 
@@ -508,7 +522,9 @@ fn an_address_that_can_not_upload_held_whoever_has_the_same_bytes() {
     check(
         vec![DesiredAsset { pin: Some(Pin::Asset(id(10))), ..want("a.png", 2) }, want("b.png", 2)],
         known(),
-        &format!("{new}\nnote a.png: is pinned: its file is left alone; pins are not carried out by this version"),
+        &format!(
+            "{new}\nnote a.png: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin a.png`"
+        ),
     );
     let plan = plan(
         &desired(vec![DesiredAsset { prevent_replace: true, ..want("a.png", 2) }, want("b.png", 2)]),
@@ -560,12 +576,12 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn any_known()(facts in prop::collection::vec((prop::sample::select(vec!["a.png", "b.png", "c.fbx", "d.fbx", "x.png"]), 10u64..15, 1u32..4, prop::option::of(0u8..4), 0u8..3, any::<bool>(), any::<bool>()), 0..8)) -> Recorded {
+    fn any_known()(facts in prop::collection::vec((prop::sample::select(vec!["a.png", "b.png", "c.fbx", "d.fbx", "x.png"]), 10u64..15, 1u32..4, prop::option::of(0u8..4), 0u8..4, any::<bool>(), any::<bool>()), 0..8)) -> Recorded {
         let mut known = Known::default();
         for (path, asset, ordinal, content, standing, shared, point) in facts {
             known = known.fact(path, asset, ordinal, |fact| {
                 fact.content = content.map(hash);
-                fact.standing = [Standing::Live, Standing::Rejected, Standing::Gone][usize::from(standing)];
+                fact.standing = Standing::ALL[usize::from(standing)];
                 fact.shared = shared;
             });
             if point {

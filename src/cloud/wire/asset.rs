@@ -121,6 +121,7 @@ impl AssetWire {
             description: self.description.0,
             moderation: self.moderation_result.0.as_ref().and_then(ModerationWire::moderation),
             archived: self.state.0.as_deref().and_then(archived),
+            extras_known: false,
             icon: self.icon.0.as_deref().and_then(|path| path_id(path, "assets")),
             // One unreadable preview makes the list unknown: a shortened one would look like drift.
             previews: self.previews.0.and_then(|all| all.into_iter().map(PreviewWire::into_preview).collect()),

@@ -37,14 +37,28 @@ pub fn exported<'a>(
 
 fn entry(record: &Record, open: Vec<OpenWork>) -> Entry {
     // What is this checkout's own: where the address points, whether the lockfile had it, why it rests.
-    let Record { identity, history, asked, points_to: _, pinned, removed, in_lockfile: _, trouble: _ } = record;
+    let Record {
+        identity,
+        history,
+        asked,
+        stored,
+        points_to: _,
+        pinned,
+        shelved,
+        healed: _,
+        removed,
+        in_lockfile: _,
+        trouble: _,
+    } = record;
     let mut facts = History::new();
     history.iter().for_each(|(key, fact)| facts.add(key, without_made(*fact)));
     let mut entry = Entry {
         identity: identity.clone(),
         history: facts,
         asked: asked.clone(),
+        stored: stored.clone(),
         pinned: *pinned,
+        archived: shelved.iter().filter(|(_, at)| at.archived_at.is_some()).map(|(id, at)| (*id, at.why)).collect(),
         removed: *removed,
         open,
     };

@@ -17,7 +17,7 @@ use crate::model::ids::{AssetId, ContentHash, Creator, OperationId, Revision};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::path::ProjectPath;
 use crate::model::phase::Intent;
-use crate::model::recorded::{Identity, PinnedAt};
+use crate::model::recorded::{Identity, Leaving, PinnedAt};
 use crate::state::spelling;
 
 /// A value that is written as a text.
@@ -56,6 +56,7 @@ spelled! {
     Field => parse;
     FieldDigest => parse;
     Privacy => |text: &str| word("privacy", text, Self::from_name);
+    Leaving => |text: &str| word("reason to leave", text, Self::from_name);
     Standing => |text: &str| word("standing", text, Self::from_name);
     Pin => |text: &str| word("pin", text, spelling::parse_pin);
     ProjectPath => |text: &str| Self::new(text).map_err(|error| error.to_string());
@@ -123,7 +124,11 @@ pub(super) struct EntryText {
     removed: bool,
     pinned: Option<PinnedText>,
     #[serde(default)]
+    archived: BTreeMap<String, Text<Leaving>>,
+    #[serde(default)]
     asked: FieldsText,
+    #[serde(default)]
+    stored: FieldsText,
     #[serde(default)]
     revisions: Vec<RevisionText>,
     #[serde(default)]
@@ -133,7 +138,8 @@ pub(super) struct EntryText {
 impl EntryText {
     /// The entry of `address`, which is also its path where none is written; or what is wrong, and from which byte on where that is known.
     pub(super) fn read(self, address: &str) -> Result<Entry, (String, Option<usize>)> {
-        let Self { asset_type, creator, privacy, path, removed, pinned, asked, revisions, open } = self;
+        let Self { asset_type, creator, privacy, path, removed, pinned, archived, asked, stored, revisions, open } =
+            self;
         let path = match path {
             Some(Text(path)) => path,
             None => ProjectPath::new(address).map_err(|error| {
@@ -149,6 +155,11 @@ impl EntryText {
             history
         });
         entry.asked = asked.read();
+        entry.stored = stored.read();
+        for (asset_id, Text(why)) in archived {
+            let asset_id = asset_id.parse::<AssetId>().map_err(|error| (error.to_string(), None))?;
+            entry.archived.insert(asset_id, why);
+        }
         entry.pinned = pinned.map(PinnedText::read);
         entry.removed = removed;
         for keys in open {
@@ -166,13 +177,14 @@ struct PinnedText {
     pin: Text<Pin>,
     asset_id: Number<AssetId>,
     revision: Option<Number<Revision>>,
+    newest: Option<Number<Revision>>,
 }
 
 impl PinnedText {
     fn read(self) -> PinnedAt {
-        let Self { pin, asset_id, revision } = self;
+        let Self { pin, asset_id, revision, newest } = self;
         let at = RevisionKey { asset_id: asset_id.0, version: revision.map(|Number(revision)| revision) };
-        PinnedAt { pin: pin.0, at }
+        PinnedAt { pin: pin.0, at, newest: newest.map(|Number(newest)| newest) }
     }
 }
 

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::{Entry, Ledger, OpenWork};
 use crate::model::address::Address;
 use crate::model::change::{Change, Event};
@@ -12,16 +14,16 @@ use crate::model::history::{History, RevisionFact, Standing};
 use crate::model::ids::AssetId;
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Identity, Record, Recorded};
+use crate::model::recorded::{Attempt, AttemptId, Identity, Record, Recorded, Shelved};
 
 /// What becomes known by reading a lockfile. Call it after the journal was recovered, so that no attempt of a dead process still looks alive.
 ///
 /// - Facts: the union. An asset that the lockfile doesn't know, for a content that it has another asset for, becomes a duplicate, with an event.
 /// - Identity: the lockfile's. If type or creator differ, assets that only the state knows become duplicates: they are of another kind.
 /// - Metadata: a field that only one side knows is taken; where they differ its value at Roblox is [`FieldDigest::UNKNOWN`] and is asserted anew.
-/// - Pins: the lockfile's, if it has one. Removal: the lockfile's.
+/// - Rollbacks: the lockfile's, if it has one. Removal: the lockfile's. Archived: what either side archived; since when is not known, so it is `now`.
 /// - Open work that neither the journal nor the history knows is taken over: operations to be polled, creates in doubt to be held or retried.
-pub fn import(recorded: &Recorded, ledger: &Ledger) -> Vec<Change> {
+pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Change> {
     let mut attempts: BTreeMap<&Address, Vec<(AttemptId, &Attempt)>> = BTreeMap::new();
     for (id, attempt) in &recorded.attempts {
         attempts.entry(&attempt.address).or_default().push((*id, attempt));
@@ -31,7 +33,7 @@ pub fn import(recorded: &Recorded, ledger: &Ledger) -> Vec<Change> {
     for (address, entry) in &ledger.entries {
         let meeting = Meeting { address, entry, known: recorded.assets.get(address) };
         let under_way = attempts.get(address).map(Vec::as_slice).unwrap_or_default();
-        meeting.learn(&mut changes);
+        meeting.learn(&mut changes, now);
         for work in &entry.open {
             meeting.take_over(work, under_way, &mut next, &mut changes);
         }
@@ -52,9 +54,9 @@ struct Meeting<'a> {
 }
 
 impl Meeting<'_> {
-    fn learn(&self, changes: &mut Vec<Change>) {
+    fn learn(&self, changes: &mut Vec<Change>, now: Timestamp) {
         let Self { address, entry, known } = self;
-        let Entry { identity, history, asked, pinned, removed, open: _ } = entry;
+        let Entry { identity, history, asked, stored, pinned, archived, removed, open: _ } = entry;
         let address = || (*address).clone();
         if known.is_none_or(|known| known.identity != *identity) {
             changes.push(Change::Enroll { address: address(), identity: identity.clone() });
@@ -63,9 +65,19 @@ impl Meeting<'_> {
 
         let nothing = FieldDigests::new();
         let known_asked = known.map_or(&nothing, |known| &known.asked);
-        let joined = join(known_asked, asked);
-        if joined != *known_asked {
-            changes.push(Change::Ask { address: address(), fields: joined });
+        let known_stored = known.map_or(&nothing, |known| &known.stored);
+        let fields = join(known_asked, asked);
+        let stored = join_stored(&fields, known_stored, stored);
+        if fields != *known_asked || stored != *known_stored {
+            changes.push(Change::Ask { address: address(), fields, stored });
+        }
+        for (asset_id, why) in archived {
+            let shelved = known.and_then(|known| known.shelved.get(asset_id)).copied();
+            if shelved.is_none_or(|shelved| shelved.archived_at.is_none()) {
+                let since = shelved.map_or(now, |shelved| shelved.since);
+                let shelved = Some(Shelved { why: *why, since, archived_at: Some(now) });
+                changes.push(Change::Shelve { address: address(), asset_id: *asset_id, shelved });
+            }
         }
         if pinned.is_some() && known.is_none_or(|known| known.pinned != *pinned) {
             changes.push(Change::PinAt { address: address(), pinned: *pinned });
@@ -194,4 +206,15 @@ pub(super) fn join(a: &FieldDigests, b: &FieldDigests) -> FieldDigests {
         joined.entry(*field).and_modify(both).or_insert(*digest);
     }
     joined
+}
+
+/// What two writers know together of what Roblox stored in place of what was asked: of fields whose value is known, the least where they differ.
+pub(super) fn join_stored(asked: &FieldDigests, a: &FieldDigests, b: &FieldDigests) -> FieldDigests {
+    let known = asked.iter().filter(|(_, digest)| **digest != FieldDigest::UNKNOWN);
+    known
+        .filter_map(|(field, _)| {
+            let digests = [a.get(field), b.get(field)];
+            Some((*field, *digests.into_iter().flatten().min()?))
+        })
+        .collect()
 }

@@ -3,8 +3,9 @@
 //! Facts are united. What is not a fact but a condition (metadata, pin, removal, open work, path) follows the side that changed it since the
 //! base; where both did, what is left is what makes the next sync look again. The result doesn't depend on whose side is whose.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::import::join_stored;
 use super::{Entry, Ledger, OpenWork};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
@@ -12,7 +13,7 @@ use crate::model::digest::FieldDigest;
 use crate::model::history::{History, RevisionFact};
 use crate::model::ids::AssetId;
 use crate::model::metadata::FieldDigests;
-use crate::model::recorded::Identity;
+use crate::model::recorded::{Identity, Leaving};
 
 /// Two lockfiles of different remotes, which have no facts in common.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,10 +56,18 @@ fn merge_entries(base: Option<&Entry>, ours: &Entry, theirs: &Entry) -> Entry {
     let mut history = ours.history.clone();
     history.union(&theirs.history);
     mark_duplicates(&mut history, &ours.history, &theirs.history, identity.asset_type);
+    let asked = merge_asked(base.map(|base| &base.asked), &ours.asked, &theirs.asked);
+    let archived = three_way(base.map(|base| &base.archived), &ours.archived, &theirs.archived);
     let mut entry = Entry {
         history,
         identity,
-        asked: merge_asked(base.map(|base| &base.asked), &ours.asked, &theirs.asked),
+        stored: three_way(base.map(|base| &base.stored), &ours.stored, &theirs.stored).map_or_else(
+            || join_stored(&asked, &ours.stored, &theirs.stored),
+            |stored| join_stored(&asked, stored, stored),
+        ),
+        asked,
+        // Archived on one side is archived.
+        archived: archived.cloned().unwrap_or_else(|| union(&ours.archived, &theirs.archived)),
         // Two pins that were both carried out: which came last is not known, so neither counts and the pin is carried out again.
         pinned: three_way(base.map(|base| &base.pinned), &ours.pinned, &theirs.pinned).copied().flatten(),
         // Both sides can only disagree without a base; then one of them has it in its manifest.
@@ -78,6 +87,14 @@ fn three_way<'a, T: PartialEq>(base: Option<&T>, ours: &'a T, theirs: &'a T) -> 
     } else {
         None
     }
+}
+
+fn union(ours: &BTreeMap<AssetId, Leaving>, theirs: &BTreeMap<AssetId, Leaving>) -> BTreeMap<AssetId, Leaving> {
+    let mut union = ours.clone();
+    for (asset_id, why) in theirs {
+        union.entry(*asset_id).and_modify(|known| *known = (*known).min(*why)).or_insert(*why);
+    }
+    union
 }
 
 /// Where both sides changed something the manifest has a conflict too, which a person resolves, and the next sync writes what it says; until then

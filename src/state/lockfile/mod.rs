@@ -20,10 +20,10 @@ use std::collections::BTreeMap;
 
 use crate::model::address::Address;
 use crate::model::history::{History, RevisionFact};
-use crate::model::ids::OperationId;
+use crate::model::ids::{AssetId, OperationId};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::Intent;
-use crate::model::recorded::{Identity, PinnedAt};
+use crate::model::recorded::{Identity, Leaving, PinnedAt};
 
 pub use error::{LockfileError, Place};
 pub use export::{export, exported, locked};
@@ -49,10 +49,14 @@ pub struct Entry {
     pub identity: Identity,
     /// Every revision, without when and how it was made.
     pub history: History,
-    /// The metadata that was last stored, a digest a field.
+    /// The metadata that was last asked for and taken, a digest a field.
     pub asked: FieldDigests,
-    /// Where a pin was carried out to.
+    /// Where Roblox stored something else than was asked.
+    pub stored: FieldDigests,
+    /// Where the last rollback led.
     pub pinned: Option<PinnedAt>,
+    /// The assets that Macadam archived, and why.
+    pub archived: BTreeMap<AssetId, Leaving>,
     /// It left the manifest.
     pub removed: bool,
     /// What is not settled, in the order in which it is written, each once.
@@ -82,7 +86,9 @@ impl Entry {
             identity,
             history: History::new(),
             asked: FieldDigests::new(),
+            stored: FieldDigests::new(),
             pinned: None,
+            archived: BTreeMap::new(),
             removed: false,
             open: Vec::new(),
         }

@@ -16,7 +16,7 @@ use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, Revision, UserId
 use crate::model::metadata::{Field, SocialNetwork};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Phase, PhaseEvent};
-use crate::model::recorded::{AttemptId, Recorded};
+use crate::model::recorded::{AttemptId, Leaving, Recorded};
 
 const REMOTE: &str = "https://apis.roblox.com";
 
@@ -86,7 +86,7 @@ fn apply(recorded: &mut Recorded, changes: &[Change]) {
 }
 
 fn take_in(recorded: &mut Recorded, ledger: &Ledger) {
-    let changes = import(recorded, ledger);
+    let changes = import(recorded, ledger, Timestamp::UNIX_EPOCH);
     apply(recorded, &changes);
 }
 
@@ -121,8 +121,8 @@ fn any_intent() -> impl Strategy<Value = Intent> {
 }
 
 prop_compose! {
-    fn any_fact()(ordinal in 1_u32..4, content in prop::option::of(0_u8..3), standing in 0_usize..3, shared: bool, duplicate: bool) -> RevisionFact {
-        let standing = [Standing::Live, Standing::Rejected, Standing::Gone][standing];
+    fn any_fact()(ordinal in 1_u32..4, content in prop::option::of(0_u8..3), standing in 0_usize..4, shared: bool, duplicate: bool) -> RevisionFact {
+        let standing = Standing::ALL[standing];
         RevisionFact { ordinal, content: content.map(hash), standing, shared, duplicate, made: None }
     }
 }
@@ -132,7 +132,8 @@ prop_compose! {
         (asset_type, creator, privacy) in (0_usize..7, any::<bool>(), 0_usize..3),
         path in "[a-c\"'#\\]\u{e9}\u{1f5e1}\n\t= .]{1,6}",
         facts in prop::collection::vec((1_u64..4, 0_u64..3, any_fact()), 1..5),
-        asked in any_digests(),
+        (asked, stored) in (any_digests(), any_digests()),
+        archived in prop::collection::btree_map(1_u64..4, 0_usize..3, 0..3),
         pinned in prop::option::of((any::<bool>(), 1_u64..4, 0_u64..3)),
         removed: bool,
         open in prop::collection::vec((any_intent(), prop::option::of("[a-z0-9-]{1,9}")), 0..3),
@@ -142,10 +143,13 @@ prop_compose! {
         let path = ProjectPath::new(&path).unwrap_or_else(|_| ProjectPath::new("x").unwrap());
         let mut entry = Entry::new(Identity { asset_type: AssetType::ALL[asset_type], creator, privacy, path });
         facts.into_iter().for_each(|(asset, version, fact)| entry.history.add(key(asset, version), fact));
+        entry.stored = stored.into_iter().filter(|(field, _)| asked.contains_key(field)).collect();
         entry.asked = asked;
+        let whys = [Leaving::Replaced, Leaving::Removed, Leaving::ByHand];
+        entry.archived = archived.into_iter().map(|(asset, why)| (id(asset), whys[why])).collect();
         entry.pinned = pinned.map(|(revision, asset, version)| {
             let pin = if revision { Pin::Revision(Revision::new(asset).unwrap()) } else { Pin::Asset(id(asset)) };
-            PinnedAt { pin, at: key(asset, version) }
+            PinnedAt { pin, at: key(asset, version), newest: Revision::new(asset).ok().filter(|_| revision) }
         });
         entry.removed = removed;
         // Without an operation only a create is written down.
@@ -191,7 +195,7 @@ proptest! {
         let mut recorded = imported(&first);
         take_in(&mut recorded, &second);
         let once = recorded.clone();
-        prop_assert_eq!(import(&recorded, &second), []);
+        prop_assert_eq!(import(&recorded, &second, Timestamp::UNIX_EPOCH), []);
         take_in(&mut recorded, &second);
         prop_assert_eq!(recorded, once);
     }
@@ -258,7 +262,8 @@ fn the_form() {
     sword.history.add(key(10, 1), fact(0xaa));
     sword.history.add(key(10, 2), RevisionFact { standing: Standing::Rejected, ..fact(0xbb) });
     sword.history.add(key(11, 1), RevisionFact { ordinal: 2, content: None, duplicate: true, ..fact(0) });
-    sword.pinned = Some(PinnedAt { pin: Pin::Revision(Revision::new(1).unwrap()), at: key(10, 1) });
+    sword.pinned =
+        Some(PinnedAt { pin: Pin::Revision(Revision::new(1).unwrap()), at: key(10, 1), newest: Revision::new(2).ok() });
     sword.asked.insert(Field::SocialLink(SocialNetwork::Twitter), FieldDigest::of_cleared());
     sword.removed = true;
     let mut close = image("ui/close.png", &[]);
@@ -273,7 +278,7 @@ fn the_form() {
     creator = "user:1"
     path = "models/sword.fbx"
     removed = true
-    pinned = { pin = "revision:1", asset_id = 10, revision = 1 }
+    pinned = { pin = "revision:1", asset_id = 10, revision = 1, newest = 2 }
     asked = { "social_links.twitter" = "e3b0c44298fc1c14" }
     revisions = [
       { asset_id = 10, revision = 1, content_hash = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" },
@@ -403,7 +408,7 @@ fn open_work_goes_on_where_it_was() {
     for (asset, content) in [(10, 1), (11, 2)] {
         apply(&mut recorded, &[Change::Learn { address: address("a"), key: key(asset, 0), fact: fact(content) }]);
     }
-    assert_eq!(import(&recorded, &ledger), []);
+    assert_eq!(import(&recorded, &ledger, Timestamp::UNIX_EPOCH), []);
 }
 
 #[test]
@@ -412,7 +417,7 @@ fn an_operation_that_only_the_lockfile_knows_settles_a_doubt() {
     doubted.open = vec![open(create(1), None)];
     let mut recorded = imported(&ledger([("a", doubted.clone())]));
     doubted.open = vec![open(create(1), Some("op-1"))];
-    let changes = import(&recorded, &ledger([("a", doubted)]));
+    let changes = import(&recorded, &ledger([("a", doubted)]), Timestamp::UNIX_EPOCH);
     assert!(
         changes.iter().any(|change| matches!(change, Change::Tell { event, .. } if event.kind == "possible_duplicate"))
     );
@@ -442,7 +447,9 @@ fn the_same_content_again_is_new_work_for_a_model() {
         let mut bare = entry.clone();
         bare.history = History::new();
         bare.open = vec![open(update(head), Some("op"))];
-        import(&recorded, &ledger([("a", bare)])).iter().any(|change| matches!(change, Change::Begin { .. }))
+        import(&recorded, &ledger([("a", bare)]), Timestamp::UNIX_EPOCH)
+            .iter()
+            .any(|change| matches!(change, Change::Begin { .. }))
     };
     assert!(!begun(1), "version 2 is its outcome");
     assert!(begun(3));
@@ -451,7 +458,7 @@ fn the_same_content_again_is_new_work_for_a_model() {
 #[test]
 fn the_lockfiles_asset_is_used_and_the_other_told() {
     let mut recorded = imported(&ledger([("a", image("a", &[(10, 1)]))]));
-    let changes = import(&recorded, &ledger([("a", image("a", &[(20, 1)]))]));
+    let changes = import(&recorded, &ledger([("a", image("a", &[(20, 1)]))]), Timestamp::UNIX_EPOCH);
     assert!(
         changes.iter().any(|change| matches!(change, Change::Tell { event, .. } if event.kind == "duplicate_asset"))
     );
@@ -573,7 +580,7 @@ fn pin_and_removal_follow_the_side_that_changed_them() {
     let pin = |asset| {
         move |ledger: &mut Ledger| {
             let entry = ledger.entries.get_mut(&address("a")).unwrap();
-            entry.pinned = Some(PinnedAt { pin: Pin::Asset(id(asset)), at: key(asset, 0) });
+            entry.pinned = Some(PinnedAt { pin: Pin::Asset(id(asset)), at: key(asset, 0), newest: None });
             entry.removed = asset == 1;
         }
     };

@@ -46,7 +46,7 @@ where
 }
 
 fn push_entry(text: &mut String, address: &Address, entry: &Entry) {
-    let Entry { identity, history, asked, pinned, removed, open } = entry;
+    let Entry { identity, history, asked, stored, pinned, archived, removed, open } = entry;
     let Identity { asset_type, creator, privacy, path } = identity;
     let _ = writeln!(text, "[assets.{}]\ntype = \"{asset_type}\"\ncreator = \"{creator}\"", Quoted(address.as_str()));
     if *privacy != Privacy::Default {
@@ -58,11 +58,19 @@ fn push_entry(text: &mut String, address: &Address, entry: &Entry) {
     if *removed {
         text.push_str("removed = true\n");
     }
-    if let Some(PinnedAt { pin, at }) = pinned {
-        let _ = writeln!(text, "pinned = {{ pin = \"{}\", {} }}", spelling::pin(*pin), key(*at));
+    if let Some(PinnedAt { pin, at, newest }) = pinned {
+        let newest = newest.map(|newest| format!(", newest = {newest}")).unwrap_or_default();
+        let _ = writeln!(text, "pinned = {{ pin = \"{}\", {}{newest} }}", spelling::pin(*pin), key(*at));
+    }
+    if !archived.is_empty() {
+        let all: Vec<String> = archived.iter().map(|(asset, why)| format!("{asset} = \"{}\"", why.name())).collect();
+        let _ = writeln!(text, "archived = {{ {} }}", all.join(", "));
     }
     if !asked.is_empty() {
         let _ = writeln!(text, "asked = {}", fields(asked));
+    }
+    if !stored.is_empty() {
+        let _ = writeln!(text, "stored = {}", fields(stored));
     }
     if !history.is_empty() {
         text.push_str("revisions = [\n");

@@ -10,7 +10,8 @@ use super::{Store, attempts, events, rows, seen};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::history::{History, RevisionFact, RevisionKey};
-use crate::model::recorded::{ApplyError, Identity, PinnedAt, Trouble};
+use crate::model::ids::AssetId;
+use crate::model::recorded::{ApplyError, HEALINGS_COUNT_FOR, Healing, Identity, PinnedAt, Shelved, Trouble};
 use crate::platform::failpoint;
 use crate::state::error::{Fault, StateError};
 use crate::state::spelling;
@@ -81,11 +82,11 @@ fn is_own_fault(error: &rusqlite::Error) -> bool {
 }
 
 fn apply_all(connection: &Connection, changes: &[Change], now: Timestamp) -> Result<(), Fault> {
-    let now = now.to_string();
-    changes.iter().try_for_each(|change| apply(connection, change, &now))
+    let text = now.to_string();
+    changes.iter().try_for_each(|change| apply(connection, change, now, &text))
 }
 
-fn apply(connection: &Connection, change: &Change, now: &str) -> Result<(), Fault> {
+fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> Result<(), Fault> {
     match change {
         Change::Begin { attempt, address, intent } => {
             require_record(connection, address)?;
@@ -94,12 +95,15 @@ fn apply(connection: &Connection, change: &Change, now: &str) -> Result<(), Faul
         Change::Advance { attempt, event } => attempts::advance(connection, *attempt, event, now),
         Change::Enroll { address, identity } => enroll(connection, address, identity),
         Change::Learn { address, key, fact } => learn(connection, address, *key, *fact),
-        Change::Ask { address, fields } => update(
+        Change::Ask { address, fields, stored } => update(
             connection,
             address,
-            "UPDATE assets SET asked = ?2 WHERE address = ?1",
-            (address.as_str(), rows::fields_text(fields)),
+            "UPDATE assets SET asked = ?2, stored = ?3 WHERE address = ?1",
+            (address.as_str(), rows::fields_text(fields), rows::fields_text(stored)),
         ),
+        Change::Move { from, to } => move_record(connection, from, to),
+        Change::Shelve { address, asset_id, shelved } => shelve(connection, address, *asset_id, *shelved),
+        Change::Heal { address, healing } => heal(connection, address, *healing, at),
         Change::Point { address, asset_id } => update(
             connection,
             address,
@@ -207,30 +211,102 @@ fn learn(connection: &Connection, address: &Address, key: RevisionKey, fact: Rev
 }
 
 fn pin_at(connection: &Connection, address: &Address, pinned: Option<PinnedAt>) -> Result<(), Fault> {
-    let pin = pinned.map(|PinnedAt { pin, at: _ }| spelling::pin(pin));
+    let pin = pinned.map(|PinnedAt { pin, at: _, newest: _ }| spelling::pin(pin));
     let asset = pinned.map(|pinned| rows::number(pinned.at.asset_id.get()));
     let version = pinned.map(|pinned| rows::version_or_zero(pinned.at.version));
-    let sql = "UPDATE assets SET pin = ?2, pinned_asset = ?3, pinned_version = ?4 WHERE address = ?1";
-    update(connection, address, sql, (address.as_str(), pin, asset, version))
+    let newest = pinned.map(|pinned| rows::version_or_zero(pinned.newest));
+    let sql =
+        "UPDATE assets SET pin = ?2, pinned_asset = ?3, pinned_version = ?4, pinned_newest = ?5 WHERE address = ?1";
+    update(connection, address, sql, (address.as_str(), pin, asset, version, newest))
 }
 
 fn rest(connection: &Connection, address: &Address, trouble: Option<&Trouble>) -> Result<(), Fault> {
     require_record(connection, address)?;
-    let (subject, message, at, action, failures, doubts) = match trouble {
+    let (subject, message, at, refused, failures, doubts) = match trouble {
         None => {
             connection.prepare_cached("DELETE FROM troubles WHERE address = ?1")?.execute([address.as_str()])?;
             return Ok(());
         }
-        Some(Trouble::Refused { subject, action, message, at }) => (subject, message, at, Some(action), None, None),
+        Some(Trouble::Refused { subject, action, objection, message, at }) => {
+            (subject, message, at, Some((action, objection.name())), None, None)
+        }
         Some(Trouble::Retrying { subject, failures, doubts, next_at, message }) => {
             (subject, message, next_at, None, Some(failures), Some(doubts))
         }
     };
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO troubles (address, subject, message, at, action, failures, doubts)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT OR REPLACE INTO troubles (address, subject, message, at, action, objection, failures, doubts)
+             VALUES (:address, :subject, :message, :at, :action, :objection, :failures, :doubts)",
         )?
-        .execute((address.as_str(), subject.to_string(), message, at.to_string(), action, failures, doubts))?;
+        .execute(named_params! {
+            ":address": address.as_str(),
+            ":subject": subject.to_string(),
+            ":message": message,
+            ":at": at.to_string(),
+            ":action": refused.map(|(action, _)| action),
+            ":objection": refused.map(|(_, objection)| objection),
+            ":failures": failures,
+            ":doubts": doubts,
+        })?;
+    Ok(())
+}
+
+/// Gives everything that belongs to `from` to `to`, by the foreign keys. What `to` has to lose is only that nothing came of it.
+fn move_record(connection: &Connection, from: &Address, to: &Address) -> Result<(), Fault> {
+    require_record(connection, from)?;
+    let occupied: bool = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM revisions WHERE address = ?1)
+                 OR EXISTS (SELECT 1 FROM attempts WHERE address = ?1 AND ending IS NULL)",
+        )?
+        .query_row([to.as_str()], |row| row.get(0))?;
+    if occupied || from == to {
+        return Err(ApplyError::Occupied { address: to.clone() }.into());
+    }
+    connection.prepare_cached("DELETE FROM assets WHERE address = ?1")?.execute([to.as_str()])?;
+    update(
+        connection,
+        from,
+        "UPDATE assets SET address = ?2, removed_at = NULL, in_lockfile = 0 WHERE address = ?1",
+        (from.as_str(), to.as_str()),
+    )
+}
+
+fn shelve(
+    connection: &Connection,
+    address: &Address,
+    asset_id: AssetId,
+    shelved: Option<Shelved>,
+) -> Result<(), Fault> {
+    require_record(connection, address)?;
+    let asset = rows::number(asset_id.get());
+    match shelved {
+        None => connection
+            .prepare_cached("DELETE FROM shelf WHERE address = ?1 AND asset_id = ?2")?
+            .execute((address.as_str(), asset))?,
+        Some(Shelved { why, since, archived_at }) => connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO shelf (address, asset_id, why, since, archived_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute((address.as_str(), asset, why.name(), since.to_string(), archived_at.map(|at| at.to_string())))?,
+    };
+    Ok(())
+}
+
+/// Counts a healing, and forgets those that no longer count.
+fn heal(connection: &Connection, address: &Address, healing: Healing, now: Timestamp) -> Result<(), Fault> {
+    require_record(connection, address)?;
+    let mut known = connection.prepare_cached("SELECT rowid, at FROM healed WHERE address = ?1")?;
+    let known: Vec<(i64, Timestamp)> =
+        known.query_map([address.as_str()], |row| Ok((row.get(0)?, rows::time(row, 1)?)))?.collect::<Result<_, _>>()?;
+    for (row, _) in known.into_iter().filter(|(_, at)| now.duration_since(*at) >= HEALINGS_COUNT_FOR) {
+        connection.prepare_cached("DELETE FROM healed WHERE rowid = ?1")?.execute([row])?;
+    }
+    connection.prepare_cached("INSERT INTO healed (address, at, healing) VALUES (?1, ?2, ?3)")?.execute((
+        address.as_str(),
+        now.to_string(),
+        healing.name(),
+    ))?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::model::address::Address;
 use crate::model::asset::Privacy;
 use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
 use crate::model::path::ProjectPath;
-use crate::model::recorded::{Identity, PinnedAt, Record, Recorded, Trouble};
+use crate::model::recorded::{Healing, Identity, Leaving, Objection, PinnedAt, Record, Recorded, Shelved, Trouble};
 use crate::state::error::StateError;
 use crate::state::spelling;
 
@@ -25,6 +25,8 @@ impl Store {
             let mut assets = load_assets(&snapshot)?;
             load_revisions(&snapshot, &mut assets)?;
             load_troubles(&snapshot, &mut assets)?;
+            load_shelf(&snapshot, &mut assets)?;
+            load_healed(&snapshot, &mut assets)?;
             Ok(Recorded {
                 assets,
                 attempts: attempts::load(&snapshot)?.into_iter().collect(),
@@ -45,7 +47,7 @@ fn address(row: &Row<'_>, column: usize) -> Result<Address> {
 fn load_assets(connection: &Connection) -> Result<BTreeMap<Address, Record>> {
     let mut all = connection.prepare_cached(
         "SELECT address, asset_type, creator, privacy, path, asked, points_to, pin, pinned_asset, pinned_version,
-                removed_at IS NOT NULL, in_lockfile
+                removed_at IS NOT NULL, in_lockfile, stored, pinned_newest
          FROM assets ORDER BY address",
     )?;
     all.query_map([], |row| Ok((address(row, 0)?, record(row)?)))?.collect()
@@ -64,10 +66,11 @@ fn record(row: &Row<'_>) -> Result<Record> {
     if rows::text_or_null(row, 7)?.is_some() {
         let pin = rows::named(row, 7, "pin", spelling::parse_pin)?;
         let at = RevisionKey { asset_id: rows::asset_id(row, 8)?, version: rows::revision(row, 9)? };
-        record.pinned = Some(PinnedAt { pin, at });
+        record.pinned = Some(PinnedAt { pin, at, newest: rows::revision(row, 13)? });
     }
     record.removed = row.get(10)?;
     record.in_lockfile = row.get(11)?;
+    record.stored = rows::fields(row, 12)?;
     Ok(record)
 }
 
@@ -111,17 +114,17 @@ fn load_revisions(connection: &Connection, assets: &mut BTreeMap<Address, Record
 }
 
 fn load_troubles(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
-    let mut all =
-        connection.prepare_cached("SELECT address, subject, message, at, action, failures, doubts FROM troubles")?;
+    let mut all = connection
+        .prepare_cached("SELECT address, subject, message, at, action, failures, doubts, objection FROM troubles")?;
     let mut found = all.query([])?;
     while let Some(row) = found.next()? {
-        let address = address(row, 0)?;
-        let record = assets
-            .get_mut(&address)
-            .ok_or_else(|| rows::wrong(0, format_args!("`{address}` has a trouble but no record")))?;
+        let record = record_of(row, assets, "a trouble")?;
         let (subject, message, at) = (rows::parsed(row, 1)?, row.get(2)?, rows::time(row, 3)?);
         record.trouble = Some(match row.get(4)? {
-            Some(action) => Trouble::Refused { subject, action, message, at },
+            Some(action) => {
+                let objection = rows::named(row, 7, "objection", Objection::from_name)?;
+                Trouble::Refused { subject, action, objection, message, at }
+            }
             None => {
                 let (failures, doubts) = (row.get(5)?, row.get(6)?);
                 Trouble::Retrying { subject, failures, doubts, next_at: at, message }
@@ -129,4 +132,34 @@ fn load_troubles(connection: &Connection, assets: &mut BTreeMap<Address, Record>
         });
     }
     Ok(())
+}
+
+fn load_shelf(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
+    let mut all = connection.prepare_cached("SELECT address, asset_id, why, since, archived_at FROM shelf")?;
+    let mut found = all.query([])?;
+    while let Some(row) = found.next()? {
+        let shelved = Shelved {
+            why: rows::named(row, 2, "reason to leave", Leaving::from_name)?,
+            since: rows::time(row, 3)?,
+            archived_at: rows::parsed_or_null(row, 4)?,
+        };
+        record_of(row, assets, "an asset on the shelf")?.shelved.insert(rows::asset_id(row, 1)?, shelved);
+    }
+    Ok(())
+}
+
+fn load_healed(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
+    let mut all = connection.prepare_cached("SELECT address, healing, at FROM healed ORDER BY rowid")?;
+    let mut found = all.query([])?;
+    while let Some(row) = found.next()? {
+        let done = (rows::named(row, 1, "healing", Healing::from_name)?, rows::time(row, 2)?);
+        record_of(row, assets, "a healing")?.healed.push(done);
+    }
+    Ok(())
+}
+
+/// The record of the address in the first column.
+fn record_of<'a>(row: &Row<'_>, assets: &'a mut BTreeMap<Address, Record>, what: &str) -> Result<&'a mut Record> {
+    let address = address(row, 0)?;
+    assets.get_mut(&address).ok_or_else(|| rows::wrong(0, format_args!("`{address}` has {what} but no record")))
 }

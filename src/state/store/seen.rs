@@ -31,6 +31,7 @@ pub(super) fn write(connection: &Connection, asset: &RemoteAsset, now: &str) -> 
         description,
         moderation,
         archived,
+        extras_known,
         icon,
         previews,
         social_links,
@@ -47,9 +48,9 @@ pub(super) fn write(connection: &Connection, asset: &RemoteAsset, now: &str) -> 
         .prepare_cached(
             "INSERT OR REPLACE INTO seen
                 (asset_id, at, revision, asset_type, creator, display_name, description, moderation, archived, icon,
-                 previews, social_links, revision_created_at)
+                 previews, social_links, revision_created_at, extras_known)
              VALUES (:asset_id, :at, :revision, :asset_type, :creator, :display_name, :description, :moderation,
-                 :archived, :icon, :previews, :social_links, :revision_created_at)",
+                 :archived, :icon, :previews, :social_links, :revision_created_at, :extras_known)",
         )?
         .execute(named_params! {
             ":asset_id": rows::number(asset_id.get()),
@@ -62,6 +63,7 @@ pub(super) fn write(connection: &Connection, asset: &RemoteAsset, now: &str) -> 
             ":description": description,
             ":moderation": moderation.map(|moderation| moderation.name()),
             ":archived": archived,
+            ":extras_known": extras_known,
             ":icon": icon.map(|icon| rows::number(icon.get())),
             ":previews": previews.transpose()?,
             ":social_links": json(&links)?,
@@ -72,7 +74,7 @@ pub(super) fn write(connection: &Connection, asset: &RemoteAsset, now: &str) -> 
 pub(super) fn load(connection: &Connection) -> Result<BTreeMap<AssetId, Seen>> {
     let mut all = connection.prepare_cached(
         "SELECT asset_id, at, revision, asset_type, creator, display_name, description, moderation, archived, icon,
-                previews, social_links, revision_created_at
+                previews, social_links, revision_created_at, extras_known
          FROM seen ORDER BY asset_id",
     )?;
     all.query_map([], |row| {
@@ -97,6 +99,7 @@ fn asset(row: &Row<'_>) -> Result<RemoteAsset> {
         description: row.get(6)?,
         moderation,
         archived: row.get(8)?,
+        extras_known: row.get(13)?,
         icon: rows::asset_id_or_null(row, 9)?,
         previews: rows::text_or_null(row, 10)?.map(previews).transpose()?,
         social_links: social_links(rows::text(row, 11)?)?,

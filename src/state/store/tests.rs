@@ -20,7 +20,7 @@ use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, OperationId, Rev
 use crate::model::metadata::{Field, FieldDigests, SocialLink, SocialNetwork};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, PhaseEvent};
-use crate::model::recorded::{AttemptId, Identity, PinnedAt, Recorded, Trouble};
+use crate::model::recorded::{AttemptId, Healing, Identity, Leaving, Objection, PinnedAt, Recorded, Shelved, Trouble};
 use crate::model::remote::RemoteAsset;
 use crate::state::StateError;
 
@@ -76,7 +76,7 @@ fn fact(number: u8) -> RevisionFact {
     RevisionFact {
         ordinal: u32::from(number % 3) + 1,
         content: (!number.is_multiple_of(5)).then(|| hash(number % 4)),
-        standing: [Standing::Live, Standing::Live, Standing::Rejected, Standing::Gone][usize::from(number) % 4],
+        standing: Standing::ALL[usize::from(number) % 4],
         shared: number.is_multiple_of(2),
         duplicate: number.is_multiple_of(7),
         made: (!number.is_multiple_of(3)).then(|| (at(i64::from(number)), Origin::Replace)),
@@ -111,6 +111,7 @@ fn remote_asset(number: u8) -> RemoteAsset {
         asset.moderation =
             Some([Moderation::Reviewing, Moderation::Approved, Moderation::Rejected][usize::from(number) % 3]);
         asset.archived = Some(number.is_multiple_of(4));
+        asset.extras_known = number.is_multiple_of(4);
         asset.icon = Some(id(9));
         asset.previews = Some(vec![(id(8), None), (id(7), Some("a \"front\"".to_owned()))]);
         let link = SocialLink { title: None, uri: "https://x".to_owned() };
@@ -126,6 +127,7 @@ fn trouble(number: u8) -> Option<Trouble> {
         1 => Some(Trouble::Refused {
             subject,
             action: "create".to_owned(),
+            objection: if number.is_multiple_of(2) { Objection::DisplayName } else { Objection::Other },
             message: "no\0\n".to_owned(),
             at: at(i64::from(number)),
         }),
@@ -155,7 +157,7 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
         PhaseEvent::Abandon,
         PhaseEvent::Recover,
     ];
-    match kind % 20 {
+    match kind % 24 {
         0 | 1 => Change::Enroll { address, identity: identity(number) },
         2 | 3 => {
             let skipped = u64::from(number.is_multiple_of(9));
@@ -167,7 +169,7 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
             let key = RevisionKey { asset_id: id(number % 3), version: version(number % 4) };
             Change::Learn { address, key, fact: fact(which ^ number) }
         }
-        12 => Change::Ask { address, fields: digests(number) },
+        12 => Change::Ask { address, fields: digests(number), stored: digests(which) },
         13 => Change::Point { address, asset_id: id(number) },
         14 => {
             let at = RevisionKey { asset_id: id(number), version: version(number % 3) };
@@ -176,13 +178,29 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
             } else {
                 Pin::Revision(Revision::new(u64::from(number)).unwrap())
             };
-            Change::PinAt { address, pinned: (!number.is_multiple_of(5)).then_some(PinnedAt { pin, at }) }
+            Change::PinAt {
+                address,
+                pinned: (!number.is_multiple_of(5)).then_some(PinnedAt { pin, at, newest: version(number % 4) }),
+            }
         }
         15 => Change::Remove { address, removed: number.is_multiple_of(2) },
         16 => Change::Lock { address, in_lockfile: number.is_multiple_of(2) },
         17 => Change::Rest { address, trouble: trouble(number) },
         18 if number.is_multiple_of(4) => Change::Forget { address },
         18 => Change::Tell { address: Some(address), event: Event { kind: "test", message: "m".to_owned() } },
+        19 => Change::Move { from: address, to: self::address(number % 4) },
+        20 | 21 => {
+            let whys = [Leaving::Replaced, Leaving::Removed, Leaving::ByHand];
+            let shelved = Shelved {
+                why: whys[usize::from(number) % whys.len()],
+                since: at(i64::from(number)),
+                archived_at: number.is_multiple_of(2).then(|| at(i64::from(number) + 5)),
+            };
+            let shelved = (!number.is_multiple_of(5)).then_some(shelved);
+            Change::Shelve { address, asset_id: id(number % 3), shelved }
+        }
+        22 if number.is_multiple_of(2) => Change::Heal { address, healing: Healing::Metadata },
+        22 => Change::Heal { address, healing: Healing::Archived },
         _ => Change::See { asset: remote_asset(number % 16) },
     }
 }

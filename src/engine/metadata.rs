@@ -1,0 +1,79 @@
+//! Changing metadata: which assets the icon and previews are now, and then one update that names exactly the fields that change.
+//!
+//! Read next: [`super::steps`].
+
+use super::book::BookError;
+use super::steps::{Steps, Try, Write, superseded};
+use crate::cloud::client::{FieldUpdate, UpdateRequest};
+use crate::cloud::endpoint::Endpoint;
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::digest::{self, FieldDigest};
+use crate::model::ids::AssetId;
+use crate::model::metadata::{AssetRef, Field, FieldDigests};
+use crate::model::phase::Intent;
+use crate::model::recorded::Healing;
+use crate::plan::FieldChange;
+
+impl Steps {
+    /// Changes metadata fields of an asset; `None`: of the one that the steps before made.
+    pub(super) async fn update_metadata(
+        &self,
+        address: &Address,
+        asset_id: Option<AssetId>,
+        changes: &[FieldChange],
+        heals: bool,
+    ) -> Result<Try, BookError> {
+        let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
+        let Some(asset_id) = asset_id.or(record.points_to) else { return Ok(superseded("it has no asset")) };
+        let mut fields = Vec::new();
+        for change in changes {
+            match self.resolve(change) {
+                Ok(update) => fields.push(update),
+                Err(missing) => return Ok(superseded(&format!("`{missing}`, which it shows, has no asset"))),
+            }
+        }
+        if heals {
+            // Counted before it is sent: a bound that a crash can't lift.
+            self.book.commit(vec![Change::Heal { address: address.clone(), healing: Healing::Metadata }]).await?;
+        }
+        let asked: FieldDigests = fields.iter().map(asked).collect();
+        let intent = Intent::UpdateMetadata { asset_id, fields: asked };
+        let endpoint = Endpoint::UpdateAsset;
+        let write = Write { address, identity: record.identity, intent, endpoint, upload: None };
+        let request = UpdateRequest { asset_id, fields, content: None };
+        self.write(write, async |hand_over| self.client.update_asset(request, hand_over).await).await
+    }
+
+    /// A field as it is sent; or the address that it shows and that has no asset.
+    fn resolve(&self, change: &FieldChange) -> Result<FieldUpdate, Address> {
+        let id = |reference: &AssetRef| match reference {
+            AssetRef::Id(id) => Ok(*id),
+            AssetRef::Address(address) => {
+                self.record(address).and_then(|record| record.points_to).ok_or_else(|| address.clone())
+            }
+        };
+        Ok(match change {
+            FieldChange::DisplayName(name) => FieldUpdate::DisplayName(name.clone()),
+            FieldChange::Description(text) => FieldUpdate::Description(text.clone()),
+            FieldChange::Icon(icon) => FieldUpdate::Icon(icon.as_ref().map(id).transpose()?),
+            FieldChange::Previews(previews) => {
+                let sent = previews.iter().map(|preview| Ok((id(&preview.asset)?, preview.alt_text.clone())));
+                FieldUpdate::Previews(sent.collect::<Result<_, Address>>()?)
+            }
+            FieldChange::SocialLink(network, link) => FieldUpdate::SocialLink(*network, link.clone()),
+        })
+    }
+}
+
+/// What is asked of a field, as it is remembered.
+fn asked(update: &FieldUpdate) -> (Field, FieldDigest) {
+    let digest = match update {
+        FieldUpdate::DisplayName(name) => FieldDigest::of_text(name.as_str()),
+        FieldUpdate::Description(text) => FieldDigest::of_text(text.as_str()),
+        FieldUpdate::Icon(icon) => digest::of_icon(*icon),
+        FieldUpdate::Previews(previews) => digest::of_previews(previews),
+        FieldUpdate::SocialLink(_, link) => digest::of_link(link.as_ref()),
+    };
+    (update.field(), digest)
+}

@@ -1,0 +1,188 @@
+//! Drift: what somebody else changed at Roblox. Always told; content made elsewhere is never overwritten by itself, since it may be a deploy that
+//! this checkout has not pulled; metadata and archived assets are put back where the policy says so.
+
+use jiff::SignedDuration;
+
+use super::asset::{Case, Ready, hold, note, push};
+use super::metadata::Target;
+use super::rule::Rule;
+use super::step::{Action, Drift, HoldKind, Plan};
+use crate::model::asset::ContentChange;
+use crate::model::change::Change;
+use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::ids::AssetId;
+use crate::model::policy::DriftPolicy;
+use crate::model::recorded::{Healing, Leaving, Record, Seen};
+
+/// So often a day one thing of one address is put back; who changes it more often than that means it.
+pub const HEALINGS_A_DAY: usize = 3;
+
+/// Reads lag behind writes, by up to a minute where clients measured it. An older version that is read sooner than this after a newer one was
+/// made says nothing.
+const READ_LAG: SignedDuration = SignedDuration::from_mins(2);
+
+/// Whether nobody here made a revision: its bytes are unknown, and it is not what the address was imported with.
+pub(super) fn is_elsewhere(record: &Record, key: RevisionKey, fact: RevisionFact) -> bool {
+    if fact.content.is_some() {
+        return false;
+    }
+    match fact.made {
+        Some((_, Origin::Elsewhere)) => true,
+        Some(_) => false,
+        // From a lockfile, which doesn't say how it was made: an import is the first that is known of its asset.
+        None => record.history.of_asset(key.asset_id).next().is_some_and(|(first, _)| first != key),
+    }
+}
+
+/// The file is what Macadam last made of it, and somebody else has put something over it.
+pub(super) fn content_elsewhere<'a>(plan: &mut Plan, ready: &Ready<'a>, record: &'a Record) -> Option<Target<'a>> {
+    let case = &ready.case;
+    let (head, fact) = record.head()?;
+    if case.wishes.overwrite.contains(case.address) || !is_elsewhere(record, head, fact) {
+        return None;
+    }
+    let ours = record.history.of_asset(head.asset_id).rev().find_map(|(_, fact)| fact.content)?;
+    if ours != ready.facts.hash {
+        return None;
+    }
+    tell_made_elsewhere(plan, case, head);
+    Some(Target::Known {
+        asset_id: head.asset_id,
+        asked: Some(&record.asked),
+        stored: Some(&record.stored),
+        not_before: ready.not_before,
+    })
+}
+
+/// Tells that somebody else made the head.
+pub(super) fn tell_made_elsewhere(plan: &mut Plan, case: &Case<'_>, head: RevisionKey) {
+    let (what, hint) = (made_elsewhere(head), Some(overwrite_hint(case)));
+    plan.drifts.push(Drift { address: case.address.clone(), asset_id: head.asset_id, what, hint });
+}
+
+fn made_elsewhere(head: RevisionKey) -> String {
+    let number = head.version.map_or_else(|| "a newer revision".to_owned(), |version| format!("revision {version}"));
+    format!("somebody else made {number} of asset {}", head.asset_id)
+}
+
+fn overwrite_hint(case: &Case<'_>) -> String {
+    format!(
+        "if it is a deploy that this checkout hasn't pulled, pull it; `macadam sync --once --overwrite {}` puts the file over it",
+        case.address
+    )
+}
+
+/// Whether a changed file has to wait, because its asset is not as Macadam left it.
+pub(super) fn holds_update(
+    plan: &mut Plan,
+    case: &Case<'_>,
+    record: &Record,
+    head: RevisionKey,
+    fact: RevisionFact,
+) -> bool {
+    if is_elsewhere(record, head, fact) {
+        hold(plan, case, HoldKind::Held, &made_elsewhere(head), Some(overwrite_hint(case)));
+        return true;
+    }
+    if let Some(what) = lower_than_known(case, head, fact) {
+        hold(plan, case, HoldKind::Held, &what, Some(overwrite_hint(case)));
+        return true;
+    }
+    let ours = record.shelved.get(&head.asset_id).filter(|shelved| shelved.archived_at.is_some());
+    let archived = match ours {
+        // It is restored by the step before.
+        Some(shelved) => shelved.why == Leaving::ByHand,
+        None => is_archived(case, head.asset_id),
+    };
+    if archived && !heals(case, record, Healing::Archived) {
+        let reason = format!("its file changed, and asset {} is archived", head.asset_id);
+        hold(plan, case, HoldKind::Held, &reason, Some(format!("`macadam restore {}`", case.address)));
+        return true;
+    }
+    self::archived(plan, case, record, head.asset_id);
+    false
+}
+
+/// The asset that the address is has vanished, and its file is as it was.
+pub(super) fn vanished(plan: &mut Plan, ready: &Ready<'_>, record: &Record) -> bool {
+    let case = &ready.case;
+    let asset_id = match (ready.asset_type.on_content_change(), record.points_to) {
+        (ContentChange::NewAsset, Some(asset_id)) => asset_id,
+        (ContentChange::InPlace, _) if record.head().is_none() => {
+            let Some((key, _)) = record.history.in_order().last().copied() else { return false };
+            key.asset_id
+        }
+        (ContentChange::NewAsset, None) | (ContentChange::InPlace, _) => return false,
+    };
+    let Some((_, fact)) = record.history.of_asset(asset_id).next_back() else { return false };
+    if fact.standing != Standing::Gone || fact.content != Some(ready.facts.hash) {
+        return false;
+    }
+    let what = format!("Roblox no longer has asset {asset_id}");
+    let hint = Some(format!("`macadam forget {}` and the next sync uploads the file anew", case.address));
+    plan.drifts.push(Drift { address: case.address.clone(), asset_id, what, hint });
+    true
+}
+
+/// An asset that is wanted and archived: by Macadam when it was not wanted, by a person, or by somebody else.
+pub(super) fn archived(plan: &mut Plan, case: &Case<'_>, record: &Record, asset_id: AssetId) {
+    let address = || case.address.clone();
+    match record.shelved.get(&asset_id) {
+        Some(shelved) if shelved.archived_at.is_none() => {
+            plan.marks.push(Change::Shelve { address: address(), asset_id, shelved: None });
+        }
+        Some(shelved) if shelved.why == Leaving::ByHand => {
+            note(plan, case, &format!("was archived by hand; `macadam restore {}` brings it back", case.address));
+        }
+        Some(_) => {
+            let reason = "it was archived while it was not wanted, and is wanted again".to_owned();
+            push(plan, case, Action::Restore { asset_id, heals: false }, Rule::ComesBack, reason, None);
+        }
+        None if is_archived(case, asset_id) && case.sharing.owns_metadata(case.address, asset_id) => {
+            if heals(case, record, Healing::Archived) {
+                let reason = "somebody else archived it".to_owned();
+                push(plan, case, Action::Restore { asset_id, heals: true }, Rule::Heals, reason, None);
+            } else {
+                let what = format!("somebody archived asset {asset_id}{}", enough(case, record, Healing::Archived));
+                let hint = Some(format!("`macadam restore {}`", case.address));
+                plan.drifts.push(Drift { address: address(), asset_id, what, hint });
+            }
+        }
+        None => {}
+    }
+}
+
+fn is_archived(case: &Case<'_>, asset_id: AssetId) -> bool {
+    case.recorded.seen.get(&asset_id).is_some_and(|seen| seen.asset.archived == Some(true))
+}
+
+/// Whether the policy is to put something back, and it was not done too often today.
+fn heals(case: &Case<'_>, record: &Record, healing: Healing) -> bool {
+    case.desired.policy.drift == DriftPolicy::Heal && record.healed_lately(healing, case.now) < HEALINGS_A_DAY
+}
+
+fn enough(case: &Case<'_>, record: &Record, healing: Healing) -> String {
+    match record.healed_lately(healing, case.now) {
+        times if times >= HEALINGS_A_DAY && case.desired.policy.drift == DriftPolicy::Heal => {
+            format!("; it was put back {times} times today")
+        }
+        _ => String::new(),
+    }
+}
+
+/// Somebody made an older version of a Model current again.
+pub(super) fn rolled_back_elsewhere(plan: &mut Plan, case: &Case<'_>, head: RevisionKey, fact: RevisionFact) {
+    if let Some(what) = lower_than_known(case, head, fact) {
+        let hint = Some(overwrite_hint(case));
+        plan.drifts.push(Drift { address: case.address.clone(), asset_id: head.asset_id, what, hint });
+    }
+}
+
+fn lower_than_known(case: &Case<'_>, head: RevisionKey, fact: RevisionFact) -> Option<String> {
+    let Seen { asset, at } = case.recorded.seen.get(&head.asset_id)?;
+    let (made, _) = fact.made?;
+    let (seen, known) = (asset.revision?, head.version?);
+    let lags = at.duration_since(made) < READ_LAG;
+    let what = || format!("somebody made revision {seen} of asset {} current in place of {known}", head.asset_id);
+    (seen < known && !lags).then(what)
+}

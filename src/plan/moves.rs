@@ -1,0 +1,244 @@
+//! Addresses that moved: one that is new takes over the assets of one that left, without an upload.
+//!
+//! By path first, since one path has one address; then by type, creator and bytes. Where that leaves a choice, a person makes it.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::current;
+use super::rule::Rule;
+use super::step::{Hold, HoldKind, Part};
+use crate::model::address::Address;
+use crate::model::asset::{AssetType, ContentChange};
+use crate::model::change::Change;
+use crate::model::desired::{Desired, DesiredAsset, StrayPlace};
+use crate::model::ids::{AssetId, ContentHash, Creator};
+use crate::model::recorded::{Record, Recorded};
+
+/// One address that takes over the assets of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The name that they had.
+    pub from: Address,
+    /// By which rule.
+    pub rule: Rule,
+}
+
+/// Who takes over from whom.
+#[derive(Debug, Default)]
+pub struct Moves {
+    /// By the new address.
+    pub taken: BTreeMap<Address, Move>,
+    /// Addresses that are not planned any further.
+    pub held: BTreeMap<Address, Hold>,
+}
+
+/// What two addresses have in common when bytes tell that they are one.
+type Likeness = (AssetType, Creator, ContentHash);
+
+/// An address that left, with its record.
+type Left<'a> = (&'a Address, &'a Record);
+
+impl Moves {
+    /// Decides who takes over from whom.
+    pub fn of(desired: &Desired, recorded: &Recorded) -> Self {
+        let mut moves = Self::default();
+        let left = left(desired, recorded);
+        if !left.is_empty() {
+            let mut new = new(desired, recorded);
+            moves.by_path(&mut new, &left);
+            moves.by_content(&new, &left, desired);
+        }
+        moves.hold_what_names_the_old(desired);
+        moves
+    }
+
+    fn by_path(&mut self, new: &mut BTreeMap<&Address, &DesiredAsset>, left: &[Left<'_>]) {
+        new.retain(|address, want| {
+            let same: Vec<Left<'_>> =
+                left.iter().filter(|(_, record)| record.identity.path == want.path).copied().collect();
+            match fresh(&same).as_slice() {
+                [] => true,
+                [(from, _)] => {
+                    self.take(address, from, Rule::MovedByPath);
+                    false
+                }
+                several => {
+                    self.hold_choice(address, several, "the same file");
+                    false
+                }
+            }
+        });
+    }
+
+    fn by_content(&mut self, new: &BTreeMap<&Address, &DesiredAsset>, left: &[Left<'_>], desired: &Desired) {
+        let taken: BTreeSet<Address> = self.taken.values().map(|taken| taken.from.clone()).collect();
+        let mut likes: BTreeMap<Likeness, Vec<Left<'_>>> = BTreeMap::new();
+        for (address, record) in left.iter().filter(|(address, _)| !taken.contains(*address)) {
+            if let Some(content) = current::last(record).and_then(|(_, fact)| fact.content) {
+                let likeness = (record.identity.asset_type, record.identity.creator, content);
+                likes.entry(likeness).or_default().push((address, record));
+            }
+        }
+        let mut groups: BTreeMap<Likeness, Vec<&Address>> = BTreeMap::new();
+        for (address, want) in new {
+            if let (Some(asset_type), Ok(facts)) = (want.asset_type, &want.content) {
+                groups.entry((asset_type, want.creator, facts.hash)).or_default().push(address);
+            }
+        }
+        for (likeness, new) in groups {
+            let Some(candidates) = likes.get(&likeness) else { continue };
+            self.match_group(likeness.0, &new, &of_one_asset(&fresh(candidates)), desired);
+        }
+    }
+
+    /// `new` addresses have the bytes of the `candidates`, each of which is another asset.
+    fn match_group(&mut self, asset_type: AssetType, new: &[&Address], candidates: &[Left<'_>], desired: &Desired) {
+        if let Some(why) = desired.absences_dont_count() {
+            let names = names(candidates);
+            for address in new {
+                let reason = format!("it has the bytes of {names}, which may have moved here or not: {why}");
+                self.hold(address, reason, "mend that first, so that nothing is uploaded twice".to_owned());
+            }
+            return;
+        }
+        match (candidates, new, asset_type.on_content_change()) {
+            ([(from, _)], [address], _) => self.take(address, from, Rule::MovedByContent),
+            // The others share the asset, so it doesn't matter who of them it is called after.
+            ([(from, _)], [address, ..], ContentChange::NewAsset) => self.take(address, from, Rule::MovedByContent),
+            ([(from, record)], several, ContentChange::InPlace) => {
+                for address in several {
+                    let reason = format!("`{from}` moved here or to another new address with the same bytes");
+                    self.hold(address, reason, choice_hint(address, from, record));
+                }
+            }
+            (candidates, new, _) => {
+                new.iter().for_each(|address| self.hold_choice(address, candidates, "the same bytes"))
+            }
+        }
+    }
+
+    fn take(&mut self, to: &Address, from: &Address, rule: Rule) {
+        self.taken.insert(to.clone(), Move { from: from.clone(), rule });
+    }
+
+    fn hold(&mut self, address: &Address, reason: String, hint: String) {
+        let hold = Hold { address: address.clone(), kind: HoldKind::Held, part: Part::Asset, reason, hint: Some(hint) };
+        self.held.entry(address.clone()).or_insert(hold);
+    }
+
+    fn hold_choice(&mut self, address: &Address, candidates: &[Left<'_>], what: &str) {
+        let Some((from, record)) = candidates.first() else { return };
+        let reason = format!("it may be any of {}, which left and had {what}", names(candidates));
+        self.hold(address, reason, choice_hint(address, from, record));
+    }
+
+    /// A pin, icon or preview that still names the old address: nothing moves until the manifest says what it means.
+    fn hold_what_names_the_old(&mut self, desired: &Desired) {
+        let new_names: BTreeMap<Address, Address> =
+            self.taken.iter().map(|(to, taken)| (taken.from.clone(), to.clone())).collect();
+        for stray in &desired.stray {
+            let old = &stray.to;
+            let (what, of) = match &stray.place {
+                StrayPlace::Pin => ("[pins] names it".to_owned(), None),
+                StrayPlace::Icon { of } => (format!("the icon of `{of}` is `{old}`"), Some(of)),
+                StrayPlace::Preview { of } => (format!("a preview of `{of}` is `{old}`"), Some(of)),
+            };
+            let (reason, hint) = match new_names.get(old) {
+                Some(new) => (format!("{what}, which is called `{new}` now"), format!("write `{new}` there")),
+                None => (
+                    format!("{what}, which left the manifest"),
+                    "take the reference out, or the asset back in".to_owned(),
+                ),
+            };
+            if let Some(new) = new_names.get(old) {
+                let reason = match of {
+                    Some(_) => reason.clone(),
+                    None => format!("[pins] still names `{old}`, which is called `{new}` now"),
+                };
+                self.taken.remove(new);
+                self.hold(new, reason, hint.clone());
+            }
+            match of {
+                Some(of) => self.hold(of, reason, hint),
+                None if !new_names.contains_key(old) => self.hold(old, reason, hint),
+                None => {}
+            }
+        }
+    }
+
+    /// What is known, with every move carried out.
+    pub fn apply<'a>(&self, recorded: &'a Recorded, now: Timestamp) -> (Cow<'a, Recorded>, Vec<Change>) {
+        let mut known = Cow::Borrowed(recorded);
+        let mut changes = Vec::new();
+        for (to, taken) in &self.taken {
+            let change = Change::Move { from: taken.from.clone(), to: to.clone() };
+            // It fits: `from` has a record and `to` has nothing.
+            if known.to_mut().apply(&change, now).is_ok() {
+                changes.push(change);
+            }
+        }
+        (known, changes)
+    }
+}
+
+/// Addresses that the manifest wants and of which nothing is known.
+fn new<'a>(desired: &'a Desired, recorded: &Recorded) -> BTreeMap<&'a Address, &'a DesiredAsset> {
+    let under_way: BTreeSet<&Address> = recorded.attempts.values().map(|attempt| &attempt.address).collect();
+    let unknown = |address: &Address| {
+        recorded.assets.get(address).is_none_or(|record| record.history.is_empty()) && !under_way.contains(address)
+    };
+    desired.assets.iter().filter(|(address, _)| unknown(address)).collect()
+}
+
+/// Addresses that this checkout's lockfile has and its manifest doesn't, with assets of their own.
+fn left<'a>(desired: &Desired, recorded: &'a Recorded) -> Vec<Left<'a>> {
+    let gone = |address: &Address, record: &Record| {
+        record.in_lockfile && !desired.assets.contains_key(address) && !record.history.is_empty()
+    };
+    recorded.assets.iter().filter(|(address, record)| gone(address, record)).collect()
+}
+
+/// Those that left just now, or, if there are none, those that left long ago.
+fn fresh<'a>(candidates: &[Left<'a>]) -> Vec<Left<'a>> {
+    let now: Vec<Left<'a>> = candidates.iter().filter(|(_, record)| !record.removed).copied().collect();
+    if now.is_empty() { candidates.to_vec() } else { now }
+}
+
+/// One candidate for each asset: of addresses that share one, the one that made it.
+fn of_one_asset<'a>(candidates: &[Left<'a>]) -> Vec<Left<'a>> {
+    let mut by_asset: BTreeMap<AssetId, (bool, Left<'a>)> = BTreeMap::new();
+    for candidate in candidates {
+        let Some((key, fact)) = current::last(candidate.1) else { continue };
+        let better = (fact.shared, *candidate);
+        by_asset
+            .entry(key.asset_id)
+            .and_modify(|known| {
+                if !better.0 && known.0 {
+                    *known = better;
+                }
+            })
+            .or_insert(better);
+    }
+    by_asset.into_values().map(|(_, candidate)| candidate).collect()
+}
+
+/// The most candidates that a message names.
+const NAMED: usize = 3;
+
+fn names(candidates: &[Left<'_>]) -> String {
+    let mut names: Vec<String> = candidates.iter().take(NAMED).map(|(address, _)| format!("`{address}`")).collect();
+    if candidates.len() > NAMED {
+        names.push(format!("{} more", candidates.len() - NAMED));
+    }
+    names.join(", ")
+}
+
+fn choice_hint(address: &Address, from: &Address, record: &Record) -> String {
+    let asset = current::last(record).map_or_else(|| "ASSET_ID".to_owned(), |(key, _)| key.asset_id.to_string());
+    format!(
+        "`macadam import {address} {asset}` if it is `{from}`; `macadam forget {from}` if none of them is to be taken over"
+    )
+}

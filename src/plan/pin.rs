@@ -1,0 +1,179 @@
+//! A pinned address is brought back to the revision that the manifest names, and then left there: changes of its file wait.
+
+use super::asset::{Case, due, hold, hold_refused, note, push};
+use super::drift;
+use super::metadata::Target;
+use super::rule::Rule;
+use super::step::{Action, HoldKind, Part, Plan};
+use super::subject;
+use crate::model::asset::ContentChange;
+use crate::model::change::Change;
+use crate::model::desired::Pin;
+use crate::model::history::{RevisionFact, RevisionKey, Standing};
+use crate::model::ids::Revision;
+use crate::model::recorded::{Record, Trouble};
+
+/// Plans an address that `[pins]` names, and says whose metadata is to be planned then.
+pub(super) fn plan_pin<'a>(plan: &mut Plan, case: &Case<'a>, record: &'a Record, pin: Pin) -> Option<Target<'a>> {
+    let (key, fact) = match find(record, pin) {
+        Ok(found) => found,
+        Err(why) => {
+            hold(plan, case, HoldKind::Held, &why, Some(known(record)));
+            return None;
+        }
+    };
+    let wanted = subject::of(case.want, case.fields).asset;
+    if let Some(Trouble::Refused { subject, action, objection, message, .. }) = &record.trouble
+        && *subject == wanted
+    {
+        hold_refused(plan, case, Part::Asset, action, *objection, message);
+        return None;
+    }
+    let not_before = due(record.trouble.as_ref(), wanted, case.now);
+    let goes = match key.version {
+        Some(to) => roll_back(plan, case, record, (key, fact), to, not_before)?,
+        None => point_back(plan, case, record, key, not_before),
+    };
+    note_waiting(plan, case, record, key, fact);
+    let asset_id = key.asset_id;
+    let same = record.points_to.is_none_or(|points_to| points_to == asset_id);
+    if !goes {
+        drift::archived(plan, case, record, asset_id);
+    }
+    let owns = case.sharing.owns_metadata(case.address, asset_id);
+    owns.then_some(Target::Known {
+        asset_id,
+        asked: same.then_some(&record.asked),
+        stored: same.then_some(&record.stored),
+        not_before: None,
+    })
+}
+
+/// A pin of an address that has no revisions yet.
+pub(super) fn hold_unknown(plan: &mut Plan, case: &Case<'_>, pin: Pin) {
+    let reason = format!("it is pinned to {}, and has no revisions yet", shown(pin));
+    hold(plan, case, HoldKind::Held, &reason, Some(format!("`macadam unpin {}`", case.address)));
+}
+
+fn shown(pin: Pin) -> String {
+    match pin {
+        Pin::Revision(revision) => format!("revision {revision}"),
+        Pin::Asset(asset_id) => format!("asset {asset_id}"),
+    }
+}
+
+/// The revision that a pin means, if it can be gone back to.
+///
+/// # Errors
+/// Why it can't.
+pub fn find(record: &Record, pin: Pin) -> Result<(RevisionKey, RevisionFact), String> {
+    let what = shown(pin);
+    let in_place = record.identity.asset_type.on_content_change() == ContentChange::InPlace;
+    let found = match pin {
+        Pin::Revision(revision) if in_place => record.history.head().and_then(|(head, _)| {
+            let key = RevisionKey { asset_id: head.asset_id, version: Some(revision) };
+            record.history.get(key).map(|fact| (key, *fact))
+        }),
+        Pin::Asset(asset_id) if !in_place => {
+            record.history.of_asset(asset_id).next_back().map(|(key, fact)| (key, *fact))
+        }
+        Pin::Revision(_) | Pin::Asset(_) => None,
+    };
+    match found {
+        None => Err(format!("it is pinned to {what}, which it never had")),
+        Some((_, fact)) if fact.standing == Standing::Rejected => {
+            Err(format!("it is pinned to {what}, which moderation rejected"))
+        }
+        Some((_, fact)) if fact.standing == Standing::Gone => {
+            Err(format!("it is pinned to {what}, which Roblox no longer has"))
+        }
+        Some(found) => Ok(found),
+    }
+}
+
+/// The revisions that an address can be pinned to, for a person.
+pub fn known(record: &Record) -> String {
+    let usable = record.history.in_order().into_iter().filter(|(_, fact)| fact.standing.is_usable());
+    let names: Vec<String> = usable
+        .map(|(key, _)| match key.version {
+            Some(version) => version.to_string(),
+            None => format!("{} (asset {})", record.history.number(key), key.asset_id),
+        })
+        .collect();
+    match names.as_slice() {
+        [] => "it has no revision that can be used".to_owned(),
+        names => format!("it has {}", names.join(", ")),
+    }
+}
+
+/// Of a Model. `None`: it is held. Otherwise whether there is something to do.
+fn roll_back(
+    plan: &mut Plan,
+    case: &Case<'_>,
+    record: &Record,
+    (key, fact): (RevisionKey, RevisionFact),
+    to: Revision,
+    not_before: Option<jiff::Timestamp>,
+) -> Option<bool> {
+    let (head, head_fact) = record.head()?;
+    let carried_out = record.pinned.is_some_and(|pinned| pinned.pin == Pin::Revision(to));
+    if drift::is_elsewhere(record, head, head_fact) && head != key && !case.wishes.overwrite.contains(case.address) {
+        // It was led there before, and somebody else went on from there.
+        if carried_out {
+            drift::tell_made_elsewhere(plan, case, head);
+            return Some(false);
+        }
+        drift::holds_update(plan, case, record, head, head_fact);
+        return None;
+    }
+    let same_bytes = fact.content.is_some() && fact.content == head_fact.content;
+    if head == key || same_bytes || (carried_out && record.pinned.is_some_and(|pinned| pinned.at == head)) {
+        drift::rolled_back_elsewhere(plan, case, head, head_fact);
+        return Some(false);
+    }
+    let from = head.version.map_or_else(String::new, |version| format!(", from revision {version}"));
+    let reason = format!("it is pinned to revision {to}{from}");
+    push(plan, case, Action::Rollback { asset_id: key.asset_id, to }, Rule::Pinned, reason, not_before);
+    Some(true)
+}
+
+/// Of a type with one content an asset. Whether there is something to do.
+fn point_back(
+    plan: &mut Plan,
+    case: &Case<'_>,
+    record: &Record,
+    key: RevisionKey,
+    not_before: Option<jiff::Timestamp>,
+) -> bool {
+    match record.points_to {
+        Some(from) if from != key.asset_id => {
+            let reason = format!("it is pinned to asset {}", key.asset_id);
+            let action = Action::PointBack { to: key, from, pinned: true };
+            push(plan, case, action, Rule::Pinned, reason, not_before);
+            true
+        }
+        Some(_) => false,
+        None => {
+            plan.marks.push(Change::Point { address: case.address.clone(), asset_id: key.asset_id });
+            false
+        }
+    }
+}
+
+/// The file has other bytes than the pinned revision: they wait.
+fn note_waiting(plan: &mut Plan, case: &Case<'_>, record: &Record, key: RevisionKey, fact: RevisionFact) {
+    let number = record.history.number(key);
+    match &case.want.content {
+        Ok(facts) if fact.content != Some(facts.hash) => {
+            note(
+                plan,
+                case,
+                &format!(
+                    "is pinned to revision {number}; its file has other bytes, which wait for `macadam unpin {}`",
+                    case.address
+                ),
+            );
+        }
+        Ok(_) | Err(_) => {}
+    }
+}

@@ -1,0 +1,218 @@
+//! Assets on their way out: replaced, or of addresses that left. Archived where the policy says so, once nobody wants them, after a while, and never
+//! many at once without a person.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::current::{current, last};
+use super::rule::Rule;
+use super::step::{Action, Hold, HoldKind, Note, Part, Plan, Step, Wishes};
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::desired::Desired;
+use crate::model::digest::FieldDigest;
+use crate::model::history::RevisionFact;
+use crate::model::ids::AssetId;
+use crate::model::metadata::AssetRef;
+use crate::model::policy::LeavePolicy;
+use crate::model::recorded::{Leaving, Record, Recorded, Shelved};
+
+/// Within this time archivings count together.
+const GUARD_SPAN: SignedDuration = SignedDuration::from_hours(24);
+
+/// Fewer archivings than this are never held.
+const GUARD_LEAST: usize = 3;
+
+/// More than one asset in so many is held.
+const GUARD_FRACTION: usize = 3;
+
+/// One asset that is due to be archived.
+struct Due<'a> {
+    address: &'a Address,
+    asset_id: AssetId,
+    why: Leaving,
+}
+
+/// Plans what becomes of assets that nobody wants any more.
+pub(super) fn plan_shelf(plan: &mut Plan, desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timestamp) {
+    let needed = needed(plan, desired, recorded);
+    let mut archived: BTreeSet<AssetId> = archived(recorded).map(|(asset_id, _)| asset_id).collect();
+    let mut due = Vec::new();
+    for (address, record) in &recorded.assets {
+        for (asset_id, why) in leaving(address, record, desired) {
+            if needed.contains(&asset_id) {
+                take_off(plan, address, record, asset_id);
+                continue;
+            }
+            let shelved = record.shelved.get(&asset_id).copied();
+            if shelved.is_some_and(|shelved| shelved.archived_at.is_some()) {
+                continue;
+            }
+            if archived.contains(&asset_id) {
+                // Another address that had the same asset.
+                let since = shelved.map_or(now, |shelved| shelved.since);
+                shelve(plan, address, asset_id, Shelved { why, since, archived_at: Some(now) });
+                continue;
+            }
+            let since = shelved.map_or(now, |shelved| shelved.since);
+            if shelved.is_none_or(|shelved| shelved.why != why) {
+                shelve(plan, address, asset_id, Shelved { why, since, archived_at: None });
+            }
+            match archive_at(since, desired) {
+                Some(at) if at > now => note_date(plan, address, asset_id, why, at),
+                Some(_) => {
+                    archived.insert(asset_id);
+                    due.push(Due { address, asset_id, why });
+                }
+                None => {}
+            }
+        }
+    }
+    carry_out(plan, desired, recorded, due, wishes, now);
+}
+
+/// Assets that something in the manifest still uses.
+fn needed(plan: &Plan, desired: &Desired, recorded: &Recorded) -> BTreeSet<AssetId> {
+    let mut needed: BTreeSet<AssetId> = desired.existing.values().copied().collect();
+    for (address, want) in &desired.assets {
+        let meta = &want.metadata;
+        let shown = meta.icon.iter().flatten().chain(meta.previews.iter().flatten().map(|preview| &preview.asset));
+        needed.extend(shown.filter_map(|reference| match reference {
+            AssetRef::Id(id) => Some(*id),
+            AssetRef::Address(_) => None,
+        }));
+        if let Some(record) = recorded.assets.get(address) {
+            needed.extend(current(want, record).map(|(key, _)| key.asset_id));
+            // As long as its steps are not done, the address is still what it was.
+            needed.extend(record.points_to);
+        }
+    }
+    for attempt in recorded.attempts.values() {
+        needed.extend(attempt.intent.asset_id());
+    }
+    needed.extend(plan.steps.iter().filter_map(|step| match &step.action {
+        Action::Share { key, .. } => key.map(|key| key.asset_id),
+        Action::PointBack { to, .. } => Some(to.asset_id),
+        _ => None,
+    }));
+    needed
+}
+
+/// The assets of one address that the policy lets go.
+fn leaving(address: &Address, record: &Record, desired: &Desired) -> Vec<(AssetId, Leaving)> {
+    let usable = |fact: &RevisionFact| fact.standing.is_usable() && !fact.duplicate;
+    let usable_asset = |asset_id: &AssetId| record.history.of_asset(*asset_id).any(|(_, fact)| usable(fact));
+    let is_wanted = desired.assets.contains_key(address);
+    let replaced = desired.policy.replaced == LeavePolicy::Archive && (is_wanted || record.in_lockfile);
+    let removed = desired.policy.removed == LeavePolicy::Archive
+        && !is_wanted
+        && record.in_lockfile
+        && desired.absences_dont_count().is_none();
+    let last = last(record).map(|(key, _)| key.asset_id);
+    let assets = record.history.assets().into_iter().filter(usable_asset);
+    assets
+        .filter_map(|asset_id| {
+            // What the address last was left with it; what it was before had been replaced.
+            let is_last = !is_wanted && last == Some(asset_id);
+            match (is_last, removed, replaced) {
+                (true, true, _) => Some((asset_id, Leaving::Removed)),
+                (false, _, true) => Some((asset_id, Leaving::Replaced)),
+                (true, false, _) | (false, _, false) => None,
+            }
+        })
+        .collect()
+}
+
+fn take_off(plan: &mut Plan, address: &Address, record: &Record, asset_id: AssetId) {
+    if record.shelved.get(&asset_id).is_some_and(|shelved| shelved.archived_at.is_none()) {
+        let change = Change::Shelve { address: address.clone(), asset_id, shelved: None };
+        // The rules of the address itself may have said so already.
+        if !plan.marks.contains(&change) {
+            plan.marks.push(change);
+        }
+    }
+}
+
+fn shelve(plan: &mut Plan, address: &Address, asset_id: AssetId, shelved: Shelved) {
+    plan.marks.push(Change::Shelve { address: address.clone(), asset_id, shelved: Some(shelved) });
+}
+
+fn archive_at(since: Timestamp, desired: &Desired) -> Option<Timestamp> {
+    let wait = SignedDuration::try_from(desired.policy.archive_after).ok()?;
+    since.checked_add(wait).ok()
+}
+
+fn note_date(plan: &mut Plan, address: &Address, asset_id: AssetId, why: Leaving, at: Timestamp) {
+    let why = why_text(why);
+    let text = format!("asset {asset_id} {why}; it is archived after {}", at.strftime("%Y-%m-%d %H:%M UTC"));
+    plan.notes.push(Note { address: Some(address.clone()), text });
+}
+
+const fn why_text(why: Leaving) -> &'static str {
+    match why {
+        Leaving::Replaced => "was replaced",
+        Leaving::Removed => "left the manifest",
+        Leaving::ByHand => "was archived by hand",
+    }
+}
+
+/// Every asset that Macadam archived by itself, and when.
+fn archived(recorded: &Recorded) -> impl Iterator<Item = (AssetId, Timestamp)> {
+    recorded.assets.values().flat_map(|record| &record.shelved).filter_map(|(asset_id, shelved)| match shelved.why {
+        Leaving::Replaced | Leaving::Removed => Some((*asset_id, shelved.archived_at?)),
+        Leaving::ByHand => None,
+    })
+}
+
+/// Archives what is due, unless that is suspiciously much.
+fn carry_out(
+    plan: &mut Plan,
+    desired: &Desired,
+    recorded: &Recorded,
+    due: Vec<Due<'_>>,
+    wishes: &Wishes,
+    now: Timestamp,
+) {
+    let lately = archived(recorded).filter(|(_, at)| now.duration_since(*at) < GUARD_SPAN);
+    let mut together: BTreeSet<AssetId> = lately.map(|(asset_id, _)| asset_id).collect();
+    together.extend(due.iter().map(|due| due.asset_id));
+    let all = ours(desired, recorded);
+    let code = code(&together);
+    let held = together.len() >= GUARD_LEAST
+        && together.len() * GUARD_FRACTION > all
+        && wishes.confirmed.as_deref() != Some(code.as_str());
+    for Due { address, asset_id, why } in due {
+        if held {
+            let reason = format!(
+                "asset {asset_id} {} and is due to be archived, but that would make {} of {all} assets within a day",
+                why_text(why),
+                together.len()
+            );
+            let hint = Some(format!("if all of them are to be archived: `macadam sync --once --confirm {code}`"));
+            let kind = HoldKind::Held;
+            plan.held.push(Hold { address: address.clone(), kind, part: Part::Archiving, reason, hint });
+            continue;
+        }
+        let (rule, reason) = match why {
+            Leaving::Replaced => (Rule::Replaced, "another asset took its place".to_owned()),
+            Leaving::Removed | Leaving::ByHand => (Rule::Removed, "its address left the manifest".to_owned()),
+        };
+        let action = Action::Archive { asset_id, why };
+        let (address, after) = (address.clone(), Vec::new());
+        plan.steps.push(Step { address, action, reason, rule, after, not_before: None });
+    }
+}
+
+/// How many assets this checkout has.
+fn ours(desired: &Desired, recorded: &Recorded) -> usize {
+    let ours = recorded.assets.iter().filter(|(address, r)| r.in_lockfile || desired.assets.contains_key(*address));
+    let assets: BTreeMap<AssetId, ()> = ours.flat_map(|(_, r)| r.history.assets()).map(|id| (id, ())).collect();
+    assets.len()
+}
+
+/// A name for exactly this set of assets: agreeing to one archiving agrees to no other.
+fn code(assets: &BTreeSet<AssetId>) -> String {
+    let names: Vec<String> = assets.iter().map(ToString::to_string).collect();
+    FieldDigest::of_parts(names.iter().map(String::as_str)).to_string().chars().take(8).collect()
+}

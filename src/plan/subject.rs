@@ -1,0 +1,54 @@
+//! What a failure is remembered against: as long as this stays the same, what Roblox refused is not sent again.
+
+use std::collections::BTreeMap;
+
+use super::current::current;
+use crate::model::address::Address;
+use crate::model::desired::{Desired, DesiredAsset, Pin};
+use crate::model::digest::{self, FieldDigest};
+use crate::model::ids::AssetId;
+use crate::model::metadata::{Field, FieldDigests};
+use crate::model::recorded::Recorded;
+
+/// What is wanted of one address, in two parts that fail apart from one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subjects {
+    /// The content, with what a create sends along, or the pin.
+    pub asset: FieldDigest,
+    /// The metadata.
+    pub metadata: FieldDigest,
+}
+
+/// The fields that a create sends along; social links are refused there (V1), and icon and previews are not confirmed.
+pub fn sent_at_creation(fields: &FieldDigests) -> FieldDigests {
+    let sent = |field: &Field| matches!(field, Field::DisplayName | Field::Description);
+    fields.iter().filter(|(field, _)| sent(field)).map(|(field, digest)| (*field, *digest)).collect()
+}
+
+/// The subjects of one address, whose metadata is `fields`.
+pub fn of(want: &DesiredAsset, fields: &FieldDigests) -> Subjects {
+    let content = want.content.as_ref().ok().map(|facts| facts.hash);
+    let asset = match want.pin {
+        None => digest::subject(content, &sent_at_creation(fields)),
+        Some(Pin::Revision(revision)) => FieldDigest::of_parts(["pin", &revision.to_string()]),
+        Some(Pin::Asset(asset_id)) => FieldDigest::of_parts(["pin", "asset", &asset_id.to_string()]),
+    };
+    Subjects { asset, metadata: digest::subject(None, fields) }
+}
+
+/// The subjects of every address that is wanted.
+pub fn of_all(desired: &Desired, recorded: &Recorded) -> BTreeMap<Address, Subjects> {
+    let all = desired.assets.iter();
+    all.map(|(address, want)| (address.clone(), of(want, &fields(want, desired, recorded)))).collect()
+}
+
+/// The digests of what is wanted of an address's metadata, icons and previews by the assets that they are now.
+pub fn fields(want: &DesiredAsset, desired: &Desired, recorded: &Recorded) -> FieldDigests {
+    want.metadata.digests_with(|address| asset_of(address, desired, recorded))
+}
+
+/// The asset that an address is now.
+pub fn asset_of(address: &Address, desired: &Desired, recorded: &Recorded) -> Option<AssetId> {
+    let (want, record) = (desired.assets.get(address)?, recorded.assets.get(address)?);
+    current(want, record).map(|(key, _)| key.asset_id)
+}
