@@ -16,6 +16,7 @@ mod pace;
 pub mod poller;
 pub mod progress;
 pub mod project;
+pub mod remote;
 pub mod repair;
 pub mod report;
 mod reuse;

@@ -9,7 +9,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::book::BookError;
 use super::execute::execute;
-use super::gate::Gate;
+use super::gate::{self, Gate};
 use super::gather::{GatherError, gather};
 use super::lockfile::KeepError;
 use super::pace;
@@ -77,7 +77,7 @@ pub enum SyncError {
 /// When manifest, lockfile or state can't be used.
 pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Options) -> Result<Report, SyncError> {
     let (limits, latencies) = pace::load(session.book.store()).await?;
-    let gate = Gate::new(&limits, "key", options.listener.clone());
+    let gate = Gate::new(&limits, gate::OWNER, options.listener.clone());
     let poller = Poller::start(Arc::clone(&client), gate.clone(), &latencies, options.stop.clone());
     let uploads = Arc::new(Semaphore::new(options.uploads));
     let mut run = Run {

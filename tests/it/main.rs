@@ -16,6 +16,7 @@ mod branches;
 mod cli;
 mod crash;
 mod faults;
+mod history;
 mod profiles;
 mod property;
 mod regressions;
