@@ -17,6 +17,7 @@ mod cli;
 mod crash;
 mod faults;
 mod history;
+mod key;
 mod profiles;
 mod property;
 mod regressions;
