@@ -169,6 +169,9 @@ pub struct HistoryArgs {
     /// Whose
     #[arg(value_name = "ADDRESS")]
     pub address: String,
+    /// Read Roblox's own list too: what was made elsewhere, what is missing there, moderation; needs a key, changes nothing
+    #[arg(long)]
+    pub remote: bool,
 }
 
 /// `resolve`.

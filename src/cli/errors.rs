@@ -1,6 +1,7 @@
 //! From the errors of the engine to exit codes and words.
 
 use super::exit::{Exit, Failure, Problem, chain, unusable_lockfile};
+use crate::cloud;
 use crate::engine::book::BookError;
 use crate::engine::gather::GatherError;
 use crate::engine::lockfile::KeepError;
@@ -90,6 +91,14 @@ impl From<SyncError> for Failure {
             SyncError::Book(error) => error.into(),
             SyncError::Lockfile(error) => error.into(),
         }
+    }
+}
+
+impl From<cloud::failure::Failure> for Failure {
+    /// Of a command that only asks.
+    fn from(error: cloud::failure::Failure) -> Self {
+        let exit = if error.is_credential() { Exit::Credential } else { Exit::Unreconciled };
+        Self::of(exit, &error, error.hint().map(str::to_owned))
     }
 }
 

@@ -1,76 +1,190 @@
-//! `macadam history`: every revision of an address.
+//! `macadam history`: every revision of an address; with `--remote`, also as Roblox lists them.
 
 use serde_json::{Value, json};
 
 use super::args::{Global, HistoryArgs};
 use super::exit::{Exit, Failure};
-use super::output::{Output, Tone, paint};
+use super::output::{Output, Tone, paint, plural};
+use super::progress::Bars;
 use super::status::unknown_address;
-use super::target;
+use super::target::{self, Target};
+use crate::engine::gate::{self, Gate};
+use crate::engine::remote::{self, Remote, RemoteFacts, RemoteHistory, Seen};
 use crate::engine::status::status;
 use crate::engine::view::View;
-use crate::model::history::{History, RevisionFact, RevisionKey, Standing};
+use crate::model::address::Address;
+use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
 use crate::model::ids::AssetId;
+use crate::model::recorded::Record;
+
+/// What is known of an address without asking anybody.
+struct Known {
+    target: Target,
+    view: View,
+    address: Address,
+    record: Record,
+    /// The asset and the number of the revision that is current.
+    current: Option<(AssetId, u64)>,
+}
+
+impl Known {
+    fn look(global: &Global, args: &HistoryArgs) -> Result<Self, Failure> {
+        let target = target::find(global)?;
+        let view = View::open(&target.project, &target.remote)?;
+        let found = view.recorded.assets.iter().find(|(address, _)| address.as_str() == args.address);
+        let Some((address, record)) = found.map(|(address, record)| (address.clone(), record.clone())) else {
+            return Err(unknown_address(&args.address, view.recorded.assets.keys().map(|address| address.as_str())));
+        };
+        // What the manifest wants decides what is current; without a usable manifest the last known asset does.
+        let rows = status(&target.project, &target.remote).unwrap_or_default();
+        let row = rows.iter().find(|row| row.address == address);
+        let current = row.and_then(|row| row.asset_id.zip(row.revision));
+        Ok(Self { target, view, address, record, current })
+    }
+
+    fn number(&self, key: RevisionKey) -> u64 {
+        self.record.history.number(key)
+    }
+
+    fn is_current(&self, seen: &Seen) -> bool {
+        seen.fact.is_some() && self.current == Some((seen.key.asset_id, self.number(seen.key)))
+    }
+}
 
 /// Shows them, oldest first.
 pub fn run(output: Output, global: &Global, args: &HistoryArgs) -> Result<Exit, Failure> {
-    let target = target::find(global)?;
-    let view = View::open(&target.project, &target.remote)?;
-    let record = view.recorded.assets.iter().find(|(address, _)| address.as_str() == args.address);
-    let Some((address, record)) = record else {
-        return Err(unknown_address(&args.address, view.recorded.assets.keys().map(|address| address.as_str())));
-    };
-    // What the manifest wants decides what is current; without a usable manifest the last known asset does.
-    let rows = status(&target.project, &target.remote).unwrap_or_default();
-    let row = rows.iter().find(|row| row.address == *address);
-    let current = row.and_then(|row| row.asset_id.zip(row.revision));
-    let revisions = record.history.in_order();
-    let is_current = |key: RevisionKey| current == Some((key.asset_id, record.history.number(key)));
+    let known = Known::look(global, args)?;
+    let unasked = |(key, fact)| Seen { key, fact: Some(fact), remote: Remote::Unknown };
+    let revisions: Vec<Seen> = known.record.history.in_order().into_iter().map(unasked).collect();
     if output.is_json() {
-        let entries: Vec<Value> =
-            revisions.iter().map(|(key, fact)| entry(&record.history, *key, fact, is_current(*key))).collect();
-        output.document(&json!({ "address": address.as_str(), "revisions": entries }));
+        let entries: Vec<Value> = revisions.iter().map(|seen| entry(&known, seen)).collect();
+        output.document(&json!({ "address": known.address.as_str(), "revisions": entries }));
         return Ok(Exit::Success);
     }
-    output.line(paint(
-        Tone::Quiet,
-        format!("  {:>4} {:>16}  {:<12}  {:<20}  {}", "REV", "ASSET ID", "CONTENT", "WHEN", "BY"),
-    ));
-    for (key, fact) in &revisions {
-        output.line(line(&record.history, *key, fact, is_current(*key)));
-    }
+    show(output, &known, &revisions, false);
     Ok(Exit::Success)
 }
 
-fn entry(history: &History, key: RevisionKey, fact: &RevisionFact, current: bool) -> Value {
+/// The same beside what Roblox lists. Takes no lock and writes nothing: it works beside a running process.
+pub async fn run_remote(output: Output, global: &Global, args: &HistoryArgs) -> Result<Exit, Failure> {
+    let known = Known::look(global, args)?;
+    let credential = target::credential(global)?;
+    let (client, embedded) = target::connect(global, &known.target, credential).await?;
+    let bars = Bars::new(output);
+    let gate = Gate::new(&known.view.limits, gate::OWNER, bars.listener());
+    let asset = known.current.map(|(asset_id, _)| asset_id);
+    let asked = remote::ask(&client, &gate, &known.record, asset).await;
+    bars.clear();
+    if let Some(embedded) = embedded {
+        embedded.stop().await;
+    }
+    let RemoteHistory { revisions, mut notes } = asked?;
+    if known.view.recorded.attempts.values().any(|attempt| attempt.address == known.address) {
+        notes.push("a change of it is under way: what it made may be listed as made elsewhere".to_owned());
+    }
+    if output.is_json() {
+        let entries: Vec<Value> = revisions.iter().map(|seen| remote_entry(&known, seen)).collect();
+        output.document(&json!({ "address": known.address.as_str(), "revisions": entries, "notes": notes }));
+        return Ok(Exit::Success);
+    }
+    show(output, &known, &revisions, true);
+    for note in notes {
+        output.line(format!("{} {note}", paint(Tone::Quiet, "note")));
+    }
+    output.line(format!("\n{}", summary(&revisions)));
+    Ok(Exit::Success)
+}
+
+fn entry(known: &Known, seen: &Seen) -> Value {
+    let fact = seen.fact;
     json!({
-        "revision": history.number(key),
-        "asset_id": key.asset_id.get(),
-        "content_hash": fact.content.map(|hash| hash.to_string()),
-        "created_at": fact.made.map(|(at, _)| at.to_string()),
-        "action": fact.made.map(|(_, origin)| origin.name()),
-        "current": current,
-        "standing": fact.standing.name(),
-        "shared": fact.shared,
-        "duplicate": fact.duplicate,
+        "revision": known.number(seen.key),
+        "asset_id": seen.key.asset_id.get(),
+        "content_hash": fact.and_then(|fact| fact.content).map(|hash| hash.to_string()),
+        "created_at": fact.and_then(|fact| fact.made).map(|(at, _)| at.to_string()),
+        "action": action(fact),
+        "current": known.is_current(seen),
+        "standing": fact.map(|fact| fact.standing.name()),
+        "shared": fact.is_some_and(|fact| fact.shared),
+        "duplicate": fact.is_some_and(|fact| fact.duplicate),
     })
 }
 
-fn line(history: &History, key: RevisionKey, fact: &RevisionFact, current: bool) -> String {
-    let asset: AssetId = key.asset_id;
-    let content: String =
-        fact.content.map_or_else(|| "unknown".to_owned(), |hash| hash.to_string().chars().take(12).collect());
-    let (when, by) = match fact.made {
-        Some((at, origin)) => (at.strftime("%Y-%m-%d %H:%M:%S").to_string(), origin.name()),
-        None => ("-".to_owned(), "-"),
+/// By which action it came to be; what only Roblox knows was made elsewhere.
+fn action(fact: Option<RevisionFact>) -> Option<&'static str> {
+    match fact {
+        None => Some(Origin::Elsewhere.name()),
+        Some(fact) => fact.made.map(|(_, origin)| origin.name()),
+    }
+}
+
+fn remote_entry(known: &Known, seen: &Seen) -> Value {
+    let (told, found) = match seen.remote {
+        Remote::Unknown => (Value::Null, None),
+        Remote::Missing => (Value::Null, Some(false)),
+        Remote::Present(RemoteFacts { moderation, published, archived }) => {
+            let moderation = moderation.map(|moderation| moderation.name());
+            (json!({ "moderation": moderation, "published": published, "archived": archived }), Some(true))
+        }
     };
+    let mut entry = entry(known, seen);
+    if let Some(fields) = entry.as_object_mut() {
+        fields.insert("remote".to_owned(), told);
+        fields.insert("at_remote".to_owned(), json!(found));
+    }
+    entry
+}
+
+fn show(output: Output, known: &Known, revisions: &[Seen], asked: bool) {
+    let remote = if asked { format!("  {:<20}", "AT ROBLOX") } else { String::new() };
+    let head = format!("  {:>4} {:>16}  {:<12}  {:<20}  {:<14}{remote}", "REV", "ASSET ID", "CONTENT", "WHEN", "BY");
+    output.line(paint(Tone::Quiet, head.trim_end()));
+    for seen in revisions {
+        output.line(line(known, seen, asked));
+    }
+}
+
+fn line(known: &Known, seen: &Seen, asked: bool) -> String {
+    let Seen { key, fact, .. } = seen;
+    let hash = fact.and_then(|fact| fact.content);
+    let content: String = hash.map_or_else(|| "unknown".to_owned(), |hash| hash.to_string().chars().take(12).collect());
+    let when = fact.and_then(|fact| fact.made).map(|(at, _)| at.strftime("%Y-%m-%d %H:%M:%S").to_string());
+    let when = when.unwrap_or_else(|| "-".to_owned());
+    let by = format!("{:<14}", action(*fact).unwrap_or("-"));
+    let by = if fact.is_none() { paint(Tone::Warning, by) } else { by };
+    let remote = if asked { format!("  {}", remote_column(seen.remote)) } else { String::new() };
+    let current = known.is_current(seen);
     let mut marks = Vec::new();
     marks.extend(current.then(|| paint(Tone::Good, "current")));
-    marks.extend((fact.standing != Standing::Live).then(|| paint(Tone::Bad, fact.standing.name())));
-    marks.extend(fact.shared.then(|| "shared".to_owned()));
-    marks.extend(fact.duplicate.then(|| paint(Tone::Warning, "another branch's")));
-    let mark = if current { "*" } else { " " };
-    format!("{mark} {:>4} {asset:>16}  {content:<12}  {when:<20}  {by}  {}", history.number(key), marks.join(", "))
-        .trim_end()
-        .to_owned()
+    let standing = fact.map(|fact| fact.standing).filter(|standing| *standing != Standing::Live);
+    marks.extend(standing.map(|standing| paint(Tone::Bad, standing.name())));
+    marks.extend(fact.is_some_and(|fact| fact.shared).then(|| "shared".to_owned()));
+    marks.extend(fact.is_some_and(|fact| fact.duplicate).then(|| paint(Tone::Warning, "another branch's")));
+    let (mark, number, asset, marks) =
+        (if current { "*" } else { " " }, known.number(*key), key.asset_id, marks.join(", "));
+    format!("{mark} {number:>4} {asset:>16}  {content:<12}  {when:<20}  {by}{remote}  {marks}").trim_end().to_owned()
+}
+
+fn remote_column(remote: Remote) -> String {
+    let (tone, text) = match remote {
+        Remote::Unknown => (Tone::Quiet, "not told".to_owned()),
+        Remote::Missing => (Tone::Bad, "missing".to_owned()),
+        Remote::Present(RemoteFacts { moderation, published, archived }) => {
+            let mut words = vec![moderation.map_or("there", |moderation| moderation.name())];
+            words.extend((published == Some(true)).then_some("published"));
+            words.extend((archived == Some(true)).then_some("archived"));
+            (Tone::Good, words.join(", "))
+        }
+    };
+    paint(tone, format!("{text:<20}"))
+}
+
+fn summary(revisions: &[Seen]) -> String {
+    let count = |of: fn(&Seen) -> bool| revisions.iter().filter(|seen| of(seen)).count() as u64;
+    let elsewhere = count(|seen| action(seen.fact) == Some(Origin::Elsewhere.name()));
+    let missing = count(|seen| seen.remote == Remote::Missing);
+    let mut parts = vec![plural(revisions.len() as u64, "revision")];
+    parts.extend((elsewhere > 0).then(|| paint(Tone::Warning, format!("{elsewhere} made elsewhere"))));
+    parts.extend((missing > 0).then(|| paint(Tone::Bad, format!("{missing} missing at Roblox"))));
+    parts.join(", ")
 }

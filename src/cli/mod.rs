@@ -99,6 +99,7 @@ fn dispatch(output: Output, cli: Cli) -> Result<Exit, Failure> {
         Command::Check => check::run(output, &global),
         Command::Plan(args) => plan::run(output, &global, &args),
         Command::Status(args) => status::run(output, &global, &args),
+        Command::History(args) if args.remote => on_runtime(history::run_remote(output, &global, &args)),
         Command::History(args) => history::run(output, &global, &args),
         Command::Lockfile(command) => lockfile::run(output, &command),
         Command::Completions(args) => completions::run(&args),

@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::class::{Breakage, Class};
+use super::class::{Breakage, Class, Refusal};
 use super::endpoint::{Endpoint, ResponseHead};
 use super::secret::Credential;
 use super::wire::error::{ErrorBody, Shape};
@@ -57,6 +57,11 @@ impl Failure {
     /// What a person can do about it.
     pub const fn hint(&self) -> Option<&'static str> {
         self.class.hint()
+    }
+
+    /// Whether Roblox refused whoever asks, whatever was asked: the key, a scope that it lacks, or the account.
+    pub const fn is_credential(&self) -> bool {
+        matches!(self.class, Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated))
     }
 }
 
@@ -164,7 +169,6 @@ pub(super) fn fit_body(body: ErrorBody, credential: &Credential) -> ErrorBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::class::Refusal;
 
     #[test]
     fn messages_are_one_short_line_without_the_credential() {

@@ -5,6 +5,7 @@
 use std::sync::PoisonError;
 
 use super::book::BookError;
+use super::key;
 use super::poller::{Followed, Subject};
 use super::progress::Progress;
 use super::report::{Outcome, Stop};
@@ -369,7 +370,10 @@ impl Steps {
 
 /// A key without permission for a creator: that creator's assets rest for this run.
 pub(super) fn forbidden_outcome(creator: Creator, message: String) -> Outcome {
-    let hint = format!("give the key access to {creator}, or set another creator");
+    let hint = format!(
+        "give the key access to {}, or set another creator: https://create.roblox.com/dashboard/credentials",
+        key::spelled(creator)
+    );
     Outcome::Refused { message, hint: Some(hint) }
 }
 

@@ -17,6 +17,9 @@ use crate::cloud::limits::{Budget, Heard, LimitRow, LimitSample, Owner, Permit, 
 use crate::cloud::moment::Moment;
 use crate::platform::clock;
 
+/// Who is counted: whose key it is need not be known for that, one process has one key.
+pub const OWNER: &str = "key";
+
 /// Waiting for longer than this is told to whoever watches.
 const WORTH_TELLING: Duration = Duration::from_secs(2);
 

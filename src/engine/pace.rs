@@ -7,15 +7,21 @@ use crate::state::store::{LatencyRow, LimitRow};
 
 /// What the last run learned.
 pub async fn load(store: &StoreHandle) -> Result<(Vec<limits::LimitRow>, Vec<poll::LatencyRow>), BookError> {
-    let limits = store.load_limits().await?.into_iter().map(|row| {
-        let LimitRow { endpoint, owner, limit, remaining, window_ends_at } = row;
-        limits::LimitRow { budget: endpoint, owner, limit, remaining, window_ends_at }
-    });
+    let limits = budgets(store.load_limits().await?);
     let latencies = store.load_latencies().await?.into_iter().map(|row| {
         let LatencyRow { kind, millis } = row;
         poll::LatencyRow { kind, millis }
     });
-    Ok((limits.collect(), latencies.collect()))
+    Ok((limits, latencies.collect()))
+}
+
+/// The rows of the state as the limits take them.
+pub fn budgets(rows: Vec<LimitRow>) -> Vec<limits::LimitRow> {
+    let budget = |row: LimitRow| {
+        let LimitRow { endpoint, owner, limit, remaining, window_ends_at } = row;
+        limits::LimitRow { budget: endpoint, owner, limit, remaining, window_ends_at }
+    };
+    rows.into_iter().map(budget).collect()
 }
 
 /// What this run learned, for the next.

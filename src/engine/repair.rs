@@ -4,7 +4,6 @@ use super::book::BookError;
 use super::lockfile::KeepError;
 use super::session::Session;
 use super::settle;
-use crate::cloud::class::{Class, Refusal};
 use crate::cloud::client::Client;
 use crate::cloud::failure::Failure;
 use crate::model::address::Address;
@@ -88,8 +87,7 @@ impl RepairError {
 
     /// Whether Roblox refused the key.
     pub fn is_credential(&self) -> bool {
-        let Self::Look { source, .. } = self else { return false };
-        matches!(source.class, Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated))
+        matches!(self, Self::Look { source, .. } if source.is_credential())
     }
 }
 

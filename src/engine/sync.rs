@@ -1,7 +1,7 @@
 //! One run: gather, plan, execute, record, until a plan has nothing left to do.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -9,8 +9,9 @@ use tokio::time::MissedTickBehavior;
 
 use super::book::BookError;
 use super::execute::execute;
-use super::gate::Gate;
+use super::gate::{self, Gate};
 use super::gather::{GatherError, gather};
+use super::key;
 use super::lockfile::KeepError;
 use super::pace;
 use super::poller::Poller;
@@ -23,7 +24,9 @@ use crate::cloud::client::Client;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::file::FileCache;
-use crate::plan::{Plan, Wishes, plan, subject};
+use crate::model::ids::Creator;
+use crate::model::recorded::Recorded;
+use crate::plan::{Action, Plan, Wishes, plan, subject};
 use crate::platform::clock;
 use crate::state::store::FileDelta;
 
@@ -78,7 +81,7 @@ pub enum SyncError {
 /// When manifest, lockfile or state can't be used.
 pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Options) -> Result<Report, SyncError> {
     let (limits, latencies) = pace::load(session.book.store()).await?;
-    let gate = Gate::new(&limits, "key", options.listener.clone());
+    let gate = Gate::new(&limits, gate::OWNER, options.listener.clone());
     let poller = Poller::start(Arc::clone(&client), gate.clone(), &latencies, options.stop.clone());
     let uploads = Arc::new(Semaphore::new(options.uploads));
     let mut run = Run {
@@ -112,7 +115,7 @@ struct Run<'a> {
 impl Run<'_> {
     async fn rounds(&mut self) -> Result<(), SyncError> {
         let mut fruitless = 0;
-        let mut confirmed = false;
+        let (mut confirmed, mut looked_at_key) = (false, false);
         loop {
             let (desired, plan) = self.plan().await?;
             self.report.left = plan.steps.clone();
@@ -122,6 +125,11 @@ impl Run<'_> {
                 return Ok(());
             }
             if !std::mem::replace(&mut confirmed, true) && !self.confirm(&plan).await {
+                return Ok(());
+            }
+            // Following what is under way changes nothing, and needs no more than it takes.
+            let writes = plan.steps.iter().any(|step| !matches!(step.action, Action::Wait { .. }));
+            if writes && !std::mem::replace(&mut looked_at_key, true) && !self.may_begin(&desired).await {
                 return Ok(());
             }
             let reports = self.carry_out(&desired, plan).await?;
@@ -145,6 +153,23 @@ impl Run<'_> {
         let (confirm, plan) = (Arc::clone(&self.options.confirm), plan.clone());
         let answer = tokio::task::spawn_blocking(move || confirm(&plan));
         self.options.stop.or(answer).await.is_some_and(|answer| answer.unwrap_or(false))
+    }
+
+    /// Looks at what the key may do; false ends the run.
+    async fn may_begin(&self, desired: &Desired) -> bool {
+        let known = |recorded: &Recorded| recorded.assets.values().map(|record| record.identity.creator).collect();
+        let mut creators: BTreeSet<Creator> = self.session.book.read(known);
+        creators.extend(desired.assets.values().map(|want| want.creator));
+        let looked = key::look(&self.client, &self.gate, &self.options.stop, &creators, clock::now()).await;
+        let key::Verdict { stop, forbidden, warning } = looked;
+        if let Some(warning) = warning {
+            tracing::warn!("{warning}");
+        }
+        self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).extend(forbidden);
+        if let Some(stop) = stop {
+            self.options.stop.throw(stop);
+        }
+        !self.options.stop.is_thrown()
     }
 
     /// Looks at manifest and files, plans, and writes down what the plan marks.

@@ -3,8 +3,10 @@
 
 use super::gather::{GatherError, Gathered, gather};
 use super::lockfile;
+use super::pace;
 use super::progress::Listener;
 use super::project::Project;
+use crate::cloud::limits::LimitRow;
 use crate::model::change::Change;
 use crate::model::file::FileCache;
 use crate::model::recorded::{ApplyError, Recorded};
@@ -21,6 +23,8 @@ pub struct View {
     pub recorded: Recorded,
     /// Earlier looks at files.
     pub cache: FileCache,
+    /// What earlier runs learned of Roblox's limits.
+    pub limits: Vec<LimitRow>,
 }
 
 /// Why nothing can be said.
@@ -49,7 +53,8 @@ impl View {
         let mut view = Self::default();
         let mut fingerprint = None;
         if let Some(store) = Store::open_read_only(&project.state, remote)? {
-            view = Self { recorded: store.load()?, cache: store.load_files()? };
+            let limits = pace::budgets(store.load_limits()?);
+            view = Self { recorded: store.load()?, cache: store.load_files()?, limits };
             fingerprint = store.lockfile_fingerprint()?;
         }
         let bytes = crate::state::lockfile::read(&project.lockfile)?;

@@ -16,6 +16,8 @@ mod branches;
 mod cli;
 mod crash;
 mod faults;
+mod history;
+mod key;
 mod profiles;
 mod property;
 mod regressions;

@@ -9,11 +9,8 @@ use crate::cloud::failure::{RecordError, Reply};
 use crate::cloud::http::{Outgoing, Payload};
 use crate::cloud::multipart;
 use crate::cloud::wire::request::version_path;
-use crate::cloud::wire::version::{PageError, RemoteVersion, VersionList, read_version};
+use crate::cloud::wire::version::{PAGE, PageError, RemoteVersion, VersionList, read_version};
 use crate::model::ids::{AssetId, Revision};
-
-/// The largest page (V1); fewer pages are fewer requests.
-const PAGE: &str = "50";
 
 /// The form of a rollback's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,7 +28,7 @@ impl Client {
         let asset_id = list.asset_id();
         let mut call =
             Call::get(Endpoint::ListVersions, asset(asset_id), format!("assets/v1/assets/{asset_id}/versions"));
-        call.query.push(("maxPageSize", PAGE.to_owned()));
+        call.query.push(("maxPageSize", PAGE.to_string()));
         if let Some(token) = list.page_token() {
             call.query.push(("pageToken", token.to_owned()));
         }

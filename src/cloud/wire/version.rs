@@ -6,9 +6,12 @@ use serde::Deserialize;
 
 use super::asset::{CreationContextWire, ModerationWire};
 use super::error::ErrorBody;
-use super::scalar::{Lenient, object, path_id};
+use super::scalar::{Flag, Lenient, object, path_id};
 use crate::model::asset::Moderation;
 use crate::model::ids::{AssetId, Creator, Revision};
+
+/// The largest page (V1); fewer pages are fewer requests.
+pub(in crate::cloud) const PAGE: usize = 50;
 
 /// Pages of 50 (V1: the most a page holds): 10,000 versions. Longer lists are a loop or no list that a person made.
 const MAX_PAGES: usize = 200;
@@ -22,6 +25,8 @@ pub struct RemoteVersion {
     pub moderation: Option<Moderation>,
     /// Its owner.
     pub creator: Option<Creator>,
+    /// Whether it is the one in use. V1 speaks of places only, a public client saw it on a Model; what is false is left out there too.
+    pub published: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -32,6 +37,8 @@ struct VersionWire {
     creation_context: Lenient<CreationContextWire>,
     #[serde(default)]
     moderation_result: Lenient<ModerationWire>,
+    #[serde(default)]
+    published: Lenient<Flag>,
 }
 
 impl VersionWire {
@@ -41,6 +48,7 @@ impl VersionWire {
             revision: path_id(&self.path, "versions")?,
             moderation: self.moderation_result.0.as_ref().and_then(ModerationWire::moderation),
             creator: self.creation_context.0.as_ref().and_then(CreationContextWire::creator),
+            published: self.published.0.map(|flag| flag.is_set()),
         })
     }
 }
@@ -58,6 +66,7 @@ pub struct VersionList {
     next: Option<String>,
     asked: HashSet<String>,
     complete: bool,
+    bare: bool,
 }
 
 /// A page that can't be added to a list.
@@ -72,7 +81,7 @@ pub(in crate::cloud) enum PageError {
 impl VersionList {
     /// An empty list, before its first page.
     pub fn new(asset_id: AssetId) -> Self {
-        Self { asset_id, versions: Vec::new(), next: None, asked: HashSet::new(), complete: false }
+        Self { asset_id, versions: Vec::new(), next: None, asked: HashSet::new(), complete: false, bare: false }
     }
 
     /// Whose versions these are.
@@ -83,6 +92,11 @@ impl VersionList {
     /// Whether the last page was read.
     pub const fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    /// Whether older versions may exist that a complete list lacks: V1's bare array has no token to go on with, so it may have been cut.
+    pub const fn may_be_cut(&self) -> bool {
+        self.bare
     }
 
     /// What was read so far, newest first.
@@ -114,9 +128,9 @@ impl VersionList {
         if ErrorBody::read(body, true).shape.is_own() {
             return Err(PageError::Unreadable);
         }
-        let (versions, token) = match serde_json::from_slice(body).map_err(|_| PageError::Unreadable)? {
-            Page::Bare(versions) => (versions, None),
-            Page::Object(page) => (page.asset_versions.unwrap_or_default(), page.next_page_token.0),
+        let (versions, token, bare) = match serde_json::from_slice(body).map_err(|_| PageError::Unreadable)? {
+            Page::Bare(versions) => (versions, None, true),
+            Page::Object(page) => (page.asset_versions.unwrap_or_default(), page.next_page_token.0, false),
         };
         let versions: Option<Vec<_>> = versions.into_iter().map(|wire| wire.into_version(self.asset_id)).collect();
         let versions = versions.ok_or(PageError::Unreadable)?;
@@ -128,6 +142,7 @@ impl VersionList {
         }
         self.versions.extend(versions);
         self.complete = token.is_none();
+        self.bare = bare;
         self.next = token;
         Ok(())
     }
@@ -143,7 +158,7 @@ mod tests {
     }
 
     fn version(number: u64, moderation: Option<Moderation>) -> RemoteVersion {
-        RemoteVersion { revision: Revision::new(number).unwrap(), moderation, creator: None }
+        RemoteVersion { revision: Revision::new(number).unwrap(), moderation, creator: None, published: None }
     }
 
     #[test]
@@ -155,6 +170,7 @@ mod tests {
             }
             let numbers: Vec<u64> = list.versions().iter().map(|version| version.revision.get()).collect();
             assert_eq!((numbers.as_slice(), list.is_complete()), (wanted, complete), "{bodies:?}");
+            assert_eq!(list.may_be_cut(), bodies[0].starts_with('['), "{bodies:?}");
         };
         let first =
             r#"{"assetVersions":[{"path":"assets/5/versions/3"},{"path":"assets/5/versions/2"}],"nextPageToken":"t"}"#;
@@ -206,7 +222,8 @@ mod tests {
         let body = r#"{"path":"assets/5/versions/4","creationContext":{"creator":{"userId":"1"}},
             "moderationResult":{"moderationState":"MODERATION_STATE_REJECTED"},"published":true}"#;
         let read = read_version(body.as_bytes(), asset()).unwrap();
-        assert_eq!(RemoteVersion { creator: None, ..read }, version(4, Some(Moderation::Rejected)));
+        assert_eq!(read.published, Some(true));
+        assert_eq!(RemoteVersion { creator: None, published: None, ..read }, version(4, Some(Moderation::Rejected)));
         assert_eq!(read.creator.unwrap().to_string(), "user:1");
         let numbered = read_version(br#"{"path":"assets/5/versions/4"}"#, asset());
         assert_eq!(numbered, Some(version(4, None)));

@@ -190,7 +190,7 @@ fn a_file_that_changes_or_vanishes_before_its_turn_is_looked_at_again() {
     let trial = Trial::new().fault(slow);
     std::thread::scope(|scope| {
         let run = scope.spawn(|| trial.project.json(&["sync", "--once", "--uploads", "1", "--timeout", "60s"]));
-        while trial.remote.all_requests() == 0 && !run.is_finished() {
+        while trial.remote.requests(Endpoint::CreateAsset) == 0 && !run.is_finished() {
             std::thread::sleep(Duration::from_millis(5));
         }
         trial.project.write("models/sword.rbxmx", rbxmx("two"));

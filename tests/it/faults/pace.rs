@@ -49,7 +49,8 @@ fn the_queue_goes_on_within_the_run_in_which_roblox_recovers() {
     let trial = with_models(20, generous()).fault(down);
     assert_eq!(trial.document(120, 0)["in_sync"], true);
     trial.converge();
-    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 20 + 14);
+    // One of the fourteen met the introspection of the key, which is not repeated.
+    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 20 + 13);
 }
 
 #[test]

@@ -104,12 +104,14 @@ fn a_creator_without_permission_stops_only_its_own_assets() {
     };
     let manifest = format!("{MANIFEST}creator = {{ group_id = 7 }}\n");
     let config = Config { limits: generous(), keys: vec![key(Creators::Owner)], ..Config::default() };
-    let trial = Trial::with(&manifest, config);
+    // Introspected, the key would tell it before anything is sent.
+    let hidden = json!({"match": {"endpoint": "introspect_key"}, "action": {"kind": "reply", "status": 404}});
+    let trial = Trial::with(&manifest, config).fault(hidden);
     let document = trial.document(30, 1);
     assert_eq!(Trial::outcome(&document, "sword"), "failed");
     assert_eq!(Trial::outcome(&document, "ui/a.png"), "done");
     assert_eq!(Trial::outcome(&document, "ui/b.png"), "done");
     assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3, "one refusal is enough for a run");
     trial.remote.control().put_key(key(Creators::All));
-    trial.settle();
+    trial.converge();
 }

@@ -1,0 +1,170 @@
+//! What the key may do is known before the first write of a run, and never what fails one.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use macadam::emulator::{Config, Creators, Endpoint, Key, Owner};
+use serde_json::{Value, json};
+
+use super::support::{Project, Ran, Remote, SECRET, png, rbxmx};
+
+/// Assets of a user and of two groups, one by one and by globs.
+const MANIFEST: &str = "\
+[creator]
+user_id = 1
+
+[assets.sword]
+path = \"sword.rbxmx\"
+
+[assets.flag]
+path = \"flag.rbxmx\"
+creator = { group_id = 7 }
+
+[globs.hud]
+path = \"hud/*.png\"
+creator = { group_id = 7 }
+
+[globs.ui]
+path = \"ui/*.png\"
+creator = { group_id = 8 }
+";
+
+fn ours() -> Key {
+    Key::all_powerful(SECRET, "ci", Owner::User(1))
+}
+
+fn start(key: Option<Key>) -> (Remote, Project) {
+    let switches = vec![("operation_visible_after_ms".to_owned(), "0".to_owned())];
+    let remote = Remote::with(Config { switches, keys: key.into_iter().collect(), ..Config::default() });
+    let project = Project::new(MANIFEST).at(&remote.url());
+    project.write("sword.rbxmx", rbxmx("sword"));
+    project.write("flag.rbxmx", rbxmx("flag"));
+    project.write("hud/a.png", png(1));
+    project.write("ui/b.png", png(2));
+    (remote, project)
+}
+
+fn entry(document: &Value, address: &str) -> Value {
+    let actions = document["actions"].as_array().unwrap();
+    actions.iter().find(|entry| entry["address"] == address).unwrap_or_else(|| panic!("{document:#}")).clone()
+}
+
+#[test]
+fn assets_of_a_user_and_two_groups_of_which_the_key_may_act_for_one() {
+    let (remote, project) = start(Some(Key { creators: Creators::Only([Owner::Group(7)].into()), ..ours() }));
+    for runs in 1..=3 {
+        // A fresh clone doubles nothing either.
+        if runs == 3 {
+            project.remove(".macadam");
+        }
+        let (code, document) = project.json(&["sync", "--once"]);
+        assert_eq!(code, 1, "{document:#}");
+        let rests = entry(&document, "ui/b.png");
+        assert_eq!(rests["outcome"], "failed", "{document:#}");
+        assert_eq!(rests["error"], "the key `ci` has no access to group 8");
+        assert!(rests["hint"].as_str().unwrap().contains("give the key access to group 8"), "{rests:#}");
+        if runs == 1 {
+            for address in ["sword", "flag", "hud/a.png"] {
+                assert_eq!(entry(&document, address)["outcome"], "done", "{document:#}");
+            }
+        }
+        assert_eq!(remote.requests(Endpoint::IntrospectKey), runs, "once a run");
+        assert_eq!(remote.requests(Endpoint::CreateAsset), 3, "nothing is sent for the other group");
+    }
+    // Once the key may, the next run does it; then there is nothing to do, and nothing is asked.
+    remote.control().put_key(ours());
+    assert_eq!(project.sync()["summary"], json!({"create": 1}));
+    let requests = remote.all_requests();
+    assert_eq!(project.sync()["actions"], json!([]));
+    assert_eq!(remote.all_requests(), requests);
+    let mut owners: Vec<_> = remote.assets().iter().map(|report| report.asset.creator).collect();
+    owners.sort();
+    assert_eq!(owners, [Owner::User(1), Owner::Group(7), Owner::Group(7), Owner::Group(8)]);
+    // What is there already rests as well, when the access is taken away.
+    remote.control().put_key(Key { creators: Creators::Only([Owner::Group(8)].into()), ..ours() });
+    project.write("flag.rbxmx", rbxmx("another flag"));
+    project.write("ui/b.png", png(3));
+    let (code, document) = project.json(&["sync", "--once"]);
+    assert_eq!((code, &entry(&document, "ui/b.png")["outcome"]), (1, &json!("done")), "{document:#}");
+    assert_eq!(entry(&document, "flag")["error"], "the key `ci` has no access to group 7");
+    assert_eq!(remote.requests(Endpoint::UpdateAsset), 0);
+}
+
+#[test]
+fn a_key_that_can_do_nothing_stops_the_run_before_anything_is_sent() {
+    for (key, said) in [
+        (Key { enabled: false, ..ours() }, "the key `ci` is disabled"),
+        (Key { expires_at_ms: Some(1), ..ours() }, "the key `ci` has expired"),
+        (Key { write: false, ..ours() }, "the key `ci` lacks asset:write"),
+        (Key { read: false, ..ours() }, "the key `ci` lacks asset:read"),
+    ] {
+        let (remote, project) = start(Some(key));
+        let (code, document) = project.json(&["sync", "--once"]);
+        assert_eq!(code, 4, "{document:#}");
+        assert_eq!(document["errors"][0]["message"], said);
+        assert!(document["errors"][0]["hint"].as_str().unwrap().contains("create.roblox.com"), "{document:#}");
+        assert_eq!((remote.all_requests(), remote.assets().len()), (1, 0), "{said}");
+        let ran = project.run(&["sync", "--once"]).expect(4);
+        assert!(ran.stderr.contains(said) && ran.stderr.contains("hint"), "{}", ran.stderr);
+        remote.control().put_key(ours());
+        assert_eq!(project.sync()["summary"], json!({"create": 4}), "{said}");
+    }
+}
+
+#[test]
+fn a_key_that_can_not_be_introspected_is_tried() {
+    let reply = |status: u16, shape: &str| json!({"kind": "reply", "status": status, "shape": shape});
+    for action in [
+        reply(404, "gateway"),
+        reply(403, "service"),
+        reply(401, "gateway"),
+        reply(429, "gateway"),
+        reply(500, "html"),
+        reply(503, "service"),
+        reply(200, "garbage"),
+        reply(200, "unknown_object"),
+        json!({"kind": "reset", "at": "before_body"}),
+        json!({"kind": "hang", "at": "after_body"}),
+    ] {
+        let (remote, project) = start(None);
+        let script = json!({"match": {"endpoint": "introspect_key"}, "action": action});
+        let ids = remote.control().add_faults(vec![serde_json::from_value(script).unwrap()]).unwrap();
+        let (code, document) = project.json(&["sync", "--once", "--patience", "2s"]);
+        assert_eq!((code, &document["summary"]), (0, &json!({"create": 4})), "{action}: {document:#}");
+        assert_eq!(remote.control().fired(ids[0]), 1, "{action}: it is not tried again");
+        assert_eq!(remote.requests(Endpoint::CreateAsset), 4, "{action}");
+    }
+}
+
+#[test]
+fn a_token_is_not_introspected() {
+    let (remote, project) = start(None);
+    let mut command = project.command(&["sync", "--once"]);
+    let ran = Ran::of(command.env_remove("ROBLOX_API_KEY").env("ROBLOX_OAUTH_TOKEN", SECRET).output().unwrap());
+    drop(ran.expect(0));
+    assert_eq!((remote.requests(Endpoint::IntrospectKey), remote.assets().len()), (0, 4));
+}
+
+#[test]
+fn a_run_that_only_waits_asks_nothing_about_the_key() {
+    let (remote, project) = start(None);
+    let script = json!({"match": {"endpoint": "create_asset"}, "action": {"kind": "operation", "outcome": "stuck"}});
+    remote.control().add_faults(vec![serde_json::from_value(script).unwrap()]).unwrap();
+    drop(project.run(&["sync", "--once", "--timeout", "2s"]).expect(1));
+    assert_eq!((remote.requests(Endpoint::IntrospectKey), remote.requests(Endpoint::CreateAsset)), (1, 4));
+    remote.control().clear_faults();
+    assert_eq!(project.sync()["in_sync"], true);
+    assert_eq!((remote.requests(Endpoint::IntrospectKey), remote.requests(Endpoint::CreateAsset)), (1, 4));
+}
+
+#[test]
+fn a_key_that_expires_soon_is_warned_of_in_the_log() {
+    let after = |days: u64| {
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(days * 24 * 60 * 60);
+        Some(u64::try_from(at.as_millis()).unwrap())
+    };
+    for (days, warned) in [(3, true), (30, false)] {
+        let (_remote, project) = start(Some(Key { expires_at_ms: after(days), ..ours() }));
+        let ran = project.run(&["sync", "--once"]).expect(0);
+        assert_eq!(ran.stderr.contains("the key `ci` expires at"), warned, "{}", ran.stderr);
+    }
+}
