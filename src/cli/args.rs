@@ -133,6 +133,9 @@ pub struct PlanArgs {
     /// Exit with 2 when there are changes at the remote or in the lockfile
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// Read every asset at Roblox first, to see what somebody else changed; needs a key
+    #[arg(long)]
+    pub refresh: bool,
 }
 
 /// `sync`.
@@ -150,6 +153,19 @@ pub struct SyncArgs {
     /// How many files to upload at once
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub uploads: u32,
+    /// Read every asset at Roblox first, to see what somebody else changed
+    #[arg(long)]
+    pub refresh: bool,
+    /// Put the file of this address over content that somebody else made
+    #[arg(long, value_name = "ADDRESS", requires = "once")]
+    pub overwrite: Vec<String>,
+    /// Agree to the archiving that a plan holds, by the code that it names
+    #[arg(long, value_name = "CODE", requires = "once")]
+    pub confirm: Option<String>,
+    /// Wait until moderation has decided on everything, at most so long
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "30m",
+          value_parser = duration, requires = "once")]
+    pub wait_moderation: Option<Duration>,
     /// Don't ask before many creates or a fee
     #[arg(long, short = 'y')]
     pub yes: bool,

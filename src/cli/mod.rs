@@ -97,7 +97,7 @@ fn dispatch(output: Output, cli: Cli) -> Result<Exit, Failure> {
     match command {
         Command::Init => init::run(output, &target::here()?, global.manifest.as_deref()),
         Command::Check => check::run(output, &global),
-        Command::Plan(args) => plan::run(output, &global, &args),
+        Command::Plan(args) => on_runtime(plan::run(output, &global, &args)),
         Command::Status(args) => status::run(output, &global, &args),
         Command::History(args) if args.remote => on_runtime(history::run_remote(output, &global, &args)),
         Command::History(args) => history::run(output, &global, &args),

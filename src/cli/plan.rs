@@ -4,15 +4,17 @@ use super::args::{Global, PlanArgs};
 use super::document;
 use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint, plural};
-use super::target;
+use super::target::{self, Target};
 use crate::engine::progress::silent;
-use crate::engine::view::preview;
-use crate::plan::{HoldKind, Plan, step};
+use crate::engine::report::Stop;
+use crate::engine::stop::StopSwitch;
+use crate::engine::view::{self, Asker, Looked, Preview};
+use crate::plan::{HoldKind, Plan, Wishes, step};
 
 /// Shows the plan.
-pub fn run(output: Output, global: &Global, args: &PlanArgs) -> Result<Exit, Failure> {
+pub async fn run(output: Output, global: &Global, args: &PlanArgs) -> Result<Exit, Failure> {
     let target = target::find(global)?;
-    let preview = preview(&target.project, &target.remote, &silent())?;
+    let preview = preview(output, global, &target, &Wishes::default(), args.refresh).await?;
     if output.is_json() {
         output.document(&document::plan(&preview.plan, &preview.recorded, preview.lockfile_changes));
     } else {
@@ -29,6 +31,36 @@ pub fn run(output: Output, global: &Global, args: &PlanArgs) -> Result<Exit, Fai
         return Ok(Exit::Changes);
     }
     Ok(Exit::Success)
+}
+
+/// What a sync would do, after a look at the remote where that is asked for.
+///
+/// # Errors
+/// When manifest, state or lockfile can't be used, or with `refresh` Roblox refuses the key.
+pub async fn preview(
+    output: Output,
+    global: &Global,
+    target: &Target,
+    wishes: &Wishes,
+    refresh: bool,
+) -> Result<Preview, Failure> {
+    if !refresh {
+        return Ok(view::preview(&target.project, &target.remote, &silent(), wishes)?);
+    }
+    let (client, embedded) = target::connect(global, target, target::credential(global)?).await?;
+    let asker = Asker { client, stop: StopSwitch::default() };
+    let looked = view::preview_refreshed(&target.project, &target.remote, &silent(), wishes, &asker).await;
+    if let Some(embedded) = embedded {
+        embedded.stop().await;
+    }
+    let (preview, Looked { unasked, stop }) = looked?;
+    if let Some(Stop::Credential { message, hint }) = stop {
+        return Err(Failure::new(Exit::Credential, message).hint(hint));
+    }
+    for (asset_id, why) in unasked {
+        output.warning(format!("asset {asset_id} could not be looked at, and is taken as it was: {why}"));
+    }
+    Ok(preview)
 }
 
 /// Prints a plan for a person.

@@ -5,10 +5,9 @@ use serde_json::json;
 use super::args::{Global, ResolveArgs, RetryArgs};
 use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint};
-use super::target;
+use super::target::{self, address};
 use crate::engine::repair::{self, RepairError};
 use crate::engine::session::Session;
-use crate::model::address::Address;
 use crate::model::ids::AssetId;
 
 impl From<RepairError> for Failure {
@@ -20,10 +19,6 @@ impl From<RepairError> for Failure {
             error => Self::of(Exit::Unreconciled, &error, error.hint()),
         }
     }
-}
-
-fn address(text: &str) -> Result<Address, Failure> {
-    Address::new(text).map_err(|error| Failure::of(Exit::Usage, &error, None))
 }
 
 /// Settles a create in doubt.

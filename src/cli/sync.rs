@@ -12,15 +12,13 @@ use super::output::{Output, Tone, paint, plural};
 use super::progress::Bars;
 use super::{plan, target};
 use crate::engine::gather::read_manifest;
-use crate::engine::progress::silent;
 use crate::engine::report::{Outcome, Report, Stop};
 use crate::engine::session::Session;
 use crate::engine::stop::StopSwitch;
 use crate::engine::sync::{Confirm, Options, SyncError, sync_once};
-use crate::engine::view::preview;
 use crate::model::address::Address;
 use crate::model::asset::Privacy;
-use crate::plan::{Action, HoldKind, Plan};
+use crate::plan::{Action, HoldKind, Plan, Wishes};
 use crate::platform::signals;
 
 /// More creates than this are asked about at a terminal.
@@ -34,7 +32,7 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
     }
     let target = target::find(global)?;
     if args.locked {
-        return locked(output, &target);
+        return locked(output, global, &target, args).await;
     }
     let stop = StopSwitch::default();
     listen_to_signals(&stop)?;
@@ -49,7 +47,10 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
         uploads: args.uploads as usize,
         confirm: confirm(output, args.yes, bars.clone()),
         listener: bars.listener(),
-        wishes: crate::plan::Wishes::default(),
+        wishes: wishes(args)?,
+        only: None,
+        refresh: args.refresh,
+        wait_moderation: args.wait_moderation,
         stop,
     };
     let ended = sync_once(&mut session, Arc::new(client), options).await;
@@ -68,14 +69,15 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
 }
 
 /// `--locked`: nothing is changed; anything that would change is a failure.
-fn locked(output: Output, target: &target::Target) -> Result<Exit, Failure> {
-    let preview = preview(&target.project, &target.remote, &silent())?;
+async fn locked(output: Output, global: &Global, target: &target::Target, args: &SyncArgs) -> Result<Exit, Failure> {
+    let preview = plan::preview(output, global, target, &wishes(args)?, args.refresh).await?;
     let assets = preview.gathered.desired.assets.len() as u64;
     let violated = !preview.plan.steps.is_empty() || preview.lockfile_changes;
     if output.is_json() {
         let report = Report {
             left: preview.plan.steps,
             held: preview.plan.held.clone(),
+            drifts: preview.plan.drifts,
             notes: preview.plan.notes,
             assets,
             ..Report::default()
@@ -95,6 +97,12 @@ fn locked(output: Output, target: &target::Target) -> Result<Exit, Failure> {
         }
     }
     Ok(if violated || !preview.plan.held.is_empty() { Exit::Unreconciled } else { Exit::Success })
+}
+
+/// What a person asks of this run.
+fn wishes(args: &SyncArgs) -> Result<Wishes, Failure> {
+    let overwrite = args.overwrite.iter().map(|text| target::address(text)).collect::<Result<_, _>>()?;
+    Ok(Wishes { overwrite, confirmed: args.confirm.clone() })
 }
 
 /// The first signal ends the run in order; a second one ends the process.

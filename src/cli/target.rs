@@ -12,6 +12,7 @@ use crate::cloud::client::Client;
 use crate::cloud::secret::Credential;
 use crate::cloud::timeouts::Timeouts;
 use crate::engine::project::Project;
+use crate::model::address::Address;
 
 /// A project and the name of its remote, for commands that send nothing.
 #[derive(Debug)]
@@ -78,4 +79,12 @@ pub async fn connect(
     let timeouts = Timeouts::default().at_most(global.patience.unwrap_or(Duration::MAX));
     let client = Client::new(base, credential, timeouts).map_err(|error| Failure::of(Exit::Unusable, &error, None))?;
     Ok((client, embedded))
+}
+
+/// An address as it was typed.
+///
+/// # Errors
+/// As wrong usage, when it is none.
+pub fn address(text: &str) -> Result<Address, Failure> {
+    Address::new(text).map_err(|error| Failure::of(Exit::Usage, &error, None))
 }

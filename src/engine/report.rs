@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
-use crate::plan::{Hold, HoldKind, Note, Step};
+use crate::plan::{Drift, Hold, HoldKind, Note, Step};
 
 /// How a step ended, the executor's only vocabulary.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,8 +91,14 @@ pub struct Report {
     pub steps: Vec<StepReport>,
     /// What the last plan held.
     pub held: Vec<Hold>,
+    /// What somebody else changed, as the last plan saw it.
+    pub drifts: Vec<Drift>,
     /// What the last plan noted.
     pub notes: Vec<Note>,
+    /// Assets that moderation has not decided on yet.
+    pub under_review: u64,
+    /// Assets that were to be looked at and could not be, with the reason.
+    pub unasked: Vec<(AssetId, String)>,
     /// Steps that the last plan still wanted.
     pub left: Vec<Step>,
     /// How many assets the manifest wants.

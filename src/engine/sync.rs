@@ -16,7 +16,9 @@ use super::lockfile::KeepError;
 use super::pace;
 use super::poller::Poller;
 use super::progress::{Listener, Progress};
+use super::refresh::{self, Answer, Question};
 use super::report::{Outcome, Report, StepReport};
+use super::review;
 use super::session::Session;
 use super::steps::{Forbidden, LookedAt, Steps};
 use super::stop::StopSwitch;
@@ -24,9 +26,10 @@ use crate::cloud::client::Client;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::file::FileCache;
-use crate::model::ids::Creator;
+use crate::model::history::Standing;
+use crate::model::ids::{AssetId, Creator};
 use crate::model::recorded::Recorded;
-use crate::plan::{Action, Plan, Wishes, plan, subject};
+use crate::plan::{Action, Plan, Step, Wishes, plan, subject};
 use crate::platform::clock;
 use crate::state::store::FileDelta;
 
@@ -49,6 +52,12 @@ pub struct Options {
     pub listener: Listener,
     /// What a person asks of this run.
     pub wishes: Wishes,
+    /// Only these addresses; `None`: all.
+    pub only: Option<BTreeSet<Address>>,
+    /// Look at every asset first.
+    pub refresh: bool,
+    /// Wait so long for moderation to decide on what is under review; `None`: not at all.
+    pub wait_moderation: Option<Duration>,
     /// Ends the run.
     pub stop: StopSwitch,
 }
@@ -116,13 +125,18 @@ impl Run<'_> {
     async fn rounds(&mut self) -> Result<(), SyncError> {
         let mut fruitless = 0;
         let (mut confirmed, mut looked_at_key) = (false, false);
+        let mut tried: Option<Vec<Step>> = None;
+        self.look_first().await?;
+        let review_ends = self.options.wait_moderation.map(|wait| clock::elapsed().saturating_add(wait));
         loop {
             let (desired, plan) = self.plan().await?;
-            self.report.left = plan.steps.clone();
-            self.report.held = plan.held.clone();
-            self.report.notes = plan.notes.clone();
-            if plan.steps.is_empty() || self.options.stop.is_thrown() || fruitless == FRUITLESS_ROUNDS {
-                return Ok(());
+            // What was refused is held now, or is done in another way. What is still running is left.
+            let hopeless = tried.take().is_some_and(|tried| plan.steps.iter().all(|step| tried.contains(step)));
+            if plan.steps.is_empty() || hopeless || self.options.stop.is_thrown() || fruitless == FRUITLESS_ROUNDS {
+                match review_ends {
+                    Some(until) if self.wait_for_review(&desired, until).await? => continue,
+                    Some(_) | None => return Ok(()),
+                }
             }
             if !std::mem::replace(&mut confirmed, true) && !self.confirm(&plan).await {
                 return Ok(());
@@ -132,6 +146,7 @@ impl Run<'_> {
             if writes && !std::mem::replace(&mut looked_at_key, true) && !self.may_begin(&desired).await {
                 return Ok(());
             }
+            let steps = plan.steps.clone();
             let reports = self.carry_out(&desired, plan).await?;
             let useful = reports.iter().any(|report| report.outcome.is_done());
             let hopeless = reports
@@ -139,11 +154,68 @@ impl Run<'_> {
                 .all(|report| matches!(report.outcome, Outcome::Running { .. } | Outcome::Refused { .. }));
             self.report.steps.extend(reports);
             fruitless = if useful { 0 } else { fruitless + 1 };
-            if hopeless {
-                // One more plan: what was refused is held now. What is still running is left.
-                let (_, plan) = self.plan().await?;
-                (self.report.left, self.report.held, self.report.notes) = (plan.steps, plan.held, plan.notes);
-                return Ok(());
+            tried = hopeless.then_some(steps);
+        }
+    }
+
+    /// Looks at what the remote says before anything is planned: at all of it where that is asked for, else at what is under review and due.
+    async fn look_first(&mut self) -> Result<(), SyncError> {
+        let reviewing = |recorded: &Recorded| {
+            let mut facts = recorded.assets.values().flat_map(|record| record.history.iter());
+            facts.any(|(_, fact)| fact.standing == Standing::Reviewing)
+        };
+        if !self.options.refresh && !self.session.book.read(reviewing) {
+            return Ok(());
+        }
+        let (desired, _) = self.plan().await?;
+        let questions = self.session.book.read(|recorded| {
+            if self.options.refresh {
+                return refresh::questions(&desired, recorded);
+            }
+            let now = clock::now();
+            let due = refresh::under_review(&desired, recorded).into_iter();
+            due.filter(|asset_id| review::due(recorded, *asset_id) <= now)
+                .map(|asset_id| Question { asset_id, extras: false })
+                .collect()
+        });
+        self.look(questions).await
+    }
+
+    /// Looks at assets and writes down what follows.
+    async fn look(&mut self, questions: Vec<Question>) -> Result<(), SyncError> {
+        let answers = refresh::ask(&self.client, &self.gate, &self.options.stop, questions).await;
+        for (asset_id, answer) in answers {
+            if let Answer::Unknown { why } = &answer {
+                self.report.unasked.push((asset_id, why.clone()));
+            }
+            let follow = |recorded: &Recorded| refresh::follow(recorded, asset_id, &answer, clock::now());
+            self.session.book.commit_with(follow).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until moderation has decided on something, at most until then. Whether it has.
+    async fn wait_for_review(&mut self, desired: &Desired, until: Duration) -> Result<bool, SyncError> {
+        // It may take long, and a CI machine may be taken away meanwhile.
+        self.write_lockfile().await?;
+        loop {
+            let waiting = self.session.book.read(|recorded| refresh::under_review(desired, recorded));
+            let left = until.saturating_sub(clock::elapsed());
+            if waiting.is_empty() || left.is_zero() {
+                return Ok(false);
+            }
+            let wait = self.session.book.read(|recorded| review::wait(recorded, waiting.iter().copied(), clock::now()));
+            if self.options.stop.or(tokio::time::sleep(wait.min(left))).await.is_none() {
+                return Ok(false);
+            }
+            let now = clock::now();
+            let due = |asset_id: &AssetId| self.session.book.read(|recorded| review::due(recorded, *asset_id) <= now);
+            let due = waiting.iter().copied().filter(due).map(|asset_id| Question { asset_id, extras: false });
+            let due: Vec<Question> = due.collect();
+            self.look(due).await?;
+            let still = self.session.book.read(|recorded| refresh::under_review(desired, recorded));
+            if still != waiting {
+                return Ok(true);
             }
         }
     }
@@ -188,8 +260,17 @@ impl Run<'_> {
         self.report.assets = desired.assets.len() as u64;
         self.in_manifest = desired.assets.keys().cloned().collect();
         self.session.lockfile.read(&self.session.book).await?;
-        let plan = self.session.book.read(|recorded| plan(&desired, recorded, &self.options.wishes, clock::now()));
+        let mut plan = self.session.book.read(|recorded| plan(&desired, recorded, &self.options.wishes, clock::now()));
         self.session.book.commit(plan.marks.clone()).await?;
+        if let Some(only) = &self.options.only {
+            plan.restrict(only);
+        }
+        self.report.left = plan.steps.clone();
+        self.report.held = plan.held.clone();
+        self.report.drifts = plan.drifts.clone();
+        self.report.notes = plan.notes.clone();
+        let reviewed = self.session.book.read(|recorded| refresh::under_review(&desired, recorded));
+        self.report.under_review = reviewed.len() as u64;
         Ok((desired, plan))
     }
 
@@ -263,6 +344,12 @@ impl Run<'_> {
         self.report.lockfile_written |= written?;
         learned?;
         Ok(self.report)
+    }
+
+    async fn write_lockfile(&mut self) -> Result<(), KeepError> {
+        let written = self.session.lockfile.write(&self.session.book, &self.in_manifest).await?;
+        self.report.lockfile_written |= written;
+        Ok(())
     }
 
     /// Limits and latencies, for the next run.

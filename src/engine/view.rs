@@ -1,14 +1,20 @@
 //! What is known, for whoever only looks: from the state where there is one, and from the lockfile. Writes nothing, takes no lock, works on a
 //! read-only disk.
 
+use super::gate::{self, Gate};
 use super::gather::{GatherError, Gathered, gather};
 use super::lockfile;
 use super::pace;
 use super::progress::Listener;
 use super::project::Project;
+use super::refresh::{self, Answer};
+use super::report::Stop;
+use super::stop::StopSwitch;
+use crate::cloud::client::Client;
 use crate::cloud::limits::LimitRow;
 use crate::model::change::Change;
 use crate::model::file::FileCache;
+use crate::model::ids::AssetId;
 use crate::model::recorded::{ApplyError, Recorded};
 use crate::plan::{Plan, Wishes, plan};
 use crate::platform::clock;
@@ -90,12 +96,78 @@ pub struct Preview {
 ///
 /// # Errors
 /// When manifest, state or lockfile can't be used.
-pub fn preview(project: &Project, remote: &str, listener: &Listener) -> Result<Preview, ViewError> {
-    let mut view = View::open(project, remote)?;
-    let gathered = gather(project, &view.cache, listener)?;
-    let plan = plan(&gathered.desired, &view.recorded, &Wishes::default(), clock::now());
-    view.apply(&plan.marks)?;
-    let in_manifest = gathered.desired.assets.keys().cloned().collect();
-    let lockfile_changes = lockfile::would_change(project, remote, &view.recorded, &in_manifest)?;
-    Ok(Preview { gathered, recorded: view.recorded, plan, lockfile_changes })
+pub fn preview(project: &Project, remote: &str, listener: &Listener, wishes: &Wishes) -> Result<Preview, ViewError> {
+    Draft::open(project, remote, listener)?.finish(project, remote, wishes)
+}
+
+/// The same after looking at every asset at the remote; still nothing is written.
+///
+/// # Errors
+/// As [`preview`].
+pub async fn preview_refreshed(
+    project: &Project,
+    remote: &str,
+    listener: &Listener,
+    wishes: &Wishes,
+    asker: &Asker,
+) -> Result<(Preview, Looked), ViewError> {
+    let mut draft = tokio::task::block_in_place(|| Draft::open(project, remote, listener))?;
+    let limits = std::mem::take(&mut draft.view.limits);
+    let gate = Gate::new(&limits, gate::OWNER, listener.clone());
+    // Moves first: an asset is asked for under the name that it has now.
+    let first = plan(&draft.gathered.desired, &draft.view.recorded, wishes, clock::now());
+    draft.view.apply(&first.marks)?;
+    let questions = refresh::questions(&draft.gathered.desired, &draft.view.recorded);
+    let answers = refresh::ask(&asker.client, &gate, &asker.stop, questions).await;
+    let mut unasked = Vec::new();
+    for (asset_id, answer) in answers {
+        if let Answer::Unknown { why } = &answer {
+            unasked.push((asset_id, why.clone()));
+        }
+        let changes = refresh::follow(&draft.view.recorded, asset_id, &answer, clock::now());
+        draft.view.apply(&changes)?;
+    }
+    let stop = asker.stop.why();
+    let preview = tokio::task::block_in_place(|| draft.finish(project, remote, wishes))?;
+    Ok((preview, Looked { unasked, stop }))
+}
+
+/// Who asks Roblox for a preview.
+pub struct Asker {
+    /// Asks.
+    pub client: Client,
+    /// Ends the asking.
+    pub stop: StopSwitch,
+}
+
+/// What came of asking, beside the preview.
+#[derive(Debug)]
+pub struct Looked {
+    /// Assets that could not be asked for, with the reason.
+    pub unasked: Vec<(AssetId, String)>,
+    /// What ended the asking early.
+    pub stop: Option<Stop>,
+}
+
+/// A preview before its plan.
+struct Draft {
+    view: View,
+    gathered: Gathered,
+}
+
+impl Draft {
+    fn open(project: &Project, remote: &str, listener: &Listener) -> Result<Self, ViewError> {
+        let view = View::open(project, remote)?;
+        let gathered = gather(project, &view.cache, listener)?;
+        Ok(Self { view, gathered })
+    }
+
+    fn finish(self, project: &Project, remote: &str, wishes: &Wishes) -> Result<Preview, ViewError> {
+        let Self { mut view, gathered } = self;
+        let plan = plan(&gathered.desired, &view.recorded, wishes, clock::now());
+        view.apply(&plan.marks)?;
+        let in_manifest = gathered.desired.assets.keys().cloned().collect();
+        let lockfile_changes = lockfile::would_change(project, remote, &view.recorded, &in_manifest)?;
+        Ok(Preview { gathered, recorded: view.recorded, plan, lockfile_changes })
+    }
 }

@@ -37,6 +37,14 @@ impl Plan {
     pub fn changes_remote(&self) -> bool {
         !self.steps.is_empty()
     }
+
+    /// Leaves only what concerns these addresses; what waits for others goes too.
+    pub fn restrict(&mut self, only: &BTreeSet<Address>) {
+        self.steps.retain(|step| only.contains(&step.address) && step.after.iter().all(|after| only.contains(after)));
+        self.held.retain(|hold| only.contains(&hold.address));
+        self.drifts.retain(|drift| only.contains(&drift.address));
+        self.notes.retain(|note| note.address.as_ref().is_none_or(|address| only.contains(address)));
+    }
 }
 
 /// One thing to do for one address.

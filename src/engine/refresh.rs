@@ -1,0 +1,160 @@
+//! Looking at the remote: what Roblox says of assets now, and what follows for the addresses that have them.
+//!
+//! It concludes only from answers: an asset that could not be asked for is as it was. Nothing here changes the remote. Read next: [`super::settle`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::StreamExt as _;
+use jiff::Timestamp;
+
+use super::gate::Gate;
+use super::report::Stop;
+use super::settle;
+use super::steps::chain;
+use super::stop::StopSwitch;
+use crate::cloud::class::{Class, Refusal};
+use crate::cloud::client::Client;
+use crate::cloud::endpoint::Endpoint;
+use crate::cloud::failure::Failure;
+use crate::model::change::{Change, Event};
+use crate::model::desired::Desired;
+use crate::model::history::Standing;
+use crate::model::ids::AssetId;
+use crate::model::metadata::{Field, SocialNetwork};
+use crate::model::recorded::{Record, Recorded};
+use crate::model::remote::RemoteAsset;
+use crate::plan::current::{current, last};
+
+/// So many questions are on the way at once; the limits decide how fast they go.
+const AT_ONCE: usize = 16;
+
+/// An asset to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Question {
+    /// Which.
+    pub asset_id: AssetId,
+    /// Also its icon, previews and links, which come only when asked for.
+    pub extras: bool,
+}
+
+/// What a look at one asset came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Roblox describes it.
+    Present(Box<RemoteAsset>),
+    /// Roblox doesn't have it.
+    Gone,
+    /// It could not be asked for.
+    Unknown {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Every asset that is wanted now, or was when its address left this checkout's manifest.
+pub fn questions(desired: &Desired, recorded: &Recorded) -> Vec<Question> {
+    let mut all: BTreeMap<AssetId, bool> = BTreeMap::new();
+    for (address, record) in &recorded.assets {
+        let want = desired.assets.get(address);
+        let asset = match want {
+            Some(want) => current(want, record),
+            None if record.in_lockfile => last(record),
+            None => None,
+        };
+        let Some((key, _)) = asset else { continue };
+        let wanted = want.map(|want| want.metadata.digests()).unwrap_or_default();
+        let extras = wanted.keys().chain(record.asked.keys()).any(|field| is_extra(*field));
+        *all.entry(key.asset_id).or_default() |= extras;
+    }
+    all.into_iter().map(|(asset_id, extras)| Question { asset_id, extras }).collect()
+}
+
+/// Every asset that is wanted and under review, with what is known of when it was looked at.
+pub fn under_review(desired: &Desired, recorded: &Recorded) -> BTreeSet<AssetId> {
+    let reviewed = desired.assets.iter().filter_map(|(address, want)| {
+        let (key, fact) = current(want, recorded.assets.get(address)?)?;
+        (fact.standing == Standing::Reviewing).then_some(key.asset_id)
+    });
+    reviewed.collect()
+}
+
+/// Whether a field comes only when asked for.
+pub fn is_extra(field: Field) -> bool {
+    match field {
+        Field::DisplayName | Field::Description => false,
+        Field::Icon | Field::Previews | Field::SocialLink(_) => true,
+    }
+}
+
+/// Asks for every asset; ends early when the run does. A refused key ends the run.
+pub async fn ask(client: &Client, gate: &Gate, stop: &StopSwitch, questions: Vec<Question>) -> Vec<(AssetId, Answer)> {
+    let answers = futures_util::stream::iter(questions).map(async |question| {
+        let answer = stop.or(look(client, gate, stop, question)).await?;
+        Some((question.asset_id, answer))
+    });
+    answers.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
+}
+
+async fn look(client: &Client, gate: &Gate, stop: &StopSwitch, question: Question) -> Answer {
+    match get(client, gate, question.asset_id, &[]).await {
+        Ok(asset) if question.extras => match get_extras(client, gate, asset).await {
+            Ok(whole) => Answer::Present(Box::new(whole)),
+            Err(failure) => unknown(&failure, stop),
+        },
+        Ok(asset) => Answer::Present(Box::new(asset)),
+        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => Answer::Gone,
+        Err(failure) => unknown(&failure, stop),
+    }
+}
+
+fn unknown(failure: &Failure, stop: &StopSwitch) -> Answer {
+    if failure.is_credential() {
+        let hint = failure.hint().unwrap_or_default().to_owned();
+        stop.throw(Stop::Credential { message: failure.to_string(), hint });
+    }
+    Answer::Unknown { why: chain(failure) }
+}
+
+async fn get(client: &Client, gate: &Gate, asset_id: AssetId, fields: &[Field]) -> Result<RemoteAsset, Failure> {
+    let pass = gate.enter(Endpoint::GetAsset).await;
+    let reply = client.get_asset(asset_id, fields).await;
+    gate.leave(pass, &reply);
+    reply.result
+}
+
+/// The asset with its icon, previews and links.
+///
+/// # Errors
+/// When they could not be read.
+pub async fn get_extras(client: &Client, gate: &Gate, asset: RemoteAsset) -> Result<RemoteAsset, Failure> {
+    let links = SocialNetwork::ALL.into_iter().map(Field::SocialLink);
+    let fields: Vec<Field> = [Field::Icon, Field::Previews].into_iter().chain(links).collect();
+    let RemoteAsset { icon, previews, social_links, .. } = get(client, gate, asset.asset_id, &fields).await?;
+    Ok(RemoteAsset { extras_known: true, icon, previews, social_links, ..asset })
+}
+
+/// What follows from an answer for everything that is known.
+pub fn follow(recorded: &Recorded, asset_id: AssetId, answer: &Answer, now: Timestamp) -> Vec<Change> {
+    let owners = recorded.assets.iter().filter(|(_, record)| has(record, asset_id));
+    match answer {
+        Answer::Present(asset) => {
+            let mut changes: Vec<Change> =
+                owners.flat_map(|(address, record)| settle::looked_at(address, record, asset, now)).collect();
+            changes.push(Change::See { asset: RemoteAsset::clone(asset) });
+            changes
+        }
+        Answer::Gone => owners
+            .flat_map(|(address, record)| {
+                let mut changes = settle::gone(address, record, asset_id);
+                let message = format!("Roblox no longer has asset {asset_id}");
+                changes.push(Change::Tell { address: Some(address.clone()), event: Event { kind: "gone", message } });
+                changes
+            })
+            .collect(),
+        Answer::Unknown { .. } => Vec::new(),
+    }
+}
+
+fn has(record: &Record, asset_id: AssetId) -> bool {
+    record.history.of_asset(asset_id).next().is_some()
+}
