@@ -3,12 +3,14 @@
 //! Every error is found in one look, each with its place and what would be right. What needs no file is told by [`parse`], the rest by
 //! [`Manifest::resolve`]. Must never do I/O, never stop at the first error, and never let the manifest say where a credential goes.
 //!
-//! Read next: `document` for the tables, `read` for how they are read, `resolve` for what comes of them and the files.
+//! Read next: `document` for the tables, `read` for how they are read, `resolve` for what comes of them and the files; `edit` for the one thing that is
+//! written into a manifest, pins.
 
 mod asset;
 mod diagnostic;
 mod document;
 mod edges;
+mod edit;
 mod entry;
 mod links;
 mod names;
@@ -16,6 +18,7 @@ mod near;
 mod outputs;
 mod owner;
 mod pattern;
+mod pins;
 mod policy;
 mod read;
 mod render;
@@ -25,6 +28,7 @@ mod syntax;
 mod tests;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use edit::{EditError, remove_pin, set_pin};
 pub use render::render;
 pub use resolve::Resolved;
 
