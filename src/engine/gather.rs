@@ -1,5 +1,7 @@
 //! What is wanted: the manifest's text and the files on disk, as the desired state.
 
+use std::collections::BTreeSet;
+
 use crate::files;
 use crate::manifest::{self, Diagnostic, Manifest};
 use crate::model::address::Address;
@@ -52,11 +54,17 @@ pub fn read_manifest(project: &Project) -> Result<(Manifest, String), GatherErro
     }
 }
 
-/// Reads the manifest and looks at every file that it speaks of. Blocks: it reads the disk.
+/// Reads the manifest and looks at every file that it speaks of. A reference to an address that left the manifest is no mistake where the address is `known`,
+/// to state or lockfile. Blocks: it reads the disk.
 ///
 /// # Errors
 /// When the manifest is not valid, also in the light of the files, or the folders can't be looked into.
-pub fn gather(project: &Project, cache: &FileCache, listener: &Listener) -> Result<Gathered, GatherError> {
+pub fn gather(
+    project: &Project,
+    cache: &FileCache,
+    known: &BTreeSet<Address>,
+    listener: &Listener,
+) -> Result<Gathered, GatherError> {
     let (manifest, text) = read_manifest(project)?;
     let walk = files::walk(&project.root, &manifest.selection());
     let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
@@ -65,7 +73,7 @@ pub fn gather(project: &Project, cache: &FileCache, listener: &Listener) -> Resu
         listener(Progress::Files { done, total, bytes: seen.bytes_done });
     };
     let (findings, cache) = files::examine(&project.root, &walk, cache, now_ns, &tell);
-    match manifest.resolve(&findings) {
+    match manifest.resolve(&findings, known) {
         Ok(resolved) => {
             let notes = resolved.notes;
             let mut desired = resolved.desired;

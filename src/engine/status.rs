@@ -99,7 +99,9 @@ pub fn status(project: &Project, remote: &str) -> Result<Vec<Row>, ViewError> {
     let (manifest, text) = read_manifest(project)?;
     let walk = files::walk(&project.root, &manifest.selection());
     let (findings, unknown) = recall(project, &walk, &view.cache);
-    let resolved = manifest.resolve(&findings).map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
+    let resolved = manifest
+        .resolve(&findings, &view.known())
+        .map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
     Ok(rows(&resolved.desired, &unknown, &view.recorded))
 }
 

@@ -1,10 +1,13 @@
 //! What is known, for whoever only looks: from the state where there is one, and from the lockfile. Writes nothing, takes no lock, works on a
 //! read-only disk.
 
+use std::collections::BTreeSet;
+
 use super::gather::{GatherError, Gathered, gather};
 use super::lockfile;
 use super::progress::Listener;
 use super::project::Project;
+use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::file::FileCache;
 use crate::model::recorded::{ApplyError, Recorded};
@@ -62,6 +65,11 @@ impl View {
         Ok(view)
     }
 
+    /// Every address that state or lockfile know.
+    pub fn known(&self) -> BTreeSet<Address> {
+        self.recorded.assets.keys().cloned().collect()
+    }
+
     fn apply(&mut self, changes: &[Change]) -> Result<(), ApplyError> {
         let now = clock::now();
         changes.iter().try_for_each(|change| self.recorded.apply(change, now))
@@ -87,7 +95,7 @@ pub struct Preview {
 /// When manifest, state or lockfile can't be used.
 pub fn preview(project: &Project, remote: &str, listener: &Listener) -> Result<Preview, ViewError> {
     let mut view = View::open(project, remote)?;
-    let gathered = gather(project, &view.cache, listener)?;
+    let gathered = gather(project, &view.cache, &view.known(), listener)?;
     let plan = plan(&gathered.desired, &view.recorded, clock::now());
     view.apply(&plan.marks)?;
     let in_manifest = gathered.desired.assets.keys().cloned().collect();

@@ -98,6 +98,32 @@ pub struct Unseen {
     pub problem: FileProblem,
 }
 
+/// Where a manifest names an address that left it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StrayPlace {
+    /// Under `[pins]`.
+    Pin,
+    /// As an icon.
+    Icon {
+        /// Whose.
+        of: Address,
+    },
+    /// As a preview.
+    Preview {
+        /// Whose.
+        of: Address,
+    },
+}
+
+/// A reference to an address that is not in the manifest any more, but known: most likely it has another name now.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stray {
+    /// The address that left.
+    pub to: Address,
+    /// Where it is still named.
+    pub place: StrayPlace,
+}
+
 /// Everything that the manifest and the files want.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Desired {
@@ -109,4 +135,6 @@ pub struct Desired {
     pub policy: Policy,
     /// What could not be looked at.
     pub unseen: Vec<Unseen>,
+    /// References to addresses that left, sorted, each once. Icons and previews are in the metadata of their assets all the same.
+    pub stray: Vec<Stray>,
 }
