@@ -98,6 +98,19 @@ pub struct Unseen {
     pub problem: FileProblem,
 }
 
+/// Whether an asset that is not wanted may be taken for removed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Absences {
+    /// Manifest and files are all here: what is absent left.
+    #[default]
+    Count,
+    /// Something seems to be missing as a whole, which is no mistake by itself: nothing may be concluded from an absence.
+    DontCount {
+        /// What, for a person: lower case, no full stop.
+        why: String,
+    },
+}
+
 /// Where a manifest names an address that left it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StrayPlace {
@@ -135,6 +148,8 @@ pub struct Desired {
     pub policy: Policy,
     /// What could not be looked at.
     pub unseen: Vec<Unseen>,
+    /// Whether an absence means a removal.
+    pub absences: Absences,
     /// References to addresses that left, sorted, each once. Icons and previews are in the metadata of their assets all the same.
     pub stray: Vec<Stray>,
 }

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 
 use crate::model::address::Address;
 use crate::model::change::Change;
-use crate::model::desired::{Desired, Unseen};
+use crate::model::desired::{Absences, Desired, Unseen};
 use crate::model::file::FileProblem;
 use crate::model::phase::{Phase, PhaseEvent};
 use crate::model::recorded::Recorded;
@@ -88,11 +88,13 @@ fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
 fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
     // What is not seen may be there: no absence counts then.
     let complete = !desired.unseen.iter().any(|unseen| unseen.incomplete);
+    let mut uncounted = 0;
     for (address, record) in &recorded.assets {
         let wanted = desired.assets.contains_key(address);
         let mark = |removed: bool| Change::Remove { address: address.clone(), removed };
         match (wanted, record.removed) {
             (true, true) => plan.marks.push(mark(false)),
+            (false, false) if record.in_lockfile && complete && desired.absences != Absences::Count => uncounted += 1,
             (false, false) if record.in_lockfile && complete => {
                 plan.marks.push(mark(true));
                 let text = "left the manifest; its asset at Roblox is kept".to_owned();
@@ -100,6 +102,10 @@ fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
             }
             (true, false) | (false, true | false) => {}
         }
+    }
+    if let (Absences::DontCount { why }, 1..) = (&desired.absences, uncounted) {
+        let what = if uncounted == 1 { "1 asset is" } else { &format!("{uncounted} assets are") };
+        plan.notes.push(Note { address: None, text: format!("{what} absent and not taken for removed: {why}") });
     }
 }
 
