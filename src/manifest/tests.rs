@@ -11,7 +11,7 @@ use crate::model::asset::{AssetType, FileFormat, Privacy};
 use crate::model::desired::{Desired, DesiredAsset, Finding, Findings, Grantee, Pin, Stray, StrayPlace};
 use crate::model::file::{ContentFacts, FileFacts, FileProblem};
 use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, Revision, UserId};
-use crate::model::metadata::{AssetRef, SocialNetwork};
+use crate::model::metadata::{AssetRef, SocialLink, SocialNetwork};
 use crate::model::output::{Language, OutputStyle};
 use crate::model::path::ProjectPath;
 use crate::model::policy::{AmbiguousCreate, DriftPolicy, LeavePolicy, ModeratedName, Policy};
@@ -458,6 +458,107 @@ fn social_links_are_known_few_and_https() {
         ),
         &[],
     );
+}
+
+#[test]
+fn each_of_the_nine_social_links_is_read() {
+    let nine = ["facebook", "twitter", "youtube", "twitch", "discord", "github", "roblox", "guilded", "devforum"];
+    assert_eq!(nine, SocialNetwork::ALL.map(SocialNetwork::key));
+    for (name, network) in nine.into_iter().zip(SocialNetwork::ALL) {
+        let text = format!(
+            "[assets.a]\npath = 'a.png'\nsocial_links.{name} = {{ title = 't', uri = 'https://x.org/{name}' }}\n"
+        );
+        let links = resolved(&text, Findings::new()).assets[&address("a")].metadata.social_links.clone();
+        let link = SocialLink { title: Some("t".to_owned()), uri: format!("https://x.org/{name}") };
+        assert_eq!(links, BTreeMap::from([(network, Some(link))]));
+    }
+}
+
+#[test]
+fn at_most_three_social_links_are_set_and_any_number_cleared() {
+    let links = |set: &[&str], cleared: &[&str]| {
+        let set = set.iter().map(|name| format!("{name} = {{ uri = \"https://x.org/us\" }}\n"));
+        set.chain(cleared.iter().map(|name| format!("{name} = \"\"\n"))).collect::<String>()
+    };
+    let all = SocialNetwork::ALL.map(SocialNetwork::key);
+    let (three, six) = all.split_at(3);
+    let too_many = |place: &str| {
+        format!(
+            "{place} an asset has at most 3 social links, this one has 4 | those of [defaults] count; a link is left out with \"\""
+        )
+    };
+    let asset = "[assets.a]\npath = 'a.png'\n[assets.a.social_links]\n";
+    check(&format!("{asset}{}", links(three, six)), &[]);
+    check(&format!("{asset}{}", links(&all[..4], &all[4..])), &[&too_many("1:9")]);
+    // A glob's links count with those of [defaults], and one that clears such a link makes room.
+    let defaults = format!("[defaults.social_links]\n{}", links(three, &[]));
+    let glob = "[globs.g]\npath = '*.png'\n[globs.g.social_links]\n";
+    check(&format!("{defaults}{glob}{}", links(&all[3..4], &[])), &[&too_many("5:8")]);
+    check(&format!("{defaults}{glob}{}", links(&all[3..4], &all[..1])), &[]);
+}
+
+#[test]
+fn what_is_chosen_at_creation_is_read_and_checked() {
+    let asset = |keys: &str| {
+        let text = format!("[defaults]\nexpected_price = 7\n[assets.a]\npath = 'a.png'\n{keys}\n");
+        resolved(&text, Findings::new()).assets.remove(&address("a")).unwrap()
+    };
+    for (word, privacy) in
+        [("default", Privacy::Default), ("restricted", Privacy::Restricted), ("open_use", Privacy::OpenUse)]
+    {
+        assert_eq!(asset(&format!("privacy = '{word}'")).privacy, privacy);
+    }
+    assert_eq!(asset("").privacy, Privacy::Default);
+    assert_eq!((asset("").expected_price, asset("expected_price = 0").expected_price), (Some(7), Some(0)));
+    assert!(asset("prevent_replace = true").prevent_replace && !asset("").prevent_replace);
+    let wrong = |keys: &str, expected: &[&str]| check(&format!("[assets.a]\npath = 'a.fbx'\n{keys}\n"), expected);
+    wrong("privacy = 'default'", &[]);
+    wrong(
+        "privacy = 'restricted'",
+        &[
+            "3:11 the privacy of a Model can't be chosen | it can for `Image`, `Decal` and `Mesh`; leave it out for all others",
+        ],
+    );
+    wrong("privacy = 'open'", &["3:11 `privacy` can't be `open` | it can be `default`, `restricted` or `open_use`"]);
+    wrong(
+        "expected_price = '5'",
+        &["3:18 `expected_price` has to be a number, not a text | write it without quotes: 5"],
+    );
+    wrong("expected_price = 1.5", &["3:18 `expected_price` has to be a number, not a number with a fraction"]);
+}
+
+#[test]
+fn the_nearest_creator_owns_an_asset() {
+    let text = "[assets.a]\npath = 'a.png'\n[assets.b]\npath = 'b.png'\ncreator = { user_id = 3 }\n\
+                [globs.g]\npath = 'g/*'\ncreator = { group_id = 4 }\n[globs.h]\npath = 'h/*'\n";
+    let files = || findings([("g/x.png", png(&[0])), ("h/x.png", png(&[1]))]);
+    let owners = |text: &str| -> Vec<String> {
+        let owner = |(address, asset): (&Address, &DesiredAsset)| format!("{address} {:?}", asset.creator);
+        resolved(text, files()).assets.iter().map(owner).collect()
+    };
+    let (user, group) = (|n| Creator::User(UserId::new(n).unwrap()), |n| Creator::Group(GroupId::new(n).unwrap()));
+    let expected = |other: Creator| {
+        let all = [("a", other), ("b", user(3)), ("g/x.png", group(4)), ("h/x.png", other)];
+        all.map(|(address, creator)| format!("{address} {creator:?}"))
+    };
+    assert_eq!(owners(text), expected(user(1)));
+    assert_eq!(owners(&format!("[defaults]\ncreator = {{ group_id = 2 }}\n{text}")), expected(group(2)));
+    check("[globs.g]\npath = '*'\ncreator = {}\n", &["3:1 `creator` names no owner | set `user_id` or `group_id`"]);
+}
+
+#[test]
+fn an_icon_is_square_and_a_preview_need_not_be() {
+    let image = |width, height| found(&[], FileFormat::Png, ContentFacts::Image { width, height });
+    let text = |field: &str| format!("[assets.i]\npath = 'i.png'\n[assets.m]\npath = 'm.fbx'\n{field}\n");
+    let icon = |file: Finding, expected: &[&str]| {
+        check_resolve(&text("icon = 'i'"), findings([("i.png", file)]), expected);
+    };
+    icon(image(64, 64), &[]);
+    icon(image(64, 63), &["5:8 an icon has to be square, `i` has 64 by 63 pixels | name a square Image"]);
+    // An icon whose file can't be used is a problem of that asset.
+    icon(Finding { globs: vec![], content: Err(FileProblem { message: "bad".to_owned(), hint: None }) }, &[]);
+    check_resolve(&text("icon = 'i'"), Findings::new(), &[]);
+    check_resolve(&text("previews = [{ asset = 'i' }]"), findings([("i.png", image(64, 36))]), &[]);
 }
 
 #[test]
