@@ -521,6 +521,23 @@ mod tests {
     }
 
     #[test]
+    fn the_example_is_edited_line_by_line() {
+        let text = include_str!("../../assets.toml.example");
+        let (start, _) = text.split_once("[pins]\n").unwrap();
+        let added = set_pin(text, &address("ui/new.png"), asset(5)).unwrap();
+        let (before, after) = text.split_at(added.find("\"ui/new.png\"").unwrap());
+        assert_eq!(added, format!("{before}\"ui/new.png\" = {{ asset_id = 5 }}\n{after}"));
+        assert_eq!(remove_pin(&added, &address("ui/new.png")).unwrap().as_deref(), Some(text));
+        let one = remove_pin(text, &address("sword")).unwrap().unwrap();
+        assert_eq!((one.lines().count(), one.starts_with(start)), (text.lines().count() - 1, true));
+        let none = remove_pin(&one, &address("ui/close.png")).unwrap().unwrap();
+        // The comment that stands apart stays, and the next pin comes back below it.
+        assert_eq!(format!("{none}\n"), start);
+        let again = set_pin(&none, &address("sword"), revision(3)).unwrap();
+        assert_eq!(again, format!("{start}[pins]\nsword = 3\n"));
+    }
+
+    #[test]
     fn what_cant_be_edited_is_refused() {
         let sword = address("sword");
         let check = |text: &str, expected: &str| {
