@@ -1,5 +1,7 @@
 //! `macadam check`: the manifest and every file, without network, key or state.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::args::Global;
@@ -13,7 +15,7 @@ use crate::model::file::FileCache;
 /// Checks everything that can be checked offline.
 pub fn run(output: Output, global: &Global) -> Result<Exit, Failure> {
     let target = target::find(global)?;
-    let gathered = gather(&target.project, &FileCache::new(), &silent())?;
+    let gathered = gather(&target.project, &FileCache::new(), &BTreeSet::new(), &silent())?;
     let desired = &gathered.desired;
     let files = desired.assets.iter().filter_map(|(address, want)| {
         want.content.as_ref().err().map(|problem| (address, want.path.as_str(), problem))

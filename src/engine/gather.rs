@@ -1,12 +1,15 @@
 //! What is wanted: the manifest's text and the files on disk, as the desired state.
 
+use std::collections::BTreeSet;
+
 use crate::files;
 use crate::manifest::{self, Diagnostic, Manifest};
 use crate::model::address::Address;
-use crate::model::desired::{Desired, Unseen};
+use crate::model::desired::{Absences, Desired, Unseen};
 use crate::model::file::FileCache;
 use crate::platform::clock;
 
+use super::git;
 use super::progress::{Listener, Progress};
 use super::project::{Project, ProjectError};
 
@@ -52,11 +55,17 @@ pub fn read_manifest(project: &Project) -> Result<(Manifest, String), GatherErro
     }
 }
 
-/// Reads the manifest and looks at every file that it speaks of. Blocks: it reads the disk.
+/// Reads the manifest and looks at every file that it speaks of. A reference to an address that left the manifest is no mistake where the address is `known`,
+/// to state or lockfile. Blocks: it reads the disk.
 ///
 /// # Errors
 /// When the manifest is not valid, also in the light of the files, or the folders can't be looked into.
-pub fn gather(project: &Project, cache: &FileCache, listener: &Listener) -> Result<Gathered, GatherError> {
+pub fn gather(
+    project: &Project,
+    cache: &FileCache,
+    known: &BTreeSet<Address>,
+    listener: &Listener,
+) -> Result<Gathered, GatherError> {
     let (manifest, text) = read_manifest(project)?;
     let walk = files::walk(&project.root, &manifest.selection());
     let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
@@ -65,14 +74,28 @@ pub fn gather(project: &Project, cache: &FileCache, listener: &Listener) -> Resu
         listener(Progress::Files { done, total, bytes: seen.bytes_done });
     };
     let (findings, cache) = files::examine(&project.root, &walk, cache, now_ns, &tell);
-    match manifest.resolve(&findings) {
+    match manifest.resolve(&findings, known) {
         Ok(resolved) => {
             let notes = resolved.notes;
             let mut desired = resolved.desired;
+            desired.absences = absences(project, &walk, &desired);
             desired.unseen = walk.problems.into_iter().filter_map(unseen).collect();
             Ok(Gathered { manifest, desired, notes, cache })
         }
         Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),
+    }
+}
+
+/// Whether what is not wanted may be taken for removed: not where something seems to be missing as a whole.
+pub(super) fn absences(project: &Project, walk: &files::Walk, desired: &Desired) -> Absences {
+    let folder = || {
+        let missing = walk.missing.first()?;
+        Some(format!("there is no folder `{}`, in which the glob `{}` looks for files", missing.folder, missing.glob))
+    };
+    let nothing = || desired.assets.is_empty().then(|| "the manifest wants no asset at all".to_owned());
+    match git::partial(&project.root).or_else(folder).or_else(nothing) {
+        Some(why) => Absences::DontCount { why },
+        None => Absences::Count,
     }
 }
 
@@ -81,4 +104,43 @@ fn unseen(problem: files::WalkProblem) -> Option<Unseen> {
     let plain: String = problem.path.chars().filter(|c| !c.is_control()).collect();
     let place = Address::new(if plain.is_empty() { "." } else { &plain }).ok()?;
     Some(Unseen { place, incomplete: problem.incomplete, problem: problem.problem })
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the test writes a project")]
+mod tests {
+    use super::*;
+    use crate::engine::progress::silent;
+
+    /// Whether absences count in a project with these files, and how many problems there are.
+    fn check(manifest: &str, files: &[&str], expected: Option<&str>) {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("[creator]\nuser_id = 1\n{manifest}");
+        for (name, text) in files.iter().map(|name| (*name, "")).chain([("assets.toml", text.as_str())]) {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let project = Project::find(None, None, folder.path()).unwrap();
+        let gathered = gather(&project, &FileCache::new(), &BTreeSet::new(), &silent()).unwrap();
+        let expected = expected.map_or(Absences::Count, |why| Absences::DontCount { why: why.to_owned() });
+        assert_eq!(gathered.desired.absences, expected, "{manifest}");
+        assert_eq!(gathered.desired.unseen, [], "{manifest}");
+    }
+
+    #[test]
+    fn absences_count_only_where_nothing_seems_to_be_missing() {
+        let nothing = Some("the manifest wants no asset at all");
+        let ui = "[globs.ui]\npath = 'ui/**/*.png'\n";
+        let entry = "[assets.a]\npath = 'a.png'\n";
+        check("", &[], nothing);
+        check(ui, &["ui/x.txt"], nothing);
+        check(ui, &["ui/a.png"], None);
+        check(entry, &[], None);
+        check(&format!("{ui}{entry}"), &["ui/x.txt"], None);
+        let folder = Some("there is no folder `ui`, in which the glob `ui` looks for files");
+        check(ui, &[], folder);
+        check(&format!("{ui}{entry}"), &["a.png"], folder);
+        check(&format!("{ui}{entry}"), &["ui/a.png", ".git/config"], None);
+    }
 }

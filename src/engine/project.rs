@@ -1,8 +1,14 @@
-//! Where things are: the manifest, and beside it the lockfile and the state. The one place that reads the manifest's file.
+//! Where things are: the manifest, and beside it the lockfile and the state. The one place that reads and writes the manifest's file.
 #![expect(clippy::disallowed_methods, reason = "this module reads the manifest")]
 
 use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::platform::atomic_file::{AtomicWriteError, write_atomic_if};
+
+/// How often an edit is applied anew to a manifest that somebody else writes meanwhile. A person or a tool saves now and then; who saves faster than this
+/// would never let anybody else in.
+const EDIT_TRIES: usize = 5;
 
 /// The manifest's name where none is given.
 pub const DEFAULT_MANIFEST: &str = "assets.toml";
@@ -59,6 +65,57 @@ impl ProjectError {
                 Some("`macadam init` writes one; `--manifest PATH` names one elsewhere".to_owned())
             }
             Self::Read { .. } | Self::NoName { .. } => None,
+        }
+    }
+}
+
+/// Why the manifest was not edited. It is as it was, unless [`EditManifestError::Write`] says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum EditManifestError<E: std::error::Error + 'static> {
+    /// It could not be read.
+    #[error(transparent)]
+    Read(ProjectError),
+    /// It is no text.
+    #[error("edit the manifest {}: it is not UTF-8", .path.display())]
+    NoText {
+        /// The manifest.
+        path: PathBuf,
+    },
+    /// The edit refused its text.
+    #[error("edit the manifest {}", .path.display())]
+    Edit {
+        /// The manifest.
+        path: PathBuf,
+        /// Why.
+        source: E,
+    },
+    /// It could not be replaced.
+    #[error("write the manifest {}", .path.display())]
+    Write {
+        /// The manifest.
+        path: PathBuf,
+        /// Why.
+        source: AtomicWriteError,
+    },
+    /// Somebody else wrote it each time.
+    #[error("edit the manifest {}: it was changed by something else {tries} times in a row while it was edited", .path.display())]
+    Busy {
+        /// The manifest.
+        path: PathBuf,
+        /// How often the edit was applied.
+        tries: usize,
+    },
+}
+
+impl<E: std::error::Error + 'static> EditManifestError<E> {
+    /// What would mend it, where this level knows; the source of [`EditManifestError::Edit`] has a hint of its own.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read(error) => error.hint(),
+            Self::NoText { .. } => Some("save the file as UTF-8".to_owned()),
+            Self::Edit { .. } => None,
+            Self::Write { source, .. } => source.hint().map(str::to_owned),
+            Self::Busy { .. } => Some("close what writes it, and try again".to_owned()),
         }
     }
 }
@@ -120,10 +177,42 @@ impl Project {
     pub fn read_manifest(&self) -> Result<Vec<u8>, ProjectError> {
         std::fs::read(&self.manifest).map_err(|source| ProjectError::Read { path: self.manifest.clone(), source })
     }
+
+    /// Edits the manifest. `edit` gets its text, with a byte order mark if it has one, and gives the new one, or `None` to leave it; it may be asked several
+    /// times. Returns whether the file was changed. Blocks: it waits for the disk.
+    ///
+    /// The file is replaced as a whole and durably; its permissions stay, and a symbolic link stays one. What somebody else writes meanwhile isn't lost: right
+    /// before the replacement the file is read again, and if it is another by then the edit is applied to that one.
+    ///
+    /// # Errors
+    /// See [`EditManifestError`].
+    pub fn edit_manifest<E: std::error::Error + 'static>(
+        &self,
+        edit: impl Fn(&str) -> Result<Option<String>, E>,
+    ) -> Result<bool, EditManifestError<E>> {
+        let path = || self.manifest.clone();
+        for _ in 0..EDIT_TRIES {
+            let old = self.read_manifest().map_err(EditManifestError::Read)?;
+            let text = std::str::from_utf8(&old).map_err(|_| EditManifestError::NoText { path: path() })?;
+            let edited = edit(text).map_err(|source| EditManifestError::Edit { path: path(), source })?;
+            let Some(new) = edited.filter(|new| new != text) else { return Ok(false) };
+            let write = |out: &mut dyn io::Write| out.write_all(new.as_bytes());
+            let still = || Ok(std::fs::read(&self.manifest)? == old);
+            if write_atomic_if(&self.manifest, write, still)
+                .map_err(|source| EditManifestError::Write { path: path(), source })?
+            {
+                return Ok(true);
+            }
+        }
+        Err(EditManifestError::Busy { path: path(), tries: EDIT_TRIES })
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::convert::Infallible;
+
     use super::*;
 
     #[test]
@@ -143,5 +232,85 @@ mod tests {
         assert_eq!(emulated.state, folder.path().join(".macadam/emulator/assets.db"));
         assert_eq!(emulated.lockfile, folder.path().join(".macadam/emulator/assets.lock.toml"));
         assert_eq!(emulated.manifest, project.manifest);
+    }
+
+    fn written(text: &str) -> (tempfile::TempDir, Project) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("assets.toml"), text).unwrap();
+        let project = Project::find(None, None, folder.path()).unwrap();
+        (folder, project)
+    }
+
+    fn more(text: &str) -> Result<Option<String>, Infallible> {
+        Ok(Some(format!("{text}c\r\n")))
+    }
+
+    #[test]
+    fn an_edit_replaces_the_manifest() {
+        let (_folder, project) = written("\u{feff}a\r\n");
+        assert!(project.edit_manifest(more).unwrap());
+        let text = || String::from_utf8(project.read_manifest().unwrap()).unwrap();
+        assert_eq!(text(), "\u{feff}a\r\nc\r\n");
+        assert!(!project.edit_manifest(|_| Ok::<_, Infallible>(None)).unwrap());
+        assert!(!project.edit_manifest(|text| Ok::<_, Infallible>(Some(text.to_owned()))).unwrap());
+        let refused = project.edit_manifest(|_| Err(io::Error::other("no"))).unwrap_err();
+        assert!(matches!(refused, EditManifestError::Edit { .. }), "{refused:?}");
+        assert!(refused.to_string().contains("assets.toml"), "{refused}");
+        assert_eq!(text(), "\u{feff}a\r\nc\r\n");
+    }
+
+    #[test]
+    fn what_somebody_else_writes_meanwhile_is_kept() {
+        let (_folder, project) = written("a\n");
+        let calls = Cell::new(0);
+        let others = |text: &str| {
+            calls.set(calls.get() + 1);
+            if calls.get() < 3 {
+                std::fs::write(&project.manifest, format!("{text}b{}\n", calls.get())).unwrap();
+            }
+            more(text)
+        };
+        assert!(project.edit_manifest(others).unwrap());
+        assert_eq!((project.read_manifest().unwrap(), calls.get()), (b"a\nb1\nb2\nc\r\n".to_vec(), 3));
+
+        let restless = |text: &str| {
+            std::fs::write(&project.manifest, format!("{text}!")).unwrap();
+            more(text)
+        };
+        let busy = project.edit_manifest(restless).unwrap_err();
+        assert!(matches!(busy, EditManifestError::Busy { tries: EDIT_TRIES, .. }), "{busy:?}");
+        assert_eq!(project.read_manifest().unwrap(), b"a\nb1\nb2\nc\r\n!!!!!");
+        assert_eq!(std::fs::read_dir(&project.root).unwrap().count(), 1, "a temporary file is left");
+    }
+
+    #[test]
+    fn a_manifest_that_vanishes_or_is_no_text_is_not_made_anew() {
+        let (folder, project) = written("a\n");
+        let vanishes = |text: &str| {
+            std::fs::remove_file(&project.manifest).unwrap();
+            more(text)
+        };
+        let error = project.edit_manifest(vanishes).unwrap_err();
+        assert!(matches!(error, EditManifestError::Write { .. }), "{error:?}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(matches!(project.edit_manifest(more), Err(EditManifestError::Read(_))));
+        std::fs::write(&project.manifest, b"\xff").unwrap();
+        let error = project.edit_manifest(more).unwrap_err();
+        assert!(matches!(error, EditManifestError::NoText { .. }) && error.hint().is_some(), "{error:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_edit_keeps_permissions_and_links() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let (folder, project) = written("a\n");
+        let real = folder.path().join("real.toml");
+        std::fs::rename(&project.manifest, &real).unwrap();
+        symlink("real.toml", &project.manifest).unwrap();
+        std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(project.edit_manifest(more).unwrap());
+        assert!(std::fs::symlink_metadata(&project.manifest).unwrap().is_symlink());
+        let found = std::fs::metadata(&real).unwrap();
+        assert_eq!((std::fs::read(&real).unwrap(), found.permissions().mode() & 0o777), (b"a\nc\r\n".to_vec(), 0o600));
     }
 }

@@ -65,7 +65,7 @@ mod tests {
         };
         let key = RevisionKey { asset_id, version: None };
         let mut recorded = Recorded::default();
-        let mut tell = |recorded: &mut Recorded, change: Change, now: i64| recorded.apply(&change, at(now)).unwrap();
+        let tell = |recorded: &mut Recorded, change: Change, now: i64| recorded.apply(&change, at(now)).unwrap();
         tell(&mut recorded, Change::Enroll { address: address.clone(), identity }, 0);
         tell(&mut recorded, Change::Learn { address, key, fact }, 0);
         assert_eq!(due(&recorded, asset_id), Timestamp::MIN, "nobody looked yet");

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::gather::{GatherError, read_manifest};
+use super::gather::{GatherError, absences, read_manifest};
 use super::project::Project;
 use super::view::{View, ViewError};
 use crate::files;
@@ -99,8 +99,12 @@ pub fn status(project: &Project, remote: &str) -> Result<Vec<Row>, ViewError> {
     let (manifest, text) = read_manifest(project)?;
     let walk = files::walk(&project.root, &manifest.selection());
     let (findings, unknown) = recall(project, &walk, &view.cache);
-    let resolved = manifest.resolve(&findings).map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
-    Ok(rows(&resolved.desired, &unknown, &view.recorded))
+    let resolved = manifest
+        .resolve(&findings, &view.known())
+        .map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
+    let mut desired = resolved.desired;
+    desired.absences = absences(project, &walk, &desired);
+    Ok(rows(&desired, &unknown, &view.recorded))
 }
 
 /// Why the content of a file is not known without reading it.

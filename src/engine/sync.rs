@@ -247,9 +247,12 @@ impl Run<'_> {
     /// Looks at manifest and files, plans, and writes down what the plan marks.
     async fn plan(&mut self) -> Result<(Desired, Plan), SyncError> {
         let (project, listener) = (self.session.project.clone(), self.options.listener.clone());
+        // Before the manifest: what one pull brought in both must not look like a manifest that names what nobody knows.
+        self.session.lockfile.read(&self.session.book).await?;
+        let known = self.session.book.read(|recorded| recorded.assets.keys().cloned().collect::<BTreeSet<Address>>());
         let cache = std::mem::take(&mut self.session.cache);
         let looked = tokio::task::spawn_blocking(move || {
-            let gathered = gather(&project, &cache, &listener);
+            let gathered = gather(&project, &cache, &known, &listener);
             (gathered, cache)
         });
         let (gathered, before) = looked.await.map_err(|_| BookError::Closed)?;

@@ -1,6 +1,8 @@
 //! What is known, for whoever only looks: from the state where there is one, and from the lockfile. Writes nothing, takes no lock, works on a
 //! read-only disk.
 
+use std::collections::BTreeSet;
+
 use super::gate::{self, Gate};
 use super::gather::{GatherError, Gathered, gather};
 use super::lockfile;
@@ -12,6 +14,7 @@ use super::report::Stop;
 use super::stop::StopSwitch;
 use crate::cloud::client::Client;
 use crate::cloud::limits::LimitRow;
+use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::file::FileCache;
 use crate::model::ids::AssetId;
@@ -71,6 +74,11 @@ impl View {
             view.apply(&changes)?;
         }
         Ok(view)
+    }
+
+    /// Every address that state or lockfile know.
+    pub fn known(&self) -> BTreeSet<Address> {
+        self.recorded.assets.keys().cloned().collect()
     }
 
     fn apply(&mut self, changes: &[Change]) -> Result<(), ApplyError> {
@@ -158,7 +166,7 @@ struct Draft {
 impl Draft {
     fn open(project: &Project, remote: &str, listener: &Listener) -> Result<Self, ViewError> {
         let view = View::open(project, remote)?;
-        let gathered = gather(project, &view.cache, listener)?;
+        let gathered = gather(project, &view.cache, &view.known(), listener)?;
         Ok(Self { view, gathered })
     }
 

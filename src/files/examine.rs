@@ -296,7 +296,7 @@ mod tests {
     const QUIET: &dyn Fn(Progress) = &|_| {};
 
     fn of(paths: &[&str]) -> Walk {
-        Walk { files: paths.iter().map(|text| (path(text), vec![0])).collect(), problems: Vec::new() }
+        Walk { files: paths.iter().map(|text| (path(text), vec![0])).collect(), ..Walk::default() }
     }
 
     fn check(folder: &Folder, name: &str, message: &str) {

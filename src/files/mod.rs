@@ -18,7 +18,7 @@ mod walk;
 pub use examine::{Progress, examine};
 pub use open::OpenError;
 pub use upload::{ContentChanged, Upload, open_upload};
-pub use walk::{Walk, WalkProblem, walk};
+pub use walk::{MissingFolder, Walk, WalkProblem, walk};
 
 #[cfg(test)]
 mod quickstart;

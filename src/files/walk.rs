@@ -27,6 +27,18 @@ pub struct Walk {
     pub files: BTreeMap<ProjectPath, Vec<usize>>,
     /// What could not be looked at, in the order of its path.
     pub problems: Vec<WalkProblem>,
+    /// Folders that globs name and that are not there, in the order of the globs. No mistake: git keeps no empty folders, so the last file takes
+    /// its folder along. But a folder that is not mounted looks the same, so no file of theirs may count as removed.
+    pub missing: Vec<MissingFolder>,
+}
+
+/// A folder that a glob names and that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingFolder {
+    /// The glob's key.
+    pub glob: String,
+    /// The folder, relative to the manifest's.
+    pub folder: String,
 }
 
 /// Something that the walk could not look at, and that is no file of [`Walk::files`].
@@ -53,7 +65,7 @@ pub fn walk(root: &Path, selection: &Selection) -> Walk {
     let globs = Globs::new(&selection.globs, &mut walk.problems);
     match Root::new(root) {
         Ok(root) => {
-            globs.check_bases(&root, &mut walk.problems);
+            globs.check_bases(&root, &mut walk);
             if globs.0.iter().any(|glob| glob.pattern.is_some()) {
                 find(&root, &globs, &mut walk);
             }
@@ -125,8 +137,8 @@ impl<'a> Globs<'a> {
         self.0.iter().enumerate().filter(|(_, glob)| accepted(glob)).map(|(index, _)| index).collect()
     }
 
-    /// The folders that the globs name must be there: one that vanished is no empty one.
-    fn check_bases(&self, root: &Root, problems: &mut Vec<WalkProblem>) {
+    /// The folders that the globs name should be there: one that vanished is no empty one.
+    fn check_bases(&self, root: &Root, walk: &mut Walk) {
         for (index, glob) in self.0.iter().enumerate() {
             for base in glob.pattern.iter().flat_map(Pattern::base_folders) {
                 let hint = "create the folder, or mend the glob's `path`";
@@ -145,12 +157,13 @@ impl<'a> Globs<'a> {
                         "no assets are taken from there",
                     ),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        (format!("there is no folder `{base}`"), hint)
+                        walk.missing.push(MissingFolder { glob: glob.written.name.clone(), folder: base });
+                        continue;
                     }
                     Err(error) => (format!("cannot read the folder `{base}`: {error}"), hint),
                 };
                 let message = format!("glob `{}`: {wrong}", glob.written.name);
-                problems.push(WalkProblem {
+                walk.problems.push(WalkProblem {
                     path: base,
                     globs: vec![index],
                     incomplete: true,
@@ -395,15 +408,18 @@ mod tests {
     }
 
     #[test]
-    fn a_vanished_folder_is_a_problem_and_no_empty_result() {
-        let folder = Folder::with(&[("a.png", b"")]);
-        let walk = check(
-            &folder,
-            &[glob("*.png", &[]), glob("ui/icons/**", &[])],
-            &[("a.png", &[0])],
-            &["glob `g`: there is no folder `ui/icons`"],
-        );
-        assert_eq!((walk.problems[0].globs.as_slice(), walk.problems[0].incomplete), ([1].as_slice(), true));
+    fn a_vanished_folder_is_told_and_no_empty_result() {
+        let folder = Folder::with(&[("a.png", b""), ("models/a.fbx", b"")]);
+        let missing =
+            |path: &str| check(&folder, &[glob("*.png", &[]), glob(path, &[])], &[("a.png", &[0])], &[]).missing;
+        let gone = |folder: &str| MissingFolder { glob: "g".into(), folder: folder.into() };
+        assert_eq!(missing("ui/icons/**"), [gone("ui/icons")]);
+        assert_eq!(missing("ui/a.png"), [gone("ui")]);
+        assert_eq!(missing("{models,ui}/**/*.png"), [gone("ui")]);
+        assert_eq!(missing("models/*/x.png"), []);
+        assert_eq!(missing("*/x.png"), []);
+        let a_file = check(&folder, &[glob("a.png/*", &[])], &[], &["`a.png` is no folder"]);
+        assert_eq!((a_file.problems[0].incomplete, a_file.missing.len()), (true, 0));
         let gone = super::walk(
             &folder.path().join("gone"),
             &Selection { explicit: vec![path("a.png")], globs: vec![glob("*", &[])] },

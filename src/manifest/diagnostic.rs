@@ -105,6 +105,12 @@ impl Report {
         self.faults.len() < MAX_SEARCHES
     }
 
+    /// Adds the faults of another report.
+    pub(super) fn append(&mut self, other: Self) {
+        other.faults.into_iter().for_each(|fault| self.add(fault));
+        self.dropped = self.dropped.saturating_add(other.dropped);
+    }
+
     /// Adds the faults of another report, without those on a line where this one has a fault already: after a syntax error the rest of
     /// its line means nothing.
     pub(super) fn add_elsewhere(&mut self, other: Self, source: &Source) {

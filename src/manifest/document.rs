@@ -2,7 +2,7 @@
 //!
 //! Read next: `entry` for assets and globs, `resolve` for what needs the files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -11,7 +11,7 @@ use super::asset::{AssetKeys, Role};
 use super::diagnostic::{Fault, Report};
 use super::edges::{check_circles, check_targets};
 use super::entry::{DraftEntry, Entry, GlobEntry, normalized, read_assets, read_globs};
-use super::names::{AddressBook, Existing, PinEntry, check_pins, read_existing, read_pins};
+use super::names::{Absent, AddressBook, Existing, PinEntry, check_pins, read_existing, read_pins};
 use super::outputs::{Outputs, read_notify, read_outputs};
 use super::owner::read_creator;
 use super::pattern;
@@ -39,8 +39,9 @@ pub(super) struct Document {
     pub(super) pins: BTreeMap<Address, PinEntry>,
 }
 
-/// Reads all tables. The result means nothing if the report got a fault, and is `None` where the creator can't be known.
-pub(super) fn read_document(table: &DeTable<'_>, report: &mut Report) -> Option<Document> {
+/// Reads all tables. The result means nothing if the report got a fault, and is `None` where the creator can't be known. Faults about
+/// addresses that are nowhere in the manifest go to `absent`: they may be known from before, which only [`super::Manifest::resolve`] learns.
+pub(super) fn read_document(table: &DeTable<'_>, report: &mut Report, absent: &mut Report) -> Option<Document> {
     let mut root = Fields::new(table, "a manifest", 0..0);
     let creator = root.take("creator");
     let policy = root.take("policy");
@@ -64,7 +65,7 @@ pub(super) fn read_document(table: &DeTable<'_>, report: &mut Report) -> Option<
     let Outputs { all: outputs, includes } = outputs.map(|field| read_outputs(&field, report)).unwrap_or_default();
     let webhook_env = open(notify.as_ref(), report).and_then(|fields| read_notify(fields, report));
     let pins = open(pins.as_ref(), report).map(|fields| read_pins(fields, report)).unwrap_or_default();
-    check_references(&assets, &globs, &existing, &pins, report);
+    absent.append(check_references(&assets, &globs, &existing, &pins, report));
 
     let assets = assets.into_iter().filter_map(DraftEntry::complete).collect();
     Some(Document { creator: creator?, policy, assets, globs, existing, outputs, includes, webhook_env, pins })
@@ -89,21 +90,21 @@ fn read_defaults(mut fields: Fields<'_>, report: &mut Report) -> AssetKeys {
     defaults
 }
 
-/// Icons, previews and pins, as far as nothing about them depends on the files.
+/// Icons, previews and pins, as far as nothing about them depends on the files. Gives the faults about addresses that are nowhere.
 fn check_references(
     assets: &[DraftEntry],
     globs: &[GlobEntry],
     existing: &BTreeMap<Address, Existing>,
     pins: &BTreeMap<Address, PinEntry>,
     report: &mut Report,
-) {
+) -> Report {
     // A set that can't be built is told where the walk builds it; here everything stays open.
     let open = pattern::set(globs.iter().map(|glob| glob.pattern.get_ref().as_str()));
     let open = match open {
         Ok(open) => open,
         Err(error) => {
             report.add(Fault::new(0..0, format!("the patterns of all [globs] are too many: {}", error.kind())));
-            return;
+            return Report::default();
         }
     };
     let paths = assets.iter().filter_map(|draft| Some((normalized(draft.path.as_ref()?.get_ref()), &draft.address)));
@@ -111,9 +112,13 @@ fn check_references(
         assets: assets.iter().map(|draft| (&draft.address, draft.certain_type())).collect(),
         existing,
         paths: paths.collect(),
+        known: &BTreeSet::new(),
         open: Some(open),
     };
-    check_targets(assets.iter().map(|draft| &draft.keys), &book, report);
-    check_circles(assets.iter().map(|draft| (&draft.address, &draft.keys)), report);
-    check_pins(pins, &book, report);
+    let mut absent = Absent::default();
+    let keys = || assets.iter().map(|draft| (&draft.address, &draft.keys));
+    check_targets(keys(), &book, report, &mut absent);
+    check_circles(keys(), report);
+    check_pins(pins, &book, report, &mut absent);
+    absent.faults
 }

@@ -6,26 +6,50 @@ use std::ops::Range;
 use super::asset::AssetKeys;
 use super::diagnostic::{Fault, Report, shown};
 use super::entry::article;
-use super::names::{AddressBook, Seen};
+use super::names::{Absent, AddressBook, Seen};
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
+use crate::model::desired::{Stray, StrayPlace};
 use crate::model::metadata::AssetRef;
 
 /// One reference: the field, where it stands, and the address.
 struct Edge<'e> {
-    field: &'static str,
+    field: EdgeField,
     place: Range<usize>,
     to: &'e Address,
+}
+
+/// What leads from an asset to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EdgeField {
+    Icon,
+    Preview,
+}
+
+impl EdgeField {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Icon => "icon",
+            Self::Preview => "preview",
+        }
+    }
+
+    fn of(self, address: &Address) -> StrayPlace {
+        match self {
+            Self::Icon => StrayPlace::Icon { of: address.clone() },
+            Self::Preview => StrayPlace::Preview { of: address.clone() },
+        }
+    }
 }
 
 /// Where an asset's icon and previews lead within the manifest.
 fn edges(keys: &AssetKeys) -> impl Iterator<Item = Edge<'_>> {
     let icon = keys.icon.iter().filter_map(|icon| match icon.get_ref() {
-        Some(AssetRef::Address(to)) => Some(Edge { field: "icon", place: icon.span(), to }),
+        Some(AssetRef::Address(to)) => Some(Edge { field: EdgeField::Icon, place: icon.span(), to }),
         Some(AssetRef::Id(_)) | None => None,
     });
     let previews = keys.previews.iter().flatten().filter_map(|preview| match &preview.get_ref().asset {
-        AssetRef::Address(to) => Some(Edge { field: "preview", place: preview.span(), to }),
+        AssetRef::Address(to) => Some(Edge { field: EdgeField::Preview, place: preview.span(), to }),
         AssetRef::Id(_) => None,
     });
     icon.chain(previews)
@@ -33,35 +57,47 @@ fn edges(keys: &AssetKeys) -> impl Iterator<Item = Edge<'_>> {
 
 /// The address and place of an icon that is an address.
 pub(super) fn icon_edge(keys: &AssetKeys) -> Option<(&Address, Range<usize>)> {
-    edges(keys).find(|edge| edge.field == "icon").map(|edge| (edge.to, edge.place))
+    edges(keys).find(|edge| edge.field == EdgeField::Icon).map(|edge| (edge.to, edge.place))
 }
 
 /// Each icon and preview leads to an Image.
-pub(super) fn check_targets<'k>(all: impl Iterator<Item = &'k AssetKeys>, book: &AddressBook<'_>, report: &mut Report) {
-    for edge in all.flat_map(edges) {
-        let field = edge.field;
+pub(super) fn check_targets<'k>(
+    all: impl Iterator<Item = (&'k Address, &'k AssetKeys)>,
+    book: &AddressBook<'_>,
+    report: &mut Report,
+    absent: &mut Absent,
+) {
+    for (of, edge) in all.flat_map(|(of, keys)| edges(keys).map(move |edge| (of, edge))) {
+        let field = edge.field.name();
         let name = shown(edge.to.as_str());
         let at = |message: String| Fault::new(edge.place.clone(), message);
-        let fault = match book.look(edge.to) {
-            Seen::Asset(Some(AssetType::Image)) | Seen::Undecided => continue,
-            Seen::Asset(None) if !book.is_complete() => continue,
-            Seen::Asset(found) => at(match found {
-                Some(found) => format!("the {field} has to be an Image, {name} is {} {found}", article(found)),
-                None => format!("the {field} has to be an Image, {name} is none"),
-            })
-            .hint("name an Image, or another asset's ID as \"assets/123\""),
-            Seen::Existing(id) => at(format!("{name} is under [existing]")).hint(format!("write \"assets/{id}\"")),
-            Seen::PathOf(other) => book
-                .missing(edge.to, edge.place.clone(), report, "")
-                .hint(format!("that is the path of {}: write that address", shown(other.as_str()))),
-            Seen::Missing => book.missing(
-                edge.to,
-                edge.place.clone(),
-                report,
-                "name the address of an Image in this manifest, or an asset ID as \"assets/123\"",
-            ),
-        };
-        report.add(fault);
+        match book.look(edge.to) {
+            Seen::Asset(Some(AssetType::Image)) | Seen::Undecided => {}
+            Seen::Asset(None) if !book.is_complete() => {}
+            Seen::Asset(found) => {
+                let fault = at(match found {
+                    Some(found) => format!("the {field} has to be an Image, {name} is {} {found}", article(found)),
+                    None => format!("the {field} has to be an Image, {name} is none"),
+                });
+                report.add(fault.hint("name an Image, or another asset's ID as \"assets/123\""));
+            }
+            Seen::Existing(id) => {
+                report.add(at(format!("{name} is under [existing]")).hint(format!("write \"assets/{id}\"")));
+            }
+            Seen::Left => {
+                absent.strays.insert(Stray { to: edge.to.clone(), place: edge.field.of(of) });
+            }
+            Seen::PathOf(other) => {
+                let fault = book.missing(edge.to, edge.place.clone(), &absent.faults, "");
+                let hint = format!("that is the path of {}: write that address", shown(other.as_str()));
+                absent.faults.add(fault.hint(hint));
+            }
+            Seen::Missing => {
+                let hint = "name the address of an Image in this manifest, or an asset ID as \"assets/123\"";
+                let fault = book.missing(edge.to, edge.place.clone(), &absent.faults, hint);
+                absent.faults.add(fault);
+            }
+        }
     }
 }
 

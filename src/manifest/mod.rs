@@ -3,12 +3,14 @@
 //! Every error is found in one look, each with its place and what would be right. What needs no file is told by [`parse`], the rest by
 //! [`Manifest::resolve`]. Must never do I/O, never stop at the first error, and never let the manifest say where a credential goes.
 //!
-//! Read next: `document` for the tables, `read` for how they are read, `resolve` for what comes of them and the files.
+//! Read next: `document` for the tables, `read` for how they are read, `resolve` for what comes of them and the files; `edit` for the one thing that is
+//! written into a manifest, pins.
 
 mod asset;
 mod diagnostic;
 mod document;
 mod edges;
+mod edit;
 mod entry;
 mod links;
 mod names;
@@ -16,6 +18,7 @@ mod near;
 mod outputs;
 mod owner;
 mod pattern;
+mod pins;
 mod policy;
 mod read;
 mod render;
@@ -25,12 +28,16 @@ mod syntax;
 mod tests;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use edit::{EditError, remove_pin, set_pin};
 pub use render::render;
 pub use resolve::Resolved;
+
+use std::collections::BTreeSet;
 
 use diagnostic::{Report, Source};
 use document::Document;
 
+use crate::model::address::Address;
 use crate::model::desired::{Findings, GlobPattern, Selection};
 use crate::model::ids::Creator;
 use crate::model::output::Output;
@@ -47,14 +54,18 @@ pub struct Manifest {
 ///
 /// # Errors
 /// Everything that is wrong with it, by place; at most 100 and a last one that counts the rest. After a syntax error whose extent can't be
-/// known only syntax errors are told.
+/// known only syntax errors are told. References to addresses that are not in the manifest are told beside other errors, and are else left to
+/// [`Manifest::resolve`], which learns what is known from before.
 pub fn parse(bytes: &[u8], file: &str) -> Result<Manifest, Vec<Diagnostic>> {
     let source = syntax::decode(bytes, file)?;
     let mut report = Report::default();
     let mut document = None;
     if let Some(table) = syntax::parse(&source, &mut report) {
-        let mut meaning = Report::default();
-        document = document::read_document(&table, &mut meaning);
+        let (mut meaning, mut absent) = (Report::default(), Report::default());
+        document = document::read_document(&table, &mut meaning, &mut absent);
+        if !report.is_empty() || !meaning.is_empty() {
+            meaning.append(absent);
+        }
         report.add_elsewhere(meaning, &source);
     }
     match document {
@@ -83,13 +94,14 @@ impl Manifest {
     }
 
     /// The desired state, from what the walk for [`Manifest::selection`] found. A file that is missing or can't be used is a problem of its
-    /// asset, not an error of the manifest.
+    /// asset, not an error of the manifest. A pin, icon or preview that names an address which left the manifest is none either where that is `known`, to
+    /// state or lockfile: it becomes a [`Stray`](crate::model::desired::Stray).
     ///
     /// # Errors
     /// What only the files show to be wrong: two globs on one path, two files or entries with one address, an icon that is no square Image, a pin or
     /// reference to an address that isn't there.
-    pub fn resolve(&self, findings: &Findings) -> Result<Resolved, Vec<Diagnostic>> {
-        resolve::resolve(self, findings)
+    pub fn resolve(&self, findings: &Findings, known: &BTreeSet<Address>) -> Result<Resolved, Vec<Diagnostic>> {
+        resolve::resolve(self, findings, known)
     }
 
     /// The owner of all assets that name no other.

@@ -1,6 +1,6 @@
 //! `[existing]` and `[pins]`, tables whose keys are addresses, and the book of all addresses in which they and icons are looked up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use globset::GlobSet;
@@ -12,7 +12,7 @@ use super::near::nearest;
 use super::read::{Field, Fields};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
-use crate::model::desired::Pin;
+use crate::model::desired::{Pin, Stray, StrayPlace};
 use crate::model::ids::{AssetId, Revision};
 
 /// An entry of `[existing]`.
@@ -117,6 +117,8 @@ pub(super) enum Seen<'b> {
     Existing(AssetId),
     /// No address, but the path of the asset with this one.
     PathOf(&'b Address),
+    /// Nothing of the manifest, but an asset that was there before.
+    Left,
     /// Nothing.
     Missing,
     /// A glob may find it.
@@ -129,6 +131,8 @@ pub(super) struct AddressBook<'b> {
     pub(super) existing: &'b BTreeMap<Address, Existing>,
     /// Addresses of explicit entries by their normalized path.
     pub(super) paths: BTreeMap<String, &'b Address>,
+    /// Addresses that are known from before, in the manifest or not.
+    pub(super) known: &'b BTreeSet<Address>,
     /// Before the files are known: the patterns that may still find an address. `None` afterwards.
     pub(super) open: Option<GlobSet>,
 }
@@ -140,6 +144,9 @@ impl<'b> AddressBook<'b> {
         }
         if let Some(existing) = self.existing.get(address) {
             return Seen::Existing(existing.id);
+        }
+        if self.known.contains(address) {
+            return Seen::Left;
         }
         // A pattern sees the file system's spelling, of which a text beyond ASCII may have several.
         let undecided =
@@ -167,25 +174,45 @@ impl<'b> AddressBook<'b> {
     }
 }
 
+/// What pins, icons and previews name that is not in the manifest.
+#[derive(Debug, Default)]
+pub(super) struct Absent {
+    /// Faults about addresses that nobody knows. Kept apart from all others: before state and lockfile are asked, such an address may be a known one.
+    pub(super) faults: Report,
+    /// References to known ones.
+    pub(super) strays: BTreeSet<Stray>,
+}
+
 /// Each pin names an asset of the manifest, in the form of its type.
-pub(super) fn check_pins(pins: &BTreeMap<Address, PinEntry>, book: &AddressBook<'_>, report: &mut Report) {
+pub(super) fn check_pins(
+    pins: &BTreeMap<Address, PinEntry>,
+    book: &AddressBook<'_>,
+    report: &mut Report,
+    absent: &mut Absent,
+) {
     for (address, entry) in pins {
-        let fault = match book.look(address) {
-            Seen::Undecided | Seen::Asset(None) => continue,
-            Seen::Asset(Some(asset_type)) => match pin_fault(entry, asset_type) {
-                Some(fault) => fault,
-                None => continue,
-            },
-            Seen::Existing(_) => {
-                Fault::new(entry.key.clone(), format!("{} is under [existing]", shown(address.as_str())))
-                    .hint("only assets that Macadam manages can be pinned")
+        match book.look(address) {
+            Seen::Undecided | Seen::Asset(None) => {}
+            Seen::Asset(Some(asset_type)) => {
+                pin_fault(entry, asset_type).into_iter().for_each(|fault| report.add(fault))
             }
-            Seen::PathOf(other) => book
-                .missing(address, entry.key.clone(), report, "")
-                .hint(format!("that is the path of {}: pin that address", shown(other.as_str()))),
-            Seen::Missing => book.missing(address, entry.key.clone(), report, "remove the pin"),
-        };
-        report.add(fault);
+            Seen::Existing(_) => {
+                let fault = Fault::new(entry.key.clone(), format!("{} is under [existing]", shown(address.as_str())));
+                report.add(fault.hint("only assets that Macadam manages can be pinned"));
+            }
+            Seen::Left => {
+                absent.strays.insert(Stray { to: address.clone(), place: StrayPlace::Pin });
+            }
+            Seen::PathOf(other) => {
+                let fault = book.missing(address, entry.key.clone(), &absent.faults, "");
+                let hint = format!("that is the path of {}: pin that address", shown(other.as_str()));
+                absent.faults.add(fault.hint(hint));
+            }
+            Seen::Missing => {
+                let fault = book.missing(address, entry.key.clone(), &absent.faults, "remove the pin");
+                absent.faults.add(fault);
+            }
+        }
     }
 }
 

@@ -12,11 +12,11 @@ use super::edges::{check_targets, icon_edge};
 use super::entry::{
     GlobEntry, format_hint, format_message, normalized, privacy_hint, privacy_message, type_of_extension,
 };
-use super::names::{AddressBook, check_pins};
+use super::names::{Absent, AddressBook, check_pins};
 use super::{Manifest, pattern};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Privacy};
-use crate::model::desired::{Desired, DesiredAsset, Finding, Findings};
+use crate::model::desired::{Desired, DesiredAsset, Finding, Findings, Stray};
 use crate::model::file::{ContentFacts, FileFacts, FileProblem};
 use crate::model::path::ProjectPath;
 
@@ -39,6 +39,7 @@ enum Origin<'m> {
 struct Gathering<'m> {
     document: &'m Document,
     findings: &'m Findings,
+    known: &'m BTreeSet<Address>,
     assets: BTreeMap<Address, (DesiredAsset, Origin<'m>)>,
     /// For each glob whether it found a file.
     used: Vec<bool>,
@@ -46,13 +47,18 @@ struct Gathering<'m> {
 }
 
 /// See [`Manifest::resolve`].
-pub(super) fn resolve(manifest: &Manifest, findings: &Findings) -> Result<Resolved, Vec<Diagnostic>> {
+pub(super) fn resolve(
+    manifest: &Manifest,
+    findings: &Findings,
+    known: &BTreeSet<Address>,
+) -> Result<Resolved, Vec<Diagnostic>> {
     let document = &manifest.document;
     let used = vec![false; document.globs.len()];
-    let mut gathering = Gathering { document, findings, assets: BTreeMap::new(), used, report: Report::default() };
+    let mut gathering =
+        Gathering { document, findings, known, assets: BTreeMap::new(), used, report: Report::default() };
     gathering.take_entries();
     gathering.take_files();
-    gathering.check_references();
+    let stray = gathering.check_references().into_iter().collect();
     let Gathering { assets, used, report, .. } = gathering;
     if !report.is_empty() {
         return Err(report.into_diagnostics(&manifest.source));
@@ -60,7 +66,7 @@ pub(super) fn resolve(manifest: &Manifest, findings: &Findings) -> Result<Resolv
     let assets: BTreeMap<Address, DesiredAsset> =
         assets.into_iter().map(|(address, (asset, _))| (address, asset)).collect();
     let existing = document.existing.iter().map(|(address, entry)| (address.clone(), entry.id)).collect();
-    let desired = Desired { assets, existing, policy: document.policy, ..Desired::default() };
+    let desired = Desired { assets, existing, policy: document.policy, stray, ..Desired::default() };
     let notes = notes(document, &desired, &used).into_notes(&manifest.source);
     Ok(Resolved { desired, notes })
 }
@@ -174,14 +180,17 @@ impl<'m> Gathering<'m> {
         }
     }
 
-    /// Icons, previews and pins, now that every address and type is known.
-    fn check_references(&mut self) {
+    /// Icons, previews and pins, now that every address and type is known. Gives those that lead to what left.
+    fn check_references(&mut self) -> BTreeSet<Stray> {
         let assets = self.assets.iter().map(|(address, (asset, _))| (address, asset.asset_type)).collect();
         let entries = &self.document.assets;
         let paths = entries.iter().map(|entry| (normalized(entry.path.get_ref()), &entry.address)).collect();
-        let book = AddressBook { assets, existing: &self.document.existing, paths, open: None };
-        check_targets(entries.iter().map(|entry| &entry.keys), &book, &mut self.report);
-        check_pins(&self.document.pins, &book, &mut self.report);
+        let book = AddressBook { assets, existing: &self.document.existing, paths, known: self.known, open: None };
+        let mut absent = Absent::default();
+        let keys = entries.iter().map(|entry| (&entry.address, &entry.keys));
+        check_targets(keys, &book, &mut self.report, &mut absent);
+        check_pins(&self.document.pins, &book, &mut self.report, &mut absent);
+        self.report.append(absent.faults);
         for (target, place) in entries.iter().filter_map(|entry| icon_edge(&entry.keys)) {
             let Some((DesiredAsset { content: Ok(facts), .. }, _)) = self.assets.get(target) else { continue };
             if let ContentFacts::Image { width, height } = facts.content
@@ -192,6 +201,7 @@ impl<'m> Gathering<'m> {
                 self.report.add(Fault::new(place, message).hint("name a square Image"));
             }
         }
+        absent.strays
     }
 }
 

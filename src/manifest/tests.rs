@@ -1,6 +1,6 @@
 //! The room as a whole: text in, diagnostics or the desired state out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -8,10 +8,10 @@ use proptest::prelude::*;
 use super::{Diagnostic, Manifest, parse, render};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, FileFormat, Privacy};
-use crate::model::desired::{Desired, DesiredAsset, Finding, Findings, Grantee, Pin};
+use crate::model::desired::{Desired, DesiredAsset, Finding, Findings, Grantee, Pin, Stray, StrayPlace};
 use crate::model::file::{ContentFacts, FileFacts, FileProblem};
 use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, Revision, UserId};
-use crate::model::metadata::{AssetRef, SocialNetwork};
+use crate::model::metadata::{AssetRef, SocialLink, SocialNetwork};
 use crate::model::output::{Language, OutputStyle};
 use crate::model::path::ProjectPath;
 use crate::model::policy::{AmbiguousCreate, DriftPolicy, LeavePolicy, ModeratedName, Policy};
@@ -52,10 +52,16 @@ fn told(all: &[Diagnostic], text: &str, lines_before: usize) -> Vec<String> {
         .collect()
 }
 
-/// Checks the errors that need no files.
+/// Checks the errors that need no files; those about addresses that nobody knows are told by the second look.
 fn check(text: &str, expected: &[&str]) {
     let whole = format!("{CREATOR}{text}");
-    let all = parse(whole.as_bytes(), "assets.toml").err().unwrap_or_default();
+    let all = match parse(whole.as_bytes(), "assets.toml") {
+        Ok(manifest) if manifest.selection().globs.is_empty() => {
+            manifest.resolve(&Findings::new(), &BTreeSet::new()).err().unwrap_or_default()
+        }
+        Ok(_) => Vec::new(),
+        Err(all) => all,
+    };
     assert_eq!(told(&all, &whole, 2), expected, "{text}");
 }
 
@@ -75,13 +81,16 @@ fn findings(files: impl IntoIterator<Item = (&'static str, Finding)>) -> Finding
 
 fn resolved(text: &str, files: Findings) -> Desired {
     let manifest = good(&format!("{CREATOR}{text}"));
-    manifest.resolve(&files).unwrap_or_else(|all| panic!("{}", render(&all, manifest.text(), false))).desired
+    manifest
+        .resolve(&files, &BTreeSet::new())
+        .unwrap_or_else(|all| panic!("{}", render(&all, manifest.text(), false)))
+        .desired
 }
 
 /// Checks the errors that need files.
 fn check_resolve(text: &str, files: Findings, expected: &[&str]) {
     let manifest = good(&format!("{CREATOR}{text}"));
-    let all = manifest.resolve(&files).err().unwrap_or_default();
+    let all = manifest.resolve(&files, &BTreeSet::new()).err().unwrap_or_default();
     assert_eq!(told(&all, manifest.text(), 2), expected, "{text}");
 }
 
@@ -230,7 +239,7 @@ fn the_example_becomes_the_desired_state() {
         ("ui/close.png", png(&[0])),
         ("music/a.ogg", found(&[1], FileFormat::Ogg, ContentFacts::Audio { duration: None, sample_rate: None })),
     ]);
-    let resolved = good(EXAMPLE).resolve(&files).unwrap();
+    let resolved = good(EXAMPLE).resolve(&files, &BTreeSet::new()).unwrap();
     assert_eq!(resolved.notes, []);
     let desired = resolved.desired;
     let addresses: Vec<&str> = desired.assets.keys().map(Address::as_str).collect();
@@ -449,6 +458,107 @@ fn social_links_are_known_few_and_https() {
         ),
         &[],
     );
+}
+
+#[test]
+fn each_of_the_nine_social_links_is_read() {
+    let nine = ["facebook", "twitter", "youtube", "twitch", "discord", "github", "roblox", "guilded", "devforum"];
+    assert_eq!(nine, SocialNetwork::ALL.map(SocialNetwork::key));
+    for (name, network) in nine.into_iter().zip(SocialNetwork::ALL) {
+        let text = format!(
+            "[assets.a]\npath = 'a.png'\nsocial_links.{name} = {{ title = 't', uri = 'https://x.org/{name}' }}\n"
+        );
+        let links = resolved(&text, Findings::new()).assets[&address("a")].metadata.social_links.clone();
+        let link = SocialLink { title: Some("t".to_owned()), uri: format!("https://x.org/{name}") };
+        assert_eq!(links, BTreeMap::from([(network, Some(link))]));
+    }
+}
+
+#[test]
+fn at_most_three_social_links_are_set_and_any_number_cleared() {
+    let links = |set: &[&str], cleared: &[&str]| {
+        let set = set.iter().map(|name| format!("{name} = {{ uri = \"https://x.org/us\" }}\n"));
+        set.chain(cleared.iter().map(|name| format!("{name} = \"\"\n"))).collect::<String>()
+    };
+    let all = SocialNetwork::ALL.map(SocialNetwork::key);
+    let (three, six) = all.split_at(3);
+    let too_many = |place: &str| {
+        format!(
+            "{place} an asset has at most 3 social links, this one has 4 | those of [defaults] count; a link is left out with \"\""
+        )
+    };
+    let asset = "[assets.a]\npath = 'a.png'\n[assets.a.social_links]\n";
+    check(&format!("{asset}{}", links(three, six)), &[]);
+    check(&format!("{asset}{}", links(&all[..4], &all[4..])), &[&too_many("1:9")]);
+    // A glob's links count with those of [defaults], and one that clears such a link makes room.
+    let defaults = format!("[defaults.social_links]\n{}", links(three, &[]));
+    let glob = "[globs.g]\npath = '*.png'\n[globs.g.social_links]\n";
+    check(&format!("{defaults}{glob}{}", links(&all[3..4], &[])), &[&too_many("5:8")]);
+    check(&format!("{defaults}{glob}{}", links(&all[3..4], &all[..1])), &[]);
+}
+
+#[test]
+fn what_is_chosen_at_creation_is_read_and_checked() {
+    let asset = |keys: &str| {
+        let text = format!("[defaults]\nexpected_price = 7\n[assets.a]\npath = 'a.png'\n{keys}\n");
+        resolved(&text, Findings::new()).assets.remove(&address("a")).unwrap()
+    };
+    for (word, privacy) in
+        [("default", Privacy::Default), ("restricted", Privacy::Restricted), ("open_use", Privacy::OpenUse)]
+    {
+        assert_eq!(asset(&format!("privacy = '{word}'")).privacy, privacy);
+    }
+    assert_eq!(asset("").privacy, Privacy::Default);
+    assert_eq!((asset("").expected_price, asset("expected_price = 0").expected_price), (Some(7), Some(0)));
+    assert!(asset("prevent_replace = true").prevent_replace && !asset("").prevent_replace);
+    let wrong = |keys: &str, expected: &[&str]| check(&format!("[assets.a]\npath = 'a.fbx'\n{keys}\n"), expected);
+    wrong("privacy = 'default'", &[]);
+    wrong(
+        "privacy = 'restricted'",
+        &[
+            "3:11 the privacy of a Model can't be chosen | it can for `Image`, `Decal` and `Mesh`; leave it out for all others",
+        ],
+    );
+    wrong("privacy = 'open'", &["3:11 `privacy` can't be `open` | it can be `default`, `restricted` or `open_use`"]);
+    wrong(
+        "expected_price = '5'",
+        &["3:18 `expected_price` has to be a number, not a text | write it without quotes: 5"],
+    );
+    wrong("expected_price = 1.5", &["3:18 `expected_price` has to be a number, not a number with a fraction"]);
+}
+
+#[test]
+fn the_nearest_creator_owns_an_asset() {
+    let text = "[assets.a]\npath = 'a.png'\n[assets.b]\npath = 'b.png'\ncreator = { user_id = 3 }\n\
+                [globs.g]\npath = 'g/*'\ncreator = { group_id = 4 }\n[globs.h]\npath = 'h/*'\n";
+    let files = || findings([("g/x.png", png(&[0])), ("h/x.png", png(&[1]))]);
+    let owners = |text: &str| -> Vec<String> {
+        let owner = |(address, asset): (&Address, &DesiredAsset)| format!("{address} {:?}", asset.creator);
+        resolved(text, files()).assets.iter().map(owner).collect()
+    };
+    let (user, group) = (|n| Creator::User(UserId::new(n).unwrap()), |n| Creator::Group(GroupId::new(n).unwrap()));
+    let expected = |other: Creator| {
+        let all = [("a", other), ("b", user(3)), ("g/x.png", group(4)), ("h/x.png", other)];
+        all.map(|(address, creator)| format!("{address} {creator:?}"))
+    };
+    assert_eq!(owners(text), expected(user(1)));
+    assert_eq!(owners(&format!("[defaults]\ncreator = {{ group_id = 2 }}\n{text}")), expected(group(2)));
+    check("[globs.g]\npath = '*'\ncreator = {}\n", &["3:1 `creator` names no owner | set `user_id` or `group_id`"]);
+}
+
+#[test]
+fn an_icon_is_square_and_a_preview_need_not_be() {
+    let image = |width, height| found(&[], FileFormat::Png, ContentFacts::Image { width, height });
+    let text = |field: &str| format!("[assets.i]\npath = 'i.png'\n[assets.m]\npath = 'm.fbx'\n{field}\n");
+    let icon = |file: Finding, expected: &[&str]| {
+        check_resolve(&text("icon = 'i'"), findings([("i.png", file)]), expected);
+    };
+    icon(image(64, 64), &[]);
+    icon(image(64, 63), &["5:8 an icon has to be square, `i` has 64 by 63 pixels | name a square Image"]);
+    // An icon whose file can't be used is a problem of that asset.
+    icon(Finding { globs: vec![], content: Err(FileProblem { message: "bad".to_owned(), hint: None }) }, &[]);
+    check_resolve(&text("icon = 'i'"), Findings::new(), &[]);
+    check_resolve(&text("previews = [{ asset = 'i' }]"), findings([("i.png", image(64, 36))]), &[]);
 }
 
 #[test]
@@ -713,6 +823,75 @@ fn references_are_checked_against_what_the_globs_find() {
 }
 
 #[test]
+fn a_reference_to_what_left_is_no_error_where_that_is_known() {
+    let text = format!(
+        "{CREATOR}[assets.a]\npath = \"a.png\"\nicon = \"old\"\npreviews = [{{ asset = \"old\" }}, {{ asset = \"b.png\" }}, {{ asset = \"old\" }}]\n\
+         [assets.b]\npath = \"b.png\"\n[pins]\nold = {{ asset_id = 1 }}\n\"b.png\" = 3\n[existing]\nmusic = 1\n"
+    );
+    let manifest = good(&text);
+    let look = |known: &[&str]| manifest.resolve(&Findings::new(), &known.iter().copied().map(address).collect());
+    let desired = look(&["old", "b.png", "b", "other"]).unwrap().desired;
+    let (pin, of) = (StrayPlace::Pin, address("a"));
+    let stray = |to: &str, place: &StrayPlace| Stray { to: address(to), place: place.clone() };
+    let (icon, preview) = (StrayPlace::Icon { of: of.clone() }, StrayPlace::Preview { of: of.clone() });
+    let expected = [
+        stray("b.png", &pin),
+        stray("b.png", &preview),
+        stray("old", &pin),
+        stray("old", &icon),
+        stray("old", &preview),
+    ];
+    assert_eq!(desired.stray, expected);
+    let metadata = &desired.assets[&of].metadata;
+    assert_eq!(metadata.icon, Some(Some(AssetRef::Address(address("old")))));
+    assert_eq!(metadata.previews.as_ref().map(Vec::len), Some(3));
+    assert_eq!(desired.assets.len(), 2, "a pin makes no asset");
+
+    let path_of = "that is the path of `b`";
+    assert_eq!(
+        told(&look(&["old"]).unwrap_err(), &text, 2),
+        [
+            format!("4:42 no asset has the address `b.png` | {path_of}: write that address"),
+            format!("9:1 no asset has the address `b.png` | {path_of}: pin that address"),
+        ]
+    );
+    assert_eq!(look(&[]).unwrap_err().len(), 6);
+}
+
+#[test]
+fn what_is_known_excuses_no_other_mistake() {
+    let known: BTreeSet<Address> = ["music", "m", "i"].map(address).into_iter().collect();
+    let told = |text: &str| {
+        let manifest = good(&format!("{CREATOR}{text}"));
+        let all = manifest.resolve(
+            &findings([("i.png", png(&[0])), ("m.fbx", found(&[0], FileFormat::Fbx, ContentFacts::Opaque))]),
+            &known,
+        );
+        told(&all.err().unwrap_or_default(), manifest.text(), 2)
+    };
+    let parsed = |text: &str| parse(format!("{CREATOR}{text}").as_bytes(), "m").unwrap_err().remove(0).message;
+    assert_eq!(parsed("[existing]\nmusic = 1\n[pins]\nmusic = 1\n"), "`music` is under [existing]");
+    assert_eq!(
+        parsed("[assets.m]\npath = 'm.fbx'\n[pins]\nm = { asset_id = 1 }\n"),
+        "a Model is pinned at a revision, not at an asset ID"
+    );
+    let glob = "[globs.g]\npath = '*'\n[assets.i]\npath = 'x.png'\n";
+    assert_eq!(
+        told(&format!("{glob}icon = 'm.fbx'\n")),
+        [
+            "5:8 the icon has to be an Image, `m.fbx` is a Model | name an Image, or another asset's ID as \"assets/123\""
+        ]
+    );
+    assert_eq!(
+        told(&format!("{glob}icon = 'i.pngg'\n")),
+        ["5:8 no asset has the address `i.pngg` | did you mean `i.png`?"]
+    );
+    // Beside another mistake the first look tells of an address that is not there: it can't know of what left.
+    let all = parse(format!("{CREATOR}typo = 1\n[pins]\nm = 1\n").as_bytes(), "m").unwrap_err();
+    assert_eq!(all.len(), 2);
+}
+
+#[test]
 fn an_unusable_file_is_a_problem_of_its_asset_alone() {
     let check = |entry: &str, files: Findings, name: &str, asset_type: Option<AssetType>, problem: Option<&str>| {
         let desired = resolved(entry, files);
@@ -764,7 +943,7 @@ fn unset_cleared_and_default_are_three_things() {
 fn what_finds_nothing_is_noted() {
     let text = format!("{CREATOR}{GLOBS}[[outputs]]\npath = \"x.json\"\ninclude = [\"a/**\", \"sowrd\"]\n");
     let manifest = good(&text);
-    let notes = manifest.resolve(&findings([("a/x.ogg", png(&[0]))])).unwrap().notes;
+    let notes = manifest.resolve(&findings([("a/x.ogg", png(&[0]))]), &BTreeSet::new()).unwrap().notes;
     assert_eq!(told(&notes, &text, 2), ["4:8 the glob `b` finds no file", "7:20 the pattern `sowrd` fits no address"]);
     assert!(render(&notes, &text, false).starts_with("note: the glob `b` finds no file\n"));
 }
@@ -787,12 +966,18 @@ fn some_findings(manifest: &Manifest, states: &[u8]) -> Findings {
     files.zip(states.iter().copied().cycle()).filter_map(|(path, state)| Some((path, finding(state)?))).collect()
 }
 
+/// Some of the addresses that such manifests name.
+fn some_known(states: &[u8]) -> BTreeSet<Address> {
+    let all = ["a", "b", "sword", "sword-icon", "ui/a.png"].map(address).into_iter();
+    all.zip(states.iter().cycle()).filter(|(_, state)| **state % 2 == 0).map(|(address, _)| address).collect()
+}
+
 /// Whatever the text, it is read, rendered and resolved without a panic, and every error has its place.
 fn survives(bytes: &[u8], states: &[u8]) {
     let lossy = String::from_utf8_lossy(bytes);
     match parse(bytes, "m") {
         Ok(manifest) => {
-            if let Err(all) = manifest.resolve(&some_findings(&manifest, states)) {
+            if let Err(all) = manifest.resolve(&some_findings(&manifest, states), &some_known(states)) {
                 assert!(!all.is_empty());
                 render(&all, &lossy, true);
             }

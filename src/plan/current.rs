@@ -1,8 +1,9 @@
 //! Which revision an address is, as far as is known.
 
-use crate::model::asset::ContentChange;
+use crate::model::asset::{AssetType, ContentChange};
 use crate::model::desired::{DesiredAsset, Pin};
 use crate::model::history::{RevisionFact, RevisionKey, Standing};
+use crate::model::ids::{AssetId, ContentHash};
 use crate::model::recorded::Record;
 
 /// The revision that `want` is: the pinned one, the one with its bytes, or else the one that it last was.
@@ -30,6 +31,18 @@ pub fn last(record: &Record) -> Option<(RevisionKey, RevisionFact)> {
             pointed.map(|(key, fact)| (key, *fact)).or_else(|| newest_usable(record))
         }
     }
+}
+
+/// The asset that an address is and that Roblox no longer has, where its bytes are wanted as they were.
+pub fn vanished(asset_type: AssetType, content: ContentHash, record: &Record) -> Option<AssetId> {
+    let asset_id = match (asset_type.on_content_change(), record.points_to) {
+        (ContentChange::NewAsset, points_to) => points_to?,
+        (ContentChange::InPlace, _) if record.head().is_none() => record.history.in_order().last()?.0.asset_id,
+        (ContentChange::InPlace, _) => return None,
+    };
+    let (_, fact) = record.history.of_asset(asset_id).next_back()?;
+    let is_it = fact.standing == Standing::Gone && fact.content == Some(content);
+    (is_it && record.current(asset_type, content).is_none()).then_some(asset_id)
 }
 
 fn newest_usable(record: &Record) -> Option<(RevisionKey, RevisionFact)> {

@@ -4,12 +4,13 @@
 use jiff::SignedDuration;
 
 use super::asset::{Case, Ready, hold, note, push};
+use super::current;
 use super::metadata::Target;
 use super::rule::Rule;
+use super::sharing::Source;
 use super::step::{Action, Drift, HoldKind, Plan};
-use crate::model::asset::ContentChange;
 use crate::model::change::Change;
-use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::history::{Origin, RevisionFact, RevisionKey};
 use crate::model::ids::AssetId;
 use crate::model::policy::DriftPolicy;
 use crate::model::recorded::{Healing, Leaving, Record, Seen};
@@ -103,19 +104,12 @@ pub(super) fn holds_update(
     false
 }
 
-/// The asset that the address is has vanished, and its file is as it was.
+/// The asset that the address is has vanished, and its file is as it was. Moderation may have taken it, so the same bytes are not sent again by
+/// themselves; another address's asset with these bytes is taken where there is one.
 pub(super) fn vanished(plan: &mut Plan, ready: &Ready<'_>, record: &Record) -> bool {
     let case = &ready.case;
-    let asset_id = match (ready.asset_type.on_content_change(), record.points_to) {
-        (ContentChange::NewAsset, Some(asset_id)) => asset_id,
-        (ContentChange::InPlace, _) if record.head().is_none() => {
-            let Some((key, _)) = record.history.in_order().last().copied() else { return false };
-            key.asset_id
-        }
-        (ContentChange::NewAsset, None) | (ContentChange::InPlace, _) => return false,
-    };
-    let Some((_, fact)) = record.history.of_asset(asset_id).next_back() else { return false };
-    if fact.standing != Standing::Gone || fact.content != Some(ready.facts.hash) {
+    let Some(asset_id) = current::vanished(ready.asset_type, ready.facts.hash, record) else { return false };
+    if case.sharing.source(case.address) != Source::Own {
         return false;
     }
     let what = format!("Roblox no longer has asset {asset_id}");

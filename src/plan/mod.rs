@@ -166,26 +166,28 @@ fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
 
 /// Removed means: this checkout's lockfile has the address and its manifest doesn't. What only the state knows belongs to another branch.
 fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
+    let why = desired.absences_dont_count();
+    let mut uncounted = 0;
     for (address, record) in &recorded.assets {
         let wanted = desired.assets.contains_key(address);
         let mark = |removed: bool| Change::Remove { address: address.clone(), removed };
         match (wanted, record.removed) {
             (true, true) => plan.marks.push(mark(false)),
+            (false, false) if record.in_lockfile && why.is_some() => uncounted += 1,
             (false, false) if record.in_lockfile => {
-                let text = match (desired.absences_dont_count(), desired.policy.removed) {
-                    (Some(why), _) => {
-                        format!("is not in the manifest, but counts as removed only once it is sure: {why}")
-                    }
-                    (None, LeavePolicy::Keep) => "left the manifest; its asset at Roblox is kept".to_owned(),
-                    (None, LeavePolicy::Archive) => "left the manifest".to_owned(),
+                let text = match desired.policy.removed {
+                    LeavePolicy::Keep => "left the manifest; its asset at Roblox is kept",
+                    LeavePolicy::Archive => "left the manifest",
                 };
-                if desired.absences_dont_count().is_none() {
-                    plan.marks.push(mark(true));
-                }
-                plan.notes.push(Note { address: Some(address.clone()), text });
+                plan.marks.push(mark(true));
+                plan.notes.push(Note { address: Some(address.clone()), text: text.to_owned() });
             }
             (true, false) | (false, true | false) => {}
         }
+    }
+    if let (Some(why), 1..) = (why, uncounted) {
+        let what = if uncounted == 1 { "1 asset is" } else { &format!("{uncounted} assets are") };
+        plan.notes.push(Note { address: None, text: format!("{what} absent and not taken for removed: {why}") });
     }
 }
 

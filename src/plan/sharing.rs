@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::current::current;
+use super::current::{current, vanished};
 use super::doubt::is_binding;
 use super::subject;
 use crate::model::address::Address;
@@ -80,8 +80,14 @@ impl<'a> Sharing<'a> {
             .filter(|(address, want, key)| !binding(address) && may_upload(want, *key, recorded.assets.get(*address)))
             .filter(|(address, _, key)| needs_asset(recorded.assets.get(*address), *key))
             .collect();
-        // Whoever says most about the metadata uploads; the others join where nothing they say differs.
-        needs.sort_by_key(|(address, want, _)| (std::cmp::Reverse(want.metadata.digests().len()), *address));
+        let lost = |address: &Address, key: Key| {
+            recorded.assets.get(address).is_some_and(|record| vanished(key.0, key.3, record).is_some())
+        };
+        // Whoever says most about the metadata uploads; the others join where nothing they say differs. Whose asset vanished joins, but uploads
+        // nothing by itself.
+        needs.sort_by_key(|(address, want, key)| {
+            (lost(address, *key), std::cmp::Reverse(want.metadata.digests().len()), *address)
+        });
         let mut sources = BTreeMap::new();
         for (address, want, key) in needs {
             let fields = fields(want);
@@ -92,6 +98,7 @@ impl<'a> Sharing<'a> {
                     Source::Existing { owner: (*address).clone(), key: *key }
                 }
                 Some(Owner { address, key: None, .. }) => Source::Planned { owner: (*address).clone() },
+                None if lost(address, key) => Source::Own,
                 None => {
                     group.push(Owner { address, fields, key: None });
                     Source::Own

@@ -86,6 +86,19 @@ pub fn write_atomic<F>(path: &Path, write: F) -> Result<(), AtomicWriteError>
 where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
 {
+    write_atomic_if(path, write, || Ok(true)).map(|_| ())
+}
+
+/// The same, unless `still` says, when all is written and nothing replaced yet, that the old file is not the one any more that it was: then that one
+/// stays, and the answer is `false`. Between the question and the replacement lies one system call.
+///
+/// # Errors
+/// See [`AtomicWriteError`]; what `still` returns comes as [`AtomicWriteError::Replace`].
+pub fn write_atomic_if<F, S>(path: &Path, write: F, still: S) -> Result<bool, AtomicWriteError>
+where
+    F: FnOnce(&mut dyn Write) -> io::Result<()>,
+    S: FnOnce() -> io::Result<bool>,
+{
     let target = follow(path).map_err(|source| AtomicWriteError::Follow { path: path.to_owned(), source })?;
     let path = || target.clone();
     let folder = folder_of(&target);
@@ -103,9 +116,13 @@ where
 
     fill(temporary.as_file_mut(), &target, write).map_err(|source| AtomicWriteError::Write { path: path(), source })?;
     failpoint::hit("temporary_written");
+    if !still().map_err(|source| AtomicWriteError::Replace { path: path(), source })? {
+        return Ok(false);
+    }
     temporary.persist(&target).map_err(|error| AtomicWriteError::Replace { path: path(), source: error.error })?;
     failpoint::hit("replaced");
-    sync_folder(folder).map_err(|source| AtomicWriteError::Sync { path: path(), source })
+    sync_folder(folder).map_err(|source| AtomicWriteError::Sync { path: path(), source })?;
+    Ok(true)
 }
 
 /// Writes, takes over the old file's permissions, and waits for the disk.
@@ -204,6 +221,22 @@ mod tests {
         assert!(error.to_string().contains("a.toml"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "one");
         assert_eq!(names(folder.path()), ["a.toml"]);
+    }
+
+    #[test]
+    fn a_file_that_is_another_by_now_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        write(&path, "one").unwrap();
+        let replace = |answer: io::Result<bool>| write_atomic_if(&path, |out| out.write_all(b"two"), || answer);
+        assert!(!replace(Ok(false)).unwrap());
+        assert!(matches!(replace(Err(io::Error::other("gone"))), Err(AtomicWriteError::Replace { .. })));
+        assert_eq!(
+            (fs::read_to_string(&path).unwrap(), names(folder.path())),
+            ("one".to_owned(), vec!["a.toml".to_owned()])
+        );
+        assert!(replace(Ok(true)).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
     }
 
     #[test]

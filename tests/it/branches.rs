@@ -260,3 +260,38 @@ fn a_lockfile_with_conflict_markers_is_left_alone() {
     repository.commit("merged");
     repository.syncs_without_an_upload();
 }
+
+/// A folder that is not mounted, a manifest that was emptied, a checkout that leaves files out: each looks like a removal and is none.
+#[test]
+fn what_vanishes_as_a_whole_is_not_removed() {
+    let repository = Repository::new();
+    let project = &repository.project;
+    let (manifest, lockfile) = (project.read("assets.toml"), project.read("assets.lock.toml"));
+    let nothing_is_removed = |why: &str| {
+        let (code, document) = project.json(&["plan", "--detailed-exitcode"]);
+        assert_eq!((code, &document["actions"]), (0, &serde_json::json!([])), "{document:#}");
+        let note = document["notes"][0]["note"].as_str().unwrap_or_default();
+        assert!(note.contains("not taken for removed") && note.contains(why), "{document:#}");
+        assert_eq!(project.sync()["in_sync"], true);
+        assert_eq!(project.read("assets.lock.toml"), lockfile, "{why}");
+    };
+
+    std::fs::rename(project.file("ui"), project.file("unmounted")).unwrap();
+    nothing_is_removed("there is no folder `ui`");
+    std::fs::rename(project.file("unmounted"), project.file("ui")).unwrap();
+
+    project.write("assets.toml", "[creator]\nuser_id = 1\n");
+    nothing_is_removed("wants no asset at all");
+    project.write("assets.toml", &manifest);
+
+    repository.git(&["sparse-checkout", "set", "--no-cone", "/*", "!/ui/n.png"]);
+    assert!(!project.file("ui/n.png").exists() && project.file("ui/m.png").exists());
+    nothing_is_removed("sparse-checkout");
+    repository.git(&["sparse-checkout", "disable"]);
+
+    repository.syncs_without_an_upload();
+    assert_eq!(project.json(&["plan"]).1["notes"], serde_json::json!([]));
+    project.remove("ui/n.png");
+    project.sync();
+    assert_eq!(project.read("assets.lock.toml").matches("removed = true").count(), 1);
+}
