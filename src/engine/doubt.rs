@@ -2,8 +2,6 @@
 //!
 //! Creates are not settled here: they can't be looked up, and follow the policy (`src/plan/asset.rs`). Read next: [`super::answer`].
 
-use jiff::SignedDuration;
-
 use super::book::BookError;
 use super::settle;
 use super::steps::{Look, Steps, Try, chain, run_ends, superseded};
@@ -15,9 +13,6 @@ use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Record};
 use crate::model::remote::RemoteAsset;
 use crate::platform::clock;
-
-/// How far Roblox's clock and this machine's may be apart when a revision's time is compared with that of an attempt.
-const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(2);
 
 impl Steps {
     /// Learns by looking what came of a change whose outcome is unknown.
@@ -51,7 +46,7 @@ impl Steps {
 
     /// A revision newer than the one that was known: this attempt's, or somebody else's.
     async fn settle_newer(&self, id: AttemptId, attempt: &Attempt, asset: RemoteAsset) -> Result<Try, BookError> {
-        let earliest = attempt.begun_at.saturating_sub(CLOCK_SKEW).unwrap_or(jiff::Timestamp::MIN);
+        let earliest = attempt.begun_at.saturating_sub(settle::CLOCK_SKEW).unwrap_or(jiff::Timestamp::MIN);
         if asset.revision_created_at.is_some_and(|created| created < earliest) {
             self.book
                 .commit_with(|recorded| {

@@ -17,6 +17,9 @@ use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Leaving, Objection, PinnedAt, Record, Shelved, Trouble};
 use crate::model::remote::RemoteAsset;
 
+/// How far Roblox's clock and this machine's may be apart when a revision's time is compared with that of an attempt.
+pub const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(2);
+
 /// What an address is known by after a change, and what a person should be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
@@ -64,6 +67,7 @@ pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &Remo
             asked.extend(fields.iter().map(|(field, digest)| (*field, *digest)));
             let stored = stored_otherwise(fields, &record.stored, asset);
             changes.push(Change::Ask { address: address.clone(), fields: asked, stored });
+            changes.extend(revision_of_metadata(attempt, record, asset, now));
         }
         Intent::Rollback { asset_id, to } => {
             key = key_of(record.identity.asset_type, asset);
@@ -105,6 +109,25 @@ fn stored_otherwise(sent: &FieldDigests, known: &FieldDigests, asset: &RemoteAss
         };
     }
     stored
+}
+
+/// A change of metadata may make a revision as well: V1 says that every change does, clients' tests say that none does. One that was made while the
+/// attempt was under way, and follows the newest that is known, is its own, with the bytes of the head.
+fn revision_of_metadata(attempt: &Attempt, record: &Record, asset: &RemoteAsset, now: Timestamp) -> Option<Change> {
+    let key = key_of(record.identity.asset_type, asset);
+    let (newest, _) = record.history.head()?;
+    let (_, head) = record.head()?;
+    let follows = key.version.map(Revision::get) == newest.version.map(|version| version.get() + 1);
+    let made = asset.revision_created_at.is_none_or(|made| made >= attempt.begun_at.saturating_sub(CLOCK_SKEW).unwrap_or(Timestamp::MIN));
+    if newest.asset_id != key.asset_id || !follows || !made {
+        return None;
+    }
+    let fact = RevisionFact {
+        standing: Standing::of_moderation(asset.moderation),
+        made: Some((now, Origin::UpdateContent)),
+        ..head
+    };
+    Some(Change::Learn { address: attempt.address.clone(), key, fact })
 }
 
 /// Version `to` is current again: the head moved back to it, or a new version has its bytes.

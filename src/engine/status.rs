@@ -15,6 +15,7 @@ use crate::model::ids::{AssetId, ContentHash};
 use crate::model::path::ProjectPath;
 use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded, Trouble};
+use crate::plan::current::{current, last};
 use crate::plan::{Hold, HoldKind, Wishes, plan};
 use crate::platform::clock;
 use crate::platform::fingerprint;
@@ -202,15 +203,12 @@ impl Case<'_> {
         })
     }
 
-    /// The revision that the remote has: the one with the wanted bytes, else the one last pointed to.
+    /// The revision that the remote has.
     fn current(&self, record: &Record) -> Option<(RevisionKey, RevisionFact)> {
-        let wanted = self.desired.assets.get(self.address).and_then(|want| want.content.as_ref().ok());
-        let by_content = wanted.and_then(|facts| record.current(record.identity.asset_type, facts.hash));
-        let pointed = || {
-            let of_asset = record.history.iter().filter(|(key, _)| Some(key.asset_id) == record.points_to);
-            of_asset.max_by_key(|(key, _)| key.version).map(|(key, fact)| (key, *fact))
-        };
-        by_content.or_else(pointed).or_else(|| record.history.head())
+        match self.desired.assets.get(self.address) {
+            Some(want) => current(want, record),
+            None => last(record),
+        }
     }
 
     fn state(&self, record: Option<&Record>, has_asset: bool, archived: bool) -> AssetState {

@@ -15,6 +15,7 @@
 mod branches;
 mod cli;
 mod crash;
+mod desired;
 mod faults;
 mod history;
 mod key;

@@ -17,7 +17,7 @@ fn manifest(model_name: &str, description: &str) -> String {
 }
 
 /// A remote with one answer of its profile changed. New operations are visible at once unless that is the question.
-fn remote(profile: Profile, switch: Option<(&str, &str)>) -> Remote {
+pub fn remote(profile: Profile, switch: Option<(&str, &str)>) -> Remote {
     let mut switches = vec![("operation_visible_after_ms".to_owned(), "0".to_owned())];
     switches.extend(switch.map(|(name, value)| (name.to_owned(), value.to_owned())));
     Remote::with(Config { profile, switches, ..Config::default() })
@@ -111,7 +111,7 @@ fn the_main_job_under_the_observed_profile() {
 const SIDE_BY_SIDE: usize = 12;
 
 /// Every value of every switch, under the profile whose own value it is not.
-fn changed_switches() -> Vec<(Profile, &'static str, &'static str)> {
+pub fn changed_switches() -> Vec<(Profile, &'static str, &'static str)> {
     let mut rows = vec![(Profile::Documented, "operation_visible_after_ms", "1500")];
     for row in Switches::table() {
         for value in row.values.iter().filter(|value| **value != "N") {
@@ -126,26 +126,35 @@ fn changed_switches() -> Vec<(Profile, &'static str, &'static str)> {
     rows
 }
 
-#[test]
-fn the_main_job_with_each_switch_changed() {
-    let rows = changed_switches();
-    assert!(rows.len() > 50, "{}", rows.len());
+/// Does a job for every row, some side by side, and fails with the rows whose job failed.
+pub fn each(
+    rows: Vec<(Profile, &'static str, &'static str)>,
+    job: impl Fn(Profile, &'static str, &'static str) + Sync,
+) {
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..SIDE_BY_SIDE {
             scope.spawn(|| {
                 while let Some((profile, name, value)) = rows.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
-                    let what = format!("{} with {name}={value}", profile.name());
-                    let job = || main_job(&what, &remote(profile, Some((name, value))));
+                    let job = std::panic::AssertUnwindSafe(|| job(profile, name, value));
                     if std::panic::catch_unwind(job).is_err() {
-                        failed.lock().unwrap().push(what);
+                        failed.lock().unwrap().push(format!("{} with {name}={value}", profile.name()));
                     }
                 }
             });
         }
     });
     assert_eq!(failed.into_inner().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn the_main_job_with_each_switch_changed() {
+    let rows = changed_switches();
+    assert!(rows.len() > 50, "{}", rows.len());
+    each(rows, |profile, name, value| {
+        main_job(&format!("{} with {name}={value}", profile.name()), &remote(profile, Some((name, value))));
+    });
 }
 
 #[test]
