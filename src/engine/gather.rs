@@ -88,15 +88,15 @@ pub fn gather(
 
 /// Whether what is not wanted may be taken for removed: not where something seems to be missing as a whole.
 pub(super) fn absences(project: &Project, walk: &files::Walk, desired: &Desired) -> Absences {
-    let folder = || {
-        let missing = walk.missing.first()?;
-        Some(format!("there is no folder `{}`, in which the glob `{}` looks for files", missing.folder, missing.glob))
-    };
     let nothing = || desired.assets.is_empty().then(|| "the manifest wants no asset at all".to_owned());
-    match git::partial(&project.root).or_else(folder).or_else(nothing) {
-        Some(why) => Absences::DontCount { why },
-        None => Absences::Count,
+    if let Some(why) = git::partial(&project.root).or_else(nothing) {
+        return Absences::DontCount { why };
     }
+    let missing = walk.missing.iter().map(|files::MissingFolder { glob, folder }| {
+        (folder.clone(), format!("there is no folder `{folder}`, in which the glob `{glob}` looks for files"))
+    });
+    let folders: Vec<(String, String)> = missing.collect();
+    if folders.is_empty() { Absences::Count } else { Absences::Missing { folders } }
 }
 
 /// Something that the walk could not look at, under the address that it would have. A name that is no address (a control character) is shown without it.
@@ -112,8 +112,8 @@ mod tests {
     use super::*;
     use crate::engine::progress::silent;
 
-    /// Whether absences count in a project with these files, and how many problems there are.
-    fn check(manifest: &str, files: &[&str], expected: Option<&str>) {
+    /// Whether absences count in a project with these files.
+    fn check(manifest: &str, files: &[&str], expected: Absences) {
         let folder = tempfile::tempdir().unwrap();
         let text = format!("[creator]\nuser_id = 1\n{manifest}");
         for (name, text) in files.iter().map(|name| (*name, "")).chain([("assets.toml", text.as_str())]) {
@@ -123,24 +123,23 @@ mod tests {
         }
         let project = Project::find(None, None, folder.path()).unwrap();
         let gathered = gather(&project, &FileCache::new(), &BTreeSet::new(), &silent()).unwrap();
-        let expected = expected.map_or(Absences::Count, |why| Absences::DontCount { why: why.to_owned() });
         assert_eq!(gathered.desired.absences, expected, "{manifest}");
         assert_eq!(gathered.desired.unseen, [], "{manifest}");
     }
 
     #[test]
     fn absences_count_only_where_nothing_seems_to_be_missing() {
-        let nothing = Some("the manifest wants no asset at all");
+        let nothing = || Absences::DontCount { why: "the manifest wants no asset at all".to_owned() };
         let ui = "[globs.ui]\npath = 'ui/**/*.png'\n";
         let entry = "[assets.a]\npath = 'a.png'\n";
-        check("", &[], nothing);
-        check(ui, &["ui/x.txt"], nothing);
-        check(ui, &["ui/a.png"], None);
-        check(entry, &[], None);
-        check(&format!("{ui}{entry}"), &["ui/x.txt"], None);
-        let folder = Some("there is no folder `ui`, in which the glob `ui` looks for files");
-        check(ui, &[], folder);
-        check(&format!("{ui}{entry}"), &["a.png"], folder);
-        check(&format!("{ui}{entry}"), &["ui/a.png", ".git/config"], None);
+        check("", &[], nothing());
+        check(ui, &[], nothing());
+        check(ui, &["ui/x.txt"], nothing());
+        check(ui, &["ui/a.png"], Absences::Count);
+        check(entry, &[], Absences::Count);
+        check(&format!("{ui}{entry}"), &["ui/x.txt"], Absences::Count);
+        let why = "there is no folder `ui`, in which the glob `ui` looks for files".to_owned();
+        check(&format!("{ui}{entry}"), &["a.png"], Absences::Missing { folders: vec![("ui".to_owned(), why)] });
+        check(&format!("{ui}{entry}"), &["ui/a.png", ".git/config"], Absences::Count);
     }
 }

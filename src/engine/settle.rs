@@ -118,7 +118,9 @@ fn revision_of_metadata(attempt: &Attempt, record: &Record, asset: &RemoteAsset,
     let (newest, _) = record.history.head()?;
     let (_, head) = record.head()?;
     let follows = key.version.map(Revision::get) == newest.version.map(|version| version.get() + 1);
-    let made = asset.revision_created_at.is_none_or(|made| made >= attempt.begun_at.saturating_sub(CLOCK_SKEW).unwrap_or(Timestamp::MIN));
+    let made = asset
+        .revision_created_at
+        .is_none_or(|made| made >= attempt.begun_at.saturating_sub(CLOCK_SKEW).unwrap_or(Timestamp::MIN));
     if newest.asset_id != key.asset_id || !follows || !made {
         return None;
     }

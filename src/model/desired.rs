@@ -135,6 +135,11 @@ pub enum Absences {
         /// Why, for a person: lower case, no full stop.
         why: String,
     },
+    /// Folders are missing: nothing may be concluded about what lay in them.
+    Missing {
+        /// Each folder, relative to the manifest's, with what is missing for whom.
+        folders: Vec<(String, String)>,
+    },
 }
 
 /// Everything that the manifest and the files want.
@@ -162,5 +167,17 @@ impl Desired {
         }
         let incomplete = self.unseen.iter().any(|unseen| unseen.incomplete);
         incomplete.then_some("some folders could not be looked into")
+    }
+
+    /// Why nothing may be concluded from the absence of what had the file `path`; `None` where it means a removal.
+    pub fn is_absence_in_doubt(&self, path: &ProjectPath) -> Option<&str> {
+        let within = |folder: &str| path.as_str().strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        let missing = || match &self.absences {
+            Absences::Missing { folders } => {
+                folders.iter().find(|(folder, _)| within(folder)).map(|(_, why)| why.as_str())
+            }
+            Absences::Count | Absences::DontCount { .. } => None,
+        };
+        self.absences_dont_count().or_else(missing)
     }
 }

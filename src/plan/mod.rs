@@ -23,7 +23,7 @@ pub mod shelf;
 pub mod step;
 pub mod subject;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -166,15 +166,17 @@ fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
 
 /// Removed means: this checkout's lockfile has the address and its manifest doesn't. What only the state knows belongs to another branch.
 fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
-    let why = desired.absences_dont_count();
-    let mut uncounted = 0;
+    let mut uncounted: BTreeMap<&str, u64> = BTreeMap::new();
     for (address, record) in &recorded.assets {
         let wanted = desired.assets.contains_key(address);
         let mark = |removed: bool| Change::Remove { address: address.clone(), removed };
         match (wanted, record.removed) {
             (true, true) => plan.marks.push(mark(false)),
-            (false, false) if record.in_lockfile && why.is_some() => uncounted += 1,
             (false, false) if record.in_lockfile => {
+                if let Some(why) = desired.is_absence_in_doubt(&record.identity.path) {
+                    *uncounted.entry(why).or_default() += 1;
+                    continue;
+                }
                 let text = match desired.policy.removed {
                     LeavePolicy::Keep => "left the manifest; its asset at Roblox is kept",
                     LeavePolicy::Archive => "left the manifest",
@@ -185,8 +187,8 @@ fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
             (true, false) | (false, true | false) => {}
         }
     }
-    if let (Some(why), 1..) = (why, uncounted) {
-        let what = if uncounted == 1 { "1 asset is" } else { &format!("{uncounted} assets are") };
+    for (why, count) in uncounted {
+        let what = if count == 1 { "1 asset is" } else { &format!("{count} assets are") };
         plan.notes.push(Note { address: None, text: format!("{what} absent and not taken for removed: {why}") });
     }
 }

@@ -96,7 +96,8 @@ impl Moves {
 
     /// `new` addresses have the bytes of the `candidates`, each of which is another asset.
     fn match_group(&mut self, asset_type: AssetType, new: &[&Address], candidates: &[Left<'_>], desired: &Desired) {
-        if let Some(why) = desired.absences_dont_count() {
+        let doubt = candidates.iter().find_map(|(_, record)| desired.is_absence_in_doubt(&record.identity.path));
+        if let Some(why) = doubt {
             let names = names(candidates);
             for address in new {
                 let reason = format!("it has the bytes of {names}, which may have moved here or not: {why}");

@@ -108,7 +108,7 @@ fn leaving(address: &Address, record: &Record, desired: &Desired) -> Vec<(AssetI
     let removed = desired.policy.removed == LeavePolicy::Archive
         && !is_wanted
         && record.in_lockfile
-        && desired.absences_dont_count().is_none();
+        && desired.is_absence_in_doubt(&record.identity.path).is_none();
     let last = last(record).map(|(key, _)| key.asset_id);
     let assets = record.history.assets().into_iter().filter(usable_asset);
     assets

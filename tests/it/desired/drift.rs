@@ -1,1 +1,157 @@
-//! x
+//! What somebody else changes at Roblox: told always, put back where the policy says so, and content never by itself.
+
+use macadam::emulator::{Edit, Endpoint};
+
+use super::{actions, asset, asset_id, check_converged, prompt, row};
+use crate::support::{Project, Remote, rbxmx};
+
+fn manifest(policy: &str, more: &str) -> String {
+    format!(
+        "[creator]\nuser_id = 1\n\n[policy]\n{policy}\n\n[assets.sword]\npath = \"sword.rbxmx\"\ndisplay_name = \"Sword\"\n\
+         description = \"A sword\"\n{more}"
+    )
+}
+
+fn project(remote: &Remote, policy: &str) -> Project {
+    let project = Project::new(&manifest(policy, "")).at(&remote.url());
+    project.write("sword.rbxmx", rbxmx("one"));
+    project.sync();
+    project
+}
+
+/// Somebody else changes the sword.
+fn edit(project: &Project, remote: &Remote, edit: Edit) {
+    remote.control().edit(asset_id(project, "sword"), &edit).unwrap();
+}
+
+#[track_caller]
+fn refresh(project: &Project, code: i32, wanted: &[&str]) -> serde_json::Value {
+    let (ended, document) = project.json(&["sync", "--once", "--refresh"]);
+    assert_eq!((ended, actions(&document)), (code, wanted.iter().map(|s| (*s).to_owned()).collect()), "{document:#}");
+    document
+}
+
+#[test]
+fn a_changed_name_is_told_and_left_or_put_back_three_times_a_day() {
+    let remote = prompt();
+    let report = project(&remote, "drift = \"report\"");
+    edit(&report, &remote, Edit { display_name: Some("Spoon".to_owned()), ..Edit::default() });
+    check_converged("not refreshed, not known", &report, &remote);
+    refresh(&report, 0, &[]);
+    assert_eq!(asset(&report, &remote, "sword").asset.metadata.display_name, "Spoon");
+    let (_, plan) = report.json(&["plan"]);
+    assert!(plan["drifts"][0]["what"].as_str().unwrap().contains("display_name"), "{plan:#}");
+    assert_eq!(row(&report, "sword")["state"], "drifted");
+
+    let remote = prompt();
+    let heal = project(&remote, "drift = \"heal\"");
+    for _ in 0..3 {
+        edit(&heal, &remote, Edit { display_name: Some("Spoon".to_owned()), ..Edit::default() });
+        refresh(&heal, 0, &["update_metadata sword"]);
+        assert_eq!(asset(&heal, &remote, "sword").asset.metadata.display_name, "Sword");
+    }
+    edit(&heal, &remote, Edit { display_name: Some("Spoon".to_owned()), ..Edit::default() });
+    refresh(&heal, 0, &[]);
+    assert_eq!(asset(&heal, &remote, "sword").asset.metadata.display_name, "Spoon", "enough for a day");
+}
+
+#[test]
+fn an_archived_asset_is_told_and_left_or_restored() {
+    for (policy, wanted) in [("report", [].as_slice()), ("heal", &["restore sword"])] {
+        let remote = prompt();
+        let project = project(&remote, &format!("drift = \"{policy}\""));
+        edit(&project, &remote, Edit { archived: Some(true), ..Edit::default() });
+        refresh(&project, 0, wanted);
+        assert_eq!(asset(&project, &remote, "sword").asset.archived, policy == "report");
+        assert_eq!(row(&project, "sword")["state"], if policy == "report" { "archived" } else { "synced" });
+    }
+}
+
+#[test]
+fn content_made_elsewhere_yields_only_to_overwrite() {
+    let remote = prompt();
+    let project = project(&remote, "drift = \"heal\"");
+    let theirs = "ab".repeat(32);
+    edit(&project, &remote, Edit { content_hash: Some(theirs.clone()), ..Edit::default() });
+    refresh(&project, 0, &[]);
+    assert_eq!(row(&project, "sword")["state"], "drifted");
+    // A changed file has to wait: what is up there may be a deploy that wasn't pulled.
+    project.write("sword.rbxmx", rbxmx("two"));
+    refresh(&project, 1, &["hold sword"]);
+    let head = || {
+        let asset = asset(&project, &remote, "sword").asset;
+        asset.versions.iter().find(|version| version.number == asset.head).unwrap().content.hash.clone()
+    };
+    assert_eq!(head(), theirs);
+    let (code, document) = project.json(&["sync", "--once", "--overwrite", "sword"]);
+    assert_eq!((code, actions(&document)), (0, vec!["update_content sword".to_owned()]), "{document:#}");
+    assert_ne!(head(), theirs);
+    check_converged("overwritten", &project, &remote);
+    assert_eq!(row(&project, "sword")["state"], "synced");
+}
+
+#[test]
+fn the_file_as_it_was_is_put_over_content_made_elsewhere_when_asked_to() {
+    let remote = prompt();
+    let project = project(&remote, "drift = \"report\"");
+    edit(&project, &remote, Edit { content_hash: Some("cd".repeat(32)), ..Edit::default() });
+    refresh(&project, 0, &[]);
+    let (code, document) = project.json(&["sync", "--once", "--overwrite", "sword"]);
+    assert_eq!((code, actions(&document)), (0, vec!["update_content sword".to_owned()]), "{document:#}");
+    check_converged("overwritten", &project, &remote);
+}
+
+#[test]
+fn could_not_ask_is_never_gone() {
+    use macadam::emulator::{Action, BodyShape, FaultRule, ScriptedReply};
+    let remote = prompt();
+    let project =
+        project(&remote, "drift = \"heal\"\nremoved = \"archive\"\nreplaced = \"archive\"\narchive_after = \"1s\"");
+    let reply = ScriptedReply {
+        status: 503,
+        shape: BodyShape::Service,
+        message: "unavailable".to_owned(),
+        body: None,
+        retry_after: None,
+        headers: Default::default(),
+        commit: false,
+        rate_limit_headers: true,
+    };
+    let rule = FaultRule::on(Endpoint::GetAsset, Action::Reply(reply));
+    let rule = remote.control().add_faults(vec![rule]).unwrap()[0];
+    let document = refresh(&project, 0, &[]);
+    assert!(remote.control().fired(rule) > 0);
+    assert_eq!(document["unasked"].as_array().unwrap().len(), 1, "{document:#}");
+    assert_eq!(row(&project, "sword")["state"], "synced");
+    // Asked, and gone: told, and not made anew.
+    remote.control().clear_faults();
+    let gone = ScriptedReply {
+        status: 404,
+        shape: BodyShape::Service,
+        message: "Asset is not found".to_owned(),
+        body: None,
+        retry_after: None,
+        headers: Default::default(),
+        commit: false,
+        rate_limit_headers: true,
+    };
+    remote.control().add_faults(vec![FaultRule::on(Endpoint::GetAsset, Action::Reply(gone))]).unwrap();
+    refresh(&project, 0, &[]);
+    assert_eq!(row(&project, "sword")["state"], "drifted");
+    assert_eq!(remote.assets().len(), 1);
+}
+
+#[test]
+fn plan_refreshes_without_writing() {
+    let remote = prompt();
+    let project = project(&remote, "drift = \"heal\"");
+    edit(&project, &remote, Edit { display_name: Some("Spoon".to_owned()), ..Edit::default() });
+    let before = project.read("assets.lock.toml");
+    let (code, document) = project.json(&["plan", "--refresh", "--detailed-exitcode"]);
+    assert_eq!((code, actions(&document)), (2, vec!["update_metadata sword".to_owned()]), "{document:#}");
+    assert_eq!(actions(&project.json(&["plan"]).1), Vec::<String>::new(), "nothing was remembered");
+    assert_eq!(project.read("assets.lock.toml"), before);
+    assert_eq!(remote.requests(Endpoint::UpdateAsset), 0);
+    let (code, _) = project.json(&["sync", "--once", "--locked", "--refresh"]);
+    assert_eq!((code, remote.requests(Endpoint::UpdateAsset)), (1, 0));
+}

@@ -1,1 +1,148 @@
-//! x
+//! Assets that nobody wants any more: kept, or archived after a while, and never many at once without a person.
+
+use macadam::emulator::Endpoint;
+
+use super::{actions, asset_id, check, check_converged, prompt, row};
+use crate::support::{Project, Remote, png};
+
+fn manifest(policy: &str) -> String {
+    format!("[creator]\nuser_id = 1\n\n[policy]\n{policy}\n\n[globs.ui]\npath = \"ui/*.png\"\n")
+}
+
+fn project(remote: &Remote, policy: &str, pictures: u8) -> Project {
+    let project = Project::new(&manifest(policy)).at(&remote.url());
+    (0..pictures).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
+    project.sync();
+    project
+}
+
+/// Syncs until what left is due: the policy of these tests waits for a second.
+fn sync_when_due(project: &Project) -> serde_json::Value {
+    project.sync();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    project.sync()
+}
+
+fn is_archived(remote: &Remote, id: u64) -> bool {
+    remote.control().asset(id).unwrap().asset.archived
+}
+
+#[test]
+fn a_replaced_asset_is_archived_by_policy_and_restored_when_its_content_comes_back() {
+    let remote = prompt();
+    let project = project(&remote, "replaced = \"archive\"\narchive_after = \"1s\"", 4);
+    let old = asset_id(&project, "ui/0.png");
+    project.write("ui/0.png", png(50));
+    let document = sync_when_due(&project);
+    assert_eq!(actions(&document), ["archive ui/0.png"], "{document:#}");
+    assert!(is_archived(&remote, old));
+    check_converged("archived", &project, &remote);
+    // Another machine knows it, and doesn't archive again.
+    project.remove(".macadam");
+    check_converged("archived, on a fresh machine", &project, &remote);
+    project.write("ui/0.png", png(0));
+    let document = project.sync();
+    assert_eq!(actions(&document).first().map(String::as_str), Some("replace ui/0.png"), "{document:#}");
+    assert_eq!(asset_id(&project, "ui/0.png"), old);
+    assert!(!is_archived(&remote, old));
+    check_converged("back", &project, &remote);
+}
+
+#[test]
+fn archiving_waits_and_plan_tells_until_when() {
+    let remote = prompt();
+    let project = project(&remote, "replaced = \"archive\"\nremoved = \"archive\"\narchive_after = \"14d\"", 4);
+    let (old, gone) = (asset_id(&project, "ui/0.png"), asset_id(&project, "ui/1.png"));
+    project.write("ui/0.png", png(50));
+    project.remove("ui/1.png");
+    let document = project.sync();
+    assert_eq!(actions(&document), ["replace ui/0.png"], "{document:#}");
+    check_converged("waiting", &project, &remote);
+    let (_, plan) = project.json(&["plan"]);
+    let notes: Vec<&str> = plan["notes"].as_array().unwrap().iter().filter_map(|note| note["note"].as_str()).collect();
+    assert!(
+        notes.iter().any(|note| note.contains(&format!("asset {old} was replaced; it is archived after 20"))),
+        "{notes:?}"
+    );
+    assert!(
+        notes.iter().any(|note| note.contains(&format!("asset {gone} left the manifest; it is archived after 20"))),
+        "{notes:?}"
+    );
+    assert_eq!(row(&project, "ui/1.png")["state"], "removed");
+    assert!(!is_archived(&remote, old) && !is_archived(&remote, gone));
+}
+
+#[test]
+fn a_file_that_comes_back_keeps_its_id_and_is_restored() {
+    let remote = prompt();
+    let project = project(&remote, "removed = \"archive\"\narchive_after = \"1s\"", 4);
+    let id = asset_id(&project, "ui/3.png");
+    project.remove("ui/3.png");
+    assert_eq!(actions(&sync_when_due(&project)), ["archive ui/3.png"]);
+    check_converged("removed", &project, &remote);
+    assert!(is_archived(&remote, id));
+    assert_eq!(row(&project, "ui/3.png")["state"], "archived");
+    project.remove(".macadam");
+    project.write("ui/3.png", png(3));
+    check("back", &project, &remote, &["restore ui/3.png"]);
+    assert!(!is_archived(&remote, id));
+    assert_eq!((asset_id(&project, "ui/3.png"), remote.assets().len()), (id, 4));
+}
+
+#[test]
+fn many_at_once_are_held_until_exactly_that_plan_is_confirmed() {
+    let remote = prompt();
+    let project = project(&remote, "removed = \"archive\"\narchive_after = \"1s\"", 6);
+    (0..3).for_each(|shade| project.remove(&format!("ui/{shade}.png")));
+    project.sync();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let (code, document) = project.json(&["sync", "--once"]);
+    assert_eq!(
+        (code, actions(&document)),
+        (1, vec!["hold ui/0.png", "hold ui/1.png", "hold ui/2.png"].into_iter().map(str::to_owned).collect()),
+        "{document:#}"
+    );
+    assert_eq!(remote.requests(Endpoint::ArchiveAsset), 0);
+    let hint = document["actions"][0]["hint"].as_str().unwrap().to_owned();
+    let code_word = hint.rsplit("--confirm ").next().unwrap().trim_end_matches('`').to_owned();
+    assert_eq!(project.json(&["sync", "--once", "--confirm", "00000000"]).0, 1, "another code agrees to nothing");
+    let (code, document) = project.json(&["sync", "--once", "--confirm", &code_word]);
+    assert_eq!((code, remote.requests(Endpoint::ArchiveAsset)), (0, 3), "{document:#}");
+    // One more on the same day is too many again.
+    project.remove("ui/3.png");
+    project.sync();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert_eq!(project.json(&["sync", "--once", "--confirm", &code_word]).0, 1);
+    assert_eq!(remote.requests(Endpoint::ArchiveAsset), 3);
+}
+
+#[test]
+fn a_shared_asset_is_archived_with_its_last_address() {
+    let remote = prompt();
+    let project = project(&remote, "removed = \"archive\"\narchive_after = \"1s\"", 4);
+    project.write("ui/copy.png", png(0));
+    project.sync();
+    let id = asset_id(&project, "ui/0.png");
+    assert_eq!(asset_id(&project, "ui/copy.png"), id);
+    project.remove("ui/0.png");
+    assert_eq!(actions(&sync_when_due(&project)), Vec::<String>::new());
+    assert!(!is_archived(&remote, id));
+    project.remove("ui/copy.png");
+    let document = sync_when_due(&project);
+    assert_eq!(document["summary"]["archive"], 1, "{document:#}");
+    assert!(is_archived(&remote, id));
+    check_converged("both left", &project, &remote);
+}
+
+#[test]
+fn an_empty_manifest_and_a_vanished_folder_archive_nothing() {
+    let remote = prompt();
+    let policy = "removed = \"archive\"\narchive_after = \"1s\"";
+    let project = project(&remote, policy, 2);
+    project.write("assets.toml", format!("[creator]\nuser_id = 1\n\n[policy]\n{policy}\n"));
+    check_converged("empty", &project, &remote);
+    project.write("assets.toml", manifest(policy));
+    std::fs::rename(project.file("ui"), project.file("elsewhere")).unwrap();
+    check_converged("vanished", &project, &remote);
+    assert_eq!(remote.requests(Endpoint::ArchiveAsset), 0);
+}

@@ -157,9 +157,29 @@ fn the_desired_state_under_both_profiles() {
     desired_job("observed", &remote(Profile::Observed, None));
 }
 
+/// The questions that this job, other than the main job, asks the remote.
+const ASKED: [&str; 14] = [
+    "rollback",
+    "rollback_to_current",
+    "rollback_moderation",
+    "rollback_body",
+    "operation_reply",
+    "metadata_reply",
+    "metadata_revision",
+    "deduplicate",
+    "revision_of_unversioned",
+    "ids",
+    "unset_fields",
+    "enum_dialect",
+    "create_icon_previews",
+    "archived_get",
+];
+
 #[test]
 fn the_desired_state_with_each_switch_changed() {
-    each(changed_switches(), |profile, name, value| {
+    let rows: Vec<_> = changed_switches().into_iter().filter(|(_, name, _)| ASKED.contains(name)).collect();
+    assert!(rows.len() >= ASKED.len(), "{rows:?}");
+    each(rows, |profile, name, value| {
         desired_job(&format!("{} with {name}={value}", profile.name()), &remote(profile, Some((name, value))));
     });
 }

@@ -1,1 +1,166 @@
-//! x
+//! What moderation and the text filter say: followed with patience, remembered, and never answered with a second upload.
+
+use macadam::emulator::{Endpoint, ModerationRule, TextAction, TextField, TextRule, Verdict, VerdictStep};
+
+use super::{actions, asset, asset_id, check_converged, prompt, row};
+use crate::support::{GLOBS, Project, Remote, png};
+
+fn verdicts(remote: &Remote, steps: &[(u64, Verdict)]) {
+    let verdicts =
+        steps.iter().map(|(after_ms, verdict)| VerdictStep { after_ms: *after_ms, verdict: *verdict }).collect();
+    remote.control().moderate(ModerationRule {
+        content_hash: None,
+        name: None,
+        asset_id: None,
+        verdicts,
+        fail_operation: false,
+    });
+}
+
+#[test]
+fn under_review_is_done_and_followed_by_later_runs() {
+    let remote = prompt();
+    verdicts(&remote, &[(0, Verdict::Reviewing), (3_600_000, Verdict::Approved)]);
+    let project = Project::new(GLOBS).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    let document = project.sync();
+    assert_eq!(document["under_review"], 1, "{document:#}");
+    assert_eq!(row(&project, "ui/a.png")["moderation"], "reviewing");
+    // It is looked at again only when it is due, and never uploaded again; another machine goes on.
+    project.remove(".macadam");
+    let document = project.sync();
+    assert_eq!(
+        (document["under_review"].as_u64(), remote.requests(Endpoint::CreateAsset)),
+        (Some(1), 1),
+        "{document:#}"
+    );
+    remote.control().moderate(ModerationRule {
+        content_hash: None,
+        name: None,
+        asset_id: Some(asset_id(&project, "ui/a.png")),
+        verdicts: vec![VerdictStep { after_ms: 0, verdict: Verdict::Approved }],
+        fail_operation: false,
+    });
+    project.remove(".macadam");
+    assert_eq!(project.sync()["under_review"], 0);
+    assert_eq!(row(&project, "ui/a.png")["moderation"], "approved");
+    assert!(!project.read("assets.lock.toml").contains("reviewing"));
+}
+
+#[test]
+fn a_late_rejection_is_waited_for_and_stays_on_every_machine() {
+    let remote = prompt();
+    verdicts(&remote, &[(0, Verdict::Reviewing), (1500, Verdict::Rejected)]);
+    let project = Project::new(GLOBS).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    let (code, document) = project.json(&["sync", "--once", "--wait-moderation=60s"]);
+    assert_eq!(code, 1, "{document:#}");
+    assert_eq!(row(&project, "ui/a.png")["state"], "rejected");
+    for fresh in [false, true] {
+        if fresh {
+            project.remove(".macadam");
+        }
+        let (code, document) = project.json(&["sync", "--once"]);
+        assert_eq!((code, actions(&document)), (1, vec!["hold ui/a.png".to_owned()]), "{document:#}");
+    }
+    assert_eq!(remote.requests(Endpoint::CreateAsset), 1);
+    // Other content goes on.
+    remote.control().clear_moderation();
+    project.write("ui/a.png", png(2));
+    project.sync();
+    assert_eq!(row(&project, "ui/a.png")["state"], "synced");
+}
+
+#[test]
+fn an_approval_is_waited_for() {
+    let remote = prompt();
+    verdicts(&remote, &[(0, Verdict::Reviewing), (1500, Verdict::Approved)]);
+    let project = Project::new(GLOBS).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    let (code, document) = project.json(&["sync", "--once", "--wait-moderation=60s"]);
+    assert_eq!((code, document["under_review"].as_u64()), (0, Some(0)), "{document:#}");
+    assert_eq!(row(&project, "ui/a.png")["moderation"], "approved");
+}
+
+#[test]
+fn what_is_taken_down_later_is_noticed_on_refresh() {
+    let remote = prompt();
+    let project = Project::new(GLOBS).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.sync();
+    remote.control().moderate(ModerationRule {
+        content_hash: None,
+        name: None,
+        asset_id: Some(asset_id(&project, "ui/a.png")),
+        verdicts: vec![VerdictStep { after_ms: 0, verdict: Verdict::Rejected }],
+        fail_operation: false,
+    });
+    check_converged("not looked at", &project, &remote);
+    let (code, document) = project.json(&["sync", "--once", "--refresh"]);
+    assert_eq!((code, actions(&document)), (1, vec!["hold ui/a.png".to_owned()]), "{document:#}");
+    assert_eq!((row(&project, "ui/a.png")["state"].as_str(), remote.assets().len()), (Some("rejected"), 1));
+}
+
+fn filter(remote: &Remote, action: TextAction) {
+    remote.control().add_text_rule(TextRule { contains: "naughty".to_owned(), field: TextField::Both, action });
+}
+
+fn named(policy: &str, name: &str, description: &str) -> String {
+    format!(
+        "[creator]\nuser_id = 1\n\n[policy]\n{policy}\n\n[assets.a]\npath = \"a.png\"\ndisplay_name = \"{name}\"\ndescription = \"{description}\"\n"
+    )
+}
+
+#[test]
+fn a_censored_text_never_loops_and_is_shown() {
+    let remote = prompt();
+    filter(&remote, TextAction::Censor);
+    let project = Project::new(&named("drift = \"heal\"", "a naughty name", "and a naughty text")).at(&remote.url());
+    project.write("a.png", png(1));
+    project.sync();
+    for fresh in [false, true] {
+        if fresh {
+            project.remove(".macadam");
+        }
+        check_converged("censored", &project, &remote);
+        let (_, document) = project.json(&["sync", "--once", "--refresh"]);
+        assert_eq!(actions(&document), Vec::<String>::new(), "fresh {fresh}: {document:#}");
+    }
+    assert_eq!(remote.requests(Endpoint::UpdateAsset), 0);
+    let row = row(&project, "a");
+    assert_eq!(row["state"], "synced");
+    assert_eq!(row["stored_display_name"], "a ####### name", "{row:#}");
+    assert_eq!(row["stored_description"], "and a ####### text", "{row:#}");
+}
+
+#[test]
+fn a_refused_name_fails_or_is_replaced_by_a_neutral_one() {
+    let remote = prompt();
+    filter(&remote, TextAction::Refuse);
+    let project = Project::new(&named("moderated_name = \"fail\"", "naughty", "text")).at(&remote.url());
+    project.write("a.png", png(1));
+    let (code, document) = project.json(&["sync", "--once"]);
+    assert_eq!((code, remote.assets().len()), (1, 0), "{document:#}");
+    let sent = remote.requests(Endpoint::CreateAsset);
+    project.write("assets.toml", named("moderated_name = \"neutral\"", "naughty", "text"));
+    project.sync();
+    assert_eq!(remote.requests(Endpoint::CreateAsset), sent + 1);
+    assert_eq!(asset(&project, &remote, "a").asset.metadata.display_name, "Image");
+    check_converged("neutral", &project, &remote);
+    project.remove(".macadam");
+    check_converged("neutral, on a fresh machine", &project, &remote);
+    // In one run from the start, and for a name that is changed later.
+    let other = Project::new(&named("moderated_name = \"neutral\"", "naughty too", "text")).at(&remote.url());
+    other.write("a.png", png(2));
+    other.sync();
+    assert_eq!(asset(&other, &remote, "a").asset.metadata.display_name, "Image");
+    other.write("assets.toml", named("moderated_name = \"neutral\"", "fine", "other"));
+    other.sync();
+    assert_eq!(asset(&other, &remote, "a").asset.metadata.display_name, "fine");
+    other.write("assets.toml", named("moderated_name = \"neutral\"", "naughty again", "third"));
+    other.sync();
+    let kept = asset(&other, &remote, "a").asset.metadata;
+    assert_eq!((kept.display_name.as_str(), kept.description.as_deref()), ("fine", Some("third")));
+    check_converged("kept", &other, &remote);
+    assert_eq!(row(&other, "a")["stored_display_name"], "fine");
+}

@@ -1,1 +1,84 @@
-//! x
+//! Files and addresses that move: the asset ID stays, and nothing is uploaded.
+
+use macadam::emulator::Endpoint;
+
+use super::{actions, asset_id, check, check_converged, prompt};
+use crate::support::{GLOBS, Project, png, rbxmx};
+
+const EXPLICIT: &str = "[creator]\nuser_id = 1\n\n[assets.sword]\npath = \"models/sword.rbxmx\"\n";
+
+#[test]
+fn a_glob_file_that_is_promoted_and_edited_at_once_keeps_its_id() {
+    let remote = prompt();
+    let project = Project::new(GLOBS).at(&remote.url());
+    project.write("models/sword.rbxmx", rbxmx("one"));
+    project.write("ui/a.png", png(1));
+    project.sync();
+    let before = asset_id(&project, "models/sword.rbxmx");
+    project.write("assets.toml", format!("{GLOBS}\n[assets.sword]\npath = \"models/sword.rbxmx\"\n"));
+    project.write("models/sword.rbxmx", rbxmx("two"));
+    check("promoted", &project, &remote, &["move sword", "update_content sword"]);
+    assert_eq!(asset_id(&project, "sword"), before);
+    assert_eq!(remote.requests(Endpoint::CreateAsset), 2);
+    // Another machine knows the new name alone.
+    project.remove(".macadam");
+    check_converged("promoted", &project, &remote);
+    assert!(!project.read("assets.lock.toml").contains("[assets.\"models/sword.rbxmx\"]"));
+}
+
+#[test]
+fn a_branch_that_has_the_old_name_and_one_that_has_the_new_share_the_asset() {
+    let remote = prompt();
+    let project = Project::new(GLOBS).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.sync();
+    let (before, old_lockfile) = (asset_id(&project, "ui/a.png"), project.read("assets.lock.toml"));
+    std::fs::rename(project.file("ui/a.png"), project.file("ui/b.png")).unwrap();
+    check("moved", &project, &remote, &["move ui/b.png"]);
+    let new_lockfile = project.read("assets.lock.toml");
+    for (name, lockfile) in [("ui/a.png", &old_lockfile), ("ui/b.png", &new_lockfile), ("ui/a.png", &old_lockfile)] {
+        project.remove("ui");
+        project.write(name, png(1));
+        project.write("assets.lock.toml", lockfile);
+        check_converged(name, &project, &remote);
+        assert_eq!(asset_id(&project, name), before);
+        assert_eq!(&project.read("assets.lock.toml"), lockfile, "{name}: a branch's lockfile is left as it is");
+    }
+    assert_eq!(remote.assets().len(), 1);
+}
+
+#[test]
+fn two_that_may_have_moved_are_held_until_a_person_says_which() {
+    let remote = prompt();
+    let project = Project::new(GLOBS).at(&remote.url());
+    project.write("models/a.rbxmx", rbxmx("same"));
+    project.write("models/b.rbxmx", rbxmx("same"));
+    project.sync();
+    project.remove("models");
+    project.write("models/c.rbxmx", rbxmx("same"));
+    let (code, document) = project.json(&["sync", "--once"]);
+    assert_eq!((code, actions(&document)), (1, vec!["hold models/c.rbxmx".to_owned()]), "{document:#}");
+    let hint = document["actions"][0]["hint"].as_str().unwrap();
+    assert!(hint.contains("macadam import models/c.rbxmx "), "{hint}");
+    assert_eq!(remote.assets().len(), 2, "nothing was guessed");
+}
+
+#[test]
+fn what_still_names_the_old_address_is_held_with_the_new_name() {
+    let remote = prompt();
+    let old = "[creator]\nuser_id = 1\n\n[assets.blade]\npath = \"models/sword.rbxmx\"\n\n[pins]\nblade = 1\n";
+    let project = Project::new(&old.replace("\n[pins]\nblade = 1\n", "")).at(&remote.url());
+    project.write("models/sword.rbxmx", rbxmx("one"));
+    project.sync();
+    project.write("assets.toml", format!("{EXPLICIT}\n[pins]\nblade = 1\n"));
+    let (code, document) = project.json(&["sync", "--once"]);
+    assert_eq!((code, actions(&document)), (1, vec!["hold sword".to_owned()]), "{document:#}");
+    let entry = &document["actions"][0];
+    assert!(entry["reason"].as_str().unwrap().contains("[pins] still names `blade`"), "{entry:#}");
+    assert!(entry["hint"].as_str().unwrap().contains("write `sword`"), "{entry:#}");
+    // A typing error is still one.
+    project.write("assets.toml", format!("{EXPLICIT}\n[pins]\nblode = 1\n"));
+    assert_eq!(project.json(&["sync", "--once"]).0, 3);
+    project.write("assets.toml", format!("{EXPLICIT}\n[pins]\nsword = 1\n"));
+    check("mended", &project, &remote, &["move sword"]);
+}
