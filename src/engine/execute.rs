@@ -3,6 +3,7 @@
 //! What is waited for is an address's asset, never its metadata; so a picture may be the icon of the asset whose bytes it shares.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt as _;
 use tokio::sync::watch;
@@ -20,20 +21,56 @@ pub trait Runner {
     fn run(&self, step: &Step) -> impl Future<Output = Outcome>;
 }
 
-/// By address whether its asset is as the plan wants it; `None` while that is under way.
-type Finished = HashMap<Address, watch::Sender<Option<bool>>>;
+/// By address whether its asset is as its plan wants it; what is not in here is not under way. Shared by all who wait for one another.
+#[derive(Debug, Clone, Default)]
+pub struct Finished {
+    under_way: Arc<Mutex<HashMap<Address, watch::Sender<Option<bool>>>>>,
+}
+
+impl Finished {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<Address, watch::Sender<Option<bool>>>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The asset of an address is under way from now on.
+    pub fn begin(&self, address: Address) {
+        self.under_way().insert(address, watch::Sender::new(None));
+    }
+
+    /// It no longer is; whoever waits learns whether it is there.
+    fn end(&self, address: &Address, done: bool) {
+        if let Some(sender) = self.under_way().get(address) {
+            sender.send_replace(Some(done));
+        }
+    }
+
+    /// Whether an address was begun.
+    fn has(&self, address: &Address) -> bool {
+        self.under_way().contains_key(address)
+    }
+
+    /// Waits for an address; false also where nobody works on it.
+    async fn is_done(&self, address: &Address) -> bool {
+        let Some(mut receiver) = self.under_way().get(address).map(watch::Sender::subscribe) else { return false };
+        let result = receiver.wait_for(Option::is_some).await;
+        result.is_ok_and(|done| *done == Some(true))
+    }
+
+    async fn first_undone<'a>(&self, addresses: &'a [Address]) -> Option<&'a Address> {
+        for address in addresses {
+            if !self.is_done(address).await {
+                return Some(address);
+            }
+        }
+        None
+    }
+}
 
 /// Carries out `steps` and tells how each ended, in their order. After a step that is not done, the rest of its address is not tried.
 pub async fn execute(runner: &impl Runner, steps: Vec<Step>) -> Vec<StepReport> {
-    let mut chains = chains(steps);
-    // Those who wait come last, so that they never keep those whom they wait for from starting: assets, those that share one, metadata.
-    chains.sort_by_key(|chain| (is_metadata(chain), chain.iter().any(|step| !step.after.is_empty())));
-    let finished: Finished = chains
-        .iter()
-        .filter(|chain| !is_metadata(chain))
-        .filter_map(|chain| chain.first())
-        .map(|step| (step.address.clone(), watch::Sender::new(None)))
-        .collect();
+    let finished = Finished::default();
+    let chains = chains(steps);
+    chains.iter().filter_map(|chain| asset_of(chain)).for_each(|address| finished.begin(address.clone()));
     let mut reports: Vec<Vec<StepReport>> = futures_util::stream::iter(chains)
         .map(|chain| run_chain(runner, chain, &finished))
         .buffer_unordered(ADDRESSES_AT_ONCE)
@@ -44,12 +81,14 @@ pub async fn execute(runner: &impl Runner, steps: Vec<Step>) -> Vec<StepReport> 
     reports.into_iter().flatten().collect()
 }
 
-fn is_metadata(chain: &[Step]) -> bool {
-    chain.first().is_some_and(|step| step.action.is_metadata())
+/// The address whose asset a chain is about; none for metadata, for which nobody waits.
+pub fn asset_of(chain: &[Step]) -> Option<&Address> {
+    chain.first().filter(|step| !step.action.is_metadata()).map(|step| &step.address)
 }
 
-/// Groups steps by address, metadata apart, keeping their order.
-fn chains(steps: Vec<Step>) -> Vec<Vec<Step>> {
+/// Groups steps by address, metadata apart, keeping their order. Those who wait come last, so that they never keep those whom they wait for from
+/// starting: assets, those that share one, metadata.
+pub fn chains(steps: Vec<Step>) -> Vec<Vec<Step>> {
     let belongs = |last: &Step, step: &Step| {
         last.address == step.address && last.action.is_metadata() == step.action.is_metadata()
     };
@@ -60,21 +99,24 @@ fn chains(steps: Vec<Step>) -> Vec<Vec<Step>> {
             _ => chains.push(vec![step]),
         }
     }
+    chains.sort_by_key(|chain| (asset_of(chain).is_none(), chain.iter().any(|step| !step.after.is_empty())));
     chains
 }
 
-async fn run_chain(runner: &impl Runner, chain: Vec<Step>, finished: &Finished) -> Vec<StepReport> {
-    let own = chain.first().map(|step| (step.address.clone(), step.action.is_metadata()));
-    if let Some((address, true)) = &own
-        && finished.contains_key(address)
-        && !is_done(address, finished).await
+/// Carries out the steps of one address, one after another, until one is not done.
+pub async fn run_chain(runner: &impl Runner, chain: Vec<Step>, finished: &Finished) -> Vec<StepReport> {
+    let asset = asset_of(&chain).cloned();
+    let own = chain.first().map(|step| step.address.clone());
+    if let (None, Some(address)) = (&asset, &own)
+        && finished.has(address)
+        && !finished.is_done(address).await
     {
         // The step that failed tells of it.
         return Vec::new();
     }
     let mut reports = Vec::with_capacity(chain.len());
     for step in chain {
-        let outcome = match first_undone(&step.after, finished).await {
+        let outcome = match finished.first_undone(&step.after).await {
             Some(owner) => {
                 Outcome::TryLater { message: format!("the asset of `{owner}`, which it needs, is not there yet") }
             }
@@ -86,29 +128,10 @@ async fn run_chain(runner: &impl Runner, chain: Vec<Step>, finished: &Finished) 
             break;
         }
     }
-    let done = reports.iter().all(|report| report.outcome.is_done());
-    if let Some((address, false)) = own
-        && let Some(sender) = finished.get(&address)
-    {
-        sender.send_replace(Some(done));
+    if let Some(address) = asset {
+        finished.end(&address, reports.iter().all(|report| report.outcome.is_done()));
     }
     reports
-}
-
-async fn first_undone<'a>(addresses: &'a [Address], finished: &Finished) -> Option<&'a Address> {
-    for address in addresses {
-        if !is_done(address, finished).await {
-            return Some(address);
-        }
-    }
-    None
-}
-
-async fn is_done(address: &Address, finished: &Finished) -> bool {
-    let Some(sender) = finished.get(address) else { return false };
-    let mut receiver = sender.subscribe();
-    let result = receiver.wait_for(Option::is_some).await;
-    result.is_ok_and(|done| *done == Some(true))
 }
 
 #[cfg(test)]
