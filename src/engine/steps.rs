@@ -29,6 +29,7 @@ use crate::cloud::http::Upload;
 use crate::cloud::wire::operation::Submitted;
 use crate::files;
 use crate::model::address::Address;
+use crate::model::change::Change;
 use crate::model::digest::FieldDigest;
 use crate::model::file::FileFacts;
 use crate::model::history::RevisionKey;
@@ -59,6 +60,8 @@ pub struct Steps {
     pub(super) subjects: BTreeMap<Address, FieldDigest>,
     /// Creators for whom the key has no permission.
     pub(super) forbidden: Forbidden,
+    /// The end of creates in doubt, by address: written down when the next one begins.
+    pub(super) given_up: BTreeMap<Address, Vec<Change>>,
 }
 
 /// Creators for whom the key has no permission, with what Roblox said; known to the whole run.
@@ -254,7 +257,11 @@ impl Steps {
             self.gate.leave_unsent(pass);
             return Ok(Try::Ended(outcome));
         }
-        let attempt = match self.book.begin(write.address, write.identity, write.intent).await {
+        let given_up = match write.intent {
+            Intent::Create { .. } => self.given_up.get(write.address).map(Vec::as_slice).unwrap_or_default(),
+            _ => &[],
+        };
+        let attempt = match self.book.begin(write.address, write.identity, write.intent, given_up).await {
             Ok(attempt) => attempt,
             Err(error) => {
                 self.gate.leave_unsent(pass);

@@ -1,6 +1,6 @@
 //! One run: gather, plan, execute, record, until a plan has nothing left to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,10 +21,13 @@ use super::steps::{Forbidden, LookedAt, Steps};
 use super::stop::StopSwitch;
 use crate::cloud::client::Client;
 use crate::model::address::Address;
+use crate::model::change::Change;
 use crate::model::desired::Desired;
 use crate::model::digest;
 use crate::model::file::FileCache;
-use crate::plan::{Plan, metadata, plan};
+use crate::model::phase::PhaseEvent;
+use crate::model::recorded::Recorded;
+use crate::plan::{Action, Plan, metadata, plan};
 use crate::platform::clock;
 use crate::state::store::FileDelta;
 
@@ -96,6 +99,32 @@ pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Opti
     Ok(report)
 }
 
+/// What ends creates in doubt, by address.
+type GivenUp = BTreeMap<Address, Vec<Change>>;
+
+/// What a plan marks, and apart from it what gives up a create in doubt for one that follows. Until that one begins the doubt stays open, and in the
+/// lockfile: a run that ends before, in a rest or by a signal, leaves it to the next machine with its count.
+fn given_up(plan: &Plan, recorded: &Recorded) -> (GivenUp, Vec<Change>) {
+    let address_of = |change: &Change| match change {
+        Change::Advance { attempt, .. } => recorded.attempts.get(attempt).map(|attempt| attempt.address.clone()),
+        Change::Rest { address, .. } | Change::Tell { address: Some(address), .. } => Some(address.clone()),
+        _ => None,
+    };
+    let doubted = plan.marks.iter().filter(|mark| matches!(mark, Change::Advance { event: PhaseEvent::Abandon, .. }));
+    let doubted: BTreeSet<Address> = doubted.filter_map(address_of).collect();
+    let created = plan.steps.iter().filter(|step| matches!(step.action, Action::Create(_) | Action::Replace { .. }));
+    let mut given_up: GivenUp =
+        created.filter(|step| doubted.contains(&step.address)).map(|step| (step.address.clone(), Vec::new())).collect();
+    let mut marks = Vec::new();
+    for mark in &plan.marks {
+        match address_of(mark).and_then(|address| given_up.get_mut(&address)) {
+            Some(later) => later.push(mark.clone()),
+            None => marks.push(mark.clone()),
+        }
+    }
+    (given_up, marks)
+}
+
 struct Run<'a> {
     session: &'a mut Session,
     client: Arc<Client>,
@@ -113,7 +142,7 @@ impl Run<'_> {
         let mut fruitless = 0;
         let mut confirmed = false;
         loop {
-            let (desired, plan) = self.plan().await?;
+            let (desired, plan, given_up) = self.plan().await?;
             self.report.left = plan.steps.clone();
             self.report.held = plan.held.clone();
             self.report.notes = plan.notes.clone();
@@ -123,7 +152,7 @@ impl Run<'_> {
             if !std::mem::replace(&mut confirmed, true) && !self.confirm(&plan).await {
                 return Ok(());
             }
-            let reports = self.carry_out(&desired, plan).await?;
+            let reports = self.carry_out(&desired, plan, given_up).await?;
             let useful = reports.iter().any(|report| report.outcome.is_done());
             let hopeless = reports
                 .iter()
@@ -132,7 +161,7 @@ impl Run<'_> {
             fruitless = if useful { 0 } else { fruitless + 1 };
             if hopeless {
                 // One more plan: what was refused is held now. What is still running is left.
-                let (_, plan) = self.plan().await?;
+                let (_, plan, _) = self.plan().await?;
                 (self.report.left, self.report.held, self.report.notes) = (plan.steps, plan.held, plan.notes);
                 return Ok(());
             }
@@ -146,8 +175,8 @@ impl Run<'_> {
         self.options.stop.or(answer).await.is_some_and(|answer| answer.unwrap_or(false))
     }
 
-    /// Looks at manifest and files, plans, and writes down what the plan marks.
-    async fn plan(&mut self) -> Result<(Desired, Plan), SyncError> {
+    /// Looks at manifest and files, plans, and writes down what the plan marks, but for creates that are given up: those come along.
+    async fn plan(&mut self) -> Result<(Desired, Plan, GivenUp), SyncError> {
         let (project, listener) = (self.session.project.clone(), self.options.listener.clone());
         let cache = std::mem::take(&mut self.session.cache);
         let looked = tokio::task::spawn_blocking(move || {
@@ -162,9 +191,13 @@ impl Run<'_> {
         self.report.assets = desired.assets.len() as u64;
         self.in_manifest = desired.assets.keys().cloned().collect();
         self.session.lockfile.read(&self.session.book).await?;
-        let plan = self.session.book.read(|recorded| plan(&desired, recorded, clock::now()));
-        self.session.book.commit(plan.marks.clone()).await?;
-        Ok((desired, plan))
+        let (plan, given_up, marks) = self.session.book.read(|recorded| {
+            let plan = plan(&desired, recorded, clock::now());
+            let (given_up, marks) = given_up(&plan, recorded);
+            (plan, given_up, marks)
+        });
+        self.session.book.commit(marks).await?;
+        Ok((desired, plan, given_up))
     }
 
     async fn remember_files(&self, before: &FileCache, after: &FileCache) -> Result<(), BookError> {
@@ -176,9 +209,14 @@ impl Run<'_> {
     }
 
     /// Executes a plan, writing the lockfile now and then.
-    async fn carry_out(&mut self, desired: &Desired, plan: Plan) -> Result<Vec<StepReport>, SyncError> {
+    async fn carry_out(
+        &mut self,
+        desired: &Desired,
+        plan: Plan,
+        given_up: GivenUp,
+    ) -> Result<Vec<StepReport>, SyncError> {
         (self.options.listener)(Progress::Planned { steps: plan.steps.len() as u64 });
-        let steps = self.steps(desired);
+        let steps = self.steps(desired, given_up);
         let mut executing = std::pin::pin!(execute(&steps, plan.steps));
         let mut ticks = tokio::time::interval(LOCKFILE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -199,7 +237,7 @@ impl Run<'_> {
         }
     }
 
-    fn steps(&self, desired: &Desired) -> Steps {
+    fn steps(&self, desired: &Desired, given_up: GivenUp) -> Steps {
         let files: LookedAt = desired
             .assets
             .iter()
@@ -227,6 +265,7 @@ impl Run<'_> {
             files,
             subjects,
             forbidden: Arc::clone(&self.forbidden),
+            given_up,
         }
     }
 
