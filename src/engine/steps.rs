@@ -108,6 +108,8 @@ impl Runner for Steps {
                 return last.map_or(Outcome::NotBegun, |message| Outcome::TryLater { message });
             }
             let outcome = match self.try_step(step).await {
+                // The run ended while it stood in a queue to be tried again: why it had to is still to be told.
+                Ok(Try::Ended(Outcome::NotBegun)) if let Some(message) = last => Outcome::TryLater { message },
                 Ok(Try::Ended(outcome)) => outcome,
                 Ok(Try::Again { message }) if self.stop.is_thrown() => Outcome::TryLater { message },
                 Ok(Try::Again { message }) => {
