@@ -9,6 +9,7 @@ mod operations;
 mod pace;
 mod refusals;
 mod server;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
