@@ -82,6 +82,11 @@ pub enum Stop {
         /// What happened.
         message: String,
     },
+    /// Macadam itself went wrong: it panicked.
+    Defect {
+        /// With what.
+        message: String,
+    },
 }
 
 /// What came of a run.
@@ -104,9 +109,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether the remote matches the manifest as far as Macadam may make it. What stopped the run doesn't matter if nothing was left to do.
+    /// Whether the remote matches the manifest as far as Macadam may make it. What stopped the run doesn't matter if nothing was left to do,
+    /// unless it is a defect: then nothing that it says is relied on.
     pub fn in_sync(&self) -> bool {
-        self.left.is_empty() && self.held.is_empty()
+        self.left.is_empty() && self.held.is_empty() && !matches!(self.stop, Some(Stop::Defect { .. }))
     }
 
     /// Steps that the last plan still wanted and that no entry of [`Report::steps`] speaks of: never tried, or overtaken by a change.

@@ -107,7 +107,11 @@ impl Runner for Steps {
             if !self.wait_until(due).await {
                 return last.map_or(Outcome::NotBegun, |message| Outcome::TryLater { message });
             }
-            let outcome = match self.try_step(step).await {
+            let tried = match self.stop.catch(self.try_step(step)).await {
+                Ok(tried) => tried,
+                Err(message) => Ok(Try::Ended(Outcome::TryLater { message })),
+            };
+            let outcome = match tried {
                 // The run ended while it stood in a queue to be tried again: why it had to is still to be told.
                 Ok(Try::Ended(Outcome::NotBegun)) if let Some(message) = last => Outcome::TryLater { message },
                 Ok(Try::Ended(outcome)) => outcome,

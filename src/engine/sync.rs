@@ -15,7 +15,7 @@ use super::lockfile::KeepError;
 use super::pace;
 use super::poller::Poller;
 use super::progress::{Listener, Progress};
-use super::report::{Outcome, Report, StepReport};
+use super::report::{Outcome, Report, StepReport, Stop};
 use super::session::Session;
 use super::steps::{Forbidden, LookedAt, Steps};
 use super::stop::StopSwitch;
@@ -28,7 +28,7 @@ use crate::model::file::FileCache;
 use crate::model::phase::PhaseEvent;
 use crate::model::recorded::Recorded;
 use crate::plan::{Action, Plan, metadata, plan};
-use crate::platform::clock;
+use crate::platform::{clock, failpoint};
 use crate::state::store::FileDelta;
 
 /// The lockfile is written at most this long after an outcome: a CI machine may be taken away at any time.
@@ -180,10 +180,16 @@ impl Run<'_> {
         let (project, listener) = (self.session.project.clone(), self.options.listener.clone());
         let cache = std::mem::take(&mut self.session.cache);
         let looked = tokio::task::spawn_blocking(move || {
+            failpoint::trip("gather");
             let gathered = gather(&project, &cache, &listener);
             (gathered, cache)
         });
-        let (gathered, before) = looked.await.map_err(|_| BookError::Closed)?;
+        let (gathered, before) = looked.await.map_err(|error| {
+            if let Ok(panic) = error.try_into_panic() {
+                self.options.stop.throw_defect(panic.as_ref());
+            }
+            BookError::Closed
+        })?;
         let gathered = gathered?;
         self.remember_files(&before, &gathered.cache).await?;
         self.session.cache = gathered.cache;
@@ -274,6 +280,10 @@ impl Run<'_> {
         let written = self.session.lockfile.write(&self.session.book, &self.in_manifest).await;
         let learned = self.remember_pace().await;
         self.report.stop = self.options.stop.why();
+        if let Some(Stop::Defect { .. }) = self.report.stop {
+            // What else went wrong followed from it.
+            return Ok(self.report);
+        }
         match ended {
             Err(SyncError::Gather(source)) if !self.report.steps.is_empty() => {
                 return Err(SyncError::Midway { source, report: Box::new(self.report) });

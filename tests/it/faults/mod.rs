@@ -7,6 +7,7 @@ mod disk;
 mod network;
 mod operations;
 mod pace;
+mod panics;
 mod refusals;
 mod server;
 mod tls;
