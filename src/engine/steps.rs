@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::book::{Book, BookError};
@@ -156,7 +156,7 @@ impl Steps {
                 self.share(address, owner, *key, identity, *content).await
             }
             Action::PointBack { to, .. } => self.point_back(address, *to).await,
-            Action::Wait { attempt } => self.follow(*attempt).await,
+            Action::Wait { attempt } => self.follow(*attempt, None).await,
             Action::Settle { attempt } => self.settle_doubt(*attempt).await,
         }
     }
@@ -340,13 +340,10 @@ impl Steps {
     async fn wait_until(&self, due: Option<Timestamp>) -> bool {
         let now = clock::now();
         let wait = due.map(|due| due.duration_since(now)).filter(|wait| wait.is_positive());
-        match wait {
-            // A wall clock that jumped must not stall a run for longer than the longest back-off.
-            Some(wait) => {
-                let wait = wait.unsigned_abs().min(Backoff::ADDRESS.longest());
-                self.stop.or(tokio::time::sleep(wait)).await.is_some()
-            }
-            None => !self.stop.is_thrown(),
+        match wait.map(SignedDuration::unsigned_abs) {
+            Some(wait) if wait <= Backoff::ADDRESS.longest() => self.stop.or(tokio::time::sleep(wait)).await.is_some(),
+            // No rest is longer: this one was begun by a clock that was put back since.
+            Some(_) | None => !self.stop.is_thrown(),
         }
     }
 }
