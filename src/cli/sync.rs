@@ -60,7 +60,7 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
     match ended {
         Ok(report) => Ok(finish(output, &report, global.emulator)),
         Err(SyncError::Midway { source, report }) => {
-            Ok(end_with(output, &report, global.emulator, &Failure::from(source)))
+            Ok(end_with(output, &report, global.emulator, &Failure::from(*source)))
         }
         Err(error) => Err(error.into()),
     }

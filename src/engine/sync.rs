@@ -58,11 +58,11 @@ pub enum SyncError {
     /// The desired state is unknown.
     #[error(transparent)]
     Gather(#[from] GatherError),
-    /// The manifest broke while the run went on.
-    #[error("the manifest can't be used any more")]
+    /// Manifest, state or lockfile broke while the run went on.
+    #[error("the run could not go on")]
     Midway {
         /// How.
-        source: GatherError,
+        source: Box<SyncError>,
         /// What was done before.
         report: Box<Report>,
     },
@@ -284,15 +284,17 @@ impl Run<'_> {
             // What else went wrong followed from it.
             return Ok(self.report);
         }
+        self.report.lockfile_written |= matches!(written, Ok(true));
+        let ended = ended.and(written.map_err(SyncError::from).map(|_| ())).and(learned.map_err(SyncError::from));
         match ended {
-            Err(SyncError::Gather(source)) if !self.report.steps.is_empty() => {
-                return Err(SyncError::Midway { source, report: Box::new(self.report) });
+            Ok(()) => Ok(self.report),
+            // What was done is told in any case.
+            Err(source) if !self.report.steps.is_empty() => {
+                self.report.break_off(super::steps::chain(&source));
+                Err(SyncError::Midway { source: Box::new(source), report: Box::new(self.report) })
             }
-            ended => ended?,
+            Err(error) => Err(error),
         }
-        self.report.lockfile_written |= written?;
-        learned?;
-        Ok(self.report)
     }
 
     /// Limits and latencies, for the next run.
