@@ -5,6 +5,7 @@
 
 mod clock;
 mod disk;
+mod lockfile;
 mod network;
 mod operations;
 mod pace;
