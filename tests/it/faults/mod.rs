@@ -3,6 +3,7 @@
 //! A case lets the program run under faults, proves by their counters that they fired, ends them, and lets it run until it converges. [`Trial::converge`]
 //! holds what must be true after every one. Read next: the file of a level.
 
+mod backup;
 mod clock;
 mod disk;
 mod lockfile;
