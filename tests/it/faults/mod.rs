@@ -13,6 +13,7 @@ mod pace;
 mod panics;
 mod refusals;
 mod server;
+mod shared_key;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
