@@ -262,6 +262,28 @@ proptest! {
     }
 }
 
+/// However deep and long a line is, it is damage: no stack is exhausted.
+#[test]
+fn no_depth_panics() {
+    for open in ["[", "{ a = ", "a.", "[[", "[assets.", "\"", "{"] {
+        for depth in [100, 10_000, 200_000] {
+            let deep = open.repeat(depth);
+            for body in [
+                deep.clone(),
+                format!("x = {deep}"),
+                format!("[assets.\"a\"]\ntype = {deep}"),
+                format!("[assets.\"a\"]\nrevisions = [\n{deep}"),
+            ] {
+                assert!(
+                    read_back(&format!("version = 1\nremote = \"{REMOTE}\"\n\n{body}\n# end of lockfile\n")).is_err(),
+                    "{open}"
+                );
+                assert!(read_back(&format!("{body}\n# end of lockfile\n")).is_err(), "{open}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_form() {
     let mut sword = Entry::new(identity(AssetType::Model, "models/sword.fbx"));
