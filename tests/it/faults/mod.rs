@@ -12,6 +12,7 @@ mod network;
 mod operations;
 mod pace;
 mod panics;
+mod process;
 mod refusals;
 mod server;
 mod shared_key;
