@@ -297,10 +297,62 @@ fn duration(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
+    use proptest::prelude::*;
+    use std::ffi::OsString;
 
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    proptest! {
+        /// Words of the command line in any order, and any bytes between them, are a command or wrong usage.
+        #[test]
+        fn no_arguments_panic(words in prop::collection::vec(any_word(), 0..8)) {
+            let arguments = std::iter::once(OsString::from("macadam")).chain(words);
+            match Cli::try_parse_from(arguments) {
+                Ok(cli) => drop(format!("{cli:?}")),
+                Err(error) => prop_assert!(!error.to_string().is_empty()),
+            }
+        }
+
+        #[test]
+        fn no_duration_panics(text in "[0-9]{0,25}\\PC{0,3}") {
+            let _ = duration(&text);
+        }
+    }
+
+    /// A word that the command line knows, or any bytes.
+    fn any_word() -> impl Strategy<Value = OsString> {
+        let mut known =
+            vec!["=".to_owned(), "-".to_owned(), "--".to_owned(), "7".to_owned(), "1s".to_owned(), "a=b".to_owned()];
+        let mut commands = vec![Cli::command()];
+        while let Some(command) = commands.pop() {
+            known.push(command.get_name().to_owned());
+            known.extend(command.get_arguments().filter_map(|argument| Some(format!("--{}", argument.get_long()?))));
+            commands.extend(command.get_subcommands().cloned());
+        }
+        let glued = (prop::sample::select(known.clone()), "\\PC{0,8}")
+            .prop_map(|(word, value)| format!("{word}={value}").into());
+        let bytes = prop::collection::vec(any::<u8>(), 0..12);
+        prop_oneof![
+            4 => prop::sample::select(known).prop_map(OsString::from),
+            1 => glued,
+            1 => "\\PC{0,12}".prop_map(OsString::from),
+            1 => bytes.prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned().into()),
+            1 => any_os_bytes(),
+        ]
+    }
+
+    #[cfg(unix)]
+    fn any_os_bytes() -> impl Strategy<Value = OsString> {
+        use std::os::unix::ffi::OsStringExt as _;
+        prop::collection::vec(any::<u8>(), 0..12).prop_map(OsString::from_vec)
+    }
+
+    #[cfg(not(unix))]
+    fn any_os_bytes() -> impl Strategy<Value = OsString> {
+        Just(OsString::new())
     }
 
     #[test]

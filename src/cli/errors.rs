@@ -87,7 +87,8 @@ impl From<SessionError> for Failure {
 impl From<SyncError> for Failure {
     fn from(error: SyncError) -> Self {
         match error {
-            SyncError::Gather(source) | SyncError::Midway { source, .. } => source.into(),
+            SyncError::Gather(source) => source.into(),
+            SyncError::Midway { source, .. } => (*source).into(),
             SyncError::Book(error) => error.into(),
             SyncError::Lockfile(error) => error.into(),
         }

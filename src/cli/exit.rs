@@ -72,6 +72,13 @@ impl Failure {
         Self { exit, problems: vec![problem], rendered: None }
     }
 
+    /// Macadam itself went wrong.
+    pub fn defect(message: impl Into<String>) -> Self {
+        let hint = "this is a defect of macadam: please report it with what it printed to standard error; what was begun is recorded, \
+                    run it again to go on";
+        Self::new(Exit::Unreconciled, message).hint(hint)
+    }
+
     /// With a remedy.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

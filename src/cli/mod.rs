@@ -23,10 +23,12 @@ mod sync;
 mod target;
 
 use std::ffi::OsString;
+use std::panic::AssertUnwindSafe;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
+use crate::engine::stop::panic_message;
 use crate::telemetry::logs;
 use args::{Cli, Color, Command, Global, LogFormat};
 use exit::{Exit, Failure};
@@ -42,7 +44,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let output = Output::new(cli.global.json, cli.global.quiet);
     colour(cli.global.color);
     start_log(&cli.global);
-    match dispatch(output, cli) {
+    // A panic that nothing nearer caught: the hook has told where, and whoever reads the document learns it too.
+    let ended = std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(output, cli)))
+        .unwrap_or_else(|panic| Err(Failure::defect(panic_message(panic.as_ref()))));
+    match ended {
         Ok(exit) => exit.code(),
         Err(failure) => {
             output.failure(&failure);

@@ -62,7 +62,7 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
     match ended {
         Ok(report) => Ok(finish(output, &report, global.emulator)),
         Err(SyncError::Midway { source, report }) => {
-            Ok(end_with(output, &report, global.emulator, &Failure::from(source)))
+            Ok(end_with(output, &report, global.emulator, &Failure::from(*source)))
         }
         Err(error) => Err(error.into()),
     }
@@ -194,6 +194,7 @@ fn finish(output: Output, report: &Report, rehearsal: bool) -> Exit {
             Some(if hint.is_empty() { failure } else { failure.hint(hint) })
         }
         Some(Stop::State { message }) => Some(Failure::new(Exit::Unusable, message)),
+        Some(Stop::Defect { message }) => Some(Failure::defect(message)),
         Some(Stop::TimedOut | Stop::Signal(_)) | None => None,
     };
     match failure {
@@ -282,7 +283,7 @@ fn show_summary(output: Output, report: &Report, unfinished: [(u64, &str); 3], r
     match &report.stop {
         Some(Stop::TimedOut) => output.warning("the time given with --timeout is over; run it again to go on"),
         Some(Stop::Signal(_)) => output.warning("interrupted; what was begun is recorded, run it again to go on"),
-        Some(Stop::Credential { .. } | Stop::State { .. }) | None => {}
+        Some(Stop::Credential { .. } | Stop::State { .. } | Stop::Defect { .. }) | None => {}
     }
     if report.in_sync() && parts.is_empty() {
         output.line(format!("{} {assets}, nothing to do{lockfile}", paint(Tone::Good, "in sync:")));

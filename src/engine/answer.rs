@@ -4,6 +4,8 @@
 
 use std::sync::PoisonError;
 
+use jiff::Timestamp;
+
 use super::book::BookError;
 use super::key;
 use super::poller::{Followed, Subject};
@@ -37,7 +39,8 @@ impl Steps {
             Ok(Submitted::Operation(operation)) => {
                 self.book.advance(id, PhaseEvent::Accept(operation)).await?;
                 failpoint::hit("accepted");
-                self.follow(id).await
+                // Not since the attempt was begun: what was in doubt for an hour may have been sent again just now.
+                self.follow(id, Some(clock::now())).await
             }
             Ok(Submitted::Done(asset)) => self.finish(id, asset).await,
             Ok(Submitted::Fields(_)) => {
@@ -174,8 +177,8 @@ impl Steps {
         self.book.commit_with(decide).await.map(|_| ())
     }
 
-    /// Follows the operation of an attempt to its end.
-    pub(super) async fn follow(&self, id: AttemptId) -> Result<Try, BookError> {
+    /// Follows the operation of an attempt to its end; one that an earlier run submitted, since about when the attempt was begun.
+    pub(super) async fn follow(&self, id: AttemptId, since: Option<Timestamp>) -> Result<Try, BookError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
         let Phase::Submitted(operation) = &attempt.phase else { return Ok(superseded("it is no longer polled")) };
         (self.listener)(Progress::Accepted { address: attempt.address.clone() });
@@ -193,7 +196,7 @@ impl Steps {
             operation: operation.clone(),
             kind: OperationKind { asset_type, action },
             about: attempt.intent.asset_id(),
-            since: attempt.begun_at,
+            since: since.unwrap_or(attempt.begun_at),
         };
         let followed = self.stop.or(self.poller.follow(id, subject)).await;
         let running = || format!("Roblox still works on operation {operation}; the next run goes on waiting");

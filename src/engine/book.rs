@@ -94,18 +94,29 @@ impl Book {
         Ok(changes)
     }
 
-    /// Writes down that a change of the remote is about to be tried, together with what its address is.
+    /// Writes down that a change of the remote is about to be tried, together with what its address is, and with what it `replaces`: the end of
+    /// earlier ones, unless that is written down already.
     ///
     /// # Errors
     /// As [`Book::commit`].
-    pub async fn begin(&self, address: &Address, identity: Identity, intent: Intent) -> Result<AttemptId, BookError> {
+    pub async fn begin(
+        &self,
+        address: &Address,
+        identity: Identity,
+        intent: Intent,
+        replaces: &[Change],
+    ) -> Result<AttemptId, BookError> {
         let mut attempt = AttemptId(0);
         self.commit_with(|recorded| {
             attempt = AttemptId(recorded.next_attempt);
-            vec![
-                Change::Enroll { address: address.clone(), identity },
-                Change::Begin { attempt, address: address.clone(), intent },
-            ]
+            let open = |change: &Change| match change {
+                Change::Advance { attempt, .. } => recorded.attempts.contains_key(attempt),
+                _ => true,
+            };
+            let mut changes = if replaces.iter().all(open) { replaces.to_vec() } else { Vec::new() };
+            changes.push(Change::Enroll { address: address.clone(), identity });
+            changes.push(Change::Begin { attempt, address: address.clone(), intent });
+            changes
         })
         .await?;
         Ok(attempt)

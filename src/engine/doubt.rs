@@ -2,6 +2,8 @@
 //!
 //! Creates are not settled here: they can't be looked up, and follow the policy (`src/plan/asset.rs`). Read next: [`super::answer`].
 
+use jiff::Timestamp;
+
 use super::book::BookError;
 use super::settle;
 use super::steps::{Look, Steps, Try, chain, run_ends, superseded};
@@ -46,7 +48,10 @@ impl Steps {
 
     /// A revision newer than the one that was known: this attempt's, or somebody else's.
     async fn settle_newer(&self, id: AttemptId, attempt: &Attempt, asset: RemoteAsset) -> Result<Try, BookError> {
-        let earliest = attempt.begun_at.saturating_sub(settle::CLOCK_SKEW).unwrap_or(jiff::Timestamp::MIN);
+        // An attempt of the future was begun by a clock that was put right since: it tells nothing.
+        let begun_at = Some(attempt.begun_at).filter(|begun_at| *begun_at <= clock::now());
+        let earliest =
+            begun_at.and_then(|begun_at| begun_at.checked_sub(settle::CLOCK_SKEW).ok()).unwrap_or(Timestamp::MIN);
         if asset.revision_created_at.is_some_and(|created| created < earliest) {
             self.book
                 .commit_with(|recorded| {

@@ -21,7 +21,7 @@ use crate::cloud::wire::operation::{OperationFailure, OperationState};
 use crate::model::ids::{AssetId, OperationId};
 use crate::model::recorded::AttemptId;
 use crate::model::remote::RemoteAsset;
-use crate::platform::clock;
+use crate::platform::{clock, failpoint};
 
 /// What following an operation came to.
 #[derive(Debug)]
@@ -64,6 +64,7 @@ struct Inner {
     gate: Gate,
     desk: Mutex<Desk>,
     changed: Notify,
+    stop: StopSwitch,
 }
 
 struct Desk {
@@ -81,9 +82,12 @@ impl Poller {
     /// Starts to poll what will be followed, until the run ends.
     pub fn start(client: Arc<Client>, gate: Gate, latencies: &[LatencyRow], stop: StopSwitch) -> Self {
         let desk = Desk { schedule: PollSchedule::restore(latencies), followed: HashMap::new() };
-        let inner = Arc::new(Inner { client, gate, desk: Mutex::new(desk), changed: Notify::new() });
+        let inner = Arc::new(Inner { client, gate, desk: Mutex::new(desk), changed: Notify::new(), stop });
         let worker = Arc::clone(&inner);
-        tokio::spawn(async move { stop.or(worker.run()).await });
+        tokio::spawn(async move {
+            let stop = worker.stop.clone();
+            stop.or(stop.catch(worker.run())).await
+        });
         Self { inner }
     }
 
@@ -133,6 +137,7 @@ impl Inner {
             let due = self.desk().schedule.due(moment());
             match due {
                 Due::Now(_) => {
+                    failpoint::trip("poller");
                     let pass = self.gate.enter(Endpoint::GetOperation).await;
                     self.poll_next(pass);
                 }
@@ -160,10 +165,14 @@ impl Inner {
         let Some((key, operation, about)) = next else { return self.gate.leave_unsent(pass) };
         let inner = Arc::clone(self);
         tokio::spawn(async move {
-            let reply = inner.client.get_operation(&operation, about).await;
-            inner.gate.leave(pass, &reply);
-            inner.take(key, reply);
-            inner.changed.notify_one();
+            let polling = async {
+                let reply = inner.client.get_operation(&operation, about).await;
+                failpoint::trip("polled");
+                inner.gate.leave(pass, &reply);
+                inner.take(key, reply);
+                inner.changed.notify_one();
+            };
+            inner.stop.catch(polling).await
         });
     }
 

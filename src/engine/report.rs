@@ -77,9 +77,14 @@ pub enum Stop {
     TimedOut,
     /// A signal; the exit code that it asks for.
     Signal(u8),
-    /// The state could not be written.
+    /// State, lockfile or manifest could not be used any more.
     State {
         /// What happened.
+        message: String,
+    },
+    /// Macadam itself went wrong: it panicked.
+    Defect {
+        /// With what.
         message: String,
     },
 }
@@ -110,9 +115,11 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether the remote matches the manifest as far as Macadam may make it. What stopped the run doesn't matter if nothing was left to do.
+    /// Whether the remote matches the manifest as far as Macadam may make it. What stopped the run doesn't matter if nothing was left to do,
+    /// unless it kept the run from looking again or from writing down what it did.
     pub fn in_sync(&self) -> bool {
-        self.left.is_empty() && self.held.is_empty()
+        let broken = matches!(self.stop, Some(Stop::State { .. } | Stop::Defect { .. }));
+        self.left.is_empty() && self.held.is_empty() && !broken
     }
 
     /// Steps that the last plan still wanted and that no entry of [`Report::steps`] speaks of: never tried, or overtaken by a change.
@@ -121,6 +128,15 @@ impl Report {
             |report: &&StepReport| !report.outcome.is_done() && !matches!(report.outcome, Outcome::Superseded { .. });
         let told: BTreeSet<&Address> = self.steps.iter().filter(told).map(|report| &report.step.address).collect();
         self.left.iter().filter(|step| !told.contains(&step.address)).collect()
+    }
+
+    /// The run broke before it could plan again: what was done of the last plan is no longer wanted.
+    pub fn break_off(&mut self, message: String) {
+        let key = |step: &Step| (step.address.clone(), step.action.name());
+        let done = self.steps.iter().filter(|report| report.outcome.is_done());
+        let done: BTreeSet<_> = done.map(|report| key(&report.step)).collect();
+        self.left.retain(|step| !done.contains(&key(step)));
+        self.stop.get_or_insert(Stop::State { message });
     }
 
     /// How often each action was carried out.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::book::{Book, BookError};
@@ -29,6 +29,7 @@ use crate::cloud::http::Upload;
 use crate::cloud::wire::operation::Submitted;
 use crate::files;
 use crate::model::address::Address;
+use crate::model::change::Change;
 use crate::model::file::FileFacts;
 use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash, Creator, Revision};
@@ -59,6 +60,8 @@ pub struct Steps {
     pub(super) subjects: BTreeMap<Address, Subjects>,
     /// Creators for whom the key has no permission.
     pub(super) forbidden: Forbidden,
+    /// The end of creates in doubt, by address: written down when the next one begins.
+    pub(super) given_up: BTreeMap<Address, Vec<Change>>,
 }
 
 /// Creators for whom the key has no permission, with what Roblox said; known to the whole run.
@@ -104,7 +107,13 @@ impl Runner for Steps {
             if !self.wait_until(due).await {
                 return last.map_or(Outcome::NotBegun, |message| Outcome::TryLater { message });
             }
-            let outcome = match self.try_step(step).await {
+            let tried = match self.stop.catch(self.try_step(step)).await {
+                Ok(tried) => tried,
+                Err(message) => Ok(Try::Ended(Outcome::TryLater { message })),
+            };
+            let outcome = match tried {
+                // The run ended while it stood in a queue to be tried again: why it had to is still to be told.
+                Ok(Try::Ended(Outcome::NotBegun)) if let Some(message) = last => Outcome::TryLater { message },
                 Ok(Try::Ended(outcome)) => outcome,
                 Ok(Try::Again { message }) if self.stop.is_thrown() => Outcome::TryLater { message },
                 Ok(Try::Again { message }) => {
@@ -151,7 +160,7 @@ impl Steps {
             Action::Archive { asset_id, .. } => self.archive(address, *asset_id).await,
             Action::Restore { asset_id, heals } => self.bring_back(address, *asset_id, *heals).await,
             Action::Move { .. } => Ok(self.moved(address)),
-            Action::Wait { attempt } => self.follow(*attempt).await,
+            Action::Wait { attempt } => self.follow(*attempt, None).await,
             Action::Settle { attempt } => self.settle_doubt(*attempt).await,
         }
     }
@@ -231,7 +240,11 @@ impl Steps {
             self.gate.leave_unsent(pass);
             return Ok(Try::Ended(outcome));
         }
-        let attempt = match self.book.begin(write.address, write.identity, write.intent).await {
+        let given_up = match write.intent {
+            Intent::Create { .. } => self.given_up.get(write.address).map(Vec::as_slice).unwrap_or_default(),
+            _ => &[],
+        };
+        let attempt = match self.book.begin(write.address, write.identity, write.intent, given_up).await {
             Ok(attempt) => attempt,
             Err(error) => {
                 self.gate.leave_unsent(pass);
@@ -304,13 +317,10 @@ impl Steps {
     async fn wait_until(&self, due: Option<Timestamp>) -> bool {
         let now = clock::now();
         let wait = due.map(|due| due.duration_since(now)).filter(|wait| wait.is_positive());
-        match wait {
-            // A wall clock that jumped must not stall a run for longer than the longest back-off.
-            Some(wait) => {
-                let wait = wait.unsigned_abs().min(Backoff::ADDRESS.longest());
-                self.stop.or(tokio::time::sleep(wait)).await.is_some()
-            }
-            None => !self.stop.is_thrown(),
+        match wait.map(SignedDuration::unsigned_abs) {
+            Some(wait) if wait <= Backoff::ADDRESS.longest() => self.stop.or(tokio::time::sleep(wait)).await.is_some(),
+            // No rest is longer: this one was begun by a clock that was put back since.
+            Some(_) | None => !self.stop.is_thrown(),
         }
     }
 }

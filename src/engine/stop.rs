@@ -1,7 +1,10 @@
 //! The switch that ends a run: thrown once, seen by everybody, by nobody in the middle of writing something down.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::report::Stop;
@@ -39,4 +42,27 @@ impl StopSwitch {
     pub async fn or<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         self.token.run_until_cancelled(work).await
     }
+
+    /// Runs one task of many. A panic in it is a defect of Macadam: it ends the run in order, for others may wait for what this one was to do.
+    /// Nothing that it held is trusted any more: its change of the remote is recovered from the journal, as after a crash.
+    ///
+    /// # Errors
+    /// What it panicked with.
+    pub async fn catch<T>(&self, task: impl Future<Output = T>) -> Result<T, String> {
+        AssertUnwindSafe(task).catch_unwind().await.map_err(|panic| self.throw_defect(panic.as_ref()))
+    }
+
+    /// Ends the run for a panic, and tells what it was about.
+    pub fn throw_defect(&self, panic: &(dyn Any + Send)) -> String {
+        let message = panic_message(panic);
+        self.throw(Stop::Defect { message: message.clone() });
+        message
+    }
+}
+
+/// What a panic said.
+pub fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("for no reason given");
+    format!("macadam panicked: {text}")
 }

@@ -1,6 +1,6 @@
 //! One run: gather, plan, execute, record, until a plan has nothing left to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -17,20 +17,22 @@ use super::pace;
 use super::poller::Poller;
 use super::progress::{Listener, Progress};
 use super::refresh::{self, Answer, Question};
-use super::report::{Outcome, Report, StepReport};
+use super::report::{Outcome, Report, StepReport, Stop};
 use super::review;
 use super::session::Session;
 use super::steps::{Forbidden, LookedAt, Steps};
 use super::stop::StopSwitch;
 use crate::cloud::client::Client;
 use crate::model::address::Address;
+use crate::model::change::Change;
 use crate::model::desired::Desired;
 use crate::model::file::FileCache;
 use crate::model::history::Standing;
 use crate::model::ids::{AssetId, Creator};
+use crate::model::phase::PhaseEvent;
 use crate::model::recorded::Recorded;
 use crate::plan::{Action, Plan, Step, Wishes, plan, subject};
-use crate::platform::clock;
+use crate::platform::{clock, failpoint};
 use crate::state::store::FileDelta;
 
 /// The lockfile is written at most this long after an outcome: a CI machine may be taken away at any time.
@@ -68,11 +70,11 @@ pub enum SyncError {
     /// The desired state is unknown.
     #[error(transparent)]
     Gather(#[from] GatherError),
-    /// The manifest broke while the run went on.
-    #[error("the manifest can't be used any more")]
+    /// Manifest, state or lockfile broke while the run went on.
+    #[error("the run could not go on")]
     Midway {
         /// How.
-        source: GatherError,
+        source: Box<SyncError>,
         /// What was done before.
         report: Box<Report>,
     },
@@ -109,6 +111,32 @@ pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Opti
     Ok(report)
 }
 
+/// What ends creates in doubt, by address.
+type GivenUp = BTreeMap<Address, Vec<Change>>;
+
+/// What a plan marks, and apart from it what gives up a create in doubt for one that follows. Until that one begins the doubt stays open, and in the
+/// lockfile: a run that ends before, in a rest or by a signal, leaves it to the next machine with its count.
+fn given_up(plan: &Plan, recorded: &Recorded) -> (GivenUp, Vec<Change>) {
+    let address_of = |change: &Change| match change {
+        Change::Advance { attempt, .. } => recorded.attempts.get(attempt).map(|attempt| attempt.address.clone()),
+        Change::Rest { address, .. } | Change::Tell { address: Some(address), .. } => Some(address.clone()),
+        _ => None,
+    };
+    let doubted = plan.marks.iter().filter(|mark| matches!(mark, Change::Advance { event: PhaseEvent::Abandon, .. }));
+    let doubted: BTreeSet<Address> = doubted.filter_map(address_of).collect();
+    let created = plan.steps.iter().filter(|step| matches!(step.action, Action::Create(_) | Action::Replace { .. }));
+    let mut given_up: GivenUp =
+        created.filter(|step| doubted.contains(&step.address)).map(|step| (step.address.clone(), Vec::new())).collect();
+    let mut marks = Vec::new();
+    for mark in &plan.marks {
+        match address_of(mark).and_then(|address| given_up.get_mut(&address)) {
+            Some(later) => later.push(mark.clone()),
+            None => marks.push(mark.clone()),
+        }
+    }
+    (given_up, marks)
+}
+
 struct Run<'a> {
     session: &'a mut Session,
     client: Arc<Client>,
@@ -129,7 +157,7 @@ impl Run<'_> {
         self.look_first().await?;
         let review_ends = self.options.wait_moderation.map(|wait| clock::elapsed().saturating_add(wait));
         loop {
-            let (desired, plan) = self.plan().await?;
+            let (desired, plan, given_up) = self.plan().await?;
             // What was refused is held now, or is done in another way. What is still running is left.
             let hopeless = tried.take().is_some_and(|tried| plan.steps.iter().all(|step| tried.contains(step)));
             if plan.steps.is_empty() || hopeless || self.options.stop.is_thrown() || fruitless == FRUITLESS_ROUNDS {
@@ -147,7 +175,7 @@ impl Run<'_> {
                 return Ok(());
             }
             let steps = plan.steps.clone();
-            let reports = self.carry_out(&desired, plan).await?;
+            let reports = self.carry_out(&desired, plan, given_up).await?;
             let useful = reports.iter().any(|report| report.outcome.is_done());
             let hopeless = reports
                 .iter()
@@ -167,7 +195,7 @@ impl Run<'_> {
         if !self.options.refresh && !self.session.book.read(reviewing) {
             return Ok(());
         }
-        let (desired, _) = self.plan().await?;
+        let (desired, ..) = self.plan().await?;
         let questions = self.session.book.read(|recorded| {
             if self.options.refresh {
                 return refresh::questions(&desired, recorded);
@@ -244,18 +272,24 @@ impl Run<'_> {
         !self.options.stop.is_thrown()
     }
 
-    /// Looks at manifest and files, plans, and writes down what the plan marks.
-    async fn plan(&mut self) -> Result<(Desired, Plan), SyncError> {
+    /// Looks at manifest and files, plans, and writes down what the plan marks, but for creates that are given up: those come along.
+    async fn plan(&mut self) -> Result<(Desired, Plan, GivenUp), SyncError> {
         let (project, listener) = (self.session.project.clone(), self.options.listener.clone());
         // Before the manifest: what one pull brought in both must not look like a manifest that names what nobody knows.
         self.session.lockfile.read(&self.session.book).await?;
         let known = self.session.book.read(|recorded| recorded.assets.keys().cloned().collect::<BTreeSet<Address>>());
         let cache = std::mem::take(&mut self.session.cache);
         let looked = tokio::task::spawn_blocking(move || {
+            failpoint::trip("gather");
             let gathered = gather(&project, &cache, &known, &listener);
             (gathered, cache)
         });
-        let (gathered, before) = looked.await.map_err(|_| BookError::Closed)?;
+        let (gathered, before) = looked.await.map_err(|error| {
+            if let Ok(panic) = error.try_into_panic() {
+                self.options.stop.throw_defect(panic.as_ref());
+            }
+            BookError::Closed
+        })?;
         let gathered = gathered?;
         self.remember_files(&before, &gathered.cache).await?;
         self.session.cache = gathered.cache;
@@ -263,8 +297,12 @@ impl Run<'_> {
         self.report.assets = desired.assets.len() as u64;
         self.in_manifest = desired.assets.keys().cloned().collect();
         self.session.lockfile.read(&self.session.book).await?;
-        let mut plan = self.session.book.read(|recorded| plan(&desired, recorded, &self.options.wishes, clock::now()));
-        self.session.book.commit(plan.marks.clone()).await?;
+        let (mut plan, given_up, marks) = self.session.book.read(|recorded| {
+            let plan = plan(&desired, recorded, &self.options.wishes, clock::now());
+            let (given_up, marks) = given_up(&plan, recorded);
+            (plan, given_up, marks)
+        });
+        self.session.book.commit(marks).await?;
         if let Some(only) = &self.options.only {
             plan.restrict(only);
         }
@@ -274,7 +312,7 @@ impl Run<'_> {
         self.report.notes = plan.notes.clone();
         let reviewed = self.session.book.read(|recorded| refresh::under_review(&desired, recorded));
         self.report.under_review = reviewed.len() as u64;
-        Ok((desired, plan))
+        Ok((desired, plan, given_up))
     }
 
     async fn remember_files(&self, before: &FileCache, after: &FileCache) -> Result<(), BookError> {
@@ -286,9 +324,14 @@ impl Run<'_> {
     }
 
     /// Executes a plan, writing the lockfile now and then.
-    async fn carry_out(&mut self, desired: &Desired, plan: Plan) -> Result<Vec<StepReport>, SyncError> {
+    async fn carry_out(
+        &mut self,
+        desired: &Desired,
+        plan: Plan,
+        given_up: GivenUp,
+    ) -> Result<Vec<StepReport>, SyncError> {
         (self.options.listener)(Progress::Planned { steps: plan.steps.len() as u64 });
-        let steps = self.steps(desired);
+        let steps = self.steps(desired, given_up);
         let mut executing = std::pin::pin!(execute(&steps, plan.steps));
         let mut ticks = tokio::time::interval(LOCKFILE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -309,7 +352,7 @@ impl Run<'_> {
         }
     }
 
-    fn steps(&self, desired: &Desired) -> Steps {
+    fn steps(&self, desired: &Desired, given_up: GivenUp) -> Steps {
         let files: LookedAt = desired
             .assets
             .iter()
@@ -330,6 +373,7 @@ impl Run<'_> {
             files,
             subjects,
             forbidden: Arc::clone(&self.forbidden),
+            given_up,
         }
     }
 
@@ -338,15 +382,21 @@ impl Run<'_> {
         let written = self.session.lockfile.write(&self.session.book, &self.in_manifest).await;
         let learned = self.remember_pace().await;
         self.report.stop = self.options.stop.why();
-        match ended {
-            Err(SyncError::Gather(source)) if !self.report.steps.is_empty() => {
-                return Err(SyncError::Midway { source, report: Box::new(self.report) });
-            }
-            ended => ended?,
+        if let Some(Stop::Defect { .. }) = self.report.stop {
+            // What else went wrong followed from it.
+            return Ok(self.report);
         }
-        self.report.lockfile_written |= written?;
-        learned?;
-        Ok(self.report)
+        self.report.lockfile_written |= matches!(written, Ok(true));
+        let ended = ended.and(written.map_err(SyncError::from).map(|_| ())).and(learned.map_err(SyncError::from));
+        match ended {
+            Ok(()) => Ok(self.report),
+            // What was done is told in any case.
+            Err(source) if !self.report.steps.is_empty() => {
+                self.report.break_off(super::steps::chain(&source));
+                Err(SyncError::Midway { source: Box::new(source), report: Box::new(self.report) })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn write_lockfile(&mut self) -> Result<(), KeepError> {

@@ -990,6 +990,19 @@ fn survives(bytes: &[u8], states: &[u8]) {
     }
 }
 
+/// However deep a line is, no stack is exhausted.
+#[test]
+fn no_depth_panics() {
+    for open in ["[", "{a=", "a.", "[[", "[a.", "\"", "{", "(a|{"] {
+        for depth in [50, 500, 20_000] {
+            let deep = open.repeat(depth);
+            survives(format!("a = {deep}").as_bytes(), &[0]);
+            survives(format!("{deep}a = 1").as_bytes(), &[0]);
+            survives(format!("{CREATOR}[globs.a]\npath = \"{}\"\n", deep.replace('"', "")).as_bytes(), &[0]);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

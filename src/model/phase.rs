@@ -3,6 +3,7 @@
 //! [`Phase::next`] is the one total transition function: the engine goes through it, and so does recovery when it replays the journal. No other code
 //! decides what a crash left behind.
 
+use super::digest::{self, FieldDigest};
 use super::ids::{AssetId, ContentHash, OperationId, Revision};
 use super::metadata::FieldDigests;
 
@@ -86,6 +87,14 @@ impl Intent {
         match self {
             Self::Create { content, .. } | Self::UpdateContent { content, .. } => Some(*content),
             Self::UpdateMetadata { .. } | Self::Rollback { .. } | Self::Archive { .. } | Self::Restore { .. } => None,
+        }
+    }
+
+    /// What its failures are counted against: the bytes, and for a create the metadata that goes with them.
+    pub fn subject(&self) -> FieldDigest {
+        match self {
+            Self::Create { content, fields, .. } => digest::subject(Some(*content), fields),
+            other => digest::subject(other.content(), &FieldDigests::new()),
         }
     }
 }

@@ -234,6 +234,14 @@ impl Record {
         let lately = |at: &Timestamp| now.duration_since(*at) < HEALINGS_COUNT_FOR;
         self.healed.iter().filter(|(done, at)| *done == healing && lately(at)).count()
     }
+
+    /// How many creates of the same were given up in a row without knowing whether they happened, before `intent`.
+    pub fn doubts(&self, intent: &Intent) -> u32 {
+        match &self.trouble {
+            Some(Trouble::Retrying { subject, doubts, .. }) if *subject == intent.subject() => *doubts,
+            Some(Trouble::Retrying { .. } | Trouble::Refused { .. }) | None => 0,
+        }
+    }
 }
 
 /// The number of one change of the remote in the journal; never used twice in one state.

@@ -1,10 +1,9 @@
 //! What a change under way means for its address: whether it binds it, and how often in a row a create ended without a known outcome.
 
-use crate::model::digest::{self, FieldDigest};
-use crate::model::metadata::FieldDigests;
+use crate::model::digest::FieldDigest;
 use crate::model::phase::{Intent, Phase};
 use crate::model::policy::{AmbiguousCreate, Policy};
-use crate::model::recorded::{Attempt, Record, Trouble};
+use crate::model::recorded::{Attempt, Record};
 
 /// A create that has ended without a known outcome so many times in a row is not sent again, whatever the policy: a remote that carries out
 /// and never answers would be fed copies without end.
@@ -29,16 +28,10 @@ pub fn is_binding(attempt: &Attempt, record: Option<&Record>, policy: &Policy) -
 
 /// What a create in doubt set out to make, as its failures are counted against.
 pub fn subject_of(attempt: &Attempt) -> FieldDigest {
-    match &attempt.intent {
-        Intent::Create { content, fields, .. } => digest::subject(Some(*content), fields),
-        intent => digest::subject(intent.content(), &FieldDigests::new()),
-    }
+    attempt.intent.subject()
 }
 
 /// How many creates of the same were given up before this one.
 pub fn doubts(record: Option<&Record>, attempt: &Attempt) -> u32 {
-    match record.and_then(|record| record.trouble.as_ref()) {
-        Some(Trouble::Retrying { subject, doubts, .. }) if *subject == subject_of(attempt) => *doubts,
-        Some(Trouble::Retrying { .. } | Trouble::Refused { .. }) | None => 0,
-    }
+    record.map_or(0, |record| record.doubts(&attempt.intent))
 }

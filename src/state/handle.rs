@@ -17,6 +17,7 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::file::FileCache;
 use crate::model::recorded::Recorded;
+use crate::platform::failpoint;
 
 /// The most lists of changes in one transaction: bounds how long the first of them waits for its answer.
 const GROUP: usize = 512;
@@ -187,6 +188,7 @@ fn run(mut store: Store, mut queue: mpsc::UnboundedReceiver<Work>) {
     while let Some(work) = waiting.take().or_else(|| queue.blocking_recv()) {
         match work {
             Work::Commit(batch, answer) => {
+                failpoint::trip("state");
                 let (mut batches, mut answers) = (vec![batch], vec![answer]);
                 while batches.len() < GROUP {
                     match queue.try_recv() {

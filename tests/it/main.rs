@@ -12,6 +12,7 @@
     reason = "tests may fail loudly, and set up files, clocks and processes by hand"
 )]
 
+mod arguments;
 mod branches;
 mod cli;
 mod crash;

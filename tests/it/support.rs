@@ -1,5 +1,6 @@
 //! The harness: a project in a folder of its own, the real binary with a cleared environment, and an emulator on a real port.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -10,6 +11,7 @@ use serde_json::Value;
 pub struct Project {
     folder: tempfile::TempDir,
     url: Option<String>,
+    environment: Vec<(&'static str, OsString)>,
 }
 
 /// What a run of the program gave.
@@ -22,7 +24,7 @@ pub struct Ran {
 impl Project {
     pub fn new(manifest: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let project = Self { folder, url: None };
+        let project = Self { folder, url: None, environment: Vec::new() };
         project.write("assets.toml", manifest);
         project
     }
@@ -31,6 +33,12 @@ impl Project {
     pub fn at(mut self, url: &str) -> Self {
         self.url = Some(url.to_owned());
         self
+    }
+
+    /// A variable for every run from now on.
+    pub fn set_env(&mut self, name: &'static str, value: impl Into<OsString>) {
+        self.environment.retain(|(known, _)| *known != name);
+        self.environment.push((name, value.into()));
     }
 
     pub fn path(&self) -> &Path {
@@ -61,6 +69,7 @@ impl Project {
         let mut command = Command::new(env!("CARGO_BIN_EXE_macadam"));
         command.args(args).current_dir(self.path()).env_clear().env("ROBLOX_API_KEY", SECRET);
         command.env("HOME", self.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(url) = &self.url {
             command.args(["--api-url", url]);
         }

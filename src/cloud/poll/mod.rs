@@ -329,11 +329,14 @@ impl PollSchedule {
         let entry = self.entries.get_mut(&key)?;
         let Place::Out { sent_at, role } = entry.place else { return None };
         let age = sent_at.since(entry.submitted_at);
+        // One that an earlier run submitted was not measured: its age by the time of day is that of a machine that was off, or of a clock that was
+        // set, and must not become what others of its kind are expected to take.
+        let measured = entry.submitted_at >= Moment::START;
         let kind = self.kinds.entry(entry.kind).or_insert_with(|| Kind::new([]));
         kind.come_back(role);
         let gap = match outcome {
             PollOutcome::Done | PollOutcome::Failed => {
-                if outcome == PollOutcome::Done {
+                if outcome == PollOutcome::Done && measured {
                     kind.learn_done(role, entry.pending, age);
                 }
                 self.settle(key);
@@ -356,7 +359,9 @@ impl PollSchedule {
                 entry.unanswered = 0;
                 entry.unknown = 0;
                 entry.pending = Some(age);
-                kind.learn_pending(role, age);
+                if measured {
+                    kind.learn_pending(role, age);
+                }
                 pending_gap(&kind.latency, age)
             }
         };
@@ -423,6 +428,17 @@ mod tests {
         assert_eq!(schedule.due(at(0)), Due::At(at(3500)));
         assert_eq!(poll(&mut schedule, 3500, PollOutcome::Done), (7, Standing::Settled));
         assert!(schedule.is_empty());
+    }
+
+    /// A machine that was off for an hour: what it had submitted before was done at its first poll, and the next ones were not asked after for an hour.
+    #[test]
+    fn the_time_in_which_nobody_looked_was_taken_for_a_latency() {
+        let mut schedule = PollSchedule::new();
+        schedule.insert(7, IMAGE, at(500) - Duration::from_secs(3600));
+        assert_eq!(poll(&mut schedule, 500, PollOutcome::Done), (7, Standing::Settled));
+        assert_eq!(schedule.latencies(), []);
+        schedule.insert(8, IMAGE, at(500));
+        assert_eq!(schedule.due(at(500)), Due::At(at(500) + IMAGE.cold().0));
     }
 
     #[test]

@@ -313,6 +313,10 @@ mod tests {
             let _ = super::super::operation::read_submitted(body, Some(asset));
             let _ = super::super::key::read_key(body);
             let _ = super::super::version::VersionList::new(asset).add(body);
+            let _ = super::super::version::read_version(body, asset);
+            let operation = crate::model::ids::OperationId::new("a").unwrap();
+            let _ = super::super::operation::read_operation(body, &operation, None);
+            let _ = super::super::operation::read_operation(body, &operation, Some(asset));
         }
 
         #[test]
@@ -322,6 +326,28 @@ mod tests {
             let _ = super::super::asset::read_asset(&body, asset, false);
             let _ = super::super::operation::read_submitted(&body, Some(asset));
             let _ = super::super::key::read_key(&body);
+            let operation = crate::model::ids::OperationId::new("a").unwrap();
+            let _ = super::super::operation::read_operation(&body, &operation, Some(asset));
+        }
+    }
+
+    /// The longest answer that is read at all, as deep as it can be: a reader that follows it down would exhaust the stack.
+    #[test]
+    fn no_depth_exhausts_a_reader() {
+        let asset = crate::model::ids::AssetId::new(5).unwrap();
+        let operation = crate::model::ids::OperationId::new("a").unwrap();
+        for (open, close) in [("[", "]"), (r#"{"error":"#, "}"), (r#"{"response":"#, "}"), (r#"{"errors":["#, "]}")] {
+            let depth = crate::cloud::http::MAX_ANSWER / (open.len() + close.len());
+            for body in [open.repeat(depth), format!("{}1{}", open.repeat(depth), close.repeat(depth))] {
+                let body = body.as_bytes();
+                assert_eq!(ErrorBody::read(body, true).code, None);
+                assert_eq!(super::super::asset::read_asset(body, asset, false), None);
+                assert_eq!(super::super::operation::read_submitted(body, None), None);
+                assert_eq!(super::super::operation::read_operation(body, &operation, None), None);
+                assert_eq!(super::super::key::read_key(body), None);
+                assert!(super::super::version::VersionList::new(asset).add(body).is_err());
+                assert_eq!(super::super::version::read_version(body, asset), None);
+            }
         }
     }
 }

@@ -5,5 +5,6 @@ mod bench;
 mod client;
 mod faults;
 pub(super) mod files;
+mod side_door;
 mod sockets;
 mod switches;

@@ -24,7 +24,7 @@ pub fn exported<'a>(
 ) -> impl Iterator<Item = (&'a Address, Entry)> {
     let mut open: BTreeMap<&Address, Vec<OpenWork>> = BTreeMap::new();
     for attempt in recorded.attempts.values() {
-        if let Some(work) = open_work(attempt) {
+        if let Some(work) = open_work(attempt, recorded.assets.get(&attempt.address)) {
             open.entry(&attempt.address).or_default().push(work);
         }
     }
@@ -67,13 +67,21 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> Entry {
 }
 
 /// What another machine would have to go on with. What only concerns a known asset is settled there by looking at the remote.
-fn open_work(attempt: &Attempt) -> Option<OpenWork> {
+fn open_work(attempt: &Attempt, record: Option<&Record>) -> Option<OpenWork> {
     let operation = match (&attempt.phase, &attempt.intent) {
         (Phase::Submitted(operation), _) => Some(operation.clone()),
         (Phase::HandedOver | Phase::InDoubt, Intent::Create { .. }) => None,
         (Phase::Intended | Phase::HandedOver | Phase::InDoubt | Phase::Closed(_), _) => return None,
     };
-    Some(OpenWork { intent: attempt.intent.clone(), operation })
+    let doubts = match &attempt.intent {
+        Intent::Create { .. } => record.map_or(0, |record| record.doubts(&attempt.intent)),
+        Intent::UpdateContent { .. }
+        | Intent::UpdateMetadata { .. }
+        | Intent::Rollback { .. }
+        | Intent::Archive { .. }
+        | Intent::Restore { .. } => 0,
+    };
+    Some(OpenWork { intent: attempt.intent.clone(), operation, doubts })
 }
 
 /// What becomes known when the lockfile of [`export`] was written: which addresses it has.

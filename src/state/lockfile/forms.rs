@@ -230,12 +230,13 @@ struct OpenKeys {
     head: Option<Number<Revision>>,
     to: Option<Number<Revision>>,
     operation: Option<Text<OperationId>>,
+    doubts: Option<u32>,
 }
 
 impl OpenKeys {
     fn read(self) -> Result<OpenWork, String> {
-        let OpenKeys { action, mut asset_id, mut content_hash, mut asked, mut costly, mut head, mut to, operation } =
-            self;
+        let OpenKeys { action, mut asset_id, mut content_hash, mut asked, mut costly, .. } = self;
+        let OpenKeys { mut head, mut to, operation, mut doubts, .. } = self;
         let missing = |key: &str| format!("`{action}` needs `{key}`");
         let mut asset = || asset_id.take().map(|Number(id)| id).ok_or_else(|| missing("asset_id"));
         let mut content = || content_hash.take().map(|Text(hash)| hash).ok_or_else(|| missing("content_hash"));
@@ -263,6 +264,7 @@ impl OpenKeys {
             "restore" => Intent::Restore { asset_id: asset()? },
             other => return Err(format!("`{}` is no action", other.chars().take(40).collect::<String>())),
         };
+        let before = if matches!(intent, Intent::Create { .. }) { doubts.take().unwrap_or(0) } else { 0 };
         // What is known by its asset is settled by a look at it; only a create in doubt has to be written down.
         if operation.is_none() && !matches!(intent, Intent::Create { .. }) {
             return Err(missing("operation"));
@@ -274,10 +276,11 @@ impl OpenKeys {
             ("costly", costly.is_some()),
             ("head", head.is_some()),
             ("to", to.is_some()),
+            ("doubts", doubts.is_some()),
         ];
         match left.into_iter().find(|(_, left)| *left) {
             Some((key, _)) => Err(format!("`{action}` has no `{key}`")),
-            None => Ok(OpenWork { intent, operation: operation.map(|Text(operation)| operation) }),
+            None => Ok(OpenWork { intent, operation: operation.map(|Text(operation)| operation), doubts: before }),
         }
     }
 }

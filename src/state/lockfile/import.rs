@@ -14,7 +14,7 @@ use crate::model::history::{History, RevisionFact, Standing};
 use crate::model::ids::AssetId;
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Identity, Record, Recorded, Shelved};
+use crate::model::recorded::{Attempt, AttemptId, Identity, Record, Recorded, Shelved, Trouble};
 
 /// What becomes known by reading a lockfile. Call it after the journal was recovered, so that no attempt of a dead process still looks alive.
 ///
@@ -23,6 +23,7 @@ use crate::model::recorded::{Attempt, AttemptId, Identity, Record, Recorded, She
 /// - Metadata: a field that only one side knows is taken; where they differ its value at Roblox is [`FieldDigest::UNKNOWN`] and is asserted anew.
 /// - Rollbacks: the lockfile's, if it has one. Removal: the lockfile's. Archived: what either side archived; since when is not known, so it is `now`.
 /// - Open work that neither the journal nor the history knows is taken over: operations to be polled, creates in doubt to be held or retried.
+/// - How often in a row a create was given up: the higher count of the two.
 pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Change> {
     let mut attempts: BTreeMap<&Address, Vec<(AttemptId, &Attempt)>> = BTreeMap::new();
     for (id, attempt) in &recorded.attempts {
@@ -34,9 +35,13 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
         let meeting = Meeting { address, entry, known: recorded.assets.get(address) };
         let under_way = attempts.get(address).map(Vec::as_slice).unwrap_or_default();
         meeting.learn(&mut changes, now);
+        let mut open = Vec::new();
         for work in &entry.open {
-            meeting.take_over(work, under_way, &mut next, &mut changes);
+            if meeting.take_over(work, under_way, &mut next, &mut changes) {
+                open.push(work);
+            }
         }
+        changes.extend(meeting.count_doubts(&open));
     }
     for (address, record) in &recorded.assets {
         if record.in_lockfile && !ledger.entries.contains_key(address) {
@@ -133,14 +138,15 @@ impl Meeting<'_> {
         assets
     }
 
+    /// Takes over one piece of open work; whether it is open here too from now on.
     fn take_over(
         &self,
         work: &OpenWork,
         under_way: &[(AttemptId, &Attempt)],
         next: &mut u64,
         changes: &mut Vec<Change>,
-    ) {
-        let OpenWork { intent, operation } = work;
+    ) -> bool {
+        let OpenWork { intent, operation, doubts: _ } = work;
         let ours = self.known.is_some_and(|known| is_settled(intent, &known.history, &known.asked));
         let theirs = is_settled(intent, &self.entry.history, &self.entry.asked);
         let same = under_way.iter().filter(|(_, attempt)| attempt.intent == *intent);
@@ -151,7 +157,7 @@ impl Meeting<'_> {
                 // Where the lockfile has both the content and the operation, two branches were merged and the operation makes another asset: it is
                 // polled, so that its ID is not lost. Where only the state has the content, the lockfile is older than the operation's end.
                 if known || (ours && !theirs) {
-                    return;
+                    return known;
                 }
                 // The same work, whose answer was lost here but not there.
                 for (attempt, _) in same.filter(|(_, attempt)| attempt.phase == Phase::InDoubt) {
@@ -162,7 +168,8 @@ impl Meeting<'_> {
                 }
                 PhaseEvent::Accept(operation.clone())
             }
-            None if ours || theirs || same.count() > 0 => return,
+            None if ours || theirs => return false,
+            None if same.count() > 0 => return true,
             None => PhaseEvent::Doubt,
         };
         let attempt = AttemptId(*next);
@@ -170,6 +177,31 @@ impl Meeting<'_> {
         changes.push(Change::Begin { attempt, address: self.address.clone(), intent: intent.clone() });
         changes.push(Change::Advance { attempt, event: PhaseEvent::HandOver });
         changes.push(Change::Advance { attempt, event });
+        true
+    }
+
+    /// An address has one count: that of the work that was given up most often, wherever it is higher than what is counted here.
+    fn count_doubts(&self, open: &[&OpenWork]) -> Option<Change> {
+        // Of equals the first in their order, so that reading twice changes nothing more.
+        let most = open.iter().rev().max_by_key(|work| work.doubts)?;
+        let subject = most.intent.subject();
+        let trouble = self.known.and_then(|known| known.trouble.as_ref());
+        let (counted, (failures, next_at, message)) = match trouble {
+            Some(Trouble::Retrying { subject: same, failures, doubts, next_at, message }) if *same == subject => {
+                (*doubts, (*failures, *next_at, message.clone()))
+            }
+            Some(Trouble::Retrying { doubts, .. }) => (*doubts, self.elsewhere(most)),
+            // A refusal that is forgotten costs one request; a count that is forgotten, an asset that nobody knows.
+            Some(Trouble::Refused { .. }) | None => (0, self.elsewhere(most)),
+        };
+        let trouble = Trouble::Retrying { subject, failures, doubts: most.doubts, next_at, message };
+        (most.doubts > counted).then(|| Change::Rest { address: self.address.clone(), trouble: Some(trouble) })
+    }
+
+    /// What is known of failures that another machine counted: it is due again, for their rests are long over.
+    fn elsewhere(&self, work: &OpenWork) -> (u32, Timestamp, String) {
+        let message = format!("its create had no known outcome {} times on another machine", work.doubts);
+        (work.doubts, Timestamp::UNIX_EPOCH, message)
     }
 
     fn tell(&self, kind: &'static str, message: String) -> Change {

@@ -131,9 +131,10 @@ fn merge_asked(base: Option<&FieldDigests>, ours: &FieldDigests, theirs: &FieldD
         .collect()
 }
 
-/// What either side has open, without what one side settled since the base.
+/// What either side has open, without what one side settled since the base. Tried again since, it is not what the other side settled.
 fn merge_open(base: &[OpenWork], ours: &[OpenWork], theirs: &[OpenWork]) -> Vec<OpenWork> {
-    let both = |work: &&OpenWork| ours.contains(work) && theirs.contains(work);
+    let has = |side: &[OpenWork], work: &OpenWork| side.iter().any(|other| other.is_same(work));
+    let both = |work: &&OpenWork| has(ours, work) && has(theirs, work);
     ours.iter().chain(theirs).filter(|work| both(work) || !base.contains(work)).cloned().collect()
 }
 

@@ -70,6 +70,17 @@ pub struct OpenWork {
     pub intent: Intent,
     /// The operation to poll; `None`: nobody knows whether Roblox carried it out.
     pub operation: Option<OperationId>,
+    /// Of a create: how many of the same were given up in a row before it without knowing whether they happened. Another machine goes on
+    /// counting from there, or a remote that makes and never answers would be fed copies by each.
+    pub doubts: u32,
+}
+
+impl OpenWork {
+    /// Whether it is the same work, however often it was tried before.
+    fn is_same(&self, other: &Self) -> bool {
+        let Self { intent, operation, doubts: _ } = self;
+        *intent == other.intent && *operation == other.operation
+    }
 }
 
 impl Ledger {
@@ -94,10 +105,16 @@ impl Entry {
         }
     }
 
-    /// Puts the open work into its order.
+    /// Puts the open work into its order. Of the same work the higher count is the later one.
     fn normalize(&mut self) {
-        self.open.sort_by_cached_key(write::open_line);
-        self.open.dedup();
+        self.open.sort_by_cached_key(|work| write::open_line(&OpenWork { doubts: 0, ..work.clone() }));
+        self.open.dedup_by(|again, first| {
+            let same = again.is_same(first);
+            if same {
+                first.doubts = first.doubts.max(again.doubts);
+            }
+            same
+        });
     }
 }
 

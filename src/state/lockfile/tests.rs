@@ -57,7 +57,11 @@ fn create(content: u8) -> Intent {
 }
 
 fn open(intent: Intent, operation: Option<&str>) -> OpenWork {
-    OpenWork { intent, operation: operation.map(|text| OperationId::new(text).unwrap()) }
+    OpenWork { intent, operation: operation.map(|text| OperationId::new(text).unwrap()), doubts: 0 }
+}
+
+fn given_up_before(intent: Intent, doubts: u32) -> OpenWork {
+    OpenWork { doubts, ..open(intent, None) }
 }
 
 fn image(path: &str, revisions: &[(u64, u8)]) -> Entry {
@@ -137,6 +141,7 @@ prop_compose! {
         pinned in prop::option::of((any::<bool>(), 1_u64..4, 0_u64..3)),
         removed: bool,
         open in prop::collection::vec((any_intent(), prop::option::of("[a-z0-9-]{1,9}")), 0..3),
+        doubts in 0_u32..4,
     ) -> Entry {
         let creator = if creator { Creator::User(UserId::new(7).unwrap()) } else { Creator::Group(GroupId::new(i64::MAX as u64).unwrap()) };
         let privacy = [Privacy::Default, Privacy::Restricted, Privacy::OpenUse][privacy];
@@ -152,9 +157,14 @@ prop_compose! {
             PinnedAt { pin, at: key(asset, version), newest: Revision::new(asset).ok().filter(|_| revision) }
         });
         entry.removed = removed;
+        // An address has one count: that of what was given up last.
+        let counted = open.iter().find(|(intent, _)| matches!(intent, Intent::Create { .. })).map(|(intent, _)| intent.subject());
+        let doubts = |intent: &Intent| if matches!(intent, Intent::Create { .. }) && Some(intent.subject()) == counted { doubts } else { 0 };
         // Without an operation only a create is written down.
         entry.open = open.into_iter().filter(|(intent, operation)| operation.is_some() || matches!(intent, Intent::Create { .. }))
-            .map(|(intent, operation)| OpenWork { intent, operation: operation.map(|text| OperationId::new(&text).unwrap()) }).collect();
+            .map(|(intent, operation)| {
+                OpenWork { doubts: doubts(&intent), intent, operation: operation.map(|text| OperationId::new(&text).unwrap()) }
+            }).collect();
         entry.normalize();
         entry
     }
@@ -253,6 +263,28 @@ proptest! {
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "(version = 1\n|\\[|\\]|\"|assets|\\.|=|\\{|\\}|\n|,|remote|# end of lockfile|[a-z0-9])*") {
         let _ = parse(&bytes, Path::new("x"));
         let _ = parse(text.as_bytes(), Path::new("x"));
+    }
+}
+
+/// However deep and long a line is, it is damage: no stack is exhausted.
+#[test]
+fn no_depth_panics() {
+    for open in ["[", "{ a = ", "a.", "[[", "[assets.", "\"", "{"] {
+        for depth in [100, 10_000, 200_000] {
+            let deep = open.repeat(depth);
+            for body in [
+                deep.clone(),
+                format!("x = {deep}"),
+                format!("[assets.\"a\"]\ntype = {deep}"),
+                format!("[assets.\"a\"]\nrevisions = [\n{deep}"),
+            ] {
+                assert!(
+                    read_back(&format!("version = 1\nremote = \"{REMOTE}\"\n\n{body}\n# end of lockfile\n")).is_err(),
+                    "{open}"
+                );
+                assert!(read_back(&format!("{body}\n# end of lockfile\n")).is_err(), "{open}");
+            }
+        }
     }
 }
 
@@ -409,6 +441,49 @@ fn open_work_goes_on_where_it_was() {
         apply(&mut recorded, &[Change::Learn { address: address("a"), key: key(asset, 0), fact: fact(content) }]);
     }
     assert_eq!(import(&recorded, &ledger, Timestamp::UNIX_EPOCH), []);
+}
+
+/// A CI machine starts without a state: each counted from nothing, and a remote that makes and never answers got two copies from each.
+#[test]
+fn every_machine_counted_doubts_anew() {
+    let with = |doubts: u32| {
+        let mut entry = image("a", &[]);
+        entry.open = vec![given_up_before(create(1), doubts)];
+        ledger([("a", entry)])
+    };
+    assert!(text_of(&with(2)).contains(&format!("content_hash = \"{}\", doubts = 2 }}", hash(1))));
+    let mut recorded = imported(&with(2));
+    let doubts = |recorded: &Recorded| recorded.assets[&address("a")].doubts(&create(1));
+    assert_eq!(doubts(&recorded), 2);
+    assert_eq!(export(REMOTE, &recorded, &BTreeSet::new()), with(2));
+    // An older lockfile takes none away, a newer one adds.
+    take_in(&mut recorded, &with(1));
+    assert_eq!(doubts(&recorded), 2);
+    take_in(&mut recorded, &with(3));
+    assert_eq!(doubts(&recorded), 3);
+    assert_eq!(recorded.attempts.len(), 1, "it is the same doubt");
+    // What is known by now is in no doubt, however often it was.
+    let mut settled = imported(&ledger([("a", image("a", &[(10, 1)]))]));
+    take_in(&mut settled, &with(2));
+    assert_eq!((doubts(&settled), settled.attempts.len()), (0, 0));
+}
+
+#[test]
+fn two_branches_doubts_are_one_with_the_higher_count() {
+    let with = |doubts: u32| {
+        let mut entry = image("a", &[]);
+        entry.open = vec![given_up_before(create(1), doubts)];
+        ledger([("a", entry)])
+    };
+    let open_of = |merged: Ledger| merged.entries[&address("a")].open.clone();
+    for base in [None, Some(with(0)), Some(with(1))] {
+        assert_eq!(open_of(merge(base.as_ref(), &with(1), &with(2)).unwrap()), [given_up_before(create(1), 2)]);
+    }
+    // What one side settled stays settled, unless the other tried again since.
+    let mut settled = with(1);
+    settled.entries.get_mut(&address("a")).unwrap().open.clear();
+    assert_eq!(open_of(merge(Some(&with(1)), &with(1), &settled).unwrap()), []);
+    assert_eq!(open_of(merge(Some(&with(1)), &with(2), &settled).unwrap()), [given_up_before(create(1), 2)]);
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn push_revision(text: &mut String, at: RevisionKey, fact: &RevisionFact) {
 
 /// One piece of open work, as it stands on its line.
 pub(super) fn open_line(work: &OpenWork) -> String {
-    let OpenWork { intent, operation } = work;
+    let OpenWork { intent, operation, doubts } = work;
     let mut line = format!("{{ action = \"{}\"", intent.name());
     if let Some(asset_id) = intent.asset_id() {
         let _ = write!(line, ", asset_id = {asset_id}");
@@ -143,6 +143,9 @@ pub(super) fn open_line(work: &OpenWork) -> String {
     }
     if let Some(operation) = operation {
         let _ = write!(line, ", operation = \"{operation}\"");
+    }
+    if *doubts > 0 {
+        let _ = write!(line, ", doubts = {doubts}");
     }
     line.push_str(" }");
     line

@@ -4,7 +4,7 @@
 //! outcome; a create that was handed over later than that is known to nobody any more, and its content is uploaded again. No journal can
 //! change that when its disk is gone.
 
-use macadam::emulator::{Action, Endpoint, OperationFault};
+use macadam::emulator::{Action, Endpoint, OperationFault, Point};
 use rustix::process::Signal;
 
 use super::points::{IMAGES, MODELS, move_the_point, shade};
@@ -103,4 +103,35 @@ fn what_is_held_stays_held_on_another_machine() {
     stage.converge();
     stage.audit();
     assert_eq!(stage.copies(&png(1)), 1);
+}
+
+/// The count was the state's alone: every machine that starts without one fed the remote two more copies.
+#[test]
+fn doubts_in_a_row_are_counted_across_machines() {
+    let mut stage = Stage::new(IMAGES);
+    stage.write("ui/a.png", png(1));
+    let hang = stage.fault(Endpoint::CreateAsset, Action::Hang { at: Point::AfterCommit });
+    for doubts in 0..3 {
+        let mut run = stage.spawn_with(&["--patience", "2s"]);
+        wait_until("the create to hang", || stage.remote.control().fired(hang) > doubts);
+        // The first signal waits for the wire, which gives up: the create is in doubt, and nothing is sent again by this machine.
+        run.send(Signal::TERM);
+        // After the third nothing is left to do but for a person.
+        run.end().unwrap().expect(if doubts < 2 { 143 } else { 1 });
+        let open = stage.lockfile()["assets"]["ui/a.png"]["open"].clone();
+        let counted = open[0].get("doubts").and_then(toml::Value::as_integer).unwrap_or(0);
+        assert_eq!(u64::try_from(counted).unwrap(), doubts, "{open}");
+        stage.lose_the_state();
+    }
+    stage.remote.control().clear_faults();
+    let (code, document) = stage.project.json(&["sync", "--once"]);
+    assert_eq!((code, action(&document, "ui/a.png")["outcome"].as_str()), (1, Some("held")), "{document:#}");
+    assert!(document.to_string().contains("the last of 3 in a row"), "{document:#}");
+    assert_eq!(stage.remote.requests(Endpoint::CreateAsset), 3);
+    assert_eq!(stage.copies(&png(1)), 3);
+    let made = stage.remote.assets()[0].asset.id.to_string();
+    stage.project.run(&["resolve", "ui/a.png", "--asset-id", &made]).expect(0);
+    stage.converge();
+    assert_eq!(stage.remote.requests(Endpoint::CreateAsset), 3);
+    assert!(!stage.project.read("assets.lock.toml").contains("doubts"), "settled");
 }

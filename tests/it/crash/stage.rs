@@ -133,7 +133,12 @@ impl Stage {
 
     /// A run beside the test.
     pub fn spawn(&self) -> Beside {
-        let mut command = self.project.command(&["sync", "--once", "--json"]);
+        self.spawn_with(&[])
+    }
+
+    /// A run beside the test with further arguments.
+    pub fn spawn_with(&self, arguments: &[&str]) -> Beside {
+        let mut command = self.project.command(&[&["sync", "--once", "--json"], arguments].concat());
         Beside(Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()))
     }
 

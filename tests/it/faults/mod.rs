@@ -3,12 +3,20 @@
 //! A case lets the program run under faults, proves by their counters that they fired, ends them, and lets it run until it converges. [`Trial::converge`]
 //! holds what must be true after every one. Read next: the file of a level.
 
+mod backup;
+mod clock;
 mod disk;
+mod hostile;
+mod lockfile;
 mod network;
 mod operations;
 mod pace;
+mod panics;
+mod process;
 mod refusals;
 mod server;
+mod shared_key;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

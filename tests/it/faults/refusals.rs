@@ -43,6 +43,37 @@ fn too_many_requests_are_waited_out_in_every_spelling() {
     });
 }
 
+/// Neither `retry-after` nor `x-ratelimit-*`: nothing tells for how long.
+fn bare_429(nth: u64) -> Value {
+    let action = json!({"kind": "reply", "status": 429, "shape": "gateway", "rate_limit_headers": false});
+    json!({"match": {"endpoint": "create_asset", "nth": [nth]}, "action": action})
+}
+
+#[test]
+fn too_many_requests_without_a_word_of_when_last_until_the_window_that_is_known_ends() {
+    let limits = Limits { window_ms: 4_000, ..generous() };
+    let trial = Trial::with(MANIFEST, Config { limits, ..Config::default() }).fault(bare_429(2));
+    assert_eq!(trial.document(100, 0)["in_sync"], true);
+    trial.converge();
+    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 4, "one 429 stops the budget for everyone");
+    assert_eq!(trial.events("in_doubt"), 0, "a refusal is definite");
+}
+
+#[test]
+fn too_many_requests_without_any_header_stop_the_budget_for_a_whole_window_across_runs() {
+    let mut trial = Trial::new().fault(bare_429(1));
+    for run in 0..2 {
+        let document = trial.document(2, 1);
+        assert_eq!(Trial::outcome(&document, "sword"), "waiting", "{document:#}");
+        assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 1, "run {run} asked before the window can be over");
+    }
+    // A minute is the longest window that Roblox documents.
+    trial.project.set_env("MACADAM_CLOCK_SHIFT", "90");
+    trial.converge();
+    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 4);
+    assert_eq!(trial.events("in_doubt"), 0);
+}
+
 #[test]
 fn a_limit_that_is_lowered_is_learned() {
     let limits = |number: u32| {

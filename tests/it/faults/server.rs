@@ -1,10 +1,16 @@
 //! The server: bursts of every 5xx, with and without commit; answers in another dialect; reads that lag behind writes.
 
+use macadam::cloud::client::Client;
+use macadam::cloud::failure::Failure;
+use macadam::cloud::secret::Credential;
+use macadam::cloud::timeouts::Timeouts;
+use macadam::cloud::wire::version::VersionList;
 use macadam::emulator::{Config, Edit, Endpoint};
+use macadam::model::ids::AssetId;
 use serde_json::{Value, json};
 
 use super::{MANIFEST, Trial, generous, side_by_side, survive, survive_changing};
-use crate::support::rbxmx;
+use crate::support::{SECRET, rbxmx};
 
 /// Bursts of the errors that a gateway or a service in trouble answers with.
 fn bursts(endpoint: &str) -> Vec<(&'static str, Value)> {
@@ -116,6 +122,40 @@ fn both_profiles_and_unknown_fields_and_values_are_understood() {
         assert_eq!(trial.document(30, 0)["in_sync"], true);
         trial.converge();
     }
+}
+
+#[test]
+fn version_pages_that_lead_in_a_circle_end_with_an_error() {
+    let trial = Trial::new();
+    trial.project.sync();
+    let sword = trial.remote.assets().into_iter().find(|report| report.asset.metadata.display_name == "Sword").unwrap();
+    let asset_id = AssetId::new(sword.asset.id).unwrap();
+    // More versions than a page has.
+    (0..60).for_each(|number| {
+        let edit = Edit { content_hash: Some(format!("{number:064x}")), ..Edit::default() };
+        trial.remote.control().edit(sword.asset.id, &edit).unwrap();
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let base = trial.remote.url().parse().unwrap();
+    let client = Client::new(base, Credential::api_key(SECRET).unwrap(), Timeouts::default()).unwrap();
+    let read_all = || {
+        let mut list = VersionList::new(asset_id);
+        runtime.block_on(async {
+            while !list.is_complete() {
+                client.list_versions(&mut list).await.result?;
+            }
+            Ok::<_, Failure>(list.versions().len())
+        })
+    };
+    assert_eq!(read_all().unwrap(), 61);
+    let trial = trial.fault(json!({"match": {"endpoint": "list_versions"}, "action": {"kind": "versions_loop"}}));
+    let before = trial.remote.requests(Endpoint::ListVersions);
+    let failure = read_all().unwrap_err();
+    assert!(failure.to_string().contains("lead in a circle"), "{failure}");
+    assert!(trial.remote.requests(Endpoint::ListVersions) - before <= 3, "the circle was walked once at most");
+    trial.fired();
+    trial.remote.control().clear_faults();
+    assert_eq!(read_all().unwrap(), 61);
 }
 
 #[test]

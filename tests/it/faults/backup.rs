@@ -1,0 +1,91 @@
+//! A state that is restored from an old backup: what it forgot, the lockfile knows.
+
+use std::path::Path;
+
+use super::{MANIFEST, Trial, side_by_side};
+use crate::support::{png, rbxmx};
+use macadam::emulator::Endpoint;
+
+/// Copies the state with all that belongs to it.
+fn copy(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+fn back_up(trial: &Trial) -> tempfile::TempDir {
+    let backup = tempfile::tempdir().unwrap();
+    copy(&trial.project.file(".macadam"), backup.path());
+    backup
+}
+
+/// How many changes of the remote are open, by the journal.
+fn open(trial: &Trial) -> u32 {
+    let state = rusqlite::Connection::open(trial.project.file(".macadam/assets.db")).unwrap();
+    state.query_row("SELECT count(*) FROM attempts WHERE ending IS NULL", [], |row| row.get(0)).unwrap()
+}
+
+/// Puts the old state back: nothing is uploaded for it, then or ever.
+#[track_caller]
+fn restore(trial: &Trial, backup: &tempfile::TempDir) {
+    let uploads = |trial: &Trial| {
+        let counters = trial.remote.control().counters();
+        (trial.remote.requests(Endpoint::CreateAsset), trial.remote.assets().len(), counters.commits)
+    };
+    let before = uploads(trial);
+    copy(backup.path(), &trial.project.file(".macadam"));
+    trial.settle();
+    assert_eq!(uploads(trial), before, "uploaded again");
+}
+
+/// Everything happens that a project can go through.
+fn go_on(trial: &Trial) {
+    trial.project.write("ui/a.png", png(11));
+    trial.project.write("ui/c.png", png(3));
+    trial.project.write("models/sword.rbxmx", rbxmx("two"));
+    trial.project.write("assets.toml", MANIFEST.replace("description = \"\"", "description = \"Sharp\""));
+    trial.settle();
+    trial.project.write("models/sword.rbxmx", rbxmx("three"));
+    trial.settle();
+}
+
+#[test]
+fn what_an_old_state_forgot_the_lockfile_knows() {
+    let trial = Trial::new();
+    trial.project.sync();
+    let backup = back_up(&trial);
+    go_on(&trial);
+    restore(&trial, &backup);
+    // Also when it is the old content that is wanted, or more has happened since.
+    trial.project.write("ui/a.png", png(1));
+    trial.settle();
+    restore(&trial, &backup);
+    assert_eq!(trial.remote.assets().len(), 5);
+}
+
+#[test]
+fn what_an_old_state_has_open_was_settled_since() {
+    let cases = [
+        ("an operation", "accepted:1"),
+        ("a create in doubt that was carried out", "answered:1"),
+        ("a create in doubt that was not", "handed_over:1"),
+    ];
+    side_by_side(&cases, |step| {
+        let mut trial = Trial::new();
+        trial.project.set_env("MACADAM_FAILPOINT", *step);
+        assert_eq!(trial.run(60).code, -1, "it was killed");
+        trial.project.set_env("MACADAM_FAILPOINT", "");
+        while trial.remote.control().counters().in_flight > 0 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let backup = back_up(&trial);
+        assert_ne!(open(&trial), 0, "nothing was left open");
+        trial.settle();
+        restore(&trial, &backup);
+        go_on(&trial);
+        restore(&trial, &backup);
+    });
+}

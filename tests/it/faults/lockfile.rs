@@ -1,0 +1,155 @@
+//! The lockfile's disk: it can't be read, or can't be written. Neither loses or doubles anything: the state has it all, and the next run writes it.
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use macadam::emulator::Endpoint;
+use serde_json::{Value, json};
+
+use super::{Trial, side_by_side};
+use crate::support::{Ran, SECRET};
+
+const LOCKFILE: &str = "assets.lock.toml";
+
+/// A run that ends with exit code 3 for the lockfile's sake, which says so.
+#[track_caller]
+fn unusable(ran: Ran) -> Value {
+    let ran = ran.expect(3);
+    let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(document["errors"][0]["message"].as_str().unwrap().contains("the lockfile"), "{document:#}");
+    assert_ne!(document["in_sync"], true, "{document:#}");
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+    document
+}
+
+/// What was made stands in the report and in the state, so nothing of it is made again.
+#[track_caller]
+fn nothing_is_made_again(trial: &Trial, document: &Value) {
+    assert_eq!(document["summary"]["create"], 3, "what was done is told: {document:#}");
+    trial.settle();
+    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3);
+    assert_eq!(trial.remote.assets().len(), 3);
+}
+
+#[test]
+fn a_lockfile_that_can_not_be_read_stops_the_run_before_it_begins() {
+    type Break = fn(&Trial);
+    let cases: [(&str, Break); 2] = [
+        ("a folder", |trial| std::fs::create_dir(trial.project.file(LOCKFILE)).unwrap()),
+        ("a link to itself", |trial| symlink(LOCKFILE, trial.project.file(LOCKFILE)).unwrap()),
+    ];
+    side_by_side(&cases, |break_it| {
+        let trial = Trial::new();
+        break_it(&trial);
+        unusable(trial.run(10));
+        assert_eq!(trial.remote.all_requests(), 0);
+        trial.project.remove(LOCKFILE);
+        trial.settle();
+        // And on a project that had one.
+        let whole = trial.project.read(LOCKFILE);
+        trial.project.remove(LOCKFILE);
+        break_it(&trial);
+        let requests = trial.remote.all_requests();
+        unusable(trial.run(10));
+        assert_eq!(trial.remote.all_requests(), requests);
+        trial.project.remove(LOCKFILE);
+        trial.settle();
+        assert_eq!(trial.project.read(LOCKFILE), whole, "the state rebuilds it");
+        assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3);
+    });
+}
+
+#[test]
+fn a_lockfile_that_breaks_midway_loses_nothing() {
+    let slow = json!({"match": {"endpoint": "create_asset"}, "action": {"kind": "delay", "before_commit_ms": 300}});
+    let trial = Trial::new().fault(slow);
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| trial.run(60));
+        while trial.remote.all_requests() == 0 && !run.is_finished() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        std::fs::create_dir(trial.project.file(LOCKFILE)).unwrap();
+        let document = unusable(run.join().unwrap());
+        trial.fired();
+        trial.remote.control().clear_faults();
+        trial.project.remove(LOCKFILE);
+        nothing_is_made_again(&trial, &document);
+    });
+}
+
+#[test]
+fn a_link_into_a_folder_that_is_gone_loses_nothing() {
+    let trial = Trial::new();
+    symlink("elsewhere/lock.toml", trial.project.file(LOCKFILE)).unwrap();
+    let document = unusable(trial.run(10));
+    assert!(document["errors"][0]["hint"].is_string(), "{document:#}");
+    std::fs::create_dir(trial.project.file("elsewhere")).unwrap();
+    nothing_is_made_again(&trial, &document);
+    assert!(trial.project.file(LOCKFILE).is_symlink(), "the link stays, and its target is written");
+}
+
+#[test]
+fn a_folder_that_can_not_be_written_keeps_no_lockfile_and_loses_nothing() {
+    let trial = Trial::new();
+    let mode = |bits: u32| std::fs::Permissions::from_mode(bits);
+    // The state is elsewhere, where it can be written.
+    let state = tempfile::tempdir().unwrap();
+    let state_file = state.path().join("assets.db");
+    let arguments = ["sync", "--once", "--json", "--state", state_file.to_str().unwrap()];
+    std::fs::create_dir(trial.project.file(".macadam")).unwrap();
+    let program = trial.project.file("macadam");
+    std::fs::copy(env!("CARGO_BIN_EXE_macadam"), &program).unwrap();
+    std::fs::set_permissions(trial.project.path(), mode(0o555)).unwrap();
+    let inner = trial.project.command(&arguments);
+    let mut command = Command::new(&program);
+    command.args(inner.get_args()).current_dir(trial.project.path()).env_clear().env("ROBLOX_API_KEY", SECRET);
+    if rustix::process::getuid().is_root() {
+        // Nothing is read-only for root: somebody else runs it.
+        std::fs::set_permissions(state.path(), mode(0o777)).unwrap();
+        command.uid(65534).gid(65534);
+    }
+    let document = unusable(Ran::of(command.output().unwrap()));
+    assert!(document["errors"][0]["hint"].as_str().unwrap().contains("allow this user"), "{document:#}");
+    assert_eq!(document["summary"]["create"], 3, "{document:#}");
+    std::fs::set_permissions(trial.project.path(), mode(0o755)).unwrap();
+    assert!(!trial.project.file(LOCKFILE).exists());
+    let (code, document) =
+        trial.project.json(&arguments[..2].iter().chain(&arguments[3..]).copied().collect::<Vec<_>>());
+    assert_eq!(
+        (code, &document["in_sync"], &document["lockfile_written"]),
+        (0, &json!(true), &json!(true)),
+        "{document:#}"
+    );
+    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3);
+    assert!(trial.project.read(LOCKFILE).contains("ui/a.png"));
+}
+
+#[test]
+fn a_disk_without_room_for_the_lockfile_loses_nothing() {
+    let trial = Trial::new();
+    std::fs::create_dir(trial.project.file("disk")).unwrap();
+    symlink("disk/lock.toml", trial.project.file(LOCKFILE)).unwrap();
+    // A small disk of its own, seen by this run alone: the lockfile leads to it, and something else fills it.
+    let script =
+        "mount -t tmpfs -o size=16k tmpfs disk || exit 77; cat /dev/zero > disk/full 2>/dev/null; exec \"$0\" \"$@\"";
+    let inner = trial.project.command(&["sync", "--once", "--json"]);
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
+    command.arg(inner.get_program()).args(inner.get_args()).current_dir(trial.project.path());
+    command.env("ROBLOX_API_KEY", SECRET);
+    let ran = match command.output() {
+        Ok(output) if output.status.code() == Some(77) || !output.stderr.is_empty() && output.stdout.is_empty() => {
+            eprintln!("skipped: no file system can be mounted here: {}", String::from_utf8_lossy(&output.stderr));
+            return;
+        }
+        Ok(output) => Ran::of(output),
+        Err(error) => {
+            eprintln!("skipped: there is no `unshare`: {error}");
+            return;
+        }
+    };
+    let document = unusable(ran);
+    assert!(document["errors"][0]["hint"].as_str().unwrap().contains("free space"), "{document:#}");
+    nothing_is_made_again(&trial, &document);
+}
