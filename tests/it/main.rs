@@ -18,6 +18,7 @@ mod crash;
 mod faults;
 mod history;
 mod key;
+mod output;
 mod profiles;
 mod property;
 mod regressions;

@@ -1,0 +1,214 @@
+//! What people read: the plan, what a sync did, status and history, as the program prints them to a pipe.
+
+use macadam::emulator::{Config, Edit};
+use serde_json::{Value, json};
+
+use super::support::{GLOBS, Project, Ran, Remote, png, rbxmx};
+
+pub const MANIFEST: &str = "\
+[creator]
+user_id = 1
+
+[assets.sword]
+path = \"sword.rbxmx\"
+display_name = \"Sword\"
+description = \"A sword\"
+
+[assets.icon]
+path = \"icon.png\"
+";
+
+/// A remote, and a project of a model and a picture that nobody has synced.
+pub fn new(manifest: &str) -> (Remote, Project) {
+    let switches = vec![("operation_visible_after_ms".to_owned(), "0".to_owned())];
+    let remote = Remote::with(Config { switches, ..Config::default() });
+    let project = Project::new(manifest).at(&remote.url());
+    project.write("sword.rbxmx", rbxmx("sword"));
+    project.write("icon.png", png(1));
+    (remote, project)
+}
+
+/// The same after a sync.
+pub fn synced(manifest: &str) -> (Remote, Project) {
+    let (remote, project) = new(manifest);
+    project.sync();
+    (remote, project)
+}
+
+pub fn asset_id(project: &Project, address: &str) -> u64 {
+    project.json(&["status", address]).1["assets"][0]["asset_id"].as_u64().unwrap()
+}
+
+/// A text whose asset IDs and times are the same in every run.
+pub fn stable(text: &str) -> String {
+    let mut stable = String::new();
+    for word in text.split_inclusive(|c: char| !c.is_ascii_digit()) {
+        let digits = word.trim_end_matches(|c: char| !c.is_ascii_digit());
+        stable.push_str(if digits.len() >= 9 { "ID" } else { digits });
+        stable.push_str(&word[digits.len()..]);
+    }
+    stable
+}
+
+fn shown(ran: Ran) -> String {
+    stable(&ran.stdout)
+}
+
+fn plan(project: &Project) -> String {
+    shown(project.run(&["plan"]).expect(0))
+}
+
+#[test]
+fn a_plan_of_new_assets() {
+    let manifest = MANIFEST.replace("[assets.icon]", "icon = \"icon\"\n\n[assets.icon]\nprivacy = \"open_use\"");
+    let (_remote, project) =
+        new(&format!("{manifest}\n[assets.again]\npath = \"again.png\"\nprivacy = \"open_use\"\n"));
+    project.write("again.png", png(1));
+    insta::assert_snapshot!(plan(&project), @r#"
+    create (3)
+      again
+          Image "again" from again.png for user:1
+          privacy  open_use
+          it is new [new]
+      icon
+          Image from icon.png for user:1
+          privacy  open_use
+          asset    again
+          it is new; the same bytes are uploaded for `again` [same_bytes]
+          after again
+      sword
+          Model "Sword" from sword.rbxmx for user:1
+          description  A sword
+          it is new [new]
+
+    update_metadata (1)
+      sword
+          icon  (none) -> icon
+          Roblox takes icon only once the asset is there [after_create]
+          after icon
+
+    3 create, 1 update_metadata of 3 assets
+    "#);
+}
+
+#[test]
+fn a_plan_of_changes() {
+    let (remote, project) = synced(&MANIFEST.replace(
+        "[assets.icon]",
+        "[assets.sword.social_links]\ntwitter = { uri = \"https://twitter.com/us\" }\n\n[assets.icon]",
+    ));
+    project.write("sword.rbxmx", rbxmx("another sword"));
+    project.write("icon.png", png(2));
+    let manifest = project.read("assets.toml").replace("\"Sword\"", "\"Long sword\"").replace(
+        "\"A sword\"",
+        "\"A sword that is longer than any other sword that there is in this game, and sharper\"",
+    );
+    project.write("assets.toml", manifest.replace("{ uri", "{ title = \"us\", uri"));
+    insta::assert_snapshot!(plan(&project), @r#"
+    update_content (1)
+      sword (asset ID)
+          content   6fe6befa -> 65e2d7e1
+          revision  1 -> (new)
+          its content changed [content_changed]
+
+    replace (1)
+      icon (asset ID)
+          content  304d322c -> 39307ffe
+          asset    assets/ID -> (new)
+          its content changed, and this type can't be updated in place [content_changed]
+
+    update_metadata (1)
+      sword (asset ID)
+          display_name          Sword -> Long sword
+          description           A sword -> A sword that is longer than any other sw…
+          social_links.twitter  (unknown) -> us <https://twitter.com/us>
+          display_name and description and social_links.twitter changed [metadata_changed]
+
+    1 update_content, 1 replace, 1 update_metadata of 2 assets
+    "#);
+    let (_, document) = project.json(&["plan"]);
+    let actions = document["actions"].as_array().unwrap();
+    let rules: Vec<&Value> = actions.iter().map(|action| &action["rule"]).collect();
+    assert_eq!(rules, ["content_changed", "content_changed", "metadata_changed"]);
+    let what = |index: usize| -> Vec<&str> {
+        actions[index]["changes"].as_array().unwrap().iter().map(|change| change["what"].as_str().unwrap()).collect()
+    };
+    assert_eq!(what(1), ["content", "revision"]);
+    assert_eq!(what(2), ["display_name", "description", "social_links.twitter"]);
+    assert_eq!(actions[2]["changes"][1]["from"], "A sword");
+    assert!(actions[2]["changes"][1]["to"].as_str().unwrap().ends_with("and sharper"), "a text is whole in JSON");
+    assert_eq!((&document["drifts"], &document["notes"]), (&json!([]), &json!([])));
+    assert_eq!(remote.assets().len(), 2);
+}
+
+#[test]
+fn a_plan_tells_what_is_held_and_what_drifted() {
+    let (remote, project) = synced(MANIFEST);
+    let elsewhere = Edit { content_hash: Some("0".repeat(64)), ..Edit::default() };
+    remote.control().edit(asset_id(&project, "sword"), &elsewhere).unwrap();
+    project.write("icon.png", "no picture");
+    let refreshed = shown(project.run(&["plan", "--refresh"]).expect(0));
+    insta::assert_snapshot!(refreshed, @r#"
+    failed (1)
+      icon
+          the content is not what a name that ends in .png promises
+          hint: export it again, and see that it opens elsewhere
+
+    drifted (1)
+      sword (asset ID)
+          somebody else made revision 2 of asset ID
+          hint: if it is a deploy that this checkout hasn't pulled, pull it; `macadam sync --once --overwrite sword` puts the file over it
+
+    1 failed, 1 drifted of 2 assets
+    the lockfile would be written
+    "#);
+    let (_, document) = project.json(&["plan", "--refresh"]);
+    let drift = &document["drifts"][0];
+    assert_eq!((&drift["address"], drift["asset_id"].is_u64()), (&json!("sword"), true), "{document:#}");
+    assert!(drift["what"].is_string() && drift["hint"].is_string());
+    let hold = &document["actions"][0];
+    assert_eq!((&hold["action"], &hold["part"], &hold["kind"]), (&json!("hold"), &json!("asset"), &json!("failed")));
+}
+
+#[test]
+fn a_moved_file_and_a_removed_one() {
+    let (_remote, project) = new(GLOBS);
+    project.write("models/sword.rbxmx", rbxmx("sword"));
+    for (name, shade) in [("a", 1), ("b", 2), ("c", 3)] {
+        project.write(&format!("ui/{name}.png"), png(shade));
+    }
+    project.sync();
+    project.write("ui/d.png", png(1));
+    project.remove("ui/a.png");
+    project.remove("ui/c.png");
+    insta::assert_snapshot!(plan(&project), @r#"
+    move (1)
+      ui/d.png (asset ID)
+          address  ui/a.png -> ui/d.png
+          `ui/a.png` left, and had the same bytes [moved_by_content]
+
+    notes (1)
+      ui/c.png left the manifest; its asset at Roblox is kept
+
+    1 move of 3 assets
+    "#);
+    let (_, document) = project.json(&["plan"]);
+    assert_eq!(document["actions"][0]["asset_id"].is_u64(), true, "{document:#}");
+}
+
+#[test]
+fn a_long_plan_is_cut_for_people_and_whole_in_json() {
+    let (_remote, project) = new(GLOBS);
+    for shade in 0..21 {
+        project.write(&format!("ui/{shade:02}.png"), png(shade));
+    }
+    let text = plan(&project);
+    assert!(text.contains("create (21)") && text.contains("ui/09.png"), "{text}");
+    assert!(text.contains("and 11 more; -v shows all") && !text.contains("ui/10.png"), "{text}");
+    let whole = project.run(&["plan", "-v"]).expect(0).stdout;
+    assert!(whole.contains("ui/20.png") && !whole.contains("more"), "{whole}");
+    assert_eq!(project.json(&["plan"]).1["actions"].as_array().unwrap().len(), 21);
+    project.remove("ui/20.png");
+    let text = plan(&project);
+    assert!(text.contains("ui/19.png") && !text.contains("more"), "{text}");
+}
