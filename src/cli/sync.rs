@@ -213,12 +213,19 @@ fn show(output: Output, report: &Report, global: &Global) {
         }
     }
     let unfinished = show_failures(output, report);
+    let mut above = report.done().values().sum::<u64>() + unfinished.iter().map(|(count, _)| count).sum::<u64>() > 0;
     let all = global.verbose > 0;
     for section in [outline::holds(&report.held, all), outline::notes(&report.notes, all)] {
-        if !section.is_empty() {
+        if section.is_empty() {
+            continue;
+        }
+        if std::mem::replace(&mut above, true) {
             output.line("");
         }
         section.into_iter().for_each(|line| output.line(line));
+    }
+    if above {
+        output.line("");
     }
     for drift in &report.drifts {
         let hint = drift.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
@@ -300,9 +307,9 @@ fn show_summary(output: Output, report: &Report, unfinished: [(u64, &str); 3], r
     if report.in_sync() && parts.is_empty() {
         output.line(format!("{} {assets}, nothing to do{lockfile}", paint(Tone::Good, "in sync:")));
     } else if report.in_sync() {
-        output.line(format!("\n{} {assets}: {}{lockfile}", paint(Tone::Good, "in sync:"), parts.join(", ")));
+        output.line(format!("{} {assets}: {}{lockfile}", paint(Tone::Good, "in sync:"), parts.join(", ")));
     } else {
         let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-        output.line(format!("\n{} {assets}{parts}{lockfile}", paint(Tone::Warning, "not in sync:")));
+        output.line(format!("{} {assets}{parts}{lockfile}", paint(Tone::Warning, "not in sync:")));
     }
 }

@@ -1,6 +1,6 @@
 //! What people read: the plan, what a sync did, status and history, as the program prints them to a pipe.
 
-use macadam::emulator::{Config, Edit};
+use macadam::emulator::{Config, Edit, ModerationRule, Verdict, VerdictStep};
 use serde_json::{Value, json};
 
 use super::support::{GLOBS, Project, Ran, Remote, png, rbxmx};
@@ -211,4 +211,83 @@ fn a_long_plan_is_cut_for_people_and_whole_in_json() {
     project.remove("ui/20.png");
     let text = plan(&project);
     assert!(text.contains("ui/19.png") && !text.contains("more"), "{text}");
+}
+
+fn sync(project: &Project, args: &[&str], code: i32) -> (String, String) {
+    let ran = project.run(&[&["sync", "--once"], args].concat()).expect(code);
+    (stable(&ran.stdout), stable(&ran.stderr))
+}
+
+#[test]
+fn a_sync_names_what_it_did() {
+    let (_remote, project) = new(MANIFEST);
+    let (text, _) = sync(&project, &[], 0);
+    insta::assert_snapshot!(text, @r#"
+    create          icon (asset ID, revision 1)
+    create          sword (asset ID, revision 1)
+
+    in sync: 2 assets: 2 create; the lockfile was written: commit it
+    "#);
+    project.write("sword.rbxmx", rbxmx("another sword"));
+    project.write("assets.toml", project.read("assets.toml").replace("\"Sword\"", "\"Axe\"").replace("A sw", "Sw"));
+    let (text, _) = sync(&project, &[], 0);
+    insta::assert_snapshot!(text, @r#"
+    update_content  sword (asset ID, revision 2)
+    update_metadata sword (asset ID, revision 2): display_name, description
+
+    in sync: 2 assets: 1 update_content, 1 update_metadata; the lockfile was written: commit it
+    "#);
+}
+
+#[test]
+fn what_drifted_is_a_warning_and_no_failure() {
+    let (remote, project) = synced(MANIFEST);
+    let edit = Edit { display_name: Some("Axe".to_owned()), ..Edit::default() };
+    remote.control().edit(asset_id(&project, "sword"), &edit).unwrap();
+    let (text, warnings) = sync(&project, &["--refresh"], 0);
+    insta::assert_snapshot!(format!("{text}{warnings}"), @r#"
+    in sync: 2 assets: 1 drifted
+    warning: sword (asset ID) drifted: somebody else changed display_name; change it here as well, or set `policy.drift = "heal"` to have it put back
+    "#);
+    let (code, document) = project.json(&["sync", "--once", "--refresh"]);
+    assert_eq!((code, &document["in_sync"], &document["under_review"]), (0, &json!(true), &json!(0)));
+    assert_eq!(document["drifts"][0]["address"], "sword");
+    assert!(document["drifts"][0]["hint"].is_string(), "{document:#}");
+}
+
+#[test]
+fn what_is_under_review_is_counted_and_no_failure() {
+    let (remote, project) = new(MANIFEST);
+    let verdicts = vec![VerdictStep { after_ms: 0, verdict: Verdict::Reviewing }];
+    remote.control().moderate(ModerationRule { verdicts, ..ModerationRule::default() });
+    let (code, document) = project.json(&["sync", "--once"]);
+    assert_eq!((code, &document["under_review"]), (0, &json!(2)), "{document:#}");
+    let (text, _) = sync(&project, &[], 0);
+    insta::assert_snapshot!(text, @"in sync: 2 assets: 2 under review");
+}
+
+#[test]
+fn what_could_not_be_looked_at_is_told() {
+    let (remote, project) = synced(MANIFEST);
+    let script = json!({"match": {"endpoint": "get_asset"}, "action": {"kind": "reply", "status": 404}});
+    remote.control().add_faults(vec![serde_json::from_value(script).unwrap()]).unwrap();
+    let (code, document) = project.json(&["sync", "--once", "--refresh"]);
+    let unasked = document["unasked"].as_array().unwrap();
+    assert_eq!((code, unasked.len()), (0, 2), "{document:#}");
+    assert!(unasked[0]["asset_id"].is_u64() && unasked[0]["reason"].is_string(), "{document:#}");
+    let (_, warnings) = sync(&project, &["--refresh"], 0);
+    assert!(warnings.contains("asset ID could not be looked at"), "{warnings}");
+}
+
+#[test]
+fn locked_prints_the_plan() {
+    let (_remote, project) = synced(MANIFEST);
+    project.write("icon.png", png(2));
+    let (text, warnings) = sync(&project, &["--locked"], 1);
+    assert_eq!(text, plan(&project));
+    assert!(warnings.contains("--locked"), "{warnings}");
+    let (code, document) = project.json(&["sync", "--once", "--locked"]);
+    let action = &document["actions"][0];
+    assert_eq!((code, &action["outcome"], &action["rule"]), (1, &json!("waiting"), &json!("content_changed")));
+    assert_eq!(action["changes"][0]["what"], "content");
 }
