@@ -88,7 +88,8 @@ fn notes(notes: &[Note]) -> Value {
     notes.iter().map(note).collect()
 }
 
-fn drifts(drifts: &[Drift]) -> Value {
+/// What somebody else changed.
+pub fn drifts(drifts: &[Drift]) -> Value {
     let drift = |drift: &Drift| {
         let Drift { address, asset_id, what, hint } = drift;
         json!({ "address": address.as_str(), "asset_id": asset_id.get(), "what": what, "hint": hint })

@@ -251,7 +251,7 @@ fn values(change: &Difference, is_new: bool, room: usize) -> String {
 }
 
 /// On one line, and without what would steer a terminal.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let clean = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
     text.chars().map(clean).collect()
 }

@@ -22,6 +22,7 @@ mod output;
 mod profiles;
 mod property;
 mod regressions;
+mod status;
 mod support;
 mod sync;
 mod tidy;
