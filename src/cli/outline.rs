@@ -266,3 +266,47 @@ fn cut(text: &str, width: usize) -> String {
     }
     text.chars().take(width.saturating_sub(1)).chain(std::iter::once('…')).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(from: Option<&str>, to: Option<&str>, is_new: bool, expected: &str) {
+        let (what, from, to) = ("description".to_owned(), from.map(str::to_owned), to.map(str::to_owned));
+        let found = values(&Difference { what, from, to }, is_new, 40);
+        assert_eq!(found, expected);
+        assert!(found.chars().count() <= 40);
+    }
+
+    #[test]
+    fn values_fit_into_a_line_and_show_what_differs() {
+        check(Some("a"), Some("b"), false, "a -> b");
+        check(None, Some("b"), false, "(unknown) -> b");
+        check(None, Some("b"), true, "b");
+        check(Some("a"), None, false, "a -> (new)");
+        check(Some("a"), Some(""), false, "a -> (none)");
+        check(Some("one\ntwo\u{1b}[31m"), Some("b"), false, "one\\ntwo\\u{1b}[31m -> b");
+        let long = "0123456789".repeat(6);
+        check(Some("a"), Some(&long), false, "a -> 0123456789012345678901234567890123…");
+        check(Some(&long), Some("b"), false, "0123456789012345678901234567890123… -> b");
+        check(None, Some(&long), true, "012345678901234567890123456789012345678…");
+        check(Some(&long), Some(&long.replace('5', "6")), false, "01234567890123456… -> 01234667890123466…");
+        let (left, right) = (format!("{long} old"), format!("{long} new"));
+        check(Some(&left), Some(&right), false, "…3456789 old -> …3456789 new");
+    }
+
+    #[test]
+    fn a_reason_does_not_repeat_its_values() {
+        let change = |from: Option<&str>| Difference {
+            what: "content".to_owned(),
+            from: from.map(str::to_owned),
+            to: Some("bb".to_owned()),
+        };
+        let reason = "its content changed from aa to bb";
+        assert_eq!(without_values(reason, &[change(Some("aa"))]), "its content changed");
+        assert_eq!(without_values(reason, &[change(Some("cc"))]), reason);
+        let unknown = "its content changed from an unknown content to bb";
+        assert_eq!(without_values(unknown, &[change(None)]), "its content changed");
+    }
+}

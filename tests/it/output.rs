@@ -1,6 +1,6 @@
 //! What people read: the plan, what a sync did, status and history, as the program prints them to a pipe.
 
-use macadam::emulator::{Config, Edit, ModerationRule, Verdict, VerdictStep};
+use macadam::emulator::{Config, Edit, ModerationRule, Profile, Verdict, VerdictStep};
 use serde_json::{Value, json};
 
 use super::support::{GLOBS, Project, Ran, Remote, png, rbxmx};
@@ -193,7 +193,7 @@ fn a_moved_file_and_a_removed_one() {
     1 move of 3 assets
     "#);
     let (_, document) = project.json(&["plan"]);
-    assert_eq!(document["actions"][0]["asset_id"].is_u64(), true, "{document:#}");
+    assert!(document["actions"][0]["asset_id"].is_u64(), "{document:#}");
 }
 
 #[test]
@@ -290,4 +290,64 @@ fn locked_prints_the_plan() {
     let action = &document["actions"][0];
     assert_eq!((code, &action["outcome"], &action["rule"]), (1, &json!("waiting"), &json!("content_changed")));
     assert_eq!(action["changes"][0]["what"], "content");
+}
+
+/// A text whose times are the same in every run.
+fn history(project: &Project, address: &str) -> String {
+    let text = stable(&project.run(&["history", address]).expect(0).stdout);
+    let lines = text.lines().map(|line| match line.find(" 20") {
+        Some(at) if line[at..].len() > 20 && line[at + 5..].starts_with('-') => {
+            format!("{} WHEN{}", &line[..at], &line[at + 20..])
+        }
+        _ => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn history_marks_what_is_pinned_current_and_made_by_a_rollback() {
+    // Roblox makes a new version of a rollback, or moves the head back.
+    for (profile, current) in [(Profile::Observed, 3), (Profile::Documented, 1)] {
+        let switches = vec![("operation_visible_after_ms".to_owned(), "0".to_owned())];
+        let remote = Remote::with(Config { profile, switches, ..Config::default() });
+        let project = Project::new(MANIFEST).at(&remote.url());
+        project.write("sword.rbxmx", rbxmx("sword"));
+        project.write("icon.png", png(1));
+        project.sync();
+        let first = asset_id(&project, "icon");
+        project.write("sword.rbxmx", rbxmx("two"));
+        project.write("icon.png", png(2));
+        project.sync();
+        project.write("assets.toml", format!("{MANIFEST}\n[pins]\nsword = 1\nicon = {{ asset_id = {first} }}\n"));
+        project.sync();
+        if profile == Profile::Observed {
+            insta::assert_snapshot!(history(&project, "sword"), @r#"
+       REV         ASSET ID  CONTENT       WHEN                  BY
+         1     ID  6fe6befac66b  WHEN   create          pinned
+         2     ID  ad548b2a4fc9  WHEN   update_content  the file's bytes
+    *    3     ID  6fe6befac66b  WHEN   rollback        current, back to 1
+    "#);
+            insta::assert_snapshot!(history(&project, "icon"), @r#"
+       REV         ASSET ID  CONTENT       WHEN                  BY
+    *    1     ID  304d322ca8bc  WHEN   create          current, pinned
+         2     ID  39307ffe62c4  WHEN   replace         the file's bytes
+    "#);
+        }
+        for fresh in [false, true] {
+            if fresh {
+                project.remove(".macadam");
+            }
+            let (_, document) = project.json(&["history", "sword"]);
+            let revisions = document["revisions"].as_array().unwrap();
+            let of = |key: &str| -> Vec<u64> {
+                let marked = revisions.iter().filter(|entry| entry[key] == true);
+                marked.map(|entry| entry["revision"].as_u64().unwrap()).collect()
+            };
+            assert_eq!((of("current"), of("pinned")), (vec![current], vec![1]), "{document:#}");
+            assert_eq!(of("file"), if fresh { vec![] } else { vec![2] }, "{document:#}");
+            let last = revisions.last().unwrap();
+            let back = (&json!("rollback"), &json!(1));
+            assert_eq!((&last["action"], &last["rollback_of"]) == back, current == 3, "{document:#}");
+        }
+    }
 }
