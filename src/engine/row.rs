@@ -8,13 +8,14 @@ use super::status::{AssetState, NOT_LOOKED_AT, Unknown};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Moderation};
 use crate::model::desired::{Desired, DesiredAsset, Pin};
-use crate::model::history::{RevisionFact, RevisionKey, Standing};
+use crate::model::history::Standing;
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::metadata::Field;
 use crate::model::path::ProjectPath;
 use crate::model::recorded::{Leaving, Record, Recorded, Trouble};
 use crate::model::remote::RemoteAsset;
 use crate::plan::current::{current, last};
+use crate::plan::pin::find;
 use crate::plan::shelf::{self, Coming};
 use crate::plan::{Drift, Hold, HoldKind, Part, Plan, Step};
 
@@ -140,7 +141,7 @@ impl Case<'_> {
             archived_by,
             coming: record.map(|record| shelf::coming(self.address, record, self.desired)).unwrap_or_default(),
             drifts: self.drifts().cloned().collect(),
-            waits: self.waits(record, current),
+            waits: self.waits(record),
             error,
             hint,
             duplicates: record.map(duplicates).unwrap_or_default(),
@@ -208,14 +209,16 @@ impl Case<'_> {
         }
     }
 
-    fn waits(&self, record: Option<&Record>, current: Option<(RevisionKey, RevisionFact)>) -> Option<String> {
+    fn waits(&self, record: Option<&Record>) -> Option<String> {
         if let Some(why) = self.uncounted(record) {
             return Some(format!("it is absent here, and not taken for removed: {why}"));
         }
         let mut parts: Vec<String> =
             self.steps().map(|step| format!("{}: {}", step.action.name(), step.reason)).collect();
-        let is_pinned = self.want().is_some_and(|want| want.pin.is_some());
-        let differs = self.file_hash().is_some_and(|hash| current.is_some_and(|(_, fact)| fact.content != Some(hash)));
+        let pin = self.want().and_then(|want| want.pin);
+        let is_pinned = pin.is_some();
+        let pinned = pin.zip(record).and_then(|(pin, record)| find(record, pin).ok());
+        let differs = pinned.zip(self.file_hash()).is_some_and(|((_, fact), hash)| fact.content != Some(hash));
         let unpin = format!("`macadam unpin {}`", self.address);
         parts.extend(match (is_pinned, self.unknown) {
             (true, Some(Unknown::Changed)) => {

@@ -49,7 +49,9 @@ fn a_pinned_address_tells_its_revision_and_what_waits() {
         (&before["state"], &before["pinned_revision"], &before["revision"]),
         (&json!("pinned"), &json!(1), &json!(2))
     );
-    assert!(before["waits"].as_str().unwrap().starts_with("rollback: it is pinned to revision 1"), "{before:#}");
+    let waits = before["waits"].as_str().unwrap();
+    assert!(waits.starts_with("rollback: it is pinned to revision 1"), "{waits}");
+    assert!(waits.ends_with("its file has other bytes, which wait for `macadam unpin sword`"), "{waits}");
     project.sync();
     let (sword, icon) = (row(&project, "sword"), row(&project, "icon"));
     assert_eq!((&icon["pinned_revision"], &icon["pinned_asset_id"]), (&json!(1), &json!(first)), "{icon:#}");
