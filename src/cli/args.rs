@@ -106,7 +106,7 @@ pub enum Command {
     Init,
     /// Validate the manifest and every file, without network, key or state
     Check,
-    /// Show what `sync` would do, and why; changes nothing, sends nothing
+    /// Show what `sync` would do, from what to what, why and by which rule; changes nothing, sends nothing; -v shows all
     Plan(PlanArgs),
     /// Reconcile until the remote matches the files
     Sync(SyncArgs),

@@ -5,13 +5,21 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use crate::engine::report::{Outcome, Report, StepReport};
+use crate::engine::view::Preview;
 use crate::model::address::Address;
+use crate::model::desired::Desired;
+use crate::model::ids::AssetId;
 use crate::model::recorded::Recorded;
-use crate::plan::{Action, Hold, HoldKind, Plan, Step};
+use crate::plan::diff::{self, Difference};
+use crate::plan::{Action, Drift, Hold, HoldKind, Note, Step};
 
-/// A step as one entry of `actions`.
-fn action(step: &Step, recorded: Option<&Recorded>) -> Map<String, Value> {
-    let asset_id = step.action.asset_id();
+/// A step as one entry of `actions`, with all that is known of it where that is at hand.
+fn action(step: &Step, known: Option<(&Desired, &Recorded)>) -> Map<String, Value> {
+    let recorded = known.map(|(_, recorded)| recorded);
+    let asset_id = match known {
+        Some((desired, recorded)) => diff::asset_of(step, desired, recorded),
+        None => step.action.asset_id(),
+    };
     let revision = match &step.action {
         Action::UpdateContent { head, .. } => head.map(crate::model::ids::Revision::get),
         Action::PointBack { to, .. } => recorded
@@ -35,6 +43,18 @@ fn action(step: &Step, recorded: Option<&Recorded>) -> Map<String, Value> {
     entry.insert("reason".to_owned(), json!(step.reason));
     entry.insert("asset_id".to_owned(), json!(asset_id.map(crate::model::ids::AssetId::get)));
     entry.insert("revision".to_owned(), json!(revision));
+    entry.insert("rule".to_owned(), json!(step.rule.name()));
+    if let Some(recorded) = recorded {
+        let changes = diff::diff(step, recorded).into_iter();
+        let changes = changes.map(|Difference { what, from, to }| json!({ "what": what, "from": from, "to": to }));
+        entry.insert("changes".to_owned(), changes.collect());
+    }
+    if let Action::UpdateMetadata { changes, .. } = &step.action {
+        entry.insert("fields".to_owned(), changes.iter().map(|change| change.field().name()).collect());
+    }
+    if !step.after.is_empty() {
+        entry.insert("after".to_owned(), step.after.iter().map(Address::as_str).collect());
+    }
     if let Some(not_before) = step.not_before {
         entry.insert("not_before".to_owned(), json!(not_before.to_string()));
     }
@@ -49,6 +69,8 @@ fn hold(hold: &Hold) -> Map<String, Value> {
     entry.insert("asset_id".to_owned(), Value::Null);
     entry.insert("revision".to_owned(), Value::Null);
     entry.insert("hint".to_owned(), json!(hold.hint));
+    entry.insert("kind".to_owned(), json!(hold.kind.to_string()));
+    entry.insert("part".to_owned(), json!(hold.part.name()));
     entry
 }
 
@@ -61,26 +83,70 @@ fn summary(actions: &[Map<String, Value>]) -> Value {
     Value::Object(counts)
 }
 
+fn notes(notes: &[Note]) -> Value {
+    let note = |note: &Note| json!({ "address": note.address.as_ref().map(Address::as_str), "note": note.text });
+    notes.iter().map(note).collect()
+}
+
+/// What somebody else changed.
+pub fn drifts(drifts: &[Drift]) -> Value {
+    let drift = |drift: &Drift| {
+        let Drift { address, asset_id, what, hint } = drift;
+        json!({ "address": address.as_str(), "asset_id": asset_id.get(), "what": what, "hint": hint })
+    };
+    drifts.iter().map(drift).collect()
+}
+
+fn planned(preview: &Preview) -> Vec<Map<String, Value>> {
+    let known = (&preview.gathered.desired, &preview.recorded);
+    let mut actions: Vec<_> = preview.plan.steps.iter().map(|step| action(step, Some(known))).collect();
+    actions.extend(preview.plan.held.iter().map(hold));
+    actions
+}
+
 /// `plan`.
-pub fn plan(plan: &Plan, recorded: &Recorded, lockfile_changes: bool) -> Value {
-    let mut actions: Vec<_> = plan.steps.iter().map(|step| action(step, Some(recorded))).collect();
-    actions.extend(plan.held.iter().map(hold));
-    let summary = summary(&actions);
-    let notes: Vec<Value> = plan
-        .notes
-        .iter()
-        .map(|note| json!({ "address": note.address.as_ref().map(|a| a.as_str()), "note": note.text }))
-        .collect();
-    json!({ "actions": actions, "summary": summary, "lockfile_changes": lockfile_changes, "notes": notes })
+pub fn plan(preview: &Preview) -> Value {
+    let actions = planned(preview);
+    json!({
+        "actions": actions,
+        "summary": summary(&actions),
+        "lockfile_changes": preview.lockfile_changes,
+        "drifts": drifts(&preview.plan.drifts),
+        "notes": notes(&preview.plan.notes),
+    })
+}
+
+/// `sync --once --locked`: the plan, in the form of a run that carried out nothing.
+pub fn locked(preview: &Preview, violated: bool) -> Value {
+    let mut document = plan(preview);
+    let mut actions = planned(preview);
+    let held = std::iter::repeat_n(None, preview.plan.steps.len()).chain(preview.plan.held.iter().map(Some));
+    for (entry, held) in actions.iter_mut().zip(held) {
+        entry.insert("outcome".to_owned(), json!(held.map_or("waiting", outcome_of)));
+        entry.insert("error".to_owned(), json!(held.map(|held| &held.reason)));
+    }
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("actions".to_owned(), json!(actions));
+        fields.insert("in_sync".to_owned(), json!(!violated && preview.plan.held.is_empty()));
+        fields.insert("assets".to_owned(), json!(preview.gathered.desired.assets.len()));
+        fields.insert("lockfile_written".to_owned(), json!(false));
+        if violated {
+            fields.insert("locked_violated".to_owned(), json!(true));
+        }
+    }
+    document
+}
+
+fn outcome_of(hold: &Hold) -> &'static str {
+    if hold.kind == HoldKind::Held { "held" } else { "failed" }
 }
 
 /// `sync --once`.
 pub fn report(report: &Report) -> Value {
-    let holds: BTreeSet<&Address> = report.held.iter().map(|held| &held.address).collect();
     // One entry for what rests: the step that was refused says what Roblox said, otherwise the hold says why and what frees it.
     let told = |tried: &&StepReport| match tried.outcome {
         Outcome::Superseded { .. } => false,
-        Outcome::TryLater { .. } | Outcome::InDoubt { .. } => !holds.contains(&tried.step.address),
+        Outcome::TryLater { .. } | Outcome::InDoubt { .. } => !report.is_held(&tried.step),
         Outcome::Done { .. } | Outcome::NotBegun | Outcome::Running { .. } | Outcome::Refused { .. } => true,
     };
     let mut actions: Vec<_> = report.steps.iter().filter(told).map(step_report).collect();
@@ -97,7 +163,7 @@ pub fn report(report: &Report) -> Value {
             continue;
         }
         let mut entry = hold(held);
-        entry.insert("outcome".to_owned(), json!(if held.kind == HoldKind::Held { "held" } else { "failed" }));
+        entry.insert("outcome".to_owned(), json!(outcome_of(held)));
         entry.insert("error".to_owned(), json!(held.reason));
         actions.push(entry);
     }
@@ -108,7 +174,15 @@ pub fn report(report: &Report) -> Value {
         "in_sync": report.in_sync(),
         "assets": report.assets,
         "lockfile_written": report.lockfile_written,
+        "under_review": report.under_review,
+        "unasked": report.unasked.iter().map(unasked).collect::<Vec<_>>(),
+        "drifts": drifts(&report.drifts),
+        "notes": notes(&report.notes),
     })
+}
+
+fn unasked((asset_id, why): &(AssetId, String)) -> Value {
+    json!({ "asset_id": asset_id.get(), "reason": why })
 }
 
 fn step_report(report: &StepReport) -> Map<String, Value> {

@@ -13,9 +13,12 @@ use crate::engine::remote::{self, Remote, RemoteFacts, RemoteHistory, Seen};
 use crate::engine::status::status;
 use crate::engine::view::View;
 use crate::model::address::Address;
+use crate::model::desired::Pin;
 use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
-use crate::model::ids::AssetId;
-use crate::model::recorded::Record;
+use crate::model::ids::{AssetId, ContentHash};
+use crate::model::recorded::{PinnedAt, Record};
+use crate::plan::current::last;
+use crate::plan::pin;
 
 /// What is known of an address without asking anybody.
 struct Known {
@@ -25,6 +28,10 @@ struct Known {
     record: Record,
     /// The asset and the number of the revision that is current.
     current: Option<(AssetId, u64)>,
+    /// The revision that the manifest pins it to.
+    pinned: Option<RevisionKey>,
+    /// The bytes of its file, where an earlier look tells.
+    file: Option<ContentHash>,
 }
 
 impl Known {
@@ -38,8 +45,11 @@ impl Known {
         // What the manifest wants decides what is current; without a usable manifest the last known asset does.
         let rows = status(&target.project, &target.remote).unwrap_or_default();
         let row = rows.iter().find(|row| row.address == address);
-        let current = row.and_then(|row| row.asset_id.zip(row.revision));
-        Ok(Self { target, view, address, record, current })
+        let known = || last(&record).map(|(key, _)| (key.asset_id, record.history.number(key)));
+        let current = row.map_or_else(known, |row| row.asset_id.zip(row.revision));
+        let pinned = row.and_then(|row| row.pin).and_then(|pin| Some(pin::find(&record, pin).ok()?.0));
+        let file = row.and_then(|row| row.file_hash);
+        Ok(Self { target, view, address, record, current, pinned, file })
     }
 
     fn number(&self, key: RevisionKey) -> u64 {
@@ -48,6 +58,30 @@ impl Known {
 
     fn is_current(&self, seen: &Seen) -> bool {
         seen.fact.is_some() && self.current == Some((seen.key.asset_id, self.number(seen.key)))
+    }
+
+    /// Whether it has the bytes that the file has now.
+    fn is_file(&self, seen: &Seen) -> bool {
+        self.file.is_some() && seen.fact.and_then(|fact| fact.content) == self.file
+    }
+
+    /// The revision whose bytes a rollback made current again, as another revision.
+    fn rollback_of(&self, seen: &Seen) -> Option<u64> {
+        let PinnedAt { pin, at, .. } = self.record.pinned.filter(|pinned| pinned.at == seen.key)?;
+        match pin {
+            Pin::Revision(revision) if at.version != Some(revision) => Some(revision.get()),
+            Pin::Revision(_) | Pin::Asset(_) => None,
+        }
+    }
+
+    /// By which action it came to be; what only Roblox knows was made elsewhere.
+    fn action(&self, seen: &Seen) -> Option<&'static str> {
+        match seen.fact {
+            None => Some(Origin::Elsewhere.name()),
+            // A lockfile doesn't tell how a revision was made, but where the last rollback led.
+            Some(RevisionFact { made: None, .. }) => self.rollback_of(seen).map(|_| Origin::Rollback.name()),
+            Some(RevisionFact { made: Some((_, origin)), .. }) => Some(origin.name()),
+        }
     }
 }
 
@@ -91,7 +125,7 @@ pub async fn run_remote(output: Output, global: &Global, args: &HistoryArgs) -> 
     for note in notes {
         output.line(format!("{} {note}", paint(Tone::Quiet, "note")));
     }
-    output.line(format!("\n{}", summary(&revisions)));
+    output.line(format!("\n{}", summary(&known, &revisions)));
     Ok(Exit::Success)
 }
 
@@ -102,20 +136,15 @@ fn entry(known: &Known, seen: &Seen) -> Value {
         "asset_id": seen.key.asset_id.get(),
         "content_hash": fact.and_then(|fact| fact.content).map(|hash| hash.to_string()),
         "created_at": fact.and_then(|fact| fact.made).map(|(at, _)| at.to_string()),
-        "action": action(fact),
+        "action": known.action(seen),
         "current": known.is_current(seen),
+        "pinned": known.pinned == Some(seen.key),
+        "rollback_of": known.rollback_of(seen),
+        "file": known.is_file(seen),
         "standing": fact.map(|fact| fact.standing.name()),
         "shared": fact.is_some_and(|fact| fact.shared),
         "duplicate": fact.is_some_and(|fact| fact.duplicate),
     })
-}
-
-/// By which action it came to be; what only Roblox knows was made elsewhere.
-fn action(fact: Option<RevisionFact>) -> Option<&'static str> {
-    match fact {
-        None => Some(Origin::Elsewhere.name()),
-        Some(fact) => fact.made.map(|(_, origin)| origin.name()),
-    }
 }
 
 fn remote_entry(known: &Known, seen: &Seen) -> Value {
@@ -150,12 +179,16 @@ fn line(known: &Known, seen: &Seen, asked: bool) -> String {
     let content: String = hash.map_or_else(|| "unknown".to_owned(), |hash| hash.to_string().chars().take(12).collect());
     let when = fact.and_then(|fact| fact.made).map(|(at, _)| at.strftime("%Y-%m-%d %H:%M:%S").to_string());
     let when = when.unwrap_or_else(|| "-".to_owned());
-    let by = format!("{:<14}", action(*fact).unwrap_or("-"));
+    let by = format!("{:<14}", known.action(seen).unwrap_or("-"));
     let by = if fact.is_none() { paint(Tone::Warning, by) } else { by };
     let remote = if asked { format!("  {}", remote_column(seen.remote)) } else { String::new() };
     let current = known.is_current(seen);
     let mut marks = Vec::new();
     marks.extend(current.then(|| paint(Tone::Good, "current")));
+    marks.extend((known.pinned == Some(*key)).then(|| paint(Tone::Change, "pinned")));
+    marks.extend(known.rollback_of(seen).map(|number| format!("back to {number}")));
+    // The current one has the file's bytes, as long as no pin says otherwise.
+    marks.extend((!current && known.is_file(seen)).then(|| "the file's bytes".to_owned()));
     let standing = fact.map(|fact| fact.standing).filter(|standing| *standing != Standing::Live);
     marks.extend(standing.map(|standing| paint(Tone::Bad, standing.name())));
     marks.extend(fact.is_some_and(|fact| fact.shared).then(|| "shared".to_owned()));
@@ -179,10 +212,10 @@ fn remote_column(remote: Remote) -> String {
     paint(tone, format!("{text:<20}"))
 }
 
-fn summary(revisions: &[Seen]) -> String {
-    let count = |of: fn(&Seen) -> bool| revisions.iter().filter(|seen| of(seen)).count() as u64;
-    let elsewhere = count(|seen| action(seen.fact) == Some(Origin::Elsewhere.name()));
-    let missing = count(|seen| seen.remote == Remote::Missing);
+fn summary(known: &Known, revisions: &[Seen]) -> String {
+    let elsewhere = |seen: &&Seen| known.action(seen) == Some(Origin::Elsewhere.name());
+    let elsewhere = revisions.iter().filter(elsewhere).count();
+    let missing = revisions.iter().filter(|seen| seen.remote == Remote::Missing).count();
     let mut parts = vec![plural(revisions.len() as u64, "revision")];
     parts.extend((elsewhere > 0).then(|| paint(Tone::Warning, format!("{elsewhere} made elsewhere"))));
     parts.extend((missing > 0).then(|| paint(Tone::Bad, format!("{missing} missing at Roblox"))));

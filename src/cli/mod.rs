@@ -14,6 +14,7 @@ mod exit;
 mod history;
 mod init;
 mod lockfile;
+mod outline;
 mod output;
 mod plan;
 mod progress;

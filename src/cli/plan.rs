@@ -3,28 +3,24 @@
 use super::args::{Global, PlanArgs};
 use super::document;
 use super::exit::{Exit, Failure};
-use super::output::{Output, Tone, paint, plural};
+use super::outline::Outline;
+use super::output::Output;
 use super::target::{self, Target};
 use crate::engine::progress::silent;
 use crate::engine::report::Stop;
 use crate::engine::stop::StopSwitch;
 use crate::engine::view::{self, Asker, Looked, Preview};
-use crate::plan::{HoldKind, Plan, Wishes, step};
+use crate::model::ids::AssetId;
+use crate::plan::Wishes;
 
 /// Shows the plan.
 pub async fn run(output: Output, global: &Global, args: &PlanArgs) -> Result<Exit, Failure> {
     let target = target::find(global)?;
     let preview = preview(output, global, &target, &Wishes::default(), args.refresh).await?;
     if output.is_json() {
-        output.document(&document::plan(&preview.plan, &preview.recorded, preview.lockfile_changes));
+        output.document(&document::plan(&preview));
     } else {
-        for note in &preview.gathered.notes {
-            output.warning(&note.message);
-        }
-        show(output, &preview.plan, preview.gathered.desired.assets.len() as u64);
-        if preview.lockfile_changes && preview.plan.steps.is_empty() {
-            output.line("the lockfile would be written");
-        }
+        show(output, &preview, global.verbose > 0);
     }
     let changes = !preview.plan.steps.is_empty() || preview.lockfile_changes;
     if args.detailed_exitcode && changes {
@@ -58,47 +54,26 @@ pub async fn preview(
         return Err(Failure::new(Exit::Credential, message).hint(hint));
     }
     for (asset_id, why) in unasked {
-        output.warning(format!("asset {asset_id} could not be looked at, and is taken as it was: {why}"));
+        output.warning(self::unasked(asset_id, &why));
     }
     Ok(preview)
 }
 
-/// Prints a plan for a person.
-pub fn show(output: Output, plan: &Plan, assets: u64) {
-    for step in &plan.steps {
-        let asset = step.action.asset_id().map(|id| format!(" (asset {id})")).unwrap_or_default();
-        let name = paint(Tone::Change, format!("{:<15}", step.action.name()));
-        output.line(format!("{name} {}{asset}", step.address));
-        output.line(format!("                {}", paint(Tone::Quiet, &step.reason)));
-        if let Some(time) = step.not_before {
-            output.line(format!(
-                "                {}",
-                paint(Tone::Quiet, format!("not before {time}: an earlier try failed"))
-            ));
-        }
-    }
-    show_holds(output, plan);
-    if plan.steps.is_empty() && plan.held.is_empty() {
-        output.line(format!("{} {}, nothing to do", paint(Tone::Good, "in sync:"), plural(assets, "asset")));
-        return;
-    }
-    let counts: Vec<String> = step::count(plan).into_iter().map(|(name, count)| format!("{count} {name}")).collect();
-    output.line(format!("\n{} of {}", counts.join(", "), plural(assets, "asset")));
+/// That an asset could not be looked at.
+pub fn unasked(asset_id: AssetId, why: &str) -> String {
+    format!("asset {asset_id} could not be looked at, and is taken as it was: {why}")
 }
 
-/// Prints what is not done, and why.
-pub fn show_holds(output: Output, plan: &Plan) {
-    for hold in &plan.held {
-        let tone = if hold.kind == HoldKind::Held { Tone::Warning } else { Tone::Bad };
-        let name = paint(tone, format!("{:<15}", hold.kind.to_string()));
-        output.line(format!("{name} {}", hold.address));
-        output.line(format!("                {}", hold.reason));
-        if let Some(hint) = &hold.hint {
-            output.line(format!("                {} {hint}", paint(Tone::Change, "hint:")));
-        }
+/// Prints what is planned for a person.
+pub fn show(output: Output, preview: &Preview, all: bool) {
+    for note in &preview.gathered.notes {
+        output.warning(&note.message);
     }
-    for note in &plan.notes {
-        let address = note.address.as_ref().map(|address| format!("{address}: ")).unwrap_or_default();
-        output.line(format!("{} {address}{}", paint(Tone::Quiet, "note"), note.text));
+    let Preview { gathered, recorded, plan, lockfile_changes } = preview;
+    for line in (Outline { plan, desired: &gathered.desired, recorded, all }).lines() {
+        output.line(line);
+    }
+    if *lockfile_changes && plan.steps.is_empty() {
+        output.line("the lockfile would be written");
     }
 }

@@ -2,14 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::args::{Global, StatusArgs};
 use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint};
-use super::target;
-use crate::engine::status::{AssetState, Row, status};
+use super::{document, outline, target};
+use crate::engine::row::{ArchivedBy, Row};
+use crate::engine::status::{AssetState, status};
+use crate::model::asset::Moderation;
 use crate::model::desired::Pin;
+use crate::plan::shelf::{self, Coming};
+
+/// Stands under an address.
+const INDENT: &str = "             ";
 
 /// Shows the rows that are asked for, or all.
 pub fn run(output: Output, global: &Global, args: &StatusArgs) -> Result<Exit, Failure> {
@@ -49,18 +56,29 @@ fn row_json(row: &Row) -> Value {
         asset_id,
         revision,
         content_hash,
+        file_hash,
         state,
         moderation,
-        pinned,
+        under_review_since,
+        pin,
+        pinned_revision,
+        archived_by,
+        coming,
+        drifts,
+        waits,
         error,
         hint,
         duplicates,
-        censored,
+        stored_display_name,
+        stored_description,
     } = row;
-    let pinned = pinned.map(|pin| match pin {
-        Pin::Revision(revision) => revision.get(),
-        Pin::Asset(asset_id) => asset_id.get(),
+    let pinned_asset = pin.and_then(|pin| match pin {
+        Pin::Revision(_) => None,
+        Pin::Asset(asset_id) => Some(asset_id.get()),
     });
+    let coming = coming.iter().map(
+        |Coming { asset_id, why, at }| json!({ "asset_id": asset_id.get(), "why": why.name(), "at": at.to_string() }),
+    );
     json!({
         "address": address.as_str(),
         "path": path.as_str(),
@@ -68,13 +86,21 @@ fn row_json(row: &Row) -> Value {
         "asset_id": asset_id.map(|id| id.get()),
         "revision": revision,
         "content_hash": content_hash.map(|hash| hash.to_string()),
+        "file_hash": file_hash.map(|hash| hash.to_string()),
         "state": state.name(),
         "moderation": moderation.map(|m| m.name()),
-        "pinned_revision": pinned,
+        "under_review_since": under_review_since.map(|at| at.to_string()),
+        "pinned_revision": pinned_revision,
+        "pinned_asset_id": pinned_asset,
+        "archived_by": archived_by.map(ArchivedBy::name),
+        "archives": coming.collect::<Vec<_>>(),
+        "drifts": document::drifts(drifts),
+        "waits": waits,
         "error": error,
         "hint": hint,
         "duplicates": duplicates.iter().map(|id| id.get()).collect::<Vec<_>>(),
-        "stored_display_name": censored,
+        "stored_display_name": stored_display_name,
+        "stored_description": stored_description,
     })
 }
 
@@ -92,26 +118,59 @@ fn show(output: Output, rows: &[Row]) {
         let revision = row.revision.map_or_else(|| "-".to_owned(), |number| number.to_string());
         let kind = row.asset_type.map_or("-", |t| t.name());
         output.line(format!("{state} {:<width$} {kind:<10} {asset:>16} {revision:>4}", row.address.as_str()));
-        let remarks = [
-            row.moderation.filter(|m| m.name() != "approved").map(|m| format!("moderation: {}", m.name())),
-            row.error.clone(),
-            row.censored.as_ref().map(|name| format!("Roblox's text filter stored the name as `{name}`")),
-            (!row.duplicates.is_empty()).then(|| format!("another branch made {:?} for it too", row.duplicates)),
-        ];
-        for remark in remarks.into_iter().flatten() {
-            output.line(format!("             {}", paint(Tone::Quiet, remark)));
+        for remark in remarks(row) {
+            output.line(format!("{INDENT}{}", paint(Tone::Quiet, remark)));
         }
-        if let Some(hint) = &row.hint {
-            output.line(format!("             {} {hint}", paint(Tone::Change, "hint:")));
+        let hints = row.hint.iter().chain(row.drifts.iter().filter_map(|drift| drift.hint.as_ref()));
+        for hint in hints {
+            output.line(format!("{INDENT}{} {hint}", paint(Tone::Change, "hint:")));
         }
     }
     let counts: Vec<String> = counts.into_iter().map(|(state, count)| format!("{count} {}", state.name())).collect();
     output.line(if counts.is_empty() { "no assets".to_owned() } else { format!("\n{}", counts.join(", ")) });
 }
 
+/// What there is to say of a row beyond its columns.
+fn remarks(row: &Row) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if let Some(moderation) = row.moderation.filter(|moderation| *moderation != Moderation::Approved) {
+        let since = row.under_review_since.map(|at| format!(" since {}", minute(at))).unwrap_or_default();
+        remarks.push(format!("moderation: {}{since}", moderation.name()));
+    }
+    // What drifted says so itself.
+    remarks.extend(row.archived_by.filter(|_| row.drifts.is_empty()).map(|by| {
+        let by = match by {
+            ArchivedBy::Policy => "by the policy",
+            ArchivedBy::Hand => "by hand",
+            ArchivedBy::Elsewhere => "by somebody else",
+        };
+        format!("archived {by}")
+    }));
+    remarks.extend(row.pinned_revision.map(|number| format!("pinned to revision {number}")));
+    remarks.extend(row.error.clone());
+    remarks.extend(row.drifts.iter().map(|drift| drift.what.clone()));
+    // That what has no asset will be created needn't be said.
+    remarks.extend(row.waits.clone().filter(|_| row.asset_id.is_some()));
+    remarks.extend(row.coming.iter().map(|Coming { asset_id, why, at }| {
+        format!("asset {asset_id} {}; it is archived after {}", shelf::why_text(*why), minute(*at))
+    }));
+    for (what, stored) in [("name", &row.stored_display_name), ("description", &row.stored_description)] {
+        remarks.extend(stored.as_ref().map(|text| format!("Roblox stored another {what}: `{}`", outline::plain(text))));
+    }
+    if !row.duplicates.is_empty() {
+        let ids: Vec<String> = row.duplicates.iter().map(ToString::to_string).collect();
+        remarks.push(format!("another branch made assets for it too, which are passed over: {}", ids.join(", ")));
+    }
+    remarks
+}
+
+fn minute(at: Timestamp) -> impl std::fmt::Display {
+    at.strftime("%Y-%m-%d %H:%M UTC")
+}
+
 const fn tone(state: AssetState) -> Tone {
     match state {
-        AssetState::Held | AssetState::InProgress => Tone::Warning,
+        AssetState::Held | AssetState::InProgress | AssetState::Drifted => Tone::Warning,
         AssetState::Rejected | AssetState::Failed => Tone::Bad,
         AssetState::Archived | AssetState::Removed => Tone::Quiet,
         AssetState::Pinned | AssetState::Pending => Tone::Change,

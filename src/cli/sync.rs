@@ -1,6 +1,5 @@
 //! `macadam sync`: reconcile until the remote matches the files.
 
-use std::collections::BTreeSet;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +9,15 @@ use super::document;
 use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint, plural};
 use super::progress::Bars;
-use super::{plan, target};
+use super::{outline, plan, target};
 use crate::engine::gather::read_manifest;
 use crate::engine::report::{Outcome, Report, Stop};
 use crate::engine::session::Session;
 use crate::engine::stop::StopSwitch;
 use crate::engine::sync::{Confirm, Options, SyncError, sync_once};
-use crate::model::address::Address;
 use crate::model::asset::Privacy;
-use crate::plan::{Action, HoldKind, Plan, Wishes};
+use crate::model::ids::AssetId;
+use crate::plan::{Action, HoldKind, Plan, Step, Wishes};
 use crate::platform::signals;
 
 /// More creates than this are asked about at a terminal.
@@ -60,10 +59,8 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
         embedded.stop().await;
     }
     match ended {
-        Ok(report) => Ok(finish(output, &report, global.emulator)),
-        Err(SyncError::Midway { source, report }) => {
-            Ok(end_with(output, &report, global.emulator, &Failure::from(*source)))
-        }
+        Ok(report) => Ok(finish(output, &report, global)),
+        Err(SyncError::Midway { source, report }) => Ok(end_with(output, &report, global, &Failure::from(*source))),
         Err(error) => Err(error.into()),
     }
 }
@@ -71,25 +68,11 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
 /// `--locked`: nothing is changed; anything that would change is a failure.
 async fn locked(output: Output, global: &Global, target: &target::Target, args: &SyncArgs) -> Result<Exit, Failure> {
     let preview = plan::preview(output, global, target, &wishes(args)?, args.refresh).await?;
-    let assets = preview.gathered.desired.assets.len() as u64;
     let violated = !preview.plan.steps.is_empty() || preview.lockfile_changes;
     if output.is_json() {
-        let report = Report {
-            left: preview.plan.steps,
-            held: preview.plan.held.clone(),
-            drifts: preview.plan.drifts,
-            notes: preview.plan.notes,
-            assets,
-            ..Report::default()
-        };
-        let mut document = document::report(&report);
-        if violated && let Some(document) = document.as_object_mut() {
-            document.insert("in_sync".to_owned(), false.into());
-            document.insert("locked_violated".to_owned(), true.into());
-        }
-        output.document(&document);
+        output.document(&document::locked(&preview, violated));
     } else {
-        plan::show(output, &preview.plan, assets);
+        plan::show(output, &preview, global.verbose > 0);
         if violated {
             output.warning(
                 "--locked: the remote or the lockfile would change; run `macadam sync --once` and commit the lockfile",
@@ -187,7 +170,7 @@ fn ask(output: Output, questions: &[String]) -> bool {
 }
 
 /// Prints what came of a run, and says how the program ends.
-fn finish(output: Output, report: &Report, rehearsal: bool) -> Exit {
+fn finish(output: Output, report: &Report, global: &Global) -> Exit {
     let failure = match &report.stop {
         Some(Stop::Credential { message, hint }) => {
             let failure = Failure::new(Exit::Credential, message);
@@ -198,19 +181,19 @@ fn finish(output: Output, report: &Report, rehearsal: bool) -> Exit {
         Some(Stop::TimedOut | Stop::Signal(_)) | None => None,
     };
     match failure {
-        Some(failure) => return end_with(output, report, rehearsal, &failure),
+        Some(failure) => return end_with(output, report, global, &failure),
         None if output.is_json() => output.document(&document::report(report)),
-        None => show(output, report, rehearsal),
+        None => show(output, report, global),
     }
     exit(report)
 }
 
 /// The end of a run that something stopped: what was done before is told in any case.
-fn end_with(output: Output, report: &Report, rehearsal: bool, failure: &Failure) -> Exit {
+fn end_with(output: Output, report: &Report, global: &Global, failure: &Failure) -> Exit {
     if output.is_json() {
         output.stopped(document::report(report), failure);
     } else {
-        show(output, report, rehearsal);
+        show(output, report, global);
         output.failure(failure);
     }
     failure.exit
@@ -224,22 +207,59 @@ fn exit(report: &Report) -> Exit {
     }
 }
 
-fn show(output: Output, report: &Report, rehearsal: bool) {
+fn show(output: Output, report: &Report, global: &Global) {
     for entry in &report.steps {
         if let Outcome::Done { asset_id, revision } = &entry.outcome {
-            let revision =
-                revision.filter(|number| *number > 1).map(|number| format!(", revision {number}")).unwrap_or_default();
-            let name = paint(Tone::Good, format!("{:<15}", entry.step.action.name()));
-            output.line(format!("{name} {} (asset {asset_id}{revision})", entry.step.address));
+            output.line(done(&entry.step, *asset_id, *revision));
         }
     }
+    let unfinished = show_failures(output, report);
+    let mut above = report.done().values().sum::<u64>() + unfinished.iter().map(|(count, _)| count).sum::<u64>() > 0;
+    let all = global.verbose > 0;
+    for section in [outline::holds(&report.held, all), outline::notes(&report.notes, all)] {
+        if section.is_empty() {
+            continue;
+        }
+        if std::mem::replace(&mut above, true) {
+            output.line("");
+        }
+        section.into_iter().for_each(|line| output.line(line));
+    }
+    if above {
+        output.line("");
+    }
+    for drift in &report.drifts {
+        let hint = drift.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        output.warning(format!("{} (asset {}) drifted: {}{hint}", drift.address, drift.asset_id, drift.what));
+    }
+    for (asset_id, why) in &report.unasked {
+        output.warning(plan::unasked(*asset_id, why));
+    }
+    show_summary(output, report, unfinished, global.emulator);
+}
+
+/// What was done, to which address and asset.
+fn done(step: &Step, asset_id: AssetId, revision: Option<u64>) -> String {
+    let revision = revision.map(|number| format!(", revision {number}")).unwrap_or_default();
+    let about = match &step.action {
+        Action::UpdateMetadata { changes, .. } => {
+            let fields: Vec<String> = changes.iter().map(|change| change.field().name()).collect();
+            format!(": {}", fields.join(", "))
+        }
+        Action::Move { from } => format!(", from {from}"),
+        _ => String::new(),
+    };
+    let name = paint(Tone::Good, format!("{:<15}", step.action.name()));
+    format!("{name} {} (asset {asset_id}{revision}){about}", step.address)
+}
+
+/// Prints what did not end well, and counts it by how.
+fn show_failures(output: Output, report: &Report) -> [(u64, &'static str); 3] {
     let (mut waiting, mut not_begun, mut running) = (0, 0, 0);
-    let held: BTreeSet<&Address> = report.held.iter().map(|hold| &hold.address).collect();
     for entry in report.failures() {
-        let held = held.contains(&entry.step.address);
         let (tone, word, message, hint) = match &entry.outcome {
             // What holds it now says more.
-            _ if held => continue,
+            _ if report.is_held(&entry.step) => continue,
             Outcome::Refused { message, hint } => (Tone::Bad, "failed", message, hint.as_ref()),
             // An interrupted run has many of these: their number tells enough, and `macadam status` the rest.
             Outcome::NotBegun => {
@@ -262,10 +282,7 @@ fn show(output: Output, report: &Report, rehearsal: bool) {
             output.line(format!("                {} {hint}", paint(Tone::Change, "hint:")));
         }
     }
-    let held = Plan { held: report.held.clone(), notes: report.notes.clone(), ..Plan::default() };
-    plan::show_holds(output, &held);
-    let unfinished = [(waiting, "not done"), (running, "in the works at Roblox"), (not_begun, "not begun")];
-    show_summary(output, report, unfinished, rehearsal);
+    [(waiting, "not done"), (running, "in the works at Roblox"), (not_begun, "not begun")]
 }
 
 fn show_summary(output: Output, report: &Report, unfinished: [(u64, &str); 3], rehearsal: bool) {
@@ -277,6 +294,9 @@ fn show_summary(output: Output, report: &Report, unfinished: [(u64, &str); 3], r
         }
     }
     parts.extend(unfinished.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
+    for (count, what) in [(report.under_review, "under review"), (report.drifts.len() as u64, "drifted")] {
+        parts.extend((count > 0).then(|| format!("{count} {what}")));
+    }
     let assets = plural(report.assets, "asset");
     // The emulator's lockfile lies among its own files, and nobody commits it.
     let lockfile = if report.lockfile_written && !rehearsal { "; the lockfile was written: commit it" } else { "" };
@@ -288,9 +308,9 @@ fn show_summary(output: Output, report: &Report, unfinished: [(u64, &str); 3], r
     if report.in_sync() && parts.is_empty() {
         output.line(format!("{} {assets}, nothing to do{lockfile}", paint(Tone::Good, "in sync:")));
     } else if report.in_sync() {
-        output.line(format!("\n{} {assets}: {}{lockfile}", paint(Tone::Good, "in sync:"), parts.join(", ")));
+        output.line(format!("{} {assets}: {}{lockfile}", paint(Tone::Good, "in sync:"), parts.join(", ")));
     } else {
         let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-        output.line(format!("\n{} {assets}{parts}{lockfile}", paint(Tone::Warning, "not in sync:")));
+        output.line(format!("{} {assets}{parts}{lockfile}", paint(Tone::Warning, "not in sync:")));
     }
 }

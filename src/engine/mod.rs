@@ -26,6 +26,7 @@ pub mod report;
 mod reuse;
 mod review;
 mod rollback;
+pub mod row;
 pub mod session;
 pub mod settle;
 pub mod status;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
-use crate::plan::{Drift, Hold, HoldKind, Note, Step};
+use crate::plan::{Action, Drift, Hold, HoldKind, Note, Part, Step};
 
 /// How a step ended, the executor's only vocabulary.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +139,16 @@ impl Report {
         self.stop.get_or_insert(Stop::State { message });
     }
 
+    /// Whether what is held now is why a step was not carried out: the hold says more than the step's own failure.
+    pub fn is_held(&self, step: &Step) -> bool {
+        let of_it = self.held.iter().filter(|hold| hold.address == step.address);
+        of_it.into_iter().any(|hold| match hold.part {
+            Part::Asset => true,
+            Part::Metadata => step.action.is_metadata(),
+            Part::Archiving => matches!(step.action, Action::Archive { .. }),
+        })
+    }
+
     /// How often each action was carried out.
     pub fn done(&self) -> BTreeMap<&'static str, u64> {
         let mut counts = BTreeMap::new();
@@ -167,7 +177,6 @@ impl Report {
 mod tests {
     use super::*;
     use crate::model::recorded::AttemptId;
-    use crate::plan::Action;
 
     fn step(address: &str) -> Step {
         Step {
@@ -195,6 +204,21 @@ mod tests {
         };
         let untold: Vec<&str> = report.untold().iter().map(|step| step.address.as_str()).collect();
         assert_eq!(untold, ["half", "overtaken", "untried"]);
+    }
+
+    #[test]
+    fn a_held_archiving_hid_the_failure_of_an_update() {
+        let hold = |part| Hold {
+            address: Address::new("a").unwrap(),
+            kind: HoldKind::Held,
+            part,
+            reason: "test".to_owned(),
+            hint: None,
+        };
+        for (part, held) in [(Part::Asset, true), (Part::Metadata, false), (Part::Archiving, false)] {
+            let report = Report { held: vec![hold(part)], ..Report::default() };
+            assert_eq!((report.is_held(&step("a")), report.is_held(&step("b"))), (held, false));
+        }
     }
 
     #[test]

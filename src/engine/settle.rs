@@ -37,7 +37,7 @@ pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &Remo
     let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::Complete }];
     let standing = Standing::of_moderation(asset.moderation);
     let rejected = standing == Standing::Rejected;
-    let mut key = RevisionKey { asset_id: asset.asset_id, version: None };
+    let mut key = known_key(record, asset.asset_id);
     match &attempt.intent {
         Intent::Create { content, fields, replaces, .. } => {
             let origin = if *replaces { Origin::Replace } else { Origin::Create };
@@ -86,6 +86,13 @@ pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &Remo
     changes.push(Change::See { asset: asset.clone() });
     changes.push(Change::Rest { address: address.clone(), trouble: None });
     Settled { changes, key, rejected }
+}
+
+/// The revision that an asset is, where a change leaves its content alone.
+fn known_key(record: &Record, asset_id: AssetId) -> RevisionKey {
+    let head = record.head().map(|(key, _)| key).filter(|key| key.asset_id == asset_id);
+    let newest = || record.history.of_asset(asset_id).next_back().map(|(key, _)| key);
+    head.or_else(newest).unwrap_or(RevisionKey { asset_id, version: None })
 }
 
 /// An address goes back to an asset that it had before, which the remote describes as `asset`: what was asked for was asked of another one.

@@ -138,7 +138,8 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &Scene<'_>, intention: Inten
     if name_refused {
         // The stored name stays, and status shows it beside the one that is wanted.
         comparison.changed.retain(|field| *field != Field::DisplayName);
-        keep_name(plan, address, record, &comparison);
+        let seen = asset_id.and_then(|asset_id| scene.recorded.seen.get(&asset_id)).map(|seen| &seen.asset);
+        keep_name(plan, address, record, &comparison, seen);
     }
     add_moving(want, scene, &mut comparison.changed);
     let changes = changes(plan, address, &want.metadata, scene, &comparison.changed);
@@ -146,6 +147,8 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &Scene<'_>, intention: Inten
         let stored = record.map(|record| record.stored.clone()).unwrap_or_default();
         if let Target::Known { asked: Some(asked), .. } = target
             && comparison.changed.is_empty()
+            // Said already, with what is stored.
+            && !name_refused
             && comparison.fields != **asked
         {
             let fields = comparison.fields;
@@ -187,11 +190,21 @@ fn hold_refused(plan: &mut Plan, address: &Address, action: &str, objection: Obj
 }
 
 /// A refused name under the policy `neutral`: asked for as far as Macadam goes, and not asked for again.
-fn keep_name(plan: &mut Plan, address: &Address, record: Option<&Record>, comparison: &Comparison) {
-    let (Some(record), Some(name)) = (record, comparison.fields.get(&Field::DisplayName)) else { return };
-    let mut fields = record.asked.clone();
-    fields.insert(Field::DisplayName, *name);
-    plan.marks.push(Change::Ask { address: address.clone(), fields, stored: record.stored.clone() });
+fn keep_name(
+    plan: &mut Plan,
+    address: &Address,
+    record: Option<&Record>,
+    comparison: &Comparison,
+    seen: Option<&RemoteAsset>,
+) {
+    const NAME: Field = Field::DisplayName;
+    let (Some(record), Some(name)) = (record, comparison.fields.get(&NAME)) else { return };
+    let (mut fields, mut stored) = (record.asked.clone(), record.stored.clone());
+    // The name that it has is what Roblox stored in place of the one that is asked for, and no drift.
+    let kept = record.stored.get(&NAME).or_else(|| record.asked.get(&NAME)).copied();
+    stored.extend(kept.or_else(|| seen?.stored(NAME)).map(|kept| (NAME, kept)));
+    fields.insert(NAME, *name);
+    plan.marks.push(Change::Ask { address: address.clone(), fields, stored });
     plan.marks.push(Change::Rest { address: address.clone(), trouble: None });
     let text = "Roblox refused the display name, so the asset keeps the one that it has".to_owned();
     plan.notes.push(Note { address: Some(address.clone()), text });

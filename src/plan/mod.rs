@@ -11,6 +11,7 @@
 pub mod asset;
 pub mod content;
 pub mod current;
+pub mod diff;
 pub mod doubt;
 pub mod drift;
 pub mod lint;

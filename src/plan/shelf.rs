@@ -34,6 +34,27 @@ struct Due<'a> {
     why: Leaving,
 }
 
+/// An asset that will be archived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Coming {
+    /// Which.
+    pub asset_id: AssetId,
+    /// Why.
+    pub why: Leaving,
+    /// Not before this time.
+    pub at: Timestamp,
+}
+
+/// The assets of one address that are on their way out, with the dates that `policy` gives them.
+pub fn coming(address: &Address, record: &Record, desired: &Desired) -> Vec<Coming> {
+    let leaving = leaving(address, record, desired).into_iter();
+    let dated = leaving.filter_map(|(asset_id, why)| {
+        let shelved = record.shelved.get(&asset_id).filter(|shelved| shelved.archived_at.is_none())?;
+        Some(Coming { asset_id, why, at: archive_at(shelved.since, desired)? })
+    });
+    dated.collect()
+}
+
 /// Plans what becomes of assets that nobody wants any more.
 pub(super) fn plan_shelf(plan: &mut Plan, desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timestamp) {
     let needed = needed(plan, desired, recorded);
@@ -149,7 +170,8 @@ fn note_date(plan: &mut Plan, address: &Address, asset_id: AssetId, why: Leaving
     plan.notes.push(Note { address: Some(address.clone()), text });
 }
 
-const fn why_text(why: Leaving) -> &'static str {
+/// Why an asset is on its way out, as the rest of a sentence about it.
+pub const fn why_text(why: Leaving) -> &'static str {
     match why {
         Leaving::Replaced => "was replaced",
         Leaving::Removed => "left the manifest",

@@ -1,6 +1,6 @@
 //! What a plan consists of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -311,6 +311,17 @@ pub enum Part {
     Archiving,
 }
 
+impl Part {
+    /// The name in output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Asset => "asset",
+            Self::Metadata => "metadata",
+            Self::Archiving => "archiving",
+        }
+    }
+}
+
 /// What kind of obstacle holds an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HoldKind {
@@ -361,16 +372,4 @@ pub struct Note {
     pub address: Option<Address>,
     /// What: lower case, no full stop.
     pub text: String,
-}
-
-/// How often each action occurs in a plan.
-pub fn count(plan: &Plan) -> BTreeMap<&'static str, u64> {
-    let mut counts = BTreeMap::new();
-    for step in &plan.steps {
-        *counts.entry(step.action.name()).or_default() += 1;
-    }
-    if !plan.held.is_empty() {
-        counts.insert("hold", plan.held.len() as u64);
-    }
-    counts
 }
