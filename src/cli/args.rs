@@ -114,6 +114,10 @@ pub enum Command {
     Status(StatusArgs),
     /// Show every revision of an address
     History(HistoryArgs),
+    /// Hold an address at an earlier revision: written into the manifest, and carried out at once
+    Pin(PinArgs),
+    /// Take a pin out of the manifest, and go back to the file
+    Unpin(UnpinArgs),
     /// Settle a create whose outcome is unknown
     Resolve(ResolveArgs),
     /// Try a refused asset again though nothing changed
@@ -188,6 +192,37 @@ pub struct HistoryArgs {
     /// Read Roblox's own list too: what was made elsewhere, what is missing there, moderation; needs a key, changes nothing
     #[arg(long)]
     pub remote: bool,
+}
+
+/// `pin`.
+#[derive(Debug, Args)]
+pub struct PinArgs {
+    /// Which
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+    /// The number that `macadam history` shows
+    #[arg(value_name = "REVISION")]
+    pub revision: u64,
+    /// Only write the manifest; the next sync, or a running service, carries it out
+    #[arg(long)]
+    pub no_sync: bool,
+    /// Don't ask
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+/// `unpin`.
+#[derive(Debug, Args)]
+pub struct UnpinArgs {
+    /// Which
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+    /// Only write the manifest; the next sync, or a running service, carries it out
+    #[arg(long)]
+    pub no_sync: bool,
+    /// Don't ask before a fee
+    #[arg(long, short = 'y')]
+    pub yes: bool,
 }
 
 /// `resolve`.

@@ -11,10 +11,12 @@ mod document;
 mod emulator;
 mod errors;
 mod exit;
+mod hand;
 mod history;
 mod init;
 mod lockfile;
 mod output;
+mod pin;
 mod plan;
 mod progress;
 mod resolve;
@@ -104,6 +106,8 @@ fn dispatch(output: Output, cli: Cli) -> Result<Exit, Failure> {
         Command::Lockfile(command) => lockfile::run(output, &command),
         Command::Completions(args) => completions::run(&args),
         Command::Sync(args) => on_runtime(sync::run(output, &global, &args)),
+        Command::Pin(args) => on_runtime(pin::pin(output, &global, &args)),
+        Command::Unpin(args) => on_runtime(pin::unpin(output, &global, &args)),
         Command::Resolve(args) => on_runtime(resolve::resolve(output, &global, &args)),
         Command::Retry(args) => on_runtime(resolve::retry(output, &global, &args)),
         Command::Emulator(args) => on_runtime(emulator::run(output, args)),

@@ -106,7 +106,7 @@ fn wishes(args: &SyncArgs) -> Result<Wishes, Failure> {
 }
 
 /// The first signal ends the run in order; a second one ends the process.
-fn listen_to_signals(stop: &StopSwitch) -> Result<(), Failure> {
+pub(super) fn listen_to_signals(stop: &StopSwitch) -> Result<(), Failure> {
     let mut signals = signals::catch_end_signals()
         .map_err(|error| Failure::new(Exit::Unusable, format!("catch signals: {error}")))?;
     let stop = stop.clone();
@@ -121,7 +121,7 @@ fn listen_to_signals(stop: &StopSwitch) -> Result<(), Failure> {
     Ok(())
 }
 
-fn end_after(stop: &StopSwitch, timeout: Duration) {
+pub(super) fn end_after(stop: &StopSwitch, timeout: Duration) {
     let stop = stop.clone();
     tokio::spawn(async move {
         tokio::time::sleep(timeout).await;
@@ -130,7 +130,7 @@ fn end_after(stop: &StopSwitch, timeout: Duration) {
 }
 
 /// At a person's terminal many creates, a fee and what can't be undone are asked about.
-fn confirm(output: Output, yes: bool, bars: Bars) -> Confirm {
+pub(super) fn confirm(output: Output, yes: bool, bars: Bars) -> Confirm {
     let asks = !yes && !output.is_json() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     Arc::new(move |plan| {
         let questions = if asks { questions(plan) } else { Vec::new() };

@@ -16,6 +16,7 @@ pub mod key;
 pub mod lockfile;
 mod metadata;
 mod pace;
+pub mod pins;
 pub mod poller;
 pub mod progress;
 pub mod project;

@@ -15,6 +15,7 @@ use crate::model::ids::{AssetId, ContentHash};
 use crate::model::path::ProjectPath;
 use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded, Trouble};
+use crate::plan::current::{current, last};
 use crate::plan::{Hold, HoldKind, Wishes, plan};
 use crate::platform::clock;
 use crate::platform::fingerprint;
@@ -179,7 +180,11 @@ impl Case<'_> {
         let seen = current.and_then(|(key, _)| self.recorded.seen.get(&key.asset_id)).map(|seen| &seen.asset);
         let rejected = current.is_some_and(|(_, fact)| fact.standing == Standing::Rejected);
         let moderation = if rejected { Some(Moderation::Rejected) } else { seen.and_then(|seen| seen.moderation) };
-        let state = self.state(record, current.is_some(), seen.is_some_and(|seen| seen.archived == Some(true)));
+        let shelved = current.zip(record).and_then(|((key, _), record)| record.shelved.get(&key.asset_id));
+        // A fresh clone has seen nothing, but its lockfile knows what was archived from here.
+        let archived = seen.is_some_and(|seen| seen.archived == Some(true))
+            || shelved.is_some_and(|shelved| shelved.archived_at.is_some());
+        let state = self.state(record, current.is_some(), archived);
         let (error, hint) = self.error(record);
         let wanted_name = want.and_then(|want| want.metadata.display_name.as_ref());
         let stored_name = seen.and_then(|seen| seen.display_name.as_ref());
@@ -202,15 +207,12 @@ impl Case<'_> {
         })
     }
 
-    /// The revision that the remote has: the one with the wanted bytes, else the one last pointed to.
+    /// The revision that the address is, or was when it left the manifest.
     fn current(&self, record: &Record) -> Option<(RevisionKey, RevisionFact)> {
-        let wanted = self.desired.assets.get(self.address).and_then(|want| want.content.as_ref().ok());
-        let by_content = wanted.and_then(|facts| record.current(record.identity.asset_type, facts.hash));
-        let pointed = || {
-            let of_asset = record.history.iter().filter(|(key, _)| Some(key.asset_id) == record.points_to);
-            of_asset.max_by_key(|(key, _)| key.version).map(|(key, fact)| (key, *fact))
-        };
-        by_content.or_else(pointed).or_else(|| record.history.head())
+        match self.desired.assets.get(self.address) {
+            Some(want) => current(want, record),
+            None => last(record),
+        }
     }
 
     fn state(&self, record: Option<&Record>, has_asset: bool, archived: bool) -> AssetState {

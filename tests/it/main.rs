@@ -13,6 +13,7 @@
 )]
 
 mod branches;
+mod byhand;
 mod cli;
 mod crash;
 mod faults;

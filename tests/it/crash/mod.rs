@@ -15,4 +15,4 @@ mod held;
 mod moments;
 mod points;
 mod signals;
-mod stage;
+pub mod stage;
