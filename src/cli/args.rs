@@ -118,6 +118,8 @@ pub enum Command {
     Pin(PinArgs),
     /// Take a pin out of the manifest, and go back to the file
     Unpin(UnpinArgs),
+    /// Take an existing asset under management; changes nothing at Roblox
+    Import(ImportArgs),
     /// Settle a create whose outcome is unknown
     Resolve(ResolveArgs),
     /// Try a refused asset again though nothing changed
@@ -223,6 +225,20 @@ pub struct UnpinArgs {
     /// Don't ask before a fee
     #[arg(long, short = 'y')]
     pub yes: bool,
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The address that is to have it, as the manifest has it
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+    /// The asset: its creator and type are checked at Roblox
+    #[arg(value_name = "ASSET_ID")]
+    pub asset_id: u64,
+    /// The file is what the asset holds; otherwise the next sync updates or replaces it
+    #[arg(long)]
+    pub content_matches: bool,
 }
 
 /// `resolve`.

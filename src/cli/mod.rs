@@ -13,6 +13,7 @@ mod errors;
 mod exit;
 mod hand;
 mod history;
+mod import;
 mod init;
 mod lockfile;
 mod output;
@@ -108,6 +109,7 @@ fn dispatch(output: Output, cli: Cli) -> Result<Exit, Failure> {
         Command::Sync(args) => on_runtime(sync::run(output, &global, &args)),
         Command::Pin(args) => on_runtime(pin::pin(output, &global, &args)),
         Command::Unpin(args) => on_runtime(pin::unpin(output, &global, &args)),
+        Command::Import(args) => on_runtime(import::run(output, &global, &args)),
         Command::Resolve(args) => on_runtime(resolve::resolve(output, &global, &args)),
         Command::Retry(args) => on_runtime(resolve::retry(output, &global, &args)),
         Command::Emulator(args) => on_runtime(emulator::run(output, args)),

@@ -12,6 +12,7 @@ pub mod execute;
 pub mod gate;
 pub mod gather;
 mod git;
+pub mod import;
 pub mod key;
 pub mod lockfile;
 mod metadata;

@@ -1,5 +1,6 @@
 //! The commands that change one address at once: pins, imports, forgetting, archiving.
 
+mod imports;
 mod pins;
 
 use macadam::emulator::Config;
