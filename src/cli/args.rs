@@ -120,6 +120,8 @@ pub enum Command {
     Unpin(UnpinArgs),
     /// Take an existing asset under management; changes nothing at Roblox
     Import(ImportArgs),
+    /// Drop an address from state and lockfile, leaving its assets at Roblox alone
+    Forget(ForgetArgs),
     /// Settle a create whose outcome is unknown
     Resolve(ResolveArgs),
     /// Try a refused asset again though nothing changed
@@ -239,6 +241,14 @@ pub struct ImportArgs {
     /// The file is what the asset holds; otherwise the next sync updates or replaces it
     #[arg(long)]
     pub content_matches: bool,
+}
+
+/// `forget`.
+#[derive(Debug, Args)]
+pub struct ForgetArgs {
+    /// Which; also one that left the manifest
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
 }
 
 /// `resolve`.

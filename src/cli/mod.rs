@@ -11,6 +11,7 @@ mod document;
 mod emulator;
 mod errors;
 mod exit;
+mod forget;
 mod hand;
 mod history;
 mod import;
@@ -110,6 +111,7 @@ fn dispatch(output: Output, cli: Cli) -> Result<Exit, Failure> {
         Command::Pin(args) => on_runtime(pin::pin(output, &global, &args)),
         Command::Unpin(args) => on_runtime(pin::unpin(output, &global, &args)),
         Command::Import(args) => on_runtime(import::run(output, &global, &args)),
+        Command::Forget(args) => on_runtime(forget::run(output, &global, &args)),
         Command::Resolve(args) => on_runtime(resolve::resolve(output, &global, &args)),
         Command::Retry(args) => on_runtime(resolve::retry(output, &global, &args)),
         Command::Emulator(args) => on_runtime(emulator::run(output, args)),

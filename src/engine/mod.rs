@@ -9,6 +9,7 @@ mod answer;
 pub mod book;
 mod doubt;
 pub mod execute;
+pub mod forget;
 pub mod gate;
 pub mod gather;
 mod git;
