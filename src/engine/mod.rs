@@ -13,6 +13,7 @@ pub mod forget;
 pub mod gate;
 pub mod gather;
 mod git;
+pub mod hands;
 pub mod import;
 pub mod key;
 pub mod lockfile;
