@@ -122,6 +122,10 @@ pub enum Command {
     Import(ImportArgs),
     /// Drop an address from state and lockfile, leaving its assets at Roblox alone
     Forget(ForgetArgs),
+    /// Archive the asset of an address: games that use it lose it, until it is restored
+    Archive(ArchiveArgs),
+    /// Restore the asset of an address, whatever archived it
+    Restore(RestoreArgs),
     /// Settle a create whose outcome is unknown
     Resolve(ResolveArgs),
     /// Try a refused asset again though nothing changed
@@ -246,6 +250,25 @@ pub struct ImportArgs {
 /// `forget`.
 #[derive(Debug, Args)]
 pub struct ForgetArgs {
+    /// Which; also one that left the manifest
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+}
+
+/// `archive`.
+#[derive(Debug, Args)]
+pub struct ArchiveArgs {
+    /// Which; also one that left the manifest
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+    /// Don't ask
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+/// `restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
     /// Which; also one that left the manifest
     #[arg(value_name = "ADDRESS")]
     pub address: String,

@@ -173,12 +173,8 @@ impl Shortfall {
 
     /// What a run for one address left undone.
     pub fn of(report: &Report) -> Option<Self> {
-        match &report.stop {
-            Some(Stop::Credential { message, hint }) => {
-                return Some(Self::new("failed", Exit::Credential, message, Some(hint)));
-            }
-            Some(Stop::State { message }) => return Some(Self::new("failed", Exit::Unusable, message, None)),
-            Some(Stop::Signal(_) | Stop::TimedOut) | None => {}
+        if let Some(fatal) = Self::of_stop(report.stop.as_ref()) {
+            return Some(fatal);
         }
         if report.in_sync() {
             return None;
@@ -187,17 +183,34 @@ impl Shortfall {
             let outcome = if hold.kind == HoldKind::Held { "held" } else { "failed" };
             return Some(Self::new(outcome, Exit::Unreconciled, &hold.reason, hold.hint.as_ref()));
         }
-        if let Some(Stop::Signal(code)) = report.stop {
-            return Some(Self::new("waiting", Exit::Signal(code), "interrupted; what was begun is recorded", None));
-        }
         match report.failures().first() {
-            Some(entry) => Self::of_outcome(&entry.outcome),
-            None => Some(Self::new("waiting", Exit::Unreconciled, "it was not begun", None)),
+            Some(entry) => Self::of_step(&entry.outcome, report.stop.as_ref()),
+            None => Self::of_step(&Outcome::NotBegun, report.stop.as_ref()),
+        }
+    }
+
+    /// What ends everything, whatever was done before.
+    fn of_stop(stop: Option<&Stop>) -> Option<Self> {
+        match stop? {
+            Stop::Credential { message, hint } => Some(Self::new("failed", Exit::Credential, message, Some(hint))),
+            Stop::State { message } => Some(Self::new("failed", Exit::Unusable, message, None)),
+            Stop::Signal(_) | Stop::TimedOut => None,
+        }
+    }
+
+    /// What one step left undone, and what stopped it.
+    pub fn of_step(outcome: &Outcome, stop: Option<&Stop>) -> Option<Self> {
+        let shortfall = Self::of_outcome(outcome)?;
+        match stop {
+            Some(Stop::Signal(code)) => {
+                Some(Self::new("waiting", Exit::Signal(*code), "interrupted; what was begun is recorded", None))
+            }
+            stop => Self::of_stop(stop).or(Some(shortfall)),
         }
     }
 
     /// What one step left undone.
-    pub fn of_outcome(outcome: &Outcome) -> Option<Self> {
+    fn of_outcome(outcome: &Outcome) -> Option<Self> {
         let (outcome, message, hint) = match outcome {
             Outcome::Done { .. } => return None,
             Outcome::NotBegun => ("waiting", "it was not begun", None),

@@ -129,9 +129,14 @@ pub(super) fn end_after(stop: &StopSwitch, timeout: Duration) {
     });
 }
 
+/// Whether somebody sits there who can be asked.
+pub(super) fn asks(output: Output, yes: bool) -> bool {
+    !yes && !output.is_json() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
 /// At a person's terminal many creates, a fee and what can't be undone are asked about.
 pub(super) fn confirm(output: Output, yes: bool, bars: Bars) -> Confirm {
-    let asks = !yes && !output.is_json() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let asks = asks(output, yes);
     Arc::new(move |plan| {
         let questions = if asks { questions(plan) } else { Vec::new() };
         questions.is_empty() || bars.pause(|| ask(output, &questions))
@@ -172,7 +177,7 @@ fn questions(plan: &Plan) -> Vec<String> {
     questions
 }
 
-fn ask(output: Output, questions: &[String]) -> bool {
+pub(super) fn ask(output: Output, questions: &[String]) -> bool {
     for question in questions {
         output.warning(question);
     }

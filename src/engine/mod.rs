@@ -7,6 +7,7 @@
 
 mod answer;
 pub mod book;
+pub mod by_hand;
 mod doubt;
 pub mod execute;
 pub mod forget;

@@ -14,7 +14,7 @@ use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::phase::{Intent, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Leaving, Objection, PinnedAt, Record, Shelved, Trouble};
+use crate::model::recorded::{Attempt, AttemptId, Leaving, Objection, PinnedAt, Record, Recorded, Shelved, Trouble};
 use crate::model::remote::RemoteAsset;
 
 /// What an address is known by after a change, and what a person should be told.
@@ -82,6 +82,12 @@ pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &Remo
     changes.push(Change::See { asset: asset.clone() });
     changes.push(Change::Rest { address: address.clone(), trouble: None });
     Settled { changes, key, rejected }
+}
+
+/// An asset is back in use: it is archived for none of the addresses that have it.
+pub fn restored(recorded: &Recorded, asset_id: AssetId) -> Vec<Change> {
+    let with = recorded.assets.iter().filter(|(_, record)| record.shelved.contains_key(&asset_id));
+    with.map(|(address, _)| Change::Shelve { address: address.clone(), asset_id, shelved: None }).collect()
 }
 
 /// An address goes back to an asset that it had before, which the remote describes as `asset`: what was asked for was asked of another one.
@@ -272,7 +278,7 @@ mod tests {
     use crate::model::history::History;
     use crate::model::ids::{Creator, UserId};
     use crate::model::path::ProjectPath;
-    use crate::model::recorded::{Identity, Recorded};
+    use crate::model::recorded::Identity;
 
     fn identity() -> Identity {
         Identity {

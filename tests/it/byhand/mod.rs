@@ -1,5 +1,6 @@
 //! The commands that change one address at once: pins, imports, forgetting, archiving.
 
+mod archiving;
 mod forgetting;
 mod imports;
 mod pins;
