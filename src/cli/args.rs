@@ -114,6 +114,18 @@ pub enum Command {
     Status(StatusArgs),
     /// Show every revision of an address
     History(HistoryArgs),
+    /// Hold an address at an earlier revision: written into the manifest, and carried out at once
+    Pin(PinArgs),
+    /// Take a pin out of the manifest, and go back to the file
+    Unpin(UnpinArgs),
+    /// Take an existing asset under management; changes nothing at Roblox
+    Import(ImportArgs),
+    /// Drop an address from state and lockfile, leaving its assets at Roblox alone
+    Forget(ForgetArgs),
+    /// Archive the asset of an address: games that use it lose it, until it is restored
+    Archive(ArchiveArgs),
+    /// Restore the asset of an address, whatever archived it
+    Restore(RestoreArgs),
     /// Settle a create whose outcome is unknown
     Resolve(ResolveArgs),
     /// Try a refused asset again though nothing changed
@@ -188,6 +200,78 @@ pub struct HistoryArgs {
     /// Read Roblox's own list too: what was made elsewhere, what is missing there, moderation; needs a key, changes nothing
     #[arg(long)]
     pub remote: bool,
+}
+
+/// `pin`.
+#[derive(Debug, Args)]
+pub struct PinArgs {
+    /// Which
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+    /// The number that `macadam history` shows
+    #[arg(value_name = "REVISION")]
+    pub revision: u64,
+    /// Only write the manifest; the next sync, or a running service, carries it out
+    #[arg(long)]
+    pub no_sync: bool,
+    /// Don't ask
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+/// `unpin`.
+#[derive(Debug, Args)]
+pub struct UnpinArgs {
+    /// Which
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+    /// Only write the manifest; the next sync, or a running service, carries it out
+    #[arg(long)]
+    pub no_sync: bool,
+    /// Don't ask before a fee
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The address that is to have it, as the manifest has it
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+    /// The asset: its creator and type are checked at Roblox
+    #[arg(value_name = "ASSET_ID")]
+    pub asset_id: u64,
+    /// The file is what the asset holds; otherwise the next sync updates or replaces it
+    #[arg(long)]
+    pub content_matches: bool,
+}
+
+/// `forget`.
+#[derive(Debug, Args)]
+pub struct ForgetArgs {
+    /// Which; also one that left the manifest
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+}
+
+/// `archive`.
+#[derive(Debug, Args)]
+pub struct ArchiveArgs {
+    /// Which; also one that left the manifest
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+    /// Don't ask
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+/// `restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// Which; also one that left the manifest
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
 }
 
 /// `resolve`.

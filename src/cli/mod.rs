@@ -3,6 +3,7 @@
 //! Results go to standard output, as text or as one JSON document; logs and everything else to standard error. It knows no SQL, no HTTP and no grammar of
 //! the manifest. Read next: [`args`] for what can be typed, [`exit`] for how it ends.
 
+mod archive;
 mod args;
 mod check;
 mod completions;
@@ -11,11 +12,15 @@ mod document;
 mod emulator;
 mod errors;
 mod exit;
+mod forget;
+mod hand;
 mod history;
+mod import;
 mod init;
 mod lockfile;
 mod outline;
 mod output;
+mod pin;
 mod plan;
 mod progress;
 mod resolve;
@@ -110,6 +115,12 @@ fn dispatch(output: Output, cli: Cli) -> Result<Exit, Failure> {
         Command::Lockfile(command) => lockfile::run(output, &command),
         Command::Completions(args) => completions::run(&args),
         Command::Sync(args) => on_runtime(sync::run(output, &global, &args)),
+        Command::Pin(args) => on_runtime(pin::pin(output, &global, &args)),
+        Command::Unpin(args) => on_runtime(pin::unpin(output, &global, &args)),
+        Command::Import(args) => on_runtime(import::run(output, &global, &args)),
+        Command::Forget(args) => on_runtime(forget::run(output, &global, &args)),
+        Command::Archive(args) => on_runtime(archive::archive(output, &global, &args)),
+        Command::Restore(args) => on_runtime(archive::restore(output, &global, &args)),
         Command::Resolve(args) => on_runtime(resolve::resolve(output, &global, &args)),
         Command::Retry(args) => on_runtime(resolve::retry(output, &global, &args)),
         Command::Emulator(args) => on_runtime(emulator::run(output, args)),

@@ -89,7 +89,7 @@ fn wishes(args: &SyncArgs) -> Result<Wishes, Failure> {
 }
 
 /// The first signal ends the run in order; a second one ends the process.
-fn listen_to_signals(stop: &StopSwitch) -> Result<(), Failure> {
+pub(super) fn listen_to_signals(stop: &StopSwitch) -> Result<(), Failure> {
     let mut signals = signals::catch_end_signals()
         .map_err(|error| Failure::new(Exit::Unusable, format!("catch signals: {error}")))?;
     let stop = stop.clone();
@@ -104,7 +104,7 @@ fn listen_to_signals(stop: &StopSwitch) -> Result<(), Failure> {
     Ok(())
 }
 
-fn end_after(stop: &StopSwitch, timeout: Duration) {
+pub(super) fn end_after(stop: &StopSwitch, timeout: Duration) {
     let stop = stop.clone();
     tokio::spawn(async move {
         tokio::time::sleep(timeout).await;
@@ -112,9 +112,14 @@ fn end_after(stop: &StopSwitch, timeout: Duration) {
     });
 }
 
+/// Whether somebody sits there who can be asked.
+pub(super) fn asks(output: Output, yes: bool) -> bool {
+    !yes && !output.is_json() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
 /// At a person's terminal many creates, a fee and what can't be undone are asked about.
-fn confirm(output: Output, yes: bool, bars: Bars) -> Confirm {
-    let asks = !yes && !output.is_json() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+pub(super) fn confirm(output: Output, yes: bool, bars: Bars) -> Confirm {
+    let asks = asks(output, yes);
     Arc::new(move |plan| {
         let questions = if asks { questions(plan) } else { Vec::new() };
         questions.is_empty() || bars.pause(|| ask(output, &questions))
@@ -155,7 +160,7 @@ fn questions(plan: &Plan) -> Vec<String> {
     questions
 }
 
-fn ask(output: Output, questions: &[String]) -> bool {
+pub(super) fn ask(output: Output, questions: &[String]) -> bool {
     for question in questions {
         output.warning(question);
     }

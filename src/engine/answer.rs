@@ -262,7 +262,10 @@ impl Steps {
                 let Some(attempt) = recorded.attempts.get(&id) else { return Vec::new() };
                 let Some(record) = recorded.assets.get(&attempt.address) else { return Vec::new() };
                 let done = settle::completed(id, attempt, record, &asset, clock::now());
-                let changes = done.changes.clone();
+                let mut changes = done.changes.clone();
+                if let Intent::Restore { asset_id } = attempt.intent {
+                    changes.extend(settle::restored(recorded, asset_id));
+                }
                 settled = Some((done, attempt.clone()));
                 changes
             })

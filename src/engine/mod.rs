@@ -7,15 +7,20 @@
 
 mod answer;
 pub mod book;
+pub mod by_hand;
 mod doubt;
 pub mod execute;
+pub mod forget;
 pub mod gate;
 pub mod gather;
 mod git;
+pub mod hands;
+pub mod import;
 pub mod key;
 pub mod lockfile;
 mod metadata;
 mod pace;
+pub mod pins;
 pub mod poller;
 pub mod progress;
 pub mod project;

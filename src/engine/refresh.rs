@@ -107,6 +107,15 @@ async fn look(client: &Client, gate: &Gate, stop: &StopSwitch, question: Questio
     }
 }
 
+/// Reads one asset, with all that is asked for.
+///
+/// # Errors
+/// When it could not be read.
+pub async fn read(client: &Client, gate: &Gate, question: Question) -> Result<RemoteAsset, Failure> {
+    let asset = get(client, gate, question.asset_id, &[]).await?;
+    if question.extras { get_extras(client, gate, asset).await } else { Ok(asset) }
+}
+
 fn unknown(failure: &Failure, stop: &StopSwitch) -> Answer {
     if failure.is_credential() {
         let hint = failure.hint().unwrap_or_default().to_owned();

@@ -13,7 +13,6 @@ use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Record, Trouble};
 use crate::model::remote::RemoteAsset;
 use crate::platform::clock;
-use std::collections::BTreeSet;
 
 /// Why a decision could not be carried out. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +125,7 @@ pub async fn resolve_with(
             changes
         })
         .await?;
-    write_lockfile(session, address).await
+    Ok(session.keep(Some(address)).await.map(|_| ())?)
 }
 
 /// The create of `address` made nothing: the next sync creates it again.
@@ -143,7 +142,7 @@ pub async fn recreate(session: &mut Session, address: &Address) -> Result<(), Re
             told(address, "recreated", "a person said that the create in doubt made nothing".to_owned()),
         ])
         .await?;
-    write_lockfile(session, address).await
+    Ok(session.keep(Some(address)).await.map(|_| ())?)
 }
 
 /// What was refused, or waits for another try, is due again now.
@@ -202,14 +201,4 @@ fn difference(attempt: &Attempt, record: &Record, asset: &RemoteAsset) -> Option
 
 fn told(address: &Address, kind: &'static str, message: String) -> Change {
     Change::Tell { address: Some(address.clone()), event: Event { kind, message } }
-}
-
-/// The lockfile carries what is in doubt, so it changes with the decision.
-async fn write_lockfile(session: &mut Session, address: &Address) -> Result<(), RepairError> {
-    let mut known: BTreeSet<Address> = session
-        .book
-        .read(|recorded| recorded.assets.iter().filter(|(_, r)| r.in_lockfile).map(|(a, _)| a.clone()).collect());
-    known.insert(address.clone());
-    session.lockfile.write(&session.book, &known).await?;
-    Ok(())
 }

@@ -1,11 +1,16 @@
 //! A session: the one process that may change a state, from taking the lock to letting it go.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::book::{Book, BookError};
+use super::gather::{GatherError, gather};
 use super::lockfile::{KeepError, Lockfile};
+use super::progress::Listener;
 use super::project::Project;
+use crate::model::address::Address;
 use crate::model::change::Change;
+use crate::model::desired::Desired;
 use crate::model::file::FileCache;
 use crate::model::phase::PhaseEvent;
 use crate::model::recorded::Recorded;
@@ -66,6 +71,39 @@ impl Session {
         let mut lockfile = Lockfile::new(project.clone(), remote.to_owned(), known);
         lockfile.read(&book).await?;
         Ok(Self { project: project.clone(), book, lockfile, cache, _lock: lock })
+    }
+
+    /// Writes the lockfile after a change of one address, which it has from now on if there is anything to say of it. Returns whether it was written.
+    ///
+    /// # Errors
+    /// When the lockfile can't be written.
+    pub async fn keep(&mut self, address: Option<&Address>) -> Result<bool, KeepError> {
+        let mut known: BTreeSet<Address> = self.book.read(|recorded| {
+            recorded
+                .assets
+                .iter()
+                .filter(|(_, record)| record.in_lockfile)
+                .map(|(address, _)| address.clone())
+                .collect()
+        });
+        known.extend(address.cloned());
+        self.lockfile.write(&self.book, &known).await
+    }
+
+    /// What is wanted now, by manifest and files.
+    ///
+    /// # Errors
+    /// When the manifest is not valid.
+    pub async fn wanted(&mut self, listener: Listener) -> Result<Desired, GatherError> {
+        let (project, cache) = (self.project.clone(), std::mem::take(&mut self.cache));
+        let known: BTreeSet<Address> = self.book.read(|recorded| recorded.assets.keys().cloned().collect());
+        let looked = tokio::task::spawn_blocking(move || gather(&project, &cache, &known, &listener)).await;
+        let gathered = match looked {
+            Ok(gathered) => gathered?,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        self.cache = gathered.cache;
+        Ok(gathered.desired)
     }
 
     /// Closes the state; what was committed is durable already.

@@ -14,7 +14,7 @@ use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::phase::{Intent, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Leaving, Objection, PinnedAt, Record, Shelved, Trouble};
+use crate::model::recorded::{Attempt, AttemptId, Leaving, Objection, PinnedAt, Record, Recorded, Shelved, Trouble};
 use crate::model::remote::RemoteAsset;
 
 /// How far Roblox's clock and this machine's may be apart when a revision's time is compared with that of an attempt.
@@ -93,6 +93,12 @@ fn known_key(record: &Record, asset_id: AssetId) -> RevisionKey {
     let head = record.head().map(|(key, _)| key).filter(|key| key.asset_id == asset_id);
     let newest = || record.history.of_asset(asset_id).next_back().map(|(key, _)| key);
     head.or_else(newest).unwrap_or(RevisionKey { asset_id, version: None })
+}
+
+/// An asset is back in use: it is archived for none of the addresses that have it.
+pub fn restored(recorded: &Recorded, asset_id: AssetId) -> Vec<Change> {
+    let with = recorded.assets.iter().filter(|(_, record)| record.shelved.contains_key(&asset_id));
+    with.map(|(address, _)| Change::Shelve { address: address.clone(), asset_id, shelved: None }).collect()
 }
 
 /// An address goes back to an asset that it had before, which the remote describes as `asset`: what was asked for was asked of another one.
@@ -304,7 +310,7 @@ mod tests {
     use crate::model::history::History;
     use crate::model::ids::{Creator, UserId};
     use crate::model::path::ProjectPath;
-    use crate::model::recorded::{Identity, Recorded};
+    use crate::model::recorded::Identity;
 
     fn identity() -> Identity {
         Identity {

@@ -1,26 +1,21 @@
 //! One run: gather, plan, execute, record, until a plan has nothing left to do.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 
 use super::book::BookError;
 use super::execute::execute;
-use super::gate::{self, Gate};
 use super::gather::{GatherError, gather};
-use super::key;
+use super::hands::{GivenUp, Hands};
 use super::lockfile::KeepError;
-use super::pace;
-use super::poller::Poller;
 use super::progress::{Listener, Progress};
 use super::refresh::{self, Answer, Question};
 use super::report::{Outcome, Report, StepReport, Stop};
 use super::review;
 use super::session::Session;
-use super::steps::{Forbidden, LookedAt, Steps};
 use super::stop::StopSwitch;
 use crate::cloud::client::Client;
 use crate::model::address::Address;
@@ -31,7 +26,7 @@ use crate::model::history::Standing;
 use crate::model::ids::{AssetId, Creator};
 use crate::model::phase::PhaseEvent;
 use crate::model::recorded::Recorded;
-use crate::plan::{Action, Plan, Step, Wishes, plan, subject};
+use crate::plan::{Action, Plan, Step, Wishes, plan};
 use crate::platform::{clock, failpoint};
 use crate::state::store::FileDelta;
 
@@ -91,28 +86,13 @@ pub enum SyncError {
 /// # Errors
 /// When manifest, lockfile or state can't be used.
 pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Options) -> Result<Report, SyncError> {
-    let (limits, latencies) = pace::load(session.book.store()).await?;
-    let gate = Gate::new(&limits, gate::OWNER, options.listener.clone());
-    let poller = Poller::start(Arc::clone(&client), gate.clone(), &latencies, options.stop.clone());
-    let uploads = Arc::new(Semaphore::new(options.uploads));
-    let mut run = Run {
-        session,
-        client,
-        gate,
-        poller,
-        uploads,
-        forbidden: Forbidden::default(),
-        options,
-        in_manifest: BTreeSet::new(),
-        report: Report::default(),
-    };
+    let Options { listener, stop, uploads, .. } = &options;
+    let hands = Hands::new(&session.book, client, listener.clone(), stop.clone(), *uploads).await?;
+    let mut run = Run { session, hands, options, in_manifest: BTreeSet::new(), report: Report::default() };
     let ended = run.rounds().await;
     let report = run.end(ended).await?;
     Ok(report)
 }
-
-/// What ends creates in doubt, by address.
-type GivenUp = BTreeMap<Address, Vec<Change>>;
 
 /// What a plan marks, and apart from it what gives up a create in doubt for one that follows. Until that one begins the doubt stays open, and in the
 /// lockfile: a run that ends before, in a rest or by a signal, leaves it to the next machine with its count.
@@ -139,11 +119,7 @@ fn given_up(plan: &Plan, recorded: &Recorded) -> (GivenUp, Vec<Change>) {
 
 struct Run<'a> {
     session: &'a mut Session,
-    client: Arc<Client>,
-    gate: Gate,
-    poller: Poller,
-    uploads: Arc<Semaphore>,
-    forbidden: Forbidden,
+    hands: Hands,
     options: Options,
     in_manifest: BTreeSet<Address>,
     report: Report,
@@ -211,7 +187,7 @@ impl Run<'_> {
 
     /// Looks at assets and writes down what follows.
     async fn look(&mut self, questions: Vec<Question>) -> Result<(), SyncError> {
-        let answers = refresh::ask(&self.client, &self.gate, &self.options.stop, questions).await;
+        let answers = refresh::ask(&self.hands.client, &self.hands.gate, &self.options.stop, questions).await;
         for (asset_id, answer) in answers {
             if let Answer::Unknown { why } = &answer {
                 self.report.unasked.push((asset_id, why.clone()));
@@ -260,16 +236,7 @@ impl Run<'_> {
         let known = |recorded: &Recorded| recorded.assets.values().map(|record| record.identity.creator).collect();
         let mut creators: BTreeSet<Creator> = self.session.book.read(known);
         creators.extend(desired.assets.values().map(|want| want.creator));
-        let looked = key::look(&self.client, &self.gate, &self.options.stop, &creators, clock::now()).await;
-        let key::Verdict { stop, forbidden, warning } = looked;
-        if let Some(warning) = warning {
-            tracing::warn!("{warning}");
-        }
-        self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).extend(forbidden);
-        if let Some(stop) = stop {
-            self.options.stop.throw(stop);
-        }
-        !self.options.stop.is_thrown()
+        self.hands.may_begin(&creators).await
     }
 
     /// Looks at manifest and files, plans, and writes down what the plan marks, but for creates that are given up: those come along.
@@ -331,7 +298,7 @@ impl Run<'_> {
         given_up: GivenUp,
     ) -> Result<Vec<StepReport>, SyncError> {
         (self.options.listener)(Progress::Planned { steps: plan.steps.len() as u64 });
-        let steps = self.steps(desired, given_up);
+        let steps = self.hands.steps(self.session, desired, given_up);
         let mut executing = std::pin::pin!(execute(&steps, plan.steps));
         let mut ticks = tokio::time::interval(LOCKFILE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -341,7 +308,7 @@ impl Run<'_> {
                 reports = &mut executing => return Ok(reports),
                 _ = ticks.tick() => {
                     // A machine that is taken away forgets no more of Roblox's limits than that either.
-                    self.remember_pace().await?;
+                    self.hands.remember_pace(&self.session.book).await?;
                     match self.session.lockfile.write(&self.session.book, &self.in_manifest).await {
                         Ok(written) => self.report.lockfile_written |= written,
                         // It is tried again, at the latest at the end, which reports it.
@@ -352,35 +319,10 @@ impl Run<'_> {
         }
     }
 
-    fn steps(&self, desired: &Desired, given_up: GivenUp) -> Steps {
-        let files: LookedAt = desired
-            .assets
-            .iter()
-            .filter_map(|(address, want)| {
-                Some((address.clone(), (want.path.clone(), want.content.as_ref().ok()?.clone())))
-            })
-            .collect();
-        let subjects = self.session.book.read(|recorded| subject::of_all(desired, recorded));
-        Steps {
-            book: Arc::clone(&self.session.book),
-            client: Arc::clone(&self.client),
-            gate: self.gate.clone(),
-            poller: self.poller.clone(),
-            listener: self.options.listener.clone(),
-            stop: self.options.stop.clone(),
-            root: self.session.project.root.clone(),
-            uploads: Arc::clone(&self.uploads),
-            files,
-            subjects,
-            forbidden: Arc::clone(&self.forbidden),
-            given_up,
-        }
-    }
-
     /// Writes the lockfile and what was learned of limits and latencies, however the rounds ended.
     async fn end(mut self, ended: Result<(), SyncError>) -> Result<Report, SyncError> {
         let written = self.session.lockfile.write(&self.session.book, &self.in_manifest).await;
-        let learned = self.remember_pace().await;
+        let learned = self.hands.remember_pace(&self.session.book).await;
         self.report.stop = self.options.stop.why();
         if let Some(Stop::Defect { .. }) = self.report.stop {
             // What else went wrong followed from it.
@@ -403,10 +345,5 @@ impl Run<'_> {
         let written = self.session.lockfile.write(&self.session.book, &self.in_manifest).await?;
         self.report.lockfile_written |= written;
         Ok(())
-    }
-
-    /// Limits and latencies, for the next run.
-    async fn remember_pace(&self) -> Result<(), BookError> {
-        pace::save(self.session.book.store(), self.gate.snapshot(clock::now()), self.poller.latencies()).await
     }
 }

@@ -287,12 +287,23 @@ impl Metadata {
 
     /// The assets of this manifest that the icon and the previews show.
     pub fn references(&self) -> impl Iterator<Item = &Address> {
-        let icon = self.icon.iter().flatten();
-        let previews = self.previews.iter().flatten().map(|preview| &preview.asset);
-        icon.chain(previews).filter_map(|reference| match reference {
+        self.shown().filter_map(|reference| match reference {
             AssetRef::Address(address) => Some(address),
             AssetRef::Id(_) => None,
         })
+    }
+
+    /// The assets that the icon and the previews show by their IDs.
+    pub fn asset_ids(&self) -> impl Iterator<Item = AssetId> {
+        self.shown().filter_map(|reference| match reference {
+            AssetRef::Id(asset_id) => Some(*asset_id),
+            AssetRef::Address(_) => None,
+        })
+    }
+
+    fn shown(&self) -> impl Iterator<Item = &AssetRef> {
+        let icon = self.icon.iter().flatten();
+        icon.chain(self.previews.iter().flatten().map(|preview| &preview.asset))
     }
 }
 

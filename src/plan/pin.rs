@@ -1,5 +1,7 @@
 //! A pinned address is brought back to the revision that the manifest names, and then left there: changes of its file wait.
 
+use std::fmt;
+
 use super::asset::{Case, due, hold, hold_refused, note, push};
 use super::drift;
 use super::metadata::Target;
@@ -18,6 +20,7 @@ pub(super) fn plan_pin<'a>(plan: &mut Plan, case: &Case<'a>, record: &'a Record,
     let (key, fact) = match find(record, pin) {
         Ok(found) => found,
         Err(why) => {
+            let why = format!("it is pinned to {}, {why}", shown(pin));
             hold(plan, case, HoldKind::Held, &why, Some(known(record)));
             return None;
         }
@@ -55,10 +58,32 @@ pub(super) fn hold_unknown(plan: &mut Plan, case: &Case<'_>, pin: Pin) {
     hold(plan, case, HoldKind::Held, &reason, Some(format!("`macadam unpin {}`", case.address)));
 }
 
-fn shown(pin: Pin) -> String {
+/// A pin as people speak of it.
+pub fn shown(pin: Pin) -> String {
     match pin {
         Pin::Revision(revision) => format!("revision {revision}"),
         Pin::Asset(asset_id) => format!("asset {asset_id}"),
+    }
+}
+
+/// Why an address can't go back to a revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unusable {
+    /// The address never had it.
+    NeverHad,
+    /// Moderation rejected it.
+    Rejected,
+    /// Roblox no longer has its asset.
+    Gone,
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NeverHad => "which it never had",
+            Self::Rejected => "which moderation rejected",
+            Self::Gone => "which Roblox no longer has",
+        })
     }
 }
 
@@ -66,8 +91,7 @@ fn shown(pin: Pin) -> String {
 ///
 /// # Errors
 /// Why it can't.
-pub fn find(record: &Record, pin: Pin) -> Result<(RevisionKey, RevisionFact), String> {
-    let what = shown(pin);
+pub fn find(record: &Record, pin: Pin) -> Result<(RevisionKey, RevisionFact), Unusable> {
     let in_place = record.identity.asset_type.on_content_change() == ContentChange::InPlace;
     let found = match pin {
         Pin::Revision(revision) if in_place => record.history.head().and_then(|(head, _)| {
@@ -80,14 +104,22 @@ pub fn find(record: &Record, pin: Pin) -> Result<(RevisionKey, RevisionFact), St
         Pin::Revision(_) | Pin::Asset(_) => None,
     };
     match found {
-        None => Err(format!("it is pinned to {what}, which it never had")),
-        Some((_, fact)) if fact.standing == Standing::Rejected => {
-            Err(format!("it is pinned to {what}, which moderation rejected"))
-        }
-        Some((_, fact)) if fact.standing == Standing::Gone => {
-            Err(format!("it is pinned to {what}, which Roblox no longer has"))
-        }
+        None => Err(Unusable::NeverHad),
+        Some((_, fact)) if fact.standing == Standing::Rejected => Err(Unusable::Rejected),
+        Some((_, fact)) if fact.standing == Standing::Gone => Err(Unusable::Gone),
         Some(found) => Ok(found),
+    }
+}
+
+/// The pin to the revision that people see as `number`; `None` when the address never had one of that number.
+pub fn numbered(record: &Record, number: u64) -> Option<Pin> {
+    match record.identity.asset_type.on_content_change() {
+        ContentChange::InPlace => Revision::new(number).ok().map(Pin::Revision),
+        ContentChange::NewAsset => {
+            let all = record.history.in_order();
+            let found = all.iter().find(|(key, _)| record.history.number(*key) == number);
+            found.map(|(key, _)| Pin::Asset(key.asset_id))
+        }
     }
 }
 

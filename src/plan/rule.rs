@@ -39,6 +39,8 @@ pub enum Rule {
     Heals,
     /// A person said that the file counts.
     Overwrites,
+    /// A person asked for this very step.
+    ByHand,
     /// Roblox works on it already.
     UnderWay,
     /// The outcome of an earlier request is unknown.
@@ -66,6 +68,7 @@ impl Rule {
             Self::ComesBack => "comes_back",
             Self::Heals => "heals",
             Self::Overwrites => "overwrites",
+            Self::ByHand => "by_hand",
             Self::UnderWay => "under_way",
             Self::InDoubt => "in_doubt",
         }

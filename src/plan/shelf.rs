@@ -59,9 +59,15 @@ pub fn coming(address: &Address, record: &Record, desired: &Desired) -> Vec<Comi
 pub(super) fn plan_shelf(plan: &mut Plan, desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timestamp) {
     let needed = needed(plan, desired, recorded);
     let mut archived: BTreeSet<AssetId> = archived(recorded).map(|(asset_id, _)| asset_id).collect();
+    // What came of it is not known yet; why it is on its way out, and since when, stays until then.
+    let under_way: BTreeSet<AssetId> =
+        recorded.attempts.values().filter_map(|attempt| attempt.intent.asset_id()).collect();
     let mut due = Vec::new();
     for (address, record) in &recorded.assets {
         for (asset_id, why) in leaving(address, record, desired) {
+            if under_way.contains(&asset_id) {
+                continue;
+            }
             if needed.contains(&asset_id) {
                 take_off(plan, address, record, asset_id);
                 continue;
@@ -108,9 +114,6 @@ fn needed(plan: &Plan, desired: &Desired, recorded: &Recorded) -> BTreeSet<Asset
             // As long as its steps are not done, the address is still what it was.
             needed.extend(record.points_to);
         }
-    }
-    for attempt in recorded.attempts.values() {
-        needed.extend(attempt.intent.asset_id());
     }
     needed.extend(plan.steps.iter().filter_map(|step| match &step.action {
         Action::Share { key, .. } => key.map(|key| key.asset_id),

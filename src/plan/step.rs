@@ -38,9 +38,22 @@ impl Plan {
         !self.steps.is_empty()
     }
 
-    /// Leaves only what concerns these addresses; what waits for others goes too.
+    /// Leaves only what concerns these addresses; what waits for others goes too, which is noted.
     pub fn restrict(&mut self, only: &BTreeSet<Address>) {
-        self.steps.retain(|step| only.contains(&step.address) && step.after.iter().all(|after| only.contains(after)));
+        let mut waiting = Vec::new();
+        self.steps.retain(|step| {
+            let missing = step.after.iter().find(|after| !only.contains(*after));
+            match missing {
+                _ if !only.contains(&step.address) => false,
+                None => true,
+                Some(other) => {
+                    let text = format!("needs the asset of `{other}` first: `macadam sync --once` makes both");
+                    waiting.push(Note { address: Some(step.address.clone()), text });
+                    false
+                }
+            }
+        });
+        self.notes.extend(waiting);
         self.held.retain(|hold| only.contains(&hold.address));
         self.drifts.retain(|drift| only.contains(&drift.address));
         self.notes.retain(|note| note.address.as_ref().is_none_or(|address| only.contains(address)));

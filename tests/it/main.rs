@@ -14,6 +14,7 @@
 
 mod arguments;
 mod branches;
+mod byhand;
 mod cli;
 mod crash;
 mod desired;

@@ -122,7 +122,12 @@ impl Stage {
 
     /// A run that is to die at `failpoint`; `None` when it died there.
     pub fn crash(&self, failpoint: &str) -> Option<Ran> {
-        let mut command = self.project.command(&["sync", "--once", "--json"]);
+        self.crash_in(&["sync", "--once"], failpoint)
+    }
+
+    /// The same of another command.
+    pub fn crash_in(&self, args: &[&str], failpoint: &str) -> Option<Ran> {
+        let mut command = self.project.command(&[args, &["--json"]].concat());
         let output = command.env("MACADAM_FAILPOINT", failpoint).output().unwrap();
         match output.status.signal() {
             Some(KILLED) => None,

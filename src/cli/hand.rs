@@ -1,0 +1,236 @@
+//! What the commands share that change one address at once: the open session with a client, and how they tell what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::args::Global;
+use super::document;
+use super::emulator::Embedded;
+use super::exit::{Exit, Failure};
+use super::output::{Output, Tone, paint};
+use super::progress::Bars;
+use super::sync::{confirm, end_after, listen_to_signals};
+use super::target::{self, Target};
+use crate::cloud::client::Client;
+use crate::engine::gather::{Gathered, gather};
+use crate::engine::progress::silent;
+use crate::engine::report::{Outcome, Report, Stop};
+use crate::engine::session::Session;
+use crate::engine::stop::StopSwitch;
+use crate::engine::sync::{Options, SyncError, sync_once};
+use crate::engine::view::View;
+use crate::model::address::Address;
+use crate::model::ids::AssetId;
+use crate::plan::{HoldKind, Wishes};
+
+/// As long as `sync` takes at most where nothing else is said.
+const TIMEOUT: Duration = Duration::from_mins(60);
+
+/// One address has one upload at a time.
+const UPLOADS: usize = 1;
+
+/// How every one of these commands ends when it changed what other machines have to know.
+pub const COMMIT: &str = "commit the manifest and the lockfile, or the next deploy undoes this";
+
+/// The state and the remote, open for one command.
+pub struct Hand {
+    /// The state.
+    pub session: Session,
+    /// The remote.
+    pub client: Arc<Client>,
+    /// Ends the command early.
+    pub stop: StopSwitch,
+    /// The progress display.
+    pub bars: Bars,
+    embedded: Option<Embedded>,
+}
+
+impl Hand {
+    /// Finds the key, takes the lock in the name of `command` and connects: everything that can be refused before anything is changed.
+    ///
+    /// # Errors
+    /// Without a key, while another process holds the state, or when state or lockfile can't be used.
+    pub async fn open(output: Output, global: &Global, target: &Target, command: &str) -> Result<Self, Failure> {
+        let stop = StopSwitch::default();
+        listen_to_signals(&stop)?;
+        end_after(&stop, TIMEOUT);
+        let credential = target::credential(global)?;
+        let session = Session::open(&target.project, &target.remote, command).await?;
+        let (client, embedded) = target::connect(global, target, credential).await?;
+        Ok(Self { session, client: Arc::new(client), stop, bars: Bars::new(output), embedded })
+    }
+
+    /// Reconciles one address, as `sync --once` would.
+    ///
+    /// # Errors
+    /// When manifest, lockfile or state can't be used.
+    pub async fn reconcile(&mut self, output: Output, address: &Address, yes: bool) -> Result<Report, SyncError> {
+        let options = Options {
+            uploads: UPLOADS,
+            confirm: confirm(output, yes, self.bars.clone()),
+            listener: self.bars.listener(),
+            wishes: Wishes::default(),
+            only: Some([address.clone()].into()),
+            refresh: false,
+            wait_moderation: None,
+            stop: self.stop.clone(),
+        };
+        sync_once(&mut self.session, Arc::clone(&self.client), options).await
+    }
+
+    /// Lets go of everything.
+    pub async fn close(self) {
+        self.bars.clear();
+        self.session.close().await;
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
+        }
+    }
+}
+
+/// What is wanted, for a command that holds no lock. Blocks: it reads the disk.
+///
+/// # Errors
+/// When the manifest can't be used.
+pub fn wanted(target: &Target, view: &View) -> Result<Gathered, Failure> {
+    let look = || gather(&target.project, &view.cache, &view.known(), &silent());
+    Ok(tokio::task::block_in_place(look)?)
+}
+
+/// What came of a command for one address.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The asset, where there is one.
+    pub asset_id: Option<AssetId>,
+    /// The number of its revision.
+    pub revision: Option<u64>,
+    /// `done`, or in the words of `sync --json` why not.
+    pub outcome: &'static str,
+    /// More keys, of this command.
+    pub more: Vec<(&'static str, Value)>,
+}
+
+impl Told {
+    /// The one JSON document of a command.
+    pub fn document(&self, address: &Address) -> Value {
+        let Self { asset_id, revision, outcome, more } = self;
+        let mut document = json!({
+            "address": address.as_str(),
+            "asset_id": asset_id.map(AssetId::get),
+            "revision": revision,
+            "outcome": outcome,
+        });
+        if let Some(fields) = document.as_object_mut() {
+            fields.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        }
+        document
+    }
+}
+
+/// What a report of one address adds to the document.
+pub fn more(report: &Report) -> Vec<(&'static str, Value)> {
+    let document = document::report(report);
+    let actions = document.get("actions").cloned().unwrap_or_default();
+    let notes: Vec<&str> = report.notes.iter().map(|note| note.text.as_str()).collect();
+    vec![("actions", actions), ("notes", json!(notes)), ("lockfile_written", json!(report.lockfile_written))]
+}
+
+/// Prints what was done for an address, and what a person should know beside it.
+pub fn show(output: Output, report: &Report) {
+    for entry in &report.steps {
+        if let Outcome::Done { asset_id, revision } = &entry.outcome {
+            let revision = revision.map(|number| format!(", revision {number}")).unwrap_or_default();
+            let name = paint(Tone::Good, format!("{:<15}", entry.step.action.name()));
+            output.line(format!("{name} {} (asset {asset_id}{revision})", entry.step.address));
+        }
+    }
+    for drift in &report.drifts {
+        output.line(format!("{} {}: {}", paint(Tone::Warning, "drift"), drift.address, drift.what));
+    }
+    for note in &report.notes {
+        let address = note.address.as_ref().map(|address| format!("{address}: ")).unwrap_or_default();
+        output.line(format!("{} {address}{}", paint(Tone::Quiet, "note"), note.text));
+    }
+}
+
+/// Why what was to be done for an address was not.
+#[derive(Debug)]
+pub struct Shortfall {
+    /// In the words of `sync --json`.
+    pub outcome: &'static str,
+    /// For a person, with the exit code.
+    pub failure: Failure,
+}
+
+impl Shortfall {
+    fn new(outcome: &'static str, exit: Exit, message: &str, hint: Option<&String>) -> Self {
+        let failure = Failure::new(exit, message);
+        let hint = hint.filter(|hint| !hint.is_empty());
+        Self { outcome, failure: hint.map(|hint| Failure::new(exit, message).hint(hint)).unwrap_or(failure) }
+    }
+
+    /// What a run for one address left undone.
+    pub fn of(report: &Report) -> Option<Self> {
+        if let Some(fatal) = Self::of_stop(report.stop.as_ref()) {
+            return Some(fatal);
+        }
+        if report.in_sync() {
+            return None;
+        }
+        if let Some(hold) = report.held.first() {
+            let outcome = if hold.kind == HoldKind::Held { "held" } else { "failed" };
+            return Some(Self::new(outcome, Exit::Unreconciled, &hold.reason, hold.hint.as_ref()));
+        }
+        match report.failures().first() {
+            Some(entry) => Self::of_step(&entry.outcome, report.stop.as_ref()),
+            None => Self::of_step(&Outcome::NotBegun, report.stop.as_ref()),
+        }
+    }
+
+    /// What ends everything, whatever was done before.
+    fn of_stop(stop: Option<&Stop>) -> Option<Self> {
+        match stop? {
+            Stop::Credential { message, hint } => Some(Self::new("failed", Exit::Credential, message, Some(hint))),
+            Stop::State { message } => Some(Self::new("failed", Exit::Unusable, message, None)),
+            Stop::Defect { message } => Some(Self { outcome: "failed", failure: Failure::defect(message) }),
+            Stop::Signal(_) | Stop::TimedOut => None,
+        }
+    }
+
+    /// What one step left undone, and what stopped it.
+    pub fn of_step(outcome: &Outcome, stop: Option<&Stop>) -> Option<Self> {
+        let shortfall = Self::of_outcome(outcome)?;
+        match stop {
+            Some(Stop::Signal(code)) => {
+                Some(Self::new("waiting", Exit::Signal(*code), "interrupted; what was begun is recorded", None))
+            }
+            stop => Self::of_stop(stop).or(Some(shortfall)),
+        }
+    }
+
+    /// What one step left undone.
+    fn of_outcome(outcome: &Outcome) -> Option<Self> {
+        let (outcome, message, hint) = match outcome {
+            Outcome::Done { .. } => return None,
+            Outcome::NotBegun => ("waiting", "it was not begun", None),
+            Outcome::Running { reason } | Outcome::Superseded { reason } => ("waiting", reason.as_str(), None),
+            Outcome::TryLater { message } => ("waiting", message.as_str(), None),
+            Outcome::InDoubt { message } => ("held", message.as_str(), None),
+            Outcome::Refused { message, hint } => ("failed", message.as_str(), hint.as_ref()),
+        };
+        Some(Self::new(outcome, Exit::Unreconciled, message, hint))
+    }
+}
+
+/// A failure of what came after something that stays: says what stays, and what to do now.
+pub fn although(mut failure: Failure, what: &str, then: &str) -> Failure {
+    failure.rendered = None;
+    if let Some(problem) = failure.problems.first_mut() {
+        problem.message = format!("{what}: {}", problem.message);
+        let hint = problem.hint.take().map(|hint| format!("{hint}; ")).unwrap_or_default();
+        problem.hint = Some(format!("{hint}{then}"));
+    }
+    failure
+}

@@ -1,0 +1,92 @@
+//! `macadam import`: an asset that is at Roblox already comes under management.
+
+use serde_json::json;
+
+use super::args::{Global, ImportArgs};
+use super::exit::{Exit, Failure};
+use super::hand::{Hand, Told};
+use super::output::{Output, Tone, paint};
+use super::status::unknown_address;
+use super::target;
+use crate::engine::gather::read_manifest;
+use crate::engine::import::{self, ImportError, Imported, Wish};
+use crate::model::address::Address;
+use crate::model::ids::AssetId;
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Gather(error) => error.into(),
+            ImportError::Book(error) => error.into(),
+            ImportError::Lockfile(error) => error.into(),
+            ImportError::NotInManifest { address, known } => {
+                let mut failure = unknown_address(address.as_str(), known.iter().map(Address::as_str));
+                if let Some(problem) = failure.problems.first_mut() {
+                    problem.message = format!("`{address}` is not in the manifest");
+                    let guess = problem.hint.take().filter(|hint| hint.starts_with("did you mean"));
+                    problem.hint = guess.or_else(|| Some("write it into the manifest first".to_owned()));
+                }
+                failure
+            }
+            ImportError::Look { ref source, .. } if source.is_credential() => {
+                Self::of(Exit::Credential, &error, error.hint())
+            }
+            error => Self::of(Exit::Unreconciled, &error, error.hint()),
+        }
+    }
+}
+
+/// Imports one asset.
+pub async fn run(output: Output, global: &Global, args: &ImportArgs) -> Result<Exit, Failure> {
+    let address = target::address(&args.address)?;
+    let asset_id = AssetId::new(args.asset_id).map_err(|error| Failure::of(Exit::Usage, &error, None))?;
+    let target = target::find(global)?;
+    // Without a usable manifest nothing is attempted, and no state is made.
+    read_manifest(&target.project)?;
+    let mut hand = Hand::open(output, global, &target, "macadam import").await?;
+    let wish = Wish { address: &address, asset_id, content_matches: args.content_matches };
+    let imported = import::import(&mut hand.session, &hand.client, (hand.bars.listener(), &hand.stop), wish).await;
+    hand.close().await;
+    tell(output, &address, &imported?, global.emulator);
+    Ok(Exit::Success)
+}
+
+fn tell(output: Output, address: &Address, imported: &Imported, rehearsal: bool) {
+    let Imported { key, number, moved_from, content_known, archived, reviewing, lockfile_written } = imported;
+    let mut notes = Vec::new();
+    if !content_known {
+        notes.push(format!(
+            "what it holds is not known: the next `macadam sync --once` puts the file of {address} there; `--content-matches` would have said that it is the same"
+        ));
+    }
+    if *archived {
+        notes.push(format!("it is archived: `macadam restore {address}` brings it back"));
+    }
+    if *reviewing {
+        notes.push("moderation has not decided on it yet".to_owned());
+    }
+    if output.is_json() {
+        let more = vec![
+            ("moved_from", json!(moved_from.as_ref().map(Address::as_str))),
+            ("content_known", json!(content_known)),
+            ("archived", json!(archived)),
+            ("notes", json!(notes)),
+            ("lockfile_written", json!(lockfile_written)),
+        ];
+        let told = Told { asset_id: Some(key.asset_id), revision: Some(*number), outcome: "done", more };
+        output.document(&told.document(address));
+        return;
+    }
+    let from = moved_from.as_ref().map(|from| format!(", taken over from {from}, which left")).unwrap_or_default();
+    output.line(format!(
+        "{} {address} is asset {}, revision {number}{from}",
+        paint(Tone::Good, "imported:"),
+        key.asset_id
+    ));
+    for note in notes {
+        output.line(format!("{} {note}", paint(Tone::Quiet, "note")));
+    }
+    if *lockfile_written && !rehearsal {
+        output.line("commit the lockfile");
+    }
+}

@@ -1,0 +1,384 @@
+//! Archiving and restoring an asset because a person says so: one step, through the same journal as those of a plan.
+//!
+//! It is checked before anybody is asked ([`prepare`]), and carried out after ([`carry_out`]). That an asset is archived by hand is written down before
+//! the request, so that no sync takes it for somebody else's doing, whatever happens in between.
+//!
+//! Read next: [`super::hands`], and `src/plan/drift.rs` for how a sync leaves alone what was archived by hand.
+
+use super::book::BookError;
+use super::execute::execute;
+use super::hands::{GivenUp, Hands};
+use super::lockfile::KeepError;
+use super::refresh::{self, Answer, Question};
+use super::report::{Outcome, Stop};
+use super::session::Session;
+use super::settle;
+use crate::cloud::class::{Class, Refusal};
+use crate::cloud::failure::Failure;
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::desired::Desired;
+use crate::model::history::RevisionKey;
+use crate::model::ids::AssetId;
+use crate::model::phase::{Intent, Phase};
+use crate::model::recorded::{AttemptId, Leaving, Recorded, Shelved};
+use crate::plan::current::{current, last};
+use crate::plan::rule::Rule;
+use crate::plan::{Action, Step, subject};
+use crate::platform::clock;
+
+/// So often a step in doubt is settled and begun again before that is left to the next sync.
+const TRIES: usize = 3;
+
+/// Which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Out of use.
+    Archive,
+    /// Back into use.
+    Restore,
+}
+
+/// What is to be done, and may be.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    address: Address,
+    direction: Direction,
+    /// The asset and its revision.
+    pub key: RevisionKey,
+    /// The revision's number, as people see it.
+    pub number: u64,
+    /// Roblox has done it already: there is only something to write down.
+    pub at_roblox: bool,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Ended {
+    /// How the step ended.
+    pub outcome: Outcome,
+    /// What stopped it.
+    pub stop: Option<Stop>,
+    /// The lockfile was written.
+    pub lockfile_written: bool,
+}
+
+/// Why an asset is not archived or restored. Nothing was changed at Roblox.
+#[derive(Debug, thiserror::Error)]
+pub enum ByHandError {
+    /// The address is unknown.
+    #[error("no asset has the address `{address}`")]
+    Unknown {
+        /// As given.
+        address: Address,
+        /// The addresses that are known, for whoever looks for the nearest.
+        known: Vec<Address>,
+    },
+    /// The address has no asset.
+    #[error("`{address}` has no asset yet")]
+    NoAsset {
+        /// Which.
+        address: Address,
+    },
+    /// Something of the address is open.
+    #[error("a change of `{address}` is under way")]
+    UnderWay {
+        /// Which.
+        address: Address,
+    },
+    /// Something else in the manifest needs the asset.
+    #[error("asset {asset_id} of `{address}` is also used by {by}")]
+    InUse {
+        /// Which address.
+        address: Address,
+        /// Its asset.
+        asset_id: AssetId,
+        /// By what, for a person.
+        by: String,
+    },
+    /// It is archived.
+    #[error("asset {asset_id} of `{address}` is archived already")]
+    Archived {
+        /// Which address.
+        address: Address,
+        /// Its asset.
+        asset_id: AssetId,
+    },
+    /// It is not archived.
+    #[error("asset {asset_id} of `{address}` is not archived")]
+    NotArchived {
+        /// Which address.
+        address: Address,
+        /// Its asset.
+        asset_id: AssetId,
+    },
+    /// Roblox doesn't have it.
+    #[error("Roblox no longer has asset {asset_id} of `{address}`")]
+    Gone {
+        /// Which address.
+        address: Address,
+        /// Its asset.
+        asset_id: AssetId,
+    },
+    /// Roblox could not be asked.
+    #[error("look at asset {asset_id}")]
+    Look {
+        /// Which.
+        asset_id: AssetId,
+        /// Why.
+        source: Box<Failure>,
+    },
+    /// A signal came before Roblox's answer.
+    #[error("interrupted before anything was changed")]
+    Interrupted,
+    /// The state could not be written.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// The lockfile could not be written.
+    #[error(transparent)]
+    Lockfile(#[from] KeepError),
+}
+
+impl ByHandError {
+    /// What would mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoAsset { .. } | Self::UnderWay { .. } => {
+                Some("run `macadam sync --once` first; `macadam status` shows what is open".to_owned())
+            }
+            Self::InUse { .. } => Some("take that out of the manifest first".to_owned()),
+            Self::Archived { address, .. } => Some(format!("`macadam restore {address}` brings it back")),
+            Self::NotArchived { .. } => Some("`macadam status` shows what is archived".to_owned()),
+            Self::Gone { address, .. } => Some(format!("`macadam forget {address}` drops it")),
+            Self::Look { source, .. } => source.hint().map(str::to_owned),
+            Self::Unknown { .. } | Self::Interrupted | Self::Book(_) | Self::Lockfile(_) => None,
+        }
+    }
+}
+
+/// Looks whether it can be done, here and at Roblox. What an earlier command left in doubt is settled first.
+///
+/// # Errors
+/// When it can't be done, or there is nothing to do.
+pub async fn prepare(
+    session: &mut Session,
+    hands: &Hands,
+    desired: &Desired,
+    address: &Address,
+    direction: Direction,
+) -> Result<Prepared, ByHandError> {
+    let settled = settle_open(session, hands, desired, address, direction).await?;
+    let (key, number) = session.book.read(|recorded| find(recorded, desired, address, direction))?;
+    let asset_id = key.asset_id;
+    let question = Question { asset_id, extras: false };
+    let looked = hands.stop.or(refresh::read(&hands.client, &hands.gate, question)).await;
+    let answer = match looked.ok_or(ByHandError::Interrupted)? {
+        Ok(asset) => Answer::Present(Box::new(asset)),
+        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => Answer::Gone,
+        Err(failure) => return Err(ByHandError::Look { asset_id, source: Box::new(failure) }),
+    };
+    let follow = |recorded: &Recorded| refresh::follow(recorded, asset_id, &answer, clock::now());
+    session.book.commit_with(follow).await?;
+    let Answer::Present(asset) = answer else {
+        return Err(ByHandError::Gone { address: address.clone(), asset_id });
+    };
+    let shelved = session.book.read(|recorded| {
+        let shelved = recorded.assets.get(address)?.shelved.get(&asset_id)?;
+        shelved.archived_at
+    });
+    let archived = asset.archived.unwrap_or(shelved.is_some());
+    let at_roblox = match direction {
+        Direction::Archive if archived && !settled => {
+            return Err(ByHandError::Archived { address: address.clone(), asset_id });
+        }
+        Direction::Restore if !archived && !settled && shelved.is_none() => {
+            return Err(ByHandError::NotArchived { address: address.clone(), asset_id });
+        }
+        Direction::Archive => archived,
+        // Somebody else has done it, and it is still known as archived here.
+        Direction::Restore => !archived,
+    };
+    Ok(Prepared { address: address.clone(), direction, key, number, at_roblox })
+}
+
+/// Which asset is meant, and whether it may be taken out of use.
+fn find(
+    recorded: &Recorded,
+    desired: &Desired,
+    address: &Address,
+    direction: Direction,
+) -> Result<(RevisionKey, u64), ByHandError> {
+    let known = || recorded.assets.keys().chain(desired.assets.keys()).cloned().collect();
+    let want = desired.assets.get(address);
+    let Some(record) = recorded.assets.get(address) else {
+        return Err(match want {
+            Some(_) => ByHandError::NoAsset { address: address.clone() },
+            None => ByHandError::Unknown { address: address.clone(), known: known() },
+        });
+    };
+    let found = want.map_or_else(|| last(record), |want| current(want, record));
+    let Some((key, _)) = found else { return Err(ByHandError::NoAsset { address: address.clone() }) };
+    if direction == Direction::Archive
+        && let Some(by) = user(recorded, desired, address, key.asset_id)
+    {
+        return Err(ByHandError::InUse { address: address.clone(), asset_id: key.asset_id, by });
+    }
+    Ok((key, record.history.number(key)))
+}
+
+/// What else in the manifest uses an asset, for a person.
+fn user(recorded: &Recorded, desired: &Desired, address: &Address, asset_id: AssetId) -> Option<String> {
+    for (other, want) in desired.assets.iter().filter(|(other, _)| *other != address) {
+        let is_it = subject::asset_of(other, desired, recorded) == Some(asset_id)
+            || recorded.assets.get(other).is_some_and(|record| record.points_to == Some(asset_id));
+        if is_it {
+            return Some(format!("`{other}`"));
+        }
+        let names_it = want.metadata.references().any(|shown| shown == address);
+        if names_it || want.metadata.asset_ids().any(|shown| shown == asset_id) {
+            return Some(format!("`{other}`, as its icon or preview"));
+        }
+    }
+    let existing = desired.existing.iter().find(|(_, existing)| **existing == asset_id);
+    existing.map(|(name, _)| format!("`{name}` of [existing]"))
+}
+
+/// Settles what an earlier archiving or restoring left in doubt. Whether one of them turned out to be what is asked for.
+async fn settle_open(
+    session: &Session,
+    hands: &Hands,
+    desired: &Desired,
+    address: &Address,
+    direction: Direction,
+) -> Result<bool, ByHandError> {
+    let mut settled = false;
+    let open = session.book.read(|recorded| {
+        let of_it = recorded.attempts.iter().filter(|(_, attempt)| attempt.address == *address);
+        of_it.map(|(id, attempt)| (*id, attempt.clone())).collect::<Vec<_>>()
+    });
+    for (id, attempt) in open {
+        let is_it = match (&attempt.intent, &attempt.phase) {
+            (Intent::Archive { .. }, Phase::InDoubt) => direction == Direction::Archive,
+            (Intent::Restore { .. }, Phase::InDoubt) => direction == Direction::Restore,
+            _ => return Err(ByHandError::UnderWay { address: address.clone() }),
+        };
+        match run(session, hands, desired, step(address, Action::Settle { attempt: id }, Rule::InDoubt)).await {
+            Outcome::Done { .. } => settled |= is_it,
+            Outcome::Superseded { .. } => {}
+            _ => return Err(ByHandError::UnderWay { address: address.clone() }),
+        }
+    }
+    Ok(settled)
+}
+
+/// Archives or restores, and writes down what came of it.
+///
+/// # Errors
+/// When state or lockfile can't be written.
+pub async fn carry_out(
+    session: &mut Session,
+    hands: &Hands,
+    desired: &Desired,
+    prepared: &Prepared,
+) -> Result<Ended, ByHandError> {
+    let Prepared { address, key, number, at_roblox, .. } = prepared;
+    let done = || Outcome::Done { asset_id: key.asset_id, revision: Some(*number) };
+    let creator = session.book.read(|recorded| recorded.assets.get(address).map(|record| record.identity.creator));
+    let outcome = if *at_roblox {
+        session.book.commit_with(|recorded| written_down(recorded, prepared)).await?;
+        done()
+    } else if hands.may_begin(&creator.into_iter().collect()).await {
+        journalled(session, hands, desired, prepared).await?
+    } else {
+        Outcome::NotBegun
+    };
+    let wanted = desired.assets.contains_key(address);
+    let lockfile_written = session.keep(wanted.then_some(address)).await?;
+    hands.remember_pace(&session.book).await?;
+    Ok(Ended { outcome, stop: hands.stop.why(), lockfile_written })
+}
+
+/// What is known once Roblox has done it.
+fn written_down(recorded: &Recorded, prepared: &Prepared) -> Vec<Change> {
+    let Prepared { address, direction, key, .. } = prepared;
+    let asset_id = key.asset_id;
+    match direction {
+        Direction::Archive => {
+            let known = recorded.assets.get(address).and_then(|record| record.shelved.get(&asset_id));
+            let since = known.map_or_else(clock::now, |shelved| shelved.since);
+            let shelved = Shelved { why: Leaving::ByHand, since, archived_at: Some(clock::now()) };
+            vec![Change::Shelve { address: address.clone(), asset_id, shelved: Some(shelved) }]
+        }
+        Direction::Restore => settle::restored(recorded, asset_id),
+    }
+}
+
+async fn journalled(
+    session: &Session,
+    hands: &Hands,
+    desired: &Desired,
+    prepared: &Prepared,
+) -> Result<Outcome, ByHandError> {
+    let Prepared { address, direction, key, .. } = prepared;
+    let asset_id = key.asset_id;
+    let before = session.book.read(|recorded| {
+        let record = recorded.assets.get(address);
+        let shelved = record.and_then(|record| record.shelved.get(&asset_id)).copied();
+        (shelved, record.and_then(|record| record.trouble.clone()))
+    });
+    let shelve = |shelved| Change::Shelve { address: address.clone(), asset_id, shelved };
+    let action = match direction {
+        Direction::Archive => {
+            let shelved = Shelved { why: Leaving::ByHand, since: clock::now(), archived_at: None };
+            session.book.commit(vec![shelve(Some(shelved))]).await?;
+            Action::Archive { asset_id, why: Leaving::ByHand }
+        }
+        Direction::Restore => Action::Restore { asset_id, heals: false },
+    };
+    let outcome = until_known(session, hands, desired, step(address, action, Rule::ByHand)).await;
+    let (shelved, trouble) = before;
+    let is_open = in_doubt(session, address).is_some();
+    let mut changes = Vec::new();
+    if !outcome.is_done() && !is_open && *direction == Direction::Archive {
+        changes.push(shelve(shelved));
+    }
+    if !is_open {
+        // Neither success nor failure of this says anything of what the manifest wants.
+        changes.push(Change::Rest { address: address.clone(), trouble });
+    }
+    session.book.commit(changes).await?;
+    Ok(outcome)
+}
+
+/// Runs a step; where its outcome is unknown, looks, and begins again if nothing happened.
+async fn until_known(session: &Session, hands: &Hands, desired: &Desired, step_asked: Step) -> Outcome {
+    let mut outcome = run(session, hands, desired, step_asked.clone()).await;
+    for _ in 0..TRIES {
+        let Some(attempt) = in_doubt(session, &step_asked.address) else { return outcome };
+        let settle = step(&step_asked.address, Action::Settle { attempt }, Rule::InDoubt);
+        let settled = run(session, hands, desired, settle).await;
+        outcome = match settled {
+            Outcome::Superseded { .. } => run(session, hands, desired, step_asked.clone()).await,
+            Outcome::Done { .. } => return settled,
+            _ => return outcome,
+        };
+    }
+    outcome
+}
+
+fn in_doubt(session: &Session, address: &Address) -> Option<AttemptId> {
+    session.book.read(|recorded| {
+        let open = recorded.attempts.iter().find(|(_, attempt)| attempt.address == *address);
+        open.map(|(id, _)| *id)
+    })
+}
+
+async fn run(session: &Session, hands: &Hands, desired: &Desired, step: Step) -> Outcome {
+    let reports = execute(&hands.steps(session, desired, GivenUp::new()), vec![step]).await;
+    reports.into_iter().next_back().map_or(Outcome::NotBegun, |report| report.outcome)
+}
+
+fn step(address: &Address, action: Action, rule: Rule) -> Step {
+    let reason = "a person asked for it".to_owned();
+    Step { address: address.clone(), action, reason, rule, after: Vec::new(), not_before: None }
+}

@@ -1,0 +1,114 @@
+//! Dropping an address from state and lockfile. The assets at Roblox stay as they are, and nobody here knows of them any more.
+//!
+//! Read next: [`super::import`] for the way back.
+
+use super::book::BookError;
+use super::lockfile::KeepError;
+use super::session::Session;
+use crate::model::address::Address;
+use crate::model::change::{Change, Event};
+use crate::model::ids::AssetId;
+use crate::model::phase::{Intent, Phase};
+use crate::model::recorded::Recorded;
+
+/// What was forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forgotten {
+    /// The assets that the address had, in the order in which it had them.
+    pub asset_ids: Vec<AssetId>,
+    /// Of these the ones that other addresses have too, and that stay known by them.
+    pub shared: Vec<AssetId>,
+    /// The lockfile was written.
+    pub lockfile_written: bool,
+}
+
+/// Why an address was not forgotten. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ForgetError {
+    /// The address is unknown.
+    #[error("no asset has the address `{address}`")]
+    Unknown {
+        /// As given.
+        address: Address,
+        /// The addresses that are known, for whoever looks for the nearest.
+        known: Vec<Address>,
+    },
+    /// Roblox works on it, or its outcome can still be learned: what comes of it would be lost.
+    #[error("a change of `{address}` is under way: what comes of it would be lost")]
+    UnderWay {
+        /// Which.
+        address: Address,
+    },
+    /// A create may have made an asset that nobody would know of.
+    #[error("nobody knows yet whether a create of `{address}` was carried out")]
+    InDoubt {
+        /// Which.
+        address: Address,
+    },
+    /// The state could not be written.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// The lockfile could not be written.
+    #[error(transparent)]
+    Lockfile(#[from] KeepError),
+}
+
+impl ForgetError {
+    /// What would mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnderWay { .. } => Some("run `macadam sync --once` first".to_owned()),
+            Self::InDoubt { address } => {
+                Some(format!("settle it first: `macadam resolve {address} --asset-id N`, or `--recreate`"))
+            }
+            Self::Unknown { .. } | Self::Book(_) | Self::Lockfile(_) => None,
+        }
+    }
+}
+
+/// Drops an address from state and lockfile.
+///
+/// # Errors
+/// When the address is unknown, or something of it is open.
+pub async fn forget(session: &mut Session, address: &Address) -> Result<Forgotten, ForgetError> {
+    // What the lockfile says is known before it is forgotten: read later, it would bring the address back.
+    session.lockfile.read(&session.book).await?;
+    let (asset_ids, shared) = session.book.read(|recorded| may_forget(recorded, address))?;
+    let names: Vec<String> = asset_ids.iter().map(ToString::to_string).collect();
+    let message = format!("forgotten, with its assets: {}", names.join(", "));
+    let event = Event { kind: "forgotten", message };
+    session
+        .book
+        .commit(vec![
+            Change::Forget { address: address.clone() },
+            Change::Tell { address: Some(address.clone()), event },
+        ])
+        .await?;
+    let lockfile_written = session.keep(None).await?;
+    Ok(Forgotten { asset_ids, shared, lockfile_written })
+}
+
+fn may_forget(recorded: &Recorded, address: &Address) -> Result<(Vec<AssetId>, Vec<AssetId>), ForgetError> {
+    let Some(record) = recorded.assets.get(address) else {
+        let known = recorded.assets.keys().cloned().collect();
+        return Err(ForgetError::Unknown { address: address.clone(), known });
+    };
+    for attempt in recorded.attempts.values().filter(|attempt| attempt.address == *address) {
+        match (&attempt.phase, &attempt.intent) {
+            // It never left.
+            (Phase::Intended | Phase::Closed(_), _) => {}
+            (Phase::HandedOver | Phase::InDoubt, Intent::Create { .. }) => {
+                return Err(ForgetError::InDoubt { address: address.clone() });
+            }
+            (Phase::HandedOver | Phase::InDoubt | Phase::Submitted(_), _) => {
+                return Err(ForgetError::UnderWay { address: address.clone() });
+            }
+        }
+    }
+    let mut asset_ids: Vec<AssetId> = record.history.in_order().iter().map(|(key, _)| key.asset_id).collect();
+    asset_ids.dedup();
+    let others = || recorded.assets.iter().filter(|(other, _)| *other != address);
+    let has = |asset_id: AssetId| others().any(|(_, other)| other.history.of_asset(asset_id).next().is_some());
+    let shared = asset_ids.iter().copied().filter(|asset_id| has(*asset_id)).collect();
+    Ok((asset_ids, shared))
+}

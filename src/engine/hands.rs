@@ -1,0 +1,107 @@
+//! What carries out steps: a client, the gate and the poller of one run or command, and what they learn.
+//!
+//! Read next: [`super::sync`] for a run, [`super::by_hand`] for steps that a person asks for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use super::book::{Book, BookError};
+use super::gate::{self, Gate};
+use super::key;
+use super::pace;
+use super::poller::Poller;
+use super::progress::Listener;
+use super::session::Session;
+use super::steps::{Forbidden, LookedAt, Steps};
+use super::stop::StopSwitch;
+use crate::cloud::client::Client;
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::desired::Desired;
+use crate::model::ids::Creator;
+use crate::plan::subject;
+use crate::platform::clock;
+
+/// What ends creates in doubt, by address: written down when the next create begins.
+pub(super) type GivenUp = BTreeMap<Address, Vec<Change>>;
+
+/// Everything that requests go through.
+pub struct Hands {
+    pub(super) client: Arc<Client>,
+    pub(super) gate: Gate,
+    poller: Poller,
+    uploads: Arc<Semaphore>,
+    forbidden: Forbidden,
+    pub(super) listener: Listener,
+    pub(super) stop: StopSwitch,
+}
+
+impl Hands {
+    /// Hands that know what earlier runs learned of limits and latencies, and upload so many files at once.
+    ///
+    /// # Errors
+    /// When the state can't be read.
+    pub async fn new(
+        book: &Book,
+        client: Arc<Client>,
+        listener: Listener,
+        stop: StopSwitch,
+        uploads: usize,
+    ) -> Result<Self, BookError> {
+        let (limits, latencies) = pace::load(book.store()).await?;
+        let gate = Gate::new(&limits, gate::OWNER, listener.clone());
+        let poller = Poller::start(Arc::clone(&client), gate.clone(), &latencies, stop.clone());
+        let uploads = Arc::new(Semaphore::new(uploads));
+        Ok(Self { client, gate, poller, uploads, forbidden: Forbidden::default(), listener, stop })
+    }
+
+    /// Looks at what the key may do for these creators; false ends the run.
+    pub(super) async fn may_begin(&self, creators: &BTreeSet<Creator>) -> bool {
+        let looked = key::look(&self.client, &self.gate, &self.stop, creators, clock::now()).await;
+        let key::Verdict { stop, forbidden, warning } = looked;
+        if let Some(warning) = warning {
+            tracing::warn!("{warning}");
+        }
+        self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).extend(forbidden);
+        if let Some(stop) = stop {
+            self.stop.throw(stop);
+        }
+        !self.stop.is_thrown()
+    }
+
+    /// What runs the steps of a plan for `desired`.
+    pub(super) fn steps(&self, session: &Session, desired: &Desired, given_up: GivenUp) -> Steps {
+        let files: LookedAt = desired
+            .assets
+            .iter()
+            .filter_map(|(address, want)| {
+                Some((address.clone(), (want.path.clone(), want.content.as_ref().ok()?.clone())))
+            })
+            .collect();
+        let subjects = session.book.read(|recorded| subject::of_all(desired, recorded));
+        Steps {
+            book: Arc::clone(&session.book),
+            client: Arc::clone(&self.client),
+            gate: self.gate.clone(),
+            poller: self.poller.clone(),
+            listener: self.listener.clone(),
+            stop: self.stop.clone(),
+            root: session.project.root.clone(),
+            uploads: Arc::clone(&self.uploads),
+            files,
+            subjects,
+            forbidden: Arc::clone(&self.forbidden),
+            given_up,
+        }
+    }
+
+    /// Limits and latencies, for the next run.
+    ///
+    /// # Errors
+    /// When the state can't be written.
+    pub(super) async fn remember_pace(&self, book: &Book) -> Result<(), BookError> {
+        pace::save(book.store(), self.gate.snapshot(clock::now()), self.poller.latencies()).await
+    }
+}

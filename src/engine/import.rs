@@ -1,0 +1,322 @@
+//! Taking an asset that is at Roblox already under management. Nothing is changed there: it is read, checked against the manifest, and written down.
+//!
+//! Read next: [`super::repair`] for what else a person decides, `src/plan/moves.rs` for the choices that an import makes.
+
+use super::book::BookError;
+use super::gate::{self, Gate};
+use super::gather::GatherError;
+use super::lockfile::KeepError;
+use super::pace;
+use super::progress::Listener;
+use super::refresh::{self, Question};
+use super::session::Session;
+use super::settle;
+use super::stop::StopSwitch;
+use crate::cloud::client::Client;
+use crate::cloud::failure::Failure;
+use crate::model::address::Address;
+use crate::model::asset::{AssetType, Moderation};
+use crate::model::change::{Change, Event};
+use crate::model::desired::{Desired, DesiredAsset};
+use crate::model::digest::FieldDigest;
+use crate::model::history::{History, Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::ids::{AssetId, ContentHash};
+use crate::model::metadata::FieldDigests;
+use crate::model::recorded::{Identity, Record, Recorded};
+use crate::model::remote::RemoteAsset;
+use crate::plan::current::last;
+use crate::plan::subject;
+use crate::platform::clock;
+
+/// What a person asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    /// The address that is to have it.
+    pub address: &'a Address,
+    /// The asset.
+    pub asset_id: AssetId,
+    /// The file is what the asset holds.
+    pub content_matches: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// The revision that the address has now.
+    pub key: RevisionKey,
+    /// Its number, as people see it.
+    pub number: u64,
+    /// The address that had the asset and left the manifest.
+    pub moved_from: Option<Address>,
+    /// Its bytes are known.
+    pub content_known: bool,
+    /// It is archived.
+    pub archived: bool,
+    /// Moderation has not decided on it.
+    pub reviewing: bool,
+    /// The lockfile was written.
+    pub lockfile_written: bool,
+}
+
+/// Why an asset was not taken under management. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The manifest doesn't want the address.
+    #[error("`{address}` is not in the manifest")]
+    NotInManifest {
+        /// As given.
+        address: Address,
+        /// The manifest's addresses, for whoever looks for the nearest.
+        known: Vec<Address>,
+    },
+    /// The file can't be used, so nothing tells what the asset should be.
+    #[error("the file of `{address}` can't be used: {why}")]
+    File {
+        /// Whose.
+        address: Address,
+        /// What is wrong.
+        why: String,
+    },
+    /// A change of the address is open.
+    #[error("a change of `{address}` is under way")]
+    UnderWay {
+        /// Which.
+        address: Address,
+    },
+    /// The asset is an address's already.
+    #[error("asset {asset_id} is already known as `{owner}`")]
+    Taken {
+        /// The asset as given.
+        asset_id: AssetId,
+        /// Whose it is.
+        owner: Address,
+    },
+    /// The asset is not what the manifest wants.
+    #[error("asset {asset_id} can't be `{address}`: {why}")]
+    NotTheSame {
+        /// Which address.
+        address: Address,
+        /// The asset as given.
+        asset_id: AssetId,
+        /// What differs.
+        why: String,
+    },
+    /// Roblox could not be asked.
+    #[error("look at asset {asset_id}")]
+    Look {
+        /// The asset as given.
+        asset_id: AssetId,
+        /// Why.
+        source: Box<Failure>,
+    },
+    /// A signal came before Roblox's answer.
+    #[error("interrupted before anything was imported")]
+    Interrupted,
+    /// The desired state is unknown.
+    #[error(transparent)]
+    Gather(#[from] GatherError),
+    /// The state could not be written.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// The lockfile could not be written.
+    #[error(transparent)]
+    Lockfile(#[from] KeepError),
+}
+
+impl ImportError {
+    /// What would mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotInManifest { .. } => Some("write it into the manifest first".to_owned()),
+            Self::File { .. } => Some("`macadam check` shows what is wrong with it".to_owned()),
+            Self::UnderWay { .. } => {
+                Some("run `macadam sync --once` first; `macadam status` shows what is open".to_owned())
+            }
+            Self::Taken { owner, .. } => Some(format!("`macadam history {owner}` shows it; an asset has one address")),
+            Self::NotTheSame { .. } => {
+                Some("mend the manifest, or look for the right asset at create.roblox.com".to_owned())
+            }
+            Self::Look { source, .. } => source.hint().map(str::to_owned),
+            Self::Interrupted | Self::Gather(_) | Self::Book(_) | Self::Lockfile(_) => None,
+        }
+    }
+}
+
+/// Takes an asset under management.
+///
+/// # Errors
+/// When it is not what the manifest wants, is another address's, or can't be read.
+pub async fn import(
+    session: &mut Session,
+    client: &Client,
+    (listener, stop): (Listener, &StopSwitch),
+    wish: Wish<'_>,
+) -> Result<Imported, ImportError> {
+    let Wish { address, asset_id, .. } = wish;
+    let desired = session.wanted(listener.clone()).await?;
+    let (want, asset_type, content) = usable(&desired, address)?;
+    session.book.read(|recorded| refuse_taken(&desired, recorded, wish))?;
+    let fields = session.book.read(|recorded| subject::fields(want, &desired, recorded));
+    let (limits, _) = pace::load(session.book.store()).await?;
+    let gate = Gate::new(&limits, gate::OWNER, listener);
+    let question = Question { asset_id, extras: fields.keys().any(|field| refresh::is_extra(*field)) };
+    let read = stop.or(refresh::read(client, &gate, question)).await;
+    let asset = read
+        .ok_or(ImportError::Interrupted)?
+        .map_err(|failure| ImportError::Look { asset_id, source: Box::new(failure) })?;
+    if let Some(why) = difference(want, asset_type, &asset) {
+        return Err(ImportError::NotTheSame { address: address.clone(), asset_id, why });
+    }
+    let identity = Identity { asset_type, creator: want.creator, privacy: want.privacy, path: want.path.clone() };
+    let content = wish.content_matches.then_some(content);
+    let import = Import { wish, identity, content, fields, asset: &asset };
+    let mut moved_from = None;
+    let decide = |recorded: &Recorded| {
+        moved_from = left_with(&desired, recorded, wish);
+        import.changes(recorded, moved_from.as_ref())
+    };
+    session.book.commit_with(decide).await?;
+    let lockfile_written = session.keep(Some(address)).await?;
+    let key = settle::key_of(asset_type, &asset);
+    let (number, content_known) = session.book.read(|recorded| {
+        let history = recorded.assets.get(address).map(|record| &record.history);
+        let known = history.and_then(|history| history.get(key)).is_some_and(|fact| fact.content.is_some());
+        (history.map_or(0, |history| history.number(key)), known)
+    });
+    Ok(Imported {
+        key,
+        number,
+        moved_from,
+        content_known,
+        archived: asset.archived == Some(true),
+        reviewing: asset.moderation == Some(Moderation::Reviewing),
+        lockfile_written,
+    })
+}
+
+/// The address as the manifest wants it, with the type and bytes of its file.
+fn usable<'a>(
+    desired: &'a Desired,
+    address: &Address,
+) -> Result<(&'a DesiredAsset, AssetType, ContentHash), ImportError> {
+    let unknown =
+        || ImportError::NotInManifest { address: address.clone(), known: desired.assets.keys().cloned().collect() };
+    let want = desired.assets.get(address).ok_or_else(unknown)?;
+    let file = |why: &str| ImportError::File { address: address.clone(), why: why.to_owned() };
+    let facts = want.content.as_ref().map_err(|problem| file(&problem.message))?;
+    let asset_type = want.asset_type.ok_or_else(|| file("nothing tells its type"))?;
+    Ok((want, asset_type, facts.hash))
+}
+
+fn has(record: &Record, asset_id: AssetId) -> bool {
+    record.history.of_asset(asset_id).next().is_some()
+}
+
+/// What is known here already speaks against it.
+fn refuse_taken(desired: &Desired, recorded: &Recorded, wish: Wish<'_>) -> Result<(), ImportError> {
+    let Wish { address, asset_id, .. } = wish;
+    if recorded.attempts.values().any(|attempt| attempt.address == *address) {
+        return Err(ImportError::UnderWay { address: address.clone() });
+    }
+    let mut owners = recorded.assets.iter().filter(|(_, record)| has(record, asset_id));
+    match owners.find(|(owner, _)| desired.assets.contains_key(*owner)) {
+        Some((owner, _)) => Err(ImportError::Taken { asset_id, owner: owner.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// The address that left the manifest with this very asset; of several that share it, the one that made it.
+fn left_with(desired: &Desired, recorded: &Recorded, wish: Wish<'_>) -> Option<Address> {
+    let Wish { address, asset_id, .. } = wish;
+    if recorded.assets.get(address).is_some_and(|record| !record.history.is_empty()) {
+        return None;
+    }
+    let left = recorded
+        .assets
+        .iter()
+        .filter(|(other, record)| record.in_lockfile && !desired.assets.contains_key(*other) && other != &address);
+    let with = left.filter_map(|(other, record)| {
+        let (key, fact) = last(record)?;
+        (key.asset_id == asset_id).then_some((fact.shared, other))
+    });
+    with.min().map(|(_, other)| other.clone())
+}
+
+/// What speaks against an asset being what the manifest wants. What Roblox doesn't tell can't be checked, and is not believed.
+fn difference(want: &DesiredAsset, asset_type: AssetType, asset: &RemoteAsset) -> Option<String> {
+    match asset.creator {
+        Some(creator) if creator != want.creator => {
+            return Some(format!("it belongs to {creator}, not to {}", want.creator));
+        }
+        Some(_) => {}
+        None => return Some("Roblox doesn't tell whose it is".to_owned()),
+    }
+    match asset.asset_type {
+        Some(found) if found != asset_type => {
+            return Some(format!("it is of the type {found}, not {asset_type}"));
+        }
+        Some(_) => {}
+        None => return Some(format!("it is of a type that Macadam doesn't know, not {asset_type}")),
+    }
+    (asset.moderation == Some(Moderation::Rejected)).then(|| "moderation rejected it".to_owned())
+}
+
+/// An asset that is what the manifest wants.
+struct Import<'a> {
+    wish: Wish<'a>,
+    identity: Identity,
+    /// What a person says that it holds.
+    content: Option<ContentHash>,
+    /// What is wanted of its metadata.
+    fields: FieldDigests,
+    asset: &'a RemoteAsset,
+}
+
+impl Import<'_> {
+    fn changes(&self, recorded: &Recorded, moved_from: Option<&Address>) -> Vec<Change> {
+        let Self { wish: Wish { address, asset_id, .. }, identity, content, asset, .. } = self;
+        let address = || Address::clone(address);
+        let now = clock::now();
+        let key = settle::key_of(identity.asset_type, asset);
+        // Another branch may have made it: its bytes are known then, whoever asks.
+        let known = recorded.assets.values().find_map(|record| record.history.get(key)?.content);
+        let fact = RevisionFact {
+            ordinal: 1,
+            content: known.or(*content),
+            standing: Standing::of_moderation(asset.moderation),
+            shared: false,
+            duplicate: false,
+            made: Some((now, Origin::Import)),
+        };
+        let enroll = Change::Enroll { address: address(), identity: identity.clone() };
+        let learn = |fact: RevisionFact| Change::Learn { address: address(), key, fact };
+        let mut changes = Vec::new();
+        match moved_from.and_then(|from| Some((from, recorded.assets.get(from)?))) {
+            Some((from, record)) => {
+                changes.extend([Change::Move { from: from.clone(), to: address() }, enroll]);
+                changes.extend(settle::looked_at(&address(), record, asset, now));
+                let untold = record.history.get(key).filter(|fact| fact.content.is_none());
+                changes.extend(untold.map(|known| learn(RevisionFact { content: *content, ..*known })));
+            }
+            None => {
+                let history = recorded.assets.get(&address()).map(|record| &record.history);
+                let stored = |field| asset.stored(field).unwrap_or(FieldDigest::UNKNOWN);
+                let fields = self.fields.keys().map(|field| (*field, stored(*field))).collect();
+                changes.extend([
+                    enroll,
+                    learn(RevisionFact { ordinal: history.map_or(1, History::next_ordinal), ..fact }),
+                    Change::Ask { address: address(), fields, stored: FieldDigests::new() },
+                ]);
+            }
+        }
+        changes.push(Change::Point { address: address(), asset_id: *asset_id });
+        changes.push(Change::See { asset: RemoteAsset::clone(asset) });
+        changes.push(Change::Rest { address: address(), trouble: None });
+        let message = match moved_from {
+            Some(from) => format!("asset {asset_id} of `{from}`, which left, is taken over"),
+            None => format!("asset {asset_id} is taken under management"),
+        };
+        changes.push(Change::Tell { address: Some(address()), event: Event { kind: "imported", message } });
+        changes
+    }
+}

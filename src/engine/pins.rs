@@ -1,0 +1,124 @@
+//! Pins by hand: which revision a person means, and writing it into the manifest or taking it out.
+//!
+//! What a pin leads to is planned and carried out as everything else: `src/plan/pin.rs`.
+
+use super::book::{Book, BookError};
+use super::project::{EditManifestError, Project};
+use crate::manifest::{EditError, remove_pin, set_pin};
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::desired::{Desired, Pin};
+use crate::model::history::RevisionKey;
+use crate::model::recorded::Recorded;
+use crate::plan::current::last;
+use crate::plan::pin::{Unusable, find, known, numbered};
+
+/// Why an address can't be pinned. The manifest is as it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PinError {
+    /// Neither manifest nor history know the address.
+    #[error("no asset has the address `{address}`")]
+    Unknown {
+        /// As given.
+        address: Address,
+    },
+    /// The address is known, but the manifest doesn't want it.
+    #[error("`{address}` is not in the manifest")]
+    NotInManifest {
+        /// Which.
+        address: Address,
+    },
+    /// Nothing was uploaded for the address yet.
+    #[error("`{address}` has no revisions yet")]
+    NoRevisions {
+        /// Which.
+        address: Address,
+    },
+    /// The revision can't be gone back to.
+    #[error("`{address}` can't be pinned to revision {number}, {why}")]
+    Unusable {
+        /// Which address.
+        address: Address,
+        /// The revision as given.
+        number: u64,
+        /// What is wrong with it.
+        why: Unusable,
+        /// The revisions that can be used, for a person.
+        known: String,
+    },
+}
+
+impl PinError {
+    /// What would mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { .. } => None,
+            Self::NotInManifest { address } => Some(format!("take `{address}` back into the manifest, then pin it")),
+            Self::NoRevisions { .. } => Some("`macadam sync --once` makes the first".to_owned()),
+            Self::Unusable { known, .. } => Some(known.clone()),
+        }
+    }
+}
+
+/// Which revision of an address is meant by the number that people see.
+///
+/// # Errors
+/// When the address can't be pinned to it.
+pub fn choose(
+    desired: &Desired,
+    recorded: &Recorded,
+    address: &Address,
+    number: u64,
+) -> Result<(Pin, RevisionKey), PinError> {
+    let address = || address.clone();
+    let record = recorded.assets.get(&address());
+    if !desired.assets.contains_key(&address()) {
+        return Err(match record {
+            Some(_) => PinError::NotInManifest { address: address() },
+            None => PinError::Unknown { address: address() },
+        });
+    }
+    let record = record.filter(|record| !record.history.is_empty());
+    let record = record.ok_or_else(|| PinError::NoRevisions { address: address() })?;
+    let pin = numbered(record, number).ok_or(Unusable::NeverHad);
+    let found = pin.and_then(|pin| find(record, pin).map(|(key, _)| (pin, key)));
+    found.map_err(|why| PinError::Unusable { address: address(), number, why, known: known(record) })
+}
+
+/// In a fresh clone nobody has said yet which asset an address is. It is the newest until the pin is carried out, which looks first that the pinned one
+/// still lives; otherwise it would be taken for carried out, unseen.
+///
+/// # Errors
+/// When the state can't be written.
+pub async fn remember_where_it_was(book: &Book, address: &Address) -> Result<(), BookError> {
+    let point = |recorded: &Recorded| {
+        let unknown = recorded.assets.get(address).filter(|record| record.points_to.is_none());
+        let (key, _) = unknown.and_then(last)?;
+        Some(Change::Point { address: address.clone(), asset_id: key.asset_id })
+    };
+    book.commit_with(|recorded| point(recorded).into_iter().collect()).await.map(|_| ())
+}
+
+/// Writes a pin into the manifest, in place of an earlier one. Returns whether the file was changed. Blocks: it waits for the disk.
+///
+/// # Errors
+/// When the manifest can't be edited; it is as it was then.
+pub fn write(project: &Project, address: &Address, pin: Pin) -> Result<bool, EditManifestError<EditError>> {
+    project.edit_manifest(|text| set_pin(text, address, pin).map(Some))
+}
+
+/// Takes a pin out of the manifest. Returns whether there was one. Blocks: it waits for the disk.
+///
+/// # Errors
+/// As [`write`].
+pub fn remove(project: &Project, address: &Address) -> Result<bool, EditManifestError<EditError>> {
+    project.edit_manifest(|text| remove_pin(text, address))
+}
+
+/// Whether the manifest pins an address, also one that is in it for nothing else; an error says that the pin can't be taken out.
+///
+/// # Errors
+/// When the text is no manifest, or the pin can't be cut out of it.
+pub fn is_pinned(text: &str, address: &Address) -> Result<bool, EditError> {
+    remove_pin(text, address).map(|edited| edited.is_some())
+}

@@ -1,0 +1,147 @@
+//! `archive` and `restore`.
+
+use macadam::emulator::{Conditions, Edit, Endpoint, FaultRule};
+use serde_json::json;
+
+use super::{MANIFEST, asset_id, is_settled, refused, remote, row, three};
+use crate::support::{Project, Ran, png, rbxmx};
+
+#[test]
+fn an_asset_is_archived_and_a_sync_leaves_it_alone() {
+    let (remote, project) = three(&[]);
+    for address in ["sword", "ui/a.png"] {
+        let id = asset_id(&project, address);
+        let (code, told) = project.json(&["archive", address]);
+        let keys = ["address", "asset_id", "revision", "outcome", "lockfile_written"];
+        let values = keys.map(|key| told[key].clone());
+        assert_eq!(code, 0, "{told:#}");
+        assert_eq!(values, [json!(address), json!(id), json!(3), json!("done"), json!(true)], "{told:#}");
+        assert!(remote.control().asset(id).unwrap().asset.archived);
+        // Also on another machine, and where drift is healed.
+        for fresh in [false, true] {
+            if fresh {
+                project.remove(".macadam");
+            }
+            assert_eq!(row(&project, address)["state"], "archived");
+            is_settled(&remote, &project);
+            project.write("assets.toml", format!("{MANIFEST}\n[policy]\ndrift = \"heal\"\n"));
+            project.run(&["sync", "--once", "--refresh"]).expect(0);
+            project.write("assets.toml", MANIFEST);
+        }
+        assert!(remote.control().asset(id).unwrap().asset.archived);
+        let told = refused(&project, &["archive", address], 1);
+        assert!(told.0.contains("is archived already") && told.1.contains("macadam restore"), "{told:?}");
+
+        let text = project.run(&["restore", address]).expect(0).stdout;
+        assert!(text.contains("restored:") && text.contains("commit the lockfile"), "{text}");
+        assert!(!remote.control().asset(id).unwrap().asset.archived);
+        assert_eq!(row(&project, address)["state"], "synced");
+        assert!(!project.read("assets.lock.toml").contains("archived"));
+        let told = refused(&project, &["restore", address], 1);
+        assert!(told.0.contains("is not archived"), "{told:?}");
+        is_settled(&remote, &project);
+    }
+}
+
+#[test]
+fn whatever_archived_it_is_undone() {
+    let (remote, project) = three(&[]);
+    let id = asset_id(&project, "sword");
+    let archive = |archived: bool| {
+        remote.control().edit(id, &Edit { archived: Some(archived), ..Edit::default() }).unwrap();
+    };
+    archive(true);
+    project.run(&["restore", "sword"]).expect(0);
+    assert!(!remote.control().asset(id).unwrap().asset.archived);
+    // What somebody else restored is no longer known as archived, and nothing is sent.
+    project.run(&["archive", "sword"]).expect(0);
+    archive(false);
+    let restores = remote.requests(Endpoint::RestoreAsset);
+    project.run(&["restore", "sword"]).expect(0);
+    assert_eq!(remote.requests(Endpoint::RestoreAsset), restores);
+    assert_eq!(row(&project, "sword")["state"], "synced");
+    is_settled(&remote, &project);
+}
+
+#[test]
+fn an_address_that_left_is_archived_too() {
+    let (remote, project) = three(&[]);
+    let id = asset_id(&project, "ui/a.png");
+    project.remove("ui/a.png");
+    project.write("ui/other.png", png(9));
+    project.sync();
+    project.run(&["archive", "ui/a.png"]).expect(0);
+    assert!(remote.control().asset(id).unwrap().asset.archived);
+    assert_eq!(row(&project, "ui/a.png")["state"], "archived");
+    is_settled(&remote, &project);
+}
+
+#[test]
+fn what_others_use_is_not_archived() {
+    let remote = remote(&[]);
+    let manifest = "\
+[creator]
+user_id = 1
+[assets.sword]
+path = \"sword.rbxmx\"
+icon = \"ui/icon.png\"
+[globs.ui]
+path = \"ui/*.png\"
+";
+    let project = Project::new(manifest).at(&remote.url());
+    project.write("sword.rbxmx", rbxmx("1"));
+    for (name, shade) in [("icon", 1), ("b", 2), ("c", 2), ("d", 3)] {
+        project.write(&format!("ui/{name}.png"), png(shade));
+    }
+    project.sync();
+    let d = asset_id(&project, "ui/d.png");
+    project.write("assets.toml", format!("{manifest}[existing]\nmusic = {d}\n"));
+    let cases = [
+        ("ui/icon.png", "`sword`, as its icon"),
+        ("ui/b.png", "`ui/c.png`"),
+        ("ui/c.png", "`ui/b.png`"),
+        ("ui/d.png", "`music` of [existing]"),
+    ];
+    for (address, by) in cases {
+        let told = refused(&project, &["archive", address], 1);
+        assert!(told.0.contains("is also used by") && told.0.contains(by), "{told:?}");
+    }
+    let told = refused(&project, &["archive", "swrod"], 1);
+    assert_eq!(told.1, "did you mean `sword`?");
+    project.write("ui/young.png", png(8));
+    let told = refused(&project, &["archive", "ui/young.png"], 1);
+    assert!(told.0.contains("has no asset yet"), "{told:?}");
+    assert_eq!(remote.requests(Endpoint::ArchiveAsset), 0);
+}
+
+/// A refusal says nothing of what the manifest wants: the address goes on as before.
+#[test]
+fn what_roblox_refuses_changes_nothing_here() {
+    let (remote, project) = three(&[]);
+    let keyless = project.command(&["archive", "sword"]).env_remove("ROBLOX_API_KEY").output().unwrap();
+    drop(Ran::of(keyless).expect(4));
+    let reply = json!({ "kind": "reply", "status": 400, "shape": "service", "message": "no" });
+    let conditions = Conditions { endpoint: Some(Endpoint::ArchiveAsset), ..Conditions::default() };
+    let action = serde_json::from_value(reply).unwrap();
+    let rule = FaultRule { label: None, conditions, times: None, action };
+    remote.control().add_faults(vec![rule]).unwrap();
+    let (code, told) = project.json(&["archive", "sword"]);
+    assert_eq!((code, &told["outcome"]), (1, &json!("failed")), "{told:#}");
+    assert!(told["errors"][0]["message"].as_str().unwrap().contains("Roblox refused it"), "{told:#}");
+    remote.control().clear_faults();
+    assert_eq!(row(&project, "sword")["state"], "synced");
+    is_settled(&remote, &project);
+}
+
+#[test]
+fn a_rehearsal_archives_in_the_emulators_world() {
+    let project = Project::new(MANIFEST);
+    project.write("sword.rbxmx", rbxmx("1"));
+    project.run(&["sync", "--once", "--emulator"]).expect(0);
+    project.run(&["archive", "sword", "--emulator"]).expect(0);
+    let (_, status) = project.json(&["status", "--emulator"]);
+    assert_eq!(status["assets"][0]["state"], "archived");
+    project.run(&["restore", "sword", "--emulator"]).expect(0);
+    let (_, status) = project.json(&["status", "--emulator"]);
+    assert_eq!(status["assets"][0]["state"], "synced");
+}

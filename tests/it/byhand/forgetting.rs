@@ -1,0 +1,96 @@
+//! `forget`.
+
+use macadam::emulator::{Action, Conditions, Endpoint, FaultRule, OperationFault, Point};
+use serde_json::{Value, json};
+
+use super::{MANIFEST, asset_id, is_settled, refused, remote, three};
+use crate::support::{Project, Ran, Remote, png};
+
+#[test]
+fn an_address_is_forgotten_and_created_anew() {
+    let (remote, project) = three(&[]);
+    let (_, history) = project.json(&["history", "ui/a.png"]);
+    let had: Vec<Value> = history["revisions"].as_array().unwrap().iter().map(|r| r["asset_id"].clone()).collect();
+    let requests = remote.all_requests();
+    let mut command = project.command(&["forget", "ui/a.png", "--json"]);
+    // It needs no key.
+    let ran = Ran::of(command.env_remove("ROBLOX_API_KEY").output().unwrap()).expect(0);
+    let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&told["asset_ids"], &told["outcome"]), (&json!(had), &json!("done")), "{told:#}");
+    assert_eq!((&told["in_manifest"], &told["lockfile_written"]), (&json!(true), &json!(true)), "{told:#}");
+    assert_eq!(remote.all_requests(), requests);
+    let lockfile = project.read("assets.lock.toml");
+    assert!(!lockfile.contains("ui/a.png") && lockfile.contains("sword"), "{lockfile}");
+    refused(&project, &["history", "ui/a.png"], 1);
+    // Neither the state nor the lockfile brings it back.
+    for fresh in [false, true] {
+        if fresh {
+            project.remove(".macadam");
+        }
+        let (_, plan) = project.json(&["plan"]);
+        assert_eq!(plan["summary"], json!({"create": 1}), "{plan:#}");
+    }
+    project.sync();
+    assert!(!had.contains(&json!(asset_id(&project, "ui/a.png"))));
+    is_settled(&remote, &project);
+}
+
+#[test]
+fn the_last_address_leaves_an_empty_lockfile() {
+    let remote = remote(&[]);
+    let project = Project::new("[creator]\nuser_id = 1\n[globs.ui]\npath = \"ui/*.png\"\n").at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.sync();
+    project.remove("ui/a.png");
+    project.write("ui/keep.txt", "");
+    let told = project.run(&["forget", "ui/a.png"]).expect(0).stdout;
+    assert!(told.contains("commit the lockfile") && !told.contains("creates it anew"), "{told}");
+    assert!(!project.read("assets.lock.toml").contains("ui/a.png"));
+    is_settled(&remote, &project);
+    let told = refused(&project, &["forget", "ui/a.png"], 1);
+    assert!(told.0.contains("no asset has the address `ui/a.png`"), "{told:?}");
+}
+
+#[test]
+fn who_shared_the_asset_keeps_it() {
+    let remote = remote(&[]);
+    let project =
+        Project::new(MANIFEST.replace("[assets.sword]\npath = \"sword.rbxmx\"\n", "").as_str()).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.write("ui/b.png", png(1));
+    project.sync();
+    let shared = asset_id(&project, "ui/b.png");
+    let (_, told) = project.json(&["forget", "ui/a.png"]);
+    assert_eq!(told["shared_asset_ids"], json!([shared]), "{told:#}");
+    project.sync();
+    assert_eq!(asset_id(&project, "ui/b.png"), shared);
+    is_settled(&remote, &project);
+}
+
+/// A project with a picture whose create ends in `fault`.
+fn stuck(fault: Action, policy: &str) -> (Remote, Project) {
+    let remote = remote(&[]);
+    let conditions = Conditions { endpoint: Some(Endpoint::CreateAsset), ..Conditions::default() };
+    remote.control().add_faults(vec![FaultRule { label: None, conditions, times: None, action: fault }]).unwrap();
+    let project = Project::new(&format!("{MANIFEST}{policy}")).at(&remote.url());
+    project.write("sword.rbxmx", crate::support::rbxmx("s"));
+    (remote, project)
+}
+
+#[test]
+fn what_is_open_is_not_forgotten() {
+    let (_remote, project) = stuck(Action::Operation(OperationFault::Stuck { for_ms: None }), "");
+    project.run(&["sync", "--once", "--timeout", "2s"]).expect(1);
+    let told = refused(&project, &["forget", "sword"], 1);
+    assert!(told.0.contains("under way") && told.1.contains("macadam sync --once"), "{told:?}");
+
+    let reset = Action::Reset { at: Point::AfterCommit };
+    let (_remote, project) = stuck(reset, "\n[policy]\nambiguous_create = \"hold\"\n");
+    project.run(&["sync", "--once"]).expect(1);
+    let told = refused(&project, &["forget", "sword"], 1);
+    assert!(told.0.contains("nobody knows yet") && told.1.contains("macadam resolve sword"), "{told:?}");
+    let told = refused(&project, &["forget", "swrod"], 1);
+    assert_eq!(told.1, "did you mean `sword`?");
+    project.run(&["resolve", "sword", "--recreate"]).expect(0);
+    project.run(&["forget", "sword"]).expect(0);
+}

@@ -1,0 +1,188 @@
+//! `import`.
+
+use macadam::emulator::{Edit, Endpoint, ModerationRule, Verdict, VerdictStep};
+use serde_json::json;
+
+use super::{MANIFEST, asset_id, content, is_settled, refused, remote, row};
+use crate::crash::stage::hash;
+use crate::support::{Project, Remote, png, rbxmx};
+
+/// A project of somebody else, whose sword and picture are at the remote.
+fn made_elsewhere(remote: &Remote, manifest: &str) -> (u64, u64) {
+    let other = Project::new(manifest).at(&remote.url());
+    other.write("sword.rbxmx", rbxmx("theirs"));
+    other.write("ui/a.png", png(1));
+    other.sync();
+    (asset_id(&other, "sword"), asset_id(&other, "ui/a.png"))
+}
+
+fn project(remote: &Remote, manifest: &str) -> Project {
+    let project = Project::new(manifest).at(&remote.url());
+    project.write("sword.rbxmx", rbxmx("ours"));
+    project.write("ui/a.png", png(1));
+    project
+}
+
+#[test]
+fn a_model_is_imported_and_updated_by_the_next_sync() {
+    let remote = remote(&[]);
+    let (sword, _) = made_elsewhere(&remote, MANIFEST);
+    remote.control().edit(sword, &Edit { content_hash: Some("0".repeat(64)), ..Edit::default() }).unwrap();
+    let project = project(&remote, MANIFEST);
+    let creates = remote.requests(Endpoint::CreateAsset);
+    let (code, told) = project.json(&["import", "sword", &sword.to_string()]);
+    assert_eq!(code, 0, "{told:#}");
+    let keys = ["address", "asset_id", "revision", "outcome", "content_known", "lockfile_written"];
+    let values = keys.map(|key| told[key].clone());
+    assert_eq!(values, [json!("sword"), json!(sword), json!(2), json!("done"), json!(false), json!(true)]);
+    assert_eq!(remote.requests(Endpoint::CreateAsset) + remote.requests(Endpoint::UpdateAsset), creates);
+    let known = row(&project, "sword");
+    assert_eq!((&known["asset_id"], &known["content_hash"]), (&json!(sword), &json!(null)), "{known:#}");
+    // The lockfile alone says as much.
+    project.remove(".macadam");
+    let (_, plan) = project.json(&["plan"]);
+    assert_eq!(plan["summary"], json!({"update_content": 1, "create": 1}), "{plan:#}");
+    project.sync();
+    assert_eq!(content(&remote, sword), hash(rbxmx("ours").as_bytes()));
+    let (_, history) = project.json(&["history", "sword"]);
+    assert_eq!(history["revisions"][1]["action"], "update_content");
+    is_settled(&remote, &project);
+}
+
+#[test]
+fn what_matches_is_not_uploaded_and_only_metadata_that_differs_is_sent() {
+    let remote = remote(&[]);
+    let manifest = format!("{MANIFEST}display_name = \"Theirs\"\ndescription = \"same\"\n");
+    let (_, picture) = made_elsewhere(&remote, &manifest);
+    let mine = manifest.replace("Theirs", "Ours").replace("[assets.sword]\npath = \"sword.rbxmx\"\n", "");
+    let project = project(&remote, &mine);
+    let before = (remote.requests(Endpoint::CreateAsset), remote.requests(Endpoint::UpdateAsset));
+    let ran = project.run(&["import", "ui/a.png", &picture.to_string(), "--content-matches"]).expect(0);
+    assert!(ran.stdout.contains("imported:") && ran.stdout.contains("commit the lockfile"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("not known"), "{}", ran.stdout);
+    let (_, plan) = project.json(&["plan"]);
+    assert_eq!(plan["summary"], json!({"update_metadata": 1}));
+    assert!(
+        plan["actions"].to_string().contains("display_name") && !plan.to_string().contains("description"),
+        "{plan:#}"
+    );
+    project.sync();
+    let after = (remote.requests(Endpoint::CreateAsset), remote.requests(Endpoint::UpdateAsset));
+    assert_eq!(after, (before.0, before.1 + 1));
+    assert_eq!(asset_id(&project, "ui/a.png"), picture);
+    is_settled(&remote, &project);
+}
+
+#[test]
+fn a_picture_whose_content_is_unknown_is_replaced() {
+    let remote = remote(&[]);
+    let (_, picture) = made_elsewhere(&remote, MANIFEST);
+    let project = project(&remote, MANIFEST);
+    project.run(&["import", "ui/a.png", &picture.to_string()]).expect(0);
+    let report = project.sync();
+    assert_eq!(report["summary"], json!({"create": 1, "replace": 1}), "{report:#}");
+    assert_ne!(asset_id(&project, "ui/a.png"), picture);
+    let (_, history) = project.json(&["history", "ui/a.png"]);
+    assert_eq!(history["revisions"][0]["action"], "import", "{history:#}");
+    is_settled(&remote, &project);
+}
+
+#[test]
+fn what_is_not_the_same_is_refused() {
+    let remote = remote(&[]);
+    let (sword, picture) = made_elsewhere(&remote, MANIFEST);
+    let (foreign, _) = made_elsewhere(&remote, &MANIFEST.replace("user_id = 1", "group_id = 5"));
+    let rejected = vec![VerdictStep { after_ms: 0, verdict: Verdict::Rejected }];
+    remote.control().moderate(ModerationRule {
+        content_hash: Some(hash(&png(99))),
+        verdicts: rejected,
+        ..Default::default()
+    });
+    let bad = Project::new(MANIFEST).at(&remote.url());
+    bad.write("sword.rbxmx", rbxmx("x"));
+    bad.write("ui/bad.png", png(99));
+    bad.run(&["sync", "--once"]).expect(1);
+    let rejected = asset_id(&bad, "ui/bad.png");
+
+    let project = project(&remote, MANIFEST);
+    project.write("ui/broken.png", "no picture");
+    let before = remote.assets().len();
+    let cases = [
+        ("sword", foreign, "it belongs to group:5, not to user:1", ""),
+        ("sword", picture, "it is of the type Image, not Model", ""),
+        ("ui/a.png", rejected, "moderation rejected it", ""),
+        ("ui/a.png", 77, "look at asset 77", ""),
+        ("swrod", sword, "`swrod` is not in the manifest", "did you mean `sword`?"),
+        ("shield", sword, "`shield` is not in the manifest", "write it into the manifest first"),
+        ("ui/broken.png", picture, "can't be used", "macadam check"),
+    ];
+    for (address, asset, message, hint) in cases {
+        let told = refused(&project, &["import", address, &asset.to_string()], 1);
+        assert!(told.0.contains(message) && told.1.contains(hint), "{told:?}");
+    }
+    refused(&project, &["import", "sword", "0"], 64);
+    assert!(!project.file("assets.lock.toml").exists());
+    project.run(&["import", "ui/a.png", &picture.to_string(), "--content-matches"]).expect(0);
+    // An asset has one address.
+    project.write("ui/b.png", png(2));
+    for address in ["ui/a.png", "ui/b.png"] {
+        let told = refused(&project, &["import", address, &picture.to_string()], 1);
+        assert!(told.0.contains("already known as `ui/a.png`"), "{told:?}");
+    }
+    assert_eq!(remote.assets().len(), before);
+}
+
+#[test]
+fn an_archived_asset_is_imported_with_a_note() {
+    let remote = remote(&[]);
+    let (sword, _) = made_elsewhere(&remote, MANIFEST);
+    remote.control().edit(sword, &Edit { archived: Some(true), ..Edit::default() }).unwrap();
+    let project = project(&remote, MANIFEST);
+    let (code, told) = project.json(&["import", "sword", &sword.to_string()]);
+    assert_eq!((code, &told["archived"]), (0, &json!(true)), "{told:#}");
+    assert!(told["notes"].to_string().contains("macadam restore sword"), "{told:#}");
+    assert_eq!(row(&project, "sword")["asset_id"], sword);
+}
+
+/// Two addresses left with the same bytes: which of them the new one is, a person says.
+#[test]
+fn an_ambiguous_move_is_decided_by_an_import() {
+    let remote = remote(&[]);
+    let manifest = |names: &[&str]| {
+        let entry = |name: &&str| format!("[assets.{name}]\npath = \"{name}.rbxmx\"\n");
+        format!("[creator]\nuser_id = 1\n{}", names.iter().map(entry).collect::<String>())
+    };
+    let project = Project::new(&manifest(&["a", "b"])).at(&remote.url());
+    project.write("a.rbxmx", rbxmx("same"));
+    project.write("b.rbxmx", rbxmx("same"));
+    project.sync();
+    let b = asset_id(&project, "b");
+    project.write("assets.toml", manifest(&["c"]));
+    project.write("c.rbxmx", rbxmx("same"));
+    let (code, held) = project.json(&["sync", "--once"]);
+    assert_eq!((code, held["actions"][0]["outcome"].as_str()), (1, Some("held")), "{held:#}");
+    assert!(held["actions"][0]["hint"].as_str().unwrap().contains("macadam import c"), "{held:#}");
+    let (code, told) = project.json(&["import", "c", &b.to_string()]);
+    assert_eq!((code, &told["moved_from"], &told["content_known"]), (0, &json!("b"), &json!(true)), "{told:#}");
+    assert_eq!(asset_id(&project, "c"), b);
+    let lockfile = project.read("assets.lock.toml");
+    assert!(!lockfile.contains("[assets.\"b\"]") && lockfile.contains("[assets.\"c\"]"), "{lockfile}");
+    is_settled(&remote, &project);
+    assert_eq!(remote.assets().len(), 2);
+}
+
+#[test]
+fn a_rehearsal_imports_from_the_emulators_world() {
+    let project = Project::new(MANIFEST);
+    project.write("sword.rbxmx", rbxmx("1"));
+    project.run(&["sync", "--once", "--emulator"]).expect(0);
+    let (_, status) = project.json(&["status", "sword", "--emulator"]);
+    let id = status["assets"][0]["asset_id"].to_string();
+    for name in ["assets.db", "assets.db-wal", "assets.db-shm", "assets.lock.toml"] {
+        let _ = std::fs::remove_file(project.file(&format!(".macadam/emulator/{name}")));
+    }
+    let ran = project.run(&["import", "sword", &id, "--emulator", "--content-matches"]).expect(0);
+    assert!(!ran.stdout.contains("commit"), "{}", ran.stdout);
+    let (_, plan) = project.json(&["plan", "--emulator"]);
+    assert_eq!(plan["actions"], json!([]));
+}
