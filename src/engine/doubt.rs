@@ -11,8 +11,9 @@ use crate::cloud::class::Class;
 use crate::cloud::client::UpdateRequest;
 use crate::cloud::endpoint::Endpoint;
 use crate::model::change::Change;
+use crate::model::digest::FieldDigest;
 use crate::model::phase::{Intent, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Record};
+use crate::model::recorded::{Attempt, AttemptId, Record, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::platform::clock;
 
@@ -32,7 +33,13 @@ impl Steps {
         match self.verdict(&attempt, &asset) {
             Verdict::Yes => self.finish(id, asset).await,
             Verdict::No => {
-                self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
+                let decide = |recorded: &Recorded| {
+                    let believed = recorded.assets.get(&attempt.address).and_then(|r| believed(&attempt, r, &asset));
+                    let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }];
+                    changes.extend(believed);
+                    changes
+                };
+                self.book.commit_with(decide).await?;
                 Ok(superseded("it was not carried out, and is done again"))
             }
             Verdict::Newer => self.settle_newer(id, &attempt, asset).await,
@@ -99,6 +106,23 @@ impl Steps {
             Ok(_) | Err(_) => self.answer(id, reply).await,
         }
     }
+}
+
+/// What is stored of metadata in doubt that is not stored as it was asked: Roblox's text filter may have changed it, and then what was asked before is
+/// not stored either. A field that shows neither has an unknown value, which is asserted anew whatever is wanted by then.
+fn believed(attempt: &Attempt, record: &Record, asset: &RemoteAsset) -> Option<Change> {
+    let Intent::UpdateMetadata { fields, .. } = &attempt.intent else { return None };
+    let mut asked = record.asked.clone();
+    for (field, digest) in asked.iter_mut().filter(|(field, _)| fields.contains_key(field)) {
+        if asset.stored(*field) != Some(*digest) {
+            *digest = FieldDigest::UNKNOWN;
+        }
+    }
+    (asked != record.asked).then(|| Change::Ask {
+        address: attempt.address.clone(),
+        fields: asked,
+        stored: record.stored.clone(),
+    })
 }
 
 /// What the remote shows of a change in doubt.

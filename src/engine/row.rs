@@ -177,8 +177,8 @@ impl Case<'_> {
 
     /// Why it is absent though nothing is concluded from that; `None`: it isn't, or it was removed.
     fn uncounted(&self, record: Option<&Record>) -> Option<&str> {
-        let is_removed = self.want().is_some() || record.is_some_and(|record| record.removed);
-        if is_removed { None } else { self.desired.absences_dont_count() }
+        let absent = record.filter(|record| self.want().is_none() && !record.removed)?;
+        self.desired.is_absence_in_doubt(&absent.identity.path)
     }
 
     fn state(&self, record: Option<&Record>, has_asset: bool, archived: bool) -> AssetState {

@@ -219,7 +219,10 @@ impl Walk {
 
     fn forget(&mut self) {
         let before = Known::state(&self.project);
-        for (content, count) in tally(before.abandoned.values()) {
+        // A create in doubt whose address left before any lockfile had it is known to the state alone, and wanted by nobody.
+        let (wanted, kept) = (self.tree.wanted(), self.known_of_lockfile().open);
+        let left = before.open.iter().filter(|open| !wanted.contains_key(&open.0) && !kept.contains(open));
+        for (content, count) in tally(before.abandoned.values().chain(left.map(|(_, _, content)| content))) {
             *self.given_up.entry(content).or_default() += count;
         }
         if self.project.file(".macadam").exists() {
@@ -353,6 +356,7 @@ impl Walk {
     fn help(&mut self) {
         let (_, status) = self.project.json(&["status"]);
         let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+        let mut sharing = BTreeSet::new();
         for row in status["assets"].as_array().unwrap() {
             let address = text(row, "address");
             match &*text(row, "state") {
@@ -361,9 +365,16 @@ impl Walk {
                     self.project.run(&["retry", &address]).expect(0);
                 }
                 "held" if text(row, "error").contains("create") => self.resolve(&address),
+                // Renamed while its create is in doubt: the old address is the one to settle.
+                "held" if text(row, "error").starts_with("it shares the upload of") => {
+                    sharing.extend(text(row, "error").split('`').nth(1).map(str::to_owned));
+                }
                 _ => {}
             }
         }
+        let open: BTreeSet<String> =
+            Known::state(&self.project).open.into_iter().map(|(address, ..)| address).collect();
+        sharing.intersection(&open).for_each(|owner| self.resolve(owner));
     }
 
     /// Looks for what a create in doubt made, as a person would.

@@ -1,6 +1,9 @@
 //! What once went wrong in a run, each told by the name of its test.
 
-use macadam::emulator::{Action, BodyShape, Config, Endpoint, FaultRule, Latency, Limit, Limits, Point, ScriptedReply};
+use macadam::emulator::{
+    Action, BodyShape, Config, Endpoint, FaultRule, Latency, Limit, Limits, Point, ScriptedReply, TextAction,
+    TextField, TextRule,
+};
 
 use super::support::{Project, Ran, Remote, png, rbxmx};
 
@@ -94,6 +97,33 @@ fn all_files_were_open_while_few_were_uploaded() {
     let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(document["actions"].as_array().unwrap().len(), 90, "none had to be tried twice");
     assert_eq!(remote.assets().len(), 90);
+}
+
+/// Roblox stored hash signs for the new name, so the update in doubt was taken for not carried out, and the old name, wanted again, for stored.
+#[test]
+fn a_name_in_doubt_that_was_censored_stayed_when_the_old_one_was_wanted_again() {
+    let remote = unlimited();
+    let manifest =
+        |name: &str| format!("[creator]\nuser_id = 1\n\n[assets.a]\npath = \"a.png\"\ndisplay_name = \"{name}\"\n");
+    remote.control().add_text_rule(TextRule {
+        contains: "Ugly".to_owned(),
+        field: TextField::Name,
+        action: TextAction::Censor,
+    });
+    let mut project = Project::new(&manifest("Shield")).at(&remote.url());
+    project.write("a.png", png(1));
+    project.sync();
+    project.write("assets.toml", manifest("Ugly"));
+    project.set_env("MACADAM_FAILPOINT", "answered:1");
+    assert_eq!(project.run(&["sync", "--once"]).code, -1, "it was killed");
+    project.set_env("MACADAM_FAILPOINT", "");
+    // What was handed over is carried out when its operation ends.
+    while remote.assets()[0].asset.metadata.display_name != "####" {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    project.write("assets.toml", manifest("Shield"));
+    project.sync();
+    assert_eq!(remote.assets()[0].asset.metadata.display_name, "Shield");
 }
 
 #[test]

@@ -61,18 +61,22 @@ fn operation(rng: &mut fastrand::Rng) -> OperationFault {
 
 fn reply(rng: &mut fastrand::Rng) -> Action {
     let status = pick(rng, &[200, 400, 401, 403, 408, 429, 500, 502, 503, 503, 504]);
+    let shape = pick(rng, &SHAPES);
+    // In Roblox's own words a 503 is definite too: nothing was carried out.
+    let own = matches!(shape, BodyShape::Gateway | BodyShape::Service | BodyShape::ProblemDetails);
+    let may_commit = matches!(status, 200 | 408 | 500..) && !(status == 503 && own);
     let window = [("limit", "100"), ("remaining", "0"), ("reset", "1")];
     let window = window.map(|(name, value)| (format!("x-ratelimit-{name}"), value.to_owned())).into();
     Action::Reply(ScriptedReply {
         status,
-        shape: pick(rng, &SHAPES),
+        shape,
         message: "scripted".to_owned(),
         body: None,
         retry_after: (status == 429 || rng.bool()).then_some(RetryAfter::Seconds(1)),
         // Without them a 429 stops its budget for a whole minute, which is right, and too long for a test.
         headers: if status == 429 { window } else { BTreeMap::new() },
         // What is refused for good was not carried out; anything else may have been.
-        commit: matches!(status, 200 | 408 | 500..) && rng.bool(),
+        commit: may_commit && rng.bool(),
         rate_limit_headers: true,
     })
 }

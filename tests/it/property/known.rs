@@ -22,7 +22,7 @@ pub struct Fact {
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     pub facts: BTreeMap<Key, Fact>,
-    /// The creates that are open: address, whether Roblox gave it an operation, content.
+    /// The creates that are open: address, whether Roblox works on an operation of it, content.
     pub open: Vec<(String, bool, String)>,
     /// The contents of creates that were given up, by attempt.
     pub abandoned: BTreeMap<u64, String>,
@@ -66,7 +66,7 @@ impl Known {
         });
         known.facts.extend(facts.unwrap().map(Result::unwrap));
         let creates = "SELECT id, lower(hex(content)), ending, address, \
-             EXISTS (SELECT 1 FROM journal WHERE attempt = id AND event = 'accept') FROM attempts WHERE asset_id IS NULL";
+             'accept' IS (SELECT event FROM journal WHERE attempt = id ORDER BY step DESC LIMIT 1) FROM attempts WHERE asset_id IS NULL";
         let mut rows = db.prepare(creates).unwrap();
         let attempts =
             rows.query_map([], |row| Ok((number(row, 0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)));
