@@ -28,6 +28,8 @@ mod review;
 mod rollback;
 pub mod session;
 pub mod settle;
+#[cfg(test)]
+mod simulation;
 pub mod status;
 pub mod steps;
 pub mod stop;

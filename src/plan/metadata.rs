@@ -135,18 +135,20 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &Scene<'_>, intention: Inten
             (Some(*asset_id), comparison, heals)
         }
     };
+    let mut known = record.map(|record| (record.asked.clone(), record.stored.clone())).unwrap_or_default();
     if name_refused {
         // The stored name stays, and status shows it beside the one that is wanted.
         comparison.changed.retain(|field| *field != Field::DisplayName);
-        keep_name(plan, address, record, &comparison);
+        let seen = asset_id.and_then(|asset_id| scene.recorded.seen.get(&asset_id)).map(|seen| &seen.asset);
+        keep_name(plan, address, &mut known, &comparison, seen);
     }
     add_moving(want, scene, &mut comparison.changed);
     let changes = changes(plan, address, &want.metadata, scene, &comparison.changed);
     if changes.is_empty() {
-        let stored = record.map(|record| record.stored.clone()).unwrap_or_default();
-        if let Target::Known { asked: Some(asked), .. } = target
+        let (asked, stored) = known;
+        if let Target::Known { asked: Some(_), .. } = target
             && comparison.changed.is_empty()
-            && comparison.fields != **asked
+            && comparison.fields != asked
         {
             let fields = comparison.fields;
             plan.marks.push(Change::Ask { address: (*address).clone(), fields, stored });
@@ -186,12 +188,22 @@ fn hold_refused(plan: &mut Plan, address: &Address, action: &str, objection: Obj
     });
 }
 
-/// A refused name under the policy `neutral`: asked for as far as Macadam goes, and not asked for again.
-fn keep_name(plan: &mut Plan, address: &Address, record: Option<&Record>, comparison: &Comparison) {
-    let (Some(record), Some(name)) = (record, comparison.fields.get(&Field::DisplayName)) else { return };
-    let mut fields = record.asked.clone();
-    fields.insert(Field::DisplayName, *name);
-    plan.marks.push(Change::Ask { address: address.clone(), fields, stored: record.stored.clone() });
+/// A refused name under the policy `neutral`: asked for as far as Macadam goes, and not asked for again. The name that stays is what was stored in
+/// its place, and so no drift.
+fn keep_name(
+    plan: &mut Plan,
+    address: &Address,
+    (asked, stored): &mut (FieldDigests, FieldDigests),
+    comparison: &Comparison,
+    seen: Option<&RemoteAsset>,
+) {
+    let Some(name) = comparison.fields.get(&Field::DisplayName) else { return };
+    let kept = seen.and_then(|seen| seen.stored(Field::DisplayName));
+    let kept = kept.or_else(|| stored.get(&Field::DisplayName).or(asked.get(&Field::DisplayName)).copied());
+    asked.insert(Field::DisplayName, *name);
+    stored.extend(kept.map(|kept| (Field::DisplayName, kept)));
+    let (fields, stored) = (asked.clone(), stored.clone());
+    plan.marks.push(Change::Ask { address: address.clone(), fields, stored });
     plan.marks.push(Change::Rest { address: address.clone(), trouble: None });
     let text = "Roblox refused the display name, so the asset keeps the one that it has".to_owned();
     plan.notes.push(Note { address: Some(address.clone()), text });
