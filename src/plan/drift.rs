@@ -132,10 +132,15 @@ pub(super) fn archived(plan: &mut Plan, case: &Case<'_>, record: &Record, asset_
             let reason = "it was archived while it was not wanted, and is wanted again".to_owned();
             push(plan, case, Action::Restore { asset_id, heals: false }, Rule::ComesBack, reason, None);
         }
-        None if is_archived(case, asset_id) && case.sharing.owns_metadata(case.address, asset_id) => {
+        None if is_archived(case, asset_id) => {
+            // Of those who share it one puts it back; all of them lack it.
+            let owns = case.sharing.owns_metadata(case.address, asset_id);
             if heals(case, record, Healing::Archived) {
                 let reason = "somebody else archived it".to_owned();
-                push(plan, case, Action::Restore { asset_id, heals: true }, Rule::Heals, reason, None);
+                let action = Action::Restore { asset_id, heals: true };
+                if owns {
+                    push(plan, case, action, Rule::Heals, reason, None);
+                }
             } else {
                 let what = format!("somebody archived asset {asset_id}{}", enough(case, record, Healing::Archived));
                 let hint = Some(format!("`macadam restore {}`", case.address));

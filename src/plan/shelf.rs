@@ -36,9 +36,11 @@ struct Due<'a> {
 
 /// Plans what becomes of assets that nobody wants any more.
 pub(super) fn plan_shelf(plan: &mut Plan, desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timestamp) {
-    let needed = needed(plan, desired, recorded);
-    let mut archived: BTreeSet<AssetId> = archived(recorded).map(|(asset_id, _)| asset_id).collect();
-    let mut due = Vec::new();
+    let mut needed = needed(plan, desired, recorded);
+    needed.extend(kept(desired, recorded));
+    let archived: BTreeSet<AssetId> = archived(recorded).map(|(asset_id, _)| asset_id).collect();
+    let mut due: BTreeMap<AssetId, Due<'_>> = BTreeMap::new();
+    let mut waiting: BTreeSet<AssetId> = BTreeSet::new();
     for (address, record) in &recorded.assets {
         for (asset_id, why) in leaving(address, record, desired) {
             if needed.contains(&asset_id) {
@@ -60,16 +62,21 @@ pub(super) fn plan_shelf(plan: &mut Plan, desired: &Desired, recorded: &Recorded
                 shelve(plan, address, asset_id, Shelved { why, since, archived_at: None });
             }
             match archive_at(since, desired) {
-                Some(at) if at > now => note_date(plan, address, asset_id, why, at),
+                Some(at) if at > now => {
+                    // Also where another address that had it left long ago.
+                    waiting.insert(asset_id);
+                    note_date(plan, address, asset_id, why, at);
+                }
+                // Another address that had the same asset hears of it once it is done.
                 Some(_) => {
-                    archived.insert(asset_id);
-                    due.push(Due { address, asset_id, why });
+                    due.entry(asset_id).or_insert(Due { address, asset_id, why });
                 }
                 None => {}
             }
         }
     }
-    carry_out(plan, desired, recorded, due, wishes, now);
+    let due = due.into_values().filter(|due| !waiting.contains(&due.asset_id));
+    carry_out(plan, desired, recorded, due.collect(), wishes, now);
 }
 
 /// Assets that something in the manifest still uses.
@@ -97,6 +104,15 @@ fn needed(plan: &Plan, desired: &Desired, recorded: &Recorded) -> BTreeSet<Asset
         _ => None,
     }));
     needed
+}
+
+/// Assets that some address had and doesn't let go: the policy keeps them there, or the address is another branch's.
+fn kept(desired: &Desired, recorded: &Recorded) -> BTreeSet<AssetId> {
+    let kept = recorded.assets.iter().flat_map(|(address, record)| {
+        let leaving: BTreeSet<AssetId> = leaving(address, record, desired).into_iter().map(|(id, _)| id).collect();
+        record.history.assets().into_iter().filter(move |asset_id| !leaving.contains(asset_id))
+    });
+    kept.collect()
 }
 
 /// The assets of one address that the policy lets go.
