@@ -8,6 +8,7 @@ use crate::model::change::{Change, Event};
 use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::digest::FieldDigest;
 use crate::model::file::FileFacts;
+use crate::model::ids::AssetId;
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::policy::ModeratedName;
@@ -273,6 +274,13 @@ pub(super) fn push(
     not_before: Option<Timestamp>,
 ) {
     plan.steps.push(Step { address: case.address.clone(), action, reason, rule, after: Vec::new(), not_before });
+}
+
+/// A machine that has only the lockfile learns which asset the address is.
+pub(super) fn point(plan: &mut Plan, case: &Case<'_>, record: &Record, asset_id: AssetId) {
+    if record.points_to.is_none() {
+        plan.marks.push(Change::Point { address: case.address.clone(), asset_id });
+    }
 }
 
 pub(super) fn hold(plan: &mut Plan, case: &Case<'_>, kind: HoldKind, reason: &str, hint: Option<String>) {

@@ -3,7 +3,7 @@
 
 use jiff::SignedDuration;
 
-use super::asset::{Case, Ready, hold, note, push};
+use super::asset::{Case, Ready, hold, note, point, push};
 use super::current;
 use super::metadata::Target;
 use super::rule::Rule;
@@ -47,6 +47,7 @@ pub(super) fn content_elsewhere<'a>(plan: &mut Plan, ready: &Ready<'a>, record: 
         return None;
     }
     tell_made_elsewhere(plan, case, head);
+    point(plan, case, record, head.asset_id);
     Some(Target::Known {
         asset_id: head.asset_id,
         asked: Some(&record.asked),

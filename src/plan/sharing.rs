@@ -231,13 +231,19 @@ fn add_uploads_under_way<'a>(owners: &mut BTreeMap<Key, Vec<Owner<'a>>>, desired
 /// For each asset that is current somewhere the address that decides on its metadata: the one that created it, as long as it is its asset;
 /// else the first that uses it.
 fn metadata_owners<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap<AssetId, MetadataOwner<'a>> {
-    let mut owners: BTreeMap<AssetId, (bool, &'a Address)> = BTreeMap::new();
+    let mut owners: BTreeMap<AssetId, (bool, bool, &'a Address)> = BTreeMap::new();
     for (address, want) in &desired.assets {
-        let Some((key, fact)) = recorded.assets.get(address).and_then(|record| current(want, record)) else { continue };
-        let candidate = (fact.shared, address);
+        let Some(record) = recorded.assets.get(address) else { continue };
+        let Some((key, fact)) = current(want, record) else { continue };
+        // Who wants other bytes and can't have them only still shows it: nothing of it is planned there.
+        let wants_others = want.pin.is_none()
+            && want.content.as_ref().is_ok_and(|facts| {
+                record.current(want.asset_type.unwrap_or(record.identity.asset_type), facts.hash).is_none()
+            });
+        let candidate = (wants_others, fact.shared, address);
         owners.entry(key.asset_id).and_modify(|owner| *owner = (*owner).min(candidate)).or_insert(candidate);
     }
-    let with_fields = |(asset_id, (_, address)): (AssetId, (bool, &'a Address))| {
+    let with_fields = |(asset_id, (_, _, address)): (AssetId, (bool, bool, &'a Address))| {
         (asset_id, MetadataOwner { address, fields: fields_of(address, desired, recorded) })
     };
     owners.into_iter().map(with_fields).collect()
