@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::current::{current, last};
+use super::drift;
 use super::rule::Rule;
 use super::step::{Action, Hold, HoldKind, Note, Part, Plan, Step, Wishes};
 use crate::model::address::Address;
@@ -39,12 +40,13 @@ pub(super) fn plan_shelf(plan: &mut Plan, desired: &Desired, recorded: &Recorded
     let mut needed = needed(plan, desired, recorded);
     needed.extend(kept(desired, recorded));
     let archived: BTreeSet<AssetId> = archived(recorded).map(|(asset_id, _)| asset_id).collect();
+    let is_back = |asset_id: AssetId, shelved: &Shelved| drift::is_back(recorded, asset_id, *shelved);
     let mut due: BTreeMap<AssetId, Due<'_>> = BTreeMap::new();
     let mut waiting: BTreeSet<AssetId> = BTreeSet::new();
     for (address, record) in &recorded.assets {
         for (asset_id, why) in leaving(address, record, desired) {
             if needed.contains(&asset_id) {
-                take_off(plan, address, record, asset_id);
+                take_off(plan, address, record, asset_id, is_back);
                 continue;
             }
             let shelved = record.shelved.get(&asset_id).copied();
@@ -140,8 +142,15 @@ fn leaving(address: &Address, record: &Record, desired: &Desired) -> Vec<(AssetI
         .collect()
 }
 
-fn take_off(plan: &mut Plan, address: &Address, record: &Record, asset_id: AssetId) {
-    if record.shelved.get(&asset_id).is_some_and(|shelved| shelved.archived_at.is_none()) {
+fn take_off(
+    plan: &mut Plan,
+    address: &Address,
+    record: &Record,
+    asset_id: AssetId,
+    is_back: impl Fn(AssetId, &Shelved) -> bool,
+) {
+    let stays = |shelved: &Shelved| shelved.archived_at.is_none() || is_back(asset_id, shelved);
+    if record.shelved.get(&asset_id).is_some_and(stays) {
         let change = Change::Shelve { address: address.clone(), asset_id, shelved: None };
         // The rules of the address itself may have said so already.
         if !plan.marks.contains(&change) {
@@ -176,6 +185,7 @@ const fn why_text(why: Leaving) -> &'static str {
 /// Every asset that Macadam archived by itself, and when.
 fn archived(recorded: &Recorded) -> impl Iterator<Item = (AssetId, Timestamp)> {
     recorded.assets.values().flat_map(|record| &record.shelved).filter_map(|(asset_id, shelved)| match shelved.why {
+        _ if drift::is_back(recorded, *asset_id, *shelved) => None,
         Leaving::Replaced | Leaving::Removed => Some((*asset_id, shelved.archived_at?)),
         Leaving::ByHand => None,
     })
