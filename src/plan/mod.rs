@@ -78,8 +78,8 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timest
             hint,
         });
     }
-    plan_removed(&mut plan, desired, recorded);
-    shelf::plan_shelf(&mut plan, desired, recorded, wishes, now);
+    plan_removed(&mut plan, desired, recorded, &moves.undecided);
+    shelf::plan_shelf(&mut plan, &shelf::Scene { desired, recorded, undecided: &moves.undecided, wishes, now });
     // Stable: the steps of an address keep their order.
     plan.steps.sort_by(|a, b| a.address.cmp(&b.address));
     debug_assert_eq!(lint::check(&plan), Vec::<String>::new(), "a plan breaks its own rules");
@@ -165,7 +165,7 @@ fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
 }
 
 /// Removed means: this checkout's lockfile has the address and its manifest doesn't. What only the state knows belongs to another branch.
-fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
+fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded, undecided: &BTreeSet<Address>) {
     let why = desired.absences_dont_count();
     let mut uncounted = 0;
     for (address, record) in &recorded.assets {
@@ -173,6 +173,7 @@ fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
         let mark = |removed: bool| Change::Remove { address: address.clone(), removed };
         match (wanted, record.removed) {
             (true, true) => plan.marks.push(mark(false)),
+            (false, false) if undecided.contains(address) => {}
             (false, false) if record.in_lockfile && why.is_some() => uncounted += 1,
             (false, false) if record.in_lockfile => {
                 let text = match desired.policy.removed {

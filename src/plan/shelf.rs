@@ -35,9 +35,27 @@ struct Due<'a> {
     why: Leaving,
 }
 
+/// What archiving depends on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scene<'a> {
+    /// What is wanted.
+    pub(super) desired: &'a Desired,
+    /// What is known.
+    pub(super) recorded: &'a Recorded,
+    /// Addresses that left, and may have moved.
+    pub(super) undecided: &'a BTreeSet<Address>,
+    /// What a person asks of this run.
+    pub(super) wishes: &'a Wishes,
+    /// The time.
+    pub(super) now: Timestamp,
+}
+
 /// Plans what becomes of assets that nobody wants any more.
-pub(super) fn plan_shelf(plan: &mut Plan, desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timestamp) {
+pub(super) fn plan_shelf(plan: &mut Plan, scene: &Scene<'_>) {
+    let Scene { desired, recorded, undecided, wishes, now } = *scene;
     let mut needed = needed(plan, desired, recorded);
+    let may_have_moved = undecided.iter().filter_map(|address| recorded.assets.get(address));
+    needed.extend(may_have_moved.flat_map(|record| record.history.assets()));
     needed.extend(kept(desired, recorded));
     let archived: BTreeSet<AssetId> = archived(recorded).map(|(asset_id, _)| asset_id).collect();
     let is_back = |asset_id: AssetId, shelved: &Shelved| drift::is_back(recorded, asset_id, *shelved);

@@ -278,7 +278,15 @@ impl Scene {
     }
 }
 
+/// Stories are long: a quarter of the usual number.
+fn config() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: usual.cases / 4, ..usual }
+}
+
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn every_story_ends_in_an_empty_plan(story in any_story(), new_version: bool) {
         play(if new_version { RollbackMakes::NewVersion } else { RollbackMakes::Repoint }, story);

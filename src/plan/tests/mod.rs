@@ -3,8 +3,10 @@
 mod content;
 mod doubt;
 mod drift;
+mod meetings;
 mod metadata;
 mod moderation;
+mod moves;
 mod pins;
 mod properties;
 mod sharing;
@@ -13,16 +15,21 @@ mod shelf;
 use super::*;
 use crate::model::asset::{AssetType, FileFormat, Privacy};
 use crate::model::change::Change;
-use crate::model::desired::{Absences, DesiredAsset, Pin};
-use crate::model::digest;
+use crate::model::desired::{Absences, DesiredAsset, Pin, Stray, StrayPlace};
+use crate::model::digest::{self, FieldDigest};
 use crate::model::file::{ContentFacts, FileFacts, FileProblem};
 use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash, Creator, OperationId, Revision, UserId};
-use crate::model::metadata::{Description, DisplayName, FieldDigests, Metadata};
+use crate::model::metadata::{
+    AssetRef, Description, DisplayName, Field, FieldDigests, Metadata, Preview, SocialLink, SocialNetwork,
+};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, PhaseEvent};
-use crate::model::policy::{AmbiguousCreate, Policy};
-use crate::model::recorded::{AttemptId, Identity, Objection, Trouble};
+use crate::model::policy::{AmbiguousCreate, DriftPolicy, LeavePolicy, ModeratedName, Policy};
+use crate::model::recorded::{AttemptId, Healing, Identity, Leaving, Objection, PinnedAt, Shelved, Trouble};
+use crate::model::remote::RemoteAsset;
+use jiff::SignedDuration;
+use std::time::Duration;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -74,6 +81,65 @@ fn named(want: DesiredAsset, name: &str) -> DesiredAsset {
 fn described(want: DesiredAsset, text: &str) -> DesiredAsset {
     let metadata = Metadata { description: Some(Description::new(text).unwrap()), ..want.metadata.clone() };
     DesiredAsset { metadata, ..want }
+}
+
+fn with_icon(want: DesiredAsset, icon: Option<&str>) -> DesiredAsset {
+    let metadata = Metadata { icon: Some(icon.map(reference)), ..want.metadata.clone() };
+    DesiredAsset { metadata, ..want }
+}
+
+fn with_preview(want: DesiredAsset, of: &str, alt_text: Option<&str>) -> DesiredAsset {
+    let preview = Preview { asset: reference(of), alt_text: alt_text.map(str::to_owned) };
+    let metadata = Metadata { previews: Some(vec![preview]), ..want.metadata.clone() };
+    DesiredAsset { metadata, ..want }
+}
+
+/// `assets/N`, or an address.
+fn reference(text: &str) -> AssetRef {
+    match text.strip_prefix("assets/") {
+        Some(number) => AssetRef::Id(id(number.parse().unwrap())),
+        None => AssetRef::Address(address(text)),
+    }
+}
+
+fn with_link(want: DesiredAsset, uri: Option<&str>) -> DesiredAsset {
+    let link = uri.map(|uri| SocialLink { title: None, uri: uri.to_owned() });
+    let social_links = [(SocialNetwork::Twitter, link)].into();
+    DesiredAsset { metadata: Metadata { social_links, ..want.metadata.clone() }, ..want }
+}
+
+/// Pinned: a Model to a revision, another type to an asset.
+fn pinned(want: DesiredAsset, to: u64) -> DesiredAsset {
+    let model = want.asset_type == Some(AssetType::Model);
+    let pin = if model { Pin::Revision(Revision::new(to).unwrap()) } else { Pin::Asset(id(to)) };
+    DesiredAsset { pin: Some(pin), ..want }
+}
+
+fn missing(want: DesiredAsset) -> DesiredAsset {
+    DesiredAsset { content: Err(FileProblem { message: "no such file".to_owned(), hint: None }), ..want }
+}
+
+/// The same file under another address.
+fn called(name: &str, want: DesiredAsset) -> (Address, DesiredAsset) {
+    (address(name), want)
+}
+
+fn with_policy(desired: Desired, edit: impl Fn(&mut Policy)) -> Desired {
+    let mut desired = desired;
+    edit(&mut desired.policy);
+    desired
+}
+
+fn healing(desired: Desired) -> Desired {
+    with_policy(desired, |policy| policy.drift = DriftPolicy::Heal)
+}
+
+fn archiving(desired: Desired) -> Desired {
+    with_policy(desired, |policy| (policy.removed, policy.replaced) = (LeavePolicy::Archive, LeavePolicy::Archive))
+}
+
+fn days_ago(days: i64) -> Timestamp {
+    NOW - SignedDuration::from_hours(24 * days)
 }
 
 fn desired(assets: Vec<DesiredAsset>) -> Desired {
@@ -134,6 +200,66 @@ impl Known {
         })
     }
 
+    fn elsewhere(self, path: &str, asset: u64, ordinal: u32) -> Self {
+        self.fact(path, asset, ordinal, |fact| fact.made = Some((days_ago(1), Origin::Elsewhere)))
+    }
+
+    /// `path` uses an asset that another address made.
+    fn sharing(self, path: &str, asset: u64, content: u8) -> Self {
+        let known = self.fact(path, asset, 1, |fact| (fact.content, fact.shared) = (Some(hash(content)), true));
+        known.points_to(path, asset)
+    }
+
+    fn standing(self, path: &str, asset: u64, ordinal: u32, standing: Standing) -> Self {
+        self.fact(path, asset, ordinal, |fact| fact.standing = standing)
+    }
+
+    fn locked(self, path: &str) -> Self {
+        self.tell(Change::Lock { address: address(path), in_lockfile: true })
+    }
+
+    /// It left the manifest, some time ago.
+    fn left(self, path: &str) -> Self {
+        self.locked(path).tell(Change::Remove { address: address(path), removed: true })
+    }
+
+    fn seen(self, asset: u64, edit: impl Fn(&mut RemoteAsset)) -> Self {
+        let mut seen = RemoteAsset::unknown(id(asset));
+        edit(&mut seen);
+        self.tell(Change::See { asset: seen })
+    }
+
+    fn shelved(self, path: &str, asset: u64, why: Leaving, since: Timestamp, archived_at: Option<Timestamp>) -> Self {
+        let shelved = Some(Shelved { why, since, archived_at });
+        self.tell(Change::Shelve { address: address(path), asset_id: id(asset), shelved })
+    }
+
+    /// The rollback to `pin` led to version `at`, when `newest` was the newest.
+    fn rolled_back(self, path: &str, asset: u64, pin: u64, at: u64, newest: u64) -> Self {
+        let version = |number| Revision::new(number).unwrap();
+        let at = RevisionKey { asset_id: id(asset), version: Some(version(at)) };
+        let pinned = Some(PinnedAt { pin: Pin::Revision(version(pin)), at, newest: Some(version(newest)) });
+        self.tell(Change::PinAt { address: address(path), pinned })
+    }
+
+    fn healed(self, path: &str, healing: Healing, times: usize) -> Self {
+        let heal = || Change::Heal { address: address(path), healing };
+        (0..times).fold(self, |known, _| known.tell(heal()))
+    }
+
+    fn refused(self, path: &str, subject: FieldDigest, objection: Objection) -> Self {
+        let (action, message) = ("update_metadata".to_owned(), "Moderated".to_owned());
+        let trouble = Trouble::Refused { subject, action, objection, message, at: NOW };
+        self.tell(Change::Rest { address: address(path), trouble: Some(trouble) })
+    }
+
+    /// What was asked last, of assets as they are now.
+    fn asked_of(self, like: &DesiredAsset, assets: &[(&str, u64)]) -> Self {
+        let asset_of = |of: &Address| assets.iter().find(|(path, _)| of.as_str() == *path).map(|(_, asset)| id(*asset));
+        let fields = like.metadata.digests_with(asset_of);
+        self.tell(Change::Ask { address: address(like.path.as_str()), fields, stored: FieldDigests::new() })
+    }
+
     fn create_under_way(self, path: &str, content: u8, costly: bool, events: &[PhaseEvent]) -> Self {
         let attempt = AttemptId(self.0.next_attempt);
         let intent = Intent::Create { content: hash(content), fields: FieldDigests::new(), costly, replaces: false };
@@ -156,6 +282,17 @@ fn text(plan: &Plan) -> String {
     let about = |note: &Note| note.address.as_ref().map(|address| format!(" {address}")).unwrap_or_default();
     lines.extend(plan.notes.iter().map(|note| format!("note{}: {}", about(note), note.text)));
     lines.join("\n")
+}
+
+/// The hints of everything that is held, by address.
+fn hints(plan: &Plan) -> Vec<String> {
+    let hints = plan.held.iter().map(|hold| format!("{}: {}", hold.address, hold.hint.as_deref().unwrap_or("-")));
+    hints.collect()
+}
+
+/// What is wanted, some of it under another address than its path.
+fn desired_as(assets: Vec<(Address, DesiredAsset)>) -> Desired {
+    Desired { assets: assets.into_iter().collect(), ..Desired::default() }
 }
 
 fn check(wanted: Vec<DesiredAsset>, known: Known, expected: &str) {
