@@ -93,3 +93,47 @@ fn an_address_that_can_not_upload_held_whoever_has_the_same_bytes() {
         &format!("{new}\nheld a.png: its creator changed from user:1 to user:2"),
     );
 }
+
+#[test]
+fn who_says_something_else_splits_off_and_who_says_the_same_does_not() {
+    let shared = |asked: &DesiredAsset| {
+        let known = Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).asked(asked);
+        known.sharing("b.png", 10, 1)
+    };
+    let a = named(want("a.png", 1), "A");
+    check(vec![a.clone(), named(want("b.png", 1), "A")], shared(&a), "");
+    let splits = "replace b.png 10: it shares an asset whose metadata it wants otherwise";
+    check(vec![a.clone(), named(want("b.png", 1), "B")], shared(&a), splits);
+    check(vec![a.clone(), described(want("b.png", 1), "D")], shared(&a), splits);
+    let keeps = DesiredAsset { prevent_replace: true, ..named(want("b.png", 1), "B") };
+    let held = "held b.png: it shares an asset whose metadata it wants otherwise, and `prevent_replace` forbids a new asset ID";
+    check(vec![a.clone(), keeps], shared(&a), held);
+    // The owner changes what it says: the sharer says nothing of it.
+    let renamed = "update_metadata a.png 10: display_name changed";
+    check(vec![named(want("a.png", 1), "C"), want("b.png", 1)], shared(&a), renamed);
+}
+
+#[test]
+fn other_privacy_is_another_asset() {
+    let open = |want: DesiredAsset| DesiredAsset { privacy: Privacy::OpenUse, ..want };
+    check(
+        vec![want("a.png", 1), open(want("b.png", 1)), open(want("c.png", 1))],
+        Known::default(),
+        "create a.png: it is new
+         create b.png: it is new
+         create c.png: it is new; the same bytes are uploaded for `b.png`",
+    );
+}
+
+#[test]
+fn the_owner_may_move_on_and_the_asset_stays_with_the_sharer() {
+    let known = || Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
+    let at_once = |desired: Desired| with_policy(archiving(desired), |policy| policy.archive_after = Duration::ZERO);
+    check_desired(
+        &at_once(desired(vec![want("a.png", 2), want("b.png", 1)])),
+        known(),
+        "replace a.png 10: its content changed, and this type can't be updated in place",
+    );
+    check_desired(&at_once(desired(vec![want("b.png", 1)])), known().left("a.png"), "");
+    check_desired(&at_once(desired(vec![want("a.png", 1)])), known().left("b.png"), "");
+}
