@@ -72,7 +72,7 @@ pub fn plan_asset<'a>(plan: &mut Plan, case: &Case<'a>) -> Option<Target<'a>> {
     }
     let known = case.record().filter(|record| !record.history.is_empty());
     if let Some(record) = known {
-        if identity_changed(plan, case, record) {
+        if identity_changed(plan, case, record) || has_rival(plan, case) {
             return None;
         }
         note_path(plan, case, record);
@@ -193,6 +193,14 @@ fn identity_changed(plan: &mut Plan, case: &Case<'_>, record: &Record) -> bool {
         }
         Some(_) | None => false,
     }
+}
+
+/// Two addresses would put their files over one another.
+fn has_rival(plan: &mut Plan, case: &Case<'_>) -> bool {
+    let Some(other) = case.sharing.rival(case.address) else { return false };
+    let hint = format!("`macadam forget {}` to make a new asset of it, or take one of the two out", case.address);
+    hold(plan, case, HoldKind::Held, &format!("its asset is that of `{other}` as well"), Some(hint));
+    true
 }
 
 /// The same asset from another file.

@@ -80,8 +80,8 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timest
     }
     plan_removed(&mut plan, desired, recorded, &moves.undecided);
     shelf::plan_shelf(&mut plan, &shelf::Scene { desired, recorded, undecided: &moves.undecided, wishes, now });
-    // Stable: the steps of an address keep their order.
-    plan.steps.sort_by(|a, b| a.address.cmp(&b.address));
+    // Stable: the steps of an address keep their order, and metadata comes last.
+    plan.steps.sort_by(|a, b| (&a.address, a.action.is_metadata()).cmp(&(&b.address, b.action.is_metadata())));
     debug_assert_eq!(lint::check(&plan), Vec::<String>::new(), "a plan breaks its own rules");
     plan
 }

@@ -177,3 +177,24 @@ fn what_is_under_way_comes_before_a_pin_and_a_move() {
         &format!("wait b.fbx: {wait}\nnote b.fbx: left the manifest"),
     );
 }
+
+/// A branch from before a move was checked out: its lockfile has the asset under the old name, and the state has it under the new one.
+#[test]
+fn two_addresses_put_their_files_over_one_another() {
+    let known = || Known::default().revision("a.fbx", 11, 1, 1).points_to("a.fbx", 11);
+    let both = known().revision("b.fbx", 11, 1, 1).points_to("b.fbx", 11).locked("b.fbx");
+    check(vec![want("a.fbx", 2), want("b.fbx", 1)], both, "held a.fbx: its asset is that of `b.fbx` as well");
+}
+
+/// The old asset's archiving counted as the end of what comes before the metadata, which could then be sent to the asset that was being replaced.
+#[test]
+fn metadata_was_sent_before_the_asset_was_replaced() {
+    let known = Known::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 20);
+    check_desired(
+        &at_once(desired(vec![with_link(want("a.png", 3), Some("https://x.com/a"))])),
+        known,
+        "replace a.png 20: its content changed, and this type can't be updated in place
+         archive a.png 10: another asset took its place
+         update_metadata a.png: Roblox takes social_links.twitter only once the asset is there",
+    );
+}
