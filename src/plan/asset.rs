@@ -127,6 +127,7 @@ fn plan_binding(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attem
 
 /// What is under way and binds nobody is closed: it never left, or it is sent again.
 fn close_unbinding(plan: &mut Plan, case: &Case<'_>) {
+    let mut given_up: u32 = 0;
     for (id, attempt) in case.sharing.open(case.address) {
         match &attempt.phase {
             // Nothing was handed over, so nothing happened: as if it had never begun.
@@ -134,7 +135,8 @@ fn close_unbinding(plan: &mut Plan, case: &Case<'_>) {
                 plan.marks.push(Change::Advance { attempt: *id, event: PhaseEvent::NotCarriedOut });
             }
             Phase::HandedOver | Phase::InDoubt => {
-                abandon(plan, case, *id, attempt, doubt::doubts(case.record(), attempt).saturating_add(1));
+                given_up = given_up.saturating_add(1);
+                abandon(plan, case, *id, attempt, doubt::doubts(case.record(), attempt).saturating_add(given_up));
             }
             Phase::Submitted(_) | Phase::Closed(_) => {}
         }

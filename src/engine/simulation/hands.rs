@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::world::{World, filtered};
+use super::world::{Thing, World, filtered};
 use crate::engine::refresh::{self, Answer};
 use crate::engine::settle;
 use crate::model::address::Address;
@@ -30,6 +30,10 @@ pub enum Mood {
     Silent,
 }
 
+/// What one field of an update does to a thing.
+type Edit = Box<dyn Fn(&mut Thing)>;
+
+/// Who carries out plans.
 pub struct Hands<'a> {
     pub world: &'a mut World,
     pub recorded: &'a mut Recorded,
@@ -218,7 +222,7 @@ impl Hands<'_> {
         let record = self.record(address);
         let Some(asset_id) = asset_id.or(record.points_to) else { return false };
         let mut fields = FieldDigests::new();
-        let mut edits: Vec<Box<dyn Fn(&mut super::world::Thing)>> = Vec::new();
+        let mut edits: Vec<Edit> = Vec::new();
         let mut banned = false;
         for change in changes {
             let id = |reference: &AssetRef| match reference {

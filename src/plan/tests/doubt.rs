@@ -119,3 +119,17 @@ fn the_operation_of_an_address_that_left_was_never_polled_and_its_asset_lost() {
         &format!("create a.png: it is new; the same bytes are uploaded for `b.png`\n{wait}"),
     );
 }
+
+/// A lockfile brought one and the journal had one: each may have left an asset.
+#[test]
+fn two_creates_in_doubt_were_counted_as_one() {
+    let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
+    let known =
+        Known::default().create_under_way("a.png", 1, false, &doubt).create_under_way("a.png", 1, false, &doubt);
+    let mut recorded = known.0;
+    for mark in &plan(&desired(vec![want("a.png", 1)]), &recorded, NOW).marks {
+        recorded.apply(mark, NOW).unwrap();
+    }
+    let trouble = &recorded.assets[&address("a.png")].trouble;
+    assert!(matches!(trouble, Some(Trouble::Retrying { doubts: 2, .. })), "{trouble:?}");
+}
