@@ -34,6 +34,8 @@ mod rollback;
 pub mod row;
 pub mod session;
 pub mod settle;
+#[cfg(test)]
+mod simulation;
 pub mod status;
 pub mod steps;
 pub mod stop;

@@ -12,7 +12,7 @@ use crate::cloud::wire::operation::Submitted;
 use crate::model::address::Address;
 use crate::model::asset::Moderation;
 use crate::model::change::Change;
-use crate::model::history::{History, Origin, RevisionFact, RevisionKey};
+use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::phase::Intent;
 use crate::model::recorded::{Healing, Identity, Record, Recorded};
@@ -39,23 +39,9 @@ impl Steps {
             .commit_with(|recorded| {
                 let found = recorded.assets.get(owner).and_then(|record| record.history.find_content(content));
                 let Some((key, found_fact)) = found else { return Vec::new() };
-                let history = recorded.assets.get(address).map(|record| &record.history);
-                let fact = RevisionFact {
-                    ordinal: history.map_or(1, History::next_ordinal),
-                    content: Some(content),
-                    standing: found_fact.standing,
-                    shared: true,
-                    duplicate: false,
-                    made: Some((clock::now(), Origin::Create)),
-                };
                 shared = Some(key);
-                vec![
-                    Change::Enroll { address: address.clone(), identity: identity.clone() },
-                    Change::Learn { address: address.clone(), key, fact },
-                    Change::Ask { address: address.clone(), fields: Default::default(), stored: Default::default() },
-                    Change::Point { address: address.clone(), asset_id: key.asset_id },
-                    Change::Rest { address: address.clone(), trouble: None },
-                ]
+                let record = recorded.assets.get(address);
+                settle::shared(address, record, identity, (key, found_fact), clock::now())
             })
             .await?;
         Ok(match shared {

@@ -14,7 +14,9 @@ use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::phase::{Intent, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Leaving, Objection, PinnedAt, Record, Recorded, Shelved, Trouble};
+use crate::model::recorded::{
+    Attempt, AttemptId, Identity, Leaving, Objection, PinnedAt, Record, Recorded, Shelved, Trouble,
+};
 use crate::model::remote::RemoteAsset;
 
 /// How far Roblox's clock and this machine's may be apart when a revision's time is compared with that of an attempt.
@@ -108,6 +110,30 @@ pub fn pointed_back(address: &Address, record: &Record, asset: &RemoteAsset) -> 
     vec![
         Change::Ask { address: address.clone(), fields, stored: FieldDigests::new() },
         Change::Point { address: address.clone(), asset_id: asset.asset_id },
+        Change::Rest { address: address.clone(), trouble: None },
+    ]
+}
+
+/// An address, of which `record` is known, uses the asset that another one has as revision `found`.
+pub fn shared(
+    address: &Address,
+    record: Option<&Record>,
+    identity: &Identity,
+    (key, found): (RevisionKey, RevisionFact),
+    now: Timestamp,
+) -> Vec<Change> {
+    let fact = RevisionFact {
+        ordinal: record.map_or(1, |record| record.history.next_ordinal()),
+        shared: true,
+        duplicate: false,
+        made: Some((now, Origin::Create)),
+        ..found
+    };
+    vec![
+        Change::Enroll { address: address.clone(), identity: identity.clone() },
+        Change::Learn { address: address.clone(), key, fact },
+        Change::Ask { address: address.clone(), fields: FieldDigests::new(), stored: FieldDigests::new() },
+        Change::Point { address: address.clone(), asset_id: key.asset_id },
         Change::Rest { address: address.clone(), trouble: None },
     ]
 }
@@ -310,7 +336,6 @@ mod tests {
     use crate::model::history::History;
     use crate::model::ids::{Creator, UserId};
     use crate::model::path::ProjectPath;
-    use crate::model::recorded::Identity;
 
     fn identity() -> Identity {
         Identity {

@@ -8,6 +8,7 @@ use crate::model::change::{Change, Event};
 use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::digest::FieldDigest;
 use crate::model::file::FileFacts;
+use crate::model::ids::AssetId;
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::policy::ModeratedName;
@@ -71,7 +72,7 @@ pub fn plan_asset<'a>(plan: &mut Plan, case: &Case<'a>) -> Option<Target<'a>> {
     }
     let known = case.record().filter(|record| !record.history.is_empty());
     if let Some(record) = known {
-        if identity_changed(plan, case, record) {
+        if identity_changed(plan, case, record) || has_rival(plan, case) {
             return None;
         }
         note_path(plan, case, record);
@@ -126,6 +127,7 @@ fn plan_binding(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attem
 
 /// What is under way and binds nobody is closed: it never left, or it is sent again.
 fn close_unbinding(plan: &mut Plan, case: &Case<'_>) {
+    let mut given_up: u32 = 0;
     for (id, attempt) in case.sharing.open(case.address) {
         match &attempt.phase {
             // Nothing was handed over, so nothing happened: as if it had never begun.
@@ -133,7 +135,8 @@ fn close_unbinding(plan: &mut Plan, case: &Case<'_>) {
                 plan.marks.push(Change::Advance { attempt: *id, event: PhaseEvent::NotCarriedOut });
             }
             Phase::HandedOver | Phase::InDoubt => {
-                abandon(plan, case, *id, attempt, doubt::doubts(case.record(), attempt).saturating_add(1));
+                given_up = given_up.saturating_add(1);
+                abandon(plan, case, *id, attempt, doubt::doubts(case.record(), attempt).saturating_add(given_up));
             }
             Phase::Submitted(_) | Phase::Closed(_) => {}
         }
@@ -192,6 +195,14 @@ fn identity_changed(plan: &mut Plan, case: &Case<'_>, record: &Record) -> bool {
         }
         Some(_) | None => false,
     }
+}
+
+/// Two addresses would put their files over one another.
+fn has_rival(plan: &mut Plan, case: &Case<'_>) -> bool {
+    let Some(other) = case.sharing.rival(case.address) else { return false };
+    let hint = format!("`macadam forget {}` to make a new asset of it, or take one of the two out", case.address);
+    hold(plan, case, HoldKind::Held, &format!("its asset is that of `{other}` as well"), Some(hint));
+    true
 }
 
 /// The same asset from another file.
@@ -273,6 +284,13 @@ pub(super) fn push(
     not_before: Option<Timestamp>,
 ) {
     plan.steps.push(Step { address: case.address.clone(), action, reason, rule, after: Vec::new(), not_before });
+}
+
+/// A machine that has only the lockfile learns which asset the address is.
+pub(super) fn point(plan: &mut Plan, case: &Case<'_>, record: &Record, asset_id: AssetId) {
+    if record.points_to.is_none() {
+        plan.marks.push(Change::Point { address: case.address.clone(), asset_id });
+    }
 }
 
 pub(super) fn hold(plan: &mut Plan, case: &Case<'_>, kind: HoldKind, reason: &str, hint: Option<String>) {

@@ -2,13 +2,12 @@
 
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
-use crate::model::change::Change;
 use crate::model::history::{RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::DisplayName;
 use crate::model::recorded::{Identity, Record};
 
-use super::asset::{Ready, hold, push};
+use super::asset::{Ready, hold, point, push};
 use super::drift;
 use super::metadata::Target;
 use super::rule::Rule;
@@ -76,13 +75,10 @@ fn plan_current<'a>(
             push(plan, case, action, Rule::ContentKnown, reason, ready.not_before);
             true
         }
-        Some(_) => false,
-        None => {
-            plan.marks.push(Change::Point { address: case.address.clone(), asset_id });
-            false
-        }
+        Some(_) | None => false,
     };
     if !goes_back {
+        point(plan, case, record, asset_id);
         drift::archived(plan, case, record, asset_id);
         drift::rolled_back_elsewhere(plan, case, key, fact);
     }

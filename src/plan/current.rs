@@ -36,13 +36,19 @@ pub fn last(record: &Record) -> Option<(RevisionKey, RevisionFact)> {
 /// The asset that an address is and that Roblox no longer has, where its bytes are wanted as they were.
 pub fn vanished(asset_type: AssetType, content: ContentHash, record: &Record) -> Option<AssetId> {
     let asset_id = match (asset_type.on_content_change(), record.points_to) {
-        (ContentChange::NewAsset, points_to) => points_to?,
+        // A machine that has only the lockfile doesn't know where the address pointed. Nothing that is known is uploaded again there.
+        (ContentChange::NewAsset, points_to) => points_to.or_else(|| newest_of(record, content))?,
         (ContentChange::InPlace, _) if record.head().is_none() => record.history.in_order().last()?.0.asset_id,
         (ContentChange::InPlace, _) => return None,
     };
     let (_, fact) = record.history.of_asset(asset_id).next_back()?;
     let is_it = fact.standing == Standing::Gone && fact.content == Some(content);
     (is_it && record.current(asset_type, content).is_none()).then_some(asset_id)
+}
+
+fn newest_of(record: &Record, content: ContentHash) -> Option<AssetId> {
+    let all = record.history.in_order();
+    all.iter().rev().find(|(_, fact)| fact.content == Some(content)).map(|(key, _)| key.asset_id)
 }
 
 fn newest_usable(record: &Record) -> Option<(RevisionKey, RevisionFact)> {

@@ -1,9 +1,9 @@
 //! Drift: what somebody else changed at Roblox. Always told; content made elsewhere is never overwritten by itself, since it may be a deploy that
 //! this checkout has not pulled; metadata and archived assets are put back where the policy says so.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
-use super::asset::{Case, Ready, hold, note, push};
+use super::asset::{Case, Ready, hold, note, point, push};
 use super::current;
 use super::metadata::Target;
 use super::rule::Rule;
@@ -13,7 +13,7 @@ use crate::model::change::Change;
 use crate::model::history::{Origin, RevisionFact, RevisionKey};
 use crate::model::ids::AssetId;
 use crate::model::policy::DriftPolicy;
-use crate::model::recorded::{Healing, Leaving, Record, Seen};
+use crate::model::recorded::{Healing, Leaving, Record, Recorded, Seen, Shelved};
 
 /// So often a day one thing of one address is put back; who changes it more often than that means it.
 pub const HEALINGS_A_DAY: usize = 3;
@@ -47,6 +47,7 @@ pub(super) fn content_elsewhere<'a>(plan: &mut Plan, ready: &Ready<'a>, record: 
         return None;
     }
     tell_made_elsewhere(plan, case, head);
+    point(plan, case, record, head.asset_id);
     Some(Target::Known {
         asset_id: head.asset_id,
         asked: Some(&record.asked),
@@ -89,7 +90,10 @@ pub(super) fn holds_update(
         hold(plan, case, HoldKind::Held, &what, Some(overwrite_hint(case)));
         return true;
     }
-    let ours = record.shelved.get(&head.asset_id).filter(|shelved| shelved.archived_at.is_some());
+    let ours = record
+        .shelved
+        .get(&head.asset_id)
+        .filter(|shelved| shelved.archived_at.is_some() && !is_back(case.recorded, head.asset_id, **shelved));
     let archived = match ours {
         // It is restored by the step before.
         Some(shelved) => shelved.why == Leaving::ByHand,
@@ -122,7 +126,7 @@ pub(super) fn vanished(plan: &mut Plan, ready: &Ready<'_>, record: &Record) -> b
 pub(super) fn archived(plan: &mut Plan, case: &Case<'_>, record: &Record, asset_id: AssetId) {
     let address = || case.address.clone();
     match record.shelved.get(&asset_id) {
-        Some(shelved) if shelved.archived_at.is_none() => {
+        Some(shelved) if shelved.archived_at.is_none() || is_back(case.recorded, asset_id, *shelved) => {
             plan.marks.push(Change::Shelve { address: address(), asset_id, shelved: None });
         }
         Some(shelved) if shelved.why == Leaving::ByHand => {
@@ -132,10 +136,15 @@ pub(super) fn archived(plan: &mut Plan, case: &Case<'_>, record: &Record, asset_
             let reason = "it was archived while it was not wanted, and is wanted again".to_owned();
             push(plan, case, Action::Restore { asset_id, heals: false }, Rule::ComesBack, reason, None);
         }
-        None if is_archived(case, asset_id) && case.sharing.owns_metadata(case.address, asset_id) => {
+        None if is_archived(case, asset_id) => {
+            // Of those who share it one puts it back; all of them lack it.
+            let owns = case.sharing.owns_metadata(case.address, asset_id);
             if heals(case, record, Healing::Archived) {
                 let reason = "somebody else archived it".to_owned();
-                push(plan, case, Action::Restore { asset_id, heals: true }, Rule::Heals, reason, None);
+                let action = Action::Restore { asset_id, heals: true };
+                if owns {
+                    push(plan, case, action, Rule::Heals, reason, None);
+                }
             } else {
                 let what = format!("somebody archived asset {asset_id}{}", enough(case, record, Healing::Archived));
                 let hint = Some(format!("`macadam restore {}`", case.address));
@@ -144,6 +153,13 @@ pub(super) fn archived(plan: &mut Plan, case: &Case<'_>, record: &Record, asset_
         }
         None => {}
     }
+}
+
+/// What Macadam archived was restored by somebody else since, or for another address.
+pub(super) fn is_back(recorded: &Recorded, asset_id: AssetId, shelved: Shelved) -> bool {
+    let Some(Seen { asset, at }) = recorded.seen.get(&asset_id) else { return false };
+    let after = |archived: Timestamp| at.duration_since(archived) >= READ_LAG;
+    asset.archived == Some(false) && shelved.archived_at.is_some_and(after)
 }
 
 fn is_archived(case: &Case<'_>, asset_id: AssetId) -> bool {
@@ -174,9 +190,9 @@ pub(super) fn rolled_back_elsewhere(plan: &mut Plan, case: &Case<'_>, head: Revi
 
 fn lower_than_known(case: &Case<'_>, head: RevisionKey, fact: RevisionFact) -> Option<String> {
     let Seen { asset, at } = case.recorded.seen.get(&head.asset_id)?;
-    let (made, _) = fact.made?;
     let (seen, known) = (asset.revision?, head.version?);
-    let lags = at.duration_since(made) < READ_LAG;
+    // When the lockfile's revisions were made is not known: long ago, as a rule.
+    let lags = fact.made.is_some_and(|(made, _)| at.duration_since(made) < READ_LAG);
     let what = || format!("somebody made revision {seen} of asset {} current in place of {known}", head.asset_id);
     (seen < known && !lags).then(what)
 }

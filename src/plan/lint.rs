@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::address::Address;
+use crate::model::change::Change;
 use crate::model::ids::AssetId;
 
 use super::step::{Action, Part, Plan};
@@ -44,6 +45,14 @@ pub fn check(plan: &Plan) -> Vec<String> {
             broken.push(format!("{} updates no field", step.address));
         }
     }
+    check_order(plan, &mut broken);
+    check_archiving(plan, &archived, &mut broken);
+    for (at, mark) in plan.marks.iter().enumerate() {
+        let tells = matches!(mark, Change::Tell { .. });
+        if !tells && plan.marks.iter().take(at).any(|before| before == mark) {
+            broken.push(format!("marked twice: {mark:?}"));
+        }
+    }
     for hold in &plan.held {
         if hold.reason.is_empty() {
             broken.push(format!("{} is held without a reason", hold.address));
@@ -55,12 +64,46 @@ pub fn check(plan: &Plan) -> Vec<String> {
     broken
 }
 
+/// Metadata comes last, and whoever waits waits for somebody who acts and doesn't wait.
+fn check_order(plan: &Plan, broken: &mut Vec<String>) {
+    let assets = || plan.steps.iter().filter(|step| !step.action.is_metadata());
+    let acting: BTreeSet<&Address> = assets().map(|step| &step.address).collect();
+    let waiting: BTreeSet<&Address> =
+        assets().filter(|step| !step.after.is_empty()).map(|step| &step.address).collect();
+    for step in &plan.steps {
+        for owner in step.after.iter().filter(|owner| !acting.contains(owner)) {
+            broken.push(format!("{} waits for {owner}, which does nothing", step.address));
+        }
+        for owner in step.after.iter().filter(|owner| waiting.contains(owner) && !step.action.is_metadata()) {
+            broken.push(format!("{} waits for {owner}, which waits", step.address));
+        }
+    }
+    for pair in plan.steps.windows(2) {
+        if let [first, second] = pair
+            && first.address == second.address
+            && first.action.is_metadata()
+        {
+            broken.push(format!("the metadata of {} comes before its {}", first.address, second.action.name()));
+        }
+    }
+}
+
+/// No step uses what another one archives.
+fn check_archiving(plan: &Plan, archived: &BTreeSet<AssetId>, broken: &mut Vec<String>) {
+    for step in plan.steps.iter().filter(|step| !matches!(step.action, Action::Archive { .. } | Action::Replace { .. }))
+    {
+        if let Some(asset_id) = step.action.asset_id().filter(|asset_id| archived.contains(asset_id)) {
+            broken.push(format!("asset {asset_id} is archived, and {} needs it", step.address));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::recorded::AttemptId;
+    use crate::model::recorded::{AttemptId, Leaving};
     use crate::plan::rule::Rule;
-    use crate::plan::step::Step;
+    use crate::plan::step::{FieldChange, Step};
 
     #[test]
     fn an_unsound_plan_is_found_out() {
@@ -77,6 +120,18 @@ mod tests {
         };
         check(vec![step("a", None), step("b", Some("a"))], &[]);
         check(vec![step("a", None), step("b", None), step("a", None)], &["the steps of a are torn apart"]);
-        check(vec![step("a", Some("a"))], &["a waits for itself"]);
+        check(vec![step("a", Some("a"))], &["a waits for itself", "a waits for a, which waits"]);
+        check(vec![step("a", Some("b"))], &["a waits for b, which does nothing"]);
+        let metadata = |address: &str| Step {
+            action: Action::UpdateMetadata { asset_id: None, changes: vec![FieldChange::Icon(None)], heals: false },
+            ..step(address, None)
+        };
+        check(vec![step("a", None), metadata("a")], &[]);
+        check(vec![metadata("a"), step("a", None)], &["the metadata of a comes before its wait"]);
+        let asset_id = AssetId::new(1).unwrap();
+        let of = |address: &str, action: Action| Step { action, ..step(address, None) };
+        let archive = Action::Archive { asset_id, why: Leaving::Removed };
+        let restore = Action::Restore { asset_id, heals: false };
+        check(vec![of("a", archive), of("b", restore)], &["asset 1 is archived, and b needs it"]);
     }
 }

@@ -135,21 +135,20 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &Scene<'_>, intention: Inten
             (Some(*asset_id), comparison, heals)
         }
     };
+    let mut known = record.map(|record| (record.asked.clone(), record.stored.clone())).unwrap_or_default();
     if name_refused {
         // The stored name stays, and status shows it beside the one that is wanted.
         comparison.changed.retain(|field| *field != Field::DisplayName);
         let seen = asset_id.and_then(|asset_id| scene.recorded.seen.get(&asset_id)).map(|seen| &seen.asset);
-        keep_name(plan, address, record, &comparison, seen);
+        keep_name(plan, address, &mut known, &comparison, seen);
     }
     add_moving(want, scene, &mut comparison.changed);
     let changes = changes(plan, address, &want.metadata, scene, &comparison.changed);
     if changes.is_empty() {
-        let stored = record.map(|record| record.stored.clone()).unwrap_or_default();
-        if let Target::Known { asked: Some(asked), .. } = target
+        let (asked, stored) = known;
+        if let Target::Known { asked: Some(_), .. } = target
             && comparison.changed.is_empty()
-            // Said already, with what is stored.
-            && !name_refused
-            && comparison.fields != **asked
+            && comparison.fields != asked
         {
             let fields = comparison.fields;
             plan.marks.push(Change::Ask { address: (*address).clone(), fields, stored });
@@ -189,21 +188,21 @@ fn hold_refused(plan: &mut Plan, address: &Address, action: &str, objection: Obj
     });
 }
 
-/// A refused name under the policy `neutral`: asked for as far as Macadam goes, and not asked for again.
+/// A refused name under the policy `neutral`: asked for as far as Macadam goes, and not asked for again. The name that stays is what was stored in
+/// its place, and so no drift.
 fn keep_name(
     plan: &mut Plan,
     address: &Address,
-    record: Option<&Record>,
+    (asked, stored): &mut (FieldDigests, FieldDigests),
     comparison: &Comparison,
     seen: Option<&RemoteAsset>,
 ) {
-    const NAME: Field = Field::DisplayName;
-    let (Some(record), Some(name)) = (record, comparison.fields.get(&NAME)) else { return };
-    let (mut fields, mut stored) = (record.asked.clone(), record.stored.clone());
-    // The name that it has is what Roblox stored in place of the one that is asked for, and no drift.
-    let kept = record.stored.get(&NAME).or_else(|| record.asked.get(&NAME)).copied();
-    stored.extend(kept.or_else(|| seen?.stored(NAME)).map(|kept| (NAME, kept)));
-    fields.insert(NAME, *name);
+    let Some(name) = comparison.fields.get(&Field::DisplayName) else { return };
+    let kept = seen.and_then(|seen| seen.stored(Field::DisplayName));
+    let kept = kept.or_else(|| stored.get(&Field::DisplayName).or(asked.get(&Field::DisplayName)).copied());
+    asked.insert(Field::DisplayName, *name);
+    stored.extend(kept.map(|kept| (Field::DisplayName, kept)));
+    let (fields, stored) = (asked.clone(), stored.clone());
     plan.marks.push(Change::Ask { address: address.clone(), fields, stored });
     plan.marks.push(Change::Rest { address: address.clone(), trouble: None });
     let text = "Roblox refused the display name, so the asset keeps the one that it has".to_owned();

@@ -79,10 +79,10 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timest
             hint,
         });
     }
-    plan_removed(&mut plan, desired, recorded);
-    shelf::plan_shelf(&mut plan, desired, recorded, wishes, now);
-    // Stable: the steps of an address keep their order.
-    plan.steps.sort_by(|a, b| a.address.cmp(&b.address));
+    plan_removed(&mut plan, desired, recorded, &moves.undecided);
+    shelf::plan_shelf(&mut plan, &shelf::Scene { desired, recorded, undecided: &moves.undecided, wishes, now });
+    // Stable: the steps of an address keep their order, and metadata comes last.
+    plan.steps.sort_by(|a, b| (&a.address, a.action.is_metadata()).cmp(&(&b.address, b.action.is_metadata())));
     debug_assert_eq!(lint::check(&plan), Vec::<String>::new(), "a plan breaks its own rules");
     plan
 }
@@ -166,13 +166,14 @@ fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
 }
 
 /// Removed means: this checkout's lockfile has the address and its manifest doesn't. What only the state knows belongs to another branch.
-fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
+fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded, undecided: &BTreeSet<Address>) {
     let mut uncounted: BTreeMap<&str, u64> = BTreeMap::new();
     for (address, record) in &recorded.assets {
         let wanted = desired.assets.contains_key(address);
         let mark = |removed: bool| Change::Remove { address: address.clone(), removed };
         match (wanted, record.removed) {
             (true, true) => plan.marks.push(mark(false)),
+            (false, false) if undecided.contains(address) => {}
             (false, false) if record.in_lockfile => {
                 if let Some(why) = desired.is_absence_in_doubt(&record.identity.path) {
                     *uncounted.entry(why).or_default() += 1;

@@ -33,6 +33,8 @@ pub struct Moves {
     pub taken: BTreeMap<Address, Move>,
     /// Addresses that are not planned any further.
     pub held: BTreeMap<Address, Hold>,
+    /// Addresses that left, and of which a person has to say what became of them: until then they were not removed.
+    pub undecided: BTreeSet<Address>,
 }
 
 /// What two addresses have in common when bytes tell that they are one.
@@ -114,6 +116,7 @@ impl Moves {
                     let reason = format!("`{from}` moved here or to another new address with the same bytes");
                     self.hold(address, reason, choice_hint(address, from, record));
                 }
+                self.undecided.insert((*from).clone());
             }
             (candidates, new, _) => {
                 new.iter().for_each(|address| self.hold_choice(address, candidates, "the same bytes"))
@@ -134,6 +137,7 @@ impl Moves {
         let Some((from, record)) = candidates.first() else { return };
         let reason = format!("it may be any of {}, which left and had {what}", names(candidates));
         self.hold(address, reason, choice_hint(address, from, record));
+        self.undecided.extend(candidates.iter().map(|(from, _)| (*from).clone()));
     }
 
     /// A pin, icon or preview that still names the old address: nothing moves until the manifest says what it means.
@@ -142,6 +146,7 @@ impl Moves {
             self.taken.iter().map(|(to, taken)| (taken.from.clone(), to.clone())).collect();
         for stray in &desired.stray {
             let old = &stray.to;
+            self.undecided.insert(old.clone());
             let (what, of) = match &stray.place {
                 StrayPlace::Pin => ("[pins] names it".to_owned(), None),
                 StrayPlace::Icon { of } => (format!("the icon of `{of}` is `{old}`"), Some(of)),

@@ -2,14 +2,13 @@
 
 use std::fmt;
 
-use super::asset::{Case, due, hold, hold_refused, note, push};
+use super::asset::{Case, due, hold, hold_refused, note, point, push};
 use super::drift;
 use super::metadata::Target;
 use super::rule::Rule;
 use super::step::{Action, HoldKind, Part, Plan};
 use super::subject;
 use crate::model::asset::ContentChange;
-use crate::model::change::Change;
 use crate::model::desired::Pin;
 use crate::model::history::{RevisionFact, RevisionKey, Standing};
 use crate::model::ids::Revision;
@@ -41,6 +40,7 @@ pub(super) fn plan_pin<'a>(plan: &mut Plan, case: &Case<'a>, record: &'a Record,
     let asset_id = key.asset_id;
     let same = record.points_to.is_none_or(|points_to| points_to == asset_id);
     if !goes {
+        point(plan, case, record, asset_id);
         drift::archived(plan, case, record, asset_id);
     }
     let owns = case.sharing.owns_metadata(case.address, asset_id);
@@ -184,11 +184,7 @@ fn point_back(
             push(plan, case, action, Rule::Pinned, reason, not_before);
             true
         }
-        Some(_) => false,
-        None => {
-            plan.marks.push(Change::Point { address: case.address.clone(), asset_id: key.asset_id });
-            false
-        }
+        Some(_) | None => false,
     }
 }
 

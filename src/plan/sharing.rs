@@ -45,6 +45,7 @@ pub struct Sharing<'a> {
     owners: BTreeMap<AssetId, MetadataOwner<'a>>,
     open: BTreeMap<&'a Address, Vec<(AttemptId, &'a Attempt)>>,
     rejected: BTreeMap<ContentHash, &'a Address>,
+    rivals: BTreeMap<&'a Address, &'a Address>,
 }
 
 /// Who decides on the metadata of an asset.
@@ -106,7 +107,9 @@ impl<'a> Sharing<'a> {
             };
             sources.insert(address, source);
         }
-        Self { sources, owners: metadata_owners(desired, recorded), open, rejected: rejected(recorded) }
+        let rivals = rivals(desired, recorded);
+        let owners = metadata_owners(desired, recorded, &rivals);
+        Self { sources, owners, open, rejected: rejected(recorded), rivals }
     }
 
     /// Whose asset `address` uses when it needs another than it has.
@@ -117,6 +120,11 @@ impl<'a> Sharing<'a> {
     /// The changes of the remote that are under way for `address`: as a rule one, several when a lockfile brought more. Operations come first.
     pub fn open(&self, address: &Address) -> &[(AttemptId, &'a Attempt)] {
         self.open.get(address).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The address that counts where two claim one asset that is updated in place, and this is the other one.
+    pub fn rival(&self, address: &Address) -> Option<&'a Address> {
+        self.rivals.get(address).copied()
     }
 
     /// An address for which moderation rejected exactly these bytes.
@@ -154,6 +162,26 @@ fn rejected(recorded: &Recorded) -> BTreeMap<ContentHash, &Address> {
         }
     }
     rejected
+}
+
+/// Of addresses that claim one asset which is updated in place, all but the one that counts, with that one. A state comes to that when it moved an
+/// asset and a branch from before the move is checked out: the lockfile's counts, and no address puts its file over another's.
+fn rivals<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap<&'a Address, &'a Address> {
+    let mut claims: BTreeMap<AssetId, Vec<(bool, &'a Address)>> = BTreeMap::new();
+    for address in desired.assets.keys() {
+        let Some(record) = recorded.assets.get(address) else { continue };
+        if record.identity.asset_type.on_content_change() == ContentChange::InPlace
+            && let Some((head, _)) = record.head()
+        {
+            claims.entry(head.asset_id).or_default().push((!record.in_lockfile, address));
+        }
+    }
+    let mut rivals = BTreeMap::new();
+    for claims in claims.values() {
+        let Some((_, counts)) = claims.iter().min() else { continue };
+        rivals.extend(claims.iter().filter(|(_, address)| address != counts).map(|(_, address)| (*address, *counts)));
+    }
+    rivals
 }
 
 /// Whether nothing in the manifest keeps an address from an upload of its own: nobody is to wait for one that never comes.
@@ -230,14 +258,24 @@ fn add_uploads_under_way<'a>(owners: &mut BTreeMap<Key, Vec<Owner<'a>>>, desired
 
 /// For each asset that is current somewhere the address that decides on its metadata: the one that created it, as long as it is its asset;
 /// else the first that uses it.
-fn metadata_owners<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap<AssetId, MetadataOwner<'a>> {
-    let mut owners: BTreeMap<AssetId, (bool, &'a Address)> = BTreeMap::new();
+fn metadata_owners<'a>(
+    desired: &'a Desired,
+    recorded: &'a Recorded,
+    rivals: &BTreeMap<&'a Address, &'a Address>,
+) -> BTreeMap<AssetId, MetadataOwner<'a>> {
+    let mut owners: BTreeMap<AssetId, (bool, bool, &'a Address)> = BTreeMap::new();
     for (address, want) in &desired.assets {
-        let Some((key, fact)) = recorded.assets.get(address).and_then(|record| current(want, record)) else { continue };
-        let candidate = (fact.shared, address);
+        let Some(record) = recorded.assets.get(address) else { continue };
+        let Some((key, fact)) = current(want, record) else { continue };
+        // Who wants other bytes and can't have them only still shows it: nothing of it is planned there.
+        let wants_others = want.pin.is_none()
+            && want.content.as_ref().is_ok_and(|facts| {
+                record.current(want.asset_type.unwrap_or(record.identity.asset_type), facts.hash).is_none()
+            });
+        let candidate = (wants_others || rivals.contains_key(address), fact.shared, address);
         owners.entry(key.asset_id).and_modify(|owner| *owner = (*owner).min(candidate)).or_insert(candidate);
     }
-    let with_fields = |(asset_id, (_, address)): (AssetId, (bool, &'a Address))| {
+    let with_fields = |(asset_id, (_, _, address)): (AssetId, (bool, bool, &'a Address))| {
         (asset_id, MetadataOwner { address, fields: fields_of(address, desired, recorded) })
     };
     owners.into_iter().map(with_fields).collect()

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::current::{current, last};
+use super::drift;
 use super::rule::Rule;
 use super::step::{Action, Hold, HoldKind, Note, Part, Plan, Step, Wishes};
 use crate::model::address::Address;
@@ -55,21 +56,42 @@ pub fn coming(address: &Address, record: &Record, desired: &Desired) -> Vec<Comi
     dated.collect()
 }
 
+/// What archiving depends on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scene<'a> {
+    /// What is wanted.
+    pub(super) desired: &'a Desired,
+    /// What is known.
+    pub(super) recorded: &'a Recorded,
+    /// Addresses that left, and may have moved.
+    pub(super) undecided: &'a BTreeSet<Address>,
+    /// What a person asks of this run.
+    pub(super) wishes: &'a Wishes,
+    /// The time.
+    pub(super) now: Timestamp,
+}
+
 /// Plans what becomes of assets that nobody wants any more.
-pub(super) fn plan_shelf(plan: &mut Plan, desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timestamp) {
-    let needed = needed(plan, desired, recorded);
-    let mut archived: BTreeSet<AssetId> = archived(recorded).map(|(asset_id, _)| asset_id).collect();
+pub(super) fn plan_shelf(plan: &mut Plan, scene: &Scene<'_>) {
+    let Scene { desired, recorded, undecided, wishes, now } = *scene;
+    let mut needed = needed(plan, desired, recorded);
+    let may_have_moved = undecided.iter().filter_map(|address| recorded.assets.get(address));
+    needed.extend(may_have_moved.flat_map(|record| record.history.assets()));
+    needed.extend(kept(desired, recorded));
+    let archived: BTreeSet<AssetId> = archived(recorded).map(|(asset_id, _)| asset_id).collect();
+    let is_back = |asset_id: AssetId, shelved: &Shelved| drift::is_back(recorded, asset_id, *shelved);
+    let mut due: BTreeMap<AssetId, Due<'_>> = BTreeMap::new();
+    let mut waiting: BTreeSet<AssetId> = BTreeSet::new();
     // What came of it is not known yet; why it is on its way out, and since when, stays until then.
     let under_way: BTreeSet<AssetId> =
         recorded.attempts.values().filter_map(|attempt| attempt.intent.asset_id()).collect();
-    let mut due = Vec::new();
     for (address, record) in &recorded.assets {
         for (asset_id, why) in leaving(address, record, desired) {
             if under_way.contains(&asset_id) {
                 continue;
             }
             if needed.contains(&asset_id) {
-                take_off(plan, address, record, asset_id);
+                take_off(plan, address, record, asset_id, is_back);
                 continue;
             }
             let shelved = record.shelved.get(&asset_id).copied();
@@ -87,16 +109,21 @@ pub(super) fn plan_shelf(plan: &mut Plan, desired: &Desired, recorded: &Recorded
                 shelve(plan, address, asset_id, Shelved { why, since, archived_at: None });
             }
             match archive_at(since, desired) {
-                Some(at) if at > now => note_date(plan, address, asset_id, why, at),
+                Some(at) if at > now => {
+                    // Also where another address that had it left long ago.
+                    waiting.insert(asset_id);
+                    note_date(plan, address, asset_id, why, at);
+                }
+                // Another address that had the same asset hears of it once it is done.
                 Some(_) => {
-                    archived.insert(asset_id);
-                    due.push(Due { address, asset_id, why });
+                    due.entry(asset_id).or_insert(Due { address, asset_id, why });
                 }
                 None => {}
             }
         }
     }
-    carry_out(plan, desired, recorded, due, wishes, now);
+    let due = due.into_values().filter(|due| !waiting.contains(&due.asset_id));
+    carry_out(plan, desired, recorded, due.collect(), wishes, now);
 }
 
 /// Assets that something in the manifest still uses.
@@ -121,6 +148,15 @@ fn needed(plan: &Plan, desired: &Desired, recorded: &Recorded) -> BTreeSet<Asset
         _ => None,
     }));
     needed
+}
+
+/// Assets that some address had and doesn't let go: the policy keeps them there, or the address is another branch's.
+fn kept(desired: &Desired, recorded: &Recorded) -> BTreeSet<AssetId> {
+    let kept = recorded.assets.iter().flat_map(|(address, record)| {
+        let leaving: BTreeSet<AssetId> = leaving(address, record, desired).into_iter().map(|(id, _)| id).collect();
+        record.history.assets().into_iter().filter(move |asset_id| !leaving.contains(asset_id))
+    });
+    kept.collect()
 }
 
 /// The assets of one address that the policy lets go.
@@ -148,8 +184,15 @@ fn leaving(address: &Address, record: &Record, desired: &Desired) -> Vec<(AssetI
         .collect()
 }
 
-fn take_off(plan: &mut Plan, address: &Address, record: &Record, asset_id: AssetId) {
-    if record.shelved.get(&asset_id).is_some_and(|shelved| shelved.archived_at.is_none()) {
+fn take_off(
+    plan: &mut Plan,
+    address: &Address,
+    record: &Record,
+    asset_id: AssetId,
+    is_back: impl Fn(AssetId, &Shelved) -> bool,
+) {
+    let stays = |shelved: &Shelved| shelved.archived_at.is_none() || is_back(asset_id, shelved);
+    if record.shelved.get(&asset_id).is_some_and(stays) {
         let change = Change::Shelve { address: address.clone(), asset_id, shelved: None };
         // The rules of the address itself may have said so already.
         if !plan.marks.contains(&change) {
@@ -185,6 +228,7 @@ pub const fn why_text(why: Leaving) -> &'static str {
 /// Every asset that Macadam archived by itself, and when.
 fn archived(recorded: &Recorded) -> impl Iterator<Item = (AssetId, Timestamp)> {
     recorded.assets.values().flat_map(|record| &record.shelved).filter_map(|(asset_id, shelved)| match shelved.why {
+        _ if drift::is_back(recorded, *asset_id, *shelved) => None,
         Leaving::Replaced | Leaving::Removed => Some((*asset_id, shelved.archived_at?)),
         Leaving::ByHand => None,
     })

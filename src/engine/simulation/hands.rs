@@ -1,0 +1,339 @@
+//! Carries out plans against the remote in memory, with the same bookkeeping as the real executor: a step's outcome goes through [`settle`].
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::world::{Thing, World, filtered};
+use crate::engine::refresh::{self, Answer};
+use crate::engine::settle;
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::desired::Desired;
+use crate::model::digest::{self, FieldDigest};
+use crate::model::history::RevisionKey;
+use crate::model::ids::{AssetId, OperationId};
+use crate::model::metadata::{AssetRef, Field, FieldDigests};
+use crate::model::phase::{Intent, PhaseEvent};
+use crate::model::recorded::{AttemptId, Healing, Identity, Objection, Record, Recorded};
+use crate::plan::subject::{self, Subjects};
+use crate::plan::{Action, FieldChange, NewAsset, Plan, Step};
+
+/// How the remote behaves while one plan is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mood {
+    #[default]
+    Fine,
+    /// The operations of creates take longer than the run.
+    Slow,
+    /// The connection dies with every create, which happened all the same.
+    Silent,
+}
+
+/// What one field of an update does to a thing.
+type Edit = Box<dyn Fn(&mut Thing)>;
+
+/// Who carries out plans.
+pub struct Hands<'a> {
+    pub world: &'a mut World,
+    pub recorded: &'a mut Recorded,
+    pub desired: &'a Desired,
+    pub mood: Mood,
+    pub now: Timestamp,
+}
+
+impl Hands<'_> {
+    pub fn commit(&mut self, changes: &[Change]) {
+        changes.iter().for_each(|change| self.recorded.apply(change, self.now).unwrap());
+    }
+
+    /// Carries out a plan; after a step that is not done the rest of its address is not tried, nor what waits for it.
+    pub fn carry_out(&mut self, plan: &Plan) {
+        let subjects = subject::of_all(self.desired, self.recorded);
+        let (metadata, mut left): (Vec<&Step>, Vec<&Step>) = plan.steps.iter().partition(|s| s.action.is_metadata());
+        let mut failed: BTreeSet<&Address> = BTreeSet::new();
+        while !left.is_empty() {
+            let pending: BTreeSet<&Address> = left.iter().map(|step| &step.address).collect();
+            let at = left.iter().position(|step| !step.after.iter().any(|after| pending.contains(after)));
+            let step = left.remove(at.expect("steps wait for one another"));
+            self.run(step, &mut failed, &subjects);
+        }
+        metadata.into_iter().for_each(|step| self.run(step, &mut failed, &subjects));
+    }
+
+    fn run<'s>(
+        &mut self,
+        step: &'s Step,
+        failed: &mut BTreeSet<&'s Address>,
+        subjects: &std::collections::BTreeMap<Address, Subjects>,
+    ) {
+        let blocked = failed.contains(&step.address) || step.after.iter().any(|after| failed.contains(after));
+        if blocked || !self.one(step, subjects.get(&step.address)) {
+            failed.insert(&step.address);
+        }
+    }
+
+    fn record(&self, address: &Address) -> Record {
+        self.recorded.assets[address].clone()
+    }
+
+    fn begin(&mut self, address: &Address, identity: Identity, intent: Intent) -> AttemptId {
+        let attempt = AttemptId(self.recorded.next_attempt);
+        self.commit(&[
+            Change::Enroll { address: address.clone(), identity },
+            Change::Begin { attempt, address: address.clone(), intent },
+            Change::Advance { attempt, event: PhaseEvent::HandOver },
+        ]);
+        attempt
+    }
+
+    fn finish(&mut self, id: AttemptId, asset_id: AssetId) -> bool {
+        let asset = self.world.describe(asset_id, false).unwrap();
+        let attempt = self.recorded.attempts[&id].clone();
+        let settled = settle::completed(id, &attempt, &self.record(&attempt.address), &asset, self.now);
+        self.commit(&settled.changes);
+        !settled.rejected
+    }
+
+    fn refuse(&mut self, id: AttemptId, subject: FieldDigest, objection: Objection) -> bool {
+        let attempt = self.recorded.attempts[&id].clone();
+        let record = self.recorded.assets.get(&attempt.address);
+        let changes = settle::refused(id, &attempt, record, (subject, objection), "no", self.now);
+        self.commit(&changes);
+        false
+    }
+
+    /// One step; whether it is done.
+    fn one(&mut self, step: &Step, subjects: Option<&Subjects>) -> bool {
+        let address = &step.address;
+        match &step.action {
+            Action::Create(new) => self.create(address, new, false, subjects),
+            Action::Replace { new, .. } => self.create(address, new, true, subjects),
+            Action::UpdateContent { asset_id, head, identity, content, .. } => {
+                let Some(seen) = self.world.describe(*asset_id, false) else { return self.gone(*asset_id) };
+                if seen.revision > *head {
+                    let changes = settle::made_elsewhere(address, &self.record(address), &seen, self.now);
+                    self.commit(&changes);
+                    return false;
+                }
+                let intent = Intent::UpdateContent { asset_id: *asset_id, content: *content, head: *head };
+                let id = self.begin(address, identity.clone(), intent);
+                self.world.update(*asset_id, *content);
+                self.finish(id, *asset_id)
+            }
+            Action::UpdateMetadata { asset_id, changes, heals } => {
+                self.update_metadata(address, *asset_id, changes, *heals, subjects)
+            }
+            Action::Share { owner, key, identity, content, .. } => {
+                if let Some(key) = key
+                    && !self.look_alive(address, identity, *key)
+                {
+                    return false;
+                }
+                let found = self.recorded.assets.get(owner).and_then(|record| record.history.find_content(*content));
+                let Some((key, fact)) = found else { return false };
+                let record = self.recorded.assets.get(address);
+                let changes = settle::shared(address, record, identity, (key, fact), self.now);
+                self.commit(&changes);
+                true
+            }
+            Action::PointBack { to, .. } => {
+                let identity = self.record(address).identity;
+                if !self.look_alive(address, &identity, *to) {
+                    return false;
+                }
+                let seen = self.recorded.seen[&to.asset_id].asset.clone();
+                let changes = settle::pointed_back(address, &self.record(address), &seen);
+                self.commit(&changes);
+                true
+            }
+            Action::Rollback { asset_id, to } => {
+                let record = self.record(address);
+                let Some(seen) = self.world.describe(*asset_id, false) else { return self.gone(*asset_id) };
+                if seen.revision > record.history.head().and_then(|(newest, _)| newest.version) {
+                    let changes = settle::made_elsewhere(address, &record, &seen, self.now);
+                    self.commit(&changes);
+                    return false;
+                }
+                let id = self.begin(address, record.identity, Intent::Rollback { asset_id: *asset_id, to: *to });
+                self.world.roll_back(*asset_id, *to);
+                self.finish(id, *asset_id)
+            }
+            Action::Archive { asset_id, .. } => self.archive(address, *asset_id, true),
+            Action::Restore { asset_id, heals } => {
+                if *heals {
+                    self.commit(&[Change::Heal { address: address.clone(), healing: Healing::Archived }]);
+                }
+                self.archive(address, *asset_id, false)
+            }
+            Action::Move { .. } => true,
+            Action::Wait { attempt } => {
+                let made = self.made_by(*attempt);
+                self.finish(*attempt, made)
+            }
+            Action::Settle { .. } => unreachable!("only creates end in doubt here"),
+        }
+    }
+
+    fn create(&mut self, address: &Address, new: &NewAsset, replaces: bool, subjects: Option<&Subjects>) -> bool {
+        let costly = new.identity.asset_type.has_upload_quota();
+        let intent = Intent::Create { content: new.content, fields: new.fields.clone(), costly, replaces };
+        let id = self.begin(address, new.identity.clone(), intent);
+        if new.display_name.as_str().contains("banned") {
+            return self.refuse(id, subjects.unwrap().asset, Objection::DisplayName);
+        }
+        let identity = &new.identity;
+        let asset_id = self.world.create(identity.asset_type, identity.creator, new.content, &new.display_name);
+        if let Some(description) = &new.description {
+            self.world.things.get_mut(&asset_id).unwrap().description = filtered(description.as_str());
+        }
+        match self.mood {
+            Mood::Fine => self.finish(id, asset_id),
+            Mood::Slow => {
+                let operation = OperationId::new(&asset_id.to_string()).unwrap();
+                self.commit(&[Change::Advance { attempt: id, event: PhaseEvent::Accept(operation) }]);
+                false
+            }
+            Mood::Silent => {
+                self.commit(&[Change::Advance { attempt: id, event: PhaseEvent::Doubt }]);
+                false
+            }
+        }
+    }
+
+    /// The asset that an operation made: it is called after it.
+    fn made_by(&self, attempt: AttemptId) -> AssetId {
+        match &self.recorded.attempts[&attempt].phase {
+            crate::model::phase::Phase::Submitted(operation) => {
+                AssetId::new(operation.to_string().parse().unwrap()).unwrap()
+            }
+            other => panic!("{other:?} is no operation"),
+        }
+    }
+
+    fn update_metadata(
+        &mut self,
+        address: &Address,
+        asset_id: Option<AssetId>,
+        changes: &[FieldChange],
+        heals: bool,
+        subjects: Option<&Subjects>,
+    ) -> bool {
+        let record = self.record(address);
+        let Some(asset_id) = asset_id.or(record.points_to) else { return false };
+        let mut fields = FieldDigests::new();
+        let mut edits: Vec<Edit> = Vec::new();
+        let mut banned = false;
+        for change in changes {
+            let id = |reference: &AssetRef| match reference {
+                AssetRef::Id(id) => Some(*id),
+                AssetRef::Address(to) => self.recorded.assets.get(to).and_then(|record| record.points_to),
+            };
+            let digest = match change.clone() {
+                FieldChange::DisplayName(name) => {
+                    banned |= name.as_str().contains("banned");
+                    let digest = FieldDigest::of_text(name.as_str());
+                    edits.push(Box::new(move |thing| thing.name = filtered(name.as_str())));
+                    digest
+                }
+                FieldChange::Description(text) => {
+                    let digest = FieldDigest::of_text(text.as_str());
+                    edits.push(Box::new(move |thing| thing.description = filtered(text.as_str())));
+                    digest
+                }
+                FieldChange::Icon(icon) => {
+                    let Some(icon) = icon.as_ref().map(id).map_or(Some(None), |id| id.map(Some)) else { return false };
+                    edits.push(Box::new(move |thing| thing.icon = icon));
+                    digest::of_icon(icon)
+                }
+                FieldChange::Previews(previews) => {
+                    let sent = previews.iter().map(|preview| Some((id(&preview.asset)?, preview.alt_text.clone())));
+                    let Some(sent) = sent.collect::<Option<Vec<_>>>() else { return false };
+                    let digest = digest::of_previews(&sent);
+                    edits.push(Box::new(move |thing| thing.previews = sent.clone()));
+                    digest
+                }
+                FieldChange::SocialLink(network, link) => {
+                    let digest = digest::of_link(link.as_ref());
+                    edits.push(Box::new(move |thing| {
+                        match link.clone() {
+                            Some(link) => thing.links.insert(network, link),
+                            None => thing.links.remove(&network),
+                        };
+                    }));
+                    digest
+                }
+            };
+            fields.insert(change.field(), digest);
+        }
+        if heals {
+            self.commit(&[Change::Heal { address: address.clone(), healing: Healing::Metadata }]);
+        }
+        let id = self.begin(address, record.identity, Intent::UpdateMetadata { asset_id, fields });
+        if banned {
+            return self.refuse(id, subjects.unwrap().metadata, Objection::DisplayName);
+        }
+        if self.world.get(asset_id).is_none() {
+            self.commit(&[Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }]);
+            return self.gone(asset_id);
+        }
+        let thing = self.world.things.get_mut(&asset_id).unwrap();
+        edits.iter().for_each(|edit| edit(thing));
+        self.finish(id, asset_id)
+    }
+
+    fn archive(&mut self, address: &Address, asset_id: AssetId, archived: bool) -> bool {
+        let intent = if archived { Intent::Archive { asset_id } } else { Intent::Restore { asset_id } };
+        let identity = self.record(address).identity;
+        let id = self.begin(address, identity, intent);
+        if self.world.get(asset_id).is_none() {
+            self.commit(&[Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }]);
+            return self.gone(asset_id);
+        }
+        self.world.things.get_mut(&asset_id).unwrap().archived = archived;
+        self.finish(id, asset_id)
+    }
+
+    fn look_alive(&mut self, address: &Address, identity: &Identity, key: RevisionKey) -> bool {
+        let asset_id = key.asset_id;
+        let Some(asset) = self.world.describe(asset_id, false) else { return self.gone(asset_id) };
+        if self.world.get(asset_id).unwrap().rejected {
+            return self.learn(asset_id, settle::rejected);
+        }
+        if asset.archived == Some(true) {
+            let id = self.begin(address, identity.clone(), Intent::Restore { asset_id });
+            self.world.things.get_mut(&asset_id).unwrap().archived = false;
+            return self.finish(id, asset_id);
+        }
+        self.commit(&[Change::See { asset }]);
+        true
+    }
+
+    fn gone(&mut self, asset_id: AssetId) -> bool {
+        self.learn(asset_id, settle::gone)
+    }
+
+    fn learn(&mut self, asset_id: AssetId, facts: fn(&Address, &Record, AssetId) -> Vec<Change>) -> bool {
+        let all = self.recorded.assets.iter().flat_map(|(address, record)| facts(address, record, asset_id));
+        let all: Vec<Change> = all.collect();
+        self.commit(&all);
+        false
+    }
+
+    /// Looks at every asset, as `--refresh` does.
+    pub fn refresh(&mut self) {
+        for question in refresh::questions(self.desired, self.recorded) {
+            let answer = match self.world.describe(question.asset_id, question.extras) {
+                Some(asset) => Answer::Present(Box::new(asset)),
+                None => Answer::Gone,
+            };
+            let changes = refresh::follow(self.recorded, question.asset_id, &answer, self.now);
+            self.commit(&changes);
+        }
+    }
+}
+
+/// What a field of a thing is, as it is remembered.
+pub fn stored(world: &World, asset_id: AssetId, field: Field) -> Option<FieldDigest> {
+    world.describe(asset_id, true)?.stored(field)
+}

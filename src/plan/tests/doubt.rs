@@ -1,0 +1,135 @@
+use super::*;
+
+#[test]
+fn a_create_that_is_never_answered_is_not_fed_copies_without_end() {
+    let resting = |doubts: u32, content: u8| {
+        let subject = digest::subject(Some(hash(content)), &FieldDigests::new());
+        let trouble =
+            Trouble::Retrying { subject, failures: doubts, doubts, next_at: NOW, message: "reset".to_owned() };
+        Change::Rest { address: address("a.png"), trouble: Some(trouble) }
+    };
+    let doubtful = || {
+        let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
+        Known::default().create_under_way("a.png", 1, false, &doubt)
+    };
+    let again = "create a.png: it is new
+         note a.png: the outcome of an earlier create is unknown; it is sent again and may exist twice";
+    check(vec![want("a.png", 1)], doubtful(), again);
+    check(vec![want("a.png", 1)], doubtful().tell(resting(1, 1)), again);
+    check(vec![want("a.png", 1)], doubtful().tell(resting(2, 2)), again);
+    let held =
+        "held a.png: nobody knows whether its create of 1970-01-01T00:00:00Z, the last of 3 in a row, was carried out";
+    check(vec![want("a.png", 1)], doubtful().tell(resting(2, 1)), held);
+    let retry = Policy { ambiguous_create: AmbiguousCreate::Retry, ..Policy::default() };
+    let insists = Desired { policy: retry, ..desired(vec![want("a.png", 1)]) };
+    check_desired(&insists, doubtful().tell(resting(2, 1)), held);
+
+    // Giving up counts, also after a crash that wrote nothing down.
+    let counted = |known: Known| {
+        let mut recorded = known.0;
+        let plan = plan(&desired(vec![want("a.png", 1)]), &recorded, NOW);
+        plan.marks.iter().for_each(|mark| recorded.apply(mark, NOW).unwrap());
+        match &recorded.assets[&address("a.png")].trouble {
+            Some(Trouble::Retrying { doubts, .. }) => *doubts,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(counted(Known::default().create_under_way("a.png", 1, false, &[PhaseEvent::HandOver])), 1);
+    assert_eq!(counted(doubtful().tell(resting(1, 1))), 2);
+}
+
+#[test]
+fn what_is_under_way_is_followed_and_doubt_follows_the_policy() {
+    let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
+    let known = Known::default().create_under_way("a.png", 1, false, &[PhaseEvent::HandOver, accepted]);
+    check(
+        vec![want("a.png", 1), want("b.png", 1)],
+        known,
+        "wait a.png: Roblox works on operation op\ncreate b.png: it is new; the same bytes are uploaded for `a.png`",
+    );
+    let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
+    let held = "held a.png: nobody knows whether its create of 1970-01-01T00:00:00Z was carried out";
+    let again = "create a.png: it is new
+         note a.png: the outcome of an earlier create is unknown; it is sent again and may exist twice";
+    let check_policy = |policy: AmbiguousCreate, costly: bool, expected: &str| {
+        let mut desired = desired(vec![want("a.png", 1)]);
+        desired.policy.ambiguous_create = policy;
+        check_desired(&desired, Known::default().create_under_way("a.png", 1, costly, &doubt), expected);
+    };
+    check_policy(AmbiguousCreate::Auto, false, again);
+    check_policy(AmbiguousCreate::Auto, true, held);
+    check_policy(AmbiguousCreate::Retry, true, again);
+    check_policy(AmbiguousCreate::Hold, false, held);
+}
+
+fn known_doubt(costly: bool) -> Known {
+    Known::default().create_under_way("a.png", 1, costly, &[PhaseEvent::HandOver, PhaseEvent::Doubt])
+}
+
+#[test]
+fn a_create_sent_again_after_doubt_was_uploaded_once_more_for_each_sharer() {
+    check(
+        vec![want("a.png", 1), want("b.png", 1)],
+        known_doubt(false),
+        "create a.png: it is new
+         create b.png: it is new; the same bytes are uploaded for `a.png`
+         note a.png: the outcome of an earlier create is unknown; it is sent again and may exist twice",
+    );
+}
+
+#[test]
+fn the_bytes_of_a_held_create_in_doubt_were_uploaded_for_another_address() {
+    check(
+        vec![want("a.png", 1), want("b.png", 1)],
+        known_doubt(true),
+        "held a.png: nobody knows whether its create of 1970-01-01T00:00:00Z was carried out
+         held b.png: it shares the upload of `a.png`, which is held",
+    );
+}
+
+#[test]
+fn an_operation_was_forgotten_over_a_younger_create_in_doubt() {
+    let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
+    let known = Known::default()
+        .create_under_way("a.png", 1, false, &[PhaseEvent::HandOver, accepted])
+        .create_under_way("a.png", 1, false, &[PhaseEvent::HandOver, PhaseEvent::Doubt]);
+    check(vec![want("a.png", 1)], known, "wait a.png: Roblox works on operation op");
+}
+
+#[test]
+fn a_create_in_doubt_was_given_up_though_nothing_took_its_place() {
+    let broken = FileProblem { message: "no such file".to_owned(), hint: None };
+    let desired = desired(vec![DesiredAsset { content: Err(broken), ..want("a.png", 1) }]);
+    let plan = plan(&desired, &known_doubt(false).0, NOW);
+    assert_eq!(text(&plan), "failed a.png: no such file");
+    assert_eq!(plan.marks, []);
+}
+
+#[test]
+fn the_operation_of_an_address_that_left_was_never_polled_and_its_asset_lost() {
+    let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
+    let known = || Known::default().create_under_way("b.png", 1, false, &[PhaseEvent::HandOver, accepted.clone()]);
+    let wait = "wait b.png: Roblox works on operation op";
+    check(vec![], known(), wait);
+    check(vec![want("c.png", 2)], known(), &format!("{wait}\ncreate c.png: it is new"));
+    // A file that was renamed meanwhile.
+    check(
+        vec![want("a.png", 1)],
+        known(),
+        &format!("create a.png: it is new; the same bytes are uploaded for `b.png`\n{wait}"),
+    );
+}
+
+/// A lockfile brought one and the journal had one: each may have left an asset.
+#[test]
+fn two_creates_in_doubt_were_counted_as_one() {
+    let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
+    let known =
+        Known::default().create_under_way("a.png", 1, false, &doubt).create_under_way("a.png", 1, false, &doubt);
+    let mut recorded = known.0;
+    for mark in &plan(&desired(vec![want("a.png", 1)]), &recorded, NOW).marks {
+        recorded.apply(mark, NOW).unwrap();
+    }
+    let trouble = &recorded.assets[&address("a.png")].trouble;
+    assert!(matches!(trouble, Some(Trouble::Retrying { doubts: 2, .. })), "{trouble:?}");
+}

@@ -1,0 +1,196 @@
+use super::*;
+
+#[test]
+fn a_revision_made_elsewhere_holds_the_update() {
+    let known = || {
+        Known::default().revision("b.fbx", 11, 1, 1).fact("b.fbx", 11, 2, |fact| {
+            fact.made = Some((NOW, Origin::Elsewhere));
+        })
+    };
+    check(vec![want("b.fbx", 2)], known(), "held b.fbx: somebody else made revision 2 of asset 11");
+    check(vec![want("b.fbx", 1)], known(), "drift b.fbx: somebody else made revision 2 of asset 11");
+}
+
+fn model() -> Known {
+    Known::default().fact("b.fbx", 11, 1, |fact| {
+        fact.content = Some(hash(1));
+        fact.made = Some((days_ago(9), Origin::Create));
+    })
+}
+
+const ELSEWHERE: &str = "somebody else made revision 2 of asset 11";
+
+#[test]
+fn the_file_is_put_over_what_somebody_else_made_only_when_a_person_says_so() {
+    let known = || model().points_to("b.fbx", 11).elsewhere("b.fbx", 11, 2);
+    let overwrite = |content: u8, wished: bool| {
+        let overwrite = wished.then(|| address("b.fbx")).into_iter().collect();
+        let wishes = Wishes { overwrite, ..Wishes::default() };
+        text(&super::super::plan(&desired(vec![want("b.fbx", content)]), &known().0, &wishes, NOW))
+    };
+    let over = |hash: &str| format!("update_content b.fbx 11: the file, {hash}, is put over what somebody else made");
+    assert_eq!(overwrite(1, false), format!("drift b.fbx: {ELSEWHERE}"));
+    assert_eq!(overwrite(1, true), over("01010101"));
+    assert_eq!(overwrite(2, false), format!("held b.fbx: {ELSEWHERE}"));
+    assert_eq!(overwrite(2, true), over("02020202"));
+    // The policy heals no content.
+    check_desired(&healing(desired(vec![want("b.fbx", 1)])), known(), &format!("drift b.fbx: {ELSEWHERE}"));
+    check_desired(&healing(desired(vec![want("b.fbx", 2)])), known(), &format!("held b.fbx: {ELSEWHERE}"));
+    // Metadata goes on beside a drifted content.
+    check(
+        vec![named(want("b.fbx", 1), "Sword")],
+        known(),
+        &format!("update_metadata b.fbx 11: display_name changed\ndrift b.fbx: {ELSEWHERE}"),
+    );
+}
+
+#[test]
+fn an_import_is_no_drift_though_its_bytes_are_unknown() {
+    let imported = |made: Option<Origin>| {
+        Known::default()
+            .fact("b.fbx", 11, 4, |fact| fact.made = made.map(|origin| (NOW, origin)))
+            .points_to("b.fbx", 11)
+    };
+    let update = "update_content b.fbx 11: its content changed from an unknown content to 01010101";
+    check(vec![want("b.fbx", 1)], imported(Some(Origin::Import)), update);
+    check(vec![want("b.fbx", 1)], imported(None), update);
+    // From a lockfile: a later one that nobody here made.
+    check(vec![want("b.fbx", 1)], model().fact("b.fbx", 11, 2, |_| {}), &format!("drift b.fbx: {ELSEWHERE}"));
+    // A picture whose bytes are unknown is replaced.
+    let known = Known::default().fact("a.png", 10, 1, |fact| fact.made = Some((NOW, Origin::Import)));
+    check(
+        vec![want("a.png", 1)],
+        known.points_to("a.png", 10),
+        "replace a.png 10: its content changed, and this type can't be updated in place",
+    );
+}
+
+#[test]
+fn metadata_is_reported_or_put_back_three_times_a_day() {
+    let wanted = named(want("b.fbx", 1), "Sword");
+    let known = |name: &str, times: usize| {
+        let name = name.to_owned();
+        let known = model().points_to("b.fbx", 11).asked(&wanted).healed("b.fbx", Healing::Metadata, times);
+        known.seen(11, move |seen| seen.display_name = Some(name.clone()))
+    };
+    let drift = "drift b.fbx: somebody else changed display_name";
+    let report = || desired(vec![wanted.clone()]);
+    let heal = || healing(report());
+    check_desired(&report(), known("Sword", 0), "");
+    check_desired(&report(), known("Axe", 0), drift);
+    let back = "update_metadata b.fbx 11: display_name changed, or somebody else changed it";
+    for times in 0..3 {
+        check_desired(&heal(), known("Axe", times), back);
+    }
+    check_desired(&heal(), known("Axe", 3), &format!("{drift}; it was put back 3 times today"));
+    // The next day.
+    let tomorrow = plan(&heal(), &known("Axe", 3).0, days_ago(-1));
+    assert_eq!(text(&tomorrow), back);
+    // Changed here as well: that is sent, and is no healing.
+    check(vec![named(want("b.fbx", 1), "Bow")], known("Axe", 0), "update_metadata b.fbx 11: display_name changed");
+    check(vec![named(want("b.fbx", 1), "Axe")], known("Axe", 0), "update_metadata b.fbx 11: display_name changed");
+}
+
+#[test]
+fn an_archived_asset_is_reported_or_restored_three_times_a_day() {
+    let known = |times: usize| {
+        let known = model().points_to("b.fbx", 11).healed("b.fbx", Healing::Archived, times);
+        known.seen(11, |seen| seen.archived = Some(true))
+    };
+    let wanted = || desired(vec![want("b.fbx", 1)]);
+    check_desired(&wanted(), known(0), "drift b.fbx: somebody archived asset 11");
+    let back = "restore b.fbx 11: somebody else archived it";
+    check_desired(&healing(wanted()), known(2), back);
+    let enough = "drift b.fbx: somebody archived asset 11; it was put back 3 times today";
+    check_desired(&healing(wanted()), known(3), enough);
+    // Metadata has a count of its own.
+    let both = known(0).healed("b.fbx", Healing::Metadata, 3);
+    check_desired(&healing(wanted()), both, back);
+    // A changed file is not put into an archived asset.
+    let changed = || desired(vec![want("b.fbx", 2)]);
+    check_desired(&changed(), known(0), "held b.fbx: its file changed, and asset 11 is archived");
+    check_desired(
+        &healing(changed()),
+        known(0),
+        &format!("{back}\nupdate_content b.fbx 11: its content changed from 01010101 to 02020202"),
+    );
+}
+
+#[test]
+fn an_archived_asset_was_told_only_of_the_address_that_made_it() {
+    let known = || {
+        let known = Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
+        known.seen(10, |seen| seen.archived = Some(true))
+    };
+    let wanted = || desired(vec![want("a.png", 1), want("b.png", 1)]);
+    check_desired(
+        &wanted(),
+        known(),
+        "drift a.png: somebody archived asset 10\ndrift b.png: somebody archived asset 10",
+    );
+    check_desired(&healing(wanted()), known(), "restore a.png 10: somebody else archived it");
+}
+
+/// The address that had made the asset wanted other bytes and was held, so nobody put back what the other one uses.
+#[test]
+fn a_held_address_kept_the_asset_of_another_from_being_healed() {
+    let known = Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
+    let known = known.seen(10, |seen| seen.archived = Some(true));
+    let held = DesiredAsset { prevent_replace: true, ..want("a.png", 2) };
+    check_desired(
+        &healing(desired(vec![held, want("b.png", 1)])),
+        known,
+        "restore b.png 10: somebody else archived it
+         held a.png: its content changed, and this type can't be updated in place, and `prevent_replace` forbids a new asset ID",
+    );
+}
+
+#[test]
+fn what_vanished_is_told_and_not_made_anew_by_itself() {
+    let gone = |known: Known, path: &str, asset: u64| known.standing(path, asset, 1, Standing::Gone);
+    let model = || gone(model().points_to("b.fbx", 11), "b.fbx", 11);
+    check(vec![want("b.fbx", 1)], model(), "drift b.fbx: Roblox no longer has asset 11");
+    check(vec![want("b.fbx", 2)], model(), "held b.fbx: Roblox no longer has its asset");
+    let picture = || gone(Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10), "a.png", 10);
+    check(vec![want("a.png", 1)], picture(), "drift a.png: Roblox no longer has asset 10");
+    check(vec![want("a.png", 2)], picture(), "replace a.png 10: Roblox no longer has its asset");
+    let twin = picture().revision("b.png", 12, 1, 1).points_to("b.png", 12);
+    check(
+        vec![want("a.png", 1), want("b.png", 1)],
+        twin,
+        "replace a.png 12: Roblox no longer has its asset; `b.png` has an asset with the same bytes",
+    );
+}
+
+#[test]
+fn a_fresh_machine_uploaded_anew_what_had_vanished() {
+    let known = || Known::default().revision("a.png", 10, 1, 1).standing("a.png", 10, 1, Standing::Gone);
+    check(vec![want("a.png", 1)], known(), "drift a.png: Roblox no longer has asset 10");
+    // It had gone back to the older one.
+    let older = known().revision("a.png", 20, 2, 2);
+    check(vec![want("a.png", 1)], older, "drift a.png: Roblox no longer has asset 10");
+}
+
+#[test]
+fn an_older_revision_made_current_elsewhere_is_told_unless_the_read_may_lag() {
+    let known = |made: Option<Timestamp>| {
+        let known = model().points_to("b.fbx", 11).fact("b.fbx", 11, 2, |fact| {
+            fact.content = Some(hash(2));
+            fact.made = made.map(|at| (at, Origin::UpdateContent));
+        });
+        known.seen(11, |seen| seen.revision = Revision::new(1).ok())
+    };
+    let what = "somebody made revision 1 of asset 11 current in place of 2";
+    let drift = format!("drift b.fbx: {what}");
+    check(vec![want("b.fbx", 2)], known(Some(days_ago(1))), &drift);
+    check(vec![want("b.fbx", 3)], known(Some(days_ago(1))), &format!("held b.fbx: {what}"));
+    let just_now = Some(NOW - SignedDuration::from_secs(60));
+    check(vec![want("b.fbx", 2)], known(just_now), "");
+    check(
+        vec![want("b.fbx", 3)],
+        known(just_now),
+        "update_content b.fbx 11: its content changed from 02020202 to 03030303",
+    );
+    // On a machine with only the lockfile nobody knows when it was made.
+    check(vec![want("b.fbx", 2)], known(None), &drift);
+}

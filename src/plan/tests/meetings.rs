@@ -1,0 +1,200 @@
+//! Rules that meet.
+
+use super::*;
+
+fn model() -> Known {
+    let known = Known::default().revision("b.fbx", 11, 1, 1).revision("b.fbx", 11, 2, 2).revision("b.fbx", 11, 3, 3);
+    known.points_to("b.fbx", 11).locked("b.fbx")
+}
+
+fn at_once(desired: Desired) -> Desired {
+    with_policy(archiving(desired), |policy| policy.archive_after = Duration::ZERO)
+}
+
+#[test]
+fn a_pinned_asset_moves_with_its_pin() {
+    let known = || model().rolled_back("b.fbx", 11, 1, 1, 3);
+    let waits = "note sword: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin sword`";
+    let moved = "move sword: `b.fbx` left, and had the same file";
+    check_desired(
+        &desired_as(vec![called("sword", pinned(want("b.fbx", 3), 1))]),
+        known(),
+        &format!("{moved}\n{waits}"),
+    );
+    // Moved, and pinned to another revision.
+    check_desired(
+        &desired_as(vec![called("sword", pinned(want("b.fbx", 3), 2))]),
+        known(),
+        &format!(
+            "{moved}\nrollback sword 11: it is pinned to revision 2, from revision 1\n{}",
+            waits.replace("revision 1", "revision 2")
+        ),
+    );
+    // By its bytes: those that it is pinned to, or those that wait.
+    check(vec![pinned(want("c.fbx", 1), 1)], known(), "move c.fbx: `b.fbx` left, and had the same bytes");
+}
+
+#[test]
+fn a_moved_asset_whose_icon_is_replaced() {
+    let known = model().asked_of(&with_icon(want("b.fbx", 3), Some("i.png")), &[("i.png", 20)]);
+    let known = known.revision("i.png", 20, 1, 5).points_to("i.png", 20).locked("i.png");
+    check_desired(
+        &desired_as(vec![
+            called("sword", with_icon(want("b.fbx", 3), Some("i.png"))),
+            called("i.png", want("i.png", 6)),
+        ]),
+        known,
+        "replace i.png 20: its content changed, and this type can't be updated in place
+         move sword: `b.fbx` left, and had the same file
+         update_metadata sword 11: icon changed",
+    );
+}
+
+#[test]
+fn an_icon_that_moved_is_the_same_icon() {
+    let known = model().asked_of(&with_icon(want("b.fbx", 3), Some("i.png")), &[("i.png", 20)]);
+    let known = known.revision("i.png", 20, 1, 5).points_to("i.png", 20).locked("i.png");
+    check(
+        vec![with_icon(want("b.fbx", 3), Some("j.png")), want("j.png", 5)],
+        known,
+        "move j.png: `i.png` left, and had the same bytes",
+    );
+}
+
+#[test]
+fn a_shared_one_that_is_removed_leaves_the_other_its_asset() {
+    let known = || {
+        let known = Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).locked("a.png");
+        known.sharing("b.png", 10, 1).locked("b.png")
+    };
+    let left = |path: &str| format!("note {path}: left the manifest");
+    check_desired(&at_once(desired(vec![want("b.png", 1)])), known(), &left("a.png"));
+    check_desired(&at_once(desired(vec![want("a.png", 1)])), known(), &left("b.png"));
+    let both = format!("archive a.png 10: its address left the manifest\n{}\n{}", left("a.png"), left("b.png"));
+    check_desired(&at_once(desired(vec![])), known(), &both);
+    // The one that stays says something else of the asset now: it owns it, and doesn't split.
+    check_desired(
+        &at_once(desired(vec![named(want("b.png", 1), "B")])),
+        known(),
+        &format!("update_metadata b.png 10: display_name changed\n{}", left("a.png")),
+    );
+}
+
+#[test]
+fn a_rejected_one_whose_file_reverts_goes_back() {
+    let known = Known::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 20);
+    let known = known.standing("a.png", 20, 2, Standing::Rejected);
+    check(vec![want("a.png", 1)], known, "replace a.png 10: its content is again that of asset 10");
+    let known = model().standing("b.fbx", 11, 3, Standing::Rejected);
+    check(vec![want("b.fbx", 2)], known, "update_content b.fbx 11: its content changed from 03030303 to 02020202");
+}
+
+#[test]
+fn a_branch_switch_under_a_pin() {
+    // The other branch has no pin, and the file that was waiting.
+    let known = || model().rolled_back("b.fbx", 11, 1, 1, 3);
+    check(
+        vec![want("b.fbx", 3)],
+        known(),
+        "rollback b.fbx 11: it is no longer pinned, and revision 3 has the file's bytes",
+    );
+    // The other branch doesn't have the address at all: its lockfile doesn't either.
+    let elsewhere = known().tell(Change::Lock { address: address("b.fbx"), in_lockfile: false });
+    check_desired(&at_once(desired(vec![])), elsewhere, "");
+    // And back, with an older lockfile: what the state knows of the rollback counts.
+    let waits = "note b.fbx: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin b.fbx`";
+    check(vec![pinned(want("b.fbx", 3), 1)], known(), waits);
+}
+
+#[test]
+fn what_is_pinned_is_healed_and_restored() {
+    let wanted = || healing(desired(vec![named(pinned(want("b.fbx", 1), 1), "Sword")]));
+    let known = || {
+        let known = model().rolled_back("b.fbx", 11, 1, 1, 3).asked(&named(want("b.fbx", 1), "Sword"));
+        known.seen(11, |seen| {
+            (seen.archived, seen.display_name, seen.revision) =
+                (Some(true), Some("Axe".to_owned()), Revision::new(1).ok());
+        })
+    };
+    check_desired(
+        &wanted(),
+        known(),
+        "restore b.fbx 11: somebody else archived it
+         update_metadata b.fbx 11: display_name changed, or somebody else changed it",
+    );
+}
+
+#[test]
+fn the_asset_that_a_pin_left_is_not_archived_with_the_replaced_ones() {
+    let known = Known::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 10);
+    let wanted = || at_once(desired(vec![pinned(want("a.png", 2), 10)]));
+    let waits = "note a.png: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin a.png`";
+    check_desired(&wanted(), known, &format!("archive a.png 20: another asset took its place\n{waits}"));
+}
+
+#[test]
+fn what_shares_with_a_pinned_one_goes_its_own_way() {
+    let known = Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
+    let waits = "note a.png: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin a.png`";
+    check(
+        vec![pinned(want("a.png", 2), 10), want("b.png", 2)],
+        known,
+        &format!("replace b.png 10: its content changed, and this type can't be updated in place\n{waits}"),
+    );
+}
+
+#[test]
+fn a_changed_file_and_a_changed_owner_and_a_pin_to_what_never_was() {
+    let other = DesiredAsset { creator: creator(2), ..pinned(want("b.fbx", 9), 7) };
+    check(vec![other], model(), "held b.fbx: its creator changed from user:1 to user:2");
+}
+
+#[test]
+fn what_is_under_way_comes_before_a_pin_and_a_move() {
+    let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
+    let intent = Intent::UpdateContent { asset_id: id(11), content: hash(4), head: Revision::new(3).ok() };
+    let under_way = |known: Known, event: PhaseEvent| {
+        let attempt = AttemptId(known.0.next_attempt);
+        let known = known.tell(Change::Begin { attempt, address: address("b.fbx"), intent: intent.clone() });
+        let known = known.tell(Change::Advance { attempt, event: PhaseEvent::HandOver });
+        known.tell(Change::Advance { attempt, event })
+    };
+    let wait = "Roblox works on operation op";
+    check(vec![pinned(want("b.fbx", 4), 1)], under_way(model(), accepted.clone()), &format!("wait b.fbx: {wait}"));
+    check(
+        vec![want("b.fbx", 4)],
+        under_way(model(), PhaseEvent::Doubt),
+        "wait b.fbx: the outcome of an earlier request is unknown: looking at the remote",
+    );
+    check_desired(
+        &desired_as(vec![called("sword", want("b.fbx", 4))]),
+        under_way(model(), accepted.clone()),
+        &format!("move sword: `b.fbx` left, and had the same file\nwait sword: {wait}"),
+    );
+    check_desired(
+        &at_once(desired(vec![])),
+        under_way(model(), accepted),
+        &format!("wait b.fbx: {wait}\nnote b.fbx: left the manifest"),
+    );
+}
+
+/// A branch from before a move was checked out: its lockfile has the asset under the old name, and the state has it under the new one.
+#[test]
+fn two_addresses_put_their_files_over_one_another() {
+    let known = || Known::default().revision("a.fbx", 11, 1, 1).points_to("a.fbx", 11);
+    let both = known().revision("b.fbx", 11, 1, 1).points_to("b.fbx", 11).locked("b.fbx");
+    check(vec![want("a.fbx", 2), want("b.fbx", 1)], both, "held a.fbx: its asset is that of `b.fbx` as well");
+}
+
+/// The old asset's archiving counted as the end of what comes before the metadata, which could then be sent to the asset that was being replaced.
+#[test]
+fn metadata_was_sent_before_the_asset_was_replaced() {
+    let known = Known::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 20);
+    check_desired(
+        &at_once(desired(vec![with_link(want("a.png", 3), Some("https://x.com/a"))])),
+        known,
+        "replace a.png 20: its content changed, and this type can't be updated in place
+         archive a.png 10: another asset took its place
+         update_metadata a.png: Roblox takes social_links.twitter only once the asset is there",
+    );
+}

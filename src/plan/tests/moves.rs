@@ -1,0 +1,235 @@
+use super::*;
+
+fn left(path: &str, asset: u64, content: u8) -> Known {
+    Known::default().revision(path, asset, 1, content).points_to(path, asset).locked(path)
+}
+
+fn also_left(known: Known, path: &str, asset: u64, content: u8) -> Known {
+    known.revision(path, asset, 1, content).points_to(path, asset).locked(path)
+}
+
+#[test]
+fn one_file_under_another_name_is_the_same_asset_whatever_its_bytes() {
+    let known = || left("ui/a.png", 10, 1);
+    check_desired(
+        &desired_as(vec![called("close", want("ui/a.png", 1))]),
+        known(),
+        "move close: `ui/a.png` left, and had the same file",
+    );
+    // A file found by a glob was promoted to an entry of its own, and edited in the same commit.
+    check_desired(
+        &desired_as(vec![called("close", want("ui/a.png", 2))]),
+        known(),
+        "move close: `ui/a.png` left, and had the same file
+         replace close 10: its content changed, and this type can't be updated in place",
+    );
+    check_desired(
+        &desired_as(vec![called("sword", named(want("m.fbx", 2), "Sword"))]),
+        left("m.fbx", 11, 1),
+        "move sword: `m.fbx` left, and had the same file
+         update_content sword 11: its content changed from 01010101 to 02020202
+         update_metadata sword 11: display_name changed",
+    );
+    check_desired(
+        &desired_as(vec![called("close", missing(want("ui/a.png", 1)))]),
+        known(),
+        "move close: `ui/a.png` left, and had the same file
+         failed close: no such file",
+    );
+}
+
+#[test]
+fn the_same_bytes_elsewhere_are_the_same_asset() {
+    let moved = "move b.png: `a.png` left, and had the same bytes";
+    check(vec![want("b.png", 1)], left("a.png", 10, 1), moved);
+    check(vec![want("z.fbx", 1)], left("m.fbx", 10, 1), "move z.fbx: `m.fbx` left, and had the same bytes");
+    // The order of names plays no part.
+    check(vec![want("a.png", 1)], left("b.png", 10, 1), "move a.png: `b.png` left, and had the same bytes");
+    // It had these bytes once, but not when it left.
+    let known = left("a.png", 10, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
+    check(vec![want("b.png", 2)], known, "move b.png: `a.png` left, and had the same bytes");
+    let edited = "create b.png: it is new\nnote a.png: left the manifest; its asset at Roblox is kept";
+    check(vec![want("b.png", 2)], left("a.png", 10, 1), edited);
+}
+
+#[test]
+fn the_path_counts_before_the_bytes() {
+    // `a.png` and `b.png` swapped their bytes, and `a.png` got a name of its own.
+    let known = also_left(left("a.png", 10, 1), "b.png", 11, 2);
+    check_desired(
+        &desired_as(vec![called("x", want("a.png", 2)), called("y", want("b.png", 1))]),
+        known,
+        "move x: `a.png` left, and had the same file
+         replace x 11: its content changed, and this type can't be updated in place; `y` has an asset with the same bytes
+         move y: `b.png` left, and had the same file
+         replace y 10: its content changed, and this type can't be updated in place; `x` has an asset with the same bytes",
+    );
+    // What moved by its path is no candidate by its bytes any more.
+    check_desired(
+        &desired_as(vec![called("x", want("a.png", 3)), called("c.png", want("c.png", 1))]),
+        left("a.png", 10, 1),
+        "create c.png 10: it is new; `x` has an asset with the same bytes
+         move x: `a.png` left, and had the same file
+         replace x 10: its content changed, and this type can't be updated in place",
+    );
+}
+
+#[test]
+fn two_candidates_are_held_with_the_remedy() {
+    let known = || also_left(left("a.png", 10, 1), "b.png", 11, 1);
+    let desired = desired(vec![want("c.png", 1)]);
+    let plan = plan(&desired, &known().0, NOW);
+    assert_eq!(
+        hints(&plan),
+        [
+            "c.png: `macadam import c.png 10` if it is `a.png`; `macadam forget a.png` if none of them is to be taken over"
+        ]
+    );
+    check_desired(
+        &desired,
+        known(),
+        "held c.png: it may be any of `a.png`, `b.png`, which left and had the same bytes",
+    );
+    // One left just now, the other long ago: that is no choice.
+    let known = left("a.png", 10, 1).left("a.png");
+    check(vec![want("c.png", 1)], also_left(known, "b.png", 11, 1), "move c.png: `b.png` left, and had the same bytes");
+}
+
+#[test]
+fn a_model_with_the_same_bytes_twice_is_a_choice_and_a_picture_is_none() {
+    check(
+        vec![want("x.fbx", 1), want("y.fbx", 1)],
+        left("m.fbx", 10, 1),
+        "held x.fbx: `m.fbx` moved here or to another new address with the same bytes
+         held y.fbx: `m.fbx` moved here or to another new address with the same bytes",
+    );
+    check(
+        vec![want("x.png", 1), want("y.png", 1)],
+        left("a.png", 10, 1),
+        "move x.png: `a.png` left, and had the same bytes
+         create y.png 10: it is new; `x.png` has an asset with the same bytes",
+    );
+    // A copy of what stays is no move.
+    let known = Known::default().revision("m.fbx", 10, 1, 1).points_to("m.fbx", 10).locked("m.fbx");
+    check(vec![want("m.fbx", 1), want("n.fbx", 1)], known, "create n.fbx: it is new");
+}
+
+#[test]
+fn two_that_shared_an_asset_and_left_are_one_candidate() {
+    let known = left("a.png", 10, 1).sharing("b.png", 10, 1).locked("b.png");
+    check(
+        vec![want("c.png", 1)],
+        known,
+        "move c.png: `a.png` left, and had the same bytes
+         note b.png: left the manifest; its asset at Roblox is kept",
+    );
+}
+
+#[test]
+fn another_type_or_owner_is_no_move_by_bytes_and_held_by_path() {
+    let other = |want: DesiredAsset| DesiredAsset { creator: creator(2), ..want };
+    let kept = "note a.png: left the manifest; its asset at Roblox is kept";
+    check(vec![other(want("b.png", 1))], left("a.png", 10, 1), &format!("create b.png: it is new\n{kept}"));
+    let decal = DesiredAsset { asset_type: Some(AssetType::Decal), ..want("b.png", 1) };
+    check(vec![decal.clone()], left("a.png", 10, 1), &format!("create b.png: it is new\n{kept}"));
+    let same_path = DesiredAsset { path: ProjectPath::new("a.png").unwrap(), ..decal };
+    check_desired(
+        &desired_as(vec![called("x", same_path)]),
+        left("a.png", 10, 1),
+        "move x: `a.png` left, and had the same file\nheld x: its type changed from Image to Decal",
+    );
+}
+
+#[test]
+fn what_names_the_old_address_is_held_with_the_new_name() {
+    let stray = |place: StrayPlace| vec![Stray { to: address("a.png"), place }];
+    let check = |desired: Desired, stray: Vec<Stray>, held: &[&str], hint: &str| {
+        let plan = plan(&Desired { stray, ..desired }, &left("a.png", 10, 1).0, NOW);
+        assert_eq!(plan.held.iter().map(|h| format!("{}: {}", h.address, h.reason)).collect::<Vec<_>>(), held);
+        assert!(plan.held.iter().all(|hold| hold.hint.as_deref() == Some(hint)), "{:?}", hints(&plan));
+        assert_eq!(plan.marks, [], "nothing moves, and nothing is taken for removed");
+        assert_eq!(plan.steps, []);
+    };
+    check(
+        desired(vec![want("b.png", 1)]),
+        stray(StrayPlace::Pin),
+        &["b.png: [pins] still names `a.png`, which is called `b.png` now"],
+        "write `b.png` there",
+    );
+    let m = address("m.fbx");
+    check(
+        desired(vec![want("b.png", 1), with_icon(want("m.fbx", 2), Some("a.png"))]),
+        stray(StrayPlace::Icon { of: m.clone() }),
+        &[
+            "b.png: the icon of `m.fbx` is `a.png`, which is called `b.png` now",
+            "m.fbx: the icon of `m.fbx` is `a.png`, which is called `b.png` now",
+        ],
+        "write `b.png` there",
+    );
+    check(
+        desired(vec![want("b.png", 1), with_preview(want("m.fbx", 2), "a.png", None)]),
+        stray(StrayPlace::Preview { of: m }),
+        &[
+            "b.png: a preview of `m.fbx` is `a.png`, which is called `b.png` now",
+            "m.fbx: a preview of `m.fbx` is `a.png`, which is called `b.png` now",
+        ],
+        "write `b.png` there",
+    );
+}
+
+#[test]
+fn what_names_an_address_that_left_for_good_is_held() {
+    let stray = vec![Stray { to: address("a.png"), place: StrayPlace::Pin }];
+    let wanted = Desired { stray, ..desired(vec![]) };
+    let plan = plan(&wanted, &left("a.png", 10, 1).0, NOW);
+    assert_eq!(hints(&plan), ["a.png: take the reference out, or the asset back in"]);
+}
+
+#[test]
+fn absences_that_do_not_count_hold_moves_by_bytes_and_not_by_path() {
+    let absences = Absences::DontCount { why: "no folder".to_owned() };
+    let uncounted = "note: 1 asset is absent and not taken for removed: no folder";
+    check_desired(
+        &Desired { absences: absences.clone(), ..desired(vec![want("b.png", 1)]) },
+        left("a.png", 10, 1),
+        &format!("held b.png: it has the bytes of `a.png`, which may have moved here or not: no folder\n{uncounted}"),
+    );
+    check_desired(
+        &Desired { absences, ..desired_as(vec![called("x", want("a.png", 1))]) },
+        left("a.png", 10, 1),
+        "move x: `a.png` left, and had the same file",
+    );
+}
+
+#[test]
+fn what_only_another_branch_knows_does_not_move() {
+    let known = Known::default().revision("m.fbx", 10, 1, 1).points_to("m.fbx", 10);
+    check(vec![want("n.fbx", 1)], known, "create n.fbx: it is new");
+}
+
+#[test]
+fn a_move_takes_everything_along() {
+    let known = left("m.fbx", 10, 1).asked(&named(want("m.fbx", 1), "Sword")).left("m.fbx");
+    let desired = desired(vec![named(want("n.fbx", 1), "Sword")]);
+    let mut recorded = known.0;
+    for mark in &plan(&desired, &recorded, NOW).marks {
+        recorded.apply(mark, NOW).unwrap();
+    }
+    assert_eq!(recorded.assets.keys().map(Address::as_str).collect::<Vec<_>>(), ["n.fbx"]);
+    let record = &recorded.assets[&address("n.fbx")];
+    assert_eq!((record.removed, record.identity.path.as_str()), (false, "n.fbx"));
+    let after = plan(&desired, &recorded, NOW);
+    assert_eq!((after.steps, after.marks, after.held), (vec![], vec![], vec![]));
+}
+
+#[test]
+fn what_may_have_moved_was_archived_while_a_person_was_asked() {
+    let known = also_left(left("a.png", 10, 1), "b.png", 11, 1);
+    let at_once = |desired: Desired| with_policy(archiving(desired), |policy| policy.archive_after = Duration::ZERO);
+    let held = "held c.png: it may be any of `a.png`, `b.png`, which left and had the same bytes";
+    check_desired(&at_once(desired(vec![want("c.png", 1)])), known, held);
+    let stray = vec![Stray { to: address("a.png"), place: StrayPlace::Pin }];
+    let renamed = Desired { stray, ..desired(vec![want("b.png", 1)]) };
+    let held = "held b.png: [pins] still names `a.png`, which is called `b.png` now";
+    check_desired(&at_once(renamed), left("a.png", 10, 1), held);
+}

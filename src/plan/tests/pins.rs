@@ -1,0 +1,188 @@
+use super::*;
+
+#[test]
+fn a_pinned_address_is_left_alone() {
+    let known = Known::default().revision("b.fbx", 11, 1, 1);
+    let pinned = DesiredAsset { pin: Some(Pin::Revision(Revision::new(1).unwrap())), ..want("b.fbx", 2) };
+    check(
+        vec![pinned],
+        known,
+        "note b.fbx: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin b.fbx`",
+    );
+}
+
+fn model() -> Known {
+    Known::default()
+        .revision("b.fbx", 11, 1, 1)
+        .revision("b.fbx", 11, 2, 2)
+        .revision("b.fbx", 11, 3, 3)
+        .points_to("b.fbx", 11)
+}
+
+fn picture() -> Known {
+    Known::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 20)
+}
+
+const WAITS: &str =
+    "note b.fbx: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin b.fbx`";
+
+#[test]
+fn a_pin_is_carried_out_once_however_a_rollback_works() {
+    let wanted = || vec![pinned(want("b.fbx", 3), 1)];
+    check(wanted(), model(), &format!("rollback b.fbx 11: it is pinned to revision 1, from revision 3\n{WAITS}"));
+    // The head moved back, and reads show the old revision.
+    let repointed = || model().rolled_back("b.fbx", 11, 1, 1, 3);
+    check(wanted(), repointed(), WAITS);
+    check(wanted(), repointed().seen(11, |seen| seen.revision = Revision::new(1).ok()), WAITS);
+    // A new version has the old bytes, and is the newest.
+    let renewed = || model().revision("b.fbx", 11, 4, 1).rolled_back("b.fbx", 11, 1, 4, 4);
+    check(wanted(), renewed(), WAITS);
+    check(wanted(), renewed().seen(11, |seen| seen.revision = Revision::new(4).ok()), WAITS);
+    // A lockfile of before `newest` was written.
+    let revision = |known: Known| known.seen(11, |seen| seen.revision = Revision::new(3).ok());
+    check(wanted(), revision(model().rolled_back("b.fbx", 11, 1, 1, 3)), WAITS);
+}
+
+#[test]
+fn a_fresh_machine_does_not_roll_back_again() {
+    let fresh = |known: Known| {
+        let mut known = known;
+        known.0.assets.get_mut(&address("b.fbx")).unwrap().points_to = None;
+        known.0.seen.clear();
+        known
+    };
+    check(vec![pinned(want("b.fbx", 3), 1)], fresh(model().rolled_back("b.fbx", 11, 1, 1, 3)), WAITS);
+    let renewed = model().revision("b.fbx", 11, 4, 1).rolled_back("b.fbx", 11, 1, 4, 4);
+    check(vec![pinned(want("b.fbx", 3), 1)], fresh(renewed), WAITS);
+}
+
+#[test]
+fn another_pin_is_carried_out_from_where_the_last_one_led() {
+    let second = "note b.fbx: is pinned to revision 2; its file has other bytes, which wait for `macadam unpin b.fbx`";
+    check(
+        vec![pinned(want("b.fbx", 3), 2)],
+        model().rolled_back("b.fbx", 11, 1, 1, 3),
+        &format!("rollback b.fbx 11: it is pinned to revision 2, from revision 1\n{second}"),
+    );
+}
+
+#[test]
+fn unpinned_the_file_is_what_counts_and_is_not_uploaded_where_a_revision_has_it() {
+    let wanted = |content: u8| vec![want("b.fbx", content)];
+    let back = "rollback b.fbx 11: it is no longer pinned, and revision 3 has the file's bytes";
+    let repointed = || model().rolled_back("b.fbx", 11, 1, 1, 3);
+    let renewed = || model().revision("b.fbx", 11, 4, 1).rolled_back("b.fbx", 11, 1, 4, 4);
+    check(wanted(3), repointed(), back);
+    check(wanted(3), renewed(), back);
+    // The file is what was pinned.
+    check(wanted(1), repointed(), "");
+    check(wanted(1), renewed(), "");
+    // The file was changed while it waited.
+    let update = "update_content b.fbx 11: its content changed from 01010101 to 09090909";
+    check(wanted(9), repointed(), update);
+    check(wanted(9), renewed(), update);
+}
+
+#[test]
+fn a_pin_to_what_can_not_be_gone_back_to_is_refused_with_the_list() {
+    let check_hint = |wanted: DesiredAsset, known: Known, reason: &str, hint: &str| {
+        let plan = plan(&desired(vec![wanted]), &known.0, NOW);
+        let held: Vec<_> = plan.held.iter().map(|h| (h.reason.as_str(), h.hint.as_deref().unwrap())).collect();
+        assert_eq!((held, plan.steps), (vec![(reason, hint)], vec![]));
+    };
+    check_hint(
+        pinned(want("b.fbx", 3), 9),
+        model(),
+        "it is pinned to revision 9, which it never had",
+        "it has 1, 2, 3",
+    );
+    let rejected = model().standing("b.fbx", 11, 2, Standing::Rejected);
+    check_hint(
+        pinned(want("b.fbx", 3), 2),
+        rejected,
+        "it is pinned to revision 2, which moderation rejected",
+        "it has 1, 3",
+    );
+    let list = "it has 1 (asset 10), 2 (asset 20)";
+    check_hint(pinned(want("a.png", 2), 30), picture(), "it is pinned to asset 30, which it never had", list);
+    let gone = picture().standing("a.png", 10, 1, Standing::Gone);
+    check_hint(
+        pinned(want("a.png", 2), 10),
+        gone,
+        "it is pinned to asset 10, which Roblox no longer has",
+        "it has 2 (asset 20)",
+    );
+    // The pin of another type's form.
+    let wrong = DesiredAsset { pin: Some(Pin::Asset(id(11))), ..want("b.fbx", 3) };
+    check_hint(wrong, model(), "it is pinned to asset 11, which it never had", "it has 1, 2, 3");
+    check_hint(
+        pinned(want("c.fbx", 3), 1),
+        model(),
+        "it is pinned to revision 1, and has no revisions yet",
+        "`macadam unpin c.fbx`",
+    );
+}
+
+#[test]
+fn a_replaced_type_is_pinned_by_pointing_back() {
+    let waits = "note a.png: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin a.png`";
+    let back = format!("rollback a.png 10: it is pinned to asset 10\n{waits}");
+    check(vec![pinned(want("a.png", 2), 10)], picture(), &back);
+    check(vec![pinned(want("a.png", 2), 10)], picture().points_to("a.png", 10), waits);
+    check(vec![pinned(want("a.png", 9), 10)], picture().points_to("a.png", 10), waits);
+    check(vec![pinned(want("a.png", 1), 10)], picture().points_to("a.png", 10), "");
+    // Unpinned.
+    check(
+        vec![want("a.png", 2)],
+        picture().points_to("a.png", 10),
+        "replace a.png 20: its content is again that of asset 20",
+    );
+}
+
+#[test]
+fn a_pinned_address_needs_no_file() {
+    check(vec![missing(pinned(want("b.fbx", 3), 3))], model(), "");
+    check(
+        vec![missing(pinned(want("b.fbx", 3), 1))],
+        model(),
+        "rollback b.fbx 11: it is pinned to revision 1, from revision 3",
+    );
+    check(vec![missing(pinned(want("a.png", 2), 20))], picture(), "");
+}
+
+#[test]
+fn metadata_goes_on_while_content_is_pinned() {
+    let known = || model().rolled_back("b.fbx", 11, 1, 1, 3);
+    check(
+        vec![named(pinned(want("b.fbx", 3), 1), "Sword")],
+        known(),
+        &format!("update_metadata b.fbx 11: display_name changed\n{WAITS}"),
+    );
+}
+
+#[test]
+fn who_made_a_newer_revision_than_the_pinned_one_is_told_and_not_undone() {
+    let made = "somebody else made revision 4 of asset 11";
+    let wanted = || vec![pinned(want("b.fbx", 3), 1)];
+    // Carried out before: somebody went on from there.
+    let known = model().rolled_back("b.fbx", 11, 1, 1, 3).elsewhere("b.fbx", 11, 4);
+    check(wanted(), known, &format!("drift b.fbx: {made}\n{WAITS}"));
+    check(wanted(), model().elsewhere("b.fbx", 11, 4), &format!("held b.fbx: {made}"));
+    // The pin is to what somebody else made.
+    check(
+        vec![pinned(want("b.fbx", 3), 4)],
+        model().elsewhere("b.fbx", 11, 4),
+        "note b.fbx: is pinned to revision 4; its file has other bytes, which wait for `macadam unpin b.fbx`",
+    );
+}
+
+#[test]
+fn a_refused_rollback_waits_for_another_pin() {
+    let subject = |want: &DesiredAsset| subject::of(want, &want.metadata.digests()).asset;
+    let wanted = pinned(want("b.fbx", 3), 1);
+    let known = || model().refused("b.fbx", subject(&wanted), Objection::Other);
+    check(vec![wanted.clone()], known(), "failed b.fbx: Roblox refused to update_metadata it: Moderated");
+    let other = "rollback b.fbx 11: it is pinned to revision 2, from revision 3
+        note b.fbx: is pinned to revision 2; its file has other bytes, which wait for `macadam unpin b.fbx`";
+    check(vec![pinned(want("b.fbx", 3), 2)], known(), other);
+}

@@ -1,0 +1,139 @@
+use super::*;
+
+#[test]
+fn equal_bytes_of_an_immutable_type_are_uploaded_once() {
+    check(
+        vec![want("a.png", 1), want("b.png", 1)],
+        Known::default(),
+        "create a.png: it is new\ncreate b.png: it is new; the same bytes are uploaded for `a.png`",
+    );
+    check(
+        vec![want("a.png", 1), named(want("b.png", 1), "B")],
+        Known::default(),
+        "create a.png: it is new; the same bytes are uploaded for `b.png`\ncreate b.png: it is new",
+    );
+    let two_names = vec![named(want("a.png", 1), "A"), named(want("b.png", 1), "B")];
+    check(two_names, Known::default(), "create a.png: it is new\ncreate b.png: it is new");
+    check(
+        vec![want("b.png", 1)],
+        Known::default().revision("a.png", 10, 1, 1),
+        "create b.png 10: it is new; `a.png` has an asset with the same bytes",
+    );
+    check(
+        vec![want("a.fbx", 1), want("b.fbx", 1)],
+        Known::default(),
+        "create a.fbx: it is new\ncreate b.fbx: it is new",
+    );
+    let other = DesiredAsset { creator: creator(2), ..want("b.png", 1) };
+    check(vec![want("a.png", 1), other], Known::default(), "create a.png: it is new\ncreate b.png: it is new");
+}
+
+#[test]
+fn whoever_shares_says_nothing_about_metadata_until_it_differs() {
+    let shared = || {
+        let known = Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10);
+        known
+            .fact("b.png", 10, 1, |fact| {
+                fact.content = Some(hash(1));
+                fact.shared = true;
+            })
+            .points_to("b.png", 10)
+    };
+    check(vec![want("a.png", 1), want("b.png", 1)], shared(), "");
+    check(
+        vec![want("a.png", 1), named(want("b.png", 1), "B")],
+        shared(),
+        "replace b.png 10: it shares an asset whose metadata it wants otherwise",
+    );
+    check(vec![named(want("b.png", 1), "B")], shared(), "update_metadata b.png 10: display_name changed");
+}
+
+#[test]
+fn whoever_waits_for_a_held_upload_is_held() {
+    let mut known = Known::default().enrolled("a.png");
+    let refused = Trouble::Refused {
+        subject: digest::subject(Some(hash(1)), &FieldDigests::new()),
+        action: "create".to_owned(),
+        objection: Objection::Other,
+        message: "InvalidImage".to_owned(),
+        at: NOW,
+    };
+    known = known.tell(Change::Rest { address: address("a.png"), trouble: Some(refused) });
+    check(
+        vec![want("a.png", 1), want("b.png", 1)],
+        known,
+        "failed a.png: Roblox refused to create it: InvalidImage
+         held b.png: it shares the upload of `a.png`, which is held",
+    );
+}
+
+#[test]
+fn an_address_that_can_not_upload_held_whoever_has_the_same_bytes() {
+    let known = || Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10);
+    let new = "create b.png: it is new";
+    check(
+        vec![DesiredAsset { pin: Some(Pin::Asset(id(10))), ..want("a.png", 2) }, want("b.png", 2)],
+        known(),
+        &format!(
+            "{new}\nnote a.png: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin a.png`"
+        ),
+    );
+    let plan = plan(
+        &desired(vec![DesiredAsset { prevent_replace: true, ..want("a.png", 2) }, want("b.png", 2)]),
+        &known().0,
+        NOW,
+    );
+    assert_eq!(plan.steps.iter().map(|step| step.address.as_str()).collect::<Vec<_>>(), ["b.png"]);
+    check(
+        vec![
+            DesiredAsset { creator: creator(2), ..want("a.png", 2) },
+            DesiredAsset { creator: creator(2), ..want("b.png", 2) },
+        ],
+        known(),
+        &format!("{new}\nheld a.png: its creator changed from user:1 to user:2"),
+    );
+}
+
+#[test]
+fn who_says_something_else_splits_off_and_who_says_the_same_does_not() {
+    let shared = |asked: &DesiredAsset| {
+        let known = Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).asked(asked);
+        known.sharing("b.png", 10, 1)
+    };
+    let a = named(want("a.png", 1), "A");
+    check(vec![a.clone(), named(want("b.png", 1), "A")], shared(&a), "");
+    let splits = "replace b.png 10: it shares an asset whose metadata it wants otherwise";
+    check(vec![a.clone(), named(want("b.png", 1), "B")], shared(&a), splits);
+    check(vec![a.clone(), described(want("b.png", 1), "D")], shared(&a), splits);
+    let keeps = DesiredAsset { prevent_replace: true, ..named(want("b.png", 1), "B") };
+    let held = "held b.png: it shares an asset whose metadata it wants otherwise, and `prevent_replace` forbids a new asset ID";
+    check(vec![a.clone(), keeps], shared(&a), held);
+    // The owner changes what it says: the sharer says nothing of it.
+    let renamed = "update_metadata a.png 10: display_name changed";
+    check(vec![named(want("a.png", 1), "C"), want("b.png", 1)], shared(&a), renamed);
+}
+
+#[test]
+fn other_privacy_is_another_asset() {
+    let open = |want: DesiredAsset| DesiredAsset { privacy: Privacy::OpenUse, ..want };
+    check(
+        vec![want("a.png", 1), open(want("b.png", 1)), open(want("c.png", 1))],
+        Known::default(),
+        "create a.png: it is new
+         create b.png: it is new
+         create c.png: it is new; the same bytes are uploaded for `b.png`",
+    );
+}
+
+#[test]
+fn the_owner_may_move_on_and_the_asset_stays_with_the_sharer() {
+    let known = || Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
+    let at_once = |desired: Desired| with_policy(archiving(desired), |policy| policy.archive_after = Duration::ZERO);
+    check_desired(
+        &at_once(desired(vec![want("a.png", 2), want("b.png", 1)])),
+        known(),
+        "replace a.png 10: its content changed, and this type can't be updated in place",
+    );
+    check_desired(&at_once(desired(vec![want("b.png", 1)])), known().left("a.png"), "");
+    check_desired(&at_once(desired(vec![want("a.png", 1)])), known().left("b.png"), "");
+}
