@@ -92,7 +92,9 @@ fn a_picture(stage: &mut Stage) {
 
 #[test]
 fn archiving_by_hand() {
-    let between = |stage: &Stage| drop(archived(stage));
+    let between = |stage: &Stage| {
+        archived(stage);
+    };
     sweep(IMAGES, a_picture, &["archive", "ui/a.png"], between, |stage| assert!(archived(stage)));
 }
 
@@ -102,7 +104,9 @@ fn restoring_by_hand() {
         a_picture(stage);
         stage.project.run(&["archive", "ui/a.png"]).expect(0);
     };
-    let between = |stage: &Stage| drop(archived(stage));
+    let between = |stage: &Stage| {
+        archived(stage);
+    };
     sweep(IMAGES, base, &["restore", "ui/a.png"], between, |stage| assert!(!archived(stage)));
 }
 
