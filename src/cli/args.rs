@@ -16,7 +16,7 @@ const STYLES: Styles = Styles::styled()
 const EXIT_CODES: &str = "\
 Exit codes:
   0         in sync, or done
-  1         some assets could not be reconciled, or --locked was violated
+  1         some assets could not be reconciled, --locked was violated, or a command was refused
   2         plan --detailed-exitcode: there are changes
   3         manifest, lockfile or state can't be used: nothing was attempted
   4         no API key, or Roblox refused it

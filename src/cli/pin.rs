@@ -222,5 +222,5 @@ fn last_line(output: Output, edited: &Edited<'_>) {
         return;
     }
     // The emulator's state and lockfile are its own, and the manifest is the real one.
-    output.warning("the rehearsal changed the real manifest: put [pins] back before the next real sync");
+    output.warning("the rehearsal changed [pins] in the real manifest: put it back before the next real sync");
 }

@@ -12,6 +12,7 @@ use super::refresh::{self, Question};
 use super::session::Session;
 use super::settle;
 use super::stop::StopSwitch;
+use crate::cloud::class::{Class, Refusal};
 use crate::cloud::client::Client;
 use crate::cloud::failure::Failure;
 use crate::model::address::Address;
@@ -135,6 +136,9 @@ impl ImportError {
             Self::Taken { owner, .. } => Some(format!("`macadam history {owner}` shows it; an asset has one address")),
             Self::NotTheSame { .. } => {
                 Some("mend the manifest, or look for the right asset at create.roblox.com".to_owned())
+            }
+            Self::Look { source, .. } if source.class == Class::Refused(Refusal::NotFound) => {
+                Some("its ID is in the address of its page at create.roblox.com".to_owned())
             }
             Self::Look { source, .. } => source.hint().map(str::to_owned),
             Self::Interrupted | Self::Gather(_) | Self::Book(_) | Self::Lockfile(_) => None,

@@ -111,7 +111,7 @@ fn what_is_not_the_same_is_refused() {
         ("sword", foreign, "it belongs to group:5, not to user:1", ""),
         ("sword", picture, "it is of the type Image, not Model", ""),
         ("ui/a.png", rejected, "moderation rejected it", ""),
-        ("ui/a.png", 77, "look at asset 77", ""),
+        ("ui/a.png", 77, "look at asset 77", "create.roblox.com"),
         ("swrod", sword, "`swrod` is not in the manifest", "did you mean `sword`?"),
         ("shield", sword, "`shield` is not in the manifest", "write it into the manifest first"),
         ("ui/broken.png", picture, "can't be used", "macadam check"),

@@ -202,7 +202,12 @@ fn a_rehearsal_pins_in_the_emulators_world() {
         project.run(&["sync", "--once", "--emulator"]).expect(0);
     }
     let ran = project.run(&["pin", "sword", "1", "--emulator"]).expect(0);
-    assert!(!ran.stdout.contains(COMMIT) && ran.stderr.contains("real manifest"), "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        !ran.stdout.contains(COMMIT) && ran.stderr.contains("[pins] in the real manifest"),
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
     let (_, plan) = project.json(&["plan", "--emulator"]);
     assert_eq!(plan["actions"], json!([]));
     project.run(&["unpin", "sword", "--emulator"]).expect(0);
