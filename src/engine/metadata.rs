@@ -3,17 +3,21 @@
 //! Read next: [`super::steps`].
 
 use super::book::BookError;
-use super::steps::{Steps, Try, Write, superseded};
+use super::settle;
+use super::steps::{Look, Steps, Try, Write, superseded};
 use crate::cloud::client::{FieldUpdate, UpdateRequest};
 use crate::cloud::endpoint::Endpoint;
 use crate::model::address::Address;
+use crate::model::asset::ContentChange;
 use crate::model::change::Change;
 use crate::model::digest::{self, FieldDigest};
 use crate::model::ids::AssetId;
 use crate::model::metadata::{AssetRef, Field, FieldDigests};
 use crate::model::phase::Intent;
-use crate::model::recorded::Healing;
+use crate::model::recorded::{Healing, Recorded};
+use crate::model::remote::RemoteAsset;
 use crate::plan::FieldChange;
+use crate::platform::clock;
 
 impl Steps {
     /// Changes metadata fields of an asset; `None`: of the one that the steps before made.
@@ -25,12 +29,21 @@ impl Steps {
         heals: bool,
     ) -> Result<Try, BookError> {
         let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
+        let made_just_now = asset_id.is_none();
         let Some(asset_id) = asset_id.or(record.points_to) else { return Ok(superseded("it has no asset")) };
         let mut fields = Vec::new();
         for change in changes {
             match self.resolve(change) {
                 Ok(update) => fields.push(update),
                 Err(missing) => return Ok(superseded(&format!("`{missing}`, which it shows, has no asset"))),
+            }
+        }
+        // Of a Model a change of metadata may make a revision as well; whose it is can only be told by who knows the head before.
+        if record.identity.asset_type.on_content_change() == ContentChange::InPlace && !made_just_now {
+            match self.look(address, asset_id).await? {
+                Look::Present(seen) => self.learn_head(address, &seen).await?,
+                Look::Gone => return self.learn_gone(asset_id).await,
+                Look::Unknown(tried) => return Ok(tried),
             }
         }
         if heals {
@@ -43,6 +56,20 @@ impl Steps {
         let write = Write { address, identity: record.identity, intent, endpoint, upload: None };
         let request = UpdateRequest { asset_id, fields, content: None };
         self.write(write, async |hand_over| self.client.update_asset(request, hand_over).await).await
+    }
+
+    /// Writes down a revision that nobody here made, if `seen` shows one.
+    async fn learn_head(&self, address: &Address, seen: &RemoteAsset) -> Result<(), BookError> {
+        let elsewhere = |recorded: &Recorded| {
+            let Some(record) = recorded.assets.get(address) else { return Vec::new() };
+            let newest = record.history.of_asset(seen.asset_id).next_back().and_then(|(newest, _)| newest.version);
+            if seen.revision > newest {
+                settle::made_elsewhere(address, record, seen, clock::now())
+            } else {
+                Vec::new()
+            }
+        };
+        self.book.commit_with(elsewhere).await.map(|_| ())
     }
 
     /// A field as it is sent; or the address that it shows and that has no asset.

@@ -150,8 +150,8 @@ fn stored_otherwise(sent: &FieldDigests, known: &FieldDigests, asset: &RemoteAss
     stored
 }
 
-/// A change of metadata may make a revision as well: V1 says that every change does, clients' tests say that none does. One that was made while the
-/// attempt was under way, and follows the newest that is known, is its own, with the bytes of the head.
+/// A change of metadata may make a revision as well: V1 says that every change does, clients' tests say that none does. The head was read before the
+/// change was sent; one that follows it, and was not made before, is the change's own, with the bytes of the head.
 fn revision_of_metadata(attempt: &Attempt, record: &Record, asset: &RemoteAsset, now: Timestamp) -> Option<Change> {
     let key = key_of(record.identity.asset_type, asset);
     let (newest, _) = record.history.head()?;
@@ -165,7 +165,8 @@ fn revision_of_metadata(attempt: &Attempt, record: &Record, asset: &RemoteAsset,
     }
     let fact = RevisionFact {
         standing: Standing::of_moderation(asset.moderation),
-        made: Some((now, Origin::UpdateContent)),
+        // Over content made elsewhere it is still that.
+        made: Some((now, if head.content.is_some() { Origin::UpdateContent } else { Origin::Elsewhere })),
         ..head
     };
     Some(Change::Learn { address: attempt.address.clone(), key, fact })

@@ -266,6 +266,14 @@ impl Hands<'_> {
             };
             fields.insert(change.field(), digest);
         }
+        if record.identity.asset_type.on_content_change() == crate::model::asset::ContentChange::InPlace {
+            let Some(seen) = self.world.describe(asset_id, false) else { return self.gone(asset_id) };
+            let newest = record.history.of_asset(asset_id).next_back().and_then(|(newest, _)| newest.version);
+            if seen.revision > newest {
+                let changes = settle::made_elsewhere(address, &record, &seen, self.now);
+                self.commit(&changes);
+            }
+        }
         if heals {
             self.commit(&[Change::Heal { address: address.clone(), healing: Healing::Metadata }]);
         }
