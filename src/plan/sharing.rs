@@ -10,6 +10,7 @@ use super::subject;
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange, Privacy};
 use crate::model::desired::{Desired, DesiredAsset};
+use crate::model::file::FileFacts;
 use crate::model::history::{RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash, Creator};
 use crate::model::metadata::FieldDigests;
@@ -267,12 +268,12 @@ fn metadata_owners<'a>(
     for (address, want) in &desired.assets {
         let Some(record) = recorded.assets.get(address) else { continue };
         let Some((key, fact)) = current(want, record) else { continue };
-        // Who wants other bytes and can't have them only still shows it: nothing of it is planned there.
-        let wants_others = want.pin.is_none()
-            && want.content.as_ref().is_ok_and(|facts| {
-                record.current(want.asset_type.unwrap_or(record.identity.asset_type), facts.hash).is_none()
-            });
-        let candidate = (wants_others || rivals.contains_key(address), fact.shared, address);
+        // Who has no file, or wants other bytes and can't have them, only still shows it: nothing of it is planned there.
+        let has_it = |facts: &FileFacts| {
+            record.current(want.asset_type.unwrap_or(record.identity.asset_type), facts.hash).is_some()
+        };
+        let shows_it = want.pin.is_none() && !want.content.as_ref().is_ok_and(has_it);
+        let candidate = (shows_it || rivals.contains_key(address), fact.shared, address);
         owners.entry(key.asset_id).and_modify(|owner| *owner = (*owner).min(candidate)).or_insert(candidate);
     }
     let with_fields = |(asset_id, (_, _, address)): (AssetId, (bool, bool, &'a Address))| {

@@ -146,7 +146,6 @@ fn learn(known: Known, path: &str, fact: Fact) -> Known {
         Fact::UnderWay(content, phase) => {
             let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
             let events = [
-                vec![],
                 vec![PhaseEvent::HandOver],
                 vec![PhaseEvent::HandOver, PhaseEvent::Doubt],
                 vec![PhaseEvent::HandOver, accepted],
