@@ -200,7 +200,7 @@ fn identity_changed(plan: &mut Plan, case: &Case<'_>, record: &Record) -> bool {
 /// Two addresses would put their files over one another.
 fn has_rival(plan: &mut Plan, case: &Case<'_>) -> bool {
     let Some(other) = case.sharing.rival(case.address) else { return false };
-    let hint = format!("`macadam forget {}` to make a new asset of it, or take one of the two out", case.address);
+    let hint = "`macadam forget` the one that it is not, or take that out of the manifest".to_owned();
     hold(plan, case, HoldKind::Held, &format!("its asset is that of `{other}` as well"), Some(hint));
     true
 }

@@ -10,6 +10,7 @@ use super::subject;
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange, Privacy};
 use crate::model::desired::{Desired, DesiredAsset};
+use crate::model::file::FileFacts;
 use crate::model::history::{RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash, Creator};
 use crate::model::metadata::FieldDigests;
@@ -107,8 +108,7 @@ impl<'a> Sharing<'a> {
             };
             sources.insert(address, source);
         }
-        let rivals = rivals(desired, recorded);
-        let owners = metadata_owners(desired, recorded, &rivals);
+        let (owners, rivals) = (metadata_owners(desired, recorded), rivals(desired, recorded));
         Self { sources, owners, open, rejected: rejected(recorded), rivals }
     }
 
@@ -122,7 +122,7 @@ impl<'a> Sharing<'a> {
         self.open.get(address).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The address that counts where two claim one asset that is updated in place, and this is the other one.
+    /// Another address that claims the same asset, which is updated in place.
     pub fn rival(&self, address: &Address) -> Option<&'a Address> {
         self.rivals.get(address).copied()
     }
@@ -164,22 +164,23 @@ fn rejected(recorded: &Recorded) -> BTreeMap<ContentHash, &Address> {
     rejected
 }
 
-/// Of addresses that claim one asset which is updated in place, all but the one that counts, with that one. A state comes to that when it moved an
-/// asset and a branch from before the move is checked out: the lockfile's counts, and no address puts its file over another's.
+/// Of addresses that claim one asset which is updated in place each with another one. A state comes to that when it moved an asset and a branch from
+/// before the move is checked out. Nothing tells which of them is right, so a person does, and no address puts its file over another's.
 fn rivals<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap<&'a Address, &'a Address> {
-    let mut claims: BTreeMap<AssetId, Vec<(bool, &'a Address)>> = BTreeMap::new();
+    let mut claims: BTreeMap<AssetId, Vec<&'a Address>> = BTreeMap::new();
     for address in desired.assets.keys() {
         let Some(record) = recorded.assets.get(address) else { continue };
         if record.identity.asset_type.on_content_change() == ContentChange::InPlace
             && let Some((head, _)) = record.head()
         {
-            claims.entry(head.asset_id).or_default().push((!record.in_lockfile, address));
+            claims.entry(head.asset_id).or_default().push(address);
         }
     }
     let mut rivals = BTreeMap::new();
     for claims in claims.values() {
-        let Some((_, counts)) = claims.iter().min() else { continue };
-        rivals.extend(claims.iter().filter(|(_, address)| address != counts).map(|(_, address)| (*address, *counts)));
+        for address in claims {
+            rivals.extend(claims.iter().find(|other| *other != address).map(|other| (*address, *other)));
+        }
     }
     rivals
 }
@@ -258,21 +259,17 @@ fn add_uploads_under_way<'a>(owners: &mut BTreeMap<Key, Vec<Owner<'a>>>, desired
 
 /// For each asset that is current somewhere the address that decides on its metadata: the one that created it, as long as it is its asset;
 /// else the first that uses it.
-fn metadata_owners<'a>(
-    desired: &'a Desired,
-    recorded: &'a Recorded,
-    rivals: &BTreeMap<&'a Address, &'a Address>,
-) -> BTreeMap<AssetId, MetadataOwner<'a>> {
+fn metadata_owners<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap<AssetId, MetadataOwner<'a>> {
     let mut owners: BTreeMap<AssetId, (bool, bool, &'a Address)> = BTreeMap::new();
     for (address, want) in &desired.assets {
         let Some(record) = recorded.assets.get(address) else { continue };
         let Some((key, fact)) = current(want, record) else { continue };
-        // Who wants other bytes and can't have them only still shows it: nothing of it is planned there.
-        let wants_others = want.pin.is_none()
-            && want.content.as_ref().is_ok_and(|facts| {
-                record.current(want.asset_type.unwrap_or(record.identity.asset_type), facts.hash).is_none()
-            });
-        let candidate = (wants_others || rivals.contains_key(address), fact.shared, address);
+        // Who has no file, or wants other bytes and can't have them, only still shows it: nothing of it is planned there.
+        let has_it = |facts: &FileFacts| {
+            record.current(want.asset_type.unwrap_or(record.identity.asset_type), facts.hash).is_some()
+        };
+        let shows_it = want.pin.is_none() && !want.content.as_ref().is_ok_and(has_it);
+        let candidate = (shows_it, fact.shared, address);
         owners.entry(key.asset_id).and_modify(|owner| *owner = (*owner).min(candidate)).or_insert(candidate);
     }
     let with_fields = |(asset_id, (_, _, address)): (AssetId, (bool, bool, &'a Address))| {

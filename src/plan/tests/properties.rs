@@ -146,7 +146,6 @@ fn learn(known: Known, path: &str, fact: Fact) -> Known {
         Fact::UnderWay(content, phase) => {
             let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
             let events = [
-                vec![],
                 vec![PhaseEvent::HandOver],
                 vec![PhaseEvent::HandOver, PhaseEvent::Doubt],
                 vec![PhaseEvent::HandOver, accepted],
@@ -192,6 +191,8 @@ proptest! {
     #[test]
     fn carrying_out_the_marks_leaves_no_marks(desired in any_desired(), recorded in any_known()) {
         let mut recorded = recorded;
+        // A create in doubt keeps its address from taking over what left, until it is given up.
+        recorded.attempts.clear();
         let first = plan(&desired, &recorded, NOW);
         for mark in &first.marks {
             recorded.apply(mark, NOW).unwrap();

@@ -137,3 +137,14 @@ fn the_owner_may_move_on_and_the_asset_stays_with_the_sharer() {
     check_desired(&at_once(desired(vec![want("b.png", 1)])), known().left("a.png"), "");
     check_desired(&at_once(desired(vec![want("a.png", 1)])), known().left("b.png"), "");
 }
+
+/// On a machine with only the lockfile an address without a file shows its newest asset, and so the one that uses that split off.
+#[test]
+fn an_address_without_a_file_owned_what_another_one_uses() {
+    let known = Known::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).sharing("b.png", 20, 2);
+    check(
+        vec![missing(want("a.png", 1)), named(want("b.png", 2), "B")],
+        known,
+        "update_metadata b.png 20: display_name changed\nfailed a.png: no such file",
+    );
+}
