@@ -9,7 +9,7 @@ use super::doubt::is_binding;
 use super::subject;
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange, Privacy};
-use crate::model::desired::{Desired, DesiredAsset};
+use crate::model::desired::{Desired, DesiredAsset, Pin};
 use crate::model::file::FileFacts;
 use crate::model::history::{RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash, Creator};
@@ -264,11 +264,15 @@ fn metadata_owners<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap
     for (address, want) in &desired.assets {
         let Some(record) = recorded.assets.get(address) else { continue };
         let Some((key, fact)) = current(want, record) else { continue };
-        // Who has no file, or wants other bytes and can't have them, only still shows it: nothing of it is planned there.
+        // Who has no file, or wants what can't be had, only still shows it: nothing of it is planned there.
         let has_it = |facts: &FileFacts| {
             record.current(want.asset_type.unwrap_or(record.identity.asset_type), facts.hash).is_some()
         };
-        let shows_it = want.pin.is_none() && !want.content.as_ref().is_ok_and(has_it);
+        let shows_it = match want.pin {
+            Some(Pin::Asset(asset_id)) => record.history.of_asset(asset_id).next().is_none(),
+            Some(Pin::Revision(_)) => false,
+            None => !want.content.as_ref().is_ok_and(has_it),
+        };
         let candidate = (shows_it, fact.shared, address);
         owners.entry(key.asset_id).and_modify(|owner| *owner = (*owner).min(candidate)).or_insert(candidate);
     }

@@ -183,7 +183,12 @@ fn what_is_under_way_comes_before_a_pin_and_a_move() {
 fn two_addresses_put_their_files_over_one_another() {
     let known = || Known::default().revision("a.fbx", 11, 1, 1).points_to("a.fbx", 11);
     let both = known().revision("b.fbx", 11, 1, 1).points_to("b.fbx", 11).locked("b.fbx");
-    check(vec![want("a.fbx", 2), want("b.fbx", 1)], both, "held a.fbx: its asset is that of `b.fbx` as well");
+    check(
+        vec![want("a.fbx", 2), want("b.fbx", 1)],
+        both,
+        "held a.fbx: its asset is that of `b.fbx` as well
+         held b.fbx: its asset is that of `a.fbx` as well",
+    );
 }
 
 /// The old asset's archiving counted as the end of what comes before the metadata, which could then be sent to the asset that was being replaced.
