@@ -1,3 +1,5 @@
+//! What is new, changed or unusable.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Creates whose outcome is unknown, and what is under way.
+
 use super::*;
 
 #[test]

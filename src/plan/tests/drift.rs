@@ -1,3 +1,5 @@
+//! What somebody else changed at the remote.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Exactly the fields that changed, and what the text filter makes of them.
+
 use super::*;
 use crate::plan::metadata::{Comparison, compare};
 

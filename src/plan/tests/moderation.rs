@@ -1,3 +1,5 @@
+//! What is under review, rejected, or taken down.
+
 use super::*;
 
 #[test]

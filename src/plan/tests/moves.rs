@@ -1,3 +1,5 @@
+//! Addresses that take over the assets of others that left.
+
 use super::*;
 
 fn left(path: &str, asset: u64, content: u8) -> Known {

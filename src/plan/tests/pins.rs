@@ -1,3 +1,5 @@
+//! Addresses held at an earlier revision.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! One asset for equal bytes.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! What left, and when it is archived.
+
 use super::*;
 
 #[test]
