@@ -138,13 +138,17 @@ fn more_than_a_third_and_three_within_a_day_wait_for_a_person() {
 
 #[test]
 fn what_was_archived_today_counts_and_what_was_archived_yesterday_does_not() {
-    let known = |archived: Timestamp| {
+    let is_archived = |asset: &mut RemoteAsset| asset.archived = Some(true);
+    let known = |archived: Timestamp, seen: bool| {
         let known = gone(&["a.png", "b.png", "c.png"]);
         let known = known.shelved("a.png", 10, Leaving::Removed, days_ago(20), Some(archived));
         let (wanted, known) = staying(known.shelved("b.png", 11, Leaving::Removed, days_ago(20), Some(archived)), 4);
+        let known = if seen { known.seen(10, is_archived).seen(11, is_archived) } else { known };
         plan(&at_once(desired(wanted)), &known.0, NOW).steps.len()
     };
-    assert_eq!((known(NOW), known(days_ago(1))), (0, 1));
+    assert_eq!((known(NOW, true), known(days_ago(1), true)), (0, 1));
+    // A new machine has it from the lockfile, which doesn't say when.
+    assert_eq!(known(NOW, false), 1);
 }
 
 #[test]

@@ -167,6 +167,8 @@ fn an_ambiguous_move_is_decided_by_an_import() {
     assert_eq!(asset_id(&project, "c"), b);
     let lockfile = project.read("assets.lock.toml");
     assert!(!lockfile.contains("[assets.\"b\"]") && lockfile.contains("[assets.\"c\"]"), "{lockfile}");
+    // Nobody has to decide on the other one any more: it left.
+    project.sync();
     is_settled(&remote, &project);
     assert_eq!(remote.assets().len(), 2);
 }
