@@ -11,7 +11,7 @@ mod doubt;
 pub mod execute;
 pub mod gate;
 pub mod gather;
-mod git;
+pub mod git;
 pub mod key;
 pub mod lockfile;
 mod metadata;
