@@ -15,6 +15,7 @@ pub mod git;
 pub mod key;
 pub mod lockfile;
 mod metadata;
+pub mod on_change;
 mod pace;
 pub mod poller;
 pub mod progress;
