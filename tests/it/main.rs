@@ -14,6 +14,7 @@
 
 mod branches;
 mod cli;
+mod commit_push;
 mod crash;
 mod desired;
 mod faults;
