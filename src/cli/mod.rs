@@ -4,6 +4,7 @@
 //! the manifest. Read next: [`args`] for what can be typed, [`exit`] for how it ends.
 
 mod args;
+mod beside;
 mod check;
 mod completions;
 mod credential;

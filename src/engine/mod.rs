@@ -24,6 +24,7 @@ pub mod refresh;
 pub mod remote;
 pub mod repair;
 pub mod report;
+pub mod request;
 mod reuse;
 mod review;
 mod rollback;

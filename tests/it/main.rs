@@ -12,6 +12,7 @@
     reason = "tests may fail loudly, and set up files, clocks and processes by hand"
 )]
 
+mod beside;
 mod branches;
 mod cli;
 mod commit_push;
