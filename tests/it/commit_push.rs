@@ -1,7 +1,7 @@
 //! `systemd/macadam-commit-push` with the real git: what it commits, what it leaves alone, and two machines that push at once.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use super::support::{Project, Remote, png};
 
@@ -127,7 +127,11 @@ fn it_commits_what_macadam_wrote_and_nothing_else() {
     a.write("staged.txt", "staged\n");
     a.git(&["add", "staged.txt"]);
     a.write("unknown.txt", "");
-    a.run(&["assets.lock.toml", "src/new ids.luau", "ignored.json", "gone.json", "assets.toml"], true);
+    a.write("../elsewhere", "outside of the checkout");
+    a.run(
+        &["assets.lock.toml", "src/new ids.luau", "ignored.json", "gone.json", "assets.toml", "../../elsewhere"],
+        true,
+    );
     assert_eq!(hub.log(), ["assets: sync", "first"]);
     let files = a.git(&["show", "--format=", "--name-only", "HEAD"]);
     assert_eq!(files, "game/assets.lock.toml\ngame/src/new ids.luau\n");
@@ -232,7 +236,11 @@ fn two_machines_that_push_at_once_both_arrive() {
         game.sync();
         clone.write("game/assets.lock.toml", &game.read("assets.lock.toml"));
     }
-    let running: Vec<_> = clones.iter().map(|clone| clone.script(&["assets.lock.toml"]).spawn().unwrap()).collect();
+    let start = |clone: &Clone| {
+        let mut script = clone.script(&["assets.lock.toml"]);
+        script.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let running: Vec<_> = clones.iter().map(start).collect();
     for script in running {
         let output = script.wait_with_output().unwrap();
         assert!(output.status.success(), "{}", said(&output));
