@@ -96,7 +96,11 @@ pub async fn ask(project: &Project, remote: &str, request: &Request, patience: D
     if !serves()? {
         return Err(AskError::NoService);
     }
-    let mut counter = Counter::open(&project.state, remote)?;
+    let mut counter = match Counter::open(&project.state, remote) {
+        // It has only just begun and is not ready for anybody.
+        Err(StateError::Busy { .. }) => return Err(AskError::NoService),
+        opened => opened?,
+    };
     let id = counter.ask(request, clock::now())?;
     // Without a bell the service looks by itself after a while.
     let _ = bell::ring(&bell_of(&project.state));
@@ -106,14 +110,18 @@ pub async fn ask(project: &Project, remote: &str, request: &Request, patience: D
         let (serves, waited) = (serves()?, clock::elapsed().saturating_sub(begun_at));
         match counter.progress(id)? {
             Progress::Answered(result) => return result.map_err(AskError::Problem),
-            Progress::Gone => return Err(AskError::Ended { begun: false }),
+            // Somebody removed it; what was done is anybody's guess.
+            Progress::Gone => return Err(AskError::Ended { begun: true }),
             Progress::Waiting | Progress::Taken => {}
         }
-        if !serves {
-            return Err(AskError::Ended { begun: !counter.withdraw(id)? });
-        }
-        if waited >= patience {
-            return Err(AskError::Patience { begun: !counter.withdraw(id)?, waited });
+        if !serves || waited >= patience {
+            let begun = !counter.withdraw(id)?;
+            return match counter.progress(id)? {
+                // In the very last moment.
+                Progress::Answered(result) => result.map_err(AskError::Problem),
+                _ if serves => Err(AskError::Patience { begun, waited }),
+                _ => Err(AskError::Ended { begun }),
+            };
         }
         tokio::time::sleep(pause.min(patience.saturating_sub(waited))).await;
         pause = (pause * 3 / 2).min(LATER_LOOKS);
