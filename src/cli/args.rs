@@ -61,7 +61,7 @@ pub struct Global {
     /// Print one JSON document to standard output, also for errors
     #[arg(long, global = true)]
     pub json: bool,
-    /// No part of a request to the API takes longer than this, for example 2s. Hidden, because an upload that is given up too early is
+    /// No part of a request to the API takes longer than this, for example 2s, nor the answer of a service that is asked. Hidden, because an upload that is given up too early is
     /// in doubt; the tests of a remote that hangs need it.
     #[arg(long, global = true, hide = true, value_name = "DURATION", value_parser = duration)]
     pub patience: Option<Duration>,

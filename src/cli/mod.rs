@@ -5,6 +5,7 @@
 
 mod archive;
 mod args;
+mod beside;
 mod check;
 mod completions;
 mod credential;

@@ -62,7 +62,9 @@ impl Session {
     pub async fn open(project: &Project, remote: &str, command: &str) -> Result<Self, SessionError> {
         project.hide_private_folder();
         let lock = StateLock::acquire(&project.state, command, clock::now())?;
-        let store = Store::open(&project.state, remote, clock::now())?;
+        let mut store = Store::open(&project.state, remote, clock::now())?;
+        // Asked of a service that is gone. Who holds the state now begins with nothing that it may have begun with.
+        store.end_requests(clock::now())?;
         let recorded = store.load()?;
         let cache = store.load_files()?;
         let known = store.lockfile_fingerprint()?;

@@ -13,9 +13,11 @@
 )]
 
 mod arguments;
+mod beside;
 mod branches;
 mod byhand;
 mod cli;
+mod commit_push;
 mod crash;
 mod desired;
 mod faults;
