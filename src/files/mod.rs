@@ -12,11 +12,13 @@ mod examine;
 mod inspect;
 mod open;
 mod pattern;
+mod settle;
 mod upload;
 mod walk;
 
 pub use examine::{Progress, examine};
 pub use open::OpenError;
+pub use settle::{ChangeKind, Look, Settler};
 pub use upload::{ContentChanged, Upload, open_upload};
 pub use walk::{MissingFolder, Walk, WalkProblem, walk};
 
