@@ -15,12 +15,14 @@ mod pattern;
 mod settle;
 mod upload;
 mod walk;
+mod whole;
 
 pub use examine::{Progress, examine};
 pub use open::OpenError;
 pub use settle::{ChangeKind, Look, Settler};
 pub use upload::{ContentChanged, Upload, open_upload};
 pub use walk::{MissingFolder, Walk, WalkProblem, walk};
+pub use whole::is_whole;
 
 #[cfg(test)]
 mod quickstart;
