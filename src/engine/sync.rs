@@ -23,6 +23,7 @@ use super::session::Session;
 use super::steps::{Forbidden, LookedAt, Steps};
 use super::stop::StopSwitch;
 use crate::cloud::client::Client;
+use crate::files::Unsettled;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::file::FileCache;
@@ -252,7 +253,7 @@ impl Run<'_> {
         let known = self.session.book.read(|recorded| recorded.assets.keys().cloned().collect::<BTreeSet<Address>>());
         let cache = std::mem::take(&mut self.session.cache);
         let looked = tokio::task::spawn_blocking(move || {
-            let gathered = gather(&project, &cache, &known, &listener);
+            let gathered = gather(&project, &cache, &known, &Unsettled::default(), &listener);
             (gathered, cache)
         });
         let (gathered, before) = looked.await.map_err(|_| BookError::Closed)?;

@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::inspect::{self, Unfit};
 use super::open::{OpenError, Opened, Root, open};
+use super::unsettled::Unsettled;
 use super::walk::Walk;
 use crate::model::desired::{Finding, Findings};
 use crate::model::file::{CachedFile, FileCache, FileFacts, FileProblem, Fingerprint};
@@ -51,11 +52,13 @@ pub struct Progress {
 ///
 /// `now_ns` is the time at which the look begins, in nanoseconds since 1970. `progress` is called on this thread, at least once when there is
 /// something to read. Returns what was found, a finding for every file of the walk, and the cache for the next time, which holds
-/// these files alone.
+/// these files alone. Of a file that is `unsettled` the cached content counts, as if it had not changed; without one the finding is
+/// [`FileProblem::being_written`].
 pub fn examine(
     root: &Path,
     walk: &Walk,
     cache: &FileCache,
+    unsettled: &Unsettled,
     now_ns: i64,
     progress: &dyn Fn(Progress),
 ) -> (Findings, FileCache) {
@@ -73,7 +76,13 @@ pub fn examine(
                 findings.insert(path.clone(), finding(walk, path, cached.content.clone()));
                 fresh.insert(path.clone(), cached.clone());
             }
-            _ => todo.push((state.map_or(0, |state| state.size), path)),
+            (cached, state) if unsettled.holds(path, state.as_ref()) => {
+                // The old look stays with the old fingerprint, so that the file is looked at once it is settled.
+                fresh.extend(cached.map(|cached| (path.clone(), cached.clone())));
+                let content = cached.map_or_else(|| Err(FileProblem::being_written()), |cached| cached.content.clone());
+                findings.insert(path.clone(), finding(walk, path, content));
+            }
+            (_, state) => todo.push((state.map_or(0, |state| state.size), path)),
         }
     }
     // The longest first: at the end all cores stop together.
@@ -98,11 +107,14 @@ fn finding(walk: &Walk, path: &ProjectPath, content: Result<FileFacts, FileProbl
     Finding { globs: walk.files.get(path).cloned().unwrap_or_default(), content }
 }
 
+/// When the file changed last, in nanoseconds since 1970: a program can set the time of modification, but not the inode's.
+pub(super) fn last_change_ns(state: &Fingerprint) -> i64 {
+    if state.changed_ns == 0 { state.modified_ns } else { state.changed_ns }
+}
+
 /// Whether an earlier look still tells what the file holds.
 fn is_current(cached: &CachedFile, state: &Fingerprint) -> bool {
-    // A program can set the time of modification, but not the inode's.
-    let changed = if state.changed_ns == 0 { state.modified_ns } else { state.changed_ns };
-    cached.fingerprint == *state && changed.saturating_add(GRANULARITY_NS) < cached.looked_at_ns
+    cached.fingerprint == *state && last_change_ns(state).saturating_add(GRANULARITY_NS) < cached.looked_at_ns
 }
 
 fn threads(items: usize) -> usize {
@@ -284,7 +296,7 @@ fn hash(file: &mut File, size: u64, buffer: &mut [u8], hashed: &dyn Fn(u64)) -> 
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use crate::files::tests_support::{Folder, mesh, path};
@@ -293,6 +305,7 @@ mod tests {
 
     /// Later than any change of a test's files, by more than the granularity.
     const LATER: i64 = i64::MAX / 2;
+    const NONE: &Unsettled = &Unsettled { paths: BTreeSet::new(), changed_since_ns: None };
     const QUIET: &dyn Fn(Progress) = &|_| {};
 
     fn of(paths: &[&str]) -> Walk {
@@ -300,7 +313,7 @@ mod tests {
     }
 
     fn check(folder: &Folder, name: &str, message: &str) {
-        let (findings, _) = examine(folder.path(), &of(&[name]), &FileCache::new(), LATER, QUIET);
+        let (findings, _) = examine(folder.path(), &of(&[name]), &FileCache::new(), NONE, LATER, QUIET);
         let problem = findings[&path(name)].content.clone().unwrap_err();
         assert!(problem.message.contains(message), "{name}: {}", problem.message);
     }
@@ -309,7 +322,7 @@ mod tests {
     fn files_give_facts_and_a_cache() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes()), ("sub/b.mesh", mesh("b").as_bytes())]);
         let (findings, cache) =
-            examine(folder.path(), &of(&["a.mesh", "sub/b.mesh", "c.mesh"]), &FileCache::new(), LATER, QUIET);
+            examine(folder.path(), &of(&["a.mesh", "sub/b.mesh", "c.mesh"]), &FileCache::new(), NONE, LATER, QUIET);
         let facts = findings[&path("a.mesh")].content.clone().unwrap();
         assert_eq!(facts.hash.as_bytes()[..], Sha256::digest(mesh("a"))[..]);
         assert_eq!((facts.format, facts.content), (FileFormat::MeshData, ContentFacts::Opaque));
@@ -329,7 +342,7 @@ mod tests {
         let seen = RefCell::new(Vec::new());
         let progress = |progress| seen.borrow_mut().push(progress);
         let (findings, _) =
-            examine(folder.path(), &of(&["long.mesh", "unfit.png"]), &FileCache::new(), LATER, &progress);
+            examine(folder.path(), &of(&["long.mesh", "unfit.png"]), &FileCache::new(), NONE, LATER, &progress);
         let facts = findings[&path("long.mesh")].content.clone().unwrap();
         assert_eq!(facts.hash.as_bytes()[..], Sha256::digest(&bytes)[..]);
         let size = bytes.len() as u64 + 5000;
@@ -361,13 +374,14 @@ mod tests {
     fn the_largest_size_is_taken() {
         let folder = Folder::with(&[]);
         folder.write_sparse("big.mesh", mesh("x").as_bytes(), 20_000_000);
-        let (findings, _) = examine(folder.path(), &of(&["big.mesh"]), &FileCache::new(), LATER, QUIET);
+        let (findings, _) = examine(folder.path(), &of(&["big.mesh"]), &FileCache::new(), NONE, LATER, QUIET);
         assert_eq!(findings[&path("big.mesh")].content.clone().unwrap().size, 20_000_000);
     }
 
     #[test]
     fn a_vanished_root_is_a_problem_of_every_file() {
-        let (findings, cache) = examine(Path::new("/nowhere/at/all"), &of(&["a.png"]), &FileCache::new(), LATER, QUIET);
+        let (findings, cache) =
+            examine(Path::new("/nowhere/at/all"), &of(&["a.png"]), &FileCache::new(), NONE, LATER, QUIET);
         assert!(findings[&path("a.png")].content.is_err() && cache.is_empty());
     }
 
@@ -385,7 +399,7 @@ mod tests {
     fn an_unchanged_file_is_not_read_again_unless_it_changed_just_before_the_look() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes())]);
         let walk = of(&["a.mesh"]);
-        let (first, cache) = examine(folder.path(), &walk, &FileCache::new(), LATER, QUIET);
+        let (first, cache) = examine(folder.path(), &walk, &FileCache::new(), NONE, LATER, QUIET);
         let changed = cache[&path("a.mesh")].fingerprint.changed_ns.max(cache[&path("a.mesh")].fingerprint.modified_ns);
         for (looked_at, read) in [
             (changed + GRANULARITY_NS + 1, false),
@@ -394,7 +408,7 @@ mod tests {
             // The clock was set back after the look, or the file comes from the future.
             (changed - 1_000_000_000_000, true),
         ] {
-            let (second, fresh) = examine(folder.path(), &walk, &poisoned(&cache, looked_at), LATER, QUIET);
+            let (second, fresh) = examine(folder.path(), &walk, &poisoned(&cache, looked_at), NONE, LATER, QUIET);
             assert_eq!(second == first, read, "looked at {}", looked_at - changed);
             assert_eq!(fresh[&path("a.mesh")].looked_at_ns, if read { LATER } else { looked_at });
         }
@@ -405,13 +419,13 @@ mod tests {
     fn an_edit_that_keeps_size_and_modification_time_is_seen() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes())]);
         let walk = of(&["a.mesh"]);
-        let (_, cache) = examine(folder.path(), &walk, &FileCache::new(), LATER, QUIET);
+        let (_, cache) = examine(folder.path(), &walk, &FileCache::new(), NONE, LATER, QUIET);
         std::thread::sleep(Duration::from_millis(30));
         let place = folder.path().join("a.mesh");
         let modified = place.metadata().unwrap().modified().unwrap();
         folder.write("a.mesh", mesh("b").as_bytes());
         std::fs::OpenOptions::new().write(true).open(&place).unwrap().set_modified(modified).unwrap();
-        let (findings, _) = examine(folder.path(), &walk, &cache, LATER, QUIET);
+        let (findings, _) = examine(folder.path(), &walk, &cache, NONE, LATER, QUIET);
         let facts = findings[&path("a.mesh")].content.clone().unwrap();
         assert_eq!(facts.hash.as_bytes()[..], Sha256::digest(mesh("b"))[..]);
     }
@@ -419,22 +433,22 @@ mod tests {
     #[test]
     fn files_that_left_the_walk_leave_the_cache() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes()), ("b.mesh", mesh("b").as_bytes())]);
-        let (_, cache) = examine(folder.path(), &of(&["a.mesh", "b.mesh"]), &FileCache::new(), LATER, QUIET);
+        let (_, cache) = examine(folder.path(), &of(&["a.mesh", "b.mesh"]), &FileCache::new(), NONE, LATER, QUIET);
         folder.remove("a.mesh");
-        let (findings, cache) = examine(folder.path(), &of(&["a.mesh", "b.mesh"]), &cache, LATER, QUIET);
+        let (findings, cache) = examine(folder.path(), &of(&["a.mesh", "b.mesh"]), &cache, NONE, LATER, QUIET);
         assert!(findings[&path("a.mesh")].content.is_err());
         assert_eq!(cache.keys().map(ProjectPath::as_str).collect::<Vec<_>>(), ["b.mesh"]);
-        let (_, cache) = examine(folder.path(), &Walk::default(), &cache, LATER, QUIET);
+        let (_, cache) = examine(folder.path(), &Walk::default(), &cache, NONE, LATER, QUIET);
         assert_eq!(cache, BTreeMap::new());
     }
 
     #[test]
     fn a_problem_inside_a_file_is_remembered_until_it_changes() {
         let folder = Folder::with(&[("a.png", b"no picture")]);
-        let (first, cache) = examine(folder.path(), &of(&["a.png"]), &FileCache::new(), LATER, QUIET);
+        let (first, cache) = examine(folder.path(), &of(&["a.png"]), &FileCache::new(), NONE, LATER, QUIET);
         assert!(cache[&path("a.png")].content.is_err());
         let reads = RefCell::new(0);
-        let (second, _) = examine(folder.path(), &of(&["a.png"]), &cache, LATER, &|_| *reads.borrow_mut() += 1);
+        let (second, _) = examine(folder.path(), &of(&["a.png"]), &cache, NONE, LATER, &|_| *reads.borrow_mut() += 1);
         assert_eq!((first, *reads.borrow()), (second, 0));
     }
 
