@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use super::inspect::{self, Unfit};
+use super::inspect;
 use super::open::{Root, open};
 use crate::model::path::ProjectPath;
 use crate::platform::fingerprint;
@@ -23,10 +23,7 @@ fn looks_whole(root: &Path, path: &ProjectPath) -> Option<bool> {
     let mut opened = open(&Root::new(root).ok()?, path).ok()?;
     let size = opened.fingerprint.size;
     let format = inspect::admit(path, size).ok()?;
-    let whole = match inspect::is_whole(path, format, &mut opened.file, size) {
-        Ok(whole) => whole,
-        Err(Unfit::Problem(_) | Unfit::Read(_)) => false,
-    };
+    let whole = inspect::is_whole(path, format, &mut opened.file, size).ok()?;
     Some(whole && fingerprint::of(&opened.file.metadata().ok()?) == opened.fingerprint)
 }
 

@@ -155,7 +155,7 @@ mod tests {
             // last page.
             let most = if format == FileFormat::Rbxmx { bytes.len() - 1 } else { bytes.len() };
             let at_an_end = |cut: &usize| match format {
-                FileFormat::Mp3 => (cut + 417 - 15) % 417 == 0,
+                FileFormat::Mp3 => (cut + 417 - 15).is_multiple_of(417),
                 FileFormat::Ogg => *cut == 116,
                 _ => false,
             };
