@@ -7,6 +7,7 @@ use crate::manifest::{self, Diagnostic, Manifest};
 use crate::model::address::Address;
 use crate::model::desired::{Absences, Desired, Unseen};
 use crate::model::file::FileCache;
+use crate::model::path::ProjectPath;
 use crate::platform::clock;
 
 use super::git;
@@ -24,6 +25,8 @@ pub struct Gathered {
     pub notes: Vec<Diagnostic>,
     /// The looks at files, for the next time.
     pub cache: FileCache,
+    /// The files that changed and were not looked into because they are unsettled.
+    pub waiting: BTreeSet<ProjectPath>,
 }
 
 /// Why the desired state is unknown. Nothing is attempted then.
@@ -76,14 +79,15 @@ pub fn gather(
         let (done, total) = (seen.files_done as u64, seen.files as u64);
         listener(Progress::Files { done, total, bytes: seen.bytes_done });
     };
-    let (findings, cache) = files::examine(&project.root, &walk, cache, unsettled, now_ns, &tell);
+    let files::Examined { findings, cache, waiting } =
+        files::examine(&project.root, &walk, cache, unsettled, now_ns, &tell);
     match manifest.resolve(&findings, known) {
         Ok(resolved) => {
             let notes = resolved.notes;
             let mut desired = resolved.desired;
             desired.absences = absences(project, &walk, &desired);
             desired.unseen = walk.problems.into_iter().filter_map(unseen).collect();
-            Ok(Gathered { manifest, desired, notes, cache })
+            Ok(Gathered { manifest, desired, notes, cache, waiting })
         }
         Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),
     }

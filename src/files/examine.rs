@@ -5,6 +5,7 @@
 //!
 //! Read next: `inspect` for the look itself.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek as _};
 use std::path::Path;
@@ -48,11 +49,22 @@ pub struct Progress {
     pub bytes: u64,
 }
 
+/// What a look at all files gave.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Examined {
+    /// What was found: a finding for every file of the walk.
+    pub findings: Findings,
+    /// The cache for the next time, which holds these files alone.
+    pub cache: FileCache,
+    /// The files that changed and were not looked into because they are unsettled. Who looks without knowing of events
+    /// ([`Unsettled::without_events`]) learns here which ones to look at again.
+    pub waiting: BTreeSet<ProjectPath>,
+}
+
 /// Looks at every file of `walk`, below `root`, the manifest's folder.
 ///
 /// `now_ns` is the time at which the look begins, in nanoseconds since 1970. `progress` is called on this thread, at least once when there is
-/// something to read. Returns what was found, a finding for every file of the walk, and the cache for the next time, which holds
-/// these files alone. Of a file that is `unsettled` the cached content counts, as if it had not changed; without one the finding is
+/// something to read. Of a file that is `unsettled` the cached content counts, as if it had not changed; without one the finding is
 /// [`FileProblem::being_written`].
 pub fn examine(
     root: &Path,
@@ -61,14 +73,14 @@ pub fn examine(
     unsettled: &Unsettled,
     now_ns: i64,
     progress: &dyn Fn(Progress),
-) -> (Findings, FileCache) {
+) -> Examined {
     let root = match Root::new(root) {
         Ok(root) => root,
-        Err(error) => return (unreachable_root(walk, &error), FileCache::new()),
+        Err(error) => return Examined { findings: unreachable_root(walk, &error), ..Examined::default() },
     };
     let paths: Vec<&ProjectPath> = walk.files.keys().collect();
     let states = fingerprints(&root, &paths);
-    let (mut findings, mut fresh) = (Findings::new(), FileCache::new());
+    let (mut findings, mut fresh, mut waiting) = (Findings::new(), FileCache::new(), BTreeSet::new());
     let mut todo = Vec::new();
     for (path, state) in paths.into_iter().zip(states) {
         match (cache.get(path), state) {
@@ -78,6 +90,7 @@ pub fn examine(
             }
             (cached, state) if unsettled.holds(path, state.as_ref()) => {
                 // The old look stays with the old fingerprint, so that the file is looked at once it is settled.
+                waiting.insert(path.clone());
                 fresh.extend(cached.map(|cached| (path.clone(), cached.clone())));
                 let content = cached.map_or_else(|| Err(FileProblem::being_written()), |cached| cached.content.clone());
                 findings.insert(path.clone(), finding(walk, path, content));
@@ -94,7 +107,7 @@ pub fn examine(
         }
         findings.insert(path.clone(), finding(walk, path, content));
     });
-    (findings, fresh)
+    Examined { findings, cache: fresh, waiting }
 }
 
 fn unreachable_root(walk: &Walk, error: &io::Error) -> Findings {
@@ -296,7 +309,7 @@ fn hash(file: &mut File, size: u64, buffer: &mut [u8], hashed: &dyn Fn(u64)) -> 
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use super::*;
     use crate::files::tests_support::{Folder, mesh, path};
@@ -305,15 +318,28 @@ mod tests {
 
     /// Later than any change of a test's files, by more than the granularity.
     const LATER: i64 = i64::MAX / 2;
-    const NONE: &Unsettled = &Unsettled { paths: BTreeSet::new(), changed_since_ns: None };
     const QUIET: &dyn Fn(Progress) = &|_| {};
+
+    /// With all files settled.
+    fn examine(
+        root: &Path,
+        walk: &Walk,
+        cache: &FileCache,
+        now_ns: i64,
+        progress: &dyn Fn(Progress),
+    ) -> (Findings, FileCache) {
+        let Examined { findings, cache, waiting } =
+            super::examine(root, walk, cache, &Unsettled::default(), now_ns, progress);
+        assert_eq!(waiting, BTreeSet::new());
+        (findings, cache)
+    }
 
     fn of(paths: &[&str]) -> Walk {
         Walk { files: paths.iter().map(|text| (path(text), vec![0])).collect(), ..Walk::default() }
     }
 
     fn check(folder: &Folder, name: &str, message: &str) {
-        let (findings, _) = examine(folder.path(), &of(&[name]), &FileCache::new(), NONE, LATER, QUIET);
+        let (findings, _) = examine(folder.path(), &of(&[name]), &FileCache::new(), LATER, QUIET);
         let problem = findings[&path(name)].content.clone().unwrap_err();
         assert!(problem.message.contains(message), "{name}: {}", problem.message);
     }
@@ -322,7 +348,7 @@ mod tests {
     fn files_give_facts_and_a_cache() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes()), ("sub/b.mesh", mesh("b").as_bytes())]);
         let (findings, cache) =
-            examine(folder.path(), &of(&["a.mesh", "sub/b.mesh", "c.mesh"]), &FileCache::new(), NONE, LATER, QUIET);
+            examine(folder.path(), &of(&["a.mesh", "sub/b.mesh", "c.mesh"]), &FileCache::new(), LATER, QUIET);
         let facts = findings[&path("a.mesh")].content.clone().unwrap();
         assert_eq!(facts.hash.as_bytes()[..], Sha256::digest(mesh("a"))[..]);
         assert_eq!((facts.format, facts.content), (FileFormat::MeshData, ContentFacts::Opaque));
@@ -342,7 +368,7 @@ mod tests {
         let seen = RefCell::new(Vec::new());
         let progress = |progress| seen.borrow_mut().push(progress);
         let (findings, _) =
-            examine(folder.path(), &of(&["long.mesh", "unfit.png"]), &FileCache::new(), NONE, LATER, &progress);
+            examine(folder.path(), &of(&["long.mesh", "unfit.png"]), &FileCache::new(), LATER, &progress);
         let facts = findings[&path("long.mesh")].content.clone().unwrap();
         assert_eq!(facts.hash.as_bytes()[..], Sha256::digest(&bytes)[..]);
         let size = bytes.len() as u64 + 5000;
@@ -374,14 +400,13 @@ mod tests {
     fn the_largest_size_is_taken() {
         let folder = Folder::with(&[]);
         folder.write_sparse("big.mesh", mesh("x").as_bytes(), 20_000_000);
-        let (findings, _) = examine(folder.path(), &of(&["big.mesh"]), &FileCache::new(), NONE, LATER, QUIET);
+        let (findings, _) = examine(folder.path(), &of(&["big.mesh"]), &FileCache::new(), LATER, QUIET);
         assert_eq!(findings[&path("big.mesh")].content.clone().unwrap().size, 20_000_000);
     }
 
     #[test]
     fn a_vanished_root_is_a_problem_of_every_file() {
-        let (findings, cache) =
-            examine(Path::new("/nowhere/at/all"), &of(&["a.png"]), &FileCache::new(), NONE, LATER, QUIET);
+        let (findings, cache) = examine(Path::new("/nowhere/at/all"), &of(&["a.png"]), &FileCache::new(), LATER, QUIET);
         assert!(findings[&path("a.png")].content.is_err() && cache.is_empty());
     }
 
@@ -399,7 +424,7 @@ mod tests {
     fn an_unchanged_file_is_not_read_again_unless_it_changed_just_before_the_look() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes())]);
         let walk = of(&["a.mesh"]);
-        let (first, cache) = examine(folder.path(), &walk, &FileCache::new(), NONE, LATER, QUIET);
+        let (first, cache) = examine(folder.path(), &walk, &FileCache::new(), LATER, QUIET);
         let changed = cache[&path("a.mesh")].fingerprint.changed_ns.max(cache[&path("a.mesh")].fingerprint.modified_ns);
         for (looked_at, read) in [
             (changed + GRANULARITY_NS + 1, false),
@@ -408,7 +433,7 @@ mod tests {
             // The clock was set back after the look, or the file comes from the future.
             (changed - 1_000_000_000_000, true),
         ] {
-            let (second, fresh) = examine(folder.path(), &walk, &poisoned(&cache, looked_at), NONE, LATER, QUIET);
+            let (second, fresh) = examine(folder.path(), &walk, &poisoned(&cache, looked_at), LATER, QUIET);
             assert_eq!(second == first, read, "looked at {}", looked_at - changed);
             assert_eq!(fresh[&path("a.mesh")].looked_at_ns, if read { LATER } else { looked_at });
         }
@@ -419,13 +444,13 @@ mod tests {
     fn an_edit_that_keeps_size_and_modification_time_is_seen() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes())]);
         let walk = of(&["a.mesh"]);
-        let (_, cache) = examine(folder.path(), &walk, &FileCache::new(), NONE, LATER, QUIET);
+        let (_, cache) = examine(folder.path(), &walk, &FileCache::new(), LATER, QUIET);
         std::thread::sleep(Duration::from_millis(30));
         let place = folder.path().join("a.mesh");
         let modified = place.metadata().unwrap().modified().unwrap();
         folder.write("a.mesh", mesh("b").as_bytes());
         std::fs::OpenOptions::new().write(true).open(&place).unwrap().set_modified(modified).unwrap();
-        let (findings, _) = examine(folder.path(), &walk, &cache, NONE, LATER, QUIET);
+        let (findings, _) = examine(folder.path(), &walk, &cache, LATER, QUIET);
         let facts = findings[&path("a.mesh")].content.clone().unwrap();
         assert_eq!(facts.hash.as_bytes()[..], Sha256::digest(mesh("b"))[..]);
     }
@@ -433,22 +458,22 @@ mod tests {
     #[test]
     fn files_that_left_the_walk_leave_the_cache() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes()), ("b.mesh", mesh("b").as_bytes())]);
-        let (_, cache) = examine(folder.path(), &of(&["a.mesh", "b.mesh"]), &FileCache::new(), NONE, LATER, QUIET);
+        let (_, cache) = examine(folder.path(), &of(&["a.mesh", "b.mesh"]), &FileCache::new(), LATER, QUIET);
         folder.remove("a.mesh");
-        let (findings, cache) = examine(folder.path(), &of(&["a.mesh", "b.mesh"]), &cache, NONE, LATER, QUIET);
+        let (findings, cache) = examine(folder.path(), &of(&["a.mesh", "b.mesh"]), &cache, LATER, QUIET);
         assert!(findings[&path("a.mesh")].content.is_err());
         assert_eq!(cache.keys().map(ProjectPath::as_str).collect::<Vec<_>>(), ["b.mesh"]);
-        let (_, cache) = examine(folder.path(), &Walk::default(), &cache, NONE, LATER, QUIET);
+        let (_, cache) = examine(folder.path(), &Walk::default(), &cache, LATER, QUIET);
         assert_eq!(cache, BTreeMap::new());
     }
 
     #[test]
     fn a_problem_inside_a_file_is_remembered_until_it_changes() {
         let folder = Folder::with(&[("a.png", b"no picture")]);
-        let (first, cache) = examine(folder.path(), &of(&["a.png"]), &FileCache::new(), NONE, LATER, QUIET);
+        let (first, cache) = examine(folder.path(), &of(&["a.png"]), &FileCache::new(), LATER, QUIET);
         assert!(cache[&path("a.png")].content.is_err());
         let reads = RefCell::new(0);
-        let (second, _) = examine(folder.path(), &of(&["a.png"]), &cache, NONE, LATER, &|_| *reads.borrow_mut() += 1);
+        let (second, _) = examine(folder.path(), &of(&["a.png"]), &cache, LATER, &|_| *reads.borrow_mut() += 1);
         assert_eq!((first, *reads.borrow()), (second, 0));
     }
 

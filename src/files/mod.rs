@@ -18,7 +18,7 @@ mod upload;
 mod walk;
 mod whole;
 
-pub use examine::{Progress, examine};
+pub use examine::{Examined, Progress, examine};
 pub use open::OpenError;
 pub use settle::{ChangeKind, Look, Settler};
 pub use unsettled::Unsettled;

@@ -58,7 +58,7 @@ impl Unsettled {
 mod tests {
     use super::*;
     use crate::files::tests_support::{Folder, mesh, path};
-    use crate::files::{examine, walk};
+    use crate::files::{Examined, examine, walk};
     use crate::model::desired::GlobPattern;
     use crate::model::file::FileFacts;
 
@@ -76,7 +76,8 @@ mod tests {
     ) -> (Vec<(String, Option<FileFacts>)>, FileCache) {
         let mut walk = walk(folder.path(), &selection());
         unsettled.keep(&mut walk, &selection(), cache);
-        let (findings, cache) = examine(folder.path(), &walk, cache, unsettled, LATER, &|_| {});
+        let Examined { findings, cache, waiting } = examine(folder.path(), &walk, cache, unsettled, LATER, &|_| {});
+        assert!(waiting.is_subset(&unsettled.paths));
         let early = findings.values().filter_map(|finding| finding.content.as_ref().err());
         assert!(
             early
@@ -120,8 +121,11 @@ mod tests {
         };
         let waits = |now_ns: i64| {
             let unsettled = Unsettled::without_events(BTreeSet::new(), now_ns);
-            let (findings, _) = examine(folder.path(), &walk, &FileCache::new(), &unsettled, now_ns, &|_| {});
-            findings[&path("a.mesh")].content.as_ref().is_err_and(|problem| problem.is_being_written())
+            let Examined { findings, waiting, .. } =
+                examine(folder.path(), &walk, &FileCache::new(), &unsettled, now_ns, &|_| {});
+            let early = findings[&path("a.mesh")].content.as_ref().is_err_and(|problem| problem.is_being_written());
+            assert_eq!(early, waiting.contains(&path("a.mesh")));
+            early
         };
         assert!(waits(now) && waits(now + 1_999_000_000));
         assert!(!waits(now + 2_001_000_000));
