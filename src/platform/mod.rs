@@ -7,4 +7,5 @@ pub mod clock;
 pub mod failpoint;
 pub mod fingerprint;
 pub mod lock;
+pub mod mount;
 pub mod signals;
