@@ -254,6 +254,35 @@ fn a_full_queue_is_a_rescan() {
     }
 }
 
+#[test]
+fn a_storm_is_told_file_by_file_or_as_a_rescan() {
+    let mut stage = Stage::new(&["z.png"], &["ui/**/*.png", "*.png"], &[]);
+    let names: Vec<String> = (0..3000).map(|index| format!("ui/d{}/f{index}.png", index % 40)).collect();
+    names.iter().for_each(|name| stage.write(name));
+    stage.write_until_told("z.png", "z.png");
+    // What was created before its folder was armed is found by a survey, which may still be under way.
+    stage.watcher.recheck();
+    stage.seen.extend(stage.hints.take());
+    let changed = stage.seen.iter().filter_map(|hint| match hint {
+        Hint::Changed { path, .. } => Some(path.to_string()),
+        _ => None,
+    });
+    let told: std::collections::BTreeSet<String> = changed.collect();
+    let rescan = stage.seen.iter().any(|hint| matches!(hint, Hint::Rescan { .. }));
+    assert!(rescan || names.iter().all(|name| told.contains(name)));
+}
+
+#[test]
+fn what_the_system_refuses_is_told_apart() {
+    use notify::{Error, ErrorKind};
+
+    let check = |error: Error, limit: bool| assert_eq!(Degraded::of(&error) == Degraded::Limit, limit, "{error}");
+    check(Error::new(ErrorKind::MaxFilesWatch), true);
+    check(Error::io(io::Error::from_raw_os_error(24)), true);
+    check(Error::io(io::Error::from_raw_os_error(5)), false);
+    check(Error::generic("x"), false);
+}
+
 #[cfg(unix)]
 #[test]
 fn links_are_followed_as_the_walk_does() {
