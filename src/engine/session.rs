@@ -8,6 +8,7 @@ use super::gather::{GatherError, gather};
 use super::lockfile::{KeepError, Lockfile};
 use super::progress::Listener;
 use super::project::Project;
+use crate::files::Unsettled;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
@@ -99,7 +100,7 @@ impl Session {
     pub async fn wanted(&mut self, listener: Listener) -> Result<Desired, GatherError> {
         let (project, cache) = (self.project.clone(), std::mem::take(&mut self.cache));
         let known: BTreeSet<Address> = self.book.read(|recorded| recorded.assets.keys().cloned().collect());
-        let looked = tokio::task::spawn_blocking(move || gather(&project, &cache, &known, &listener)).await;
+        let looked = tokio::task::spawn_blocking(move || gather(&project, &cache, &known, &Unsettled::default(), &listener)).await;
         let gathered = match looked {
             Ok(gathered) => gathered?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),

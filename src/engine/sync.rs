@@ -18,6 +18,7 @@ use super::review;
 use super::session::Session;
 use super::stop::StopSwitch;
 use crate::cloud::client::Client;
+use crate::files::Unsettled;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
@@ -248,7 +249,7 @@ impl Run<'_> {
         let cache = std::mem::take(&mut self.session.cache);
         let looked = tokio::task::spawn_blocking(move || {
             failpoint::trip("gather");
-            let gathered = gather(&project, &cache, &known, &listener);
+            let gathered = gather(&project, &cache, &known, &Unsettled::default(), &listener);
             (gathered, cache)
         });
         let (gathered, before) = looked.await.map_err(|error| {

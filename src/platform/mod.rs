@@ -8,5 +8,6 @@ pub mod clock;
 pub mod failpoint;
 pub mod fingerprint;
 pub mod lock;
+pub mod mount;
 pub mod process;
 pub mod signals;
