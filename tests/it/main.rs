@@ -19,6 +19,7 @@ mod desired;
 mod faults;
 mod history;
 mod key;
+mod logs;
 mod profiles;
 mod property;
 mod regressions;
