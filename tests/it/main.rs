@@ -25,4 +25,5 @@ mod property;
 mod regressions;
 mod support;
 mod sync;
+mod systemd;
 mod tidy;
