@@ -99,9 +99,19 @@ fn start_log(global: &Global) {
         (false, 1) => logs::Level::Info,
         (false, _) => logs::Level::Debug,
     };
-    // Also says no where NO_COLOR is set.
-    let color = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-    logs::start(form, level, color);
+    logs::start(form, level, log_reader());
+}
+
+#[expect(clippy::disallowed_methods, reason = "systemd says in the environment where its journal listens")]
+fn log_reader() -> logs::Reader {
+    if logs::stderr_is_journal(std::env::var_os("JOURNAL_STREAM").as_deref()) {
+        return logs::Reader::Journal;
+    }
+    // Also says no where NO_COLOR is set, and where standard error is no terminal unless `--color always` was typed.
+    match anstream::AutoStream::choice(&std::io::stderr()) {
+        anstream::ColorChoice::Never => logs::Reader::Plain,
+        _ => logs::Reader::Terminal,
+    }
 }
 
 fn dispatch(output: Output, cli: Cli) -> Result<Exit, Failure> {
