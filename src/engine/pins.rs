@@ -110,7 +110,7 @@ pub fn write(project: &Project, address: &Address, pin: Pin) -> Result<bool, Edi
 /// Takes a pin out of the manifest. Returns whether there was one. Blocks: it waits for the disk.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn remove(project: &Project, address: &Address) -> Result<bool, EditManifestError<EditError>> {
     project.edit_manifest(|text| remove_pin(text, address))
 }
