@@ -40,7 +40,7 @@ pub struct Cli {
 }
 
 /// Options for every command.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options for every command")]
 pub struct Global {
     /// The manifest; otherwise assets.toml in this folder or one above
@@ -153,9 +153,21 @@ pub struct PlanArgs {
 /// `sync`.
 #[derive(Debug, Args)]
 pub struct SyncArgs {
-    /// Reconcile, then exit
+    /// Reconcile, then exit; without it Macadam is a service that watches files and manifest until a signal
     #[arg(long)]
     pub once: bool,
+    /// The service looks at everything at least this often
+    #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = duration, conflicts_with = "once")]
+    pub interval: Duration,
+    /// The service changes nothing while the checkout is on another branch
+    #[arg(long, value_name = "BRANCH", conflicts_with = "once")]
+    pub require_branch: Option<String>,
+    /// The service runs this, by the shell, after the lockfile changed
+    #[arg(long, value_name = "COMMAND", conflicts_with = "once")]
+    pub on_change: Option<String>,
+    /// The service answers /healthz, /readyz and /metrics here; a port alone is one of this machine only
+    #[arg(long, value_name = "ADDR", value_parser = crate::telemetry::listen::parse_listen, conflicts_with = "once")]
+    pub listen: Option<SocketAddr>,
     /// Change nothing: exit with 1 if anything would change at the remote or in the lockfile
     #[arg(long, requires = "once")]
     pub locked: bool,

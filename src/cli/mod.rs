@@ -25,6 +25,7 @@ mod pin;
 mod plan;
 mod progress;
 mod resolve;
+mod service;
 mod status;
 mod sync;
 mod target;

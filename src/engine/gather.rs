@@ -71,6 +71,22 @@ pub fn gather(
     listener: &Listener,
 ) -> Result<Gathered, GatherError> {
     let (manifest, text) = read_manifest(project)?;
+    look(project, manifest, text, cache, known, unsettled, listener)
+}
+
+/// The same for a `manifest` that was read before, with its `text`.
+///
+/// # Errors
+/// When it is not valid in the light of the files, or the folders can't be looked into.
+pub fn look(
+    project: &Project,
+    manifest: Manifest,
+    text: String,
+    cache: &FileCache,
+    known: &BTreeSet<Address>,
+    unsettled: &Unsettled,
+    listener: &Listener,
+) -> Result<Gathered, GatherError> {
     let selection = manifest.selection();
     let mut walk = files::walk(&project.root, &selection);
     unsettled.keep(&mut walk, &selection, cache);

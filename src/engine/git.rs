@@ -66,6 +66,11 @@ impl fmt::Display for Branch {
     }
 }
 
+/// Git's own folder of the checkout in which `folder` lies; `None` where there is none, or it can't be told.
+pub fn own_folder(folder: &Path) -> Option<PathBuf> {
+    private_folder(folder).ok().flatten()
+}
+
 /// What git is in the middle of in the checkout around `folder`, so that its files are nobody's wish; `None` where it rests, or there is no repository.
 ///
 /// An index lock counts however old it is. Git too refuses to go on until a person has removed one that was left behind, so there is nothing to gain by

@@ -34,6 +34,7 @@ mod reuse;
 mod review;
 mod rollback;
 pub mod row;
+pub mod service;
 pub mod session;
 pub mod settle;
 #[cfg(test)]

@@ -192,7 +192,7 @@ fn bell_of(state: &Path) -> PathBuf {
     path.into()
 }
 
-/// Carries out what needs no more than the state and a look at the remote.
+/// Carries out what needs no more than the state and a look at the remote; the service does the rest itself.
 ///
 /// # Errors
 /// With what the one who asked should read.

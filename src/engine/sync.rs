@@ -97,7 +97,7 @@ pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Opti
 
 /// What a plan marks, and apart from it what gives up a create in doubt for one that follows. Until that one begins the doubt stays open, and in the
 /// lockfile: a run that ends before, in a rest or by a signal, leaves it to the next machine with its count.
-fn given_up(plan: &Plan, recorded: &Recorded) -> (GivenUp, Vec<Change>) {
+pub(super) fn given_up(plan: &Plan, recorded: &Recorded) -> (GivenUp, Vec<Change>) {
     let address_of = |change: &Change| match change {
         Change::Advance { attempt, .. } => recorded.attempts.get(attempt).map(|attempt| attempt.address.clone()),
         Change::Rest { address, .. } | Change::Tell { address: Some(address), .. } => Some(address.clone()),
