@@ -123,7 +123,9 @@ pub(super) fn plan_shelf(plan: &mut Plan, scene: &Scene<'_>) {
         }
     }
     let due = due.into_values().filter(|due| !waiting.contains(&due.asset_id));
-    carry_out(plan, desired, recorded, due.collect(), wishes, now);
+    let mut due: Vec<Due<'_>> = due.collect();
+    due.sort_by_key(|due| (due.address, due.asset_id));
+    carry_out(plan, desired, recorded, due, wishes, now);
 }
 
 /// Assets that something in the manifest still uses.
