@@ -172,13 +172,13 @@ pub struct SyncArgs {
     #[arg(long, requires = "once")]
     pub locked: bool,
     /// Give up after this long, for example 90s, 30m or 2h
-    #[arg(long, default_value = "60m", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, default_value = "60m", value_name = "DURATION", value_parser = duration, requires = "once")]
     pub timeout: Duration,
     /// How many files to upload at once
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub uploads: u32,
     /// Read every asset at Roblox first, to see what somebody else changed
-    #[arg(long)]
+    #[arg(long, requires = "once")]
     pub refresh: bool,
     /// Put the file of this address over content that somebody else made
     #[arg(long, value_name = "ADDRESS", requires = "once")]
@@ -191,7 +191,7 @@ pub struct SyncArgs {
           value_parser = duration, requires = "once")]
     pub wait_moderation: Option<Duration>,
     /// Don't ask before many creates or a fee
-    #[arg(long, short = 'y')]
+    #[arg(long, short = 'y', requires = "once")]
     pub yes: bool,
 }
 

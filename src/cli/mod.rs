@@ -38,7 +38,7 @@ use clap::error::ErrorKind;
 
 use crate::engine::stop::panic_message;
 use crate::telemetry::logs;
-use args::{Cli, Color, Command, Global, LogFormat};
+use args::{Cli, Color, Command, LogFormat};
 use exit::{Exit, Failure};
 use output::Output;
 
@@ -51,7 +51,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let output = Output::new(cli.global.json, cli.global.quiet);
     colour(cli.global.color);
-    start_log(&cli.global);
+    start_log(&cli);
     // A panic that nothing nearer caught: the hook has told where, and whoever reads the document learns it too.
     let ended = std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(output, cli)))
         .unwrap_or_else(|panic| Err(Failure::defect(panic_message(panic.as_ref()))));
@@ -89,15 +89,19 @@ fn colour(color: Color) {
     }
 }
 
-fn start_log(global: &Global) {
+fn start_log(cli: &Cli) {
+    let global = &cli.global;
+    // A service has nothing else to tell by.
+    let service = matches!(&cli.command, Command::Sync(args) if !args.once);
     let form = match global.log_format {
         LogFormat::Text => logs::Form::Text,
         LogFormat::Json => logs::Form::Json,
     };
     let level = match (global.quiet, global.verbose) {
         (true, _) => logs::Level::Error,
-        (false, 0) => logs::Level::Warn,
-        (false, 1) => logs::Level::Info,
+        (false, 0) if !service => logs::Level::Warn,
+        (false, 1) if !service => logs::Level::Info,
+        (false, 0) => logs::Level::Info,
         (false, _) => logs::Level::Debug,
     };
     logs::start(form, level, log_reader());

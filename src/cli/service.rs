@@ -111,6 +111,9 @@ async fn listen(
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .map_err(|error| Failure::new(Exit::Unusable, format!("listen on {address}: {error}")))?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!("listening on http://{address}");
+    }
     let until = async move {
         let _ = stopped.await; // the sender goes when the service has ended
     };

@@ -100,7 +100,9 @@ impl Session {
     pub async fn wanted(&mut self, listener: Listener) -> Result<Desired, GatherError> {
         let (project, cache) = (self.project.clone(), std::mem::take(&mut self.cache));
         let known: BTreeSet<Address> = self.book.read(|recorded| recorded.assets.keys().cloned().collect());
-        let looked = tokio::task::spawn_blocking(move || gather(&project, &cache, &known, &Unsettled::default(), &listener)).await;
+        let looked =
+            tokio::task::spawn_blocking(move || gather(&project, &cache, &known, &Unsettled::default(), &listener))
+                .await;
         let gathered = match looked {
             Ok(gathered) => gathered?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),

@@ -17,8 +17,8 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::file::FileCache;
 use crate::model::recorded::Recorded;
-use crate::platform::failpoint;
 use crate::model::request::{self, Problem, Request, RequestId};
+use crate::platform::failpoint;
 
 /// The most lists of changes in one transaction: bounds how long the first of them waits for its answer.
 const GROUP: usize = 512;

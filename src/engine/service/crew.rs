@@ -58,7 +58,8 @@ impl Crew {
 
     /// Begins with `steps`, but for those of addresses that rest.
     pub(super) fn begin(&mut self, steps: Vec<Step>, with: &Steps, now: Duration) {
-        let ready = steps.into_iter().filter(|step| self.rests.get(&step.address).is_none_or(|(until, _)| *until <= now));
+        let ready =
+            steps.into_iter().filter(|step| self.rests.get(&step.address).is_none_or(|(until, _)| *until <= now));
         let chains = chains(ready.collect());
         for chain in &chains {
             if let Some(address) = asset_of(chain) {

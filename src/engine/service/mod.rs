@@ -339,7 +339,9 @@ impl Service<'_> {
         }
         match self.hands.stop.why() {
             Some(Stop::Credential { message, hint }) if self.refused.is_none() => {
-                tracing::error!("Roblox refused the key, nothing more is written until it is changed: {message} ({hint})");
+                tracing::error!(
+                    "Roblox refused the key, nothing more is written until it is changed: {message} ({hint})"
+                );
                 self.refused = Some(message);
             }
             Some(Stop::State { message } | Stop::Defect { message }) => return Err(ServiceError::Defect { message }),
@@ -425,7 +427,12 @@ impl Service<'_> {
     }
 
     /// Takes in what a look found.
-    async fn take(&mut self, gathered: Gathered, text: String, before: &crate::model::file::FileCache) -> Result<(), ServiceError> {
+    async fn take(
+        &mut self,
+        gathered: Gathered,
+        text: String,
+        before: &crate::model::file::FileCache,
+    ) -> Result<(), ServiceError> {
         let Gathered { manifest, desired, cache, waiting, .. } = gathered;
         let delta = FileDelta::between(before, &cache);
         if !delta.is_empty() {
@@ -621,4 +628,3 @@ fn next_question(recorded: &Recorded, desired: &Desired, assets: &[Question]) ->
     let old = looked(oldest.asset_id).is_none_or(|at| now.duration_since(at).unsigned_abs() >= DRIFT_ROUND);
     old.then_some(*oldest)
 }
-

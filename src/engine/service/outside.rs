@@ -10,6 +10,7 @@ use crate::engine::book::Book;
 use crate::engine::report::{Outcome, StepReport};
 use crate::model::address::Address;
 use crate::model::desired::Desired;
+use crate::model::file::FileProblem;
 use crate::model::phase::{Intent, Phase};
 use crate::plan::{Hold, Plan};
 use crate::platform::clock;
@@ -185,9 +186,15 @@ impl Outside {
                 self.metrics.synced_after(now.saturating_sub(since));
             }
         }
-        let reason = |hold: &Hold| (hold.address.clone(), hold.reason.clone());
-        let held: BTreeMap<Address, String> = plan.held.iter().map(reason).collect();
-        for hold in plan.held.iter().filter(|hold| self.held.get(&hold.address) != Some(&hold.reason)) {
+        // A file that somebody is still writing is taken in a moment: nothing to tell anybody.
+        let early = |address: &Address| {
+            let want = desired.assets.get(address);
+            want.is_some_and(|want| want.content.as_ref().is_err_and(FileProblem::is_being_written))
+        };
+        let holds: Vec<&Hold> = plan.held.iter().filter(|hold| !early(&hold.address)).collect();
+        let held: BTreeMap<Address, String> =
+            holds.iter().map(|hold| (hold.address.clone(), hold.reason.clone())).collect();
+        for hold in holds.iter().filter(|hold| self.held.get(&hold.address) != Some(&hold.reason)) {
             let hint = hold.hint.as_deref().unwrap_or_default();
             tracing::warn!(address = %hold.address, hint, "{}: {}", hold.kind, hold.reason);
         }
@@ -199,7 +206,8 @@ impl Outside {
         }
         self.drifts = drifts;
         let doubts = book.read(|recorded| {
-            let in_doubt = |intent: &Intent, phase: &Phase| matches!((intent, phase), (Intent::Create { .. }, Phase::InDoubt));
+            let in_doubt =
+                |intent: &Intent, phase: &Phase| matches!((intent, phase), (Intent::Create { .. }, Phase::InDoubt));
             recorded.attempts.values().filter(|attempt| in_doubt(&attempt.intent, &attempt.phase)).count()
         });
         self.metrics.set_in_doubt(doubts as u64);
