@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{ArchiveArgs, Global, RestoreArgs};
+use super::beside::{self, beside_service, is_served};
 use super::exit::{Exit, Failure};
 use super::hand::{Hand, Shortfall, Told};
 use super::output::{Output, Tone, paint};
@@ -15,6 +16,7 @@ use crate::engine::by_hand::{self, ByHandError, Direction, Ended, Prepared};
 use crate::engine::gather::read_manifest;
 use crate::engine::hands::Hands;
 use crate::model::address::Address;
+use crate::model::request::Request;
 
 impl From<ByHandError> for Failure {
     fn from(error: ByHandError) -> Self {
@@ -58,6 +60,21 @@ async fn run(
         Direction::Archive => "macadam archive",
         Direction::Restore => "macadam restore",
     };
+    let (request, word) = match direction {
+        Direction::Archive => (Request::Archive { address: address.clone() }, "archived:"),
+        Direction::Restore => (Request::Restore { address: address.clone() }, "restored:"),
+    };
+    if direction == Direction::Archive && asks(output, yes) && is_served(&target)? {
+        let question = format!("the asset of {address} is archived: games that use it lose it");
+        // Nothing is held or begun: a signal ends the process.
+        if !tokio::task::block_in_place(|| ask(output, &[question])) {
+            return Ok(Exit::Unreconciled);
+        }
+    }
+    if let Some(answer) = beside_service(output, global, &target, &request).await? {
+        beside::tell(output, address, answer, word, global.emulator);
+        return Ok(Exit::Success);
+    }
     let mut hand = Hand::open(output, global, &target, command).await?;
     let ended = carry_out(output, &mut hand, address, direction, yes).await;
     hand.close().await;

@@ -40,7 +40,7 @@ pub struct Cli {
 }
 
 /// Options for every command.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options for every command")]
 pub struct Global {
     /// The manifest; otherwise assets.toml in this folder or one above
@@ -61,7 +61,7 @@ pub struct Global {
     /// Print one JSON document to standard output, also for errors
     #[arg(long, global = true)]
     pub json: bool,
-    /// No part of a request to the API takes longer than this, for example 2s. Hidden, because an upload that is given up too early is
+    /// No part of a request to the API takes longer than this, for example 2s, nor the answer of a service that is asked. Hidden, because an upload that is given up too early is
     /// in doubt; the tests of a remote that hangs need it.
     #[arg(long, global = true, hide = true, value_name = "DURATION", value_parser = duration)]
     pub patience: Option<Duration>,
@@ -153,20 +153,32 @@ pub struct PlanArgs {
 /// `sync`.
 #[derive(Debug, Args)]
 pub struct SyncArgs {
-    /// Reconcile, then exit
+    /// Reconcile, then exit; without it Macadam is a service that watches files and manifest until a signal
     #[arg(long)]
     pub once: bool,
+    /// The service looks at everything at least this often
+    #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = duration, conflicts_with = "once")]
+    pub interval: Duration,
+    /// The service changes nothing while the checkout is on another branch
+    #[arg(long, value_name = "BRANCH", conflicts_with = "once")]
+    pub require_branch: Option<String>,
+    /// The service runs this, by the shell, after the lockfile changed
+    #[arg(long, value_name = "COMMAND", conflicts_with = "once")]
+    pub on_change: Option<String>,
+    /// The service answers /healthz, /readyz and /metrics here; a port alone is one of this machine only
+    #[arg(long, value_name = "ADDR", value_parser = crate::telemetry::listen::parse_listen, conflicts_with = "once")]
+    pub listen: Option<SocketAddr>,
     /// Change nothing: exit with 1 if anything would change at the remote or in the lockfile
     #[arg(long, requires = "once")]
     pub locked: bool,
     /// Give up after this long, for example 90s, 30m or 2h
-    #[arg(long, default_value = "60m", value_name = "DURATION", value_parser = duration)]
+    #[arg(long, default_value = "60m", value_name = "DURATION", value_parser = duration, requires = "once")]
     pub timeout: Duration,
     /// How many files to upload at once
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub uploads: u32,
     /// Read every asset at Roblox first, to see what somebody else changed
-    #[arg(long)]
+    #[arg(long, requires = "once")]
     pub refresh: bool,
     /// Put the file of this address over content that somebody else made
     #[arg(long, value_name = "ADDRESS", requires = "once")]
@@ -179,7 +191,7 @@ pub struct SyncArgs {
           value_parser = duration, requires = "once")]
     pub wait_moderation: Option<Duration>,
     /// Don't ask before many creates or a fee
-    #[arg(long, short = 'y')]
+    #[arg(long, short = 'y', requires = "once")]
     pub yes: bool,
 }
 

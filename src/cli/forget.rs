@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::args::{ForgetArgs, Global};
+use super::beside::{self, beside_service};
 use super::exit::{Exit, Failure};
 use super::hand::Told;
 use super::output::{Output, Tone, paint};
@@ -14,6 +15,7 @@ use crate::engine::progress::silent;
 use crate::engine::session::Session;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
+use crate::model::request::Request;
 
 impl From<ForgetError> for Failure {
     fn from(error: ForgetError) -> Self {
@@ -32,6 +34,11 @@ impl From<ForgetError> for Failure {
 pub async fn run(output: Output, global: &Global, args: &ForgetArgs) -> Result<Exit, Failure> {
     let address = target::address(&args.address)?;
     let target = target::find(global)?;
+    let request = Request::Forget { address: address.clone() };
+    if let Some(answer) = beside_service(output, global, &target, &request).await? {
+        beside::tell(output, &address, answer, "forgotten:", global.emulator);
+        return Ok(Exit::Success);
+    }
     let mut session = Session::open(&target.project, &target.remote, "macadam forget").await?;
     let forgotten = forget::forget(&mut session, &address).await;
     // A manifest that can't be used says nothing of what the next sync does, and keeps nobody from forgetting.

@@ -21,6 +21,7 @@ use crate::engine::session::Session;
 use crate::engine::stop::StopSwitch;
 use crate::engine::sync::{Options, SyncError, sync_once};
 use crate::engine::view::View;
+use crate::files::Unsettled;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::plan::{HoldKind, Wishes};
@@ -95,7 +96,7 @@ impl Hand {
 /// # Errors
 /// When the manifest can't be used.
 pub fn wanted(target: &Target, view: &View) -> Result<Gathered, Failure> {
-    let look = || gather(&target.project, &view.cache, &view.known(), &silent());
+    let look = || gather(&target.project, &view.cache, &view.known(), &Unsettled::default(), &silent());
     Ok(tokio::task::block_in_place(look)?)
 }
 

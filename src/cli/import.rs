@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::args::{Global, ImportArgs};
+use super::beside::{self, beside_service};
 use super::exit::{Exit, Failure};
 use super::hand::{Hand, Told};
 use super::output::{Output, Tone, paint};
@@ -12,6 +13,7 @@ use crate::engine::gather::read_manifest;
 use crate::engine::import::{self, ImportError, Imported, Wish};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
+use crate::model::request::Request;
 
 impl From<ImportError> for Failure {
     fn from(error: ImportError) -> Self {
@@ -43,8 +45,14 @@ pub async fn run(output: Output, global: &Global, args: &ImportArgs) -> Result<E
     let target = target::find(global)?;
     // Without a usable manifest nothing is attempted, and no state is made.
     read_manifest(&target.project)?;
+    let content_matches = args.content_matches;
+    let request = Request::Import { address: address.clone(), asset_id, content_matches };
+    if let Some(answer) = beside_service(output, global, &target, &request).await? {
+        beside::tell(output, &address, answer, "imported:", global.emulator);
+        return Ok(Exit::Success);
+    }
     let mut hand = Hand::open(output, global, &target, "macadam import").await?;
-    let wish = Wish { address: &address, asset_id, content_matches: args.content_matches };
+    let wish = Wish { address: &address, asset_id, content_matches };
     let imported = import::import(&mut hand.session, &hand.client, (hand.bars.listener(), &hand.stop), wish).await;
     hand.close().await;
     tell(output, &address, &imported?, global.emulator);

@@ -5,6 +5,7 @@
 
 mod archive;
 mod args;
+mod beside;
 mod check;
 mod completions;
 mod credential;
@@ -24,6 +25,7 @@ mod pin;
 mod plan;
 mod progress;
 mod resolve;
+mod service;
 mod status;
 mod sync;
 mod target;
@@ -36,7 +38,7 @@ use clap::error::ErrorKind;
 
 use crate::engine::stop::panic_message;
 use crate::telemetry::logs;
-use args::{Cli, Color, Command, Global, LogFormat};
+use args::{Cli, Color, Command, LogFormat};
 use exit::{Exit, Failure};
 use output::Output;
 
@@ -49,7 +51,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let output = Output::new(cli.global.json, cli.global.quiet);
     colour(cli.global.color);
-    start_log(&cli.global);
+    start_log(&cli);
     // A panic that nothing nearer caught: the hook has told where, and whoever reads the document learns it too.
     let ended = std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(output, cli)))
         .unwrap_or_else(|panic| Err(Failure::defect(panic_message(panic.as_ref()))));
@@ -87,20 +89,34 @@ fn colour(color: Color) {
     }
 }
 
-fn start_log(global: &Global) {
+fn start_log(cli: &Cli) {
+    let global = &cli.global;
+    // A service has nothing else to tell by.
+    let service = matches!(&cli.command, Command::Sync(args) if !args.once);
     let form = match global.log_format {
         LogFormat::Text => logs::Form::Text,
         LogFormat::Json => logs::Form::Json,
     };
     let level = match (global.quiet, global.verbose) {
         (true, _) => logs::Level::Error,
-        (false, 0) => logs::Level::Warn,
-        (false, 1) => logs::Level::Info,
+        (false, 0) if !service => logs::Level::Warn,
+        (false, 1) if !service => logs::Level::Info,
+        (false, 0) => logs::Level::Info,
         (false, _) => logs::Level::Debug,
     };
-    // Also says no where NO_COLOR is set.
-    let color = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-    logs::start(form, level, color);
+    logs::start(form, level, log_reader());
+}
+
+#[expect(clippy::disallowed_methods, reason = "systemd says in the environment where its journal listens")]
+fn log_reader() -> logs::Reader {
+    if logs::stderr_is_journal(std::env::var_os("JOURNAL_STREAM").as_deref()) {
+        return logs::Reader::Journal;
+    }
+    // Also says no where NO_COLOR is set, and where standard error is no terminal unless `--color always` was typed.
+    match anstream::AutoStream::choice(&std::io::stderr()) {
+        anstream::ColorChoice::Never => logs::Reader::Plain,
+        _ => logs::Reader::Terminal,
+    }
 }
 
 fn dispatch(output: Output, cli: Cli) -> Result<Exit, Failure> {

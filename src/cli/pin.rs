@@ -5,6 +5,7 @@
 use serde_json::json;
 
 use super::args::{Global, PinArgs, UnpinArgs};
+use super::beside::{is_served, until_carried_out};
 use super::exit::{Exit, Failure};
 use super::hand::{self, COMMIT, Hand, Shortfall, Told};
 use super::output::{Output, Tone, paint};
@@ -57,6 +58,18 @@ struct Edited<'a> {
     rehearsal: bool,
 }
 
+impl Edited<'_> {
+    /// Fills in what the address has now, where the command did not name it.
+    fn look_up(&mut self, target: &Target) {
+        if self.told.asset_id.is_some() {
+            return;
+        }
+        let rows = tokio::task::block_in_place(|| status(&target.project, &target.remote)).unwrap_or_default();
+        let row = rows.into_iter().find(|row| row.address == *self.address);
+        (self.told.asset_id, self.told.revision) = row.map_or((None, None), |row| (row.asset_id, row.revision));
+    }
+}
+
 /// Pins an address.
 pub async fn pin(output: Output, global: &Global, args: &PinArgs) -> Result<Exit, Failure> {
     let address = target::address(&args.address)?;
@@ -69,7 +82,8 @@ pub async fn pin(output: Output, global: &Global, args: &PinArgs) -> Result<Exit
     };
     let (mut pin, mut key) = choose(&view.recorded)?;
     let mut hand = None;
-    if !args.no_sync {
+    let served = !args.no_sync && is_served(&target)?;
+    if !args.no_sync && !served {
         let open = Hand::open(output, global, &target, "macadam pin").await?;
         // Somebody else may have reconciled before the lock was free.
         let again = match pins::remember_where_it_was(&open.session.book, &address).await {
@@ -98,6 +112,9 @@ pub async fn pin(output: Output, global: &Global, args: &PinArgs) -> Result<Exit
         undo: format!("`macadam unpin {address}` takes the pin back"),
         rehearsal: global.emulator,
     };
+    if served {
+        return finish_beside(output, global, &target, edited).await;
+    }
     finish(output, &target, hand, edited, args.yes).await
 }
 
@@ -108,9 +125,12 @@ pub async fn unpin(output: Output, global: &Global, args: &UnpinArgs) -> Result<
     refuse_unpinned(&target, &address)?;
     let mut hand = None;
     let mut told = Told { outcome: "done", ..Told::default() };
+    let served = !args.no_sync && is_served(&target)?;
     if !args.no_sync {
         // Nothing can be carried out by a manifest that is wrong elsewhere.
         read_manifest(&target.project)?;
+    }
+    if !args.no_sync && !served {
         hand = Some(Hand::open(output, global, &target, "macadam unpin").await?);
     }
     match tokio::task::block_in_place(|| pins::remove(&target.project, &address)) {
@@ -124,6 +144,9 @@ pub async fn unpin(output: Output, global: &Global, args: &UnpinArgs) -> Result<
         undo: "the file counts again".to_owned(),
         rehearsal: global.emulator,
     };
+    if served {
+        return finish_beside(output, global, &target, edited).await;
+    }
     finish(output, &target, hand, edited, args.yes).await
 }
 
@@ -180,11 +203,7 @@ async fn finish(
         }
         Err(error) => (Report::default(), Some(Shortfall { outcome: "failed", failure: error.into() })),
     };
-    if edited.told.asset_id.is_none() {
-        let rows = status(&target.project, &target.remote).unwrap_or_default();
-        let row = rows.into_iter().find(|row| row.address == *edited.address);
-        (edited.told.asset_id, edited.told.revision) = row.map_or((None, None), |row| (row.asset_id, row.revision));
-    }
+    edited.look_up(target);
     edited.told.more.extend(hand::more(&report));
     if !output.is_json() {
         hand::show(output, &report);
@@ -200,13 +219,40 @@ async fn finish(
         return Ok(Exit::Success);
     };
     edited.told.outcome = outcome;
-    let failure = not_carried_out(target, &edited, failure);
+    Ok(tell_shortfall(output, target, &edited, failure))
+}
+
+/// Lets the service that holds the state carry out what the manifest says now, and tells.
+async fn finish_beside(
+    output: Output,
+    global: &Global,
+    target: &Target,
+    mut edited: Edited<'_>,
+) -> Result<Exit, Failure> {
+    let ended = until_carried_out(global, target, edited.address).await;
+    edited.look_up(target);
+    edited.told.more.push(("by_service", json!(true)));
+    if let Err(failure) = ended {
+        edited.told.outcome = "waiting";
+        return Ok(tell_shortfall(output, target, &edited, failure));
+    }
+    if output.is_json() {
+        output.document(&edited.told.document(edited.address));
+    } else {
+        output.line(format!("{} {}; the service saw to it", paint(Tone::Good, "done:"), edited.what));
+        last_line(output, &edited);
+    }
+    Ok(Exit::Success)
+}
+
+fn tell_shortfall(output: Output, target: &Target, edited: &Edited<'_>, failure: Failure) -> Exit {
+    let failure = not_carried_out(target, edited, failure);
     if output.is_json() {
         output.stopped(edited.told.document(edited.address), &failure);
     } else {
         output.failure(&failure);
     }
-    Ok(failure.exit)
+    failure.exit
 }
 
 /// The manifest says it, and Roblox doesn't yet.

@@ -3,12 +3,15 @@
 use serde_json::json;
 
 use super::args::{Global, ResolveArgs, RetryArgs};
+use super::beside::beside_service;
 use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint};
-use super::target::{self, address};
+use super::target::{self, Target, address};
 use crate::engine::repair::{self, RepairError};
 use crate::engine::session::Session;
+use crate::model::address::Address;
 use crate::model::ids::AssetId;
+use crate::model::request::Request;
 
 impl From<RepairError> for Failure {
     fn from(error: RepairError) -> Self {
@@ -27,43 +30,66 @@ pub async fn resolve(output: Output, global: &Global, args: &ResolveArgs) -> Res
     let asset_id =
         args.asset_id.map(AssetId::new).transpose().map_err(|error| Failure::of(Exit::Usage, &error, None))?;
     let target = target::find(global)?;
+    let request = Request::Resolve { address: address.clone(), asset_id };
+    let by_service = beside_service(output, global, &target, &request).await?.is_some();
+    if !by_service {
+        resolve_alone(global, &target, &address, asset_id).await?;
+    }
+    if output.is_json() {
+        output.document(&json!({
+            "address": address.as_str(), "asset_id": args.asset_id, "recreate": args.recreate, "by_service": by_service,
+        }));
+    } else if let Some(asset_id) = asset_id {
+        output.line(format!("{} {address} is asset {asset_id}; commit the lockfile", paint(Tone::Good, "resolved")));
+    } else {
+        output.line(format!("{} {} creates {address} again", paint(Tone::Good, "resolved:"), next(by_service)));
+    }
+    Ok(Exit::Success)
+}
+
+/// Who does the rest.
+const fn next(by_service: bool) -> &'static str {
+    if by_service { "the service" } else { "the next `macadam sync --once`" }
+}
+
+async fn resolve_alone(
+    global: &Global,
+    target: &Target,
+    address: &Address,
+    asset_id: Option<AssetId>,
+) -> Result<(), Failure> {
     let mut session = Session::open(&target.project, &target.remote, "macadam resolve").await?;
     let settled = match asset_id {
         Some(asset_id) => {
-            let (client, embedded) = target::connect(global, &target, target::credential(global)?).await?;
-            let settled = repair::resolve_with(&mut session, &client, &address, asset_id).await;
+            let (client, embedded) = target::connect(global, target, target::credential(global)?).await?;
+            let settled = repair::resolve_with(&mut session, &client, address, asset_id).await;
             if let Some(embedded) = embedded {
                 embedded.stop().await;
             }
             settled
         }
-        None => repair::recreate(&mut session, &address).await,
+        None => repair::recreate(&mut session, address).await,
     };
     session.close().await;
-    settled?;
-    if output.is_json() {
-        output.document(&json!({ "address": address.as_str(), "asset_id": args.asset_id, "recreate": args.recreate }));
-    } else if let Some(asset_id) = asset_id {
-        output.line(format!("{} {address} is asset {asset_id}; commit the lockfile", paint(Tone::Good, "resolved")));
-    } else {
-        output
-            .line(format!("{} the next `macadam sync --once` creates {address} again", paint(Tone::Good, "resolved:")));
-    }
-    Ok(Exit::Success)
+    Ok(settled?)
 }
 
 /// Makes refused assets due again.
 pub async fn retry(output: Output, global: &Global, args: &RetryArgs) -> Result<Exit, Failure> {
     let addresses = args.addresses.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
     let target = target::find(global)?;
-    let mut session = Session::open(&target.project, &target.remote, "macadam retry").await?;
-    let done = repair::retry(&mut session, &addresses).await;
-    session.close().await;
-    done?;
+    let request = Request::Retry { addresses: addresses.clone() };
+    let by_service = beside_service(output, global, &target, &request).await?.is_some();
+    if !by_service {
+        let mut session = Session::open(&target.project, &target.remote, "macadam retry").await?;
+        let done = repair::retry(&mut session, &addresses).await;
+        session.close().await;
+        done?;
+    }
     if output.is_json() {
-        output.document(&json!({ "addresses": args.addresses }));
+        output.document(&json!({ "addresses": args.addresses, "by_service": by_service }));
     } else {
-        output.line(format!("{} the next `macadam sync --once` tries again", paint(Tone::Good, "due:")));
+        output.line(format!("{} {} tries again", paint(Tone::Good, "due:"), next(by_service)));
     }
     Ok(Exit::Success)
 }

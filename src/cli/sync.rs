@@ -9,7 +9,7 @@ use super::document;
 use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint, plural};
 use super::progress::Bars;
-use super::{outline, plan, target};
+use super::{outline, plan, service, target};
 use crate::engine::gather::read_manifest;
 use crate::engine::report::{Outcome, Report, Stop};
 use crate::engine::session::Session;
@@ -26,8 +26,7 @@ const CREATES_WITHOUT_ASKING: usize = 50;
 /// Reconciles once.
 pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exit, Failure> {
     if !args.once {
-        return Err(Failure::new(Exit::Usage, "the long-running service is not part of this version")
-            .hint("run `macadam sync --once`, from a timer if need be"));
+        return service::run(output, global, args).await;
     }
     let target = target::find(global)?;
     if args.locked {
@@ -85,7 +84,7 @@ async fn locked(output: Output, global: &Global, target: &target::Target, args: 
 /// What a person asks of this run.
 fn wishes(args: &SyncArgs) -> Result<Wishes, Failure> {
     let overwrite = args.overwrite.iter().map(|text| target::address(text)).collect::<Result<_, _>>()?;
-    Ok(Wishes { overwrite, confirmed: args.confirm.clone() })
+    Ok(Wishes { overwrite, confirmed: args.confirm.clone(), ..Wishes::default() })
 }
 
 /// The first signal ends the run in order; a second one ends the process.

@@ -278,7 +278,7 @@ impl Steps {
             let hint = Some("change the file: uploading the same again risks the account".to_owned());
             return Ok(Try::Ended(Outcome::Refused { message, hint }));
         }
-        tracing::info!(address = %attempt.address, action = attempt.intent.name(), %asset_id, "done");
+        tracing::debug!(address = %attempt.address, action = attempt.intent.name(), %asset_id, "done");
         Ok(Try::Ended(self.done(&attempt.address, settled.key)))
     }
 

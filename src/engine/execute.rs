@@ -44,6 +44,11 @@ impl Finished {
         }
     }
 
+    /// Who worked on it is gone without a word: whoever waits must not wait for ever.
+    pub fn give_up(&self, address: &Address) {
+        self.end(address, false);
+    }
+
     /// Whether an address was begun.
     fn has(&self, address: &Address) -> bool {
         self.under_way().contains_key(address)

@@ -46,6 +46,7 @@ struct Rules {
 /// The right to send one request; it must come back through [`Gate::leave`] or [`Gate::leave_unsent`].
 #[must_use = "tell the gate what came of the request"]
 pub struct Pass {
+    endpoint: Endpoint,
     permit: Option<Permit>,
     ticket: Ticket,
 }
@@ -71,14 +72,21 @@ impl Gate {
             Some(queue) => Some(queue.lock().await),
             None => None,
         };
-        let (since, mut told) = (moment(), false);
+        let (since, mut told, mut waited) = (moment(), false, false);
         loop {
             let mut changed = std::pin::pin!(self.inner.changed.notified());
             // Listening before asking: a report in between is not missed.
             changed.as_mut().enable();
             match self.try_enter(endpoint) {
-                Passage::Open(pass) => return pass,
+                Passage::Open(pass) => {
+                    let time = moment().since(since);
+                    if waited {
+                        (self.inner.listener)(Progress::Waited { endpoint: endpoint.name(), time });
+                    }
+                    return pass;
+                }
                 Passage::Closed { until, reason } => {
+                    waited = true;
                     let left = until.map_or(Duration::from_secs(1), |until| until.since(moment()));
                     // A request that goes ahead alone tells soon what is left: only what lasts is told.
                     let wait = if told { left } else { left.min(WORTH_TELLING) };
@@ -108,7 +116,7 @@ impl Gate {
             },
         };
         match rules.breaker.ask(now) {
-            Barrier::Go(ticket) => Passage::Open(Pass { permit, ticket }),
+            Barrier::Go(ticket) => Passage::Open(Pass { endpoint, permit, ticket }),
             Barrier::WaitUntil(until) => {
                 if let Some(permit) = permit {
                     rules.limits.release_unsent(permit);
@@ -121,6 +129,11 @@ impl Gate {
     /// Takes back the right to a request that was sent, with what came of it.
     pub fn leave<T>(&self, pass: Pass, reply: &Reply<T>) {
         let (heard, health) = judge(reply);
+        let status = reply.head.as_ref().map(|head| head.status);
+        (self.inner.listener)(Progress::Answered { endpoint: pass.endpoint.name(), status });
+        if pass.endpoint == Endpoint::GetOperation {
+            (self.inner.listener)(Progress::Polled);
+        }
         let (now, jitter) = (moment(), fastrand::f64());
         {
             let mut rules = self.rules();

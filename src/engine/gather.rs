@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::files;
+use crate::files::{self, Unsettled};
 use crate::manifest::{self, Diagnostic, Manifest};
 use crate::model::address::Address;
 use crate::model::desired::{Absences, Desired, Unseen};
 use crate::model::file::FileCache;
+use crate::model::path::ProjectPath;
 use crate::platform::clock;
 
 use super::git;
@@ -24,6 +25,8 @@ pub struct Gathered {
     pub notes: Vec<Diagnostic>,
     /// The looks at files, for the next time.
     pub cache: FileCache,
+    /// The files that changed and were not looked into because they are unsettled.
+    pub waiting: BTreeSet<ProjectPath>,
 }
 
 /// Why the desired state is unknown. Nothing is attempted then.
@@ -56,7 +59,7 @@ pub fn read_manifest(project: &Project) -> Result<(Manifest, String), GatherErro
 }
 
 /// Reads the manifest and looks at every file that it speaks of. A reference to an address that left the manifest is no mistake where the address is `known`,
-/// to state or lockfile. Blocks: it reads the disk.
+/// to state or lockfile. Of files that are `unsettled` the `cache`d content counts. Blocks: it reads the disk.
 ///
 /// # Errors
 /// When the manifest is not valid, also in the light of the files, or the folders can't be looked into.
@@ -64,23 +67,43 @@ pub fn gather(
     project: &Project,
     cache: &FileCache,
     known: &BTreeSet<Address>,
+    unsettled: &Unsettled,
     listener: &Listener,
 ) -> Result<Gathered, GatherError> {
     let (manifest, text) = read_manifest(project)?;
-    let walk = files::walk(&project.root, &manifest.selection());
+    look(project, manifest, text, cache, known, unsettled, listener)
+}
+
+/// The same for a `manifest` that was read before, with its `text`.
+///
+/// # Errors
+/// When it is not valid in the light of the files, or the folders can't be looked into.
+pub fn look(
+    project: &Project,
+    manifest: Manifest,
+    text: String,
+    cache: &FileCache,
+    known: &BTreeSet<Address>,
+    unsettled: &Unsettled,
+    listener: &Listener,
+) -> Result<Gathered, GatherError> {
+    let selection = manifest.selection();
+    let mut walk = files::walk(&project.root, &selection);
+    unsettled.keep(&mut walk, &selection, cache);
     let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
     let tell = |seen: files::Progress| {
         let (done, total) = (seen.files_done as u64, seen.files as u64);
         listener(Progress::Files { done, total, bytes: seen.bytes_done });
     };
-    let (findings, cache) = files::examine(&project.root, &walk, cache, now_ns, &tell);
+    let files::Examined { findings, cache, waiting } =
+        files::examine(&project.root, &walk, cache, unsettled, now_ns, &tell);
     match manifest.resolve(&findings, known) {
         Ok(resolved) => {
             let notes = resolved.notes;
             let mut desired = resolved.desired;
             desired.absences = absences(project, &walk, &desired);
             desired.unseen = walk.problems.into_iter().filter_map(unseen).collect();
-            Ok(Gathered { manifest, desired, notes, cache })
+            Ok(Gathered { manifest, desired, notes, cache, waiting })
         }
         Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),
     }
@@ -122,7 +145,7 @@ mod tests {
             std::fs::write(path, text).unwrap();
         }
         let project = Project::find(None, None, folder.path()).unwrap();
-        let gathered = gather(&project, &FileCache::new(), &BTreeSet::new(), &silent()).unwrap();
+        let gathered = gather(&project, &FileCache::new(), &BTreeSet::new(), &Unsettled::default(), &silent()).unwrap();
         assert_eq!(gathered.desired.absences, expected, "{manifest}");
         assert_eq!(gathered.desired.unseen, [], "{manifest}");
     }

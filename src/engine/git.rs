@@ -1,11 +1,125 @@
-//! What git says of this checkout, read from its own files: whether files may be missing here that the branch has.
+//! What git says of this checkout, read from its own files: whether files may be missing here that the branch has, whether git is in the middle of
+//! something, and which branch is checked out.
 //!
-//! Runs no program and never writes. What can't be read is said, not guessed. Read next: `gather`, the caller.
-#![expect(clippy::disallowed_methods, reason = "this module reads git's configuration, which is no asset")]
+//! Runs no program and never writes: it is asked before every plan, and git itself would take locks. What can't be read is said, not guessed. Read next:
+//! `gather`, a caller.
+#![expect(clippy::disallowed_methods, reason = "this module reads git's own files, which are no assets")]
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::platform::clock;
+
+/// An index lock older than this was probably left behind by a git that died: `git commit` holds one while its editor is open and a checkout as long as it
+/// writes, both mostly for less.
+const OLD_LOCK_SECONDS: i64 = 60 * 60;
+
+/// What git leaves in its folder while something that changes the checkout is under way: the file or folder, what it is, and what ends it.
+///
+/// A bisection counts too: what it checks out are old commits, which nobody wants at Roblox.
+const UNDER_WAY: &[(&str, &str, &str)] = &[
+    ("rebase-merge", "a rebase", "`git rebase --continue` or `--abort`"),
+    ("rebase-apply", "a rebase or `git am`", "`git rebase --abort` or `git am --abort`"),
+    ("MERGE_HEAD", "a merge", "`git commit` or `git merge --abort`"),
+    ("CHERRY_PICK_HEAD", "a cherry-pick", "`git cherry-pick --continue` or `--abort`"),
+    ("REVERT_HEAD", "a revert", "`git revert --continue` or `--abort`"),
+    // What is left of several picks between two of them.
+    ("sequencer", "a cherry-pick or a revert", "`git cherry-pick --abort` or `git revert --abort`"),
+    ("BISECT_LOG", "a bisection", "`git bisect reset`"),
+];
+
+/// What is checked out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Branch {
+    /// This branch, with or without a commit.
+    Named(String),
+    /// A commit and no branch.
+    Detached {
+        /// The commit.
+        at: String,
+    },
+    /// It can't be told.
+    Unknown {
+        /// Why: lower case, no full stop.
+        why: String,
+    },
+}
+
+impl Branch {
+    /// Whether it is the branch `name`.
+    pub fn is(&self, name: &str) -> bool {
+        matches!(self, Self::Named(found) if found == name)
+    }
+}
+
+impl fmt::Display for Branch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => write!(f, "the branch `{name}`"),
+            Self::Detached { at } => write!(f, "no branch, at {}", at.get(..10).unwrap_or(at)),
+            Self::Unknown { why } => write!(f, "an unknown branch: {why}"),
+        }
+    }
+}
+
+/// Git's own folder of the checkout in which `folder` lies; `None` where there is none, or it can't be told.
+pub fn own_folder(folder: &Path) -> Option<PathBuf> {
+    private_folder(folder).ok().flatten()
+}
+
+/// What git is in the middle of in the checkout around `folder`, so that its files are nobody's wish; `None` where it rests, or there is no repository.
+///
+/// An index lock counts however old it is. Git too refuses to go on until a person has removed one that was left behind, so there is nothing to gain by
+/// not waiting; and a checkout that takes hours (large files) is half of two branches. An old one is said to be old, with the remedy.
+pub fn busy(folder: &Path) -> Option<String> {
+    busy_at(folder, clock::now())
+}
+
+fn busy_at(folder: &Path, now: Timestamp) -> Option<String> {
+    under_way(folder, now).unwrap_or_else(|unread| Some(format!("whether git is busy is unknown: {unread}")))
+}
+
+fn under_way(folder: &Path, now: Timestamp) -> Result<Option<String>, Unread> {
+    let Some(private) = private_folder(folder)? else { return Ok(None) };
+    // The lock last: it is also held by each step of the others, which say more.
+    for (name, what, end) in UNDER_WAY {
+        if found(&private.join(name))?.is_some() {
+            return Ok(Some(format!("git is in the middle of {what}, which {end} ends")));
+        }
+    }
+    let lock = private.join("index.lock");
+    let Some(metadata) = found(&lock)? else { return Ok(None) };
+    let since = metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
+    let old = since.is_some_and(|since| now.as_second().saturating_sub(since.as_second()) > OLD_LOCK_SECONDS);
+    Ok(Some(if old {
+        format!("git holds {} for over an hour; if no git runs here, remove that file", lock.display())
+    } else {
+        "git is writing the checkout (index.lock)".to_owned()
+    }))
+}
+
+/// What is checked out around `folder`; `None` where there is no repository.
+pub fn branch(folder: &Path) -> Option<Branch> {
+    checked_out(folder).unwrap_or_else(|unread| Some(Branch::Unknown { why: unread.to_string() }))
+}
+
+fn checked_out(folder: &Path) -> Result<Option<Branch>, Unread> {
+    let Some(private) = private_folder(folder)? else { return Ok(None) };
+    let Some(head) = read(&private.join("HEAD"))? else { return Ok(None) };
+    let head = head.trim();
+    Ok(Some(match head.strip_prefix("ref:").map(str::trim) {
+        // What the reftable format puts there, so that older gits leave it alone.
+        Some("refs/heads/.invalid") => Branch::Unknown {
+            why: "this repository keeps its branches as a reftable, which macadam can't read".to_owned(),
+        },
+        Some(name) => Branch::Named(name.strip_prefix("refs/heads/").unwrap_or(name).to_owned()),
+        None => Branch::Detached { at: head.to_owned() },
+    }))
+}
 
 /// Why files of the branch may be missing in the checkout around `folder`; `None` where it is whole, or none of git's.
 pub fn partial(folder: &Path) -> Option<String> {
@@ -14,9 +128,7 @@ pub fn partial(folder: &Path) -> Option<String> {
         Ok(true) => Some(
             "git checks out only a part of this branch's files (`git sparse-checkout list` shows which)".to_owned(),
         ),
-        Err(Unread { path, source }) => {
-            Some(format!("whether git checks out all files is unknown: can't read {}: {source}", path.display()))
-        }
+        Err(unread) => Some(format!("whether git checks out all files is unknown: {unread}")),
     }
 }
 
@@ -24,6 +136,12 @@ pub fn partial(folder: &Path) -> Option<String> {
 struct Unread {
     path: PathBuf,
     source: io::Error,
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "can't read {}: {}", self.path.display(), self.source)
+    }
 }
 
 fn is_sparse(folder: &Path) -> Result<bool, Unread> {
@@ -63,6 +181,15 @@ fn private_folder(folder: &Path) -> Result<Option<PathBuf>, Unread> {
     Ok(None)
 }
 
+/// What there is of a name, or `None`.
+fn found(path: &Path) -> Result<Option<fs::Metadata>, Unread> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Unread { path: path.to_owned(), source }),
+    }
+}
+
 /// The text of a file, or `None` when there is none.
 fn read(path: &Path) -> Result<Option<String>, Unread> {
     match fs::read(path) {
@@ -98,77 +225,4 @@ fn is_true(value: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_flag_is_read_as_git_reads_it() {
-        let check = |config: &str, expected: Option<bool>| {
-            assert_eq!(flag(config, "core", "sparsecheckout"), expected, "{config:?}");
-        };
-        check("", None);
-        check("[core]\n\tsparseCheckout = true\n", Some(true));
-        check("[Core] SPARSECHECKOUT=\"yes\" # x\r\n", Some(true));
-        check("[core]\nsparseCheckout\n", Some(true));
-        check("[core]\nsparseCheckout = 1 ; x\n", Some(true));
-        check("[core]\nsparseCheckout =\n", Some(false));
-        check("[core]\nsparseCheckout = off\n", Some(false));
-        check("[core]\nsparseCheckout = true\n[core]\nsparseCheckout = false\n", Some(false));
-        check("[core \"x\"]\nsparseCheckout = true\n[x]\nsparseCheckout = true\n", None);
-        check("[core]\n# sparseCheckout = true\nsparseCheckoutCone = true\n", None);
-    }
-
-    /// Writes files below a new folder and says what is known of `at`.
-    fn check(at: &str, files: &[(&str, &str)], expected: bool) {
-        let root = tempfile::tempdir().unwrap();
-        fs::create_dir_all(root.path().join(at)).unwrap();
-        for (name, text) in files {
-            let path = root.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        let why = partial(&root.path().join(at));
-        assert_eq!(
-            why.as_deref().is_some_and(|why| why.contains("sparse-checkout list")),
-            expected,
-            "{why:?}: {files:?}"
-        );
-        assert!(expected || why.is_none(), "{why:?}");
-    }
-
-    #[test]
-    fn a_sparse_checkout_is_found_however_git_keeps_it() {
-        const ON: &str = "[core]\nsparseCheckout = true\n";
-        let list = |folder: &str| format!("{folder}/info/sparse-checkout");
-        check("a", &[(".git/HEAD", "")], false);
-        check("a/b", &[(".git/config", ON)], false);
-        check("a/b", &[(".git/config", ON), (&list(".git"), "/*\n")], true);
-        check("a", &[(".git/config", "[core]\n"), (&list(".git"), "/*\n")], false);
-        let own = "[extensions]\nworktreeConfig = true\n";
-        check("a", &[(".git/config", own), (".git/config.worktree", ON), (&list(".git"), "")], true);
-        check("a", &[(".git/config", "[core]\n"), (".git/config.worktree", ON), (&list(".git"), "")], false);
-        let off = "[core]\nsparseCheckout = false\n";
-        let on = format!("{ON}{own}");
-        check("a", &[(".git/config", &on), (".git/config.worktree", off), (&list(".git"), "")], false);
-
-        let worktree = "main/.git/worktrees/w";
-        let (common, own_config) = (format!("{worktree}/commondir"), format!("{worktree}/config.worktree"));
-        let linked =
-            [("w/.git", "gitdir: ../main/.git/worktrees/w\n"), ("main/.git/config", own), (common.as_str(), "../..\n")];
-        check("w/game", &[&linked[..], &[(&own_config, ON), (&list(worktree), "")]].concat(), true);
-        check("w/game", &[&linked[..], &[(&own_config, ON), (&list("main/.git"), "")]].concat(), false);
-        check("main", &[&linked[..], &[(&own_config, ON), (&list(worktree), "")]].concat(), false);
-
-        let module = [("a/sub/.git", "gitdir: ../../.git/modules/sub\n"), (".git/modules/sub/config", ON)];
-        check("a/sub", &[&module[..], &[(&list(".git/modules/sub"), "")]].concat(), true);
-        check("a", &[&module[..], &[(&list(".git/modules/sub"), "")]].concat(), false);
-    }
-
-    #[test]
-    fn what_cant_be_read_is_not_taken_for_whole() {
-        let root = tempfile::tempdir().unwrap();
-        fs::create_dir_all(root.path().join(".git/config")).unwrap();
-        let why = partial(root.path()).unwrap();
-        assert!(why.contains("unknown") && why.contains("config"), "{why}");
-    }
-}
+mod tests;

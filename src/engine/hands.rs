@@ -90,11 +90,17 @@ impl Hands {
             stop: self.stop.clone(),
             root: session.project.root.clone(),
             uploads: Arc::clone(&self.uploads),
-            files,
-            subjects,
+            files: Arc::new(files),
+            subjects: Arc::new(subjects),
             forbidden: Arc::clone(&self.forbidden),
-            given_up,
+            given_up: Arc::new(given_up),
+            superseded: StopSwitch::default(),
         }
+    }
+
+    /// What was refused to a creator may be allowed by now.
+    pub(super) fn forgive(&self) {
+        self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Limits and latencies, for the next run.

@@ -38,6 +38,22 @@ pub enum Progress {
         /// Whose.
         address: Address,
     },
+    /// A request was answered, or was not.
+    Answered {
+        /// Of which endpoint.
+        endpoint: &'static str,
+        /// The status of the answer.
+        status: Option<u16>,
+    },
+    /// A request had waited before it went out.
+    Waited {
+        /// To which endpoint.
+        endpoint: &'static str,
+        /// For so long.
+        time: Duration,
+    },
+    /// An operation was asked for.
+    Polled,
     /// A request waits for Roblox's limits or for Roblox to recover.
     Waiting {
         /// For what: lower case, no full stop.

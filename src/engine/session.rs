@@ -8,6 +8,7 @@ use super::gather::{GatherError, gather};
 use super::lockfile::{KeepError, Lockfile};
 use super::progress::Listener;
 use super::project::Project;
+use crate::files::Unsettled;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
@@ -62,7 +63,9 @@ impl Session {
     pub async fn open(project: &Project, remote: &str, command: &str) -> Result<Self, SessionError> {
         project.hide_private_folder();
         let lock = StateLock::acquire(&project.state, command, clock::now())?;
-        let store = Store::open(&project.state, remote, clock::now())?;
+        let mut store = Store::open(&project.state, remote, clock::now())?;
+        // Asked of a service that is gone. Who holds the state now begins with nothing that it may have begun with.
+        store.end_requests(clock::now())?;
         let recorded = store.load()?;
         let cache = store.load_files()?;
         let known = store.lockfile_fingerprint()?;
@@ -97,7 +100,9 @@ impl Session {
     pub async fn wanted(&mut self, listener: Listener) -> Result<Desired, GatherError> {
         let (project, cache) = (self.project.clone(), std::mem::take(&mut self.cache));
         let known: BTreeSet<Address> = self.book.read(|recorded| recorded.assets.keys().cloned().collect());
-        let looked = tokio::task::spawn_blocking(move || gather(&project, &cache, &known, &listener)).await;
+        let looked =
+            tokio::task::spawn_blocking(move || gather(&project, &cache, &known, &Unsettled::default(), &listener))
+                .await;
         let gathered = match looked {
             Ok(gathered) => gathered?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),

@@ -45,6 +45,7 @@ use crate::platform::{clock, failpoint};
 pub type LookedAt = BTreeMap<Address, (ProjectPath, FileFacts)>;
 
 /// Carries out steps against one remote.
+#[derive(Clone)]
 pub struct Steps {
     pub(super) book: Arc<Book>,
     pub(super) client: Arc<Client>,
@@ -55,13 +56,15 @@ pub struct Steps {
     pub(super) root: PathBuf,
     pub(super) uploads: Arc<Semaphore>,
     /// What was looked at for this plan, by address.
-    pub(super) files: LookedAt,
+    pub(super) files: Arc<LookedAt>,
     /// What is wanted of each address, as a refusal is remembered against.
-    pub(super) subjects: BTreeMap<Address, Subjects>,
+    pub(super) subjects: Arc<BTreeMap<Address, Subjects>>,
     /// Creators for whom the key has no permission.
     pub(super) forbidden: Forbidden,
     /// The end of creates in doubt, by address: written down when the next one begins.
-    pub(super) given_up: BTreeMap<Address, Vec<Change>>,
+    pub(super) given_up: Arc<BTreeMap<Address, Vec<Change>>>,
+    /// Thrown when something newer is wanted of the address: a wait between two tries ends.
+    pub(super) superseded: StopSwitch,
 }
 
 /// Creators for whom the key has no permission, with what Roblox said; known to the whole run.
@@ -318,7 +321,10 @@ impl Steps {
         let now = clock::now();
         let wait = due.map(|due| due.duration_since(now)).filter(|wait| wait.is_positive());
         match wait.map(SignedDuration::unsigned_abs) {
-            Some(wait) if wait <= Backoff::ADDRESS.longest() => self.stop.or(tokio::time::sleep(wait)).await.is_some(),
+            Some(wait) if wait <= Backoff::ADDRESS.longest() => {
+                let rest = self.superseded.or(tokio::time::sleep(wait));
+                self.stop.or(rest).await.flatten().is_some()
+            }
             // No rest is longer: this one was begun by a clock that was put back since.
             Some(_) | None => !self.stop.is_thrown(),
         }

@@ -23,6 +23,11 @@ impl StopSwitch {
         self.token.cancel();
     }
 
+    /// Ends what waits on it without a reason that anybody is told.
+    pub fn throw_quietly(&self) {
+        self.token.cancel();
+    }
+
     /// Whether the run is to end.
     pub fn is_thrown(&self) -> bool {
         self.token.is_cancelled()

@@ -18,6 +18,7 @@ use super::review;
 use super::session::Session;
 use super::stop::StopSwitch;
 use crate::cloud::client::Client;
+use crate::files::Unsettled;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
@@ -96,7 +97,7 @@ pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Opti
 
 /// What a plan marks, and apart from it what gives up a create in doubt for one that follows. Until that one begins the doubt stays open, and in the
 /// lockfile: a run that ends before, in a rest or by a signal, leaves it to the next machine with its count.
-fn given_up(plan: &Plan, recorded: &Recorded) -> (GivenUp, Vec<Change>) {
+pub(super) fn given_up(plan: &Plan, recorded: &Recorded) -> (GivenUp, Vec<Change>) {
     let address_of = |change: &Change| match change {
         Change::Advance { attempt, .. } => recorded.attempts.get(attempt).map(|attempt| attempt.address.clone()),
         Change::Rest { address, .. } | Change::Tell { address: Some(address), .. } => Some(address.clone()),
@@ -248,7 +249,7 @@ impl Run<'_> {
         let cache = std::mem::take(&mut self.session.cache);
         let looked = tokio::task::spawn_blocking(move || {
             failpoint::trip("gather");
-            let gathered = gather(&project, &cache, &known, &listener);
+            let gathered = gather(&project, &cache, &known, &Unsettled::default(), &listener);
             (gathered, cache)
         });
         let (gathered, before) = looked.await.map_err(|error| {

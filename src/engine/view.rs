@@ -14,6 +14,7 @@ use super::report::Stop;
 use super::stop::StopSwitch;
 use crate::cloud::client::Client;
 use crate::cloud::limits::LimitRow;
+use crate::files::Unsettled;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::file::FileCache;
@@ -166,7 +167,7 @@ struct Draft {
 impl Draft {
     fn open(project: &Project, remote: &str, listener: &Listener) -> Result<Self, ViewError> {
         let view = View::open(project, remote)?;
-        let gathered = gather(project, &view.cache, &view.known(), listener)?;
+        let gathered = gather(project, &view.cache, &view.known(), &Unsettled::default(), listener)?;
         Ok(Self { view, gathered })
     }
 

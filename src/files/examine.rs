@@ -5,6 +5,7 @@
 //!
 //! Read next: `inspect` for the look itself.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek as _};
 use std::path::Path;
@@ -16,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::inspect::{self, Unfit};
 use super::open::{OpenError, Opened, Root, open};
+use super::unsettled::Unsettled;
 use super::walk::Walk;
 use crate::model::desired::{Finding, Findings};
 use crate::model::file::{CachedFile, FileCache, FileFacts, FileProblem, Fingerprint};
@@ -47,25 +49,38 @@ pub struct Progress {
     pub bytes: u64,
 }
 
+/// What a look at all files gave.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Examined {
+    /// What was found: a finding for every file of the walk.
+    pub findings: Findings,
+    /// The cache for the next time, which holds these files alone.
+    pub cache: FileCache,
+    /// The files that changed and were not looked into because they are unsettled. Who looks without knowing of events
+    /// ([`Unsettled::without_events`]) learns here which ones to look at again.
+    pub waiting: BTreeSet<ProjectPath>,
+}
+
 /// Looks at every file of `walk`, below `root`, the manifest's folder.
 ///
 /// `now_ns` is the time at which the look begins, in nanoseconds since 1970. `progress` is called on this thread, at least once when there is
-/// something to read. Returns what was found, a finding for every file of the walk, and the cache for the next time, which holds
-/// these files alone.
+/// something to read. Of a file that is `unsettled` the cached content counts, as if it had not changed; without one the finding is
+/// [`FileProblem::being_written`].
 pub fn examine(
     root: &Path,
     walk: &Walk,
     cache: &FileCache,
+    unsettled: &Unsettled,
     now_ns: i64,
     progress: &dyn Fn(Progress),
-) -> (Findings, FileCache) {
+) -> Examined {
     let root = match Root::new(root) {
         Ok(root) => root,
-        Err(error) => return (unreachable_root(walk, &error), FileCache::new()),
+        Err(error) => return Examined { findings: unreachable_root(walk, &error), ..Examined::default() },
     };
     let paths: Vec<&ProjectPath> = walk.files.keys().collect();
     let states = fingerprints(&root, &paths);
-    let (mut findings, mut fresh) = (Findings::new(), FileCache::new());
+    let (mut findings, mut fresh, mut waiting) = (Findings::new(), FileCache::new(), BTreeSet::new());
     let mut todo = Vec::new();
     for (path, state) in paths.into_iter().zip(states) {
         match (cache.get(path), state) {
@@ -73,7 +88,14 @@ pub fn examine(
                 findings.insert(path.clone(), finding(walk, path, cached.content.clone()));
                 fresh.insert(path.clone(), cached.clone());
             }
-            _ => todo.push((state.map_or(0, |state| state.size), path)),
+            (cached, state) if unsettled.holds(path, state.as_ref()) => {
+                // The old look stays with the old fingerprint, so that the file is looked at once it is settled.
+                waiting.insert(path.clone());
+                fresh.extend(cached.map(|cached| (path.clone(), cached.clone())));
+                let content = cached.map_or_else(|| Err(FileProblem::being_written()), |cached| cached.content.clone());
+                findings.insert(path.clone(), finding(walk, path, content));
+            }
+            (_, state) => todo.push((state.map_or(0, |state| state.size), path)),
         }
     }
     // The longest first: at the end all cores stop together.
@@ -85,7 +107,7 @@ pub fn examine(
         }
         findings.insert(path.clone(), finding(walk, path, content));
     });
-    (findings, fresh)
+    Examined { findings, cache: fresh, waiting }
 }
 
 fn unreachable_root(walk: &Walk, error: &io::Error) -> Findings {
@@ -98,11 +120,14 @@ fn finding(walk: &Walk, path: &ProjectPath, content: Result<FileFacts, FileProbl
     Finding { globs: walk.files.get(path).cloned().unwrap_or_default(), content }
 }
 
+/// When the file changed last, in nanoseconds since 1970: a program can set the time of modification, but not the inode's.
+pub(super) fn last_change_ns(state: &Fingerprint) -> i64 {
+    if state.changed_ns == 0 { state.modified_ns } else { state.changed_ns }
+}
+
 /// Whether an earlier look still tells what the file holds.
 fn is_current(cached: &CachedFile, state: &Fingerprint) -> bool {
-    // A program can set the time of modification, but not the inode's.
-    let changed = if state.changed_ns == 0 { state.modified_ns } else { state.changed_ns };
-    cached.fingerprint == *state && changed.saturating_add(GRANULARITY_NS) < cached.looked_at_ns
+    cached.fingerprint == *state && last_change_ns(state).saturating_add(GRANULARITY_NS) < cached.looked_at_ns
 }
 
 fn threads(items: usize) -> usize {
@@ -294,6 +319,20 @@ mod tests {
     /// Later than any change of a test's files, by more than the granularity.
     const LATER: i64 = i64::MAX / 2;
     const QUIET: &dyn Fn(Progress) = &|_| {};
+
+    /// With all files settled.
+    fn examine(
+        root: &Path,
+        walk: &Walk,
+        cache: &FileCache,
+        now_ns: i64,
+        progress: &dyn Fn(Progress),
+    ) -> (Findings, FileCache) {
+        let Examined { findings, cache, waiting } =
+            super::examine(root, walk, cache, &Unsettled::default(), now_ns, progress);
+        assert_eq!(waiting, BTreeSet::new());
+        (findings, cache)
+    }
 
     fn of(paths: &[&str]) -> Walk {
         Walk { files: paths.iter().map(|text| (path(text), vec![0])).collect(), ..Walk::default() }

@@ -1,4 +1,4 @@
-//! The only code that touches asset files: finds them, looks into them, hashes them, and opens them for upload.
+//! The only code that touches asset files: finds them, watches them, looks into them, hashes them, and opens them for upload.
 //!
 //! Nothing here writes, knows the manifest's grammar, or asks the network. What can't be used becomes a
 //! [`FileProblem`](crate::model::file::FileProblem) of that file alone; what could not be looked at is said, never left out, so that a vanished
@@ -6,19 +6,28 @@
 //! `inspect` reads headers, never builds trees.
 //!
 //! Read next: [`walk()`] (which files), [`examine()`] (what they are, from the cache where nothing changed), `inspect` (what Roblox would
-//! refuse), [`open_upload`] (the bytes that were hashed, or an error).
+//! refuse), [`open_upload`] (the bytes that were hashed, or an error). For the service: [`Watcher`] (what changes), [`Settler`] (when it may be
+//! looked at), [`Unsettled`] (what counts until then).
 
 mod examine;
 mod inspect;
 mod open;
 mod pattern;
+mod settle;
+mod unsettled;
 mod upload;
 mod walk;
+mod watch;
+mod whole;
 
-pub use examine::{Progress, examine};
+pub use examine::{Examined, Progress, examine};
 pub use open::OpenError;
+pub use settle::{ChangeKind, Look, Settler};
+pub use unsettled::Unsettled;
 pub use upload::{ContentChanged, Upload, open_upload};
 pub use walk::{MissingFolder, Walk, WalkProblem, walk};
+pub use watch::{Degraded, Hint, HintSink, Hints, Rescan, WatchError, WatchTargets, Watcher, hints};
+pub use whole::is_whole;
 
 #[cfg(test)]
 mod quickstart;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::inspect::samples;
 use super::tests_support::path;
-use super::{examine, walk};
+use super::{Unsettled, examine, walk};
 use crate::model::asset::AssetType;
 use crate::model::desired::{GlobPattern, Selection};
 use crate::model::file::FileCache;
@@ -133,7 +133,7 @@ fn quickstart_files_pass_with_the_right_types() {
     let everything = GlobPattern { name: "all".into(), path: "*/**".into(), exclude: vec!["assets.lock.toml".into()] };
     let walk = walk(&folder(), &Selection { explicit: vec![path("models/crate.rbxmx")], globs: vec![everything] });
     assert_eq!(walk.problems, []);
-    let (findings, _) = examine(&folder(), &walk, &FileCache::new(), 0, &|_| {});
+    let findings = examine(&folder(), &walk, &FileCache::new(), &Unsettled::default(), 0, &|_| {}).findings;
     let types: BTreeMap<&str, AssetType> = findings
         .iter()
         .map(|(path, finding)| match &finding.content {

@@ -84,21 +84,32 @@ pub fn walk(root: &Path, selection: &Selection) -> Walk {
     walk
 }
 
+/// The globs that would match files at these paths if they were there.
+pub(super) fn matching(selection: &Selection, paths: &[&ProjectPath]) -> Vec<(ProjectPath, Vec<usize>)> {
+    let globs = Globs::new(&selection.globs, &mut Vec::new());
+    // Whether a folder is a link is not known any more; one that only its name finds is found all the same.
+    let parts = |path: &ProjectPath| path.as_str().split('/').map(Part::new).collect::<Vec<_>>();
+    paths.iter().map(|path| ((*path).clone(), globs.matching(&parts(path)))).collect()
+}
+
 fn problem(message: String, hint: Option<&str>) -> FileProblem {
     FileProblem { message, hint: hint.map(str::to_owned) }
 }
 
-struct Glob<'a> {
-    written: &'a GlobPattern,
+struct Glob {
+    /// Its key.
+    name: String,
     /// `None` when it is no pattern: nothing matches then.
     pattern: Option<Pattern>,
     exclude: Vec<Pattern>,
 }
 
-struct Globs<'a>(Vec<Glob<'a>>);
+/// The globs of a selection, ready to match.
+pub(super) struct Globs(Vec<Glob>);
 
-impl<'a> Globs<'a> {
-    fn new(written: &'a [GlobPattern], problems: &mut Vec<WalkProblem>) -> Self {
+impl Globs {
+    /// What is no pattern goes to `problems`, and matches nothing.
+    pub(super) fn new(written: &[GlobPattern], problems: &mut Vec<WalkProblem>) -> Self {
         let mut parse = |index, glob: &GlobPattern, text: &str, role| {
             Pattern::parse(text, role)
                 .map_err(|wrong| {
@@ -117,23 +128,23 @@ impl<'a> Globs<'a> {
             let pattern = parse(index, glob, &glob.path, Role::Find);
             // A glob whose exclusions are unknown must not find what they leave out.
             let pattern = pattern.filter(|_| exclude.iter().all(Option::is_some));
-            Glob { written: glob, pattern, exclude: exclude.into_iter().flatten().collect() }
+            Glob { name: glob.name.clone(), pattern, exclude: exclude.into_iter().flatten().collect() }
         });
         Self(globs.collect())
     }
 
     /// The globs that match the file at `parts`.
-    fn matching(&self, parts: &[Part]) -> Vec<usize> {
+    pub(super) fn matching(&self, parts: &[Part]) -> Vec<usize> {
         self.indexes(|glob, pattern| pattern.matches(parts) && !glob.exclude.iter().any(|out| out.matches(parts)))
     }
 
     /// The globs that can match something below the folder at `parts`.
-    fn reaching(&self, parts: &[Part]) -> Vec<usize> {
+    pub(super) fn reaching(&self, parts: &[Part]) -> Vec<usize> {
         self.indexes(|glob, pattern| pattern.reaches_below(parts) && !glob.exclude.iter().any(|out| out.covers(parts)))
     }
 
-    fn indexes(&self, accepts: impl Fn(&Glob<'_>, &Pattern) -> bool) -> Vec<usize> {
-        let accepted = |glob: &Glob<'_>| glob.pattern.as_ref().is_some_and(|pattern| accepts(glob, pattern));
+    fn indexes(&self, accepts: impl Fn(&Glob, &Pattern) -> bool) -> Vec<usize> {
+        let accepted = |glob: &Glob| glob.pattern.as_ref().is_some_and(|pattern| accepts(glob, pattern));
         self.0.iter().enumerate().filter(|(_, glob)| accepted(glob)).map(|(index, _)| index).collect()
     }
 
@@ -157,12 +168,12 @@ impl<'a> Globs<'a> {
                         "no assets are taken from there",
                     ),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        walk.missing.push(MissingFolder { glob: glob.written.name.clone(), folder: base });
+                        walk.missing.push(MissingFolder { glob: glob.name.clone(), folder: base });
                         continue;
                     }
                     Err(error) => (format!("cannot read the folder `{base}`: {error}"), hint),
                 };
-                let message = format!("glob `{}`: {wrong}", glob.written.name);
+                let message = format!("glob `{}`: {wrong}", glob.name);
                 walk.problems.push(WalkProblem {
                     path: base,
                     globs: vec![index],
@@ -190,7 +201,7 @@ enum Met {
     Problem(WalkProblem),
 }
 
-fn find(root: &Root, globs: &Globs<'_>, walk: &mut Walk) {
+fn find(root: &Root, globs: &Globs, walk: &mut Walk) {
     let mut starts = vec![Start { place: root.join(""), parts: Vec::new(), path: String::new(), trail: Vec::new() }];
     let mut files = Vec::new();
     while let Some(start) = starts.pop() {
@@ -199,7 +210,7 @@ fn find(root: &Root, globs: &Globs<'_>, walk: &mut Walk) {
                 Met::File(path, globs) => files.push((path, globs)),
                 Met::Problem(problem) => walk.problems.push(problem),
                 Met::FolderLink { place, path, parts, globs } => {
-                    let wrong = match follow(root, &start, &place) {
+                    let wrong = match follow(root, &start.trail, &place) {
                         Ok(trail) => {
                             starts.push(Start { place, parts, path, trail });
                             continue;
@@ -221,7 +232,7 @@ fn find(root: &Root, globs: &Globs<'_>, walk: &mut Walk) {
 }
 
 /// The trail behind a folder link, or why it is not followed.
-fn follow(root: &Root, start: &Start, link: &Path) -> Result<Vec<PathBuf>, String> {
+pub(super) fn follow(root: &Root, trail: &[PathBuf], link: &Path) -> Result<Vec<PathBuf>, String> {
     let resolve = |place: &Path| match root.resolve(place) {
         Ok(Ok(real)) => Ok(real),
         Ok(Err(Barred::Outside)) => Err("leads out of the manifest's folder".to_owned()),
@@ -229,7 +240,7 @@ fn follow(root: &Root, start: &Start, link: &Path) -> Result<Vec<PathBuf>, Strin
         Err(error) => Err(format!("cannot be followed: {error}")),
     };
     let target = resolve(link)?;
-    let mut trail = start.trail.clone();
+    let mut trail = trail.to_vec();
     trail.push(resolve(link.parent().unwrap_or(link))?);
     if trail.iter().any(|folder| folder.starts_with(&target)) {
         return Err("leads in a circle".to_owned());
@@ -238,7 +249,7 @@ fn follow(root: &Root, start: &Start, link: &Path) -> Result<Vec<PathBuf>, Strin
 }
 
 /// Everything that the globs want below one folder, in no particular order.
-fn walk_from(start: &Start, globs: &Globs<'_>) -> Vec<Met> {
+fn walk_from(start: &Start, globs: &Globs) -> Vec<Met> {
     let (sender, receiver) = mpsc::channel();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let walker =
@@ -260,7 +271,7 @@ fn walk_from(start: &Start, globs: &Globs<'_>) -> Vec<Met> {
 }
 
 /// Decides on one entry.
-fn meet(start: &Start, globs: &Globs<'_>, entry: DirEntry) -> (Option<Met>, WalkState) {
+fn meet(start: &Start, globs: &Globs, entry: DirEntry) -> (Option<Met>, WalkState) {
     if entry.depth() == 0 {
         return (None, WalkState::Continue);
     }
@@ -332,7 +343,7 @@ fn not_a_path(path: &str, name: &OsStr) -> Option<BadName> {
 }
 
 /// A folder that could not be read, or that vanished under the walk.
-fn failed(start: &Start, globs: &Globs<'_>, error: &ignore::Error) -> Met {
+fn failed(start: &Start, globs: &Globs, error: &ignore::Error) -> Met {
     let mut place = None;
     let mut inner = error;
     while let ignore::Error::WithPath { err, .. }

@@ -78,6 +78,22 @@ pub struct FileProblem {
     pub hint: Option<String>,
 }
 
+/// What is said of a file that is not settled yet.
+const BEING_WRITTEN: &str = "it is still being written";
+
+impl FileProblem {
+    /// Somebody is still writing the file, and no earlier content of it is known: no mistake, only too early.
+    pub fn being_written() -> Self {
+        let hint = "nothing has to be done: it is taken when it holds still";
+        Self { message: BEING_WRITTEN.to_owned(), hint: Some(hint.to_owned()) }
+    }
+
+    /// Whether this is [`FileProblem::being_written`].
+    pub fn is_being_written(&self) -> bool {
+        self.message == BEING_WRITTEN
+    }
+}
+
 /// What the file system says of a file: as long as it stays the same, so do the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint {

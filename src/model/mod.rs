@@ -21,3 +21,4 @@ pub mod phase;
 pub mod policy;
 pub mod recorded;
 pub mod remote;
+pub mod request;

@@ -44,15 +44,18 @@ pub use step::{Action, Drift, FieldChange, Hold, HoldKind, NewAsset, Note, Part,
 /// Plans what makes the remote match `desired`, as far as `recorded` knows it, at the time `now`.
 pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
-    let moves = Moves::of(desired, recorded);
+    let moves = Moves::of(desired, recorded, &wishes.in_hand);
     let (recorded, moved) = moves.apply(recorded, now);
     let recorded: &Recorded = &recorded;
     plan.marks.extend(moved);
-    let sharing = Sharing::of(desired, recorded);
+    let sharing = Sharing::of(desired, recorded, &wishes.in_hand);
     let fields = desired.assets.values().map(|want| subject::fields(want, desired, recorded));
     let fields: Vec<FieldDigests> = fields.collect();
     let mut intentions = Vec::new();
     for ((address, want), fields) in desired.assets.iter().zip(&fields) {
+        if wishes.in_hand.contains(address) {
+            continue;
+        }
         if let Some(hold) = moves.held.get(address) {
             plan.held.push(hold.clone());
             continue;
@@ -66,8 +69,8 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timest
         }
     }
     plan.held.extend(moves.held.values().filter(|hold| !desired.assets.contains_key(&hold.address)).cloned());
-    plan_left(&mut plan, desired, recorded);
-    hold_sharers_of_held(&mut plan);
+    plan_left(&mut plan, desired, recorded, &wishes.in_hand);
+    hold_sharers_of_held(&mut plan, &wishes.in_hand);
     plan_metadata(&mut plan, desired, recorded, intentions, now);
     for Unseen { place, problem, .. } in &desired.unseen {
         let FileProblem { message, hint } = problem.clone();
@@ -104,9 +107,10 @@ fn push_move(plan: &mut Plan, address: &Address, moved: &moves::Move) {
 }
 
 /// Whoever waits for the upload of an address that is held, or that has nothing left to do, is held with it.
-fn hold_sharers_of_held(plan: &mut Plan) {
-    let acting: BTreeSet<Address> =
+fn hold_sharers_of_held(plan: &mut Plan, in_hand: &BTreeSet<Address>) {
+    let mut acting: BTreeSet<Address> =
         plan.steps.iter().filter(|step| step.action.changes_asset()).map(|step| step.address.clone()).collect();
+    acting.extend(in_hand.iter().cloned());
     let stuck = |step: &Step| step.after.iter().find(|owner| !acting.contains(*owner)).cloned();
     let mut kept = Vec::new();
     for step in std::mem::take(&mut plan.steps) {
@@ -140,8 +144,9 @@ fn plan_metadata(
 
 /// What is under way for an address that left the manifest goes on, so that no asset is lost: Roblox forgets an operation after a while. A create
 /// in doubt stays recorded; it is nothing that anybody wants again.
-fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
-    let left = recorded.attempts.iter().filter(|(_, attempt)| !desired.assets.contains_key(&attempt.address));
+fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_hand: &BTreeSet<Address>) {
+    let is_left = |address: &Address| !desired.assets.contains_key(address) && !in_hand.contains(address);
+    let left = recorded.attempts.iter().filter(|(_, attempt)| is_left(&attempt.address));
     let mut left: Vec<_> = left.collect();
     left.sort_by_key(|(id, attempt)| (&attempt.address, **id));
     for (id, attempt) in left {

@@ -45,11 +45,13 @@ type Left<'a> = (&'a Address, &'a Record);
 
 impl Moves {
     /// Decides who takes over from whom.
-    pub fn of(desired: &Desired, recorded: &Recorded) -> Self {
+    pub fn of(desired: &Desired, recorded: &Recorded, in_hand: &BTreeSet<Address>) -> Self {
         let mut moves = Self::default();
-        let left = left(desired, recorded);
+        let mut left = left(desired, recorded);
+        left.retain(|(address, _)| !in_hand.contains(*address));
         if !left.is_empty() {
             let mut new = new(desired, recorded);
+            new.retain(|address, _| !in_hand.contains(*address));
             moves.by_path(&mut new, &left);
             moves.by_content(&new, &left, desired);
         }

@@ -2,7 +2,7 @@
 //!
 //! Read next: [`super::asset`], which turns what is decided here into steps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::current::{current, vanished};
 use super::doubt::is_binding;
@@ -65,7 +65,7 @@ struct Owner<'a> {
 
 impl<'a> Sharing<'a> {
     /// Decides who shares with whom.
-    pub fn of(desired: &'a Desired, recorded: &'a Recorded) -> Self {
+    pub fn of(desired: &'a Desired, recorded: &'a Recorded, in_hand: &BTreeSet<Address>) -> Self {
         let open = open(recorded);
         let binding = |address: &Address| {
             open.get(address).is_some_and(|of| {
@@ -86,9 +86,10 @@ impl<'a> Sharing<'a> {
             recorded.assets.get(address).is_some_and(|record| vanished(key.0, key.3, record).is_some())
         };
         // Whoever says most about the metadata uploads; the others join where nothing they say differs. Whose asset vanished joins, but uploads
-        // nothing by itself.
+        // nothing by itself. What is in hand is on its way already.
         needs.sort_by_key(|(address, want, key)| {
-            (lost(address, *key), std::cmp::Reverse(want.metadata.digests().len()), *address)
+            let waits = !in_hand.contains(*address);
+            (waits, lost(address, *key), std::cmp::Reverse(want.metadata.digests().len()), *address)
         });
         let mut sources = BTreeMap::new();
         for (address, want, key) in needs {

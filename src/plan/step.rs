@@ -369,13 +369,15 @@ pub struct Drift {
     pub hint: Option<String>,
 }
 
-/// What a person asks of one run.
+/// What a run is asked for beside the manifest, and what it has in hand.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wishes {
     /// Addresses whose files are put over content made elsewhere.
     pub overwrite: BTreeSet<Address>,
     /// The code of the archiving that is agreed to.
     pub confirmed: Option<String>,
+    /// Addresses that are being worked on right now: nothing new is planned for them, and what they upload is on its way.
+    pub in_hand: BTreeSet<Address>,
 }
 
 /// Something to know, about which nothing is done.

@@ -32,6 +32,23 @@ impl FileLock {
     }
 }
 
+/// Whether somebody holds the lock at `path`. Never makes the file, and takes nothing; for a moment it looks as if it did.
+///
+/// # Errors
+/// When the file is there and can't be looked at.
+pub fn is_locked(path: &Path) -> io::Result<bool> {
+    let file = match OpenOptions::new().read(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// This machine's name on its network, where the system tells it.
 pub fn host_name() -> Option<String> {
     #[cfg(unix)]
@@ -51,7 +68,9 @@ mod tests {
         let path = folder.path().join("x.lock");
         let held = FileLock::try_acquire(&path).unwrap().unwrap();
         assert!(FileLock::try_acquire(&path).unwrap().is_none());
+        assert!(is_locked(&path).unwrap() && !is_locked(&folder.path().join("other.lock")).unwrap());
         drop(held);
+        assert!(!is_locked(&path).unwrap());
         assert!(FileLock::try_acquire(&path).unwrap().is_some());
         assert!(FileLock::try_acquire(&folder.path().join("none/x.lock")).is_err());
     }

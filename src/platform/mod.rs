@@ -3,8 +3,11 @@
 //! Nothing here knows of assets. Read next: [`clock`].
 
 pub mod atomic_file;
+pub mod bell;
 pub mod clock;
 pub mod failpoint;
 pub mod fingerprint;
 pub mod lock;
+pub mod mount;
+pub mod process;
 pub mod signals;

@@ -2,6 +2,15 @@
 
 use tokio::sync::mpsc;
 
+/// A signal that asks the process for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// End.
+    End(EndSignal),
+    /// SIGHUP: read everything anew.
+    Hangup,
+}
+
 /// A signal that asks the process to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndSignal {
@@ -39,6 +48,43 @@ pub fn catch_end_signals() -> std::io::Result<mpsc::UnboundedReceiver<EndSignal>
             }
         }
     })?;
+    Ok(receive)
+}
+
+/// Starts to catch SIGINT, SIGTERM and SIGHUP; from now on they don't kill the process.
+///
+/// # Errors
+/// When the system refuses the handlers.
+#[cfg(unix)]
+pub fn catch_all() -> std::io::Result<mpsc::UnboundedReceiver<Signal>> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+    let (send, receive) = mpsc::unbounded_channel();
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            let signal = match signal {
+                SIGINT => Signal::End(EndSignal::Interrupt),
+                SIGTERM => Signal::End(EndSignal::Terminate),
+                _ => Signal::Hangup,
+            };
+            if send.send(signal).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(receive)
+}
+
+/// The same where there are no Unix signals.
+///
+/// # Errors
+/// Never on this system.
+#[cfg(not(unix))]
+pub fn catch_all() -> std::io::Result<mpsc::UnboundedReceiver<Signal>> {
+    let (send, receive) = mpsc::unbounded_channel();
+    // The sender lives as long as the process, so that the stream is silent instead of closed.
+    std::mem::forget(send);
     Ok(receive)
 }
 

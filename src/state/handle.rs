@@ -17,6 +17,7 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::file::FileCache;
 use crate::model::recorded::Recorded;
+use crate::model::request::{self, Problem, Request, RequestId};
 use crate::platform::failpoint;
 
 /// The most lists of changes in one transaction: bounds how long the first of them waits for its answer.
@@ -148,6 +149,30 @@ impl StoreHandle {
         latencies: Vec<LatencyRow>,
     ) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.call(move |store| store.save_latencies(&latencies))
+    }
+
+    /// See [`Store::take_request`]. The request is taken even if the future is dropped.
+    ///
+    /// # Errors
+    /// As [`Store::take_request`], or [`StateError::Closed`].
+    pub fn take_request(
+        &self,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<(RequestId, Request)>, StateError>> + Send + 'static {
+        self.call(move |store| store.take_request(now))
+    }
+
+    /// See [`Store::answer_request`].
+    ///
+    /// # Errors
+    /// As [`Store::answer_request`], or [`StateError::Closed`].
+    pub fn answer_request(
+        &self,
+        id: RequestId,
+        result: Result<request::Answer, Problem>,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        self.call(move |store| store.answer_request(id, &result, now))
     }
 
     /// Does what is queued, closes the database and ends the thread. Done when the file is closed; whoever asks later gets [`StateError::Closed`].

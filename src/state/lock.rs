@@ -1,8 +1,9 @@
-//! One process at a time writes a state. Readers don't take the lock.
+//! One process at a time writes a state. Readers don't take the lock, nor does a command that leaves a request for the service that holds it.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::StateError;
 use super::store::create_folder;
 use crate::platform::atomic_file::write_atomic;
-use crate::platform::lock::{FileLock, host_name};
+use crate::platform::lock::{FileLock, host_name, is_locked};
 
 /// The right to write a state; freed when dropped, and by the kernel when the process dies.
 #[derive(Debug)]
@@ -19,7 +20,17 @@ pub struct StateLock {
     holder: PathBuf,
 }
 
-/// Who holds a lock, as far as it is known: for a message, never for a decision.
+/// The command of the long-running service, as it names itself when it takes the lock.
+pub const SERVICE: &str = "macadam sync";
+
+/// Another process may look for a moment whether the lock is held, and holds it shared meanwhile. So many tries, with a pause between, outlast any such look.
+const TRIES: u32 = 4;
+
+/// See [`TRIES`]: a look takes microseconds.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Who holds a lock, as far as it is known: the file may be older than the lock. For messages, and for the question whom to ask; nothing may be lost where
+/// it is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// Its process ID.
@@ -30,6 +41,45 @@ pub struct Holder {
     pub command: String,
     /// Since when.
     pub since: Timestamp,
+}
+
+impl Holder {
+    /// Whether it is the service, which carries out requests.
+    pub fn is_service(&self) -> bool {
+        self.command == SERVICE
+    }
+}
+
+/// Whether somebody holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Occupancy {
+    /// Nobody.
+    Free,
+    /// Somebody.
+    Held {
+        /// Who, where it could be read.
+        by: Option<Holder>,
+    },
+}
+
+impl Occupancy {
+    /// Whether the service holds it.
+    pub fn is_service(&self) -> bool {
+        matches!(self, Self::Held { by: Some(holder) } if holder.is_service())
+    }
+}
+
+/// Who holds the state at `database`, without taking it.
+///
+/// # Errors
+/// When its lock can't be looked at.
+pub fn holder(database: &Path) -> Result<Occupancy, LockError> {
+    let path = beside(database, ".lock");
+    match is_locked(&path) {
+        Ok(false) => Ok(Occupancy::Free),
+        Ok(true) => Ok(Occupancy::Held { by: read_holder(&beside(database, ".holder")) }),
+        Err(source) => Err(LockError::Lock { path, source }),
+    }
 }
 
 /// The lock could not be had.
@@ -102,7 +152,15 @@ impl StateLock {
     pub fn acquire(database: &Path, command: &str, now: Timestamp) -> Result<Self, LockError> {
         create_folder(database)?;
         let (path, holder) = (beside(database, ".lock"), beside(database, ".holder"));
-        match FileLock::try_acquire(&path) {
+        let mut tries = 1;
+        let taken = loop {
+            match FileLock::try_acquire(&path) {
+                Ok(None) if tries < TRIES => tries += 1,
+                taken => break taken,
+            }
+            std::thread::sleep(PAUSE);
+        };
+        match taken {
             Err(source) => Err(LockError::Lock { path, source }),
             Ok(None) => Err(LockError::Held { path: database.to_owned(), holder: read_holder(&holder) }),
             Ok(Some(lock)) => {
@@ -154,6 +212,43 @@ mod tests {
         assert!(error.to_string().contains("since 1970-01-01T00:00:00Z"), "{error}");
         drop(held);
         drop(StateLock::acquire(&database, "macadam pin", Timestamp::UNIX_EPOCH).unwrap());
+    }
+
+    #[test]
+    fn who_holds_it_is_seen_without_taking_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join(".macadam/assets.db");
+        assert_eq!(holder(&database).unwrap(), Occupancy::Free);
+        for (command, service) in [(SERVICE, true), ("macadam sync --once", false)] {
+            let held = StateLock::acquire(&database, command, Timestamp::UNIX_EPOCH).unwrap();
+            let Occupancy::Held { by: Some(by) } = holder(&database).unwrap() else { panic!("{command}") };
+            assert_eq!((by.command.as_str(), by.is_service()), (command, service));
+            drop(held);
+            assert_eq!(holder(&database).unwrap(), Occupancy::Free);
+        }
+        // What a killed process leaves holds nothing.
+        write_atomic(&beside(&database, ".holder"), |out| out.write_all(b"{")).unwrap();
+        assert_eq!(holder(&database).unwrap(), Occupancy::Free);
+    }
+
+    #[test]
+    fn those_who_look_keep_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("assets.db");
+        let looking = std::sync::atomic::AtomicBool::new(true);
+        std::thread::scope(|scope| {
+            let look = || {
+                while looking.load(std::sync::atomic::Ordering::Relaxed) {
+                    holder(&database).unwrap();
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            };
+            scope.spawn(look);
+            for _ in 0..50 {
+                drop(StateLock::acquire(&database, SERVICE, Timestamp::UNIX_EPOCH).unwrap());
+            }
+            looking.store(false, std::sync::atomic::Ordering::Relaxed);
+        });
     }
 
     #[test]

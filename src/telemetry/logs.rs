@@ -1,6 +1,16 @@
-//! Logs on standard error, for people or as one JSON object a line.
+//! Logs on standard error: for people, as one JSON object a line, and with priorities where the journal of systemd reads.
+//!
+//! Escape codes are only for terminals; in a file, a pipe, the journal or JSON there are none. To follow one change through the log see
+//! [`super::change`].
 
+use std::ffi::OsStr;
+use std::fmt;
+
+use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The form of the log.
@@ -25,8 +35,53 @@ pub enum Level {
     Debug,
 }
 
+/// Who reads standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// A terminal that shows colours.
+    Terminal,
+    /// A file, a pipe, a terminal without colours.
+    Plain,
+    /// The journal of systemd: it keeps the time itself, and takes `<N>` before a line for its priority.
+    Journal,
+}
+
+/// Whether standard error goes to the journal: systemd names the journal's socket in `JOURNAL_STREAM` as device and inode, and a process whose standard
+/// error was redirected since inherits the variable but not the socket.
+#[cfg(unix)]
+pub fn stderr_is_journal(journal_stream: Option<&OsStr>) -> bool {
+    use std::os::fd::AsFd as _;
+    use std::os::unix::fs::MetadataExt as _;
+
+    let Some(named) = journal_stream.and_then(device_and_inode) else { return false };
+    // A copy, because closing it must not close standard error.
+    let copy = std::io::stderr().as_fd().try_clone_to_owned();
+    let stderr = copy.and_then(|copy| std::fs::File::from(copy).metadata());
+    stderr.is_ok_and(|stderr| (stderr.dev(), stderr.ino()) == named)
+}
+
+/// There is no journal on this system.
+#[cfg(not(unix))]
+pub fn stderr_is_journal(_journal_stream: Option<&OsStr>) -> bool {
+    false
+}
+
+#[cfg(unix)]
+fn device_and_inode(journal_stream: &OsStr) -> Option<(u64, u64)> {
+    let (device, inode) = journal_stream.to_str()?.split_once(':')?;
+    Some((device.parse().ok()?, inode.parse().ok()?))
+}
+
 /// Starts to log; a second call changes nothing.
-pub fn start(form: Form, level: Level, color: bool) {
+pub fn start(form: Form, level: Level, reader: Reader) {
+    // Failing means that a log was started before: a test in the same process.
+    drop(subscriber(form, level, reader, std::io::stderr).try_init());
+}
+
+fn subscriber<W>(form: Form, level: Level, reader: Reader, to: W) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'w> tracing_subscriber::fmt::MakeWriter<'w> + Send + Sync + 'static,
+{
     let level = match level {
         Level::Error => "error",
         Level::Warn => "warn",
@@ -35,11 +90,138 @@ pub fn start(form: Form, level: Level, color: bool) {
     };
     // Only what Macadam says: the libraries' own lines may hold headers.
     let filter = EnvFilter::new(format!("off,macadam={level}"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);
-    let started = match form {
-        Form::Text => builder.with_target(false).finish().try_init(),
-        Form::Json => builder.json().flatten_event(true).finish().try_init(),
-    };
-    // Failing means that a log was started before: a test in the same process.
-    drop(started);
+    let color = reader == Reader::Terminal && form == Form::Text;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(to).with_ansi(color);
+    match (form, reader) {
+        (Form::Text, Reader::Journal) => {
+            Box::new(builder.with_target(false).without_time().map_event_format(Prioritized).finish())
+        }
+        (Form::Text, Reader::Terminal | Reader::Plain) => Box::new(builder.with_target(false).finish()),
+        // JSON keeps its time, because it is what a collector reads out of the journal.
+        (Form::Json, Reader::Journal) => {
+            Box::new(builder.json().flatten_event(true).map_event_format(Prioritized).finish())
+        }
+        (Form::Json, Reader::Terminal | Reader::Plain) => Box::new(builder.json().flatten_event(true).finish()),
+    }
+}
+
+/// Another format with the priority of the journal before each of its lines (sd-daemon(3)); a line without one would count as information.
+struct Prioritized<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for Prioritized<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut text = String::new();
+        self.0.format_event(context, Writer::new(&mut text), event)?;
+        let priority = match *event.metadata().level() {
+            tracing::Level::ERROR => 3,
+            tracing::Level::WARN => 4,
+            tracing::Level::INFO => 6,
+            tracing::Level::DEBUG | tracing::Level::TRACE => 7,
+        };
+        text.lines().try_for_each(|line| writeln!(writer, "<{priority}>{line}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::telemetry::change::ChangeIds;
+
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(form: Form, level: Level, reader: Reader) -> String {
+        let paper = Paper::default();
+        let to = paper.clone();
+        tracing::subscriber::with_default(subscriber(form, level, reader, move || to.clone()), || {
+            tracing::error!(target: "macadam::x", address = "sword", "refused\nfor good");
+            ChangeIds::new(0).next_id().span().in_scope(|| {
+                tracing::warn!(target: "macadam::x", "slow");
+                tracing::info!(target: "macadam::x", "done");
+            });
+            tracing::debug!(target: "macadam::x", "asked");
+            tracing::error!(target: "hyper", "authorization: secret");
+        });
+        String::from_utf8(paper.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn the_journal_gets_a_priority_on_every_line_and_no_time() {
+        let text = logged(Form::Text, Level::Debug, Reader::Journal);
+        let expected = "\
+<3>ERROR refused
+<3>for good address=\"sword\"
+<4> WARN following{change=bbbb-1}: slow
+<6> INFO following{change=bbbb-1}: done
+<7>DEBUG asked
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn the_change_is_on_the_lines_of_every_level() {
+        let text = logged(Form::Text, Level::Warn, Reader::Plain);
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains("slow")).collect();
+        assert!(matches!(lines.as_slice(), [line] if line.contains("change=bbbb-1")), "{text}");
+    }
+
+    #[test]
+    fn json_has_one_object_a_line() {
+        for reader in [Reader::Terminal, Reader::Plain, Reader::Journal] {
+            let text = logged(Form::Json, Level::Debug, reader);
+            assert_eq!(text.lines().count(), 4, "{text}");
+            for line in text.lines() {
+                let object = if reader == Reader::Journal { line.get(3..).unwrap() } else { line };
+                let object: serde_json::Value = serde_json::from_str(object).unwrap();
+                assert!(object["timestamp"].is_string() && object["level"].is_string(), "{line}");
+                if object["message"] == "slow" {
+                    assert_eq!(object["span"]["change"], "bbbb-1", "{line}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_terminals_get_escape_codes() {
+        for form in [Form::Text, Form::Json] {
+            for reader in [Reader::Terminal, Reader::Plain, Reader::Journal] {
+                let text = logged(form, Level::Debug, reader);
+                let expected = form == Form::Text && reader == Reader::Terminal;
+                assert_eq!(text.contains('\u{1b}'), expected, "{form:?} {reader:?} {text}");
+                assert!(!text.contains("secret"), "{text}");
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_journal_is_known_by_device_and_inode() {
+        use std::os::unix::fs::MetadataExt as _;
+        let stderr = std::fs::metadata("/dev/stderr").unwrap();
+        let of = |device: u64, inode: u64| stderr_is_journal(Some(OsStr::new(&format!("{device}:{inode}"))));
+        assert!(of(stderr.dev(), stderr.ino()));
+        assert!(!of(stderr.dev(), stderr.ino() + 1));
+        assert!(!of(stderr.dev() + 1, stderr.ino()));
+        for text in ["", ":", "1", "1:", "a:b", "-1:2"] {
+            assert!(!stderr_is_journal(Some(OsStr::new(text))), "{text}");
+        }
+        assert!(!stderr_is_journal(None));
+    }
 }

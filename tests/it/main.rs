@@ -13,19 +13,24 @@
 )]
 
 mod arguments;
+mod beside;
 mod branches;
 mod byhand;
 mod cli;
+mod commit_push;
 mod crash;
 mod desired;
 mod faults;
 mod history;
 mod key;
+mod logs;
 mod output;
 mod profiles;
 mod property;
 mod regressions;
+mod service;
 mod status;
 mod support;
 mod sync;
+mod systemd;
 mod tidy;

@@ -34,6 +34,8 @@ const FENCES: &[(&str, &[&str])] = &[
     ("clap_complete", &["src/cli/"]),
     ("axum", &["src/emulator/", "src/telemetry/"]),
     ("hyper", &["src/emulator/", "src/telemetry/"]),
+    ("prometheus_client", &["src/telemetry/"]),
+    ("sd_notify", &["src/telemetry/"]),
     ("signal_hook", &["src/platform/"]),
     ("rustix", &["src/platform/"]),
     ("anyhow", &["src/cli/"]),

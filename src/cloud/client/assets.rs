@@ -35,7 +35,7 @@ impl Client {
         record: impl Future<Output = Result<(), RecordError>>,
     ) -> Reply<Submitted> {
         let form = multipart::form(&request.json(), Some(upload));
-        let target = format!("{} `{}`", request.asset_type, fit(request.display_name.as_str(), &self.credential));
+        let target = format!("{} `{}`", request.asset_type, fit(request.display_name.as_str(), &self.credential()));
         let call = Call::post(Endpoint::CreateAsset, target, "assets/v1/assets".to_owned(), Outgoing::Payload(form));
         self.change(call, record, |body| submitted(body, None)).await
     }

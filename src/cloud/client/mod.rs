@@ -11,6 +11,7 @@ mod operations;
 mod versions;
 
 use std::future::Future;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
@@ -33,7 +34,8 @@ use super::wire::operation::OperationFailure;
 #[derive(Debug)]
 pub struct Client {
     base: BaseUrl,
-    credential: Credential,
+    /// Read anew when a person changes it; whoever asks meanwhile asks with the one before.
+    credential: RwLock<Arc<Credential>>,
     wire: Wire,
 }
 
@@ -81,12 +83,21 @@ impl Client {
     /// When TLS can't be set up on this machine.
     pub fn new(base: BaseUrl, credential: Credential, timeouts: Timeouts) -> Result<Self, ClientError> {
         let wire = Wire::new(&base, timeouts).map_err(|source| ClientError { remote: base.to_string(), source })?;
-        Ok(Self { base, credential, wire })
+        Ok(Self { base, credential: RwLock::new(Arc::new(credential)), wire })
     }
 
     /// The remote that it asks.
     pub const fn base(&self) -> &BaseUrl {
         &self.base
+    }
+
+    /// Asks with another credential from now on.
+    pub fn renew(&self, credential: Credential) {
+        *self.credential.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(credential);
+    }
+
+    fn credential(&self) -> Arc<Credential> {
+        Arc::clone(&self.credential.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn headers(&self, outgoing: &Outgoing) -> HeaderMap {
@@ -100,7 +111,7 @@ impl Client {
         let mut headers = HeaderMap::from_iter(content_type.map(|value| (CONTENT_TYPE, value)));
         // The one question with a body has the credential in it.
         if !matches!(outgoing, Outgoing::Question(_)) {
-            let (name, value) = self.credential.header();
+            let (name, value) = self.credential().header();
             headers.insert(name, value);
         }
         if matches!(outgoing, Outgoing::Command) {
@@ -173,7 +184,7 @@ impl Client {
                 Err(Unexpected::Unreadable) => {}
             }
         }
-        let said = fit_body(ErrorBody::read(&body, cut.is_none()), &self.credential);
+        let said = fit_body(ErrorBody::read(&body, cut.is_none()), &self.credential());
         let class = classify(endpoint.is_write(), sent, Heard::Answer { status, body: &said });
         let ErrorBody { shape, code, message } = said;
         let failure =
@@ -191,8 +202,8 @@ impl Client {
 
     fn fit_operation(&self, failure: OperationFailure) -> OperationFailure {
         OperationFailure {
-            code: failure.code.map(|code| fit(&code, &self.credential)),
-            message: fit(&failure.message, &self.credential),
+            code: failure.code.map(|code| fit(&code, &self.credential())),
+            message: fit(&failure.message, &self.credential()),
         }
     }
 }

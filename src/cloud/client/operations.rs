@@ -29,15 +29,15 @@ impl Client {
     ///
     /// The key goes in the body, as the endpoint wants it, to the same remote as in every header (creator-docs: cloud/auth/api-keys.md).
     pub async fn introspect(&self) -> Option<Reply<KeyFacts>> {
-        if self.credential.kind() != CredentialKind::ApiKey {
+        if self.credential().kind() != CredentialKind::ApiKey {
             return None;
         }
-        let json = serde_json::json!({ "apiKey": self.credential.expose() }).to_string();
+        let json = serde_json::json!({ "apiKey": self.credential().expose() }).to_string();
         let path = "api-keys/v1/introspect".to_owned();
         let call = Call::post(Endpoint::Introspect, "the API key".to_owned(), path, Outgoing::Question(json));
         let mut reply = self.ask(call, |body| read_key(body).ok_or(Unexpected::Unreadable)).await;
         if let Ok(facts) = &mut reply.result {
-            facts.name = facts.name.take().map(|name| fit(&name, &self.credential));
+            facts.name = facts.name.take().map(|name| fit(&name, &self.credential()));
         }
         Some(reply)
     }

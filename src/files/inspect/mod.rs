@@ -4,7 +4,7 @@
 //! header that can't be read where other programs may still manage is no problem; a file that is plainly broken, cut off or something else
 //! than its name says is.
 //!
-//! Read next: `magic` for what a file is, `limits` for what Roblox accepts, then a format of your choice.
+//! Read next: `magic` for what a file is, `limits` for what Roblox accepts, `whole` for whether a file is written to its end, then a format of your choice.
 
 mod gltf;
 mod image;
@@ -16,10 +16,12 @@ mod rbxm;
 mod rbxmx;
 mod sound;
 mod source;
+mod whole;
 
 use std::io;
 
 pub(super) use self::source::ReadSeek;
+pub(super) use self::whole::is_whole;
 
 use self::source::Source;
 use crate::model::asset::FileFormat;

@@ -58,13 +58,44 @@ impl Frame {
     }
 }
 
+/// The frames of a sound.
+struct Frames {
+    first: Frame,
+    samples: u64,
+    /// Behind the last frame that was understood; `None` in the free format.
+    end: Option<u64>,
+}
+
 pub(super) fn mp3(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
+    let Frames { first, samples, end } = frames(source)?;
+    let Some(end) = end else {
+        return limits::audio(None, Some(first.rate));
+    };
+    // Tags at the end are small; where more than a tenth was not understood, the sum says nothing.
+    let understood = source.length().saturating_sub(end) <= source.length() / 10;
+    let duration = if understood { limits::playing_time(samples, first.rate) } else { None };
+    limits::audio(duration, Some(first.rate))
+}
+
+/// Whether the last frame ends with the file, or with the tag behind it.
+pub(super) fn is_whole(source: &mut Source<'_>) -> Result<bool, Unfit> {
+    /// ID3v1 is 128 bytes (id3.org, "ID3v1").
+    const TAG: u64 = 128;
+    let Some(end) = frames(source)?.end else { return Ok(false) };
+    if end + TAG == source.length() {
+        source.seek(end)?;
+        return Ok(source.peek(3)? == b"TAG");
+    }
+    Ok(end == source.length())
+}
+
+fn frames(source: &mut Source<'_>) -> Result<Frames, Unfit> {
     skip_id3(source)?;
     let Some(first) = first_frame(source)? else {
         return Err(damaged("the content holds no MP3 frames"));
     };
     let Some(first_length) = first.length else {
-        return limits::audio(None, Some(first.rate));
+        return Ok(Frames { first, samples: 0, end: None });
     };
     let start = source.position();
     // The first frame may hold a VBR header in place of sound.
@@ -86,10 +117,7 @@ pub(super) fn mp3(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
         samples += u64::from(more);
         position += u64::from(length);
     }
-    // Tags at the end are small; where more than a tenth was not understood, the sum says nothing.
-    let understood = source.length().saturating_sub(position) <= source.length() / 10;
-    let duration = if understood { limits::playing_time(samples, first.rate) } else { None };
-    limits::audio(duration, Some(first.rate))
+    Ok(Frames { first, samples, end: Some(position) })
 }
 
 /// Goes to the first header that another one like it follows.

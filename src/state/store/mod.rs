@@ -12,6 +12,8 @@ mod files;
 mod learned;
 mod load;
 mod open;
+mod request_form;
+mod requests;
 mod rows;
 mod seen;
 #[cfg(test)]
@@ -28,6 +30,7 @@ pub use events::EventRow;
 pub use files::FileDelta;
 pub use learned::{LatencyRow, LimitRow};
 pub(super) use open::create_folder;
+pub use requests::{Counter, Progress};
 
 /// An open state.
 #[derive(Debug)]

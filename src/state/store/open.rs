@@ -19,12 +19,12 @@ use crate::state::error::StateError;
 pub(super) const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("../../../migrations/0001_state.sql"))];
 
 /// The newest schema that this program knows.
-const KNOWN: i64 = MIGRATIONS.len().cast_signed() as i64;
+pub(super) const KNOWN: i64 = MIGRATIONS.len().cast_signed() as i64;
 
 /// What the migrations set as `application_id`: "MACA".
 const APPLICATION_ID: i64 = 0x4D41_4341;
 
-/// How long a statement waits for another program's lock. The process lock keeps other Macadams away; this is for a person's `sqlite3`.
+/// How long a statement waits for another program's lock: a command that leaves a request, or a person's `sqlite3`. Longer than either writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The log is cut back to this many bytes once it was copied into the database: one large import shall not occupy the disk for ever.
@@ -192,7 +192,7 @@ fn has_log(path: &Path) -> bool {
     fs::metadata(PathBuf::from(log)).is_ok_and(|found| found.len() > 0)
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -239,7 +239,7 @@ pub(super) fn connect_immutable(path: &Path) -> rusqlite::Result<Connection> {
     connect(Path::new(&uri), flags)
 }
 
-fn refuse_what_is_not_ours(connection: &Connection, path: &Path, remote: &str) -> Result<(), StateError> {
+pub(super) fn refuse_what_is_not_ours(connection: &Connection, path: &Path, remote: &str) -> Result<(), StateError> {
     let fail = |error| StateError::from_sql(path, "look at the database", error);
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(fail);
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(fail)?;

@@ -1,0 +1,144 @@
+//! Commands beside a running service: they leave what they would do to it, and print what came of it.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::args::Global;
+use super::exit::{Exit, Failure};
+use super::hand::Told;
+use super::output::{Output, Tone, paint};
+use super::target::Target;
+use crate::engine::progress::silent;
+use crate::engine::request::{AskError, ask};
+use crate::engine::view;
+use crate::model::address::Address;
+use crate::model::request::{Answer, ProblemKind, Request};
+use crate::plan::Wishes;
+use crate::platform::clock;
+use crate::state::lock::{self, LockError};
+
+/// A service answers between two of its rounds, and a round may upload for minutes.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// After so long without an answer a person is told what is waited for.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// Has the service carry out `request`, where one holds the state. `None`: there is none, and nothing was asked; the command goes on by itself, and is
+/// refused where another process holds the state.
+///
+/// # Errors
+/// With what the service said, or why it did not answer.
+pub async fn beside_service(
+    output: Output,
+    global: &Global,
+    target: &Target,
+    request: &Request,
+) -> Result<Option<Answer>, Failure> {
+    let asking = ask(&target.project, &target.remote, request, global.patience.unwrap_or(PATIENCE));
+    tokio::pin!(asking);
+    let answered = tokio::select! {
+        answered = &mut asking => answered,
+        () = tokio::time::sleep(SILENCE) => {
+            if !output.is_quiet() {
+                output.warning("a service holds the state; waiting for it to carry this out");
+            }
+            asking.await
+        }
+    };
+    match answered {
+        Ok(answer) => Ok(Some(answer)),
+        // It is certain that the service never does it.
+        Err(AskError::NoService | AskError::Ended { begun: false }) => Ok(None),
+        Err(error) => {
+            let exit = match &error {
+                AskError::Problem(problem) => match problem.kind {
+                    ProblemKind::Refused | ProblemKind::Interrupted => Exit::Unreconciled,
+                    ProblemKind::Unusable => Exit::Unusable,
+                    ProblemKind::Credential => Exit::Credential,
+                },
+                AskError::Patience { begun: false, .. } => Exit::Busy,
+                AskError::State(_) | AskError::Lock(_) => Exit::Unusable,
+                AskError::NoService | AskError::Ended { .. } | AskError::Patience { .. } => Exit::Unreconciled,
+            };
+            Err(Failure::of(exit, &error, error.hint()))
+        }
+    }
+}
+
+/// Whether a service holds the state.
+///
+/// # Errors
+/// When its lock can't be looked at.
+pub fn is_served(target: &Target) -> Result<bool, Failure> {
+    let held = lock::holder(&target.project.state);
+    Ok(held.map_err(|error: LockError| Failure::of(Exit::Unusable, &error, None))?.is_service())
+}
+
+/// Prints what the service did for an address; `word` says what it is now.
+pub fn tell(output: Output, address: &Address, answer: Answer, word: &str, rehearsal: bool) {
+    let Answer { asset_id, revision, lockfile_written, notes } = answer;
+    if output.is_json() {
+        let more =
+            vec![("notes", json!(notes)), ("lockfile_written", json!(lockfile_written)), ("by_service", json!(true))];
+        output.document(&Told { asset_id, revision, outcome: "done", more }.document(address));
+        return;
+    }
+    let asset = asset_id.map(|asset_id| format!(" (asset {asset_id})")).unwrap_or_default();
+    output.line(format!("{} {address}{asset}, by the service", paint(Tone::Good, word)));
+    for note in notes {
+        output.line(format!("{} {note}", paint(Tone::Quiet, "note")));
+    }
+    if lockfile_written && !rehearsal {
+        output.line("commit the lockfile");
+    }
+}
+
+/// How often is looked at what the service has made of an edited manifest.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+/// What is held so long is not what the service has yet to look at.
+const HELD_FOR_GOOD: Duration = Duration::from_secs(10);
+
+/// Waits until the service has carried out what the manifest says of `address`.
+///
+/// # Errors
+/// When it is held, or the service ends, or patience does.
+pub async fn until_carried_out(global: &Global, target: &Target, address: &Address) -> Result<(), Failure> {
+    let patience = global.patience.unwrap_or(PATIENCE);
+    let began = clock::elapsed();
+    let mut held_since = None;
+    loop {
+        // Asked first: a service that ended after its last word has done what it says.
+        let served = is_served(target)?;
+        let look = || view::preview(&target.project, &target.remote, &silent(), &Wishes::default());
+        let seen = tokio::task::block_in_place(look)?;
+        let acts = seen.plan.steps.iter().any(|step| step.address == *address)
+            || seen.recorded.attempts.values().any(|attempt| attempt.address == *address);
+        let now = clock::elapsed();
+        match seen.plan.held.iter().find(|hold| hold.address == *address) {
+            None if !acts => return Ok(()),
+            None => held_since = None,
+            Some(hold) => {
+                let since = *held_since.get_or_insert(now);
+                if !acts && now.saturating_sub(since) >= HELD_FOR_GOOD {
+                    let failure = Failure::new(Exit::Unreconciled, &hold.reason);
+                    return Err(match hold.hint.clone().filter(|hint| !hint.is_empty()) {
+                        Some(hint) => failure.hint(hint),
+                        None => failure,
+                    });
+                }
+            }
+        }
+        if !served {
+            return Err(Failure::new(Exit::Unreconciled, "the service ended before it was done"));
+        }
+        if now.saturating_sub(began) >= patience {
+            let message = "the service has not done it in time; it may wait for git, for Roblox, or for a valid key";
+            return Err(
+                Failure::new(Exit::Unreconciled, message).hint("its log says why; `macadam status` how it stands")
+            );
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

@@ -1,0 +1,141 @@
+//! `macadam sync` without `--once`: the service. Here is what it is given; the loop is in `engine/service`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::args::{Global, SyncArgs};
+use super::exit::{Exit, Failure};
+use super::output::Output;
+use super::target;
+use crate::engine::gather::read_manifest;
+use crate::engine::on_change::{self, OnChange};
+use crate::engine::progress::{Listener, Progress};
+use crate::engine::service::outside::{DEADLINE, Outside};
+use crate::engine::service::{Order, ServiceError, Setting, serve};
+use crate::engine::session::Session;
+use crate::platform::clock;
+use crate::platform::signals::{self, Signal};
+use crate::state::lock;
+use crate::telemetry::health::Health;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::server::{self, Face};
+use crate::telemetry::systemd::Notifier;
+
+impl From<ServiceError> for Failure {
+    fn from(error: ServiceError) -> Self {
+        match error {
+            ServiceError::Gather(error) => error.into(),
+            ServiceError::Book(error) => error.into(),
+            ServiceError::Lockfile(error) => error.into(),
+            ServiceError::Requests(error) => error.into(),
+            ServiceError::Defect { message } => Self::new(Exit::Unusable, message),
+        }
+    }
+}
+
+/// Runs the service until a signal.
+pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exit, Failure> {
+    let target = target::find(global)?;
+    // Without a manifest or a key nothing is attempted, and no state is made.
+    read_manifest(&target.project)?;
+    let credential = target::credential(global)?;
+    let orders = orders()?;
+    let mut session = Session::open(&target.project, &target.remote, lock::SERVICE).await?;
+    let (client, embedded) = target::connect(global, &target, credential).await?;
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), clock::now().as_second().unsigned_abs()));
+    let (health, seen) = watch::channel(Health { deadline: DEADLINE, ..Health::default() });
+    let (stop_face, stopped) = oneshot::channel::<()>();
+    let face = Face { health: seen, metrics: Arc::clone(&metrics), clock: Arc::new(clock::elapsed) };
+    let serving = match args.listen {
+        Some(address) => Some(listen(address, face, stopped).await?),
+        None => None,
+    };
+    let on_change = args.on_change.as_ref().map(|command| {
+        let (command, project) = (command.clone(), target.project.clone());
+        OnChange::start(on_change::Setting { command, project, hidden: Vec::new() })
+    });
+    let again = global.clone();
+    let setting = Setting {
+        uploads: args.uploads as usize,
+        interval: args.interval,
+        branch: args.require_branch.clone(),
+        key: Box::new(move || target::credential(&again).map_err(|failure| said(&failure))),
+        listener: listener(Arc::clone(&metrics)),
+    };
+    let outside = Outside::new(metrics, health, notifier());
+    let ended = serve(&mut session, Arc::new(client), setting, outside, on_change, orders).await;
+    // Last, so that a check sees that it is stopping.
+    drop(stop_face);
+    if let Some(serving) = serving {
+        let _ = serving.await;
+    }
+    session.close().await;
+    if let Some(embedded) = embedded {
+        embedded.stop().await;
+    }
+    ended?;
+    output.line("stopped");
+    Ok(Exit::Success)
+}
+
+fn said(failure: &Failure) -> String {
+    failure.problems.first().map(|problem| problem.message.clone()).unwrap_or_default()
+}
+
+/// What signals ask for; a second one to end ends the process at once.
+fn orders() -> Result<mpsc::UnboundedReceiver<Order>, Failure> {
+    let mut signals =
+        signals::catch_all().map_err(|error| Failure::new(Exit::Unusable, format!("catch signals: {error}")))?;
+    let (send, orders) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut ending = false;
+        while let Some(signal) = signals.recv().await {
+            let order = match signal {
+                Signal::Hangup => Order::Reload,
+                Signal::End(end) if std::mem::replace(&mut ending, true) => super::die(end.exit_code()),
+                Signal::End(_) => Order::Stop,
+            };
+            let _ = send.send(order); // the service may have ended
+        }
+    });
+    Ok(orders)
+}
+
+async fn listen(
+    address: SocketAddr,
+    face: Face,
+    stopped: oneshot::Receiver<()>,
+) -> Result<tokio::task::JoinHandle<()>, Failure> {
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .map_err(|error| Failure::new(Exit::Unusable, format!("listen on {address}: {error}")))?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!("listening on http://{address}");
+    }
+    let until = async move {
+        let _ = stopped.await; // the sender goes when the service has ended
+    };
+    Ok(tokio::spawn(server::serve(listener, face, until)))
+}
+
+/// What happens to requests, as it is counted.
+fn listener(metrics: Arc<Metrics>) -> Listener {
+    Arc::new(move |progress| match progress {
+        Progress::Answered { endpoint, status } => metrics.request(endpoint, status),
+        Progress::Waited { endpoint, time } => metrics.waited(endpoint, time),
+        Progress::Accepted { .. } => metrics.operation(),
+        Progress::Polled => metrics.poll(),
+        Progress::Files { .. }
+        | Progress::Planned { .. }
+        | Progress::Uploading { .. }
+        | Progress::Finished { .. }
+        | Progress::Waiting { .. } => {}
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "systemd says in the environment where it listens")]
+fn notifier() -> Notifier {
+    Notifier::new(|name| std::env::var_os(name), std::process::id()).unwrap_or_default()
+}

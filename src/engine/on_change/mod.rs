@@ -1,0 +1,342 @@
+//! `--on-change COMMAND`: a person's command that runs after the lockfile or outputs changed, for example to commit and push them.
+//!
+//! One at a time; what changes meanwhile makes it run once more. Its failure never stops the service: it is logged, counted and tried again, later each
+//! time. It sees no credential. Read next: [`schedule`] for when it runs, `systemd/macadam-commit-push` for the command that ships with Macadam.
+
+mod output;
+mod schedule;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use self::output::{Allowance, Lines};
+use self::schedule::Schedule;
+use super::project::Project;
+use crate::platform::clock;
+use crate::platform::process::{self, Shell, Surroundings};
+
+/// A commit and a push take seconds; what takes this long waits for something that never comes, for example a password.
+const RUN: Duration = Duration::from_mins(10);
+
+/// From asking it to end until it is killed: git removes its locks meanwhile.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The part of the patience at the end of the service that is kept for the same.
+const LAST_GRACE: Duration = Duration::from_secs(1);
+
+/// What it started may hold its output open; nobody waits longer for that.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// What the command must not see: the credentials, and what systemd tells this process alone.
+const HIDDEN: &[&str] = &[
+    "ROBLOX_API_KEY",
+    "ROBLOX_OAUTH_TOKEN",
+    "CREDENTIALS_DIRECTORY",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "LISTEN_PID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+];
+
+/// What is run, and with what.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// The command, for the shell.
+    pub command: String,
+    /// The project, in whose folder it runs.
+    pub project: Project,
+    /// More variables that it must not see, for example the one that holds the webhook.
+    pub hidden: Vec<String>,
+}
+
+/// How it went so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Runs that ended well.
+    pub succeeded: u64,
+    /// Runs that failed, could not be started, or were ended.
+    pub failed: u64,
+}
+
+/// The command of one service. Dropped, it and what it started are killed; [`OnChange::finish`] is the orderly end.
+#[derive(Debug)]
+pub struct OnChange {
+    inbox: mpsc::UnboundedSender<Message>,
+    tally: Arc<Tally>,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+    running: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Message {
+    Changed(Vec<PathBuf>),
+    Finish(Duration, oneshot::Sender<()>),
+}
+
+/// How long a run may take.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    run: Duration,
+    /// From asking it to end until it is killed.
+    grace: Duration,
+    /// The same at the end of the service, taken from its patience.
+    last: Duration,
+}
+
+impl OnChange {
+    /// Stands ready; runs nothing before something changed. Needs a runtime.
+    pub fn start(setting: Setting) -> Self {
+        Self::with(setting, Limits { run: RUN, grace: GRACE, last: LAST_GRACE })
+    }
+
+    fn with(setting: Setting, limits: Limits) -> Self {
+        let (inbox, messages) = mpsc::unbounded_channel();
+        let tally = Arc::new(Tally::default());
+        tokio::spawn(attend(setting, limits, messages, Arc::clone(&tally)));
+        Self { inbox, tally }
+    }
+
+    /// These files were written, created or removed. At the start of a service it is told of the lockfile and the outputs in any case: the run for their
+    /// last change may have been cut off.
+    pub fn changed(&self, paths: impl IntoIterator<Item = PathBuf>) {
+        let _ = self.inbox.send(Message::Changed(paths.into_iter().collect())); // the task ends with this handle
+    }
+
+    /// How it went so far.
+    pub fn counts(&self) -> Counts {
+        let Tally { succeeded, failed, running: _ } = &*self.tally;
+        Counts { succeeded: succeeded.load(Ordering::Relaxed), failed: failed.load(Ordering::Relaxed) }
+    }
+
+    /// Whether it runs now.
+    pub fn is_running(&self) -> bool {
+        self.tally.running.load(Ordering::Relaxed)
+    }
+
+    /// The end of the service: what runs may go on, and what changed is still told, until `patience` is over; then it is ended.
+    pub async fn finish(self, patience: Duration) {
+        let (done, finished) = oneshot::channel();
+        if self.inbox.send(Message::Finish(patience, done)).is_ok() {
+            let _ = finished.await;
+        }
+    }
+}
+
+/// The task behind the handle.
+async fn attend(setting: Setting, limits: Limits, mut messages: mpsc::UnboundedReceiver<Message>, tally: Arc<Tally>) {
+    let mut schedule = Schedule::default();
+    let mut allowance = Allowance::default();
+    // When a run must be over at the latest; moved forward once, by the end of the service.
+    let (last, deadline) = watch::channel(Duration::MAX);
+    let mut finishing: Option<oneshot::Sender<()>> = None;
+    loop {
+        if let Some(paths) = schedule.begin(clock::elapsed()) {
+            tally.running.store(true, Ordering::Relaxed);
+            let run = run(&setting, &paths, limits, deadline.clone(), &mut allowance);
+            tokio::pin!(run);
+            let succeeded = loop {
+                tokio::select! {
+                    succeeded = &mut run => break succeeded,
+                    message = messages.recv(), if finishing.is_none() => match message {
+                        Some(Message::Changed(paths)) => schedule.changed(paths),
+                        Some(Message::Finish(patience, done)) => {
+                            let _ = last.send(end_of(patience, limits)); // this task holds a receiver
+                            finishing = Some(done);
+                        }
+                        // The service is gone without an order: `run` is dropped, which kills.
+                        None => return,
+                    },
+                }
+            };
+            tally.running.store(false, Ordering::Relaxed);
+            let count = if succeeded { &tally.succeeded } else { &tally.failed };
+            count.fetch_add(1, Ordering::Relaxed);
+            schedule.ended(clock::elapsed(), succeeded);
+            if let Some(due) = schedule.due().filter(|_| !succeeded && finishing.is_none()) {
+                let seconds = due.saturating_sub(clock::elapsed()).as_secs();
+                tracing::info!(failures = schedule.failures(), "on-change: the next try is in {seconds} s");
+            }
+            // What failed at the very end waits for the next start.
+            if finishing.is_some() && (!succeeded || clock::elapsed() >= *deadline.borrow()) {
+                break;
+            }
+            continue;
+        }
+        if finishing.is_some() {
+            break;
+        }
+        let wait = schedule.due().map(|due| due.saturating_sub(clock::elapsed()));
+        tokio::select! {
+            message = messages.recv() => match message {
+                Some(Message::Changed(paths)) => schedule.changed(paths),
+                Some(Message::Finish(patience, done)) => {
+                    let _ = last.send(end_of(patience, limits));
+                    schedule.hurry();
+                    finishing = Some(done);
+                }
+                None => return,
+            },
+            () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
+        }
+    }
+    if let Some(done) = finishing {
+        let _ = done.send(()); // nobody may wait
+    }
+}
+
+/// When what runs is asked to end, so that it is gone when `patience` is over.
+fn end_of(patience: Duration, limits: Limits) -> Duration {
+    clock::elapsed().saturating_add(patience.saturating_sub(limits.last))
+}
+
+/// One run. Whether it went well.
+async fn run(
+    setting: &Setting,
+    paths: &[PathBuf],
+    limits: Limits,
+    deadline: watch::Receiver<Duration>,
+    allowance: &mut Allowance,
+) -> bool {
+    let begun = clock::elapsed();
+    let ended = match process::shell(&setting.command, &setting.project.root, &surroundings(setting, paths)) {
+        Ok(shell) => follow(shell, limits, deadline, allowance).await,
+        Err(error) => Err(format!("it could not be started: {error}")),
+    };
+    let dropped = allowance.take_dropped();
+    if dropped > 0 {
+        tracing::warn!(dropped, "on-change: it said more than is logged");
+    }
+    let seconds = clock::elapsed().saturating_sub(begun).as_secs();
+    match ended {
+        Ok(status) if status.success() => {
+            tracing::info!(files = paths.len(), seconds, "on-change: done");
+            true
+        }
+        Ok(status) => {
+            tracing::warn!(seconds, "on-change: the command failed ({status})");
+            false
+        }
+        Err(why) => {
+            tracing::warn!(seconds, "on-change: {why}");
+            false
+        }
+    }
+}
+
+/// Logs what the command says until it is over, or too long.
+async fn follow(
+    mut shell: Shell,
+    limits: Limits,
+    mut deadline: watch::Receiver<Duration>,
+    allowance: &mut Allowance,
+) -> Result<ExitStatus, String> {
+    let latest = clock::elapsed().saturating_add(limits.run);
+    let (out, err) = shell.output();
+    let (lines, mut said) = mpsc::channel(16);
+    tokio::spawn(read(out, lines.clone()));
+    tokio::spawn(read(err, lines));
+    let mut log = |line: String| {
+        if allowance.admit(clock::elapsed()) {
+            tracing::info!("on-change: {line}");
+        }
+    };
+    let mut ended = None;
+    while ended.is_none() {
+        let until = latest.min(*deadline.borrow_and_update());
+        tokio::select! {
+            status = shell.wait() => ended = Some(status.map_err(|error| format!("its end is unknown: {error}"))),
+            Some(line) = said.recv() => log(line),
+            // Ends the wait early when the service begins to end.
+            Ok(()) = deadline.changed() => {}
+            () = tokio::time::sleep(until.saturating_sub(clock::elapsed())) => {
+                let short = until < latest;
+                end(&mut shell, if short { limits.last } else { limits.grace }).await;
+                ended = Some(Err(if short {
+                    "it was ended with the service".to_owned()
+                } else {
+                    format!("it was ended after {} s", limits.run.as_secs())
+                }));
+            }
+        }
+    }
+    let rest = async {
+        while let Some(line) = said.recv().await {
+            log(line);
+        }
+    };
+    // What the command left running may hold the pipe open.
+    let _ = tokio::time::timeout(LAST_WORDS, rest).await;
+    ended.unwrap_or_else(|| Err("its end is unknown".to_owned()))
+}
+
+/// Asks, waits a little, and kills what is left.
+async fn end(shell: &mut Shell, grace: Duration) {
+    shell.terminate();
+    let _ = tokio::time::timeout(grace, shell.wait()).await;
+    shell.kill();
+    let _ = tokio::time::timeout(grace, shell.wait()).await;
+}
+
+/// Hands on the lines of one stream; a slow log slows the command down instead of filling the memory.
+async fn read(stream: Option<impl AsyncRead + Unpin>, lines: mpsc::Sender<String>) {
+    let Some(mut stream) = stream else { return };
+    let mut cutter = Lines::default();
+    let mut buffer = [0; 4096];
+    loop {
+        let read = match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => break,
+            Ok(read) => read,
+        };
+        for line in cutter.push(buffer.get(..read).unwrap_or_default()) {
+            if lines.send(line).await.is_err() {
+                return;
+            }
+        }
+    }
+    if let Some(line) = cutter.end() {
+        let _ = lines.send(line).await; // nobody may listen any more
+    }
+}
+
+fn surroundings(setting: &Setting, paths: &[PathBuf]) -> Surroundings {
+    let Setting { command: _, project, hidden } = setting;
+    let mut changed = OsString::new();
+    for path in paths {
+        if !changed.is_empty() {
+            // Not a space: that is in many file names, a line break in none that a person made.
+            changed.push("\n");
+        }
+        changed.push(absolute(path));
+    }
+    Surroundings {
+        with: vec![
+            ("MACADAM_CHANGED", changed),
+            ("MACADAM_MANIFEST", absolute(&project.manifest).into()),
+            ("MACADAM_LOCKFILE", absolute(&project.lockfile).into()),
+        ],
+        without: HIDDEN.iter().map(|name| (*name).to_owned()).chain(hidden.iter().cloned()).collect(),
+    }
+}
+
+/// The command may change its folder before it looks at a path.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_: io::Error| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! The command as a real shell runs it.
+#![cfg(unix)]
+#![expect(clippy::disallowed_methods, reason = "looks at what the command wrote")]
+
+use super::*;
+
+use std::fs;
+
+const LIMITS: Limits =
+    Limits { run: Duration::from_secs(60), grace: Duration::from_secs(20), last: Duration::from_secs(20) };
+
+struct Bench {
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn start(&self, command: &str, limits: Limits) -> OnChange {
+        fs::write(self.path("assets.toml"), "").unwrap();
+        let project = Project::find(Some(Path::new("assets.toml")), None, self.folder.path()).unwrap();
+        OnChange::with(Setting { command: command.to_owned(), project, hidden: vec!["CARGO".to_owned()] }, limits)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    async fn until(&self, what: &str, mut reached: impl FnMut() -> bool) {
+        let begun = clock::elapsed();
+        while !reached() {
+            assert!(clock::elapsed() - begun < Duration::from_secs(120), "never: {what}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn it_is_told_what_changed_and_sees_no_secret() {
+    let bench = Bench::new();
+    let on_change = bench.start("pwd -P >> out; printf '%s\\n' \"$MACADAM_CHANGED\" >> out; env > env", LIMITS);
+    on_change.changed([bench.path("b c.luau"), bench.path("assets.lock.toml"), bench.path("b c.luau")]);
+    on_change.finish(Duration::from_secs(60)).await;
+    let (folder, real) = (bench.folder.path().display(), fs::canonicalize(bench.folder.path()).unwrap());
+    assert_eq!(bench.read("out"), format!("{}\n{folder}/assets.lock.toml\n{folder}/b c.luau\n", real.display()));
+    let env = bench.read("env");
+    assert!(env.contains(&format!("MACADAM_MANIFEST={folder}/assets.toml\n")), "{env}");
+    assert!(env.contains(&format!("MACADAM_LOCKFILE={folder}/assets.lock.toml\n")), "{env}");
+    // cargo sets this one for tests; it stands for what a project hides.
+    assert!(env.contains("PATH=") && !env.lines().any(|line| line.starts_with("CARGO=")), "{env}");
+    let hidden = surroundings(
+        &Setting {
+            command: String::new(),
+            project: Project::find(Some(Path::new("assets.toml")), None, bench.folder.path()).unwrap(),
+            hidden: Vec::new(),
+        },
+        &[],
+    )
+    .without;
+    for name in ["ROBLOX_API_KEY", "ROBLOX_OAUTH_TOKEN", "NOTIFY_SOCKET", "WATCHDOG_USEC", "CREDENTIALS_DIRECTORY"] {
+        assert!(hidden.iter().any(|hidden| hidden == name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_changes_while_it_runs_makes_one_more_run() {
+    let bench = Bench::new();
+    let on_change = bench.start("echo begun >> out; while [ ! -e go ]; do sleep 0.02; done; echo ended >> out", LIMITS);
+    on_change.changed([bench.path("a")]);
+    bench.until("begun", || bench.read("out") == "begun\n").await;
+    assert!(on_change.is_running());
+    for _ in 0..5 {
+        on_change.changed([bench.path("b")]);
+    }
+    fs::write(bench.path("go"), "").unwrap();
+    bench.until("two runs", || on_change.counts() == Counts { succeeded: 2, failed: 0 }).await;
+    on_change.finish(Duration::from_secs(60)).await;
+    assert_eq!(bench.read("out"), "begun\nended\nbegun\nended\n");
+}
+
+#[tokio::test]
+async fn a_failure_is_counted_and_tried_once_more_at_the_end() {
+    let bench = Bench::new();
+    let on_change = bench.start("echo \"$MACADAM_CHANGED\" >> out; exit 3", LIMITS);
+    on_change.changed([bench.path("a")]);
+    bench.until("failed", || on_change.counts() == Counts { succeeded: 0, failed: 1 }).await;
+    assert!(!on_change.is_running());
+    on_change.finish(Duration::from_secs(60)).await;
+    assert_eq!(bench.read("out").lines().count(), 2, "{}", bench.read("out"));
+}
+
+#[tokio::test]
+async fn one_that_takes_too_long_is_ended_with_what_it_started() {
+    let bench = Bench::new();
+    // The child ignores TERM and would write for ever.
+    let child = "trap '' TERM; while :; do date +%N > alive; sleep 0.02; done";
+    let command = format!("sh -c \"{child}\" & echo $! > pid; wait");
+    let limits = Limits { run: Duration::from_secs(2), grace: Duration::from_millis(200), ..LIMITS };
+    let on_change = bench.start(&command, limits);
+    on_change.changed([bench.path("a")]);
+    bench.until("ended", || on_change.counts() == Counts { succeeded: 0, failed: 1 }).await;
+    assert!(!bench.read("pid").is_empty(), "it ran");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let before = bench.read("alive");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(bench.read("alive"), before, "the child lives on");
+}
+
+#[tokio::test]
+async fn the_end_of_the_service_ends_it() {
+    let bench = Bench::new();
+    let on_change =
+        bench.start("trap 'echo asked >> out; exit 1' TERM; echo up > up; while :; do sleep 0.02; done", LIMITS);
+    on_change.changed([bench.path("a")]);
+    bench.until("up", || bench.path("up").exists()).await;
+    on_change.finish(Duration::from_millis(20_200)).await;
+    assert_eq!(bench.read("out"), "asked\n");
+}
+
+#[tokio::test]
+async fn a_command_that_cant_be_started_is_a_failure() {
+    let bench = Bench::new();
+    let on_change = bench.start("exit 0", LIMITS);
+    fs::remove_file(bench.path("assets.toml")).unwrap();
+    fs::remove_dir(bench.folder.path()).unwrap();
+    on_change.changed([bench.path("a")]);
+    bench.until("failed", || on_change.counts().failed == 1).await;
+}

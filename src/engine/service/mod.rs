@@ -1,0 +1,630 @@
+//! The service: reconcile at start, then on every settled change of a file or of the manifest, and at least every interval, until a signal.
+//!
+//! One loop owns everything: it looks, plans, hands out the steps, and takes in what came of them. What tells it *when* to act (events, timers, requests)
+//! never tells it *what* to do: that is the plan's. It must never wait for anything without also taking in the work in hand, and never begin
+//! anything while git is in the middle of something.
+//!
+//! Read next: [`crew`] for the work in hand, [`eyes`] for what is seen of the disk, [`outside`] for what operators see.
+
+mod crew;
+mod eyes;
+pub mod outside;
+mod requests;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use self::crew::{Crew, Ended};
+use self::eyes::Eyes;
+use self::outside::Outside;
+use super::book::BookError;
+use super::gather::{GatherError, Gathered, look, read_manifest};
+use super::git;
+use super::hands::Hands;
+use super::lockfile::KeepError;
+use super::on_change::OnChange;
+use super::progress::Listener;
+use super::refresh::{self, Answer, Question};
+use super::report::{Outcome, Stop};
+use super::request::Desk;
+use super::review;
+use super::session::Session;
+use super::steps::chain;
+use super::stop::StopSwitch;
+use super::sync::given_up;
+use crate::cloud::client::Client;
+use crate::cloud::secret::Credential;
+use crate::files::Unsettled;
+use crate::manifest::Manifest;
+use crate::model::address::Address;
+use crate::model::desired::Desired;
+use crate::model::ids::AssetId;
+use crate::model::recorded::Recorded;
+use crate::plan::{Wishes, plan};
+use crate::platform::clock;
+use crate::state::StateError;
+use crate::state::store::FileDelta;
+
+/// The lockfile is written at most this long after an outcome.
+const LOCKFILE_EVERY: Duration = Duration::from_secs(5);
+
+/// How often is looked whether git is done, where no event tells.
+const GIT_AGAIN: Duration = Duration::from_secs(2);
+
+/// How often everything is looked at while watching doesn't tell everything.
+const POLL_EVERY: Duration = Duration::from_secs(30);
+
+/// What is on the wire at a signal has so long to end; the rest of the 10 seconds that a supervisor is promised is for writing down.
+const DRAIN: Duration = Duration::from_secs(7);
+
+/// The whole of the assets is looked at for drift within this time, as far as the budget allows.
+const DRIFT_ROUND: Duration = Duration::from_hours(6);
+
+/// Looks for drift take at most half of the budget of 120 a minute, so that no update waits for them.
+const DRIFT_LEAST: Duration = Duration::from_secs(1);
+
+/// The loop wakes at least this often, so that what supervises it sees progress.
+const PULSE: Duration = Duration::from_secs(15);
+
+/// What the outside asks of the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// End in order.
+    Stop,
+    /// Read the key anew, and look at everything.
+    Reload,
+}
+
+/// What a service is given.
+pub struct Setting {
+    /// How many files are uploaded at once.
+    pub uploads: usize,
+    /// The longest time between two looks at everything.
+    pub interval: Duration,
+    /// Hold all writes on another branch than this.
+    pub branch: Option<String>,
+    /// Reads the key anew.
+    pub key: Box<dyn Fn() -> Result<Credential, String> + Send>,
+    /// Who is told what happens to requests.
+    pub listener: Listener,
+}
+
+/// Why the service could not begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The manifest can't be used at the start.
+    #[error(transparent)]
+    Gather(#[from] GatherError),
+    /// The state could not be read or written.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// The lockfile could not be kept.
+    #[error(transparent)]
+    Lockfile(#[from] KeepError),
+    /// Requests could not be taken.
+    #[error("take requests")]
+    Requests(#[from] StateError),
+    /// A defect of Macadam.
+    #[error("{message}")]
+    Defect {
+        /// What happened.
+        message: String,
+    },
+}
+
+/// What has to be done, as far as is known.
+#[derive(Debug, Default)]
+struct Needs {
+    look: bool,
+    /// Every file is to be looked at, since no events tell.
+    all: bool,
+    plan: bool,
+    /// When the lockfile has to be written.
+    lockfile: Option<Duration>,
+}
+
+/// When what comes by itself is due.
+#[derive(Debug)]
+struct Times {
+    interval: Duration,
+    git: Option<Duration>,
+    drift: Duration,
+    pulse: Duration,
+}
+
+struct Service<'a> {
+    session: &'a mut Session,
+    client: Arc<Client>,
+    hands: Hands,
+    setting: Setting,
+    outside: Outside,
+    on_change: Option<OnChange>,
+    crew: Crew,
+    eyes: Eyes,
+    desk: Desk,
+    needs: Needs,
+    times: Times,
+    /// The last good manifest, with its text.
+    manifest: Option<(Manifest, String)>,
+    desired: Arc<Desired>,
+    in_manifest: BTreeSet<Address>,
+    /// Why the manifest of now is not in force.
+    invalid: Option<String>,
+    /// Why nothing is written: the key was refused.
+    refused: Option<String>,
+    looked_at_key: bool,
+}
+
+/// Runs the service until it is told to stop.
+///
+/// # Errors
+/// When manifest, state or lockfile can't be used at the start, or the state can't be written later.
+pub async fn serve(
+    session: &mut Session,
+    client: Arc<Client>,
+    setting: Setting,
+    outside: Outside,
+    on_change: Option<OnChange>,
+    orders: mpsc::UnboundedReceiver<Order>,
+) -> Result<(), ServiceError> {
+    let hands = hands(session, &client, &setting).await?;
+    let (manifest, _) = read_manifest(&session.project)?;
+    let mut eyes = Eyes::new();
+    let now = clock::elapsed();
+    // Armed before the first look, so that nothing is missed in between.
+    tokio::task::block_in_place(|| eyes.turn_to(&session.project, manifest.selection()));
+    let desk = Desk::open(session);
+    let times = Times { interval: now + setting.interval, git: None, drift: now + PULSE, pulse: now };
+    let needs = Needs { look: true, all: true, ..Needs::default() };
+    let mut service = Service {
+        session,
+        client,
+        hands,
+        setting,
+        outside,
+        on_change,
+        crew: Crew::default(),
+        eyes,
+        desk,
+        needs,
+        times,
+        manifest: None,
+        desired: Arc::default(),
+        in_manifest: BTreeSet::new(),
+        invalid: None,
+        refused: None,
+        looked_at_key: false,
+    };
+    let ended = service.run(orders).await;
+    service.end(ended).await
+}
+
+async fn hands(session: &Session, client: &Arc<Client>, setting: &Setting) -> Result<Hands, BookError> {
+    let (listener, stop) = (setting.listener.clone(), StopSwitch::default());
+    Hands::new(&session.book, Arc::clone(client), listener, stop, setting.uploads).await
+}
+
+/// What woke the loop.
+enum Woken {
+    Order(Order),
+    Hints(Vec<crate::files::Hint>),
+    Ended(Ended),
+    Rung,
+    Time,
+}
+
+impl Service<'_> {
+    async fn run(&mut self, mut orders: mpsc::UnboundedReceiver<Order>) -> Result<(), ServiceError> {
+        loop {
+            self.act().await?;
+            self.outside.progress(&self.health());
+            let wait = self.next_time().saturating_sub(clock::elapsed());
+            let pause = self.setting.interval;
+            let woken = tokio::select! {
+                order = orders.recv() => Woken::Order(order.unwrap_or(Order::Stop)),
+                ended = self.crew.next(clock::elapsed, pause) => Woken::Ended(ended),
+                hints = self.eyes.hints() => Woken::Hints(hints),
+                () = self.desk.rung() => Woken::Rung,
+                () = tokio::time::sleep(wait) => Woken::Time,
+            };
+            match woken {
+                Woken::Order(Order::Stop) => return Ok(()),
+                Woken::Order(Order::Reload) => self.reload().await?,
+                Woken::Hints(hints) => self.hinted(hints),
+                Woken::Ended(ended) => self.ended(ended)?,
+                Woken::Rung => self.carry_out_requests().await?,
+                Woken::Time => {}
+            }
+        }
+    }
+
+    /// Does what is needed and may be done now.
+    async fn act(&mut self) -> Result<(), ServiceError> {
+        let now = clock::elapsed();
+        self.times.pulse = now + PULSE;
+        if now >= self.times.interval {
+            self.times.interval = now + self.interval();
+            tokio::task::block_in_place(|| self.eyes.recheck());
+            self.outside.metrics.rescan("interval");
+            (self.needs.look, self.needs.all) = (true, true);
+            self.hands.forgive();
+            self.crew.forgive();
+            if self.refused.is_some() {
+                self.try_key_again().await?;
+            }
+        }
+        if self.eyes.next(now).is_some_and(|at| at <= now) {
+            let project = self.session.project.clone();
+            self.needs.look |= tokio::task::block_in_place(|| self.eyes.settle(&project));
+        }
+        let due = self.needs.look || self.needs.plan || self.needs.lockfile.is_some_and(|at| at <= now);
+        if due && self.must_wait() {
+            self.times.git = Some(now + GIT_AGAIN);
+            return Ok(());
+        }
+        self.times.git = None;
+        if std::mem::take(&mut self.needs.look) {
+            self.look().await?;
+        }
+        if std::mem::take(&mut self.needs.plan) && self.manifest.is_some() {
+            self.plan().await?;
+        }
+        if self.needs.lockfile.is_some_and(|at| at <= clock::elapsed()) {
+            self.write_lockfile().await?;
+        }
+        if now >= self.times.drift {
+            self.look_around().await?;
+        }
+        Ok(())
+    }
+
+    fn interval(&self) -> Duration {
+        if self.eyes.degraded().is_some() { POLL_EVERY.min(self.setting.interval) } else { self.setting.interval }
+    }
+
+    /// Whether git, or its branch, forbids to act now.
+    fn must_wait(&mut self) -> bool {
+        let root = &self.session.project.root;
+        let why = git::busy(root).or_else(|| {
+            let wanted = self.setting.branch.as_ref()?;
+            match git::branch(root) {
+                Some(branch) if branch.is(wanted) => None,
+                Some(branch) => Some(format!("the checkout is on {branch}, not on {wanted}")),
+                None => Some(format!("there is no git checkout, and so no branch {wanted}")),
+            }
+        });
+        self.outside.waits_for(why.clone());
+        why.is_some()
+    }
+
+    fn next_time(&self) -> Duration {
+        let now = clock::elapsed();
+        let times = [
+            Some(self.times.interval),
+            Some(self.times.pulse),
+            Some(self.times.drift),
+            self.times.git,
+            self.eyes.next(now),
+            self.needs.lockfile.filter(|_| self.times.git.is_none()),
+            self.crew.next_due(now),
+        ];
+        times.into_iter().flatten().min().unwrap_or(now + PULSE)
+    }
+
+    fn hinted(&mut self, hints: Vec<crate::files::Hint>) {
+        let wake = self.eyes.take(hints);
+        self.needs.look |= wake.look;
+        if wake.overflow {
+            self.outside.metrics.overflow();
+        }
+        if let Some(reason) = wake.rescan {
+            self.outside.metrics.rescan(reason);
+            self.needs.all = true;
+        }
+    }
+
+    /// Takes in the end of an address's work.
+    fn ended(&mut self, ended: Ended) -> Result<(), ServiceError> {
+        let Ended { address, reports, panicked, .. } = ended;
+        if panicked {
+            tracing::error!(%address, "a defect of Macadam ended its work; it rests until the interval");
+        }
+        for report in &reports {
+            self.outside.told(report);
+        }
+        match self.hands.stop.why() {
+            Some(Stop::Credential { message, hint }) if self.refused.is_none() => {
+                tracing::error!(
+                    "Roblox refused the key, nothing more is written until it is changed: {message} ({hint})"
+                );
+                self.refused = Some(message);
+            }
+            Some(Stop::State { message } | Stop::Defect { message }) => return Err(ServiceError::Defect { message }),
+            Some(_) | None => {}
+        }
+        if reports.iter().any(|report| !matches!(report.outcome, Outcome::NotBegun)) {
+            self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
+        }
+        self.needs.plan = true;
+        if self.crew.is_idle() {
+            // What is done is told at once where nothing else is going on.
+            self.needs.lockfile = self.needs.lockfile.map(|_| clock::elapsed());
+        }
+        Ok(())
+    }
+
+    /// Runs `work`, taking in meanwhile what the crew does.
+    async fn beside<T>(crew: &mut Crew, done: &mut Vec<Ended>, work: impl Future<Output = T>, pause: Duration) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut work => return result,
+                ended = crew.next(clock::elapsed, pause) => done.push(ended),
+            }
+        }
+    }
+
+    /// Looks at manifest and files.
+    async fn look(&mut self) -> Result<(), ServiceError> {
+        self.session.lockfile.read(&self.session.book).await?;
+        let known: BTreeSet<Address> = self.session.book.read(|recorded| recorded.assets.keys().cloned().collect());
+        let all = std::mem::take(&mut self.needs.all);
+        let (project, listener) = (self.session.project.clone(), self.setting.listener.clone());
+        let (unsettled, last) = (self.eyes.unsettled(all), self.manifest.clone());
+        let before = std::mem::take(&mut self.session.cache);
+        let looking = tokio::task::spawn_blocking(move || {
+            let fresh = read_manifest(&project);
+            let looked = |(manifest, text): (Manifest, String), unsettled: &Unsettled| {
+                let gathered = look(&project, manifest, text.clone(), &before, &known, unsettled, &listener);
+                gathered.map(|gathered| (gathered, text))
+            };
+            let found = fresh.and_then(|fresh| looked(fresh, &unsettled));
+            // An invalid manifest is reported, and the last good one stays in force.
+            let (found, wrong) = match (found, last) {
+                (Ok(found), _) => (Ok(found), None),
+                (Err(error), Some(last)) => (looked(last, &unsettled), Some(error)),
+                (Err(error), None) => (Err(error), None),
+            };
+            (found, wrong, before)
+        });
+        let mut done = Vec::new();
+        let looked = Self::beside(&mut self.crew, &mut done, looking, self.setting.interval).await;
+        let (found, wrong, before) =
+            looked.map_err(|_| ServiceError::Defect { message: "looking at the files broke off".to_owned() })?;
+        done.into_iter().try_for_each(|ended| self.ended(ended))?;
+        self.tell_invalid(wrong);
+        match found {
+            Ok((gathered, text)) => self.take(gathered, text, &before).await?,
+            Err(error) if self.manifest.is_none() => return Err(error.into()),
+            Err(error) => {
+                self.session.cache = before;
+                self.tell_invalid(Some(error));
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_invalid(&mut self, wrong: Option<GatherError>) {
+        let told = wrong.as_ref().map(|error| match error {
+            GatherError::Manifest { diagnostics, .. } => {
+                diagnostics.iter().map(|mistake| mistake.message.clone()).collect::<Vec<_>>().join("; ")
+            }
+            error @ GatherError::Project(_) => chain(error),
+        });
+        if told != self.invalid {
+            match &told {
+                Some(told) => tracing::error!("the manifest can't be used, the last good one stays in force: {told}"),
+                None => tracing::info!("the manifest is valid again"),
+            }
+            self.invalid = told;
+        }
+    }
+
+    /// Takes in what a look found.
+    async fn take(
+        &mut self,
+        gathered: Gathered,
+        text: String,
+        before: &crate::model::file::FileCache,
+    ) -> Result<(), ServiceError> {
+        let Gathered { manifest, desired, cache, waiting, .. } = gathered;
+        let delta = FileDelta::between(before, &cache);
+        if !delta.is_empty() {
+            self.session.book.store().save_files(delta).await.map_err(BookError::from)?;
+        }
+        self.session.cache = cache;
+        self.eyes.wait_for(waiting);
+        let changed = changed(&self.desired, &desired);
+        if !changed.is_empty() {
+            tracing::info!(assets = changed.len(), "files or manifest changed");
+            self.outside.changed(&changed);
+        }
+        self.crew.supersede(&changed);
+        let other = self.manifest.as_ref().is_none_or(|(known, _)| known.selection() != manifest.selection());
+        if other {
+            tokio::task::block_in_place(|| self.eyes.turn_to(&self.session.project, manifest.selection()));
+        }
+        let first = self.manifest.is_none();
+        self.manifest = Some((manifest, text));
+        self.in_manifest = desired.assets.keys().cloned().collect();
+        self.desired = Arc::new(desired);
+        self.needs.plan = true;
+        if first {
+            self.outside.ready();
+        }
+        Ok(())
+    }
+
+    /// Plans, writes down what the plan marks, and hands out its steps.
+    async fn plan(&mut self) -> Result<(), ServiceError> {
+        let wishes = Wishes { in_hand: self.crew.in_hand(), ..Wishes::default() };
+        let (plan, given_up, marks) = self.session.book.read(|recorded| {
+            let plan = plan(&self.desired, recorded, &wishes, clock::now());
+            let (given_up, marks) = given_up(&plan, recorded);
+            (plan, given_up, marks)
+        });
+        if !marks.is_empty() {
+            self.session.book.commit(marks).await?;
+            self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
+        }
+        self.outside.metrics.pass();
+        self.outside.planned(&plan, &self.session.book, &self.desired);
+        let steps = plan.steps;
+        if steps.is_empty() || self.hands.stop.is_thrown() {
+            return Ok(());
+        }
+        if !std::mem::replace(&mut self.looked_at_key, true) && !self.may_begin().await {
+            return Ok(());
+        }
+        let with = self.hands.steps(self.session, &self.desired, given_up);
+        self.crew.begin(steps, &with, clock::elapsed());
+        Ok(())
+    }
+
+    /// Looks once for each key at what it may do.
+    async fn may_begin(&mut self) -> bool {
+        let known = |recorded: &Recorded| recorded.assets.values().map(|record| record.identity.creator).collect();
+        let mut creators: BTreeSet<_> = self.session.book.read(known);
+        creators.extend(self.desired.assets.values().map(|want| want.creator));
+        let may = self.hands.may_begin(&creators).await;
+        if let (false, Some(Stop::Credential { message, .. })) = (may, self.hands.stop.why()) {
+            tracing::error!("the key can't be used, nothing is written until it is changed: {message}");
+            self.refused = Some(message);
+        }
+        may
+    }
+
+    async fn write_lockfile(&mut self) -> Result<(), ServiceError> {
+        self.needs.lockfile = None;
+        self.hands.remember_pace(&self.session.book).await?;
+        match self.session.lockfile.write(&self.session.book, &self.in_manifest).await {
+            Ok(false) => {}
+            Ok(true) => {
+                let path = self.session.project.lockfile.clone();
+                self.eyes.wrote(&path);
+                tracing::info!("the lockfile was written");
+                self.tell_changed(vec![path]);
+            }
+            Err(KeepError::Book(error)) => return Err(error.into()),
+            Err(error) => {
+                tracing::error!("the lockfile can't be written: {}", chain(&error));
+                self.needs.lockfile = Some(clock::elapsed() + POLL_EVERY);
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_changed(&self, paths: Vec<PathBuf>) {
+        if let Some(on_change) = &self.on_change {
+            on_change.changed(paths);
+        }
+    }
+
+    /// Uses what is left of the budget: looks at what is under review and due, else at the asset that nobody looked at for the longest time.
+    async fn look_around(&mut self) -> Result<(), ServiceError> {
+        let now = clock::elapsed();
+        let assets = self.session.book.read(|recorded| refresh::questions(&self.desired, recorded));
+        let pause = DRIFT_ROUND.checked_div(u32::try_from(assets.len().max(1)).unwrap_or(u32::MAX));
+        self.times.drift = now + pause.unwrap_or(DRIFT_LEAST).clamp(DRIFT_LEAST, PULSE);
+        if !self.crew.is_idle() || self.refused.is_some() || self.times.git.is_some() {
+            return Ok(());
+        }
+        let question = self.session.book.read(|recorded| next_question(recorded, &self.desired, &assets));
+        let Some(question) = question else { return Ok(()) };
+        let answers = refresh::ask(&self.client, &self.hands.gate, &self.hands.stop, vec![question]).await;
+        for (asset_id, answer) in answers {
+            if let Answer::Unknown { why } = &answer {
+                tracing::debug!(%asset_id, "could not be looked at: {why}");
+            }
+            let follow = |recorded: &Recorded| refresh::follow(recorded, asset_id, &answer, clock::now());
+            let changes = self.session.book.commit_with(follow).await?;
+            // Its description alone is no news.
+            self.needs.plan |= !changes.is_empty();
+        }
+        Ok(())
+    }
+
+    /// Reads the key anew and looks at everything.
+    async fn reload(&mut self) -> Result<(), ServiceError> {
+        tracing::info!("reloading: the key is read anew, and everything is looked at");
+        self.outside.reloading();
+        self.try_key_again().await?;
+        (self.needs.look, self.needs.all) = (true, true);
+        self.outside.reloaded();
+        Ok(())
+    }
+
+    /// Begins anew with the key as it is now.
+    async fn try_key_again(&mut self) -> Result<(), ServiceError> {
+        match (self.setting.key)() {
+            Ok(credential) => self.client.renew(credential),
+            Err(why) => tracing::error!("the key can't be read anew, the one before stays: {why}"),
+        }
+        self.looked_at_key = false;
+        if self.refused.take().is_some() || self.hands.stop.is_thrown() {
+            self.hands.remember_pace(&self.session.book).await?;
+            self.hands = hands(self.session, &self.client, &self.setting).await?;
+        }
+        self.crew.forgive();
+        self.needs.plan = true;
+        Ok(())
+    }
+
+    fn health(&self) -> outside::Told {
+        let mut degraded = Vec::new();
+        degraded.extend(self.refused.as_ref().map(|_| "the key was refused".to_owned()));
+        degraded.extend(self.invalid.as_ref().map(|_| "the manifest is not valid".to_owned()));
+        degraded.extend(self.eyes.degraded().map(|_| "files are polled, not watched".to_owned()));
+        outside::Told { assets: self.desired.assets.len(), in_hand: self.crew.in_hand().len(), degraded }
+    }
+
+    /// Finishes what is on the wire, and writes everything down.
+    async fn end(mut self, ended: Result<(), ServiceError>) -> Result<(), ServiceError> {
+        self.outside.stopping();
+        let until = tokio::time::sleep(DRAIN);
+        let mut until = pin!(until);
+        self.hands.stop.throw(Stop::Signal(0));
+        while !self.crew.is_idle() {
+            tokio::select! {
+                () = &mut until => break,
+                ended = self.crew.next(clock::elapsed, Duration::ZERO) => {
+                    for report in &ended.reports {
+                        self.outside.told(report);
+                    }
+                }
+            }
+        }
+        let written = self.write_lockfile().await;
+        if let Some(on_change) = self.on_change.take() {
+            on_change.finish(Duration::from_secs(2)).await;
+        }
+        ended.and(written)
+    }
+}
+
+/// Addresses of which something else is wanted than before.
+fn changed(before: &Desired, after: &Desired) -> BTreeSet<Address> {
+    let differs = |(address, want): &(&Address, _)| before.assets.get(*address) != Some(*want);
+    let changed = after.assets.iter().filter(differs).map(|(address, _)| address.clone());
+    let gone = before.assets.keys().filter(|address| !after.assets.contains_key(*address)).cloned();
+    changed.chain(gone).collect()
+}
+
+/// What to look at next: what is under review and due, else what was not looked at for the longest time and at least a round.
+fn next_question(recorded: &Recorded, desired: &Desired, assets: &[Question]) -> Option<Question> {
+    let now = clock::now();
+    let reviewed = refresh::under_review(desired, recorded);
+    if let Some(asset_id) = reviewed.into_iter().find(|asset_id| review::due(recorded, *asset_id) <= now) {
+        return Some(Question { asset_id, extras: false });
+    }
+    let looked = |asset_id: AssetId| recorded.seen.get(&asset_id).map(|seen| seen.at);
+    let oldest = assets.iter().min_by_key(|question| looked(question.asset_id))?;
+    let old = looked(oldest.asset_id).is_none_or(|at| now.duration_since(at).unsigned_abs() >= DRIFT_ROUND);
+    old.then_some(*oldest)
+}

@@ -1,0 +1,127 @@
+//! What other commands ask of the service, carried out between two of its rounds.
+
+use super::{Service, ServiceError};
+use crate::engine::by_hand::{self, ByHandError, Direction};
+use crate::engine::forget::{self, ForgetError};
+use crate::engine::import::{self, ImportError};
+use crate::engine::report::Outcome;
+use crate::engine::request::carry_out;
+use crate::engine::steps::chain;
+use crate::model::address::Address;
+use crate::model::request::{Answer, Problem, ProblemKind, Request};
+use crate::platform::clock;
+
+impl Service<'_> {
+    /// Takes every request that waits.
+    pub(super) async fn carry_out_requests(&mut self) -> Result<(), ServiceError> {
+        while let Some((id, request)) = self.desk.next().await? {
+            tracing::info!(command = request.command(), "carrying out a request");
+            self.wait_for(&request).await?;
+            let result = self.carry_out(&request).await;
+            if let Err(problem) = &result {
+                tracing::warn!(command = request.command(), "a request was refused: {}", problem.message);
+            }
+            self.desk.answer(id, result).await?;
+            (self.needs.look, self.needs.lockfile) = (true, Some(clock::elapsed()));
+        }
+        Ok(())
+    }
+
+    /// Lets the work on an address end before something else is done to it.
+    async fn wait_for(&mut self, request: &Request) -> Result<(), ServiceError> {
+        let about: Vec<&Address> = match request {
+            Request::Resolve { address, .. }
+            | Request::Import { address, .. }
+            | Request::Forget { address }
+            | Request::Archive { address }
+            | Request::Restore { address } => vec![address],
+            Request::Retry { addresses } => addresses.iter().collect(),
+        };
+        while about.iter().any(|address| self.crew.in_hand().contains(*address)) {
+            let ended = self.crew.next(clock::elapsed, self.setting.interval).await;
+            self.ended(ended)?;
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&mut self, request: &Request) -> Result<Answer, Problem> {
+        match request {
+            Request::Resolve { .. } | Request::Retry { .. } => carry_out(self.session, &self.client, request).await,
+            Request::Forget { address } => {
+                let forgotten = forget::forget(self.session, address).await?;
+                let names: Vec<String> = forgotten.asset_ids.iter().map(ToString::to_string).collect();
+                let notes = vec![format!("its assets stay at Roblox: {}", names.join(", "))];
+                Ok(Answer { lockfile_written: forgotten.lockfile_written, notes, ..Answer::default() })
+            }
+            Request::Import { address, asset_id, content_matches } => {
+                let seen = (self.setting.listener.clone(), &self.hands.stop);
+                let wish = import::Wish { address, asset_id: *asset_id, content_matches: *content_matches };
+                let imported = import::import(self.session, &self.client, seen, wish).await?;
+                Ok(Answer {
+                    asset_id: Some(imported.key.asset_id),
+                    revision: Some(imported.number),
+                    lockfile_written: imported.lockfile_written,
+                    notes: Vec::new(),
+                })
+            }
+            Request::Archive { address } => self.by_hand(address, Direction::Archive).await,
+            Request::Restore { address } => self.by_hand(address, Direction::Restore).await,
+        }
+    }
+
+    async fn by_hand(&mut self, address: &Address, direction: Direction) -> Result<Answer, Problem> {
+        let desired = self.desired.clone();
+        let prepared = by_hand::prepare(self.session, &self.hands, &desired, address, direction).await?;
+        let ended = by_hand::carry_out(self.session, &self.hands, &desired, &prepared).await?;
+        match ended.outcome {
+            Outcome::Done { asset_id, revision } => Ok(Answer {
+                asset_id: Some(asset_id),
+                revision,
+                lockfile_written: ended.lockfile_written,
+                notes: Vec::new(),
+            }),
+            Outcome::Refused { message, hint } => Err(Problem { kind: ProblemKind::Refused, message, hint }),
+            Outcome::NotBegun => Err(refused("the service could not begin with it")),
+            Outcome::Running { reason: message }
+            | Outcome::TryLater { message }
+            | Outcome::InDoubt { message }
+            | Outcome::Superseded { reason: message } => Err(refused(&message)),
+        }
+    }
+}
+
+fn refused(message: &str) -> Problem {
+    Problem { kind: ProblemKind::Refused, message: message.to_owned(), hint: None }
+}
+
+impl From<ForgetError> for Problem {
+    fn from(error: ForgetError) -> Self {
+        let kind = match &error {
+            ForgetError::Book(_) | ForgetError::Lockfile(_) => ProblemKind::Unusable,
+            _ => ProblemKind::Refused,
+        };
+        Self { kind, message: chain(&error), hint: error.hint() }
+    }
+}
+
+impl From<ImportError> for Problem {
+    fn from(error: ImportError) -> Self {
+        let kind = match &error {
+            ImportError::Book(_) | ImportError::Lockfile(_) => ProblemKind::Unusable,
+            ImportError::Look { source, .. } if source.is_credential() => ProblemKind::Credential,
+            _ => ProblemKind::Refused,
+        };
+        Self { kind, message: chain(&error), hint: error.hint() }
+    }
+}
+
+impl From<ByHandError> for Problem {
+    fn from(error: ByHandError) -> Self {
+        let kind = match &error {
+            ByHandError::Book(_) | ByHandError::Lockfile(_) => ProblemKind::Unusable,
+            ByHandError::Look { source, .. } if source.is_credential() => ProblemKind::Credential,
+            _ => ProblemKind::Refused,
+        };
+        Self { kind, message: chain(&error), hint: error.hint() }
+    }
+}

@@ -1,0 +1,290 @@
+//! What the watch tells, in a box of bounded size: events of one file become one, and too many become a rescan, so nothing is ever lost silently.
+//!
+//! Who waits here sleeps: nothing in this module has a timer. Read next: `patrol`, which fills the box.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::Degraded;
+use crate::files::settle::ChangeKind;
+use crate::model::file::Fingerprint;
+use crate::model::path::ProjectPath;
+use crate::platform::fingerprint;
+
+/// More changed files than this between two looks into the box are told as one rescan: a full look costs about as much, and the box stays below a
+/// megabyte.
+const MOST_CHANGED: usize = 4096;
+
+/// Something that the service should look at. Only a reason to look: what is on disk is the truth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// Something happened to a file that the manifest speaks of.
+    Changed {
+        /// The file.
+        path: ProjectPath,
+        /// The last thing that happened to it.
+        kind: ChangeKind,
+    },
+    /// The manifest was written, replaced or removed.
+    Manifest,
+    /// Somebody else wrote the lockfile.
+    Lockfile,
+    /// Git began or ended something.
+    Git,
+    /// Anything may have changed: everything is to be looked at.
+    Rescan {
+        /// Why.
+        reason: Rescan,
+    },
+}
+
+/// Why everything is to be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rescan {
+    /// The system's queue or ours was full: events are lost.
+    Overflow,
+    /// More files changed at once than are told one by one.
+    TooMany,
+    /// The system reported an error of the watch.
+    WatchFailed,
+    /// A folder was removed, replaced, or went elsewhere, perhaps for a moment: what happened in it meanwhile was not told.
+    FolderGone,
+    /// The watch became worse or better: see [`Watcher::degraded`](super::Watcher::degraded).
+    Degraded,
+}
+
+impl Rescan {
+    /// The reason as one word, for logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Overflow => "overflow",
+            Self::TooMany => "too_many",
+            Self::WatchFailed => "watch_failed",
+            Self::FolderGone => "folder_gone",
+            Self::Degraded => "degraded",
+        }
+    }
+}
+
+impl fmt::Display for Rescan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    changed: BTreeMap<ProjectPath, ChangeKind>,
+    /// Where the manifest changed; it may be reached through links.
+    manifest: BTreeSet<PathBuf>,
+    lockfile: BTreeSet<PathBuf>,
+    git: bool,
+    rescan: Option<Rescan>,
+    degraded: Option<Degraded>,
+    /// Files as Macadam itself wrote them last.
+    own: BTreeMap<PathBuf, Fingerprint>,
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pending: Mutex<Pending>,
+    wake: Notify,
+}
+
+impl Shared {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        // No code panics while it holds the lock, and every state of the box is a valid one.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn degraded(&self) -> Option<Degraded> {
+        self.pending().degraded.clone()
+    }
+
+    pub(super) fn wrote(&self, path: &Path) {
+        if let Some((path, state)) = state_of(path) {
+            self.pending().own.insert(path, state);
+        }
+    }
+}
+
+/// The file behind a path, and its state.
+fn state_of(path: &Path) -> Option<(PathBuf, Fingerprint)> {
+    let real = path.canonicalize().ok()?;
+    let state = fingerprint::of(&real.metadata().ok()?);
+    Some((real, state))
+}
+
+/// The box for hints, and who fills it: given to [`Watcher::start`](super::Watcher::start).
+pub fn hints() -> (HintSink, Hints) {
+    let shared = Arc::new(Shared::default());
+    (HintSink(shared.clone()), Hints(shared))
+}
+
+/// Where the watch puts what it sees.
+#[derive(Debug)]
+pub struct HintSink(Arc<Shared>);
+
+impl HintSink {
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        self.0.clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Pending)) {
+        change(&mut self.0.pending());
+        self.0.wake.notify_one();
+    }
+
+    pub(super) fn changed(&self, path: ProjectPath, kind: ChangeKind) {
+        self.change(|pending| {
+            let known = pending.changed.entry(path).or_insert(kind);
+            // That somebody writes, or is done, says more than that times were set.
+            if kind != ChangeKind::Touched {
+                *known = kind;
+            }
+            if pending.changed.len() > MOST_CHANGED {
+                pending.changed.clear();
+                pending.rescan.get_or_insert(Rescan::TooMany);
+            }
+        });
+    }
+
+    /// A file was found that was not known before. What an event told of it says more.
+    pub(super) fn found(&self, path: ProjectPath, kind: ChangeKind) {
+        if !self.0.pending().changed.contains_key(&path) {
+            self.changed(path, kind);
+        }
+    }
+
+    pub(super) fn manifest(&self, place: PathBuf) {
+        self.change(|pending| pending.manifest.extend([place]));
+    }
+
+    pub(super) fn lockfile(&self, place: PathBuf) {
+        self.change(|pending| pending.lockfile.extend([place]));
+    }
+
+    pub(super) fn git(&self) {
+        self.change(|pending| pending.git = true);
+    }
+
+    /// The first reason stays until it is taken.
+    pub(super) fn rescan(&self, reason: Rescan) {
+        self.change(|pending| pending.rescan = pending.rescan.or(Some(reason)));
+    }
+
+    pub(super) fn set_degraded(&self, degraded: Option<Degraded>) {
+        self.0.pending().degraded = degraded;
+    }
+}
+
+impl Drop for HintSink {
+    fn drop(&mut self) {
+        self.change(|pending| pending.closed = true);
+    }
+}
+
+/// Where the service takes hints from.
+#[derive(Debug)]
+pub struct Hints(Arc<Shared>);
+
+impl Hints {
+    /// Waits until there is something, and takes all of it: rescan, git, manifest and lockfile first, then the files in the order of their paths.
+    /// `None` once the watch has ended and all is taken. Nothing is lost when the future is dropped.
+    pub async fn recv(&mut self) -> Option<Vec<Hint>> {
+        loop {
+            let hints = self.take();
+            if !hints.is_empty() {
+                return Some(hints);
+            }
+            if self.0.pending().closed {
+                return None;
+            }
+            self.0.wake.notified().await;
+        }
+    }
+
+    /// The same without waiting: empty when there is nothing.
+    pub fn take(&mut self) -> Vec<Hint> {
+        let mut pending = self.0.pending();
+        let rescan = pending.rescan.take();
+        let git = std::mem::take(&mut pending.git);
+        let manifest = std::mem::take(&mut pending.manifest);
+        let lockfile = std::mem::take(&mut pending.lockfile);
+        let changed = std::mem::take(&mut pending.changed);
+        // Asked here and not when the event came: by then who wrote the file had no time yet to say so.
+        let foreign = |places: BTreeSet<PathBuf>| {
+            places.iter().any(|place| match state_of(place) {
+                Some((real, state)) => pending.own.get(&real) != Some(&state),
+                None => true,
+            })
+        };
+        let (manifest, lockfile) = (foreign(manifest), foreign(lockfile));
+        let mut hints = Vec::new();
+        hints.extend(rescan.map(|reason| Hint::Rescan { reason }));
+        hints.extend(git.then_some(Hint::Git));
+        hints.extend(manifest.then_some(Hint::Manifest));
+        hints.extend(lockfile.then_some(Hint::Lockfile));
+        hints.extend(changed.into_iter().map(|(path, kind)| Hint::Changed { path, kind }));
+        hints
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::tests_support::{Folder, path};
+
+    #[test]
+    fn events_of_a_file_become_one_and_too_many_become_a_rescan() {
+        let (sink, mut hints) = hints();
+        for kind in [ChangeKind::Created, ChangeKind::Written, ChangeKind::Closed, ChangeKind::Touched] {
+            sink.changed(path("a"), kind);
+        }
+        sink.git();
+        sink.git();
+        assert_eq!(hints.take(), [Hint::Git, Hint::Changed { path: path("a"), kind: ChangeKind::Closed }]);
+        assert_eq!(hints.take(), []);
+
+        sink.rescan(Rescan::Overflow);
+        sink.rescan(Rescan::FolderGone);
+        for index in 0..=MOST_CHANGED {
+            sink.changed(path(&format!("f{index}")), ChangeKind::Closed);
+        }
+        sink.changed(path("late"), ChangeKind::Written);
+        let late = Hint::Changed { path: path("late"), kind: ChangeKind::Written };
+        assert_eq!(hints.take(), [Hint::Rescan { reason: Rescan::Overflow }, late]);
+    }
+
+    #[test]
+    fn what_macadam_wrote_itself_is_no_hint_until_somebody_else_writes() {
+        let folder = Folder::with(&[("lock", b"ours")]);
+        let place = folder.path().join("lock");
+        let (sink, mut hints) = hints();
+        sink.lockfile(place.clone());
+        sink.shared().wrote(&place);
+        assert_eq!(hints.take(), []);
+        folder.write("lock", b"somebody else's");
+        sink.lockfile(place.clone());
+        assert_eq!(hints.take(), [Hint::Lockfile]);
+        sink.shared().wrote(&place);
+        folder.remove("lock");
+        sink.lockfile(place);
+        assert_eq!(hints.take(), [Hint::Lockfile]);
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken_and_learns_of_the_end() {
+        let (sink, mut hints) = hints();
+        let waiting = tokio::spawn(async move { (hints.recv().await, hints.recv().await) });
+        tokio::task::yield_now().await;
+        sink.git();
+        drop(sink);
+        assert_eq!(waiting.await.unwrap(), (Some(vec![Hint::Git]), None));
+    }
+}

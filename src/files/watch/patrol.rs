@@ -1,0 +1,318 @@
+//! The thread behind the watch: it keeps every folder armed that the manifest needs, and turns the system's events into hints.
+//!
+//! Folders are armed one by one, never recursively by the system's library: then it is known which ones are, what is excluded costs nothing, and a hint about a
+//! new folder is given only after it is armed. Events are not trusted about folders: whatever happens to one, the disk is surveyed again.
+//!
+//! Must never read a file's content, and never wait for a timer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+
+use super::hints::HintSink;
+use super::queue::{Batch, Order, Queue, Raw};
+use super::survey::{Armed, Map, Place, Wanted, survey};
+use super::targets::{Meaning, Meanings};
+use super::{Degraded, Rescan, WatchTargets};
+use crate::files::open::{Root, is_guarded};
+use crate::files::settle::ChangeKind;
+use crate::model::file::Fingerprint;
+use crate::platform::{fingerprint, mount};
+
+/// A watch on a folder.
+struct Watch {
+    /// The folder's device and its number there: another folder of the same name has others.
+    identity: (u64, u64),
+    doubtful: bool,
+}
+
+pub(super) struct Patrol {
+    queue: Arc<Queue>,
+    sink: HintSink,
+    targets: WatchTargets,
+    wanted: Wanted,
+    meanings: Meanings,
+    watches: Watches,
+    map: Map,
+    rootless: bool,
+}
+
+/// What a batch of events leads to.
+#[derive(Default)]
+struct Findings {
+    survey: bool,
+    /// Something happened to a folder that was armed.
+    doubt: bool,
+    /// What was renamed into its place: the files in there are not being written.
+    moved: BTreeSet<PathBuf>,
+}
+
+impl Patrol {
+    /// Arms everything. Gives no hints: the caller looks at everything anyway.
+    pub(super) fn new(queue: Arc<Queue>, sink: HintSink, targets: WatchTargets) -> Self {
+        let wanted = Wanted::new(&targets.selection);
+        let meanings = Meanings::of(&targets);
+        let watches = Watches::new(queue.clone());
+        let mut patrol = Self { queue, sink, targets, wanted, meanings, watches, map: Map::default(), rootless: false };
+        let degraded = patrol.survey();
+        patrol.sink.set_degraded(degraded);
+        patrol.map.fresh = Vec::new();
+        patrol
+    }
+
+    /// Works until the queue is closed.
+    pub(super) fn run(mut self) {
+        while let Some(batch) = self.queue.clone().wait() {
+            self.handle(batch);
+        }
+    }
+
+    fn handle(&mut self, batch: Batch) {
+        let Batch { events, lost, orders } = batch;
+        let mut findings = Findings::default();
+        if let Some(reason) = lost {
+            // Which folders came and went is not known either.
+            self.watches = Watches::new(self.queue.clone());
+            self.resurvey(&findings, false);
+            self.sink.rescan(reason);
+        }
+        for event in events {
+            self.note(event, &mut findings);
+        }
+        if findings.survey {
+            self.resurvey(&findings, true);
+        }
+        for order in orders {
+            let done = match order {
+                Order::Retarget(targets, done) => {
+                    self.wanted = Wanted::new(&targets.selection);
+                    self.targets = *targets;
+                    self.resurvey(&Findings::default(), false);
+                    done
+                }
+                Order::Recheck(done) => {
+                    self.resurvey(&Findings::default(), true);
+                    done
+                }
+            };
+            let _asker_is_gone = done.send(()).is_err();
+        }
+    }
+
+    /// Surveys again, and tells what came and went if `tell`; that the watch became worse or better is told in any case.
+    fn resurvey(&mut self, findings: &Findings, tell: bool) {
+        self.meanings = Meanings::of(&self.targets);
+        if self.watches.system.is_err() {
+            self.watches = Watches::new(self.queue.clone());
+        }
+        let before = std::mem::take(&mut self.map);
+        let degraded = self.survey();
+        let fresh = std::mem::take(&mut self.map.fresh);
+        if self.sink.shared().degraded() != degraded {
+            self.sink.set_degraded(degraded);
+            self.sink.rescan(Rescan::Degraded);
+        }
+        let gone = |(folder, places): (&PathBuf, &Vec<Place>)| {
+            let now = self.map.folders.get(folder);
+            places.iter().any(|place| now.is_none_or(|now| !now.contains(place)))
+        };
+        if !tell {
+            return;
+        }
+        if findings.doubt || before.folders.iter().any(gone) {
+            self.sink.rescan(Rescan::FolderGone);
+        }
+        for (real, path) in fresh {
+            let moved = real.ancestors().any(|place| findings.moved.contains(place));
+            self.sink.found(path, if moved { ChangeKind::Closed } else { ChangeKind::Created });
+        }
+    }
+
+    /// Arms what should be armed, and no more. Returns what keeps that from being all.
+    fn survey(&mut self) -> Option<Degraded> {
+        let watches = &mut self.watches;
+        watches.begin();
+        for folder in self.meanings.folders() {
+            watches.arm(folder);
+        }
+        match Root::new(&self.targets.root) {
+            Ok(root) => {
+                self.rootless = false;
+                self.map = survey(&root, &self.wanted, &mut |folder| watches.arm(folder));
+            }
+            Err(_) => {
+                self.rootless = true;
+                self.map = Map::default();
+                // It may come back: then something happens in the nearest folder that is there.
+                let above = self.targets.root.ancestors().skip(1).find_map(|folder| folder.canonicalize().ok());
+                if let Some(folder) = &above {
+                    watches.arm(folder);
+                }
+                if Root::new(&self.targets.root).is_ok() {
+                    // It came back before that was armed.
+                    return self.survey();
+                }
+            }
+        }
+        let trouble = watches.end();
+        let missing = self.rootless.then(|| Degraded::RootMissing { root: self.targets.root.clone() });
+        missing.or(trouble)
+    }
+
+    fn note(&mut self, event: Raw, findings: &mut Findings) {
+        let Raw { path, kind } = event;
+        match self.meanings.of_path(&path) {
+            Some(Meaning::Own) => return,
+            // The close follows, where the system tells of it.
+            Some(Meaning::Manifest | Meaning::Lockfile) if kind == ChangeKind::Written && cfg!(target_os = "linux") => {
+                return;
+            }
+            Some(Meaning::Manifest) => return self.sink.manifest(path),
+            Some(Meaning::Lockfile) => return self.sink.lockfile(path),
+            Some(Meaning::Git) => return self.sink.git(),
+            None => {}
+        }
+        if self.watches.is_armed(&path) {
+            if !matches!(kind, ChangeKind::Touched | ChangeKind::Written) {
+                self.watches.doubt(&path);
+                (findings.survey, findings.doubt) = (true, true);
+                findings.moved.extend((kind == ChangeKind::Closed).then_some(path));
+            }
+            return;
+        }
+        let appeared = matches!(kind, ChangeKind::Created | ChangeKind::Closed | ChangeKind::Touched);
+        findings.survey |= self.rootless && appeared;
+        findings.survey |= kind == ChangeKind::Removed && self.map.links.contains(&path);
+        for target in self.map.targets.get(&path).into_iter().flatten() {
+            self.sink.changed(target.clone(), kind);
+        }
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+            return;
+        };
+        let places: Vec<Place> =
+            self.map.folders.get(folder).into_iter().flatten().map(|place| place.join(name)).collect();
+        let found = if appeared && !places.is_empty() { path.symlink_metadata().ok() } else { None };
+        if found.as_ref().is_some_and(std::fs::Metadata::is_dir) {
+            if !is_guarded(name) && places.iter().any(|place| self.wanted.reaches(place)) {
+                findings.survey = true;
+                findings.moved.extend((kind == ChangeKind::Closed).then_some(path));
+            }
+            return;
+        }
+        let is_link = found.is_some_and(|found| found.is_symlink());
+        // Nobody writes a link piece by piece; where it leads is surveyed.
+        findings.survey |= is_link;
+        let kind = if is_link { ChangeKind::Closed } else { kind };
+        for path in places.iter().filter_map(|place| self.wanted.file(place)) {
+            self.sink.changed(path, kind);
+        }
+    }
+}
+
+impl Drop for Patrol {
+    fn drop(&mut self) {
+        // Whoever waits for an order must not wait for ever.
+        self.queue.close();
+    }
+}
+
+/// The system's watches, and which folders they are on.
+struct Watches {
+    system: Result<RecommendedWatcher, Degraded>,
+    armed: BTreeMap<PathBuf, Watch>,
+    /// Those that the present survey wants.
+    wanted: BTreeSet<PathBuf>,
+    /// What each device is, asked once a survey.
+    devices: BTreeMap<u64, Option<&'static str>>,
+    trouble: Option<Degraded>,
+}
+
+impl Watches {
+    fn new(queue: Arc<Queue>) -> Self {
+        let callback = move |event| queue.push(event);
+        let config = notify::Config::default().with_follow_symlinks(false);
+        let system = RecommendedWatcher::new(callback, config).map_err(|error| Degraded::of(&error));
+        Self { system, armed: BTreeMap::new(), wanted: BTreeSet::new(), devices: BTreeMap::new(), trouble: None }
+    }
+
+    fn is_armed(&self, folder: &Path) -> bool {
+        self.armed.contains_key(folder)
+    }
+
+    /// Something happened to the folder: whether the system still has its watch and those below is not known.
+    fn doubt(&mut self, folder: &Path) {
+        let below = self.armed.range_mut(folder.to_owned()..).take_while(|(path, _)| path.starts_with(folder));
+        below.for_each(|(_, watch)| watch.doubtful = true);
+    }
+
+    fn disarm(&mut self, folder: &Path) {
+        self.armed.remove(folder);
+        if let Ok(system) = &mut self.system {
+            // It ends by itself when the folder is gone.
+            drop(system.unwatch(folder));
+        }
+    }
+
+    fn begin(&mut self) {
+        self.wanted.clear();
+        self.devices.clear();
+        self.trouble = None;
+    }
+
+    fn arm(&mut self, folder: &Path) -> Armed {
+        let Ok(metadata) = folder.symlink_metadata() else { return Armed::Not };
+        let Fingerprint { inode, device, .. } = fingerprint::of(&metadata);
+        self.wanted.insert(folder.to_owned());
+        let network = *self.devices.entry(device).or_insert_with(|| mount::network(folder));
+        if let Some(kind) = network {
+            let folder = || folder.to_owned();
+            self.trouble.get_or_insert_with(|| Degraded::Network { folder: folder(), kind });
+        }
+        let identity = (device, inode);
+        match self.armed.get(folder) {
+            Some(watch) if watch.identity != identity => self.disarm(folder),
+            Some(watch) if !watch.doubtful => return Armed::Before,
+            // Armed once more: where the watch is still there, not even for a moment is it not.
+            Some(_) | None => {}
+        }
+        // Each further try would fail in the same way.
+        let full = matches!(self.trouble, Some(Degraded::Limit));
+        let Ok(system) = self.system.as_mut().map_err(|_| ()) else { return Armed::Not };
+        if full {
+            return Armed::Not;
+        }
+        match system.watch(folder, RecursiveMode::NonRecursive) {
+            Ok(()) => {
+                self.armed.insert(folder.to_owned(), Watch { identity, doubtful: false });
+                Armed::Now
+            }
+            Err(error) => {
+                self.armed.remove(folder);
+                if !is_harmless(&error) {
+                    self.trouble = Some(Degraded::of(&error));
+                }
+                Armed::Not
+            }
+        }
+    }
+
+    /// Lets go of what the survey didn't want.
+    fn end(&mut self) -> Option<Degraded> {
+        let spare: Vec<PathBuf> = self.armed.keys().filter(|folder| !self.wanted.contains(*folder)).cloned().collect();
+        spare.iter().for_each(|folder| self.disarm(folder));
+        self.system.as_ref().err().cloned().or_else(|| self.trouble.take())
+    }
+}
+
+/// The folder just went, or must not be read: the walk tells of that.
+fn is_harmless(error: &notify::Error) -> bool {
+    match &error.kind {
+        notify::ErrorKind::PathNotFound => true,
+        notify::ErrorKind::Io(error) => {
+            matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,166 @@
+//! Which folders are watched: those that the walk would enter, the folders of explicit entries, and what links lead to. And what a name in one of them
+//! means to the project.
+//!
+//! The walk's own rules decide (`walk::Globs`, `walk::follow`), so that what is found is watched and nothing else. A folder is armed before it is read: what
+//! appears in between is told by the watch.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{DirEntry, Metadata};
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+
+use crate::files::open::{Root, is_guarded};
+use crate::files::pattern::Part;
+use crate::files::walk::{self, Globs};
+use crate::model::desired::Selection;
+use crate::model::path::ProjectPath;
+
+/// What the manifest speaks of, ready to be asked.
+pub(super) struct Wanted {
+    globs: Globs,
+    explicit: BTreeSet<ProjectPath>,
+}
+
+impl Wanted {
+    pub(super) fn new(selection: &Selection) -> Self {
+        // The walk tells of patterns that are none.
+        let globs = Globs::new(&selection.globs, &mut Vec::new());
+        Self { globs, explicit: selection.explicit.iter().cloned().collect() }
+    }
+
+    /// The file, if the manifest speaks of it.
+    pub(super) fn file(&self, place: &Place) -> Option<ProjectPath> {
+        let path = ProjectPath::new(&place.path).ok()?;
+        (self.explicit.contains(&path) || !self.globs.matching(&place.parts).is_empty()).then_some(path)
+    }
+
+    /// Whether the manifest speaks of files below the folder.
+    pub(super) fn reaches(&self, place: &Place) -> bool {
+        !self.globs.reaching(&place.parts).is_empty() || self.names_below(&place.path)
+    }
+
+    fn names_below(&self, folder: &str) -> bool {
+        let Ok(start) = ProjectPath::new(&format!("{folder}/\u{1}")) else { return false };
+        let mut after = self.explicit.range((Bound::Included(start), Bound::Unbounded));
+        let below = |path: &ProjectPath| path.as_str().strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        after.next().is_some_and(below)
+    }
+}
+
+/// A place in the project, as the manifest would name it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Place {
+    path: String,
+    parts: Vec<Part>,
+}
+
+impl Place {
+    /// Something in this folder.
+    pub(super) fn join(&self, name: &str) -> Self {
+        let path = if self.path.is_empty() { name.to_owned() } else { format!("{}/{name}", self.path) };
+        let mut parts = self.parts.clone();
+        parts.push(Part::new(name));
+        Self { path, parts }
+    }
+
+    /// The same as a link to a folder.
+    fn into_link(mut self) -> Self {
+        let last = self.parts.pop().map(Part::into_link);
+        self.parts.extend(last);
+        self
+    }
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Map {
+    /// The real folders, and every place in the project at which each one is; none for a folder that only holds targets of links.
+    pub(super) folders: BTreeMap<PathBuf, Vec<Place>>,
+    /// The real files that links in the project lead to.
+    pub(super) targets: BTreeMap<PathBuf, BTreeSet<ProjectPath>>,
+    /// The links themselves.
+    pub(super) links: BTreeSet<PathBuf>,
+    /// The files in folders that were armed only now, with their real places.
+    pub(super) fresh: Vec<(PathBuf, ProjectPath)>,
+}
+
+/// Whether a folder is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Armed {
+    /// Since an earlier survey.
+    Before,
+    Now,
+    /// It can't be; its files may still be found.
+    Not,
+}
+
+struct Start {
+    real: PathBuf,
+    place: Place,
+    /// The real folders that led here through links.
+    trail: Vec<PathBuf>,
+}
+
+/// Goes through the folders below `root`, each of which is given to `arm` first.
+pub(super) fn survey(root: &Root, wanted: &Wanted, arm: &mut dyn FnMut(&Path) -> Armed) -> Map {
+    let mut map = Map::default();
+    let mut starts =
+        vec![Start { real: root.join("").components().collect(), place: Place::default(), trail: Vec::new() }];
+    while let Some(start) = starts.pop() {
+        let armed = arm(&start.real);
+        // What can't be read the walk tells.
+        for entry in start.real.read_dir().into_iter().flatten().flatten() {
+            visit(root, wanted, &start, &entry, armed, arm, &mut map, &mut starts);
+        }
+        map.folders.entry(start.real).or_default().push(start.place);
+    }
+    map
+}
+
+#[expect(clippy::too_many_arguments, reason = "one step of the loop above, with all that it works on")]
+fn visit(
+    root: &Root,
+    wanted: &Wanted,
+    start: &Start,
+    entry: &DirEntry,
+    armed: Armed,
+    arm: &mut dyn FnMut(&Path) -> Armed,
+    map: &mut Map,
+    starts: &mut Vec<Start>,
+) {
+    let name = entry.file_name();
+    let (Some(name), Ok(kind)) = (name.to_str(), entry.file_type()) else { return };
+    let (place, real) = (start.place.join(name), start.real.join(name));
+    if kind.is_dir() {
+        if !is_guarded(name) && wanted.reaches(&place) {
+            starts.push(Start { real, place, trail: start.trail.clone() });
+        }
+    } else if kind.is_symlink() {
+        let target = real.metadata();
+        if target.as_ref().is_ok_and(Metadata::is_dir) {
+            let place = place.into_link();
+            if wanted.reaches(&place) {
+                if let (Ok(trail), Ok(target)) = (walk::follow(root, &start.trail, &real), real.canonicalize()) {
+                    starts.push(Start { real: target, place, trail });
+                }
+                map.links.insert(real);
+            }
+        } else if let Some(path) = wanted.file(&place) {
+            if let Ok(Ok(target)) = root.resolve(&real) {
+                if let Some(folder) = target.parent() {
+                    arm(folder);
+                    map.folders.entry(folder.to_owned()).or_default();
+                }
+                map.targets.entry(target).or_default().insert(path.clone());
+            }
+            map.links.insert(real.clone());
+            if armed == Armed::Now {
+                map.fresh.push((real, path));
+            }
+        }
+    } else if armed == Armed::Now
+        && let Some(path) = wanted.file(&place)
+    {
+        map.fresh.push((real, path));
+    }
+}

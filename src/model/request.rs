@@ -1,0 +1,121 @@
+//! What a command asks of a running service, and what the service answers.
+
+use std::fmt;
+
+use super::address::Address;
+use super::ids::AssetId;
+
+/// A request's number in its state; never given twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(i64);
+
+impl RequestId {
+    /// The number as the state gave it.
+    pub const fn new(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a person decided, for whoever holds the state to carry out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Settle a create whose outcome is unknown.
+    Resolve {
+        /// Whose.
+        address: Address,
+        /// What it made; `None`: nothing, create it again.
+        asset_id: Option<AssetId>,
+    },
+    /// Try again what was refused, or waits.
+    Retry {
+        /// Which.
+        addresses: Vec<Address>,
+    },
+    /// Take an existing asset under management.
+    Import {
+        /// The address that is to have it.
+        address: Address,
+        /// The asset.
+        asset_id: AssetId,
+        /// The file is what the asset holds.
+        content_matches: bool,
+    },
+    /// Drop an address from state and lockfile.
+    Forget {
+        /// Which.
+        address: Address,
+    },
+    /// Archive an address's asset at the remote.
+    Archive {
+        /// Whose.
+        address: Address,
+    },
+    /// Restore it.
+    Restore {
+        /// Whose.
+        address: Address,
+    },
+}
+
+impl Request {
+    /// The command that a person typed.
+    pub const fn command(&self) -> &'static str {
+        match self {
+            Self::Resolve { .. } => "resolve",
+            Self::Retry { .. } => "retry",
+            Self::Import { .. } => "import",
+            Self::Forget { .. } => "forget",
+            Self::Archive { .. } => "archive",
+            Self::Restore { .. } => "restore",
+        }
+    }
+}
+
+/// A request was carried out: what a person should know of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// The asset of the address, where there is one.
+    pub asset_id: Option<AssetId>,
+    /// The number of its revision, as people see it.
+    pub revision: Option<u64>,
+    /// The lockfile was written, and is to be committed.
+    pub lockfile_written: bool,
+    /// What else there is to know, a line each.
+    pub notes: Vec<String>,
+}
+
+/// How a request failed, in the terms of exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// It can't be carried out, or not by itself.
+    Refused,
+    /// Manifest, lockfile or state can't be used.
+    Unusable,
+    /// The remote refused the credential.
+    Credential,
+    /// The service ended before it answered.
+    Interrupted,
+}
+
+/// A request was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Problem {
+    /// In what way.
+    pub kind: ProblemKind,
+    /// What was tried on what, and what came of it.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+}

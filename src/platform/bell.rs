@@ -1,0 +1,112 @@
+//! A bell by which one process tells another of this machine that there is something to look at, and nothing else.
+//!
+//! A datagram socket in the file system: the one who waits costs nothing meanwhile, and who rings needs no answer. Not a file that is touched: whoever
+//! watches the state's folder would wake for each of the database's own writes. A ring may get lost (another container, a full queue) and anybody
+//! who may write the folder can ring, so it only says *when* to look; what is found is the truth.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A bell that can be rung, until it is dropped.
+#[derive(Debug)]
+pub struct Bell {
+    #[cfg(unix)]
+    socket: tokio::net::UnixDatagram,
+    path: PathBuf,
+}
+
+impl Bell {
+    /// Hangs a bell at `path`, in place of one that a dead process left. Only for whoever has the place to itself. Needs a runtime.
+    ///
+    /// # Errors
+    /// When the system has no such sockets, the path is too long for one (about 100 bytes), or the folder can't be written.
+    #[cfg(unix)]
+    pub fn hang(path: &Path) -> io::Result<Self> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        Ok(Self { socket: tokio::net::UnixDatagram::bind(path)?, path: path.to_owned() })
+    }
+
+    /// Hangs a bell at `path`.
+    ///
+    /// # Errors
+    /// Always on this system.
+    #[cfg(not(unix))]
+    pub fn hang(path: &Path) -> io::Result<Self> {
+        let _ = path;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Waits until it was rung; many rings are one. May be dropped and called again.
+    ///
+    /// # Errors
+    /// When it can't be heard any more.
+    #[cfg(unix)]
+    pub async fn rung(&self) -> io::Result<()> {
+        let mut ring = [0; 16];
+        self.socket.recv(&mut ring).await?;
+        while self.socket.try_recv(&mut ring).is_ok() {}
+        Ok(())
+    }
+
+    /// Waits until it was rung.
+    ///
+    /// # Errors
+    /// Always on this system.
+    #[cfg(not(unix))]
+    pub async fn rung(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path); // it may be gone
+    }
+}
+
+/// Rings the bell at `path`.
+///
+/// # Errors
+/// When there is none, or nobody listens.
+pub fn ring(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        let socket = std::os::unix::net::UnixDatagram::unbound()?;
+        // A full queue means that it was rung already.
+        socket.set_nonblocking(true)?;
+        socket.send_to(&[1], path).map(drop)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn rings_before_and_while_somebody_waits_are_heard() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.bell");
+        assert!(ring(&path).is_err());
+        let bell = Bell::hang(&path).unwrap();
+        ring(&path).unwrap();
+        ring(&path).unwrap();
+        bell.rung().await.unwrap();
+        let (heard, rung) = tokio::join!(bell.rung(), async { ring(&path) });
+        assert!(heard.is_ok() && rung.is_ok());
+        // A process that was killed leaves its socket; the next one takes its place.
+        let next = Bell::hang(&path).unwrap();
+        ring(&path).unwrap();
+        next.rung().await.unwrap();
+        drop(next);
+        assert!(!path.exists());
+        assert!(Bell::hang(&folder.path().join("x".repeat(200))).is_err());
+    }
+}

@@ -1,0 +1,61 @@
+//! Whether a folder lies on a file system whose changes the kernel doesn't see: another machine may write there.
+//!
+//! Knows nothing of what the folder holds.
+
+use std::path::Path;
+
+/// The kind of the network file system that `path` lies on, for a person; `None` for a local one, where the system doesn't tell, and for a path that
+/// can't be reached.
+#[cfg(target_os = "linux")]
+pub fn network(path: &Path) -> Option<&'static str> {
+    let found = rustix::fs::statfs(path).ok()?;
+    // The type of the number differs between machines; all kinds fit into 32 bits.
+    of_magic(found.f_type as u32)
+}
+
+/// The kind of the network file system that `path` lies on: elsewhere than on Linux the system tells of changes there too, or refuses the watch.
+#[cfg(not(target_os = "linux"))]
+pub fn network(_path: &Path) -> Option<&'static str> {
+    None
+}
+
+/// `statfs(2)` and linux/magic.h. FUSE is among them because of sshfs, rclone and the folders that virtual machines share; a local one only costs polling.
+#[cfg(target_os = "linux")]
+fn of_magic(magic: u32) -> Option<&'static str> {
+    Some(match magic {
+        0x6969 => "NFS",
+        0xff53_4d42 | 0xfe53_4d42 | 0x517b => "SMB",
+        0x6573_5546 => "FUSE",
+        0x0102_1997 => "9p",
+        0x00c3_6400 => "Ceph",
+        0x5346_414f | 0x6b41_4653 => "AFS",
+        0x7375_7245 => "Coda",
+        0x0116_1970 => "GFS2",
+        0x7461_636f => "OCFS2",
+        0x0bd0_0bd0 => "Lustre",
+        0x786f_4256 => "a VirtualBox folder",
+        0xbacb_acbc => "a VMware folder",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_folder_is_no_network() {
+        assert_eq!(network(Path::new("/proc")), None);
+        assert_eq!(network(Path::new("/nowhere/at/all")), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn network_file_systems_are_known_by_their_numbers() {
+        assert_eq!(of_magic(0x6969), Some("NFS"));
+        assert_eq!(of_magic(0xff53_4d42), Some("SMB"));
+        // ext4 and overlayfs.
+        assert_eq!(of_magic(0xef53), None);
+        assert_eq!(of_magic(0x794c_7630), None);
+    }
+}

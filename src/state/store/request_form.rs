@@ -1,0 +1,196 @@
+//! The JSON forms of requests and their answers. Another program of another version may have written them: what is unknown is said, never guessed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::address::Address;
+use crate::model::ids::AssetId;
+use crate::model::request::{Answer, Problem, ProblemKind, Request};
+
+/// The arguments of every command; each uses its own.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    addresses: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asset_id: Option<u64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    content_matches: bool,
+}
+
+/// What came of it: `problem` alone, or the rest.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct AnswerText {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asset_id: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revision: Option<u64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    lockfile_written: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    problem: Option<ProblemText>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ProblemText {
+    kind: KindText,
+    message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum KindText {
+    Refused,
+    Unusable,
+    Credential,
+    Interrupted,
+}
+
+/// The arguments of a request; its command is a column of its own.
+pub(super) fn arguments(request: &Request) -> serde_json::Result<String> {
+    let one = |address: &Address| Arguments { address: Some(address.to_string()), ..Arguments::default() };
+    serde_json::to_string(&match request {
+        Request::Resolve { address, asset_id } => Arguments { asset_id: asset_id.map(AssetId::get), ..one(address) },
+        Request::Retry { addresses } => {
+            Arguments { addresses: addresses.iter().map(ToString::to_string).collect(), ..Arguments::default() }
+        }
+        Request::Import { address, asset_id, content_matches } => {
+            Arguments { asset_id: Some(asset_id.get()), content_matches: *content_matches, ..one(address) }
+        }
+        Request::Forget { address } | Request::Archive { address } | Request::Restore { address } => one(address),
+    })
+}
+
+/// Reads what [`arguments`] wrote.
+///
+/// # Errors
+/// With what this program does not understand.
+pub(super) fn request(command: &str, arguments: &str) -> Result<Request, String> {
+    let Arguments { address, addresses, asset_id, content_matches } =
+        serde_json::from_str(arguments).map_err(|error| format!("the arguments of `{command}`: {error}"))?;
+    let parse = |text: &str| Address::new(text).map_err(|error| format!("the address of `{command}`: {error}"));
+    let address = || parse(address.as_deref().ok_or_else(|| format!("`{command}` has no address"))?);
+    let asset_id = asset_id.map(AssetId::new).transpose().map_err(|error| format!("`{command}`: {error}"))?;
+    Ok(match command {
+        "resolve" => Request::Resolve { address: address()?, asset_id },
+        "retry" => Request::Retry { addresses: addresses.iter().map(|text| parse(text)).collect::<Result<_, _>>()? },
+        "import" => {
+            let asset_id = asset_id.ok_or_else(|| format!("`{command}` has no asset ID"))?;
+            Request::Import { address: address()?, asset_id, content_matches }
+        }
+        "forget" => Request::Forget { address: address()? },
+        "archive" => Request::Archive { address: address()? },
+        "restore" => Request::Restore { address: address()? },
+        _ => return Err(format!("`{command}` is no request")),
+    })
+}
+
+/// What came of a request.
+pub(super) fn answer(result: &Result<Answer, Problem>) -> serde_json::Result<String> {
+    serde_json::to_string(&match result {
+        Ok(Answer { asset_id, revision, lockfile_written, notes }) => AnswerText {
+            asset_id: asset_id.map(AssetId::get),
+            revision: *revision,
+            lockfile_written: *lockfile_written,
+            notes: notes.clone(),
+            problem: None,
+        },
+        Err(Problem { kind, message, hint }) => {
+            let kind = match kind {
+                ProblemKind::Refused => KindText::Refused,
+                ProblemKind::Unusable => KindText::Unusable,
+                ProblemKind::Credential => KindText::Credential,
+                ProblemKind::Interrupted => KindText::Interrupted,
+            };
+            let problem = ProblemText { kind, message: message.clone(), hint: hint.clone() };
+            AnswerText { problem: Some(problem), ..AnswerText::default() }
+        }
+    })
+}
+
+/// Reads what [`answer`] wrote.
+pub(super) fn parse_answer(text: &str) -> Result<Result<Answer, Problem>, String> {
+    let AnswerText { asset_id, revision, lockfile_written, notes, problem } =
+        serde_json::from_str(text).map_err(|error| format!("an answer: {error}"))?;
+    if let Some(ProblemText { kind, message, hint }) = problem {
+        let kind = match kind {
+            KindText::Refused => ProblemKind::Refused,
+            KindText::Unusable => ProblemKind::Unusable,
+            KindText::Credential => ProblemKind::Credential,
+            KindText::Interrupted => ProblemKind::Interrupted,
+        };
+        return Ok(Err(Problem { kind, message, hint }));
+    }
+    let asset_id = asset_id.map(AssetId::new).transpose().map_err(|error| format!("an answer: {error}"))?;
+    Ok(Ok(Answer { asset_id, revision, lockfile_written, notes }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_and_answers_read_back() {
+        let address = || Address::new("ui/\"é\".png").unwrap();
+        let asset_id = AssetId::new(7).unwrap();
+        let check = |made: Request, text: &str| {
+            assert_eq!(arguments(&made).unwrap(), text);
+            assert_eq!(request(made.command(), text), Ok(made));
+        };
+        let one = r#"{"address":"ui/\"é\".png"}"#;
+        check(Request::Resolve { address: address(), asset_id: None }, one);
+        check(
+            Request::Resolve { address: address(), asset_id: Some(asset_id) },
+            r#"{"address":"ui/\"é\".png","asset_id":7}"#,
+        );
+        check(
+            Request::Retry { addresses: vec![address(), address()] },
+            r#"{"addresses":["ui/\"é\".png","ui/\"é\".png"]}"#,
+        );
+        check(
+            Request::Import { address: address(), asset_id, content_matches: true },
+            r#"{"address":"ui/\"é\".png","asset_id":7,"content_matches":true}"#,
+        );
+        check(Request::Forget { address: address() }, one);
+        check(Request::Archive { address: address() }, one);
+        check(Request::Restore { address: address() }, one);
+
+        let problem = |kind| Err(Problem { kind, message: "m".to_owned(), hint: Some("h".to_owned()) });
+        for result in [
+            Ok(Answer::default()),
+            Ok(Answer {
+                asset_id: Some(asset_id),
+                revision: Some(2),
+                lockfile_written: true,
+                notes: vec!["n".to_owned()],
+            }),
+            problem(ProblemKind::Refused),
+            problem(ProblemKind::Unusable),
+            problem(ProblemKind::Credential),
+            problem(ProblemKind::Interrupted),
+        ] {
+            assert_eq!(parse_answer(&answer(&result).unwrap()), Ok(result));
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_refused() {
+        let check = |command: &str, arguments: &str, part: &str| {
+            let error = request(command, arguments).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        };
+        check("dance", "{}", "`dance` is no request");
+        check("forget", "{}", "no address");
+        check("forget", r#"{"address":""}"#, "address of `forget`");
+        check("forget", r#"{"address":"a","softly":true}"#, "softly");
+        check("import", r#"{"address":"a"}"#, "no asset ID");
+        check("resolve", r#"{"address":"a","asset_id":0}"#, "asset");
+        assert!(parse_answer("7").is_err());
+    }
+}

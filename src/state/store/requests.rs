@@ -1,0 +1,307 @@
+//! What other commands ask of the service that holds the state.
+//!
+//! The one table that a second process writes: it adds a row and takes it back, by [`Counter`], beside the writer. Everything else is the writer's: it
+//! takes a request before it begins and answers it afterwards, so that a crash between leaves a row that was taken and not answered, which is
+//! never begun again.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Result};
+
+use super::{Store, open, request_form, rows};
+use crate::model::request::{Answer, Problem, ProblemKind, Request, RequestId};
+use crate::state::error::StateError;
+
+/// So many answered requests stay for a person who wonders what was asked.
+const KEPT: i64 = 200;
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// Nobody began with it.
+    Waiting,
+    /// The service works on it.
+    Taken,
+    /// It is over.
+    Answered(std::result::Result<Answer, Problem>),
+    /// There is no such request.
+    Gone,
+}
+
+impl Store {
+    /// Takes the oldest request that nobody began with. One that this program doesn't understand is answered at once, and not returned.
+    ///
+    /// # Errors
+    /// When the database can't be read or written.
+    pub fn take_request(&mut self, now: Timestamp) -> std::result::Result<Option<(RequestId, Request)>, StateError> {
+        let doing = "take a request";
+        loop {
+            // One statement: the row is marked before anybody reads what it asks for.
+            let sql = "UPDATE requests SET taken_at = ?1
+                       WHERE id = (SELECT min(id) FROM requests WHERE answered_at IS NULL AND taken_at IS NULL)
+                       RETURNING id, command, arguments";
+            let taken = || -> Result<Option<(i64, String, String)>> {
+                let mut take = self.connection.prepare_cached(sql)?;
+                take.query_row([now.to_string()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
+            };
+            let Some((id, command, arguments)) = taken().map_err(|error| self.failed(doing, error))? else {
+                return Ok(None);
+            };
+            let id = RequestId::new(id);
+            match request_form::request(&command, &arguments) {
+                Ok(request) => return Ok(Some((id, request))),
+                Err(why) => {
+                    let problem = Problem {
+                        kind: ProblemKind::Refused,
+                        message: format!("the service does not understand the request: {why}"),
+                        hint: Some("restart the service with the macadam that asks".to_owned()),
+                    };
+                    self.answer_request(id, &Err(problem), now)?;
+                }
+            }
+        }
+    }
+
+    /// Answers a request that was taken, and drops what was answered long ago.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub fn answer_request(
+        &mut self,
+        id: RequestId,
+        result: &std::result::Result<Answer, Problem>,
+        now: Timestamp,
+    ) -> std::result::Result<(), StateError> {
+        answer(&self.connection, id, result, now).map_err(|error| self.failed("answer a request", error))
+    }
+
+    /// Ends what an earlier process left open: what it had begun with is not known to be done or not, and is never begun twice; what it had not begun
+    /// with was asked of somebody who is gone. Returns how many there were.
+    ///
+    /// # Errors
+    /// When the database can't be read or written.
+    pub fn end_requests(&mut self, now: Timestamp) -> std::result::Result<usize, StateError> {
+        let end = || -> Result<usize> {
+            let open: Vec<(i64, bool)> = {
+                let mut all = self.connection.prepare_cached(
+                    "SELECT id, taken_at IS NOT NULL FROM requests WHERE answered_at IS NULL ORDER BY id",
+                )?;
+                all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_>>()?
+            };
+            for (id, taken) in &open {
+                answer(&self.connection, RequestId::new(*id), &Err(interrupted(*taken)), now)?;
+            }
+            Ok(open.len())
+        };
+        end().map_err(|error| self.failed("end open requests", error))
+    }
+}
+
+fn interrupted(begun: bool) -> Problem {
+    Problem {
+        kind: ProblemKind::Interrupted,
+        message: if begun {
+            "the service ended while it carried this out: interrupted, try again".to_owned()
+        } else {
+            "the service ended before it began with this: interrupted, try again".to_owned()
+        },
+        hint: Some("`macadam status` shows what is known now".to_owned()),
+    }
+}
+
+fn answer(
+    connection: &Connection,
+    id: RequestId,
+    result: &std::result::Result<Answer, Problem>,
+    now: Timestamp,
+) -> Result<()> {
+    let text = request_form::answer(result).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let sql = "UPDATE requests SET taken_at = coalesce(taken_at, ?2), answered_at = ?2, succeeded = ?3, answer = ?4
+               WHERE id = ?1 AND answered_at IS NULL";
+    connection.prepare_cached(sql)?.execute((id.get(), now.to_string(), result.is_ok(), text))?;
+    let prune = "DELETE FROM requests WHERE id <= ?1 AND answered_at IS NOT NULL";
+    connection.prepare_cached(prune)?.execute([id.get() - KEPT])?;
+    Ok(())
+}
+
+/// The asking side, beside the process that holds the state: adds requests and reads answers, and touches nothing else.
+#[derive(Debug)]
+pub struct Counter {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Counter {
+    /// Opens the state of `remote` beside its writer.
+    ///
+    /// # Errors
+    /// When there is none, it belongs to another remote or another version, or this user may not write it.
+    pub fn open(path: &Path, remote: &str) -> std::result::Result<Self, StateError> {
+        let fail = |error| StateError::from_sql(path, "open the database", error);
+        // Never created here, and never migrated: that is its holder's work.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = open::connect(path, flags).map_err(fail)?;
+        open::refuse_what_is_not_ours(&connection, path, remote)?;
+        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fail)?;
+        if found < open::KNOWN {
+            // Its holder is about to bring it up to date, or is an older macadam.
+            return Err(StateError::Busy { path: path.to_owned() });
+        }
+        if connection.is_readonly("main").map_err(fail)? {
+            return Err(StateError::ReadOnly { path: path.to_owned() });
+        }
+        Ok(Self { connection, path: path.to_owned() })
+    }
+
+    /// Leaves a request.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub fn ask(&mut self, request: &Request, now: Timestamp) -> std::result::Result<RequestId, StateError> {
+        let insert = || -> Result<RequestId> {
+            let arguments = request_form::arguments(request)
+                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+            self.connection.execute(
+                "INSERT INTO requests (asked_at, command, arguments) VALUES (?1, ?2, ?3)",
+                (now.to_string(), request.command(), arguments),
+            )?;
+            Ok(RequestId::new(self.connection.last_insert_rowid()))
+        };
+        insert().map_err(|error| StateError::from_sql(&self.path, "leave a request", error))
+    }
+
+    /// What became of a request.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn progress(&self, id: RequestId) -> std::result::Result<Progress, StateError> {
+        let read = || -> Result<Progress> {
+            let mut one = self.connection.prepare_cached(
+                "SELECT taken_at IS NOT NULL, answered_at IS NOT NULL, answer FROM requests WHERE id = ?1",
+            )?;
+            let found = one
+                .query_row([id.get()], |row| {
+                    let (taken, answered): (bool, bool) = (row.get(0)?, row.get(1)?);
+                    if !answered {
+                        return Ok(if taken { Progress::Taken } else { Progress::Waiting });
+                    }
+                    let answer = request_form::parse_answer(rows::text(row, 2)?);
+                    answer.map(Progress::Answered).map_err(|error| rows::wrong(2, error))
+                })
+                .optional()?;
+            Ok(found.unwrap_or(Progress::Gone))
+        };
+        read().map_err(|error| StateError::from_sql(&self.path, "read an answer", error))
+    }
+
+    /// Takes a request back that nobody began with. Whether it could be: if so, it is certain that it is never carried out.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub fn withdraw(&mut self, id: RequestId) -> std::result::Result<bool, StateError> {
+        let sql = "DELETE FROM requests WHERE id = ?1 AND taken_at IS NULL";
+        let deleted = self.connection.execute(sql, [id.get()]);
+        Ok(deleted.map_err(|error| StateError::from_sql(&self.path, "take a request back", error))? > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::address::Address;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn forget(name: &str) -> Request {
+        Request::Forget { address: Address::new(name).unwrap() }
+    }
+
+    fn both() -> (tempfile::TempDir, Store, Counter) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.db");
+        let store = Store::open(&path, "r", at(0)).unwrap();
+        let counter = Counter::open(&path, "r").unwrap();
+        (folder, store, counter)
+    }
+
+    #[test]
+    fn requests_are_taken_in_order_once_and_answered() {
+        let (_folder, mut store, mut counter) = both();
+        let (a, b) = (counter.ask(&forget("a"), at(1)).unwrap(), counter.ask(&forget("b"), at(2)).unwrap());
+        assert_eq!(counter.progress(a).unwrap(), Progress::Waiting);
+        assert_eq!(store.take_request(at(3)).unwrap(), Some((a, forget("a"))));
+        assert_eq!(counter.progress(a).unwrap(), Progress::Taken);
+        assert!(!counter.withdraw(a).unwrap());
+        assert_eq!(store.take_request(at(3)).unwrap(), Some((b, forget("b"))));
+        assert_eq!(store.take_request(at(3)).unwrap(), None);
+        let answer = Ok(Answer { revision: Some(1), ..Answer::default() });
+        store.answer_request(a, &answer, at(4)).unwrap();
+        assert_eq!(counter.progress(a).unwrap(), Progress::Answered(answer.clone()));
+        // A second answer changes nothing.
+        store.answer_request(a, &Ok(Answer::default()), at(5)).unwrap();
+        assert_eq!(counter.progress(a).unwrap(), Progress::Answered(answer));
+    }
+
+    #[test]
+    fn a_request_taken_back_is_never_seen() {
+        let (_folder, mut store, mut counter) = both();
+        let a = counter.ask(&forget("a"), at(1)).unwrap();
+        assert!(counter.withdraw(a).unwrap());
+        assert!(!counter.withdraw(a).unwrap());
+        assert_eq!((counter.progress(a).unwrap(), store.take_request(at(2)).unwrap()), (Progress::Gone, None));
+        assert_ne!(counter.ask(&forget("a"), at(3)).unwrap(), a, "a number given twice");
+    }
+
+    #[test]
+    fn what_an_earlier_process_left_is_ended_and_never_begun_again() {
+        let (_folder, mut store, mut counter) = both();
+        let (a, b) = (counter.ask(&forget("a"), at(1)).unwrap(), counter.ask(&forget("b"), at(1)).unwrap());
+        store.take_request(at(2)).unwrap().unwrap();
+        assert_eq!(store.end_requests(at(3)).unwrap(), 2);
+        for (id, part) in [(a, "while it carried"), (b, "before it began")] {
+            let Progress::Answered(Err(problem)) = counter.progress(id).unwrap() else { panic!("{id}") };
+            assert_eq!(problem.kind, ProblemKind::Interrupted);
+            assert!(problem.message.contains(part) && problem.message.contains("interrupted, try again"), "{problem}");
+        }
+        assert_eq!((store.take_request(at(4)).unwrap(), store.end_requests(at(4)).unwrap()), (None, 0));
+    }
+
+    #[test]
+    fn one_that_is_not_understood_is_answered_and_the_next_one_taken() {
+        let (_folder, mut store, mut counter) = both();
+        let insert = "INSERT INTO requests (asked_at, command, arguments) VALUES ('x', 'dance', '{}')";
+        counter.connection.execute(insert, []).unwrap();
+        let strange = RequestId::new(counter.connection.last_insert_rowid());
+        let a = counter.ask(&forget("a"), at(1)).unwrap();
+        assert_eq!(store.take_request(at(2)).unwrap(), Some((a, forget("a"))));
+        let Progress::Answered(Err(problem)) = counter.progress(strange).unwrap() else { panic!() };
+        assert!(problem.message.contains("`dance`") && problem.hint.is_some(), "{problem}");
+    }
+
+    #[test]
+    fn old_answers_are_dropped_and_open_requests_are_not() {
+        let (_folder, mut store, mut counter) = both();
+        let open = counter.ask(&forget("open"), at(1)).unwrap();
+        store.take_request(at(1)).unwrap().unwrap();
+        for _ in 0..KEPT + 20 {
+            let id = counter.ask(&forget("a"), at(1)).unwrap();
+            store.take_request(at(1)).unwrap().unwrap();
+            store.answer_request(id, &Ok(Answer::default()), at(1)).unwrap();
+        }
+        let count = |sql: &str| counter.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(count("SELECT count(*) FROM requests WHERE answered_at IS NOT NULL"), KEPT);
+        assert_eq!(counter.progress(open).unwrap(), Progress::Taken);
+    }
+
+    #[test]
+    fn a_counter_opens_only_this_remotes_state() {
+        let (folder, _store, _counter) = both();
+        let path = folder.path().join("s.db");
+        assert!(matches!(Counter::open(&path, "other"), Err(StateError::OtherRemote { .. })));
+        assert!(Counter::open(&folder.path().join("none.db"), "r").is_err());
+        assert!(!folder.path().join("none.db").exists());
+    }
+}

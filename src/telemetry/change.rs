@@ -1,0 +1,63 @@
+//! Short ids by which one change can be followed through the log.
+
+use std::fmt;
+
+/// An id of one change: from the event of a file to its asset being in sync.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ChangeId(String);
+
+impl fmt::Display for ChangeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl ChangeId {
+    /// A span that puts the field `change` on every line inside it. It has the level of errors, so that it is there whatever level is logged.
+    pub fn span(&self) -> tracing::Span {
+        tracing::error_span!("following", change = %self)
+    }
+}
+
+/// Makes ids: a few letters of this run, then a number. Unique within a run, and most likely among the runs that one looks at.
+#[derive(Debug, Clone)]
+pub struct ChangeIds {
+    run: String,
+    last: u64,
+}
+
+impl ChangeIds {
+    /// `seed` is random, another one each run.
+    pub fn new(seed: u64) -> Self {
+        // Neither vowels, which make words, nor what is easily misread.
+        const LETTERS: &[u8; 20] = b"bcdfghjkmnpqrstvwxyz";
+        let mut rest = seed;
+        let run = (0..4)
+            .filter_map(|_| {
+                let letter = LETTERS.get(usize::try_from(rest % 20).unwrap_or_default());
+                rest /= 20;
+                letter.map(|letter| char::from(*letter))
+            })
+            .collect();
+        Self { run, last: 0 }
+    }
+
+    /// The id of the next change.
+    pub fn next_id(&mut self) -> ChangeId {
+        self.last += 1;
+        ChangeId(format!("{}-{}", self.run, self.last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_short_and_count_up() {
+        let mut ids = ChangeIds::new(0);
+        assert_eq!([ids.next_id().to_string(), ids.next_id().to_string()], ["bbbb-1", "bbbb-2"]);
+        assert_eq!(ChangeIds::new(1).next_id().to_string(), "cbbb-1");
+        assert_eq!(ChangeIds::new(u64::MAX).next_id().to_string().len(), 6);
+    }
+}

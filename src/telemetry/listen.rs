@@ -1,0 +1,72 @@
+//! What people type after `--listen`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// What was typed is no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no address to listen on: a port (9400), or an address with a port (127.0.0.1:9400, [::1]:9400)")]
+pub struct ListenError {
+    text: String,
+}
+
+/// Reads an address to listen on. A bare port, `:9400` and `localhost:9400` mean loopback: what is served has no password, so that another machine can
+/// read it must be said by naming an address, as in `0.0.0.0:9400`.
+///
+/// # Errors
+/// When it is neither a port nor an IP address with a port. Other names are not looked up: what one resolves to may change behind one's back.
+pub fn parse_listen(text: &str) -> Result<SocketAddr, ListenError> {
+    let trimmed = text.trim();
+    let port = trimmed.strip_prefix("localhost").filter(|rest| rest.starts_with(':')).unwrap_or(trimmed);
+    let port = port.strip_prefix(':').unwrap_or(port);
+    // `parse` would take a sign.
+    if port.bytes().all(|byte| byte.is_ascii_digit())
+        && let Ok(port) = port.parse()
+    {
+        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    }
+    trimmed.parse().map_err(|_| ListenError { text: text.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_unless_said_otherwise() {
+        for (text, expected) in [
+            ("9400", "127.0.0.1:9400"),
+            (":9400", "127.0.0.1:9400"),
+            (" 9400 ", "127.0.0.1:9400"),
+            ("localhost:9400", "127.0.0.1:9400"),
+            ("0", "127.0.0.1:0"),
+            ("127.0.0.1:9400", "127.0.0.1:9400"),
+            ("0.0.0.0:9400", "0.0.0.0:9400"),
+            ("[::1]:9400", "[::1]:9400"),
+            ("[::]:1", "[::]:1"),
+        ] {
+            assert_eq!(parse_listen(text).map(|address| address.to_string()), Ok(expected.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            "",
+            ":",
+            "+80",
+            "-1",
+            "65536",
+            ":65536",
+            "host:80",
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            "1.2.3.4:",
+            "http://x:1",
+        ] {
+            assert!(parse_listen(text).is_err(), "{text}");
+        }
+        let said = parse_listen("build-box:80").map_err(|error| error.to_string());
+        assert!(said.is_err_and(|said| said.starts_with("`build-box:80` is no address to listen on")));
+    }
+}

@@ -1,0 +1,181 @@
+//! `--listen`: `/healthz`, `/readyz` and `/metrics` over HTTP.
+//!
+//! It reads what the loop published and nothing else: it can't be asked to do anything, and must never hold up the loop. Every connection answers one
+//! request and has a deadline, so the slowest client costs one of a few places for a few seconds. Read next: [`super::health`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::health::{Health, Verdict, one_line};
+use super::metrics::{self, Metrics};
+
+/// What one client, or all of them, may cost.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Connections at once; more wait in the kernel's queue.
+    connections: usize,
+    /// How long a connection may live, from its first byte to the last of the answer.
+    patience: Duration,
+    /// How long a client may take to say what it wants.
+    head_patience: Duration,
+}
+
+/// Two probes and a scraper need three places; the rest is for people. Probes and scrapers give up after ten seconds themselves.
+const LIMITS: Limits =
+    Limits { connections: 32, patience: Duration::from_secs(10), head_patience: Duration::from_secs(5) };
+
+/// The largest head of a request; browsers send less than 2 KiB. A longer one is answered with 431. It is also what hyper needs at least.
+const MAX_HEAD: usize = 8 * 1024;
+
+/// How long accepting rests after a failure, which is most likely a lack of descriptors: others have to end first.
+const ACCEPT_REST: Duration = Duration::from_millis(200);
+
+/// The clock that [`Health::last_progress`] is on: the time since the start, never jumping.
+pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
+
+/// What is shown to the outside.
+#[derive(Clone)]
+pub struct Face {
+    /// What the loop says of itself. When its sender is gone, so is the loop, and `/healthz` says so.
+    pub health: watch::Receiver<Health>,
+    /// What was counted.
+    pub metrics: Arc<Metrics>,
+    /// Read at each request.
+    pub clock: Clock,
+}
+
+impl std::fmt::Debug for Face {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { health, metrics: _, clock: _ } = self;
+        f.debug_struct("Face").field("health", &*health.borrow()).finish_non_exhaustive()
+    }
+}
+
+/// Answers until `shutdown` is done, then drops what is open: so end it last, after the loop has published that it stops.
+pub async fn serve(listener: TcpListener, face: Face, shutdown: impl Future<Output = ()>) {
+    serve_within(LIMITS, listener, face, shutdown).await;
+}
+
+async fn serve_within(limits: Limits, listener: TcpListener, face: Face, shutdown: impl Future<Output = ()>) {
+    let router = router(face);
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        // A place first: what waits for one costs us nothing.
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = async {
+                // Fails only when closed, which nobody does.
+                let place = Arc::clone(&places).acquire_owned().await;
+                listener.accept().await.map(|(stream, _)| (place, stream))
+            } => accepted,
+        };
+        match accepted {
+            Ok((place, stream)) => {
+                let router = router.clone();
+                connections.spawn(async move {
+                    // Past its deadline a connection is the client's loss.
+                    tokio::time::timeout(limits.patience, connect(limits, stream, router)).await.ok();
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept a connection on the address of --listen");
+                tokio::select! {
+                    () = &mut shutdown => break,
+                    () = tokio::time::sleep(ACCEPT_REST) => {}
+                }
+            }
+        }
+    }
+    connections.shutdown().await;
+}
+
+async fn connect(limits: Limits, stream: TcpStream, router: Router) {
+    // One request a connection: then the deadline of the connection is that of the request, and nobody keeps a place by being idle.
+    let serving = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_patience)
+        .max_buf_size(MAX_HEAD)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    // A connection that breaks is the client's business.
+    serving.await.ok();
+}
+
+fn router(face: Face) -> Router {
+    // No handler reads a body, so its size is of no interest. `get` answers HEAD too.
+    Router::new()
+        .route("/healthz", get(async |face: State<Face>, headers: HeaderMap| check(&face, &headers, Health::alive)))
+        .route("/readyz", get(async |face: State<Face>, headers: HeaderMap| check(&face, &headers, Health::takes_work)))
+        .route("/metrics", get(counted))
+        .fallback(|| async { plain(StatusCode::NOT_FOUND, "no such page: /healthz, /readyz, /metrics") })
+        .with_state(face)
+}
+
+async fn counted(State(face): State<Face>) -> Response {
+    answer(StatusCode::OK, metrics::CONTENT_TYPE, face.metrics.text())
+}
+
+fn check(face: &Face, headers: &HeaderMap, judge: fn(&Health, Duration) -> Verdict) -> Response {
+    // Before the clock is read: progress can't lie in its future then.
+    let health = face.health.borrow().clone();
+    let now = (face.clock)();
+    // The sender goes when the loop ends, even by a panic.
+    let ended = face.health.has_changed().is_err();
+    let verdict =
+        if ended { Verdict { ok: false, reason: "the loop has ended".to_owned() } } else { judge(&health, now) };
+    let status = if verdict.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    if !wants_json(headers) {
+        return plain(status, &verdict.reason);
+    }
+    let document = serde_json::json!({
+        "ok": verdict.ok,
+        "reason": verdict.reason,
+        "ready": health.ready && !ended,
+        "progress_age_seconds": health.age(now).as_secs(),
+        "deadline_seconds": health.deadline.as_secs(),
+        "detail": one_line(&health.detail),
+        "degraded": health.degraded.iter().map(|trouble| one_line(trouble)).collect::<Vec<_>>(),
+    });
+    answer(status, "application/json", format!("{document}\n"))
+}
+
+fn wants_json(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|range| {
+        let kind = range.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case("application/json")
+    })
+}
+
+fn plain(status: StatusCode, line: &str) -> Response {
+    answer(status, "text/plain; charset=utf-8", format!("{line}\n"))
+}
+
+fn answer(status: StatusCode, kind: &'static str, body: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        // A cached answer says nothing about now.
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    (status, headers, body).into_response()
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -1,0 +1,168 @@
+//! The notifier against a real socket, and the heart as a function.
+
+use super::*;
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn a_beat_is_deserved_by_progress() {
+    let heart = Heart::new(s(120), s(300));
+    assert_eq!((heart.interval(), heart.next(s(1000))), (s(60), s(1060)));
+    for (age, beats) in [(0, true), (60, true), (300, true), (301, false), (1_000_000, false)] {
+        assert_eq!(heart.beat(s(age)), beats, "{age}");
+    }
+}
+
+/// A loop on a made-up clock that wakes as [`Heart`] asks and stops to get anywhere at `stuck`; gives when systemd would kill it.
+fn killed_at(heart: Heart, watchdog: Duration, stuck: Duration) -> Option<Duration> {
+    let (mut now, mut beaten) = (s(0), s(0));
+    while now < s(10_000) {
+        let progress = now.min(stuck);
+        if heart.beat(now - progress) {
+            beaten = now;
+        }
+        if now - beaten > watchdog {
+            return Some(beaten + watchdog);
+        }
+        now = heart.next(now);
+    }
+    None
+}
+
+#[test]
+fn a_loop_that_spins_without_progress_is_ended_and_an_idle_one_lives() {
+    let heart = Heart::new(s(120), s(300));
+    assert_eq!(killed_at(heart, s(120), s(600)), Some(s(600 + 300 + 120)));
+    assert_eq!(killed_at(heart, s(120), s(10_000)), None);
+}
+
+#[test]
+fn the_watchdog_is_that_of_this_process() {
+    let read =
+        |microseconds: Option<&str>, of: Option<&str>| watchdog(microseconds.map(OsStr::new), of.map(OsStr::new), 42);
+    for (microseconds, of, expected) in [
+        (Some("120000000"), Some("42"), Some(s(120))),
+        (Some("120000000"), None, Some(s(120))),
+        (Some("120000000"), Some("41"), None),
+        (Some("120000000"), Some("x"), None),
+        (Some("0"), Some("42"), None),
+        (Some("soon"), Some("42"), None),
+        (None, Some("42"), None),
+    ] {
+        assert_eq!(read(microseconds, of), expected, "{microseconds:?} {of:?}");
+    }
+}
+
+#[test]
+fn without_systemd_nothing_happens() {
+    for socket in [None, Some(OsString::new())] {
+        let notifier = Notifier::new(|name| if name == SOCKET { socket.clone() } else { Some("5".into()) }, 5).unwrap();
+        assert!(!notifier.is_connected());
+        // Nobody listens for a beat, whatever the other variables say.
+        assert_eq!((notifier.watchdog_interval(), notifier.heart(s(1))), (None, None));
+        notifier.ready().unwrap();
+        notifier.status("x").unwrap();
+        notifier.reloading().unwrap();
+        notifier.stopping().unwrap();
+        notifier.watchdog().unwrap();
+    }
+}
+
+#[cfg(unix)]
+mod with_a_socket {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    fn notifier(address: &str) -> io::Result<Notifier> {
+        let variable = |name: &str| match name {
+            SOCKET => Some(address.into()),
+            WATCHDOG => Some("30000000".into()),
+            WATCHDOG_PID => Some("7".into()),
+            _ => None,
+        };
+        Notifier::new(variable, 7)
+    }
+
+    fn heard(systemd: &UnixDatagram) -> String {
+        let mut buffer = [0; 4096];
+        let length = systemd.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    }
+
+    fn check(address: &str, systemd: &UnixDatagram) {
+        let notifier = notifier(address).unwrap();
+        assert_eq!(notifier.watchdog_interval(), Some(s(30)));
+        assert_eq!(notifier.heart(s(60)).map(|heart| heart.interval()), Some(s(15)));
+        notifier.ready().unwrap();
+        assert_eq!(heard(systemd), "READY=1");
+        notifier.status("watching 3 files\nREADY=1").unwrap();
+        assert_eq!(heard(systemd), "STATUS=watching 3 files READY=1", "a text can't make a second line");
+        notifier.status(&"é".repeat(5000)).unwrap();
+        assert_eq!(heard(systemd), format!("STATUS={}", "é".repeat(MAX_STATUS)));
+        notifier.reloading().unwrap();
+        let reloading = heard(systemd);
+        let time = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap_or_else(|| panic!("{reloading}"));
+        assert!(time.parse::<u64>().is_ok_and(|time| time > 0), "{reloading}");
+        notifier.watchdog().unwrap();
+        assert_eq!(heard(systemd), "WATCHDOG=1");
+        notifier.stopping().unwrap();
+        assert_eq!(heard(systemd), "STOPPING=1");
+    }
+
+    #[test]
+    fn messages_reach_a_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let systemd = UnixDatagram::bind(&path).unwrap();
+        check(path.to_str().unwrap(), &systemd);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn messages_reach_an_abstract_name() {
+        use std::os::linux::net::SocketAddrExt as _;
+        let name = format!("macadam-test-{}", std::process::id());
+        let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+        let systemd = UnixDatagram::bind_addr(&address).unwrap();
+        check(&format!("@{name}"), &systemd);
+    }
+
+    #[test]
+    fn a_systemd_that_was_replaced_is_reached_and_one_that_left_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let first = UnixDatagram::bind(&path).unwrap();
+        let notifier = notifier(path.to_str().unwrap()).unwrap();
+        notifier.ready().unwrap();
+        drop(first);
+        std::fs::remove_file(&path).unwrap();
+        assert!(notifier.watchdog().is_err());
+        let second = UnixDatagram::bind(&path).unwrap();
+        notifier.watchdog().unwrap();
+        assert_eq!(heard(&second), "WATCHDOG=1");
+    }
+
+    #[test]
+    fn an_address_of_another_kind_is_refused() {
+        for address in ["vsock:2:1234", "run/notify", "@"] {
+            assert!(notifier(address).is_err(), "{address}");
+        }
+    }
+}
+
+#[test]
+fn what_is_read_is_not_for_children() {
+    let read = std::cell::RefCell::new(Vec::new());
+    let nothing = |name: &str| {
+        read.borrow_mut().push(name.to_owned());
+        None
+    };
+    Notifier::new(nothing, 7).unwrap();
+    let (mut read, mut kept) = (read.into_inner(), NOT_FOR_CHILDREN.map(str::to_owned).to_vec());
+    read.sort();
+    kept.sort();
+    assert_eq!(read, kept);
+}

@@ -1,0 +1,229 @@
+//! Commands beside a process that holds the state: the real program asks, and the other side is the library as a service uses it.
+
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use macadam::cloud::base::BaseUrl;
+use macadam::cloud::client::Client;
+use macadam::cloud::secret::Credential;
+use macadam::cloud::timeouts::Timeouts;
+use macadam::emulator::{Action, Endpoint, FaultRule, Point};
+use macadam::engine::project;
+use macadam::engine::request::{Desk, carry_out};
+use macadam::engine::session::Session;
+use macadam::model::request::{Answer, Problem, ProblemKind, Request, RequestId};
+use macadam::state::lock::SERVICE;
+use serde_json::{Value, json};
+
+use super::support::{Project, Ran, Remote, SECRET, png};
+
+/// The service's side, in this process: it holds the state as the service does, and takes requests when the test says so.
+struct Service {
+    session: Session,
+    desk: Desk,
+    client: Client,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Service {
+    fn start(project: &Project, remote: &Remote) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let base: BaseUrl = remote.url().parse().unwrap();
+        let found = project::Project::find(Some(Path::new("assets.toml")), None, project.path()).unwrap();
+        let (session, desk) = runtime.block_on(async {
+            let session = Session::open(&found, &base.to_string(), SERVICE).await.unwrap();
+            let desk = Desk::open(&session);
+            (session, desk)
+        });
+        let client = Client::new(base, Credential::api_key(SECRET).unwrap(), Timeouts::default()).unwrap();
+        Self { session, desk, client, runtime }
+    }
+
+    /// Waits for the next request, as long as one of `asking` lives to make one.
+    fn next(&mut self, asking: &mut [Child]) -> (RequestId, Request) {
+        loop {
+            if let Some(found) = self.runtime.block_on(self.desk.next()).unwrap() {
+                return found;
+            }
+            let lives = asking.iter_mut().any(|asking| asking.try_wait().unwrap().is_none());
+            assert!(lives, "the command ended without a request");
+            self.runtime.block_on(self.desk.rung());
+        }
+    }
+
+    /// Carries out the next request, and answers it.
+    fn serve(&mut self, asking: &mut Child) -> Request {
+        let (id, request) = self.next(std::slice::from_mut(asking));
+        self.runtime.block_on(async {
+            let result = carry_out(&mut self.session, &self.client, &request).await;
+            self.desk.answer(id, result).await.unwrap();
+        });
+        request
+    }
+
+    fn answer(&self, id: RequestId, result: Result<Answer, Problem>) {
+        self.runtime.block_on(self.desk.answer(id, result)).unwrap();
+    }
+
+    fn has_request(&self) -> bool {
+        self.runtime.block_on(self.desk.next()).unwrap().is_some()
+    }
+
+    /// As when it is killed: what was taken is not answered.
+    fn die(self) {
+        let Self { session, desk, client, runtime } = self;
+        runtime.block_on(async { drop((desk, session, client)) });
+    }
+}
+
+fn spawn(project: &Project, args: &[&str]) -> Child {
+    let mut command = project.command(&[args, &["--json"]].concat());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn ended(child: Child) -> (i32, Value) {
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    let document = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{}\n{}", ran.stdout, ran.stderr));
+    (ran.code, document)
+}
+
+fn message(document: &Value) -> &str {
+    document["errors"][0]["message"].as_str().unwrap_or_else(|| panic!("{document:#}"))
+}
+
+/// A picture whose create is in doubt, and another that is there.
+fn in_doubt() -> (Remote, Project, u64) {
+    let remote = Remote::start();
+    remote.control().set_switch("operation_visible_after_ms", "0").unwrap();
+    let manifest = "[creator]\nuser_id = 1\n[policy]\nambiguous_create = \"hold\"\n[globs.ui]\npath = \"ui/*.png\"\n";
+    let project = Project::new(manifest).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    let reset = FaultRule::on(Endpoint::CreateAsset, Action::Reset { at: Point::AfterCommit });
+    remote.control().add_faults(vec![reset.times(1)]).unwrap();
+    project.run(&["sync", "--once"]).expect(1);
+    let made = remote.assets()[0].asset.id;
+    project.write("ui/b.png", png(2));
+    project.run(&["sync", "--once"]).expect(1);
+    (remote, project, made)
+}
+
+#[test]
+fn a_service_carries_out_what_a_command_asks() {
+    let (remote, project, made) = in_doubt();
+    let mut service = Service::start(&project, &remote);
+
+    // What the service refuses is refused in its words, with the code that the command has alone.
+    let other = remote.assets().iter().map(|report| report.asset.id).find(|id| *id != made).unwrap();
+    let mut asking = spawn(&project, &["resolve", "ui/a.png", "--asset-id", &other.to_string()]);
+    service.serve(&mut asking);
+    let (code, document) = ended(asking);
+    assert_eq!(code, 1, "{document:#}");
+    assert!(message(&document).contains("already known") && document["errors"][0]["hint"].is_string(), "{document:#}");
+
+    let mut asking = spawn(&project, &["retry", "ui/none.png"]);
+    service.serve(&mut asking);
+    let (code, document) = ended(asking);
+    assert_eq!((code, message(&document)), (1, "no asset has the address `ui/none.png`"));
+
+    let mut asking = spawn(&project, &["resolve", "ui/a.png", "--asset-id", &made.to_string()]);
+    let request = service.serve(&mut asking);
+    assert!(matches!(request, Request::Resolve { asset_id: Some(id), .. } if id.get() == made), "{request:?}");
+    let (code, document) = ended(asking);
+    assert_eq!((code, &document["by_service"]), (0, &json!(true)), "{document:#}");
+    assert!(!service.has_request());
+    service.die();
+
+    let synced = project.sync();
+    assert_eq!((synced["actions"].as_array().unwrap().len(), remote.assets().len()), (0, 2), "{synced:#}");
+}
+
+#[test]
+fn two_commands_at_once_each_get_their_own_answer() {
+    let (remote, project, _) = in_doubt();
+    let mut service = Service::start(&project, &remote);
+    let mut asking = [spawn(&project, &["retry", "ui/a.png"]), spawn(&project, &["resolve", "ui/a.png", "--recreate"])];
+    for _ in 0..2 {
+        let (id, request) = service.next(&mut asking);
+        let hint = Some("a hint".to_owned());
+        let (message, kind) = match request {
+            Request::Retry { .. } => ("to the retry".to_owned(), ProblemKind::Credential),
+            Request::Resolve { asset_id: None, .. } => ("to the resolve".to_owned(), ProblemKind::Unusable),
+            other => panic!("{other:?}"),
+        };
+        service.answer(id, Err(Problem { kind, message, hint }));
+    }
+    let told = asking.map(ended);
+    assert_eq!((told[0].0, message(&told[0].1)), (4, "to the retry"));
+    assert_eq!((told[1].0, message(&told[1].1)), (3, "to the resolve"));
+    assert_eq!(told[1].1["errors"][0]["hint"], "a hint");
+}
+
+#[test]
+fn a_service_that_dies_is_noticed_and_nothing_is_done_twice() {
+    let (remote, project, _) = in_doubt();
+    // In the middle of it.
+    let mut service = Service::start(&project, &remote);
+    let mut asking = spawn(&project, &["resolve", "ui/a.png", "--recreate"]);
+    service.next(std::slice::from_mut(&mut asking));
+    service.die();
+    let (code, document) = ended(asking);
+    assert_eq!(code, 1, "{document:#}");
+    assert!(message(&document).contains("ended while it carried this out"), "{document:#}");
+    // The next one doesn't begin with it again.
+    let service = Service::start(&project, &remote);
+    assert!(!service.has_request());
+    service.die();
+
+    // Restarted so soon that the command never saw it gone.
+    let mut service = Service::start(&project, &remote);
+    let mut asking = spawn(&project, &["resolve", "ui/a.png", "--recreate"]);
+    service.next(std::slice::from_mut(&mut asking));
+    service.die();
+    let service = Service::start(&project, &remote);
+    let (code, document) = ended(asking);
+    assert_eq!(code, 1, "{document:#}");
+    let said = message(&document);
+    assert!(said.contains("interrupted, try again") || said.contains("ended while"), "{document:#}");
+    assert!(!service.has_request());
+    service.die();
+
+    // Before it began: the command does it itself.
+    let service = Service::start(&project, &remote);
+    let asking = spawn(&project, &["resolve", "ui/a.png", "--recreate"]);
+    while requests(&project) < 3 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    service.die();
+    let (code, document) = ended(asking);
+    assert_eq!((code, &document["by_service"]), (0, &json!(false)), "{document:#}");
+    project.sync();
+    let service = Service::start(&project, &remote);
+    assert!(!service.has_request());
+}
+
+/// How many requests were ever made.
+fn requests(project: &Project) -> i64 {
+    let state = rusqlite::Connection::open(project.file(".macadam/assets.db")).unwrap();
+    let sql = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'requests'), 0)";
+    state.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_request_that_nobody_begins_with_is_taken_back() {
+    let (remote, project, _) = in_doubt();
+    let service = Service::start(&project, &remote);
+    let (code, document) = ended(spawn(&project, &["retry", "ui/a.png", "--patience", "1s"]));
+    assert_eq!(code, 5, "{document:#}");
+    assert!(message(&document).contains("has not begun with this"), "{document:#}");
+    assert_eq!(requests(&project), 1);
+    assert!(!service.has_request());
+    service.die();
+
+    let mut service = Service::start(&project, &remote);
+    let mut asking = spawn(&project, &["retry", "ui/a.png", "--patience", "8s"]);
+    let (id, _) = service.next(std::slice::from_mut(&mut asking));
+    let (code, document) = ended(asking);
+    assert_eq!(code, 1, "{document:#}");
+    assert!(message(&document).contains("has not finished this"), "{document:#}");
+    service.answer(id, Ok(Answer::default()));
+}

@@ -1,0 +1,253 @@
+//! `systemd/macadam-commit-push` with the real git: what it commits, what it leaves alone, and two machines that push at once.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use super::support::{Project, Remote, png};
+
+/// A bare repository and its clones.
+struct Hub {
+    folder: tempfile::TempDir,
+}
+
+struct Clone {
+    path: PathBuf,
+}
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/macadam-commit-push");
+
+fn clean(program: &str, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("HOME", folder).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
+    for who in ["AUTHOR", "COMMITTER"] {
+        command.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@example.com");
+    }
+    command
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+impl Hub {
+    /// With one commit of a manifest, a lockfile and a note.
+    fn new() -> Self {
+        let hub = Self { folder: tempfile::tempdir().unwrap() };
+        let made = clean("git", hub.folder.path()).args(["init", "-q", "--bare", "-b", "main", "hub.git"]).status();
+        assert!(made.unwrap().success());
+        let first = hub.clone("first");
+        first.write("game/assets.toml", "[creator]\nuser_id = 1\n");
+        first.write("game/assets.lock.toml", "one = 1\n");
+        first.write("note.txt", "a\nb\nc\n");
+        first.write("staged.txt", "as it was\n");
+        first.git(&["checkout", "-q", "-B", "main"]);
+        first.git(&["add", "--all"]);
+        first.git(&["commit", "-q", "-m", "first"]);
+        first.git(&["push", "-q", "-u", "origin", "main"]);
+        hub
+    }
+
+    fn clone(&self, name: &str) -> Clone {
+        let made = clean("git", self.folder.path()).args(["clone", "-q", "hub.git", name]).output().unwrap();
+        assert!(made.status.success(), "{}", said(&made));
+        Clone { path: self.folder.path().join(name) }
+    }
+
+    /// The subjects on main, the newest first.
+    fn log(&self) -> Vec<String> {
+        let log = clean("git", &self.folder.path().join("hub.git")).args(["log", "--format=%s", "main"]).output();
+        String::from_utf8(log.unwrap().stdout).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    fn show(&self, path: &str) -> String {
+        let shown = clean("git", &self.folder.path().join("hub.git")).args(["show", &format!("main:{path}")]).output();
+        String::from_utf8(shown.unwrap().stdout).unwrap()
+    }
+}
+
+impl Clone {
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path.join(name)).unwrap()
+    }
+
+    #[track_caller]
+    fn git(&self, args: &[&str]) -> String {
+        let output = clean("git", &self.path).args(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", said(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The script, told of the lockfile and these files in `game`.
+    fn script(&self, changed: &[&str]) -> Command {
+        let game = self.path.join("game");
+        let changed: Vec<String> = changed.iter().map(|name| game.join(name).display().to_string()).collect();
+        let mut script = clean(SCRIPT, &game);
+        script.env("MACADAM_LOCKFILE", game.join("assets.lock.toml"));
+        script.env("MACADAM_MANIFEST", game.join("assets.toml")).env("MACADAM_CHANGED", changed.join("\n"));
+        script.env("MACADAM", env!("CARGO_BIN_EXE_macadam"));
+        script
+    }
+
+    #[track_caller]
+    fn run(&self, changed: &[&str], succeeds: bool) -> String {
+        let output = self.script(changed).output().unwrap();
+        assert_eq!(output.status.success(), succeeds, "{}", said(&output));
+        assert!(!self.path.join(".git/rebase-merge").exists() && !self.path.join(".git/index.lock").exists());
+        said(&output)
+    }
+
+    fn commit_and_push(&self, name: &str, text: &str) {
+        self.write(name, text);
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "-q", "-m", name]);
+        self.git(&["push", "-q"]);
+    }
+}
+
+#[test]
+fn it_commits_what_macadam_wrote_and_nothing_else() {
+    let hub = Hub::new();
+    let a = hub.clone("a");
+    assert_eq!(a.run(&["assets.lock.toml"], true), "", "nothing changed");
+    assert_eq!(hub.log(), ["first"]);
+
+    a.write("game/assets.lock.toml", "one = 1\ntwo = 2\n");
+    a.write("game/src/new ids.luau", "return {}\n");
+    a.write("game/ignored.json", "{}\n");
+    a.write("game/.gitignore", "ignored.json\n");
+    a.write("game/assets.toml", "[creator]\nuser_id = 2\n");
+    a.write("note.txt", "a\nb\nlocal\n");
+    a.write("staged.txt", "staged\n");
+    a.git(&["add", "staged.txt"]);
+    a.write("unknown.txt", "");
+    a.write("../elsewhere", "outside of the checkout");
+    a.run(
+        &["assets.lock.toml", "src/new ids.luau", "ignored.json", "gone.json", "assets.toml", "../../elsewhere"],
+        true,
+    );
+    assert_eq!(hub.log(), ["assets: sync", "first"]);
+    let files = a.git(&["show", "--format=", "--name-only", "HEAD"]);
+    assert_eq!(files, "game/assets.lock.toml\ngame/src/new ids.luau\n");
+    assert!(a.git(&["show", "-s", "--format=%B", "HEAD"]).contains("- new ids.luau\n"));
+    let status = a.git(&["status", "--porcelain"]);
+    assert_eq!(status, " M game/assets.toml\n M note.txt\nM  staged.txt\n?? game/.gitignore\n?? unknown.txt\n");
+
+    // An output that is gone; and what a person committed here isn't pushed without a reason.
+    std::fs::remove_file(a.path.join("game/src/new ids.luau")).unwrap();
+    a.run(&["src/new ids.luau"], true);
+    assert_eq!(hub.show("game/src/new ids.luau"), "");
+    a.git(&["commit", "-q", "-m", "a person's", "staged.txt"]);
+    a.run(&["assets.lock.toml"], true);
+    assert_eq!(hub.log().len(), 3, "{:?}", hub.log());
+}
+
+#[test]
+fn a_dirty_clone_that_is_behind_catches_up() {
+    let hub = Hub::new();
+    let (a, b) = (hub.clone("a"), hub.clone("b"));
+    b.commit_and_push("other.txt", "from b\n");
+    a.write("game/assets.lock.toml", "one = 1\ntwo = 2\n");
+    a.write("note.txt", "local\n");
+    a.run(&["assets.lock.toml"], true);
+    assert_eq!(hub.log(), ["assets: sync", "other.txt", "first"]);
+    assert_eq!((a.read("note.txt"), a.read("other.txt")), ("local\n".to_owned(), "from b\n".to_owned()));
+
+    // The upstream changes what is modified here: nothing is touched, the commit waits.
+    b.git(&["pull", "-q", "--rebase"]);
+    b.commit_and_push("note.txt", "from b\n");
+    a.write("game/assets.lock.toml", "one = 1\ntwo = 2\nthree = 3\n");
+    let said = a.run(&["assets.lock.toml"], false);
+    assert!(said.contains("note.txt"), "{said}");
+    assert_eq!((a.read("note.txt"), hub.log().len()), ("local\n".to_owned(), 4));
+    assert_eq!(a.git(&["log", "-1", "--format=%s"]), "assets: sync\n");
+    // Later, though nothing changed since.
+    a.git(&["checkout", "-q", "note.txt"]);
+    a.run(&["assets.lock.toml"], true);
+    assert_eq!(hub.log().first().unwrap(), "assets: sync");
+    assert_eq!((hub.log().len(), a.read("note.txt")), (5, "from b\n".to_owned()));
+}
+
+#[test]
+fn a_conflict_leaves_the_commit_in_place() {
+    let hub = Hub::new();
+    let (a, b) = (hub.clone("a"), hub.clone("b"));
+    b.commit_and_push("game/ids.json", "from b\n");
+    a.write("game/ids.json", "from a\n");
+    a.write("note.txt", "local\n");
+    for _ in 0..2 {
+        let said = a.run(&["ids.json"], false);
+        assert!(said.contains("contradicts origin/main"), "{said}");
+        assert_eq!((a.read("game/ids.json"), a.read("note.txt")), ("from a\n".to_owned(), "local\n".to_owned()));
+        assert_eq!(a.git(&["log", "--format=%s"]), "assets: sync\nfirst\n");
+        assert_eq!(a.git(&["stash", "list"]), "");
+    }
+    assert_eq!(hub.log(), ["game/ids.json", "first"]);
+}
+
+#[test]
+fn it_does_nothing_where_it_should_not() {
+    let hub = Hub::new();
+    let a = hub.clone("a");
+    a.write("game/assets.lock.toml", "two = 2\n");
+    a.write(".git/MERGE_HEAD", "");
+    assert!(a.run(&["assets.lock.toml"], false).contains("MERGE_HEAD"));
+    std::fs::remove_file(a.path.join(".git/MERGE_HEAD")).unwrap();
+    a.git(&["checkout", "-q", "--detach"]);
+    assert!(a.run(&["assets.lock.toml"], false).contains("no branch"));
+    assert_eq!(hub.log(), ["first"]);
+    a.git(&["checkout", "-q", "-b", "local"]);
+    assert!(a.run(&["assets.lock.toml"], true).contains("no upstream"));
+    assert_eq!(a.git(&["log", "-1", "--format=%s"]), "assets: sync\n");
+    // The hub is gone: the commit stays.
+    let b = hub.clone("b");
+    std::fs::rename(hub.folder.path().join("hub.git"), hub.folder.path().join("gone.git")).unwrap();
+    b.write("game/assets.lock.toml", "two = 2\n");
+    assert!(b.run(&["assets.lock.toml"], false).contains("can't fetch"));
+    assert_eq!(b.git(&["log", "-1", "--format=%s"]), "assets: sync\n");
+}
+
+/// Two clones of one project sync different pictures; the lockfiles are merged by the driver, and no asset is lost.
+#[test]
+fn two_machines_that_push_at_once_both_arrive() {
+    let hub = Hub::new();
+    let first = hub.clone("setup");
+    first.write(".gitattributes", "*.lock.toml merge=macadam text eol=lf\n");
+    first.write("game/.gitignore", ".macadam/\n");
+    let manifest = "[creator]\nuser_id = 1\n\n[globs.ui]\npath = \"ui/**/*.png\"\n";
+    first.write("game/assets.toml", manifest);
+    std::fs::remove_file(first.path.join("game/assets.lock.toml")).unwrap();
+    first.git(&["add", "--all"]);
+    first.git(&["commit", "-q", "-m", "setup"]);
+    first.git(&["push", "-q"]);
+
+    let remote = Remote::start();
+    let names = ["a", "b", "c"];
+    let clones: Vec<Clone> = names.iter().map(|name| hub.clone(name)).collect();
+    for (shade, (clone, name)) in clones.iter().zip(names).enumerate() {
+        let game = Project::new(manifest).at(&remote.url());
+        game.write(&format!("ui/{name}.png"), png(shade as u8));
+        game.sync();
+        clone.write("game/assets.lock.toml", &game.read("assets.lock.toml"));
+    }
+    let start = |clone: &Clone| {
+        let mut script = clone.script(&["assets.lock.toml"]);
+        script.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let running: Vec<_> = clones.iter().map(start).collect();
+    for script in running {
+        let output = script.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    assert_eq!(hub.log().len(), 5, "{:?}", hub.log());
+    let lockfile = hub.show("game/assets.lock.toml");
+    for name in names {
+        assert!(lockfile.contains(&format!("ui/{name}.png")), "{lockfile}");
+    }
+}

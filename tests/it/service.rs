@@ -1,0 +1,338 @@
+//! The service as systemd runs it: the real program against the emulator, from the first look to SIGTERM. Tests wait for what has to come, never for a time.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use macadam::emulator::{AssetReport, Config, Endpoint, Key, Owner};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::support::{Project, Remote, SECRET, png, rbxmx};
+
+/// What has not come after so long never comes.
+const NEVER: Duration = Duration::from_secs(90);
+
+const MANIFEST: &str = "\
+[creator]
+user_id = 1
+
+[globs.ui]
+path = \"ui/*.png\"
+
+[globs.models]
+path = \"models/*.rbxmx\"
+";
+
+/// A running `macadam sync`.
+struct Service<'a> {
+    project: &'a Project,
+    child: Child,
+}
+
+impl<'a> Service<'a> {
+    fn start(project: &'a Project, args: &[&str]) -> Self {
+        let log = std::fs::File::create(project.file("log.txt")).unwrap();
+        let mut command = project.command(&[&["sync"], args].concat());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let service = Self { project, child };
+        service.says("ready");
+        service
+    }
+
+    fn log(&self) -> String {
+        let log = self.project.read("log.txt");
+        assert!(!log.contains(SECRET), "the key was printed");
+        log
+    }
+
+    fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let began = Instant::now();
+        while !holds() {
+            assert!(began.elapsed() < NEVER, "never came: {what}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn says(&self, text: &str) {
+        self.until(text, || self.log().contains(text));
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Ends it in order.
+    fn end(mut self) -> String {
+        self.signal(Signal::TERM);
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert_eq!(status.code(), Some(0), "{}", self.log());
+                return self.log();
+            }
+            assert!(began.elapsed() < NEVER, "it does not end\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn state_of(&self, address: &str) -> String {
+        let (_, document) = self.project.json(&["status"]);
+        let rows = document["assets"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["address"] == address);
+        row.map(|row| row["state"].as_str().unwrap().to_owned()).unwrap_or_default()
+    }
+
+    fn until_synced(&self, address: &str) {
+        self.until(&format!("{address} is synced"), || self.state_of(address) == "synced");
+    }
+
+    /// Where `--listen` is, from the log.
+    fn address(&self) -> String {
+        self.says("listening on http://");
+        let log = self.log();
+        let (_, rest) = log.split_once("listening on http://").unwrap();
+        rest.chars().take_while(|letter| letter.is_ascii_digit() || ".:".contains(*letter)).collect()
+    }
+}
+
+impl Drop for Service<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn get(address: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let code = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (code, answer)
+}
+
+fn start(config: Config) -> (Remote, Project) {
+    let switches = vec![("operation_visible_after_ms".to_owned(), "0".to_owned())];
+    let remote = Remote::with(Config { switches, ..config });
+    let project = Project::new(MANIFEST).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.write("models/sword.rbxmx", rbxmx("sword"));
+    (remote, project)
+}
+
+fn git(project: &Project, args: &[&str]) {
+    let who = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"];
+    let mut command = Command::new("git");
+    command.args(who).args(args).current_dir(project.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    assert!(command.status().unwrap().success(), "git {args:?}");
+}
+
+#[test]
+fn what_changes_on_disk_is_at_roblox_without_another_command() {
+    let (remote, project) = start(Config::default());
+    let service = Service::start(&project, &[]);
+    service.until_synced("ui/a.png");
+    service.until_synced("models/sword.rbxmx");
+    let assets = remote.assets().len();
+
+    // A new file, a changed model, a moved file: one create, one update in place, none.
+    project.write("ui/b.png", png(2));
+    project.write("models/sword.rbxmx", rbxmx("a longer sword"));
+    service
+        .until("the model's second revision", || remote.assets().iter().any(|report| report.asset.versions.len() == 2));
+    service.until_synced("ui/b.png");
+    std::fs::rename(project.file("ui/a.png"), project.file("ui/moved.png")).unwrap();
+    service.until_synced("ui/moved.png");
+    assert_eq!(remote.assets().len(), assets + 1);
+
+    // A manifest that is added to counts as soon as it is written.
+    project.write("icons/c.png", png(3));
+    project.write("assets.toml", format!("{MANIFEST}\n[assets.crown]\npath = \"icons/c.png\"\n"));
+    service.until_synced("crown");
+
+    // After all that nothing is left to do.
+    let log = service.end();
+    assert!(log.contains("the lockfile was written"), "{log}");
+    for address in ["ui/b.png", "ui/moved.png", "crown", "models/sword.rbxmx"] {
+        assert!(project.read("assets.lock.toml").contains(address), "{address} is not in the lockfile");
+    }
+    let before = remote.all_requests();
+    project.sync();
+    assert_eq!(remote.all_requests(), before);
+}
+
+#[test]
+fn an_invalid_manifest_leaves_the_last_good_one_in_force() {
+    let (remote, project) = start(Config::default());
+    let service = Service::start(&project, &[]);
+    service.until_synced("ui/a.png");
+
+    project.write("assets.toml", format!("{MANIFEST}\nbroken = = 1\n"));
+    service.says("the last good one stays in force");
+    project.write("ui/b.png", png(2));
+    service.until("b is created", || remote.requests(Endpoint::CreateAsset) == 3);
+
+    project.write("assets.toml", MANIFEST);
+    service.says("the manifest is valid again");
+    service.until_synced("ui/b.png");
+    service.end();
+    assert_eq!(remote.assets().len(), 3);
+}
+
+#[test]
+fn nothing_is_written_on_another_branch_or_while_git_is_busy() {
+    let (remote, project) = start(Config::default());
+    project.write(".gitignore", ".macadam/\nlog.txt\n");
+    git(&project, &["init"]);
+    git(&project, &["add", "-A"]);
+    git(&project, &["commit", "-m", "first"]);
+    git(&project, &["switch", "-c", "draft"]);
+    let mut waits = project.command(&["sync", "--require-branch", "main"]);
+    let log = std::fs::File::create(project.file("log.txt")).unwrap();
+    let child = waits.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+    let service = Service { project: &project, child };
+    service.says("waiting: the checkout is on");
+    assert_eq!(remote.requests(Endpoint::CreateAsset), 0);
+
+    git(&project, &["switch", "main"]);
+    service.until_synced("ui/a.png");
+    service.says("the lockfile was written");
+
+    // A pull in the middle.
+    project.write(".git/index.lock", "");
+    project.write("ui/b.png", png(2));
+    service.until("it waits again", || service.log().matches("waiting: ").count() == 2);
+    assert_eq!(remote.requests(Endpoint::CreateAsset), 2);
+    project.remove(".git/index.lock");
+    service.until_synced("ui/b.png");
+    service.end();
+}
+
+#[test]
+fn a_refused_key_stops_writes_until_a_reload_brings_another() {
+    let key = |secret: &str| Key::all_powerful(secret, "ci", Owner::User(1));
+    let (remote, mut project) = start(Config { keys: vec![key(SECRET)], ..Config::default() });
+    project.write("key.txt", SECRET);
+    project.set_env("ROBLOX_API_KEY", "");
+    let service = Service::start(&project, &["--api-key-file", "key.txt", "--listen", "0"]);
+    let address = service.address();
+    service.until_synced("ui/a.png");
+    service.until_synced("models/sword.rbxmx");
+
+    remote.control().revoke_key(SECRET);
+    project.write("ui/b.png", png(2));
+    service.says("Roblox refused the key");
+    service.until("/readyz tells it", || get(&address, "/readyz").1.contains("the key was refused"));
+    let made = remote.assets().len();
+
+    let fresh = "another-key-771c";
+    remote.control().put_key(key(fresh));
+    project.write("key.txt", fresh);
+    service.signal(Signal::HUP);
+    service.until_synced("ui/b.png");
+    assert_eq!(remote.assets().len(), made + 1);
+    let log = service.end();
+    assert!(!log.contains(fresh), "{log}");
+}
+
+#[test]
+fn health_and_metrics_say_how_it_stands() {
+    let (_remote, project) = start(Config::default());
+    let service = Service::start(&project, &["--listen", "0"]);
+    let address = service.address();
+    service.until_synced("ui/a.png");
+    service.until_synced("models/sword.rbxmx");
+    let metric = |name: &str| {
+        let (code, text) = get(&address, "/metrics");
+        assert_eq!(code, 200);
+        let line = text.lines().find(|line| line.starts_with(name)).map(str::to_owned);
+        line.and_then(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()))
+    };
+    service.until("two assets are counted as synced", || metric("macadam_assets{state=\"synced\"}") == Some(2.0));
+    assert_eq!(get(&address, "/healthz").0, 200);
+    assert_eq!(get(&address, "/readyz").0, 200);
+    assert_eq!(get(&address, "/nothing").0, 404);
+    service.end();
+    assert!(TcpStream::connect(&address).is_err(), "it still listens");
+}
+
+#[test]
+fn on_change_runs_after_the_lockfile_and_its_failure_stops_nothing() {
+    let (_remote, project) = start(Config::default());
+    let command = "printf '%s\\n' \"$MACADAM_CHANGED\" >> told.txt; exit 3";
+    let service = Service::start(&project, &["--on-change", command]);
+    service.until("the command ran", || project.file("told.txt").exists());
+    assert!(project.read("told.txt").contains("assets.lock.toml"));
+    project.write("ui/b.png", png(2));
+    service.until_synced("ui/b.png");
+    service.end();
+}
+
+#[test]
+fn commands_beside_it_are_carried_out_by_it() {
+    let (remote, project) = start(Config::default());
+    let service = Service::start(&project, &[]);
+    service.until_synced("ui/a.png");
+    service.until_synced("models/sword.rbxmx");
+    project.write("models/sword.rbxmx", rbxmx("a longer sword"));
+    service.until("the second revision", || remote.assets().iter().any(|report| report.asset.versions.len() == 2));
+    service.until_synced("models/sword.rbxmx");
+
+    // It holds the state, so nobody else reconciles.
+    project.run(&["sync", "--once"]).expect(5);
+
+    let (code, document) = project.json(&["archive", "ui/a.png", "--yes"]);
+    assert_eq!((code, document["by_service"].as_bool()), (0, Some(true)), "{document:#}");
+    assert_eq!(service.state_of("ui/a.png"), "archived");
+    let ran = project.run(&["restore", "ui/a.png"]).expect(0);
+    assert!(ran.stdout.contains("restored:"), "{}", ran.stdout);
+    service.until_synced("ui/a.png");
+
+    let (code, document) = project.json(&["pin", "models/sword.rbxmx", "1"]);
+    assert_eq!((code, document["by_service"].as_bool()), (0, Some(true)), "{document:#}");
+    assert_eq!(remote.requests(Endpoint::RollbackAsset), 1);
+    assert_eq!(service.state_of("models/sword.rbxmx"), "pinned");
+    let (code, document) = project.json(&["unpin", "models/sword.rbxmx"]);
+    assert_eq!(code, 0, "{document:#}");
+    service.until_synced("models/sword.rbxmx");
+
+    // What is in no manifest is refused in the words of the command alone.
+    let (code, document) = project.json(&["archive", "ui/none.png", "--yes"]);
+    assert_eq!(code, 1, "{document:#}");
+
+    let picture = |report: &&AssetReport| report.asset.versions.len() == 1;
+    let asset = remote.assets().iter().find(picture).unwrap().asset.id;
+    project.remove("ui/a.png");
+    service.until("its leaving is seen", || service.state_of("ui/a.png") != "synced");
+    let (code, document) = project.json(&["forget", "ui/a.png"]);
+    assert_eq!(code, 0, "{document:#}");
+    assert_eq!(service.state_of("ui/a.png"), "");
+    project.write("ui/again.png", png(9));
+    service.until_synced("ui/again.png");
+    let made = remote.assets().len();
+    let (code, document) = project.json(&["import", "ui/again.png", &asset.to_string(), "--content-matches"]);
+    assert_eq!((code, document["asset_id"].as_u64()), (0, Some(asset)), "{document:#}");
+    assert_eq!(document["by_service"], true);
+    service.until_synced("ui/again.png");
+    service.end();
+    assert_eq!(remote.assets().len(), made, "what matches is not sent again");
+}
+
+#[test]
+fn a_killed_service_goes_on_where_it_was() {
+    let (remote, project) = start(Config::default());
+    let mut service = Service::start(&project, &[]);
+    service.until_synced("ui/a.png");
+    service.until_synced("models/sword.rbxmx");
+    service.child.kill().unwrap();
+    service.child.wait().unwrap();
+    drop(service);
+
+    // What changed while nobody watched is seen at the start, and nothing else is sent.
+    project.write("ui/b.png", png(2));
+    let service = Service::start(&project, &[]);
+    service.until_synced("ui/b.png");
+    service.end();
+    assert_eq!((remote.requests(Endpoint::CreateAsset), remote.assets().len()), (3, 3));
+}
