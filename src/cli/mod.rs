@@ -144,6 +144,10 @@ fn dispatch(output: Output, cli: Cli) -> Result<Exit, Failure> {
 }
 
 fn on_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    descriptors().map_err(|error| {
+        let hint = "raise its limit of open files: `ulimit -n`, or LimitNOFILE= of the unit";
+        Failure::new(Exit::Unusable, format!("start the runtime: {error}")).hint(hint)
+    })?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -152,6 +156,18 @@ fn on_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Ex
     // A thread that still reads a slow disk must not keep the program from ending.
     runtime.shutdown_background();
     result
+}
+
+/// Whether the process may open what the runtime needs, which panics where it has no descriptor for its signals.
+#[cfg(unix)]
+fn descriptors() -> std::io::Result<()> {
+    let pairs = [(); 3].map(|()| std::os::unix::net::UnixStream::pair());
+    pairs.into_iter().try_for_each(|pair| pair.map(drop))
+}
+
+#[cfg(not(unix))]
+const fn descriptors() -> std::io::Result<()> {
+    Ok(())
 }
 
 /// Ends the process at once: a person asked twice. The journal is made for this.

@@ -128,6 +128,9 @@ pub async fn run_chain(runner: &impl Runner, chain: Vec<Step>, finished: &Finish
             None => runner.run(&step).await,
         };
         let done = outcome.is_done();
+        if let Outcome::Done { asset_id, revision } = &outcome {
+            tracing::info!(address = %step.address, action = step.action.name(), %asset_id, revision, "done");
+        }
         reports.push(StepReport { step, outcome });
         if !done {
             break;

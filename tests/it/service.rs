@@ -154,6 +154,8 @@ fn what_changes_on_disk_is_at_roblox_without_another_command() {
     // After all that nothing is left to do.
     let log = service.end();
     assert!(log.contains("the lockfile was written"), "{log}");
+    let line = log.lines().find(|line| line.contains("done") && line.contains("ui/b.png")).unwrap();
+    assert!(line.contains("change="), "by which one change can be followed: {line}");
     for address in ["ui/b.png", "ui/moved.png", "crown", "models/sword.rbxmx"] {
         assert!(project.read("assets.lock.toml").contains(address), "{address} is not in the lockfile");
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
+use tracing::Instrument as _;
 
 use crate::engine::execute::{Finished, asset_of, chains, run_chain};
 use crate::engine::report::{Outcome, StepReport};
@@ -41,6 +42,8 @@ pub(super) struct Crew {
     /// By address and whether it is metadata: how to call off what only rests.
     in_hand: BTreeMap<(Address, bool), StopSwitch>,
     finished: Finished,
+    /// Rests that were over by then have been told.
+    rested: Duration,
     /// Until when an address is left alone, and how often in a row it came no further.
     rests: BTreeMap<Address, (Duration, u32)>,
 }
@@ -57,7 +60,13 @@ impl Crew {
     }
 
     /// Begins with `steps`, but for those of addresses that rest.
-    pub(super) fn begin(&mut self, steps: Vec<Step>, with: &Steps, now: Duration) {
+    pub(super) fn begin(
+        &mut self,
+        steps: Vec<Step>,
+        with: &Steps,
+        now: Duration,
+        span: impl Fn(&Address) -> tracing::Span,
+    ) {
         let ready =
             steps.into_iter().filter(|step| self.rests.get(&step.address).is_none_or(|(until, _)| *until <= now));
         let chains = chains(ready.collect());
@@ -73,7 +82,8 @@ impl Crew {
             let steps = Steps { superseded: superseded.clone(), ..with.clone() };
             self.in_hand.insert((address.clone(), metadata), superseded);
             let finished = self.finished.clone();
-            self.work.push(Box::pin(async move {
+            let span = span(&address);
+            let work = async move {
                 let work = run_chain(&steps, chain, &finished);
                 let ended = AssertUnwindSafe(work).catch_unwind().await;
                 let panicked = ended.is_err();
@@ -81,7 +91,8 @@ impl Crew {
                     finished.give_up(&address);
                 }
                 Ended { address, reports: ended.unwrap_or_default(), panicked, metadata }
-            }));
+            };
+            self.work.push(Box::pin(work.instrument(span)));
         }
     }
 
@@ -120,6 +131,12 @@ impl Crew {
         self.rests.values().map(|(until, _)| *until).filter(|until| *until > now).min()
     }
 
+    /// Whether somebody's rest is over who is to be planned again; told once.
+    pub(super) fn rested(&mut self, now: Duration) -> bool {
+        let since = std::mem::replace(&mut self.rested, now);
+        self.rests.values().any(|(until, _)| since < *until && *until <= now)
+    }
+
     /// Everybody may try again: the key, a permission or the account may be another.
     pub(super) fn forgive(&mut self) {
         self.rests.clear();
@@ -141,5 +158,21 @@ fn rest(ended: &Ended) -> Rest {
         Some(Outcome::Done { .. } | Outcome::NotBegun) | None => Rest::None,
         Some(Outcome::Superseded { .. } | Outcome::TryLater { .. } | Outcome::InDoubt { .. }) => Rest::Briefly,
         Some(Outcome::Running { .. } | Outcome::Refused { .. }) => Rest::Long,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_rest_is_told_once() {
+        let at = Duration::from_secs;
+        let mut crew = Crew::default();
+        assert!(!crew.rested(at(1)));
+        crew.rests.insert(Address::new("a").unwrap(), (at(5), 1));
+        assert!(!crew.rested(at(4)));
+        assert!(crew.rested(at(5)), "it is to be planned again");
+        assert!(!crew.rested(at(6)), "but not for ever");
     }
 }

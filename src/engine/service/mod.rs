@@ -258,6 +258,7 @@ impl Service<'_> {
                 self.try_key_again().await?;
             }
         }
+        self.needs.plan |= self.crew.rested(now);
         if self.eyes.next(now).is_some_and(|at| at <= now) {
             let project = self.session.project.clone();
             self.needs.look |= tokio::task::block_in_place(|| self.eyes.settle(&project));
@@ -483,7 +484,7 @@ impl Service<'_> {
             return Ok(());
         }
         let with = self.hands.steps(self.session, &self.desired, given_up);
-        self.crew.begin(steps, &with, clock::elapsed());
+        self.crew.begin(steps, &with, clock::elapsed(), |address| self.outside.span(address));
         Ok(())
     }
 

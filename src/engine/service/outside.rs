@@ -14,6 +14,7 @@ use crate::model::file::FileProblem;
 use crate::model::phase::{Intent, Phase};
 use crate::plan::{Hold, Plan};
 use crate::platform::clock;
+use crate::telemetry::change::{ChangeId, ChangeIds};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::systemd::{Heart, Notifier};
@@ -40,8 +41,9 @@ pub struct Outside {
     status: String,
     ready: bool,
     waits_for: Option<String>,
-    /// When each change of an address was first seen, until it is synced.
-    changed_at: BTreeMap<Address, Duration>,
+    ids: ChangeIds,
+    /// When each change of an address was first seen, and how it is called, until it is synced.
+    changed_at: BTreeMap<Address, (Duration, ChangeId)>,
     held: BTreeMap<Address, String>,
     drifts: BTreeMap<Address, String>,
 }
@@ -59,6 +61,7 @@ impl Outside {
             status: String::new(),
             ready: false,
             waits_for: None,
+            ids: ChangeIds::new(u64::from(clock::now().subsec_nanosecond().unsigned_abs())),
             changed_at: BTreeMap::new(),
             held: BTreeMap::new(),
             drifts: BTreeMap::new(),
@@ -134,18 +137,24 @@ impl Outside {
     pub(super) fn changed(&mut self, addresses: &BTreeSet<Address>) {
         let now = clock::elapsed();
         for address in addresses {
-            self.changed_at.entry(address.clone()).or_insert(now);
+            let (_, id) = self.changed_at.entry(address.clone()).or_insert_with(|| (now, self.ids.next_id()));
+            let _following = id.span().entered();
+            tracing::debug!(%address, "changed");
         }
+    }
+
+    /// What puts the id of the change of `address` on log lines.
+    pub(super) fn span(&self, address: &Address) -> tracing::Span {
+        self.changed_at.get(address).map_or_else(tracing::Span::none, |(_, id)| id.span())
     }
 
     /// What came of a step.
     pub(super) fn told(&mut self, report: &StepReport) {
         let (address, action) = (&report.step.address, report.step.action.name());
+        let _following = self.span(address).entered();
         let result = match &report.outcome {
-            Outcome::Done { asset_id, revision } => {
-                tracing::info!(%address, action, %asset_id, revision, "synced");
-                "done"
-            }
+            // Who did it has told it.
+            Outcome::Done { .. } => "done",
             Outcome::Refused { message, hint } => {
                 tracing::error!(%address, action, hint, "refused: {message}");
                 "refused"
@@ -182,7 +191,7 @@ impl Outside {
             .cloned()
             .collect();
         for address in synced {
-            if let Some(since) = self.changed_at.remove(&address) {
+            if let Some((since, _)) = self.changed_at.remove(&address) {
                 self.metrics.synced_after(now.saturating_sub(since));
             }
         }
