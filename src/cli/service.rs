@@ -15,6 +15,7 @@ use crate::engine::progress::{Listener, Progress};
 use crate::engine::service::outside::{DEADLINE, Outside};
 use crate::engine::service::{Order, ServiceError, Setting, serve};
 use crate::engine::session::Session;
+use crate::engine::stop::StopSwitch;
 use crate::platform::clock;
 use crate::platform::signals::{self, Signal};
 use crate::state::lock;
@@ -41,7 +42,8 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
     // Without a manifest or a key nothing is attempted, and no state is made.
     read_manifest(&target.project)?;
     let credential = target::credential(global)?;
-    let orders = orders()?;
+    let ending = StopSwitch::default();
+    let orders = orders(ending.clone())?;
     let mut session = Session::open(&target.project, &target.remote, lock::SERVICE).await?;
     let (client, embedded) = target::connect(global, &target, credential).await?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), clock::now().as_second().unsigned_abs()));
@@ -65,7 +67,7 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
         listener: listener(Arc::clone(&metrics)),
     };
     let outside = Outside::new(metrics, health, notifier());
-    let ended = serve(&mut session, Arc::new(client), setting, outside, on_change, orders).await;
+    let ended = serve(&mut session, Arc::new(client), setting, outside, on_change, orders, ending).await;
     // Last, so that a check sees that it is stopping.
     drop(stop_face);
     if let Some(serving) = serving {
@@ -85,7 +87,7 @@ fn said(failure: &Failure) -> String {
 }
 
 /// What signals ask for; a second one to end ends the process at once.
-fn orders() -> Result<mpsc::UnboundedReceiver<Order>, Failure> {
+fn orders(switch: StopSwitch) -> Result<mpsc::UnboundedReceiver<Order>, Failure> {
     let mut signals =
         signals::catch_all().map_err(|error| Failure::new(Exit::Unusable, format!("catch signals: {error}")))?;
     let (send, orders) = mpsc::unbounded_channel();
@@ -95,7 +97,10 @@ fn orders() -> Result<mpsc::UnboundedReceiver<Order>, Failure> {
             let order = match signal {
                 Signal::Hangup => Order::Reload,
                 Signal::End(end) if std::mem::replace(&mut ending, true) => super::die(end.exit_code()),
-                Signal::End(_) => Order::Stop,
+                Signal::End(_) => {
+                    switch.throw_quietly();
+                    Order::Stop
+                }
             };
             let _ = send.send(order); // the service may have ended
         }

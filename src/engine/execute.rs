@@ -49,6 +49,14 @@ impl Finished {
         self.end(address, false);
     }
 
+    /// That it was not done counts no longer.
+    pub fn forget_undone(&self, address: &Address) {
+        let mut under_way = self.under_way();
+        if under_way.get(address).is_some_and(|sender| *sender.borrow() == Some(false)) {
+            under_way.remove(address);
+        }
+    }
+
     /// Whether an address was begun.
     fn has(&self, address: &Address) -> bool {
         self.under_way().contains_key(address)

@@ -1,7 +1,7 @@
 //! Who works on what: the steps of each address as one task of the loop, so that nobody waits for anybody else's upload.
 //!
 //! One slot an address. A change that comes while an address is in hand is planned when that is over; what only rests between two tries is called off
-//! for it. A panic in one address's work ends that work alone. Read next: `super`, the loop.
+//! for it. A panic outside of its tries ends that work alone; one inside ends the service in order, as a defect. Read next: `super`, the loop.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
@@ -70,6 +70,8 @@ impl Crew {
         let ready =
             steps.into_iter().filter(|step| self.rests.get(&step.address).is_none_or(|(until, _)| *until <= now));
         let chains = chains(ready.collect());
+        // What failed earlier keeps nothing back now; nobody works on these addresses, since the plan leaves out what is in hand.
+        chains.iter().filter_map(|chain| chain.first()).for_each(|step| self.finished.forget_undone(&step.address));
         for chain in &chains {
             if let Some(address) = asset_of(chain) {
                 self.finished.begin(address.clone());
@@ -101,6 +103,8 @@ impl Crew {
         let Some(ended) = self.work.next().await else { return std::future::pending().await };
         self.in_hand.remove(&(ended.address.clone(), ended.metadata));
         match rest(&ended) {
+            // Nothing was tried, so nothing is learned of how long to rest.
+            _ if ended.reports.is_empty() && !ended.panicked => {}
             Rest::None => {
                 self.rests.remove(&ended.address);
             }

@@ -68,6 +68,9 @@ const DRIFT_ROUND: Duration = Duration::from_hours(6);
 /// Looks for drift take at most half of the budget of 120 a minute, so that no update waits for them.
 const DRIFT_LEAST: Duration = Duration::from_secs(1);
 
+/// A look for drift that takes longer is given up: nothing else is begun meanwhile.
+const LOOK_AROUND: Duration = Duration::from_secs(5);
+
 /// The loop wakes at least this often, so that what supervises it sees progress.
 const PULSE: Duration = Duration::from_secs(15);
 
@@ -124,6 +127,7 @@ struct Needs {
     /// Every file is to be looked at, since no events tell.
     all: bool,
     plan: bool,
+    requests: bool,
     /// When the lockfile has to be written.
     lockfile: Option<Duration>,
 }
@@ -137,6 +141,13 @@ struct Times {
     pulse: Duration,
 }
 
+/// What ends the waiting of work beside the crew.
+struct Beside<'a> {
+    ending: &'a StopSwitch,
+    stop: &'a StopSwitch,
+    pause: Duration,
+}
+
 struct Service<'a> {
     session: &'a mut Session,
     client: Arc<Client>,
@@ -144,6 +155,8 @@ struct Service<'a> {
     setting: Setting,
     outside: Outside,
     on_change: Option<OnChange>,
+    /// Thrown as soon as the end is asked for, whatever the loop waits for.
+    ending: StopSwitch,
     crew: Crew,
     eyes: Eyes,
     desk: Desk,
@@ -155,6 +168,8 @@ struct Service<'a> {
     in_manifest: BTreeSet<Address>,
     /// Why the manifest of now is not in force.
     invalid: Option<String>,
+    /// Why the lockfile can't be used.
+    unreadable: Option<String>,
     /// Why nothing is written: the key was refused.
     refused: Option<String>,
     looked_at_key: bool,
@@ -171,6 +186,7 @@ pub async fn serve(
     outside: Outside,
     on_change: Option<OnChange>,
     orders: mpsc::UnboundedReceiver<Order>,
+    ending: StopSwitch,
 ) -> Result<(), ServiceError> {
     let hands = hands(session, &client, &setting).await?;
     let (manifest, _) = read_manifest(&session.project)?;
@@ -188,6 +204,7 @@ pub async fn serve(
         setting,
         outside,
         on_change,
+        ending,
         crew: Crew::default(),
         eyes,
         desk,
@@ -197,6 +214,7 @@ pub async fn serve(
         desired: Arc::default(),
         in_manifest: BTreeSet::new(),
         invalid: None,
+        unreadable: None,
         refused: None,
         looked_at_key: false,
     };
@@ -237,7 +255,7 @@ impl Service<'_> {
                 Woken::Order(Order::Reload) => self.reload().await?,
                 Woken::Hints(hints) => self.hinted(hints),
                 Woken::Ended(ended) => self.ended(ended)?,
-                Woken::Rung => self.carry_out_requests().await?,
+                Woken::Rung => self.needs.requests = true,
                 Woken::Time => {}
             }
         }
@@ -247,6 +265,8 @@ impl Service<'_> {
     async fn act(&mut self) -> Result<(), ServiceError> {
         let now = clock::elapsed();
         self.times.pulse = now + PULSE;
+        // Watching may have ceased since the interval began.
+        self.times.interval = self.times.interval.min(now + self.interval());
         if now >= self.times.interval {
             self.times.interval = now + self.interval();
             tokio::task::block_in_place(|| self.eyes.recheck());
@@ -263,16 +283,22 @@ impl Service<'_> {
             let project = self.session.project.clone();
             self.needs.look |= tokio::task::block_in_place(|| self.eyes.settle(&project));
         }
-        let due = self.needs.look || self.needs.plan || self.needs.lockfile.is_some_and(|at| at <= now);
+        let due = self.needs.look
+            || self.needs.plan
+            || self.needs.requests
+            || self.needs.lockfile.is_some_and(|at| at <= now);
         if due && self.must_wait() {
             self.times.git = Some(now + GIT_AGAIN);
             return Ok(());
         }
         self.times.git = None;
+        if self.manifest.is_some() && std::mem::take(&mut self.needs.requests) {
+            self.carry_out_requests().await?;
+        }
         if std::mem::take(&mut self.needs.look) {
             self.look().await?;
         }
-        if std::mem::take(&mut self.needs.plan) && self.manifest.is_some() {
+        if std::mem::take(&mut self.needs.plan) && self.manifest.is_some() && self.unreadable.is_none() {
             self.plan().await?;
         }
         if self.needs.lockfile.is_some_and(|at| at <= clock::elapsed()) {
@@ -308,8 +334,9 @@ impl Service<'_> {
         let times = [
             Some(self.times.interval),
             Some(self.times.pulse),
-            Some(self.times.drift),
+            Some(self.times.drift).filter(|_| self.times.git.is_none()),
             self.times.git,
+            Some(now).filter(|_| self.needs.requests && self.times.git.is_none()),
             self.eyes.next(now),
             self.needs.lockfile.filter(|_| self.times.git.is_none()),
             self.crew.next_due(now),
@@ -329,15 +356,8 @@ impl Service<'_> {
         }
     }
 
-    /// Takes in the end of an address's work.
-    fn ended(&mut self, ended: Ended) -> Result<(), ServiceError> {
-        let Ended { address, reports, panicked, .. } = ended;
-        if panicked {
-            tracing::error!(%address, "a defect of Macadam ended its work; it rests until the interval");
-        }
-        for report in &reports {
-            self.outside.told(report);
-        }
+    /// Takes in why nothing more may be begun, wherever that was found out.
+    fn heed_stop(&mut self) -> Result<(), ServiceError> {
         match self.hands.stop.why() {
             Some(Stop::Credential { message, hint }) if self.refused.is_none() => {
                 tracing::error!(
@@ -348,6 +368,19 @@ impl Service<'_> {
             Some(Stop::State { message } | Stop::Defect { message }) => return Err(ServiceError::Defect { message }),
             Some(_) | None => {}
         }
+        Ok(())
+    }
+
+    /// Takes in the end of an address's work.
+    fn ended(&mut self, ended: Ended) -> Result<(), ServiceError> {
+        let Ended { address, reports, panicked, .. } = ended;
+        if panicked {
+            tracing::error!(%address, "a defect of Macadam ended its work; it rests until the interval");
+        }
+        for report in &reports {
+            self.outside.told(report);
+        }
+        self.heed_stop()?;
         if reports.iter().any(|report| !matches!(report.outcome, Outcome::NotBegun)) {
             self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
         }
@@ -359,21 +392,42 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// Runs `work`, taking in meanwhile what the crew does.
-    async fn beside<T>(crew: &mut Crew, done: &mut Vec<Ended>, work: impl Future<Output = T>, pause: Duration) -> T {
+    /// Runs `work`, taking in meanwhile what the crew does. When the end is asked for, all that waits for the remote is called off.
+    async fn beside<T>(crew: &mut Crew, done: &mut Vec<Ended>, with: Beside<'_>, work: impl Future<Output = T>) -> T {
+        let Beside { ending, stop, pause } = with;
         let mut work = pin!(work);
         loop {
             tokio::select! {
                 biased;
                 result = &mut work => return result,
+                () = ending.thrown(), if !stop.is_thrown() => stop.throw(Stop::Signal(0)),
                 ended = crew.next(clock::elapsed, pause) => done.push(ended),
             }
         }
     }
 
+    /// Takes in what ended meanwhile.
+    fn all_ended(&mut self, done: Vec<Ended>) -> Result<(), ServiceError> {
+        done.into_iter().try_for_each(|ended| self.ended(ended))?;
+        self.heed_stop()
+    }
+
     /// Looks at manifest and files.
     async fn look(&mut self) -> Result<(), ServiceError> {
-        self.session.lockfile.read(&self.session.book).await?;
+        match self.session.lockfile.read(&self.session.book).await {
+            Ok(()) => self.unreadable = None,
+            Err(KeepError::Lockfile(error)) if self.manifest.is_some() => {
+                let told = chain(&error);
+                if self.unreadable.as_ref() != Some(&told) {
+                    tracing::error!("nothing is done until the lockfile can be used: {told}");
+                }
+                self.unreadable = Some(told);
+                self.needs.plan = false;
+                self.look_again_soon();
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
         let known: BTreeSet<Address> = self.session.book.read(|recorded| recorded.assets.keys().cloned().collect());
         let all = std::mem::take(&mut self.needs.all);
         let (project, listener) = (self.session.project.clone(), self.setting.listener.clone());
@@ -395,20 +449,29 @@ impl Service<'_> {
             (found, wrong, before)
         });
         let mut done = Vec::new();
-        let looked = Self::beside(&mut self.crew, &mut done, looking, self.setting.interval).await;
+        let with = Beside { ending: &self.ending, stop: &self.hands.stop, pause: self.setting.interval };
+        let looked = Self::beside(&mut self.crew, &mut done, with, self.ending.or(looking)).await;
+        self.all_ended(done)?;
+        // It was told to end: what it saw is seen again at the next start.
+        let Some(looked) = looked else { return Ok(()) };
         let (found, wrong, before) =
             looked.map_err(|_| ServiceError::Defect { message: "looking at the files broke off".to_owned() })?;
-        done.into_iter().try_for_each(|ended| self.ended(ended))?;
         self.tell_invalid(wrong);
         match found {
             Ok((gathered, text)) => self.take(gathered, text, &before).await?,
             Err(error) if self.manifest.is_none() => return Err(error.into()),
             Err(error) => {
                 self.session.cache = before;
+                self.needs.all |= all;
+                self.look_again_soon();
                 self.tell_invalid(Some(error));
             }
         }
         Ok(())
+    }
+
+    fn look_again_soon(&mut self) {
+        self.times.interval = self.times.interval.min(clock::elapsed() + POLL_EVERY);
     }
 
     fn tell_invalid(&mut self, wrong: Option<GatherError>) {
@@ -475,12 +538,12 @@ impl Service<'_> {
             self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
         }
         self.outside.metrics.pass();
-        self.outside.planned(&plan, &self.session.book, &self.desired);
+        self.outside.planned(&plan, &wishes.in_hand, &self.session.book, &self.desired);
         let steps = plan.steps;
         if steps.is_empty() || self.hands.stop.is_thrown() {
             return Ok(());
         }
-        if !std::mem::replace(&mut self.looked_at_key, true) && !self.may_begin().await {
+        if !std::mem::replace(&mut self.looked_at_key, true) && !self.may_begin().await? {
             return Ok(());
         }
         let with = self.hands.steps(self.session, &self.desired, given_up);
@@ -489,16 +552,15 @@ impl Service<'_> {
     }
 
     /// Looks once for each key at what it may do.
-    async fn may_begin(&mut self) -> bool {
+    async fn may_begin(&mut self) -> Result<bool, ServiceError> {
         let known = |recorded: &Recorded| recorded.assets.values().map(|record| record.identity.creator).collect();
         let mut creators: BTreeSet<_> = self.session.book.read(known);
         creators.extend(self.desired.assets.values().map(|want| want.creator));
-        let may = self.hands.may_begin(&creators).await;
-        if let (false, Some(Stop::Credential { message, .. })) = (may, self.hands.stop.why()) {
-            tracing::error!("the key can't be used, nothing is written until it is changed: {message}");
-            self.refused = Some(message);
-        }
-        may
+        let mut done = Vec::new();
+        let with = Beside { ending: &self.ending, stop: &self.hands.stop, pause: self.setting.interval };
+        let may = Self::beside(&mut self.crew, &mut done, with, self.hands.may_begin(&creators)).await;
+        self.all_ended(done)?;
+        Ok(may)
     }
 
     async fn write_lockfile(&mut self) -> Result<(), ServiceError> {
@@ -538,7 +600,13 @@ impl Service<'_> {
         }
         let question = self.session.book.read(|recorded| next_question(recorded, &self.desired, &assets));
         let Some(question) = question else { return Ok(()) };
-        let answers = refresh::ask(&self.client, &self.hands.gate, &self.hands.stop, vec![question]).await;
+        let mut done = Vec::new();
+        let with = Beside { ending: &self.ending, stop: &self.hands.stop, pause: self.setting.interval };
+        let asking = refresh::ask(&self.client, &self.hands.gate, &self.hands.stop, vec![question]);
+        // It has time; a change of a file has not.
+        let asked = tokio::time::timeout(LOOK_AROUND, asking);
+        let answers = Self::beside(&mut self.crew, &mut done, with, asked).await.unwrap_or_default();
+        self.all_ended(done)?;
         for (asset_id, answer) in answers {
             if let Answer::Unknown { why } = &answer {
                 tracing::debug!(%asset_id, "could not be looked at: {why}");
@@ -580,6 +648,7 @@ impl Service<'_> {
     fn health(&self) -> outside::Told {
         let mut degraded = Vec::new();
         degraded.extend(self.refused.as_ref().map(|_| "the key was refused".to_owned()));
+        degraded.extend(self.unreadable.as_ref().map(|_| "the lockfile can't be used".to_owned()));
         degraded.extend(self.invalid.as_ref().map(|_| "the manifest is not valid".to_owned()));
         degraded.extend(self.eyes.degraded().map(|_| "files are polled, not watched".to_owned()));
         outside::Told { assets: self.desired.assets.len(), in_hand: self.crew.in_hand().len(), degraded }
@@ -601,7 +670,8 @@ impl Service<'_> {
                 }
             }
         }
-        let written = self.write_lockfile().await;
+        // The state has it too, and the next start writes it.
+        let written = if self.must_wait() { Ok(()) } else { self.write_lockfile().await };
         if let Some(on_change) = self.on_change.take() {
             on_change.finish(Duration::from_secs(2)).await;
         }

@@ -181,8 +181,8 @@ impl Outside {
     }
 
     /// What a plan holds and what drifted is told once; an empty plan is a success.
-    pub(super) fn planned(&mut self, plan: &Plan, book: &Book, desired: &Desired) {
-        let acting: BTreeSet<&Address> = plan.steps.iter().map(|step| &step.address).collect();
+    pub(super) fn planned(&mut self, plan: &Plan, in_hand: &BTreeSet<Address>, book: &Book, desired: &Desired) {
+        let acting: BTreeSet<&Address> = plan.steps.iter().map(|step| &step.address).chain(in_hand).collect();
         let now = clock::elapsed();
         let synced: Vec<Address> = self
             .changed_at
@@ -225,7 +225,7 @@ impl Outside {
         let all = desired.assets.len() as u64;
         let synced = all.saturating_sub(held).saturating_sub(pending);
         self.metrics.set_assets(&[("synced", synced), ("pending", pending), ("held", held)]);
-        if plan.steps.is_empty() && plan.held.is_empty() {
+        if acting.is_empty() && plan.held.is_empty() {
             self.metrics.set_last_success(clock::now().as_second().unsigned_abs());
         }
     }
