@@ -95,7 +95,7 @@ pub fn tell(output: Output, address: &Address, answer: Answer, word: &str, rehea
 }
 
 /// How often is looked at what the service has made of an edited manifest.
-const LOOK_EVERY: Duration = Duration::from_millis(300);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What is held so long is not what the service has yet to look at.
 const HELD_FOR_GOOD: Duration = Duration::from_secs(10);
@@ -104,8 +104,14 @@ const HELD_FOR_GOOD: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When it is held, or the service ends, or patience does.
-pub async fn until_carried_out(global: &Global, target: &Target, address: &Address) -> Result<(), Failure> {
+pub async fn until_carried_out(
+    output: Output,
+    global: &Global,
+    target: &Target,
+    address: &Address,
+) -> Result<(), Failure> {
     let patience = global.patience.unwrap_or(PATIENCE);
+    let mut silent_still = !output.is_quiet();
     let began = clock::elapsed();
     let mut held_since = None;
     loop {
@@ -138,6 +144,10 @@ pub async fn until_carried_out(global: &Global, target: &Target, address: &Addre
             return Err(
                 Failure::new(Exit::Unreconciled, message).hint("its log says why; `macadam status` how it stands")
             );
+        }
+        if silent_still && now.saturating_sub(began) >= SILENCE {
+            silent_still = false;
+            output.warning("the manifest is written; waiting for the service to carry it out");
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -229,7 +229,7 @@ async fn finish_beside(
     target: &Target,
     mut edited: Edited<'_>,
 ) -> Result<Exit, Failure> {
-    let ended = until_carried_out(global, target, edited.address).await;
+    let ended = until_carried_out(output, global, target, edited.address).await;
     edited.look_up(target);
     edited.told.more.push(("by_service", json!(true)));
     if let Err(failure) = ended {

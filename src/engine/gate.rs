@@ -126,6 +126,11 @@ impl Gate {
         }
     }
 
+    /// Whether the remote fails, so that nothing goes out but probes.
+    pub fn is_failing(&self) -> bool {
+        self.rules().breaker.open_since().is_some()
+    }
+
     /// Takes back the right to a request that was sent, with what came of it.
     pub fn leave<T>(&self, pass: Pass, reply: &Reply<T>) {
         let (heard, health) = judge(reply);

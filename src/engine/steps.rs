@@ -255,6 +255,10 @@ impl Steps {
             }
         };
         failpoint::hit("begun");
+        if !given_up.is_empty() {
+            let address = write.address;
+            tracing::warn!(%address, "sent again, since nobody knows what came of the try before: it may exist twice");
+        }
         if let Some((_, bytes)) = write.upload {
             (self.listener)(Progress::Uploading { address: write.address.clone(), bytes });
         }

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use macadam::emulator::{AssetReport, Config, Endpoint, Key, Owner};
+use macadam::emulator::{Action, AssetReport, Config, Endpoint, FaultRule, Key, Owner, Point};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{Project, Remote, SECRET, png, rbxmx};
@@ -171,7 +171,7 @@ fn an_invalid_manifest_leaves_the_last_good_one_in_force() {
     service.until_synced("ui/a.png");
 
     project.write("assets.toml", format!("{MANIFEST}\nbroken = = 1\n"));
-    service.says("the last good one stays in force");
+    service.says("the last good one stays in force: assets.toml:10:");
     project.write("ui/b.png", png(2));
     service.until("b is created", || remote.requests(Endpoint::CreateAsset) == 3);
 
@@ -202,9 +202,10 @@ fn nothing_is_written_on_another_branch_or_while_git_is_busy() {
     service.says("the lockfile was written");
 
     // A pull in the middle.
+    let waited = service.log().matches("waiting: ").count();
     project.write(".git/index.lock", "");
     project.write("ui/b.png", png(2));
-    service.until("it waits again", || service.log().matches("waiting: ").count() == 2);
+    service.until("it waits again", || service.log().matches("waiting: ").count() > waited);
     assert_eq!(remote.requests(Endpoint::CreateAsset), 2);
     project.remove(".git/index.lock");
     service.until_synced("ui/b.png");
@@ -337,4 +338,20 @@ fn a_killed_service_goes_on_where_it_was() {
     service.until_synced("ui/b.png");
     service.end();
     assert_eq!((remote.requests(Endpoint::CreateAsset), remote.assets().len()), (3, 3));
+}
+
+#[test]
+fn a_signal_ends_it_while_it_carries_out_a_request_that_gets_no_answer() {
+    let (remote, project) = start(Config::default());
+    let service = Service::start(&project, &[]);
+    service.until_synced("ui/a.png");
+    let never = FaultRule::on(Endpoint::ArchiveAsset, Action::Reset { at: Point::AfterBody });
+    remote.control().add_faults(vec![never]).unwrap();
+    let mut archive = project.command(&["archive", "ui/a.png", "--yes"]);
+    let mut archive = archive.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    service.until("it tries again and again", || remote.requests(Endpoint::ArchiveAsset) >= 2);
+
+    service.end();
+    assert!(!archive.wait().unwrap().success(), "nothing was archived");
+    assert!(!remote.assets().iter().any(|report| report.asset.archived));
 }

@@ -40,7 +40,7 @@ use super::sync::given_up;
 use crate::cloud::client::Client;
 use crate::cloud::secret::Credential;
 use crate::files::Unsettled;
-use crate::manifest::Manifest;
+use crate::manifest::{Diagnostic, Manifest};
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::ids::AssetId;
@@ -173,6 +173,8 @@ struct Service<'a> {
     /// Why nothing is written: the key was refused.
     refused: Option<String>,
     looked_at_key: bool,
+    /// The remote fails, as was told.
+    failing: bool,
 }
 
 /// Runs the service until it is told to stop.
@@ -217,6 +219,7 @@ pub async fn serve(
         unreadable: None,
         refused: None,
         looked_at_key: false,
+        failing: false,
     };
     let ended = service.run(orders).await;
     service.end(ended).await
@@ -265,6 +268,12 @@ impl Service<'_> {
     async fn act(&mut self) -> Result<(), ServiceError> {
         let now = clock::elapsed();
         self.times.pulse = now + PULSE;
+        let failing = self.hands.gate.is_failing();
+        match (std::mem::replace(&mut self.failing, failing), failing) {
+            (false, true) => tracing::warn!("Roblox fails: everything waits for it to recover"),
+            (true, false) => tracing::info!("Roblox answers again"),
+            _ => {}
+        }
         // Watching may have ceased since the interval began.
         self.times.interval = self.times.interval.min(now + self.interval());
         if now >= self.times.interval {
@@ -476,9 +485,7 @@ impl Service<'_> {
 
     fn tell_invalid(&mut self, wrong: Option<GatherError>) {
         let told = wrong.as_ref().map(|error| match error {
-            GatherError::Manifest { diagnostics, .. } => {
-                diagnostics.iter().map(|mistake| mistake.message.clone()).collect::<Vec<_>>().join("; ")
-            }
+            GatherError::Manifest { diagnostics, .. } => diagnostics.iter().map(place).collect::<Vec<_>>().join("; "),
             error @ GatherError::Project(_) => chain(error),
         });
         if told != self.invalid {
@@ -649,6 +656,7 @@ impl Service<'_> {
         let mut degraded = Vec::new();
         degraded.extend(self.refused.as_ref().map(|_| "the key was refused".to_owned()));
         degraded.extend(self.unreadable.as_ref().map(|_| "the lockfile can't be used".to_owned()));
+        degraded.extend(self.failing.then(|| "Roblox fails".to_owned()));
         degraded.extend(self.invalid.as_ref().map(|_| "the manifest is not valid".to_owned()));
         degraded.extend(self.eyes.degraded().map(|_| "files are polled, not watched".to_owned()));
         outside::Told { assets: self.desired.assets.len(), in_hand: self.crew.in_hand().len(), degraded }
@@ -660,15 +668,29 @@ impl Service<'_> {
         let until = tokio::time::sleep(DRAIN);
         let mut until = pin!(until);
         self.hands.stop.throw(Stop::Signal(0));
+        let mut running = 0_usize;
         while !self.crew.is_idle() {
             tokio::select! {
                 () = &mut until => break,
                 ended = self.crew.next(clock::elapsed, Duration::ZERO) => {
                     for report in &ended.reports {
-                        self.outside.told(report);
+                        match report.outcome {
+                            Outcome::Running { .. } => running += 1,
+                            _ => self.outside.told(report),
+                        }
                     }
                 }
             }
+        }
+        if running > 0 {
+            tracing::info!(
+                operations = running,
+                "Roblox still works on some operations; the next start goes on waiting for them"
+            );
+        }
+        let unanswered = self.crew.in_hand().len();
+        if unanswered > 0 {
+            tracing::warn!(assets = unanswered, "not answered in time: the next start looks what came of them");
         }
         // The state has it too, and the next start writes it.
         let written = if self.must_wait() { Ok(()) } else { self.write_lockfile().await };
@@ -676,6 +698,15 @@ impl Service<'_> {
             on_change.finish(Duration::from_secs(2)).await;
         }
         ended.and(written)
+    }
+}
+
+/// A mistake with its place.
+fn place(mistake: &Diagnostic) -> String {
+    let Diagnostic { file, message, .. } = mistake;
+    match (mistake.line, mistake.column) {
+        (Some(line), Some(column)) => format!("{file}:{line}:{column}: {message}"),
+        _ => format!("{file}: {message}"),
     }
 }
 
