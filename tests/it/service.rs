@@ -195,6 +195,7 @@ fn nothing_is_written_on_another_branch_or_while_git_is_busy() {
     let child = waits.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
     let service = Service { project: &project, child };
     service.says("waiting: the checkout is on");
+    service.says("ready");
     assert_eq!(remote.requests(Endpoint::CreateAsset), 0);
 
     git(&project, &["switch", "main"]);

@@ -298,6 +298,8 @@ impl Service<'_> {
             || self.needs.lockfile.is_some_and(|at| at <= now);
         if due && self.must_wait() {
             self.times.git = Some(now + GIT_AGAIN);
+            // To wait for git may take days, and is no failure to start.
+            self.outside.ready();
             return Ok(());
         }
         self.times.git = None;
@@ -521,14 +523,11 @@ impl Service<'_> {
         if other {
             tokio::task::block_in_place(|| self.eyes.turn_to(&self.session.project, manifest.selection()));
         }
-        let first = self.manifest.is_none();
         self.manifest = Some((manifest, text));
         self.in_manifest = desired.assets.keys().cloned().collect();
         self.desired = Arc::new(desired);
         self.needs.plan = true;
-        if first {
-            self.outside.ready();
-        }
+        self.outside.ready();
         Ok(())
     }
 

@@ -68,9 +68,11 @@ impl Outside {
         }
     }
 
-    /// Locked, recovered, watching, and looked once.
+    /// Locked, recovered, watching, and looked once or waiting for git; told once.
     pub(super) fn ready(&mut self) {
-        self.ready = true;
+        if std::mem::replace(&mut self.ready, true) {
+            return;
+        }
         warn_of(self.notifier.ready());
         tracing::info!("ready");
     }
