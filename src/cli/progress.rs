@@ -101,7 +101,11 @@ impl Line {
                 self.bar.set_message(format!("looking at files: {done} of {total}, {} MB hashed", bytes / 1_000_000));
                 return;
             }
-            Progress::Files { .. } | Progress::Answered { .. } | Progress::Waited { .. } | Progress::Polled => return,
+            Progress::Files { .. }
+            | Progress::Answered { .. }
+            | Progress::Waited { .. }
+            | Progress::KeyExpires { .. }
+            | Progress::Polled => return,
             Progress::Planned { steps } => {
                 (self.steps, self.done) = (steps, 0);
                 self.uploading.clear();

@@ -132,6 +132,7 @@ fn listener(metrics: Arc<Metrics>) -> Listener {
         Progress::Waited { endpoint, time } => metrics.waited(endpoint, time),
         Progress::Accepted { .. } => metrics.operation(),
         Progress::Polled => metrics.poll(),
+        Progress::KeyExpires { at } => metrics.set_key_expiry(at.and_then(|at| u64::try_from(at.as_second()).ok())),
         Progress::Files { .. }
         | Progress::Planned { .. }
         | Progress::Uploading { .. }

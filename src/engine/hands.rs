@@ -12,7 +12,7 @@ use super::gate::{self, Gate};
 use super::key;
 use super::pace;
 use super::poller::Poller;
-use super::progress::Listener;
+use super::progress::{Listener, Progress};
 use super::session::Session;
 use super::steps::{Forbidden, LookedAt, Steps};
 use super::stop::StopSwitch;
@@ -60,7 +60,8 @@ impl Hands {
     /// Looks at what the key may do for these creators; false ends the run.
     pub(super) async fn may_begin(&self, creators: &BTreeSet<Creator>) -> bool {
         let looked = key::look(&self.client, &self.gate, &self.stop, creators, clock::now()).await;
-        let key::Verdict { stop, forbidden, warning } = looked;
+        let key::Verdict { stop, forbidden, warning, expires_at } = looked;
+        (self.listener)(Progress::KeyExpires { at: expires_at });
         if let Some(warning) = warning {
             tracing::warn!("{warning}");
         }

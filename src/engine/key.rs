@@ -35,6 +35,8 @@ pub struct Verdict {
     pub forbidden: BTreeMap<Creator, String>,
     /// What its owner should know.
     pub warning: Option<String>,
+    /// When it expires, where that is told.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Asks Roblox what the key may do, and judges it for a run that concerns these creators. A credential that can't be asked about (an OAuth token) and a
@@ -70,7 +72,7 @@ pub async fn look(
 pub fn judge(facts: &KeyFacts, creators: &BTreeSet<Creator>, now: Timestamp) -> Verdict {
     let key = facts.name.as_ref().map_or_else(|| "the key".to_owned(), |name| format!("the key `{name}`"));
     if let Some(stop) = unusable(facts, &key) {
-        return Verdict { stop: Some(stop), ..Verdict::default() };
+        return Verdict { stop: Some(stop), expires_at: facts.expires_at, ..Verdict::default() };
     }
     // V1: who changes assets needs both scopes.
     let may_not =
@@ -83,6 +85,7 @@ pub fn judge(facts: &KeyFacts, creators: &BTreeSet<Creator>, now: Timestamp) -> 
             .map(|creator| (*creator, format!("{key} has no access to {}", spelled(*creator))))
             .collect(),
         warning: warning.map(|at| format!("{key} expires at {at}: renew it before that at {DASHBOARD}")),
+        expires_at: facts.expires_at,
     }
 }
 
@@ -128,7 +131,7 @@ mod tests {
     #[track_caller]
     fn check(facts: &KeyFacts, wanted: &str) {
         let creators = ["user:1", "group:7", "group:8"].iter().map(|text| text.parse().unwrap()).collect();
-        let Verdict { stop, forbidden, warning } = judge(facts, &creators, NOW.parse().unwrap());
+        let Verdict { stop, forbidden, warning, expires_at: _ } = judge(facts, &creators, NOW.parse().unwrap());
         let stop = stop.map(|stop| match stop {
             Stop::Credential { message, hint } => {
                 assert!(hint.contains("create.roblox.com"), "{hint}");

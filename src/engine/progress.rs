@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::model::address::Address;
 
 /// One thing that happened.
@@ -51,6 +53,11 @@ pub enum Progress {
         endpoint: &'static str,
         /// For so long.
         time: Duration,
+    },
+    /// Roblox was asked about the key.
+    KeyExpires {
+        /// When it expires; `None`: never, or nobody knows.
+        at: Option<Timestamp>,
     },
     /// An operation was asked for.
     Polled,

@@ -242,7 +242,8 @@ fn a_refused_key_stops_writes_until_a_reload_brings_another() {
 
 #[test]
 fn health_and_metrics_say_how_it_stands() {
-    let (_remote, project) = start(Config::default());
+    let key = Key { expires_at_ms: Some(4_102_444_800_000), ..Key::all_powerful(SECRET, "ci", Owner::User(1)) };
+    let (_remote, project) = start(Config { keys: vec![key], ..Config::default() });
     let service = Service::start(&project, &["--listen", "0"]);
     let address = service.address();
     service.until_synced("ui/a.png");
@@ -254,6 +255,7 @@ fn health_and_metrics_say_how_it_stands() {
         line.and_then(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()))
     };
     service.until("two assets are counted as synced", || metric("macadam_assets{state=\"synced\"}") == Some(2.0));
+    assert_eq!(metric("macadam_key_expiry_timestamp_seconds"), Some(4_102_444_800.0));
     assert_eq!(get(&address, "/healthz").0, 200);
     assert_eq!(get(&address, "/readyz").0, 200);
     assert_eq!(get(&address, "/nothing").0, 404);
