@@ -60,19 +60,8 @@ pub async fn run(output: Output, global: &Global, args: &ImportArgs) -> Result<E
 }
 
 fn tell(output: Output, address: &Address, imported: &Imported, rehearsal: bool) {
-    let Imported { key, number, moved_from, content_known, archived, reviewing, lockfile_written } = imported;
-    let mut notes = Vec::new();
-    if !content_known {
-        notes.push(format!(
-            "what it holds is not known: the next `macadam sync --once` puts the file of {address} there; `--content-matches` would have said that it is the same"
-        ));
-    }
-    if *archived {
-        notes.push(format!("it is archived: `macadam restore {address}` brings it back"));
-    }
-    if *reviewing {
-        notes.push("moderation has not decided on it yet".to_owned());
-    }
+    let Imported { key, number, moved_from, content_known, archived, lockfile_written, .. } = imported;
+    let notes = imported.notes(address);
     if output.is_json() {
         let more = vec![
             ("moved_from", json!(moved_from.as_ref().map(Address::as_str))),

@@ -59,6 +59,21 @@ pub struct Imported {
     pub lockfile_written: bool,
 }
 
+impl Imported {
+    /// What a person should know of it, a line each.
+    pub fn notes(&self, address: &Address) -> Vec<String> {
+        let unknown = || {
+            format!(
+                "what it holds is not known: the next sync puts the file of {address} there; `--content-matches` would have said that it is the same"
+            )
+        };
+        let archived = || format!("it is archived: `macadam restore {address}` brings it back");
+        let reviewing = || "moderation has not decided on it yet".to_owned();
+        let notes = [(!self.content_known).then(unknown), self.archived.then(archived), self.reviewing.then(reviewing)];
+        notes.into_iter().flatten().collect()
+    }
+}
+
 /// Why an asset was not taken under management. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {

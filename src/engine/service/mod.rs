@@ -4,10 +4,13 @@
 //! never tells it *what* to do: that is the plan's. It must never wait for anything without also taking in the work in hand, and never begin
 //! anything while git is in the middle of something.
 //!
-//! Read next: [`crew`] for the work in hand, [`eyes`] for what is seen of the disk, [`outside`] for what operators see.
+//! Read next: [`crew`] for the work in hand, [`eyes`] and [`disk`] for what is seen of the disk, [`key`] for a refused key, [`outside`] for what operators see.
 
+mod around;
 mod crew;
+mod disk;
 mod eyes;
+mod key;
 pub mod outside;
 mod requests;
 
@@ -23,32 +26,26 @@ use self::crew::{Crew, Ended};
 use self::eyes::Eyes;
 use self::outside::Outside;
 use super::book::BookError;
-use super::gather::{GatherError, Gathered, look, read_manifest};
+use super::gather::{GatherError, read_manifest};
 use super::git;
 use super::hands::Hands;
 use super::lockfile::KeepError;
 use super::on_change::OnChange;
 use super::progress::Listener;
-use super::refresh::{self, Answer, Question};
 use super::report::{Outcome, Stop};
 use super::request::Desk;
-use super::review;
 use super::session::Session;
 use super::steps::chain;
 use super::stop::StopSwitch;
 use super::sync::given_up;
 use crate::cloud::client::Client;
 use crate::cloud::secret::Credential;
-use crate::files::Unsettled;
-use crate::manifest::{Diagnostic, Manifest};
+use crate::manifest::Manifest;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
-use crate::model::ids::AssetId;
-use crate::model::recorded::Recorded;
 use crate::plan::{Wishes, plan};
 use crate::platform::clock;
 use crate::state::StateError;
-use crate::state::store::FileDelta;
 
 /// The lockfile is written at most this long after an outcome.
 const LOCKFILE_EVERY: Duration = Duration::from_secs(5);
@@ -61,15 +58,6 @@ const POLL_EVERY: Duration = Duration::from_secs(30);
 
 /// What is on the wire at a signal has so long to end; the rest of the 10 seconds that a supervisor is promised is for writing down.
 const DRAIN: Duration = Duration::from_secs(7);
-
-/// The whole of the assets is looked at for drift within this time, as far as the budget allows.
-const DRIFT_ROUND: Duration = Duration::from_hours(6);
-
-/// Looks for drift take at most half of the budget of 120 a minute, so that no update waits for them.
-const DRIFT_LEAST: Duration = Duration::from_secs(1);
-
-/// A look for drift that takes longer is given up: nothing else is begun meanwhile.
-const LOOK_AROUND: Duration = Duration::from_secs(5);
 
 /// The loop wakes at least this often, so that what supervises it sees progress.
 const PULSE: Duration = Duration::from_secs(15);
@@ -367,21 +355,6 @@ impl Service<'_> {
         }
     }
 
-    /// Takes in why nothing more may be begun, wherever that was found out.
-    fn heed_stop(&mut self) -> Result<(), ServiceError> {
-        match self.hands.stop.why() {
-            Some(Stop::Credential { message, hint }) if self.refused.is_none() => {
-                tracing::error!(
-                    "Roblox refused the key, nothing more is written until it is changed: {message} ({hint})"
-                );
-                self.refused = Some(message);
-            }
-            Some(Stop::State { message } | Stop::Defect { message }) => return Err(ServiceError::Defect { message }),
-            Some(_) | None => {}
-        }
-        Ok(())
-    }
-
     /// Takes in the end of an address's work.
     fn ended(&mut self, ended: Ended) -> Result<(), ServiceError> {
         let Ended { address, reports, panicked, .. } = ended;
@@ -423,114 +396,6 @@ impl Service<'_> {
         self.heed_stop()
     }
 
-    /// Looks at manifest and files.
-    async fn look(&mut self) -> Result<(), ServiceError> {
-        match self.session.lockfile.read(&self.session.book).await {
-            Ok(()) => self.unreadable = None,
-            Err(KeepError::Lockfile(error)) if self.manifest.is_some() => {
-                let told = chain(&error);
-                if self.unreadable.as_ref() != Some(&told) {
-                    tracing::error!("nothing is done until the lockfile can be used: {told}");
-                }
-                self.unreadable = Some(told);
-                self.needs.plan = false;
-                self.look_again_soon();
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
-        }
-        let known: BTreeSet<Address> = self.session.book.read(|recorded| recorded.assets.keys().cloned().collect());
-        let all = std::mem::take(&mut self.needs.all);
-        let (project, listener) = (self.session.project.clone(), self.setting.listener.clone());
-        let (unsettled, last) = (self.eyes.unsettled(all), self.manifest.clone());
-        let before = std::mem::take(&mut self.session.cache);
-        let looking = tokio::task::spawn_blocking(move || {
-            let fresh = read_manifest(&project);
-            let looked = |(manifest, text): (Manifest, String), unsettled: &Unsettled| {
-                let gathered = look(&project, manifest, text.clone(), &before, &known, unsettled, &listener);
-                gathered.map(|gathered| (gathered, text))
-            };
-            let found = fresh.and_then(|fresh| looked(fresh, &unsettled));
-            // An invalid manifest is reported, and the last good one stays in force.
-            let (found, wrong) = match (found, last) {
-                (Ok(found), _) => (Ok(found), None),
-                (Err(error), Some(last)) => (looked(last, &unsettled), Some(error)),
-                (Err(error), None) => (Err(error), None),
-            };
-            (found, wrong, before)
-        });
-        let mut done = Vec::new();
-        let with = Beside { ending: &self.ending, stop: &self.hands.stop, pause: self.setting.interval };
-        let looked = Self::beside(&mut self.crew, &mut done, with, self.ending.or(looking)).await;
-        self.all_ended(done)?;
-        // It was told to end: what it saw is seen again at the next start.
-        let Some(looked) = looked else { return Ok(()) };
-        let (found, wrong, before) =
-            looked.map_err(|_| ServiceError::Defect { message: "looking at the files broke off".to_owned() })?;
-        self.tell_invalid(wrong);
-        match found {
-            Ok((gathered, text)) => self.take(gathered, text, &before).await?,
-            Err(error) if self.manifest.is_none() => return Err(error.into()),
-            Err(error) => {
-                self.session.cache = before;
-                self.needs.all |= all;
-                self.look_again_soon();
-                self.tell_invalid(Some(error));
-            }
-        }
-        Ok(())
-    }
-
-    fn look_again_soon(&mut self) {
-        self.times.interval = self.times.interval.min(clock::elapsed() + POLL_EVERY);
-    }
-
-    fn tell_invalid(&mut self, wrong: Option<GatherError>) {
-        let told = wrong.as_ref().map(|error| match error {
-            GatherError::Manifest { diagnostics, .. } => diagnostics.iter().map(place).collect::<Vec<_>>().join("; "),
-            error @ GatherError::Project(_) => chain(error),
-        });
-        if told != self.invalid {
-            match &told {
-                Some(told) => tracing::error!("the manifest can't be used, the last good one stays in force: {told}"),
-                None => tracing::info!("the manifest is valid again"),
-            }
-            self.invalid = told;
-        }
-    }
-
-    /// Takes in what a look found.
-    async fn take(
-        &mut self,
-        gathered: Gathered,
-        text: String,
-        before: &crate::model::file::FileCache,
-    ) -> Result<(), ServiceError> {
-        let Gathered { manifest, desired, cache, waiting, .. } = gathered;
-        let delta = FileDelta::between(before, &cache);
-        if !delta.is_empty() {
-            self.session.book.store().save_files(delta).await.map_err(BookError::from)?;
-        }
-        self.session.cache = cache;
-        self.eyes.wait_for(waiting);
-        let changed = changed(&self.desired, &desired);
-        if !changed.is_empty() {
-            tracing::info!(assets = changed.len(), "files or manifest changed");
-            self.outside.changed(&changed);
-        }
-        self.crew.supersede(&changed);
-        let other = self.manifest.as_ref().is_none_or(|(known, _)| known.selection() != manifest.selection());
-        if other {
-            tokio::task::block_in_place(|| self.eyes.turn_to(&self.session.project, manifest.selection()));
-        }
-        self.manifest = Some((manifest, text));
-        self.in_manifest = desired.assets.keys().cloned().collect();
-        self.desired = Arc::new(desired);
-        self.needs.plan = true;
-        self.outside.ready();
-        Ok(())
-    }
-
     /// Plans, writes down what the plan marks, and hands out its steps.
     async fn plan(&mut self) -> Result<(), ServiceError> {
         let wishes = Wishes { in_hand: self.crew.in_hand(), ..Wishes::default() };
@@ -557,18 +422,6 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// Looks once for each key at what it may do.
-    async fn may_begin(&mut self) -> Result<bool, ServiceError> {
-        let known = |recorded: &Recorded| recorded.assets.values().map(|record| record.identity.creator).collect();
-        let mut creators: BTreeSet<_> = self.session.book.read(known);
-        creators.extend(self.desired.assets.values().map(|want| want.creator));
-        let mut done = Vec::new();
-        let with = Beside { ending: &self.ending, stop: &self.hands.stop, pause: self.setting.interval };
-        let may = Self::beside(&mut self.crew, &mut done, with, self.hands.may_begin(&creators)).await;
-        self.all_ended(done)?;
-        Ok(may)
-    }
-
     async fn write_lockfile(&mut self) -> Result<(), ServiceError> {
         self.needs.lockfile = None;
         self.hands.remember_pace(&self.session.book).await?;
@@ -593,62 +446,6 @@ impl Service<'_> {
         if let Some(on_change) = &self.on_change {
             on_change.changed(paths);
         }
-    }
-
-    /// Uses what is left of the budget: looks at what is under review and due, else at the asset that nobody looked at for the longest time.
-    async fn look_around(&mut self) -> Result<(), ServiceError> {
-        let now = clock::elapsed();
-        let assets = self.session.book.read(|recorded| refresh::questions(&self.desired, recorded));
-        let pause = DRIFT_ROUND.checked_div(u32::try_from(assets.len().max(1)).unwrap_or(u32::MAX));
-        self.times.drift = now + pause.unwrap_or(DRIFT_LEAST).clamp(DRIFT_LEAST, PULSE);
-        if !self.crew.is_idle() || self.refused.is_some() || self.times.git.is_some() {
-            return Ok(());
-        }
-        let question = self.session.book.read(|recorded| next_question(recorded, &self.desired, &assets));
-        let Some(question) = question else { return Ok(()) };
-        let mut done = Vec::new();
-        let with = Beside { ending: &self.ending, stop: &self.hands.stop, pause: self.setting.interval };
-        let asking = refresh::ask(&self.client, &self.hands.gate, &self.hands.stop, vec![question]);
-        // It has time; a change of a file has not.
-        let asked = tokio::time::timeout(LOOK_AROUND, asking);
-        let answers = Self::beside(&mut self.crew, &mut done, with, asked).await.unwrap_or_default();
-        self.all_ended(done)?;
-        for (asset_id, answer) in answers {
-            if let Answer::Unknown { why } = &answer {
-                tracing::debug!(%asset_id, "could not be looked at: {why}");
-            }
-            let follow = |recorded: &Recorded| refresh::follow(recorded, asset_id, &answer, clock::now());
-            let changes = self.session.book.commit_with(follow).await?;
-            // Its description alone is no news.
-            self.needs.plan |= !changes.is_empty();
-        }
-        Ok(())
-    }
-
-    /// Reads the key anew and looks at everything.
-    async fn reload(&mut self) -> Result<(), ServiceError> {
-        tracing::info!("reloading: the key is read anew, and everything is looked at");
-        self.outside.reloading();
-        self.try_key_again().await?;
-        (self.needs.look, self.needs.all) = (true, true);
-        self.outside.reloaded();
-        Ok(())
-    }
-
-    /// Begins anew with the key as it is now.
-    async fn try_key_again(&mut self) -> Result<(), ServiceError> {
-        match (self.setting.key)() {
-            Ok(credential) => self.client.renew(credential),
-            Err(why) => tracing::error!("the key can't be read anew, the one before stays: {why}"),
-        }
-        self.looked_at_key = false;
-        if self.refused.take().is_some() || self.hands.stop.is_thrown() {
-            self.hands.remember_pace(&self.session.book).await?;
-            self.hands = hands(self.session, &self.client, &self.setting).await?;
-        }
-        self.crew.forgive();
-        self.needs.plan = true;
-        Ok(())
     }
 
     fn health(&self) -> outside::Told {
@@ -698,34 +495,4 @@ impl Service<'_> {
         }
         ended.and(written)
     }
-}
-
-/// A mistake with its place.
-fn place(mistake: &Diagnostic) -> String {
-    let Diagnostic { file, message, .. } = mistake;
-    match (mistake.line, mistake.column) {
-        (Some(line), Some(column)) => format!("{file}:{line}:{column}: {message}"),
-        _ => format!("{file}: {message}"),
-    }
-}
-
-/// Addresses of which something else is wanted than before.
-fn changed(before: &Desired, after: &Desired) -> BTreeSet<Address> {
-    let differs = |(address, want): &(&Address, _)| before.assets.get(*address) != Some(*want);
-    let changed = after.assets.iter().filter(differs).map(|(address, _)| address.clone());
-    let gone = before.assets.keys().filter(|address| !after.assets.contains_key(*address)).cloned();
-    changed.chain(gone).collect()
-}
-
-/// What to look at next: what is under review and due, else what was not looked at for the longest time and at least a round.
-fn next_question(recorded: &Recorded, desired: &Desired, assets: &[Question]) -> Option<Question> {
-    let now = clock::now();
-    let reviewed = refresh::under_review(desired, recorded);
-    if let Some(asset_id) = reviewed.into_iter().find(|asset_id| review::due(recorded, *asset_id) <= now) {
-        return Some(Question { asset_id, extras: false });
-    }
-    let looked = |asset_id: AssetId| recorded.seen.get(&asset_id).map(|seen| seen.at);
-    let oldest = assets.iter().min_by_key(|question| looked(question.asset_id))?;
-    let old = looked(oldest.asset_id).is_none_or(|at| now.duration_since(at).unsigned_abs() >= DRIFT_ROUND);
-    old.then_some(*oldest)
 }

@@ -87,7 +87,8 @@ impl Office<'_> {
             Request::Forget { address } => {
                 let forgotten = forget::forget(session, address).await?;
                 let names: Vec<String> = forgotten.asset_ids.iter().map(ToString::to_string).collect();
-                let notes = vec![format!("its assets stay at Roblox: {}", names.join(", "))];
+                let kept = Some(names).filter(|names| !names.is_empty());
+                let notes = kept.map(|names| format!("Roblox keeps {}", names.join(", "))).into_iter().collect();
                 Ok(Answer { lockfile_written: forgotten.lockfile_written, notes, ..Answer::default() })
             }
             Request::Import { address, asset_id, content_matches } => {
@@ -98,7 +99,7 @@ impl Office<'_> {
                     asset_id: Some(imported.key.asset_id),
                     revision: Some(imported.number),
                     lockfile_written: imported.lockfile_written,
-                    notes: Vec::new(),
+                    notes: imported.notes(address),
                 })
             }
             Request::Archive { address } => self.by_hand(session, address, Direction::Archive).await,
