@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use macadam::emulator::{Action, AssetReport, Config, Endpoint, FaultRule, Key, Owner, Point};
+use macadam::emulator::{Action, AssetReport, Config, Edit, Endpoint, FaultRule, Key, Owner, Point};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{Project, Remote, SECRET, png, rbxmx};
@@ -357,4 +357,21 @@ fn a_signal_ends_it_while_it_carries_out_a_request_that_gets_no_answer() {
     service.end();
     assert!(!archive.wait().unwrap().success(), "nothing was archived");
     assert!(!remote.assets().iter().any(|report| report.asset.archived));
+}
+
+#[test]
+fn what_somebody_else_changed_is_told_without_a_refresh() {
+    let (remote, project) = start(Config::default());
+    project.sync();
+    let id = remote.assets().iter().map(|report| report.asset.id).min().unwrap();
+    remote.control().edit(id, &Edit { archived: Some(true), ..Edit::default() }).unwrap();
+    // Nobody has looked for a long time.
+    let state = rusqlite::Connection::open(project.file(".macadam/assets.db")).unwrap();
+    assert_eq!(state.execute("UPDATE seen SET at = '2026-01-01T00:00:00Z'", []).unwrap(), 2);
+    drop(state);
+    let service = Service::start(&project, &[]);
+    service.says("drift: ");
+    assert!((["ui/a.png", "models/sword.rbxmx"].iter()).any(|address| service.state_of(address) != "synced"));
+    service.end();
+    assert_eq!(remote.requests(Endpoint::RestoreAsset), 0, "told, and left alone by the default policy");
 }
