@@ -22,7 +22,6 @@ impl From<ByHandError> for Failure {
     fn from(error: ByHandError) -> Self {
         match error {
             ByHandError::Book(error) => error.into(),
-            ByHandError::Lockfile(error) => error.into(),
             ByHandError::Unknown { address, known } => {
                 unknown_address(address.as_str(), known.iter().map(Address::as_str))
             }
@@ -79,9 +78,16 @@ async fn run(
     let ended = carry_out(output, &mut hand, address, direction, yes).await;
     hand.close().await;
     match ended? {
-        Some((prepared, ended)) => Ok(tell(output, address, direction, &prepared, &ended, global.emulator)),
+        Some(done) => Ok(tell(output, address, direction, &done, global.emulator)),
         None => Ok(Exit::Unreconciled),
     }
+}
+
+/// What was done.
+struct Done {
+    prepared: Prepared,
+    ended: Ended,
+    lockfile_written: bool,
 }
 
 /// Checks, asks, and does it; `None` when a person says no.
@@ -91,11 +97,11 @@ async fn carry_out(
     address: &Address,
     direction: Direction,
     yes: bool,
-) -> Result<Option<(Prepared, Ended)>, Failure> {
+) -> Result<Option<Done>, Failure> {
     let (listener, stop) = (hand.bars.listener(), hand.stop.clone());
     let desired = hand.session.wanted(listener.clone()).await?;
-    let hands = Hands::new(&hand.session.book, Arc::clone(&hand.client), listener, stop.clone(), 1).await?;
-    let prepared = by_hand::prepare(&mut hand.session, &hands, &desired, address, direction).await?;
+    let hands = Hands::new(&hand.session, Arc::clone(&hand.client), listener, stop.clone(), 1).await?;
+    let prepared = by_hand::prepare(&hands, &desired, address, direction).await?;
     if direction == Direction::Archive && !prepared.at_roblox && asks(output, yes) {
         let question = format!("asset {} of {address} is archived: games that use it lose it", prepared.key.asset_id);
         let bars = hand.bars.clone();
@@ -105,19 +111,20 @@ async fn carry_out(
             return Ok(None);
         }
     }
-    let ended = by_hand::carry_out(&mut hand.session, &hands, &desired, &prepared).await?;
-    Ok(Some((prepared, ended)))
+    let ended = by_hand::carry_out(&hands, &desired, &prepared).await?;
+    let wanted = desired.assets.contains_key(address);
+    let lockfile_written = hand.session.keep(wanted.then_some(address)).await?;
+    Ok(Some(Done { prepared, ended, lockfile_written }))
 }
 
 fn tell(
     output: Output,
     address: &Address,
     direction: Direction,
-    prepared: &Prepared,
-    ended: &Ended,
+    done: &Done,
     rehearsal: bool,
 ) -> Exit {
-    let Ended { outcome, stop, lockfile_written } = ended;
+    let Done { prepared, ended: Ended { outcome, stop }, lockfile_written } = done;
     let asset_id = prepared.key.asset_id;
     let mut told = Told {
         asset_id: Some(asset_id),

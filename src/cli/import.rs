@@ -1,5 +1,7 @@
 //! `macadam import`: an asset that is at Roblox already comes under management.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::args::{Global, ImportArgs};
@@ -10,6 +12,7 @@ use super::output::{Output, Tone, paint};
 use super::status::unknown_address;
 use super::target;
 use crate::engine::gather::read_manifest;
+use crate::engine::hands::Hands;
 use crate::engine::import::{self, ImportError, Imported, Wish};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
@@ -18,9 +21,7 @@ use crate::model::request::Request;
 impl From<ImportError> for Failure {
     fn from(error: ImportError) -> Self {
         match error {
-            ImportError::Gather(error) => error.into(),
             ImportError::Book(error) => error.into(),
-            ImportError::Lockfile(error) => error.into(),
             ImportError::NotInManifest { address, known } => {
                 let mut failure = unknown_address(address.as_str(), known.iter().map(Address::as_str));
                 if let Some(problem) = failure.problems.first_mut() {
@@ -53,14 +54,23 @@ pub async fn run(output: Output, global: &Global, args: &ImportArgs) -> Result<E
     }
     let mut hand = Hand::open(output, global, &target, "macadam import").await?;
     let wish = Wish { address: &address, asset_id, content_matches };
-    let imported = import::import(&mut hand.session, &hand.client, (hand.bars.listener(), &hand.stop), wish).await;
+    let imported = carry_out(&mut hand, wish).await;
     hand.close().await;
-    tell(output, &address, &imported?, global.emulator);
+    let (imported, lockfile_written) = imported?;
+    tell(output, &address, &imported, lockfile_written, global.emulator);
     Ok(Exit::Success)
 }
 
-fn tell(output: Output, address: &Address, imported: &Imported, rehearsal: bool) {
-    let Imported { key, number, moved_from, content_known, archived, lockfile_written, .. } = imported;
+async fn carry_out(hand: &mut Hand, wish: Wish<'_>) -> Result<(Imported, bool), Failure> {
+    let (listener, stop) = (hand.bars.listener(), hand.stop.clone());
+    let desired = hand.session.wanted(listener.clone()).await?;
+    let hands = Hands::new(&hand.session, Arc::clone(&hand.client), listener, stop, 1).await?;
+    let imported = import::import(&hands, &desired, wish).await?;
+    Ok((imported, hand.session.keep(Some(wish.address)).await?))
+}
+
+fn tell(output: Output, address: &Address, imported: &Imported, lockfile_written: bool, rehearsal: bool) {
+    let Imported { key, number, moved_from, content_known, archived, .. } = imported;
     let notes = imported.notes(address);
     if output.is_json() {
         let more = vec![
@@ -83,7 +93,7 @@ fn tell(output: Output, address: &Address, imported: &Imported, rehearsal: bool)
     for note in notes {
         output.line(format!("{} {note}", paint(Tone::Quiet, "note")));
     }
-    if *lockfile_written && !rehearsal {
+    if lockfile_written && !rehearsal {
         output.line("commit the lockfile");
     }
 }

@@ -1,5 +1,7 @@
 //! `macadam resolve` and `macadam retry`: what a person decides about a create in doubt, or about a refusal.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::args::{Global, ResolveArgs, RetryArgs};
@@ -7,8 +9,11 @@ use super::beside::beside_service;
 use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint};
 use super::target::{self, Target, address};
+use crate::engine::hands::Hands;
+use crate::engine::progress::silent;
 use crate::engine::repair::{self, RepairError};
 use crate::engine::session::Session;
+use crate::engine::stop::StopSwitch;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::request::Request;
@@ -17,7 +22,6 @@ impl From<RepairError> for Failure {
     fn from(error: RepairError) -> Self {
         match error {
             RepairError::Book(error) => error.into(),
-            RepairError::Lockfile(error) => error.into(),
             error if error.is_credential() => Self::of(Exit::Credential, &error, error.hint()),
             error => Self::of(Exit::Unreconciled, &error, error.hint()),
         }
@@ -59,19 +63,32 @@ async fn resolve_alone(
     asset_id: Option<AssetId>,
 ) -> Result<(), Failure> {
     let mut session = Session::open(&target.project, &target.remote, "macadam resolve").await?;
-    let settled = match asset_id {
+    let settled = settle(global, target, &mut session, address, asset_id).await;
+    session.close().await;
+    settled
+}
+
+async fn settle(
+    global: &Global,
+    target: &Target,
+    session: &mut Session,
+    address: &Address,
+    asset_id: Option<AssetId>,
+) -> Result<(), Failure> {
+    match asset_id {
         Some(asset_id) => {
             let (client, embedded) = target::connect(global, target, target::credential(global)?).await?;
-            let settled = repair::resolve_with(&mut session, &client, address, asset_id).await;
+            let hands = Hands::new(session, Arc::new(client), silent(), StopSwitch::default(), 1).await?;
+            let settled = repair::resolve_with(&hands, address, asset_id).await;
             if let Some(embedded) = embedded {
                 embedded.stop().await;
             }
-            settled
+            settled?;
         }
-        None => repair::recreate(&mut session, address).await,
-    };
-    session.close().await;
-    Ok(settled?)
+        None => repair::recreate(&session.book, address).await?,
+    }
+    session.keep(Some(address)).await?;
+    Ok(())
 }
 
 /// Makes refused assets due again.
@@ -81,8 +98,8 @@ pub async fn retry(output: Output, global: &Global, args: &RetryArgs) -> Result<
     let request = Request::Retry { addresses: addresses.clone() };
     let by_service = beside_service(output, global, &target, &request).await?.is_some();
     if !by_service {
-        let mut session = Session::open(&target.project, &target.remote, "macadam retry").await?;
-        let done = repair::retry(&mut session, &addresses).await;
+        let session = Session::open(&target.project, &target.remote, "macadam retry").await?;
+        let done = repair::retry(&session.book, &addresses).await;
         session.close().await;
         done?;
     }

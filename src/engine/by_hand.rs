@@ -8,10 +8,8 @@
 use super::book::BookError;
 use super::execute::execute;
 use super::hands::{GivenUp, Hands};
-use super::lockfile::KeepError;
 use super::refresh::{self, Answer, Question};
 use super::report::{Outcome, Stop};
-use super::session::Session;
 use super::settle;
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::failure::Failure;
@@ -59,8 +57,6 @@ pub struct Ended {
     pub outcome: Outcome,
     /// What stopped it.
     pub stop: Option<Stop>,
-    /// The lockfile was written.
-    pub lockfile_written: bool,
 }
 
 /// Why an asset is not archived or restored. Nothing was changed at Roblox.
@@ -134,9 +130,6 @@ pub enum ByHandError {
     /// The state could not be written.
     #[error(transparent)]
     Book(#[from] BookError),
-    /// The lockfile could not be written.
-    #[error(transparent)]
-    Lockfile(#[from] KeepError),
 }
 
 impl ByHandError {
@@ -151,7 +144,7 @@ impl ByHandError {
             Self::NotArchived { .. } => Some("`macadam status` shows what is archived".to_owned()),
             Self::Gone { address, .. } => Some(format!("`macadam forget {address}` drops it")),
             Self::Look { source, .. } => source.hint().map(str::to_owned),
-            Self::Unknown { .. } | Self::Interrupted | Self::Book(_) | Self::Lockfile(_) => None,
+            Self::Unknown { .. } | Self::Interrupted | Self::Book(_) => None,
         }
     }
 }
@@ -161,14 +154,13 @@ impl ByHandError {
 /// # Errors
 /// When it can't be done, or there is nothing to do.
 pub async fn prepare(
-    session: &mut Session,
     hands: &Hands,
     desired: &Desired,
     address: &Address,
     direction: Direction,
 ) -> Result<Prepared, ByHandError> {
-    let settled = settle_open(session, hands, desired, address, direction).await?;
-    let (key, number) = session.book.read(|recorded| find(recorded, desired, address, direction))?;
+    let settled = settle_open(hands, desired, address, direction).await?;
+    let (key, number) = hands.book.read(|recorded| find(recorded, desired, address, direction))?;
     let asset_id = key.asset_id;
     let question = Question { asset_id, extras: false };
     let looked = hands.stop.or(refresh::read(&hands.client, &hands.gate, question)).await;
@@ -178,11 +170,11 @@ pub async fn prepare(
         Err(failure) => return Err(ByHandError::Look { asset_id, source: Box::new(failure) }),
     };
     let follow = |recorded: &Recorded| refresh::follow(recorded, asset_id, &answer, clock::now());
-    session.book.commit_with(follow).await?;
+    hands.book.commit_with(follow).await?;
     let Answer::Present(asset) = answer else {
         return Err(ByHandError::Gone { address: address.clone(), asset_id });
     };
-    let shelved = session.book.read(|recorded| {
+    let shelved = hands.book.read(|recorded| {
         let shelved = recorded.assets.get(address)?.shelved.get(&asset_id)?;
         shelved.archived_at
     });
@@ -245,14 +237,13 @@ fn user(recorded: &Recorded, desired: &Desired, address: &Address, asset_id: Ass
 
 /// Settles what an earlier archiving or restoring left in doubt. Whether one of them turned out to be what is asked for.
 async fn settle_open(
-    session: &Session,
     hands: &Hands,
     desired: &Desired,
     address: &Address,
     direction: Direction,
 ) -> Result<bool, ByHandError> {
     let mut settled = false;
-    let open = session.book.read(|recorded| {
+    let open = hands.book.read(|recorded| {
         let of_it = recorded.attempts.iter().filter(|(_, attempt)| attempt.address == *address);
         of_it.map(|(id, attempt)| (*id, attempt.clone())).collect::<Vec<_>>()
     });
@@ -262,7 +253,7 @@ async fn settle_open(
             (Intent::Restore { .. }, Phase::InDoubt) => direction == Direction::Restore,
             _ => return Err(ByHandError::UnderWay { address: address.clone() }),
         };
-        match run(session, hands, desired, step(address, Action::Settle { attempt: id }, Rule::InDoubt)).await {
+        match run(hands, desired, step(address, Action::Settle { attempt: id }, Rule::InDoubt)).await {
             Outcome::Done { .. } => settled |= is_it,
             Outcome::Superseded { .. } => {}
             _ => return Err(ByHandError::UnderWay { address: address.clone() }),
@@ -271,31 +262,28 @@ async fn settle_open(
     Ok(settled)
 }
 
-/// Archives or restores, and writes down what came of it.
+/// Archives or restores, and writes down what came of it; the lockfile is its caller's. Dropped in the middle, it leaves what a crash would leave.
 ///
 /// # Errors
-/// When state or lockfile can't be written.
+/// When the state can't be written.
 pub async fn carry_out(
-    session: &mut Session,
     hands: &Hands,
     desired: &Desired,
     prepared: &Prepared,
 ) -> Result<Ended, ByHandError> {
     let Prepared { address, key, number, at_roblox, .. } = prepared;
     let done = || Outcome::Done { asset_id: key.asset_id, revision: Some(*number) };
-    let creator = session.book.read(|recorded| recorded.assets.get(address).map(|record| record.identity.creator));
+    let creator = hands.book.read(|recorded| recorded.assets.get(address).map(|record| record.identity.creator));
     let outcome = if *at_roblox {
-        session.book.commit_with(|recorded| written_down(recorded, prepared)).await?;
+        hands.book.commit_with(|recorded| written_down(recorded, prepared)).await?;
         done()
     } else if hands.may_begin(&creator.into_iter().collect()).await {
-        journalled(session, hands, desired, prepared).await?
+        journalled(hands, desired, prepared).await?
     } else {
         Outcome::NotBegun
     };
-    let wanted = desired.assets.contains_key(address);
-    let lockfile_written = session.keep(wanted.then_some(address)).await?;
-    hands.remember_pace(&session.book).await?;
-    Ok(Ended { outcome, stop: hands.stop.why(), lockfile_written })
+    hands.remember_pace().await?;
+    Ok(Ended { outcome, stop: hands.stop.why() })
 }
 
 /// What is known once Roblox has done it.
@@ -314,14 +302,13 @@ fn written_down(recorded: &Recorded, prepared: &Prepared) -> Vec<Change> {
 }
 
 async fn journalled(
-    session: &Session,
     hands: &Hands,
     desired: &Desired,
     prepared: &Prepared,
 ) -> Result<Outcome, ByHandError> {
     let Prepared { address, direction, key, .. } = prepared;
     let asset_id = key.asset_id;
-    let before = session.book.read(|recorded| {
+    let before = hands.book.read(|recorded| {
         let record = recorded.assets.get(address);
         let shelved = record.and_then(|record| record.shelved.get(&asset_id)).copied();
         (shelved, record.and_then(|record| record.trouble.clone()))
@@ -330,14 +317,14 @@ async fn journalled(
     let action = match direction {
         Direction::Archive => {
             let shelved = Shelved { why: Leaving::ByHand, since: clock::now(), archived_at: None };
-            session.book.commit(vec![shelve(Some(shelved))]).await?;
+            hands.book.commit(vec![shelve(Some(shelved))]).await?;
             Action::Archive { asset_id, why: Leaving::ByHand }
         }
         Direction::Restore => Action::Restore { asset_id, heals: false },
     };
-    let outcome = until_known(session, hands, desired, step(address, action, Rule::ByHand)).await;
+    let outcome = until_known(hands, desired, step(address, action, Rule::ByHand)).await;
     let (shelved, trouble) = before;
-    let is_open = in_doubt(session, address).is_some();
+    let is_open = in_doubt(hands, address).is_some();
     let mut changes = Vec::new();
     if !outcome.is_done() && !is_open && *direction == Direction::Archive {
         changes.push(shelve(shelved));
@@ -346,19 +333,19 @@ async fn journalled(
         // Neither success nor failure of this says anything of what the manifest wants.
         changes.push(Change::Rest { address: address.clone(), trouble });
     }
-    session.book.commit(changes).await?;
+    hands.book.commit(changes).await?;
     Ok(outcome)
 }
 
 /// Runs a step; where its outcome is unknown, looks, and begins again if nothing happened.
-async fn until_known(session: &Session, hands: &Hands, desired: &Desired, step_asked: Step) -> Outcome {
-    let mut outcome = run(session, hands, desired, step_asked.clone()).await;
+async fn until_known(hands: &Hands, desired: &Desired, step_asked: Step) -> Outcome {
+    let mut outcome = run(hands, desired, step_asked.clone()).await;
     for _ in 0..TRIES {
-        let Some(attempt) = in_doubt(session, &step_asked.address) else { return outcome };
+        let Some(attempt) = in_doubt(hands, &step_asked.address) else { return outcome };
         let settle = step(&step_asked.address, Action::Settle { attempt }, Rule::InDoubt);
-        let settled = run(session, hands, desired, settle).await;
+        let settled = run(hands, desired, settle).await;
         outcome = match settled {
-            Outcome::Superseded { .. } => run(session, hands, desired, step_asked.clone()).await,
+            Outcome::Superseded { .. } => run(hands, desired, step_asked.clone()).await,
             Outcome::Done { .. } => return settled,
             _ => return outcome,
         };
@@ -366,15 +353,15 @@ async fn until_known(session: &Session, hands: &Hands, desired: &Desired, step_a
     outcome
 }
 
-fn in_doubt(session: &Session, address: &Address) -> Option<AttemptId> {
-    session.book.read(|recorded| {
+fn in_doubt(hands: &Hands, address: &Address) -> Option<AttemptId> {
+    hands.book.read(|recorded| {
         let open = recorded.attempts.iter().find(|(_, attempt)| attempt.address == *address);
         open.map(|(id, _)| *id)
     })
 }
 
-async fn run(session: &Session, hands: &Hands, desired: &Desired, step: Step) -> Outcome {
-    let reports = execute(&hands.steps(session, desired, GivenUp::new()), vec![step]).await;
+async fn run(hands: &Hands, desired: &Desired, step: Step) -> Outcome {
+    let reports = execute(&hands.steps(desired, GivenUp::new()), vec![step]).await;
     reports.into_iter().next_back().map_or(Outcome::NotBegun, |report| report.outcome)
 }
 

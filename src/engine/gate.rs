@@ -43,12 +43,26 @@ struct Rules {
     breaker: Breaker,
 }
 
-/// The right to send one request; it must come back through [`Gate::leave`] or [`Gate::leave_unsent`].
+/// The right to send one request; it comes back through [`Gate::leave`] or [`Gate::leave_unsent`]. Dropped with whoever had it, it counts as sent and not
+/// answered.
 #[must_use = "tell the gate what came of the request"]
 pub struct Pass {
     endpoint: Endpoint,
+    right: Option<Right>,
+    gate: Gate,
+}
+
+struct Right {
     permit: Option<Permit>,
     ticket: Ticket,
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if let Some(right) = self.right.take() {
+            self.gate.take_back(right, Some(Heard::Silence), Health::Unknown);
+        }
+    }
 }
 
 enum Passage {
@@ -116,7 +130,9 @@ impl Gate {
             },
         };
         match rules.breaker.ask(now) {
-            Barrier::Go(ticket) => Passage::Open(Pass { endpoint, permit, ticket }),
+            Barrier::Go(ticket) => {
+                Passage::Open(Pass { endpoint, right: Some(Right { permit, ticket }), gate: self.clone() })
+            }
             Barrier::WaitUntil(until) => {
                 if let Some(permit) = permit {
                     rules.limits.release_unsent(permit);
@@ -132,35 +148,37 @@ impl Gate {
     }
 
     /// Takes back the right to a request that was sent, with what came of it.
-    pub fn leave<T>(&self, pass: Pass, reply: &Reply<T>) {
+    pub fn leave<T>(&self, mut pass: Pass, reply: &Reply<T>) {
         let (heard, health) = judge(reply);
         let status = reply.head.as_ref().map(|head| head.status);
         (self.inner.listener)(Progress::Answered { endpoint: pass.endpoint.name(), status });
         if pass.endpoint == Endpoint::GetOperation {
             (self.inner.listener)(Progress::Polled);
         }
+        if let Some(right) = pass.right.take() {
+            self.take_back(right, heard, health);
+        }
+    }
+
+    /// Takes back the right to a request that was never sent.
+    pub fn leave_unsent(&self, mut pass: Pass) {
+        if let Some(right) = pass.right.take() {
+            self.take_back(right, None, Health::Unknown);
+        }
+    }
+
+    /// `heard` is `None` for what never left.
+    fn take_back(&self, right: Right, heard: Option<Heard>, health: Health) {
+        let Right { permit, ticket } = right;
         let (now, jitter) = (moment(), fastrand::f64());
         {
             let mut rules = self.rules();
-            match (pass.permit, heard) {
+            match (permit, heard) {
                 (Some(permit), Some(heard)) => rules.limits.report(permit, heard, jitter, now),
                 (Some(permit), None) => rules.limits.release_unsent(permit),
                 (None, _) => {}
             }
-            rules.breaker.report(pass.ticket, health, jitter, now);
-        }
-        self.inner.changed.notify_waiters();
-    }
-
-    /// Takes back the right to a request that was never sent.
-    pub fn leave_unsent(&self, pass: Pass) {
-        let now = moment();
-        {
-            let mut rules = self.rules();
-            if let Some(permit) = pass.permit {
-                rules.limits.release_unsent(permit);
-            }
-            rules.breaker.report(pass.ticket, Health::Unknown, 0.0, now);
+            rules.breaker.report(ticket, health, jitter, now);
         }
         self.inner.changed.notify_waiters();
     }

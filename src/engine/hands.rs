@@ -3,6 +3,7 @@
 //! Read next: [`super::sync`] for a run, [`super::by_hand`] for steps that a person asks for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -14,7 +15,7 @@ use super::pace;
 use super::poller::Poller;
 use super::progress::{Listener, Progress};
 use super::session::Session;
-use super::steps::{Forbidden, LookedAt, Steps};
+use super::steps::{Forbidden, LookedAt, Panics, Steps};
 use super::stop::StopSwitch;
 use crate::cloud::client::Client;
 use crate::model::address::Address;
@@ -27,8 +28,11 @@ use crate::platform::clock;
 /// What ends creates in doubt, by address: written down when the next create begins.
 pub(super) type GivenUp = BTreeMap<Address, Vec<Change>>;
 
-/// Everything that requests go through.
+/// Everything that requests go through. A clone is the same hands.
+#[derive(Clone)]
 pub struct Hands {
+    pub(super) book: Arc<Book>,
+    root: PathBuf,
     pub(super) client: Arc<Client>,
     pub(super) gate: Gate,
     poller: Poller,
@@ -44,17 +48,18 @@ impl Hands {
     /// # Errors
     /// When the state can't be read.
     pub async fn new(
-        book: &Book,
+        session: &Session,
         client: Arc<Client>,
         listener: Listener,
         stop: StopSwitch,
         uploads: usize,
     ) -> Result<Self, BookError> {
+        let (book, root) = (Arc::clone(&session.book), session.project.root.clone());
         let (limits, latencies) = pace::load(book.store()).await?;
         let gate = Gate::new(&limits, gate::OWNER, listener.clone());
         let poller = Poller::start(Arc::clone(&client), gate.clone(), &latencies, stop.clone());
         let uploads = Arc::new(Semaphore::new(uploads));
-        Ok(Self { client, gate, poller, uploads, forbidden: Forbidden::default(), listener, stop })
+        Ok(Self { book, root, client, gate, poller, uploads, forbidden: Forbidden::default(), listener, stop })
     }
 
     /// Looks at what the key may do for these creators; false ends the run.
@@ -73,7 +78,7 @@ impl Hands {
     }
 
     /// What runs the steps of a plan for `desired`.
-    pub(super) fn steps(&self, session: &Session, desired: &Desired, given_up: GivenUp) -> Steps {
+    pub(super) fn steps(&self, desired: &Desired, given_up: GivenUp) -> Steps {
         let files: LookedAt = desired
             .assets
             .iter()
@@ -81,21 +86,22 @@ impl Hands {
                 Some((address.clone(), (want.path.clone(), want.content.as_ref().ok()?.clone())))
             })
             .collect();
-        let subjects = session.book.read(|recorded| subject::of_all(desired, recorded));
+        let subjects = self.book.read(|recorded| subject::of_all(desired, recorded));
         Steps {
-            book: Arc::clone(&session.book),
+            book: Arc::clone(&self.book),
             client: Arc::clone(&self.client),
             gate: self.gate.clone(),
             poller: self.poller.clone(),
             listener: self.listener.clone(),
             stop: self.stop.clone(),
-            root: session.project.root.clone(),
+            root: self.root.clone(),
             uploads: Arc::clone(&self.uploads),
             files: Arc::new(files),
             subjects: Arc::new(subjects),
             forbidden: Arc::clone(&self.forbidden),
             given_up: Arc::new(given_up),
             superseded: StopSwitch::default(),
+            panics: Panics::EndTheRun,
         }
     }
 
@@ -108,7 +114,7 @@ impl Hands {
     ///
     /// # Errors
     /// When the state can't be written.
-    pub(super) async fn remember_pace(&self, book: &Book) -> Result<(), BookError> {
-        pace::save(book.store(), self.gate.snapshot(clock::now()), self.poller.latencies()).await
+    pub(super) async fn remember_pace(&self) -> Result<(), BookError> {
+        pace::save(self.book.store(), self.gate.snapshot(clock::now()), self.poller.latencies()).await
     }
 }

@@ -3,17 +3,10 @@
 //! Read next: [`super::repair`] for what else a person decides, `src/plan/moves.rs` for the choices that an import makes.
 
 use super::book::BookError;
-use super::gate::{self, Gate};
-use super::gather::GatherError;
-use super::lockfile::KeepError;
-use super::pace;
-use super::progress::Listener;
+use super::hands::Hands;
 use super::refresh::{self, Question};
-use super::session::Session;
 use super::settle;
-use super::stop::StopSwitch;
 use crate::cloud::class::{Class, Refusal};
-use crate::cloud::client::Client;
 use crate::cloud::failure::Failure;
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Moderation};
@@ -55,8 +48,6 @@ pub struct Imported {
     pub archived: bool,
     /// Moderation has not decided on it.
     pub reviewing: bool,
-    /// The lockfile was written.
-    pub lockfile_written: bool,
 }
 
 impl Imported {
@@ -128,15 +119,9 @@ pub enum ImportError {
     /// A signal came before Roblox's answer.
     #[error("interrupted before anything was imported")]
     Interrupted,
-    /// The desired state is unknown.
-    #[error(transparent)]
-    Gather(#[from] GatherError),
     /// The state could not be written.
     #[error(transparent)]
     Book(#[from] BookError),
-    /// The lockfile could not be written.
-    #[error(transparent)]
-    Lockfile(#[from] KeepError),
 }
 
 impl ImportError {
@@ -156,30 +141,26 @@ impl ImportError {
                 Some("its ID is in the address of its page at create.roblox.com".to_owned())
             }
             Self::Look { source, .. } => source.hint().map(str::to_owned),
-            Self::Interrupted | Self::Gather(_) | Self::Book(_) | Self::Lockfile(_) => None,
+            Self::Interrupted | Self::Book(_) => None,
         }
     }
 }
 
-/// Takes an asset under management.
+/// Takes an asset under management; the lockfile is the caller's.
 ///
 /// # Errors
 /// When it is not what the manifest wants, is another address's, or can't be read.
 pub async fn import(
-    session: &mut Session,
-    client: &Client,
-    (listener, stop): (Listener, &StopSwitch),
+    hands: &Hands,
+    desired: &Desired,
     wish: Wish<'_>,
 ) -> Result<Imported, ImportError> {
     let Wish { address, asset_id, .. } = wish;
-    let desired = session.wanted(listener.clone()).await?;
-    let (want, asset_type, content) = usable(&desired, address)?;
-    session.book.read(|recorded| refuse_taken(&desired, recorded, wish))?;
-    let fields = session.book.read(|recorded| subject::fields(want, &desired, recorded));
-    let (limits, _) = pace::load(session.book.store()).await?;
-    let gate = Gate::new(&limits, gate::OWNER, listener);
+    let (want, asset_type, content) = usable(desired, address)?;
+    hands.book.read(|recorded| refuse_taken(desired, recorded, wish))?;
+    let fields = hands.book.read(|recorded| subject::fields(want, desired, recorded));
     let question = Question { asset_id, extras: fields.keys().any(|field| refresh::is_extra(*field)) };
-    let read = stop.or(refresh::read(client, &gate, question)).await;
+    let read = hands.stop.or(refresh::read(&hands.client, &hands.gate, question)).await;
     let asset = read
         .ok_or(ImportError::Interrupted)?
         .map_err(|failure| ImportError::Look { asset_id, source: Box::new(failure) })?;
@@ -191,13 +172,12 @@ pub async fn import(
     let import = Import { wish, identity, content, fields, asset: &asset };
     let mut moved_from = None;
     let decide = |recorded: &Recorded| {
-        moved_from = left_with(&desired, recorded, wish);
+        moved_from = left_with(desired, recorded, wish);
         import.changes(recorded, moved_from.as_ref())
     };
-    session.book.commit_with(decide).await?;
-    let lockfile_written = session.keep(Some(address)).await?;
+    hands.book.commit_with(decide).await?;
     let key = settle::key_of(asset_type, &asset);
-    let (number, content_known) = session.book.read(|recorded| {
+    let (number, content_known) = hands.book.read(|recorded| {
         let history = recorded.assets.get(address).map(|record| &record.history);
         let known = history.and_then(|history| history.get(key)).is_some_and(|fact| fact.content.is_some());
         (history.map_or(0, |history| history.number(key)), known)
@@ -209,7 +189,6 @@ pub async fn import(
         content_known,
         archived: asset.archived == Some(true),
         reviewing: asset.moderation == Some(Moderation::Reviewing),
-        lockfile_written,
     })
 }
 

@@ -1,10 +1,9 @@
-//! What a person decides about one address: a create whose outcome nobody knows, and a refusal that may no longer hold.
+//! What a person decides about one address: a create whose outcome nobody knows, and a refusal that may no longer hold. The lockfile is the caller's.
 
-use super::book::BookError;
-use super::lockfile::KeepError;
-use super::session::Session;
+use super::book::{Book, BookError};
+use super::hands::Hands;
+use super::refresh::{self, Question};
 use super::settle;
-use crate::cloud::client::Client;
 use crate::cloud::failure::Failure;
 use crate::model::address::Address;
 use crate::model::change::{Change, Event};
@@ -61,12 +60,12 @@ pub enum RepairError {
         /// Why.
         source: Box<Failure>,
     },
+    /// A signal came before Roblox's answer.
+    #[error("interrupted before anything was changed")]
+    Interrupted,
     /// The state could not be written.
     #[error(transparent)]
     Book(#[from] BookError),
-    /// The lockfile could not be written.
-    #[error(transparent)]
-    Lockfile(#[from] KeepError),
 }
 
 impl RepairError {
@@ -80,7 +79,7 @@ impl RepairError {
                 Some("look for the right one at create.roblox.com; `--recreate` if it isn't there".to_owned())
             }
             Self::Look { source, .. } => source.hint().map(str::to_owned),
-            Self::Book(_) | Self::Lockfile(_) => None,
+            Self::Interrupted | Self::Book(_) => None,
         }
     }
 
@@ -95,13 +94,13 @@ impl RepairError {
 /// # Errors
 /// When nothing is in doubt, the asset can't be the one, or can't be looked at.
 pub async fn resolve_with(
-    session: &mut Session,
-    client: &Client,
+    hands: &Hands,
     address: &Address,
     asset_id: AssetId,
 ) -> Result<(), RepairError> {
-    let (id, attempt, record) = in_doubt(session, address)?;
-    let taken = session.book.read(|recorded| {
+    let book = &hands.book;
+    let (id, attempt, record) = in_doubt(book, address)?;
+    let taken = book.read(|recorded| {
         let owns = |record: &Record| record.history.iter().any(|(key, _)| key.asset_id == asset_id);
         // Also this address's own: the asset that the create was to replace has the same name and type.
         recorded.assets.iter().find(|(_, record)| owns(record)).map(|(other, _)| other.clone())
@@ -109,50 +108,46 @@ pub async fn resolve_with(
     if let Some(owner) = taken {
         return Err(RepairError::Taken { asset_id, owner });
     }
-    let asset = client
-        .get_asset(asset_id, &[])
-        .await
-        .result
+    let question = Question { asset_id, extras: false };
+    let read = hands.stop.or(refresh::read(&hands.client, &hands.gate, question)).await;
+    let asset = read
+        .ok_or(RepairError::Interrupted)?
         .map_err(|failure| RepairError::Look { asset_id, source: Box::new(failure) })?;
     if let Some(why) = difference(&attempt, &record, &asset) {
         return Err(RepairError::NotTheSame { address: address.clone(), asset_id, why });
     }
-    session
-        .book
-        .commit_with(|_| {
+    book.commit_with(|_| {
             let mut changes = settle::completed(id, &attempt, &record, &asset, clock::now()).changes;
             changes.push(told(address, "resolved", format!("the create in doubt made asset {asset_id}")));
             changes
         })
         .await?;
-    Ok(session.keep(Some(address)).await.map(|_| ())?)
+    Ok(())
 }
 
 /// The create of `address` made nothing: the next sync creates it again.
 ///
 /// # Errors
 /// When nothing is in doubt, or the state can't be written.
-pub async fn recreate(session: &mut Session, address: &Address) -> Result<(), RepairError> {
-    let (id, ..) = in_doubt(session, address)?;
-    session
-        .book
-        .commit(vec![
+pub async fn recreate(book: &Book, address: &Address) -> Result<(), RepairError> {
+    let (id, ..) = in_doubt(book, address)?;
+    book.commit(vec![
             Change::Advance { attempt: id, event: PhaseEvent::Abandon },
             Change::Rest { address: address.clone(), trouble: None },
             told(address, "recreated", "a person said that the create in doubt made nothing".to_owned()),
         ])
         .await?;
-    Ok(session.keep(Some(address)).await.map(|_| ())?)
+    Ok(())
 }
 
 /// What was refused, or waits for another try, is due again now.
 ///
 /// # Errors
 /// When an address is unknown or does not rest; then none is changed.
-pub async fn retry(session: &mut Session, addresses: &[Address]) -> Result<(), RepairError> {
+pub async fn retry(book: &Book, addresses: &[Address]) -> Result<(), RepairError> {
     let mut changes = Vec::new();
     for address in addresses {
-        let trouble = session.book.read(|recorded| recorded.assets.get(address).map(|record| record.trouble.clone()));
+        let trouble = book.read(|recorded| recorded.assets.get(address).map(|record| record.trouble.clone()));
         match trouble {
             None => return Err(RepairError::Unknown { address: address.clone() }),
             Some(None) => return Err(RepairError::NotResting { address: address.clone() }),
@@ -161,11 +156,11 @@ pub async fn retry(session: &mut Session, addresses: &[Address]) -> Result<(), R
             }
         }
     }
-    Ok(session.book.commit(changes).await?)
+    Ok(book.commit(changes).await?)
 }
 
-fn in_doubt(session: &Session, address: &Address) -> Result<(AttemptId, Attempt, Record), RepairError> {
-    session.book.read(|recorded| {
+fn in_doubt(book: &Book, address: &Address) -> Result<(AttemptId, Attempt, Record), RepairError> {
+    book.read(|recorded| {
         let record = recorded.assets.get(address).ok_or_else(|| RepairError::Unknown { address: address.clone() })?;
         let in_doubt = |attempt: &Attempt| {
             attempt.address == *address

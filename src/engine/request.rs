@@ -8,11 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::project::Project;
-use super::repair::{self, RepairError};
 use super::session::Session;
-use super::steps::chain;
-use crate::cloud::client::Client;
-use crate::model::request::{Answer, Problem, ProblemKind, Request, RequestId};
+use crate::model::request::{Answer, Problem, Request, RequestId};
 use crate::platform::bell::{self, Bell};
 use crate::platform::clock;
 use crate::state::StateError;
@@ -190,43 +187,4 @@ fn bell_of(state: &Path) -> PathBuf {
     let mut path = state.as_os_str().to_owned();
     path.push(".bell");
     path.into()
-}
-
-/// Carries out what needs no more than the state and a look at the remote; the service does the rest itself.
-///
-/// # Errors
-/// With what the one who asked should read.
-pub async fn carry_out(session: &mut Session, client: &Client, request: &Request) -> Result<Answer, Problem> {
-    match request {
-        Request::Resolve { address, asset_id: Some(asset_id) } => {
-            repair::resolve_with(session, client, address, *asset_id).await?;
-            Ok(Answer { asset_id: Some(*asset_id), lockfile_written: true, ..Answer::default() })
-        }
-        Request::Resolve { address, asset_id: None } => {
-            repair::recreate(session, address).await?;
-            Ok(Answer { lockfile_written: true, ..Answer::default() })
-        }
-        Request::Retry { addresses } => {
-            repair::retry(session, addresses).await?;
-            Ok(Answer::default())
-        }
-        Request::Import { .. } | Request::Forget { .. } | Request::Archive { .. } | Request::Restore { .. } => {
-            Err(Problem {
-                kind: ProblemKind::Refused,
-                message: format!("the service of this version does not carry out `macadam {}`", request.command()),
-                hint: Some("stop the service, run the command, and start it again".to_owned()),
-            })
-        }
-    }
-}
-
-impl From<RepairError> for Problem {
-    fn from(error: RepairError) -> Self {
-        let kind = match &error {
-            RepairError::Book(_) | RepairError::Lockfile(_) => ProblemKind::Unusable,
-            error if error.is_credential() => ProblemKind::Credential,
-            _ => ProblemKind::Refused,
-        };
-        Self { kind, message: chain(&error), hint: error.hint() }
-    }
 }

@@ -70,7 +70,7 @@ impl Session {
         let cache = store.load_files()?;
         let known = store.lockfile_fingerprint()?;
         let book = Arc::new(Book::new(recorded, StoreHandle::spawn(store).map_err(SessionError::Thread)?));
-        book.commit_with(recover).await?;
+        book.commit_with(|recorded| recover(recorded, |_| true)).await?;
         let mut lockfile = Lockfile::new(project.clone(), remote.to_owned(), known);
         lockfile.read(&book).await?;
         Ok(Self { project: project.clone(), book, lockfile, cache, _lock: lock })
@@ -117,9 +117,9 @@ impl Session {
     }
 }
 
-/// What the end of the last process means for what it had under way.
-fn recover(recorded: &Recorded) -> Vec<Change> {
-    let open = recorded.attempts.iter();
+/// What the end of whoever worked on these addresses means for what was under way: the last process, or a task that panicked.
+pub(super) fn recover(recorded: &Recorded, of: impl Fn(&Address) -> bool) -> Vec<Change> {
+    let open = recorded.attempts.iter().filter(|(_, attempt)| of(&attempt.address));
     open.filter(|(_, attempt)| attempt.phase.next(&PhaseEvent::Recover).is_ok_and(|next| next != attempt.phase))
         .map(|(id, _)| Change::Advance { attempt: *id, event: PhaseEvent::Recover })
         .collect()

@@ -65,6 +65,17 @@ pub struct Steps {
     pub(super) given_up: Arc<BTreeMap<Address, Vec<Change>>>,
     /// Thrown when something newer is wanted of the address: a wait between two tries ends.
     pub(super) superseded: StopSwitch,
+    /// What a panic in a try does.
+    pub(super) panics: Panics,
+}
+
+/// What a panic in a try of a step does: a defect of Macadam in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Panics {
+    /// Ends the run in order, with a reason.
+    EndTheRun,
+    /// Goes on to whoever runs the step, who catches it: other addresses are not touched by it.
+    GoOn,
 }
 
 /// Creators for whom the key has no permission, with what Roblox said; known to the whole run.
@@ -110,11 +121,7 @@ impl Runner for Steps {
             if !self.wait_until(due).await {
                 return last.map_or(Outcome::NotBegun, |message| Outcome::TryLater { message });
             }
-            let tried = match self.stop.catch(self.try_step(step)).await {
-                Ok(tried) => tried,
-                Err(message) => Ok(Try::Ended(Outcome::TryLater { message })),
-            };
-            let outcome = match tried {
+            let outcome = match self.caught(step).await {
                 // The run ended while it stood in a queue to be tried again: why it had to is still to be told.
                 Ok(Try::Ended(Outcome::NotBegun)) if let Some(message) = last => Outcome::TryLater { message },
                 Ok(Try::Ended(outcome)) => outcome,
@@ -144,6 +151,17 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 impl Steps {
+    /// Tries once. A panic ends the run in order, or, where each address is alone, goes on to whoever runs this one.
+    async fn caught(&self, step: &Step) -> Result<Try, BookError> {
+        match self.panics {
+            Panics::EndTheRun => match self.stop.catch(self.try_step(step)).await {
+                Ok(tried) => tried,
+                Err(message) => Ok(Try::Ended(Outcome::TryLater { message })),
+            },
+            Panics::GoOn => self.try_step(step).await,
+        }
+    }
+
     async fn try_step(&self, step: &Step) -> Result<Try, BookError> {
         let address = &step.address;
         match &step.action {

@@ -88,7 +88,7 @@ pub enum SyncError {
 /// When manifest, lockfile or state can't be used.
 pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Options) -> Result<Report, SyncError> {
     let Options { listener, stop, uploads, .. } = &options;
-    let hands = Hands::new(&session.book, client, listener.clone(), stop.clone(), *uploads).await?;
+    let hands = Hands::new(session, client, listener.clone(), stop.clone(), *uploads).await?;
     let mut run = Run { session, hands, options, in_manifest: BTreeSet::new(), report: Report::default() };
     let ended = run.rounds().await;
     let report = run.end(ended).await?;
@@ -299,7 +299,7 @@ impl Run<'_> {
         given_up: GivenUp,
     ) -> Result<Vec<StepReport>, SyncError> {
         (self.options.listener)(Progress::Planned { steps: plan.steps.len() as u64 });
-        let steps = self.hands.steps(self.session, desired, given_up);
+        let steps = self.hands.steps(desired, given_up);
         let mut executing = std::pin::pin!(execute(&steps, plan.steps));
         let mut ticks = tokio::time::interval(LOCKFILE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -309,7 +309,7 @@ impl Run<'_> {
                 reports = &mut executing => return Ok(reports),
                 _ = ticks.tick() => {
                     // A machine that is taken away forgets no more of Roblox's limits than that either.
-                    self.hands.remember_pace(&self.session.book).await?;
+                    self.hands.remember_pace().await?;
                     match self.session.lockfile.write(&self.session.book, &self.in_manifest).await {
                         Ok(written) => self.report.lockfile_written |= written,
                         // It is tried again, at the latest at the end, which reports it.
@@ -323,7 +323,7 @@ impl Run<'_> {
     /// Writes the lockfile and what was learned of limits and latencies, however the rounds ended.
     async fn end(mut self, ended: Result<(), SyncError>) -> Result<Report, SyncError> {
         let written = self.session.lockfile.write(&self.session.book, &self.in_manifest).await;
-        let learned = self.hands.remember_pace(&self.session.book).await;
+        let learned = self.hands.remember_pace().await;
         self.report.stop = self.options.stop.why();
         if let Some(Stop::Defect { .. }) = self.report.stop {
             // What else went wrong followed from it.

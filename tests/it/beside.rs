@@ -4,24 +4,20 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use macadam::cloud::base::BaseUrl;
-use macadam::cloud::client::Client;
-use macadam::cloud::secret::Credential;
-use macadam::cloud::timeouts::Timeouts;
 use macadam::emulator::{Action, Endpoint, FaultRule, Point};
 use macadam::engine::project;
-use macadam::engine::request::{Desk, carry_out};
+use macadam::engine::request::Desk;
 use macadam::engine::session::Session;
 use macadam::model::request::{Answer, Problem, ProblemKind, Request, RequestId};
 use macadam::state::lock::SERVICE;
 use serde_json::{Value, json};
 
-use super::support::{Project, Ran, Remote, SECRET, png};
+use super::support::{Project, Ran, Remote, png};
 
 /// The service's side, in this process: it holds the state as the service does, and takes requests when the test says so.
 struct Service {
     session: Session,
     desk: Desk,
-    client: Client,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -35,8 +31,7 @@ impl Service {
             let desk = Desk::open(&session);
             (session, desk)
         });
-        let client = Client::new(base, Credential::api_key(SECRET).unwrap(), Timeouts::default()).unwrap();
-        Self { session, desk, client, runtime }
+        Self { session, desk, runtime }
     }
 
     /// Waits for the next request, as long as one of `asking` lives to make one.
@@ -51,16 +46,6 @@ impl Service {
         }
     }
 
-    /// Carries out the next request, and answers it.
-    fn serve(&mut self, asking: &mut Child) -> Request {
-        let (id, request) = self.next(std::slice::from_mut(asking));
-        self.runtime.block_on(async {
-            let result = carry_out(&mut self.session, &self.client, &request).await;
-            self.desk.answer(id, result).await.unwrap();
-        });
-        request
-    }
-
     fn answer(&self, id: RequestId, result: Result<Answer, Problem>) {
         self.runtime.block_on(self.desk.answer(id, result)).unwrap();
     }
@@ -71,8 +56,8 @@ impl Service {
 
     /// As when it is killed: what was taken is not answered.
     fn die(self) {
-        let Self { session, desk, client, runtime } = self;
-        runtime.block_on(async { drop((desk, session, client)) });
+        let Self { session, desk, runtime } = self;
+        runtime.block_on(async { drop((desk, session)) });
     }
 }
 
@@ -91,8 +76,8 @@ fn message(document: &Value) -> &str {
     document["errors"][0]["message"].as_str().unwrap_or_else(|| panic!("{document:#}"))
 }
 
-/// A picture whose create is in doubt, and another that is there.
-fn in_doubt() -> (Remote, Project, u64) {
+/// A picture whose create is in doubt, though it was made, and another that is there.
+pub fn in_doubt() -> (Remote, Project, u64) {
     let remote = Remote::start();
     remote.control().set_switch("operation_visible_after_ms", "0").unwrap();
     let manifest = "[creator]\nuser_id = 1\n[policy]\nambiguous_create = \"hold\"\n[globs.ui]\npath = \"ui/*.png\"\n";
@@ -105,36 +90,6 @@ fn in_doubt() -> (Remote, Project, u64) {
     project.write("ui/b.png", png(2));
     project.run(&["sync", "--once"]).expect(1);
     (remote, project, made)
-}
-
-#[test]
-fn a_service_carries_out_what_a_command_asks() {
-    let (remote, project, made) = in_doubt();
-    let mut service = Service::start(&project, &remote);
-
-    // What the service refuses is refused in its words, with the code that the command has alone.
-    let other = remote.assets().iter().map(|report| report.asset.id).find(|id| *id != made).unwrap();
-    let mut asking = spawn(&project, &["resolve", "ui/a.png", "--asset-id", &other.to_string()]);
-    service.serve(&mut asking);
-    let (code, document) = ended(asking);
-    assert_eq!(code, 1, "{document:#}");
-    assert!(message(&document).contains("already known") && document["errors"][0]["hint"].is_string(), "{document:#}");
-
-    let mut asking = spawn(&project, &["retry", "ui/none.png"]);
-    service.serve(&mut asking);
-    let (code, document) = ended(asking);
-    assert_eq!((code, message(&document)), (1, "no asset has the address `ui/none.png`"));
-
-    let mut asking = spawn(&project, &["resolve", "ui/a.png", "--asset-id", &made.to_string()]);
-    let request = service.serve(&mut asking);
-    assert!(matches!(request, Request::Resolve { asset_id: Some(id), .. } if id.get() == made), "{request:?}");
-    let (code, document) = ended(asking);
-    assert_eq!((code, &document["by_service"]), (0, &json!(true)), "{document:#}");
-    assert!(!service.has_request());
-    service.die();
-
-    let synced = project.sync();
-    assert_eq!((synced["actions"].as_array().unwrap().len(), remote.assets().len()), (0, 2), "{synced:#}");
 }
 
 #[test]

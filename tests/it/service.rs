@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use macadam::emulator::{Action, AssetReport, Config, Edit, Endpoint, FaultRule, Key, Owner, Point};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::beside::in_doubt;
 use super::support::{Project, Remote, SECRET, png, rbxmx};
 
 /// What has not come after so long never comes.
@@ -326,6 +327,28 @@ fn commands_beside_it_are_carried_out_by_it() {
 }
 
 #[test]
+fn a_create_in_doubt_is_settled_by_it() {
+    let (remote, project, made) = in_doubt();
+    let service = Service::start(&project, &[]);
+    let other = remote.assets().iter().map(|report| report.asset.id).find(|id| *id != made).unwrap();
+
+    // What it refuses is refused in the words of the command alone, with its code.
+    let (code, document) = project.json(&["resolve", "ui/a.png", "--asset-id", &other.to_string()]);
+    let problem = &document["errors"][0];
+    assert!(code == 1 && problem["message"].as_str().unwrap().contains("already known"), "{document:#}");
+    assert!(problem["hint"].is_string(), "{document:#}");
+    let (code, document) = project.json(&["retry", "ui/none.png"]);
+    assert_eq!((code, &document["errors"][0]["message"]), (1, &"no asset has the address `ui/none.png`".into()));
+
+    let (code, document) = project.json(&["resolve", "ui/a.png", "--asset-id", &made.to_string()]);
+    assert_eq!((code, document["by_service"].as_bool()), (0, Some(true)), "{document:#}");
+    service.until_synced("ui/a.png");
+    service.end();
+    assert_eq!(remote.assets().len(), 2);
+    assert!(project.read("assets.lock.toml").contains(&made.to_string()));
+}
+
+#[test]
 fn a_killed_service_goes_on_where_it_was() {
     let (remote, project) = start(Config::default());
     let mut service = Service::start(&project, &[]);
@@ -344,19 +367,67 @@ fn a_killed_service_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_signal_ends_it_while_it_carries_out_a_request_that_gets_no_answer() {
+fn a_request_that_gets_no_answer_keeps_neither_files_nor_the_end_waiting() {
     let (remote, project) = start(Config::default());
     let service = Service::start(&project, &[]);
     service.until_synced("ui/a.png");
-    let never = FaultRule::on(Endpoint::ArchiveAsset, Action::Reset { at: Point::AfterBody });
+    service.until_synced("models/sword.rbxmx");
+    let never = FaultRule::on(Endpoint::ArchiveAsset, Action::Hang { at: Point::AfterBody });
     remote.control().add_faults(vec![never]).unwrap();
     let mut archive = project.command(&["archive", "ui/a.png", "--yes"]);
-    let mut archive = archive.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    service.until("it tries again and again", || remote.requests(Endpoint::ArchiveAsset) >= 2);
+    let archive = archive.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    service.until("it is on the wire", || remote.requests(Endpoint::ArchiveAsset) == 1);
 
-    service.end();
-    assert!(!archive.wait().unwrap().success(), "nothing was archived");
+    project.write("ui/b.png", png(2));
+    service.until_synced("ui/b.png");
+    assert_eq!(remote.requests(Endpoint::ArchiveAsset), 1, "it still waits for its answer");
+
+    let log = service.end();
+    assert!(log.contains("not answered in time"), "{log}");
+    let told = archive.wait_with_output().unwrap();
+    let message = String::from_utf8(told.stderr).unwrap();
+    assert!(message.contains("told to stop before Roblox answered"), "{message}");
     assert!(!remote.assets().iter().any(|report| report.asset.archived));
+
+    // The next run looks what came of it: nothing.
+    remote.control().clear_faults();
+    project.run(&["sync", "--once"]);
+    assert_eq!(remote.requests(Endpoint::CreateAsset), 3);
+}
+
+#[test]
+fn a_request_waits_for_the_work_on_its_address_alone() {
+    let (remote, project) = start(Config::default());
+    let service = Service::start(&project, &[]);
+    service.until_synced("ui/a.png");
+    service.until_synced("models/sword.rbxmx");
+    let slow = FaultRule::on(Endpoint::UpdateAsset, Action::Delay { before_commit_ms: 3_000, before_reply_ms: 0 });
+    remote.control().add_faults(vec![slow]).unwrap();
+    project.write("models/sword.rbxmx", rbxmx("a longer sword"));
+    service.until("its update is on the wire", || remote.requests(Endpoint::UpdateAsset) == 1);
+
+    // Of two that are asked, the one about the model has to wait for the update, and the other for that one.
+    let (code, document) = project.json(&["archive", "models/sword.rbxmx", "--yes"]);
+    assert_eq!((code, document["by_service"].as_bool()), (0, Some(true)), "{document:#}");
+    let asset = remote.assets().into_iter().find(|report| report.asset.versions.len() == 2);
+    assert!(asset.is_some_and(|report| report.asset.archived), "archived after its second revision");
+    service.end();
+}
+
+#[test]
+fn a_defect_ends_the_work_on_one_address_alone() {
+    let (remote, mut project) = start(Config::default());
+    project.set_env("MACADAM_PANIC", "accepted:1");
+    let service = Service::start(&project, &[]);
+    service.says("a defect of Macadam ended its work");
+    let synced = || ["ui/a.png", "models/sword.rbxmx"].iter().filter(|a| service.state_of(a) == "synced").count();
+    service.until("the other is synced", || synced() == 1);
+
+    // It rests until everything is looked at again; its operation was written down, and goes on.
+    service.signal(Signal::HUP);
+    service.until("both are synced", || synced() == 2);
+    service.end();
+    assert_eq!((remote.requests(Endpoint::CreateAsset), remote.assets().len()), (2, 2));
 }
 
 #[test]

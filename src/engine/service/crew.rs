@@ -1,7 +1,8 @@
 //! Who works on what: the steps of each address as one task of the loop, so that nobody waits for anybody else's upload.
 //!
 //! One slot an address. A change that comes while an address is in hand is planned when that is over; what only rests between two tries is called off
-//! for it. A panic outside of its tries ends that work alone; one inside ends the service in order, as a defect. Read next: `super`, the loop.
+//! for it. A panic ends the work on that address alone. What another command asked for is work too: its addresses are kept free for it from when it is
+//! taken up. Read next: `super`, the loop.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
@@ -14,23 +15,33 @@ use tracing::Instrument as _;
 
 use crate::engine::execute::{Finished, asset_of, chains, run_chain};
 use crate::engine::report::{Outcome, StepReport};
-use crate::engine::steps::Steps;
-use crate::engine::stop::StopSwitch;
+use crate::engine::steps::{Panics, Steps};
+use crate::engine::stop::{StopSwitch, panic_message};
 use crate::model::address::Address;
+use crate::model::request::{Answer, Problem};
 use crate::plan::Step;
 
 /// The first and the longest rest of an address whose work ended without having come any further.
 const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// The end of one address's work.
+/// The end of a piece of work.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Of an address's steps.
+    Steps(Ended),
+    /// Of what another command asked for; `Err` is what it panicked with.
+    Errand(Result<Result<Answer, Problem>, String>),
+}
+
+/// The end of one address's steps.
 #[derive(Debug)]
 pub(super) struct Ended {
     /// Which.
     pub(super) address: Address,
     /// What was tried; a panic leaves nothing.
     pub(super) reports: Vec<StepReport>,
-    /// It ended with a defect of Macadam.
-    pub(super) panicked: bool,
+    /// What it panicked with: a defect of Macadam.
+    pub(super) panicked: Option<String>,
     /// It was about metadata alone.
     metadata: bool,
 }
@@ -38,9 +49,11 @@ pub(super) struct Ended {
 /// The work in hand.
 #[derive(Default)]
 pub(super) struct Crew {
-    work: FuturesUnordered<LocalBoxFuture<'static, Ended>>,
+    work: FuturesUnordered<LocalBoxFuture<'static, End>>,
     /// By address and whether it is metadata: how to call off what only rests.
     in_hand: BTreeMap<(Address, bool), StopSwitch>,
+    /// Kept free for what another command asked for, or in its hands.
+    kept: BTreeSet<Address>,
     finished: Finished,
     /// Rests that were over by then have been told.
     rested: Duration,
@@ -49,9 +62,31 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    /// The addresses in hand.
+    /// The addresses in hand, and those that are kept free.
     pub(super) fn in_hand(&self) -> BTreeSet<Address> {
-        self.in_hand.keys().map(|(address, _)| address.clone()).collect()
+        self.in_hand.keys().map(|(address, _)| address).chain(&self.kept).cloned().collect()
+    }
+
+    /// Begins nothing more of these addresses, and calls off what of them only rests.
+    pub(super) fn keep_free(&mut self, addresses: BTreeSet<Address>) {
+        self.supersede(&addresses);
+        self.kept = addresses;
+    }
+
+    /// Whether nobody works on the addresses that are kept free.
+    pub(super) fn are_free(&self) -> bool {
+        !self.in_hand.keys().any(|(address, _)| self.kept.contains(address))
+    }
+
+    /// Lets what was kept free go, and tells what it was.
+    pub(super) fn let_go(&mut self) -> BTreeSet<Address> {
+        std::mem::take(&mut self.kept)
+    }
+
+    /// Carries out what was asked, on the addresses that are kept free for it.
+    pub(super) fn run_errand(&mut self, errand: impl Future<Output = Result<Answer, Problem>> + 'static) {
+        let work = AssertUnwindSafe(errand).catch_unwind();
+        self.work.push(Box::pin(async { End::Errand(work.await.map_err(|panic| panic_message(panic.as_ref()))) }));
     }
 
     /// Whether nobody works.
@@ -81,30 +116,37 @@ impl Crew {
             let Some(first) = chain.first() else { continue };
             let (address, metadata) = (first.address.clone(), first.action.is_metadata());
             let superseded = StopSwitch::default();
-            let steps = Steps { superseded: superseded.clone(), ..with.clone() };
+            let steps = Steps { superseded: superseded.clone(), panics: Panics::GoOn, ..with.clone() };
             self.in_hand.insert((address.clone(), metadata), superseded);
             let finished = self.finished.clone();
             let span = span(&address);
             let work = async move {
                 let work = run_chain(&steps, chain, &finished);
                 let ended = AssertUnwindSafe(work).catch_unwind().await;
-                let panicked = ended.is_err();
-                if panicked {
-                    finished.give_up(&address);
-                }
-                Ended { address, reports: ended.unwrap_or_default(), panicked, metadata }
+                let (reports, panicked) = match ended {
+                    Ok(reports) => (reports, None),
+                    Err(panic) => {
+                        finished.give_up(&address);
+                        (Vec::new(), Some(panic_message(panic.as_ref())))
+                    }
+                };
+                End::Steps(Ended { address, reports, panicked, metadata })
             };
             self.work.push(Box::pin(work.instrument(span)));
         }
     }
 
     /// Waits for the next end; never comes back while nobody works.
-    pub(super) async fn next(&mut self, now: impl Fn() -> Duration, pause: Duration) -> Ended {
-        let Some(ended) = self.work.next().await else { return std::future::pending().await };
+    pub(super) async fn next(&mut self, now: impl Fn() -> Duration, pause: Duration) -> End {
+        let ended = match self.work.next().await {
+            None => return std::future::pending().await,
+            Some(errand @ End::Errand(_)) => return errand,
+            Some(End::Steps(ended)) => ended,
+        };
         self.in_hand.remove(&(ended.address.clone(), ended.metadata));
         match rest(&ended) {
             // Nothing was tried, so nothing is learned of how long to rest.
-            _ if ended.reports.is_empty() && !ended.panicked => {}
+            _ if ended.reports.is_empty() && ended.panicked.is_none() => {}
             Rest::None => {
                 self.rests.remove(&ended.address);
             }
@@ -117,7 +159,7 @@ impl Crew {
                 self.rests.insert(ended.address.clone(), (now().saturating_add(pause), 0));
             }
         }
-        ended
+        End::Steps(ended)
     }
 
     /// New content is wanted of these addresses: what rests is called off, and no rest of before counts.
@@ -155,7 +197,7 @@ enum Rest {
 
 /// How long an address rests that ended so. Where the state says when it is due again, it needs no rest here.
 fn rest(ended: &Ended) -> Rest {
-    if ended.panicked {
+    if ended.panicked.is_some() {
         return Rest::Long;
     }
     match ended.reports.last().map(|report| &report.outcome) {

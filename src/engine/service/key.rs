@@ -52,7 +52,7 @@ impl Service<'_> {
         }
         self.looked_at_key = false;
         if self.refused.take().is_some() || self.hands.stop.is_thrown() {
-            self.hands.remember_pace(&self.session.book).await?;
+            self.hands.remember_pace().await?;
             self.hands = hands(self.session, &self.client, &self.setting).await?;
         }
         self.crew.forgive();

@@ -15,16 +15,16 @@ pub mod outside;
 mod requests;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use self::crew::{Crew, Ended};
+use self::crew::{Crew, End, Ended};
 use self::eyes::Eyes;
 use self::outside::Outside;
+use self::requests::Asked;
 use super::book::BookError;
 use super::gather::{GatherError, read_manifest};
 use super::git;
@@ -34,7 +34,7 @@ use super::on_change::OnChange;
 use super::progress::Listener;
 use super::report::{Outcome, Stop};
 use super::request::Desk;
-use super::session::Session;
+use super::session::{Session, recover};
 use super::steps::chain;
 use super::stop::StopSwitch;
 use super::sync::given_up;
@@ -116,6 +116,8 @@ struct Needs {
     all: bool,
     plan: bool,
     requests: bool,
+    /// Whoever worked on these panicked: what was under way is recovered from the journal.
+    recovery: BTreeSet<Address>,
     /// When the lockfile has to be written.
     lockfile: Option<Duration>,
 }
@@ -148,6 +150,8 @@ struct Service<'a> {
     crew: Crew,
     eyes: Eyes,
     desk: Desk,
+    /// What another command asked for and is not answered yet; one at a time.
+    asked: Option<Asked>,
     needs: Needs,
     times: Times,
     /// The last good manifest, with its text.
@@ -198,6 +202,7 @@ pub async fn serve(
         crew: Crew::default(),
         eyes,
         desk,
+        asked: None,
         needs,
         times,
         manifest: None,
@@ -215,14 +220,14 @@ pub async fn serve(
 
 async fn hands(session: &Session, client: &Arc<Client>, setting: &Setting) -> Result<Hands, BookError> {
     let (listener, stop) = (setting.listener.clone(), StopSwitch::default());
-    Hands::new(&session.book, Arc::clone(client), listener, stop, setting.uploads).await
+    Hands::new(session, Arc::clone(client), listener, stop, setting.uploads).await
 }
 
 /// What woke the loop.
 enum Woken {
     Order(Order),
     Hints(Vec<crate::files::Hint>),
-    Ended(Ended),
+    Ended(End),
     Rung,
     Time,
 }
@@ -275,6 +280,8 @@ impl Service<'_> {
                 self.try_key_again().await?;
             }
         }
+        self.recover().await?;
+        self.answer_request().await?;
         self.needs.plan |= self.crew.rested(now);
         if self.eyes.next(now).is_some_and(|at| at <= now) {
             let project = self.session.project.clone();
@@ -283,6 +290,7 @@ impl Service<'_> {
         let due = self.needs.look
             || self.needs.plan
             || self.needs.requests
+            || self.asked.as_ref().is_some_and(|asked| !asked.is_begun())
             || self.needs.lockfile.is_some_and(|at| at <= now);
         if due && self.must_wait() {
             self.times.git = Some(now + GIT_AGAIN);
@@ -291,11 +299,11 @@ impl Service<'_> {
             return Ok(());
         }
         self.times.git = None;
-        if self.manifest.is_some() && std::mem::take(&mut self.needs.requests) {
-            self.carry_out_requests().await?;
-        }
         if std::mem::take(&mut self.needs.look) {
             self.look().await?;
+        }
+        if self.manifest.is_some() {
+            self.take_requests().await?;
         }
         if std::mem::take(&mut self.needs.plan) && self.manifest.is_some() && self.unreadable.is_none() {
             self.plan().await?;
@@ -335,12 +343,18 @@ impl Service<'_> {
             Some(self.times.pulse),
             Some(self.times.drift).filter(|_| self.times.git.is_none()),
             self.times.git,
-            Some(now).filter(|_| self.needs.requests && self.times.git.is_none()),
+            // What ended while the loop did something else is taken in at once.
+            Some(now).filter(|_| self.is_pressed() && self.times.git.is_none()),
             self.eyes.next(now),
             self.needs.lockfile.filter(|_| self.times.git.is_none()),
             self.crew.next_due(now),
         ];
         times.into_iter().flatten().min().unwrap_or(now + PULSE)
+    }
+
+    fn is_pressed(&self) -> bool {
+        let Needs { look, plan, recovery, .. } = &self.needs;
+        *look || *plan || !recovery.is_empty() || self.asked.as_ref().is_some_and(Asked::is_over)
     }
 
     fn hinted(&mut self, hints: Vec<crate::files::Hint>) {
@@ -355,11 +369,18 @@ impl Service<'_> {
         }
     }
 
-    /// Takes in the end of an address's work.
-    fn ended(&mut self, ended: Ended) -> Result<(), ServiceError> {
-        let Ended { address, reports, panicked, .. } = ended;
-        if panicked {
-            tracing::error!(%address, "a defect of Macadam ended its work; it rests until the interval");
+    /// Takes in the end of some work.
+    fn ended(&mut self, end: End) -> Result<(), ServiceError> {
+        let Ended { address, reports, panicked, .. } = match end {
+            End::Steps(ended) => ended,
+            End::Errand(result) => {
+                self.errand_ended(result);
+                return self.heed_stop();
+            }
+        };
+        if let Some(message) = panicked {
+            tracing::error!(%address, "a defect of Macadam ended its work, and it rests until the interval: {message}");
+            self.needs.recovery.insert(address);
         }
         for report in &reports {
             self.outside.told(report);
@@ -376,8 +397,17 @@ impl Service<'_> {
         Ok(())
     }
 
+    /// Recovers from the journal what was under way where a panic ended the work, as after a crash.
+    async fn recover(&mut self) -> Result<(), ServiceError> {
+        let panicked = std::mem::take(&mut self.needs.recovery);
+        if !panicked.is_empty() {
+            self.session.book.commit_with(|recorded| recover(recorded, |address| panicked.contains(address))).await?;
+        }
+        Ok(())
+    }
+
     /// Runs `work`, taking in meanwhile what the crew does. When the end is asked for, all that waits for the remote is called off.
-    async fn beside<T>(crew: &mut Crew, done: &mut Vec<Ended>, with: Beside<'_>, work: impl Future<Output = T>) -> T {
+    async fn beside<T>(crew: &mut Crew, done: &mut Vec<End>, with: Beside<'_>, work: impl Future<Output = T>) -> T {
         let Beside { ending, stop, pause } = with;
         let mut work = pin!(work);
         loop {
@@ -391,8 +421,8 @@ impl Service<'_> {
     }
 
     /// Takes in what ended meanwhile.
-    fn all_ended(&mut self, done: Vec<Ended>) -> Result<(), ServiceError> {
-        done.into_iter().try_for_each(|ended| self.ended(ended))?;
+    fn all_ended(&mut self, done: Vec<End>) -> Result<(), ServiceError> {
+        done.into_iter().try_for_each(|end| self.ended(end))?;
         self.heed_stop()
     }
 
@@ -410,29 +440,25 @@ impl Service<'_> {
         }
         self.outside.metrics.pass();
         self.outside.planned(&plan, &wishes.in_hand, &self.session.book, &self.desired);
-        let steps = plan.steps;
+        let (steps, failing) = (plan.steps, self.hands.gate.is_failing());
         if steps.is_empty() || self.hands.stop.is_thrown() {
             return Ok(());
         }
-        if !std::mem::replace(&mut self.looked_at_key, true) && !self.may_begin().await? {
+        // While Roblox fails the question would wait with everything else.
+        if !failing && !std::mem::replace(&mut self.looked_at_key, true) && !self.may_begin().await? {
             return Ok(());
         }
-        let with = self.hands.steps(self.session, &self.desired, given_up);
+        let with = self.hands.steps(&self.desired, given_up);
         self.crew.begin(steps, &with, clock::elapsed(), |address| self.outside.span(address));
         Ok(())
     }
 
     async fn write_lockfile(&mut self) -> Result<(), ServiceError> {
         self.needs.lockfile = None;
-        self.hands.remember_pace(&self.session.book).await?;
+        self.hands.remember_pace().await?;
         match self.session.lockfile.write(&self.session.book, &self.in_manifest).await {
             Ok(false) => {}
-            Ok(true) => {
-                let path = self.session.project.lockfile.clone();
-                self.eyes.wrote(&path);
-                tracing::info!("the lockfile was written");
-                self.tell_changed(vec![path]);
-            }
+            Ok(true) => self.lockfile_written(),
             Err(KeepError::Book(error)) => return Err(error.into()),
             Err(error) => {
                 tracing::error!("the lockfile can't be written: {}", chain(&error));
@@ -442,9 +468,12 @@ impl Service<'_> {
         Ok(())
     }
 
-    fn tell_changed(&self, paths: Vec<PathBuf>) {
+    fn lockfile_written(&mut self) {
+        let path = self.session.project.lockfile.clone();
+        self.eyes.wrote(&path);
+        tracing::info!("the lockfile was written");
         if let Some(on_change) = &self.on_change {
-            on_change.changed(paths);
+            on_change.changed(vec![path]);
         }
     }
 
@@ -468,14 +497,17 @@ impl Service<'_> {
         while !self.crew.is_idle() {
             tokio::select! {
                 () = &mut until => break,
-                ended = self.crew.next(clock::elapsed, Duration::ZERO) => {
-                    for report in &ended.reports {
-                        match report.outcome {
-                            Outcome::Running { .. } => running += 1,
-                            _ => self.outside.told(report),
+                end = self.crew.next(clock::elapsed, Duration::ZERO) => match end {
+                    End::Errand(result) => self.errand_ended(result),
+                    End::Steps(ended) => {
+                        for report in &ended.reports {
+                            match report.outcome {
+                                Outcome::Running { .. } => running += 1,
+                                _ => self.outside.told(report),
+                            }
                         }
                     }
-                }
+                },
             }
         }
         if running > 0 {
@@ -484,6 +516,7 @@ impl Service<'_> {
                 "Roblox still works on some operations; the next start goes on waiting for them"
             );
         }
+        let told = self.end_request().await;
         let unanswered = self.crew.in_hand().len();
         if unanswered > 0 {
             tracing::warn!(assets = unanswered, "not answered in time: the next start looks what came of them");
@@ -493,6 +526,6 @@ impl Service<'_> {
         if let Some(on_change) = self.on_change.take() {
             on_change.finish(Duration::from_secs(2)).await;
         }
-        ended.and(written)
+        ended.and(told).and(written)
     }
 }

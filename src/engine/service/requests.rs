@@ -1,134 +1,300 @@
-//! What other commands ask of the service, carried out between two of its rounds.
+//! What other commands ask of the service: taken up one after another, carried out beside everything else, and answered when that is over.
+//!
+//! What needs the remote is work of the crew like any other: the loop goes on looking at files meanwhile, and at a signal it has as long as any upload. It
+//! begins when nobody else works on its addresses, which are kept free for it from when it is taken up.
 
-use super::{Beside, Service, ServiceError};
-use crate::cloud::client::Client;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{Service, ServiceError};
 use crate::engine::by_hand::{self, ByHandError, Direction};
 use crate::engine::forget::{self, ForgetError};
 use crate::engine::hands::Hands;
 use crate::engine::import::{self, ImportError};
-use crate::engine::progress::Listener;
-use crate::engine::report::{Outcome, Stop};
-use crate::engine::request::carry_out;
-use crate::engine::session::Session;
+use crate::engine::lockfile::KeepError;
+use crate::engine::repair::{self, RepairError};
+use crate::engine::report::Outcome;
 use crate::engine::steps::chain;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
-use crate::model::request::{Answer, Problem, ProblemKind, Request};
+use crate::model::file::FileProblem;
+use crate::model::ids::AssetId;
+use crate::model::request::{Answer, Problem, ProblemKind, Request, RequestId};
 use crate::platform::clock;
 
+/// A request that was taken from the desk and is not answered.
+pub(super) struct Asked {
+    id: RequestId,
+    request: Request,
+    stage: Stage,
+}
+
+enum Stage {
+    /// Until its addresses are free and their files settled.
+    Waits,
+    /// The crew has it.
+    Begun,
+    Ended(Result<Answer, Problem>),
+}
+
+impl Asked {
+    pub(super) const fn is_begun(&self) -> bool {
+        !matches!(self.stage, Stage::Waits)
+    }
+
+    pub(super) const fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Ended(_))
+    }
+}
+
+/// What the crew does for a request: what needs the remote.
+enum Errand {
+    Settle(Address, AssetId),
+    Import { address: Address, asset_id: AssetId, content_matches: bool },
+    ByHand(Address, Direction),
+}
+
 impl Service<'_> {
-    /// Takes every request that waits.
-    pub(super) async fn carry_out_requests(&mut self) -> Result<(), ServiceError> {
-        while !self.ending.is_thrown()
-            && let Some((id, request)) = self.desk.next().await?
-        {
-            tracing::info!(command = request.command(), "carrying out a request");
-            self.wait_for(&request).await?;
-            let mut done = Vec::new();
-            let with = Beside { ending: &self.ending, stop: &self.hands.stop, pause: self.setting.interval };
-            let office = Office {
-                client: &self.client,
-                hands: &self.hands,
-                listener: &self.setting.listener,
-                desired: &self.desired,
-            };
-            let work = office.carry_out(self.session, &request);
-            let result = Self::beside(&mut self.crew, &mut done, with, work).await;
-            if let Err(problem) = &result {
-                tracing::warn!(command = request.command(), "a request was refused: {}", problem.message);
+    /// Takes up what is asked, as far as it may begin.
+    pub(super) async fn take_requests(&mut self) -> Result<(), ServiceError> {
+        self.answer_request().await?;
+        while !self.ending.is_thrown() && !self.asked.as_ref().is_some_and(Asked::is_begun) {
+            if self.asked.is_none() && !self.take_request().await? {
+                return Ok(());
             }
-            let written = result.as_ref().is_ok_and(|answer| answer.lockfile_written);
-            self.desk.answer(id, result).await?;
-            if written {
-                let path = self.session.project.lockfile.clone();
-                self.eyes.wrote(&path);
-                self.tell_changed(vec![path]);
+            self.needs.requests = true;
+            if !self.may_begin_request() {
+                return Ok(());
             }
-            self.all_ended(done)?;
-            (self.needs.look, self.needs.lockfile) = (true, Some(clock::elapsed()));
+            self.begin_request().await?;
+            self.answer_request().await?;
         }
         Ok(())
     }
 
-    /// Lets the work on an address end before something else is done to it.
-    async fn wait_for(&mut self, request: &Request) -> Result<(), ServiceError> {
-        let about: Vec<&Address> = match request {
-            Request::Resolve { address, .. }
-            | Request::Import { address, .. }
-            | Request::Forget { address }
-            | Request::Archive { address }
-            | Request::Restore { address } => vec![address],
-            Request::Retry { addresses } => addresses.iter().collect(),
+    /// Takes the next request from the desk; false: there is none.
+    async fn take_request(&mut self) -> Result<bool, ServiceError> {
+        if !std::mem::take(&mut self.needs.requests) {
+            return Ok(false);
+        }
+        let Some((id, request)) = self.desk.next().await? else { return Ok(false) };
+        tracing::info!(command = request.command(), "carrying out a request");
+        self.crew.keep_free(addresses(&request));
+        // Its address may have been written into the manifest only just now.
+        if matches!(request, Request::Import { .. }) {
+            self.needs.all = true;
+            self.look().await?;
+        }
+        self.asked = Some(Asked { id, request, stage: Stage::Waits });
+        Ok(true)
+    }
+
+    /// Whether nobody works on its addresses, and nobody writes the file whose bytes it is about.
+    fn may_begin_request(&self) -> bool {
+        let Some(Asked { request, .. }) = &self.asked else { return false };
+        let written = match request {
+            Request::Import { address, .. } => {
+                let want = self.desired.assets.get(address);
+                want.is_some_and(|want| want.content.as_ref().is_err_and(FileProblem::is_being_written))
+            }
+            _ => false,
         };
-        // What only rests between two tries is not waited for.
-        self.crew.supersede(&about.iter().map(|address| (*address).clone()).collect());
-        while about.iter().any(|address| self.crew.in_hand().contains(*address)) {
-            tokio::select! {
-                () = self.ending.thrown(), if !self.hands.stop.is_thrown() => self.hands.stop.throw(Stop::Signal(0)),
-                ended = self.crew.next(clock::elapsed, self.setting.interval) => self.ended(ended)?,
+        self.crew.are_free() && !written
+    }
+
+    async fn begin_request(&mut self) -> Result<(), ServiceError> {
+        let Some(asked) = &mut self.asked else { return Ok(()) };
+        let errand = match &asked.request {
+            Request::Resolve { address, asset_id: Some(asset_id) } => Errand::Settle(address.clone(), *asset_id),
+            Request::Import { address, asset_id, content_matches } => {
+                Errand::Import { address: address.clone(), asset_id: *asset_id, content_matches: *content_matches }
             }
-        }
+            Request::Archive { address } => Errand::ByHand(address.clone(), Direction::Archive),
+            Request::Restore { address } => Errand::ByHand(address.clone(), Direction::Restore),
+            // The rest needs no more than the state.
+            Request::Resolve { address, asset_id: None } => {
+                let result = repair::recreate(&self.session.book, address).await;
+                asked.stage = Stage::Ended(result.map(|()| Answer::default()).map_err(Into::into));
+                return Ok(());
+            }
+            Request::Retry { addresses } => {
+                let result = repair::retry(&self.session.book, addresses).await;
+                asked.stage = Stage::Ended(result.map(|()| Answer::default()).map_err(Into::into));
+                return Ok(());
+            }
+            Request::Forget { address } => {
+                let forgotten = forget::forget(self.session, address).await;
+                asked.stage = Stage::Ended(forgotten.map(|forgotten| answer(&forgotten)).map_err(Into::into));
+                return Ok(());
+            }
+        };
+        asked.stage = Stage::Begun;
+        let (hands, desired) = (self.hands.clone(), Arc::clone(&self.desired));
+        self.crew.run_errand(async move { run(&errand, &hands, &desired).await });
         Ok(())
     }
-}
 
-/// What a request is carried out with, beside the crew.
-struct Office<'a> {
-    client: &'a Client,
-    hands: &'a Hands,
-    listener: &'a Listener,
-    desired: &'a Desired,
-}
-
-impl Office<'_> {
-    async fn carry_out(&self, session: &mut Session, request: &Request) -> Result<Answer, Problem> {
-        match request {
-            Request::Resolve { .. } | Request::Retry { .. } => carry_out(session, self.client, request).await,
-            Request::Forget { address } => {
-                let forgotten = forget::forget(session, address).await?;
-                let names: Vec<String> = forgotten.asset_ids.iter().map(ToString::to_string).collect();
-                let kept = Some(names).filter(|names| !names.is_empty());
-                let notes = kept.map(|names| format!("Roblox keeps {}", names.join(", "))).into_iter().collect();
-                Ok(Answer { lockfile_written: forgotten.lockfile_written, notes, ..Answer::default() })
-            }
-            Request::Import { address, asset_id, content_matches } => {
-                let seen = (self.listener.clone(), &self.hands.stop);
-                let wish = import::Wish { address, asset_id: *asset_id, content_matches: *content_matches };
-                let imported = import::import(session, self.client, seen, wish).await?;
-                Ok(Answer {
-                    asset_id: Some(imported.key.asset_id),
-                    revision: Some(imported.number),
-                    lockfile_written: imported.lockfile_written,
-                    notes: imported.notes(address),
-                })
-            }
-            Request::Archive { address } => self.by_hand(session, address, Direction::Archive).await,
-            Request::Restore { address } => self.by_hand(session, address, Direction::Restore).await,
+    /// Takes in what came of the request that the crew carried out.
+    pub(super) fn errand_ended(&mut self, result: Result<Result<Answer, Problem>, String>) {
+        let result = result.unwrap_or_else(|message| {
+            tracing::error!("a defect of Macadam ended a request: {message}");
+            let panicked = self.asked.iter().flat_map(|asked| addresses(&asked.request));
+            self.needs.recovery.extend(panicked);
+            Err(refused(&message))
+        });
+        if let Some(asked) = &mut self.asked {
+            asked.stage = Stage::Ended(result);
         }
     }
 
-    async fn by_hand(&self, session: &mut Session, address: &Address, direction: Direction) -> Result<Answer, Problem> {
-        let prepared = by_hand::prepare(session, self.hands, self.desired, address, direction).await?;
-        let ended = by_hand::carry_out(session, self.hands, self.desired, &prepared).await?;
-        match ended.outcome {
-            Outcome::Done { asset_id, revision } => Ok(Answer {
-                asset_id: Some(asset_id),
-                revision,
-                lockfile_written: ended.lockfile_written,
-                notes: Vec::new(),
-            }),
-            Outcome::Refused { message, hint } => Err(Problem { kind: ProblemKind::Refused, message, hint }),
-            Outcome::NotBegun => Err(refused("the service could not begin with it")),
-            Outcome::Running { reason: message }
-            | Outcome::TryLater { message }
-            | Outcome::InDoubt { message }
-            | Outcome::Superseded { reason: message } => Err(refused(&message)),
+    /// Answers the request that is over, with the lockfile written.
+    pub(super) async fn answer_request(&mut self) -> Result<(), ServiceError> {
+        let (id, request, mut result) = match self.asked.take() {
+            Some(Asked { id, request, stage: Stage::Ended(result) }) => (id, request, result),
+            other => {
+                self.asked = other;
+                return Ok(());
+            }
+        };
+        self.crew.let_go();
+        if let Ok(answer) = &mut result
+            && let Err(problem) = self.keep_answer(&request, answer).await?
+        {
+            result = Err(problem);
+        }
+        if let Err(problem) = &result {
+            tracing::warn!(command = request.command(), "a request was refused: {}", problem.message);
+        }
+        self.desk.answer(id, result).await?;
+        (self.needs.look, self.needs.plan, self.needs.requests) = (true, true, true);
+        Ok(())
+    }
+
+    /// Writes the lockfile for what was done, unless git is in the middle of something: then it follows.
+    async fn keep_answer(
+        &mut self,
+        request: &Request,
+        answer: &mut Answer,
+    ) -> Result<Result<(), Problem>, ServiceError> {
+        if self.must_wait() {
+            self.needs.lockfile = Some(clock::elapsed());
+            answer.notes.push("the lockfile follows when git is done, or on its branch again".to_owned());
+            return Ok(Ok(()));
+        }
+        let kept = match request {
+            Request::Retry { .. } => return Ok(Ok(())),
+            Request::Forget { .. } => None,
+            Request::Resolve { address, .. } | Request::Import { address, .. } => Some(address),
+            Request::Archive { address } | Request::Restore { address } => {
+                Some(address).filter(|address| self.desired.assets.contains_key(*address))
+            }
+        };
+        match self.session.keep(kept).await {
+            Ok(written) => {
+                answer.lockfile_written |= written;
+                if answer.lockfile_written {
+                    self.lockfile_written();
+                }
+                Ok(Ok(()))
+            }
+            Err(KeepError::Book(error)) => Err(error.into()),
+            Err(KeepError::Lockfile(error)) => Ok(Err(unusable(&error))),
         }
     }
+
+    /// Tells whoever waits for an answer that there will be none.
+    pub(super) async fn end_request(&mut self) -> Result<(), ServiceError> {
+        self.answer_request().await?;
+        let Some(Asked { id, stage, .. }) = self.asked.take() else { return Ok(()) };
+        let (message, hint) = match stage {
+            Stage::Waits => ("the service was told to stop before it began with this", "nothing was done; try again"),
+            Stage::Begun | Stage::Ended(_) => (
+                "the service was told to stop before Roblox answered",
+                "`macadam status` shows what is known; try again where it was not done",
+            ),
+        };
+        let problem = Problem {
+            kind: ProblemKind::Interrupted,
+            message: message.to_owned(),
+            hint: Some(hint.to_owned()),
+        };
+        Ok(self.desk.answer(id, Err(problem)).await?)
+    }
+}
+
+/// Which addresses a request is about.
+fn addresses(request: &Request) -> BTreeSet<Address> {
+    match request {
+        Request::Resolve { address, .. }
+        | Request::Import { address, .. }
+        | Request::Forget { address }
+        | Request::Archive { address }
+        | Request::Restore { address } => [address.clone()].into(),
+        Request::Retry { addresses } => addresses.iter().cloned().collect(),
+    }
+}
+
+async fn run(errand: &Errand, hands: &Hands, desired: &Desired) -> Result<Answer, Problem> {
+    match errand {
+        Errand::Settle(address, asset_id) => {
+            repair::resolve_with(hands, address, *asset_id).await?;
+            Ok(Answer { asset_id: Some(*asset_id), ..Answer::default() })
+        }
+        Errand::Import { address, asset_id, content_matches } => {
+            let wish = import::Wish { address, asset_id: *asset_id, content_matches: *content_matches };
+            let imported = import::import(hands, desired, wish).await?;
+            let (asset_id, revision) = (Some(imported.key.asset_id), Some(imported.number));
+            Ok(Answer { asset_id, revision, notes: imported.notes(address), ..Answer::default() })
+        }
+        Errand::ByHand(address, direction) => by_hand(hands, desired, address, *direction).await,
+    }
+}
+
+async fn by_hand(
+    hands: &Hands,
+    desired: &Desired,
+    address: &Address,
+    direction: Direction,
+) -> Result<Answer, Problem> {
+    let prepared = by_hand::prepare(hands, desired, address, direction).await?;
+    let ended = by_hand::carry_out(hands, desired, &prepared).await?;
+    match ended.outcome {
+        Outcome::Done { asset_id, revision } => {
+            Ok(Answer { asset_id: Some(asset_id), revision, ..Answer::default() })
+        }
+        Outcome::Refused { message, hint } => Err(Problem { kind: ProblemKind::Refused, message, hint }),
+        Outcome::NotBegun => Err(refused("the service could not begin with it")),
+        Outcome::Running { reason: message }
+        | Outcome::TryLater { message }
+        | Outcome::InDoubt { message }
+        | Outcome::Superseded { reason: message } => Err(refused(&message)),
+    }
+}
+
+fn answer(forgotten: &forget::Forgotten) -> Answer {
+    let names: Vec<String> = forgotten.asset_ids.iter().map(ToString::to_string).collect();
+    let kept = Some(names).filter(|names| !names.is_empty());
+    let notes = kept.map(|names| format!("Roblox keeps {}", names.join(", "))).into_iter().collect();
+    Answer { lockfile_written: forgotten.lockfile_written, notes, ..Answer::default() }
 }
 
 fn refused(message: &str) -> Problem {
     Problem { kind: ProblemKind::Refused, message: message.to_owned(), hint: None }
+}
+
+fn unusable(error: &dyn std::error::Error) -> Problem {
+    Problem { kind: ProblemKind::Unusable, message: chain(error), hint: None }
+}
+
+impl From<RepairError> for Problem {
+    fn from(error: RepairError) -> Self {
+        let kind = match &error {
+            RepairError::Book(_) => ProblemKind::Unusable,
+            error if error.is_credential() => ProblemKind::Credential,
+            _ => ProblemKind::Refused,
+        };
+        Self { kind, message: chain(&error), hint: error.hint() }
+    }
 }
 
 impl From<ForgetError> for Problem {
@@ -144,7 +310,7 @@ impl From<ForgetError> for Problem {
 impl From<ImportError> for Problem {
     fn from(error: ImportError) -> Self {
         let kind = match &error {
-            ImportError::Book(_) | ImportError::Lockfile(_) => ProblemKind::Unusable,
+            ImportError::Book(_) => ProblemKind::Unusable,
             ImportError::Look { source, .. } if source.is_credential() => ProblemKind::Credential,
             _ => ProblemKind::Refused,
         };
@@ -155,7 +321,7 @@ impl From<ImportError> for Problem {
 impl From<ByHandError> for Problem {
     fn from(error: ByHandError) -> Self {
         let kind = match &error {
-            ByHandError::Book(_) | ByHandError::Lockfile(_) => ProblemKind::Unusable,
+            ByHandError::Book(_) => ProblemKind::Unusable,
             ByHandError::Look { source, .. } if source.is_credential() => ProblemKind::Credential,
             _ => ProblemKind::Refused,
         };
