@@ -117,13 +117,7 @@ async fn carry_out(
     Ok(Some(Done { prepared, ended, lockfile_written }))
 }
 
-fn tell(
-    output: Output,
-    address: &Address,
-    direction: Direction,
-    done: &Done,
-    rehearsal: bool,
-) -> Exit {
+fn tell(output: Output, address: &Address, direction: Direction, done: &Done, rehearsal: bool) -> Exit {
     let Done { prepared, ended: Ended { outcome, stop }, lockfile_written } = done;
     let asset_id = prepared.key.asset_id;
     let mut told = Told {

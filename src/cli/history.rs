@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::args::{Global, HistoryArgs};
 use super::exit::{Exit, Failure};
+use super::outline;
 use super::output::{Output, Tone, paint, plural};
 use super::progress::Bars;
 use super::status::unknown_address;
@@ -19,11 +20,14 @@ use crate::model::ids::{AssetId, ContentHash};
 use crate::model::recorded::{PinnedAt, Record};
 use crate::plan::current::last;
 use crate::plan::pin;
+use crate::state::store::EventRow;
 
 /// What is known of an address without asking anybody.
 struct Known {
     target: Target,
     view: View,
+    /// What happened to it beside.
+    events: Vec<EventRow>,
     address: Address,
     record: Record,
     /// The asset and the number of the revision that is current.
@@ -49,7 +53,8 @@ impl Known {
         let current = row.map_or_else(known, |row| row.asset_id.zip(row.revision));
         let pinned = row.and_then(|row| row.pin).and_then(|pin| Some(pin::find(&record, pin).ok()?.0));
         let file = row.and_then(|row| row.file_hash);
-        Ok(Self { target, view, address, record, current, pinned, file })
+        let events = View::events(&target.project, &target.remote, &address)?;
+        Ok(Self { target, view, events, address, record, current, pinned, file })
     }
 
     fn number(&self, key: RevisionKey) -> u64 {
@@ -92,7 +97,7 @@ pub fn run(output: Output, global: &Global, args: &HistoryArgs) -> Result<Exit, 
     let revisions: Vec<Seen> = known.record.history.in_order().into_iter().map(unasked).collect();
     if output.is_json() {
         let entries: Vec<Value> = revisions.iter().map(|seen| entry(&known, seen)).collect();
-        output.document(&json!({ "address": known.address.as_str(), "revisions": entries }));
+        output.document(&json!({ "address": known.address.as_str(), "revisions": entries, "events": events(&known) }));
         return Ok(Exit::Success);
     }
     show(output, &known, &revisions, false);
@@ -118,7 +123,8 @@ pub async fn run_remote(output: Output, global: &Global, args: &HistoryArgs) -> 
     }
     if output.is_json() {
         let entries: Vec<Value> = revisions.iter().map(|seen| remote_entry(&known, seen)).collect();
-        output.document(&json!({ "address": known.address.as_str(), "revisions": entries, "notes": notes }));
+        let address = known.address.as_str();
+        output.document(&json!({ "address": address, "revisions": entries, "events": events(&known), "notes": notes }));
         return Ok(Exit::Success);
     }
     show(output, &known, &revisions, true);
@@ -164,12 +170,21 @@ fn remote_entry(known: &Known, seen: &Seen) -> Value {
     entry
 }
 
+fn events(known: &Known) -> Vec<Value> {
+    let entry = |row: &EventRow| json!({ "at": row.at.to_string(), "kind": row.kind, "message": row.message });
+    known.events.iter().map(entry).collect()
+}
+
 fn show(output: Output, known: &Known, revisions: &[Seen], asked: bool) {
     let remote = if asked { format!("  {:<20}", "AT ROBLOX") } else { String::new() };
     let head = format!("  {:>4} {:>16}  {:<12}  {:<20}  {:<14}{remote}", "REV", "ASSET ID", "CONTENT", "WHEN", "BY");
     output.line(paint(Tone::Quiet, head.trim_end()));
     for seen in revisions {
         output.line(line(known, seen, asked));
+    }
+    for event in &known.events {
+        let when = event.at.strftime("%Y-%m-%d %H:%M:%S");
+        output.line(format!("{} {}", paint(Tone::Quiet, when), outline::plain(&event.message)));
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::args::{Global, StatusArgs};
 use super::exit::{Exit, Failure};
-use super::output::{Output, Tone, paint};
+use super::output::{Output, Tone, paint, plural};
 use super::{document, outline, target};
 use crate::engine::row::{ArchivedBy, Row};
 use crate::engine::status::{AssetState, status};
@@ -69,6 +69,7 @@ fn row_json(row: &Row) -> Value {
         error,
         hint,
         duplicates,
+        possible_duplicates,
         stored_display_name,
         stored_description,
     } = row;
@@ -99,6 +100,7 @@ fn row_json(row: &Row) -> Value {
         "error": error,
         "hint": hint,
         "duplicates": duplicates.iter().map(|id| id.get()).collect::<Vec<_>>(),
+        "possible_duplicates": possible_duplicates,
         "stored_display_name": stored_display_name,
         "stored_description": stored_description,
     })
@@ -128,6 +130,12 @@ fn show(output: Output, rows: &[Row]) {
     }
     let counts: Vec<String> = counts.into_iter().map(|(state, count)| format!("{count} {}", state.name())).collect();
     output.line(if counts.is_empty() { "no assets".to_owned() } else { format!("\n{}", counts.join(", ")) });
+    let twice: Vec<&str> =
+        rows.iter().filter(|row| row.possible_duplicates > 0).map(|row| row.address.as_str()).collect();
+    if let Some(first) = twice.first() {
+        let count = plural(twice.len() as u64, "asset");
+        output.line(paint(Tone::Warning, format!("{count} may exist twice: see `macadam history {first}`")));
+    }
 }
 
 /// What there is to say of a row beyond its columns.

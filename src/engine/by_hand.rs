@@ -266,11 +266,7 @@ async fn settle_open(
 ///
 /// # Errors
 /// When the state can't be written.
-pub async fn carry_out(
-    hands: &Hands,
-    desired: &Desired,
-    prepared: &Prepared,
-) -> Result<Ended, ByHandError> {
+pub async fn carry_out(hands: &Hands, desired: &Desired, prepared: &Prepared) -> Result<Ended, ByHandError> {
     let Prepared { address, key, number, at_roblox, .. } = prepared;
     let done = || Outcome::Done { asset_id: key.asset_id, revision: Some(*number) };
     let creator = hands.book.read(|recorded| recorded.assets.get(address).map(|record| record.identity.creator));
@@ -301,11 +297,7 @@ fn written_down(recorded: &Recorded, prepared: &Prepared) -> Vec<Change> {
     }
 }
 
-async fn journalled(
-    hands: &Hands,
-    desired: &Desired,
-    prepared: &Prepared,
-) -> Result<Outcome, ByHandError> {
+async fn journalled(hands: &Hands, desired: &Desired, prepared: &Prepared) -> Result<Outcome, ByHandError> {
     let Prepared { address, direction, key, .. } = prepared;
     let asset_id = key.asset_id;
     let before = hands.book.read(|recorded| {

@@ -150,11 +150,7 @@ impl ImportError {
 ///
 /// # Errors
 /// When it is not what the manifest wants, is another address's, or can't be read.
-pub async fn import(
-    hands: &Hands,
-    desired: &Desired,
-    wish: Wish<'_>,
-) -> Result<Imported, ImportError> {
+pub async fn import(hands: &Hands, desired: &Desired, wish: Wish<'_>) -> Result<Imported, ImportError> {
     let Wish { address, asset_id, .. } = wish;
     let (want, asset_type, content) = usable(desired, address)?;
     hands.book.read(|recorded| refuse_taken(desired, recorded, wish))?;

@@ -93,11 +93,7 @@ impl RepairError {
 ///
 /// # Errors
 /// When nothing is in doubt, the asset can't be the one, or can't be looked at.
-pub async fn resolve_with(
-    hands: &Hands,
-    address: &Address,
-    asset_id: AssetId,
-) -> Result<(), RepairError> {
+pub async fn resolve_with(hands: &Hands, address: &Address, asset_id: AssetId) -> Result<(), RepairError> {
     let book = &hands.book;
     let (id, attempt, record) = in_doubt(book, address)?;
     let taken = book.read(|recorded| {
@@ -117,11 +113,11 @@ pub async fn resolve_with(
         return Err(RepairError::NotTheSame { address: address.clone(), asset_id, why });
     }
     book.commit_with(|_| {
-            let mut changes = settle::completed(id, &attempt, &record, &asset, clock::now()).changes;
-            changes.push(told(address, "resolved", format!("the create in doubt made asset {asset_id}")));
-            changes
-        })
-        .await?;
+        let mut changes = settle::completed(id, &attempt, &record, &asset, clock::now()).changes;
+        changes.push(told(address, "resolved", format!("the create in doubt made asset {asset_id}")));
+        changes
+    })
+    .await?;
     Ok(())
 }
 
@@ -132,11 +128,11 @@ pub async fn resolve_with(
 pub async fn recreate(book: &Book, address: &Address) -> Result<(), RepairError> {
     let (id, ..) = in_doubt(book, address)?;
     book.commit(vec![
-            Change::Advance { attempt: id, event: PhaseEvent::Abandon },
-            Change::Rest { address: address.clone(), trouble: None },
-            told(address, "recreated", "a person said that the create in doubt made nothing".to_owned()),
-        ])
-        .await?;
+        Change::Advance { attempt: id, event: PhaseEvent::Abandon },
+        Change::Rest { address: address.clone(), trouble: None },
+        told(address, "recreated", "a person said that the create in doubt made nothing".to_owned()),
+    ])
+    .await?;
     Ok(())
 }
 

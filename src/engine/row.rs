@@ -82,6 +82,8 @@ pub struct Row {
     pub hint: Option<String>,
     /// Other assets that were made for it by another branch and are passed over.
     pub duplicates: Vec<AssetId>,
+    /// How often its create was sent again though the one before may have made something, as this machine knows: `history` says when.
+    pub possible_duplicates: u64,
     /// The name that Roblox stored in place of the one asked for: its text filter changed it, or a neutral one was sent.
     pub stored_display_name: Option<String>,
     /// The description that Roblox's text filter stored in place of the one asked for.
@@ -97,6 +99,7 @@ pub(super) struct Case<'a> {
     pub(super) plan: &'a Plan,
     /// A request of it was sent and is not settled.
     pub(super) under_way: bool,
+    pub(super) possible_duplicates: u64,
     pub(super) unknown: Option<Unknown>,
     pub(super) now: Timestamp,
 }
@@ -145,6 +148,7 @@ impl Case<'_> {
             error,
             hint,
             duplicates: record.map(duplicates).unwrap_or_default(),
+            possible_duplicates: self.possible_duplicates,
             stored_display_name: stored(Field::DisplayName),
             stored_description: stored(Field::Description),
         })

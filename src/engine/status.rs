@@ -75,7 +75,7 @@ pub fn status(project: &Project, remote: &str) -> Result<Vec<Row>, ViewError> {
         .map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
     let mut desired = resolved.desired;
     desired.absences = absences(project, &walk, &desired);
-    Ok(rows(&desired, &unknown, view.recorded)?)
+    Ok(rows(&desired, &unknown, view)?)
 }
 
 /// Stands for a file of which nothing is known; what the plan holds for it is no obstacle.
@@ -111,15 +111,11 @@ fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (Findings
 }
 
 /// Only what the files here tell may be missing: the plan's marks are what would be known by it, so moves and archivings show as they will be.
-fn rows(
-    desired: &Desired,
-    unknown: &BTreeMap<ProjectPath, Unknown>,
-    recorded: Recorded,
-) -> Result<Vec<Row>, ApplyError> {
+fn rows(desired: &Desired, unknown: &BTreeMap<ProjectPath, Unknown>, view: View) -> Result<Vec<Row>, ApplyError> {
+    let View { mut recorded, possible_duplicates, .. } = view;
     let now = clock::now();
     let plan = plan(desired, &recorded, &Wishes::default(), now);
     let mut under_way = sent(&recorded);
-    let mut recorded = recorded;
     plan.marks.iter().try_for_each(|mark| recorded.apply(mark, now))?;
     // An address that moved takes what is under way along.
     under_way.extend(sent(&recorded));
@@ -128,7 +124,9 @@ fn rows(
     let row = |address: &Address| {
         let unknown = desired.assets.get(address).and_then(|want| unknown.get(&want.path)).copied();
         let under_way = under_way.contains(address);
-        Case { address, desired, recorded: &recorded, plan: &plan, under_way, unknown, now }.row()
+        let possible_duplicates = possible_duplicates.get(address).copied().unwrap_or_default();
+        let recorded = &recorded;
+        Case { address, desired, recorded, plan: &plan, under_way, possible_duplicates, unknown, now }.row()
     };
     Ok(addresses.into_iter().filter_map(row).collect())
 }

@@ -1,7 +1,7 @@
 //! What is known, for whoever only looks: from the state where there is one, and from the lockfile. Writes nothing, takes no lock, works on a
 //! read-only disk.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::gate::{self, Gate};
 use super::gather::{GatherError, Gathered, gather};
@@ -16,7 +16,7 @@ use crate::cloud::client::Client;
 use crate::cloud::limits::LimitRow;
 use crate::files::Unsettled;
 use crate::model::address::Address;
-use crate::model::change::Change;
+use crate::model::change::{Change, Event};
 use crate::model::file::FileCache;
 use crate::model::ids::AssetId;
 use crate::model::recorded::{ApplyError, Recorded};
@@ -24,7 +24,10 @@ use crate::plan::{Plan, Wishes, plan};
 use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::lockfile::LockfileError;
-use crate::state::store::Store;
+use crate::state::store::{EventRow, Store};
+
+/// So many events of one address are shown.
+const EVENTS: u32 = 50;
 
 /// What is known without asking anybody.
 #[derive(Debug, Default)]
@@ -35,6 +38,8 @@ pub struct View {
     pub cache: FileCache,
     /// What earlier runs learned of Roblox's limits.
     pub limits: Vec<LimitRow>,
+    /// How often a create of an address was sent again though the one before may have made something.
+    pub possible_duplicates: BTreeMap<Address, u64>,
 }
 
 /// Why nothing can be said.
@@ -64,7 +69,8 @@ impl View {
         let mut fingerprint = None;
         if let Some(store) = Store::open_read_only(&project.state, remote)? {
             let limits = pace::budgets(store.load_limits()?);
-            view = Self { recorded: store.load()?, cache: store.load_files()?, limits };
+            let possible_duplicates = store.count_events(Event::POSSIBLE_DUPLICATE)?;
+            view = Self { recorded: store.load()?, cache: store.load_files()?, limits, possible_duplicates };
             fingerprint = store.lockfile_fingerprint()?;
         }
         let bytes = crate::state::lockfile::read(&project.lockfile)?;
@@ -80,6 +86,17 @@ impl View {
     /// Every address that state or lockfile know.
     pub fn known(&self) -> BTreeSet<Address> {
         self.recorded.assets.keys().cloned().collect()
+    }
+
+    /// The newest of what happened to an address that a person may want to read later, the oldest first; a lockfile knows nothing of it.
+    ///
+    /// # Errors
+    /// When the state can't be used.
+    pub fn events(project: &Project, remote: &str, address: &Address) -> Result<Vec<EventRow>, ViewError> {
+        let Some(store) = Store::open_read_only(&project.state, remote)? else { return Ok(Vec::new()) };
+        let mut newest = store.events(Some(address), EVENTS)?;
+        newest.reverse();
+        Ok(newest)
     }
 
     fn apply(&mut self, changes: &[Change]) -> Result<(), ApplyError> {

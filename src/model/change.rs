@@ -132,8 +132,13 @@ pub enum Change {
 /// What a person may want to read later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// A stable name, `snake_case`, for example `possible_duplicate`.
+    /// A stable name, `snake_case`, for example [`Event::POSSIBLE_DUPLICATE`].
     pub kind: &'static str,
     /// One line.
     pub message: String,
+}
+
+impl Event {
+    /// A create was sent again though the one before may have made something.
+    pub const POSSIBLE_DUPLICATE: &'static str = "possible_duplicate";
 }

@@ -151,7 +151,7 @@ fn abandon(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt, d
     plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::Abandon });
     let message =
         format!("the create of {} has no known outcome; it is sent again and may exist twice", attempt.begun_at);
-    let event = Event { kind: "possible_duplicate", message: message.clone() };
+    let event = Event { kind: Event::POSSIBLE_DUPLICATE, message: message.clone() };
     plan.marks.push(Change::Tell { address: Some(case.address.clone()), event });
     let subject = doubt::subject_of(attempt);
     let trouble = match case.record().and_then(|record| record.trouble.clone()) {

@@ -246,3 +246,31 @@ fn it_works_beside_a_run_and_with_the_emulator() {
     let text = Ran::of(command.env_remove("ROBLOX_API_KEY").output().unwrap()).expect(0).stdout;
     assert!(text.contains("approved, published"), "{text}");
 }
+
+#[test]
+fn a_create_that_was_sent_again_is_told_of_afterwards() {
+    let (remote, project) = synced(Profile::Observed);
+    fault(
+        &remote,
+        json!({ "match": { "endpoint": "create_asset" }, "action": { "kind": "reset", "at": "after_commit" }, "times": 1 }),
+    );
+    project.write("icon.png", png(2));
+    project.sync();
+    assert_eq!(remote.assets().len(), 4, "the model, and the second picture twice");
+
+    let (_, document) = project.json(&["status"]);
+    let rows = document["assets"].as_array().unwrap();
+    let counts: Vec<_> =
+        rows.iter().map(|row| (row["address"].as_str(), row["possible_duplicates"].as_u64())).collect();
+    assert_eq!(counts, [(Some("icon"), Some(1)), (Some("sword"), Some(0))]);
+    let told = project.run(&["status"]).expect(0).stdout;
+    assert!(told.ends_with("1 asset may exist twice: see `macadam history icon`\n"), "{told}");
+
+    let (_, document) = project.json(&["history", "icon"]);
+    let events: Vec<_> = document["events"].as_array().unwrap().iter().map(|event| event["kind"].as_str()).collect();
+    assert_eq!(events, [Some("in_doubt"), Some("possible_duplicate")]);
+    let told = project.run(&["history", "icon"]).expect(0).stdout;
+    assert!(told.contains("it is sent again and may exist twice"), "{told}");
+    let (_, document) = project.json(&["history", "sword"]);
+    assert_eq!(document["events"], json!([]));
+}

@@ -213,11 +213,8 @@ impl Service<'_> {
                 "`macadam status` shows what is known; try again where it was not done",
             ),
         };
-        let problem = Problem {
-            kind: ProblemKind::Interrupted,
-            message: message.to_owned(),
-            hint: Some(hint.to_owned()),
-        };
+        let problem =
+            Problem { kind: ProblemKind::Interrupted, message: message.to_owned(), hint: Some(hint.to_owned()) };
         Ok(self.desk.answer(id, Err(problem)).await?)
     }
 }
@@ -250,18 +247,11 @@ async fn run(errand: &Errand, hands: &Hands, desired: &Desired) -> Result<Answer
     }
 }
 
-async fn by_hand(
-    hands: &Hands,
-    desired: &Desired,
-    address: &Address,
-    direction: Direction,
-) -> Result<Answer, Problem> {
+async fn by_hand(hands: &Hands, desired: &Desired, address: &Address, direction: Direction) -> Result<Answer, Problem> {
     let prepared = by_hand::prepare(hands, desired, address, direction).await?;
     let ended = by_hand::carry_out(hands, desired, &prepared).await?;
     match ended.outcome {
-        Outcome::Done { asset_id, revision } => {
-            Ok(Answer { asset_id: Some(asset_id), revision, ..Answer::default() })
-        }
+        Outcome::Done { asset_id, revision } => Ok(Answer { asset_id: Some(asset_id), revision, ..Answer::default() }),
         Outcome::Refused { message, hint } => Err(Problem { kind: ProblemKind::Refused, message, hint }),
         Outcome::NotBegun => Err(refused("the service could not begin with it")),
         Outcome::Running { reason: message }
