@@ -99,6 +99,7 @@ pub struct Metrics {
     last_success: Moment,
     key_expiry: Moment,
     passes: Counter,
+    tasks: Count,
 }
 
 impl Metrics {
@@ -123,6 +124,7 @@ impl Metrics {
             last_success: Family::default(),
             key_expiry: Family::default(),
             passes: Counter::default(),
+            tasks: Gauge::default(),
         };
         metrics.register(version, since);
         metrics
@@ -147,6 +149,7 @@ impl Metrics {
             last_success,
             key_expiry,
             passes,
+            tasks,
         } = self;
         registry.register("build", "The program that runs", Info::new(BuildLabel { version }));
         registry.register("start_time_seconds", "When the service started, in Unix seconds", since);
@@ -176,6 +179,7 @@ impl Metrics {
         registry.register("operation_polls", "Polls of operations", polls.clone());
         registry.register("rescans", "Full scans of the files, by what asked for them", rescans.clone());
         registry.register("watcher_overflows", "Times that the system lost file events", overflows.clone());
+        registry.register("tasks", "Tasks of the program that are alive", tasks.clone());
     }
 
     /// How many assets are in each state now. States left out have none.
@@ -257,6 +261,11 @@ impl Metrics {
     /// Wanted and known were compared once.
     pub fn pass(&self) {
         self.passes.inc();
+    }
+
+    /// How many tasks of the program are alive.
+    pub fn set_tasks(&self, alive: u64) {
+        self.tasks.set(alive);
     }
 
     /// All of it, in the text format of Prometheus, version 0.0.4.
@@ -341,6 +350,9 @@ macadam_operation_polls_total 0
 # HELP macadam_watcher_overflows_total Times that the system lost file events.
 # TYPE macadam_watcher_overflows_total counter
 macadam_watcher_overflows_total 0
+# HELP macadam_tasks Tasks of the program that are alive.
+# TYPE macadam_tasks gauge
+macadam_tasks 0
 ";
         assert_eq!(Metrics::new("1.2.3", 1_800_000_000).text(), expected);
     }

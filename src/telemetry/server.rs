@@ -127,6 +127,7 @@ fn router(face: Face) -> Router {
 }
 
 async fn counted(State(face): State<Face>) -> Response {
+    face.metrics.set_tasks(tokio::runtime::Handle::current().metrics().num_alive_tasks() as u64);
     answer(StatusCode::OK, metrics::CONTENT_TYPE, face.metrics.text())
 }
 

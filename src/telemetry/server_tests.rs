@@ -125,7 +125,10 @@ async fn metrics_are_served_as_prometheus_expects() {
     let served = Served::start().await;
     served.metrics.pass();
     let (status, head, body) = served.ask("GET", "/metrics", "*/*").await;
-    assert_eq!((status, body), (200, served.metrics.text()));
+    assert_eq!((status, &body), (200, &served.metrics.text()));
+    // The server and this connection at least.
+    let tasks = body.lines().find_map(|line| line.strip_prefix("macadam_tasks ")?.parse::<u64>().ok());
+    assert!(tasks.is_some_and(|tasks| tasks >= 2), "{body}");
     assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
 }
 
