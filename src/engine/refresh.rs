@@ -2,7 +2,7 @@
 //!
 //! It concludes only from answers: an asset that could not be asked for is as it was. Nothing here changes the remote. Read next: [`super::settle`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
@@ -18,7 +18,6 @@ use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::Failure;
 use crate::model::change::{Change, Event};
 use crate::model::desired::Desired;
-use crate::model::history::Standing;
 use crate::model::ids::AssetId;
 use crate::model::metadata::{Field, SocialNetwork};
 use crate::model::recorded::{Record, Recorded};
@@ -67,15 +66,6 @@ pub fn questions(desired: &Desired, recorded: &Recorded) -> Vec<Question> {
         *all.entry(key.asset_id).or_default() |= extras;
     }
     all.into_iter().map(|(asset_id, extras)| Question { asset_id, extras }).collect()
-}
-
-/// Every asset that is wanted and under review, with what is known of when it was looked at.
-pub fn under_review(desired: &Desired, recorded: &Recorded) -> BTreeSet<AssetId> {
-    let reviewed = desired.assets.iter().filter_map(|(address, want)| {
-        let (key, fact) = current(want, recorded.assets.get(address)?)?;
-        (fact.standing == Standing::Reviewing).then_some(key.asset_id)
-    });
-    reviewed.collect()
 }
 
 /// Whether a field comes only when asked for.

@@ -1,9 +1,10 @@
 //! One run: gather, plan, execute, record, until a plan has nothing left to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 
 use super::book::BookError;
@@ -14,7 +15,7 @@ use super::lockfile::KeepError;
 use super::progress::{Listener, Progress};
 use super::refresh::{self, Answer, Question};
 use super::report::{Outcome, Report, StepReport, Stop};
-use super::review;
+use super::review::{self, Review};
 use super::session::Session;
 use super::stop::StopSwitch;
 use crate::cloud::client::Client;
@@ -93,6 +94,12 @@ pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Opti
     let ended = run.rounds().await;
     let report = run.end(ended).await?;
     Ok(report)
+}
+
+/// What is to be looked at now.
+fn due(reviews: &BTreeMap<AssetId, Review>, now: Timestamp) -> Vec<Question> {
+    let due = reviews.iter().filter(|(_, review)| review.due() <= now);
+    due.map(|(asset_id, _)| Question { asset_id: *asset_id, extras: false }).collect()
 }
 
 /// What a plan marks, and apart from it what gives up a create in doubt for one that follows. Until that one begins the doubt stays open, and in the
@@ -178,10 +185,7 @@ impl Run<'_> {
                 return refresh::questions(&desired, recorded);
             }
             let now = clock::now();
-            let due = refresh::under_review(&desired, recorded).into_iter();
-            due.filter(|asset_id| review::due(recorded, *asset_id) <= now)
-                .map(|asset_id| Question { asset_id, extras: false })
-                .collect()
+            due(&review::under_review(&desired, recorded), now)
         });
         self.look(questions).await
     }
@@ -204,22 +208,18 @@ impl Run<'_> {
         // It may take long, and a CI machine may be taken away meanwhile.
         self.write_lockfile().await?;
         loop {
-            let waiting = self.session.book.read(|recorded| refresh::under_review(desired, recorded));
+            let waiting = self.session.book.read(|recorded| review::under_review(desired, recorded));
             let left = until.saturating_sub(clock::elapsed());
             if waiting.is_empty() || left.is_zero() {
                 return Ok(false);
             }
-            let wait = self.session.book.read(|recorded| review::wait(recorded, waiting.iter().copied(), clock::now()));
+            let wait = review::wait(waiting.values(), clock::now());
             if self.options.stop.or(tokio::time::sleep(wait.min(left))).await.is_none() {
                 return Ok(false);
             }
-            let now = clock::now();
-            let due = |asset_id: &AssetId| self.session.book.read(|recorded| review::due(recorded, *asset_id) <= now);
-            let due = waiting.iter().copied().filter(due).map(|asset_id| Question { asset_id, extras: false });
-            let due: Vec<Question> = due.collect();
-            self.look(due).await?;
-            let still = self.session.book.read(|recorded| refresh::under_review(desired, recorded));
-            if still != waiting {
+            self.look(due(&waiting, clock::now())).await?;
+            let still = self.session.book.read(|recorded| review::under_review(desired, recorded));
+            if !still.keys().eq(waiting.keys()) {
                 return Ok(true);
             }
         }
@@ -278,7 +278,7 @@ impl Run<'_> {
         self.report.held = plan.held.clone();
         self.report.drifts = plan.drifts.clone();
         self.report.notes = plan.notes.clone();
-        let reviewed = self.session.book.read(|recorded| refresh::under_review(&desired, recorded));
+        let reviewed = self.session.book.read(|recorded| review::under_review(&desired, recorded));
         self.report.under_review = reviewed.len() as u64;
         Ok((desired, plan, given_up))
     }

@@ -431,6 +431,20 @@ fn a_defect_ends_the_work_on_one_address_alone() {
 }
 
 #[test]
+fn what_left_is_archived_when_its_time_has_come_and_not_at_the_interval() {
+    let (remote, project) = start(Config::default());
+    let policy = "\n[policy]\nremoved = \"archive\"\narchive_after = \"3s\"\n";
+    project.write("assets.toml", format!("{MANIFEST}{policy}"));
+    let service = Service::start(&project, &["--interval", "1d"]);
+    service.until_synced("ui/a.png");
+    service.says("the lockfile was written");
+    project.remove("ui/a.png");
+    service.until("it is archived", || remote.assets().iter().any(|report| report.asset.archived));
+    service.end();
+    assert_eq!(remote.requests(Endpoint::ArchiveAsset), 1);
+}
+
+#[test]
 fn what_somebody_else_changed_is_told_without_a_refresh() {
     let (remote, project) = start(Config::default());
     project.sync();

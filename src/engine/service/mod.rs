@@ -13,6 +13,7 @@ mod eyes;
 mod key;
 pub mod outside;
 mod requests;
+mod rounds;
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -21,10 +22,12 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use self::around::until;
 use self::crew::{Crew, End, Ended};
 use self::eyes::Eyes;
 use self::outside::Outside;
 use self::requests::Asked;
+use self::rounds::Rounds;
 use super::book::BookError;
 use super::gather::{GatherError, read_manifest};
 use super::git;
@@ -127,7 +130,8 @@ struct Needs {
 struct Times {
     interval: Duration,
     git: Option<Duration>,
-    drift: Duration,
+    /// The next look at an asset; `None`: there is none.
+    look: Option<Duration>,
     pulse: Duration,
 }
 
@@ -154,6 +158,7 @@ struct Service<'a> {
     asked: Option<Asked>,
     needs: Needs,
     times: Times,
+    rounds: Rounds,
     /// The last good manifest, with its text.
     manifest: Option<(Manifest, String)>,
     desired: Arc<Desired>,
@@ -189,7 +194,7 @@ pub async fn serve(
     // Armed before the first look, so that nothing is missed in between.
     tokio::task::block_in_place(|| eyes.turn_to(&session.project, manifest.selection()));
     let desk = Desk::open(session);
-    let times = Times { interval: now + setting.interval, git: None, drift: now + PULSE, pulse: now };
+    let times = Times { interval: now + setting.interval, git: None, look: None, pulse: now };
     let needs = Needs { look: true, all: true, ..Needs::default() };
     let mut service = Service {
         session,
@@ -205,6 +210,7 @@ pub async fn serve(
         asked: None,
         needs,
         times,
+        rounds: Rounds::default(),
         manifest: None,
         desired: Arc::default(),
         in_manifest: BTreeSet::new(),
@@ -282,7 +288,7 @@ impl Service<'_> {
         }
         self.recover().await?;
         self.answer_request().await?;
-        self.needs.plan |= self.crew.rested(now);
+        self.needs.plan |= self.crew.rested(now) || self.rounds.take_archiving(clock::now());
         if self.eyes.next(now).is_some_and(|at| at <= now) {
             let project = self.session.project.clone();
             self.needs.look |= tokio::task::block_in_place(|| self.eyes.settle(&project));
@@ -311,7 +317,7 @@ impl Service<'_> {
         if self.needs.lockfile.is_some_and(|at| at <= clock::elapsed()) {
             self.write_lockfile().await?;
         }
-        if now >= self.times.drift {
+        if self.times.look.is_some_and(|at| at <= now) {
             self.look_around().await?;
         }
         Ok(())
@@ -341,7 +347,8 @@ impl Service<'_> {
         let times = [
             Some(self.times.interval),
             Some(self.times.pulse),
-            Some(self.times.drift).filter(|_| self.times.git.is_none()),
+            self.times.look.filter(|_| self.times.git.is_none()),
+            self.rounds.archiving().map(|at| now + until(at)),
             self.times.git,
             // What ended while the loop did something else is taken in at once.
             Some(now).filter(|_| self.is_pressed() && self.times.git.is_none()),
@@ -438,6 +445,10 @@ impl Service<'_> {
             self.session.book.commit(marks).await?;
             self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
         }
+        self.rounds = self.session.book.read(|recorded| Rounds::new(&self.desired, recorded, clock::now()));
+        // Many plans in a row put no look off for ever.
+        let next = self.rounds.next_due().map(|at| clock::elapsed() + until(at).max(self.rounds.pause()));
+        self.times.look = next.into_iter().chain(self.times.look).min();
         self.outside.metrics.pass();
         self.outside.planned(&plan, &wishes.in_hand, &self.session.book, &self.desired);
         let (steps, failing) = (plan.steps, self.hands.gate.is_failing());
