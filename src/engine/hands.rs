@@ -40,6 +40,7 @@ pub struct Hands {
     forbidden: Forbidden,
     pub(super) listener: Listener,
     pub(super) stop: StopSwitch,
+    panics: Panics,
 }
 
 impl Hands {
@@ -59,7 +60,23 @@ impl Hands {
         let gate = Gate::new(&limits, gate::OWNER, listener.clone());
         let poller = Poller::start(Arc::clone(&client), gate.clone(), &latencies, stop.clone());
         let uploads = Arc::new(Semaphore::new(uploads));
-        Ok(Self { book, root, client, gate, poller, uploads, forbidden: Forbidden::default(), listener, stop })
+        Ok(Self {
+            book,
+            root,
+            client,
+            gate,
+            poller,
+            uploads,
+            forbidden: Forbidden::default(),
+            listener,
+            stop,
+            panics: Panics::EndTheRun,
+        })
+    }
+
+    /// The same, but that a panic in a step goes on to whoever runs it.
+    pub(super) fn letting_panics_go_on(self) -> Self {
+        Self { panics: Panics::GoOn, ..self }
     }
 
     /// Looks at what the key may do for these creators; false ends the run.
@@ -101,7 +118,7 @@ impl Hands {
             forbidden: Arc::clone(&self.forbidden),
             given_up: Arc::new(given_up),
             superseded: StopSwitch::default(),
-            panics: Panics::EndTheRun,
+            panics: self.panics,
         }
     }
 

@@ -230,6 +230,9 @@ fn a_refused_key_stops_writes_until_a_reload_brings_another() {
     service.says("Roblox refused the key");
     service.until("/readyz tells it", || get(&address, "/readyz").1.contains("the key was refused"));
     let made = remote.assets().len();
+    let (code, document) = project.json(&["archive", "ui/a.png", "--yes"]);
+    assert_eq!(code, 4, "{document:#}");
+    assert!(document["errors"][0]["hint"].as_str().unwrap().contains("another key"), "{document:#}");
 
     let fresh = "another-key-771c";
     remote.control().put_key(key(fresh));

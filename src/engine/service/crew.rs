@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 
 use crate::engine::execute::{Finished, asset_of, chains, run_chain};
 use crate::engine::report::{Outcome, StepReport};
-use crate::engine::steps::{Panics, Steps};
+use crate::engine::steps::Steps;
 use crate::engine::stop::{StopSwitch, panic_message};
 use crate::model::address::Address;
 use crate::model::request::{Answer, Problem};
@@ -116,7 +116,7 @@ impl Crew {
             let Some(first) = chain.first() else { continue };
             let (address, metadata) = (first.address.clone(), first.action.is_metadata());
             let superseded = StopSwitch::default();
-            let steps = Steps { superseded: superseded.clone(), panics: Panics::GoOn, ..with.clone() };
+            let steps = Steps { superseded: superseded.clone(), ..with.clone() };
             self.in_hand.insert((address.clone(), metadata), superseded);
             let finished = self.finished.clone();
             let span = span(&address);

@@ -226,7 +226,9 @@ pub async fn serve(
 
 async fn hands(session: &Session, client: &Arc<Client>, setting: &Setting) -> Result<Hands, BookError> {
     let (listener, stop) = (setting.listener.clone(), StopSwitch::default());
-    Hands::new(session, Arc::clone(client), listener, stop, setting.uploads).await
+    let hands = Hands::new(session, Arc::clone(client), listener, stop, setting.uploads).await?;
+    // The crew catches them: other addresses are not touched by it.
+    Ok(hands.letting_panics_go_on())
 }
 
 /// What woke the loop.

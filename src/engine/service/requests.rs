@@ -128,6 +128,14 @@ impl Service<'_> {
                 return Ok(());
             }
         };
+        if let Some(message) = &self.refused {
+            asked.stage = Stage::Ended(Err(Problem {
+                kind: ProblemKind::Credential,
+                message: format!("Roblox refused the key of the service: {message}"),
+                hint: Some("give the service another key, and reload it".to_owned()),
+            }));
+            return Ok(());
+        }
         asked.stage = Stage::Begun;
         let (hands, desired) = (self.hands.clone(), Arc::clone(&self.desired));
         self.crew.run_errand(async move { run(&errand, &hands, &desired).await });
