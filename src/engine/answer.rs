@@ -263,6 +263,12 @@ impl Steps {
                 let Some(record) = recorded.assets.get(&attempt.address) else { return Vec::new() };
                 let done = settle::completed(id, attempt, record, &asset, clock::now());
                 let mut changes = done.changes.clone();
+                // An operation that ended long ago describes the asset as it was then: a later look knows better.
+                let later = |asset: &RemoteAsset| {
+                    let seen = recorded.seen.get(&asset.asset_id);
+                    seen.is_some_and(|seen| seen.asset.revision > asset.revision)
+                };
+                changes.retain(|change| !matches!(change, Change::See { asset } if later(asset)));
                 if let Intent::Restore { asset_id } = attempt.intent {
                     changes.extend(settle::restored(recorded, asset_id));
                 }

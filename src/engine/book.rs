@@ -115,6 +115,8 @@ impl Book {
             };
             let mut changes = if replaces.iter().all(open) { replaces.to_vec() } else { Vec::new() };
             changes.push(Change::Enroll { address: address.clone(), identity });
+            // What is begun here is this checkout's, also where its address leaves before the lockfile is written.
+            changes.push(Change::Lock { address: address.clone(), in_lockfile: true });
             changes.push(Change::Begin { attempt, address: address.clone(), intent });
             changes
         })

@@ -2,7 +2,7 @@
 //!
 //! Creates are not settled here: they can't be looked up, and follow the policy (`src/plan/asset.rs`). Read next: [`super::answer`].
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::book::BookError;
 use super::settle;
@@ -16,6 +16,9 @@ use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Record, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::platform::clock;
+
+/// The version of an update appears when its operation ends, a second to ten after the request (observed by public clients).
+const UPDATE_LAG: SignedDuration = SignedDuration::from_secs(15);
 
 impl Steps {
     /// Learns by looking what came of a change whose outcome is unknown.
@@ -42,6 +45,7 @@ impl Steps {
                 self.book.commit_with(decide).await?;
                 Ok(superseded("it was not carried out, and is done again"))
             }
+            Verdict::NotYet => self.settle_unseen(id, &attempt).await,
             Verdict::Newer => self.settle_newer(id, &attempt, asset).await,
         }
     }
@@ -51,6 +55,27 @@ impl Steps {
             Some(record) => carried_out(&attempt.intent, &record, asset),
             None => Verdict::No,
         }
+    }
+
+    /// No newer revision: an update that was not carried out, or one that Roblox still works on.
+    async fn settle_unseen(&self, id: AttemptId, attempt: &Attempt) -> Result<Try, BookError> {
+        if let Some(size) = self.bytes_at_hand(attempt) {
+            return self.send_again(id, attempt, size).await;
+        }
+        let age = clock::now().duration_since(attempt.begun_at);
+        if !age.is_negative() && age < UPDATE_LAG {
+            let message = "nobody knows yet whether the update before was carried out".to_owned();
+            self.rest(&attempt.address, &message).await?;
+            return Ok(Try::Again { message });
+        }
+        self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
+        Ok(superseded("it was not carried out"))
+    }
+
+    /// How many bytes the file of an attempt has, where it still holds what the attempt sent.
+    fn bytes_at_hand(&self, attempt: &Attempt) -> Option<u64> {
+        let (_, facts) = self.files.get(&attempt.address)?;
+        (Some(facts.hash) == attempt.intent.content()).then_some(facts.size)
     }
 
     /// A revision newer than the one that was known: this attempt's, or somebody else's.
@@ -74,10 +99,9 @@ impl Steps {
                 .await?;
             return Ok(superseded("somebody else changed it at Roblox"));
         }
-        let looked = self.files.get(&attempt.address).filter(|(_, facts)| Some(facts.hash) == attempt.intent.content());
-        match looked {
+        match self.bytes_at_hand(attempt) {
             // Equal bytes make no second version (seen by public clients), so sending them again tells whose the revision is.
-            Some((_, facts)) => self.send_again(id, attempt, facts.size).await,
+            Some(size) => self.send_again(id, attempt, size).await,
             // The file has moved on. The revision is as old as the attempt: it is the attempt's.
             None => self.finish(id, asset).await,
         }
@@ -86,7 +110,7 @@ impl Steps {
     /// Sends the bytes of an update in doubt once more; the answer settles the same attempt.
     async fn send_again(&self, id: AttemptId, attempt: &Attempt, size: u64) -> Result<Try, BookError> {
         let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
-        let Some(_slot) = self.slot().await else { return Ok(run_ends()) };
+        let Some(_slot) = self.slot().await else { return Ok(self.called_off()) };
         let upload = match self.open(&attempt.address) {
             Ok(upload) => upload,
             Err(tried) => return Ok(tried),
@@ -129,6 +153,8 @@ fn believed(attempt: &Attempt, record: &Record, asset: &RemoteAsset) -> Option<C
 enum Verdict {
     Yes,
     No,
+    /// There is no newer revision so far.
+    NotYet,
     /// There is a newer revision, and nothing yet tells whose it is.
     Newer,
 }
@@ -137,7 +163,8 @@ fn carried_out(intent: &Intent, record: &Record, asset: &RemoteAsset) -> Verdict
     let yes = |yes: bool| if yes { Verdict::Yes } else { Verdict::No };
     match intent {
         Intent::UpdateContent { head, .. } if asset.revision > *head => Verdict::Newer,
-        Intent::UpdateContent { .. } | Intent::Create { .. } => Verdict::No,
+        Intent::UpdateContent { .. } => Verdict::NotYet,
+        Intent::Create { .. } => Verdict::No,
         Intent::UpdateMetadata { fields, .. } => {
             yes(fields.iter().all(|(field, digest)| asset.stored(*field) == Some(*digest)))
         }

@@ -42,7 +42,7 @@ impl Lockfile {
     pub async fn read(&mut self, book: &Book) -> Result<(), KeepError> {
         let bytes = lockfile::read(&self.project.lockfile)?;
         let fingerprint = bytes.as_deref().map(lockfile::fingerprint);
-        if fingerprint.is_some() && self.known == fingerprint {
+        if self.known == fingerprint {
             return Ok(());
         }
         let ledger = parse(&self.project, &self.remote, bytes.as_deref())?;

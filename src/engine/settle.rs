@@ -131,6 +131,7 @@ pub fn shared(
     };
     vec![
         Change::Enroll { address: address.clone(), identity: identity.clone() },
+        Change::Lock { address: address.clone(), in_lockfile: true },
         Change::Learn { address: address.clone(), key, fact },
         Change::Ask { address: address.clone(), fields: FieldDigests::new(), stored: FieldDigests::new() },
         Change::Point { address: address.clone(), asset_id: key.asset_id },

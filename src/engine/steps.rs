@@ -189,7 +189,7 @@ impl Steps {
     async fn create(&self, address: &Address, new: &NewAsset, replaces: bool) -> Result<Try, BookError> {
         let costly = new.identity.asset_type.has_upload_quota() || new.expected_price.is_some_and(|price| price > 0);
         let intent = Intent::Create { content: new.content, fields: new.fields.clone(), costly, replaces };
-        let Some(slot) = self.slot().await else { return Ok(run_ends()) };
+        let Some(slot) = self.slot().await else { return Ok(self.called_off()) };
         let upload = match self.open(address) {
             Ok(upload) => upload,
             Err(tried) => return Ok(tried),
@@ -221,7 +221,7 @@ impl Steps {
         content: ContentHash,
     ) -> Result<Try, BookError> {
         // Looked at when the upload's turn has come: what was seen before a long queue is old.
-        let Some(slot) = self.slot().await else { return Ok(run_ends()) };
+        let Some(slot) = self.slot().await else { return Ok(self.called_off()) };
         // A newer revision may be a deploy that this checkout has not pulled: it is never overwritten unseen.
         let seen = match self.look(address, asset_id).await? {
             Look::Present(asset) => asset,
@@ -255,7 +255,12 @@ impl Steps {
         write: Write<'_>,
         send: impl AsyncFnOnce(HandOver) -> Reply<Submitted>,
     ) -> Result<Try, BookError> {
-        let Some(pass) = self.stop.or(self.gate.enter(write.endpoint)).await else { return Ok(run_ends()) };
+        let Some(pass) = self.turn(self.gate.enter(write.endpoint)).await else { return Ok(self.called_off()) };
+        // Both came at once.
+        if self.superseded.is_thrown() {
+            self.gate.leave_unsent(pass);
+            return Ok(self.called_off());
+        }
         // Asked at the last moment: Roblox may have said so while this one stood in the queue.
         if let Some(outcome) = self.forbidden_to(write.identity.creator) {
             self.gate.leave_unsent(pass);
@@ -296,7 +301,17 @@ impl Steps {
 
     /// The right to upload, when its turn has come; `None` when the run ends first. Have it before the file is opened: few are open at once.
     pub(super) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
-        self.stop.or(self.uploads.acquire()).await?.ok()
+        self.turn(self.uploads.acquire()).await?.ok()
+    }
+
+    /// Waits for a turn: nothing is sent before it, so that something newer that is wanted ends it, as the end of the run does.
+    async fn turn<T>(&self, turn: impl Future<Output = T>) -> Option<T> {
+        self.stop.or(self.superseded.or(turn)).await.flatten()
+    }
+
+    /// Why a turn was not waited for.
+    pub(super) fn called_off(&self) -> Try {
+        if self.stop.is_thrown() { run_ends() } else { superseded("something newer is wanted") }
     }
 
     /// Opens the file of an address as the bytes that were hashed.

@@ -185,7 +185,7 @@ pub struct Record {
     pub healed: Vec<(Healing, Timestamp)>,
     /// It left the manifest of a checkout whose lockfile had it.
     pub removed: bool,
-    /// This checkout's lockfile has it.
+    /// This checkout's lockfile has it, or will have it when it is written next.
     pub in_lockfile: bool,
     /// Why it rests.
     pub trouble: Option<Trouble>,
@@ -396,8 +396,7 @@ impl Recorded {
             return Err(ApplyError::Occupied { address: to.clone() });
         }
         if let Some(record) = self.assets.remove(from) {
-            // The lockfile has it under its old name.
-            self.assets.insert(to.clone(), Record { removed: false, in_lockfile: false, ..record });
+            self.assets.insert(to.clone(), Record { removed: false, in_lockfile: true, ..record });
         }
         for attempt in self.attempts.values_mut().filter(|attempt| attempt.address == *from) {
             attempt.address = to.clone();

@@ -8,6 +8,7 @@ use crate::model::change::{Change, Event};
 use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::digest::FieldDigest;
 use crate::model::file::FileFacts;
+use crate::model::file::FileProblem;
 use crate::model::ids::AssetId;
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
@@ -200,6 +201,16 @@ fn identity_changed(plan: &mut Plan, case: &Case<'_>, record: &Record) -> bool {
 /// Two addresses would put their files over one another.
 fn has_rival(plan: &mut Plan, case: &Case<'_>) -> bool {
     let Some(other) = case.sharing.rival(case.address) else { return false };
+    let is_written = |address: &Address| {
+        let want = case.desired.assets.get(address);
+        want.is_some_and(|want| want.content.as_ref().is_err_and(FileProblem::is_being_written))
+    };
+    // In the middle of a branch switch, as a rule: one of the two is about to leave.
+    if is_written(case.address) || is_written(other) {
+        let FileProblem { message, hint } = FileProblem::being_written();
+        hold(plan, case, HoldKind::Failed, &message, hint);
+        return true;
+    }
     let hint = "`macadam forget` the one that it is not, or take that out of the manifest".to_owned();
     hold(plan, case, HoldKind::Held, &format!("its asset is that of `{other}` as well"), Some(hint));
     true

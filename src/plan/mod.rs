@@ -6,7 +6,7 @@
 //! What was observed of the remote is part of what is recorded: its last word on each asset, and the facts that followed from it.
 //!
 //! Read next: [`step`] for what a plan consists of, [`asset`] for the rules of one address in their order, one small function a case. Rules across
-//! addresses have files of their own: [`moves`], [`sharing`], [`metadata`] (icons order the work), [`shelf`] (archiving).
+//! addresses have files of their own: [`kin`], [`moves`], [`sharing`], [`metadata`] (icons order the work), [`shelf`] (archiving).
 
 pub mod asset;
 pub mod content;
@@ -14,6 +14,7 @@ pub mod current;
 pub mod diff;
 pub mod doubt;
 pub mod drift;
+pub mod kin;
 pub mod lint;
 pub mod metadata;
 pub mod moves;
@@ -44,16 +45,20 @@ pub use step::{Action, Drift, FieldChange, Hold, HoldKind, NewAsset, Note, Part,
 /// Plans what makes the remote match `desired`, as far as `recorded` knows it, at the time `now`.
 pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
+    let (recorded, learned) = kin::acquaint(desired, recorded, now);
+    plan.marks.extend(learned);
+    let recorded: &Recorded = &recorded;
     let moves = Moves::of(desired, recorded, &wishes.in_hand);
     let (recorded, moved) = moves.apply(recorded, now);
     let recorded: &Recorded = &recorded;
     plan.marks.extend(moved);
-    let sharing = Sharing::of(desired, recorded, &wishes.in_hand);
+    let in_hand: BTreeSet<Address> = wishes.in_hand.union(&moves.waiting).cloned().collect();
+    let sharing = Sharing::of(desired, recorded, &in_hand);
     let fields = desired.assets.values().map(|want| subject::fields(want, desired, recorded));
     let fields: Vec<FieldDigests> = fields.collect();
     let mut intentions = Vec::new();
     for ((address, want), fields) in desired.assets.iter().zip(&fields) {
-        if wishes.in_hand.contains(address) {
+        if in_hand.contains(address) {
             continue;
         }
         if let Some(hold) = moves.held.get(address) {
@@ -69,8 +74,8 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timest
         }
     }
     plan.held.extend(moves.held.values().filter(|hold| !desired.assets.contains_key(&hold.address)).cloned());
-    plan_left(&mut plan, desired, recorded, &wishes.in_hand);
-    hold_sharers_of_held(&mut plan, &wishes.in_hand);
+    plan_left(&mut plan, desired, recorded, &in_hand);
+    hold_sharers_of_held(&mut plan, &in_hand);
     plan_metadata(&mut plan, desired, recorded, intentions, now);
     for Unseen { place, problem, .. } in &desired.unseen {
         let FileProblem { message, hint } = problem.clone();

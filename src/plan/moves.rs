@@ -1,6 +1,7 @@
 //! Addresses that moved: one that is new takes over the assets of one that left, without an upload.
 //!
-//! By path first, since one path has one address; then by type, creator and bytes. Where that leaves a choice, a person makes it.
+//! By path first, since one path has one address; then by type, creator and bytes. Where that leaves a choice, a person makes it. A create that is under
+//! way for an address that left goes with it; while somebody works on that address, the new one waits for the end of it.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use crate::model::asset::{AssetType, ContentChange};
 use crate::model::change::Change;
 use crate::model::desired::{Desired, DesiredAsset, StrayPlace};
 use crate::model::ids::{AssetId, ContentHash, Creator};
+use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded};
 
 /// One address that takes over the assets of another.
@@ -35,6 +37,8 @@ pub struct Moves {
     pub held: BTreeMap<Address, Hold>,
     /// Addresses that left, and of which a person has to say what became of them: until then they were not removed.
     pub undecided: BTreeSet<Address>,
+    /// New addresses that may take over from one that left and is in hand: nothing is planned for them until that is over.
+    pub waiting: BTreeSet<Address>,
 }
 
 /// What two addresses have in common when bytes tell that they are one.
@@ -43,20 +47,39 @@ type Likeness = (AssetType, Creator, ContentHash);
 /// An address that left, with its record.
 type Left<'a> = (&'a Address, &'a Record);
 
+/// The contents that are on their way to Roblox, by address.
+type OnTheWay<'a> = BTreeMap<&'a Address, ContentHash>;
+
 impl Moves {
     /// Decides who takes over from whom.
     pub fn of(desired: &Desired, recorded: &Recorded, in_hand: &BTreeSet<Address>) -> Self {
         let mut moves = Self::default();
-        let mut left = left(desired, recorded);
-        left.retain(|(address, _)| !in_hand.contains(*address));
+        let on_the_way = on_the_way(recorded);
+        let left = left(desired, recorded, &on_the_way);
         if !left.is_empty() {
+            let (busy, left): (Vec<_>, Vec<_>) = left.into_iter().partition(|(address, _)| in_hand.contains(*address));
             let mut new = new(desired, recorded);
             new.retain(|address, _| !in_hand.contains(*address));
+            moves.wait_for(&mut new, &busy, &on_the_way);
             moves.by_path(&mut new, &left);
-            moves.by_content(&new, &left, desired);
+            moves.by_content(&new, &left, &on_the_way, desired);
         }
         moves.hold_what_names_the_old(desired);
         moves
+    }
+
+    fn wait_for(&mut self, new: &mut BTreeMap<&Address, &DesiredAsset>, busy: &[Left<'_>], on_the_way: &OnTheWay<'_>) {
+        new.retain(|address, want| {
+            let may_be = |(from, record): &Left<'_>| {
+                record.identity.path == want.path
+                    || likeness(from, record, on_the_way).is_some_and(|like| wanted_likeness(want) == Some(like))
+            };
+            let waits = busy.iter().any(may_be);
+            if waits {
+                self.waiting.insert((*address).clone());
+            }
+            !waits
+        });
     }
 
     fn by_path(&mut self, new: &mut BTreeMap<&Address, &DesiredAsset>, left: &[Left<'_>]) {
@@ -77,19 +100,24 @@ impl Moves {
         });
     }
 
-    fn by_content(&mut self, new: &BTreeMap<&Address, &DesiredAsset>, left: &[Left<'_>], desired: &Desired) {
+    fn by_content(
+        &mut self,
+        new: &BTreeMap<&Address, &DesiredAsset>,
+        left: &[Left<'_>],
+        on_the_way: &OnTheWay<'_>,
+        desired: &Desired,
+    ) {
         let taken: BTreeSet<Address> = self.taken.values().map(|taken| taken.from.clone()).collect();
         let mut likes: BTreeMap<Likeness, Vec<Left<'_>>> = BTreeMap::new();
         for (address, record) in left.iter().filter(|(address, _)| !taken.contains(*address)) {
-            if let Some(content) = current::last(record).and_then(|(_, fact)| fact.content) {
-                let likeness = (record.identity.asset_type, record.identity.creator, content);
+            if let Some(likeness) = likeness(address, record, on_the_way) {
                 likes.entry(likeness).or_default().push((address, record));
             }
         }
         let mut groups: BTreeMap<Likeness, Vec<&Address>> = BTreeMap::new();
         for (address, want) in new {
-            if let (Some(asset_type), Ok(facts)) = (want.asset_type, &want.content) {
-                groups.entry((asset_type, want.creator, facts.hash)).or_default().push(address);
+            if let Some(likeness) = wanted_likeness(want) {
+                groups.entry(likeness).or_default().push(address);
             }
         }
         for (likeness, new) in groups {
@@ -201,12 +229,31 @@ fn new<'a>(desired: &'a Desired, recorded: &Recorded) -> BTreeMap<&'a Address, &
     desired.assets.iter().filter(|(address, _)| unknown(address)).collect()
 }
 
-/// Addresses that this checkout's lockfile has and its manifest doesn't, with assets of their own.
-fn left<'a>(desired: &Desired, recorded: &'a Recorded) -> Vec<Left<'a>> {
+/// Addresses that this checkout's lockfile has, or will have, and its manifest doesn't, with assets of their own or one that is on its way.
+fn left<'a>(desired: &Desired, recorded: &'a Recorded, on_the_way: &OnTheWay<'_>) -> Vec<Left<'a>> {
     let gone = |address: &Address, record: &Record| {
-        record.in_lockfile && !desired.assets.contains_key(address) && !record.history.is_empty()
+        let has_asset = !record.history.is_empty() || on_the_way.contains_key(address);
+        record.in_lockfile && !desired.assets.contains_key(address) && has_asset
     };
     recorded.assets.iter().filter(|(address, record)| gone(address, record)).collect()
+}
+
+/// What creates and updates that may have been carried out bring.
+fn on_the_way(recorded: &Recorded) -> OnTheWay<'_> {
+    let sent = recorded.attempts.values().filter(|attempt| attempt.phase != Phase::Intended);
+    sent.filter_map(|attempt| Some((&attempt.address, attempt.intent.content()?))).collect()
+}
+
+/// What tells an address that left by its bytes: those on their way, or else those that it last was.
+fn likeness(address: &Address, record: &Record, on_the_way: &OnTheWay<'_>) -> Option<Likeness> {
+    let last = || current::last(record).and_then(|(_, fact)| fact.content);
+    let content = on_the_way.get(address).copied().or_else(last)?;
+    Some((record.identity.asset_type, record.identity.creator, content))
+}
+
+fn wanted_likeness(want: &DesiredAsset) -> Option<Likeness> {
+    let facts = want.content.as_ref().ok()?;
+    Some((want.asset_type?, want.creator, facts.hash))
 }
 
 /// Those that left just now, or, if there are none, those that left long ago.
@@ -215,11 +262,15 @@ fn fresh<'a>(candidates: &[Left<'a>]) -> Vec<Left<'a>> {
     if now.is_empty() { candidates.to_vec() } else { now }
 }
 
-/// One candidate for each asset: of addresses that share one, the one that made it.
+/// One candidate for each asset: of addresses that share one, the one that made it. What is still on its way is an asset of its own.
 fn of_one_asset<'a>(candidates: &[Left<'a>]) -> Vec<Left<'a>> {
     let mut by_asset: BTreeMap<AssetId, (bool, Left<'a>)> = BTreeMap::new();
+    let mut distinct = Vec::new();
     for candidate in candidates {
-        let Some((key, fact)) = current::last(candidate.1) else { continue };
+        let Some((key, fact)) = current::last(candidate.1) else {
+            distinct.push(*candidate);
+            continue;
+        };
         let better = (fact.shared, *candidate);
         by_asset
             .entry(key.asset_id)
@@ -230,7 +281,8 @@ fn of_one_asset<'a>(candidates: &[Left<'a>]) -> Vec<Left<'a>> {
             })
             .or_insert(better);
     }
-    by_asset.into_values().map(|(_, candidate)| candidate).collect()
+    distinct.extend(by_asset.into_values().map(|(_, candidate)| candidate));
+    distinct
 }
 
 /// The most candidates that a message names.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Beside, POLL_EVERY, Service, ServiceError};
+use super::{Beside, GIT_AGAIN, POLL_EVERY, Service, ServiceError};
 use crate::engine::book::BookError;
 use crate::engine::gather::{GatherError, Gathered, look, read_manifest};
 use crate::engine::lockfile::KeepError;
@@ -20,7 +20,13 @@ impl Service<'_> {
     pub(super) async fn look(&mut self) -> Result<(), ServiceError> {
         match self.session.lockfile.read(&self.session.book).await {
             Ok(()) => self.unreadable = None,
-            Err(KeepError::Lockfile(error)) if self.manifest.is_some() => {
+            // Read in the middle of git's work, which began after the loop asked.
+            Err(KeepError::Lockfile(_)) if self.must_wait() => {
+                self.needs.look = true;
+                self.times.git = Some(clock::elapsed() + GIT_AGAIN);
+                return Ok(());
+            }
+            Err(KeepError::Lockfile(error)) if self.is_running() => {
                 let told = chain(&error);
                 if self.unreadable.as_ref() != Some(&told) {
                     tracing::error!("nothing is done until the lockfile can be used: {told}");
@@ -35,7 +41,7 @@ impl Service<'_> {
         let known: BTreeSet<Address> = self.session.book.read(|recorded| recorded.assets.keys().cloned().collect());
         let all = std::mem::take(&mut self.needs.all);
         let (project, listener) = (self.session.project.clone(), self.setting.listener.clone());
-        let (unsettled, last) = (self.eyes.unsettled(all), self.manifest.clone());
+        let (unsettled, last) = (self.eyes.unsettled(all), self.manifest.clone().or_else(|| self.first.clone()));
         let before = std::mem::take(&mut self.session.cache);
         let looking = tokio::task::spawn_blocking(move || {
             let fresh = read_manifest(&project);
@@ -63,7 +69,7 @@ impl Service<'_> {
         self.tell_invalid(wrong);
         match found {
             Ok((gathered, text)) => self.take(gathered, text, &before).await?,
-            Err(error) if self.manifest.is_none() => return Err(error.into()),
+            Err(error) if !self.is_running() => return Err(error.into()),
             Err(error) => {
                 self.session.cache = before;
                 self.needs.all |= all;
@@ -72,6 +78,11 @@ impl Service<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether it was told to be ready: from then on what can't be used is waited for, and ends nothing.
+    fn is_running(&self) -> bool {
+        self.manifest.is_some() || self.outside.is_ready()
     }
 
     pub(super) fn look_again_soon(&mut self) {
@@ -117,6 +128,7 @@ impl Service<'_> {
             tokio::task::block_in_place(|| self.eyes.turn_to(&self.session.project, manifest.selection()));
         }
         self.manifest = Some((manifest, text));
+        self.first = None;
         self.in_manifest = desired.assets.keys().cloned().collect();
         self.desired = Arc::new(desired);
         self.needs.plan = true;

@@ -161,6 +161,8 @@ struct Service<'a> {
     rounds: Rounds,
     /// The last good manifest, with its text.
     manifest: Option<(Manifest, String)>,
+    /// The manifest of the start, for as long as nothing was looked at.
+    first: Option<(Manifest, String)>,
     desired: Arc<Desired>,
     in_manifest: BTreeSet<Address>,
     /// Why the manifest of now is not in force.
@@ -188,7 +190,7 @@ pub async fn serve(
     ending: StopSwitch,
 ) -> Result<(), ServiceError> {
     let hands = hands(session, &client, &setting).await?;
-    let (manifest, _) = read_manifest(&session.project)?;
+    let (manifest, text) = read_manifest(&session.project)?;
     let mut eyes = Eyes::new();
     let now = clock::elapsed();
     // Armed before the first look, so that nothing is missed in between.
@@ -212,6 +214,7 @@ pub async fn serve(
         times,
         rounds: Rounds::default(),
         manifest: None,
+        first: Some((manifest, text)),
         desired: Arc::default(),
         in_manifest: BTreeSet::new(),
         invalid: None,

@@ -77,6 +77,10 @@ impl Outside {
         tracing::info!("ready");
     }
 
+    pub(super) const fn is_ready(&self) -> bool {
+        self.ready
+    }
+
     pub(super) fn reloading(&self) {
         warn_of(self.notifier.reloading());
     }
@@ -198,11 +202,8 @@ impl Outside {
             }
         }
         // A file that somebody is still writing is taken in a moment: nothing to tell anybody.
-        let early = |address: &Address| {
-            let want = desired.assets.get(address);
-            want.is_some_and(|want| want.content.as_ref().is_err_and(FileProblem::is_being_written))
-        };
-        let holds: Vec<&Hold> = plan.held.iter().filter(|hold| !early(&hold.address)).collect();
+        let early = FileProblem::being_written().message;
+        let holds: Vec<&Hold> = plan.held.iter().filter(|hold| hold.reason != early).collect();
         let held: BTreeMap<Address, String> =
             holds.iter().map(|hold| (hold.address.clone(), hold.reason.clone())).collect();
         for hold in holds.iter().filter(|hold| self.held.get(&hold.address) != Some(&hold.reason)) {

@@ -1,0 +1,40 @@
+//! What one address knows of an asset that is updated in place, every address that has it knows: its newest revision is what games get, whoever made it.
+//!
+//! A state comes to two addresses of one asset when it moved the asset and a branch from before the move is checked out, whose lockfile has it under
+//! its old name with fewer revisions.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::model::address::Address;
+use crate::model::asset::ContentChange;
+use crate::model::change::Change;
+use crate::model::desired::Desired;
+use crate::model::ids::AssetId;
+use crate::model::recorded::{Record, Recorded};
+
+/// What is known, with every wanted address knowing all revisions of its assets; and what it had to learn for that.
+pub fn acquaint<'a>(desired: &Desired, recorded: &'a Recorded, now: Timestamp) -> (Cow<'a, Recorded>, Vec<Change>) {
+    let mut kin: BTreeMap<AssetId, Vec<(&Address, &Record)>> = BTreeMap::new();
+    let in_place = |record: &Record| record.identity.asset_type.on_content_change() == ContentChange::InPlace;
+    for (address, record) in recorded.assets.iter().filter(|(_, record)| in_place(record)) {
+        for asset_id in record.history.assets() {
+            kin.entry(asset_id).or_default().push((address, record));
+        }
+    }
+    let mut changes = Vec::new();
+    for (asset_id, kin) in kin.iter().filter(|(_, kin)| kin.len() > 1) {
+        for (address, record) in kin.iter().filter(|(address, _)| desired.assets.contains_key(*address)) {
+            let known = kin.iter().flat_map(|(_, other)| other.history.of_asset(*asset_id));
+            let new = known.filter(|(key, _)| record.history.get(*key).is_none());
+            let learn = |(key, fact)| Change::Learn { address: Address::clone(address), key, fact };
+            changes.extend(new.map(|(key, fact)| learn((key, *fact))));
+        }
+    }
+    let mut known = Cow::Borrowed(recorded);
+    // They fit: each address has a record.
+    changes.retain(|change| known.to_mut().apply(change, now).is_ok());
+    (known, changes)
+}
