@@ -295,3 +295,24 @@ fn what_vanishes_as_a_whole_is_not_removed() {
     project.sync();
     assert_eq!(project.read("assets.lock.toml").matches("removed = true").count(), 1);
 }
+
+#[test]
+fn a_model_that_was_renamed_on_one_branch_kept_its_bytes_on_the_other() {
+    let repository = Repository::new();
+    let project = &repository.project;
+    repository.git(&["branch", "other"]);
+    project.write("models/b.rbxmx", rbxmx("a longer b"));
+    project.sync();
+    std::fs::rename(project.file("models/b.rbxmx"), project.file("models/c.rbxmx")).unwrap();
+    project.sync();
+    repository.commit("renamed");
+
+    // The asset holds main's bytes, and this branch wants its own.
+    repository.git(&["checkout", "--quiet", "other"]);
+    project.sync();
+    let report = repository.remote.assets().into_iter().find(|report| report.asset.versions.len() > 1).unwrap();
+    let versions: Vec<&str> = report.asset.versions.iter().map(|version| version.content.hash.as_str()).collect();
+    assert_eq!((versions.len(), versions[2]), (3, versions[0]), "{versions:?}");
+    assert_eq!(repository.remote.assets().len(), 3);
+    repository.syncs_without_an_upload();
+}

@@ -34,3 +34,4 @@ mod support;
 mod sync;
 mod systemd;
 mod tidy;
+mod underway;

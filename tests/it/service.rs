@@ -26,13 +26,13 @@ path = \"models/*.rbxmx\"
 ";
 
 /// A running `macadam sync`.
-struct Service<'a> {
+pub struct Service<'a> {
     project: &'a Project,
     child: Child,
 }
 
 impl<'a> Service<'a> {
-    fn start(project: &'a Project, args: &[&str]) -> Self {
+    pub fn start(project: &'a Project, args: &[&str]) -> Self {
         let log = std::fs::File::create(project.file("log.txt")).unwrap();
         let mut command = project.command(&[&["sync"], args].concat());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
@@ -41,13 +41,13 @@ impl<'a> Service<'a> {
         service
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         let log = self.project.read("log.txt");
         assert!(!log.contains(SECRET), "the key was printed");
         log
     }
 
-    fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+    pub fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
         let began = Instant::now();
         while !holds() {
             assert!(began.elapsed() < NEVER, "never came: {what}\n{}", self.log());
@@ -55,16 +55,22 @@ impl<'a> Service<'a> {
         }
     }
 
-    fn says(&self, text: &str) {
+    pub fn says(&self, text: &str) {
         self.until(text, || self.log().contains(text));
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// As a power cut would.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Ends it in order.
-    fn end(mut self) -> String {
+    pub fn end(mut self) -> String {
         self.signal(Signal::TERM);
         let began = Instant::now();
         loop {
@@ -77,14 +83,14 @@ impl<'a> Service<'a> {
         }
     }
 
-    fn state_of(&self, address: &str) -> String {
+    pub fn state_of(&self, address: &str) -> String {
         let (_, document) = self.project.json(&["status"]);
         let rows = document["assets"].as_array().unwrap();
         let row = rows.iter().find(|row| row["address"] == address);
         row.map(|row| row["state"].as_str().unwrap().to_owned()).unwrap_or_default()
     }
 
-    fn until_synced(&self, address: &str) {
+    pub fn until_synced(&self, address: &str) {
         self.until(&format!("{address} is synced"), || self.state_of(address) == "synced");
     }
 
@@ -113,7 +119,8 @@ fn get(address: &str, path: &str) -> (u16, String) {
     (code, answer)
 }
 
-fn start(config: Config) -> (Remote, Project) {
+/// A picture and a model, and a remote that shows operations at once.
+pub fn start(config: Config) -> (Remote, Project) {
     let switches = vec![("operation_visible_after_ms".to_owned(), "0".to_owned())];
     let remote = Remote::with(Config { switches, ..config });
     let project = Project::new(MANIFEST).at(&remote.url());
@@ -357,8 +364,7 @@ fn a_killed_service_goes_on_where_it_was() {
     let mut service = Service::start(&project, &[]);
     service.until_synced("ui/a.png");
     service.until_synced("models/sword.rbxmx");
-    service.child.kill().unwrap();
-    service.child.wait().unwrap();
+    service.kill();
     drop(service);
 
     // What changed while nobody watched is seen at the start, and nothing else is sent.

@@ -235,3 +235,55 @@ fn what_may_have_moved_was_archived_while_a_person_was_asked() {
     let held = "held b.png: [pins] still names `a.png`, which is called `b.png` now";
     check_desired(&at_once(renamed), left("a.png", 10, 1), held);
 }
+
+#[test]
+fn what_is_in_hand_under_its_old_name_waits_under_the_new_one() {
+    let in_hand = |path: &str| Wishes { in_hand: [address(path)].into(), ..Wishes::default() };
+    let on_its_way =
+        |path: &str| Known::default().create_under_way(path, 1, false, &[PhaseEvent::HandOver]).locked(path);
+    let check = |wanted: Vec<DesiredAsset>, known: Known, wishes: &Wishes, expected: &str| {
+        assert_eq!(text(&super::super::plan(&desired(wanted), &known.0, wishes, NOW)), expected);
+    };
+    let mark = "note a.fbx: left the manifest; its asset at Roblox is kept";
+    // By its bytes, those that are on their way or those that it has, and by its path.
+    check(vec![want("b.fbx", 1)], on_its_way("a.fbx"), &in_hand("a.fbx"), mark);
+    check(vec![want("b.png", 1)], on_its_way("a.png"), &in_hand("a.png"), &mark.replace("fbx", "png"));
+    check(vec![want("b.fbx", 1)], left("a.fbx", 10, 1), &in_hand("a.fbx"), mark);
+    let called = desired_as(vec![called("sword", want("a.fbx", 2))]);
+    assert_eq!(text(&super::super::plan(&called, &on_its_way("a.fbx").0, &in_hand("a.fbx"), NOW)), mark);
+    // Other bytes under another name are another asset, and what is in hand and still wanted keeps nobody waiting.
+    check(vec![want("b.fbx", 2)], on_its_way("a.fbx"), &in_hand("a.fbx"), &format!("create b.fbx: it is new\n{mark}"));
+    let both = vec![want("a.fbx", 1), want("b.fbx", 1)];
+    check(both, on_its_way("a.fbx"), &in_hand("a.fbx"), "create b.fbx: it is new");
+}
+
+#[test]
+fn a_create_under_way_goes_along_with_its_address() {
+    let accepted = [PhaseEvent::HandOver, PhaseEvent::Accept(OperationId::new("op").unwrap())];
+    let known = || Known::default().create_under_way("a.fbx", 1, false, &accepted).locked("a.fbx");
+    let plan = plan(&desired(vec![want("b.fbx", 1)]), &known().0, NOW);
+    let moved = "move b.fbx: `a.fbx` left, and had the same bytes\nwait b.fbx: Roblox works on operation op";
+    assert_eq!(text(&plan), moved);
+    assert!(plan.marks.contains(&Change::Move { from: address("a.fbx"), to: address("b.fbx") }), "{:?}", plan.marks);
+    // In doubt it is the new address that a person is asked about, and that may have made two.
+    let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
+    let costly = Known::default().create_under_way("a.fbx", 1, true, &doubt).locked("a.fbx");
+    let held = "move b.fbx: `a.fbx` left, and had the same bytes\nheld b.fbx: nobody knows whether its create of 1970-01-01T00:00:00Z was carried out";
+    check(vec![want("b.fbx", 1)], costly, held);
+    // Nothing left: as if it had never begun.
+    let begun = Known::default().create_under_way("a.fbx", 1, false, &[]).locked("a.fbx");
+    let new = "create b.fbx: it is new\nnote a.fbx: left the manifest; its asset at Roblox is kept";
+    check(vec![want("b.fbx", 1)], begun, new);
+}
+
+#[test]
+fn every_address_of_a_model_knows_its_head() {
+    // Moved on one branch after an update; the other's lockfile has it under its old name, as it was before.
+    let known = || left("b.fbx", 10, 1).revision("b.fbx", 10, 2, 2).revision("a.fbx", 10, 1, 1).points_to("a.fbx", 10);
+    check(
+        vec![want("a.fbx", 1)],
+        known(),
+        "update_content a.fbx 10: its content changed from 02020202 to 01010101\nnote b.fbx: left the manifest; its asset at Roblox is kept",
+    );
+    check(vec![want("a.fbx", 2)], known(), "note b.fbx: left the manifest; its asset at Roblox is kept");
+}

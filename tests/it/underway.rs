@@ -1,0 +1,114 @@
+//! Files that get another name or other bytes while their asset is on its way: nothing is doubled, and nothing is blamed on somebody else.
+
+use macadam::emulator::{Action, Config, Endpoint, FaultRule, Latency, Limit, Limits, Point};
+
+use super::service::{Service, start};
+use super::support::{Project, Remote, png, rbxmx};
+
+/// A slow remote, and a service that is in sync with it.
+fn slow(operation_ms: u64) -> (Remote, Project) {
+    let (remote, project) = start(Config::default());
+    project.sync();
+    let slow = Action::Delay { before_commit_ms: 0, before_reply_ms: operation_ms };
+    remote.control().add_faults(vec![FaultRule::on(Endpoint::CreateAsset, slow)]).unwrap();
+    (remote, project)
+}
+
+fn rename(project: &Project, from: &str, to: &str) {
+    std::fs::rename(project.file(from), project.file(to)).unwrap();
+}
+
+#[test]
+fn what_is_renamed_during_its_upload_was_uploaded_twice() {
+    let (remote, project) = slow(3_000);
+    let service = Service::start(&project, &[]);
+    project.write("ui/new.png", png(5));
+    project.write("models/new.rbxmx", rbxmx("new"));
+    service.until("both are on the wire", || remote.requests(Endpoint::CreateAsset) == 4);
+    rename(&project, "ui/new.png", "ui/renamed.png");
+    rename(&project, "models/new.rbxmx", "models/renamed.rbxmx");
+    service.until_synced("ui/renamed.png");
+    service.until_synced("models/renamed.rbxmx");
+    service.end();
+    assert_eq!((remote.requests(Endpoint::CreateAsset), remote.assets().len()), (4, 4));
+}
+
+#[test]
+fn what_is_renamed_before_the_lockfile_is_written_was_uploaded_twice() {
+    let (remote, project) = slow(0);
+    // Its upload keeps the lockfile waiting.
+    let slow = Action::Delay { before_commit_ms: 3_000, before_reply_ms: 0 };
+    remote.control().add_faults(vec![FaultRule::on(Endpoint::UpdateAsset, slow)]).unwrap();
+    let service = Service::start(&project, &[]);
+    project.write("models/sword.rbxmx", rbxmx("a longer sword"));
+    service.until("the update is on the wire", || remote.requests(Endpoint::UpdateAsset) == 1);
+    project.write("models/new.rbxmx", rbxmx("new"));
+    service.until("it is made", || service.log().contains("done address=models/new.rbxmx"));
+    rename(&project, "models/new.rbxmx", "models/renamed.rbxmx");
+    service.until_synced("models/renamed.rbxmx");
+    service.end();
+    assert_eq!((remote.requests(Endpoint::CreateAsset), remote.assets().len()), (3, 3));
+}
+
+#[test]
+fn what_is_renamed_after_a_kill_in_the_middle_takes_its_operation_along() {
+    let (remote, project) = start(Config::default());
+    remote.control().set_latency(Latency::Fixed(2_000));
+    let mut service = Service::start(&project, &[]);
+    service.until("both are accepted", || remote.control().operations().len() == 2);
+    service.until("the operations are written down", || service.state_of("ui/a.png") == "in_progress");
+    service.kill();
+    rename(&project, "ui/a.png", "ui/renamed.png");
+    rename(&project, "models/sword.rbxmx", "models/renamed.rbxmx");
+    project.sync();
+    assert_eq!((remote.requests(Endpoint::CreateAsset), remote.assets().len()), (2, 2));
+}
+
+#[test]
+fn what_waits_for_its_turn_is_not_sent_once_it_is_gone() {
+    let mut limits = Limits { window_ms: 8_000, ..Limits::default() };
+    limits.endpoints.insert(Endpoint::CreateAsset, Limit::of(2));
+    let (remote, project) = start(Config { limits, ..Config::default() });
+    project.sync();
+    let service = Service::start(&project, &[]);
+    for (name, shade) in [("ui/x.png", 5), ("ui/y.png", 6), ("ui/z.png", 7)] {
+        project.write(name, png(shade));
+    }
+    service.until("two are sent", || remote.requests(Endpoint::CreateAsset) == 4);
+    service.says("waiting for Roblox's rate limit");
+    rename(&project, "ui/z.png", "ui/zz.png");
+    service.until_synced("ui/zz.png");
+    service.end();
+    assert_eq!((remote.requests(Endpoint::CreateAsset), remote.assets().len()), (5, 5));
+}
+
+#[test]
+fn an_update_whose_answer_is_lost_was_blamed_on_somebody_else() {
+    let (remote, project) = start(Config::default());
+    remote.control().set_latency(Latency::Fixed(2_500));
+    project.sync();
+    let service = Service::start(&project, &[]);
+    let lost = FaultRule::on(Endpoint::UpdateAsset, Action::Reset { at: Point::AfterCommit });
+    remote.control().add_faults(vec![lost.times(1)]).unwrap();
+    project.write("models/sword.rbxmx", rbxmx("a longer sword"));
+    service.until("its second revision", || remote.assets().iter().any(|report| report.asset.versions.len() == 2));
+    service.until_synced("models/sword.rbxmx");
+    let log = service.end();
+    assert!(!log.contains("somebody else"), "{log}");
+    assert!(remote.assets().iter().all(|report| report.asset.versions.len() <= 2), "equal bytes make no version");
+}
+
+#[test]
+fn a_manifest_that_breaks_while_git_works_ended_the_service() {
+    let (remote, project) = start(Config::default());
+    project.write(".git/index.lock", "");
+    let service = Service::start(&project, &[]);
+    let manifest = project.read("assets.toml");
+    project.write("assets.toml", format!("{manifest}\nbroken = = 1\n"));
+    project.remove(".git/index.lock");
+    service.says("the last good one stays in force");
+    service.until("it goes on by that one", || remote.assets().len() == 2);
+    project.write("assets.toml", manifest);
+    service.says("the manifest is valid again");
+    service.end();
+}
