@@ -1,0 +1,128 @@
+//! The calm after a storm: the service gets in step, with a person's help where the contract asks for it; then everything is checked. And the end.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::figures::Taken;
+use crate::invariants::{self, Ledger};
+use crate::known::Known;
+use crate::stage::{Row, Stage};
+use crate::story::Story;
+
+/// In a quiet time the log grows by this many lines at most.
+const LINES_WHEN_QUIET: u64 = 5;
+
+/// Lets the storm end, waits until the service is in step, and checks all that must hold then.
+pub fn calm(stage: &mut Stage, story: &mut Story, ledger: &mut Ledger, rng: &mut fastrand::Rng) {
+    let began = Instant::now();
+    story.rest(stage, rng);
+    converge(stage, story, rng);
+    stage.figures.converged = began.elapsed();
+    stage.figures.slowest = stage.figures.slowest.max(began.elapsed());
+    stage.tell("in step");
+    stage.service.until_ready();
+    quiet(stage);
+    invariants::in_step(stage, story).unwrap_or_else(|why| panic!("no longer in step: {why}"));
+    ledger.check(stage);
+    take_sample(stage);
+    invariants::bounded(&stage.figures.samples);
+    invariants::healthy(stage);
+}
+
+fn converge(stage: &mut Stage, story: &Story, rng: &mut fastrand::Rng) {
+    let began = Instant::now();
+    let mut helped = Instant::now();
+    loop {
+        stage.supervise(rng);
+        let Err(why) = invariants::in_step(stage, story) else { return };
+        assert!(began.elapsed() < stage.pace.converge, "not in step after {} s: {why}", began.elapsed().as_secs());
+        if helped.elapsed() > Duration::from_secs(1) {
+            help(stage);
+            helped = Instant::now();
+        }
+        std::thread::sleep(Duration::from_millis(250));
+    }
+}
+
+/// What `status` asks of a person: creates that are held in doubt are settled.
+fn help(stage: &mut Stage) {
+    let Some(rows) = stage.status() else { return };
+    let mut doubtful = BTreeSet::new();
+    for row in rows.iter().filter(|row| row.state == "held") {
+        let error = row.error.clone().unwrap_or_default();
+        if error.starts_with("it shares the upload of") {
+            // The one whose upload it is may have left: it is the one to settle all the same.
+            doubtful.extend(error.split('`').nth(1).map(str::to_owned));
+        } else if error.contains("create") {
+            doubtful.insert(row.address.clone());
+        }
+    }
+    if doubtful.is_empty() {
+        return;
+    }
+    let known = stage.service.frozen(|| Known::state(&stage.project));
+    for (address, _, content) in known.open.iter().filter(|(address, ..)| doubtful.contains(address)) {
+        resolve(stage, &known, address, content);
+    }
+}
+
+/// Looks for what a create in doubt made, as a person would.
+fn resolve(stage: &mut Stage, known: &Known, address: &str, content: &str) {
+    let (assets, known) = (stage.emulator.assets(), known.assets());
+    let made = assets.iter().find(|asset| {
+        let id = asset["id"].as_u64().unwrap();
+        !known.contains(&id) && invariants::made_with(asset) == content
+    });
+    let id = made.map(|asset| asset["id"].to_string());
+    let settled: Vec<&str> = match &id {
+        Some(id) => vec!["--asset-id", id],
+        None => vec!["--recreate"],
+    };
+    let args = [&["resolve", address, "--patience", "20s"], settled.as_slice()].concat();
+    let (code, document) = stage.project.json(&args);
+    stage.tell(format!("{args:?}: {code} {}", document["errors"]));
+    stage.figures.count("creates in doubt that a person settled");
+}
+
+/// For a while nothing may happen: no request for a change, no new lockfile, hardly a line in the log.
+fn quiet(stage: &mut Stage) {
+    // What ended just now may still be written down.
+    std::thread::sleep(stage.pace.quiet.min(Duration::from_secs(2)));
+    stage.service.log.catch_up();
+    let look = |stage: &Stage| (stage.emulator.counts().writes(), stage.project.read("assets.lock.toml"));
+    let (before, lines, processor) = (look(stage), stage.service.log.lines, stage.service.sample().processor);
+    std::thread::sleep(stage.pace.quiet);
+    let after = look(stage);
+    assert_eq!(before.0, after.0, "in a quiet time requests for changes were sent");
+    assert!(before.1 == after.1, "in a quiet time the lockfile was written");
+    let added = stage.service.log.catch_up();
+    assert!(stage.service.log.lines <= lines + LINES_WHEN_QUIET, "in a quiet time this was logged:\n{added}");
+    stage.figures.idle = stage.service.sample().processor - processor;
+}
+
+fn take_sample(stage: &mut Stage) {
+    let taken = Taken { life: stage.service.life, phase: stage.figures.phases + 1, sample: stage.service.sample() };
+    stage.figures.samples.push(taken);
+}
+
+/// SIGTERM ends the service in order, and a run after it has nothing to do.
+pub fn finish(stage: &mut Stage) {
+    stage.service.end(Signal::TERM);
+    let before = stage.emulator.counts();
+    let (code, document) = stage.project.json(&["sync", "--once"]);
+    assert_eq!((code, document["in_sync"].as_bool()), (0, Some(true)), "a run after the service: {document:#}");
+    let after = stage.emulator.counts();
+    assert_eq!(before.writes(), after.writes(), "a run after the service sent requests for changes: {document:#}");
+    stage.tell(format!("the run after the service sent {} requests", after.requests() - before.requests()));
+    invariants::few_lines(stage);
+}
+
+impl Row {
+    /// For a person who wonders about it.
+    pub fn told(&self) -> String {
+        let Self { address, state, error, waits, .. } = self;
+        format!("`{address}` is {state}: {}", error.as_ref().or(waits.as_ref()).map_or("", |text| text))
+    }
+}
