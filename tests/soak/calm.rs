@@ -46,12 +46,16 @@ fn converge(stage: &mut Stage, story: &Story, rng: &mut fastrand::Rng) {
     }
 }
 
-/// What `status` asks of a person: creates that are held in doubt are settled.
+/// What `status` asks of a person: creates that are held in doubt are settled, and what was archived by hand is restored where its file went on.
 fn help(stage: &mut Stage) {
     let Some(rows) = stage.status() else { return };
     let mut doubtful = BTreeSet::new();
     for row in rows.iter().filter(|row| row.state == "held") {
         let error = row.error.clone().unwrap_or_default();
+        if error.ends_with("is archived") {
+            by_hand(stage, &["restore", &row.address], "archived assets that a person restored for a new content");
+            continue;
+        }
         if error.starts_with("it shares the upload of") {
             // The one whose upload it is may have left: it is the one to settle all the same.
             doubtful.extend(error.split('`').nth(1).map(str::to_owned));
@@ -80,10 +84,13 @@ fn resolve(stage: &mut Stage, known: &Known, address: &str, content: &str) {
         Some(id) => vec!["--asset-id", id],
         None => vec!["--recreate"],
     };
-    let args = [&["resolve", address, "--patience", "20s"], settled.as_slice()].concat();
-    let (code, document) = stage.project.json(&args);
+    by_hand(stage, &[&["resolve", address], settled.as_slice()].concat(), "creates in doubt that a person settled");
+}
+
+fn by_hand(stage: &mut Stage, args: &[&str], what: &str) {
+    let (code, document) = stage.project.json(&[args, &["--patience", "20s"]].concat());
     stage.tell(format!("{args:?}: {code} {}", document["errors"]));
-    stage.figures.count("creates in doubt that a person settled");
+    stage.figures.count(what);
 }
 
 /// For a while nothing may happen: no request for a change, no new lockfile, hardly a line in the log.

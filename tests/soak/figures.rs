@@ -19,6 +19,8 @@ pub struct Taken {
 #[derive(Debug, Default)]
 pub struct Figures {
     pub phases: u32,
+    /// What must not be and was told.
+    pub broken: u32,
     /// Actions of the story, by kind.
     pub actions: BTreeMap<String, u64>,
     /// Other things that happened.

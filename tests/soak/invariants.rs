@@ -1,6 +1,6 @@
 //! What must hold in each calm. A person would look in the same places: the files, what `status` says, the assets at the remote, and the state past the program.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -104,6 +104,8 @@ pub struct Ledger {
     known: Known,
     /// The contents of creates that were given up, by attempt.
     given_up: BTreeMap<u64, String>,
+    /// The contents that were doubled, as was told.
+    doubled: BTreeSet<String>,
 }
 
 impl Ledger {
@@ -138,24 +140,32 @@ impl Ledger {
             let excused = excused(&content);
             assert!(count <= excused, "{count} assets with the content {content} are unknown, {excused} are recorded");
         }
-        let mut doubles = 0;
-        let mut made: BTreeMap<(String, String), Vec<u64>> = BTreeMap::new();
-        for asset in &assets {
-            let of_type = (asset["asset_type"].to_string(), made_with(asset));
-            made.entry(of_type).or_default().push(asset["id"].as_u64().unwrap());
-        }
-        for ((asset_type, content), ids) in made {
-            doubles += ids.len() - 1;
-            let allowed = 1 + excused(&content);
-            assert!(
-                ids.len() <= allowed,
-                "{ids:?} of type {asset_type} were all made with {content}: {allowed} at most are explained"
-            );
-        }
+        let doubles = self.doubles(&assets, &excused, stage);
         let figures = &mut stage.figures;
         (figures.assets, figures.unknown, figures.doubles) = (assets.len(), unknown.len(), doubles);
         figures.given_up = self.given_up.len();
         self.known = known;
+    }
+
+    /// How many assets there are beyond the first of their type with the content that they were made with. Those that nothing explains fail the soak, at its
+    /// end: what comes after them is worth seeing too.
+    fn doubles(&mut self, assets: &[Value], excused: &dyn Fn(&String) -> usize, stage: &mut Stage) -> usize {
+        let mut made: BTreeMap<(String, String), Vec<u64>> = BTreeMap::new();
+        for asset in assets {
+            let of_type = (asset["asset_type"].to_string(), made_with(asset));
+            made.entry(of_type).or_default().push(asset["id"].as_u64().unwrap());
+        }
+        let mut doubles = 0;
+        for ((asset_type, content), ids) in made {
+            doubles += ids.len() - 1;
+            let allowed = 1 + excused(&content);
+            if ids.len() > allowed && self.doubled.insert(content.clone()) {
+                let what =
+                    format!("{ids:?} of type {asset_type} were made with {content}, of which {allowed} are explained");
+                stage.broken(&what);
+            }
+        }
+        doubles
     }
 }
 

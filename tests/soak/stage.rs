@@ -77,6 +77,13 @@ impl Stage {
         self.told.push(line);
     }
 
+    /// Notes what must not be and doesn't keep the story from going on.
+    pub fn broken(&mut self, what: &str) {
+        eprintln!("soak: phase {}: {what}", self.figures.phases + 1);
+        self.tell(what);
+        self.figures.broken += 1;
+    }
+
     /// What `status` says; `None` when it can't say anything just now.
     pub fn status(&self) -> Option<Vec<Row>> {
         let (code, mut document) = self.project.json(&["status"]);
@@ -114,7 +121,7 @@ pub fn run(seed: u64, time: Option<Duration>) -> ExitCode {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut story = Story::new(&pace, rng.fork());
     let course = || course(&mut stage, &mut story, &mut rng, time.unwrap_or_default());
-    if catch_unwind(AssertUnwindSafe(course)).is_ok() {
+    if catch_unwind(AssertUnwindSafe(course)).is_ok() && stage.figures.broken == 0 {
         println!("{}", stage.figures.table(&stage, stage.began.elapsed()));
         return ExitCode::SUCCESS;
     }
@@ -125,7 +132,7 @@ pub fn run(seed: u64, time: Option<Duration>) -> ExitCode {
     eprintln!("\nthe end of the service's log:\n{}", last(&log, LAST_LINES));
     eprintln!("\n{}", stage.figures.table(&stage, stage.began.elapsed()));
     eprintln!(
-        "\nsoak --seed {seed} failed in phase {}: see above; all is kept in {}",
+        "\nsoak --seed {seed} failed in phase {}, or before where that is told: see above; all is kept in {}",
         stage.figures.phases + 1,
         kept.display()
     );
