@@ -36,6 +36,13 @@ pub struct Row {
     pub archived_by: Option<String>,
     pub error: Option<String>,
     pub waits: Option<String>,
+    pub drifts: Vec<Drift>,
+}
+
+/// What somebody else is said to have done to its asset.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Drift {
+    pub what: String,
 }
 
 /// The two processes, the checkout between them, and what is noted of it all.
