@@ -14,6 +14,9 @@ use crate::story::Story;
 /// In a quiet time the log grows by this many lines at most.
 const LINES_WHEN_QUIET: u64 = 5;
 
+/// What is out of step for so long while Macadam says that it is in step stays so.
+const UNSEEN: Duration = Duration::from_secs(10);
+
 /// Lets the storm end, waits until the service is in step, and checks all that must hold then.
 pub fn calm(stage: &mut Stage, story: &mut Story, ledger: &mut Ledger, rng: &mut fastrand::Rng) {
     let began = Instant::now();
@@ -24,7 +27,7 @@ pub fn calm(stage: &mut Stage, story: &mut Story, ledger: &mut Ledger, rng: &mut
     stage.tell("in step");
     stage.service.until_ready();
     quiet(stage);
-    invariants::in_step(stage, story).unwrap_or_else(|why| panic!("no longer in step: {why}"));
+    invariants::in_step(stage, story).unwrap_or_else(|out| panic!("no longer in step: {}", out.why));
     ledger.check(stage);
     take_sample(stage);
     invariants::bounded(&stage.figures.samples);
@@ -33,14 +36,21 @@ pub fn calm(stage: &mut Stage, story: &mut Story, ledger: &mut Ledger, rng: &mut
 
 fn converge(stage: &mut Stage, story: &Story, rng: &mut fastrand::Rng) {
     let began = Instant::now();
-    let mut helped = Instant::now();
+    let (mut helped, mut last, mut since) = (Instant::now(), None, Instant::now());
     loop {
         stage.supervise(rng);
-        let Err(why) = invariants::in_step(stage, story) else { return };
-        assert!(began.elapsed() < stage.pace.converge, "not in step after {} s: {why}", began.elapsed().as_secs());
+        let Err(out) = invariants::in_step(stage, story) else { return };
+        let waited = began.elapsed();
+        assert!(waited < stage.pace.converge, "not in step after {} s: {}", waited.as_secs(), out.why);
+        if last.as_ref() != Some(&out) {
+            (last, since) = (Some(out), Instant::now());
+        } else if out.unseen && since.elapsed() > UNSEEN {
+            stage.broken(&out.why);
+            overwrite(stage, &[out.address], rng);
+        }
         if helped.elapsed() > Duration::from_secs(1) {
             help(stage);
-            overwrite(stage, rng);
+            mend_blame(stage, rng);
             helped = Instant::now();
         }
         std::thread::sleep(Duration::from_millis(250));
@@ -74,7 +84,7 @@ fn help(stage: &mut Stage) {
 }
 
 /// Nobody but Macadam changes anything at this remote: what is blamed on somebody else is told as broken, and put right so that the story can go on.
-fn overwrite(stage: &mut Stage, rng: &mut fastrand::Rng) {
+fn mend_blame(stage: &mut Stage, rng: &mut fastrand::Rng) {
     let blamed = |row: &Row| {
         let mut whats = row.drifts.iter().map(|drift| &drift.what).chain(row.error.as_ref());
         ["held", "drifted"].contains(&row.state.as_str()) && whats.any(|what| what.starts_with("somebody else made"))
@@ -83,13 +93,16 @@ fn overwrite(stage: &mut Stage, rng: &mut fastrand::Rng) {
     if rows.is_empty() {
         return;
     }
+    rows.iter().for_each(|row| stage.broken(&format!("of asset {:?} {}", row.asset_id, row.told())));
+    overwrite(stage, &rows.into_iter().map(|row| row.address).collect::<Vec<_>>(), rng);
+}
+
+/// Puts the files over what the remote has, for which the service has to be stopped.
+fn overwrite(stage: &mut Stage, addresses: &[String], rng: &mut fastrand::Rng) {
     stage.service.end(Signal::TERM);
-    let mut args = vec!["sync", "--once"];
-    for row in &rows {
-        stage.broken(&format!("of asset {:?} {}", row.asset_id, row.told()));
-        args.extend(["--overwrite", &row.address]);
-    }
-    by_hand(stage, &args, "assets overwritten that somebody else had not changed");
+    let over = addresses.iter().flat_map(|address| ["--overwrite", address]);
+    let args: Vec<&str> = ["sync", "--once", "--refresh"].into_iter().chain(over).collect();
+    by_hand(stage, &args, "times that files were put over what the remote had");
     stage.start_service(rng);
     stage.service.until_ready();
 }

@@ -52,17 +52,31 @@ fn wanted(stage: &Stage, manifest: &Manifest) -> BTreeMap<String, String> {
     free.chain(entries.iter().map(|(address, entry)| (address.clone(), entry.path.clone()))).collect()
 }
 
+/// Why the service is not in step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutOfStep {
+    /// Of which address.
+    pub address: String,
+    pub why: String,
+    /// Macadam says that it is, so that nothing will mend it.
+    pub unseen: bool,
+}
+
 /// Every address is synced, or pinned or archived by the story, and the remote has the bytes.
-pub fn in_step(stage: &Stage, story: &Story) -> Result<(), String> {
+pub fn in_step(stage: &Stage, story: &Story) -> Result<(), OutOfStep> {
     let manifest = Manifest::read(&stage.project);
     let wanted = wanted(stage, &manifest);
-    let rows = stage.status().ok_or("`status` says nothing")?;
+    let out = |address: &str, why: String| OutOfStep { address: address.to_owned(), why, unseen: false };
+    let rows = stage.status().ok_or_else(|| out("", "`status` says nothing".to_owned()))?;
     let rows: BTreeMap<&str, &Row> = rows.iter().map(|row| (row.address.as_str(), row)).collect();
     let assets: BTreeMap<u64, Value> =
         stage.emulator.assets().into_iter().map(|asset| (asset["id"].as_u64().unwrap(), asset)).collect();
     for (address, path) in &wanted {
-        let row = rows.get(address.as_str()).ok_or_else(|| format!("`{address}` has no row"))?;
-        let wrong = |what: &str| format!("`{address}` is {}, and {what}", row.state);
+        let row = rows.get(address.as_str()).ok_or_else(|| out(address, format!("`{address}` has no row")))?;
+        let wrong = |what: &str| OutOfStep {
+            unseen: true,
+            ..out(address, format!("`{address}` is {}, and {what}", row.state))
+        };
         let asset = row.asset_id.and_then(|id| assets.get(&id));
         let is_archived = asset.is_some_and(|asset| asset["archived"] == true);
         match (row.state.as_str(), asset) {
@@ -81,7 +95,7 @@ pub fn in_step(stage: &Stage, story: &Story) -> Result<(), String> {
                     return Err(wrong("the remote has other bytes than it knows"));
                 }
             }
-            _ => return Err(row.told()),
+            _ => return Err(out(address, row.told())),
         }
         let described = manifest.entries().get(address).and_then(|entry| entry.description.clone());
         let stored = asset.and_then(|asset| asset["metadata"]["description"].as_str()).unwrap_or_default();
@@ -93,7 +107,7 @@ pub fn in_step(stage: &Stage, story: &Story) -> Result<(), String> {
     let is_over = |row: &Row| ["removed", "archived", "in_progress"].contains(&row.state.as_str());
     let mut left = rows.values().filter(|row| !wanted.contains_key(&row.address));
     match left.find(|row| !is_over(row)) {
-        Some(row) => Err(format!("nobody wants {}", row.told())),
+        Some(row) => Err(out(&row.address, format!("nobody wants {}", row.told()))),
         None => Ok(()),
     }
 }

@@ -107,7 +107,7 @@ impl Service {
 
     /// What it takes now.
     pub fn sample(&self) -> Sample {
-        let (_, metrics) = self.page("/metrics").unwrap_or_default();
+        let (_, metrics) = self.page("/metrics").expect("the metrics can be reached");
         let line = metrics.lines().find_map(|line| line.strip_prefix("macadam_tasks "));
         let tasks = line.and_then(|value| value.trim().parse::<f64>().ok()).map(|tasks| tasks as u64);
         Sample { tasks, ..Sample::of(self.child.as_ref().unwrap().id()) }

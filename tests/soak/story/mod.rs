@@ -108,23 +108,26 @@ impl Story {
             if Instant::now() >= next {
                 // Each action has random numbers of its own, so that one that can't be done doesn't change those that follow.
                 let mut own = self.rng.fork();
-                self.next_action(stage, &mut own, spares_service);
-                next = Instant::now() + Duration::from_millis(own.u64(stage.pace.between.clone()));
+                let pause = Duration::from_millis(own.u64(stage.pace.between.clone()));
+                let acted = self.next_action(stage, &mut own, spares_service);
+                next = Instant::now() + if acted { pause } else { pause / 10 };
             }
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    fn next_action(&mut self, stage: &mut Stage, rng: &mut fastrand::Rng, spares_service: bool) {
+    /// Takes the next card, and says whether something was done.
+    fn next_action(&mut self, stage: &mut Stage, rng: &mut fastrand::Rng, spares_service: bool) -> bool {
         let card = self.deck.deal(rng);
         if spares_service && card.ends_service() {
-            return;
+            return false;
         }
         match self.act(card, stage, rng) {
             Some(what) => {
                 stage.tell(what);
                 *stage.figures.actions.entry(card.name()).or_default() += 1;
                 self.put_off = 0;
+                true
             }
             None => {
                 stage.figures.count("actions put off");
@@ -132,6 +135,7 @@ impl Story {
                     self.put_off += 1;
                     self.deck.take_back(card);
                 }
+                false
             }
         }
     }
