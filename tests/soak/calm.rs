@@ -123,7 +123,7 @@ fn resolve(stage: &mut Stage, known: &Known, address: &str, content: &str) {
 }
 
 fn by_hand(stage: &mut Stage, args: &[&str], what: &str) {
-    let (code, document) = stage.project.json(&[args, &["--patience", "20s"]].concat());
+    let (code, document) = stage.project.json(&[args, &["--patience", stage.pace.command_patience]].concat());
     stage.tell(format!("{args:?}: {code} {}", document["errors"]));
     stage.figures.count(what);
 }

@@ -18,6 +18,8 @@ pub struct Pace {
     pub latency: &'static str,
     /// No part of a request of the service takes longer.
     pub patience: &'static str,
+    /// A command beside the service gives up after this.
+    pub command_patience: &'static str,
     /// The service's `--interval`: drawn for each of its lives.
     pub intervals: &'static [&'static str],
     /// The service must be in step so long after a storm.
@@ -42,6 +44,7 @@ impl Pace {
             files: 60,
             latency: "observed",
             patience: "20s",
+            command_patience: "30s",
             intervals: &["30s", "2m", "10m"],
             converge: Duration::from_secs(300),
             quiet: Duration::from_secs(10),
@@ -60,6 +63,7 @@ impl Pace {
             files: 12,
             latency: "20",
             patience: "2s",
+            command_patience: "4s",
             intervals: &["5s"],
             // Far more than it takes: a loaded machine is no defect.
             converge: Duration::from_secs(120),

@@ -52,6 +52,11 @@ impl Service {
         self.log.text().lines().any(|line| line.ends_with(" ready"))
     }
 
+    /// Whether it has taken in manifest and files in this life.
+    pub fn has_looked(&self) -> bool {
+        self.child.is_some() && self.log.text().contains("files or manifest changed")
+    }
+
     /// How it ended, if it did so by itself.
     pub fn ended_by_itself(&mut self) -> Option<ExitStatus> {
         let status = self.child.as_mut()?.try_wait().unwrap()?;

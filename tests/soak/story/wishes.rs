@@ -16,9 +16,6 @@ const MOST_BY_HAND: usize = 3;
 /// So many branches at most.
 const MOST_BRANCHES: usize = 3;
 
-/// A command gives up after this.
-const PATIENCE: &str = "20s";
-
 /// The lock that git holds while it writes.
 const INDEX_LOCK: &str = ".git/index.lock";
 
@@ -99,7 +96,8 @@ impl Story {
     }
 
     pub(super) fn break_manifest(&mut self, stage: &mut Stage, rng: &mut fastrand::Rng) -> Option<String> {
-        if !self.manifest_rests(stage) {
+        // One that it meets at its start is the end of a service.
+        if !stage.service.has_looked() || !self.manifest_rests(stage) {
             return None;
         }
         let text = stage.project.text(FILE);
@@ -166,6 +164,11 @@ impl Story {
         Some(rows.into_iter().filter(|row| states.contains(&row.state.as_str()) && is_alone(row)).collect())
     }
 
+    fn begin_command(stage: &mut Stage, args: &[&str]) {
+        let patience = ["--patience", stage.pace.command_patience];
+        stage.commands.begin(&stage.project, &[args, &patience].concat());
+    }
+
     pub(super) fn pin(&mut self, stage: &mut Stage, rng: &mut fastrand::Rng) -> Option<String> {
         let rows = self.alone(stage, &["synced", "pinned"])?;
         if Manifest::read(&stage.project).pins().len() >= MOST_BY_HAND {
@@ -183,7 +186,7 @@ impl Story {
             let numbers = revisions.iter().filter(|revision| usable(revision)).filter_map(|r| r["revision"].as_u64());
             let Some(number) = rng.choice(numbers.collect::<Vec<_>>()) else { continue };
             let number = number.to_string();
-            stage.commands.begin(&stage.project, &["pin", &row.address, &number, "--yes", "--patience", PATIENCE]);
+            Self::begin_command(stage, &["pin", &row.address, &number, "--yes"]);
             return Some(format!("pin {} to {number}", row.address));
         }
         None
@@ -194,7 +197,7 @@ impl Story {
             return None;
         }
         let address = rng.choice(self.manifest(stage)?.pins())?;
-        stage.commands.begin(&stage.project, &["unpin", &address, "--yes", "--patience", PATIENCE]);
+        Self::begin_command(stage, &["unpin", &address, "--yes"]);
         Some(format!("unpin {address}"))
     }
 
@@ -204,13 +207,13 @@ impl Story {
         rows.retain(|row| row.state == "synced");
         let row = rng.choice(rows).filter(|_| archived < MOST_BY_HAND)?;
         self.archived.extend(row.asset_id);
-        stage.commands.begin(&stage.project, &["archive", &row.address, "--yes", "--patience", PATIENCE]);
+        Self::begin_command(stage, &["archive", &row.address, "--yes"]);
         Some(format!("archive {}, asset {:?}", row.address, row.asset_id))
     }
 
     pub(super) fn restore(&mut self, stage: &mut Stage, rng: &mut fastrand::Rng) -> Option<String> {
         let row = rng.choice(self.alone(stage, &["archived"])?)?;
-        stage.commands.begin(&stage.project, &["restore", &row.address, "--patience", PATIENCE]);
+        Self::begin_command(stage, &["restore", &row.address]);
         Some(format!("restore {}", row.address))
     }
 }
