@@ -96,21 +96,24 @@ impl Card {
 /// The cards that are still to come.
 #[derive(Debug)]
 pub struct Deck {
+    whole: Vec<Card>,
     cards: Vec<Card>,
-    /// So many of each kind at most.
-    most: usize,
 }
 
 impl Deck {
-    pub const fn new(most: usize) -> Self {
-        Self { cards: Vec::new(), most }
+    /// With so many cards of each kind at most, and none of those that are named.
+    pub fn new(most: usize, without: &[String]) -> Self {
+        let unknown = without.iter().find(|name| DECK.iter().all(|(card, _)| card.name() != **name));
+        assert!(unknown.is_none(), "there is no card {unknown:?}");
+        let kinds = DECK.iter().filter(|(card, _)| !without.contains(&card.name()));
+        let whole = kinds.flat_map(|(card, count)| vec![*card; (*count).min(most)]).collect();
+        Self { whole, cards: Vec::new() }
     }
 
     /// The next card; a new deck is shuffled when one is used up.
     pub fn deal(&mut self, rng: &mut fastrand::Rng) -> Card {
         if self.cards.is_empty() {
-            let most = self.most;
-            self.cards = DECK.iter().flat_map(|(card, count)| vec![*card; (*count).min(most)]).collect();
+            self.cards.clone_from(&self.whole);
             rng.shuffle(&mut self.cards);
         }
         self.cards.pop().unwrap()

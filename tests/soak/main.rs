@@ -6,7 +6,7 @@
 //!
 //! A story of random actions (files, branches, commands, faults, kills) goes in phases: a *storm*, then a *calm* in which the faults are over, the service
 //! must get in step with the files, and what must always hold is checked. Everything random comes from one number, which is printed; `--seed N` takes
-//! the same actions again, though not what happens at the same time. Without `--for` a short story of some seconds shows that all of this still works.
+//! the same actions again, though not what happens at the same time; `--without Hang,Pin` leaves out kinds of actions (`deck.rs` has them all). Without `--for` a short story of some seconds shows that all of this still works.
 //!
 //! It has no test harness, so that it can run for hours and print its figures; it takes the arguments of one, so that `cargo test` can call it.
 //!
@@ -62,7 +62,9 @@ fn main() -> std::process::ExitCode {
     let options = match Options::read(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(wrong) => {
-            eprintln!("{wrong}\nusage: cargo test --release --test soak -- [--for 30m] [--seed N]");
+            eprintln!(
+                "{wrong}\nusage: cargo test --release --test soak -- [--for 30m] [--seed N] [--without Hang,Pin]"
+            );
             return std::process::ExitCode::FAILURE;
         }
     };
@@ -72,7 +74,7 @@ fn main() -> std::process::ExitCode {
             println!("soak: test");
             std::process::ExitCode::SUCCESS
         }
-        Mode::Run => stage::run(options.seed, options.time),
+        Mode::Run => stage::run(&options),
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Options {
     pub seed: u64,
     /// How long; without it, the short story.
     pub time: Option<Duration>,
+    /// Kinds of actions that are left out, to find out what a failure needs.
+    pub without: Vec<String>,
 }
 
 /// The name of the one test.
@@ -32,7 +34,7 @@ const WITH_VALUE: [&str; 6] = ["--test-threads", "--format", "--color", "--logfi
 impl Options {
     /// Reads the words after the program's name.
     pub fn read(words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (mut time, mut seed) = (None, None);
+        let (mut time, mut seed, mut without) = (None, None, Vec::new());
         let (mut list, mut exact, mut ignored) = (false, false, false);
         let (mut filters, mut skipped) = (Vec::new(), Vec::new());
         let mut words = words.flat_map(|word| match word.split_once('=') {
@@ -44,6 +46,7 @@ impl Options {
             match word.as_str() {
                 "--for" => time = Some(duration(&value()?)?),
                 "--seed" => seed = Some(value()?.parse().map_err(|_| "`--seed` wants a number".to_owned())?),
+                "--without" => without.extend(value()?.split(',').map(str::to_owned)),
                 "--list" => list = true,
                 "--exact" => exact = true,
                 "--ignored" => ignored = true,
@@ -62,7 +65,7 @@ impl Options {
         };
         // The short story is the same each time unless told otherwise; a long one is to find something new.
         let seed = seed.unwrap_or_else(|| if time.is_some() { fastrand::u64(..1 << 32) } else { 1 });
-        Ok(Self { mode, seed, time })
+        Ok(Self { mode, seed, time, without })
     }
 }
 

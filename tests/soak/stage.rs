@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::calm;
 use crate::figures::Figures;
 use crate::invariants::Ledger;
+use crate::options::Options;
 use crate::pace::Pace;
 use crate::processes::commands::Commands;
 use crate::processes::emulator::Emulator;
@@ -119,14 +120,15 @@ impl Stage {
     }
 }
 
-/// Runs a story: for `time`, or the short one.
-pub fn run(seed: u64, time: Option<Duration>) -> ExitCode {
+/// Runs a story: for some time, or the short one.
+pub fn run(options: &Options) -> ExitCode {
+    let Options { seed, time, .. } = *options;
     println!("soak: --seed {seed}");
     let pace = if time.is_some() { Pace::long() } else { Pace::short() };
     let folder = tempfile::Builder::new().prefix("macadam-soak-").tempdir().unwrap();
     let mut stage = Stage::new(folder.path(), pace.clone());
     let mut rng = fastrand::Rng::with_seed(seed);
-    let mut story = Story::new(&pace, rng.fork());
+    let mut story = Story::new(&pace, &options.without, rng.fork());
     let course = || course(&mut stage, &mut story, &mut rng, time.unwrap_or_default());
     if catch_unwind(AssertUnwindSafe(course)).is_ok() && stage.figures.broken == 0 {
         if time.is_some() {

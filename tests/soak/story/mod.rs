@@ -51,11 +51,11 @@ pub struct Story {
 }
 
 impl Story {
-    pub fn new(pace: &Pace, rng: fastrand::Rng) -> Self {
+    pub fn new(pace: &Pace, without: &[String], rng: fastrand::Rng) -> Self {
         let main = "main".to_owned();
         Self {
             rng,
-            deck: Deck::new(pace.cards),
+            deck: Deck::new(pace.cards, without),
             whole_deck: pace.whole_deck,
             number: 0,
             put_off: 0,
