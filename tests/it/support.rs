@@ -184,7 +184,8 @@ pub fn png(shade: u8) -> Vec<u8> {
     data
 }
 
-fn chunk(data: &mut Vec<u8>, name: &[u8; 4], content: &[u8]) {
+/// Adds a chunk of a PNG file.
+pub fn chunk(data: &mut Vec<u8>, name: &[u8; 4], content: &[u8]) {
     data.extend(u32::try_from(content.len()).unwrap().to_be_bytes());
     let body = [name.as_slice(), content].concat();
     data.extend(&body);

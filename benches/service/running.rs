@@ -1,0 +1,67 @@
+//! A running `macadam sync`: the real program as a child process, with its log in a folder that nobody watches.
+
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::support::Project;
+
+/// What has not come after so long never comes.
+const NEVER: Duration = Duration::from_secs(120);
+
+/// How often is looked whether something came.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A service. It is killed when this is dropped.
+pub struct Service {
+    child: Child,
+    log: TempDir,
+}
+
+impl Service {
+    /// Starts it, and waits until it is ready.
+    pub fn start(project: &Project) -> Self {
+        let log = tempfile::tempdir().expect("a temporary folder");
+        let file = std::fs::File::create(log.path().join("log.txt")).expect("the log");
+        let mut command = project.command(&["sync"]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn().expect("the program");
+        let service = Self { child, log };
+        service.until("it is ready", || service.log().contains("ready"));
+        service
+    }
+
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it told so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log.path().join("log.txt")).expect("the log")
+    }
+
+    fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let began = Instant::now();
+        while !holds() {
+            assert!(began.elapsed() < NEVER, "never came: {what}\n{}", self.log());
+            sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Ends it in order.
+    pub fn end(mut self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");
+        let status = self.child.wait().expect("it is our child");
+        assert!(status.success(), "{}", self.log());
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,92 @@
+//! The bytes of files. A number makes a content, and no two numbers the same one, so that equal bytes are only where the story copies a file.
+
+use std::fmt::Write as _;
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Roblox can't update it: each content is another asset.
+    Picture,
+    /// Updated in place.
+    Model,
+}
+
+impl Kind {
+    /// By the name of a file.
+    pub fn of(path: &str) -> Self {
+        if path.ends_with(".png") { Self::Picture } else { Self::Model }
+    }
+
+    /// The folder that the manifest's glob looks into.
+    pub const fn folder(self) -> &'static str {
+        match self {
+            Self::Picture => "ui",
+            Self::Model => "models",
+        }
+    }
+
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Picture => "png",
+            Self::Model => "rbxmx",
+        }
+    }
+
+    /// The content of this number, from some hundred bytes to some ten thousand.
+    pub fn bytes(self, number: u64) -> Vec<u8> {
+        let weight = [0, 1, 8, 40][usize::try_from(number % 4).unwrap()];
+        match self {
+            Self::Picture => picture(number, 1 + weight),
+            Self::Model => model(number, 1 + 12 * weight),
+        }
+    }
+}
+
+/// A grey picture of so many rows; its first pixels spell the number.
+fn picture(number: u64, rows: u16) -> Vec<u8> {
+    const WIDTH: u16 = 640;
+    let mut pixels = Vec::new();
+    for _ in 0..rows {
+        pixels.push(0);
+        pixels.extend(number.to_be_bytes());
+        pixels.resize(pixels.len().next_multiple_of(usize::from(WIDTH) + 1), 0x7f);
+    }
+    let length = u16::try_from(pixels.len()).unwrap();
+    let mut data = vec![0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'];
+    let size = [u32::from(WIDTH).to_be_bytes(), u32::from(rows).to_be_bytes()].concat();
+    chunk(&mut data, b"IHDR", &[size.as_slice(), &[8, 0, 0, 0, 0]].concat());
+    // One stored deflate block.
+    let mut zlib = vec![0x78, 0x01, 0x01];
+    zlib.extend(length.to_le_bytes());
+    zlib.extend((!length).to_le_bytes());
+    zlib.extend(&pixels);
+    let sum = |(a, b): (u32, u32), byte: &u8| ((a + u32::from(*byte)) % 65_521, (b + a + u32::from(*byte)) % 65_521);
+    let (a, b) = pixels.iter().fold((1, 0), sum);
+    zlib.extend(((b << 16) | a).to_be_bytes());
+    chunk(&mut data, b"IDAT", &zlib);
+    chunk(&mut data, b"IEND", &[]);
+    data
+}
+
+fn chunk(data: &mut Vec<u8>, name: &[u8; 4], content: &[u8]) {
+    data.extend(u32::try_from(content.len()).unwrap().to_be_bytes());
+    let body = [name.as_slice(), content].concat();
+    data.extend(&body);
+    let crc = body.iter().fold(!0u32, |mut crc, byte| {
+        crc ^= u32::from(*byte);
+        (0..8).for_each(|_| crc = (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 });
+        crc
+    });
+    data.extend((!crc).to_be_bytes());
+}
+
+/// A model of so many parts; their names spell the number.
+fn model(number: u64, parts: u16) -> Vec<u8> {
+    let mut text = "<roblox version=\"4\">\n".to_owned();
+    for part in 0..parts {
+        let name = format!("<Properties><string name=\"Name\">n{number} p{part}</string></Properties>");
+        writeln!(text, "<Item class=\"Folder\" referent=\"R{part}\">{name}</Item>").unwrap();
+    }
+    text.push_str("</roblox>\n");
+    text.into_bytes()
+}

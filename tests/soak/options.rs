@@ -1,0 +1,83 @@
+//! The command line: the soak's own options, and those of the usual test harness, which `cargo test` and nextest pass to every test.
+
+use std::time::Duration;
+
+/// What was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Run the story.
+    Run,
+    /// Name the one test.
+    List,
+    /// The filter means other tests.
+    Nothing,
+}
+
+/// The command line, read.
+#[derive(Debug)]
+pub struct Options {
+    pub mode: Mode,
+    /// What everything random comes from.
+    pub seed: u64,
+    /// How long; without it, the short story.
+    pub time: Option<Duration>,
+    /// Kinds of actions that are left out, to find out what a failure needs.
+    pub without: Vec<String>,
+}
+
+/// The name of the one test.
+const NAME: &str = "soak";
+
+/// Options of the test harness that take a value as the next word.
+const WITH_VALUE: [&str; 6] = ["--test-threads", "--format", "--color", "--logfile", "--shuffle-seed", "-Z"];
+
+impl Options {
+    /// Reads the words after the program's name.
+    pub fn read(words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let (mut time, mut seed, mut without) = (None, None, Vec::new());
+        let (mut list, mut exact, mut ignored) = (false, false, false);
+        let (mut filters, mut skipped) = (Vec::new(), Vec::new());
+        let mut words = words.flat_map(|word| match word.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => vec![name.to_owned(), value.to_owned()],
+            _ => vec![word],
+        });
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or_else(|| format!("`{word}` wants a value"));
+            match word.as_str() {
+                "--for" => time = Some(duration(&value()?)?),
+                "--seed" => seed = Some(value()?.parse().map_err(|_| "`--seed` wants a number".to_owned())?),
+                "--without" => without.extend(value()?.split(',').map(str::to_owned)),
+                "--list" => list = true,
+                "--exact" => exact = true,
+                "--ignored" => ignored = true,
+                "--skip" => skipped.push(value()?),
+                known if WITH_VALUE.contains(&known) => drop(value()?),
+                flag if flag.starts_with('-') => {}
+                filter => filters.push(filter.to_owned()),
+            }
+        }
+        let means = |filter: &String| if exact { filter == NAME } else { NAME.contains(filter.as_str()) };
+        let wanted = filters.is_empty() || filters.iter().any(means);
+        let mode = match () {
+            () if ignored || !wanted || skipped.iter().any(means) => Mode::Nothing,
+            () if list => Mode::List,
+            () => Mode::Run,
+        };
+        // The short story is the same each time unless told otherwise; a long one is to find something new.
+        let seed = seed.unwrap_or_else(|| if time.is_some() { fastrand::u64(..1 << 32) } else { 1 });
+        Ok(Self { mode, seed, time, without })
+    }
+}
+
+/// Reads `90s`, `30m` or `2h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no time: write 90s, 30m or 2h");
+    let unit = match text.chars().last() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3600,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    Ok(Duration::from_secs(number * unit))
+}

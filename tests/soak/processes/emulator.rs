@@ -1,0 +1,196 @@
+//! The emulator as a process with a world that outlives it: ended, frozen and started again on the same port.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use macadam::emulator::FaultRule;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::{NEVER, signal, wait, was_terminated};
+use crate::http;
+use crate::pace::Pace;
+
+/// What the emulator counts, over all its lives. What came between the last look and a kill is missing.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests by endpoint.
+    pub endpoints: BTreeMap<String, u64>,
+    /// Requests by status.
+    pub statuses: BTreeMap<String, u64>,
+    /// How often faults struck, by label.
+    pub faults: BTreeMap<String, u64>,
+    pub unanswered: u64,
+    /// Windows in which more was asked for than the limits allow.
+    pub exceeded: u64,
+}
+
+impl Counts {
+    fn add(&mut self, counters: &Value) {
+        let number = |value: &Value| value.as_u64().unwrap_or(0);
+        for (sums, part) in [(&mut self.endpoints, "endpoints"), (&mut self.statuses, "statuses")] {
+            for (name, value) in counters[part].as_object().into_iter().flatten() {
+                *sums.entry(name.clone()).or_default() += number(value);
+            }
+        }
+        for rule in counters["faults"].as_array().into_iter().flatten() {
+            let label = rule["label"].as_str().unwrap_or("unnamed").to_owned();
+            *self.faults.entry(label).or_default() += number(&rule["fired"]);
+        }
+        self.unanswered += number(&counters["unanswered"]);
+        self.exceeded +=
+            counters["windows_exceeded"].as_object().into_iter().flatten().map(|(_, n)| number(n)).sum::<u64>();
+    }
+
+    /// Requests that ask for a change.
+    pub fn writes(&self) -> u64 {
+        let changes = |name: &str| !(name.starts_with("get_") || ["list_versions", "introspect_key"].contains(&name));
+        self.endpoints.iter().filter(|(name, _)| changes(name)).map(|(_, count)| count).sum()
+    }
+
+    pub fn requests(&self) -> u64 {
+        self.endpoints.values().sum()
+    }
+}
+
+/// The emulator, which may be down or frozen.
+#[derive(Debug)]
+pub struct Emulator {
+    folder: PathBuf,
+    address: String,
+    latency: &'static str,
+    limits: bool,
+    child: Option<Child>,
+    frozen: bool,
+    /// Of its earlier lives.
+    earlier: Counts,
+}
+
+impl Emulator {
+    pub fn new(folder: PathBuf, pace: &Pace) -> Self {
+        let address = format!("127.0.0.1:{}", free_port());
+        let (latency, limits) = (pace.latency, pace.limits);
+        Self { folder, address, latency, limits, child: None, frozen: false, earlier: Counts::default() }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// It runs and answers.
+    pub const fn is_up(&self) -> bool {
+        self.child.is_some() && !self.frozen
+    }
+
+    pub fn start(&mut self) {
+        let log = std::fs::File::options().create(true).append(true).open(self.folder.join("emulator.log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_macadam"));
+        command.args(["emulator", "--listen", &self.address, "--latency", self.latency, "--world"]);
+        command.arg(self.folder.join("world.json"));
+        if !self.limits {
+            command.args(["--switch", "operation_visible_after_ms=0"]);
+        }
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        self.child = Some(child);
+        let began = Instant::now();
+        while http::ask(&self.address, "GET", "/emulator/clock", None).is_err() {
+            assert!(began.elapsed() < NEVER, "the emulator does not answer");
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "the emulator ended by itself: {ended:?}, see its log");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if !self.limits {
+            self.ask("PUT", "/emulator/limits", Some(&json!({ "window_ms": 60_000, "endpoints": {} })));
+        }
+    }
+
+    /// Ends it with SIGKILL or SIGTERM.
+    pub fn end(&mut self, with: Signal) {
+        if !self.frozen {
+            self.earlier = self.counts();
+        }
+        let mut child = self.child.take().unwrap();
+        self.frozen = false;
+        signal(&child, with);
+        let status = wait(&mut child, "the emulator");
+        let in_order = status.success() || was_terminated(status);
+        assert!(with == Signal::KILL || in_order, "the emulator ended with {status}");
+    }
+
+    pub fn freeze(&mut self) {
+        signal(self.child.as_ref().unwrap(), Signal::STOP);
+        self.frozen = true;
+    }
+
+    pub fn thaw(&mut self) {
+        signal(self.child.as_ref().unwrap(), Signal::CONT);
+        self.frozen = false;
+    }
+
+    /// Runs and answers, whatever was done to it.
+    pub fn bring_up(&mut self) {
+        match (&self.child, self.frozen) {
+            (None, _) => self.start(),
+            (Some(_), true) => self.thaw(),
+            (Some(_), false) => {}
+        }
+    }
+
+    /// One verb of the side door, which must work.
+    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let began = Instant::now();
+        loop {
+            match http::ask(&self.address, method, path, body) {
+                Ok((200, text)) => return serde_json::from_str(&text).unwrap(),
+                Ok((status, text)) => panic!("the emulator's side door answers {status}: {text}"),
+                // A fault may have struck the connection itself.
+                Err(error) => assert!(began.elapsed() < NEVER, "the emulator's side door: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    pub fn add_faults(&self, rules: &[FaultRule]) {
+        self.ask("POST", "/emulator/faults", Some(&serde_json::to_value(rules).unwrap()));
+    }
+
+    pub fn clear_faults(&self) {
+        self.ask("DELETE", "/emulator/faults", None);
+    }
+
+    /// All assets, each as the side door shows it.
+    pub fn assets(&self) -> Vec<Value> {
+        let Value::Array(assets) = self.ask("GET", "/emulator/assets", None) else { panic!("no list of assets") };
+        assets
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self) -> Counts {
+        let mut counts = self.earlier.clone();
+        if self.is_up() {
+            counts.add(&self.ask("GET", "/emulator/counters", None));
+        }
+        counts
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A port that is free, and outside of the range from which outgoing connections get theirs: while the emulator is down nobody else must take it.
+fn free_port() -> u16 {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let first = range.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(32_768);
+    let below = if first > 12_000 { 10_000..first } else { 20_000..30_000 };
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(|| fastrand::u16(below.clone())).take(1000).find(free).expect("no port is free")
+}

@@ -1,0 +1,166 @@
+//! All that a soak has at hand, and its course: storm, calm, storm, …, and an orderly end. Read next: `story.rs` for the storm, `calm.rs` for the rest.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use crate::calm;
+use crate::figures::Figures;
+use crate::invariants::Ledger;
+use crate::options::Options;
+use crate::pace::Pace;
+use crate::processes::commands::Commands;
+use crate::processes::emulator::Emulator;
+use crate::processes::service::Service;
+use crate::story::Story;
+use crate::support::Project;
+
+/// So many of the last actions are shown when something fails.
+const LAST_ACTIONS: usize = 40;
+
+/// So many of the last lines of the service's log are shown then.
+const LAST_LINES: usize = 100;
+
+/// What `status` says of one address.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Row {
+    pub address: String,
+    pub asset_id: Option<u64>,
+    pub content_hash: Option<String>,
+    pub state: String,
+    pub archived_by: Option<String>,
+    pub error: Option<String>,
+    pub waits: Option<String>,
+    pub drifts: Vec<Drift>,
+}
+
+/// What somebody else is said to have done to its asset.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Drift {
+    pub what: String,
+}
+
+/// The two processes, the checkout between them, and what is noted of it all.
+#[derive(Debug)]
+pub struct Stage {
+    pub pace: Pace,
+    pub project: Project,
+    pub emulator: Emulator,
+    pub service: Service,
+    pub commands: Commands,
+    pub figures: Figures,
+    began: Instant,
+    told: Vec<String>,
+    diary: File,
+}
+
+impl Stage {
+    fn new(folder: &std::path::Path, pace: Pace) -> Self {
+        let logs = folder.join("logs");
+        std::fs::create_dir_all(&logs).unwrap();
+        let emulator = Emulator::new(logs.clone(), &pace);
+        Self {
+            pace,
+            project: Project::new(folder.join("checkout"), emulator.url()),
+            emulator,
+            service: Service::new(logs.clone()),
+            commands: Commands::new(logs.clone()),
+            figures: Figures::default(),
+            began: Instant::now(),
+            told: Vec::new(),
+            diary: File::create(logs.join("story.log")).unwrap(),
+        }
+    }
+
+    /// Notes what happens, with its time in seconds.
+    pub fn tell(&mut self, what: impl Display) {
+        let line = format!("{:9.3}  {what}", self.began.elapsed().as_secs_f64());
+        writeln!(self.diary, "{line}").unwrap();
+        self.told.push(line);
+    }
+
+    /// Notes what must not be and doesn't keep the story from going on.
+    pub fn broken(&mut self, what: &str) {
+        eprintln!("soak: phase {}: {what}", self.figures.phases + 1);
+        self.tell(what);
+        self.figures.broken += 1;
+    }
+
+    /// What `status` says; `None` when it can't say anything just now.
+    pub fn status(&self) -> Option<Vec<Row>> {
+        let (code, mut document) = self.project.json(&["status"]);
+        (code == 0).then(|| serde_json::from_value(document["assets"].take()).unwrap())
+    }
+
+    /// Starts the service in its next life.
+    pub fn start_service(&mut self, rng: &mut fastrand::Rng) {
+        let interval = self.pace.intervals[rng.usize(..self.pace.intervals.len())];
+        self.service.start(&self.project, self.pace.patience, interval);
+        self.tell(format!("the service begins its life {} with --interval {interval}", self.service.life));
+    }
+
+    /// Takes in what ended. The service must not end by itself, but that another command holds the state when it starts.
+    pub fn supervise(&mut self, rng: &mut fastrand::Rng) {
+        self.commands.reap();
+        if let Some(status) = self.service.ended_by_itself() {
+            assert!(status.code() == Some(5) && !self.service.is_ready(), "the service ended by itself with {status}");
+            self.figures.count("the state was held at a start");
+            std::thread::sleep(Duration::from_millis(300));
+            self.start_service(rng);
+        }
+        if self.service.is_up() {
+            self.service.log.catch_up();
+        }
+    }
+}
+
+/// Runs a story: for some time, or the short one.
+pub fn run(options: &Options) -> ExitCode {
+    let Options { seed, time, .. } = *options;
+    println!("soak: --seed {seed}");
+    let pace = if time.is_some() { Pace::long() } else { Pace::short() };
+    let folder = tempfile::Builder::new().prefix("macadam-soak-").tempdir().unwrap();
+    let mut stage = Stage::new(folder.path(), pace.clone());
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut story = Story::new(&pace, &options.without, rng.fork());
+    let course = || course(&mut stage, &mut story, &mut rng, time.unwrap_or_default());
+    if catch_unwind(AssertUnwindSafe(course)).is_ok() && stage.figures.broken == 0 {
+        if time.is_some() {
+            println!("{}", stage.figures.table(&stage, stage.began.elapsed()));
+        }
+        return ExitCode::SUCCESS;
+    }
+    let kept: PathBuf = folder.keep();
+    let last = |lines: &[String], count: usize| lines[lines.len().saturating_sub(count)..].join("\n");
+    let log: Vec<String> = stage.service.log.text().lines().map(str::to_owned).collect();
+    eprintln!("\nthe last actions:\n{}", last(&stage.told, LAST_ACTIONS));
+    eprintln!("\nthe end of the service's log:\n{}", last(&log, LAST_LINES));
+    eprintln!("\n{}", stage.figures.table(&stage, stage.began.elapsed()));
+    eprintln!(
+        "\nsoak --seed {seed} failed in phase {}, or before where that is told: see above; all is kept in {}",
+        stage.figures.phases + 1,
+        kept.display()
+    );
+    ExitCode::FAILURE
+}
+
+fn course(stage: &mut Stage, story: &mut Story, rng: &mut fastrand::Rng, time: Duration) {
+    let mut ledger = Ledger::default();
+    story.begin(stage);
+    loop {
+        story.storm(stage, rng);
+        calm::calm(stage, story, &mut ledger, rng);
+        stage.figures.phases += 1;
+        println!("soak: {}", stage.figures.line(stage, stage.began.elapsed()));
+        if stage.began.elapsed() >= time {
+            break;
+        }
+    }
+    calm::finish(stage);
+}

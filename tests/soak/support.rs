@@ -1,0 +1,130 @@
+//! The checkout that the service looks after: its files, its git, and the real program run in it. Named as the harness of `tests/it`, whose `known.rs` is
+//! shared and asks it for paths.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The key of the soak; it must never be seen in anything that the program prints.
+pub const SECRET: &str = "soak-key-91d7e04c";
+
+/// The checkout.
+#[derive(Debug)]
+pub struct Project {
+    folder: PathBuf,
+    url: String,
+}
+
+impl Project {
+    /// An empty repository at `folder`, whose remote is at `url`.
+    pub fn new(folder: PathBuf, url: String) -> Self {
+        std::fs::create_dir_all(&folder).unwrap();
+        let project = Self { folder, url };
+        project.write(".gitignore", ".macadam/\n");
+        project.git(&["init", "--quiet", "--initial-branch=main"]);
+        project
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.file(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.file(name)).unwrap()
+    }
+
+    pub fn text(&self, name: &str) -> String {
+        String::from_utf8(self.read(name)).unwrap()
+    }
+
+    pub fn rename(&self, from: &str, to: &str) {
+        let to = self.file(to);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::rename(self.file(from), to).unwrap();
+    }
+
+    pub fn remove(&self, name: &str) {
+        std::fs::remove_file(self.file(name)).unwrap();
+    }
+
+    /// All files with this ending below a folder, in order, relative to the checkout.
+    pub fn files(&self, below: &str, ending: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut open = vec![self.file(below)];
+        while let Some(folder) = open.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    open.push(path);
+                } else if path.extension() == Some(OsStr::new(ending)) {
+                    found.push(self.name(&path));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// The folders right below a folder, in order.
+    pub fn folders(&self, below: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.file(below)).into_iter().flatten();
+        let paths = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+        let mut found: Vec<String> = paths.map(|path| self.name(&path)).collect();
+        found.sort();
+        found
+    }
+
+    fn name(&self, path: &Path) -> String {
+        path.strip_prefix(&self.folder).unwrap().to_str().unwrap().to_owned()
+    }
+
+    /// The program with a cleared environment, in the checkout.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_macadam"));
+        command.args(args).args(["--api-url", &self.url]).current_dir(&self.folder).env_clear();
+        command.env("ROBLOX_API_KEY", SECRET).env("HOME", &self.folder).stdin(Stdio::null());
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+    }
+
+    /// Runs with `--json` and reads the one document on standard output.
+    pub fn json(&self, args: &[&str]) -> (i32, Value) {
+        let output = self.command(&[args, &["--json"]].concat()).output().unwrap();
+        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!stdout.contains(SECRET) && !stderr.contains(SECRET), "the key was printed by {args:?}");
+        let document = serde_json::from_str(&stdout)
+            .unwrap_or_else(|error| panic!("{args:?} printed no document: {error}\n{stdout}\n{stderr}"));
+        (output.status.code().unwrap_or(-1), document)
+    }
+
+    /// A git command that may fail.
+    pub fn try_git(&self, args: &[&str]) -> Output {
+        let mut command = Command::new("git");
+        command.args(args).current_dir(&self.folder).env_clear().stdin(Stdio::null());
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", &self.folder);
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
+        for who in ["AUTHOR", "COMMITTER"] {
+            command.env(format!("GIT_{who}_NAME"), "soak").env(format!("GIT_{who}_EMAIL"), "soak@example.com");
+        }
+        command.output().unwrap()
+    }
+
+    pub fn git(&self, args: &[&str]) {
+        let output = self.try_git(args);
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Commits all that is there, also the lockfile as it is now.
+    pub fn commit(&self, message: &str) {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
+    }
+}

@@ -1,0 +1,71 @@
+//! Faults of the remote, as rules for the emulator's side door. Each has a label, by which the figures count how often it struck.
+
+use std::collections::BTreeMap;
+
+use macadam::emulator::{Action, BodyShape, Endpoint, FaultRule, OperationFault, Point, RetryAfter, ScriptedReply};
+
+use crate::deck::Card;
+
+/// The endpoints that a change of the remote goes through.
+const ENDPOINTS: [Endpoint; 5] =
+    [Endpoint::CreateAsset, Endpoint::UpdateAsset, Endpoint::GetOperation, Endpoint::GetAsset, Endpoint::RollbackAsset];
+
+/// The rules of a card; none if it is no fault of the remote. `long`: a refusal for too many requests may also come without a word of when the window ends,
+/// which rightly stops its budget for a whole minute.
+pub fn rules(card: Card, rng: &mut fastrand::Rng, long: bool) -> Vec<FaultRule> {
+    let submits = &ENDPOINTS[..2];
+    let (endpoints, action) = match card {
+        Card::ServerErrors => (&ENDPOINTS[..], reply(pick(rng, &[500, 502, 503, 504]), rng, false)),
+        Card::CommittedErrors => (submits, reply(500, rng, true)),
+        Card::TooMany => (&ENDPOINTS[..], too_many(long && rng.u8(..4) == 0)),
+        Card::Reset => (&ENDPOINTS[..], Action::Reset { at: pick(rng, &[Point::BeforeBody, Point::AfterBody]) }),
+        Card::ResetAfterCommit => (submits, Action::Reset { at: Point::AfterCommit }),
+        Card::Hang => (&ENDPOINTS[..], Action::Hang { at: pick(rng, &[Point::BeforeBody, Point::AfterCommit]) }),
+        Card::Truncate => (&ENDPOINTS[..], Action::Truncate),
+        Card::StuckOperation => {
+            (submits, Action::Operation(OperationFault::Stuck { for_ms: Some(rng.u64(200..8000)) }))
+        }
+        _ => return Vec::new(),
+    };
+    let probability = [0.3, 0.6, 1.0][rng.usize(..3)];
+    let rule = |endpoint: &Endpoint| {
+        let mut rule = FaultRule::on(*endpoint, action.clone());
+        rule.label = Some(card.name());
+        rule.conditions.probability = Some(probability);
+        rule
+    };
+    endpoints.iter().map(rule).collect()
+}
+
+fn reply(status: u16, rng: &mut fastrand::Rng, commit: bool) -> Action {
+    let shape = pick(rng, &[BodyShape::Gateway, BodyShape::Html, BodyShape::Empty, BodyShape::Garbage]);
+    Action::Reply(ScriptedReply {
+        status,
+        shape,
+        message: "scripted".to_owned(),
+        body: None,
+        retry_after: None,
+        headers: BTreeMap::new(),
+        commit,
+        rate_limit_headers: true,
+    })
+}
+
+fn too_many(silent: bool) -> Action {
+    let window = [("limit", "100"), ("remaining", "0"), ("reset", "1")];
+    let window = window.map(|(name, value)| (format!("x-ratelimit-{name}"), value.to_owned())).into();
+    Action::Reply(ScriptedReply {
+        status: 429,
+        shape: BodyShape::Gateway,
+        message: "scripted".to_owned(),
+        body: None,
+        retry_after: (!silent).then_some(RetryAfter::Seconds(1)),
+        headers: if silent { BTreeMap::new() } else { window },
+        commit: false,
+        rate_limit_headers: !silent,
+    })
+}
+
+fn pick<T: Copy>(rng: &mut fastrand::Rng, all: &[T]) -> T {
+    all[rng.usize(..all.len())]
+}
