@@ -3,7 +3,7 @@
 //! State, lockfile and the merge of two branches' lockfiles are the same union: commutative, associative, idempotent. What is current is never
 //! stored here; it is derived from the desired content, or the pin, and these facts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
@@ -153,18 +153,28 @@ fn least<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
 /// Every revision that is known of one address.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
-    facts: BTreeMap<RevisionKey, RevisionFact>,
+    facts: Vec<(RevisionKey, RevisionFact)>,
 }
 
 impl History {
     /// A history of nothing.
     pub const fn new() -> Self {
-        Self { facts: BTreeMap::new() }
+        Self { facts: Vec::new() }
     }
 
     /// Adds what is known of a revision to what was known of it.
     pub fn add(&mut self, key: RevisionKey, fact: RevisionFact) {
-        self.facts.entry(key).and_modify(|known| *known = known.union(fact)).or_insert(fact);
+        match self.facts.binary_search_by_key(&key, |(key, _)| *key) {
+            Ok(at) => {
+                if let Some((_, known)) = self.facts.get_mut(at) {
+                    *known = known.union(fact);
+                }
+            }
+            Err(at) => {
+                self.facts.reserve_exact(1);
+                self.facts.insert(at, (key, fact));
+            }
+        }
     }
 
     /// Adds all that another history knows.
@@ -179,7 +189,8 @@ impl History {
 
     /// What is known of one revision.
     pub fn get(&self, key: RevisionKey) -> Option<&RevisionFact> {
-        self.facts.get(&key)
+        let at = self.facts.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+        self.facts.get(at).map(|(_, fact)| fact)
     }
 
     /// Every revision, in the order of its asset and version.
@@ -206,7 +217,7 @@ impl History {
 
     /// The ordinal that the next new asset gets.
     pub fn next_ordinal(&self) -> u32 {
-        self.facts.values().map(|fact| fact.ordinal).max().unwrap_or(0).saturating_add(1)
+        self.facts.iter().map(|(_, fact)| fact.ordinal).max().unwrap_or(0).saturating_add(1)
     }
 
     /// The number that people see for a revision: Roblox's version, or the position of the asset among the address's assets.
@@ -228,10 +239,10 @@ impl History {
     /// Among several assets the one that counts: not a duplicate, then the newest ordinal, then the smallest ID. The same on every machine
     /// that has the same facts.
     fn preferred<'a>(
-        candidates: impl Iterator<Item = (&'a RevisionKey, &'a RevisionFact)>,
+        candidates: impl Iterator<Item = &'a (RevisionKey, RevisionFact)>,
     ) -> Option<(RevisionKey, RevisionFact)> {
         candidates
-            .min_by_key(|(key, fact)| (fact.duplicate, std::cmp::Reverse(fact.ordinal), **key))
+            .min_by_key(|(key, fact)| (fact.duplicate, std::cmp::Reverse(fact.ordinal), *key))
             .map(|(key, fact)| (*key, *fact))
     }
 
@@ -258,14 +269,16 @@ impl History {
 
     /// The assets that the address ever had, each once, in the order of their IDs.
     pub fn assets(&self) -> BTreeSet<AssetId> {
-        self.facts.keys().map(|key| key.asset_id).collect()
+        self.facts.iter().map(|(key, _)| key.asset_id).collect()
     }
 
     /// The revisions of one asset, the oldest first.
     pub fn of_asset(&self, asset_id: AssetId) -> impl DoubleEndedIterator<Item = (RevisionKey, &RevisionFact)> {
         let first = RevisionKey { asset_id, version: None };
         let last = RevisionKey { asset_id, version: Some(Revision::MAX) };
-        self.facts.range(first..=last).map(|(key, fact)| (*key, fact))
+        let from = self.facts.partition_point(|(key, _)| *key < first);
+        let to = self.facts.partition_point(|(key, _)| *key <= last);
+        self.facts.get(from..to).unwrap_or_default().iter().map(|(key, fact)| (*key, fact))
     }
 
     /// Marks what only `self` knows as a duplicate of what `lockfile` knows: two branches created assets for one content (or for one Model),
@@ -274,13 +287,13 @@ impl History {
         let mut theirs = lockfile.clone();
         // Their assets as we know them: one that is gone or rejected by now doesn't count.
         for (key, fact) in &mut theirs.facts {
-            if let Some(known) = self.facts.get(key) {
+            if let Some(known) = self.get(*key) {
                 *fact = fact.union(*known);
             }
         }
         let mut marked = Vec::new();
         for (key, fact) in &mut self.facts {
-            let in_lockfile = lockfile.facts.keys().any(|theirs| theirs.asset_id == key.asset_id);
+            let in_lockfile = lockfile.facts.iter().any(|(theirs, _)| theirs.asset_id == key.asset_id);
             if in_lockfile || fact.duplicate {
                 continue;
             }

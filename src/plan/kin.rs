@@ -1,10 +1,10 @@
 //! What one address knows of an asset that is updated in place, every address that has it knows: its newest revision is what games get, whoever made it.
 //!
 //! A state comes to two addresses of one asset when it moved the asset and a branch from before the move is checked out, whose lockfile has it under
-//! its old name with fewer revisions.
+//! its old name with fewer revisions. They take turns, too: what is under way for the one that left would look to the other like somebody else's doing.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -13,12 +13,12 @@ use crate::model::asset::ContentChange;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
 use crate::model::ids::AssetId;
+use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded};
 
 /// What is known, with every wanted address knowing all revisions of its assets; and what it had to learn for that.
 pub fn acquaint<'a>(desired: &Desired, recorded: &'a Recorded, now: Timestamp) -> (Cow<'a, Recorded>, Vec<Change>) {
     let mut kin: BTreeMap<AssetId, Vec<(&Address, &Record)>> = BTreeMap::new();
-    let in_place = |record: &Record| record.identity.asset_type.on_content_change() == ContentChange::InPlace;
     for (address, record) in recorded.assets.iter().filter(|(_, record)| in_place(record)) {
         for asset_id in record.history.assets() {
             kin.entry(asset_id).or_default().push((address, record));
@@ -37,4 +37,23 @@ pub fn acquaint<'a>(desired: &Desired, recorded: &'a Recorded, now: Timestamp) -
     // They fit: each address has a record.
     changes.retain(|change| known.to_mut().apply(change, now).is_ok());
     (known, changes)
+}
+
+/// Wanted addresses with an asset that is being changed for an address that left: nothing is planned for them until that is over.
+pub fn waiting(desired: &Desired, recorded: &Recorded) -> BTreeSet<Address> {
+    let sent = recorded.attempts.values().filter(|attempt| attempt.phase != Phase::Intended);
+    let left = sent.filter(|attempt| !desired.assets.contains_key(&attempt.address));
+    let changing: BTreeSet<AssetId> = left.filter_map(|attempt| attempt.intent.asset_id()).collect();
+    if changing.is_empty() {
+        return BTreeSet::new();
+    }
+    let waits = |address: &&Address| {
+        let record = recorded.assets.get(*address).filter(|record| in_place(record));
+        record.and_then(Record::head).is_some_and(|(head, _)| changing.contains(&head.asset_id))
+    };
+    desired.assets.keys().filter(waits).cloned().collect()
+}
+
+fn in_place(record: &Record) -> bool {
+    record.identity.asset_type.on_content_change() == ContentChange::InPlace
 }

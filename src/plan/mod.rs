@@ -52,7 +52,8 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timest
     let (recorded, moved) = moves.apply(recorded, now);
     let recorded: &Recorded = &recorded;
     plan.marks.extend(moved);
-    let in_hand: BTreeSet<Address> = wishes.in_hand.union(&moves.waiting).cloned().collect();
+    let mut in_hand: BTreeSet<Address> = wishes.in_hand.union(&moves.waiting).cloned().collect();
+    in_hand.extend(kin::waiting(desired, recorded));
     let sharing = Sharing::of(desired, recorded, &in_hand);
     let fields = desired.assets.values().map(|want| subject::fields(want, desired, recorded));
     let fields: Vec<FieldDigests> = fields.collect();

@@ -13,6 +13,9 @@ use crate::platform::clock;
 /// A look for drift that takes longer is given up: nothing else is begun meanwhile.
 const LOOK_AROUND: Duration = Duration::from_secs(5);
 
+/// What first looks tell is planned for after so long, together: on a new machine a round of them takes hours.
+const FIRST_LOOKS: Duration = Duration::from_secs(60);
+
 impl Service<'_> {
     /// Uses what is left of the budget: looks at what has been due for the longest time.
     pub(super) async fn look_around(&mut self) -> Result<(), ServiceError> {
@@ -21,37 +24,63 @@ impl Service<'_> {
         if !self.crew.is_idle() || self.refused.is_some() || self.times.git.is_some() {
             return Ok(());
         }
-        let Some(question) = self.rounds.take(clock::now()) else {
+        let questions = self.rounds.take_some(clock::now());
+        if questions.is_empty() {
             self.times.look = self.rounds.next_due().map(|at| now + until(at));
             return Ok(());
-        };
+        }
         let mut done = Vec::new();
         let with = Beside { ending: &self.ending, stop: &self.hands.stop, pause: self.setting.interval };
-        let asking = refresh::ask(&self.client, &self.hands.gate, &self.hands.stop, vec![question]);
+        let asking = refresh::ask(&self.client, &self.hands.gate, &self.hands.stop, questions);
         // It has time; a change of a file has not.
         let asked = tokio::time::timeout(LOOK_AROUND, asking);
         let answers = Self::beside(&mut self.crew, &mut done, with, asked).await.unwrap_or_default();
         self.all_ended(done)?;
-        for (asset_id, answer) in answers {
+        let mut news = News::None;
+        for (asset_id, answer) in &answers {
             if let Answer::Unknown { why } = &answer {
                 tracing::debug!(%asset_id, "could not be looked at: {why}");
             }
-            let follow = |recorded: &Recorded| {
-                let changes = refresh::follow(recorded, asset_id, &answer, clock::now());
-                self.needs.plan |= changes.iter().any(|change| is_news(recorded, change));
-                changes
-            };
-            self.session.book.commit_with(follow).await?;
+        }
+        let follow = |recorded: &Recorded| {
+            let follow = |(asset_id, answer)| refresh::follow(recorded, asset_id, answer, clock::now());
+            let changes: Vec<Change> = answers.iter().map(|(id, answer)| (*id, answer)).flat_map(follow).collect();
+            news = changes.iter().map(|change| News::of(recorded, change)).max().unwrap_or(News::None);
+            changes
+        };
+        self.session.book.commit_with(follow).await?;
+        match news {
+            News::None => {}
+            News::First => {
+                self.times.plan.get_or_insert(now + FIRST_LOOKS);
+            }
+            News::Other => self.needs.plan = true,
         }
         Ok(())
     }
 }
 
-/// Whether anything is otherwise than at the last look.
-fn is_news(recorded: &Recorded, change: &Change) -> bool {
-    match change {
-        Change::See { asset } => recorded.seen.get(&asset.asset_id).is_none_or(|seen| seen.asset != *asset),
-        _ => true,
+/// What a look tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum News {
+    /// All is as it was.
+    None,
+    /// How an asset is that nobody had looked at.
+    First,
+    /// Something is otherwise than at the last look.
+    Other,
+}
+
+impl News {
+    fn of(recorded: &Recorded, change: &Change) -> Self {
+        match change {
+            Change::See { asset } => match recorded.seen.get(&asset.asset_id) {
+                None => Self::First,
+                Some(seen) if seen.asset == *asset => Self::None,
+                Some(_) => Self::Other,
+            },
+            _ => Self::Other,
+        }
     }
 }
 

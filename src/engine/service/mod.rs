@@ -132,6 +132,8 @@ struct Times {
     git: Option<Duration>,
     /// The next look at an asset; `None`: there is none.
     look: Option<Duration>,
+    /// When is planned for what can wait.
+    plan: Option<Duration>,
     pulse: Duration,
 }
 
@@ -196,7 +198,7 @@ pub async fn serve(
     // Armed before the first look, so that nothing is missed in between.
     tokio::task::block_in_place(|| eyes.turn_to(&session.project, manifest.selection()));
     let desk = Desk::open(session);
-    let times = Times { interval: now + setting.interval, git: None, look: None, pulse: now };
+    let times = Times { interval: now + setting.interval, git: None, look: None, plan: None, pulse: now };
     let needs = Needs { look: true, all: true, ..Needs::default() };
     let mut service = Service {
         session,
@@ -293,6 +295,7 @@ impl Service<'_> {
         }
         self.recover().await?;
         self.answer_request().await?;
+        self.needs.plan |= self.times.plan.take_if(|at| *at <= now).is_some();
         self.needs.plan |= self.crew.rested(now) || self.rounds.take_archiving(clock::now());
         if self.eyes.next(now).is_some_and(|at| at <= now) {
             let project = self.session.project.clone();
@@ -353,6 +356,7 @@ impl Service<'_> {
             Some(self.times.interval),
             Some(self.times.pulse),
             self.times.look.filter(|_| self.times.git.is_none()),
+            self.times.plan,
             self.rounds.archiving().map(|at| now + until(at)),
             self.times.git,
             // What ended while the loop did something else is taken in at once.

@@ -16,11 +16,17 @@ use crate::plan::shelf;
 /// The whole of the assets is looked at for drift within this time, as far as the budget allows.
 const DRIFT_ROUND: SignedDuration = SignedDuration::from_hours(6);
 
-/// Looks take at most half of the budget of 120 a minute, so that no update waits for them.
+/// What is under review takes at most half of the budget of 120 a minute, so that no update waits for it.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// What few assets are overdue, as after a start, are looked at in a row of this step.
-const MOST: Duration = Duration::from_secs(5);
+/// Where assets are many, those of this time are looked at together, so that the service wakes as rarely as it does for nothing.
+const TOGETHER: Duration = Duration::from_secs(15);
+
+/// So many at most, which is half of the budget again: of more assets a round takes longer.
+const MOST_AT_ONCE: u128 = 15;
+
+/// Where they are few, those that are overdue, as after a start, are looked at in this step.
+const OVERDUE: Duration = Duration::from_secs(5);
 
 /// A look that is to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,12 +77,23 @@ impl Rounds {
 
     /// The least time between two looks: what is under review is asked for as it falls due, and a round for drift takes as long as it may.
     pub(super) fn pause(&self) -> Duration {
-        if self.looks.last().is_some_and(|look| look.review.is_some()) {
-            return LEAST;
+        if self.is_reviewing() {
+            LEAST
+        } else if self.share() < TOGETHER {
+            TOGETHER
+        } else {
+            OVERDUE
         }
+    }
+
+    /// The part of a round that one asset has.
+    fn share(&self) -> Duration {
         let assets = u32::try_from(self.looks.len().max(1)).unwrap_or(u32::MAX);
-        let share = DRIFT_ROUND.unsigned_abs().checked_div(assets);
-        share.unwrap_or(LEAST).clamp(LEAST, MOST)
+        DRIFT_ROUND.unsigned_abs().checked_div(assets).unwrap_or_default()
+    }
+
+    fn is_reviewing(&self) -> bool {
+        self.looks.last().is_some_and(|look| look.review.is_some())
     }
 
     /// When there is something to look at; `None` where there is no asset.
@@ -84,8 +101,15 @@ impl Rounds {
         self.looks.last().map(|look| look.at)
     }
 
+    /// What is due, as much of it as one look may be about.
+    pub(super) fn take_some(&mut self, now: Timestamp) -> Vec<Question> {
+        let share = self.share().as_millis().max(1);
+        let most = if self.is_reviewing() { 1 } else { TOGETHER.as_millis().div_ceil(share).min(MOST_AT_ONCE) };
+        (0..most).map_while(|_| self.take(now)).collect()
+    }
+
     /// What is due; it comes again when it is due again, or as the next plan says.
-    pub(super) fn take(&mut self, now: Timestamp) -> Option<Question> {
+    fn take(&mut self, now: Timestamp) -> Option<Question> {
         let Look { question, review, .. } = self.looks.pop_if(|look| look.at <= now)?;
         let again = Look::after(Some(now), question, review);
         let place = self.looks.partition_point(|look| look.place() > again.place());
@@ -131,6 +155,16 @@ mod tests {
         assert_eq!(rounds.take(at(400)).map(|question| question.asset_id.get()), Some(3));
         assert_eq!(rounds.next_due(), Some(at(250 + 6 * 3600)));
         assert_eq!(rounds.looks.len(), 3, "nothing is lost");
+    }
+
+    #[test]
+    fn many_are_looked_at_together_within_half_of_the_budget() {
+        let rounds = |assets: u64| Rounds { looks: (1..=assets).map(|id| look(0, id)).collect(), archiving: None };
+        for (assets, pause, together) in [(1, 5, 1), (1_000, 5, 1), (10_000, 15, 7), (100_000, 15, 15)] {
+            let mut rounds = rounds(assets);
+            assert_eq!(rounds.pause(), Duration::from_secs(pause), "{assets}");
+            assert_eq!(rounds.take_some(at(1)).len(), together, "{assets}");
+        }
     }
 
     #[test]

@@ -287,3 +287,17 @@ fn every_address_of_a_model_knows_its_head() {
     );
     check(vec![want("a.fbx", 2)], known(), "note b.fbx: left the manifest; its asset at Roblox is kept");
 }
+
+#[test]
+fn addresses_of_one_model_take_turns() {
+    let known = left("b.fbx", 10, 1).revision("a.fbx", 10, 1, 1).points_to("a.fbx", 10);
+    let attempt = AttemptId(known.0.next_attempt);
+    let intent = Intent::UpdateContent { asset_id: id(10), content: hash(2), head: Revision::new(1).ok() };
+    let known = known.tell(Change::Begin { attempt, address: address("b.fbx"), intent });
+    let known = known.tell(Change::Advance { attempt, event: PhaseEvent::HandOver });
+    let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
+    let known = known.tell(Change::Advance { attempt, event: accepted });
+    let plan = plan(&desired(vec![want("a.fbx", 3)]), &known.0, NOW);
+    let other = "wait b.fbx: Roblox works on operation op\nnote b.fbx: left the manifest; its asset at Roblox is kept";
+    assert_eq!(text(&plan), other, "and nothing of a.fbx, which would take its revision for somebody else's");
+}
