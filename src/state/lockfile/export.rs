@@ -66,9 +66,11 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> Entry {
     entry
 }
 
-/// What another machine would have to go on with. What only concerns a known asset is settled there by looking at the remote.
+/// What another machine would have to go on with. What only concerns a known asset is settled there by looking at the remote, and metadata that are under
+/// way are not asked for yet as far as the lockfile says, so that they are asserted there.
 fn open_work(attempt: &Attempt, record: Option<&Record>) -> Option<OpenWork> {
     let operation = match (&attempt.phase, &attempt.intent) {
+        (_, Intent::UpdateMetadata { .. }) => return None,
         (Phase::Submitted(operation), _) => Some(operation.clone()),
         (Phase::HandedOver | Phase::InDoubt, Intent::Create { .. }) => None,
         (Phase::Intended | Phase::HandedOver | Phase::InDoubt | Phase::Closed(_), _) => return None,

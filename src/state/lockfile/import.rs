@@ -22,7 +22,8 @@ use crate::model::recorded::{Attempt, AttemptId, Identity, Record, Recorded, She
 /// - Identity: the lockfile's. If type or creator differ, assets that only the state knows become duplicates: they are of another kind.
 /// - Metadata: a field that only one side knows is taken; where they differ its value at Roblox is [`FieldDigest::UNKNOWN`] and is asserted anew.
 /// - Rollbacks: the lockfile's, if it has one. Removal: the lockfile's. Archived: what either side archived; since when is not known, so it is `now`.
-/// - Open work that neither the journal nor the history knows is taken over: operations to be polled, creates in doubt to be held or retried.
+/// - Open work that neither the journal nor the history knows is taken over: operations to be polled, creates in doubt to be held or retried. An operation
+///   on metadata is not: by now something later may have been asked for, and its fields are asserted anew.
 /// - How often in a row a create was given up: the higher count of the two.
 pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Change> {
     let mut attempts: BTreeMap<&Address, Vec<(AttemptId, &Attempt)>> = BTreeMap::new();
@@ -34,7 +35,7 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
     for (address, entry) in &ledger.entries {
         let meeting = Meeting { address, entry, known: recorded.assets.get(address) };
         let under_way = attempts.get(address).map(Vec::as_slice).unwrap_or_default();
-        meeting.learn(&mut changes, now);
+        meeting.learn(under_way, &mut changes, now);
         let mut open = Vec::new();
         for work in &entry.open {
             if meeting.take_over(work, under_way, &mut next, &mut changes) {
@@ -59,9 +60,9 @@ struct Meeting<'a> {
 }
 
 impl Meeting<'_> {
-    fn learn(&self, changes: &mut Vec<Change>, now: Timestamp) {
+    fn learn(&self, under_way: &[(AttemptId, &Attempt)], changes: &mut Vec<Change>, now: Timestamp) {
         let Self { address, entry, known } = self;
-        let Entry { identity, history, asked, stored, pinned, archived, removed, open: _ } = entry;
+        let Entry { identity, history, asked, stored, pinned, archived, removed, open } = entry;
         let address = || (*address).clone();
         if known.is_none_or(|known| known.identity != *identity) {
             changes.push(Change::Enroll { address: address(), identity: identity.clone() });
@@ -71,7 +72,12 @@ impl Meeting<'_> {
         let nothing = FieldDigests::new();
         let known_asked = known.map_or(&nothing, |known| &known.asked);
         let known_stored = known.map_or(&nothing, |known| &known.stored);
-        let fields = join(known_asked, asked);
+        let mut fields = join(known_asked, asked);
+        for work in open.iter().filter(|work| !self.is_over(work) && !is_polled(work, under_way)) {
+            if let Intent::UpdateMetadata { fields: unsettled, .. } = &work.intent {
+                fields.extend(unsettled.keys().map(|field| (*field, FieldDigest::UNKNOWN)));
+            }
+        }
         let stored = join_stored(&fields, known_stored, stored);
         if fields != *known_asked || stored != *known_stored {
             changes.push(Change::Ask { address: address(), fields, stored });
@@ -147,13 +153,15 @@ impl Meeting<'_> {
         changes: &mut Vec<Change>,
     ) -> bool {
         let OpenWork { intent, operation, doubts: _ } = work;
+        if matches!(intent, Intent::UpdateMetadata { .. }) {
+            return is_polled(work, under_way);
+        }
         let ours = self.known.is_some_and(|known| is_settled(intent, &known.history, &known.asked));
         let theirs = is_settled(intent, &self.entry.history, &self.entry.asked);
         let same = under_way.iter().filter(|(_, attempt)| attempt.intent == *intent);
         let event = match operation {
             Some(operation) => {
-                let polled = Phase::Submitted(operation.clone());
-                let known = under_way.iter().any(|(_, attempt)| attempt.phase == polled);
+                let known = is_polled(work, under_way);
                 // Where the lockfile has both the content and the operation, two branches were merged and the operation makes another asset: it is
                 // polled, so that its ID is not lost. Where only the state has the content, the lockfile is older than the operation's end.
                 if known || (ours && !theirs) {
@@ -178,6 +186,13 @@ impl Meeting<'_> {
         changes.push(Change::Advance { attempt, event: PhaseEvent::HandOver });
         changes.push(Change::Advance { attempt, event });
         true
+    }
+
+    /// Whether either side shows that some work was carried out.
+    fn is_over(&self, work: &OpenWork) -> bool {
+        let Entry { history, asked, .. } = self.entry;
+        let ours = self.known.is_some_and(|known| is_settled(&work.intent, &known.history, &known.asked));
+        ours || is_settled(&work.intent, history, asked)
     }
 
     /// An address has one count: that of the work that was given up most often, wherever it is higher than what is counted here.
@@ -207,6 +222,12 @@ impl Meeting<'_> {
     fn tell(&self, kind: &'static str, message: String) -> Change {
         Change::Tell { address: Some(self.address.clone()), event: Event { kind, message } }
     }
+}
+
+/// Whether this machine polls an operation already.
+fn is_polled(work: &OpenWork, under_way: &[(AttemptId, &Attempt)]) -> bool {
+    let polled = work.operation.clone().map(Phase::Submitted);
+    polled.is_some_and(|polled| under_way.iter().any(|(_, attempt)| attempt.phase == polled))
 }
 
 /// Whether the facts show that some work was carried out.

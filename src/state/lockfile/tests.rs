@@ -160,8 +160,9 @@ prop_compose! {
         // An address has one count: that of what was given up last.
         let counted = open.iter().find(|(intent, _)| matches!(intent, Intent::Create { .. })).map(|(intent, _)| intent.subject());
         let doubts = |intent: &Intent| if matches!(intent, Intent::Create { .. }) && Some(intent.subject()) == counted { doubts } else { 0 };
-        // Without an operation only a create is written down.
-        entry.open = open.into_iter().filter(|(intent, operation)| operation.is_some() || matches!(intent, Intent::Create { .. }))
+        // Without an operation only a create is written down, and of metadata nothing is.
+        entry.open = open.into_iter().filter(|(intent, _)| !matches!(intent, Intent::UpdateMetadata { .. }))
+            .filter(|(intent, operation)| operation.is_some() || matches!(intent, Intent::Create { .. }))
             .map(|(intent, operation)| {
                 OpenWork { doubts: doubts(&intent), intent, operation: operation.map(|text| OperationId::new(&text).unwrap()) }
             }).collect();
@@ -686,4 +687,22 @@ fn a_plain_merge_of_two_branches_that_add_different_assets() {
     let all = parse(&git.stdout, Path::new("merged")).unwrap();
     let names: Vec<_> = all.entries.keys().map(Address::as_str).collect();
     assert_eq!(names, ["a", "d", "f", "m", "p", "t", "z"]);
+}
+
+/// Of another branch, where something else was asked for since: its end was taken for what the asset has now.
+#[test]
+fn an_operation_on_metadata_is_not_gone_on_with() {
+    let field = Field::Description;
+    let digest = |text: &str| FieldDigests::from([(field, FieldDigest::of_text(text))]);
+    let entry = Entry { asked: digest("old"), ..image("a", &[(1, 1)]) };
+    let mut recorded = imported(&ledger([("a", entry.clone())]));
+    let asked = Change::Ask { address: address("a"), fields: digest("new"), stored: FieldDigests::new() };
+    apply(&mut recorded, &[asked]);
+    let intent = Intent::UpdateMetadata { asset_id: id(1), fields: digest("middle") };
+    let ledger = ledger([("a", Entry { open: vec![open(intent, Some("op"))], ..entry })]);
+    let changes = import(&recorded, &ledger, Timestamp::UNIX_EPOCH);
+    apply(&mut recorded, &changes);
+    assert!(recorded.attempts.is_empty(), "{:?}", recorded.attempts);
+    assert_eq!(recorded.assets[&address("a")].asked[&field], FieldDigest::UNKNOWN, "asserted anew, whatever is wanted");
+    assert_eq!(import(&recorded, &ledger, Timestamp::UNIX_EPOCH), [], "reading it again tells nothing more");
 }

@@ -28,6 +28,8 @@ pub struct Known {
     pub abandoned: BTreeMap<u64, String>,
     /// How many events speak of a possible double.
     pub told: u64,
+    /// Assets that no address of this checkout's lockfile has.
+    pub elsewhere: BTreeSet<u64>,
 }
 
 impl Known {
@@ -79,6 +81,10 @@ impl Known {
                 Some(_) => {}
             }
         }
+        let elsewhere =
+            "SELECT asset_id FROM revisions JOIN assets USING (address) GROUP BY asset_id HAVING max(in_lockfile) = 0";
+        let mut rows = db.prepare(elsewhere).unwrap();
+        known.elsewhere.extend(rows.query_map([], |row| number(row, 0)).unwrap().map(Result::unwrap));
         let told = "SELECT count(*) FROM events WHERE kind IN ('possible_duplicate', 'recreated')";
         known.told = db.query_row(told, [], |row| number(row, 0)).unwrap();
         known
