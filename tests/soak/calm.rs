@@ -128,10 +128,12 @@ fn by_hand(stage: &mut Stage, args: &[&str], what: &str) {
     stage.figures.count(what);
 }
 
+/// What ended just now is in the lockfile after so long: the service writes it at most every five seconds.
+const WRITTEN_DOWN: Duration = Duration::from_secs(6);
+
 /// For a while nothing may happen: no request for a change, no new lockfile, hardly a line in the log.
 fn quiet(stage: &mut Stage) {
-    // What ended just now may still be written down.
-    std::thread::sleep(stage.pace.quiet.min(Duration::from_secs(2)));
+    std::thread::sleep(WRITTEN_DOWN);
     stage.service.log.catch_up();
     let look = |stage: &Stage| (stage.emulator.counts().writes(), stage.project.read("assets.lock.toml"));
     let (before, lines, processor) = (look(stage), stage.service.log.lines, stage.service.sample().processor);
