@@ -20,6 +20,7 @@ use crate::model::change::{Change, Event};
 use crate::model::desired::Desired;
 use crate::model::ids::AssetId;
 use crate::model::metadata::{Field, SocialNetwork};
+use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::plan::current::{current, last};
@@ -132,8 +133,12 @@ pub async fn get_extras(client: &Client, gate: &Gate, asset: RemoteAsset) -> Res
     Ok(RemoteAsset { extras_known: true, icon, previews, social_links, ..asset })
 }
 
-/// What follows from an answer for everything that is known.
+/// What follows from an answer for everything that is known. While a change of the asset is open, nothing does: what is seen may be its doing.
 pub fn follow(recorded: &Recorded, asset_id: AssetId, answer: &Answer, now: Timestamp) -> Vec<Change> {
+    let mut sent = recorded.attempts.values().filter(|attempt| attempt.phase != Phase::Intended);
+    if sent.any(|attempt| attempt.intent.asset_id() == Some(asset_id)) {
+        return Vec::new();
+    }
     let owners = recorded.assets.iter().filter(|(_, record)| has(record, asset_id));
     match answer {
         Answer::Present(asset) => {

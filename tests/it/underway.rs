@@ -99,6 +99,24 @@ fn an_update_whose_answer_is_lost_was_blamed_on_somebody_else() {
 }
 
 #[test]
+fn a_look_in_the_middle_of_an_update_was_blamed_on_somebody_else() {
+    let (remote, project) = start(Config::default());
+    project.sync();
+    remote.control().set_latency(Latency::Fixed(3_000));
+    project.write("models/sword.rbxmx", rbxmx("a longer sword"));
+    project.run(&["sync", "--once", "--timeout", "1s"]).expect(1);
+    let updated = || remote.assets().iter().any(|report| report.asset.versions.len() == 2);
+    while !updated() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let (code, document) = project.json(&["sync", "--once", "--refresh"]);
+    assert_eq!((code, &document["in_sync"]), (0, &true.into()), "{document:#}");
+    let (_, document) = project.json(&["history", "models/sword.rbxmx"]);
+    assert_eq!(document["events"], serde_json::json!([]));
+    assert_eq!(document["revisions"][1]["action"], "update_content");
+}
+
+#[test]
 fn a_manifest_that_breaks_while_git_works_ended_the_service() {
     let (remote, project) = start(Config::default());
     project.write(".git/index.lock", "");
