@@ -102,6 +102,9 @@ impl Crew {
         now: Duration,
         span: impl Fn(&Address) -> tracing::Span,
     ) {
+        if self.is_idle() {
+            self.finished.clear();
+        }
         let ready =
             steps.into_iter().filter(|step| self.rests.get(&step.address).is_none_or(|(until, _)| *until <= now));
         let chains = chains(ready.collect());
