@@ -115,8 +115,10 @@ impl Book {
             };
             let mut changes = if replaces.iter().all(open) { replaces.to_vec() } else { Vec::new() };
             changes.push(Change::Enroll { address: address.clone(), identity });
-            // What is begun here is this checkout's, also where its address leaves before the lockfile is written.
-            changes.push(Change::Lock { address: address.clone(), in_lockfile: true });
+            // What is made here is this checkout's, also where its address leaves before the lockfile is written. Another branch's can be archived by hand.
+            if !matches!(intent, Intent::Archive { .. } | Intent::Restore { .. }) {
+                changes.push(Change::Lock { address: address.clone(), in_lockfile: true });
+            }
             changes.push(Change::Begin { attempt, address: address.clone(), intent });
             changes
         })
