@@ -1,8 +1,8 @@
 //! Settling by looking: what came of an update, a metadata change, an archive or a restore whose outcome is unknown.
 //!
-//! Creates are not settled here: they can't be looked up, and follow the policy (`src/plan/asset.rs`). Read next: [`super::answer`].
+//! Creates are not settled here: they can't be looked up, and follow the policy (`src/plan/doubt.rs`). Read next: [`super::answer`].
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::book::BookError;
 use super::settle;
@@ -13,12 +13,13 @@ use crate::cloud::endpoint::Endpoint;
 use crate::model::change::Change;
 use crate::model::digest::FieldDigest;
 use crate::model::phase::{Intent, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Record, Recorded};
+use crate::model::recorded::{Attempt, AttemptId, Record, Recorded, Trouble};
 use crate::model::remote::RemoteAsset;
 use crate::platform::clock;
 
-/// The version of an update appears when its operation ends, a second to ten after the request (observed by public clients).
-const UPDATE_LAG: SignedDuration = SignedDuration::from_secs(15);
+/// The version of an update appears when its operation ends, a second to ten after the request (observed by public clients). So many looks, each after a
+/// longer rest, take a quarter of a minute.
+const LOOKS: u32 = 5;
 
 impl Steps {
     /// Learns by looking what came of a change whose outcome is unknown.
@@ -62,8 +63,12 @@ impl Steps {
         if let Some(size) = self.bytes_at_hand(attempt) {
             return self.send_again(id, attempt, size).await;
         }
-        let age = clock::now().duration_since(attempt.begun_at);
-        if !age.is_negative() && age < UPDATE_LAG {
+        let trouble = self.record(&attempt.address).and_then(|record| record.trouble);
+        let looks = trouble.map_or(0, |trouble| match trouble {
+            Trouble::Retrying { failures, .. } => failures,
+            Trouble::Refused { .. } => 0,
+        });
+        if looks < LOOKS {
             let message = "nobody knows yet whether the update before was carried out".to_owned();
             self.rest(&attempt.address, &message).await?;
             return Ok(Try::Again { message });

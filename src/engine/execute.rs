@@ -63,7 +63,7 @@ impl Finished {
     }
 
     /// Whether an address was begun.
-    fn has(&self, address: &Address) -> bool {
+    pub fn has(&self, address: &Address) -> bool {
         self.under_way().contains_key(address)
     }
 

@@ -13,7 +13,7 @@ use crate::model::recorded::Recorded;
 use crate::plan::current::current;
 
 /// The first wait.
-const SOONEST: SignedDuration = SignedDuration::from_secs(2);
+pub const SOONEST: SignedDuration = SignedDuration::from_secs(2);
 
 /// The longest wait.
 const LATEST: SignedDuration = SignedDuration::from_mins(30);

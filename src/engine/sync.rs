@@ -207,13 +207,16 @@ impl Run<'_> {
     async fn wait_for_review(&mut self, desired: &Desired, until: Duration) -> Result<bool, SyncError> {
         // It may take long, and a CI machine may be taken away meanwhile.
         self.write_lockfile().await?;
+        let mut least = Duration::ZERO;
         loop {
             let waiting = self.session.book.read(|recorded| review::under_review(desired, recorded));
             let left = until.saturating_sub(clock::elapsed());
             if waiting.is_empty() || left.is_zero() {
                 return Ok(false);
             }
-            let wait = review::wait(waiting.values(), clock::now());
+            let wait = review::wait(waiting.values(), clock::now()).max(least);
+            // A look that tells nothing is not repeated without a pause.
+            least = review::SOONEST.unsigned_abs();
             if self.options.stop.or(tokio::time::sleep(wait.min(left))).await.is_none() {
                 return Ok(false);
             }

@@ -185,7 +185,7 @@ pub struct Record {
     pub healed: Vec<(Healing, Timestamp)>,
     /// It left the manifest of a checkout whose lockfile had it.
     pub removed: bool,
-    /// This checkout's lockfile has it, or will have it when it is written next.
+    /// This checkout's lockfile has it, or will have it when it is written next, unless another lockfile is checked out before.
     pub in_lockfile: bool,
     /// Why it rests.
     pub trouble: Option<Trouble>,

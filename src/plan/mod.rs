@@ -45,13 +45,12 @@ pub use step::{Action, Drift, FieldChange, Hold, HoldKind, NewAsset, Note, Part,
 /// Plans what makes the remote match `desired`, as far as `recorded` knows it, at the time `now`.
 pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
-    let (recorded, learned) = kin::acquaint(desired, recorded, now);
-    plan.marks.extend(learned);
-    let recorded: &Recorded = &recorded;
     let moves = Moves::of(desired, recorded, &wishes.in_hand);
     let (recorded, moved) = moves.apply(recorded, now);
-    let recorded: &Recorded = &recorded;
     plan.marks.extend(moved);
+    let (recorded, learned) = kin::acquaint(desired, &recorded, now);
+    plan.marks.extend(learned);
+    let recorded: &Recorded = &recorded;
     let mut in_hand: BTreeSet<Address> = wishes.in_hand.union(&moves.waiting).cloned().collect();
     in_hand.extend(kin::waiting(desired, recorded));
     let sharing = Sharing::of(desired, recorded, &in_hand);
@@ -89,7 +88,8 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timest
         });
     }
     plan_removed(&mut plan, desired, recorded, &moves.undecided);
-    shelf::plan_shelf(&mut plan, &shelf::Scene { desired, recorded, undecided: &moves.undecided, wishes, now });
+    let (in_hand, undecided) = (&in_hand, &moves.undecided);
+    shelf::plan_shelf(&mut plan, &shelf::Scene { desired, recorded, in_hand, undecided, wishes, now });
     // Stable: the steps of an address keep their order, and metadata comes last.
     plan.steps.sort_by(|a, b| (&a.address, a.action.is_metadata()).cmp(&(&b.address, b.action.is_metadata())));
     debug_assert_eq!(lint::check(&plan), Vec::<String>::new(), "a plan breaks its own rules");

@@ -72,7 +72,7 @@ impl Moves {
         new.retain(|address, want| {
             let may_be = |(from, record): &Left<'_>| {
                 record.identity.path == want.path
-                    || likeness(from, record, on_the_way).is_some_and(|like| wanted_likeness(want) == Some(like))
+                    || wanted_likeness(want).is_some_and(|like| likenesses(from, record, on_the_way).contains(&like))
             };
             let waits = busy.iter().any(may_be);
             if waits {
@@ -110,7 +110,7 @@ impl Moves {
         let taken: BTreeSet<Address> = self.taken.values().map(|taken| taken.from.clone()).collect();
         let mut likes: BTreeMap<Likeness, Vec<Left<'_>>> = BTreeMap::new();
         for (address, record) in left.iter().filter(|(address, _)| !taken.contains(*address)) {
-            if let Some(likeness) = likeness(address, record, on_the_way) {
+            for likeness in likenesses(address, record, on_the_way) {
                 likes.entry(likeness).or_default().push((address, record));
             }
         }
@@ -122,7 +122,12 @@ impl Moves {
         }
         for (likeness, new) in groups {
             let Some(candidates) = likes.get(&likeness) else { continue };
-            self.match_group(likeness.0, &new, &of_one_asset(&fresh(candidates)), desired);
+            // Of one with bytes on their way each of its two contents may be looked for.
+            let is_free = |(from, _): &&Left<'_>| !self.taken.values().any(|taken| taken.from == **from);
+            let candidates: Vec<Left<'_>> = candidates.iter().filter(is_free).copied().collect();
+            if !candidates.is_empty() {
+                self.match_group(likeness.0, &new, &of_one_asset(&fresh(&candidates)), desired);
+            }
         }
     }
 
@@ -244,11 +249,11 @@ fn on_the_way(recorded: &Recorded) -> OnTheWay<'_> {
     sent.filter_map(|attempt| Some((&attempt.address, attempt.intent.content()?))).collect()
 }
 
-/// What tells an address that left by its bytes: those on their way, or else those that it last was.
-fn likeness(address: &Address, record: &Record, on_the_way: &OnTheWay<'_>) -> Option<Likeness> {
-    let last = || current::last(record).and_then(|(_, fact)| fact.content);
-    let content = on_the_way.get(address).copied().or_else(last)?;
-    Some((record.identity.asset_type, record.identity.creator, content))
+/// What tells an address that left by its bytes: those that it last was, and those on their way.
+fn likenesses(address: &Address, record: &Record, on_the_way: &OnTheWay<'_>) -> BTreeSet<Likeness> {
+    let last = current::last(record).and_then(|(_, fact)| fact.content);
+    let contents = last.into_iter().chain(on_the_way.get(address).copied());
+    contents.map(|content| (record.identity.asset_type, record.identity.creator, content)).collect()
 }
 
 fn wanted_likeness(want: &DesiredAsset) -> Option<Likeness> {

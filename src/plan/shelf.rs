@@ -63,6 +63,8 @@ pub(super) struct Scene<'a> {
     pub(super) desired: &'a Desired,
     /// What is known.
     pub(super) recorded: &'a Recorded,
+    /// Addresses that somebody works on: what becomes of their assets is planned after that.
+    pub(super) in_hand: &'a BTreeSet<Address>,
     /// Addresses that left, and may have moved.
     pub(super) undecided: &'a BTreeSet<Address>,
     /// What a person asks of this run.
@@ -73,7 +75,7 @@ pub(super) struct Scene<'a> {
 
 /// Plans what becomes of assets that nobody wants any more.
 pub(super) fn plan_shelf(plan: &mut Plan, scene: &Scene<'_>) {
-    let Scene { desired, recorded, undecided, wishes, now } = *scene;
+    let Scene { desired, recorded, in_hand, undecided, wishes, now } = *scene;
     let mut needed = needed(plan, desired, recorded);
     let may_have_moved = undecided.iter().filter_map(|address| recorded.assets.get(address));
     needed.extend(may_have_moved.flat_map(|record| record.history.assets()));
@@ -85,7 +87,7 @@ pub(super) fn plan_shelf(plan: &mut Plan, scene: &Scene<'_>) {
     // What came of it is not known yet; why it is on its way out, and since when, stays until then.
     let under_way: BTreeSet<AssetId> =
         recorded.attempts.values().filter_map(|attempt| attempt.intent.asset_id()).collect();
-    for (address, record) in &recorded.assets {
+    for (address, record) in recorded.assets.iter().filter(|(address, _)| !in_hand.contains(*address)) {
         for (asset_id, why) in leaving(address, record, desired) {
             if under_way.contains(&asset_id) {
                 continue;

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::rounds::Rounds;
 use super::{Beside, Service, ServiceError};
-use crate::engine::refresh::{self, Answer};
+use crate::engine::refresh::{self, Answer, Question};
 use crate::model::change::Change;
+use crate::model::ids::AssetId;
 use crate::model::recorded::Recorded;
 use crate::platform::clock;
 
-/// A look for drift that takes longer is given up: nothing else is begun meanwhile.
+/// A look at an asset that takes longer is given up: nothing else is begun meanwhile.
 const LOOK_AROUND: Duration = Duration::from_secs(5);
 
 /// What first looks tell is planned for after so long, together: on a new machine a round of them takes hours.
@@ -20,22 +22,37 @@ impl Service<'_> {
     /// Uses what is left of the budget: looks at what has been due for the longest time.
     pub(super) async fn look_around(&mut self) -> Result<(), ServiceError> {
         let now = clock::elapsed();
-        self.times.look = Some(now + self.rounds.pause());
+        let again = |rounds: &Rounds| rounds.wait(clock::now()).map(|wait| now + wait);
+        self.times.look = again(&self.rounds);
         if !self.crew.is_idle() || self.refused.is_some() || self.times.git.is_some() {
             return Ok(());
         }
-        let questions = self.rounds.take_some(clock::now());
+        let questions = self.rounds.take(clock::now());
+        self.times.look = again(&self.rounds);
         if questions.is_empty() {
-            self.times.look = self.rounds.next_due().map(|at| now + until(at));
             return Ok(());
         }
         let mut done = Vec::new();
         let with = Beside { ending: &self.ending, stop: &self.hands.stop, pause: self.setting.interval };
-        let asking = refresh::ask(&self.client, &self.hands.gate, &self.hands.stop, questions);
-        // It has time; a change of a file has not.
-        let asked = tokio::time::timeout(LOOK_AROUND, asking);
-        let answers = Self::beside(&mut self.crew, &mut done, with, asked).await.unwrap_or_default();
+        let (client, gate, stop) = (&self.client, &self.hands.gate, &self.hands.stop);
+        let ask = async |question: Question| {
+            // It has time; a change of a file has not.
+            tokio::time::timeout(LOOK_AROUND, refresh::ask(client, gate, stop, vec![question]))
+                .await
+                .unwrap_or_default()
+        };
+        let asked = futures_util::future::join_all(questions.iter().copied().map(ask));
+        let answers = Self::beside(&mut self.crew, &mut done, with, asked).await;
+        let answers: Vec<(AssetId, Answer)> = answers.into_iter().flatten().collect();
         self.all_ended(done)?;
+        for question in questions {
+            let heard = |(asset_id, answer): &(AssetId, Answer)| {
+                *asset_id == question.asset_id && !matches!(answer, Answer::Unknown { .. })
+            };
+            if !answers.iter().any(heard) {
+                self.rounds.put_off(question.asset_id, clock::now());
+            }
+        }
         let mut news = News::None;
         for (asset_id, answer) in &answers {
             if let Answer::Unknown { why } = &answer {

@@ -78,9 +78,9 @@ impl Crew {
         !self.in_hand.keys().any(|(address, _)| self.kept.contains(address))
     }
 
-    /// Lets what was kept free go, and tells what it was.
-    pub(super) fn let_go(&mut self) -> BTreeSet<Address> {
-        std::mem::take(&mut self.kept)
+    /// Keeps nothing free any more.
+    pub(super) fn let_go(&mut self) {
+        self.kept.clear();
     }
 
     /// Carries out what was asked, on the addresses that are kept free for it.
@@ -105,9 +105,13 @@ impl Crew {
         if self.is_idle() {
             self.finished.clear();
         }
-        let ready =
-            steps.into_iter().filter(|step| self.rests.get(&step.address).is_none_or(|(until, _)| *until <= now));
-        let chains = chains(ready.collect());
+        let ready = |step: &Step| self.rests.get(&step.address).is_none_or(|(until, _)| *until <= now);
+        let mut steps: Vec<Step> = steps.into_iter().filter(ready).collect();
+        // Whoever needs the asset of somebody who has not begun yet is planned again when that one has.
+        let begun: BTreeSet<Address> = steps.iter().map(|step| step.address.clone()).collect();
+        let comes = |address: &Address| begun.contains(address) || self.finished.has(address);
+        steps.retain(|step| step.after.iter().all(comes));
+        let chains = chains(steps);
         // What failed earlier keeps nothing back now; nobody works on these addresses, since the plan leaves out what is in hand.
         chains.iter().filter_map(|chain| chain.first()).for_each(|step| self.finished.forget_undone(&step.address));
         for chain in &chains {

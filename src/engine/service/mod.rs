@@ -315,6 +315,10 @@ impl Service<'_> {
         self.times.git = None;
         if std::mem::take(&mut self.needs.look) {
             self.look().await?;
+            // Git began to work meanwhile.
+            if self.times.git.is_some() {
+                return Ok(());
+            }
         }
         if self.manifest.is_some() {
             self.take_requests().await?;
@@ -456,7 +460,7 @@ impl Service<'_> {
         }
         self.rounds = self.session.book.read(|recorded| Rounds::new(&self.desired, recorded, clock::now()));
         // Many plans in a row put no look off for ever.
-        let next = self.rounds.next_due().map(|at| clock::elapsed() + until(at).max(self.rounds.pause()));
+        let next = self.rounds.wait(clock::now()).map(|wait| clock::elapsed() + wait);
         self.times.look = next.into_iter().chain(self.times.look).min();
         self.outside.metrics.pass();
         self.outside.planned(&plan, &wishes.in_hand, &self.session.book, &self.desired);

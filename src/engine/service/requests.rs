@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Service, ServiceError};
 use crate::engine::by_hand::{self, ByHandError, Direction};
@@ -21,6 +22,9 @@ use crate::model::file::FileProblem;
 use crate::model::ids::AssetId;
 use crate::model::request::{Answer, Problem, ProblemKind, Request, RequestId};
 use crate::platform::clock;
+
+/// A request that takes longer is broken off, as long as the command waits for it: others wait behind it.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// A request that was taken from the desk and is not answered.
 pub(super) struct Asked {
@@ -57,6 +61,7 @@ enum Errand {
 impl Service<'_> {
     /// Takes up what is asked, as far as it may begin.
     pub(super) async fn take_requests(&mut self) -> Result<(), ServiceError> {
+        self.recover().await?;
         self.answer_request().await?;
         while !self.ending.is_thrown() && !self.asked.as_ref().is_some_and(Asked::is_begun) {
             if self.asked.is_none() && !self.take_request().await? {
@@ -81,25 +86,33 @@ impl Service<'_> {
         tracing::info!(command = request.command(), "carrying out a request");
         self.crew.keep_free(addresses(&request));
         // Its address may have been written into the manifest only just now.
-        if matches!(request, Request::Import { .. }) {
+        let looks = matches!(request, Request::Import { .. });
+        self.asked = Some(Asked { id, request, stage: Stage::Waits });
+        if looks {
             self.needs.all = true;
             self.look().await?;
         }
-        self.asked = Some(Asked { id, request, stage: Stage::Waits });
         Ok(true)
     }
 
     /// Whether nobody works on its addresses, and nobody writes the file whose bytes it is about.
     fn may_begin_request(&self) -> bool {
         let Some(Asked { request, .. }) = &self.asked else { return false };
-        let written = match request {
+        let waits = match request {
             Request::Import { address, .. } => {
                 let want = self.desired.assets.get(address);
-                want.is_some_and(|want| want.content.as_ref().is_err_and(FileProblem::is_being_written))
+                let written = want.is_some_and(|want| want.content.as_ref().is_err_and(FileProblem::is_being_written));
+                // It may take over what an address that left had.
+                written
+                    || self
+                        .crew
+                        .in_hand()
+                        .iter()
+                        .any(|other| other != address && !self.desired.assets.contains_key(other))
             }
             _ => false,
         };
-        self.crew.are_free() && !written
+        self.times.git.is_none() && self.crew.are_free() && !waits
     }
 
     async fn begin_request(&mut self) -> Result<(), ServiceError> {
@@ -138,7 +151,10 @@ impl Service<'_> {
         }
         asked.stage = Stage::Begun;
         let (hands, desired) = (self.hands.clone(), Arc::clone(&self.desired));
-        self.crew.run_errand(async move { run(&errand, &hands, &desired).await });
+        self.crew.run_errand(async move {
+            let errand = run(&errand, &hands, &desired);
+            tokio::time::timeout(PATIENCE, errand).await.unwrap_or_else(|_| Err(unanswered()))
+        });
         Ok(())
     }
 
@@ -146,10 +162,10 @@ impl Service<'_> {
     pub(super) fn errand_ended(&mut self, result: Result<Result<Answer, Problem>, String>) {
         let result = result.unwrap_or_else(|message| {
             tracing::error!("a defect of Macadam ended a request: {message}");
-            let panicked = self.asked.iter().flat_map(|asked| addresses(&asked.request));
-            self.needs.recovery.extend(panicked);
             Err(refused(&message))
         });
+        // Where it broke off, what it had under way is recovered; where it came to its end, there is nothing to recover.
+        self.needs.recovery.extend(self.asked.iter().flat_map(|asked| addresses(&asked.request)));
         if let Some(asked) = &mut self.asked {
             asked.stage = Stage::Ended(result);
         }
@@ -175,6 +191,8 @@ impl Service<'_> {
         }
         self.desk.answer(id, result).await?;
         (self.needs.look, self.needs.plan, self.needs.requests) = (true, true, true);
+        // Whatever came of it: something may have become known.
+        self.needs.lockfile.get_or_insert(clock::elapsed());
         Ok(())
     }
 
@@ -274,6 +292,14 @@ fn answer(forgotten: &forget::Forgotten) -> Answer {
     let kept = Some(names).filter(|names| !names.is_empty());
     let notes = kept.map(|names| format!("Roblox keeps {}", names.join(", "))).into_iter().collect();
     Answer { lockfile_written: forgotten.lockfile_written, notes, ..Answer::default() }
+}
+
+fn unanswered() -> Problem {
+    Problem {
+        kind: ProblemKind::Interrupted,
+        message: format!("Roblox has not answered within {} minutes", PATIENCE.as_secs() / 60),
+        hint: Some("`macadam status` shows what is known; try again where it was not done".to_owned()),
+    }
 }
 
 fn refused(message: &str) -> Problem {

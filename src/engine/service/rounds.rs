@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::engine::refresh::{self, Question};
 use crate::engine::review::{self, Review};
 use crate::model::desired::Desired;
+use crate::model::ids::AssetId;
 use crate::model::recorded::Recorded;
 use crate::plan::shelf;
 
@@ -24,6 +25,9 @@ const TOGETHER: Duration = Duration::from_secs(15);
 
 /// So many at most, which is half of the budget again: of more assets a round takes longer.
 const MOST_AT_ONCE: u128 = 15;
+
+/// What nobody answered is asked again after so long.
+const UNANSWERED: SignedDuration = SignedDuration::from_secs(60);
 
 /// Where they are few, those that are overdue, as after a start, are looked at in this step.
 const OVERDUE: Duration = Duration::from_secs(5);
@@ -53,8 +57,10 @@ impl Look {
 /// What is to be looked at, and when.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Rounds {
-    /// By when it is due, the latest first, so that the next one is popped.
-    looks: Vec<Look>,
+    /// What is under review: by when it is due, the latest first, so that the next one is popped.
+    reviews: Vec<Look>,
+    /// The rest, likewise.
+    drifts: Vec<Look>,
     /// When the first asset that is on its way out may be archived.
     archiving: Option<Timestamp>,
 }
@@ -68,53 +74,49 @@ impl Rounds {
             let seen = recorded.seen.get(&question.asset_id).map(|seen| seen.at).filter(|at| *at <= now);
             Look::after(seen, question, reviews.get(&question.asset_id).copied())
         };
-        let mut looks: Vec<Look> = refresh::questions(desired, recorded).into_iter().map(look).collect();
-        looks.sort_unstable_by_key(|look| Reverse(look.place()));
+        let looks = refresh::questions(desired, recorded).into_iter().map(look);
+        let (mut reviews, mut drifts): (Vec<Look>, Vec<Look>) = looks.partition(|look| look.review.is_some());
+        reviews.sort_unstable_by_key(|look| Reverse(look.place()));
+        drifts.sort_unstable_by_key(|look| Reverse(look.place()));
         let coming = recorded.assets.iter().flat_map(|(address, record)| shelf::coming(address, record, desired));
         let archiving = coming.map(|coming| coming.at).filter(|at| *at > now).min();
-        Self { looks, archiving }
+        Self { reviews, drifts, archiving }
     }
 
-    /// The least time between two looks: what is under review is asked for as it falls due, and a round for drift takes as long as it may.
-    pub(super) fn pause(&self) -> Duration {
-        if self.is_reviewing() {
-            LEAST
-        } else if self.share() < TOGETHER {
-            TOGETHER
-        } else {
-            OVERDUE
-        }
+    /// How long to wait for the next look, after one at `now`: what is under review is asked for as it falls due, and a round for drift takes as long as it
+    /// may. `None` where there is no asset.
+    pub(super) fn wait(&self, now: Timestamp) -> Option<Duration> {
+        let pause = if self.share() < TOGETHER { TOGETHER } else { OVERDUE };
+        let until = |looks: &[Look]| {
+            looks.last().map(|look| Duration::try_from(look.at.duration_since(now)).unwrap_or_default())
+        };
+        let (review, drift) = (until(&self.reviews), until(&self.drifts));
+        review.map(|wait| wait.max(LEAST)).into_iter().chain(drift.map(|wait| wait.max(pause))).min()
     }
 
     /// The part of a round that one asset has.
     fn share(&self) -> Duration {
-        let assets = u32::try_from(self.looks.len().max(1)).unwrap_or(u32::MAX);
+        let assets = u32::try_from(self.drifts.len().max(1)).unwrap_or(u32::MAX);
         DRIFT_ROUND.unsigned_abs().checked_div(assets).unwrap_or_default()
     }
 
-    fn is_reviewing(&self) -> bool {
-        self.looks.last().is_some_and(|look| look.review.is_some())
+    /// What is due, as much of it as one look may be about: a review before anything else.
+    pub(super) fn take(&mut self, now: Timestamp) -> Vec<Question> {
+        if let Some(question) = take(&mut self.reviews, now) {
+            return vec![question];
+        }
+        let most = TOGETHER.as_millis().div_ceil(self.share().as_millis().max(1)).min(MOST_AT_ONCE);
+        (0..most).map_while(|_| take(&mut self.drifts, now)).collect()
     }
 
-    /// When there is something to look at; `None` where there is no asset.
-    pub(super) fn next_due(&self) -> Option<Timestamp> {
-        self.looks.last().map(|look| look.at)
-    }
-
-    /// What is due, as much of it as one look may be about.
-    pub(super) fn take_some(&mut self, now: Timestamp) -> Vec<Question> {
-        let share = self.share().as_millis().max(1);
-        let most = if self.is_reviewing() { 1 } else { TOGETHER.as_millis().div_ceil(share).min(MOST_AT_ONCE) };
-        (0..most).map_while(|_| self.take(now)).collect()
-    }
-
-    /// What is due; it comes again when it is due again, or as the next plan says.
-    fn take(&mut self, now: Timestamp) -> Option<Question> {
-        let Look { question, review, .. } = self.looks.pop_if(|look| look.at <= now)?;
-        let again = Look::after(Some(now), question, review);
-        let place = self.looks.partition_point(|look| look.place() > again.place());
-        self.looks.insert(place, again);
-        Some(question)
+    /// Looks at an asset again in a while, since nobody answered.
+    pub(super) fn put_off(&mut self, asset_id: AssetId, now: Timestamp) {
+        for looks in [&mut self.reviews, &mut self.drifts] {
+            if let Some(at) = looks.iter().position(|look| look.question.asset_id == asset_id) {
+                let look = Look { at: now.saturating_add(UNANSWERED).unwrap_or(Timestamp::MAX), ..looks.remove(at) };
+                insert(looks, look);
+            }
+        }
     }
 
     /// Whether an asset may be archived that could not before; told once.
@@ -128,10 +130,21 @@ impl Rounds {
     }
 }
 
+/// The first look, if it is due; it comes again when it is due again, or as the next plan says.
+fn take(looks: &mut Vec<Look>, now: Timestamp) -> Option<Question> {
+    let Look { question, review, .. } = looks.pop_if(|look| look.at <= now)?;
+    insert(looks, Look::after(Some(now), question, review));
+    Some(question)
+}
+
+fn insert(looks: &mut Vec<Look>, look: Look) {
+    let place = looks.partition_point(|other| other.place() > look.place());
+    looks.insert(place, look);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ids::AssetId;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(seconds).unwrap()
@@ -142,48 +155,60 @@ mod tests {
         Look { at: at(seconds), question, review: None }
     }
 
+    fn drifts(looks: impl IntoIterator<Item = Look>) -> Rounds {
+        Rounds { drifts: looks.into_iter().collect(), ..Rounds::default() }
+    }
+
+    fn ids(questions: Vec<Question>) -> Vec<u64> {
+        questions.into_iter().map(|question| question.asset_id.get()).collect()
+    }
+
     #[test]
     fn what_is_due_longest_comes_first_and_again_after_a_round() {
-        let mut rounds = Rounds { looks: vec![look(300, 3), look(200, 2), look(100, 1)], archiving: None };
-        assert_eq!((rounds.next_due(), rounds.take(at(99))), (Some(at(100)), None));
-        let mut seen = Vec::new();
-        while let Some(question) = rounds.take(at(250)) {
-            seen.push(question.asset_id.get());
-        }
-        assert_eq!(seen, [1, 2]);
-        assert_eq!(rounds.next_due(), Some(at(300)));
-        assert_eq!(rounds.take(at(400)).map(|question| question.asset_id.get()), Some(3));
-        assert_eq!(rounds.next_due(), Some(at(250 + 6 * 3600)));
-        assert_eq!(rounds.looks.len(), 3, "nothing is lost");
+        let mut rounds = drifts([look(300, 3), look(200, 2), look(100, 1)]);
+        assert_eq!(rounds.wait(at(0)), Some(Duration::from_secs(100)));
+        assert_eq!(ids(rounds.take(at(99))), Vec::<u64>::new());
+        assert_eq!(
+            (ids(rounds.take(at(250))), ids(rounds.take(at(250))), ids(rounds.take(at(250)))),
+            (vec![1], vec![2], vec![])
+        );
+        assert_eq!(rounds.wait(at(250)), Some(Duration::from_secs(50)));
+        assert_eq!(ids(rounds.take(at(400))), [3]);
+        assert_eq!(rounds.wait(at(400)), Some(Duration::from_secs(6 * 3600 - 150)));
+        assert_eq!(rounds.drifts.len(), 3, "nothing is lost");
+        rounds.put_off(AssetId::new(3).unwrap(), at(400));
+        assert_eq!(rounds.wait(at(400)), Some(UNANSWERED.unsigned_abs()), "nobody answered");
+        assert_eq!(Rounds::default().wait(at(0)), None);
     }
 
     #[test]
     fn many_are_looked_at_together_within_half_of_the_budget() {
-        let rounds = |assets: u64| Rounds { looks: (1..=assets).map(|id| look(0, id)).collect(), archiving: None };
         for (assets, pause, together) in [(1, 5, 1), (1_000, 5, 1), (10_000, 15, 7), (100_000, 15, 15)] {
-            let mut rounds = rounds(assets);
-            assert_eq!(rounds.pause(), Duration::from_secs(pause), "{assets}");
-            assert_eq!(rounds.take_some(at(1)).len(), together, "{assets}");
+            let mut rounds = drifts((1..=assets).map(|id| look(0, id)));
+            assert_eq!(rounds.wait(at(1)), Some(Duration::from_secs(pause)), "{assets}");
+            assert_eq!(rounds.take(at(1)).len(), together, "{assets}");
         }
     }
 
     #[test]
-    fn what_is_under_review_comes_again_soon_then_ever_more_rarely() {
+    fn what_is_under_review_comes_again_soon_then_ever_more_rarely_and_before_all_others() {
         let review = Some(Review { begun: Some(at(0)), looked: None });
-        let mut rounds = Rounds { looks: vec![look(500, 2), Look { review, ..look(0, 1) }], archiving: None };
+        let overdue = (2..5_000).map(|id| look(0, id));
+        let mut rounds = Rounds { reviews: vec![Look { review, ..look(0, 1) }], ..drifts(overdue) };
         let mut looked = Vec::new();
         for now in 0..500 {
-            looked.extend(rounds.take(at(now)).map(|_| now));
+            let taken = ids(rounds.take(at(now)));
+            looked.extend(taken.contains(&1).then_some(now));
+            assert!(!taken.is_empty(), "the others come in between");
         }
         assert_eq!(looked[..4], [0, 2, 4, 6]);
         assert!(looked.windows(3).all(|w| w[2] - w[1] >= w[1] - w[0]), "{looked:?}");
         assert!(looked.len() < 25, "{looked:?}");
-        assert_eq!(rounds.take(at(500)).map(|question| question.asset_id.get()), Some(2), "it keeps nobody waiting");
     }
 
     #[test]
     fn an_archiving_falls_due_once() {
-        let mut rounds = Rounds { looks: Vec::new(), archiving: Some(at(100)) };
+        let mut rounds = Rounds { archiving: Some(at(100)), ..Rounds::default() };
         assert!(!rounds.take_archiving(at(99)));
         assert!(rounds.take_archiving(at(100)));
         assert!(!rounds.take_archiving(at(101)));
