@@ -54,6 +54,15 @@ impl Lockfile {
         Ok(())
     }
 
+    /// Whether somebody else wrote the file since it was last read or written: git, as a rule, with another branch.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn is_changed(&self) -> Result<bool, KeepError> {
+        let bytes = lockfile::read(&self.project.lockfile)?;
+        Ok(self.known != bytes.as_deref().map(lockfile::fingerprint))
+    }
+
     /// Writes the file if it would say something else than it does. Returns whether it was written.
     ///
     /// # Errors

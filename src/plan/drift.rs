@@ -90,22 +90,30 @@ pub(super) fn holds_update(
         hold(plan, case, HoldKind::Held, &what, Some(overwrite_hint(case)));
         return true;
     }
+    if holds_archived(plan, case, record, head.asset_id, "its file changed") {
+        return true;
+    }
+    archived(plan, case, record, head.asset_id);
+    false
+}
+
+/// Holds a change of an asset that is archived and not restored by the plan itself: Roblox would refuse it. `why` it would be changed.
+pub(super) fn holds_archived(plan: &mut Plan, case: &Case<'_>, record: &Record, asset_id: AssetId, why: &str) -> bool {
     let ours = record
         .shelved
-        .get(&head.asset_id)
-        .filter(|shelved| shelved.archived_at.is_some() && !is_back(case.recorded, head.asset_id, **shelved));
+        .get(&asset_id)
+        .filter(|shelved| shelved.archived_at.is_some() && !is_back(case.recorded, asset_id, **shelved));
     let archived = match ours {
         // It is restored by the step before.
         Some(shelved) => shelved.why == Leaving::ByHand,
-        None => is_archived(case, head.asset_id),
+        None => is_archived(case, asset_id),
     };
-    if archived && !heals(case, record, Healing::Archived) {
-        let reason = format!("its file changed, and asset {} is archived", head.asset_id);
+    let holds = archived && !heals(case, record, Healing::Archived);
+    if holds {
+        let reason = format!("{why}, and asset {asset_id} is archived");
         hold(plan, case, HoldKind::Held, &reason, Some(format!("`macadam restore {}`", case.address)));
-        return true;
     }
-    self::archived(plan, case, record, head.asset_id);
-    false
+    holds
 }
 
 /// The asset that the address is has vanished, and its file is as it was. Moderation may have taken it, so the same bytes are not sent again by

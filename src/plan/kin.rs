@@ -1,4 +1,5 @@
-//! What one address knows of an asset that is updated in place, every address that has it knows: its newest revision is what games get, whoever made it.
+//! What one address knows of an asset that is updated in place, every address that has it knows: its newest revision is what games get, whoever made it,
+//! and what a person archived under one name is archived under the other.
 //!
 //! A state comes to two addresses of one asset when it moved the asset and a branch from before the move is checked out, whose lockfile has it under
 //! its old name with fewer revisions. They take turns, too: what is under way for the one that left would look to the other like somebody else's doing.
@@ -14,9 +15,9 @@ use crate::model::change::Change;
 use crate::model::desired::Desired;
 use crate::model::ids::AssetId;
 use crate::model::phase::Phase;
-use crate::model::recorded::{Record, Recorded};
+use crate::model::recorded::{Leaving, Record, Recorded, Shelved};
 
-/// What is known, with every wanted address knowing all revisions of its assets; and what it had to learn for that.
+/// What is known, with every wanted address knowing all revisions of its assets, and which were archived by hand; and what it had to learn for that.
 pub fn acquaint<'a>(desired: &Desired, recorded: &'a Recorded, now: Timestamp) -> (Cow<'a, Recorded>, Vec<Change>) {
     let mut kin: BTreeMap<AssetId, Vec<(&Address, &Record)>> = BTreeMap::new();
     for (address, record) in recorded.assets.iter().filter(|(_, record)| in_place(record)) {
@@ -31,6 +32,13 @@ pub fn acquaint<'a>(desired: &Desired, recorded: &'a Recorded, now: Timestamp) -
             let new = known.filter(|(key, _)| record.history.get(*key).is_none());
             let learn = |(key, fact)| Change::Learn { address: Address::clone(address), key, fact };
             changes.extend(new.map(|(key, fact)| learn((key, *fact))));
+            if !record.shelved.contains_key(asset_id) {
+                let by_hand = |shelved: &&Shelved| shelved.why == Leaving::ByHand && shelved.archived_at.is_some();
+                let shelved = kin.iter().filter_map(|(_, other)| other.shelved.get(asset_id)).find(by_hand).copied();
+                let shelve =
+                    |shelved| Change::Shelve { address: Address::clone(address), asset_id: *asset_id, shelved };
+                changes.extend(shelved.map(|shelved| shelve(Some(shelved))));
+            }
         }
     }
     let mut known = Cow::Borrowed(recorded);

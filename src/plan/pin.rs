@@ -165,6 +165,9 @@ fn roll_back(
     }
     let from = head.version.map_or_else(String::new, |version| format!(", from revision {version}"));
     let reason = format!("it is pinned to revision {to}{from}");
+    if drift::holds_archived(plan, case, record, key.asset_id, &reason) {
+        return None;
+    }
     push(plan, case, Action::Rollback { asset_id: key.asset_id, to }, Rule::Pinned, reason, not_before);
     Some(true)
 }

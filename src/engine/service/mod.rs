@@ -480,6 +480,12 @@ impl Service<'_> {
     async fn write_lockfile(&mut self) -> Result<(), ServiceError> {
         self.needs.lockfile = None;
         self.hands.remember_pace().await?;
+        // Another branch, as a rule: which addresses are in its manifest is looked at first.
+        if self.session.lockfile.is_changed().unwrap_or(false) {
+            (self.needs.look, self.needs.all) = (true, true);
+            self.needs.lockfile = Some(clock::elapsed() + LOCKFILE_EVERY);
+            return Ok(());
+        }
         match self.session.lockfile.write(&self.session.book, &self.in_manifest).await {
             Ok(false) => {}
             Ok(true) => self.lockfile_written(),

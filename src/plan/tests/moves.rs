@@ -286,6 +286,12 @@ fn every_address_of_a_model_knows_its_head() {
         "update_content a.fbx 10: its content changed from 02020202 to 01010101\nnote b.fbx: left the manifest; its asset at Roblox is kept",
     );
     check(vec![want("a.fbx", 2)], known(), "note b.fbx: left the manifest; its asset at Roblox is kept");
+    // What a person archived under the other name is no doing of somebody else's.
+    let archived =
+        known().shelved("b.fbx", 10, Leaving::ByHand, NOW, Some(NOW)).seen(10, |seen| seen.archived = Some(true));
+    let noted = "note a.fbx: was archived by hand; `macadam restore a.fbx` brings it back";
+    let left = "note b.fbx: left the manifest; its asset at Roblox is kept";
+    check(vec![want("a.fbx", 2)], archived, &format!("{noted}\n{left}"));
 }
 
 #[test]

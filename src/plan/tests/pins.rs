@@ -188,3 +188,13 @@ fn a_refused_rollback_waits_for_another_pin() {
         note b.fbx: is pinned to revision 2; its file has other bytes, which wait for `macadam unpin b.fbx`";
     check(vec![pinned(want("b.fbx", 3), 2)], known(), other);
 }
+
+/// Roblox refuses the rollback of an archived asset, and the address was called failed.
+#[test]
+fn a_pin_of_what_is_archived_by_hand_waits_for_its_restoration() {
+    let known = Known::default().revision("m.fbx", 10, 1, 1).revision("m.fbx", 10, 2, 2).points_to("m.fbx", 10);
+    let known = known.shelved("m.fbx", 10, Leaving::ByHand, NOW, Some(NOW)).seen(10, |seen| seen.archived = Some(true));
+    let plan = plan(&desired(vec![pinned(want("m.fbx", 2), 1)]), &known.0, NOW);
+    assert_eq!(text(&plan), "held m.fbx: it is pinned to revision 1, from revision 2, and asset 10 is archived");
+    assert_eq!(hints(&plan), ["m.fbx: `macadam restore m.fbx`"]);
+}
