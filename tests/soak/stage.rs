@@ -153,6 +153,11 @@ pub fn run(options: &Options) -> ExitCode {
 fn course(stage: &mut Stage, story: &mut Story, rng: &mut fastrand::Rng, time: Duration) {
     let mut ledger = Ledger::default();
     story.begin(stage);
+    if !time.is_zero() {
+        // Every branch has the first files in its lockfile.
+        calm::calm(stage, story, &mut ledger, rng);
+        stage.project.commit("in step");
+    }
     loop {
         story.storm(stage, rng);
         calm::calm(stage, story, &mut ledger, rng);
