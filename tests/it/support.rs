@@ -1,11 +1,16 @@
 //! The harness: a project in a folder of its own, the real binary with a cleared environment, and an emulator on a real port.
 
+#[path = "png.rs"]
+mod png;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use macadam::emulator::{self, AssetReport, Config, Control, Endpoint, Latency, Running};
 use serde_json::Value;
+
+pub use self::png::chunk;
 
 /// A project in a temporary folder.
 pub struct Project {
@@ -182,19 +187,6 @@ pub fn png(shade: u8) -> Vec<u8> {
     chunk(&mut data, b"IDAT", &zlib);
     chunk(&mut data, b"IEND", &[]);
     data
-}
-
-/// Adds a chunk of a PNG file.
-pub fn chunk(data: &mut Vec<u8>, name: &[u8; 4], content: &[u8]) {
-    data.extend(u32::try_from(content.len()).unwrap().to_be_bytes());
-    let body = [name.as_slice(), content].concat();
-    data.extend(&body);
-    let crc = body.iter().fold(!0u32, |mut crc, byte| {
-        crc ^= u32::from(*byte);
-        (0..8).for_each(|_| crc = (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 });
-        crc
-    });
-    data.extend((!crc).to_be_bytes());
 }
 
 /// A model whose one part has the name `name`.

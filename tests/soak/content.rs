@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::png::chunk;
+
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -66,18 +68,6 @@ fn picture(number: u64, rows: u16) -> Vec<u8> {
     chunk(&mut data, b"IDAT", &zlib);
     chunk(&mut data, b"IEND", &[]);
     data
-}
-
-fn chunk(data: &mut Vec<u8>, name: &[u8; 4], content: &[u8]) {
-    data.extend(u32::try_from(content.len()).unwrap().to_be_bytes());
-    let body = [name.as_slice(), content].concat();
-    data.extend(&body);
-    let crc = body.iter().fold(!0u32, |mut crc, byte| {
-        crc ^= u32::from(*byte);
-        (0..8).for_each(|_| crc = (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 });
-        crc
-    });
-    data.extend((!crc).to_be_bytes());
 }
 
 /// A model of so many parts; their names spell the number.

@@ -107,10 +107,17 @@ impl Crew {
         }
         let ready = |step: &Step| self.rests.get(&step.address).is_none_or(|(until, _)| *until <= now);
         let mut steps: Vec<Step> = steps.into_iter().filter(ready).collect();
-        // Whoever needs the asset of somebody who has not begun yet is planned again when that one has.
-        let begun: BTreeSet<Address> = steps.iter().map(|step| step.address.clone()).collect();
-        let comes = |address: &Address| begun.contains(address) || self.finished.has(address);
-        steps.retain(|step| step.after.iter().all(comes));
+        // Whoever needs the asset of somebody who has not begun yet is planned again when that one has; all of it, or its later steps would come first.
+        loop {
+            let begun: BTreeSet<&Address> = steps.iter().map(|step| &step.address).collect();
+            let comes = |address: &Address| begun.contains(address) || self.finished.has(address);
+            let early = |step: &&Step| !step.after.iter().all(comes);
+            let early: BTreeSet<Address> = steps.iter().filter(early).map(|step| step.address.clone()).collect();
+            if early.is_empty() {
+                break;
+            }
+            steps.retain(|step| !early.contains(&step.address));
+        }
         let chains = chains(steps);
         // What failed earlier keeps nothing back now; nobody works on these addresses, since the plan leaves out what is in hand.
         chains.iter().filter_map(|chain| chain.first()).for_each(|step| self.finished.forget_undone(&step.address));
