@@ -4,7 +4,7 @@
 //! never tells it *what* to do: that is the plan's. It must never wait for anything without also taking in the work in hand, and never begin
 //! anything while git is in the middle of something.
 //!
-//! Read next: [`crew`] for the work in hand, [`eyes`] and [`disk`] for what is seen of the disk, [`key`] for a refused key, [`outside`] for what operators see.
+//! Read next: [`pass`] for what a pass does, [`crew`] for the work in hand, [`eyes`] and [`disk`] for what is seen of the disk, [`key`] for a refused key, [`outside`] for what operators see.
 
 mod around;
 mod crew;
@@ -12,6 +12,7 @@ mod disk;
 mod eyes;
 mod key;
 pub mod outside;
+mod pass;
 mod requests;
 mod rounds;
 
@@ -38,15 +39,12 @@ use super::progress::Listener;
 use super::report::{Outcome, Stop};
 use super::request::Desk;
 use super::session::{Session, recover};
-use super::steps::chain;
 use super::stop::StopSwitch;
-use super::sync::given_up;
 use crate::cloud::client::Client;
 use crate::cloud::secret::Credential;
 use crate::manifest::Manifest;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
-use crate::plan::{Wishes, plan};
 use crate::platform::clock;
 use crate::state::StateError;
 
@@ -444,67 +442,6 @@ impl Service<'_> {
     fn all_ended(&mut self, done: Vec<End>) -> Result<(), ServiceError> {
         done.into_iter().try_for_each(|end| self.ended(end))?;
         self.heed_stop()
-    }
-
-    /// Plans, writes down what the plan marks, and hands out its steps.
-    async fn plan(&mut self) -> Result<(), ServiceError> {
-        let wishes = Wishes { in_hand: self.crew.in_hand(), ..Wishes::default() };
-        let (plan, given_up, marks) = self.session.book.read(|recorded| {
-            let plan = plan(&self.desired, recorded, &wishes, clock::now());
-            let (given_up, marks) = given_up(&plan, recorded);
-            (plan, given_up, marks)
-        });
-        if !marks.is_empty() {
-            self.session.book.commit(marks).await?;
-            self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
-        }
-        self.rounds = self.session.book.read(|recorded| Rounds::new(&self.desired, recorded, clock::now()));
-        // Many plans in a row put no look off for ever.
-        let next = self.rounds.wait(clock::now()).map(|wait| clock::elapsed() + wait);
-        self.times.look = next.into_iter().chain(self.times.look).min();
-        self.outside.metrics.pass();
-        self.outside.planned(&plan, &wishes.in_hand, &self.session.book, &self.desired);
-        let (steps, failing) = (plan.steps, self.hands.gate.is_failing());
-        if steps.is_empty() || self.hands.stop.is_thrown() {
-            return Ok(());
-        }
-        // While Roblox fails the question would wait with everything else.
-        if !failing && !std::mem::replace(&mut self.looked_at_key, true) && !self.may_begin().await? {
-            return Ok(());
-        }
-        let with = self.hands.steps(&self.desired, given_up);
-        self.crew.begin(steps, &with, clock::elapsed(), |address| self.outside.span(address));
-        Ok(())
-    }
-
-    async fn write_lockfile(&mut self) -> Result<(), ServiceError> {
-        self.needs.lockfile = None;
-        self.hands.remember_pace().await?;
-        // Another branch, as a rule: which addresses are in its manifest is looked at first.
-        if self.session.lockfile.is_changed().unwrap_or(false) {
-            (self.needs.look, self.needs.all) = (true, true);
-            self.needs.lockfile = Some(clock::elapsed() + LOCKFILE_EVERY);
-            return Ok(());
-        }
-        match self.session.lockfile.write(&self.session.book, &self.in_manifest).await {
-            Ok(false) => {}
-            Ok(true) => self.lockfile_written(),
-            Err(KeepError::Book(error)) => return Err(error.into()),
-            Err(error) => {
-                tracing::error!("the lockfile can't be written: {}", chain(&error));
-                self.needs.lockfile = Some(clock::elapsed() + POLL_EVERY);
-            }
-        }
-        Ok(())
-    }
-
-    fn lockfile_written(&mut self) {
-        let path = self.session.project.lockfile.clone();
-        self.eyes.wrote(&path);
-        tracing::info!("the lockfile was written");
-        if let Some(on_change) = &self.on_change {
-            on_change.changed(vec![path]);
-        }
     }
 
     fn health(&self) -> outside::Told {

@@ -1,0 +1,71 @@
+//! One pass: what follows from what is wanted and known is planned, written down and handed out, and the lockfile says it. When: `super`, the loop.
+
+use super::{LOCKFILE_EVERY, POLL_EVERY, Rounds, Service, ServiceError};
+use crate::engine::lockfile::KeepError;
+use crate::engine::steps::chain;
+use crate::engine::sync::given_up;
+use crate::plan::{Wishes, plan};
+use crate::platform::clock;
+
+impl Service<'_> {
+    /// Plans, writes down what the plan marks, and hands out its steps.
+    pub(super) async fn plan(&mut self) -> Result<(), ServiceError> {
+        let wishes = Wishes { in_hand: self.crew.in_hand(), ..Wishes::default() };
+        let (plan, given_up, marks) = self.session.book.read(|recorded| {
+            let plan = plan(&self.desired, recorded, &wishes, clock::now());
+            let (given_up, marks) = given_up(&plan, recorded);
+            (plan, given_up, marks)
+        });
+        if !marks.is_empty() {
+            self.session.book.commit(marks).await?;
+            self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
+        }
+        self.rounds = self.session.book.read(|recorded| Rounds::new(&self.desired, recorded, clock::now()));
+        // Many plans in a row put no look off for ever.
+        let next = self.rounds.wait(clock::now()).map(|wait| clock::elapsed() + wait);
+        self.times.look = next.into_iter().chain(self.times.look).min();
+        self.outside.metrics.pass();
+        self.outside.planned(&plan, &wishes.in_hand, &self.session.book, &self.desired);
+        let (steps, failing) = (plan.steps, self.hands.gate.is_failing());
+        if steps.is_empty() || self.hands.stop.is_thrown() {
+            return Ok(());
+        }
+        // While Roblox fails the question would wait with everything else.
+        if !failing && !std::mem::replace(&mut self.looked_at_key, true) && !self.may_begin().await? {
+            return Ok(());
+        }
+        let with = self.hands.steps(&self.desired, given_up);
+        self.crew.begin(steps, &with, clock::elapsed(), |address| self.outside.span(address));
+        Ok(())
+    }
+
+    pub(super) async fn write_lockfile(&mut self) -> Result<(), ServiceError> {
+        self.needs.lockfile = None;
+        self.hands.remember_pace().await?;
+        // Another branch, as a rule: which addresses are in its manifest is looked at first.
+        if self.session.lockfile.is_changed().unwrap_or(false) {
+            (self.needs.look, self.needs.all) = (true, true);
+            self.needs.lockfile = Some(clock::elapsed() + LOCKFILE_EVERY);
+            return Ok(());
+        }
+        match self.session.lockfile.write(&self.session.book, &self.in_manifest).await {
+            Ok(false) => {}
+            Ok(true) => self.lockfile_written(),
+            Err(KeepError::Book(error)) => return Err(error.into()),
+            Err(error) => {
+                tracing::error!("the lockfile can't be written: {}", chain(&error));
+                self.needs.lockfile = Some(clock::elapsed() + POLL_EVERY);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn lockfile_written(&mut self) {
+        let path = self.session.project.lockfile.clone();
+        self.eyes.wrote(&path);
+        tracing::info!("the lockfile was written");
+        if let Some(on_change) = &self.on_change {
+            on_change.changed(vec![path]);
+        }
+    }
+}
