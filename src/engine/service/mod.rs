@@ -4,7 +4,8 @@
 //! never tells it *what* to do: that is the plan's. It must never wait for anything without also taking in the work in hand, and never begin
 //! anything while git is in the middle of something.
 //!
-//! Read next: [`pass`] for what a pass does, [`crew`] for the work in hand, [`eyes`] and [`disk`] for what is seen of the disk, [`key`] for a refused key, [`outside`] for what operators see.
+//! Read next: [`pass`] for what a pass does, [`crew`] for the work in hand, [`requests`] for what other commands ask, [`eyes`] and [`disk`] for what is
+//! seen of the disk, [`rounds`] for what is looked at when, [`key`] for a refused key, [`outside`] for what operators see.
 
 mod around;
 mod crew;
