@@ -49,6 +49,8 @@ pub enum Refusal {
     NotFound,
     /// Nobody serves the address, or it is not the service that says so: the API's address may be wrong. Says nothing of an asset.
     NoRoute,
+    /// A proxy, a firewall or a load balancer turned the request away: it never reached the service. Says nothing of key, creator or file.
+    Intercepted,
     /// The text filter refused the display name.
     NameModerated,
     /// The text filter refused the description.
@@ -123,7 +125,10 @@ pub enum Heard<'a> {
 pub fn classify(writes: bool, sent: Sent, heard: Heard<'_>) -> Class {
     let class = match heard {
         Heard::Success => Class::Committed,
-        Heard::Answer { status, body } => definite(status, body).unwrap_or_else(|| unsettled(sent)),
+        Heard::Answer { status, body } => definite(status, body)
+            // A question is asked again, so it needs no guess of who answered it.
+            .or_else(|| by_status(status).filter(|_| writes))
+            .unwrap_or_else(|| unsettled(sent)),
         Heard::Nothing(breakage) => match (breakage, sent) {
             (Breakage::Connect, _) => Class::NeverSent(Unsent::Connection),
             (Breakage::Content, Sent::Partly) => Class::NeverSent(Unsent::Content),
@@ -160,16 +165,42 @@ fn definite(status: u16, body: &ErrorBody) -> Option<Class> {
         404 if body.shape == Shape::Service => Class::Refused(Refusal::NotFound),
         404 if readable => Class::Refused(Refusal::NoRoute),
         413 if readable => Class::Refused(Refusal::TooLarge),
-        // Gateway and service both answer it before any work; neither makes an asset (a public client's measurement of the sibling API).
-        429 if readable => Class::TryLater(Later::RateLimited),
+        // Nobody serves it under this method or any more: no word of the service can change that.
+        405 | 410 | 501 if own => Class::Refused(Refusal::NoRoute),
+        // RFC 6585: the request is not carried out. Gateway and service both count before any work (a public client's measurement of the
+        // sibling API), so the body, which may be empty, a page or `{"errors":[]}`, changes nothing.
+        429 => Class::TryLater(Later::RateLimited),
         // Issued by load balancers after a silence, and by a service for a call that it gave up in the middle.
         408 | 499 => return None,
         409 if own => Class::TryLater(Later::Conflict),
         400..=499 if own => Class::Refused(invalid(body)),
         503 if own => Class::TryLater(Later::Unavailable),
-        // 1xx, 2xx without what was asked for, 3xx (never followed), 500, 502, 504 and the rest of 5xx.
+        // 1xx, 2xx without what was asked for, 3xx (never followed), 500, 502, 504 and the rest of 5xx: see `by_status`.
         _ => return None,
     })
+}
+
+/// What a status settles whoever wrote it, and whatever the body is: RFC 9110 gives it only to a request that is turned away before any work.
+///
+/// Everything else depends on the body. 400 is also HAProxy's word for a connection that fell silent, 408 and 499 for one that was given up, 406
+/// for an answer that could not be formed after the work; 409, 423 and 424 may answer a second delivery of a request that was carried out; 502, 503 and
+/// 504 come from a gateway that forwarded the whole body; a redirect may follow the work.
+const fn by_status(status: u16) -> Option<Class> {
+    Some(Class::Refused(match status {
+        // RFC 9110, 15.5.2: no valid credentials. Every other request would hear the same.
+        401 => Refusal::KeyRefused,
+        // 15.5.4: understood and refused. Without a word of Roblox's it is a firewall's, and says nothing of creator and permission. 15.5.8 and
+        // RFC 6585: a proxy wants to know who asks (407, 511). The rest finds fault with the form of the request before reading it: a length (411),
+        // an address (414), an expectation (417), the wrong server (421), a protocol (426, 505), a condition (428), headers (431), a law (451).
+        403 | 407 | 411 | 414 | 417 | 421 | 426 | 428 | 431 | 451 | 505 | 511 => Refusal::Intercepted,
+        // 15.5.5, 15.5.6, 15.5.11, 15.6.2: nobody serves it here.
+        404 | 405 | 410 | 501 => Refusal::NoRoute,
+        // 15.5.14: refused to process, since it is larger than whoever answers takes.
+        413 => Refusal::TooLarge,
+        // 15.5.16, 15.5.21: the content is of a form that is not taken.
+        415 | 422 => Refusal::Invalid,
+        _ => return None,
+    }))
 }
 
 fn says(body: &ErrorBody, words: &str) -> bool {
@@ -251,6 +282,9 @@ impl Class {
                 "check that the creator in the manifest is right, and that the key may act for that user or group"
             }
             Self::Refused(Refusal::NoRoute) => "check --api-url: nothing answers there as Open Cloud",
+            Self::Refused(Refusal::Intercepted) => {
+                "a proxy or a firewall between here and Roblox blocks the upload: try another network, or ask whoever runs this one"
+            }
             Self::Refused(Refusal::NameModerated) => {
                 "choose another display_name, or set moderated_name = \"neutral\" in [policy]"
             }
@@ -271,18 +305,24 @@ mod tests {
 
     /// The same table the other way round: for each class of a write that was handed over, the statuses and shapes that give it.
     fn expected(status: u16, shape: Shape) -> Class {
-        use Shape::{Errors, JsonText, PlainText, Problem, Service};
+        use Shape::{Empty, Errors, Html, JsonText, OtherJson, PlainText, Problem, Service, Unreadable};
         let own = [Errors, Service, Problem, JsonText];
         let front = [Errors, Service, Problem, JsonText, PlainText];
-        let rows: [(&[u16], &[Shape], Class); 8] = [
-            (&[401], &front, Class::Refused(Refusal::KeyRefused)),
+        let foreign = [PlainText, Html, OtherJson, Empty, Unreadable];
+        let turned_away = [403, 407, 411, 414, 417, 421, 426, 428, 431, 451, 505, 511];
+        let rows: [(&[u16], &[Shape], Class); 12] = [
+            (&[401], &Shape::ALL, Class::Refused(Refusal::KeyRefused)),
             (&[403], &front, Class::Refused(Refusal::PermissionDenied)),
+            (&turned_away, &foreign, Class::Refused(Refusal::Intercepted)),
+            (&[505, 511], &own, Class::Refused(Refusal::Intercepted)),
             (&[404], &[Service], Class::Refused(Refusal::NotFound)),
-            (&[404], &[Errors, Problem, JsonText, PlainText], Class::Refused(Refusal::NoRoute)),
+            (&[404, 405, 410, 501], &Shape::ALL, Class::Refused(Refusal::NoRoute)),
             (&[409], &own, Class::TryLater(Later::Conflict)),
-            (&[413], &front, Class::Refused(Refusal::TooLarge)),
-            (&[429], &front, Class::TryLater(Later::RateLimited)),
+            (&[413], &Shape::ALL, Class::Refused(Refusal::TooLarge)),
+            (&[415, 422], &foreign, Class::Refused(Refusal::Invalid)),
+            (&[429], &Shape::ALL, Class::TryLater(Later::RateLimited)),
             (&[503], &own, Class::TryLater(Later::Unavailable)),
+            (&[503], &foreign, Class::InDoubt),
         ];
         let row = rows.into_iter().find(|(statuses, shapes, _)| statuses.contains(&status) && shapes.contains(&shape));
         match row {
@@ -307,13 +347,17 @@ mod tests {
                 // Before the hand-over the doubt is gone, and nothing else changes.
                 let partly = if wanted == Class::InDoubt { Class::NeverSent(Unsent::Connection) } else { wanted };
                 assert_eq!(classify(true, Sent::Partly, heard), partly, "{status} {shape:?}");
-                let read = if wanted == Class::InDoubt { Class::CouldNotAsk } else { wanted };
+                // What is asked may be asked again: only a word that can be read, or the rate limit, settles a question.
+                let understood = status == 429 || definite(status, &body).is_some();
+                let read = if understood { wanted } else { Class::CouldNotAsk };
                 for sent in [Sent::Partly, Sent::Whole] {
                     assert_eq!(classify(false, sent, heard), read, "{status} {shape:?}");
                 }
-                // The promise itself: what can't be read never settles what was handed over.
+                // The promise itself: what a gateway may say after it forwarded everything never settles what was handed over.
                 let unreadable = matches!(shape, Shape::Html | Shape::OtherJson | Shape::Empty | Shape::Unreadable);
-                if unreadable || (status >= 500 && status != 503) || status < 400 {
+                let forwarded = [400, 406, 408, 409, 423, 424, 499].contains(&status) && unreadable;
+                let server = status >= 500 && ![501, 503, 505, 511].contains(&status);
+                if forwarded || server || (status == 503 && unreadable) || status < 400 {
                     assert_eq!(whole, Class::InDoubt, "{status} {shape:?}");
                 }
                 seen += 1;
@@ -379,6 +423,12 @@ mod tests {
         check(404, r#"{"code":"NOT_FOUND","message":"AssetId 5 is not found"}"#, refused(Refusal::NotFound));
         check(404, r#"{"errors":[{"code":0,"message":"NotFound"}]}"#, refused(Refusal::NoRoute));
         check(429, r#"{"errors":[{"code":0,"message":""}]}"#, Class::TryLater(Later::RateLimited));
+        for nothing in ["", r#"{"errors":[]}"#, "<html></html>", "{\"code\":"] {
+            check(429, nothing, Class::TryLater(Later::RateLimited));
+            check(403, nothing, refused(Refusal::Intercepted));
+            check(410, nothing, refused(Refusal::NoRoute));
+            check(502, nothing, Class::InDoubt);
+        }
         check(503, "upstream connect error or disconnect/reset before headers", Class::InDoubt);
         check(500, r#"{"code":"INTERNAL","message":"x"}"#, Class::InDoubt);
     }

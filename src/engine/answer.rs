@@ -106,8 +106,8 @@ impl Steps {
                 let Some(creator) = creator else { return Ok(superseded("it has no record")) };
                 Ok(Try::Ended(forbidden_outcome(creator, message)))
             }
-            // The API's address is wrong: that says nothing of the asset.
-            Refusal::NoRoute => {
+            // The API's address is wrong, or something on the way turned it away: that says nothing of the asset.
+            Refusal::NoRoute | Refusal::Intercepted => {
                 self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
                 Ok(Try::Ended(Outcome::Refused { message, hint: failure.hint().map(str::to_owned) }))
             }
