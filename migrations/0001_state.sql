@@ -46,7 +46,7 @@ CREATE TABLE assets (
         AND (pin IS NULL) = (pinned_newest IS NULL))
 ) STRICT, WITHOUT ROWID;
 
--- The history: facts only grow, rows only leave when a person forgets the address.
+-- The history. Facts only grow, but for the standing, which is what Roblox said last; rows only leave when a person forgets the address.
 CREATE TABLE revisions (
     address   TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE ON UPDATE CASCADE,
     asset_id  INTEGER NOT NULL CHECK (asset_id > 0),
@@ -56,6 +56,8 @@ CREATE TABLE revisions (
     -- NULL: made elsewhere, the bytes are unknown.
     content   BLOB CHECK (length(content) = 32),
     standing  TEXT NOT NULL CHECK (standing IN ('reviewing', 'live', 'rejected', 'gone')),
+    -- How often Roblox took its word on the standing back.
+    round     INTEGER NOT NULL CHECK (round >= 0),
     shared    INTEGER NOT NULL CHECK (shared IN (0, 1)),
     duplicate INTEGER NOT NULL CHECK (duplicate IN (0, 1)),
     made_at   TEXT,

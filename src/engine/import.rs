@@ -278,6 +278,7 @@ impl Import<'_> {
             ordinal: 1,
             content: known.or(*content),
             standing: Standing::of_moderation(asset.moderation),
+            round: 0,
             shared: false,
             duplicate: false,
             made: Some((now, Origin::Import)),

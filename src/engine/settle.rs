@@ -166,6 +166,7 @@ fn revision_of_metadata(attempt: &Attempt, record: &Record, asset: &RemoteAsset,
     }
     let fact = RevisionFact {
         standing: Standing::of_moderation(asset.moderation),
+        round: 0,
         // Over content made elsewhere it is still that.
         made: Some((now, if head.content.is_some() { Origin::UpdateContent } else { Origin::Elsewhere })),
         ..head
@@ -190,6 +191,7 @@ fn rolled_back(
             ordinal: ordinal_of(record, asset_id),
             content: source.and_then(|fact| fact.content),
             standing: Standing::of_moderation(asset.moderation),
+            round: 0,
             shared: false,
             duplicate: false,
             made: Some((now, Origin::Rollback)),
@@ -208,6 +210,7 @@ fn new_fact(content: ContentHash, standing: Standing, now: Timestamp, origin: Or
         ordinal: 1,
         content: Some(content),
         standing,
+        round: 0,
         shared: false,
         duplicate: false,
         made: Some((now, origin)),
@@ -281,9 +284,7 @@ pub fn rejected(address: &Address, record: &Record, asset_id: AssetId) -> Vec<Ch
 
 fn stand(address: &Address, record: &Record, asset_id: AssetId, standing: Standing) -> Vec<Change> {
     let of_asset = record.history.iter().filter(|(key, _)| key.asset_id == asset_id);
-    of_asset
-        .map(|(key, fact)| Change::Learn { address: address.clone(), key, fact: RevisionFact { standing, ..*fact } })
-        .collect()
+    of_asset.map(|(key, fact)| Change::Learn { address: address.clone(), key, fact: fact.now(standing) }).collect()
 }
 
 /// The remote describes an asset in answer to a question: what follows for an address that has it.
@@ -299,11 +300,10 @@ pub fn looked_at(address: &Address, record: &Record, asset: &RemoteAsset, now: T
         Some(moderation) => Standing::of_moderation(Some(moderation)),
         None => return Vec::new(),
     };
-    // Facts only grow: what was approved once is under review again is not told apart.
-    if standing <= fact.standing {
+    if standing == fact.standing {
         return Vec::new();
     }
-    let mut changes = vec![Change::Learn { address: address.clone(), key, fact: RevisionFact { standing, ..*fact } }];
+    let mut changes = vec![Change::Learn { address: address.clone(), key, fact: fact.now(standing) }];
     if standing == Standing::Rejected {
         let message = format!("moderation rejected asset {}", asset.asset_id);
         changes.push(Change::Tell { address: Some(address.clone()), event: Event { kind: "rejected", message } });
@@ -318,6 +318,7 @@ pub fn made_elsewhere(address: &Address, record: &Record, asset: &RemoteAsset, n
         ordinal: ordinal_of(record, asset.asset_id),
         content: None,
         standing: Standing::of_moderation(asset.moderation),
+        round: 0,
         shared: false,
         duplicate: false,
         made: Some((now, Origin::Elsewhere)),

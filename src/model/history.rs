@@ -73,7 +73,8 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// Every standing, in the order in which a later one overrides an earlier one.
+    /// Every standing, in the order in which a later one overrides an earlier one within a round. Of two machines that learned different things in
+    /// one round, the more careful one is believed: nothing is uploaded, archived or updated because of it, and the next refresh asks again.
     pub const ALL: [Self; 4] = [Self::Reviewing, Self::Live, Self::Rejected, Self::Gone];
 
     /// What moderation's word means for a revision; silence means that nothing speaks against it.
@@ -116,8 +117,10 @@ pub struct RevisionFact {
     pub ordinal: u32,
     /// The bytes; `None` for a content made elsewhere.
     pub content: Option<ContentHash>,
-    /// Whether it can be used.
+    /// What Roblox last said of it. Change it with [`RevisionFact::now`], which counts rounds.
     pub standing: Standing,
+    /// How often Roblox took back what it had said before: of two reports the one of the later round counts.
+    pub round: u32,
     /// The asset was created by another address with the same bytes, which owns its metadata.
     pub shared: bool,
     /// Another branch's asset for a content or address that the lockfile already had one for: passed over.
@@ -127,14 +130,27 @@ pub struct RevisionFact {
 }
 
 impl RevisionFact {
+    /// The same revision, of which Roblox now says `standing`.
+    ///
+    /// What Roblox says is no fact that only grows: an appeal ends a rejection, and an asset that was gone is found again. So the standing is a register
+    /// that the last writer wins. Lockfiles have no times, so "last" is counted: a standing that takes an earlier one back begins a new round, on every
+    /// machine that reads of it.
+    #[must_use]
+    pub fn now(self, standing: Standing) -> Self {
+        let takes_back = standing < self.standing;
+        Self { standing, round: self.round.saturating_add(u32::from(takes_back)), ..self }
+    }
+
     /// The union of two reports of one revision.
     fn union(self, other: Self) -> Self {
         // Facts grow: what one side knows wins over what the other doesn't; where both know, an order that doesn't depend on who comes first.
-        let Self { ordinal, content, standing, shared, duplicate, made } = other;
+        let Self { ordinal, content, standing, round, shared, duplicate, made } = other;
+        let (round, standing) = (self.round, self.standing).max((round, standing));
         Self {
             ordinal: self.ordinal.min(ordinal),
             content: least(self.content, content),
-            standing: self.standing.max(standing),
+            standing,
+            round,
             shared: self.shared && shared,
             duplicate: self.duplicate || duplicate,
             made: least(self.made, made),
@@ -329,6 +345,7 @@ mod tests {
             ordinal,
             content: Some(hash(content)),
             standing: Standing::Live,
+            round: 0,
             shared: false,
             duplicate: false,
             made: None,
@@ -340,11 +357,11 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_history()(entries in prop::collection::vec((1u64..4, prop::option::of(1u64..4), 1u32..4, prop::option::of(0u8..3), 0u8..4, any::<bool>(), any::<bool>()), 0..6)) -> History {
+        fn any_history()(entries in prop::collection::vec((1u64..4, prop::option::of(1u64..4), 1u32..4, prop::option::of(0u8..3), (0u8..4, 0u32..3), any::<bool>(), any::<bool>()), 0..6)) -> History {
             let mut history = History::new();
-            for (asset, version, ordinal, content, standing, shared, duplicate) in entries {
+            for (asset, version, ordinal, content, (standing, round), shared, duplicate) in entries {
                 let standing = Standing::ALL[usize::from(standing)];
-                history.add(key(asset, version), RevisionFact { ordinal, content: content.map(hash), standing, shared, duplicate, made: None });
+                history.add(key(asset, version), RevisionFact { ordinal, content: content.map(hash), standing, round, shared, duplicate, made: None });
             }
             history
         }
@@ -358,6 +375,27 @@ mod tests {
             prop_assert_eq!(union(&union(&a, &b), &c), union(&a, &union(&b, &c)));
             prop_assert_eq!(union(&a, &a), a);
         }
+    }
+
+    #[test]
+    fn the_standing_is_what_roblox_said_last() {
+        let first = fact(1, b'a');
+        let rejected = first.now(Standing::Rejected);
+        let appealed = rejected.now(Standing::Live);
+        let gone = appealed.now(Standing::Gone);
+        let found = gone.now(Standing::Live);
+        let said = [first, rejected, appealed, gone, found];
+        assert_eq!(said.map(|fact| fact.round), [0, 0, 1, 1, 2]);
+        for (earlier, earlier_fact) in said.iter().enumerate() {
+            for later_fact in &said[earlier..] {
+                assert_eq!(earlier_fact.union(*later_fact), *later_fact);
+                assert_eq!(later_fact.union(*earlier_fact), *later_fact);
+            }
+        }
+        assert_eq!(first.now(Standing::Reviewing).now(Standing::Live).round, 1, "reviewed once more");
+        assert_eq!(found.now(Standing::Live), found, "nothing new is no new round");
+        // Two machines, one round: the more careful one.
+        assert_eq!(appealed.union(rejected.now(Standing::Reviewing).now(Standing::Gone)).standing, Standing::Gone);
     }
 
     #[test]

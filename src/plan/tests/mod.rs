@@ -180,6 +180,7 @@ impl Known {
             ordinal: if model { 1 } else { ordinal },
             content: None,
             standing: Standing::Live,
+            round: 0,
             shared: false,
             duplicate: false,
             made: None,

@@ -196,6 +196,7 @@ struct RevisionText {
     ordinal: Option<u32>,
     content_hash: Option<Text<ContentHash>>,
     standing: Option<Text<Standing>>,
+    round: Option<u32>,
     #[serde(default)]
     shared: bool,
     #[serde(default)]
@@ -204,12 +205,13 @@ struct RevisionText {
 
 impl RevisionText {
     fn read(self) -> (RevisionKey, RevisionFact) {
-        let Self { asset_id, revision, ordinal, content_hash, standing, shared, duplicate } = self;
+        let Self { asset_id, revision, ordinal, content_hash, standing, round, shared, duplicate } = self;
         let key = RevisionKey { asset_id: asset_id.0, version: revision.map(|Number(revision)| revision) };
         let fact = RevisionFact {
             ordinal: ordinal.unwrap_or(1),
             content: content_hash.map(|Text(content)| content),
             standing: standing.map(|Text(standing)| standing).unwrap_or_default(),
+            round: round.unwrap_or_default(),
             shared,
             duplicate,
             made: None,

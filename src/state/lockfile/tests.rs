@@ -41,6 +41,7 @@ fn fact(content: u8) -> RevisionFact {
         ordinal: 1,
         content: Some(hash(content)),
         standing: Standing::Live,
+        round: 0,
         shared: false,
         duplicate: false,
         made: None,
@@ -125,9 +126,9 @@ fn any_intent() -> impl Strategy<Value = Intent> {
 }
 
 prop_compose! {
-    fn any_fact()(ordinal in 1_u32..4, content in prop::option::of(0_u8..3), standing in 0_usize..4, shared: bool, duplicate: bool) -> RevisionFact {
+    fn any_fact()(ordinal in 1_u32..4, content in prop::option::of(0_u8..3), (standing, round) in (0_usize..4, 0_u32..3), shared: bool, duplicate: bool) -> RevisionFact {
         let standing = Standing::ALL[standing];
-        RevisionFact { ordinal, content: content.map(hash), standing, shared, duplicate, made: None }
+        RevisionFact { ordinal, content: content.map(hash), standing, round, shared, duplicate, made: None }
     }
 }
 

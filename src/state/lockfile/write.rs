@@ -90,7 +90,7 @@ fn push_entry(text: &mut String, address: &Address, entry: &Entry) {
 }
 
 fn push_revision(text: &mut String, at: RevisionKey, fact: &RevisionFact) {
-    let RevisionFact { ordinal, content, standing, shared, duplicate, made: _ } = fact;
+    let RevisionFact { ordinal, content, standing, round, shared, duplicate, made: _ } = fact;
     let _ = write!(text, "  {{ {}", key(at));
     if *ordinal != 1 {
         let _ = write!(text, ", ordinal = {ordinal}");
@@ -100,6 +100,9 @@ fn push_revision(text: &mut String, at: RevisionKey, fact: &RevisionFact) {
     }
     if *standing != Standing::Live {
         let _ = write!(text, ", standing = \"{}\"", standing.name());
+    }
+    if *round != 0 {
+        let _ = write!(text, ", round = {round}");
     }
     for (flag, name) in [(shared, "shared"), (duplicate, "duplicate")] {
         if *flag {

@@ -176,7 +176,7 @@ fn learn(connection: &Connection, address: &Address, key: RevisionKey, fact: Rev
     let (asset_id, version) = (rows::number(key.asset_id.get()), rows::version_or_zero(key.version));
     let known = connection
         .prepare_cached(
-            "SELECT ordinal, content, standing, shared, duplicate, made_at, origin FROM revisions
+            "SELECT ordinal, content, standing, round, shared, duplicate, made_at, origin FROM revisions
              WHERE address = ?1 AND asset_id = ?2 AND version = ?3",
         )?
         .query_row((address.as_str(), asset_id, version), |row| super::load::fact(row, 0))
@@ -186,14 +186,14 @@ fn learn(connection: &Connection, address: &Address, key: RevisionKey, fact: Rev
         history.add(key, known);
     }
     history.add(key, fact);
-    let Some(RevisionFact { ordinal, content, standing, shared, duplicate, made }) = history.get(key) else {
+    let Some(RevisionFact { ordinal, content, standing, round, shared, duplicate, made }) = history.get(key) else {
         return Ok(());
     };
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO revisions
-                (address, asset_id, version, ordinal, content, standing, shared, duplicate, made_at, origin)
-             VALUES (:address, :asset_id, :version, :ordinal, :content, :standing, :shared, :duplicate, :made_at, :origin)",
+                (address, asset_id, version, ordinal, content, standing, round, shared, duplicate, made_at, origin)
+             VALUES (:address, :asset_id, :version, :ordinal, :content, :standing, :round, :shared, :duplicate, :made_at, :origin)",
         )?
         .execute(named_params! {
             ":address": address.as_str(),
@@ -202,6 +202,7 @@ fn learn(connection: &Connection, address: &Address, key: RevisionKey, fact: Rev
             ":ordinal": ordinal,
             ":content": content.as_ref().map(|content| content.as_bytes()),
             ":standing": standing.name(),
+            ":round": round,
             ":shared": shared,
             ":duplicate": duplicate,
             ":made_at": made.map(|(at, _)| at.to_string()),

@@ -74,25 +74,26 @@ fn record(row: &Row<'_>) -> Result<Record> {
     Ok(record)
 }
 
-/// A fact from seven columns.
+/// A fact from eight columns.
 pub(super) fn fact(row: &Row<'_>, first: usize) -> Result<RevisionFact> {
-    let made = match rows::parsed_or_null(row, first + 5)? {
+    let made = match rows::parsed_or_null(row, first + 6)? {
         None => None,
-        Some(at) => Some((at, rows::named(row, first + 6, "origin", Origin::from_name)?)),
+        Some(at) => Some((at, rows::named(row, first + 7, "origin", Origin::from_name)?)),
     };
     Ok(RevisionFact {
         ordinal: row.get(first)?,
         content: rows::content_or_null(row, first + 1)?,
         standing: rows::named(row, first + 2, "standing", Standing::from_name)?,
-        shared: row.get(first + 3)?,
-        duplicate: row.get(first + 4)?,
+        round: row.get(first + 3)?,
+        shared: row.get(first + 4)?,
+        duplicate: row.get(first + 5)?,
         made,
     })
 }
 
 fn load_revisions(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
     let mut all = connection.prepare_cached(
-        "SELECT address, asset_id, version, ordinal, content, standing, shared, duplicate, made_at, origin
+        "SELECT address, asset_id, version, ordinal, content, standing, round, shared, duplicate, made_at, origin
          FROM revisions ORDER BY address, asset_id, version",
     )?;
     let mut found = all.query([])?;

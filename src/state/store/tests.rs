@@ -77,6 +77,7 @@ fn fact(number: u8) -> RevisionFact {
         ordinal: u32::from(number % 3) + 1,
         content: (!number.is_multiple_of(5)).then(|| hash(number % 4)),
         standing: Standing::ALL[usize::from(number) % 4],
+        round: u32::from(number % 11),
         shared: number.is_multiple_of(2),
         duplicate: number.is_multiple_of(7),
         made: (!number.is_multiple_of(3)).then(|| (at(i64::from(number)), Origin::Replace)),
