@@ -11,7 +11,8 @@
 //!
 //! # The side door
 //!
-//! Under `/emulator/`, in JSON, without a key; [`Control`] is the same in process. Times are milliseconds since the Unix epoch.
+//! Under `/emulator/`, in JSON (`content-type: application/json`), without a key, and closed to web pages (`browser.rs`);
+//! [`Control`] is the same in process. Times are milliseconds since the Unix epoch.
 //!
 //! | verb | what it does |
 //! | --- | --- |
@@ -49,6 +50,7 @@
 //! `failure_in_response`); `versions_loop`; `set_limits`; `revoke_key`; `moderate_account`.
 
 mod body;
+mod browser;
 mod clock;
 mod config;
 mod control;
@@ -170,7 +172,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 
     let (stop, keeper_stop, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
     let keeper = file.map(|file| tokio::spawn(persist::keep(file, Arc::clone(&shared), keeper_stop.clone())));
-    let router = server::router(&shared, side_door::router(&control));
+    let router = browser::guarded(server::router(&shared, side_door::router(&control)), addr);
     tasks.spawn(server::serve(listener, router, shared, stop.clone()));
     tasks.close();
     Ok(Running { addr, control, stop, tasks, keeper_stop, keeper })

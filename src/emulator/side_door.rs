@@ -92,6 +92,11 @@ async fn respond(control: Control, answer: Answer) -> Response<Body> {
         Ok(body) => (StatusCode::OK, body),
         Err(Wrong { status, message }) => (status, json!({ "error": message })),
     };
+    json_answer(status, &body)
+}
+
+/// An answer in JSON.
+pub(super) fn json_answer(status: StatusCode, body: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));

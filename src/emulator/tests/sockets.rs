@@ -98,6 +98,30 @@ async fn the_side_door_says_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_web_page_can_neither_script_nor_read_it() {
+    let emulator = quick().await;
+    let addr = emulator.addr();
+    let page = |head: String| async move {
+        let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let rule = r#"{"action":{"kind":"refuse"}}"#;
+    let length = rule.len();
+    let form = format!("connection: close\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\n\r\n{rule}");
+    let post = "POST /emulator/faults HTTP/1.1\r\n";
+    let rebound = page("GET /emulator/assets HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n".to_owned());
+    assert!(rebound.await.starts_with("HTTP/1.1 403 "));
+    let script = page(format!("{post}host: {addr}\r\norigin: https://evil.example\r\n{form}"));
+    assert!(script.await.starts_with("HTTP/1.1 403 "));
+    assert!(page(format!("{post}host: {addr}\r\n{form}")).await.starts_with("HTTP/1.1 415 "));
+    assert!(emulator.control().faults().is_empty(), "nothing was scripted");
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
 async fn switches_are_set_all_or_none() {
     let emulator = quick().await;
     send(&emulator, "PUT", "/emulator/switches", json!({ "archive_again": "bad_request", "rollback": "back" })).await;
@@ -207,7 +231,7 @@ async fn a_connection_can_be_used_again() {
     let emulator = quick().await;
     let mut stream = tokio::net::TcpStream::connect(emulator.addr()).await.unwrap();
     for _ in 0..3 {
-        stream.write_all(b"GET /assets/v1/assets/7 HTTP/1.1\r\nhost: x\r\nx-api-key: k\r\n\r\n").await.unwrap();
+        stream.write_all(b"GET /assets/v1/assets/7 HTTP/1.1\r\nhost: localhost\r\nx-api-key: k\r\n\r\n").await.unwrap();
         let mut got = Vec::new();
         while !got.ends_with(b"is not found\"}") {
             assert_ne!(stream.read_buf(&mut got).await.unwrap(), 0);
