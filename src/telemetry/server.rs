@@ -1,21 +1,26 @@
 //! `--listen`: `/healthz`, `/readyz` and `/metrics` over HTTP.
 //!
 //! It reads what the loop published and nothing else: it can't be asked to do anything, and must never hold up the loop. Every connection answers one
-//! request and has a deadline, so the slowest client costs one of a few places for a few seconds. Read next: [`super::health`].
+//! request and has a deadline, so the slowest client costs one of a few places for a few seconds. Where all places are taken, the connection that has
+//! been silent longest makes room for a new one: who opens connections and says nothing can't keep a probe out. Read next: [`super::health`].
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::health::{Health, Verdict, one_line};
 use super::metrics::{self, Metrics};
@@ -23,7 +28,7 @@ use super::metrics::{self, Metrics};
 /// What one client, or all of them, may cost.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// Connections at once; more wait in the kernel's queue.
+    /// Connections at once. One more takes the place of the longest silent one; where all are being answered it waits in the kernel's queue.
     connections: usize,
     /// How long a connection may live, from its first byte to the last of the answer.
     patience: Duration,
@@ -67,30 +72,62 @@ pub async fn serve(listener: TcpListener, face: Face, shutdown: impl Future<Outp
     serve_within(LIMITS, listener, face, shutdown).await;
 }
 
+/// The connections that are open, the oldest first.
+#[derive(Default)]
+struct Places {
+    taken: VecDeque<Place>,
+}
+
+/// One open connection.
+struct Place {
+    task: AbortHandle,
+    /// Whether the whole head of its request has come.
+    asked: Arc<AtomicBool>,
+}
+
+impl Places {
+    /// Whether there is room for another one, if need be by ending the connection that has been silent longest.
+    fn make_room(&mut self, places: usize) -> bool {
+        self.taken.retain(|place| !place.task.is_finished());
+        if self.taken.len() < places {
+            return true;
+        }
+        let silent = self.taken.iter().position(|place| !place.asked.load(Ordering::Relaxed));
+        if let Some(evicted) = silent.and_then(|at| self.taken.remove(at)) {
+            evicted.task.abort();
+            return true;
+        }
+        false
+    }
+}
+
 async fn serve_within(limits: Limits, listener: TcpListener, face: Face, shutdown: impl Future<Output = ()>) {
     let router = router(face);
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let mut places = Places::default();
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        // A place first: what waits for one costs us nothing.
         let accepted = tokio::select! {
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => continue,
-            accepted = async {
-                // Fails only when closed, which nobody does.
-                let place = Arc::clone(&places).acquire_owned().await;
-                listener.accept().await.map(|(stream, _)| (place, stream))
-            } => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((place, stream)) => {
-                let router = router.clone();
-                connections.spawn(async move {
+            Ok((stream, _)) => {
+                // Answers take milliseconds: where every place has one under way, one is free soon.
+                while !places.make_room(limits.connections) {
+                    tokio::select! {
+                        () = &mut shutdown => return connections.shutdown().await,
+                        _ = connections.join_next() => {}
+                    }
+                }
+                let (router, asked) = (router.clone(), Arc::new(AtomicBool::new(false)));
+                let place = Arc::clone(&asked);
+                let task = connections.spawn(async move {
                     // Past its deadline a connection is the client's loss.
-                    tokio::time::timeout(limits.patience, connect(limits, stream, router)).await.ok();
-                    drop(place);
+                    tokio::time::timeout(limits.patience, connect(limits, stream, router, asked)).await.ok();
                 });
+                places.taken.push_back(Place { task, asked: place });
             }
             Err(error) => {
                 tracing::warn!(%error, "accept a connection on the address of --listen");
@@ -104,14 +141,19 @@ async fn serve_within(limits: Limits, listener: TcpListener, face: Face, shutdow
     connections.shutdown().await;
 }
 
-async fn connect(limits: Limits, stream: TcpStream, router: Router) {
+async fn connect(limits: Limits, stream: TcpStream, router: Router, asked: Arc<AtomicBool>) {
+    let pages = TowerToHyperService::new(router);
+    let answering = service_fn(|request: Request<Incoming>| {
+        asked.store(true, Ordering::Relaxed);
+        pages.call(request)
+    });
     // One request a connection: then the deadline of the connection is that of the request, and nobody keeps a place by being idle.
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_patience)
         .max_buf_size(MAX_HEAD)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), answering);
     // A connection that breaks is the client's business.
     serving.await.ok();
 }

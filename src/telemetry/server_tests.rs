@@ -190,6 +190,22 @@ async fn silent_clients_lose_their_places() {
 }
 
 #[tokio::test]
+async fn silent_clients_keep_no_probe_out() {
+    // Nobody is shown out for being late here.
+    let day = Duration::from_secs(86_400);
+    let served = Served::within(Limits { connections: 4, patience: day, head_patience: day }).await;
+    let mut silent = Vec::new();
+    for round in 0..40 {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_all(if round % 2 == 0 { b"" } else { b"GET /hea" }).await.unwrap();
+        silent.push(stream);
+    }
+    let probe = tokio::time::timeout(Duration::from_secs(10), served.get("/healthz"));
+    assert_eq!(probe.await.expect("the probe is answered").0, 200);
+    drop(silent);
+}
+
+#[tokio::test]
 async fn a_client_that_never_reads_holds_nothing_up() {
     let served = Served::start().await;
     let mut deaf = TcpStream::connect(served.address).await.unwrap();
