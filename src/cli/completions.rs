@@ -4,12 +4,12 @@ use clap::CommandFactory as _;
 
 use super::args::{Cli, CompletionsArgs};
 use super::exit::{Exit, Failure};
+use super::output;
 
 /// Prints them to standard output.
 pub fn run(args: &CompletionsArgs) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "macadam", &mut script);
-    // A closed pipe is the reader's choice.
-    let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
+    output::put(&mut std::io::stdout(), &String::from_utf8_lossy(&script));
     Ok(Exit::Success)
 }

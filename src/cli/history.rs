@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::args::{Global, HistoryArgs};
 use super::exit::{Exit, Failure};
-use super::outline;
 use super::output::{Output, Tone, paint, plural};
 use super::progress::Bars;
 use super::status::unknown_address;
@@ -18,6 +17,7 @@ use crate::model::desired::Pin;
 use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::recorded::{PinnedAt, Record};
+use crate::model::shown;
 use crate::plan::current::last;
 use crate::plan::pin;
 use crate::state::store::EventRow;
@@ -184,7 +184,7 @@ fn show(output: Output, known: &Known, revisions: &[Seen], asked: bool) {
     }
     for event in &known.events {
         let when = event.at.strftime("%Y-%m-%d %H:%M:%S");
-        output.line(format!("{} {}", paint(Tone::Quiet, when), outline::plain(&event.message)));
+        output.line(format!("{} {}", paint(Tone::Quiet, when), shown::foreign(&event.message)));
     }
 }
 

@@ -55,21 +55,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     // A panic that nothing nearer caught: the hook has told where, and whoever reads the document learns it too.
     let ended = std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(output, cli)))
         .unwrap_or_else(|panic| Err(Failure::defect(panic_message(panic.as_ref()))));
-    match ended {
-        Ok(exit) => exit.code(),
-        Err(failure) => {
-            output.failure(&failure);
-            failure.exit.code()
-        }
-    }
+    let exit = ended.unwrap_or_else(|failure| {
+        output.failure(&failure);
+        failure.exit
+    });
+    output::exit_after_writing(exit).code()
 }
 
 /// Help and version are no errors; the rest is wrong usage, which clap would end with 2.
 fn wrong_usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // A closed pipe is the reader's choice.
-        let _ = error.print();
-        return Exit::Success.code();
+        output::put(&mut anstream::stdout(), &error.render().ansi().to_string());
+        return output::exit_after_writing(Exit::Success).code();
     }
     if arguments.iter().any(|argument| argument == "--json") {
         let text = error.to_string();
@@ -149,6 +146,8 @@ fn on_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Ex
         Failure::new(Exit::Unusable, format!("start the runtime: {error}")).hint(hint)
     })?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        // Said here, because tokio panics at a TOKIO_WORKER_THREADS that is no number of threads.
+        .worker_threads(std::thread::available_parallelism().map_or(1, usize::from))
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Unusable, format!("start the runtime: {error}")))?;

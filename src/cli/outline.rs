@@ -10,6 +10,7 @@ use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::ids::AssetId;
 use crate::model::recorded::Recorded;
+use crate::model::shown::foreign;
 use crate::plan::diff::{self, Difference};
 use crate::plan::{Action, Drift, Hold, HoldKind, Note, Part, Plan, Step};
 
@@ -199,7 +200,7 @@ fn introduce(address: &Address, changes: &mut Vec<Difference>) -> String {
     // A new file's hash tells a person nothing.
     take("content");
     let kind = take("type").unwrap_or_default();
-    let name = take("display_name").map(|name| format!(" \"{}\"", plain(&name))).unwrap_or_default();
+    let name = take("display_name").map(|name| format!(" \"{}\"", foreign(&name))).unwrap_or_default();
     let file = take("file").filter(|file| file != address.as_str()).map(|file| format!(" from {file}"));
     let creator = take("creator").map(|creator| format!(" for {creator}")).unwrap_or_default();
     format!("{kind}{name}{}{creator}", file.unwrap_or_default())
@@ -226,7 +227,7 @@ fn table(changes: &[Difference], is_new: bool) -> Vec<String> {
 
 /// `from -> to`, cut to fit into `room` columns.
 fn values(change: &Difference, is_new: bool, room: usize) -> String {
-    let shown = |text: &str| if text.is_empty() { "(none)".to_owned() } else { plain(text) };
+    let shown = |text: &str| if text.is_empty() { "(none)".to_owned() } else { foreign(text).into_owned() };
     let (from, to) = match (&change.from, &change.to) {
         (None, Some(to)) if is_new || matches!(change.what.as_str(), "under_way" | "expected_price") => {
             return cut(&shown(to), room);
@@ -248,12 +249,6 @@ fn values(change: &Difference, is_new: bool, room: usize) -> String {
     let half = room / 2;
     let left = left.min(if right < half { room - right } else { half });
     format!("{} -> {}", cut(&from, left), cut(&to, room - left))
-}
-
-/// On one line, and without what would steer a terminal.
-pub fn plain(text: &str) -> String {
-    let clean = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };
-    text.chars().map(clean).collect()
 }
 
 fn skip(text: &str, count: usize) -> String {

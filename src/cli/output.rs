@@ -1,11 +1,16 @@
 //! The one way to standard output and standard error: text for people, or exactly one JSON document.
+//!
+//! Text for people is made fit to be shown here ([`crate::model::shown`]), so that no name and no
+//! answer can steer a terminal or a build log; JSON stays exact.
 
-use std::io::Write as _;
+use std::io::{self, Write};
+use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
-use super::exit::{Failure, Problem};
+use super::exit::{Exit, Failure, Problem};
+use crate::model::shown;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
@@ -53,21 +58,20 @@ impl Output {
 
     /// Prints the result as JSON; nothing else may be printed to standard output then.
     pub fn document(self, document: &Value) {
-        // A closed pipe is the reader's choice.
-        let _ = writeln!(anstream::stdout(), "{document:#}");
+        put(&mut anstream::stdout(), &format!("{document:#}\n"));
     }
 
     /// Prints a line of the result; with `--json` nothing.
     pub fn line(self, text: impl AsRef<str>) {
         if !self.json {
-            let _ = writeln!(anstream::stdout(), "{}", text.as_ref());
+            put(&mut anstream::stdout(), &format!("{}\n", shown::lines(text.as_ref())));
         }
     }
 
     /// Prints a warning to standard error.
     pub fn warning(self, text: impl AsRef<str>) {
         if !self.json {
-            let _ = writeln!(anstream::stderr(), "{YELLOW}warning{YELLOW:#}: {}", text.as_ref());
+            let _ = writeln!(anstream::stderr(), "{YELLOW}warning{YELLOW:#}: {}", shown::lines(text.as_ref()));
         }
     }
 
@@ -86,17 +90,38 @@ impl Output {
             return;
         }
         if let Some(rendered) = &failure.rendered {
-            let _ = writeln!(anstream::stderr(), "{}", rendered.trim_end());
+            let _ = writeln!(anstream::stderr(), "{}", shown::lines(rendered.trim_end()));
             return;
         }
         for problem in &failure.problems {
             let place = place(problem).map(|place| format!("{place}: ")).unwrap_or_default();
-            let _ = writeln!(anstream::stderr(), "{RED}error{RED:#}: {place}{}", problem.message);
+            let message = format!("{place}{}", problem.message);
+            let _ = writeln!(anstream::stderr(), "{RED}error{RED:#}: {}", shown::foreign(&message));
             if let Some(hint) = &problem.hint {
-                let _ = writeln!(anstream::stderr(), "  {CYAN}hint{CYAN:#}: {hint}");
+                let _ = writeln!(anstream::stderr(), "  {CYAN}hint{CYAN:#}: {}", shown::foreign(hint));
             }
         }
     }
+}
+
+/// Why standard output did not take all of the result.
+static LOST: OnceLock<String> = OnceLock::new();
+
+/// Writes to standard output, and remembers when that fails. A closed pipe is the reader's choice.
+pub(super) fn put(to: &mut dyn Write, text: &str) {
+    match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = LOST.set(error.to_string());
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
+
+/// What becomes of a command's exit code when its result could not be written: success it is not.
+pub(super) fn exit_after_writing(exit: Exit) -> Exit {
+    let Some(why) = LOST.get() else { return exit };
+    let _ = writeln!(anstream::stderr(), "{RED}error{RED:#}: write the result to standard output: {why}");
+    if exit == Exit::Success { Exit::Unreconciled } else { exit }
 }
 
 fn place(problem: &Problem) -> Option<String> {

@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use super::args::{Global, StatusArgs};
 use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint, plural};
-use super::{document, outline, target};
+use super::{document, target};
 use crate::engine::row::{ArchivedBy, Row};
 use crate::engine::status::{AssetState, status};
 use crate::model::asset::Moderation;
 use crate::model::desired::Pin;
+use crate::model::shown;
 use crate::plan::shelf::{self, Coming};
 
 /// Stands under an address.
@@ -163,7 +164,7 @@ fn remarks(row: &Row) -> Vec<String> {
         format!("asset {asset_id} {}; it is archived after {}", shelf::why_text(*why), minute(*at))
     }));
     for (what, stored) in [("name", &row.stored_display_name), ("description", &row.stored_description)] {
-        remarks.extend(stored.as_ref().map(|text| format!("Roblox stored another {what}: `{}`", outline::plain(text))));
+        remarks.extend(stored.as_ref().map(|text| format!("Roblox stored another {what}: `{}`", shown::foreign(text))));
     }
     if !row.duplicates.is_empty() {
         let ids: Vec<String> = row.duplicates.iter().map(ToString::to_string).collect();

@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "the emulator imports nothing of ours: this is its only clock")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -52,7 +53,8 @@ impl Clock {
     pub(super) fn now(&self) -> u64 {
         let base = self.base.load(Ordering::SeqCst);
         if self.real {
-            base.saturating_add(u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0))
+            let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            base.saturating_add(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
         } else {
             base
         }

@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use crate::model::ids::IdError;
+use crate::model::shown::foreign;
 
 /// The most diagnostics that one look at a manifest gives; nobody reads further.
 pub(super) const MAX_DIAGNOSTICS: usize = 100;
@@ -195,18 +196,12 @@ impl Source {
 
 /// A text from the manifest as a message may repeat it: in backquotes, escaped, cut.
 pub(super) fn shown(text: &str) -> String {
-    let mut cut: String = text.chars().take(MAX_SHOWN).flat_map(escape_control).collect();
+    let cut: String = text.chars().take(MAX_SHOWN).collect();
+    let mut cut = foreign(&cut).into_owned();
     if text.chars().nth(MAX_SHOWN).is_some() {
         cut.push('…');
     }
     format!("`{cut}`")
-}
-
-/// Control characters, and those that change the direction of text, as `\u{…}`.
-fn escape_control(c: char) -> impl Iterator<Item = char> {
-    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let (escaped, plain) = if c.is_control() || turns { (Some(c.escape_unicode()), None) } else { (None, Some(c)) };
-    escaped.into_iter().flatten().chain(plain)
 }
 
 /// Why a number is no ID, without its Rust type's words.

@@ -22,3 +22,4 @@ pub mod policy;
 pub mod recorded;
 pub mod remote;
 pub mod request;
+pub mod shown;

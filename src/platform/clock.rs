@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "this module owns the clock")]
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 
@@ -10,11 +10,35 @@ use super::failpoint;
 
 /// The time of day.
 pub fn now() -> Timestamp {
-    Timestamp::now().saturating_add(failpoint::clock_shift()).unwrap_or(Timestamp::MAX)
+    time_of_day(SystemTime::now()).saturating_add(failpoint::clock_shift()).unwrap_or(Timestamp::MAX)
+}
+
+/// What the system's clock says, or the last time that can be written down: a clock in the year
+/// 10000 is wrong, but no reason to panic.
+fn time_of_day(system: SystemTime) -> Timestamp {
+    Timestamp::try_from(system).unwrap_or(if system < SystemTime::UNIX_EPOCH { Timestamp::MIN } else { Timestamp::MAX })
 }
 
 /// The time since the process first asked, from a clock that never jumps.
 pub fn elapsed() -> Duration {
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_system_clock_is_too_far_off() {
+        let after = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let before = |seconds| SystemTime::UNIX_EPOCH - Duration::from_secs(seconds);
+        let check = |system, wanted| assert_eq!(time_of_day(system), wanted);
+        check(SystemTime::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+        check(after(1_795_882_200), Timestamp::from_second(1_795_882_200).unwrap());
+        check(before(86_400), Timestamp::from_second(-86_400).unwrap());
+        // The last second of the year 9999, and long before the Romans.
+        check(after(253_402_300_799), Timestamp::MAX);
+        check(before(400_000_000_000), Timestamp::MIN);
+    }
 }

@@ -5,13 +5,16 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::io::{self, Write};
 
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::model::shown;
 
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +83,7 @@ pub fn start(form: Form, level: Level, reader: Reader) {
 
 fn subscriber<W>(form: Form, level: Level, reader: Reader, to: W) -> Box<dyn Subscriber + Send + Sync>
 where
-    W: for<'w> tracing_subscriber::fmt::MakeWriter<'w> + Send + Sync + 'static,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let level = match level {
         Level::Error => "error",
@@ -91,17 +94,19 @@ where
     // Only what Macadam says: the libraries' own lines may hold headers.
     let filter = EnvFilter::new(format!("off,macadam={level}"));
     let color = reader == Reader::Terminal && form == Form::Text;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(to).with_ansi(color);
-    match (form, reader) {
-        (Form::Text, Reader::Journal) => {
-            Box::new(builder.with_target(false).without_time().map_event_format(Prioritized).finish())
-        }
-        (Form::Text, Reader::Terminal | Reader::Plain) => Box::new(builder.with_target(false).finish()),
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(color);
+    if form == Form::Text {
+        let builder = builder.with_target(false).with_writer(OneLine(to));
+        return match reader {
+            Reader::Journal => Box::new(builder.without_time().map_event_format(Prioritized).finish()),
+            Reader::Terminal | Reader::Plain => Box::new(builder.finish()),
+        };
+    }
+    let builder = builder.with_writer(to).json().flatten_event(true);
+    match reader {
         // JSON keeps its time, because it is what a collector reads out of the journal.
-        (Form::Json, Reader::Journal) => {
-            Box::new(builder.json().flatten_event(true).map_event_format(Prioritized).finish())
-        }
-        (Form::Json, Reader::Terminal | Reader::Plain) => Box::new(builder.json().flatten_event(true).finish()),
+        Reader::Journal => Box::new(builder.map_event_format(Prioritized).finish()),
+        Reader::Terminal | Reader::Plain => Box::new(builder.finish()),
     }
 }
 
@@ -123,7 +128,39 @@ where
             tracing::Level::INFO => 6,
             tracing::Level::DEBUG | tracing::Level::TRACE => 7,
         };
-        text.lines().try_for_each(|line| writeln!(writer, "<{priority}>{line}"))
+        write!(writer, "<{priority}>{text}")
+    }
+}
+
+/// A log whose every event is one line that is fit to be shown. In text only: JSON has an escape of
+/// its own.
+struct OneLine<W>(W);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLine<W> {
+    type Writer = LineWriter<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        LineWriter(self.0.make_writer())
+    }
+
+    fn make_writer_for(&'a self, metadata: &tracing::Metadata<'_>) -> Self::Writer {
+        LineWriter(self.0.make_writer_for(metadata))
+    }
+}
+
+/// Takes one event a write, which is how the subscriber hands them over.
+struct LineWriter<W>(W);
+
+impl<W: Write> Write for LineWriter<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let line = format!("{}\n", shown::line(text.trim_end_matches('\n')));
+        self.0.write_all(line.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -151,7 +188,7 @@ mod tests {
         let paper = Paper::default();
         let to = paper.clone();
         tracing::subscriber::with_default(subscriber(form, level, reader, move || to.clone()), || {
-            tracing::error!(target: "macadam::x", address = "sword", "refused\nfor good");
+            tracing::error!(target: "macadam::x", address = "sword", "refused\n::error::\u{202e}\u{9b}2J");
             ChangeIds::new(0).next_id().span().in_scope(|| {
                 tracing::warn!(target: "macadam::x", "slow");
                 tracing::info!(target: "macadam::x", "done");
@@ -166,8 +203,7 @@ mod tests {
     fn the_journal_gets_a_priority_on_every_line_and_no_time() {
         let text = logged(Form::Text, Level::Debug, Reader::Journal);
         let expected = "\
-<3>ERROR refused
-<3>for good address=\"sword\"
+<3>ERROR refused\\n::error::\\u{202e}\\u{9b}2J address=\"sword\"
 <4> WARN following{change=bbbb-1}: slow
 <6> INFO following{change=bbbb-1}: done
 <7>DEBUG asked

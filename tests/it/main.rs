@@ -22,6 +22,7 @@ mod crash;
 mod desired;
 mod faults;
 mod history;
+mod hostile_text;
 mod key;
 mod logs;
 mod output;
