@@ -38,16 +38,48 @@ pub fn find(file: Option<&Path>) -> Result<Credential, Failure> {
     })
 }
 
+/// A path this long in which no folder exists is more likely a key than the name of a file.
+const LONG_AS_A_KEY: usize = 32;
+
 fn read(path: &Path) -> Result<Credential, Failure> {
     let wrong = |error: &dyn std::error::Error| {
         let mut failure = Failure::of(Exit::Credential, error, None);
         if let Some(problem) = failure.problems.last_mut() {
-            problem.message = format!("read the API key from {}: {}", path.display(), problem.message);
+            let (name, hint) = name_of(path);
+            problem.message = format!("read the API key from {name}: {}", problem.message);
+            problem.hint = hint.map(str::to_owned);
         }
         failure
     };
     let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
-    Credential::api_key(&text).map_err(|error| wrong(&error))
+    let credential = Credential::api_key(&text).map_err(|error| wrong(&error))?;
+    if others_can_read(path) {
+        let path = path.display();
+        tracing::warn!("every user of this machine can read the API key in {path}: `chmod 600 {path}`");
+    }
+    Ok(credential)
+}
+
+/// The file as a message may name it, and a hint: not at all where it may be the key itself.
+fn name_of(path: &Path) -> (String, Option<&'static str>) {
+    let in_a_folder = path.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && folder.exists());
+    if in_a_folder || path.exists() || path.as_os_str().len() < LONG_AS_A_KEY {
+        return (path.display().to_string(), None);
+    }
+    let hint = "--api-key-file takes the name of a file that holds the key, not the key itself; the name is not \
+                repeated here, in case it is the key";
+    ("the file that --api-key-file names".to_owned(), Some(hint))
+}
+
+#[cfg(unix)]
+fn others_can_read(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(path).is_ok_and(|file| file.mode() & 0o004 != 0)
+}
+
+#[cfg(not(unix))]
+const fn others_can_read(_path: &Path) -> bool {
+    false
 }
 
 /// The embedded emulator takes any key.

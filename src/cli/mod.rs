@@ -37,6 +37,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use crate::engine::stop::panic_message;
+use crate::platform::secrecy;
 use crate::telemetry::logs;
 use args::{Cli, Color, Command, LogFormat};
 use exit::{Exit, Failure};
@@ -44,6 +45,8 @@ use output::Output;
 
 /// Runs the program with these arguments and gives its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    // First, because the key may stand in the environment.
+    secrecy::keep_memory_private();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,

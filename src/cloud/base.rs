@@ -31,6 +31,9 @@ pub enum BaseUrlError {
     /// A user name or password inside.
     #[error("the API's address must not hold a user name or password")]
     UserInfo,
+    /// A line break, a tab or another control character, which a URL parser drops in silence.
+    #[error("the API's address must not hold control characters")]
+    Control,
     /// A query or fragment.
     #[error("the API's address must end before `?` and `#`")]
     Tail,
@@ -72,7 +75,11 @@ impl FromStr for BaseUrl {
     type Err = BaseUrlError;
 
     fn from_str(text: &str) -> Result<Self, BaseUrlError> {
-        let url = Url::parse(text.trim()).map_err(|error| BaseUrlError::NoUrl(error.to_string()))?;
+        let text = text.trim();
+        if text.contains(char::is_control) {
+            return Err(BaseUrlError::Control);
+        }
+        let url = Url::parse(text).map_err(|error| BaseUrlError::NoUrl(error.to_string()))?;
         // First, so that no other message repeats a password.
         if !url.username().is_empty() || url.password().is_some() {
             return Err(BaseUrlError::UserInfo);
@@ -126,6 +133,9 @@ mod tests {
         check("https://user:pw@apis.roblox.com", Err(BaseUrlError::UserInfo));
         check("https://apis.roblox.com/?a", Err(BaseUrlError::Tail));
         check("https://apis.roblox.com/#a", Err(BaseUrlError::Tail));
+        for dropped in ["https://apis.\nroblox.com", "https://apis.roblox.com/a\tb", "\u{7f}https://apis.roblox.com"] {
+            check(dropped, Err(BaseUrlError::Control));
+        }
         assert!(matches!("apis.roblox.com".parse::<BaseUrl>(), Err(BaseUrlError::NoUrl(_))));
         assert_eq!(BaseUrl::ROBLOX.parse::<BaseUrl>().unwrap(), BaseUrl::default());
     }

@@ -10,4 +10,5 @@ pub mod fingerprint;
 pub mod lock;
 pub mod mount;
 pub mod process;
+pub mod secrecy;
 pub mod signals;

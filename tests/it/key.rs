@@ -168,3 +168,55 @@ fn a_key_that_expires_soon_is_warned_of_in_the_log() {
         assert_eq!(ran.stderr.contains("the key `ci` expires at"), warned, "{}", ran.stderr);
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_key_file_that_everybody_can_read_is_a_warning() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (_remote, project) = start(None);
+    project.write("key", SECRET);
+    for (mode, warned) in [(0o644, true), (0o604, true), (0o640, false), (0o600, false)] {
+        std::fs::set_permissions(project.file("key"), std::fs::Permissions::from_mode(mode)).unwrap();
+        let ran = project.run(&["sync", "--once", "--api-key-file", "key"]).expect(0);
+        assert_eq!(
+            ran.stderr.contains("every user of this machine can read the API key"),
+            warned,
+            "{mode:o}: {}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
+fn a_key_in_place_of_its_file_is_not_repeated() {
+    let (_remote, project) = start(None);
+    let key = "AbCd1234efgh5678/IjKl9012mnop3456+QrSt7890uvwx1234==";
+    for wrong in
+        [key, "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkw.c2ln", "/AbCd1234efgh5678IjKl9012mnop3456/QrSt7890"]
+    {
+        let ran = project.run(&["sync", "--once", "--api-key-file", wrong]).expect(4);
+        assert!(!ran.stderr.contains(&wrong[1..12]), "{}", ran.stderr);
+        assert!(ran.stderr.contains("not the key itself"), "{}", ran.stderr);
+    }
+    let ran = project.run(&["sync", "--once", "--api-key-file", "no-such-key"]).expect(4);
+    assert!(ran.stderr.contains("no-such-key"), "a name is repeated: {}", ran.stderr);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn its_memory_is_in_no_core_dump() {
+    let (_remote, project) = start(None);
+    let mut service = project.command(&["sync"]);
+    service.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    let mut service = service.spawn().unwrap();
+    let mut log = std::io::BufReader::new(service.stderr.take().unwrap());
+    std::io::BufRead::read_line(&mut log, &mut String::new()).unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", service.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    // A core goes to a program despite the limit, if the process can be dumped; then its files belong to root alone.
+    let private = std::fs::metadata(format!("/proc/{}/environ", service.id())).unwrap();
+    service.kill().unwrap();
+    service.wait().unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&private), 0, "other programs of the user can't look into it");
+}
