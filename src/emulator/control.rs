@@ -112,7 +112,7 @@ impl Control {
         self.faults().iter().find(|rule| rule.id == id).map_or(0, |rule| rule.fired)
     }
 
-    /// Ends all faults: rules stop, stuck operations end, revoked keys work again, stale reads stay until their time is over.
+    /// Ends all faults: rules stop, stuck operations end (those that are `endless` don't), revoked keys work again, stale reads stay until their time is over.
     pub fn clear_faults(&self) {
         let (mut inner, now) = self.shared.settled();
         inner.faults.clear();

@@ -46,7 +46,7 @@
 //!
 //! Conditions: `endpoint`, `method`, `path`, `asset_id`, `content_hash`, `name`; of the requests that meet them `nth`, `every`, `after`, `probability`.
 //! Actions, in [`Action`]: `refuse`; `reset`, `close` and `hang` (`at`: `before_body`, `after_body`, `after_commit`); `delay`; `truncate`; `drip`; `reply`;
-//! `merge`; `duplicate_commit`; `stale_reads`; `operation` (`outcome`: `stuck`, `invisible`, `gone`, `error`, `nothing`, `metadata_error`,
+//! `merge`; `duplicate_commit`; `stale_reads`; `operation` (`outcome`: `stuck`, `endless`, `invisible`, `gone`, `error`, `nothing`, `metadata_error`,
 //! `failure_in_response`); `versions_loop`; `set_limits`; `revoke_key`; `moderate_account`.
 
 mod body;

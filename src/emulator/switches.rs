@@ -291,6 +291,8 @@ switches! {
     numbers {
         /// Milliseconds for which a fresh operation is unknown: 1 to 2 s, answered with an error envelope, were seen live; nothing documented.
         operation_visible_after_ms documented 0, observed 1500;
+        /// Milliseconds by which reads of an asset lag behind its writes. Nothing documented, and a store with replicas may.
+        reads_behind_ms documented 0, observed 0;
         /// Milliseconds for which a finished operation can be read; 0 is for ever. Unknown.
         operation_retention_ms documented 0, observed 86_400_000;
         /// Audio uploads in 30 days for each creator: 100 in GUIDE, 2000 in AUD.

@@ -248,6 +248,38 @@ async fn stale_reads_show_what_was_before_a_write() {
 }
 
 #[tokio::test]
+async fn reads_that_are_behind_show_each_write_only_when_its_time_is_over() {
+    let emulator = quick().await;
+    let id = made(&emulator).await;
+    emulator.control().set_switch("reads_behind_ms", "60000").unwrap();
+    let asset = format!("/assets/v1/assets/{id}");
+    let state = async || get(&emulator, &asset).await.json()["state"].as_str().unwrap().to_owned();
+    post(&emulator, &format!("{asset}:archive")).await;
+    emulator.control().advance(Duration::from_secs(40));
+    post(&emulator, &format!("{asset}:restore")).await;
+    assert_eq!(state().await, "Active");
+    emulator.control().advance(Duration::from_secs(30));
+    assert_eq!(state().await, "Archived", "the second write is 30 s old, the first 70 s");
+    emulator.control().advance(Duration::from_secs(30));
+    assert_eq!(state().await, "Active");
+    recovers(emulator).await;
+}
+
+#[tokio::test]
+async fn an_endless_operation_outlives_the_faults() {
+    let emulator = quick().await;
+    let rule = script(
+        &emulator,
+        json!({ "match": { "endpoint": "create_asset" }, "action": { "kind": "operation", "outcome": "endless" } }),
+    );
+    let path = create(&emulator, &model("a")).await.json()["path"].as_str().unwrap().to_owned();
+    assert_eq!(emulator.control().fired(rule), 1);
+    emulator.control().clear_faults();
+    emulator.control().advance(Duration::from_secs(3 * 86_400));
+    assert_ne!(get(&emulator, &format!("/assets/v1/{path}")).await.json()["done"], true);
+}
+
+#[tokio::test]
 async fn operations_end_badly_in_each_way() {
     let code = json!({ "code": "Internal", "message": "m" });
     let outcomes = [

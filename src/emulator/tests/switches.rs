@@ -540,6 +540,22 @@ const NUMBERS: &[Row] = &[
         },
     },
     Row {
+        name: "reads_behind_ms",
+        seen: &[("0", "Archived"), ("5000", "Active, Archived")],
+        probe: |bench| {
+            let id = bench.made("Model", "a", &model("a"));
+            bench.pass(60_000);
+            archive(bench, id).good();
+            let mut seen = Vec::new();
+            for _ in 0..2 {
+                seen.push(bench.get(&format!("/assets/v1/assets/{id}")).json()["state"].as_str().unwrap().to_owned());
+                bench.pass(5000);
+            }
+            seen.dedup();
+            seen.join(", ")
+        },
+    },
+    Row {
         name: "operation_retention_ms",
         seen: &[("0", "200"), ("5000", "404")],
         probe: |bench| {

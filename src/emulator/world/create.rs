@@ -90,9 +90,7 @@ impl World {
             });
             let id = self.mint_asset(key, asset_type, creator, input, metadata.clone(), content.clone(), wraps, now);
             *self.commits.entry(content.hash.clone()).or_default() += 1;
-            if let Some(ms) = effects.stale_for {
-                self.shadows.insert(id, super::Shadow { until: now.saturating_add(ms), before: None });
-            }
+            self.shade(id, effects.stale_for, now, None);
             id
         });
         let counted = failure.is_none() || self.switches().quota_of_failed == QuotaOfFailed::Counted;

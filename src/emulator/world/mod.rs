@@ -106,7 +106,7 @@ pub(super) struct World {
     /// How many creates and updates were carried out with a content.
     commits: BTreeMap<String, u64>,
     #[serde(skip)]
-    shadows: BTreeMap<u64, Shadow>,
+    shadows: BTreeMap<u64, Vec<Shadow>>,
     #[serde(skip)]
     pub(super) settings: Settings,
 }
@@ -215,15 +215,24 @@ impl World {
                 *self.rejections.entry(asset.uploaded_by).or_default() += 1;
             }
         }
-        self.shadows.retain(|_, shadow| shadow.until > now);
+        for shadows in self.shadows.values_mut() {
+            shadows.retain(|shadow| shadow.until > now);
+        }
+        self.shadows.retain(|_, shadows| !shadows.is_empty());
     }
 
-    /// Changes an asset; where a fault says so, reads see what was before for a while.
+    /// Changes an asset; where a fault or a switch says so, reads see what was before for a while.
     fn write(&mut self, id: u64, stale_for: Option<u64>, at: u64, change: impl FnOnce(&mut Self)) {
-        let before = stale_for.map(|ms| Shadow { until: at.saturating_add(ms), before: self.assets.get(&id).cloned() });
+        let before = self.assets.get(&id).cloned();
         change(self);
-        if let Some(shadow) = before {
-            self.shadows.insert(id, shadow);
+        self.shade(id, stale_for, at, before);
+    }
+
+    /// Reads see what was `before` for a while. Of several writes in a row each shows only when its own while is over.
+    fn shade(&mut self, id: u64, stale_for: Option<u64>, at: u64, before: Option<Asset>) {
+        let always = self.switches().reads_behind_ms;
+        if let Some(ms) = stale_for.or((always > 0).then_some(always)) {
+            self.shadows.entry(id).or_default().push(Shadow { until: at.saturating_add(ms), before });
         }
     }
 
@@ -291,7 +300,7 @@ impl World {
 
     /// `GET /assets/{id}`: needs no ownership, public assets can be read by everybody.
     pub(super) fn read(&self, id: u64, now: u64) -> Result<Asset, Refusal> {
-        let shadow = self.shadows.get(&id).filter(|shadow| shadow.until > now);
+        let shadow = self.shadows.get(&id).and_then(|shadows| shadows.iter().find(|shadow| shadow.until > now));
         let asset = shadow.map_or_else(|| self.assets.get(&id), |shadow| shadow.before.as_ref());
         let asset = asset.ok_or_else(|| Refusal::no_asset(id))?;
         let hidden = (asset.archived && self.switches().archived_get == ArchivedGet::NotFound)

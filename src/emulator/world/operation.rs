@@ -64,6 +64,8 @@ pub enum OperationFault {
         #[serde(default)]
         for_ms: Option<u64>,
     },
+    /// It never ends, also not when the faults are deleted.
+    Endless,
     /// For so long polls get an error envelope with an empty message.
     Invisible {
         /// Milliseconds.
@@ -99,7 +101,10 @@ pub enum OperationFault {
 impl OperationFault {
     pub(in crate::emulator) fn failure(&self) -> Option<Failure> {
         Some(match self.clone() {
-            OperationFault::Stuck { .. } | OperationFault::Invisible { .. } | OperationFault::Gone => return None,
+            OperationFault::Stuck { .. }
+            | OperationFault::Endless
+            | OperationFault::Invisible { .. }
+            | OperationFault::Gone => return None,
             OperationFault::Error { code, message } => Failure::Error { code, message },
             OperationFault::Nothing => Failure::Nothing,
             OperationFault::MetadataError { code, message } => {
@@ -137,6 +142,8 @@ pub(in crate::emulator) struct Operation {
     /// Polls that still find it running.
     pub(in crate::emulator) polls_left: Option<u32>,
     pub(in crate::emulator) gone: bool,
+    #[serde(default)]
+    pub(in crate::emulator) endless: bool,
     /// Reads of the asset stay stale for so long after the change.
     pub(in crate::emulator) stale_for: Option<u64>,
     /// When and how it ended.

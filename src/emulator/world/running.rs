@@ -12,7 +12,8 @@ impl World {
     /// Ends every operation that a fault holds back.
     pub(in crate::emulator) fn release_stuck(&mut self, now: u64) {
         let stuck = |operation: &&Operation| {
-            operation.ending.is_none() && operation.finish_at.is_none() && operation.polls_left.is_none()
+            let waits = operation.finish_at.is_none() && operation.polls_left.is_none();
+            waits && operation.ending.is_none() && !operation.endless
         };
         let ids: Vec<String> = self.operations.values().filter(stuck).map(|operation| operation.id.clone()).collect();
         for id in ids {
@@ -53,11 +54,14 @@ impl World {
             finish_at: takes.map(|ms| now.saturating_add(ms)),
             polls_left: if let Latency::Polls(polls) = self.settings.latency { Some(polls) } else { None },
             gone: false,
+            endless: effects.operation == Some(OperationFault::Endless),
             stale_for: effects.stale_for,
             ending: None,
         };
         match &effects.operation {
-            Some(OperationFault::Stuck { for_ms: None }) => (operation.finish_at, operation.polls_left) = (None, None),
+            Some(OperationFault::Stuck { for_ms: None } | OperationFault::Endless) => {
+                (operation.finish_at, operation.polls_left) = (None, None);
+            }
             Some(OperationFault::Stuck { for_ms: Some(ms) }) => {
                 let usual = operation.finish_at.unwrap_or(now);
                 (operation.finish_at, operation.polls_left) = (Some(usual.saturating_add(*ms)), None);
