@@ -14,11 +14,16 @@
 //! over, on each branch: the program converges, each address's asset has exactly the file's bytes and the managed metadata, and
 //! another run sends nothing.
 //!
-//! Out of its reach, because the contract says so: a state that is deleted before the lockfile was written, and a second machine that starts from a
-//! stale lockfile. A fresh clone therefore happens after an orderly run, with the branches' lockfiles merged by the merge driver.
+//! Out of its reach, because the contract says so: a state that is deleted before the lockfile was written. A fresh clone therefore happens after an
+//! orderly run, with the branches' lockfiles merged by the merge driver, and an older state comes back only then. A second machine that starts from a stale
+//! lockfile makes assets of its own, by the contract too; what it made is on a branch from then on.
 //!
-//! Read next: `property/tree.rs` for the files, `property/known.rs` for what the program knows, `property/faults.rs`.
+//! In each fourth sequence everything that happens has a clear meaning (429 with whatever body, a single 404, reads that lag, operations that take long,
+//! connections that are refused; no kills): then nothing may be in doubt, given up or doubled at all. Half of the sequences are checkouts of git.
+//!
+//! Read next: `property/edges.rs` for what befalls checkout and state, `property/tree.rs` for the files, `property/known.rs` for what the program knows, `property/faults.rs`.
 
+mod edges;
 mod faults;
 mod known;
 mod tree;
@@ -31,7 +36,8 @@ use std::time::Duration;
 use macadam::emulator::{AssetReport, AssetType, Config, Limits, TextAction, TextField, TextRule};
 use serde_json::Value;
 
-use self::known::{Known, tally};
+use self::edges::{LOCKFILE, git};
+use self::known::{Known, state_folder, tally};
 use self::tree::{CENSORED, Kind, Tree};
 use super::support::{Project, Ran, Remote};
 
@@ -77,10 +83,16 @@ fn sequence(seed: u64) {
 struct Branch {
     tree: Tree,
     lockfile: Option<String>,
+    /// As earlier runs on it left it.
+    lockfiles: Vec<String>,
     orderly: bool,
 }
 
 struct Walk {
+    /// Nothing happens whose meaning isn't clear: then nothing at all may be in doubt, given up or doubled.
+    clear: bool,
+    /// The project is a checkout of git.
+    git: bool,
     rng: fastrand::Rng,
     remote: Remote,
     project: Project,
@@ -89,6 +101,17 @@ struct Walk {
     others: Vec<Branch>,
     /// The last run on this branch wrote its lockfile.
     orderly: bool,
+    /// The lockfile as earlier runs on this branch left it.
+    lockfiles: Vec<String>,
+    /// The lockfile that was checked out last, as long as nobody put another one in its place.
+    checked_out: Option<String>,
+    /// An older copy of the state.
+    copy: tempfile::TempDir,
+    has_copy: bool,
+    /// A second machine made assets for contents that this one has.
+    is_twofold: bool,
+    /// Assets of a second machine whose lockfile nobody got.
+    strangers: BTreeSet<u64>,
     /// Creates that earlier states gave up, by content.
     given_up: BTreeMap<String, usize>,
     /// What the remote had when it was last looked at.
@@ -107,17 +130,30 @@ impl Walk {
         });
         let project = Project::new("").at(&remote.url());
         let mut rng = fastrand::Rng::with_seed(seed);
+        let (clear, git_too) = (seed % 4 == 0, seed % 2 == 0);
+        if git_too {
+            git(&project, &["init", "--quiet", "--initial-branch=main"]);
+            project.write(".gitignore", ".macadam/\n");
+        }
         let mut tree = Tree::default();
         (0..rng.usize(1..8)).for_each(|_| drop(tree.edit(&mut rng)));
         let told = vec![format!("begin with {:?}", tree.entries)];
         tree.check_out(&project);
         Self {
+            clear,
+            git: git_too,
             rng,
             remote,
             project,
             tree,
             others: Vec::new(),
             orderly: true,
+            lockfiles: Vec::new(),
+            checked_out: None,
+            copy: tempfile::tempdir().unwrap(),
+            has_copy: false,
+            is_twofold: false,
+            strangers: BTreeSet::new(),
             given_up: BTreeMap::new(),
             seen: BTreeSet::new(),
             told,
@@ -126,24 +162,69 @@ impl Walk {
 
     fn run(&mut self) {
         for _ in 0..STEPS {
-            match self.rng.u8(..20) {
+            match self.rng.u8(..30) {
                 0..9 => self.edit(),
                 9..11 => self.switch(),
                 11 => self.clone_afresh(),
-                12..14 => self.trouble(),
-                14..17 => self.crash(),
+                12..15 => self.trouble(),
+                15..18 if !self.clear => self.crash(),
+                18 => self.clean(),
+                19 => self.copy_state(),
+                20 if !self.clear => self.restore_state(),
+                21 => self.old_lockfile(),
+                22 if !self.clear => self.second_machine(),
+                23 => self.visit(),
+                24 => self.lag(),
+                25 => self.pin(),
                 _ => drop(self.sync(None)),
             }
         }
         self.remote.control().clear_faults();
+        self.remote.control().set_switch("reads_behind_ms", "0").unwrap();
         self.told.push("the faults end".to_owned());
+        if self.tree.move_pins_along() {
+            self.told.push("the pins move along".to_owned());
+            self.tree.check_out(&self.project);
+        }
         for _ in 0..=self.others.len() {
             self.converge();
             if !self.others.is_empty() {
-                let branch = self.others.remove(0);
+                let mut branch = self.others.remove(0);
+                branch.tree.move_pins_along();
                 self.check_out(branch);
             }
         }
+    }
+
+    /// From now on reads are behind writes.
+    fn lag(&mut self) {
+        let ms = [0, 300, 3000][self.rng.usize(..3)].to_string();
+        self.told.push(format!("reads are {ms} ms behind"));
+        self.remote.control().set_switch("reads_behind_ms", &ms).unwrap();
+        self.sync(None);
+    }
+
+    /// Some address is held at an earlier revision.
+    fn pin(&mut self) {
+        if self.sync(None).code != 0 {
+            return;
+        }
+        let wanted = self.tree.wanted();
+        let addresses: Vec<&String> = wanted.keys().collect();
+        let Some(address) = self.rng.choice(&addresses) else { return };
+        let (_, history) = self.project.json(&["history", address]);
+        let revisions = history["revisions"].as_array().cloned().unwrap_or_default();
+        let usable = |revision: &&Value| {
+            let flag = |key: &str| revision[key].as_bool().unwrap_or(false);
+            let is_live = revision["standing"] == "live" && revision["content_hash"].is_string();
+            is_live && !flag("shared") && !flag("duplicate") && !flag("current")
+        };
+        let Some(revision) = self.rng.choice(revisions.iter().filter(usable).collect::<Vec<_>>()) else { return };
+        let (number, hash) = (revision["revision"].as_u64().unwrap(), revision["content_hash"].as_str().unwrap());
+        self.told.push(format!("pin {address} to {number}"));
+        self.tree.pin(address, number, hash);
+        self.tree.check_out(&self.project);
+        self.sync(None);
     }
 
     fn edit(&mut self) {
@@ -155,7 +236,10 @@ impl Walk {
     }
 
     fn trouble(&mut self) {
-        let rules: Vec<_> = (0..self.rng.usize(1..4)).map(|_| faults::random(&mut self.rng)).collect();
+        let rules: Vec<_> = {
+            let random = if self.clear { faults::clear } else { faults::random };
+            (0..self.rng.usize(1..4)).map(|_| random(&mut self.rng)).collect()
+        };
         self.told.push(format!("faults: {}", serde_json::to_string(&rules).unwrap()));
         self.remote.control().add_faults(rules).unwrap();
         self.sync(None);
@@ -182,7 +266,12 @@ impl Walk {
     }
 
     fn leave(&self) -> Branch {
-        Branch { tree: self.tree.clone(), lockfile: self.lockfile(), orderly: self.orderly }
+        Branch {
+            tree: self.tree.clone(),
+            lockfile: self.lockfile(),
+            lockfiles: self.lockfiles.clone(),
+            orderly: self.orderly,
+        }
     }
 
     fn check_out(&mut self, branch: Branch) {
@@ -190,14 +279,16 @@ impl Walk {
         self.told.push(format!("switch to a branch with {:?}", branch.tree.entries));
         self.others.push(left);
         self.tree = branch.tree;
-        self.orderly = branch.orderly;
+        (self.orderly, self.lockfiles) = (branch.orderly, branch.lockfiles);
         self.tree.check_out(&self.project);
         self.put_lockfile(branch.lockfile.as_deref());
+        self.checked_out = branch.lockfile.filter(|_| self.orderly);
+        self.commit();
     }
 
     /// Merges the branches' lockfiles and goes on without the state, as another machine would.
     fn clone_afresh(&mut self) {
-        if !self.orderly || self.others.iter().any(|branch| !branch.orderly) {
+        if !self.is_written_down() {
             return;
         }
         self.told.push("merge the lockfiles, delete the state".to_owned());
@@ -212,6 +303,8 @@ impl Walk {
             self.project.write("theirs", theirs);
             self.project.run(&["lockfile", "merge", "base", "assets.lock.toml", "theirs"]).expect(0);
         }
+        self.checked_out = None;
+        self.commit();
         self.forget();
         // Which asset is current the lockfile doesn't say, so what is pointed back to is only noticed by a state.
         self.sync(None);
@@ -225,20 +318,20 @@ impl Walk {
         for (content, count) in tally(before.abandoned.values().chain(left.map(|(_, _, content)| content))) {
             *self.given_up.entry(content).or_default() += count;
         }
-        if self.project.file(".macadam").exists() {
-            self.project.remove(".macadam");
+        if let Some(folder) = state_folder(self.project.path()) {
+            std::fs::remove_dir_all(folder).unwrap();
         }
     }
 
     fn lockfile(&self) -> Option<String> {
-        let there = self.project.file("assets.lock.toml").exists();
-        there.then(|| self.project.read("assets.lock.toml"))
+        let there = self.project.file(LOCKFILE).exists();
+        there.then(|| self.project.read(LOCKFILE))
     }
 
     fn put_lockfile(&self, text: Option<&str>) {
         match text {
-            Some(text) => self.project.write("assets.lock.toml", text),
-            None if self.lockfile().is_some() => self.project.remove("assets.lock.toml"),
+            Some(text) => self.project.write(LOCKFILE, text),
+            None if self.lockfile().is_some() => self.project.remove(LOCKFILE),
             None => {}
         }
     }
@@ -268,6 +361,9 @@ impl Walk {
         self.orderly = !killed;
         let now = Known::state(&self.project);
         now.has_lost_nothing_of(&state, "the state");
+        if let Some(text) = self.lockfile().filter(|text| !killed && self.lockfiles.last() != Some(text)) {
+            self.lockfiles.push(text);
+        }
         let kept = self.known_of_lockfile();
         kept.has_lost_nothing_of(&lockfile, "the lockfile");
         if !killed {
@@ -277,6 +373,10 @@ impl Walk {
         self.nothing_lost(&assets, &now);
         self.nothing_doubled(&assets, &state, &lockfile, &now);
         self.seen = assets.iter().map(|report| report.asset.id).collect();
+        if self.clear {
+            let in_doubt: Vec<_> = now.open.iter().filter(|(_, submitted, _)| !submitted).collect();
+            assert!(in_doubt.is_empty() && now.abandoned.is_empty() && now.told == 0, "nothing was in doubt: {now:?}");
+        }
         ran
     }
 
@@ -289,6 +389,7 @@ impl Walk {
             known.extend(lockfile.assets());
             open.extend(lockfile.open);
         }
+        known.extend(&self.strangers);
         let unknown = assets.iter().filter(|report| !known.contains(&report.asset.id)).map(content);
         let (open, given_up) = (tally(open.iter().map(|(_, _, content)| content)), tally(now.abandoned.values()));
         for (content, count) in tally(&unknown.collect::<Vec<_>>()) {
@@ -342,6 +443,7 @@ impl Walk {
             let ran = self.sync(None);
             if ran.code == 0 {
                 self.matches();
+                self.currents();
                 let before = self.remote.all_requests();
                 let again = self.sync(None).expect(0);
                 assert_eq!(self.remote.all_requests(), before, "a second run sends nothing: {}", again.stdout);
@@ -401,7 +503,7 @@ impl Walk {
         let wanted = self.tree.wanted();
         for (address, want) in &wanted {
             let row = rows[address.as_str()];
-            assert_eq!(row["state"], "synced", "{row:#}");
+            assert_eq!(row["state"], if want.pinned { "pinned" } else { "synced" }, "{row:#}");
             let id = row["asset_id"].as_u64().unwrap();
             let report = self.remote.control().asset(id).unwrap();
             let asset = &report.asset;
@@ -423,7 +525,7 @@ impl Walk {
                 of == address && same && !fact.shared && !fact.duplicate
             });
             let own: BTreeSet<u64> = own.map(|((_, asset, _), _)| *asset).collect();
-            assert!(own.len() <= 1, "{address} has {own:?} for one content");
+            assert!(own.len() <= 1 || self.is_twofold, "{address} has {own:?} for one content");
         }
         self.lockfile_matches(&known, &wanted.keys().map(String::as_str).collect());
     }

@@ -30,7 +30,9 @@ pub fn random(rng: &mut fastrand::Rng) -> FaultRule {
     ];
     let endpoint = pick(rng, &endpoints);
     let submits = matches!(endpoint, Endpoint::CreateAsset | Endpoint::UpdateAsset);
-    let action = match rng.u8(..12) {
+    let action = match rng.u8(..14) {
+        12 => return single_404(rng),
+        13 => foreign_429(rng),
         0 => return FaultRule::always(Action::Refuse).nth(rng.u64(1..4)).times(1),
         1 | 2 => Action::Reset { at: pick(rng, &POINTS) },
         3 => Action::Close { at: pick(rng, &POINTS) },
@@ -44,6 +46,51 @@ pub fn random(rng: &mut fastrand::Rng) -> FaultRule {
         _ => reply(rng),
     };
     FaultRule::on(endpoint, action).nth(rng.u64(1..4)).nth(rng.u64(1..5)).times(2)
+}
+
+/// A rule after which nobody can wonder whether something was done.
+pub fn clear(rng: &mut fastrand::Rng) -> FaultRule {
+    let endpoints = [Endpoint::CreateAsset, Endpoint::UpdateAsset, Endpoint::GetOperation, Endpoint::GetAsset];
+    let endpoint = pick(rng, &endpoints);
+    let submits = matches!(endpoint, Endpoint::CreateAsset | Endpoint::UpdateAsset);
+    let action = match rng.u8(..8) {
+        0 => return FaultRule::always(Action::Refuse).nth(rng.u64(1..4)).times(1),
+        1 | 2 => return single_404(rng),
+        3 if submits => Action::Operation(OperationFault::Stuck { for_ms: Some(rng.u64(100..900)) }),
+        4 if submits => Action::Operation(OperationFault::Invisible { for_ms: rng.u64(100..1500) }),
+        5 => Action::Delay { before_commit_ms: rng.u64(..30), before_reply_ms: rng.u64(..30) },
+        _ => foreign_429(rng),
+    };
+    FaultRule::on(endpoint, action).nth(rng.u64(1..4)).nth(rng.u64(1..5)).times(2)
+}
+
+/// One answer alone says that an asset isn't there.
+fn single_404(rng: &mut fastrand::Rng) -> FaultRule {
+    let reply = ScriptedReply { status: 404, shape: BodyShape::Service, ..scripted() };
+    let endpoint = pick(rng, &[Endpoint::GetAsset, Endpoint::UpdateAsset]);
+    FaultRule::on(endpoint, Action::Reply(reply)).nth(rng.u64(1..4)).times(1)
+}
+
+/// Too many requests, as something in between says it.
+fn foreign_429(rng: &mut fastrand::Rng) -> Action {
+    let body = (rng.u8(..4) == 0).then(|| "{\"errors\":[]}".to_owned());
+    let shape = pick(rng, &[BodyShape::Empty, BodyShape::Html, BodyShape::Garbage, BodyShape::UnknownObject]);
+    let retry_after = Some(RetryAfter::Seconds(1));
+    Action::Reply(ScriptedReply { status: 429, shape, body, retry_after, rate_limit_headers: false, ..scripted() })
+}
+
+/// An answer that carries nothing out.
+fn scripted() -> ScriptedReply {
+    ScriptedReply {
+        status: 500,
+        shape: BodyShape::Empty,
+        message: "scripted".to_owned(),
+        body: None,
+        retry_after: None,
+        headers: BTreeMap::new(),
+        commit: false,
+        rate_limit_headers: true,
+    }
 }
 
 fn operation(rng: &mut fastrand::Rng) -> OperationFault {
@@ -70,14 +117,12 @@ fn reply(rng: &mut fastrand::Rng) -> Action {
     Action::Reply(ScriptedReply {
         status,
         shape,
-        message: "scripted".to_owned(),
-        body: None,
         retry_after: (status == 429 || rng.bool()).then_some(RetryAfter::Seconds(1)),
         // Without them a 429 stops its budget for a whole minute, which is right, and too long for a test.
         headers: if status == 429 { window } else { BTreeMap::new() },
         // What is refused for good was not carried out; anything else may have been.
         commit: may_commit && rng.bool(),
-        rate_limit_headers: true,
+        ..scripted()
     })
 }
 

@@ -1,7 +1,7 @@
 //! What the program knows, read past it: the state's rows and the lockfile's text.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
@@ -35,9 +35,14 @@ pub struct Known {
 impl Known {
     /// What the state of the project knows, with its integrity checked. Read from a copy: a look must not mend what a crash left.
     pub fn state(project: &Project) -> Self {
+        Self::state_in(&project.file(""))
+    }
+
+    /// As [`Known::state`], of the manifest `assets.toml` in this folder.
+    pub fn state_in(root: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for name in ["assets.db", "assets.db-wal"] {
-            let from = project.file(".macadam").join(name);
+            let from = state_folder(root).unwrap_or_default().join(name);
             if from.exists() {
                 std::fs::copy(from, folder.path().join(name)).unwrap();
             }
@@ -142,6 +147,11 @@ impl Known {
             assert!(kept, "{what}: {key:?} was {fact:?}, is {hashes:?}");
         }
     }
+}
+
+/// The folder that has the state of the manifest `assets.toml` in `root`, if there is one.
+pub fn state_folder(root: &Path) -> Option<PathBuf> {
+    [".git/macadam", ".macadam"].map(|name| root.join(name)).into_iter().find(|folder| folder.is_dir())
 }
 
 fn number(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<u64> {

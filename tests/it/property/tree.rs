@@ -61,6 +61,16 @@ pub struct Entry {
     pub content: u8,
     /// An entry of its own under `[assets]`, with its name and description; else a glob finds it.
     pub explicit: Option<(Option<usize>, Option<usize>)>,
+    pub pin: Option<Pin>,
+}
+
+/// Holds an address at an earlier revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// The address that the manifest names: after a rename it may still be the old one.
+    address: String,
+    revision: u64,
+    hash: String,
 }
 
 /// The files of a branch, by slot.
@@ -76,6 +86,7 @@ pub struct Want {
     pub hash: String,
     pub name: Option<&'static str>,
     pub description: Option<&'static str>,
+    pub pinned: bool,
 }
 
 impl Tree {
@@ -90,12 +101,14 @@ impl Tree {
         let content = rng.u8(..CONTENTS);
         let Some(entry) = self.entries.get_mut(&slot) else {
             let meta = rng.bool().then(|| metadata(rng));
-            let entry = Entry { stem: stem(slot, rng), content, explicit: meta };
+            let entry = Entry { stem: stem(slot, rng), content, explicit: meta, pin: None };
             let text = format!("add {slot}: {entry:?}");
             self.entries.insert(slot, entry);
             return text;
         };
-        match rng.u8(..10) {
+        // Whoever renames what is pinned changes the pin too, or forgets it for a while.
+        let forgets_pin = rng.bool();
+        let text = match rng.u8(..10) {
             0..4 => {
                 entry.content = content;
                 format!("write content {content} to {slot}")
@@ -112,7 +125,33 @@ impl Tree {
                 self.entries.remove(&slot);
                 format!("delete {slot}")
             }
+        };
+        if !forgets_pin {
+            self.move_pins_along();
         }
+        text
+    }
+
+    /// Pins this address to this revision.
+    pub fn pin(&mut self, at: &str, revision: u64, hash: &str) {
+        for (slot, entry) in &mut self.entries {
+            if address(*slot, entry) == at {
+                entry.pin = Some(Pin { address: at.to_owned(), revision, hash: hash.to_owned() });
+            }
+        }
+    }
+
+    /// Each pin names its file's address of today; says whether one didn't.
+    pub fn move_pins_along(&mut self) -> bool {
+        let mut moved = false;
+        for (slot, entry) in &mut self.entries {
+            let now = address(*slot, entry);
+            if let Some(pin) = &mut entry.pin {
+                moved |= pin.address != now;
+                pin.address = now;
+            }
+        }
+        moved
     }
 
     /// Puts these files, and no others, into the project.
@@ -144,6 +183,13 @@ impl Tree {
             if let Some(description) = description {
                 let _ = writeln!(text, "description = {:?}", DESCRIPTIONS[description]);
             }
+        }
+        let pins: Vec<&Pin> = self.entries.values().filter_map(|entry| entry.pin.as_ref()).collect();
+        if !pins.is_empty() {
+            text.push_str("\n[pins]\n");
+        }
+        for Pin { address, revision, .. } in pins {
+            let _ = writeln!(text, "{address:?} = {revision}");
         }
         text
     }
@@ -181,7 +227,9 @@ fn want(slot: usize, entry: &Entry) -> Want {
         text
     });
     let (name, description) = entry.explicit.unwrap_or_default();
-    Want { kind, hash, name: name.map(|n| NAMES[n]), description: description.map(|d| DESCRIPTIONS[d]) }
+    let pinned = entry.pin.is_some();
+    let hash = entry.pin.as_ref().map_or(hash, |pin| pin.hash.clone());
+    Want { kind, hash, pinned, name: name.map(|n| NAMES[n]), description: description.map(|d| DESCRIPTIONS[d]) }
 }
 
 /// A sound of a tenth of a second.

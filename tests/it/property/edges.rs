@@ -1,0 +1,158 @@
+//! What happens to a checkout and its state at their edges: git cleans it, an older copy of the state comes back, the lockfile is put back to an old commit,
+//! a second machine starts from a stale lockfile, and two branches are visited in turn.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::Duration;
+
+use super::known::{Known, state_folder};
+use super::{Branch, Walk};
+use crate::support::{Project, Ran};
+
+pub const LOCKFILE: &str = "assets.lock.toml";
+
+/// Git, which knows nothing of this machine's settings.
+pub fn git(project: &Project, args: &[&str]) {
+    let mut command = Command::new("git");
+    command.args(args).current_dir(project.path()).env_clear().env("HOME", project.path());
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
+    for who in ["AUTHOR", "COMMITTER"] {
+        command.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@example.com");
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+impl Walk {
+    /// Where it is a checkout of git: what is there is committed.
+    pub(super) fn commit(&self) {
+        if self.git {
+            git(&self.project, &["add", "--all"]);
+            git(&self.project, &["commit", "--quiet", "--allow-empty", "--message", "what is there"]);
+        }
+    }
+
+    /// What a CI does first: all that git doesn't know goes.
+    pub(super) fn clean(&mut self) {
+        // A state beside the manifest is not git's, and goes with it.
+        let is_gits = state_folder(self.project.path()).is_none_or(|folder| !folder.ends_with(".macadam"));
+        if !self.git || !is_gits {
+            return;
+        }
+        self.told.push("git clean -ffdx".to_owned());
+        self.commit();
+        git(&self.project, &["clean", "-ffdxq"]);
+        // Git keeps no empty folders, and a folder that is gone says nothing of what it had.
+        self.tree.check_out(&self.project);
+    }
+
+    /// A copy of the state, as a cache of CI or a backup takes it.
+    pub(super) fn copy_state(&mut self) {
+        if let Some(folder) = state_folder(self.project.path()) {
+            self.told.push("copy the state".to_owned());
+            copy_files(&folder, self.copy.path());
+            self.has_copy = true;
+        }
+    }
+
+    /// That copy takes the state's place; the lockfile has all that came since. What only the state knew is gone, by the contract.
+    pub(super) fn restore_state(&mut self) {
+        if !self.has_copy || !self.is_written_down() {
+            return;
+        }
+        self.told.push("an older copy of the state comes back".to_owned());
+        self.forget();
+        let folder = if self.git { ".git/macadam" } else { ".macadam" };
+        copy_files(self.copy.path(), &self.project.file(folder));
+        self.sync(None);
+    }
+
+    /// The branches' lockfiles have what the state has.
+    pub(super) fn is_written_down(&self) -> bool {
+        self.orderly && self.others.iter().all(|branch| branch.orderly)
+    }
+
+    /// Somebody puts the lockfile back to how an earlier run on this branch left it.
+    pub(super) fn old_lockfile(&mut self) {
+        if self.lockfiles.is_empty() {
+            return;
+        }
+        let at = self.rng.usize(..self.lockfiles.len());
+        self.told.push(format!("the lockfile as run {at} left it"));
+        let text = self.lockfiles[at].clone();
+        self.put_lockfile(Some(&text));
+        self.orderly = false;
+        self.commit();
+        self.sync(None);
+    }
+
+    /// Another machine starts from a lockfile that is stale, makes what it lacks anew, and its lockfile is a branch's. Without faults, which are the story of
+    /// this machine.
+    pub(super) fn second_machine(&mut self) {
+        if self.others.len() > 1 {
+            return;
+        }
+        let second = Project::new("").at(&self.remote.url());
+        self.tree.check_out(&second);
+        if let Some(text) = self.lockfiles.first() {
+            second.write(LOCKFILE, text);
+        }
+        let ran = Ran::of(second.command(&["sync", "--once", "--timeout", "2m", "--json"]).output().unwrap());
+        self.told.push(format!("a second machine with a stale lockfile: exit code {}", ran.code));
+        self.remote.control().advance(Duration::from_secs(2));
+        if ran.code != 0 {
+            // What it has open is not this story.
+            self.strangers.extend(self.remote.assets().iter().map(|report| report.asset.id));
+            return;
+        }
+        self.seen = self.remote.assets().iter().map(|report| report.asset.id).collect();
+        let lockfile = second.file(LOCKFILE).exists().then(|| second.read(LOCKFILE));
+        self.others.push(Branch { tree: self.tree.clone(), lockfile, lockfiles: Vec::new(), orderly: true });
+        self.is_twofold = true;
+        self.visit();
+    }
+
+    /// To another branch, back, and both again.
+    pub(super) fn visit(&mut self) {
+        if self.others.is_empty() {
+            return;
+        }
+        let at = self.rng.usize(..self.others.len());
+        for _ in 0..4 {
+            let branch = self.others.remove(at);
+            self.check_out(branch);
+            // The one that was left is the last now.
+            let left = self.others.pop().unwrap();
+            self.others.insert(at, left);
+            self.sync(None);
+        }
+    }
+
+    /// Which assets are current is what the lockfile says that was checked out, if it says so: no visit of another branch changes it.
+    pub(super) fn currents(&self) {
+        let Some(text) = &self.checked_out else { return };
+        let lockfile = Known::lockfile(text);
+        let (_, status) = self.project.json(&["status"]);
+        for row in status["assets"].as_array().unwrap() {
+            let address = row["address"].as_str().unwrap();
+            let own = lockfile.facts.iter().filter(|((of, ..), fact)| {
+                of == address && !fact.shared && !fact.duplicate && fact.hash.as_deref() == row["content_hash"].as_str()
+            });
+            let own: BTreeSet<u64> = own.map(|((_, asset, _), _)| *asset).collect();
+            if let (1, Some(asset), Some(id)) = (own.len(), own.first(), row["asset_id"].as_u64()) {
+                assert_eq!(id, *asset, "`{address}`: the lockfile that was checked out has another asset\n{text}");
+            }
+        }
+    }
+}
+
+fn copy_files(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for name in ["assets.db", "assets.db-wal"] {
+        let _ = std::fs::remove_file(to.join(name));
+        if from.join(name).exists() {
+            std::fs::copy(from.join(name), to.join(name)).unwrap();
+        }
+    }
+}
