@@ -39,10 +39,24 @@ pub enum Card {
     Hang,
     Truncate,
     StuckOperation,
+    NotFound,
+    ForeignTooMany,
+    LaggingReads,
+    GitClean,
+    DeleteState,
+    CopyState,
+    StaleState,
+    OldLockfile,
+    VisitBranches,
+    RenamePinned,
+    PushEdits,
+    PushOldLockfile,
+    RunOne,
+    RunBoth,
 }
 
 /// Every card with how many of it a deck has: what people do often, often.
-const DECK: [(Card, usize); 36] = [
+const DECK: [(Card, usize); 50] = [
     (Card::EditPicture, 5),
     (Card::EditModel, 8),
     (Card::AtomicSave, 6),
@@ -79,7 +93,25 @@ const DECK: [(Card, usize); 36] = [
     (Card::Hang, 1),
     (Card::Truncate, 1),
     (Card::StuckOperation, 1),
+    (Card::NotFound, 2),
+    (Card::ForeignTooMany, 2),
+    (Card::LaggingReads, 2),
+    (Card::GitClean, 2),
+    (Card::DeleteState, 1),
+    (Card::CopyState, 1),
+    (Card::StaleState, 1),
+    (Card::OldLockfile, 2),
+    (Card::VisitBranches, 2),
+    (Card::RenamePinned, 2),
+    (Card::PushEdits, 4),
+    (Card::PushOldLockfile, 1),
+    (Card::RunOne, 2),
+    (Card::RunBoth, 2),
 ];
+
+/// What Macadam can't stand yet.
+const NOT_YET: [Card; 6] =
+    [Card::GitClean, Card::DeleteState, Card::PushEdits, Card::PushOldLockfile, Card::RunOne, Card::RunBoth];
 
 impl Card {
     /// The name in figures.
@@ -89,7 +121,7 @@ impl Card {
 
     /// Whether it ends the service.
     pub const fn ends_service(self) -> bool {
-        matches!(self, Self::KillService | Self::EndService)
+        matches!(self, Self::KillService | Self::EndService | Self::StaleState)
     }
 }
 
@@ -105,7 +137,8 @@ impl Deck {
     pub fn new(most: usize, without: &[String]) -> Self {
         let unknown = without.iter().find(|name| DECK.iter().all(|(card, _)| card.name() != **name));
         assert!(unknown.is_none(), "there is no card {unknown:?}");
-        let kinds = DECK.iter().filter(|(card, _)| !without.contains(&card.name()));
+        let is_on = |card: &Card| !without.contains(&card.name()) && !NOT_YET.contains(card);
+        let kinds = DECK.iter().filter(|(card, _)| is_on(card));
         let whole = kinds.flat_map(|(card, count)| vec![*card; (*count).min(most)]).collect();
         Self { whole, cards: Vec::new() }
     }

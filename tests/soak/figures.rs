@@ -89,6 +89,9 @@ impl Figures {
             "creates given up",
             format!("{}, {} assets unknown, {} doubled", self.given_up, self.unknown, self.doubles),
         );
+        let (made, doubles) = stage.runners.assets;
+        row("CI runs, by exit code", format!("{}; {made} assets, {doubles} doubled", list(&stage.runners.ended)));
+        row("states deleted or put back", format!("{}, {} assets known to them alone", stage.states, stage.lost()));
         row("in step after at most", format!("{:.1} s", self.slowest.as_secs_f64()));
         row("orderly end after at most", format!("{:.1} s", stage.service.slowest_end.as_secs_f64()));
         let all = || self.samples.iter().map(|taken| taken.sample);

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::figures::Taken;
 use crate::known::{Known, tally};
 use crate::manifest::Manifest;
+use crate::runners;
 use crate::stage::{Row, Stage};
 use crate::story::Story;
 
@@ -27,6 +28,10 @@ const LINES: u64 = 40;
 /// The content that an asset was made with.
 pub fn made_with(asset: &Value) -> String {
     asset["versions"][0]["content"]["hash"].as_str().unwrap().to_owned()
+}
+
+fn id(asset: &Value) -> u64 {
+    asset["id"].as_u64().unwrap()
 }
 
 /// The content that it has now.
@@ -116,8 +121,8 @@ pub fn in_step(stage: &Stage, story: &Story) -> Result<(), OutOfStep> {
 #[derive(Debug, Default)]
 pub struct Ledger {
     known: Known,
-    /// The contents of creates that were given up, by attempt.
-    given_up: BTreeMap<u64, String>,
+    /// How many states there had been then.
+    states: u32,
     /// The contents that were doubled, as was told.
     doubled: BTreeSet<String>,
 }
@@ -126,7 +131,17 @@ impl Ledger {
     /// The state is sound and has forgotten nothing; no asset is lost, none is doubled, but for what is recorded.
     pub fn check(&mut self, stage: &mut Stage) {
         let known = stage.service.frozen(|| Known::state(&stage.project));
-        known.has_lost_nothing_of(&self.known, "the state");
+        let lockfiles = stage.project.lockfiles();
+        // What a state that is gone knew alone is excused; what a state forgot that was not touched, never.
+        let excused: BTreeSet<u64> = stage.gone.iter().flat_map(Known::assets).collect();
+        let mut before = std::mem::take(&mut self.known);
+        before.facts.retain(|(_, asset, _), _| !excused.contains(asset));
+        if self.states == stage.states {
+            known.has_lost_nothing_of(&before, "the state");
+        } else {
+            known.clone().and(&lockfiles).has_lost_nothing_of(&before, "the state and the lockfiles");
+        }
+        self.states = stage.states;
         let lockfile = Known::lockfile(&stage.project.text("assets.lock.toml"));
         known.has_lost_nothing_of(&lockfile, "the state, of the lockfile");
         let wanted = wanted(stage, &Manifest::read(&stage.project));
@@ -138,26 +153,38 @@ impl Ledger {
             assert!(is_over, "the create of `{address}` with the content {content} is open");
         }
         assert!(known.told >= known.abandoned.len() as u64, "a create was given up without a word: {known:?}");
-        self.given_up.extend(known.abandoned.clone());
-
-        let assets = stage.emulator.assets();
-        let both = known.clone().and(&lockfile);
+        let mut assets = stage.emulator.assets();
+        assets.retain(|asset| asset["creator"] != runners::OWNER);
+        let both = known.clone().and(&lockfiles);
         let open = tally(both.open.iter().map(|(_, _, content)| content));
-        let given_up = tally(self.given_up.values());
+        let mut given_up: Vec<&String> = known.abandoned.values().collect();
+        for gone in &stage.gone {
+            let is_known = |(id, content): &(&u64, &String)| known.abandoned.get(id) == Some(content);
+            given_up.extend(gone.abandoned.iter().filter(|one| !is_known(one)).map(|(_, content)| content));
+            given_up.extend(gone.open.iter().map(|(_, _, content)| content));
+        }
+        let all_given_up = given_up.len();
+        let given_up = tally(given_up);
+        // An asset that a lost state alone knew may have been made again.
+        let lost =
+            tally(assets.iter().filter(|asset| excused.contains(&id(asset))).map(made_with).collect::<Vec<_>>().iter());
         let of = |counts: &BTreeMap<String, usize>, content: &String| counts.get(content).copied().unwrap_or(0);
-        let excused = |content: &String| of(&open, content) + of(&given_up, content);
+        let may_be = |content: &String| of(&open, content) + of(&given_up, content) + of(&lost, content);
 
         let ids = both.assets();
         let unknown = assets.iter().filter(|asset| !ids.contains(&asset["id"].as_u64().unwrap())).map(made_with);
         let unknown: Vec<String> = unknown.collect();
         for (content, count) in tally(&unknown) {
-            let excused = excused(&content);
-            assert!(count <= excused, "{count} assets with the content {content} are unknown, {excused} are recorded");
+            let recorded = may_be(&content);
+            assert!(
+                count <= recorded,
+                "{count} assets with the content {content} are unknown, {recorded} are recorded"
+            );
         }
-        let doubles = self.doubles(&assets, &known, &excused, stage);
+        let doubles = self.doubles(&assets, &known, &may_be, stage);
         let figures = &mut stage.figures;
         (figures.assets, figures.unknown, figures.doubles) = (assets.len(), unknown.len(), doubles);
-        figures.given_up = self.given_up.len();
+        figures.given_up = all_given_up;
         self.known = known;
     }
 

@@ -10,7 +10,7 @@
 //!
 //! It has no test harness, so that it can run for hours and print its figures; it takes the arguments of one, so that `cargo test` can call it.
 //!
-//! Read next: `story.rs`, what happens; `processes.rs`, to whom; `invariants.rs`, what must hold; `figures.rs`, what is counted. `docs/soak.md` is for people.
+//! Read next: `story.rs`, what happens; `processes.rs`, to whom; `runners.rs`, a CI beside it; `invariants.rs`, what must hold; `figures.rs`, what is counted. `docs/soak.md` is for people.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -37,6 +37,7 @@ mod pace;
 #[path = "../it/png.rs"]
 mod png;
 mod processes;
+mod runners;
 mod stage;
 mod story;
 mod support;

@@ -80,6 +80,16 @@ impl Manifest {
         self.assets().insert(address, Item::Table(table));
     }
 
+    /// Another address is pinned in place of this one, if this one is.
+    pub fn move_pin(&mut self, from: &str, to: &str) {
+        let pins = self.document.get_mut("pins").and_then(Item::as_table_like_mut);
+        if let Some(pins) = pins
+            && let Some(revision) = pins.remove(from)
+        {
+            pins.insert(to, revision);
+        }
+    }
+
     pub fn drop_entry(&mut self, address: &str) {
         self.assets().remove(address);
     }

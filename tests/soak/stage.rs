@@ -13,11 +13,13 @@ use serde::Deserialize;
 use crate::calm;
 use crate::figures::Figures;
 use crate::invariants::Ledger;
+use crate::known::Known;
 use crate::options::Options;
 use crate::pace::Pace;
 use crate::processes::commands::Commands;
 use crate::processes::emulator::Emulator;
 use crate::processes::service::Service;
+use crate::runners::Runners;
 use crate::story::Story;
 use crate::support::Project;
 
@@ -55,6 +57,11 @@ pub struct Stage {
     pub service: Service,
     pub commands: Commands,
     pub figures: Figures,
+    pub runners: Runners,
+    /// How often the state was deleted or another one put in its place.
+    pub states: u32,
+    /// What was known to states alone that are gone.
+    pub gone: Vec<Known>,
     began: Instant,
     told: Vec<String>,
     diary: File,
@@ -65,10 +72,14 @@ impl Stage {
         let logs = folder.join("logs");
         std::fs::create_dir_all(&logs).unwrap();
         let emulator = Emulator::new(logs.clone(), &pace);
+        let runners = Runners::new(folder.join("ci"), logs.clone(), emulator.url(), pace.patience);
         Self {
             pace,
             project: Project::new(folder.join("checkout"), emulator.url()),
             emulator,
+            runners,
+            states: 0,
+            gone: Vec::new(),
             service: Service::new(logs.clone()),
             commands: Commands::new(logs.clone()),
             figures: Figures::default(),
@@ -83,6 +94,11 @@ impl Stage {
         let line = format!("{:9.3}  {what}", self.began.elapsed().as_secs_f64());
         writeln!(self.diary, "{line}").unwrap();
         self.told.push(line);
+    }
+
+    /// How many assets were known to states alone that are gone.
+    pub fn lost(&self) -> usize {
+        self.gone.iter().flat_map(Known::assets).collect::<std::collections::BTreeSet<_>>().len()
     }
 
     /// Notes what must not be and doesn't keep the story from going on.
@@ -161,6 +177,7 @@ fn course(stage: &mut Stage, story: &mut Story, rng: &mut fastrand::Rng, time: D
     loop {
         story.storm(stage, rng);
         calm::calm(stage, story, &mut ledger, rng);
+        stage.runners.settle(&stage.emulator);
         stage.figures.phases += 1;
         println!("soak: {}", stage.figures.line(stage, stage.began.elapsed()));
         if stage.began.elapsed() >= time {

@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::known::{Known, state_folder};
+
 /// The key of the soak; it must never be seen in anything that the program prints.
 pub const SECRET: &str = "soak-key-91d7e04c";
 
@@ -21,10 +23,20 @@ impl Project {
     /// An empty repository at `folder`, whose remote is at `url`.
     pub fn new(folder: PathBuf, url: String) -> Self {
         std::fs::create_dir_all(&folder).unwrap();
-        let project = Self { folder, url };
+        let project = Self::at(folder, url);
         project.write(".gitignore", ".macadam/\n");
         project.git(&["init", "--quiet", "--initial-branch=main"]);
         project
+    }
+
+    /// The checkout that is at `folder`.
+    pub const fn at(folder: PathBuf, url: String) -> Self {
+        Self { folder, url }
+    }
+
+    /// A path beside the checkout.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.folder.with_file_name(name)
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -122,9 +134,37 @@ impl Project {
         assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// Whether there is no state.
+    pub fn lacks_state(&self) -> bool {
+        state_folder(&self.folder).is_none_or(|folder| !folder.join("assets.db").exists())
+    }
+
+    /// What the lockfile says, here and at the head of each branch.
+    pub fn lockfiles(&self) -> Known {
+        let here = std::fs::read_to_string(self.file("assets.lock.toml")).unwrap_or_default();
+        let heads = self.try_git(&["for-each-ref", "--format=%(refname:short)", "refs/heads"]).stdout;
+        let mut known = Known::lockfile(&here);
+        for branch in String::from_utf8_lossy(&heads).lines() {
+            let shown = self.try_git(&["show", &format!("{branch}:assets.lock.toml")]);
+            if shown.status.success() {
+                known = known.and(&Known::lockfile(&String::from_utf8_lossy(&shown.stdout)));
+            }
+        }
+        known
+    }
+
     /// Commits all that is there, also the lockfile as it is now.
     pub fn commit(&self, message: &str) {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
     }
+}
+
+/// What of it `kept` doesn't have: assets, open creates, and creates that were given up.
+pub fn beyond(mut known: Known, kept: &Known) -> Known {
+    let assets = kept.assets();
+    known.facts.retain(|(_, asset, _), _| !assets.contains(asset));
+    known.open.retain(|open| !kept.open.contains(open));
+    known.abandoned.retain(|id, content| kept.abandoned.get(id) != Some(content));
+    known
 }

@@ -25,6 +25,8 @@ pub fn rules(card: Card, rng: &mut fastrand::Rng, long: bool) -> Vec<FaultRule> 
         Card::StuckOperation => {
             (submits, Action::Operation(OperationFault::Stuck { for_ms: Some(rng.u64(200..8000)) }))
         }
+        Card::NotFound => return vec![not_found(card, rng)],
+        Card::ForeignTooMany => (&ENDPOINTS[..], foreign_too_many(rng)),
         _ => return Vec::new(),
     };
     let probability = [0.3, 0.6, 1.0][rng.usize(..3)];
@@ -37,18 +39,44 @@ pub fn rules(card: Card, rng: &mut fastrand::Rng, long: bool) -> Vec<FaultRule> 
     endpoints.iter().map(rule).collect()
 }
 
-fn reply(status: u16, rng: &mut fastrand::Rng, commit: bool) -> Action {
-    let shape = pick(rng, &[BodyShape::Gateway, BodyShape::Html, BodyShape::Empty, BodyShape::Garbage]);
-    Action::Reply(ScriptedReply {
-        status,
-        shape,
+/// One answer alone says that an asset isn't there.
+fn not_found(card: Card, rng: &mut fastrand::Rng) -> FaultRule {
+    let body = BodyShape::Service;
+    let action = Action::Reply(ScriptedReply { status: 404, shape: body, ..scripted() });
+    let mut rule = FaultRule::on(pick(rng, &[Endpoint::GetAsset, Endpoint::UpdateAsset]), action).times(1);
+    rule.label = Some(card.name());
+    rule
+}
+
+/// Too many requests, as something in between says it, without a word of when it is over but `retry-after`.
+fn foreign_too_many(rng: &mut fastrand::Rng) -> Action {
+    let (shape, body) = match rng.u8(..4) {
+        0 => (BodyShape::Empty, None),
+        1 => (BodyShape::Html, None),
+        2 => (BodyShape::Garbage, None),
+        _ => (BodyShape::Gateway, Some("{\"errors\":[]}".to_owned())),
+    };
+    let retry_after = Some(RetryAfter::Seconds(1));
+    Action::Reply(ScriptedReply { status: 429, shape, body, retry_after, rate_limit_headers: false, ..scripted() })
+}
+
+/// An answer that carries nothing out.
+fn scripted() -> ScriptedReply {
+    ScriptedReply {
+        status: 500,
+        shape: BodyShape::Empty,
         message: "scripted".to_owned(),
         body: None,
         retry_after: None,
         headers: BTreeMap::new(),
-        commit,
+        commit: false,
         rate_limit_headers: true,
-    })
+    }
+}
+
+fn reply(status: u16, rng: &mut fastrand::Rng, commit: bool) -> Action {
+    let shape = pick(rng, &[BodyShape::Gateway, BodyShape::Html, BodyShape::Empty, BodyShape::Garbage]);
+    Action::Reply(ScriptedReply { status, shape, commit, ..scripted() })
 }
 
 fn too_many(silent: bool) -> Action {
@@ -57,12 +85,10 @@ fn too_many(silent: bool) -> Action {
     Action::Reply(ScriptedReply {
         status: 429,
         shape: BodyShape::Gateway,
-        message: "scripted".to_owned(),
-        body: None,
         retry_after: (!silent).then_some(RetryAfter::Seconds(1)),
         headers: if silent { BTreeMap::new() } else { window },
-        commit: false,
         rate_limit_headers: !silent,
+        ..scripted()
     })
 }
 

@@ -161,6 +161,12 @@ impl Emulator {
         self.ask("DELETE", "/emulator/faults", None);
     }
 
+    /// How far reads are behind writes from now on; one that starts anew is not.
+    pub fn lag_reads(&self, by: Duration) {
+        let ms = by.as_millis().to_string();
+        self.ask("PUT", "/emulator/switches", Some(&json!({ "reads_behind_ms": ms })));
+    }
+
     /// All assets, each as the side door shows it.
     pub fn assets(&self) -> Vec<Value> {
         let Value::Array(assets) = self.ask("GET", "/emulator/assets", None) else { panic!("no list of assets") };

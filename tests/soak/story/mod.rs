@@ -1,7 +1,9 @@
 //! The story: which action comes when, and what of it is still to come. Nothing here checks anything; what can't be done just now is left for another card.
 //!
-//! Read next: `files.rs` for files, `wishes.rs` for manifest, git and commands, `upsets.rs` for what goes wrong.
+//! Read next: `files.rs` for files, `wishes.rs` for manifest, git and commands, `upsets.rs` for what goes wrong, `edges.rs` for what befalls checkout and
+//! state, and `crate::runners` for a CI of two machines beside it all.
 
+mod edges;
 mod files;
 mod upsets;
 mod wishes;
@@ -29,6 +31,8 @@ enum Later {
     StartService,
     MendManifest { text: String },
     DropIndexLock,
+    MovePin { from: String, to: String },
+    EndLag,
 }
 
 /// Where the story stands.
@@ -73,6 +77,12 @@ impl Story {
         self.number
     }
 
+    /// The first of a hundred numbers that were not used yet.
+    fn number_block(&mut self) -> u64 {
+        self.number += 100;
+        self.number - 99
+    }
+
     /// The first files, the first commit, both processes.
     pub fn begin(&mut self, stage: &mut Stage) {
         let mut rng = self.rng.fork();
@@ -92,6 +102,7 @@ impl Story {
         manifest.write(&stage.project);
         stage.project.commit("first");
         stage.emulator.start();
+        stage.runners.begin();
         stage.start_service(&mut rng);
     }
 
@@ -175,7 +186,20 @@ impl Story {
             | Card::ResetAfterCommit
             | Card::Hang
             | Card::Truncate
-            | Card::StuckOperation => self.begin_faults(card, stage, rng),
+            | Card::StuckOperation
+            | Card::NotFound
+            | Card::ForeignTooMany => self.begin_faults(card, stage, rng),
+            Card::LaggingReads => self.lag_reads(stage, rng),
+            Card::GitClean => self.git_clean(stage),
+            Card::DeleteState => self.delete_state(stage),
+            Card::CopyState => self.copy_state(stage),
+            Card::StaleState => self.stale_state(stage, rng),
+            Card::OldLockfile => self.old_lockfile(stage, rng),
+            Card::VisitBranches => self.visit_branches(stage, rng),
+            Card::RenamePinned => self.rename_pinned(stage, rng),
+            Card::PushEdits | Card::PushOldLockfile | Card::RunOne | Card::RunBoth => {
+                stage.runners.act(card, self.number_block(), rng)
+            }
         }
     }
 
@@ -202,9 +226,11 @@ impl Story {
         }
         stage.emulator.bring_up();
         stage.emulator.clear_faults();
+        stage.emulator.lag_reads(Duration::ZERO);
         if !stage.service.is_up() {
             stage.start_service(rng);
         }
         stage.commands.finish();
+        stage.runners.finish();
     }
 }

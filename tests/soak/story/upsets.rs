@@ -7,9 +7,12 @@ use rustix::process::Signal;
 use super::{Later, Story};
 use crate::content::Kind;
 use crate::deck::Card;
-use crate::manifest::FILE;
+use crate::manifest::{FILE, Manifest};
 use crate::stage::Stage;
 use crate::trouble;
+
+/// How far reads may be behind writes.
+const LAG: Duration = Duration::from_secs(3);
 
 impl Story {
     fn outage(stage: &Stage, rng: &mut fastrand::Rng) -> Duration {
@@ -48,7 +51,8 @@ impl Story {
     }
 
     pub(super) fn end_service(&mut self, card: Card, stage: &mut Stage, rng: &mut fastrand::Rng) -> Option<String> {
-        if !stage.service.is_up() {
+        // A state that was deleted is in the service's memory alone until it has written it anew.
+        if !stage.service.is_up() || stage.project.lacks_state() {
             return None;
         }
         let (with, name) =
@@ -73,6 +77,18 @@ impl Story {
         Some(format!("faults for {} ms: {rule}; {}", time.as_millis(), edits.join(", ")))
     }
 
+    /// For a while the remote answers reads with what was before its last writes.
+    pub(super) fn lag_reads(&mut self, stage: &Stage, rng: &mut fastrand::Rng) -> Option<String> {
+        if !stage.emulator.is_up() {
+            return None;
+        }
+        stage.emulator.lag_reads(LAG);
+        let time = Self::outage(stage, rng);
+        self.plan(time, Later::EndLag);
+        let edit = self.edit(stage, rng, Some(Kind::Model)).unwrap_or_default();
+        Some(format!("for {} ms reads lag {} s behind writes; {edit}", time.as_millis(), LAG.as_secs()))
+    }
+
     /// The end of something.
     pub(super) fn carry_out(&mut self, later: Later, stage: &mut Stage, rng: &mut fastrand::Rng) {
         match later {
@@ -95,20 +111,36 @@ impl Story {
             Later::ClearFaults => {}
             Later::StartService => {
                 // A manifest that is not valid is no beginning.
-                if let Some(at) = self.later.iter().position(|(_, later)| matches!(later, Later::MendManifest { .. })) {
-                    let (_, mend) = self.later.remove(at);
-                    self.carry_out(mend, stage, rng);
-                }
+                self.mend_manifest_first(stage, rng);
                 stage.start_service(rng);
             }
             Later::MendManifest { text } => {
                 stage.project.write(FILE, text);
                 stage.tell("the manifest is mended");
             }
+            Later::EndLag => {
+                if stage.emulator.is_up() {
+                    stage.emulator.lag_reads(Duration::ZERO);
+                }
+            }
+            Later::MovePin { from, to } => {
+                self.mend_manifest_first(stage, rng);
+                stage.commands.finish();
+                let mut manifest = Manifest::read(&stage.project);
+                manifest.move_pin(&from, &to);
+                manifest.write(&stage.project);
+                stage.tell(format!("the pin of {from} moves to {to}"));
+            }
             Later::DropIndexLock => {
                 Self::drop_index_lock(stage);
                 stage.tell("git's index lock goes");
             }
+        }
+    }
+    fn mend_manifest_first(&mut self, stage: &mut Stage, rng: &mut fastrand::Rng) {
+        if let Some(at) = self.later.iter().position(|(_, later)| matches!(later, Later::MendManifest { .. })) {
+            let (_, mend) = self.later.remove(at);
+            self.carry_out(mend, stage, rng);
         }
     }
 }

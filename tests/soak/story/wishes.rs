@@ -17,13 +17,14 @@ const MOST_BY_HAND: usize = 3;
 const MOST_BRANCHES: usize = 3;
 
 /// The lock that git holds while it writes.
-const INDEX_LOCK: &str = ".git/index.lock";
+pub(super) const INDEX_LOCK: &str = ".git/index.lock";
 
 impl Story {
     /// Whether the manifest is whole and no command is about to write it.
     pub(super) fn manifest_rests(&self, stage: &mut Stage) -> bool {
         stage.commands.reap();
-        stage.commands.is_idle() && !self.later.iter().any(|(_, later)| matches!(later, Later::MendManifest { .. }))
+        let is_edit = |later: &Later| matches!(later, Later::MendManifest { .. } | Later::MovePin { .. });
+        stage.commands.is_idle() && !self.later.iter().any(|(_, later)| is_edit(later))
     }
 
     /// The manifest to be edited, if it may be.
@@ -109,27 +110,34 @@ impl Story {
 
     /// Commits what is there, and checks out another branch, or a new one.
     pub(super) fn switch_branch(&mut self, stage: &mut Stage, rng: &mut fastrand::Rng) -> Option<String> {
-        if !self.manifest_rests(stage) || stage.project.file(INDEX_LOCK).exists() {
+        if !self.git_rests(stage) {
             return None;
         }
-        self.finish_writes();
         let new = self.branches.len() == 1 || (self.branches.len() < MOST_BRANCHES && rng.u8(..3) == 0);
         let to = if new {
             format!("b{}", self.fresh())
         } else {
             rng.choice(self.branches.iter().filter(|branch| **branch != self.branch).collect::<Vec<_>>())?.clone()
         };
-        let args: &[&str] = if new { &["switch", "--quiet", "-c", &to] } else { &["switch", "--quiet", &to] };
+        let from = self.branch.clone();
+        self.switch_to(stage, &to, new);
+        Some(format!("switch from {from} to {}{to}", if new { "the new " } else { "" }))
+    }
+
+    /// Commits what is there, and checks out this branch.
+    pub(super) fn switch_to(&mut self, stage: &Stage, to: &str, new: bool) {
+        self.finish_writes();
+        let args: &[&str] = if new { &["switch", "--quiet", "-c", to] } else { &["switch", "--quiet", to] };
         let mut refused = String::new();
         for _ in 0..20 {
             stage.project.commit("what is there");
             let output = stage.project.try_git(args);
             if output.status.success() {
                 if new {
-                    self.branches.push(to.clone());
+                    self.branches.push(to.to_owned());
                 }
-                let from = std::mem::replace(&mut self.branch, to);
-                return Some(format!("switch from {from} to {}{}", if new { "the new " } else { "" }, self.branch));
+                self.branch = to.to_owned();
+                return;
             }
             // The service has written the lockfile in between.
             refused = String::from_utf8_lossy(&output.stderr).into_owned();
