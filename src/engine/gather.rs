@@ -111,9 +111,11 @@ pub fn look(
 
 /// Whether what is not wanted may be taken for removed: not where something seems to be missing as a whole.
 pub(super) fn absences(project: &Project, walk: &files::Walk, desired: &Desired) -> Absences {
-    let nothing = || desired.assets.is_empty().then(|| "the manifest wants no asset at all".to_owned());
-    if let Some(why) = git::partial(&project.root).or_else(nothing) {
+    if let Some(why) = git::partial(&project.root) {
         return Absences::DontCount { why };
+    }
+    if desired.assets.is_empty() {
+        return Absences::NothingWanted;
     }
     let missing = walk.missing.iter().map(|files::MissingFolder { glob, folder }| {
         (folder.clone(), format!("there is no folder `{folder}`, in which the glob `{glob}` looks for files"))
@@ -152,7 +154,7 @@ mod tests {
 
     #[test]
     fn absences_count_only_where_nothing_seems_to_be_missing() {
-        let nothing = || Absences::DontCount { why: "the manifest wants no asset at all".to_owned() };
+        let nothing = || Absences::NothingWanted;
         let ui = "[globs.ui]\npath = 'ui/**/*.png'\n";
         let entry = "[assets.a]\npath = 'a.png'\n";
         check("", &[], nothing());

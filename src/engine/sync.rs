@@ -28,7 +28,7 @@ use crate::model::history::Standing;
 use crate::model::ids::{AssetId, Creator};
 use crate::model::phase::PhaseEvent;
 use crate::model::recorded::Recorded;
-use crate::plan::{Action, Plan, Step, Wishes, plan};
+use crate::plan::{Action, Note, Plan, Step, Wishes, plan};
 use crate::platform::{clock, failpoint};
 use crate::state::store::FileDelta;
 
@@ -280,7 +280,10 @@ impl Run<'_> {
         self.report.left = plan.steps.clone();
         self.report.held = plan.held.clone();
         self.report.drifts = plan.drifts.clone();
-        self.report.notes = plan.notes.clone();
+        // What was to be known before a step was done is to be known after it too.
+        let new = plan.notes.iter().filter(|note| !self.report.notes.contains(note));
+        let new: Vec<Note> = new.cloned().collect();
+        self.report.notes.extend(new);
         let reviewed = self.session.book.read(|recorded| review::under_review(&desired, recorded));
         self.report.under_review = reviewed.len() as u64;
         Ok((desired, plan, given_up))

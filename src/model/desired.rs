@@ -130,6 +130,8 @@ pub enum Absences {
     /// What is absent was removed.
     #[default]
     Count,
+    /// The manifest wants no asset at all: as a rule a mistake, so nothing is concluded from it.
+    NothingWanted,
     /// Nothing may be concluded.
     DontCount {
         /// Why, for a person: lower case, no full stop.
@@ -162,8 +164,10 @@ pub struct Desired {
 impl Desired {
     /// Why nothing may be concluded from an absence; `None` where it means a removal.
     pub fn absences_dont_count(&self) -> Option<&str> {
-        if let Absences::DontCount { why } = &self.absences {
-            return Some(why);
+        match &self.absences {
+            Absences::DontCount { why } => return Some(why),
+            Absences::NothingWanted => return Some("the manifest wants no asset at all"),
+            Absences::Count | Absences::Missing { .. } => {}
         }
         let incomplete = self.unseen.iter().any(|unseen| unseen.incomplete);
         incomplete.then_some("some folders could not be looked into")
@@ -176,7 +180,7 @@ impl Desired {
             Absences::Missing { folders } => {
                 folders.iter().find(|(folder, _)| within(folder)).map(|(_, why)| why.as_str())
             }
-            Absences::Count | Absences::DontCount { .. } => None,
+            Absences::Count | Absences::NothingWanted | Absences::DontCount { .. } => None,
         };
         self.absences_dont_count().or_else(missing)
     }

@@ -18,6 +18,7 @@ use crate::model::recorded::{Attempt, AttemptId, Identity, Objection, Record, Re
 use super::content::plan_content;
 use super::doubt;
 use super::metadata::Target;
+use super::moves::Moves;
 use super::pin;
 use super::rule::Rule;
 use super::sharing::Sharing;
@@ -37,6 +38,8 @@ pub struct Case<'a> {
     pub recorded: &'a Recorded,
     /// Who shares with whom.
     pub sharing: &'a Sharing<'a>,
+    /// Who took over from whom, and who may have.
+    pub moves: &'a Moves,
     /// What is wanted of everything.
     pub desired: &'a Desired,
     /// What a person asks of this run.

@@ -9,6 +9,7 @@ use crate::model::recorded::{Identity, Record};
 
 use super::asset::{Ready, hold, point, push};
 use super::drift;
+use super::lookalikes;
 use super::metadata::Target;
 use super::rule::Rule;
 use super::sharing::Source;
@@ -119,6 +120,14 @@ fn plan_upload<'a>(
     };
     let source = case.sharing.source(case.address);
     if !matches!(source, Source::Existing { .. }) && rejected_elsewhere(plan, ready) {
+        return None;
+    }
+    if old.is_none()
+        && matches!(source, Source::Own)
+        && case.want.prevent_replace
+        && let Some((reason, hint)) = lookalikes::objection(case.moves, case.address)
+    {
+        hold(plan, case, HoldKind::Held, &reason, Some(hint));
         return None;
     }
     match source {

@@ -16,6 +16,7 @@ pub mod doubt;
 pub mod drift;
 pub mod kin;
 pub mod lint;
+pub mod lookalikes;
 pub mod metadata;
 pub mod moves;
 pub mod pin;
@@ -31,7 +32,7 @@ use jiff::Timestamp;
 
 use crate::model::address::Address;
 use crate::model::change::Change;
-use crate::model::desired::{Desired, Unseen};
+use crate::model::desired::{Absences, Desired, Unseen};
 use crate::model::file::FileProblem;
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Phase, PhaseEvent};
@@ -68,13 +69,15 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timest
         if let Some(moved) = moves.taken.get(address) {
             push_move(&mut plan, address, moved);
         }
-        let case = asset::Case { address, want, fields, recorded, sharing: &sharing, desired, wishes, now };
+        let (sharing, moves) = (&sharing, &moves);
+        let case = asset::Case { address, want, fields, recorded, sharing, moves, desired, wishes, now };
         if let Some(target) = asset::plan_asset(&mut plan, &case) {
             intentions.push(metadata::Intention { address, want, target, fields });
         }
     }
     plan.held.extend(moves.held.values().filter(|hold| !desired.assets.contains_key(&hold.address)).cloned());
     plan_left(&mut plan, desired, recorded, &in_hand);
+    lookalikes::note(&mut plan, &moves);
     hold_sharers_of_held(&mut plan, &in_hand);
     plan_metadata(&mut plan, desired, recorded, intentions, now);
     for Unseen { place, problem, .. } in &desired.unseen {
@@ -100,6 +103,7 @@ fn push_move(plan: &mut Plan, address: &Address, moved: &moves::Move) {
     let from = moved.from.clone();
     let reason = match moved.rule {
         Rule::MovedByPath => format!("`{from}` left, and had the same file"),
+        Rule::MovedByPin => format!("`{from}` left, and had the pinned revision"),
         _ => format!("`{from}` left, and had the same bytes"),
     };
     plan.steps.push(Step {
@@ -202,7 +206,13 @@ fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded, undecid
     }
     for (why, count) in uncounted {
         let what = if count == 1 { "1 asset is" } else { &format!("{count} assets are") };
-        plan.notes.push(Note { address: None, text: format!("{what} absent and not taken for removed: {why}") });
+        let on_purpose = if desired.absences == Absences::NothingWanted {
+            "; nothing is archived by itself then: `macadam archive '**'` does it on purpose"
+        } else {
+            ""
+        };
+        let text = format!("{what} absent and not taken for removed: {why}{on_purpose}");
+        plan.notes.push(Note { address: None, text });
     }
 }
 

@@ -1,7 +1,8 @@
 //! Addresses that moved: one that is new takes over the assets of one that left, without an upload.
 //!
-//! By path first, since one path has one address; then by type, creator and bytes. Where that leaves a choice, a person makes it. A create that is under
-//! way for an address that left goes with it; while somebody works on that address, the new one waits for the end of it.
+//! By path first, since one path has one address; then by a pin that went along; then by type, creator and bytes, also bytes that the old address had
+//! before. Where that leaves a choice, a person makes it. A create that is under way for an address that left goes with it; while somebody works on that
+//! address, the new one waits for the end of it. Read next: [`super::lookalikes`], for what might be a move and nothing tells.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,12 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::current;
+use super::lookalikes::Lookalike;
+use super::pin::{self, Unusable};
 use super::rule::Rule;
 use super::step::{Hold, HoldKind, Part};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::change::Change;
-use crate::model::desired::{Desired, DesiredAsset, StrayPlace};
+use crate::model::desired::{Desired, DesiredAsset, Pin, StrayPlace};
 use crate::model::ids::{AssetId, ContentHash, Creator};
 use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded};
@@ -39,13 +42,24 @@ pub struct Moves {
     pub undecided: BTreeSet<Address>,
     /// New addresses that may take over from one that left and is in hand: nothing is planned for them until that is over.
     pub waiting: BTreeSet<Address>,
+    /// New addresses that nothing matches, with those of their type and creator that left in the same change and nobody took over.
+    pub lookalikes: BTreeMap<Address, Vec<Lookalike>>,
 }
 
 /// What two addresses have in common when bytes tell that they are one.
 type Likeness = (AssetType, Creator, ContentHash);
 
 /// An address that left, with its record.
-type Left<'a> = (&'a Address, &'a Record);
+pub(super) type Left<'a> = (&'a Address, &'a Record);
+
+/// Which of its contents tell an address that left.
+#[derive(Clone, Copy)]
+enum Contents {
+    /// Those that it last was, and those on their way.
+    Current,
+    /// Any that it ever had.
+    Ever,
+}
 
 /// The contents that are on their way to Roblox, by address.
 type OnTheWay<'a> = BTreeMap<&'a Address, ContentHash>;
@@ -62,8 +76,11 @@ impl Moves {
             new.retain(|address, _| !in_hand.contains(*address));
             moves.wait_for(&mut new, &busy, &on_the_way);
             moves.by_path(&mut new, &left);
-            moves.by_content(&new, &left, &on_the_way, desired);
+            moves.by_pin(&mut new, &left, desired);
+            moves.by_content(&mut new, &left, &on_the_way, desired);
+            moves.find_lookalikes(&new, &left, desired);
         }
+        moves.hold_in_place_of_the_named(desired, recorded);
         moves.hold_what_names_the_old(desired);
         moves
     }
@@ -71,8 +88,10 @@ impl Moves {
     fn wait_for(&mut self, new: &mut BTreeMap<&Address, &DesiredAsset>, busy: &[Left<'_>], on_the_way: &OnTheWay<'_>) {
         new.retain(|address, want| {
             let may_be = |(from, record): &Left<'_>| {
+                let has = |like| likenesses(from, record, on_the_way, Contents::Ever).contains(&like);
                 record.identity.path == want.path
-                    || wanted_likeness(want).is_some_and(|like| likenesses(from, record, on_the_way).contains(&like))
+                    || wanted_likeness(want).is_some_and(has)
+                    || want.pin.is_some_and(|pin| fits_pin(record, want, pin))
             };
             let waits = busy.iter().any(may_be);
             if waits {
@@ -100,17 +119,73 @@ impl Moves {
         });
     }
 
+    /// A pin that went along tells what the address was: the asset that it names, or, of a Model, the only one that left just now and has that revision.
+    fn by_pin(&mut self, new: &mut BTreeMap<&Address, &DesiredAsset>, left: &[Left<'_>], desired: &Desired) {
+        let mut found: BTreeMap<&Address, Vec<Left<'_>>> = BTreeMap::new();
+        for (address, want) in new.iter() {
+            let Some(pin) = want.pin else { continue };
+            let fits = left.iter().filter(|(from, record)| !self.is_taken(from) && fits_pin(record, want, pin));
+            let fits: Vec<Left<'_>> = fits.copied().collect();
+            // Who was carried to that very revision comes before who merely has one of that number.
+            let led_there = |(_, record): &&Left<'_>| record.pinned.is_some_and(|pinned| pinned.pin == pin);
+            let exact: Vec<Left<'_>> = fits.iter().filter(led_there).copied().collect();
+            let fits = of_one_asset(&fresh(if exact.is_empty() { &fits } else { &exact }));
+            if !fits.is_empty() {
+                found.insert(address, fits);
+            }
+        }
+        for (address, fits) in &found {
+            let doubt = fits.iter().find_map(|(_, record)| desired.is_absence_in_doubt(&record.identity.path));
+            match (doubt, fits.as_slice()) {
+                (Some(why), _) => self.hold_in_doubt(address, "the pinned revision", fits, why),
+                (None, [(from, record)]) => {
+                    let claims = found.values().filter(|others| others.iter().any(|(other, _)| other == from)).count();
+                    match record.identity.asset_type.on_content_change() {
+                        ContentChange::InPlace if claims > 1 => {
+                            let reason = format!("`{from}` moved here or to another new address with the same pin");
+                            self.hold(address, reason, choice_hint(address, from, record));
+                            self.undecided.insert((*from).clone());
+                        }
+                        // Of several with one pinned asset the first takes it over; the pins of the others name what they never had.
+                        _ if self.is_taken(from) => {}
+                        _ => self.take(address, from, Rule::MovedByPin),
+                    }
+                }
+                (None, several) => self.hold_choice(address, several, "the pinned revision"),
+            }
+        }
+        new.retain(|address, _| !self.taken.contains_key(*address) && !self.held.contains_key(*address));
+    }
+
+    /// Who left just now comes before who left long ago, and what an address last was before what it ever had.
     fn by_content(
         &mut self,
-        new: &BTreeMap<&Address, &DesiredAsset>,
+        new: &mut BTreeMap<&Address, &DesiredAsset>,
         left: &[Left<'_>],
         on_the_way: &OnTheWay<'_>,
         desired: &Desired,
     ) {
-        let taken: BTreeSet<Address> = self.taken.values().map(|taken| taken.from.clone()).collect();
+        for long_ago in [false, true] {
+            for contents in [Contents::Current, Contents::Ever] {
+                let among: Vec<Left<'_>> =
+                    left.iter().filter(|(_, record)| record.removed == long_ago).copied().collect();
+                self.by_contents(new, &among, on_the_way, contents, desired);
+                new.retain(|address, _| !self.taken.contains_key(*address) && !self.held.contains_key(*address));
+            }
+        }
+    }
+
+    fn by_contents(
+        &mut self,
+        new: &BTreeMap<&Address, &DesiredAsset>,
+        left: &[Left<'_>],
+        on_the_way: &OnTheWay<'_>,
+        contents: Contents,
+        desired: &Desired,
+    ) {
         let mut likes: BTreeMap<Likeness, Vec<Left<'_>>> = BTreeMap::new();
-        for (address, record) in left.iter().filter(|(address, _)| !taken.contains(*address)) {
-            for likeness in likenesses(address, record, on_the_way) {
+        for (address, record) in left.iter().filter(|(address, _)| !self.undecided.contains(*address)) {
+            for likeness in likenesses(address, record, on_the_way, contents) {
                 likes.entry(likeness).or_default().push((address, record));
             }
         }
@@ -122,24 +197,24 @@ impl Moves {
         }
         for (likeness, new) in groups {
             let Some(candidates) = likes.get(&likeness) else { continue };
-            // Of one with bytes on their way each of its two contents may be looked for.
-            let is_free = |(from, _): &&Left<'_>| !self.taken.values().any(|taken| taken.from == **from);
-            let candidates: Vec<Left<'_>> = candidates.iter().filter(is_free).copied().collect();
+            // Each of its contents may be looked for, and it can be taken over once.
+            let candidates: Vec<Left<'_>> =
+                candidates.iter().filter(|(from, _)| !self.is_taken(from)).copied().collect();
             if !candidates.is_empty() {
-                self.match_group(likeness.0, &new, &of_one_asset(&fresh(&candidates)), desired);
+                self.match_group(likeness.0, &new, &of_one_asset(&candidates), desired);
             }
         }
+    }
+
+    pub(super) fn is_taken(&self, from: &Address) -> bool {
+        self.taken.values().any(|taken| taken.from == *from)
     }
 
     /// `new` addresses have the bytes of the `candidates`, each of which is another asset.
     fn match_group(&mut self, asset_type: AssetType, new: &[&Address], candidates: &[Left<'_>], desired: &Desired) {
         let doubt = candidates.iter().find_map(|(_, record)| desired.is_absence_in_doubt(&record.identity.path));
         if let Some(why) = doubt {
-            let names = names(candidates);
-            for address in new {
-                let reason = format!("it has the bytes of {names}, which may have moved here or not: {why}");
-                self.hold(address, reason, "mend that first, so that nothing is uploaded twice".to_owned());
-            }
+            new.iter().for_each(|address| self.hold_in_doubt(address, "the bytes", candidates, why));
             return;
         }
         match (candidates, new, asset_type.on_content_change()) {
@@ -163,7 +238,12 @@ impl Moves {
         self.taken.insert(to.clone(), Move { from: from.clone(), rule });
     }
 
-    fn hold(&mut self, address: &Address, reason: String, hint: String) {
+    fn hold_in_doubt(&mut self, address: &Address, what: &str, candidates: &[Left<'_>], why: &str) {
+        let reason = format!("it has {what} of {}, which may have moved here or not: {why}", names(candidates));
+        self.hold(address, reason, "mend that first, so that nothing is uploaded twice".to_owned());
+    }
+
+    pub(super) fn hold(&mut self, address: &Address, reason: String, hint: String) {
         let hold = Hold { address: address.clone(), kind: HoldKind::Held, part: Part::Asset, reason, hint: Some(hint) };
         self.held.entry(address.clone()).or_insert(hold);
     }
@@ -249,11 +329,25 @@ fn on_the_way(recorded: &Recorded) -> OnTheWay<'_> {
     sent.filter_map(|attempt| Some((&attempt.address, attempt.intent.content()?))).collect()
 }
 
-/// What tells an address that left by its bytes: those that it last was, and those on their way.
-fn likenesses(address: &Address, record: &Record, on_the_way: &OnTheWay<'_>) -> BTreeSet<Likeness> {
+/// What tells an address that left by its bytes.
+fn likenesses(address: &Address, record: &Record, on_the_way: &OnTheWay<'_>, contents: Contents) -> BTreeSet<Likeness> {
     let last = current::last(record).and_then(|(_, fact)| fact.content);
-    let contents = last.into_iter().chain(on_the_way.get(address).copied());
+    let had = record.history.iter().filter_map(|(_, fact)| fact.content);
+    let had = had.filter(|_| matches!(contents, Contents::Ever));
+    let contents = last.into_iter().chain(on_the_way.get(address).copied()).chain(had);
     contents.map(|content| (record.identity.asset_type, record.identity.creator, content)).collect()
+}
+
+/// Whether a pin of `want` can mean a revision of an address that left: the very asset, or, of a Model, a revision of one that left just now.
+fn fits_pin(record: &Record, want: &DesiredAsset, pin: Pin) -> bool {
+    let is_it = record.identity.creator == want.creator
+        && want.asset_type.is_none_or(|asset_type| asset_type == record.identity.asset_type);
+    let has = |pin| !matches!(pin::find(record, pin), Err(Unusable::NeverHad));
+    is_it
+        && match pin {
+            Pin::Asset(_) => has(pin),
+            Pin::Revision(_) => !record.removed && has(pin),
+        }
 }
 
 fn wanted_likeness(want: &DesiredAsset) -> Option<Likeness> {
@@ -293,7 +387,7 @@ fn of_one_asset<'a>(candidates: &[Left<'a>]) -> Vec<Left<'a>> {
 /// The most candidates that a message names.
 const NAMED: usize = 3;
 
-fn names(candidates: &[Left<'_>]) -> String {
+pub(super) fn names(candidates: &[Left<'_>]) -> String {
     let mut names: Vec<String> = candidates.iter().take(NAMED).map(|(address, _)| format!("`{address}`")).collect();
     if candidates.len() > NAMED {
         names.push(format!("{} more", candidates.len() - NAMED));
@@ -301,7 +395,7 @@ fn names(candidates: &[Left<'_>]) -> String {
     names.join(", ")
 }
 
-fn choice_hint(address: &Address, from: &Address, record: &Record) -> String {
+pub(super) fn choice_hint(address: &Address, from: &Address, record: &Record) -> String {
     let asset = current::last(record).map_or_else(|| "ASSET_ID".to_owned(), |(key, _)| key.asset_id.to_string());
     format!(
         "`macadam import {address} {asset}` if it is `{from}`; `macadam forget {from}` if none of them is to be taken over"

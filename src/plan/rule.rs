@@ -23,6 +23,8 @@ pub enum Rule {
     AfterCreate,
     /// The same file has another address.
     MovedByPath,
+    /// The address is new, and its pin names a revision of one that left.
+    MovedByPin,
     /// The same bytes have another address.
     MovedByContent,
     /// `[pins]` holds the address at an earlier revision.
@@ -60,6 +62,7 @@ impl Rule {
             Self::MetadataChanged => "metadata_changed",
             Self::AfterCreate => "after_create",
             Self::MovedByPath => "moved_by_path",
+            Self::MovedByPin => "moved_by_pin",
             Self::MovedByContent => "moved_by_content",
             Self::Pinned => "pinned",
             Self::Unpinned => "unpinned",

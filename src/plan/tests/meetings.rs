@@ -31,7 +31,7 @@ fn a_pinned_asset_moves_with_its_pin() {
         ),
     );
     // By its bytes: those that it is pinned to, or those that wait.
-    check(vec![pinned(want("c.fbx", 1), 1)], known(), "move c.fbx: `b.fbx` left, and had the same bytes");
+    check(vec![pinned(want("c.fbx", 1), 1)], known(), "move c.fbx: `b.fbx` left, and had the pinned revision");
 }
 
 #[test]

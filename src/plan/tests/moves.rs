@@ -47,11 +47,137 @@ fn the_same_bytes_elsewhere_are_the_same_asset() {
     check(vec![want("z.fbx", 1)], left("m.fbx", 10, 1), "move z.fbx: `m.fbx` left, and had the same bytes");
     // The order of names plays no part.
     check(vec![want("a.png", 1)], left("b.png", 10, 1), "move a.png: `b.png` left, and had the same bytes");
-    // It had these bytes once, but not when it left.
+    // It had several contents: what it was when it left, and what it was before.
+    let known = || left("a.png", 10, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
+    check(vec![want("b.png", 2)], known(), moved);
+    let back = format!("{moved}\nreplace b.png 10: its content is again that of asset 10");
+    check(vec![want("b.png", 1)], known(), &back);
+    let known = left("m.fbx", 10, 1).revision("m.fbx", 10, 2, 2);
+    let updated = "move n.fbx: `m.fbx` left, and had the same bytes
+         update_content n.fbx 10: its content changed from 02020202 to 01010101";
+    check(vec![want("n.fbx", 1)], known, updated);
+}
+
+#[test]
+fn what_an_address_last_was_tells_before_what_it_ever_had() {
     let known = left("a.png", 10, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
-    check(vec![want("b.png", 2)], known, "move b.png: `a.png` left, and had the same bytes");
-    let edited = "create b.png: it is new\nnote a.png: left the manifest; its asset at Roblox is kept";
-    check(vec![want("b.png", 2)], left("a.png", 10, 1), edited);
+    let moved =
+        "move c.png: `b.png` left, and had the same bytes\nnote a.png: left the manifest; its asset at Roblox is kept";
+    check(vec![want("c.png", 1)], also_left(known, "b.png", 12, 1), moved);
+    // Who left just now comes before who left long ago.
+    let known = left("a.png", 10, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
+    let known = also_left(known, "b.png", 12, 1).left("b.png");
+    let moved = "move c.png: `a.png` left, and had the same bytes
+         replace c.png 10: its content is again that of asset 10";
+    check(vec![want("c.png", 1)], known, moved);
+}
+
+#[test]
+fn a_pin_that_is_renamed_in_the_same_change_tells_which_asset_it_is() {
+    // Bytes that nobody knows, under another name.
+    let model = || left("a.fbx", 10, 1).revision("a.fbx", 10, 2, 2);
+    let waits = |name: &str| {
+        format!("note {name}: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin {name}`")
+    };
+    let moved = "move b.fbx: `a.fbx` left, and had the pinned revision";
+    let carried_out = || model().rolled_back("a.fbx", 10, 1, 1, 2);
+    check(vec![pinned(want("b.fbx", 9), 1)], carried_out(), &format!("{moved}\n{}", waits("b.fbx")));
+    let rollback = "rollback b.fbx 10: it is pinned to revision 1, from revision 2";
+    check(vec![pinned(want("b.fbx", 9), 1)], model(), &format!("{moved}\n{rollback}\n{}", waits("b.fbx")));
+    let picture = left("a.png", 10, 1).revision("a.png", 11, 2, 2).points_to("a.png", 10);
+    check(
+        vec![pinned(want("b.png", 9), 10)],
+        picture,
+        &format!("move b.png: `a.png` left, and had the pinned revision\n{}", waits("b.png")),
+    );
+    // Of several Models the one that was pinned there; where none was, a person says which.
+    let two = || also_left(model(), "c.fbx", 20, 5);
+    let known = two().rolled_back("a.fbx", 10, 1, 1, 2);
+    let kept = "note c.fbx: left the manifest; its asset at Roblox is kept";
+    let expected = format!("{moved}\n{}\n{kept}", waits("b.fbx"));
+    check(vec![pinned(want("b.fbx", 9), 1)], known, &expected);
+    let choice = "held b.fbx: it may be any of `a.fbx`, `c.fbx`, which left and had the pinned revision";
+    check(vec![pinned(want("b.fbx", 9), 1)], two(), choice);
+    // Two new ones with the pin of one that left.
+    check(
+        vec![pinned(want("x.fbx", 8), 1), pinned(want("y.fbx", 9), 1)],
+        model(),
+        "held x.fbx: `a.fbx` moved here or to another new address with the same pin
+         held y.fbx: `a.fbx` moved here or to another new address with the same pin",
+    );
+    // A revision that none of them had.
+    check(
+        vec![pinned(want("b.fbx", 9), 7)],
+        model(),
+        "held b.fbx: it is pinned to revision 7, and has no revisions yet
+         note a.fbx: left the manifest; its asset at Roblox is kept",
+    );
+}
+
+#[test]
+fn while_something_names_what_left_nothing_is_made_in_its_place() {
+    let known = || left("a.fbx", 10, 1).revision("a.fbx", 10, 2, 2);
+    let stray = |place| vec![Stray { to: address("a.fbx"), place }];
+    let wanted = Desired { stray: stray(StrayPlace::Pin), ..desired(vec![want("b.fbx", 9), want("c.png", 8)]) };
+    check_desired(
+        &wanted,
+        known(),
+        "create c.png: it is new
+         held b.fbx: it may be `a.fbx` under another name: that left the manifest, and [pins] names it
+         held a.fbx: [pins] names it, which left the manifest",
+    );
+    let plan = plan(&wanted, &known().0, NOW);
+    assert_eq!(
+        hints(&plan)[0],
+        "b.fbx: write `b.fbx` there if it is `a.fbx`; take that pin out if it is another asset"
+    );
+    // Also long after it left, and for whoever shows it.
+    let wanted = Desired { stray: stray(StrayPlace::Pin), ..desired(vec![want("b.fbx", 9)]) };
+    let held = "held b.fbx: it may be `a.fbx` under another name: that left the manifest, and [pins] names it
+         held a.fbx: [pins] names it, which left the manifest";
+    check_desired(&wanted, known().left("a.fbx"), held);
+    let icon = Stray { to: address("i.png"), place: StrayPlace::Icon { of: address("m.fbx") } };
+    let wanted = vec![with_icon(want("m.fbx", 1), Some("i.png")), want("j.png", 9)];
+    let known = also_left(left("i.png", 10, 1), "m.fbx", 11, 1);
+    check_desired(
+        &Desired { stray: vec![icon], ..desired(wanted) },
+        known,
+        "held j.png: it may be `i.png` under another name: that left the manifest, and the icon of `m.fbx` names it
+         held m.fbx: the icon of `m.fbx` is `i.png`, which left the manifest",
+    );
+}
+
+#[test]
+fn what_may_be_a_rename_with_an_edit_is_said_and_held_where_the_id_is_protected() {
+    let kept = "note a.fbx: left the manifest; its asset at Roblox is kept";
+    let note = "note b.fbx: is new, and `a.fbx` left in the same change: if it is `a.fbx`, renamed and edited, `macadam import b.fbx 10` keeps its asset ID";
+    let known = || left("a.fbx", 10, 1);
+    check(vec![want("b.fbx", 2)], known(), &format!("create b.fbx: it is new\n{note}\n{kept}"));
+    // Of another type or owner, or left long ago.
+    let kept_picture = kept.replace("fbx", "png");
+    check(vec![want("b.fbx", 2)], left("a.png", 10, 1), &format!("create b.fbx: it is new\n{kept_picture}"));
+    check(vec![want("b.fbx", 2)], known().left("a.fbx"), "create b.fbx: it is new");
+    // Whoever shares makes nothing.
+    let shared = also_left(left("a.png", 10, 1), "s.png", 12, 2);
+    check(
+        vec![want("s.png", 2), want("b.png", 2)],
+        shared,
+        &format!("create b.png 12: it is new; `s.png` has an asset with the same bytes\n{kept_picture}"),
+    );
+    let protected = DesiredAsset { prevent_replace: true, ..want("b.fbx", 2) };
+    let wanted = desired(vec![protected]);
+    check_desired(
+        &wanted,
+        known(),
+        "held b.fbx: it may be `a.fbx`, which left in the same change, renamed and edited: `prevent_replace` forbids a new asset ID",
+    );
+    let plan = plan(&wanted, &known().0, NOW);
+    assert_eq!(plan.marks, [], "it is asked again until a person has said which");
+    assert_eq!(
+        hints(&plan),
+        ["b.fbx: `macadam import b.fbx 10` if it is `a.fbx`; `prevent_replace = false` if it is a new asset"]
+    );
+    check_desired(&wanted, Known::default(), "create b.fbx: it is new");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod archiving;
 mod forgetting;
 mod imports;
 mod pins;
+mod renames;
 
 use macadam::emulator::Config;
 use serde_json::Value;

@@ -1,0 +1,135 @@
+//! New addresses that may be others that left, and nothing tells: renamed and edited in one change, under another key.
+//!
+//! An asset ID must not change without a word. So the plan names both addresses; it holds the new one where `prevent_replace` forbids a new asset ID, and
+//! where a pin, icon or preview still names the old one. Read next: [`super::moves`], for what tells.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::current;
+use super::moves::{Left, Moves};
+use super::step::{Action, Note, Plan};
+use crate::model::address::Address;
+use crate::model::asset::{AssetType, ContentChange};
+use crate::model::desired::{Desired, DesiredAsset, Stray, StrayPlace};
+use crate::model::ids::AssetId;
+use crate::model::recorded::Recorded;
+
+/// An address that left in the same change as a new one came, and is of its type and creator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookalike {
+    /// Its name.
+    pub from: Address,
+    /// Its asset.
+    pub asset_id: AssetId,
+    /// Its type.
+    pub asset_type: AssetType,
+}
+
+/// The most that a message names.
+const NAMED: usize = 3;
+
+impl Moves {
+    /// Who might be one of those that left just now, of what is still without a match.
+    pub(super) fn find_lookalikes(
+        &mut self,
+        new: &BTreeMap<&Address, &DesiredAsset>,
+        left: &[Left<'_>],
+        desired: &Desired,
+    ) {
+        for (address, want) in new {
+            let (Some(asset_type), Ok(_)) = (want.asset_type, &want.content) else { continue };
+            let like = left.iter().filter_map(|(from, record)| {
+                let identity = &record.identity;
+                let is_like = !record.removed
+                    && identity.asset_type == asset_type
+                    && identity.creator == want.creator
+                    && !self.is_taken(from)
+                    && desired.is_absence_in_doubt(&identity.path).is_none();
+                let asset_id = current::last(record).filter(|_| is_like)?.0.asset_id;
+                Some(Lookalike { from: (*from).clone(), asset_id, asset_type })
+            });
+            let like: Vec<Lookalike> = like.collect();
+            if like.is_empty() {
+                continue;
+            }
+            if want.prevent_replace {
+                // Until a person has said what it is, it did not leave.
+                self.undecided.extend(like.iter().map(|like| like.from.clone()));
+            }
+            self.lookalikes.insert((*address).clone(), like);
+        }
+    }
+
+    /// While a pin, icon or preview names an address that left, nothing new is made that may be the same asset under another name.
+    pub(super) fn hold_in_place_of_the_named(&mut self, desired: &Desired, recorded: &Recorded) {
+        let under_way: BTreeSet<&Address> = recorded.attempts.values().map(|attempt| &attempt.address).collect();
+        for Stray { to, place } in &desired.stray {
+            if self.is_taken(to) {
+                continue;
+            }
+            let Some(named) = recorded.assets.get(to).filter(|record| !record.history.is_empty()) else { continue };
+            for (address, want) in &desired.assets {
+                let is_new = recorded.assets.get(address).is_none_or(|record| record.history.is_empty())
+                    && !under_way.contains(address)
+                    && !self.taken.contains_key(address)
+                    && !self.held.contains_key(address);
+                if !is_new || want.asset_type != Some(named.identity.asset_type) || want.content.is_err() {
+                    continue;
+                }
+                let (names, then) = match place {
+                    StrayPlace::Pin => ("[pins] names it".to_owned(), "take that pin out"),
+                    StrayPlace::Icon { of } => (format!("the icon of `{of}` names it"), "write another icon there"),
+                    StrayPlace::Preview { of } => {
+                        (format!("a preview of `{of}` names it"), "write another preview there")
+                    }
+                };
+                let reason = format!("it may be `{to}` under another name: that left the manifest, and {names}");
+                let hint = format!("write `{address}` there if it is `{to}`; {then} if it is another asset");
+                self.hold(address, reason, hint);
+            }
+        }
+    }
+}
+
+/// Why a new asset is not made for `address`, which `prevent_replace` protects, and what would free it.
+pub(super) fn objection(moves: &Moves, address: &Address) -> Option<(String, String)> {
+    let like = moves.lookalikes.get(address)?;
+    let first = like.first()?;
+    let names = names(like);
+    let reason = format!(
+        "it may be {names}, which left in the same change, renamed and edited: `prevent_replace` forbids a new asset ID"
+    );
+    let Lookalike { from, asset_id, .. } = first;
+    let hint = format!(
+        "`macadam import {address} {asset_id}` if it is `{from}`; `prevent_replace = false` if it is a new asset"
+    );
+    Some((reason, hint))
+}
+
+/// Says of every new asset that it may be one that left.
+pub(super) fn note(plan: &mut Plan, moves: &Moves) {
+    let made = plan.steps.iter().filter(|step| matches!(step.action, Action::Create(_)));
+    let notes = made.filter_map(|step| {
+        let like = moves.lookalikes.get(&step.address)?;
+        let Lookalike { from, asset_id, asset_type } = like.first()?;
+        let what = match asset_type.on_content_change() {
+            ContentChange::InPlace => "keeps its asset ID",
+            ContentChange::NewAsset => "keeps its history",
+        };
+        let (address, names) = (&step.address, names(like));
+        let text = format!(
+            "is new, and {names} left in the same change: if it is `{from}`, renamed and edited, `macadam import {address} {asset_id}` {what}"
+        );
+        Some(Note { address: Some(address.clone()), text })
+    });
+    let notes: Vec<Note> = notes.collect();
+    plan.notes.extend(notes);
+}
+
+fn names(like: &[Lookalike]) -> String {
+    let mut names: Vec<String> = like.iter().take(NAMED).map(|like| format!("`{}`", like.from)).collect();
+    if like.len() > NAMED {
+        names.push(format!("{} more", like.len() - NAMED));
+    }
+    names.join(", ")
+}

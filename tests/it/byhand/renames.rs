@@ -1,0 +1,154 @@
+//! Addresses that are renamed while they are pinned, were edited, or had other bytes before: no asset ID changes without a word.
+
+use macadam::emulator::Endpoint;
+use serde_json::{Value, json};
+
+use super::{asset_id, content, is_settled, remote, row};
+use crate::crash::stage::hash;
+use crate::support::{Project, Remote, png, rbxmx};
+
+/// One Model of its own name, found by a glob, with two revisions.
+fn model() -> (Remote, Project) {
+    let remote = remote(&[]);
+    let project = Project::new(MANIFEST).at(&remote.url());
+    for name in ["1", "2"] {
+        project.write("m/sword.rbxmx", rbxmx(name));
+        project.sync();
+    }
+    (remote, project)
+}
+
+const MANIFEST: &str = "[creator]\nuser_id = 1\n\n[globs.m]\npath = \"m/*.rbxmx\"\n\n[globs.ui]\npath = \"ui/*.png\"\n";
+
+fn rename(project: &Project, from: &str, to: &str) {
+    std::fs::rename(project.file(from), project.file(to)).unwrap();
+}
+
+fn actions(document: &Value) -> Vec<String> {
+    let entries = document["actions"].as_array().unwrap().iter();
+    entries.map(|entry| format!("{} {}", entry["action"], entry["address"]).replace('"', "")).collect()
+}
+
+/// Its file holds bytes that nobody has uploaded, so nothing but the pin tells what it was.
+#[test]
+fn a_pinned_model_that_is_renamed_keeps_its_asset() {
+    let (remote, project) = model();
+    let id = asset_id(&project, "m/sword.rbxmx");
+    project.run(&["pin", "m/sword.rbxmx", "1"]).expect(0);
+    project.write("m/sword.rbxmx", rbxmx("never uploaded"));
+    rename(&project, "m/sword.rbxmx", "m/blade.rbxmx");
+    // The pin still has the old name: nothing is made in its place, and the remedy is told.
+    for _ in 0..2 {
+        let (code, document) = project.json(&["sync", "--once"]);
+        assert_eq!(code, 1, "{document:#}");
+        assert_eq!(actions(&document), ["hold m/blade.rbxmx", "hold m/sword.rbxmx"], "{document:#}");
+        let hint = document["actions"][0]["hint"].as_str().unwrap();
+        assert!(hint.starts_with("write `m/blade.rbxmx` there if it is `m/sword.rbxmx`"), "{hint}");
+    }
+    assert_eq!(remote.requests(Endpoint::CreateAsset), 1);
+    // Its pin is renamed: it is the same asset, and stays where it is.
+    project.write("assets.toml", project.read("assets.toml").replace("m/sword.rbxmx\" = 1", "m/blade.rbxmx\" = 1"));
+    assert_eq!(actions(&project.sync()), ["move m/blade.rbxmx"]);
+    assert_eq!((asset_id(&project, "m/blade.rbxmx"), content(&remote, id)), (id, hash(rbxmx("1").as_bytes())));
+    is_settled(&remote, &project);
+    project.run(&["unpin", "m/blade.rbxmx"]).expect(0);
+    assert_eq!(content(&remote, id), hash(rbxmx("never uploaded").as_bytes()));
+    assert_eq!(remote.assets().len(), 1);
+}
+
+#[test]
+fn a_pin_that_is_renamed_in_the_same_commit_moves_along() {
+    let (remote, project) = model();
+    project.write("ui/a.png", png(1));
+    project.sync();
+    project.write("ui/a.png", png(2));
+    project.sync();
+    let (_, history) = project.json(&["history", "ui/a.png"]);
+    let (sword, first) = (asset_id(&project, "m/sword.rbxmx"), history["revisions"][0]["asset_id"].clone());
+    // A Model where it is, without a rollback; a picture at its first asset.
+    project.run(&["pin", "m/sword.rbxmx", "2"]).expect(0);
+    project.run(&["pin", "ui/a.png", "1"]).expect(0);
+    let creates = remote.requests(Endpoint::CreateAsset);
+    for (from, to) in [("m/sword.rbxmx", "m/blade.rbxmx"), ("ui/a.png", "ui/b.png")] {
+        rename(&project, from, to);
+        project.write("assets.toml", project.read("assets.toml").replace(from, to));
+    }
+    project.write("m/blade.rbxmx", rbxmx("never uploaded"));
+    project.write("ui/b.png", png(9));
+    // Also on a machine that has nothing but the lockfile.
+    project.remove(".macadam");
+    let document = project.sync();
+    assert_eq!(actions(&document), ["move m/blade.rbxmx", "move ui/b.png"], "{document:#}");
+    assert_eq!(document["actions"][0]["rule"], "moved_by_pin", "{document:#}");
+    assert_eq!((json!(asset_id(&project, "ui/b.png")), asset_id(&project, "m/blade.rbxmx")), (first, sword));
+    assert_eq!(remote.requests(Endpoint::CreateAsset), creates);
+    is_settled(&remote, &project);
+}
+
+#[test]
+fn a_renamed_file_with_bytes_that_it_had_before_keeps_its_asset() {
+    let (remote, project) = model();
+    project.write("ui/a.png", png(1));
+    project.sync();
+    project.write("ui/a.png", png(2));
+    project.sync();
+    let id = asset_id(&project, "m/sword.rbxmx");
+    project.remove("m/sword.rbxmx");
+    project.write("m/blade.rbxmx", rbxmx("1"));
+    project.remove("ui/a.png");
+    project.write("ui/b.png", png(1));
+    let creates = remote.requests(Endpoint::CreateAsset);
+    let done = ["move m/blade.rbxmx", "update_content m/blade.rbxmx", "move ui/b.png", "replace ui/b.png"];
+    assert_eq!(actions(&project.sync()), done);
+    assert_eq!((asset_id(&project, "m/blade.rbxmx"), remote.requests(Endpoint::CreateAsset)), (id, creates));
+    assert_eq!(row(&project, "ui/b.png")["revision"], 1);
+    is_settled(&remote, &project);
+}
+
+/// Renamed, edited and under another key in one commit: nothing tells that it is the same.
+#[test]
+fn a_rename_with_an_edit_is_said_where_it_makes_a_new_asset() {
+    let (remote, project) = model();
+    let id = asset_id(&project, "m/sword.rbxmx");
+    project.remove("m/sword.rbxmx");
+    project.write("m/blade.rbxmx", rbxmx("3"));
+    let told = format!("`m/sword.rbxmx`, renamed and edited, `macadam import m/blade.rbxmx {id}` keeps its asset ID");
+    let (_, plan) = project.json(&["plan"]);
+    assert!(plan["notes"].to_string().contains(&told), "{plan:#}");
+    let ran = project.run(&["sync", "--once"]).expect(0);
+    assert!(ran.stdout.contains(&told), "{}", ran.stdout);
+    // It is not too late.
+    project.run(&["import", "m/blade.rbxmx", &id.to_string()]).expect(0);
+    project.sync();
+    assert_eq!((asset_id(&project, "m/blade.rbxmx"), content(&remote, id)), (id, hash(rbxmx("3").as_bytes())));
+    is_settled(&remote, &project);
+}
+
+#[test]
+fn a_rename_with_an_edit_is_held_where_the_id_is_protected() {
+    let (remote, project) = model();
+    let id = asset_id(&project, "m/sword.rbxmx");
+    project.write("assets.toml", format!("{MANIFEST}\n[defaults]\nprevent_replace = true\n"));
+    project.remove("m/sword.rbxmx");
+    project.write("m/blade.rbxmx", rbxmx("3"));
+    for _ in 0..2 {
+        let (code, document) = project.json(&["sync", "--once"]);
+        assert_eq!((code, actions(&document)), (1, vec!["hold m/blade.rbxmx".to_owned()]), "{document:#}");
+        let hint = document["actions"][0]["hint"].as_str().unwrap();
+        assert!(hint.contains(&format!("`macadam import m/blade.rbxmx {id}`")), "{hint}");
+    }
+    assert_eq!(remote.requests(Endpoint::CreateAsset), 1);
+    project.run(&["import", "m/blade.rbxmx", &id.to_string()]).expect(0);
+    assert_eq!(actions(&project.sync()), ["update_content m/blade.rbxmx"]);
+    assert_eq!((asset_id(&project, "m/blade.rbxmx"), remote.assets().len()), (id, 1));
+    is_settled(&remote, &project);
+}
+
+#[test]
+fn an_emptied_manifest_archives_nothing_and_says_how_to_do_it_on_purpose() {
+    let (remote, project) = model();
+    project.write("assets.toml", "[creator]\nuser_id = 1\n[policy]\nremoved = \"archive\"\narchive_after = \"0d\"\n");
+    let document = project.sync();
+    assert!(document["notes"].to_string().contains("`macadam archive '**'` does it on purpose"), "{document:#}");
+    assert_eq!((remote.requests(Endpoint::ArchiveAsset), document["actions"].clone()), (0, json!([])));
+}
