@@ -38,13 +38,13 @@ pub(super) fn read_policy(mut fields: Fields<'_>, report: &mut Report) -> Policy
 }
 
 fn read_duration(field: &Field<'_>, report: &mut Report) -> Option<Duration> {
-    const HINT: &str = "a whole number with `s`, `m`, `h`, `d` or `w` after it, such as \"14d\", at most ten years";
+    const HINT: &str = "a whole number with `s`, `m`, `h`, `d` or `w` after it, such as \"14d\", at most ten years; \"0d\" means at once";
     if let toml::de::DeValue::Integer(_) = field.value.get_ref() {
         report.add(field.wrong_kind("a text").hint(HINT));
         return None;
     }
     let text = field.text(report)?;
-    let duration = parse_duration(text).filter(|d| !d.is_zero() && *d <= MAX_ARCHIVE_AFTER);
+    let duration = parse_duration(text).filter(|d| *d <= MAX_ARCHIVE_AFTER);
     if duration.is_none() {
         report.add(field.fault(format!("`{}` can't be {}", field.name, shown(text))).hint(HINT));
     }

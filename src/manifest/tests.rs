@@ -285,20 +285,20 @@ fn a_policy_is_read_in_full() {
     check(
         "[policy]\narchive_after = 14\n",
         &[
-            "2:17 `archive_after` has to be a text, not a number | a whole number with `s`, `m`, `h`, `d` or `w` after it, such as \"14d\", at most ten years",
+            "2:17 `archive_after` has to be a text, not a number | a whole number with `s`, `m`, `h`, `d` or `w` after it, such as \"14d\", at most ten years; \"0d\" means at once",
         ],
     );
     check(
-        "[policy]\narchive_after = '0d'\ndrift = 'fix'\n",
+        "[policy]\narchive_after = '1y'\ndrift = 'fix'\n",
         &[
-            "2:17 `archive_after` can't be `0d` | a whole number with `s`, `m`, `h`, `d` or `w` after it, such as \"14d\", at most ten years",
+            "2:17 `archive_after` can't be `1y` | a whole number with `s`, `m`, `h`, `d` or `w` after it, such as \"14d\", at most ten years; \"0d\" means at once",
             "3:9 `drift` can't be `fix` | it can be `report` or `heal`",
         ],
     );
     check(
         "[policy]\narchive_after = '11y'\nremoved = true\n",
         &[
-            "2:17 `archive_after` can't be `11y` | a whole number with `s`, `m`, `h`, `d` or `w` after it, such as \"14d\", at most ten years",
+            "2:17 `archive_after` can't be `11y` | a whole number with `s`, `m`, `h`, `d` or `w` after it, such as \"14d\", at most ten years; \"0d\" means at once",
             "3:11 `removed` has to be a text, not true or false",
         ],
     );

@@ -146,3 +146,16 @@ fn an_empty_manifest_and_a_vanished_folder_archive_nothing() {
     check_converged("vanished", &project, &remote);
     assert_eq!(remote.requests(Endpoint::ArchiveAsset), 0);
 }
+
+#[test]
+fn archive_after_nothing_means_in_the_same_command() {
+    let remote = prompt();
+    let project = project(&remote, "replaced = \"archive\"\nremoved = \"archive\"\narchive_after = \"0d\"", 6);
+    let (old, gone) = (asset_id(&project, "ui/0.png"), asset_id(&project, "ui/1.png"));
+    project.write("ui/0.png", png(50));
+    project.remove("ui/1.png");
+    let document = project.sync();
+    assert_eq!(actions(&document), ["replace ui/0.png", "archive ui/1.png", "archive ui/0.png"], "{document:#}");
+    assert!(is_archived(&remote, old) && is_archived(&remote, gone));
+    check_converged("at once", &project, &remote);
+}
