@@ -19,7 +19,9 @@ CREATE TABLE meta (
     -- Kept apart from `attempts`, so that a number is not given twice after its row was pruned.
     next_attempt         INTEGER NOT NULL DEFAULT 0 CHECK (next_attempt >= 0),
     -- Of the lockfile that was last read or written: an unchanged one is not parsed again.
-    lockfile_fingerprint TEXT
+    lockfile_fingerprint TEXT,
+    -- The exclusive or of a digest of each row of `revisions`: tells whether one was lost or changed behind Macadam's back.
+    revisions_digest     INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- What is known of each address, apart from its revisions.
@@ -59,11 +61,33 @@ CREATE TABLE revisions (
     -- How often Roblox took its word on the standing back.
     round     INTEGER NOT NULL CHECK (round >= 0),
     shared    INTEGER NOT NULL CHECK (shared IN (0, 1)),
-    duplicate INTEGER NOT NULL CHECK (duplicate IN (0, 1)),
+    -- What the asset is, for good.
+    asset_type TEXT NOT NULL,
+    creator   TEXT NOT NULL,
+    -- Two sources contradict each other.
+    disputed  INTEGER NOT NULL CHECK (disputed IN (0, 1)),
+    -- How often its asset had been forgotten when it became known.
+    era       INTEGER NOT NULL CHECK (era >= 0),
     made_at   TEXT,
     origin    TEXT CHECK (origin IN ('create', 'update_content', 'replace', 'rollback', 'import', 'elsewhere')),
     PRIMARY KEY (address, asset_id, version),
     CHECK ((made_at IS NULL) = (origin IS NULL))
+) STRICT, WITHOUT ROWID;
+
+-- How the lockfile of this checkout has each asset: what decides among equals.
+CREATE TABLE listed (
+    address   TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE ON UPDATE CASCADE,
+    asset_id  INTEGER NOT NULL CHECK (asset_id > 0),
+    duplicate INTEGER NOT NULL CHECK (duplicate IN (0, 1)),
+    PRIMARY KEY (address, asset_id)
+) STRICT, WITHOUT ROWID;
+
+-- The assets that a person told an address to forget, and how often. Outlives the address, so that no lockfile brings them back.
+CREATE TABLE forgotten (
+    address  TEXT NOT NULL CHECK (address <> ''),
+    asset_id INTEGER NOT NULL CHECK (asset_id > 0),
+    times    INTEGER NOT NULL CHECK (times > 0),
+    PRIMARY KEY (address, asset_id)
 ) STRICT, WITHOUT ROWID;
 
 -- Assets of an address that are to be archived, or were.

@@ -65,6 +65,11 @@ impl Known {
         seen.fact.is_some() && self.current == Some((seen.key.asset_id, self.number(seen.key)))
     }
 
+    /// Whether it is passed over for the asset that this checkout's lockfile has.
+    fn is_duplicate(&self, seen: &Seen) -> bool {
+        seen.fact.is_some() && self.record.history.is_duplicate(seen.key.asset_id, self.record.identity.kind())
+    }
+
     /// Whether it has the bytes that the file has now.
     fn is_file(&self, seen: &Seen) -> bool {
         self.file.is_some() && seen.fact.and_then(|fact| fact.content) == self.file
@@ -149,7 +154,9 @@ fn entry(known: &Known, seen: &Seen) -> Value {
         "file": known.is_file(seen),
         "standing": fact.map(|fact| fact.standing.name()),
         "shared": fact.is_some_and(|fact| fact.shared),
-        "duplicate": fact.is_some_and(|fact| fact.duplicate),
+        "duplicate": known.is_duplicate(seen),
+        "creator": fact.and_then(|fact| fact.kind).map(|kind| kind.creator.to_string()),
+        "disputed": fact.is_some_and(|fact| fact.disputed),
     })
 }
 
@@ -207,7 +214,10 @@ fn line(known: &Known, seen: &Seen, asked: bool) -> String {
     let standing = fact.map(|fact| fact.standing).filter(|standing| *standing != Standing::Live);
     marks.extend(standing.map(|standing| paint(Tone::Bad, standing.name())));
     marks.extend(fact.is_some_and(|fact| fact.shared).then(|| "shared".to_owned()));
-    marks.extend(fact.is_some_and(|fact| fact.duplicate).then(|| paint(Tone::Warning, "another branch's")));
+    marks.extend(known.is_duplicate(seen).then(|| paint(Tone::Warning, "duplicate, not used")));
+    let kind = fact.and_then(|fact| fact.kind).filter(|kind| *kind != known.record.identity.kind());
+    marks.extend(kind.map(|kind| format!("of {} as {}", kind.creator, kind.asset_type)));
+    marks.extend(fact.is_some_and(|fact| fact.disputed).then(|| paint(Tone::Bad, "contradictory, not used")));
     let (mark, number, asset, marks) =
         (if current { "*" } else { " " }, known.number(*key), key.asset_id, marks.join(", "));
     format!("{mark} {number:>4} {asset:>16}  {content:<12}  {when:<20}  {by}{remote}  {marks}").trim_end().to_owned()

@@ -19,7 +19,7 @@ pub fn run(output: Output, command: &LockfileCommand) -> Result<Exit, Failure> {
         (Some(side), None) | (None, Some(side)) => side,
         (None, None) => return Err(Failure::new(Exit::Unusable, "both sides of the merge are empty")),
     };
-    lockfile::save(ours, &merged.remote, &merged.entries).map_err(|error| unusable(&error))?;
+    lockfile::save(ours, &merged.remote, &merged.entries, &merged.forgotten).map_err(|error| unusable(&error))?;
     if output.is_json() {
         output.document(&json!({ "merged": ours, "assets": merged.entries.len() }));
     }

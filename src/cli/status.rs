@@ -168,7 +168,7 @@ fn remarks(row: &Row) -> Vec<String> {
     }
     if !row.duplicates.is_empty() {
         let ids: Vec<String> = row.duplicates.iter().map(ToString::to_string).collect();
-        remarks.push(format!("another branch made assets for it too, which are passed over: {}", ids.join(", ")));
+        remarks.push(format!("uploaded more than once; these copies on Roblox aren't used: {}", ids.join(", ")));
     }
     remarks
 }

@@ -177,7 +177,7 @@ fn carried_out(intent: &Intent, record: &Record, asset: &RemoteAsset) -> Verdict
         Intent::Restore { .. } => yes(asset.archived == Some(false)),
         // The head moved back, or a new version has the old bytes.
         Intent::Rollback { to, .. } => {
-            let newest = record.history.head().and_then(|(newest, _)| newest.version);
+            let newest = record.newest().and_then(|(newest, _)| newest.version);
             let was = record.head().and_then(|(head, _)| head.version);
             match asset.revision {
                 revision if revision > newest => Verdict::Newer,

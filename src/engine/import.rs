@@ -280,7 +280,9 @@ impl Import<'_> {
             standing: Standing::of_moderation(asset.moderation),
             round: 0,
             shared: false,
-            duplicate: false,
+            kind: None,
+            disputed: false,
+            era: 0,
             made: Some((now, Origin::Import)),
         };
         let enroll = Change::Enroll { address: address(), identity: identity.clone() };
@@ -304,6 +306,18 @@ impl Import<'_> {
                 ]);
             }
         }
+        let mut history = recorded.assets.get(moved_from.unwrap_or(&address())).map(|record| record.history.clone());
+        let history = history.get_or_insert_default();
+        if history.of_asset(*asset_id).next().is_none() {
+            history.add(key, RevisionFact { ordinal: history.next_ordinal(), ..fact });
+        }
+        // A person's word counts more than the lockfile's, until it is written there.
+        let preferred = history.prefer(*asset_id).into_iter();
+        changes.extend(preferred.map(|(asset_id, listing)| Change::List {
+            address: address(),
+            asset_id,
+            listing: Some(listing),
+        }));
         changes.push(Change::Point { address: address(), asset_id: *asset_id });
         changes.push(Change::See { asset: RemoteAsset::clone(asset) });
         changes.push(Change::Rest { address: address(), trouble: None });

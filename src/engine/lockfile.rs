@@ -7,7 +7,7 @@ use super::project::Project;
 use crate::model::address::Address;
 use crate::model::recorded::Recorded;
 use crate::platform::{clock, failpoint};
-use crate::state::lockfile::{self, Ledger, LockfileError};
+use crate::state::lockfile::{self, Digests, Ledger, LockfileError};
 
 /// The lockfile of one project.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Lockfile {
     remote: String,
     /// What was read or written last: as long as the file is that, it has nothing new to say.
     known: Option<String>,
+    /// The revisions of that file, once this process has looked into it.
+    digests: Option<Digests>,
 }
 
 /// Why the lockfile could not be kept.
@@ -32,7 +34,7 @@ pub enum KeepError {
 impl Lockfile {
     /// The lockfile of `project`, last seen as `known`.
     pub const fn new(project: Project, remote: String, known: Option<String>) -> Self {
-        Self { project, remote, known }
+        Self { project, remote, known, digests: None }
     }
 
     /// Takes over what the file says since it was last looked at. A missing file says that nothing is known.
@@ -46,6 +48,7 @@ impl Lockfile {
             return Ok(());
         }
         let ledger = parse(&self.project, &self.remote, bytes.as_deref())?;
+        self.digests = Some(Digests::of(&ledger));
         book.commit_with(|recorded| lockfile::import(recorded, &ledger, clock::now())).await?;
         if self.known != fingerprint {
             self.known = fingerprint;
@@ -76,12 +79,28 @@ impl Lockfile {
         if unchanged || (ledger.entries.is_empty() && self.known.is_none()) {
             return Ok(false);
         }
+        let digests = Digests::of(&ledger);
+        self.refuse_loss(&digests, &ledger)?;
         failpoint::hit("lockfile");
-        self.known = Some(lockfile::save(&self.project.lockfile, &self.remote, &ledger.entries)?);
+        self.known = Some(lockfile::save(&self.project.lockfile, &self.remote, &ledger.entries, &ledger.forgotten)?);
+        self.digests = Some(digests);
         failpoint::hit("lockfile_written");
         book.commit_with(|recorded| lockfile::locked(recorded, in_manifest)).await?;
         self.remember(book).await?;
         Ok(true)
+    }
+
+    /// Whatever this process believes, no asset leaves the file unless it was forgotten.
+    fn refuse_loss(&self, digests: &Digests, ledger: &Ledger) -> Result<(), LockfileError> {
+        if self.digests.as_ref().is_some_and(|old| old.are_in(digests)) {
+            return Ok(());
+        }
+        let path = &self.project.lockfile;
+        let old = parse(&self.project, &self.remote, lockfile::read(path)?.as_deref())?;
+        match lockfile::first_lost(&old, ledger) {
+            None => Ok(()),
+            Some((address, asset_id)) => Err(LockfileError::WouldLose { path: path.clone(), address, asset_id }),
+        }
     }
 
     async fn remember(&self, book: &Book) -> Result<(), BookError> {
@@ -120,6 +139,6 @@ pub fn would_change(
 fn text(ledger: &Ledger) -> Vec<u8> {
     let mut text = Vec::new();
     // Writing to memory can't fail.
-    let _ = lockfile::write(&ledger.remote, &ledger.entries, &mut text);
+    let _ = lockfile::write(&ledger.remote, &ledger.entries, &ledger.forgotten, &mut text);
     text
 }

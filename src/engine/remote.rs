@@ -84,7 +84,7 @@ pub async fn ask(
 ) -> Result<RemoteHistory, Failure> {
     let asset_type = record.identity.asset_type;
     let in_place = asset_type.on_content_change() == ContentChange::InPlace;
-    let current = current.or_else(|| record.history.head().map(|(key, _)| key.asset_id));
+    let current = current.or_else(|| record.newest().map(|(key, _)| key.asset_id));
     let (mut answers, mut notes) = (Vec::new(), Vec::new());
     for asset_id in assets(&record.history) {
         let answer = if in_place && Some(asset_id) == current {

@@ -37,7 +37,7 @@ impl Steps {
         let mut shared = None;
         self.book
             .commit_with(|recorded| {
-                let found = recorded.assets.get(owner).and_then(|record| record.history.find_content(content));
+                let found = recorded.assets.get(owner).and_then(|record| record.find_content(content));
                 let Some((key, found_fact)) = found else { return Vec::new() };
                 shared = Some(key);
                 let record = recorded.assets.get(address);

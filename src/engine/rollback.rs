@@ -27,7 +27,7 @@ impl Steps {
             Look::Gone => return self.learn_gone(asset_id).await,
             Look::Unknown(tried) => return Ok(tried),
         };
-        let newest = record.history.head().and_then(|(newest, _)| newest.version);
+        let newest = record.newest().and_then(|(newest, _)| newest.version);
         if seen.revision > newest {
             self.book.commit(settle::made_elsewhere(address, &record, &seen, clock::now())).await?;
             return Ok(superseded("somebody else changed it at Roblox"));

@@ -288,7 +288,5 @@ fn stored_otherwise(want: &DesiredAsset, record: &Record, seen: &RemoteAsset, fi
 }
 
 fn duplicates(record: &Record) -> Vec<AssetId> {
-    let all = record.history.iter().filter(|(_, fact)| fact.duplicate).map(|(key, _)| key.asset_id);
-    let all: std::collections::BTreeSet<AssetId> = all.collect();
-    all.into_iter().collect()
+    record.history.duplicates(record.identity.kind()).into_iter().collect()
 }

@@ -10,7 +10,7 @@ use crate::model::asset::{AssetType, ContentChange};
 use crate::model::change::{Change, Event};
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
-use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::phase::{Intent, PhaseEvent};
@@ -47,6 +47,16 @@ pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &Remo
             key = key_of(record.identity.asset_type, asset);
             let fact = RevisionFact { ordinal, ..new_fact(*content, standing, now, origin) };
             changes.push(Change::Learn { address: address.clone(), key, fact });
+            if let Some(kept) = late(record, *content, *replaces, asset.asset_id) {
+                changes.extend(passed_over(address, asset.asset_id, kept));
+                changes.extend(other_creator(address, record, asset));
+                changes.push(Change::See { asset: asset.clone() });
+                changes.push(Change::Rest { address: address.clone(), trouble: None });
+                return Settled { changes, key, rejected };
+            }
+            // Also where it is to take the place of one with the same bytes.
+            let listing = Some(Listing::Listed);
+            changes.push(Change::List { address: address.clone(), asset_id: asset.asset_id, listing });
             let mut asked = fields.clone();
             // What the address had before: a new asset without it is as good as cleared.
             for field in record.asked.keys().filter(|field| **field != Field::DisplayName) {
@@ -90,6 +100,28 @@ pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &Remo
     Settled { changes, key, rejected }
 }
 
+/// The asset that an address already has for what a create just made: an upload that an old state or another branch had begun ended after somebody else's
+/// did. Only an asset that it shares is replaced by one of its own with the same bytes.
+fn late(record: &Record, content: ContentHash, replaces: bool, made: AssetId) -> Option<AssetId> {
+    let (key, fact) = match record.identity.asset_type.on_content_change() {
+        ContentChange::InPlace => record.head()?,
+        ContentChange::NewAsset => record.find_content(content)?,
+    };
+    (key.asset_id != made && !(fact.shared && replaces)).then_some(key.asset_id)
+}
+
+/// An asset was made for what the address has another one for, `kept`: it stays known, and isn't used.
+fn passed_over(address: &Address, made: AssetId, kept: AssetId) -> [Change; 2] {
+    let message = format!(
+        "asset {made} came of an earlier upload, but asset {kept} is in use for it already: {made} is a duplicate, and isn't used"
+    );
+    let event = Event { kind: Event::DUPLICATE_ASSET, message };
+    [
+        Change::List { address: address.clone(), asset_id: made, listing: Some(Listing::Duplicate) },
+        Change::Tell { address: Some(address.clone()), event },
+    ]
+}
+
 /// The revision that an asset is, where a change leaves its content alone.
 fn known_key(record: &Record, asset_id: AssetId) -> RevisionKey {
     let head = record.head().map(|(key, _)| key).filter(|key| key.asset_id == asset_id);
@@ -125,7 +157,9 @@ pub fn shared(
     let fact = RevisionFact {
         ordinal: record.map_or(1, |record| record.history.next_ordinal()),
         shared: true,
-        duplicate: false,
+        kind: None,
+        disputed: false,
+        era: 0,
         made: Some((now, Origin::Create)),
         ..found
     };
@@ -155,7 +189,7 @@ fn stored_otherwise(sent: &FieldDigests, known: &FieldDigests, asset: &RemoteAss
 /// change was sent; one that follows it, and was not made before, is the change's own, with the bytes of the head.
 fn revision_of_metadata(attempt: &Attempt, record: &Record, asset: &RemoteAsset, now: Timestamp) -> Option<Change> {
     let key = key_of(record.identity.asset_type, asset);
-    let (newest, _) = record.history.head()?;
+    let (newest, _) = record.newest()?;
     let (_, head) = record.head()?;
     let follows = key.version.map(Revision::get) == newest.version.map(|version| version.get() + 1);
     let made = asset
@@ -193,12 +227,14 @@ fn rolled_back(
             standing: Standing::of_moderation(asset.moderation),
             round: 0,
             shared: false,
-            duplicate: false,
+            kind: None,
+            disputed: false,
+            era: 0,
             made: Some((now, Origin::Rollback)),
         };
         changes.push(Change::Learn { address: address.clone(), key: at, fact });
     }
-    let newest = record.history.head().and_then(|(newest, _)| newest.version).max(at.version);
+    let newest = record.newest().and_then(|(newest, _)| newest.version).max(at.version);
     let pinned = Some(PinnedAt { pin: Pin::Revision(to), at, newest });
     changes.push(Change::PinAt { address: address.clone(), pinned });
     changes.push(Change::Point { address: address.clone(), asset_id });
@@ -212,7 +248,9 @@ fn new_fact(content: ContentHash, standing: Standing, now: Timestamp, origin: Or
         standing,
         round: 0,
         shared: false,
-        duplicate: false,
+        kind: None,
+        disputed: false,
+        era: 0,
         made: Some((now, origin)),
     }
 }
@@ -320,7 +358,9 @@ pub fn made_elsewhere(address: &Address, record: &Record, asset: &RemoteAsset, n
         standing: Standing::of_moderation(asset.moderation),
         round: 0,
         shared: false,
-        duplicate: false,
+        kind: None,
+        disputed: false,
+        era: 0,
         made: Some((now, Origin::Elsewhere)),
     };
     let number = key.version.map(Revision::get).unwrap_or_default();

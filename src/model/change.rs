@@ -1,7 +1,7 @@
 //! The vocabulary in which everything becomes known. A list of changes is one transaction of the state and one step of [`super::recorded::Recorded`].
 
 use super::address::Address;
-use super::history::{RevisionFact, RevisionKey};
+use super::history::{Listing, RevisionFact, RevisionKey};
 use super::ids::AssetId;
 use super::metadata::FieldDigests;
 use super::phase::{Intent, PhaseEvent};
@@ -103,6 +103,15 @@ pub enum Change {
         /// It has.
         in_lockfile: bool,
     },
+    /// How this checkout's lockfile has an asset, which decides among equals.
+    List {
+        /// Of which address.
+        address: Address,
+        /// Which asset.
+        asset_id: AssetId,
+        /// How; `None`: not at all.
+        listing: Option<Listing>,
+    },
     /// An address rests, or goes on.
     Rest {
         /// Which.
@@ -110,10 +119,19 @@ pub enum Change {
         /// Why it rests; `None` when it goes on.
         trouble: Option<Trouble>,
     },
-    /// An address is no longer managed; its history and open changes go with it.
+    /// An address is no longer managed; its history and open changes go with it. That its assets were forgotten stays known.
     Forget {
         /// Which.
         address: Address,
+    },
+    /// Another machine forgot an asset of an address.
+    ForgetAsset {
+        /// Which address; it needn't have a record.
+        address: Address,
+        /// Which asset.
+        asset_id: AssetId,
+        /// How often it was forgotten by now; at least once.
+        times: u32,
     },
     /// What the remote said of an asset.
     See {
@@ -141,4 +159,7 @@ pub struct Event {
 impl Event {
     /// A create was sent again though the one before may have made something.
     pub const POSSIBLE_DUPLICATE: &'static str = "possible_duplicate";
+
+    /// An asset is passed over, because there is another one for the same content or of the same Model.
+    pub const DUPLICATE_ASSET: &'static str = "duplicate_asset";
 }

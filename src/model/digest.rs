@@ -39,6 +39,11 @@ impl FieldDigest {
         Self(short)
     }
 
+    /// The digest as a number.
+    pub const fn bits(self) -> u64 {
+        u64::from_be_bytes(self.0)
+    }
+
     /// The digest of a text; an empty one is the same as a cleared field.
     pub fn of_text(text: &str) -> Self {
         if text.is_empty() { Self::of_cleared() } else { Self::of_parts([text]) }

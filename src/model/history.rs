@@ -3,12 +3,13 @@
 //! State, lockfile and the merge of two branches' lockfiles are the same union: commutative, associative, idempotent. What is current is never
 //! stored here; it is derived from the desired content, or the pin, and these facts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::asset::{AssetType, ContentChange, Moderation};
-use super::ids::{AssetId, ContentHash, Revision};
+use super::forgotten::Forgotten;
+use super::ids::{AssetId, ContentHash, Creator, Revision};
 
 /// By which action a revision came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,6 +111,24 @@ impl Standing {
     }
 }
 
+/// What an asset is, for good: nothing of it can be changed at Roblox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kind {
+    /// Its type.
+    pub asset_type: AssetType,
+    /// Its owner.
+    pub creator: Creator,
+}
+
+/// How the checked-out lockfile has an asset. Replaced as a whole whenever a lockfile is read or written, so that each branch keeps its own choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Listing {
+    /// As one that another asset for the same content, or of the same Model, is preferred to.
+    Duplicate,
+    /// As one of its own.
+    Listed,
+}
+
 /// What is known of one revision beside its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RevisionFact {
@@ -123,8 +142,12 @@ pub struct RevisionFact {
     pub round: u32,
     /// The asset was created by another address with the same bytes, which owns its metadata.
     pub shared: bool,
-    /// Another branch's asset for a content or address that the lockfile already had one for: passed over.
-    pub duplicate: bool,
+    /// What its asset is; `None` only on its way here: what the address is.
+    pub kind: Option<Kind>,
+    /// Two sources say that its asset has other bytes, or is of another kind: one of them is wrong, and nobody knows which.
+    pub disputed: bool,
+    /// How often its asset had been forgotten at this address when it became known, see [`Forgotten`].
+    pub era: u32,
     /// When this checkout learned of it and how; not in the lockfile.
     pub made: Option<(Timestamp, Origin)>,
 }
@@ -143,19 +166,43 @@ impl RevisionFact {
 
     /// The union of two reports of one revision.
     fn union(self, other: Self) -> Self {
+        // What was known before the asset was forgotten says nothing of what is known since.
+        if self.era != other.era {
+            return if self.era > other.era { self } else { other };
+        }
         // Facts grow: what one side knows wins over what the other doesn't; where both know, an order that doesn't depend on who comes first.
-        let Self { ordinal, content, standing, round, shared, duplicate, made } = other;
+        let Self { ordinal, content, standing, round, shared, kind, disputed, era, made } = other;
         let (round, standing) = (self.round, self.standing).max((round, standing));
+        let differ = differ(self.content, content) || differ(self.kind, kind);
         Self {
             ordinal: self.ordinal.min(ordinal),
             content: least(self.content, content),
             standing,
             round,
             shared: self.shared && shared,
-            duplicate: self.duplicate || duplicate,
+            kind: least(self.kind, kind),
+            disputed: self.disputed || disputed || differ,
+            era,
             made: least(self.made, made),
         }
     }
+}
+
+impl RevisionFact {
+    /// Whether it holds `content` in an asset of this kind, and can be used.
+    fn is_usable_as(&self, content: ContentHash, kind: Kind) -> bool {
+        self.standing.is_usable() && self.content == Some(content) && self.kind == Some(kind)
+    }
+
+    /// Whether its asset is of this kind and not gone.
+    fn is_there_as(&self, kind: Kind) -> bool {
+        self.standing != Standing::Gone && self.kind == Some(kind)
+    }
+}
+
+/// Whether both are known, and aren't the same.
+fn differ<T: PartialEq>(a: Option<T>, b: Option<T>) -> bool {
+    a.zip(b).is_some_and(|(a, b)| a != b)
 }
 
 /// The smaller of two known values, or the known one.
@@ -170,12 +217,13 @@ fn least<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
     facts: Vec<(RevisionKey, RevisionFact)>,
+    listing: BTreeMap<AssetId, Listing>,
 }
 
 impl History {
     /// A history of nothing.
     pub const fn new() -> Self {
-        Self { facts: Vec::new() }
+        Self { facts: Vec::new(), listing: BTreeMap::new() }
     }
 
     /// Adds what is known of a revision to what was known of it.
@@ -196,6 +244,48 @@ impl History {
     /// Adds all that another history knows.
     pub fn union(&mut self, other: &Self) {
         other.facts.iter().for_each(|(key, fact)| self.add(*key, *fact));
+        for (asset_id, listing) in &other.listing {
+            self.listing.entry(*asset_id).and_modify(|known| *known = (*known).max(*listing)).or_insert(*listing);
+        }
+    }
+
+    /// Notes how the checked-out lockfile has an asset; `None`: it doesn't.
+    pub fn list(&mut self, asset_id: AssetId, listing: Option<Listing>) {
+        match listing {
+            Some(listing) => self.listing.insert(asset_id, listing),
+            None => self.listing.remove(&asset_id),
+        };
+    }
+
+    /// How the checked-out lockfile has an asset.
+    pub fn listing(&self, asset_id: AssetId) -> Option<Listing> {
+        self.listing.get(&asset_id).copied()
+    }
+
+    /// Every asset that the checked-out lockfile has, and how.
+    pub fn listings(&self) -> impl Iterator<Item = (AssetId, Listing)> {
+        self.listing.iter().map(|(asset_id, listing)| (*asset_id, *listing))
+    }
+
+    /// Drops every revision that is forgotten. Returns whether there was one.
+    pub fn forget(&mut self, forgotten: &Forgotten) -> bool {
+        let before = self.facts.len();
+        self.facts.retain(|(key, fact)| !forgotten.covers(key.asset_id, fact.era));
+        self.facts.len() != before
+    }
+
+    /// What forgetting every asset of this history means.
+    pub fn to_forget(&self) -> Forgotten {
+        let mut forgotten = Forgotten::new();
+        self.facts.iter().for_each(|(key, fact)| forgotten.raise(key.asset_id, fact.era.saturating_add(1)));
+        forgotten
+    }
+
+    /// Every revision as known at an address that forgot these, since the last time that it did.
+    pub fn renew(&mut self, forgotten: &Forgotten) {
+        for (key, fact) in &mut self.facts {
+            fact.era = forgotten.times(key.asset_id);
+        }
     }
 
     /// Whether nothing is known.
@@ -252,35 +342,83 @@ impl History {
         }
     }
 
-    /// Among several assets the one that counts: not a duplicate, then the newest ordinal, then the smallest ID. The same on every machine
-    /// that has the same facts.
+    /// Among several assets the one that counts: what the checked-out lockfile has, then the newest ordinal, then the smallest ID. The same on every
+    /// machine that has the same facts and the same lockfile.
     fn preferred<'a>(
+        &self,
         candidates: impl Iterator<Item = &'a (RevisionKey, RevisionFact)>,
     ) -> Option<(RevisionKey, RevisionFact)> {
+        let rank = |asset_id: AssetId| match self.listing(asset_id) {
+            Some(Listing::Listed) => 0,
+            None => 1,
+            Some(Listing::Duplicate) => 2,
+        };
         candidates
-            .min_by_key(|(key, fact)| (fact.duplicate, std::cmp::Reverse(fact.ordinal), *key))
+            .min_by_key(|(key, fact)| (rank(key.asset_id), std::cmp::Reverse(fact.ordinal), *key))
             .map(|(key, fact)| (*key, *fact))
     }
 
-    /// The usable revision whose bytes are `content`, for a type whose content can't be updated.
-    pub fn find_content(&self, content: ContentHash) -> Option<(RevisionKey, RevisionFact)> {
-        Self::preferred(self.facts.iter().filter(|(_, f)| f.standing.is_usable() && f.content == Some(content)))
+    /// The usable revision of this kind whose bytes are `content`, for a type whose content can't be updated.
+    pub fn find_content(&self, content: ContentHash, kind: Kind) -> Option<(RevisionKey, RevisionFact)> {
+        self.preferred(self.facts.iter().filter(|(_, fact)| fact.is_usable_as(content, kind)))
     }
 
-    /// The newest version known of the asset that counts, for a type that is updated in place. A rejected version is still the head of a
+    /// The newest version known of the asset of this kind that counts, for a type that is updated in place. A rejected version is still the head of a
     /// live asset; an asset that is gone is passed over.
-    pub fn head(&self) -> Option<(RevisionKey, RevisionFact)> {
-        let live = self.facts.iter().filter(|(_, fact)| fact.standing != Standing::Gone);
-        let (asset, _) = Self::preferred(live)?;
+    pub fn head(&self, kind: Kind) -> Option<(RevisionKey, RevisionFact)> {
+        let (asset, _) = self.preferred(self.facts.iter().filter(|(_, fact)| fact.is_there_as(kind)))?;
         let versions = self.facts.iter().filter(|(key, _)| key.asset_id == asset.asset_id);
         versions.max_by_key(|(key, _)| key.version).map(|(key, fact)| (*key, *fact))
     }
 
     /// Whether moderation rejected exactly these bytes at this address, and no live revision has them.
-    pub fn rejected(&self, content: ContentHash) -> Option<RevisionKey> {
+    pub fn rejected(&self, content: ContentHash, kind: Kind) -> Option<RevisionKey> {
         let rejected = |f: &RevisionFact| f.standing == Standing::Rejected && f.content == Some(content);
         let found = self.facts.iter().find(|(_, fact)| rejected(fact)).map(|(key, _)| *key);
-        if self.find_content(content).is_some() { None } else { found }
+        if self.find_content(content, kind).is_some() { None } else { found }
+    }
+
+    /// Whether there is an asset of this kind.
+    pub fn has_kind(&self, kind: Kind) -> bool {
+        self.facts.iter().any(|(_, fact)| fact.kind == Some(kind))
+    }
+
+    /// Whether an asset of this kind is passed over, because the checked-out lockfile has another one for its content, or for the Model.
+    pub fn is_duplicate(&self, asset_id: AssetId, kind: Kind) -> bool {
+        match self.listing(asset_id) {
+            Some(Listing::Duplicate) => return true,
+            Some(Listing::Listed) => return false,
+            None => {}
+        }
+        let of_kind = self.of_asset(asset_id).filter(|(_, fact)| fact.kind == Some(kind));
+        let contents: Vec<ContentHash> = of_kind.filter_map(|(_, fact)| fact.content).collect();
+        let in_place = kind.asset_type.on_content_change() == ContentChange::InPlace;
+        self.facts.iter().any(|(key, fact)| {
+            let is_rival = if in_place {
+                fact.is_there_as(kind)
+            } else {
+                contents.iter().any(|content| fact.is_usable_as(*content, kind))
+            };
+            is_rival && key.asset_id != asset_id && self.listing(key.asset_id) == Some(Listing::Listed)
+        })
+    }
+
+    /// The assets of this kind that are passed over.
+    pub fn duplicates(&self, kind: Kind) -> BTreeSet<AssetId> {
+        // The usual case, without a search.
+        if self.assets().len() < 2 {
+            return BTreeSet::new();
+        }
+        let of_kind = self.facts.iter().filter(|(_, fact)| fact.kind == Some(kind)).map(|(key, _)| key.asset_id);
+        of_kind.filter(|asset_id| self.is_duplicate(*asset_id, kind)).collect()
+    }
+
+    /// What makes an asset the one that counts, though others were preferred.
+    pub fn prefer(&self, asset_id: AssetId) -> Vec<(AssetId, Listing)> {
+        let ordinal = self.ordinal_of(asset_id);
+        let newer = self.assets().into_iter().filter(|other| *other != asset_id && self.ordinal_of(*other) >= ordinal);
+        let passed_over = newer.filter(|other| self.listing(*other) == Some(Listing::Listed));
+        passed_over.map(|other| (other, Listing::Duplicate)).chain([(asset_id, Listing::Listed)]).collect()
     }
 
     /// The assets that the address ever had, each once, in the order of their IDs.
@@ -295,35 +433,6 @@ impl History {
         let from = self.facts.partition_point(|(key, _)| *key < first);
         let to = self.facts.partition_point(|(key, _)| *key <= last);
         self.facts.get(from..to).unwrap_or_default().iter().map(|(key, fact)| (*key, fact))
-    }
-
-    /// Marks what only `self` knows as a duplicate of what `lockfile` knows: two branches created assets for one content (or for one Model),
-    /// and the lockfile's is used. Returns the assets that were marked now.
-    pub fn yield_to(&mut self, lockfile: &Self, asset_type: AssetType) -> Vec<AssetId> {
-        let mut theirs = lockfile.clone();
-        // Their assets as we know them: one that is gone or rejected by now doesn't count.
-        for (key, fact) in &mut theirs.facts {
-            if let Some(known) = self.get(*key) {
-                *fact = fact.union(*known);
-            }
-        }
-        let mut marked = Vec::new();
-        for (key, fact) in &mut self.facts {
-            let in_lockfile = lockfile.facts.iter().any(|(theirs, _)| theirs.asset_id == key.asset_id);
-            if in_lockfile || fact.duplicate {
-                continue;
-            }
-            let rival = match asset_type.on_content_change() {
-                ContentChange::InPlace => theirs.head().is_some(),
-                ContentChange::NewAsset => fact.content.is_some_and(|content| theirs.find_content(content).is_some()),
-            };
-            if rival {
-                fact.duplicate = true;
-                marked.push(key.asset_id);
-            }
-        }
-        marked.dedup();
-        marked
     }
 }
 
@@ -347,9 +456,15 @@ mod tests {
             standing: Standing::Live,
             round: 0,
             shared: false,
-            duplicate: false,
+            kind: Some(kind(AssetType::Image)),
+            disputed: false,
+            era: 0,
             made: None,
         }
+    }
+
+    fn kind(asset_type: AssetType) -> Kind {
+        Kind { asset_type, creator: Creator::User(crate::model::ids::UserId::new(1).unwrap()) }
     }
 
     fn key(asset: u64, version: Option<u64>) -> RevisionKey {
@@ -357,11 +472,13 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_history()(entries in prop::collection::vec((1u64..4, prop::option::of(1u64..4), 1u32..4, prop::option::of(0u8..3), (0u8..4, 0u32..3), any::<bool>(), any::<bool>()), 0..6)) -> History {
+        fn any_history()(entries in prop::collection::vec((1u64..4, prop::option::of(1u64..4), 1u32..4, prop::option::of(0u8..3), (0u8..4, 0u32..3), any::<bool>(), (0usize..3, 0u32..3), 0usize..3), 0..6)) -> History {
+            let kinds = [None, Some(kind(AssetType::Image)), Some(kind(AssetType::Model))];
             let mut history = History::new();
-            for (asset, version, ordinal, content, (standing, round), shared, duplicate) in entries {
+            for (asset, version, ordinal, content, (standing, round), shared, (kind_at, era), listed) in entries {
                 let standing = Standing::ALL[usize::from(standing)];
-                history.add(key(asset, version), RevisionFact { ordinal, content: content.map(hash), standing, round, shared, duplicate, made: None });
+                history.add(key(asset, version), RevisionFact { ordinal, content: content.map(hash), standing, round, shared, kind: kinds[kind_at], disputed: false, era, made: None });
+                history.list(id(asset), [None, Some(Listing::Duplicate), Some(Listing::Listed)][listed]);
             }
             history
         }
@@ -375,6 +492,42 @@ mod tests {
             prop_assert_eq!(union(&union(&a, &b), &c), union(&a, &union(&b, &c)));
             prop_assert_eq!(union(&a, &a), a);
         }
+    }
+
+    proptest! {
+        /// Whoever hears of the forgetting first, last or twice.
+        #[test]
+        fn forgetting_is_a_fact_of_the_union(a in any_history(), b in any_history(), forgets in prop::collection::vec((1u64..4, 0u32..4), 0..3), more in prop::collection::vec((1u64..4, 0u32..4), 0..3)) {
+            let of = |pairs: &[(u64, u32)]| { let mut all = Forgotten::new(); pairs.iter().for_each(|(asset, times)| all.raise(id(*asset), *times)); all };
+            let (one, other) = (of(&forgets), of(&more));
+            let mut both = one.clone();
+            both.union(&other);
+            let mut reversed = other.clone();
+            reversed.union(&one);
+            prop_assert_eq!(&both, &reversed);
+            let union = |a: &History, b: &History, forgotten: &Forgotten| { let mut u = a.clone(); u.union(b); u.forget(forgotten); u };
+            let at_once = union(&a, &b, &both);
+            let (mut early, mut late) = (a.clone(), b.clone());
+            early.forget(&one);
+            late.forget(&other);
+            prop_assert_eq!(&union(&early, &late, &both), &at_once);
+            prop_assert_eq!(&union(&late, &early, &both), &at_once);
+            prop_assert_eq!(union(&at_once, &at_once, &both), at_once.clone());
+            prop_assert!(at_once.iter().all(|(key, fact)| !both.covers(key.asset_id, fact.era)));
+        }
+    }
+
+    #[test]
+    fn a_forgotten_asset_that_is_imported_again_is_known() {
+        let mut history = History::new();
+        history.add(key(10, None), fact(1, b'a'));
+        let forgotten = history.to_forget();
+        let old = history.clone();
+        assert!(history.forget(&forgotten) && history.is_empty());
+        history.add(key(10, None), RevisionFact { era: forgotten.times(id(10)), ..fact(1, b'a') });
+        history.union(&old);
+        assert!(!history.forget(&forgotten));
+        assert_eq!(history.to_forget().times(id(10)), 2);
     }
 
     #[test]
@@ -400,41 +553,67 @@ mod tests {
 
     #[test]
     fn the_head_of_a_model_is_its_newest_version() {
+        let model = kind(AssetType::Model);
+        let of_model = |content| RevisionFact { kind: Some(model), ..fact(1, content) };
         let mut history = History::new();
-        history.add(key(10, Some(1)), fact(1, b'a'));
-        history.add(key(10, Some(2)), fact(1, b'b'));
-        assert_eq!(history.head().unwrap().0, key(10, Some(2)));
+        history.add(key(10, Some(1)), of_model(b'a'));
+        history.add(key(10, Some(2)), of_model(b'b'));
+        assert_eq!(history.head(model).unwrap().0, key(10, Some(2)));
         assert_eq!(history.number(key(10, Some(2))), 2);
     }
 
     #[test]
     fn an_immutable_type_finds_any_content_it_had() {
+        let image = kind(AssetType::Image);
         let mut history = History::new();
         history.add(key(10, None), fact(1, b'a'));
         history.add(key(11, None), fact(2, b'b'));
-        assert_eq!(history.find_content(hash(b'a')).unwrap().0, key(10, None));
+        assert_eq!(history.find_content(hash(b'a'), image).unwrap().0, key(10, None));
         assert_eq!(history.number(key(11, None)), 2);
         history.add(key(10, None), RevisionFact { standing: Standing::Rejected, ..fact(1, b'a') });
-        assert_eq!(history.find_content(hash(b'a')), None);
-        assert_eq!(history.rejected(hash(b'a')), Some(key(10, None)));
+        assert_eq!(history.find_content(hash(b'a'), image), None);
+        assert_eq!(history.rejected(hash(b'a'), image), Some(key(10, None)));
     }
 
     #[test]
-    fn two_branches_with_one_content_use_the_lockfiles_asset() {
-        let (mut ours, mut lockfile) = (History::new(), History::new());
-        ours.add(key(10, None), fact(1, b'a'));
-        lockfile.add(key(20, None), fact(1, b'a'));
-        assert_eq!(ours.yield_to(&lockfile, AssetType::Image), [id(10)]);
-        ours.union(&lockfile);
-        assert_eq!(ours.find_content(hash(b'a')).unwrap().0, key(20, None));
+    fn among_equals_the_checked_out_lockfile_decides_each_time() {
+        let image = kind(AssetType::Image);
+        let mut history = History::new();
+        for asset in [10, 20] {
+            history.add(key(asset, None), fact(1, b'a'));
+        }
+        for (listed, other) in [(10, 20), (20, 10), (10, 20), (20, 10)] {
+            history.list(id(listed), Some(Listing::Listed));
+            history.list(id(other), None);
+            assert_eq!(history.find_content(hash(b'a'), image).unwrap().0, key(listed, None));
+            assert_eq!(history.duplicates(image), BTreeSet::from([id(other)]));
+        }
+        // What the lockfile has and Roblox hasn't makes no duplicate of the other.
+        history.add(key(20, None), RevisionFact { standing: Standing::Gone, ..fact(1, b'a') });
+        assert_eq!(history.find_content(hash(b'a'), image).unwrap().0, key(10, None));
+        assert_eq!(history.duplicates(image), BTreeSet::new());
     }
 
     #[test]
-    fn an_asset_known_to_be_gone_is_no_rival() {
-        let (mut ours, mut lockfile) = (History::new(), History::new());
-        lockfile.add(key(20, None), fact(1, b'a'));
-        ours.add(key(20, None), RevisionFact { standing: Standing::Gone, ..fact(1, b'a') });
-        ours.add(key(21, None), fact(2, b'a'));
-        assert_eq!(ours.yield_to(&lockfile, AssetType::Image), []);
+    fn another_owners_asset_is_never_current() {
+        let image = kind(AssetType::Image);
+        let group = Kind { creator: Creator::Group(crate::model::ids::GroupId::new(2).unwrap()), ..image };
+        let mut history = History::new();
+        history.add(key(10, None), fact(1, b'a'));
+        history.add(key(20, None), RevisionFact { kind: Some(group), ..fact(2, b'a') });
+        history.list(id(10), Some(Listing::Listed));
+        assert_eq!(history.find_content(hash(b'a'), group).unwrap().0, key(20, None));
+        assert_eq!(history.find_content(hash(b'a'), image).unwrap().0, key(10, None));
+        assert_eq!(history.duplicates(group), BTreeSet::new());
+    }
+
+    #[test]
+    fn two_contents_of_one_asset_are_a_dispute_for_ever() {
+        let mut history = History::new();
+        history.add(key(10, None), fact(1, b'a'));
+        history.add(key(10, None), fact(1, b'b'));
+        assert!(history.get(key(10, None)).unwrap().disputed);
+        history.add(key(10, None), fact(1, b'a'));
+        assert!(history.get(key(10, None)).unwrap().disputed);
     }
 }

@@ -12,6 +12,7 @@ pub mod change;
 pub mod desired;
 pub mod digest;
 pub mod file;
+pub mod forgotten;
 pub mod history;
 pub mod ids;
 pub mod metadata;

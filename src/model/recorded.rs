@@ -12,7 +12,8 @@ use super::asset::{AssetType, ContentChange, Privacy};
 use super::change::Change;
 use super::desired::Pin;
 use super::digest::FieldDigest;
-use super::history::{History, RevisionFact, RevisionKey};
+use super::forgotten::Forgotten;
+use super::history::{History, Kind, RevisionFact, RevisionKey};
 use super::ids::{AssetId, ContentHash, Creator, Revision};
 use super::metadata::FieldDigests;
 use super::path::ProjectPath;
@@ -30,6 +31,14 @@ pub struct Identity {
     pub privacy: Privacy,
     /// The file that it last came from.
     pub path: ProjectPath,
+}
+
+impl Identity {
+    /// What its assets are, for good.
+    pub const fn kind(&self) -> Kind {
+        let Self { asset_type, creator, privacy: _, path: _ } = self;
+        Kind { asset_type: *asset_type, creator: *creator }
+    }
 }
 
 /// Where the last rollback of a Model led. Roblox's answers leave open whether it makes a new version or moves the head back, so it is read anew each
@@ -209,9 +218,25 @@ impl Record {
         }
     }
 
+    /// Of a Model the newest version that is known.
+    pub fn newest(&self) -> Option<(RevisionKey, RevisionFact)> {
+        self.history.head(self.identity.kind())
+    }
+
+    /// Of another type the asset that holds `content`.
+    pub fn find_content(&self, content: ContentHash) -> Option<(RevisionKey, RevisionFact)> {
+        self.history.find_content(content, self.identity.kind())
+    }
+
+    /// Whether an asset is not for use: another owner's, of another type, or passed over for what the checked-out lockfile has.
+    pub fn is_passed_over(&self, key: RevisionKey, fact: &RevisionFact) -> bool {
+        let kind = self.identity.kind();
+        fact.kind != Some(kind) || self.history.is_duplicate(key.asset_id, kind)
+    }
+
     /// Of a Model the revision that Roblox gives players, as far as is known: the newest, or where the last rollback led.
     pub fn head(&self) -> Option<(RevisionKey, RevisionFact)> {
-        let newest = self.history.head()?;
+        let newest = self.newest()?;
         let rolled_back = self.pinned.filter(|pinned| {
             pinned.at.asset_id == newest.0.asset_id && pinned.newest.max(pinned.at.version) >= newest.0.version
         });
@@ -225,7 +250,7 @@ impl Record {
             ContentChange::InPlace => {
                 self.head().filter(|(_, fact)| fact.content == Some(content) && fact.standing.is_usable())
             }
-            ContentChange::NewAsset => self.history.find_content(content),
+            ContentChange::NewAsset => self.find_content(content),
         }
     }
 
@@ -277,6 +302,8 @@ pub struct Recorded {
     pub assets: BTreeMap<Address, Record>,
     /// The changes under way; a closed one leaves.
     pub attempts: BTreeMap<AttemptId, Attempt>,
+    /// What was forgotten, by address; stays when the record leaves.
+    pub forgotten: BTreeMap<Address, Forgotten>,
     /// What the remote last said.
     pub seen: BTreeMap<AssetId, Seen>,
     /// The number that the next attempt gets.
@@ -348,7 +375,12 @@ impl Recorded {
                     self.assets.insert(address.clone(), Record::new(identity.clone()));
                 }
             },
-            Change::Learn { address, key, fact } => self.record(address)?.history.add(*key, *fact),
+            Change::Learn { address, key, fact } => {
+                let times = self.forgotten.get(address).map_or(0, |forgotten| forgotten.times(key.asset_id));
+                let record = self.record(address)?;
+                let kind = fact.kind.or(Some(record.identity.kind()));
+                record.history.add(*key, RevisionFact { era: fact.era.max(times), kind, ..*fact });
+            }
             Change::Ask { address, fields, stored } => {
                 let record = self.record(address)?;
                 (record.asked, record.stored) = (fields.clone(), stored.clone());
@@ -370,18 +402,42 @@ impl Recorded {
             Change::PinAt { address, pinned } => self.record(address)?.pinned = *pinned,
             Change::Remove { address, removed } => self.record(address)?.removed = *removed,
             Change::Lock { address, in_lockfile } => self.record(address)?.in_lockfile = *in_lockfile,
+            Change::List { address, asset_id, listing } => self.record(address)?.history.list(*asset_id, *listing),
             Change::Rest { address, trouble } => self.record(address)?.trouble = trouble.clone(),
             Change::Forget { address } => {
-                self.record(address)?;
+                let forgotten = self.record(address)?.history.to_forget();
                 self.assets.remove(address);
                 self.attempts.retain(|_, attempt| attempt.address != *address);
+                if !forgotten.is_empty() {
+                    self.forgotten.entry(address.clone()).or_default().union(&forgotten);
+                }
             }
+            Change::ForgetAsset { address, asset_id, times } => self.forget_asset(address, *asset_id, *times),
             Change::See { asset } => {
                 self.seen.insert(asset.asset_id, Seen { asset: asset.clone(), at: now });
             }
             Change::Tell { .. } => {}
         }
         Ok(())
+    }
+
+    /// Another machine forgot an asset of an address: what is known of it from before goes, and the record with its last asset.
+    fn forget_asset(&mut self, address: &Address, asset_id: AssetId, times: u32) {
+        let forgotten = self.forgotten.entry(address.clone()).or_default();
+        forgotten.raise(asset_id, times);
+        let Some(record) = self.assets.get_mut(address) else { return };
+        if !record.history.forget(forgotten) {
+            return;
+        }
+        let under_way = self.attempts.values().any(|attempt| attempt.address == *address);
+        if record.history.is_empty() && !under_way {
+            self.assets.remove(address);
+        } else if record.history.of_asset(asset_id).next().is_none() {
+            record.history.list(asset_id, None);
+            record.shelved.remove(&asset_id);
+            record.points_to = record.points_to.filter(|points_to| *points_to != asset_id);
+            record.pinned = record.pinned.filter(|pinned| pinned.at.asset_id != asset_id);
+        }
     }
 
     /// `to` takes over all that is known of `from`, and what is under way for it.
@@ -395,7 +451,8 @@ impl Recorded {
         if occupied {
             return Err(ApplyError::Occupied { address: to.clone() });
         }
-        if let Some(record) = self.assets.remove(from) {
+        if let Some(mut record) = self.assets.remove(from) {
+            record.history.renew(self.forgotten.get(to).unwrap_or(&Forgotten::new()));
             self.assets.insert(to.clone(), Record { removed: false, in_lockfile: true, ..record });
         }
         for attempt in self.attempts.values_mut().filter(|attempt| attempt.address == *from) {

@@ -16,6 +16,7 @@ use crate::model::policy::ModeratedName;
 use crate::model::recorded::{Attempt, AttemptId, Identity, Objection, Record, Recorded, Trouble};
 
 use super::content::plan_content;
+use super::contradiction;
 use super::doubt;
 use super::metadata::Target;
 use super::moves::Moves;
@@ -76,7 +77,7 @@ pub fn plan_asset<'a>(plan: &mut Plan, case: &Case<'a>) -> Option<Target<'a>> {
     }
     let known = case.record().filter(|record| !record.history.is_empty());
     if let Some(record) = known {
-        if identity_changed(plan, case, record) || has_rival(plan, case) {
+        if identity_changed(plan, case, record) || has_rival(plan, case) || contradiction::holds(plan, case, record) {
             return None;
         }
         note_path(plan, case, record);

@@ -22,13 +22,18 @@ pub(super) fn plan_content<'a>(plan: &mut Plan, ready: &Ready<'a>) -> Option<Tar
     let Some(record) = case.record().filter(|record| !record.history.is_empty()) else {
         return plan_upload(plan, ready, None, Rule::New, "it is new");
     };
+    if !record.history.has_kind(record.identity.kind()) {
+        // What it had belongs to another owner, and stays in the history.
+        let why = format!("none of its assets belongs to {}", record.identity.creator);
+        return plan_upload(plan, ready, record.points_to, Rule::New, &why);
+    }
     if let Some((key, fact)) = record.current(ready.asset_type, ready.facts.hash) {
         return plan_current(plan, ready, record, key, fact);
     }
     if let Some(target) = drift::content_elsewhere(plan, ready, record) {
         return Some(target);
     }
-    if record.history.rejected(ready.facts.hash).is_some() {
+    if record.history.rejected(ready.facts.hash, record.identity.kind()).is_some() {
         let hint = Some("change the file: uploading the same again risks the account".to_owned());
         hold(plan, case, HoldKind::Rejected, "Roblox's moderation rejected this content", hint);
         return None;
@@ -200,7 +205,7 @@ fn plan_update<'a>(
     };
     let action = Action::UpdateContent {
         asset_id,
-        head: record.history.head().and_then(|(newest, _)| newest.version),
+        head: record.newest().and_then(|(newest, _)| newest.version),
         identity: identity(ready),
         content: ready.facts.hash,
         size: ready.facts.size,

@@ -53,6 +53,6 @@ fn newest_of(record: &Record, content: ContentHash) -> Option<AssetId> {
 
 fn newest_usable(record: &Record) -> Option<(RevisionKey, RevisionFact)> {
     let all = record.history.in_order();
-    let usable = all.iter().rev().find(|(_, fact)| fact.standing.is_usable() && !fact.duplicate);
+    let usable = all.iter().rev().find(|(key, fact)| fact.standing.is_usable() && !record.is_passed_over(*key, fact));
     usable.or_else(|| all.iter().rev().find(|(_, fact)| fact.standing != Standing::Gone)).copied()
 }

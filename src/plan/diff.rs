@@ -273,8 +273,17 @@ mod tests {
             let key = RevisionKey { asset_id: id(*asset), version: version.map(revision) };
             let ordinal = if version.is_some() { 1 } else { ordinal };
             let (content, standing) = (Some(hash(*content)), Standing::Live);
-            let fact =
-                RevisionFact { ordinal, content, standing, round: 0, shared: false, duplicate: false, made: None };
+            let fact = RevisionFact {
+                ordinal,
+                content,
+                standing,
+                round: 0,
+                shared: false,
+                kind: None,
+                disputed: false,
+                era: 0,
+                made: None,
+            };
             tell(Change::Learn { address: address("sword"), key, fact });
             tell(Change::Point { address: address("sword"), asset_id: id(*asset) });
         }

@@ -13,6 +13,7 @@ use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
+use crate::model::history::RevisionFact;
 use crate::model::ids::AssetId;
 use crate::model::phase::Phase;
 use crate::model::recorded::{Leaving, Record, Recorded, Shelved};
@@ -31,7 +32,7 @@ pub fn acquaint<'a>(desired: &Desired, recorded: &'a Recorded, now: Timestamp) -
             let known = kin.iter().flat_map(|(_, other)| other.history.of_asset(*asset_id));
             let new = known.filter(|(key, _)| record.history.get(*key).is_none());
             let learn = |(key, fact)| Change::Learn { address: Address::clone(address), key, fact };
-            changes.extend(new.map(|(key, fact)| learn((key, *fact))));
+            changes.extend(new.map(|(key, fact)| learn((key, RevisionFact { era: 0, ..*fact }))));
             if !record.shelved.contains_key(asset_id) {
                 let by_hand = |shelved: &&Shelved| shelved.why == Leaving::ByHand && shelved.archived_at.is_some();
                 let shelved = kin.iter().filter_map(|(_, other)| other.shelved.get(asset_id)).find(by_hand).copied();

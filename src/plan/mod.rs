@@ -10,6 +10,7 @@
 
 pub mod asset;
 pub mod content;
+mod contradiction;
 pub mod current;
 pub mod diff;
 pub mod doubt;

@@ -94,7 +94,7 @@ impl fmt::Display for Unusable {
 pub fn find(record: &Record, pin: Pin) -> Result<(RevisionKey, RevisionFact), Unusable> {
     let in_place = record.identity.asset_type.on_content_change() == ContentChange::InPlace;
     let found = match pin {
-        Pin::Revision(revision) if in_place => record.history.head().and_then(|(head, _)| {
+        Pin::Revision(revision) if in_place => record.newest().and_then(|(head, _)| {
             let key = RevisionKey { asset_id: head.asset_id, version: Some(revision) };
             record.history.get(key).map(|fact| (key, *fact))
         }),

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::contradiction::contradictions;
 use super::current::{current, vanished};
 use super::doubt::is_binding;
 use super::subject;
@@ -47,6 +48,7 @@ pub struct Sharing<'a> {
     open: BTreeMap<&'a Address, Vec<(AttemptId, &'a Attempt)>>,
     rejected: BTreeMap<ContentHash, &'a Address>,
     rivals: BTreeMap<&'a Address, &'a Address>,
+    contradictions: BTreeMap<AssetId, String>,
 }
 
 /// Who decides on the metadata of an asset.
@@ -73,7 +75,8 @@ impl<'a> Sharing<'a> {
             })
         };
         let fields = |want: &DesiredAsset| subject::fields(want, desired, recorded);
-        let mut owners = existing_owners(desired, recorded);
+        let contradictions = contradictions(recorded);
+        let mut owners = existing_owners(desired, recorded, &contradictions);
         add_uploads_under_way(&mut owners, desired, recorded);
         let mut needs: Vec<(&Address, &DesiredAsset, Key)> = desired
             .assets
@@ -110,7 +113,7 @@ impl<'a> Sharing<'a> {
             sources.insert(address, source);
         }
         let (owners, rivals) = (metadata_owners(desired, recorded), rivals(desired, recorded));
-        Self { sources, owners, open, rejected: rejected(recorded), rivals }
+        Self { sources, owners, open, rejected: rejected(recorded), rivals, contradictions }
     }
 
     /// Whose asset `address` uses when it needs another than it has.
@@ -126,6 +129,11 @@ impl<'a> Sharing<'a> {
     /// Another address that claims the same asset, which is updated in place.
     pub fn rival(&self, address: &Address) -> Option<&'a Address> {
         self.rivals.get(address).copied()
+    }
+
+    /// Why an asset can't be what is known of it.
+    pub fn contradiction(&self, asset_id: AssetId) -> Option<&str> {
+        self.contradictions.get(&asset_id).map(String::as_str)
     }
 
     /// An address for which moderation rejected exactly these bytes.
@@ -218,20 +226,24 @@ fn fields_of(address: &Address, desired: &Desired, recorded: &Recorded) -> Field
     }
 }
 
-fn usable(fact: &RevisionFact) -> bool {
-    fact.standing.is_usable() && !fact.shared && !fact.duplicate
+fn usable(record: &Record, key: RevisionKey, fact: &RevisionFact) -> bool {
+    fact.standing.is_usable() && !fact.shared && !fact.disputed && !record.is_passed_over(key, fact)
 }
 
 /// Every asset that is known, also of addresses that left: its bytes needn't be uploaded again.
-fn existing_owners<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap<Key, Vec<Owner<'a>>> {
+fn existing_owners<'a>(
+    desired: &'a Desired,
+    recorded: &'a Recorded,
+    contradictions: &BTreeMap<AssetId, String>,
+) -> BTreeMap<Key, Vec<Owner<'a>>> {
     let mut owners: BTreeMap<Key, Vec<Owner<'a>>> = BTreeMap::new();
     for (address, record) in &recorded.assets {
         let identity = &record.identity;
         if identity.asset_type.on_content_change() == ContentChange::InPlace {
             continue;
         }
-        for (key, fact) in record.history.iter().filter(|(_, fact)| usable(fact)) {
-            let Some(content) = fact.content else { continue };
+        for (key, fact) in record.history.iter().filter(|(key, fact)| usable(record, *key, fact)) {
+            let Some(content) = fact.content.filter(|_| !contradictions.contains_key(&key.asset_id)) else { continue };
             let fields = fields_of(address, desired, recorded);
             let share = (identity.asset_type, identity.creator, identity.privacy, content);
             owners.entry(share).or_default().push(Owner { address, fields, key: Some(key) });

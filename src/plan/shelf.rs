@@ -165,8 +165,9 @@ fn kept(desired: &Desired, recorded: &Recorded) -> BTreeSet<AssetId> {
 
 /// The assets of one address that the policy lets go.
 fn leaving(address: &Address, record: &Record, desired: &Desired) -> Vec<(AssetId, Leaving)> {
-    let usable = |fact: &RevisionFact| fact.standing.is_usable() && !fact.duplicate;
-    let usable_asset = |asset_id: &AssetId| record.history.of_asset(*asset_id).any(|(_, fact)| usable(fact));
+    let usable =
+        |key, fact: &RevisionFact| fact.standing.is_usable() && !fact.disputed && !record.is_passed_over(key, fact);
+    let usable_asset = |asset_id: &AssetId| record.history.of_asset(*asset_id).any(|(key, fact)| usable(key, fact));
     let is_wanted = desired.assets.contains_key(address);
     let replaced = desired.policy.replaced == LeavePolicy::Archive && (is_wanted || record.in_lockfile);
     let removed = desired.policy.removed == LeavePolicy::Archive

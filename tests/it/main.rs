@@ -20,6 +20,7 @@ mod cli;
 mod commit_push;
 mod crash;
 mod desired;
+mod facts;
 mod faults;
 mod history;
 mod hostile_text;

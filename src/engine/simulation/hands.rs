@@ -130,7 +130,7 @@ impl Hands<'_> {
                 {
                     return false;
                 }
-                let found = self.recorded.assets.get(owner).and_then(|record| record.history.find_content(*content));
+                let found = self.recorded.assets.get(owner).and_then(|record| record.find_content(*content));
                 let Some((key, fact)) = found else { return false };
                 let record = self.recorded.assets.get(address);
                 let changes = settle::shared(address, record, identity, (key, fact), self.now);
@@ -150,7 +150,7 @@ impl Hands<'_> {
             Action::Rollback { asset_id, to } => {
                 let record = self.record(address);
                 let Some(seen) = self.world.describe(*asset_id, false) else { return self.gone(*asset_id) };
-                if seen.revision > record.history.head().and_then(|(newest, _)| newest.version) {
+                if seen.revision > record.newest().and_then(|(newest, _)| newest.version) {
                     let changes = settle::made_elsewhere(address, &record, &seen, self.now);
                     self.commit(&changes);
                     return false;

@@ -18,7 +18,7 @@ use crate::model::change::Change;
 use crate::model::desired::{Absences, DesiredAsset, Pin, Stray, StrayPlace};
 use crate::model::digest::{self, FieldDigest};
 use crate::model::file::{ContentFacts, FileFacts, FileProblem};
-use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash, Creator, OperationId, Revision, UserId};
 use crate::model::metadata::{
     AssetRef, Description, DisplayName, Field, FieldDigests, Metadata, Preview, SocialLink, SocialNetwork,
@@ -182,7 +182,9 @@ impl Known {
             standing: Standing::Live,
             round: 0,
             shared: false,
-            duplicate: false,
+            kind: None,
+            disputed: false,
+            era: 0,
             made: None,
         };
         edit(&mut fact);

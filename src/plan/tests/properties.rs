@@ -117,10 +117,12 @@ fn learn(known: Known, path: &str, fact: Fact) -> Known {
     let known = if known.0.assets.contains_key(&address(path)) { known } else { known.enrolled(path) };
     match fact {
         Fact::Revision(asset, ordinal, content, standing, shared, duplicate) => {
-            known.fact(path, asset, ordinal, |fact| {
+            let known = known.fact(path, asset, ordinal, |fact| {
                 (fact.content, fact.standing) = (content.map(hash), Standing::ALL[standing]);
-                (fact.shared, fact.duplicate) = (shared, duplicate);
-            })
+                fact.shared = shared;
+            });
+            let listing = Some(if duplicate { Listing::Duplicate } else { Listing::Listed });
+            known.tell(Change::List { address: address(path), asset_id: id(asset), listing })
         }
         Fact::Point(asset) => known.points_to(path, asset),
         Fact::Ask(metadata) => known.asked(&DesiredAsset { metadata, ..want(path, 0) }),

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::model::address::Address;
+use crate::model::ids::AssetId;
 use crate::platform::atomic_file::AtomicWriteError;
 
 /// Where in a lockfile something is; lines and columns count from 1, columns in characters.
@@ -37,6 +39,16 @@ pub enum LockfileError {
     /// It could not be written; the old one is as it was.
     #[error("can't write the lockfile")]
     Write(#[from] AtomicWriteError),
+    /// The one that would replace it lacks something that it has.
+    #[error("the new lockfile would lack asset {asset_id} of `{address}`, which `{}` has; it is left as it was", path.display())]
+    WouldLose {
+        /// The file.
+        path: PathBuf,
+        /// Whose asset it is.
+        address: Address,
+        /// The asset.
+        asset_id: AssetId,
+    },
     /// It is larger than any lockfile.
     #[error("the lockfile `{}` is larger than {limit} bytes", path.display())]
     TooLarge {
@@ -97,7 +109,7 @@ impl LockfileError {
     /// Where it is, for an error of the text.
     pub const fn place(&self) -> Option<&Place> {
         match self {
-            Self::Read { .. } | Self::Write(_) | Self::TooLarge { .. } => None,
+            Self::Read { .. } | Self::Write(_) | Self::WouldLose { .. } | Self::TooLarge { .. } => None,
             Self::Empty { place }
             | Self::ConflictMarkers { place }
             | Self::CutOff { place }
@@ -112,6 +124,9 @@ impl LockfileError {
         match self {
             Self::Read { .. } => None,
             Self::Write(error) => error.hint(),
+            Self::WouldLose { .. } => Some(
+                "please report this; moved aside, the state is rebuilt from the lockfile by the next `macadam sync --once`",
+            ),
             Self::ConflictMarkers { .. } => Some(
                 "take both sides: `macadam lockfile merge` with the three versions that `git show :1:FILE`, `:2:FILE` and `:3:FILE` \
                  print; `macadam init` sets this up as git's merge driver",

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Entry, Ledger, OpenWork, without_made};
 use crate::model::address::Address;
 use crate::model::change::Change;
-use crate::model::history::History;
+use crate::model::history::{History, Listing};
+use crate::model::ids::AssetId;
 use crate::model::phase::{Intent, Phase};
 use crate::model::recorded::{Attempt, Record, Recorded};
 
@@ -14,7 +15,7 @@ use crate::model::recorded::{Attempt, Record, Recorded};
 /// What only the state knows (another branch) stays out.
 pub fn export(remote: &str, recorded: &Recorded, in_manifest: &BTreeSet<Address>) -> Ledger {
     let entries = exported(recorded, in_manifest).map(|(address, entry)| (address.clone(), entry)).collect();
-    Ledger { remote: remote.to_owned(), entries }
+    Ledger { remote: remote.to_owned(), entries, forgotten: recorded.forgotten.clone() }
 }
 
 /// The entries of [`export`] in the order of their addresses, made one at a time: with [`save`](super::save) a large project is never in memory twice.
@@ -52,6 +53,12 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> Entry {
     } = record;
     let mut facts = History::new();
     history.iter().for_each(|(key, fact)| facts.add(key, without_made(*fact)));
+    // The choice among equals is written down, so that every checkout of this lockfile makes the same.
+    let kind = identity.kind();
+    for asset_id in history.assets() {
+        let duplicate = history.is_duplicate(asset_id, kind);
+        facts.list(asset_id, Some(if duplicate { Listing::Duplicate } else { Listing::Listed }));
+    }
     let mut entry = Entry {
         identity: identity.clone(),
         history: facts,
@@ -86,11 +93,25 @@ fn open_work(attempt: &Attempt, record: Option<&Record>) -> Option<OpenWork> {
     Some(OpenWork { intent: attempt.intent.clone(), operation, doubts })
 }
 
-/// What becomes known when the lockfile of [`export`] was written: which addresses it has.
+/// What becomes known when the lockfile of [`export`] was written: which addresses it has, and which assets, how.
 pub fn locked(recorded: &Recorded, in_manifest: &BTreeSet<Address>) -> Vec<Change> {
-    let written: BTreeSet<&Address> = exported(recorded, in_manifest).map(|(address, _)| address).collect();
-    let changed = recorded.assets.iter().filter(|(address, record)| record.in_lockfile != written.contains(address));
-    changed
-        .map(|(address, record)| Change::Lock { address: address.clone(), in_lockfile: !record.in_lockfile })
-        .collect()
+    let written: BTreeMap<&Address, Entry> = exported(recorded, in_manifest).collect();
+    let mut changes = Vec::new();
+    for (address, record) in &recorded.assets {
+        let entry = written.get(address);
+        if record.in_lockfile != entry.is_some() {
+            changes.push(Change::Lock { address: address.clone(), in_lockfile: entry.is_some() });
+        }
+        changes.extend(relisted(address, &record.history, entry.map(|entry| &entry.history)));
+    }
+    changes
+}
+
+/// What becomes known of an address's assets when the lockfile that is checked out has it as `listed`, or not at all.
+pub(super) fn relisted(address: &Address, known: &History, listed: Option<&History>) -> Vec<Change> {
+    let listing = |asset_id: AssetId| listed.and_then(|listed| listed.listing(asset_id));
+    let mut assets: BTreeSet<AssetId> = known.listings().map(|(asset_id, _)| asset_id).collect();
+    assets.extend(listed.iter().flat_map(|listed| listed.listings()).map(|(asset_id, _)| asset_id));
+    let changed = assets.into_iter().filter(|asset_id| known.listing(*asset_id) != listing(*asset_id));
+    changed.map(|asset_id| Change::List { address: address.clone(), asset_id, listing: listing(asset_id) }).collect()
 }

@@ -1,6 +1,7 @@
 //! The lockfile on disk.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read as _, Write};
 use std::path::Path;
@@ -10,6 +11,7 @@ use super::write::write;
 use super::{Entry, Ledger};
 use crate::model::address::Address;
 use crate::model::digest::Checksum;
+use crate::model::forgotten::Forgotten;
 use crate::platform::atomic_file::write_atomic;
 
 /// Room for a million addresses; what is larger is no lockfile, and must not fill the memory.
@@ -42,17 +44,23 @@ pub fn fingerprint(bytes: &[u8]) -> String {
     checksum.finish()
 }
 
-/// Replaces the file by one with these entries, which come in the order of their addresses, and returns its fingerprint. Atomic and durable.
+/// Replaces the file by one with these entries, which come in the order of their addresses, and what was forgotten; returns its fingerprint. Atomic and
+/// durable.
 ///
 /// # Errors
 /// When it can't be written; the old one is as it was.
-pub fn save<A, E>(path: &Path, remote: &str, entries: impl IntoIterator<Item = (A, E)>) -> Result<String, LockfileError>
+pub fn save<A, E>(
+    path: &Path,
+    remote: &str,
+    entries: impl IntoIterator<Item = (A, E)>,
+    forgotten: &BTreeMap<Address, Forgotten>,
+) -> Result<String, LockfileError>
 where
     A: Borrow<Address>,
     E: Borrow<Entry>,
 {
     let mut checksum = Checksum::default();
-    write_atomic(path, |out| write(remote, entries, &mut Summed { out, checksum: &mut checksum }))?;
+    write_atomic(path, |out| write(remote, entries, forgotten, &mut Summed { out, checksum: &mut checksum }))?;
     Ok(checksum.finish())
 }
 

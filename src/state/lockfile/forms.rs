@@ -12,7 +12,8 @@ use super::{Entry, OpenWork};
 use crate::model::asset::{AssetType, Privacy};
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
-use crate::model::history::{History, RevisionFact, RevisionKey, Standing};
+use crate::model::forgotten::Forgotten;
+use crate::model::history::{Kind, Listing, RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash, Creator, OperationId, Revision};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::path::ProjectPath;
@@ -149,11 +150,13 @@ impl EntryText {
         };
         let privacy = privacy.map(|Text(privacy)| privacy).unwrap_or_default();
         let mut entry = Entry::new(Identity { asset_type: asset_type.0, creator: creator.0, privacy, path });
-        entry.history = revisions.into_iter().fold(History::new(), |mut history, text| {
-            let (key, fact) = text.read();
-            history.add(key, fact);
-            history
-        });
+        let kind = entry.identity.kind();
+        for text in revisions {
+            let (key, fact, listing) = text.read(kind);
+            entry.history.add(key, fact);
+            let known = entry.history.listing(key.asset_id);
+            entry.history.list(key.asset_id, known.max(Some(listing)));
+        }
         entry.asked = asked.read();
         entry.stored = stored.read();
         for (asset_id, Text(why)) in archived {
@@ -201,11 +204,22 @@ struct RevisionText {
     shared: bool,
     #[serde(default)]
     duplicate: bool,
+    #[serde(rename = "type")]
+    asset_type: Option<Text<AssetType>>,
+    creator: Option<Text<Creator>>,
+    #[serde(default)]
+    disputed: bool,
+    #[serde(default)]
+    era: u32,
 }
 
 impl RevisionText {
-    fn read(self) -> (RevisionKey, RevisionFact) {
-        let Self { asset_id, revision, ordinal, content_hash, standing, round, shared, duplicate } = self;
+    /// The revision of an entry of this kind, and how the lockfile has its asset.
+    fn read(self, of: Kind) -> (RevisionKey, RevisionFact, Listing) {
+        let Self { asset_id, revision, ordinal, content_hash, standing, round, shared, duplicate, .. } = self;
+        let Self { asset_type, creator, disputed, era, .. } = self;
+        let asset_type = asset_type.map_or(of.asset_type, |Text(asset_type)| asset_type);
+        let creator = creator.map_or(of.creator, |Text(creator)| creator);
         let key = RevisionKey { asset_id: asset_id.0, version: revision.map(|Number(revision)| revision) };
         let fact = RevisionFact {
             ordinal: ordinal.unwrap_or(1),
@@ -213,10 +227,30 @@ impl RevisionText {
             standing: standing.map(|Text(standing)| standing).unwrap_or_default(),
             round: round.unwrap_or_default(),
             shared,
-            duplicate,
+            kind: Some(Kind { asset_type, creator }),
+            disputed,
+            era,
             made: None,
         };
-        (key, fact)
+        (key, fact, if duplicate { Listing::Duplicate } else { Listing::Listed })
+    }
+}
+
+/// The assets that one address forgot, and how often.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct ForgottenText(BTreeMap<String, u32>);
+
+impl ForgottenText {
+    pub(super) fn read(self) -> Result<Forgotten, String> {
+        let mut forgotten = Forgotten::new();
+        for (asset_id, times) in self.0 {
+            if times == 0 {
+                return Err(format!("asset {asset_id} was forgotten 0 times"));
+            }
+            forgotten.raise(asset_id.parse::<AssetId>().map_err(|error| error.to_string())?, times);
+        }
+        Ok(forgotten)
     }
 }
 

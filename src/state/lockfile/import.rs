@@ -2,24 +2,28 @@
 //!
 //! Where state and lockfile can't both be right, the lockfile is: it is what the other machines have. Reading it twice changes nothing more.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::export::relisted;
 use super::{Entry, Ledger, OpenWork};
 use crate::model::address::Address;
 use crate::model::change::{Change, Event};
 use crate::model::digest::FieldDigest;
-use crate::model::history::{History, RevisionFact, Standing};
+use crate::model::forgotten::Forgotten;
+use crate::model::history::{History, Standing};
 use crate::model::ids::AssetId;
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Identity, Record, Recorded, Shelved, Trouble};
+use crate::model::recorded::{Attempt, AttemptId, Record, Recorded, Shelved, Trouble};
 
 /// What becomes known by reading a lockfile. Call it after the journal was recovered, so that no attempt of a dead process still looks alive.
 ///
-/// - Facts: the union. An asset that the lockfile doesn't know, for a content that it has another asset for, becomes a duplicate, with an event.
-/// - Identity: the lockfile's. If type or creator differ, assets that only the state knows become duplicates: they are of another kind.
+/// - Facts: the union. Which asset counts among equals is the lockfile's choice, each time it is read; what is passed over for it is told with an event.
+/// - Forgotten: what either side forgot is forgotten here too, and what the lockfile still says of it is left out.
+/// - Identity: the lockfile's. Assets of another type or creator stay in the history and aren't used.
 /// - Metadata: a field that only one side knows is taken; where they differ its value at Roblox is [`FieldDigest::UNKNOWN`] and is asserted anew.
 /// - Rollbacks: the lockfile's, if it has one. Removal: the lockfile's. Archived: what either side archived; since when is not known, so it is `now`.
 /// - Open work that neither the journal nor the history knows is taken over: operations to be polled, creates in doubt to be held or retried. An operation
@@ -32,7 +36,18 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
     }
     let mut next = recorded.next_attempt;
     let mut changes = Vec::new();
+    // What is known before anything else is: the state without what another machine forgot.
+    let mut known = Cow::Borrowed(recorded);
+    for change in forget(recorded, ledger, &mut changes) {
+        // It fits: forgetting needs no record.
+        let _ = known.to_mut().apply(&change, now);
+        changes.push(change);
+    }
+    let recorded = known.as_ref();
     for (address, entry) in &ledger.entries {
+        let forgotten = recorded.forgotten.get(address);
+        let Some(entry) = remembered(entry, forgotten) else { continue };
+        let entry = entry.as_ref();
         let meeting = Meeting { address, entry, known: recorded.assets.get(address) };
         let under_way = attempts.get(address).map(Vec::as_slice).unwrap_or_default();
         meeting.learn(under_way, &mut changes, now);
@@ -48,8 +63,48 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
         if record.in_lockfile && !ledger.entries.contains_key(address) {
             changes.push(Change::Lock { address: address.clone(), in_lockfile: false });
         }
+        if !ledger.entries.contains_key(address) {
+            changes.extend(relisted(address, &record.history, None));
+        }
     }
     changes
+}
+
+/// What the lockfile says was forgotten, as far as the state doesn't know it; tells of what that takes from the state.
+fn forget(recorded: &Recorded, ledger: &Ledger, told: &mut Vec<Change>) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (address, forgotten) in &ledger.forgotten {
+        let known = recorded.forgotten.get(address);
+        for (asset_id, times) in forgotten.iter() {
+            if known.is_some_and(|known| known.times(asset_id) >= times) {
+                continue;
+            }
+            changes.push(Change::ForgetAsset { address: address.clone(), asset_id, times });
+            let history = recorded.assets.get(address).map(|record| &record.history);
+            if history.is_some_and(|history| history.of_asset(asset_id).any(|(_, fact)| fact.era < times)) {
+                let message = format!("asset {asset_id} was forgotten on another machine, and is forgotten here too");
+                let event = Event { kind: "forgotten", message };
+                told.push(Change::Tell { address: Some(address.clone()), event });
+            }
+        }
+    }
+    changes
+}
+
+/// What is left of an entry without what was forgotten; `None`: nothing.
+pub(super) fn remembered<'a>(entry: &'a Entry, forgotten: Option<&Forgotten>) -> Option<Cow<'a, Entry>> {
+    let Some(forgotten) = forgotten else { return Some(Cow::Borrowed(entry)) };
+    let mut history = entry.history.clone();
+    if !history.forget(forgotten) {
+        return Some(Cow::Borrowed(entry));
+    }
+    if history.is_empty() && entry.open.is_empty() {
+        return None;
+    }
+    let has = |asset_id: &AssetId| history.of_asset(*asset_id).next().is_some();
+    let archived = entry.archived.iter().filter(|(asset_id, _)| has(asset_id)).map(|(id, why)| (*id, *why)).collect();
+    let pinned = entry.pinned.filter(|pinned| has(&pinned.at.asset_id));
+    Some(Cow::Owned(Entry { history, archived, pinned, ..entry.clone() }))
 }
 
 /// One address, as the lockfile and the state know it.
@@ -105,43 +160,42 @@ impl Meeting<'_> {
         let nothing = History::new();
         let ours = self.known.map_or(&nothing, |known| &known.history);
         let mut joined = ours.clone();
-        let foreign: Vec<AssetId> = self.of_another_kind(theirs);
-        for (key, fact) in ours.iter().filter(|(key, _)| foreign.contains(&key.asset_id)) {
-            joined.add(key, RevisionFact { duplicate: true, ..*fact });
-        }
-        let rivals = if ours.iter().all(|(key, _)| theirs.get(key).is_some()) {
-            Vec::new() // the usual case, without a search
-        } else {
-            joined.yield_to(theirs, self.entry.identity.asset_type)
-        };
-        joined.union(theirs);
+        theirs.iter().for_each(|(key, fact)| joined.add(key, *fact));
         for (key, fact) in joined.iter() {
             if ours.get(key) != Some(fact) {
                 changes.push(Change::Learn { address: self.address.clone(), key, fact: *fact });
             }
         }
-        let duplicates = foreign.iter().map(|asset| (asset, "the lockfile has another type or creator here"));
-        let duplicates = duplicates.chain(rivals.iter().map(|asset| (asset, "the lockfile has another asset for it")));
-        for (asset, why) in duplicates {
-            changes.push(self.tell("duplicate_asset", format!("assets/{asset} is passed over: {why}")));
+        let relisted = relisted(self.address, ours, Some(theirs));
+        for change in &relisted {
+            if let Change::List { asset_id, listing, .. } = change {
+                joined.list(*asset_id, *listing);
+            }
         }
+        changes.extend(relisted);
+        self.tell_passed_over(&joined, changes);
     }
 
-    /// The assets that only the state knows, where it took the address for something else; not those that are passed over already.
-    fn of_another_kind(&self, theirs: &History) -> Vec<AssetId> {
-        let Identity { asset_type, creator, privacy: _, path: _ } = &self.entry.identity;
-        let Some(known) =
-            self.known.filter(|known| known.identity.asset_type != *asset_type || known.identity.creator != *creator)
-        else {
-            return Vec::new();
+    /// Tells of assets that this machine could use until now, and can't any more.
+    fn tell_passed_over(&self, joined: &History, changes: &mut Vec<Change>) {
+        let Some(known) = self.known else { return };
+        let (before, now) = (known.identity.kind(), self.entry.identity.kind());
+        if known.history.assets().len() < 2 && joined.assets().len() < 2 {
+            return; // the usual case
+        }
+        let was_used = |asset_id: AssetId| {
+            let is_it = known.history.of_asset(asset_id).any(|(_, fact)| fact.kind == Some(before));
+            is_it && !known.history.is_duplicate(asset_id, before)
         };
-        let only_ours = known
-            .history
-            .iter()
-            .filter(|(key, fact)| !fact.duplicate && !theirs.iter().any(|(other, _)| other.asset_id == key.asset_id));
-        let mut assets: Vec<AssetId> = only_ours.map(|(key, _)| key.asset_id).collect();
-        assets.dedup();
-        assets
+        for asset_id in known.history.assets().into_iter().filter(|asset_id| was_used(*asset_id)) {
+            let of_kind = joined.of_asset(asset_id).any(|(_, fact)| fact.kind == Some(now));
+            let why = match (of_kind, joined.is_duplicate(asset_id, now)) {
+                (false, _) => "the lockfile has another type or owner here",
+                (true, true) => "the lockfile has another asset for it",
+                (true, false) => continue,
+            };
+            changes.push(self.tell(Event::DUPLICATE_ASSET, format!("asset {asset_id} isn't used: {why}")));
+        }
     }
 
     /// Takes over one piece of open work; whether it is open here too from now on.

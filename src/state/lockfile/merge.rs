@@ -3,14 +3,15 @@
 //! Facts are united. What is not a fact but a condition (metadata, pin, removal, open work, path) follows the side that changed it since the
 //! base; where both did, what is left is what makes the next sync look again. The result doesn't depend on whose side is whose.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::import::join_stored;
+use super::import::{join_stored, remembered};
 use super::{Entry, Ledger, OpenWork};
 use crate::model::address::Address;
-use crate::model::asset::{AssetType, ContentChange};
+use crate::model::asset::ContentChange;
 use crate::model::digest::FieldDigest;
-use crate::model::history::{History, RevisionFact};
+use crate::model::history::{History, Kind, Listing};
 use crate::model::ids::AssetId;
 use crate::model::metadata::FieldDigests;
 use crate::model::recorded::{Identity, Leaving};
@@ -35,15 +36,23 @@ pub fn merge(base: Option<&Ledger>, ours: &Ledger, theirs: &Ledger) -> Result<Le
     }
     let base = base.filter(|base| base.remote == ours.remote);
     let mut merged = Ledger::new(ours.remote.clone());
+    merged.forgotten = ours.forgotten.clone();
+    for (address, forgotten) in &theirs.forgotten {
+        merged.forgotten.entry(address.clone()).or_default().union(forgotten);
+    }
+    let (our_assets, their_assets) = (assets(ours), assets(theirs));
     let addresses: BTreeSet<&Address> = ours.entries.keys().chain(theirs.entries.keys()).collect();
     for address in addresses {
         let base = base.and_then(|base| base.entries.get(address));
         let entry = match (ours.entries.get(address), theirs.entries.get(address)) {
             (Some(ours), Some(theirs)) => Some(merge_entries(base, ours, theirs)),
-            // Forgotten on one side: gone, unless the other side learned something since.
-            (Some(one), None) | (None, Some(one)) => (base != Some(one)).then(|| one.clone()),
+            // Moved or forgotten on one side: gone, unless the other side learned something since. Never gone is what is nowhere else.
+            (Some(one), None) => (base != Some(one) || !is_elsewhere(one, &their_assets)).then(|| one.clone()),
+            (None, Some(one)) => (base != Some(one) || !is_elsewhere(one, &our_assets)).then(|| one.clone()),
             (None, None) => None,
         };
+        let forgotten = merged.forgotten.get(address);
+        let entry = entry.and_then(|entry| remembered(&entry, forgotten).map(Cow::into_owned));
         if let Some(entry) = entry {
             merged.entries.insert(address.clone(), entry);
         }
@@ -51,11 +60,21 @@ pub fn merge(base: Option<&Ledger>, ours: &Ledger, theirs: &Ledger) -> Result<Le
     Ok(merged)
 }
 
+/// Every asset of a ledger.
+fn assets(ledger: &Ledger) -> BTreeSet<AssetId> {
+    ledger.entries.values().flat_map(|entry| entry.history.assets()).collect()
+}
+
+/// Whether every asset of an entry is among `assets`, under whatever address.
+fn is_elsewhere(entry: &Entry, assets: &BTreeSet<AssetId>) -> bool {
+    entry.history.assets().is_subset(assets)
+}
+
 fn merge_entries(base: Option<&Entry>, ours: &Entry, theirs: &Entry) -> Entry {
     let identity = merge_identities(base.map(|base| &base.identity), &ours.identity, &theirs.identity);
     let mut history = ours.history.clone();
     history.union(&theirs.history);
-    mark_duplicates(&mut history, &ours.history, &theirs.history, identity.asset_type);
+    choose(&mut history, base.map(|base| &base.history), &ours.history, &theirs.history, identity.kind());
     let asked = merge_asked(base.map(|base| &base.asked), &ours.asked, &theirs.asked);
     let archived = three_way(base.map(|base| &base.archived), &ours.archived, &theirs.archived);
     let mut entry = Entry {
@@ -138,26 +157,35 @@ fn merge_open(base: &[OpenWork], ours: &[OpenWork], theirs: &[OpenWork]) -> Vec<
     ours.iter().chain(theirs).filter(|work| both(work) || !base.contains(work)).cloned().collect()
 }
 
-/// Marks the assets that one side made for what the other side made an asset for as well. Which of the two counts is the model's rule, the
-/// same on every machine.
-fn mark_duplicates(history: &mut History, ours: &History, theirs: &History, asset_type: AssetType) {
-    let has = |side: &History, asset: AssetId| side.iter().any(|(key, _)| key.asset_id == asset);
+/// How the merged lockfile has each asset. Of two that each side made for the same the model's rule chooses, the same on every machine, and the other is
+/// marked.
+fn choose(history: &mut History, base: Option<&History>, ours: &History, theirs: &History, kind: Kind) {
+    for asset_id in history.assets() {
+        let (ours, theirs) = (ours.listing(asset_id), theirs.listing(asset_id));
+        let chosen = three_way(base.map(|base| base.listing(asset_id)).as_ref(), &ours, &theirs).copied();
+        // What one side doesn't have it didn't choose.
+        let chosen = chosen.flatten().or_else(|| ours.max(theirs));
+        history.list(asset_id, chosen);
+    }
+    let has = |side: &History, asset: AssetId| side.of_asset(asset).next().is_some();
     let only = |asset: AssetId| match (has(ours, asset), has(theirs, asset)) {
         (true, false) => Some(true),
         (false, true) => Some(false),
         _ => None,
     };
     let united = history.clone();
-    for (key, fact) in united.iter().filter(|(_, fact)| !fact.duplicate) {
-        let winner = match asset_type.on_content_change() {
-            ContentChange::InPlace => united.head(),
-            ContentChange::NewAsset => fact.content.and_then(|content| united.find_content(content)),
+    for (key, fact) in united.iter().filter(|(_, fact)| fact.kind == Some(kind)) {
+        let winner = match kind.asset_type.on_content_change() {
+            ContentChange::InPlace => united.head(kind),
+            ContentChange::NewAsset => fact.content.and_then(|content| united.find_content(content, kind)),
         };
         let sides = winner.map(|(winner, _)| (only(winner.asset_id), only(key.asset_id)));
-        if let Some((Some(winner), Some(loser))) = sides
-            && winner != loser
-        {
-            history.add(key, RevisionFact { duplicate: true, ..*fact });
+        let made_twice = matches!(sides, Some((Some(winner), Some(loser))) if winner != loser);
+        // Two branches that know both, each with a choice of its own.
+        let chosen = [ours.listing(key.asset_id), theirs.listing(key.asset_id)];
+        let contested = chosen.contains(&Some(Listing::Duplicate)) && chosen.contains(&Some(Listing::Listed));
+        if made_twice || (contested && winner.is_some_and(|(winner, _)| winner.asset_id != key.asset_id)) {
+            history.list(key.asset_id, Some(Listing::Duplicate));
         }
     }
 }

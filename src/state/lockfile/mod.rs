@@ -9,6 +9,7 @@ mod export;
 mod file;
 mod forms;
 mod import;
+mod loss;
 mod merge;
 mod parse;
 mod write;
@@ -19,6 +20,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use crate::model::address::Address;
+use crate::model::forgotten::Forgotten;
 use crate::model::history::{History, RevisionFact};
 use crate::model::ids::{AssetId, OperationId};
 use crate::model::metadata::FieldDigests;
@@ -29,6 +31,7 @@ pub use error::{LockfileError, Place};
 pub use export::{export, exported, locked};
 pub use file::{fingerprint, read, save};
 pub use import::import;
+pub use loss::{Digests, first_lost};
 pub use merge::{OtherRemotes, merge};
 pub use parse::parse;
 pub use write::write;
@@ -40,6 +43,8 @@ pub struct Ledger {
     pub remote: String,
     /// What is known of each address.
     pub entries: BTreeMap<Address, Entry>,
+    /// The assets that addresses were told to forget: no union brings them back.
+    pub forgotten: BTreeMap<Address, Forgotten>,
 }
 
 /// What a lockfile says of one address.
@@ -86,7 +91,7 @@ impl OpenWork {
 impl Ledger {
     /// A lockfile without assets.
     pub const fn new(remote: String) -> Self {
-        Self { remote, entries: BTreeMap::new() }
+        Self { remote, entries: BTreeMap::new(), forgotten: BTreeMap::new() }
     }
 }
 

@@ -14,9 +14,10 @@ use toml::Spanned;
 
 use super::Ledger;
 use super::error::{LockfileError, Place};
-use super::forms::EntryText;
+use super::forms::{EntryText, ForgottenText};
 use super::write::{LAST_LINE, VERSION};
 use crate::model::address::Address;
+use crate::model::forgotten::Forgotten;
 
 /// The keys before the first table, as far as any version has them.
 #[derive(Deserialize)]
@@ -37,8 +38,10 @@ struct Header {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Part<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     assets: BTreeMap<Spanned<Cow<'a, str>>, EntryText>,
+    #[serde(borrow, default)]
+    forgotten: BTreeMap<Spanned<Cow<'a, str>>, ForgottenText>,
 }
 
 /// Reads a lockfile; `file` is its name in errors.
@@ -52,11 +55,15 @@ pub fn parse(bytes: &[u8], file: &Path) -> Result<Ledger, LockfileError> {
     let header = text.read_header(parts.next().unwrap_or(0..0))?;
     let mut ledger = Ledger::new(header.remote);
     for part in parts {
-        let Part { assets } = text.read(part.clone())?;
-        for (key, entry) in assets {
+        let Part { assets, forgotten } = text.read(part.clone())?;
+        let address = |key: &Spanned<Cow<'_, str>>| {
             let span = part.start + key.span().start;
+            let address = Address::new(key.get_ref()).map_err(|error| text.damaged(error.to_string(), span))?;
+            Ok::<_, LockfileError>((address, span))
+        };
+        for (key, entry) in assets {
+            let (address, span) = address(&key)?;
             let damaged = |message| text.damaged(message, span);
-            let address = Address::new(key.get_ref()).map_err(|error| damaged(error.to_string()))?;
             let entry = entry
                 .read(address.as_str())
                 .map_err(|(message, at)| text.damaged(message, at.map_or(span, |at| part.start + at)))?;
@@ -67,8 +74,25 @@ pub fn parse(bytes: &[u8], file: &Path) -> Result<Ledger, LockfileError> {
                 btree_map::Entry::Occupied(taken) => return Err(damaged(format!("`{}` is here twice", taken.key()))),
             }
         }
+        for (key, forgotten) in forgotten {
+            let (address, span) = address(&key)?;
+            let forgotten = forgotten.read().map_err(|message| text.damaged(message, span))?;
+            ledger.forgotten.entry(address).or_default().union(&forgotten);
+        }
     }
+    complete_forgotten(&mut ledger);
     Ok(ledger)
+}
+
+/// A revision that is known again was forgotten before, though a merge by hand may have lost the line that says so.
+fn complete_forgotten(ledger: &mut Ledger) {
+    for (address, entry) in &ledger.entries {
+        let mut forgotten = Forgotten::new();
+        entry.history.iter().for_each(|(key, fact)| forgotten.raise(key.asset_id, fact.era));
+        if !forgotten.is_empty() {
+            ledger.forgotten.entry(address.clone()).or_default().union(&forgotten);
+        }
+    }
 }
 
 fn utf8<'a>(bytes: &'a [u8], file: &Path) -> Result<&'a str, LockfileError> {

@@ -1,17 +1,18 @@
 //! Tests of the lockfile's laws: text and ledger, state and ledger, two branches.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
 
+use super::import::remembered;
 use super::*;
 use crate::model::asset::{AssetType, Privacy};
 use crate::model::change::Change;
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
-use crate::model::history::{RevisionKey, Standing};
+use crate::model::history::{Kind, Listing, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, Revision, UserId};
 use crate::model::metadata::{Field, SocialNetwork};
 use crate::model::path::ProjectPath;
@@ -43,7 +44,9 @@ fn fact(content: u8) -> RevisionFact {
         standing: Standing::Live,
         round: 0,
         shared: false,
-        duplicate: false,
+        kind: Some(identity(AssetType::Image, "x").kind()),
+        disputed: false,
+        era: 0,
         made: None,
     }
 }
@@ -67,18 +70,21 @@ fn given_up_before(intent: Intent, doubts: u32) -> OpenWork {
 
 fn image(path: &str, revisions: &[(u64, u8)]) -> Entry {
     let mut entry = Entry::new(identity(AssetType::Image, path));
-    revisions.iter().for_each(|(asset, content)| entry.history.add(key(*asset, 0), fact(*content)));
+    for (asset, content) in revisions {
+        entry.history.add(key(*asset, 0), fact(*content));
+        entry.history.list(id(*asset), Some(Listing::Listed));
+    }
     entry
 }
 
 fn ledger(entries: impl IntoIterator<Item = (&'static str, Entry)>) -> Ledger {
     let entries = entries.into_iter().map(|(text, entry)| (address(text), entry)).collect();
-    Ledger { remote: REMOTE.to_owned(), entries }
+    Ledger { entries, ..Ledger::new(REMOTE.to_owned()) }
 }
 
 fn text_of(ledger: &Ledger) -> String {
     let mut bytes = Vec::new();
-    write(&ledger.remote, &ledger.entries, &mut bytes).unwrap();
+    write(&ledger.remote, &ledger.entries, &ledger.forgotten, &mut bytes).unwrap();
     String::from_utf8(bytes).unwrap()
 }
 
@@ -126,9 +132,9 @@ fn any_intent() -> impl Strategy<Value = Intent> {
 }
 
 prop_compose! {
-    fn any_fact()(ordinal in 1_u32..4, content in prop::option::of(0_u8..3), (standing, round) in (0_usize..4, 0_u32..3), shared: bool, duplicate: bool) -> RevisionFact {
+    fn any_fact()(ordinal in 1_u32..4, content in prop::option::of(0_u8..3), (standing, round) in (0_usize..4, 0_u32..3), shared: bool, disputed in prop::bool::weighted(0.1), era in 0_u32..6) -> RevisionFact {
         let standing = Standing::ALL[standing];
-        RevisionFact { ordinal, content: content.map(hash), standing, round, shared, duplicate, made: None }
+        RevisionFact { ordinal, content: content.map(hash), standing, round, shared, kind: None, disputed, era: era / 5, made: None }
     }
 }
 
@@ -136,7 +142,7 @@ prop_compose! {
     fn any_entry()(
         (asset_type, creator, privacy) in (0_usize..7, any::<bool>(), 0_usize..3),
         path in "[a-c\"'#\\]\u{e9}\u{1f5e1}\n\t= .]{1,6}",
-        facts in prop::collection::vec((1_u64..4, 0_u64..3, any_fact()), 1..5),
+        facts in prop::collection::vec((1_u64..4, 0_u64..3, any_fact(), 0_u8..8), 1..5),
         (asked, stored) in (any_digests(), any_digests()),
         archived in prop::collection::btree_map(1_u64..4, 0_usize..3, 0..3),
         pinned in prop::option::of((any::<bool>(), 1_u64..4, 0_u64..3)),
@@ -148,7 +154,12 @@ prop_compose! {
         let privacy = [Privacy::Default, Privacy::Restricted, Privacy::OpenUse][privacy];
         let path = ProjectPath::new(&path).unwrap_or_else(|_| ProjectPath::new("x").unwrap());
         let mut entry = Entry::new(Identity { asset_type: AssetType::ALL[asset_type], creator, privacy, path });
-        facts.into_iter().for_each(|(asset, version, fact)| entry.history.add(key(asset, version), fact));
+        for (asset, version, fact, how) in facts {
+            let other = Kind { asset_type: AssetType::Mesh, creator: Creator::User(UserId::new(8).unwrap()) };
+            let kind = Some(if how == 7 { other } else { entry.identity.kind() });
+            entry.history.add(key(asset, version), RevisionFact { kind, ..fact });
+            entry.history.list(id(asset), Some(if how % 3 == 0 { Listing::Duplicate } else { Listing::Listed }));
+        }
         entry.stored = stored.into_iter().filter(|(field, _)| asked.contains_key(field)).collect();
         entry.asked = asked;
         let whys = [Leaving::Replaced, Leaving::Removed, Leaving::ByHand];
@@ -172,9 +183,32 @@ prop_compose! {
     }
 }
 
+/// A ledger as Macadam writes it: what is known again was forgotten before, and what is forgotten is not in it.
+fn sound(entries: BTreeMap<Address, Entry>, forgets: &[(Option<String>, u64, u32)]) -> Ledger {
+    let mut ledger = Ledger { entries, ..Ledger::new(REMOTE.to_owned()) };
+    let first = ledger.entries.keys().next().cloned();
+    for (text, asset, times) in forgets {
+        let of = text.as_ref().map(|text| address(text)).or_else(|| first.clone());
+        if let Some(of) = of.filter(|_| times / 6 > 0) {
+            ledger.forgotten.entry(of).or_default().raise(id(*asset), times / 6);
+        }
+    }
+    for (address, entry) in &ledger.entries {
+        for (key, fact) in entry.history.iter().filter(|(_, fact)| fact.era > 0) {
+            ledger.forgotten.entry(address.clone()).or_default().raise(key.asset_id, fact.era);
+        }
+    }
+    let Ledger { entries, forgotten, .. } = &mut ledger;
+    let left = entries.iter().filter_map(|(address, entry)| {
+        Some((address.clone(), remembered(entry, forgotten.get(address))?.into_owned()))
+    });
+    *entries = left.collect();
+    ledger
+}
+
 prop_compose! {
-    fn any_ledger()(entries in prop::collection::btree_map("[a-c\"'\\\\#\\]\u{e9}\u{1f5e1}= ./]{1,3}", any_entry(), 0..4)) -> Ledger {
-        Ledger { remote: REMOTE.to_owned(), entries: entries.into_iter().map(|(text, entry)| (address(&text), entry)).collect() }
+    fn any_ledger()(entries in prop::collection::btree_map("[a-c\"'\\\\#\\]\u{e9}\u{1f5e1}= ./]{1,3}", any_entry(), 0..4), forgets in prop::collection::vec((prop::option::of("[a-c]"), 1_u64..4, 0_u32..8), 0..3)) -> Ledger {
+        sound(entries.into_iter().map(|(text, entry)| (address(&text), entry)).collect(), &forgets)
     }
 }
 
@@ -220,9 +254,14 @@ proptest! {
             take_in(&mut recorded, other);
         }
         for (address, entry) in first.entries.iter().chain(&second.entries) {
+            let forgotten = recorded.forgotten.get(address);
             for (key, fact) in entry.history.iter() {
+                if forgotten.is_some_and(|forgotten| forgotten.covers(key.asset_id, fact.era)) {
+                    prop_assert!([&first, &second].iter().any(|ledger| ledger.forgotten.contains_key(address)));
+                    continue;
+                }
                 let known = recorded.assets[address].history.get(key).unwrap();
-                prop_assert!(fact.content.is_none() || known.content.is_some());
+                prop_assert!(fact.content.is_none() || known.content.is_some() || known.era > fact.era);
             }
             for work in entry.open.iter().filter(|work| work.operation.is_some()) {
                 let polled = work.operation.clone().map(Phase::Submitted).unwrap();
@@ -241,11 +280,19 @@ proptest! {
             prop_assert_eq!(&merge(base, &merged, &merged).unwrap(), &merged);
         }
         let caught_up = merge(Some(&ours), &ours, &theirs).unwrap();
-        prop_assert!(caught_up.entries.keys().eq(theirs.entries.keys()));
+        for (address, entry) in &ours.entries {
+            let left = remembered(entry, caught_up.forgotten.get(address));
+            let kept = caught_up.entries.contains_key(address) || theirs.forgotten.contains_key(address);
+            let moved = |asset: &AssetId| theirs.entries.values().any(|other| other.history.assets().contains(asset));
+            prop_assert!(kept || left.is_none_or(|left| left.history.assets().iter().all(moved)));
+        }
         let facts = merge(None, &ours, &theirs).unwrap();
         for (address, entry) in ours.entries.iter().chain(&theirs.entries) {
-            for (key, _) in entry.history.iter() {
-                prop_assert!(facts.entries[address].history.get(key).is_some());
+            for (key, fact) in entry.history.iter() {
+                let covers = |forgotten: &Forgotten| forgotten.covers(key.asset_id, fact.era);
+                if !facts.forgotten.get(address).is_some_and(covers) {
+                    prop_assert!(facts.entries[address].history.get(key).is_some());
+                }
             }
         }
     }
@@ -293,9 +340,15 @@ fn no_depth_panics() {
 #[test]
 fn the_form() {
     let mut sword = Entry::new(identity(AssetType::Model, "models/sword.fbx"));
-    sword.history.add(key(10, 1), fact(0xaa));
-    sword.history.add(key(10, 2), RevisionFact { standing: Standing::Rejected, ..fact(0xbb) });
-    sword.history.add(key(11, 1), RevisionFact { ordinal: 2, content: None, duplicate: true, ..fact(0) });
+    let model = |content| RevisionFact { kind: Some(sword.identity.kind()), ..fact(content) };
+    let group = Kind { creator: Creator::Group(GroupId::new(2).unwrap()), ..sword.identity.kind() };
+    let mut history = History::new();
+    history.add(key(9, 1), RevisionFact { kind: Some(group), ..fact(0x99) });
+    history.add(key(10, 1), model(0xaa));
+    history.add(key(10, 2), RevisionFact { standing: Standing::Rejected, ..model(0xbb) });
+    history.add(key(11, 1), RevisionFact { ordinal: 2, content: None, ..model(0) });
+    history.list(id(11), Some(Listing::Duplicate));
+    sword.history = history;
     sword.pinned =
         Some(PinnedAt { pin: Pin::Revision(Revision::new(1).unwrap()), at: key(10, 1), newest: Revision::new(2).ok() });
     sword.asked.insert(Field::SocialLink(SocialNetwork::Twitter), FieldDigest::of_cleared());
@@ -315,6 +368,7 @@ fn the_form() {
     pinned = { pin = "revision:1", asset_id = 10, revision = 1, newest = 2 }
     asked = { "social_links.twitter" = "e3b0c44298fc1c14" }
     revisions = [
+      { asset_id = 9, revision = 1, content_hash = "9999999999999999999999999999999999999999999999999999999999999999", creator = "group:2" },
       { asset_id = 10, revision = 1, content_hash = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" },
       { asset_id = 10, revision = 2, content_hash = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", standing = "rejected" },
       { asset_id = 11, revision = 1, ordinal = 2, duplicate = true },
@@ -397,11 +451,11 @@ fn the_fingerprint_of_what_is_saved_is_that_of_what_is_read() {
     let path = folder.path().join("assets.lock.toml");
     assert!(read(&path).unwrap().is_none());
     let wanted = ledger([("a", image("a", &[(10, 1)]))]);
-    let saved = save(&path, REMOTE, &wanted.entries).unwrap();
+    let saved = save(&path, REMOTE, &wanted.entries, &wanted.forgotten).unwrap();
     let bytes = read(&path).unwrap().unwrap();
     assert_eq!(fingerprint(&bytes), saved);
     assert_eq!(parse(&bytes, &path).unwrap(), wanted);
-    assert_ne!(save(&path, "other", &wanted.entries).unwrap(), saved);
+    assert_ne!(save(&path, "other", &wanted.entries, &wanted.forgotten).unwrap(), saved);
     assert!(matches!(read(folder.path()), Err(LockfileError::Read { .. })));
 }
 
@@ -540,9 +594,98 @@ fn the_lockfiles_asset_is_used_and_the_other_told() {
         changes.iter().any(|change| matches!(change, Change::Tell { event, .. } if event.kind == "duplicate_asset"))
     );
     apply(&mut recorded, &changes);
-    let history = &recorded.assets[&address("a")].history;
-    assert_eq!(history.find_content(hash(1)).unwrap().0, key(20, 0));
-    assert!(history.get(key(10, 0)).unwrap().duplicate);
+    let record = &recorded.assets[&address("a")];
+    assert_eq!(record.find_content(hash(1)).unwrap().0, key(20, 0));
+    assert_eq!(record.history.duplicates(record.identity.kind()), BTreeSet::from([id(10)]));
+}
+
+/// Both were marked for ever, and the first branch's asset was used on the second.
+#[test]
+fn each_branch_keeps_its_own_asset_however_often_they_are_visited() {
+    let (mut x, mut y) = (ledger([("a", image("a", &[(10, 1)]))]), ledger([("a", image("a", &[(20, 1)]))]));
+    let mut recorded = Recorded::default();
+    for _ in 0..3 {
+        for (branch, asset) in [(&mut x, 10), (&mut y, 20)] {
+            take_in(&mut recorded, branch);
+            assert_eq!(recorded.assets[&address("a")].find_content(hash(1)).unwrap().0, key(asset, 0));
+            // Written there, it has both, and still the same choice: here and on a fresh machine.
+            *branch = export(REMOTE, &recorded, &BTreeSet::new());
+            let changes = locked(&recorded, &BTreeSet::new());
+            apply(&mut recorded, &changes);
+            assert_eq!(recorded.assets[&address("a")].find_content(hash(1)).unwrap().0, key(asset, 0));
+            assert_eq!(imported(branch).assets[&address("a")].find_content(hash(1)).unwrap().0, key(asset, 0));
+            assert_eq!(import(&recorded, branch, Timestamp::UNIX_EPOCH), []);
+        }
+    }
+    // Merged, everybody chooses the same, and the other stays known as a duplicate.
+    for base in [None, Some(ledger([]))] {
+        let both = merge(base.as_ref(), &x, &y).unwrap();
+        let record = &imported(&both).assets[&address("a")];
+        assert_eq!(record.find_content(hash(1)).unwrap().0, key(10, 0));
+        assert_eq!(record.history.duplicates(record.identity.kind()), BTreeSet::from([id(20)]));
+    }
+}
+
+#[test]
+fn the_old_owners_assets_do_not_come_back_with_an_old_branch() {
+    let old = ledger([("a", image("a", &[(10, 1)]))]);
+    let mut recorded = imported(&old);
+    let mut moved = image("a", &[]);
+    moved.identity.creator = Creator::Group(GroupId::new(2).unwrap());
+    moved.history = old.entries[&address("a")].history.clone();
+    moved.history.add(key(20, 0), RevisionFact { ordinal: 2, kind: Some(moved.identity.kind()), ..fact(1) });
+    moved.history.list(id(20), Some(Listing::Listed));
+    let new = ledger([("a", moved)]);
+    for (branch, asset) in [(&new, 20), (&old, 10), (&new, 20), (&old, 10), (&new, 20)] {
+        take_in(&mut recorded, branch);
+        assert_eq!(recorded.assets[&address("a")].find_content(hash(1)).unwrap().0, key(asset, 0));
+    }
+    assert_eq!(read_back(&text_of(&new)).unwrap(), new);
+}
+
+#[test]
+fn two_contents_of_one_asset_are_disputed_wherever_they_meet() {
+    let (one, other) = (ledger([("a", image("a", &[(10, 1)]))]), ledger([("a", image("a", &[(10, 2)]))]));
+    let mut recorded = imported(&one);
+    take_in(&mut recorded, &other);
+    let merged = imported(&merge(None, &one, &other).unwrap());
+    let mut owner = one.clone();
+    let entry = owner.entries.get_mut(&address("a")).unwrap();
+    let kind = Kind { creator: Creator::Group(GroupId::new(2).unwrap()), ..entry.identity.kind() };
+    entry.history.add(key(10, 0), RevisionFact { kind: Some(kind), ..fact(1) });
+    let line = "{ asset_id = 10, content_hash = \"";
+    let twice = text_of(&one).replace("revisions = [\n", &format!("revisions = [\n  {line}{}\" }},\n", hash(7)));
+    for recorded in [recorded, merged, imported(&owner), imported(&read_back(&twice).unwrap())] {
+        assert!(recorded.assets[&address("a")].history.get(key(10, 0)).unwrap().disputed);
+    }
+}
+
+#[test]
+fn only_forgetting_takes_an_asset_out_of_a_lockfile() {
+    let old = ledger([("a", image("a", &[(10, 1), (11, 2)])), ("b", image("b", &[(20, 3)]))]);
+    let mut new = old.clone();
+    assert_eq!(first_lost(&old, &new), None);
+    assert!(Digests::of(&old).are_in(&Digests::of(&new)));
+    new.entries.insert(address("a"), image("a", &[(11, 2)]));
+    assert_eq!(first_lost(&old, &new), Some((address("a"), id(10))));
+    assert!(!Digests::of(&old).are_in(&Digests::of(&new)));
+    let mut moved = new.clone();
+    moved.entries.insert(address("c"), image("c", &[(10, 1)]));
+    assert_eq!(first_lost(&old, &moved), None);
+    new.forgotten.entry(address("a")).or_default().raise(id(10), 1);
+    assert_eq!(first_lost(&old, &new), None);
+    // That it was forgotten doesn't get lost either.
+    assert_eq!(
+        first_lost(
+            &new,
+            &ledger(
+                new.entries
+                    .iter()
+                    .map(|(address, entry)| (if address.as_str() == "a" { "a" } else { "b" }, entry.clone()))
+            )
+        ),
+        Some((address("a"), id(10)))
+    );
 }
 
 #[test]
@@ -553,7 +696,8 @@ fn an_asset_of_another_type_is_passed_over() {
     take_in(&mut recorded, &ledger([("a", decal)]));
     let record = &recorded.assets[&address("a")];
     assert_eq!(record.identity.asset_type, AssetType::Decal);
-    assert!(record.history.get(key(10, 0)).unwrap().duplicate, "kept, but not used while there is another");
+    assert!(record.history.get(key(10, 0)).is_some());
+    assert_eq!(record.find_content(hash(1)), None, "kept, but not used");
 }
 
 #[test]
@@ -605,15 +749,18 @@ fn two_branches_that_each_add_assets() {
 fn two_branches_that_add_the_same() {
     let base = ledger([]);
     let both = merged(&base, add("a", 20, 1), add("a", 10, 1));
-    let history = &both.entries[&address("a")].history;
-    assert_eq!(history.find_content(hash(1)).unwrap().0, key(10, 0));
-    assert_eq!((history.get(key(10, 0)).unwrap().duplicate, history.get(key(20, 0)).unwrap().duplicate), (false, true));
+    let entry = &both.entries[&address("a")];
+    assert_eq!(entry.history.find_content(hash(1), entry.identity.kind()).unwrap().0, key(10, 0));
+    assert_eq!(entry.history.duplicates(entry.identity.kind()), BTreeSet::from([id(20)]));
 }
 
 #[test]
 fn two_branches_that_change_one_model() {
     let mut sword = Entry::new(identity(AssetType::Model, "sword"));
+    let kind = Some(sword.identity.kind());
+    let fact = move |content| RevisionFact { kind, ..fact(content) };
     sword.history.add(key(10, 1), fact(1));
+    sword.history.list(id(10), Some(Listing::Listed));
     let base = ledger([("sword", sword)]);
     let update = |version, content| {
         move |ledger: &mut Ledger| {
@@ -621,8 +768,9 @@ fn two_branches_that_change_one_model() {
         }
     };
     let both = merged(&base, update(2, 2), update(3, 3));
-    assert_eq!(both.entries[&address("sword")].history.head().unwrap().0, key(10, 3));
-    assert_eq!(both.entries[&address("sword")].history.iter().filter(|(_, fact)| fact.duplicate).count(), 0);
+    let entry = &both.entries[&address("sword")];
+    assert_eq!(entry.history.head(entry.identity.kind()).unwrap().0, key(10, 3));
+    assert_eq!(entry.history.duplicates(entry.identity.kind()), BTreeSet::new());
 }
 
 #[test]
@@ -639,16 +787,67 @@ fn what_one_side_settled_is_settled() {
     };
     let both = merged(&base, settle, more);
     assert_eq!(both.entries[&address("a")].open, [open(create(2), None)]);
-    assert!(both.entries[&address("a")].history.find_content(hash(1)).is_some());
+    assert!(
+        both.entries[&address("a")].history.find_content(hash(1), identity(AssetType::Image, "a").kind()).is_some()
+    );
 }
 
 #[test]
 fn what_one_side_forgot_is_gone_unless_the_other_learned() {
     let base = ledger([("a", image("a", &[(1, 1)]))]);
-    let forget = |ledger: &mut Ledger| ledger.entries.clear();
-    assert_eq!(merged(&base, forget, |_| {}), ledger([]));
-    assert_eq!(merged(&base, |_| {}, forget), ledger([]));
-    assert_eq!(merged(&base, forget, add("a", 2, 2)).entries.len(), 1);
+    let forget = |ledger: &mut Ledger| {
+        let entry = ledger.entries.remove(&address("a")).unwrap();
+        ledger.forgotten.insert(address("a"), entry.history.to_forget());
+    };
+    let mut forgotten = base.clone();
+    forget(&mut forgotten);
+    assert_eq!(merged(&base, forget, |_| {}), forgotten);
+    assert_eq!(merged(&base, |_| {}, forget), forgotten);
+    // What the other side made since is not what was forgotten.
+    let both = merged(&base, forget, add("a", 2, 2));
+    assert_eq!(both.entries[&address("a")].history.assets(), BTreeSet::from([id(2)]));
+    assert_eq!(both.forgotten, forgotten.forgotten);
+    // Without a common base it is still forgotten.
+    assert_eq!(merge(None, &base, &forgotten).unwrap(), forgotten);
+}
+
+#[test]
+fn an_entry_that_one_side_lost_is_kept() {
+    let base = ledger([("a", image("a", &[(1, 1)])), ("b", image("b", &[(2, 2)]))]);
+    let lose = |ledger: &mut Ledger| drop(ledger.entries.remove(&address("a")));
+    assert_eq!(merged(&base, lose, |_| {}), base);
+    let rename = |ledger: &mut Ledger| {
+        let entry = ledger.entries.remove(&address("a")).unwrap();
+        ledger.entries.insert(address("z"), entry);
+    };
+    assert!(!merged(&base, rename, |_| {}).entries.contains_key(&address("a")));
+}
+
+#[test]
+fn an_asset_forgotten_on_another_machine_is_forgotten_here() {
+    let old = ledger([("a", image("a", &[(1, 1), (2, 2)])), ("b", image("b", &[(3, 3)]))]);
+    let mut forgot = old.clone();
+    let gone = forgot.entries.remove(&address("a")).unwrap();
+    forgot.forgotten.insert(address("a"), gone.history.to_forget());
+    assert!(text_of(&forgot).ends_with("[forgotten.\"a\"]\n1 = 1\n2 = 1\n\n# end of lockfile\n"));
+    let mut recorded = imported(&old);
+    let changes = import(&recorded, &forgot, Timestamp::UNIX_EPOCH);
+    assert!(changes.iter().any(|change| matches!(change, Change::Tell { event, .. } if event.kind == "forgotten")));
+    apply(&mut recorded, &changes);
+    assert!(!recorded.assets.contains_key(&address("a")));
+    // An old copy of the lockfile doesn't bring it back, and what was made since stays.
+    let since = Change::Learn { address: address("a"), key: key(4, 0), fact: fact(4) };
+    let enroll = Change::Enroll { address: address("a"), identity: identity(AssetType::Image, "a") };
+    apply(&mut recorded, &[enroll, since]);
+    take_in(&mut recorded, &old);
+    assert_eq!(recorded.assets[&address("a")].history.assets(), BTreeSet::from([id(4)]));
+    // Imported again it is known on every machine.
+    apply(&mut recorded, &[Change::Learn { address: address("a"), key: key(1, 0), fact: fact(1) }]);
+    let again = export(REMOTE, &recorded, &BTreeSet::from([address("a")]));
+    assert_eq!(again.entries[&address("a")].history.get(key(1, 0)).unwrap().era, 1);
+    let mut other = imported(&forgot);
+    take_in(&mut other, &again);
+    assert!(other.assets[&address("a")].history.get(key(1, 0)).is_some());
 }
 
 #[test]
@@ -677,7 +876,7 @@ fn a_plain_merge_of_two_branches_that_add_different_assets() {
         ("theirs", merged(&base, add("f", 6, 6), add("z", 26, 26))),
     ];
     for (name, version) in versions {
-        save(&folder.path().join(name), REMOTE, &version.entries).unwrap();
+        save(&folder.path().join(name), REMOTE, &version.entries, &version.forgotten).unwrap();
     }
     let git = std::process::Command::new("git")
         .args(["merge-file", "-p", "ours", "base", "theirs"])

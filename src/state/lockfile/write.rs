@@ -4,13 +4,15 @@
 //! the same; without it the file was cut off. Only what differs from its default is written.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::{Entry, OpenWork};
 use crate::model::address::Address;
 use crate::model::asset::Privacy;
-use crate::model::history::{RevisionFact, RevisionKey, Standing};
+use crate::model::forgotten::Forgotten;
+use crate::model::history::{Kind, Listing, RevisionFact, RevisionKey, Standing};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::Intent;
 use crate::model::recorded::{Identity, PinnedAt};
@@ -24,11 +26,16 @@ pub(super) const LAST_LINE: &str = "# end of lockfile";
 
 const HEADER: &str = "# Written by macadam: commit it, don't edit it. It says which asset ID each content became, so that nothing is uploaded twice.\n";
 
-/// Writes a lockfile from entries in the order of their addresses, one at a time.
+/// Writes a lockfile from entries in the order of their addresses, one at a time, and what was forgotten.
 ///
 /// # Errors
 /// What `out` says.
-pub fn write<A, E>(remote: &str, entries: impl IntoIterator<Item = (A, E)>, out: &mut dyn Write) -> io::Result<()>
+pub fn write<A, E>(
+    remote: &str,
+    entries: impl IntoIterator<Item = (A, E)>,
+    forgotten: &BTreeMap<Address, Forgotten>,
+    out: &mut dyn Write,
+) -> io::Result<()>
 where
     A: Borrow<Address>,
     E: Borrow<Entry>,
@@ -39,6 +46,13 @@ where
         push_entry(&mut text, address.borrow(), entry.borrow());
         out.write_all(text.as_bytes())?;
         text.clear();
+    }
+    for (address, forgotten) in forgotten.iter().filter(|(_, forgotten)| !forgotten.is_empty()) {
+        let _ = writeln!(text, "[forgotten.{}]", Quoted(address.as_str()));
+        for (asset_id, times) in forgotten.iter() {
+            let _ = writeln!(text, "{asset_id} = {times}");
+        }
+        text.push('\n');
     }
     text.push_str(LAST_LINE);
     text.push('\n');
@@ -75,7 +89,7 @@ fn push_entry(text: &mut String, address: &Address, entry: &Entry) {
     if !history.is_empty() {
         text.push_str("revisions = [\n");
         for (at, fact) in history.iter() {
-            push_revision(text, at, fact);
+            push_revision(text, at, fact, identity.kind(), history.listing(at.asset_id));
         }
         text.push_str("]\n");
     }
@@ -89,8 +103,8 @@ fn push_entry(text: &mut String, address: &Address, entry: &Entry) {
     text.push('\n');
 }
 
-fn push_revision(text: &mut String, at: RevisionKey, fact: &RevisionFact) {
-    let RevisionFact { ordinal, content, standing, round, shared, duplicate, made: _ } = fact;
+fn push_revision(text: &mut String, at: RevisionKey, fact: &RevisionFact, of: Kind, listing: Option<Listing>) {
+    let RevisionFact { ordinal, content, standing, round, shared, kind, disputed, era, made: _ } = fact;
     let _ = write!(text, "  {{ {}", key(at));
     if *ordinal != 1 {
         let _ = write!(text, ", ordinal = {ordinal}");
@@ -104,10 +118,22 @@ fn push_revision(text: &mut String, at: RevisionKey, fact: &RevisionFact) {
     if *round != 0 {
         let _ = write!(text, ", round = {round}");
     }
-    for (flag, name) in [(shared, "shared"), (duplicate, "duplicate")] {
-        if *flag {
+    if let Some(kind) = kind {
+        if kind.asset_type != of.asset_type {
+            let _ = write!(text, ", type = \"{}\"", kind.asset_type);
+        }
+        if kind.creator != of.creator {
+            let _ = write!(text, ", creator = \"{}\"", kind.creator);
+        }
+    }
+    let duplicate = listing == Some(Listing::Duplicate);
+    for (flag, name) in [(*shared, "shared"), (duplicate, "duplicate"), (*disputed, "disputed")] {
+        if flag {
             let _ = write!(text, ", {name} = true");
         }
+    }
+    if *era != 0 {
+        let _ = write!(text, ", era = {era}");
     }
     text.push_str(" },\n");
 }

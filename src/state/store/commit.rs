@@ -6,10 +6,10 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, TransactionBehavior, named_params};
 
-use super::{Store, attempts, events, rows, seen};
+use super::{Store, attempts, events, forget, proof, rows, seen};
 use crate::model::address::Address;
 use crate::model::change::Change;
-use crate::model::history::{History, RevisionFact, RevisionKey};
+use crate::model::history::{History, Kind, Listing, RevisionFact, RevisionKey};
 use crate::model::ids::AssetId;
 use crate::model::recorded::{ApplyError, HEALINGS_COUNT_FOR, Healing, Identity, PinnedAt, Shelved, Trouble};
 use crate::platform::failpoint;
@@ -124,10 +124,11 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
             "UPDATE assets SET in_lockfile = ?2 WHERE address = ?1",
             (address.as_str(), in_lockfile),
         ),
+        Change::List { address, asset_id, listing } => list(connection, address, *asset_id, *listing),
         Change::Rest { address, trouble } => rest(connection, address, trouble.as_ref()),
-        // Its history, open changes and trouble go with it, by the foreign keys.
-        Change::Forget { address } => {
-            update(connection, address, "DELETE FROM assets WHERE address = ?1", [address.as_str()])
+        Change::Forget { address } => forget::forget(connection, address),
+        Change::ForgetAsset { address, asset_id, times } => {
+            Ok(forget::forget_asset(connection, address, *asset_id, *times)?)
         }
         Change::See { asset } => Ok(seen::write(connection, asset, now)?),
         Change::Tell { address, event } => Ok(events::write(connection, address.as_ref(), event, now)?),
@@ -135,14 +136,19 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
 }
 
 /// Changes the one row of an address.
-fn update(connection: &Connection, address: &Address, sql: &str, parameters: impl Params) -> Result<(), Fault> {
+pub(super) fn update(
+    connection: &Connection,
+    address: &Address,
+    sql: &str,
+    parameters: impl Params,
+) -> Result<(), Fault> {
     match connection.prepare_cached(sql)?.execute(parameters)? {
         0 => Err(ApplyError::NoRecord { address: address.clone() }.into()),
         _ => Ok(()),
     }
 }
 
-fn require_record(connection: &Connection, address: &Address) -> Result<(), Fault> {
+pub(super) fn require_record(connection: &Connection, address: &Address) -> Result<(), Fault> {
     let found = connection
         .prepare_cached("SELECT 1 FROM assets WHERE address = ?1")?
         .query_row([address.as_str()], |_| Ok(()))
@@ -176,24 +182,45 @@ fn learn(connection: &Connection, address: &Address, key: RevisionKey, fact: Rev
     let (asset_id, version) = (rows::number(key.asset_id.get()), rows::version_or_zero(key.version));
     let known = connection
         .prepare_cached(
-            "SELECT ordinal, content, standing, round, shared, duplicate, made_at, origin FROM revisions
+            "SELECT ordinal, content, standing, round, shared, asset_type, creator, disputed, era, made_at, origin FROM revisions
              WHERE address = ?1 AND asset_id = ?2 AND version = ?3",
         )?
         .query_row((address.as_str(), asset_id, version), |row| super::load::fact(row, 0))
         .optional()?;
+    let digest = |fact: &RevisionFact| {
+        proof::of(
+            address.as_str(),
+            asset_id,
+            version,
+            fact.content.as_ref().map(|content| content.as_bytes().as_slice()),
+        )
+    };
+    let before = known.as_ref().map_or(0, digest);
     let mut history = History::new();
     if let Some(known) = known {
         history.add(key, known);
     }
-    history.add(key, fact);
-    let Some(RevisionFact { ordinal, content, standing, round, shared, duplicate, made }) = history.get(key) else {
-        return Ok(());
+    let times = forget::times(connection, address, key.asset_id)?;
+    let kind = match fact.kind {
+        Some(kind) => kind,
+        None => connection
+            .prepare_cached("SELECT asset_type, creator FROM assets WHERE address = ?1")?
+            .query_row([address.as_str()], |row| {
+                Ok(Kind { asset_type: rows::parsed(row, 0)?, creator: rows::parsed(row, 1)? })
+            })?,
     };
+    history.add(key, RevisionFact { era: fact.era.max(times), kind: Some(kind), ..fact });
+    let Some(fact) = history.get(key) else { return Ok(()) };
+    proof::toggle(connection, before ^ digest(fact))?;
+    let RevisionFact { ordinal, content, standing, round, shared, kind, disputed, era, made } = fact;
+    let kind = kind.as_ref();
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO revisions
-                (address, asset_id, version, ordinal, content, standing, round, shared, duplicate, made_at, origin)
-             VALUES (:address, :asset_id, :version, :ordinal, :content, :standing, :round, :shared, :duplicate, :made_at, :origin)",
+                (address, asset_id, version, ordinal, content, standing, round, shared, asset_type, creator, disputed, era, made_at,
+                 origin)
+             VALUES (:address, :asset_id, :version, :ordinal, :content, :standing, :round, :shared, :asset_type, :creator,
+                 :disputed, :era, :made_at, :origin)",
         )?
         .execute(named_params! {
             ":address": address.as_str(),
@@ -204,10 +231,27 @@ fn learn(connection: &Connection, address: &Address, key: RevisionKey, fact: Rev
             ":standing": standing.name(),
             ":round": round,
             ":shared": shared,
-            ":duplicate": duplicate,
+            ":asset_type": kind.map(|kind| kind.asset_type.name()),
+            ":creator": kind.map(|kind| kind.creator.to_string()),
+            ":disputed": disputed,
+            ":era": era,
             ":made_at": made.map(|(at, _)| at.to_string()),
             ":origin": made.map(|(_, origin)| origin.name()),
         })?;
+    Ok(())
+}
+
+fn list(connection: &Connection, address: &Address, asset_id: AssetId, listing: Option<Listing>) -> Result<(), Fault> {
+    require_record(connection, address)?;
+    let of_asset = (address.as_str(), rows::number(asset_id.get()));
+    match listing {
+        None => {
+            connection.prepare_cached("DELETE FROM listed WHERE address = ?1 AND asset_id = ?2")?.execute(of_asset)?
+        }
+        Some(listing) => connection
+            .prepare_cached("INSERT OR REPLACE INTO listed (address, asset_id, duplicate) VALUES (?1, ?2, ?3)")?
+            .execute((of_asset.0, of_asset.1, listing == Listing::Duplicate))?,
+    };
     Ok(())
 }
 
@@ -266,6 +310,9 @@ fn move_record(connection: &Connection, from: &Address, to: &Address) -> Result<
         return Err(ApplyError::Occupied { address: to.clone() }.into());
     }
     connection.prepare_cached("DELETE FROM assets WHERE address = ?1")?.execute([to.as_str()])?;
+    forget::renew(connection, from, to)?;
+    let (before, after) = (proof::of_address(connection, from, None)?, proof::of_address(connection, from, Some(to))?);
+    proof::toggle(connection, before ^ after)?;
     update(
         connection,
         from,

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Result, Row};
 
-use super::{Store, attempts, rows, seen};
+use super::{Store, attempts, proof, rows, seen};
 use crate::model::address::Address;
 use crate::model::asset::Privacy;
-use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::forgotten::Forgotten;
+use crate::model::history::{Kind, Listing, Origin, RevisionFact, RevisionKey, Standing};
 use crate::model::path::ProjectPath;
 use crate::model::recorded::{Healing, Identity, Leaving, Objection, PinnedAt, Record, Recorded, Shelved, Trouble};
 use crate::state::error::StateError;
@@ -23,13 +24,16 @@ impl Store {
             // One snapshot, also beside a writer.
             let snapshot = self.connection.unchecked_transaction()?;
             let mut assets = load_assets(&snapshot)?;
+            proof::verify(&snapshot)?;
             load_revisions(&snapshot, &mut assets)?;
+            load_listed(&snapshot, &mut assets)?;
             load_troubles(&snapshot, &mut assets)?;
             load_shelf(&snapshot, &mut assets)?;
             load_healed(&snapshot, &mut assets)?;
             Ok(Recorded {
                 assets,
                 attempts: attempts::load(&snapshot)?.into_iter().collect(),
+                forgotten: load_forgotten(&snapshot)?,
                 seen: seen::load(&snapshot)?,
                 next_attempt: snapshot.query_row("SELECT next_attempt FROM meta", [], |row| {
                     u64::try_from(row.get::<_, i64>(0)?).map_err(|error| rows::wrong(0, error))
@@ -74,11 +78,11 @@ fn record(row: &Row<'_>) -> Result<Record> {
     Ok(record)
 }
 
-/// A fact from eight columns.
+/// A fact from eleven columns.
 pub(super) fn fact(row: &Row<'_>, first: usize) -> Result<RevisionFact> {
-    let made = match rows::parsed_or_null(row, first + 6)? {
+    let made = match rows::parsed_or_null(row, first + 9)? {
         None => None,
-        Some(at) => Some((at, rows::named(row, first + 7, "origin", Origin::from_name)?)),
+        Some(at) => Some((at, rows::named(row, first + 10, "origin", Origin::from_name)?)),
     };
     Ok(RevisionFact {
         ordinal: row.get(first)?,
@@ -86,14 +90,17 @@ pub(super) fn fact(row: &Row<'_>, first: usize) -> Result<RevisionFact> {
         standing: rows::named(row, first + 2, "standing", Standing::from_name)?,
         round: row.get(first + 3)?,
         shared: row.get(first + 4)?,
-        duplicate: row.get(first + 5)?,
+        kind: Some(Kind { asset_type: rows::parsed(row, first + 5)?, creator: rows::parsed(row, first + 6)? }),
+        disputed: row.get(first + 7)?,
+        era: row.get(first + 8)?,
         made,
     })
 }
 
 fn load_revisions(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
     let mut all = connection.prepare_cached(
-        "SELECT address, asset_id, version, ordinal, content, standing, round, shared, duplicate, made_at, origin
+        "SELECT address, asset_id, version, ordinal, content, standing, round, shared, asset_type, creator, disputed, era, made_at,
+                origin
          FROM revisions ORDER BY address, asset_id, version",
     )?;
     let mut found = all.query([])?;
@@ -112,6 +119,26 @@ fn load_revisions(connection: &Connection, assets: &mut BTreeMap<Address, Record
         record.history.add(key, fact(row, 3)?);
     }
     Ok(())
+}
+
+fn load_listed(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
+    let mut all = connection.prepare_cached("SELECT address, asset_id, duplicate FROM listed")?;
+    let mut found = all.query([])?;
+    while let Some(row) = found.next()? {
+        let listing = if row.get(2)? { Listing::Duplicate } else { Listing::Listed };
+        record_of(row, assets, "a listed asset")?.history.list(rows::asset_id(row, 1)?, Some(listing));
+    }
+    Ok(())
+}
+
+fn load_forgotten(connection: &Connection) -> Result<BTreeMap<Address, Forgotten>> {
+    let mut all = connection.prepare_cached("SELECT address, asset_id, times FROM forgotten")?;
+    let mut found = all.query([])?;
+    let mut forgotten: BTreeMap<Address, Forgotten> = BTreeMap::new();
+    while let Some(row) = found.next()? {
+        forgotten.entry(address(row, 0)?).or_default().raise(rows::asset_id(row, 1)?, row.get(2)?);
+    }
+    Ok(forgotten)
 }
 
 fn load_troubles(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {

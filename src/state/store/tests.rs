@@ -15,7 +15,7 @@ use crate::model::change::{Change, Event};
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
 use crate::model::file::{CachedFile, ContentFacts, FileCache, FileFacts, FileProblem, Fingerprint};
-use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, OperationId, Revision, UserId};
 use crate::model::metadata::{Field, FieldDigests, SocialLink, SocialNetwork};
 use crate::model::path::ProjectPath;
@@ -79,7 +79,9 @@ fn fact(number: u8) -> RevisionFact {
         standing: Standing::ALL[usize::from(number) % 4],
         round: u32::from(number % 11),
         shared: number.is_multiple_of(2),
-        duplicate: number.is_multiple_of(7),
+        kind: number.is_multiple_of(7).then(|| identity(number).kind()),
+        disputed: false,
+        era: u32::from(number % 11) / 10,
         made: (!number.is_multiple_of(3)).then(|| (at(i64::from(number)), Origin::Replace)),
     }
 }
@@ -185,9 +187,16 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
             }
         }
         15 => Change::Remove { address, removed: number.is_multiple_of(2) },
+        16 if number.is_multiple_of(3) => {
+            let listing = [None, Some(Listing::Duplicate), Some(Listing::Listed)][usize::from(number) / 3 % 3];
+            Change::List { address, asset_id: id(number % 4), listing }
+        }
         16 => Change::Lock { address, in_lockfile: number.is_multiple_of(2) },
         17 => Change::Rest { address, trouble: trouble(number) },
         18 if number.is_multiple_of(4) => Change::Forget { address },
+        18 if number.is_multiple_of(2) => {
+            Change::ForgetAsset { address, asset_id: id(number % 3), times: u32::from(number % 8) / 2 + 1 }
+        }
         18 => Change::Tell { address: Some(address), event: Event { kind: "test", message: "m".to_owned() } },
         19 => Change::Move { from: address, to: self::address(number % 4) },
         20 | 21 => {

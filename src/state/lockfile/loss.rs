@@ -1,0 +1,68 @@
+//! What a new lockfile would lack of the one that it replaces. Nothing but `forget` takes an asset ID out of a lockfile.
+
+use std::collections::BTreeSet;
+
+use super::{Entry, Ledger};
+use crate::model::address::Address;
+use crate::model::digest::FieldDigest;
+use crate::model::history::RevisionKey;
+use crate::model::ids::AssetId;
+
+/// The revisions of a lockfile, eight bytes each: enough to see that none is missing from the next one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Digests {
+    sorted: Vec<u64>,
+}
+
+impl Digests {
+    /// The revisions of a ledger, and what it forgot.
+    pub fn of(ledger: &Ledger) -> Self {
+        let Ledger { remote: _, entries, forgotten } = ledger;
+        let mut sorted: Vec<u64> = entries
+            .iter()
+            .flat_map(|(address, entry)| entry.history.iter().map(move |(key, _)| digest(address, key)))
+            .collect();
+        sorted.extend(forgotten.iter().flat_map(|(address, forgotten)| {
+            forgotten.iter().map(move |(asset_id, times)| digest_of(address, &format!("{asset_id} forgotten {times}")))
+        }));
+        sorted.sort_unstable();
+        Self { sorted }
+    }
+
+    /// Whether all of them are in another lockfile too.
+    pub fn are_in(&self, other: &Self) -> bool {
+        self.sorted.iter().all(|digest| other.sorted.binary_search(digest).is_ok())
+    }
+}
+
+fn digest(address: &Address, RevisionKey { asset_id, version }: RevisionKey) -> u64 {
+    digest_of(address, &format!("{asset_id} {}", version.map_or(0, |version| version.get())))
+}
+
+fn digest_of(address: &Address, what: &str) -> u64 {
+    FieldDigest::of_parts([address.as_str(), what]).bits()
+}
+
+/// The first asset of `old` that `new` would lack, with its address. What was forgotten may go, and so may what `new` has under a new name.
+pub fn first_lost(old: &Ledger, new: &Ledger) -> Option<(Address, AssetId)> {
+    let mut moved: BTreeSet<RevisionKey> = BTreeSet::new();
+    let has = |ledger: &Ledger, address: &Address, key: RevisionKey| {
+        ledger.entries.get(address).is_some_and(|entry: &Entry| entry.history.get(key).is_some())
+    };
+    for (address, entry) in &new.entries {
+        moved.extend(entry.history.iter().map(|(key, _)| key).filter(|key| !has(old, address, *key)));
+    }
+    for (address, entry) in &old.entries {
+        for (key, fact) in entry.history.iter() {
+            let forgotten = new.forgotten.get(address).is_some_and(|f| f.covers(key.asset_id, fact.era));
+            if !has(new, address, key) && !forgotten && !moved.contains(&key) {
+                return Some((address.clone(), key.asset_id));
+            }
+        }
+    }
+    old.forgotten.iter().find_map(|(address, forgotten)| {
+        let known = |asset_id| new.forgotten.get(address).map_or(0, |known| known.times(asset_id));
+        let lost = forgotten.iter().find(|(asset_id, times)| known(*asset_id) < *times);
+        lost.map(|(asset_id, _)| (address.clone(), asset_id))
+    })
+}

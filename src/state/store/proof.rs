@@ -1,0 +1,60 @@
+//! A digest of all revisions, kept beside them: the state knows whether it still has every fact that it ever wrote down.
+//!
+//! A misdirected page or another program's `DELETE` leaves a database that SQLite is content with. What is missing would be uploaded again, so such a state
+//! is damaged. The digest is the exclusive or of one digest a row, so that a change costs what it changes.
+
+use rusqlite::{Connection, Result, Row};
+
+use super::rows;
+use crate::model::address::Address;
+use crate::model::digest::FieldDigest;
+
+/// The digest of one revision: which asset of which address holds what.
+pub(super) fn of(address: &str, asset_id: i64, version: i64, content: Option<&[u8]>) -> u64 {
+    let content: String = content.into_iter().flatten().map(|byte| format!("{byte:02x}")).collect();
+    FieldDigest::of_parts([address, &asset_id.to_string(), &version.to_string(), &content]).bits()
+}
+
+/// The digest of a row that has address, asset, version and content, as one of `address` where that is given.
+pub(super) fn of_row(row: &Row<'_>, address: Option<&Address>) -> Result<u64> {
+    let stored = rows::text(row, 0)?;
+    let content: Option<Vec<u8>> = row.get(3)?;
+    let address = address.map_or(stored, Address::as_str);
+    Ok(of(address, row.get(1)?, row.get(2)?, content.as_deref()))
+}
+
+/// The digest of all revisions of an address, or what it would be if the address were `known_as` something else.
+pub(super) fn of_address(connection: &Connection, address: &Address, known_as: Option<&Address>) -> Result<u64> {
+    let mut all =
+        connection.prepare_cached("SELECT address, asset_id, version, content FROM revisions WHERE address = ?1")?;
+    let digests = all.query_map([address.as_str()], |row| of_row(row, known_as))?;
+    digests.into_iter().try_fold(0, |sum, digest| Ok(sum ^ digest?))
+}
+
+/// Notes that rows with these digests came or went.
+pub(super) fn toggle(connection: &Connection, digest: u64) -> Result<()> {
+    if digest == 0 {
+        return Ok(());
+    }
+    // SQLite has no exclusive or.
+    connection
+        .prepare_cached("UPDATE meta SET revisions_digest = (revisions_digest | ?1) - (revisions_digest & ?1)")?
+        .execute([rows::number(digest)])
+        .map(drop)
+}
+
+/// Refuses a state whose revisions are not those that were written down.
+pub(super) fn verify(connection: &Connection) -> Result<()> {
+    let mut all = connection.prepare_cached("SELECT address, asset_id, version, content FROM revisions")?;
+    let (mut count, mut sum) = (0_u64, 0_u64);
+    let mut found = all.query([])?;
+    while let Some(row) = found.next()? {
+        sum ^= of_row(row, None)?;
+        count += 1;
+    }
+    let wanted: i64 = connection.query_row("SELECT revisions_digest FROM meta", [], |row| row.get(0))?;
+    if rows::number(sum) == wanted {
+        return Ok(());
+    }
+    Err(rows::wrong(0, format_args!("it has {count} revisions, and they aren't the ones that were written down")))
+}

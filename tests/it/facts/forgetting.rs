@@ -1,0 +1,88 @@
+//! `forget` is a fact in the lockfile, which no other machine undoes.
+
+use macadam::emulator::Endpoint;
+use serde_json::json;
+
+use crate::support::{Project, Remote, png};
+
+const MANIFEST: &str = "[creator]\nuser_id = 1\n\n[globs.ui]\npath = \"ui/*.png\"\n";
+const LOCKFILE: &str = "assets.lock.toml";
+
+/// A machine with two pictures.
+fn machine(remote: &Remote) -> Project {
+    let project = Project::new(MANIFEST).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.write("ui/b.png", png(2));
+    project
+}
+
+fn asset_id(project: &Project, address: &str) -> u64 {
+    project.json(&["status", address]).1["assets"][0]["asset_id"].as_u64().unwrap()
+}
+
+#[test]
+fn a_forgotten_asset_is_not_brought_back_by_another_machine() {
+    let remote = Remote::start();
+    let (here, there) = (machine(&remote), machine(&remote));
+    here.sync();
+    let forgotten = asset_id(&here, "ui/a.png");
+    there.write(LOCKFILE, here.read(LOCKFILE));
+    there.sync();
+    let base = here.read(LOCKFILE);
+
+    here.remove("ui/a.png");
+    here.run(&["forget", "ui/a.png"]).expect(0);
+    let lockfile = here.read(LOCKFILE);
+    assert!(lockfile.contains(&format!("[forgotten.\"ui/a.png\"]\n{forgotten} = 1\n")), "{lockfile}");
+    assert!(!lockfile.contains(&format!("asset_id = {forgotten}")), "{lockfile}");
+
+    // The other machine, whose state has the asset, made another one meanwhile; git merges.
+    there.write("ui/c.png", png(3));
+    there.sync();
+    for (name, text) in [("base", base), ("ours", there.read(LOCKFILE)), ("theirs", lockfile)] {
+        there.write(name, text);
+    }
+    there.run(&["lockfile", "merge", "base", "ours", "theirs"]).expect(0);
+    there.write(LOCKFILE, there.read("ours"));
+    there.remove("ui/a.png");
+    let creates = remote.requests(Endpoint::CreateAsset);
+    assert_eq!(there.sync()["actions"], json!([]));
+    let lockfile = there.read(LOCKFILE);
+    assert!(!lockfile.contains("[assets.\"ui/a.png\"]") && lockfile.contains("ui/c.png"), "{lockfile}");
+    assert!(lockfile.contains(&format!("{forgotten} = 1\n")), "the ID stays visible: {lockfile}");
+    assert_eq!(there.json(&["history", "ui/a.png"]).0, 1);
+
+    // An older copy of the lockfile doesn't bring it back either, and a file of that name is a new asset.
+    here.write(LOCKFILE, there.read("base"));
+    here.write("ui/a.png", png(1));
+    here.sync();
+    assert_ne!(asset_id(&here, "ui/a.png"), forgotten);
+    assert_eq!(remote.requests(Endpoint::CreateAsset), creates + 1);
+    assert!(here.read(LOCKFILE).contains(&format!("{forgotten} = 1\n")));
+}
+
+#[test]
+fn a_forgotten_asset_that_is_imported_again_is_known_everywhere() {
+    let remote = Remote::start();
+    let (here, there) = (machine(&remote), machine(&remote));
+    here.sync();
+    let id = asset_id(&here, "ui/a.png");
+    let old = here.read(LOCKFILE);
+    there.write(LOCKFILE, &old);
+    there.sync();
+    here.run(&["forget", "ui/a.png"]).expect(0);
+    there.write(LOCKFILE, here.read(LOCKFILE));
+    assert_eq!(there.json(&["status", "ui/a.png"]).1["assets"][0]["asset_id"], json!(null));
+    here.run(&["import", "ui/a.png", &id.to_string(), "--content-matches"]).expect(0);
+    let creates = remote.requests(Endpoint::CreateAsset);
+    there.write(LOCKFILE, here.read(LOCKFILE));
+    there.sync();
+    here.write(LOCKFILE, old);
+    here.sync();
+    assert_eq!((asset_id(&here, "ui/a.png"), asset_id(&there, "ui/a.png")), (id, id));
+    assert_eq!(remote.requests(Endpoint::CreateAsset), creates);
+    // Forgotten once more, it is forgotten again.
+    here.run(&["forget", "ui/a.png"]).expect(0);
+    there.write(LOCKFILE, here.read(LOCKFILE));
+    assert_eq!(there.json(&["status", "ui/a.png"]).1["assets"][0]["asset_id"], json!(null));
+}
