@@ -60,16 +60,20 @@ pub(super) fn contradictions(recorded: &Recorded) -> BTreeMap<AssetId, String> {
     found
 }
 
-/// Holds an address whose asset is contradictory. Another content of a type that can't be updated gets a new asset, and needs no hold.
+/// Holds an address whose asset is contradictory. Another content of a type that can't be updated gets a new asset, and needs no hold: but for an asset of
+/// which nobody knows whether it has these very bytes.
 pub(super) fn holds(plan: &mut Plan, case: &Case<'_>, record: &Record) -> bool {
     let in_place = record.identity.asset_type.on_content_change() == ContentChange::InPlace;
     let is_new = || case.want.content.as_ref().is_ok_and(|facts| record.find_content(facts.hash).is_none());
-    if !in_place && case.want.pin.is_none() && is_new() {
+    let used = if !in_place && case.want.pin.is_none() && is_new() {
+        record.history.iter().find(|(_, fact)| fact.disputed).map(|(key, _)| key.asset_id)
+    } else {
+        current(case.want, record).map(|(key, _)| key.asset_id)
+    };
+    let Some((asset_id, why)) = used.and_then(|asset_id| Some((asset_id, case.sharing.contradiction(asset_id)?))) else {
         return false;
-    }
-    let Some((key, _)) = current(case.want, record) else { return false };
-    let Some(why) = case.sharing.contradiction(key.asset_id) else { return false };
-    let (address, asset_id) = (case.address, key.asset_id);
+    };
+    let address = case.address;
     let hint = format!(
         "look at https://create.roblox.com/store/asset/{asset_id}, then `macadam forget` the address that is wrong; where that is `{address}` itself, \
          `macadam import {address} ASSET_ID` gives it the right asset"

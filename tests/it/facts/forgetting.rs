@@ -3,27 +3,17 @@
 use macadam::emulator::Endpoint;
 use serde_json::json;
 
+use super::{LOCKFILE, asset_id, machine, remote};
 use crate::support::{Project, Remote, png};
 
-const MANIFEST: &str = "[creator]\nuser_id = 1\n\n[globs.ui]\npath = \"ui/*.png\"\n";
-const LOCKFILE: &str = "assets.lock.toml";
-
-/// A machine with two pictures.
-fn machine(remote: &Remote) -> Project {
-    let project = Project::new(MANIFEST).at(&remote.url());
-    project.write("ui/a.png", png(1));
-    project.write("ui/b.png", png(2));
-    project
-}
-
-fn asset_id(project: &Project, address: &str) -> u64 {
-    project.json(&["status", address]).1["assets"][0]["asset_id"].as_u64().unwrap()
+fn pictures(remote: &Remote) -> Project {
+    machine(remote, &[("ui/a.png", png(1)), ("ui/b.png", png(2))])
 }
 
 #[test]
 fn a_forgotten_asset_is_not_brought_back_by_another_machine() {
-    let remote = Remote::start();
-    let (here, there) = (machine(&remote), machine(&remote));
+    let remote = remote();
+    let (here, there) = (pictures(&remote), pictures(&remote));
     here.sync();
     let forgotten = asset_id(&here, "ui/a.png");
     there.write(LOCKFILE, here.read(LOCKFILE));
@@ -63,8 +53,8 @@ fn a_forgotten_asset_is_not_brought_back_by_another_machine() {
 
 #[test]
 fn a_forgotten_asset_that_is_imported_again_is_known_everywhere() {
-    let remote = Remote::start();
-    let (here, there) = (machine(&remote), machine(&remote));
+    let remote = remote();
+    let (here, there) = (pictures(&remote), pictures(&remote));
     here.sync();
     let id = asset_id(&here, "ui/a.png");
     let old = here.read(LOCKFILE);

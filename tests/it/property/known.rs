@@ -64,7 +64,10 @@ impl Known {
         }
         let mut known = Self::default();
         let mut rows = db
-            .prepare("SELECT address, asset_id, version, lower(hex(content)), shared, duplicate FROM revisions")
+            .prepare(
+                "SELECT address, asset_id, version, lower(hex(content)), shared, coalesce(duplicate, 0)
+                 FROM revisions LEFT JOIN listed USING (address, asset_id)",
+            )
             .unwrap();
         let facts = rows.query_map([], |row| {
             let hash: String = row.get(3)?;
