@@ -309,10 +309,10 @@ impl Import<'_> {
         let mut history = recorded.assets.get(moved_from.unwrap_or(&address())).map(|record| record.history.clone());
         let history = history.get_or_insert_default();
         if history.of_asset(*asset_id).next().is_none() {
-            history.add(key, RevisionFact { ordinal: history.next_ordinal(), ..fact });
+            history.add(key, RevisionFact { ordinal: history.next_ordinal(), kind: Some(identity.kind()), ..fact });
         }
         // A person's word counts more than the lockfile's, until it is written there.
-        let preferred = history.prefer(*asset_id).into_iter();
+        let preferred = history.prefer(*asset_id, identity.kind()).into_iter();
         changes.extend(preferred.map(|(asset_id, listing)| Change::List {
             address: address(),
             asset_id,

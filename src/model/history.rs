@@ -383,24 +383,30 @@ impl History {
         self.facts.iter().any(|(_, fact)| fact.kind == Some(kind))
     }
 
-    /// Whether an asset of this kind is passed over, because the checked-out lockfile has another one for its content, or for the Model.
-    pub fn is_duplicate(&self, asset_id: AssetId, kind: Kind) -> bool {
-        match self.listing(asset_id) {
-            Some(Listing::Duplicate) => return true,
-            Some(Listing::Listed) => return false,
-            None => {}
-        }
-        let of_kind = self.of_asset(asset_id).filter(|(_, fact)| fact.kind == Some(kind));
+    /// The revisions of this kind that stand for the same as an asset: of a Model every asset, of another type those with its bytes.
+    fn equals(&self, asset_id: AssetId, kind: Kind) -> impl Iterator<Item = RevisionKey> {
+        let of_kind = self.of_asset(asset_id).filter(move |(_, fact)| fact.kind == Some(kind));
         let contents: Vec<ContentHash> = of_kind.filter_map(|(_, fact)| fact.content).collect();
         let in_place = kind.asset_type.on_content_change() == ContentChange::InPlace;
-        self.facts.iter().any(|(key, fact)| {
-            let is_rival = if in_place {
+        let is_equal = move |fact: &RevisionFact| {
+            if in_place {
                 fact.is_there_as(kind)
             } else {
                 contents.iter().any(|content| fact.is_usable_as(*content, kind))
-            };
-            is_rival && key.asset_id != asset_id && self.listing(key.asset_id) == Some(Listing::Listed)
-        })
+            }
+        };
+        let others = self.facts.iter().filter(move |(key, fact)| key.asset_id != asset_id && is_equal(fact));
+        others.map(|(key, _)| *key)
+    }
+
+    /// Whether an asset is passed over for another one of its kind that stands for the same, by the choice of the checked-out lockfile.
+    pub fn is_duplicate(&self, asset_id: AssetId, kind: Kind) -> bool {
+        let preferred = |other: RevisionKey| match (self.listing(asset_id), self.listing(other.asset_id)) {
+            (Some(Listing::Listed), _) | (_, Some(Listing::Duplicate)) => false,
+            (Some(Listing::Duplicate), _) => true,
+            (None, other) => other.is_some(),
+        };
+        self.equals(asset_id, kind).any(preferred)
     }
 
     /// The assets of this kind that are passed over.
@@ -413,10 +419,11 @@ impl History {
         of_kind.filter(|asset_id| self.is_duplicate(*asset_id, kind)).collect()
     }
 
-    /// What makes an asset the one that counts, though others were preferred.
-    pub fn prefer(&self, asset_id: AssetId) -> Vec<(AssetId, Listing)> {
+    /// What makes an asset the one that counts among those that stand for the same.
+    pub fn prefer(&self, asset_id: AssetId, kind: Kind) -> BTreeMap<AssetId, Listing> {
         let ordinal = self.ordinal_of(asset_id);
-        let newer = self.assets().into_iter().filter(|other| *other != asset_id && self.ordinal_of(*other) >= ordinal);
+        let listed = self.equals(asset_id, kind).map(|key| key.asset_id);
+        let newer = listed.filter(|other| self.ordinal_of(*other) >= ordinal);
         let passed_over = newer.filter(|other| self.listing(*other) == Some(Listing::Listed));
         passed_over.map(|other| (other, Listing::Duplicate)).chain([(asset_id, Listing::Listed)]).collect()
     }

@@ -70,7 +70,8 @@ pub(super) fn holds(plan: &mut Plan, case: &Case<'_>, record: &Record) -> bool {
     } else {
         current(case.want, record).map(|(key, _)| key.asset_id)
     };
-    let Some((asset_id, why)) = used.and_then(|asset_id| Some((asset_id, case.sharing.contradiction(asset_id)?))) else {
+    let Some((asset_id, why)) = used.and_then(|asset_id| Some((asset_id, case.sharing.contradiction(asset_id)?)))
+    else {
         return false;
     };
     let address = case.address;

@@ -56,8 +56,8 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> Entry {
     // The choice among equals is written down, so that every checkout of this lockfile makes the same.
     let kind = identity.kind();
     for asset_id in history.assets() {
-        let duplicate = history.is_duplicate(asset_id, kind);
-        facts.list(asset_id, Some(if duplicate { Listing::Duplicate } else { Listing::Listed }));
+        let is_new = || if history.is_duplicate(asset_id, kind) { Listing::Duplicate } else { Listing::Listed };
+        facts.list(asset_id, Some(history.listing(asset_id).unwrap_or_else(is_new)));
     }
     let mut entry = Entry {
         identity: identity.clone(),

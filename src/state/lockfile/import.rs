@@ -104,6 +104,8 @@ pub(super) fn remembered<'a>(entry: &'a Entry, forgotten: Option<&Forgotten>) ->
     let has = |asset_id: &AssetId| history.of_asset(*asset_id).next().is_some();
     let archived = entry.archived.iter().filter(|(asset_id, _)| has(asset_id)).map(|(id, why)| (*id, *why)).collect();
     let pinned = entry.pinned.filter(|pinned| has(&pinned.at.asset_id));
+    let unlisted: Vec<AssetId> = history.listings().map(|(asset_id, _)| asset_id).filter(|id| !has(id)).collect();
+    unlisted.into_iter().for_each(|asset_id| history.list(asset_id, None));
     Some(Cow::Owned(Entry { history, archived, pinned, ..entry.clone() }))
 }
 
