@@ -17,10 +17,11 @@ const MOST: f64 = 2.0;
 pub fn run(tree: &Tree) -> Option<Section> {
     Command::new("git").arg("--version").stdout(Stdio::null()).status().ok().filter(|status| status.success())?;
     let project = &tree.project;
-    project.write(".gitignore", ".macadam/\n");
     for args in [&["init", "--quiet"][..], &["add", "--all"], &["commit", "--quiet", "--message=all"]] {
         time(&mut git(project, args));
     }
+    // In a checkout the state is in git's folder.
+    project.sync();
     let mut plans = Vec::new();
     let mut statuses = Vec::new();
     // The first of each is not counted: it warms the caches.

@@ -46,7 +46,7 @@ pub struct Global {
     /// The manifest; otherwise assets.toml in this folder or one above
     #[arg(long, global = true, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
-    /// The state database; otherwise .macadam/<manifest's stem>.db beside the manifest
+    /// The state database; otherwise .git/macadam/<path of the manifest>.db, or without git .macadam/<its stem>.db beside it
     #[arg(long, global = true, value_name = "PATH")]
     pub state: Option<PathBuf>,
     /// The API's address: https, or http to this machine
@@ -102,7 +102,7 @@ pub enum LogFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Write a commented assets.toml, .gitattributes and .macadam/.gitignore; overwrites nothing
+    /// Write a commented assets.toml and .gitattributes, and outside of git .macadam/.gitignore; overwrites nothing
     Init,
     /// Validate the manifest and every file, without network, key or state
     Check,

@@ -15,8 +15,8 @@ use crate::model::file::FileCache;
 
 /// Checks everything that can be checked offline.
 pub fn run(output: Output, global: &Global) -> Result<Exit, Failure> {
-    let target = target::find(global)?;
-    let gathered = gather(&target.project, &FileCache::new(), &BTreeSet::new(), &Unsettled::default(), &silent())?;
+    let project = target::find_files(global)?;
+    let gathered = gather(&project, &FileCache::new(), &BTreeSet::new(), &Unsettled::default(), &silent())?;
     let desired = &gathered.desired;
     let files = desired.assets.iter().filter_map(|(address, want)| {
         want.content.as_ref().err().map(|problem| (address, want.path.as_str(), problem))

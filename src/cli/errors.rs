@@ -5,6 +5,7 @@ use crate::cloud;
 use crate::engine::book::BookError;
 use crate::engine::gather::GatherError;
 use crate::engine::lockfile::KeepError;
+use crate::engine::project::ProjectError;
 use crate::engine::session::SessionError;
 use crate::engine::sync::SyncError;
 use crate::engine::view::ViewError;
@@ -12,10 +13,16 @@ use crate::manifest::{self, Diagnostic};
 use crate::state::StateError;
 use crate::state::lock::LockError;
 
+impl From<ProjectError> for Failure {
+    fn from(error: ProjectError) -> Self {
+        Self::of(Exit::Unusable, &error, error.hint())
+    }
+}
+
 impl From<GatherError> for Failure {
     fn from(error: GatherError) -> Self {
         match error {
-            GatherError::Project(error) => Self::of(Exit::Unusable, &error, error.hint()),
+            GatherError::Project(error) => error.into(),
             GatherError::Manifest { diagnostics, text } => manifest_mistakes(&diagnostics, &text),
         }
     }

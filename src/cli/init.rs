@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint};
-use crate::engine::project::{DEFAULT_MANIFEST, PRIVATE_FOLDER, PRIVATE_IGNORE};
+use crate::engine::project::{DEFAULT_MANIFEST, PRIVATE_IGNORE};
+use crate::engine::state_folder::StateFolder;
 
 const MANIFEST: &str = include_str!("init/assets.toml");
 const ATTRIBUTES: &str = include_str!("init/gitattributes");
@@ -23,11 +24,13 @@ pub fn run(output: Output, folder: &Path, manifest: Option<&Path>) -> Result<Exi
     let root = manifest.parent().unwrap_or(folder).to_owned();
     let mut written = Vec::new();
     let mut kept = Vec::new();
-    for (path, content) in [
-        (manifest, MANIFEST),
-        (root.join(".gitattributes"), ATTRIBUTES),
-        (root.join(PRIVATE_FOLDER).join(".gitignore"), PRIVATE_IGNORE),
-    ] {
+    let mut files = vec![(manifest, MANIFEST), (root.join(".gitattributes"), ATTRIBUTES)];
+    // In a git checkout the state isn't here. Where that can't be told, whoever makes the state says so.
+    let existing = root.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder);
+    if let Ok(StateFolder::Beside(_)) = StateFolder::of(existing) {
+        files.push((StateFolder::beside(&root).path().join(".gitignore"), PRIVATE_IGNORE));
+    }
+    for (path, content) in files {
         let shown = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
         if create(&path, content)? { written.push(shown) } else { kept.push(shown) }
     }

@@ -39,12 +39,23 @@ pub fn here() -> Result<PathBuf, Failure> {
 /// # Errors
 /// When there is no manifest, or the API's address can't be used.
 pub fn find(global: &Global) -> Result<Target, Failure> {
-    let project = Project::find(global.manifest.as_deref(), global.state.as_deref(), &here()?)
-        .map_err(|error| Failure::of(Exit::Unusable, &error, error.hint()))?;
+    let project = Project::find(global.manifest.as_deref(), global.state.as_deref(), &here()?)?;
     if global.emulator {
-        return Ok(Target { project: project.for_emulator(), remote: EMBEDDED.to_owned() });
+        return Ok(Target { project: project.for_emulator()?, remote: EMBEDDED.to_owned() });
     }
     Ok(Target { project, remote: base(global)?.to_string() })
+}
+
+/// Finds the project for a command that needs neither state nor remote.
+///
+/// # Errors
+/// As [`find`], but for where the state would be.
+pub fn find_files(global: &Global) -> Result<Project, Failure> {
+    let project = Project::find_files(global.manifest.as_deref(), &here()?)?;
+    if !global.emulator {
+        base(global)?;
+    }
+    Ok(project)
 }
 
 fn base(global: &Global) -> Result<BaseUrl, Failure> {

@@ -3,7 +3,6 @@
 //!
 //! Runs no program and never writes: it is asked before every plan, and git itself would take locks. What can't be read is said, not guessed. Read next:
 //! `gather`, a caller.
-#![expect(clippy::disallowed_methods, reason = "this module reads git's own files, which are no assets")]
 
 use std::fmt;
 use std::fs;
@@ -13,6 +12,10 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::platform::clock;
+use crate::platform::plain_file;
+
+/// The most that is read of a file of git's; git itself takes no longer one for a pointer, and no configuration comes near it.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// An index lock older than this was probably left behind by a git that died: `git commit` holds one while its editor is open and a checkout as long as it
 /// writes, both mostly for less.
@@ -69,6 +72,92 @@ impl fmt::Display for Branch {
 /// Git's own folder of the checkout in which `folder` lies; `None` where there is none, or it can't be told.
 pub fn own_folder(folder: &Path) -> Option<PathBuf> {
     private_folder(folder).ok().flatten()
+}
+
+/// A work tree of git's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkTree {
+    /// Its top folder, without links in its path.
+    pub top: PathBuf,
+    /// The folder in which git keeps what belongs to this work tree alone: `.git`, or for a linked work tree or a submodule what that file names.
+    pub git_folder: PathBuf,
+}
+
+/// Why it can't be told whether a folder lies in a work tree of git's, or where git keeps what belongs to it.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkTreeError {
+    /// A file of git's can't be read.
+    #[error("look for the git checkout of this project: can't read {}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// `.git` is a file, and not one of git's.
+    #[error("{} doesn't say where this checkout's git folder is", .path.display())]
+    NoPointer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// `.git` names a folder that isn't there, or is none of git's.
+    #[error("{} says that this checkout's git folder is {}, and there is none", .path.display(), .git_folder.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What it names.
+        git_folder: PathBuf,
+    },
+}
+
+/// The work tree in which `folder` lies; `None` where there is none. As git does it, without its environment: `GIT_DIR` differs between a hook and a shell,
+/// and every process has to find the same state.
+///
+/// A folder `.git` that is none of git's counts as little as it does for git.
+///
+/// # Errors
+/// When there is a `.git` that can't be understood: guessing could give one project two states.
+pub fn work_tree(folder: &Path) -> Result<Option<WorkTree>, WorkTreeError> {
+    let unread = |path: &Path| {
+        let path = path.to_owned();
+        move |source| WorkTreeError::Read { path, source }
+    };
+    let folder = fs::canonicalize(folder).map_err(unread(folder))?;
+    for top in folder.ancestors() {
+        let path = top.join(".git");
+        let found = match fs::metadata(&path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(source) => return Err(WorkTreeError::Read { path, source }),
+        };
+        let named = if found.is_dir() {
+            path.clone()
+        } else {
+            let text = plain_file::read(&path, MAX_BYTES).map_err(unread(&path))?;
+            match String::from_utf8_lossy(&text).strip_prefix("gitdir:").map(str::trim) {
+                Some(named) if !named.is_empty() => top.join(named),
+                _ => return Err(WorkTreeError::NoPointer { path }),
+            }
+        };
+        if is_git_folder(&named).map_err(unread(&named))? {
+            let git_folder = fs::canonicalize(&named).map_err(unread(&named))?;
+            return Ok(Some(WorkTree { top: top.to_owned(), git_folder }));
+        }
+        if !found.is_dir() {
+            return Err(WorkTreeError::Broken { path, git_folder: named });
+        }
+    }
+    Ok(None)
+}
+
+/// Whether git keeps a work tree or a repository in this folder: what git looks for, but for the form of `HEAD`.
+fn is_git_folder(folder: &Path) -> io::Result<bool> {
+    let is_there = |name: &str| match fs::symlink_metadata(folder.join(name)) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(error),
+    };
+    Ok(is_there("HEAD")? && (is_there("objects")? || is_there("commondir")?))
 }
 
 /// What git is in the middle of in the checkout around `folder`, so that its files are nobody's wish; `None` where it rests, or there is no repository.
@@ -192,7 +281,7 @@ fn found(path: &Path) -> Result<Option<fs::Metadata>, Unread> {
 
 /// The text of a file, or `None` when there is none.
 fn read(path: &Path) -> Result<Option<String>, Unread> {
-    match fs::read(path) {
+    match plain_file::read(path, MAX_BYTES) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Unread { path: path.to_owned(), source }),
@@ -225,4 +314,5 @@ fn is_true(value: &str) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
 mod tests;

@@ -39,6 +39,7 @@ pub mod session;
 pub mod settle;
 #[cfg(test)]
 mod simulation;
+pub mod state_folder;
 pub mod status;
 pub mod steps;
 pub mod stop;

@@ -1,9 +1,12 @@
-//! Where things are: the manifest, and beside it the lockfile and the state. The one place that reads and writes the manifest's file.
+//! Where things are: the manifest, beside it the lockfile, and the state where [`super::state_folder`] says. The one place that reads and writes the
+//! manifest's file.
 #![expect(clippy::disallowed_methods, reason = "this module reads the manifest")]
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::git::WorkTreeError;
+use super::state_folder::StateFolder;
 use crate::platform::atomic_file::{AtomicWriteError, write_atomic_if};
 
 /// How often an edit is applied anew to a manifest that somebody else writes meanwhile. A person or a tool saves now and then; who saves faster than this
@@ -13,10 +16,7 @@ const EDIT_TRIES: usize = 5;
 /// The manifest's name where none is given.
 pub const DEFAULT_MANIFEST: &str = "assets.toml";
 
-/// Where Macadam keeps what is not for git.
-pub const PRIVATE_FOLDER: &str = ".macadam";
-
-/// What keeps git from seeing it.
+/// What keeps git from seeing a state folder beside the manifest, should the folder become a checkout one day.
 pub const PRIVATE_IGNORE: &str = "# Macadam's state: local, rebuilt from the lockfile.\n*\n";
 
 /// The paths of one project: one manifest is one environment.
@@ -30,6 +30,8 @@ pub struct Project {
     pub lockfile: PathBuf,
     /// The state database.
     pub state: PathBuf,
+    /// The folder in which the state is; `None`: it was named by hand.
+    folder: Option<StateFolder>,
 }
 
 /// Why no project was found.
@@ -55,6 +57,9 @@ pub enum ProjectError {
         /// The path as given.
         path: PathBuf,
     },
+    /// Where the state belongs can't be told.
+    #[error(transparent)]
+    WorkTree(#[from] WorkTreeError),
 }
 
 impl ProjectError {
@@ -64,6 +69,10 @@ impl ProjectError {
             Self::NotFound { .. } => {
                 Some("`macadam init` writes one; `--manifest PATH` names one elsewhere".to_owned())
             }
+            Self::WorkTree(_) => Some(
+                "mend the checkout (`git status` says what is wrong with it), or say with --state where the state should be"
+                    .to_owned(),
+            ),
             Self::Read { .. } | Self::NoName { .. } => None,
         }
     }
@@ -121,11 +130,27 @@ impl<E: std::error::Error + 'static> EditManifestError<E> {
 }
 
 impl Project {
-    /// Finds the project: the manifest as named, or `assets.toml` in `from` or the nearest folder above it.
+    /// Finds the project: the manifest as named, or `assets.toml` in `from` or the nearest folder above it; and its state as named, or where it belongs.
+    ///
+    /// # Errors
+    /// When there is none, or it can't be told where its state belongs.
+    pub fn find(named: Option<&Path>, state: Option<&Path>, from: &Path) -> Result<Self, ProjectError> {
+        let mut project = Self::find_files(named, from)?;
+        match state {
+            Some(path) => (project.state, project.folder) = (from.join(path), None),
+            None => {
+                let folder = StateFolder::of(&project.root)?;
+                (project.state, project.folder) = (folder.state(&project.manifest), Some(folder));
+            }
+        }
+        Ok(project)
+    }
+
+    /// Finds the project for a command that needs no state: git is not asked where that would be.
     ///
     /// # Errors
     /// When there is none.
-    pub fn find(named: Option<&Path>, state: Option<&Path>, from: &Path) -> Result<Self, ProjectError> {
+    pub fn find_files(named: Option<&Path>, from: &Path) -> Result<Self, ProjectError> {
         let manifest = match named {
             Some(path) => from.join(path),
             None => from
@@ -138,31 +163,48 @@ impl Project {
         let stem = manifest.file_stem().and_then(|stem| stem.to_str()).ok_or_else(no_name)?.to_owned();
         let root = manifest.parent().ok_or_else(no_name)?.to_owned();
         let lockfile = root.join(format!("{stem}.lock.toml"));
-        let state = state.map_or_else(|| root.join(PRIVATE_FOLDER).join(format!("{stem}.db")), |path| from.join(path));
-        Ok(Self { root, manifest, lockfile, state })
+        let folder = StateFolder::beside(&root);
+        Ok(Self { state: folder.state(&manifest), folder: Some(folder), root, manifest, lockfile })
     }
 
-    /// The same project against the embedded emulator: with a state and lockfile of its own, so that the real ones are never touched.
-    #[must_use]
-    pub fn for_emulator(&self) -> Self {
-        let folder = self.emulator_folder();
-        let name = |path: &Path| path.file_name().map(|name| folder.join(name)).unwrap_or_else(|| folder.clone());
-        Self { lockfile: name(&self.lockfile), state: name(&self.state), ..self.clone() }
+    /// The same project against the embedded emulator: with a state and lockfile of its own, so that the real ones are never touched. They lie where the
+    /// state belongs, also where that is elsewhere by hand.
+    ///
+    /// # Errors
+    /// When it can't be told where that is.
+    pub fn for_emulator(&self) -> Result<Self, ProjectError> {
+        let folder = match &self.folder {
+            Some(folder) => folder.clone(),
+            None => StateFolder::of(&self.root)?,
+        };
+        let inside = folder.emulator();
+        let name = |path: &Path| path.file_name().map(|name| inside.join(name)).unwrap_or_else(|| inside.clone());
+        Ok(Self { lockfile: name(&self.lockfile), state: name(&self.state), folder: Some(folder), ..self.clone() })
     }
 
-    /// Where the embedded emulator keeps its world, and its state and lockfile.
+    /// Where the embedded emulator keeps its world, beside its state and lockfile; of a project [`Project::for_emulator`].
     pub fn emulator_folder(&self) -> PathBuf {
-        self.root.join(PRIVATE_FOLDER).join("emulator")
+        self.state.parent().map(Path::to_owned).unwrap_or_default()
     }
 
-    /// Keeps git from seeing the private folder, if nobody has done so. Failing is no error: opening the state says what is wrong with the folder.
-    pub fn hide_private_folder(&self) {
-        let folder = self.root.join(PRIVATE_FOLDER);
-        let made = std::fs::create_dir_all(&folder);
+    /// Keeps git from seeing a state folder beside the manifest, if nobody has done so. Failing is no error: opening the state says what is wrong with
+    /// the folder.
+    pub fn hide_state_folder(&self) {
+        let Some(StateFolder::Beside(folder)) = &self.folder else { return };
+        let made = std::fs::create_dir_all(folder);
         let new = std::fs::OpenOptions::new().write(true).create_new(true).open(folder.join(".gitignore"));
         if let (Ok(()), Ok(mut file)) = (made, new) {
             let _ = std::io::Write::write_all(&mut file, PRIVATE_IGNORE.as_bytes());
         }
+    }
+
+    /// Where the state was as long as the folder was no git checkout, if it is one now. A process that began before still holds it.
+    pub fn state_before_git(&self) -> Option<PathBuf> {
+        let StateFolder::OfGit(_) = self.folder.as_ref()? else { return None };
+        let before = StateFolder::beside(&self.root);
+        // What a pull request brings is no folder that a process of ours made.
+        let is_ours = std::fs::symlink_metadata(before.path()).is_ok_and(|found| found.is_dir());
+        is_ours.then(|| before.state(&self.manifest))
     }
 
     /// The manifest as messages name it.
@@ -228,7 +270,7 @@ mod tests {
         assert_eq!(project.state, folder.path().join(".macadam/assets.db"));
         let staging = Project::find(Some(Path::new("../../assets.staging.toml")), None, &deep).unwrap();
         assert!(staging.lockfile.ends_with("assets.staging.lock.toml"));
-        let emulated = project.for_emulator();
+        let emulated = project.for_emulator().unwrap();
         assert_eq!(emulated.state, folder.path().join(".macadam/emulator/assets.db"));
         assert_eq!(emulated.lockfile, folder.path().join(".macadam/emulator/assets.lock.toml"));
         assert_eq!(emulated.manifest, project.manifest);

@@ -18,7 +18,7 @@ use crate::model::recorded::Recorded;
 use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::handle::StoreHandle;
-use crate::state::lock::{LockError, StateLock};
+use crate::state::lock::{self, LockError, Occupancy, StateLock};
 use crate::state::store::Store;
 
 /// The open state of a project, with what an earlier process left behind recovered.
@@ -61,7 +61,13 @@ impl Session {
     /// # Errors
     /// When another process holds the state, or state or lockfile can't be used.
     pub async fn open(project: &Project, remote: &str, command: &str) -> Result<Self, SessionError> {
-        project.hide_private_folder();
+        if let Some(before) = project.state_before_git()
+            // What can't be looked at there is nothing of ours.
+            && let Ok(Occupancy::Held { by }) = lock::holder(&before)
+        {
+            return Err(LockError::Held { path: before, holder: by }.into());
+        }
+        project.hide_state_folder();
         let lock = StateLock::acquire(&project.state, command, clock::now())?;
         let mut store = Store::open(&project.state, remote, clock::now())?;
         // Asked of a service that is gone. Who holds the state now begins with nothing that it may have begun with.

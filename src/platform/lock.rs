@@ -7,6 +7,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 
+use super::fingerprint;
+
 /// A held lock; dropping it, or the end of the process, frees it. Not inherited by child processes.
 #[derive(Debug)]
 pub struct FileLock {
@@ -37,7 +39,8 @@ impl FileLock {
 /// # Errors
 /// When the file is there and can't be looked at.
 pub fn is_locked(path: &Path) -> io::Result<bool> {
-    let file = match OpenOptions::new().read(true).open(path) {
+    // Nobody waits here for the other end of a FIFO, and no link leads to another project's lock.
+    let file = match fingerprint::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),

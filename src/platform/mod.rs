@@ -9,6 +9,7 @@ pub mod failpoint;
 pub mod fingerprint;
 pub mod lock;
 pub mod mount;
+pub mod plain_file;
 pub mod process;
 pub mod secrecy;
 pub mod signals;

@@ -158,7 +158,7 @@ fn a_service_that_dies_is_noticed_and_nothing_is_done_twice() {
 
 /// How many requests were ever made.
 fn requests(project: &Project) -> i64 {
-    let state = rusqlite::Connection::open(project.file(".macadam/assets.db")).unwrap();
+    let state = rusqlite::Connection::open(project.state()).unwrap();
     let sql = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'requests'), 0)";
     state.query_row(sql, [], |row| row.get(0)).unwrap()
 }

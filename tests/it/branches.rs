@@ -105,10 +105,10 @@ fn the_state_is_not_in_git_and_the_lockfile_is() {
 #[test]
 fn deleting_the_state_uploads_nothing() {
     let repository = Repository::new();
-    repository.project.remove(".macadam/assets.db");
+    repository.project.remove_state();
     repository.syncs_without_an_upload();
     // A fresh clone has neither state nor folder.
-    repository.project.remove(".macadam");
+    repository.project.remove_state();
     repository.git(&["checkout", "--quiet", "."]);
     repository.syncs_without_an_upload();
 }
@@ -144,7 +144,7 @@ fn switching_branches_without_a_state_uploads_nothing() {
     repository.branch("added", &[("ui/z.png", png(8))]);
     for branch in ["replaced", "main", "added", "replaced"] {
         repository.git(&["checkout", "--quiet", branch]);
-        repository.project.remove(".macadam/assets.db");
+        repository.project.remove_state();
         let head = repository.git(&["rev-parse", "HEAD"]);
         repository.syncs_without_an_upload();
         assert_eq!(repository.git(&["rev-parse", "HEAD"]), head, "the lockfile changed");
@@ -161,7 +161,7 @@ fn two_branches_that_add_assets_merge_by_the_driver() {
     repository.git(&["merge", "--quiet", "--no-edit", "one"]);
     for state in [true, false] {
         if !state {
-            repository.project.remove(".macadam/assets.db");
+            repository.project.remove_state();
         }
         repository.syncs_without_an_upload();
     }
@@ -181,7 +181,7 @@ fn two_branches_that_replace_one_picture_merge_by_the_driver() {
     assert_eq!(repository.git(&["diff", "--name-only", "--diff-filter=U"]).trim(), "ui/m.png");
     repository.git(&["checkout", "--quiet", "--theirs", "ui/m.png"]);
     repository.commit("merged");
-    repository.project.remove(".macadam/assets.db");
+    repository.project.remove_state();
     repository.syncs_without_an_upload();
     assert_eq!(repository.asset_id("ui/m.png"), theirs);
     let (_, history) = repository.project.json(&["history", "ui/m.png"]);
@@ -196,12 +196,12 @@ fn one_content_made_on_two_branches_keeps_both_ids() {
     repository.branch("one", &[("ui/s.png", png(11))]);
     let one = repository.asset_id("ui/s.png");
     repository.git(&["checkout", "--quiet", "main"]);
-    repository.project.remove(".macadam/assets.db");
+    repository.project.remove_state();
     repository.branch("two", &[("ui/s.png", png(11))]);
     let two = repository.asset_id("ui/s.png");
     assert_ne!(one, two);
     repository.git(&["merge", "--quiet", "--no-edit", "one"]);
-    repository.project.remove(".macadam/assets.db");
+    repository.project.remove_state();
     repository.syncs_without_an_upload();
     let (_, status) = repository.project.json(&["status", "ui/s.png"]);
     let row = &status["assets"][0];
@@ -220,7 +220,7 @@ fn two_branches_that_add_assets_usually_merge_without_the_driver() {
     repository.branch("one", &[("models/a.rbxmx", rbxmx("a").into_bytes())]);
     repository.branch("two", &[("ui/z.png", png(12))]);
     repository.git(&["merge", "--quiet", "--no-edit", "one"]);
-    repository.project.remove(".macadam/assets.db");
+    repository.project.remove_state();
     repository.syncs_without_an_upload();
     assert_eq!(repository.remote.assets().len(), 5);
 }

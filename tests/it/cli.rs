@@ -119,7 +119,7 @@ fn check_tells_bad_files_from_a_bad_manifest() {
     let found = error(&project, &["check"], 3);
     assert_eq!((&found["file"], &found["line"]), (&json!("assets.toml"), &json!(9)));
     assert_eq!(remote.all_requests(), 0);
-    assert!(!project.file(".macadam").exists(), "check made a state");
+    assert!(!project.state_folder().exists(), "check made a state");
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn sync_status_and_history_have_the_keys_of_the_contract() {
 #[test]
 fn readers_work_on_a_fresh_clone_and_write_nothing() {
     let (remote, project) = synced();
-    project.remove(".macadam");
+    project.remove_state();
     let before = snapshot(project.path());
     let requests = remote.all_requests();
     for command in [&["status"][..], &["history", "sword"], &["plan"], &["check"], &["sync", "--once", "--locked"]] {
@@ -321,7 +321,7 @@ fn readers_work_in_a_read_only_folder() {
     use std::os::unix::process::CommandExt as _;
     let (_remote, project) = synced();
     let set = |mode| {
-        for folder in [project.path().to_owned(), project.file(".macadam")] {
+        for folder in [project.path().to_owned(), project.state_folder()] {
             std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).unwrap();
         }
     };
@@ -330,7 +330,7 @@ fn readers_work_in_a_read_only_folder() {
     if root {
         // The state is its user's alone.
         let inside = snapshot(project.path()).into_keys();
-        for path in inside.chain([project.path().to_owned(), project.file(".macadam")]) {
+        for path in inside.chain([project.path().to_owned(), project.state_folder()]) {
             std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
         }
     }
@@ -541,7 +541,7 @@ fn another_remote_is_refused() {
     let before = snapshot(project.path());
     for state in [true, false] {
         if !state {
-            project.remove(".macadam");
+            project.remove_state();
         }
         for command in [&["sync", "--once"][..], &["plan"], &["status"], &["history", "sword"]] {
             let found = error(&project, command, 3);
@@ -571,8 +571,8 @@ fn a_damaged_lockfile_is_never_an_empty_one() {
     ] {
         project.write("assets.lock.toml", &bad);
         for state in [true, false] {
-            if !state && project.file(".macadam").exists() {
-                std::fs::rename(project.file(".macadam"), project.file("aside")).unwrap();
+            if !state && project.state_folder().exists() {
+                std::fs::rename(project.state_folder(), project.file("aside")).unwrap();
             }
             for command in [&["sync", "--once"][..], &["plan"], &["status"]] {
                 let found = error(&project, command, 3);
@@ -580,10 +580,8 @@ fn a_damaged_lockfile_is_never_an_empty_one() {
             }
             assert_eq!(project.read("assets.lock.toml"), bad, "{what}: it was overwritten");
         }
-        if project.file(".macadam").exists() {
-            project.remove(".macadam");
-        }
-        std::fs::rename(project.file("aside"), project.file(".macadam")).unwrap();
+        project.remove_state();
+        std::fs::rename(project.file("aside"), project.state_folder()).unwrap();
     }
     assert_eq!(remote.all_requests(), requests);
     project.write("assets.lock.toml", good);
@@ -595,17 +593,14 @@ fn a_damaged_state_is_refused_and_kept() {
     let (remote, project) = synced();
     let requests = remote.all_requests();
     let bad = b"this was a database once".repeat(400);
-    project.write(".macadam/assets.db", &bad);
-    for name in [".macadam/assets.db-wal", ".macadam/assets.db-shm"] {
-        if project.file(name).exists() {
-            project.remove(name);
-        }
-    }
+    project.remove_state();
+    std::fs::create_dir(project.state_folder()).unwrap();
+    std::fs::write(project.state(), &bad).unwrap();
     for command in [&["sync", "--once"][..], &["status"], &["plan"]] {
         let found = error(&project, command, 3);
         assert!(found["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{found:#}");
     }
-    assert_eq!(std::fs::read(project.file(".macadam/assets.db")).unwrap(), bad);
+    assert_eq!(std::fs::read(project.state()).unwrap(), bad);
     assert_eq!(remote.all_requests(), requests);
 }
 
@@ -617,7 +612,7 @@ fn lockfile_merge_keeps_both_sides_and_refuses_what_it_cannot_read() {
     project.sync();
     project.write("ours", project.read("assets.lock.toml"));
     project.write("assets.lock.toml", project.read("base"));
-    project.remove(".macadam");
+    project.remove_state();
     project.write("icon.png", png(3));
     project.sync();
     project.write("theirs", project.read("assets.lock.toml"));

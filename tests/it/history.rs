@@ -65,7 +65,7 @@ fn versions_made_elsewhere_are_marked_and_nothing_is_written() {
     // With the state, and in a fresh clone.
     for fresh in [false, true] {
         if fresh {
-            project.remove(".macadam");
+            project.remove_state();
         }
         let (files, requests) = (snapshot(project.path()), remote.all_requests());
         let (numbers, revisions, notes) = asked(&project, "sword");

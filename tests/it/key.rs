@@ -54,7 +54,7 @@ fn assets_of_a_user_and_two_groups_of_which_the_key_may_act_for_one() {
     for runs in 1..=3 {
         // A fresh clone doubles nothing either.
         if runs == 3 {
-            project.remove(".macadam");
+            project.remove_state();
         }
         let (code, document) = project.json(&["sync", "--once"]);
         assert_eq!(code, 1, "{document:#}");

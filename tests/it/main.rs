@@ -31,6 +31,7 @@ mod profiles;
 mod property;
 mod regressions;
 mod service;
+mod state_folder;
 mod status;
 mod support;
 mod sync;

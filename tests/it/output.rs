@@ -335,7 +335,7 @@ fn history_marks_what_is_pinned_current_and_made_by_a_rollback() {
         }
         for fresh in [false, true] {
             if fresh {
-                project.remove(".macadam");
+                project.remove_state();
             }
             let (_, document) = project.json(&["history", "sword"]);
             let revisions = document["revisions"].as_array().unwrap();

@@ -91,7 +91,7 @@ fn main_job(what: &str, remote: &Remote) {
     assert!(stored(&remote.assets()).values().all(|count| *count == 1) || what.contains("metadata_revision"), "{what}");
 
     // Whoever has the lockfile alone has nothing to do either.
-    project.remove(".macadam");
+    project.remove_state();
     let before = remote.all_requests();
     assert_eq!(project.sync()["actions"].as_array().unwrap().len(), 0, "{what}");
     assert_eq!(remote.all_requests(), before, "{what}: the lockfile was not enough");

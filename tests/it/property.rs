@@ -133,7 +133,6 @@ impl Walk {
         let (clear, git_too) = (seed % 4 == 0, seed % 2 == 0);
         if git_too {
             git(&project, &["init", "--quiet", "--initial-branch=main"]);
-            project.write(".gitignore", ".macadam/\n");
         }
         let mut tree = Tree::default();
         (0..rng.usize(1..8)).for_each(|_| drop(tree.edit(&mut rng)));

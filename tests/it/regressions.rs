@@ -261,5 +261,5 @@ fn a_run_that_attempted_nothing_left_a_state() {
     project.write("assets.toml", UI);
     let without_key = project.command(&["sync", "--once"]).env_remove("ROBLOX_API_KEY").output().unwrap();
     Ran::of(without_key).expect(4);
-    assert!(!project.file(".macadam").exists());
+    assert!(!project.state_folder().exists());
 }

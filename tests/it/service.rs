@@ -193,7 +193,7 @@ fn an_invalid_manifest_leaves_the_last_good_one_in_force() {
 #[test]
 fn nothing_is_written_on_another_branch_or_while_git_is_busy() {
     let (remote, project) = start(Config::default());
-    project.write(".gitignore", ".macadam/\nlog.txt\n");
+    project.write(".gitignore", "log.txt\n");
     git(&project, &["init"]);
     git(&project, &["add", "-A"]);
     git(&project, &["commit", "-m", "first"]);
@@ -460,7 +460,7 @@ fn what_somebody_else_changed_is_told_without_a_refresh() {
     let id = remote.assets().iter().map(|report| report.asset.id).min().unwrap();
     remote.control().edit(id, &Edit { archived: Some(true), ..Edit::default() }).unwrap();
     // Nobody has looked for a long time.
-    let state = rusqlite::Connection::open(project.file(".macadam/assets.db")).unwrap();
+    let state = rusqlite::Connection::open(project.state()).unwrap();
     assert_eq!(state.execute("UPDATE seen SET at = '2026-01-01T00:00:00Z'", []).unwrap(), 2);
     drop(state);
     let service = Service::start(&project, &[]);

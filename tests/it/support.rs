@@ -69,6 +69,24 @@ impl Project {
         if path.is_dir() { std::fs::remove_dir_all(path).unwrap() } else { std::fs::remove_file(path).unwrap() }
     }
 
+    /// The folder of the state: in a git checkout git's own, elsewhere beside the manifest.
+    pub fn state_folder(&self) -> PathBuf {
+        let git = self.file(".git");
+        if git.join("HEAD").exists() { git.join("macadam") } else { self.file(".macadam") }
+    }
+
+    /// The state of `assets.toml`.
+    pub fn state(&self) -> PathBuf {
+        let folder = self.state_folder();
+        folder.join(if folder.ends_with(".macadam") { "assets.db" } else { "assets.toml.db" })
+    }
+
+    /// Takes the state away with its folder, as a machine that is thrown away does; there may be none.
+    pub fn remove_state(&self) {
+        let removed = std::fs::remove_dir_all(self.state_folder());
+        assert!(removed.is_ok() || !self.state_folder().exists(), "{removed:?}");
+    }
+
     /// The program with a cleared environment, in the project's folder, with a key that any emulator takes.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_macadam"));

@@ -65,9 +65,7 @@ fn a_second_run_sends_nothing() {
 fn the_quickstart_is_in_sync_the_second_time() {
     let project = Project::new("");
     copy(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/quickstart")), project.path());
-    if project.file(".macadam").exists() {
-        project.remove(".macadam");
-    }
+    project.remove_state();
     let world = ".macadam/emulator/world.json";
     let command = ["sync", "--once", "--emulator"];
     let mut first = project.command(&command);
@@ -81,7 +79,7 @@ fn the_quickstart_is_in_sync_the_second_time() {
     assert_eq!(kept, made, "the second run changed the remote");
     let (code, third) = project.json(&command);
     assert_eq!((code, &third["in_sync"], &third["actions"]), (0, &json!(true), &json!([])));
-    assert!(!project.file("assets.lock.toml").exists() && !project.file(".macadam/assets.db").exists());
+    assert!(!project.file("assets.lock.toml").exists() && !project.state().exists());
 }
 
 #[test]
@@ -93,7 +91,7 @@ fn the_lockfile_alone_is_enough() {
     project.write("models/b.rbxmx", rbxmx("b"));
     project.sync();
     let (lockfile, before) = (project.read("assets.lock.toml"), remote.all_requests());
-    project.remove(".macadam");
+    project.remove_state();
     assert_eq!(project.sync()["actions"], json!([]));
     assert_eq!(remote.all_requests(), before);
     assert_eq!(project.read("assets.lock.toml"), lockfile);
@@ -256,7 +254,7 @@ fn a_censored_name_is_not_corrected_for_ever() {
     // What the lockfile alone knows is enough not to loop.
     project.write("assets.toml", named("A darn crate", "it"));
     project.sync();
-    project.remove(".macadam");
+    project.remove_state();
     still(&project);
 }
 
@@ -307,7 +305,7 @@ fn rejected_content_waits_for_another_content() {
         let before = remote.requests(Endpoint::CreateAsset) + remote.requests(Endpoint::UpdateAsset);
         for state in [true, false] {
             if !state {
-                project.remove(".macadam");
+                project.remove_state();
             }
             project.run(&["sync", "--once"]).expect(1);
             for address in ["ui/rude.png", "models/rude.rbxmx"] {

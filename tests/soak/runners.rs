@@ -404,7 +404,7 @@ fn copy_files(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        if path.is_file() && name.starts_with("assets.db") && !name.ends_with("-shm") {
+        if path.is_file() && name.starts_with("assets.") && name.contains(".db") && !name.ends_with("-shm") {
             std::fs::copy(&path, to.join(name)).unwrap();
         }
     }

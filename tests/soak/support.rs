@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::known::{Known, state_folder};
+use crate::known::{Known, state_file};
 
 /// The key of the soak; it must never be seen in anything that the program prints.
 pub const SECRET: &str = "soak-key-91d7e04c";
@@ -24,7 +24,6 @@ impl Project {
     pub fn new(folder: PathBuf, url: String) -> Self {
         std::fs::create_dir_all(&folder).unwrap();
         let project = Self::at(folder, url);
-        project.write(".gitignore", ".macadam/\n");
         project.git(&["init", "--quiet", "--initial-branch=main"]);
         project
     }
@@ -136,7 +135,7 @@ impl Project {
 
     /// Whether there is no state.
     pub fn lacks_state(&self) -> bool {
-        state_folder(&self.folder).is_none_or(|folder| !folder.join("assets.db").exists())
+        !state_file(&self.folder).exists()
     }
 
     /// What the lockfile says, here and at the head of each branch.

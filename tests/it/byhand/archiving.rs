@@ -20,7 +20,7 @@ fn an_asset_is_archived_and_a_sync_leaves_it_alone() {
         // Also on another machine, and where drift is healed.
         for fresh in [false, true] {
             if fresh {
-                project.remove(".macadam");
+                project.remove_state();
             }
             assert_eq!(row(&project, address)["state"], "archived");
             is_settled(&remote, &project);

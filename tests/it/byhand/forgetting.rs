@@ -25,7 +25,7 @@ fn an_address_is_forgotten_and_created_anew() {
     // Neither the state nor the lockfile brings it back.
     for fresh in [false, true] {
         if fresh {
-            project.remove(".macadam");
+            project.remove_state();
         }
         let (_, plan) = project.json(&["plan"]);
         assert_eq!(plan["summary"], json!({"create": 1}), "{plan:#}");

@@ -39,7 +39,7 @@ fn a_model_is_imported_and_updated_by_the_next_sync() {
     let known = row(&project, "sword");
     assert_eq!((&known["asset_id"], &known["content_hash"]), (&json!(sword), &json!(null)), "{known:#}");
     // The lockfile alone says as much.
-    project.remove(".macadam");
+    project.remove_state();
     let (_, plan) = project.json(&["plan"]);
     assert_eq!(plan["summary"], json!({"update_content": 1, "create": 1}), "{plan:#}");
     project.sync();
@@ -180,8 +180,9 @@ fn a_rehearsal_imports_from_the_emulators_world() {
     project.run(&["sync", "--once", "--emulator"]).expect(0);
     let (_, status) = project.json(&["status", "sword", "--emulator"]);
     let id = status["assets"][0]["asset_id"].to_string();
+    let rehearsal = project.state_folder().join("emulator");
     for name in ["assets.db", "assets.db-wal", "assets.db-shm", "assets.lock.toml"] {
-        let _ = std::fs::remove_file(project.file(&format!(".macadam/emulator/{name}")));
+        let _ = std::fs::remove_file(rehearsal.join(name));
     }
     let ran = project.run(&["import", "sword", &id, "--emulator", "--content-matches"]).expect(0);
     assert!(!ran.stdout.contains("commit"), "{}", ran.stdout);

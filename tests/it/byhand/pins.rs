@@ -34,7 +34,7 @@ fn a_model_is_pinned_and_unpinned() {
         );
         is_settled(&remote, &project);
         // Another machine knows what it was carried out to.
-        project.remove(".macadam");
+        project.remove_state();
         is_settled(&remote, &project);
 
         let (code, told) = project.json(&["unpin", "sword"]);
@@ -54,7 +54,7 @@ fn a_picture_is_pinned_from_a_fresh_clone_and_restored() {
     let (_, history) = project.json(&["history", "ui/a.png"]);
     let first = history["revisions"][0]["asset_id"].as_u64().unwrap();
     remote.control().edit(first, &Edit { archived: Some(true), ..Edit::default() }).unwrap();
-    project.remove(".macadam");
+    project.remove_state();
     let ran = project.run(&["pin", "ui/a.png", "1"]).expect(0);
     assert!(ran.stdout.contains("rollback") && ran.stdout.trim_end().ends_with(COMMIT), "{}", ran.stdout);
     assert!(project.read("assets.toml").contains(&format!("[pins]\n\"ui/a.png\" = {{ asset_id = {first} }}\n")));
@@ -143,7 +143,7 @@ fn what_is_rejected_or_gone_is_refused() {
     let (_, history) = project.json(&["history", "ui/a.png"]);
     let first = history["revisions"][0]["asset_id"].as_u64().unwrap();
     let text = project.read("assets.lock.toml");
-    project.remove(".macadam");
+    project.remove_state();
     let line = text.lines().find(|line| line.contains(&format!("asset_id = {first},"))).unwrap();
     for (standing, why) in [("rejected", "which moderation rejected"), ("gone", "which Roblox no longer has")] {
         let with = line.replacen(" }", &format!(", standing = \"{standing}\" }}"), 1);
@@ -211,7 +211,7 @@ fn a_rehearsal_pins_in_the_emulators_world() {
     let (_, plan) = project.json(&["plan", "--emulator"]);
     assert_eq!(plan["actions"], json!([]));
     project.run(&["unpin", "sword", "--emulator"]).expect(0);
-    assert!(!project.file("assets.lock.toml").exists() && !project.file(".macadam/assets.db").exists());
+    assert!(!project.file("assets.lock.toml").exists() && !project.state().exists());
 }
 
 /// A pin of an address that is in the manifest for nothing else keeps the manifest from being used; taking it out mends that.

@@ -274,10 +274,11 @@ impl Stage {
     /// The state as it is on disk, which must be sound. Read from a copy.
     fn state(&self) -> (tempfile::TempDir, Option<Connection>) {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["assets.db", "assets.db-wal"] {
-            let from = self.project.file(&format!(".macadam/{name}"));
-            if from.exists() {
-                std::fs::copy(from, folder.path().join(name)).unwrap();
+        for ending in ["", "-wal"] {
+            let mut from = self.project.state().into_os_string();
+            from.push(ending);
+            if std::path::Path::new(&from).exists() {
+                std::fs::copy(from, folder.path().join(format!("assets.db{ending}"))).unwrap();
             }
         }
         let path = folder.path().join("assets.db");
@@ -315,7 +316,7 @@ impl Stage {
 
     /// Takes the state away, as a CI machine that is thrown away does.
     pub fn lose_the_state(&self) {
-        self.project.remove(".macadam");
+        self.project.remove_state();
     }
 }
 

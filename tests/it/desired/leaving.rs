@@ -38,7 +38,7 @@ fn a_replaced_asset_is_archived_by_policy_and_restored_when_its_content_comes_ba
     assert!(is_archived(&remote, old));
     check_converged("archived", &project, &remote);
     // Another machine knows it, and doesn't archive again.
-    project.remove(".macadam");
+    project.remove_state();
     check_converged("archived, on a fresh machine", &project, &remote);
     project.write("ui/0.png", png(0));
     let document = project.sync();
@@ -82,7 +82,7 @@ fn a_file_that_comes_back_keeps_its_id_and_is_restored() {
     check_converged("removed", &project, &remote);
     assert!(is_archived(&remote, id));
     assert_eq!(row(&project, "ui/3.png")["state"], "archived");
-    project.remove(".macadam");
+    project.remove_state();
     project.write("ui/3.png", png(3));
     check("back", &project, &remote, &["restore ui/3.png"]);
     assert!(!is_archived(&remote, id));

@@ -131,7 +131,7 @@ fn pin_and_back(what: &str, project: &Project, remote: &Remote, first_picture: u
     assert_eq!(row(project, "crate")["state"], "pinned", "{what}");
 
     // It is left there: by a fresh machine, and by files that change.
-    project.remove(".macadam");
+    project.remove_state();
     check_converged(what, project, remote);
     project.write("crate.rbxmx", rbxmx("four"));
     project.write("ui/a.png", png(9));
@@ -147,7 +147,7 @@ fn pin_and_back(what: &str, project: &Project, remote: &Remote, first_picture: u
     project.write("crate.rbxmx", rbxmx("five"));
     check(what, project, remote, &["update_content crate"]);
     assert_ne!(head_of(&asset(project, remote, "crate")), last, "{what}");
-    project.remove(".macadam");
+    project.remove_state();
     check_converged(what, project, remote);
 }
 

@@ -27,7 +27,7 @@ fn under_review_is_done_and_followed_by_later_runs() {
     assert_eq!(document["under_review"], 1, "{document:#}");
     assert_eq!(row(&project, "ui/a.png")["moderation"], "reviewing");
     // It is looked at again only when it is due, and never uploaded again; another machine goes on.
-    project.remove(".macadam");
+    project.remove_state();
     let document = project.sync();
     assert_eq!(
         (document["under_review"].as_u64(), remote.requests(Endpoint::CreateAsset)),
@@ -41,7 +41,7 @@ fn under_review_is_done_and_followed_by_later_runs() {
         verdicts: vec![VerdictStep { after_ms: 0, verdict: Verdict::Approved }],
         fail_operation: false,
     });
-    project.remove(".macadam");
+    project.remove_state();
     assert_eq!(project.sync()["under_review"], 0);
     assert_eq!(row(&project, "ui/a.png")["moderation"], "approved");
     assert!(!project.read("assets.lock.toml").contains("reviewing"));
@@ -58,7 +58,7 @@ fn a_late_rejection_is_waited_for_and_stays_on_every_machine() {
     assert_eq!(row(&project, "ui/a.png")["state"], "rejected");
     for fresh in [false, true] {
         if fresh {
-            project.remove(".macadam");
+            project.remove_state();
         }
         let (code, document) = project.json(&["sync", "--once"]);
         assert_eq!((code, actions(&document)), (1, vec!["hold ui/a.png".to_owned()]), "{document:#}");
@@ -120,7 +120,7 @@ fn a_censored_text_never_loops_and_is_shown() {
     project.sync();
     for fresh in [false, true] {
         if fresh {
-            project.remove(".macadam");
+            project.remove_state();
         }
         check_converged("censored", &project, &remote);
         let (_, document) = project.json(&["sync", "--once", "--refresh"]);
@@ -147,7 +147,7 @@ fn a_refused_name_fails_or_is_replaced_by_a_neutral_one() {
     assert_eq!(remote.requests(Endpoint::CreateAsset), sent + 1);
     assert_eq!(asset(&project, &remote, "a").asset.metadata.display_name, "Image");
     check_converged("neutral", &project, &remote);
-    project.remove(".macadam");
+    project.remove_state();
     check_converged("neutral, on a fresh machine", &project, &remote);
     // In one run from the start, and for a name that is changed later.
     let other = Project::new(&named("moderated_name = \"neutral\"", "naughty too", "text")).at(&remote.url());

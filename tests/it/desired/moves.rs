@@ -21,7 +21,7 @@ fn a_glob_file_that_is_promoted_and_edited_at_once_keeps_its_id() {
     assert_eq!(asset_id(&project, "sword"), before);
     assert_eq!(remote.requests(Endpoint::CreateAsset), 2);
     // Another machine knows the new name alone.
-    project.remove(".macadam");
+    project.remove_state();
     check_converged("promoted", &project, &remote);
     assert!(!project.read("assets.lock.toml").contains("[assets.\"models/sword.rbxmx\"]"));
 }

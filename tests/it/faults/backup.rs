@@ -18,13 +18,13 @@ fn copy(from: &Path, to: &Path) {
 
 fn back_up(trial: &Trial) -> tempfile::TempDir {
     let backup = tempfile::tempdir().unwrap();
-    copy(&trial.project.file(".macadam"), backup.path());
+    copy(&trial.project.state_folder(), backup.path());
     backup
 }
 
 /// How many changes of the remote are open, by the journal.
 fn open(trial: &Trial) -> u32 {
-    let state = rusqlite::Connection::open(trial.project.file(".macadam/assets.db")).unwrap();
+    let state = rusqlite::Connection::open(trial.project.state()).unwrap();
     state.query_row("SELECT count(*) FROM attempts WHERE ending IS NULL", [], |row| row.get(0)).unwrap()
 }
 
@@ -36,7 +36,7 @@ fn restore(trial: &Trial, backup: &tempfile::TempDir) {
         (trial.remote.requests(Endpoint::CreateAsset), trial.remote.assets().len(), counters.commits)
     };
     let before = uploads(trial);
-    copy(backup.path(), &trial.project.file(".macadam"));
+    copy(backup.path(), &trial.project.state_folder());
     trial.settle();
     assert_eq!(uploads(trial), before, "uploaded again");
 }

@@ -13,13 +13,11 @@ use serde_json::{Value, json};
 use super::{Trial, hex, side_by_side};
 use crate::support::{Ran, rbxmx};
 
-const STATE: &str = ".macadam/assets.db";
-
 #[test]
 fn a_state_that_is_gone_is_rebuilt_from_the_lockfile() {
     let trial = Trial::new();
     trial.project.sync();
-    trial.project.remove(".macadam");
+    trial.project.remove_state();
     trial.settle();
     assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3);
 }
@@ -33,12 +31,12 @@ fn a_state_that_can_not_be_used_is_left_alone() {
         ("flipped bits", |trial| edit(trial, |bytes| bytes[4096..8192].iter_mut().for_each(|byte| *byte ^= 0x55))),
         ("another file", |trial| edit(trial, |bytes| *bytes = b"Dear diary, today I was a text file. ".repeat(200))),
         ("another database", |trial| {
-            trial.project.remove(STATE);
-            let other = rusqlite::Connection::open(trial.project.file(STATE)).unwrap();
+            std::fs::remove_file(trial.project.state()).unwrap();
+            let other = rusqlite::Connection::open(trial.project.state()).unwrap();
             other.execute_batch("PRAGMA application_id = 7; CREATE TABLE songs (title TEXT)").unwrap();
         }),
         ("a newer schema", |trial| {
-            let state = rusqlite::Connection::open(trial.project.file(STATE)).unwrap();
+            let state = rusqlite::Connection::open(trial.project.state()).unwrap();
             state.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA user_version = 99").unwrap();
         }),
     ];
@@ -47,16 +45,16 @@ fn a_state_that_can_not_be_used_is_left_alone() {
         trial.project.sync();
         damage(&trial);
         trial.project.write("ui/a.png", crate::support::png(9));
-        let before = std::fs::read(trial.project.file(STATE)).unwrap();
+        let before = std::fs::read(trial.project.state()).unwrap();
         let requests = trial.remote.all_requests();
         let ran = trial.run(10);
         // Nothing at all is a new state, which the lockfile fills.
         if !before.is_empty() {
             let document: Value = serde_json::from_str(&ran.expect(3).stdout).unwrap();
             assert!(document["errors"][0]["hint"].is_string(), "{document:#}");
-            assert_eq!(std::fs::read(trial.project.file(STATE)).unwrap(), before, "overwritten");
+            assert_eq!(std::fs::read(trial.project.state()).unwrap(), before, "overwritten");
             assert_eq!(trial.remote.all_requests(), requests);
-            std::fs::rename(trial.project.file(".macadam"), trial.project.file(".aside")).unwrap();
+            std::fs::rename(trial.project.state_folder(), trial.project.file(".aside")).unwrap();
         }
         trial.settle();
         assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 4);
@@ -64,9 +62,9 @@ fn a_state_that_can_not_be_used_is_left_alone() {
 }
 
 fn edit(trial: &Trial, change: impl FnOnce(&mut Vec<u8>)) {
-    let mut bytes = std::fs::read(trial.project.file(STATE)).unwrap();
+    let mut bytes = std::fs::read(trial.project.state()).unwrap();
     change(&mut bytes);
-    trial.project.write(STATE, bytes);
+    std::fs::write(trial.project.state(), bytes).unwrap();
 }
 
 #[test]
@@ -100,7 +98,7 @@ fn a_state_folder_that_can_not_be_written_is_named() {
     let trial = Trial::new();
     trial.project.sync();
     trial.project.write("ui/a.png", crate::support::png(9));
-    let folder = trial.project.file(".macadam");
+    let folder = trial.project.state_folder();
     let owner = std::fs::metadata(&folder).unwrap().uid();
     let mode = |bits: u32| std::fs::Permissions::from_mode(bits);
     std::fs::set_permissions(&folder, mode(0o555)).unwrap();
@@ -110,7 +108,7 @@ fn a_state_folder_that_can_not_be_written_is_named() {
         let program = trial.project.file("macadam");
         std::fs::copy(env!("CARGO_BIN_EXE_macadam"), &program).unwrap();
         std::fs::set_permissions(trial.project.path(), mode(0o755)).unwrap();
-        std::fs::set_permissions(trial.project.file(STATE), mode(0o444)).unwrap();
+        std::fs::set_permissions(trial.project.state(), mode(0o444)).unwrap();
         let mut other = Command::new(&program);
         other.args(command.get_args()).current_dir(trial.project.path()).env_clear().uid(65534).gid(65534);
         other.env("ROBLOX_API_KEY", crate::support::SECRET);
@@ -121,7 +119,7 @@ fn a_state_folder_that_can_not_be_written_is_named() {
     assert!(document["errors"][0]["message"].as_str().unwrap().contains(".macadam"), "{document:#}");
     assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
     std::fs::set_permissions(&folder, mode(0o755)).unwrap();
-    std::fs::set_permissions(trial.project.file(STATE), mode(0o600)).unwrap();
+    std::fs::set_permissions(trial.project.state(), mode(0o600)).unwrap();
     trial.settle();
 }
 

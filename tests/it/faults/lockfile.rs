@@ -97,7 +97,7 @@ fn a_folder_that_can_not_be_written_keeps_no_lockfile_and_loses_nothing() {
     let state = tempfile::tempdir().unwrap();
     let state_file = state.path().join("assets.db");
     let arguments = ["sync", "--once", "--json", "--state", state_file.to_str().unwrap()];
-    std::fs::create_dir(trial.project.file(".macadam")).unwrap();
+    std::fs::create_dir(trial.project.state_folder()).unwrap();
     let program = trial.project.file("macadam");
     std::fs::copy(env!("CARGO_BIN_EXE_macadam"), &program).unwrap();
     std::fs::set_permissions(trial.project.path(), mode(0o555)).unwrap();

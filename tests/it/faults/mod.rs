@@ -171,7 +171,7 @@ impl Trial {
 
     /// How many events of a kind the state has.
     pub fn events(&self, kind: &str) -> usize {
-        let state = rusqlite::Connection::open(self.project.file(".macadam/assets.db")).unwrap();
+        let state = rusqlite::Connection::open(self.project.state()).unwrap();
         state.query_row("SELECT count(*) FROM events WHERE kind = ?1", [kind], |row| row.get::<_, u32>(0)).unwrap()
             as usize
     }

@@ -155,7 +155,7 @@ fn content_that_moderation_rejects_is_not_uploaded_again() {
     let (_, status) = trial.project.json(&["status", "ui/a.png"]);
     assert_eq!(status["assets"][0]["state"], "rejected");
     // Nor on a machine that has only the lockfile.
-    trial.project.remove(".macadam");
+    trial.project.remove_state();
     trial.document(15, 1);
     assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3);
     trial.project.write("ui/a.png", png(3));

@@ -149,7 +149,7 @@ impl Walk {
 
 fn copy_files(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
-    for name in ["assets.db", "assets.db-wal"] {
+    for name in ["assets.db", "assets.db-wal", "assets.toml.db", "assets.toml.db-wal"] {
         let _ = std::fs::remove_file(to.join(name));
         if from.join(name).exists() {
             std::fs::copy(from.join(name), to.join(name)).unwrap();

@@ -41,10 +41,11 @@ impl Known {
     /// As [`Known::state`], of the manifest `assets.toml` in this folder.
     pub fn state_in(root: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["assets.db", "assets.db-wal"] {
-            let from = state_folder(root).unwrap_or_default().join(name);
-            if from.exists() {
-                std::fs::copy(from, folder.path().join(name)).unwrap();
+        for ending in ["", "-wal"] {
+            let mut from = state_file(root).into_os_string();
+            from.push(ending);
+            if Path::new(&from).exists() {
+                std::fs::copy(from, folder.path().join(format!("assets.db{ending}"))).unwrap();
             }
         }
         let file = folder.path().join("assets.db");
@@ -155,6 +156,12 @@ impl Known {
 /// The folder that has the state of the manifest `assets.toml` in `root`, if there is one.
 pub fn state_folder(root: &Path) -> Option<PathBuf> {
     [".git/macadam", ".macadam"].map(|name| root.join(name)).into_iter().find(|folder| folder.is_dir())
+}
+
+/// The state of the manifest `assets.toml` in `root`, whether it is there or not.
+pub fn state_file(root: &Path) -> PathBuf {
+    let folder = state_folder(root).unwrap_or_default();
+    folder.join(if folder.ends_with(".git/macadam") { "assets.toml.db" } else { "assets.db" })
 }
 
 fn number(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<u64> {

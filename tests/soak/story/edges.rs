@@ -62,7 +62,7 @@ impl Story {
             for entry in std::fs::read_dir(&folder).unwrap() {
                 let path = entry.unwrap().path();
                 let name = path.file_name().unwrap().to_str().unwrap();
-                if path.is_file() && name.starts_with("assets.db") && !name.ends_with("-shm") {
+                if path.is_file() && name.starts_with("assets.") && name.contains(".db") && !name.ends_with("-shm") {
                     std::fs::copy(&path, copy.join(name)).unwrap();
                 }
             }
