@@ -21,7 +21,9 @@ CREATE TABLE meta (
     -- Of the lockfile that was last read or written: an unchanged one is not parsed again.
     lockfile_fingerprint TEXT,
     -- The exclusive or of a digest of each row of `revisions`: tells whether one was lost or changed behind Macadam's back.
-    revisions_digest     INTEGER NOT NULL DEFAULT 0
+    revisions_digest     INTEGER NOT NULL DEFAULT 0,
+    -- The lockfile was written, and no command of `--on-change` has ended well since.
+    lockfile_untold      INTEGER NOT NULL DEFAULT 0 CHECK (lockfile_untold IN (0, 1))
 ) STRICT;
 
 -- What is known of each address, apart from its revisions.

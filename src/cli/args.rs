@@ -162,8 +162,8 @@ pub struct SyncArgs {
     /// The service changes nothing while the checkout is on another branch
     #[arg(long, value_name = "BRANCH", conflicts_with = "once")]
     pub require_branch: Option<String>,
-    /// The service runs this, by the shell, after the lockfile changed
-    #[arg(long, value_name = "COMMAND", conflicts_with = "once")]
+    /// Run this, by the shell, after the lockfile changed, however the sync ended: for example macadam-commit-push
+    #[arg(long, value_name = "COMMAND", conflicts_with = "locked")]
     pub on_change: Option<String>,
     /// The service answers /healthz, /readyz and /metrics here; a port alone is one of this machine only
     #[arg(long, value_name = "ADDR", value_parser = crate::telemetry::listen::parse_listen, conflicts_with = "once")]
@@ -186,6 +186,9 @@ pub struct SyncArgs {
     /// Agree to the archiving that a plan holds, by the code that it names
     #[arg(long, value_name = "CODE", requires = "once")]
     pub confirm: Option<String>,
+    /// Agree to a new lockfile, and new assets, where the lockfile of before is missing
+    #[arg(long, requires = "once")]
+    pub accept_new_lockfile: bool,
     /// Wait until moderation has decided on everything, at most so long
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "30m",
           value_parser = duration, requires = "once")]

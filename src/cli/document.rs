@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::engine::report::{Outcome, Report, StepReport};
+use crate::engine::report::{Outcome, Report, StepReport, Warning};
 use crate::engine::view::Preview;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
@@ -174,11 +174,16 @@ pub fn report(report: &Report) -> Value {
         "in_sync": report.in_sync(),
         "assets": report.assets,
         "lockfile_written": report.lockfile_written,
+        "warnings": report.warnings.iter().map(warning).collect::<Vec<_>>(),
         "under_review": report.under_review,
         "unasked": report.unasked.iter().map(unasked).collect::<Vec<_>>(),
         "drifts": drifts(&report.drifts),
         "notes": notes(&report.notes),
     })
+}
+
+fn warning(Warning { message, hint }: &Warning) -> Value {
+    json!({ "message": message, "hint": hint })
 }
 
 fn unasked((asset_id, why): &(AssetId, String)) -> Value {

@@ -47,7 +47,7 @@ impl Known {
             return Err(unknown_address(&args.address, view.recorded.assets.keys().map(|address| address.as_str())));
         };
         // What the manifest wants decides what is current; without a usable manifest the last known asset does.
-        let rows = status(&target.project, &target.remote).unwrap_or_default();
+        let rows = status(&target.project, &target.remote).map(|status| status.rows).unwrap_or_default();
         let row = rows.iter().find(|row| row.address == address);
         let known = || last(&record).map(|(key, _)| (key.asset_id, record.history.number(key)));
         let current = row.map_or_else(known, |row| row.asset_id.zip(row.revision));

@@ -75,6 +75,11 @@ impl Output {
         }
     }
 
+    /// Passes on a line of another program to standard error, with `--json` too.
+    pub fn aside(self, line: &str) {
+        let _ = writeln!(anstream::stderr(), "{line}");
+    }
+
     /// Prints the result of a command that was stopped on the way: what it did, and why it ended, in one document.
     pub fn stopped(self, mut document: Value, failure: &Failure) {
         if let Some(fields) = document.as_object_mut() {
@@ -93,13 +98,16 @@ impl Output {
             let _ = writeln!(anstream::stderr(), "{}", shown::lines(rendered.trim_end()));
             return;
         }
-        for problem in &failure.problems {
-            let place = place(problem).map(|place| format!("{place}: ")).unwrap_or_default();
-            let message = format!("{place}{}", problem.message);
-            let _ = writeln!(anstream::stderr(), "{RED}error{RED:#}: {}", shown::foreign(&message));
-            if let Some(hint) = &problem.hint {
-                let _ = writeln!(anstream::stderr(), "  {CYAN}hint{CYAN:#}: {}", shown::foreign(hint));
-            }
+        failure.problems.iter().for_each(Self::problem);
+    }
+
+    /// Prints one error for a person.
+    pub fn problem(problem: &Problem) {
+        let place = place(problem).map(|place| format!("{place}: ")).unwrap_or_default();
+        let message = format!("{place}{}", problem.message);
+        let _ = writeln!(anstream::stderr(), "{RED}error{RED:#}: {}", shown::foreign(&message));
+        if let Some(hint) = &problem.hint {
+            let _ = writeln!(anstream::stderr(), "  {CYAN}hint{CYAN:#}: {}", shown::foreign(hint));
         }
     }
 }

@@ -64,7 +64,9 @@ impl Edited<'_> {
         if self.told.asset_id.is_some() {
             return;
         }
-        let rows = tokio::task::block_in_place(|| status(&target.project, &target.remote)).unwrap_or_default();
+        let rows = tokio::task::block_in_place(|| status(&target.project, &target.remote))
+            .map(|status| status.rows)
+            .unwrap_or_default();
         let row = rows.into_iter().find(|row| row.address == *self.address);
         (self.told.asset_id, self.told.revision) = row.map_or((None, None), |row| (row.asset_id, row.revision));
     }

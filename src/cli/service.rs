@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::args::{Global, SyncArgs};
 use super::exit::{Exit, Failure};
+use super::on_change::on_change_command;
 use super::output::Output;
 use super::target;
 use crate::engine::gather::read_manifest;
@@ -38,6 +39,7 @@ impl From<ServiceError> for Failure {
 
 /// Runs the service until a signal.
 pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exit, Failure> {
+    on_change_command(global, args)?;
     let target = target::find(global)?;
     // Without a manifest or a key nothing is attempted, and no state is made.
     read_manifest(&target.project)?;

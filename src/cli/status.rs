@@ -10,7 +10,7 @@ use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint, plural};
 use super::{document, target};
 use crate::engine::row::{ArchivedBy, Row};
-use crate::engine::status::{AssetState, status};
+use crate::engine::status::{AssetState, LostLockfile, Status, status};
 use crate::model::asset::Moderation;
 use crate::model::desired::Pin;
 use crate::model::shown;
@@ -22,7 +22,7 @@ const INDENT: &str = "             ";
 /// Shows the rows that are asked for, or all.
 pub fn run(output: Output, global: &Global, args: &StatusArgs) -> Result<Exit, Failure> {
     let target = target::find(global)?;
-    let mut rows = status(&target.project, &target.remote)?;
+    let Status { mut rows, lost_lockfile } = status(&target.project, &target.remote)?;
     if !args.addresses.is_empty() {
         if let Some(unknown) =
             args.addresses.iter().find(|wanted| !rows.iter().any(|row| row.address.as_str() == **wanted))
@@ -32,10 +32,16 @@ pub fn run(output: Output, global: &Global, args: &StatusArgs) -> Result<Exit, F
         rows.retain(|row| args.addresses.iter().any(|wanted| wanted == row.address.as_str()));
     }
     if output.is_json() {
-        output.document(&json!({ "assets": rows.iter().map(row_json).collect::<Vec<_>>() }));
+        let lost = lost_lockfile.map(|LostLockfile { reason, hint }| json!({ "reason": reason, "hint": hint }));
+        let rows: Vec<Value> = rows.iter().map(row_json).collect();
+        output.document(&json!({ "assets": rows, "lost_lockfile": lost }));
         return Ok(Exit::Success);
     }
     show(output, &rows);
+    if let Some(LostLockfile { reason, hint }) = lost_lockfile {
+        output.warning(format!("nothing new is uploaded: {reason}"));
+        output.warning(hint);
+    }
     Ok(Exit::Success)
 }
 

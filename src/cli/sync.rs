@@ -4,14 +4,17 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::args::{Global, SyncArgs};
 use super::document;
 use super::exit::{Exit, Failure};
+use super::on_change::{self, Ran};
 use super::output::{Output, Tone, paint, plural};
 use super::progress::Bars;
-use super::{outline, plan, service, target};
+use super::{ci, outline, plan, service, target};
 use crate::engine::gather::read_manifest;
-use crate::engine::report::{Outcome, Report, Stop};
+use crate::engine::report::{Outcome, Report, Stop, Warning};
 use crate::engine::session::Session;
 use crate::engine::stop::StopSwitch;
 use crate::engine::sync::{Confirm, Options, SyncError, sync_once};
@@ -28,6 +31,7 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
     if !args.once {
         return service::run(output, global, args).await;
     }
+    let command = on_change::on_change_command(global, args)?;
     let target = target::find(global)?;
     if args.locked {
         return locked(output, global, &target, args).await;
@@ -49,18 +53,93 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
         only: None,
         refresh: args.refresh,
         wait_moderation: args.wait_moderation,
-        stop,
+        stop: stop.clone(),
     };
     let ended = sync_once(&mut session, Arc::new(client), options).await;
     bars.clear();
+    let mut ended = Ended::of(ended);
+    if !output.is_json() {
+        ended.print(output, global, command.is_some());
+    }
+    // Under the lock: nobody else changes the lockfile meanwhile.
+    let ran = on_change::run(output, command, &mut session, &stop).await;
     session.close().await;
     if let Some(embedded) = embedded {
         embedded.stop().await;
     }
-    match ended {
-        Ok(report) => Ok(finish(output, &report, global)),
-        Err(SyncError::Midway { source, report }) => Ok(end_with(output, &report, global, &Failure::from(*source))),
-        Err(error) => Err(error.into()),
+    // After the command, which may have added it.
+    if let Some(report) = ended.report.as_mut().filter(|_| !global.emulator) {
+        let warning = tokio::task::block_in_place(|| ci::lockfile_warning(&target.project, report));
+        report.warnings.extend(warning);
+        for Warning { message, hint } in &report.warnings {
+            output.warning(format!("{message}; {hint}"));
+        }
+    }
+    if output.is_json() {
+        ended.print_document(output, &ran);
+    } else if let Some(problem) = ran.problem() {
+        Output::problem(problem);
+    }
+    Ok(ran.worse(ended.exit()))
+}
+
+/// How a run ended: with a report, with why it ended early, or with both.
+struct Ended {
+    report: Option<Report>,
+    failure: Option<Failure>,
+}
+
+impl Ended {
+    fn of(ended: Result<Report, SyncError>) -> Self {
+        match ended {
+            Ok(report) => Self { failure: stopped(&report), report: Some(report) },
+            Err(SyncError::Midway { source, report }) => {
+                Self { report: Some(*report), failure: Some(Failure::from(*source)) }
+            }
+            Err(error) => Self { report: None, failure: Some(error.into()) },
+        }
+    }
+
+    /// For a person: what was done is told in any case.
+    fn print(&self, output: Output, global: &Global, passed_on: bool) {
+        if let Some(report) = &self.report {
+            show(output, report, global, passed_on);
+        }
+        if let Some(failure) = &self.failure {
+            output.failure(failure);
+        }
+    }
+
+    fn print_document(&self, output: Output, ran: &Ran) {
+        let mut document = self.report.as_ref().map_or_else(|| json!({}), document::report);
+        if let Some(fields) = document.as_object_mut() {
+            fields.insert("on_change".to_owned(), ran.document());
+        }
+        match &self.failure {
+            Some(failure) => output.stopped(document, failure),
+            None => output.document(&document),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match (&self.failure, &self.report) {
+            (Some(failure), _) => failure.exit,
+            (None, Some(report)) => exit(report),
+            (None, None) => Exit::Success,
+        }
+    }
+}
+
+/// What stopped a run, where that is a failure of its own.
+fn stopped(report: &Report) -> Option<Failure> {
+    match report.stop.as_ref()? {
+        Stop::Credential { message, hint } => {
+            let failure = Failure::new(Exit::Credential, message);
+            Some(if hint.is_empty() { failure } else { failure.hint(hint) })
+        }
+        Stop::State { message } => Some(Failure::new(Exit::Unusable, message)),
+        Stop::Defect { message } => Some(Failure::defect(message)),
+        Stop::TimedOut | Stop::Signal(_) => None,
     }
 }
 
@@ -84,7 +163,8 @@ async fn locked(output: Output, global: &Global, target: &target::Target, args: 
 /// What a person asks of this run.
 fn wishes(args: &SyncArgs) -> Result<Wishes, Failure> {
     let overwrite = args.overwrite.iter().map(|text| target::address(text)).collect::<Result<_, _>>()?;
-    Ok(Wishes { overwrite, confirmed: args.confirm.clone(), ..Wishes::default() })
+    let (confirmed, accept_new_lockfile) = (args.confirm.clone(), args.accept_new_lockfile);
+    Ok(Wishes { overwrite, confirmed, accept_new_lockfile, ..Wishes::default() })
 }
 
 /// The first signal ends the run in order; a second one ends the process.
@@ -173,36 +253,6 @@ pub(super) fn ask(output: Output, questions: &[String]) -> bool {
     agreed
 }
 
-/// Prints what came of a run, and says how the program ends.
-fn finish(output: Output, report: &Report, global: &Global) -> Exit {
-    let failure = match &report.stop {
-        Some(Stop::Credential { message, hint }) => {
-            let failure = Failure::new(Exit::Credential, message);
-            Some(if hint.is_empty() { failure } else { failure.hint(hint) })
-        }
-        Some(Stop::State { message }) => Some(Failure::new(Exit::Unusable, message)),
-        Some(Stop::Defect { message }) => Some(Failure::defect(message)),
-        Some(Stop::TimedOut | Stop::Signal(_)) | None => None,
-    };
-    match failure {
-        Some(failure) => return end_with(output, report, global, &failure),
-        None if output.is_json() => output.document(&document::report(report)),
-        None => show(output, report, global),
-    }
-    exit(report)
-}
-
-/// The end of a run that something stopped: what was done before is told in any case.
-fn end_with(output: Output, report: &Report, global: &Global, failure: &Failure) -> Exit {
-    if output.is_json() {
-        output.stopped(document::report(report), failure);
-    } else {
-        show(output, report, global);
-        output.failure(failure);
-    }
-    failure.exit
-}
-
 fn exit(report: &Report) -> Exit {
     match report.stop {
         Some(Stop::Signal(code)) if !report.left.is_empty() => Exit::Signal(code),
@@ -211,7 +261,8 @@ fn exit(report: &Report) -> Exit {
     }
 }
 
-fn show(output: Output, report: &Report, global: &Global) {
+/// Prints what came of a run; a command is `passed_on` the lockfile afterwards.
+fn show(output: Output, report: &Report, global: &Global, passed_on: bool) {
     for entry in &report.steps {
         if let Outcome::Done { asset_id, revision } = &entry.outcome {
             output.line(done(&entry.step, *asset_id, *revision));
@@ -239,7 +290,8 @@ fn show(output: Output, report: &Report, global: &Global) {
     for (asset_id, why) in &report.unasked {
         output.warning(plan::unasked(*asset_id, why));
     }
-    show_summary(output, report, unfinished, global.emulator);
+    // The emulator's lockfile lies among its own files, and nobody commits it.
+    show_summary(output, report, unfinished, !global.emulator && !passed_on);
 }
 
 /// What was done, to which address and asset.
@@ -289,7 +341,7 @@ fn show_failures(output: Output, report: &Report) -> [(u64, &'static str); 3] {
     [(waiting, "not done"), (running, "in the works at Roblox"), (not_begun, "not begun")]
 }
 
-fn show_summary(output: Output, report: &Report, unfinished: [(u64, &str); 3], rehearsal: bool) {
+fn show_summary(output: Output, report: &Report, unfinished: [(u64, &str); 3], by_hand: bool) {
     let mut parts: Vec<String> = report.done().into_iter().map(|(name, count)| format!("{count} {name}")).collect();
     for kind in [HoldKind::Failed, HoldKind::Rejected, HoldKind::Held] {
         let count = report.held_by(kind);
@@ -302,8 +354,7 @@ fn show_summary(output: Output, report: &Report, unfinished: [(u64, &str); 3], r
         parts.extend((count > 0).then(|| format!("{count} {what}")));
     }
     let assets = plural(report.assets, "asset");
-    // The emulator's lockfile lies among its own files, and nobody commits it.
-    let lockfile = if report.lockfile_written && !rehearsal { "; the lockfile was written: commit it" } else { "" };
+    let lockfile = if report.lockfile_written && by_hand { "; the lockfile was written: commit it" } else { "" };
     match &report.stop {
         Some(Stop::TimedOut) => output.warning("the time given with --timeout is over; run it again to go on"),
         Some(Stop::Signal(_)) => output.warning("interrupted; what was begun is recorded, run it again to go on"),

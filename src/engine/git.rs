@@ -1,8 +1,8 @@
 //! What git says of this checkout, read from its own files: whether files may be missing here that the branch has, whether git is in the middle of
 //! something, and which branch is checked out.
 //!
-//! Runs no program and never writes: it is asked before every plan, and git itself would take locks. What can't be read is said, not guessed. Read next:
-//! `gather`, a caller.
+//! Runs no program and never writes: it is asked before every plan, and git itself would take locks. What can't be read is said, not guessed. [`ask`] is
+//! for what git's own files don't tell. Read next: `gather`, a caller.
 
 use std::fmt;
 use std::fs;
@@ -16,6 +16,8 @@ use crate::platform::plain_file;
 
 /// The most that is read of a file of git's; git itself takes no longer one for a pointer, and no configuration comes near it.
 const MAX_BYTES: u64 = 1 << 20;
+
+pub mod ask;
 
 /// An index lock older than this was probably left behind by a git that died: `git commit` holds one while its editor is open and a checkout as long as it
 /// writes, both mostly for less.

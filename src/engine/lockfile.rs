@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::book::{Book, BookError};
+use super::missing_lockfile;
 use super::project::Project;
 use crate::model::address::Address;
+use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::Recorded;
 use crate::platform::{clock, failpoint};
 use crate::state::lockfile::{self, Digests, Ledger, LockfileError};
@@ -18,6 +20,14 @@ pub struct Lockfile {
     known: Option<String>,
     /// The revisions of that file, once this process has looked into it.
     digests: Option<Digests>,
+    /// It was written, and no command of `--on-change` has ended well since.
+    untold: bool,
+    /// What was found when it was last looked at and not there.
+    missing: Option<MissingLockfile>,
+    /// It was there before, as far as this state knows, and was not seen since.
+    was_known: bool,
+    /// A person agreed to a new one in place of a missing one.
+    accepted: bool,
 }
 
 /// Why the lockfile could not be kept.
@@ -32,9 +42,34 @@ pub enum KeepError {
 }
 
 impl Lockfile {
-    /// The lockfile of `project`, last seen as `known`.
-    pub const fn new(project: Project, remote: String, known: Option<String>) -> Self {
-        Self { project, remote, known, digests: None }
+    /// The lockfile of `project`, last seen as `known`; `untold` as [`Lockfile::is_untold`] says.
+    pub fn new(project: Project, remote: String, known: Option<String>, untold: bool) -> Self {
+        Self { project, remote, known, digests: None, untold, missing: None, was_known: false, accepted: false }
+    }
+
+    /// Whether it was written, by this process or an earlier one, and no command of `--on-change` has
+    /// ended well since: what a push that failed left behind waits for the next run.
+    pub const fn is_untold(&self) -> bool {
+        self.untold
+    }
+
+    /// A command of `--on-change` ended well.
+    ///
+    /// # Errors
+    /// When the state can't be written.
+    pub async fn told(&mut self, book: &Book) -> Result<(), BookError> {
+        self.untold = false;
+        Ok(book.store().set_lockfile_untold(false).await?)
+    }
+
+    /// Agrees to a new one where it is missing.
+    pub const fn accept_new(&mut self) {
+        self.accepted = true;
+    }
+
+    /// What was found in its place, where it was missing when it was last looked at.
+    pub const fn missing(&self) -> Option<&MissingLockfile> {
+        self.missing.as_ref()
     }
 
     /// Takes over what the file says since it was last looked at. A missing file says that nothing is known.
@@ -44,6 +79,8 @@ impl Lockfile {
     pub async fn read(&mut self, book: &Book) -> Result<(), KeepError> {
         let bytes = lockfile::read(&self.project.lockfile)?;
         let fingerprint = bytes.as_deref().map(lockfile::fingerprint);
+        self.was_known = bytes.is_none() && (self.was_known || self.known.is_some());
+        self.missing = if bytes.is_none() { self.find_missing().await } else { None };
         if self.known == fingerprint {
             return Ok(());
         }
@@ -75,12 +112,19 @@ impl Lockfile {
         self.read(book).await?;
         let ledger = book.read(|recorded| lockfile::export(&self.remote, recorded, in_manifest));
         let written = text(&ledger);
+        if self.missing.as_ref().is_some_and(|missing| !self.accepted && forbids(missing, &ledger)) {
+            return Ok(false);
+        }
         let unchanged = self.known.as_deref() == Some(lockfile::fingerprint(&written).as_str());
         if unchanged || (ledger.entries.is_empty() && self.known.is_none()) {
             return Ok(false);
         }
         let digests = Digests::of(&ledger);
         self.refuse_loss(&digests, &ledger)?;
+        if !std::mem::replace(&mut self.untold, true) {
+            // Before the file: a change that was told twice is better than one that was never told.
+            book.store().set_lockfile_untold(true).await.map_err(BookError::from)?;
+        }
         failpoint::hit("lockfile");
         self.known = Some(lockfile::save(&self.project.lockfile, &self.remote, &ledger.entries, &ledger.forgotten)?);
         self.digests = Some(digests);
@@ -103,6 +147,13 @@ impl Lockfile {
         }
     }
 
+    /// Looks aside, since git is asked.
+    async fn find_missing(&self) -> Option<MissingLockfile> {
+        let (project, remote, was_known) = (self.project.clone(), self.remote.clone(), self.was_known);
+        let looked = tokio::task::spawn_blocking(move || missing_lockfile::find(&project, &remote, was_known));
+        looked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
     async fn remember(&self, book: &Book) -> Result<(), BookError> {
         Ok(book.store().set_lockfile_fingerprint(self.known.clone()).await?)
     }
@@ -119,7 +170,12 @@ pub fn parse(project: &Project, remote: &str, bytes: Option<&[u8]>) -> Result<Le
     Ok(ledger)
 }
 
-/// Whether a sync that changes nothing at the remote would still change the lockfile.
+/// Whether `ledger` may not be written where the lockfile is missing.
+fn forbids(missing: &MissingLockfile, ledger: &Ledger) -> bool {
+    missing.forbids(ledger.entries.values().map(|entry| (&entry.identity.path, entry.identity.creator)))
+}
+
+/// Whether a sync that changes nothing at the remote would still change the lockfile. One that is `missing` is not always written.
 ///
 /// # Errors
 /// When the lockfile can't be read.
@@ -128,11 +184,12 @@ pub fn would_change(
     remote: &str,
     recorded: &Recorded,
     in_manifest: &BTreeSet<Address>,
+    missing: Option<&MissingLockfile>,
 ) -> Result<bool, LockfileError> {
     let ledger = lockfile::export(remote, recorded, in_manifest);
     Ok(match lockfile::read(&project.lockfile)? {
         Some(current) => current != text(&ledger),
-        None => !ledger.entries.is_empty(),
+        None => !ledger.entries.is_empty() && !missing.is_some_and(|missing| forbids(missing, &ledger)),
     })
 }
 

@@ -19,6 +19,7 @@ pub mod import;
 pub mod key;
 pub mod lockfile;
 mod metadata;
+mod missing_lockfile;
 pub mod on_change;
 mod pace;
 pub mod pins;

@@ -212,6 +212,11 @@ impl Project {
         self.manifest.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
+    /// The lockfile as messages name it.
+    pub fn lockfile_name(&self) -> String {
+        self.lockfile.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
     /// The bytes of the manifest.
     ///
     /// # Errors

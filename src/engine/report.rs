@@ -89,6 +89,15 @@ pub enum Stop {
     },
 }
 
+/// Something to look into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// What: lower case, no full stop.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
 /// What came of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
@@ -110,6 +119,8 @@ pub struct Report {
     pub assets: u64,
     /// The lockfile was written.
     pub lockfile_written: bool,
+    /// What a person should look into although the run did what it could.
+    pub warnings: Vec<Warning>,
     /// What ended the run early.
     pub stop: Option<Stop>,
 }

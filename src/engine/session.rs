@@ -74,10 +74,10 @@ impl Session {
         store.end_requests(clock::now())?;
         let recorded = store.load()?;
         let cache = store.load_files()?;
-        let known = store.lockfile_fingerprint()?;
+        let (known, untold) = (store.lockfile_fingerprint()?, store.is_lockfile_untold()?);
         let book = Arc::new(Book::new(recorded, StoreHandle::spawn(store).map_err(SessionError::Thread)?));
         book.commit_with(|recorded| recover(recorded, |_| true)).await?;
-        let mut lockfile = Lockfile::new(project.clone(), remote.to_owned(), known);
+        let mut lockfile = Lockfile::new(project.clone(), remote.to_owned(), known, untold);
         lockfile.read(&book).await?;
         Ok(Self { project: project.clone(), book, lockfile, cache, _lock: lock })
     }

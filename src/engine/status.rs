@@ -61,11 +61,29 @@ impl AssetState {
     }
 }
 
-/// The rows of all addresses of this checkout, by address.
+/// What is known of this checkout.
+#[derive(Debug)]
+pub struct Status {
+    /// All addresses, sorted.
+    pub rows: Vec<Row>,
+    /// The lockfile was lost, so nothing new is created.
+    pub lost_lockfile: Option<LostLockfile>,
+}
+
+/// That the lockfile was lost, for a person.
+#[derive(Debug)]
+pub struct LostLockfile {
+    /// What shows it: lower case, no full stop.
+    pub reason: String,
+    /// What frees it.
+    pub hint: String,
+}
+
+/// What is known of all addresses of this checkout.
 ///
 /// # Errors
 /// When manifest, state or lockfile can't be used.
-pub fn status(project: &Project, remote: &str) -> Result<Vec<Row>, ViewError> {
+pub fn status(project: &Project, remote: &str) -> Result<Status, ViewError> {
     let view = View::open(project, remote)?;
     let (manifest, text) = read_manifest(project)?;
     let walk = files::walk(&project.root, &manifest.selection());
@@ -75,7 +93,9 @@ pub fn status(project: &Project, remote: &str) -> Result<Vec<Row>, ViewError> {
         .map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
     let mut desired = resolved.desired;
     desired.absences = absences(project, &walk, &desired);
-    Ok(rows(&desired, &unknown, view)?)
+    let lost = view.missing_lockfile.as_ref().and_then(|missing| missing.lost(&desired, &view.recorded));
+    let lost_lockfile = lost.map(|lost| LostLockfile { reason: lost.to_string(), hint: lost.hint() });
+    Ok(Status { rows: rows(&desired, &unknown, view)?, lost_lockfile })
 }
 
 /// Stands for a file of which nothing is known; what the plan holds for it is no obstacle.
@@ -112,9 +132,10 @@ fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (Findings
 
 /// Only what the files here tell may be missing: the plan's marks are what would be known by it, so moves and archivings show as they will be.
 fn rows(desired: &Desired, unknown: &BTreeMap<ProjectPath, Unknown>, view: View) -> Result<Vec<Row>, ApplyError> {
-    let View { mut recorded, possible_duplicates, .. } = view;
+    let View { mut recorded, possible_duplicates, missing_lockfile, .. } = view;
     let now = clock::now();
-    let plan = plan(desired, &recorded, &Wishes::default(), now);
+    let wishes = Wishes { missing_lockfile, ..Wishes::default() };
+    let plan = plan(desired, &recorded, &wishes, now);
     let mut under_way = sent(&recorded);
     plan.marks.iter().try_for_each(|mark| recorded.apply(mark, now))?;
     // An address that moved takes what is under way along.

@@ -3,22 +3,30 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::report::Stop;
+use crate::platform::clock;
 
 /// Ends a run: nothing new is begun, what is on the wire is finished and recorded.
 #[derive(Debug, Clone, Default)]
 pub struct StopSwitch {
     token: CancellationToken,
     why: Arc<Mutex<Option<Stop>>>,
+    /// When a signal first asked for the end, also where something else ended the run before.
+    signalled: Arc<watch::Sender<Option<Duration>>>,
 }
 
 impl StopSwitch {
     /// Ends the run; the first reason stays.
     pub fn throw(&self, why: Stop) {
+        if matches!(why, Stop::Signal(_)) {
+            self.signalled.send_if_modified(|at| at.is_none() && at.replace(clock::elapsed()).is_none());
+        }
         self.why.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
         self.token.cancel();
     }
@@ -36,6 +44,11 @@ impl StopSwitch {
     /// Why the run is to end.
     pub fn why(&self) -> Option<Stop> {
         self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When a signal first asked for the end ([`clock::elapsed`]); `None` while none did.
+    pub fn signalled(&self) -> watch::Receiver<Option<Duration>> {
+        self.signalled.subscribe()
     }
 
     /// Waits until the run is to end.

@@ -26,6 +26,7 @@ use crate::model::desired::Desired;
 use crate::model::file::FileCache;
 use crate::model::history::Standing;
 use crate::model::ids::{AssetId, Creator};
+use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::phase::PhaseEvent;
 use crate::model::recorded::Recorded;
 use crate::plan::{Action, Note, Plan, Step, Wishes, plan};
@@ -89,8 +90,18 @@ pub enum SyncError {
 /// When manifest, lockfile or state can't be used.
 pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Options) -> Result<Report, SyncError> {
     let Options { listener, stop, uploads, .. } = &options;
+    if options.wishes.accept_new_lockfile {
+        session.lockfile.accept_new();
+    }
     let hands = Hands::new(session, client, listener.clone(), stop.clone(), *uploads).await?;
-    let mut run = Run { session, hands, options, in_manifest: BTreeSet::new(), report: Report::default() };
+    let mut run = Run {
+        session,
+        hands,
+        options,
+        in_manifest: BTreeSet::new(),
+        missing_lockfile: None,
+        report: Report::default(),
+    };
     let ended = run.rounds().await;
     let report = run.end(ended).await?;
     Ok(report)
@@ -130,6 +141,8 @@ struct Run<'a> {
     hands: Hands,
     options: Options,
     in_manifest: BTreeSet<Address>,
+    /// What was found in place of a missing lockfile by the first plan: it holds for the whole run, which may write a new one.
+    missing_lockfile: Option<MissingLockfile>,
     report: Report,
 }
 
@@ -268,8 +281,12 @@ impl Run<'_> {
         self.report.assets = desired.assets.len() as u64;
         self.in_manifest = desired.assets.keys().cloned().collect();
         self.session.lockfile.read(&self.session.book).await?;
+        if self.missing_lockfile.is_none() {
+            self.missing_lockfile = self.session.lockfile.missing().cloned();
+        }
+        let wishes = Wishes { missing_lockfile: self.missing_lockfile.clone(), ..self.options.wishes.clone() };
         let (mut plan, given_up, marks) = self.session.book.read(|recorded| {
-            let plan = plan(&desired, recorded, &self.options.wishes, clock::now());
+            let plan = plan(&desired, recorded, &wishes, clock::now());
             let (given_up, marks) = given_up(&plan, recorded);
             (plan, given_up, marks)
         });

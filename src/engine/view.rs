@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::gate::{self, Gate};
 use super::gather::{GatherError, Gathered, gather};
 use super::lockfile;
+use super::missing_lockfile;
 use super::pace;
 use super::progress::Listener;
 use super::project::Project;
@@ -19,6 +20,7 @@ use crate::model::address::Address;
 use crate::model::change::{Change, Event};
 use crate::model::file::FileCache;
 use crate::model::ids::AssetId;
+use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::{ApplyError, Recorded};
 use crate::plan::{Plan, Wishes, plan};
 use crate::platform::clock;
@@ -40,6 +42,8 @@ pub struct View {
     pub limits: Vec<LimitRow>,
     /// How often a create of an address was sent again though the one before may have made something.
     pub possible_duplicates: BTreeMap<Address, u64>,
+    /// What is there in place of a missing lockfile.
+    pub missing_lockfile: Option<MissingLockfile>,
 }
 
 /// Why nothing can be said.
@@ -70,11 +74,15 @@ impl View {
         if let Some(store) = Store::open_read_only(&project.state, remote)? {
             let limits = pace::budgets(store.load_limits()?);
             let possible_duplicates = store.count_events(Event::POSSIBLE_DUPLICATE)?;
-            view = Self { recorded: store.load()?, cache: store.load_files()?, limits, possible_duplicates };
+            let (recorded, cache) = (store.load()?, store.load_files()?);
+            view = Self { recorded, cache, limits, possible_duplicates, missing_lockfile: None };
             fingerprint = store.lockfile_fingerprint()?;
         }
         let bytes = crate::state::lockfile::read(&project.lockfile)?;
         let read = bytes.as_deref().map(crate::state::lockfile::fingerprint);
+        if bytes.is_none() {
+            view.missing_lockfile = missing_lockfile::find(project, remote, fingerprint.is_some());
+        }
         if read.is_none() || read != fingerprint {
             let ledger = lockfile::parse(project, remote, bytes.as_deref())?;
             let changes = crate::state::lockfile::import(&view.recorded, &ledger, clock::now());
@@ -190,10 +198,12 @@ impl Draft {
 
     fn finish(self, project: &Project, remote: &str, wishes: &Wishes) -> Result<Preview, ViewError> {
         let Self { mut view, gathered } = self;
-        let plan = plan(&gathered.desired, &view.recorded, wishes, clock::now());
+        let wishes = Wishes { missing_lockfile: view.missing_lockfile.clone(), ..wishes.clone() };
+        let plan = plan(&gathered.desired, &view.recorded, &wishes, clock::now());
         view.apply(&plan.marks)?;
+        let missing = wishes.missing_lockfile.as_ref().filter(|_| !wishes.accept_new_lockfile);
         let in_manifest = gathered.desired.assets.keys().cloned().collect();
-        let lockfile_changes = lockfile::would_change(project, remote, &view.recorded, &in_manifest)?;
+        let lockfile_changes = lockfile::would_change(project, remote, &view.recorded, &in_manifest, missing)?;
         Ok(Preview { gathered, recorded: view.recorded, plan, lockfile_changes })
     }
 }

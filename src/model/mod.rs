@@ -16,6 +16,7 @@ pub mod forgotten;
 pub mod history;
 pub mod ids;
 pub mod metadata;
+pub mod missing_lockfile;
 pub mod output;
 pub mod path;
 pub mod phase;

@@ -19,6 +19,7 @@ pub mod kin;
 pub mod lint;
 pub mod lookalikes;
 pub mod metadata;
+mod missing_lockfile;
 pub mod moves;
 pub mod pin;
 pub mod rule;
@@ -79,6 +80,9 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timest
     plan.held.extend(moves.held.values().filter(|hold| !desired.assets.contains_key(&hold.address)).cloned());
     plan_left(&mut plan, desired, recorded, &in_hand);
     lookalikes::note(&mut plan, &moves);
+    if let Some(missing) = wishes.missing_lockfile.as_ref().filter(|_| !wishes.accept_new_lockfile) {
+        missing_lockfile::hold_creates(&mut plan, missing, desired, recorded);
+    }
     hold_sharers_of_held(&mut plan, &in_hand);
     plan_metadata(&mut plan, desired, recorded, intentions, now);
     for Unseen { place, problem, .. } in &desired.unseen {

@@ -13,6 +13,7 @@ use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::{
     AssetRef, Description, DisplayName, Field, FieldDigests, Preview, SocialLink, SocialNetwork,
 };
+use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::{AttemptId, Identity, Leaving};
 
 use super::rule::Rule;
@@ -378,6 +379,10 @@ pub struct Wishes {
     pub confirmed: Option<String>,
     /// Addresses that are being worked on right now: nothing new is planned for them, and what they upload is on its way.
     pub in_hand: BTreeSet<Address>,
+    /// What is there in place of the lockfile, where that is missing: it may hold new uploads.
+    pub missing_lockfile: Option<MissingLockfile>,
+    /// A person agrees to a new lockfile in place of a missing one.
+    pub accept_new_lockfile: bool,
 }
 
 /// Something to know, about which nothing is done.

@@ -11,5 +11,6 @@ pub mod lock;
 pub mod mount;
 pub mod plain_file;
 pub mod process;
+pub mod program;
 pub mod secrecy;
 pub mod signals;

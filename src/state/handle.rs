@@ -104,6 +104,14 @@ impl StoreHandle {
         self.call(move |store| store.set_lockfile_fingerprint(fingerprint.as_deref()))
     }
 
+    /// See [`Store::set_lockfile_untold`].
+    ///
+    /// # Errors
+    /// As [`Store::set_lockfile_untold`], or [`StateError::Closed`].
+    pub fn set_lockfile_untold(&self, untold: bool) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        self.call(move |store| store.set_lockfile_untold(untold))
+    }
+
     /// See [`Store::events`].
     ///
     /// # Errors

@@ -6,17 +6,17 @@ use std::process::{Command, Output, Stdio};
 use super::support::{Project, Remote, png};
 
 /// A bare repository and its clones.
-struct Hub {
-    folder: tempfile::TempDir,
+pub struct Hub {
+    pub folder: tempfile::TempDir,
 }
 
-struct Clone {
-    path: PathBuf,
+pub struct Clone {
+    pub path: PathBuf,
 }
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/macadam-commit-push");
 
-fn clean(program: &str, folder: &Path) -> Command {
+pub fn clean(program: &str, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.env("HOME", folder).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
@@ -26,16 +26,22 @@ fn clean(program: &str, folder: &Path) -> Command {
     command
 }
 
-fn said(output: &Output) -> String {
+pub fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 impl Hub {
-    /// With one commit of a manifest, a lockfile and a note.
-    fn new() -> Self {
+    /// Without a commit.
+    pub fn empty() -> Self {
         let hub = Self { folder: tempfile::tempdir().unwrap() };
         let made = clean("git", hub.folder.path()).args(["init", "-q", "--bare", "-b", "main", "hub.git"]).status();
         assert!(made.unwrap().success());
+        hub
+    }
+
+    /// With one commit of a manifest, a lockfile and a note.
+    fn new() -> Self {
+        let hub = Self::empty();
         let first = hub.clone("first");
         first.write("game/assets.toml", "[creator]\nuser_id = 1\n");
         first.write("game/assets.lock.toml", "one = 1\n");
@@ -48,37 +54,37 @@ impl Hub {
         hub
     }
 
-    fn clone(&self, name: &str) -> Clone {
+    pub fn clone(&self, name: &str) -> Clone {
         let made = clean("git", self.folder.path()).args(["clone", "-q", "hub.git", name]).output().unwrap();
         assert!(made.status.success(), "{}", said(&made));
         Clone { path: self.folder.path().join(name) }
     }
 
     /// The subjects on main, the newest first.
-    fn log(&self) -> Vec<String> {
+    pub fn log(&self) -> Vec<String> {
         let log = clean("git", &self.folder.path().join("hub.git")).args(["log", "--format=%s", "main"]).output();
         String::from_utf8(log.unwrap().stdout).unwrap().lines().map(str::to_owned).collect()
     }
 
-    fn show(&self, path: &str) -> String {
+    pub fn show(&self, path: &str) -> String {
         let shown = clean("git", &self.folder.path().join("hub.git")).args(["show", &format!("main:{path}")]).output();
         String::from_utf8(shown.unwrap().stdout).unwrap()
     }
 }
 
 impl Clone {
-    fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         let path = self.path.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
 
-    fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path.join(name)).unwrap()
     }
 
     #[track_caller]
-    fn git(&self, args: &[&str]) -> String {
+    pub fn git(&self, args: &[&str]) -> String {
         let output = clean("git", &self.path).args(args).output().unwrap();
         assert!(output.status.success(), "{args:?}: {}", said(&output));
         String::from_utf8(output.stdout).unwrap()
@@ -91,7 +97,7 @@ impl Clone {
         let mut script = clean(SCRIPT, &game);
         script.env("MACADAM_LOCKFILE", game.join("assets.lock.toml"));
         script.env("MACADAM_MANIFEST", game.join("assets.toml")).env("MACADAM_CHANGED", changed.join("\n"));
-        script.env("MACADAM", env!("CARGO_BIN_EXE_macadam"));
+        script.env("MACADAM", env!("CARGO_BIN_EXE_macadam")).env("MACADAM_PUSH_PAUSE", "0");
         script
     }
 
@@ -203,14 +209,21 @@ fn it_does_nothing_where_it_should_not() {
     assert!(a.run(&["assets.lock.toml"], false).contains("no branch"));
     assert_eq!(hub.log(), ["first"]);
     a.git(&["checkout", "-q", "-b", "local"]);
-    assert!(a.run(&["assets.lock.toml"], true).contains("no upstream"));
+    // Pushing a branch that nobody has pushed yet is a person's choice.
+    assert!(a.run(&["assets.lock.toml"], false).contains("git push -u origin local"));
     assert_eq!(a.git(&["log", "-1", "--format=%s"]), "assets: sync\n");
     // The hub is gone: the commit stays.
     let b = hub.clone("b");
     std::fs::rename(hub.folder.path().join("hub.git"), hub.folder.path().join("gone.git")).unwrap();
     b.write("game/assets.lock.toml", "two = 2\n");
-    assert!(b.run(&["assets.lock.toml"], false).contains("can't fetch"));
+    assert!(b.run(&["assets.lock.toml"], false).contains("took no push in 6 tries"));
     assert_eq!(b.git(&["log", "-1", "--format=%s"]), "assets: sync\n");
+    let no_remote = b;
+    no_remote.git(&["remote", "remove", "origin"]);
+    assert!(no_remote.run(&["assets.lock.toml"], true).contains("no remote"));
+    // A lockfile that is missing was not removed on purpose.
+    std::fs::remove_file(no_remote.path.join("game/assets.lock.toml")).unwrap();
+    assert!(no_remote.run(&["assets.lock.toml"], false).contains("git checkout -- assets.lock.toml"));
 }
 
 /// Two clones of one project sync different pictures; the lockfiles are merged by the driver, and no asset is lost.

@@ -1,10 +1,14 @@
-//! `--on-change COMMAND`: a person's command that runs after the lockfile or outputs changed, for example to commit and push them.
+//! `--on-change COMMAND`: a person's command that runs after the lockfile or outputs changed, for
+//! example to commit and push them.
 //!
-//! One at a time; what changes meanwhile makes it run once more. Its failure never stops the service: it is logged, counted and tried again, later each
-//! time. It sees no credential. Read next: [`schedule`] for when it runs, `systemd/macadam-commit-push` for the command that ships with Macadam.
+//! For `sync --once` it runs once, at the end ([`run_once`]). For the service ([`OnChange`]) one run
+//! goes on at a time, a change during a run makes it run once more, and a failure never stops the
+//! service: it is logged, counted and tried again, later each time. The command sees no credential.
+//! Read next: [`schedule`] for when it runs, [`shipped`] for the command that ships with Macadam.
 
 mod output;
 mod schedule;
+mod shipped;
 
 use std::ffi::OsString;
 use std::io;
@@ -19,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::output::{Allowance, Lines};
 use self::schedule::Schedule;
+use self::shipped::Shipped;
 use super::project::Project;
 use crate::platform::clock;
 use crate::platform::process::{self, Shell, Surroundings};
@@ -31,6 +36,10 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// The part of the patience at the end of the service that is kept for the same.
 const LAST_GRACE: Duration = Duration::from_secs(1);
+
+/// A run of `sync --once` that gets a signal is over within this time, its command included: GitHub
+/// sends the next signal after 7.5 seconds.
+const AFTER_SIGNAL: Duration = Duration::from_secs(6);
 
 /// What it started may hold its output open; nobody waits longer for that.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -67,6 +76,9 @@ pub struct Counts {
     /// Runs that failed, could not be started, or were ended.
     pub failed: u64,
 }
+
+/// Receives each line that the command prints.
+pub type Said<'a> = &'a mut (dyn FnMut(String) + Send);
 
 /// The command of one service. Dropped, it and what it started are killed; [`OnChange::finish`] is the orderly end.
 #[derive(Debug)]
@@ -147,7 +159,7 @@ async fn attend(setting: Setting, limits: Limits, mut messages: mpsc::UnboundedR
     loop {
         if let Some(paths) = schedule.begin(clock::elapsed()) {
             tally.running.store(true, Ordering::Relaxed);
-            let run = run(&setting, &paths, limits, deadline.clone(), &mut allowance);
+            let run = logged(&setting, &paths, limits, deadline.clone(), &mut allowance);
             tokio::pin!(run);
             let succeeded = loop {
                 tokio::select! {
@@ -204,8 +216,39 @@ fn end_of(patience: Duration, limits: Limits) -> Duration {
     clock::elapsed().saturating_add(patience.saturating_sub(limits.last))
 }
 
-/// One run. Whether it went well.
-async fn run(
+/// Runs the command once for `sync --once`, and hands each line that it prints to `said`.
+///
+/// It never takes longer than ten minutes, and once `signalled` holds a time ([`clock::elapsed`]) the
+/// command and all that it started are gone [`AFTER_SIGNAL`] later.
+///
+/// # Errors
+/// Why it did not end well, for a person: lower case, no full stop.
+pub async fn run_once(
+    setting: &Setting,
+    paths: &[PathBuf],
+    mut signalled: watch::Receiver<Option<Duration>>,
+    said: Said<'_>,
+) -> Result<(), String> {
+    let limits = Limits { run: RUN, grace: GRACE, last: LAST_GRACE };
+    let asked = |at: Option<Duration>| at.map_or(Duration::MAX, |at| at.saturating_add(AFTER_SIGNAL - LAST_GRACE));
+    let (last, deadline) = watch::channel(asked(*signalled.borrow_and_update()));
+    let run = run(setting, paths, limits, deadline, said);
+    tokio::pin!(run);
+    loop {
+        tokio::select! {
+            ended = &mut run => return ended,
+            changed = signalled.changed() => {
+                if changed.is_err() {
+                    return run.await; // nobody is left who could shorten it
+                }
+                let _ = last.send(asked(*signalled.borrow_and_update())); // `run` may be over
+            }
+        }
+    }
+}
+
+/// One run of the service's command, told in the log. Returns whether it went well.
+async fn logged(
     setting: &Setting,
     paths: &[PathBuf],
     limits: Limits,
@@ -213,61 +256,67 @@ async fn run(
     allowance: &mut Allowance,
 ) -> bool {
     let begun = clock::elapsed();
-    let ended = match process::shell(&setting.command, &setting.project.root, &surroundings(setting, paths)) {
-        Ok(shell) => follow(shell, limits, deadline, allowance).await,
-        Err(error) => Err(format!("it could not be started: {error}")),
+    let mut log = |line: String| {
+        if allowance.admit(clock::elapsed()) {
+            tracing::info!("on-change: {line}");
+        }
     };
+    let ended = run(setting, paths, limits, deadline, &mut log).await;
     let dropped = allowance.take_dropped();
     if dropped > 0 {
         tracing::warn!(dropped, "on-change: it said more than is logged");
     }
     let seconds = clock::elapsed().saturating_sub(begun).as_secs();
-    match ended {
-        Ok(status) if status.success() => {
-            tracing::info!(files = paths.len(), seconds, "on-change: done");
-            true
-        }
-        Ok(status) => {
-            tracing::warn!(seconds, "on-change: the command failed ({status})");
-            false
-        }
-        Err(why) => {
-            tracing::warn!(seconds, "on-change: {why}");
-            false
-        }
+    match &ended {
+        Ok(()) => tracing::info!(files = paths.len(), seconds, "on-change: done"),
+        Err(why) => tracing::warn!(seconds, "on-change: {why}"),
     }
+    ended.is_ok()
 }
 
-/// Logs what the command says until it is over, or too long.
+/// One run. The error says why it did not end well.
+async fn run(
+    setting: &Setting,
+    paths: &[PathBuf],
+    limits: Limits,
+    deadline: watch::Receiver<Duration>,
+    said: Said<'_>,
+) -> Result<(), String> {
+    // Kept until the command is over.
+    let shipped = Shipped::unpack().inspect_err(|error| tracing::debug!("can't unpack macadam-commit-push: {error}"));
+    let surroundings = surroundings(setting, paths, shipped.as_ref().ok());
+    let status = match process::shell(&setting.command, &setting.project.root, &surroundings) {
+        Ok(shell) => follow(shell, limits, deadline, said).await?,
+        Err(error) => return Err(format!("it could not be started: {error}")),
+    };
+    if status.success() { Ok(()) } else { Err(format!("the command failed ({status})")) }
+}
+
+/// Hands on what the command says until it is over, or takes too long.
 async fn follow(
     mut shell: Shell,
     limits: Limits,
     mut deadline: watch::Receiver<Duration>,
-    allowance: &mut Allowance,
+    say: Said<'_>,
 ) -> Result<ExitStatus, String> {
     let latest = clock::elapsed().saturating_add(limits.run);
     let (out, err) = shell.output();
     let (lines, mut said) = mpsc::channel(16);
     tokio::spawn(read(out, lines.clone()));
     tokio::spawn(read(err, lines));
-    let mut log = |line: String| {
-        if allowance.admit(clock::elapsed()) {
-            tracing::info!("on-change: {line}");
-        }
-    };
     let mut ended = None;
     while ended.is_none() {
         let until = latest.min(*deadline.borrow_and_update());
         tokio::select! {
             status = shell.wait() => ended = Some(status.map_err(|error| format!("its end is unknown: {error}"))),
-            Some(line) = said.recv() => log(line),
-            // Ends the wait early when the service begins to end.
+            Some(line) = said.recv() => say(line),
+            // Ends the wait early when the service, or the run, begins to end.
             Ok(()) = deadline.changed() => {}
             () = tokio::time::sleep(until.saturating_sub(clock::elapsed())) => {
                 let short = until < latest;
                 end(&mut shell, if short { limits.last } else { limits.grace }).await;
                 ended = Some(Err(if short {
-                    "it was ended with the service".to_owned()
+                    "it was ended before it was done, because macadam was told to stop".to_owned()
                 } else {
                     format!("it was ended after {} s", limits.run.as_secs())
                 }));
@@ -276,7 +325,7 @@ async fn follow(
     }
     let rest = async {
         while let Some(line) = said.recv().await {
-            log(line);
+            say(line);
         }
     };
     // What the command left running may hold the pipe open.
@@ -313,7 +362,7 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, lines: mpsc::Sender<String
     }
 }
 
-fn surroundings(setting: &Setting, paths: &[PathBuf]) -> Surroundings {
+fn surroundings(setting: &Setting, paths: &[PathBuf], shipped: Option<&Shipped>) -> Surroundings {
     let Setting { command: _, project, hidden } = setting;
     let mut changed = OsString::new();
     for path in paths {
@@ -323,14 +372,13 @@ fn surroundings(setting: &Setting, paths: &[PathBuf]) -> Surroundings {
         }
         changed.push(absolute(path));
     }
-    Surroundings {
-        with: vec![
-            ("MACADAM_CHANGED", changed),
-            ("MACADAM_MANIFEST", absolute(&project.manifest).into()),
-            ("MACADAM_LOCKFILE", absolute(&project.lockfile).into()),
-        ],
-        without: HIDDEN.iter().map(|name| (*name).to_owned()).chain(hidden.iter().cloned()).collect(),
-    }
+    let mut with = vec![
+        ("MACADAM_CHANGED", changed),
+        ("MACADAM_MANIFEST", absolute(&project.manifest).into()),
+        ("MACADAM_LOCKFILE", absolute(&project.lockfile).into()),
+    ];
+    with.extend(shipped.map(Shipped::variables).into_iter().flatten());
+    Surroundings { with, without: HIDDEN.iter().map(|name| (*name).to_owned()).chain(hidden.iter().cloned()).collect() }
 }
 
 /// The command may change its folder before it looks at a path.

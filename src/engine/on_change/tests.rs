@@ -61,6 +61,7 @@ async fn it_is_told_what_changed_and_sees_no_secret() {
             hidden: Vec::new(),
         },
         &[],
+        None,
     )
     .without;
     for name in ["ROBLOX_API_KEY", "ROBLOX_OAUTH_TOKEN", "NOTIFY_SOCKET", "WATCHDOG_USEC", "CREDENTIALS_DIRECTORY"] {

@@ -170,6 +170,8 @@ struct Service<'a> {
     invalid: Option<String>,
     /// Why the lockfile can't be used.
     unreadable: Option<String>,
+    /// The last plan was made without a lockfile.
+    lockfile_was_missing: bool,
     /// Why nothing is written: the key was refused.
     refused: Option<String>,
     looked_at_key: bool,
@@ -220,6 +222,7 @@ pub async fn serve(
         in_manifest: BTreeSet::new(),
         invalid: None,
         unreadable: None,
+        lockfile_was_missing: false,
         refused: None,
         looked_at_key: false,
         failing: false,

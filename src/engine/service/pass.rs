@@ -10,7 +10,13 @@ use crate::platform::clock;
 impl Service<'_> {
     /// Plans, writes down what the plan marks, and hands out its steps.
     pub(super) async fn plan(&mut self) -> Result<(), ServiceError> {
-        let wishes = Wishes { in_hand: self.crew.in_hand(), ..Wishes::default() };
+        let missing_lockfile = self.session.lockfile.missing().cloned();
+        self.lockfile_was_missing = missing_lockfile.is_some();
+        if self.lockfile_was_missing {
+            // What the state knows of it is written down before anything new is created.
+            self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
+        }
+        let wishes = Wishes { in_hand: self.crew.in_hand(), missing_lockfile, ..Wishes::default() };
         let (plan, given_up, marks) = self.session.book.read(|recorded| {
             let plan = plan(&self.desired, recorded, &wishes, clock::now());
             let (given_up, marks) = given_up(&plan, recorded);
@@ -62,6 +68,7 @@ impl Service<'_> {
 
     pub(super) fn lockfile_written(&mut self) {
         let path = self.session.project.lockfile.clone();
+        self.needs.plan |= std::mem::take(&mut self.lockfile_was_missing);
         self.eyes.wrote(&path);
         tracing::info!("the lockfile was written");
         if let Some(on_change) = &self.on_change {

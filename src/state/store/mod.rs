@@ -68,6 +68,27 @@ impl Store {
             .map_err(|error| self.failed("write the lockfile's fingerprint", error))
     }
 
+    /// Whether the lockfile was written and no command of `--on-change` has ended well since.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn is_lockfile_untold(&self) -> Result<bool, StateError> {
+        self.connection
+            .query_row("SELECT lockfile_untold FROM meta", [], |row| row.get(0))
+            .map_err(|error| self.failed("read whether the lockfile's change was told", error))
+    }
+
+    /// Remembers whether the lockfile was written and no command of `--on-change` has ended well since.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub fn set_lockfile_untold(&mut self, untold: bool) -> Result<(), StateError> {
+        self.connection
+            .execute("UPDATE meta SET lockfile_untold = ?1", [untold])
+            .map(drop)
+            .map_err(|error| self.failed("write whether the lockfile's change was told", error))
+    }
+
     fn failed(&self, doing: &'static str, error: rusqlite::Error) -> StateError {
         StateError::from_sql(&self.path, doing, error)
     }

@@ -400,6 +400,9 @@ fn what_was_learned_of_the_pace_reads_back() {
     assert_eq!(store.load_latencies().unwrap(), wanted);
 
     assert_eq!(store.lockfile_fingerprint().unwrap(), None);
+    assert!(!store.is_lockfile_untold().unwrap());
+    store.set_lockfile_untold(true).unwrap();
+    assert!(store.is_lockfile_untold().unwrap());
     store.set_lockfile_fingerprint(Some("12-abc")).unwrap();
     assert_eq!(store.lockfile_fingerprint().unwrap().as_deref(), Some("12-abc"));
 }

@@ -1,0 +1,119 @@
+//! `--on-change COMMAND` at the end of `sync --once`: the command runs whenever the lockfile changed
+//! in this run, or in an earlier one whose command failed, however the sync ended.
+//!
+//! When it is due, and how it went as an exit code and in the document. Read next:
+//! `engine/on_change`, which runs it.
+
+use serde_json::{Value, json};
+
+use super::args::{Global, SyncArgs};
+use super::exit::{Exit, Failure, Problem};
+use super::output::Output;
+use crate::engine::on_change::{Setting, run_once};
+use crate::engine::session::Session;
+use crate::engine::stop::StopSwitch;
+
+/// The command of `--on-change`, if one is given.
+///
+/// # Errors
+/// In a rehearsal. The emulator's asset IDs exist nowhere else, and a command that commits, pushes or
+/// deploys them can't know that unless it was written for it.
+pub fn on_change_command<'a>(global: &Global, args: &'a SyncArgs) -> Result<Option<&'a str>, Failure> {
+    if global.emulator && args.on_change.is_some() {
+        let hint = "leave `--on-change` out: the emulator's asset IDs don't exist on Roblox, and must not be published";
+        return Err(Failure::new(Exit::Usage, "`--on-change` can't be used with `--emulator`").hint(hint));
+    }
+    Ok(args.on_change.as_deref())
+}
+
+/// How the command of a run went.
+#[derive(Debug)]
+pub enum Ran {
+    /// Nothing changed since a command last ended well, or no command was given.
+    NotDue,
+    /// It ended well.
+    Well,
+    /// It did not.
+    Failed(Problem),
+}
+
+impl Ran {
+    /// The worse of the sync's end and the command's.
+    pub const fn worse(&self, sync: Exit) -> Exit {
+        match (self, sync) {
+            (Self::Failed(_), Exit::Success) => Exit::Unreconciled,
+            (Self::Failed(_) | Self::Well | Self::NotDue, sync) => sync,
+        }
+    }
+
+    /// For the document of a run.
+    pub fn document(&self) -> Value {
+        match self {
+            Self::NotDue => Value::Null,
+            Self::Well => json!({ "succeeded": true, "error": null, "hint": null }),
+            Self::Failed(Problem { message, hint, .. }) => {
+                json!({ "succeeded": false, "error": message, "hint": hint })
+            }
+        }
+    }
+
+    /// What there is to tell beside the report.
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Failed(problem) => Some(problem),
+            Self::NotDue | Self::Well => None,
+        }
+    }
+}
+
+/// Runs the command if it is due. What it prints goes to standard error, line by line: standard output
+/// is the report's.
+pub async fn run(output: Output, command: Option<&str>, session: &mut Session, stop: &StopSwitch) -> Ran {
+    let Some(command) = command.filter(|_| session.lockfile.is_untold()) else { return Ran::NotDue };
+    let project = session.project.clone();
+    let paths = [project.lockfile.clone()];
+    let lockfile = project.lockfile_name();
+    let setting = Setting { command: command.to_owned(), project, hidden: Vec::new() };
+    let mut said = |line: String| output.aside(&line);
+    let ended = run_once(&setting, &paths, stop.signalled(), &mut said).await;
+    match ended {
+        Ok(()) => {
+            if let Err(error) = session.lockfile.told(&session.book).await {
+                tracing::warn!("the next run runs the command of --on-change again: {error}");
+            }
+            Ran::Well
+        }
+        Err(why) => Ran::Failed(failed(&why, &lockfile)),
+    }
+}
+
+fn failed(why: &str, lockfile: &str) -> Problem {
+    Problem {
+        message: format!("--on-change: {why}"),
+        hint: Some(format!(
+            "{lockfile} is complete here. The next run with the state of this one runs the command again. Where nothing of this folder is kept, as on \
+             most CI machines, save {lockfile} first (commit and push it): without it the next run uploads everything again"
+        )),
+        ..Problem::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worse_exit_code_is_kept() {
+        let failed = Ran::Failed(Problem::default());
+        for (sync, worse) in [
+            (Exit::Success, Exit::Unreconciled),
+            (Exit::Unreconciled, Exit::Unreconciled),
+            (Exit::Unusable, Exit::Unusable),
+            (Exit::Credential, Exit::Credential),
+            (Exit::Signal(143), Exit::Signal(143)),
+        ] {
+            assert_eq!(failed.worse(sync), worse);
+            assert_eq!((Ran::Well.worse(sync), Ran::NotDue.worse(sync)), (sync, sync));
+        }
+    }
+}

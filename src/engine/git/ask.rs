@@ -1,0 +1,118 @@
+//! What only git itself can tell: whether the commit that is checked out has a file, and whether git
+//! knows a file or ignores it.
+//!
+//! Asked seldom: of a lockfile that is missing, and in CI once at the end. Git runs without hooks, a
+//! file monitor, locks or a network, since the repository may be a stranger's.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::private_folder;
+use crate::platform::program::{self, Answer};
+
+/// These questions take milliseconds; a disk that hangs takes for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What git gets of this process's environment: where programs are, and whose configuration counts
+/// (ignored files of a person's own). Nothing that points it to another repository.
+const INHERITED: &[&str] = &["PATH", "HOME", "XDG_CONFIG_HOME", "SystemRoot", "USERPROFILE", "TMPDIR"];
+
+/// Nothing is fetched for an answer, nobody is asked, nothing is locked, and its words are always the same.
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("GIT_ALLOW_PROTOCOL", "none"),
+    ("GIT_NO_LAZY_FETCH", "1"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("GIT_OPTIONAL_LOCKS", "0"),
+    ("LC_ALL", "C"),
+];
+
+/// What git knows of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tracking {
+    /// It is part of the repository, or will be with the next commit.
+    Tracked,
+    /// Git has never heard of it.
+    Untracked,
+    /// Git was told to ignore it.
+    Ignored,
+}
+
+/// Whether the commit that is checked out around `file` has it; `false` where there is no repository. The file need not be there, its folder must.
+///
+/// # Errors
+/// Why it can't be told: lower case, no full stop.
+pub fn head_has(file: &Path) -> Result<bool, String> {
+    let Some(place) = Place::of(file)? else { return Ok(false) };
+    let question = format!("HEAD:{}\n", place.inside);
+    let answer = place.ask(&["cat-file", "--batch-check"], question.as_bytes())?;
+    // No commit yet is an answer too: `missing`.
+    match answer.said.trim_end().rsplit(' ').next() {
+        Some("missing") => Ok(false),
+        Some(size) if answer.status.success() && size.parse::<u64>().is_ok() => Ok(true),
+        Some(_) | None => Err(why(&answer)),
+    }
+}
+
+/// What git knows of `file`; `None` where there is no repository.
+///
+/// # Errors
+/// Why it can't be told: lower case, no full stop.
+pub fn tracking(file: &Path) -> Result<Option<Tracking>, String> {
+    let Some(place) = Place::of(file)? else { return Ok(None) };
+    let listed = place.ask(&["--literal-pathspecs", "ls-files", "--cached", "--", &place.inside], b"")?;
+    if !listed.status.success() {
+        return Err(why(&listed));
+    }
+    if !listed.said.is_empty() {
+        return Ok(Some(Tracking::Tracked));
+    }
+    let ignored = place.ask(&["check-ignore", "--quiet", "--", &place.inside], b"")?;
+    match ignored.status.code() {
+        Some(0) => Ok(Some(Tracking::Ignored)),
+        Some(1) => Ok(Some(Tracking::Untracked)),
+        Some(_) | None => Err(why(&ignored)),
+    }
+}
+
+/// A file in a checkout.
+struct Place {
+    /// Git's folder of the checkout.
+    private: PathBuf,
+    /// The folder of the checkout.
+    top: PathBuf,
+    /// The file's path in it, with `/`.
+    inside: String,
+}
+
+impl Place {
+    fn of(file: &Path) -> Result<Option<Self>, String> {
+        let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return Ok(None) };
+        let Some(private) = private_folder(folder).map_err(|unread| unread.to_string())? else { return Ok(None) };
+        let folder =
+            std::fs::canonicalize(folder).map_err(|error| format!("can't find {}: {error}", folder.display()))?;
+        let top = folder.ancestors().find(|above| std::fs::symlink_metadata(above.join(".git")).is_ok());
+        let Some(top) = top.map(Path::to_owned) else { return Ok(None) };
+        let below = folder.strip_prefix(&top).unwrap_or(&folder).join(name);
+        let names: Option<Vec<&str>> = below.iter().map(OsStr::to_str).collect();
+        let inside = names.map(|names| names.join("/")).filter(|path| !path.contains('\n'));
+        let inside = inside.ok_or_else(|| format!("git can't be asked about the name {}", below.display()))?;
+        Ok(Some(Self { private, top, inside }))
+    }
+
+    fn ask(&self, question: &[&str], input: &[u8]) -> Result<Answer, String> {
+        // With both folders named, git doesn't mind who owns them, and follows no configuration to others.
+        let folders =
+            [OsStr::new("--git-dir"), self.private.as_os_str(), OsStr::new("--work-tree"), self.top.as_os_str()];
+        let options = ["-C".as_ref(), self.top.as_os_str(), "--no-pager".as_ref(), "-c".as_ref()];
+        let options = options.into_iter().chain([OsStr::new("core.fsmonitor=false")]).chain(folders);
+        let arguments = options.chain(question.iter().map(OsStr::new));
+        program::ask("git", arguments, ENVIRONMENT, INHERITED, input, PATIENCE)
+            .map_err(|error| format!("git can't be asked: {error}"))
+    }
+}
+
+fn why(answer: &Answer) -> String {
+    let said = answer.complained.lines().next().unwrap_or_default().trim();
+    format!("git says: {}", if said.is_empty() { "nothing" } else { said })
+}

@@ -1,0 +1,76 @@
+//! One short run of another program, asked one question: bounded in time, in what it says, and in what
+//! it learns of this process's environment.
+
+use std::ffi::OsStr;
+use std::io::{self, Read as _, Write as _};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// More is not read of an answer.
+const MOST_BYTES: u64 = 64 * 1024;
+
+/// What a program answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it printed to standard output, as text.
+    pub said: String,
+    /// What it printed to standard error, as text.
+    pub complained: String,
+}
+
+/// Runs `program`, which gets `input` and of this process's environment only the variables in `inherited`, and waits at most `patience`.
+///
+/// # Errors
+/// When it can't be started, or does not end in time: then it is killed.
+#[expect(clippy::disallowed_methods, reason = "hands on variables of this process")]
+pub fn ask<'a>(
+    program: &str,
+    arguments: impl IntoIterator<Item = &'a OsStr>,
+    environment: &[(&str, &str)],
+    inherited: &[&str],
+    input: &[u8],
+    patience: Duration,
+) -> io::Result<Answer> {
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear();
+    command.envs(inherited.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))));
+    command.envs(environment.iter().copied());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that doesn't read it has its answer already.
+        let _ = stdin.write_all(input);
+    }
+    let (said, complained) = (reader(child.stdout.take()), reader(child.stderr.take()));
+    let text = |from: mpsc::Receiver<String>| from.recv_timeout(patience);
+    match (text(said), text(complained)) {
+        (Ok(said), Ok(complained)) => Ok(Answer { status: child.wait()?, said, complained }),
+        _ => {
+            end(child);
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {} s", patience.as_secs())))
+        }
+    }
+}
+
+/// Reads to the end in a thread of its own, which ends with the program.
+fn reader(stream: Option<impl io::Read + Send + 'static>) -> mpsc::Receiver<String> {
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(stream) = stream {
+            // What was read before an error counts; nothing is a wrong answer to everybody who asks.
+            let _ = stream.take(MOST_BYTES).read_to_end(&mut bytes);
+        }
+        let _ = send.send(String::from_utf8_lossy(&bytes).into_owned()); // nobody may wait any more
+    });
+    receive
+}
+
+fn end(mut child: Child) {
+    let _ = child.kill(); // it may be over
+    let _ = child.wait();
+}

@@ -1,0 +1,280 @@
+//! A lockfile that is missing, and was lost: nothing new is created until a person decides, everything else goes on.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::ci::{Ci, MANIFEST, push};
+use super::commit_push::{Clone, clean};
+use super::support::{Project, Ran, Remote, png, rbxmx};
+
+const ONCE: [&str; 2] = ["sync", "--once"];
+const ACCEPT: [&str; 3] = ["sync", "--once", "--accept-new-lockfile"];
+
+/// Two pictures and a model were uploaded and pushed; a machine that knows only what is in git.
+fn synced() -> (Ci, Clone) {
+    let ci = Ci::new(2);
+    let author = ci.machine();
+    author.write("assets.toml", &format!("{MANIFEST}\n[assets.sword]\npath = \"sword.rbxmx\"\n"));
+    author.write("sword.rbxmx", &rbxmx("one"));
+    ci.run(&author, &ONCE).expect(0);
+    push(&author, "synced");
+    let machine = ci.machine();
+    (ci, machine)
+}
+
+/// The addresses that are held, with a reason and a remedy that speak of `words`.
+#[track_caller]
+fn held(document: &Value, words: &[&str]) -> Vec<String> {
+    let actions = document["actions"].as_array().unwrap();
+    let held = actions.iter().filter(|action| action["action"] == "hold");
+    let told = |action: &Value| format!("{} {}", action["reason"], action["hint"]);
+    for action in held.clone() {
+        for word in words.iter().chain(&["--accept-new-lockfile"]) {
+            assert!(told(action).contains(word), "{word}: {action:#}");
+        }
+    }
+    held.map(|action| action["address"].as_str().unwrap().to_owned()).collect()
+}
+
+fn delete(machine: &Clone) {
+    std::fs::remove_file(machine.path.join("assets.lock.toml")).unwrap();
+}
+
+#[test]
+fn a_lockfile_that_head_has_holds_creates_until_it_is_back() {
+    let (ci, machine) = synced();
+    delete(&machine);
+    let words = ["the commit that is checked out has it", "git checkout -- assets.lock.toml"];
+    let all = ["sword", "ui/0.png", "ui/1.png"];
+    assert_eq!(held(&ci.json(&machine, &["plan"], 0), &words), all);
+    let status = ci.json(&machine, &["status"], 0);
+    assert!(status["lost_lockfile"]["hint"].as_str().unwrap().contains("git checkout"), "{status:#}");
+    for _ in 0..2 {
+        assert_eq!(held(&ci.json(&machine, &ONCE, 1), &words), all);
+        assert!(!machine.path.join("assets.lock.toml").exists(), "the next run would take it for the real one");
+    }
+    // Staged or not, HEAD has it.
+    machine.git(&["rm", "-q", "--cached", "assets.lock.toml"]);
+    assert_eq!(held(&ci.json(&machine, &ONCE, 1), &words), all);
+    machine.git(&["reset", "-q"]);
+    assert_eq!(ci.creates(), 3);
+
+    machine.git(&["checkout", "--", "assets.lock.toml"]);
+    assert_eq!(ci.json(&machine, &ONCE, 0)["in_sync"], true);
+    assert_eq!(ci.creates(), 3);
+}
+
+#[test]
+fn what_needs_no_new_asset_goes_on_without_the_lockfile() {
+    let (ci, machine) = synced();
+    ci.run(&machine, &ONCE).expect(0);
+    delete(&machine);
+    machine.write("sword.rbxmx", &rbxmx("two"));
+    std::fs::write(machine.path.join("ui/2.png"), png(2)).unwrap();
+    std::fs::write(machine.path.join("ui/0.png"), png(3)).unwrap();
+    let document = ci.json(&machine, &ONCE, 1);
+    assert_eq!(held(&document, &["git checkout"]), ["ui/0.png", "ui/2.png"], "{document:#}");
+    assert_eq!(document["summary"]["update_content"], 1, "{document:#}");
+    assert_eq!(ci.creates(), 3);
+    machine.git(&["checkout", "--", "assets.lock.toml"]);
+    ci.run(&machine, &ONCE).expect(0);
+    assert_eq!(ci.creates(), 5);
+    assert!(machine.read("assets.lock.toml").contains("revision = 2"), "{}", machine.read("assets.lock.toml"));
+}
+
+#[test]
+fn who_accepts_a_new_lockfile_gets_new_assets() {
+    let (ci, machine) = synced();
+    delete(&machine);
+    ci.run(&machine, &ACCEPT).expect(0);
+    assert_eq!(ci.creates(), 6);
+    assert!(machine.read("assets.lock.toml").contains("ui/1.png"));
+    // It is the lockfile from now on.
+    std::fs::write(machine.path.join("ui/2.png"), png(2)).unwrap();
+    ci.run(&machine, &ONCE).expect(0);
+    assert_eq!(ci.creates(), 7);
+}
+
+#[test]
+fn a_lockfile_whose_removal_was_committed_is_gone_on_purpose() {
+    let (ci, machine) = synced();
+    machine.git(&["rm", "-q", "assets.lock.toml"]);
+    machine.git(&["commit", "-q", "-m", "start anew"]);
+    ci.run(&machine, &ONCE).expect(0);
+    assert_eq!(ci.creates(), 6);
+}
+
+/// Packed objects, a worktree of its own, and a sparse checkout.
+#[test]
+fn head_is_read_however_git_keeps_it() {
+    let (ci, machine) = synced();
+    machine.git(&["gc", "-q"]);
+    machine.git(&["worktree", "add", "-q", "--detach", "../tree"]);
+    let tree = Clone { path: machine.path.join("../tree").canonicalize().unwrap() };
+    delete(&tree);
+    assert_eq!(held(&ci.json(&tree, &ONCE, 1), &["git checkout"]).len(), 3);
+
+    machine.git(&["sparse-checkout", "set", "--no-cone", "/*", "!/assets.lock.toml"]);
+    assert!(!machine.path.join("assets.lock.toml").exists());
+    assert_eq!(held(&ci.json(&machine, &ONCE, 1), &["git sparse-checkout add"]).len(), 3);
+    assert_eq!(ci.creates(), 3);
+}
+
+/// Neither its file monitor, nor its hooks, nor its transports are run; nor does a variable lead elsewhere.
+#[test]
+fn a_strangers_repository_runs_nothing() {
+    let (ci, machine) = synced();
+    delete(&machine);
+    let trap = ci.hub.folder.path().join("trap");
+    std::fs::write(&trap, "#!/bin/sh\ntouch \"$(dirname \"$0\")/sprung\"\n").unwrap();
+    make_executable(&trap);
+    let trap = trap.to_str().unwrap();
+    for key in ["core.fsmonitor", "core.pager", "core.sshCommand", "remote.origin.uploadpack", "core.editor"] {
+        machine.git(&["config", key, trap]);
+    }
+    let mut command = ci.command(&machine, &ONCE);
+    command.env("GIT_DIR", "/nowhere").env("GIT_EXTERNAL_DIFF", trap).env("CI", "true");
+    let ran = Ran::of(command.output().unwrap()).expect(1);
+    assert!(ran.stdout.contains("git checkout -- assets.lock.toml"), "{}", ran.stdout);
+    assert!(!ci.hub.folder.path().join("sprung").exists());
+}
+
+fn make_executable(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_head_that_can_not_be_read_is_not_one_without_a_lockfile() {
+    let (ci, machine) = synced();
+    delete(&machine);
+    // No git in the path.
+    let mut command = ci.command(&machine, &ONCE);
+    let ran = Ran::of(command.env("PATH", "/nowhere").output().unwrap()).expect(1);
+    assert!(ran.stdout.contains("git can't be asked"), "{}", ran.stdout);
+    assert_eq!(ci.creates(), 3);
+}
+
+#[test]
+fn a_renamed_manifest_holds_creates_until_its_lockfile_is_renamed_too() {
+    let (ci, machine) = synced();
+    ci.run(&machine, &ONCE).expect(0);
+    machine.git(&["mv", "assets.toml", "game.toml"]);
+    machine.git(&["commit", "-q", "-m", "renamed"]);
+    let game = ["sync", "--once", "--manifest", "game.toml"];
+    let words = [
+        "assets.lock.toml (of assets.toml, which is gone) has the same files",
+        "git mv assets.lock.toml game.lock.toml",
+    ];
+    for _ in 0..2 {
+        assert_eq!(held(&ci.json(&machine, &game, 1), &words).len(), 3);
+        assert!(!machine.path.join("game.lock.toml").exists());
+    }
+    machine.git(&["mv", "assets.lock.toml", "game.lock.toml"]);
+    ci.run(&machine, &game).expect(0);
+    assert_eq!(ci.creates(), 3);
+}
+
+/// Another environment of the same owner would have everything twice, so it is asked about once; one of another owner is not.
+#[test]
+fn a_second_environment_is_its_own_once_that_is_agreed_to() {
+    let remote = Remote::start();
+    let project = Project::new(MANIFEST).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.sync();
+    project.write("assets.other.toml", MANIFEST.replace("user_id = 1", "user_id = 2"));
+    project.run(&["sync", "--once", "--manifest", "assets.other.toml"]).expect(0);
+    project.write("assets.staging.toml", MANIFEST);
+    let staging = ["sync", "--once", "--manifest", "assets.staging.toml"];
+    let (code, document) = project.json(&staging);
+    assert_eq!((code, held(&document, &["assets.lock.toml"])), (1, vec!["ui/a.png".to_owned()]), "{document:#}");
+    project.run(&[staging.as_slice(), &["--accept-new-lockfile"]].concat()).expect(0);
+    project.write("ui/b.png", png(2));
+    project.run(&staging).expect(0);
+    assert_eq!(remote.assets().len(), 4);
+}
+
+/// The state knows what it uploaded, not what others did. What it knows is written down again, so that the next run goes on.
+#[test]
+fn a_lockfile_that_only_the_state_remembers_is_written_again_before_anything_new() {
+    let remote = Remote::start();
+    let project = Project::new(MANIFEST).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.sync();
+    project.remove("assets.lock.toml");
+    project.write("ui/b.png", png(2));
+    let (_, planned) = project.json(&["plan"]);
+    let words = ["knows 1 asset of it"];
+    assert_eq!(held(&planned, &words), ["ui/b.png"]);
+    let (code, document) = project.json(&ONCE);
+    assert_eq!((code, held(&document, &words)), (1, vec!["ui/b.png".to_owned()]), "{document:#}");
+    let lockfile = project.read("assets.lock.toml");
+    assert!(lockfile.contains("ui/a.png") && !lockfile.contains("ui/b.png"), "{lockfile}");
+    project.sync();
+    assert_eq!(remote.assets().len(), 2);
+
+    project.remove("assets.lock.toml");
+    project.write("ui/c.png", png(3));
+    project.run(&ACCEPT).expect(0);
+    assert_eq!(remote.assets().len(), 3);
+}
+
+#[test]
+fn commands_by_hand_put_no_new_lockfile_in_place_of_a_lost_one() {
+    let (ci, machine) = synced();
+    delete(&machine);
+    let asset_id = ci.remote.assets().first().unwrap().asset.id.to_string();
+    let ran = ci.run(&machine, &["import", "ui/0.png", &asset_id]);
+    assert!([0, 1].contains(&ran.code), "{}{}", ran.stdout, ran.stderr);
+    assert!(!machine.path.join("assets.lock.toml").exists());
+    assert!(!held(&ci.json(&machine, &ONCE, 1), &["git checkout"]).is_empty());
+    assert_eq!(ci.creates(), 3);
+}
+
+#[test]
+fn the_service_holds_creates_until_the_lockfile_is_back() {
+    let (ci, machine) = synced();
+    delete(&machine);
+    let mut service = ci.command(&machine, &["sync"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let state = |machine: &Clone| {
+        let ran = Ran::of(ci.command(machine, &["status", "--json"]).output().unwrap());
+        let status: Value = serde_json::from_str(&ran.stdout).unwrap();
+        status["assets"][0]["state"].as_str().unwrap_or_default().to_owned()
+    };
+    until("it looked at the files", || state(&machine) == "held");
+    assert_eq!(ci.creates(), 3);
+    machine.git(&["checkout", "--", "assets.lock.toml"]);
+    until("it knows all", || state(&machine) == "synced");
+    assert_eq!(ci.creates(), 3);
+    let id = rustix::process::Pid::from_child(&service);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    assert!(service.wait().unwrap().success());
+}
+
+fn until(what: &str, reached: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !reached() {
+        assert!(begun.elapsed().as_secs() < 60, "never: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+/// Outside of git nothing is asked, and a first sync is a first sync.
+#[test]
+fn a_first_sync_needs_nobody() {
+    let ci = Ci::new(1);
+    let machine = ci.machine();
+    assert!(ci.json(&machine, &["status"], 0)["lost_lockfile"].is_null());
+    ci.run(&machine, &ONCE).expect(0);
+    // A repository without a commit.
+    let folder = tempfile::tempdir().unwrap();
+    let made: &mut Command = &mut clean("git", folder.path());
+    assert!(made.args(["init", "-q"]).status().unwrap().success());
+    let fresh = Clone { path: folder.path().to_owned() };
+    fresh.write("assets.toml", MANIFEST);
+    std::fs::create_dir(folder.path().join("ui")).unwrap();
+    std::fs::write(folder.path().join("ui/0.png"), png(7)).unwrap();
+    ci.run(&fresh, &ONCE).expect(0);
+    assert_eq!(ci.creates(), 2);
+}
