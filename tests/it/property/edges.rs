@@ -35,9 +35,7 @@ impl Walk {
 
     /// What a CI does first: all that git doesn't know goes.
     pub(super) fn clean(&mut self) {
-        // A state beside the manifest is not git's, and goes with it.
-        let is_gits = state_folder(self.project.path()).is_none_or(|folder| !folder.ends_with(".macadam"));
-        if !self.git || !is_gits {
+        if !self.git {
             return;
         }
         self.told.push("git clean -ffdx".to_owned());
