@@ -109,9 +109,6 @@ const DECK: [(Card, usize); 50] = [
     (Card::RunBoth, 2),
 ];
 
-/// What Macadam can't stand yet.
-const NOT_YET: [Card; 0] = [];
-
 impl Card {
     /// The name in figures.
     pub fn name(self) -> String {
@@ -136,8 +133,7 @@ impl Deck {
     pub fn new(most: usize, without: &[String]) -> Self {
         let unknown = without.iter().find(|name| DECK.iter().all(|(card, _)| card.name() != **name));
         assert!(unknown.is_none(), "there is no card {unknown:?}");
-        let is_on = |card: &Card| !without.contains(&card.name()) && !NOT_YET.contains(card);
-        let kinds = DECK.iter().filter(|(card, _)| is_on(card));
+        let kinds = DECK.iter().filter(|(card, _)| !without.contains(&card.name()));
         let whole = kinds.flat_map(|(card, count)| vec![*card; (*count).min(most)]).collect();
         Self { whole, cards: Vec::new() }
     }

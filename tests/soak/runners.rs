@@ -34,7 +34,6 @@ path = \"models/**/*.rbxmx\"
 ";
 
 const LOCKFILE: &str = "assets.lock.toml";
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/macadam-commit-push");
 
 /// How many files the first push has, and at most.
 const FILES: usize = 6;
@@ -387,9 +386,17 @@ impl Drop for Runners {
 
 /// One run, as the README has it for a CI.
 fn run(project: &Project, patience: &str) -> std::process::Command {
-    let mut command =
-        project.command(&["sync", "--once", "--on-change", SCRIPT, "--timeout", "2m", "--patience", patience]);
-    command.env("CI", "true").env("MACADAM", env!("CARGO_BIN_EXE_macadam"));
+    let mut command = project.command(&[
+        "sync",
+        "--once",
+        "--on-change",
+        "macadam-commit-push",
+        "--timeout",
+        "2m",
+        "--patience",
+        patience,
+    ]);
+    command.env("CI", "true");
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
     command
 }
