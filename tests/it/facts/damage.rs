@@ -4,9 +4,17 @@ use macadam::emulator::Endpoint;
 use rusqlite::Connection;
 
 use super::{LOCKFILE, asset_id, machine, remote};
-use crate::support::{png, rbxmx};
+use crate::support::{Project, png, rbxmx};
 
 const STATE: &str = ".macadam/assets.db";
+
+fn remove_state(project: &Project) {
+    for name in [STATE.to_owned(), format!("{STATE}-wal"), format!("{STATE}-shm")] {
+        if project.file(&name).exists() {
+            project.remove(&name);
+        }
+    }
+}
 
 #[test]
 fn a_state_that_lost_rows_is_not_used_and_uploads_nothing() {
@@ -24,6 +32,7 @@ fn a_state_that_lost_rows_is_not_used_and_uploads_nothing() {
         "PRAGMA foreign_keys = ON; DELETE FROM assets",
         "UPDATE revisions SET content = zeroblob(32) WHERE address = 'ui/b.png'",
     ] {
+        remove_state(&project);
         project.write(STATE, &sound);
         let state = Connection::open(project.file(STATE)).unwrap();
         state.execute_batch(loss).unwrap();
@@ -39,11 +48,7 @@ fn a_state_that_lost_rows_is_not_used_and_uploads_nothing() {
     }
     assert_eq!(remote.all_requests(), requests);
     // What the hint says.
-    for name in [STATE.to_owned(), format!("{STATE}-wal"), format!("{STATE}-shm")] {
-        if project.file(&name).exists() {
-            project.remove(&name);
-        }
-    }
+    remove_state(&project);
     project.sync();
     assert_eq!(remote.requests(Endpoint::CreateAsset), creates);
     assert_eq!((project.read(LOCKFILE), asset_id(&project, "ui/a.png")), (lockfile, id));
