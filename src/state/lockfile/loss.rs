@@ -52,17 +52,25 @@ pub fn first_lost(old: &Ledger, new: &Ledger) -> Option<(Address, AssetId)> {
     for (address, entry) in &new.entries {
         moved.extend(entry.history.iter().map(|(key, _)| key).filter(|key| !has(old, address, *key)));
     }
+    // Also of an address that had it for a moment only, after a move.
+    let known = |ledger: &Ledger, address: &Address, asset_id: AssetId| {
+        ledger.forgotten.get(address).map_or(0, |forgotten| forgotten.times(asset_id))
+    };
+    let forgotten: BTreeSet<AssetId> = (new.forgotten.iter())
+        .flat_map(|(address, all)| all.iter().map(move |(asset_id, times)| (address, asset_id, times)))
+        .filter(|(address, asset_id, times)| known(old, address, *asset_id) < *times)
+        .map(|(_, asset_id, _)| asset_id)
+        .collect();
     for (address, entry) in &old.entries {
         for (key, fact) in entry.history.iter() {
-            let forgotten = new.forgotten.get(address).is_some_and(|f| f.covers(key.asset_id, fact.era));
-            if !has(new, address, key) && !forgotten && !moved.contains(&key) {
+            let is_forgotten = forgotten.contains(&key.asset_id) || fact.era < known(new, address, key.asset_id);
+            if !has(new, address, key) && !is_forgotten && !moved.contains(&key) {
                 return Some((address.clone(), key.asset_id));
             }
         }
     }
     old.forgotten.iter().find_map(|(address, forgotten)| {
-        let known = |asset_id| new.forgotten.get(address).map_or(0, |known| known.times(asset_id));
-        let lost = forgotten.iter().find(|(asset_id, times)| known(*asset_id) < *times);
+        let lost = forgotten.iter().find(|(asset_id, times)| known(new, address, *asset_id) < *times);
         lost.map(|(asset_id, _)| (address.clone(), asset_id))
     })
 }

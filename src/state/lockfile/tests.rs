@@ -672,6 +672,10 @@ fn only_forgetting_takes_an_asset_out_of_a_lockfile() {
     let mut moved = new.clone();
     moved.entries.insert(address("c"), image("c", &[(10, 1)]));
     assert_eq!(first_lost(&old, &moved), None);
+    // Moved and forgotten under its new name between two writes.
+    let mut elsewhere = new.clone();
+    elsewhere.forgotten.entry(address("c")).or_default().raise(id(10), 1);
+    assert_eq!(first_lost(&old, &elsewhere), None);
     new.forgotten.entry(address("a")).or_default().raise(id(10), 1);
     assert_eq!(first_lost(&old, &new), None);
     // That it was forgotten doesn't get lost either.
