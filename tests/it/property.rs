@@ -130,7 +130,7 @@ impl Walk {
         });
         let project = Project::new("").at(&remote.url());
         let mut rng = fastrand::Rng::with_seed(seed);
-        let (clear, git_too) = (seed % 4 == 0, seed % 2 == 0);
+        let (clear, git_too) = (seed.is_multiple_of(4), seed.is_multiple_of(2));
         if git_too {
             git(&project, &["init", "--quiet", "--initial-branch=main"]);
         }
