@@ -1,4 +1,4 @@
-//! `macadam archive` and `macadam restore`: an asset out of use by hand, and back.
+//! `macadam archive` and `macadam restore`: assets out of use by hand, and back. Of several each is done for itself.
 
 use std::sync::Arc;
 
@@ -6,17 +6,22 @@ use serde_json::json;
 
 use super::args::{ArchiveArgs, Global, RestoreArgs};
 use super::beside::{self, beside_service, is_served};
-use super::exit::{Exit, Failure};
-use super::hand::{Hand, Shortfall, Told};
-use super::output::{Output, Tone, paint};
+use super::exit::{Exit, Failure, chain};
+use super::hand::{Hand, Shortfall, Told, documents};
+use super::output::{Output, Tone, paint, plural, problems_json};
+use super::selection::Selection;
 use super::status::unknown_address;
 use super::sync::{ask, asks};
-use super::target;
+use super::target::{self, Target};
 use crate::engine::by_hand::{self, ByHandError, Direction, Ended, Prepared};
 use crate::engine::gather::read_manifest;
 use crate::engine::hands::Hands;
+use crate::engine::view::View;
 use crate::model::address::Address;
-use crate::model::request::Request;
+use crate::model::desired::Desired;
+use crate::model::recorded::Record;
+use crate::model::request::{Answer, Request};
+use crate::plan::current::last;
 
 impl From<ByHandError> for Failure {
     fn from(error: ByHandError) -> Self {
@@ -33,53 +38,260 @@ impl From<ByHandError> for Failure {
     }
 }
 
-/// Archives the asset of an address.
+/// Archives the assets of addresses, one after another.
 pub async fn archive(output: Output, global: &Global, args: &ArchiveArgs) -> Result<Exit, Failure> {
-    let address = target::address(&args.address)?;
-    run(output, global, &address, Direction::Archive, args.yes).await
+    run(output, global, &args.addresses, Direction::Archive, args.yes).await
 }
 
-/// Restores the asset of an address.
+/// Restores the assets of addresses, one after another.
 pub async fn restore(output: Output, global: &Global, args: &RestoreArgs) -> Result<Exit, Failure> {
-    let address = target::address(&args.address)?;
-    run(output, global, &address, Direction::Restore, true).await
+    run(output, global, &args.addresses, Direction::Restore, true).await
 }
 
 async fn run(
     output: Output,
     global: &Global,
-    address: &Address,
+    texts: &[String],
     direction: Direction,
     yes: bool,
 ) -> Result<Exit, Failure> {
     let target = target::find(global)?;
     // Without a usable manifest nothing is attempted, and no state is made.
     read_manifest(&target.project)?;
-    let command = match direction {
+    let selection = Selection::read(texts, || {
+        let view = View::open(&target.project, &target.remote)?;
+        let fits = view.recorded.assets.iter().filter(|(_, record)| has_to_do(record, direction));
+        Ok(fits.map(|(address, _)| address.clone()).collect())
+    })?;
+    match selection.addresses.as_slice() {
+        [address] if selection.is_single => run_one(output, global, &target, address, direction, yes).await,
+        _ => run_all(output, global, &target, &selection, direction, yes).await,
+    }
+}
+
+/// Whether a glob means an address: it has an asset, which is archived or not as far as is known here.
+fn has_to_do(record: &Record, direction: Direction) -> bool {
+    let Some((key, _)) = last(record) else { return false };
+    let archived = record.shelved.get(&key.asset_id).is_some_and(|shelved| shelved.archived_at.is_some());
+    archived == (direction == Direction::Restore)
+}
+
+const fn command_of(direction: Direction) -> &'static str {
+    match direction {
         Direction::Archive => "macadam archive",
         Direction::Restore => "macadam restore",
-    };
-    let (request, word) = match direction {
+    }
+}
+
+fn request_of(address: &Address, direction: Direction) -> (Request, &'static str) {
+    match direction {
         Direction::Archive => (Request::Archive { address: address.clone() }, "archived:"),
         Direction::Restore => (Request::Restore { address: address.clone() }, "restored:"),
-    };
-    if direction == Direction::Archive && asks(output, yes) && is_served(&target)? {
+    }
+}
+
+async fn run_one(
+    output: Output,
+    global: &Global,
+    target: &Target,
+    address: &Address,
+    direction: Direction,
+    yes: bool,
+) -> Result<Exit, Failure> {
+    let (request, word) = request_of(address, direction);
+    if direction == Direction::Archive && asks(output, yes) && is_served(target)? {
         let question = format!("the asset of {address} is archived: games that use it lose it");
         // Nothing is held or begun: a signal ends the process.
         if !tokio::task::block_in_place(|| ask(output, &[question])) {
             return Ok(Exit::Unreconciled);
         }
     }
-    if let Some(answer) = beside_service(output, global, &target, &request).await? {
+    if let Some(answer) = beside_service(output, global, target, &request).await? {
         beside::tell(output, address, answer, word, global.emulator);
         return Ok(Exit::Success);
     }
-    let mut hand = Hand::open(output, global, &target, command).await?;
-    let ended = carry_out(output, &mut hand, address, direction, yes).await;
+    let mut hand = Hand::open(output, global, target, command_of(direction)).await?;
+    let ended = match hand.session.wanted(hand.bars.listener()).await {
+        Ok(desired) => carry_out(output, &mut hand, &desired, address, direction, yes).await,
+        Err(error) => Err(error.into()),
+    };
     hand.close().await;
     match ended? {
         Some(done) => Ok(tell(output, address, direction, &done, global.emulator)),
         None => Ok(Exit::Unreconciled),
+    }
+}
+
+/// What became of one of several addresses.
+enum Each {
+    Done {
+        told: Told,
+        lockfile_written: bool,
+    },
+    /// It was that way already, and only a glob named it.
+    Unchanged(String),
+    Failed(Told, Failure),
+}
+
+/// Each for itself: one that can't be done keeps no other from it. What ends everything ends it, and the rest is not begun.
+async fn run_all(
+    output: Output,
+    global: &Global,
+    target: &Target,
+    selection: &Selection,
+    direction: Direction,
+    yes: bool,
+) -> Result<Exit, Failure> {
+    let (mut hand, mut each, mut wanted) = (None, Vec::new(), None);
+    if direction == Direction::Archive && asks(output, yes) {
+        let question = match selection.addresses.as_slice() {
+            [address] => format!("the asset of {address} is archived: games that use it lose it"),
+            several => format!("{} assets are archived: games that use them lose them", several.len()),
+        };
+        if !tokio::task::block_in_place(|| ask(output, &[question])) {
+            return Ok(Exit::Unreconciled);
+        }
+    }
+    for address in &selection.addresses {
+        if hand.is_none() {
+            let (request, _) = request_of(address, direction);
+            match beside_service(output, global, target, &request).await {
+                Ok(Some(Answer { asset_id, revision, lockfile_written, notes })) => {
+                    let more = vec![("notes", json!(notes)), ("by_service", json!(true))];
+                    let told = Told { asset_id, revision, outcome: "done", more };
+                    each.push((address.clone(), Each::Done { told, lockfile_written }));
+                    continue;
+                }
+                Ok(None) => {
+                    let mut open = Hand::open(output, global, target, command_of(direction)).await?;
+                    wanted = Some(open.session.wanted(open.bars.listener()).await);
+                    hand = Some(open);
+                }
+                Err(failure) => {
+                    let ends = matches!(failure.exit, Exit::Credential | Exit::Busy | Exit::Unusable);
+                    each.push((address.clone(), Each::Failed(Told { outcome: "failed", ..Told::default() }, failure)));
+                    if ends {
+                        break;
+                    }
+                    continue;
+                }
+            }
+        }
+        let (Some(hand), Some(desired)) = (&mut hand, &wanted) else { break };
+        let desired = match desired {
+            Ok(desired) => desired,
+            Err(error) => {
+                let failure = Failure::new(Exit::Unusable, chain(error));
+                each.push((address.clone(), Each::Failed(Told { outcome: "failed", ..Told::default() }, failure)));
+                break;
+            }
+        };
+        let ended = alone(output, hand, desired, address, direction, selection.by_glob.contains(address)).await;
+        each.push((address.clone(), ended));
+        if hand.stop.is_thrown() {
+            break;
+        }
+    }
+    if let Some(hand) = hand {
+        hand.close().await;
+    }
+    Ok(tell_all(output, direction, &each, selection, global.emulator))
+}
+
+async fn alone(
+    output: Output,
+    hand: &mut Hand,
+    desired: &Desired,
+    address: &Address,
+    direction: Direction,
+    only_by_glob: bool,
+) -> Each {
+    let failed = |outcome, failure| Each::Failed(Told { outcome, ..Told::default() }, failure);
+    match carry_out_typed(output, hand, desired, address, direction, true).await {
+        Ok(Some(Done { prepared, ended: Ended { outcome, stop }, lockfile_written })) => {
+            let (asset_id, revision) = (Some(prepared.key.asset_id), Some(prepared.number));
+            match Shortfall::of_step(&outcome, stop.as_ref()) {
+                None => {
+                    let told = Told { asset_id, revision, outcome: "done", more: Vec::new() };
+                    Each::Done { told, lockfile_written }
+                }
+                Some(Shortfall { outcome, failure }) => {
+                    Each::Failed(Told { asset_id, revision, outcome, more: Vec::new() }, failure)
+                }
+            }
+        }
+        Ok(None) => failed("waiting", Failure::new(Exit::Unreconciled, "it was not begun")),
+        Err(CarryOutError::ByHand(error @ (ByHandError::Archived { .. } | ByHandError::NotArchived { .. })))
+            if only_by_glob =>
+        {
+            Each::Unchanged(error.to_string())
+        }
+        Err(error) => failed("failed", error.into()),
+    }
+}
+
+fn tell_all(
+    output: Output,
+    direction: Direction,
+    each: &[(Address, Each)],
+    selection: &Selection,
+    rehearsal: bool,
+) -> Exit {
+    let failures = || {
+        each.iter().filter_map(|(address, each)| match each {
+            Each::Failed(_, failure) => Some((address, failure)),
+            Each::Done { .. } | Each::Unchanged(_) => None,
+        })
+    };
+    let not_begun = selection.addresses.len().saturating_sub(each.len());
+    let written = each.iter().any(|(_, each)| matches!(each, Each::Done { lockfile_written: true, .. }));
+    let exit = failures().map(|(_, failure)| failure.exit).max_by_key(|exit| (*exit == Exit::Credential, exit.code()));
+    let exit = exit.unwrap_or(if not_begun > 0 { Exit::Unreconciled } else { Exit::Success });
+    if output.is_json() {
+        let entries: Vec<(Address, Told)> =
+            each.iter().map(|(address, each)| (address.clone(), told_of(each))).collect();
+        let more = vec![("lockfile_written", json!(written)), ("not_begun", json!(not_begun))];
+        output.document(&documents(&entries, more));
+        return exit;
+    }
+    let (_, word) = match each.first() {
+        Some((address, _)) => request_of(address, direction),
+        None => return exit,
+    };
+    for (address, each) in each {
+        match each {
+            Each::Done { told, .. } => {
+                let asset = told.asset_id.map(|id| format!(" (asset {id})")).unwrap_or_default();
+                output.line(format!("{} {address}{asset}", paint(Tone::Good, word)));
+            }
+            Each::Unchanged(why) => output.line(format!("{} {why}", paint(Tone::Quiet, "note"))),
+            Each::Failed(_, failure) => output.failure(failure),
+        }
+    }
+    if not_begun > 0 {
+        output.warning(format!("{} not begun", plural(not_begun as u64, "asset")));
+    }
+    if written && !rehearsal {
+        output.line("commit the lockfile");
+    }
+    exit
+}
+
+fn told_of(each: &Each) -> Told {
+    let copy = |told: &Told| Told {
+        asset_id: told.asset_id,
+        revision: told.revision,
+        outcome: told.outcome,
+        more: told.more.clone(),
+    };
+    match each {
+        Each::Done { told, .. } => copy(told),
+        Each::Unchanged(why) => Told { outcome: "unchanged", more: vec![("note", json!(why))], ..Told::default() },
+        Each::Failed(told, failure) => {
+            let mut told = copy(told);
+            told.more.push(("errors", problems_json(failure)));
+            told
+        }
     }
 }
 
@@ -90,18 +302,50 @@ struct Done {
     lockfile_written: bool,
 }
 
-/// Checks, asks, and does it; `None` when a person says no.
+/// Why it was not carried out.
+enum CarryOutError {
+    ByHand(ByHandError),
+    Other(Box<Failure>),
+}
+
+impl<E: Into<ByHandError>> From<E> for CarryOutError {
+    fn from(error: E) -> Self {
+        Self::ByHand(error.into())
+    }
+}
+
+impl From<CarryOutError> for Failure {
+    fn from(error: CarryOutError) -> Self {
+        match error {
+            CarryOutError::ByHand(error) => error.into(),
+            CarryOutError::Other(failure) => *failure,
+        }
+    }
+}
+
 async fn carry_out(
     output: Output,
     hand: &mut Hand,
+    desired: &Desired,
     address: &Address,
     direction: Direction,
     yes: bool,
 ) -> Result<Option<Done>, Failure> {
+    carry_out_typed(output, hand, desired, address, direction, yes).await.map_err(Failure::from)
+}
+
+/// Checks, asks, and does it; `None` when a person says no.
+async fn carry_out_typed(
+    output: Output,
+    hand: &mut Hand,
+    desired: &Desired,
+    address: &Address,
+    direction: Direction,
+    yes: bool,
+) -> Result<Option<Done>, CarryOutError> {
     let (listener, stop) = (hand.bars.listener(), hand.stop.clone());
-    let desired = hand.session.wanted(listener.clone()).await?;
     let hands = Hands::new(&hand.session, Arc::clone(&hand.client), listener, stop.clone(), 1).await?;
-    let prepared = by_hand::prepare(&hands, &desired, address, direction).await?;
+    let prepared = by_hand::prepare(&hands, desired, address, direction).await?;
     if direction == Direction::Archive && !prepared.at_roblox && asks(output, yes) {
         let question = format!("asset {} of {address} is archived: games that use it lose it", prepared.key.asset_id);
         let bars = hand.bars.clone();
@@ -111,9 +355,10 @@ async fn carry_out(
             return Ok(None);
         }
     }
-    let ended = by_hand::carry_out(&hands, &desired, &prepared).await?;
+    let ended = by_hand::carry_out(&hands, desired, &prepared).await?;
     let wanted = desired.assets.contains_key(address);
-    let lockfile_written = hand.session.keep(wanted.then_some(address)).await?;
+    let kept = hand.session.keep(wanted.then_some(address)).await;
+    let lockfile_written = kept.map_err(|error| CarryOutError::Other(Box::new(error.into())))?;
     Ok(Some(Done { prepared, ended, lockfile_written }))
 }
 

@@ -112,20 +112,22 @@ pub enum Command {
     Sync(SyncArgs),
     /// Show what is known: asset ID, revision, state, moderation, what waits and why
     Status(StatusArgs),
-    /// Show every revision of an address
+    /// Show every revision of addresses, or one of them
     History(HistoryArgs),
-    /// Hold an address at an earlier revision: written into the manifest, and carried out at once
+    /// Hold addresses at an earlier revision: written into the manifest, and carried out at once
     Pin(PinArgs),
     /// Take a pin out of the manifest, and go back to the file
     Unpin(UnpinArgs),
     /// Take an existing asset under management; changes nothing at Roblox
     Import(ImportArgs),
-    /// Drop an address from state and lockfile, leaving its assets at Roblox alone
+    /// Drop addresses from state and lockfile, leaving their assets at Roblox alone
     Forget(ForgetArgs),
-    /// Archive the asset of an address: games that use it lose it, until it is restored
+    /// Archive the assets of addresses: games that use them lose them, until they are restored
     Archive(ArchiveArgs),
-    /// Restore the asset of an address, whatever archived it
+    /// Restore the assets of addresses, whatever archived them
     Restore(RestoreArgs),
+    /// Make new assets for a new owner, after the manifest's creator changed, and list old and new asset IDs
+    Recreate(RecreateArgs),
     /// Settle a create whose outcome is unknown
     Resolve(ResolveArgs),
     /// Try a refused asset again though nothing changed
@@ -209,9 +211,9 @@ pub struct StatusArgs {
 /// `history`.
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
-    /// Whose
-    #[arg(value_name = "ADDRESS")]
-    pub address: String,
+    /// Addresses or globs such as 'ui/**'; a number after them is a revision, and only that is shown
+    #[arg(value_name = "ADDRESS… [REVISION]", required = true)]
+    pub words: Vec<String>,
     /// Read Roblox's own list too: what was made elsewhere, what is missing there, moderation; needs a key, changes nothing
     #[arg(long)]
     pub remote: bool,
@@ -220,11 +222,11 @@ pub struct HistoryArgs {
 /// `pin`.
 #[derive(Debug, Args)]
 pub struct PinArgs {
-    /// Which
-    #[arg(value_name = "ADDRESS")]
-    pub address: String,
+    /// Addresses or globs such as 'ui/**'; all of them are pinned, or none
+    #[arg(value_name = "ADDRESS", required = true)]
+    pub addresses: Vec<String>,
     /// The number that `macadam history` shows
-    #[arg(value_name = "REVISION")]
+    #[arg(value_name = "REVISION", required = true)]
     pub revision: u64,
     /// Only write the manifest; the next sync, or a running service, carries it out
     #[arg(long)]
@@ -237,9 +239,9 @@ pub struct PinArgs {
 /// `unpin`.
 #[derive(Debug, Args)]
 pub struct UnpinArgs {
-    /// Which
-    #[arg(value_name = "ADDRESS")]
-    pub address: String,
+    /// Addresses, or globs over what is pinned; all of them are unpinned, or none
+    #[arg(value_name = "ADDRESS", required = true)]
+    pub addresses: Vec<String>,
     /// Only write the manifest; the next sync, or a running service, carries it out
     #[arg(long)]
     pub no_sync: bool,
@@ -265,17 +267,17 @@ pub struct ImportArgs {
 /// `forget`.
 #[derive(Debug, Args)]
 pub struct ForgetArgs {
-    /// Which; also one that left the manifest
-    #[arg(value_name = "ADDRESS")]
-    pub address: String,
+    /// Addresses or globs, also of what left the manifest; all of them are forgotten, or none
+    #[arg(value_name = "ADDRESS", required = true)]
+    pub addresses: Vec<String>,
 }
 
 /// `archive`.
 #[derive(Debug, Args)]
 pub struct ArchiveArgs {
-    /// Which; also one that left the manifest
-    #[arg(value_name = "ADDRESS")]
-    pub address: String,
+    /// Addresses or globs, also of what left the manifest; one after another, and each that can be is archived
+    #[arg(value_name = "ADDRESS", required = true)]
+    pub addresses: Vec<String>,
     /// Don't ask
     #[arg(long, short = 'y')]
     pub yes: bool,
@@ -284,9 +286,26 @@ pub struct ArchiveArgs {
 /// `restore`.
 #[derive(Debug, Args)]
 pub struct RestoreArgs {
-    /// Which; also one that left the manifest
+    /// Addresses or globs, also of what left the manifest; one after another, and each that can be is restored
+    #[arg(value_name = "ADDRESS", required = true)]
+    pub addresses: Vec<String>,
+}
+
+/// `recreate`.
+#[derive(Debug, Args)]
+pub struct RecreateArgs {
+    /// For those that are held because their creator changed
+    #[arg(long, required = true)]
+    pub creator: bool,
+    /// Only these of them: addresses or globs
     #[arg(value_name = "ADDRESS")]
-    pub address: String,
+    pub addresses: Vec<String>,
+    /// Write the table of old and new asset IDs into this file, as comma-separated values
+    #[arg(long, value_name = "FILE")]
+    pub table: Option<PathBuf>,
+    /// Don't ask before many creates or a fee
+    #[arg(long, short = 'y')]
+    pub yes: bool,
 }
 
 /// `resolve`.
@@ -306,7 +325,7 @@ pub struct ResolveArgs {
 /// `retry`.
 #[derive(Debug, Args)]
 pub struct RetryArgs {
-    /// Which
+    /// Addresses, or globs over what was refused or waits; all of them are due again, or none
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
 }

@@ -1,12 +1,13 @@
 //! Commands beside a running service: they leave what they would do to it, and print what came of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::args::Global;
 use super::exit::{Exit, Failure};
-use super::hand::Told;
+use super::hand::{Told, documents};
 use super::output::{Output, Tone, paint};
 use super::target::Target;
 use crate::engine::progress::silent;
@@ -94,21 +95,43 @@ pub fn tell(output: Output, address: &Address, answer: Answer, word: &str, rehea
     }
 }
 
+/// The same for several addresses that the service did at once.
+pub fn tell_all(output: Output, addresses: &[Address], answer: &Answer, word: &str, rehearsal: bool) {
+    let Answer { asset_id: _, revision: _, lockfile_written, notes } = answer;
+    if output.is_json() {
+        let told: Vec<(Address, Told)> =
+            addresses.iter().map(|address| (address.clone(), Told { outcome: "done", ..Told::default() })).collect();
+        let more =
+            vec![("notes", json!(notes)), ("lockfile_written", json!(lockfile_written)), ("by_service", json!(true))];
+        output.document(&documents(&told, more));
+        return;
+    }
+    for address in addresses {
+        output.line(format!("{} {address}, by the service", paint(Tone::Good, word)));
+    }
+    for note in notes {
+        output.line(format!("{} {note}", paint(Tone::Quiet, "note")));
+    }
+    if *lockfile_written && !rehearsal {
+        output.line("commit the lockfile");
+    }
+}
+
 /// How often is looked at what the service has made of an edited manifest.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What is held so long is not what the service has yet to look at.
 const HELD_FOR_GOOD: Duration = Duration::from_secs(10);
 
-/// Waits until the service has carried out what the manifest says of `address`.
+/// Waits until the service has carried out what the manifest says of these addresses.
 ///
 /// # Errors
-/// When it is held, or the service ends, or patience does.
-pub async fn until_carried_out(
+/// When one is held, or the service ends, or patience does.
+pub async fn until_all_carried_out(
     output: Output,
     global: &Global,
     target: &Target,
-    address: &Address,
+    addresses: &BTreeSet<Address>,
 ) -> Result<(), Failure> {
     let patience = global.patience.unwrap_or(PATIENCE);
     let mut silent_still = !output.is_quiet();
@@ -119,10 +142,10 @@ pub async fn until_carried_out(
         let served = is_served(target)?;
         let look = || view::preview(&target.project, &target.remote, &silent(), &Wishes::default());
         let seen = tokio::task::block_in_place(look)?;
-        let acts = seen.plan.steps.iter().any(|step| step.address == *address)
-            || seen.recorded.attempts.values().any(|attempt| attempt.address == *address);
+        let acts = seen.plan.steps.iter().any(|step| addresses.contains(&step.address))
+            || seen.recorded.attempts.values().any(|attempt| addresses.contains(&attempt.address));
         let now = clock::elapsed();
-        match seen.plan.held.iter().find(|hold| hold.address == *address) {
+        match seen.plan.held.iter().find(|hold| addresses.contains(&hold.address)) {
             None if !acts => return Ok(()),
             None => held_since = None,
             Some(hold) => {

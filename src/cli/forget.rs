@@ -1,18 +1,22 @@
-//! `macadam forget`: an address leaves state and lockfile; the remote is left alone.
+//! `macadam forget`: addresses leave state and lockfile, all of them or none; the remote is left alone.
+
+use std::collections::BTreeSet;
 
 use serde_json::json;
 
 use super::args::{ForgetArgs, Global};
 use super::beside::{self, beside_service};
 use super::exit::{Exit, Failure};
-use super::hand::Told;
+use super::hand::{self, Told};
 use super::output::{Output, Tone, paint};
+use super::selection::Selection;
 use super::status::unknown_address;
 use super::target;
-use crate::engine::forget::{self, ForgetError, Forgotten};
+use crate::engine::forget::{self, ForgetError, Forgotten, ForgottenAddress};
 use crate::engine::gather::read_manifest;
 use crate::engine::progress::silent;
 use crate::engine::session::Session;
+use crate::engine::view::View;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::request::Request;
@@ -30,52 +34,74 @@ impl From<ForgetError> for Failure {
     }
 }
 
-/// Forgets one address. Needs no key.
+/// Forgets addresses. Needs no key.
 pub async fn run(output: Output, global: &Global, args: &ForgetArgs) -> Result<Exit, Failure> {
-    let address = target::address(&args.address)?;
     let target = target::find(global)?;
-    let request = Request::Forget { address: address.clone() };
+    let selection = Selection::read(&args.addresses, || Ok(View::open(&target.project, &target.remote)?.known()))?;
+    let Selection { addresses, is_single, .. } = selection;
+    let request = Request::Forget { addresses: addresses.clone() };
     if let Some(answer) = beside_service(output, global, &target, &request).await? {
-        beside::tell(output, &address, answer, "forgotten:", global.emulator);
+        match addresses.as_slice() {
+            [address] if is_single => beside::tell(output, address, answer, "forgotten:", global.emulator),
+            several => beside::tell_all(output, several, &answer, "forgotten:", global.emulator),
+        }
         return Ok(Exit::Success);
     }
     let mut session = Session::open(&target.project, &target.remote, "macadam forget").await?;
-    let forgotten = forget::forget(&mut session, &address).await;
+    let forgotten = forget::forget(&mut session, &addresses).await;
     // A manifest that can't be used says nothing of what the next sync does, and keeps nobody from forgetting.
     let wanted = match (&forgotten, read_manifest(&target.project)) {
-        (Ok(_), Ok(_)) => session.wanted(silent()).await.ok().map(|desired| desired.assets.contains_key(&address)),
+        (Ok(_), Ok(_)) => {
+            let wanted = session.wanted(silent()).await.ok();
+            wanted.map(|desired| desired.assets.into_keys().collect::<BTreeSet<Address>>())
+        }
         _ => None,
     };
     session.close().await;
-    tell(output, &address, &forgotten?, wanted, global.emulator);
+    tell(output, &forgotten?, is_single, wanted.as_ref(), global.emulator);
     Ok(Exit::Success)
 }
 
-fn tell(output: Output, address: &Address, forgotten: &Forgotten, wanted: Option<bool>, rehearsal: bool) {
-    let Forgotten { asset_ids, shared, lockfile_written } = forgotten;
-    let numbers = |ids: &[AssetId]| ids.iter().map(|id| id.get()).collect::<Vec<_>>();
+fn tell(output: Output, forgotten: &Forgotten, is_single: bool, wanted: Option<&BTreeSet<Address>>, rehearsal: bool) {
+    let Forgotten { each, lockfile_written } = forgotten;
     if output.is_json() {
-        let more = vec![
-            ("asset_ids", json!(numbers(asset_ids))),
-            ("shared_asset_ids", json!(numbers(shared))),
-            ("in_manifest", json!(wanted)),
-            ("lockfile_written", json!(lockfile_written)),
-        ];
-        let told = Told { asset_id: asset_ids.last().copied(), revision: None, outcome: "done", more };
-        output.document(&told.document(address));
+        let told = each.iter().map(|one| (one.address.clone(), told(one, wanted)));
+        let mut told: Vec<(Address, Told)> = told.collect();
+        let written = ("lockfile_written", json!(lockfile_written));
+        match told.as_mut_slice() {
+            [(address, told)] if is_single => {
+                told.more.push(written);
+                output.document(&told.document(address));
+            }
+            several => output.document(&hand::documents(several, vec![written])),
+        }
         return;
     }
     let names = |ids: &[AssetId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let what = if asset_ids.is_empty() { "it had no asset".to_owned() } else { format!("it had {}", names(asset_ids)) };
-    output.line(format!("{} {address}; {what}, which Roblox keeps", paint(Tone::Good, "forgotten:")));
-    if !shared.is_empty() {
-        output.line(format!("{} other addresses still have {}", paint(Tone::Quiet, "note"), names(shared)));
-    }
-    if wanted == Some(true) {
-        let text = "it is in the manifest: the next `macadam sync --once` creates it anew";
-        output.line(format!("{} {text}", paint(Tone::Warning, "note")));
+    for ForgottenAddress { address, asset_ids, shared } in each {
+        let what =
+            if asset_ids.is_empty() { "it had no asset".to_owned() } else { format!("it had {}", names(asset_ids)) };
+        output.line(format!("{} {address}; {what}, which Roblox keeps", paint(Tone::Good, "forgotten:")));
+        if !shared.is_empty() {
+            output.line(format!("{} other addresses still have {}", paint(Tone::Quiet, "note"), names(shared)));
+        }
+        if wanted.is_some_and(|wanted| wanted.contains(address)) {
+            let text = "it is in the manifest: the next `macadam sync --once` creates it anew";
+            output.line(format!("{} {text}", paint(Tone::Warning, "note")));
+        }
     }
     if *lockfile_written && !rehearsal {
         output.line("commit the lockfile, or the next machine remembers it");
     }
+}
+
+fn told(forgotten: &ForgottenAddress, wanted: Option<&BTreeSet<Address>>) -> Told {
+    let ForgottenAddress { address, asset_ids, shared } = forgotten;
+    let numbers = |ids: &[AssetId]| ids.iter().map(|id| id.get()).collect::<Vec<_>>();
+    let more = vec![
+        ("asset_ids", json!(numbers(asset_ids))),
+        ("shared_asset_ids", json!(numbers(shared))),
+        ("in_manifest", json!(wanted.map(|wanted| wanted.contains(address)))),
+    ];
+    Told { asset_id: asset_ids.last().copied(), revision: None, outcome: "done", more }
 }

@@ -1,5 +1,6 @@
 //! What the commands share that change one address at once: the open session with a client, and how they tell what came of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,8 +30,8 @@ use crate::plan::{HoldKind, Wishes};
 /// As long as `sync` takes at most where nothing else is said.
 const TIMEOUT: Duration = Duration::from_mins(60);
 
-/// One address has one upload at a time.
-const UPLOADS: usize = 1;
+/// As many as `sync` uploads at once where nothing else is said.
+const UPLOADS: usize = 8;
 
 /// How every one of these commands ends when it changed what other machines have to know.
 pub const COMMIT: &str = "commit the manifest and the lockfile, or the next deploy undoes this";
@@ -63,17 +64,18 @@ impl Hand {
         Ok(Self { session, client: Arc::new(client), stop, bars: Bars::new(output), embedded })
     }
 
-    /// Reconciles one address, as `sync --once` would.
+    /// Reconciles these addresses, and the icons and previews that show one of them, as `sync --once` would.
     ///
     /// # Errors
     /// When manifest, lockfile or state can't be used.
-    pub async fn reconcile(&mut self, output: Output, address: &Address, yes: bool) -> Result<Report, SyncError> {
+    pub async fn reconcile(&mut self, output: Output, only: BTreeSet<Address>, yes: bool) -> Result<Report, SyncError> {
         let options = Options {
-            uploads: UPLOADS,
+            // One address has one upload at a time.
+            uploads: only.len().clamp(1, UPLOADS),
             confirm: confirm(output, yes, self.bars.clone()),
             listener: self.bars.listener(),
             wishes: Wishes::default(),
-            only: Some([address.clone()].into()),
+            only: Some(only),
             refresh: false,
             wait_moderation: None,
             stop: self.stop.clone(),
@@ -154,6 +156,16 @@ pub fn show(output: Output, report: &Report) {
         let address = note.address.as_ref().map(|address| format!("{address}: ")).unwrap_or_default();
         output.line(format!("{} {address}{}", paint(Tone::Quiet, "note"), note.text));
     }
+}
+
+/// The one JSON document of a command for several addresses: that of each, and what concerns all of them.
+pub fn documents(told: &[(Address, Told)], more: Vec<(&'static str, Value)>) -> Value {
+    let mut document =
+        json!({ "assets": told.iter().map(|(address, told)| told.document(address)).collect::<Vec<_>>() });
+    if let Some(fields) = document.as_object_mut() {
+        fields.extend(more.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    }
+    document
 }
 
 /// Why what was to be done for an address was not.

@@ -1,4 +1,4 @@
-//! `macadam history`: every revision of an address; with `--remote`, also as Roblox lists them.
+//! `macadam history`: every revision of addresses, or one of them; with `--remote`, also as Roblox lists them.
 
 use serde_json::{Value, json};
 
@@ -6,16 +6,19 @@ use super::args::{Global, HistoryArgs};
 use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint, plural};
 use super::progress::Bars;
+use super::selection::Selection;
 use super::status::unknown_address;
 use super::target::{self, Target};
+use crate::cloud::client::Client;
 use crate::engine::gate::{self, Gate};
 use crate::engine::remote::{self, Remote, RemoteFacts, RemoteHistory, Seen};
 use crate::engine::status::status;
 use crate::engine::view::View;
 use crate::model::address::Address;
+use crate::model::asset::ContentChange;
 use crate::model::desired::Pin;
 use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
-use crate::model::ids::{AssetId, ContentHash};
+use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::recorded::{PinnedAt, Record};
 use crate::model::shown;
 use crate::plan::current::last;
@@ -24,7 +27,6 @@ use crate::state::store::EventRow;
 
 /// What is known of an address without asking anybody.
 struct Known {
-    target: Target,
     view: View,
     /// What happened to it beside.
     events: Vec<EventRow>,
@@ -38,13 +40,47 @@ struct Known {
     file: Option<ContentHash>,
 }
 
+/// Whose history is asked for, and which revision of it.
+struct Wish {
+    selection: Selection,
+    revision: Option<u64>,
+}
+
+impl Wish {
+    /// A number last is a revision, unless an asset has that name.
+    fn read(target: &Target, words: &[String]) -> Result<Self, Failure> {
+        let known = View::open(&target.project, &target.remote)?.known();
+        let number = |word: &String| {
+            let is_name = Address::new(word).is_ok_and(|address| known.contains(&address));
+            word.parse::<u64>().ok().filter(|_| !is_name)
+        };
+        let (words, revision) = match words {
+            [words @ .., last] if !words.is_empty() && number(last).is_some() => (words, number(last)),
+            words => (words, None),
+        };
+        Ok(Self { selection: Selection::read(words, || Ok(known.clone()))?, revision })
+    }
+
+    /// Prints what was found: the document of one address, or that of each of several.
+    fn print(&self, output: Output, mut documents: Vec<Value>) {
+        match documents.pop() {
+            Some(document) if self.selection.is_single => output.document(&document),
+            last => {
+                documents.extend(last);
+                output.document(&json!({ "assets": documents }));
+            }
+        }
+    }
+}
+
 impl Known {
-    fn look(global: &Global, args: &HistoryArgs) -> Result<Self, Failure> {
+    fn look(global: &Global, wanted: &Address) -> Result<Self, Failure> {
         let target = target::find(global)?;
         let view = View::open(&target.project, &target.remote)?;
-        let found = view.recorded.assets.iter().find(|(address, _)| address.as_str() == args.address);
+        let found = view.recorded.assets.iter().find(|(address, _)| *address == wanted);
         let Some((address, record)) = found.map(|(address, record)| (address.clone(), record.clone())) else {
-            return Err(unknown_address(&args.address, view.recorded.assets.keys().map(|address| address.as_str())));
+            let known = view.recorded.assets.keys().map(|address| address.as_str());
+            return Err(unknown_address(wanted.as_str(), known));
         };
         // What the manifest wants decides what is current; without a usable manifest the last known asset does.
         let rows = status(&target.project, &target.remote).map(|status| status.rows).unwrap_or_default();
@@ -54,7 +90,7 @@ impl Known {
         let pinned = row.and_then(|row| row.pin).and_then(|pin| Some(pin::find(&record, pin).ok()?.0));
         let file = row.and_then(|row| row.file_hash);
         let events = View::events(&target.project, &target.remote, &address)?;
-        Ok(Self { target, view, events, address, record, current, pinned, file })
+        Ok(Self { view, events, address, record, current, pinned, file })
     }
 
     fn number(&self, key: RevisionKey) -> u64 {
@@ -97,47 +133,107 @@ impl Known {
 
 /// Shows them, oldest first.
 pub fn run(output: Output, global: &Global, args: &HistoryArgs) -> Result<Exit, Failure> {
-    let known = Known::look(global, args)?;
-    let unasked = |(key, fact)| Seen { key, fact: Some(fact), remote: Remote::Unknown };
-    let revisions: Vec<Seen> = known.record.history.in_order().into_iter().map(unasked).collect();
-    if output.is_json() {
-        let entries: Vec<Value> = revisions.iter().map(|seen| entry(&known, seen)).collect();
-        output.document(&json!({ "address": known.address.as_str(), "revisions": entries, "events": events(&known) }));
-        return Ok(Exit::Success);
+    let target = target::find(global)?;
+    let wish = Wish::read(&target, &args.words)?;
+    let mut documents = Vec::new();
+    for address in &wish.selection.addresses {
+        let known = Known::look(global, address)?;
+        let unasked = |(key, fact)| Seen { key, fact: Some(fact), remote: Remote::Unknown };
+        let all = known.record.history.in_order().into_iter().map(unasked);
+        let revisions: Vec<Seen> =
+            all.filter(|seen| wish.revision.is_none_or(|number| known.number(seen.key) == number)).collect();
+        if let (Some(number), true) = (wish.revision, revisions.is_empty()) {
+            return Err(never_had(&known, number));
+        }
+        if output.is_json() {
+            let entries: Vec<Value> = revisions.iter().map(|seen| entry(&known, seen)).collect();
+            let address = known.address.as_str();
+            documents.push(json!({ "address": address, "revisions": entries, "events": events(&known) }));
+        } else {
+            heading(output, &wish, &known);
+            show(output, &known, &revisions, false);
+        }
     }
-    show(output, &known, &revisions, false);
+    if output.is_json() {
+        wish.print(output, documents);
+    }
     Ok(Exit::Success)
+}
+
+fn never_had(known: &Known, number: u64) -> Failure {
+    Failure::new(Exit::Unreconciled, format!("`{}` never had a revision {number}", known.address))
+        .hint(pin::known(&known.record))
+}
+
+fn heading(output: Output, wish: &Wish, known: &Known) {
+    if !wish.selection.is_single {
+        output.line(format!("\n{}", known.address));
+    }
 }
 
 /// The same beside what Roblox lists. Takes no lock and writes nothing: it works beside a running process.
 pub async fn run_remote(output: Output, global: &Global, args: &HistoryArgs) -> Result<Exit, Failure> {
-    let known = Known::look(global, args)?;
+    let target = target::find(global)?;
+    let wish = Wish::read(&target, &args.words)?;
+    let all = wish.selection.addresses.iter().map(|address| Known::look(global, address));
+    let all: Vec<Known> = all.collect::<Result<_, _>>()?;
+    let Some(first) = all.first() else { return Ok(Exit::Success) };
     let credential = target::credential(global)?;
-    let (client, embedded) = target::connect(global, &known.target, credential).await?;
+    let (client, embedded) = target::connect(global, &target, credential).await?;
     let bars = Bars::new(output);
-    let gate = Gate::new(&known.view.limits, gate::OWNER, bars.listener());
-    let asset = known.current.map(|(asset_id, _)| asset_id);
-    let asked = remote::ask(&client, &gate, &known.record, asset).await;
+    let gate = Gate::new(&first.view.limits, gate::OWNER, bars.listener());
+    let mut answers = Vec::new();
+    for known in &all {
+        answers.push(ask(&client, &gate, known, wish.revision).await);
+    }
     bars.clear();
     if let Some(embedded) = embedded {
         embedded.stop().await;
     }
-    let RemoteHistory { revisions, mut notes } = asked?;
-    if known.view.recorded.attempts.values().any(|attempt| attempt.address == known.address) {
-        notes.push("a change of it is under way: what it made may be listed as made elsewhere".to_owned());
+    let mut documents = Vec::new();
+    for (known, answer) in all.iter().zip(answers) {
+        let RemoteHistory { revisions, mut notes } = answer?;
+        if known.view.recorded.attempts.values().any(|attempt| attempt.address == known.address) {
+            notes.push("a change of it is under way: what it made may be listed as made elsewhere".to_owned());
+        }
+        if output.is_json() {
+            let entries: Vec<Value> = revisions.iter().map(|seen| remote_entry(known, seen)).collect();
+            let (address, events) = (known.address.as_str(), events(known));
+            documents.push(json!({ "address": address, "revisions": entries, "events": events, "notes": notes }));
+            continue;
+        }
+        heading(output, &wish, known);
+        show(output, known, &revisions, true);
+        for note in notes {
+            output.line(format!("{} {note}", paint(Tone::Quiet, "note")));
+        }
+        output.line(format!("\n{}", summary(known, &revisions)));
     }
     if output.is_json() {
-        let entries: Vec<Value> = revisions.iter().map(|seen| remote_entry(&known, seen)).collect();
-        let address = known.address.as_str();
-        output.document(&json!({ "address": address, "revisions": entries, "events": events(&known), "notes": notes }));
-        return Ok(Exit::Success);
+        wish.print(output, documents);
     }
-    show(output, &known, &revisions, true);
-    for note in notes {
-        output.line(format!("{} {note}", paint(Tone::Quiet, "note")));
-    }
-    output.line(format!("\n{}", summary(&known, &revisions)));
     Ok(Exit::Success)
+}
+
+/// Asks for all revisions of an address, or for that of this number; of a Model also for one that is not known here.
+async fn ask(client: &Client, gate: &Gate, known: &Known, number: Option<u64>) -> Result<RemoteHistory, Failure> {
+    let asset = known.current.map(|(asset_id, _)| asset_id);
+    let Some(number) = number else { return Ok(remote::ask(client, gate, &known.record, asset).await?) };
+    let found = known.record.history.in_order().into_iter().filter(|(key, _)| known.number(*key) == number);
+    // Of several assets with a version of that number the one that is current.
+    let found = found.max_by_key(|(key, _)| Some(key.asset_id) == asset);
+    let key = match (found, known.record.identity.asset_type.on_content_change()) {
+        (Some((key, _)), _) => Some(key),
+        (None, ContentChange::InPlace) => {
+            let version = Revision::new(number).ok();
+            asset.zip(version).map(|(asset_id, version)| RevisionKey { asset_id, version: Some(version) })
+        }
+        (None, ContentChange::NewAsset) => None,
+    };
+    let Some(key) = key else { return Err(never_had(known, number)) };
+    let remote = remote::ask_one(client, gate, &known.record, key).await?;
+    let seen = Seen { key, fact: found.map(|(_, fact)| fact), remote };
+    Ok(RemoteHistory { revisions: vec![seen], notes: Vec::new() })
 }
 
 fn entry(known: &Known, seen: &Seen) -> Value {

@@ -26,7 +26,9 @@ mod output;
 mod pin;
 mod plan;
 mod progress;
+mod recreate;
 mod resolve;
+mod selection;
 mod service;
 mod status;
 mod sync;
@@ -139,6 +141,7 @@ fn dispatch(output: Output, cli: Cli) -> Result<Exit, Failure> {
         Command::Forget(args) => on_runtime(forget::run(output, &global, &args)),
         Command::Archive(args) => on_runtime(archive::archive(output, &global, &args)),
         Command::Restore(args) => on_runtime(archive::restore(output, &global, &args)),
+        Command::Recreate(args) => on_runtime(recreate::run(output, &global, &args)),
         Command::Resolve(args) => on_runtime(resolve::resolve(output, &global, &args)),
         Command::Retry(args) => on_runtime(resolve::retry(output, &global, &args)),
         Command::Emulator(args) => on_runtime(emulator::run(output, args)),

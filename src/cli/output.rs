@@ -141,7 +141,7 @@ fn place(problem: &Problem) -> Option<String> {
     })
 }
 
-fn problems_json(failure: &Failure) -> Value {
+pub(super) fn problems_json(failure: &Failure) -> Value {
     failure.problems.iter().map(problem_json).collect()
 }
 

@@ -1,18 +1,23 @@
-//! `macadam pin` and `macadam unpin`: an address held at an earlier revision, and back to its file.
+//! `macadam pin` and `macadam unpin`: addresses held at an earlier revision, and back to their files. Of several all are pinned, or none.
 //!
 //! All that can refuse comes before the manifest is touched. Once that is written it stays: it is what is wanted, and the next sync goes on from there.
 
-use serde_json::json;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
 
 use super::args::{Global, PinArgs, UnpinArgs};
-use super::beside::{is_served, until_carried_out};
+use super::beside::{is_served, until_all_carried_out};
 use super::exit::{Exit, Failure};
 use super::hand::{self, COMMIT, Hand, Shortfall, Told};
-use super::output::{Output, Tone, paint};
+use super::output::{Output, Tone, paint, plural};
+use super::selection::Selection;
 use super::status::unknown_address;
 use super::target::{self, Target};
 use crate::engine::gather::{Gathered, read_manifest};
-use crate::engine::pins::{self, PinError};
+use crate::engine::hands::Hands;
+use crate::engine::pins::{self, CheckError, PinError};
 use crate::engine::project::EditManifestError;
 use crate::engine::report::Report;
 use crate::engine::status::status;
@@ -20,6 +25,8 @@ use crate::engine::sync::SyncError;
 use crate::engine::view::View;
 use crate::manifest::EditError;
 use crate::model::address::Address;
+use crate::model::desired::Pin;
+use crate::model::history::RevisionKey;
 use crate::model::recorded::Recorded;
 
 impl From<EditManifestError<EditError>> for Failure {
@@ -48,9 +55,10 @@ fn refusal(error: PinError, desired: &Gathered, recorded: &Recorded) -> Failure 
 }
 
 /// What the command did to the manifest, and what for.
-struct Edited<'a> {
-    address: &'a Address,
-    told: Told,
+struct Edited {
+    each: Vec<(Address, Told)>,
+    is_single: bool,
+    changed: bool,
     /// For a person: what is written now.
     what: String,
     /// What takes it back.
@@ -58,60 +66,95 @@ struct Edited<'a> {
     rehearsal: bool,
 }
 
-impl Edited<'_> {
-    /// Fills in what the address has now, where the command did not name it.
+impl Edited {
+    fn addresses(&self) -> BTreeSet<Address> {
+        self.each.iter().map(|(address, _)| address.clone()).collect()
+    }
+
+    /// Fills in what each address has now, where the command did not name it.
     fn look_up(&mut self, target: &Target) {
-        if self.told.asset_id.is_some() {
+        if self.each.iter().all(|(_, told)| told.asset_id.is_some()) {
             return;
         }
-        let rows = tokio::task::block_in_place(|| status(&target.project, &target.remote))
-            .map(|status| status.rows)
-            .unwrap_or_default();
-        let row = rows.into_iter().find(|row| row.address == *self.address);
-        (self.told.asset_id, self.told.revision) = row.map_or((None, None), |row| (row.asset_id, row.revision));
+        let looked = tokio::task::block_in_place(|| status(&target.project, &target.remote));
+        let rows = looked.map(|status| status.rows).unwrap_or_default();
+        for (address, told) in self.each.iter_mut().filter(|(_, told)| told.asset_id.is_none()) {
+            let row = rows.iter().find(|row| row.address == *address);
+            (told.asset_id, told.revision) = row.map_or((None, None), |row| (row.asset_id, row.revision));
+        }
+    }
+
+    /// The one document: about the address, or about each of several.
+    fn document(&self, outcome: &'static str, more: Vec<(&'static str, Value)>) -> Value {
+        let all = [("manifest_written", json!(self.changed))].into_iter().chain(more);
+        let told = |told: &Told| Told { asset_id: told.asset_id, revision: told.revision, outcome, more: Vec::new() };
+        match self.each.as_slice() {
+            [(address, one)] if self.is_single => Told { more: all.collect(), ..told(one) }.document(address),
+            several => {
+                let several: Vec<_> = several.iter().map(|(address, one)| (address.clone(), told(one))).collect();
+                hand::documents(&several, [("outcome", json!(outcome))].into_iter().chain(all).collect())
+            }
+        }
     }
 }
 
-/// Pins an address.
+/// Which revision each address is pinned to.
+type Chosen = Vec<(Address, Pin, RevisionKey)>;
+
+/// Pins addresses.
 pub async fn pin(output: Output, global: &Global, args: &PinArgs) -> Result<Exit, Failure> {
-    let address = target::address(&args.address)?;
     let target = target::find(global)?;
     let view = View::open(&target.project, &target.remote)?;
     let gathered = hand::wanted(&target, &view)?;
-    let choose = |recorded: &Recorded| {
-        pins::choose(&gathered.desired, recorded, &address, args.revision)
-            .map_err(|error| refusal(error, &gathered, recorded))
+    // What left the manifest can't be pinned, and what has no revisions yet neither.
+    let pinnable = || {
+        let known = gathered.desired.assets.keys().filter(|address| view.recorded.assets.contains_key(*address));
+        Ok(known.cloned().collect())
     };
-    let (mut pin, mut key) = choose(&view.recorded)?;
+    let selection = Selection::read(&args.addresses, pinnable)?;
+    let choose = |recorded: &Recorded| -> Result<Chosen, Failure> {
+        let each = selection.addresses.iter().map(|address| {
+            let chosen = pins::choose(&gathered.desired, recorded, address, args.revision);
+            chosen.map(|(pin, key)| (address.clone(), pin, key)).map_err(|error| refusal(error, &gathered, recorded))
+        });
+        each.collect()
+    };
+    let mut chosen = choose(&view.recorded)?;
     let mut hand = None;
     let served = !args.no_sync && is_served(&target)?;
     if !args.no_sync && !served {
         let open = Hand::open(output, global, &target, "macadam pin").await?;
         // Somebody else may have reconciled before the lock was free.
-        let again = match pins::remember_where_it_was(&open.session.book, &address).await {
-            Ok(()) => open.session.book.read(choose),
-            Err(error) => Err(error.into()),
-        };
+        let again = prepare(&open, &selection.addresses, choose, |error| {
+            open.session.book.read(|recorded| refusal(error, &gathered, recorded))
+        });
+        let again = again.await;
         hand = Some(open);
         match again {
-            Ok(again) => (pin, key) = again,
+            Ok(again) => chosen = again,
             Err(failure) => return close(hand, Err(failure)).await,
         }
     }
-    let changed = match tokio::task::block_in_place(|| pins::write(&target.project, &address, pin)) {
+    let pins: Vec<(Address, Pin)> = chosen.iter().map(|(address, pin, _)| (address.clone(), *pin)).collect();
+    let changed = match tokio::task::block_in_place(|| pins::write(&target.project, &pins)) {
         Ok(changed) => changed,
         Err(error) => return close(hand, Err(error.into())).await,
     };
+    let each = chosen.iter().map(|(address, _, key)| {
+        let told = Told { asset_id: Some(key.asset_id), revision: Some(args.revision), ..Told::default() };
+        (address.clone(), told)
+    });
+    let (names, verb) = (names(&selection.addresses), if selection.addresses.len() == 1 { "is" } else { "are" });
+    let asset = match chosen.as_slice() {
+        [(_, _, key)] => format!(" (asset {})", key.asset_id),
+        _ => String::new(),
+    };
     let edited = Edited {
-        address: &address,
-        told: Told {
-            asset_id: Some(key.asset_id),
-            revision: Some(args.revision),
-            outcome: "done",
-            more: vec![("manifest_written", json!(changed))],
-        },
-        what: format!("{address} is pinned to revision {} (asset {})", args.revision, key.asset_id),
-        undo: format!("`macadam unpin {address}` takes the pin back"),
+        each: each.collect(),
+        is_single: selection.is_single,
+        changed,
+        what: format!("{names} {verb} pinned to revision {}{asset}", args.revision),
+        undo: format!("`macadam unpin {}` takes the pin back", args.addresses.join(" ")),
         rehearsal: global.emulator,
     };
     if served {
@@ -120,13 +163,50 @@ pub async fn pin(output: Output, global: &Global, args: &PinArgs) -> Result<Exit
     finish(output, &target, hand, edited, args.yes).await
 }
 
-/// Takes a pin back.
+/// Chooses again under the lock, and asks Roblox for the versions that are to be gone back to.
+async fn prepare(
+    hand: &Hand,
+    addresses: &[Address],
+    choose: impl Fn(&Recorded) -> Result<Chosen, Failure>,
+    refuse: impl Fn(PinError) -> Failure,
+) -> Result<Chosen, Failure> {
+    let book = &hand.session.book;
+    for address in addresses {
+        pins::remember_where_it_was(book, address).await?;
+    }
+    let chosen = book.read(choose)?;
+    let (client, listener) = (Arc::clone(&hand.client), hand.bars.listener());
+    let hands = Hands::new(&hand.session, client, listener, hand.stop.clone(), 1).await?;
+    for (address, _, key) in &chosen {
+        match pins::check_version(&hands, address, *key).await {
+            Ok(()) => {}
+            Err(CheckError::Pin(error)) => return Err(refuse(error)),
+            Err(CheckError::Book(error)) => return Err(error.into()),
+        }
+    }
+    Ok(chosen)
+}
+
+/// One name, or how many.
+fn names(addresses: &[Address]) -> String {
+    match addresses {
+        [address] => address.to_string(),
+        several => plural(several.len() as u64, "asset"),
+    }
+}
+
+/// Takes pins back.
 pub async fn unpin(output: Output, global: &Global, args: &UnpinArgs) -> Result<Exit, Failure> {
-    let address = target::address(&args.address)?;
     let target = target::find(global)?;
-    refuse_unpinned(&target, &address)?;
+    let bytes = target.project.read_manifest();
+    let bytes = bytes.map_err(|error| Failure::of(Exit::Unusable, &error, error.hint()))?;
+    // What is no text is refused by the edit, with its name.
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let selection = Selection::read(&args.addresses, || {
+        pins::pinned(&text).map_err(|error| Failure::of(Exit::Unusable, &error, Some(error.hint())))
+    })?;
+    selection.addresses.iter().try_for_each(|address| refuse_unpinned(&text, address))?;
     let mut hand = None;
-    let mut told = Told { outcome: "done", ..Told::default() };
     let served = !args.no_sync && is_served(&target)?;
     if !args.no_sync {
         // Nothing can be carried out by a manifest that is wrong elsewhere.
@@ -135,14 +215,16 @@ pub async fn unpin(output: Output, global: &Global, args: &UnpinArgs) -> Result<
     if !args.no_sync && !served {
         hand = Some(Hand::open(output, global, &target, "macadam unpin").await?);
     }
-    match tokio::task::block_in_place(|| pins::remove(&target.project, &address)) {
-        Ok(changed) => told.more.push(("manifest_written", json!(changed))),
+    let changed = match tokio::task::block_in_place(|| pins::remove(&target.project, &selection.addresses)) {
+        Ok(changed) => changed,
         Err(error) => return close(hand, Err(error.into())).await,
-    }
+    };
+    let (names, verb) = (names(&selection.addresses), if selection.addresses.len() == 1 { "is" } else { "are" });
     let edited = Edited {
-        address: &address,
-        told,
-        what: format!("{address} is no longer pinned"),
+        each: selection.addresses.iter().map(|address| (address.clone(), Told::default())).collect(),
+        is_single: selection.is_single,
+        changed,
+        what: format!("{names} {verb} no longer pinned"),
         undo: "the file counts again".to_owned(),
         rehearsal: global.emulator,
     };
@@ -153,12 +235,8 @@ pub async fn unpin(output: Output, global: &Global, args: &UnpinArgs) -> Result<
 }
 
 /// Refuses to take back a pin that isn't there.
-fn refuse_unpinned(target: &Target, address: &Address) -> Result<(), Failure> {
-    let bytes = target.project.read_manifest();
-    let bytes = bytes.map_err(|error| Failure::of(Exit::Unusable, &error, error.hint()))?;
-    // What is no text is refused by the edit, with its name.
-    let text = String::from_utf8_lossy(&bytes);
-    match pins::is_pinned(&text, address) {
+fn refuse_unpinned(text: &str, address: &Address) -> Result<(), Failure> {
+    match pins::is_pinned(text, address) {
         Ok(true) => Ok(()),
         Ok(false) => Err(Failure::new(Exit::Unreconciled, format!("`{address}` is not pinned"))
             .hint("`macadam status` shows what is pinned; [pins] in the manifest lists them")),
@@ -178,13 +256,12 @@ async fn finish(
     output: Output,
     target: &Target,
     hand: Option<Hand>,
-    mut edited: Edited<'_>,
+    mut edited: Edited,
     yes: bool,
 ) -> Result<Exit, Failure> {
     let Some(mut hand) = hand else {
-        edited.told.outcome = "written";
         if output.is_json() {
-            output.document(&edited.told.document(edited.address));
+            output.document(&edited.document("written", Vec::new()));
         } else {
             let manifest = target.project.manifest_name();
             output.line(format!("{} {} in {manifest}", paint(Tone::Good, "written:"), edited.what));
@@ -193,7 +270,7 @@ async fn finish(
         }
         return Ok(Exit::Success);
     };
-    let ended = hand.reconcile(output, edited.address, yes).await;
+    let ended = hand.reconcile(output, edited.addresses(), yes).await;
     hand.close().await;
     let (report, shortfall) = match ended {
         Ok(report) => {
@@ -206,13 +283,13 @@ async fn finish(
         Err(error) => (Report::default(), Some(Shortfall { outcome: "failed", failure: error.into() })),
     };
     edited.look_up(target);
-    edited.told.more.extend(hand::more(&report));
+    let more = hand::more(&report);
     if !output.is_json() {
         hand::show(output, &report);
     }
     let Some(Shortfall { outcome, failure }) = shortfall else {
         if output.is_json() {
-            output.document(&edited.told.document(edited.address));
+            output.document(&edited.document("done", more));
         } else {
             let nothing = if report.steps.is_empty() { "; nothing had to be done at Roblox" } else { "" };
             output.line(format!("{} {}{nothing}", paint(Tone::Good, "done:"), edited.what));
@@ -220,26 +297,19 @@ async fn finish(
         }
         return Ok(Exit::Success);
     };
-    edited.told.outcome = outcome;
-    Ok(tell_shortfall(output, target, &edited, failure))
+    Ok(tell_shortfall(output, target, &edited, (outcome, more), failure))
 }
 
 /// Lets the service that holds the state carry out what the manifest says now, and tells.
-async fn finish_beside(
-    output: Output,
-    global: &Global,
-    target: &Target,
-    mut edited: Edited<'_>,
-) -> Result<Exit, Failure> {
-    let ended = until_carried_out(output, global, target, edited.address).await;
+async fn finish_beside(output: Output, global: &Global, target: &Target, mut edited: Edited) -> Result<Exit, Failure> {
+    let ended = until_all_carried_out(output, global, target, &edited.addresses()).await;
     edited.look_up(target);
-    edited.told.more.push(("by_service", json!(true)));
+    let more = vec![("by_service", json!(true))];
     if let Err(failure) = ended {
-        edited.told.outcome = "waiting";
-        return Ok(tell_shortfall(output, target, &edited, failure));
+        return Ok(tell_shortfall(output, target, &edited, ("waiting", more), failure));
     }
     if output.is_json() {
-        output.document(&edited.told.document(edited.address));
+        output.document(&edited.document("done", more));
     } else {
         output.line(format!("{} {}; the service saw to it", paint(Tone::Good, "done:"), edited.what));
         last_line(output, &edited);
@@ -247,10 +317,16 @@ async fn finish_beside(
     Ok(Exit::Success)
 }
 
-fn tell_shortfall(output: Output, target: &Target, edited: &Edited<'_>, failure: Failure) -> Exit {
+fn tell_shortfall(
+    output: Output,
+    target: &Target,
+    edited: &Edited,
+    (outcome, more): (&'static str, Vec<(&'static str, Value)>),
+    failure: Failure,
+) -> Exit {
     let failure = not_carried_out(target, edited, failure);
     if output.is_json() {
-        output.stopped(edited.told.document(edited.address), &failure);
+        output.stopped(edited.document(outcome, more), &failure);
     } else {
         output.failure(&failure);
     }
@@ -258,13 +334,13 @@ fn tell_shortfall(output: Output, target: &Target, edited: &Edited<'_>, failure:
 }
 
 /// The manifest says it, and Roblox doesn't yet.
-fn not_carried_out(target: &Target, edited: &Edited<'_>, failure: Failure) -> Failure {
+fn not_carried_out(target: &Target, edited: &Edited, failure: Failure) -> Failure {
     let what = format!("{} in {}, but that could not be carried out", edited.what, target.project.manifest_name());
     let then = format!("`macadam sync --once` tries it again; {}", edited.undo);
     hand::although(failure, &what, &then)
 }
 
-fn last_line(output: Output, edited: &Edited<'_>) {
+fn last_line(output: Output, edited: &Edited) {
     if !edited.rehearsal {
         output.line(COMMIT);
         return;

@@ -8,12 +8,14 @@ use super::args::{Global, ResolveArgs, RetryArgs};
 use super::beside::beside_service;
 use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint};
+use super::selection::Selection;
 use super::target::{self, Target, address};
 use crate::engine::hands::Hands;
 use crate::engine::progress::silent;
 use crate::engine::repair::{self, RepairError};
 use crate::engine::session::Session;
 use crate::engine::stop::StopSwitch;
+use crate::engine::view::View;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::request::Request;
@@ -93,8 +95,13 @@ async fn settle(
 
 /// Makes refused assets due again.
 pub async fn retry(output: Output, global: &Global, args: &RetryArgs) -> Result<Exit, Failure> {
-    let addresses = args.addresses.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
     let target = target::find(global)?;
+    let resting = || {
+        let view = View::open(&target.project, &target.remote)?;
+        let resting = view.recorded.assets.iter().filter(|(_, record)| record.trouble.is_some());
+        Ok(resting.map(|(address, _)| address.clone()).collect())
+    };
+    let addresses = Selection::read(&args.addresses, resting)?.addresses;
     let request = Request::Retry { addresses: addresses.clone() };
     let by_service = beside_service(output, global, &target, &request).await?.is_some();
     if !by_service {
@@ -104,7 +111,8 @@ pub async fn retry(output: Output, global: &Global, args: &RetryArgs) -> Result<
         done?;
     }
     if output.is_json() {
-        output.document(&json!({ "addresses": args.addresses, "by_service": by_service }));
+        let names: Vec<&str> = addresses.iter().map(Address::as_str).collect();
+        output.document(&json!({ "addresses": names, "by_service": by_service }));
     } else {
         output.line(format!("{} {} tries again", paint(Tone::Good, "due:"), next(by_service)));
     }

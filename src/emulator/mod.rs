@@ -17,7 +17,7 @@
 //! | verb | what it does |
 //! | --- | --- |
 //! | `GET /emulator/assets`, `/emulator/assets/{id}` | assets with their versions |
-//! | `POST /emulator/assets/{id}/edit` | what somebody else does: any of `{"display_name", "description", "archived", "content_hash", "head"}` |
+//! | `POST /emulator/assets/{id}/edit` | what somebody else does: any of `{"display_name", "description", "archived", "content_hash", "head", "reject_version", "remove_version"}` |
 //! | `GET /emulator/operations` | operations and how they ended |
 //! | `GET /emulator/requests` | the request log: method, path, endpoint, key's owner, content hash, status, whether it changed something |
 //! | `GET /emulator/counters` | requests by endpoint and status, commits by content hash, windows exceeded, faults fired |

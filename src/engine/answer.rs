@@ -25,7 +25,7 @@ use crate::model::digest::{self, FieldDigest};
 use crate::model::ids::{AssetId, Creator};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Objection, Recorded};
+use crate::model::recorded::{Attempt, AttemptId, Objection, Recorded, Trouble};
 use crate::model::remote::RemoteAsset;
 use crate::platform::{clock, failpoint};
 
@@ -329,22 +329,35 @@ impl Steps {
             Ok(asset) => return Ok(Look::Present(Box::new(asset))),
             Err(failure) => failure,
         };
-        let message = chain(&failure);
         Ok(match failure.class {
             Class::Refused(Refusal::NotFound) => Look::Gone,
+            _ => Look::Unknown(self.could_not_look(address, failure).await?),
+        })
+    }
+
+    /// What a read that says nothing of what was asked for means for a step of `address`.
+    pub(super) async fn could_not_look(&self, address: &Address, failure: Failure) -> Result<Try, BookError> {
+        let message = chain(&failure);
+        Ok(match failure.class {
             Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated) => {
                 self.stop_for_credential(&failure);
-                Look::Unknown(Try::Again { message })
+                Try::Again { message }
             }
-            Class::Refused(_) => {
-                Look::Unknown(Try::Ended(Outcome::Refused { message, hint: failure.hint().map(str::to_owned) }))
-            }
+            Class::Refused(_) => Try::Ended(Outcome::Refused { message, hint: failure.hint().map(str::to_owned) }),
             Class::NeverSent(_) | Class::InDoubt | Class::TryLater(_) | Class::Committed | Class::CouldNotAsk => {
-                let message = chain(&failure);
                 self.rest(address, &message).await?;
-                Look::Unknown(Try::Again { message })
+                Try::Again { message }
             }
         })
+    }
+
+    /// What was read speaks against what an address wants: it waits for a change, or for `retry`.
+    pub(super) async fn refuse_rest(&self, address: &Address, action: &str, message: &str) -> Result<(), BookError> {
+        let known = self.subjects.get(address).map(|subjects| subjects.asset);
+        let subject = known.unwrap_or_else(|| digest::subject(None, &FieldDigests::new()));
+        let (action, message, at) = (action.to_owned(), message.to_owned(), clock::now());
+        let trouble = Trouble::Refused { subject, action, objection: Objection::Other, message, at };
+        self.book.commit(vec![Change::Rest { address: address.clone(), trouble: Some(trouble) }]).await
     }
 
     /// A refused key, a missing scope and a moderated account stop everything.

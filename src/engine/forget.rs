@@ -14,12 +14,21 @@ use crate::model::recorded::Recorded;
 /// What was forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forgotten {
+    /// Each address, in the order in which they were named.
+    pub each: Vec<ForgottenAddress>,
+    /// The lockfile was written.
+    pub lockfile_written: bool,
+}
+
+/// What one address had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgottenAddress {
+    /// Which.
+    pub address: Address,
     /// The assets that the address had, in the order in which it had them.
     pub asset_ids: Vec<AssetId>,
     /// Of these the ones that other addresses have too, and that stay known by them.
     pub shared: Vec<AssetId>,
-    /// The lockfile was written.
-    pub lockfile_written: bool,
 }
 
 /// Why an address was not forgotten. Nothing was changed.
@@ -66,29 +75,31 @@ impl ForgetError {
     }
 }
 
-/// Drops an address from state and lockfile.
+/// Drops addresses from state and lockfile, all of them or none.
 ///
 /// # Errors
-/// When the address is unknown, or something of it is open.
-pub async fn forget(session: &mut Session, address: &Address) -> Result<Forgotten, ForgetError> {
+/// When one of them is unknown, or something of it is open.
+pub async fn forget(session: &mut Session, addresses: &[Address]) -> Result<Forgotten, ForgetError> {
     // What the lockfile says is known before it is forgotten: read later, it would bring the address back.
     session.lockfile.read(&session.book).await?;
-    let (asset_ids, shared) = session.book.read(|recorded| may_forget(recorded, address))?;
-    let names: Vec<String> = asset_ids.iter().map(ToString::to_string).collect();
-    let message = format!("forgotten, with its assets: {}", names.join(", "));
-    let event = Event { kind: "forgotten", message };
-    session
-        .book
-        .commit(vec![
-            Change::Forget { address: address.clone() },
-            Change::Tell { address: Some(address.clone()), event },
-        ])
-        .await?;
+    let may = |recorded: &Recorded| {
+        let each = addresses.iter().map(|address| may_forget(recorded, address, addresses));
+        each.collect::<Result<Vec<ForgottenAddress>, ForgetError>>()
+    };
+    let each = session.book.read(may)?;
+    let changes = each.iter().flat_map(|ForgottenAddress { address, asset_ids, .. }| {
+        let names: Vec<String> = asset_ids.iter().map(ToString::to_string).collect();
+        let message = format!("forgotten, with its assets: {}", names.join(", "));
+        let event = Event { kind: "forgotten", message };
+        [Change::Forget { address: address.clone() }, Change::Tell { address: Some(address.clone()), event }]
+    });
+    session.book.commit(changes.collect()).await?;
     let lockfile_written = session.keep(None).await?;
-    Ok(Forgotten { asset_ids, shared, lockfile_written })
+    Ok(Forgotten { each, lockfile_written })
 }
 
-fn may_forget(recorded: &Recorded, address: &Address) -> Result<(Vec<AssetId>, Vec<AssetId>), ForgetError> {
+/// What `address` has that is about to be forgotten with all of `together`.
+fn may_forget(recorded: &Recorded, address: &Address, together: &[Address]) -> Result<ForgottenAddress, ForgetError> {
     let Some(record) = recorded.assets.get(address) else {
         let known = recorded.assets.keys().cloned().collect();
         return Err(ForgetError::Unknown { address: address.clone(), known });
@@ -107,8 +118,8 @@ fn may_forget(recorded: &Recorded, address: &Address) -> Result<(Vec<AssetId>, V
     }
     let mut asset_ids: Vec<AssetId> = record.history.in_order().iter().map(|(key, _)| key.asset_id).collect();
     asset_ids.dedup();
-    let others = || recorded.assets.iter().filter(|(other, _)| *other != address);
+    let others = || recorded.assets.iter().filter(|(other, _)| !together.contains(other));
     let has = |asset_id: AssetId| others().any(|(_, other)| other.history.of_asset(asset_id).next().is_some());
     let shared = asset_ids.iter().copied().filter(|asset_id| has(*asset_id)).collect();
-    Ok((asset_ids, shared))
+    Ok(ForgottenAddress { address: address.clone(), asset_ids, shared })
 }

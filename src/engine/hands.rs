@@ -94,6 +94,11 @@ impl Hands {
         !self.stop.is_thrown()
     }
 
+    /// Why the key may make nothing for a creator, as far as is known.
+    pub(super) fn forbidden(&self, creator: Creator) -> Option<String> {
+        self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).get(&creator).cloned()
+    }
+
     /// What runs the steps of a plan for `desired`.
     pub(super) fn steps(&self, desired: &Desired, given_up: GivenUp) -> Steps {
         let files: LookedAt = desired

@@ -48,6 +48,8 @@ pub struct Imported {
     pub archived: bool,
     /// Moderation has not decided on it.
     pub reviewing: bool,
+    /// Addresses whose icon or preview it is.
+    pub shown_by: Vec<Address>,
 }
 
 impl Imported {
@@ -60,8 +62,9 @@ impl Imported {
         };
         let archived = || format!("it is archived: `macadam restore {address}` brings it back");
         let reviewing = || "moderation has not decided on it yet".to_owned();
+        let shown = self.shown_by.iter().map(|other| format!("`{other}` shows it: the next sync gives it this asset"));
         let notes = [(!self.content_known).then(unknown), self.archived.then(archived), self.reviewing.then(reviewing)];
-        notes.into_iter().flatten().collect()
+        notes.into_iter().flatten().chain(shown).collect()
     }
 }
 
@@ -185,6 +188,12 @@ pub async fn import(hands: &Hands, desired: &Desired, wish: Wish<'_>) -> Result<
         content_known,
         archived: asset.archived == Some(true),
         reviewing: asset.moderation == Some(Moderation::Reviewing),
+        shown_by: desired
+            .assets
+            .iter()
+            .filter(|(_, want)| want.metadata.references().any(|shown| shown == address))
+            .map(|(other, _)| other.clone())
+            .collect(),
     })
 }
 

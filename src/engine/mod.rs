@@ -26,6 +26,7 @@ pub mod pins;
 pub mod poller;
 pub mod progress;
 pub mod project;
+pub mod recreate;
 pub mod refresh;
 pub mod remote;
 pub mod repair;

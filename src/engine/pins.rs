@@ -2,14 +2,19 @@
 //!
 //! What a pin leads to is planned and carried out as everything else: `src/plan/pin.rs`.
 
+use std::collections::BTreeSet;
+
 use super::book::{Book, BookError};
+use super::hands::Hands;
 use super::project::{EditManifestError, Project};
-use crate::manifest::{EditError, remove_pin, set_pin};
+use super::rollback::{self, Verdict};
+use crate::cloud::endpoint::Endpoint;
+use crate::manifest::{self, EditError, remove_pin, set_pin};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::{Desired, Pin};
 use crate::model::history::RevisionKey;
-use crate::model::recorded::Recorded;
+use crate::model::recorded::{Record, Recorded};
 use crate::plan::current::last;
 use crate::plan::pin::{Unusable, find, known, numbered};
 
@@ -34,6 +39,16 @@ pub enum PinError {
         /// Which.
         address: Address,
     },
+    /// Roblox doesn't have the version, or moderation rejected it.
+    #[error("`{address}` can't be pinned to revision {number}: {why}")]
+    AtRemote {
+        /// Which address.
+        address: Address,
+        /// The revision as given.
+        number: u64,
+        /// What Roblox says of it.
+        why: String,
+    },
     /// The revision can't be gone back to.
     #[error("`{address}` can't be pinned to revision {number}, {why}")]
     Unusable {
@@ -49,10 +64,18 @@ pub enum PinError {
 }
 
 impl PinError {
+    /// What Roblox says against it.
+    fn at_remote(address: &Address, number: u64, why: String) -> Self {
+        Self::AtRemote { address: address.clone(), number, why }
+    }
+
     /// What would mend it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unknown { .. } => None,
+            Self::AtRemote { address, number, .. } => {
+                Some(format!("`macadam history {address} {number} --remote` shows what Roblox says of it"))
+            }
             Self::NotInManifest { address } => Some(format!("take `{address}` back into the manifest, then pin it")),
             Self::NoRevisions { .. } => Some("`macadam sync --once` makes the first".to_owned()),
             Self::Unusable { known, .. } => Some(known.clone()),
@@ -99,20 +122,74 @@ pub async fn remember_where_it_was(book: &Book, address: &Address) -> Result<(),
     book.commit_with(|recorded| point(recorded).into_iter().collect()).await.map(|_| ())
 }
 
-/// Writes a pin into the manifest, in place of an earlier one. Returns whether the file was changed. Blocks: it waits for the disk.
+/// Reads the version that a Model is to go back to, before the manifest says so. Where Roblox can't be asked, the rollback asks again.
+///
+/// # Errors
+/// When Roblox doesn't have it, or moderation rejected it; the latter is known from then on.
+pub async fn check_version(hands: &Hands, address: &Address, key: RevisionKey) -> Result<(), CheckError> {
+    let Some(revision) = key.version else { return Ok(()) };
+    let head = hands.book.read(|recorded| recorded.assets.get(address).and_then(Record::head));
+    if head.is_some_and(|(head, _)| head == key) {
+        return Ok(());
+    }
+    let Some(pass) = hands.stop.or(hands.gate.enter(Endpoint::GetVersion)).await else { return Ok(()) };
+    let reply = hands.client.get_version(key.asset_id, revision).await;
+    hands.gate.leave(pass, &reply);
+    let why = match Verdict::of(reply.result) {
+        Verdict::Usable | Verdict::Unknown(_) => return Ok(()),
+        Verdict::Missing => rollback::missing(key.asset_id, revision),
+        Verdict::Rejected => {
+            let learn = |recorded: &Recorded| rollback::rejected(recorded, address, key.asset_id, revision);
+            hands.book.commit_with(learn).await?;
+            "moderation rejected it".to_owned()
+        }
+    };
+    Err(PinError::at_remote(address, revision.get(), why).into())
+}
+
+/// Why a pin is not written.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// Roblox says no.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// The state could not be written.
+    #[error(transparent)]
+    Book(#[from] BookError),
+}
+
+/// Writes pins into the manifest, in place of earlier ones, all of them or none. Returns whether the file was changed. Blocks: it waits for the disk.
 ///
 /// # Errors
 /// When the manifest can't be edited; it is as it was then.
-pub fn write(project: &Project, address: &Address, pin: Pin) -> Result<bool, EditManifestError<EditError>> {
-    project.edit_manifest(|text| set_pin(text, address, pin).map(Some))
+pub fn write(project: &Project, pins: &[(Address, Pin)]) -> Result<bool, EditManifestError<EditError>> {
+    project.edit_manifest(|text| {
+        let edited = pins.iter().try_fold(text.to_owned(), |text, (address, pin)| set_pin(&text, address, *pin));
+        edited.map(Some)
+    })
 }
 
-/// Takes a pin out of the manifest. Returns whether there was one. Blocks: it waits for the disk.
+/// Takes pins out of the manifest, all of them or none. Returns whether there was one. Blocks: it waits for the disk.
 ///
 /// # Errors
 /// As [`write()`].
-pub fn remove(project: &Project, address: &Address) -> Result<bool, EditManifestError<EditError>> {
-    project.edit_manifest(|text| remove_pin(text, address))
+pub fn remove(project: &Project, addresses: &[Address]) -> Result<bool, EditManifestError<EditError>> {
+    project.edit_manifest(|text| {
+        let mut edited = None;
+        for address in addresses {
+            let before = edited.as_deref().unwrap_or(text);
+            edited = remove_pin(before, address)?.or(edited);
+        }
+        Ok(edited)
+    })
+}
+
+/// Every address that the manifest pins.
+///
+/// # Errors
+/// When the text is no manifest.
+pub fn pinned(text: &str) -> Result<BTreeSet<Address>, EditError> {
+    manifest::pinned(text)
 }
 
 /// Whether the manifest pins an address, also one that is in it for nothing else; an error says that the pin can't be taken out.

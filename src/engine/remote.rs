@@ -101,6 +101,28 @@ pub async fn ask(
     Ok(RemoteHistory { revisions, notes })
 }
 
+/// Asks Roblox for one revision alone; one that it doesn't have is no error.
+///
+/// # Errors
+/// As [`ask()`].
+pub async fn ask_one(client: &Client, gate: &Gate, record: &Record, key: RevisionKey) -> Result<Remote, Failure> {
+    let asset_id = key.asset_id;
+    let Some(revision) = key.version else {
+        return Ok(match look(client, gate, asset_id).await? {
+            Answer::Asset(asset) => of_asset(&asset, key, false),
+            Answer::Gone | Answer::Versions(_) => Remote::Missing,
+        });
+    };
+    debug_assert_eq!(record.identity.asset_type.on_content_change(), ContentChange::InPlace, "it has versions");
+    match patiently(gate, Endpoint::GetVersion, async || client.get_version(asset_id, revision).await).await {
+        Ok(RemoteVersion { moderation, published, .. }) => {
+            Ok(Remote::Present(RemoteFacts { moderation, published, archived: None }))
+        }
+        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => Ok(Remote::Missing),
+        Err(failure) => Err(failure),
+    }
+}
+
 /// Every asset of a history, in the order in which people count them.
 fn assets(history: &History) -> Vec<AssetId> {
     let mut assets: Vec<AssetId> = history.in_order().iter().map(|(key, _)| key.asset_id).collect();

@@ -4,17 +4,22 @@
 //! is read counts. Read next: [`super::steps`].
 
 use super::book::BookError;
+use super::report::Outcome;
 use super::settle;
-use super::steps::{Look, Steps, Try, Write, superseded};
+use super::steps::{Look, Steps, Try, Write, run_ends, superseded};
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::client::RollbackForm;
 use crate::cloud::endpoint::Endpoint;
-use crate::cloud::failure::Reply;
+use crate::cloud::failure::{Failure, Reply};
 use crate::cloud::wire::operation::Submitted;
 use crate::cloud::wire::version::RemoteVersion;
 use crate::model::address::Address;
+use crate::model::asset::Moderation;
+use crate::model::change::Change;
+use crate::model::history::{RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, Revision};
 use crate::model::phase::Intent;
+use crate::model::recorded::Recorded;
 use crate::model::remote::RemoteAsset;
 use crate::platform::clock;
 
@@ -32,6 +37,9 @@ impl Steps {
             self.book.commit(settle::made_elsewhere(address, &record, &seen, clock::now())).await?;
             return Ok(superseded("somebody else changed it at Roblox"));
         }
+        if let Some(tried) = self.objection_to_version(address, asset_id, to).await? {
+            return Ok(tried);
+        }
         let intent = Intent::Rollback { asset_id, to };
         let write = Write { address, identity: record.identity, intent, endpoint: Endpoint::Rollback, upload: None };
         let send = async |hand_over| {
@@ -45,6 +53,73 @@ impl Steps {
         };
         self.write(write, send).await
     }
+}
+
+impl Steps {
+    /// Why a version can't be made current, before anything is sent: Roblox doesn't have it, moderation rejected it, or it can't be read now.
+    async fn objection_to_version(
+        &self,
+        address: &Address,
+        asset_id: AssetId,
+        to: Revision,
+    ) -> Result<Option<Try>, BookError> {
+        let Some(pass) = self.stop.or(self.gate.enter(Endpoint::GetVersion)).await else {
+            return Ok(Some(run_ends()));
+        };
+        let reply = self.client.get_version(asset_id, to).await;
+        self.gate.leave(pass, &reply);
+        match Verdict::of(reply.result) {
+            Verdict::Usable => Ok(None),
+            Verdict::Rejected => {
+                self.book.commit_with(|recorded| rejected(recorded, address, asset_id, to)).await?;
+                Ok(Some(superseded("moderation rejected that revision")))
+            }
+            Verdict::Missing => {
+                let message = missing(asset_id, to);
+                self.refuse_rest(address, "rollback", &message).await?;
+                let hint = format!("`macadam history {address} {to} --remote` shows what Roblox says of it");
+                Ok(Some(Try::Ended(Outcome::Refused { message, hint: Some(hint) })))
+            }
+            Verdict::Unknown(failure) => self.could_not_look(address, *failure).await.map(Some),
+        }
+    }
+}
+
+/// What reading a version says of going back to it.
+pub(super) enum Verdict {
+    /// Nothing speaks against it.
+    Usable,
+    /// Moderation rejected it.
+    Rejected,
+    /// Roblox has the asset, and no such version of it.
+    Missing,
+    /// It could not be asked about.
+    Unknown(Box<Failure>),
+}
+
+impl Verdict {
+    pub(super) fn of(answer: Result<RemoteVersion, Failure>) -> Self {
+        match answer {
+            Ok(version) if version.moderation == Some(Moderation::Rejected) => Self::Rejected,
+            Ok(_) => Self::Usable,
+            Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => Self::Missing,
+            Err(failure) => Self::Unknown(Box::new(failure)),
+        }
+    }
+}
+
+/// That Roblox has no such version, for a person.
+pub(super) fn missing(asset_id: AssetId, revision: Revision) -> String {
+    format!("Roblox has no version {revision} of asset {asset_id}")
+}
+
+/// What is known of a revision that moderation rejected.
+pub(super) fn rejected(recorded: &Recorded, address: &Address, asset_id: AssetId, revision: Revision) -> Vec<Change> {
+    let key = RevisionKey { asset_id, version: Some(revision) };
+    let fact = recorded.assets.get(address).and_then(|record| record.history.get(key));
+    let learn =
+        |fact: &RevisionFact| Change::Learn { address: address.clone(), key, fact: fact.now(Standing::Rejected) };
+    fact.map(learn).into_iter().collect()
 }
 
 fn is_wrong_form(reply: &Reply<RemoteVersion>) -> bool {

@@ -292,7 +292,7 @@ impl Run<'_> {
         });
         self.session.book.commit(marks).await?;
         if let Some(only) = &self.options.only {
-            plan.restrict(only);
+            plan.restrict(only, &desired);
         }
         self.report.left = plan.steps.clone();
         self.report.held = plan.held.clone();

@@ -5,6 +5,7 @@
 //!
 //! Read next: `pins` for where pins are written, `names` for how they are read.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use toml_edit::Document;
@@ -93,6 +94,15 @@ pub fn remove_pin(text: &str, address: &Address) -> Result<Option<String>, EditE
         [written] => verify(text, cut_pin(text, &home, written, address)?, address, None).map(Some),
         _ => Err(EditError::Form { address: address.clone() }),
     }
+}
+
+/// The addresses that `[pins]` names, also those that the manifest has for nothing else.
+///
+/// # Errors
+/// When the text is no TOML, or `pins` is no table.
+pub fn pinned(text: &str) -> Result<BTreeSet<Address>, EditError> {
+    let document = parse(text)?;
+    Ok(Home::of(&document).ok_or(EditError::NoTable)?.addresses())
 }
 
 fn parse(text: &str) -> Result<Document<&str>, EditError> {

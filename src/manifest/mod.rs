@@ -28,7 +28,8 @@ mod syntax;
 mod tests;
 
 pub use diagnostic::{Diagnostic, Severity};
-pub use edit::{EditError, remove_pin, set_pin};
+pub use edit::{EditError, pinned, remove_pin, set_pin};
+pub use pattern::AddressPattern;
 pub use render::render;
 pub use resolve::Resolved;
 

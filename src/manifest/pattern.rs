@@ -3,6 +3,7 @@
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::diagnostic::{Fault, Report, shown};
+use crate::model::address::Address;
 use crate::model::path::ProjectPath;
 
 /// The longest pattern in bytes: beyond it a compiled pattern would take megabytes.
@@ -51,6 +52,33 @@ pub(super) fn set<'p>(patterns: impl IntoIterator<Item = &'p str>) -> Result<Glo
         builder.add(build(pattern)?);
     }
     builder.build()
+}
+
+/// A glob over addresses, by the rules of the manifest's patterns: `*` doesn't cross `/`, case counts.
+#[derive(Debug, Clone)]
+pub struct AddressPattern(GlobSet);
+
+impl AddressPattern {
+    /// Whether a text is meant as a glob: it holds one of a glob's characters.
+    pub fn is_meant(text: &str) -> bool {
+        text.contains(['*', '?', '[', '{'])
+    }
+
+    /// Reads a glob.
+    ///
+    /// # Errors
+    /// What is wrong with it, for a person.
+    pub fn new(text: &str) -> Result<Self, String> {
+        if text.len() > MAX_PATTERN {
+            return Err(format!("the glob has {} bytes, at most {MAX_PATTERN} are allowed", text.len()));
+        }
+        set([text]).map(Self).map_err(|error| format!("`{text}` is no glob: {}", error.kind()))
+    }
+
+    /// Whether an address fits it.
+    pub fn fits(&self, address: &Address) -> bool {
+        self.0.is_match(address.as_str())
+    }
 }
 
 /// The extension that every match of a pattern has, in lower case, where the pattern ends in a plain one.

@@ -2,6 +2,7 @@
 //!
 //! Looks at the layout alone; what a pin means is read in `names`. Read next: `edit`, the caller.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use toml_edit::{Document, InlineTable, Item, Key, Table, TableLike, Value};
@@ -95,6 +96,16 @@ impl<'d> Home<'d> {
             }
             _ => None,
         }
+    }
+
+    /// Every address that is pinned.
+    pub(super) fn addresses(&self) -> BTreeSet<Address> {
+        let named: Vec<(Written<'d>, String)> = match self {
+            Self::Nowhere => Vec::new(),
+            Self::Inline { table, .. } => named_entries(*table),
+            Self::Table { table, .. } => named_entries(*table),
+        };
+        named.iter().filter_map(|(_, name)| Address::new(name).ok()).collect()
     }
 
     /// How the pin of an address is written: more than once when two spellings of a key are one address.

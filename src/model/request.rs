@@ -51,10 +51,10 @@ pub enum Request {
         /// The file is what the asset holds.
         content_matches: bool,
     },
-    /// Drop an address from state and lockfile.
+    /// Drop addresses from state and lockfile, all of them or none.
     Forget {
         /// Which.
-        address: Address,
+        addresses: Vec<Address>,
     },
     /// Archive an address's asset at the remote.
     Archive {
@@ -65,6 +65,11 @@ pub enum Request {
     Restore {
         /// Whose.
         address: Address,
+    },
+    /// Make new assets for addresses whose creator changed.
+    Recreate {
+        /// Which.
+        addresses: Vec<Address>,
     },
 }
 
@@ -78,6 +83,7 @@ impl Request {
             Self::Forget { .. } => "forget",
             Self::Archive { .. } => "archive",
             Self::Restore { .. } => "restore",
+            Self::Recreate { .. } => "recreate",
         }
     }
 }

@@ -185,18 +185,19 @@ fn hold_in_doubt(plan: &mut Plan, case: &Case<'_>, attempt: &Attempt, doubts: u3
 /// A changed type or creator needs a person.
 fn identity_changed(plan: &mut Plan, case: &Case<'_>, record: &Record) -> bool {
     let known = &record.identity;
-    let mut changed = |what: &str, from: String, to: String| {
-        let hint = format!("set it back, or `macadam forget {}` to make a new asset", case.address);
+    let mut changed = |what: &str, from: String, to: String, hint: String| {
         hold(plan, case, HoldKind::Held, &format!("its {what} changed from {from} to {to}"), Some(hint));
         true
     };
     if known.creator != case.want.creator {
-        return changed("creator", known.creator.to_string(), case.want.creator.to_string());
+        let hint = "set it back, or `macadam recreate --creator` to make new assets for the new owner".to_owned();
+        return changed("creator", known.creator.to_string(), case.want.creator.to_string(), hint);
     }
     // A file that can't be read tells no type, or only that of its extension.
     match case.want.asset_type {
         Some(wanted) if wanted != known.asset_type && case.want.content.is_ok() => {
-            changed("type", known.asset_type.to_string(), wanted.to_string())
+            let hint = format!("set it back, or `macadam forget {}` to make a new asset", case.address);
+            changed("type", known.asset_type.to_string(), wanted.to_string(), hint)
         }
         Some(_) | None => false,
     }

@@ -89,7 +89,7 @@ impl Moves {
         new.retain(|address, want| {
             let may_be = |(from, record): &Left<'_>| {
                 let has = |like| likenesses(from, record, on_the_way, Contents::Ever).contains(&like);
-                record.identity.path == want.path
+                has_its_file(record, want)
                     || wanted_likeness(want).is_some_and(has)
                     || want.pin.is_some_and(|pin| fits_pin(record, want, pin))
             };
@@ -103,8 +103,7 @@ impl Moves {
 
     fn by_path(&mut self, new: &mut BTreeMap<&Address, &DesiredAsset>, left: &[Left<'_>]) {
         new.retain(|address, want| {
-            let same: Vec<Left<'_>> =
-                left.iter().filter(|(_, record)| record.identity.path == want.path).copied().collect();
+            let same: Vec<Left<'_>> = left.iter().filter(|(_, record)| has_its_file(record, want)).copied().collect();
             match fresh(&same).as_slice() {
                 [] => true,
                 [(from, _)] => {
@@ -336,6 +335,11 @@ fn likenesses(address: &Address, record: &Record, on_the_way: &OnTheWay<'_>, con
     let had = had.filter(|_| matches!(contents, Contents::Ever));
     let contents = last.into_iter().chain(on_the_way.get(address).copied()).chain(had);
     contents.map(|content| (record.identity.asset_type, record.identity.creator, content)).collect()
+}
+
+/// Whether an address that left had the file of `want`. What left for another owner's asset is not taken over by that one.
+fn has_its_file(record: &Record, want: &DesiredAsset) -> bool {
+    record.identity.path == want.path && (!record.removed || record.identity.creator == want.creator)
 }
 
 /// Whether a pin of `want` can mean a revision of an address that left: the very asset, or, of a Model, a revision of one that left just now.

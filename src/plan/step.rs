@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::model::address::Address;
 use crate::model::asset::FileFormat;
 use crate::model::change::Change;
+use crate::model::desired::Desired;
 use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::{
@@ -39,10 +40,20 @@ impl Plan {
         !self.steps.is_empty()
     }
 
-    /// Leaves only what concerns these addresses; what waits for others goes too, which is noted.
-    pub fn restrict(&mut self, only: &BTreeSet<Address>) {
+    /// Leaves only what concerns these addresses, and what follows for the icons and previews of others that show one of them; what waits for others goes
+    /// too, which is noted.
+    pub fn restrict(&mut self, only: &BTreeSet<Address>, desired: &Desired) {
         let mut waiting = Vec::new();
+        let shows = |step: &Step| {
+            let follows = matches!(&step.action, Action::UpdateMetadata { asset_id: Some(_), changes, .. }
+                if changes.iter().any(|change| matches!(change.field(), Field::Icon | Field::Previews)));
+            let want = desired.assets.get(&step.address);
+            follows && want.is_some_and(|want| want.metadata.references().any(|shown| only.contains(shown)))
+        };
         self.steps.retain(|step| {
+            if !only.contains(&step.address) && shows(step) {
+                return step.after.iter().all(|after| only.contains(after));
+            }
             let missing = step.after.iter().find(|after| !only.contains(*after));
             match missing {
                 _ if !only.contains(&step.address) => false,

@@ -584,7 +584,7 @@ fn edits_by_somebody_else_show_up() {
         description: Some("d".into()),
         archived: Some(true),
         content_hash: Some("ff".into()),
-        head: None,
+        ..Edit::default()
     };
     bench.control.edit(id, &edit).unwrap();
     let seen = bench.get(&format!("/assets/v1/assets/{id}?readMask=displayName,description,state,revisionId")).good();
@@ -593,6 +593,13 @@ fn edits_by_somebody_else_show_up() {
     assert_eq!(bench.get(&format!("/assets/v1/assets/{id}")).good()["revisionId"], "1");
     assert_eq!(bench.control.edit(id, &Edit { head: Some(9), ..Edit::default() }), None);
     assert_eq!(bench.control.edit(7, &Edit::default()), None);
+    // One version is taken down, the other is gone; the current one can't go.
+    bench.control.edit(id, &Edit { reject_version: Some(1), ..Edit::default() }).unwrap();
+    let version = |number: u32| bench.get(&format!("/assets/v1/assets/{id}/versions/{number}"));
+    assert_eq!(version(1).good()["moderationResult"]["moderationState"], "Rejected");
+    assert_eq!(bench.control.edit(id, &Edit { remove_version: Some(1), ..Edit::default() }), None);
+    bench.control.edit(id, &Edit { remove_version: Some(2), ..Edit::default() }).unwrap();
+    assert_eq!(version(2).status, 404);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::World;
 use super::asset::{Asset, Origin};
 use super::content::Content;
+use super::moderation::Verdict;
 
 /// A change by somebody else; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,12 @@ pub struct Edit {
     /// The head points to this existing version.
     #[serde(default)]
     pub head: Option<u32>,
+    /// Moderation takes this existing version down.
+    #[serde(default)]
+    pub reject_version: Option<u32>,
+    /// This existing version, which is not the current one, is gone.
+    #[serde(default)]
+    pub remove_version: Option<u32>,
 }
 
 impl World {
@@ -34,6 +41,14 @@ impl World {
         if let Some(head) = edit.head {
             asset.version(head)?;
             (asset.head, asset.head_since_ms) = (head, now);
+        }
+        if let Some(number) = edit.reject_version {
+            let version = asset.versions.iter_mut().find(|version| version.number == number)?;
+            version.moderation.decide(now, Verdict::Rejected);
+        }
+        if let Some(number) = edit.remove_version {
+            asset.version(number).filter(|version| version.number != asset.head)?;
+            asset.versions.retain(|version| version.number != number);
         }
         if let Some(name) = &edit.display_name {
             asset.metadata.display_name.clone_from(name);

@@ -13,6 +13,7 @@ use crate::engine::forget::{self, ForgetError};
 use crate::engine::hands::Hands;
 use crate::engine::import::{self, ImportError};
 use crate::engine::lockfile::KeepError;
+use crate::engine::recreate::{self, RecreateError};
 use crate::engine::repair::{self, RepairError};
 use crate::engine::report::Outcome;
 use crate::engine::steps::chain;
@@ -56,6 +57,7 @@ enum Errand {
     Settle(Address, AssetId),
     Import { address: Address, asset_id: AssetId, content_matches: bool },
     ByHand(Address, Direction),
+    Recreate(BTreeSet<Address>),
 }
 
 impl Service<'_> {
@@ -86,7 +88,7 @@ impl Service<'_> {
         tracing::info!(command = request.command(), "carrying out a request");
         self.crew.keep_free(addresses(&request));
         // Its address may have been written into the manifest only just now.
-        let looks = matches!(request, Request::Import { .. });
+        let looks = matches!(request, Request::Import { .. } | Request::Recreate { .. });
         self.asked = Some(Asked { id, request, stage: Stage::Waits });
         if looks {
             self.needs.all = true;
@@ -135,8 +137,9 @@ impl Service<'_> {
                 asked.stage = Stage::Ended(result.map(|()| Answer::default()).map_err(Into::into));
                 return Ok(());
             }
-            Request::Forget { address } => {
-                let forgotten = forget::forget(self.session, address).await;
+            Request::Recreate { addresses } => Errand::Recreate(addresses.iter().cloned().collect()),
+            Request::Forget { addresses } => {
+                let forgotten = forget::forget(self.session, addresses).await;
                 asked.stage = Stage::Ended(forgotten.map(|forgotten| answer(&forgotten)).map_err(Into::into));
                 return Ok(());
             }
@@ -209,7 +212,7 @@ impl Service<'_> {
         }
         let kept = match request {
             Request::Retry { .. } => return Ok(Ok(())),
-            Request::Forget { .. } => None,
+            Request::Forget { .. } | Request::Recreate { .. } => None,
             Request::Resolve { address, .. } | Request::Import { address, .. } => Some(address),
             Request::Archive { address } | Request::Restore { address } => {
                 Some(address).filter(|address| self.desired.assets.contains_key(*address))
@@ -250,10 +253,11 @@ fn addresses(request: &Request) -> BTreeSet<Address> {
     match request {
         Request::Resolve { address, .. }
         | Request::Import { address, .. }
-        | Request::Forget { address }
         | Request::Archive { address }
         | Request::Restore { address } => [address.clone()].into(),
-        Request::Retry { addresses } => addresses.iter().cloned().collect(),
+        Request::Retry { addresses } | Request::Forget { addresses } | Request::Recreate { addresses } => {
+            addresses.iter().cloned().collect()
+        }
     }
 }
 
@@ -268,6 +272,11 @@ async fn run(errand: &Errand, hands: &Hands, desired: &Desired) -> Result<Answer
             let imported = import::import(hands, desired, wish).await?;
             let (asset_id, revision) = (Some(imported.key.asset_id), Some(imported.number));
             Ok(Answer { asset_id, revision, notes: imported.notes(address), ..Answer::default() })
+        }
+        Errand::Recreate(addresses) => {
+            let choice = recreate::begin(hands, desired, Some(addresses)).await?;
+            let left_out = choice.left_out.iter().map(|(address, why)| format!("{address} is left as it is: {why}"));
+            Ok(Answer { notes: left_out.collect(), ..Answer::default() })
         }
         Errand::ByHand(address, direction) => by_hand(hands, desired, address, *direction).await,
     }
@@ -288,7 +297,7 @@ async fn by_hand(hands: &Hands, desired: &Desired, address: &Address, direction:
 }
 
 fn answer(forgotten: &forget::Forgotten) -> Answer {
-    let names: Vec<String> = forgotten.asset_ids.iter().map(ToString::to_string).collect();
+    let names: Vec<String> = forgotten.each.iter().flat_map(|one| &one.asset_ids).map(ToString::to_string).collect();
     let kept = Some(names).filter(|names| !names.is_empty());
     let notes = kept.map(|names| format!("Roblox keeps {}", names.join(", "))).into_iter().collect();
     Answer { lockfile_written: forgotten.lockfile_written, notes, ..Answer::default() }
@@ -325,6 +334,17 @@ impl From<ForgetError> for Problem {
     fn from(error: ForgetError) -> Self {
         let kind = match &error {
             ForgetError::Book(_) | ForgetError::Lockfile(_) => ProblemKind::Unusable,
+            _ => ProblemKind::Refused,
+        };
+        Self { kind, message: chain(&error), hint: error.hint() }
+    }
+}
+
+impl From<RecreateError> for Problem {
+    fn from(error: RecreateError) -> Self {
+        let kind = match &error {
+            RecreateError::Book(_) => ProblemKind::Unusable,
+            RecreateError::Stopped { is_credential: true, .. } => ProblemKind::Credential,
             _ => ProblemKind::Refused,
         };
         Self { kind, message: chain(&error), hint: error.hint() }

@@ -57,13 +57,13 @@ pub(super) fn arguments(request: &Request) -> serde_json::Result<String> {
     let one = |address: &Address| Arguments { address: Some(address.to_string()), ..Arguments::default() };
     serde_json::to_string(&match request {
         Request::Resolve { address, asset_id } => Arguments { asset_id: asset_id.map(AssetId::get), ..one(address) },
-        Request::Retry { addresses } => {
+        Request::Retry { addresses } | Request::Forget { addresses } | Request::Recreate { addresses } => {
             Arguments { addresses: addresses.iter().map(ToString::to_string).collect(), ..Arguments::default() }
         }
         Request::Import { address, asset_id, content_matches } => {
             Arguments { asset_id: Some(asset_id.get()), content_matches: *content_matches, ..one(address) }
         }
-        Request::Forget { address } | Request::Archive { address } | Request::Restore { address } => one(address),
+        Request::Archive { address } | Request::Restore { address } => one(address),
     })
 }
 
@@ -76,15 +76,19 @@ pub(super) fn request(command: &str, arguments: &str) -> Result<Request, String>
         serde_json::from_str(arguments).map_err(|error| format!("the arguments of `{command}`: {error}"))?;
     let parse = |text: &str| Address::new(text).map_err(|error| format!("the address of `{command}`: {error}"));
     let address = || parse(address.as_deref().ok_or_else(|| format!("`{command}` has no address"))?);
+    let several = || addresses.iter().map(|text| parse(text)).collect::<Result<Vec<Address>, String>>();
+    let several =
+        || several().and_then(|all| if all.is_empty() { Err(format!("`{command}` has no address")) } else { Ok(all) });
     let asset_id = asset_id.map(AssetId::new).transpose().map_err(|error| format!("`{command}`: {error}"))?;
     Ok(match command {
         "resolve" => Request::Resolve { address: address()?, asset_id },
-        "retry" => Request::Retry { addresses: addresses.iter().map(|text| parse(text)).collect::<Result<_, _>>()? },
+        "retry" => Request::Retry { addresses: several()? },
         "import" => {
             let asset_id = asset_id.ok_or_else(|| format!("`{command}` has no asset ID"))?;
             Request::Import { address: address()?, asset_id, content_matches }
         }
-        "forget" => Request::Forget { address: address()? },
+        "forget" => Request::Forget { addresses: several()? },
+        "recreate" => Request::Recreate { addresses: several()? },
         "archive" => Request::Archive { address: address()? },
         "restore" => Request::Restore { address: address()? },
         _ => return Err(format!("`{command}` is no request")),
@@ -157,7 +161,8 @@ mod tests {
             Request::Import { address: address(), asset_id, content_matches: true },
             r#"{"address":"ui/\"é\".png","asset_id":7,"content_matches":true}"#,
         );
-        check(Request::Forget { address: address() }, one);
+        check(Request::Forget { addresses: vec![address()] }, r#"{"addresses":["ui/\"é\".png"]}"#);
+        check(Request::Recreate { addresses: vec![address()] }, r#"{"addresses":["ui/\"é\".png"]}"#);
         check(Request::Archive { address: address() }, one);
         check(Request::Restore { address: address() }, one);
 
@@ -187,8 +192,8 @@ mod tests {
         };
         check("dance", "{}", "`dance` is no request");
         check("forget", "{}", "no address");
-        check("forget", r#"{"address":""}"#, "address of `forget`");
-        check("forget", r#"{"address":"a","softly":true}"#, "softly");
+        check("forget", r#"{"addresses":[""]}"#, "address of `forget`");
+        check("forget", r#"{"addresses":["a"],"softly":true}"#, "softly");
         check("import", r#"{"address":"a"}"#, "no asset ID");
         check("resolve", r#"{"address":"a","asset_id":0}"#, "asset");
         assert!(parse_answer("7").is_err());

@@ -216,7 +216,7 @@ mod tests {
     }
 
     fn forget(name: &str) -> Request {
-        Request::Forget { address: Address::new(name).unwrap() }
+        Request::Archive { address: Address::new(name).unwrap() }
     }
 
     fn both() -> (tempfile::TempDir, Store, Counter) {

@@ -4,7 +4,10 @@ mod archiving;
 mod forgetting;
 mod imports;
 mod pins;
+mod recreate;
 mod renames;
+mod several;
+mod versions;
 
 use macadam::emulator::Config;
 use serde_json::Value;

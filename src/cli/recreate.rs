@@ -1,0 +1,265 @@
+//! `macadam recreate --creator`: after `[creator]` changed, new assets for the new owner, and a table of old and new IDs.
+//!
+//! Can be run again: what an earlier run made is only told, and what it left is gone on with.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::args::{Global, RecreateArgs};
+use super::beside::{beside_service, is_served, until_all_carried_out};
+use super::exit::{Exit, Failure};
+use super::hand::{self, COMMIT, Hand, Shortfall};
+use super::output::{Output, Tone, paint, plural};
+use super::selection::Selection;
+use super::sync::{asks, confirm};
+use super::target::{self, Target};
+use crate::engine::gather::read_manifest;
+use crate::engine::hands::Hands;
+use crate::engine::recreate::{self, Choice, RecreateError, Row};
+use crate::engine::report::Report;
+use crate::engine::sync::SyncError;
+use crate::engine::view::View;
+use crate::model::address::Address;
+use crate::model::desired::Desired;
+use crate::model::ids::AssetId;
+use crate::model::policy::{LeavePolicy, Policy};
+use crate::model::request::Request;
+use crate::plan::Plan;
+use crate::platform::atomic_file::write_atomic;
+use crate::platform::clock;
+
+impl From<RecreateError> for Failure {
+    fn from(error: RecreateError) -> Self {
+        match error {
+            RecreateError::Book(error) => error.into(),
+            RecreateError::Stopped { is_credential: true, .. } => Self::of(Exit::Credential, &error, error.hint()),
+            error => Self::of(Exit::Unreconciled, &error, error.hint()),
+        }
+    }
+}
+
+/// What the command did.
+struct Ended {
+    choice: Choice,
+    rows: Vec<Row>,
+    policy: Policy,
+    report: Option<Report>,
+    shortfall: Option<Shortfall>,
+    by_service: bool,
+}
+
+/// Makes new assets for every address that is held because its creator changed, or those of them that are named.
+pub async fn run(output: Output, global: &Global, args: &RecreateArgs) -> Result<Exit, Failure> {
+    let target = target::find(global)?;
+    read_manifest(&target.project)?;
+    let view = View::open(&target.project, &target.remote)?;
+    let selection = Selection::read(&args.addresses, || Ok(view.known()))?;
+    let only: Option<BTreeSet<Address>> =
+        (!args.addresses.is_empty()).then(|| selection.addresses.iter().cloned().collect());
+    let ended = if is_served(&target)? {
+        served(output, global, &target, &view, only.as_ref(), args.yes).await?
+    } else {
+        drop(view);
+        let mut hand = Hand::open(output, global, &target, "macadam recreate").await?;
+        let ended = alone(output, &mut hand, only.as_ref(), args.yes).await;
+        hand.close().await;
+        ended?
+    };
+    let Some(ended) = ended else { return Ok(Exit::Unreconciled) };
+    if let Some(path) = &args.table {
+        write_table(path, &ended.rows)?;
+    }
+    Ok(tell(output, &ended, args.table.as_deref(), global.emulator))
+}
+
+/// Those that are new from now on, and those that an earlier run left without an asset.
+fn to_make(choice: &Choice, rows: &[Row], only: Option<&BTreeSet<Address>>) -> BTreeSet<Address> {
+    let left = rows.iter().filter(|row| row.new.is_none()).map(|row| &row.address);
+    let all = choice.renamed.keys().chain(left);
+    all.filter(|address| only.is_none_or(|only| only.contains(*address))).cloned().collect()
+}
+
+/// Asks before anything is changed; `None` when a person says no.
+async fn alone(
+    output: Output,
+    hand: &mut Hand,
+    only: Option<&BTreeSet<Address>>,
+    yes: bool,
+) -> Result<Option<Ended>, Failure> {
+    let (listener, stop) = (hand.bars.listener(), hand.stop.clone());
+    let desired = hand.session.wanted(listener.clone()).await?;
+    let plan = hand.session.book.read(|recorded| recreate::preview(&desired, recorded, only, clock::now()));
+    let agree = confirm(output, yes, hand.bars.clone());
+    let answer = tokio::task::spawn_blocking(move || agree(&plan));
+    // Asked aside, so that a signal ends it though nobody answers.
+    if !stop.or(answer).await.is_some_and(|answer| answer.unwrap_or(false)) {
+        return Ok(None);
+    }
+    let hands = Hands::new(&hand.session, Arc::clone(&hand.client), listener, stop, 1).await?;
+    let choice = recreate::begin(&hands, &desired, only).await?;
+    drop(hands);
+    hand.session.keep(None).await?;
+    let table = |hand: &Hand, desired: &Desired| hand.session.book.read(|recorded| recreate::table(desired, recorded));
+    let make = to_make(&choice, &table(hand, &desired), only);
+    let (mut report, mut shortfall) = (None, None);
+    if !make.is_empty() {
+        // They were agreed to.
+        match hand.reconcile(output, make, true).await {
+            Ok(ended) => {
+                shortfall = Shortfall::of(&ended);
+                report = Some(ended);
+            }
+            Err(SyncError::Midway { source, report: ended }) => {
+                shortfall = Some(Shortfall { outcome: "failed", failure: (*source).into() });
+                report = Some(*ended);
+            }
+            Err(error) => shortfall = Some(Shortfall { outcome: "failed", failure: error.into() }),
+        }
+    }
+    let rows = table(hand, &desired);
+    Ok(Some(Ended { choice, rows, policy: desired.policy, report, shortfall, by_service: false }))
+}
+
+/// Has the service do it, and waits until it has.
+async fn served(
+    output: Output,
+    global: &Global,
+    target: &Target,
+    view: &View,
+    only: Option<&BTreeSet<Address>>,
+    yes: bool,
+) -> Result<Option<Ended>, Failure> {
+    let desired = hand::wanted(target, view)?.desired;
+    let choice = recreate::choose(&desired, &view.recorded, only);
+    let plan: Plan = recreate::preview(&desired, &view.recorded, only, clock::now());
+    if asks(output, yes) {
+        let agree = confirm(output, yes, super::progress::Bars::new(output));
+        if !tokio::task::block_in_place(|| agree(&plan)) {
+            return Ok(None);
+        }
+    }
+    let mut shortfall = None;
+    if !choice.renamed.is_empty() {
+        let request = Request::Recreate { addresses: choice.renamed.keys().cloned().collect() };
+        if beside_service(output, global, target, &request).await?.is_none() {
+            return Err(Failure::new(Exit::Unreconciled, "the service ended before it began with this")
+                .hint("nothing was done; try again"));
+        }
+    }
+    let rows = |view: &View| recreate::table(&desired, &view.recorded);
+    let make = to_make(&choice, &rows(&View::open(&target.project, &target.remote)?), only);
+    if let Err(failure) = until_all_carried_out(output, global, target, &make).await {
+        shortfall = Some(Shortfall { outcome: "waiting", failure });
+    }
+    let rows = rows(&View::open(&target.project, &target.remote)?);
+    Ok(Some(Ended { choice, rows, policy: desired.policy, report: None, shortfall, by_service: true }))
+}
+
+/// The table for other programs: one line of comma-separated values an asset.
+fn write_table(path: &Path, rows: &[Row]) -> Result<(), Failure> {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let number = |id: Option<AssetId>| id.map(|id| id.to_string()).unwrap_or_default();
+    let written = write_atomic(path, |file| {
+        writeln!(file, "address,old_creator,old_asset_id,new_asset_id")?;
+        for Row { address, former: _, owner, old, new } in rows {
+            writeln!(file, "{},{owner},{old},{}", quoted(address.as_str()), number(*new))?;
+        }
+        Ok(())
+    });
+    written.map_err(|error| Failure::of(Exit::Unusable, &error, error.hint().map(str::to_owned)))
+}
+
+/// What becomes of the old assets, and who can do it.
+fn old_assets(ended: &Ended) -> Option<String> {
+    let owners: BTreeSet<String> = ended.rows.iter().map(|row| row.owner.to_string()).collect();
+    if owners.is_empty() {
+        return None;
+    }
+    let kept = match ended.policy.removed {
+        LeavePolicy::Keep => "the old assets are kept".to_owned(),
+        LeavePolicy::Archive => {
+            let days = ended.policy.archive_after.as_secs() / 86_400;
+            format!("`policy.removed` archives the old assets after {}", plural(days, "day"))
+        }
+    };
+    let globs: Vec<String> = owners.iter().map(|owner| format!("'**@{owner}*'")).collect();
+    let (owners, globs) = (owners.into_iter().collect::<Vec<_>>().join(" and "), globs.join(" "));
+    Some(format!(
+        "{kept}; only a key that may act for {owners} can archive them: `macadam archive {globs}` does it at once, and `macadam forget {globs}` leaves them alone for good"
+    ))
+}
+
+fn row_json(row: &Row) -> Value {
+    let Row { address, former, owner, old, new } = row;
+    json!({
+        "address": address.as_str(),
+        "former_address": former.as_str(),
+        "old_creator": owner.to_string(),
+        "old_asset_id": old.get(),
+        "new_asset_id": new.map(AssetId::get),
+    })
+}
+
+fn tell(output: Output, ended: &Ended, table: Option<&Path>, rehearsal: bool) -> Exit {
+    let Ended { choice, rows, report, shortfall, by_service, .. } = ended;
+    let note = old_assets(ended);
+    let failure = shortfall.as_ref().map(|shortfall| &shortfall.failure);
+    let left_out = choice.left_out.iter();
+    if output.is_json() {
+        let mut document = json!({
+            "assets": rows.iter().map(row_json).collect::<Vec<_>>(),
+            "left_out": left_out.map(|(address, why)| json!({ "address": address.as_str(), "reason": why })).collect::<Vec<_>>(),
+            "outcome": shortfall.as_ref().map_or("done", |shortfall| shortfall.outcome),
+            "by_service": by_service,
+            "old_assets": note,
+        });
+        if let (Some(fields), Some(report)) = (document.as_object_mut(), report) {
+            fields.extend(hand::more(report).into_iter().map(|(key, value)| (key.to_owned(), value)));
+        }
+        match failure {
+            Some(failure) => output.stopped(document, failure),
+            None => output.document(&document),
+        }
+    } else {
+        if rows.is_empty() && choice.left_out.is_empty() {
+            output.line("no asset has another owner than the manifest says: there is nothing to recreate");
+            return Exit::Success;
+        }
+        show(output, rows);
+        for (address, why) in left_out {
+            output.warning(format!("{address} is left as it is: {why}"));
+        }
+        if let Some(note) = note {
+            output.line(format!("{} {note}", paint(Tone::Quiet, "note")));
+        }
+        if let Some(path) = table {
+            output.line(format!("the table is in {}", path.display()));
+        }
+        match failure {
+            Some(failure) => {
+                output.failure(failure);
+                output.line("`macadam recreate --creator` goes on with what is left");
+            }
+            None if !choice.renamed.is_empty() && !rehearsal => output.line(COMMIT),
+            None => {}
+        }
+    }
+    match failure {
+        Some(failure) => failure.exit,
+        None if !choice.left_out.is_empty() => Exit::Unreconciled,
+        None => Exit::Success,
+    }
+}
+
+fn show(output: Output, rows: &[Row]) {
+    let width = rows.iter().map(|row| row.address.as_str().chars().count()).max().unwrap_or(0).max(7);
+    let head = format!("{:<width$}  {:>16}  {:>16}  OLD OWNER", "ADDRESS", "OLD ASSET ID", "NEW ASSET ID");
+    output.line(paint(Tone::Quiet, head));
+    for Row { address, former: _, owner, old, new } in rows {
+        let new = new.map_or_else(|| "-".to_owned(), |id| id.to_string());
+        output.line(format!("{:<width$}  {old:>16}  {new:>16}  {owner}", address.as_str()));
+    }
+}

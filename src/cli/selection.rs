@@ -1,0 +1,94 @@
+//! Which addresses a person means: names, and globs over the addresses that are known, by the manifest's rules.
+//!
+//! A name that is known counts as a name, whatever characters it holds. A glob that fits nothing is an error: it was meant for something.
+
+use std::collections::BTreeSet;
+
+use super::exit::{Exit, Failure};
+use super::target;
+use crate::manifest::AddressPattern;
+use crate::model::address::Address;
+
+/// The addresses that a command is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// Each once, in the order in which they were named; those of a glob in their own order.
+    pub addresses: Vec<Address>,
+    /// Those that only a glob named: where there is nothing to do for one of them, it is passed over.
+    pub by_glob: BTreeSet<Address>,
+    /// Exactly one name was given, and no glob: what is printed is about that address alone.
+    pub is_single: bool,
+}
+
+impl Selection {
+    /// Reads the arguments of a command; globs fit what `known` gives, which is asked only where there is one.
+    ///
+    /// # Errors
+    /// When a text is no address, or a glob can't be read or fits nothing.
+    pub fn read(texts: &[String], known: impl FnOnce() -> Result<BTreeSet<Address>, Failure>) -> Result<Self, Failure> {
+        let known = if texts.iter().any(|text| AddressPattern::is_meant(text)) { known()? } else { BTreeSet::new() };
+        let (mut addresses, mut seen) = (Vec::new(), BTreeSet::new());
+        let (mut named, mut by_glob) = (BTreeSet::new(), BTreeSet::new());
+        let mut globs = 0;
+        for text in texts {
+            let plain = Address::new(text).ok().filter(|address| known.contains(address));
+            if plain.is_none() && AddressPattern::is_meant(text) {
+                globs += 1;
+                let pattern = AddressPattern::new(text).map_err(|error| Failure::new(Exit::Usage, error))?;
+                let mut fitting = known.iter().filter(|address| pattern.fits(address)).peekable();
+                if fitting.peek().is_none() {
+                    return Err(Failure::new(Exit::Unreconciled, format!("no address fits the glob `{text}`"))
+                        .hint("`*` doesn't cross `/`, `**` does; `macadam status` lists all addresses"));
+                }
+                for address in fitting {
+                    by_glob.insert(address.clone());
+                    if seen.insert(address.clone()) {
+                        addresses.push(address.clone());
+                    }
+                }
+                continue;
+            }
+            let address = target::address(text)?;
+            named.insert(address.clone());
+            if seen.insert(address.clone()) {
+                addresses.push(address);
+            }
+        }
+        by_glob.retain(|address| !named.contains(address));
+        Ok(Self { is_single: globs == 0 && texts.len() == 1, addresses, by_glob })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(texts: &[&str]) -> Result<Selection, String> {
+        let known = ["a.png", "b.png", "ui/a.png", "ui/x/b.png", "odd[1].png", "sword@user:1"];
+        let known = || Ok(known.into_iter().map(|text| Address::new(text).unwrap()).collect());
+        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        Selection::read(&texts, known).map_err(|failure| failure.problems[0].message.clone())
+    }
+
+    #[track_caller]
+    fn check(texts: &[&str], expected: &[&str], by_glob: &[&str], is_single: bool) {
+        let Selection { addresses, by_glob: found, is_single: single } = read(texts).unwrap();
+        assert_eq!(addresses.iter().map(Address::as_str).collect::<Vec<_>>(), expected, "{texts:?}");
+        assert_eq!(found.iter().map(Address::as_str).collect::<Vec<_>>(), by_glob, "{texts:?}");
+        assert_eq!(single, is_single, "{texts:?}");
+    }
+
+    #[test]
+    fn names_and_globs() {
+        check(&["a.png"], &["a.png"], &[], true);
+        check(&["nobody", "a.png"], &["nobody", "a.png"], &[], false);
+        check(&["*.png"], &["a.png", "b.png", "odd[1].png"], &["a.png", "b.png", "odd[1].png"], false);
+        check(&["ui/**"], &["ui/a.png", "ui/x/b.png"], &["ui/a.png", "ui/x/b.png"], false);
+        check(&["b.png", "?.png"], &["b.png", "a.png"], &["a.png"], false);
+        check(&["**@user:1"], &["sword@user:1"], &["sword@user:1"], false);
+        // A name that looks like a glob.
+        check(&["odd[1].png"], &["odd[1].png"], &[], true);
+        assert_eq!(read(&["x/*"]), Err("no address fits the glob `x/*`".to_owned()));
+        assert!(read(&["x/[a"]).unwrap_err().contains("`x/[a` is no glob"));
+    }
+}

@@ -1,0 +1,192 @@
+//! `recreate --creator`: new assets for a new owner, with a table of old and new IDs.
+
+use std::collections::BTreeMap;
+
+use macadam::emulator::Endpoint;
+use serde_json::{Value, json};
+
+use super::{asset_id, is_settled, refused, remote, row};
+use crate::crash::stage::Stage;
+use crate::service::Service;
+use crate::support::{Project, Remote, png, rbxmx};
+
+const TAIL: &str = "
+[assets.sword]
+path = \"sword.rbxmx\"
+icon = \"ui/icon.png\"
+
+[globs.ui]
+path = \"ui/*.png\"
+";
+const USER: &str = "[creator]\nuser_id = 1\n";
+const GROUP: &str = "[creator]\ngroup_id = 7\n";
+const NAMES: [&str; 4] = ["sword", "ui/copy.png", "ui/icon.png", "ui/other.png"];
+
+/// A Model of two revisions, its icon, a picture that shares the icon's asset, and one more that was replaced once.
+fn files(project: &Project) {
+    for name in ["1", "2"] {
+        project.write("sword.rbxmx", rbxmx(name));
+        project.write("ui/icon.png", png(1));
+        project.write("ui/copy.png", png(1));
+        project.write("ui/other.png", png(if name == "1" { 2 } else { 3 }));
+        project.sync();
+    }
+}
+
+fn migrating() -> (Remote, Project) {
+    let remote = remote(&[]);
+    let project = Project::new(&format!("{USER}{TAIL}")).at(&remote.url());
+    files(&project);
+    (remote, project)
+}
+
+fn ids(project: &Project) -> BTreeMap<&'static str, u64> {
+    NAMES.into_iter().map(|name| (name, asset_id(project, name))).collect()
+}
+
+/// Old and new ID of every address in the command's table.
+fn table(document: &Value) -> BTreeMap<String, (u64, u64)> {
+    let rows = document["assets"].as_array().unwrap().iter();
+    let row = |row: &Value| {
+        let id = |key: &str| row[key].as_u64().unwrap_or_else(|| panic!("{document:#}"));
+        (row["address"].as_str().unwrap().to_owned(), (id("old_asset_id"), id("new_asset_id")))
+    };
+    rows.map(row).collect()
+}
+
+/// Every address is the new owner's, shown and shared as before, and what it was is known.
+fn is_migrated(remote: &Remote, project: &Project, old: &BTreeMap<&str, u64>) {
+    let new = ids(project);
+    for (name, id) in &new {
+        let asset = remote.control().asset(*id).unwrap().asset;
+        assert_eq!(serde_json::to_value(asset.creator).unwrap(), "group:7", "{name}");
+        let former = format!("{name}@user:1");
+        assert_eq!((asset_id(project, &former), row(project, &former)["state"].clone()), (old[name], json!("removed")));
+    }
+    assert_eq!(new["ui/icon.png"], new["ui/copy.png"]);
+    assert_eq!(remote.control().asset(new["sword"]).unwrap().asset.metadata.icon, Some(new["ui/icon.png"]));
+    // Three of each owner's, and the picture that was replaced long ago.
+    assert_eq!(remote.assets().len(), 7);
+    let (_, history) = project.json(&["history", "sword@user:1"]);
+    assert_eq!(history["revisions"].as_array().unwrap().len(), 2, "the old history is kept: {history:#}");
+    is_settled(remote, project);
+}
+
+#[test]
+fn a_whole_project_gets_new_assets_for_its_new_owner() {
+    let (remote, project) = migrating();
+    let old = ids(&project);
+    project.write("assets.toml", format!("{GROUP}{TAIL}"));
+    let (code, document) = project.json(&["sync", "--once"]);
+    assert_eq!(code, 1, "{document:#}");
+    let hint = document["actions"][0]["hint"].as_str().unwrap();
+    assert!(hint.contains("`macadam recreate --creator`"), "{hint}");
+    let (code, document) = project.json(&["recreate", "--creator", "--table", "table.csv"]);
+    assert_eq!((code, &document["outcome"], &document["left_out"]), (0, &json!("done"), &json!([])), "{document:#}");
+    let made = table(&document);
+    let expected = ids(&project).into_iter().map(|(name, new)| (name.to_owned(), (old[name], new)));
+    assert_eq!(made, expected.collect());
+    let told = document["old_assets"].as_str().unwrap();
+    assert!(
+        told.contains("are kept") && told.contains("user:1 can archive them: `macadam archive '**@user:1*'`"),
+        "{told}"
+    );
+    let line = format!("\"sword\",user:1,{},{}\n", made["sword"].0, made["sword"].1);
+    let text = project.read("table.csv");
+    assert!(text.starts_with("address,old_creator,old_asset_id,new_asset_id\n") && text.contains(&line), "{text}");
+    is_migrated(&remote, &project, &old);
+    // Given again it makes nothing, and tells the same; also on a machine that has only the lockfile.
+    project.remove(".macadam");
+    let requests = remote.requests(Endpoint::CreateAsset);
+    let (code, document) = project.json(&["recreate", "--creator"]);
+    assert_eq!((code, table(&document), remote.requests(Endpoint::CreateAsset)), (0, made, requests));
+    is_settled(&remote, &project);
+    // The old ones can be archived on purpose.
+    project.run(&["archive", "**@user:1", "--yes"]).expect(0);
+    assert!(old.values().all(|id| remote.control().asset(*id).unwrap().asset.archived));
+    is_settled(&remote, &project);
+}
+
+/// Back to the first owner: every address takes over what it had, and nothing is uploaded.
+#[test]
+fn the_way_back_takes_the_old_assets_over() {
+    let (remote, project) = migrating();
+    let old = ids(&project);
+    project.write("assets.toml", format!("{GROUP}{TAIL}"));
+    project.run(&["recreate", "--creator"]).expect(0);
+    project.write("assets.toml", format!("{USER}{TAIL}"));
+    let creates = remote.requests(Endpoint::CreateAsset);
+    project.run(&["recreate", "--creator"]).expect(0);
+    assert_eq!((ids(&project), remote.requests(Endpoint::CreateAsset)), (old, creates));
+    is_settled(&remote, &project);
+}
+
+#[test]
+fn it_goes_on_where_a_crash_left_it() {
+    for point in ["recreate_begun:1", "accepted:1", "settled:1"] {
+        let stage = Stage::new(&format!("{USER}{TAIL}"));
+        files(&stage.project);
+        let old = ids(&stage.project);
+        stage.project.write("assets.toml", format!("{GROUP}{TAIL}"));
+        assert!(stage.crash_in(&["recreate", "--creator"], point).is_none(), "nobody died at {point}");
+        stage.quiet();
+        let (code, document) = stage.project.json(&["recreate", "--creator"]);
+        assert_eq!((code, table(&document).len()), (0, 4), "{point}: {document:#}");
+        is_migrated(&stage.remote, &stage.project, &old);
+    }
+}
+
+#[test]
+fn what_can_not_be_made_anew_is_left_and_named() {
+    let (remote, project) = migrating();
+    project.run(&["pin", "sword", "1"]).expect(0);
+    let pins = "\n[pins]\nsword = 1\n";
+    project.write("assets.toml", format!("{GROUP}{TAIL}{pins}"));
+    let (code, document) = project.json(&["recreate", "--creator", "ui/*", "sword"]);
+    assert_eq!(code, 1, "{document:#}");
+    let left = &document["left_out"][0];
+    assert_eq!(
+        (document["left_out"].as_array().unwrap().len(), &left["address"]),
+        (1, &json!("sword")),
+        "{document:#}"
+    );
+    assert!(left["reason"].as_str().unwrap().contains("`macadam unpin sword` first"), "{document:#}");
+    assert_eq!(table(&document).len(), 3, "{document:#}");
+    project.run(&["unpin", "sword", "--no-sync"]).expect(0);
+    project.run(&["recreate", "--creator"]).expect(0);
+    assert_eq!(remote.control().asset(asset_id(&project, "sword")).unwrap().asset.versions.len(), 1);
+    is_settled(&remote, &project);
+    let (message, _) = refused(&project, &["recreate", "--creator", "nobody/*"], 1);
+    assert_eq!(message, "no address fits the glob `nobody/*`");
+    refused(&project, &["recreate"], 64);
+}
+
+#[test]
+fn a_running_service_carries_it_out() {
+    let (remote, project) = migrating();
+    let old = ids(&project);
+    let service = Service::start(&project, &[]);
+    service.until_synced("sword");
+    project.write("assets.toml", format!("{GROUP}{TAIL}"));
+    service.until("the change of the owner is seen", || service.state_of("sword") == "held");
+    let (code, document) = project.json(&["recreate", "--creator"]);
+    assert_eq!((code, &document["by_service"]), (0, &json!(true)), "{document:#}");
+    assert_eq!(table(&document).len(), 4, "{document:#}");
+    service.until_synced("sword");
+    service.end();
+    is_migrated(&remote, &project, &old);
+}
+
+#[test]
+fn a_rehearsal_is_one() {
+    let project = Project::new(&format!("{USER}{TAIL}"));
+    for (name, content) in [("sword.rbxmx", rbxmx("1").into_bytes()), ("ui/icon.png", png(1))] {
+        project.write(name, content);
+    }
+    project.run(&["sync", "--once", "--emulator"]).expect(0);
+    project.write("assets.toml", format!("{GROUP}{TAIL}"));
+    let (code, document) = project.json(&["recreate", "--creator", "--emulator"]);
+    assert_eq!((code, table(&document).len()), (0, 2), "{document:#}");
+    assert_eq!(project.json(&["plan", "--emulator"]).1["actions"], json!([]));
+    assert!(!project.file("assets.lock.toml").exists());
+}
