@@ -17,7 +17,7 @@ use super::{Manifest, pattern};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Privacy};
 use crate::model::desired::{Desired, DesiredAsset, Finding, Findings, Stray};
-use crate::model::file::{ContentFacts, FileFacts, FileProblem};
+use crate::model::file::{ContentFacts, FileFacts, FileProblem, ModelRoot};
 use crate::model::path::ProjectPath;
 
 /// What came of a manifest and its files.
@@ -208,12 +208,20 @@ impl<'m> Gathering<'m> {
 /// The facts of a file, unless the type or privacy that it is to have doesn't suit it: a problem of this asset alone.
 fn fitting(facts: FileFacts, asset_type: Option<AssetType>, keys: &AssetKeys) -> Result<FileFacts, FileProblem> {
     let problem = |message: String, hint: String| Err(FileProblem { message, hint: Some(hint) });
-    let Some(asset_type) = asset_type else { return Ok(facts) };
+    let Some(asset_type) = asset_type else {
+        return problem(
+            "the model is too large to tell whether it is an Animation".to_owned(),
+            "write `type = \"Model\"` or `type = \"Animation\"` beside its path in the manifest".to_owned(),
+        );
+    };
     if !facts.format.types().contains(&asset_type) {
         return problem(format_message(asset_type, facts.format), format_hint(facts.format));
     }
     let named = matches!(keys.asset_type, NamedType::Named(_));
-    if named && asset_type == AssetType::Animation && facts.content == (ContentFacts::Instances { animation: false }) {
+    if named
+        && asset_type == AssetType::Animation
+        && facts.content == (ContentFacts::Instances { root: ModelRoot::Other })
+    {
         return problem(
             "the file holds no animation".to_owned(),
             "an Animation's only root is a KeyframeSequence or a CurveAnimation; leave `type` out for a Model"

@@ -9,7 +9,7 @@ use super::{Diagnostic, Manifest, parse, render};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, FileFormat, Privacy};
 use crate::model::desired::{Desired, DesiredAsset, Finding, Findings, Grantee, Pin, Stray, StrayPlace};
-use crate::model::file::{ContentFacts, FileFacts, FileProblem};
+use crate::model::file::{ContentFacts, FileFacts, FileProblem, ModelRoot};
 use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, Revision, UserId};
 use crate::model::metadata::{AssetRef, SocialLink, SocialNetwork};
 use crate::model::output::{Language, OutputStyle};
@@ -798,8 +798,8 @@ fn clashes_that_only_files_show_name_both() {
 fn references_are_checked_against_what_the_globs_find() {
     let text = format!("{GLOBS}[assets.m]\npath = \"m.fbx\"\nicon = \"a/x.png\"\n[pins]\n\"a/y.rbxm\" = 3\n");
     let fbx = || found(&[], FileFormat::Fbx, ContentFacts::Opaque);
-    let animation = || found(&[0], FileFormat::Rbxm, ContentFacts::Instances { animation: true });
-    let model = || found(&[0], FileFormat::Rbxm, ContentFacts::Instances { animation: false });
+    let animation = || found(&[0], FileFormat::Rbxm, ContentFacts::Instances { root: ModelRoot::Animation });
+    let model = || found(&[0], FileFormat::Rbxm, ContentFacts::Instances { root: ModelRoot::Other });
     check_resolve(&text, findings([("m.fbx", fbx()), ("a/x.png", png(&[0])), ("a/y.rbxm", model())]), &[]);
     check_resolve(
         &text,
@@ -910,8 +910,8 @@ fn an_unusable_file_is_a_problem_of_its_asset_alone() {
     let refused = "the privacy of an Audio can't be chosen";
     check(private, findings([("s.ogg", sound)]), "s.ogg", Some(AssetType::Audio), Some(refused));
     check(private, findings([("x.png", png(&[0]))]), "x.png", Some(AssetType::Image), None);
-    let still = found(&[], FileFormat::Rbxm, ContentFacts::Instances { animation: false });
-    let moving = found(&[], FileFormat::Rbxm, ContentFacts::Instances { animation: true });
+    let still = found(&[], FileFormat::Rbxm, ContentFacts::Instances { root: ModelRoot::Other });
+    let moving = found(&[], FileFormat::Rbxm, ContentFacts::Instances { root: ModelRoot::Animation });
     let named = "[assets.a]\npath = \"x.rbxm\"\ntype = \"Animation\"\n";
     check(
         named,
@@ -924,6 +924,10 @@ fn an_unusable_file_is_a_problem_of_its_asset_alone() {
     let inferred = "[assets.a]\npath = \"x.rbxm\"\n";
     check(inferred, findings([("x.rbxm", moving)]), "a", Some(AssetType::Animation), None);
     check(inferred, findings([("x.rbxm", still)]), "a", Some(AssetType::Model), None);
+    let huge = found(&[], FileFormat::Rbxm, ContentFacts::Instances { root: ModelRoot::Unknown });
+    let untold = Some("the model is too large to tell whether it is an Animation");
+    check(inferred, findings([("x.rbxm", huge.clone())]), "a", None, untold);
+    check(named, findings([("x.rbxm", huge)]), "a", Some(AssetType::Animation), None);
 }
 
 #[test]
@@ -959,9 +963,11 @@ fn some_findings(manifest: &Manifest, states: &[u8]) -> Findings {
         1 => Some(Finding { globs: vec![], content: Err(FileProblem { message: "bad".to_owned(), hint: None }) }),
         2 => Some(png(&[usize::from(state), 0])),
         3 => Some(png(&(0..globs).collect::<Vec<_>>())),
-        _ => {
-            Some(found(&[usize::from(state) % 2], FileFormat::Rbxm, ContentFacts::Instances { animation: state > 99 }))
-        }
+        _ => Some(found(
+            &[usize::from(state) % 2],
+            FileFormat::Rbxm,
+            ContentFacts::Instances { root: if state > 99 { ModelRoot::Animation } else { ModelRoot::Other } },
+        )),
     };
     files.zip(states.iter().copied().cycle()).filter_map(|(path, state)| Some((path, finding(state)?))).collect()
 }

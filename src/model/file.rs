@@ -21,11 +21,12 @@ pub struct FileFacts {
 }
 
 impl FileFacts {
-    /// The type that the content suggests where the manifest names none.
+    /// The type that the content suggests where the manifest names none; `None` where it doesn't tell.
     pub fn inferred_type(&self) -> Option<AssetType> {
         match self.content {
-            ContentFacts::Instances { animation: true } => Some(AssetType::Animation),
-            ContentFacts::Instances { animation: false }
+            ContentFacts::Instances { root: ModelRoot::Animation } => Some(AssetType::Animation),
+            ContentFacts::Instances { root: ModelRoot::Unknown } => None,
+            ContentFacts::Instances { root: ModelRoot::Other }
             | ContentFacts::Image { .. }
             | ContentFacts::Audio { .. }
             | ContentFacts::Video { .. }
@@ -34,13 +35,24 @@ impl FileFacts {
     }
 }
 
+/// What the instances of a Roblox model hang from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelRoot {
+    /// The single root is a KeyframeSequence or a CurveAnimation.
+    Animation,
+    /// Another root, several, or none.
+    Other,
+    /// The model is too large to tell.
+    Unknown,
+}
+
 /// What a look into a file found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentFacts {
     /// Roblox instances.
     Instances {
-        /// The single root is a KeyframeSequence or a CurveAnimation.
-        animation: bool,
+        /// What they hang from, which tells an Animation from a Model.
+        root: ModelRoot,
     },
     /// A picture, in pixels.
     Image {

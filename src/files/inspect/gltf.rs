@@ -1,4 +1,4 @@
-//! glTF: that nothing lies outside the file. The text form is JSON, the binary form (.glb) holds JSON in its first chunk.
+//! glTF: that nothing lies outside the file, and that what lies inside is there. The text form is JSON, the binary form (.glb) holds JSON in its first chunk.
 //!
 //! The JSON is read as a stream. Its strings can be as long as the file (a buffer as a `data:` URI), so they are shortened before the parser
 //! sees them. Source: Khronos, "glTF 2.0 Specification".
@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::{self, BufReader, Read};
 
 use serde::Deserialize;
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::source::Source;
 use super::{Unfit, cut_off, damaged, unfit};
@@ -23,7 +23,10 @@ pub(super) fn gltf(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
         source.skip(3)?;
     }
     let length = source.left();
-    check_json(source, length)
+    match check_json(source, length)? {
+        None => Ok(ContentFacts::Opaque),
+        Some(_) => Err(no_data("the model's first buffer has no data in this file")),
+    }
 }
 
 pub(super) fn glb(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
@@ -43,7 +46,34 @@ pub(super) fn glb(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
     if u64::from(json) > source.left() {
         return Err(cut_off());
     }
-    check_json(source, json.into())
+    let after = source.position() + u64::from(json);
+    let wanted = check_json(source, json.into())?;
+    source.seek(after)?;
+    let Some(wanted) = wanted else { return Ok(ContentFacts::Opaque) };
+    match binary_chunk(source)? {
+        Some(length) if length >= wanted => Ok(ContentFacts::Opaque),
+        Some(length) => Err(no_data(&format!(
+            "the model's first buffer has {length} bytes in this file, of {wanted} that it needs"
+        ))),
+        None => Err(no_data("the model's first buffer has no data in this file: the binary chunk is missing")),
+    }
+}
+
+/// The length of the chunk that holds the first buffer, from the position behind the JSON; chunks of other kinds are for extensions.
+fn binary_chunk(source: &mut Source<'_>) -> Result<Option<u64>, Unfit> {
+    while source.left() >= 8 {
+        let length = u64::from(u32::from_le_bytes(source.bytes()?));
+        let kind: [u8; 4] = source.bytes()?;
+        source.skip(length)?;
+        if &kind == b"BIN\0" {
+            return Ok(Some(length));
+        }
+    }
+    Ok(None)
+}
+
+fn no_data(message: &str) -> Unfit {
+    unfit(message, "export it again as .glb, or as glTF with embedded buffers")
 }
 
 fn other_version(version: &str) -> Unfit {
@@ -52,11 +82,11 @@ fn other_version(version: &str) -> Unfit {
 
 #[derive(Deserialize)]
 struct Document {
-    asset: Asset,
+    asset: Option<Asset>,
     #[serde(default)]
-    buffers: FirstOutside,
+    buffers: Resources,
     #[serde(default)]
-    images: FirstOutside,
+    images: Resources,
 }
 
 #[derive(Deserialize)]
@@ -64,7 +94,8 @@ struct Asset {
     version: String,
 }
 
-fn check_json(source: &mut Source<'_>, length: u64) -> Result<ContentFacts, Unfit> {
+/// Gives the length of the first buffer if it has no URI: then a binary chunk must hold it.
+fn check_json(source: &mut Source<'_>, length: u64) -> Result<Option<u64>, Unfit> {
     let mut shortened = Shortened::new(source.take(length));
     let parsed: Result<Document, serde_json::Error> = serde_json::from_reader(BufReader::new(&mut shortened));
     let document = match parsed {
@@ -79,53 +110,98 @@ fn check_json(source: &mut Source<'_>, length: u64) -> Result<ContentFacts, Unfi
             return Err(damaged(&format!("the glTF's JSON is damaged: {what}")));
         }
     };
-    if !document.asset.version.starts_with("2.") {
-        return Err(other_version(&document.asset.version));
+    let Document { asset, buffers, images } = document;
+    match asset {
+        Some(asset) if asset.version.starts_with("2.") => {}
+        Some(asset) => return Err(other_version(&asset.version)),
+        // Version 1.0 doesn't need it, and has its lists by name.
+        None if buffers.by_name || images.by_name => return Err(other_version("1.0")),
+        None => return Err(damaged("the glTF's JSON is damaged: missing field `asset`")),
     }
-    for (kind, outside) in [("buffer", document.buffers), ("image", document.images)] {
-        if let Some(uri) = outside.0 {
+    if buffers.by_name || images.by_name {
+        return Err(damaged("the glTF's JSON is damaged: its buffers and images have to be lists"));
+    }
+    let missing = buffers.missing;
+    let first = buffers.first;
+    for (kind, outside) in [("buffer", buffers.outside), ("image", images.outside)] {
+        if let Some(uri) = outside {
             return Err(unfit(
                 format!("the model's {kind} lies in another file, {uri:?}, which would not be uploaded"),
                 "export it as .glb, or as glTF with embedded buffers and images",
             ));
         }
     }
-    Ok(ContentFacts::Opaque)
+    if let Some(index) = missing {
+        return Err(no_data(&format!("the model's buffer {index} has no data in this file")));
+    }
+    Ok(first)
 }
 
-/// The first URI of a list of buffers or images that is no `data:` URI.
-#[derive(Default)]
-struct FirstOutside(Option<String>);
+/// What matters of a list of buffers or images.
+#[derive(Debug, Default)]
+struct Resources {
+    /// The first URI that is no `data:` URI.
+    outside: Option<String>,
+    /// The length in bytes of the first one, if it has no URI.
+    first: Option<u64>,
+    /// The index of another one without data of its own.
+    missing: Option<usize>,
+    /// It is no list: glTF 1.0 has named ones.
+    by_name: bool,
+}
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Resource {
     uri: Option<String>,
+    byte_length: Option<u64>,
+    buffer_view: Option<IgnoredAny>,
+    /// An extension may say where the data is, or that none is needed (EXT_meshopt_compression, "fallback buffers").
+    extensions: Option<IgnoredAny>,
 }
 
-impl<'de> Deserialize<'de> for FirstOutside {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Resources;
+impl Resources {
+    fn add(&mut self, index: usize, resource: Resource) {
+        let Resource { uri, byte_length, buffer_view, extensions } = resource;
+        let is_inside = |uri: &str| uri.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data:"));
+        match uri {
+            Some(uri) if is_inside(&uri) => {}
+            Some(uri) => self.outside = self.outside.take().or_else(|| Some(uri.chars().take(80).collect())),
+            None if buffer_view.is_some() || extensions.is_some() || byte_length == Some(0) => {}
+            None if index == 0 => self.first = Some(byte_length.unwrap_or(0)),
+            None => self.missing = self.missing.or(Some(index)),
+        }
+    }
+}
 
-        impl<'de> Visitor<'de> for Resources {
-            type Value = FirstOutside;
+impl<'de> Deserialize<'de> for Resources {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = Resources;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a list of buffers or images")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<FirstOutside, A::Error> {
-                while let Some(Resource { uri }) = list.next_element()? {
-                    let inside = |uri: &String| uri.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data:"));
-                    if let Some(uri) = uri.filter(|uri| !inside(uri)) {
-                        while list.next_element::<IgnoredAny>()?.is_some() {}
-                        return Ok(FirstOutside(Some(uri.chars().take(80).collect())));
-                    }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Resources, A::Error> {
+                let mut resources = Resources::default();
+                let mut index = 0;
+                while let Some(resource) = list.next_element()? {
+                    resources.add(index, resource);
+                    index += 1;
                 }
-                Ok(FirstOutside(None))
+                Ok(resources)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Resources, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Resources { by_name: true, ..Resources::default() })
             }
         }
 
-        deserializer.deserialize_seq(Resources)
+        deserializer.deserialize_any(List)
     }
 }
 

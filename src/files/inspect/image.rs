@@ -4,7 +4,7 @@
 //! bitmap headers (Microsoft, "Bitmap Storage"), the Truevision TGA file format specification 2.0.
 
 use super::source::Source;
-use super::{Unfit, cut_off, damaged, limits, magic};
+use super::{Unfit, cut_off, damaged, limits, magic, unfit};
 use crate::model::file::ContentFacts;
 
 /// PNG: the header, then every chunk to the end, so that a file that was cut off shows.
@@ -15,6 +15,13 @@ pub(super) fn png(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
         let length = u32::from_be_bytes(source.bytes()?);
         let name: [u8; 4] = source.bytes()?;
         match (&name, size) {
+            // Apple's pngcrush writes it first, and then pixels that no other decoder understands.
+            (b"CgBI", None) => {
+                return Err(unfit(
+                    "the PNG is in Apple's own variant (CgBI), which only iOS can read",
+                    "export it again as a plain PNG",
+                ));
+            }
             (b"IHDR", None) if length == 13 => {
                 let width = u32::from_be_bytes(source.bytes()?);
                 let height = u32::from_be_bytes(source.bytes()?);
@@ -32,20 +39,21 @@ pub(super) fn png(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
     }
 }
 
-/// JPEG: the segments up to the frame header.
+/// JPEG: the segments up to the frame header. Bytes between segments are skipped up to the next marker, as libjpeg does (jdmarker.c,
+/// `next_marker`): cameras and editors leave some.
 pub(super) fn jpeg(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
     source.skip(2)?;
     loop {
         let [mut marker] = source.bytes()?;
         if marker != 0xff {
-            return Err(damaged("the JPEG's segments are garbled"));
+            continue;
         }
         while marker == 0xff {
             [marker] = source.bytes()?;
         }
         match marker {
-            // Without a length: TEM and the restart markers.
-            0x01 | 0xd0..=0xd7 => continue,
+            // Without a length: a stuffed zero, TEM, the restart markers, and another start of image.
+            0x00 | 0x01 | 0xd0..=0xd8 => continue,
             0xd9 | 0xda => return Err(damaged("the JPEG has no frame header")),
             _ => {}
         }
@@ -62,7 +70,7 @@ pub(super) fn jpeg(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
     }
 }
 
-/// BMP: the info header, the old one or any of the newer ones.
+/// BMP: the info header. 12 bytes: OS/2 1; 16 to 64: OS/2 2, which may end after any field; 40, 108 and 124: Windows.
 pub(super) fn bmp(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
     source.skip(10)?;
     let pixels = u32::from_le_bytes(source.bytes()?);
@@ -72,7 +80,7 @@ pub(super) fn bmp(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
             let width = u16::from_le_bytes(source.bytes()?);
             (u32::from(width), u32::from(u16::from_le_bytes(source.bytes()?)))
         }
-        40..=1024 => {
+        16..=1024 => {
             let width = i32::from_le_bytes(source.bytes()?);
             let height = i32::from_le_bytes(source.bytes()?);
             // A negative height: the rows run from top to bottom.

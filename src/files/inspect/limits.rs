@@ -16,7 +16,8 @@ const AUDIO_DURATION: Duration = Duration::from_secs(7 * 60);
 const AUDIO_RATE: u32 = 48_000;
 /// Video is "up to 5 minutes" (also creator-docs: ui/video-frames.md).
 const VIDEO_DURATION: Duration = Duration::from_secs(5 * 60);
-/// Video is "up to 4096x2160": in pixels, inclusive.
+/// Video is "up to 4096x2160": in pixels, inclusive, the longer side first. One that stands upright is taken for as large as one that lies:
+/// phones record both, and a decoder's work is the same.
 const VIDEO_PIXELS: (u32, u32) = (4096, 2160);
 
 pub(super) fn image(width: u32, height: u32) -> Result<ContentFacts, Unfit> {
@@ -50,11 +51,22 @@ pub(super) fn audio(duration: Option<Duration>, sample_rate: Option<u32>) -> Res
     Ok(ContentFacts::Audio { duration, sample_rate })
 }
 
+/// The same for a sound of which so much may be its encoder's padding, which no player plays: it counts only where the rest is too long.
+pub(super) fn padded_audio(
+    duration: Option<Duration>,
+    padding: Duration,
+    sample_rate: u32,
+) -> Result<ContentFacts, Unfit> {
+    let within = |duration: &Duration| *duration > AUDIO_DURATION && duration.saturating_sub(padding) <= AUDIO_DURATION;
+    let duration = duration.map(|duration| if within(&duration) { AUDIO_DURATION } else { duration });
+    audio(duration, Some(sample_rate))
+}
+
 pub(super) fn video(duration: Option<Duration>, width: u32, height: u32) -> Result<ContentFacts, Unfit> {
-    let (most_width, most_height) = VIDEO_PIXELS;
-    if width > most_width || height > most_height {
+    let (longer, shorter) = VIDEO_PIXELS;
+    if width.max(height) > longer || width.min(height) > shorter {
         return Err(unfit(
-            format!("the video has {width} by {height} pixels; Roblox takes up to {most_width} by {most_height}"),
+            format!("the video has {width} by {height} pixels; Roblox takes up to {longer} by {shorter}"),
             "make it smaller",
         ));
     }
@@ -91,7 +103,15 @@ mod tests {
         assert!(audio(seconds(420), Some(48_000)).is_ok() && audio(None, None).is_ok());
         assert!(audio(Some(Duration::from_millis(420_001)), None).is_err() && audio(None, Some(48_001)).is_err());
         assert!(video(seconds(300), 4096, 2160).is_ok());
-        assert!(video(seconds(301), 1, 1).is_err() && video(None, 4097, 1).is_err() && video(None, 1, 2161).is_err());
+        assert!(video(seconds(301), 1, 1).is_err() && video(None, 4097, 1).is_err() && video(None, 1, 4097).is_err());
+        assert!(video(None, 2160, 4096).is_ok() && video(None, 2161, 2161).is_err());
+    }
+
+    #[test]
+    fn an_encoders_padding_makes_no_sound_too_long() {
+        let plays =
+            |milliseconds| padded_audio(Some(Duration::from_millis(milliseconds)), Duration::from_millis(78), 48_000);
+        assert!(plays(420_078).is_ok() && plays(420_079).is_err());
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub(super) const HEAD: usize = 512;
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 /// The binary model format's first bytes: `<roblox!` and a signature that text conversions break.
 pub(super) const RBXM: &[u8] = b"<roblox!\x89\xff\r\n\x1a\n";
+/// What MP3 is called.
+const MP3: &str = "an MP3 sound";
 /// PNG's signature.
 pub(super) const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -17,7 +19,7 @@ pub(super) fn is_lfs_pointer(head: &[u8]) -> bool {
     head.starts_with(LFS_POINTER)
 }
 
-/// Whether the first bytes fit the format. What has no signature (TGA) fits when nothing else is recognized.
+/// Whether the first bytes fit the format. What has no signature (TGA, MP3) fits when nothing else is recognized.
 pub(super) fn fits(format: FileFormat, head: &[u8]) -> bool {
     match format {
         FileFormat::Fbx => head.starts_with(b"Kaydara FBX Binary  \0") || is_ascii_fbx(head),
@@ -26,12 +28,13 @@ pub(super) fn fits(format: FileFormat, head: &[u8]) -> bool {
         FileFormat::Rbxm => head.starts_with(RBXM),
         FileFormat::Rbxmx => text(head).starts_with(b"<") && !head.starts_with(b"<roblox!"),
         FileFormat::Png => head.starts_with(PNG),
-        FileFormat::Jpeg => head.starts_with(b"\xff\xd8\xff"),
+        FileFormat::Jpeg => head.starts_with(b"\xff\xd8"),
         FileFormat::Bmp => head.starts_with(b"BM"),
         FileFormat::Tga => recognize(head).is_none(),
-        FileFormat::Mp3 => head.starts_with(b"ID3") || is_mpeg_layer_3(head),
+        // Zeros or half a frame may come first.
+        FileFormat::Mp3 => matches!(recognize(head), None | Some(MP3)),
         FileFormat::Ogg => head.starts_with(b"OggS"),
-        FileFormat::Wav => is_riff(head, b"WAVE"),
+        FileFormat::Wav => is_wav(head),
         FileFormat::Flac => head.starts_with(b"fLaC") || head.starts_with(b"ID3"),
         FileFormat::Mp4 | FileFormat::Mov => is_movie(head),
         FileFormat::MeshData => is_mesh(head),
@@ -53,7 +56,7 @@ pub(super) fn recognize(head: &[u8]) -> Option<&'static str> {
         (b"qoif", "a QOI picture"),
         (b"fLaC", "a FLAC sound"),
         (b"OggS", "an Ogg sound"),
-        (b"ID3", "an MP3 sound"),
+        (b"ID3", MP3),
         (b"MThd", "a MIDI file"),
         (b"\x1aE\xdf\xa3", "a WebM or Matroska video"),
         (b"<roblox!", "a binary Roblox model (.rbxm)"),
@@ -79,7 +82,7 @@ pub(super) fn recognize(head: &[u8]) -> Option<&'static str> {
     if head.starts_with(b"BM") && head.get(6..10) == Some(&[0; 4]) {
         return Some("a BMP picture");
     }
-    if is_riff(head, b"WAVE") {
+    if is_wav(head) {
         return Some("a WAV sound");
     }
     if is_riff(head, b"WEBP") {
@@ -107,7 +110,10 @@ pub(super) fn recognize(head: &[u8]) -> Option<&'static str> {
         return Some("an FBX model");
     }
     if is_mpeg_layer_3(head) {
-        return Some("an MP3 sound");
+        return Some(MP3);
+    }
+    if is_utf16(head) {
+        return Some("text in UTF-16");
     }
     recognize_text(text(head))
 }
@@ -136,8 +142,65 @@ fn is_riff(head: &[u8], kind: &[u8]) -> bool {
     head.starts_with(b"RIFF") && head.get(8..12) == Some(kind)
 }
 
+/// With lengths of 32 bits in either order of bytes, or of 64.
+fn is_wav(head: &[u8]) -> bool {
+    let marks: [&[u8]; 4] = [b"RIFF", b"RIFX", b"RF64", b"BW64"];
+    marks.iter().any(|mark| head.starts_with(mark)) && head.get(8..12) == Some(b"WAVE")
+}
+
 fn is_ascii_fbx(head: &[u8]) -> bool {
-    text(head).starts_with(b"; FBX")
+    let mut lines = text(head).split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let first = lines.find(|line| !line.is_empty() && (!line.starts_with(b";") || line.starts_with(b"; FBX")));
+    // Old exporters write no comment before the first section.
+    first.is_some_and(|line| line.starts_with(b"; FBX") || line.starts_with(b"FBXHeaderExtension"))
+}
+
+/// What a conversion made for text did to a file that begins with `signature`. PNG's and the binary model's signatures have a byte
+/// that isn't ASCII and both kinds of line ends, so that it shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TextConversion {
+    /// Line ends became another kind: git's `text` attribute, or a transfer in text mode.
+    LineEnds,
+    /// Bytes that aren't UTF-8 were replaced: an editor saved it as text.
+    Encoding,
+}
+
+/// How the first bytes differ from `signature`, if they are what a conversion makes of it.
+pub(super) fn text_conversion(head: &[u8], signature: &[u8]) -> Option<TextConversion> {
+    let text = String::from_utf8_lossy(signature);
+    let latin: String = signature.iter().map(|byte| char::from(*byte)).collect();
+    if [text.as_bytes(), latin.as_bytes()].iter().any(|saved| head.starts_with(saved)) {
+        return Some(TextConversion::Encoding);
+    }
+    let without = replace(signature, b"\r\n", b"\n");
+    // Some programs put a carriage return before every line feed, some only where there is none.
+    let twice = replace(signature, b"\n", b"\r\n");
+    let once = replace(&without, b"\n", b"\r\n");
+    let changed = [without, twice, once].iter().any(|converted| head.starts_with(converted));
+    (changed && !head.starts_with(signature)).then_some(TextConversion::LineEnds)
+}
+
+pub(super) fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = bytes;
+    while let Some((first, after)) = rest.split_first() {
+        match rest.strip_prefix(from) {
+            Some(after) => {
+                out.extend_from_slice(to);
+                rest = after;
+            }
+            None => {
+                out.push(*first);
+                rest = after;
+            }
+        }
+    }
+    out
+}
+
+/// Text in UTF-16, by its byte order mark.
+fn is_utf16(head: &[u8]) -> bool {
+    head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff")
 }
 
 /// An ISO base media or QuickTime file; older QuickTime files have no `ftyp`.

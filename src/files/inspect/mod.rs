@@ -6,16 +6,21 @@
 //!
 //! Read next: `magic` for what a file is, `limits` for what Roblox accepts, `whole` for whether a file is written to its end, then a format of your choice.
 
+mod flac;
 mod gltf;
 mod image;
 mod limits;
 mod magic;
 mod movie;
 mod mp3;
+mod mpeg;
+mod ogg;
 mod rbxm;
 mod rbxmx;
-mod sound;
 mod source;
+mod tags;
+mod tracks;
+mod wav;
 mod whole;
 
 use std::io;
@@ -97,7 +102,7 @@ pub(super) fn inspect(
         ));
     }
     if !magic::fits(format, &head) {
-        return Err(mismatch(path, &head));
+        return Err(mismatch(path, format, &head));
     }
     match format {
         FileFormat::Png => image::png(&mut source),
@@ -105,10 +110,10 @@ pub(super) fn inspect(
         FileFormat::Bmp => image::bmp(&mut source),
         FileFormat::Tga => image::tga(&mut source),
         FileFormat::Mp3 => mp3::mp3(&mut source),
-        FileFormat::Ogg => sound::ogg(&mut source),
-        FileFormat::Wav => sound::wav(&mut source),
-        FileFormat::Flac => sound::flac(&mut source),
-        FileFormat::Mp4 | FileFormat::Mov => movie::movie(&mut source, format),
+        FileFormat::Ogg => ogg::ogg(&mut source),
+        FileFormat::Wav => wav::wav(&mut source),
+        FileFormat::Flac => flac::flac(&mut source),
+        FileFormat::Mp4 | FileFormat::Mov => movie::movie(&mut source),
         FileFormat::Rbxm => rbxm::rbxm(&mut source),
         FileFormat::Rbxmx => rbxmx::rbxmx(&mut source),
         FileFormat::Gltf => gltf::gltf(&mut source),
@@ -117,8 +122,26 @@ pub(super) fn inspect(
     }
 }
 
-fn mismatch(path: &ProjectPath, head: &[u8]) -> Unfit {
+fn mismatch(path: &ProjectPath, format: FileFormat, head: &[u8]) -> Unfit {
     let extension = path.extension().unwrap_or_default();
+    let signature = match format {
+        FileFormat::Png => magic::PNG,
+        FileFormat::Rbxm => magic::RBXM,
+        _ => &[],
+    };
+    match magic::text_conversion(head, signature) {
+        _ if signature.is_empty() => {}
+        Some(magic::TextConversion::LineEnds) => {
+            return unfit(
+                "the line ends in this file were converted, which destroys a binary file",
+                &format!("add `*.{extension} binary` to .gitattributes, then export the file again and commit it"),
+            );
+        }
+        Some(magic::TextConversion::Encoding) => {
+            return unfit("this binary file was saved as text, which destroyed it", "export it again");
+        }
+        None => {}
+    }
     match magic::recognize(head) {
         Some(what) => unfit(
             format!("the content is {what}, but the name ends in .{extension}"),

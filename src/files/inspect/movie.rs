@@ -1,180 +1,297 @@
-//! MP4 and QuickTime: playing time and size from the movie box; the media data is jumped over.
+//! MP4 and QuickTime: playing time and size from the movie's header and its fragments; the media data is jumped over.
 //!
-//! Sources: ISO/IEC 14496-12 (ISO base media file format), Apple's "QuickTime File Format Specification".
+//! Both names stand for one container: ISO/IEC 14496-12 was made from QuickTime, every program reads them by the same code, and many
+//! write a `.mov` with an MP4 brand or the other way round. So the brand says nothing against a file, unless it is a picture's.
+//!
+//! Sources: ISO/IEC 14496-12 (ISO base media file format), Apple's "QuickTime File Format Specification". Read next: `tracks`, what is
+//! counted of a track.
 
 use super::source::Source;
+use super::tracks::{Track, Tracks};
 use super::{Unfit, cut_off, damaged, limits, unfit};
-use crate::model::asset::FileFormat;
 use crate::model::file::ContentFacts;
 
-/// More boxes than any real movie has on the levels that are read; a bound for a file made of nothing but box headers.
-const MAX_BOXES: u32 = 100_000;
+/// More boxes than any real movie has on the levels that are read, also with a fragment for each of its pictures; a bound for a file made of
+/// nothing but box headers.
+const MAX_BOXES: u32 = 1_000_000;
+
+/// The box that others are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Within {
+    File,
+    Movie,
+    Track,
+    Media,
+    MediaInformation,
+    SampleTable,
+    Edits,
+    Extends,
+    Fragment,
+    TrackFragment,
+}
 
 /// What was found so far.
 #[derive(Debug, Default)]
 struct Movie {
     boxes: u32,
     has_header: bool,
+    has_media: bool,
+    /// The header is packed, as QuickTime once could.
+    packed: bool,
     /// Ticks a second, and ticks.
     duration: Option<(u32, u64)>,
-    /// Of a fragmented movie, whose header counts only what is not in fragments.
+    /// All fragments together, as the header claims, in the movie's ticks.
     fragments: Option<u64>,
+    /// The same as the longest index claims: ticks a second, and ticks.
+    index: Option<(u32, u64)>,
     fragmented: bool,
-    track: Track,
-    /// The largest picture of all video tracks, in pixels.
-    picture: Option<(u32, u32)>,
+    tracks: Tracks,
 }
 
-/// The track that is being read.
-#[derive(Debug, Default)]
-struct Track {
-    size: (u32, u32),
-    video: bool,
-}
-
-pub(super) fn movie(source: &mut Source<'_>, format: FileFormat) -> Result<ContentFacts, Unfit> {
+pub(super) fn movie(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
     let mut movie = Movie::default();
     let end = source.length();
-    movie.boxes(source, end, format, 0)?;
+    movie.boxes(source, end, Within::File)?;
+    if movie.packed {
+        return Err(unfit("the video's header is compressed, as old QuickTime could", "export it again as MP4"));
+    }
     if !movie.has_header {
         return Err(unfit("the video has no movie header: it is cut off, or was not finished", "export it again"));
     }
-    let Some((width, height)) = movie.picture else {
+    let Some((width, height)) = movie.tracks.picture() else {
         return Err(unfit(
             "the file holds no video track",
             "an audio file needs an audio format: .mp3, .ogg, .wav or .flac",
         ));
     };
-    let duration = match (movie.duration, movie.fragments) {
-        (Some((scale, _)), Some(ticks)) => limits::playing_time(ticks, scale),
-        (Some((scale, ticks)), None) if ticks > 0 || !movie.fragmented => limits::playing_time(ticks, scale),
-        _ => None,
+    let scale = movie.duration.map_or(0, |(scale, _)| scale);
+    let claimed = || {
+        let header = movie.duration.filter(|(_, ticks)| *ticks > 0);
+        let of_fragments = movie.fragments.filter(|ticks| *ticks > 0).map(|ticks| (scale, ticks)).or(movie.index);
+        let (scale, ticks) = if movie.fragmented { of_fragments.or(header) } else { header }?;
+        limits::playing_time(ticks, scale)
     };
-    limits::video(duration, width, height)
+    limits::video(movie.tracks.duration(scale).or_else(claimed), width, height)
+}
+
+/// Whether the boxes end with the file, and the media is among them. One whose last box has no length doesn't tell, and of one in fragments
+/// only the index behind them says that no more follow.
+pub(super) fn is_whole(source: &mut Source<'_>) -> Result<bool, Unfit> {
+    let (mut media, mut in_fragments, mut last) = (false, false, *b"    ");
+    for _ in 0..MAX_BOXES {
+        if source.left() == 0 {
+            return Ok(media && (!in_fragments || &last == b"mfra"));
+        }
+        let Some(header) = Header::read(source)? else { return Ok(false) };
+        let Some(after) = header.after.filter(|_| !header.to_the_end) else { return Ok(false) };
+        media |= &header.name == b"mdat";
+        in_fragments |= &header.name == b"moof";
+        last = header.name;
+        if after > source.length() {
+            return Ok(false);
+        }
+        source.seek(after)?;
+    }
+    Ok(false)
+}
+
+/// A box's header.
+struct Header {
+    name: [u8; 4],
+    /// Where the next box begins; `None` where the length can't be.
+    after: Option<u64>,
+    /// It has no length: it ends with what it is in.
+    to_the_end: bool,
+}
+
+impl Header {
+    /// `None` when nothing but a few bytes follow.
+    fn read(source: &mut Source<'_>) -> Result<Option<Self>, Unfit> {
+        if source.left() < 8 {
+            return Ok(None);
+        }
+        let start = source.position();
+        let short = u32::from_be_bytes(source.bytes()?);
+        let name = source.bytes()?;
+        let length = match short {
+            1 if source.left() < 8 => return Ok(None),
+            1 => u64::from_be_bytes(source.bytes()?),
+            short => u64::from(short),
+        };
+        let header = source.position() - start;
+        let after = start.checked_add(length).filter(|_| length >= header);
+        Ok(Some(Self { name, after, to_the_end: short == 0 }))
+    }
 }
 
 impl Movie {
-    /// Reads the boxes up to `end`. `depth` is bounded by the boxes that are entered: a track, its media.
-    fn boxes(&mut self, source: &mut Source<'_>, end: u64, format: FileFormat, depth: u8) -> Result<(), Unfit> {
+    /// Reads the boxes up to `end`. The recursion is bounded by the boxes that are entered.
+    fn boxes(&mut self, source: &mut Source<'_>, end: u64, within: Within) -> Result<(), Unfit> {
         while source.position() < end {
             self.boxes += 1;
             if self.boxes > MAX_BOXES {
                 return Err(damaged("the video has too many boxes"));
             }
-            let start = source.position();
-            // QuickTime may end a list with four zero bytes.
-            if end - start < 8 {
-                source.seek(end)?;
+            // QuickTime may end a list with four zero bytes, or with a box without a length.
+            if end - source.position() < 8 {
                 break;
             }
-            let short = u32::from_be_bytes(source.bytes()?);
-            let name: [u8; 4] = source.bytes()?;
-            let length = match short {
-                0 if depth == 0 => end - start,
-                1 => u64::from_be_bytes(source.bytes()?),
-                short => u64::from(short),
+            let Some(Header { name, after, to_the_end }) = Header::read(source)? else { break };
+            let after = match (within, to_the_end) {
+                (Within::File, true) => Some(end),
+                (_, true) => break,
+                (_, false) => after,
             };
-            let header = source.position() - start;
-            if depth > 0 && length == 0 {
-                source.seek(end)?;
-                break;
+            match after {
+                Some(after) if after <= end => {
+                    self.one(source, &name, after, within)?;
+                    source.seek(after)?;
+                }
+                // Programs stop reading once they have header and media; editors and cameras leave padding there.
+                _ if within == Within::File && self.is_padding(&name) => break,
+                Some(_) if within == Within::File => return Err(cut_off()),
+                _ => return Err(damaged("the video's boxes are garbled")),
             }
-            let after = start.checked_add(length).filter(|_| length >= header);
-            let Some(after) = after else { return Err(damaged("the video's boxes are garbled")) };
-            if after > end {
-                return Err(if depth == 0 { cut_off() } else { damaged("the video's boxes are garbled") });
-            }
-            self.one(source, &name, after, format, depth)?;
-            source.seek(after)?;
         }
+        source.seek(end)?;
         Ok(())
     }
 
-    fn one(
-        &mut self,
-        source: &mut Source<'_>,
-        name: &[u8; 4],
-        after: u64,
-        format: FileFormat,
-        depth: u8,
-    ) -> Result<(), Unfit> {
-        match (depth, name) {
-            (0, b"ftyp") => check_brand(source.bytes()?, format)?,
-            (0, b"moov") => {
+    /// Whether a box of this name that doesn't fit into the file is none: all that matters came before it.
+    fn is_padding(&self, name: &[u8; 4]) -> bool {
+        self.has_header && self.has_media && !matches!(name, b"mdat" | b"moov" | b"moof")
+    }
+
+    fn one(&mut self, source: &mut Source<'_>, name: &[u8; 4], after: u64, within: Within) -> Result<(), Unfit> {
+        let inner = match (within, name) {
+            (Within::File, b"ftyp") => return check_brand(source.bytes()?),
+            (Within::File, b"mdat") => {
+                self.has_media = true;
+                return Ok(());
+            }
+            (Within::File, b"sidx") => return self.index(source),
+            (Within::File, b"moov") => {
                 self.has_header = true;
-                self.boxes(source, after, format, 1)?;
+                Within::Movie
             }
-            (1, b"mvhd") => {
-                let wide = version(source)? == 1;
-                source.skip(if wide { 16 } else { 8 })?;
-                let scale = u32::from_be_bytes(source.bytes()?);
-                let ticks = number(source, wide)?;
-                // All ones: not known.
-                let known = ticks != if wide { u64::MAX } else { u32::MAX.into() };
-                self.duration = Some((scale, if known { ticks } else { 0 }));
-            }
-            (1, b"trak") => {
-                self.track = Track::default();
-                self.boxes(source, after, format, 2)?;
-                let Track { size: (width, height), video } = self.track;
-                if video {
-                    let (widest, highest) = self.picture.unwrap_or_default();
-                    self.picture = Some((widest.max(width), highest.max(height)));
-                }
-            }
-            (1, b"mvex") => {
+            (Within::File, b"moof") => {
                 self.fragmented = true;
-                self.boxes(source, after, format, 2)?;
+                Within::Fragment
             }
-            (2, b"mehd") => {
+            (Within::Movie, b"cmov") => {
+                self.packed = true;
+                return Ok(());
+            }
+            (Within::Movie, b"mvhd") => {
+                self.duration = Some(scale_and_ticks(source)?);
+                return Ok(());
+            }
+            (Within::Movie, b"trak") => {
+                self.tracks.begin();
+                Within::Track
+            }
+            (Within::Movie, b"mvex") => {
+                self.fragmented = true;
+                Within::Extends
+            }
+            (Within::Extends, b"mehd") => {
                 let wide = version(source)? == 1;
                 self.fragments = Some(number(source, wide)?);
+                return Ok(());
             }
-            (2, b"tkhd") => {
-                let wide = version(source)? == 1;
-                // Times, track, duration; then layer, group, volume and a matrix.
-                source.skip(if wide { 32 } else { 20 } + 16 + 36)?;
-                // 16.16 fixed point.
-                let width = u32::from_be_bytes(source.bytes()?) >> 16;
-                let height = u32::from_be_bytes(source.bytes()?) >> 16;
-                self.track.size = (width, height);
+            (Within::Extends, b"trex") => return self.tracks.defaults(source),
+            (Within::Track, b"mdia") => Within::Media,
+            (Within::Track, b"edts") => Within::Edits,
+            (Within::Media, b"minf") => Within::MediaInformation,
+            (Within::MediaInformation, b"stbl") => Within::SampleTable,
+            (Within::Fragment, b"traf") => {
+                self.tracks.leave_fragment();
+                Within::TrackFragment
             }
-            (2, b"mdia") => self.boxes(source, after, format, 3)?,
-            (3, b"hdlr") => {
-                source.skip(8)?;
-                self.track.video |= &source.bytes::<4>()? == b"vide";
-            }
-            _ => {}
+            (Within::TrackFragment, b"tfhd") => return self.tracks.enter_fragment(source),
+            (Within::TrackFragment, b"trun") => return self.tracks.run(source, after),
+            _ => return self.tracks.last().map_or(Ok(()), |track| track_box(track, source, name, after, within)),
+        };
+        self.boxes(source, after, inner)
+    }
+
+    /// The segments that an index lists; of several indexes the longest counts, since one may list others.
+    fn index(&mut self, source: &mut Source<'_>) -> Result<(), Unfit> {
+        let wide = version(source)? == 1;
+        let _reference: [u8; 4] = source.bytes()?;
+        let scale = u32::from_be_bytes(source.bytes()?);
+        source.skip(if wide { 16 } else { 8 } + 2)?;
+        let mut ticks = 0_u64;
+        for _ in 0..u16::from_be_bytes(source.bytes()?) {
+            let [_, _, _, _, a, b, c, d, ..]: [u8; 12] = source.bytes()?;
+            ticks += u64::from(u32::from_be_bytes([a, b, c, d]));
+        }
+        if self.index.is_none_or(|(_, longest)| ticks > longest) {
+            self.index = Some((scale, ticks));
         }
         Ok(())
     }
 }
 
+/// A box that tells something of the track that is being read.
+fn track_box(
+    track: &mut Track,
+    source: &mut Source<'_>,
+    name: &[u8; 4],
+    after: u64,
+    within: Within,
+) -> Result<(), Unfit> {
+    match (within, name) {
+        (Within::Track, b"tkhd") => {
+            let wide = version(source)? == 1;
+            source.skip(if wide { 16 } else { 8 })?;
+            track.id = u32::from_be_bytes(source.bytes()?);
+            // The duration; then layer, group, volume and a matrix.
+            source.skip(4 + if wide { 8 } else { 4 } + 16 + 36)?;
+            // 16.16 fixed point.
+            let width = u32::from_be_bytes(source.bytes()?) >> 16;
+            let height = u32::from_be_bytes(source.bytes()?) >> 16;
+            track.size = (width, height);
+        }
+        (Within::Edits, b"elst") => track.edits(source, after)?,
+        (Within::Media, b"mdhd") => (track.scale, track.media) = scale_and_ticks(source)?,
+        (Within::Media, b"hdlr") => {
+            source.skip(8)?;
+            track.kind = source.bytes()?;
+        }
+        (Within::SampleTable, b"stts") => track.times(source, after)?,
+        _ => {}
+    }
+    Ok(())
+}
+
 /// The version of a full box, its flags jumped over.
-fn version(source: &mut Source<'_>) -> Result<u8, Unfit> {
+pub(super) fn version(source: &mut Source<'_>) -> Result<u8, Unfit> {
     let [version, _flags @ ..]: [u8; 4] = source.bytes()?;
     Ok(version)
 }
 
-fn number(source: &mut Source<'_>, wide: bool) -> Result<u64, Unfit> {
+pub(super) fn number(source: &mut Source<'_>, wide: bool) -> Result<u64, Unfit> {
     Ok(if wide { u64::from_be_bytes(source.bytes()?) } else { u32::from_be_bytes(source.bytes()?).into() })
 }
 
-/// The major brand tells MP4 and QuickTime apart, and pictures and sounds in the same container.
-fn check_brand(brand: [u8; 4], format: FileFormat) -> Result<(), Unfit> {
-    let quicktime = &brand == b"qt  ";
-    match (format, &brand) {
-        (_, b"heic" | b"heix" | b"mif1" | b"msf1" | b"avif" | b"avis") => {
+/// Of `mvhd` and `mdhd`: ticks a second, and ticks; 0 where not known.
+fn scale_and_ticks(source: &mut Source<'_>) -> Result<(u32, u64), Unfit> {
+    let wide = version(source)? == 1;
+    source.skip(if wide { 16 } else { 8 })?;
+    let scale = u32::from_be_bytes(source.bytes()?);
+    let ticks = number(source, wide)?;
+    // All ones: not known.
+    let known = ticks != if wide { u64::MAX } else { u32::MAX.into() };
+    Ok((scale, if known { ticks } else { 0 }))
+}
+
+/// Pictures are kept in the same container.
+fn check_brand(brand: [u8; 4]) -> Result<(), Unfit> {
+    match &brand {
+        b"heic" | b"heix" | b"mif1" | b"msf1" | b"avif" | b"avis" => {
             Err(unfit("the content is a picture, but the name says a video", "export it as .png or .jpg"))
         }
-        (FileFormat::Mp4, _) if quicktime => Err(unfit(
-            "the content is a QuickTime movie (.mov), but the name ends in .mp4",
-            "rename it to .mov, or export it as MP4",
-        )),
-        (FileFormat::Mov, _) if !quicktime => Err(unfit(
-            "the content is an MP4 video, but the name ends in .mov",
-            "rename it to .mp4, or export it as QuickTime",
-        )),
         _ => Ok(()),
     }
 }

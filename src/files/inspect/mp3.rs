@@ -1,149 +1,294 @@
-//! MP3: the playing time by walking all frame headers.
+//! MP3: the playing time by walking all frames.
 //!
 //! Headers that tell a length (Xing, VBRI) may lie and are often missing; at 20 MB there are at most some 200,000 frames to jump over, which takes
-//! milliseconds and no memory. Source: ISO/IEC 11172-3 and 13818-3; the VBR headers as LAME and Fraunhofer write them.
+//! milliseconds and no memory. What lies before, between and behind the frames (tags, zeros, the rest of a frame of a recorded stream) is
+//! jumped over, as players do. Source: ISO/IEC 11172-3 and 13818-3; the VBR headers as LAME and Fraunhofer write them.
+//!
+//! Read next: `mpeg`, the header of a frame.
 
-use super::sound::skip_id3;
-use super::source::Source;
-use super::{Unfit, damaged, limits};
+use std::time::Duration;
+
+use super::mpeg::{Frame, TICKS};
+use super::source::{Source, Window};
+use super::{Unfit, cut_off, damaged, limits, unfit};
 use crate::model::file::ContentFacts;
 
-/// How far the first frame is looked for: some programs pad behind the tag.
-const SEARCH: u64 = 128 * 1024;
+/// How many frames have to follow one that was found behind bytes that are none.
+const FOLLOWERS: u32 = 2;
+/// How many frames may be padding where no header tells: an encoder's delay (LAME: 1105 samples, of 1152 in a frame), and the last frame
+/// that it fills up.
+const PADDING_FRAMES: u64 = 3;
+/// The longest frame of the free format that is looked for, in bytes: 640 kbit/s at 32 kHz is what LAME writes at most, and some room.
+const FREE_FRAME: u32 = 4608;
+/// How often the length of such frames is looked for in one file.
+const FREE_SEARCHES: u32 = 1000;
 
-/// One frame's header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Frame {
-    rate: u32,
-    samples: u32,
-    /// In bytes, the header included; `None` in the free format, which doesn't tell.
-    length: Option<u32>,
-    /// Where a VBR header would stand behind the frame's header.
-    side: u64,
-}
-
-impl Frame {
-    fn parse(header: [u8; 4]) -> Option<Self> {
-        const BIT_RATES_1: [u32; 15] = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
-        const BIT_RATES_2: [u32; 15] = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
-        let [sync, second, third, fourth] = header;
-        // 11 bits of sync, layer III.
-        if sync != 0xff || second & 0b1110_0110 != 0b1110_0010 {
-            return None;
-        }
-        let rate: u32 = match third >> 2 & 3 {
-            0 => 44_100,
-            1 => 48_000,
-            2 => 32_000,
-            _ => return None,
-        };
-        let (first, rate) = match second >> 3 & 3 {
-            0 => (false, rate / 4),
-            2 => (false, rate / 2),
-            3 => (true, rate),
-            _ => return None,
-        };
-        let bit_rates = if first { BIT_RATES_1 } else { BIT_RATES_2 };
-        let bit_rate = bit_rates.get(usize::from(third >> 4))? * 1000;
-        let padding = u32::from(third >> 1 & 1);
-        let samples = if first { 1152 } else { 576 };
-        let mono = fourth >> 6 == 3;
-        let side = match (first, mono) {
-            (true, false) => 32,
-            (true, true) | (false, false) => 17,
-            (false, true) => 9,
-        };
-        let length = (bit_rate > 0).then(|| samples / 8 * bit_rate / rate + padding);
-        Some(Self { rate, samples, length, side })
-    }
-}
-
-/// The frames of a sound.
-struct Frames {
+/// What a sound's frames are.
+struct Sound {
     first: Frame,
-    samples: u64,
-    /// Behind the last frame that was understood; `None` in the free format.
-    end: Option<u64>,
+    frames: u64,
+    /// How long they play: [`TICKS`] to a second. `None` where their length can't be told.
+    ticks: Option<u64>,
+    header: VbrHeader,
+    /// The last frame, or the tag behind it, ends with the file.
+    ends_with_file: bool,
+}
+
+/// What the header in place of the first frame's sound says.
+#[derive(Debug, Clone, Copy, Default)]
+struct VbrHeader {
+    is_there: bool,
+    frames: Option<u32>,
+    /// Samples that players leave out, at both ends together.
+    padding: Option<u32>,
 }
 
 pub(super) fn mp3(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
-    let Frames { first, samples, end } = frames(source)?;
-    let Some(end) = end else {
-        return limits::audio(None, Some(first.rate));
-    };
-    // Tags at the end are small; where more than a tenth was not understood, the sum says nothing.
-    let understood = source.length().saturating_sub(end) <= source.length() / 10;
-    let duration = if understood { limits::playing_time(samples, first.rate) } else { None };
-    limits::audio(duration, Some(first.rate))
+    let Sound { first, ticks, header, .. } = sound(source)?;
+    let per_sample = TICKS / u64::from(first.rate);
+    let Some(ticks) = ticks else { return limits::audio(None, Some(first.rate)) };
+    let time = |ticks| limits::playing_time(ticks, u32::try_from(TICKS).unwrap_or(u32::MAX));
+    match header.padding {
+        Some(padding) => limits::audio(time(ticks.saturating_sub(u64::from(padding) * per_sample)), Some(first.rate)),
+        None => {
+            let padding = time(PADDING_FRAMES * u64::from(first.samples) * per_sample).unwrap_or(Duration::ZERO);
+            limits::padded_audio(time(ticks), padding, first.rate)
+        }
+    }
 }
 
-/// Whether the last frame ends with the file, or with the tag behind it.
+/// Whether the last frame ends with the file, or with the tags behind it, and no frame is missing that the header counts.
 pub(super) fn is_whole(source: &mut Source<'_>) -> Result<bool, Unfit> {
-    /// ID3v1 is 128 bytes (id3.org, "ID3v1").
-    const TAG: u64 = 128;
-    let Some(end) = frames(source)?.end else { return Ok(false) };
-    if end + TAG == source.length() {
-        source.seek(end)?;
-        return Ok(source.peek(3)? == b"TAG");
-    }
-    Ok(end == source.length())
+    let Sound { frames, ticks, header, ends_with_file, .. } = sound(source)?;
+    let complete = header.frames.is_none_or(|told| frames >= u64::from(told));
+    Ok(ticks.is_some() && ends_with_file && complete)
 }
 
-fn frames(source: &mut Source<'_>) -> Result<Frames, Unfit> {
-    skip_id3(source)?;
-    let Some(first) = first_frame(source)? else {
-        return Err(damaged("the content holds no MP3 frames"));
-    };
-    let Some(first_length) = first.length else {
-        return Ok(Frames { first, samples: 0, end: None });
-    };
-    let start = source.position();
-    // The first frame may hold a VBR header in place of sound.
-    source.skip((4 + first.side).min(source.left()))?;
-    let mark = source.peek(4)?;
-    source.seek(start)?;
-    source.skip(4 + 32_u64.min(source.left().saturating_sub(4)))?;
-    let fraunhofer = source.peek(4)? == b"VBRI";
-    let mut samples = if mark == b"Xing" || mark == b"Info" || fraunhofer { 0 } else { u64::from(first.samples) };
-    let mut position = start + u64::from(first_length);
-    while position + 4 <= source.length() {
-        source.seek(position)?;
-        let Some(Frame { rate, samples: more, length: Some(length), .. }) = Frame::parse(source.bytes()?) else {
-            break;
-        };
-        if rate != first.rate {
-            break;
+fn sound(source: &mut Source<'_>) -> Result<Sound, Unfit> {
+    let length = source.length();
+    let mut walk = Walk { window: Window::new(source), length, free: None, free_searches: 0 };
+    let (mut position, mut adjacent) = (0, true);
+    let mut found: Option<Sound> = None;
+    // One frame of the free format alone: its length can't be told.
+    let mut single = None;
+    loop {
+        if let Some(tag) = walk.tag(position, adjacent)? {
+            (position, adjacent) = (position + tag, true);
+            continue;
         }
-        samples += u64::from(more);
-        position += u64::from(length);
-    }
-    Ok(Frames { first, samples, end: Some(position) })
-}
-
-/// Goes to the first header that another one like it follows.
-fn first_frame(source: &mut Source<'_>) -> Result<Option<Frame>, Unfit> {
-    let start = source.position();
-    let end = start + SEARCH.min(source.left());
-    for position in start..end.saturating_sub(3) {
-        source.seek(position)?;
-        let Some(frame) = Frame::parse(source.bytes()?) else { continue };
-        let next = frame.length.map(|length| position + u64::from(length));
-        let followed = match next {
-            // The free format: taken as it is.
-            None => position == start,
-            // A single frame, the last one cut a little.
-            Some(next) if next + 4 > source.length() => position == start,
-            Some(next) => {
-                source.seek(next)?;
-                let following = source.bytes()?;
-                let tag = following.starts_with(b"TAG") || following.starts_with(b"APE");
-                tag || Frame::parse(following).is_some_and(|following| following.rate == frame.rate)
+        let head = walk.window.at(position, 4)?;
+        let Some(frame) = Frame::parse(head) else {
+            if head.len() < 4 {
+                break;
             }
+            (position, adjacent) = (walk.next_candidate(position)?, false);
+            continue;
         };
-        if followed {
-            source.seek(position)?;
-            return Ok(Some(frame));
+        let is_next = adjacent && found.as_ref().is_some_and(|sound| sound.first.is_like(&frame));
+        match walk.length_of(position, &frame)? {
+            Some(bytes) if is_next || walk.is_confirmed(position, &frame, adjacent)? => {
+                let header =
+                    if found.is_none() { walk.vbr_header(position, &frame, bytes)? } else { VbrHeader::default() };
+                let sound = found.get_or_insert(Sound {
+                    first: frame,
+                    frames: 0,
+                    ticks: Some(0),
+                    header,
+                    ends_with_file: false,
+                });
+                if !header.is_there {
+                    sound.frames += 1;
+                    let more = u64::from(frame.samples) * (TICKS / u64::from(frame.rate));
+                    sound.ticks = sound.ticks.map(|ticks| ticks + more);
+                }
+                (position, adjacent) = (position + u64::from(bytes), true);
+            }
+            length => {
+                if length.is_none() && adjacent && found.is_none() {
+                    single = single.or(Some(frame));
+                }
+                (position, adjacent) = (walk.next_candidate(position)?, false);
+            }
         }
     }
-    Ok(None)
+    let alone = |first| Sound { first, frames: 0, ticks: None, header: VbrHeader::default(), ends_with_file: false };
+    match found.or_else(|| single.map(alone)) {
+        Some(sound) if sound.first.layer != 3 => Err(unfit(
+            format!("the content is MPEG audio of layer {}, but the name ends in .mp3", sound.first.layer),
+            "export it as MP3",
+        )),
+        Some(sound) => Ok(Sound { ends_with_file: adjacent && position == length, ..sound }),
+        None if walk.window.at(0, 3)? == b"ID3" => Err(damaged("the content holds no MP3 frames")),
+        None => Err(damaged("the content is not what a name that ends in .mp3 promises")),
+    }
+}
+
+/// A walk over a file.
+struct Walk<'s, 'a> {
+    window: Window<'s, 'a>,
+    length: u64,
+    /// How long frames of the free format are without their padding, and of which kind.
+    free: Option<(Frame, u32)>,
+    free_searches: u32,
+}
+
+impl Walk<'_, '_> {
+    /// The length of the tag at `position`, if there is one. Behind bytes that are neither tag nor frame only a mark that is long
+    /// enough counts.
+    fn tag(&mut self, position: u64, adjacent: bool) -> Result<Option<u64>, Unfit> {
+        let left = self.length.saturating_sub(position);
+        let head = self.window.at(position, 32)?;
+        let length = match head {
+            // id3.org, "ID3 tag version 2.4.0", 3.1: four times seven bits, and a footer as long as the header.
+            [b'I', b'D', b'3', major, minor, flags, a, b, c, d, ..] => {
+                if *major == 0xff || *minor == 0xff || (a | b | c | d) & 0x80 != 0 {
+                    return Ok(None);
+                }
+                let length = [a, b, c, d].iter().fold(0_u64, |length, byte| length << 7 | u64::from(**byte));
+                let whole = 10 + length + if flags & 0x10 == 0 { 0 } else { 10 };
+                if position == 0 && whole > left {
+                    return Err(cut_off());
+                }
+                whole
+            }
+            // APEv2: the length counts the footer but no header; the footer alone is met behind a tag that has no header.
+            [
+                b'A',
+                b'P',
+                b'E',
+                b'T',
+                b'A',
+                b'G',
+                b'E',
+                b'X',
+                _,
+                _,
+                _,
+                _,
+                a,
+                b,
+                c,
+                d,
+                _,
+                _,
+                _,
+                _,
+                _,
+                _,
+                _,
+                flags,
+                ..,
+            ] => {
+                let is_header = flags & 0x20 != 0;
+                32 + if is_header { u64::from(u32::from_le_bytes([*a, *b, *c, *d])) } else { 0 }
+            }
+            [b'L', b'Y', b'R', b'I', b'C', b'S', b'B', b'E', b'G', b'I', b'N', ..] => return self.lyrics(position),
+            [b'T', b'A', b'G', b'+', ..] if adjacent => 227,
+            [b'T', b'A', b'G', ..] if adjacent => 128,
+            _ => return Ok(None),
+        };
+        Ok((length <= left).then_some(length))
+    }
+
+    /// Lyrics3 (id3.org, "Lyrics3 made easy"): it ends before the ID3v1 tag at the end of the file.
+    fn lyrics(&mut self, position: u64) -> Result<Option<u64>, Unfit> {
+        let Some(end) = self.length.checked_sub(128).filter(|end| *end > position + 9) else { return Ok(None) };
+        let mark = self.window.at(end - 9, 12)?;
+        let ends = mark == b"LYRICS200TAG" || mark == b"LYRICSENDTAG";
+        Ok(ends.then_some(end - position))
+    }
+
+    /// The next position at which a frame or a tag may begin.
+    fn next_candidate(&mut self, position: u64) -> Result<u64, Unfit> {
+        const BLOCK: usize = 16 * 1024;
+        let mut position = position + 1;
+        loop {
+            let block = self.window.at(position, BLOCK)?;
+            let mark = |byte: &u8| matches!(byte, 0xff | b'I' | b'A');
+            if let Some(offset) = block.iter().position(mark) {
+                return Ok(position + offset as u64);
+            }
+            if block.is_empty() {
+                return Ok(position);
+            }
+            position += block.len() as u64;
+        }
+    }
+
+    /// How long the frame is, its header included.
+    fn length_of(&mut self, position: u64, frame: &Frame) -> Result<Option<u32>, Unfit> {
+        if frame.length.is_some() {
+            return Ok(frame.length);
+        }
+        if let Some((like, base)) = self.free
+            && like.is_like(frame)
+        {
+            return Ok(Some(base + frame.padding));
+        }
+        self.free_searches += 1;
+        if self.free_searches > FREE_SEARCHES {
+            return Ok(None);
+        }
+        let bytes = self.window.at(position, 2 * FREE_FRAME as usize + 8)?;
+        let header = |at: u32| bytes.get(at as usize..).and_then(Frame::parse).filter(|next| frame.is_like(next));
+        let base = (24..FREE_FRAME).find(|distance| {
+            let base = distance.checked_sub(frame.padding);
+            base.is_some()
+                && header(*distance).is_some_and(|next| {
+                    let second = distance + base.unwrap_or(0) + next.padding;
+                    header(second).is_some() || second as usize + 4 > bytes.len()
+                })
+        });
+        self.free = base.map(|distance| (*frame, distance - frame.padding)).or(self.free);
+        Ok(base)
+    }
+
+    /// Whether enough frames like this one follow it, or nothing but the end or a tag.
+    fn is_confirmed(&mut self, position: u64, frame: &Frame, adjacent: bool) -> Result<bool, Unfit> {
+        let (mut at, mut last) = (position, *frame);
+        for followers in 0..FOLLOWERS {
+            let Some(length) = self.length_of(at, &last)? else { return Ok(false) };
+            at += u64::from(length);
+            let head = self.window.at(at, 8)?;
+            let ends = head.len() < 4 || head.starts_with(b"TAG") || head.starts_with(b"ID3") || head == b"APETAGEX";
+            if ends {
+                return Ok(adjacent || followers > 0);
+            }
+            match Frame::parse(head) {
+                Some(next) if frame.is_like(&next) => last = next,
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// The header that may stand in place of the first frame's sound.
+    fn vbr_header(&mut self, position: u64, frame: &Frame, bytes: u32) -> Result<VbrHeader, Unfit> {
+        let bytes = self.window.at(position, bytes as usize)?;
+        let number = |at: usize| bytes.get(at..at + 4).and_then(|n| n.try_into().ok()).map(u32::from_be_bytes);
+        if bytes.get(36..40) == Some(b"VBRI") {
+            return Ok(VbrHeader { is_there: true, frames: number(36 + 14), padding: None });
+        }
+        // A checksum of two bytes may come before the side information.
+        let mark = |at: &usize| matches!(bytes.get(*at..at + 4), Some(b"Xing" | b"Info"));
+        let Some(start) = [4 + frame.side, 6 + frame.side].into_iter().find(mark) else {
+            return Ok(VbrHeader::default());
+        };
+        let flags = number(start + 4).unwrap_or(0);
+        let frames = if flags & 1 == 0 { None } else { number(start + 8) };
+        // Frames, bytes, a table of contents, quality.
+        let sizes = [(1, 4), (2, 4), (4, 100), (8, 4)];
+        let fields: usize = sizes.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, size)| size).sum();
+        let encoder = bytes.get(start + 8 + fields..).unwrap_or_default();
+        // LAME's tag, which FFmpeg writes too: twelve bits of delay, twelve of padding.
+        let known = [&b"LAME"[..], b"Lavf", b"Lavc"].iter().any(|name| encoder.starts_with(name));
+        let padding = match encoder.get(21..24) {
+            Some([a, b, c]) if known => {
+                let both = u32::from_be_bytes([0, *a, *b, *c]);
+                Some((both >> 12) + (both & 0xfff))
+            }
+            _ => None,
+        };
+        Ok(VbrHeader { is_there: true, frames, padding })
+    }
 }

@@ -1,19 +1,24 @@
 //! Binary Roblox models: whether the single root is an animation, from the chunks' headers and two kinds of chunks.
 //!
 //! No tree is ever built: of the instances only the parents are decoded, and of the classes only the two that matter. What is decompressed is
-//! capped, one chunk and all together; a model beyond the caps is taken for no animation. Source: dom.rojo.space/binary (the rbx-dom
-//! project's description of the format).
+//! capped, one chunk and all together; beyond the caps the answer is that it can't be told, where it matters. Source: dom.rojo.space/binary (the
+//! rbx-dom project's description of the format).
 
 use std::io::Read as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::source::Source;
 use super::{Unfit, cut_off, damaged};
-use crate::model::file::ContentFacts;
+use crate::model::file::{ContentFacts, ModelRoot};
 
-/// The most that one chunk may hold: 4 MiB are the parents of half a million instances.
-const MAX_CHUNK: usize = 4 << 20;
+/// What a chunk may hold that every core may unpack at once: 4 MiB are the parents of half a million instances.
+const SMALL_CHUNK: usize = 4 << 20;
+/// The most that one chunk may hold: the parents of four million instances, far more than Studio opens.
+const MAX_CHUNK: usize = 32 << 20;
 /// The most that is decompressed of one file, so that many small chunks can't keep a core busy.
-const MAX_TOTAL: usize = 64 << 20;
+const MAX_TOTAL: usize = 128 << 20;
+/// Held while a model with a large chunk is looked into: one at a time, so that the cores together need no more memory than one.
+static LARGE: Mutex<()> = Mutex::new(());
 /// What a zstd frame starts with (RFC 8878); Roblox compresses with LZ4 or zstd.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// The classes of animations (create.roblox.com: AnimationClip's two subclasses).
@@ -35,29 +40,37 @@ pub(super) fn rbxm(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
     }
     // The numbers of classes and instances, and 8 reserved bytes.
     source.skip(16)?;
-    let mut chunks = Chunks { budget: MAX_TOTAL, stored: Vec::new(), data: Vec::new() };
+    let mut chunks = Chunks { budget: MAX_TOTAL, stored: Vec::new(), data: Vec::new(), large: None };
     let mut animations: Vec<i32> = Vec::new();
-    let mut root = None;
+    // Whether a class was too large to read, and the single root: unknown, or none.
+    let mut unread_class = false;
+    let mut root = Some(None);
     loop {
         if source.left() == 0 {
             return Err(cut_off());
         }
         let chunk = Chunk::read(source)?;
         match &chunk.name {
-            b"INST" => {
-                if let Some(data) = chunks.decode(source, &chunk)? {
-                    animations.extend(animation_instances(data)?);
-                }
-            }
+            b"INST" => match chunks.decode(source, &chunk)? {
+                Some(data) => animations.extend(animation_instances(data)?),
+                None => unread_class = true,
+            },
             b"PRNT" => {
                 root = match chunks.decode(source, &chunk)? {
-                    Some(data) => single_root(data)?,
+                    Some(data) => Some(single_root(data)?),
                     None => None,
                 };
             }
             b"END\0" => {
-                let animation = root.is_some_and(|root| animations.contains(&root));
-                return Ok(ContentFacts::Instances { animation });
+                let root = match root {
+                    Some(Some(root)) if animations.contains(&root) => ModelRoot::Animation,
+                    // Without a single root it is none, and without an animation's class neither.
+                    Some(None) => ModelRoot::Other,
+                    Some(Some(_)) if !unread_class => ModelRoot::Other,
+                    None if !unread_class && animations.is_empty() => ModelRoot::Other,
+                    Some(Some(_)) | None => ModelRoot::Unknown,
+                };
+                return Ok(ContentFacts::Instances { root });
             }
             _ => {}
         }
@@ -84,6 +97,7 @@ struct Chunks {
     budget: usize,
     stored: Vec<u8>,
     data: Vec<u8>,
+    large: Option<MutexGuard<'static, ()>>,
 }
 
 impl Chunks {
@@ -98,6 +112,9 @@ impl Chunks {
         }
         let Some(budget) = self.budget.checked_sub(length) else { return Ok(None) };
         self.budget = budget;
+        if length.max(stored) > SMALL_CHUNK && self.large.is_none() {
+            self.large = Some(LARGE.lock().unwrap_or_else(PoisonError::into_inner));
+        }
         source.fill(&mut self.stored, stored)?;
         if !chunk.compressed {
             return Ok(Some(&self.stored));
@@ -105,6 +122,7 @@ impl Chunks {
         self.data.clear();
         self.data.resize(length, 0);
         let read = if self.stored.starts_with(&ZSTD) {
+            narrow_window(&mut self.stored);
             let window = MAX_CHUNK as u64;
             let decoder = ruzstd::decoding::StreamingDecoder::new_with_max_window_size(self.stored.as_slice(), window);
             let mut decoder = decoder.map_err(|_| wrong())?;
@@ -114,6 +132,20 @@ impl Chunks {
             lz4_flex::block::decompress_into(&self.stored, &mut self.data).map_err(|_| wrong())?
         };
         if read == length { Ok(Some(&self.data)) } else { Err(wrong()) }
+    }
+}
+
+/// Encoders name a window by their level, also where the content is far shorter: then the decoder would refuse for the memory that it might
+/// need. As nothing refers to what lies before the content, a window of the longest content that is read is enough (RFC 8878, 3.1.1.1.2).
+fn narrow_window(frame: &mut [u8]) {
+    /// Exponent 15 and mantissa 0: 32 MiB.
+    const WINDOW: u8 = 15 << 3;
+    const _: () = assert!(1 << (10 + (WINDOW >> 3)) == MAX_CHUNK, "the window holds what is read at most");
+    if let [_, _, _, _, descriptor, window, ..] = frame {
+        let single_segment = *descriptor & 0x20 != 0;
+        if !single_segment && *window > WINDOW {
+            *window = WINDOW;
+        }
     }
 }
 

@@ -1,53 +1,49 @@
 //! XML Roblox models: whether the single root is an animation, by a pull parser.
 //!
-//! One event at a time and bounded: an event longer than a mebibyte (a union's mesh) or elements nested deeper than models are end the look, and
-//! the model is taken for no animation.
+//! Only the tags reach the parser (`Tags`), so neither a mesh of megabytes nor a byte that isn't UTF-8 matters. One tag at a time is in memory.
+//!
+//! Read next: `tags`.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, errors::Error};
 
 use super::rbxm::ANIMATION_CLASSES;
 use super::source::Source;
+use super::tags::Tags;
 use super::{Unfit, damaged, unfit};
-use crate::model::file::ContentFacts;
+use crate::model::file::{ContentFacts, ModelRoot};
 
-/// The longest event that is kept in memory, in bytes.
-const MAX_EVENT: usize = 1 << 20;
-/// Deeper than Roblox instances nest.
-const MAX_DEPTH: usize = 2000;
+/// The longest tag that is kept in memory, in bytes.
+const MAX_TAG: usize = 1 << 16;
+/// Deeper than Roblox instances nest; the parser remembers the names of all open elements.
+const MAX_DEPTH: usize = 20_000;
 
-/// Passes bytes on until one event took too many.
-struct Metered<'s, 'a> {
-    source: &'s mut Source<'a>,
+/// Passes bytes on until one tag took too many.
+struct Metered<R> {
+    inner: R,
     left: usize,
 }
 
-impl Metered<'_, '_> {
-    fn spent(&self) -> bool {
-        self.left == 0
-    }
-}
-
-impl Read for Metered<'_, '_> {
+impl<R: BufRead> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = buffer.len().min(self.left);
-        let read = self.source.read(buffer.get_mut(..most).unwrap_or_default())?;
+        let read = self.inner.read(buffer.get_mut(..most).unwrap_or_default())?;
         self.left -= read;
         Ok(read)
     }
 }
 
-impl BufRead for Metered<'_, '_> {
+impl<R: BufRead> BufRead for Metered<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        let bytes = self.source.fill_buf()?;
+        let bytes = self.inner.fill_buf()?;
         Ok(bytes.get(..bytes.len().min(self.left)).unwrap_or_default())
     }
 
     fn consume(&mut self, amount: usize) {
         self.left = self.left.saturating_sub(amount);
-        self.source.consume(amount);
+        self.inner.consume(amount);
     }
 }
 
@@ -59,18 +55,18 @@ struct Roots {
 }
 
 pub(super) fn rbxmx(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
-    const NOT_TOLD: ContentFacts = ContentFacts::Instances { animation: false };
-    let mut reader = Reader::from_reader(Metered { source, left: MAX_EVENT });
+    let tags = BufReader::new(Tags::new(source));
+    let mut reader = Reader::from_reader(Metered { inner: tags, left: MAX_TAG });
     let mut buffer = Vec::new();
     let mut roots = Roots::default();
     let mut depth = 0_usize;
     let mut seen = false;
     loop {
         buffer.clear();
-        reader.get_mut().left = MAX_EVENT;
+        reader.get_mut().left = MAX_TAG;
         let event = reader.read_event_into(&mut buffer);
-        if reader.get_ref().spent() {
-            return Ok(NOT_TOLD);
+        if reader.get_ref().left == 0 {
+            return Err(damaged("the XML is damaged: a tag has no end"));
         }
         match event {
             Ok(Event::Start(element)) => {
@@ -78,7 +74,7 @@ pub(super) fn rbxmx(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
                 seen = true;
                 depth += 1;
                 if depth > MAX_DEPTH {
-                    return Ok(NOT_TOLD);
+                    return Err(damaged("the XML is nested too deep"));
                 }
             }
             Ok(Event::Empty(element)) => {
@@ -87,10 +83,16 @@ pub(super) fn rbxmx(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
             }
             Ok(Event::End(_)) => depth = depth.saturating_sub(1),
             Ok(Event::Eof) if !seen => return Err(damaged("the content is no XML")),
-            Ok(Event::Eof) if depth > 0 => return Err(super::cut_off()),
-            Ok(Event::Eof) => return Ok(ContentFacts::Instances { animation: roots.count == 1 && roots.animation }),
+            Ok(Event::Eof) if depth > 0 || !reader.get_ref().inner.get_ref().is_complete() => {
+                return Err(super::cut_off());
+            }
+            Ok(Event::Eof) if roots.count == 1 && roots.animation => {
+                return Ok(ContentFacts::Instances { root: ModelRoot::Animation });
+            }
+            Ok(Event::Eof) => return Ok(ContentFacts::Instances { root: ModelRoot::Other }),
             Ok(_) => {}
             Err(Error::Io(error)) => return Err(Unfit::Read(io::Error::new(error.kind(), error))),
+            Err(_) if !reader.get_ref().inner.get_ref().is_complete() => return Err(super::cut_off()),
             Err(error) => return Err(damaged(&format!("the XML is damaged: {error}"))),
         }
     }

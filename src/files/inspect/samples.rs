@@ -123,7 +123,8 @@ pub(super) fn vorbis(rate: u32, granule: i64) -> Vec<u8> {
 
 pub(super) fn opus(granule: i64) -> Vec<u8> {
     let packet = b"OpusHead\x01\x01\x38\x01\x44\xac\0\0\0\0\0";
-    [ogg_page(2, 0, 7, packet), ogg_page(4, granule, 7, b"y")].concat()
+    // A packet of 20 milliseconds.
+    [ogg_page(2, 0, 7, packet), ogg_page(0, 960, 7, b"\x08"), ogg_page(4, granule, 7, b"\x08")].concat()
 }
 
 pub(super) fn theora() -> Vec<u8> {

@@ -106,3 +106,33 @@ impl BufRead for Source<'_> {
         self.position += amount as u64;
     }
 }
+
+/// A piece of a file in memory that moves along: for formats that are read by looking ahead at many places close to each other.
+pub(super) struct Window<'s, 'a> {
+    source: &'s mut Source<'a>,
+    bytes: Vec<u8>,
+    start: u64,
+}
+
+impl<'s, 'a> Window<'s, 'a> {
+    pub(super) fn new(source: &'s mut Source<'a>) -> Self {
+        Self { source, bytes: Vec::new(), start: 0 }
+    }
+
+    /// The bytes at `position`: `most`, or as many as the file has. The caller bounds how many.
+    pub(super) fn at(&mut self, position: u64, most: usize) -> Result<&[u8], Unfit> {
+        let length = self.source.length();
+        let position = position.min(length);
+        let wanted = (most as u64).min(length - position);
+        let has = self.start..=self.start + self.bytes.len() as u64;
+        if !(has.contains(&position) && has.contains(&(position + wanted))) {
+            let read = wanted.max(BUFFER).min(length - position);
+            self.source.seek(position)?;
+            self.source.fill(&mut self.bytes, usize::try_from(read).unwrap_or_default())?;
+            self.start = position;
+        }
+        let offset = usize::try_from(position - self.start).unwrap_or_default();
+        let wanted = usize::try_from(wanted).unwrap_or_default();
+        Ok(self.bytes.get(offset..offset + wanted).unwrap_or_default())
+    }
+}

@@ -1,3 +1,7 @@
+mod models;
+mod movies;
+mod pictures;
+
 use std::io::Cursor;
 use std::time::Duration;
 
@@ -6,6 +10,7 @@ use proptest::prelude::*;
 use super::samples::*;
 use super::*;
 use crate::files::tests_support::path;
+use crate::model::file::ModelRoot;
 
 fn look(name: &str, bytes: &[u8]) -> Result<ContentFacts, String> {
     let path = path(name);
@@ -38,7 +43,7 @@ fn audio(milliseconds: u64, rate: u32) -> ContentFacts {
 }
 
 fn instances(animation: bool) -> ContentFacts {
-    ContentFacts::Instances { animation }
+    ContentFacts::Instances { root: if animation { ModelRoot::Animation } else { ModelRoot::Other } }
 }
 
 #[test]
@@ -47,7 +52,9 @@ fn each_format_is_taken_under_its_name_and_refused_under_every_other() {
     for (name, format, bytes) in &samples {
         assert!(look(name, bytes).is_ok(), "{name}: {:?}", look(name, bytes));
         for (other, other_format, _) in &samples {
-            if format != other_format {
+            // MP4 and QuickTime are one container under two names.
+            let movies = [FileFormat::Mp4, FileFormat::Mov];
+            if format != other_format && !(movies.contains(format) && movies.contains(other_format)) {
                 assert!(look(other, bytes).is_err(), "{name} passes as {other}");
             }
         }
@@ -63,8 +70,6 @@ fn a_file_under_a_wrong_name_is_called_what_it_is() {
     check_problem("a.tga", b"GIF89a", "a GIF picture");
     check_problem("a.mp3", &wav(8000, &[0; 4]), "a WAV sound");
     check_problem("a.ogg", b"\0\0\0\x18ftypM4A \0\0\0\0", "an MPEG-4 sound (.m4a)");
-    check_problem("a.mp4", &movie(b"qt  ", 1, 1, 1), "a QuickTime movie (.mov)");
-    check_problem("a.mov", &movie(b"isom", 1, 1, 1), "an MP4 video");
     check_problem("a.mp4", &movie(b"heic", 1, 1, 1), "a picture");
     check_problem("a.png", b"nonsense", "not what a name that ends in .png promises");
     check_problem("a.fbx", b"<!doctype html><html></html>", "a web page");
@@ -144,7 +149,7 @@ fn an_mp3_whose_header_frame_is_silent_is_not_longer_for_it() {
     bytes[15 + 4 + 32..][..4].copy_from_slice(b"Xing");
     assert_eq!(look("a.mp3", &bytes), look("a.mp3", &mp3(100)));
     bytes.extend([b'x'; 30_000]);
-    check("a.mp3", &bytes, ContentFacts::Audio { duration: None, sample_rate: Some(44_100) });
+    assert_eq!(look("a.mp3", &bytes), look("a.mp3", &mp3(100)));
 }
 
 #[test]
@@ -158,7 +163,8 @@ fn videos_tell_their_time_and_size() {
     check("a.mov", &movie(b"qt  ", 1, 1080, 1920), video(1, 1080, 1920));
     check_problem("a.mp4", &movie(b"mp42", 300_001, 640, 480), "plays 5:01 minutes");
     check_problem("a.mp4", &movie(b"mp42", 1, 4097, 1), "4097 by 1 pixels");
-    check_problem("a.mp4", &movie(b"mp42", 1, 1, 2161), "1 by 2161 pixels");
+    check_problem("a.mp4", &movie(b"mp42", 1, 2161, 2161), "2161 by 2161 pixels");
+    check("a.mp4", &movie(b"mp42", 1, 2160, 4096), video(1, 2160, 4096));
     let whole = movie(b"isom", 1000, 640, 480);
     check_problem("a.mp4", &whole[..1000], "ends too early");
     check_problem("a.mp4", &whole[..16], "no movie header");
@@ -223,7 +229,6 @@ fn broken_models_are_told() {
     check_problem("a.rbxmx", b"<roblox><Item></roblox>", "damaged");
     check_problem("a.rbxmx", b"<roblox><Item>", "ends too early");
     check_problem("a.rbxmx", b"<!-- nothing -->", "no XML");
-    check_problem("a.rbxmx", b"<roblox>\xff</roblox>", "damaged");
 }
 
 #[test]
@@ -236,15 +241,7 @@ fn a_model_that_would_unpack_to_gigabytes_is_not_unpacked() {
         huge.extend(&big);
     }
     huge.extend(chunk(b"END\0", b"</roblox>", Packing::Plain));
-    check("a.rbxm", &huge, instances(false));
-}
-
-#[test]
-fn a_model_with_a_huge_text_is_taken_for_no_animation() {
-    let text = "x".repeat(3 << 20);
-    let items = format!(r#"<Item class="KeyframeSequence"><string name="Name">{text}</string></Item>"#);
-    check("a.rbxmx", &rbxmx(&items), instances(false));
-    check("a.rbxmx", &rbxmx(&"<Item class=\"KeyframeSequence\">".repeat(100_000)), instances(false));
+    check("a.rbxm", &huge, ContentFacts::Instances { root: ModelRoot::Unknown });
 }
 
 #[test]

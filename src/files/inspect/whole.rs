@@ -1,13 +1,13 @@
 //! Whether a file is written to its end, as far as its format tells.
 //!
 //! Stricter than the look for facts, which passes whatever other programs may still manage: here only a proof counts, a mark at the end or a
-//! length that fits. What can't tell (JPEG without its end mark, FLAC, text FBX, mesh data, sounds from a pipe) is never whole. Headers and
+//! length that fits. What can't tell (JPEG without its end mark, text FBX, mesh data, sounds from a pipe) is never whole. Headers and
 //! tails only, through the same small buffer.
 //!
 //! Read next: `crate::files::settle`, which asks.
 
 use super::source::{ReadSeek, Source};
-use super::{Unfit, inspect, mp3};
+use super::{Unfit, flac, inspect, movie, mp3, wav};
 use crate::model::asset::FileFormat;
 use crate::model::path::ProjectPath;
 
@@ -18,8 +18,6 @@ const FBX_END: &[u8] =
 const TGA_END: &[u8] = b"TRUEVISION-XFILE.\0";
 /// An Ogg page is at most 65,307 bytes long (RFC 3533).
 const OGG_PAGE: u64 = 65_307;
-/// More boxes than a movie has on its first level; a bound for a file made of nothing else.
-const MAX_BOXES: u32 = 100_000;
 
 /// Whether a file of `length` bytes that may be of `format` is whole.
 pub(in crate::files) fn is_whole(
@@ -56,14 +54,10 @@ pub(in crate::files) fn is_whole(
         }
         FileFormat::Mp3 => mp3::is_whole(source),
         FileFormat::Ogg => ogg(source),
-        FileFormat::Wav => {
-            // Without sound: 36 bytes follow the length, which programs write before they know it.
-            let [.., a, b, c, d]: [u8; 8] = source.bytes()?;
-            let riff = u64::from(u32::from_le_bytes([a, b, c, d]));
-            Ok(riff > 36 && (riff + 8 == length || riff + 8 + riff % 2 == length))
-        }
-        FileFormat::Mp4 | FileFormat::Mov => movie(source),
-        FileFormat::Flac | FileFormat::MeshData => Ok(false),
+        FileFormat::Wav => wav::is_whole(source),
+        FileFormat::Flac => flac::is_whole(source),
+        FileFormat::Mp4 | FileFormat::Mov => movie::is_whole(source),
+        FileFormat::MeshData => Ok(false),
     }
 }
 
@@ -86,30 +80,6 @@ fn ogg(source: &mut Source<'_>) -> Result<bool, Unfit> {
     let Some(lengths) = page.get(27..header) else { return Ok(false) };
     let content: usize = lengths.iter().map(|length| usize::from(*length)).sum();
     Ok(flags & 0x04 != 0 && page.len() == header + content)
-}
-
-/// MP4 and QuickTime: the boxes end with the file, and the media is among them. One in fragments, or whose last box has no length, doesn't tell.
-fn movie(source: &mut Source<'_>) -> Result<bool, Unfit> {
-    let mut media = false;
-    for _ in 0..MAX_BOXES {
-        if source.left() == 0 {
-            return Ok(media);
-        }
-        let start = source.position();
-        let short = u32::from_be_bytes(source.bytes()?);
-        let name: [u8; 4] = source.bytes()?;
-        let length = match short {
-            1 => u64::from_be_bytes(source.bytes()?),
-            short => u64::from(short),
-        };
-        media |= &name == b"mdat";
-        let Some(rest) = length.checked_sub(source.position() - start) else { return Ok(false) };
-        if &name == b"moof" {
-            return Ok(false);
-        }
-        source.skip(rest)?;
-    }
-    Ok(false)
 }
 
 #[cfg(test)]

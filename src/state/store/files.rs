@@ -6,7 +6,7 @@ use rusqlite::{Connection, Result, Row, Transaction, named_params};
 
 use super::{Store, rows};
 use crate::model::asset::FileFormat;
-use crate::model::file::{CachedFile, ContentFacts, FileCache, FileFacts, FileProblem, Fingerprint};
+use crate::model::file::{CachedFile, ContentFacts, FileCache, FileFacts, FileProblem, Fingerprint, ModelRoot};
 use crate::model::path::ProjectPath;
 use crate::state::error::StateError;
 
@@ -137,8 +137,14 @@ impl Inside {
         // A header may claim any length; three centuries is as good as more.
         let nanoseconds = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
         match content {
-            ContentFacts::Instances { animation: true } => Self { kind: Some("animation"), ..Self::default() },
-            ContentFacts::Instances { animation: false } => Self { kind: Some("instances"), ..Self::default() },
+            ContentFacts::Instances { root } => {
+                let kind = match root {
+                    ModelRoot::Animation => "animation",
+                    ModelRoot::Other => "instances",
+                    ModelRoot::Unknown => "unknown_instances",
+                };
+                Self { kind: Some(kind), ..Self::default() }
+            }
             ContentFacts::Image { width, height } => {
                 Self { kind: Some("image"), width: Some(width), height: Some(height), ..Self::default() }
             }
@@ -185,8 +191,9 @@ fn content_facts(row: &Row<'_>) -> Result<ContentFacts> {
         Ok(nanoseconds.map(|nanoseconds| Duration::from_nanos(nanoseconds.unsigned_abs())))
     };
     Ok(match rows::text(row, 10)? {
-        "instances" => ContentFacts::Instances { animation: false },
-        "animation" => ContentFacts::Instances { animation: true },
+        "instances" => ContentFacts::Instances { root: ModelRoot::Other },
+        "animation" => ContentFacts::Instances { root: ModelRoot::Animation },
+        "unknown_instances" => ContentFacts::Instances { root: ModelRoot::Unknown },
         "image" => ContentFacts::Image { width: row.get(13)?, height: row.get(14)? },
         "audio" => ContentFacts::Audio { duration: duration()?, sample_rate: row.get(12)? },
         "video" => ContentFacts::Video { duration: duration()?, width: row.get(13)?, height: row.get(14)? },

@@ -14,7 +14,7 @@ use crate::model::asset::{AssetType, FileFormat, Moderation, Privacy};
 use crate::model::change::{Change, Event};
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
-use crate::model::file::{CachedFile, ContentFacts, FileCache, FileFacts, FileProblem, Fingerprint};
+use crate::model::file::{CachedFile, ContentFacts, FileCache, FileFacts, FileProblem, Fingerprint, ModelRoot};
 use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, OperationId, Revision, UserId};
 use crate::model::metadata::{Field, FieldDigests, SocialLink, SocialNetwork};
@@ -283,8 +283,9 @@ prop_compose! {
         files.into_iter().map(|(name, ([size, inode, device], [modified_ns, changed_ns, looked_at_ns], kind, number))| {
             let duration = number.is_multiple_of(2).then(|| Duration::from_nanos(u64::from(number)));
             let found = match kind % 7 {
-                0 => ContentFacts::Instances { animation: true },
-                1 => ContentFacts::Instances { animation: false },
+                0 if duration.is_some() => ContentFacts::Instances { root: ModelRoot::Unknown },
+                0 => ContentFacts::Instances { root: ModelRoot::Animation },
+                1 => ContentFacts::Instances { root: ModelRoot::Other },
                 2 => ContentFacts::Image { width: number, height: 3 },
                 3 => ContentFacts::Audio { duration, sample_rate: duration.map(|_| number) },
                 4 => ContentFacts::Video { duration, width: 0, height: number },

@@ -1,0 +1,243 @@
+//! Ogg: the playing time from the positions that its pages tell.
+//!
+//! All page headers are read, and the packets jumped over. A file may hold several sounds one after the other (a recorded radio stream does); each
+//! begins with the first pages of all its streams. The first position need not be 0.
+//!
+//! Sources: RFC 3533 (Ogg), the Vorbis I specification, RFC 7845 and 6716 (Opus), the Speex manual, xiph.org's FLAC-in-Ogg mapping.
+
+use std::time::Duration;
+
+use super::source::{Source, Window};
+use super::{Unfit, cut_off, damaged, limits, unfit};
+use crate::model::file::ContentFacts;
+
+/// More streams than any real file has at one time.
+const MAX_STREAMS: usize = 64;
+
+/// What the first packet of a stream says.
+enum Codec {
+    Sound(Sound),
+    Video,
+    Other,
+}
+
+/// A stream of sound.
+struct Sound {
+    /// Samples a second; 0 where it doesn't tell.
+    rate: u32,
+    /// Positions a second.
+    clock: u32,
+    /// Samples at the start that are not played.
+    skipped: u64,
+    packets: Packets,
+}
+
+/// How many samples a packet holds.
+#[derive(Debug, Clone, Copy)]
+enum Packets {
+    /// At most so many.
+    UpTo(u64),
+    /// As its first two bytes tell.
+    Opus,
+}
+
+/// A stream of sound, and where it is.
+struct Stream {
+    serial: u32,
+    sound: Sound,
+    /// The position before its first sample, and behind its last one.
+    span: Option<(u64, u64)>,
+}
+
+/// A page's header.
+struct Page {
+    first: bool,
+    continued: bool,
+    /// `None`: no packet ends here.
+    position: Option<u64>,
+    serial: u32,
+    /// The lengths of its packets' parts; below 255, a packet ends.
+    lengths: Vec<u8>,
+    /// Where its packets begin.
+    packets: u64,
+    end: u64,
+}
+
+/// Sums up what was found.
+#[derive(Default)]
+struct Found {
+    streams: Vec<Stream>,
+    played: Duration,
+    rate: Option<u32>,
+    has_sound: bool,
+}
+
+pub(super) fn ogg(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
+    let length = source.length();
+    let mut window = Window::new(source);
+    let mut found = Found::default();
+    let mut position = 0;
+    while let Some(page) = next_page(&mut window, position)? {
+        position = page.end;
+        if page.end > length {
+            // The last page of a stream that was cut off; nothing was heard before the first one.
+            if found.has_sound {
+                break;
+            }
+            return Err(cut_off());
+        }
+        found.page(&mut window, &page)?;
+    }
+    if position == 0 {
+        return Err(damaged("the Ogg's pages are garbled"));
+    }
+    found.end_of_sounds();
+    if !found.has_sound {
+        return Err(damaged("the Ogg holds no sound"));
+    }
+    limits::audio(Some(found.played).filter(|time| !time.is_zero()), found.rate)
+}
+
+impl Found {
+    fn page(&mut self, window: &mut Window<'_, '_>, page: &Page) -> Result<(), Unfit> {
+        if page.first {
+            // The streams of one sound all begin before any goes on; some programs are late, but never after the first samples.
+            if self.streams.iter().any(|stream| stream.span.is_some()) {
+                self.end_of_sounds();
+            }
+            match codec(window.at(page.packets, 80)?) {
+                Codec::Video => {
+                    return Err(unfit("the content is an Ogg video, but the name says a sound", "extract its sound"));
+                }
+                Codec::Sound(sound) if self.streams.len() < MAX_STREAMS => {
+                    self.has_sound = true;
+                    self.rate = self.rate.max((sound.rate != 0).then_some(sound.rate));
+                    self.streams.push(Stream { serial: page.serial, sound, span: None });
+                }
+                Codec::Sound(_) | Codec::Other => {}
+            }
+            return Ok(());
+        }
+        // A stream's headers are at position 0.
+        let Some(position) = page.position.filter(|position| *position > 0) else { return Ok(()) };
+        let Some(stream) = self.streams.iter_mut().find(|stream| stream.serial == page.serial) else { return Ok(()) };
+        let start = match stream.span {
+            Some((start, _)) => start,
+            None => position.saturating_sub(samples(window, page, stream.sound.packets)?),
+        };
+        stream.span = Some((start, position));
+        Ok(())
+    }
+
+    /// The sounds that play at the same time are over.
+    fn end_of_sounds(&mut self) {
+        let time = |Stream { sound, span, .. }: Stream| {
+            let (start, end) = span?;
+            limits::playing_time(end.saturating_sub(start).saturating_sub(sound.skipped), sound.clock)
+        };
+        let longest = std::mem::take(&mut self.streams).into_iter().filter_map(time).max();
+        self.played = self.played.saturating_add(longest.unwrap_or_default());
+    }
+}
+
+/// The page at `position`, or the next one behind bytes that are none.
+fn next_page(window: &mut Window<'_, '_>, mut position: u64) -> Result<Option<Page>, Unfit> {
+    const BLOCK: usize = 16 * 1024;
+    loop {
+        if let Some(page) = page(window.at(position, 27 + 255)?, position) {
+            return Ok(Some(page));
+        }
+        let block = window.at(position + 1, BLOCK)?;
+        if block.len() < 27 {
+            return Ok(None);
+        }
+        let next = block.windows(4).position(|bytes| bytes == b"OggS");
+        position += 1 + next.unwrap_or(block.len() - 3) as u64;
+    }
+}
+
+fn page(head: &[u8], at: u64) -> Option<Page> {
+    let (head, lengths) = head.split_at_checked(27)?;
+    let [b'O', b'g', b'g', b'S', 0, flags, position @ .., s0, s1, s2, s3] = head.get(..18)? else { return None };
+    let count = usize::from(*head.last()?);
+    let lengths = lengths.get(..count)?;
+    let packets = at + 27 + count as u64;
+    Some(Page {
+        first: flags & 0x02 != 0,
+        continued: flags & 0x01 != 0,
+        // -1 is for no position; other negative ones come from samples that are cut off at the start.
+        position: u64::try_from(i64::from_le_bytes(position.try_into().ok()?)).ok(),
+        serial: u32::from_le_bytes([*s0, *s1, *s2, *s3]),
+        lengths: lengths.to_vec(),
+        packets,
+        end: packets + lengths.iter().map(|length| u64::from(*length)).sum::<u64>(),
+    })
+}
+
+/// How many samples the packets hold, at most, that end on this page.
+fn samples(window: &mut Window<'_, '_>, page: &Page, packets: Packets) -> Result<u64, Unfit> {
+    let mut samples = 0;
+    let (mut at, mut start) = (page.packets, (!page.continued).then_some(page.packets));
+    for length in &page.lengths {
+        at += u64::from(*length);
+        if *length == 255 {
+            continue;
+        }
+        samples += match (packets, start) {
+            (Packets::UpTo(most), _) => most,
+            (Packets::Opus, Some(start)) => opus_samples(window.at(start, 2)?),
+            (Packets::Opus, None) => 0,
+        };
+        start = Some(at);
+    }
+    Ok(samples)
+}
+
+/// How many samples an Opus packet holds at 48 kHz (RFC 6716, 3.1 and 3.2).
+fn opus_samples(packet: &[u8]) -> u64 {
+    let Some(toc) = packet.first() else { return 0 };
+    let frame = match toc >> 3 {
+        mode @ 0..12 => [480, 960, 1920, 2880].get(usize::from(mode & 3)),
+        mode @ 12..16 => [480, 960].get(usize::from(mode & 1)),
+        mode => [120, 240, 480, 960].get(usize::from(mode & 3)),
+    };
+    let frames = match toc & 3 {
+        0 => 1,
+        1 | 2 => 2,
+        _ => packet.get(1).map_or(0, |count| u64::from(count & 0x3f)),
+    };
+    frame.copied().unwrap_or(0) * frames
+}
+
+fn codec(packet: &[u8]) -> Codec {
+    let number =
+        |at: usize| packet.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes).unwrap_or(0);
+    if packet.starts_with(b"\x01vorbis") {
+        // Long blocks overlap by half: the exponent of their length is 6 to 13.
+        let exponent = packet.get(28).map_or(0, |sizes| sizes >> 4);
+        let block = if (6..=13).contains(&exponent) { 1 << exponent } else { 1 << 13 };
+        let packets = Packets::UpTo(block / 2);
+        return Codec::Sound(Sound { rate: number(12), clock: number(12), skipped: 0, packets });
+    }
+    if packet.starts_with(b"OpusHead") {
+        // Opus always counts and plays at 48 kHz; the number in its header is only what was encoded.
+        let skipped = packet.get(10..12).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_le_bytes);
+        return Codec::Sound(Sound { rate: 48_000, clock: 48_000, skipped: skipped.into(), packets: Packets::Opus });
+    }
+    if packet.starts_with(b"Speex   ") {
+        let packets = Packets::UpTo(u64::from(number(56)).saturating_mul(number(64).max(1).into()));
+        return Codec::Sound(Sound { rate: number(36), clock: number(36), skipped: 0, packets });
+    }
+    if packet.starts_with(b"\x7fFLAC") {
+        // The mapping's 9 bytes, `fLaC`, a block header of 4; then the stream information: the longest block behind 2 bytes, 20 bits of rate
+        // behind 10.
+        let big_endian = |from, to| {
+            let bytes: Option<&[u8]> = packet.get(from..to);
+            bytes.map_or(0, |bytes| bytes.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte)))
+        };
+        let (block, rate) = (big_endian(19, 21), big_endian(27, 30) >> 4);
+        return Codec::Sound(Sound { rate, clock: rate, skipped: 0, packets: Packets::UpTo(block.into()) });
+    }
+    let videos: [&[u8]; 6] = [b"\x80theora", b"\x80daala", b"BBCD\0", b"OVP80", b"\x01video\0", b"YUV4MPEG"];
+    if videos.iter().any(|start| packet.starts_with(start)) { Codec::Video } else { Codec::Other }
+}

@@ -1,0 +1,164 @@
+//! XML reduced to its tags.
+//!
+//! Text, comments, CDATA sections, processing instructions and document types are left out, however long they are, and every byte that isn't
+//! ASCII becomes one that is: a model's structure is in its tags, whatever the encoding of its strings. Quotes keep a `>` in a value from
+//! ending its tag.
+
+use std::io::{self, Read};
+
+/// Where in the XML the next byte is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Text,
+    /// Behind `<`.
+    Opened,
+    /// Within a tag, and within which quotes.
+    Tag(Option<u8>),
+    /// Behind `<!`.
+    Bang,
+    /// Behind `<!-`.
+    Dash,
+    /// Within a comment, behind so many dashes.
+    Comment(u8),
+    /// Within a CDATA section, behind so many brackets.
+    CData(u8),
+    /// Within a processing instruction, and whether behind `?`.
+    Instruction(bool),
+    /// Within a document type: open angles, and within which quotes.
+    DocumentType {
+        open: u32,
+        quote: Option<u8>,
+    },
+}
+
+/// Reads the tags of the XML in `inner`.
+pub(super) struct Tags<R> {
+    inner: R,
+    place: Place,
+    /// Bytes that were passed on and not read yet.
+    out: Vec<u8>,
+    read: usize,
+}
+
+impl<R: Read> Tags<R> {
+    pub(super) fn new(inner: R) -> Self {
+        Self { inner, place: Place::Text, out: Vec::new(), read: 0 }
+    }
+
+    /// Whether what was read ends outside of everything that needs an end.
+    pub(super) fn is_complete(&self) -> bool {
+        self.place == Place::Text
+    }
+
+    fn push(&mut self, byte: u8) {
+        let counted = |mark: u8, count: u8| if byte == mark { count.saturating_add(1).min(2) } else { 0 };
+        self.place = match (self.place, byte) {
+            (Place::Text, b'<') => Place::Opened,
+            (Place::Text, _) => Place::Text,
+            (Place::Opened, b'!') => Place::Bang,
+            (Place::Opened, b'?') => Place::Instruction(false),
+            (Place::Opened, _) => {
+                self.out.push(b'<');
+                self.tag(byte, None)
+            }
+            (Place::Tag(quote), _) => self.tag(byte, quote),
+            (Place::Bang, b'-') => Place::Dash,
+            (Place::Bang, b'[') => Place::CData(0),
+            (Place::Dash, b'-') => Place::Comment(0),
+            (Place::Bang | Place::Dash, b'>') => Place::Text,
+            (Place::Bang | Place::Dash, _) => Place::DocumentType { open: 1, quote: None },
+            (Place::Comment(2), b'>') | (Place::CData(2), b'>') | (Place::Instruction(true), b'>') => Place::Text,
+            (Place::Comment(dashes), _) => Place::Comment(counted(b'-', dashes)),
+            (Place::CData(brackets), _) => Place::CData(counted(b']', brackets)),
+            (Place::Instruction(_), _) => Place::Instruction(byte == b'?'),
+            (Place::DocumentType { open, quote: Some(quote) }, _) => {
+                Place::DocumentType { open, quote: (byte != quote).then_some(quote) }
+            }
+            (Place::DocumentType { open, quote: None }, b'"' | b'\'') => {
+                Place::DocumentType { open, quote: Some(byte) }
+            }
+            (Place::DocumentType { open, quote: None }, b'<') => {
+                Place::DocumentType { open: open.saturating_add(1), quote: None }
+            }
+            (Place::DocumentType { open: 1, quote: None }, b'>') => Place::Text,
+            (Place::DocumentType { open, quote: None }, b'>') => Place::DocumentType { open: open - 1, quote: None },
+            (place @ Place::DocumentType { .. }, _) => place,
+        };
+    }
+
+    /// Passes on a byte of a tag.
+    fn tag(&mut self, byte: u8, quote: Option<u8>) -> Place {
+        self.out.push(if byte.is_ascii() { byte } else { b'_' });
+        match (quote, byte) {
+            (None, b'>') => Place::Text,
+            (None, b'"' | b'\'') => Place::Tag(Some(byte)),
+            (Some(quote), _) if byte == quote => Place::Tag(None),
+            (quote, _) => Place::Tag(quote),
+        }
+    }
+}
+
+impl<R: Read> Read for Tags<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut block = [0; 4096];
+        while self.read == self.out.len() {
+            self.out.clear();
+            self.read = 0;
+            let read = self.inner.read(&mut block)?;
+            if read == 0 {
+                return Ok(0);
+            }
+            block.iter().take(read).for_each(|byte| self.push(*byte));
+        }
+        let rest = self.out.get(self.read..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        let (to, from) = (buffer.get_mut(..count).unwrap_or_default(), rest.get(..count).unwrap_or_default());
+        to.copy_from_slice(from);
+        self.read += count;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(xml: &[u8], expected: &str, complete: bool) {
+        let mut tags = Tags::new(xml);
+        let mut out = String::new();
+        tags.read_to_string(&mut out).unwrap();
+        assert_eq!((out.as_str(), tags.is_complete()), (expected, complete), "{}", xml.escape_ascii());
+    }
+
+    #[test]
+    fn only_tags_are_left() {
+        check(b"<?xml version=\"1.0\" encoding='x>y'?>\n<a b=\"c\">text &amp; <d/></a>\n", "<a b=\"c\"><d/></a>", true);
+        check(b"<a><!-- <b> -- > ---></a>", "<a></a>", true);
+        check(b"<a><![CDATA[ <b> ]] > ]]]></a>", "<a></a>", true);
+        check(b"<!DOCTYPE a [<!ENTITY b \"<c>]>\"> <!ELEMENT a (#PCDATA)>]><a/>", "<a/>", true);
+        check(b"<a b='1>2' c=\">'>\"/>", "<a b='1>2' c=\">'>\"/>", true);
+        check(b"<a>\xe9\0\xff</a>", "<a></a>", true);
+        check(b"<\xc3\xa9 b=\"\xe9\"/>", "<__ b=\"_\"/>", true);
+        check(b"plain", "", true);
+    }
+
+    #[test]
+    fn what_has_no_end_is_not_complete() {
+        for xml in
+            ["<a", "<a b=\">", "<a><!-- x --", "<a><![CDATA[x]]", "<?xml ", "<!DOCTYPE a [<!E>", "<", "<!", "<!-"]
+        {
+            let mut tags = Tags::new(xml.as_bytes());
+            tags.read_to_end(&mut Vec::new()).unwrap();
+            assert!(!tags.is_complete(), "{xml}");
+        }
+    }
+
+    #[test]
+    fn a_text_of_megabytes_takes_no_memory() {
+        let mut tags = Tags::new(io::Read::chain(&b"<a>"[..], io::repeat(b'x').take(50 << 20)));
+        let mut out = Vec::new();
+        tags.read_to_end(&mut out).unwrap();
+        assert_eq!(out, b"<a>");
+        assert!(tags.out.capacity() < 100_000);
+    }
+}
