@@ -6,7 +6,7 @@ use crate::engine::project::Project;
 use crate::engine::report::{Report, Warning};
 
 /// Whether this is a CI machine: nearly all of them set `CI`.
-fn is_ci() -> bool {
+pub(super) fn is_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
 }
 

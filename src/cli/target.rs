@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::Global;
+use super::ci;
 use super::credential;
 use super::emulator::Embedded;
 use super::exit::{Exit, Failure};
@@ -39,7 +40,8 @@ pub fn here() -> Result<PathBuf, Failure> {
 /// # Errors
 /// When there is no manifest, or the API's address can't be used.
 pub fn find(global: &Global) -> Result<Target, Failure> {
-    let project = Project::find(global.manifest.as_deref(), global.state.as_deref(), &here()?)?;
+    let mut project = Project::find(global.manifest.as_deref(), global.state.as_deref(), &here()?)?;
+    project.in_ci = ci::is_ci();
     if global.emulator {
         return Ok(Target { project: project.for_emulator()?, remote: EMBEDDED.to_owned() });
     }

@@ -14,6 +14,10 @@ use super::git;
 use super::progress::{Listener, Progress};
 use super::project::{Project, ProjectError};
 
+/// How many characters are shown of each end of a path that is too long: three bytes each, and three times as many in Unicode's normal form, are
+/// still less than an address may have.
+const SHOWN: usize = 150;
+
 /// What a look at manifest and files gave.
 #[derive(Debug)]
 pub struct Gathered {
@@ -58,6 +62,14 @@ pub fn read_manifest(project: &Project) -> Result<(Manifest, String), GatherErro
     }
 }
 
+/// What a single run must not take yet. In CI everything was just checked out, and nobody writes there.
+pub fn unsettled_now(project: &Project) -> Unsettled {
+    if project.in_ci {
+        return Unsettled::default();
+    }
+    Unsettled::single_run(i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX))
+}
+
 /// Reads the manifest and looks at every file that it speaks of. A reference to an address that left the manifest is no mistake where the address is `known`,
 /// to state or lockfile. Of files that are `unsettled` the `cache`d content counts. Blocks: it reads the disk.
 ///
@@ -90,6 +102,7 @@ pub fn look(
     let selection = manifest.selection();
     let mut walk = files::walk(&project.root, &selection);
     unsettled.keep(&mut walk, &selection, cache);
+    files::keep_behind_links(&mut walk, &project.root, &selection, known);
     let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
     let tell = |seen: files::Progress| {
         let (done, total) = (seen.files_done as u64, seen.files as u64);
@@ -102,7 +115,7 @@ pub fn look(
             let notes = resolved.notes;
             let mut desired = resolved.desired;
             desired.absences = absences(project, &walk, &desired);
-            desired.unseen = walk.problems.into_iter().filter_map(unseen).collect();
+            desired.unseen = walk.problems.into_iter().map(unseen).collect();
             Ok(Gathered { manifest, desired, notes, cache, waiting })
         }
         Err(diagnostics) => Err(GatherError::Manifest { diagnostics, text }),
@@ -124,11 +137,18 @@ pub(super) fn absences(project: &Project, walk: &files::Walk, desired: &Desired)
     if folders.is_empty() { Absences::Count } else { Absences::Missing { folders } }
 }
 
-/// Something that the walk could not look at, under the address that it would have. A name that is no address (a control character) is shown without it.
-fn unseen(problem: files::WalkProblem) -> Option<Unseen> {
+/// Something that the walk could not look at, under the address that it would have. A name that is no address (a control character, a path longer
+/// than any address) is shown as one that is: no problem may get lost.
+fn unseen(problem: files::WalkProblem) -> Unseen {
     let plain: String = problem.path.chars().filter(|c| !c.is_control()).collect();
-    let place = Address::new(if plain.is_empty() { "." } else { &plain }).ok()?;
-    Some(Unseen { place, incomplete: problem.incomplete, problem: problem.problem })
+    let shortened = || {
+        let characters: Vec<char> = plain.chars().collect();
+        let (start, end) = (characters.iter().take(SHOWN), characters.iter().rev().take(SHOWN).rev());
+        start.chain(std::iter::once(&'…')).chain(end).collect::<String>()
+    };
+    let place = Address::new(&plain).or_else(|_| Address::new(&shortened()));
+    let place = place.or_else(|_| Address::new(".")).expect("`.` is an address");
+    Unseen { place, incomplete: problem.incomplete, problem: problem.problem }
 }
 
 #[cfg(test)]
@@ -136,6 +156,7 @@ fn unseen(problem: files::WalkProblem) -> Option<Unseen> {
 mod tests {
     use super::*;
     use crate::engine::progress::silent;
+    use crate::model::file::FileProblem;
 
     /// Whether absences count in a project with these files.
     fn check(manifest: &str, files: &[&str], expected: Absences) {
@@ -150,6 +171,23 @@ mod tests {
         let gathered = gather(&project, &FileCache::new(), &BTreeSet::new(), &Unsettled::default(), &silent()).unwrap();
         assert_eq!(gathered.desired.absences, expected, "{manifest}");
         assert_eq!(gathered.desired.unseen, [], "{manifest}");
+    }
+
+    #[test]
+    fn no_problem_of_the_walk_is_dropped_whatever_its_path() {
+        let place = |path: String| {
+            let problem = FileProblem { message: "m".to_owned(), hint: None };
+            let unseen = unseen(files::WalkProblem { path, globs: vec![0], incomplete: true, problem });
+            assert!(unseen.incomplete);
+            unseen.place.to_string()
+        };
+        assert_eq!(place("a/b".to_owned()), "a/b");
+        assert_eq!(place("a\n/b".to_owned()), "a/b");
+        assert_eq!(place(String::new()), "…");
+        let long = place(format!("start/{}/end", "\u{fffd}".repeat(4000)));
+        assert!(long.starts_with("start/") && long.ends_with("/end") && long.contains('…'));
+        // A character that is longer in its normal form.
+        assert!(place("\u{1d160}".repeat(4000)).contains('…'));
     }
 
     #[test]

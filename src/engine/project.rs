@@ -32,6 +32,8 @@ pub struct Project {
     pub state: PathBuf,
     /// The folder in which the state is; `None`: it was named by hand.
     folder: Option<StateFolder>,
+    /// A CI machine checked it out: nobody writes its files.
+    pub in_ci: bool,
 }
 
 /// Why no project was found.
@@ -164,7 +166,7 @@ impl Project {
         let root = manifest.parent().ok_or_else(no_name)?.to_owned();
         let lockfile = root.join(format!("{stem}.lock.toml"));
         let folder = StateFolder::beside(&root);
-        Ok(Self { state: folder.state(&manifest), folder: Some(folder), root, manifest, lockfile })
+        Ok(Self { state: folder.state(&manifest), folder: Some(folder), root, manifest, lockfile, in_ci: false })
     }
 
     /// The same project against the embedded emulator: with a state and lockfile of its own, so that the real ones are never touched. They lie where the

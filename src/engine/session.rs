@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::book::{Book, BookError};
-use super::gather::{GatherError, gather};
+use super::gather::{GatherError, gather, unsettled_now};
 use super::lockfile::{KeepError, Lockfile};
 use super::progress::Listener;
 use super::project::Project;
-use crate::files::Unsettled;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
@@ -107,7 +106,7 @@ impl Session {
         let (project, cache) = (self.project.clone(), std::mem::take(&mut self.cache));
         let known: BTreeSet<Address> = self.book.read(|recorded| recorded.assets.keys().cloned().collect());
         let looked =
-            tokio::task::spawn_blocking(move || gather(&project, &cache, &known, &Unsettled::default(), &listener))
+            tokio::task::spawn_blocking(move || gather(&project, &cache, &known, &unsettled_now(&project), &listener))
                 .await;
         let gathered = match looked {
             Ok(gathered) => gathered?,

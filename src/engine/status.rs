@@ -86,7 +86,9 @@ pub struct LostLockfile {
 pub fn status(project: &Project, remote: &str) -> Result<Status, ViewError> {
     let view = View::open(project, remote)?;
     let (manifest, text) = read_manifest(project)?;
-    let walk = files::walk(&project.root, &manifest.selection());
+    let selection = manifest.selection();
+    let mut walk = files::walk(&project.root, &selection);
+    files::keep_behind_links(&mut walk, &project.root, &selection, &view.known());
     let (findings, unknown) = recall(project, &walk, &view.cache);
     let resolved = manifest
         .resolve(&findings, &view.known())
@@ -116,6 +118,10 @@ fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (Findings
     let mut unknown = BTreeMap::new();
     for (path, globs) in &walk.files {
         let problem = |message: &str| Err(FileProblem { message: message.to_owned(), hint: None });
+        if let Some(problem) = walk.unreachable.get(path) {
+            findings.insert(path.clone(), Finding { globs: globs.clone(), content: Err(problem.clone()) });
+            continue;
+        }
         let now = std::fs::metadata(project.root.join(path.as_str())).map(|found| fingerprint::of(&found));
         let content = match (cache.get(path), now) {
             (_, Err(error)) => problem(&format!("can't look at it: {error}")),

@@ -9,7 +9,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::book::BookError;
 use super::execute::execute;
-use super::gather::{GatherError, gather};
+use super::gather::{GatherError, gather, unsettled_now};
 use super::hands::{GivenUp, Hands};
 use super::lockfile::KeepError;
 use super::progress::{Listener, Progress};
@@ -19,7 +19,6 @@ use super::review::{self, Review};
 use super::session::Session;
 use super::stop::StopSwitch;
 use crate::cloud::client::Client;
-use crate::files::Unsettled;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
@@ -265,7 +264,7 @@ impl Run<'_> {
         let cache = std::mem::take(&mut self.session.cache);
         let looked = tokio::task::spawn_blocking(move || {
             failpoint::trip("gather");
-            let gathered = gather(&project, &cache, &known, &Unsettled::default(), &listener);
+            let gathered = gather(&project, &cache, &known, &unsettled_now(&project), &listener);
             (gathered, cache)
         });
         let (gathered, before) = looked.await.map_err(|error| {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::gate::{self, Gate};
-use super::gather::{GatherError, Gathered, gather};
+use super::gather::{GatherError, Gathered, gather, unsettled_now};
 use super::lockfile;
 use super::missing_lockfile;
 use super::pace;
@@ -15,7 +15,6 @@ use super::report::Stop;
 use super::stop::StopSwitch;
 use crate::cloud::client::Client;
 use crate::cloud::limits::LimitRow;
-use crate::files::Unsettled;
 use crate::model::address::Address;
 use crate::model::change::{Change, Event};
 use crate::model::file::FileCache;
@@ -192,7 +191,7 @@ struct Draft {
 impl Draft {
     fn open(project: &Project, remote: &str, listener: &Listener) -> Result<Self, ViewError> {
         let view = View::open(project, remote)?;
-        let gathered = gather(project, &view.cache, &view.known(), &Unsettled::default(), listener)?;
+        let gathered = gather(project, &view.cache, &view.known(), &unsettled_now(project), listener)?;
         Ok(Self { view, gathered })
     }
 

@@ -19,6 +19,7 @@ use super::inspect::{self, Unfit};
 use super::open::{OpenError, Opened, Root, open};
 use super::unsettled::Unsettled;
 use super::walk::Walk;
+use super::whole;
 use crate::model::desired::{Finding, Findings};
 use crate::model::file::{CachedFile, FileCache, FileFacts, FileProblem, Fingerprint};
 use crate::model::ids::ContentHash;
@@ -83,6 +84,10 @@ pub fn examine(
     let (mut findings, mut fresh, mut waiting) = (Findings::new(), FileCache::new(), BTreeSet::new());
     let mut todo = Vec::new();
     for (path, state) in paths.into_iter().zip(states) {
+        if let Some(problem) = walk.unreachable.get(path) {
+            findings.insert(path.clone(), finding(walk, path, Err(problem.clone())));
+            continue;
+        }
         match (cache.get(path), state) {
             (Some(cached), Some(state)) if is_current(cached, &state) => {
                 findings.insert(path.clone(), finding(walk, path, cached.content.clone()));
@@ -93,6 +98,14 @@ pub fn examine(
                 waiting.insert(path.clone());
                 fresh.extend(cached.map(|cached| (path.clone(), cached.clone())));
                 let content = cached.map_or_else(|| Err(FileProblem::being_written()), |cached| cached.content.clone());
+                findings.insert(path.clone(), finding(walk, path, content));
+            }
+            (cached, state) if unsettled.wants_whole(path, state.as_ref()) && !whole::is_whole_in(&root, path) => {
+                let cached = cached.filter(|_| !unsettled.is_single);
+                waiting.insert(path.clone());
+                fresh.extend(cached.map(|cached| (path.clone(), cached.clone())));
+                let early = if unsettled.is_single { FileProblem::unfinished } else { FileProblem::being_written };
+                let content = cached.map_or_else(|| Err(early()), |cached| cached.content.clone());
                 findings.insert(path.clone(), finding(walk, path, content));
             }
             (_, state) => todo.push((state.map_or(0, |state| state.size), path)),

@@ -9,6 +9,7 @@
 //! refuse), [`open_upload`] (the bytes that were hashed, or an error). For the service: [`Watcher`] (what changes), [`Settler`] (when it may be
 //! looked at), [`Unsettled`] (what counts until then).
 
+mod behind_links;
 mod examine;
 mod inspect;
 mod open;
@@ -20,6 +21,7 @@ mod walk;
 mod watch;
 mod whole;
 
+pub use behind_links::keep_behind_links;
 pub use examine::{Examined, Progress, examine};
 pub use open::OpenError;
 pub use settle::{ChangeKind, Look, Settler};

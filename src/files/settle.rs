@@ -7,7 +7,8 @@
 //!
 //! A file is settled
 //! - [`QUIET`] after its last event, once it was closed and is whole by its own format, or was removed;
-//! - else [`QUIET_UNTOLD`] after its last event, whatever it holds: what is broken then is reported as broken;
+//! - else [`QUIET_UNTOLD`] after its last event, whatever it holds: what is broken then is reported as broken. A sound or a video that isn't whole waits
+//!   for [`QUIET_UNFINISHED`]: each upload of one counts against a quota or costs Robux, and can't be taken back;
 //! - else [`MOST`] after its first event, as soon as it is whole. One that is written without end and never whole waits for ever: its earlier content
 //!   counts as long, and [`Settler::overdue`] tells of it.
 //!
@@ -16,6 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::model::asset::FileFormat;
 use crate::model::path::ProjectPath;
 
 /// How long nothing may happen to a file that was closed and is whole. Programs that save in several steps (write, rename, set times) do so within
@@ -24,6 +26,10 @@ pub const QUIET: Duration = Duration::from_millis(100);
 /// The same for a file that was not closed, or that is not whole as far as its format tells. Exporters that write piecemeal pause for less than a second;
 /// a person who saved such a file still sees the upload start at once.
 pub const QUIET_UNTOLD: Duration = Duration::from_secs(2);
+/// The same for a sound or video that is not whole as far as its format tells. Recorders and renderers that append piece by piece pause for seconds
+/// up to half a minute between two pieces, and every piece would be an upload of its own; a file that is never finished costs its owner these
+/// two minutes once.
+pub const QUIET_UNFINISHED: Duration = Duration::from_secs(120);
 /// The longest that a settled file waits for the end of a burst in which more and more files change: a branch switch or an export of many files takes about as
 /// long, and shall be one change.
 pub const BURST: Duration = Duration::from_secs(1);
@@ -77,6 +83,8 @@ enum Form {
 
 #[derive(Debug, Clone)]
 struct Waiting {
+    /// An upload of it counts against a quota or costs Robux.
+    has_quota: bool,
     first: Duration,
     last: Duration,
     version: u64,
@@ -91,6 +99,7 @@ impl Waiting {
     fn settled_at(&self) -> Duration {
         let quiet = match (self.hold, self.form) {
             (Hold::Gone, _) | (Hold::Closed, Form::Whole) => QUIET,
+            (_, Form::Unknown | Form::Asked | Form::NotWhole) if self.has_quota => QUIET_UNFINISHED,
             (Hold::Closed, Form::Unknown | Form::Asked | Form::NotWhole) | (Hold::Open, _) => QUIET_UNTOLD,
         };
         let by_quiet = self.last + quiet;
@@ -109,6 +118,8 @@ impl Waiting {
         };
         match (self.form, self.hold) {
             (Form::Asked | Form::Whole | Form::NotWhole, _) | (Form::Unknown, Hold::Gone) => None,
+            // It is taken soon if it is whole, and much later if it isn't.
+            (Form::Unknown, Hold::Open) if self.has_quota => Some(by_age.min(self.last + QUIET_UNTOLD)),
             (Form::Unknown, Hold::Open) => Some(by_age),
             (Form::Unknown, Hold::Closed) => Some(by_age.min(self.last + QUIET)),
         }
@@ -130,10 +141,12 @@ impl Settler {
         self.versions += 1;
         let version = self.versions;
         let latest_first = &mut self.latest_first;
+        let has_quota = has_quota(&path);
         let waiting = self.waiting.entry(path).or_insert_with(|| {
             *latest_first = now.max(*latest_first);
             // What is only touched was not written as far as anybody knows.
-            Waiting { first: now, last: now, version, hold: Hold::Closed, form: Form::Unknown, looked: None }
+            let (hold, form) = (Hold::Closed, Form::Unknown);
+            Waiting { has_quota, first: now, last: now, version, hold, form, looked: None }
         });
         waiting.last = waiting.last.max(now);
         waiting.version = version;
@@ -146,7 +159,7 @@ impl Settler {
         };
     }
 
-    /// The files to be looked at now. Each is asked for once: without an answer it waits for [`QUIET_UNTOLD`].
+    /// The files to be looked at now. Each is asked for once: without an answer it waits as one that is not whole.
     pub fn looks(&mut self, now: Duration) -> Vec<Look> {
         let due = |waiting: &Waiting| waiting.look_at().is_some_and(|at| at <= now);
         let due = self.waiting.iter_mut().filter(|(_, waiting)| due(waiting));
@@ -210,6 +223,12 @@ impl Settler {
         let burst = (self.latest_first + QUIET).min(settled + BURST).min(waiting.first + MOST);
         settled.max(burst)
     }
+}
+
+/// Whether an upload of the file counts against a quota or costs Robux, by its name.
+pub(super) fn has_quota(path: &ProjectPath) -> bool {
+    let format = path.extension().as_deref().and_then(FileFormat::of_extension);
+    format.is_some_and(|format| format.types().iter().any(|kind| kind.has_upload_quota()))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::examine::last_change_ns;
-use super::settle::QUIET_UNTOLD;
+use super::settle::{QUIET_UNFINISHED, QUIET_UNTOLD, has_quota};
 use super::walk::{self, Walk};
 use crate::model::desired::Selection;
 use crate::model::file::{FileCache, Fingerprint};
@@ -22,24 +22,33 @@ pub struct Unsettled {
     /// Also every file that changed at this time or later, in nanoseconds since 1970: for a look after events were lost, or without a watch, when nobody
     /// can tell who is writing.
     pub changed_since_ns: Option<i64>,
+    /// Also every sound and video that changed at this time or later and that isn't whole by its own format.
+    pub unfinished_since_ns: Option<i64>,
+    /// Whoever looks doesn't come back by itself: what is not finished is a problem then, and its earlier content doesn't count.
+    pub is_single: bool,
 }
 
 impl Unsettled {
     /// The files at `paths`, and at `now_ns` everything that changed within the last [`QUIET_UNTOLD`].
     pub fn without_events(paths: BTreeSet<ProjectPath>, now_ns: i64) -> Self {
-        let quiet = i64::try_from(QUIET_UNTOLD.as_nanos()).unwrap_or(i64::MAX);
-        Self { paths, changed_since_ns: Some(now_ns.saturating_sub(quiet)) }
+        let changed_since_ns = Some(before(now_ns, QUIET_UNTOLD));
+        let unfinished_since_ns = Some(before(now_ns, QUIET_UNFINISHED));
+        Self { paths, changed_since_ns, unfinished_since_ns, is_single: false }
+    }
+
+    /// For a single run at `now_ns`: what is on disk counts, but for sounds and videos that somebody seems to be writing.
+    pub fn single_run(now_ns: i64) -> Self {
+        Self { unfinished_since_ns: Some(before(now_ns, QUIET_UNFINISHED)), is_single: true, ..Self::default() }
     }
 
     /// Whether the file at `path`, in this state as the system tells it, must not be looked into.
     pub(super) fn holds(&self, path: &ProjectPath, state: Option<&Fingerprint>) -> bool {
-        // A clock that was set back would keep a file waiting for as long: what claims to be from the future is not recent.
-        let day = i64::try_from(Duration::from_secs(86_400).as_nanos()).unwrap_or(i64::MAX);
-        let recent = |since: i64| {
-            let changed = state.map(last_change_ns);
-            changed.is_some_and(|changed| changed >= since && changed < since.saturating_add(day))
-        };
-        self.paths.contains(path) || self.changed_since_ns.is_some_and(recent)
+        self.paths.contains(path) || self.changed_since_ns.is_some_and(|since| changed_since(since, state))
+    }
+
+    /// Whether the file at `path` changed so lately, in this state as the system tells it, that it must not be taken unless it is whole.
+    pub(super) fn wants_whole(&self, path: &ProjectPath, state: Option<&Fingerprint>) -> bool {
+        has_quota(path) && self.unfinished_since_ns.is_some_and(|since| changed_since(since, state))
     }
 
     /// Adds to `walk` the files that it didn't find, that are unsettled and that an earlier look knows: they are being replaced.
@@ -52,6 +61,17 @@ impl Unsettled {
         let found = walk::matching(selection, &absent);
         walk.files.extend(found.into_iter().filter(|(_, globs)| !globs.is_empty()));
     }
+}
+
+fn before(now_ns: i64, span: Duration) -> i64 {
+    now_ns.saturating_sub(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// A clock that was set back would keep a file waiting for as long: what claims to be from the future is not recent.
+fn changed_since(since: i64, state: Option<&Fingerprint>) -> bool {
+    let day = i64::try_from(Duration::from_secs(86_400).as_nanos()).unwrap_or(i64::MAX);
+    let changed = state.map(last_change_ns);
+    changed.is_some_and(|changed| changed >= since && changed < since.saturating_add(day))
 }
 
 #[cfg(test)]
@@ -96,7 +116,7 @@ mod tests {
         folder.write("c.mesh", mesh("c").as_bytes());
         folder.write("e.mesh", mesh("e").as_bytes());
         let paths = ["a.mesh", "b.mesh", "c.mesh", "e.mesh", "xd.mesh", "none.mesh"].map(path).into();
-        let unsettled = Unsettled { paths, changed_since_ns: None };
+        let unsettled = Unsettled { paths, ..Unsettled::default() };
         let (during, kept) = look(&folder, &cache, &unsettled);
         let mut expected = before.clone();
         expected.insert(2, ("c.mesh".to_owned(), None));

@@ -25,6 +25,8 @@ pub struct Walk {
     /// The files that globs match, and the paths of explicit entries whether there is such a file or not; with the indexes into
     /// [`Selection::globs`] of all globs that match.
     pub files: BTreeMap<ProjectPath, Vec<usize>>,
+    /// Files that can't be reached though they are wanted ([`keep_behind_links`](super::keep_behind_links)): nobody may look at what lies there.
+    pub unreachable: BTreeMap<ProjectPath, FileProblem>,
     /// What could not be looked at, in the order of its path.
     pub problems: Vec<WalkProblem>,
     /// Folders that globs name and that are not there, in the order of the globs. No mistake: git keeps no empty folders, so the last file takes

@@ -16,11 +16,16 @@ use crate::platform::fingerprint;
 /// `false` for what can't be read, what Roblox would refuse, and what a format can't tell: such a file is only waited for longer. Reads headers
 /// and tails, milliseconds for most files; blocks.
 pub fn is_whole(root: &Path, path: &ProjectPath) -> bool {
+    Root::new(root).is_ok_and(|root| is_whole_in(&root, path))
+}
+
+/// The same below a root that is known.
+pub(super) fn is_whole_in(root: &Root, path: &ProjectPath) -> bool {
     looks_whole(root, path).unwrap_or(false)
 }
 
-fn looks_whole(root: &Path, path: &ProjectPath) -> Option<bool> {
-    let mut opened = open(&Root::new(root).ok()?, path).ok()?;
+fn looks_whole(root: &Root, path: &ProjectPath) -> Option<bool> {
+    let mut opened = open(root, path).ok()?;
     let size = opened.fingerprint.size;
     let format = inspect::admit(path, size).ok()?;
     let whole = inspect::is_whole(path, format, &mut opened.file, size).ok()?;

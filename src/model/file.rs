@@ -100,6 +100,15 @@ impl FileProblem {
         Self { message: BEING_WRITTEN.to_owned(), hint: Some(hint.to_owned()) }
     }
 
+    /// The file changed just now and isn't complete by its own format, and nobody waits for it.
+    pub fn unfinished() -> Self {
+        let hint = "if nothing writes it any more, run the same command again in 2 minutes; each upload of a sound or video uses up a quota";
+        Self {
+            message: "it has just changed and isn't complete by its own format".to_owned(),
+            hint: Some(hint.to_owned()),
+        }
+    }
+
     /// Whether this is [`FileProblem::being_written`].
     pub fn is_being_written(&self) -> bool {
         self.message == BEING_WRITTEN

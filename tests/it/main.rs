@@ -25,6 +25,7 @@ mod facts;
 mod faults;
 mod history;
 mod hostile_text;
+mod inputs;
 mod key;
 mod logs;
 mod lost_lockfile;

@@ -125,7 +125,7 @@ impl Eyes {
             let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
             return Unsettled::without_events(paths, now_ns);
         }
-        Unsettled { paths, changed_since_ns: None }
+        Unsettled { paths, ..Unsettled::default() }
     }
 
     /// Files that a look left for later without an event that tells of them.

@@ -194,32 +194,16 @@ fn coded_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 /// The checksum of a header: polynomial x^8 + x^2 + x + 1.
-fn crc8(bytes: &[u8]) -> u8 {
+pub(super) fn crc8(bytes: &[u8]) -> u8 {
     bytes
         .iter()
         .fold(0, |crc, byte| (0..8).fold(crc ^ byte, |crc, _| if crc & 0x80 == 0 { crc << 1 } else { crc << 1 ^ 0x07 }))
 }
 
 /// The checksum of a frame: polynomial x^16 + x^15 + x^2 + 1. 0 over a frame that ends with its own.
-fn crc16(bytes: &[u8]) -> u16 {
-    const TABLE: [u16; 256] = {
-        let mut table = [0; 256];
-        let mut index = 0;
-        while index < 256 {
-            let mut crc = (index as u16) << 8;
-            let mut bit = 0;
-            while bit < 8 {
-                crc = if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x8005 };
-                bit += 1;
-            }
-            table[index] = crc;
-            index += 1;
-        }
-        table
-    };
+pub(super) fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, byte| {
-        let [high, _] = crc.to_be_bytes();
-        let entry = TABLE.get(usize::from(high ^ byte)).copied().unwrap_or_default();
-        crc << 8 ^ entry
+        let crc = crc ^ u16::from(*byte) << 8;
+        (0..8).fold(crc, |crc, _| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x8005 })
     })
 }

@@ -1,6 +1,7 @@
 mod models;
 mod movies;
 mod pictures;
+mod sounds;
 
 use std::io::Cursor;
 use std::time::Duration;

@@ -50,10 +50,11 @@ pub(super) fn wav(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
         return Err(damaged("the WAV holds no sound"));
     }
     let duration = match format.samples(bytes) {
-        // `fact` may end within the last block.
         Some(samples) => {
-            let samples = wav.fact.map_or(samples, |fact| if fact == 0 { samples } else { samples.min(fact.into()) });
-            limits::playing_time(samples, format.rate)
+            // `fact` may end within the last block; anything else is wrong.
+            let last_block = samples.saturating_sub(format.samples(format.block.into()).unwrap_or(0))..samples;
+            let fact = wav.fact.map(u64::from).filter(|fact| *fact > last_block.start && *fact < last_block.end);
+            limits::playing_time(fact.unwrap_or(samples), format.rate)
         }
         None => match wav.fact {
             Some(fact) if fact > 0 => limits::playing_time(fact.into(), format.rate),

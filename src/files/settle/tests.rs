@@ -123,6 +123,25 @@ fn saves_settle_as_the_contract_says() {
 }
 
 #[test]
+fn a_sound_or_video_that_is_not_whole_waits_much_longer() {
+    // Appended in pieces, closed and opened again with pauses.
+    check("0 partial a.mp3\n 0..50000/10000 closed a.mp3\n 50000 whole a.mp3", &["50100 a.mp3"]);
+    check("0 partial a.mp4\n 0..55000/5000 written a.mp4\n 55000 whole a.mp4", &["57000 a.mp4"]);
+    // Others wait as ever.
+    check("0 partial a.png\n 0 closed a.png\n 0 closed b.ogg", &["100 b.ogg", "2000 a.png"]);
+    check("0 partial a.flac\n 0 closed a.flac\n 30000 removed a.flac", &["30100 a.flac"]);
+    check("0 written a.wav", &["2000 a.wav"]);
+    // Never finished: taken in the end.
+    for script in
+        ["0 partial a.wav\n 0 closed a.wav", "0 partial a.mov\n 0 written a.mov", "0 partial a.ogg\n 0 touched a.ogg"]
+    {
+        let released = run(parse(script), ms(600_000));
+        assert_eq!(released.len(), 1, "{script}");
+        assert_eq!(released[0].0, QUIET_UNFINISHED, "{script}");
+    }
+}
+
+#[test]
 fn a_burst_is_one_change() {
     // A hundred saves of one file, each within the quiet time of the one before.
     check("0..4950/50 closed a", &["5050 a"]);

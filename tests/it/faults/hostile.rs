@@ -48,10 +48,26 @@ fn laughs() -> Vec<u8> {
     format!("<?xml version=\"1.0\"?><!DOCTYPE roblox [<!ENTITY e0 \"ha\">{entities}]><roblox version=\"4\"><Item class=\"Folder\"><string name=\"Name\">&e29;</string></Item></roblox>").into_bytes()
 }
 
+/// A binary model whose chunk is a zstd frame of 60,000 blocks of 128 KiB, each of one byte that is repeated: 7 GB, behind a window of 128 MiB.
+fn zstd_bomb() -> Vec<u8> {
+    let block = 128 * 1024 << 3 | 1 << 1_u32;
+    let [a, b, c, _] = u32::to_le_bytes(block);
+    let packed = [&[0x28, 0xb5, 0x2f, 0xfd, 0, 17 << 3][..], &[a, b, c, 0].repeat(60_000), &[1, 0, 0]].concat();
+    let mut file = b"<roblox!\x89\xff\r\n\x1a\n\0\0".to_vec();
+    file.extend([0; 16]);
+    file.extend(b"PRNT");
+    file.extend(u32::try_from(packed.len()).unwrap().to_le_bytes());
+    file.extend((32_u32 << 20).to_le_bytes());
+    file.extend([0; 4]);
+    file.extend(packed);
+    file.extend(b"END\0\0\0\0\0\x09\0\0\0\0\0\0\0</roblox>");
+    file
+}
+
 #[test]
 fn no_file_takes_more_memory_than_it_may() {
     let project = Project::new(
-        "[creator]\nuser_id = 1\n\n[globs.all]\npath = \"*.{png,bmp,wav,flac,mp4,rbxm,rbxmx,gltf,glb}\"\n",
+        "[creator]\nuser_id = 1\n\n[globs.all]\npath = \"*.{png,bmp,wav,flac,mp3,ogg,mp4,rbxm,rbxmx,gltf,glb}\"\n",
     );
     let huge = u32::MAX.to_be_bytes();
     project
@@ -63,6 +79,12 @@ fn no_file_takes_more_memory_than_it_may() {
     project.write("a.mp4", [&b"\0\0\0\x18ftypisom\0\0\0\0isomiso2"[..], &huge, b"moov", &huge, b"trak"].concat());
     project.write("b.mp4", [&b"\0\0\0\x18ftypisom\0\0\0\0isomiso2"[..], &b"\0\0\0\x08moov".repeat(100_000)].concat());
     project.write("a.rbxm", lz4_bomb());
+    project.write("z.rbxm", zstd_bomb());
+    // Every byte may begin a frame, and none does; pages without packets; headers of frames and nothing else.
+    project.write("a.mp3", b"\xff\xfb\x00\x00".repeat(500_000));
+    project.write("b.mp3", b"\xff".repeat(2_000_000));
+    project.write("a.ogg", [&b"OggS\0\x02"[..], &[0; 21]].concat().repeat(70_000));
+    project.write("b.flac", [&b"fLaC\x80\0\0\x22"[..], &[0xff; 34], &b"\xff\xf8\x19\x08\0".repeat(400_000)].concat());
     project.write("a.rbxmx", laughs());
     project.write("b.rbxmx", format!("<roblox version=\"4\">{}", "<Item class=\"Folder\">".repeat(800_000)));
     project.write("a.gltf", format!("{{\"asset\":{{\"version\":\"2.0\"}},\"extras\":{}", "[".repeat(18_000_000)));
@@ -70,7 +92,7 @@ fn no_file_takes_more_memory_than_it_may() {
     let ran = confined(&project, &["check", "--json"]);
     assert!(matches!(ran.code, 0 | 1), "{} {} {}", ran.code, ran.stdout, ran.stderr);
     let document: Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(document["assets"], 12, "every file was looked at: {document:#}");
+    assert_eq!(document["assets"], 17, "every file was looked at: {document:#}");
 }
 
 #[test]

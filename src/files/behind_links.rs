@@ -1,0 +1,125 @@
+//! Known files whose folder became a link that can't be followed.
+//!
+//! A walk doesn't enter such a link, so the files seem to be gone. But a link to a disk that isn't mounted, or to a folder outside of the
+//! project, is no removal: the files are still wanted, and can't be used.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::open::{Barred, Root};
+use super::walk::{self, Walk};
+use crate::model::address::Address;
+use crate::model::desired::Selection;
+use crate::model::file::FileProblem;
+use crate::model::path::ProjectPath;
+
+/// Adds to `walk` the files of `known` addresses that it didn't find, that globs want, and that lie behind a link that can't be followed.
+pub fn keep_behind_links<'a>(
+    walk: &mut Walk,
+    root: &Path,
+    selection: &Selection,
+    known: impl IntoIterator<Item = &'a Address>,
+) {
+    let Ok(root) = Root::new(root) else { return };
+    let mut links = BTreeMap::new();
+    let absent = known.into_iter().filter_map(|address| ProjectPath::new(address.as_str()).ok());
+    let behind: Vec<(ProjectPath, FileProblem)> = absent
+        .filter(|path| !walk.files.contains_key(path))
+        .filter_map(|path| first_bad_link(&root, &path, &mut links).map(|problem| (path, problem)))
+        .collect();
+    if behind.is_empty() {
+        return;
+    }
+    let paths: Vec<&ProjectPath> = behind.iter().map(|(path, _)| path).collect();
+    let wanted = walk::matching(selection, &paths);
+    for ((path, globs), (_, problem)) in wanted.into_iter().zip(&behind).filter(|((_, globs), _)| !globs.is_empty()) {
+        walk.unreachable.insert(path.clone(), problem.clone());
+        walk.files.insert(path, globs);
+    }
+}
+
+/// The problem with the first folder on the way to `path` that is a link which can't be followed. `links` remembers the folders.
+fn first_bad_link(
+    root: &Root,
+    path: &ProjectPath,
+    links: &mut BTreeMap<String, Option<FileProblem>>,
+) -> Option<FileProblem> {
+    let text = path.as_str();
+    let mut folders = text.match_indices('/').filter_map(|(end, _)| text.get(..end));
+    folders.find_map(|folder| {
+        if let Some(known) = links.get(folder) {
+            return known.clone();
+        }
+        let problem = bad_link(root, folder);
+        links.insert(folder.to_owned(), problem.clone());
+        problem
+    })
+}
+
+fn bad_link(root: &Root, folder: &str) -> Option<FileProblem> {
+    let place = root.join(folder);
+    if !place.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
+        return None;
+    }
+    let wrong = match root.resolve(&place) {
+        Ok(Ok(_)) => return None,
+        Ok(Err(Barred::Outside)) => "leads out of the manifest's folder".to_owned(),
+        Ok(Err(Barred::Guarded)) => "leads into a folder of git's or Macadam's own".to_owned(),
+        Err(error) => format!("can't be followed: {error}"),
+    };
+    Some(FileProblem {
+        message: format!("its folder `{folder}` is a link that {wrong}"),
+        hint: Some("put the folder itself back, or remove the link if its assets shall leave".to_owned()),
+    })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::files::tests_support::{Folder, path};
+    use crate::files::walk;
+    use crate::model::desired::GlobPattern;
+
+    #[test]
+    fn known_files_behind_a_link_that_cannot_be_followed_are_kept() {
+        let outside = Folder::with(&[("a.png", b"")]);
+        let folder = Folder::with(&[("real/a.png", b""), ("ui/top.png", b"")]);
+        let link = |target: &Path, name: &str| symlink(target, folder.path().join(name)).unwrap();
+        link(outside.path(), "ui/out");
+        link(Path::new("/nowhere/at/all"), "ui/dead");
+        link(Path::new("../real"), "ui/in");
+        link(Path::new("loop"), "ui/loop");
+        let glob = GlobPattern { name: "g".into(), path: "ui/**/*.png".into(), exclude: vec!["ui/dead/x*".into()] };
+        let selection = Selection { explicit: Vec::new(), globs: vec![glob] };
+        let known: Vec<Address> = [
+            "ui/out/a.png",
+            "ui/out/deep/b.png",
+            "ui/dead/c.png",
+            "ui/dead/xd.png",
+            "ui/in/a.png",
+            "ui/loop/e.png",
+            "ui/gone/f.png",
+            "ui/top.png",
+            "ui/out/g.txt",
+            "sword",
+        ]
+        .iter()
+        .map(|name| Address::new(name).unwrap())
+        .collect();
+        let mut walk = walk(folder.path(), &selection);
+        keep_behind_links(&mut walk, folder.path(), &selection, &known);
+        let kept: Vec<(&str, bool)> = walk
+            .unreachable
+            .iter()
+            .map(|(path, problem)| (path.as_str(), problem.message.contains("leads out")))
+            .collect();
+        let expected =
+            [("ui/dead/c.png", false), ("ui/loop/e.png", false), ("ui/out/a.png", true), ("ui/out/deep/b.png", true)];
+        assert_eq!(kept, expected);
+        assert!(
+            walk.unreachable.keys().all(|path| walk.files[path] == [0]) && walk.files.contains_key(&path("ui/top.png"))
+        );
+    }
+}
