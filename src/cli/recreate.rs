@@ -185,7 +185,11 @@ fn old_assets(ended: &Ended) -> Option<String> {
             format!("`policy.removed` archives the old assets after {}", plural(days, "day"))
         }
     };
-    let globs: Vec<String> = owners.iter().map(|owner| format!("'**@{owner}*'")).collect();
+    // `*` doesn't cross `/`, and an owner's number may begin like another's.
+    let mut globs: BTreeSet<String> = owners.iter().map(|owner| format!("'**/*@{owner}'")).collect();
+    let numbered = ended.rows.iter().filter(|row| row.former.as_str().contains(&format!("@{}#", row.owner)));
+    globs.extend(numbered.map(|row| format!("'**/*@{}#*'", row.owner)));
+    let globs: Vec<String> = globs.into_iter().collect();
     let (owners, globs) = (owners.into_iter().collect::<Vec<_>>().join(" and "), globs.join(" "));
     Some(format!(
         "{kept}; only a key that may act for {owners} can archive them: `macadam archive {globs}` does it at once, and `macadam forget {globs}` leaves them alone for good"

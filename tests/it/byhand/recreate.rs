@@ -88,7 +88,7 @@ fn a_whole_project_gets_new_assets_for_its_new_owner() {
     assert_eq!(made, expected.collect());
     let told = document["old_assets"].as_str().unwrap();
     assert!(
-        told.contains("are kept") && told.contains("user:1 can archive them: `macadam archive '**@user:1*'`"),
+        told.contains("are kept") && told.contains("user:1 can archive them: `macadam archive '**/*@user:1'`"),
         "{told}"
     );
     let line = format!("\"sword\",user:1,{},{}\n", made["sword"].0, made["sword"].1);
@@ -102,9 +102,23 @@ fn a_whole_project_gets_new_assets_for_its_new_owner() {
     assert_eq!((code, table(&document), remote.requests(Endpoint::CreateAsset)), (0, made, requests));
     is_settled(&remote, &project);
     // The old ones can be archived on purpose.
-    project.run(&["archive", "**@user:1", "--yes"]).expect(0);
+    project.run(&["archive", "**/*@user:1", "--yes"]).expect(0);
     assert!(old.values().all(|id| remote.control().asset(*id).unwrap().asset.archived));
     is_settled(&remote, &project);
+}
+
+/// Another machine, which knows the addresses by their old owner, pulls manifest and lockfile.
+#[test]
+fn a_machine_with_an_old_state_follows_the_lockfile() {
+    let (remote, project) = migrating();
+    let old = ids(&project);
+    let before = std::fs::read(project.file(".macadam/assets.db")).unwrap();
+    project.write("assets.toml", format!("{GROUP}{TAIL}"));
+    project.run(&["recreate", "--creator"]).expect(0);
+    project.remove(".macadam");
+    project.write(".macadam/assets.db", before);
+    project.sync();
+    is_migrated(&remote, &project, &old);
 }
 
 /// Back to the first owner: every address takes over what it had, and nothing is uploaded.
