@@ -192,6 +192,25 @@ CREATE TABLE seen (
     social_links TEXT NOT NULL CHECK (json_valid(social_links))
 ) STRICT;
 
+-- Assets that the remote didn't find when it was last asked: one such answer proves nothing.
+CREATE TABLE not_found (
+    asset_id INTEGER PRIMARY KEY CHECK (asset_id > 0),
+    -- How many answers counted, and when the last one did.
+    answers  INTEGER NOT NULL CHECK (answers > 0),
+    at       TEXT NOT NULL
+) STRICT;
+
+-- When Macadam last changed an asset: what is read of it soon after may be how it was before.
+CREATE TABLE written (
+    asset_id INTEGER PRIMARY KEY CHECK (asset_id > 0),
+    at       TEXT NOT NULL
+) STRICT;
+
+-- Assets of which what was seen is older than something that became known since: they are looked at again before anything is concluded.
+CREATE TABLE outdated (
+    asset_id INTEGER PRIMARY KEY CHECK (asset_id > 0)
+) STRICT;
+
 -- What a person may want to read later. Outlives the address it speaks of; the oldest rows are pruned.
 CREATE TABLE events (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -7,7 +7,6 @@ use std::sync::PoisonError;
 use jiff::Timestamp;
 
 use super::book::BookError;
-use super::key;
 use super::poller::{Followed, Subject};
 use super::progress::Progress;
 use super::report::{Outcome, Stop};
@@ -24,13 +23,19 @@ use crate::model::change::{Change, Event};
 use crate::model::digest::{self, FieldDigest};
 use crate::model::ids::{AssetId, Creator};
 use crate::model::metadata::{Field, FieldDigests};
+use crate::model::observation::Mismatch;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Objection, Recorded, Trouble};
 use crate::model::remote::RemoteAsset;
 use crate::platform::{clock, failpoint};
 
-/// How often the remote is read again for the result of an update before its answer is taken as it is: reads lag behind writes.
-const READS_AFTER_WRITE: u32 = 5;
+/// How often the remote is read again for the texts of an update before they are taken as they are: reads lag behind writes. An old text that is
+/// remembered beside the one that was asked for does no harm.
+const READS_OF_TEXTS: u32 = 5;
+
+/// How often it is read again before a content or a rollback counts as refused. The waits between them add up to more than
+/// [`READ_LAG`](crate::model::observation::READ_LAG).
+const READS_OF_CONTENT: u32 = 8;
 
 impl Steps {
     /// Takes the answer to a write.
@@ -113,7 +118,7 @@ impl Steps {
             }
             Refusal::NotFound if let Some(asset_id) = attempt.intent.asset_id() => {
                 self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
-                self.learn_gone(asset_id).await
+                self.not_found(&attempt.address, asset_id).await
             }
             Refusal::NotFound
             | Refusal::NameModerated
@@ -252,6 +257,14 @@ impl Steps {
 
     /// Writes down that an attempt is done, and everything that it changed.
     pub(super) async fn finish(&self, id: AttemptId, asset: RemoteAsset) -> Result<Try, BookError> {
+        let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
+        let mismatch = self.mismatch(&attempt.address, attempt.intent.asset_id(), &asset);
+        if let Some(mismatch) = mismatch
+            && !matches!(attempt.intent, Intent::Create { .. })
+        {
+            self.book.advance(id, PhaseEvent::Refuse).await?;
+            return self.foreign(&attempt.address, mismatch, asset).await;
+        }
         let asset = match self.newest_after_update(id, asset).await? {
             Ok(asset) => asset,
             Err(tried) => return Ok(tried),
@@ -261,7 +274,10 @@ impl Steps {
             .commit_with(|recorded| {
                 let Some(attempt) = recorded.attempts.get(&id) else { return Vec::new() };
                 let Some(record) = recorded.assets.get(&attempt.address) else { return Vec::new() };
-                let done = settle::completed(id, attempt, record, &asset, clock::now());
+                let (now, seen) = (clock::now(), recorded.seen.get(&asset.asset_id));
+                let before = seen.filter(|_| recorded.may_lag(asset.asset_id, now));
+                let asset = before.map_or(asset.clone(), |seen| settle::since(&attempt.intent, &seen.asset, &asset));
+                let done = settle::completed(id, attempt, record, &asset, now);
                 let mut changes = done.changes.clone();
                 // An operation that ended long ago describes the asset as it was then: a later look knows better.
                 let later = |asset: &RemoteAsset| {
@@ -279,6 +295,11 @@ impl Steps {
         failpoint::hit("settled");
         let Some((settled, attempt)) = settled else { return Ok(superseded("it is no longer under way")) };
         let asset_id = settled.key.asset_id;
+        // Its ID is kept, and the plan uses it for nothing.
+        if let Some(mismatch) = mismatch {
+            let (message, hint) = (mismatch.to_string(), Some(mismatch.hint().to_owned()));
+            return Ok(Try::Ended(Outcome::Refused { message, hint }));
+        }
         if settled.rejected {
             let message = format!("asset {asset_id} was made, but moderation rejected it");
             let hint = Some("change the file: uploading the same again risks the account".to_owned());
@@ -298,7 +319,11 @@ impl Steps {
         for read in 0.. {
             let clash = self.book.read(|recorded| clashes(recorded, id, &asset));
             let Some(attempt) = clash else { return Ok(Ok(asset)) };
-            if read == READS_AFTER_WRITE {
+            let reads = match attempt.intent {
+                Intent::UpdateContent { .. } | Intent::Rollback { .. } => READS_OF_CONTENT,
+                _ => READS_OF_TEXTS,
+            };
+            if read == reads {
                 let message = match attempt.intent {
                     Intent::UpdateContent { .. } => "Roblox took the content without making a new revision of it",
                     Intent::Rollback { .. } => "Roblox agreed to the rollback without making the revision current",
@@ -326,7 +351,7 @@ impl Steps {
         let reply = self.client.get_asset(asset_id, &[]).await;
         self.gate.leave(pass, &reply);
         let failure = match reply.result {
-            Ok(asset) => return Ok(Look::Present(Box::new(asset))),
+            Ok(asset) => return self.vouched(address, asset_id, asset).await,
             Err(failure) => failure,
         };
         Ok(match failure.class {
@@ -358,6 +383,42 @@ impl Steps {
         let (action, message, at) = (action.to_owned(), message.to_owned(), clock::now());
         let trouble = Trouble::Refused { subject, action, objection: Objection::Other, message, at };
         self.book.commit(vec![Change::Rest { address: address.clone(), trouble: Some(trouble) }]).await
+    }
+
+    /// An answer about an asset, unless it describes another one than the record of `address` means.
+    async fn vouched(&self, address: &Address, meant: AssetId, asset: RemoteAsset) -> Result<Look, BookError> {
+        match self.mismatch(address, Some(meant), &asset) {
+            Some(mismatch) => Ok(Look::Unknown(self.foreign(address, mismatch, asset).await?)),
+            None => Ok(Look::Present(Box::new(asset))),
+        }
+    }
+
+    /// What speaks against an answer being about the asset of `address`, asset `meant` where one was.
+    fn mismatch(&self, address: &Address, meant: Option<AssetId>, asset: &RemoteAsset) -> Option<Mismatch> {
+        let found = asset.asset_id;
+        let other = meant.filter(|meant| *meant != found).map(|meant| Mismatch::Asset { meant, found });
+        other.or_else(|| Mismatch::of(self.record(address)?.kind_of(found), asset))
+    }
+
+    /// Writes down what an answer says of an asset that is not the record's: the plan holds its address from now on.
+    pub(super) async fn foreign(
+        &self,
+        address: &Address,
+        mismatch: Mismatch,
+        asset: RemoteAsset,
+    ) -> Result<Try, BookError> {
+        let message = mismatch.to_string();
+        tracing::error!(%address, "{message}");
+        let event = Event { kind: "another_asset", message: message.clone() };
+        let mut changes = vec![Change::Tell { address: Some(address.clone()), event }];
+        if let Mismatch::Asset { .. } = mismatch {
+            self.book.commit(changes).await?;
+            self.rest(address, &message).await?;
+            return Ok(Try::Ended(Outcome::TryLater { message }));
+        }
+        changes.push(Change::See { asset });
+        self.book.commit(changes).await?;
+        Ok(Try::Ended(Outcome::Refused { message, hint: Some(mismatch.hint().to_owned()) }))
     }
 
     /// A refused key, a missing scope and a moderated account stop everything.
@@ -397,7 +458,7 @@ impl Steps {
 pub(super) fn forbidden_outcome(creator: Creator, message: String) -> Outcome {
     let hint = format!(
         "give the key access to {}, or set another creator: https://create.roblox.com/dashboard/credentials",
-        key::spelled(creator)
+        creator.in_words()
     );
     Outcome::Refused { message, hint: Some(hint) }
 }

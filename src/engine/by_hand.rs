@@ -18,6 +18,7 @@ use crate::model::change::Change;
 use crate::model::desired::Desired;
 use crate::model::history::RevisionKey;
 use crate::model::ids::AssetId;
+use crate::model::observation::Mismatch;
 use crate::model::phase::{Intent, Phase};
 use crate::model::recorded::{AttemptId, Leaving, Recorded, Shelved};
 use crate::plan::current::{current, last};
@@ -108,6 +109,20 @@ pub enum ByHandError {
         /// Its asset.
         asset_id: AssetId,
     },
+    /// It is another asset than the record means.
+    #[error("{mismatch}")]
+    Foreign {
+        /// What differs.
+        mismatch: Mismatch,
+    },
+    /// Roblox answered that it doesn't have it, which alone proves nothing.
+    #[error("Roblox answered that it has no asset {asset_id} of `{address}`")]
+    NotFound {
+        /// Which address.
+        address: Address,
+        /// Its asset.
+        asset_id: AssetId,
+    },
     /// Roblox doesn't have it.
     #[error("Roblox no longer has asset {asset_id} of `{address}`")]
     Gone {
@@ -142,7 +157,13 @@ impl ByHandError {
             Self::InUse { .. } => Some("take that out of the manifest first".to_owned()),
             Self::Archived { address, .. } => Some(format!("`macadam restore {address}` brings it back")),
             Self::NotArchived { .. } => Some("`macadam status` shows what is archived".to_owned()),
-            Self::Gone { address, .. } => Some(format!("`macadam forget {address}` drops it")),
+            Self::Foreign { mismatch } => Some(mismatch.hint().to_owned()),
+            Self::NotFound { .. } => {
+                Some("try again in some minutes: one such answer may be a hiccup of Roblox".to_owned())
+            }
+            Self::Gone { address, .. } => Some(format!(
+                "`macadam retry {address}` has the next sync ask again; `macadam forget {address}` drops it, and the next sync uploads the file as a new asset"
+            )),
             Self::Look { source, .. } => source.hint().map(str::to_owned),
             Self::Unknown { .. } | Self::Interrupted | Self::Book(_) => None,
         }
@@ -172,13 +193,29 @@ pub async fn prepare(
     let follow = |recorded: &Recorded| refresh::follow(recorded, asset_id, &answer, clock::now());
     hands.book.commit_with(follow).await?;
     let Answer::Present(asset) = answer else {
-        return Err(ByHandError::Gone { address: address.clone(), asset_id });
+        let gone = |recorded: &Recorded| recorded.assets.get(address).is_some_and(|r| r.history.is_gone(asset_id));
+        let (is_gone, address) = (hands.book.read(gone), address.clone());
+        return Err(match is_gone {
+            true => ByHandError::Gone { address, asset_id },
+            false => ByHandError::NotFound { address, asset_id },
+        });
     };
+    let foreign = |recorded: &Recorded| Mismatch::of(recorded.assets.get(address)?.kind_of(asset_id), &asset);
+    if let Some(mismatch) = hands.book.read(foreign) {
+        return Err(ByHandError::Foreign { mismatch });
+    }
     let shelved = hands.book.read(|recorded| {
         let shelved = recorded.assets.get(address)?.shelved.get(&asset_id)?;
         shelved.archived_at
     });
-    let archived = asset.archived.unwrap_or(shelved.is_some());
+    // What was just read may be older than what Macadam wrote a moment ago, and what it wrote may be undone by now. Where they differ, the request is sent.
+    let seen = hands.book.read(|recorded| recorded.observed(asset_id).and_then(|seen| seen.asset.archived));
+    let both = [seen, asset.archived];
+    let archived = match direction {
+        Direction::Archive => both.into_iter().flatten().reduce(|seen, read| seen && read),
+        Direction::Restore => both.into_iter().flatten().reduce(|seen, read| seen || read),
+    };
+    let archived = archived.unwrap_or(shelved.is_some());
     let at_roblox = match direction {
         Direction::Archive if archived && !settled => {
             return Err(ByHandError::Archived { address: address.clone(), asset_id });

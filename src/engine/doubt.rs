@@ -29,8 +29,13 @@ impl Steps {
         let asset = match self.look(&attempt.address, asset_id).await? {
             Look::Present(asset) => *asset,
             Look::Gone => {
-                self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
-                return self.learn_gone(asset_id).await;
+                // It stays in doubt: nothing is known until Roblox finds the asset, or it counts as gone.
+                let tried = self.not_found(&attempt.address, asset_id).await?;
+                if self.book.read(|recorded| recorded.not_found.get(&asset_id).is_some_and(|known| known.is_gone())) {
+                    self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
+                    return Ok(superseded(&format!("Roblox no longer has asset {asset_id}")));
+                }
+                return Ok(tried);
             }
             Look::Unknown(tried) => return Ok(tried),
         };

@@ -13,9 +13,10 @@ use crate::model::asset::{AssetType, Moderation};
 use crate::model::change::{Change, Event};
 use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::digest::FieldDigest;
-use crate::model::history::{History, Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::history::{History, Kind, Origin, RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::metadata::FieldDigests;
+use crate::model::observation::Mismatch;
 use crate::model::recorded::{Identity, Record, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::plan::current::last;
@@ -221,7 +222,9 @@ fn refuse_taken(desired: &Desired, recorded: &Recorded, wish: Wish<'_>) -> Resul
     if recorded.attempts.values().any(|attempt| attempt.address == *address) {
         return Err(ImportError::UnderWay { address: address.clone() });
     }
-    let mut owners = recorded.assets.iter().filter(|(_, record)| has(record, asset_id));
+    // Its own asset that was gone, and may be found again, is no other's.
+    let is_lost = |owner: &Address, record: &Record| owner == address && record.history.is_gone(asset_id);
+    let mut owners = recorded.assets.iter().filter(|(owner, record)| has(record, asset_id) && !is_lost(owner, record));
     match owners.find(|(owner, _)| desired.assets.contains_key(*owner)) {
         Some((owner, _)) => Err(ImportError::Taken { asset_id, owner: owner.clone() }),
         None => Ok(()),
@@ -247,19 +250,16 @@ fn left_with(desired: &Desired, recorded: &Recorded, wish: Wish<'_>) -> Option<A
 
 /// What speaks against an asset being what the manifest wants. What Roblox doesn't tell can't be checked, and is not believed.
 fn difference(want: &DesiredAsset, asset_type: AssetType, asset: &RemoteAsset) -> Option<String> {
-    match asset.creator {
-        Some(creator) if creator != want.creator => {
-            return Some(format!("it belongs to {creator}, not to {}", want.creator));
-        }
-        Some(_) => {}
-        None => return Some("Roblox doesn't tell whose it is".to_owned()),
+    match Mismatch::of(Kind { asset_type, creator: want.creator }, asset) {
+        Some(Mismatch::Creator { meant, found, .. }) => return Some(format!("it belongs to {found}, not to {meant}")),
+        Some(Mismatch::Type { meant, found, .. }) => return Some(format!("it is of the type {found}, not {meant}")),
+        Some(Mismatch::Asset { .. }) | None => {}
     }
-    match asset.asset_type {
-        Some(found) if found != asset_type => {
-            return Some(format!("it is of the type {found}, not {asset_type}"));
-        }
-        Some(_) => {}
-        None => return Some(format!("it is of a type that Macadam doesn't know, not {asset_type}")),
+    if asset.creator.is_none() {
+        return Some("Roblox doesn't tell whose it is".to_owned());
+    }
+    if asset.asset_type.is_none() {
+        return Some(format!("it is of a type that Macadam doesn't know, not {asset_type}"));
     }
     (asset.moderation == Some(Moderation::Rejected)).then(|| "moderation rejected it".to_owned())
 }
@@ -300,7 +300,7 @@ impl Import<'_> {
         match moved_from.and_then(|from| Some((from, recorded.assets.get(from)?))) {
             Some((from, record)) => {
                 changes.extend([Change::Move { from: from.clone(), to: address() }, enroll]);
-                changes.extend(settle::looked_at(&address(), record, asset, now));
+                changes.extend(settle::looked_at(&address(), record, asset, false, now));
                 let untold = record.history.get(key).filter(|fact| fact.content.is_none());
                 changes.extend(untold.map(|known| learn(RevisionFact { content: *content, ..*known })));
             }
@@ -308,6 +308,16 @@ impl Import<'_> {
                 let history = recorded.assets.get(&address()).map(|record| &record.history);
                 let stored = |field| asset.stored(field).unwrap_or(FieldDigest::UNKNOWN);
                 let fields = self.fields.keys().map(|field| (*field, stored(*field))).collect();
+                let before = recorded.assets.get(&address()).filter(|record| has(record, *asset_id));
+                if let Some(record) = before {
+                    changes.extend(settle::looked_at(&address(), record, asset, false, now));
+                }
+                let standing = history.and_then(|history| history.get(key)).map(|known| known.now(fact.standing));
+                let fact = standing.map_or(fact, |RevisionFact { standing, round, .. }| RevisionFact {
+                    standing,
+                    round,
+                    ..fact
+                });
                 changes.extend([
                     enroll,
                     learn(RevisionFact { ordinal: history.map_or(1, History::next_ordinal), ..fact }),

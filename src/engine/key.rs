@@ -82,7 +82,7 @@ pub fn judge(facts: &KeyFacts, creators: &BTreeSet<Creator>, now: Timestamp) -> 
     Verdict {
         stop: None,
         forbidden: forbidden
-            .map(|creator| (*creator, format!("{key} has no access to {}", spelled(*creator))))
+            .map(|creator| (*creator, format!("{key} has no access to {}", creator.in_words())))
             .collect(),
         warning: warning.map(|at| format!("{key} expires at {at}: renew it before that at {DASHBOARD}")),
         expires_at: facts.expires_at,
@@ -110,14 +110,6 @@ fn unusable(facts: &KeyFacts, key: &str) -> Option<Stop> {
     }
     let hint = Class::Refused(Refusal::MissingScope).hint().unwrap_or_default();
     stop(format!("{key} lacks {}", lacks.join(" and ")), hint)
-}
-
-/// A creator as people speak of it.
-pub fn spelled(creator: Creator) -> String {
-    match creator {
-        Creator::User(id) => format!("user {id}"),
-        Creator::Group(id) => format!("group {id}"),
-    }
 }
 
 #[cfg(test)]

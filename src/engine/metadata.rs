@@ -42,7 +42,7 @@ impl Steps {
         if record.identity.asset_type.on_content_change() == ContentChange::InPlace && !made_just_now {
             match self.look(address, asset_id).await? {
                 Look::Present(seen) => self.learn_head(address, &seen).await?,
-                Look::Gone => return self.learn_gone(asset_id).await,
+                Look::Gone => return self.not_found(address, asset_id).await,
                 Look::Unknown(tried) => return Ok(tried),
             }
         }

@@ -18,8 +18,10 @@ use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::Failure;
 use crate::model::change::{Change, Event};
 use crate::model::desired::Desired;
+use crate::model::history::{RevisionFact, Standing};
 use crate::model::ids::AssetId;
 use crate::model::metadata::{Field, SocialNetwork};
+use crate::model::observation::{Mismatch, NotFound};
 use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded};
 use crate::model::remote::RemoteAsset;
@@ -51,7 +53,8 @@ pub enum Answer {
     },
 }
 
-/// Every asset that is wanted now, or was when its address left this checkout's manifest.
+/// Every asset that is wanted now, or was when its address left this checkout's manifest; and those that are gone or rejected, as far as Roblox said
+/// last: it may say otherwise now.
 pub fn questions(desired: &Desired, recorded: &Recorded) -> Vec<Question> {
     let mut all: BTreeMap<AssetId, bool> = BTreeMap::new();
     for (address, record) in &recorded.assets {
@@ -59,8 +62,12 @@ pub fn questions(desired: &Desired, recorded: &Recorded) -> Vec<Question> {
         let asset = match want {
             Some(want) => current(want, record),
             None if record.in_lockfile => last(record),
-            None => None,
+            None => continue,
         };
+        let lost = |fact: &RevisionFact| matches!(fact.standing, Standing::Rejected | Standing::Gone);
+        for (key, _) in record.history.iter().filter(|(_, fact)| lost(fact)) {
+            all.entry(key.asset_id).or_default();
+        }
         let Some((key, _)) = asset else { continue };
         let wanted = want.map(|want| want.metadata.digests()).unwrap_or_default();
         let extras = wanted.keys().chain(record.asked.keys()).any(|field| is_extra(*field));
@@ -139,24 +146,71 @@ pub fn follow(recorded: &Recorded, asset_id: AssetId, answer: &Answer, now: Time
     if sent.any(|attempt| attempt.intent.asset_id() == Some(asset_id)) {
         return Vec::new();
     }
-    let owners = recorded.assets.iter().filter(|(_, record)| has(record, asset_id));
     match answer {
-        Answer::Present(asset) => {
-            let mut changes: Vec<Change> =
-                owners.flat_map(|(address, record)| settle::looked_at(address, record, asset, now)).collect();
-            changes.push(Change::See { asset: RemoteAsset::clone(asset) });
-            changes
-        }
-        Answer::Gone => owners
-            .flat_map(|(address, record)| {
-                let mut changes = settle::gone(address, record, asset_id);
-                let message = format!("Roblox no longer has asset {asset_id}");
-                changes.push(Change::Tell { address: Some(address.clone()), event: Event { kind: "gone", message } });
-                changes
-            })
-            .collect(),
+        Answer::Present(asset) => observed(recorded, asset, now),
+        Answer::Gone => not_found(recorded, asset_id, now),
         Answer::Unknown { .. } => Vec::new(),
     }
+}
+
+/// What follows from a description of an asset. One that may be older than Macadam's own last write of it decides only what an older one can't show:
+/// what was seen before, with what was written since, stays until a later look.
+pub fn observed(recorded: &Recorded, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
+    let asset_id = asset.asset_id;
+    let owners = || recorded.assets.iter().filter(|(_, record)| has(record, asset_id));
+    let see = Change::See { asset: asset.clone() };
+    // Neither owner nor type changes by a write of ours; nothing else is believed of what is another asset than the record means.
+    if owners().any(|(_, record)| Mismatch::of(record.kind_of(asset_id), asset).is_some()) {
+        return vec![see];
+    }
+    let lags = recorded.may_lag(asset_id, now) && recorded.seen.contains_key(&asset_id);
+    let looked_at = |(address, record)| settle::looked_at(address, record, asset, lags, now);
+    let mut changes: Vec<Change> = owners().flat_map(looked_at).collect();
+    match recorded.seen.get(&asset_id).filter(|_| lags) {
+        None => changes.push(see),
+        // Only moderation's word is taken over, where it is a later one.
+        Some(seen) if !recorded.outdated.contains(&asset_id) => {
+            let is_later = Standing::of_moderation(asset.moderation) >= Standing::of_moderation(seen.asset.moderation);
+            let moderation = asset.moderation.filter(|_| is_later).or(seen.asset.moderation);
+            changes.push(Change::See { asset: RemoteAsset { moderation, ..seen.asset.clone() } });
+        }
+        Some(_) => {}
+    }
+    changes
+}
+
+/// What follows from an answer that Roblox doesn't have an asset: the first one is remembered, and only several that are minutes apart make it gone.
+pub fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) -> Vec<Change> {
+    if recorded.may_lag(asset_id, now) {
+        return Vec::new();
+    }
+    let known = recorded.not_found.get(&asset_id).copied();
+    let heard = NotFound::again(known, now);
+    let mut changes = vec![Change::NotFound { asset_id }];
+    if known == Some(heard) {
+        return changes;
+    }
+    for (address, record) in recorded.assets.iter().filter(|(_, record)| has(record, asset_id)) {
+        let gone = if heard.is_gone() { settle::gone(address, record, asset_id) } else { Vec::new() };
+        let (kind, message) = if gone.is_empty() {
+            let NotFound { answers, .. } = heard;
+            ("not_found", format!("Roblox answered that it has no asset {asset_id}, for the {answers}. time"))
+        } else {
+            ("gone", format!("Roblox no longer has asset {asset_id}"))
+        };
+        changes.extend(gone);
+        changes.push(Change::Tell { address: Some(address.clone()), event: Event { kind, message } });
+    }
+    changes
+}
+
+/// Of `questions` those that are asked before anything is planned: what is out of date, and what Roblox didn't find, as far as it is due.
+pub fn urgent(questions: Vec<Question>, recorded: &Recorded, now: Timestamp) -> Vec<Question> {
+    let is_due = |known: &NotFound| !known.is_gone() && (known.next_at() <= now || known.at > now);
+    let is_urgent = |question: &Question| {
+        recorded.outdated.contains(&question.asset_id) || recorded.not_found.get(&question.asset_id).is_some_and(is_due)
+    };
+    questions.into_iter().filter(is_urgent).collect()
 }
 
 fn has(record: &Record, asset_id: AssetId) -> bool {

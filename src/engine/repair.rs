@@ -8,8 +8,9 @@ use crate::cloud::failure::Failure;
 use crate::model::address::Address;
 use crate::model::change::{Change, Event};
 use crate::model::ids::AssetId;
+use crate::model::observation::Mismatch;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Record, Trouble};
+use crate::model::recorded::{Attempt, AttemptId, Record, Recorded, Trouble};
 use crate::model::remote::RemoteAsset;
 use crate::platform::clock;
 
@@ -136,23 +137,33 @@ pub async fn recreate(book: &Book, address: &Address) -> Result<(), RepairError>
     Ok(())
 }
 
-/// What was refused, or waits for another try, is due again now.
+/// What was refused, or waits for another try, is due again now; what Roblox didn't find is asked for again.
 ///
 /// # Errors
 /// When an address is unknown or does not rest; then none is changed.
 pub async fn retry(book: &Book, addresses: &[Address]) -> Result<(), RepairError> {
     let mut changes = Vec::new();
     for address in addresses {
-        let trouble = book.read(|recorded| recorded.assets.get(address).map(|record| record.trouble.clone()));
-        match trouble {
-            None => return Err(RepairError::Unknown { address: address.clone() }),
-            Some(None) => return Err(RepairError::NotResting { address: address.clone() }),
-            Some(Some(Trouble::Refused { .. } | Trouble::Retrying { .. })) => {
-                changes.push(Change::Rest { address: address.clone(), trouble: None });
-            }
+        let known = book.read(|recorded| {
+            let record = recorded.assets.get(address)?;
+            Some((record.trouble.clone(), lost(recorded, record)))
+        });
+        let Some((trouble, lost)) = known else { return Err(RepairError::Unknown { address: address.clone() }) };
+        if trouble.is_none() && lost.is_empty() {
+            return Err(RepairError::NotResting { address: address.clone() });
         }
+        if let Some(Trouble::Refused { .. } | Trouble::Retrying { .. }) = trouble {
+            changes.push(Change::Rest { address: address.clone(), trouble: None });
+        }
+        changes.extend(lost.into_iter().map(|asset_id| Change::Outdate { asset_id }));
     }
     Ok(book.commit(changes).await?)
+}
+
+/// The assets of an address that Roblox said it doesn't have: the next sync asks again.
+fn lost(recorded: &Recorded, record: &Record) -> Vec<AssetId> {
+    let lost = |asset_id: &AssetId| record.history.is_gone(*asset_id) || recorded.not_found.contains_key(asset_id);
+    record.history.assets().into_iter().filter(lost).collect()
 }
 
 fn in_doubt(book: &Book, address: &Address) -> Result<(AttemptId, Attempt, Record), RepairError> {
@@ -173,11 +184,10 @@ fn in_doubt(book: &Book, address: &Address) -> Result<(AttemptId, Attempt, Recor
 /// What speaks against an asset being what an attempt made. Its name may have been changed by the text filter, so only its absence says nothing.
 fn difference(attempt: &Attempt, record: &Record, asset: &RemoteAsset) -> Option<String> {
     let identity = &record.identity;
-    if let Some(creator) = asset.creator.filter(|creator| *creator != identity.creator) {
-        return Some(format!("it belongs to {creator}, not to {}", identity.creator));
-    }
-    if let Some(asset_type) = asset.asset_type.filter(|asset_type| *asset_type != identity.asset_type) {
-        return Some(format!("it is of the type {asset_type}, not {}", identity.asset_type));
+    match Mismatch::of(identity.kind(), asset) {
+        Some(Mismatch::Creator { meant, found, .. }) => return Some(format!("it belongs to {found}, not to {meant}")),
+        Some(Mismatch::Type { meant, found, .. }) => return Some(format!("it is of the type {found}, not {meant}")),
+        Some(Mismatch::Asset { .. }) | None => {}
     }
     let asked = match &attempt.intent {
         Intent::Create { fields, .. } => fields.get(&crate::model::metadata::Field::DisplayName).copied(),

@@ -3,6 +3,7 @@
 //! Both look first that the asset still lives; what they find out otherwise is learned for every address that has it. Read next: [`super::steps`].
 
 use super::book::BookError;
+use super::refresh;
 use super::report::Outcome;
 use super::settle;
 use super::steps::{Look, Steps, Try, Write, superseded};
@@ -14,6 +15,7 @@ use crate::model::asset::Moderation;
 use crate::model::change::Change;
 use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash};
+use crate::model::observation::Mismatch;
 use crate::model::phase::Intent;
 use crate::model::recorded::{Healing, Identity, Record, Recorded};
 use crate::platform::clock;
@@ -76,9 +78,12 @@ impl Steps {
     ) -> Result<Result<(), Try>, BookError> {
         let asset = match self.look(address, asset_id).await? {
             Look::Present(asset) => asset,
-            Look::Gone => return self.learn_gone(asset_id).await.map(Err),
+            Look::Gone => return self.not_found(address, asset_id).await.map(Err),
             Look::Unknown(tried) => return Ok(Err(tried)),
         };
+        if let Some(mismatch) = Mismatch::of(identity.kind(), &asset) {
+            return self.foreign(address, mismatch, *asset).await.map(Err);
+        }
         if asset.moderation == Some(Moderation::Rejected) {
             self.learn(asset_id, settle::rejected).await?;
             return Ok(Err(superseded("moderation rejected the asset that it had")));
@@ -87,13 +92,21 @@ impl Steps {
             // What the answer says is newer than what was just read.
             return self.restore(address, identity, asset_id).await;
         }
-        self.book.commit(vec![Change::See { asset: *asset }]).await?;
+        self.book.commit_with(|recorded| refresh::observed(recorded, &asset, clock::now())).await?;
         Ok(Ok(()))
     }
 
     /// Archives an asset that nobody wants any more.
     pub(super) async fn archive(&self, address: &Address, asset_id: AssetId) -> Result<Try, BookError> {
         let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
+        // Nothing is archived unseen: whose it is may be otherwise than the lockfile says.
+        match self.look(address, asset_id).await? {
+            Look::Present(asset) => {
+                self.book.commit_with(|recorded| refresh::observed(recorded, &asset, clock::now())).await?;
+            }
+            Look::Gone => return self.not_found(address, asset_id).await,
+            Look::Unknown(tried) => return Ok(tried),
+        }
         let (identity, intent) = (record.identity, Intent::Archive { asset_id });
         let write = Write { address, identity, intent, endpoint: Endpoint::ArchiveAsset, upload: None };
         let send = async |hand_over| {
@@ -106,6 +119,11 @@ impl Steps {
     /// Restores an archived asset of an address.
     pub(super) async fn bring_back(&self, address: &Address, asset_id: AssetId, heals: bool) -> Result<Try, BookError> {
         let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
+        match self.look(address, asset_id).await? {
+            Look::Present(_) => {}
+            Look::Gone => return self.not_found(address, asset_id).await,
+            Look::Unknown(tried) => return Ok(tried),
+        }
         if heals {
             // Counted before it is sent: a bound that a crash can't lift.
             self.book.commit(vec![Change::Heal { address: address.clone(), healing: Healing::Archived }]).await?;
@@ -151,9 +169,12 @@ impl Steps {
         })
     }
 
-    pub(super) async fn learn_gone(&self, asset_id: AssetId) -> Result<Try, BookError> {
-        self.learn(asset_id, settle::gone).await?;
-        Ok(superseded(&format!("Roblox no longer has asset {asset_id}")))
+    /// Roblox answered that it doesn't have an asset: once is no proof, so the step waits for more answers, and the plan says so.
+    pub(super) async fn not_found(&self, address: &Address, asset_id: AssetId) -> Result<Try, BookError> {
+        self.book.commit_with(|recorded| refresh::not_found(recorded, asset_id, clock::now())).await?;
+        let message = format!("Roblox answered that it has no asset {asset_id}; it is asked again before that counts");
+        self.rest(address, &message).await?;
+        Ok(Try::Ended(Outcome::TryLater { message }))
     }
 
     /// Writes down what is true of an asset, whichever addresses have it.

@@ -29,7 +29,7 @@ impl Steps {
         let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
         let seen = match self.look(address, asset_id).await? {
             Look::Present(asset) => asset,
-            Look::Gone => return self.learn_gone(asset_id).await,
+            Look::Gone => return self.not_found(address, asset_id).await,
             Look::Unknown(tried) => return Ok(tried),
         };
         let newest = record.newest().and_then(|(newest, _)| newest.version);

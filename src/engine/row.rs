@@ -116,7 +116,7 @@ impl Case<'_> {
             Some(want) => current(want, record),
             None => last(record),
         });
-        let seen = current.and_then(|(key, _)| self.recorded.seen.get(&key.asset_id)).map(|seen| &seen.asset);
+        let seen = current.and_then(|(key, _)| self.recorded.observed(key.asset_id)).map(|seen| &seen.asset);
         let archived_by = record.zip(current).and_then(|(record, (key, _))| archived_by(record, key.asset_id, seen));
         let standing = current.map(|(_, fact)| fact.standing);
         let moderation = match standing {

@@ -51,6 +51,7 @@ pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &Remo
                 changes.extend(passed_over(address, asset.asset_id, kept));
                 changes.extend(other_creator(address, record, asset));
                 changes.push(Change::See { asset: asset.clone() });
+                changes.push(Change::Wrote { asset_id: asset.asset_id });
                 changes.push(Change::Rest { address: address.clone(), trouble: None });
                 return Settled { changes, key, rejected };
             }
@@ -95,7 +96,8 @@ pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &Remo
             changes.push(Change::Shelve { address: address.clone(), asset_id: *asset_id, shelved: None });
         }
     }
-    changes.push(Change::See { asset: asset.clone() });
+    changes.push(Change::See { asset: as_written(&attempt.intent, asset) });
+    changes.push(Change::Wrote { asset_id: asset.asset_id });
     changes.push(Change::Rest { address: address.clone(), trouble: None });
     Settled { changes, key, rejected }
 }
@@ -120,6 +122,34 @@ fn passed_over(address: &Address, made: AssetId, kept: AssetId) -> [Change; 2] {
         Change::List { address: address.clone(), asset_id: made, listing: Some(Listing::Duplicate) },
         Change::Tell { address: Some(address.clone()), event },
     ]
+}
+
+/// An asset as an answer describes it soon after an earlier write of Macadam's, when it was known as `before`: of what `intent` leaves alone the answer
+/// may be older than that write.
+pub fn since(intent: &Intent, before: &RemoteAsset, asset: &RemoteAsset) -> RemoteAsset {
+    let text = |field: Field, before: &Option<String>, now: &Option<String>| match intent {
+        Intent::UpdateMetadata { fields, .. } if fields.contains_key(&field) => now.clone(),
+        _ => before.clone().or_else(|| now.clone()),
+    };
+    RemoteAsset {
+        display_name: text(Field::DisplayName, &before.display_name, &asset.display_name),
+        description: text(Field::Description, &before.description, &asset.description),
+        archived: before.archived.or(asset.archived),
+        ..asset.clone()
+    }
+}
+
+/// An asset as it is after a change of it, whatever a read that lags behind it says.
+fn as_written(intent: &Intent, asset: &RemoteAsset) -> RemoteAsset {
+    let archived = match intent {
+        Intent::Archive { .. } => Some(true),
+        Intent::Restore { .. } => Some(false),
+        Intent::Create { .. }
+        | Intent::UpdateContent { .. }
+        | Intent::UpdateMetadata { .. }
+        | Intent::Rollback { .. } => asset.archived,
+    };
+    RemoteAsset { archived, ..asset.clone() }
 }
 
 /// The revision that an asset is, where a change leaves its content alone.
@@ -310,9 +340,17 @@ pub fn failed(record: Option<&Record>, subject: FieldDigest, message: &str, jitt
     Trouble::Retrying { subject, failures, doubts, next_at, message: message.to_owned() }
 }
 
-/// Every revision of an asset that Roblox no longer has.
+/// The revisions of an asset that Roblox no longer has. What moderation rejected stays that, but for the newest, which stands for the asset.
 pub fn gone(address: &Address, record: &Record, asset_id: AssetId) -> Vec<Change> {
-    stand(address, record, asset_id, Standing::Gone)
+    let of_asset = || record.history.of_asset(asset_id);
+    let newest = of_asset().next_back().map(|(key, _)| key);
+    let vanishes = |key: RevisionKey, fact: &RevisionFact| match fact.standing {
+        Standing::Reviewing | Standing::Live => true,
+        Standing::Rejected => Some(key) == newest,
+        Standing::Gone => false,
+    };
+    let gone = of_asset().filter(|(key, fact)| vanishes(*key, fact));
+    gone.map(|(key, fact)| Change::Learn { address: address.clone(), key, fact: fact.now(Standing::Gone) }).collect()
 }
 
 /// Every revision of an asset that moderation rejected, for a type with one content an asset.
@@ -325,28 +363,45 @@ fn stand(address: &Address, record: &Record, asset_id: AssetId, standing: Standi
     of_asset.map(|(key, fact)| Change::Learn { address: address.clone(), key, fact: fact.now(standing) }).collect()
 }
 
-/// The remote describes an asset in answer to a question: what follows for an address that has it.
-pub fn looked_at(address: &Address, record: &Record, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
+/// The remote describes an asset in answer to a question: what follows for an address that has it. `lags`: the answer may be older than Macadam's own
+/// last write of the asset.
+pub fn looked_at(address: &Address, record: &Record, asset: &RemoteAsset, lags: bool, now: Timestamp) -> Vec<Change> {
     let known: Vec<_> = record.history.of_asset(asset.asset_id).collect();
     let Some((newest, _)) = known.last().copied() else { return Vec::new() };
-    let key = key_of(record.identity.asset_type, asset);
-    if key.version > newest.version {
-        return made_elsewhere(address, record, asset, now);
+    let at = key_of(record.identity.asset_type, asset);
+    let mut changes = Vec::new();
+    for (key, fact) in known {
+        // It is there, and nothing was said against it when it vanished.
+        let as_before = if fact.standing == Standing::Gone { Standing::Live } else { fact.standing };
+        let said = asset.moderation.filter(|_| key == at).map(|moderation| Standing::of_moderation(Some(moderation)));
+        let standing = said.unwrap_or(as_before);
+        // A read that lags shows what was said earlier, so it takes nothing back.
+        let is_earlier = lags && standing < as_before;
+        if standing != fact.standing && !is_earlier {
+            changes.push(Change::Learn { address: address.clone(), key, fact: fact.now(standing) });
+            changes.extend(event_of(fact.standing, standing, asset.asset_id).map(|event| told(address, event)));
+        }
     }
-    let Some((_, fact)) = known.into_iter().find(|(known, _)| *known == key) else { return Vec::new() };
-    let standing = match asset.moderation {
-        Some(moderation) => Standing::of_moderation(Some(moderation)),
-        None => return Vec::new(),
-    };
-    if standing == fact.standing {
-        return Vec::new();
-    }
-    let mut changes = vec![Change::Learn { address: address.clone(), key, fact: fact.now(standing) }];
-    if standing == Standing::Rejected {
-        let message = format!("moderation rejected asset {}", asset.asset_id);
-        changes.push(Change::Tell { address: Some(address.clone()), event: Event { kind: "rejected", message } });
+    // Versions only grow, so that a newer one is no earlier read.
+    if at.version > newest.version {
+        changes.extend(made_elsewhere(address, record, asset, now));
     }
     changes
+}
+
+/// What a person may want to know of another standing.
+fn event_of(before: Standing, now: Standing, asset_id: AssetId) -> Option<Event> {
+    let (kind, message) = match (before, now) {
+        (_, Standing::Rejected) => ("rejected", format!("moderation rejected asset {asset_id}")),
+        (Standing::Rejected, _) => ("no_longer_rejected", format!("moderation no longer rejects asset {asset_id}")),
+        (Standing::Gone, _) => ("found_again", format!("Roblox has asset {asset_id} again")),
+        (Standing::Reviewing | Standing::Live, _) => return None,
+    };
+    Some(Event { kind, message })
+}
+
+fn told(address: &Address, event: Event) -> Change {
+    Change::Tell { address: Some(address.clone()), event }
 }
 
 /// A newer version of an asset that nobody here made.

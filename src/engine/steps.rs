@@ -225,7 +225,7 @@ impl Steps {
         // A newer revision may be a deploy that this checkout has not pulled: it is never overwritten unseen.
         let seen = match self.look(address, asset_id).await? {
             Look::Present(asset) => asset,
-            Look::Gone => return self.learn_gone(asset_id).await,
+            Look::Gone => return self.not_found(address, asset_id).await,
             Look::Unknown(tried) => return Ok(tried),
         };
         if seen.revision > head {

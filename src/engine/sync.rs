@@ -182,13 +182,16 @@ impl Run<'_> {
         }
     }
 
-    /// Looks at what the remote says before anything is planned: at all of it where that is asked for, else at what is under review and due.
+    /// Looks at what the remote says before anything is planned: at all of it where that is asked for, else at what is out of date, what Roblox didn't
+    /// find, and what is under review and due.
     async fn look_first(&mut self) -> Result<(), SyncError> {
         let reviewing = |recorded: &Recorded| {
             let mut facts = recorded.assets.values().flat_map(|record| record.history.iter());
             facts.any(|(_, fact)| fact.standing == Standing::Reviewing)
         };
-        if !self.options.refresh && !self.session.book.read(reviewing) {
+        let lost = |recorded: &Recorded| !recorded.outdated.is_empty() || !recorded.not_found.is_empty();
+        let any = |recorded: &Recorded| reviewing(recorded) || lost(recorded);
+        if !self.options.refresh && !self.session.book.read(any) {
             return Ok(());
         }
         let (desired, ..) = self.plan().await?;
@@ -197,7 +200,11 @@ impl Run<'_> {
                 return refresh::questions(&desired, recorded);
             }
             let now = clock::now();
-            due(&review::under_review(&desired, recorded), now)
+            let mut questions = refresh::urgent(refresh::questions(&desired, recorded), recorded, now);
+            let reviews = due(&review::under_review(&desired, recorded), now);
+            let asked: BTreeSet<AssetId> = questions.iter().map(|question| question.asset_id).collect();
+            questions.extend(reviews.into_iter().filter(|review| !asked.contains(&review.asset_id)));
+            questions
         });
         self.look(questions).await
     }

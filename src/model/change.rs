@@ -133,10 +133,26 @@ pub enum Change {
         /// How often it was forgotten by now; at least once.
         times: u32,
     },
-    /// What the remote said of an asset.
+    /// What the remote said of an asset, which it has therefore.
     See {
         /// What it said.
         asset: RemoteAsset,
+    },
+    /// The remote answered that it doesn't have an asset.
+    NotFound {
+        /// Which.
+        asset_id: AssetId,
+    },
+    /// Macadam changed an asset: what is read of it soon after may be how it was before.
+    Wrote {
+        /// Which.
+        asset_id: AssetId,
+    },
+    /// What was seen of an asset is older than something that became known since, or a person doubts it: nothing is concluded from it until the asset
+    /// is looked at again.
+    Outdate {
+        /// Which.
+        asset_id: AssetId,
     },
     /// Something that a person may want to read later. Changes nothing else.
     Tell {

@@ -366,9 +366,25 @@ impl History {
     /// The newest version known of the asset of this kind that counts, for a type that is updated in place. A rejected version is still the head of a
     /// live asset; an asset that is gone is passed over.
     pub fn head(&self, kind: Kind) -> Option<(RevisionKey, RevisionFact)> {
-        let (asset, _) = self.preferred(self.facts.iter().filter(|(_, fact)| fact.is_there_as(kind)))?;
+        let of_kind = |fact: &RevisionFact| fact.kind == Some(kind);
+        let there = self.facts.iter().filter(|(key, fact)| of_kind(fact) && !self.is_gone(key.asset_id));
+        let (asset, _) = self.preferred(there)?;
         let versions = self.facts.iter().filter(|(key, _)| key.asset_id == asset.asset_id);
         versions.max_by_key(|(key, _)| key.version).map(|(key, fact)| (*key, *fact))
+    }
+
+    /// Whether Roblox said last that it doesn't have an asset: what it says of the newest revision is what it says of the asset.
+    pub fn is_gone(&self, asset_id: AssetId) -> bool {
+        self.of_asset(asset_id).next_back().is_some_and(|(_, fact)| fact.standing == Standing::Gone)
+    }
+
+    /// An asset with exactly these bytes that Roblox no longer has, where no usable one has them.
+    pub fn gone(&self, content: ContentHash, kind: Kind) -> Option<AssetId> {
+        let gone = |fact: &RevisionFact| {
+            fact.standing == Standing::Gone && fact.content == Some(content) && fact.kind == Some(kind)
+        };
+        let found = self.preferred(self.facts.iter().filter(|(_, fact)| gone(fact)));
+        found.filter(|_| self.find_content(content, kind).is_none()).map(|(key, _)| key.asset_id)
     }
 
     /// Whether moderation rejected exactly these bytes at this address, and no live revision has them.

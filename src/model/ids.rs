@@ -96,6 +96,16 @@ pub enum Creator {
     Group(GroupId),
 }
 
+impl Creator {
+    /// The creator as people speak of it: `user 123` or `group 456`.
+    pub fn in_words(self) -> String {
+        match self {
+            Self::User(id) => format!("user {id}"),
+            Self::Group(id) => format!("group {id}"),
+        }
+    }
+}
+
 impl fmt::Display for Creator {
     /// `user:123` or `group:456`, the form of lockfile and state.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

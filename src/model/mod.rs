@@ -17,6 +17,7 @@ pub mod history;
 pub mod ids;
 pub mod metadata;
 pub mod missing_lockfile;
+pub mod observation;
 pub mod output;
 pub mod path;
 pub mod phase;

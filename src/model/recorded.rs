@@ -3,7 +3,7 @@
 //! [`Recorded`] changes only by [`Recorded::apply`], with the same [`Change`] values that the state writes in one transaction, so that memory and
 //! disk can't drift apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,6 +16,7 @@ use super::forgotten::Forgotten;
 use super::history::{History, Kind, RevisionFact, RevisionKey};
 use super::ids::{AssetId, ContentHash, Creator, Revision};
 use super::metadata::FieldDigests;
+use super::observation::{self, NotFound};
 use super::path::ProjectPath;
 use super::phase::{IllegalTransition, Intent, Phase};
 use super::remote::RemoteAsset;
@@ -254,6 +255,12 @@ impl Record {
         }
     }
 
+    /// What an asset of the address is: what is known of it, or else what the address is.
+    pub fn kind_of(&self, asset_id: AssetId) -> Kind {
+        let known = self.history.of_asset(asset_id).next_back().and_then(|(_, fact)| fact.kind);
+        known.unwrap_or_else(|| self.identity.kind())
+    }
+
     /// How often `healing` was done within the day before `now`.
     pub fn healed_lately(&self, healing: Healing, now: Timestamp) -> usize {
         let lately = |at: &Timestamp| now.duration_since(*at) < HEALINGS_COUNT_FOR;
@@ -306,6 +313,12 @@ pub struct Recorded {
     pub forgotten: BTreeMap<Address, Forgotten>,
     /// What the remote last said.
     pub seen: BTreeMap<AssetId, Seen>,
+    /// Assets that the remote didn't find when it was last asked.
+    pub not_found: BTreeMap<AssetId, NotFound>,
+    /// When Macadam last changed an asset.
+    pub written: BTreeMap<AssetId, Timestamp>,
+    /// Assets of which what was seen is out of date.
+    pub outdated: BTreeSet<AssetId>,
     /// The number that the next attempt gets.
     pub next_attempt: u64,
 }
@@ -343,6 +356,16 @@ pub enum ApplyError {
 }
 
 impl Recorded {
+    /// What the remote last said of an asset, unless it is out of date.
+    pub fn observed(&self, asset_id: AssetId) -> Option<&Seen> {
+        self.seen.get(&asset_id).filter(|_| !self.outdated.contains(&asset_id))
+    }
+
+    /// Whether a read at `now` may show an asset as it was before Macadam's own last write.
+    pub fn may_lag(&self, asset_id: AssetId, now: Timestamp) -> bool {
+        self.written.get(&asset_id).is_some_and(|written| observation::may_lag(*written, now))
+    }
+
     fn record(&mut self, address: &Address) -> Result<&mut Record, ApplyError> {
         self.assets.get_mut(address).ok_or_else(|| ApplyError::NoRecord { address: address.clone() })
     }
@@ -415,6 +438,19 @@ impl Recorded {
             Change::ForgetAsset { address, asset_id, times } => self.forget_asset(address, *asset_id, *times),
             Change::See { asset } => {
                 self.seen.insert(asset.asset_id, Seen { asset: asset.clone(), at: now });
+                self.not_found.remove(&asset.asset_id);
+                self.outdated.remove(&asset.asset_id);
+            }
+            Change::NotFound { asset_id } => {
+                let known = self.not_found.get(asset_id).copied();
+                self.not_found.insert(*asset_id, NotFound::again(known, now));
+                self.outdated.remove(asset_id);
+            }
+            Change::Wrote { asset_id } => {
+                self.written.insert(*asset_id, now);
+            }
+            Change::Outdate { asset_id } => {
+                self.outdated.insert(*asset_id);
             }
             Change::Tell { .. } => {}
         }

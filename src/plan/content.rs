@@ -43,7 +43,7 @@ pub(super) fn plan_content<'a>(plan: &mut Plan, ready: &Ready<'a>) -> Option<Tar
     }
     match (record.head(), ready.asset_type.on_content_change()) {
         (None, ContentChange::InPlace) => {
-            let hint = format!("if a new asset ID is right, `macadam forget {}`", case.address);
+            let hint = drift::gone_hint(case.address);
             hold(plan, case, HoldKind::Held, "Roblox no longer has its asset", Some(hint));
             None
         }

@@ -175,7 +175,7 @@ fn field(change: &FieldChange, asset_id: Option<AssetId>, record: Option<&Record
         // The steps before make the asset: nothing is there yet.
         None => Some(String::new()),
         Some(asset_id) => {
-            let seen = recorded.seen.get(&asset_id).and_then(|seen| at_roblox(&seen.asset, field));
+            let seen = recorded.observed(asset_id).and_then(|seen| at_roblox(&seen.asset, field));
             let cleared = || record.and_then(|record| record.asked.get(&field)) == Some(&FieldDigest::of_cleared());
             seen.or_else(|| cleared().then(String::new))
         }

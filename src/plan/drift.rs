@@ -1,7 +1,7 @@
 //! Drift: what somebody else changed at Roblox. Always told; content made elsewhere is never overwritten by itself, since it may be a deploy that
 //! this checkout has not pulled; metadata and archived assets are put back where the policy says so.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::asset::{Case, Ready, hold, note, point, push};
 use super::current;
@@ -9,18 +9,16 @@ use super::metadata::Target;
 use super::rule::Rule;
 use super::sharing::Source;
 use super::step::{Action, Drift, HoldKind, Plan};
+use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::history::{Origin, RevisionFact, RevisionKey};
 use crate::model::ids::AssetId;
+use crate::model::observation::READ_LAG;
 use crate::model::policy::DriftPolicy;
 use crate::model::recorded::{Healing, Leaving, Record, Recorded, Seen, Shelved};
 
 /// So often a day one thing of one address is put back; who changes it more often than that means it.
 pub const HEALINGS_A_DAY: usize = 3;
-
-/// Reads lag behind writes, by up to a minute where clients measured it. An older version that is read sooner than this after a newer one was
-/// made says nothing.
-const READ_LAG: SignedDuration = SignedDuration::from_mins(2);
 
 /// Whether nobody here made a revision: its bytes are unknown, and it is not what the address was imported with.
 pub(super) fn is_elsewhere(record: &Record, key: RevisionKey, fact: RevisionFact) -> bool {
@@ -124,10 +122,23 @@ pub(super) fn vanished(plan: &mut Plan, ready: &Ready<'_>, record: &Record) -> b
     if case.sharing.source(case.address) != Source::Own {
         return false;
     }
-    let what = format!("Roblox no longer has asset {asset_id}");
-    let hint = Some(format!("`macadam forget {}` and the next sync uploads the file anew", case.address));
-    plan.drifts.push(Drift { address: case.address.clone(), asset_id, what, hint });
+    let hint = Some(gone_hint(case.address));
+    if record.points_to.is_none_or(|points_to| points_to == asset_id) {
+        let what = format!("Roblox no longer has asset {asset_id}");
+        plan.drifts.push(Drift { address: case.address.clone(), asset_id, what, hint });
+    } else {
+        let reason = format!("its file is again the one of asset {asset_id}, which Roblox no longer has");
+        hold(plan, case, HoldKind::Held, &reason, hint);
+    }
     true
+}
+
+/// What a person can do about an asset that Roblox no longer has.
+pub(super) fn gone_hint(address: &Address) -> String {
+    format!(
+        "`macadam retry {address}` has the next sync ask Roblox again; after `macadam forget {address}` the next sync uploads the file as a new asset, \
+         with a new ID"
+    )
 }
 
 /// An asset that is wanted and archived: by Macadam when it was not wanted, by a person, or by somebody else.
@@ -165,13 +176,13 @@ pub(super) fn archived(plan: &mut Plan, case: &Case<'_>, record: &Record, asset_
 
 /// What Macadam archived was restored by somebody else since, or for another address.
 pub(super) fn is_back(recorded: &Recorded, asset_id: AssetId, shelved: Shelved) -> bool {
-    let Some(Seen { asset, at }) = recorded.seen.get(&asset_id) else { return false };
+    let Some(Seen { asset, at }) = recorded.observed(asset_id) else { return false };
     let after = |archived: Timestamp| at.duration_since(archived) >= READ_LAG;
     asset.archived == Some(false) && shelved.archived_at.is_some_and(after)
 }
 
 fn is_archived(case: &Case<'_>, asset_id: AssetId) -> bool {
-    case.recorded.seen.get(&asset_id).is_some_and(|seen| seen.asset.archived == Some(true))
+    case.recorded.observed(asset_id).is_some_and(|seen| seen.asset.archived == Some(true))
 }
 
 /// Whether the policy is to put something back, and it was not done too often today.
@@ -197,9 +208,9 @@ pub(super) fn rolled_back_elsewhere(plan: &mut Plan, case: &Case<'_>, head: Revi
 }
 
 fn lower_than_known(case: &Case<'_>, head: RevisionKey, fact: RevisionFact) -> Option<String> {
-    let Seen { asset, at } = case.recorded.seen.get(&head.asset_id)?;
+    let Seen { asset, at } = case.recorded.observed(head.asset_id)?;
     let (seen, known) = (asset.revision?, head.version?);
-    // When the lockfile's revisions were made is not known: long ago, as a rule.
+    // When the lockfile's revisions were made is not known: before the lockfile was read, and what was seen before that is out of date.
     let lags = fact.made.is_some_and(|(made, _)| at.duration_since(made) < READ_LAG);
     let what = || format!("somebody made revision {seen} of asset {} current in place of {known}", head.asset_id);
     (seen < known && !lags).then(what)

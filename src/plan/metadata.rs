@@ -121,7 +121,7 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &Scene<'_>, intention: Inten
         }
         Target::Known { asset_id, asked, stored, not_before: waits } => {
             not_before = not_before.max(*waits);
-            let seen = scene.recorded.seen.get(asset_id).map(|seen| &seen.asset);
+            let seen = scene.recorded.observed(*asset_id).map(|seen| &seen.asset);
             let mut comparison = compare(fields, asked.unwrap_or(&nothing), seen);
             let drifted = match (asked, stored, seen) {
                 (Some(asked), Some(stored), Some(seen)) => drifted(fields, asked, stored, seen),
@@ -139,7 +139,7 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &Scene<'_>, intention: Inten
     if name_refused {
         // The stored name stays, and status shows it beside the one that is wanted.
         comparison.changed.retain(|field| *field != Field::DisplayName);
-        let seen = asset_id.and_then(|asset_id| scene.recorded.seen.get(&asset_id)).map(|seen| &seen.asset);
+        let seen = asset_id.and_then(|asset_id| scene.recorded.observed(asset_id)).map(|seen| &seen.asset);
         keep_name(plan, address, &mut known, &comparison, seen);
     }
     add_moving(want, scene, &mut comparison.changed);

@@ -27,6 +27,7 @@ pub mod sharing;
 pub mod shelf;
 pub mod step;
 pub mod subject;
+mod unproven;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,6 +84,7 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timest
     if let Some(missing) = wishes.missing_lockfile.as_ref().filter(|_| !wishes.accept_new_lockfile) {
         missing_lockfile::hold_creates(&mut plan, missing, desired, recorded);
     }
+    unproven::hold(&mut plan, desired, recorded, &in_hand);
     hold_sharers_of_held(&mut plan, &in_hand);
     plan_metadata(&mut plan, desired, recorded, intentions, now);
     for Unseen { place, problem, .. } in &desired.unseen {
@@ -98,6 +100,8 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timest
     plan_removed(&mut plan, desired, recorded, &moves.undecided);
     let (in_hand, undecided) = (&in_hand, &moves.undecided);
     shelf::plan_shelf(&mut plan, &shelf::Scene { desired, recorded, in_hand, undecided, wishes, now });
+    unproven::hold(&mut plan, desired, recorded, in_hand);
+    unproven::note(&mut plan, desired, recorded);
     // Stable: the steps of an address keep their order, and metadata comes last.
     plan.steps.sort_by(|a, b| (&a.address, a.action.is_metadata()).cmp(&(&b.address, b.action.is_metadata())));
     debug_assert_eq!(lint::check(&plan), Vec::<String>::new(), "a plan breaks its own rules");

@@ -249,7 +249,7 @@ fn carry_out(
     now: Timestamp,
 ) {
     // Of what the lockfile alone tells nobody here saw when it was archived; a new machine must not count all that ever was as today's.
-    let saw = |asset_id: &AssetId| recorded.seen.get(asset_id).is_some_and(|seen| seen.asset.archived == Some(true));
+    let saw = |asset_id: &AssetId| recorded.observed(*asset_id).is_some_and(|seen| seen.asset.archived == Some(true));
     let lately = archived(recorded).filter(|(id, at)| now.duration_since(*at) < GUARD_SPAN && saw(id));
     let mut together: BTreeSet<AssetId> = lately.map(|(asset_id, _)| asset_id).collect();
     together.extend(due.iter().map(|due| due.asset_id));

@@ -29,6 +29,7 @@ mod inputs;
 mod key;
 mod logs;
 mod lost_lockfile;
+mod observations;
 mod output;
 mod profiles;
 mod property;

@@ -244,6 +244,7 @@ fn what_drifted_is_a_warning_and_no_failure() {
     let (remote, project) = synced(MANIFEST);
     let edit = Edit { display_name: Some("Axe".to_owned()), ..Edit::default() };
     remote.control().edit(asset_id(&project, "sword"), &edit).unwrap();
+    project.let_reads_catch_up();
     let (text, warnings) = sync(&project, &["--refresh"], 0);
     insta::assert_snapshot!(format!("{text}{warnings}"), @r#"
     in sync: 2 assets: 1 drifted

@@ -462,6 +462,7 @@ fn what_somebody_else_changed_is_told_without_a_refresh() {
     // Nobody has looked for a long time.
     let state = rusqlite::Connection::open(project.state()).unwrap();
     assert_eq!(state.execute("UPDATE seen SET at = '2026-01-01T00:00:00Z'", []).unwrap(), 2);
+    state.execute("UPDATE written SET at = '2026-01-01T00:00:00Z'", []).unwrap();
     drop(state);
     let service = Service::start(&project, &[]);
     service.says("drift: ");

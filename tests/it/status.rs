@@ -82,6 +82,7 @@ fn what_somebody_else_did_is_drifted_or_archived() {
     let (sword, icon) = (asset_id(&project, "sword"), asset_id(&project, "icon"));
     remote.control().edit(sword, &Edit { display_name: Some("Axe".to_owned()), ..Edit::default() }).unwrap();
     remote.control().edit(icon, &Edit { archived: Some(true), ..Edit::default() }).unwrap();
+    project.let_reads_catch_up();
     project.run(&["sync", "--once", "--refresh"]).expect(0);
     let (sword, icon) = (row(&project, "sword"), row(&project, "icon"));
     assert_eq!(sword["state"], "drifted");

@@ -6,6 +6,7 @@ mod png;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use macadam::emulator::{self, AssetReport, Config, Control, Endpoint, Latency, Running};
 use serde_json::Value;
@@ -17,6 +18,8 @@ pub struct Project {
     folder: tempfile::TempDir,
     url: Option<String>,
     environment: Vec<(&'static str, OsString)>,
+    /// How far the program's clock is ahead, in seconds.
+    ahead: AtomicI64,
 }
 
 /// What a run of the program gave.
@@ -29,7 +32,7 @@ pub struct Ran {
 impl Project {
     pub fn new(manifest: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let project = Self { folder, url: None, environment: Vec::new() };
+        let project = Self { folder, url: None, environment: Vec::new(), ahead: AtomicI64::new(0) };
         project.write("assets.toml", manifest);
         project
     }
@@ -44,6 +47,16 @@ impl Project {
     pub fn set_env(&mut self, name: &'static str, value: impl Into<OsString>) {
         self.environment.retain(|(known, _)| *known != name);
         self.environment.push((name, value.into()));
+    }
+
+    /// Every run from now on is so much later, without waiting.
+    pub fn pass(&self, minutes: i64) {
+        self.ahead.fetch_add(minutes * 60, Ordering::Relaxed);
+    }
+
+    /// Reads no longer lag behind what was written so far.
+    pub fn let_reads_catch_up(&self) {
+        self.pass(3);
     }
 
     pub fn path(&self) -> &Path {
@@ -92,6 +105,10 @@ impl Project {
         let mut command = Command::new(env!("CARGO_BIN_EXE_macadam"));
         command.args(args).current_dir(self.path()).env_clear().env("ROBLOX_API_KEY", SECRET);
         command.env("HOME", self.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        if ahead != 0 {
+            command.env("MACADAM_CLOCK_SHIFT", ahead.to_string());
+        }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(url) = &self.url {
             command.args(["--api-url", url]);

@@ -49,7 +49,9 @@ impl Service<'_> {
             let heard = |(asset_id, answer): &(AssetId, Answer)| {
                 *asset_id == question.asset_id && !matches!(answer, Answer::Unknown { .. })
             };
-            if !answers.iter().any(heard) {
+            // An answer that may be older than Macadam's own last write decided nothing.
+            let lags = self.session.book.read(|recorded| recorded.may_lag(question.asset_id, clock::now()));
+            if lags || !answers.iter().any(heard) {
                 self.rounds.put_off(question.asset_id, clock::now());
             }
         }

@@ -71,8 +71,13 @@ impl Rounds {
         let reviews = review::under_review(desired, recorded);
         let look = |question: Question| {
             // What was seen in a future that a clock dreamt of counts as never seen.
-            let seen = recorded.seen.get(&question.asset_id).map(|seen| seen.at).filter(|at| *at <= now);
-            Look::after(seen, question, reviews.get(&question.asset_id).copied())
+            let seen = recorded.observed(question.asset_id).map(|seen| seen.at).filter(|at| *at <= now);
+            let look = Look::after(seen, question, reviews.get(&question.asset_id).copied());
+            // What Roblox didn't find is asked for again once another answer counts.
+            match recorded.not_found.get(&question.asset_id).filter(|known| !known.is_gone() && known.at <= now) {
+                Some(known) => Look { at: known.next_at(), ..look },
+                None => look,
+            }
         };
         let looks = refresh::questions(desired, recorded).into_iter().map(look);
         let (mut reviews, mut drifts): (Vec<Look>, Vec<Look>) = looks.partition(|look| look.review.is_some());

@@ -14,6 +14,7 @@ use crate::model::digest::{self, FieldDigest};
 use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, OperationId};
 use crate::model::metadata::{AssetRef, Field, FieldDigests};
+use crate::model::observation::{ANSWERS_UNTIL_GONE, NOT_FOUND_APART};
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{AttemptId, Healing, Identity, Objection, Record, Recorded};
 use crate::plan::subject::{self, Subjects};
@@ -313,12 +314,19 @@ impl Hands<'_> {
             self.world.things.get_mut(&asset_id).unwrap().archived = false;
             return self.finish(id, asset_id);
         }
-        self.commit(&[Change::See { asset }]);
+        let changes = refresh::observed(self.recorded, &asset, self.now);
+        self.commit(&changes);
         true
     }
 
+    /// Roblox says so as often as it takes.
     fn gone(&mut self, asset_id: AssetId) -> bool {
-        self.learn(asset_id, settle::gone)
+        for _ in 0..ANSWERS_UNTIL_GONE {
+            self.now += NOT_FOUND_APART;
+            let changes = refresh::not_found(self.recorded, asset_id, self.now);
+            self.commit(&changes);
+        }
+        false
     }
 
     fn learn(&mut self, asset_id: AssetId, facts: fn(&Address, &Record, AssetId) -> Vec<Change>) -> bool {
@@ -330,11 +338,22 @@ impl Hands<'_> {
 
     /// Looks at every asset, as `--refresh` does.
     pub fn refresh(&mut self) {
-        for question in refresh::questions(self.desired, self.recorded) {
-            let answer = match self.world.describe(question.asset_id, question.extras) {
-                Some(asset) => Answer::Present(Box::new(asset)),
-                None => Answer::Gone,
+        self.ask(refresh::questions(self.desired, self.recorded));
+    }
+
+    /// Looks at what is out of date, as every run does.
+    pub fn look_first(&mut self) {
+        let questions = refresh::questions(self.desired, self.recorded);
+        self.ask(refresh::urgent(questions, self.recorded, self.now));
+    }
+
+    fn ask(&mut self, questions: Vec<refresh::Question>) {
+        for question in questions {
+            let Some(asset) = self.world.describe(question.asset_id, question.extras) else {
+                self.gone(question.asset_id);
+                continue;
             };
+            let answer = Answer::Present(Box::new(asset));
             let changes = refresh::follow(self.recorded, question.asset_id, &answer, self.now);
             self.commit(&changes);
         }

@@ -140,6 +140,7 @@ impl Scene {
 
     /// Plans and carries out until there is nothing left to do.
     fn converge(&mut self) -> Plan {
+        self.hands().look_first();
         let mut plans = Vec::new();
         for _ in 0..ROUNDS {
             let plan = self.plan();

@@ -1,6 +1,7 @@
 //! What somebody else changed at the remote.
 
 use super::*;
+use crate::model::ids::GroupId;
 
 #[test]
 fn a_revision_made_elsewhere_holds_the_update() {
@@ -195,4 +196,29 @@ fn an_older_revision_made_current_elsewhere_is_told_unless_the_read_may_lag() {
     );
     // On a machine with only the lockfile nobody knows when it was made.
     check(vec![want("b.fbx", 2)], known(None), &drift);
+}
+
+#[test]
+fn an_asset_that_roblox_does_not_find_is_left_alone_and_not_uploaded_anew() {
+    let known = || model().points_to("b.fbx", 11).tell(Change::NotFound { asset_id: id(11) });
+    let missing = "b.fbx: Roblox answered that it has no asset 11, which counts only when it says so 3 times; so far 1";
+    check(vec![want("b.fbx", 2)], known(), &format!("held {missing}"));
+    // Nothing is to be done about it: that is told, and no failure.
+    let plan = plan(&desired(vec![want("b.fbx", 1)]), &known().0, NOW);
+    assert!(plan.held.is_empty() && plan.steps.is_empty(), "{plan:?}");
+    assert!(text(&plan).contains(&format!("note {missing}")), "{}", text(&plan));
+}
+
+#[test]
+fn an_asset_of_another_owner_is_held_whatever_is_wanted_of_it() {
+    let known = || {
+        let known = model().points_to("b.fbx", 11);
+        known.seen(11, |seen| seen.creator = Some(Creator::Group(GroupId::new(666).unwrap())))
+    };
+    let held = "held b.fbx: asset 11 belongs to group 666, and the lockfile says user 1";
+    for content in [1, 2] {
+        check(vec![want("b.fbx", content)], known(), held);
+    }
+    // An observation that is out of date says nothing.
+    check(vec![want("b.fbx", 1)], known().tell(Change::Outdate { asset_id: id(11) }), "");
 }

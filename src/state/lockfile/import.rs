@@ -50,6 +50,7 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
         let entry = entry.as_ref();
         let meeting = Meeting { address, entry, known: recorded.assets.get(address) };
         let under_way = attempts.get(address).map(Vec::as_slice).unwrap_or_default();
+        let before = changes.len();
         meeting.learn(under_way, &mut changes, now);
         let mut open = Vec::new();
         for work in &entry.open {
@@ -58,6 +59,7 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
             }
         }
         changes.extend(meeting.count_doubts(&open));
+        meeting.outdate(recorded, before, &mut changes);
     }
     for (address, record) in &recorded.assets {
         if record.in_lockfile && !ledger.entries.contains_key(address) {
@@ -156,6 +158,21 @@ impl Meeting<'_> {
         if !known.is_some_and(|known| known.in_lockfile) {
             changes.push(Change::Lock { address: address(), in_lockfile: true });
         }
+    }
+
+    /// What was seen of its assets before the lockfile told anything new of them is older than that, and decides nothing until they are looked at again:
+    /// a lockfile has no times, so the order in which this state learned of both is what counts.
+    fn outdate(&self, recorded: &Recorded, before: usize, changes: &mut Vec<Change>) {
+        let is_news = |change: &Change| {
+            matches!(change, Change::Learn { .. } | Change::Ask { .. } | Change::Shelve { .. } | Change::PinAt { .. })
+        };
+        if !changes.iter().skip(before).any(is_news) {
+            return;
+        }
+        let ours = self.known.map(|known| known.history.assets()).unwrap_or_default();
+        let all = ours.union(&self.entry.history.assets()).copied().collect::<Vec<_>>();
+        let seen = all.into_iter().filter(|asset_id| recorded.seen.contains_key(asset_id));
+        changes.extend(seen.map(|asset_id| Change::Outdate { asset_id }));
     }
 
     fn learn_history(&self, theirs: &History, changes: &mut Vec<Change>) {

@@ -131,6 +131,9 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
             Ok(forget::forget_asset(connection, address, *asset_id, *times)?)
         }
         Change::See { asset } => Ok(seen::write(connection, asset, now)?),
+        Change::NotFound { asset_id } => Ok(seen::not_found(connection, *asset_id, at)?),
+        Change::Wrote { asset_id } => Ok(seen::wrote(connection, *asset_id, now)?),
+        Change::Outdate { asset_id } => Ok(seen::outdate(connection, *asset_id)?),
         Change::Tell { address, event } => Ok(events::write(connection, address.as_ref(), event, now)?),
     }
 }

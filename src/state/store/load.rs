@@ -35,6 +35,9 @@ impl Store {
                 attempts: attempts::load(&snapshot)?.into_iter().collect(),
                 forgotten: load_forgotten(&snapshot)?,
                 seen: seen::load(&snapshot)?,
+                not_found: seen::load_not_found(&snapshot)?,
+                written: seen::load_written(&snapshot)?,
+                outdated: seen::load_outdated(&snapshot)?,
                 next_attempt: snapshot.query_row("SELECT next_attempt FROM meta", [], |row| {
                     u64::try_from(row.get::<_, i64>(0)?).map_err(|error| rows::wrong(0, error))
                 })?,

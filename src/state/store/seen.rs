@@ -1,13 +1,15 @@
-//! What the remote last said of its assets.
+//! What the remote last said of its assets, and how far that can be believed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, Result, Row, named_params};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Result, Row, named_params};
 
 use super::rows;
 use crate::model::asset::Moderation;
 use crate::model::ids::AssetId;
 use crate::model::metadata::{SocialLink, SocialNetwork};
+use crate::model::observation::NotFound;
 use crate::model::recorded::Seen;
 use crate::model::remote::RemoteAsset;
 
@@ -68,7 +70,59 @@ pub(super) fn write(connection: &Connection, asset: &RemoteAsset, now: &str) -> 
             ":previews": previews.transpose()?,
             ":social_links": json(&links)?,
         })?;
+    let asset_id = rows::number(asset_id.get());
+    connection.prepare_cached("DELETE FROM not_found WHERE asset_id = ?1")?.execute([asset_id])?;
+    is_new(connection, asset_id)
+}
+
+/// The remote answered: nothing about the asset is out of date.
+fn is_new(connection: &Connection, asset_id: i64) -> Result<()> {
+    connection.prepare_cached("DELETE FROM outdated WHERE asset_id = ?1")?.execute([asset_id])?;
     Ok(())
+}
+
+pub(super) fn not_found(connection: &Connection, asset_id: AssetId, now: Timestamp) -> Result<()> {
+    let asset_id = rows::number(asset_id.get());
+    let known = connection
+        .prepare_cached("SELECT answers, at FROM not_found WHERE asset_id = ?1")?
+        .query_row([asset_id], |row| Ok(NotFound { answers: row.get(0)?, at: rows::time(row, 1)? }))
+        .optional()?;
+    let NotFound { answers, at } = NotFound::again(known, now);
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO not_found (asset_id, answers, at) VALUES (?1, ?2, ?3)")?
+        .execute((asset_id, answers, at.to_string()))?;
+    is_new(connection, asset_id)
+}
+
+pub(super) fn wrote(connection: &Connection, asset_id: AssetId, now: &str) -> Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO written (asset_id, at) VALUES (?1, ?2)")?
+        .execute((rows::number(asset_id.get()), now))?;
+    Ok(())
+}
+
+pub(super) fn outdate(connection: &Connection, asset_id: AssetId) -> Result<()> {
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO outdated (asset_id) VALUES (?1)")?
+        .execute([rows::number(asset_id.get())])?;
+    Ok(())
+}
+
+pub(super) fn load_not_found(connection: &Connection) -> Result<BTreeMap<AssetId, NotFound>> {
+    let mut all = connection.prepare_cached("SELECT asset_id, answers, at FROM not_found ORDER BY asset_id")?;
+    let found =
+        |row: &Row<'_>| Ok((rows::asset_id(row, 0)?, NotFound { answers: row.get(1)?, at: rows::time(row, 2)? }));
+    all.query_map([], found)?.collect()
+}
+
+pub(super) fn load_written(connection: &Connection) -> Result<BTreeMap<AssetId, Timestamp>> {
+    let mut all = connection.prepare_cached("SELECT asset_id, at FROM written ORDER BY asset_id")?;
+    all.query_map([], |row| Ok((rows::asset_id(row, 0)?, rows::time(row, 1)?)))?.collect()
+}
+
+pub(super) fn load_outdated(connection: &Connection) -> Result<BTreeSet<AssetId>> {
+    let mut all = connection.prepare_cached("SELECT asset_id FROM outdated ORDER BY asset_id")?;
+    all.query_map([], |row| rows::asset_id(row, 0))?.collect()
 }
 
 pub(super) fn load(connection: &Connection) -> Result<BTreeMap<AssetId, Seen>> {

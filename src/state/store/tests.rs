@@ -160,7 +160,7 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
         PhaseEvent::Abandon,
         PhaseEvent::Recover,
     ];
-    match kind % 24 {
+    match kind % 26 {
         0 | 1 => Change::Enroll { address, identity: identity(number) },
         2 | 3 => {
             let skipped = u64::from(number.is_multiple_of(9));
@@ -211,6 +211,9 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
         }
         22 if number.is_multiple_of(2) => Change::Heal { address, healing: Healing::Metadata },
         22 => Change::Heal { address, healing: Healing::Archived },
+        23 => Change::Wrote { asset_id: id(number % 16) },
+        24 if number.is_multiple_of(3) => Change::Outdate { asset_id: id(number % 16) },
+        24 => Change::NotFound { asset_id: id(number % 3) },
         _ => Change::See { asset: remote_asset(number % 16) },
     }
 }

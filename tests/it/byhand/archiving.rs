@@ -56,6 +56,7 @@ fn whatever_archived_it_is_undone() {
     // What somebody else restored is no longer known as archived, and nothing is sent.
     project.run(&["archive", "sword"]).expect(0);
     archive(false);
+    project.let_reads_catch_up();
     let restores = remote.requests(Endpoint::RestoreAsset);
     project.run(&["restore", "sword"]).expect(0);
     assert_eq!(remote.requests(Endpoint::RestoreAsset), restores);

@@ -1,0 +1,116 @@
+//! Steps of an asset that Roblox doesn't find at the moment, or that is another one than the record means, are held: nothing is sent to such an asset,
+//! and nothing is uploaded in its place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::address::Address;
+use crate::model::desired::Desired;
+use crate::model::ids::AssetId;
+use crate::model::observation::{ANSWERS_UNTIL_GONE, Mismatch, NotFound};
+use crate::model::recorded::{Record, Recorded};
+
+use super::current::current;
+use super::step::{Action, Hold, HoldKind, Note, Part, Plan, Step};
+
+/// Why nothing is sent to an asset.
+#[derive(Debug, Clone, Copy)]
+enum Doubt {
+    /// Roblox answered that it doesn't have it.
+    NotFound(AssetId, NotFound),
+    /// It is another one than the record means.
+    Foreign(Mismatch),
+}
+
+impl Doubt {
+    fn of(recorded: &Recorded, record: Option<&Record>, asset_id: AssetId) -> Option<Self> {
+        let foreign = || {
+            let seen = recorded.observed(asset_id)?;
+            Mismatch::of(record?.kind_of(asset_id), &seen.asset).map(Self::Foreign)
+        };
+        let known = recorded.not_found.get(&asset_id).filter(|known| !known.is_gone());
+        foreign().or(known.map(|known| Self::NotFound(asset_id, *known)))
+    }
+
+    fn hold(self, address: &Address, part: Part) -> Hold {
+        let (reason, hint) = match self {
+            Self::NotFound(asset_id, known) => (not_found(asset_id, known), asked_again(known)),
+            Self::Foreign(mismatch) => (mismatch.to_string(), mismatch.hint().to_owned()),
+        };
+        Hold { address: address.clone(), kind: HoldKind::Held, part, reason, hint: Some(hint) }
+    }
+}
+
+fn not_found(asset_id: AssetId, NotFound { answers, .. }: NotFound) -> String {
+    format!(
+        "Roblox answered that it has no asset {asset_id}, which counts only when it says so {ANSWERS_UNTIL_GONE} times; so far {answers}"
+    )
+}
+
+fn asked_again(known: NotFound) -> String {
+    let at = known.next_at().strftime("%Y-%m-%d %H:%M UTC");
+    format!("the first `macadam sync` after {at} asks again, and nothing is uploaded meanwhile")
+}
+
+/// Holds the steps of assets that are in doubt. Called for what is planned of the content, and again for what follows from it.
+pub(super) fn hold(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_hand: &BTreeSet<Address>) {
+    let mut foreign: BTreeMap<&Address, Doubt> = BTreeMap::new();
+    for (address, want) in desired.assets.iter().filter(|(address, _)| !in_hand.contains(*address)) {
+        let Some(record) = recorded.assets.get(address) else { continue };
+        let doubt = current(want, record).and_then(|(key, _)| Doubt::of(recorded, Some(record), key.asset_id));
+        foreign.extend(doubt.filter(|doubt| matches!(doubt, Doubt::Foreign(_))).map(|doubt| (address, doubt)));
+    }
+    let mut held: Vec<Hold> = Vec::new();
+    let mut kept = Vec::new();
+    for step in std::mem::take(&mut plan.steps) {
+        let doubt = foreign.get(&step.address).copied().or_else(|| of_step(recorded, &step));
+        match doubt
+            .filter(|_| !matches!(step.action, Action::Wait { .. } | Action::Settle { .. } | Action::Move { .. }))
+        {
+            Some(doubt) => held.push(doubt.hold(&step.address, part(&step.action))),
+            None => kept.push(step),
+        }
+    }
+    plan.steps = kept;
+    // Held also where nothing is to be done: the game uses an asset that is not the project's.
+    held.extend(foreign.iter().map(|(address, doubt)| doubt.hold(address, Part::Asset)));
+    for hold in held {
+        if !plan.held.iter().any(|other| other.address == hold.address && other.reason == hold.reason) {
+            plan.held.push(hold);
+        }
+    }
+}
+
+/// The doubt about the asset that a step is about.
+fn of_step(recorded: &Recorded, step: &Step) -> Option<Doubt> {
+    let owner = match &step.action {
+        // What it replaces is not touched by it.
+        Action::Replace { .. } => return None,
+        Action::Share { owner, .. } => owner,
+        _ => &step.address,
+    };
+    Doubt::of(recorded, recorded.assets.get(owner), step.action.asset_id()?)
+}
+
+const fn part(action: &Action) -> Part {
+    match action {
+        Action::UpdateMetadata { .. } => Part::Metadata,
+        Action::Archive { .. } => Part::Archiving,
+        _ => Part::Asset,
+    }
+}
+
+/// Tells of wanted assets that Roblox didn't find, where no step had to be held for it.
+pub(super) fn note(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
+    if recorded.not_found.is_empty() {
+        return;
+    }
+    for (address, want) in &desired.assets {
+        let Some(record) = recorded.assets.get(address) else { continue };
+        let doubt = current(want, record).and_then(|(key, _)| Doubt::of(recorded, Some(record), key.asset_id));
+        let Some(Doubt::NotFound(asset_id, known)) = doubt else { continue };
+        if !plan.held.iter().any(|hold| hold.address == *address) {
+            let text = format!("{}; {}", not_found(asset_id, known), asked_again(known));
+            plan.notes.push(Note { address: Some(address.clone()), text });
+        }
+    }
+}
