@@ -5,7 +5,7 @@ use std::process::Command;
 use macadam::emulator::Endpoint;
 use serde_json::json;
 
-use super::{LOCKFILE, asset_id, machine, remote, row};
+use super::{LOCKFILE, MANIFEST, asset_id, machine, remote, row};
 use crate::support::{Project, Ran, Remote, png, rbxmx};
 
 const PICTURE: &str = "ui/s.png";
@@ -182,4 +182,35 @@ fn an_upload_that_an_old_state_resumes_does_not_displace_the_lockfiles_asset() {
         assert_eq!(new.sync()["actions"], json!([]));
         assert_eq!((asset_id(&new, address), asset_id(&old, address)), (kept, kept));
     }
+}
+
+/// After a change of the owner, with the old assets still in the history.
+#[test]
+fn visiting_an_old_branch_does_not_bring_the_old_owners_assets_back() {
+    let remote = remote();
+    let (here, there) = (machine(&remote, &new_files()), machine(&remote, &new_files()));
+    let (by_user, by_group) = (MANIFEST.to_owned(), MANIFEST.replace("user_id = 1", "group_id = 7"));
+    here.sync();
+    there.write("assets.toml", &by_group);
+    there.sync();
+    let (of_user, of_group) = (used(&here), used(&there));
+    let (mut old, mut new) = (here.read(LOCKFILE), there.read(LOCKFILE));
+    for (of_group, of_user) in of_group.iter().zip(&of_user) {
+        let line = |text: &str, asset: &u64| {
+            text.lines().find(|line| line.contains(&format!("asset_id = {asset}"))).unwrap().to_owned()
+        };
+        let (current, former) = (line(&new, of_group), line(&old, of_user).replace(" },", ", creator = \"user:1\" },"));
+        new = new.replace(&current, &format!("{former}\n{}", current.replace(" },", ", ordinal = 2 },")));
+    }
+    let creates = remote.requests(Endpoint::CreateAsset);
+    for _ in 0..2 {
+        for (manifest, lockfile, own) in [(&by_group, &mut new, of_group), (&by_user, &mut old, of_user)] {
+            here.write("assets.toml", manifest);
+            here.write(LOCKFILE, &*lockfile);
+            assert_eq!(here.sync()["in_sync"], true);
+            assert_eq!(used(&here), own, "{manifest}");
+            *lockfile = here.read(LOCKFILE);
+        }
+    }
+    assert_eq!(remote.requests(Endpoint::CreateAsset), creates);
 }
