@@ -104,6 +104,17 @@ CREATE TABLE shelf (
     PRIMARY KEY (address, asset_id)
 ) STRICT, WITHOUT ROWID;
 
+-- Uploads of an address that may have made an asset which nobody knows. Rows only leave when a person forgets the address.
+CREATE TABLE possible_duplicates (
+    address TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE ON UPDATE CASCADE,
+    -- The random name of the upload, in hex.
+    upload  TEXT NOT NULL CHECK (length(upload) = 16),
+    content BLOB NOT NULL CHECK (length(content) = 32),
+    -- 1: it is known by now what came of it.
+    settled INTEGER NOT NULL CHECK (settled IN (0, 1)),
+    PRIMARY KEY (address, upload)
+) STRICT, WITHOUT ROWID;
+
 -- What was put back after somebody else changed it, within the last day: a bound for every day.
 CREATE TABLE healed (
     address TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE ON UPDATE CASCADE,
@@ -144,7 +155,8 @@ CREATE TABLE attempts (
     content    BLOB CHECK (length(content) = 32),
     -- {"<field>": "<digest>"}: the metadata that is sent.
     fields     TEXT CHECK (json_valid(fields)),
-    -- Of a create: it has a quota or a fee.
+    -- Of a create: its random name, in hex, and whether it has a quota or a fee.
+    upload     TEXT CHECK (length(upload) = 16),
     costly     INTEGER CHECK (costly IN (0, 1)),
     -- Of a content update: the newest version known before. Of a rollback: the version to make current.
     version    INTEGER CHECK (version > 0),
@@ -153,7 +165,8 @@ CREATE TABLE attempts (
     ending     TEXT CHECK (ending IN ('done', 'refused', 'not_carried_out', 'abandoned')),
     CHECK ((asset_id IS NULL) = (action IN ('create', 'replace'))),
     CHECK ((content IS NOT NULL) = (action IN ('create', 'replace', 'update_content'))),
-    CHECK ((costly IS NOT NULL) = (action IN ('create', 'replace')))
+    CHECK ((costly IS NOT NULL) = (action IN ('create', 'replace'))),
+    CHECK ((upload IS NOT NULL) = (action IN ('create', 'replace')))
 ) STRICT;
 
 CREATE INDEX attempts_open ON attempts (id) WHERE ending IS NULL;
@@ -164,7 +177,7 @@ CREATE TABLE journal (
     attempt   INTEGER NOT NULL REFERENCES attempts (id) ON DELETE CASCADE,
     step      INTEGER NOT NULL CHECK (step >= 0),
     event     TEXT NOT NULL CHECK (event IN
-        ('hand_over', 'accept', 'complete', 'refuse', 'not_carried_out', 'doubt', 'abandon', 'recover')),
+        ('hand_over', 'accept', 'complete', 'refuse', 'not_carried_out', 'set_aside', 'doubt', 'hold', 'abandon', 'recover')),
     operation TEXT,
     at        TEXT NOT NULL,
     PRIMARY KEY (attempt, step),

@@ -311,15 +311,23 @@ pub struct RecreateArgs {
 /// `resolve`.
 #[derive(Debug, Args)]
 pub struct ResolveArgs {
-    /// Whose create
+    /// The asset's name in assets.toml, such as `sword` or `ui/close.png`
     #[arg(value_name = "ADDRESS")]
     pub address: String,
-    /// The asset that it made: its creator, type and name are checked at Roblox
-    #[arg(long, value_name = "N", required_unless_present = "recreate", conflicts_with = "recreate")]
+    /// The upload arrived and made this asset, which is checked at Roblox (creator, type and name); also a duplicate that you found
+    #[arg(
+        long,
+        value_name = "N",
+        required_unless_present_any = ["recreate", "no_duplicate"],
+        conflicts_with_all = ["recreate", "no_duplicate"]
+    )]
     pub asset_id: Option<u64>,
-    /// It made none: create it again with the next sync
-    #[arg(long)]
+    /// The upload didn't arrive, or Roblox never finishes it: upload it again
+    #[arg(long, conflicts_with = "no_duplicate")]
     pub recreate: bool,
+    /// There is no duplicate of it at Roblox: you looked
+    #[arg(long)]
+    pub no_duplicate: bool,
 }
 
 /// `retry`.

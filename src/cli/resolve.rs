@@ -18,7 +18,7 @@ use crate::engine::stop::StopSwitch;
 use crate::engine::view::View;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
-use crate::model::request::Request;
+use crate::model::request::{Found, Request};
 
 impl From<RepairError> for Failure {
     fn from(error: RepairError) -> Self {
@@ -36,19 +36,28 @@ pub async fn resolve(output: Output, global: &Global, args: &ResolveArgs) -> Res
     let asset_id =
         args.asset_id.map(AssetId::new).transpose().map_err(|error| Failure::of(Exit::Usage, &error, None))?;
     let target = target::find(global)?;
-    let request = Request::Resolve { address: address.clone(), asset_id };
+    let found = match asset_id {
+        Some(asset_id) => Found::Asset(asset_id),
+        None if args.no_duplicate => Found::NoDuplicate,
+        None => Found::Nothing,
+    };
+    let request = Request::Resolve { address: address.clone(), found };
     let by_service = beside_service(output, global, &target, &request).await?.is_some();
     if !by_service {
-        resolve_alone(global, &target, &address, asset_id).await?;
+        resolve_alone(global, &target, &address, found).await?;
     }
     if output.is_json() {
         output.document(&json!({
-            "address": address.as_str(), "asset_id": args.asset_id, "recreate": args.recreate, "by_service": by_service,
+            "address": address.as_str(), "asset_id": args.asset_id, "recreate": args.recreate,
+            "no_duplicate": args.no_duplicate, "by_service": by_service,
         }));
-    } else if let Some(asset_id) = asset_id {
-        output.line(format!("{} {address} is asset {asset_id}; commit the lockfile", paint(Tone::Good, "resolved")));
     } else {
-        output.line(format!("{} {} creates {address} again", paint(Tone::Good, "resolved:"), next(by_service)));
+        let done = match found {
+            Found::Asset(asset_id) => format!("asset {asset_id} is recorded for {address}; commit the lockfile"),
+            Found::NoDuplicate => format!("there is no duplicate of {address}; commit the lockfile"),
+            Found::Nothing => format!("{} uploads {address} again", next(by_service)),
+        };
+        output.line(format!("{} {done}", paint(Tone::Good, "resolved:")));
     }
     Ok(Exit::Success)
 }
@@ -58,14 +67,9 @@ const fn next(by_service: bool) -> &'static str {
     if by_service { "the service" } else { "the next `macadam sync --once`" }
 }
 
-async fn resolve_alone(
-    global: &Global,
-    target: &Target,
-    address: &Address,
-    asset_id: Option<AssetId>,
-) -> Result<(), Failure> {
+async fn resolve_alone(global: &Global, target: &Target, address: &Address, found: Found) -> Result<(), Failure> {
     let mut session = Session::open(&target.project, &target.remote, "macadam resolve").await?;
-    let settled = settle(global, target, &mut session, address, asset_id).await;
+    let settled = settle(global, target, &mut session, address, found).await;
     session.close().await;
     settled
 }
@@ -75,10 +79,10 @@ async fn settle(
     target: &Target,
     session: &mut Session,
     address: &Address,
-    asset_id: Option<AssetId>,
+    found: Found,
 ) -> Result<(), Failure> {
-    match asset_id {
-        Some(asset_id) => {
+    match found {
+        Found::Asset(asset_id) => {
             let (client, embedded) = target::connect(global, target, target::credential(global)?).await?;
             let hands = Hands::new(session, Arc::new(client), silent(), StopSwitch::default(), 1).await?;
             let settled = repair::resolve_with(&hands, address, asset_id).await;
@@ -87,7 +91,8 @@ async fn settle(
             }
             settled?;
         }
-        None => repair::recreate(&session.book, address).await?,
+        Found::Nothing => repair::recreate(&session.book, address).await?,
+        Found::NoDuplicate => repair::no_duplicate(&session.book, address).await?,
     }
     session.keep(Some(address)).await?;
     Ok(())

@@ -141,7 +141,10 @@ fn show(output: Output, rows: &[Row]) {
         rows.iter().filter(|row| row.possible_duplicates > 0).map(|row| row.address.as_str()).collect();
     if let Some(first) = twice.first() {
         let count = plural(twice.len() as u64, "asset");
-        output.line(paint(Tone::Warning, format!("{count} may exist twice: see `macadam history {first}`")));
+        let what = format!(
+            "{count} may exist twice at Roblox: see `macadam history {first}`, then `macadam resolve {first} --asset-id N`, or `--no-duplicate`"
+        );
+        output.line(paint(Tone::Warning, what));
     }
 }
 
@@ -165,7 +168,8 @@ fn remarks(row: &Row) -> Vec<String> {
     remarks.extend(row.error.clone());
     remarks.extend(row.drifts.iter().map(|drift| drift.what.clone()));
     // That what has no asset will be created needn't be said.
-    remarks.extend(row.waits.clone().filter(|_| row.asset_id.is_some()));
+    let told = row.asset_id.is_some() || row.state == AssetState::InProgress;
+    remarks.extend(row.waits.clone().filter(|_| told));
     remarks.extend(row.coming.iter().map(|Coming { asset_id, why, at }| {
         format!("asset {asset_id} {}; it is archived after {}", shelf::why_text(*why), minute(*at))
     }));

@@ -20,8 +20,9 @@ use crate::engine::stop::StopSwitch;
 use crate::engine::sync::{Confirm, Options, SyncError, sync_once};
 use crate::model::asset::Privacy;
 use crate::model::ids::AssetId;
+use crate::plan::step::LOST_ANSWER_REST;
 use crate::plan::{Action, HoldKind, Plan, Step, Wishes};
-use crate::platform::signals;
+use crate::platform::{failpoint, signals};
 
 /// More creates than this are asked about at a terminal.
 const CREATES_WITHOUT_ASKING: usize = 50;
@@ -164,7 +165,8 @@ async fn locked(output: Output, global: &Global, target: &target::Target, args: 
 fn wishes(args: &SyncArgs) -> Result<Wishes, Failure> {
     let overwrite = args.overwrite.iter().map(|text| target::address(text)).collect::<Result<_, _>>()?;
     let (confirmed, accept_new_lockfile) = (args.confirm.clone(), args.accept_new_lockfile);
-    Ok(Wishes { overwrite, confirmed, accept_new_lockfile, ..Wishes::default() })
+    let lost_answer_rest = failpoint::rest(LOST_ANSWER_REST);
+    Ok(Wishes { overwrite, confirmed, accept_new_lockfile, lost_answer_rest, ..Wishes::default() })
 }
 
 /// The first signal ends the run in order; a second one ends the process.

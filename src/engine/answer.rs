@@ -17,6 +17,7 @@ use crate::cloud::class::{self, Class, Refusal, Unsent};
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::{Failure, Reply};
 use crate::cloud::poll::{OperationAction, OperationKind};
+use crate::cloud::wire::error::Shape;
 use crate::cloud::wire::operation::{OperationFailure, Submitted};
 use crate::model::address::Address;
 use crate::model::change::{Change, Event};
@@ -52,7 +53,7 @@ impl Steps {
                 let asset_id = self.attempt(id).and_then(|attempt| attempt.intent.asset_id());
                 match asset_id {
                     Some(asset_id) => self.finish_by_looking(id, asset_id).await,
-                    None => self.doubt(id, "the answer does not name the new asset").await,
+                    None => self.hold(id, "Roblox's answer does not name the new asset").await,
                 }
             }
             Err(failure) => self.failed(id, failure).await,
@@ -85,6 +86,8 @@ impl Steps {
                 self.not_carried_out(id, message).await
             }
             Class::Refused(refusal) => self.refused(id, refusal, &failure).await,
+            // Roblox said yes, in words that this version doesn't know: sent again, it would most likely be a copy.
+            Class::InDoubt if is_unknown_success(&failure) => self.hold(id, &message).await,
             // The last two can't come from a failed write; if they did, nothing would be known.
             Class::InDoubt | Class::Committed | Class::CouldNotAsk => self.doubt(id, &message).await,
         }
@@ -163,6 +166,17 @@ impl Steps {
         Ok(Try::Ended(Outcome::InDoubt { message: message.to_owned() }))
     }
 
+    /// Something came of it, and nobody can read what: a new asset waits for a person, a change of a known one is looked at.
+    async fn hold(&self, id: AttemptId, message: &str) -> Result<Try, BookError> {
+        let upload = self.attempt(id).and_then(|attempt| attempt.intent.upload());
+        if upload.is_none() {
+            return self.doubt(id, message).await;
+        }
+        self.results.unreadable(clock::elapsed());
+        self.rest_after(id, PhaseEvent::Hold, message).await?;
+        Ok(Try::Ended(Outcome::InDoubt { message: message.to_owned() }))
+    }
+
     /// Moves an attempt on and lets its address rest, in one transaction.
     async fn rest_after(&self, id: AttemptId, event: PhaseEvent, message: &str) -> Result<(), BookError> {
         let jitter = fastrand::f64();
@@ -173,7 +187,7 @@ impl Steps {
             let trouble = settle::failed(record, subject, message, jitter, clock::now());
             let mut changes = vec![Change::Advance { attempt: id, event: event.clone() }];
             changes.push(Change::Rest { address: attempt.address.clone(), trouble: Some(trouble) });
-            if event == PhaseEvent::Doubt {
+            if matches!(event, PhaseEvent::Doubt | PhaseEvent::Hold) {
                 let event = Event { kind: "in_doubt", message: format!("{}: {message}", attempt.intent.name()) };
                 changes.push(Change::Tell { address: Some(attempt.address.clone()), event });
             }
@@ -214,7 +228,7 @@ impl Steps {
             }
             Some(Followed::Failed(failure)) => self.operation_failed(id, &attempt, failure).await,
             Some(Followed::DoneWithNothing) => {
-                self.doubt(id, &format!("operation {operation} ended without a result or an error")).await
+                self.hold(id, &format!("operation {operation} ended without a result or an error")).await
             }
             Some(Followed::Lost) => self.doubt(id, &format!("Roblox no longer knows operation {operation}")).await,
             Some(Followed::Refused(failure)) => {
@@ -299,6 +313,9 @@ impl Steps {
         if let Some(mismatch) = mismatch {
             let (message, hint) = (mismatch.to_string(), Some(mismatch.hint().to_owned()));
             return Ok(Try::Ended(Outcome::Refused { message, hint }));
+        }
+        if attempt.intent.upload().is_some() {
+            self.results.readable();
         }
         if settled.rejected {
             let message = format!("asset {asset_id} was made, but moderation rejected it");
@@ -461,6 +478,12 @@ pub(super) fn forbidden_outcome(creator: Creator, message: String) -> Outcome {
         creator.in_words()
     );
     Outcome::Refused { message, hint: Some(hint) }
+}
+
+/// Whether a whole answer of success holds something that is not understood.
+fn is_unknown_success(failure: &Failure) -> bool {
+    let success = failure.status.is_some_and(|status| (200..300).contains(&status));
+    success && matches!(failure.shape, Some(Shape::OtherJson | Shape::Service | Shape::Problem))
 }
 
 /// What Roblox objected to.

@@ -2,6 +2,8 @@
 //!
 //! Read next: [`super::import`] for the way back.
 
+use jiff::Timestamp;
+
 use super::book::BookError;
 use super::lockfile::KeepError;
 use super::session::Session;
@@ -10,6 +12,8 @@ use crate::model::change::{Change, Event};
 use crate::model::ids::AssetId;
 use crate::model::phase::{Intent, Phase};
 use crate::model::recorded::Recorded;
+use crate::plan::doubt::is_overdue;
+use crate::platform::clock;
 
 /// What was forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +87,7 @@ pub async fn forget(session: &mut Session, addresses: &[Address]) -> Result<Forg
     // What the lockfile says is known before it is forgotten: read later, it would bring the address back.
     session.lockfile.read(&session.book).await?;
     let may = |recorded: &Recorded| {
-        let each = addresses.iter().map(|address| may_forget(recorded, address, addresses));
+        let each = addresses.iter().map(|address| may_forget(recorded, address, addresses, clock::now()));
         each.collect::<Result<Vec<ForgottenAddress>, ForgetError>>()
     };
     let each = session.book.read(may)?;
@@ -99,7 +103,12 @@ pub async fn forget(session: &mut Session, addresses: &[Address]) -> Result<Forg
 }
 
 /// What `address` has that is about to be forgotten with all of `together`.
-fn may_forget(recorded: &Recorded, address: &Address, together: &[Address]) -> Result<ForgottenAddress, ForgetError> {
+fn may_forget(
+    recorded: &Recorded,
+    address: &Address,
+    together: &[Address],
+    now: Timestamp,
+) -> Result<ForgottenAddress, ForgetError> {
     let Some(record) = recorded.assets.get(address) else {
         let known = recorded.assets.keys().cloned().collect();
         return Err(ForgetError::Unknown { address: address.clone(), known });
@@ -108,10 +117,13 @@ fn may_forget(recorded: &Recorded, address: &Address, together: &[Address]) -> R
         match (&attempt.phase, &attempt.intent) {
             // It never left.
             (Phase::Intended | Phase::Closed(_), _) => {}
-            (Phase::HandedOver | Phase::InDoubt, Intent::Create { .. }) => {
+            // Nobody can wait for ever for what never ends.
+            (Phase::SetAside(_), _) => {}
+            (Phase::Submitted(_), _) if is_overdue(attempt, now) => {}
+            (Phase::HandedOver | Phase::InDoubt | Phase::Held, Intent::Create { .. }) => {
                 return Err(ForgetError::InDoubt { address: address.clone() });
             }
-            (Phase::HandedOver | Phase::InDoubt | Phase::Submitted(_), _) => {
+            (Phase::HandedOver | Phase::InDoubt | Phase::Held | Phase::Submitted(_), _) => {
                 return Err(ForgetError::UnderWay { address: address.clone() });
             }
         }

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::progress::{Listener, Progress};
 use crate::cloud::breaker::{Breaker, Gate as Barrier, Health, Pass as Ticket};
+use crate::cloud::class::{Class, Refusal};
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::Reply;
 use crate::cloud::limits::{Budget, Heard, LimitRow, LimitSample, Owner, Permit, RateLimits, Turn};
@@ -36,6 +37,8 @@ struct Inner {
     changed: Notify,
     owner: Owner,
     listener: Listener,
+    /// When Roblox last answered a request as it should.
+    well: Mutex<Option<Timestamp>>,
 }
 
 struct Rules {
@@ -77,7 +80,9 @@ impl Gate {
         let rules = Mutex::new(Rules { limits, breaker: Breaker::new() });
         let queues = Endpoint::ALL.into_iter().map(|endpoint| (endpoint, tokio::sync::Mutex::new(()))).collect();
         let owner = Owner::new(owner);
-        Self { inner: Arc::new(Inner { rules, queues, changed: Notify::new(), owner, listener }) }
+        Self {
+            inner: Arc::new(Inner { rules, queues, changed: Notify::new(), owner, listener, well: Mutex::default() }),
+        }
     }
 
     /// Waits until a request to `endpoint` may go. Giving up waiting is harmless.
@@ -142,6 +147,11 @@ impl Gate {
         }
     }
 
+    /// Whether Roblox has answered a request as it should since then.
+    pub fn has_answered_since(&self, then: Timestamp) -> bool {
+        self.inner.well.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at > then)
+    }
+
     /// Whether the remote fails, so that nothing goes out but probes.
     pub fn is_failing(&self) -> bool {
         self.rules().breaker.open_since().is_some()
@@ -150,6 +160,13 @@ impl Gate {
     /// Takes back the right to a request that was sent, with what came of it.
     pub fn leave<T>(&self, mut pass: Pass, reply: &Reply<T>) {
         let (heard, health) = judge(reply);
+        let well = match &reply.result {
+            Ok(_) => true,
+            Err(failure) => failure.class == Class::Refused(Refusal::NotFound),
+        };
+        if well {
+            *self.inner.well.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock::now());
+        }
         let status = reply.head.as_ref().map(|head| head.status);
         (self.inner.listener)(Progress::Answered { endpoint: pass.endpoint.name(), status });
         if pass.endpoint == Endpoint::GetOperation {

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::book::{Book, BookError};
+use super::breaker::ResultBreaker;
 use super::gate::{self, Gate};
 use super::key;
 use super::pace;
@@ -38,6 +39,7 @@ pub struct Hands {
     poller: Poller,
     uploads: Arc<Semaphore>,
     forbidden: Forbidden,
+    results: ResultBreaker,
     pub(super) listener: Listener,
     pub(super) stop: StopSwitch,
     panics: Panics,
@@ -68,6 +70,7 @@ impl Hands {
             poller,
             uploads,
             forbidden: Forbidden::default(),
+            results: ResultBreaker::default(),
             listener,
             stop,
             panics: Panics::EndTheRun,
@@ -121,6 +124,7 @@ impl Hands {
             files: Arc::new(files),
             subjects: Arc::new(subjects),
             forbidden: Arc::clone(&self.forbidden),
+            results: self.results.clone(),
             given_up: Arc::new(given_up),
             superseded: StopSwitch::default(),
             panics: self.panics,

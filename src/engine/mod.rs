@@ -7,6 +7,7 @@
 
 mod answer;
 pub mod book;
+pub mod breaker;
 pub mod by_hand;
 mod doubt;
 pub mod execute;
@@ -27,6 +28,7 @@ pub mod poller;
 pub mod progress;
 pub mod project;
 pub mod recreate;
+pub mod recovery;
 pub mod refresh;
 pub mod remote;
 pub mod repair;

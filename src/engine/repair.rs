@@ -1,5 +1,7 @@
 //! What a person decides about one address: a create whose outcome nobody knows, and a refusal that may no longer hold. The lockfile is the caller's.
 
+use jiff::Timestamp;
+
 use super::book::{Book, BookError};
 use super::hands::Hands;
 use super::refresh::{self, Question};
@@ -7,11 +9,13 @@ use super::settle;
 use crate::cloud::failure::Failure;
 use crate::model::address::Address;
 use crate::model::change::{Change, Event};
-use crate::model::ids::AssetId;
+use crate::model::ids::{AssetId, UploadId};
 use crate::model::observation::Mismatch;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Record, Recorded, Trouble};
+use crate::model::recorded::{Attempt, AttemptId, PossibleDuplicate, Record, Recorded, Trouble};
 use crate::model::remote::RemoteAsset;
+use crate::plan::asset::suspect;
+use crate::plan::doubt::is_overdue;
 use crate::platform::clock;
 
 /// Why a decision could not be carried out. Nothing was changed.
@@ -24,8 +28,14 @@ pub enum RepairError {
         address: Address,
     },
     /// There is nothing to decide.
-    #[error("`{address}` has no create whose outcome is unknown")]
+    #[error("`{address}` has no upload whose outcome is unknown")]
     NotInDoubt {
+        /// Whose.
+        address: Address,
+    },
+    /// Nothing may exist twice.
+    #[error("nothing of `{address}` may exist twice")]
+    NoDuplicate {
         /// Whose.
         address: Address,
     },
@@ -73,7 +83,7 @@ impl RepairError {
     /// What would mend it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unknown { .. } | Self::NotInDoubt { .. } | Self::NotResting { .. } => {
+            Self::Unknown { .. } | Self::NotInDoubt { .. } | Self::NoDuplicate { .. } | Self::NotResting { .. } => {
                 Some("`macadam status` shows what is held or failed, and why".to_owned())
             }
             Self::NotTheSame { .. } | Self::Taken { .. } => {
@@ -90,13 +100,15 @@ impl RepairError {
     }
 }
 
-/// The create of `address` made `asset_id`: checks creator, type and name at the remote before it believes.
+/// An upload of `address` made `asset_id`: checks creator, type and name at the remote before it believes.
+///
+/// The upload that keeps the address waiting comes first. Without one it is a duplicate, which is recorded beside the asset that is used.
 ///
 /// # Errors
-/// When nothing is in doubt, the asset can't be the one, or can't be looked at.
+/// When nothing is unsettled, the asset can't be the one, or can't be looked at.
 pub async fn resolve_with(hands: &Hands, address: &Address, asset_id: AssetId) -> Result<(), RepairError> {
     let book = &hands.book;
-    let (id, attempt, record) = in_doubt(book, address)?;
+    let (unsettled, record) = unsettled(book, address)?;
     let taken = book.read(|recorded| {
         let owns = |record: &Record| record.history.iter().any(|(key, _)| key.asset_id == asset_id);
         // Also this address's own: the asset that the create was to replace has the same name and type.
@@ -105,36 +117,100 @@ pub async fn resolve_with(hands: &Hands, address: &Address, asset_id: AssetId) -
     if let Some(owner) = taken {
         return Err(RepairError::Taken { asset_id, owner });
     }
+    if let Unsettled::Update(_) = unsettled {
+        return Err(RepairError::NotInDoubt { address: address.clone() });
+    }
     let question = Question { asset_id, extras: false };
     let read = hands.stop.or(refresh::read(&hands.client, &hands.gate, question)).await;
     let asset = read
         .ok_or(RepairError::Interrupted)?
         .map_err(|failure| RepairError::Look { asset_id, source: Box::new(failure) })?;
-    if let Some(why) = difference(&attempt, &record, &asset) {
+    if let Some(why) = difference(unsettled.attempt(), &record, &asset) {
         return Err(RepairError::NotTheSame { address: address.clone(), asset_id, why });
     }
     book.commit_with(|_| {
-        let mut changes = settle::completed(id, &attempt, &record, &asset, clock::now()).changes;
-        changes.push(told(address, "resolved", format!("the create in doubt made asset {asset_id}")));
+        let mut changes = match &unsettled {
+            Unsettled::Waiting(id, attempt) | Unsettled::Overdue(id, attempt) => {
+                let mut changes = settle::completed(*id, attempt, &record, &asset, clock::now()).changes;
+                changes.extend(settle::accounted(attempt));
+                changes
+            }
+            Unsettled::SetAside(id, attempt) => {
+                let content = attempt.intent.content();
+                let mut changes: Vec<Change> = content
+                    .into_iter()
+                    .flat_map(|content| settle::made_beside(address, &record, content, &asset, clock::now()))
+                    .collect();
+                changes.push(Change::Advance { attempt: *id, event: PhaseEvent::Complete });
+                changes.extend(settle::accounted(attempt));
+                changes
+            }
+            Unsettled::Suspected(upload, duplicate) => {
+                let mut changes = settle::made_beside(address, &record, duplicate.content, &asset, clock::now());
+                changes.push(settled(address, *upload, *duplicate));
+                changes
+            }
+            Unsettled::Update(_) => Vec::new(),
+        };
+        changes.push(told(address, "resolved", format!("an upload whose outcome was unknown made asset {asset_id}")));
         changes
     })
     .await?;
     Ok(())
 }
 
-/// The create of `address` made nothing: the next sync creates it again.
+/// The upload that keeps `address` waiting made nothing, or is waited for no longer: the next sync uploads it again.
 ///
 /// # Errors
-/// When nothing is in doubt, or the state can't be written.
+/// When nothing keeps it waiting, or the state can't be written.
 pub async fn recreate(book: &Book, address: &Address) -> Result<(), RepairError> {
-    let (id, ..) = in_doubt(book, address)?;
-    book.commit(vec![
-        Change::Advance { attempt: id, event: PhaseEvent::Abandon },
-        Change::Rest { address: address.clone(), trouble: None },
-        told(address, "recreated", "a person said that the create in doubt made nothing".to_owned()),
-    ])
-    .await?;
+    let (unsettled, _) = unsettled(book, address)?;
+    let mut changes = match &unsettled {
+        Unsettled::Waiting(id, attempt) => {
+            let mut changes = vec![Change::Advance { attempt: *id, event: PhaseEvent::Abandon }];
+            changes.extend(settle::accounted(attempt));
+            changes.push(told(address, "recreated", "a person said that the create in doubt made nothing".to_owned()));
+            changes
+        }
+        // It may still end: what it makes then is recorded.
+        Unsettled::Overdue(id, attempt) => {
+            let mut changes = vec![Change::Advance { attempt: *id, event: PhaseEvent::SetAside }];
+            changes.extend(suspect(address, attempt));
+            let message = "a person decided to wait no longer for an upload that Roblox still works on".to_owned();
+            changes.push(told(address, Event::POSSIBLE_DUPLICATE, message));
+            changes
+        }
+        Unsettled::Update(id) => vec![Change::Advance { attempt: *id, event: PhaseEvent::SetAside }],
+        Unsettled::SetAside(..) | Unsettled::Suspected(..) => {
+            return Err(RepairError::NotInDoubt { address: address.clone() });
+        }
+    };
+    changes.push(Change::Rest { address: address.clone(), trouble: None });
+    book.commit(changes).await?;
     Ok(())
+}
+
+/// A person looked: the uploads of `address` whose outcome is unknown made nothing that isn't known.
+///
+/// # Errors
+/// When nothing is suspected, or the state can't be written.
+pub async fn no_duplicate(book: &Book, address: &Address) -> Result<(), RepairError> {
+    let changes = book.read(|recorded| {
+        let record = recorded.assets.get(address).ok_or_else(|| RepairError::Unknown { address: address.clone() })?;
+        let open = record.possible_duplicates.iter().filter(|(_, duplicate)| !duplicate.settled);
+        Ok::<_, RepairError>(open.map(|(upload, duplicate)| settled(address, *upload, *duplicate)).collect::<Vec<_>>())
+    })?;
+    if changes.is_empty() {
+        return Err(RepairError::NoDuplicate { address: address.clone() });
+    }
+    let told = told(address, "resolved", "a person said that there is no duplicate of it".to_owned());
+    book.commit(changes.into_iter().chain([told]).collect()).await?;
+    Ok(())
+}
+
+fn settled(address: &Address, upload: UploadId, duplicate: PossibleDuplicate) -> Change {
+    let duplicate = PossibleDuplicate { settled: true, ..duplicate };
+    Change::Suspect { address: address.clone(), upload, duplicate }
 }
 
 /// What was refused, or waits for another try, is due again now; what Roblox didn't find is asked for again.
@@ -166,32 +242,71 @@ fn lost(recorded: &Recorded, record: &Record) -> Vec<AssetId> {
     record.history.assets().into_iter().filter(lost).collect()
 }
 
-fn in_doubt(book: &Book, address: &Address) -> Result<(AttemptId, Attempt, Record), RepairError> {
+/// What of an address a person can settle.
+enum Unsettled {
+    /// A new asset whose outcome is unknown: the address waits.
+    Waiting(AttemptId, Attempt),
+    /// A new asset on which Roblox has been working for too long: the address waits.
+    Overdue(AttemptId, Attempt),
+    /// A change of a known asset on which Roblox has been working for too long.
+    Update(AttemptId),
+    /// The same as the second, but that nobody waits for it any more.
+    SetAside(AttemptId, Attempt),
+    /// An upload that was given up: nothing waits for it.
+    Suspected(UploadId, PossibleDuplicate),
+}
+
+impl Unsettled {
+    const fn attempt(&self) -> Option<&Attempt> {
+        match self {
+            Self::Waiting(_, attempt) | Self::Overdue(_, attempt) | Self::SetAside(_, attempt) => Some(attempt),
+            Self::Update(_) | Self::Suspected(..) => None,
+        }
+    }
+
+    /// What this attempt is, if a person can settle it, and how much it keeps others waiting.
+    fn of(id: AttemptId, attempt: &Attempt, now: Timestamp) -> Option<(u8, Self)> {
+        let creates = attempt.intent.upload().is_some();
+        match &attempt.phase {
+            Phase::InDoubt | Phase::Held if creates => Some((0, Self::Waiting(id, attempt.clone()))),
+            Phase::Submitted(_) if is_overdue(attempt, now) && creates => Some((1, Self::Overdue(id, attempt.clone()))),
+            Phase::Submitted(_) if is_overdue(attempt, now) => Some((2, Self::Update(id))),
+            Phase::SetAside(_) if creates => Some((3, Self::SetAside(id, attempt.clone()))),
+            _ => None,
+        }
+    }
+}
+
+fn unsettled(book: &Book, address: &Address) -> Result<(Unsettled, Record), RepairError> {
+    let now = clock::now();
     book.read(|recorded| {
         let record = recorded.assets.get(address).ok_or_else(|| RepairError::Unknown { address: address.clone() })?;
-        let in_doubt = |attempt: &Attempt| {
-            attempt.address == *address
-                && attempt.phase == Phase::InDoubt
-                && matches!(attempt.intent, Intent::Create { .. })
+        let attempts = recorded.attempts.iter().filter(|(_, attempt)| attempt.address == *address);
+        let first = attempts.filter_map(|(id, attempt)| Unsettled::of(*id, attempt, now)).min_by_key(|(rank, _)| *rank);
+        let suspected = || {
+            let mut open = record.possible_duplicates.iter().filter(|(_, duplicate)| !duplicate.settled);
+            open.next().map(|(upload, duplicate)| Unsettled::Suspected(*upload, *duplicate))
         };
-        match recorded.attempts.iter().find(|(_, attempt)| in_doubt(attempt)) {
-            Some((id, attempt)) => Ok((*id, attempt.clone(), record.clone())),
+        match first.map(|(_, unsettled)| unsettled).or_else(suspected) {
+            Some(unsettled) => Ok((unsettled, record.clone())),
             None => Err(RepairError::NotInDoubt { address: address.clone() }),
         }
     })
 }
 
 /// What speaks against an asset being what an attempt made. Its name may have been changed by the text filter, so only its absence says nothing.
-fn difference(attempt: &Attempt, record: &Record, asset: &RemoteAsset) -> Option<String> {
+fn difference(attempt: Option<&Attempt>, record: &Record, asset: &RemoteAsset) -> Option<String> {
     let identity = &record.identity;
     match Mismatch::of(identity.kind(), asset) {
         Some(Mismatch::Creator { meant, found, .. }) => return Some(format!("it belongs to {found}, not to {meant}")),
         Some(Mismatch::Type { meant, found, .. }) => return Some(format!("it is of the type {found}, not {meant}")),
         Some(Mismatch::Asset { .. }) | None => {}
     }
-    let asked = match &attempt.intent {
-        Intent::Create { fields, .. } => fields.get(&crate::model::metadata::Field::DisplayName).copied(),
-        _ => None,
+    let asked = match attempt.map(|attempt| &attempt.intent) {
+        Some(Intent::Create { fields, .. }) => fields.get(&crate::model::metadata::Field::DisplayName).copied(),
+        Some(_) => None,
+        // What was asked for then is not known any more.
+        None => return None,
     };
     let stem = crate::model::metadata::DisplayName::from_stem(identity.path.stem());
     let wanted = asked.unwrap_or_else(|| crate::model::digest::FieldDigest::of_text(stem.as_str()));

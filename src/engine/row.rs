@@ -14,7 +14,9 @@ use crate::model::metadata::Field;
 use crate::model::path::ProjectPath;
 use crate::model::recorded::{Leaving, Record, Recorded, Trouble};
 use crate::model::remote::RemoteAsset;
+use crate::plan::asset::way_out;
 use crate::plan::current::{current, last};
+use crate::plan::doubt;
 use crate::plan::pin::find;
 use crate::plan::shelf::{self, Coming};
 use crate::plan::{Drift, Hold, HoldKind, Part, Plan, Step};
@@ -82,7 +84,7 @@ pub struct Row {
     pub hint: Option<String>,
     /// Other assets that were made for it by another branch and are passed over.
     pub duplicates: Vec<AssetId>,
-    /// How often its create was sent again though the one before may have made something, as this machine knows: `history` says when.
+    /// How many assets nobody knows of may be at Roblox beside its own: uploads that were sent again or set aside without knowing what came of them.
     pub possible_duplicates: u64,
     /// The name that Roblox stored in place of the one asked for: its text filter changed it, or a neutral one was sent.
     pub stored_display_name: Option<String>,
@@ -99,7 +101,6 @@ pub(super) struct Case<'a> {
     pub(super) plan: &'a Plan,
     /// A request of it was sent and is not settled.
     pub(super) under_way: bool,
-    pub(super) possible_duplicates: u64,
     pub(super) unknown: Option<Unknown>,
     pub(super) now: Timestamp,
 }
@@ -148,7 +149,7 @@ impl Case<'_> {
             error,
             hint,
             duplicates: record.map(duplicates).unwrap_or_default(),
-            possible_duplicates: self.possible_duplicates,
+            possible_duplicates: record.map(Record::suspected).unwrap_or_default(),
             stored_display_name: stored(Field::DisplayName),
             stored_description: stored(Field::Description),
         })
@@ -253,8 +254,15 @@ impl Case<'_> {
                 };
                 (Some(format!("failed {times}{next}: {message}")), None)
             }
-            None => (None, None),
+            None => (None, self.overdue()),
         }
+    }
+
+    /// What would help where Roblox works on an upload for longer than any that succeeds.
+    fn overdue(&self) -> Option<String> {
+        let attempts = self.recorded.attempts.values().filter(|attempt| attempt.address == *self.address);
+        let mut overdue = attempts.filter(|attempt| doubt::is_overdue(attempt, self.now));
+        overdue.next().map(|attempt| way_out(self.address, attempt))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{
-    Attempt, AttemptId, Identity, Leaving, Objection, PinnedAt, Record, Recorded, Shelved, Trouble,
+    Attempt, AttemptId, Identity, Leaving, Objection, PinnedAt, PossibleDuplicate, Record, Recorded, Shelved, Trouble,
 };
 use crate::model::remote::RemoteAsset;
 
@@ -150,6 +150,39 @@ fn as_written(intent: &Intent, asset: &RemoteAsset) -> RemoteAsset {
         | Intent::Rollback { .. } => asset.archived,
     };
     RemoteAsset { archived, ..asset.clone() }
+}
+
+/// A person, or an operation that something newer took the place of, tells of an asset that an upload of `address` made beside the one that is used: its ID
+/// is recorded, and the address stays what it is.
+pub fn made_beside(
+    address: &Address,
+    record: &Record,
+    content: ContentHash,
+    asset: &RemoteAsset,
+    now: Timestamp,
+) -> Vec<Change> {
+    let key = key_of(record.identity.asset_type, asset);
+    let standing = Standing::of_moderation(asset.moderation);
+    let ordinal = record.history.next_ordinal();
+    let fact = RevisionFact { ordinal, ..new_fact(content, standing, now, Origin::Create) };
+    let mut changes = vec![Change::Learn { address: address.clone(), key, fact }];
+    // The asset of a content that has no other is one to point back to.
+    match late(record, content, false, asset.asset_id) {
+        Some(kept) => changes.extend(passed_over(address, asset.asset_id, kept)),
+        None => {
+            let listing = Some(Listing::Listed);
+            changes.push(Change::List { address: address.clone(), asset_id: asset.asset_id, listing });
+        }
+    }
+    changes.push(Change::See { asset: asset.clone() });
+    changes
+}
+
+/// It is known what came of the upload of an attempt.
+pub fn accounted(attempt: &Attempt) -> Option<Change> {
+    let (upload, content) = (attempt.intent.upload()?, attempt.intent.content()?);
+    let duplicate = PossibleDuplicate { content, settled: true };
+    Some(Change::Suspect { address: attempt.address.clone(), upload, duplicate })
 }
 
 /// The revision that an asset is, where a change leaves its content alone.

@@ -138,7 +138,7 @@ fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (Findings
 
 /// Only what the files here tell may be missing: the plan's marks are what would be known by it, so moves and archivings show as they will be.
 fn rows(desired: &Desired, unknown: &BTreeMap<ProjectPath, Unknown>, view: View) -> Result<Vec<Row>, ApplyError> {
-    let View { mut recorded, possible_duplicates, missing_lockfile, .. } = view;
+    let View { mut recorded, missing_lockfile, .. } = view;
     let now = clock::now();
     let wishes = Wishes { missing_lockfile, ..Wishes::default() };
     let plan = plan(desired, &recorded, &wishes, now);
@@ -151,9 +151,8 @@ fn rows(desired: &Desired, unknown: &BTreeMap<ProjectPath, Unknown>, view: View)
     let row = |address: &Address| {
         let unknown = desired.assets.get(address).and_then(|want| unknown.get(&want.path)).copied();
         let under_way = under_way.contains(address);
-        let possible_duplicates = possible_duplicates.get(address).copied().unwrap_or_default();
         let recorded = &recorded;
-        Case { address, desired, recorded, plan: &plan, under_way, possible_duplicates, unknown, now }.row()
+        Case { address, desired, recorded, plan: &plan, under_way, unknown, now }.row()
     };
     Ok(addresses.into_iter().filter_map(row).collect())
 }

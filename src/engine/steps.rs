@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::book::{Book, BookError};
+use super::breaker::ResultBreaker;
 use super::execute::Runner;
 use super::gate::Gate;
 use super::poller::Poller;
@@ -32,7 +33,7 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::file::FileFacts;
 use crate::model::history::RevisionKey;
-use crate::model::ids::{AssetId, ContentHash, Creator, Revision};
+use crate::model::ids::{AssetId, ContentHash, Creator, Revision, UploadId};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{Identity, Record, Trouble};
@@ -61,6 +62,8 @@ pub struct Steps {
     pub(super) subjects: Arc<BTreeMap<Address, Subjects>>,
     /// Creators for whom the key has no permission.
     pub(super) forbidden: Forbidden,
+    /// Whether the results of uploads can be read.
+    pub(super) results: ResultBreaker,
     /// The end of creates in doubt, by address: written down when the next one begins.
     pub(super) given_up: Arc<BTreeMap<Address, Vec<Change>>>,
     /// Thrown when something newer is wanted of the address: a wait between two tries ends.
@@ -188,7 +191,11 @@ impl Steps {
 
     async fn create(&self, address: &Address, new: &NewAsset, replaces: bool) -> Result<Try, BookError> {
         let costly = new.identity.asset_type.has_upload_quota() || new.expected_price.is_some_and(|price| price > 0);
-        let intent = Intent::Create { content: new.content, fields: new.fields.clone(), costly, replaces };
+        let upload = UploadId::new(fastrand::u64(..));
+        if let Some(tried) = self.recovered(address).await? {
+            return Ok(tried);
+        }
+        let intent = Intent::Create { upload, content: new.content, fields: new.fields.clone(), costly, replaces };
         let Some(slot) = self.slot().await else { return Ok(self.called_off()) };
         let upload = match self.open(address) {
             Ok(upload) => upload,
@@ -262,7 +269,9 @@ impl Steps {
             return Ok(self.called_off());
         }
         // Asked at the last moment: Roblox may have said so while this one stood in the queue.
-        if let Some(outcome) = self.forbidden_to(write.identity.creator) {
+        let new_asset = write.intent.upload().is_some();
+        let stopped = self.forbidden_to(write.identity.creator).or_else(|| self.unreadable().filter(|_| new_asset));
+        if let Some(outcome) = stopped {
             self.gate.leave_unsent(pass);
             return Ok(Try::Ended(outcome));
         }
@@ -343,6 +352,17 @@ impl Steps {
     fn forbidden_to(&self, creator: Creator) -> Option<Outcome> {
         let message = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).get(&creator)?.clone();
         Some(super::answer::forbidden_outcome(creator, message))
+    }
+
+    /// Why no new asset is made now: nobody would know its ID.
+    fn unreadable(&self) -> Option<Outcome> {
+        let count = self.results.stops(clock::elapsed())?;
+        let message = format!(
+            "not uploaded: Roblox's answers to the last {count} uploads can't be understood, so their asset IDs are unknown"
+        );
+        let hint =
+            "look for a newer macadam; `macadam status` names the assets to look for at create.roblox.com".to_owned();
+        Some(Outcome::Refused { message, hint: Some(hint) })
     }
 
     /// When the address is due again, as the state says.

@@ -117,7 +117,9 @@ fn due(reviews: &BTreeMap<AssetId, Review>, now: Timestamp) -> Vec<Question> {
 pub(super) fn given_up(plan: &Plan, recorded: &Recorded) -> (GivenUp, Vec<Change>) {
     let address_of = |change: &Change| match change {
         Change::Advance { attempt, .. } => recorded.attempts.get(attempt).map(|attempt| attempt.address.clone()),
-        Change::Rest { address, .. } | Change::Tell { address: Some(address), .. } => Some(address.clone()),
+        Change::Rest { address, .. }
+        | Change::Tell { address: Some(address), .. }
+        | Change::Suspect { address, .. } => Some(address.clone()),
         _ => None,
     };
     let doubted = plan.marks.iter().filter(|mark| matches!(mark, Change::Advance { event: PhaseEvent::Abandon, .. }));

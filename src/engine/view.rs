@@ -1,7 +1,7 @@
 //! What is known, for whoever only looks: from the state where there is one, and from the lockfile. Writes nothing, takes no lock, works on a
 //! read-only disk.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::gate::{self, Gate};
 use super::gather::{GatherError, Gathered, gather, unsettled_now};
@@ -16,7 +16,7 @@ use super::stop::StopSwitch;
 use crate::cloud::client::Client;
 use crate::cloud::limits::LimitRow;
 use crate::model::address::Address;
-use crate::model::change::{Change, Event};
+use crate::model::change::Change;
 use crate::model::file::FileCache;
 use crate::model::ids::AssetId;
 use crate::model::missing_lockfile::MissingLockfile;
@@ -39,8 +39,6 @@ pub struct View {
     pub cache: FileCache,
     /// What earlier runs learned of Roblox's limits.
     pub limits: Vec<LimitRow>,
-    /// How often a create of an address was sent again though the one before may have made something.
-    pub possible_duplicates: BTreeMap<Address, u64>,
     /// What is there in place of a missing lockfile.
     pub missing_lockfile: Option<MissingLockfile>,
 }
@@ -72,9 +70,8 @@ impl View {
         let mut fingerprint = None;
         if let Some(store) = Store::open_read_only(&project.state, remote)? {
             let limits = pace::budgets(store.load_limits()?);
-            let possible_duplicates = store.count_events(Event::POSSIBLE_DUPLICATE)?;
             let (recorded, cache) = (store.load()?, store.load_files()?);
-            view = Self { recorded, cache, limits, possible_duplicates, missing_lockfile: None };
+            view = Self { recorded, cache, limits, missing_lockfile: None };
             fingerprint = store.lockfile_fingerprint()?;
         }
         let bytes = crate::state::lockfile::read(&project.lockfile)?;

@@ -2,10 +2,10 @@
 
 use super::address::Address;
 use super::history::{Listing, RevisionFact, RevisionKey};
-use super::ids::AssetId;
+use super::ids::{AssetId, UploadId};
 use super::metadata::FieldDigests;
 use super::phase::{Intent, PhaseEvent};
-use super::recorded::{AttemptId, Healing, Identity, PinnedAt, Shelved, Trouble};
+use super::recorded::{AttemptId, Healing, Identity, PinnedAt, PossibleDuplicate, Shelved, Trouble};
 use super::remote::RemoteAsset;
 
 /// One thing that becomes known.
@@ -74,6 +74,15 @@ pub enum Change {
         address: Address,
         /// What.
         healing: Healing,
+    },
+    /// An upload of an address may have made an asset that nobody knows, or no longer.
+    Suspect {
+        /// Of which address.
+        address: Address,
+        /// Which upload.
+        upload: UploadId,
+        /// What is known of it; added to what was known.
+        duplicate: PossibleDuplicate,
     },
     /// The asset that an address is from now on.
     Point {

@@ -157,6 +157,38 @@ impl fmt::Display for OperationId {
     }
 }
 
+/// Names one upload of a new asset, on every machine that hears of it: two uploads of the same bytes are two chances of an asset.
+///
+/// Random, since no two machines that share nothing may take the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UploadId(u64);
+
+impl UploadId {
+    /// Takes a random number.
+    pub const fn new(random: u64) -> Self {
+        Self(random)
+    }
+}
+
+impl fmt::Display for UploadId {
+    /// 16 characters of lower-case hex, the form of lockfile and state.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FromStr for UploadId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let wrong = || IdError { what: "upload in lower-case hex", text: text.chars().take(40).collect() };
+        if text.len() != 16 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(wrong());
+        }
+        u64::from_str_radix(text, 16).map(Self).map_err(|_| wrong())
+    }
+}
+
 /// SHA-256 of exactly the bytes that are uploaded.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentHash([u8; 32]);
@@ -231,6 +263,16 @@ mod tests {
         assert!(OperationId::new("6af4d1d6-1c1b-4e44-8b6e-58b9d0b8d4c2").is_ok());
         for bad in ["", "a/b", "a?b", "a%2fb", "..", "a b"] {
             assert!(OperationId::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn uploads_read_back_what_they_print() {
+        for random in [0, 1, u64::MAX] {
+            assert_eq!(UploadId::new(random).to_string().parse::<UploadId>().unwrap(), UploadId::new(random));
+        }
+        for bad in ["", "0", "000000000000000G", "FFFFFFFFFFFFFFFF", "+00000000000000f"] {
+            assert!(bad.parse::<UploadId>().is_err(), "{bad:?}");
         }
     }
 

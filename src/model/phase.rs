@@ -4,7 +4,7 @@
 //! decides what a crash left behind.
 
 use super::digest::{self, FieldDigest};
-use super::ids::{AssetId, ContentHash, OperationId, Revision};
+use super::ids::{AssetId, ContentHash, OperationId, Revision, UploadId};
 use super::metadata::FieldDigests;
 
 /// What one change of the remote sets out to do.
@@ -12,6 +12,8 @@ use super::metadata::FieldDigests;
 pub enum Intent {
     /// Make a new asset.
     Create {
+        /// Which upload it is: what may have come of it is known by this.
+        upload: UploadId,
         /// The bytes.
         content: ContentHash,
         /// The metadata sent along, recorded as asked when it is done.
@@ -82,6 +84,18 @@ impl Intent {
         }
     }
 
+    /// Which upload of a new asset it is.
+    pub const fn upload(&self) -> Option<UploadId> {
+        match self {
+            Self::Create { upload, .. } => Some(*upload),
+            Self::UpdateContent { .. }
+            | Self::UpdateMetadata { .. }
+            | Self::Rollback { .. }
+            | Self::Archive { .. }
+            | Self::Restore { .. } => None,
+        }
+    }
+
     /// The bytes that it uploads.
     pub const fn content(&self) -> Option<ContentHash> {
         match self {
@@ -108,8 +122,13 @@ pub enum Phase {
     HandedOver,
     /// Roblox took it and works on it.
     Submitted(OperationId),
+    /// Roblox took it and works on it, longer than anybody waits: something newer took its place. What it makes late is still recorded.
+    SetAside(OperationId),
     /// Nobody here knows whether Roblox carried it out.
     InDoubt,
+    /// Roblox carried it out, as far as can be told, and what came of it could not be read or written down. Not sent again whatever the policy:
+    /// only a person can settle it.
+    Held,
     /// It is over.
     Closed(Ending),
 }
@@ -140,8 +159,12 @@ pub enum PhaseEvent {
     Refuse,
     /// It is known not to have been carried out.
     NotCarriedOut,
+    /// Nobody waits for its operation any more.
+    SetAside,
     /// Its outcome can't be known from the answer, or for want of one.
     Doubt,
+    /// Something came of it that could not be read or written down.
+    Hold,
     /// Its outcome will never be known; the person or the policy decided to go on.
     Abandon,
     /// The process that worked on it is gone.
@@ -168,29 +191,42 @@ impl Phase {
         let next = match (self, event) {
             (Self::Intended, E::HandOver) => Self::HandedOver,
             // Roblox may refuse before it has read the whole body, but can't accept one without its end.
-            (Self::Intended | Self::HandedOver | Self::Submitted(_) | Self::InDoubt, E::Refuse) => {
-                Self::Closed(Ending::Refused)
-            }
-            (Self::Intended | Self::HandedOver | Self::InDoubt, E::NotCarriedOut) => {
+            (
+                Self::Intended | Self::HandedOver | Self::Submitted(_) | Self::SetAside(_) | Self::InDoubt | Self::Held,
+                E::Refuse,
+            ) => Self::Closed(Ending::Refused),
+            (Self::Intended | Self::HandedOver | Self::InDoubt | Self::Held, E::NotCarriedOut) => {
                 Self::Closed(Ending::NotCarriedOut)
             }
             // From doubt: the same bytes were sent again, which is harmless for an update, and this time there was an answer.
-            (Self::HandedOver | Self::InDoubt, E::Accept(operation)) => Self::Submitted(operation.clone()),
-            (Self::HandedOver | Self::Submitted(_) | Self::InDoubt, E::Complete) => Self::Closed(Ending::Done),
+            (Self::HandedOver | Self::InDoubt | Self::Held, E::Accept(operation)) => Self::Submitted(operation.clone()),
+            (Self::HandedOver | Self::Submitted(_) | Self::SetAside(_) | Self::InDoubt | Self::Held, E::Complete) => {
+                Self::Closed(Ending::Done)
+            }
+            (Self::Submitted(operation), E::SetAside) => Self::SetAside(operation.clone()),
             (Self::HandedOver | Self::Submitted(_), E::Doubt) => Self::InDoubt,
-            (Self::InDoubt, E::Abandon) => Self::Closed(Ending::Abandoned),
+            (Self::HandedOver | Self::Submitted(_) | Self::InDoubt, E::Hold) => Self::Held,
+            (Self::SetAside(_) | Self::InDoubt | Self::Held, E::Abandon) => Self::Closed(Ending::Abandoned),
             // What a crash means: nothing handed over can't have happened, an operation goes on without us, the rest is unknown.
             (Self::Intended, E::Recover) => Self::Closed(Ending::NotCarriedOut),
             (Self::HandedOver | Self::InDoubt, E::Recover) => Self::InDoubt,
-            (Self::Submitted(operation), E::Recover) => Self::Submitted(operation.clone()),
+            (Self::Submitted(_) | Self::SetAside(_) | Self::Held, E::Recover) => self.clone(),
             (
-                Self::Intended | Self::HandedOver | Self::Submitted(_) | Self::InDoubt | Self::Closed(_),
+                Self::Intended
+                | Self::HandedOver
+                | Self::Submitted(_)
+                | Self::SetAside(_)
+                | Self::InDoubt
+                | Self::Held
+                | Self::Closed(_),
                 E::HandOver
                 | E::Accept(_)
                 | E::Complete
                 | E::Refuse
                 | E::NotCarriedOut
+                | E::SetAside
                 | E::Doubt
+                | E::Hold
                 | E::Abandon
                 | E::Recover,
             ) => return Err(IllegalTransition { phase: self.clone(), event: event.clone() }),
@@ -215,6 +251,7 @@ mod tests {
     fn phases() -> Vec<Phase> {
         let endings = [Ending::Done, Ending::Refused, Ending::NotCarriedOut, Ending::Abandoned];
         let mut all = vec![Phase::Intended, Phase::HandedOver, Phase::Submitted(operation()), Phase::InDoubt];
+        all.extend([Phase::SetAside(operation()), Phase::Held]);
         all.extend(endings.map(Phase::Closed));
         all
     }
@@ -242,6 +279,14 @@ mod tests {
         check(&[E::Accept(operation())], None);
         check(&[E::Doubt], None);
         check(&[E::HandOver, E::HandOver], None);
+        let set_aside = [E::HandOver, E::Accept(operation()), E::SetAside, E::Recover];
+        check(&set_aside, Some(Phase::SetAside(operation())));
+        check(&[&set_aside[..], &[E::Complete]].concat(), Some(Phase::Closed(Ending::Done)));
+        check(&[&set_aside[..], &[E::Abandon]].concat(), Some(Phase::Closed(Ending::Abandoned)));
+        check(&[E::HandOver, E::Hold, E::Recover], Some(Phase::Held));
+        check(&[E::HandOver, E::Doubt, E::Hold, E::Complete], Some(Phase::Closed(Ending::Done)));
+        check(&[E::HandOver, E::Hold, E::Doubt], None);
+        check(&[E::HandOver, E::SetAside], None);
         check(&[E::HandOver, E::Accept(operation()), E::NotCarriedOut], None);
     }
 
@@ -254,7 +299,9 @@ mod tests {
             E::Complete,
             E::Refuse,
             E::NotCarriedOut,
+            E::SetAside,
             E::Doubt,
+            E::Hold,
             E::Abandon,
             E::Recover,
         ];

@@ -14,7 +14,7 @@ use super::desired::Pin;
 use super::digest::FieldDigest;
 use super::forgotten::Forgotten;
 use super::history::{History, Kind, RevisionFact, RevisionKey};
-use super::ids::{AssetId, ContentHash, Creator, Revision};
+use super::ids::{AssetId, ContentHash, Creator, Revision, UploadId};
 use super::metadata::FieldDigests;
 use super::observation::{self, NotFound};
 use super::path::ProjectPath;
@@ -174,6 +174,25 @@ pub enum Trouble {
     },
 }
 
+/// An upload whose outcome is unknown and that something newer took the place of: it may have made an asset that nobody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PossibleDuplicate {
+    /// The bytes that it sent.
+    pub content: ContentHash,
+    /// It is known by now what came of it: Roblox said so at last, or a person looked. Stays known, so that an older lockfile doesn't bring the
+    /// suspicion back.
+    pub settled: bool,
+}
+
+impl PossibleDuplicate {
+    /// The union of two reports of one upload: what one side settled is settled.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        let Self { content, settled } = other;
+        Self { content: self.content.min(content), settled: self.settled || settled }
+    }
+}
+
 /// All that is known of one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -191,6 +210,8 @@ pub struct Record {
     pub pinned: Option<PinnedAt>,
     /// Its assets that are to be archived, or were.
     pub shelved: BTreeMap<AssetId, Shelved>,
+    /// Uploads that may have made an asset which nobody knows, and those of which that is settled.
+    pub possible_duplicates: BTreeMap<UploadId, PossibleDuplicate>,
     /// What was healed within the last day, and when.
     pub healed: Vec<(Healing, Timestamp)>,
     /// It left the manifest of a checkout whose lockfile had it.
@@ -212,6 +233,7 @@ impl Record {
             points_to: None,
             pinned: None,
             shelved: BTreeMap::new(),
+            possible_duplicates: BTreeMap::new(),
             healed: Vec::new(),
             removed: false,
             in_lockfile: false,
@@ -261,6 +283,11 @@ impl Record {
         known.unwrap_or_else(|| self.identity.kind())
     }
 
+    /// How many assets nobody knows of may be at Roblox beside those that are known.
+    pub fn suspected(&self) -> u64 {
+        self.possible_duplicates.values().filter(|duplicate| !duplicate.settled).count() as u64
+    }
+
     /// How often `healing` was done within the day before `now`.
     pub fn healed_lately(&self, healing: Healing, now: Timestamp) -> usize {
         let lately = |at: &Timestamp| now.duration_since(*at) < HEALINGS_COUNT_FOR;
@@ -291,6 +318,8 @@ pub struct Attempt {
     pub phase: Phase,
     /// When it was written down.
     pub begun_at: Timestamp,
+    /// Since when it is in this phase.
+    pub since: Timestamp,
 }
 
 /// What the remote last said of an asset, and when.
@@ -383,11 +412,12 @@ impl Recorded {
                 self.record(address)?;
                 self.next_attempt = attempt.0 + 1;
                 let (address, intent) = (address.clone(), intent.clone());
-                self.attempts.insert(*attempt, Attempt { address, intent, phase: Phase::Intended, begun_at: now });
+                self.attempts
+                    .insert(*attempt, Attempt { address, intent, phase: Phase::Intended, begun_at: now, since: now });
             }
             Change::Advance { attempt, event } => {
                 let open = self.attempts.get_mut(attempt).ok_or(ApplyError::NoAttempt { attempt: *attempt })?;
-                open.phase = open.phase.next(event)?;
+                (open.phase, open.since) = (open.phase.next(event)?, now);
                 if open.phase.is_closed() {
                     self.attempts.remove(attempt);
                 }
@@ -420,6 +450,10 @@ impl Recorded {
                 let healed = &mut self.record(address)?.healed;
                 healed.retain(|(_, at)| now.duration_since(*at) < HEALINGS_COUNT_FOR);
                 healed.push((*healing, now));
+            }
+            Change::Suspect { address, upload, duplicate } => {
+                let known = &mut self.record(address)?.possible_duplicates;
+                known.entry(*upload).and_modify(|known| *known = known.union(*duplicate)).or_insert(*duplicate);
             }
             Change::Point { address, asset_id } => self.record(address)?.points_to = Some(*asset_id),
             Change::PinAt { address, pinned } => self.record(address)?.pinned = *pinned,
@@ -509,6 +543,7 @@ mod tests {
             attempt: AttemptId(attempt),
             address: Address::new("a").unwrap(),
             intent: Intent::Create {
+                upload: UploadId::new(attempt),
                 content: ContentHash::from_bytes([1; 32]),
                 fields: FieldDigests::new(),
                 costly: false,

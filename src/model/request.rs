@@ -34,8 +34,8 @@ pub enum Request {
     Resolve {
         /// Whose.
         address: Address,
-        /// What it made; `None`: nothing, create it again.
-        asset_id: Option<AssetId>,
+        /// What a person found.
+        found: Found,
     },
     /// Try again what was refused, or waits.
     Retry {
@@ -71,6 +71,17 @@ pub enum Request {
         /// Which.
         addresses: Vec<Address>,
     },
+}
+
+/// What a person found of an upload whose outcome was unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// It made this asset.
+    Asset(AssetId),
+    /// It made nothing, or isn't waited for any more: upload it again.
+    Nothing,
+    /// What was given up made nothing: there is no duplicate.
+    NoDuplicate,
 }
 
 impl Request {

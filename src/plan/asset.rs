@@ -1,6 +1,6 @@
 //! The rules for one address, in their order: what is open, what is in the way, the pin, and then the content.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
@@ -9,11 +9,11 @@ use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::digest::FieldDigest;
 use crate::model::file::FileFacts;
 use crate::model::file::FileProblem;
-use crate::model::ids::AssetId;
+use crate::model::ids::{AssetId, OperationId};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::policy::ModeratedName;
-use crate::model::recorded::{Attempt, AttemptId, Identity, Objection, Record, Recorded, Trouble};
+use crate::model::recorded::{Attempt, AttemptId, Identity, Objection, PossibleDuplicate, Record, Recorded, Trouble};
 
 use super::content::plan_content;
 use super::contradiction;
@@ -70,7 +70,11 @@ impl<'a> Case<'a> {
 /// Plans the asset of one address, and says whose metadata is to be planned then, if any.
 pub fn plan_asset<'a>(plan: &mut Plan, case: &Case<'a>) -> Option<Target<'a>> {
     let mut open = case.sharing.open(case.address).iter();
-    let binding = |attempt: &Attempt| doubt::is_binding(attempt, case.record(), &case.desired.policy);
+    let wanted = case.want.content.as_ref().ok().map(|facts| facts.hash).filter(|_| case.want.pin.is_none());
+    let binding = |attempt: &Attempt| {
+        doubt::is_binding(attempt, case.record(), &case.desired.policy)
+            && !doubt::is_overtaken(attempt, wanted, case.now)
+    };
     if let Some((id, attempt)) = open.find(|(_, attempt)| binding(attempt)) {
         plan_binding(plan, case, *id, attempt);
         return None;
@@ -103,7 +107,7 @@ pub fn plan_asset<'a>(plan: &mut Plan, case: &Case<'a>) -> Option<Target<'a>> {
         pin::hold_unknown(plan, case, pin);
         return None;
     }
-    let (not_before, neutral) = match resting(plan, case) {
+    let (not_before, neutral) = match resting(plan, case).and_after(lost_answers(case)) {
         Rest::Held => return None,
         Rest::Until(time) => (Some(time), false),
         Rest::NeutralName => (None, true),
@@ -117,9 +121,13 @@ pub fn plan_asset<'a>(plan: &mut Plan, case: &Case<'a>) -> Option<Target<'a>> {
 fn plan_binding(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt) {
     match (&attempt.phase, &attempt.intent) {
         (Phase::Submitted(operation), _) => {
-            let reason = format!("Roblox works on operation {operation}");
+            let reason = working(operation, attempt, case.now);
             push(plan, case, Action::Wait { attempt: id }, Rule::UnderWay, reason, None);
+            if doubt::is_overdue(attempt, case.now) {
+                note_overdue(plan, case, attempt);
+            }
         }
+        (Phase::Held, Intent::Create { .. }) => hold_for_person(plan, case, attempt),
         (_, Intent::Create { .. }) => {
             hold_in_doubt(plan, case, attempt, doubt::doubts(case.record(), attempt).saturating_add(1))
         }
@@ -139,13 +147,72 @@ fn close_unbinding(plan: &mut Plan, case: &Case<'_>) {
             Phase::Intended => {
                 plan.marks.push(Change::Advance { attempt: *id, event: PhaseEvent::NotCarriedOut });
             }
+            Phase::Submitted(_) if doubt::is_overdue(attempt, case.now) => set_aside(plan, case, *id, attempt),
             Phase::HandedOver | Phase::InDoubt => {
                 given_up = given_up.saturating_add(1);
                 abandon(plan, case, *id, attempt, doubt::doubts(case.record(), attempt).saturating_add(given_up));
             }
-            Phase::Submitted(_) | Phase::Closed(_) => {}
+            Phase::Submitted(_) | Phase::SetAside(_) | Phase::Held | Phase::Closed(_) => {}
         }
     }
+}
+
+/// What Roblox works on, and for how long where that is more than usual.
+pub(super) fn working(operation: &OperationId, attempt: &Attempt, now: Timestamp) -> String {
+    let age = now.duration_since(attempt.since);
+    match doubt::is_overdue(attempt, now) {
+        true => format!("Roblox has been working on operation {operation} for {}", spelled(age)),
+        false => format!("Roblox works on operation {operation}"),
+    }
+}
+
+/// An age in the two largest units that matter.
+fn spelled(age: SignedDuration) -> String {
+    match (age.as_hours() / 24, age.as_hours() % 24, age.as_mins() % 60) {
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+/// An operation that never ends has a way out, and whoever looks is told of it.
+fn note_overdue(plan: &mut Plan, case: &Case<'_>, attempt: &Attempt) {
+    let age = spelled(case.now.duration_since(attempt.since));
+    let hint = way_out(case.address, attempt);
+    note(
+        plan,
+        case,
+        &format!("Roblox has been processing its upload for {age}, longer than any that succeeds: {hint}"),
+    );
+}
+
+/// What a person can do about an operation that never ends.
+pub fn way_out(address: &Address, attempt: &Attempt) -> String {
+    match attempt.intent {
+        Intent::Create { .. } => format!(
+            "change the file, or look at create.roblox.com: if the asset is there, `macadam resolve {address} --asset-id N`, else `--recreate`"
+        ),
+        _ => format!("change the file, or send it again with `macadam resolve {address} --recreate`"),
+    }
+}
+
+/// Something newer is wanted than what an operation that never ends would make: it is no longer waited for, and what it makes late is still recorded.
+fn set_aside(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt) {
+    plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::SetAside });
+    plan.marks.extend(suspect(case.address, attempt));
+    let age = spelled(case.now.duration_since(attempt.since));
+    note(
+        plan,
+        case,
+        &format!("Roblox has been processing an older upload of it for {age}, which is waited for no longer"),
+    );
+}
+
+/// An upload of a new asset that is given up may have made one.
+pub fn suspect(address: &Address, attempt: &Attempt) -> Option<Change> {
+    let (upload, content) = (attempt.intent.upload()?, attempt.intent.content()?);
+    let duplicate = PossibleDuplicate { content, settled: false };
+    Some(Change::Suspect { address: address.clone(), upload, duplicate })
 }
 
 /// Gives up on a create that may have happened, and says that the next one may be its double. `doubts` counts this one.
@@ -158,6 +225,7 @@ fn abandon(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt, d
         format!("the create of {} has no known outcome; it is sent again and may exist twice", attempt.begun_at);
     let event = Event { kind: Event::POSSIBLE_DUPLICATE, message: message.clone() };
     plan.marks.push(Change::Tell { address: Some(case.address.clone()), event });
+    plan.marks.extend(suspect(case.address, attempt));
     let subject = doubt::subject_of(attempt);
     let trouble = match case.record().and_then(|record| record.trouble.clone()) {
         Some(Trouble::Retrying { subject: known, failures, next_at, message, .. }) if known == subject => {
@@ -170,6 +238,21 @@ fn abandon(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt, d
     };
     plan.marks.push(Change::Rest { address: case.address.clone(), trouble: Some(trouble) });
     note(plan, case, "the outcome of an earlier create is unknown; it is sent again and may exist twice");
+}
+
+/// Something came of an upload that could not be read or written down.
+fn hold_for_person(plan: &mut Plan, case: &Case<'_>, attempt: &Attempt) {
+    let said = match case.record().and_then(|record| record.trouble.as_ref()) {
+        Some(Trouble::Retrying { message, .. }) => format!(" ({message})"),
+        Some(Trouble::Refused { .. }) | None => String::new(),
+    };
+    let time = attempt.begun_at.strftime("%Y-%m-%d %H:%M UTC");
+    let reason = format!("Roblox has probably made its asset, but not told which{said}; it was uploaded at {time}");
+    let address = case.address;
+    let hint = format!(
+        "look for it at create.roblox.com, then `macadam resolve {address} --asset-id N`, or `--recreate` if it isn't there"
+    );
+    hold(plan, case, HoldKind::Held, &reason, Some(hint));
 }
 
 fn hold_in_doubt(plan: &mut Plan, case: &Case<'_>, attempt: &Attempt, doubts: u32) {
@@ -248,6 +331,29 @@ enum Rest {
     /// The name was refused, and the policy knows a way on.
     NeutralName,
     Held,
+}
+
+impl Rest {
+    /// Not before `time` either.
+    fn and_after(self, time: Option<Timestamp>) -> Self {
+        match (self, time) {
+            (Self::No, Some(time)) => Self::Until(time),
+            (Self::Until(known), Some(time)) => Self::Until(known.max(time)),
+            (rest, _) => rest,
+        }
+    }
+}
+
+/// Until when uploads whose answers were lost are left alone: Roblox may recover and answer others meanwhile, and is not fed copies in a few bad
+/// seconds.
+fn lost_answers(case: &Case<'_>) -> Option<Timestamp> {
+    let open = case.sharing.open(case.address).iter();
+    let lost = open.filter(|(_, attempt)| matches!(attempt.phase, Phase::HandedOver | Phase::InDoubt));
+    // A clock that was put back since doesn't make it longer.
+    let since =
+        lost.filter(|(_, attempt)| attempt.intent.upload().is_some()).map(|(_, attempt)| attempt.since.min(case.now));
+    let until = since.max()?.saturating_add(case.wishes.lost_answer_rest).unwrap_or(Timestamp::MAX);
+    (until > case.now).then_some(until)
 }
 
 fn resting(plan: &mut Plan, case: &Case<'_>) -> Rest {

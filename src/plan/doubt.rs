@@ -1,6 +1,10 @@
-//! What a change under way means for its address: whether it binds it, and how often in a row a create ended without a known outcome.
+//! What a change under way means for its address: whether it binds it, how often in a row a create ended without a known outcome, and when an
+//! operation is waited for no longer.
+
+use jiff::{SignedDuration, Timestamp};
 
 use crate::model::digest::FieldDigest;
+use crate::model::ids::ContentHash;
 use crate::model::phase::{Intent, Phase};
 use crate::model::policy::{AmbiguousCreate, Policy};
 use crate::model::recorded::{Attempt, Record};
@@ -9,10 +13,26 @@ use crate::model::recorded::{Attempt, Record};
 /// and never answers would be fed copies without end.
 const DOUBTS_TO_HOLD: u32 = 3;
 
+/// An operation that takes longer than this is waited for no longer than something newer is wanted, or a person says what came of it. The slowest that
+/// were reported (a heavy mesh) took 30 minutes; Roblox never ends those of sounds that it can't encode.
+pub const OPERATION_PATIENCE: SignedDuration = SignedDuration::from_mins(30);
+
+/// Whether an operation has taken longer than any that ended.
+pub fn is_overdue(attempt: &Attempt, now: Timestamp) -> bool {
+    matches!(attempt.phase, Phase::Submitted(_)) && now.duration_since(attempt.since) >= OPERATION_PATIENCE
+}
+
+/// Whether the file of an address has other bytes by now than an operation that is overdue: the newer ones needn't wait for it.
+pub fn is_overtaken(attempt: &Attempt, wanted: Option<ContentHash>, now: Timestamp) -> bool {
+    let uploads = attempt.intent.content();
+    is_overdue(attempt, now) && uploads.is_some() && wanted.is_some() && uploads != wanted
+}
+
 /// Whether a change under way keeps its address from being planned further.
 pub fn is_binding(attempt: &Attempt, record: Option<&Record>, policy: &Policy) -> bool {
     match (&attempt.phase, &attempt.intent) {
-        (Phase::Submitted(_), _) => true,
+        (Phase::Submitted(_) | Phase::Held, _) => true,
+        (Phase::SetAside(_), _) => false,
         (Phase::HandedOver | Phase::InDoubt, Intent::Create { costly, .. }) => {
             let held = match policy.ambiguous_create {
                 AmbiguousCreate::Auto => *costly,

@@ -79,7 +79,7 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timest
         }
     }
     plan.held.extend(moves.held.values().filter(|hold| !desired.assets.contains_key(&hold.address)).cloned());
-    plan_left(&mut plan, desired, recorded, &in_hand);
+    plan_left(&mut plan, desired, recorded, &in_hand, now);
     lookalikes::note(&mut plan, &moves);
     if let Some(missing) = wishes.missing_lockfile.as_ref().filter(|_| !wishes.accept_new_lockfile) {
         missing_lockfile::hold_creates(&mut plan, missing, desired, recorded);
@@ -163,7 +163,7 @@ fn plan_metadata(
 
 /// What is under way for an address that left the manifest goes on, so that no asset is lost: Roblox forgets an operation after a while. A create
 /// in doubt stays recorded; it is nothing that anybody wants again.
-fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_hand: &BTreeSet<Address>) {
+fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_hand: &BTreeSet<Address>, now: Timestamp) {
     let is_left = |address: &Address| !desired.assets.contains_key(address) && !in_hand.contains(address);
     let left = recorded.attempts.iter().filter(|(_, attempt)| is_left(&attempt.address));
     let mut left: Vec<_> = left.collect();
@@ -171,14 +171,16 @@ fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_hand: &
     for (id, attempt) in left {
         let (action, rule, reason) = match (&attempt.phase, attempt.intent.asset_id()) {
             (Phase::Submitted(operation), _) => {
-                let reason = format!("Roblox works on operation {operation}");
+                let reason = asset::working(operation, attempt, now);
                 (Action::Wait { attempt: *id }, Rule::UnderWay, reason)
             }
-            (Phase::HandedOver | Phase::InDoubt, Some(_)) => {
+            (Phase::HandedOver | Phase::InDoubt | Phase::Held, Some(_)) => {
                 let reason = "it left the manifest while this was under way".to_owned();
                 (Action::Settle { attempt: *id }, Rule::InDoubt, reason)
             }
-            (Phase::HandedOver | Phase::InDoubt, None) | (Phase::Closed(_), _) => continue,
+            (Phase::HandedOver | Phase::InDoubt | Phase::Held, None) | (Phase::SetAside(_) | Phase::Closed(_), _) => {
+                continue;
+            }
             (Phase::Intended, _) => {
                 plan.marks.push(Change::Advance { attempt: *id, event: PhaseEvent::NotCarriedOut });
                 continue;

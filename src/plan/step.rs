@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::model::address::Address;
 use crate::model::asset::FileFormat;
@@ -381,19 +381,38 @@ pub struct Drift {
     pub hint: Option<String>,
 }
 
+/// How long an upload whose answer was lost is left alone before it is sent again. Outages that are over within a minute cost no copy then; it is also
+/// the length of Roblox's rate-limit windows.
+pub const LOST_ANSWER_REST: SignedDuration = SignedDuration::from_secs(60);
+
 /// What a run is asked for beside the manifest, and what it has in hand.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wishes {
     /// Addresses whose files are put over content made elsewhere.
     pub overwrite: BTreeSet<Address>,
     /// The code of the archiving that is agreed to.
     pub confirmed: Option<String>,
+    /// How long a new asset whose answer was lost is left alone before it is sent again.
+    pub lost_answer_rest: SignedDuration,
     /// Addresses that are being worked on right now: nothing new is planned for them, and what they upload is on its way.
     pub in_hand: BTreeSet<Address>,
     /// What is there in place of the lockfile, where that is missing: it may hold new uploads.
     pub missing_lockfile: Option<MissingLockfile>,
     /// A person agrees to a new lockfile in place of a missing one.
     pub accept_new_lockfile: bool,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self {
+            overwrite: BTreeSet::new(),
+            confirmed: None,
+            accept_new_lockfile: false,
+            missing_lockfile: None,
+            lost_answer_rest: LOST_ANSWER_REST,
+            in_hand: BTreeSet::new(),
+        }
+    }
 }
 
 /// Something to know, about which nothing is done.

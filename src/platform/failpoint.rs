@@ -4,6 +4,7 @@
 //!
 //! - `MACADAM_FAILPOINT` is `N` (die as by SIGKILL at the Nth step of any name) or `NAME:N` (at the Nth step of that name).
 //! - `MACADAM_PANIC` is `NAME:N` (panic at the Nth pass of that place).
+//! - `MACADAM_REST` is for how many seconds an upload whose answer was lost rests, in place of a minute.
 //! - `MACADAM_CLOCK_SHIFT` is how many seconds the clock is ahead of the time of day, or behind it.
 
 /// Passes a named step, or dies there.
@@ -23,8 +24,15 @@ pub const fn clock_shift() -> jiff::SignedDuration {
     jiff::SignedDuration::ZERO
 }
 
+/// How long an upload whose answer was lost rests, where that is `known`.
+#[cfg(not(feature = "failpoints"))]
+#[inline]
+pub const fn rest(known: jiff::SignedDuration) -> jiff::SignedDuration {
+    known
+}
+
 #[cfg(feature = "failpoints")]
-pub use armed::{clock_shift, hit, trip};
+pub use armed::{clock_shift, hit, rest, trip};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -87,6 +95,13 @@ mod armed {
             let seconds = variable("MACADAM_CLOCK_SHIFT").and_then(|text| text.parse().ok());
             seconds.map_or(SignedDuration::ZERO, SignedDuration::from_secs)
         })
+    }
+
+    /// How long an upload whose answer was lost rests, where that is `known`.
+    pub fn rest(known: SignedDuration) -> SignedDuration {
+        static REST: OnceLock<Option<SignedDuration>> = OnceLock::new();
+        let seconds = || variable("MACADAM_REST").and_then(|text| text.parse().ok()).map(SignedDuration::from_secs);
+        REST.get_or_init(seconds).unwrap_or(known)
     }
 
     #[cfg(unix)]

@@ -8,7 +8,7 @@ use macadam::emulator::{Action, Endpoint, FaultRule, Point};
 use macadam::engine::project;
 use macadam::engine::request::Desk;
 use macadam::engine::session::Session;
-use macadam::model::request::{Answer, Problem, ProblemKind, Request, RequestId};
+use macadam::model::request::{Answer, Found, Problem, ProblemKind, Request, RequestId};
 use macadam::state::lock::SERVICE;
 use serde_json::{Value, json};
 
@@ -102,7 +102,7 @@ fn two_commands_at_once_each_get_their_own_answer() {
         let hint = Some("a hint".to_owned());
         let (message, kind) = match request {
             Request::Retry { .. } => ("to the retry".to_owned(), ProblemKind::Credential),
-            Request::Resolve { asset_id: None, .. } => ("to the resolve".to_owned(), ProblemKind::Unusable),
+            Request::Resolve { found: Found::Nothing, .. } => ("to the resolve".to_owned(), ProblemKind::Unusable),
             other => panic!("{other:?}"),
         };
         service.answer(id, Err(Problem { kind, message, hint }));

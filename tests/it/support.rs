@@ -109,6 +109,8 @@ impl Project {
         if ahead != 0 {
             command.env("MACADAM_CLOCK_SHIFT", ahead.to_string());
         }
+        // A minute's rest after a lost answer has tests of its own.
+        command.env("MACADAM_REST", "1");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(url) = &self.url {
             command.args(["--api-url", url]);

@@ -218,8 +218,9 @@ impl Outside {
         }
         self.drifts = drifts;
         let doubts = book.read(|recorded| {
-            let in_doubt =
-                |intent: &Intent, phase: &Phase| matches!((intent, phase), (Intent::Create { .. }, Phase::InDoubt));
+            let in_doubt = |intent: &Intent, phase: &Phase| {
+                matches!((intent, phase), (Intent::Create { .. }, Phase::InDoubt | Phase::Held))
+            };
             recorded.attempts.values().filter(|attempt| in_doubt(&attempt.intent, &attempt.phase)).count()
         });
         self.metrics.set_in_doubt(doubts as u64);

@@ -4,8 +4,9 @@ use super::{LOCKFILE_EVERY, POLL_EVERY, Rounds, Service, ServiceError};
 use crate::engine::lockfile::KeepError;
 use crate::engine::steps::chain;
 use crate::engine::sync::given_up;
+use crate::plan::step::LOST_ANSWER_REST;
 use crate::plan::{Wishes, plan};
-use crate::platform::clock;
+use crate::platform::{clock, failpoint};
 
 impl Service<'_> {
     /// Plans, writes down what the plan marks, and hands out its steps.
@@ -16,7 +17,8 @@ impl Service<'_> {
             // What the state knows of it is written down before anything new is created.
             self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
         }
-        let wishes = Wishes { in_hand: self.crew.in_hand(), missing_lockfile, ..Wishes::default() };
+        let (in_hand, lost_answer_rest) = (self.crew.in_hand(), failpoint::rest(LOST_ANSWER_REST));
+        let wishes = Wishes { in_hand, missing_lockfile, lost_answer_rest, ..Wishes::default() };
         let (plan, given_up, marks) = self.session.book.read(|recorded| {
             let plan = plan(&self.desired, recorded, &wishes, clock::now());
             let (given_up, marks) = given_up(&plan, recorded);

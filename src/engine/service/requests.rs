@@ -21,7 +21,7 @@ use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::file::FileProblem;
 use crate::model::ids::AssetId;
-use crate::model::request::{Answer, Problem, ProblemKind, Request, RequestId};
+use crate::model::request::{Answer, Found, Problem, ProblemKind, Request, RequestId};
 use crate::platform::clock;
 
 /// A request that takes longer is broken off, as long as the command waits for it: others wait behind it.
@@ -120,15 +120,18 @@ impl Service<'_> {
     async fn begin_request(&mut self) -> Result<(), ServiceError> {
         let Some(asked) = &mut self.asked else { return Ok(()) };
         let errand = match &asked.request {
-            Request::Resolve { address, asset_id: Some(asset_id) } => Errand::Settle(address.clone(), *asset_id),
+            Request::Resolve { address, found: Found::Asset(asset_id) } => Errand::Settle(address.clone(), *asset_id),
             Request::Import { address, asset_id, content_matches } => {
                 Errand::Import { address: address.clone(), asset_id: *asset_id, content_matches: *content_matches }
             }
             Request::Archive { address } => Errand::ByHand(address.clone(), Direction::Archive),
             Request::Restore { address } => Errand::ByHand(address.clone(), Direction::Restore),
             // The rest needs no more than the state.
-            Request::Resolve { address, asset_id: None } => {
-                let result = repair::recreate(&self.session.book, address).await;
+            Request::Resolve { address, found: found @ (Found::Nothing | Found::NoDuplicate) } => {
+                let result = match found {
+                    Found::NoDuplicate => repair::no_duplicate(&self.session.book, address).await,
+                    Found::Nothing | Found::Asset(_) => repair::recreate(&self.session.book, address).await,
+                };
                 asked.stage = Stage::Ended(result.map(|()| Answer::default()).map_err(Into::into));
                 return Ok(());
             }

@@ -178,7 +178,13 @@ impl Hands<'_> {
 
     fn create(&mut self, address: &Address, new: &NewAsset, replaces: bool, subjects: Option<&Subjects>) -> bool {
         let costly = new.identity.asset_type.has_upload_quota();
-        let intent = Intent::Create { content: new.content, fields: new.fields.clone(), costly, replaces };
+        let intent = Intent::Create {
+            upload: crate::model::ids::UploadId::new(self.recorded.next_attempt),
+            content: new.content,
+            fields: new.fields.clone(),
+            costly,
+            replaces,
+        };
         let id = self.begin(address, new.identity.clone(), intent);
         if new.display_name.as_str().contains("banned") {
             return self.refuse(id, subjects.unwrap().asset, Objection::DisplayName);

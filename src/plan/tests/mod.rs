@@ -19,7 +19,7 @@ use crate::model::desired::{Absences, DesiredAsset, Pin, Stray, StrayPlace};
 use crate::model::digest::{self, FieldDigest};
 use crate::model::file::{ContentFacts, FileFacts, FileProblem};
 use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, Standing};
-use crate::model::ids::{AssetId, ContentHash, Creator, OperationId, Revision, UserId};
+use crate::model::ids::{AssetId, ContentHash, Creator, OperationId, Revision, UploadId, UserId};
 use crate::model::metadata::{
     AssetRef, Description, DisplayName, Field, FieldDigests, Metadata, Preview, SocialLink, SocialNetwork,
 };
@@ -265,7 +265,9 @@ impl Known {
 
     fn create_under_way(self, path: &str, content: u8, costly: bool, events: &[PhaseEvent]) -> Self {
         let attempt = AttemptId(self.0.next_attempt);
-        let intent = Intent::Create { content: hash(content), fields: FieldDigests::new(), costly, replaces: false };
+        let upload = UploadId::new(self.0.next_attempt);
+        let intent =
+            Intent::Create { upload, content: hash(content), fields: FieldDigests::new(), costly, replaces: false };
         let mut known = self.enrolled(path).tell(Change::Begin { attempt, address: address(path), intent });
         for event in events {
             known = known.tell(Change::Advance { attempt, event: event.clone() });

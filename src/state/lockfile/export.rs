@@ -32,7 +32,8 @@ pub fn exported<'a>(
     recorded.assets.iter().filter_map(move |(address, record)| {
         let open = open.remove(address).unwrap_or_default();
         let ours = record.in_lockfile || in_manifest.contains(address);
-        (ours && !(record.history.is_empty() && open.is_empty())).then(|| (address, entry(record, open)))
+        let known = !(record.history.is_empty() && open.is_empty() && record.possible_duplicates.is_empty());
+        (ours && known).then(|| (address, entry(record, open)))
     })
 }
 
@@ -46,6 +47,7 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> Entry {
         points_to: _,
         pinned,
         shelved,
+        possible_duplicates,
         healed: _,
         removed,
         in_lockfile: _,
@@ -67,6 +69,7 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> Entry {
         pinned: *pinned,
         archived: shelved.iter().filter(|(_, at)| at.archived_at.is_some()).map(|(id, at)| (*id, at.why)).collect(),
         removed: *removed,
+        possible_duplicates: possible_duplicates.clone(),
         open,
     };
     entry.normalize();
@@ -78,10 +81,11 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> Entry {
 fn open_work(attempt: &Attempt, record: Option<&Record>) -> Option<OpenWork> {
     let operation = match (&attempt.phase, &attempt.intent) {
         (_, Intent::UpdateMetadata { .. }) => return None,
-        (Phase::Submitted(operation), _) => Some(operation.clone()),
-        (Phase::HandedOver | Phase::InDoubt, Intent::Create { .. }) => None,
-        (Phase::Intended | Phase::HandedOver | Phase::InDoubt | Phase::Closed(_), _) => return None,
+        (Phase::Submitted(operation) | Phase::SetAside(operation), _) => Some(operation.clone()),
+        (Phase::HandedOver | Phase::InDoubt | Phase::Held, Intent::Create { .. }) => None,
+        (Phase::Intended | Phase::HandedOver | Phase::InDoubt | Phase::Held | Phase::Closed(_), _) => return None,
     };
+    let set_aside = matches!(attempt.phase, Phase::SetAside(_) | Phase::Held);
     let doubts = match &attempt.intent {
         Intent::Create { .. } => record.map_or(0, |record| record.doubts(&attempt.intent)),
         Intent::UpdateContent { .. }
@@ -90,7 +94,7 @@ fn open_work(attempt: &Attempt, record: Option<&Record>) -> Option<OpenWork> {
         | Intent::Archive { .. }
         | Intent::Restore { .. } => 0,
     };
-    Some(OpenWork { intent: attempt.intent.clone(), operation, doubts })
+    Some(OpenWork { intent: attempt.intent.clone(), operation, set_aside, doubts })
 }
 
 /// What becomes known when the lockfile of [`export`] was written: which addresses it has, and which assets, how.

@@ -14,11 +14,11 @@ use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
 use crate::model::forgotten::Forgotten;
 use crate::model::history::{Kind, Listing, RevisionFact, RevisionKey, Standing};
-use crate::model::ids::{AssetId, ContentHash, Creator, OperationId, Revision};
+use crate::model::ids::{AssetId, ContentHash, Creator, OperationId, Revision, UploadId};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::path::ProjectPath;
 use crate::model::phase::Intent;
-use crate::model::recorded::{Identity, Leaving, PinnedAt};
+use crate::model::recorded::{Identity, Leaving, PinnedAt, PossibleDuplicate};
 use crate::state::spelling;
 
 /// A value that is written as a text.
@@ -54,6 +54,7 @@ spelled! {
     AssetType => parse;
     Creator => parse;
     ContentHash => parse;
+    UploadId => parse;
     Field => parse;
     FieldDigest => parse;
     Privacy => |text: &str| word("privacy", text, Self::from_name);
@@ -133,14 +134,16 @@ pub(super) struct EntryText {
     #[serde(default)]
     revisions: Vec<RevisionText>,
     #[serde(default)]
+    possible_duplicates: Vec<PossibleDuplicateText>,
+    #[serde(default)]
     open: Vec<Spanned<OpenKeys>>,
 }
 
 impl EntryText {
     /// The entry of `address`, which is also its path where none is written; or what is wrong, and from which byte on where that is known.
     pub(super) fn read(self, address: &str) -> Result<Entry, (String, Option<usize>)> {
-        let Self { asset_type, creator, privacy, path, removed, pinned, archived, asked, stored, revisions, open } =
-            self;
+        let Self { asset_type, creator, privacy, path, removed, pinned, archived, .. } = self;
+        let Self { asked, stored, revisions, possible_duplicates, open, .. } = self;
         let path = match path {
             Some(Text(path)) => path,
             None => ProjectPath::new(address).map_err(|error| {
@@ -165,6 +168,12 @@ impl EntryText {
         }
         entry.pinned = pinned.map(PinnedText::read);
         entry.removed = removed;
+        for PossibleDuplicateText { upload: Text(upload), content_hash: Text(content), settled } in possible_duplicates
+        {
+            let duplicate = PossibleDuplicate { content, settled };
+            let known = entry.possible_duplicates.get(&upload).map_or(duplicate, |known| known.union(duplicate));
+            entry.possible_duplicates.insert(upload, known);
+        }
         for keys in open {
             let at = keys.span().start;
             entry.open.push(keys.into_inner().read().map_err(|message| (message, Some(at)))?);
@@ -254,6 +263,15 @@ impl ForgottenText {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PossibleDuplicateText {
+    upload: Text<UploadId>,
+    content_hash: Text<ContentHash>,
+    #[serde(default)]
+    settled: bool,
+}
+
 /// All keys that any open work can have; which ones it must have depends on its action.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -262,23 +280,27 @@ struct OpenKeys {
     asset_id: Option<Number<AssetId>>,
     content_hash: Option<Text<ContentHash>>,
     asked: Option<FieldsText>,
+    upload: Option<Text<UploadId>>,
     costly: Option<bool>,
     head: Option<Number<Revision>>,
     to: Option<Number<Revision>>,
     operation: Option<Text<OperationId>>,
+    #[serde(default)]
+    set_aside: bool,
     doubts: Option<u32>,
 }
 
 impl OpenKeys {
     fn read(self) -> Result<OpenWork, String> {
         let OpenKeys { action, mut asset_id, mut content_hash, mut asked, mut costly, .. } = self;
-        let OpenKeys { mut head, mut to, operation, mut doubts, .. } = self;
+        let OpenKeys { mut upload, mut head, mut to, operation, set_aside, mut doubts, .. } = self;
         let missing = |key: &str| format!("`{action}` needs `{key}`");
         let mut asset = || asset_id.take().map(|Number(id)| id).ok_or_else(|| missing("asset_id"));
         let mut content = || content_hash.take().map(|Text(hash)| hash).ok_or_else(|| missing("content_hash"));
         let intent = match action.as_str() {
             "create" | "replace" => Intent::Create {
                 content: content()?,
+                upload: upload.take().map(|Text(upload)| upload).ok_or_else(|| missing("upload"))?,
                 fields: asked.take().unwrap_or_default().read(),
                 costly: costly.take().unwrap_or(false),
                 replaces: action == "replace",
@@ -309,6 +331,7 @@ impl OpenKeys {
             ("asset_id", asset_id.is_some()),
             ("content_hash", content_hash.is_some()),
             ("asked", asked.is_some()),
+            ("upload", upload.is_some()),
             ("costly", costly.is_some()),
             ("head", head.is_some()),
             ("to", to.is_some()),
@@ -316,7 +339,10 @@ impl OpenKeys {
         ];
         match left.into_iter().find(|(_, left)| *left) {
             Some((key, _)) => Err(format!("`{action}` has no `{key}`")),
-            None => Ok(OpenWork { intent, operation: operation.map(|Text(operation)| operation), doubts: before }),
+            None => {
+                let operation = operation.map(|Text(operation)| operation);
+                Ok(OpenWork { intent, operation, set_aside, doubts: before })
+            }
         }
     }
 }

@@ -8,16 +8,17 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::export::relisted;
+use super::merge::union_of_possible;
 use super::{Entry, Ledger, OpenWork};
 use crate::model::address::Address;
 use crate::model::change::{Change, Event};
 use crate::model::digest::FieldDigest;
 use crate::model::forgotten::Forgotten;
 use crate::model::history::{History, Standing};
-use crate::model::ids::AssetId;
+use crate::model::ids::{AssetId, UploadId};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Record, Recorded, Shelved, Trouble};
+use crate::model::recorded::{Attempt, AttemptId, PossibleDuplicate, Record, Recorded, Shelved, Trouble};
 
 /// What becomes known by reading a lockfile. Call it after the journal was recovered, so that no attempt of a dead process still looks alive.
 ///
@@ -28,6 +29,7 @@ use crate::model::recorded::{Attempt, AttemptId, Record, Recorded, Shelved, Trou
 /// - Rollbacks: the lockfile's, if it has one. Removal: the lockfile's. Archived: what either side archived; since when is not known, so it is `now`.
 /// - Open work that neither the journal nor the history knows is taken over: operations to be polled, creates in doubt to be held or retried. An operation
 ///   on metadata is not: by now something later may have been asked for, and its fields are asserted anew.
+/// - Possible duplicates: the union. An upload in doubt here that another machine gave up or settled is over here too.
 /// - How often in a row a create was given up: the higher count of the two.
 pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Change> {
     let mut attempts: BTreeMap<&Address, Vec<(AttemptId, &Attempt)>> = BTreeMap::new();
@@ -121,12 +123,13 @@ struct Meeting<'a> {
 impl Meeting<'_> {
     fn learn(&self, under_way: &[(AttemptId, &Attempt)], changes: &mut Vec<Change>, now: Timestamp) {
         let Self { address, entry, known } = self;
-        let Entry { identity, history, asked, stored, pinned, archived, removed, open } = entry;
+        let Entry { identity, history, asked, stored, pinned, archived, removed, possible_duplicates, open } = entry;
         let address = || (*address).clone();
         if known.is_none_or(|known| known.identity != *identity) {
             changes.push(Change::Enroll { address: address(), identity: identity.clone() });
         }
         self.learn_history(history, changes);
+        self.learn_possible_duplicates(possible_duplicates, under_way, changes);
 
         let nothing = FieldDigests::new();
         let known_asked = known.map_or(&nothing, |known| &known.asked);
@@ -195,6 +198,40 @@ impl Meeting<'_> {
         self.tell_passed_over(&joined, changes);
     }
 
+    fn learn_possible_duplicates(
+        &self,
+        theirs: &BTreeMap<UploadId, PossibleDuplicate>,
+        under_way: &[(AttemptId, &Attempt)],
+        changes: &mut Vec<Change>,
+    ) {
+        let nothing = BTreeMap::new();
+        let ours = self.known.map_or(&nothing, |known| &known.possible_duplicates);
+        for (upload, duplicate) in union_of_possible(ours, theirs) {
+            if ours.get(&upload) != Some(&duplicate) {
+                changes.push(Change::Suspect { address: self.address.clone(), upload, duplicate });
+            }
+        }
+        // Where the lockfile has its operation, that tells more.
+        let has_operation = |attempt: &Attempt| {
+            self.entry.open.iter().any(|work| work.operation.is_some() && work.intent == attempt.intent)
+        };
+        let given_up = |attempt: &Attempt| {
+            let waits = matches!(attempt.phase, Phase::InDoubt | Phase::Held) && !has_operation(attempt);
+            waits && attempt.intent.upload().is_some_and(|upload| theirs.contains_key(&upload))
+        };
+        for (attempt, _) in under_way.iter().filter(|(_, attempt)| given_up(attempt)) {
+            changes.push(Change::Advance { attempt: *attempt, event: PhaseEvent::Abandon });
+        }
+    }
+
+    /// Whether it is known of an upload what came of it, or that something newer took its place: without its operation there is nothing left to do.
+    fn is_accounted_for(&self, work: &OpenWork) -> bool {
+        let Some(upload) = work.intent.upload() else { return false };
+        let ours = self.known.and_then(|known| known.possible_duplicates.get(&upload));
+        let known = ours.into_iter().chain(self.entry.possible_duplicates.get(&upload));
+        known.into_iter().any(|duplicate| duplicate.settled || work.operation.is_none())
+    }
+
     /// Tells of assets that this machine could use until now, and can't any more.
     fn tell_passed_over(&self, joined: &History, changes: &mut Vec<Change>) {
         let Some(known) = self.known else { return };
@@ -225,14 +262,17 @@ impl Meeting<'_> {
         next: &mut u64,
         changes: &mut Vec<Change>,
     ) -> bool {
-        let OpenWork { intent, operation, doubts: _ } = work;
+        let OpenWork { intent, operation, set_aside, doubts: _ } = work;
         if matches!(intent, Intent::UpdateMetadata { .. }) {
             return is_polled(work, under_way);
         }
+        if self.is_accounted_for(work) {
+            return false;
+        }
         let ours = self.known.is_some_and(|known| is_settled(intent, &known.history, &known.asked));
         let theirs = is_settled(intent, &self.entry.history, &self.entry.asked);
-        let same = under_way.iter().filter(|(_, attempt)| attempt.intent == *intent);
-        let event = match operation {
+        let same = under_way.iter().find(|(_, attempt)| attempt.intent == *intent);
+        let mut events = match operation {
             Some(operation) => {
                 let known = is_polled(work, under_way);
                 // Where the lockfile has both the content and the operation, two branches were merged and the operation makes another asset: it is
@@ -240,24 +280,37 @@ impl Meeting<'_> {
                 if known || (ours && !theirs) {
                     return known;
                 }
-                // The same work, whose answer was lost here but not there.
-                for (attempt, _) in same.filter(|(_, attempt)| attempt.phase == Phase::InDoubt) {
-                    changes.push(Change::Advance { attempt: *attempt, event: PhaseEvent::Abandon });
-                    let message =
-                        format!("`{}` in doubt is taken for operation {operation} of the lockfile", intent.name());
-                    changes.push(self.tell("possible_duplicate", message));
-                }
-                PhaseEvent::Accept(operation.clone())
+                vec![PhaseEvent::Accept(operation.clone())]
             }
-            None if ours || theirs => return false,
-            None if same.count() > 0 => return true,
-            None => PhaseEvent::Doubt,
+            None if same.is_some() => return true,
+            None if ours => return false,
+            // Two branches were merged: one has the asset, and of the other's upload nobody knows whether it made another.
+            None if theirs => {
+                if let (Some(upload), Some(content)) = (intent.upload(), intent.content()) {
+                    let duplicate = PossibleDuplicate { content, settled: false };
+                    changes.push(Change::Suspect { address: self.address.clone(), upload, duplicate });
+                }
+                return false;
+            }
+            None => vec![if *set_aside { PhaseEvent::Hold } else { PhaseEvent::Doubt }],
         };
-        let attempt = AttemptId(*next);
-        *next += 1;
-        changes.push(Change::Begin { attempt, address: self.address.clone(), intent: intent.clone() });
-        changes.push(Change::Advance { attempt, event: PhaseEvent::HandOver });
-        changes.push(Change::Advance { attempt, event });
+        if *set_aside && operation.is_some() {
+            events.push(PhaseEvent::SetAside);
+        }
+        let attempt = match same {
+            // The same work, whose answer was lost here but not there.
+            Some((attempt, known)) if matches!(known.phase, Phase::InDoubt | Phase::Held) => *attempt,
+            // It is in this process's hands.
+            Some(_) => return true,
+            None => {
+                let attempt = AttemptId(*next);
+                *next += 1;
+                changes.push(Change::Begin { attempt, address: self.address.clone(), intent: intent.clone() });
+                changes.push(Change::Advance { attempt, event: PhaseEvent::HandOver });
+                attempt
+            }
+        };
+        changes.extend(events.into_iter().map(|event| Change::Advance { attempt, event }));
         true
     }
 
@@ -299,8 +352,11 @@ impl Meeting<'_> {
 
 /// Whether this machine polls an operation already.
 fn is_polled(work: &OpenWork, under_way: &[(AttemptId, &Attempt)]) -> bool {
-    let polled = work.operation.clone().map(Phase::Submitted);
-    polled.is_some_and(|polled| under_way.iter().any(|(_, attempt)| attempt.phase == polled))
+    let polls = |attempt: &Attempt| match &attempt.phase {
+        Phase::Submitted(operation) | Phase::SetAside(operation) => work.operation.as_ref() == Some(operation),
+        Phase::Intended | Phase::HandedOver | Phase::InDoubt | Phase::Held | Phase::Closed(_) => false,
+    };
+    under_way.iter().any(|(_, attempt)| polls(attempt))
 }
 
 /// Whether the facts show that some work was carried out.

@@ -12,9 +12,9 @@ use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::digest::FieldDigest;
 use crate::model::history::{History, Kind, Listing};
-use crate::model::ids::AssetId;
+use crate::model::ids::{AssetId, UploadId};
 use crate::model::metadata::FieldDigests;
-use crate::model::recorded::{Identity, Leaving};
+use crate::model::recorded::{Identity, Leaving, PossibleDuplicate};
 
 /// Two lockfiles of different remotes, which have no facts in common.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,6 +91,7 @@ fn merge_entries(base: Option<&Entry>, ours: &Entry, theirs: &Entry) -> Entry {
         pinned: three_way(base.map(|base| &base.pinned), &ours.pinned, &theirs.pinned).copied().flatten(),
         // Both sides can only disagree without a base; then one of them has it in its manifest.
         removed: three_way(base.map(|base| &base.removed), &ours.removed, &theirs.removed).copied().unwrap_or(false),
+        possible_duplicates: union_of_possible(&ours.possible_duplicates, &theirs.possible_duplicates),
         open: merge_open(base.map(|base| base.open.as_slice()).unwrap_or_default(), &ours.open, &theirs.open),
     };
     entry.normalize();
@@ -112,6 +113,18 @@ fn union(ours: &BTreeMap<AssetId, Leaving>, theirs: &BTreeMap<AssetId, Leaving>)
     let mut union = ours.clone();
     for (asset_id, why) in theirs {
         union.entry(*asset_id).and_modify(|known| *known = (*known).min(*why)).or_insert(*why);
+    }
+    union
+}
+
+/// What may exist twice as far as either knows, and is not settled as far as both know.
+pub(super) fn union_of_possible(
+    ours: &BTreeMap<UploadId, PossibleDuplicate>,
+    theirs: &BTreeMap<UploadId, PossibleDuplicate>,
+) -> BTreeMap<UploadId, PossibleDuplicate> {
+    let mut union = ours.clone();
+    for (upload, duplicate) in theirs {
+        union.entry(*upload).and_modify(|known| *known = known.union(*duplicate)).or_insert(*duplicate);
     }
     union
 }

@@ -22,10 +22,10 @@ use std::collections::BTreeMap;
 use crate::model::address::Address;
 use crate::model::forgotten::Forgotten;
 use crate::model::history::{History, RevisionFact};
-use crate::model::ids::{AssetId, OperationId};
+use crate::model::ids::{AssetId, OperationId, UploadId};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::Intent;
-use crate::model::recorded::{Identity, Leaving, PinnedAt};
+use crate::model::recorded::{Identity, Leaving, PinnedAt, PossibleDuplicate};
 
 pub use error::{LockfileError, Place};
 pub use export::{export, exported, locked};
@@ -64,6 +64,8 @@ pub struct Entry {
     pub archived: BTreeMap<AssetId, Leaving>,
     /// It left the manifest.
     pub removed: bool,
+    /// Uploads that may have made an asset which nobody knows, and those of which that is settled.
+    pub possible_duplicates: BTreeMap<UploadId, PossibleDuplicate>,
     /// What is not settled, in the order in which it is written, each once.
     pub open: Vec<OpenWork>,
 }
@@ -75,6 +77,8 @@ pub struct OpenWork {
     pub intent: Intent,
     /// The operation to poll; `None`: nobody knows whether Roblox carried it out.
     pub operation: Option<OperationId>,
+    /// Nobody waits for the operation any more; or, without one, nobody sends it again before a person has settled it.
+    pub set_aside: bool,
     /// Of a create: how many of the same were given up in a row before it without knowing whether they happened. Another machine goes on
     /// counting from there, or a remote that makes and never answers would be fed copies by each.
     pub doubts: u32,
@@ -83,7 +87,7 @@ pub struct OpenWork {
 impl OpenWork {
     /// Whether it is the same work, however often it was tried before.
     fn is_same(&self, other: &Self) -> bool {
-        let Self { intent, operation, doubts: _ } = self;
+        let Self { intent, operation, set_aside: _, doubts: _ } = self;
         *intent == other.intent && *operation == other.operation
     }
 }
@@ -106,17 +110,20 @@ impl Entry {
             pinned: None,
             archived: BTreeMap::new(),
             removed: false,
+            possible_duplicates: BTreeMap::new(),
             open: Vec::new(),
         }
     }
 
     /// Puts the open work into its order. Of the same work the higher count is the later one.
     fn normalize(&mut self) {
-        self.open.sort_by_cached_key(|work| write::open_line(&OpenWork { doubts: 0, ..work.clone() }));
+        self.open
+            .sort_by_cached_key(|work| write::open_line(&OpenWork { doubts: 0, set_aside: false, ..work.clone() }));
         self.open.dedup_by(|again, first| {
             let same = again.is_same(first);
             if same {
                 first.doubts = first.doubts.max(again.doubts);
+                first.set_aside |= again.set_aside;
             }
             same
         });

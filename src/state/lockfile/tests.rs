@@ -13,11 +13,11 @@ use crate::model::change::Change;
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
 use crate::model::history::{Kind, Listing, RevisionKey, Standing};
-use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, Revision, UserId};
+use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, Revision, UploadId, UserId};
 use crate::model::metadata::{Field, SocialNetwork};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Phase, PhaseEvent};
-use crate::model::recorded::{AttemptId, Leaving, Recorded};
+use crate::model::recorded::{AttemptId, Leaving, PossibleDuplicate, Recorded};
 
 const REMOTE: &str = "https://apis.roblox.com";
 
@@ -57,11 +57,17 @@ fn identity(asset_type: AssetType, path: &str) -> Identity {
 }
 
 fn create(content: u8) -> Intent {
-    Intent::Create { content: hash(content), fields: FieldDigests::new(), costly: false, replaces: false }
+    Intent::Create {
+        upload: UploadId::new(u64::from(content)),
+        content: hash(content),
+        fields: FieldDigests::new(),
+        costly: false,
+        replaces: false,
+    }
 }
 
 fn open(intent: Intent, operation: Option<&str>) -> OpenWork {
-    OpenWork { intent, operation: operation.map(|text| OperationId::new(text).unwrap()), doubts: 0 }
+    OpenWork { intent, operation: operation.map(|text| OperationId::new(text).unwrap()), set_aside: false, doubts: 0 }
 }
 
 fn given_up_before(intent: Intent, doubts: u32) -> OpenWork {
@@ -117,7 +123,9 @@ fn any_digests() -> impl Strategy<Value = FieldDigests> {
 fn any_intent() -> impl Strategy<Value = Intent> {
     (0_u8..6, 1_u64..4, 10_u8..14, any_digests(), any::<[bool; 2]>()).prop_map(
         |(kind, asset, content, fields, [costly, other])| match kind {
-            0 | 1 => Intent::Create { content: hash(content), fields, costly, replaces: other },
+            0 | 1 => {
+                Intent::Create { upload: UploadId::new(asset), content: hash(content), fields, costly, replaces: other }
+            }
             2 => Intent::UpdateContent {
                 asset_id: id(asset),
                 content: hash(content),
@@ -147,7 +155,8 @@ prop_compose! {
         archived in prop::collection::btree_map(1_u64..4, 0_usize..3, 0..3),
         pinned in prop::option::of((any::<bool>(), 1_u64..4, 0_u64..3)),
         removed: bool,
-        open in prop::collection::vec((any_intent(), prop::option::of("[a-z0-9-]{1,9}")), 0..3),
+        possible in prop::collection::btree_map(0_u64..4, (10_u8..14, any::<bool>()), 0..3),
+        open in prop::collection::vec((any_intent(), prop::option::of("[a-z0-9-]{1,9}"), any::<bool>()), 0..3),
         doubts in 0_u32..4,
     ) -> Entry {
         let creator = if creator { Creator::User(UserId::new(7).unwrap()) } else { Creator::Group(GroupId::new(i64::MAX as u64).unwrap()) };
@@ -169,14 +178,17 @@ prop_compose! {
             PinnedAt { pin, at: key(asset, version), newest: Revision::new(asset).ok().filter(|_| revision) }
         });
         entry.removed = removed;
+        entry.possible_duplicates = possible.into_iter().map(|(upload, (content, settled))| {
+            (UploadId::new(upload), PossibleDuplicate { content: hash(content), settled })
+        }).collect();
         // An address has one count: that of what was given up last.
-        let counted = open.iter().find(|(intent, _)| matches!(intent, Intent::Create { .. })).map(|(intent, _)| intent.subject());
+        let counted = open.iter().find(|(intent, ..)| matches!(intent, Intent::Create { .. })).map(|(intent, ..)| intent.subject());
         let doubts = |intent: &Intent| if matches!(intent, Intent::Create { .. }) && Some(intent.subject()) == counted { doubts } else { 0 };
         // Without an operation only a create is written down, and of metadata nothing is.
-        entry.open = open.into_iter().filter(|(intent, _)| !matches!(intent, Intent::UpdateMetadata { .. }))
-            .filter(|(intent, operation)| operation.is_some() || matches!(intent, Intent::Create { .. }))
-            .map(|(intent, operation)| {
-                OpenWork { doubts: doubts(&intent), intent, operation: operation.map(|text| OperationId::new(&text).unwrap()) }
+        entry.open = open.into_iter().filter(|(intent, ..)| !matches!(intent, Intent::UpdateMetadata { .. }))
+            .filter(|(intent, operation, _)| operation.is_some() || matches!(intent, Intent::Create { .. }))
+            .map(|(intent, operation, set_aside)| {
+                OpenWork { doubts: doubts(&intent), intent, set_aside, operation: operation.map(|text| OperationId::new(&text).unwrap()) }
             }).collect();
         entry.normalize();
         entry
@@ -229,7 +241,13 @@ proptest! {
             let mut wanted = wanted.clone();
             // A doubt about what is known by now is none; one about an operation's own work neither.
             let entry = &again.entries[address];
-            wanted.open.retain(|work| entry.open.contains(work) || work.operation.is_some());
+            // Nor about an upload of which it is known what came of it.
+            let accounted = |work: &OpenWork| is_accounted(&entry.possible_duplicates, work);
+            wanted.open.retain(|work| entry.open.contains(work) || (work.operation.is_some() && !accounted(work)));
+            // What was in doubt beside its own content may exist twice.
+            let suspected = wanted.possible_duplicates.clone();
+            wanted.possible_duplicates = entry.possible_duplicates.clone();
+            prop_assert!(suspected.iter().all(|(upload, known)| entry.possible_duplicates.get(upload) == Some(known)));
             prop_assert_eq!(entry, &wanted);
         }
         prop_assert_eq!(again.entries.len(), ledger.entries.len());
@@ -263,9 +281,16 @@ proptest! {
                 let known = recorded.assets[address].history.get(key).unwrap();
                 prop_assert!(fact.content.is_none() || known.content.is_some() || known.era > fact.era);
             }
+            // What may exist twice stays so until it is settled.
+            for (upload, duplicate) in &entry.possible_duplicates {
+                let known = recorded.assets[address].possible_duplicates.get(upload).unwrap();
+                prop_assert!(known.settled || !duplicate.settled);
+            }
             for work in entry.open.iter().filter(|work| work.operation.is_some()) {
-                let polled = work.operation.clone().map(Phase::Submitted).unwrap();
-                let settled = !recorded.attempts.values().any(|attempt| attempt.address == *address && attempt.phase == polled);
+                let operation = work.operation.clone().unwrap();
+                let polled = [Phase::Submitted(operation.clone()), Phase::SetAside(operation)];
+                let settled = !recorded.attempts.values().any(|attempt| attempt.address == *address && polled.contains(&attempt.phase));
+                let settled = settled && !is_accounted(&recorded.assets[address].possible_duplicates, work);
                 // Left out only where the state knew the outcome.
                 prop_assert!(!settled || first.entries.contains_key(address) && second.entries.contains_key(address));
             }
@@ -294,6 +319,10 @@ proptest! {
                     prop_assert!(facts.entries[address].history.get(key).is_some());
                 }
             }
+            for (upload, duplicate) in &entry.possible_duplicates {
+                let known = facts.entries[address].possible_duplicates.get(upload).unwrap();
+                prop_assert!(known.settled || !duplicate.settled);
+            }
         }
     }
 
@@ -313,6 +342,11 @@ proptest! {
         let _ = parse(&bytes, Path::new("x"));
         let _ = parse(text.as_bytes(), Path::new("x"));
     }
+}
+
+/// Whether it is known what came of an upload.
+fn is_accounted(known: &BTreeMap<UploadId, PossibleDuplicate>, work: &OpenWork) -> bool {
+    work.intent.upload().and_then(|upload| known.get(&upload)).is_some_and(|duplicate| duplicate.settled)
 }
 
 /// However deep and long a line is, it is damage: no stack is exhausted.
@@ -378,7 +412,7 @@ fn the_form() {
     type = "Image"
     creator = "user:1"
     open = [
-      { action = "create", content_hash = "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc", operation = "op-1" },
+      { action = "create", content_hash = "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc", upload = "00000000000000cc", operation = "op-1" },
     ]
 
     # end of lockfile
@@ -507,7 +541,7 @@ fn every_machine_counted_doubts_anew() {
         entry.open = vec![given_up_before(create(1), doubts)];
         ledger([("a", entry)])
     };
-    assert!(text_of(&with(2)).contains(&format!("content_hash = \"{}\", doubts = 2 }}", hash(1))));
+    assert!(text_of(&with(2)).contains(", doubts = 2 }"));
     let mut recorded = imported(&with(2));
     let doubts = |recorded: &Recorded| recorded.assets[&address("a")].doubts(&create(1));
     assert_eq!(doubts(&recorded), 2);
@@ -549,12 +583,41 @@ fn an_operation_that_only_the_lockfile_knows_settles_a_doubt() {
     let mut recorded = imported(&ledger([("a", doubted.clone())]));
     doubted.open = vec![open(create(1), Some("op-1"))];
     let changes = import(&recorded, &ledger([("a", doubted)]), Timestamp::UNIX_EPOCH);
-    assert!(
-        changes.iter().any(|change| matches!(change, Change::Tell { event, .. } if event.kind == "possible_duplicate"))
-    );
     apply(&mut recorded, &changes);
+    assert_eq!(recorded.assets[&address("a")].suspected(), 0, "it is the same upload");
     let phases: Vec<_> = recorded.attempts.values().map(|attempt| &attempt.phase).collect();
     assert_eq!(phases, [&Phase::Submitted(OperationId::new("op-1").unwrap())]);
+}
+
+#[test]
+fn an_upload_that_another_machine_gave_up_is_over_here_too() {
+    let mut doubted = image("a", &[]);
+    doubted.open = vec![open(create(1), None)];
+    let mut recorded = imported(&ledger([("a", doubted.clone())]));
+    let mut given_up = image("a", &[(10, 1)]);
+    let duplicate = PossibleDuplicate { content: hash(1), settled: false };
+    given_up.possible_duplicates.insert(UploadId::new(1), duplicate);
+    take_in(&mut recorded, &ledger([("a", given_up)]));
+    assert!(recorded.attempts.is_empty(), "else it would be sent once more");
+    assert_eq!(recorded.assets[&address("a")].suspected(), 1);
+    // Nor does an older lockfile bring the doubt back.
+    take_in(&mut recorded, &ledger([("a", doubted)]));
+    assert!(recorded.attempts.is_empty());
+}
+
+#[test]
+fn two_lockfiles_that_suspect_the_same_upload_suspect_one() {
+    let suspecting = |uploads: &[u64], settled: bool| {
+        let mut entry = image("a", &[(10, 1)]);
+        for upload in uploads {
+            entry.possible_duplicates.insert(UploadId::new(*upload), PossibleDuplicate { content: hash(1), settled });
+        }
+        ledger([("a", entry)])
+    };
+    let merged = merge(None, &suspecting(&[1, 2], false), &suspecting(&[2, 3], false)).unwrap();
+    assert_eq!(imported(&merged).assets[&address("a")].suspected(), 3);
+    let settled = merge(Some(&merged), &merged, &suspecting(&[1, 3], true)).unwrap();
+    assert_eq!(imported(&settled).assets[&address("a")].suspected(), 1, "settled on one side is settled");
 }
 
 #[test]

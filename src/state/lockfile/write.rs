@@ -15,7 +15,7 @@ use crate::model::forgotten::Forgotten;
 use crate::model::history::{Kind, Listing, RevisionFact, RevisionKey, Standing};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::Intent;
-use crate::model::recorded::{Identity, PinnedAt};
+use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate};
 use crate::state::spelling;
 
 /// The newest form that this program knows.
@@ -60,7 +60,7 @@ where
 }
 
 fn push_entry(text: &mut String, address: &Address, entry: &Entry) {
-    let Entry { identity, history, asked, stored, pinned, archived, removed, open } = entry;
+    let Entry { identity, history, asked, stored, pinned, archived, removed, possible_duplicates, open } = entry;
     let Identity { asset_type, creator, privacy, path } = identity;
     let _ = writeln!(text, "[assets.{}]\ntype = \"{asset_type}\"\ncreator = \"{creator}\"", Quoted(address.as_str()));
     if *privacy != Privacy::Default {
@@ -90,6 +90,14 @@ fn push_entry(text: &mut String, address: &Address, entry: &Entry) {
         text.push_str("revisions = [\n");
         for (at, fact) in history.iter() {
             push_revision(text, at, fact, identity.kind(), history.listing(at.asset_id));
+        }
+        text.push_str("]\n");
+    }
+    if !possible_duplicates.is_empty() {
+        text.push_str("possible_duplicates = [\n");
+        for (upload, PossibleDuplicate { content, settled }) in possible_duplicates {
+            let settled = if *settled { ", settled = true" } else { "" };
+            let _ = writeln!(text, "  {{ upload = \"{upload}\", content_hash = \"{content}\"{settled} }},");
         }
         text.push_str("]\n");
     }
@@ -140,7 +148,7 @@ fn push_revision(text: &mut String, at: RevisionKey, fact: &RevisionFact, of: Ki
 
 /// One piece of open work, as it stands on its line.
 pub(super) fn open_line(work: &OpenWork) -> String {
-    let OpenWork { intent, operation, doubts } = work;
+    let OpenWork { intent, operation, set_aside, doubts } = work;
     let mut line = format!("{{ action = \"{}\"", intent.name());
     if let Some(asset_id) = intent.asset_id() {
         let _ = write!(line, ", asset_id = {asset_id}");
@@ -149,7 +157,8 @@ pub(super) fn open_line(work: &OpenWork) -> String {
         let _ = write!(line, ", content_hash = \"{content}\"");
     }
     match intent {
-        Intent::Create { content: _, fields: sent, costly, replaces: _ } => {
+        Intent::Create { upload, content: _, fields: sent, costly, replaces: _ } => {
+            let _ = write!(line, ", upload = \"{upload}\"");
             if !sent.is_empty() {
                 let _ = write!(line, ", asked = {}", fields(sent));
             }
@@ -172,6 +181,9 @@ pub(super) fn open_line(work: &OpenWork) -> String {
     }
     if let Some(operation) = operation {
         let _ = write!(line, ", operation = \"{operation}\"");
+    }
+    if *set_aside {
+        line.push_str(", set_aside = true");
     }
     if *doubts > 0 {
         let _ = write!(line, ", doubts = {doubts}");

@@ -1,5 +1,6 @@
 //! The journal: attempts, and the events from which their phases are replayed.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, named_params};
 
 use super::rows;
@@ -26,9 +27,10 @@ pub(super) fn begin(
     if next.execute([number])? == 0 {
         return Err(ApplyError::AttemptReused { attempt }.into());
     }
-    let (mut fields, mut costly, mut version) = (None, None, None);
+    let (mut fields, mut costly, mut version, mut named) = (None, None, None, None);
     match intent {
-        Intent::Create { content: _, fields: sent, costly: counts, replaces: _ } => {
+        Intent::Create { upload, content: _, fields: sent, costly: counts, replaces: _ } => {
+            named = Some(upload.to_string());
             fields = Some(rows::fields_text(sent));
             costly = Some(*counts);
         }
@@ -39,8 +41,8 @@ pub(super) fn begin(
     }
     connection
         .prepare_cached(
-            "INSERT INTO attempts (id, address, action, asset_id, content, fields, costly, version, begun_at)
-             VALUES (:id, :address, :action, :asset_id, :content, :fields, :costly, :version, :begun_at)",
+            "INSERT INTO attempts (id, address, action, asset_id, content, fields, costly, upload, version, begun_at)
+             VALUES (:id, :address, :action, :asset_id, :content, :fields, :costly, :upload, :version, :begun_at)",
         )?
         .execute(named_params! {
             ":id": number,
@@ -50,6 +52,7 @@ pub(super) fn begin(
             ":content": intent.content().as_ref().map(|content| content.as_bytes()),
             ":fields": fields,
             ":costly": costly,
+            ":upload": named,
             ":version": version.map(|version| rows::number(version.get())),
             ":begun_at": now,
         })?;
@@ -64,7 +67,7 @@ pub(super) fn advance(connection: &Connection, attempt: AttemptId, event: &Phase
         .query_row([number], |_| Ok(()))
         .optional()?;
     open.ok_or(ApplyError::NoAttempt { attempt })?;
-    let (steps, phase) = replay(connection, number)?;
+    let (steps, phase, _) = replay(connection, number)?;
     let phase = phase.next(event).map_err(ApplyError::from)?;
     let operation = match event {
         PhaseEvent::Accept(operation) => Some(operation.as_str()),
@@ -86,23 +89,24 @@ pub(super) fn advance(connection: &Connection, attempt: AttemptId, event: &Phase
     Ok(())
 }
 
-/// How many events an attempt's journal has, and the phase that they lead to.
-fn replay(connection: &Connection, attempt: i64) -> Result<(i64, Phase)> {
+/// How many events an attempt's journal has, the phase that they lead to, and since when.
+fn replay(connection: &Connection, attempt: i64) -> Result<(i64, Phase, Option<Timestamp>)> {
     let mut journal =
-        connection.prepare_cached("SELECT event, operation FROM journal WHERE attempt = ?1 ORDER BY step")?;
+        connection.prepare_cached("SELECT event, operation, at FROM journal WHERE attempt = ?1 ORDER BY step")?;
     let mut events = journal.query([attempt])?;
-    let (mut steps, mut phase) = (0, Phase::Intended);
+    let (mut steps, mut phase, mut since) = (0, Phase::Intended, None);
     while let Some(row) = events.next()? {
         phase = phase.next(&event(row)?).map_err(|error| rows::wrong(0, format_args!("attempt {attempt}: {error}")))?;
+        since = Some(rows::time(row, 2)?);
         steps += 1;
     }
-    Ok((steps, phase))
+    Ok((steps, phase, since))
 }
 
 /// Every attempt that is not over, with the phase that its journal leads to.
 pub(super) fn load(connection: &Connection) -> Result<Vec<(AttemptId, Attempt)>> {
     let mut open = connection.prepare_cached(
-        "SELECT id, address, begun_at, action, asset_id, content, fields, costly, version
+        "SELECT id, address, begun_at, action, asset_id, content, fields, costly, version, upload
          FROM attempts WHERE ending IS NULL ORDER BY id",
     )?;
     let mut found = open.query([])?;
@@ -110,12 +114,14 @@ pub(super) fn load(connection: &Connection) -> Result<Vec<(AttemptId, Attempt)>>
     while let Some(row) = found.next()? {
         let number: i64 = row.get(0)?;
         let id = AttemptId(u64::try_from(number).map_err(|error| rows::wrong(0, error))?);
-        let (_, phase) = replay(connection, number)?;
+        let (_, phase, since) = replay(connection, number)?;
         if phase.is_closed() {
             return Err(rows::wrong(0, format_args!("attempt {number} is closed, but has no ending")));
         }
         let address = Address::new(rows::text(row, 1)?).map_err(|error| rows::wrong(1, error))?;
-        attempts.push((id, Attempt { address, intent: intent(row)?, phase, begun_at: rows::time(row, 2)? }));
+        let begun_at = rows::time(row, 2)?;
+        attempts
+            .push((id, Attempt { address, intent: intent(row)?, phase, begun_at, since: since.unwrap_or(begun_at) }));
     }
     Ok(attempts)
 }
@@ -124,8 +130,10 @@ fn intent(row: &Row<'_>) -> Result<Intent> {
     let asset_id = || -> Result<AssetId> { rows::asset_id(row, 4) };
     let content = || rows::content(row, 5);
     let fields = || -> Result<FieldDigests> { rows::fields(row, 6) };
-    let create =
-        |replaces| Ok(Intent::Create { content: content()?, fields: fields()?, costly: row.get(7)?, replaces });
+    let create = |replaces| {
+        let (upload, content, fields) = (rows::parsed(row, 9)?, content()?, fields()?);
+        Ok(Intent::Create { upload, content, fields, costly: row.get(7)?, replaces })
+    };
     match rows::text(row, 3)? {
         "create" => create(false),
         "replace" => create(true),
@@ -150,7 +158,9 @@ const fn event_name(event: &PhaseEvent) -> &'static str {
         PhaseEvent::Complete => "complete",
         PhaseEvent::Refuse => "refuse",
         PhaseEvent::NotCarriedOut => "not_carried_out",
+        PhaseEvent::SetAside => "set_aside",
         PhaseEvent::Doubt => "doubt",
+        PhaseEvent::Hold => "hold",
         PhaseEvent::Abandon => "abandon",
         PhaseEvent::Recover => "recover",
     }
@@ -163,7 +173,9 @@ fn event(row: &Row<'_>) -> Result<PhaseEvent> {
         "complete" => PhaseEvent::Complete,
         "refuse" => PhaseEvent::Refuse,
         "not_carried_out" => PhaseEvent::NotCarriedOut,
+        "set_aside" => PhaseEvent::SetAside,
         "doubt" => PhaseEvent::Doubt,
+        "hold" => PhaseEvent::Hold,
         "abandon" => PhaseEvent::Abandon,
         "recover" => PhaseEvent::Recover,
         other => return Err(rows::wrong(0, format_args!("`{other}` is no event of the journal"))),

@@ -10,8 +10,10 @@ use super::{Store, attempts, events, forget, proof, rows, seen};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::history::{History, Kind, Listing, RevisionFact, RevisionKey};
-use crate::model::ids::AssetId;
-use crate::model::recorded::{ApplyError, HEALINGS_COUNT_FOR, Healing, Identity, PinnedAt, Shelved, Trouble};
+use crate::model::ids::{AssetId, UploadId};
+use crate::model::recorded::{
+    ApplyError, HEALINGS_COUNT_FOR, Healing, Identity, PinnedAt, PossibleDuplicate, Shelved, Trouble,
+};
 use crate::platform::failpoint;
 use crate::state::error::{Fault, StateError};
 use crate::state::spelling;
@@ -104,6 +106,7 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
         Change::Move { from, to } => move_record(connection, from, to),
         Change::Shelve { address, asset_id, shelved } => shelve(connection, address, *asset_id, *shelved),
         Change::Heal { address, healing } => heal(connection, address, *healing, at),
+        Change::Suspect { address, upload, duplicate } => suspect(connection, address, *upload, *duplicate),
         Change::Point { address, asset_id } => update(
             connection,
             address,
@@ -342,6 +345,28 @@ fn shelve(
             )?
             .execute((address.as_str(), asset, why.name(), since.to_string(), archived_at.map(|at| at.to_string())))?,
     };
+    Ok(())
+}
+
+/// Adds to what is known of an upload, by the model's own union.
+fn suspect(
+    connection: &Connection,
+    address: &Address,
+    upload: UploadId,
+    duplicate: PossibleDuplicate,
+) -> Result<(), Fault> {
+    require_record(connection, address)?;
+    let upload = upload.to_string();
+    let known = connection
+        .prepare_cached("SELECT content, settled FROM possible_duplicates WHERE address = ?1 AND upload = ?2")?
+        .query_row((address.as_str(), &upload), |row| super::load::possible_duplicate(row, 0))
+        .optional()?;
+    let PossibleDuplicate { content, settled } = known.map_or(duplicate, |known| known.union(duplicate));
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO possible_duplicates (address, upload, content, settled) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute((address.as_str(), upload, content.as_bytes(), settled))?;
     Ok(())
 }
 

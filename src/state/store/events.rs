@@ -1,7 +1,5 @@
 //! What a person may want to read later.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use rusqlite::{Connection, Result};
 
@@ -51,24 +49,6 @@ impl Store {
                 .collect()
         };
         read().map_err(|error| self.failed("read the events", error))
-    }
-
-    /// How many events of a kind there are of each address, as far back as they are kept.
-    ///
-    /// # Errors
-    /// When the database can't be read.
-    pub fn count_events(&self, kind: &str) -> Result<BTreeMap<Address, u64>, StateError> {
-        let read = || -> Result<BTreeMap<_, _>> {
-            let sql = "SELECT address, count(*) FROM events WHERE kind = ?1 AND address IS NOT NULL GROUP BY address";
-            let mut counted = self.connection.prepare_cached(sql)?;
-            counted
-                .query_map([kind], |row| {
-                    let address = Address::new(&row.get::<_, String>(0)?).map_err(|error| rows::wrong(0, error))?;
-                    Ok((address, row.get::<_, i64>(1)?.unsigned_abs()))
-                })?
-                .collect()
-        };
-        read().map_err(|error| self.failed("count the events", error))
     }
 }
 

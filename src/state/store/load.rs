@@ -10,7 +10,9 @@ use crate::model::asset::Privacy;
 use crate::model::forgotten::Forgotten;
 use crate::model::history::{Kind, Listing, Origin, RevisionFact, RevisionKey, Standing};
 use crate::model::path::ProjectPath;
-use crate::model::recorded::{Healing, Identity, Leaving, Objection, PinnedAt, Record, Recorded, Shelved, Trouble};
+use crate::model::recorded::{
+    Healing, Identity, Leaving, Objection, PinnedAt, PossibleDuplicate, Record, Recorded, Shelved, Trouble,
+};
 use crate::state::error::StateError;
 use crate::state::spelling;
 
@@ -29,6 +31,7 @@ impl Store {
             load_listed(&snapshot, &mut assets)?;
             load_troubles(&snapshot, &mut assets)?;
             load_shelf(&snapshot, &mut assets)?;
+            load_possible_duplicates(&snapshot, &mut assets)?;
             load_healed(&snapshot, &mut assets)?;
             Ok(Recorded {
                 assets,
@@ -175,6 +178,21 @@ fn load_shelf(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -
             archived_at: rows::parsed_or_null(row, 4)?,
         };
         record_of(row, assets, "an asset on the shelf")?.shelved.insert(rows::asset_id(row, 1)?, shelved);
+    }
+    Ok(())
+}
+
+/// What is known of an upload, from two columns.
+pub(super) fn possible_duplicate(row: &Row<'_>, first: usize) -> Result<PossibleDuplicate> {
+    Ok(PossibleDuplicate { content: rows::content(row, first)?, settled: row.get(first + 1)? })
+}
+
+fn load_possible_duplicates(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
+    let mut all = connection.prepare_cached("SELECT address, upload, content, settled FROM possible_duplicates")?;
+    let mut found = all.query([])?;
+    while let Some(row) = found.next()? {
+        let (upload, duplicate) = (rows::parsed(row, 1)?, possible_duplicate(row, 2)?);
+        record_of(row, assets, "a possible duplicate")?.possible_duplicates.insert(upload, duplicate);
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
-use crate::model::request::{Answer, Problem, ProblemKind, Request};
+use crate::model::request::{Answer, Found, Problem, ProblemKind, Request};
 
 /// The arguments of every command; each uses its own.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ struct Arguments {
     asset_id: Option<u64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     content_matches: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    no_duplicate: bool,
 }
 
 /// What came of it: `problem` alone, or the rest.
@@ -56,7 +58,11 @@ enum KindText {
 pub(super) fn arguments(request: &Request) -> serde_json::Result<String> {
     let one = |address: &Address| Arguments { address: Some(address.to_string()), ..Arguments::default() };
     serde_json::to_string(&match request {
-        Request::Resolve { address, asset_id } => Arguments { asset_id: asset_id.map(AssetId::get), ..one(address) },
+        Request::Resolve { address, found } => match found {
+            Found::Asset(asset_id) => Arguments { asset_id: Some(asset_id.get()), ..one(address) },
+            Found::Nothing => one(address),
+            Found::NoDuplicate => Arguments { no_duplicate: true, ..one(address) },
+        },
         Request::Retry { addresses } | Request::Forget { addresses } | Request::Recreate { addresses } => {
             Arguments { addresses: addresses.iter().map(ToString::to_string).collect(), ..Arguments::default() }
         }
@@ -72,7 +78,7 @@ pub(super) fn arguments(request: &Request) -> serde_json::Result<String> {
 /// # Errors
 /// With what this program does not understand.
 pub(super) fn request(command: &str, arguments: &str) -> Result<Request, String> {
-    let Arguments { address, addresses, asset_id, content_matches } =
+    let Arguments { address, addresses, asset_id, content_matches, no_duplicate } =
         serde_json::from_str(arguments).map_err(|error| format!("the arguments of `{command}`: {error}"))?;
     let parse = |text: &str| Address::new(text).map_err(|error| format!("the address of `{command}`: {error}"));
     let address = || parse(address.as_deref().ok_or_else(|| format!("`{command}` has no address"))?);
@@ -81,7 +87,14 @@ pub(super) fn request(command: &str, arguments: &str) -> Result<Request, String>
         || several().and_then(|all| if all.is_empty() { Err(format!("`{command}` has no address")) } else { Ok(all) });
     let asset_id = asset_id.map(AssetId::new).transpose().map_err(|error| format!("`{command}`: {error}"))?;
     Ok(match command {
-        "resolve" => Request::Resolve { address: address()?, asset_id },
+        "resolve" => {
+            let found = match asset_id {
+                Some(asset_id) => Found::Asset(asset_id),
+                None if no_duplicate => Found::NoDuplicate,
+                None => Found::Nothing,
+            };
+            Request::Resolve { address: address()?, found }
+        }
         "retry" => Request::Retry { addresses: several()? },
         "import" => {
             let asset_id = asset_id.ok_or_else(|| format!("`{command}` has no asset ID"))?;
@@ -148,9 +161,13 @@ mod tests {
             assert_eq!(request(made.command(), text), Ok(made));
         };
         let one = r#"{"address":"ui/\"é\".png"}"#;
-        check(Request::Resolve { address: address(), asset_id: None }, one);
+        check(Request::Resolve { address: address(), found: Found::Nothing }, one);
         check(
-            Request::Resolve { address: address(), asset_id: Some(asset_id) },
+            Request::Resolve { address: address(), found: Found::NoDuplicate },
+            r#"{"address":"ui/\"é\".png","no_duplicate":true}"#,
+        );
+        check(
+            Request::Resolve { address: address(), found: Found::Asset(asset_id) },
             r#"{"address":"ui/\"é\".png","asset_id":7}"#,
         );
         check(

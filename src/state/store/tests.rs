@@ -16,11 +16,13 @@ use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
 use crate::model::file::{CachedFile, ContentFacts, FileCache, FileFacts, FileProblem, Fingerprint, ModelRoot};
 use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, Standing};
-use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, OperationId, Revision, UserId};
+use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, OperationId, Revision, UploadId, UserId};
 use crate::model::metadata::{Field, FieldDigests, SocialLink, SocialNetwork};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, PhaseEvent};
-use crate::model::recorded::{AttemptId, Healing, Identity, Leaving, Objection, PinnedAt, Recorded, Shelved, Trouble};
+use crate::model::recorded::{
+    AttemptId, Healing, Identity, Leaving, Objection, PinnedAt, PossibleDuplicate, Recorded, Shelved, Trouble,
+};
 use crate::model::remote::RemoteAsset;
 use crate::state::StateError;
 
@@ -90,6 +92,7 @@ fn intent(number: u8) -> Intent {
     let asset_id = id(number);
     match number % 6 {
         0 => Intent::Create {
+            upload: UploadId::new(u64::from(number)),
             content: hash(number),
             fields: digests(number),
             costly: number.is_multiple_of(4),
@@ -156,11 +159,13 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
         PhaseEvent::Complete,
         PhaseEvent::Refuse,
         PhaseEvent::NotCarriedOut,
+        PhaseEvent::SetAside,
         PhaseEvent::Doubt,
+        PhaseEvent::Hold,
         PhaseEvent::Abandon,
         PhaseEvent::Recover,
     ];
-    match kind % 26 {
+    match kind % 27 {
         0 | 1 => Change::Enroll { address, identity: identity(number) },
         2 | 3 => {
             let skipped = u64::from(number.is_multiple_of(9));
@@ -173,6 +178,11 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
             Change::Learn { address, key, fact: fact(which ^ number) }
         }
         12 => Change::Ask { address, fields: digests(number), stored: digests(which) },
+        26 => Change::Suspect {
+            address,
+            upload: UploadId::new(u64::from(number % 3)),
+            duplicate: PossibleDuplicate { content: hash(which % 4), settled: number.is_multiple_of(5) },
+        },
         13 => Change::Point { address, asset_id: id(number) },
         14 => {
             let at = RevisionKey { asset_id: id(number), version: version(number % 3) };
@@ -480,8 +490,14 @@ fn values_without_a_form_are_damage() {
     check("UPDATE assets SET path = '../x'", "leaves the manifest's folder");
     check("UPDATE assets SET asked = '{\"x\": 1}'", "`x` is no metadata field");
     check("UPDATE revisions SET made_at = 'soon'", "");
-    check("INSERT INTO journal VALUES (0, 0, 'complete', NULL, '')", "the journal can't go from Intended by Complete");
-    check("INSERT INTO journal VALUES (0, 0, 'refuse', NULL, '')", "attempt 0 is closed, but has no ending");
+    check(
+        "INSERT INTO journal VALUES (0, 0, 'complete', NULL, '2026-01-01T00:00:00Z')",
+        "the journal can't go from Intended by Complete",
+    );
+    check(
+        "INSERT INTO journal VALUES (0, 0, 'refuse', NULL, '2026-01-01T00:00:00Z')",
+        "attempt 0 is closed, but has no ending",
+    );
     check("PRAGMA foreign_keys = 0; DELETE FROM assets", "has a revision but no record");
 }
 

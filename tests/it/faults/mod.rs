@@ -18,6 +18,7 @@ mod refusals;
 mod server;
 mod shared_key;
 mod tls;
+mod unknown;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,0 +1,70 @@
+//! Whether new assets may be made at all: Roblox's own answers have to be readable for that, or each upload makes an asset that nobody knows.
+//!
+//! One for a run. Pure but for its lock: time is an argument.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// So many results in a row that can't be read stop uploads: one may be an accident, three are a dialect that this version doesn't know.
+const UNREADABLE_TO_STOP: u32 = 3;
+
+/// After so long one upload is tried again: a service that runs for weeks goes on by itself once Roblox has mended it, and until then makes at most six
+/// assets an hour that wait for a person.
+const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// Counts results of uploads that can't be read. A clone is the same count.
+#[derive(Debug, Clone, Default)]
+pub struct ResultBreaker {
+    count: Arc<Mutex<Count>>,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    in_a_row: u32,
+    last: Duration,
+}
+
+impl ResultBreaker {
+    fn count(&self) -> MutexGuard<'_, Count> {
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The result of an upload could not be read.
+    pub fn unreadable(&self, now: Duration) {
+        let mut count = self.count();
+        count.in_a_row = count.in_a_row.saturating_add(1);
+        count.last = now;
+    }
+
+    /// The result of an upload could be read.
+    pub fn readable(&self) {
+        *self.count() = Count::default();
+    }
+
+    /// How many results in a row could not be read, where that stops uploads.
+    pub fn stops(&self, now: Duration) -> Option<u32> {
+        let count = self.count();
+        let stops = count.in_a_row >= UNREADABLE_TO_STOP && now.saturating_sub(count.last) < TRIED_AGAIN_AFTER;
+        stops.then_some(count.in_a_row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_unreadable_results_in_a_row_stop_uploads_for_a_while() {
+        let breaker = ResultBreaker::default();
+        let at = Duration::from_secs;
+        for (second, stops) in [(0, None), (1, None), (2, Some(3))] {
+            breaker.unreadable(at(second));
+            assert_eq!(breaker.stops(at(second)), stops);
+        }
+        assert_eq!(breaker.stops(at(2) + TRIED_AGAIN_AFTER), None);
+        breaker.unreadable(at(700));
+        assert_eq!(breaker.stops(at(701)), Some(4), "one more is enough then");
+        breaker.readable();
+        assert_eq!(breaker.stops(at(701)), None);
+    }
+}
