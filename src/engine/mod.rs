@@ -40,6 +40,7 @@ mod rollback;
 pub mod row;
 pub mod service;
 pub mod session;
+pub mod set_aside;
 pub mod settle;
 #[cfg(test)]
 mod simulation;

@@ -178,6 +178,25 @@ pub fn made_beside(
     changes
 }
 
+/// An update that something newer took the place of was carried out after all: its revision holds `content`.
+pub fn revised_late(
+    address: &Address,
+    record: &Record,
+    content: ContentHash,
+    asset: &RemoteAsset,
+    now: Timestamp,
+) -> Vec<Change> {
+    let key = key_of(record.identity.asset_type, asset);
+    // Read since, it is known by what somebody saw of it.
+    if record.history.get(key).is_some_and(|fact| fact.content.is_some()) {
+        return Vec::new();
+    }
+    let standing = Standing::of_moderation(asset.moderation);
+    let ordinal = ordinal_of(record, asset.asset_id);
+    let fact = RevisionFact { ordinal, ..new_fact(content, standing, now, Origin::UpdateContent) };
+    vec![Change::Learn { address: address.clone(), key, fact }]
+}
+
 /// It is known what came of the upload of an attempt.
 pub fn accounted(attempt: &Attempt) -> Option<Change> {
     let (upload, content) = (attempt.intent.upload()?, attempt.intent.content()?);

@@ -17,6 +17,7 @@ use super::refresh::{self, Answer, Question};
 use super::report::{Outcome, Report, StepReport, Stop};
 use super::review::{self, Review};
 use super::session::Session;
+use super::set_aside;
 use super::stop::StopSwitch;
 use crate::cloud::client::Client;
 use crate::model::address::Address;
@@ -153,6 +154,8 @@ impl Run<'_> {
         let (mut confirmed, mut looked_at_key) = (false, false);
         let mut tried: Option<Vec<Step>> = None;
         self.look_first().await?;
+        let said = set_aside::ask(&self.hands).await;
+        set_aside::take_in(&self.session.book, &said).await?;
         let review_ends = self.options.wait_moderation.map(|wait| clock::elapsed().saturating_add(wait));
         loop {
             let (desired, plan, given_up) = self.plan().await?;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::rounds::Rounds;
 use super::{Beside, Service, ServiceError};
 use crate::engine::refresh::{self, Answer, Question};
+use crate::engine::set_aside;
 use crate::model::change::Change;
 use crate::model::ids::AssetId;
 use crate::model::recorded::Recorded;
@@ -74,6 +75,24 @@ impl Service<'_> {
                 self.times.plan.get_or_insert(now + FIRST_LOOKS);
             }
             News::Other => self.needs.plan = true,
+        }
+        Ok(())
+    }
+
+    /// Asks about operations that nobody waits for any more.
+    pub(super) async fn ask_set_aside(&mut self) -> Result<(), ServiceError> {
+        if self.refused.is_some() {
+            return Ok(());
+        }
+        let mut done = Vec::new();
+        let with = Beside { ending: &self.ending, stop: &self.hands.stop, pause: self.setting.interval };
+        let asking = tokio::time::timeout(LOOK_AROUND, set_aside::ask(&self.hands));
+        let said = Self::beside(&mut self.crew, &mut done, with, asking).await;
+        self.all_ended(done)?;
+        let said = said.unwrap_or_default();
+        if !said.is_empty() {
+            set_aside::take_in(&self.session.book, &said).await?;
+            self.needs.lockfile.get_or_insert(clock::elapsed());
         }
         Ok(())
     }

@@ -294,6 +294,7 @@ impl Service<'_> {
             if self.refused.is_some() {
                 self.try_key_again().await?;
             }
+            self.ask_set_aside().await?;
         }
         self.recover().await?;
         self.answer_request().await?;

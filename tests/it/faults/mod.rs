@@ -6,6 +6,7 @@
 mod backup;
 mod clock;
 mod disk;
+mod endless;
 mod foreign;
 mod hostile;
 mod lockfile;
