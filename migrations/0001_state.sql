@@ -143,6 +143,15 @@ CREATE TABLE troubles (
     CHECK ((failures IS NULL) = (doubts IS NULL))
 ) STRICT, WITHOUT ROWID;
 
+-- Upload quotas that are used up: nothing of the kind is uploaded until then.
+CREATE TABLE quotas (
+    creator    TEXT NOT NULL,
+    asset_type TEXT NOT NULL,
+    until      TEXT NOT NULL,
+    message    TEXT NOT NULL,
+    PRIMARY KEY (creator, asset_type)
+) STRICT, WITHOUT ROWID;
+
 -- Each change of the remote that was ever tried, written down before its first byte. Closed ones stay a while for a person who wants to know
 -- what happened.
 CREATE TABLE attempts (

@@ -138,7 +138,11 @@ pub fn locked(preview: &Preview, violated: bool) -> Value {
 }
 
 fn outcome_of(hold: &Hold) -> &'static str {
-    if hold.kind == HoldKind::Held { "held" } else { "failed" }
+    match hold.kind {
+        HoldKind::Held => "held",
+        HoldKind::Waiting => "waiting",
+        HoldKind::Rejected | HoldKind::Failed => "failed",
+    }
 }
 
 /// `sync --once`.

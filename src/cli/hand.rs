@@ -193,7 +193,11 @@ impl Shortfall {
             return None;
         }
         if let Some(hold) = report.held.first() {
-            let outcome = if hold.kind == HoldKind::Held { "held" } else { "failed" };
+            let outcome = match hold.kind {
+                HoldKind::Held => "held",
+                HoldKind::Waiting => "waiting",
+                HoldKind::Rejected | HoldKind::Failed => "failed",
+            };
             return Some(Self::new(outcome, Exit::Unreconciled, &hold.reason, hold.hint.as_ref()));
         }
         match report.failures().first() {

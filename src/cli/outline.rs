@@ -106,7 +106,7 @@ impl Outline<'_> {
 }
 
 /// The order in which holds are shown.
-const KINDS: [HoldKind; 3] = [HoldKind::Held, HoldKind::Rejected, HoldKind::Failed];
+const KINDS: [HoldKind; 4] = [HoldKind::Held, HoldKind::Rejected, HoldKind::Failed, HoldKind::Waiting];
 
 /// Where the group of an action stands.
 const fn place(action: &Action) -> usize {
@@ -127,6 +127,10 @@ const fn place(action: &Action) -> usize {
 pub fn holds(held: &[Hold], all: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for kind in KINDS {
+        if kind == HoldKind::Waiting {
+            section(&mut lines, Tone::Warning, &kind.to_string(), waiting(held), all);
+            continue;
+        }
         let entries = held.iter().filter(|hold| hold.kind == kind).map(|hold| {
             let part = match hold.part {
                 Part::Asset => "",
@@ -141,6 +145,15 @@ pub fn holds(held: &[Hold], all: bool) -> Vec<String> {
         section(&mut lines, tone, &kind.to_string(), entries.collect(), all);
     }
     lines
+}
+
+/// What waits for the same is one entry, however many wait.
+fn waiting(held: &[Hold]) -> Vec<Vec<String>> {
+    let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
+    for hold in held.iter().filter(|hold| hold.kind == HoldKind::Waiting) {
+        *reasons.entry(&hold.reason).or_default() += 1;
+    }
+    reasons.into_iter().map(|(reason, count)| vec![format!("  {}: {reason}", plural(count, "asset"))]).collect()
 }
 
 /// What somebody else changed.

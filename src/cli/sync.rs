@@ -345,7 +345,7 @@ fn show_failures(output: Output, report: &Report) -> [(u64, &'static str); 3] {
 
 fn show_summary(output: Output, report: &Report, unfinished: [(u64, &str); 3], by_hand: bool) {
     let mut parts: Vec<String> = report.done().into_iter().map(|(name, count)| format!("{count} {name}")).collect();
-    for kind in [HoldKind::Failed, HoldKind::Rejected, HoldKind::Held] {
+    for kind in [HoldKind::Failed, HoldKind::Rejected, HoldKind::Held, HoldKind::Waiting] {
         let count = report.held_by(kind);
         if count > 0 {
             parts.push(format!("{count} {kind}"));

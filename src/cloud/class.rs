@@ -66,8 +66,10 @@ pub enum Refusal {
 /// Why Roblox did not carry something out now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Later {
-    /// Too many requests, or a quota is spent.
+    /// Too many requests.
     RateLimited,
+    /// An upload quota of the creator for a type of asset is used up: says nothing of the file, and lasts for hours or days.
+    QuotaSpent,
     /// The service is down and said so itself.
     Unavailable,
     /// Another change of the same thing was in the way.
@@ -158,6 +160,7 @@ fn definite(status: u16, body: &ErrorBody) -> Option<Class> {
     let own = body.shape.is_own();
     let readable = own || body.shape == Shape::PlainText;
     Some(match status {
+        400 | 403 | 429 if readable && is_quota(status, body) => Class::TryLater(Later::QuotaSpent),
         401 if readable => Class::Refused(account(body).unwrap_or(Refusal::KeyRefused)),
         403 if readable => Class::Refused(account(body).unwrap_or_else(|| forbidden(body))),
         // `{"code":"NOT_FOUND","message":"AssetId 1 is not found"}` is the service (recorded 2026-07). The gateway, the framework and plain words
@@ -207,6 +210,16 @@ fn says(body: &ErrorBody, words: &str) -> bool {
     body.message.to_ascii_lowercase().contains(words)
 }
 
+/// How Roblox spells a used-up upload quota is not recorded, so every likely spelling counts, as 400, 403 or 429: its word is in the message, or in the
+/// code, as in asset-quotas' `RATE_LIMIT_UPLOAD`. `RESOURCE_EXHAUSTED` alone is the rate limiter's word for 429, and nobody's for the others.
+fn is_quota(status: u16, body: &ErrorBody) -> bool {
+    let code = body.code.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let limit = says(body, "limit")
+        && ["upload", "monthly", "daily", "per month", "per day"].iter().any(|words| says(body, words));
+    let exhausted = status != 429 && code.chars().filter(char::is_ascii_alphanumeric).eq("resourceexhausted".chars());
+    says(body, "quota") || code.contains("quota") || code == "rate_limit_upload" || limit || exhausted
+}
+
 /// "User is moderated" comes in the gateway's form, whatever was asked (a public client's report).
 fn account(body: &ErrorBody) -> Option<Refusal> {
     says(body, "user is moderated").then_some(Refusal::AccountModerated)
@@ -240,6 +253,7 @@ pub fn of_operation(code: Option<&str>, message: &str) -> Class {
     let word: String = code.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
     match word.to_ascii_lowercase().as_str() {
         _ if account(&body).is_some() => Class::Refused(Refusal::AccountModerated),
+        _ if is_quota(429, &body) => Class::TryLater(Later::QuotaSpent),
         "contentmoderated" => Class::Refused(Refusal::ContentModerated),
         "permissiondenied" | "403" => Class::Refused(Refusal::PermissionDenied),
         "resourceexhausted" | "429" => Class::TryLater(Later::RateLimited),
@@ -260,7 +274,7 @@ impl Class {
             | Self::TryLater(Later::Unavailable) => true,
             Self::NeverSent(Unsent::Content | Unsent::Record)
             | Self::Refused(_)
-            | Self::TryLater(Later::RateLimited | Later::Conflict | Later::Internal)
+            | Self::TryLater(Later::RateLimited | Later::QuotaSpent | Later::Conflict | Later::Internal)
             | Self::Committed => false,
         }
     }
@@ -429,6 +443,19 @@ mod tests {
             check(410, nothing, refused(Refusal::NoRoute));
             check(502, nothing, Class::InDoubt);
         }
+        let spent = Class::TryLater(Later::QuotaSpent);
+        for status in [400, 403, 429] {
+            check(
+                status,
+                r#"{"code":"INVALID_ARGUMENT","message":"The upload quota for AssetType Audio is exhausted."}"#,
+                spent,
+            );
+            check(status, r#"{"errors":[{"code":0,"message":"You have reached your monthly upload limit."}]}"#, spent);
+            check(status, r#"{"code":"QUOTA_EXCEEDED","message":"x"}"#, spent);
+            check(status, "Upload limit exceeded", spent);
+        }
+        check(403, r#"{"code":"RESOURCE_EXHAUSTED","message":"x"}"#, spent);
+        check(429, r#"{"code":"RESOURCE_EXHAUSTED","message":"x"}"#, Class::TryLater(Later::RateLimited));
         check(503, "upstream connect error or disconnect/reset before headers", Class::InDoubt);
         check(500, r#"{"code":"INTERNAL","message":"x"}"#, Class::InDoubt);
     }

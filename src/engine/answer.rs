@@ -4,7 +4,7 @@
 
 use std::sync::PoisonError;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::book::BookError;
 use super::poller::{Followed, Subject};
@@ -13,8 +13,8 @@ use super::report::{Outcome, Stop};
 use super::settle::{self, Settled};
 use super::steps::{Look, Steps, Try, chain, run_ends, superseded};
 use crate::cloud::backoff::Backoff;
-use crate::cloud::class::{self, Class, Refusal, Unsent};
-use crate::cloud::endpoint::Endpoint;
+use crate::cloud::class::{self, Class, Later, Refusal, Unsent};
+use crate::cloud::endpoint::{Endpoint, RawLimitHeaders};
 use crate::cloud::failure::{Failure, Reply};
 use crate::cloud::poll::{OperationAction, OperationKind};
 use crate::cloud::wire::error::Shape;
@@ -26,7 +26,7 @@ use crate::model::ids::{AssetId, Creator};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::observation::Mismatch;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Objection, Recorded, Trouble};
+use crate::model::recorded::{Attempt, AttemptId, Identity, Objection, Recorded, SpentQuota, Trouble};
 use crate::model::remote::RemoteAsset;
 use crate::platform::{clock, failpoint};
 
@@ -38,9 +38,14 @@ const READS_OF_TEXTS: u32 = 5;
 /// [`READ_LAG`](crate::model::observation::READ_LAG).
 const READS_OF_CONTENT: u32 = 8;
 
+/// A used-up quota is asked for again after so long, unless Roblox tells a longer time: the quotas that are known last a day (videos) and a month
+/// (sounds), and which day they began is not known. At most a few uploads an hour find out.
+const QUOTA_ASKED_AGAIN: SignedDuration = SignedDuration::from_hours(1);
+
 impl Steps {
     /// Takes the answer to a write.
     pub(super) async fn answer(&self, id: AttemptId, reply: Reply<Submitted>) -> Result<Try, BookError> {
+        let told = reply.head.as_ref().and_then(|head| told_wait(&head.limits));
         match reply.result {
             Ok(Submitted::Operation(operation)) => {
                 self.book.advance(id, PhaseEvent::Accept(operation)).await?;
@@ -56,8 +61,38 @@ impl Steps {
                     None => self.hold(id, "Roblox's answer does not name the new asset").await,
                 }
             }
+            Err(failure) if failure.class == Class::TryLater(Later::QuotaSpent) => {
+                self.quota_spent(id, PhaseEvent::NotCarriedOut, &failure.message, told).await
+            }
             Err(failure) => self.failed(id, failure).await,
         }
+    }
+
+    /// The creator's quota for the type is used up: nothing of the kind is uploaded until it may be over, and the file is not to blame.
+    async fn quota_spent(
+        &self,
+        id: AttemptId,
+        event: PhaseEvent,
+        said: &str,
+        told: Option<SignedDuration>,
+    ) -> Result<Try, BookError> {
+        let until =
+            clock::now().saturating_add(told.unwrap_or_default().max(QUOTA_ASKED_AGAIN)).unwrap_or(Timestamp::MAX);
+        let spent = SpentQuota { until, message: said.trim_end_matches('.').to_owned() };
+        self.book
+            .commit_with(|recorded| {
+                let Some(attempt) = recorded.attempts.get(&id) else { return Vec::new() };
+                let identity = recorded.assets.get(&attempt.address).map(|record| record.identity.clone());
+                let mut changes = vec![Change::Advance { attempt: id, event: event.clone() }];
+                changes.extend(identity.map(|Identity { creator, asset_type, .. }| Change::Spend {
+                    creator,
+                    asset_type,
+                    spent: Some(spent.clone()),
+                }));
+                changes
+            })
+            .await?;
+        Ok(Try::Ended(Outcome::TryLater { message: format!("an upload quota is used up: {said}") }))
     }
 
     /// The answer was the changed fields alone: what was stored is read from the asset.
@@ -250,6 +285,7 @@ impl Steps {
         let code = failure.code.unwrap_or_default();
         let said = if failure.message.is_empty() { code } else { failure.message };
         match class {
+            Class::TryLater(Later::QuotaSpent) => self.quota_spent(id, PhaseEvent::Refuse, &said, None).await,
             Class::TryLater(_) => {
                 let message = format!("Roblox's operation failed: {said}");
                 self.rest_after(id, PhaseEvent::Refuse, &message).await?;
@@ -299,6 +335,10 @@ impl Steps {
                     seen.is_some_and(|seen| seen.asset.revision > asset.revision)
                 };
                 changes.retain(|change| !matches!(change, Change::See { asset } if later(asset)));
+                let (creator, asset_type) = (record.identity.creator, record.identity.asset_type);
+                if attempt.intent.upload().is_some() && recorded.quotas.contains_key(&(creator, asset_type)) {
+                    changes.push(Change::Spend { creator, asset_type, spent: None });
+                }
                 if let Intent::Restore { asset_id } = attempt.intent {
                     changes.extend(settle::restored(recorded, asset_id));
                 }
@@ -478,6 +518,12 @@ pub(super) fn forbidden_outcome(creator: Creator, message: String) -> Outcome {
         creator.in_words()
     );
     Outcome::Refused { message, hint: Some(hint) }
+}
+
+/// How long Roblox says to wait, where it says so in seconds; a month is the longest quota that is known.
+fn told_wait(limits: &RawLimitHeaders) -> Option<SignedDuration> {
+    let seconds = limits.retry_after.iter().filter_map(|text| text.trim().parse::<u32>().ok()).max()?;
+    Some(SignedDuration::from_secs(i64::from(seconds)).min(SignedDuration::from_hours(30 * 24)))
 }
 
 /// Whether a whole answer of success holds something that is not understood.

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::progress::{Listener, Progress};
 use crate::cloud::breaker::{Breaker, Gate as Barrier, Health, Pass as Ticket};
-use crate::cloud::class::{Class, Refusal};
+use crate::cloud::class::{Class, Later, Refusal};
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::Reply;
 use crate::cloud::limits::{Budget, Heard, LimitRow, LimitSample, Owner, Permit, RateLimits, Turn};
@@ -237,7 +237,9 @@ fn judge<T>(reply: &Reply<T>) -> (Option<Heard>, Health) {
     };
     let limits = &head.limits;
     let sample = LimitSample::parse(&limits.limit, &limits.remaining, &limits.reset, &limits.retry_after, clock::now());
-    if head.status == 429 {
+    // A used-up quota keeps nobody else waiting.
+    let quota = matches!(&reply.result, Err(failure) if failure.class == Class::TryLater(Later::QuotaSpent));
+    if head.status == 429 && !quota {
         return (Some(Heard::Limited(sample)), Health::Unknown);
     }
     let failed = matches!(&reply.result, Err(failure) if failure.class.is_outage());

@@ -194,6 +194,7 @@ impl Case<'_> {
             Some(HoldKind::Held) => return AssetState::Held,
             Some(HoldKind::Rejected) => return AssetState::Rejected,
             Some(HoldKind::Failed) => return AssetState::Failed,
+            Some(HoldKind::Waiting) => return AssetState::Pending,
             // What was refused can't be compared with a file that nobody looked at.
             None if self.unknown.is_some() && is_refused => return AssetState::Failed,
             None if self.under_way => return AssetState::InProgress,

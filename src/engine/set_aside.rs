@@ -97,7 +97,7 @@ fn ended(recorded: &Recorded, id: AttemptId, attempt: &Attempt, state: &Operatio
 fn made_late(recorded: &Recorded, attempt: &Attempt, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
     let Some(record) = recorded.assets.get(&attempt.address) else { return Vec::new() };
     match &attempt.intent {
-        Intent::Create { content, .. } => settle::made_beside(&attempt.address, record, Some(*content), asset, now),
+        Intent::Create { content, .. } => settle::made_beside(&attempt.address, record, *content, asset, now),
         Intent::UpdateContent { content, .. } => settle::revised_late(&attempt.address, record, *content, asset, now),
         Intent::UpdateMetadata { .. } | Intent::Rollback { .. } | Intent::Archive { .. } | Intent::Restore { .. } => {
             vec![Change::See { asset: asset.clone() }]

@@ -270,7 +270,9 @@ impl Steps {
         }
         // Asked at the last moment: Roblox may have said so while this one stood in the queue.
         let new_asset = write.intent.upload().is_some();
-        let stopped = self.forbidden_to(write.identity.creator).or_else(|| self.unreadable().filter(|_| new_asset));
+        let stopped = self
+            .forbidden_to(write.identity.creator)
+            .or_else(|| self.unreadable().or_else(|| self.quota_of(&write.identity)).filter(|_| new_asset));
         if let Some(outcome) = stopped {
             self.gate.leave_unsent(pass);
             return Ok(Try::Ended(outcome));
@@ -352,6 +354,15 @@ impl Steps {
     fn forbidden_to(&self, creator: Creator) -> Option<Outcome> {
         let message = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).get(&creator)?.clone();
         Some(super::answer::forbidden_outcome(creator, message))
+    }
+
+    /// Why no new asset of this kind is made now: its quota was used up while this one stood in the queue.
+    fn quota_of(&self, identity: &Identity) -> Option<Outcome> {
+        let message = self.book.read(|recorded| {
+            let spent = recorded.spent_quota(identity.creator, identity.asset_type, clock::now())?;
+            Some(format!("an upload quota is used up: {}", spent.message))
+        })?;
+        Some(Outcome::TryLater { message })
     }
 
     /// Why no new asset is made now: nobody would know its ID.

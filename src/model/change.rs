@@ -1,11 +1,12 @@
 //! The vocabulary in which everything becomes known. A list of changes is one transaction of the state and one step of [`super::recorded::Recorded`].
 
 use super::address::Address;
+use super::asset::AssetType;
 use super::history::{Listing, RevisionFact, RevisionKey};
-use super::ids::{AssetId, UploadId};
+use super::ids::{AssetId, Creator, UploadId};
 use super::metadata::FieldDigests;
 use super::phase::{Intent, PhaseEvent};
-use super::recorded::{AttemptId, Healing, Identity, PinnedAt, PossibleDuplicate, Shelved, Trouble};
+use super::recorded::{AttemptId, Healing, Identity, PinnedAt, PossibleDuplicate, Shelved, SpentQuota, Trouble};
 use super::remote::RemoteAsset;
 
 /// One thing that becomes known.
@@ -141,6 +142,15 @@ pub enum Change {
         asset_id: AssetId,
         /// How often it was forgotten by now; at least once.
         times: u32,
+    },
+    /// An upload quota is used up, or no longer.
+    Spend {
+        /// Whose.
+        creator: Creator,
+        /// For which type.
+        asset_type: AssetType,
+        /// Until when, and what Roblox said; `None`: uploads go on.
+        spent: Option<SpentQuota>,
     },
     /// What the remote said of an asset, which it has therefore.
     See {

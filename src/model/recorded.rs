@@ -331,6 +331,15 @@ pub struct Seen {
     pub at: Timestamp,
 }
 
+/// An upload quota that is used up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpentQuota {
+    /// Until when nothing of the kind is uploaded; then it is tried again.
+    pub until: Timestamp,
+    /// What Roblox said.
+    pub message: String,
+}
+
 /// Everything that is known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recorded {
@@ -348,6 +357,8 @@ pub struct Recorded {
     pub written: BTreeMap<AssetId, Timestamp>,
     /// Assets of which what was seen is out of date.
     pub outdated: BTreeSet<AssetId>,
+    /// The upload quotas that are used up.
+    pub quotas: BTreeMap<(Creator, AssetType), SpentQuota>,
     /// The number that the next attempt gets.
     pub next_attempt: u64,
 }
@@ -393,6 +404,11 @@ impl Recorded {
     /// Whether a read at `now` may show an asset as it was before Macadam's own last write.
     pub fn may_lag(&self, asset_id: AssetId, now: Timestamp) -> bool {
         self.written.get(&asset_id).is_some_and(|written| observation::may_lag(*written, now))
+    }
+
+    /// The quota that keeps new assets of a type of a creator from being uploaded now.
+    pub fn spent_quota(&self, creator: Creator, asset_type: AssetType, now: Timestamp) -> Option<&SpentQuota> {
+        self.quotas.get(&(creator, asset_type)).filter(|spent| spent.until > now)
     }
 
     fn record(&mut self, address: &Address) -> Result<&mut Record, ApplyError> {
@@ -470,6 +486,12 @@ impl Recorded {
                 }
             }
             Change::ForgetAsset { address, asset_id, times } => self.forget_asset(address, *asset_id, *times),
+            Change::Spend { creator, asset_type, spent } => {
+                match spent {
+                    Some(spent) => self.quotas.insert((*creator, *asset_type), spent.clone()),
+                    None => self.quotas.remove(&(*creator, *asset_type)),
+                };
+            }
             Change::See { asset } => {
                 self.seen.insert(asset.asset_id, Seen { asset: asset.clone(), at: now });
                 self.not_found.remove(&asset.asset_id);

@@ -136,6 +136,7 @@ fn plan_upload<'a>(
         return None;
     }
     match source {
+        Source::Own if quota_spent(plan, ready) => None,
         Source::Own => {
             let new = Box::new(new_asset(ready));
             let action = match old {
@@ -159,6 +160,19 @@ fn plan_upload<'a>(
             None
         }
     }
+}
+
+/// A used-up quota is nothing that is wrong with the file, and ends by itself.
+fn quota_spent(plan: &mut Plan, ready: &Ready<'_>) -> bool {
+    let case = &ready.case;
+    let Some(spent) = case.recorded.spent_quota(case.want.creator, ready.asset_type, case.now) else { return false };
+    let until = spent.until.strftime("%Y-%m-%d %H:%M UTC");
+    let reason = format!(
+        "the {} uploads of {} are used up ({}); Macadam tries again by itself after {until}",
+        ready.asset_type, case.want.creator, spent.message
+    );
+    hold(plan, case, HoldKind::Waiting, &reason, None);
+    true
 }
 
 /// Moderation judges bytes, not addresses: what it rejected once is not sent again under another name.

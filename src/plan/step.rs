@@ -356,6 +356,8 @@ pub enum HoldKind {
     Rejected,
     /// The file can't be used, or Roblox refused it.
     Failed,
+    /// An upload quota is used up: it goes on by itself.
+    Waiting,
 }
 
 impl fmt::Display for HoldKind {
@@ -364,6 +366,7 @@ impl fmt::Display for HoldKind {
             Self::Held => "held",
             Self::Rejected => "rejected",
             Self::Failed => "failed",
+            Self::Waiting => "waiting",
         })
     }
 }

@@ -8,11 +8,12 @@ use rusqlite::{Connection, OptionalExtension as _, Params, TransactionBehavior, 
 
 use super::{Store, attempts, events, forget, proof, rows, seen};
 use crate::model::address::Address;
+use crate::model::asset::AssetType;
 use crate::model::change::Change;
 use crate::model::history::{History, Kind, Listing, RevisionFact, RevisionKey};
-use crate::model::ids::{AssetId, UploadId};
+use crate::model::ids::{AssetId, Creator, UploadId};
 use crate::model::recorded::{
-    ApplyError, HEALINGS_COUNT_FOR, Healing, Identity, PinnedAt, PossibleDuplicate, Shelved, Trouble,
+    ApplyError, HEALINGS_COUNT_FOR, Healing, Identity, PinnedAt, PossibleDuplicate, Shelved, SpentQuota, Trouble,
 };
 use crate::platform::failpoint;
 use crate::state::error::{Fault, StateError};
@@ -133,6 +134,7 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
         Change::ForgetAsset { address, asset_id, times } => {
             Ok(forget::forget_asset(connection, address, *asset_id, *times)?)
         }
+        Change::Spend { creator, asset_type, spent } => spend(connection, *creator, *asset_type, spent.as_ref()),
         Change::See { asset } => Ok(seen::write(connection, asset, now)?),
         Change::NotFound { asset_id } => Ok(seen::not_found(connection, *asset_id, at)?),
         Change::Wrote { asset_id } => Ok(seen::wrote(connection, *asset_id, now)?),
@@ -367,6 +369,26 @@ fn suspect(
             "INSERT OR REPLACE INTO possible_duplicates (address, upload, content, settled) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute((address.as_str(), upload, content.as_bytes(), settled))?;
+    Ok(())
+}
+
+fn spend(
+    connection: &Connection,
+    creator: Creator,
+    asset_type: AssetType,
+    spent: Option<&SpentQuota>,
+) -> Result<(), Fault> {
+    let (creator, asset_type) = (creator.to_string(), asset_type.name());
+    match spent {
+        None => connection
+            .prepare_cached("DELETE FROM quotas WHERE creator = ?1 AND asset_type = ?2")?
+            .execute((creator, asset_type))?,
+        Some(SpentQuota { until, message }) => connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO quotas (creator, asset_type, until, message) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute((creator, asset_type, until.to_string(), message))?,
+    };
     Ok(())
 }
 

@@ -6,12 +6,13 @@ use rusqlite::{Connection, Result, Row};
 
 use super::{Store, attempts, proof, rows, seen};
 use crate::model::address::Address;
-use crate::model::asset::Privacy;
+use crate::model::asset::{AssetType, Privacy};
 use crate::model::forgotten::Forgotten;
 use crate::model::history::{Kind, Listing, Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::ids::Creator;
 use crate::model::path::ProjectPath;
 use crate::model::recorded::{
-    Healing, Identity, Leaving, Objection, PinnedAt, PossibleDuplicate, Record, Recorded, Shelved, Trouble,
+    Healing, Identity, Leaving, Objection, PinnedAt, PossibleDuplicate, Record, Recorded, Shelved, SpentQuota, Trouble,
 };
 use crate::state::error::StateError;
 use crate::state::spelling;
@@ -41,6 +42,7 @@ impl Store {
                 not_found: seen::load_not_found(&snapshot)?,
                 written: seen::load_written(&snapshot)?,
                 outdated: seen::load_outdated(&snapshot)?,
+                quotas: load_quotas(&snapshot)?,
                 next_attempt: snapshot.query_row("SELECT next_attempt FROM meta", [], |row| {
                     u64::try_from(row.get::<_, i64>(0)?).map_err(|error| rows::wrong(0, error))
                 })?,
@@ -195,6 +197,15 @@ fn load_possible_duplicates(connection: &Connection, assets: &mut BTreeMap<Addre
         record_of(row, assets, "a possible duplicate")?.possible_duplicates.insert(upload, duplicate);
     }
     Ok(())
+}
+
+fn load_quotas(connection: &Connection) -> Result<BTreeMap<(Creator, AssetType), SpentQuota>> {
+    let mut all = connection.prepare_cached("SELECT creator, asset_type, until, message FROM quotas")?;
+    all.query_map([], |row| {
+        let spent = SpentQuota { until: rows::time(row, 2)?, message: row.get(3)? };
+        Ok(((rows::parsed(row, 0)?, rows::parsed(row, 1)?), spent))
+    })?
+    .collect()
 }
 
 fn load_healed(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {

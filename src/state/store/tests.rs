@@ -21,7 +21,8 @@ use crate::model::metadata::{Field, FieldDigests, SocialLink, SocialNetwork};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{
-    AttemptId, Healing, Identity, Leaving, Objection, PinnedAt, PossibleDuplicate, Recorded, Shelved, Trouble,
+    AttemptId, Healing, Identity, Leaving, Objection, PinnedAt, PossibleDuplicate, Recorded, Shelved, SpentQuota,
+    Trouble,
 };
 use crate::model::remote::RemoteAsset;
 use crate::state::StateError;
@@ -165,7 +166,7 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
         PhaseEvent::Abandon,
         PhaseEvent::Recover,
     ];
-    match kind % 27 {
+    match kind % 28 {
         0 | 1 => Change::Enroll { address, identity: identity(number) },
         2 | 3 => {
             let skipped = u64::from(number.is_multiple_of(9));
@@ -178,6 +179,12 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
             Change::Learn { address, key, fact: fact(which ^ number) }
         }
         12 => Change::Ask { address, fields: digests(number), stored: digests(which) },
+        27 => Change::Spend {
+            creator: identity(which).creator,
+            asset_type: identity(which).asset_type,
+            spent: (!number.is_multiple_of(3))
+                .then(|| SpentQuota { until: at(i64::from(number)), message: "spent".to_owned() }),
+        },
         26 => Change::Suspect {
             address,
             upload: UploadId::new(u64::from(number % 3)),

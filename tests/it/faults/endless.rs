@@ -9,8 +9,7 @@ use crate::support::png;
 fn endless() -> (Trial, String) {
     let mut trial = Trial::new();
     trial.project.sync();
-    let before: Vec<String> =
-        trial.remote.control().operations().iter().map(|report| report.id.clone()).collect();
+    let before: Vec<String> = trial.remote.control().operations().iter().map(|report| report.id.clone()).collect();
     let pending = |path: &str| json!({"match": {"endpoint": "get_operation", "path": path}, "action": {"kind": "reply", "status": 200, "body": "{\"done\":false}"}});
     trial = trial.fault(pending("operations"));
     trial.project.write("ui/late.png", png(50));

@@ -15,6 +15,7 @@ mod operations;
 mod pace;
 mod panics;
 mod process;
+mod quota;
 mod refusals;
 mod server;
 mod shared_key;
