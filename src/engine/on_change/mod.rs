@@ -41,6 +41,9 @@ const LAST_GRACE: Duration = Duration::from_secs(1);
 /// sends the next signal after 7.5 seconds.
 const AFTER_SIGNAL: Duration = Duration::from_secs(6);
 
+/// It gets this long in any case: a run that took longer to end has no time to lose what it did.
+const LEAST: Duration = Duration::from_secs(3);
+
 /// What it started may hold its output open; nobody waits longer for that.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -219,7 +222,7 @@ fn end_of(patience: Duration, limits: Limits) -> Duration {
 /// Runs the command once for `sync --once`, and hands each line that it prints to `said`.
 ///
 /// It never takes longer than ten minutes, and once `signalled` holds a time ([`clock::elapsed`]) the
-/// command and all that it started are gone [`AFTER_SIGNAL`] later.
+/// command and all that it started are gone [`AFTER_SIGNAL`] later, or [`LEAST`] after it began.
 ///
 /// # Errors
 /// Why it did not end well, for a person: lower case, no full stop.
@@ -230,7 +233,9 @@ pub async fn run_once(
     said: Said<'_>,
 ) -> Result<(), String> {
     let limits = Limits { run: RUN, grace: GRACE, last: LAST_GRACE };
-    let asked = |at: Option<Duration>| at.map_or(Duration::MAX, |at| at.saturating_add(AFTER_SIGNAL - LAST_GRACE));
+    let least = clock::elapsed().saturating_add(LEAST);
+    let ends = |at: Duration| at.saturating_add(AFTER_SIGNAL).max(least);
+    let asked = |at: Option<Duration>| at.map_or(Duration::MAX, |at| ends(at).saturating_sub(LAST_GRACE));
     let (last, deadline) = watch::channel(asked(*signalled.borrow_and_update()));
     let run = run(setting, paths, limits, deadline, said);
     tokio::pin!(run);
