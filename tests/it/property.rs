@@ -103,6 +103,8 @@ struct Walk {
     orderly: bool,
     /// The lockfile as earlier runs on this branch left it.
     lockfiles: Vec<String>,
+    /// A person agrees to a new lockfile where a branch was left before its first one was written.
+    agrees: bool,
     /// The lockfile that was checked out last, as long as nobody put another one in its place.
     checked_out: Option<String>,
     /// An older copy of the state.
@@ -148,6 +150,7 @@ impl Walk {
             others: Vec::new(),
             orderly: true,
             lockfiles: Vec::new(),
+            agrees: false,
             checked_out: None,
             copy: tempfile::tempdir().unwrap(),
             has_copy: false,
@@ -343,6 +346,9 @@ impl Walk {
     fn sync(&mut self, crash: Option<u32>) -> Ran {
         let (state, lockfile) = (Known::state(&self.project), self.known_of_lockfile());
         let mut command = self.project.command(&["sync", "--once", "--timeout", "2m", "--json"]);
+        if std::mem::take(&mut self.agrees) {
+            command.arg("--accept-new-lockfile");
+        }
         if let Some(point) = crash {
             command.env("MACADAM_FAILPOINT", point.to_string());
         }
@@ -457,6 +463,7 @@ impl Walk {
     fn help(&mut self) {
         let (_, status) = self.project.json(&["status"]);
         let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+        self.agrees = !status["lost_lockfile"].is_null();
         let mut sharing = BTreeSet::new();
         for row in status["assets"].as_array().unwrap() {
             let address = text(row, "address");

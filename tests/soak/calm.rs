@@ -50,6 +50,7 @@ fn converge(stage: &mut Stage, story: &Story, rng: &mut fastrand::Rng) {
         }
         if helped.elapsed() > Duration::from_secs(1) {
             help(stage);
+            accept_lockfile(stage, rng);
             mend_blame(stage, rng);
             helped = Instant::now();
         }
@@ -81,6 +82,18 @@ fn help(stage: &mut Stage) {
     for (address, _, content) in known.open.iter().filter(|(address, ..)| doubtful.contains(address)) {
         resolve(stage, &known, address, content);
     }
+}
+
+/// A branch that was made before its first lockfile was written has none, and says so: a person agrees to a new one.
+fn accept_lockfile(stage: &mut Stage, rng: &mut fastrand::Rng) {
+    let (code, status) = stage.project.json(&["status"]);
+    if code != 0 || status["lost_lockfile"].is_null() {
+        return;
+    }
+    stage.service.end(Signal::TERM);
+    by_hand(stage, &["sync", "--once", "--accept-new-lockfile"], "lockfiles that a person agreed to make anew");
+    stage.start_service(rng);
+    stage.service.until_ready();
 }
 
 /// Nobody but Macadam changes anything at this remote: what is blamed on somebody else is told as broken, and put right so that the story can go on.
