@@ -389,17 +389,21 @@ impl Walk {
     fn nothing_lost(&self, assets: &[AssetReport], now: &Known) {
         let mut known = now.assets();
         let mut open = now.open.clone();
+        let mut possible = BTreeMap::new();
         let lockfiles = self.others.iter().filter_map(|branch| branch.lockfile.as_deref()).map(Known::lockfile);
         for lockfile in lockfiles.chain([self.known_of_lockfile()]) {
             known.extend(lockfile.assets());
             open.extend(lockfile.open);
+            possible.extend(lockfile.possible);
         }
+        // What a lockfile tells of it, a state may have too.
+        let possible = tally(possible.values());
         known.extend(&self.strangers);
         let unknown = assets.iter().filter(|report| !known.contains(&report.asset.id)).map(content);
         let (open, given_up) = (tally(open.iter().map(|(_, _, content)| content)), tally(now.abandoned.values()));
         for (content, count) in tally(&unknown.collect::<Vec<_>>()) {
             let of = |counts: &BTreeMap<String, usize>| counts.get(&content).copied().unwrap_or(0);
-            let recorded = of(&open) + of(&given_up) + of(&self.given_up);
+            let recorded = of(&open) + (of(&given_up) + of(&self.given_up)).max(of(&possible));
             assert!(
                 count <= recorded,
                 "{count} assets with the content {content} are unknown, {recorded} are recorded"

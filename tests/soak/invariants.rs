@@ -169,7 +169,10 @@ impl Ledger {
         let lost =
             tally(assets.iter().filter(|asset| excused.contains(&id(asset))).map(made_with).collect::<Vec<_>>().iter());
         let of = |counts: &BTreeMap<String, usize>, content: &String| counts.get(content).copied().unwrap_or(0);
-        let may_be = |content: &String| of(&open, content) + of(&given_up, content) + of(&lost, content);
+        let possible = tally(both.possible.values());
+        let may_be = |content: &String| {
+            of(&open, content) + of(&given_up, content).max(of(&possible, content)) + of(&lost, content)
+        };
 
         let ids = both.assets();
         let unknown = assets.iter().filter(|asset| !ids.contains(&asset["id"].as_u64().unwrap())).map(made_with);

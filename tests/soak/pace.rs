@@ -18,6 +18,8 @@ pub struct Pace {
     pub latency: &'static str,
     /// No part of a request of the service takes longer.
     pub patience: &'static str,
+    /// For how many seconds an upload whose answer was lost rests.
+    pub rest: &'static str,
     /// A command beside the service gives up after this.
     pub command_patience: &'static str,
     /// The service's `--interval`: drawn for each of its lives.
@@ -44,6 +46,7 @@ impl Pace {
             files: 60,
             latency: "observed",
             patience: "20s",
+            rest: "60",
             command_patience: "30s",
             intervals: &["30s", "2m", "10m"],
             converge: Duration::from_secs(300),
@@ -63,6 +66,7 @@ impl Pace {
             files: 12,
             latency: "20",
             patience: "2s",
+            rest: "1",
             command_patience: "4s",
             intervals: &["5s"],
             // Far more than it takes: a loaded machine is no defect.

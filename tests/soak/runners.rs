@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::content::Kind;
 use crate::deck::Card;
 use crate::known::{Known, state_folder, tally};
+use crate::pace::Pace;
 use crate::processes::NEVER;
 use crate::processes::emulator::Emulator;
 use crate::support::{Project, SECRET, beyond};
@@ -57,6 +58,7 @@ pub struct Runners {
     logs: PathBuf,
     url: String,
     patience: &'static str,
+    rest: &'static str,
     /// Somebody's own clone, in which files are edited.
     person: Project,
     machines: Vec<Machine>,
@@ -72,13 +74,15 @@ pub struct Runners {
 }
 
 impl Runners {
-    pub fn new(folder: PathBuf, logs: PathBuf, url: String, patience: &'static str) -> Self {
-        let person = Project::new(folder.join("person"), url.clone());
+    pub fn new(folder: PathBuf, logs: PathBuf, url: String, pace: &Pace) -> Self {
+        let Pace { patience, rest, .. } = *pace;
+        let person = Project::new(folder.join("person"), url.clone(), rest);
         Self {
             folder,
             logs,
             url,
             patience,
+            rest,
             person,
             machines: Vec::new(),
             ended: BTreeMap::new(),
@@ -109,7 +113,7 @@ impl Runners {
 
     fn clone(&self, name: &str) -> Project {
         self.person.git(&["clone", "--quiet", "../hub.git", &format!("../{name}")]);
-        let project = Project::at(self.folder.join(name), self.url.clone());
+        let project = Project::at(self.folder.join(name), self.url.clone(), self.rest);
         let driver = format!("'{}' lockfile merge %O %A %B", env!("CARGO_BIN_EXE_macadam"));
         project.git(&["config", "merge.macadam.driver", &driver]);
         project
@@ -351,7 +355,7 @@ impl Runners {
         let lockfile = self.lockfile();
         let states = self.machines.iter().map(|machine| Known::state_in(&machine.project.file("")));
         let mut known = lockfile.assets();
-        let mut contents: Vec<String> = Vec::new();
+        let mut contents: Vec<String> = lockfile.possible.values().cloned().collect();
         for of in states.chain(self.gone.iter().cloned()) {
             known.extend(of.assets());
             contents.extend(of.open.into_iter().map(|(_, _, content)| content));

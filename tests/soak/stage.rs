@@ -72,10 +72,10 @@ impl Stage {
         let logs = folder.join("logs");
         std::fs::create_dir_all(&logs).unwrap();
         let emulator = Emulator::new(logs.clone(), &pace);
-        let runners = Runners::new(folder.join("ci"), logs.clone(), emulator.url(), pace.patience);
+        let runners = Runners::new(folder.join("ci"), logs.clone(), emulator.url(), &pace);
         Self {
+            project: Project::new(folder.join("checkout"), emulator.url(), pace.rest),
             pace,
-            project: Project::new(folder.join("checkout"), emulator.url()),
             emulator,
             runners,
             states: 0,

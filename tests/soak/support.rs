@@ -17,20 +17,22 @@ pub const SECRET: &str = "soak-key-91d7e04c";
 pub struct Project {
     folder: PathBuf,
     url: String,
+    /// For how many seconds an upload whose answer was lost rests.
+    rest: &'static str,
 }
 
 impl Project {
     /// An empty repository at `folder`, whose remote is at `url`.
-    pub fn new(folder: PathBuf, url: String) -> Self {
+    pub fn new(folder: PathBuf, url: String, rest: &'static str) -> Self {
         std::fs::create_dir_all(&folder).unwrap();
-        let project = Self::at(folder, url);
+        let project = Self::at(folder, url, rest);
         project.git(&["init", "--quiet", "--initial-branch=main"]);
         project
     }
 
     /// The checkout that is at `folder`.
-    pub const fn at(folder: PathBuf, url: String) -> Self {
-        Self { folder, url }
+    pub const fn at(folder: PathBuf, url: String, rest: &'static str) -> Self {
+        Self { folder, url, rest }
     }
 
     /// A path beside the checkout.
@@ -101,7 +103,11 @@ impl Project {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_macadam"));
         command.args(args).args(["--api-url", &self.url]).current_dir(&self.folder).env_clear();
-        command.env("ROBLOX_API_KEY", SECRET).env("HOME", &self.folder).stdin(Stdio::null());
+        command
+            .env("ROBLOX_API_KEY", SECRET)
+            .env("HOME", &self.folder)
+            .env("MACADAM_REST", self.rest)
+            .stdin(Stdio::null());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
     }

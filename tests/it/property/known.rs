@@ -26,6 +26,8 @@ pub struct Known {
     pub open: Vec<(String, bool, String)>,
     /// The contents of creates that were given up, by attempt.
     pub abandoned: BTreeMap<u64, String>,
+    /// The contents of uploads that may have made a second asset, as a lockfile says, by upload.
+    pub possible: BTreeMap<String, String>,
     /// How many events speak of a possible double.
     pub told: u64,
     /// Assets that no address of this checkout's lockfile has.
@@ -113,6 +115,9 @@ impl Known {
                 let fact = Fact { hash, shared: flag("shared"), duplicate: flag("duplicate") };
                 known.facts.insert((address.clone(), number("asset_id"), number("revision")), fact);
             }
+            let text = |work: &toml::Value, key: &str| work[key].as_str().unwrap().to_owned();
+            let possible = list(&entry, "possible_duplicates");
+            known.possible.extend(possible.iter().map(|work| (text(work, "upload"), text(work, "content_hash"))));
             let creates = list(&entry, "open").into_iter().filter(|work| work.get("asset_id").is_none());
             known.open.extend(creates.map(|work| {
                 let content = work["content_hash"].as_str().unwrap().to_owned();
@@ -126,6 +131,7 @@ impl Known {
     pub fn and(mut self, other: &Self) -> Self {
         self.facts.extend(other.facts.clone());
         self.open.extend(other.open.iter().cloned());
+        self.possible.extend(other.possible.clone());
         self
     }
 
