@@ -26,7 +26,7 @@ pub fn rules(card: Card, rng: &mut fastrand::Rng, long: bool) -> Vec<FaultRule> 
             (submits, Action::Operation(OperationFault::Stuck { for_ms: Some(rng.u64(200..8000)) }))
         }
         Card::NotFound => return vec![not_found(card, rng)],
-        Card::ForeignTooMany => (&ENDPOINTS[..], foreign_too_many(rng)),
+        Card::ForeignTooMany => (&ENDPOINTS[..], foreign_too_many(rng, long)),
         _ => return Vec::new(),
     };
     let probability = [0.3, 0.6, 1.0][rng.usize(..3)];
@@ -48,8 +48,8 @@ fn not_found(card: Card, rng: &mut fastrand::Rng) -> FaultRule {
     rule
 }
 
-/// Too many requests, as something in between says it, without a word of when it is over but `retry-after`.
-fn foreign_too_many(rng: &mut fastrand::Rng) -> Action {
+/// Too many requests, as something in between says it; of the long story sometimes without a word of when the window ends.
+fn foreign_too_many(rng: &mut fastrand::Rng, long: bool) -> Action {
     let (shape, body) = match rng.u8(..4) {
         0 => (BodyShape::Empty, None),
         1 => (BodyShape::Html, None),
@@ -57,7 +57,15 @@ fn foreign_too_many(rng: &mut fastrand::Rng) -> Action {
         _ => (BodyShape::Gateway, Some("{\"errors\":[]}".to_owned())),
     };
     let retry_after = Some(RetryAfter::Seconds(1));
-    Action::Reply(ScriptedReply { status: 429, shape, body, retry_after, rate_limit_headers: false, ..scripted() })
+    let headers = if long && rng.u8(..4) == 0 { BTreeMap::new() } else { window() };
+    let reply = ScriptedReply { status: 429, shape, body, retry_after, headers, ..scripted() };
+    Action::Reply(ScriptedReply { rate_limit_headers: false, ..reply })
+}
+
+/// The headers of a window that ends soon.
+fn window() -> BTreeMap<String, String> {
+    let window = [("limit", "100"), ("remaining", "0"), ("reset", "1")];
+    window.map(|(name, value)| (format!("x-ratelimit-{name}"), value.to_owned())).into()
 }
 
 /// An answer that carries nothing out.
@@ -80,13 +88,11 @@ fn reply(status: u16, rng: &mut fastrand::Rng, commit: bool) -> Action {
 }
 
 fn too_many(silent: bool) -> Action {
-    let window = [("limit", "100"), ("remaining", "0"), ("reset", "1")];
-    let window = window.map(|(name, value)| (format!("x-ratelimit-{name}"), value.to_owned())).into();
     Action::Reply(ScriptedReply {
         status: 429,
         shape: BodyShape::Gateway,
         retry_after: (!silent).then_some(RetryAfter::Seconds(1)),
-        headers: if silent { BTreeMap::new() } else { window },
+        headers: if silent { BTreeMap::new() } else { window() },
         rate_limit_headers: !silent,
         ..scripted()
     })

@@ -76,7 +76,14 @@ fn foreign_429(rng: &mut fastrand::Rng) -> Action {
     let body = (rng.u8(..4) == 0).then(|| "{\"errors\":[]}".to_owned());
     let shape = pick(rng, &[BodyShape::Empty, BodyShape::Html, BodyShape::Garbage, BodyShape::UnknownObject]);
     let retry_after = Some(RetryAfter::Seconds(1));
-    Action::Reply(ScriptedReply { status: 429, shape, body, retry_after, rate_limit_headers: false, ..scripted() })
+    let reply = ScriptedReply { status: 429, shape, body, retry_after, headers: window(), ..scripted() };
+    Action::Reply(ScriptedReply { rate_limit_headers: false, ..reply })
+}
+
+/// The headers of a window that ends soon: without them a budget stops for a whole minute.
+fn window() -> BTreeMap<String, String> {
+    let window = [("limit", "100"), ("remaining", "0"), ("reset", "1")];
+    window.map(|(name, value)| (format!("x-ratelimit-{name}"), value.to_owned())).into()
 }
 
 /// An answer that carries nothing out.
@@ -112,14 +119,12 @@ fn reply(rng: &mut fastrand::Rng) -> Action {
     // In Roblox's own words a 503 is definite too: nothing was carried out.
     let own = matches!(shape, BodyShape::Gateway | BodyShape::Service | BodyShape::ProblemDetails);
     let may_commit = matches!(status, 200 | 408 | 500..) && !(status == 503 && own);
-    let window = [("limit", "100"), ("remaining", "0"), ("reset", "1")];
-    let window = window.map(|(name, value)| (format!("x-ratelimit-{name}"), value.to_owned())).into();
     Action::Reply(ScriptedReply {
         status,
         shape,
         retry_after: (status == 429 || rng.bool()).then_some(RetryAfter::Seconds(1)),
         // Without them a 429 stops its budget for a whole minute, which is right, and too long for a test.
-        headers: if status == 429 { window } else { BTreeMap::new() },
+        headers: if status == 429 { window() } else { BTreeMap::new() },
         // What is refused for good was not carried out; anything else may have been.
         commit: may_commit && rng.bool(),
         ..scripted()
