@@ -275,7 +275,7 @@ CREATE TABLE files (
     content      BLOB CHECK (length(content) = 32),
     content_size INTEGER,
     format       TEXT,
-    kind         TEXT CHECK (kind IN ('instances', 'animation', 'image', 'audio', 'video', 'opaque')),
+    kind         TEXT CHECK (kind IN ('instances', 'animation', 'image', 'audio', 'video', 'unknown_instances', 'opaque')),
     duration_ns  INTEGER CHECK (duration_ns >= 0),
     sample_rate  INTEGER CHECK (sample_rate >= 0),
     width        INTEGER CHECK (width >= 0),
