@@ -131,7 +131,10 @@ impl StateError {
             Self::Unrecovered { .. } => {
                 Some("run `macadam status` once where the folder can be written, or point --state to a copy".to_owned())
             }
-            Self::Full { .. } => Some("free space on this disk; nothing was lost".to_owned()),
+            Self::Full { .. } => Some(
+                "free space on this disk, then run it again; uploads that were under way may exist twice: see `macadam status`"
+                    .to_owned(),
+            ),
             Self::Busy { .. } => {
                 Some("close other programs that have the state open, for example `sqlite3`".to_owned())
             }
