@@ -8,8 +8,8 @@ use crate::model::ids::AssetId;
 
 use super::step::{Action, Part, Plan};
 
-/// The rules that `plan` breaks; none for a sound plan.
-pub fn check(plan: &Plan) -> Vec<String> {
+/// The rules that `plan` breaks; none for a sound plan. `in_hand` has no steps in it: what is being worked on, which others may wait for.
+pub fn check(plan: &Plan, in_hand: &BTreeSet<Address>) -> Vec<String> {
     let mut broken = Vec::new();
     let mut done: BTreeSet<&Address> = BTreeSet::new();
     let mut uploads: BTreeSet<&Address> = BTreeSet::new();
@@ -45,7 +45,7 @@ pub fn check(plan: &Plan) -> Vec<String> {
             broken.push(format!("{} updates no field", step.address));
         }
     }
-    check_order(plan, &mut broken);
+    check_order(plan, in_hand, &mut broken);
     check_archiving(plan, &archived, &mut broken);
     for (at, mark) in plan.marks.iter().enumerate() {
         let tells = matches!(mark, Change::Tell { .. });
@@ -65,9 +65,9 @@ pub fn check(plan: &Plan) -> Vec<String> {
 }
 
 /// Metadata comes last, and whoever waits waits for somebody who acts and doesn't wait.
-fn check_order(plan: &Plan, broken: &mut Vec<String>) {
+fn check_order(plan: &Plan, in_hand: &BTreeSet<Address>, broken: &mut Vec<String>) {
     let assets = || plan.steps.iter().filter(|step| !step.action.is_metadata());
-    let acting: BTreeSet<&Address> = assets().map(|step| &step.address).collect();
+    let acting: BTreeSet<&Address> = assets().map(|step| &step.address).chain(in_hand).collect();
     let waiting: BTreeSet<&Address> =
         assets().filter(|step| !step.after.is_empty()).map(|step| &step.address).collect();
     for step in &plan.steps {
@@ -116,12 +116,15 @@ mod tests {
             not_before: None,
         };
         let check = |steps: Vec<Step>, wanted: &[&str]| {
-            assert_eq!(check(&Plan { steps, ..Plan::default() }), wanted);
+            assert_eq!(check(&Plan { steps, ..Plan::default() }, &BTreeSet::new()), wanted);
         };
         check(vec![step("a", None), step("b", Some("a"))], &[]);
         check(vec![step("a", None), step("b", None), step("a", None)], &["the steps of a are torn apart"]);
         check(vec![step("a", Some("a"))], &["a waits for itself", "a waits for a, which waits"]);
         check(vec![step("a", Some("b"))], &["a waits for b, which does nothing"]);
+        let worked_on = BTreeSet::from([Address::new("b").unwrap()]);
+        let waits = Plan { steps: vec![step("a", Some("b"))], ..Plan::default() };
+        assert_eq!(super::check(&waits, &worked_on), Vec::<String>::new());
         let metadata = |address: &str| Step {
             action: Action::UpdateMetadata { asset_id: None, changes: vec![FieldChange::Icon(None)], heals: false },
             ..step(address, None)

@@ -104,7 +104,7 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timest
     unproven::note(&mut plan, desired, recorded);
     // Stable: the steps of an address keep their order, and metadata comes last.
     plan.steps.sort_by(|a, b| (&a.address, a.action.is_metadata()).cmp(&(&b.address, b.action.is_metadata())));
-    debug_assert_eq!(lint::check(&plan), Vec::<String>::new(), "a plan breaks its own rules");
+    debug_assert_eq!(lint::check(&plan, in_hand), Vec::<String>::new(), "a plan breaks its own rules");
     plan
 }
 

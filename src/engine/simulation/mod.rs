@@ -144,7 +144,7 @@ impl Scene {
         let mut plans = Vec::new();
         for _ in 0..ROUNDS {
             let plan = self.plan();
-            assert_eq!(lint::check(&plan), Vec::<String>::new());
+            assert_eq!(lint::check(&plan, &BTreeSet::new()), Vec::<String>::new());
             assert_eq!(self.plan(), plan, "the same inputs gave two plans");
             self.hands_commit(&plan.marks);
             self.check_archiving(&plan);

@@ -181,7 +181,7 @@ proptest! {
     #[test]
     fn every_plan_is_sound_and_repeatable(desired in any_desired(), recorded in any_known()) {
         let first = plan(&desired, &recorded, NOW);
-        prop_assert_eq!(lint::check(&first), Vec::<String>::new());
+        prop_assert_eq!(lint::check(&first, &BTreeSet::new()), Vec::<String>::new());
         prop_assert_eq!(&plan(&desired, &recorded, NOW), &first);
         for address in desired.assets.keys() {
             let spoken = first.steps.iter().any(|s| s.address == *address) || first.held.iter().any(|h| h.address == *address);

@@ -51,6 +51,24 @@ fn whoever_shares_says_nothing_about_metadata_until_it_differs() {
 }
 
 #[test]
+fn whoever_shares_what_is_in_hand_waits_for_it() {
+    let wanted = desired(vec![want("a.png", 1), want("b.png", 1)]);
+    let check = |known: Known, path: &str, expected: &str, owner: &str| {
+        let wishes = Wishes { in_hand: [address(path)].into(), ..Wishes::default() };
+        let plan = super::super::plan(&wanted, &known.0, &wishes, NOW);
+        assert_eq!(text(&plan), expected);
+        assert_eq!(plan.steps[0].after, [address(owner)]);
+    };
+    // Under way or not yet begun, and whichever of the two it is.
+    let sent = Known::default().create_under_way("a.png", 1, false, &[PhaseEvent::HandOver]).locked("a.png");
+    let waits = "create b.png: it is new; the same bytes are uploaded for `a.png`";
+    check(sent, "a.png", waits, "a.png");
+    check(Known::default(), "a.png", waits, "a.png");
+    let other = "create a.png: it is new; the same bytes are uploaded for `b.png`";
+    check(Known::default(), "b.png", other, "b.png");
+}
+
+#[test]
 fn whoever_waits_for_a_held_upload_is_held() {
     let mut known = Known::default().enrolled("a.png");
     let refused = Trouble::Refused {
