@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::known::{Known, state_folder};
-use super::{Branch, Walk};
+use super::{Branch, Walk, actions};
 use crate::support::{Project, Ran};
 
 pub const LOCKFILE: &str = "assets.lock.toml";
@@ -98,13 +98,14 @@ impl Walk {
         }
         let ran = Ran::of(second.command(&["sync", "--once", "--timeout", "2m", "--json"]).output().unwrap());
         self.told.push(format!("a second machine with a stale lockfile: exit code {}", ran.code));
+        self.told.extend(actions(&ran.stdout));
         self.remote.control().advance(Duration::from_secs(2));
+        self.seen = self.remote.assets().iter().map(|report| report.asset.id).collect();
         if ran.code != 0 {
             // What it has open is not this story.
             self.strangers.extend(self.remote.assets().iter().map(|report| report.asset.id));
             return;
         }
-        self.seen = self.remote.assets().iter().map(|report| report.asset.id).collect();
         let lockfile = second.file(LOCKFILE).exists().then(|| second.read(LOCKFILE));
         self.others.push(Branch { tree: self.tree.clone(), lockfile, lockfiles: Vec::new(), orderly: true });
         self.is_twofold = true;
