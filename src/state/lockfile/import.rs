@@ -50,7 +50,7 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
         let forgotten = recorded.forgotten.get(address);
         let Some(entry) = remembered(entry, forgotten) else { continue };
         let entry = entry.as_ref();
-        let meeting = Meeting { address, entry, known: recorded.assets.get(address) };
+        let meeting = Meeting { address, entry, known: recorded.assets.get(address), recorded };
         let under_way = attempts.get(address).map(Vec::as_slice).unwrap_or_default();
         let before = changes.len();
         meeting.learn(under_way, &mut changes, now);
@@ -118,11 +118,12 @@ struct Meeting<'a> {
     address: &'a Address,
     entry: &'a Entry,
     known: Option<&'a Record>,
+    recorded: &'a Recorded,
 }
 
 impl Meeting<'_> {
     fn learn(&self, under_way: &[(AttemptId, &Attempt)], changes: &mut Vec<Change>, now: Timestamp) {
-        let Self { address, entry, known } = self;
+        let Self { address, entry, known, recorded: _ } = self;
         let Entry { identity, history, asked, stored, pinned, archived, removed, possible_duplicates, open } = entry;
         let address = || (*address).clone();
         if known.is_none_or(|known| known.identity != *identity) {
@@ -135,6 +136,7 @@ impl Meeting<'_> {
         let known_asked = known.map_or(&nothing, |known| &known.asked);
         let known_stored = known.map_or(&nothing, |known| &known.stored);
         let mut fields = join(known_asked, asked);
+        self.doubt_what_was_asked_elsewhere(&mut fields);
         for work in open.iter().filter(|work| !self.is_over(work) && !is_polled(work, under_way)) {
             if let Intent::UpdateMetadata { fields: unsettled, .. } = &work.intent {
                 fields.extend(unsettled.keys().map(|field| (*field, FieldDigest::UNKNOWN)));
@@ -160,6 +162,24 @@ impl Meeting<'_> {
         }
         if !known.is_some_and(|known| known.in_lockfile) {
             changes.push(Change::Lock { address: address(), in_lockfile: true });
+        }
+    }
+
+    /// Under another name, that of another branch, something else was asked of its asset in the meantime. Only where the address comes back to this checkout:
+    /// what it asks from then on is newer.
+    fn doubt_what_was_asked_elsewhere(&self, fields: &mut FieldDigests) {
+        if self.known.is_some_and(|known| known.in_lockfile) {
+            return;
+        }
+        let assets = self.entry.history.assets();
+        let others = self.recorded.assets.iter().filter(|(address, _)| *address != self.address);
+        let has_it = |record: &&Record| record.head().is_some_and(|(head, _)| assets.contains(&head.asset_id));
+        for other in others.map(|(_, record)| record).filter(has_it) {
+            for (field, digest) in fields.iter_mut() {
+                if other.asked.get(field).is_some_and(|asked| asked != digest) {
+                    *digest = FieldDigest::UNKNOWN;
+                }
+            }
         }
     }
 

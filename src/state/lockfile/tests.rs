@@ -973,3 +973,33 @@ fn an_operation_on_metadata_is_not_gone_on_with() {
     assert_eq!(recorded.assets[&address("a")].asked[&field], FieldDigest::UNKNOWN, "asserted anew, whatever is wanted");
     assert_eq!(import(&recorded, &ledger, Timestamp::UNIX_EPOCH), [], "reading it again tells nothing more");
 }
+
+#[test]
+fn what_was_asked_of_an_asset_under_another_branchs_name_is_asserted_anew() {
+    let field = Field::Description;
+    let asks = |text: &str| Entry {
+        asked: FieldDigests::from([(field, FieldDigest::of_text(text))]),
+        ..image("a", &[(1, 1)])
+    };
+    let (ours, theirs) = (ledger([("a", asks("old"))]), ledger([("b", asks("new"))]));
+    let mut recorded = imported(&ours);
+    let asked = |recorded: &Recorded, name: &str| recorded.assets[&address(name)].asked[&field];
+    let visit = |recorded: &mut Recorded, ledger: &Ledger| {
+        let changes = import(recorded, ledger, Timestamp::UNIX_EPOCH);
+        apply(recorded, &changes);
+        assert_eq!(import(recorded, ledger, Timestamp::UNIX_EPOCH), [], "reading it again tells nothing more");
+    };
+    visit(&mut recorded, &theirs);
+    assert_eq!(asked(&recorded, "b"), FieldDigest::UNKNOWN, "`a` asked for something else");
+    assert_eq!(asked(&recorded, "a"), FieldDigest::of_text("old"));
+    let settled = Change::Ask {
+        address: address("b"),
+        fields: FieldDigests::from([(field, FieldDigest::of_text("new"))]),
+        stored: FieldDigests::new(),
+    };
+    apply(&mut recorded, &[settled]);
+    visit(&mut recorded, &theirs);
+    assert_eq!(asked(&recorded, "b"), FieldDigest::of_text("new"), "it stays settled while it is checked out");
+    visit(&mut recorded, &ours);
+    assert_eq!(asked(&recorded, "a"), FieldDigest::UNKNOWN, "and on the way back");
+}
