@@ -49,7 +49,8 @@ pub fn problem(diagnostic: &Diagnostic) -> Problem {
 
 impl From<StateError> for Failure {
     fn from(error: StateError) -> Self {
-        Self::of(Exit::Unusable, &error, error.hint())
+        let exit = if matches!(error, StateError::InUse { .. }) { Exit::Busy } else { Exit::Unusable };
+        Self::of(exit, &error, error.hint())
     }
 }
 
@@ -57,6 +58,10 @@ impl From<BookError> for Failure {
     fn from(error: BookError) -> Self {
         match error {
             BookError::State(error) => error.into(),
+            BookError::Lost(error) => {
+                let exit = if error.is_taken() { Exit::Busy } else { Exit::Unusable };
+                Self::of(exit, &error, error.hint())
+            }
             BookError::Apply(_) | BookError::Closed => Self::of(Exit::Unusable, &error, None),
         }
     }

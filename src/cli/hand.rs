@@ -211,6 +211,7 @@ impl Shortfall {
         match stop? {
             Stop::Credential { message, hint } => Some(Self::new("failed", Exit::Credential, message, Some(hint))),
             Stop::State { message } => Some(Self::new("failed", Exit::Unusable, message, None)),
+            Stop::Taken { message, hint } => Some(Self::new("failed", Exit::Busy, message, Some(hint))),
             Stop::Defect { message } => Some(Self { outcome: "failed", failure: Failure::defect(message) }),
             Stop::Signal(_) | Stop::TimedOut => None,
         }

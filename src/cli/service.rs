@@ -32,6 +32,7 @@ impl From<ServiceError> for Failure {
             ServiceError::Book(error) => error.into(),
             ServiceError::Lockfile(error) => error.into(),
             ServiceError::Requests(error) => error.into(),
+            ServiceError::Taken { message, hint } => Self::new(Exit::Busy, message).hint(hint),
             ServiceError::Defect { message } => Self::new(Exit::Unusable, message),
         }
     }

@@ -139,6 +139,7 @@ fn stopped(report: &Report) -> Option<Failure> {
             Some(if hint.is_empty() { failure } else { failure.hint(hint) })
         }
         Stop::State { message } => Some(Failure::new(Exit::Unusable, message)),
+        Stop::Taken { message, hint } => Some(Failure::new(Exit::Busy, message).hint(hint)),
         Stop::Defect { message } => Some(Failure::defect(message)),
         Stop::TimedOut | Stop::Signal(_) => None,
     }
@@ -169,18 +170,32 @@ fn wishes(args: &SyncArgs) -> Result<Wishes, Failure> {
     Ok(Wishes { overwrite, confirmed, accept_new_lockfile, lost_answer_rest, ..Wishes::default() })
 }
 
-/// The first signal ends the run in order; a second one ends the process.
+/// What is on the wire at the first signal has so long to be answered. CI kills 7.5 s after it (GitHub) or 10 s (most others); the rest of [`END`] is for
+/// writing down what happened.
+const WIRE: Duration = Duration::from_millis(4500);
+
+/// The process ends at most so long after the first signal, even if a disk keeps it from writing anything down. The journal is made for this.
+const END: Duration = Duration::from_millis(5700);
+
+/// The first signal ends the run in order, within [`END`]; a second one ends the process.
 pub(super) fn listen_to_signals(stop: &StopSwitch) -> Result<(), Failure> {
     let mut signals = signals::catch_end_signals()
         .map_err(|error| Failure::new(Exit::Unusable, format!("catch signals: {error}")))?;
     let stop = stop.clone();
     tokio::spawn(async move {
-        if let Some(signal) = signals.recv().await {
-            stop.throw(Stop::Signal(signal.exit_code()));
+        let Some(first) = signals.recv().await else { return };
+        stop.throw(Stop::Signal(first.exit_code()));
+        let mut last = first;
+        let in_time = async {
+            tokio::time::sleep(WIRE).await;
+            stop.cut_off();
+            tokio::time::sleep(END.saturating_sub(WIRE)).await;
+        };
+        tokio::select! {
+            () = in_time => {}
+            Some(second) = signals.recv() => last = second,
         }
-        if let Some(signal) = signals.recv().await {
-            super::die(signal.exit_code());
-        }
+        super::die(last.exit_code());
     });
     Ok(())
 }
@@ -360,7 +375,7 @@ fn show_summary(output: Output, report: &Report, unfinished: [(u64, &str); 3], b
     match &report.stop {
         Some(Stop::TimedOut) => output.warning("the time given with --timeout is over; run it again to go on"),
         Some(Stop::Signal(_)) => output.warning("interrupted; what was begun is recorded, run it again to go on"),
-        Some(Stop::Credential { .. } | Stop::State { .. } | Stop::Defect { .. }) | None => {}
+        Some(Stop::Credential { .. } | Stop::State { .. } | Stop::Taken { .. } | Stop::Defect { .. }) | None => {}
     }
     if report.in_sync() && parts.is_empty() {
         output.line(format!("{} {assets}, nothing to do{lockfile}", paint(Tone::Good, "in sync:")));

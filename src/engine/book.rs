@@ -2,8 +2,13 @@
 //!
 //! One lock around the memory, never held over an await; the state's queue keeps the order in which changes were applied. A commit returns when
 //! it is durable, and goes on when its caller is dropped. After a failed write the book is closed: what it says would no longer be on disk.
+//!
+//! It also keeps the right to write the state: nothing is begun at the remote, and nothing handed over, unless lock and database are still the files at their
+//! paths ([`Book::secure`]).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Mutex as Turn;
 
 use crate::model::address::Address;
 use crate::model::change::Change;
@@ -12,12 +17,18 @@ use crate::model::recorded::{ApplyError, AttemptId, Identity, Recorded};
 use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::handle::StoreHandle;
+use crate::state::hold::{Displaced, Hold, RegainError, Regained};
+use crate::state::lockfile;
 
 /// What is known, and the state behind it.
 #[derive(Debug)]
 pub struct Book {
     known: Mutex<Known>,
     store: StoreHandle,
+    hold: Hold,
+    remote: String,
+    /// One at a time gets a lost state back; the others go on when it is there.
+    regaining: Turn<()>,
 }
 
 #[derive(Debug)]
@@ -38,12 +49,61 @@ pub enum BookError {
     /// An earlier write failed.
     #[error("the state could not be written before")]
     Closed,
+    /// The files of the state are not those at their paths any more, and it could not be written anew.
+    #[error(transparent)]
+    Lost(#[from] RegainError),
+}
+
+/// Why the last byte of a change may not leave.
+#[derive(Debug, thiserror::Error)]
+pub enum HandOverError {
+    /// That it does could not be written down.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// It was written down where nobody finds it.
+    #[error(transparent)]
+    Displaced(#[from] Displaced),
 }
 
 impl Book {
-    /// Opens the book at what the state knows.
-    pub fn new(recorded: Recorded, store: StoreHandle) -> Self {
-        Self { known: Mutex::new(Known { recorded, closed: false }), store }
+    /// Opens the book at what the state of `remote` knows, for whoever holds it.
+    pub fn new(recorded: Recorded, store: StoreHandle, hold: Hold, remote: String) -> Self {
+        Self { known: Mutex::new(Known { recorded, closed: false }), store, hold, remote, regaining: Turn::new(()) }
+    }
+
+    /// Makes sure that the state is the one at its path and that nobody else holds it: to be asked before anything is begun at the remote, and at every
+    /// pass. A state that was deleted or replaced is written anew under a new lock, with all that is known; what another one in its place knew is added.
+    ///
+    /// # Errors
+    /// When that can't be: nothing more may be begun, and what is on the wire can only be told by the lockfile.
+    pub async fn secure(&self) -> Result<(), BookError> {
+        if self.hold.check().is_ok() {
+            return Ok(());
+        }
+        let _turn = self.regaining.lock().await;
+        let Some(Regained { displaced, found, aside }) = self.hold.regain(&self.store, clock::now()).await? else {
+            return Ok(());
+        };
+        let kept =
+            aside.map(|path| format!("; what was in its place is kept as {}", path.display())).unwrap_or_default();
+        tracing::error!("{displaced}: the state was written anew and nothing is lost{kept}");
+        if let Some(found) = found {
+            let all = found.assets.keys().cloned().collect();
+            let ledger = lockfile::export(&self.remote, &found, &all);
+            self.commit_with(|recorded| lockfile::import(recorded, &ledger, clock::now())).await?;
+        }
+        Ok(())
+    }
+
+    /// How often the state was written anew: what was planned before that has to be planned again, since another process may have been there in between.
+    pub fn generation(&self) -> u64 {
+        self.hold.generation()
+    }
+
+    /// Closes the state and lets it go.
+    pub async fn close(&self) {
+        self.store.clone().close().await;
+        self.hold.release();
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -132,6 +192,16 @@ impl Book {
     /// As [`Book::commit`].
     pub async fn advance(&self, attempt: AttemptId, event: PhaseEvent) -> Result<(), BookError> {
         self.commit(vec![Change::Advance { attempt, event }]).await
+    }
+
+    /// Writes down that the last byte of a change is about to leave, which it may only when this returns.
+    ///
+    /// # Errors
+    /// As [`Book::commit`]; and when the state is not the one at its path any more.
+    pub async fn hand_over(&self, attempt: AttemptId) -> Result<(), HandOverError> {
+        self.advance(attempt, PhaseEvent::HandOver).await?;
+        // After the write, which takes its time: nothing comes between this and the byte.
+        Ok(self.hold.check()?)
     }
 
     /// The state behind it, for what is not about assets.

@@ -10,7 +10,9 @@ use super::execute::execute;
 use super::hands::{GivenUp, Hands};
 use super::refresh::{self, Answer, Question};
 use super::report::{Outcome, Stop};
+use super::session::recover;
 use super::settle;
+use super::steps::chain;
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::failure::Failure;
 use crate::model::address::Address;
@@ -390,8 +392,21 @@ fn in_doubt(hands: &Hands, address: &Address) -> Option<AttemptId> {
 }
 
 async fn run(hands: &Hands, desired: &Desired, step: Step) -> Outcome {
-    let reports = execute(&hands.steps(desired, GivenUp::new()), vec![step]).await;
-    reports.into_iter().next_back().map_or(Outcome::NotBegun, |report| report.outcome)
+    let steps = hands.steps(desired, GivenUp::new(), hands.book.generation());
+    let address = step.address.clone();
+    tokio::select! {
+        reports = execute(&steps, vec![step]) => {
+            reports.into_iter().next_back().map_or(Outcome::NotBegun, |report| report.outcome)
+        }
+        () = hands.stop.is_cut_off() => {
+            let recovered = hands.book.commit_with(|recorded| recover(recorded, |of| *of == address)).await;
+            let message = match recovered {
+                Ok(_) => "interrupted before Roblox answered".to_owned(),
+                Err(error) => chain(&error),
+            };
+            Outcome::InDoubt { message }
+        }
+    }
 }
 
 fn step(address: &Address, action: Action, rule: Rule) -> Step {

@@ -102,8 +102,8 @@ impl Hands {
         self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).get(&creator).cloned()
     }
 
-    /// What runs the steps of a plan for `desired`.
-    pub(super) fn steps(&self, desired: &Desired, given_up: GivenUp) -> Steps {
+    /// What runs the steps of a plan for `desired`, made for the state of `generation`.
+    pub(super) fn steps(&self, desired: &Desired, given_up: GivenUp, generation: u64) -> Steps {
         let files: LookedAt = desired
             .assets
             .iter()
@@ -128,6 +128,7 @@ impl Hands {
             given_up: Arc::new(given_up),
             superseded: StopSwitch::default(),
             panics: self.panics,
+            generation,
         }
     }
 

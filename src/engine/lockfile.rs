@@ -28,6 +28,8 @@ pub struct Lockfile {
     was_known: bool,
     /// A person agreed to a new one in place of a missing one.
     accepted: bool,
+    /// The state that knows it: one that was written anew may have taken in another's facts since.
+    generation: u64,
 }
 
 /// Why the lockfile could not be kept.
@@ -44,7 +46,8 @@ pub enum KeepError {
 impl Lockfile {
     /// The lockfile of `project`, last seen as `known`; `untold` as [`Lockfile::is_untold`] says.
     pub fn new(project: Project, remote: String, known: Option<String>, untold: bool) -> Self {
-        Self { project, remote, known, digests: None, untold, missing: None, was_known: false, accepted: false }
+        let (digests, missing, was_known, accepted) = (None, None, false, false);
+        Self { project, remote, known, digests, untold, missing, was_known, accepted, generation: 0 }
     }
 
     /// Whether it was written, by this process or an earlier one, and no command of `--on-change` has
@@ -81,12 +84,14 @@ impl Lockfile {
         let fingerprint = bytes.as_deref().map(lockfile::fingerprint);
         self.was_known = bytes.is_none() && (self.was_known || self.known.is_some());
         self.missing = if bytes.is_none() { self.find_missing().await } else { None };
-        if self.known == fingerprint {
+        let generation = book.generation();
+        if self.known == fingerprint && self.generation == generation {
             return Ok(());
         }
         let ledger = parse(&self.project, &self.remote, bytes.as_deref())?;
         self.digests = Some(Digests::of(&ledger));
         book.commit_with(|recorded| lockfile::import(recorded, &ledger, clock::now())).await?;
+        self.generation = generation;
         if self.known != fingerprint {
             self.known = fingerprint;
             self.remember(book).await?;

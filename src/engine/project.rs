@@ -200,6 +200,16 @@ impl Project {
         }
     }
 
+    /// Where the state belongs now: elsewhere than at the start, if the folder has become a checkout or ceased to be one.
+    ///
+    /// # Errors
+    /// When that can't be told.
+    pub fn state_now(&self) -> Result<PathBuf, WorkTreeError> {
+        let Some(folder) = &self.folder else { return Ok(self.state.clone()) };
+        let now = StateFolder::of(&self.root)?;
+        Ok(if now == *folder { self.state.clone() } else { now.state(&self.manifest) })
+    }
+
     /// Where the state was as long as the folder was no git checkout, if it is one now. A process that began before still holds it.
     pub fn state_before_git(&self) -> Option<PathBuf> {
         let StateFolder::OfGit(_) = self.folder.as_ref()? else { return None };

@@ -177,7 +177,12 @@ pub async fn begin(
     if !hands.may_begin(&owners).await {
         let is_credential = matches!(hands.stop.why(), Some(Stop::Credential { .. }));
         let message = match hands.stop.why() {
-            Some(Stop::Credential { message, .. } | Stop::State { message } | Stop::Defect { message }) => message,
+            Some(
+                Stop::Credential { message, .. }
+                | Stop::State { message }
+                | Stop::Taken { message, .. }
+                | Stop::Defect { message },
+            ) => message,
             Some(Stop::Signal(_) | Stop::TimedOut) | None => "interrupted before anything was changed".to_owned(),
         };
         return Err(RecreateError::Stopped { message, is_credential });

@@ -82,6 +82,13 @@ pub enum Stop {
         /// What happened.
         message: String,
     },
+    /// The state was deleted or replaced, and another process holds it by now.
+    Taken {
+        /// What happened.
+        message: String,
+        /// What to do next.
+        hint: String,
+    },
     /// Macadam itself went wrong: it panicked.
     Defect {
         /// With what.
@@ -129,7 +136,7 @@ impl Report {
     /// Whether the remote matches the manifest as far as Macadam may make it. What stopped the run doesn't matter if nothing was left to do,
     /// unless it kept the run from looking again or from writing down what it did.
     pub fn in_sync(&self) -> bool {
-        let broken = matches!(self.stop, Some(Stop::State { .. } | Stop::Defect { .. }));
+        let broken = matches!(self.stop, Some(Stop::State { .. } | Stop::Taken { .. } | Stop::Defect { .. }));
         self.left.is_empty() && self.held.is_empty() && !broken
     }
 
@@ -143,11 +150,16 @@ impl Report {
 
     /// The run broke before it could plan again: what was done of the last plan is no longer wanted.
     pub fn break_off(&mut self, message: String) {
+        self.forget_done();
+        self.stop.get_or_insert(Stop::State { message });
+    }
+
+    /// What was done of the last plan is no longer wanted, though nothing was planned since.
+    pub fn forget_done(&mut self) {
         let key = |step: &Step| (step.address.clone(), step.action.name());
         let done = self.steps.iter().filter(|report| report.outcome.is_done());
         let done: BTreeSet<_> = done.map(|report| key(&report.step)).collect();
         self.left.retain(|step| !done.contains(&key(step)));
-        self.stop.get_or_insert(Stop::State { message });
     }
 
     /// Whether what is held now is why a step was not carried out: the hold says more than the step's own failure.

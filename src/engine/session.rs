@@ -17,6 +17,7 @@ use crate::model::recorded::Recorded;
 use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::handle::StoreHandle;
+use crate::state::hold::Hold;
 use crate::state::lock::{self, LockError, Occupancy, StateLock};
 use crate::state::store::Store;
 
@@ -30,8 +31,6 @@ pub struct Session {
     pub lockfile: Lockfile,
     /// Earlier looks at files.
     pub cache: FileCache,
-    // Last, so that it is let go after everything else.
-    _lock: StateLock,
 }
 
 /// Why a session could not begin. Nothing was attempted.
@@ -74,11 +73,15 @@ impl Session {
         let recorded = store.load()?;
         let cache = store.load_files()?;
         let (known, untold) = (store.lockfile_fingerprint()?, store.is_lockfile_untold()?);
-        let book = Arc::new(Book::new(recorded, StoreHandle::spawn(store).map_err(SessionError::Thread)?));
+        let (command, place) = (command.to_owned(), project.clone());
+        let place = Box::new(move || place.state_now().map_err(|error| super::steps::chain(&error)));
+        let hold = Hold::new(lock, &store, &command, place)?;
+        let store = StoreHandle::spawn(store).map_err(SessionError::Thread)?;
+        let book = Arc::new(Book::new(recorded, store, hold, remote.to_owned()));
         book.commit_with(|recorded| recover(recorded, |_| true)).await?;
         let mut lockfile = Lockfile::new(project.clone(), remote.to_owned(), known, untold);
         lockfile.read(&book).await?;
-        Ok(Self { project: project.clone(), book, lockfile, cache, _lock: lock })
+        Ok(Self { project: project.clone(), book, lockfile, cache })
     }
 
     /// Writes the lockfile after a change of one address, which it has from now on if there is anything to say of it. Returns whether it was written.
@@ -116,9 +119,14 @@ impl Session {
         Ok(gathered.desired)
     }
 
-    /// Closes the state; what was committed is durable already.
+    /// Closes the state and lets it go; what was committed is durable already.
     pub async fn close(self) {
-        self.book.store().clone().close().await;
+        // What was committed to a file that nobody finds is not.
+        match self.book.secure().await {
+            Ok(()) | Err(BookError::Lost(_)) => {}
+            Err(error) => tracing::error!("the state could not be written at the end: {}", super::steps::chain(&error)),
+        }
+        self.book.close().await;
     }
 }
 

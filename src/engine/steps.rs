@@ -35,7 +35,7 @@ use crate::model::file::FileFacts;
 use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash, Creator, Revision, UploadId};
 use crate::model::path::ProjectPath;
-use crate::model::phase::{Intent, PhaseEvent};
+use crate::model::phase::Intent;
 use crate::model::recorded::{Identity, Record, Trouble};
 use crate::model::remote::RemoteAsset;
 use crate::plan::subject::Subjects;
@@ -70,6 +70,8 @@ pub struct Steps {
     pub(super) superseded: StopSwitch,
     /// What a panic in a try does.
     pub(super) panics: Panics,
+    /// The state for which this was planned, see [`Book::generation`].
+    pub(super) generation: u64,
 }
 
 /// What a panic in a try of a step does: a defect of Macadam in any case.
@@ -137,13 +139,22 @@ impl Runner for Steps {
                 }
                 Err(error) => {
                     let message = chain(&error);
-                    self.stop.throw(Stop::State { message: message.clone() });
+                    self.stop.throw(stop_for(&error));
                     Outcome::TryLater { message }
                 }
             };
             (self.listener)(Progress::Finished { address: step.address.clone() });
             return outcome;
         }
+    }
+}
+
+/// What ends a run whose state can't be written any more.
+pub(super) fn stop_for(error: &BookError) -> Stop {
+    let message = chain(error);
+    match error {
+        BookError::Lost(lost) if lost.is_taken() => Stop::Taken { message, hint: lost.hint().unwrap_or_default() },
+        BookError::Lost(_) | BookError::Apply(_) | BookError::State(_) | BookError::Closed => Stop::State { message },
     }
 }
 
@@ -277,6 +288,15 @@ impl Steps {
             self.gate.leave_unsent(pass);
             return Ok(Try::Ended(outcome));
         }
+        if let Err(error) = self.book.secure().await {
+            self.gate.leave_unsent(pass);
+            return Err(error);
+        }
+        // Another process may have been at work in between: whether this is still wanted is for the next plan to say.
+        if self.book.generation() != self.generation {
+            self.gate.leave_unsent(pass);
+            return Ok(superseded("the state was written anew, and everything is planned again"));
+        }
         let given_up = match write.intent {
             Intent::Create { .. } => self.given_up.get(write.address).map(Vec::as_slice).unwrap_or_default(),
             _ => &[],
@@ -298,7 +318,7 @@ impl Steps {
         }
         let book = Arc::clone(&self.book);
         let hand_over: HandOver = Box::pin(async move {
-            let written = book.advance(attempt, PhaseEvent::HandOver).await;
+            let written = book.hand_over(attempt).await;
             failpoint::hit("handed_over");
             written.map_err(|error| chain(&error).into())
         });

@@ -16,6 +16,8 @@ use crate::platform::clock;
 #[derive(Debug, Clone, Default)]
 pub struct StopSwitch {
     token: CancellationToken,
+    /// What is on the wire is not waited for any longer.
+    cut: CancellationToken,
     why: Arc<Mutex<Option<Stop>>>,
     /// When a signal first asked for the end, also where something else ended the run before.
     signalled: Arc<watch::Sender<Option<Duration>>>,
@@ -54,6 +56,16 @@ impl StopSwitch {
     /// Waits until the run is to end.
     pub async fn thrown(&self) {
         self.token.cancelled().await;
+    }
+
+    /// Breaks off what is on the wire too, as a crash would: the journal has it. For a run that was told to end and has no time left.
+    pub fn cut_off(&self) {
+        self.cut.cancel();
+    }
+
+    /// Waits until what is on the wire is to be broken off.
+    pub async fn is_cut_off(&self) {
+        self.cut.cancelled().await;
     }
 
     /// Runs `work` unless or until the run is to end. Only for what may be given up at any point: waiting and reading, never writing down.

@@ -1,14 +1,14 @@
 //! One run: gather, plan, execute, record, until a plan has nothing left to do.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 
 use super::book::BookError;
-use super::execute::execute;
+use super::execute::{Runner, execute};
 use super::gather::{GatherError, gather, unsettled_now};
 use super::hands::{GivenUp, Hands};
 use super::lockfile::KeepError;
@@ -16,8 +16,9 @@ use super::progress::{Listener, Progress};
 use super::refresh::{self, Answer, Question};
 use super::report::{Outcome, Report, StepReport, Stop};
 use super::review::{self, Review};
-use super::session::Session;
+use super::session::{Session, recover};
 use super::set_aside;
+use super::steps::{Steps, stop_for};
 use super::stop::StopSwitch;
 use crate::cloud::client::Client;
 use crate::model::address::Address;
@@ -27,7 +28,7 @@ use crate::model::file::FileCache;
 use crate::model::history::Standing;
 use crate::model::ids::{AssetId, Creator};
 use crate::model::missing_lockfile::MissingLockfile;
-use crate::model::phase::PhaseEvent;
+use crate::model::phase::{Phase, PhaseEvent};
 use crate::model::recorded::Recorded;
 use crate::plan::{Action, Note, Plan, Step, Wishes, plan};
 use crate::platform::{clock, failpoint};
@@ -94,6 +95,7 @@ pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Opti
         session.lockfile.accept_new();
     }
     let hands = Hands::new(session, client, listener.clone(), stop.clone(), *uploads).await?;
+    let (stop, reported) = (stop.clone(), Mutex::default());
     let mut run = Run {
         session,
         hands,
@@ -101,8 +103,17 @@ pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Opti
         in_manifest: BTreeSet::new(),
         missing_lockfile: None,
         report: Report::default(),
+        generation: 0,
+        reported,
     };
-    let ended = run.rounds().await;
+    let ended = tokio::select! {
+        ended = run.rounds() => Some(ended),
+        () = stop.is_cut_off() => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => run.break_off().await,
+    };
     let report = run.end(ended).await?;
     Ok(report)
 }
@@ -146,6 +157,25 @@ struct Run<'a> {
     /// What was found in place of a missing lockfile by the first plan: it holds for the whole run, which may write a new one.
     missing_lockfile: Option<MissingLockfile>,
     report: Report,
+    /// The state for which the last plan was made, see [`Book::generation`](super::book::Book::generation).
+    generation: u64,
+    /// How steps of the plan ended that is being carried out.
+    reported: Mutex<Vec<StepReport>>,
+}
+
+/// Carries out steps, and keeps how each ended where it survives the end of the whole.
+struct Reporting<'a> {
+    steps: Steps,
+    reported: &'a Mutex<Vec<StepReport>>,
+}
+
+impl Runner for Reporting<'_> {
+    async fn run(&self, step: &Step) -> Outcome {
+        let outcome = self.steps.run(step).await;
+        let report = StepReport { step: step.clone(), outcome: outcome.clone() };
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+        outcome
+    }
 }
 
 impl Run<'_> {
@@ -185,6 +215,25 @@ impl Run<'_> {
             fruitless = if useful { 0 } else { fruitless + 1 };
             tried = hopeless.then_some(steps);
         }
+    }
+
+    /// There is no time left: what is on the wire is not waited for. It is written down as after a crash, so that lockfile and state have it.
+    async fn break_off(&mut self) -> Result<(), SyncError> {
+        let reported = std::mem::take(&mut *self.reported.lock().unwrap_or_else(PoisonError::into_inner));
+        self.report.steps.extend(reported);
+        self.session.book.commit_with(|recorded| recover(recorded, |_| true)).await?;
+        self.report.forget_done();
+        let unanswered: Vec<Step> = self.session.book.read(|recorded| {
+            let open = |address: &Address| {
+                recorded.attempts.values().any(|attempt| attempt.address == *address && attempt.phase == Phase::InDoubt)
+            };
+            self.report.left.iter().filter(|step| open(&step.address)).cloned().collect()
+        });
+        self.report.steps.extend(unanswered.into_iter().map(|step| {
+            let message = "interrupted before Roblox answered; the next run looks what came of it".to_owned();
+            StepReport { step, outcome: Outcome::InDoubt { message } }
+        }));
+        Ok(())
     }
 
     /// Looks at what the remote says before anything is planned: at all of it where that is asked for, else at what is out of date, what Roblox didn't
@@ -244,6 +293,7 @@ impl Run<'_> {
             if self.options.stop.or(tokio::time::sleep(wait.min(left))).await.is_none() {
                 return Ok(false);
             }
+            self.session.book.secure().await?;
             self.look(due(&waiting, clock::now())).await?;
             let still = self.session.book.read(|recorded| review::under_review(desired, recorded));
             if !still.keys().eq(waiting.keys()) {
@@ -269,6 +319,8 @@ impl Run<'_> {
 
     /// Looks at manifest and files, plans, and writes down what the plan marks, but for creates that are given up: those come along.
     async fn plan(&mut self) -> Result<(Desired, Plan, GivenUp), SyncError> {
+        self.session.book.secure().await?;
+        self.generation = self.session.book.generation();
         let (project, listener) = (self.session.project.clone(), self.options.listener.clone());
         // Before the manifest: what one pull brought in both must not look like a manifest that names what nobody knows.
         self.session.lockfile.read(&self.session.book).await?;
@@ -333,15 +385,23 @@ impl Run<'_> {
         given_up: GivenUp,
     ) -> Result<Vec<StepReport>, SyncError> {
         (self.options.listener)(Progress::Planned { steps: plan.steps.len() as u64 });
-        let steps = self.hands.steps(desired, given_up);
-        let mut executing = std::pin::pin!(execute(&steps, plan.steps));
+        let steps = self.hands.steps(desired, given_up, self.generation);
+        let reporting = Reporting { steps, reported: &self.reported };
+        let mut executing = std::pin::pin!(execute(&reporting, plan.steps));
         let mut ticks = tokio::time::interval(LOCKFILE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.reset();
         loop {
             tokio::select! {
-                reports = &mut executing => return Ok(reports),
+                reports = &mut executing => {
+                    self.reported.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                    return Ok(reports);
+                }
                 _ = ticks.tick() => {
+                    // What is on the wire is waited for in any case: its outcome belongs into the lockfile.
+                    if let Err(error) = self.session.book.secure().await {
+                        self.options.stop.throw(stop_for(&error));
+                    }
                     // A machine that is taken away forgets no more of Roblox's limits than that either.
                     self.hands.remember_pace().await?;
                     match self.session.lockfile.write(&self.session.book, &self.in_manifest).await {

@@ -7,12 +7,13 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 
-use super::fingerprint;
+use super::file_id::FileId;
+use super::{fingerprint, mount};
 
 /// A held lock; dropping it, or the end of the process, frees it. Not inherited by child processes.
 #[derive(Debug)]
 pub struct FileLock {
-    _file: File,
+    file: File,
 }
 
 impl FileLock {
@@ -27,7 +28,34 @@ impl FileLock {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _file: file })),
+            Ok(()) => Ok(Some(Self { file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Which file it locks, whatever is at its path by now.
+    ///
+    /// # Errors
+    /// When it can't be looked at.
+    pub fn id(&self) -> io::Result<FileId> {
+        FileId::of(&self.file)
+    }
+
+    /// Locks a file that is there and that SQLite uses, without waiting. `None`: somebody else holds it.
+    ///
+    /// Only where such a lock and SQLite's own don't see each other: on a local disk of Linux. Elsewhere nothing is locked. The lock has to outlive every
+    /// connection of this process to that file: closing any handle of it frees SQLite's locks.
+    ///
+    /// # Errors
+    /// When the file can't be opened or locked.
+    pub fn try_acquire_beside_sqlite(path: &Path) -> io::Result<Option<Self>> {
+        let file = OpenOptions::new().read(true).open(path)?;
+        if !cfg!(target_os = "linux") || mount::network(path).is_some() {
+            return Ok(Some(Self { file }));
+        }
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }

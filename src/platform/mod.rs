@@ -6,6 +6,7 @@ pub mod atomic_file;
 pub mod bell;
 pub mod clock;
 pub mod failpoint;
+pub mod file_id;
 pub mod fingerprint;
 pub mod lock;
 pub mod mount;

@@ -81,6 +81,12 @@ pub enum StateError {
         /// The database.
         path: PathBuf,
     },
+    /// Another process writes it, though its lock could be had.
+    #[error("another macadam has the state `{}` open, and its lock file was deleted", path.display())]
+    InUse {
+        /// The database.
+        path: PathBuf,
+    },
     /// There is no room for it.
     #[error("no space is left for the state `{}`", path.display())]
     Full {
@@ -134,6 +140,9 @@ impl StateError {
             Self::Full { .. } => Some(
                 "free space on this disk, then run it again; uploads that were under way may exist twice: see `macadam status`"
                     .to_owned(),
+            ),
+            Self::InUse { .. } => Some(
+                "wait until the other one is done, or stop it; only one macadam at a time may write a state".to_owned(),
             ),
             Self::Busy { .. } => {
                 Some("close other programs that have the state open, for example `sqlite3`".to_owned())

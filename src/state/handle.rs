@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::StateError;
-use super::store::{Batch, EventRow, FileDelta, LatencyRow, LimitRow, Store};
+use super::store::{Anew, Batch, EventRow, FileDelta, LatencyRow, LimitRow, Store};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::file::FileCache;
@@ -110,6 +110,14 @@ impl StoreHandle {
     /// As [`Store::set_lockfile_untold`], or [`StateError::Closed`].
     pub fn set_lockfile_untold(&self, untold: bool) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.call(move |store| store.set_lockfile_untold(untold))
+    }
+
+    /// See [`Store::write_anew`]. What is queued before is in it, and what is queued after goes there.
+    ///
+    /// # Errors
+    /// As [`Store::write_anew`], or [`StateError::Closed`].
+    pub fn write_anew(&self, now: Timestamp) -> impl Future<Output = Result<Anew, StateError>> + Send + 'static {
+        self.call(move |store| store.write_anew(now))
     }
 
     /// See [`Store::events`].

@@ -11,12 +11,14 @@ use serde::{Deserialize, Serialize};
 use super::error::StateError;
 use super::store::create_folder;
 use crate::platform::atomic_file::write_atomic;
+use crate::platform::file_id::FileId;
 use crate::platform::lock::{FileLock, host_name, is_locked};
 
 /// The right to write a state; freed when dropped, and by the kernel when the process dies.
 #[derive(Debug)]
 pub struct StateLock {
-    _lock: FileLock,
+    lock: FileLock,
+    path: PathBuf,
     holder: PathBuf,
 }
 
@@ -172,15 +174,34 @@ impl StateLock {
                     since: now.to_string(),
                 };
                 let _ = write_atomic(&holder, |out| serde_json::to_writer(out, &text).map_err(io::Error::from));
-                Ok(Self { _lock: lock, holder })
+                Ok(Self { lock, path, holder })
             }
         }
     }
 }
 
+impl StateLock {
+    /// The lock's file, by path and identity.
+    ///
+    /// # Errors
+    /// When it can't be looked at.
+    pub(super) fn file(&self) -> Result<(PathBuf, FileId), LockError> {
+        let id = self.lock.id().map_err(|source| LockError::Lock { path: self.path.clone(), source })?;
+        Ok((self.path.clone(), id))
+    }
+
+    /// Whether its file is the one at its path.
+    pub(super) fn is_in_place(&self) -> bool {
+        matches!((self.lock.id(), FileId::at(&self.path)), (Ok(own), Ok(found)) if found == Some(own))
+    }
+}
+
 impl Drop for StateLock {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.holder); // before the lock goes, so that a successor's file is safe
+        // Before the lock goes, so that a successor's file is safe. Where another lock took its place, the holder's file is its holder's.
+        if self.is_in_place() {
+            let _ = fs::remove_file(&self.holder);
+        }
     }
 }
 

@@ -3,11 +3,13 @@
 //! It never decides what to do, talks to no remote and reads no asset. Memory and disk change by the same [`Change`](crate::model::change::Change)
 //! values: what [`store::Store::load`] returns is what [`Recorded::apply`](crate::model::recorded::Recorded::apply) made of them.
 //!
-//! Read next: [`store`] for the database, [`handle`] for how async code reaches it, [`lock`] for who may write it, [`lockfile`] for the form that
+//! Read next: [`store`] for the database, [`handle`] for how async code reaches it, [`lock`] for who may write it, [`hold`] for
+//! whether it still may, [`lockfile`] for the form that
 //! is kept in git.
 
 mod error;
 pub mod handle;
+pub mod hold;
 pub mod lock;
 pub mod lockfile;
 mod spelling;

@@ -17,6 +17,7 @@ impl Service<'_> {
                 self.refused = Some(message);
             }
             Some(Stop::State { message } | Stop::Defect { message }) => return Err(ServiceError::Defect { message }),
+            Some(Stop::Taken { message, hint }) => return Err(ServiceError::Taken { message, hint }),
             Some(_) | None => {}
         }
         Ok(())

@@ -102,6 +102,14 @@ pub enum ServiceError {
     /// Requests could not be taken.
     #[error("take requests")]
     Requests(#[from] StateError),
+    /// The state was deleted or replaced, and another process holds it by now.
+    #[error("{message}")]
+    Taken {
+        /// What happened.
+        message: String,
+        /// What to do next.
+        hint: String,
+    },
     /// A defect of Macadam.
     #[error("{message}")]
     Defect {
@@ -155,6 +163,8 @@ struct Service<'a> {
     crew: Crew,
     eyes: Eyes,
     desk: Desk,
+    /// The state for which is planned, see [`Book::generation`](super::book::Book::generation).
+    generation: u64,
     /// What another command asked for and is not answered yet; one at a time.
     asked: Option<Asked>,
     needs: Needs,
@@ -212,6 +222,7 @@ pub async fn serve(
         crew: Crew::default(),
         eyes,
         desk,
+        generation: 0,
         asked: None,
         needs,
         times,
@@ -274,6 +285,7 @@ impl Service<'_> {
 
     /// Does what is needed and may be done now.
     async fn act(&mut self) -> Result<(), ServiceError> {
+        self.secure().await?;
         let now = clock::elapsed();
         self.times.pulse = now + PULSE;
         let failing = self.hands.gate.is_failing();
@@ -334,6 +346,19 @@ impl Service<'_> {
         }
         if self.times.look.is_some_and(|at| at <= now) {
             self.look_around().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the state is still the one at its path. Where it was written anew, everything is looked at again: another process may have been there.
+    async fn secure(&mut self) -> Result<(), ServiceError> {
+        self.session.book.secure().await?;
+        let generation = self.session.book.generation();
+        if std::mem::replace(&mut self.generation, generation) != generation {
+            // The bell was in the folder too, and the lockfile may be gone with it.
+            self.desk = Desk::open(self.session);
+            (self.needs.look, self.needs.all, self.needs.requests) = (true, true, true);
+            self.needs.lockfile = Some(clock::elapsed());
         }
         Ok(())
     }
@@ -459,6 +484,16 @@ impl Service<'_> {
         outside::Told { assets: self.desired.assets.len(), in_hand: self.crew.in_hand().len(), degraded }
     }
 
+    /// The state is where nobody finds it: what it knows is left to the lockfile, whatever git does, with what was not answered as in doubt. It is a union, so
+    /// that whoever holds the state now loses nothing by it.
+    async fn leave_to_lockfile(&mut self) -> Result<(), ServiceError> {
+        self.session.book.commit_with(|recorded| recover(recorded, |_| true)).await?;
+        if self.session.lockfile.write(&self.session.book, &self.in_manifest).await? {
+            self.lockfile_written();
+        }
+        Ok(())
+    }
+
     /// Finishes what is on the wire, and writes everything down.
     async fn end(mut self, ended: Result<(), ServiceError>) -> Result<(), ServiceError> {
         self.outside.stopping();
@@ -494,7 +529,11 @@ impl Service<'_> {
             tracing::warn!(assets = unanswered, "not answered in time: the next start looks what came of them");
         }
         // The state has it too, and the next start writes it.
-        let written = if self.must_wait() { Ok(()) } else { self.write_lockfile().await };
+        let written = match &ended {
+            Err(ServiceError::Taken { .. } | ServiceError::Book(BookError::Lost(_))) => self.leave_to_lockfile().await,
+            _ if self.must_wait() => Ok(()),
+            _ => self.write_lockfile().await,
+        };
         if let Some(on_change) = self.on_change.take() {
             on_change.finish(Duration::from_secs(2)).await;
         }

@@ -42,7 +42,7 @@ impl Service<'_> {
         if !failing && !std::mem::replace(&mut self.looked_at_key, true) && !self.may_begin().await? {
             return Ok(());
         }
-        let with = self.hands.steps(&self.desired, given_up);
+        let with = self.hands.steps(&self.desired, given_up, self.generation);
         self.crew.begin(steps, &with, clock::elapsed(), |address| self.outside.span(address));
         Ok(())
     }

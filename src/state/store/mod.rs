@@ -5,6 +5,7 @@
 //! Read next: `open` for what is refused, `commit` for how changes are written, `load` for how they are read back; the schema with its reasons is
 //! in `migrations/`.
 
+mod anew;
 mod attempts;
 mod commit;
 mod events;
@@ -25,8 +26,11 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use crate::platform::file_id::FileId;
+use crate::platform::lock::FileLock;
 use crate::state::error::StateError;
 
+pub use anew::Anew;
 pub use commit::Batch;
 pub use events::EventRow;
 pub use files::FileDelta;
@@ -39,12 +43,22 @@ pub use requests::{Counter, Progress};
 pub struct Store {
     connection: Connection,
     path: PathBuf,
+    remote: String,
+    /// The files that it opened, by path and identity; none of one that only reads.
+    files: Vec<(PathBuf, FileId)>,
+    // After the connection, so that it is closed after it: see `FileLock::try_acquire_beside_sqlite`.
+    _alone: Option<FileLock>,
 }
 
 impl Store {
     /// The database's file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The files that it opened, by path and identity: the database and what SQLite keeps beside it.
+    pub fn files(&self) -> &[(PathBuf, FileId)] {
+        &self.files
     }
 
     /// The fingerprint of the lockfile that was last read or written.

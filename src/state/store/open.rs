@@ -13,6 +13,8 @@ use rusqlite_migration::{M, Migrations};
 
 use super::Store;
 use crate::platform::atomic_file::sync_folder;
+use crate::platform::file_id::FileId;
+use crate::platform::lock::FileLock;
 use crate::state::error::StateError;
 
 /// The schema, step by step; append only. A second step must also decide how [`Store::open_read_only`] reads a state that has only the first.
@@ -43,6 +45,9 @@ impl Store {
     /// of it was changed then.
     pub fn open(path: &Path, remote: &str, now: Timestamp) -> Result<Self, StateError> {
         create_file(path)?;
+        // The lock's file may have been deleted, and be another's by now; this one is of the database itself.
+        let alone = FileLock::try_acquire_beside_sqlite(path).map_err(|error| unopened(path, error))?;
+        let alone = alone.ok_or_else(|| StateError::InUse { path: path.to_owned() })?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let fail = |doing| move |error| StateError::from_sql(path, doing, error);
         let mut connection = connect(path, flags).map_err(|error| match error.sqlite_error_code() {
@@ -73,7 +78,8 @@ impl Store {
         let meta = "INSERT INTO meta (id, remote, created_at) VALUES (1, ?1, ?2) ON CONFLICT DO NOTHING";
         connection.execute(meta, (remote, now.to_string())).map_err(fail("write the remote"))?;
         connection.set_db_config(hands_off, false).map_err(fail("configure the database"))?;
-        Ok(Self { connection, path: path.to_owned() })
+        let files = files(path, &alone).map_err(|error| unopened(path, error))?;
+        Ok(Self { connection, path: path.to_owned(), remote: remote.to_owned(), files, _alone: Some(alone) })
     }
 
     /// Opens the state of `remote` for reading, beside a writer or on a read-only disk. `None`: there is none yet.
@@ -101,7 +107,8 @@ impl Store {
         connection.pragma_update(None, "query_only", true).map_err(fail)?;
         refuse_what_is_not_ours(&connection, path, remote)?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fail)?;
-        Ok((version > 0).then(|| Self { connection, path: path.to_owned() }))
+        let (path, remote) = (path.to_owned(), remote.to_owned());
+        Ok((version > 0).then(|| Self { connection, path, remote, files: Vec::new(), _alone: None }))
     }
 
     /// Reads the whole database and compares all its indexes: slower than what every start does.
@@ -128,13 +135,7 @@ impl Store {
 
 /// Makes the folder and an empty file, for this user alone, where they are missing.
 fn create_file(path: &Path) -> Result<(), StateError> {
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
-            StateError::ReadOnly { path: path.to_owned() }
-        }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StateError::Full { path: path.to_owned() },
-        _ => StateError::OpenFile { path: path.to_owned(), source: Arc::new(error) },
-    };
+    let failed = |error| unopened(path, error);
     if fs::exists(path).map_err(failed)? {
         return refuse_empty_with_log(path);
     }
@@ -144,6 +145,32 @@ fn create_file(path: &Path) -> Result<(), StateError> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map(drop).map_err(failed)
+}
+
+fn unopened(path: &Path, error: io::Error) -> StateError {
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            StateError::ReadOnly { path: path.to_owned() }
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StateError::Full { path: path.to_owned() },
+        _ => StateError::OpenFile { path: path.to_owned(), source: Arc::new(error) },
+    }
+}
+
+/// The files of a state that is open, and was written: the database and what SQLite keeps beside it as long as anybody has it open.
+fn files(path: &Path, alone: &FileLock) -> io::Result<Vec<(PathBuf, FileId)>> {
+    let own = alone.id()?;
+    if FileId::at(path)? != Some(own) {
+        return Err(io::Error::other("another file took its place while it was opened"));
+    }
+    let mut files = vec![(path.to_owned(), own)];
+    for ending in ["-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        let path = PathBuf::from(name);
+        files.extend(FileId::at(&path)?.map(|id| (path, id)));
+    }
+    Ok(files)
 }
 
 /// Makes the folder of a file, for this user alone, where it is missing.

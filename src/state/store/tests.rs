@@ -578,7 +578,7 @@ fn a_database_that_nobody_can_write_is_read_without_files_beside_it() {
     drop(store);
     fs::rename(&path, &odd).unwrap();
     let connection = super::open::connect_immutable(&odd).unwrap();
-    let store = Store { connection, path: odd };
+    let store = Store { connection, path: odd, remote: REMOTE.to_owned(), files: Vec::new(), _alone: None };
     assert_eq!(store.load().unwrap().assets.len(), 1);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the empty folder and the database");
 }

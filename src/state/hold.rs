@@ -1,0 +1,249 @@
+//! The right to write a state, and whether it still is one: the lock and the database have to be the files at their paths, by device and inode.
+//!
+//! Somebody may delete or replace them under a running process: `git clean`, a restored backup, a moved folder. SQLite goes on writing to a file that
+//! nobody finds any more, and a second process takes a new lock at the old path. So whoever is about to change the remote asks [`Hold::check`] first, which
+//! costs a `stat` a file, and gets the right back with [`Hold::regain`]: the lock anew, the state written anew from the open one. Where another process has
+//! the lock by then, this one may write nothing more.
+//!
+//! Content that is copied over the database in place keeps its identity, and is not seen here.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+use super::error::StateError;
+use super::handle::StoreHandle;
+use super::lock::{LockError, StateLock};
+use super::store::Store;
+use crate::model::recorded::Recorded;
+use crate::platform::file_id::FileId;
+
+/// Where the state belongs now, or why that can't be told. It may change under a running process, with the checkout around it.
+pub type Place = Box<dyn Fn() -> Result<PathBuf, String> + Send + Sync>;
+
+/// The right to write one state.
+pub struct Hold {
+    database: PathBuf,
+    command: String,
+    place: Place,
+    held: Mutex<Held>,
+    generation: AtomicU64,
+}
+
+struct Held {
+    lock: Option<StateLock>,
+    files: Vec<(PathBuf, FileId)>,
+    /// Another process has it, for good.
+    lost: Option<Arc<LockError>>,
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hold").field("database", &self.database).finish_non_exhaustive()
+    }
+}
+
+/// A file of the state is not the one at its path any more.
+#[derive(Debug, thiserror::Error)]
+pub enum Displaced {
+    /// There is none.
+    #[error("`{}` was deleted or moved away while macadam ran", path.display())]
+    Deleted {
+        /// The path.
+        path: PathBuf,
+    },
+    /// There is another one.
+    #[error("`{}` was replaced by another file while macadam ran", path.display())]
+    Replaced {
+        /// The path.
+        path: PathBuf,
+    },
+    /// It can't be looked at.
+    #[error("can't look at `{}`", path.display())]
+    Unreadable {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Why the right to write the state can't be had again. Nothing more may be written to the remote.
+#[derive(Debug, thiserror::Error)]
+pub enum RegainError {
+    /// Another process holds it by now.
+    #[error("{displaced}, and another macadam has begun since")]
+    Taken {
+        /// What happened to the state.
+        displaced: Displaced,
+        /// Who holds it.
+        source: Arc<LockError>,
+    },
+    /// The lock can't be taken again.
+    #[error("{displaced}, and can't be locked again")]
+    Lock {
+        /// What happened to the state.
+        displaced: Displaced,
+        /// Why.
+        source: LockError,
+    },
+    /// The state doesn't belong there any more.
+    #[error("{displaced}, and this project's state belongs elsewhere now: {now}")]
+    Elsewhere {
+        /// What happened to the state.
+        displaced: Displaced,
+        /// Where, or why that is unknown.
+        now: String,
+    },
+    /// It can't be written anew.
+    #[error("{displaced}, and can't be written anew")]
+    State {
+        /// What happened to the state.
+        displaced: Displaced,
+        /// Why.
+        source: StateError,
+    },
+}
+
+impl RegainError {
+    /// Whether another process holds the state.
+    pub const fn is_taken(&self) -> bool {
+        matches!(self, Self::Taken { .. })
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        let again = "run the command again: what was done is in the lockfile";
+        Some(match self {
+            Self::Taken { .. } => format!("wait until the other one is done, then {again}"),
+            Self::Elsewhere { .. } => again.to_owned(),
+            Self::Lock { source, .. } => {
+                source.hint().map_or_else(|| again.to_owned(), |hint| format!("{hint}; then {again}"))
+            }
+            Self::State { source, .. } => {
+                source.hint().map_or_else(|| again.to_owned(), |hint| format!("{hint}; then {again}"))
+            }
+        })
+    }
+}
+
+/// A state that was written anew.
+#[derive(Debug)]
+pub struct Regained {
+    /// What happened to the one before.
+    pub displaced: Displaced,
+    /// What the state in its place knew, where there was one that could be read.
+    pub found: Option<Box<Recorded>>,
+    /// Where that one is kept.
+    pub aside: Option<PathBuf>,
+}
+
+impl Hold {
+    /// The right that `lock` gives, over the state that `store` opened under it.
+    ///
+    /// # Errors
+    /// When the lock's file can't be looked at.
+    pub fn new(lock: StateLock, store: &Store, command: &str, place: Place) -> Result<Self, LockError> {
+        let files = files(&lock, store.files().to_vec())?;
+        Ok(Self {
+            database: store.path().to_owned(),
+            command: command.to_owned(),
+            place,
+            held: Mutex::new(Held { lock: Some(lock), files, lost: None }),
+            generation: AtomicU64::new(0),
+        })
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether lock and database are still the files at their paths. As cheap as a `stat` of each.
+    ///
+    /// # Errors
+    /// When one isn't, or can't be looked at.
+    pub fn check(&self) -> Result<(), Displaced> {
+        self.held().files.iter().try_for_each(|(path, id)| match FileId::at(path) {
+            Ok(Some(found)) if found == *id => Ok(()),
+            Ok(Some(_)) => Err(Displaced::Replaced { path: path.clone() }),
+            Ok(None) => Err(Displaced::Deleted { path: path.clone() }),
+            Err(source) => Err(Displaced::Unreadable { path: path.clone(), source }),
+        })
+    }
+
+    /// How often the state was written anew. What was decided under an earlier number was decided without what another process may have done since.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    /// Takes the lock again and writes the state anew where it was. `None`: nothing was wrong. One at a time.
+    ///
+    /// # Errors
+    /// See [`RegainError`].
+    pub async fn regain(&self, store: &StoreHandle, now: Timestamp) -> Result<Option<Regained>, RegainError> {
+        let Err(displaced) = self.check() else { return Ok(None) };
+        if let Some(source) = self.held().lost.clone() {
+            return Err(RegainError::Taken { displaced, source });
+        }
+        match (self.place)() {
+            Ok(place) if place == self.database => {}
+            Ok(place) => return Err(RegainError::Elsewhere { displaced, now: place.display().to_string() }),
+            Err(now) => return Err(RegainError::Elsewhere { displaced, now }),
+        }
+        if let Err(error) = self.lock_again(now) {
+            return Err(match error {
+                LockError::Held { .. } => {
+                    let source = Arc::new(error);
+                    self.held().lost = Some(Arc::clone(&source));
+                    RegainError::Taken { displaced, source }
+                }
+                source => RegainError::Lock { displaced, source },
+            });
+        }
+        let written = match store.write_anew(now).await {
+            Ok(written) => written,
+            Err(source) => return Err(RegainError::State { displaced, source }),
+        };
+        {
+            let mut held = self.held();
+            if let Some(lock) = &held.lock {
+                held.files = match files(lock, written.files) {
+                    Ok(files) => files,
+                    Err(source) => return Err(RegainError::Lock { displaced, source }),
+                };
+            }
+        }
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        Ok(Some(Regained { displaced, found: written.found, aside: written.aside }))
+    }
+
+    /// Takes a new lock unless the old one is in its place.
+    fn lock_again(&self, now: Timestamp) -> Result<(), LockError> {
+        if self.held().lock.as_ref().is_some_and(StateLock::is_in_place) {
+            return Ok(());
+        }
+        let lock = StateLock::acquire(&self.database, &self.command, now)?;
+        // The old one locks a file that nobody finds.
+        self.held().lock = Some(lock);
+        Ok(())
+    }
+
+    /// Lets the state go. Only once it is closed.
+    pub fn release(&self) {
+        self.held().lock = None;
+    }
+
+    /// The state's file.
+    pub fn database(&self) -> &Path {
+        &self.database
+    }
+}
+
+fn files(lock: &StateLock, mut files: Vec<(PathBuf, FileId)>) -> Result<Vec<(PathBuf, FileId)>, LockError> {
+    files.push(lock.file()?);
+    Ok(files)
+}

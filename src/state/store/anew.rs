@@ -1,0 +1,132 @@
+//! Writing the state anew under its path, when its files were deleted or replaced while they were open.
+//!
+//! The open connection still reaches the old files, whatever became of their names, and has all that was ever committed. Whatever lies at the path
+//! is kept aside: it may be another process' state, or a backup.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rusqlite::config::DbConfig;
+
+use super::Store;
+use crate::model::recorded::Recorded;
+use crate::platform::atomic_file::sync_folder;
+use crate::platform::file_id::FileId;
+use crate::state::error::StateError;
+
+/// What SQLite keeps beside a database, the database itself first: once that is gone, nothing that was beside it is taken for its own.
+const FAMILY: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+
+/// A state that was written anew.
+#[derive(Debug)]
+pub struct Anew {
+    /// Its files, by path and identity.
+    pub files: Vec<(PathBuf, FileId)>,
+    /// What the state in its place knew, where there was one that could be read.
+    pub found: Option<Box<Recorded>>,
+    /// Where that one is kept.
+    pub aside: Option<PathBuf>,
+}
+
+impl Store {
+    /// Writes this state anew at its path and goes on with that one. Whoever calls this holds the lock. Where its files are in their place nothing is done.
+    ///
+    /// # Errors
+    /// When it can't be written; this one is as it was then.
+    pub fn write_anew(&mut self, now: Timestamp) -> Result<Anew, StateError> {
+        if self.files.iter().all(|(path, id)| FileId::at(path).is_ok_and(|found| found == Some(*id))) {
+            return Ok(Anew { files: self.files.clone(), found: None, aside: None });
+        }
+        let found = self.read_what_took_the_place();
+        let fresh = beside(&self.path, ".new");
+        self.copy_to(&fresh)?;
+        let aside = self.set_aside(now)?;
+        put(&fresh, &self.path).map_err(|source| self.unwritten(source))?;
+        let opened = Self::open(&self.path, &self.remote, now)?;
+        // By its path it would reach the new one's log.
+        let hands_off = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        let _ = self.connection.set_db_config(hands_off, true);
+        *self = opened;
+        Ok(Anew { files: self.files.clone(), found, aside })
+    }
+
+    /// What a state at the path knows that isn't this one.
+    fn read_what_took_the_place(&self) -> Option<Box<Recorded>> {
+        let own = self.files.iter().find(|(path, _)| *path == self.path).map(|(_, id)| *id);
+        // Never this very file: another connection of ours, closed, would take its locks along.
+        if FileId::at(&self.path).ok().flatten().is_none_or(|found| Some(found) == own) {
+            return None;
+        }
+        let read = Self::open_read_only(&self.path, &self.remote)
+            .and_then(|store| store.map(|store| store.load()).transpose());
+        match read {
+            Ok(found) => found.map(Box::new),
+            Err(error) => {
+                tracing::warn!("what took the place of the state can't be read, and is only kept: {error}");
+                None
+            }
+        }
+    }
+
+    /// A copy of everything that was committed, durable.
+    fn copy_to(&self, fresh: &Path) -> Result<(), StateError> {
+        for ending in FAMILY {
+            remove(&beside(fresh, ending)).map_err(|source| self.unwritten(source))?;
+        }
+        let text = fresh.to_str().ok_or_else(|| self.unwritten(io::ErrorKind::InvalidFilename.into()))?;
+        self.connection.execute("VACUUM INTO ?1", [text]).map_err(|error| self.failed("copy the state", error))?;
+        private(fresh).map_err(|source| self.unwritten(source))
+    }
+
+    /// Moves what lies at the path out of the way.
+    fn set_aside(&self, now: Timestamp) -> Result<Option<PathBuf>, StateError> {
+        let aside = beside(&self.path, &format!(".aside-{}", now.as_second()));
+        let mut any = None;
+        for ending in FAMILY {
+            let (from, to) = (beside(&self.path, ending), beside(&aside, ending));
+            match put(&from, &to) {
+                Ok(()) => any = Some(aside.clone()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(self.unwritten(source)),
+            }
+        }
+        Ok(any)
+    }
+
+    fn unwritten(&self, source: io::Error) -> StateError {
+        StateError::OpenFile { path: self.path.clone(), source: Arc::new(source) }
+    }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name: OsString = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Renames durably.
+#[expect(clippy::disallowed_methods, reason = "moves a whole database, which SQLite made")]
+fn put(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    sync_folder(to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+/// Makes a file this user's alone, and waits until its content is on the disk.
+#[expect(clippy::disallowed_methods, reason = "waits for the disk on behalf of SQLite, which has closed the file")]
+fn private(path: &Path) -> io::Result<()> {
+    let file = File::open(path)?;
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    file.sync_all()
+}
