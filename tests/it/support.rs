@@ -96,7 +96,9 @@ impl Project {
 
     /// Takes the state away with its folder, as a machine that is thrown away does; there may be none.
     pub fn remove_state(&self) {
-        let removed = std::fs::remove_dir_all(self.state_folder());
+        // At once: a process that runs may be writing in it.
+        let elsewhere = tempfile::tempdir().unwrap();
+        let removed = std::fs::rename(self.state_folder(), elsewhere.path().join("state"));
         assert!(removed.is_ok() || !self.state_folder().exists(), "{removed:?}");
     }
 

@@ -41,11 +41,12 @@ impl Store {
         if self.files.iter().all(|(path, id)| FileId::at(path).is_ok_and(|found| found == Some(*id))) {
             return Ok(Anew { files: self.files.clone(), found: None, aside: None });
         }
-        let found = self.read_what_took_the_place();
         let fresh = beside(&self.path, ".new");
         self.copy_to(&fresh)?;
         let aside = self.set_aside(now)?;
         put(&fresh, &self.path).map_err(|source| self.unwritten(source))?;
+        // Only now, by its own name: beside our log it would be read as what it never was.
+        let found = aside.as_deref().and_then(|aside| self.read_aside(aside));
         let opened = Self::open(&self.path, &self.remote, now)?;
         // By its path it would reach the new one's log.
         let hands_off = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
@@ -54,15 +55,10 @@ impl Store {
         Ok(Anew { files: self.files.clone(), found, aside })
     }
 
-    /// What a state at the path knows that isn't this one.
-    fn read_what_took_the_place(&self) -> Option<Box<Recorded>> {
-        let own = self.files.iter().find(|(path, _)| *path == self.path).map(|(_, id)| *id);
-        // Never this very file: another connection of ours, closed, would take its locks along.
-        if FileId::at(&self.path).ok().flatten().is_none_or(|found| Some(found) == own) {
-            return None;
-        }
-        let read = Self::open_read_only(&self.path, &self.remote)
-            .and_then(|store| store.map(|store| store.load()).transpose());
+    /// What the state that took the place of this one knows.
+    fn read_aside(&self, aside: &Path) -> Option<Box<Recorded>> {
+        let read =
+            Self::open_read_only(aside, &self.remote).and_then(|store| store.map(|store| store.load()).transpose());
         match read {
             Ok(found) => found.map(Box::new),
             Err(error) => {
@@ -82,16 +78,32 @@ impl Store {
         private(fresh).map_err(|source| self.unwritten(source))
     }
 
-    /// Moves what lies at the path out of the way.
+    /// Moves what others put at the path out of the way. Of our own files the database stays until it is replaced, with all that its log had;
+    /// the log goes, because it would be taken for the new one's.
     fn set_aside(&self, now: Timestamp) -> Result<Option<PathBuf>, StateError> {
         let aside = beside(&self.path, &format!(".aside-{}", now.as_second()));
+        let is_own = |path: &Path| {
+            let own = self.files.iter().find(|(file, _)| file == path).map(|(_, id)| *id);
+            own.is_some() && FileId::at(path).is_ok_and(|found| found == own)
+        };
+        if is_own(&self.path) {
+            let all = "PRAGMA wal_checkpoint(TRUNCATE)";
+            self.connection.query_row(all, [], |_| Ok(())).map_err(|error| self.failed("empty the log", error))?;
+        }
         let mut any = None;
         for ending in FAMILY {
-            let (from, to) = (beside(&self.path, ending), beside(&aside, ending));
-            match put(&from, &to) {
-                Ok(()) => any = Some(aside.clone()),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => return Err(self.unwritten(source)),
+            let path = beside(&self.path, ending);
+            let moved = match (is_own(&path), ending) {
+                (true, "") => continue,
+                (true, _) => remove(&path).map(|()| false),
+                (false, _) => match put(&path, &beside(&aside, ending)) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                    moved => moved.map(|()| true),
+                },
+            };
+            // A log or an index alone is nobody's state.
+            if moved.map_err(|source| self.unwritten(source))? && ending.is_empty() {
+                any = Some(aside.clone());
             }
         }
         Ok(any)
