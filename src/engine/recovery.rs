@@ -23,7 +23,7 @@ impl Steps {
             return Ok(None);
         }
         match self.book.read(any_asset) {
-            Some(asset_id) => match self.look(address, asset_id).await? {
+            Some((owner, asset_id)) => match self.look(&owner, asset_id).await? {
                 Look::Present(_) | Look::Gone => Ok(None),
                 Look::Unknown(tried) => Ok(Some(tried)),
             },
@@ -53,6 +53,7 @@ fn lost_at(recorded: &Recorded, address: &Address) -> Option<Timestamp> {
     lost.map(|attempt| attempt.since).max()
 }
 
-fn any_asset(recorded: &Recorded) -> Option<AssetId> {
-    recorded.assets.values().find_map(|record| record.points_to)
+/// An asset to ask about, and the address that it is: another address' record says nothing of its owner and type.
+fn any_asset(recorded: &Recorded) -> Option<(Address, AssetId)> {
+    recorded.assets.iter().find_map(|(address, record)| Some((address.clone(), record.points_to?)))
 }

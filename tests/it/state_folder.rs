@@ -103,7 +103,7 @@ fn each_work_tree_and_each_manifest_has_a_state_of_its_own() {
     for (folder, args) in [
         (".", &["sync", "--once"][..]),
         ("game", &["sync", "--once"]),
-        ("game", &["sync", "--once", "--manifest", "other.toml"]),
+        ("game", &["sync", "--once", "--manifest", "other.toml", "--accept-new-lockfile"]),
         ("game", &["sync", "--once", "--manifest", "../game/assets.toml.db/assets.toml"]),
         ("emulator/ui", &["sync", "--once"]),
         ("linked/game", &["sync", "--once"]),

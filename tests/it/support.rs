@@ -198,6 +198,13 @@ impl Remote {
     }
 
     /// How many requests of any kind came.
+    /// How many requests would change something.
+    pub fn writes(&self) -> usize {
+        use Endpoint::{ArchiveAsset, CreateAsset, RestoreAsset, RollbackAsset, UpdateAsset};
+        let all = [CreateAsset, UpdateAsset, ArchiveAsset, RestoreAsset, RollbackAsset];
+        all.into_iter().map(|endpoint| self.requests(endpoint)).sum()
+    }
+
     pub fn all_requests(&self) -> usize {
         self.control().requests().len()
     }

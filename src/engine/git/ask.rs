@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::private_folder;
+use super::{WorkTree, work_tree};
 use crate::platform::program::{self, Answer};
 
 /// These questions take milliseconds; a disk that hangs takes for ever.
@@ -88,11 +88,10 @@ struct Place {
 impl Place {
     fn of(file: &Path) -> Result<Option<Self>, String> {
         let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return Ok(None) };
-        let Some(private) = private_folder(folder).map_err(|unread| unread.to_string())? else { return Ok(None) };
+        let found = work_tree(folder).map_err(|unread| unread.to_string())?;
+        let Some(WorkTree { top, git_folder: private }) = found else { return Ok(None) };
         let folder =
             std::fs::canonicalize(folder).map_err(|error| format!("can't find {}: {error}", folder.display()))?;
-        let top = folder.ancestors().find(|above| std::fs::symlink_metadata(above.join(".git")).is_ok());
-        let Some(top) = top.map(Path::to_owned) else { return Ok(None) };
         let below = folder.strip_prefix(&top).unwrap_or(&folder).join(name);
         let names: Option<Vec<&str>> = below.iter().map(OsStr::to_str).collect();
         let inside = names.map(|names| names.join("/")).filter(|path| !path.contains('\n'));

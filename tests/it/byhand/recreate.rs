@@ -117,6 +117,7 @@ fn a_machine_with_an_old_state_follows_the_lockfile() {
     project.run(&["recreate", "--creator"]).expect(0);
     project.remove(".macadam");
     project.write(".macadam/assets.db", before);
+    project.let_reads_catch_up();
     project.sync();
     is_migrated(&remote, &project, &old);
 }

@@ -37,6 +37,7 @@ fn restore(trial: &Trial, backup: &tempfile::TempDir) {
     };
     let before = uploads(trial);
     copy(backup.path(), &trial.project.state_folder());
+    trial.project.let_reads_catch_up();
     trial.settle();
     assert_eq!(uploads(trial), before, "uploaded again");
 }
