@@ -6,7 +6,7 @@
 //! It also keeps the right to write the state: nothing is begun at the remote, and nothing handed over, unless lock and database are still the files at their
 //! paths ([`Book::secure`]).
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Mutex as Turn;
 
@@ -76,10 +76,21 @@ impl Book {
     ///
     /// # Errors
     /// When that can't be: nothing more may be begun, and what is on the wire can only be told by the lockfile.
-    pub async fn secure(&self) -> Result<(), BookError> {
+    pub async fn secure(self: &Arc<Self>) -> Result<(), BookError> {
         if self.hold.check().is_ok() {
             return Ok(());
         }
+        // In a task of its own: whoever waits here may not be polled for a while (a branch of a `select!` waits for something else), and would keep
+        // the turn from all others.
+        let book = Arc::clone(self);
+        match tokio::spawn(async move { book.regain().await }).await {
+            Ok(regained) => regained,
+            Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+            Err(_) => Err(BookError::Closed),
+        }
+    }
+
+    async fn regain(&self) -> Result<(), BookError> {
         let _turn = self.regaining.lock().await;
         let Some(Regained { displaced, found, aside }) = self.hold.regain(&self.store, clock::now()).await? else {
             return Ok(());
