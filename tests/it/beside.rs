@@ -57,7 +57,8 @@ impl Service {
     /// As when it is killed: what was taken is not answered.
     fn die(self) {
         let Self { session, desk, runtime } = self;
-        runtime.block_on(async { drop((desk, session)) });
+        drop(desk);
+        runtime.block_on(session.close());
     }
 }
 
