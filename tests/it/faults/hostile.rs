@@ -50,7 +50,7 @@ fn laughs() -> Vec<u8> {
 
 /// A binary model whose chunk is a zstd frame of 60,000 blocks of 128 KiB, each of one byte that is repeated: 7 GB, behind a window of 128 MiB.
 fn zstd_bomb() -> Vec<u8> {
-    let block = 128 * 1024 << 3 | 1 << 1_u32;
+    let block = ((128 * 1024) << 3) | (1 << 1_u32);
     let [a, b, c, _] = u32::to_le_bytes(block);
     let packed = [&[0x28, 0xb5, 0x2f, 0xfd, 0, 17 << 3][..], &[a, b, c, 0].repeat(60_000), &[1, 0, 0]].concat();
     let mut file = b"<roblox!\x89\xff\r\n\x1a\n\0\0".to_vec();
