@@ -46,7 +46,7 @@ pub struct Global {
     /// The manifest; otherwise assets.toml in this folder or one above
     #[arg(long, global = true, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
-    /// The state database; otherwise .git/macadam/<path of the manifest>.db, or without git .macadam/<its stem>.db beside it
+    /// The state database; otherwise .git/macadam/MANIFEST.db, or without git .macadam/STEM.db beside the manifest
     #[arg(long, global = true, value_name = "PATH")]
     pub state: Option<PathBuf>,
     /// The API's address: https, or http to this machine
