@@ -166,10 +166,10 @@ impl Book {
     }
 
     /// Writes down that a change of the remote is about to be tried, together with what its address is, and with what it `replaces`: the end of
-    /// earlier ones, unless that is written down already.
+    /// earlier ones, unless that is written down already. There is room then for what comes of it.
     ///
     /// # Errors
-    /// As [`Book::commit`].
+    /// As [`Book::commit`]; and where the disk has no room for what comes of it.
     pub async fn begin(
         &self,
         address: &Address,
@@ -177,6 +177,8 @@ impl Book {
         intent: Intent,
         replaces: &[Change],
     ) -> Result<AttemptId, BookError> {
+        // Where there is none the book stays open: what is on its way can still be written down.
+        self.store.make_room().await?;
         let mut attempt = AttemptId(0);
         self.commit_with(|recorded| {
             attempt = AttemptId(recorded.next_attempt);

@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::book::{Book, BookError};
 use super::gather::{GatherError, gather, unsettled_now};
 use super::lockfile::{KeepError, Lockfile};
 use super::progress::Listener;
 use super::project::Project;
+use super::settle;
 use crate::model::address::Address;
-use crate::model::change::Change;
+use crate::model::change::{Change, Event};
 use crate::model::desired::Desired;
 use crate::model::file::FileCache;
-use crate::model::phase::PhaseEvent;
+use crate::model::phase::{Phase, PhaseEvent};
 use crate::model::recorded::Recorded;
 use crate::platform::clock;
 use crate::state::StateError;
@@ -72,13 +75,18 @@ impl Session {
         store.end_requests(clock::now())?;
         let recorded = store.load()?;
         let cache = store.load_files()?;
+        let lost = store.has_lost_outcomes()?;
         let (known, untold) = (store.lockfile_fingerprint()?, store.is_lockfile_untold()?);
         let (command, place) = (command.to_owned(), project.clone());
         let place = Box::new(move || place.state_now().map_err(|error| super::steps::chain(&error)));
         let hold = Hold::new(lock, &store, &command, place)?;
         let store = StoreHandle::spawn(store).map_err(SessionError::Thread)?;
         let book = Arc::new(Book::new(recorded, store, hold, remote.to_owned()));
+        if lost {
+            book.commit_with(|recorded| hold_lost(recorded, clock::now())).await?;
+        }
         book.commit_with(|recorded| recover(recorded, |_| true)).await?;
+        book.store().settle_lost_outcomes().await?;
         let mut lockfile = Lockfile::new(project.clone(), remote.to_owned(), known, untold);
         lockfile.read(&book).await?;
         Ok(Self { project: project.clone(), book, lockfile, cache })
@@ -135,5 +143,24 @@ pub(super) fn recover(recorded: &Recorded, of: impl Fn(&Address) -> bool) -> Vec
     let open = recorded.attempts.iter().filter(|(_, attempt)| of(&attempt.address));
     open.filter(|(_, attempt)| attempt.phase.next(&PhaseEvent::Recover).is_ok_and(|next| next != attempt.phase))
         .map(|(id, _)| Change::Advance { attempt: *id, event: PhaseEvent::Recover })
+        .collect()
+}
+
+/// What it means for uploads of new assets that were handed over that the last process could not write down all that came of them: sent again, they would most
+/// likely be copies. What concerns a known asset is settled by looking, as after a crash.
+pub(super) fn hold_lost(recorded: &Recorded, now: Timestamp) -> Vec<Change> {
+    let open = recorded.attempts.iter().filter(|(_, attempt)| attempt.phase == Phase::HandedOver);
+    open.filter(|(_, attempt)| attempt.intent.upload().is_some())
+        .flat_map(|(id, attempt)| {
+            let message = "the state could not be written when its answer came";
+            let (record, subject) = (recorded.assets.get(&attempt.address), attempt.intent.subject());
+            let trouble = settle::failed(record, subject, message, fastrand::f64(), now);
+            let event = Event { kind: "in_doubt", message: format!("{}: {message}", attempt.intent.name()) };
+            [
+                Change::Advance { attempt: *id, event: PhaseEvent::Hold },
+                Change::Rest { address: attempt.address.clone(), trouble: Some(trouble) },
+                Change::Tell { address: Some(attempt.address.clone()), event },
+            ]
+        })
         .collect()
 }

@@ -154,7 +154,11 @@ pub(super) fn stop_for(error: &BookError) -> Stop {
     let message = chain(error);
     match error {
         BookError::Lost(lost) if lost.is_taken() => Stop::Taken { message, hint: lost.hint().unwrap_or_default() },
-        BookError::Lost(_) | BookError::Apply(_) | BookError::State(_) | BookError::Closed => Stop::State { message },
+        BookError::State(state) => {
+            let hint = state.hint().map(|hint| format!(": {hint}")).unwrap_or_default();
+            Stop::State { message: format!("{message}{hint}") }
+        }
+        BookError::Lost(_) | BookError::Apply(_) | BookError::Closed => Stop::State { message },
     }
 }
 

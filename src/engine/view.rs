@@ -12,6 +12,7 @@ use super::progress::Listener;
 use super::project::Project;
 use super::refresh::{self, Answer};
 use super::report::Stop;
+use super::session;
 use super::stop::StopSwitch;
 use crate::cloud::client::Client;
 use crate::cloud::limits::LimitRow;
@@ -73,6 +74,10 @@ impl View {
             let (recorded, cache) = (store.load()?, store.load_files()?);
             view = Self { recorded, cache, limits, missing_lockfile: None };
             fingerprint = store.lockfile_fingerprint()?;
+            if store.has_lost_outcomes()? {
+                let held = session::hold_lost(&view.recorded, clock::now());
+                view.apply(&held)?;
+            }
         }
         let bytes = crate::state::lockfile::read(&project.lockfile)?;
         let read = bytes.as_deref().map(crate::state::lockfile::fingerprint);

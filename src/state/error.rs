@@ -93,6 +93,14 @@ pub enum StateError {
         /// The database.
         path: PathBuf,
     },
+    /// There is no room for what will have to be written.
+    #[error("no room can be made beside the state `{}` for what comes of an upload, so nothing more was sent", path.display())]
+    NoRoom {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        source: Arc<io::Error>,
+    },
     /// Another program keeps it busy.
     #[error("another program keeps the state `{}` busy", path.display())]
     Busy {
@@ -138,12 +146,13 @@ impl StateError {
                 Some("run `macadam status` once where the folder can be written, or point --state to a copy".to_owned())
             }
             Self::Full { .. } => Some(
-                "free space on this disk, then run it again; uploads that were under way may exist twice: see `macadam status`"
+                "free space on this disk, then run it again; uploads that were under way are held then: see `macadam status`"
                     .to_owned(),
             ),
             Self::InUse { .. } => Some(
                 "wait until the other one is done, or stop it; only one macadam at a time may write a state".to_owned(),
             ),
+            Self::NoRoom { .. } => Some("free 10 MB on this disk, then run it again".to_owned()),
             Self::Busy { .. } => {
                 Some("close other programs that have the state open, for example `sqlite3`".to_owned())
             }

@@ -61,6 +61,22 @@ impl StoreHandle {
         self.ask(move |answer| Work::Commit(Batch { changes, now }, answer))
     }
 
+    /// See [`Store::make_room`].
+    ///
+    /// # Errors
+    /// As [`Store::make_room`], or [`StateError::Closed`].
+    pub fn make_room(&self) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        self.call(Store::make_room)
+    }
+
+    /// See [`Store::settle_lost_outcomes`].
+    ///
+    /// # Errors
+    /// As [`Store::settle_lost_outcomes`], or [`StateError::Closed`].
+    pub fn settle_lost_outcomes(&self) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        self.call(Store::settle_lost_outcomes)
+    }
+
     /// See [`Store::load`].
     ///
     /// # Errors

@@ -42,7 +42,12 @@ impl Store {
             failpoint::hit("committed");
             Ok(())
         })();
-        result.map_err(|fault: Fault| fault.at(&self.path, "write the changes"))
+        result.map_err(|fault: Fault| {
+            if matches!(&fault, Fault::Sql(error) if !is_own_fault(error)) {
+                self.note_lost_outcomes();
+            }
+            fault.at(&self.path, "write the changes")
+        })
     }
 
     /// Writes several lists in one transaction, which costs one wait for the disk. Each has its own result, in order: one that does not fit leaves
@@ -73,6 +78,7 @@ impl Store {
             Ok(results)
         })();
         group.unwrap_or_else(|error| {
+            self.note_lost_outcomes();
             let error = StateError::from_sql(&self.path, doing, error);
             batches.iter().map(|_| Err(error.clone())).collect()
         })

@@ -17,6 +17,7 @@ mod open;
 mod proof;
 mod request_form;
 mod requests;
+mod room;
 mod rows;
 mod seen;
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod panics;
 mod process;
 mod quota;
 mod refusals;
+mod room;
 mod server;
 mod shared_key;
 mod tls;
