@@ -1,6 +1,6 @@
 //! `macadam recreate --creator`: after `[creator]` changed, new assets for the new owner, and a table of old and new IDs.
 //!
-//! Can be run again: what an earlier run made is only told, and what it left is gone on with.
+//! Can be run again: it reports what an earlier run made, and continues what that run left.
 
 use std::collections::BTreeSet;
 use std::path::Path;

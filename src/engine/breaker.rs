@@ -1,4 +1,4 @@
-//! Whether new assets may be made at all: Roblox's own answers have to be readable for that, or each upload makes an asset that nobody knows.
+//! Whether new assets may be made at all: Roblox's own answers have to be readable for that, or each upload makes an asset whose ID is lost.
 //!
 //! One for a run. Pure but for its lock: time is an argument.
 
