@@ -1,5 +1,7 @@
 //! `macadam history`: every revision of addresses, or one of them; with `--remote`, also as Roblox lists them.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::args::{Global, HistoryArgs};
@@ -17,7 +19,7 @@ use crate::engine::view::View;
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::desired::Pin;
-use crate::model::history::{Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::history::{Numbers, Origin, RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::recorded::{PinnedAt, Record};
 use crate::model::shown;
@@ -38,6 +40,9 @@ struct Known {
     pinned: Option<RevisionKey>,
     /// The bytes of its file, where an earlier look tells.
     file: Option<ContentHash>,
+    numbers: Numbers,
+    /// Its assets that are passed over for others that this checkout's lockfile has.
+    duplicates: BTreeSet<AssetId>,
 }
 
 /// Whose history is asked for, and which revision of it.
@@ -90,11 +95,13 @@ impl Known {
         let pinned = row.and_then(|row| row.pin).and_then(|pin| Some(pin::find(&record, pin).ok()?.0));
         let file = row.and_then(|row| row.file_hash);
         let events = View::events(&target.project, &target.remote, &address)?;
-        Ok(Self { view, events, address, record, current, pinned, file })
+        let numbers = record.history.numbers();
+        let duplicates = record.history.duplicates(record.identity.kind());
+        Ok(Self { view, events, address, record, current, pinned, file, numbers, duplicates })
     }
 
     fn number(&self, key: RevisionKey) -> u64 {
-        self.record.history.number(key)
+        self.numbers.of(key)
     }
 
     fn is_current(&self, seen: &Seen) -> bool {
@@ -103,7 +110,7 @@ impl Known {
 
     /// Whether it is passed over for the asset that this checkout's lockfile has.
     fn is_duplicate(&self, seen: &Seen) -> bool {
-        seen.fact.is_some() && self.record.history.is_duplicate(seen.key.asset_id, self.record.identity.kind())
+        seen.fact.is_some() && self.duplicates.contains(&seen.key.asset_id)
     }
 
     /// Whether it has the bytes that the file has now.

@@ -197,7 +197,7 @@ fn may_pass(failure: &Failure) -> bool {
 fn merge(history: &History, in_place: bool, answers: &[(AssetId, Answer)], notes: &mut Vec<String>) -> Vec<Seen> {
     let mut merged = Vec::new();
     for (asset_id, answer) in answers {
-        let known = history.iter().filter(|(key, _)| key.asset_id == *asset_id).map(|(key, fact)| (key, *fact));
+        let known = history.of_asset(*asset_id).map(|(key, fact)| (key, *fact));
         match answer {
             Answer::Gone => merged.extend(known.map(|(key, fact)| seen(key, fact, Remote::Missing))),
             Answer::Asset(asset) => {

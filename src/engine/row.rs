@@ -2,6 +2,8 @@
 //!
 //! Pure: it reads the plan and what is recorded. Read next: [`super::status`] for where both come from.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::status::{AssetState, NOT_LOOKED_AT, Unknown};
@@ -12,7 +14,7 @@ use crate::model::history::Standing;
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::metadata::Field;
 use crate::model::path::ProjectPath;
-use crate::model::recorded::{Leaving, Record, Recorded, Trouble};
+use crate::model::recorded::{Attempt, Leaving, Record, Recorded, Trouble};
 use crate::model::remote::RemoteAsset;
 use crate::plan::asset::way_out;
 use crate::plan::current::{current, last};
@@ -98,11 +100,40 @@ pub(super) struct Case<'a> {
     pub(super) desired: &'a Desired,
     /// With the plan's marks.
     pub(super) recorded: &'a Recorded,
-    pub(super) plan: &'a Plan,
+    pub(super) parts: &'a Parts<'a>,
     /// A request of it was sent and is not settled.
     pub(super) under_way: bool,
     pub(super) unknown: Option<Unknown>,
     pub(super) now: Timestamp,
+}
+
+/// A plan and what is under way, by address: a row must not go through all of it.
+#[derive(Debug, Default)]
+pub(super) struct Parts<'a> {
+    drifts: BTreeMap<&'a Address, Vec<&'a Drift>>,
+    steps: BTreeMap<&'a Address, Vec<&'a Step>>,
+    held: BTreeMap<&'a Address, Vec<&'a Hold>>,
+    attempts: BTreeMap<&'a Address, Vec<&'a Attempt>>,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn of(plan: &'a Plan, recorded: &'a Recorded) -> Self {
+        Self {
+            drifts: by_address(&plan.drifts, |drift| &drift.address),
+            steps: by_address(&plan.steps, |step| &step.address),
+            held: by_address(&plan.held, |hold| &hold.address),
+            attempts: by_address(recorded.attempts.values(), |attempt| &attempt.address),
+        }
+    }
+}
+
+fn by_address<'a, T>(
+    all: impl IntoIterator<Item = &'a T>,
+    address: impl Fn(&'a T) -> &'a Address,
+) -> BTreeMap<&'a Address, Vec<&'a T>> {
+    let mut found: BTreeMap<&Address, Vec<&T>> = BTreeMap::new();
+    all.into_iter().for_each(|one| found.entry(address(one)).or_default().push(one));
+    found
 }
 
 impl Case<'_> {
@@ -164,18 +195,18 @@ impl Case<'_> {
     }
 
     fn drifts(&self) -> impl Iterator<Item = &Drift> {
-        self.plan.drifts.iter().filter(|drift| drift.address == *self.address)
+        self.parts.drifts.get(self.address).into_iter().flatten().copied()
     }
 
     fn steps(&self) -> impl Iterator<Item = &Step> {
-        self.plan.steps.iter().filter(|step| step.address == *self.address)
+        self.parts.steps.get(self.address).into_iter().flatten().copied()
     }
 
     /// What the plan holds, but for what only a look at the file would tell; what concerns all of it comes first.
     fn holds(&self) -> Vec<&Hold> {
         let is_real = |hold: &&Hold| self.unknown.is_none() || hold.reason != NOT_LOOKED_AT;
         let mut holds: Vec<&Hold> =
-            self.plan.held.iter().filter(|hold| hold.address == *self.address).filter(is_real).collect();
+            self.parts.held.get(self.address).into_iter().flatten().copied().filter(is_real).collect();
         holds.sort_by_key(|hold| (hold.part, hold.kind));
         holds
     }
@@ -261,7 +292,7 @@ impl Case<'_> {
 
     /// What would help where Roblox works on an upload for longer than any that succeeds.
     fn overdue(&self) -> Option<String> {
-        let attempts = self.recorded.attempts.values().filter(|attempt| attempt.address == *self.address);
+        let attempts = self.parts.attempts.get(self.address).into_iter().flatten().copied();
         let mut overdue = attempts.filter(|attempt| doubt::is_overdue(attempt, self.now));
         overdue.next().map(|attempt| way_out(self.address, attempt))
     }

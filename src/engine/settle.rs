@@ -348,7 +348,7 @@ pub fn key_of(asset_type: AssetType, asset: &RemoteAsset) -> RevisionKey {
 
 /// The ordinal of an asset that the history knows.
 pub fn ordinal_of(record: &Record, asset_id: AssetId) -> u32 {
-    let known = record.history.iter().filter(|(key, _)| key.asset_id == asset_id).map(|(_, fact)| fact.ordinal).min();
+    let known = record.history.of_asset(asset_id).map(|(_, fact)| fact.ordinal).min();
     known.unwrap_or_else(|| record.history.next_ordinal())
 }
 
@@ -411,7 +411,7 @@ pub fn rejected(address: &Address, record: &Record, asset_id: AssetId) -> Vec<Ch
 }
 
 fn stand(address: &Address, record: &Record, asset_id: AssetId, standing: Standing) -> Vec<Change> {
-    let of_asset = record.history.iter().filter(|(key, _)| key.asset_id == asset_id);
+    let of_asset = record.history.of_asset(asset_id);
     of_asset.map(|(key, fact)| Change::Learn { address: address.clone(), key, fact: fact.now(standing) }).collect()
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::gather::{GatherError, absences, read_manifest};
 use super::project::Project;
-use super::row::{Case, Row};
+use super::row::{Case, Parts, Row};
 use super::view::{View, ViewError};
 use crate::files;
 use crate::model::address::Address;
@@ -148,11 +148,12 @@ fn rows(desired: &Desired, unknown: &BTreeMap<ProjectPath, Unknown>, view: View)
     under_way.extend(sent(&recorded));
     let ours = recorded.assets.iter().filter(|(_, record)| record.in_lockfile).map(|(address, _)| address);
     let addresses: BTreeSet<&Address> = desired.assets.keys().chain(ours).collect();
+    let parts = Parts::of(&plan, &recorded);
     let row = |address: &Address| {
         let unknown = desired.assets.get(address).and_then(|want| unknown.get(&want.path)).copied();
         let under_way = under_way.contains(address);
         let recorded = &recorded;
-        Case { address, desired, recorded, plan: &plan, under_way, unknown, now }.row()
+        Case { address, desired, recorded, parts: &parts, under_way, unknown, now }.row()
     };
     Ok(addresses.into_iter().filter_map(row).collect())
 }

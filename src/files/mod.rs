@@ -15,6 +15,7 @@ mod inspect;
 mod open;
 mod pattern;
 mod settle;
+mod similar;
 mod unsettled;
 mod upload;
 mod walk;

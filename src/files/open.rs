@@ -8,9 +8,11 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::similar::{Listings, folded};
 use crate::model::file::{FileProblem, Fingerprint};
 use crate::model::path::ProjectPath;
 use crate::platform::fingerprint;
@@ -123,13 +125,15 @@ pub(super) enum Barred {
 #[derive(Debug, Clone)]
 pub(super) struct Root {
     real: PathBuf,
+    /// What was listed to say which file was meant.
+    listings: Arc<Listings>,
 }
 
 impl Root {
     /// # Errors
     /// When the folder is missing or can't be reached.
     pub(super) fn new(root: &Path) -> io::Result<Self> {
-        Ok(Self { real: root.canonicalize()? })
+        Ok(Self { real: root.canonicalize()?, listings: Arc::default() })
     }
 
     /// Where a path lies, its links not resolved.
@@ -164,11 +168,6 @@ impl Root {
         let other = folded(&actual) == folded(path) && !actual.nfc().eq(path.nfc());
         (other && !links.any(|link| link)).then_some(actual)
     }
-}
-
-/// A name without its case and without the form of its accents.
-fn folded(name: &str) -> String {
-    name.nfc().flat_map(char::to_lowercase).collect()
 }
 
 /// An open file of the project, as it was when it was opened.
@@ -212,28 +211,10 @@ fn not_resolved(root: &Root, path: &ProjectPath, place: &Path, error: io::Error)
     match error.kind() {
         _ if is_link => OpenError::DeadLink { path: path.clone() },
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            OpenError::Missing { path: path.clone(), similar: similar(root, path) }
+            OpenError::Missing { path: path.clone(), similar: root.listings.similar(&root.real, path.as_str()) }
         }
         _ => OpenError::Read { path: path.clone(), source: error },
     }
-}
-
-/// A path that exists and differs from `path` only in case or in the form of its accents.
-fn similar(root: &Root, path: &ProjectPath) -> Option<String> {
-    let mut found = String::new();
-    for part in path.as_str().split('/') {
-        let entries = if found.is_empty() { root.real.clone() } else { root.join(&found) }.read_dir().ok()?;
-        let mut names: Vec<String> = entries
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| folded(name) == folded(part))
-            .collect();
-        names.sort_by_key(|name| (name != part, name.clone()));
-        if !found.is_empty() {
-            found.push('/');
-        }
-        found.push_str(names.first()?);
-    }
-    Some(found)
 }
 
 /// What a thing is that is no file.
@@ -316,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_name_that_differs_in_case_is_told_from_one_that_differs_in_form() {
-        let root = Root { real: "/p".into() };
+        let root = Root { real: "/p".into(), listings: Arc::default() };
         assert_eq!(root.other_case("ui/a.png", Path::new("/p/UI/a.png")).as_deref(), Some("UI/a.png"));
         assert_eq!(root.other_case("é.png", Path::new("/p/e\u{301}.png")), None);
         assert_eq!(root.other_case("link.png", Path::new("/p/a.png")), None);

@@ -11,8 +11,6 @@ use crate::model::shown::foreign;
 pub(super) const MAX_DIAGNOSTICS: usize = 100;
 /// The most faults that are kept before they are sorted by place: a bound for memory, far above [`MAX_DIAGNOSTICS`].
 const MAX_FAULTS: usize = 10_000;
-/// The most faults that are answered with a search through all addresses.
-const MAX_SEARCHES: usize = 20;
 /// The most characters of a text from the manifest that a message repeats.
 const MAX_SHOWN: usize = 60;
 /// The bytes of a byte order mark in UTF-8.
@@ -99,11 +97,6 @@ impl Report {
     /// Whether more faults than anybody will see are here: what costs something, such as a hint, can be left out.
     pub(super) fn is_crowded(&self) -> bool {
         self.faults.len() >= MAX_DIAGNOSTICS
-    }
-
-    /// Whether another address may be suggested, which means a comparison with all others.
-    pub(super) fn may_search(&self) -> bool {
-        self.faults.len() < MAX_SEARCHES
     }
 
     /// Adds the faults of another report.

@@ -88,13 +88,13 @@ pub(super) fn check_targets<'k>(
                 absent.strays.insert(Stray { to: edge.to.clone(), place: edge.field.of(of) });
             }
             Seen::PathOf(other) => {
-                let fault = book.missing(edge.to, edge.place.clone(), &absent.faults, "");
+                let fault = book.missing(edge.to, edge.place.clone(), absent, "");
                 let hint = format!("that is the path of {}: write that address", shown(other.as_str()));
                 absent.faults.add(fault.hint(hint));
             }
             Seen::Missing => {
                 let hint = "name the address of an Image in this manifest, or an asset ID as \"assets/123\"";
-                let fault = book.missing(edge.to, edge.place.clone(), &absent.faults, hint);
+                let fault = book.missing(edge.to, edge.place.clone(), absent, hint);
                 absent.faults.add(fault);
             }
         }

@@ -8,7 +8,7 @@ use toml::de::DeValue;
 
 use super::diagnostic::{Fault, Report, shown};
 use super::entry::{DraftEntry, article, read_address};
-use super::near::nearest;
+use super::near::{Patience, nearest_within};
 use super::read::{Field, Fields};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
@@ -163,11 +163,16 @@ impl<'b> AddressBook<'b> {
     }
 
     /// A fault about an address that is none, with the one that was meant.
-    pub(super) fn missing(&self, address: &Address, place: Range<usize>, report: &Report, otherwise: &str) -> Fault {
+    pub(super) fn missing(
+        &self,
+        address: &Address,
+        place: Range<usize>,
+        absent: &mut Absent,
+        otherwise: &str,
+    ) -> Fault {
         let fault = Fault::new(place, format!("no asset has the address {}", shown(address.as_str())));
         let addresses = self.assets.keys().map(|address| address.as_str());
-        let near = if report.may_search() { nearest(address.as_str(), addresses) } else { None };
-        match near {
+        match nearest_within(&mut absent.patience, address.as_str(), addresses) {
             Some(near) => fault.hint(format!("did you mean {}?", shown(near))),
             None => fault.hint(otherwise),
         }
@@ -181,6 +186,8 @@ pub(super) struct Absent {
     pub(super) faults: Report,
     /// References to known ones.
     pub(super) strays: BTreeSet<Stray>,
+    /// What is left for suggestions.
+    patience: Patience,
 }
 
 /// Each pin names an asset of the manifest, in the form of its type.
@@ -204,12 +211,12 @@ pub(super) fn check_pins(
                 absent.strays.insert(Stray { to: address.clone(), place: StrayPlace::Pin });
             }
             Seen::PathOf(other) => {
-                let fault = book.missing(address, entry.key.clone(), &absent.faults, "");
+                let fault = book.missing(address, entry.key.clone(), absent, "");
                 let hint = format!("that is the path of {}: pin that address", shown(other.as_str()));
                 absent.faults.add(fault.hint(hint));
             }
             Seen::Missing => {
-                let fault = book.missing(address, entry.key.clone(), &absent.faults, "remove the pin");
+                let fault = book.missing(address, entry.key.clone(), absent, "remove the pin");
                 absent.faults.add(fault);
             }
         }

@@ -8,7 +8,8 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::diagnostic::{BOM, Diagnostic, Severity};
-use super::read::{CREDENTIAL_WORDS, bare_letters};
+use super::read::CREDENTIAL_WORDS;
+use crate::model::steps::step;
 
 /// The diagnostics as text, sorted by place, with a line break at the end of each. `source` is the manifest that was parsed; where that
 /// is no UTF-8, its lossy form will do.
@@ -99,13 +100,9 @@ fn clamp(text: &str, span: &Range<usize>) -> Range<usize> {
 
 /// The line with what follows a key starred out, byte for byte, where the key speaks of a credential or of a webhook with a URL.
 fn without_secret(line: &str) -> String {
-    let secret = line.match_indices('=').find_map(|(at, _)| {
-        let (before, after) = (line.get(..at)?, line.get(at + 1..)?);
-        let key = bare_letters(before.rsplit([',', '{']).next().unwrap_or(before));
-        let credential = CREDENTIAL_WORDS.iter().any(|word| key.contains(word));
-        (credential || key.contains("webhook") && after.contains('/')).then_some((before, after))
-    });
-    let Some((before, after)) = secret else { return line.to_owned() };
+    let Some((before, after)) = secret_from(line).and_then(|at| Some((line.get(..at)?, line.get(at + 1..)?))) else {
+        return line.to_owned();
+    };
     let starred = after.chars().flat_map(|c| {
         let (shown, times) = if c.is_ascii_whitespace() { (c, 1) } else { ('*', c.len_utf8()) };
         std::iter::repeat_n(shown, times)
@@ -113,9 +110,50 @@ fn without_secret(line: &str) -> String {
     format!("{before}={}", starred.collect::<String>())
 }
 
+/// Where the first `=` stands whose key, the letters since the last `,` or `{`, speaks of a credential. Goes through the line once: a line may be a
+/// whole manifest.
+fn secret_from(line: &str) -> Option<usize> {
+    const WEBHOOK: &str = "webhook";
+    let last_slash = line.rfind('/');
+    let longest = CREDENTIAL_WORDS.iter().map(|word| word.len()).max().unwrap_or(0);
+    // The last letters of the key, as many as a word has.
+    let mut letters = String::new();
+    let (mut credential, mut webhook) = (false, false);
+    for (at, character) in line.char_indices() {
+        step();
+        match character {
+            ',' | '{' => {
+                letters.clear();
+                (credential, webhook) = (false, false);
+            }
+            '=' if credential || (webhook && last_slash > Some(at)) => return Some(at),
+            letter if letter.is_ascii_alphanumeric() => {
+                if letters.len() >= longest {
+                    letters.remove(0);
+                }
+                letters.push(letter.to_ascii_lowercase());
+                credential |= CREDENTIAL_WORDS.iter().any(|word| letters.ends_with(word));
+                webhook |= letters.ends_with(WEBHOOK);
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::steps::grows_with_its_input;
+
+    #[test]
+    fn secrets_are_looked_for_once_in_each_line() {
+        for part in ["x=\"\"\"", "=", "webhook=", "a,", "token"] {
+            grows_with_its_input(part, |times| {
+                secret_from(&part.repeat(usize::try_from(times).unwrap()));
+            });
+        }
+    }
 
     fn diagnostic(span: Option<Range<usize>>, also: Option<Range<usize>>) -> Diagnostic {
         Diagnostic {

@@ -3,8 +3,11 @@
 //! State, lockfile and the merge of two branches' lockfiles are the same union: commutative, associative, idempotent. What is current is never
 //! stored here; it is derived from the desired content, or the pin, and these facts.
 
+mod facts;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use facts::Facts;
 use jiff::Timestamp;
 
 use super::asset::{AssetType, ContentChange, Moderation};
@@ -216,34 +219,24 @@ fn least<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
 /// Every revision that is known of one address.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
-    facts: Vec<(RevisionKey, RevisionFact)>,
+    facts: Facts,
     listing: BTreeMap<AssetId, Listing>,
 }
 
 impl History {
     /// A history of nothing.
     pub const fn new() -> Self {
-        Self { facts: Vec::new(), listing: BTreeMap::new() }
+        Self { facts: Facts::new(), listing: BTreeMap::new() }
     }
 
     /// Adds what is known of a revision to what was known of it.
     pub fn add(&mut self, key: RevisionKey, fact: RevisionFact) {
-        match self.facts.binary_search_by_key(&key, |(key, _)| *key) {
-            Ok(at) => {
-                if let Some((_, known)) = self.facts.get_mut(at) {
-                    *known = known.union(fact);
-                }
-            }
-            Err(at) => {
-                self.facts.reserve_exact(1);
-                self.facts.insert(at, (key, fact));
-            }
-        }
+        self.facts.put(key, |known| known.map_or(fact, |known| known.union(fact)));
     }
 
     /// Adds all that another history knows.
     pub fn union(&mut self, other: &Self) {
-        other.facts.iter().for_each(|(key, fact)| self.add(*key, *fact));
+        other.facts.iter().for_each(|(key, fact)| self.add(key, *fact));
         for (asset_id, listing) in &other.listing {
             self.listing.entry(*asset_id).and_modify(|known| *known = (*known).max(*listing)).or_insert(*listing);
         }
@@ -270,7 +263,7 @@ impl History {
     /// Drops every revision that is forgotten. Returns whether there was one.
     pub fn forget(&mut self, forgotten: &Forgotten) -> bool {
         let before = self.facts.len();
-        self.facts.retain(|(key, fact)| !forgotten.covers(key.asset_id, fact.era));
+        self.facts.retain(|key, fact| !forgotten.covers(key.asset_id, fact.era));
         self.facts.len() != before
     }
 
@@ -283,42 +276,50 @@ impl History {
 
     /// Every revision as known at an address that forgot these, since the last time that it did.
     pub fn renew(&mut self, forgotten: &Forgotten) {
-        for (key, fact) in &mut self.facts {
+        for (key, fact) in self.facts.iter_mut() {
             fact.era = forgotten.times(key.asset_id);
         }
     }
 
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
-        self.facts.is_empty()
+        self.facts.len() == 0
     }
 
     /// What is known of one revision.
     pub fn get(&self, key: RevisionKey) -> Option<&RevisionFact> {
-        let at = self.facts.binary_search_by_key(&key, |(key, _)| *key).ok()?;
-        self.facts.get(at).map(|(_, fact)| fact)
+        self.facts.get(key)
     }
 
     /// Every revision, in the order of its asset and version.
     pub fn iter(&self) -> impl Iterator<Item = (RevisionKey, &RevisionFact)> {
-        self.facts.iter().map(|(key, fact)| (*key, fact))
+        self.facts.iter()
     }
 
     /// Every revision in the order in which people count them: by the asset's ordinal, then its ID, then the version.
     pub fn in_order(&self) -> Vec<(RevisionKey, RevisionFact)> {
-        let mut all: Vec<_> = self.facts.iter().map(|(key, fact)| (*key, *fact)).collect();
-        all.sort_by_key(|(key, _)| (self.ordinal_of(key.asset_id), *key));
+        let ordinals: BTreeMap<AssetId, u32> = self.ordinals().collect();
+        let mut all: Vec<_> = self.facts.iter().map(|(key, fact)| (key, *fact)).collect();
+        all.sort_by_cached_key(|(key, _)| (ordinals.get(&key.asset_id).copied(), *key));
         all
     }
 
     /// The ordinal of an asset: the least that any of its revisions has.
     fn ordinal_of(&self, asset_id: AssetId) -> u32 {
-        self.facts
-            .iter()
-            .filter(|(key, _)| key.asset_id == asset_id)
-            .map(|(_, fact)| fact.ordinal)
-            .min()
-            .unwrap_or(u32::MAX)
+        self.of_asset(asset_id).map(|(_, fact)| fact.ordinal).min().unwrap_or(u32::MAX)
+    }
+
+    /// The ordinal of each asset, in the order of their IDs.
+    fn ordinals(&self) -> impl Iterator<Item = (AssetId, u32)> {
+        let mut facts = self.facts.iter().peekable();
+        std::iter::from_fn(move || {
+            let (RevisionKey { asset_id, .. }, fact) = facts.next()?;
+            let mut ordinal = fact.ordinal;
+            while let Some((_, fact)) = facts.next_if(|(key, _)| key.asset_id == asset_id) {
+                ordinal = ordinal.min(fact.ordinal);
+            }
+            Some((asset_id, ordinal))
+        })
     }
 
     /// The ordinal that the next new asset gets.
@@ -326,36 +327,52 @@ impl History {
         self.facts.iter().map(|(_, fact)| fact.ordinal).max().unwrap_or(0).saturating_add(1)
     }
 
-    /// The number that people see for a revision: Roblox's version, or the position of the asset among the address's assets.
+    /// The number that people see for a revision: Roblox's version, or the position of the asset among the address's assets. For many of them there is
+    /// [`History::numbers`].
     pub fn number(&self, key: RevisionKey) -> u64 {
-        match key.version {
-            Some(version) => version.get(),
-            None => {
-                let mut assets: Vec<AssetId> = Vec::new();
-                for (other, _) in self.in_order() {
-                    if assets.last() != Some(&other.asset_id) {
-                        assets.push(other.asset_id);
-                    }
-                }
-                assets.iter().position(|asset| *asset == key.asset_id).map_or(0, |at| at as u64 + 1)
-            }
-        }
+        key.version.map_or_else(|| self.numbers().of(key), Revision::get)
+    }
+
+    /// The numbers that people see for all revisions.
+    pub fn numbers(&self) -> Numbers {
+        let mut assets: Vec<(u32, AssetId)> = self.ordinals().map(|(asset_id, ordinal)| (ordinal, asset_id)).collect();
+        assets.sort_unstable();
+        Numbers(assets.into_iter().zip(1..).map(|((_, asset_id), number)| (asset_id, number)).collect())
     }
 
     /// Among several assets the one that counts: what the checked-out lockfile has, then the newest ordinal, then the smallest ID. The same on every
     /// machine that has the same facts and the same lockfile.
     fn preferred<'a>(
         &self,
-        candidates: impl Iterator<Item = &'a (RevisionKey, RevisionFact)>,
+        candidates: impl Iterator<Item = (RevisionKey, &'a RevisionFact)>,
     ) -> Option<(RevisionKey, RevisionFact)> {
-        let rank = |asset_id: AssetId| match self.listing(asset_id) {
+        candidates.min_by_key(|(key, fact)| self.preference(*key, fact)).map(|(key, fact)| (key, *fact))
+    }
+
+    /// The least of several is the one that counts.
+    fn preference(&self, key: RevisionKey, fact: &RevisionFact) -> impl Ord + use<> {
+        let rank = match self.listing(key.asset_id) {
             Some(Listing::Listed) => 0,
             None => 1,
             Some(Listing::Duplicate) => 2,
         };
-        candidates
-            .min_by_key(|(key, fact)| (rank(key.asset_id), std::cmp::Reverse(fact.ordinal), *key))
-            .map(|(key, fact)| (*key, *fact))
+        (rank, std::cmp::Reverse(fact.ordinal), key)
+    }
+
+    /// For every content the usable revision of this kind that [`History::find_content`] finds.
+    pub fn by_content(&self, kind: Kind) -> BTreeMap<ContentHash, RevisionKey> {
+        let mut best: BTreeMap<ContentHash, (RevisionKey, &RevisionFact)> = BTreeMap::new();
+        for (key, fact) in self.facts.iter() {
+            let Some(content) = fact.content.filter(|content| fact.is_usable_as(*content, kind)) else { continue };
+            best.entry(content)
+                .and_modify(|known| {
+                    if self.preference(key, fact) < self.preference(known.0, known.1) {
+                        *known = (key, fact);
+                    }
+                })
+                .or_insert((key, fact));
+        }
+        best.into_iter().map(|(content, (key, _))| (content, key)).collect()
     }
 
     /// The usable revision of this kind whose bytes are `content`, for a type whose content can't be updated.
@@ -369,8 +386,7 @@ impl History {
         let of_kind = |fact: &RevisionFact| fact.kind == Some(kind);
         let there = self.facts.iter().filter(|(key, fact)| of_kind(fact) && !self.is_gone(key.asset_id));
         let (asset, _) = self.preferred(there)?;
-        let versions = self.facts.iter().filter(|(key, _)| key.asset_id == asset.asset_id);
-        versions.max_by_key(|(key, _)| key.version).map(|(key, fact)| (*key, *fact))
+        self.of_asset(asset.asset_id).next_back().map(|(key, fact)| (key, *fact))
     }
 
     /// Whether Roblox said last that it doesn't have an asset: what it says of the newest revision is what it says of the asset.
@@ -390,7 +406,7 @@ impl History {
     /// Whether moderation rejected exactly these bytes at this address, and no live revision has them.
     pub fn rejected(&self, content: ContentHash, kind: Kind) -> Option<RevisionKey> {
         let rejected = |f: &RevisionFact| f.standing == Standing::Rejected && f.content == Some(content);
-        let found = self.facts.iter().find(|(_, fact)| rejected(fact)).map(|(key, _)| *key);
+        let found = self.facts.iter().find(|(_, fact)| rejected(fact)).map(|(key, _)| key);
         if self.find_content(content, kind).is_some() { None } else { found }
     }
 
@@ -402,37 +418,53 @@ impl History {
     /// The revisions of this kind that stand for the same as an asset: of a Model every asset, of another type those with its bytes.
     fn equals(&self, asset_id: AssetId, kind: Kind) -> impl Iterator<Item = RevisionKey> {
         let of_kind = self.of_asset(asset_id).filter(move |(_, fact)| fact.kind == Some(kind));
-        let contents: Vec<ContentHash> = of_kind.filter_map(|(_, fact)| fact.content).collect();
+        let contents: BTreeSet<ContentHash> = of_kind.filter_map(|(_, fact)| fact.content).collect();
         let in_place = kind.asset_type.on_content_change() == ContentChange::InPlace;
         let is_equal = move |fact: &RevisionFact| {
             if in_place {
                 fact.is_there_as(kind)
             } else {
-                contents.iter().any(|content| fact.is_usable_as(*content, kind))
+                fact.content.is_some_and(|content| contents.contains(&content) && fact.is_usable_as(content, kind))
             }
         };
         let others = self.facts.iter().filter(move |(key, fact)| key.asset_id != asset_id && is_equal(fact));
-        others.map(|(key, _)| *key)
+        others.map(|(key, _)| key)
     }
 
-    /// Whether an asset is passed over for another one of its kind that stands for the same, by the choice of the checked-out lockfile.
+    /// Whether an asset is passed over for another one of its kind that stands for the same, by the choice of the checked-out lockfile. For many of them
+    /// there is [`History::duplicates`].
     pub fn is_duplicate(&self, asset_id: AssetId, kind: Kind) -> bool {
-        let preferred = |other: RevisionKey| match (self.listing(asset_id), self.listing(other.asset_id)) {
-            (Some(Listing::Listed), _) | (_, Some(Listing::Duplicate)) => false,
-            (Some(Listing::Duplicate), _) => true,
-            (None, other) => other.is_some(),
-        };
-        self.equals(asset_id, kind).any(preferred)
+        let own = self.listing(asset_id);
+        self.equals(asset_id, kind).any(|other| yields(own, self.listing(other.asset_id)))
     }
 
     /// The assets of this kind that are passed over.
     pub fn duplicates(&self, kind: Kind) -> BTreeSet<AssetId> {
-        // The usual case, without a search.
-        if self.assets().len() < 2 {
-            return BTreeSet::new();
+        let in_place = kind.asset_type.on_content_change() == ContentChange::InPlace;
+        // All that stand for the same have one class: those of a Model, or those with the same bytes.
+        let class = |fact: &RevisionFact| if in_place { Some(None) } else { fact.content.map(Some) };
+        let counts = |fact: &RevisionFact| {
+            if in_place { fact.is_there_as(kind) } else { fact.content.is_some_and(|c| fact.is_usable_as(c, kind)) }
+        };
+        // Of each class and each listing the first two assets: one of them is another than the asset that is asked about.
+        let mut rivals: BTreeMap<(Option<ContentHash>, Option<Listing>), (AssetId, Option<AssetId>)> = BTreeMap::new();
+        for (key, fact) in self.facts.iter().filter(|(_, fact)| counts(fact)) {
+            let Some(class) = class(fact) else { continue };
+            let (first, second) = rivals.entry((class, self.listing(key.asset_id))).or_insert((key.asset_id, None));
+            if *first != key.asset_id && second.is_none() {
+                *second = Some(key.asset_id);
+            }
         }
-        let of_kind = self.facts.iter().filter(|(_, fact)| fact.kind == Some(kind)).map(|(key, _)| key.asset_id);
-        of_kind.filter(|asset_id| self.is_duplicate(*asset_id, kind)).collect()
+        let is_passed_over = |asset_id: AssetId, fact: &RevisionFact| {
+            let own = self.listing(asset_id);
+            let other_with = |class, listing| {
+                rivals.get(&(class, listing)).is_some_and(|(first, second)| *first != asset_id || second.is_some())
+            };
+            let all = [None, Some(Listing::Listed), Some(Listing::Duplicate)];
+            class(fact).is_some_and(|class| all.into_iter().any(|other| yields(own, other) && other_with(class, other)))
+        };
+        let of_kind = self.facts.iter().filter(|(_, fact)| fact.kind == Some(kind));
+        of_kind.filter(|(key, fact)| is_passed_over(key.asset_id, fact)).map(|(key, _)| key.asset_id).collect()
     }
 
     /// What makes an asset the one that counts among those that stand for the same.
@@ -451,11 +483,27 @@ impl History {
 
     /// The revisions of one asset, the oldest first.
     pub fn of_asset(&self, asset_id: AssetId) -> impl DoubleEndedIterator<Item = (RevisionKey, &RevisionFact)> {
-        let first = RevisionKey { asset_id, version: None };
-        let last = RevisionKey { asset_id, version: Some(Revision::MAX) };
-        let from = self.facts.partition_point(|(key, _)| *key < first);
-        let to = self.facts.partition_point(|(key, _)| *key <= last);
-        self.facts.get(from..to).unwrap_or_default().iter().map(|(key, fact)| (*key, fact))
+        self.facts.of_asset(asset_id)
+    }
+}
+
+/// Whether an asset that the checked-out lockfile has as `own` is passed over for one for the same that it has as `other`.
+fn yields(own: Option<Listing>, other: Option<Listing>) -> bool {
+    match (own, other) {
+        (Some(Listing::Listed), _) | (_, Some(Listing::Duplicate)) => false,
+        (Some(Listing::Duplicate), _) => true,
+        (None, other) => other.is_some(),
+    }
+}
+
+/// The numbers that people see for the revisions of one address.
+#[derive(Debug, Clone)]
+pub struct Numbers(BTreeMap<AssetId, u64>);
+
+impl Numbers {
+    /// The number of a revision, see [`History::number`]; 0 for an asset that the address never had.
+    pub fn of(&self, key: RevisionKey) -> u64 {
+        key.version.map_or_else(|| self.0.get(&key.asset_id).copied().unwrap_or(0), Revision::get)
     }
 }
 

@@ -26,3 +26,4 @@ pub mod recorded;
 pub mod remote;
 pub mod request;
 pub mod shown;
+pub mod steps;

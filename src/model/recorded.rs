@@ -251,10 +251,11 @@ impl Record {
         self.history.find_content(content, self.identity.kind())
     }
 
-    /// Whether an asset is not for use: another owner's, of another type, or passed over for what the checked-out lockfile has.
-    pub fn is_passed_over(&self, key: RevisionKey, fact: &RevisionFact) -> bool {
+    /// Tells of revisions whether their asset is not for use: another owner's, of another type, or passed over for what the checked-out lockfile has.
+    pub fn passed_over(&self) -> impl Fn(RevisionKey, &RevisionFact) -> bool + use<> {
         let kind = self.identity.kind();
-        fact.kind != Some(kind) || self.history.is_duplicate(key.asset_id, kind)
+        let duplicates = self.history.duplicates(kind);
+        move |key, fact| fact.kind != Some(kind) || duplicates.contains(&key.asset_id)
     }
 
     /// Of a Model the revision that Roblox gives players, as far as is known: the newest, or where the last rollback led.

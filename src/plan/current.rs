@@ -46,8 +46,8 @@ pub fn vanished(asset_type: AssetType, content: ContentHash, record: &Record) ->
 }
 
 fn newest_usable(record: &Record) -> Option<(RevisionKey, RevisionFact)> {
-    let all = record.history.in_order();
-    let usable = all.iter().rev().find(|(key, fact)| fact.standing.is_usable() && !record.is_passed_over(*key, fact));
+    let (all, passed_over) = (record.history.in_order(), record.passed_over());
+    let usable = all.iter().rev().find(|(key, fact)| fact.standing.is_usable() && !passed_over(*key, fact));
     let there = || all.iter().rev().find(|(_, fact)| fact.standing != Standing::Gone);
     // An ID is shown as long as it is known.
     usable.or_else(there).or(all.last()).copied()

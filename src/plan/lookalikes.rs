@@ -4,6 +4,7 @@
 //! where a pin, icon or preview still names the old one. Read next: [`super::moves`], for what tells.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::current;
 use super::moves::{Left, Moves};
@@ -11,8 +12,9 @@ use super::step::{Action, Note, Plan};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::desired::{Desired, DesiredAsset, Stray, StrayPlace};
-use crate::model::ids::AssetId;
-use crate::model::recorded::Recorded;
+use crate::model::ids::{AssetId, Creator};
+use crate::model::recorded::{Identity, Recorded};
+use crate::model::steps::step;
 
 /// An address that left in the same change as a new one came, and is of its type and creator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,46 +38,55 @@ impl Moves {
         left: &[Left<'_>],
         desired: &Desired,
     ) {
-        for (address, want) in new {
-            let (Some(asset_type), Ok(_)) = (want.asset_type, &want.content) else { continue };
-            let like = left.iter().filter_map(|(from, record)| {
-                let identity = &record.identity;
-                let is_like = !record.removed
-                    && identity.asset_type == asset_type
-                    && identity.creator == want.creator
-                    && !self.is_taken(from)
-                    && desired.is_absence_in_doubt(&identity.path).is_none();
-                let asset_id = current::last(record).filter(|_| is_like)?.0.asset_id;
-                Some(Lookalike { from: (*from).clone(), asset_id, asset_type })
-            });
-            let like: Vec<Lookalike> = like.collect();
-            if like.is_empty() {
+        let mut alike: BTreeMap<(AssetType, Creator), Vec<Lookalike>> = BTreeMap::new();
+        for (from, record) in left {
+            step();
+            let identity = &record.identity;
+            if record.removed || self.is_taken(from) || desired.is_absence_in_doubt(&identity.path).is_some() {
                 continue;
             }
-            if want.prevent_replace {
+            let Some((key, _)) = current::last(record) else { continue };
+            let Identity { asset_type, creator, .. } = *identity;
+            let like = Lookalike { from: (*from).clone(), asset_id: key.asset_id, asset_type };
+            alike.entry((asset_type, creator)).or_default().push(like);
+        }
+        let alike: BTreeMap<(AssetType, Creator), Arc<[Lookalike]>> =
+            alike.into_iter().map(|(kind, like)| (kind, like.into())).collect();
+        let mut protected = BTreeSet::new();
+        for (address, want) in new {
+            let (Some(asset_type), Ok(_)) = (want.asset_type, &want.content) else { continue };
+            let kind = (asset_type, want.creator);
+            let Some(like) = alike.get(&kind) else { continue };
+            if want.prevent_replace && protected.insert(kind) {
                 // Until a person has said what it is, it did not leave.
                 self.undecided.extend(like.iter().map(|like| like.from.clone()));
             }
-            self.lookalikes.insert((*address).clone(), like);
+            self.lookalikes.insert((*address).clone(), Arc::clone(like));
         }
     }
 
     /// While a pin, icon or preview names an address that left, nothing new is made that may be the same asset under another name.
     pub(super) fn hold_in_place_of_the_named(&mut self, desired: &Desired, recorded: &Recorded) {
         let under_way: BTreeSet<&Address> = recorded.attempts.values().map(|attempt| &attempt.address).collect();
+        let mut new: BTreeMap<AssetType, Vec<&Address>> = BTreeMap::new();
+        for (address, want) in desired.assets.iter().filter(|_| !desired.stray.is_empty()) {
+            step();
+            let is_new = recorded.assets.get(address).is_none_or(|record| record.history.is_empty())
+                && !under_way.contains(address)
+                && !self.taken.contains_key(address)
+                && !self.held.contains_key(address);
+            if let (true, Some(asset_type), Ok(_)) = (is_new, want.asset_type, &want.content) {
+                new.entry(asset_type).or_default().push(address);
+            }
+        }
         for Stray { to, place } in &desired.stray {
+            step();
             if self.is_taken(to) {
                 continue;
             }
             let Some(named) = recorded.assets.get(to).filter(|record| !record.history.is_empty()) else { continue };
-            for (address, want) in &desired.assets {
-                let is_new = recorded.assets.get(address).is_none_or(|record| record.history.is_empty())
-                    && !under_way.contains(address)
-                    && !self.taken.contains_key(address)
-                    && !self.held.contains_key(address);
-                if !is_new || want.asset_type != Some(named.identity.asset_type) || want.content.is_err() {
-                    continue;
-                }
+            // Each is held once, by the first that may be meant.
+            for address in new.remove(&named.identity.asset_type).unwrap_or_default() {
                 let (names, then) = match place {
                     StrayPlace::Pin => ("[pins] names it".to_owned(), "take that pin out"),
                     StrayPlace::Icon { of } => (format!("the icon of `{of}` names it"), "write another icon there"),

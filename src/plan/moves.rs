@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -19,8 +20,10 @@ use crate::model::asset::{AssetType, ContentChange};
 use crate::model::change::Change;
 use crate::model::desired::{Desired, DesiredAsset, Pin, StrayPlace};
 use crate::model::ids::{AssetId, ContentHash, Creator};
+use crate::model::path::ProjectPath;
 use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded};
+use crate::model::steps::step;
 
 /// One address that takes over the assets of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +46,9 @@ pub struct Moves {
     /// New addresses that may take over from one that left and is in hand: nothing is planned for them until that is over.
     pub waiting: BTreeSet<Address>,
     /// New addresses that nothing matches, with those of their type and creator that left in the same change and nobody took over.
-    pub lookalikes: BTreeMap<Address, Vec<Lookalike>>,
+    pub lookalikes: BTreeMap<Address, Arc<[Lookalike]>>,
+    /// The addresses that are taken over from.
+    givers: BTreeSet<Address>,
 }
 
 /// What two addresses have in common when bytes tell that they are one.
@@ -86,14 +91,13 @@ impl Moves {
     }
 
     fn wait_for(&mut self, new: &mut BTreeMap<&Address, &DesiredAsset>, busy: &[Left<'_>], on_the_way: &OnTheWay<'_>) {
+        let files = by_file(busy);
+        let of_one = |(from, record): &Left<'_>| likenesses(from, record, on_the_way, Contents::Ever);
+        let had: BTreeSet<Likeness> = busy.iter().flat_map(of_one).collect();
         new.retain(|address, want| {
-            let may_be = |(from, record): &Left<'_>| {
-                let has = |like| likenesses(from, record, on_the_way, Contents::Ever).contains(&like);
-                has_its_file(record, want)
-                    || wanted_likeness(want).is_some_and(has)
-                    || want.pin.is_some_and(|pin| fits_pin(record, want, pin))
-            };
-            let waits = busy.iter().any(may_be);
+            let waits = files.get(&want.path).into_iter().flatten().any(|(_, record)| has_its_file(record, want))
+                || wanted_likeness(want).is_some_and(|like| had.contains(&like))
+                || want.pin.is_some_and(|pin| busy.iter().any(|(_, record)| fits_pin(record, want, pin)));
             if waits {
                 self.waiting.insert((*address).clone());
             }
@@ -102,8 +106,10 @@ impl Moves {
     }
 
     fn by_path(&mut self, new: &mut BTreeMap<&Address, &DesiredAsset>, left: &[Left<'_>]) {
+        let files = by_file(left);
         new.retain(|address, want| {
-            let same: Vec<Left<'_>> = left.iter().filter(|(_, record)| has_its_file(record, want)).copied().collect();
+            let same = files.get(&want.path).into_iter().flatten();
+            let same: Vec<Left<'_>> = same.filter(|(_, record)| has_its_file(record, want)).copied().collect();
             match fresh(&same).as_slice() {
                 [] => true,
                 [(from, _)] => {
@@ -133,14 +139,15 @@ impl Moves {
                 found.insert(address, fits);
             }
         }
+        let mut claims: BTreeMap<&Address, usize> = BTreeMap::new();
+        found.values().flatten().for_each(|(from, _)| *claims.entry(from).or_default() += 1);
         for (address, fits) in &found {
             let doubt = fits.iter().find_map(|(_, record)| desired.is_absence_in_doubt(&record.identity.path));
             match (doubt, fits.as_slice()) {
                 (Some(why), _) => self.hold_in_doubt(address, "the pinned revision", fits, why),
                 (None, [(from, record)]) => {
-                    let claims = found.values().filter(|others| others.iter().any(|(other, _)| other == from)).count();
                     match record.identity.asset_type.on_content_change() {
-                        ContentChange::InPlace if claims > 1 => {
+                        ContentChange::InPlace if claims.get(from).is_some_and(|claims| *claims > 1) => {
                             let reason = format!("`{from}` moved here or to another new address with the same pin");
                             self.hold(address, reason, choice_hint(address, from, record));
                             self.undecided.insert((*from).clone());
@@ -206,7 +213,7 @@ impl Moves {
     }
 
     pub(super) fn is_taken(&self, from: &Address) -> bool {
-        self.taken.values().any(|taken| taken.from == *from)
+        self.givers.contains(from)
     }
 
     /// `new` addresses have the bytes of the `candidates`, each of which is another asset.
@@ -234,6 +241,7 @@ impl Moves {
     }
 
     fn take(&mut self, to: &Address, from: &Address, rule: Rule) {
+        self.givers.insert(from.clone());
         self.taken.insert(to.clone(), Move { from: from.clone(), rule });
     }
 
@@ -278,7 +286,9 @@ impl Moves {
                     Some(_) => reason.clone(),
                     None => format!("[pins] still names `{old}`, which is called `{new}` now"),
                 };
-                self.taken.remove(new);
+                if let Some(given_back) = self.taken.remove(new) {
+                    self.givers.remove(&given_back.from);
+                }
                 self.hold(new, reason, hint.clone());
             }
             match of {
@@ -335,6 +345,16 @@ fn likenesses(address: &Address, record: &Record, on_the_way: &OnTheWay<'_>, con
     let had = had.filter(|_| matches!(contents, Contents::Ever));
     let contents = last.into_iter().chain(on_the_way.get(address).copied()).chain(had);
     contents.map(|content| (record.identity.asset_type, record.identity.creator, content)).collect()
+}
+
+/// Those that left by the file that they had.
+fn by_file<'a>(left: &[Left<'a>]) -> BTreeMap<&'a ProjectPath, Vec<Left<'a>>> {
+    let mut files: BTreeMap<&ProjectPath, Vec<Left<'a>>> = BTreeMap::new();
+    for (address, record) in left {
+        step();
+        files.entry(&record.identity.path).or_default().push((address, record));
+    }
+    files
 }
 
 /// Whether an address that left had the file of `want`. What left for another owner's asset is not taken over by that one.

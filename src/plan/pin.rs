@@ -116,8 +116,8 @@ pub fn numbered(record: &Record, number: u64) -> Option<Pin> {
     match record.identity.asset_type.on_content_change() {
         ContentChange::InPlace => Revision::new(number).ok().map(Pin::Revision),
         ContentChange::NewAsset => {
-            let all = record.history.in_order();
-            let found = all.iter().find(|(key, _)| record.history.number(*key) == number);
+            let numbers = record.history.numbers();
+            let found = record.history.iter().find(|(key, _)| numbers.of(*key) == number);
             found.map(|(key, _)| Pin::Asset(key.asset_id))
         }
     }
@@ -125,11 +125,12 @@ pub fn numbered(record: &Record, number: u64) -> Option<Pin> {
 
 /// The revisions that an address can be pinned to, for a person.
 pub fn known(record: &Record) -> String {
+    let numbers = record.history.numbers();
     let usable = record.history.in_order().into_iter().filter(|(_, fact)| fact.standing.is_usable());
     let names: Vec<String> = usable
         .map(|(key, _)| match key.version {
             Some(version) => version.to_string(),
-            None => format!("{} (asset {})", record.history.number(key), key.asset_id),
+            None => format!("{} (asset {})", numbers.of(key), key.asset_id),
         })
         .collect();
     match names.as_slice() {

@@ -226,8 +226,8 @@ fn fields_of(address: &Address, desired: &Desired, recorded: &Recorded) -> Field
     }
 }
 
-fn usable(record: &Record, key: RevisionKey, fact: &RevisionFact) -> bool {
-    fact.standing.is_usable() && !fact.shared && !fact.disputed && !record.is_passed_over(key, fact)
+fn usable(fact: &RevisionFact) -> bool {
+    fact.standing.is_usable() && !fact.shared && !fact.disputed
 }
 
 /// Every asset that is known, also of addresses that left: its bytes needn't be uploaded again.
@@ -242,7 +242,9 @@ fn existing_owners<'a>(
         if identity.asset_type.on_content_change() == ContentChange::InPlace {
             continue;
         }
-        for (key, fact) in record.history.iter().filter(|(key, fact)| usable(record, *key, fact)) {
+        let passed_over = record.passed_over();
+        let usable = |(key, fact): &(RevisionKey, &RevisionFact)| usable(fact) && !passed_over(*key, fact);
+        for (key, fact) in record.history.iter().filter(usable) {
             let Some(content) = fact.content.filter(|_| !contradictions.contains_key(&key.asset_id)) else { continue };
             let fields = fields_of(address, desired, recorded);
             let share = (identity.asset_type, identity.creator, identity.privacy, content);

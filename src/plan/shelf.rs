@@ -87,13 +87,17 @@ pub(super) fn plan_shelf(plan: &mut Plan, scene: &Scene<'_>) {
     // What came of it is not known yet; why it is on its way out, and since when, stays until then.
     let under_way: BTreeSet<AssetId> =
         recorded.attempts.values().filter_map(|attempt| attempt.intent.asset_id()).collect();
+    let taken_off: BTreeSet<(Address, AssetId)> = plan.marks.iter().filter_map(off_the_shelf).collect();
     for (address, record) in recorded.assets.iter().filter(|(address, _)| !in_hand.contains(*address)) {
         for (asset_id, why) in leaving(address, record, desired) {
             if under_way.contains(&asset_id) {
                 continue;
             }
             if needed.contains(&asset_id) {
-                take_off(plan, address, record, asset_id, is_back);
+                // The rules of the address itself may have said so already.
+                if !taken_off.contains(&(address.clone(), asset_id)) {
+                    take_off(plan, address, record, asset_id, is_back);
+                }
                 continue;
             }
             let shelved = record.shelved.get(&asset_id).copied();
@@ -165,8 +169,8 @@ fn kept(desired: &Desired, recorded: &Recorded) -> BTreeSet<AssetId> {
 
 /// The assets of one address that the policy lets go.
 fn leaving(address: &Address, record: &Record, desired: &Desired) -> Vec<(AssetId, Leaving)> {
-    let usable =
-        |key, fact: &RevisionFact| fact.standing.is_usable() && !fact.disputed && !record.is_passed_over(key, fact);
+    let passed_over = record.passed_over();
+    let usable = |key, fact: &RevisionFact| fact.standing.is_usable() && !fact.disputed && !passed_over(key, fact);
     let usable_asset = |asset_id: &AssetId| record.history.of_asset(*asset_id).any(|(key, fact)| usable(key, fact));
     let is_wanted = desired.assets.contains_key(address);
     let replaced = desired.policy.replaced == LeavePolicy::Archive && (is_wanted || record.in_lockfile);
@@ -189,6 +193,14 @@ fn leaving(address: &Address, record: &Record, desired: &Desired) -> Vec<(AssetI
         .collect()
 }
 
+/// The asset that a mark says is no longer to be archived.
+fn off_the_shelf(mark: &Change) -> Option<(Address, AssetId)> {
+    match mark {
+        Change::Shelve { address, asset_id, shelved: None } => Some((address.clone(), *asset_id)),
+        _ => None,
+    }
+}
+
 fn take_off(
     plan: &mut Plan,
     address: &Address,
@@ -199,10 +211,7 @@ fn take_off(
     let stays = |shelved: &Shelved| shelved.archived_at.is_none() || is_back(asset_id, shelved);
     if record.shelved.get(&asset_id).is_some_and(stays) {
         let change = Change::Shelve { address: address.clone(), asset_id, shelved: None };
-        // The rules of the address itself may have said so already.
-        if !plan.marks.contains(&change) {
-            plan.marks.push(change);
-        }
+        plan.marks.push(change);
     }
 }
 

@@ -73,11 +73,9 @@ pub(super) fn hold(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_h
     plan.steps = kept;
     // Held also where nothing is to be done: the game uses an asset that is not the project's.
     held.extend(foreign.iter().map(|(address, doubt)| doubt.hold(address, Part::Asset)));
-    for hold in held {
-        if !plan.held.iter().any(|other| other.address == hold.address && other.reason == hold.reason) {
-            plan.held.push(hold);
-        }
-    }
+    let told = |hold: &Hold| (hold.address.clone(), hold.reason.clone());
+    let mut all: BTreeSet<(Address, String)> = plan.held.iter().map(told).collect();
+    plan.held.extend(held.into_iter().filter(|hold| all.insert(told(hold))));
 }
 
 /// The doubt about the asset that a step is about.
@@ -104,11 +102,12 @@ pub(super) fn note(plan: &mut Plan, desired: &Desired, recorded: &Recorded) {
     if recorded.not_found.is_empty() {
         return;
     }
+    let held: BTreeSet<&Address> = plan.held.iter().map(|hold| &hold.address).collect();
     for (address, want) in &desired.assets {
         let Some(record) = recorded.assets.get(address) else { continue };
         let doubt = current(want, record).and_then(|(key, _)| Doubt::of(recorded, Some(record), key.asset_id));
         let Some(Doubt::NotFound(asset_id, known)) = doubt else { continue };
-        if !plan.held.iter().any(|hold| hold.address == *address) {
+        if !held.contains(address) {
             let text = format!("{}; {}", not_found(asset_id, known), asked_again(known));
             plan.notes.push(Note { address: Some(address.clone()), text });
         }

@@ -57,8 +57,9 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> Entry {
     history.iter().for_each(|(key, fact)| facts.add(key, without_made(*fact)));
     // The choice among equals is written down, so that every checkout of this lockfile makes the same.
     let kind = identity.kind();
+    let duplicates = history.duplicates(kind);
     for asset_id in history.assets() {
-        let is_new = || if history.is_duplicate(asset_id, kind) { Listing::Duplicate } else { Listing::Listed };
+        let is_new = || if duplicates.contains(&asset_id) { Listing::Duplicate } else { Listing::Listed };
         facts.list(asset_id, Some(history.listing(asset_id).unwrap_or_else(is_new)));
     }
     let mut entry = Entry {

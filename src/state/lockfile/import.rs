@@ -46,11 +46,17 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
         changes.push(change);
     }
     let recorded = known.as_ref();
+    let mut heads: BTreeMap<AssetId, Vec<(&Address, &Record)>> = BTreeMap::new();
+    for (address, record) in &recorded.assets {
+        if let Some((head, _)) = record.head() {
+            heads.entry(head.asset_id).or_default().push((address, record));
+        }
+    }
     for (address, entry) in &ledger.entries {
         let forgotten = recorded.forgotten.get(address);
         let Some(entry) = remembered(entry, forgotten) else { continue };
         let entry = entry.as_ref();
-        let meeting = Meeting { address, entry, known: recorded.assets.get(address), recorded };
+        let meeting = Meeting { address, entry, known: recorded.assets.get(address), heads: &heads };
         let under_way = attempts.get(address).map(Vec::as_slice).unwrap_or_default();
         let before = changes.len();
         meeting.learn(under_way, &mut changes, now);
@@ -102,7 +108,7 @@ pub(super) fn remembered<'a>(entry: &'a Entry, forgotten: Option<&Forgotten>) ->
     if !history.forget(forgotten) {
         return Some(Cow::Borrowed(entry));
     }
-    if history.is_empty() && entry.open.is_empty() {
+    if history.is_empty() && entry.open.is_empty() && entry.possible_duplicates.is_empty() {
         return None;
     }
     let has = |asset_id: &AssetId| history.of_asset(*asset_id).next().is_some();
@@ -118,12 +124,13 @@ struct Meeting<'a> {
     address: &'a Address,
     entry: &'a Entry,
     known: Option<&'a Record>,
-    recorded: &'a Recorded,
+    /// Every known record by the asset that is its head.
+    heads: &'a BTreeMap<AssetId, Vec<(&'a Address, &'a Record)>>,
 }
 
 impl Meeting<'_> {
     fn learn(&self, under_way: &[(AttemptId, &Attempt)], changes: &mut Vec<Change>, now: Timestamp) {
-        let Self { address, entry, known, recorded: _ } = self;
+        let Self { address, entry, known, heads: _ } = self;
         let Entry { identity, history, asked, stored, pinned, archived, removed, possible_duplicates, open } = entry;
         let address = || (*address).clone();
         if known.is_none_or(|known| known.identity != *identity) {
@@ -172,9 +179,8 @@ impl Meeting<'_> {
             return;
         }
         let assets = self.entry.history.assets();
-        let others = self.recorded.assets.iter().filter(|(address, _)| *address != self.address);
-        let has_it = |record: &&Record| record.head().is_some_and(|(head, _)| assets.contains(&head.asset_id));
-        for other in others.map(|(_, record)| record).filter(has_it) {
+        let heads = assets.iter().filter_map(|asset_id| self.heads.get(asset_id)).flatten();
+        for (_, other) in heads.filter(|(address, _)| *address != self.address) {
             for (field, digest) in fields.iter_mut() {
                 if other.asked.get(field).is_some_and(|asked| asked != digest) {
                     *digest = FieldDigest::UNKNOWN;
@@ -259,13 +265,14 @@ impl Meeting<'_> {
         if known.history.assets().len() < 2 && joined.assets().len() < 2 {
             return; // the usual case
         }
+        let (were_duplicates, duplicates) = (known.history.duplicates(before), joined.duplicates(now));
         let was_used = |asset_id: AssetId| {
             let is_it = known.history.of_asset(asset_id).any(|(_, fact)| fact.kind == Some(before));
-            is_it && !known.history.is_duplicate(asset_id, before)
+            is_it && !were_duplicates.contains(&asset_id)
         };
         for asset_id in known.history.assets().into_iter().filter(|asset_id| was_used(*asset_id)) {
             let of_kind = joined.of_asset(asset_id).any(|(_, fact)| fact.kind == Some(now));
-            let why = match (of_kind, joined.is_duplicate(asset_id, now)) {
+            let why = match (of_kind, duplicates.contains(&asset_id)) {
                 (false, _) => "the lockfile has another type or owner here",
                 (true, true) => "the lockfile has another asset for it",
                 (true, false) => continue,

@@ -187,17 +187,18 @@ fn choose(history: &mut History, base: Option<&History>, ours: &History, theirs:
         _ => None,
     };
     let united = history.clone();
+    let (head, by_content) = (united.head(kind).map(|(head, _)| head), united.by_content(kind));
     for (key, fact) in united.iter().filter(|(_, fact)| fact.kind == Some(kind)) {
         let winner = match kind.asset_type.on_content_change() {
-            ContentChange::InPlace => united.head(kind),
-            ContentChange::NewAsset => fact.content.and_then(|content| united.find_content(content, kind)),
+            ContentChange::InPlace => head,
+            ContentChange::NewAsset => fact.content.and_then(|content| by_content.get(&content).copied()),
         };
-        let sides = winner.map(|(winner, _)| (only(winner.asset_id), only(key.asset_id)));
+        let sides = winner.map(|winner| (only(winner.asset_id), only(key.asset_id)));
         let made_twice = matches!(sides, Some((Some(winner), Some(loser))) if winner != loser);
         // Two branches that know both, each with a choice of its own.
         let chosen = [ours.listing(key.asset_id), theirs.listing(key.asset_id)];
         let contested = chosen.contains(&Some(Listing::Duplicate)) && chosen.contains(&Some(Listing::Listed));
-        if made_twice || (contested && winner.is_some_and(|(winner, _)| winner.asset_id != key.asset_id)) {
+        if made_twice || (contested && winner.is_some_and(|winner| winner.asset_id != key.asset_id)) {
             history.list(key.asset_id, Some(Listing::Duplicate));
         }
     }

@@ -1,0 +1,96 @@
+//! The file that was probably meant by a path that leads nowhere: one whose name differs only in case or in the form of its accents.
+//!
+//! A folder is listed once, however many paths are missing in it: with as many missing paths as files, a listing for each would cost their product.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use unicode_normalization::UnicodeNormalization;
+
+/// A name without its case and without the form of its accents.
+pub(super) fn folded(name: &str) -> String {
+    name.nfc().flat_map(char::to_lowercase).collect()
+}
+
+/// The names of one folder by their folded form.
+type Names = BTreeMap<String, Vec<String>>;
+
+/// The folders that were listed, for as long as the project's folder is looked at.
+#[derive(Debug, Default)]
+pub(super) struct Listings {
+    folders: Mutex<BTreeMap<String, Arc<Names>>>,
+}
+
+impl Listings {
+    /// The path below `root` that exists and differs from `path` only in case or in the form of its accents.
+    pub(super) fn similar(&self, root: &Path, path: &str) -> Option<String> {
+        let mut found = String::new();
+        for part in path.split('/') {
+            let names = self.names(root, &found);
+            let alike = names.get(&folded(part))?;
+            let name = alike.iter().find(|name| *name == part).or_else(|| alike.first())?;
+            if !found.is_empty() {
+                found.push('/');
+            }
+            found.push_str(name);
+        }
+        Some(found)
+    }
+
+    /// The names in a folder; none where it can't be listed.
+    fn names(&self, root: &Path, folder: &str) -> Arc<Names> {
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = folders.entry(folder.to_owned()).or_insert_with(|| Arc::new(list(&root.join(folder))));
+        Arc::clone(names)
+    }
+
+    /// How many names were read in all.
+    #[cfg(test)]
+    fn cost(&self) -> usize {
+        let folders = self.folders.lock().unwrap();
+        folders.values().map(|names| names.values().map(Vec::len).sum::<usize>()).sum()
+    }
+}
+
+fn list(folder: &Path) -> Names {
+    let mut names = Names::new();
+    for name in folder.read_dir().into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
+        names.entry(folded(&name)).or_default().push(name);
+    }
+    names.values_mut().for_each(|names| names.sort());
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_listed_once_for_any_number_of_missing_paths() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("Ui")).unwrap();
+        for number in 0..200 {
+            std::fs::write(folder.path().join(format!("Ui/There{number}.png")), "").unwrap();
+        }
+        let listings = Listings::default();
+        for number in 0..200 {
+            assert_eq!(listings.similar(folder.path(), &format!("ui/missing{number}.png")), None);
+            let there = listings.similar(folder.path(), &format!("ui/there{number}.png"));
+            assert_eq!(there.as_deref(), Some(format!("Ui/There{number}.png").as_str()));
+        }
+        assert_eq!(listings.cost(), 201, "each name is read once");
+    }
+
+    #[test]
+    fn the_exact_name_comes_before_one_that_is_like_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["B", "b"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        std::fs::write(folder.path().join("b/X.png"), "").unwrap();
+        assert_eq!(Listings::default().similar(folder.path(), "b/x.png").as_deref(), Some("b/X.png"));
+        assert_eq!(Listings::default().similar(folder.path(), "c/x.png"), None);
+        assert_eq!(Listings::default().similar(&folder.path().join("gone"), "x.png"), None);
+    }
+}
