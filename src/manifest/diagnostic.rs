@@ -42,6 +42,8 @@ pub struct Diagnostic {
     pub line: Option<usize>,
     /// The column in which the span starts, in characters from 1.
     pub column: Option<usize>,
+    /// Whether its line may be shown. Not where the file may be no manifest: then it may be somebody's secret.
+    pub quoted: bool,
     /// The other places of a clash, in bytes from the file's start, with a word to each.
     pub also: Vec<(Range<usize>, String)>,
 }
@@ -52,20 +54,26 @@ pub(super) struct Fault {
     pub(super) span: Option<Range<usize>>,
     message: String,
     hint: Option<String>,
+    quoted: bool,
     also: Vec<(Range<usize>, String)>,
 }
 
 impl Fault {
     pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { span: Some(span), message: message.into(), hint: None, also: Vec::new() }
+        Self { span: Some(span), message: message.into(), hint: None, quoted: true, also: Vec::new() }
     }
 
     pub(super) fn of_file(message: impl Into<String>) -> Self {
-        Self { span: None, message: message.into(), hint: None, also: Vec::new() }
+        Self { span: None, message: message.into(), hint: None, quoted: true, also: Vec::new() }
     }
 
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// The same, without the line that it speaks of.
+    pub(super) fn unquoted(self) -> Self {
+        Self { quoted: false, ..self }
     }
 
     pub(super) fn also(mut self, span: Range<usize>, word: impl Into<String>) -> Self {
@@ -92,6 +100,11 @@ impl Report {
 
     pub(super) fn is_empty(&self) -> bool {
         self.faults.is_empty()
+    }
+
+    /// The places of all faults.
+    pub(super) fn spans(&self) -> impl Iterator<Item = &Range<usize>> {
+        self.faults.iter().filter_map(|fault| fault.span.as_ref())
     }
 
     /// Whether more faults than anybody will see are here: what costs something, such as a hint, can be left out.
@@ -167,7 +180,7 @@ impl Source {
     }
 
     fn diagnostic(&self, fault: Fault) -> Diagnostic {
-        let Fault { span, message, hint, also } = fault;
+        let Fault { span, message, hint, quoted, also } = fault;
         let place = span.as_ref().map(|span| self.place(span.start));
         Diagnostic {
             severity: Severity::Error,
@@ -177,6 +190,7 @@ impl Source {
             span,
             line: place.map(|(line, _)| line),
             column: place.map(|(_, column)| column),
+            quoted,
             also,
         }
     }

@@ -32,6 +32,7 @@ pub use edit::{EditError, pinned, remove_pin, set_pin};
 pub use pattern::AddressPattern;
 pub use render::render;
 pub use resolve::Resolved;
+pub use syntax::MAX_BYTES;
 
 use std::collections::BTreeSet;
 
@@ -61,7 +62,13 @@ pub fn parse(bytes: &[u8], file: &str) -> Result<Manifest, Vec<Diagnostic>> {
     let source = syntax::decode(bytes, file)?;
     let mut report = Report::default();
     let mut document = None;
-    if let Some(table) = syntax::parse(&source, &mut report) {
+    let table = syntax::parse(&source, &mut report);
+    if !report.is_empty()
+        && let Some(fault) = syntax::foreign_file(&source, &report)
+    {
+        return Err(source.only(fault));
+    }
+    if let Some(table) = table {
         let (mut meaning, mut absent) = (Report::default(), Report::default());
         document = document::read_document(&table, &mut meaning, &mut absent);
         if !report.is_empty() || !meaning.is_empty() {

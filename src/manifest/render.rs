@@ -1,6 +1,6 @@
 //! Diagnostics as people read them: each with its line of the manifest and what would be right below it.
 //!
-//! Must never show what could be a credential, even one that was put into the manifest by mistake.
+//! Must never show what could be a credential, even one that was put into the manifest by mistake, nor a line of a file that may be no manifest.
 
 use std::ops::Range;
 
@@ -35,7 +35,7 @@ fn render_one(diagnostic: &Diagnostic, source: &str, renderer: &Renderer) -> Str
         Severity::Note => Level::NOTE,
     };
     let mut group = Group::with_title(level.primary_title(&diagnostic.message));
-    if let Some(span) = &diagnostic.span {
+    if let Some(span) = diagnostic.span.as_ref().filter(|_| diagnostic.quoted) {
         let cut = Cut::around(source, std::iter::once(span).chain(diagnostic.also.iter().map(|(span, _)| span)));
         let others = diagnostic
             .also
@@ -48,7 +48,11 @@ fn render_one(diagnostic: &Diagnostic, source: &str, renderer: &Renderer) -> Str
             .annotations(others);
         group = group.element(snippet);
     } else {
-        group = group.element(annotate_snippets::Origin::path(diagnostic.file.as_str()));
+        let mut origin = annotate_snippets::Origin::path(diagnostic.file.as_str());
+        if let (Some(line), Some(column)) = (diagnostic.line, diagnostic.column) {
+            origin = origin.line(line).char_column(column);
+        }
+        group = group.element(origin);
     }
     if let Some(hint) = &diagnostic.hint {
         group = group.element(Level::HELP.with_name("hint").message(hint));
@@ -164,6 +168,7 @@ mod tests {
             span,
             line: None,
             column: None,
+            quoted: true,
             also: also.into_iter().map(|span| (span, "here first".to_owned())).collect(),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Must never hand on a document whose recovery guessed. Read next: `read`.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use toml::de::{DeTable, Error};
@@ -9,7 +10,7 @@ use toml::de::{DeTable, Error};
 use super::diagnostic::{BOM, Diagnostic, Fault, Report, Source};
 
 /// The largest manifest in bytes: 100,000 entries of 160 bytes. A bound for memory, which parsing multiplies.
-pub(super) const MAX_BYTES: usize = 16 * 1024 * 1024;
+pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// From this size on only the first syntax error is told: garbage of 16 MiB would give millions.
 const MAX_RECOVERED_BYTES: usize = 1024 * 1024;
 /// How the parser calls a key that is set again. It keeps the first.
@@ -49,7 +50,7 @@ pub(super) fn decode(bytes: &[u8], file: &str) -> Result<Source, Vec<Diagnostic>
             let at = error.valid_up_to();
             let before = bytes.get(..at).and_then(|valid| std::str::from_utf8(valid).ok()).unwrap_or("");
             let fault = Fault::new(at..at + 1, "the manifest is not UTF-8 here").hint("save the file as UTF-8");
-            return refuse(before, fault);
+            return refuse(before, fault.unquoted());
         }
     };
     if text.strip_prefix(BOM).unwrap_or(text).trim().is_empty() {
@@ -100,7 +101,7 @@ pub(super) fn parse<'t>(source: &'t Source, report: &mut Report) -> Option<DeTab
         DeTable::parse_recoverable(text)
     };
     let sure = text.len() <= MAX_RECOVERED_BYTES || errors.is_empty();
-    let sure = sure && errors.iter().all(|e| LOCAL.iter().any(|local| e.message().starts_with(local)));
+    let sure = sure && errors.iter().all(is_local);
     let mut last_line = None;
     let mut errors: Vec<(Range<usize>, Error)> = errors.into_iter().map(|e| (e.span().unwrap_or(0..0), e)).collect();
     errors.sort_by_key(|(span, _)| span.start);
@@ -117,6 +118,34 @@ pub(super) fn parse<'t>(source: &'t Source, report: &mut Report) -> Option<DeTab
         }
     }
     sure.then(|| document.into_inner())
+}
+
+/// The tables of a manifest: a file in which the parser finds none of them may be anything.
+const TABLES: [&str; 9] = ["creator", "policy", "defaults", "assets", "globs", "existing", "outputs", "notify", "pins"];
+
+/// The one fault of a file with syntax errors that may be no manifest at all; `None` where it is one but for the lines with these errors, which may be
+/// shown then. A key file, a `.env` or a script isn't repeated in the log of a build.
+pub(super) fn foreign_file(source: &Source, report: &Report) -> Option<Fault> {
+    let lines: BTreeSet<usize> = report.spans().map(|span| source.line_of(span.start)).collect();
+    let first = report.spans().min_by_key(|span| span.start)?;
+    let numbered = source.text().split_inclusive('\n').zip(1..);
+    let rest: String = numbered.map(|(line, number)| if lines.contains(&number) { "\n" } else { line }).collect();
+    let tables = if rest.len() > MAX_RECOVERED_BYTES {
+        DeTable::parse(&rest).map(toml::Spanned::into_inner).unwrap_or_default()
+    } else {
+        let (document, errors) = DeTable::parse_recoverable(&rest);
+        if errors.iter().all(is_local) { document.into_inner() } else { DeTable::new() }
+    };
+    if TABLES.iter().any(|table| tables.contains_key(*table)) {
+        return None;
+    }
+    let fault = Fault::new(first.start..first.start, "the file is not TOML from here on").unquoted();
+    Some(fault.hint("its lines are not shown, in case it is another file than the manifest"))
+}
+
+/// Whether the extent of an error is known, and the rest of the document is as written.
+fn is_local(error: &Error) -> bool {
+    LOCAL.iter().any(|local| error.message().starts_with(local))
 }
 
 fn syntax_fault(text: &str, span: Range<usize>, message: &str, first: Option<Range<usize>>) -> Fault {
@@ -258,6 +287,42 @@ mod tests {
                 "3:11 invalid unquoted key, expected letters, numbers, `-`, `_`",
             ],
         );
+    }
+
+    #[test]
+    fn lines_are_shown_only_of_a_file_that_is_a_manifest_otherwise() {
+        let check = |text: &str, shown: bool| {
+            let source = Source::new("m", text.to_owned());
+            let mut report = Report::default();
+            parse(&source, &mut report);
+            assert!(!report.is_empty(), "{text:?}");
+            let fault = foreign_file(&source, &report);
+            assert_eq!(fault.is_none(), shown, "{text:?}");
+            for told in fault.map(|fault| source.only(fault)).unwrap_or_default() {
+                assert!(!told.quoted && !format!("{told:?}").contains("hunter2"), "{told:?}");
+            }
+        };
+        for manifest in [
+            "[creator]\nuser_id = hunter2\n",
+            "[creator]\nuser_id = 1\n[assets.ui/x.png]\npath = 'x.png'\n[assets.y]\npath = 'x.png'\n",
+            "[creator]\nuser_id = 1\n[assets.x]\npath = 'x.png\n",
+            "[creator]\nuser_id = 1\nuser_id = 2\n",
+            "[assets.a]\nhunter2\n",
+        ] {
+            check(manifest, true);
+        }
+        for other in [
+            "hunter2\n",
+            "PASSWORD=hunter2\n",
+            "PORT=1\nPASSWORD=hunter2\n",
+            "export PASSWORD=hunter2\n",
+            "user:hunter2@host\n[assets\n",
+            "-----BEGIN PRIVATE KEY-----\nhunter2==\n",
+            "{\"assets\": \"hunter2\"}\n",
+            "hunter2 = 1\nhunter2 = 2\n",
+        ] {
+            check(other, false);
+        }
     }
 
     #[test]
