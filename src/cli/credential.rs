@@ -1,10 +1,15 @@
 //! Where the API key comes from: a file, the systemd credential, the environment, in this order. Never an argument.
-#![expect(clippy::disallowed_methods, reason = "this module reads the credential's file and the environment")]
+//!
+//! A link to the file is followed, since whoever starts Macadam names it: secrets are often mounted as
+//! links. But nothing is waited for, so a FIFO is refused, `<(…)` of a shell included.
+#![expect(clippy::disallowed_methods, reason = "this module reads the environment")]
 
 use std::path::Path;
 
 use super::exit::{Exit, Failure};
 use crate::cloud::secret::{Credential, CredentialError};
+use crate::platform::own_file::{self, Refusal};
+use crate::platform::plain_file;
 
 const CREDENTIAL_NAME: &str = "roblox-api-key";
 const KEY_VARIABLE: &str = "ROBLOX_API_KEY";
@@ -38,6 +43,14 @@ pub fn find(file: Option<&Path>) -> Result<Credential, Failure> {
     })
 }
 
+/// The most that is read of the key's file. A key has about 900 bytes, a token a few thousand.
+const MAX_KEY_BYTES: u64 = 64 << 10;
+
+/// The file holds something else than a key. Says nothing of what.
+#[derive(Debug, thiserror::Error)]
+#[error("it is not text")]
+struct NoText;
+
 /// A path this long in which no folder exists is more likely a key than the name of a file.
 const LONG_AS_A_KEY: usize = 32;
 
@@ -51,7 +64,16 @@ fn read(path: &Path) -> Result<Credential, Failure> {
         }
         failure
     };
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    let bytes = plain_file::read(path, MAX_KEY_BYTES).map_err(|error| {
+        let mut failure = wrong(&error);
+        if let (Some(Refusal::NotAFile { .. }), Some(problem)) =
+            (own_file::refusal(&error), failure.problems.last_mut())
+        {
+            problem.hint = Some(format!("name a plain file that holds the key, or set {KEY_VARIABLE}"));
+        }
+        failure
+    })?;
+    let text = String::from_utf8(bytes).map_err(|_| wrong(&NoText))?;
     let credential = Credential::api_key(&text).map_err(|error| wrong(&error))?;
     if others_can_read(path) {
         let path = path.display();

@@ -1,5 +1,4 @@
 //! `macadam emulator`, and the embedded one of `--emulator`: the only file that starts it.
-#![expect(clippy::disallowed_methods, reason = "a script of faults is a file that the user names")]
 
 use std::path::Path;
 
@@ -9,7 +8,10 @@ use super::args::{EmulatorArgs, Profile};
 use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint};
 use crate::emulator::{self, Config, FaultRule, Latency, Running, StartError, Switches};
-use crate::platform::signals;
+use crate::platform::{own_file, plain_file, signals};
+
+/// The most that is read of a script of faults.
+const MAX_FAULTS_BYTES: u64 = 16 << 20;
 
 /// The emulator within this process, with a world that outlives it.
 #[derive(Debug)]
@@ -20,7 +22,7 @@ pub struct Embedded {
 impl Embedded {
     /// Starts one that keeps its world in `folder`.
     pub async fn start(folder: &Path) -> Result<Self, Failure> {
-        std::fs::create_dir_all(folder)
+        own_file::create_folder(folder)
             .map_err(|error| Failure::new(Exit::Unusable, format!("create {}: {error}", folder.display())))?;
         let config = Config { world_file: Some(folder.join("world.json")), ..Config::default() };
         let running = emulator::start(config).await.map_err(|error| not_started(&error))?;
@@ -84,8 +86,8 @@ fn read_faults(path: &Path) -> Result<Vec<FaultRule>, Failure> {
     let wrong = |error: &dyn std::error::Error| {
         Failure::new(Exit::Usage, format!("read the faults from {}: {error}", path.display()))
     };
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
-    serde_json::from_str(&text).map_err(|error| wrong(&error))
+    let text = plain_file::read(path, MAX_FAULTS_BYTES).map_err(|error| wrong(&error))?;
+    serde_json::from_slice(&text).map_err(|error| wrong(&error))
 }
 
 fn list_switches(output: Output) {

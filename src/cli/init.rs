@@ -1,6 +1,5 @@
 //! `macadam init`: the files of a new project, overwriting nothing.
 
-use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint};
 use crate::engine::project::{DEFAULT_MANIFEST, PRIVATE_IGNORE};
 use crate::engine::state_folder::StateFolder;
+use crate::platform::own_file::{self, How};
 
 const MANIFEST: &str = include_str!("init/assets.toml");
 const ATTRIBUTES: &str = include_str!("init/gitattributes");
@@ -20,19 +20,22 @@ const DRIVER: &str = "git config merge.macadam.driver \"macadam lockfile merge %
 /// Writes what is missing in `folder`.
 pub fn run(output: Output, folder: &Path, manifest: Option<&Path>) -> Result<Exit, Failure> {
     let manifest = manifest.unwrap_or(Path::new(DEFAULT_MANIFEST));
-    let manifest = folder.join(manifest);
+    let manifest = own_file::named(&folder.join(manifest));
     let root = manifest.parent().unwrap_or(folder).to_owned();
     let mut written = Vec::new();
     let mut kept = Vec::new();
-    let mut files = vec![(manifest, MANIFEST), (root.join(".gitattributes"), ATTRIBUTES)];
+    let mut files = vec![(manifest, MANIFEST, How::New), (root.join(".gitattributes"), ATTRIBUTES, How::New)];
     // In a git checkout the state isn't here. Where that can't be told, whoever makes the state says so.
     let existing = root.ancestors().find(|folder| folder.is_dir()).unwrap_or(folder);
     if let Ok(StateFolder::Beside(_)) = StateFolder::of(existing) {
-        files.push((StateFolder::beside(&root).path().join(".gitignore"), PRIVATE_IGNORE));
+        own_file::create_usual_folder(&root).map_err(|error| failed(&root, &error))?;
+        let private = StateFolder::beside(&root);
+        own_file::create_private_folder(private.path()).map_err(|error| failed(private.path(), &error))?;
+        files.push((private.path().join(".gitignore"), PRIVATE_IGNORE, How::NewPrivate));
     }
-    for (path, content) in files {
+    for (path, content, how) in files {
         let shown = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
-        if create(&path, content)? { written.push(shown) } else { kept.push(shown) }
+        if create(&path, content, how)? { written.push(shown) } else { kept.push(shown) }
     }
     if output.is_json() {
         output.document(&json!({ "written": written, "kept": kept }));
@@ -56,13 +59,21 @@ pub fn run(output: Output, folder: &Path, manifest: Option<&Path>) -> Result<Exi
     Ok(Exit::Success)
 }
 
-/// Creates a file unless there is one.
-fn create(path: &Path, content: &str) -> Result<bool, Failure> {
-    let failed = |error: &std::io::Error| Failure::new(Exit::Unusable, format!("write {}: {error}", path.display()));
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+fn failed(path: &Path, error: &std::io::Error) -> Failure {
+    let failure = Failure::new(Exit::Unusable, format!("write {}: {error}", path.display()));
+    match own_file::hint(error) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     }
-    match OpenOptions::new().write(true).create_new(true).open(path) {
+}
+
+/// Creates a file unless there is one.
+fn create(path: &Path, content: &str, how: How) -> Result<bool, Failure> {
+    let failed = |error: &std::io::Error| failed(path, error);
+    if let Some(folder) = path.parent() {
+        own_file::create_usual_folder(folder).map_err(|error| failed(&error))?;
+    }
+    match own_file::open(path, how) {
         Ok(mut file) => {
             file.write_all(content.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| failed(&error))?;
             Ok(true)

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::args::LockfileCommand;
 use super::exit::{Exit, Failure, unusable_lockfile as unusable};
 use super::output::Output;
+use crate::platform::own_file::{self, Access};
 use crate::state::lockfile::{self, Ledger};
 
 /// Merges the three sides that git names; the result replaces OURS.
@@ -19,7 +20,9 @@ pub fn run(output: Output, command: &LockfileCommand) -> Result<Exit, Failure> {
         (Some(side), None) | (None, Some(side)) => side,
         (None, None) => return Err(Failure::new(Exit::Unusable, "both sides of the merge are empty")),
     };
-    lockfile::save(ours, &merged.remote, &merged.entries, &merged.forgotten).map_err(|error| unusable(&error))?;
+    let replaced = own_file::named(ours);
+    lockfile::save(&replaced, Access::Usual, &merged.remote, &merged.entries, &merged.forgotten)
+        .map_err(|error| unusable(&error))?;
     if output.is_json() {
         output.document(&json!({ "merged": ours, "assets": merged.entries.len() }));
     }
@@ -28,7 +31,7 @@ pub fn run(output: Output, command: &LockfileCommand) -> Result<Exit, Failure> {
 
 /// A side of the merge; git gives an empty file for a side that did not have it.
 fn read(path: &Path) -> Result<Option<Ledger>, Failure> {
-    match lockfile::read(path).map_err(|error| unusable(&error))? {
+    match lockfile::read(&own_file::named(path)).map_err(|error| unusable(&error))? {
         Some(bytes) if !bytes.is_empty() => lockfile::parse(&bytes, path).map(Some).map_err(|error| unusable(&error)),
         Some(_) | None => Ok(None),
     }

@@ -30,6 +30,7 @@ use crate::model::request::Request;
 use crate::plan::Plan;
 use crate::platform::atomic_file::write_atomic;
 use crate::platform::clock;
+use crate::platform::own_file;
 
 impl From<RecreateError> for Failure {
     fn from(error: RecreateError) -> Self {
@@ -162,7 +163,7 @@ async fn served(
 fn write_table(path: &Path, rows: &[Row]) -> Result<(), Failure> {
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     let number = |id: Option<AssetId>| id.map(|id| id.to_string()).unwrap_or_default();
-    let written = write_atomic(path, |file| {
+    let written = write_atomic(&own_file::named(path), |file| {
         writeln!(file, "address,old_creator,old_asset_id,new_asset_id")?;
         for Row { address, former: _, owner, old, new } in rows {
             writeln!(file, "{},{owner},{old},{}", quoted(address.as_str()), number(*new))?;

@@ -2,7 +2,7 @@
 //!
 //! Either the time of day plus what was advanced, or a time that moves only when told. The world never asks it: it gets times
 //! as arguments.
-#![expect(clippy::disallowed_methods, reason = "the emulator imports nothing of ours: this is its only clock")]
+#![expect(clippy::disallowed_methods, reason = "this is the only clock of the emulator, which has a time of its own")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;

@@ -3,9 +3,8 @@
 //! Written after every change, before the change is answered; changes that come while it is written share the next one. It is replaced
 //! by a rename, so a kill leaves the old or the new one; it is not synced, for it stands in for a remote that a power cut does not reach.
 //! Keys, faults, limits and the clock are not in it.
-#![expect(clippy::disallowed_methods, reason = "the emulator imports nothing of ours, and its world file is its own")]
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
 use super::world::World;
+use crate::platform::own_file::{self, How};
+
+/// The most that is read of a world file: room for a million assets.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// The most that is read of the lock's text, which is an address.
+const MAX_URL_BYTES: u64 = 1024;
 
 /// The version of the file's format.
 const FORMAT: u32 = 1;
@@ -81,18 +87,18 @@ impl WorldFile {
     /// Takes the file for this process. The kernel frees the lock when the process ends, however it ends.
     pub(super) fn open(path: &Path) -> Result<Self, WorldFileError> {
         let prepare = |source| WorldFileError::Prepare { path: path.to_owned(), source };
+        let path = &own_file::named(path);
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(prepare)?;
+            own_file::create_folder(folder).map_err(prepare)?;
         }
         let mut lock_path = path.as_os_str().to_owned();
         lock_path.push(".lock");
-        let options = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&lock_path);
-        let mut lock = options().map_err(prepare)?;
+        let lock = own_file::open(Path::new(&lock_path), How::Private).map_err(prepare)?;
         match lock.try_lock() {
             Ok(()) => Ok(WorldFile { path: path.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
-                let url = lock.read_to_string(&mut text).is_ok().then(|| text.trim().to_owned());
+                let url = lock.take(MAX_URL_BYTES).read_to_string(&mut text).is_ok().then(|| text.trim().to_owned());
                 Err(WorldFileError::InUse { path: path.to_owned(), url: url.filter(|url| !url.is_empty()) })
             }
             Err(TryLockError::Error(source)) => Err(prepare(source)),
@@ -112,7 +118,7 @@ impl WorldFile {
     /// The saved world; none when there is no file yet.
     pub(super) fn load(&self) -> Result<Option<World>, WorldFileError> {
         let path = || self.path.clone();
-        let bytes = match std::fs::read(&self.path) {
+        let bytes = match own_file::read(&self.path, MAX_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(WorldFileError::Read { path: path(), source }),
@@ -130,14 +136,6 @@ fn snapshot(world: &World) -> std::io::Result<Vec<u8>> {
     Ok(serde_json::to_vec(&Saved { format: FORMAT, world })?)
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path)?;
-    Ok(())
-}
-
 /// Writes the world after each change, until it is told to stop; then once more.
 pub(super) async fn keep(file: WorldFile, shared: Arc<Shared>, stop: CancellationToken) {
     let mut changes = shared.changes();
@@ -149,7 +147,8 @@ pub(super) async fn keep(file: WorldFile, shared: Arc<Shared>, stop: Cancellatio
         let number = *changes.borrow_and_update();
         let bytes = snapshot(&shared.settled().0.world);
         let path = file.path.clone();
-        let written = tokio::task::spawn_blocking(move || bytes.and_then(|bytes| replace(&path, &bytes))).await;
+        let written =
+            tokio::task::spawn_blocking(move || bytes.and_then(|bytes| own_file::replace_private(&path, &bytes))).await;
         if let Ok(Err(error)) = written {
             tracing::error!(path = %file.path.display(), %error, "could not write the emulator's world file");
         }

@@ -208,8 +208,15 @@ fn checked_out(folder: &Path) -> Result<Option<Branch>, Unread> {
             why: "this repository keeps its branches as a reftable, which macadam can't read".to_owned(),
         },
         Some(name) => Branch::Named(name.strip_prefix("refs/heads/").unwrap_or(name).to_owned()),
-        None => Branch::Detached { at: head.to_owned() },
+        // Said in messages: nothing that isn't git's is repeated.
+        None if is_object_name(head) => Branch::Detached { at: head.to_owned() },
+        None => Branch::Unknown { why: "HEAD names neither a branch nor a commit".to_owned() },
     }))
+}
+
+/// Whether it is the name of a commit, in SHA-1 or SHA-256.
+fn is_object_name(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Why files of the branch may be missing in the checkout around `folder`; `None` where it is whole, or none of git's.

@@ -131,7 +131,8 @@ impl Lockfile {
             book.store().set_lockfile_untold(true).await.map_err(BookError::from)?;
         }
         failpoint::hit("lockfile");
-        self.known = Some(lockfile::save(&self.project.lockfile, &self.remote, &ledger.entries, &ledger.forgotten)?);
+        let (path, access) = (&self.project.lockfile, self.project.lockfile_access);
+        self.known = Some(lockfile::save(path, access, &self.remote, &ledger.entries, &ledger.forgotten)?);
         self.digests = Some(digests);
         failpoint::hit("lockfile_written");
         book.commit_with(|recorded| lockfile::locked(recorded, in_manifest)).await?;

@@ -1,13 +1,18 @@
 //! Where things are: the manifest, beside it the lockfile, and the state where [`super::state_folder`] says. The one place that reads and writes the
 //! manifest's file.
-#![expect(clippy::disallowed_methods, reason = "this module reads the manifest")]
+//!
+//! The folder of the manifest is the user's choice, and its links are resolved here, once; from then on no
+//! path of the project leads through a link ([`crate::platform::own_file`]).
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::git::WorkTreeError;
 use super::state_folder::StateFolder;
+use crate::manifest;
 use crate::platform::atomic_file::{AtomicWriteError, write_atomic_if};
+use crate::platform::own_file::{self, Access, How};
+use crate::platform::owner::{self, Owner};
 
 /// How often an edit is applied anew to a manifest that somebody else writes meanwhile. A person or a tool saves now and then; who saves faster than this
 /// would never let anybody else in.
@@ -28,6 +33,8 @@ pub struct Project {
     pub manifest: PathBuf,
     /// The lockfile.
     pub lockfile: PathBuf,
+    /// For whom a new lockfile is.
+    pub lockfile_access: Access,
     /// The state database.
     pub state: PathBuf,
     /// The folder in which the state is; `None`: it was named by hand.
@@ -53,6 +60,14 @@ pub enum ProjectError {
         /// Why.
         source: io::Error,
     },
+    /// A manifest in a folder above is another user's, and would decide what is uploaded with this user's key.
+    #[error("{} belongs to {owner}, and was only found because this folder lies below it", .path.display())]
+    OthersManifest {
+        /// The manifest.
+        path: PathBuf,
+        /// Whose it is.
+        owner: Owner,
+    },
     /// The path names no file.
     #[error("{} names no manifest", .path.display())]
     NoName {
@@ -75,7 +90,12 @@ impl ProjectError {
                 "mend the checkout (`git status` says what is wrong with it), or say with --state where the state should be"
                     .to_owned(),
             ),
-            Self::Read { .. } | Self::NoName { .. } => None,
+            Self::Read { source, .. } => own_file::hint(source).map(str::to_owned),
+            Self::OthersManifest { path, .. } => Some(format!(
+                "if you trust it, name it: `--manifest {}`; `macadam init` writes one of your own here",
+                path.display()
+            )),
+            Self::NoName { .. } => None,
         }
     }
 }
@@ -139,7 +159,7 @@ impl Project {
     pub fn find(named: Option<&Path>, state: Option<&Path>, from: &Path) -> Result<Self, ProjectError> {
         let mut project = Self::find_files(named, from)?;
         match state {
-            Some(path) => (project.state, project.folder) = (from.join(path), None),
+            Some(path) => (project.state, project.folder) = (own_file::named(&from.join(path)), None),
             None => {
                 let folder = StateFolder::of(&project.root)?;
                 (project.state, project.folder) = (folder.state(&project.manifest), Some(folder));
@@ -154,19 +174,16 @@ impl Project {
     /// When there is none.
     pub fn find_files(named: Option<&Path>, from: &Path) -> Result<Self, ProjectError> {
         let manifest = match named {
-            Some(path) => from.join(path),
-            None => from
-                .ancestors()
-                .map(|folder| folder.join(DEFAULT_MANIFEST))
-                .find(|path| path.is_file())
-                .ok_or_else(|| ProjectError::NotFound { from: from.to_owned() })?,
+            Some(path) => own_file::named(&from.join(path)),
+            None => search(from)?,
         };
         let no_name = || ProjectError::NoName { path: manifest.clone() };
         let stem = manifest.file_stem().and_then(|stem| stem.to_str()).ok_or_else(no_name)?.to_owned();
         let root = manifest.parent().ok_or_else(no_name)?.to_owned();
         let lockfile = root.join(format!("{stem}.lock.toml"));
         let folder = StateFolder::beside(&root);
-        Ok(Self { state: folder.state(&manifest), folder: Some(folder), root, manifest, lockfile, in_ci: false })
+        let (state, folder) = (folder.state(&manifest), Some(folder));
+        Ok(Self { state, folder, root, manifest, lockfile, lockfile_access: Access::Usual, in_ci: false })
     }
 
     /// The same project against the embedded emulator: with a state and lockfile of its own, so that the real ones are never touched. They lie where the
@@ -181,7 +198,8 @@ impl Project {
         };
         let inside = folder.emulator();
         let name = |path: &Path| path.file_name().map(|name| inside.join(name)).unwrap_or_else(|| inside.clone());
-        Ok(Self { lockfile: name(&self.lockfile), state: name(&self.state), folder: Some(folder), ..self.clone() })
+        let (lockfile, lockfile_access) = (name(&self.lockfile), Access::Private);
+        Ok(Self { lockfile, lockfile_access, state: name(&self.state), folder: Some(folder), ..self.clone() })
     }
 
     /// Where the embedded emulator keeps its world, beside its state and lockfile; of a project [`Project::for_emulator`].
@@ -189,14 +207,20 @@ impl Project {
         self.state.parent().map(Path::to_owned).unwrap_or_default()
     }
 
-    /// Keeps git from seeing a state folder beside the manifest, if nobody has done so. Failing is no error: opening the state says what is wrong with
-    /// the folder.
-    pub fn hide_state_folder(&self) {
-        let Some(StateFolder::Beside(folder)) = &self.folder else { return };
-        let made = std::fs::create_dir_all(folder);
-        let new = std::fs::OpenOptions::new().write(true).create_new(true).open(folder.join(".gitignore"));
-        if let (Ok(()), Ok(mut file)) = (made, new) {
-            let _ = std::io::Write::write_all(&mut file, PRIVATE_IGNORE.as_bytes());
+    /// Makes the state's folder where it is Macadam's own, for this user alone, also where it was there before; and keeps git from seeing one beside the
+    /// manifest, if nobody has done so. Failing is no error: opening the state says what is wrong with the folder.
+    pub fn prepare_state_folder(&self) {
+        // One that was named by hand is its owner's.
+        let Some(folder) = &self.folder else { return };
+        let all = [Some(folder.path()), self.state.parent()];
+        let made = all.into_iter().flatten().all(|folder| own_file::create_private_folder(folder).is_ok());
+        let StateFolder::Beside(folder) = folder else { return };
+        if !made {
+            return;
+        }
+        let new = own_file::open(&folder.join(".gitignore"), How::NewPrivate);
+        if let Ok(mut file) = new {
+            let _ = io::Write::write_all(&mut file, PRIVATE_IGNORE.as_bytes());
         }
     }
 
@@ -234,13 +258,14 @@ impl Project {
     /// # Errors
     /// When it can't be read.
     pub fn read_manifest(&self) -> Result<Vec<u8>, ProjectError> {
-        std::fs::read(&self.manifest).map_err(|source| ProjectError::Read { path: self.manifest.clone(), source })
+        own_file::read(&self.manifest, manifest::MAX_BYTES as u64)
+            .map_err(|source| ProjectError::Read { path: self.manifest.clone(), source })
     }
 
     /// Edits the manifest. `edit` gets its text, with a byte order mark if it has one, and gives the new one, or `None` to leave it; it may be asked several
     /// times. Returns whether the file was changed. Blocks: it waits for the disk.
     ///
-    /// The file is replaced as a whole and durably; its permissions stay, and a symbolic link stays one. What somebody else writes meanwhile isn't lost: right
+    /// The file is replaced as a whole and durably, and its permissions stay. What somebody else writes meanwhile isn't lost: right
     /// before the replacement the file is read again, and if it is another by then the edit is applied to that one.
     ///
     /// # Errors
@@ -256,7 +281,7 @@ impl Project {
             let edited = edit(text).map_err(|source| EditManifestError::Edit { path: path(), source })?;
             let Some(new) = edited.filter(|new| new != text) else { return Ok(false) };
             let write = |out: &mut dyn io::Write| out.write_all(new.as_bytes());
-            let still = || Ok(std::fs::read(&self.manifest)? == old);
+            let still = || Ok(own_file::read(&self.manifest, manifest::MAX_BYTES as u64)? == old);
             if write_atomic_if(&self.manifest, write, still)
                 .map_err(|source| EditManifestError::Write { path: path(), source })?
             {
@@ -267,7 +292,28 @@ impl Project {
     }
 }
 
+/// The nearest `assets.toml` in `from` or above it. A folder above may be anybody's, so what is found there must be this user's own.
+fn search(from: &Path) -> Result<PathBuf, ProjectError> {
+    for folder in from.ancestors() {
+        let path = folder.join(DEFAULT_MANIFEST);
+        // Whatever has the name, but a folder: reading says what is wrong with a link or a FIFO, and never takes another manifest instead.
+        match std::fs::symlink_metadata(&path) {
+            Ok(found) if !found.is_dir() => {
+                let others =
+                    if folder == from { None } else { owner::foreign(folder).or_else(|| owner::foreign(&path)) };
+                return match others {
+                    Some(owner) => Err(ProjectError::OthersManifest { path, owner }),
+                    None => Ok(own_file::named(&path)),
+                };
+            }
+            _ => {}
+        }
+    }
+    Err(ProjectError::NotFound { from: from.to_owned() })
+}
+
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
 mod tests {
     use std::cell::Cell;
     use std::convert::Infallible;
@@ -282,7 +328,7 @@ mod tests {
         assert!(matches!(Project::find(None, None, &deep), Err(ProjectError::NotFound { .. })));
         std::fs::write(folder.path().join("assets.toml"), "").unwrap();
         let project = Project::find(None, None, &deep).unwrap();
-        assert_eq!(project.root, folder.path());
+        assert_eq!(project.root, folder.path().canonicalize().unwrap());
         assert_eq!(project.lockfile, folder.path().join("assets.lock.toml"));
         assert_eq!(project.state, folder.path().join(".macadam/assets.db"));
         let staging = Project::find(Some(Path::new("../../assets.staging.toml")), None, &deep).unwrap();
@@ -360,16 +406,33 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn an_edit_keeps_permissions_and_links() {
+    fn an_edit_keeps_permissions_and_goes_through_no_link() {
         use std::os::unix::fs::{PermissionsExt as _, symlink};
         let (folder, project) = written("a\n");
         let real = folder.path().join("real.toml");
+        std::fs::set_permissions(&project.manifest, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(project.edit_manifest(more).unwrap());
+        let found = std::fs::metadata(&project.manifest).unwrap();
+        assert_eq!(found.permissions().mode() & 0o777, 0o600);
         std::fs::rename(&project.manifest, &real).unwrap();
         symlink("real.toml", &project.manifest).unwrap();
-        std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(project.edit_manifest(more).unwrap());
-        assert!(std::fs::symlink_metadata(&project.manifest).unwrap().is_symlink());
-        let found = std::fs::metadata(&real).unwrap();
-        assert_eq!((std::fs::read(&real).unwrap(), found.permissions().mode() & 0o777), (b"a\nc\r\n".to_vec(), 0o600));
+        let error = project.edit_manifest(more).unwrap_err();
+        assert!(matches!(&error, EditManifestError::Read(ProjectError::Read { .. })) && error.hint().is_some());
+        assert_eq!(std::fs::read(&real).unwrap(), b"a\nc\r\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_or_a_fifo_in_place_of_the_manifest_is_found_and_no_other_is_taken_instead() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b");
+        std::fs::create_dir_all(&deep).unwrap();
+        std::fs::write(folder.path().join("assets.toml"), "").unwrap();
+        symlink("nowhere", deep.join("assets.toml")).unwrap();
+        let project = Project::find_files(None, &deep).unwrap();
+        assert!(project.root.ends_with("a/b"));
+        let error = project.read_manifest().unwrap_err();
+        assert!(error.hint().is_some_and(|hint| hint.contains("in place of the link")), "{error:?}");
     }
 }

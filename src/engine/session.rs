@@ -68,7 +68,7 @@ impl Session {
         {
             return Err(LockError::Held { path: before, holder: by }.into());
         }
-        project.hide_state_folder();
+        project.prepare_state_folder();
         let lock = StateLock::acquire(&project.state, command, clock::now())?;
         let mut store = Store::open(&project.state, remote, clock::now())?;
         // Asked of a service that is gone. Who holds the state now begins with nothing that it may have begun with.

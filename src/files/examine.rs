@@ -320,6 +320,7 @@ fn hash(file: &mut File, size: u64, buffer: &mut [u8], hashed: &dyn Fn(u64)) -> 
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
 mod tests {
     use std::cell::RefCell;
     use std::collections::BTreeMap;

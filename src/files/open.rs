@@ -1,11 +1,12 @@
 //! Opening one file of the project, never one outside it.
 //!
-//! Links are followed as long as they stay inside the project's folder. What isn't a plain file is refused without waiting for it. `.git` and
-//! `.macadam` are never read, however they are named.
+//! Links are followed as long as they stay inside the project's folder. They are resolved first, and the place that they lead to is opened without following
+//! any: what is swapped for a link between the look and the opening is an error, and nothing outside is read. What isn't a plain file is refused without
+//! waiting for it. `.git` and `.macadam` are never read, however they are named.
 //!
 //! Read next: `examine` and `upload`, the callers.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use super::similar::{Listings, folded};
 use crate::model::file::{FileProblem, Fingerprint};
 use crate::model::path::ProjectPath;
 use crate::platform::fingerprint;
+use crate::platform::own_file::{self, How, Refusal};
 
 /// Folders that hold no assets, at any depth: git's own and Macadam's.
 const GUARDED: [&str; 2] = [".git", ".macadam"];
@@ -179,7 +181,6 @@ pub(super) struct Opened {
 
 /// Opens the file at `path`.
 pub(super) fn open(root: &Root, path: &ProjectPath) -> Result<Opened, OpenError> {
-    let read = |source| OpenError::Read { path: path.clone(), source };
     if path.as_str().split('/').any(is_guarded) {
         return Err(OpenError::Guarded { path: path.clone() });
     }
@@ -193,15 +194,18 @@ pub(super) fn open(root: &Root, path: &ProjectPath) -> Result<Opened, OpenError>
     if let Some(actual) = root.other_case(path.as_str(), &real) {
         return Err(OpenError::Case { path: path.clone(), actual });
     }
-    // Looked at before it is opened: opening a device may do something.
-    let check = |metadata: &Metadata| match kind_of(metadata) {
-        None => Ok(()),
-        Some(kind) => Err(OpenError::NotAFile { path: path.clone(), kind }),
+    open_real(path, &real)
+}
+
+/// Opens the place that a path led to when it was looked at; no link leads elsewhere by now.
+fn open_real(path: &ProjectPath, real: &Path) -> Result<Opened, OpenError> {
+    let read = |source| OpenError::Read { path: path.clone(), source };
+    let refused = |error: io::Error| match own_file::refusal(&error) {
+        Some(Refusal::NotAFile { kind }) => OpenError::NotAFile { path: path.clone(), kind },
+        _ => read(error),
     };
-    check(&real.symlink_metadata().map_err(read)?)?;
-    let file = fingerprint::open(&real).map_err(read)?;
+    let file = own_file::open(real, How::Read).map_err(refused)?;
     let metadata = file.metadata().map_err(read)?;
-    check(&metadata)?;
     Ok(Opened { file, fingerprint: fingerprint::of(&metadata) })
 }
 
@@ -217,21 +221,9 @@ fn not_resolved(root: &Root, path: &ProjectPath, place: &Path, error: io::Error)
     }
 }
 
-/// What a thing is that is no file.
-fn kind_of(metadata: &Metadata) -> Option<&'static str> {
-    if metadata.is_file() {
-        None
-    } else if metadata.is_dir() {
-        Some("a folder")
-    } else if metadata.is_symlink() {
-        Some("a link")
-    } else {
-        Some("a device, a socket or a pipe")
-    }
-}
-
 #[cfg(unix)]
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
 mod tests {
     use std::os::unix::fs::symlink;
 
@@ -293,6 +285,29 @@ mod tests {
         check(&folder, "ui/close.png/x", "no file", "");
         check(&folder, "ui/open.png", "no file", "");
         check(&folder, "ui2/open.png", "no file", "`UI2/Open.png` is there");
+    }
+
+    #[test]
+    fn a_folder_that_is_swapped_for_a_link_after_the_look_leads_nowhere() {
+        let outside = Folder::with(&[("a.png", b"secret")]);
+        let folder = Folder::with(&[("ui/a.png", b"x"), ("ui/deep/a.png", b"x")]);
+        let root = Root::new(folder.path()).unwrap();
+        for name in ["ui/deep/a.png", "ui/a.png"] {
+            let real = root.resolve(&root.join(name)).unwrap().unwrap();
+            open_real(&path(name), &real).unwrap();
+            let parent = real.parent().unwrap();
+            std::fs::remove_dir_all(parent).unwrap();
+            symlink(outside.path(), parent).unwrap();
+            let error = open_real(&path(name), &real).unwrap_err();
+            assert!(matches!(error, OpenError::Read { .. }), "{error:?}");
+            std::fs::remove_file(parent).unwrap();
+        }
+        // The file alone.
+        let folder = Folder::with(&[("b.png", b"x")]);
+        let real = Root::new(folder.path()).unwrap().join("b.png");
+        folder.remove("b.png");
+        symlink(outside.path().join("a.png"), &real).unwrap();
+        assert!(open_real(&path("b.png"), &real).is_err());
     }
 
     #[test]

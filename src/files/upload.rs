@@ -180,6 +180,7 @@ impl AsyncRead for Upload {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
 mod tests {
     use std::io::{Seek as _, Write as _};
 

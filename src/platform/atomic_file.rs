@@ -1,23 +1,21 @@
 //! Writing a whole file so that a crash leaves the old one or the new one, and never less.
 //!
-//! Knows nothing of what is written. Who needs it: the lockfile, the manifest, the outputs.
-#![expect(clippy::disallowed_methods, reason = "the owner of durable writes opens folders to fsync them")]
+//! Knows nothing of what is written, and follows no link: see [`super::own_file`]. Who needs it: the lockfile, the manifest, the outputs.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::failpoint;
-
-/// As many links as Linux follows (`path_resolution(7)`).
-const MAX_LINKS: usize = 40;
+use super::folder::{Access, Folder, split};
+use super::own_file::{self, Refusal};
 
 /// A file that could not be replaced. The old one is as it was, unless the variant says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum AtomicWriteError {
-    /// Where the path leads could not be found out.
-    #[error("can't follow the path `{}`", path.display())]
-    Follow {
+    /// What is there now is nothing that may be replaced, or its folder can't be reached.
+    #[error("can't write `{}`", path.display())]
+    Reach {
         /// The path as given.
         path: PathBuf,
         /// Why.
@@ -60,11 +58,14 @@ pub enum AtomicWriteError {
 impl AtomicWriteError {
     /// What would mend it, where that is plain.
     pub fn hint(&self) -> Option<&'static str> {
-        let (Self::Follow { source, .. }
+        let (Self::Reach { source, .. }
         | Self::Create { source, .. }
         | Self::Write { source, .. }
         | Self::Replace { source, .. }
         | Self::Sync { source, .. }) = self;
+        if let Some(hint) = own_file::hint(source) {
+            return Some(hint);
+        }
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("free space on this disk"),
             io::ErrorKind::ReadOnlyFilesystem => Some("mount the file system so that it can be written"),
@@ -77,8 +78,8 @@ impl AtomicWriteError {
 
 /// Replaces the file at `path` by what `write` writes, or creates it. When this returns, the new content survives power loss.
 ///
-/// The content goes to a hidden temporary file in the same folder, which vanishes on an error. A symbolic link stays and its target is
-/// replaced. The old file's permissions are kept; a new file gets the usual ones.
+/// The content goes to a hidden temporary file in the same folder, which vanishes on an error. No link is followed: one in
+/// the file's place, or above it, is an error. The old file's permissions are kept; a new file gets the usual ones.
 ///
 /// # Errors
 /// See [`AtomicWriteError`]; what `write` returns comes as [`AtomicWriteError::Write`].
@@ -86,7 +87,18 @@ pub fn write_atomic<F>(path: &Path, write: F) -> Result<(), AtomicWriteError>
 where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
 {
-    write_atomic_if(path, write, || Ok(true)).map(|_| ())
+    write_atomic_for(Access::Usual, path, write)
+}
+
+/// The same; a new file is for those of `access`.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_atomic_for<F>(access: Access, path: &Path, write: F) -> Result<(), AtomicWriteError>
+where
+    F: FnOnce(&mut dyn Write) -> io::Result<()>,
+{
+    replace(access, path, write, || Ok(true)).map(|_| ())
 }
 
 /// The same, unless `still` says, when all is written and nothing replaced yet, that the old file is not the one any more that it was: then that one
@@ -99,34 +111,54 @@ where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
     S: FnOnce() -> io::Result<bool>,
 {
-    let target = follow(path).map_err(|source| AtomicWriteError::Follow { path: path.to_owned(), source })?;
-    let path = || target.clone();
-    let folder = folder_of(&target);
+    replace(Access::Usual, path, write, still)
+}
 
-    let name = target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut builder = tempfile::Builder::new();
-    let prefix = format!(".{name}.");
-    builder.prefix(&prefix).suffix(".tmp");
-    #[cfg(unix)]
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    #[cfg(unix)]
-    builder.permissions(permissions); // the umask takes its part, as for any new file
-    let mut temporary =
-        builder.tempfile_in(folder).map_err(|source| AtomicWriteError::Create { path: path(), source })?;
+fn replace<F, S>(access: Access, path: &Path, write: F, still: S) -> Result<bool, AtomicWriteError>
+where
+    F: FnOnce(&mut dyn Write) -> io::Result<()>,
+    S: FnOnce() -> io::Result<bool>,
+{
+    let reach = |source| AtomicWriteError::Reach { path: path.to_owned(), source };
+    let (folder, name) = split(path).map_err(reach)?;
+    let folder = match Folder::open(folder) {
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            return Err(AtomicWriteError::Create { path: path.to_owned(), source });
+        }
+        folder => folder.map_err(reach)?,
+    };
+    let old = permissions(path).map_err(reach)?;
+    let path = || path.to_owned();
 
-    fill(temporary.as_file_mut(), &target, write).map_err(|source| AtomicWriteError::Write { path: path(), source })?;
+    let temporary = folder.temporary(name, access.new_file());
+    let mut temporary = temporary.map_err(|source| AtomicWriteError::Create { path: path(), source })?;
+    fill(temporary.file(), old, write).map_err(|source| AtomicWriteError::Write { path: path(), source })?;
     failpoint::hit("temporary_written");
     if !still().map_err(|source| AtomicWriteError::Replace { path: path(), source })? {
         return Ok(false);
     }
-    temporary.persist(&target).map_err(|error| AtomicWriteError::Replace { path: path(), source: error.error })?;
+    temporary.persist(name).map_err(|source| AtomicWriteError::Replace { path: path(), source })?;
     failpoint::hit("replaced");
-    sync_folder(folder).map_err(|source| AtomicWriteError::Sync { path: path(), source })?;
+    folder.sync().map_err(|source| AtomicWriteError::Sync { path: path(), source })?;
     Ok(true)
 }
 
+/// Who may read and write the file that is there; a new one gets the usual permissions. Whatever becomes of it meanwhile, its name is replaced and nothing
+/// is written through it.
+fn permissions(path: &Path) -> io::Result<Option<std::fs::Permissions>> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => Err(Refusal::Link { at: path.to_owned() }.into()),
+        Ok(found) => match own_file::kind_of(&found) {
+            Some(kind) => Err(Refusal::NotAFile { kind }.into()),
+            None => Ok(Some(found.permissions())),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Writes, takes over the old file's permissions, and waits for the disk.
-fn fill<F>(file: &mut File, target: &Path, write: F) -> io::Result<()>
+fn fill<F>(file: &mut File, old: Option<std::fs::Permissions>, write: F) -> io::Result<()>
 where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
 {
@@ -134,36 +166,10 @@ where
     write(&mut buffered)?;
     buffered.flush()?;
     drop(buffered);
-    match fs::metadata(target) {
-        Ok(old) => file.set_permissions(old.permissions())?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+    if let Some(old) = old {
+        file.set_permissions(old)?;
     }
     file.sync_all()
-}
-
-/// The file that a path leads to in the end, whether it is there or not.
-fn follow(path: &Path) -> io::Result<PathBuf> {
-    let mut path = path.to_owned();
-    for _ in 0..MAX_LINKS {
-        match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_symlink() => {
-                let link = fs::read_link(&path)?;
-                path = folder_of(&path).join(link);
-            }
-            Ok(_) => return Ok(path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(path),
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::Error::other("too many symbolic links"))
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
 }
 
 /// Waits until the names in a folder are on the disk. Does nothing where folders can't be synced.
@@ -171,18 +177,14 @@ fn folder_of(path: &Path) -> &Path {
 /// # Errors
 /// When the folder can't be opened, or the disk refuses.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(not(unix)) {
-        return Ok(());
-    }
-    match File::open(folder)?.sync_all() {
-        // Some network and FUSE file systems have no fsync for folders.
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
-        result => result,
-    }
+    Folder::open(folder)?.sync()
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn write(path: &Path, text: &str) -> Result<(), AtomicWriteError> {
@@ -249,23 +251,25 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_stay_and_permissions_stay() {
+    fn permissions_stay_and_no_link_is_written_through() {
         use std::os::unix::fs::{PermissionsExt as _, symlink};
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("real")).unwrap();
-        let (real, link) = (folder.path().join("real/a.toml"), folder.path().join("a.toml"));
-        symlink("real/b.toml", folder.path().join("middle.toml")).unwrap();
-        symlink("middle.toml", &link).unwrap();
-        symlink("a.toml", folder.path().join("real/b.toml")).unwrap();
-        write(&link, "through a link that leads nowhere yet").unwrap();
+        let base = folder.path().canonicalize().unwrap();
+        let (real, link) = (base.join("real/a.toml"), base.join("a.toml"));
+        fs::create_dir(base.join("real")).unwrap();
+        fs::write(&real, "one").unwrap();
         fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
-        write(&link, "two").unwrap();
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        write(&real, "two").unwrap();
         assert_eq!(fs::read_to_string(&real).unwrap(), "two");
         assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
-        assert_eq!(names(&folder.path().join("real")), ["a.toml", "b.toml"]);
 
-        symlink("loop", folder.path().join("loop")).unwrap();
-        assert!(matches!(write(&folder.path().join("loop"), "x"), Err(AtomicWriteError::Follow { .. })));
+        symlink("real/a.toml", &link).unwrap();
+        symlink("real", base.join("folder")).unwrap();
+        for path in [link, base.join("folder/a.toml"), base.join("real")] {
+            let error = write(&path, "x").unwrap_err();
+            assert!(matches!(error, AtomicWriteError::Reach { .. }) && error.hint().is_some(), "{error:?}");
+        }
+        assert_eq!(fs::read_to_string(&real).unwrap(), "two");
+        assert_eq!(names(&base.join("real")), ["a.toml"]);
     }
 }

@@ -34,14 +34,16 @@ impl FileId {
         Ok(Self::of_metadata(&file.metadata()?))
     }
 
+    /// A file that was looked at.
     #[cfg(unix)]
-    fn of_metadata(metadata: &Metadata) -> Self {
+    pub fn of_metadata(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt as _;
         Self { device: metadata.dev(), inode: metadata.ino() }
     }
 
+    /// A file that was looked at.
     #[cfg(not(unix))]
-    fn of_metadata(_metadata: &Metadata) -> Self {
+    pub fn of_metadata(_metadata: &Metadata) -> Self {
         Self { device: 0, inode: 0 }
     }
 }

@@ -1,11 +1,9 @@
-//! What the file system says of a file, and opening one without waiting for it.
+//! What the file system says of a file.
 //!
 //! Unix tells a file's number, its device and the time of the last change of its inode; elsewhere these are 0 and only the size and the time of
 //! the last write tell two states apart. Nothing here decides whether a file may be read: that is `crate::files`.
 
-use std::fs::{File, Metadata, OpenOptions};
-use std::io;
-use std::path::Path;
+use std::fs::Metadata;
 
 use crate::model::file::Fingerprint;
 
@@ -36,29 +34,6 @@ pub fn of(metadata: &Metadata) -> Fingerprint {
     Fingerprint { size: metadata.len(), modified_ns, changed_ns: 0, inode: 0, device: 0 }
 }
 
-/// Opens a file for reading. A fifo that nobody writes to doesn't block, and a link as the last part of the path is refused.
-///
-/// # Errors
-/// What the system says.
-#[cfg(unix)]
-pub fn open(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-
-    use rustix::fs::OFlags;
-
-    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
-    OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
-}
-
-/// Opens a file for reading.
-///
-/// # Errors
-/// What the system says.
-#[cfg(not(unix))]
-pub fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).open(path)
-}
-
 #[cfg(unix)]
 #[cfg(test)]
 mod tests {
@@ -81,13 +56,5 @@ mod tests {
         let after = of(&file.as_file().metadata().unwrap());
         assert_eq!((before.size, before.modified_ns, before.inode), (after.size, after.modified_ns, after.inode));
         assert_ne!(before.changed_ns, after.changed_ns);
-    }
-
-    #[test]
-    fn a_link_is_not_followed() {
-        let folder = tempfile::tempdir().unwrap();
-        let link = folder.path().join("link");
-        std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
-        assert!(open(&link).is_err());
     }
 }

@@ -3,12 +3,13 @@
 //! Never a file whose presence means "locked": such a file outlives a crash. The lock's file stays when the lock is freed; removing it would
 //! let two processes lock two files of one name.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 
 use super::file_id::FileId;
-use super::{fingerprint, mount};
+use super::mount;
+use super::own_file::{self, How};
 
 /// A held lock; dropping it, or the end of the process, frees it. Not inherited by child processes.
 #[derive(Debug)]
@@ -22,11 +23,7 @@ impl FileLock {
     /// # Errors
     /// When the file can't be opened or the file system has no locks.
     pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path)?;
+        let file = own_file::open(path, How::Private)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self { file })),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -42,7 +39,7 @@ impl FileLock {
         FileId::of(&self.file)
     }
 
-    /// Locks a file that is there and that SQLite uses, without waiting. `None`: somebody else holds it.
+    /// Locks a file that is there and that SQLite uses, without waiting, and makes it this user's alone. `None`: somebody else holds it.
     ///
     /// Only where such a lock and SQLite's own don't see each other: on a local disk of Linux. Elsewhere nothing is locked. The lock has to outlive every
     /// connection of this process to that file: closing any handle of it frees SQLite's locks.
@@ -50,7 +47,8 @@ impl FileLock {
     /// # Errors
     /// When the file can't be opened or locked.
     pub fn try_acquire_beside_sqlite(path: &Path) -> io::Result<Option<Self>> {
-        let file = OpenOptions::new().read(true).open(path)?;
+        let file = own_file::open(path, How::Read)?;
+        own_file::keep_private(&file)?;
         if !cfg!(target_os = "linux") || mount::network(path).is_some() {
             return Ok(Some(Self { file }));
         }
@@ -67,8 +65,7 @@ impl FileLock {
 /// # Errors
 /// When the file is there and can't be looked at.
 pub fn is_locked(path: &Path) -> io::Result<bool> {
-    // Nobody waits here for the other end of a FIFO, and no link leads to another project's lock.
-    let file = match fingerprint::open(path) {
+    let file = match own_file::open(path, How::Read) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),

@@ -1,34 +1,29 @@
 //! Reads a small file of somebody else's without ever waiting for it: a FIFO, a device or a folder in its place is an error, and so is a file that is
 //! longer than such a file ever is.
 //!
-//! Knows nothing of what is in the file.
+//! Links are followed: the file is git's, or a person named it, who may keep it where they like. Files of
+//! the project's own are for [`super::own_file`]. Knows nothing of what is in the file.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
+
+use super::own_file::{Refusal, kind_of, limited};
 
 /// The content of the plain file at `path`, following links.
 ///
 /// # Errors
-/// What the system says; [`io::ErrorKind::InvalidInput`] when it is no plain file, and [`io::ErrorKind::FileTooLarge`] when it has more than `limit` bytes.
+/// What the system says, or a [`Refusal`] when it is no plain file or has more than `limit` bytes.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let file = open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
+    // Looked at before it is opened, since opening a device may do something.
+    if let Some(kind) = kind_of(&std::fs::metadata(path)?) {
+        return Err(Refusal::NotAFile { kind }.into());
     }
-    if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file"));
-    }
-    let mut content = Vec::new();
-    file.take(limit.saturating_add(1)).read_to_end(&mut content)?;
-    if content.len() as u64 > limit {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {limit} bytes")));
-    }
-    Ok(content)
+    limited(open(path)?, limit)
 }
 
 #[cfg(unix)]
+#[expect(clippy::disallowed_methods, reason = "the owner of files that aren't ours")]
 fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
 
@@ -39,6 +34,7 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 #[cfg(not(unix))]
+#[expect(clippy::disallowed_methods, reason = "the owner of files that aren't ours")]
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).open(path)
 }

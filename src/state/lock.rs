@@ -1,6 +1,5 @@
 //! One process at a time writes a state. Readers don't take the lock, nor does a command that leaves a request for the service that holds it.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StateError;
 use super::store::create_folder;
-use crate::platform::atomic_file::write_atomic;
 use crate::platform::file_id::FileId;
 use crate::platform::lock::{FileLock, host_name, is_locked};
+use crate::platform::own_file;
 
 /// The right to write a state; freed when dropped, and by the kernel when the process dies.
 #[derive(Debug)]
@@ -126,6 +125,9 @@ impl LockError {
                 Some("wait until it is done, or stop it; one process at a time reconciles a state".to_owned())
             }
             Self::Folder(error) => error.hint(),
+            Self::Lock { source, .. } if own_file::refusal(source).is_some() => {
+                own_file::hint(source).map(str::to_owned)
+            }
             Self::Lock { source, .. } => match source.kind() {
                 io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
                     Some("allow this user to write the state's folder".to_owned())
@@ -173,7 +175,8 @@ impl StateLock {
                     command: command.to_owned(),
                     since: now.to_string(),
                 };
-                let _ = write_atomic(&holder, |out| serde_json::to_writer(out, &text).map_err(io::Error::from));
+                let text = serde_json::to_vec(&text).unwrap_or_default();
+                let _ = own_file::replace_private(&holder, &text);
                 Ok(Self { lock, path, holder })
             }
         }
@@ -200,7 +203,7 @@ impl Drop for StateLock {
     fn drop(&mut self) {
         // Before the lock goes, so that a successor's file is safe. Where another lock took its place, the holder's file is its holder's.
         if self.is_in_place() {
-            let _ = fs::remove_file(&self.holder);
+            let _ = own_file::remove(&self.holder);
         }
     }
 }
@@ -211,9 +214,12 @@ fn beside(database: &Path, ending: &str) -> PathBuf {
     path.into()
 }
 
-#[expect(clippy::disallowed_methods, reason = "reads who holds the lock, for a message")]
+/// The most that is read of a holder's file: it has a line.
+const MAX_HOLDER_BYTES: u64 = 4096;
+
 fn read_holder(path: &Path) -> Option<Holder> {
-    let HolderText { pid, host, command, since } = serde_json::from_str(&fs::read_to_string(path).ok()?).ok()?;
+    let text = own_file::read(path, MAX_HOLDER_BYTES).ok()?;
+    let HolderText { pid, host, command, since } = serde_json::from_slice(&text).ok()?;
     Some(Holder { pid, host, command, since: since.parse().ok()? })
 }
 
@@ -248,7 +254,7 @@ mod tests {
             assert_eq!(holder(&database).unwrap(), Occupancy::Free);
         }
         // What a killed process leaves holds nothing.
-        write_atomic(&beside(&database, ".holder"), |out| out.write_all(b"{")).unwrap();
+        own_file::replace_private(&beside(&database, ".holder"), b"{").unwrap();
         assert_eq!(holder(&database).unwrap(), Occupancy::Free);
     }
 
@@ -277,7 +283,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("assets.db");
         let _held = StateLock::acquire(&database, "macadam sync", Timestamp::UNIX_EPOCH).unwrap();
-        write_atomic(&beside(&database, ".holder"), |out| out.write_all(b"{")).unwrap();
+        own_file::replace_private(&beside(&database, ".holder"), b"{").unwrap();
         let error = StateLock::acquire(&database, "macadam pin", Timestamp::UNIX_EPOCH).unwrap_err();
         assert!(matches!(error, LockError::Held { holder: None, .. }), "{error:?}");
     }

@@ -243,5 +243,6 @@ mod unix {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
 #[path = "systemd_tests.rs"]
 mod tests;

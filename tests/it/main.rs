@@ -33,6 +33,7 @@ mod lost_lockfile;
 mod observations;
 mod once_ends;
 mod output;
+mod own_files;
 mod profiles;
 mod property;
 mod regressions;

@@ -16,7 +16,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("platform", &["model"]),
     ("engine", &["model", "manifest", "plan", "files", "state", "cloud", "codegen", "telemetry", "platform"]),
     ("cli", &["model", "manifest", "plan", "files", "state", "cloud", "codegen", "telemetry", "platform", "engine"]),
-    ("emulator", &[]),
+    ("emulator", &["platform"]),
     ("main", &["cli"]),
 ];
 

@@ -145,7 +145,11 @@ fn the_branch_is_what_head_says() {
     check(&[(".git/HEAD", "ref: refs/heads/main\n")], named("main"));
     check(&[(".git/HEAD", "ref: refs/heads/feature/Ä b\n")], named("feature/Ä b"));
     check(&[(".git/HEAD", "ref: refs/other/x")], named("refs/other/x"));
-    check(&[(".git/HEAD", "0123456789abcdef\n")], Some(Branch::Detached { at: "0123456789abcdef".to_owned() }));
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    check(&[(".git/HEAD", &format!("{commit}\n"))], Some(Branch::Detached { at: commit.to_owned() }));
+    // Whatever else a link in its place leads to is not repeated.
+    let why = "HEAD names neither a branch nor a commit".to_owned();
+    check(&[(".git/HEAD", "hunter2\n")], Some(Branch::Unknown { why }));
     check(&[("a/.git", "gitdir: ../g"), ("g/HEAD", "ref: refs/heads/w"), (".git/HEAD", "x")], named("w"));
     let root = place(&[(".git/HEAD", "ref: refs/heads/.invalid\n")]);
     assert!(branch(root.path()).unwrap().to_string().contains("reftable"));

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::platform::atomic_file::AtomicWriteError;
+use crate::platform::own_file;
 
 /// Where in a lockfile something is; lines and columns count from 1, columns in characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +123,7 @@ impl LockfileError {
     /// What would mend it, where that is plain.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Read { .. } => None,
+            Self::Read { source, .. } => own_file::hint(source),
             Self::Write(error) => error.hint(),
             Self::WouldLose { .. } => Some(
                 "please report this; moved aside, the state is rebuilt from the lockfile by the next `macadam sync --once`",

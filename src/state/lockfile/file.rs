@@ -2,8 +2,7 @@
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Read as _, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use super::error::{LockfileError, Place};
@@ -12,7 +11,8 @@ use super::{Entry, Ledger};
 use crate::model::address::Address;
 use crate::model::digest::Checksum;
 use crate::model::forgotten::Forgotten;
-use crate::platform::atomic_file::write_atomic;
+use crate::platform::atomic_file::write_atomic_for;
+use crate::platform::own_file::{self, Access, Refusal};
 
 /// Room for a million addresses; what is larger is no lockfile, and must not fill the memory.
 const MAX_BYTES: u64 = 512 << 20;
@@ -21,20 +21,15 @@ const MAX_BYTES: u64 = 512 << 20;
 ///
 /// # Errors
 /// When it can't be read, or is larger than 512 MiB.
-#[expect(clippy::disallowed_methods, reason = "the lockfile belongs to this module")]
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, LockfileError> {
-    let failed = |source| LockfileError::Read { path: path.to_owned(), source };
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(LockfileError::TooLarge { path: path.to_owned(), limit: MAX_BYTES });
+    match own_file::read(path, MAX_BYTES) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(match own_file::refusal(&error) {
+            Some(Refusal::TooLong { limit }) => LockfileError::TooLarge { path: path.to_owned(), limit: *limit },
+            _ => LockfileError::Read { path: path.to_owned(), source: error },
+        }),
     }
-    Ok(Some(bytes))
 }
 
 /// What tells an unchanged lockfile, which needs no parsing, from a changed one.
@@ -45,12 +40,13 @@ pub fn fingerprint(bytes: &[u8]) -> String {
 }
 
 /// Replaces the file by one with these entries, which come in the order of their addresses, and what was forgotten; returns its fingerprint. Atomic and
-/// durable.
+/// durable. A new one is for those of `access`.
 ///
 /// # Errors
 /// When it can't be written; the old one is as it was.
 pub fn save<A, E>(
     path: &Path,
+    access: Access,
     remote: &str,
     entries: impl IntoIterator<Item = (A, E)>,
     forgotten: &BTreeMap<Address, Forgotten>,
@@ -60,7 +56,9 @@ where
     E: Borrow<Entry>,
 {
     let mut checksum = Checksum::default();
-    write_atomic(path, |out| write(remote, entries, forgotten, &mut Summed { out, checksum: &mut checksum }))?;
+    write_atomic_for(access, path, |out| {
+        write(remote, entries, forgotten, &mut Summed { out, checksum: &mut checksum })
+    })?;
     Ok(checksum.finish())
 }
 

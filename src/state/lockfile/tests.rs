@@ -18,6 +18,7 @@ use crate::model::metadata::{Field, SocialNetwork};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Phase, PhaseEvent};
 use crate::model::recorded::{AttemptId, Leaving, PossibleDuplicate, Recorded};
+use crate::platform::own_file::Access;
 
 const REMOTE: &str = "https://apis.roblox.com";
 
@@ -485,11 +486,11 @@ fn the_fingerprint_of_what_is_saved_is_that_of_what_is_read() {
     let path = folder.path().join("assets.lock.toml");
     assert!(read(&path).unwrap().is_none());
     let wanted = ledger([("a", image("a", &[(10, 1)]))]);
-    let saved = save(&path, REMOTE, &wanted.entries, &wanted.forgotten).unwrap();
+    let saved = save(&path, Access::Usual, REMOTE, &wanted.entries, &wanted.forgotten).unwrap();
     let bytes = read(&path).unwrap().unwrap();
     assert_eq!(fingerprint(&bytes), saved);
     assert_eq!(parse(&bytes, &path).unwrap(), wanted);
-    assert_ne!(save(&path, "other", &wanted.entries, &wanted.forgotten).unwrap(), saved);
+    assert_ne!(save(&path, Access::Usual, "other", &wanted.entries, &wanted.forgotten).unwrap(), saved);
     assert!(matches!(read(folder.path()), Err(LockfileError::Read { .. })));
 }
 
@@ -943,7 +944,7 @@ fn a_plain_merge_of_two_branches_that_add_different_assets() {
         ("theirs", merged(&base, add("f", 6, 6), add("z", 26, 26))),
     ];
     for (name, version) in versions {
-        save(&folder.path().join(name), REMOTE, &version.entries, &version.forgotten).unwrap();
+        save(&folder.path().join(name), Access::Usual, REMOTE, &version.entries, &version.forgotten).unwrap();
     }
     let git = std::process::Command::new("git")
         .args(["merge-file", "-p", "ours", "base", "theirs"])

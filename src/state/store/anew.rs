@@ -4,7 +4,6 @@
 //! is kept aside: it may be another process' state, or a backup.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,8 +13,8 @@ use rusqlite::config::DbConfig;
 
 use super::Store;
 use crate::model::recorded::Recorded;
-use crate::platform::atomic_file::sync_folder;
 use crate::platform::file_id::FileId;
+use crate::platform::own_file::{self, How};
 use crate::state::error::StateError;
 
 /// What SQLite keeps beside a database, the database itself first: once that is gone, nothing that was beside it is taken for its own.
@@ -44,7 +43,7 @@ impl Store {
         let fresh = beside(&self.path, ".new");
         self.copy_to(&fresh)?;
         let aside = self.set_aside(now)?;
-        put(&fresh, &self.path).map_err(|source| self.unwritten(source))?;
+        own_file::rename(&fresh, &self.path).map_err(|source| self.unwritten(source))?;
         // Only now, by its own name: beside our log it would be read as what it never was.
         let found = aside.as_deref().and_then(|aside| self.read_aside(aside));
         let opened = Self::open(&self.path, &self.remote, now)?;
@@ -71,7 +70,7 @@ impl Store {
     /// A copy of everything that was committed, durable.
     fn copy_to(&self, fresh: &Path) -> Result<(), StateError> {
         for ending in FAMILY {
-            remove(&beside(fresh, ending)).map_err(|source| self.unwritten(source))?;
+            own_file::remove(&beside(fresh, ending)).map_err(|source| self.unwritten(source))?;
         }
         let text = fresh.to_str().ok_or_else(|| self.unwritten(io::ErrorKind::InvalidFilename.into()))?;
         self.connection.execute("VACUUM INTO ?1", [text]).map_err(|error| self.failed("copy the state", error))?;
@@ -95,8 +94,8 @@ impl Store {
             let path = beside(&self.path, ending);
             let moved = match (is_own(&path), ending) {
                 (true, "") => continue,
-                (true, _) => remove(&path).map(|()| false),
-                (false, _) => match put(&path, &beside(&aside, ending)) {
+                (true, _) => own_file::remove(&path).map(|()| false),
+                (false, _) => match own_file::rename(&path, &beside(&aside, ending)) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
                     moved => moved.map(|()| true),
                 },
@@ -120,25 +119,7 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Renames durably.
-#[expect(clippy::disallowed_methods, reason = "moves a whole database, which SQLite made")]
-fn put(from: &Path, to: &Path) -> io::Result<()> {
-    fs::rename(from, to)?;
-    sync_folder(to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
-}
-
 /// Makes a file this user's alone, and waits until its content is on the disk.
-#[expect(clippy::disallowed_methods, reason = "waits for the disk on behalf of SQLite, which has closed the file")]
 fn private(path: &Path) -> io::Result<()> {
-    let file = File::open(path)?;
-    #[cfg(unix)]
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    file.sync_all()
+    own_file::open(path, How::Private)?.sync_all()
 }

@@ -6,14 +6,13 @@
 //!
 //! Where writing fails all the same, a small file beside the state says so, made before and written over in place: what was sent and not answered by then
 //! may have an outcome that was known and is lost.
-#![expect(clippy::disallowed_methods, reason = "the files beside the state belong to this room")]
 
-use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Store;
+use crate::platform::own_file::{self, How};
 use crate::state::error::StateError;
 
 /// So many pages of the log are free before anything is sent. What an upload makes to be written is 10 to 30 of them in two commits, uploads at once are at
@@ -59,7 +58,7 @@ impl Store {
     pub(super) fn note_lost_outcomes(&self) {
         // Not made here: without it nothing was sent. Failing is all that is left where even this can't be written; the error that led here is told.
         let note = || -> io::Result<()> {
-            let mut file = OpenOptions::new().write(true).open(beside(&self.path, ".outcomes"))?;
+            let mut file = own_file::open(&beside(&self.path, ".outcomes"), How::Write)?;
             file.write_all(LOST)?;
             file.sync_all()
         };
@@ -71,7 +70,7 @@ impl Store {
     /// # Errors
     /// When that can't be read.
     pub fn has_lost_outcomes(&self) -> Result<bool, StateError> {
-        match fs::read(beside(&self.path, ".outcomes")) {
+        match own_file::read(&beside(&self.path, ".outcomes"), KEPT.len() as u64) {
             Ok(said) => Ok(said == LOST),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(self.unreadable(error)),
@@ -83,10 +82,7 @@ impl Store {
     /// # Errors
     /// When it can't be removed.
     pub fn settle_lost_outcomes(&mut self) -> Result<(), StateError> {
-        match fs::remove_file(beside(&self.path, ".outcomes")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.unreadable(error)),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        own_file::remove(&beside(&self.path, ".outcomes")).map_err(|error| self.unreadable(error))
     }
 
     fn unreadable(&self, error: io::Error) -> StateError {
@@ -97,7 +93,7 @@ impl Store {
 /// Makes a file at least so long, and by a step longer where it has to grow; really written, since a hole has no blocks.
 fn lengthen(path: &Path, least: u64, step: u64) -> io::Result<()> {
     static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
-    let mut file = OpenOptions::new().append(true).open(path)?;
+    let mut file = own_file::open(path, How::Append)?;
     let length = file.metadata()?.len();
     if length >= least {
         return Ok(());
@@ -113,11 +109,7 @@ fn lengthen(path: &Path, least: u64, step: u64) -> io::Result<()> {
 
 /// Makes the note, which says that nothing is lost, where there is none.
 fn make_note(path: &Path) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    let mut file = own_file::open(path, How::Private)?;
     if file.metadata()?.len() < KEPT.len() as u64 {
         file.write_all(KEPT)?;
         file.sync_all()?;
@@ -132,7 +124,10 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     use jiff::Timestamp;

@@ -79,14 +79,21 @@ fn a_lockfile_that_breaks_midway_loses_nothing() {
 }
 
 #[test]
-fn a_link_into_a_folder_that_is_gone_loses_nothing() {
+fn a_link_in_place_of_the_lockfile_stops_the_run_and_loses_nothing() {
     let trial = Trial::new();
-    symlink("elsewhere/lock.toml", trial.project.file(LOCKFILE)).unwrap();
+    trial.settle();
+    let whole = trial.project.read(LOCKFILE);
+    trial.project.write("elsewhere.toml", &whole);
+    trial.project.remove(LOCKFILE);
+    symlink("elsewhere.toml", trial.project.file(LOCKFILE)).unwrap();
+    let requests = trial.remote.all_requests();
     let document = unusable(trial.run(10));
-    assert!(document["errors"][0]["hint"].is_string(), "{document:#}");
-    std::fs::create_dir(trial.project.file("elsewhere")).unwrap();
-    nothing_is_made_again(&trial, &document);
-    assert!(trial.project.file(LOCKFILE).is_symlink(), "the link stays, and its target is written");
+    assert!(document["errors"][0]["hint"].as_str().unwrap().contains("in place of the link"), "{document:#}");
+    assert_eq!(trial.remote.all_requests(), requests);
+    trial.project.remove(LOCKFILE);
+    trial.settle();
+    assert_eq!(trial.project.read(LOCKFILE), whole);
+    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3);
 }
 
 #[test]
@@ -129,11 +136,11 @@ fn a_folder_that_can_not_be_written_keeps_no_lockfile_and_loses_nothing() {
 fn a_disk_without_room_for_the_lockfile_loses_nothing() {
     let trial = Trial::new();
     std::fs::create_dir(trial.project.file("disk")).unwrap();
-    symlink("disk/lock.toml", trial.project.file(LOCKFILE)).unwrap();
-    // A small disk of its own, seen by this run alone: the lockfile leads to it, and something else fills it.
-    let script =
-        "mount -t tmpfs -o size=16k tmpfs disk || exit 77; cat /dev/zero > disk/full 2>/dev/null; exec \"$0\" \"$@\"";
-    let inner = trial.project.command(&["sync", "--once", "--json"]);
+    // A small disk of its own, seen by this run alone: the project is copied to it, and something else fills it. The state is elsewhere.
+    let script = "mount -t tmpfs -o size=256k tmpfs disk || exit 77; cp -r assets.toml ui models disk/ || exit 77; \
+                  cat /dev/zero > disk/full 2>/dev/null; exec \"$0\" \"$@\"";
+    let elsewhere = ["--manifest", "disk/assets.toml", "--state", ".macadam/assets.db"];
+    let inner = trial.project.command(&[&["sync", "--once", "--json"][..], &elsewhere].concat());
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
     command.arg(inner.get_program()).args(inner.get_args()).current_dir(trial.project.path());

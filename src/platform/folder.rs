@@ -1,0 +1,369 @@
+//! A folder that was reached without following a link, and what is done with the names in it.
+//!
+//! On Unix it is an open descriptor: whatever becomes of its path, a file is opened, made, renamed and
+//! removed in that very folder. Elsewhere it is a path, and the names in it alone are looked at.
+//! Read next: [`super::own_file`], which says what may be opened.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::own_file::{How, Refusal};
+
+/// So many names are tried for a temporary file. Each is random, so that a second one is hardly ever needed.
+const TRIES: usize = 16;
+
+/// The folder and the name of a file.
+pub(super) fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok((folder, name))
+}
+
+/// Whom a new file or folder is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Whom the umask lets in.
+    Usual,
+    /// This user alone.
+    Private,
+}
+
+impl Access {
+    /// How a new file is made.
+    pub(super) const fn new_file(self) -> How {
+        match self {
+            Self::Usual => How::New,
+            Self::Private => How::NewPrivate,
+        }
+    }
+}
+
+/// An open folder.
+#[derive(Debug)]
+pub struct Folder {
+    #[cfg(unix)]
+    descriptor: std::os::fd::OwnedFd,
+    path: PathBuf,
+}
+
+/// The error, or the refusal that explains it where a component is a link.
+fn explained(path: &Path, error: io::Error) -> io::Error {
+    // The oldest ancestor first: that is the one that leads elsewhere.
+    let mut components: Vec<&Path> = path.ancestors().collect();
+    components.reverse();
+    let is_link = |at: &&Path| at.symlink_metadata().is_ok_and(|found| found.is_symlink());
+    match components.into_iter().find(is_link) {
+        Some(at) => Refusal::Link { at: at.to_owned() }.into(),
+        None => error,
+    }
+}
+
+/// A file of its own name until it takes its place; removed when dropped.
+#[derive(Debug)]
+pub(super) struct Temporary<'f> {
+    folder: &'f Folder,
+    file: File,
+    name: Option<OsString>,
+}
+
+impl Temporary<'_> {
+    pub(super) const fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Gives it the name `name`, in place of what has it.
+    pub(super) fn persist(mut self, name: &OsStr) -> io::Result<()> {
+        if let Some(own) = &self.name {
+            self.folder.rename(own, name)?;
+            self.name = None;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        if let Some(name) = &self.name {
+            let _ = self.folder.remove(name); // there is nobody to tell
+        }
+    }
+}
+
+impl Folder {
+    /// A new hidden file beside `name`.
+    pub(super) fn temporary(&self, name: &OsStr, how: How) -> io::Result<Temporary<'_>> {
+        for _ in 0..TRIES {
+            let mut own = OsString::from(".");
+            own.push(name);
+            own.push(format!(".{:012x}.tmp", fastrand::u64(..1 << 48)));
+            match self.file(&own, how) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|file| Temporary { folder: self, file, name: Some(own) }),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::fs::Metadata;
+    use std::os::fd::{AsFd as _, OwnedFd};
+    use std::path::Component;
+
+    use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchmod, fsync, mkdirat, openat, renameat, unlinkat};
+    use rustix::io::Errno;
+
+    use super::*;
+
+    /// The rights of everybody but the owner.
+    const OTHERS: u32 = 0o077;
+
+    /// What opens a folder on the way: the right to go through it is enough.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const WAY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const WAY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+    impl Folder {
+        /// Opens a folder without following a link in any component.
+        ///
+        /// # Errors
+        /// What the system says, or [`Refusal::Link`].
+        pub fn open(path: &Path) -> io::Result<Self> {
+            let descriptor = in_one_call(path).unwrap_or_else(|| step_by_step(path));
+            let descriptor = descriptor.map_err(|error| explained(path, error.into()))?;
+            Ok(Self { descriptor, path: path.to_owned() })
+        }
+
+        /// Makes a folder and what is missing above it, and opens it.
+        ///
+        /// # Errors
+        /// What the system says, or [`Refusal::Link`].
+        pub fn create(path: &Path, access: Access) -> io::Result<Self> {
+            match Self::open(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                found => return found,
+            }
+            let (above, name) = split(path)?;
+            let above = Self::create(above, access)?;
+            let mode = match access {
+                Access::Usual => Mode::RWXU | Mode::RWXG | Mode::RWXO,
+                Access::Private => Mode::RWXU,
+            };
+            match mkdirat(&above.descriptor, name, mode) {
+                // Somebody else made it at the same moment.
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let made = Self::open(path)?;
+            if access == Access::Private {
+                made.keep_private()?;
+            }
+            // Its own name has to survive power loss as well.
+            above.sync()?;
+            Ok(made)
+        }
+
+        /// Takes other users' rights away, as far as this user may.
+        pub(in crate::platform) fn keep_private(&self) -> io::Result<()> {
+            let mode = std::os::unix::fs::MetadataExt::mode(&self.metadata()?);
+            if mode & OTHERS == 0 {
+                return Ok(());
+            }
+            // One that is read-only stays read-only.
+            match fchmod(self.readable()?, Mode::from_raw_mode(mode & !OTHERS & 0o7777)) {
+                // Another user's folder, which this one may write.
+                Err(Errno::PERM) => Ok(()),
+                changed => Ok(changed?),
+            }
+        }
+
+        fn metadata(&self) -> io::Result<Metadata> {
+            File::from(self.descriptor.try_clone()?).metadata()
+        }
+
+        /// The same folder, opened so that more can be done with it than to go through.
+        fn readable(&self) -> io::Result<OwnedFd> {
+            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            Ok(openat(&self.descriptor, ".", flags, Mode::empty())?)
+        }
+
+        /// Opens or makes the file of this name.
+        pub(in crate::platform) fn file(&self, name: &OsStr, how: How) -> io::Result<File> {
+            let mut flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            flags |= match how {
+                How::Read => OFlags::RDONLY,
+                How::Write => OFlags::WRONLY,
+                How::Append => OFlags::WRONLY | OFlags::APPEND,
+                How::Private => OFlags::RDWR,
+                How::New | How::NewPrivate => OFlags::RDWR | OFlags::EXCL,
+            };
+            flags.set(OFlags::CREATE, how.makes());
+            let usual = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
+            let mode = if how.is_private() { Mode::RUSR | Mode::WUSR } else { usual };
+            match openat(&self.descriptor, name, flags, mode) {
+                Ok(file) => Ok(file.into()),
+                Err(error) => Err(self.explained(name, error)),
+            }
+        }
+
+        fn explained(&self, name: &OsStr, error: Errno) -> io::Error {
+            match error {
+                // What the systems say of a link that isn't to be followed.
+                Errno::LOOP | Errno::MLINK | Errno::NOTDIR => explained(&self.path.join(name), error.into()),
+                // A FIFO that nobody reads, or a socket.
+                Errno::NXIO => Refusal::NotAFile { kind: "a device, a socket or a pipe" }.into(),
+                error => error.into(),
+            }
+        }
+
+        pub(in crate::platform) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+            Ok(renameat(&self.descriptor, from, &self.descriptor, to)?)
+        }
+
+        pub(in crate::platform) fn remove(&self, name: &OsStr) -> io::Result<()> {
+            Ok(unlinkat(&self.descriptor, name, AtFlags::empty())?)
+        }
+
+        /// Waits until the names in it are on the disk. Does nothing where folders can't be synced.
+        ///
+        /// # Errors
+        /// When the disk refuses.
+        pub fn sync(&self) -> io::Result<()> {
+            match fsync(self.readable()?) {
+                // Some network and FUSE file systems have no fsync for folders.
+                Err(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(()),
+                result => Ok(result?),
+            }
+        }
+    }
+
+    /// Asks the kernel; `None`: it has no such call, or a sandbox forbids it.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn in_one_call(path: &Path) -> Option<Result<OwnedFd, Errno>> {
+        match rustix::fs::openat2(CWD, path, WAY, Mode::empty(), rustix::fs::ResolveFlags::NO_SYMLINKS) {
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::TOOBIG) => None,
+            result => Some(result),
+        }
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const fn in_one_call(_path: &Path) -> Option<Result<OwnedFd, Errno>> {
+        None
+    }
+
+    /// Opens one component after the other, each in the folder before it.
+    pub(super) fn step_by_step(path: &Path) -> Result<OwnedFd, Errno> {
+        let mut open = openat(CWD, if path.is_absolute() { "/" } else { "." }, WAY, Mode::empty())?;
+        for component in path.components() {
+            let name = match component {
+                Component::Normal(name) => name,
+                Component::ParentDir => OsStr::new(".."),
+                Component::RootDir | Component::CurDir | Component::Prefix(_) => continue,
+            };
+            open = openat(open.as_fd(), name, WAY, Mode::empty())?;
+        }
+        Ok(open)
+    }
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::disallowed_methods, reason = "the owner of folders")]
+impl Folder {
+    /// Opens a folder.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        path.metadata().map_err(|error| explained(path, error))?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Makes a folder and what is missing above it, and opens it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn create(path: &Path, _access: Access) -> io::Result<Self> {
+        std::fs::create_dir_all(path)?;
+        Self::open(path)
+    }
+
+    pub(super) fn keep_private(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(super) fn file(&self, name: &OsStr, how: How) -> io::Result<File> {
+        let mut options = std::fs::OpenOptions::new();
+        match how {
+            How::Read => options.read(true),
+            How::Write => options.write(true),
+            How::Append => options.append(true),
+            How::Private => options.read(true).write(true).create(true).truncate(false),
+            How::New | How::NewPrivate => options.read(true).write(true).create_new(true),
+        };
+        options.open(self.path.join(name))
+    }
+
+    pub(super) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        std::fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    pub(super) fn remove(&self, name: &OsStr) -> io::Result<()> {
+        std::fs::remove_file(self.path.join(name))
+    }
+
+    /// Does nothing: folders can't be synced here.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(all(test, unix))]
+#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn without_openat2_a_link_is_refused_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(real.join("a/b")).unwrap();
+        symlink("b", real.join("a/link")).unwrap();
+        symlink("a", real.join("link")).unwrap();
+        for good in ["", "a", "a/b", "a/b/..", "a/../a/./b"] {
+            assert!(unix::step_by_step(&real.join(good)).is_ok(), "{good}");
+        }
+        for bad in ["link", "link/b", "a/link", "a/b/../link", "a/none"] {
+            assert!(unix::step_by_step(&real.join(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_was_swapped_for_a_link_is_still_the_folder_that_was_opened() {
+        let temporary = tempfile::tempdir().unwrap();
+        let real = temporary.path().canonicalize().unwrap();
+        for name in ["ours", "outside"] {
+            std::fs::create_dir(real.join(name)).unwrap();
+        }
+        std::fs::write(real.join("outside/x"), "theirs").unwrap();
+        std::fs::write(real.join("ours/x"), "ours").unwrap();
+        let folder = Folder::open(&real.join("ours")).unwrap();
+        std::fs::rename(real.join("ours"), real.join("moved")).unwrap();
+        symlink("outside", real.join("ours")).unwrap();
+        let mut made = folder.temporary(OsStr::new("x"), How::New).unwrap();
+        std::io::Write::write_all(made.file(), b"new").unwrap();
+        made.persist(OsStr::new("x")).unwrap();
+        assert_eq!(std::fs::read(real.join("moved/x")).unwrap(), b"new");
+        assert_eq!(std::fs::read(real.join("outside/x")).unwrap(), b"theirs");
+        drop(folder.temporary(OsStr::new("x"), How::New).unwrap());
+        assert_eq!(std::fs::read_dir(real.join("moved")).unwrap().count(), 1, "a temporary file is left");
+    }
+}

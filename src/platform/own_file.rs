@@ -1,0 +1,411 @@
+//! Files of the project's own: manifest, lockfile, state and what lies beside it, asset files. The one place that opens and makes them.
+//!
+//! The folder that a person named or stands in is theirs, links and all: [`named`] resolves it once. From then on no
+//! component of a path may be a link, so that nothing that came with a pull request, or is put there
+//! meanwhile, leads a read or a write elsewhere. On Linux the kernel holds that in one call
+//! (`openat2` with `RESOLVE_NO_SYMLINKS`); where it can't, folder by folder (see [`super::folder`]).
+//!
+//! Only plain files are opened, and none is waited for: a FIFO, a socket or a device is refused at
+//! once. A file is read up to a limit, and one that is longer is refused before its first byte is kept.
+//! What Macadam makes for itself alone has mode 0600, and its folders 0700, whatever the umask.
+//!
+//! Files of other programs, and what a person names to read once, are for [`super::plain_file`].
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _, Write};
+use std::path::{Path, PathBuf};
+
+pub use super::folder::Access;
+use super::folder::{Folder, split};
+
+/// Why a path isn't opened although something is there. It comes inside an [`io::Error`]; [`hint`] finds it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The file, or a folder on the way to it, is a link.
+    #[error("`{}` is a symbolic link, and Macadam follows none here", at.display())]
+    Link {
+        /// The first component that is one.
+        at: PathBuf,
+    },
+    /// It is no plain file.
+    #[error("it is {kind}, not a file")]
+    NotAFile {
+        /// What it is, with its article.
+        kind: &'static str,
+    },
+    /// It is longer than any such file.
+    #[error("it has more than {limit} bytes")]
+    TooLong {
+        /// The most that is read.
+        limit: u64,
+    },
+}
+
+impl Refusal {
+    /// What would mend it, where that is plain.
+    const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Link { .. } => Some("put the file itself there in place of the link"),
+            Self::NotAFile { .. } => Some("put a plain file there, or name another one"),
+            Self::TooLong { .. } => None,
+        }
+    }
+}
+
+impl From<Refusal> for io::Error {
+    fn from(refusal: Refusal) -> Self {
+        let kind = match &refusal {
+            Refusal::TooLong { .. } => io::ErrorKind::FileTooLarge,
+            Refusal::NotAFile { kind: FOLDER } => io::ErrorKind::IsADirectory,
+            Refusal::Link { .. } | Refusal::NotAFile { .. } => io::ErrorKind::InvalidInput,
+        };
+        Self::new(kind, refusal)
+    }
+}
+
+/// The refusal that an error of this module carries.
+pub fn refusal(error: &io::Error) -> Option<&Refusal> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// What would mend an error of this module, where that is plain.
+pub fn hint(error: &io::Error) -> Option<&'static str> {
+    refusal(error)?.hint()
+}
+
+/// How a folder is called in messages.
+const FOLDER: &str = "a folder";
+
+/// What a thing is that is no plain file, with its article.
+pub fn kind_of(metadata: &Metadata) -> Option<&'static str> {
+    if metadata.is_file() {
+        None
+    } else if metadata.is_dir() {
+        Some(FOLDER)
+    } else if metadata.is_symlink() {
+        Some("a link")
+    } else {
+        Some("a device, a socket or a pipe")
+    }
+}
+
+fn require_plain(metadata: &Metadata) -> io::Result<()> {
+    match kind_of(metadata) {
+        None => Ok(()),
+        Some(kind) => Err(Refusal::NotAFile { kind }.into()),
+    }
+}
+
+/// A path that a person named: the links of its folder are theirs, and are resolved now; its last component is not.
+///
+/// What isn't there yet stays as it is written.
+pub fn named(path: &Path) -> PathBuf {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return path.to_owned() };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    for there in folder.ancestors() {
+        let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+        if let Ok(real) = fs::canonicalize(there) {
+            let missing = folder.strip_prefix(there).unwrap_or(Path::new(""));
+            return real.join(missing).join(name);
+        }
+    }
+    path.to_owned()
+}
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// To read it.
+    Read,
+    /// To write over it; it is there.
+    Write,
+    /// To append to it; it is there.
+    Append,
+    /// To read and write it; it is made, for this user alone, where it is missing.
+    Private,
+    /// To write it; it must not be there yet. The umask says who may read it.
+    New,
+    /// The same, for this user alone.
+    NewPrivate,
+}
+
+impl How {
+    /// Whether the file is made where it is missing.
+    pub(super) const fn makes(self) -> bool {
+        matches!(self, Self::Private | Self::New | Self::NewPrivate)
+    }
+
+    /// Whether the file is this user's alone.
+    pub(super) const fn is_private(self) -> bool {
+        matches!(self, Self::Private | Self::NewPrivate)
+    }
+
+    /// Whether the file must be missing.
+    pub(super) const fn is_new(self) -> bool {
+        matches!(self, Self::New | Self::NewPrivate)
+    }
+}
+
+/// Opens a plain file without following a link.
+///
+/// # Errors
+/// What the system says, or a [`Refusal`].
+pub fn open(path: &Path, how: How) -> io::Result<File> {
+    // Looked at before it is opened, since opening a device may do something.
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => return Err(Refusal::Link { at: path.to_owned() }.into()),
+        Ok(found) if !how.is_new() => require_plain(&found)?,
+        _ => {}
+    }
+    let (folder, name) = split(path)?;
+    let file = Folder::open(folder)?.file(name, how)?;
+    require_plain(&file.metadata()?)?;
+    if how.is_private() {
+        keep_private(&file)?;
+    }
+    Ok(file)
+}
+
+/// Looks at a plain file without following a link and without opening it: closing a file frees every POSIX lock of this process on it, and SQLite has such.
+///
+/// # Errors
+/// What the system says, or a [`Refusal`].
+pub fn look(path: &Path) -> io::Result<Metadata> {
+    let (folder, _) = split(path)?;
+    Folder::open(folder)?;
+    let found = fs::symlink_metadata(path)?;
+    if found.is_symlink() {
+        return Err(Refusal::Link { at: path.to_owned() }.into());
+    }
+    require_plain(&found)?;
+    Ok(found)
+}
+
+/// The content of the plain file at `path`, without following a link.
+///
+/// # Errors
+/// What the system says, or a [`Refusal`].
+pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    limited(open(path, How::Read)?, limit)
+}
+
+/// The content of an open file.
+pub(super) fn limited(file: File, limit: u64) -> io::Result<Vec<u8>> {
+    let metadata = file.metadata()?;
+    require_plain(&metadata)?;
+    if metadata.len() > limit {
+        return Err(Refusal::TooLong { limit }.into());
+    }
+    let mut content = Vec::new();
+    // It may grow meanwhile, and some file systems say 0.
+    file.take(limit.saturating_add(1)).read_to_end(&mut content)?;
+    if content.len() as u64 > limit {
+        return Err(Refusal::TooLong { limit }.into());
+    }
+    Ok(content)
+}
+
+/// Makes a folder of the project and what is missing above it, for whom the umask lets in.
+///
+/// # Errors
+/// What the system says, or a [`Refusal`] where a component is a link.
+pub fn create_usual_folder(path: &Path) -> io::Result<()> {
+    Folder::create(path, Access::Usual).map(drop)
+}
+
+/// Makes a folder and what is missing above it, for this user alone. A folder that is there stays as it is.
+///
+/// # Errors
+/// What the system says, or a [`Refusal`] where a component is a link.
+pub fn create_folder(path: &Path) -> io::Result<()> {
+    Folder::create(path, Access::Private).map(drop)
+}
+
+/// Makes a folder as [`create_folder`] does, and takes other users' rights to it away where it was there.
+///
+/// # Errors
+/// What the system says, or a [`Refusal`] where a component is a link.
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
+    Folder::create(path, Access::Private)?.keep_private()
+}
+
+/// Replaces a file by one for this user alone, without waiting for the disk; a link in its place is
+/// replaced and not followed. For what is worth nothing after a power loss.
+///
+/// # Errors
+/// What the system says; the old file is as it was then.
+pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (folder, name) = split(path)?;
+    let folder = Folder::open(folder)?;
+    let mut temporary = folder.temporary(name, How::NewPrivate)?;
+    keep_private(temporary.file())?;
+    temporary.file().write_all(bytes)?;
+    temporary.persist(name)
+}
+
+/// Removes a file, or a link; what isn't there is no error.
+///
+/// # Errors
+/// What the system says, or a [`Refusal`] where a folder on the way is a link.
+pub fn remove(path: &Path) -> io::Result<()> {
+    let (folder, name) = split(path)?;
+    match Folder::open(folder).and_then(|folder| folder.remove(name)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// Renames a file within its folder, durably, in place of what has that name.
+///
+/// # Errors
+/// What the system says, or a [`Refusal`] where a folder on the way is a link.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    let ((folder, from), (other, to)) = (split(from)?, split(to)?);
+    if folder != other {
+        return Err(io::ErrorKind::CrossesDevices.into());
+    }
+    let folder = Folder::open(folder)?;
+    folder.rename(from, to)?;
+    folder.sync()
+}
+
+/// Takes other users' rights to a file away, and adds none.
+pub(super) fn keep_private(file: &File) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        const OTHERS: u32 = 0o177;
+        let mode = file.metadata()?.permissions().mode();
+        if mode & OTHERS != 0 {
+            let changed = file.set_permissions(fs::Permissions::from_mode(mode & !OTHERS & 0o7777));
+            // Another user's file, which this one may write: its owner decides who else may.
+            return match changed {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+                changed => changed,
+            };
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[track_caller]
+    fn refused(error: &io::Error) -> Refusal {
+        refusal(error).cloned().unwrap_or_else(|| panic!("{error:?}"))
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    /// A folder `in` with a file `a`, and beside it a folder `out` with a file `b`, which is nobody's business.
+    fn stage() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        for (name, file) in [("in", "a"), ("out", "b")] {
+            fs::create_dir(real.join(name)).unwrap();
+            fs::write(real.join(name).join(file), file).unwrap();
+        }
+        (folder, real)
+    }
+
+    #[test]
+    fn a_link_in_any_component_is_refused_and_named() {
+        let (_folder, real) = stage();
+        symlink(real.join("out/b"), real.join("in/file")).unwrap();
+        symlink(real.join("out"), real.join("in/folder")).unwrap();
+        symlink("nowhere", real.join("in/dead")).unwrap();
+        assert_eq!(read(&real.join("in/a"), 9).unwrap(), b"a");
+        for (path, at) in [("in/file", "in/file"), ("in/folder/b", "in/folder"), ("in/dead", "in/dead")] {
+            let (path, link) = (real.join(path), Refusal::Link { at: real.join(at) });
+            assert_eq!(refused(&read(&path, 9).unwrap_err()), link);
+            for how in [How::Write, How::Append, How::Private, How::New, How::NewPrivate] {
+                assert_eq!(refused(&open(&path, how).unwrap_err()), link, "{how:?}");
+            }
+        }
+        let below = real.join("in/folder/new/x");
+        let link = Refusal::Link { at: real.join("in/folder") };
+        assert_eq!(refused(&create_folder(&below).unwrap_err()), link);
+        assert_eq!(refused(&replace_private(&real.join("in/folder/b"), b"x").unwrap_err()), link);
+        assert_eq!(refused(&remove(&real.join("in/folder/b")).unwrap_err()), link);
+        let (from, to) = (real.join("in/folder/b"), real.join("in/folder/c"));
+        assert_eq!(refused(&rename(&from, &to).unwrap_err()), link);
+        assert_eq!(fs::read_dir(real.join("out")).unwrap().count(), 1);
+        assert_eq!(fs::read(real.join("out/b")).unwrap(), b"b");
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_private_file_is_replaced_and_not_followed() {
+        let (_folder, real) = stage();
+        symlink(real.join("out/b"), real.join("in/x")).unwrap();
+        replace_private(&real.join("in/x"), b"ours").unwrap();
+        assert_eq!(fs::read(real.join("out/b")).unwrap(), b"b");
+        assert_eq!(read(&real.join("in/x"), 9).unwrap(), b"ours");
+        assert_eq!(mode(&real.join("in/x")), 0o600);
+    }
+
+    #[test]
+    fn the_folder_that_a_person_names_may_be_a_link() {
+        let (_folder, real) = stage();
+        symlink("in", real.join("link")).unwrap();
+        let path = named(&real.join("link/../link/a"));
+        assert_eq!(path, real.join("in/a"));
+        assert_eq!(read(&path, 9).unwrap(), b"a");
+        assert_eq!(named(&real.join("link/new/x")), real.join("in/new/x"));
+        assert_eq!(named(Path::new("x")), std::env::current_dir().unwrap().join("x"));
+    }
+
+    #[test]
+    fn only_a_plain_file_within_the_limit_is_read() {
+        let (_folder, real) = stage();
+        let path = real.join("in/a");
+        assert_eq!(read(&real.join("none"), 4).unwrap_err().kind(), io::ErrorKind::NotFound);
+        fs::write(&path, "abcd").unwrap();
+        assert_eq!(read(&path, 4).unwrap(), b"abcd");
+        assert_eq!(refused(&read(&path, 3).unwrap_err()), Refusal::TooLong { limit: 3 });
+        assert_eq!(read(&real, 4).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        let _socket = std::os::unix::net::UnixListener::bind(real.join("socket")).unwrap();
+        for how in [How::Read, How::Write, How::Append, How::Private] {
+            let error = open(&real.join("socket"), how).unwrap_err();
+            assert!(matches!(refused(&error), Refusal::NotAFile { .. }), "{how:?} {error:?}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_fifo_is_refused_at_once_however_it_is_opened() {
+        let (_folder, real) = stage();
+        let fifo = real.join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        for how in [How::Read, How::Write, How::Append, How::Private] {
+            let error = open(&fifo, how).unwrap_err();
+            assert!(matches!(refused(&error), Refusal::NotAFile { .. }), "{how:?} {error:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_private_is_private_and_stays_what_it_was() {
+        let (_folder, real) = stage();
+        let path = real.join("in/a");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        drop(open(&path, How::Private).unwrap());
+        assert_eq!((mode(&path), fs::read(&path).unwrap()), (0o600, b"a".to_vec()));
+        create_folder(&real.join("in/x/y")).unwrap();
+        assert_eq!((mode(&real.join("in/x")), mode(&real.join("in/x/y"))), (0o700, 0o700));
+        for (before, after) in [(0o755, 0o700), (0o555, 0o500), (0o700, 0o700)] {
+            fs::set_permissions(real.join("in/x"), fs::Permissions::from_mode(before)).unwrap();
+            create_folder(&real.join("in/x")).unwrap();
+            assert_eq!(mode(&real.join("in/x")), before);
+            create_private_folder(&real.join("in/x")).unwrap();
+            assert_eq!(mode(&real.join("in/x")), after);
+        }
+    }
+}
