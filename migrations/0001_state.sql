@@ -6,6 +6,7 @@
 -- the file system says is in nanoseconds since 1970. Contents are the 32 bytes of their SHA-256. Booleans are 0 and 1. IDs fit a signed
 -- 64-bit integer, as Roblox declares them. Words that Roblox may add to (types, privacy, moderation) have no CHECK, because SQLite can only
 -- change one by copying its table; the program reads them strictly. Words that are Macadam's own have one.
+-- A CHECK on JSON lets NULL through in so many words: `json_valid(NULL)` is 0 before SQLite 3.43, whose `integrity_check` would find faults.
 
 -- "MACA": tells a state from another program's database.
 PRAGMA application_id = 0x4D414341;
@@ -163,7 +164,7 @@ CREATE TABLE attempts (
     asset_id   INTEGER CHECK (asset_id > 0),
     content    BLOB CHECK (length(content) = 32),
     -- {"<field>": "<digest>"}: the metadata that is sent.
-    fields     TEXT CHECK (json_valid(fields)),
+    fields     TEXT CHECK (fields IS NULL OR json_valid(fields)),
     -- Of a create: its random name, in hex, and whether it has a quota or a fee.
     upload     TEXT CHECK (length(upload) = 16),
     costly     INTEGER CHECK (costly IN (0, 1)),
@@ -209,7 +210,7 @@ CREATE TABLE seen (
     extras_known INTEGER NOT NULL CHECK (extras_known IN (0, 1)),
     icon         INTEGER CHECK (icon > 0),
     -- [[<asset ID>, <alternative text or null>], …]
-    previews     TEXT CHECK (json_valid(previews)),
+    previews     TEXT CHECK (previews IS NULL OR json_valid(previews)),
     -- {"<network>": [<title or null>, "<uri>"], …}
     social_links TEXT NOT NULL CHECK (json_valid(social_links))
 ) STRICT;
@@ -254,7 +255,7 @@ CREATE TABLE requests (
     taken_at    TEXT,
     answered_at TEXT,
     succeeded   INTEGER CHECK (succeeded IN (0, 1)),
-    answer      TEXT CHECK (json_valid(answer)),
+    answer      TEXT CHECK (answer IS NULL OR json_valid(answer)),
     CHECK (answered_at IS NULL OR taken_at IS NOT NULL),
     CHECK ((answered_at IS NULL) = (succeeded IS NULL))
 ) STRICT;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use rusqlite::ErrorCode;
 
 use crate::model::recorded::ApplyError;
+use crate::model::shown::foreign;
+use crate::platform::own_file;
 
 /// The state can't be used, or a change of it failed and nothing of that change is stored.
 ///
@@ -48,6 +50,14 @@ pub enum StateError {
         path: PathBuf,
         /// The first thing that was found.
         detail: String,
+    },
+    /// Somebody else added to its schema, or changed it.
+    #[error("the state `{}` is not as Macadam made it: {what}", path.display())]
+    Altered {
+        /// The database.
+        path: PathBuf,
+        /// The first difference.
+        what: Alteration,
     },
     /// A later Macadam wrote it.
     #[error("the state `{}` was written by a newer macadam (schema {found}; this one knows {known})", path.display())]
@@ -125,6 +135,35 @@ pub enum StateError {
     Closed,
 }
 
+/// How a schema differs from what the migrations make. What it names is another's text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Alteration {
+    /// It has something that no migration makes.
+    #[error("it has the {kind} `{}`, which isn't Macadam's", foreign(name))]
+    Added {
+        /// A table, an index, a view or a trigger.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// It lacks something.
+    #[error("it lacks the {kind} `{}`", foreign(name))]
+    Missing {
+        /// A table or an index.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// Something was made in another way.
+    #[error("its {kind} `{}` is defined in another way", foreign(name))]
+    Changed {
+        /// A table or an index.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+}
+
 impl StateError {
     /// What would mend it, where that is plain.
     pub fn hint(&self) -> Option<String> {
@@ -135,7 +174,7 @@ impl StateError {
             )
         };
         match self {
-            Self::NotADatabase { path } | Self::Damaged { path, .. } => Some(beside(path)),
+            Self::NotADatabase { path } | Self::Damaged { path, .. } | Self::Altered { path, .. } => Some(beside(path)),
             Self::Foreign { .. } => Some("point --state to another file".to_owned()),
             Self::Newer { .. } => Some("use the newer macadam, or point --state to another file".to_owned()),
             Self::OtherRemote { .. } => {
@@ -156,7 +195,10 @@ impl StateError {
             Self::Busy { .. } => {
                 Some("close other programs that have the state open, for example `sqlite3`".to_owned())
             }
-            Self::CreateFolder { .. } | Self::OpenFile { .. } | Self::Misfit(_) | Self::Sql { .. } | Self::Closed => {
+            Self::CreateFolder { source, .. } | Self::OpenFile { source, .. } => {
+                own_file::hint(source).map(str::to_owned)
+            }
+            Self::Misfit(_) | Self::Sql { .. } | Self::Closed => {
                 None
             }
         }

@@ -34,6 +34,7 @@ mod observations;
 mod once_ends;
 mod output;
 mod own_files;
+mod planted;
 mod profiles;
 mod property;
 mod regressions;

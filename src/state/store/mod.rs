@@ -19,6 +19,7 @@ mod request_form;
 mod requests;
 mod room;
 mod rows;
+mod schema;
 mod seen;
 #[cfg(test)]
 mod tests;

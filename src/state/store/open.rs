@@ -1,6 +1,6 @@
 //! Opening: nothing is written before the file is known to be a state of this remote that this program understands.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 use rusqlite_migration::{M, Migrations};
 
-use super::Store;
-use crate::platform::atomic_file::sync_folder;
+use super::{Store, schema};
 use crate::platform::file_id::FileId;
 use crate::platform::lock::FileLock;
+use crate::platform::own_file::{self, How};
 use crate::state::error::StateError;
 
 /// The schema, step by step; append only. A second step must also decide how [`Store::open_read_only`] reads a state that has only the first.
@@ -56,6 +56,7 @@ impl Store {
             }
             _ => fail("open the database")(error),
         })?;
+        refuse_swapped(path, alone.id().map_err(|error| unopened(path, error))?)?;
         // Until the state is known to be ours, closing it must not even copy its log into the database.
         let hands_off = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         connection.set_db_config(hands_off, true).map_err(fail("configure the database"))?;
@@ -88,13 +89,15 @@ impl Store {
     /// When the file is no state, damaged, of a newer Macadam or of another remote, or when a crash left work that can only be read after it
     /// was written.
     pub fn open_read_only(path: &Path, remote: &str) -> Result<Option<Self>, StateError> {
-        match fs::metadata(path) {
-            Ok(found) if found.len() == 0 && !has_log(path) => return Ok(None),
-            Ok(_) => {}
+        let before = match existing(path) {
+            Ok(found) => found,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Ok(None);
             }
             Err(error) => return Err(StateError::OpenFile { path: path.to_owned(), source: Arc::new(error) }),
+        };
+        if fs::metadata(path).is_ok_and(|found| found.len() == 0) && !has_log(path) {
+            return Ok(None);
         }
         refuse_empty_with_log(path)?;
         let fail = |error| StateError::from_sql(path, "open the database", error);
@@ -104,6 +107,7 @@ impl Store {
             }
             _ => fail(error),
         })?;
+        refuse_swapped(path, before)?;
         connection.pragma_update(None, "query_only", true).map_err(fail)?;
         refuse_what_is_not_ours(&connection, path, remote)?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fail)?;
@@ -135,16 +139,14 @@ impl Store {
 
 /// Makes the folder and an empty file, for this user alone, where they are missing.
 fn create_file(path: &Path) -> Result<(), StateError> {
-    let failed = |error| unopened(path, error);
-    if fs::exists(path).map_err(failed)? {
-        return refuse_empty_with_log(path);
-    }
     create_folder(path)?;
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop).map_err(failed)
+    match own_file::look(path) {
+        Ok(_) => refuse_empty_with_log(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            own_file::open(path, How::Private).map(drop).map_err(|error| unopened(path, error))
+        }
+        Err(error) => Err(unopened(path, error)),
+    }
 }
 
 fn unopened(path: &Path, error: io::Error) -> StateError {
@@ -179,19 +181,22 @@ pub(in crate::state) fn create_folder(path: &Path) -> Result<(), StateError> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => return Ok(()),
     };
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // The folder's own name has to survive power loss as well.
-    builder
-        .create(folder)
-        .and_then(|()| sync_folder(parent))
+    own_file::create_folder(folder)
         .map_err(|error| StateError::CreateFolder { path: folder.to_owned(), source: Arc::new(error) })
+}
+
+/// The plain file that is at the path of a state, and nothing that a link leads to.
+pub(super) fn existing(path: &Path) -> io::Result<FileId> {
+    Ok(FileId::of_metadata(&own_file::look(path)?))
+}
+
+/// Whether what was opened by its path, which is all that SQLite takes, is still what was found there before.
+pub(super) fn refuse_swapped(path: &Path, before: FileId) -> Result<(), StateError> {
+    match existing(path) {
+        Ok(now) if now == before => Ok(()),
+        Ok(_) => Err(unopened(path, io::Error::other("another file took its place while it was opened"))),
+        Err(error) => Err(unopened(path, error)),
+    }
 }
 
 /// SQLite says no more than that it can't open a file; mostly it could not make its log beside the database.
@@ -220,11 +225,25 @@ fn has_log(path: &Path) -> bool {
 }
 
 pub(super) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, flags)?;
+    // No link in any component: the path was resolved before.
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
+    // Before the schema is read: what it says is not to be trusted.
+    distrust(&connection)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     read_something(&connection)?;
     Ok(connection)
+}
+
+/// A state is data and never program: no view or trigger of it runs, no function that does more than compute is called by its schema, and nobody writes the
+/// schema itself. <https://sqlite.org/security.html>
+fn distrust(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, false)?;
+    connection.pragma_update(None, "cell_size_check", true)
 }
 
 /// A file is only really opened by its first read.
@@ -280,6 +299,7 @@ pub(super) fn refuse_what_is_not_ours(connection: &Connection, path: &Path, remo
     if found > KNOWN {
         return Err(StateError::Newer { path: path.to_owned(), found, known: KNOWN });
     }
+    schema::require(connection, path, found)?;
     let found: Option<String> =
         connection.query_row("SELECT remote FROM meta WHERE id = 1", [], |row| row.get(0)).optional().map_err(fail)?;
     match found {

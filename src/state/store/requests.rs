@@ -141,7 +141,10 @@ impl Counter {
         let fail = |error| StateError::from_sql(path, "open the database", error);
         // Never created here, and never migrated: that is its holder's work.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let before = open::existing(path)
+            .map_err(|error| StateError::OpenFile { path: path.to_owned(), source: std::sync::Arc::new(error) })?;
         let connection = open::connect(path, flags).map_err(fail)?;
+        open::refuse_swapped(path, before)?;
         open::refuse_what_is_not_ours(&connection, path, remote)?;
         let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fail)?;
         if found < open::KNOWN {

@@ -611,3 +611,15 @@ fn a_full_disk_loses_nothing_and_is_named() {
 fn migrations_are_sound() {
     rusqlite_migration::Migrations::from_slice(super::open::MIGRATIONS).validate().unwrap();
 }
+
+#[test]
+fn a_check_on_json_says_what_null_means() {
+    // To `json_valid(NULL)` SQLite says 0 before 3.43: its `integrity_check` would find faults in a state of ours.
+    let migration = include_str!("../../../migrations/0001_state.sql");
+    let checks: Vec<&str> =
+        migration.lines().filter(|line| line.contains("CHECK (") && line.contains("json_valid(")).collect();
+    assert!(checks.len() > 5, "{checks:?}");
+    for line in checks {
+        assert!(line.contains("NOT NULL") || line.contains("IS NULL OR"), "{line}");
+    }
+}

@@ -1,0 +1,74 @@
+//! Whether the schema of a state is the one that the migrations make, and nothing else.
+//!
+//! A state may have been planted: by a pull request, a restored backup, another user. A view in place of
+//! a table, or a trigger, would run its author's SQL in our connection; a changed table would accept what no
+//! form of ours has. So the text of each part is compared with what the migrations make in memory.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rusqlite::Connection;
+use rusqlite_migration::Migrations;
+
+use super::open::MIGRATIONS;
+use crate::state::error::{Alteration, StateError};
+
+/// What `ANALYZE` makes, which a person may well run; it only guides SQLite's choice of an index.
+const STATISTICS: [(&str, &str); 2] = [
+    ("sqlite_stat1", "CREATE TABLE sqlite_stat1(tbl,idx,stat)"),
+    ("sqlite_stat4", "CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)"),
+];
+
+/// The most characters of a name or kind that a message repeats.
+const MAX_SHOWN: usize = 60;
+
+/// Each part by name: its kind, its table, and the text that made it. An index of a UNIQUE or a PRIMARY KEY has none.
+type Schema = BTreeMap<String, (String, String, Option<String>)>;
+
+/// Refuses a state of `version` whose schema isn't exactly what the migrations up to there make.
+///
+/// # Errors
+/// [`StateError::Altered`] with the first difference, or when the schema can't be read.
+pub(super) fn require(connection: &Connection, path: &Path, version: i64) -> Result<(), StateError> {
+    let fail = |error| StateError::from_sql(path, "read the schema", error);
+    let altered = |what| Err(StateError::Altered { path: path.to_owned(), what });
+    let found = read(connection).map_err(fail)?;
+    let expected = expected(version).map_err(|error| match error {
+        rusqlite_migration::Error::RusqliteError { err, .. } => fail(err),
+        other => StateError::Damaged { path: path.to_owned(), detail: other.to_string() },
+    })?;
+    for (name, part) in &found {
+        let kind = || short(&part.0);
+        match expected.get(name) {
+            Some(wanted) if wanted == part => {}
+            Some(_) => return altered(Alteration::Changed { kind: kind(), name: short(name) }),
+            None if is_statistics(name, part) => {}
+            None => return altered(Alteration::Added { kind: kind(), name: short(name) }),
+        }
+    }
+    match expected.into_iter().find(|(name, _)| !found.contains_key(name)) {
+        Some((name, (kind, ..))) => altered(Alteration::Missing { kind, name }),
+        None => Ok(()),
+    }
+}
+
+fn is_statistics(name: &str, (kind, _, sql): &(String, String, Option<String>)) -> bool {
+    kind == "table" && STATISTICS.iter().any(|(known, text)| *known == name && sql.as_deref() == Some(text))
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(MAX_SHOWN).collect()
+}
+
+fn read(connection: &Connection) -> rusqlite::Result<Schema> {
+    let mut statement = connection.prepare("SELECT name, type, tbl_name, sql FROM sqlite_schema")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?))))?;
+    rows.collect()
+}
+
+/// What the migrations make.
+fn expected(version: i64) -> Result<Schema, rusqlite_migration::Error> {
+    let mut fresh = Connection::open_in_memory()?;
+    Migrations::from_slice(MIGRATIONS).to_version(&mut fresh, usize::try_from(version).unwrap_or_default())?;
+    Ok(read(&fresh)?)
+}

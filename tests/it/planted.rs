@@ -1,0 +1,165 @@
+//! What others put where Macadam looks: a state with somebody else's views and triggers, a manifest above the project, folders that everybody may enter.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::process::Command;
+
+use rusqlite::Connection;
+
+use super::state_folder::checkout;
+use super::support::{GLOBS, Project, Ran, Remote, SECRET, png};
+
+#[test]
+fn a_state_with_a_schema_of_somebody_elses_is_refused_with_the_way_on() {
+    let remote = Remote::start();
+    let project = Project::new(GLOBS).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.sync();
+    let good = std::fs::read(project.state()).unwrap();
+    let planted = [
+        ("CREATE VIEW spy AS SELECT * FROM assets", "the view `spy`"),
+        ("CREATE TRIGGER t AFTER INSERT ON attempts BEGIN DELETE FROM revisions; END", "the trigger `t`"),
+        ("CREATE TABLE more (x)", "the table `more`"),
+        ("CREATE INDEX more ON assets (path)", "the index `more`"),
+        ("ALTER TABLE files ADD COLUMN more TEXT", "table `files`"),
+        ("DROP TABLE latencies", "table `latencies`"),
+        ("ALTER TABLE meta RENAME TO hidden; CREATE VIEW meta AS SELECT * FROM hidden", "`hidden`"),
+        (
+            "DROP TABLE limits; CREATE TABLE limits (endpoint, owner, budget, remaining, window_ends_at)",
+            "table `limits`",
+        ),
+        ("CREATE VIEW \"\u{1b}[2J::add-mask::\" AS SELECT 1", "the view `\\u{1b}[2J"),
+    ];
+    for (sql, says) in planted {
+        let state = Connection::open(project.state()).unwrap();
+        state.execute_batch(sql).unwrap();
+        drop(state);
+        let before = (std::fs::read(project.state()).unwrap(), remote.writes());
+        project.write("ui/a.png", png(2));
+        for args in [&["sync", "--once"][..], &["status"], &["plan"], &["history", "ui/a.png"]] {
+            let ran = project.run(args).expect(3);
+            for part in [says, "is not as Macadam made it", "rebuilds the state from the lockfile"] {
+                assert!(ran.stderr.contains(part), "`{part}` is not in: {}", ran.stderr);
+            }
+            assert!(!ran.stderr.contains('\u{1b}'), "{:?}", ran.stderr);
+        }
+        assert!(std::fs::read(project.state()).unwrap() == before.0, "{sql}: the state was changed");
+        assert_eq!(remote.writes(), before.1, "{sql}");
+        std::fs::write(project.state(), &good).unwrap();
+        project.write("ui/a.png", png(1));
+    }
+    // What a person's `sqlite3` may leave is no plant.
+    Connection::open(project.state()).unwrap().execute_batch("ANALYZE").unwrap();
+    assert_eq!(project.sync()["actions"], serde_json::json!([]));
+    // And the way on that is told leads on.
+    Connection::open(project.state()).unwrap().execute_batch("CREATE TABLE more (x)").unwrap();
+    project.run(&["sync", "--once"]).expect(3);
+    std::fs::rename(project.state(), project.file("aside.db")).unwrap();
+    assert_eq!(project.sync()["actions"], serde_json::json!([]));
+}
+
+/// Every folder and file below, with what is open to others.
+fn others_may(below: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut left = vec![below.to_owned()];
+    while let Some(path) = left.pop() {
+        let metadata = path.symlink_metadata().unwrap();
+        let wanted = if metadata.is_dir() { 0o700 } else { 0o600 };
+        if metadata.mode() & 0o777 != wanted {
+            found.push(format!("{} {:o}", path.display(), metadata.mode() & 0o777));
+        }
+        if metadata.is_dir() {
+            left.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    found
+}
+
+/// Runs the program under this umask.
+fn run_under(project: &Project, umask: &str, args: &[&str]) -> Ran {
+    let original = project.command(args);
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask \"$0\"; exec \"$@\"", umask]).arg(original.get_program()).args(original.get_args());
+    command.current_dir(project.path()).env_clear();
+    command.envs(original.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    Ran::of(command.output().unwrap()).expect(0)
+}
+
+#[test]
+fn the_state_and_everything_beside_it_is_the_users_alone_whatever_the_umask() {
+    let remote = Remote::start();
+    for umask in ["000", "022", "077"] {
+        for in_git in [false, true] {
+            let project = if in_git { checkout(&remote) } else { Project::new(GLOBS).at(&remote.url()) };
+            project.write("ui/a.png", png(1));
+            if !in_git {
+                run_under(&project, umask, &["init"]);
+                assert_eq!(others_may(&project.file(".macadam")), Vec::<String>::new(), "{umask}");
+            }
+            run_under(&project, umask, &["sync", "--once"]);
+            // Open while it is looked at, so that what SQLite keeps beside it is there, too.
+            let open = Connection::open(project.state()).unwrap();
+            open.query_row("SELECT count(*) FROM assets", [], |row| row.get::<_, i64>(0)).unwrap();
+            assert_eq!(others_may(&project.state_folder()), Vec::<String>::new(), "{umask}, in git: {in_git}");
+            drop(open);
+            let mut rehearsal = Command::new("sh");
+            rehearsal.args(["-c", "umask \"$0\"; exec \"$@\" sync --once --emulator", umask]);
+            rehearsal.arg(env!("CARGO_BIN_EXE_macadam")).current_dir(project.path()).env_clear();
+            Ran::of(rehearsal.env("PATH", std::env::var_os("PATH").unwrap()).output().unwrap()).expect(0);
+            assert_eq!(others_may(&project.state_folder()), Vec::<String>::new(), "{umask}, in git: {in_git}");
+            // The lockfile goes to git, and to whom the umask lets in.
+            let lockfile = project.file("assets.lock.toml").metadata().unwrap().mode() & 0o777;
+            assert_eq!(lockfile, 0o666 & !u32::from_str_radix(umask, 8).unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_state_folder_that_was_open_to_others_is_closed() {
+    let remote = Remote::start();
+    let project = Project::new(GLOBS).at(&remote.url());
+    project.write("ui/a.png", png(1));
+    project.sync();
+    let open = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    open(&project.file(".macadam"), 0o777);
+    open(&project.state(), 0o666);
+    project.sync();
+    assert_eq!(others_may(&project.file(".macadam")), Vec::<String>::new());
+}
+
+#[test]
+fn a_manifest_above_that_is_another_users_is_refused_and_may_be_named() {
+    let outer = tempfile::tempdir().unwrap();
+    let above = outer.path().canonicalize().unwrap().join("shared");
+    let here = above.join("mine/deep");
+    std::fs::create_dir_all(&here).unwrap();
+    std::fs::write(above.join("assets.toml"), GLOBS).unwrap();
+    let run = |folder: &Path, args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_macadam"));
+        command.args(args).current_dir(folder).env_clear().env("ROBLOX_API_KEY", SECRET);
+        Ran::of(command.output().unwrap())
+    };
+    run(&here, &["check"]).expect(0);
+    let manifest = above.join("assets.toml");
+    let give = |path: &Path, owner: u32| std::os::unix::fs::chown(path, Some(owner), None);
+    if give(&manifest, 12345).is_err() {
+        // Only root gives files away.
+        return;
+    }
+    let refused = || {
+        let ran = run(&here, &["check"]).expect(3);
+        for part in ["another user (uid 12345)", &format!("--manifest {}", manifest.display())] {
+            assert!(ran.stderr.contains(part), "`{part}` is not in: {}", ran.stderr);
+        }
+        run(&here, &["sync", "--once", "--emulator"]).expect(3);
+        assert!(!above.join(".macadam").exists());
+    };
+    refused();
+    // The folder alone is enough: whoever owns it puts any file there.
+    give(&manifest, 0).unwrap();
+    give(&above, 12345).unwrap();
+    refused();
+    run(&here, &["check", "--manifest", manifest.to_str().unwrap()]).expect(0);
+    // Who stands in the folder chose it.
+    run(&above, &["check"]).expect(0);
+}
