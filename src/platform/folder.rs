@@ -324,7 +324,8 @@ impl Folder {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
 mod tests {
     use std::os::unix::fs::symlink;

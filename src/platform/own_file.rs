@@ -290,7 +290,8 @@ pub(super) fn keep_private(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
 mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};

@@ -34,7 +34,8 @@ const fn is_foreign(owner: u32, me: u32) -> bool {
     owner != me && owner != 0
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
 
