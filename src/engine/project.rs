@@ -11,7 +11,7 @@ use super::git::WorkTreeError;
 use super::state_folder::StateFolder;
 use crate::manifest;
 use crate::platform::atomic_file::{AtomicWriteError, write_atomic_if};
-use crate::platform::own_file::{self, Access, How};
+use crate::platform::own_file::{self, Access, How, Refusal};
 use crate::platform::owner::{self, Owner};
 
 /// How often an edit is applied anew to a manifest that somebody else writes meanwhile. A person or a tool saves now and then; who saves faster than this
@@ -90,7 +90,12 @@ impl ProjectError {
                 "mend the checkout (`git status` says what is wrong with it), or say with --state where the state should be"
                     .to_owned(),
             ),
-            Self::Read { source, .. } => own_file::hint(source).map(str::to_owned),
+            Self::Read { source, .. } => match own_file::refusal(source) {
+                Some(Refusal::TooLong { .. }) => Some(
+                    "check that it is a manifest; [globs] finds many files without an entry for each".to_owned(),
+                ),
+                _ => own_file::hint(source).map(str::to_owned),
+            },
             Self::OthersManifest { path, .. } => Some(format!(
                 "if you trust it, name it: `--manifest {}`; `macadam init` writes one of your own here",
                 path.display()
