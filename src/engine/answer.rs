@@ -28,6 +28,7 @@ use crate::model::observation::Mismatch;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Identity, Objection, Recorded, SpentQuota, Trouble};
 use crate::model::remote::RemoteAsset;
+use crate::plan::doubt;
 use crate::platform::{clock, failpoint};
 
 /// How often the remote is read again for the texts of an update before they are taken as they are: reads lag behind writes. An old text that is
@@ -252,7 +253,15 @@ impl Steps {
             about: attempt.intent.asset_id(),
             since: since.unwrap_or(attempt.begun_at),
         };
-        let followed = self.stop.or(self.poller.follow(id, subject)).await;
+        // Whoever wants something else of the address has the right to it once the operation takes longer than any that ends.
+        let called_off = async {
+            self.superseded.or(std::future::pending::<()>()).await;
+            tokio::time::sleep(doubt::patience_left(&attempt, clock::now())).await;
+        };
+        let followed = tokio::select! {
+            followed = self.stop.or(self.poller.follow(id, subject)) => followed,
+            () = called_off => return Ok(superseded("its operation is waited for no longer than something else is wanted")),
+        };
         let running = || format!("Roblox still works on operation {operation}; the next run goes on waiting");
         match followed {
             None => Ok(Try::Ended(Outcome::Running { reason: running() })),

@@ -158,8 +158,9 @@ fn rows(desired: &Desired, unknown: &BTreeMap<ProjectPath, Unknown>, view: View)
     Ok(addresses.into_iter().filter_map(row).collect())
 }
 
-/// The addresses of which a request was sent and is not settled.
+/// The addresses of which a request was sent and is not settled. An operation that is waited for no longer keeps nothing under way.
 fn sent(recorded: &Recorded) -> BTreeSet<Address> {
-    let sent = recorded.attempts.values().filter(|attempt| attempt.phase != Phase::Intended);
+    let attempts = recorded.attempts.values();
+    let sent = attempts.filter(|attempt| !matches!(attempt.phase, Phase::Intended | Phase::SetAside(_)));
     sent.map(|attempt| attempt.address.clone()).collect()
 }

@@ -22,6 +22,9 @@ pub const ANSWERS_UNTIL_GONE: u32 = 3;
 /// since nothing is uploaded because of it either way.
 pub const NOT_FOUND_APART: SignedDuration = SignedDuration::from_mins(5);
 
+/// Most faults at Roblox that hide a single asset are over by then, and whoever wants to change it needn't wait for [`NOT_FOUND_APART`].
+const HICCUP: SignedDuration = SignedDuration::from_mins(1);
+
 /// Roblox answered that it doesn't have an asset, and has not answered otherwise since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotFound {
@@ -47,6 +50,12 @@ impl NotFound {
     /// When another answer counts.
     pub fn next_at(self) -> Timestamp {
         self.at.saturating_add(NOT_FOUND_APART).unwrap_or(Timestamp::MAX)
+    }
+
+    /// When a service asks again, as of `now`: once a hiccup should be over, since a good answer ends the doubt, then when another one counts.
+    pub fn ask_again_at(self, now: Timestamp) -> Timestamp {
+        let after = |times: i32| self.at.saturating_add(HICCUP * times).unwrap_or(Timestamp::MAX);
+        if now < after(2) { after(1) } else { self.next_at() }
     }
 
     /// Whether enough answers agree.

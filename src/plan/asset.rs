@@ -199,13 +199,14 @@ pub fn way_out(address: &Address, attempt: &Attempt) -> String {
 /// Something newer is wanted than what an operation that never ends would make: it is no longer waited for, and what it makes late is still recorded.
 fn set_aside(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt) {
     plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::SetAside });
-    plan.marks.extend(suspect(case.address, attempt));
     let age = spelled(case.now.duration_since(attempt.since));
-    note(
-        plan,
-        case,
-        &format!("Roblox has been processing an older upload of it for {age}, which is waited for no longer"),
-    );
+    let message = format!("Roblox has been processing an older upload of it for {age}, which is waited for no longer");
+    if let Some(suspected) = suspect(case.address, attempt) {
+        plan.marks.push(suspected);
+        let event = Event { kind: Event::POSSIBLE_DUPLICATE, message: message.clone() };
+        plan.marks.push(Change::Tell { address: Some(case.address.clone()), event });
+    }
+    note(plan, case, &message);
 }
 
 /// An upload of a new asset that is given up may have made one.

@@ -1,6 +1,8 @@
 //! What a change under way means for its address: whether it binds it, how often in a row a create ended without a known outcome, and when an
 //! operation is waited for no longer.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::digest::FieldDigest;
@@ -20,6 +22,11 @@ pub const OPERATION_PATIENCE: SignedDuration = SignedDuration::from_mins(30);
 /// Whether an operation has taken longer than any that ended.
 pub fn is_overdue(attempt: &Attempt, now: Timestamp) -> bool {
     matches!(attempt.phase, Phase::Submitted(_)) && now.duration_since(attempt.since) >= OPERATION_PATIENCE
+}
+
+/// How long an operation keeps its address for itself from `now` on.
+pub fn patience_left(attempt: &Attempt, now: Timestamp) -> Duration {
+    Duration::try_from(OPERATION_PATIENCE - now.duration_since(attempt.since)).unwrap_or(Duration::ZERO)
 }
 
 /// Whether the file of an address has other bytes by now than an operation that is overdue: the newer ones needn't wait for it.

@@ -64,13 +64,7 @@ impl Options {
             () => Mode::Run,
         };
         // The short story is the same each time unless told otherwise; a long one is to find something new.
-        let asked = seed.is_some();
         let seed = seed.unwrap_or_else(|| if time.is_some() { fastrand::u64(..1 << 32) } else { 1 });
-        // With an older copy of the state coming back, uploads were found given up that nothing tells of as possible duplicates (docs/soak.md). Until that
-        // is understood only who asks for a seed or a time plays it.
-        if time.is_none() && !asked {
-            without.push("CopyState".to_owned());
-        }
         Ok(Self { mode, seed, time, without })
     }
 }

@@ -354,14 +354,12 @@ impl Runners {
     fn check(&mut self, emulator: &Emulator) {
         let lockfile = self.lockfile();
         let states = self.machines.iter().map(|machine| Known::state_in(&machine.project.file("")));
-        let mut known = lockfile.assets();
-        let mut contents: Vec<String> = lockfile.possible.values().cloned().collect();
-        for of in states.chain(self.gone.iter().cloned()) {
-            known.extend(of.assets());
-            contents.extend(of.open.into_iter().map(|(_, _, content)| content));
-            contents.extend(of.abandoned.into_values());
-        }
-        let recorded = tally(&contents);
+        let states: Vec<Known> = states.inspect(Known::has_told_all).chain(self.gone.iter().cloned()).collect();
+        let open: Vec<String> =
+            states.iter().flat_map(|state| state.open.iter().map(|(_, _, content)| content.clone())).collect();
+        let all = states.iter().fold(lockfile.clone(), Known::and);
+        let known = all.assets();
+        let recorded = tally(open.iter().chain(all.unsettled(&BTreeMap::new()).values()));
         let made: Vec<String> = mine(emulator).iter().map(made_with).collect();
         self.assets = (made.len(), tally(&made).into_values().map(|count| count - 1).sum());
         let unknown: Vec<String> =

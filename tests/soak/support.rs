@@ -170,6 +170,6 @@ pub fn beyond(mut known: Known, kept: &Known) -> Known {
     let assets = kept.assets();
     known.facts.retain(|(_, asset, _), _| !assets.contains(asset));
     known.open.retain(|open| !kept.open.contains(open));
-    known.abandoned.retain(|id, content| kept.abandoned.get(id) != Some(content));
+    known.abandoned.retain(|upload, _| !kept.abandoned.contains_key(upload));
     known
 }

@@ -73,9 +73,9 @@ impl Rounds {
             // What was seen in a future that a clock dreamt of counts as never seen.
             let seen = recorded.observed(question.asset_id).map(|seen| seen.at).filter(|at| *at <= now);
             let look = Look::after(seen, question, reviews.get(&question.asset_id).copied());
-            // What Roblox didn't find is asked for again once another answer counts.
+            // What Roblox didn't find is asked for again before another such answer counts: a good one ends the doubt, and lets go what waits for it.
             match recorded.not_found.get(&question.asset_id).filter(|known| !known.is_gone() && known.at <= now) {
-                Some(known) => Look { at: known.next_at(), ..look },
+                Some(known) => Look { at: known.ask_again_at(now), ..look },
                 None => look,
             }
         };

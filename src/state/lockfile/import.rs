@@ -245,8 +245,16 @@ impl Meeting<'_> {
             let waits = matches!(attempt.phase, Phase::InDoubt | Phase::Held) && !has_operation(attempt);
             waits && attempt.intent.upload().is_some_and(|upload| theirs.contains_key(&upload))
         };
-        for (attempt, _) in under_way.iter().filter(|(_, attempt)| given_up(attempt)) {
-            changes.push(Change::Advance { attempt: *attempt, event: PhaseEvent::Abandon });
+        for (id, attempt) in under_way.iter().filter(|(_, attempt)| given_up(attempt)) {
+            changes.push(Change::Advance { attempt: *id, event: PhaseEvent::Abandon });
+            let is_settled = |upload| theirs.get(&upload).is_some_and(|duplicate| duplicate.settled);
+            if !attempt.intent.upload().is_some_and(is_settled) {
+                let at = attempt.begun_at;
+                let message = format!(
+                    "the lockfile says that the upload of {at} was sent again, since its answer was lost; it may exist twice"
+                );
+                changes.push(self.tell(Event::POSSIBLE_DUPLICATE, message));
+            }
         }
     }
 

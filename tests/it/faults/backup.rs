@@ -1,6 +1,9 @@
 //! A state that is restored from an old backup: what it forgot, the lockfile knows.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+
+use serde_json::json;
 
 use super::{MANIFEST, Trial, side_by_side};
 use crate::support::{png, rbxmx};
@@ -31,15 +34,26 @@ fn open(trial: &Trial) -> u32 {
 /// Puts the old state back: nothing is uploaded for it, then or ever.
 #[track_caller]
 fn restore(trial: &Trial, backup: &tempfile::TempDir) {
-    let uploads = |trial: &Trial| {
-        let counters = trial.remote.control().counters();
-        (trial.remote.requests(Endpoint::CreateAsset), trial.remote.assets().len(), counters.commits)
-    };
+    let before = come_back(trial, backup);
+    trial.settle();
+    assert_eq!(uploads(trial), before, "uploaded again");
+}
+
+/// Puts the old state back, and returns what had been uploaded until then.
+fn come_back(trial: &Trial, backup: &tempfile::TempDir) -> Uploads {
     let before = uploads(trial);
     copy(backup.path(), &trial.project.state_folder());
     trial.project.let_reads_catch_up();
-    trial.settle();
-    assert_eq!(uploads(trial), before, "uploaded again");
+    before
+}
+
+/// Requests for uploads, assets, and changes that were carried out, by kind.
+type Uploads = (usize, usize, BTreeMap<String, u64>);
+
+/// As it is now.
+fn uploads(trial: &Trial) -> Uploads {
+    let counters = trial.remote.control().counters();
+    (trial.remote.requests(Endpoint::CreateAsset), trial.remote.assets().len(), counters.commits)
 }
 
 /// Everything happens that a project can go through.
@@ -89,4 +103,34 @@ fn what_an_old_state_has_open_was_settled_since() {
         go_on(&trial);
         restore(&trial, &backup);
     });
+}
+
+#[test]
+fn what_an_old_state_has_in_doubt_was_sent_again_since_and_its_history_says_so() {
+    let lost = json!({"match": {"endpoint": "create_asset", "name": "a"}, "times": 1, "action": {"kind": "reset", "at": "after_commit"}});
+    let mut trial = Trial::new().fault(lost);
+    trial.project.set_env("MACADAM_REST", "60");
+    trial.document(3, 1);
+    trial.fired();
+    let backup = back_up(&trial);
+    trial.project.set_env("MACADAM_CLOCK_SHIFT", "61");
+    trial.converge();
+    restore(&trial, &backup);
+    let (_, status) = trial.project.json(&["status", "ui/a.png"]);
+    assert_eq!(status["assets"][0]["possible_duplicates"], 1, "{status:#}");
+    let (_, history) = trial.project.json(&["history", "ui/a.png"]);
+    let events = history["events"].as_array().unwrap();
+    let told: Vec<_> = events.iter().filter(|event| event["kind"] == "possible_duplicate").collect();
+    assert_eq!(told.len(), 1, "{history:#}");
+    // Once a person has found the other copy, an older state that comes back has nothing more to say.
+    let used = status["assets"][0]["asset_id"].as_u64().unwrap();
+    let assets = trial.remote.assets();
+    let is_copy = |name: &str, id: u64| name == "a" && id != used;
+    let copy = assets.iter().find(|report| is_copy(&report.asset.metadata.display_name, report.asset.id)).unwrap();
+    trial.project.run(&["resolve", "ui/a.png", "--asset-id", &copy.asset.id.to_string()]).expect(0);
+    let before = come_back(&trial, &backup);
+    trial.project.sync();
+    assert_eq!(uploads(&trial), before, "uploaded again");
+    let (_, history) = trial.project.json(&["history", "ui/a.png"]);
+    assert!(!history["events"].to_string().contains("possible_duplicate"), "{history:#}");
 }

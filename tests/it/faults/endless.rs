@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::Trial;
+use super::{Trial, side_by_side};
+use crate::service::Service;
 use crate::support::png;
 
 /// Another picture, whose operation doesn't end, half an hour and more ago.
@@ -64,7 +65,9 @@ fn a_changed_file_overtakes_an_endless_operation_whose_late_asset_is_recorded() 
     let document = trial.document(20, 0);
     assert_eq!(Trial::outcome(&document, "ui/late.png"), "done", "{document:#}");
     let used = row(&trial)["asset_id"].as_u64().unwrap();
-    assert_eq!(row(&trial)["possible_duplicates"], 1);
+    assert_eq!((&row(&trial)["state"], &row(&trial)["possible_duplicates"]), (&json!("synced"), &json!(1)));
+    let (_, history) = trial.project.json(&["history", "ui/late.png"]);
+    assert!(history["events"].to_string().contains("possible_duplicate"), "{history:#}");
     // Also for a machine that has only the lockfile.
     trial.project.remove(".macadam");
     trial.document(20, 0);
@@ -83,6 +86,7 @@ fn an_endless_operation_can_be_given_up_and_its_late_asset_is_no_surprise() {
     trial.project.run(&["resolve", "ui/late.png", "--recreate"]).expect(0);
     trial.document(20, 0);
     assert_eq!((assets(&trial).len(), row(&trial)["possible_duplicates"].as_u64()), (2, Some(1)));
+    assert_eq!(row(&trial)["state"], "synced");
     let used = row(&trial)["asset_id"].as_u64();
     trial.remote.control().clear_faults();
     trial.document(20, 0);
@@ -101,4 +105,21 @@ fn an_endless_operation_can_be_resolved_or_forgotten() {
     assert_eq!(assets(&trial).len(), 1);
     let (trial, _) = endless();
     trial.project.run(&["forget", "ui/late.png"]).expect(0);
+}
+
+#[test]
+fn beside_a_service_an_endless_operation_yields_to_a_person_and_to_a_changed_file() {
+    let cases = [("a changed file", None), ("a person", Some(["resolve", "ui/late.png", "--recreate"]))];
+    side_by_side(&cases, |command| {
+        let (trial, _) = endless();
+        let service = Service::start(&trial.project, &["--interval", "10m"]);
+        service.until("it is waited for", || row(&trial)["state"] == "in_progress");
+        match command {
+            Some(command) => drop(trial.project.run(command).expect(0)),
+            None => trial.project.write("ui/late.png", png(51)),
+        }
+        service.until_synced("ui/late.png");
+        service.end();
+        assert_eq!((assets(&trial).len(), row(&trial)["possible_duplicates"].as_u64()), (2, Some(1)));
+    });
 }

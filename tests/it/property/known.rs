@@ -18,18 +18,30 @@ pub struct Fact {
     pub duplicate: bool,
 }
 
+/// What is known of an upload that may have made a second asset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Possible {
+    pub content: String,
+    /// It is known by now what came of it.
+    pub settled: bool,
+}
+
 /// What a state or a lockfile knows.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     pub facts: BTreeMap<Key, Fact>,
     /// The creates that are open: address, whether Roblox works on an operation of it, content.
     pub open: Vec<(String, bool, String)>,
-    /// The contents of creates that were given up, by attempt.
-    pub abandoned: BTreeMap<u64, String>,
-    /// The contents of uploads that may have made a second asset, as a lockfile says, by upload.
-    pub possible: BTreeMap<String, String>,
+    /// The contents of uploads of new assets that were given up, by upload.
+    pub abandoned: BTreeMap<String, String>,
+    /// The contents of uploads whose operation is waited for no longer, and may still end, by upload.
+    pub set_aside: BTreeMap<String, String>,
+    /// The uploads that may have made a second asset, by their random names.
+    pub possible: BTreeMap<String, Possible>,
     /// How many events speak of a possible double.
     pub told: u64,
+    /// Assets that a person had forgotten, by the state.
+    pub forgotten: BTreeSet<u64>,
     /// Assets that no address of this checkout's lockfile has.
     pub elsewhere: BTreeSet<u64>,
 }
@@ -43,15 +55,7 @@ impl Known {
     /// As [`Known::state`], of the manifest `assets.toml` in this folder.
     pub fn state_in(root: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for ending in ["", "-wal"] {
-            let mut from = state_file(root).into_os_string();
-            from.push(ending);
-            if Path::new(&from).exists() {
-                std::fs::copy(from, folder.path().join(format!("assets.db{ending}"))).unwrap();
-            }
-        }
-        let file = folder.path().join("assets.db");
-        if file.exists() { Self::read(&file) } else { Self::default() }
+        copy_state(root, folder.path()).map_or_else(Self::default, |copy| Self::read(&copy))
     }
 
     fn read(file: &Path) -> Self {
@@ -78,24 +82,30 @@ impl Known {
             Ok(((row.get(0)?, number(row, 1)?, number(row, 2)?), fact))
         });
         known.facts.extend(facts.unwrap().map(Result::unwrap));
-        let creates = "SELECT id, lower(hex(content)), ending, address, \
-             'accept' IS (SELECT event FROM journal WHERE attempt = id ORDER BY step DESC LIMIT 1) FROM attempts WHERE asset_id IS NULL";
+        let creates = "SELECT upload, lower(hex(content)), ending, address, \
+             coalesce((SELECT event FROM journal WHERE attempt = id ORDER BY step DESC LIMIT 1), '') FROM attempts WHERE asset_id IS NULL";
         let mut rows = db.prepare(creates).unwrap();
-        let attempts =
-            rows.query_map([], |row| Ok((number(row, 0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)));
+        let attempts = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)));
         for attempt in attempts.unwrap() {
-            let (id, content, ending, address, submitted): (u64, String, Option<String>, String, bool) =
+            let (upload, content, ending, address, event): (String, String, Option<String>, String, String) =
                 attempt.unwrap();
-            match ending.as_deref() {
-                None => known.open.push((address, submitted, content)),
-                Some("abandoned") => drop(known.abandoned.insert(id, content)),
-                Some(_) => {}
+            match (ending.as_deref(), event.as_str()) {
+                (None, "set_aside") => drop(known.set_aside.insert(upload, content)),
+                (None, event) => known.open.push((address, event == "accept", content)),
+                (Some("abandoned"), _) => drop(known.abandoned.insert(upload, content)),
+                (Some(_), _) => {}
             }
         }
+        let mut rows = db.prepare("SELECT upload, lower(hex(content)), settled FROM possible_duplicates").unwrap();
+        let possible =
+            rows.query_map([], |row| Ok((row.get(0)?, Possible { content: row.get(1)?, settled: row.get(2)? })));
+        possible.unwrap().for_each(|row| known.add_possible([row.unwrap()]));
         let elsewhere =
             "SELECT asset_id FROM revisions JOIN assets USING (address) GROUP BY asset_id HAVING max(in_lockfile) = 0";
         let mut rows = db.prepare(elsewhere).unwrap();
         known.elsewhere.extend(rows.query_map([], |row| number(row, 0)).unwrap().map(Result::unwrap));
+        let mut rows = db.prepare("SELECT asset_id FROM forgotten").unwrap();
+        known.forgotten.extend(rows.query_map([], |row| number(row, 0)).unwrap().map(Result::unwrap));
         let told = "SELECT count(*) FROM events WHERE kind IN ('possible_duplicate', 'recreated')";
         known.told = db.query_row(told, [], |row| number(row, 0)).unwrap();
         known
@@ -117,12 +127,19 @@ impl Known {
             }
             let text = |work: &toml::Value, key: &str| work[key].as_str().unwrap().to_owned();
             let possible = list(&entry, "possible_duplicates");
-            known.possible.extend(possible.iter().map(|work| (text(work, "upload"), text(work, "content_hash"))));
-            let creates = list(&entry, "open").into_iter().filter(|work| work.get("asset_id").is_none());
-            known.open.extend(creates.map(|work| {
-                let content = work["content_hash"].as_str().unwrap().to_owned();
-                (address.clone(), work.get("operation").is_some(), content)
+            let flag = |work: &toml::Value, key: &str| work.get(key).and_then(toml::Value::as_bool).unwrap_or(false);
+            known.add_possible(possible.iter().map(|work| {
+                let possible = Possible { content: text(work, "content_hash"), settled: flag(work, "settled") };
+                (text(work, "upload"), possible)
             }));
+            for work in list(&entry, "open").into_iter().filter(|work| work.get("asset_id").is_none()) {
+                let (content, submitted) = (text(&work, "content_hash"), work.get("operation").is_some());
+                if submitted && flag(&work, "set_aside") {
+                    known.set_aside.insert(text(&work, "upload"), content);
+                } else {
+                    known.open.push((address.clone(), submitted, content));
+                }
+            }
         }
         known
     }
@@ -131,8 +148,43 @@ impl Known {
     pub fn and(mut self, other: &Self) -> Self {
         self.facts.extend(other.facts.clone());
         self.open.extend(other.open.iter().cloned());
-        self.possible.extend(other.possible.clone());
+        self.abandoned.extend(other.abandoned.clone());
+        self.set_aside.extend(other.set_aside.clone());
+        self.add_possible(other.possible.clone());
         self
+    }
+
+    /// Takes in more of what may exist twice: what one side settled is settled.
+    fn add_possible(&mut self, more: impl IntoIterator<Item = (String, Possible)>) {
+        for (upload, possible) in more {
+            self.possible.entry(upload).or_insert_with(|| possible.clone()).settled |= possible.settled;
+        }
+    }
+
+    /// The contents of all uploads that were given up, here or by those of `earlier`, and of which nobody knows what they made; by upload.
+    pub fn unsettled(&self, earlier: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let possible = self.possible.iter().map(|(upload, one)| (upload, &one.content));
+        let all = possible.chain(&self.abandoned).chain(&self.set_aside).chain(earlier);
+        let is_open = |upload: &String| self.possible.get(upload).is_none_or(|one| !one.settled);
+        let open = all.filter(|(upload, _)| is_open(upload));
+        open.map(|(upload, content)| (upload.clone(), content.clone())).collect()
+    }
+
+    /// The uploads that were given up and of which the state doesn't say that they may have made a second asset, or what came of them.
+    pub fn untold(&self) -> Vec<&String> {
+        self.abandoned
+            .keys()
+            .chain(self.set_aside.keys())
+            .filter(|upload| !self.possible.contains_key(*upload))
+            .collect()
+    }
+
+    /// That each upload which was given up is told: as one that may have made a second asset, and in the history of its address.
+    #[track_caller]
+    pub fn has_told_all(&self) {
+        assert!(self.untold().is_empty(), "uploads were given up without a word: {:?} of {self:?}", self.untold());
+        let open = self.abandoned.keys().filter(|upload| !self.possible[*upload].settled).count();
+        assert!(self.told >= open as u64, "{open} uploads may exist twice, and {} events say so: {self:?}", self.told);
     }
 
     pub fn assets(&self) -> BTreeSet<u64> {
@@ -168,6 +220,18 @@ pub fn state_folder(root: &Path) -> Option<PathBuf> {
 pub fn state_file(root: &Path) -> PathBuf {
     let folder = state_folder(root).unwrap_or_default();
     folder.join(if folder.ends_with(".git/macadam") { "assets.toml.db" } else { "assets.db" })
+}
+
+/// Copies the state of the manifest `assets.toml` in `root` into `folder`, and returns the copy's path; `None` without a state.
+pub fn copy_state(root: &Path, folder: &Path) -> Option<PathBuf> {
+    for ending in ["", "-wal"] {
+        let mut from = state_file(root).into_os_string();
+        from.push(ending);
+        if Path::new(&from).exists() {
+            std::fs::copy(from, folder.join(format!("assets.db{ending}"))).unwrap();
+        }
+    }
+    Some(folder.join("assets.db")).filter(|copy| copy.exists())
 }
 
 fn number(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<u64> {
