@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::endless;
 use crate::figures::Taken;
 use crate::invariants::{self, Ledger};
 use crate::known::Known;
@@ -16,6 +17,9 @@ const LINES_WHEN_QUIET: u64 = 5;
 
 /// What is out of step for so long while Macadam says that it is in step stays so.
 const UNSEEN: Duration = Duration::from_secs(10);
+
+/// What a person did about an upload without end shows after so long.
+const SETTLES: Duration = Duration::from_secs(5);
 
 /// Lets the storm end, waits until the service is in step, and checks all that must hold then.
 pub fn calm(stage: &mut Stage, story: &mut Story, ledger: &mut Ledger, rng: &mut fastrand::Rng) {
@@ -34,12 +38,19 @@ pub fn calm(stage: &mut Stage, story: &mut Story, ledger: &mut Ledger, rng: &mut
     invariants::healthy(stage);
 }
 
-fn converge(stage: &mut Stage, story: &Story, rng: &mut fastrand::Rng) {
+fn converge(stage: &mut Stage, story: &mut Story, rng: &mut fastrand::Rng) {
     let began = Instant::now();
-    let (mut helped, mut last, mut since) = (Instant::now(), None, Instant::now());
+    let (mut helped, mut settled, mut last, mut since) = (Instant::now(), Instant::now(), None, Instant::now());
     loop {
         stage.supervise(rng);
-        let Err(out) = invariants::in_step(stage, story) else { return };
+        let Err(out) = invariants::in_step(stage, story) else {
+            // What nobody wants any more is seen to as well.
+            if endless::settle(stage, story.number_block(), rng) {
+                settled = Instant::now();
+                continue;
+            }
+            return;
+        };
         let waited = began.elapsed();
         assert!(waited < stage.pace.converge, "not in step after {} s: {}", waited.as_secs(), out.why);
         if last.as_ref() != Some(&out) {
@@ -52,6 +63,9 @@ fn converge(stage: &mut Stage, story: &Story, rng: &mut fastrand::Rng) {
             help(stage);
             accept_lockfile(stage, rng);
             mend_blame(stage, rng);
+            if settled.elapsed() > SETTLES && endless::settle(stage, story.number_block(), rng) {
+                settled = Instant::now();
+            }
             helped = Instant::now();
         }
         std::thread::sleep(Duration::from_millis(250));

@@ -39,6 +39,7 @@ pub enum Card {
     Hang,
     Truncate,
     StuckOperation,
+    EndlessOperation,
     NotFound,
     ForeignTooMany,
     LaggingReads,
@@ -56,7 +57,7 @@ pub enum Card {
 }
 
 /// Every card with how many of it a deck has: what people do often, often.
-const DECK: [(Card, usize); 50] = [
+const DECK: [(Card, usize); 51] = [
     (Card::EditPicture, 5),
     (Card::EditModel, 8),
     (Card::AtomicSave, 6),
@@ -93,6 +94,7 @@ const DECK: [(Card, usize); 50] = [
     (Card::Hang, 1),
     (Card::Truncate, 1),
     (Card::StuckOperation, 1),
+    (Card::EndlessOperation, 2),
     (Card::NotFound, 2),
     (Card::ForeignTooMany, 2),
     (Card::LaggingReads, 2),
@@ -117,7 +119,7 @@ impl Card {
 
     /// Whether it ends the service.
     pub const fn ends_service(self) -> bool {
-        matches!(self, Self::KillService | Self::EndService | Self::StaleState)
+        matches!(self, Self::KillService | Self::EndService | Self::StaleState | Self::EndlessOperation)
     }
 }
 

@@ -26,6 +26,7 @@
 mod calm;
 mod content;
 mod deck;
+mod endless;
 mod figures;
 mod http;
 mod invariants;

@@ -12,6 +12,8 @@ pub struct Pace {
     pub between: Range<u64>,
     /// How long the emulator is down, stands still or misbehaves, in milliseconds.
     pub outage: Range<u64>,
+    /// How long an upload has to get to an operation that never ends, beyond an outage.
+    pub endless: Duration,
     /// How many files there are, about.
     pub files: usize,
     /// How long operations take at the emulator, as its `--latency` has it.
@@ -43,6 +45,7 @@ impl Pace {
             storm: 40..90,
             between: 700..2800,
             outage: 1000..14_000,
+            endless: Duration::from_secs(10),
             files: 60,
             latency: "observed",
             patience: "20s",
@@ -63,6 +66,7 @@ impl Pace {
             storm: 1..2,
             between: 30..250,
             outage: 400..1200,
+            endless: Duration::from_millis(2500),
             files: 12,
             latency: "20",
             patience: "2s",

@@ -39,6 +39,14 @@ pub fn rules(card: Card, rng: &mut fastrand::Rng, long: bool) -> Vec<FaultRule> 
     endpoints.iter().map(rule).collect()
 }
 
+/// The operation of the upload of these bytes never ends.
+pub fn endless(content_hash: String) -> FaultRule {
+    let mut rule = FaultRule::on(Endpoint::CreateAsset, Action::Operation(OperationFault::Endless)).times(1);
+    rule.label = Some(Card::EndlessOperation.name());
+    rule.conditions.content_hash = Some(content_hash);
+    rule
+}
+
 /// One answer alone says that an asset isn't there.
 fn not_found(card: Card, rng: &mut fastrand::Rng) -> FaultRule {
     let body = BodyShape::Service;

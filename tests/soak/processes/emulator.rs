@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{NEVER, signal, wait, was_terminated};
+use crate::endless;
 use crate::http;
 use crate::pace::Pace;
 
@@ -171,6 +172,13 @@ impl Emulator {
     pub fn assets(&self) -> Vec<Value> {
         let Value::Array(assets) = self.ask("GET", "/emulator/assets", None) else { panic!("no list of assets") };
         assets
+    }
+
+    /// The operations that never end.
+    pub fn endless(&self) -> Vec<String> {
+        let operations = self.ask("GET", "/emulator/operations", None);
+        let all = operations.as_array().into_iter().flatten().filter(|operation| endless::is_endless(operation));
+        all.map(|operation| operation["id"].as_str().unwrap().to_owned()).collect()
     }
 
     /// What was counted so far.

@@ -33,6 +33,7 @@ enum Later {
     DropIndexLock,
     MovePin { from: String, to: String },
     EndLag,
+    SettleEndless,
 }
 
 /// Where the story stands.
@@ -78,7 +79,7 @@ impl Story {
     }
 
     /// The first of a hundred numbers that were not used yet.
-    fn number_block(&mut self) -> u64 {
+    pub fn number_block(&mut self) -> u64 {
         self.number += 100;
         self.number - 99
     }
@@ -189,6 +190,7 @@ impl Story {
             | Card::StuckOperation
             | Card::NotFound
             | Card::ForeignTooMany => self.begin_faults(card, stage, rng),
+            Card::EndlessOperation => self.begin_endless(stage, rng),
             Card::LaggingReads => self.lag_reads(stage, rng),
             Card::GitClean => self.git_clean(stage),
             Card::DeleteState => self.delete_state(stage),

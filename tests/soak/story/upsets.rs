@@ -7,6 +7,8 @@ use rustix::process::Signal;
 use super::{Later, Story};
 use crate::content::Kind;
 use crate::deck::Card;
+use crate::endless;
+use crate::invariants;
 use crate::manifest::{FILE, Manifest};
 use crate::stage::Stage;
 use crate::trouble;
@@ -77,6 +79,24 @@ impl Story {
         Some(format!("faults for {} ms: {rule}; {}", time.as_millis(), edits.join(", ")))
     }
 
+    /// Roblox takes a new content and never ends its operation; a person sees to it later.
+    pub(super) fn begin_endless(&mut self, stage: &mut Stage, rng: &mut fastrand::Rng) -> Option<String> {
+        if !stage.emulator.is_up() || !stage.service.is_up() || !stage.service.is_ready() {
+            return None;
+        }
+        self.manifest(stage)?;
+        let (number, kind) = (self.fresh(), if rng.u8(..3) > 0 { Kind::Picture } else { Kind::Model });
+        // A Model has an operation of its own only where it is new.
+        let mut files = Self::free_files(stage);
+        files.retain(|path| kind == Kind::Picture && Kind::of(path) == kind);
+        let path = rng.choice(files).unwrap_or_else(|| self.new_path(stage, kind, rng));
+        stage.emulator.add_faults(&[trouble::endless(invariants::hash(&kind.bytes(number)))]);
+        stage.project.write(&path, kind.bytes(number));
+        let time = stage.pace.endless + Self::outage(stage, rng);
+        self.plan(time, Later::SettleEndless);
+        Some(format!("the operation of {path} never ends"))
+    }
+
     /// For a while the remote answers reads with what was before its last writes.
     pub(super) fn lag_reads(&mut self, stage: &Stage, rng: &mut fastrand::Rng) -> Option<String> {
         if !stage.emulator.is_up() {
@@ -117,6 +137,11 @@ impl Story {
             Later::MendManifest { text } => {
                 stage.project.write(FILE, text);
                 stage.tell("the manifest is mended");
+            }
+            Later::SettleEndless => {
+                self.mend_manifest_first(stage, rng);
+                let number = self.number_block();
+                endless::settle(stage, number, rng);
             }
             Later::EndLag => {
                 if stage.emulator.is_up() {

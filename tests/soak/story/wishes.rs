@@ -162,7 +162,8 @@ impl Story {
 
     /// The addresses in one of these states that have their asset for themselves, if there is a service to ask about them.
     fn alone(&self, stage: &mut Stage, states: &[&str]) -> Option<Vec<Row>> {
-        if !stage.service.is_up() || !self.manifest_rests(stage) {
+        // A command that finds no state begins one of its own.
+        if !stage.service.is_up() || stage.project.lacks_state() || !self.manifest_rests(stage) {
             return None;
         }
         let rows = stage.status()?;
@@ -201,7 +202,7 @@ impl Story {
     }
 
     pub(super) fn unpin(&mut self, stage: &mut Stage, rng: &mut fastrand::Rng) -> Option<String> {
-        if !stage.service.is_up() {
+        if !stage.service.is_up() || stage.project.lacks_state() {
             return None;
         }
         let address = rng.choice(self.manifest(stage)?.pins())?;
