@@ -38,7 +38,6 @@ const FENCES: &[(&str, &[&str])] = &[
     ("sd_notify", &["src/telemetry/"]),
     ("signal_hook", &["src/platform/"]),
     ("rustix", &["src/platform/"]),
-    ("anyhow", &["src/cli/"]),
     ("indicatif", &["src/cli/"]),
 ];
 
