@@ -24,7 +24,9 @@ CREATE TABLE meta (
     -- The exclusive or of a digest of each row of `revisions`: tells whether one was lost or changed behind Macadam's back.
     revisions_digest     INTEGER NOT NULL DEFAULT 0,
     -- The lockfile was written, and no command of `--on-change` has ended well since.
-    lockfile_untold      INTEGER NOT NULL DEFAULT 0 CHECK (lockfile_untold IN (0, 1))
+    lockfile_untold      INTEGER NOT NULL DEFAULT 0 CHECK (lockfile_untold IN (0, 1)),
+    -- The lockfile was missing though this state had read or written it, and neither has another one been put there since nor has a person agreed to a new one.
+    lockfile_lost        INTEGER NOT NULL DEFAULT 0 CHECK (lockfile_lost IN (0, 1))
 ) STRICT;
 
 -- What is known of each address, apart from its revisions.
@@ -160,7 +162,7 @@ CREATE TABLE attempts (
     address    TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE ON UPDATE CASCADE,
     action     TEXT NOT NULL CHECK (action IN
         ('create', 'replace', 'update_content', 'update_metadata', 'rollback', 'archive', 'restore')),
-    -- The asset that is changed; a create has none yet.
+    -- The asset that is changed, or whose place a new one takes; a create has none yet.
     asset_id   INTEGER CHECK (asset_id > 0),
     content    BLOB CHECK (length(content) = 32),
     -- {"<field>": "<digest>"}: the metadata that is sent.
@@ -173,7 +175,7 @@ CREATE TABLE attempts (
     begun_at   TEXT NOT NULL,
     -- NULL while it is open.
     ending     TEXT CHECK (ending IN ('done', 'refused', 'not_carried_out', 'abandoned')),
-    CHECK ((asset_id IS NULL) = (action IN ('create', 'replace'))),
+    CHECK ((asset_id IS NULL) = (action = 'create')),
     CHECK ((content IS NOT NULL) = (action IN ('create', 'replace', 'update_content'))),
     CHECK ((costly IS NOT NULL) = (action IN ('create', 'replace'))),
     CHECK ((upload IS NOT NULL) = (action IN ('create', 'replace')))

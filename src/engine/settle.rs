@@ -42,7 +42,7 @@ pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &Remo
     let mut key = known_key(record, asset.asset_id);
     match &attempt.intent {
         Intent::Create { content, fields, replaces, .. } => {
-            let origin = if *replaces { Origin::Replace } else { Origin::Create };
+            let origin = if replaces.is_some() { Origin::Replace } else { Origin::Create };
             let ordinal = record.history.next_ordinal();
             key = key_of(record.identity.asset_type, asset);
             let fact = RevisionFact { ordinal, ..new_fact(*content, standing, now, origin) };
@@ -103,13 +103,13 @@ pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &Remo
 }
 
 /// The asset that an address already has for what a create just made: an upload that an old state or another branch had begun ended after somebody else's
-/// did. Only an asset that it shares is replaced by one of its own with the same bytes.
-fn late(record: &Record, content: ContentHash, replaces: bool, made: AssetId) -> Option<AssetId> {
-    let (key, fact) = match record.identity.asset_type.on_content_change() {
+/// did. Only the asset whose place it was to take is replaced: one that it shares, by one of its own with the same bytes.
+fn late(record: &Record, content: ContentHash, replaces: Option<AssetId>, made: AssetId) -> Option<AssetId> {
+    let (key, _) = match record.identity.asset_type.on_content_change() {
         ContentChange::InPlace => record.head()?,
         ContentChange::NewAsset => record.find_content(content)?,
     };
-    (key.asset_id != made && !(fact.shared && replaces)).then_some(key.asset_id)
+    (key.asset_id != made && Some(key.asset_id) != replaces).then_some(key.asset_id)
 }
 
 /// An asset was made for what the address has another one for, `kept`: it stays known, and isn't used.
@@ -167,7 +167,7 @@ pub fn made_beside(
     let fact = RevisionFact { ordinal, ..new_fact(content, standing, now, Origin::Create) };
     let mut changes = vec![Change::Learn { address: address.clone(), key, fact }];
     // The asset of a content that has no other is one to point back to.
-    match late(record, content, false, asset.asset_id) {
+    match late(record, content, None, asset.asset_id) {
         Some(kept) => changes.extend(passed_over(address, asset.asset_id, kept)),
         None => {
             let listing = Some(Listing::Listed);

@@ -183,8 +183,8 @@ impl Steps {
     async fn try_step(&self, step: &Step) -> Result<Try, BookError> {
         let address = &step.address;
         match &step.action {
-            Action::Create(new) => self.create(address, new, false).await,
-            Action::Replace { new, .. } => self.create(address, new, true).await,
+            Action::Create(new) => self.create(address, new, None).await,
+            Action::Replace { new, old } => self.create(address, new, Some(*old)).await,
             Action::UpdateContent { asset_id, head, identity, content, .. } => {
                 self.update_content(address, identity, *asset_id, *head, *content).await
             }
@@ -204,7 +204,7 @@ impl Steps {
         }
     }
 
-    async fn create(&self, address: &Address, new: &NewAsset, replaces: bool) -> Result<Try, BookError> {
+    async fn create(&self, address: &Address, new: &NewAsset, replaces: Option<AssetId>) -> Result<Try, BookError> {
         let costly = new.identity.asset_type.has_upload_quota() || new.expected_price.is_some_and(|price| price > 0);
         let upload = UploadId::new(fastrand::u64(..));
         if let Some(tried) = self.recovered(address).await? {

@@ -20,8 +20,8 @@ pub enum Intent {
         fields: FieldDigests,
         /// The upload has a quota or a fee: `auto` holds it when its outcome is unknown.
         costly: bool,
-        /// It takes the place of an older asset of this address.
-        replaces: bool,
+        /// The older asset of this address whose place it takes.
+        replaces: Option<AssetId>,
     },
     /// Give an asset new bytes.
     UpdateContent {
@@ -62,8 +62,8 @@ impl Intent {
     /// The name in journal, lockfile and output.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Create { replaces: false, .. } => "create",
-            Self::Create { replaces: true, .. } => "replace",
+            Self::Create { replaces: None, .. } => "create",
+            Self::Create { replaces: Some(_), .. } => "replace",
             Self::UpdateContent { .. } => "update_content",
             Self::UpdateMetadata { .. } => "update_metadata",
             Self::Rollback { .. } => "rollback",

@@ -570,7 +570,7 @@ mod tests {
                 content: ContentHash::from_bytes([1; 32]),
                 fields: FieldDigests::new(),
                 costly: false,
-                replaces: false,
+                replaces: None,
             },
         }
     }

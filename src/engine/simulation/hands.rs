@@ -108,8 +108,8 @@ impl Hands<'_> {
     fn one(&mut self, step: &Step, subjects: Option<&Subjects>) -> bool {
         let address = &step.address;
         match &step.action {
-            Action::Create(new) => self.create(address, new, false, subjects),
-            Action::Replace { new, .. } => self.create(address, new, true, subjects),
+            Action::Create(new) => self.create(address, new, None, subjects),
+            Action::Replace { new, old } => self.create(address, new, Some(*old), subjects),
             Action::UpdateContent { asset_id, head, identity, content, .. } => {
                 let Some(seen) = self.world.describe(*asset_id, false) else { return self.gone(*asset_id) };
                 if seen.revision > *head {
@@ -176,7 +176,13 @@ impl Hands<'_> {
         }
     }
 
-    fn create(&mut self, address: &Address, new: &NewAsset, replaces: bool, subjects: Option<&Subjects>) -> bool {
+    fn create(
+        &mut self,
+        address: &Address,
+        new: &NewAsset,
+        replaces: Option<AssetId>,
+        subjects: Option<&Subjects>,
+    ) -> bool {
         let costly = new.identity.asset_type.has_upload_quota();
         let intent = Intent::Create {
             upload: crate::model::ids::UploadId::new(self.recorded.next_attempt),

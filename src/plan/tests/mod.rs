@@ -267,7 +267,7 @@ impl Known {
         let attempt = AttemptId(self.0.next_attempt);
         let upload = UploadId::new(self.0.next_attempt);
         let intent =
-            Intent::Create { upload, content: hash(content), fields: FieldDigests::new(), costly, replaces: false };
+            Intent::Create { upload, content: hash(content), fields: FieldDigests::new(), costly, replaces: None };
         let mut known = self.enrolled(path).tell(Change::Begin { attempt, address: address(path), intent });
         for event in events {
             known = known.tell(Change::Advance { attempt, event: event.clone() });

@@ -303,7 +303,7 @@ impl OpenKeys {
                 upload: upload.take().map(|Text(upload)| upload).ok_or_else(|| missing("upload"))?,
                 fields: asked.take().unwrap_or_default().read(),
                 costly: costly.take().unwrap_or(false),
-                replaces: action == "replace",
+                replaces: if action == "replace" { Some(asset()?) } else { None },
             },
             "update_content" => Intent::UpdateContent {
                 asset_id: asset()?,

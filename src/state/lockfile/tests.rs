@@ -63,7 +63,7 @@ fn create(content: u8) -> Intent {
         content: hash(content),
         fields: FieldDigests::new(),
         costly: false,
-        replaces: false,
+        replaces: None,
     }
 }
 
@@ -124,9 +124,13 @@ fn any_digests() -> impl Strategy<Value = FieldDigests> {
 fn any_intent() -> impl Strategy<Value = Intent> {
     (0_u8..6, 1_u64..4, 10_u8..14, any_digests(), any::<[bool; 2]>()).prop_map(
         |(kind, asset, content, fields, [costly, other])| match kind {
-            0 | 1 => {
-                Intent::Create { upload: UploadId::new(asset), content: hash(content), fields, costly, replaces: other }
-            }
+            0 | 1 => Intent::Create {
+                upload: UploadId::new(asset),
+                content: hash(content),
+                fields,
+                costly,
+                replaces: other.then(|| id(asset)),
+            },
             2 => Intent::UpdateContent {
                 asset_id: id(asset),
                 content: hash(content),

@@ -150,7 +150,8 @@ fn push_revision(text: &mut String, at: RevisionKey, fact: &RevisionFact, of: Ki
 pub(super) fn open_line(work: &OpenWork) -> String {
     let OpenWork { intent, operation, set_aside, doubts } = work;
     let mut line = format!("{{ action = \"{}\"", intent.name());
-    if let Some(asset_id) = intent.asset_id() {
+    let replaces = if let Intent::Create { replaces, .. } = intent { *replaces } else { None };
+    if let Some(asset_id) = intent.asset_id().or(replaces) {
         let _ = write!(line, ", asset_id = {asset_id}");
     }
     if let Some(content) = intent.content() {

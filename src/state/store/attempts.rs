@@ -28,8 +28,10 @@ pub(super) fn begin(
         return Err(ApplyError::AttemptReused { attempt }.into());
     }
     let (mut fields, mut costly, mut version, mut named) = (None, None, None, None);
+    let mut concerns = intent.asset_id();
     match intent {
-        Intent::Create { upload, content: _, fields: sent, costly: counts, replaces: _ } => {
+        Intent::Create { upload, content: _, fields: sent, costly: counts, replaces } => {
+            concerns = *replaces;
             named = Some(upload.to_string());
             fields = Some(rows::fields_text(sent));
             costly = Some(*counts);
@@ -48,7 +50,7 @@ pub(super) fn begin(
             ":id": number,
             ":address": address.as_str(),
             ":action": intent.name(),
-            ":asset_id": intent.asset_id().map(|id| rows::number(id.get())),
+            ":asset_id": concerns.map(|id| rows::number(id.get())),
             ":content": intent.content().as_ref().map(|content| content.as_bytes()),
             ":fields": fields,
             ":costly": costly,
@@ -135,8 +137,8 @@ fn intent(row: &Row<'_>) -> Result<Intent> {
         Ok(Intent::Create { upload, content, fields, costly: row.get(7)?, replaces })
     };
     match rows::text(row, 3)? {
-        "create" => create(false),
-        "replace" => create(true),
+        "create" => create(None),
+        "replace" => create(Some(asset_id()?)),
         "update_content" => {
             Ok(Intent::UpdateContent { asset_id: asset_id()?, content: content()?, head: rows::revision(row, 8)? })
         }

@@ -97,7 +97,7 @@ fn intent(number: u8) -> Intent {
             content: hash(number),
             fields: digests(number),
             costly: number.is_multiple_of(4),
-            replaces: number.is_multiple_of(8),
+            replaces: number.is_multiple_of(8).then_some(asset_id),
         },
         1 => Intent::UpdateContent { asset_id, content: hash(number), head: version(number % 4) },
         2 => Intent::UpdateMetadata { asset_id, fields: digests(number) },

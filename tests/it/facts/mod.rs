@@ -3,6 +3,7 @@
 mod contradictions;
 mod damage;
 mod forgetting;
+mod late;
 mod twins;
 
 use serde_json::Value;
