@@ -3,7 +3,7 @@
 //! Read next: [`super::steps`].
 
 use super::book::BookError;
-use super::settle;
+use super::refresh;
 use super::steps::{Look, Steps, Try, Write, superseded};
 use crate::cloud::client::{FieldUpdate, UpdateRequest};
 use crate::cloud::endpoint::Endpoint;
@@ -15,7 +15,6 @@ use crate::model::ids::AssetId;
 use crate::model::metadata::{AssetRef, Field, FieldDigests};
 use crate::model::phase::Intent;
 use crate::model::recorded::{Healing, Recorded};
-use crate::model::remote::RemoteAsset;
 use crate::plan::FieldChange;
 use crate::platform::clock;
 
@@ -39,9 +38,12 @@ impl Steps {
             }
         }
         // Of a Model a change of metadata may make a revision as well; whose it is can only be told by who knows the head before.
-        if record.identity.asset_type.on_content_change() == ContentChange::InPlace && !made_just_now {
+        let in_place = record.identity.asset_type.on_content_change() == ContentChange::InPlace;
+        if !made_just_now && (in_place || !self.book.read(|recorded| is_vouched_for(recorded, asset_id))) {
             match self.look(address, asset_id).await? {
-                Look::Present(seen) => self.learn_head(address, &seen).await?,
+                Look::Present(asset) => {
+                    self.book.commit_with(|recorded| refresh::observed(recorded, &asset, clock::now())).await?;
+                }
                 Look::Gone => return self.not_found(address, asset_id).await,
                 Look::Unknown(tried) => return Ok(tried),
             }
@@ -56,20 +58,6 @@ impl Steps {
         let write = Write { address, identity: record.identity, intent, endpoint, upload: None };
         let request = UpdateRequest { asset_id, fields, content: None };
         self.write(write, async |hand_over| self.client.update_asset(request, hand_over).await).await
-    }
-
-    /// Writes down a revision that nobody here made, if `seen` shows one.
-    async fn learn_head(&self, address: &Address, seen: &RemoteAsset) -> Result<(), BookError> {
-        let elsewhere = |recorded: &Recorded| {
-            let Some(record) = recorded.assets.get(address) else { return Vec::new() };
-            let newest = record.history.of_asset(seen.asset_id).next_back().and_then(|(newest, _)| newest.version);
-            if seen.revision > newest {
-                settle::made_elsewhere(address, record, seen, clock::now())
-            } else {
-                Vec::new()
-            }
-        };
-        self.book.commit_with(elsewhere).await.map(|_| ())
     }
 
     /// A field as it is sent; or the address that it shows and that has no asset.
@@ -91,6 +79,16 @@ impl Steps {
             FieldChange::SocialLink(network, link) => FieldUpdate::SocialLink(*network, link.clone()),
         })
     }
+}
+
+/// Whether Roblox has said whose an asset is and what, since Macadam last wrote to it. The plan holds an asset that it says is somebody else's, so that
+/// nothing is sent to it.
+fn is_vouched_for(recorded: &Recorded, asset_id: AssetId) -> bool {
+    let written = recorded.written.get(&asset_id);
+    recorded.observed(asset_id).is_some_and(|seen| {
+        let is_newer = written.is_none_or(|written| seen.at > *written);
+        is_newer && seen.asset.creator.is_some() && seen.asset.asset_type.is_some()
+    })
 }
 
 /// What is asked of a field, as it is remembered.
