@@ -159,6 +159,16 @@ impl Steps {
                 self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
                 self.not_found(&attempt.address, asset_id).await
             }
+            Refusal::Invalid if let Some((asset_id, archived)) = wants_archived(&attempt.intent) => {
+                // A request before this one may have arrived though its answer was lost, and Roblox may refuse the second.
+                match self.look(&attempt.address, asset_id).await? {
+                    Look::Present(asset) if asset.archived == Some(archived) => self.finish(id, *asset).await,
+                    Look::Present(_) | Look::Gone | Look::Unknown(_) => {
+                        let hint = failure.hint().map(str::to_owned);
+                        self.refuse(id, &attempt, Objection::Other, &failure.message, hint).await
+                    }
+                }
+            }
             Refusal::NotFound
             | Refusal::NameModerated
             | Refusal::DescriptionModerated
@@ -539,6 +549,18 @@ fn told_wait(limits: &RawLimitHeaders) -> Option<SignedDuration> {
 fn is_unknown_success(failure: &Failure) -> bool {
     let success = failure.status.is_some_and(|status| (200..300).contains(&status));
     success && matches!(failure.shape, Some(Shape::OtherJson | Shape::Service | Shape::Problem))
+}
+
+/// Which asset an attempt archives or restores, and whether it is archived then.
+const fn wants_archived(intent: &Intent) -> Option<(AssetId, bool)> {
+    match intent {
+        Intent::Archive { asset_id } => Some((*asset_id, true)),
+        Intent::Restore { asset_id } => Some((*asset_id, false)),
+        Intent::Create { .. }
+        | Intent::UpdateContent { .. }
+        | Intent::UpdateMetadata { .. }
+        | Intent::Rollback { .. } => None,
+    }
 }
 
 /// What Roblox objected to.

@@ -2,7 +2,7 @@
 //!
 //! Creates are not settled here: they can't be looked up, and follow the policy (`src/plan/doubt.rs`). Read next: [`super::answer`].
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::book::BookError;
 use super::settle;
@@ -10,16 +10,22 @@ use super::steps::{Look, Steps, Try, chain, run_ends, superseded};
 use crate::cloud::class::Class;
 use crate::cloud::client::UpdateRequest;
 use crate::cloud::endpoint::Endpoint;
+use crate::model::asset::ContentChange;
 use crate::model::change::Change;
 use crate::model::digest::FieldDigest;
+use crate::model::observation::READ_LAG;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Record, Recorded, Trouble};
 use crate::model::remote::RemoteAsset;
-use crate::platform::clock;
+use crate::platform::{clock, failpoint};
 
 /// The version of an update appears when its operation ends, a second to ten after the request (observed by public clients). So many looks, each after a
 /// longer rest, take a quarter of a minute.
 const LOOKS: u32 = 5;
+
+/// The longest that a request without a file takes from being written down to its end: a connection, its body and its answer, each at its longest
+/// (`src/cloud/timeouts.rs`).
+const LONGEST_REQUEST: SignedDuration = SignedDuration::from_secs(10 + 60 + 60);
 
 impl Steps {
     /// Learns by looking what came of a change whose outcome is unknown.
@@ -41,6 +47,17 @@ impl Steps {
         };
         match self.verdict(&attempt, &asset) {
             Verdict::Yes => self.finish(id, asset).await,
+            Verdict::TooEarly if may_be_repeated(&attempt.intent, self.record(&attempt.address).as_ref()) => {
+                self.repeat(id, &attempt).await
+            }
+            Verdict::TooEarly => {
+                let message = format!(
+                    "whether an earlier request ({}) arrived shows only once Roblox's answers can't be older than it",
+                    attempt.intent.name()
+                );
+                self.rest(&attempt.address, &message).await?;
+                Ok(Try::Again { message })
+            }
             Verdict::No => {
                 let decide = |recorded: &Recorded| {
                     let believed = recorded.assets.get(&attempt.address).and_then(|r| believed(&attempt, r, &asset));
@@ -57,10 +74,26 @@ impl Steps {
     }
 
     fn verdict(&self, attempt: &Attempt, asset: &RemoteAsset) -> Verdict {
-        match self.record(&attempt.address) {
-            Some(record) => carried_out(&attempt.intent, &record, asset),
+        let now = clock::now();
+        self.book.read(|recorded| match recorded.assets.get(&attempt.address) {
+            Some(record) => {
+                let shown = carried_out(&attempt.intent, record, asset);
+                let written = recorded.written.get(&asset.asset_id);
+                proven(shown, written.is_some_and(|written| may_lag(*written, now)), may_lag(sent_by(attempt), now))
+            }
             None => Verdict::No,
-        }
+        })
+    }
+
+    /// Closes an attempt that is sent again whatever came of it, since no read can tell that yet.
+    async fn repeat(&self, id: AttemptId, attempt: &Attempt) -> Result<Try, BookError> {
+        let decide = |recorded: &Recorded| {
+            let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }];
+            changes.extend(recorded.assets.get(&attempt.address).and_then(|record| unknown(attempt, record)));
+            changes
+        };
+        self.book.commit_with(decide).await?;
+        Ok(superseded("its answer was lost, and it is sent again"))
     }
 
     /// No newer revision: an update that was not carried out, or one that Roblox still works on.
@@ -159,10 +192,55 @@ fn believed(attempt: &Attempt, record: &Record, asset: &RemoteAsset) -> Option<C
     })
 }
 
+/// Of metadata in doubt nothing is known, whatever was asked for before: each field is asserted anew, whatever is wanted by then.
+fn unknown(attempt: &Attempt, record: &Record) -> Option<Change> {
+    let Intent::UpdateMetadata { fields, .. } = &attempt.intent else { return None };
+    let mut asked = record.asked.clone();
+    asked.extend(fields.keys().map(|field| (*field, FieldDigest::UNKNOWN)));
+    Some(Change::Ask { address: attempt.address.clone(), fields: asked, stored: record.stored.clone() })
+}
+
+/// Whether sending a request twice comes to the same as sending it once. A rollback may make a version each time, and so may metadata of a Model.
+fn may_be_repeated(intent: &Intent, record: Option<&Record>) -> bool {
+    match intent {
+        Intent::Archive { .. } | Intent::Restore { .. } => true,
+        Intent::UpdateMetadata { .. } => {
+            record.is_some_and(|record| record.identity.asset_type.on_content_change() == ContentChange::NewAsset)
+        }
+        Intent::Create { .. } | Intent::UpdateContent { .. } | Intent::Rollback { .. } => false,
+    }
+}
+
+/// As [`observation::may_lag`](crate::model::observation::may_lag), with the patience of tests.
+fn may_lag(written: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(written).abs() < failpoint::rest(READ_LAG)
+}
+
+/// When the request of an attempt in doubt was over at the latest. An attempt that a crash left is in doubt only since the next start.
+fn sent_by(attempt: &Attempt) -> Timestamp {
+    attempt.since.min(attempt.begun_at.saturating_add(LONGEST_REQUEST).unwrap_or(Timestamp::MAX))
+}
+
+/// What a read proves. One that may show the asset as it was before Macadam's own last write (`lags`), or before the request in doubt was carried out
+/// (`is_early`), decides only what an older one can't show.
+const fn proven(shown: Verdict, lags: bool, is_early: bool) -> Verdict {
+    match shown {
+        // Versions only grow.
+        Verdict::Newer | Verdict::NotYet | Verdict::TooEarly => shown,
+        // Before the request or after it: either way it is now as it was asked for.
+        Verdict::Yes if !lags => shown,
+        Verdict::No if !lags && !is_early => shown,
+        Verdict::Yes | Verdict::No => Verdict::TooEarly,
+    }
+}
+
 /// What the remote shows of a change in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Yes,
     No,
+    /// The read may be older than what it is to tell of.
+    TooEarly,
     /// There is no newer revision so far.
     NotYet,
     /// There is a newer revision, and nothing yet tells whose it is.
@@ -188,6 +266,29 @@ fn carried_out(intent: &Intent, record: &Record, asset: &RemoteAsset) -> Verdict
                 revision if revision > newest => Verdict::Newer,
                 revision => yes(revision == Some(*to) && was != Some(*to)),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_that_may_be_older_decides_only_what_an_older_one_can_not_show() {
+        use Verdict::{Newer, No, NotYet, TooEarly, Yes};
+        for (shown, lags, is_early, expected) in [
+            (Yes, false, false, Yes),
+            (Yes, false, true, Yes),
+            (Yes, true, true, TooEarly),
+            (Yes, true, false, TooEarly),
+            (No, false, false, No),
+            (No, false, true, TooEarly),
+            (No, true, false, TooEarly),
+            (Newer, true, true, Newer),
+            (NotYet, true, true, NotYet),
+        ] {
+            assert_eq!(proven(shown, lags, is_early), expected, "{shown:?} {lags} {is_early}");
         }
     }
 }

@@ -97,7 +97,7 @@ mod armed {
         })
     }
 
-    /// How long an upload whose answer was lost rests, where that is `known`.
+    /// How long a request whose answer was lost rests, where that is `known`.
     pub fn rest(known: SignedDuration) -> SignedDuration {
         static REST: OnceLock<Option<SignedDuration>> = OnceLock::new();
         let seconds = || variable("MACADAM_REST").and_then(|text| text.parse().ok()).map(SignedDuration::from_secs);
