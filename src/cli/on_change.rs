@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use super::args::{Global, SyncArgs};
 use super::exit::{Exit, Failure, Problem};
 use super::output::Output;
+use crate::engine::gather::read_manifest;
 use crate::engine::on_change::{Setting, run_once};
+use crate::engine::project::Project;
 use crate::engine::session::Session;
 use crate::engine::stop::StopSwitch;
 
@@ -73,7 +75,8 @@ pub async fn run(output: Output, command: Option<&str>, session: &mut Session, s
     let project = session.project.clone();
     let paths = [project.lockfile.clone()];
     let lockfile = project.lockfile_name();
-    let setting = Setting { command: command.to_owned(), project, hidden: Vec::new() };
+    let hidden = webhook_variable(&project).into_iter().collect();
+    let setting = Setting { command: command.to_owned(), project, hidden };
     let mut said = |line: String| output.aside(&line);
     let ended = run_once(&setting, &paths, stop.signalled(), &mut said).await;
     match ended {
@@ -85,6 +88,11 @@ pub async fn run(output: Output, command: Option<&str>, session: &mut Session, s
         }
         Err(why) => Ran::Failed(failed(&why, &lockfile)),
     }
+}
+
+/// The variable that holds the webhook's address, which is a secret. A manifest that can't be read names none.
+fn webhook_variable(project: &Project) -> Option<String> {
+    read_manifest(project).ok().and_then(|(manifest, _)| manifest.webhook_env().map(str::to_owned))
 }
 
 fn failed(why: &str, lockfile: &str) -> Problem {

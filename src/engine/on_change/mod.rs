@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use self::output::{Allowance, Lines};
 use self::schedule::Schedule;
@@ -95,11 +95,25 @@ struct Tally {
     succeeded: AtomicU64,
     failed: AtomicU64,
     running: AtomicBool,
+    /// How often it was said that something changed.
+    changes: AtomicU64,
+    /// Of these, how many had been said when the last run that ended well began.
+    covered: AtomicU64,
+    /// A run ended.
+    ended: Notify,
+}
+
+impl Tally {
+    fn is_up_to_date(&self) -> bool {
+        let changes = self.changes.load(Ordering::SeqCst);
+        changes > 0 && self.covered.load(Ordering::SeqCst) == changes
+    }
 }
 
 #[derive(Debug)]
 enum Message {
     Changed(Vec<PathBuf>),
+    Hide(String),
     Finish(Duration, oneshot::Sender<()>),
 }
 
@@ -126,15 +140,30 @@ impl OnChange {
         Self { inbox, tally }
     }
 
-    /// These files were written, created or removed. At the start of a service it is told of the lockfile and the outputs in any case: the run for their
-    /// last change may have been cut off.
+    /// These files were written, created or removed; or an earlier process did that, and its run for it was cut off.
     pub fn changed(&self, paths: impl IntoIterator<Item = PathBuf>) {
+        self.tally.changes.fetch_add(1, Ordering::SeqCst);
         let _ = self.inbox.send(Message::Changed(paths.into_iter().collect())); // the task ends with this handle
+    }
+
+    /// From now on the command doesn't see this variable.
+    pub fn hide(&self, variable: &str) {
+        let _ = self.inbox.send(Message::Hide(variable.to_owned())); // as above
+    }
+
+    /// Whether a run that ended well began after the last change.
+    pub fn is_up_to_date(&self) -> bool {
+        self.tally.is_up_to_date()
+    }
+
+    /// Returns after the next end of a run, or at once if one ended since this returned last.
+    pub async fn run_ended(&self) {
+        self.tally.ended.notified().await;
     }
 
     /// How it went so far.
     pub fn counts(&self) -> Counts {
-        let Tally { succeeded, failed, running: _ } = &*self.tally;
+        let Tally { succeeded, failed, .. } = &*self.tally;
         Counts { succeeded: succeeded.load(Ordering::Relaxed), failed: failed.load(Ordering::Relaxed) }
     }
 
@@ -143,17 +172,25 @@ impl OnChange {
         self.tally.running.load(Ordering::Relaxed)
     }
 
-    /// The end of the service: what runs may go on, and what changed is still told, until `patience` is over; then it is ended.
-    pub async fn finish(self, patience: Duration) {
+    /// The end of the service: what runs may go on, and what changed is still told, until `patience` is over; then it is ended. Returns whether a run that
+    /// ended well began after the last change.
+    pub async fn finish(self, patience: Duration) -> bool {
         let (done, finished) = oneshot::channel();
         if self.inbox.send(Message::Finish(patience, done)).is_ok() {
             let _ = finished.await;
         }
+        self.tally.is_up_to_date()
     }
 }
 
 /// The task behind the handle.
-async fn attend(setting: Setting, limits: Limits, mut messages: mpsc::UnboundedReceiver<Message>, tally: Arc<Tally>) {
+async fn attend(
+    mut setting: Setting,
+    limits: Limits,
+    mut messages: mpsc::UnboundedReceiver<Message>,
+    tally: Arc<Tally>,
+) {
+    let mut heard: u64 = 0;
     let mut schedule = Schedule::default();
     let mut allowance = Allowance::default();
     // When a run must be over at the latest; moved forward once, by the end of the service.
@@ -162,23 +199,36 @@ async fn attend(setting: Setting, limits: Limits, mut messages: mpsc::UnboundedR
     loop {
         if let Some(paths) = schedule.begin(clock::elapsed()) {
             tally.running.store(true, Ordering::Relaxed);
-            let run = logged(&setting, &paths, limits, deadline.clone(), &mut allowance);
-            tokio::pin!(run);
-            let succeeded = loop {
-                tokio::select! {
-                    succeeded = &mut run => break succeeded,
-                    message = messages.recv(), if finishing.is_none() => match message {
-                        Some(Message::Changed(paths)) => schedule.changed(paths),
-                        Some(Message::Finish(patience, done)) => {
-                            let _ = last.send(end_of(patience, limits)); // this task holds a receiver
-                            finishing = Some(done);
-                        }
-                        // The service is gone without an order: `run` is dropped, which kills.
-                        None => return,
-                    },
+            let covered = heard;
+            let mut hidden = Vec::new();
+            let succeeded = {
+                let run = logged(&setting, &paths, limits, deadline.clone(), &mut allowance);
+                tokio::pin!(run);
+                loop {
+                    tokio::select! {
+                        succeeded = &mut run => break succeeded,
+                        message = messages.recv(), if finishing.is_none() => match message {
+                            Some(Message::Changed(paths)) => {
+                                heard += 1;
+                                schedule.changed(paths);
+                            }
+                            Some(Message::Hide(variable)) => hidden.push(variable),
+                            Some(Message::Finish(patience, done)) => {
+                                let _ = last.send(end_of(patience, limits)); // this task holds a receiver
+                                finishing = Some(done);
+                            }
+                            // The service is gone without an order: `run` is dropped, which kills.
+                            None => return,
+                        },
+                    }
                 }
             };
+            setting.hidden.append(&mut hidden);
             tally.running.store(false, Ordering::Relaxed);
+            if succeeded {
+                tally.covered.store(covered, Ordering::SeqCst);
+            }
+            tally.ended.notify_one();
             let count = if succeeded { &tally.succeeded } else { &tally.failed };
             count.fetch_add(1, Ordering::Relaxed);
             schedule.ended(clock::elapsed(), succeeded);
@@ -198,7 +248,11 @@ async fn attend(setting: Setting, limits: Limits, mut messages: mpsc::UnboundedR
         let wait = schedule.due().map(|due| due.saturating_sub(clock::elapsed()));
         tokio::select! {
             message = messages.recv() => match message {
-                Some(Message::Changed(paths)) => schedule.changed(paths),
+                Some(Message::Changed(paths)) => {
+                    heard += 1;
+                    schedule.changed(paths);
+                }
+                Some(Message::Hide(variable)) => setting.hidden.push(variable),
                 Some(Message::Finish(patience, done)) => {
                     let _ = last.send(end_of(patience, limits));
                     schedule.hurry();

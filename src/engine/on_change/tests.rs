@@ -46,7 +46,7 @@ async fn it_is_told_what_changed_and_sees_no_secret() {
     let bench = Bench::new();
     let on_change = bench.start("pwd -P >> out; printf '%s\\n' \"$MACADAM_CHANGED\" >> out; env > env", LIMITS);
     on_change.changed([bench.path("b c.luau"), bench.path("assets.lock.toml"), bench.path("b c.luau")]);
-    on_change.finish(Duration::from_secs(60)).await;
+    assert!(on_change.finish(Duration::from_secs(60)).await);
     let (folder, real) = (bench.folder.path().display(), fs::canonicalize(bench.folder.path()).unwrap());
     assert_eq!(bench.read("out"), format!("{}\n{folder}/assets.lock.toml\n{folder}/b c.luau\n", real.display()));
     let env = bench.read("env");
@@ -81,7 +81,7 @@ async fn what_changes_while_it_runs_makes_one_more_run() {
     }
     fs::write(bench.path("go"), "").unwrap();
     bench.until("two runs", || on_change.counts() == Counts { succeeded: 2, failed: 0 }).await;
-    on_change.finish(Duration::from_secs(60)).await;
+    assert!(on_change.finish(Duration::from_secs(60)).await);
     assert_eq!(bench.read("out"), "begun\nended\nbegun\nended\n");
 }
 
@@ -92,7 +92,7 @@ async fn a_failure_is_counted_and_tried_once_more_at_the_end() {
     on_change.changed([bench.path("a")]);
     bench.until("failed", || on_change.counts() == Counts { succeeded: 0, failed: 1 }).await;
     assert!(!on_change.is_running());
-    on_change.finish(Duration::from_secs(60)).await;
+    assert!(!on_change.finish(Duration::from_secs(60)).await);
     assert_eq!(bench.read("out").lines().count(), 2, "{}", bench.read("out"));
 }
 
@@ -120,7 +120,7 @@ async fn the_end_of_the_service_ends_it() {
         bench.start("trap 'echo asked >> out; exit 1' TERM; echo up > up; while :; do sleep 0.02; done", LIMITS);
     on_change.changed([bench.path("a")]);
     bench.until("up", || bench.path("up").exists()).await;
-    on_change.finish(Duration::from_millis(20_200)).await;
+    assert!(!on_change.finish(Duration::from_millis(20_200)).await);
     assert_eq!(bench.read("out"), "asked\n");
 }
 

@@ -127,6 +127,11 @@ impl Service<'_> {
         if other {
             tokio::task::block_in_place(|| self.eyes.turn_to(&self.session.project, manifest.selection()));
         }
+        if let (Some(on_change), Some(variable)) = (&self.on_change, manifest.webhook_env())
+            && self.manifest.as_ref().is_none_or(|(known, _)| known.webhook_env() != Some(variable))
+        {
+            on_change.hide(variable);
+        }
         self.manifest = Some((manifest, text));
         self.first = None;
         self.in_manifest = desired.assets.keys().cloned().collect();

@@ -209,6 +209,13 @@ pub async fn serve(
     // Armed before the first look, so that nothing is missed in between.
     tokio::task::block_in_place(|| eyes.turn_to(&session.project, manifest.selection()));
     let desk = Desk::open(session);
+    if let Some(on_change) = &on_change {
+        manifest.webhook_env().into_iter().for_each(|variable| on_change.hide(variable));
+        // The run for it failed, or was cut off, in an earlier process.
+        if session.lockfile.is_untold() {
+            on_change.changed([session.project.lockfile.clone()]);
+        }
+    }
     let times = Times { interval: now + setting.interval, git: None, look: None, plan: None, pulse: now };
     let needs = Needs { look: true, all: true, ..Needs::default() };
     let mut service = Service {
@@ -270,6 +277,7 @@ impl Service<'_> {
                 ended = self.crew.next(clock::elapsed, pause) => Woken::Ended(ended),
                 hints = self.eyes.hints() => Woken::Hints(hints),
                 () = self.desk.rung() => Woken::Rung,
+                () = run_ended(self.on_change.as_ref()) => Woken::Time,
                 () = tokio::time::sleep(wait) => Woken::Time,
             };
             match woken {
@@ -286,6 +294,9 @@ impl Service<'_> {
     /// Does what is needed and may be done now.
     async fn act(&mut self) -> Result<(), ServiceError> {
         self.secure().await?;
+        if self.session.lockfile.is_untold() && self.on_change.as_ref().is_some_and(OnChange::is_up_to_date) {
+            self.session.lockfile.told(&self.session.book).await?;
+        }
         let now = clock::elapsed();
         self.times.pulse = now + PULSE;
         let failing = self.hands.gate.is_failing();
@@ -534,9 +545,21 @@ impl Service<'_> {
             _ if self.must_wait() => Ok(()),
             _ => self.write_lockfile().await,
         };
-        if let Some(on_change) = self.on_change.take() {
-            on_change.finish(Duration::from_secs(2)).await;
+        let mut noted = Ok(());
+        if let Some(on_change) = self.on_change.take()
+            && on_change.finish(Duration::from_secs(2)).await
+            && self.session.lockfile.is_untold()
+        {
+            noted = self.session.lockfile.told(&self.session.book).await.map_err(ServiceError::from);
         }
-        ended.and(told).and(written)
+        ended.and(told).and(written).and(noted)
+    }
+}
+
+/// The next end of a run of the command; never where there is none.
+async fn run_ended(on_change: Option<&OnChange>) {
+    match on_change {
+        Some(on_change) => on_change.run_ended().await,
+        None => std::future::pending().await,
     }
 }
