@@ -78,12 +78,16 @@ fn tell(output: Output, forgotten: &Forgotten, is_single: bool, wanted: Option<&
         return;
     }
     let names = |ids: &[AssetId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    for ForgottenAddress { address, asset_ids, shared } in each {
+    for one in each {
+        let ForgottenAddress { address, asset_ids, shared, suspected: _ } = one;
         let what =
             if asset_ids.is_empty() { "it had no asset".to_owned() } else { format!("it had {}", names(asset_ids)) };
         output.line(format!("{} {address}; {what}, which Roblox keeps", paint(Tone::Good, "forgotten:")));
         if !shared.is_empty() {
             output.line(format!("{} other addresses still have {}", paint(Tone::Quiet, "note"), names(shared)));
+        }
+        if let Some(advice) = one.advice() {
+            output.line(format!("{} {advice}", paint(Tone::Warning, "note")));
         }
         if wanted.is_some_and(|wanted| wanted.contains(address)) {
             let text = "it is in the manifest: the next `macadam sync --once` creates it anew";
@@ -96,11 +100,12 @@ fn tell(output: Output, forgotten: &Forgotten, is_single: bool, wanted: Option<&
 }
 
 fn told(forgotten: &ForgottenAddress, wanted: Option<&BTreeSet<Address>>) -> Told {
-    let ForgottenAddress { address, asset_ids, shared } = forgotten;
+    let ForgottenAddress { address, asset_ids, shared, suspected } = forgotten;
     let numbers = |ids: &[AssetId]| ids.iter().map(|id| id.get()).collect::<Vec<_>>();
     let more = vec![
         ("asset_ids", json!(numbers(asset_ids))),
         ("shared_asset_ids", json!(numbers(shared))),
+        ("possible_duplicates", json!(suspected)),
         ("in_manifest", json!(wanted.map(|wanted| wanted.contains(address)))),
     ];
     Told { asset_id: asset_ids.last().copied(), revision: None, outcome: "done", more }

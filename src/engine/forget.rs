@@ -24,6 +24,20 @@ pub struct Forgotten {
     pub lockfile_written: bool,
 }
 
+impl ForgottenAddress {
+    /// What a person should look for, where uploads of the address may have made assets that nobody knows.
+    pub fn advice(&self) -> Option<String> {
+        let copies = match self.suspected {
+            0 => return None,
+            1 => "1 more copy of it".to_owned(),
+            several => format!("{several} more copies of it"),
+        };
+        Some(format!(
+            "there may be {copies} on Roblox, from uploads whose answers were lost: look at create.roblox.com"
+        ))
+    }
+}
+
 /// What one address had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForgottenAddress {
@@ -33,6 +47,8 @@ pub struct ForgottenAddress {
     pub asset_ids: Vec<AssetId>,
     /// Of these the ones that other addresses have too, and that stay known by them.
     pub shared: Vec<AssetId>,
+    /// How many uploads of it may have made assets that nobody knows: forgotten with it, since a person said so.
+    pub suspected: u64,
 }
 
 /// Why an address was not forgotten. Nothing was changed.
@@ -91,9 +107,10 @@ pub async fn forget(session: &mut Session, addresses: &[Address]) -> Result<Forg
         each.collect::<Result<Vec<ForgottenAddress>, ForgetError>>()
     };
     let each = session.book.read(may)?;
-    let changes = each.iter().flat_map(|ForgottenAddress { address, asset_ids, .. }| {
+    let changes = each.iter().flat_map(|ForgottenAddress { address, asset_ids, suspected, .. }| {
         let names: Vec<String> = asset_ids.iter().map(ToString::to_string).collect();
-        let message = format!("forgotten, with its assets: {}", names.join(", "));
+        let more = if *suspected > 0 { format!("; possible duplicates: {suspected}") } else { String::new() };
+        let message = format!("forgotten, with its assets: {}{more}", names.join(", "));
         let event = Event { kind: "forgotten", message };
         [Change::Forget { address: address.clone() }, Change::Tell { address: Some(address.clone()), event }]
     });
@@ -133,5 +150,5 @@ fn may_forget(
     let others = || recorded.assets.iter().filter(|(other, _)| !together.contains(other));
     let has = |asset_id: AssetId| others().any(|(_, other)| other.history.of_asset(asset_id).next().is_some());
     let shared = asset_ids.iter().copied().filter(|asset_id| has(*asset_id)).collect();
-    Ok(ForgottenAddress { address: address.clone(), asset_ids, shared })
+    Ok(ForgottenAddress { address: address.clone(), asset_ids, shared, suspected: record.suspected() })
 }

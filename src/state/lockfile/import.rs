@@ -3,7 +3,7 @@
 //! Where state and lockfile can't both be right, the lockfile is: it is what the other machines have. Reading it twice changes nothing more.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -29,7 +29,7 @@ use crate::model::recorded::{Attempt, AttemptId, PossibleDuplicate, Record, Reco
 /// - Rollbacks: the lockfile's, if it has one. Removal: the lockfile's. Archived: what either side archived; since when is not known, so it is `now`.
 /// - Open work that neither the journal nor the history knows is taken over: operations to be polled, creates in doubt to be held or retried. An operation
 ///   on metadata is not: by now something later may have been asked for, and its fields are asserted anew.
-/// - Possible duplicates: the union. An upload in doubt here that another machine gave up or settled is over here too.
+/// - Possible duplicates: the union, without what was forgotten with its address. An upload in doubt here that another machine gave up or settled is over here too.
 /// - How often in a row a create was given up: the higher count of the two.
 pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Change> {
     let mut attempts: BTreeMap<&Address, Vec<(AttemptId, &Attempt)>> = BTreeMap::new();
@@ -38,6 +38,14 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
     }
     let mut next = recorded.next_attempt;
     let mut changes = Vec::new();
+    // An address that another machine forgot, with all that was suspected of it by then.
+    let forgotten_elsewhere = |address: &Address| {
+        let ours = recorded.forgotten.get(address);
+        let theirs = ledger.forgotten.get(address).into_iter().flat_map(Forgotten::iter);
+        theirs.into_iter().any(|(asset_id, times)| ours.map_or(0, |ours| ours.times(asset_id)) < times)
+    };
+    let forgotten_elsewhere: BTreeSet<&Address> =
+        ledger.forgotten.keys().filter(|address| forgotten_elsewhere(address)).collect();
     // What is known before anything else is: the state without what another machine forgot.
     let mut known = Cow::Borrowed(recorded);
     for change in forget(recorded, ledger, &mut changes) {
@@ -56,7 +64,8 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
         let forgotten = recorded.forgotten.get(address);
         let Some(entry) = remembered(entry, forgotten) else { continue };
         let entry = entry.as_ref();
-        let meeting = Meeting { address, entry, known: recorded.assets.get(address), heads: &heads };
+        let was_forgotten = forgotten_elsewhere.contains(address);
+        let meeting = Meeting { address, entry, known: recorded.assets.get(address), heads: &heads, was_forgotten };
         let under_way = attempts.get(address).map(Vec::as_slice).unwrap_or_default();
         let before = changes.len();
         meeting.learn(under_way, &mut changes, now);
@@ -126,11 +135,13 @@ struct Meeting<'a> {
     known: Option<&'a Record>,
     /// Every known record by the asset that is its head.
     heads: &'a BTreeMap<AssetId, Vec<(&'a Address, &'a Record)>>,
+    /// Another machine forgot it since this one read of it last.
+    was_forgotten: bool,
 }
 
 impl Meeting<'_> {
     fn learn(&self, under_way: &[(AttemptId, &Attempt)], changes: &mut Vec<Change>, now: Timestamp) {
-        let Self { address, entry, known, heads: _ } = self;
+        let Self { address, entry, known, heads: _, was_forgotten: _ } = self;
         let Entry { identity, history, asked, stored, pinned, archived, removed, possible_duplicates, open } = entry;
         let address = || (*address).clone();
         if known.is_none_or(|known| known.identity != *identity) {
@@ -232,7 +243,9 @@ impl Meeting<'_> {
     ) {
         let nothing = BTreeMap::new();
         let ours = self.known.map_or(&nothing, |known| &known.possible_duplicates);
-        for (upload, duplicate) in union_of_possible(ours, theirs) {
+        for (upload, mut duplicate) in union_of_possible(ours, theirs) {
+            // A person forgot it together with the address.
+            duplicate.settled |= self.was_forgotten && !theirs.contains_key(&upload);
             if ours.get(&upload) != Some(&duplicate) {
                 changes.push(Change::Suspect { address: self.address.clone(), upload, duplicate });
             }

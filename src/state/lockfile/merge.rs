@@ -11,6 +11,7 @@ use super::{Entry, Ledger, OpenWork};
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::digest::FieldDigest;
+use crate::model::forgotten::Forgotten;
 use crate::model::history::{History, Kind, Listing};
 use crate::model::ids::{AssetId, UploadId};
 use crate::model::metadata::FieldDigests;
@@ -40,6 +41,7 @@ pub fn merge(base: Option<&Ledger>, ours: &Ledger, theirs: &Ledger) -> Result<Le
     for (address, forgotten) in &theirs.forgotten {
         merged.forgotten.entry(address.clone()).or_default().union(forgotten);
     }
+    let base_forgotten = |address: &Address| base.and_then(|base| base.forgotten.get(address));
     let (our_assets, their_assets) = (assets(ours), assets(theirs));
     let addresses: BTreeSet<&Address> = ours.entries.keys().chain(theirs.entries.keys()).collect();
     for address in addresses {
@@ -51,6 +53,13 @@ pub fn merge(base: Option<&Ledger>, ours: &Ledger, theirs: &Ledger) -> Result<Le
             (None, Some(one)) => (base != Some(one) || !is_elsewhere(one, &our_assets)).then(|| one.clone()),
             (None, None) => None,
         };
+        let mut entry = entry;
+        if let Some(entry) = &mut entry {
+            let before = base_forgotten(address);
+            for side in [ours, theirs].into_iter().filter(|side| has_forgotten_since(side, address, before)) {
+                settle_forgotten(entry, base, side.entries.get(address));
+            }
+        }
         let forgotten = merged.forgotten.get(address);
         let entry = entry.and_then(|entry| remembered(&entry, forgotten).map(Cow::into_owned));
         if let Some(entry) = entry {
@@ -58,6 +67,23 @@ pub fn merge(base: Option<&Ledger>, ours: &Ledger, theirs: &Ledger) -> Result<Le
         }
     }
     Ok(merged)
+}
+
+/// Whether one side forgot an address since the base.
+fn has_forgotten_since(side: &Ledger, address: &Address, base: Option<&Forgotten>) -> bool {
+    let mut forgotten = side.forgotten.get(address).into_iter().flat_map(Forgotten::iter);
+    forgotten.any(|(asset_id, times)| base.map_or(0, |base| base.times(asset_id)) < times)
+}
+
+/// What was suspected of an address when one side forgot it was forgotten with it.
+fn settle_forgotten(entry: &mut Entry, base: Option<&Entry>, side: Option<&Entry>) {
+    let is_left = |upload: &UploadId| side.is_some_and(|side| side.possible_duplicates.contains_key(upload));
+    let before = base.into_iter().flat_map(|base| base.possible_duplicates.keys());
+    for upload in before.filter(|upload| !is_left(upload)) {
+        if let Some(duplicate) = entry.possible_duplicates.get_mut(upload) {
+            duplicate.settled = true;
+        }
+    }
 }
 
 /// Every asset of a ledger.

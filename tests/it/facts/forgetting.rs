@@ -76,3 +76,30 @@ fn a_forgotten_asset_that_is_imported_again_is_known_everywhere() {
     there.write(LOCKFILE, here.read(LOCKFILE));
     assert_eq!(there.json(&["status", "ui/a.png"]).1["assets"][0]["asset_id"], json!(null));
 }
+
+/// Another copy may be at Roblox: who forgets the address is told, and on no machine does it count any more.
+#[test]
+fn what_may_exist_twice_is_forgotten_with_its_address_on_every_machine() {
+    let remote = remote();
+    let lost = json!({"match": {"endpoint": "create_asset", "name": "a"}, "times": 1, "action": {"kind": "reset", "at": "after_commit"}});
+    remote.control().add_faults(vec![serde_json::from_value(lost).unwrap()]).unwrap();
+    let (here, there) = (pictures(&remote), pictures(&remote));
+    here.sync();
+    let possible =
+        |project: &Project| project.json(&["status", "ui/a.png"]).1["assets"][0]["possible_duplicates"].clone();
+    assert_eq!((possible(&here), remote.assets().len()), (json!(1), 3));
+    there.write(LOCKFILE, here.read(LOCKFILE));
+    there.sync();
+    assert_eq!(possible(&there), json!(1));
+    let told = here.run(&["forget", "ui/a.png"]).expect(0).stdout;
+    assert!(told.contains("there may be 1 more copy of it on Roblox"), "{told}");
+    assert!(!here.read(LOCKFILE).contains("possible_duplicates"), "{}", here.read(LOCKFILE));
+    here.sync();
+    // The other machine's state knew of it, and its lockfile has the address again.
+    there.write(LOCKFILE, here.read(LOCKFILE));
+    there.sync();
+    assert_eq!((possible(&there), asset_id(&there, "ui/a.png")), (json!(0), asset_id(&here, "ui/a.png")));
+    here.write(LOCKFILE, there.read(LOCKFILE));
+    here.sync();
+    assert_eq!(possible(&here), json!(0));
+}
