@@ -7,12 +7,16 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::file_id::FileId;
+
 /// A bell that can be rung, until it is dropped.
 #[derive(Debug)]
 pub struct Bell {
     #[cfg(unix)]
     socket: tokio::net::UnixDatagram,
     path: PathBuf,
+    /// Of the socket, so that its end leaves alone what hangs in its place by then.
+    id: Option<FileId>,
 }
 
 impl Bell {
@@ -26,7 +30,7 @@ impl Bell {
         let socket = tokio::net::UnixDatagram::bind(path)?;
         // In a folder that nobody else may enter, so that nobody is quicker.
         std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-        Ok(Self { socket, path: path.to_owned() })
+        Ok(Self { socket, path: path.to_owned(), id: FileId::at(path)? })
     }
 
     /// Hangs a bell at `path`.
@@ -63,7 +67,10 @@ impl Bell {
 
 impl Drop for Bell {
     fn drop(&mut self) {
-        let _ = super::own_file::remove(&self.path); // it may be gone
+        // It may be gone, and another one may hang there: the folder was deleted, and made anew.
+        if FileId::at(&self.path).is_ok_and(|found| found.is_some() && found == self.id) {
+            let _ = super::own_file::remove(&self.path);
+        }
     }
 }
 
@@ -108,6 +115,10 @@ mod tests {
         assert!(heard.is_ok() && rung.is_ok());
         // A process that was killed leaves its socket; the next one takes its place.
         let next = Bell::hang(&path).unwrap();
+        ring(&path).unwrap();
+        next.rung().await.unwrap();
+        // The first one is gone only now, and leaves the next one alone.
+        drop(bell);
         ring(&path).unwrap();
         next.rung().await.unwrap();
         drop(next);

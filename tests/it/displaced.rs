@@ -95,10 +95,13 @@ fn a_service_whose_state_is_deleted_in_the_middle_of_an_upload_writes_it_anew() 
     // It is held as before, and requests reach it.
     let (code, document) = project.json(&["sync", "--once"]);
     assert_eq!(code, 5, "{document:#}");
+    let asked = Instant::now();
     let (code, document) = project.json(&["archive", "ui/a.png"]);
     assert_eq!(code, 0, "{document:#}");
     let (code, document) = project.json(&["restore", "ui/a.png"]);
     assert_eq!(code, 0, "{document:#}");
+    // At once, and not at the next look that comes by itself: each would be half a minute later.
+    assert!(asked.elapsed() < Duration::from_secs(25), "{:?}", asked.elapsed());
     service.end();
     assert_eq!(remote.assets().len(), 3);
     all_is_known(&project, &remote);

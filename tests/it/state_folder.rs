@@ -8,7 +8,7 @@ use macadam::emulator::Endpoint;
 use serde_json::json;
 
 use super::service::Service;
-use super::support::{GLOBS, Project, Ran, Remote, png};
+use super::support::{GLOBS, Project, Ran, Remote, copy_program, png};
 
 /// A git that reads no configuration of this machine, and takes submodules from other folders.
 pub fn git(folder: &Path, args: &[&str]) -> String {
@@ -243,7 +243,7 @@ fn readers_work_in_a_checkout_that_can_not_be_written() {
     let folders = [project.path().to_owned(), project.file(".git"), project.state_folder()];
     if rustix::process::getuid().is_root() {
         // Nothing is read-only for root: nobody looks, from a copy of the program that they can reach.
-        std::fs::copy(env!("CARGO_BIN_EXE_macadam"), project.file("macadam")).unwrap();
+        copy_program(&project.file("macadam"));
         for entry in std::fs::read_dir(project.state_folder()).unwrap() {
             std::os::unix::fs::chown(entry.unwrap().path(), Some(nobody), Some(nobody)).unwrap();
         }

@@ -218,6 +218,13 @@ impl Drop for Remote {
     }
 }
 
+/// Copies the program to `path`. By a process of its own: had this one the copy open for writing, a process that another test starts at that moment would
+/// have it open too, and the copy could not be run ("text file busy").
+pub fn copy_program(path: &Path) {
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_macadam")).arg(path).status().unwrap();
+    assert!(copied.success(), "{copied}");
+}
+
 /// The smallest picture that passes the checks: 1 by 1 pixels of the colour `shade`.
 pub fn png(shade: u8) -> Vec<u8> {
     let mut data = vec![0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'];

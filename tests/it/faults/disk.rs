@@ -11,7 +11,7 @@ use macadam::emulator::Endpoint;
 use serde_json::{Value, json};
 
 use super::{Trial, hex, side_by_side};
-use crate::support::{Ran, rbxmx};
+use crate::support::{Ran, copy_program, rbxmx};
 
 #[test]
 fn a_state_that_is_gone_is_rebuilt_from_the_lockfile() {
@@ -106,7 +106,7 @@ fn a_state_folder_that_can_not_be_written_is_named() {
     if owner == 0 {
         // Nothing is read-only for root: somebody else looks, with a copy of the program that they can reach.
         let program = trial.project.file("macadam");
-        std::fs::copy(env!("CARGO_BIN_EXE_macadam"), &program).unwrap();
+        copy_program(&program);
         std::fs::set_permissions(trial.project.path(), mode(0o755)).unwrap();
         std::fs::set_permissions(trial.project.state(), mode(0o444)).unwrap();
         let mut other = Command::new(&program);
@@ -188,7 +188,8 @@ fn a_file_that_changes_or_vanishes_before_its_turn_is_looked_at_again() {
     let trial = Trial::new().fault(slow);
     std::thread::scope(|scope| {
         let run = scope.spawn(|| trial.project.json(&["sync", "--once", "--uploads", "1", "--timeout", "60s"]));
-        while trial.remote.requests(Endpoint::CreateAsset) == 0 && !run.is_finished() {
+        // Its whole body has arrived: a file that changes before that makes an upload that never was.
+        while !trial.has_fired() && !run.is_finished() {
             std::thread::sleep(Duration::from_millis(5));
         }
         trial.project.write("models/sword.rbxmx", rbxmx("two"));
