@@ -116,7 +116,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 /// A lockfile that can't be used, with its place.
 pub fn unusable_lockfile(error: &LockfileError) -> Failure {
-    let mut failure = Failure::of(Exit::Unusable, error, error.hint().map(str::to_owned));
+    let mut failure = Failure::of(Exit::Unusable, error, error.hint());
     if let (Some(problem), Some(place)) = (failure.problems.last_mut(), error.place()) {
         problem.file = Some(place.file.display().to_string());
         problem.line = Some(place.line);

@@ -100,7 +100,7 @@ async fn alone(
         return Ok(None);
     }
     let hands = Hands::new(&hand.session, Arc::clone(&hand.client), listener, stop, 1).await?;
-    let choice = recreate::begin(&hands, &desired, only).await?;
+    let choice = recreate::begin(&hands, &desired, only, hand.session.lockfile.missing()).await?;
     drop(hands);
     hand.session.keep(None).await?;
     let table = |hand: &Hand, desired: &Desired| hand.session.book.read(|recorded| recreate::table(desired, recorded));

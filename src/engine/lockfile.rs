@@ -3,13 +3,22 @@
 use std::collections::BTreeSet;
 
 use super::book::{Book, BookError};
+use super::lost_entries;
 use super::missing_lockfile;
 use super::project::Project;
 use crate::model::address::Address;
+use crate::model::change::{Change, Event};
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::Recorded;
+use crate::platform::atomic_file::Room;
 use crate::platform::{clock, failpoint};
 use crate::state::lockfile::{self, Digests, Ledger, LockfileError};
+
+/// What an upload adds to the lockfile at most, as a rule: an entry of its own, with a digest for each field of metadata.
+const AN_UPLOAD: u64 = 2048;
+
+/// What else may be added while uploads are under way: what Roblox says of earlier assets, possible duplicates.
+const SPARE: u64 = 64 * 1024;
 
 /// The lockfile of one project.
 #[derive(Debug)]
@@ -24,10 +33,14 @@ pub struct Lockfile {
     untold: bool,
     /// What was found when it was last looked at and not there.
     missing: Option<MissingLockfile>,
-    /// It was there before, as far as this state knows, and was not seen since.
-    was_known: bool,
+    /// It was there before, as far as this state knows, was found missing, and neither has another one been put there since nor has a person agreed to a
+    /// new one.
+    is_lost: bool,
     /// A person agreed to a new one in place of a missing one.
     accepted: bool,
+    /// How large it is, and the room that is kept for the next one while something is uploaded.
+    length: u64,
+    room: Option<Room>,
     /// The state that knows it: one that was written anew may have taken in another's facts since.
     generation: u64,
 }
@@ -43,11 +56,34 @@ pub enum KeepError {
     Book(#[from] BookError),
 }
 
+/// What the state remembers of the lockfile.
+#[derive(Debug)]
+pub struct Memory {
+    /// The fingerprint of what was read or written last.
+    pub fingerprint: Option<String>,
+    /// As [`Lockfile::is_untold`] says.
+    pub is_untold: bool,
+    /// It was lost.
+    pub is_lost: bool,
+}
+
 impl Lockfile {
-    /// The lockfile of `project`, last seen as `known`; `untold` as [`Lockfile::is_untold`] says.
-    pub fn new(project: Project, remote: String, known: Option<String>, untold: bool) -> Self {
-        let (digests, missing, was_known, accepted) = (None, None, false, false);
-        Self { project, remote, known, digests, untold, missing, was_known, accepted, generation: 0 }
+    /// The lockfile of `project`, as the state remembers it.
+    pub fn new(project: Project, remote: String, memory: Memory) -> Self {
+        let Memory { fingerprint: known, is_untold: untold, is_lost } = memory;
+        Self {
+            project,
+            remote,
+            known,
+            digests: None,
+            untold,
+            missing: None,
+            is_lost,
+            accepted: false,
+            length: 0,
+            room: None,
+            generation: 0,
+        }
     }
 
     /// Whether it was written, by this process or an earlier one, and no command of `--on-change` has
@@ -82,19 +118,66 @@ impl Lockfile {
     pub async fn read(&mut self, book: &Book) -> Result<(), KeepError> {
         let bytes = lockfile::read(&self.project.lockfile)?;
         let fingerprint = bytes.as_deref().map(lockfile::fingerprint);
-        self.was_known = bytes.is_none() && (self.was_known || self.known.is_some());
-        self.missing = if bytes.is_none() { self.find_missing().await } else { None };
+        self.notice_loss(book, fingerprint.as_deref()).await?;
+        self.missing = if bytes.is_none() {
+            self.find_missing().await
+        } else {
+            self.is_lost.then(|| missing_lockfile::written_anew(&self.project))
+        };
+        self.length = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        if bytes.is_none() {
+            self.digests = Some(Digests::of(&Ledger::new(self.remote.clone())));
+        }
         let generation = book.generation();
         if self.known == fingerprint && self.generation == generation {
             return Ok(());
         }
-        let ledger = parse(&self.project, &self.remote, bytes.as_deref())?;
+        let mut ledger = parse(&self.project, &self.remote, bytes.as_deref())?;
         self.digests = Some(Digests::of(&ledger));
+        if let Some(bytes) = bytes {
+            ledger = self.take_back(book, bytes, ledger).await?;
+        }
         book.commit_with(|recorded| lockfile::import(recorded, &ledger, clock::now())).await?;
         self.generation = generation;
         if self.known != fingerprint {
             self.known = fingerprint;
             self.remember(book).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds to `ledger`, which the file says in `bytes`, what the file lost though git has it.
+    async fn take_back(&self, book: &Book, bytes: Vec<u8>, mut ledger: Ledger) -> Result<Ledger, BookError> {
+        let (project, remote, name) = (self.project.clone(), self.remote.clone(), self.project.lockfile_name());
+        let looked = tokio::task::spawn_blocking(move || {
+            let lost = lost_entries::take_back(&project, &remote, &bytes, &mut ledger);
+            (ledger, lost)
+        });
+        let (ledger, lost) = looked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        for address in &lost {
+            tracing::warn!(%address, "{name} had lost its entry, which git still has: it is taken from there and written again");
+        }
+        let tell = |address: Address| Change::Tell {
+            address: Some(address),
+            event: Event {
+                kind: "entry_taken_back",
+                message: format!("{name} had lost its entry; it is taken from git"),
+            },
+        };
+        book.commit(lost.into_iter().map(tell).collect()).await?;
+        Ok(ledger)
+    }
+
+    /// That it was lost stays known although this process writes a new one, until somebody puts another one there or agrees to the new one.
+    async fn notice_loss(&mut self, book: &Book, found: Option<&str>) -> Result<(), BookError> {
+        let is_lost = match (found, self.known.as_deref()) {
+            _ if self.accepted => false,
+            (None, Some(_)) => true,
+            (Some(found), known) if known != Some(found) => false,
+            (None, None) | (Some(_), _) => self.is_lost,
+        };
+        if std::mem::replace(&mut self.is_lost, is_lost) != is_lost {
+            book.store().set_lockfile_lost(is_lost).await?;
         }
         Ok(())
     }
@@ -126,18 +209,76 @@ impl Lockfile {
         }
         let digests = Digests::of(&ledger);
         self.refuse_loss(&digests, &ledger)?;
-        if !std::mem::replace(&mut self.untold, true) {
+        if !self.untold {
             // Before the file: a change that was told twice is better than one that was never told.
             book.store().set_lockfile_untold(true).await.map_err(BookError::from)?;
         }
         failpoint::hit("lockfile");
+        let room = self.room.take().map(|room| room.bytes());
         let (path, access) = (&self.project.lockfile, self.project.lockfile_access);
         self.known = Some(lockfile::save(path, access, &self.remote, &ledger.entries, &ledger.forgotten)?);
+        self.untold = true;
         self.digests = Some(digests);
         failpoint::hit("lockfile_written");
         book.commit_with(|recorded| lockfile::locked(recorded, in_manifest)).await?;
         self.remember(book).await?;
+        self.length = written.len() as u64;
+        // What is still under way has to fit into the next one.
+        if let Some(bytes) = room {
+            self.keep_room(bytes.max(self.length.saturating_add(SPARE)))?;
+        }
         Ok(true)
+    }
+
+    /// Writes the file a last time, for which no more room is kept after it.
+    ///
+    /// # Errors
+    /// As [`Lockfile::write`]; where the file lacks assets that the state has by now, the error names them.
+    pub async fn write_last(&mut self, book: &Book, in_manifest: &BTreeSet<Address>) -> Result<bool, KeepError> {
+        self.room = None;
+        match self.write(book, in_manifest).await {
+            Err(KeepError::Lockfile(error)) => {
+                let ledger = book.read(|recorded| lockfile::export(&self.remote, recorded, in_manifest));
+                let lacks = self.digests.as_ref().map(|known| known.lacks(&ledger)).unwrap_or_default();
+                Err(KeepError::Lockfile(if lacks.is_empty() {
+                    error
+                } else {
+                    LockfileError::Behind { lacks, source: Box::new(error) }
+                }))
+            }
+            written => written,
+        }
+    }
+
+    /// Keeps room for what so many `uploads` add to the file, and makes sure that it can be written: nothing is uploaded otherwise.
+    ///
+    /// # Errors
+    /// When it can't be written, or can't be read.
+    pub fn make_room(
+        &mut self,
+        book: &Book,
+        in_manifest: &BTreeSet<Address>,
+        uploads: usize,
+    ) -> Result<(), LockfileError> {
+        if self.digests.is_none() {
+            let ledger = parse(&self.project, &self.remote, lockfile::read(&self.project.lockfile)?.as_deref())?;
+            self.digests = Some(Digests::of(&ledger));
+        }
+        let known = match self.length {
+            // The state may know many addresses of a lockfile that is not there.
+            0 => text(&book.read(|recorded| lockfile::export(&self.remote, recorded, in_manifest))).len() as u64,
+            length => length,
+        };
+        let more = (uploads as u64).saturating_mul(AN_UPLOAD).saturating_add(SPARE);
+        self.keep_room(known.saturating_add(more))
+    }
+
+    fn keep_room(&mut self, bytes: u64) -> Result<(), LockfileError> {
+        if self.room.as_ref().is_none_or(|room| room.bytes() < bytes) {
+            self.room = None;
+            self.room = Some(lockfile::room(&self.project.lockfile, bytes)?);
+        }
+        Ok(())
     }
 
     /// Whatever this process believes, no asset leaves the file unless it was forgotten.
@@ -155,8 +296,8 @@ impl Lockfile {
 
     /// Looks aside, since git is asked.
     async fn find_missing(&self) -> Option<MissingLockfile> {
-        let (project, remote, was_known) = (self.project.clone(), self.remote.clone(), self.was_known);
-        let looked = tokio::task::spawn_blocking(move || missing_lockfile::find(&project, &remote, was_known));
+        let (project, remote, is_lost) = (self.project.clone(), self.remote.clone(), self.is_lost);
+        let looked = tokio::task::spawn_blocking(move || missing_lockfile::find(&project, &remote, is_lost));
         looked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 

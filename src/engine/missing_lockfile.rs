@@ -25,7 +25,13 @@ pub fn find(project: &Project, remote: &str, was_known: bool) -> Option<MissingL
         Err(why) => InHead::Unknown { why },
     };
     let others = others(&project.root, &name, remote);
-    Some(MissingLockfile { name, in_head, others, was_known })
+    Some(MissingLockfile { name, in_head, others, was_known, is_written_anew: false })
+}
+
+/// What is said of a lockfile that was lost and that this machine has written anew.
+pub fn written_anew(project: &Project) -> MissingLockfile {
+    let name = project.lockfile_name();
+    MissingLockfile { name, in_head: InHead::No, others: Vec::new(), was_known: true, is_written_anew: true }
 }
 
 /// The lockfiles of the same remote in a folder, but for the one of this `name`. One that can't be read says nothing of this manifest.

@@ -19,6 +19,7 @@ pub mod hands;
 pub mod import;
 pub mod key;
 pub mod lockfile;
+mod lost_entries;
 mod metadata;
 mod missing_lockfile;
 pub mod on_change;

@@ -17,6 +17,7 @@ use crate::model::address::Address;
 use crate::model::change::{Change, Event};
 use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::ids::{AssetId, Creator};
+use crate::model::missing_lockfile::{Lost, MissingLockfile};
 use crate::model::recorded::{Leaving, Record, Recorded};
 use crate::plan::current::{current, last};
 use crate::plan::{Plan, Wishes, plan};
@@ -133,6 +134,14 @@ pub enum RecreateError {
         /// What Roblox says of the key.
         message: String,
     },
+    /// What another machine uploaded is unknown without the lockfile.
+    #[error("nothing is made anew: {reason}")]
+    LostLockfile {
+        /// What shows that it was lost.
+        reason: String,
+        /// What would mend it.
+        hint: String,
+    },
     /// A refused key, or a signal.
     #[error("{message}")]
     Stopped {
@@ -147,27 +156,39 @@ pub enum RecreateError {
 }
 
 impl RecreateError {
+    fn lost(lost: Lost<'_>) -> Self {
+        Self::LostLockfile { reason: lost.to_string(), hint: lost.hint() }
+    }
+
     /// What would mend it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Forbidden { .. } => {
                 Some("give the key access to the new owner: https://create.roblox.com/dashboard/credentials".to_owned())
             }
+            Self::LostLockfile { hint, .. } => Some(hint.clone()),
             Self::Stopped { .. } | Self::Book(_) => None,
         }
     }
 }
 
 /// Keeps what the chosen addresses had under names of its own, so that they are new from then on; the lockfile and the uploads are the caller's. Asks
-/// first what the key may do for the new owners.
+/// first what the key may do for the new owners. `missing` is what was found in place of the lockfile.
 ///
 /// # Errors
-/// When the key may not make assets for one of them.
+/// When the key may not make assets for one of them, or the lockfile was lost.
 pub async fn begin(
     hands: &Hands,
     desired: &Desired,
     only: Option<&BTreeSet<Address>>,
+    missing: Option<&MissingLockfile>,
 ) -> Result<Choice, RecreateError> {
+    // It would be written anew with the new names, as if nothing else had been in it.
+    let lost =
+        |recorded: &Recorded| missing.and_then(|missing| missing.lost(desired, recorded)).map(RecreateError::lost);
+    if let Some(error) = hands.book.read(lost) {
+        return Err(error);
+    }
     let choice = hands.book.read(|recorded| choose(desired, recorded, only));
     let owners = choice.renamed.keys().filter_map(|address| desired.assets.get(address));
     let owners: BTreeSet<Creator> = owners.map(|want| want.creator).collect();

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::book::{Book, BookError};
 use super::gather::{GatherError, gather, unsettled_now};
-use super::lockfile::{KeepError, Lockfile};
+use super::lockfile::{KeepError, Lockfile, Memory};
 use super::progress::Listener;
 use super::project::Project;
 use super::settle;
@@ -76,7 +76,11 @@ impl Session {
         let recorded = store.load()?;
         let cache = store.load_files()?;
         let lost = store.has_lost_outcomes()?;
-        let (known, untold) = (store.lockfile_fingerprint()?, store.is_lockfile_untold()?);
+        let memory = Memory {
+            fingerprint: store.lockfile_fingerprint()?,
+            is_untold: store.is_lockfile_untold()?,
+            is_lost: store.is_lockfile_lost()?,
+        };
         let (command, place) = (command.to_owned(), project.clone());
         let place = Box::new(move || place.state_now().map_err(|error| super::steps::chain(&error)));
         let hold = Hold::new(lock, &store, &command, place)?;
@@ -87,7 +91,7 @@ impl Session {
         }
         book.commit_with(|recorded| recover(recorded, |_| true)).await?;
         book.store().settle_lost_outcomes().await?;
-        let mut lockfile = Lockfile::new(project.clone(), remote.to_owned(), known, untold);
+        let mut lockfile = Lockfile::new(project.clone(), remote.to_owned(), memory);
         lockfile.read(&book).await?;
         Ok(Self { project: project.clone(), book, lockfile, cache })
     }

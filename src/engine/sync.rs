@@ -32,6 +32,7 @@ use crate::model::phase::{Phase, PhaseEvent};
 use crate::model::recorded::Recorded;
 use crate::plan::{Action, Note, Plan, Step, Wishes, plan};
 use crate::platform::{clock, failpoint};
+use crate::state::lockfile::LockfileError;
 use crate::state::store::FileDelta;
 
 /// The lockfile is written at most this long after an outcome: a CI machine may be taken away at any time.
@@ -116,6 +117,13 @@ pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Opti
     };
     let report = run.end(ended).await?;
     Ok(report)
+}
+
+/// How many steps upload something.
+pub(super) fn uploads_of(steps: &[Step]) -> usize {
+    let uploads =
+        |step: &&Step| matches!(step.action, Action::Create(_) | Action::Replace { .. } | Action::UpdateContent { .. });
+    steps.iter().filter(uploads).count()
 }
 
 /// What is to be looked at now.
@@ -204,6 +212,11 @@ impl Run<'_> {
             let writes = plan.steps.iter().any(|step| !matches!(step.action, Action::Wait { .. }));
             if writes && !std::mem::replace(&mut looked_at_key, true) && !self.may_begin(&desired).await {
                 return Ok(());
+            }
+            let uploads = uploads_of(&plan.steps);
+            if uploads > 0 {
+                let made = self.session.lockfile.make_room(&self.session.book, &self.in_manifest, uploads);
+                made.map_err(KeepError::from)?;
             }
             let steps = plan.steps.clone();
             let reports = self.carry_out(&desired, plan, given_up).await?;
@@ -406,6 +419,12 @@ impl Run<'_> {
                     self.hands.remember_pace().await?;
                     match self.session.lockfile.write(&self.session.book, &self.in_manifest).await {
                         Ok(written) => self.report.lockfile_written |= written,
+                        // What is not sent yet waits for another run.
+                        Err(KeepError::Lockfile(error @ LockfileError::NoRoom(_))) => {
+                            let hint = error.hint().map(|hint| format!(": {hint}")).unwrap_or_default();
+                            let message = format!("{}{hint}", super::steps::chain(&error));
+                            self.options.stop.throw(Stop::State { message });
+                        }
                         // It is tried again, at the latest at the end, which reports it.
                         Err(error) => tracing::warn!("the lockfile can't be written yet: {}", super::steps::chain(&error)),
                     }
@@ -416,7 +435,7 @@ impl Run<'_> {
 
     /// Writes the lockfile and what was learned of limits and latencies, however the rounds ended.
     async fn end(mut self, ended: Result<(), SyncError>) -> Result<Report, SyncError> {
-        let written = self.session.lockfile.write(&self.session.book, &self.in_manifest).await;
+        let written = self.session.lockfile.write_last(&self.session.book, &self.in_manifest).await;
         let learned = self.hands.remember_pace().await;
         self.report.stop = self.options.stop.why();
         if let Some(Stop::Defect { .. }) = self.report.stop {
@@ -424,7 +443,13 @@ impl Run<'_> {
             return Ok(self.report);
         }
         self.report.lockfile_written |= matches!(written, Ok(true));
-        let ended = ended.and(written.map_err(SyncError::from).map(|_| ())).and(learned.map_err(SyncError::from));
+        let written = written.map_err(SyncError::from).map(|_| ());
+        // What the lockfile lacks is to be known, whatever else went wrong.
+        let ended = match written {
+            Err(SyncError::Lockfile(KeepError::Lockfile(LockfileError::Behind { .. }))) => written,
+            Ok(()) | Err(_) => ended.and(written),
+        };
+        let ended = ended.and(learned.map_err(SyncError::from));
         match ended {
             Ok(()) => Ok(self.report),
             // What was done is told in any case.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::gate::{self, Gate};
 use super::gather::{GatherError, Gathered, gather, unsettled_now};
 use super::lockfile;
+use super::lost_entries;
 use super::missing_lockfile;
 use super::pace;
 use super::progress::Listener;
@@ -68,12 +69,13 @@ impl View {
     /// When one of them can't be used, or belongs to another remote.
     pub fn open(project: &Project, remote: &str) -> Result<Self, ViewError> {
         let mut view = Self::default();
-        let mut fingerprint = None;
+        let (mut fingerprint, mut is_lost) = (None, false);
         if let Some(store) = Store::open_read_only(&project.state, remote)? {
             let limits = pace::budgets(store.load_limits()?);
             let (recorded, cache) = (store.load()?, store.load_files()?);
             view = Self { recorded, cache, limits, missing_lockfile: None };
             fingerprint = store.lockfile_fingerprint()?;
+            is_lost = store.is_lockfile_lost()?;
             if store.has_lost_outcomes()? {
                 let held = session::hold_lost(&view.recorded, clock::now());
                 view.apply(&held)?;
@@ -82,10 +84,15 @@ impl View {
         let bytes = crate::state::lockfile::read(&project.lockfile)?;
         let read = bytes.as_deref().map(crate::state::lockfile::fingerprint);
         if bytes.is_none() {
-            view.missing_lockfile = missing_lockfile::find(project, remote, fingerprint.is_some());
+            view.missing_lockfile = missing_lockfile::find(project, remote, is_lost || fingerprint.is_some());
+        } else if is_lost && read == fingerprint {
+            view.missing_lockfile = Some(missing_lockfile::written_anew(project));
         }
         if read.is_none() || read != fingerprint {
-            let ledger = lockfile::parse(project, remote, bytes.as_deref())?;
+            let mut ledger = lockfile::parse(project, remote, bytes.as_deref())?;
+            if let Some(bytes) = &bytes {
+                lost_entries::take_back(project, remote, bytes, &mut ledger);
+            }
             let changes = crate::state::lockfile::import(&view.recorded, &ledger, clock::now());
             view.apply(&changes)?;
         }

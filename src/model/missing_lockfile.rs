@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::address::Address;
 use super::desired::Desired;
 use super::ids::Creator;
 use super::path::ProjectPath;
-use super::recorded::Recorded;
+use super::recorded::{Record, Recorded};
 
 /// What was found in place of a lockfile that is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct MissingLockfile {
     pub others: Vec<OtherLockfile>,
     /// This machine's state had read or written it.
     pub was_known: bool,
+    /// This machine has written a new one in its place, and nobody has agreed to that.
+    pub is_written_anew: bool,
 }
 
 /// Whether the commit that is checked out has the lockfile.
@@ -92,6 +95,8 @@ pub enum Lost<'a> {
         name: &'a str,
         /// How many.
         assets: usize,
+        /// They are in a new one in its place.
+        is_written_anew: bool,
     },
 }
 
@@ -100,9 +105,13 @@ impl MissingLockfile {
     pub fn lost<'a>(&'a self, desired: &Desired, recorded: &Recorded) -> Option<Lost<'a>> {
         let wanted = || desired.assets.values().map(|want| (&want.path, want.creator));
         self.in_git().or_else(|| self.of_another(wanted)).or_else(|| {
-            let known = |address| recorded.assets.get(address).is_some_and(|record| !record.history.is_empty());
-            let assets = desired.assets.keys().filter(|address| known(*address)).count();
-            (self.was_known && assets > 0).then_some(Lost::KnownToState { name: &self.name, assets })
+            // Also what stands in a new one under a name that the manifest doesn't have.
+            let counts = |(address, record): &(&Address, &Record)| {
+                !record.history.is_empty() && (record.in_lockfile || desired.assets.contains_key(*address))
+            };
+            let assets = recorded.assets.iter().filter(counts).count();
+            let is_written_anew = self.is_written_anew;
+            (self.was_known && assets > 0).then_some(Lost::KnownToState { name: &self.name, assets, is_written_anew })
         })
     }
 
@@ -144,8 +153,14 @@ impl fmt::Display for Lost<'_> {
                 let gone = if *has_manifest { "" } else { ", which is gone" };
                 write!(f, "there is no {name}, but {other} (of {manifest}{gone}) has the same files")
             }
-            Self::KnownToState { name, assets } => {
+            Self::KnownToState { name, assets, is_written_anew } => {
                 let assets = if *assets == 1 { "1 asset".to_owned() } else { format!("{assets} assets") };
+                if *is_written_anew {
+                    return write!(
+                        f,
+                        "{name} was lost, and written anew with the {assets} that this machine knows; another machine may have uploaded more"
+                    );
+                }
                 write!(
                     f,
                     "{name} is missing, though this machine had it and knows {assets} of it; another machine may have uploaded more"
@@ -183,8 +198,7 @@ impl Lost<'_> {
             }
             Self::KnownToState { name, .. } => {
                 format!(
-                    "put {name} back, from a commit or another machine; if nothing else was uploaded, run it again, for what this machine knows \
-                     is written into a new one, or {ACCEPT} at once"
+                    "put {name} back, from a commit or another machine; if nothing else was uploaded, {ACCEPT} with what this machine knows"
                 )
             }
         }

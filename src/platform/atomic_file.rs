@@ -143,6 +143,37 @@ where
     Ok(true)
 }
 
+/// Blocks of a disk that are kept for a file that is written later. Dropped, they are free for it.
+#[derive(Debug)]
+pub struct Room {
+    bytes: u64,
+    /// Without a name, so that no crash leaves it behind.
+    _blocks: File,
+}
+
+impl Room {
+    /// How many bytes there is room for.
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// Keeps room for `bytes` bytes where [`write_atomic`] would write the new content of the file at `path`.
+///
+/// # Errors
+/// As for writing it; what was taken is free again then.
+pub fn keep_room(path: &Path, bytes: u64) -> Result<Room, AtomicWriteError> {
+    let reach = |source| AtomicWriteError::Reach { path: path.to_owned(), source };
+    let (folder, _) = split(path).map_err(reach)?;
+    permissions(path).map_err(reach)?;
+    let blocks = tempfile::tempfile_in(folder);
+    let mut blocks = blocks.map_err(|source| AtomicWriteError::Create { path: path.to_owned(), source })?;
+    match io::copy(&mut io::Read::take(io::repeat(0), bytes), &mut blocks) {
+        Ok(_) => Ok(Room { bytes, _blocks: blocks }),
+        Err(source) => Err(AtomicWriteError::Write { path: path.to_owned(), source }),
+    }
+}
+
 /// Who may read and write the file that is there; a new one gets the usual permissions. Whatever becomes of it meanwhile, its name is replaced and nothing
 /// is written through it.
 fn permissions(path: &Path) -> io::Result<Option<std::fs::Permissions>> {

@@ -8,9 +8,6 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// More is not read of an answer.
-const MOST_BYTES: u64 = 64 * 1024;
-
 /// What a program answered.
 #[derive(Debug)]
 pub struct Answer {
@@ -18,11 +15,14 @@ pub struct Answer {
     pub status: ExitStatus,
     /// What it printed to standard output, as text.
     pub said: String,
+    /// The same, byte for byte.
+    pub raw: Vec<u8>,
     /// What it printed to standard error, as text.
     pub complained: String,
 }
 
 /// Runs `program`, which gets `input` and of this process's environment only the variables in `inherited`, and waits at most `patience`.
+/// More than `most` bytes are not read of an answer.
 ///
 /// # Errors
 /// When it can't be started, or does not end in time: then it is killed.
@@ -33,7 +33,7 @@ pub fn ask<'a>(
     environment: &[(&str, &str)],
     inherited: &[&str],
     input: &[u8],
-    patience: Duration,
+    (patience, most): (Duration, u64),
 ) -> io::Result<Answer> {
     let mut command = Command::new(program);
     command.args(arguments).env_clear();
@@ -45,10 +45,13 @@ pub fn ask<'a>(
         // One that doesn't read it has its answer already.
         let _ = stdin.write_all(input);
     }
-    let (said, complained) = (reader(child.stdout.take()), reader(child.stderr.take()));
-    let text = |from: mpsc::Receiver<String>| from.recv_timeout(patience);
-    match (text(said), text(complained)) {
-        (Ok(said), Ok(complained)) => Ok(Answer { status: child.wait()?, said, complained }),
+    let (said, complained) = (reader(child.stdout.take(), most), reader(child.stderr.take(), most));
+    let bytes = |from: mpsc::Receiver<Vec<u8>>| from.recv_timeout(patience);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match (bytes(said), bytes(complained)) {
+        (Ok(raw), Ok(complained)) => {
+            Ok(Answer { status: child.wait()?, said: text(&raw), raw, complained: text(&complained) })
+        }
         _ => {
             end(child);
             Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {} s", patience.as_secs())))
@@ -57,15 +60,15 @@ pub fn ask<'a>(
 }
 
 /// Reads to the end in a thread of its own, which ends with the program.
-fn reader(stream: Option<impl io::Read + Send + 'static>) -> mpsc::Receiver<String> {
+fn reader(stream: Option<impl io::Read + Send + 'static>, most: u64) -> mpsc::Receiver<Vec<u8>> {
     let (send, receive) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(stream) = stream {
             // What was read before an error counts; nothing is a wrong answer to everybody who asks.
-            let _ = stream.take(MOST_BYTES).read_to_end(&mut bytes);
+            let _ = stream.take(most).read_to_end(&mut bytes);
         }
-        let _ = send.send(String::from_utf8_lossy(&bytes).into_owned()); // nobody may wait any more
+        let _ = send.send(bytes); // nobody may wait any more
     });
     receive
 }

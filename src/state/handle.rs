@@ -128,6 +128,14 @@ impl StoreHandle {
         self.call(move |store| store.set_lockfile_untold(untold))
     }
 
+    /// See [`Store::set_lockfile_lost`].
+    ///
+    /// # Errors
+    /// As [`Store::set_lockfile_lost`], or [`StateError::Closed`].
+    pub fn set_lockfile_lost(&self, lost: bool) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
+        self.call(move |store| store.set_lockfile_lost(lost))
+    }
+
     /// See [`Store::write_anew`]. What is queued before is in it, and what is queued after goes there.
     ///
     /// # Errors

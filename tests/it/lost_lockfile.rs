@@ -195,9 +195,9 @@ fn a_second_environment_is_its_own_once_that_is_agreed_to() {
     assert_eq!(remote.assets().len(), 4);
 }
 
-/// The state knows what it uploaded, not what others did. What it knows is written down again, so that the next run goes on.
+/// The state knows what it uploaded, not what others did. What it knows is written down again, and anything new waits for a person, however many runs there are.
 #[test]
-fn a_lockfile_that_only_the_state_remembers_is_written_again_before_anything_new() {
+fn a_lockfile_that_only_the_state_remembers_is_written_again_and_new_assets_wait_for_a_person() {
     let remote = Remote::start();
     let project = Project::new(MANIFEST).at(&remote.url());
     project.write("ui/a.png", png(1));
@@ -211,13 +211,29 @@ fn a_lockfile_that_only_the_state_remembers_is_written_again_before_anything_new
     assert_eq!((code, held(&document, &words)), (1, vec!["ui/b.png".to_owned()]), "{document:#}");
     let lockfile = project.read("assets.lock.toml");
     assert!(lockfile.contains("ui/a.png") && !lockfile.contains("ui/b.png"), "{lockfile}");
-    project.sync();
-    assert_eq!(remote.assets().len(), 2);
-
-    project.remove("assets.lock.toml");
-    project.write("ui/c.png", png(3));
+    let words = ["written anew with the 1 asset that this machine knows"];
+    for args in [&ONCE[..], &["plan"], &ONCE] {
+        let (_, document) = project.json(args);
+        assert_eq!(held(&document, &words), ["ui/b.png"], "{document:#}");
+    }
+    let (_, status) = project.json(&["status"]);
+    assert!(status["lost_lockfile"]["reason"].as_str().unwrap().contains(words[0]), "{status:#}");
+    assert_eq!(remote.assets().len(), 1);
     project.run(&ACCEPT).expect(0);
+    project.write("ui/c.png", png(3));
+    project.sync();
     assert_eq!(remote.assets().len(), 3);
+
+    // The one from another machine that is put back has more, and is agreed to by that.
+    let whole = project.read("assets.lock.toml");
+    project.remove("assets.lock.toml");
+    project.write("ui/d.png", png(4));
+    project.run(&ONCE).expect(1);
+    let more = whole.replace("[assets.\"ui/a.png\"]", "[forgotten.\"ui/z.png\"]\n77 = 1\n\n[assets.\"ui/a.png\"]");
+    let more = if whole.contains("[forgotten") { whole } else { more };
+    project.write("assets.lock.toml", more);
+    project.sync();
+    assert_eq!(remote.assets().len(), 4);
 }
 
 #[test]

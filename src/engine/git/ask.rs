@@ -1,7 +1,7 @@
 //! What only git itself can tell: whether the commit that is checked out has a file, and whether git
 //! knows a file or ignores it.
 //!
-//! Asked seldom: of a lockfile that is missing, and in CI once at the end. Git runs without hooks, a
+//! Asked seldom: of a lockfile that is missing or that somebody else wrote, and in CI once at the end. Git runs without hooks, a
 //! file monitor, locks or a network, since the repository may be a stranger's.
 
 use std::ffi::OsStr;
@@ -13,6 +13,12 @@ use crate::platform::program::{self, Answer};
 
 /// These questions take milliseconds; a disk that hangs takes for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// More is not read of an answer of a line or two.
+const A_FEW_LINES: u64 = 64 * 1024;
+
+/// More is not read of files: as much as a lockfile may have, in a merge and its parents.
+const FILES: u64 = 1 << 30;
 
 /// What git gets of this process's environment: where programs are, and whose configuration counts
 /// (ignored files of a person's own). Nothing that points it to another repository.
@@ -52,6 +58,57 @@ pub fn head_has(file: &Path) -> Result<bool, String> {
         Some(size) if answer.status.success() && size.parse::<u64>().is_ok() => Ok(true),
         Some(_) | None => Err(why(&answer)),
     }
+}
+
+/// What git has of a file, apart from what is on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Versions {
+    /// What it put on disk last, or was told to put into the next commit.
+    pub index: Option<Vec<u8>>,
+    /// Where the commit that is checked out is a merge: what the commits have that it merges.
+    pub merged: Vec<Vec<u8>>,
+}
+
+/// What git has of `file`: nothing where there is no repository.
+///
+/// # Errors
+/// Why it can't be told: lower case, no full stop.
+pub fn versions(file: &Path) -> Result<Versions, String> {
+    let Some(place) = Place::of(file)? else { return Ok(Versions::default()) };
+    let second = place.ask(&["cat-file", "--batch-check"], b"HEAD^2^{commit}\n")?;
+    let is_merge = second.status.success() && !second.said.trim_end().ends_with("missing");
+    let names: &[&str] = if is_merge { &[":0", "HEAD", "HEAD^1", "HEAD^2"] } else { &[":0"] };
+    let questions: String = names.iter().map(|name| format!("{name}:{}\n", place.inside)).collect();
+    let answer = place.ask_for(&["cat-file", "--batch"], questions.as_bytes(), FILES)?;
+    if !answer.status.success() {
+        return Err(why(&answer));
+    }
+    let mut found = contents(&answer.raw).into_iter();
+    let (index, head) = (found.next().flatten(), found.next().flatten());
+    // In the middle of a switch of branches the index is the new one's already.
+    let is_settled = index == head;
+    Ok(Versions { index, merged: found.flatten().filter(|_| is_settled).collect() })
+}
+
+/// The files of a batch, in the order of the questions: before each a line with its name, type and size, after it a line break; for one that isn't there only
+/// a line that says so.
+fn contents(mut batch: &[u8]) -> Vec<Option<Vec<u8>>> {
+    let mut contents = Vec::new();
+    while let Some(end) = batch.iter().position(|byte| *byte == b'\n') {
+        let (line, rest) = batch.split_at(end);
+        let line = String::from_utf8_lossy(line);
+        let size = line.rsplit_once(" blob ").and_then(|(_, size)| size.parse::<usize>().ok());
+        let rest = rest.get(1..).unwrap_or_default();
+        let Some(size) = size else {
+            contents.push(None);
+            batch = rest;
+            continue;
+        };
+        let Some(content) = rest.get(..size) else { break };
+        contents.push(Some(content.to_owned()));
+        batch = rest.get(size.saturating_add(1)..).unwrap_or_default();
+    }
+    contents
 }
 
 /// What git knows of `file`; `None` where there is no repository.
@@ -100,13 +157,17 @@ impl Place {
     }
 
     fn ask(&self, question: &[&str], input: &[u8]) -> Result<Answer, String> {
+        self.ask_for(question, input, A_FEW_LINES)
+    }
+
+    fn ask_for(&self, question: &[&str], input: &[u8], most: u64) -> Result<Answer, String> {
         // With both folders named, git doesn't mind who owns them, and follows no configuration to others.
         let folders =
             [OsStr::new("--git-dir"), self.private.as_os_str(), OsStr::new("--work-tree"), self.top.as_os_str()];
         let options = ["-C".as_ref(), self.top.as_os_str(), "--no-pager".as_ref(), "-c".as_ref()];
         let options = options.into_iter().chain([OsStr::new("core.fsmonitor=false")]).chain(folders);
         let arguments = options.chain(question.iter().map(OsStr::new));
-        program::ask("git", arguments, ENVIRONMENT, INHERITED, input, PATIENCE)
+        program::ask("git", arguments, ENVIRONMENT, INHERITED, input, (PATIENCE, most))
             .map_err(|error| format!("git can't be asked: {error}"))
     }
 }

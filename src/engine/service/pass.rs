@@ -3,7 +3,7 @@
 use super::{LOCKFILE_EVERY, POLL_EVERY, Rounds, Service, ServiceError};
 use crate::engine::lockfile::KeepError;
 use crate::engine::steps::chain;
-use crate::engine::sync::given_up;
+use crate::engine::sync::{given_up, uploads_of};
 use crate::plan::step::LOST_ANSWER_REST;
 use crate::plan::{Wishes, plan};
 use crate::platform::{clock, failpoint};
@@ -40,6 +40,15 @@ impl Service<'_> {
         }
         // While Roblox fails the question would wait with everything else.
         if !failing && !std::mem::replace(&mut self.looked_at_key, true) && !self.may_begin().await? {
+            return Ok(());
+        }
+        let uploads = uploads_of(&steps);
+        if uploads > 0
+            && let Err(error) = self.session.lockfile.make_room(&self.session.book, &self.in_manifest, uploads)
+        {
+            let hint = error.hint().unwrap_or_default();
+            tracing::error!(hint, "{}", chain(&error));
+            self.times.plan = Some(clock::elapsed() + POLL_EVERY);
             return Ok(());
         }
         let with = self.hands.steps(&self.desired, given_up, self.generation);

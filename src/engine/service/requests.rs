@@ -21,6 +21,7 @@ use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::file::FileProblem;
 use crate::model::ids::AssetId;
+use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::request::{Answer, Found, Problem, ProblemKind, Request, RequestId};
 use crate::platform::clock;
 
@@ -57,7 +58,7 @@ enum Errand {
     Settle(Address, AssetId),
     Import { address: Address, asset_id: AssetId, content_matches: bool },
     ByHand(Address, Direction),
-    Recreate(BTreeSet<Address>),
+    Recreate { addresses: BTreeSet<Address>, missing: Option<MissingLockfile> },
 }
 
 impl Service<'_> {
@@ -140,7 +141,10 @@ impl Service<'_> {
                 asked.stage = Stage::Ended(result.map(|()| Answer::default()).map_err(Into::into));
                 return Ok(());
             }
-            Request::Recreate { addresses } => Errand::Recreate(addresses.iter().cloned().collect()),
+            Request::Recreate { addresses } => Errand::Recreate {
+                addresses: addresses.iter().cloned().collect(),
+                missing: self.session.lockfile.missing().cloned(),
+            },
             Request::Forget { addresses } => {
                 let forgotten = forget::forget(self.session, addresses).await;
                 asked.stage = Stage::Ended(forgotten.map(|forgotten| answer(&forgotten)).map_err(Into::into));
@@ -276,8 +280,8 @@ async fn run(errand: &Errand, hands: &Hands, desired: &Desired) -> Result<Answer
             let (asset_id, revision) = (Some(imported.key.asset_id), Some(imported.number));
             Ok(Answer { asset_id, revision, notes: imported.notes(address), ..Answer::default() })
         }
-        Errand::Recreate(addresses) => {
-            let choice = recreate::begin(hands, desired, Some(addresses)).await?;
+        Errand::Recreate { addresses, missing } => {
+            let choice = recreate::begin(hands, desired, Some(addresses), missing.as_ref()).await?;
             let left_out = choice.left_out.iter().map(|(address, why)| format!("{address} is left as it is: {why}"));
             Ok(Answer { notes: left_out.collect(), ..Answer::default() })
         }
@@ -302,7 +306,9 @@ async fn by_hand(hands: &Hands, desired: &Desired, address: &Address, direction:
 fn answer(forgotten: &forget::Forgotten) -> Answer {
     let names: Vec<String> = forgotten.each.iter().flat_map(|one| &one.asset_ids).map(ToString::to_string).collect();
     let kept = Some(names).filter(|names| !names.is_empty());
-    let notes = kept.map(|names| format!("Roblox keeps {}", names.join(", "))).into_iter().collect();
+    let kept = kept.map(|names| format!("Roblox keeps {}", names.join(", ")));
+    let advice = forgotten.each.iter().filter_map(|one| Some(format!("{}: {}", one.address, one.advice()?)));
+    let notes = kept.into_iter().chain(advice).collect();
     Answer { lockfile_written: forgotten.lockfile_written, notes, ..Answer::default() }
 }
 

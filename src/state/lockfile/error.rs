@@ -40,6 +40,17 @@ pub enum LockfileError {
     /// It could not be written; the old one is as it was.
     #[error("can't write the lockfile")]
     Write(#[from] AtomicWriteError),
+    /// What is about to be uploaded could not be written into it.
+    #[error("the lockfile can't be written, so nothing is uploaded")]
+    NoRoom(#[source] AtomicWriteError),
+    /// It could not be written, or not read before that, and what this machine knows by now is not in it.
+    #[error("the lockfile lacks {}, which only the state of this machine knows", listed(lacks))]
+    Behind {
+        /// The assets that it lacks, with their addresses.
+        lacks: Vec<(Address, AssetId)>,
+        /// Why it could not be written.
+        source: Box<LockfileError>,
+    },
     /// The one that would replace it lacks something that it has.
     #[error("the new lockfile would lack asset {asset_id} of `{address}`, which `{}` has; it is left as it was", path.display())]
     WouldLose {
@@ -110,7 +121,10 @@ impl LockfileError {
     /// Where it is, for an error of the text.
     pub const fn place(&self) -> Option<&Place> {
         match self {
-            Self::Read { .. } | Self::Write(_) | Self::WouldLose { .. } | Self::TooLarge { .. } => None,
+            Self::Read { .. } | Self::Write(_) | Self::NoRoom(_) | Self::WouldLose { .. } | Self::TooLarge { .. } => {
+                None
+            }
+            Self::Behind { source, .. } => source.place(),
             Self::Empty { place }
             | Self::ConflictMarkers { place }
             | Self::CutOff { place }
@@ -121,10 +135,16 @@ impl LockfileError {
     }
 
     /// What would mend it, where that is plain.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
             Self::Read { source, .. } => own_file::hint(source),
-            Self::Write(error) => error.hint(),
+            Self::Behind { source, .. } => {
+                const KEEP: &str =
+                    "keep the state, and run the same command again: it writes the lockfile and uploads nothing twice";
+                let mend = source.hint().map(|hint| format!("{hint}; then ")).unwrap_or_default();
+                return Some(format!("{mend}{KEEP}"));
+            }
+            Self::Write(error) | Self::NoRoom(error) => error.hint(),
             Self::WouldLose { .. } => Some(
                 "please report this; moved aside, the state is rebuilt from the lockfile by the next `macadam sync --once`",
             ),
@@ -139,6 +159,20 @@ impl LockfileError {
             Self::OtherRemote { .. } => {
                 Some("each remote needs its own lockfile: use another manifest, or the remote that this one belongs to")
             }
-        }
+        };
+        hint.map(str::to_owned)
+    }
+}
+
+/// So many assets are named before the rest is only counted.
+const NAMED: usize = 10;
+
+/// Assets for a person: `ui/a.png` (123), …
+fn listed(assets: &[(Address, AssetId)]) -> String {
+    let named = assets.iter().take(NAMED).map(|(address, asset_id)| format!("asset {asset_id} (`{address}`)"));
+    let named = named.collect::<Vec<_>>().join(", ");
+    match assets.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
     }
 }

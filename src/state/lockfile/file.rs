@@ -11,7 +11,7 @@ use super::{Entry, Ledger};
 use crate::model::address::Address;
 use crate::model::digest::Checksum;
 use crate::model::forgotten::Forgotten;
-use crate::platform::atomic_file::write_atomic_for;
+use crate::platform::atomic_file::{Room, keep_room, write_atomic_for};
 use crate::platform::own_file::{self, Access, Refusal};
 
 /// Room for a million addresses; what is larger is no lockfile, and must not fill the memory.
@@ -60,6 +60,14 @@ where
         write(remote, entries, forgotten, &mut Summed { out, checksum: &mut checksum })
     })?;
     Ok(checksum.finish())
+}
+
+/// Keeps room for a lockfile of `bytes` bytes, until it is about to be saved.
+///
+/// # Errors
+/// When it could not be written now.
+pub fn room(path: &Path, bytes: u64) -> Result<Room, LockfileError> {
+    keep_room(path, bytes).map_err(LockfileError::NoRoom)
 }
 
 /// Sums up what it writes.

@@ -29,6 +29,17 @@ impl Digests {
         Self { sorted }
     }
 
+    /// The assets of a ledger of which the lockfile lacks a revision, with their addresses.
+    pub fn lacks(&self, ledger: &Ledger) -> Vec<(Address, AssetId)> {
+        let has = |address: &Address, key| self.sorted.binary_search(&digest(address, key)).is_ok();
+        let lacking = |(address, entry): (&Address, &Entry)| {
+            let keys = entry.history.iter().map(|(key, _)| key).filter(|key| !has(address, *key));
+            let assets: BTreeSet<AssetId> = keys.map(|key| key.asset_id).collect();
+            assets.into_iter().map(|asset_id| (address.clone(), asset_id)).collect::<Vec<_>>()
+        };
+        ledger.entries.iter().flat_map(lacking).collect()
+    }
+
     /// Whether all of them are in another lockfile too.
     pub fn are_in(&self, other: &Self) -> bool {
         self.sorted.iter().all(|digest| other.sorted.binary_search(digest).is_ok())

@@ -29,7 +29,7 @@ use crate::model::recorded::{Identity, Leaving, PinnedAt, PossibleDuplicate};
 
 pub use error::{LockfileError, Place};
 pub use export::{export, exported, locked};
-pub use file::{fingerprint, read, save};
+pub use file::{fingerprint, read, room, save};
 pub use import::import;
 pub use loss::{Digests, first_lost};
 pub use merge::{OtherRemotes, merge};

@@ -105,6 +105,27 @@ impl Store {
             .map_err(|error| self.failed("write whether the lockfile's change was told", error))
     }
 
+    /// Whether the lockfile was lost, and neither has another one been put there since nor has a person agreed to a new one.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn is_lockfile_lost(&self) -> Result<bool, StateError> {
+        self.connection
+            .query_row("SELECT lockfile_lost FROM meta", [], |row| row.get(0))
+            .map_err(|error| self.failed("read whether the lockfile was lost", error))
+    }
+
+    /// Remembers whether the lockfile is lost, as above.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub fn set_lockfile_lost(&mut self, lost: bool) -> Result<(), StateError> {
+        self.connection
+            .execute("UPDATE meta SET lockfile_lost = ?1", [lost])
+            .map(drop)
+            .map_err(|error| self.failed("write whether the lockfile was lost", error))
+    }
+
     fn failed(&self, doing: &'static str, error: rusqlite::Error) -> StateError {
         StateError::from_sql(&self.path, doing, error)
     }

@@ -205,3 +205,66 @@ fn a_rehearsal_is_one() {
     assert_eq!(project.json(&["plan", "--emulator"]).1["actions"], json!([]));
     assert!(!project.file("assets.lock.toml").exists());
 }
+
+fn git(project: &Project, args: &[&str]) -> String {
+    let mut command = std::process::Command::new("git");
+    command.args(args).current_dir(project.path()).env_clear().env("HOME", project.path());
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
+    for who in ["AUTHOR", "COMMITTER"] {
+        command.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@example.com");
+    }
+    crate::support::Ran::of(command.output().unwrap()).expect(0).stdout
+}
+
+/// With real branches: the old one, whose manifest and lockfile are from before the change of the owner, is visited once.
+#[test]
+fn visiting_an_old_branch_after_a_migration_brings_no_asset_of_the_old_owner_back() {
+    let remote = remote(&[]);
+    let project = Project::new(&format!("{USER}{TAIL}")).at(&remote.url());
+    project.write(".gitignore", ".macadam/\n");
+    git(&project, &["init", "--quiet", "--initial-branch=main"]);
+    files(&project);
+    let old = ids(&project);
+    git(&project, &["add", "--all"]);
+    git(&project, &["commit", "--quiet", "--message=the user's"]);
+    git(&project, &["branch", "old"]);
+    project.write("assets.toml", format!("{GROUP}{TAIL}"));
+    project.run(&["recreate", "--creator", "--yes"]).expect(0);
+    git(&project, &["commit", "--quiet", "--all", "--message=the group's"]);
+    let new = ids(&project);
+    is_migrated(&remote, &project, &old);
+
+    let writes = remote.writes();
+    for round in 0..2 {
+        for (branch, used) in [("old", &old), ("main", &new)] {
+            git(&project, &["checkout", "--quiet", branch]);
+            project.sync();
+            assert_eq!(&ids(&project), used, "round {round}, on {branch}");
+            assert_eq!(project.sync()["actions"], json!([]), "round {round}, on {branch}");
+            git(&project, &["commit", "--quiet", "--all", "--allow-empty", "--message=visited"]);
+        }
+        // Then also a machine that has only what git has.
+        project.remove_state();
+    }
+    assert_eq!(remote.writes(), writes);
+}
+
+/// The command wrote a new lockfile first, which made the next plan believe that nothing was lost.
+#[test]
+fn nothing_is_made_for_a_new_owner_while_the_lockfile_is_lost() {
+    let (remote, project) = migrating();
+    project.remove("assets.lock.toml");
+    project.write("assets.toml", format!("{GROUP}{TAIL}"));
+    let creates = remote.requests(Endpoint::CreateAsset);
+    for _ in 0..2 {
+        let (message, hint) = refused(&project, &["recreate", "--creator", "--yes"], 1);
+        assert!(message.contains("assets.lock.toml"), "{message}");
+        assert!(hint.contains("--accept-new-lockfile"), "{hint}");
+        assert_eq!(remote.requests(Endpoint::CreateAsset), creates);
+        assert_eq!(project.json(&["status", "sword@user:1"]).0, 1, "nothing was renamed");
+    }
+    project.run(&["sync", "--once", "--accept-new-lockfile"]).expect(1);
+    project.run(&["recreate", "--creator", "--yes"]).expect(0);
+    assert!(remote.requests(Endpoint::CreateAsset) > creates);
+}

@@ -9,6 +9,7 @@ mod disk;
 mod endless;
 mod foreign;
 mod hostile;
+mod lagging;
 mod lockfile;
 mod network;
 mod operations;
@@ -98,6 +99,11 @@ impl Trial {
     pub fn document(&self, seconds: u32, code: i32) -> Value {
         let ran = self.run(seconds).expect(code);
         serde_json::from_str(&ran.stdout).unwrap()
+    }
+
+    /// Whether every scripted fault has fired so far.
+    pub fn has_fired(&self) -> bool {
+        self.rules.iter().all(|id| self.remote.control().fired(*id) > 0)
     }
 
     /// That every scripted fault has fired.

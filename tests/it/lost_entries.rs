@@ -1,0 +1,125 @@
+//! A lockfile that lost single entries: what git or the state still has of them comes back, and no asset is made twice.
+
+use super::ci::{Ci, push};
+use super::commit_push::Clone;
+use super::support::{Project, Remote, png};
+
+const ONCE: [&str; 2] = ["sync", "--once"];
+const LOCKFILE: &str = "assets.lock.toml";
+
+/// A lockfile without the entry of an address.
+fn without(lockfile: &str, address: &str) -> String {
+    let start = lockfile.find(&format!("[assets.\"{address}\"]")).unwrap();
+    let end = lockfile[start + 1..].find("\n[").map_or(lockfile.len(), |at| start + 1 + at + 1);
+    format!("{}{}", &lockfile[..start], &lockfile[end..])
+}
+
+/// Two pictures were uploaded and pushed; a machine that knows only what is in git.
+fn synced() -> (Ci, Clone) {
+    let ci = Ci::new(2);
+    let author = ci.machine();
+    ci.run(&author, &ONCE).expect(0);
+    push(&author, "synced");
+    let machine = ci.machine();
+    (ci, machine)
+}
+
+#[test]
+fn an_entry_that_an_edit_dropped_is_taken_from_git() {
+    let (ci, machine) = synced();
+    let whole = machine.read(LOCKFILE);
+    let edited = without(&whole, "ui/0.png");
+    assert!(edited.contains("ui/1.png") && edited.len() < whole.len(), "{edited}");
+    machine.write(LOCKFILE, &edited);
+    // Nothing is written yet, and nothing is to be done.
+    let plan = ci.json(&machine, &["plan"], 0);
+    assert_eq!(plan["actions"].as_array().map(Vec::len), Some(0), "{plan:#}");
+    ci.run(&machine, &ONCE).expect(0);
+    assert_eq!((ci.creates(), machine.read(LOCKFILE)), (2, whole));
+}
+
+#[test]
+fn an_entry_that_a_merge_dropped_is_taken_from_what_was_merged() {
+    let (ci, machine) = synced();
+    // Two branches add a picture each; the merge takes one side's lockfile.
+    for (branch, shade) in [("left", 10), ("right", 11)] {
+        machine.git(&["checkout", "-q", "-B", branch, "origin/main"]);
+        std::fs::write(machine.path.join(format!("ui/{branch}.png")), png(shade)).unwrap();
+        let other = ci.machine();
+        std::fs::write(other.path.join(format!("ui/{branch}.png")), png(shade)).unwrap();
+        ci.run(&other, &ONCE).expect(0);
+        machine.write(LOCKFILE, &other.read(LOCKFILE));
+        machine.git(&["add", "--all"]);
+        machine.git(&["commit", "-q", "-m", branch]);
+    }
+    machine.git(&["merge", "-q", "--no-edit", "-X", "ours", "left"]);
+    let merged = machine.read(LOCKFILE);
+    if merged.contains("ui/left.png") {
+        machine.write(LOCKFILE, &without(&merged, "ui/left.png"));
+        machine.git(&["commit", "-q", "--all", "--amend", "--no-edit"]);
+    }
+    assert_eq!(ci.creates(), 4);
+    ci.run(&machine, &ONCE).expect(0);
+    assert_eq!(ci.creates(), 4);
+    let lockfile = machine.read(LOCKFILE);
+    assert!(["ui/left.png", "ui/right.png", "ui/0.png"].iter().all(|name| lockfile.contains(name)), "{lockfile}");
+}
+
+/// Also with a state that knows them: nothing of another branch comes back, and nothing is held.
+#[test]
+fn what_an_older_branch_never_had_is_not_taken_back() {
+    let (ci, machine) = synced();
+    ci.run(&machine, &ONCE).expect(0);
+    machine.git(&["branch", "older"]);
+    let older = machine.read(LOCKFILE);
+    for (name, shade) in [("new", 20), ("kept", 21)] {
+        std::fs::write(machine.path.join(format!("ui/{name}.png")), png(shade)).unwrap();
+    }
+    ci.run(&machine, &ONCE).expect(0);
+    machine.git(&["add", "--all"]);
+    machine.git(&["commit", "-q", "-m", "two more"]);
+    machine.git(&["checkout", "-q", "older"]);
+    assert_eq!(ci.json(&machine, &ONCE, 0)["actions"].as_array().map(Vec::len), Some(0));
+    assert_eq!(machine.read(LOCKFILE), older);
+    // A file that is there with the same bytes is the asset that is known.
+    std::fs::write(machine.path.join("ui/kept.png"), png(21)).unwrap();
+    ci.run(&machine, &ONCE).expect(0);
+    assert_eq!(ci.creates(), 4);
+    let lockfile = machine.read(LOCKFILE);
+    assert!(lockfile.contains("ui/kept.png") && !lockfile.contains("ui/new.png"), "{lockfile}");
+}
+
+#[test]
+fn what_was_renamed_is_not_taken_back_under_its_old_name() {
+    let (ci, machine) = synced();
+    ci.run(&machine, &ONCE).expect(0);
+    std::fs::rename(machine.path.join("ui/0.png"), machine.path.join("ui/moved.png")).unwrap();
+    ci.run(&machine, &ONCE).expect(0);
+    let renamed = machine.read(LOCKFILE);
+    std::fs::remove_dir_all(machine.path.join(".git/macadam")).unwrap();
+    ci.run(&machine, &ONCE).expect(0);
+    assert_eq!((ci.creates(), machine.read(LOCKFILE)), (2, renamed.clone()));
+    assert!(!renamed.contains("ui/0.png\"]"), "{renamed}");
+}
+
+/// Without git the state alone remembers.
+#[test]
+fn an_entry_that_only_the_state_has_comes_back() {
+    let remote = Remote::start();
+    let project = Project::new(super::ci::MANIFEST).at(&remote.url());
+    for shade in 0..2 {
+        project.write(&format!("ui/{shade}.png"), png(shade));
+    }
+    project.sync();
+    let whole = project.read(LOCKFILE);
+    let edited = without(&whole, "ui/0.png");
+    project.write(LOCKFILE, &edited);
+    project.sync();
+    assert_eq!((remote.assets().len(), project.read(LOCKFILE)), (2, whole));
+    // Its file changed as well: the new asset takes the place of the one that is known.
+    project.write(LOCKFILE, &edited);
+    project.write("ui/0.png", png(9));
+    assert_eq!(project.sync()["actions"][0]["action"], "replace");
+    let (_, history) = project.json(&["history", "ui/0.png"]);
+    assert_eq!(history["revisions"].as_array().map(Vec::len), Some(2), "{history:#}");
+}
