@@ -63,6 +63,7 @@ fn list(folder: &Path) -> Names {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
 mod tests {
     use super::*;
 

@@ -440,6 +440,7 @@ impl History {
 
     /// The assets of this kind that are passed over.
     pub fn duplicates(&self, kind: Kind) -> BTreeSet<AssetId> {
+        type Class = (Option<ContentHash>, Option<Listing>);
         let in_place = kind.asset_type.on_content_change() == ContentChange::InPlace;
         // All that stand for the same have one class: those of a Model, or those with the same bytes.
         let class = |fact: &RevisionFact| if in_place { Some(None) } else { fact.content.map(Some) };
@@ -447,7 +448,7 @@ impl History {
             if in_place { fact.is_there_as(kind) } else { fact.content.is_some_and(|c| fact.is_usable_as(c, kind)) }
         };
         // Of each class and each listing the first two assets: one of them is another than the asset that is asked about.
-        let mut rivals: BTreeMap<(Option<ContentHash>, Option<Listing>), (AssetId, Option<AssetId>)> = BTreeMap::new();
+        let mut rivals: BTreeMap<Class, (AssetId, Option<AssetId>)> = BTreeMap::new();
         for (key, fact) in self.facts.iter().filter(|(_, fact)| counts(fact)) {
             let Some(class) = class(fact) else { continue };
             let (first, second) = rivals.entry((class, self.listing(key.asset_id))).or_insert((key.asset_id, None));
