@@ -97,9 +97,19 @@ pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &Remo
         }
     }
     changes.push(Change::See { asset: as_written(&attempt.intent, asset) });
+    changes.extend(answered_late(attempt, record, key));
     changes.push(Change::Wrote { asset_id: asset.asset_id });
     changes.push(Change::Rest { address: address.clone(), trouble: None });
     Settled { changes, key, rejected }
+}
+
+/// An operation tells of its asset as it was when the operation ended. Where an old state follows it, the lockfile may know a newer revision by now, and
+/// nobody else made the old one current.
+fn answered_late(attempt: &Attempt, record: &Record, made: RevisionKey) -> Option<Change> {
+    let uploads = attempt.intent.content().is_some();
+    let is_newer = |key: RevisionKey| key.version > made.version;
+    let is_late = uploads && record.history.of_asset(made.asset_id).any(|(key, _)| is_newer(key));
+    is_late.then_some(Change::Outdate { asset_id: made.asset_id })
 }
 
 /// The asset that an address already has for what a create just made: an upload that an old state or another branch had begun ended after somebody else's

@@ -120,7 +120,14 @@ fn mend_blame(stage: &mut Stage, rng: &mut fastrand::Rng) {
     if rows.is_empty() {
         return;
     }
-    rows.iter().for_each(|row| stage.broken(&format!("of asset {:?} {}", row.asset_id, row.told())));
+    for row in &rows {
+        // A lost state made it, and no lockfile of this branch tells so: to the older copy somebody else did.
+        if stage.unknown_revisions.iter().any(|(asset, revision)| row.blames(*asset, *revision)) {
+            stage.figures.count("revisions of a lost state that were taken for somebody else's");
+        } else {
+            stage.broken(&format!("of asset {:?} {}", row.asset_id, row.told()));
+        }
+    }
     overwrite(stage, &rows.into_iter().map(|row| row.address).collect::<Vec<_>>(), rng);
 }
 
@@ -191,6 +198,13 @@ pub fn finish(stage: &mut Stage) {
 }
 
 impl Row {
+    /// Whether it says that somebody else made this revision.
+    fn blames(&self, asset: u64, revision: u64) -> bool {
+        let told = self.told();
+        self.asset_id == Some(asset)
+            && told.contains(&format!("somebody else made revision {revision} of asset {asset}"))
+    }
+
     /// For a person who wonders about it.
     pub fn told(&self) -> String {
         let Self { address, state, error, waits, drifts, .. } = self;

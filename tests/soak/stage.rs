@@ -1,5 +1,6 @@
 //! All that a soak has at hand, and its course: storm, calm, storm, …, and an orderly end. Read next: `story.rs` for the storm, `calm.rs` for the rest.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::Write as _;
@@ -62,6 +63,8 @@ pub struct Stage {
     pub states: u32,
     /// What was known to states alone that are gone.
     pub gone: Vec<Known>,
+    /// Revisions that a lost state had made, and that neither its older copy nor the lockfile of the checkout knew: asset and revision.
+    pub unknown_revisions: BTreeSet<(u64, u64)>,
     began: Instant,
     told: Vec<String>,
     diary: File,
@@ -80,6 +83,7 @@ impl Stage {
             runners,
             states: 0,
             gone: Vec::new(),
+            unknown_revisions: BTreeSet::new(),
             service: Service::new(logs.clone()),
             commands: Commands::new(logs.clone()),
             figures: Figures::default(),
@@ -98,7 +102,7 @@ impl Stage {
 
     /// How many assets were known to states alone that are gone.
     pub fn lost(&self) -> usize {
-        self.gone.iter().flat_map(Known::assets).collect::<std::collections::BTreeSet<_>>().len()
+        self.gone.iter().flat_map(Known::assets).collect::<BTreeSet<_>>().len()
     }
 
     /// Notes what must not be and doesn't keep the story from going on.

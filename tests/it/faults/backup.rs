@@ -106,6 +106,28 @@ fn what_an_old_state_has_open_was_settled_since() {
 }
 
 #[test]
+fn an_operation_that_an_old_state_follows_is_older_than_the_lockfile() {
+    let mut trial = Trial::new();
+    trial.project.remove("ui/a.png");
+    trial.project.remove("ui/b.png");
+    trial.project.set_env("MACADAM_FAILPOINT", "accepted:1");
+    assert_eq!(trial.run(60).code, -1, "it was killed");
+    trial.project.set_env("MACADAM_FAILPOINT", "");
+    let backup = back_up(&trial);
+    trial.settle();
+    trial.project.write("models/sword.rbxmx", rbxmx("two"));
+    trial.settle();
+    // Nobody made the first revision current again: the answer is about the day on which it was. The asset is looked at
+    // until reads can't be older than that.
+    let before = come_back(&trial, &backup);
+    trial.project.sync();
+    trial.project.let_reads_catch_up();
+    trial.project.sync();
+    trial.settle();
+    assert_eq!(uploads(&trial), before, "uploaded again");
+}
+
+#[test]
 fn what_an_old_state_has_in_doubt_was_sent_again_since_and_its_history_says_so() {
     let lost = json!({"match": {"endpoint": "create_asset", "name": "a"}, "times": 1, "action": {"kind": "reset", "at": "after_commit"}});
     let mut trial = Trial::new().fault(lost);

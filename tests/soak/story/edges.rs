@@ -1,6 +1,7 @@
 //! What happens to a checkout and its state at their edges: git cleans it, the state is deleted or an older copy of it comes back, the lockfile is put back
 //! to an old commit, branches are visited in turn, and what is pinned is renamed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -91,7 +92,12 @@ impl Story {
         }
         stage.states += 1;
         // What only that state knew is gone with it, by the contract; each of these is counted, and nothing else is excused.
-        let kept = Known::state(&stage.project).and(&stage.project.lockfiles());
+        let copy = Known::state(&stage.project);
+        let here = copy.clone().and(&Known::lockfile(&stage.project.text(LOCKFILE)));
+        let made: BTreeSet<(u64, u64)> = lost.facts.keys().map(|(_, asset, revision)| (*asset, *revision)).collect();
+        let is_known = |made: &(u64, u64)| here.facts.keys().any(|(_, asset, revision)| (*asset, *revision) == *made);
+        stage.unknown_revisions.extend(made.into_iter().filter(|made| !is_known(made)));
+        let kept = copy.and(&stage.project.lockfiles());
         stage.gone.push(beyond(lost, &kept));
         stage.start_service(rng);
         Some("an older copy of the state comes back".to_owned())
