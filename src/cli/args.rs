@@ -16,7 +16,8 @@ const STYLES: Styles = Styles::styled()
 const EXIT_CODES: &str = "\
 Exit codes:
   0         in sync, or done
-  1         some assets could not be reconciled, --locked was violated, or a command was refused
+  1         some assets could not be reconciled, an output was not written or is out of date,
+            --locked was violated, or a command was refused
   2         plan --detailed-exitcode: there are changes
   3         manifest, lockfile or state can't be used: nothing was attempted
   4         no API key, or Roblox refused it
@@ -110,6 +111,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Reconcile until the remote matches the files
     Sync(SyncArgs),
+    /// Write the files with asset IDs for the game's code, from what is known here; needs no key and no network
+    Outputs(OutputsArgs),
     /// Show what is known: asset ID, revision, state, moderation, what waits and why
     Status(StatusArgs),
     /// Show every revision of addresses, or one of them
@@ -144,7 +147,7 @@ pub enum Command {
 /// `plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// Exit with 2 when there are changes at the remote or in the lockfile
+    /// Exit with 2 when there are changes at the remote, in the lockfile or in outputs
     #[arg(long)]
     pub detailed_exitcode: bool,
     /// Read every asset at Roblox first, to see what somebody else changed; needs a key
@@ -164,13 +167,13 @@ pub struct SyncArgs {
     /// The service changes nothing while the checkout is on another branch
     #[arg(long, value_name = "BRANCH", conflicts_with = "once")]
     pub require_branch: Option<String>,
-    /// Run this, by the shell, after the lockfile changed, however the sync ended: for example macadam-commit-push
+    /// Run this, by the shell, after the lockfile or outputs changed, however the sync ended: for example macadam-commit-push
     #[arg(long, value_name = "COMMAND", conflicts_with = "locked")]
     pub on_change: Option<String>,
     /// The service answers /healthz, /readyz and /metrics here; a port alone is one of this machine only
     #[arg(long, value_name = "ADDR", value_parser = crate::telemetry::listen::parse_listen, conflicts_with = "once")]
     pub listen: Option<SocketAddr>,
-    /// Change nothing: exit with 1 if anything would change at the remote or in the lockfile
+    /// Change nothing: exit with 1 if anything would change at the remote, in the lockfile or in outputs
     #[arg(long, requires = "once")]
     pub locked: bool,
     /// Give up after this long, for example 90s, 30m or 2h
@@ -197,6 +200,20 @@ pub struct SyncArgs {
     pub wait_moderation: Option<Duration>,
     /// Don't ask before many creates or a fee
     #[arg(long, short = 'y', requires = "once")]
+    pub yes: bool,
+}
+
+/// `outputs`.
+#[derive(Debug, Args)]
+pub struct OutputsArgs {
+    /// Write nothing: exit with 1 if a file is out of date
+    #[arg(long)]
+    pub check: bool,
+    /// Also write over files that another tool made; of a file without a known mark you are asked first
+    #[arg(long, conflicts_with = "check")]
+    pub adopt: bool,
+    /// Don't ask before a file without a known mark is overwritten
+    #[arg(long, short = 'y', requires = "adopt")]
     pub yes: bool,
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::outputs;
 use crate::engine::report::{Outcome, Report, StepReport, Warning};
 use crate::engine::view::Preview;
 use crate::model::address::Address;
@@ -111,6 +112,7 @@ pub fn plan(preview: &Preview) -> Value {
         "actions": actions,
         "summary": summary(&actions),
         "lockfile_changes": preview.lockfile_changes,
+        "outputs": outputs::planned_documents(&preview.outputs, &preview.plan),
         "drifts": drifts(&preview.plan.drifts),
         "notes": notes(&preview.plan.notes),
     })
@@ -178,6 +180,7 @@ pub fn report(report: &Report) -> Value {
         "in_sync": report.in_sync(),
         "assets": report.assets,
         "lockfile_written": report.lockfile_written,
+        "outputs": outputs::documents(&report.outputs),
         "warnings": report.warnings.iter().map(warning).collect::<Vec<_>>(),
         "under_review": report.under_review,
         "unasked": report.unasked.iter().map(unasked).collect::<Vec<_>>(),

@@ -23,6 +23,7 @@ mod lockfile;
 mod on_change;
 mod outline;
 mod output;
+mod outputs;
 mod pin;
 mod plan;
 mod progress;
@@ -129,6 +130,7 @@ fn dispatch(output: Output, cli: Cli) -> Result<Exit, Failure> {
         Command::Init => init::run(output, &target::here()?, global.manifest.as_deref()),
         Command::Check => check::run(output, &global),
         Command::Plan(args) => on_runtime(plan::run(output, &global, &args)),
+        Command::Outputs(args) => outputs::run(output, &global, &args),
         Command::Status(args) => status::run(output, &global, &args),
         Command::History(args) if args.remote => on_runtime(history::run_remote(output, &global, &args)),
         Command::History(args) => history::run(output, &global, &args),

@@ -1,5 +1,5 @@
-//! `--on-change COMMAND` at the end of `sync --once`: the command runs whenever the lockfile changed
-//! in this run, or in an earlier one whose command failed, however the sync ended.
+//! `--on-change COMMAND` at the end of `sync --once`: the command runs whenever the lockfile or outputs
+//! changed in this run, or in an earlier one whose command failed, however the sync ended.
 //!
 //! When it is due, and how it went as an exit code and in the document. Read next:
 //! `engine/on_change`, which runs it.
@@ -11,6 +11,7 @@ use super::exit::{Exit, Failure, Problem};
 use super::output::Output;
 use crate::engine::gather::read_manifest;
 use crate::engine::on_change::{Setting, run_once};
+use crate::engine::outputs::OutputFile;
 use crate::engine::project::Project;
 use crate::engine::session::Session;
 use crate::engine::stop::StopSwitch;
@@ -70,10 +71,19 @@ impl Ran {
 
 /// Runs the command if it is due. What it prints goes to standard error, line by line: standard output
 /// is the report's.
-pub async fn run(output: Output, command: Option<&str>, session: &mut Session, stop: &StopSwitch) -> Ran {
+pub async fn run(
+    output: Output,
+    command: Option<&str>,
+    session: &mut Session,
+    outputs: &[OutputFile],
+    stop: &StopSwitch,
+) -> Ran {
     let Some(command) = command.filter(|_| session.lockfile.is_untold()) else { return Ran::NotDue };
     let project = session.project.clone();
-    let paths = [project.lockfile.clone()];
+    // All that are Macadam's: what a push that failed left behind is told again.
+    let ours = outputs.iter().filter(|file| file.state.is_current());
+    let ours = ours.map(|file| project.outputs.join(file.path.as_str()));
+    let paths: Vec<_> = std::iter::once(project.lockfile.clone()).chain(ours).collect();
     let lockfile = project.lockfile_name();
     let hidden = webhook_variable(&project).into_iter().collect();
     let setting = Setting { command: command.to_owned(), project, hidden };

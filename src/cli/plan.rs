@@ -5,6 +5,7 @@ use super::document;
 use super::exit::{Exit, Failure};
 use super::outline::Outline;
 use super::output::Output;
+use super::outputs;
 use super::target::{self, Target};
 use crate::engine::progress::silent;
 use crate::engine::report::Stop;
@@ -22,7 +23,7 @@ pub async fn run(output: Output, global: &Global, args: &PlanArgs) -> Result<Exi
     } else {
         show(output, &preview, global.verbose > 0);
     }
-    let changes = !preview.plan.steps.is_empty() || preview.lockfile_changes;
+    let changes = !preview.plan.steps.is_empty() || preview.lockfile_changes || preview.outputs_change();
     if args.detailed_exitcode && changes {
         return Ok(Exit::Changes);
     }
@@ -69,11 +70,12 @@ pub fn show(output: Output, preview: &Preview, all: bool) {
     for note in &preview.gathered.notes {
         output.warning(&note.message);
     }
-    let Preview { gathered, recorded, plan, lockfile_changes } = preview;
+    let Preview { gathered, recorded, plan, lockfile_changes, outputs } = preview;
     for line in (Outline { plan, desired: &gathered.desired, recorded, all }).lines() {
         output.line(line);
     }
     if *lockfile_changes && plan.steps.is_empty() {
         output.line("the lockfile would be written");
     }
+    outputs::show_planned(output, outputs, plan);
 }

@@ -12,7 +12,7 @@ use super::exit::{Exit, Failure};
 use super::on_change::{self, Ran};
 use super::output::{Output, Tone, paint, plural};
 use super::progress::Bars;
-use super::{ci, outline, plan, service, target};
+use super::{ci, outline, outputs, plan, service, target};
 use crate::engine::gather::read_manifest;
 use crate::engine::report::{Outcome, Report, Stop, Warning};
 use crate::engine::session::Session;
@@ -63,7 +63,8 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
         ended.print(output, global, command.is_some());
     }
     // Under the lock: nobody else changes the lockfile meanwhile.
-    let ran = on_change::run(output, command, &mut session, &stop).await;
+    let outputs = ended.report.as_ref().map(|report| report.outputs.clone()).unwrap_or_default();
+    let ran = on_change::run(output, command, &mut session, &outputs, &stop).await;
     session.close().await;
     if let Some(embedded) = embedded {
         embedded.stop().await;
@@ -148,14 +149,14 @@ fn stopped(report: &Report) -> Option<Failure> {
 /// `--locked`: nothing is changed; anything that would change is a failure.
 async fn locked(output: Output, global: &Global, target: &target::Target, args: &SyncArgs) -> Result<Exit, Failure> {
     let preview = plan::preview(output, global, target, &wishes(args)?, args.refresh).await?;
-    let violated = !preview.plan.steps.is_empty() || preview.lockfile_changes;
+    let violated = !preview.plan.steps.is_empty() || preview.lockfile_changes || preview.outputs_change();
     if output.is_json() {
         output.document(&document::locked(&preview, violated));
     } else {
         plan::show(output, &preview, global.verbose > 0);
         if violated {
             output.warning(
-                "--locked: the remote or the lockfile would change; run `macadam sync --once` and commit the lockfile",
+                "--locked: the remote, the lockfile or an output would change; run `macadam sync --once` and commit what it writes",
             );
         }
     }
@@ -256,7 +257,13 @@ fn questions(plan: &Plan) -> Vec<String> {
     questions
 }
 
+/// Asks before something is changed at Roblox.
 pub(super) fn ask(output: Output, questions: &[String]) -> bool {
+    ask_or(output, questions, "nothing is changed at Roblox")
+}
+
+/// Asks, and says what is so if a person doesn't agree.
+pub(super) fn ask_or(output: Output, questions: &[String], declined: &str) -> bool {
     for question in questions {
         output.warning(question);
     }
@@ -265,7 +272,7 @@ pub(super) fn ask(output: Output, questions: &[String]) -> bool {
     let read = std::io::stdin().lock().read_line(&mut answer);
     let agreed = read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes");
     if !agreed {
-        output.warning("not confirmed: nothing is changed at Roblox");
+        output.warning(format!("not confirmed: {declined}"));
     }
     agreed
 }
@@ -273,7 +280,7 @@ pub(super) fn ask(output: Output, questions: &[String]) -> bool {
 fn exit(report: &Report) -> Exit {
     match report.stop {
         Some(Stop::Signal(code)) if !report.left.is_empty() => Exit::Signal(code),
-        _ if report.in_sync() => Exit::Success,
+        _ if report.in_sync() && report.outputs_are_current() => Exit::Success,
         _ => Exit::Unreconciled,
     }
 }
@@ -307,6 +314,7 @@ fn show(output: Output, report: &Report, global: &Global, passed_on: bool) {
     for (asset_id, why) in &report.unasked {
         output.warning(plan::unasked(*asset_id, why));
     }
+    outputs::show(output, &report.outputs);
     // The emulator's lockfile lies among its own files, and nobody commits it.
     show_summary(output, report, unfinished, !global.emulator && !passed_on);
 }

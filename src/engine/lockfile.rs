@@ -29,7 +29,7 @@ pub struct Lockfile {
     known: Option<String>,
     /// The revisions of that file, once this process has looked into it.
     digests: Option<Digests>,
-    /// It was written, and no command of `--on-change` has ended well since.
+    /// It or an output was written, and no command of `--on-change` has ended well since.
     untold: bool,
     /// What was found when it was last looked at and not there.
     missing: Option<MissingLockfile>,
@@ -86,10 +86,21 @@ impl Lockfile {
         }
     }
 
-    /// Whether it was written, by this process or an earlier one, and no command of `--on-change` has
-    /// ended well since: what a push that failed left behind waits for the next run.
+    /// Whether it or an output was written, by this process or an earlier one, and no command of
+    /// `--on-change` has ended well since: what a push that failed left behind waits for the next run.
     pub const fn is_untold(&self) -> bool {
         self.untold
+    }
+
+    /// The lockfile or outputs are about to be written, which the command of `--on-change` has to be told.
+    ///
+    /// # Errors
+    /// When the state can't be written.
+    pub async fn will_be_told(&mut self, book: &Book) -> Result<(), BookError> {
+        if !std::mem::replace(&mut self.untold, true) {
+            book.store().set_lockfile_untold(true).await?;
+        }
+        Ok(())
     }
 
     /// A command of `--on-change` ended well.

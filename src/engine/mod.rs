@@ -23,6 +23,7 @@ mod lost_entries;
 mod metadata;
 mod missing_lockfile;
 pub mod on_change;
+pub mod outputs;
 mod pace;
 pub mod pins;
 pub mod poller;

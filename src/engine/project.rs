@@ -37,6 +37,8 @@ pub struct Project {
     pub lockfile_access: Access,
     /// The state database.
     pub state: PathBuf,
+    /// The folder to which the paths of outputs are relative: the manifest's, but for a rehearsal.
+    pub outputs: PathBuf,
     /// The folder in which the state is; `None`: it was named by hand.
     folder: Option<StateFolder>,
     /// A CI machine checked it out: nobody writes its files.
@@ -187,12 +189,13 @@ impl Project {
         let root = manifest.parent().ok_or_else(no_name)?.to_owned();
         let lockfile = root.join(format!("{stem}.lock.toml"));
         let folder = StateFolder::beside(&root);
-        let (state, folder) = (folder.state(&manifest), Some(folder));
-        Ok(Self { state, folder, root, manifest, lockfile, lockfile_access: Access::Usual, in_ci: false })
+        let (state, folder, outputs) = (folder.state(&manifest), Some(folder), root.clone());
+        let lockfile_access = Access::Usual;
+        Ok(Self { state, folder, root, manifest, lockfile, lockfile_access, outputs, in_ci: false })
     }
 
-    /// The same project against the embedded emulator: with a state and lockfile of its own, so that the real ones are never touched. They lie where the
-    /// state belongs, also where that is elsewhere by hand.
+    /// The same project against the embedded emulator: with a state, lockfile and outputs of its own, so that the real ones are never touched. They lie
+    /// where the state belongs, also where that is elsewhere by hand.
     ///
     /// # Errors
     /// When it can't be told where that is.
@@ -204,7 +207,8 @@ impl Project {
         let inside = folder.emulator();
         let name = |path: &Path| path.file_name().map(|name| inside.join(name)).unwrap_or_else(|| inside.clone());
         let (lockfile, lockfile_access) = (name(&self.lockfile), Access::Private);
-        Ok(Self { lockfile, lockfile_access, state: name(&self.state), folder: Some(folder), ..self.clone() })
+        let (state, outputs) = (name(&self.state), inside.join("outputs"));
+        Ok(Self { lockfile, lockfile_access, state, outputs, folder: Some(folder), ..self.clone() })
     }
 
     /// Where the embedded emulator keeps its world, beside its state and lockfile; of a project [`Project::for_emulator`].
@@ -342,6 +346,8 @@ mod tests {
         assert_eq!(emulated.state, folder.path().join(".macadam/emulator/assets.db"));
         assert_eq!(emulated.lockfile, folder.path().join(".macadam/emulator/assets.lock.toml"));
         assert_eq!(emulated.manifest, project.manifest);
+        assert_eq!(emulated.outputs, folder.path().join(".macadam/emulator/outputs"));
+        assert_eq!(project.outputs, project.root);
     }
 
     fn written(text: &str) -> (tempfile::TempDir, Project) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::outputs::OutputFile;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::plan::{Action, Drift, Hold, HoldKind, Note, Part, Step};
@@ -126,6 +127,8 @@ pub struct Report {
     pub assets: u64,
     /// The lockfile was written.
     pub lockfile_written: bool,
+    /// How the files of `[[outputs]]` stand; empty where the run ended before it knew.
+    pub outputs: Vec<OutputFile>,
     /// What a person should look into although the run did what it could.
     pub warnings: Vec<Warning>,
     /// What ended the run early.
@@ -138,6 +141,11 @@ impl Report {
     pub fn in_sync(&self) -> bool {
         let broken = matches!(self.stop, Some(Stop::State { .. } | Stop::Taken { .. } | Stop::Defect { .. }));
         self.left.is_empty() && self.held.is_empty() && !broken
+    }
+
+    /// Whether every output that the run knew of is as it should be.
+    pub fn outputs_are_current(&self) -> bool {
+        self.outputs.iter().all(|output| output.state.is_current())
     }
 
     /// Steps that the last plan still wanted and that no entry of [`Report::steps`] speaks of: never tried, or overtaken by a change.

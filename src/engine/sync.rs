@@ -12,6 +12,7 @@ use super::execute::{Runner, execute};
 use super::gather::{GatherError, gather, unsettled_now};
 use super::hands::{GivenUp, Hands};
 use super::lockfile::KeepError;
+use super::outputs::{self, OutputDraft};
 use super::progress::{Listener, Progress};
 use super::refresh::{self, Answer, Question};
 use super::report::{Outcome, Report, StepReport, Stop};
@@ -21,6 +22,7 @@ use super::set_aside;
 use super::steps::{Steps, stop_for};
 use super::stop::StopSwitch;
 use crate::cloud::client::Client;
+use crate::manifest::Manifest;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
@@ -102,6 +104,7 @@ pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Opti
         hands,
         options,
         in_manifest: BTreeSet::new(),
+        wanted: None,
         missing_lockfile: None,
         report: Report::default(),
         generation: 0,
@@ -162,6 +165,8 @@ struct Run<'a> {
     hands: Hands,
     options: Options,
     in_manifest: BTreeSet<Address>,
+    /// What the last look at manifest and files gave, for the outputs.
+    wanted: Option<(Manifest, Arc<Desired>)>,
     /// What was found in place of a missing lockfile by the first plan: it holds for the whole run, which may write a new one.
     missing_lockfile: Option<MissingLockfile>,
     report: Report,
@@ -331,7 +336,7 @@ impl Run<'_> {
     }
 
     /// Looks at manifest and files, plans, and writes down what the plan marks, but for creates that are given up: those come along.
-    async fn plan(&mut self) -> Result<(Desired, Plan, GivenUp), SyncError> {
+    async fn plan(&mut self) -> Result<(Arc<Desired>, Plan, GivenUp), SyncError> {
         self.session.book.secure().await?;
         self.generation = self.session.book.generation();
         let (project, listener) = (self.session.project.clone(), self.options.listener.clone());
@@ -353,7 +358,8 @@ impl Run<'_> {
         let gathered = gathered?;
         self.remember_files(&before, &gathered.cache).await?;
         self.session.cache = gathered.cache;
-        let desired = gathered.desired;
+        let desired = Arc::new(gathered.desired);
+        self.wanted = Some((gathered.manifest, Arc::clone(&desired)));
         self.report.assets = desired.assets.len() as u64;
         self.in_manifest = desired.assets.keys().cloned().collect();
         self.session.lockfile.read(&self.session.book).await?;
@@ -443,7 +449,12 @@ impl Run<'_> {
             return Ok(self.report);
         }
         self.report.lockfile_written |= matches!(written, Ok(true));
-        let written = written.map_err(SyncError::from).map(|_| ());
+        let written = match written {
+            Ok(_) => self.write_outputs().await.map_err(KeepError::from),
+            // The game must not get an ID that no other machine can know.
+            Err(error) => Err(error),
+        };
+        let written = written.map_err(SyncError::from);
         // What the lockfile lacks is to be known, whatever else went wrong.
         let ended = match written {
             Err(SyncError::Lockfile(KeepError::Lockfile(LockfileError::Behind { .. }))) => written,
@@ -459,6 +470,18 @@ impl Run<'_> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Writes the outputs that differ, as far as it is known what is wanted.
+    async fn write_outputs(&mut self) -> Result<(), BookError> {
+        let Some((manifest, desired)) = self.wanted.take() else { return Ok(()) };
+        let asset_ids = self.session.book.read(|recorded| outputs::asset_ids(&desired, recorded));
+        let drafts = tokio::task::block_in_place(|| outputs::draft(&self.session.project, &manifest, &asset_ids));
+        if drafts.iter().any(OutputDraft::is_due) {
+            self.session.lockfile.will_be_told(&self.session.book).await?;
+        }
+        self.report.outputs = tokio::task::block_in_place(|| outputs::write(&self.session.project, drafts));
+        Ok(())
     }
 
     async fn write_lockfile(&mut self) -> Result<(), KeepError> {

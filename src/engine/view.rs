@@ -8,6 +8,7 @@ use super::gather::{GatherError, Gathered, gather, unsettled_now};
 use super::lockfile;
 use super::lost_entries;
 use super::missing_lockfile;
+use super::outputs::{self, OutputDraft};
 use super::pace;
 use super::progress::Listener;
 use super::project::Project;
@@ -132,6 +133,15 @@ pub struct Preview {
     pub plan: Plan,
     /// The lockfile would change even if nothing had to be done at the remote.
     pub lockfile_changes: bool,
+    /// The files of `[[outputs]]` as they would be written now.
+    pub outputs: Vec<OutputDraft>,
+}
+
+impl Preview {
+    /// Whether a sync would write an output, now or once it has carried out the plan.
+    pub fn outputs_change(&self) -> bool {
+        self.outputs.iter().any(|draft| draft.is_due() || draft.new_asset_ids(&self.plan) > 0)
+    }
 }
 
 /// Plans without writing or sending anything. Blocks: it reads the disk.
@@ -212,6 +222,8 @@ impl Draft {
         let missing = wishes.missing_lockfile.as_ref().filter(|_| !wishes.accept_new_lockfile);
         let in_manifest = gathered.desired.assets.keys().cloned().collect();
         let lockfile_changes = lockfile::would_change(project, remote, &view.recorded, &in_manifest, missing)?;
-        Ok(Preview { gathered, recorded: view.recorded, plan, lockfile_changes })
+        let asset_ids = outputs::asset_ids(&gathered.desired, &view.recorded);
+        let outputs = outputs::draft(project, &gathered.manifest, &asset_ids);
+        Ok(Preview { gathered, recorded: view.recorded, plan, lockfile_changes, outputs })
     }
 }

@@ -15,6 +15,7 @@ mod entry;
 mod links;
 mod names;
 mod near;
+mod notify;
 mod outputs;
 mod owner;
 mod pattern;
@@ -29,7 +30,7 @@ mod tests;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use edit::{EditError, pinned, remove_pin, set_pin};
-pub use pattern::AddressPattern;
+pub use pattern::{AddressPattern, AddressSelection};
 pub use render::render;
 pub use resolve::Resolved;
 pub use syntax::MAX_BYTES;
@@ -70,7 +71,7 @@ pub fn parse(bytes: &[u8], file: &str) -> Result<Manifest, Vec<Diagnostic>> {
     }
     if let Some(table) = table {
         let (mut meaning, mut absent) = (Report::default(), Report::default());
-        document = document::read_document(&table, &mut meaning, &mut absent);
+        document = document::read_document(&table, file, &mut meaning, &mut absent);
         if !report.is_empty() || !meaning.is_empty() {
             meaning.append(absent);
         }
@@ -90,10 +91,12 @@ impl Manifest {
 
     /// Which files it speaks of: what the walk has to look for.
     pub fn selection(&self) -> Selection {
+        // What Macadam itself writes is no asset, whatever a glob says.
+        let outputs = || self.document.outputs.iter().map(|output| globset::escape(output.path.as_str()));
         let glob = |glob: &entry::GlobEntry| GlobPattern {
             name: glob.name.clone(),
             path: glob.pattern.get_ref().clone(),
-            exclude: glob.exclude.clone(),
+            exclude: glob.exclude.iter().cloned().chain(outputs()).collect(),
         };
         Selection {
             explicit: self.document.assets.iter().map(|entry| entry.path.get_ref().clone()).collect(),

@@ -1,4 +1,4 @@
-//! `[[outputs]]` and `[notify]`: what Macadam writes and calls beside its work.
+//! `[[outputs]]`: the files that Macadam writes for the game's code.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -7,77 +7,246 @@ use toml::Spanned;
 use unicode_normalization::UnicodeNormalization;
 
 use super::diagnostic::{Fault, Report, shown};
-use super::entry::normalized;
+use super::entry::{DraftEntry, normalized};
 use super::near::either;
-use super::pattern::read_pattern;
+use super::pattern::{self, read_pattern};
 use super::read::{Field, Fields};
-use crate::model::output::{Language, Output, OutputStyle};
+use crate::model::identifier::{identifier_of, is_identifier};
+use crate::model::output::{Language, MissingAsset, Output, OutputStyle, TypeWidth, ValueForm};
 use crate::model::path::ProjectPath;
 
 const STYLES: [(&str, OutputStyle); 2] = [("flat", OutputStyle::Flat), ("nested", OutputStyle::Nested)];
-/// Variables that hold credentials: what they hold must never be taken for a URL, which errors may show.
-const KEY_VARIABLES: [&str; 2] = ["ROBLOX_API_KEY", "ROBLOX_OAUTH_TOKEN"];
+const VALUES: [(&str, ValueForm); 3] =
+    [("uri", ValueForm::Uri), ("content", ValueForm::Content), ("id", ValueForm::Id)];
+const TYPES: [(&str, TypeWidth); 2] = [("wide", TypeWidth::Wide), ("literal", TypeWidth::Literal)];
+const MISSING: [(&str, MissingAsset); 3] =
+    [("omit", MissingAsset::Omit), ("empty", MissingAsset::Empty), ("error", MissingAsset::Error)];
+
+/// A longer name helps nobody.
+const MAX_NAME: usize = 100;
+
+/// Folders in which only git and Macadam write.
+const GUARDED: [&str; 2] = [".git", ".macadam"];
 
 /// All outputs, and the places of their patterns.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outputs {
     pub(super) all: Vec<Output>,
-    pub(super) includes: Vec<Spanned<String>>,
+    pub(super) patterns: Vec<Spanned<String>>,
+}
+
+/// What an output must not be written over.
+pub(super) struct Taken<'a> {
+    /// The name of the manifest's file.
+    pub(super) manifest: &'a str,
+    /// The assets that have a path of their own.
+    pub(super) assets: &'a [DraftEntry],
+}
+
+/// One output while the others are read.
+struct Draft {
+    output: Output,
+    place: Range<usize>,
+    /// The keys that are written, each with its place.
+    keys: BTreeMap<&'static str, Range<usize>>,
 }
 
 /// Reads the list of outputs.
-pub(super) fn read_outputs(field: &Field<'_>, report: &mut Report) -> Outputs {
-    let mut outputs = Outputs::default();
+pub(super) fn read_outputs(field: &Field<'_>, taken: &Taken<'_>, report: &mut Report) -> Outputs {
     if let toml::de::DeValue::Table(_) = field.value.get_ref() {
         let fault = Fault::new(field.key.clone(), "`outputs` has to be a list, not a table");
         report.add(fault.hint("write [[outputs]] with two brackets, once for each output"));
-        return outputs;
+        return Outputs::default();
     }
-    let Some(list) = field.list(report) else { return outputs };
-    let mut paths = BTreeMap::new();
+    let Some(list) = field.list(report) else { return Outputs::default() };
+    let mut patterns = Vec::new();
+    let mut drafts: Vec<Draft> = Vec::new();
+    let mut paths: BTreeMap<String, Range<usize>> = BTreeMap::new();
     for value in list.iter() {
         let item = Field { name: field.name, key: value.span(), value };
         let Some(fields) = item.table("`[[outputs]]`", report) else { continue };
-        let Some((output, place)) = read_output(fields, &mut outputs.includes, report) else { continue };
-        let same = normalized(&output.path);
+        let Some(draft) = read_output(fields, taken, &mut patterns, report) else { continue };
+        // Two names that differ only by case are one file on Windows and macOS.
+        let same = normalized(&draft.output.path).to_lowercase();
+        let place = draft.place.clone();
         if let Some(first) = paths.get(&same) {
-            let fault = Fault::new(place, format!("two outputs write {}", shown(output.path.as_str())));
-            report.add(fault.also(Range::clone(first), "the first one").hint("give each output a file of its own"));
+            let fault = Fault::new(place, format!("two outputs write {}", shown(draft.output.path.as_str())));
+            report.add(fault.also(first.clone(), "the first one").hint("give each output a file of its own"));
         } else {
             paths.insert(same, place);
         }
-        outputs.all.push(output);
+        drafts.push(draft);
     }
-    outputs
+    describe_modules(&mut drafts, report);
+    Outputs { all: drafts.into_iter().map(|draft| draft.output).collect(), patterns }
 }
 
 fn read_output(
     mut fields: Fields<'_>,
-    includes: &mut Vec<Spanned<String>>,
+    taken: &Taken<'_>,
+    patterns: &mut Vec<Spanned<String>>,
     report: &mut Report,
-) -> Option<(Output, Range<usize>)> {
-    let path = fields.take("path");
-    let style = fields.take("style").and_then(|field| field.choice(&STYLES, report));
-    let strip_extensions = fields.take("strip_extensions").and_then(|field| field.boolean(report));
-    let include = fields.take("include").and_then(|field| read_include(&field, report));
+) -> Option<Draft> {
+    let mut keys = BTreeMap::new();
+    let mut take = |name: &'static str| {
+        let field = fields.take(name);
+        keys.extend(field.iter().map(|field| (name, field.key.clone())));
+        field
+    };
+    let path = take("path");
+    let style = take("style").and_then(|field| field.choice(&STYLES, report));
+    let base = take("base").and_then(|field| read_base(&field, report));
+    let name = take("name");
+    let strip_extensions = take("strip_extensions").and_then(|field| field.boolean(report));
+    let value = take("value");
+    let types = take("types");
+    let missing = take("missing").and_then(|field| field.choice(&MISSING, report));
+    let include = take("include").and_then(|field| read_include(&field, report));
+    let exclude = take("exclude").and_then(|field| read_patterns(&field, report));
     let header = fields.place.clone();
     fields.finish(report);
-    includes.extend(include.iter().flatten().cloned());
+    patterns.extend(include.iter().chain(&exclude).flatten().cloned());
     let Some(path) = path else {
         report.add(Fault::new(header, "an output needs a `path`").hint("such as path = \"src/shared/assets.luau\""));
         return None;
     };
     let (path, place) = (read_path(&path, report)?, path.place());
-    let Some(language) = Language::of_path(&path) else {
-        let extensions = Language::EXTENSIONS.into_iter().map(|(extension, _)| extension);
-        let fault = Fault::new(place, format!("{} has no extension of an output", shown(path.file_name())));
-        report.add(fault.hint(format!("it can be {}", either(extensions))));
+    let mut output = open(path, &place, taken, report)?;
+    let language = output.language;
+    let chosen = value.as_ref().and_then(|field| field.choice(&VALUES, report));
+    if let (Some(field), Some(ValueForm::Content), Language::Json) = (&value, chosen, language) {
+        let fault = field.fault("`content` is a value of Luau and TypeScript, and JSON has none");
+        report.add(fault.hint("use `uri` or `id`"));
+    }
+    if let Some(field) = types.as_ref().filter(|_| !language.has_types()) {
+        let fault = Fault::new(field.key.clone(), format!("`types` is for TypeScript, and this output is {}", language.name()));
+        report.add(fault.hint("leave it out, or set it in a `.ts` or `.d.ts` output"));
+    }
+    output.style = style.unwrap_or_default();
+    output.base = base;
+    output.strip_extensions = strip_extensions.unwrap_or(false);
+    output.value = chosen.unwrap_or_default();
+    output.types = types.and_then(|field| field.choice(&TYPES, report)).unwrap_or_default();
+    output.missing = missing.unwrap_or_default();
+    let plain = |all: Vec<Spanned<String>>| all.into_iter().map(Spanned::into_inner).collect();
+    output.include = include.map(plain);
+    output.exclude = exclude.map(plain).unwrap_or_default();
+    if let Some(name) = name.and_then(|field| read_name(&field, language, report)) {
+        output.name = name;
+    }
+    Some(Draft { output, place, keys })
+}
+
+/// An output with nothing but its path, unless something else is there.
+fn open(path: ProjectPath, place: &Range<usize>, taken: &Taken<'_>, report: &mut Report) -> Option<Output> {
+    let fault = |message: String| Fault::new(place.clone(), message);
+    let written = normalized(&path);
+    let lockfile = taken.manifest.rsplit_once('.').map_or(taken.manifest, |(stem, _)| stem).to_owned() + ".lock.toml";
+    let own = [(taken.manifest, "the manifest"), (lockfile.as_str(), "the lockfile")];
+    if let Some((_, what)) = own.iter().find(|(name, _)| *name == written) {
+        report.add(fault(format!("{} is {what}", shown(&written))).hint("write the output elsewhere"));
         return None;
-    };
-    let style = style.unwrap_or_default();
-    let strip_extensions = strip_extensions.unwrap_or(false);
-    let include = include.map(|all| all.into_iter().map(Spanned::into_inner).collect());
-    Some((Output { path, language, style, strip_extensions, include }, place))
+    }
+    let asset = taken.assets.iter().find_map(|draft| {
+        let path = draft.path.as_ref().filter(|path| normalized(path.get_ref()) == written)?;
+        Some((path.span(), &draft.address))
+    });
+    if let Some((span, address)) = asset {
+        let fault = fault(format!("{} is the file of the asset {}", shown(&written), shown(address.as_str())));
+        report.add(fault.also(span, "the asset's path").hint("write the output elsewhere"));
+        return None;
+    }
+    if let Some(folder) = written.split('/').find(|part| GUARDED.contains(&part.to_ascii_lowercase().as_str())) {
+        let fault = fault(format!("no output can be written into a {} folder", shown(folder)));
+        report.add(fault.hint("write it where the game's code is"));
+        return None;
+    }
+    let name = path.file_name().to_owned();
+    let output = Output::new(path);
+    if output.is_none() {
+        let extensions = Language::EXTENSIONS.into_iter().map(|(extension, _)| extension);
+        report.add(fault(format!("{} has no extension of an output", shown(&name))).hint(format!("it can be {}", either(extensions))));
+    }
+    output
+}
+
+/// A `.d.ts` file describes the Luau module beside it, so it holds the same keys: what it doesn't say of them is what that one says.
+fn describe_modules(drafts: &mut [Draft], report: &mut Report) {
+    let modules: BTreeMap<String, (Output, Range<usize>)> = drafts
+        .iter()
+        .filter(|draft| draft.output.language == Language::Luau)
+        .map(|draft| (draft.output.stem().to_owned(), (draft.output.clone(), draft.place.clone())))
+        .collect();
+    for draft in drafts.iter_mut().filter(|draft| draft.output.language == Language::TypeScriptDeclaration) {
+        let Some((module, place)) = modules.get(draft.output.stem()) else {
+            let path = format!("{}.luau", draft.output.stem());
+            let fault = Fault::new(draft.place.clone(), "a `.d.ts` output describes a `.luau` output beside it, and there is none");
+            report.add(fault.hint(format!("add an output with path = \"{path}\", or write a `.ts` file")));
+            continue;
+        };
+        for key in differing(&draft.output, module) {
+            let Some(key_place) = draft.keys.get(key) else { continue };
+            let fault = Fault::new(key_place.clone(), format!("`{key}` differs from that of {}", shown(module.path.as_str())));
+            let hint = format!("leave `{key}` out: a `.d.ts` output has the keys and values of the module beside it");
+            report.add(fault.also(place.clone(), "the module that it describes").hint(hint));
+        }
+        let Output { path, language, types, name, .. } = draft.output.clone();
+        let name = if draft.keys.contains_key("name") { name } else { module.name.clone() };
+        draft.output = Output { path, language, types, name, ..module.clone() };
+    }
+}
+
+/// The keys about which a `.d.ts` output and its module say different things.
+fn differing(output: &Output, module: &Output) -> Vec<&'static str> {
+    let Output { path: _, language: _, name: _, types: _, style, base, strip_extensions, value, missing, include, exclude } =
+        output;
+    let differs = [
+        ("style", *style != module.style),
+        ("base", *base != module.base),
+        ("strip_extensions", *strip_extensions != module.strip_extensions),
+        ("value", *value != module.value),
+        ("missing", *missing != module.missing),
+        ("include", *include != module.include),
+        ("exclude", *exclude != module.exclude),
+    ];
+    differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+}
+
+/// Reads the name of the table or constant.
+fn read_name(field: &Field<'_>, language: Language, report: &mut Report) -> Option<String> {
+    let name = field.text(report)?;
+    if language == Language::Json {
+        let fault = Fault::new(field.key.clone(), "`name` is for Luau and TypeScript, and JSON has no names");
+        report.add(fault.hint("leave it out"));
+        return None;
+    }
+    if !is_identifier(name) {
+        let fault = field.fault(format!("{} can't be a name in Luau and TypeScript", shown(name)));
+        let hint = format!("use letters, digits and `_`, and no reserved word: such as \"{}\"", identifier_of(name));
+        report.add(if name.len() > MAX_NAME { fault } else { fault.hint(hint) });
+        return None;
+    }
+    if name.len() > MAX_NAME {
+        report.add(field.fault(format!("`name` can have at most {MAX_NAME} characters")));
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+/// Reads the folder that is cut off the front of addresses.
+fn read_base(field: &Field<'_>, report: &mut Report) -> Option<String> {
+    let text = field.text(report)?;
+    // Addresses are in NFC.
+    let base: String = text.strip_prefix("./").unwrap_or(text).trim_end_matches('/').nfc().collect();
+    if base.is_empty() {
+        report.add(field.fault("`base` is empty").hint("leave it out to cut nothing off"));
+        return None;
+    }
+    if base.contains(['*', '?', '[', '{']) {
+        report.add(field.fault("`base` is a folder, not a pattern").hint("such as base = \"assets\""));
+        return None;
+    }
+    Some(base)
 }
 
 /// Reads a path of a file in the project.
@@ -96,38 +265,23 @@ fn slashed(text: &str) -> String {
 }
 
 fn read_include(field: &Field<'_>, report: &mut Report) -> Option<Vec<Spanned<String>>> {
-    let texts = field.texts(report)?;
-    if texts.is_empty() {
+    let patterns = read_patterns(field, report)?;
+    if let toml::de::DeValue::Array(list) = field.value.get_ref()
+        && list.is_empty()
+    {
         report.add(field.fault("`include` holds no pattern").hint("leave it out for all addresses"));
     }
-    // Addresses are in NFC, so their patterns are too.
-    let read = |text: Spanned<&str>| Some(Spanned::new(text.span(), read_pattern(text, report)?.nfc().collect()));
-    Some(texts.into_iter().filter_map(read).collect())
+    Some(patterns)
 }
 
-/// Reads `[notify]`: the name of the variable that holds the webhook's URL.
-pub(super) fn read_notify(mut fields: Fields<'_>, report: &mut Report) -> Option<String> {
-    let webhook_env = fields.take("webhook_env");
-    fields.finish(report);
-    let field = webhook_env?;
-    let name = field.text(report)?;
-    if name.contains('/') {
-        let fault = field.fault("`webhook_env` is the name of an environment variable, not a URL");
-        report.add(fault.hint(
-            "a webhook's URL is a secret: put it into the environment and its variable's name here; renew one that was committed",
-        ));
+fn read_patterns(field: &Field<'_>, report: &mut Report) -> Option<Vec<Spanned<String>>> {
+    let texts = field.texts(report)?;
+    // Addresses are in NFC, so their patterns are too.
+    let mut read = |text: Spanned<&str>| Some(Spanned::new(text.span(), read_pattern(text, report)?.nfc().collect()));
+    let patterns: Vec<Spanned<String>> = texts.into_iter().filter_map(&mut read).collect();
+    if let Err(error) = pattern::set(patterns.iter().map(|pattern| pattern.get_ref().as_str())) {
+        report.add(field.fault(format!("the patterns of {} are too many: {}", shown(field.name), error.kind())));
         return None;
     }
-    let first = name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
-    if !first || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') || name.len() > 200 {
-        let fault = field.fault(format!("{} is no name of an environment variable", shown(name)));
-        report.add(fault.hint("use letters, digits and `_`, such as \"MACADAM_WEBHOOK\""));
-        return None;
-    }
-    if KEY_VARIABLES.contains(&name) {
-        let fault = field.fault(format!("{} holds a credential, not a webhook's URL", shown(name)));
-        report.add(fault.hint("use a variable of its own, such as \"MACADAM_WEBHOOK\""));
-        return None;
-    }
-    Some(name.to_owned())
+    Some(patterns)
 }

@@ -4,6 +4,7 @@ use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::diagnostic::{Fault, Report, shown};
 use crate::model::address::Address;
+use crate::model::output::Output;
 use crate::model::path::ProjectPath;
 
 /// The longest pattern in bytes: beyond it a compiled pattern would take megabytes.
@@ -78,6 +79,29 @@ impl AddressPattern {
     /// Whether an address fits it.
     pub fn fits(&self, address: &Address) -> bool {
         self.0.is_match(address.as_str())
+    }
+}
+
+/// The addresses that an output holds, by its `include` and `exclude`.
+#[derive(Debug, Clone)]
+pub struct AddressSelection {
+    /// `None`: all.
+    include: Option<GlobSet>,
+    exclude: GlobSet,
+}
+
+impl AddressSelection {
+    /// The addresses that `output`, an output of a manifest, asks for.
+    pub fn of(output: &Output) -> Self {
+        // The manifest was refused if they can't be compiled.
+        let compiled = |patterns: &[String]| set(patterns.iter().map(String::as_str)).unwrap_or_default();
+        Self { include: output.include.as_deref().map(compiled), exclude: compiled(&output.exclude) }
+    }
+
+    /// Whether an address is one of them.
+    pub fn fits(&self, address: &Address) -> bool {
+        let (text, include) = (address.as_str(), self.include.as_ref());
+        include.is_none_or(|include| include.is_match(text)) && !self.exclude.is_match(text)
     }
 }
 

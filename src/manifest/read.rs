@@ -20,7 +20,7 @@ pub(super) const CREDENTIAL_WORDS: [&str; 8] =
 /// Keys that elsewhere say where requests go.
 const REMOTE_KEYS: [&str; 6] = ["apiurl", "baseurl", "url", "endpoint", "host", "proxy"];
 /// Where a key belongs that stands elsewhere.
-const HOMES: [(&str, &str); 27] = [
+const HOMES: [(&str, &str); 31] = [
     ("user_id", "[creator]"),
     ("group_id", "[creator]"),
     ("drift", "[policy]"),
@@ -40,8 +40,12 @@ const HOMES: [(&str, &str); 27] = [
     ("social_links", "[assets.NAME], [globs.NAME] or [defaults]"),
     ("icon", "[assets.NAME]"),
     ("previews", "[assets.NAME]"),
-    ("exclude", "[globs.NAME]"),
+    ("exclude", "[globs.NAME] or [[outputs]]"),
     ("style", "[[outputs]]"),
+    ("base", "[[outputs]]"),
+    ("value", "[[outputs]]"),
+    ("types", "[[outputs]]"),
+    ("missing", "[[outputs]]"),
     ("strip_extensions", "[[outputs]]"),
     ("include", "[[outputs]]"),
     ("webhook_env", "[notify]"),

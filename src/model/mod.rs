@@ -14,6 +14,7 @@ pub mod digest;
 pub mod file;
 pub mod forgotten;
 pub mod history;
+pub mod identifier;
 pub mod ids;
 pub mod metadata;
 pub mod missing_lockfile;

@@ -60,7 +60,7 @@ fn is_harmless(text: &str) -> bool {
 
 /// Whether a character changes the direction of the text around it, or breaks lines without being
 /// a control character (UAX #9; U+2028 and U+2029).
-const fn turns_text(c: char) -> bool {
+pub const fn turns_text(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -1,4 +1,4 @@
-//! Which revision an address is, as far as is known.
+//! Which revision an address is, as far as is known, and which asset ID the game is given for it.
 
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::desired::{DesiredAsset, Pin};
@@ -31,6 +31,33 @@ pub fn last(record: &Record) -> Option<(RevisionKey, RevisionFact)> {
             pointed.map(|(key, fact)| (key, *fact)).or_else(|| newest_usable(record))
         }
     }
+}
+
+/// The asset that the game is given for an address: the pinned one, the one with the file's bytes, or else, while those are on
+/// their way, were refused, or can't be read, the last one that can be used. `want` is `None` for an address that is absent here
+/// and not removed.
+///
+/// Unlike [`current`] it passes over an asset that moderation rejected or Roblox lost, as long as there is another: a game shows
+/// the picture of before rather than none. Every machine that has the same lockfile and the same files gives the same.
+pub fn for_game(want: Option<&DesiredAsset>, record: &Record) -> Option<AssetId> {
+    if let Some(Pin::Asset(pinned)) = want.and_then(|want| want.pin)
+        && record.history.of_asset(pinned).next().is_some()
+    {
+        return Some(pinned);
+    }
+    let of_content = || {
+        let want = want.filter(|want| want.pin.is_none())?;
+        let facts = want.content.as_ref().ok()?;
+        record.current(want.asset_type.unwrap_or(record.identity.asset_type), facts.hash)
+    };
+    let usable = |(key, fact): &(RevisionKey, RevisionFact)| {
+        fact.standing.is_usable() && !record.is_passed_over(*key, fact)
+    };
+    let last = || match record.identity.asset_type.on_content_change() {
+        ContentChange::InPlace => last(record),
+        ContentChange::NewAsset => last(record).filter(usable).or_else(|| newest_usable(record)),
+    };
+    of_content().or_else(last).map(|(key, _)| key.asset_id)
 }
 
 /// The asset that an address is, or was with the bytes that are wanted now, and that Roblox no longer has. Its bytes are not sent again by themselves.

@@ -137,6 +137,7 @@ impl Service<'_> {
         self.in_manifest = desired.assets.keys().cloned().collect();
         self.desired = Arc::new(desired);
         self.needs.plan = true;
+        self.needs.outputs = true;
         self.outside.ready();
         Ok(())
     }

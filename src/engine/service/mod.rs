@@ -5,13 +5,14 @@
 //! anything while git is in the middle of something.
 //!
 //! Read next: [`pass`] for what a pass does, [`crew`] for the work in hand, [`requests`] for what other commands ask, [`eyes`] and [`disk`] for what is
-//! seen of the disk, [`rounds`] for what is looked at when, [`key`] for a refused key, [`outside`] for what operators see.
+//! seen of the disk, [`rounds`] for what is looked at when, [`outputs`] for the game's files, [`key`] for a refused key, [`outside`] for what operators see.
 
 mod around;
 mod crew;
 mod disk;
 mod eyes;
 mod key;
+mod outputs;
 pub mod outside;
 mod pass;
 mod requests;
@@ -27,6 +28,7 @@ use tokio::sync::mpsc;
 use self::around::until;
 use self::crew::{Crew, End, Ended};
 use self::eyes::Eyes;
+use self::outputs::TellOutputs;
 use self::outside::Outside;
 use self::requests::Asked;
 use self::rounds::Rounds;
@@ -130,6 +132,8 @@ struct Needs {
     recovery: BTreeSet<Address>,
     /// When the lockfile has to be written.
     lockfile: Option<Duration>,
+    /// The outputs are to be looked at, once the lockfile is written.
+    outputs: bool,
 }
 
 /// When what comes by itself is due.
@@ -182,6 +186,8 @@ struct Service<'a> {
     unreadable: Option<String>,
     /// The last plan was made without a lockfile.
     lockfile_was_missing: bool,
+    /// What is told of the outputs.
+    outputs: TellOutputs,
     /// Why nothing is written: the key was refused.
     refused: Option<String>,
     looked_at_key: bool,
@@ -241,6 +247,7 @@ pub async fn serve(
         invalid: None,
         unreadable: None,
         lockfile_was_missing: false,
+        outputs: TellOutputs::default(),
         refused: None,
         looked_at_key: false,
         failing: false,
@@ -331,7 +338,8 @@ impl Service<'_> {
             || self.needs.plan
             || self.needs.requests
             || self.asked.as_ref().is_some_and(|asked| !asked.is_begun())
-            || self.needs.lockfile.is_some_and(|at| at <= now);
+            || self.needs.lockfile.is_some_and(|at| at <= now)
+            || self.may_write_outputs();
         if due && self.must_wait() {
             self.times.git = Some(now + GIT_AGAIN);
             // To wait for git may take days, and is no failure to start.
@@ -354,6 +362,9 @@ impl Service<'_> {
         }
         if self.needs.lockfile.is_some_and(|at| at <= clock::elapsed()) {
             self.write_lockfile().await?;
+        }
+        if self.may_write_outputs() {
+            self.write_outputs().await?;
         }
         if self.times.look.is_some_and(|at| at <= now) {
             self.look_around().await?;
@@ -413,7 +424,7 @@ impl Service<'_> {
 
     fn is_pressed(&self) -> bool {
         let Needs { look, plan, recovery, .. } = &self.needs;
-        *look || *plan || !recovery.is_empty() || self.asked.as_ref().is_some_and(Asked::is_over)
+        *look || *plan || self.may_write_outputs() || !recovery.is_empty() || self.asked.as_ref().is_some_and(Asked::is_over)
     }
 
     fn hinted(&mut self, hints: Vec<crate::files::Hint>) {
@@ -491,6 +502,7 @@ impl Service<'_> {
         degraded.extend(self.unreadable.as_ref().map(|_| "the lockfile can't be used".to_owned()));
         degraded.extend(self.failing.then(|| "Roblox fails".to_owned()));
         degraded.extend(self.invalid.as_ref().map(|_| "the manifest is not valid".to_owned()));
+        degraded.extend(self.outputs.is_failing().then(|| "an output can't be written".to_owned()));
         degraded.extend(self.eyes.degraded().map(|_| "files are polled, not watched".to_owned()));
         outside::Told { assets: self.desired.assets.len(), in_hand: self.crew.in_hand().len(), degraded }
     }
@@ -545,6 +557,9 @@ impl Service<'_> {
             _ if self.must_wait() => Ok(()),
             _ => self.write_lockfile().await,
         };
+        if written.is_ok() && ended.is_ok() && self.may_write_outputs() && !self.must_wait() {
+            self.write_outputs().await?;
+        }
         let mut noted = Ok(());
         if let Some(on_change) = self.on_change.take()
             && on_change.finish(Duration::from_secs(2)).await

@@ -65,6 +65,7 @@ impl Service<'_> {
             self.needs.lockfile = Some(clock::elapsed() + LOCKFILE_EVERY);
             return Ok(());
         }
+        self.needs.outputs = true;
         match self.session.lockfile.write(&self.session.book, &self.in_manifest).await {
             Ok(false) => {}
             Ok(true) => self.lockfile_written(),

@@ -1,0 +1,141 @@
+//! `macadam outputs`: write the files of `[[outputs]]` from what state and lockfile know, without key or network; and how every command tells of them.
+
+use serde_json::{Value, json};
+
+use super::args::{Global, OutputsArgs};
+use super::exit::{Exit, Failure};
+use super::output::{Output, Tone, paint, plural};
+use super::sync::{ask_or, asks};
+use super::target::{self, Target};
+use crate::engine::outputs::{OutputDraft, OutputFile, OutputState};
+use crate::engine::progress::silent;
+use crate::engine::view::{self, Preview};
+use crate::outputs::mark::Maker;
+use crate::plan::{Plan, Wishes};
+
+/// Writes the outputs, or with `--check` says whether they are as they should be.
+pub fn run(output: Output, global: &Global, args: &OutputsArgs) -> Result<Exit, Failure> {
+    let target = target::find(global)?;
+    let preview = view::preview(&target.project, &target.remote, &silent(), &Wishes::default())?;
+    let Preview { outputs, gathered, .. } = preview;
+    if outputs.is_empty() && !output.is_json() {
+        output.line("the manifest has no [[outputs]]");
+        return Ok(Exit::Success);
+    }
+    if !output.is_json() {
+        gathered.notes.iter().for_each(|note| output.warning(&note.message));
+    }
+    let files: Vec<OutputFile> = outputs.into_iter().map(|draft| settle(output, &target, args, draft)).collect();
+    let current = files.iter().all(|file| file.state.is_current());
+    if output.is_json() {
+        output.document(&json!({ "outputs": documents(&files), "up_to_date": current }));
+    } else {
+        show_all(output, &files, global.emulator);
+    }
+    Ok(if current { Exit::Success } else { Exit::Unreconciled })
+}
+
+/// Does with one output what was asked for.
+fn settle(output: Output, target: &Target, args: &OutputsArgs, draft: OutputDraft) -> OutputFile {
+    if args.check {
+        return OutputFile { path: draft.path.clone(), state: draft.state() };
+    }
+    let adopted = args.adopt
+        && match draft.other_maker() {
+            Some(Maker::Other(_)) => true,
+            Some(Maker::Unknown | Maker::Macadam) if args.yes => true,
+            Some(Maker::Unknown | Maker::Macadam) if asks(output, args.yes) => {
+                let path = &draft.path;
+                ask_to_overwrite(output, &format!("Macadam didn't make {path}: what it holds now is lost"))
+            }
+            Some(_) | None => false,
+        };
+    draft.write(&target.project, adopted)
+}
+
+fn ask_to_overwrite(output: Output, question: &str) -> bool {
+    ask_or(output, &[question.to_owned()], "the file is left as it is")
+}
+
+/// Prints every output, for `macadam outputs`.
+fn show_all(output: Output, files: &[OutputFile], rehearsal: bool) {
+    for file in files {
+        let (tone, word) = match &file.state {
+            OutputState::UpToDate => (Tone::Quiet, "up to date"),
+            OutputState::Written => (Tone::Good, "written"),
+            OutputState::OutOfDate => (Tone::Warning, "out of date"),
+            OutputState::Refused(_) | OutputState::Failed(_) => (Tone::Bad, "not written"),
+        };
+        output.line(format!("{} {}", paint(tone, format!("{word:<15}")), file.path));
+        show_problem(output, file);
+    }
+    if rehearsal {
+        output.line("a rehearsal's outputs are among the emulator's files, never in the game");
+    }
+    let due = files.iter().filter(|file| file.state == OutputState::OutOfDate).count() as u64;
+    if due > 0 {
+        let verb = if due == 1 { "is" } else { "are" };
+        output.warning(format!("{} {verb} out of date: run `macadam outputs`, and commit what it writes", plural(due, "output")));
+    }
+}
+
+fn show_problem(output: Output, file: &OutputFile) {
+    let Some(problem) = file.state.problem() else { return };
+    output.line(format!("                {}", problem.message));
+    if let Some(hint) = &problem.hint {
+        output.line(format!("                {} {hint}", paint(Tone::Change, "hint:")));
+    }
+}
+
+/// Prints the outputs that were written and those that could not be, after a run.
+pub fn show(output: Output, files: &[OutputFile]) {
+    for file in files.iter().filter(|file| file.state == OutputState::Written) {
+        output.line(format!("{} {}", paint(Tone::Good, format!("{:<15}", "output")), file.path));
+    }
+    for file in files.iter().filter(|file| !file.state.is_current()) {
+        output.line(format!("{} {}", paint(Tone::Bad, format!("{:<15}", "not written")), file.path));
+        show_problem(output, file);
+    }
+}
+
+/// Prints what a sync would do to the outputs.
+pub fn show_planned(output: Output, drafts: &[OutputDraft], plan: &Plan) {
+    let told = |draft: &&OutputDraft| draft.state() != OutputState::UpToDate || draft.new_asset_ids(plan) > 0;
+    for draft in drafts.iter().filter(told) {
+        let file = OutputFile { path: draft.path.clone(), state: draft.state() };
+        let new = draft.new_asset_ids(plan) as u64;
+        let what = if new > 0 { format!(": {} to come", plural(new, "asset ID")) } else { String::new() };
+        match file.state.problem() {
+            Some(_) => output.line(format!("{} {}", paint(Tone::Bad, format!("{:<15}", "not written")), file.path)),
+            None => output.line(format!("{} {}{what}", paint(Tone::Change, format!("{:<15}", "output")), file.path)),
+        }
+        show_problem(output, &file);
+    }
+}
+
+/// Outputs as they were left, for JSON.
+pub fn documents(files: &[OutputFile]) -> Value {
+    files.iter().map(document).collect()
+}
+
+fn document(OutputFile { path, state }: &OutputFile) -> Value {
+    let problem = state.problem();
+    json!({
+        "path": path.as_str(),
+        "state": state.name(),
+        "error": problem.map(|problem| &problem.message),
+        "hint": problem.and_then(|problem| problem.hint.as_ref()),
+    })
+}
+
+/// The same for outputs that a sync would write, with how many asset IDs are still to come.
+pub fn planned_documents(drafts: &[OutputDraft], plan: &Plan) -> Value {
+    let planned = |draft: &OutputDraft| {
+        let mut entry = document(&OutputFile { path: draft.path.clone(), state: draft.state() });
+        if let Some(fields) = entry.as_object_mut() {
+            fields.insert("new_asset_ids".to_owned(), json!(draft.new_asset_ids(plan)));
+        }
+        entry
+    };
+    drafts.iter().map(planned).collect()
+}

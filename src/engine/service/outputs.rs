@@ -1,0 +1,70 @@
+//! The outputs in the service: written whenever what is wanted or known may have changed, always after the lockfile.
+
+use std::collections::BTreeMap;
+
+use super::{Service, ServiceError};
+use crate::engine::outputs::{OutputDraft, OutputFile, OutputProblem, OutputState, asset_ids, draft, write};
+use crate::model::path::ProjectPath;
+
+/// What was told of the outputs, so that nothing is told twice.
+#[derive(Debug, Default)]
+pub(super) struct TellOutputs {
+    problems: BTreeMap<ProjectPath, OutputProblem>,
+    /// The command of `--on-change` was told of the files that an earlier service left.
+    told_at_start: bool,
+}
+
+impl TellOutputs {
+    /// Whether an output can't be made or written.
+    pub(super) fn is_failing(&self) -> bool {
+        !self.problems.is_empty()
+    }
+
+    fn tell(&mut self, files: &[OutputFile]) {
+        let problem = |file: &OutputFile| Some((file.path.clone(), file.state.problem()?.clone()));
+        let problems: BTreeMap<ProjectPath, OutputProblem> = files.iter().filter_map(problem).collect();
+        for (path, problem) in &problems {
+            if self.problems.get(path) != Some(problem) {
+                let hint = problem.hint.as_deref().unwrap_or_default();
+                tracing::error!(output = %path, hint, "an output is not written: {}", problem.message);
+            }
+        }
+        for file in files.iter().filter(|file| file.state == OutputState::Written) {
+            tracing::info!(output = %file.path, "an output was written");
+        }
+        self.problems = problems;
+    }
+}
+
+impl Service<'_> {
+    /// Whether the outputs are to be looked at and nothing is in the way. What the lockfile doesn't say yet waits for it: the game must not get an ID
+    /// that no other machine can know.
+    pub(super) const fn may_write_outputs(&self) -> bool {
+        self.needs.outputs && self.needs.lockfile.is_none() && self.manifest.is_some() && self.unreadable.is_none()
+    }
+
+    /// Writes the outputs that differ.
+    pub(super) async fn write_outputs(&mut self) -> Result<(), ServiceError> {
+        self.needs.outputs = false;
+        let Some((manifest, _)) = &self.manifest else { return Ok(()) };
+        let (project, desired) = (&self.session.project, &self.desired);
+        let asset_ids = self.session.book.read(|recorded| asset_ids(desired, recorded));
+        let drafts = tokio::task::block_in_place(|| draft(project, manifest, &asset_ids));
+        if drafts.iter().any(OutputDraft::is_due) {
+            self.session.lockfile.will_be_told(&self.session.book).await?;
+        }
+        let files = tokio::task::block_in_place(|| write(&self.session.project, drafts));
+        self.outputs.tell(&files);
+        let untold = !std::mem::replace(&mut self.outputs.told_at_start, true) && self.session.lockfile.is_untold();
+        let is_news = |file: &&OutputFile| file.state == OutputState::Written || (untold && file.state.is_current());
+        let news: Vec<_> = files.iter().filter(is_news).map(|file| project_path(&self.session.project.outputs, file)).collect();
+        if let Some(on_change) = self.on_change.as_ref().filter(|_| !news.is_empty()) {
+            on_change.changed(news);
+        }
+        Ok(())
+    }
+}
+
+fn project_path(root: &std::path::Path, file: &OutputFile) -> std::path::PathBuf {
+    root.join(file.path.as_str())
+}

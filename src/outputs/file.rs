@@ -1,0 +1,240 @@
+//! A generated file on disk: how it compares with the text that it should hold, and its replacement.
+//!
+//! Must never write over a file that Macadam didn't make, unless it is told to, and never where the text is there
+//! already: every write is a change that git and Rojo see.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::mark::{Maker, maker};
+use crate::model::path::ProjectPath;
+use crate::platform::atomic_file::{AtomicWriteError, write_atomic_if};
+use crate::platform::plain_file;
+
+/// A generated file of a project with every asset that Roblox lets one account make in years is smaller.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// How a file compares with the text that it should hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Comparison {
+    /// It holds that text.
+    Same,
+    /// It isn't there.
+    Absent,
+    /// It holds something else.
+    Differs {
+        /// Who made it.
+        maker: Maker,
+        /// What it holds.
+        content: Vec<u8>,
+    },
+}
+
+/// Why a file could not be looked at or written. It is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It could not be read.
+    #[error("can't read `{path}`")]
+    Read {
+        /// The file.
+        path: ProjectPath,
+        /// Why.
+        source: io::Error,
+    },
+    /// It would be another file than its path says.
+    #[error("`{link}` is a link, and outputs are written through none")]
+    Link {
+        /// The part of the path that is a link.
+        link: String,
+    },
+    /// Its folder could not be made.
+    #[error("can't make the folder of `{path}`")]
+    Folder {
+        /// The file.
+        path: ProjectPath,
+        /// Why.
+        source: io::Error,
+    },
+    /// It could not be replaced.
+    #[error(transparent)]
+    Write(#[from] AtomicWriteError),
+    /// Somebody else wrote it at the same moment.
+    #[error("`{path}` was changed by something else while it was written")]
+    Busy {
+        /// The file.
+        path: ProjectPath,
+    },
+}
+
+impl FileError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read { .. } => Some("an output is a plain file that this user may read".to_owned()),
+            Self::Link { .. } => Some("name the real file in the output's `path`".to_owned()),
+            Self::Folder { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+                Some("a file has the name of the folder".to_owned())
+            }
+            Self::Folder { .. } => Some("allow this user to write there".to_owned()),
+            Self::Write(error) => error.hint().map(str::to_owned),
+            Self::Busy { .. } => Some("run `macadam outputs` again".to_owned()),
+        }
+    }
+}
+
+/// Compares the file at `path` below `root` with the text that it should hold. Line ends of a checkout on Windows make no difference.
+///
+/// # Errors
+/// When it can't be read, is no plain file, or is reached through a link.
+pub fn compare(root: &Path, path: &ProjectPath, text: &str) -> Result<Comparison, FileError> {
+    match read(root, path)? {
+        None => Ok(Comparison::Absent),
+        Some(content) if is_same(&content, text) => Ok(Comparison::Same),
+        Some(content) => Ok(Comparison::Differs { maker: maker(&content), content }),
+    }
+}
+
+/// Replaces the file by `text`, if it is still as `seen`. Blocks until it is durable.
+///
+/// # Errors
+/// When it can't be written, or is another file by now.
+pub fn replace(root: &Path, path: &ProjectPath, text: &str, seen: &Comparison) -> Result<(), FileError> {
+    let place = root.join(path.as_str());
+    if let Some(folder) = place.parent() {
+        fs::create_dir_all(folder).map_err(|source| FileError::Folder { path: path.clone(), source })?;
+    }
+    let still = || {
+        let now = read(root, path).map_err(io::Error::other)?;
+        Ok(match seen {
+            Comparison::Absent => now.is_none(),
+            Comparison::Differs { content, .. } => now.as_ref() == Some(content),
+            Comparison::Same => now.is_some_and(|now| is_same(&now, text)),
+        })
+    };
+    match write_atomic_if(&place, |out| out.write_all(text.as_bytes()), still)? {
+        true => Ok(()),
+        false => Err(FileError::Busy { path: path.clone() }),
+    }
+}
+
+fn read(root: &Path, path: &ProjectPath) -> Result<Option<Vec<u8>>, FileError> {
+    refuse_links(root, path)?;
+    match plain_file::read(&root.join(path.as_str()), LARGEST) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(FileError::Read { path: path.clone(), source }),
+    }
+}
+
+/// A link could lead out of the project, where nobody expects a write.
+fn refuse_links(root: &Path, path: &ProjectPath) -> Result<(), FileError> {
+    let mut place = PathBuf::from(root);
+    let mut walked = String::new();
+    for part in path.as_str().split('/') {
+        place.push(part);
+        walked.push_str(part);
+        match fs::symlink_metadata(&place) {
+            Ok(found) if found.is_symlink() => return Err(FileError::Link { link: walked }),
+            Ok(_) => walked.push('/'),
+            // What isn't there is no link; what can't be looked at is told by the read.
+            Err(_) => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file holds a text, but for line ends: git may have written `\r\n`.
+fn is_same(content: &[u8], text: &str) -> bool {
+    let mut text = text.as_bytes();
+    let mut lines = content.split_inclusive(|byte| *byte == b'\n');
+    lines.all(|line| {
+        let plain = line.strip_suffix(b"\r\n").map(|line| (line, b"\n".as_slice()));
+        let (line, end) = plain.unwrap_or((line, b""));
+        let rest = text.strip_prefix(line).and_then(|rest| rest.strip_prefix(end));
+        rest.inspect(|rest| text = rest).is_some()
+    }) && text.is_empty()
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
+mod tests {
+    use super::*;
+    use crate::outputs::mark::Tool;
+
+    const OURS: &str = "-- @generated by Macadam from assets.toml. Do not edit.\nreturn {}\n";
+
+    fn place() -> (tempfile::TempDir, ProjectPath) {
+        (tempfile::tempdir().unwrap(), ProjectPath::new("src/shared/assets.luau").unwrap())
+    }
+
+    #[test]
+    fn a_file_is_compared_by_what_it_says() {
+        let check = |content: &[u8], expected: Option<Maker>| {
+            let (folder, path) = place();
+            std::fs::create_dir_all(folder.path().join("src/shared")).unwrap();
+            std::fs::write(folder.path().join(path.as_str()), content).unwrap();
+            let seen = match compare(folder.path(), &path, OURS).unwrap() {
+                Comparison::Same => None,
+                Comparison::Differs { maker, content: seen } => {
+                    assert_eq!(seen, content);
+                    Some(maker)
+                }
+                Comparison::Absent => panic!("it is there"),
+            };
+            assert_eq!(seen, expected, "{:?}", String::from_utf8_lossy(content));
+        };
+        check(OURS.as_bytes(), None);
+        check(OURS.replace('\n', "\r\n").as_bytes(), None);
+        check(OURS.trim_end().as_bytes(), Some(Maker::Macadam));
+        check(format!("{OURS}\n").as_bytes(), Some(Maker::Macadam));
+        check(OURS.replace("{}", "{\r}").as_bytes(), Some(Maker::Macadam));
+        check(b"-- This file was @generated by Tarmac. It is\n", Some(Maker::Other(Tool::Tarmac)));
+        check(b"return {}\n", Some(Maker::Unknown));
+        check(b"", Some(Maker::Unknown));
+        check(b"\xff\xfe", Some(Maker::Unknown));
+        let (folder, path) = place();
+        assert_eq!(compare(folder.path(), &path, OURS).unwrap(), Comparison::Absent);
+    }
+
+    #[test]
+    fn a_file_that_changed_meanwhile_is_left_alone() {
+        let (folder, path) = place();
+        replace(folder.path(), &path, OURS, &Comparison::Absent).unwrap();
+        let read = || std::fs::read_to_string(folder.path().join(path.as_str())).unwrap();
+        assert_eq!(read(), OURS);
+        let error = replace(folder.path(), &path, "x", &Comparison::Absent).unwrap_err();
+        assert!(matches!(error, FileError::Busy { .. }), "{error:?}");
+        let seen = compare(folder.path(), &path, "x").unwrap();
+        std::fs::write(folder.path().join(path.as_str()), "mine").unwrap();
+        assert!(replace(folder.path(), &path, "x", &seen).is_err());
+        assert_eq!(read(), "mine");
+        assert_eq!(std::fs::read_dir(folder.path().join("src/shared")).unwrap().count(), 1, "a temporary file is left");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let (folder, path) = place();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("src")).unwrap();
+        let error = compare(folder.path(), &path, OURS).unwrap_err();
+        assert_eq!(error.to_string(), "`src` is a link, and outputs are written through none");
+        std::fs::remove_file(folder.path().join("src")).unwrap();
+        std::fs::create_dir_all(folder.path().join("src/shared")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path().join("x"), folder.path().join(path.as_str())).unwrap();
+        let error = compare(folder.path(), &path, OURS).unwrap_err();
+        assert_eq!(error.to_string(), "`src/shared/assets.luau` is a link, and outputs are written through none");
+        assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_in_its_place_is_an_error() {
+        let (folder, path) = place();
+        std::fs::create_dir_all(folder.path().join(path.as_str())).unwrap();
+        assert!(matches!(compare(folder.path(), &path, OURS), Err(FileError::Read { .. })));
+        let (folder, path) = place();
+        std::fs::write(folder.path().join("src"), "").unwrap();
+        assert!(compare(folder.path(), &path, OURS).is_err() || replace(folder.path(), &path, OURS, &Comparison::Absent).is_err());
+    }
+}

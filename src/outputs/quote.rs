@@ -1,0 +1,111 @@
+//! Keys and strings as each language writes them.
+
+use std::fmt::Write as _;
+
+use crate::model::identifier::{LUAU_RESERVED, has_identifier_letters};
+use crate::model::shown::turns_text;
+
+/// A key of a Luau table, as it stands in front of ` = `: bare only where Luau's grammar takes it.
+pub(super) fn luau_key(key: &str) -> String {
+    if has_identifier_letters(key) && !LUAU_RESERVED.contains(&key) {
+        return key.to_owned();
+    }
+    format!("[{}]", luau_string(key))
+}
+
+/// A string of Luau, with the quotes that need fewer escapes: double ones where both are equal, as StyLua has it.
+pub(super) fn luau_string(text: &str) -> String {
+    let count = |quote: char| text.chars().filter(|c| *c == quote).count();
+    let quote = if count('"') > count('\'') { '\'' } else { '"' };
+    let mut string = String::with_capacity(text.len() + 2);
+    string.push(quote);
+    for c in text.chars() {
+        match c {
+            '\\' => string.push_str("\\\\"),
+            c if c == quote => string.extend(['\\', c]),
+            c if is_unsafe(c) => {
+                let _ = write!(string, "\\u{{{:X}}}", u32::from(c)); // writing to a String can't fail
+            }
+            c => string.push(c),
+        }
+    }
+    string.push(quote);
+    string
+}
+
+/// A property name of TypeScript. Reserved words are no matter there.
+pub(super) fn typescript_key(key: &str) -> String {
+    match key {
+        // Written plainly it would set the object's prototype.
+        "__proto__" => "[\"__proto__\"]".to_owned(),
+        key if has_identifier_letters(key) => key.to_owned(),
+        key => json_string(key),
+    }
+}
+
+/// A string of JSON, which is one of TypeScript too.
+pub(super) fn json_string(text: &str) -> String {
+    let mut string = String::with_capacity(text.len() + 2);
+    string.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => string.extend(['\\', c]),
+            // Only what has one UTF-16 unit is unsafe.
+            c if is_unsafe(c) => {
+                let _ = write!(string, "\\u{:04X}", u32::from(c)); // writing to a String can't fail
+            }
+            c => string.push(c),
+        }
+    }
+    string.push('"');
+    string
+}
+
+/// Whether a character would break a line or make code look like other code than it is.
+const fn is_unsafe(c: char) -> bool {
+    c.is_ascii_control() || turns_text(c) || matches!(c, '\u{80}'..='\u{9f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_bare_only_where_the_language_takes_it() {
+        let check = |key: &str, luau: &str, typescript: &str| {
+            assert_eq!((luau_key(key).as_str(), typescript_key(key).as_str()), (luau, typescript), "{key:?}");
+        };
+        check("close", "close", "close");
+        check("_a1", "_a1", "_a1");
+        check("continue", "continue", "continue");
+        check("class", "class", "class");
+        check("1up", "[\"1up\"]", "\"1up\"");
+        check("42", "[\"42\"]", "\"42\"");
+        check("", "[\"\"]", "\"\"");
+        check("ui/close.png", "[\"ui/close.png\"]", "\"ui/close.png\"");
+        check("__proto__", "__proto__", "[\"__proto__\"]");
+        check("$x", "[\"$x\"]", "\"$x\"");
+        check("été", "[\"été\"]", "\"été\"");
+        for word in LUAU_RESERVED {
+            check(word, &format!("[\"{word}\"]"), word);
+        }
+    }
+
+    #[test]
+    fn strings_are_escaped_and_quoted_with_fewest_escapes() {
+        let check = |text: &str, luau: &str, json: &str| {
+            assert_eq!((luau_string(text).as_str(), json_string(text).as_str()), (luau, json), "{text:?}");
+        };
+        check("it's", "\"it's\"", "\"it's\"");
+        check("say \"hi\"", "'say \"hi\"'", "\"say \\\"hi\\\"\"");
+        check("'\"", "\"'\\\"\"", "\"'\\\"\"");
+        check("''\"\"\"", "'\\'\\'\"\"\"'", "\"''\\\"\\\"\\\"\"");
+        check("a\\n", "\"a\\\\n\"", "\"a\\\\n\"");
+        check("]]--", "\"]]--\"", "\"]]--\"");
+        check("😀", "\"😀\"", "\"😀\"");
+        check("a\u{202e}b", "\"a\\u{202E}b\"", "\"a\\u202Eb\"");
+        check("a\u{2028}b", "\"a\\u{2028}b\"", "\"a\\u2028b\"");
+        check("\u{feff}", "\"\\u{FEFF}\"", "\"\\uFEFF\"");
+        check("a\nb", "\"a\\u{A}b\"", "\"a\\u000Ab\"");
+    }
+}
