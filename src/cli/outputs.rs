@@ -8,24 +8,22 @@ use super::output::{Output, Tone, paint, plural};
 use super::sync::{ask_or, asks};
 use super::target::{self, Target};
 use crate::engine::outputs::{OutputDraft, OutputFile, OutputState};
-use crate::engine::progress::silent;
-use crate::engine::view::{self, Preview};
+use crate::engine::view;
 use crate::outputs::mark::Maker;
-use crate::plan::{Plan, Wishes};
+use crate::plan::Plan;
 
 /// Writes the outputs, or with `--check` says whether they are as they should be.
 pub fn run(output: Output, global: &Global, args: &OutputsArgs) -> Result<Exit, Failure> {
     let target = target::find(global)?;
-    let preview = view::preview(&target.project, &target.remote, &silent(), &Wishes::default())?;
-    let Preview { outputs, gathered, .. } = preview;
-    if outputs.is_empty() && !output.is_json() {
+    let (drafts, notes) = view::outputs(&target.project, &target.remote)?;
+    if drafts.is_empty() && !output.is_json() {
         output.line("the manifest has no [[outputs]]");
         return Ok(Exit::Success);
     }
     if !output.is_json() {
-        gathered.notes.iter().for_each(|note| output.warning(&note.message));
+        notes.iter().for_each(|note| output.warning(&note.message));
     }
-    let files: Vec<OutputFile> = outputs.into_iter().map(|draft| settle(output, &target, args, draft)).collect();
+    let files: Vec<OutputFile> = drafts.into_iter().map(|draft| settle(output, &target, args, draft)).collect();
     let current = files.iter().all(|file| file.state.is_current());
     if output.is_json() {
         output.document(&json!({ "outputs": documents(&files), "up_to_date": current }));
@@ -75,7 +73,10 @@ fn show_all(output: Output, files: &[OutputFile], rehearsal: bool) {
     let due = files.iter().filter(|file| file.state == OutputState::OutOfDate).count() as u64;
     if due > 0 {
         let verb = if due == 1 { "is" } else { "are" };
-        output.warning(format!("{} {verb} out of date: run `macadam outputs`, and commit what it writes", plural(due, "output")));
+        output.warning(format!(
+            "{} {verb} out of date: run `macadam outputs`, and commit what it writes",
+            plural(due, "output")
+        ));
     }
 }
 

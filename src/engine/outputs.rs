@@ -147,9 +147,8 @@ impl OutputDraft {
 
     /// How many addresses of it get another asset ID by the steps of `plan`.
     pub fn new_asset_ids(&self, plan: &Plan) -> usize {
-        let changes = |action: &Action| {
-            matches!(action, Action::Create(_) | Action::Replace { .. } | Action::Share { .. })
-        };
+        let changes =
+            |action: &Action| matches!(action, Action::Create(_) | Action::Replace { .. } | Action::Share { .. });
         plan.steps.iter().filter(|step| changes(&step.action) && self.selection.fits(&step.address)).count()
     }
 
@@ -175,7 +174,8 @@ fn not_ours(maker: Maker) -> OutputProblem {
         ),
         Maker::Unknown | Maker::Macadam => (
             "Macadam didn't make the file that is there, so it is left alone".to_owned(),
-            "move it away, give the output another `path`, or let Macadam overwrite it with `macadam outputs --adopt`".to_owned(),
+            "move it away, give the output another `path`, or let Macadam overwrite it with `macadam outputs --adopt`"
+                .to_owned(),
         ),
     };
     OutputProblem { message, hint: Some(hint) }

@@ -10,7 +10,7 @@ use super::lost_entries;
 use super::missing_lockfile;
 use super::outputs::{self, OutputDraft};
 use super::pace;
-use super::progress::Listener;
+use super::progress::{Listener, silent};
 use super::project::Project;
 use super::refresh::{self, Answer};
 use super::report::Stop;
@@ -18,6 +18,8 @@ use super::session;
 use super::stop::StopSwitch;
 use crate::cloud::client::Client;
 use crate::cloud::limits::LimitRow;
+use crate::files::Unsettled;
+use crate::manifest::Diagnostic;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::file::FileCache;
@@ -142,6 +144,21 @@ impl Preview {
     pub fn outputs_change(&self) -> bool {
         self.outputs.iter().any(|draft| draft.is_due() || draft.new_asset_ids(&self.plan) > 0)
     }
+}
+
+/// Makes every output from what is known here, and compares it with its file; with what is hardly meant in the manifest. Files count as they are
+/// now: one that is being written has no asset, so that its last one stays. Blocks: it reads the disk.
+///
+/// # Errors
+/// When manifest, state or lockfile can't be used.
+pub fn outputs(project: &Project, remote: &str) -> Result<(Vec<OutputDraft>, Vec<Diagnostic>), ViewError> {
+    let mut view = View::open(project, remote)?;
+    let gathered = gather(project, &view.cache, &view.known(), &Unsettled::default(), &silent())?;
+    let plan = plan(&gathered.desired, &view.recorded, &Wishes::default(), clock::now());
+    // What moved is known by its new name.
+    view.apply(&plan.marks)?;
+    let asset_ids = outputs::asset_ids(&gathered.desired, &view.recorded);
+    Ok((outputs::draft(project, &gathered.manifest, &asset_ids), gathered.notes))
 }
 
 /// Plans without writing or sending anything. Blocks: it reads the disk.

@@ -12,7 +12,7 @@ use super::diagnostic::{Fault, Report};
 use super::edges::{check_circles, check_targets};
 use super::entry::{DraftEntry, Entry, GlobEntry, normalized, read_assets, read_globs};
 use super::names::{Absent, AddressBook, Existing, PinEntry, check_pins, read_existing, read_pins};
-use super::notify::read_notify;
+use super::notification::read_notify;
 use super::outputs::{Outputs, Taken, read_outputs};
 use super::owner::read_creator;
 use super::pattern;
@@ -35,7 +35,7 @@ pub(super) struct Document {
     pub(super) existing: BTreeMap<Address, Existing>,
     pub(super) outputs: Vec<Output>,
     /// The patterns of all outputs.
-    pub(super) output_patterns: Vec<Spanned<String>>,
+    pub(super) includes: Vec<Spanned<String>>,
     pub(super) webhook_env: Option<String>,
     pub(super) pins: BTreeMap<Address, PinEntry>,
 }
@@ -70,13 +70,13 @@ pub(super) fn read_document(
         open(existing.as_ref(), report).map(|fields| read_existing(fields, &assets, report)).unwrap_or_default();
     let taken = Taken { manifest: file, assets: &assets };
     let outputs = outputs.map(|field| read_outputs(&field, &taken, report)).unwrap_or_default();
-    let Outputs { all: outputs, patterns: output_patterns } = outputs;
+    let Outputs { all: outputs, includes } = outputs;
     let webhook_env = open(notify.as_ref(), report).and_then(|fields| read_notify(fields, report));
     let pins = open(pins.as_ref(), report).map(|fields| read_pins(fields, report)).unwrap_or_default();
     absent.append(check_references(&assets, &globs, &existing, &pins, report));
 
     let assets = assets.into_iter().filter_map(DraftEntry::complete).collect();
-    Some(Document { creator: creator?, policy, assets, globs, existing, outputs, output_patterns, webhook_env, pins })
+    Some(Document { creator: creator?, policy, assets, globs, existing, outputs, includes, webhook_env, pins })
 }
 
 fn open<'t>(field: Option<&Field<'t>>, report: &mut Report) -> Option<Fields<'t>> {

@@ -15,7 +15,7 @@ mod entry;
 mod links;
 mod names;
 mod near;
-mod notify;
+mod notification;
 mod outputs;
 mod owner;
 mod pattern;

@@ -28,11 +28,11 @@ const MAX_NAME: usize = 100;
 /// Folders in which only git and Macadam write.
 const GUARDED: [&str; 2] = [".git", ".macadam"];
 
-/// All outputs, and the places of their patterns.
+/// All outputs, and the places of what they include.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outputs {
     pub(super) all: Vec<Output>,
-    pub(super) patterns: Vec<Spanned<String>>,
+    pub(super) includes: Vec<Spanned<String>>,
 }
 
 /// What an output must not be written over.
@@ -59,13 +59,13 @@ pub(super) fn read_outputs(field: &Field<'_>, taken: &Taken<'_>, report: &mut Re
         return Outputs::default();
     }
     let Some(list) = field.list(report) else { return Outputs::default() };
-    let mut patterns = Vec::new();
+    let mut includes = Vec::new();
     let mut drafts: Vec<Draft> = Vec::new();
     let mut paths: BTreeMap<String, Range<usize>> = BTreeMap::new();
     for value in list.iter() {
         let item = Field { name: field.name, key: value.span(), value };
         let Some(fields) = item.table("`[[outputs]]`", report) else { continue };
-        let Some(draft) = read_output(fields, taken, &mut patterns, report) else { continue };
+        let Some(draft) = read_output(fields, taken, &mut includes, report) else { continue };
         // Two names that differ only by case are one file on Windows and macOS.
         let same = normalized(&draft.output.path).to_lowercase();
         let place = draft.place.clone();
@@ -78,13 +78,13 @@ pub(super) fn read_outputs(field: &Field<'_>, taken: &Taken<'_>, report: &mut Re
         drafts.push(draft);
     }
     describe_modules(&mut drafts, report);
-    Outputs { all: drafts.into_iter().map(|draft| draft.output).collect(), patterns }
+    Outputs { all: drafts.into_iter().map(|draft| draft.output).collect(), includes }
 }
 
 fn read_output(
     mut fields: Fields<'_>,
     taken: &Taken<'_>,
-    patterns: &mut Vec<Spanned<String>>,
+    includes: &mut Vec<Spanned<String>>,
     report: &mut Report,
 ) -> Option<Draft> {
     let mut keys = BTreeMap::new();
@@ -105,7 +105,7 @@ fn read_output(
     let exclude = take("exclude").and_then(|field| read_patterns(&field, report));
     let header = fields.place.clone();
     fields.finish(report);
-    patterns.extend(include.iter().chain(&exclude).flatten().cloned());
+    includes.extend(include.iter().flatten().cloned());
     let Some(path) = path else {
         report.add(Fault::new(header, "an output needs a `path`").hint("such as path = \"src/shared/assets.luau\""));
         return None;
@@ -119,7 +119,8 @@ fn read_output(
         report.add(fault.hint("use `uri` or `id`"));
     }
     if let Some(field) = types.as_ref().filter(|_| !language.has_types()) {
-        let fault = Fault::new(field.key.clone(), format!("`types` is for TypeScript, and this output is {}", language.name()));
+        let fault =
+            Fault::new(field.key.clone(), format!("`types` is for TypeScript, and this output is {}", language.name()));
         report.add(fault.hint("leave it out, or set it in a `.ts` or `.d.ts` output"));
     }
     output.style = style.unwrap_or_default();
@@ -165,7 +166,10 @@ fn open(path: ProjectPath, place: &Range<usize>, taken: &Taken<'_>, report: &mut
     let output = Output::new(path);
     if output.is_none() {
         let extensions = Language::EXTENSIONS.into_iter().map(|(extension, _)| extension);
-        report.add(fault(format!("{} has no extension of an output", shown(&name))).hint(format!("it can be {}", either(extensions))));
+        report.add(
+            fault(format!("{} has no extension of an output", shown(&name)))
+                .hint(format!("it can be {}", either(extensions))),
+        );
     }
     output
 }
@@ -180,13 +184,17 @@ fn describe_modules(drafts: &mut [Draft], report: &mut Report) {
     for draft in drafts.iter_mut().filter(|draft| draft.output.language == Language::TypeScriptDeclaration) {
         let Some((module, place)) = modules.get(draft.output.stem()) else {
             let path = format!("{}.luau", draft.output.stem());
-            let fault = Fault::new(draft.place.clone(), "a `.d.ts` output describes a `.luau` output beside it, and there is none");
+            let fault = Fault::new(
+                draft.place.clone(),
+                "a `.d.ts` output describes a `.luau` output beside it, and there is none",
+            );
             report.add(fault.hint(format!("add an output with path = \"{path}\", or write a `.ts` file")));
             continue;
         };
         for key in differing(&draft.output, module) {
             let Some(key_place) = draft.keys.get(key) else { continue };
-            let fault = Fault::new(key_place.clone(), format!("`{key}` differs from that of {}", shown(module.path.as_str())));
+            let fault =
+                Fault::new(key_place.clone(), format!("`{key}` differs from that of {}", shown(module.path.as_str())));
             let hint = format!("leave `{key}` out: a `.d.ts` output has the keys and values of the module beside it");
             report.add(fault.also(place.clone(), "the module that it describes").hint(hint));
         }
@@ -198,8 +206,19 @@ fn describe_modules(drafts: &mut [Draft], report: &mut Report) {
 
 /// The keys about which a `.d.ts` output and its module say different things.
 fn differing(output: &Output, module: &Output) -> Vec<&'static str> {
-    let Output { path: _, language: _, name: _, types: _, style, base, strip_extensions, value, missing, include, exclude } =
-        output;
+    let Output {
+        path: _,
+        language: _,
+        name: _,
+        types: _,
+        style,
+        base,
+        strip_extensions,
+        value,
+        missing,
+        include,
+        exclude,
+    } = output;
     let differs = [
         ("style", *style != module.style),
         ("base", *base != module.base),

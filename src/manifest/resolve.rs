@@ -246,11 +246,11 @@ fn notes(document: &Document, desired: &Desired, used: &[bool]) -> Report {
     for (glob, _) in document.globs.iter().zip(used).filter(|(_, used)| !**used) {
         notes.add(Fault::new(glob.pattern.span(), format!("the glob {} finds no file", shown(&glob.name))));
     }
-    for written in &document.output_patterns {
-        let Ok(set) = pattern::set([written.get_ref().as_str()]) else { continue };
+    for include in &document.includes {
+        let Ok(set) = pattern::set([include.get_ref().as_str()]) else { continue };
         let mut addresses = desired.assets.keys().chain(desired.existing.keys());
         if !addresses.any(|address| set.is_match(address.as_str())) {
-            notes.add(Fault::new(written.span(), format!("the pattern {} fits no address", shown(written.get_ref()))));
+            notes.add(Fault::new(include.span(), format!("the pattern {} fits no address", shown(include.get_ref()))));
         }
     }
     notes

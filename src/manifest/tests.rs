@@ -12,7 +12,7 @@ use crate::model::desired::{Desired, DesiredAsset, Finding, Findings, Grantee, P
 use crate::model::file::{ContentFacts, FileFacts, FileProblem, ModelRoot};
 use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, Revision, UserId};
 use crate::model::metadata::{AssetRef, SocialLink, SocialNetwork};
-use crate::model::output::{Language, OutputStyle};
+use crate::model::output::{Language, MissingAsset, OutputStyle, TypeWidth, ValueForm};
 use crate::model::path::ProjectPath;
 use crate::model::policy::{AmbiguousCreate, DriftPolicy, LeavePolicy, ModeratedName, Policy};
 
@@ -177,7 +177,9 @@ fn the_example_is_right_and_shows_the_defaults() {
     assert_eq!(manifest.webhook_env(), Some("MACADAM_WEBHOOK"));
     let [first, second] = manifest.outputs() else { panic!("two outputs") };
     assert_eq!((first.language, first.include.as_deref().map(<[_]>::len)), (Language::Luau, Some(2)));
-    assert_eq!((second.style, second.strip_extensions, &second.include), (OutputStyle::Flat, false, &None));
+    // It describes the module beside it, and so holds what that one holds.
+    assert_eq!((second.style, second.strip_extensions, &second.include), (OutputStyle::Flat, false, &first.include));
+    assert_eq!((second.types, second.name.as_str()), (TypeWidth::Literal, "Assets"));
     assert_eq!(second.language, Language::TypeScriptDeclaration);
     let selection = manifest.selection();
     assert_eq!(selection.explicit, [path("models/sword.fbx"), path("models/sword.png")]);
@@ -219,6 +221,11 @@ fn the_example_names_every_key() {
         "exclude",
         "style",
         "strip_extensions",
+        "base",
+        "name",
+        "value",
+        "types",
+        "missing",
         "include",
         "webhook_env",
         "asset_id",
@@ -1041,4 +1048,102 @@ proptest! {
         }
         survives(&bytes, &states);
     }
+}
+
+/// The outputs of a manifest with one image and these outputs.
+fn outputs_of(text: &str) -> Vec<crate::model::output::Output> {
+    good(&format!("{CREATOR}{text}")).outputs().to_vec()
+}
+
+#[test]
+fn every_key_of_an_output_is_read() {
+    let text = "[[outputs]]\npath = \"src/my-assets.ts\"\nstyle = \"nested\"\nbase = \"./assets/ui/\"\nname = \"UI\"\n\
+                strip_extensions = true\nvalue = \"content\"\ntypes = \"literal\"\nmissing = \"error\"\ninclude = [\"a/**\"]\n\
+                exclude = [\"a/b/*\"]\n[[outputs]]\npath = \"src/end.json\"\nvalue = \"id\"\n";
+    let [all, few] = outputs_of(text).try_into().unwrap();
+    assert_eq!(
+        (all.language, all.style, all.base.as_deref()),
+        (Language::TypeScript, OutputStyle::Nested, Some("assets/ui"))
+    );
+    assert_eq!((all.name.as_str(), all.strip_extensions, all.value), ("UI", true, ValueForm::Content));
+    assert_eq!((all.types, all.missing), (TypeWidth::Literal, MissingAsset::Error));
+    assert_eq!((all.include, all.exclude), (Some(vec!["a/**".to_owned()]), vec!["a/b/*".to_owned()]));
+    assert_eq!(
+        (few.name.as_str(), few.value, few.missing, few.include),
+        ("_end", ValueForm::Id, MissingAsset::Omit, None)
+    );
+    assert_eq!((few.base, few.exclude), (None, Vec::new()));
+}
+
+#[test]
+fn a_declaration_holds_what_the_module_beside_it_holds() {
+    let text = "[[outputs]]\npath = \"x/a.d.ts\"\ntypes = \"literal\"\nvalue = \"id\"\n[[outputs]]\npath = \"x/a.luau\"\nname = \"A\"\n\
+                style = \"nested\"\nvalue = \"id\"\nbase = \"ui\"\nexclude = [\"b\"]\n";
+    let [declaration, module] = outputs_of(text).try_into().unwrap();
+    assert_eq!((declaration.language, declaration.types), (Language::TypeScriptDeclaration, TypeWidth::Literal));
+    assert_eq!((declaration.style, declaration.value, declaration.name), (module.style, module.value, module.name));
+    assert_eq!((declaration.base, declaration.exclude), (module.base, module.exclude));
+    check(
+        "[[outputs]]\npath = \"a.luau\"\n[[outputs]]\npath = \"a.d.ts\"\nstyle = \"nested\"\n[[outputs]]\npath = \"b/a.d.ts\"\n",
+        &[
+            "5:1 `style` differs from that of `a.luau` | leave `style` out: a `.d.ts` output has the keys and values of the module beside it @2:8",
+            "7:8 a `.d.ts` output describes a `.luau` output beside it, and there is none | add an output with path = \"b/a.luau\", or write a `.ts` file",
+        ],
+    );
+}
+
+#[test]
+fn keys_of_an_output_that_its_language_has_not_are_refused() {
+    check(
+        "[[outputs]]\npath = \"a.luau\"\ntypes = \"wide\"\n[[outputs]]\npath = \"a.json\"\nname = \"a\"\nvalue = \"content\"\ntypes = \"wide\"\n",
+        &[
+            "3:1 `types` is for TypeScript, and this output is Luau | leave it out, or set it in a `.ts` or `.d.ts` output",
+            "6:1 `name` is for Luau and TypeScript, and JSON has no names | leave it out",
+            "7:9 `content` is a value of Luau and TypeScript, and JSON has none | use `uri` or `id`",
+            "8:1 `types` is for TypeScript, and this output is JSON | leave it out, or set it in a `.ts` or `.d.ts` output",
+        ],
+    );
+    check(
+        "[[outputs]]\npath = \"a.luau\"\nname = \"end\"\nbase = \"/\"\nvalue = \"url\"\nmissing = \"skip\"\n[[outputs]]\npath = \"b.ts\"\nname = \"my assets\"\nbase = \"ui/*\"\ntypes = \"litteral\"\n",
+        &[
+            "3:8 `end` can't be a name in Luau and TypeScript | use letters, digits and `_`, and no reserved word: such as \"_end\"",
+            "4:8 `base` is empty | leave it out to cut nothing off",
+            "5:9 `value` can't be `url` | did you mean `uri`?",
+            "6:11 `missing` can't be `skip` | it can be `omit`, `empty` or `error`",
+            "9:8 `my assets` can't be a name in Luau and TypeScript | use letters, digits and `_`, and no reserved word: such as \"my_assets\"",
+            "10:8 `base` is a folder, not a pattern | such as base = \"assets\"",
+            "11:9 `types` can't be `litteral` | did you mean `literal`?",
+        ],
+    );
+}
+
+#[test]
+fn an_output_takes_no_other_files_place() {
+    check(
+        "[assets.a]\npath = \"a.json\"\n[[outputs]]\npath = \"a.json\"\n",
+        &[
+            "2:8 `a.json` has no extension that Roblox takes | it takes .fbx .gltf .glb .rbxm .rbxmx .png .jpg .jpeg .bmp .tga .mp3 .ogg .wav .flac .mp4 .mov .mesh",
+            "4:8 `a.json` is the file of the asset `a` | write the output elsewhere @2:8",
+        ],
+    );
+    check(
+        "[[outputs]]\npath = \"assets.lock.toml\"\n[[outputs]]\npath = \"assets.toml\"\n[[outputs]]\npath = \".git/hooks/a.lua\"\n\
+         [[outputs]]\npath = \"x/.macadam/a.lua\"\n[[outputs]]\npath = \"../a.lua\"\n[[outputs]]\npath = \"A.lua\"\n[[outputs]]\npath = \"a.LUA\"\n",
+        &[
+            "2:8 `assets.lock.toml` is the lockfile | write the output elsewhere",
+            "4:8 `assets.toml` is the manifest | write the output elsewhere",
+            "6:8 no output can be written into a `.git` folder | write it where the game's code is",
+            "8:8 no output can be written into a `.macadam` folder | write it where the game's code is",
+            "10:8 the path `../a.lua` leaves the manifest's folder with `..`",
+            "14:8 two outputs write `a.LUA` | give each output a file of its own @12:8",
+        ],
+    );
+}
+
+#[test]
+fn no_glob_finds_an_output() {
+    let text =
+        format!("{CREATOR}[globs.all]\npath = \"ui/**\"\nexclude = [\"wip\"]\n[[outputs]]\npath = \"ui/[a].json\"\n");
+    let selection = good(&text).selection();
+    assert_eq!(selection.globs[0].exclude, ["wip", "ui/[[]a[]].json"]);
 }

@@ -52,10 +52,11 @@ impl Language {
 /// The path without the extension of its language, and that language.
 fn split(path: &ProjectPath) -> Option<(&str, Language)> {
     let lower = path.as_str().to_ascii_lowercase();
-    Language::EXTENSIONS.into_iter().find_map(|(extension, language)| {
-        let stem = lower.strip_suffix(extension).filter(|stem| !stem.is_empty() && !stem.ends_with('/'))?;
-        Some((path.as_str().get(..stem.len())?, language))
-    })
+    let mut extensions = Language::EXTENSIONS.into_iter();
+    let (stem, language) =
+        extensions.find_map(|(extension, language)| Some((lower.strip_suffix(extension)?, language)))?;
+    let stem = path.as_str().get(..stem.len())?;
+    (!stem.is_empty() && !stem.ends_with('/')).then_some((stem, language))
 }
 
 /// How an output arranges its addresses.

@@ -235,6 +235,9 @@ mod tests {
         assert!(matches!(compare(folder.path(), &path, OURS), Err(FileError::Read { .. })));
         let (folder, path) = place();
         std::fs::write(folder.path().join("src"), "").unwrap();
-        assert!(compare(folder.path(), &path, OURS).is_err() || replace(folder.path(), &path, OURS, &Comparison::Absent).is_err());
+        assert!(
+            compare(folder.path(), &path, OURS).is_err()
+                || replace(folder.path(), &path, OURS, &Comparison::Absent).is_err()
+        );
     }
 }

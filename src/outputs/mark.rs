@@ -82,7 +82,8 @@ pub fn maker(content: &[u8]) -> Maker {
     let comment = first.strip_prefix("--").or_else(|| first.strip_prefix("//")).map(str::trim_start);
     let member = format!("\"{JSON_MARK_KEY}\"");
     let member = start.strip_prefix('{').and_then(|rest| rest.trim_start().strip_prefix(&member));
-    let ours_in_json = member.is_some_and(|rest| rest.trim_start_matches([':', ' ', '\t', '"']).starts_with(OURS_IN_JSON));
+    let ours_in_json =
+        member.is_some_and(|rest| rest.trim_start_matches([':', ' ', '\t', '"']).starts_with(OURS_IN_JSON));
     if ours_in_json || comment.is_some_and(|comment| comment.starts_with(OURS)) {
         return Maker::Macadam;
     }

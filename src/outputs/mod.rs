@@ -30,6 +30,9 @@ pub type AssetIds = BTreeMap<Address, Option<AssetId>>;
 /// So many addresses are named in one message.
 const NAMED: usize = 3;
 
+/// A table can lie in so many others: Luau's parser takes a few hundred, and no project has as many folders.
+const DEEPEST: usize = 100;
+
 /// The largest ID that a number of Luau or JavaScript holds exactly: 2^53.
 const LARGEST_NUMBER: u64 = 1 << 53;
 
@@ -38,6 +41,11 @@ const LARGEST_NUMBER: u64 = 1 << 53;
 pub enum RenderError {
     /// Two addresses get one key, or one gets the key of a table that holds another.
     Collisions(Vec<Collision>),
+    /// An address with more `/` than tables can lie in each other, where `style = "nested"`.
+    TooDeep {
+        /// Which.
+        address: Address,
+    },
     /// Addresses without an asset, where `missing = "error"`.
     Missing(Vec<Address>),
     /// An ID that a number can't hold, where `value = "id"`.
@@ -59,6 +67,9 @@ impl RenderError {
             Self::Collisions(_) => {
                 "rename one of the two, leave one out with `exclude`, or keep the extensions in the keys".to_owned()
             }
+            Self::TooDeep { .. } => {
+                "leave it out with `exclude`, cut something off with `base`, or use `style = \"flat\"`".to_owned()
+            }
             Self::Missing(_) => {
                 "they get one with the next sync; with `missing = \"omit\"` the file is written without them".to_owned()
             }
@@ -73,6 +84,9 @@ impl fmt::Display for RenderError {
             Self::Collisions(all) => {
                 let shown: Vec<String> = all.iter().take(NAMED).map(Collision::to_string).collect();
                 write!(f, "{}{}", shown.join("; "), more(all.len()))
+            }
+            Self::TooDeep { address } => {
+                write!(f, "{} lies in more than {DEEPEST} folders", quoted(address))
             }
             Self::Missing(all) => {
                 let shown: Vec<String> = all.iter().take(NAMED).map(|address| quoted(address)).collect();
@@ -104,7 +118,7 @@ fn more(count: usize) -> String {
 /// # Errors
 /// See [`RenderError`].
 pub fn render(output: &Output, manifest: &str, assets: &AssetIds) -> Result<String, RenderError> {
-    let tree = tree::build(output, assets).map_err(RenderError::Collisions)?;
+    let tree = tree::build(output, assets)?;
     let is_missing = |(address, asset_id): (&Address, &Option<AssetId>)| asset_id.is_none().then(|| address.clone());
     match output.missing {
         MissingAsset::Error => {
@@ -116,7 +130,8 @@ pub fn render(output: &Output, manifest: &str, assets: &AssetIds) -> Result<Stri
         MissingAsset::Omit | MissingAsset::Empty => {}
     }
     if output.value == ValueForm::Id && output.language != Language::Json {
-        let too_large = |(_, asset_id): &(&Address, &Option<AssetId>)| asset_id.is_some_and(|id| id.get() > LARGEST_NUMBER);
+        let too_large =
+            |(_, asset_id): &(&Address, &Option<AssetId>)| asset_id.is_some_and(|id| id.get() > LARGEST_NUMBER);
         if let Some((address, Some(asset_id))) = assets.iter().find(too_large) {
             return Err(RenderError::NoNumber { address: address.clone(), asset_id: *asset_id });
         }

@@ -162,7 +162,8 @@ fn an_address_without_an_asset() {
     let uri = |text: &str| format!("local x = {{\n{text}\tc = \"rbxassetid://1\",\n}}\n\nreturn x\n");
     check(&missing(MissingAsset::Omit, ValueForm::Uri, "x.luau"), entries, &uri(""));
     check(&missing(MissingAsset::Empty, ValueForm::Uri, "x.luau"), entries, &uri("\ta = {\n\t\tb = \"\",\n\t},\n"));
-    let expected = "export const x = {\n\ta: {\n\t\tb: Content.none,\n\t},\n\tc: Content.fromUri(\"rbxassetid://1\"),\n};\n";
+    let expected =
+        "export const x = {\n\ta: {\n\t\tb: Content.none,\n\t},\n\tc: Content.fromUri(\"rbxassetid://1\"),\n};\n";
     check(&missing(MissingAsset::Empty, ValueForm::Content, "x.ts"), entries, expected);
     let expected = "local x = {\n\ta = {\n\t\tb = 0,\n\t},\n\tc = 1,\n}\n\nreturn x\n";
     check(&missing(MissingAsset::Empty, ValueForm::Id, "x.luau"), entries, expected);
@@ -193,14 +194,19 @@ fn keys_that_collide_are_an_error_that_names_both_addresses() {
 #[test]
 fn keys_are_in_byte_order_whatever_was_cut_off() {
     let strip = output("a.json", |output| output.strip_extensions = true);
-    let text = render(&strip, "assets.toml", &assets(&[("a.png", 1), ("a-b.png", 2), ("B.png", 3), ("é.png", 4)])).unwrap();
+    let text =
+        render(&strip, "assets.toml", &assets(&[("a.png", 1), ("a-b.png", 2), ("B.png", 3), ("é.png", 4)])).unwrap();
     let keys: Vec<&str> = text.lines().skip(2).filter_map(|line| line.split('"').nth(1)).collect();
     assert_eq!(keys, ["B", "a", "a-b", "é"]);
 }
 
 #[test]
-fn a_very_deep_address_is_no_matter() {
-    let deep = vec!["a"; 2000].join("/");
-    let text = render(&output("a.luau", nested), "assets.toml", &assets(&[(&deep, 1)])).unwrap();
-    assert_eq!(text.lines().count(), 4 + 2 * 2000);
+fn an_address_in_too_many_folders_is_an_error_of_a_nested_output() {
+    let deep = |parts: usize| vec!["a"; parts].join("/");
+    let nested = output("a.luau", nested);
+    let text = render(&nested, "assets.toml", &assets(&[(&deep(100), 1)])).unwrap();
+    assert_eq!(text.lines().count(), 4 + 2 * 100 - 1);
+    let error = render(&nested, "assets.toml", &assets(&[(&deep(2000), 1)])).unwrap_err().to_string();
+    assert!(error.ends_with("a` lies in more than 100 folders"), "{error}");
+    assert!(render(&output("a.luau", |_| ()), "assets.toml", &assets(&[(&deep(2000), 1)])).is_ok());
 }

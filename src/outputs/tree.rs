@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
-use super::{AssetIds, quoted};
+use super::{AssetIds, DEEPEST, RenderError, quoted};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::output::{Language, Output, OutputStyle};
@@ -58,8 +58,8 @@ impl fmt::Display for Collision {
 /// Arranges addresses as an output asks for it.
 ///
 /// # Errors
-/// Every collision, in the order of the addresses.
-pub(super) fn build<'a>(output: &Output, assets: &'a AssetIds) -> Result<Tree<'a>, Vec<Collision>> {
+/// Every collision, in the order of the addresses, or an address that lies too deep.
+pub(super) fn build<'a>(output: &Output, assets: &'a AssetIds) -> Result<Tree<'a>, RenderError> {
     let mut tree = Tree::default();
     let mut collisions = Vec::new();
     for (address, asset_id) in assets {
@@ -68,16 +68,21 @@ pub(super) fn build<'a>(output: &Output, assets: &'a AssetIds) -> Result<Tree<'a
             OutputStyle::Flat => vec![&key],
             OutputStyle::Nested => key.split('/').collect(),
         };
+        if parts.len() > DEEPEST {
+            return Err(RenderError::TooDeep { address: address.clone() });
+        }
         if output.language == Language::Json && parts.first() == Some(&JSON_MARK_KEY) {
             collisions.push(Collision { key, first: address.clone(), second: None, is_table: false });
             continue;
         }
-        if let Err((other, is_table)) = insert(&mut tree.0, &parts, address, *asset_id) {
-            let (first, second) = (other.clone().min(address.clone()), Some(other.max(address.clone())));
+        if let Err(clash) = insert(&mut tree.0, &parts, address, *asset_id) {
+            let Clash { with, is_table, rest } = clash;
+            let key = parts.get(..parts.len().saturating_sub(rest)).unwrap_or(&parts).join("/");
+            let (first, second) = (with.clone().min(address.clone()), Some(with.max(address.clone())));
             collisions.push(Collision { key, first, second, is_table });
         }
     }
-    if collisions.is_empty() { Ok(tree) } else { Err(collisions) }
+    if collisions.is_empty() { Ok(tree) } else { Err(RenderError::Collisions(collisions)) }
 }
 
 /// The key of an address: without `base` in front, and without its last extension where that is asked for.
@@ -94,13 +99,23 @@ fn key(output: &Output, address: &Address) -> String {
     if folder.is_empty() && !key.starts_with('/') { stem.to_owned() } else { format!("{folder}/{stem}") }
 }
 
-/// Puts an asset where `parts` lead. Otherwise the address that is in its way, and whether one of the two needs a table there.
+/// What is in the way of an address.
+struct Clash {
+    /// Whose asset.
+    with: Address,
+    /// One of the two needs a table there.
+    is_table: bool,
+    /// How many parts of the key come after the place.
+    rest: usize,
+}
+
+/// Puts an asset where `parts` lead, unless something is in the way.
 fn insert<'a>(
     table: &mut Table<'a>,
     parts: &[&str],
     address: &'a Address,
     asset_id: Option<AssetId>,
-) -> Result<(), (Address, bool)> {
+) -> Result<(), Clash> {
     let Some((part, rest)) = parts.split_first() else { return Ok(()) };
     match (table.entry((*part).to_owned()), rest) {
         (Entry::Vacant(place), []) => {
@@ -111,15 +126,22 @@ fn insert<'a>(
             // Nothing is in the way in a new table.
             match place.insert(Node::Table(Table::new())) {
                 Node::Table(inner) => insert(inner, rest, address, asset_id),
-                Node::Asset(other, _) => Err(((*other).clone(), true)),
+                Node::Asset(with, _) => Err(clash(with, rest)),
             }
         }
         (Entry::Occupied(place), rest) => match (place.into_mut(), rest) {
-            (Node::Asset(other, _), rest) => Err(((*other).clone(), !rest.is_empty())),
-            (Node::Table(inner), []) => Err((any_address(inner).unwrap_or(address).clone(), true)),
+            (Node::Asset(with, _), rest) => Err(clash(with, rest)),
+            (Node::Table(inner), []) => {
+                Err(Clash { is_table: true, ..clash(any_address(inner).unwrap_or(address), rest) })
+            }
             (Node::Table(inner), rest) => insert(inner, rest, address, asset_id),
         },
     }
+}
+
+/// The asset of another address is where a key has `rest` to go.
+fn clash(with: &Address, rest: &[&str]) -> Clash {
+    Clash { with: with.clone(), is_table: !rest.is_empty(), rest: rest.len() }
 }
 
 /// The first address in a table, which is never empty.

@@ -50,9 +50,8 @@ pub fn for_game(want: Option<&DesiredAsset>, record: &Record) -> Option<AssetId>
         let facts = want.content.as_ref().ok()?;
         record.current(want.asset_type.unwrap_or(record.identity.asset_type), facts.hash)
     };
-    let usable = |(key, fact): &(RevisionKey, RevisionFact)| {
-        fact.standing.is_usable() && !record.is_passed_over(*key, fact)
-    };
+    let usable =
+        |(key, fact): &(RevisionKey, RevisionFact)| fact.standing.is_usable() && !record.is_passed_over(*key, fact);
     let last = || match record.identity.asset_type.on_content_change() {
         ContentChange::InPlace => last(record),
         ContentChange::NewAsset => last(record).filter(usable).or_else(|| newest_usable(record)),

@@ -35,6 +35,7 @@ mod lost_lockfile;
 mod observations;
 mod once_ends;
 mod output;
+mod outputs;
 mod own_files;
 mod planted;
 mod profiles;

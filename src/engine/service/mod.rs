@@ -366,6 +366,7 @@ impl Service<'_> {
         if self.may_write_outputs() {
             self.write_outputs().await?;
         }
+        self.tell_changed();
         if self.times.look.is_some_and(|at| at <= now) {
             self.look_around().await?;
         }
@@ -424,7 +425,11 @@ impl Service<'_> {
 
     fn is_pressed(&self) -> bool {
         let Needs { look, plan, recovery, .. } = &self.needs;
-        *look || *plan || self.may_write_outputs() || !recovery.is_empty() || self.asked.as_ref().is_some_and(Asked::is_over)
+        *look
+            || *plan
+            || self.may_write_outputs()
+            || !recovery.is_empty()
+            || self.asked.as_ref().is_some_and(Asked::is_over)
     }
 
     fn hinted(&mut self, hints: Vec<crate::files::Hint>) {
@@ -560,6 +565,7 @@ impl Service<'_> {
         if written.is_ok() && ended.is_ok() && self.may_write_outputs() && !self.must_wait() {
             self.write_outputs().await?;
         }
+        self.tell_changed();
         let mut noted = Ok(());
         if let Some(on_change) = self.on_change.take()
             && on_change.finish(Duration::from_secs(2)).await

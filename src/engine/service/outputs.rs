@@ -1,6 +1,7 @@
 //! The outputs in the service: written whenever what is wanted or known may have changed, always after the lockfile.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::{Service, ServiceError};
 use crate::engine::outputs::{OutputDraft, OutputFile, OutputProblem, OutputState, asset_ids, draft, write};
@@ -10,6 +11,9 @@ use crate::model::path::ProjectPath;
 #[derive(Debug, Default)]
 pub(super) struct TellOutputs {
     problems: BTreeMap<ProjectPath, OutputProblem>,
+    /// Files that were written, the lockfile among them, and of which the command of `--on-change` wasn't told yet: it is told of all at once, so
+    /// that they become one commit.
+    pub(super) changed: Vec<PathBuf>,
     /// The command of `--on-change` was told of the files that an earlier service left.
     told_at_start: bool,
 }
@@ -57,14 +61,16 @@ impl Service<'_> {
         self.outputs.tell(&files);
         let untold = !std::mem::replace(&mut self.outputs.told_at_start, true) && self.session.lockfile.is_untold();
         let is_news = |file: &&OutputFile| file.state == OutputState::Written || (untold && file.state.is_current());
-        let news: Vec<_> = files.iter().filter(is_news).map(|file| project_path(&self.session.project.outputs, file)).collect();
-        if let Some(on_change) = self.on_change.as_ref().filter(|_| !news.is_empty()) {
-            on_change.changed(news);
-        }
+        let root = &self.session.project.outputs;
+        self.outputs.changed.extend(files.iter().filter(is_news).map(|file| root.join(file.path.as_str())));
         Ok(())
     }
-}
 
-fn project_path(root: &std::path::Path, file: &OutputFile) -> std::path::PathBuf {
-    root.join(file.path.as_str())
+    /// Tells the command of `--on-change` what was written.
+    pub(super) fn tell_changed(&mut self) {
+        let changed = std::mem::take(&mut self.outputs.changed);
+        if let Some(on_change) = self.on_change.as_ref().filter(|_| !changed.is_empty()) {
+            on_change.changed(changed);
+        }
+    }
 }

@@ -83,8 +83,6 @@ impl Service<'_> {
         self.needs.plan |= std::mem::take(&mut self.lockfile_was_missing);
         self.eyes.wrote(&path);
         tracing::info!("the lockfile was written");
-        if let Some(on_change) = &self.on_change {
-            on_change.changed(vec![path]);
-        }
+        self.outputs.changed.push(path);
     }
 }

@@ -3,6 +3,7 @@
 mod content;
 mod doubt;
 mod drift;
+mod for_game;
 mod meetings;
 mod metadata;
 mod moderation;

@@ -1,0 +1,132 @@
+//! Which asset ID the game gets while something is on its way, refused, pinned, archived or absent.
+
+use macadam::emulator::{Edit, ModerationRule, Verdict, VerdictStep};
+
+use super::{LUAU, MANIFEST, id, project, refuse_uploads, states};
+use crate::support::{Project, Remote, png};
+
+/// The ID that the game gets for `ui/a.png`; 0: none.
+fn in_game(project: &Project) -> u64 {
+    let text = project.read(LUAU);
+    let value = text.split("[\"ui/a.png\"] = \"rbxassetid://").nth(1).and_then(|rest| rest.split('"').next());
+    value.map_or(0, |number| number.parse().unwrap())
+}
+
+/// What a clone that has only the lockfile would write is what is there.
+fn check_clone(project: &Project) {
+    project.remove_state();
+    project.run(&["outputs", "--check"]).expect(0);
+}
+
+#[test]
+fn a_replaced_picture_appears_only_once_its_upload_is_done() {
+    let remote = Remote::start();
+    let project = project(MANIFEST, &remote);
+    project.sync();
+    let first = id(&project, "ui/a.png");
+    refuse_uploads(&remote);
+    project.write("ui/a.png", png(3));
+    let (code, document) = project.json(&["plan", "--detailed-exitcode"]);
+    assert_eq!((code, &document["outputs"][0]["new_asset_ids"]), (2, &1.into()), "{document:#}");
+    project.run(&["outputs"]).expect(0);
+    let (code, document) = project.json(&["sync", "--once"]);
+    assert_eq!((code, states(&document), in_game(&project)), (1, vec!["up_to_date"; 3], first));
+
+    remote.control().clear_faults();
+    project.run(&["retry", "ui/a.png"]).expect(0);
+    project.sync();
+    let second = id(&project, "ui/a.png");
+    assert!(second != first && in_game(&project) == second);
+    check_clone(&project);
+
+    // Earlier content has its asset already.
+    project.write("ui/a.png", png(1));
+    project.run(&["outputs"]).expect(0);
+    assert_eq!(in_game(&project), first);
+    project.sync();
+    assert_eq!(in_game(&project), first);
+    check_clone(&project);
+}
+
+#[test]
+fn a_pin_holds_the_id_and_an_unpin_gives_that_of_the_file() {
+    let remote = Remote::start();
+    let project = project(MANIFEST, &remote);
+    project.sync();
+    let first = id(&project, "ui/a.png");
+    project.write("ui/a.png", png(3));
+    project.sync();
+    let second = id(&project, "ui/a.png");
+    project.run(&["pin", "ui/a.png", "1"]).expect(0);
+    assert_eq!(in_game(&project), first);
+    check_clone(&project);
+    project.run(&["unpin", "ui/a.png"]).expect(0);
+    assert_eq!(in_game(&project), second);
+}
+
+#[test]
+fn rejected_content_leaves_the_picture_of_before() {
+    let remote = Remote::start();
+    let project = project(MANIFEST, &remote);
+    project.sync();
+    let first = id(&project, "ui/a.png");
+    remote.control().moderate(ModerationRule {
+        content_hash: None,
+        name: None,
+        asset_id: None,
+        verdicts: vec![VerdictStep { after_ms: 0, verdict: Verdict::Rejected }],
+        fail_operation: false,
+    });
+    project.write("ui/a.png", png(3));
+    let (code, document) = project.json(&["sync", "--once"]);
+    assert_eq!(code, 1, "{document:#}");
+    assert_eq!(in_game(&project), first);
+    check_clone(&project);
+}
+
+#[test]
+fn an_archived_asset_keeps_its_id() {
+    let remote = Remote::start();
+    let project = project(MANIFEST, &remote);
+    project.sync();
+    let first = id(&project, "ui/a.png");
+    project.run(&["archive", "ui/a.png", "--yes"]).expect(0);
+    project.run(&["outputs", "--check"]).expect(0);
+    let archived = Edit { archived: Some(true), ..Edit::default() };
+    remote.control().edit(id(&project, "ui/icons/b.png"), &archived).unwrap();
+    project.json(&["sync", "--once", "--refresh"]);
+    assert_eq!(in_game(&project), first);
+    check_clone(&project);
+}
+
+#[test]
+fn a_rename_shows_before_the_next_sync() {
+    let remote = Remote::start();
+    let project = project(MANIFEST, &remote);
+    project.sync();
+    let first = id(&project, "ui/a.png");
+    std::fs::rename(project.file("ui/a.png"), project.file("ui/c.png")).unwrap();
+    project.run(&["outputs"]).expect(0);
+    assert!(project.read(LUAU).contains(&format!("[\"ui/c.png\"] = \"rbxassetid://{first}\"")));
+    assert_eq!(in_game(&project), 0);
+}
+
+/// A folder that isn't mounted takes nothing out of the game.
+#[test]
+fn what_is_absent_and_not_removed_stays() {
+    let remote = Remote::start();
+    let project = project(&MANIFEST.replace("ui/assets.json", "assets.json"), &remote);
+    project.sync();
+    let before = project.read(LUAU);
+    std::fs::rename(project.file("ui"), project.file("elsewhere")).unwrap();
+    project.run(&["outputs", "--check"]).expect(0);
+    project.json(&["sync", "--once"]);
+    assert_eq!(project.read(LUAU), before);
+    check_clone(&project);
+    // One file alone was removed.
+    std::fs::rename(project.file("elsewhere"), project.file("ui")).unwrap();
+    project.remove("ui/a.png");
+    project.sync();
+    assert_eq!(in_game(&project), 0);
+    assert!(project.read(LUAU).contains("ui/icons/b.png"));
+}

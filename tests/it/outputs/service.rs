@@ -1,0 +1,51 @@
+//! The outputs of a running service: written after uploads, and no reason to look again.
+
+use super::{LUAU, MANIFEST, id, project};
+use crate::service::Service;
+use crate::support::{Remote, png};
+
+#[test]
+fn the_service_writes_them_and_does_not_answer_to_them() {
+    let remote = Remote::start();
+    let project = project(MANIFEST, &remote);
+    let command = "printf '%s\\n' \"$MACADAM_CHANGED\" >> told.txt";
+    let service = Service::start(&project, &["--on-change", command]);
+    service.until_synced("ui/a.png");
+    service.until("its output", || project.file(LUAU).exists() && project.read(LUAU).contains("ui/a.png"));
+    let looks = |log: &str| log.matches("files or manifest changed").count();
+    let at_start = looks(&service.log());
+    project.write("ui/c.png", png(3));
+    service.until_synced("ui/c.png");
+    let has_it = |name: &str, text: &str| project.file(name).exists() && project.read(name).contains(text);
+    service.until("the other picture", || has_it("ui/assets.json", "\"c\":") && has_it(LUAU, "ui/c.png"));
+    service.until("the command is told", || has_it("told.txt", LUAU) && has_it("told.txt", "ui/assets.json"));
+    // An edit by hand is put right at the next look, of which another file is the reason.
+    project.write(LUAU, format!("{}-- mine\n", project.read(LUAU)));
+    project.write("ui/d.png", png(4));
+    service.until("the last picture", || has_it(LUAU, "ui/d.png"));
+    assert!(!project.read(LUAU).contains("mine"));
+    let log = service.end();
+    // Once for each of two pictures, and never for the output in the folder of the glob.
+    assert_eq!(looks(&log), at_start + 2, "{log}");
+    // The command is told of the lockfile and the outputs at once, so that they are one commit.
+    let told = project.read("told.txt");
+    assert!(told.contains(&format!("assets.lock.toml\n{}", project.file(LUAU).display())), "{told}");
+    assert_ne!(id(&project, "ui/d.png"), 0);
+}
+
+#[test]
+fn an_output_that_cant_be_written_is_told_once_and_stops_nothing() {
+    let remote = Remote::start();
+    let project = project(MANIFEST, &remote);
+    project.write(LUAU, "return {}\n");
+    let service = Service::start(&project, &[]);
+    service.until_synced("ui/a.png");
+    service.says("an output is not written");
+    service.until("the others", || project.file("ui/assets.json").exists());
+    project.write("ui/c.png", png(3));
+    service.until_synced("ui/c.png");
+    service.until("it goes on", || project.read("ui/assets.json").contains("\"c\":"));
+    let log = service.end();
+    assert_eq!(log.matches("an output is not written").count(), 1, "{log}");
+    assert_eq!(project.read(LUAU), "return {}\n");
+}
