@@ -57,7 +57,7 @@ fn ask_to_overwrite(output: Output, question: &str) -> bool {
 
 /// Prints every output, for `macadam outputs`.
 fn show_all(output: Output, files: &[OutputFile], rehearsal: bool) {
-    for file in files {
+    for file in files.iter().filter(|file| !output.is_quiet() || !file.state.is_current()) {
         let (tone, word) = match &file.state {
             OutputState::UpToDate => (Tone::Quiet, "up to date"),
             OutputState::Written => (Tone::Good, "written"),
@@ -67,7 +67,7 @@ fn show_all(output: Output, files: &[OutputFile], rehearsal: bool) {
         output.line(format!("{} {}", paint(tone, format!("{word:<15}")), file.path));
         show_problem(output, file);
     }
-    if rehearsal {
+    if rehearsal && !output.is_quiet() {
         output.line("a rehearsal's outputs are among the emulator's files, never in the game");
     }
     let due = files.iter().filter(|file| file.state == OutputState::OutOfDate).count() as u64;

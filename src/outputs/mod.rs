@@ -89,7 +89,7 @@ impl fmt::Display for RenderError {
                 write!(f, "{} lies in more than {DEEPEST} folders", quoted(address))
             }
             Self::Missing(all) => {
-                let shown: Vec<String> = all.iter().take(NAMED).map(|address| quoted(address)).collect();
+                let shown: Vec<String> = all.iter().take(NAMED).map(quoted).collect();
                 let verb = if all.len() == 1 { "has" } else { "have" };
                 write!(f, "{}{} {verb} no asset ID yet", shown.join(", "), more(all.len()))
             }

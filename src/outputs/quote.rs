@@ -39,11 +39,31 @@ pub(super) fn typescript_key(key: &str) -> String {
         // Written plainly it would set the object's prototype.
         "__proto__" => "[\"__proto__\"]".to_owned(),
         key if has_identifier_letters(key) => key.to_owned(),
-        key => json_string(key),
+        key => typescript_string(key),
     }
 }
 
-/// A string of JSON, which is one of TypeScript too.
+/// A string of TypeScript that roblox-ts turns into the same string of Luau. It copies what stands between the quotes as it is, and where both
+/// kinds of quotes stand there it writes a long string, in which nothing is an escape. So only escapes that both languages have are written,
+/// and never both quotes.
+fn typescript_string(text: &str) -> String {
+    let quote = if text.contains('"') && !text.contains('\'') { '\'' } else { '"' };
+    let mut string = String::with_capacity(text.len() + 2);
+    string.push(quote);
+    for c in text.chars() {
+        match c {
+            '\\' => string.push_str("\\\\"),
+            c if c == quote || is_unsafe(c) => {
+                let _ = write!(string, "\\u{{{:X}}}", u32::from(c)); // writing to a String can't fail
+            }
+            c => string.push(c),
+        }
+    }
+    string.push(quote);
+    string
+}
+
+/// A string of JSON.
 pub(super) fn json_string(text: &str) -> String {
     let mut string = String::with_capacity(text.len() + 2);
     string.push('"');
@@ -93,19 +113,20 @@ mod tests {
 
     #[test]
     fn strings_are_escaped_and_quoted_with_fewest_escapes() {
-        let check = |text: &str, luau: &str, json: &str| {
-            assert_eq!((luau_string(text).as_str(), json_string(text).as_str()), (luau, json), "{text:?}");
+        let check = |text: &str, luau: &str, typescript: &str, json: &str| {
+            let written = [luau_string(text), typescript_string(text), json_string(text)];
+            assert_eq!(written, [luau, typescript, json], "{text:?}");
         };
-        check("it's", "\"it's\"", "\"it's\"");
-        check("say \"hi\"", "'say \"hi\"'", "\"say \\\"hi\\\"\"");
-        check("'\"", "\"'\\\"\"", "\"'\\\"\"");
-        check("''\"\"\"", "'\\'\\'\"\"\"'", "\"''\\\"\\\"\\\"\"");
-        check("a\\n", "\"a\\\\n\"", "\"a\\\\n\"");
-        check("]]--", "\"]]--\"", "\"]]--\"");
-        check("😀", "\"😀\"", "\"😀\"");
-        check("a\u{202e}b", "\"a\\u{202E}b\"", "\"a\\u202Eb\"");
-        check("a\u{2028}b", "\"a\\u{2028}b\"", "\"a\\u2028b\"");
-        check("\u{feff}", "\"\\u{FEFF}\"", "\"\\uFEFF\"");
-        check("a\nb", "\"a\\u{A}b\"", "\"a\\u000Ab\"");
+        check("it's", r#""it's""#, r#""it's""#, r#""it's""#);
+        check("say \"hi\"", r#"'say "hi"'"#, r#"'say "hi"'"#, r#""say \"hi\"""#);
+        check("'\"", r#""'\"""#, r#""'\u{22}""#, r#""'\"""#);
+        check("''\"\"\"", r#"'\'\'"""'"#, r#""''\u{22}\u{22}\u{22}""#, r#""''\"\"\"""#);
+        check("a\\n", r#""a\\n""#, r#""a\\n""#, r#""a\\n""#);
+        check("]]--", r#""]]--""#, r#""]]--""#, r#""]]--""#);
+        check("😀", r#""😀""#, r#""😀""#, r#""😀""#);
+        check("a\u{202e}b", r#""a\u{202E}b""#, r#""a\u{202E}b""#, r#""a\u202Eb""#);
+        check("a\u{2028}b", r#""a\u{2028}b""#, r#""a\u{2028}b""#, r#""a\u2028b""#);
+        check("\u{feff}", r#""\u{FEFF}""#, r#""\u{FEFF}""#, r#""\uFEFF""#);
+        check("a\nb", r#""a\u{A}b""#, r#""a\u{A}b""#, r#""a\u000Ab""#);
     }
 }

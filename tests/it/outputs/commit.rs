@@ -2,6 +2,7 @@
 
 use super::LUAU;
 use crate::ci::{Ci, MANIFEST, push};
+use crate::support::png;
 
 const ON_CHANGE: [&str; 4] = ["sync", "--once", "--on-change", "macadam-commit-push"];
 
@@ -27,4 +28,26 @@ fn outputs_are_committed_with_the_lockfile_and_files_of_others_are_not() {
     assert_eq!(other.git(&["status", "--porcelain", "--untracked-files=no"]), "");
     assert!(ci.hub.show("mine.json").contains("rbxassetid://"), "a new output is committed as well");
     assert_eq!(ci.creates(), 2);
+}
+
+/// Each made a picture and an output with it; the lines of the outputs are neighbours.
+#[test]
+fn two_machines_that_changed_one_output_both_arrive() {
+    let ci = Ci::new(1);
+    let author = ci.machine();
+    author.write("assets.toml", &format!("{MANIFEST}[[outputs]]\npath = \"{LUAU}\"\n"));
+    ci.run(&author, &["sync", "--once"]).expect(0);
+    push(&author, "outputs");
+    let (one, two) = (ci.machine(), ci.machine());
+    for (machine, name, shade) in [(&one, "ui/x.png", 11), (&two, "ui/y.png", 12)] {
+        std::fs::write(machine.path.join(name), png(shade)).unwrap();
+        ci.run(machine, &ON_CHANGE).expect(0);
+    }
+    assert!(ci.pushed().contains("ui/x.png") && ci.pushed().contains("ui/y.png"));
+    // What the rebase left out, the next run writes: it has the other picture's file too by then.
+    std::fs::write(two.path.join("ui/x.png"), png(11)).unwrap();
+    ci.run(&two, &ON_CHANGE).expect(0);
+    let pushed = ci.hub.show(LUAU);
+    assert!(pushed.contains("ui/x.png") && pushed.contains("ui/y.png"), "{pushed}");
+    assert_eq!(two.git(&["status", "--porcelain", "--untracked-files=no"]), "");
 }

@@ -76,7 +76,7 @@ fn run(text: &str, name: Option<&str>) -> mlua::Result<Json> {
     // What a game has and the bare VM hasn't.
     let content = lua.create_table()?;
     content.set("none", "")?;
-    content.set("fromUri", lua.create_function(|_, uri: mlua::String| Ok(uri))?)?;
+    content.set("fromUri", lua.create_function(|_, uri: mlua::LuaString| Ok(uri))?)?;
     lua.globals().set("Content", content)?;
     let mut table: Table = lua.load(text).eval()?;
     if let Some(name) = name {
@@ -87,7 +87,7 @@ fn run(text: &str, name: Option<&str>) -> mlua::Result<Json> {
 
 fn json(table: &Table) -> mlua::Result<Json> {
     let mut object = Map::new();
-    for pair in table.pairs::<mlua::String, Value>() {
+    for pair in table.pairs::<mlua::LuaString, Value>() {
         let (key, value) = pair?;
         let value = match value {
             Value::Table(inner) => json(&inner)?,
