@@ -156,10 +156,12 @@ impl OutputDraft {
     pub fn write(self, project: &Project, adopted: bool) -> OutputFile {
         let due = self.is_due() || (adopted && self.other_maker().is_some());
         let state = match (&self.content, due) {
-            (Ok((text, seen)), true) => match replace(&project.outputs, &self.path, text, seen) {
-                Ok(()) => OutputState::Written,
-                Err(error) => OutputState::Failed(OutputProblem { message: chain(&error), hint: error.hint() }),
-            },
+            (Ok((text, seen)), true) => {
+                match replace(&project.outputs, &self.path, project.lockfile_access, text, seen) {
+                    Ok(()) => OutputState::Written,
+                    Err(error) => OutputState::Failed(OutputProblem { message: chain(&error), hint: error.hint() }),
+                }
+            }
             _ => self.state(),
         };
         OutputFile { path: self.path, state }

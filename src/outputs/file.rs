@@ -3,14 +3,13 @@
 //! Must never write over a file that Macadam didn't make, unless it is told to, and never where the text is there
 //! already: every write is a change that git and Rojo see.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::mark::{Maker, maker};
 use crate::model::path::ProjectPath;
 use crate::platform::atomic_file::{AtomicWriteError, write_atomic_if};
-use crate::platform::plain_file;
+use crate::platform::own_file::{self, Access};
 
 /// A generated file of a project with every asset that Roblox lets one account make in years is smaller.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -42,12 +41,6 @@ pub enum FileError {
         /// Why.
         source: io::Error,
     },
-    /// It would be another file than its path says.
-    #[error("`{link}` is a link, and outputs are written through none")]
-    Link {
-        /// The part of the path that is a link.
-        link: String,
-    },
     /// Its folder could not be made.
     #[error("can't make the folder of `{path}`")]
     Folder {
@@ -71,8 +64,10 @@ impl FileError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Read { .. } => Some("an output is a plain file that this user may read".to_owned()),
-            Self::Link { .. } => Some("name the real file in the output's `path`".to_owned()),
+            Self::Read { source, .. } | Self::Folder { source, .. } if own_file::hint(source).is_some() => {
+                own_file::hint(source).map(str::to_owned)
+            }
+            Self::Read { .. } => Some("allow this user to read it".to_owned()),
             Self::Folder { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
                 Some("a file has the name of the folder".to_owned())
             }
@@ -95,14 +90,24 @@ pub fn compare(root: &Path, path: &ProjectPath, text: &str) -> Result<Comparison
     }
 }
 
-/// Replaces the file by `text`, if it is still as `seen`. Blocks until it is durable.
+/// Replaces the file by `text`, if it is still as `seen`; new folders are for those of `access`. Blocks until it is durable.
 ///
 /// # Errors
 /// When it can't be written, or is another file by now.
-pub fn replace(root: &Path, path: &ProjectPath, text: &str, seen: &Comparison) -> Result<(), FileError> {
+pub fn replace(
+    root: &Path,
+    path: &ProjectPath,
+    access: Access,
+    text: &str,
+    seen: &Comparison,
+) -> Result<(), FileError> {
     let place = root.join(path.as_str());
     if let Some(folder) = place.parent() {
-        fs::create_dir_all(folder).map_err(|source| FileError::Folder { path: path.clone(), source })?;
+        let made = match access {
+            Access::Usual => own_file::create_usual_folder(folder),
+            Access::Private => own_file::create_folder(folder),
+        };
+        made.map_err(|source| FileError::Folder { path: path.clone(), source })?;
     }
     let still = || {
         let now = read(root, path).map_err(io::Error::other)?;
@@ -119,29 +124,11 @@ pub fn replace(root: &Path, path: &ProjectPath, text: &str, seen: &Comparison) -
 }
 
 fn read(root: &Path, path: &ProjectPath) -> Result<Option<Vec<u8>>, FileError> {
-    refuse_links(root, path)?;
-    match plain_file::read(&root.join(path.as_str()), LARGEST) {
+    match own_file::read(&root.join(path.as_str()), LARGEST) {
         Ok(content) => Ok(Some(content)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(FileError::Read { path: path.clone(), source }),
     }
-}
-
-/// A link could lead out of the project, where nobody expects a write.
-fn refuse_links(root: &Path, path: &ProjectPath) -> Result<(), FileError> {
-    let mut place = PathBuf::from(root);
-    let mut walked = String::new();
-    for part in path.as_str().split('/') {
-        place.push(part);
-        walked.push_str(part);
-        match fs::symlink_metadata(&place) {
-            Ok(found) if found.is_symlink() => return Err(FileError::Link { link: walked }),
-            Ok(_) => walked.push('/'),
-            // What isn't there is no link; what can't be looked at is told by the read.
-            Err(_) => return Ok(()),
-        }
-    }
-    Ok(())
 }
 
 /// Whether a file holds a text, but for line ends: git may have written `\r\n`.
@@ -200,14 +187,14 @@ mod tests {
     #[test]
     fn a_file_that_changed_meanwhile_is_left_alone() {
         let (folder, path) = place();
-        replace(folder.path(), &path, OURS, &Comparison::Absent).unwrap();
+        replace(folder.path(), &path, Access::Usual, OURS, &Comparison::Absent).unwrap();
         let read = || std::fs::read_to_string(folder.path().join(path.as_str())).unwrap();
         assert_eq!(read(), OURS);
-        let error = replace(folder.path(), &path, "x", &Comparison::Absent).unwrap_err();
+        let error = replace(folder.path(), &path, Access::Usual, "x", &Comparison::Absent).unwrap_err();
         assert!(matches!(error, FileError::Busy { .. }), "{error:?}");
         let seen = compare(folder.path(), &path, "x").unwrap();
         std::fs::write(folder.path().join(path.as_str()), "mine").unwrap();
-        assert!(replace(folder.path(), &path, "x", &seen).is_err());
+        assert!(replace(folder.path(), &path, Access::Usual, "x", &seen).is_err());
         assert_eq!(read(), "mine");
         assert_eq!(std::fs::read_dir(folder.path().join("src/shared")).unwrap().count(), 1, "a temporary file is left");
     }
@@ -218,13 +205,16 @@ mod tests {
         let (folder, path) = place();
         let elsewhere = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("src")).unwrap();
-        let error = compare(folder.path(), &path, OURS).unwrap_err();
-        assert_eq!(error.to_string(), "`src` is a link, and outputs are written through none");
+        let refused = |error: &FileError| match error {
+            FileError::Read { source, .. } => own_file::refusal(source).is_some(),
+            _ => false,
+        };
+        assert!(refused(&compare(folder.path(), &path, OURS).unwrap_err()));
+        assert!(replace(folder.path(), &path, Access::Usual, OURS, &Comparison::Absent).is_err());
         std::fs::remove_file(folder.path().join("src")).unwrap();
         std::fs::create_dir_all(folder.path().join("src/shared")).unwrap();
         std::os::unix::fs::symlink(elsewhere.path().join("x"), folder.path().join(path.as_str())).unwrap();
-        let error = compare(folder.path(), &path, OURS).unwrap_err();
-        assert_eq!(error.to_string(), "`src/shared/assets.luau` is a link, and outputs are written through none");
+        assert!(refused(&compare(folder.path(), &path, OURS).unwrap_err()));
         assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     }
 
@@ -237,7 +227,7 @@ mod tests {
         std::fs::write(folder.path().join("src"), "").unwrap();
         assert!(
             compare(folder.path(), &path, OURS).is_err()
-                || replace(folder.path(), &path, OURS, &Comparison::Absent).is_err()
+                || replace(folder.path(), &path, Access::Usual, OURS, &Comparison::Absent).is_err()
         );
     }
 }

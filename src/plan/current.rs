@@ -38,7 +38,7 @@ pub fn last(record: &Record) -> Option<(RevisionKey, RevisionFact)> {
 /// and not removed.
 ///
 /// Unlike [`current`] it passes over an asset that moderation rejected or Roblox lost, as long as there is another: a game shows
-/// the picture of before rather than none. Every machine that has the same lockfile and the same files gives the same.
+/// the picture of before rather than none.
 pub fn for_game(want: Option<&DesiredAsset>, record: &Record) -> Option<AssetId> {
     if let Some(Pin::Asset(pinned)) = want.and_then(|want| want.pin)
         && record.history.of_asset(pinned).next().is_some()
@@ -50,8 +50,8 @@ pub fn for_game(want: Option<&DesiredAsset>, record: &Record) -> Option<AssetId>
         let facts = want.content.as_ref().ok()?;
         record.current(want.asset_type.unwrap_or(record.identity.asset_type), facts.hash)
     };
-    let usable =
-        |(key, fact): &(RevisionKey, RevisionFact)| fact.standing.is_usable() && !record.is_passed_over(*key, fact);
+    let passed_over = record.passed_over();
+    let usable = |(key, fact): &(RevisionKey, RevisionFact)| fact.standing.is_usable() && !passed_over(*key, fact);
     let last = || match record.identity.asset_type.on_content_change() {
         ContentChange::InPlace => last(record),
         ContentChange::NewAsset => last(record).filter(usable).or_else(|| newest_usable(record)),
