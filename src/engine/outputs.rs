@@ -6,6 +6,8 @@
 //!
 //! Read next: [`crate::outputs`] for what a file holds.
 
+use std::path::PathBuf;
+
 use super::project::Project;
 use super::steps::chain;
 use crate::manifest::{AddressSelection, Manifest};
@@ -181,6 +183,15 @@ fn not_ours(maker: Maker) -> OutputProblem {
         ),
     };
     OutputProblem { message, hint: Some(hint) }
+}
+
+/// The files of a manifest's outputs that Macadam made. Blocks: it reads the disk.
+pub fn ours(project: &Project, manifest: &Manifest) -> Vec<PathBuf> {
+    let made = |path: &ProjectPath| {
+        matches!(compare(&project.outputs, path, ""), Ok(Comparison::Differs { maker: Maker::Macadam, .. }))
+    };
+    let outputs = manifest.outputs().iter().map(|output| &output.path).filter(|path| made(path));
+    outputs.map(|path| project.outputs.join(path.as_str())).collect()
 }
 
 /// Writes what is due. Blocks until it is durable.

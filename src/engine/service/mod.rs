@@ -38,6 +38,7 @@ use super::git;
 use super::hands::Hands;
 use super::lockfile::KeepError;
 use super::on_change::OnChange;
+use super::outputs::ours;
 use super::progress::Listener;
 use super::report::{Outcome, Stop};
 use super::request::Desk;
@@ -219,7 +220,8 @@ pub async fn serve(
         manifest.webhook_env().into_iter().for_each(|variable| on_change.hide(variable));
         // The run for it failed, or was cut off, in an earlier process.
         if session.lockfile.is_untold() {
-            on_change.changed([session.project.lockfile.clone()]);
+            let outputs = tokio::task::block_in_place(|| ours(&session.project, &manifest));
+            on_change.changed(std::iter::once(session.project.lockfile.clone()).chain(outputs));
         }
     }
     let times = Times { interval: now + setting.interval, git: None, look: None, plan: None, pulse: now };
@@ -301,7 +303,8 @@ impl Service<'_> {
     /// Does what is needed and may be done now.
     async fn act(&mut self) -> Result<(), ServiceError> {
         self.secure().await?;
-        if self.session.lockfile.is_untold() && self.on_change.as_ref().is_some_and(OnChange::is_up_to_date) {
+        let is_told = self.outputs.changed.is_empty() && self.on_change.as_ref().is_some_and(OnChange::is_up_to_date);
+        if is_told && self.session.lockfile.is_untold() {
             self.session.lockfile.told(&self.session.book).await?;
         }
         let now = clock::elapsed();

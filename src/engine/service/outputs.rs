@@ -14,8 +14,6 @@ pub(super) struct TellOutputs {
     /// Files that were written, the lockfile among them, and of which the command of `--on-change` wasn't told yet: it is told of all at once, so
     /// that they become one commit.
     pub(super) changed: Vec<PathBuf>,
-    /// The command of `--on-change` was told of the files that an earlier service left.
-    told_at_start: bool,
 }
 
 impl TellOutputs {
@@ -59,10 +57,9 @@ impl Service<'_> {
         }
         let files = tokio::task::block_in_place(|| write(&self.session.project, drafts));
         self.outputs.tell(&files);
-        let untold = !std::mem::replace(&mut self.outputs.told_at_start, true) && self.session.lockfile.is_untold();
-        let is_news = |file: &&OutputFile| file.state == OutputState::Written || (untold && file.state.is_current());
+        let written = files.iter().filter(|file| file.state == OutputState::Written);
         let root = &self.session.project.outputs;
-        self.outputs.changed.extend(files.iter().filter(is_news).map(|file| root.join(file.path.as_str())));
+        self.outputs.changed.extend(written.map(|file| root.join(file.path.as_str())));
         Ok(())
     }
 
