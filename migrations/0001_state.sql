@@ -62,7 +62,7 @@ CREATE TABLE revisions (
     ordinal   INTEGER NOT NULL CHECK (ordinal >= 0),
     -- NULL: made elsewhere, the bytes are unknown.
     content   BLOB CHECK (length(content) = 32),
-    standing  TEXT NOT NULL CHECK (standing IN ('reviewing', 'live', 'rejected', 'gone')),
+    standing  TEXT NOT NULL CHECK (standing IN ('unverified', 'reviewing', 'live', 'rejected', 'gone')),
     -- How often Roblox took its word on the standing back.
     round     INTEGER NOT NULL CHECK (round >= 0),
     shared    INTEGER NOT NULL CHECK (shared IN (0, 1)),

@@ -2,7 +2,7 @@
 //!
 //! It concludes only from answers: an asset that could not be asked for is as it was. Nothing here changes the remote. Read next: [`super::settle`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
@@ -204,11 +204,16 @@ pub fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) -> Vec<
     changes
 }
 
-/// Of `questions` those that are asked before anything is planned: what is out of date, and what Roblox didn't find, as far as it is due.
+/// Of `questions` those that are asked before anything is planned: what is out of date, what only another tool's records say, and what Roblox didn't
+/// find, as far as it is due.
 pub fn urgent(questions: Vec<Question>, recorded: &Recorded, now: Timestamp) -> Vec<Question> {
+    let facts = recorded.assets.values().flat_map(|record| record.history.iter());
+    let unverified: BTreeSet<AssetId> =
+        facts.filter(|(_, fact)| fact.standing == Standing::Unverified).map(|(key, _)| key.asset_id).collect();
     let is_due = |known: &NotFound| !known.is_gone() && (known.next_at() <= now || known.at > now);
-    let is_urgent = |question: &Question| {
-        recorded.outdated.contains(&question.asset_id) || recorded.not_found.get(&question.asset_id).is_some_and(is_due)
+    let is_urgent = |question: &Question| match recorded.not_found.get(&question.asset_id) {
+        Some(known) => recorded.outdated.contains(&question.asset_id) || is_due(known),
+        None => recorded.outdated.contains(&question.asset_id) || unverified.contains(&question.asset_id),
     };
     questions.into_iter().filter(is_urgent).collect()
 }

@@ -154,7 +154,9 @@ impl Case<'_> {
         let moderation = match standing {
             Some(Standing::Rejected) => Some(Moderation::Rejected),
             Some(Standing::Reviewing) => Some(Moderation::Reviewing),
-            Some(Standing::Live | Standing::Gone) | None => seen.and_then(|seen| seen.moderation),
+            Some(Standing::Unverified | Standing::Live | Standing::Gone) | None => {
+                seen.and_then(|seen| seen.moderation)
+            }
         };
         let reviewed = current.filter(|(_, fact)| fact.standing == Standing::Reviewing);
         let pin = want.and_then(|want| want.pin);

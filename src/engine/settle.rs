@@ -407,7 +407,7 @@ pub fn gone(address: &Address, record: &Record, asset_id: AssetId) -> Vec<Change
     let of_asset = || record.history.of_asset(asset_id);
     let newest = of_asset().next_back().map(|(key, _)| key);
     let vanishes = |key: RevisionKey, fact: &RevisionFact| match fact.standing {
-        Standing::Reviewing | Standing::Live => true,
+        Standing::Unverified | Standing::Reviewing | Standing::Live => true,
         Standing::Rejected => Some(key) == newest,
         Standing::Gone => false,
     };
@@ -434,7 +434,10 @@ pub fn looked_at(address: &Address, record: &Record, asset: &RemoteAsset, lags: 
     let mut changes = Vec::new();
     for (key, fact) in known {
         // It is there, and nothing was said against it when it vanished.
-        let as_before = if fact.standing == Standing::Gone { Standing::Live } else { fact.standing };
+        let as_before = match fact.standing {
+            Standing::Gone | Standing::Unverified => Standing::Live,
+            said => said,
+        };
         let said = asset.moderation.filter(|_| key == at).map(|moderation| Standing::of_moderation(Some(moderation)));
         let standing = said.unwrap_or(as_before);
         // A read that lags shows what was said earlier, so it takes nothing back.
@@ -457,7 +460,7 @@ fn event_of(before: Standing, now: Standing, asset_id: AssetId) -> Option<Event>
         (_, Standing::Rejected) => ("rejected", format!("moderation rejected asset {asset_id}")),
         (Standing::Rejected, _) => ("no_longer_rejected", format!("moderation no longer rejects asset {asset_id}")),
         (Standing::Gone, _) => ("found_again", format!("Roblox has asset {asset_id} again")),
-        (Standing::Reviewing | Standing::Live, _) => return None,
+        (Standing::Unverified | Standing::Reviewing | Standing::Live, _) => return None,
     };
     Some(Event { kind, message })
 }

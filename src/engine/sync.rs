@@ -257,12 +257,12 @@ impl Run<'_> {
     /// Looks at what the remote says before anything is planned: at all of it where that is asked for, else at what is out of date, what Roblox didn't
     /// find, and what is under review and due.
     async fn look_first(&mut self) -> Result<(), SyncError> {
-        let reviewing = |recorded: &Recorded| {
+        let undecided = |recorded: &Recorded| {
             let mut facts = recorded.assets.values().flat_map(|record| record.history.iter());
-            facts.any(|(_, fact)| fact.standing == Standing::Reviewing)
+            facts.any(|(_, fact)| matches!(fact.standing, Standing::Reviewing | Standing::Unverified))
         };
         let lost = |recorded: &Recorded| !recorded.outdated.is_empty() || !recorded.not_found.is_empty();
-        let any = |recorded: &Recorded| reviewing(recorded) || lost(recorded);
+        let any = |recorded: &Recorded| undecided(recorded) || lost(recorded);
         if !self.options.refresh && !self.session.book.read(any) {
             return Ok(());
         }

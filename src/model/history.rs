@@ -65,6 +65,9 @@ pub struct RevisionKey {
 /// Whether a revision can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Standing {
+    /// Another tool's records say that it is there, and Roblox was not asked yet: it counts as the content, and nothing is
+    /// written to it before a look at it has shown that its owner and type are right.
+    Unverified,
     /// Moderation has not decided yet: it is used as if nothing spoke against it, and looked after until it is decided.
     Reviewing,
     /// Nothing speaks against it.
@@ -79,7 +82,7 @@ pub enum Standing {
 impl Standing {
     /// Every standing, in the order in which a later one overrides an earlier one within a round. Of two machines that learned different things in
     /// one round, the more careful one is believed: nothing is uploaded, archived or updated because of it, and the next refresh asks again.
-    pub const ALL: [Self; 4] = [Self::Reviewing, Self::Live, Self::Rejected, Self::Gone];
+    pub const ALL: [Self; 5] = [Self::Unverified, Self::Reviewing, Self::Live, Self::Rejected, Self::Gone];
 
     /// What moderation's word means for a revision; silence means that nothing speaks against it.
     pub const fn of_moderation(moderation: Option<Moderation>) -> Self {
@@ -93,7 +96,7 @@ impl Standing {
     /// Whether the game can be given it.
     pub const fn is_usable(self) -> bool {
         match self {
-            Self::Reviewing | Self::Live => true,
+            Self::Unverified | Self::Reviewing | Self::Live => true,
             Self::Rejected | Self::Gone => false,
         }
     }
@@ -101,6 +104,7 @@ impl Standing {
     /// The name in lockfile and state.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Unverified => "unverified",
             Self::Reviewing => "reviewing",
             Self::Live => "live",
             Self::Rejected => "rejected",

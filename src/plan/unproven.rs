@@ -1,10 +1,11 @@
-//! Steps of an asset that Roblox doesn't find at the moment, or that is another one than the record means, are held: nothing is sent to such an asset,
-//! and nothing is uploaded in its place.
+//! Steps of an asset that Roblox doesn't find at the moment, that is another one than the record means, or that is known from another tool's records
+//! alone, are held: nothing is sent to such an asset, and nothing is uploaded in its place.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
 use crate::model::desired::Desired;
+use crate::model::history::Standing;
 use crate::model::ids::AssetId;
 use crate::model::observation::{ANSWERS_UNTIL_GONE, Mismatch, NotFound};
 use crate::model::recorded::{Record, Recorded};
@@ -19,6 +20,8 @@ enum Doubt {
     NotFound(AssetId, NotFound),
     /// It is another one than the record means.
     Foreign(Mismatch),
+    /// Another tool's records name it, and Roblox was not asked yet.
+    Unverified(AssetId),
 }
 
 impl Doubt {
@@ -28,13 +31,23 @@ impl Doubt {
             Mismatch::of(record?.kind_of(asset_id), &seen.asset).map(Self::Foreign)
         };
         let known = recorded.not_found.get(&asset_id).filter(|known| !known.is_gone());
-        foreign().or(known.map(|known| Self::NotFound(asset_id, *known)))
+        let unverified = || {
+            let mut facts = record?.history.of_asset(asset_id);
+            facts.any(|(_, fact)| fact.standing == Standing::Unverified).then_some(Self::Unverified(asset_id))
+        };
+        foreign().or(known.map(|known| Self::NotFound(asset_id, *known))).or_else(unverified)
     }
 
     fn hold(self, address: &Address, part: Part) -> Hold {
         let (reason, hint) = match self {
             Self::NotFound(asset_id, known) => (not_found(asset_id, known), asked_again(known)),
             Self::Foreign(mismatch) => (mismatch.to_string(), mismatch.hint().to_owned()),
+            Self::Unverified(asset_id) => (
+                format!(
+                    "asset {asset_id} is known from another tool's records alone; its owner and type have not been checked"
+                ),
+                "`macadam sync` checks that first, and goes on by itself".to_owned(),
+            ),
         };
         Hold { address: address.clone(), kind: HoldKind::Held, part, reason, hint: Some(hint) }
     }
