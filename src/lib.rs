@@ -6,6 +6,7 @@ pub mod model;
 
 pub mod files;
 pub mod manifest;
+pub mod moving;
 pub mod outputs;
 pub mod plan;
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::model::ids::Creator;
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
@@ -121,7 +123,7 @@ pub enum Command {
     Pin(PinArgs),
     /// Take a pin out of the manifest, and go back to the file
     Unpin(UnpinArgs),
-    /// Take an existing asset under management; changes nothing at Roblox
+    /// Take an existing asset under management, or with --from those of another tool's project; changes nothing at Roblox
     Import(ImportArgs),
     /// Drop addresses from state and lockfile, leaving their assets at Roblox alone
     Forget(ForgetArgs),
@@ -271,14 +273,24 @@ pub struct UnpinArgs {
 #[derive(Debug, Args)]
 pub struct ImportArgs {
     /// The address that is to have it, as the manifest has it
-    #[arg(value_name = "ADDRESS")]
-    pub address: String,
+    #[arg(value_name = "ADDRESS", required_unless_present = "from")]
+    pub address: Option<String>,
     /// The asset: its creator and type are checked at Roblox
-    #[arg(value_name = "ASSET_ID")]
-    pub asset_id: u64,
+    #[arg(value_name = "ASSET_ID", required_unless_present = "from")]
+    pub asset_id: Option<u64>,
     /// The file is what the asset holds; otherwise the next sync updates or replaces it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "from")]
     pub content_matches: bool,
+    /// Move in from another tool: writes assets.toml and assets.lock.toml from its asphalt.toml, tarmac.toml,
+    /// .mantle-state.yml, .rbx-sync-cache.json or tungsten.toml; overwrites nothing, uploads nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["address", "asset_id", "emulator"])]
+    pub from: Option<PathBuf>,
+    /// Which environment of a Mantle state
+    #[arg(long, value_name = "NAME", requires = "from")]
+    pub environment: Option<String>,
+    /// Who owns the assets, where the tool's files don't say: user:ID or group:ID
+    #[arg(long, value_name = "OWNER", requires = "from", value_parser = creator)]
+    pub creator: Option<Creator>,
 }
 
 /// `forget`.
@@ -409,6 +421,11 @@ pub enum Profile {
 pub struct CompletionsArgs {
     /// For which shell
     pub shell: clap_complete::Shell,
+}
+
+/// Reads `user:ID` or `group:ID`.
+fn creator(text: &str) -> Result<Creator, String> {
+    text.parse().map_err(|_| "user:ID or group:ID, for example user:1234567".to_owned())
 }
 
 /// Reads `NAME=VALUE`.

@@ -15,6 +15,19 @@ const CREDENTIAL_NAME: &str = "roblox-api-key";
 const KEY_VARIABLE: &str = "ROBLOX_API_KEY";
 const TOKEN_VARIABLE: &str = "ROBLOX_OAUTH_TOKEN";
 
+/// Finds the credential, if there is one.
+///
+/// # Errors
+/// When the one found can't be used.
+pub fn find_any(file: Option<&Path>) -> Result<Option<Credential>, Failure> {
+    let is_set =
+        |variable: &str| std::env::var_os(variable).is_some_and(|text| !text.to_string_lossy().trim().is_empty());
+    let in_systemd = std::env::var_os("CREDENTIALS_DIRECTORY")
+        .is_some_and(|folder| Path::new(&folder).join(CREDENTIAL_NAME).exists());
+    let is_there = file.is_some() || in_systemd || is_set(KEY_VARIABLE) || is_set(TOKEN_VARIABLE);
+    if is_there { find(file).map(Some) } else { Ok(None) }
+}
+
 /// Finds the credential.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use super::args::{Global, ImportArgs};
 use super::beside::{self, beside_service};
 use super::exit::{Exit, Failure};
 use super::hand::{Hand, Told};
+use super::move_in;
 use super::output::{Output, Tone, paint};
 use super::status::unknown_address;
 use super::target;
@@ -41,8 +42,14 @@ impl From<ImportError> for Failure {
 
 /// Imports one asset.
 pub async fn run(output: Output, global: &Global, args: &ImportArgs) -> Result<Exit, Failure> {
-    let address = target::address(&args.address)?;
-    let asset_id = AssetId::new(args.asset_id).map_err(|error| Failure::of(Exit::Usage, &error, None))?;
+    if let Some(from) = &args.from {
+        return move_in::run(output, global, from, args).await;
+    }
+    let (Some(address), Some(asset_id)) = (&args.address, args.asset_id) else {
+        return Err(Failure::new(Exit::Usage, "import needs an address and an asset ID, or --from FILE"));
+    };
+    let address = target::address(address)?;
+    let asset_id = AssetId::new(asset_id).map_err(|error| Failure::of(Exit::Usage, &error, None))?;
     let target = target::find(global)?;
     // Without a usable manifest nothing is attempted, and no state is made.
     read_manifest(&target.project)?;

@@ -20,6 +20,7 @@ mod history;
 mod import;
 mod init;
 mod lockfile;
+mod move_in;
 mod on_change;
 mod outline;
 mod output;

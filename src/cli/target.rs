@@ -42,6 +42,14 @@ pub fn here() -> Result<PathBuf, Failure> {
 pub fn find(global: &Global) -> Result<Target, Failure> {
     let mut project = Project::find(global.manifest.as_deref(), global.state.as_deref(), &here()?)?;
     project.in_ci = ci::is_ci();
+    of_project(global, project)
+}
+
+/// The target of a project that was found.
+///
+/// # Errors
+/// When the API's address can't be used.
+pub fn of_project(global: &Global, project: Project) -> Result<Target, Failure> {
     if global.emulator {
         return Ok(Target { project: project.for_emulator()?, remote: EMBEDDED.to_owned() });
     }

@@ -22,6 +22,7 @@ pub mod lockfile;
 mod lost_entries;
 mod metadata;
 mod missing_lockfile;
+pub mod moving;
 pub mod on_change;
 pub mod outputs;
 mod pace;

@@ -11,7 +11,9 @@
 
 mod behind_links;
 mod examine;
+mod foreign;
 mod inspect;
+mod list;
 mod open;
 mod pattern;
 mod settle;
@@ -24,6 +26,8 @@ mod whole;
 
 pub use behind_links::keep_behind_links;
 pub use examine::{Examined, Progress, examine};
+pub use foreign::foreign_hashes;
+pub use list::{Listed, list};
 pub use open::OpenError;
 pub use settle::{ChangeKind, Look, Settler};
 pub use unsettled::Unsettled;

@@ -12,6 +12,7 @@ pub mod change;
 pub mod desired;
 pub mod digest;
 pub mod file;
+pub mod foreign_hash;
 pub mod forgotten;
 pub mod history;
 pub mod identifier;

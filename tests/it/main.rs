@@ -32,6 +32,7 @@ mod key;
 mod logs;
 mod lost_entries;
 mod lost_lockfile;
+mod moving;
 mod observations;
 mod once_ends;
 mod output;

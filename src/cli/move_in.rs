@@ -1,0 +1,248 @@
+//! `macadam import --from FILE`: another tool's project becomes one of Macadam's.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::args::{Global, ImportArgs};
+use super::credential;
+use super::exit::{Exit, Failure};
+use super::output::{Output, Tone, paint, plural};
+use super::plan::preview;
+use super::sync::listen_to_signals;
+use super::target::{self, Target};
+use crate::engine::moving::{self, Move, MoveError, Ready};
+use crate::engine::progress::silent;
+use crate::engine::project::{DEFAULT_MANIFEST, Project};
+use crate::engine::stop::StopSwitch;
+use crate::engine::view::Preview;
+use crate::model::ids::Creator;
+use crate::moving::{Options, Source, Tool};
+use crate::plan::{Action, Wishes};
+
+/// So many of a kind are listed; `--json` and `-v` have all.
+const LISTED: usize = 8;
+
+impl From<MoveError> for Failure {
+    fn from(error: MoveError) -> Self {
+        let hint = error.hint();
+        match error {
+            MoveError::Gather(error) => error.into(),
+            MoveError::Credential { .. } => Self::of(Exit::Credential, &error, hint),
+            MoveError::NoCreator { .. } | MoveError::OtherCreator { .. } => Self::of(Exit::Usage, &error, hint),
+            MoveError::Exists { .. } | MoveError::WouldUpload { .. } => Self::of(Exit::Unreconciled, &error, hint),
+            error => Self::of(Exit::Unusable, &error, hint),
+        }
+    }
+}
+
+/// Moves in.
+pub async fn run(output: Output, global: &Global, from: &Path, args: &ImportArgs) -> Result<Exit, Failure> {
+    let (tool, main) = tool(from)?;
+    let target = find_target(global, &main)?;
+    moving::refuse_existing(&target.project)?;
+    let options = Options { environment: args.environment.clone() };
+    if args.environment.is_some() && tool != Tool::Mantle {
+        let message = format!("{} has no environments", tool.name());
+        return Err(Failure::new(Exit::Usage, message).hint("leave --environment out"));
+    }
+    let credential = credential::find_any(global.api_key_file.as_deref())?;
+    let source = moving::read(tool, &main, &options)?;
+    let creator = match moving::creator(&source, args.creator) {
+        Err(MoveError::NoCreator { .. }) if asks(output) => ask_creator(&source)?,
+        creator => creator?,
+    };
+    let listener = silent();
+    let mut moved = tokio::task::block_in_place(|| Move::new(&target.project, &target.remote, source, creator));
+    let checked = credential.is_some();
+    if let Some(credential) = credential {
+        let stop = StopSwitch::default();
+        listen_to_signals(&stop)?;
+        let (client, _) = target::connect(global, &target, credential).await?;
+        moved.verify(&client, &stop, &listener).await?;
+        if stop.is_thrown() {
+            return Err(Failure::new(Exit::Unreconciled, "interrupted before anything was written"));
+        }
+    }
+    let ready = tokio::task::block_in_place(|| {
+        let ready = moved.finish(&listener)?;
+        ready.write()?;
+        Ok::<_, MoveError>(ready)
+    })?;
+    let preview = preview(output, global, &target, &Wishes::default(), false).await?;
+    let told = Told { tool, target: &target, ready: &ready, preview: &preview, checked };
+    if output.is_json() {
+        output.document(&told.document())
+    } else {
+        told.print(output, global.verbose > 0)
+    }
+    Ok(Exit::Success)
+}
+
+/// The tool that a file belongs to, and where the file is.
+fn tool(from: &Path) -> Result<(Tool, PathBuf), Failure> {
+    let main = target::here()?.join(from);
+    let name = from.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let tool = Tool::of_file_name(name).ok_or_else(|| {
+        let known: Vec<&str> = Tool::ALL.iter().map(|tool| tool.file_name()).collect();
+        let message = format!("{} is no file that Macadam can move in from", from.display());
+        Failure::new(Exit::Usage, message).hint(format!("name one of {}", known.join(", ")))
+    })?;
+    Ok((tool, main))
+}
+
+/// The project that is to be: in the folder of the tool's file.
+fn find_target(global: &Global, main: &Path) -> Result<Target, Failure> {
+    let here = target::here()?;
+    let folder = main.parent().map(Path::to_owned).unwrap_or_else(|| here.clone());
+    let manifest =
+        global.manifest.as_ref().map_or_else(|| folder.join(DEFAULT_MANIFEST), |manifest| here.join(manifest));
+    let real = |path: Option<&Path>| path.and_then(|path| path.canonicalize().ok());
+    if real(manifest.parent()) != real(Some(&folder)) {
+        let message = format!("the manifest has to be in the folder of {}", main.display());
+        return Err(Failure::new(Exit::Usage, message).hint("its paths are relative to that folder"));
+    }
+    let project = Project::find(Some(&manifest), global.state.as_deref(), &here)?;
+    target::of_project(global, project)
+}
+
+fn asks(output: Output) -> bool {
+    !output.is_json() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Asks a person who owns the assets.
+fn ask_creator(source: &Source) -> Result<Creator, Failure> {
+    let mut error = anstream::stderr();
+    let _ = write!(error, "Who owns the assets that {} uploaded? user:ID or group:ID: ", source.tool.name());
+    let _ = error.flush();
+    let mut line = String::new();
+    let read = std::io::stdin().read_line(&mut line);
+    let creator = read.ok().and_then(|_| line.trim().parse::<Creator>().ok());
+    creator.ok_or_else(|| {
+        Failure::new(Exit::Usage, "that is no owner; nothing was written")
+            .hint("write user:ID or group:ID, for example user:1234567")
+    })
+}
+
+/// What is told of a move.
+struct Told<'a> {
+    tool: Tool,
+    target: &'a Target,
+    ready: &'a Ready,
+    preview: &'a Preview,
+    /// A key was there, so that Roblox was asked.
+    checked: bool,
+}
+
+impl Told<'_> {
+    /// How many assets the next sync uploads, by the plan for what was written.
+    fn uploads(&self) -> usize {
+        let uploads = |action: &Action| {
+            matches!(
+                action,
+                Action::Create(_) | Action::Replace { .. } | Action::UpdateContent { .. } | Action::Share { .. }
+            )
+        };
+        self.preview.plan.steps.iter().filter(|step| uploads(&step.action)).count()
+    }
+
+    fn confirmed(&self) -> usize {
+        self.ready.assets.iter().filter(|(_, _, confirmed)| *confirmed).count()
+    }
+
+    fn document(&self) -> Value {
+        let Ready { assets, existing, findings, creator, unasked, .. } = self.ready;
+        let assets: Vec<Value> = assets
+            .iter()
+            .map(|(address, asset_id, verified)| {
+                json!({ "address": address.as_str(), "asset_id": asset_id.get(), "verified": verified })
+            })
+            .collect();
+        let findings: Vec<Value> = findings
+            .iter()
+            .map(|(kind, subjects)| {
+                json!({
+                    "kind": kind.name(),
+                    "count": subjects.len(),
+                    "subjects": subjects,
+                    "advice": kind.advice(),
+                })
+            })
+            .collect();
+        json!({
+            "tool": self.tool.name(),
+            "manifest": self.target.project.manifest_name(),
+            "lockfile": self.target.project.lockfile_name(),
+            "creator": creator.to_string(),
+            "assets": assets,
+            "existing": existing,
+            "findings": findings,
+            "unasked": unasked.iter().map(|(asset_id, why)| json!({ "asset_id": asset_id.get(), "why": why })).collect::<Vec<_>>(),
+            "uploads": self.uploads(),
+        })
+    }
+
+    fn print(&self, output: Output, all: bool) {
+        let Ready { assets, existing, findings, creator, unasked, .. } = self.ready;
+        let (manifest, lockfile) = (self.target.project.manifest_name(), self.target.project.lockfile_name());
+        let count = plural(assets.len() as u64, "file");
+        output.line(format!(
+            "{} {count} of {} with {} asset IDs, owned by {}",
+            paint(Tone::Good, "moved in:"),
+            self.tool.name(),
+            if assets.len() == 1 { "its" } else { "their" },
+            creator.in_words()
+        ));
+        if *existing > 0 {
+            output.line(format!(
+                "{} in [existing]: used by the game, never changed or uploaded",
+                plural(*existing as u64, "asset")
+            ));
+        }
+        output.line(format!(
+            "wrote {manifest} and {lockfile}; nothing was uploaded, and no file of {} was changed",
+            self.tool.name()
+        ));
+        output.line(match (self.checked, assets.len() - self.confirmed()) {
+            (true, 0) => "Roblox confirmed the owner and type of every asset".to_owned(),
+            (true, left) => format!(
+                "Roblox did not confirm {}: the next sync asks again before it changes anything",
+                plural(left as u64, "file")
+            ),
+            (false, _) => {
+                "no API key, so Roblox was not asked: the first sync checks owner and type before it changes anything"
+                    .to_owned()
+            }
+        });
+        for (asset_id, why) in unasked.iter().take(LISTED) {
+            output.warning(super::plan::unasked(*asset_id, why));
+        }
+        for (kind, subjects) in findings.iter() {
+            output.line("");
+            output.line(format!("{} {}", paint(Tone::Warning, "*"), kind.title(subjects.len())));
+            let shown = if all { subjects.len() } else { LISTED };
+            for subject in subjects.iter().take(shown) {
+                output.line(format!("    {subject}"));
+            }
+            if subjects.len() > shown {
+                output.line(format!("    and {} more (-v lists all)", subjects.len() - shown));
+            }
+            output.line(format!("  {}", kind.advice()));
+        }
+        output.line("");
+        let planned = match self.uploads() {
+            0 => "the next sync uploads nothing".to_owned(),
+            uploads => format!(
+                "the next sync uploads {}, and nothing that is uploaded already",
+                plural(uploads as u64, "file")
+            ),
+        };
+        output.line(format!("{} {planned}", paint(Tone::Good, "plan:")));
+        output.line("");
+        output.line("Next:");
+        output.line("  1. macadam plan                   # see for yourself");
+        output.line("  2. macadam outputs --adopt        # take over the code files that the game requires");
+        output.line(format!("  3. commit {manifest} and {lockfile}, and stop running {}", self.tool.name()));
+    }
+}

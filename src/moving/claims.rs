@@ -1,0 +1,408 @@
+//! Which file is which asset, by what the tool's records prove.
+//!
+//! A file is an asset's where the tool's hash of it says so, or where the tool knows files by name alone. Where two files claim one asset, neither is
+//! believed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::extension::{self, DRAWN};
+use super::finding::{FindingKind, Findings};
+use super::source::{FileSet, Input, Row, Source, Tool, Treatment};
+use crate::model::foreign_hash::FileHashes;
+use crate::model::ids::{AssetId, ContentHash, Creator};
+
+/// A file of an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TheirFile {
+    /// Its path, relative to the project's folder.
+    pub path: String,
+    /// Its hashes; `None` where it can't be read.
+    pub hashes: Option<FileHashes>,
+}
+
+/// How sure it is that an asset is a file's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// The tool's hash is that of the file.
+    Hash,
+    /// The tool names the file; whether that changed since can't be told.
+    Name,
+    /// The tool names the file, and it changed since.
+    Outdated,
+}
+
+/// A file's asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The input, by its place.
+    pub input: usize,
+    /// The asset.
+    pub asset_id: AssetId,
+    /// Its owner, where the tool says so.
+    pub creator: Option<Creator>,
+    /// How sure it is.
+    pub proof: Proof,
+    /// The file's bytes.
+    pub content: ContentHash,
+}
+
+/// What all files came to.
+#[derive(Debug, Clone, Default)]
+pub struct Claims {
+    /// The assets that come along, by path.
+    pub assets: BTreeMap<String, Claim>,
+    /// Paths whose asset is used and not managed, with their input.
+    pub existing: BTreeMap<String, (AssetId, usize)>,
+    /// Files that are not to be uploaded.
+    pub left_out: BTreeSet<String>,
+    /// Every file that comes along, by path, with its input: also those without an asset.
+    pub files: BTreeMap<String, usize>,
+    /// What a person should know.
+    pub findings: Findings,
+}
+
+/// Whether an input has the file at `path`. A drawing counts where the tool draws it.
+pub fn is_theirs(files: &FileSet, path: &str) -> bool {
+    let FileSet::Glob { glob, groups, exact_case, exclude } = files else { return false };
+    let Some(extension) = extension::of(path) else { return false };
+    let fits = |known: &&str| if *exact_case { *known == extension } else { known.eq_ignore_ascii_case(extension) };
+    let known = groups.iter().flat_map(|group| group.extensions).any(fits) || extension == DRAWN;
+    known && glob.is_match(path) && !exclude.iter().any(|exclude| exclude.is_match(path))
+}
+
+/// Brings the tool's records and the files together. `files` are those of each input, in order.
+pub fn claims(source: &Source, files: &[Vec<TheirFile>]) -> Claims {
+    let mut claims = Claims::default();
+    claims.findings.extend(source.findings.iter().cloned());
+    let all = source.inputs.iter().flat_map(|input| &input.rows);
+    let unsure = if source.tool == Tool::Tarmac { BTreeSet::new() } else { under_two_hashes(all.clone()) };
+    let packed = if source.tool == Tool::Tarmac { several_inputs(all) } else { BTreeSet::new() };
+    for (place, (input, files)) in source.inputs.iter().zip(files).enumerate() {
+        Matching { source, input, place, unsure: &unsure, packed: &packed, claims: &mut claims }.run(files);
+    }
+    claims.drop_contested();
+    claims
+}
+
+/// The assets that records name under two hashes.
+fn under_two_hashes<'a>(rows: impl Iterator<Item = &'a Row>) -> BTreeSet<AssetId> {
+    let mut hashes: BTreeMap<AssetId, BTreeSet<&str>> = BTreeMap::new();
+    for row in rows {
+        hashes.entry(row.asset_id).or_default().extend(row.hash.as_deref());
+    }
+    hashes.into_iter().filter(|(_, hashes)| hashes.len() > 1).map(|(id, _)| id).collect()
+}
+
+/// The assets that several inputs of Tarmac's have: sheets.
+fn several_inputs<'a>(rows: impl Iterator<Item = &'a Row>) -> BTreeSet<AssetId> {
+    let mut paths: BTreeMap<AssetId, BTreeSet<&str>> = BTreeMap::new();
+    for row in rows {
+        paths.entry(row.asset_id).or_default().extend(row.path.as_deref());
+    }
+    paths.into_iter().filter(|(_, paths)| paths.len() > 1).map(|(id, _)| id).collect()
+}
+
+struct Matching<'a> {
+    source: &'a Source,
+    input: &'a Input,
+    place: usize,
+    unsure: &'a BTreeSet<AssetId>,
+    packed: &'a BTreeSet<AssetId>,
+    claims: &'a mut Claims,
+}
+
+impl Matching<'_> {
+    fn run(mut self, files: &[TheirFile]) {
+        let (mut by_path, mut by_hash) = (BTreeMap::<&str, &Row>::new(), BTreeMap::<&str, &Row>::new());
+        for row in &self.input.rows {
+            match (&row.path, &row.hash) {
+                (Some(path), _) => {
+                    by_path.entry(path).or_insert(row);
+                }
+                // The first of several counts: a reader puts the likeliest first.
+                (None, Some(hash)) => {
+                    by_hash.entry(hash).or_insert(row);
+                }
+                (None, None) => {}
+            }
+        }
+        // Of files that moved since, the hash tells more than the name.
+        let moved: BTreeMap<&str, &Row> = self
+            .input
+            .rows
+            .iter()
+            .filter(|row| row.path.is_some())
+            .filter_map(|row| Some((row.hash.as_deref()?, row)))
+            .collect();
+        let names = self.names_without_extension(files);
+        let mut used = BTreeSet::new();
+        for file in files {
+            let named = by_path.get(file.path.as_str()).or_else(|| {
+                let stem = stem(&file.path);
+                (names.get(stem) == Some(&1)).then(|| by_path.get(stem)).flatten()
+            });
+            let Some(hashes) = &file.hashes else {
+                self.claims.findings.add(FindingKind::Unusable, format!("{} (it can't be read)", file.path));
+                used.extend(named.map(|row| row.asset_id));
+                continue;
+            };
+            let foreign = hashes.foreign.as_str();
+            let same = named.copied().filter(|row| row.hash.as_deref() == Some(foreign));
+            let hashed = same.or_else(|| by_hash.get(foreign).copied()).or_else(|| moved.get(foreign).copied());
+            let found = hashed.map(|row| (row, Proof::Hash)).or_else(|| {
+                let row = named.copied()?;
+                Some((row, if row.hash.is_none() { Proof::Name } else { Proof::Outdated }))
+            });
+            used.extend(found.map(|(row, _)| row.asset_id));
+            used.extend(named.map(|row| row.asset_id));
+            self.file(&file.path, hashes.content, found);
+        }
+        for row in self.input.rows.iter().filter(|row| !used.contains(&row.asset_id)) {
+            let place = row.path.as_deref().map(|path| format!(" ({path})")).unwrap_or_default();
+            self.claims.findings.add(FindingKind::FileGone, format!("asset {}{place}", row.asset_id));
+        }
+    }
+
+    /// How many files have a path without its extension; a module knows no more.
+    fn names_without_extension<'f>(&self, files: &'f [TheirFile]) -> BTreeMap<&'f str, usize> {
+        let mut names = BTreeMap::new();
+        if self.source.tool == Tool::Tungsten {
+            for file in files {
+                *names.entry(stem(&file.path)).or_default() += 1;
+            }
+        }
+        names
+    }
+
+    fn file(&mut self, path: &str, content: ContentHash, found: Option<(&Row, Proof)>) {
+        let input = self.place;
+        if let Some(first) = self.claims.files.get(path).copied() {
+            if first != input {
+                self.claims.findings.add(FindingKind::TwoInputs, path);
+            }
+            return;
+        }
+        let findings = &mut self.claims.findings;
+        let is_drawing = extension::of(path) == Some(DRAWN);
+        let is_sheet = |row: &Row| row.is_slice || self.packed.contains(&row.asset_id);
+        // Of a packed input only sheets are uploaded, also where the records don't say so.
+        let is_packed = self.input.is_packed || found.is_some_and(|(row, _)| is_sheet(row));
+        if is_packed && extension::is_picture(path) {
+            findings.add(FindingKind::PackedSheet, path);
+            self.claims.left_out.insert(path.to_owned());
+            return;
+        }
+        let Some((row, proof)) = found else {
+            let kind = if is_drawing { FindingKind::Unusable } else { FindingKind::NotUploaded };
+            findings
+                .add(kind, if is_drawing { format!("{path} (a drawing without an asset)") } else { path.to_owned() });
+            if is_drawing {
+                self.claims.left_out.insert(path.to_owned());
+            } else {
+                self.claims.files.insert(path.to_owned(), input);
+            }
+            return;
+        };
+        if is_drawing {
+            findings.add(FindingKind::Unusable, path);
+            findings.add(FindingKind::Treated, path);
+            self.claims.existing.insert(path.to_owned(), (row.asset_id, input));
+            return;
+        }
+        if self.unsure.contains(&row.asset_id) {
+            findings.add(FindingKind::SharedId, path);
+            self.claims.existing.insert(path.to_owned(), (row.asset_id, input));
+            return;
+        }
+        match proof {
+            Proof::Hash => {}
+            Proof::Name => findings.add(FindingKind::Unchecked, path),
+            Proof::Outdated => findings.add(FindingKind::Changed, format!("{path} (asset {})", row.asset_id)),
+        }
+        let treated = row.treated || (self.input.images != Treatment::AsItIs && extension::is_picture(path));
+        if treated && proof != Proof::Outdated {
+            findings.add(FindingKind::Treated, path);
+        }
+        self.claims.files.insert(path.to_owned(), input);
+        let claim = Claim { input, asset_id: row.asset_id, creator: row.creator, proof, content };
+        self.claims.assets.insert(path.to_owned(), claim);
+    }
+}
+
+impl Claims {
+    /// Files with different bytes that claim one asset: none of them is believed.
+    fn drop_contested(&mut self) {
+        let mut contents: BTreeMap<AssetId, BTreeSet<ContentHash>> = BTreeMap::new();
+        for claim in self.assets.values() {
+            contents.entry(claim.asset_id).or_default().insert(claim.content);
+        }
+        let contested = |claim: &Claim| contents.get(&claim.asset_id).is_some_and(|contents| contents.len() > 1);
+        let paths: Vec<String> =
+            self.assets.iter().filter(|(_, claim)| contested(claim)).map(|(path, _)| path.clone()).collect();
+        for path in paths {
+            self.to_existing(&path, FindingKind::SharedId, &path);
+        }
+    }
+
+    /// A file's asset is used as it is, and not managed.
+    pub fn to_existing(&mut self, path: &str, kind: FindingKind, subject: &str) {
+        if let Some(claim) = self.assets.remove(path) {
+            self.files.remove(path);
+            self.existing.insert(path.to_owned(), (claim.asset_id, claim.input));
+            self.findings.add(kind, subject);
+        }
+    }
+}
+
+/// A path without its extension.
+fn stem(path: &str) -> &str {
+    match extension::of(path) {
+        Some(extension) => path.strip_suffix(extension).and_then(|rest| rest.strip_suffix('.')).unwrap_or(path),
+        None => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::moving::extension::ASPHALT;
+    use crate::moving::glob::TheirGlob;
+
+    fn id(number: u64) -> AssetId {
+        AssetId::new(number).unwrap()
+    }
+
+    /// A file whose bytes are told by a letter, which is also its foreign hash.
+    fn file(path: &str, letter: char) -> TheirFile {
+        let content = ContentHash::from_bytes([u8::try_from(letter).unwrap(); 32]);
+        TheirFile { path: path.to_owned(), hashes: Some(FileHashes { content, foreign: letter.to_string() }) }
+    }
+
+    fn input(rows: Vec<Row>) -> Input {
+        let glob = TheirGlob::crossing("a/**/*").unwrap();
+        Input {
+            name: "a".to_owned(),
+            files: FileSet::Glob { glob, groups: ASPHALT, exact_case: true, exclude: Vec::new() },
+            rows,
+            existing: Vec::new(),
+            outputs: Vec::new(),
+            images: Treatment::AsItIs,
+            is_packed: false,
+        }
+    }
+
+    fn source(tool: Tool, rows: Vec<Row>) -> Source {
+        Source { tool, creator: None, inputs: vec![input(rows)], findings: Vec::new() }
+    }
+
+    /// The claims of one input, as `path=asset proof`, and the findings as `kind subject`.
+    fn check(source: &Source, files: &[TheirFile], expected: &[&str], findings: &[&str]) -> Claims {
+        let claims = claims(source, &[files.to_vec()]);
+        let told: Vec<String> =
+            claims.assets.iter().map(|(path, claim)| format!("{path}={} {:?}", claim.asset_id, claim.proof)).collect();
+        assert_eq!(told, expected);
+        let told: Vec<String> = claims
+            .findings
+            .iter()
+            .flat_map(|(kind, subjects)| subjects.iter().map(move |subject| format!("{} {subject}", kind.name())))
+            .collect();
+        assert_eq!(told, findings);
+        claims
+    }
+
+    #[test]
+    fn a_hash_finds_every_file_that_has_it() {
+        let source = source(Tool::Asphalt, vec![Row::of_hash("x", id(5)), Row::of_hash("y", id(6))]);
+        let files = [file("a/1.png", 'x'), file("a/2.png", 'x'), file("a/3.png", 'z')];
+        check(&source, &files, &["a/1.png=5 Hash", "a/2.png=5 Hash"], &["not_uploaded a/3.png", "file_gone asset 6"]);
+    }
+
+    #[test]
+    fn a_name_is_believed_as_far_as_its_hash_goes() {
+        let rows = vec![
+            Row::of_path("a/1.png", Some("x"), id(5)),
+            Row::of_path("a/2.png", Some("y"), id(6)),
+            Row::of_path("a/3.png", None, id(7)),
+        ];
+        let files = [file("a/1.png", 'x'), file("a/2.png", 'n'), file("a/3.png", 'm')];
+        check(
+            &source(Tool::Mantle, rows),
+            &files,
+            &["a/1.png=5 Hash", "a/2.png=6 Outdated", "a/3.png=7 Name"],
+            &["changed a/2.png (asset 6)", "unchecked a/3.png"],
+        );
+    }
+
+    #[test]
+    fn a_renamed_file_keeps_its_asset() {
+        let rows = vec![Row::of_path("a/old.png", Some("x"), id(5))];
+        check(&source(Tool::Mantle, rows), &[file("a/new.png", 'x')], &["a/new.png=5 Hash"], &[]);
+    }
+
+    #[test]
+    fn an_asset_under_two_hashes_is_nobodys() {
+        let source = source(Tool::Asphalt, vec![Row::of_hash("x", id(5)), Row::of_hash("y", id(5))]);
+        let claims = check(&source, &[file("a/1.png", 'x')], &[], &["shared_id a/1.png"]);
+        assert_eq!(claims.existing["a/1.png"], (id(5), 0));
+    }
+
+    #[test]
+    fn two_files_that_are_one_asset_by_name_are_nobodys() {
+        let rows = vec![Row::of_path("a/1.png", None, id(5)), Row::of_path("a/2.png", None, id(5))];
+        let files = [file("a/1.png", 'x'), file("a/2.png", 'y')];
+        let told = ["shared_id a/1.png", "shared_id a/2.png", "unchecked a/1.png", "unchecked a/2.png"];
+        check(&source(Tool::Asphalt, rows), &files, &[], &told);
+    }
+
+    #[test]
+    fn sheets_are_left_out() {
+        let rows = vec![Row::of_path("a/1.png", Some("x"), id(5)), Row::of_path("a/2.png", Some("y"), id(5))];
+        let files = [file("a/1.png", 'x'), file("a/2.png", 'y')];
+        let claims = check(&source(Tool::Tarmac, rows), &files, &[], &["packed_sheet a/1.png", "packed_sheet a/2.png"]);
+        assert_eq!(claims.left_out.len(), 2);
+        let slice = Row { is_slice: true, ..Row::of_path("a/1.png", Some("x"), id(5)) };
+        check(&source(Tool::Tarmac, vec![slice]), &files[..1], &[], &["packed_sheet a/1.png"]);
+    }
+
+    #[test]
+    fn drawings_stay_as_they_are() {
+        let source = source(Tool::Asphalt, vec![Row::of_hash("x", id(5))]);
+        let told = ["unusable a/1.svg", "unusable a/2.svg (a drawing without an asset)", "treated a/1.svg"];
+        let claims = check(&source, &[file("a/1.svg", 'x'), file("a/2.svg", 'y')], &[], &told);
+        assert_eq!(claims.existing["a/1.svg"], (id(5), 0));
+    }
+
+    #[test]
+    fn a_bled_picture_is_told_and_a_sound_beside_it_is_not() {
+        let mut source = source(Tool::Asphalt, vec![Row::of_hash("x", id(5)), Row::of_hash("y", id(6))]);
+        source.inputs[0].images = Treatment::Bleeds;
+        let files = [file("a/1.png", 'x'), file("a/2.ogg", 'y')];
+        check(&source, &files, &["a/1.png=5 Hash", "a/2.ogg=6 Hash"], &["treated a/1.png"]);
+    }
+
+    #[test]
+    fn a_module_names_files_without_their_extension() {
+        let rows = vec![Row::of_path("a/1", None, id(5)), Row::of_path("a/2", None, id(6)), Row::of_hash("h", id(5))];
+        let files = [file("a/1.png", 'x'), file("a/2.png", 'y'), file("a/2.jpg", 'z')];
+        let told = ["not_uploaded a/2.jpg", "not_uploaded a/2.png", "file_gone asset 6 (a/2)", "unchecked a/1.png"];
+        check(&source(Tool::Tungsten, rows), &files, &["a/1.png=5 Name"], &told);
+    }
+
+    #[test]
+    fn a_file_of_two_inputs_is_the_firsts() {
+        let mut source = source(Tool::Asphalt, vec![Row::of_hash("x", id(5))]);
+        source.inputs.push(input(vec![Row::of_hash("x", id(6))]));
+        let files = vec![file("a/1.png", 'x')];
+        let claims = claims(&source, &[files.clone(), files]);
+        assert_eq!(claims.assets["a/1.png"].asset_id, id(5));
+        assert_eq!(claims.findings.of(FindingKind::TwoInputs), ["a/1.png"]);
+    }
+
+    #[test]
+    fn what_is_theirs_is_told_by_pattern_and_extension() {
+        let files = &input(Vec::new()).files;
+        let theirs = ["a/1.png", "a/.x/1.ogg", "a/1.svg"];
+        assert!(theirs.iter().all(|path| is_theirs(files, path)));
+        assert!(!["b/1.png", "a/1.PNG", "a/1.txt", "a/1"].iter().any(|path| is_theirs(files, path)));
+    }
+}

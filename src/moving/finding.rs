@@ -1,0 +1,178 @@
+//! What a person has to know of a move: what came along with a reservation, and what did not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A kind of thing that was found. The order is that of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FindingKind {
+    /// The tool has no asset for a file.
+    NotUploaded,
+    /// The file is another than the one that was uploaded.
+    Changed,
+    /// The tool has an asset for which no file is left.
+    FileGone,
+    /// Two files claim one asset.
+    SharedId,
+    /// A file is part of a packed sheet.
+    PackedSheet,
+    /// Macadam can't upload the file.
+    Unusable,
+    /// Roblox says that the asset is another's, or of another type.
+    Mismatch,
+    /// Roblox doesn't find the asset.
+    NotFound,
+    /// Roblox has a newer version of the asset than the tool uploaded.
+    ChangedOnRoblox,
+    /// Roblox's moderation rejected the asset.
+    Rejected,
+    /// The asset holds other bytes than the file.
+    Treated,
+    /// The file was matched by its name alone.
+    Unchecked,
+    /// The tool's pattern and Macadam's find different files.
+    GlobDiffers,
+    /// A file is in two inputs.
+    TwoInputs,
+    /// A record of the tool's that means nothing.
+    FakeRecord,
+    /// The tool's records may be wrong without showing it.
+    MayBePoisoned,
+    /// Something that the tool does and Macadam doesn't.
+    CantComeAlong,
+}
+
+impl FindingKind {
+    /// The name in `--json`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotUploaded => "not_uploaded",
+            Self::Changed => "changed",
+            Self::FileGone => "file_gone",
+            Self::SharedId => "shared_id",
+            Self::PackedSheet => "packed_sheet",
+            Self::Unusable => "unusable",
+            Self::Mismatch => "mismatch",
+            Self::NotFound => "not_found",
+            Self::ChangedOnRoblox => "changed_on_roblox",
+            Self::Rejected => "rejected",
+            Self::Treated => "treated",
+            Self::Unchecked => "unchecked",
+            Self::GlobDiffers => "glob_differs",
+            Self::TwoInputs => "two_inputs",
+            Self::FakeRecord => "fake_record",
+            Self::MayBePoisoned => "may_be_poisoned",
+            Self::CantComeAlong => "cant_come_along",
+        }
+    }
+
+    /// What `count` of them are.
+    pub fn title(self, count: usize) -> String {
+        let files = if count == 1 { "file" } else { "files" };
+        let assets = if count == 1 { "asset" } else { "assets" };
+        match self {
+            Self::NotUploaded => format!("{count} {files} new or changed since the last upload"),
+            Self::Changed => format!("{count} {files} changed since the last upload"),
+            Self::FileGone => format!("{count} {assets} without a file"),
+            Self::SharedId => format!("{count} {files} with an asset ID that another file claims too"),
+            Self::PackedSheet => format!("{count} {files} packed into a sheet"),
+            Self::Unusable => format!("{count} {files} that Macadam can't upload"),
+            Self::Mismatch => format!("{count} {assets} that are not what the tool says"),
+            Self::NotFound => format!("{count} {assets} that Roblox doesn't find"),
+            Self::ChangedOnRoblox => format!("{count} {assets} changed on Roblox since the upload"),
+            Self::Rejected => format!("{count} {assets} rejected by moderation"),
+            Self::Treated => format!("{count} {files} that the tool processed before the upload"),
+            Self::Unchecked => format!("{count} {files} matched by name alone"),
+            Self::GlobDiffers => format!("{count} {files} that the two patterns don't share"),
+            Self::TwoInputs => format!("{count} {files} in two inputs"),
+            Self::FakeRecord => format!("{count} records without a file of their own"),
+            Self::MayBePoisoned => "not every old mistake can be seen".to_owned(),
+            Self::CantComeAlong => "not taken over".to_owned(),
+        }
+    }
+
+    /// What that means, and what to do about it.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::NotUploaded => "the next sync uploads them",
+            Self::Changed => "the next sync uploads them; their old asset IDs stay in the history",
+            Self::FileGone => {
+                "nothing is lost: they stay on Roblox; `macadam import ADDRESS ASSET_ID` takes one over once it has a file again"
+            }
+            Self::SharedId => {
+                "only one of them can be the asset: they are in [existing], so the game keeps its IDs; look at \
+                 create.roblox.com, take the wrong ones out of [existing] and out of `exclude`, then `macadam import` the right one"
+            }
+            Self::PackedSheet => {
+                "Macadam doesn't pack: they are in no glob, so nothing is uploaded; keep the old tool for them, or add a glob \
+                 to upload each as an asset of its own"
+            }
+            Self::Unusable => "they are in [existing], so the game keeps their IDs; replace the file to change one",
+            Self::Mismatch => {
+                "they are in [existing], so the game keeps their IDs; Macadam will not change them, nor upload their files"
+            }
+            Self::NotFound => "the next sync asks again before it changes anything; nothing is uploaded in their place",
+            Self::ChangedOnRoblox => "`macadam status` shows it after the next `macadam sync --once --refresh`",
+            Self::Rejected => "they are not uploaded again until their file changes",
+            Self::Treated => {
+                "the asset holds other bytes than the file; nothing is uploaded now, and when a file changes Macadam uploads it \
+                 as it is"
+            }
+            Self::Unchecked => {
+                "the tool's record can't prove that the asset holds this file; look at the ones that matter in the game"
+            }
+            Self::GlobDiffers => "each that has an asset is an entry of its own; look whether you want the others",
+            Self::TwoInputs => "the first input manages them; both modules get the ID of its asset",
+            Self::FakeRecord => {
+                "Mantle wrote them for assets that it imported; `macadam import ADDRESS ASSET_ID` takes one over"
+            }
+            Self::MayBePoisoned => {
+                "if an upload of Tarmac's ever failed, its manifest can name the new file with the old asset ID; Macadam can't \
+                 tell these from good ones, so look at what changed last in the game"
+            }
+            Self::CantComeAlong => "see docs/moving.md",
+        }
+    }
+}
+
+/// One thing that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind.
+    pub kind: FindingKind,
+    /// What it is about: a path, an asset, or a sentence.
+    pub subject: String,
+}
+
+impl Finding {
+    /// A finding.
+    pub fn new(kind: FindingKind, subject: impl Into<String>) -> Self {
+        Self { kind, subject: subject.into() }
+    }
+}
+
+/// Everything that was found, by kind, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Findings(BTreeMap<FindingKind, BTreeSet<String>>);
+
+impl Findings {
+    /// Adds one; a second one about the same says nothing new.
+    pub fn add(&mut self, kind: FindingKind, subject: impl Into<String>) {
+        self.0.entry(kind).or_default().insert(subject.into());
+    }
+
+    /// Every kind with what it is about.
+    pub fn iter(&self) -> impl Iterator<Item = (FindingKind, &BTreeSet<String>)> {
+        self.0.iter().map(|(kind, subjects)| (*kind, subjects))
+    }
+
+    /// What one kind is about.
+    pub fn of(&self, kind: FindingKind) -> Vec<&str> {
+        self.0.get(&kind).into_iter().flatten().map(String::as_str).collect()
+    }
+}
+
+impl Extend<Finding> for Findings {
+    fn extend<T: IntoIterator<Item = Finding>>(&mut self, findings: T) {
+        findings.into_iter().for_each(|finding| self.add(finding.kind, finding.subject));
+    }
+}

@@ -1,0 +1,252 @@
+//! Patterns of other tools. Theirs find hidden files, and in most of them `*` crosses `/`; Macadam's don't.
+
+use globset::{GlobBuilder, GlobMatcher};
+
+/// More stars in one part of a path than this are left as they are: each of them doubles the pattern.
+const MAX_STARS: usize = 3;
+
+/// A pattern as another tool reads it.
+#[derive(Debug, Clone)]
+pub struct TheirGlob {
+    text: String,
+    matcher: GlobMatcher,
+    /// `*` and `?` match a `/`.
+    crosses: bool,
+}
+
+impl TheirGlob {
+    /// A pattern of the crate `globset` with its defaults, in which `*` crosses `/`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn crossing(text: &str) -> Result<Self, String> {
+        Self::new(text, text, true)
+    }
+
+    /// A pattern of the crate `glob`, in which `*` doesn't cross `/` and braces mean nothing.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn plain(text: &str) -> Result<Self, String> {
+        let without_braces = text.replace('{', "[{]").replace('}', "[}]");
+        Self::new(text, &without_braces, false)
+    }
+
+    fn new(text: &str, pattern: &str, crosses: bool) -> Result<Self, String> {
+        let glob = GlobBuilder::new(pattern).literal_separator(!crosses).build().map_err(|error| error.to_string())?;
+        Ok(Self { text: text.to_owned(), matcher: glob.compile_matcher(), crosses })
+    }
+
+    /// Whether it finds a path.
+    pub fn is_match(&self, path: &str) -> bool {
+        self.matcher.is_match(path)
+    }
+
+    /// The folders at its front that have no wildcards.
+    pub fn prefix(&self) -> String {
+        let is_fixed = |part: &&str| !part.contains(['*', '?', '{', '}', '[', ']']);
+        let parts: Vec<&str> = self.text.split('/').collect();
+        let fixed: Vec<&str> = parts.iter().copied().take_while(is_fixed).collect();
+        // A pattern without wildcards is one file, and its folder is what is cut off.
+        let folders = if fixed.len() == parts.len() { fixed.len().saturating_sub(1) } else { fixed.len() };
+        fixed.get(..folders).unwrap_or_default().join("/")
+    }
+
+    /// Whether its last part takes any extension.
+    pub fn takes_any_extension(&self) -> bool {
+        self.text.ends_with('*')
+    }
+
+    /// Whether it can find a file with this extension.
+    pub fn can_have(&self, extension: &str) -> bool {
+        let last = self.text.rsplit('/').next().unwrap_or_default();
+        self.takes_any_extension()
+            || last.ends_with('}')
+            || last.rsplit_once('.').is_none_or(|(_, written)| written.eq_ignore_ascii_case(extension))
+    }
+
+    /// The same pattern for Macadam, which finds files of these extensions alone where theirs takes any.
+    pub fn translated(&self, extensions: &[&str]) -> String {
+        let text = if self.crosses { crossed(&self.text) } else { self.text.replace('{', "[{]").replace('}', "[}]") };
+        if !self.takes_any_extension() {
+            return text;
+        }
+        let text = if text.ends_with("**") { format!("{text}/*") } else { text };
+        match extensions {
+            [] => text,
+            [one] => format!("{text}.{one}"),
+            several => format!("{text}.{{{}}}", several.join(",")),
+        }
+    }
+}
+
+/// A pattern in which each `*` crosses `/`, as one in which only `**` does.
+fn crossed(text: &str) -> String {
+    // Braces around a `/` are left alone: what they find differently is found by comparing.
+    if braces_hold_a_slash(text) {
+        return text.to_owned();
+    }
+    let mut parts: Vec<String> = Vec::new();
+    for part in text.split('/') {
+        if part == "**" {
+            if parts.last().is_none_or(|before| before != "**") {
+                parts.push(part.to_owned());
+            }
+            continue;
+        }
+        let (leads, alternatives) = cross_part(part);
+        if leads && parts.last().is_none_or(|before| before != "**") {
+            parts.push("**".to_owned());
+        }
+        parts.push(match alternatives.as_slice() {
+            [one] => one.clone(),
+            several => format!("{{{}}}", several.join(",")),
+        });
+    }
+    parts.join("/")
+}
+
+/// One part of a crossing pattern: whether any folders may come before it, and what it can be.
+fn cross_part(part: &str) -> (bool, Vec<String>) {
+    if let Some(inside) = part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'))
+        && inside.split(',').all(|alternative| alternative.starts_with('*'))
+    {
+        return (true, vec![part.to_owned()]);
+    }
+    let leads = part.starts_with('*');
+    let rest = if leads { part.trim_start_matches('*') } else { part };
+    let pieces: Vec<&str> = stars(rest);
+    let mut found = vec![if leads { "*".to_owned() } else { String::new() }];
+    if pieces.len() > MAX_STARS + 1 {
+        return (leads, vec![part.to_owned()]);
+    }
+    for (at, piece) in pieces.iter().enumerate() {
+        let joins: &[&str] = if at == 0 { &[""] } else { &["*", "*/**/*"] };
+        found = found.iter().flat_map(|front| joins.iter().map(move |join| format!("{front}{join}{piece}"))).collect();
+    }
+    (leads, found)
+}
+
+/// A part cut at its stars, but for those in a class or in braces.
+fn stars(part: &str) -> Vec<&str> {
+    let (mut pieces, mut start, mut depth) = (Vec::new(), 0, 0_usize);
+    for (at, character) in part.char_indices() {
+        match character {
+            '[' | '{' => depth += 1,
+            ']' | '}' => depth = depth.saturating_sub(1),
+            '*' if depth == 0 => {
+                if at > start || !part.get(..at).unwrap_or_default().ends_with('*') {
+                    pieces.push(part.get(start..at).unwrap_or_default());
+                }
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    pieces.push(part.get(start..).unwrap_or_default());
+    pieces
+}
+
+fn braces_hold_a_slash(text: &str) -> bool {
+    let mut depth = 0_usize;
+    text.chars().any(|character| {
+        match character {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        character == '/' && depth > 0
+    })
+}
+
+/// A path as a pattern that finds it alone.
+pub fn escaped(path: &str) -> String {
+    path.chars().fold(String::with_capacity(path.len()), |mut text, character| {
+        if matches!(character, '*' | '?' | '[' | ']' | '{' | '}') {
+            text.extend(['[', character, ']']);
+        } else {
+            text.push(character);
+        }
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_that_crosses_folders_is_written_out() {
+        let check = |theirs: &str, ours: &str| assert_eq!(TheirGlob::crossing(theirs).unwrap().translated(&[]), ours);
+        check("assets/*.png", "assets/**/*.png");
+        check("assets/**/*.png", "assets/**/*.png");
+        check("assets/**/*.{png,jpg}", "assets/**/*.{png,jpg}");
+        check("*.png", "**/*.png");
+        check("assets/icon*.png", "assets/{icon*.png,icon*/**/*.png}");
+        check("assets/{*.png,*.jpg}", "assets/**/{*.png,*.jpg}");
+        check("assets/*_a*.png", "assets/**/{*_a*.png,*_a*/**/*.png}");
+        check("assets/*/icons/*.png", "assets/**/*/icons/**/*.png");
+        check("assets/[*].png", "assets/[*].png");
+        check("assets/a.png", "assets/a.png");
+        check("{a,b/c}/*.png", "{a,b/c}/*.png");
+    }
+
+    #[test]
+    fn a_pattern_for_any_extension_names_the_tools_own() {
+        let check = |theirs: &str, ours: &str| {
+            assert_eq!(TheirGlob::crossing(theirs).unwrap().translated(&["png", "ogg"]), ours, "{theirs}");
+        };
+        check("assets/**/*", "assets/**/*.{png,ogg}");
+        check("assets/**", "assets/**/*.{png,ogg}");
+        check("assets/*", "assets/**/*.{png,ogg}");
+        check("assets/icon*", "assets/{icon*,icon*/**/*}.{png,ogg}");
+        check("assets/*.png", "assets/**/*.png");
+        let plain = TheirGlob::plain("assets/*").unwrap();
+        assert_eq!(plain.translated(&["png"]), "assets/*.png");
+        assert_eq!(TheirGlob::plain("a/{b}.png").unwrap().translated(&[]), "a/[{]b[}].png");
+    }
+
+    #[test]
+    fn the_fixed_folders_are_cut_off() {
+        let check = |theirs: &str, prefix: &str| assert_eq!(TheirGlob::crossing(theirs).unwrap().prefix(), prefix);
+        check("assets/ui/**/*.png", "assets/ui");
+        check("assets/a[b]/c/*.png", "assets");
+        check("**/*.png", "");
+        check("assets/ui/a.png", "assets/ui");
+    }
+
+    #[test]
+    fn theirs_cross_folders_and_find_hidden_files() {
+        let crossing = TheirGlob::crossing("assets/*.png").unwrap();
+        assert!(crossing.is_match("assets/.x/a/b.png") && !crossing.is_match("b.png"));
+        let plain = TheirGlob::plain("assets/*.png").unwrap();
+        assert!(plain.is_match("assets/.b.png") && !plain.is_match("assets/a/b.png"));
+    }
+
+    #[test]
+    fn extensions_that_a_pattern_can_have() {
+        let can = |theirs: &str, extension: &str| TheirGlob::crossing(theirs).unwrap().can_have(extension);
+        assert!(can("a/**/*", "ogg") && can("a/*.png", "png") && can("a/*.{png,ogg}", "ogg"));
+        assert!(!can("a/*.png", "ogg"));
+    }
+
+    proptest::proptest! {
+        /// What the translation finds of plain names is what theirs finds.
+        #[test]
+        fn ours_find_what_theirs_find(
+            theirs in "a/(\\*\\*/)?[bc]?\\*?[bc]?(/[bc]?\\*[bc]?)?\\.png",
+            path in "a(/[bc]{1,3}){1,3}\\.png",
+        ) {
+            let their = TheirGlob::crossing(&theirs).unwrap();
+            let ours = GlobBuilder::new(&their.translated(&[])).literal_separator(true).build().unwrap().compile_matcher();
+            proptest::prop_assert_eq!(ours.is_match(&path), their.is_match(&path), "{} as {}", theirs, their.translated(&[]));
+        }
+    }
+
+    #[test]
+    fn an_escaped_path_finds_itself_alone() {
+        let path = "a/[x]{y}*?.png";
+        let pattern = GlobBuilder::new(&escaped(path)).literal_separator(true).build().unwrap().compile_matcher();
+        assert!(pattern.is_match(path) && !pattern.is_match("a/x{y}*?.png"));
+    }
+}

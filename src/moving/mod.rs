@@ -1,0 +1,44 @@
+//! Moving in from another tool: from what its files say to a manifest and the assets that come along. Pure: texts and hashes in, values out.
+//!
+//! A reader for each tool makes one neutral [`Source`] of its files. [`claims()`] brings that together with the files of the project: a file is an
+//! asset's only where the tool's own record says so. [`Draft`] is the manifest that follows. Must never guess: what can't be told is a [`Finding`], with
+//! what a person can do about it.
+//!
+//! Read next: `source` for the neutral form, `asphalt` for the simplest reader, `glob` for how their patterns differ from Macadam's;
+//! `src/engine/moving.rs` for the files, Roblox and the lockfile.
+
+mod asphalt;
+mod asphalt_old;
+mod asset_sync;
+mod claims;
+mod draft;
+mod extension;
+mod finding;
+mod glob;
+mod luau_table;
+mod mantle;
+mod read;
+mod source;
+mod tarmac;
+mod tungsten;
+
+pub use claims::{Claim, Claims, Proof, TheirFile, claims, is_theirs};
+pub use draft::Draft;
+pub use finding::{Finding, FindingKind, Findings};
+pub use glob::escaped;
+pub use read::{Fetch, Options, ReadError};
+pub use source::{FileSet, Input, Source, Tool};
+
+/// Reads a project of another tool. `main` is the text of the file that tells of it, `fetch` gives the text of another file in its folder.
+///
+/// # Errors
+/// When a file is not what the tool writes, or is of a version that can't be read.
+pub fn read(tool: Tool, main: &str, options: &Options, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
+    match tool {
+        Tool::Asphalt => asphalt::read(main, fetch),
+        Tool::Tarmac => tarmac::read(main, fetch),
+        Tool::Mantle => mantle::read(main, options),
+        Tool::AssetSync => asset_sync::read(main, fetch),
+        Tool::Tungsten => tungsten::read(main, fetch),
+    }
+}

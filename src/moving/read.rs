@@ -1,0 +1,120 @@
+//! What the readers share: the other files of a project, and what is wrong with one.
+
+use serde::de::DeserializeOwned;
+
+use crate::model::ids::{AssetId, Creator, GroupId, UserId};
+
+/// Gives the text of a file in the tool's folder, by its path there; `None` where there is no such file.
+pub type Fetch<'a> = dyn Fn(&str) -> Result<Option<String>, ReadError> + 'a;
+
+/// What a person said on the command line.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Which environment, of a tool that has several.
+    pub environment: Option<String>,
+}
+
+/// Why a tool's project can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// A file is not what the tool writes.
+    #[error("{file} can't be read: {why}")]
+    Malformed {
+        /// The file's name.
+        file: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A file is of a version that is not known.
+    #[error("{file} has version {version}, which Macadam can't read")]
+    Version {
+        /// The file's name.
+        file: String,
+        /// Its version.
+        version: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The project has several environments.
+    #[error("{}", .wanted.as_ref().map_or_else(
+        || "this state has several environments".to_owned(),
+        |wanted| format!("this state has no environment `{wanted}`"),
+    ))]
+    Environment {
+        /// The one that was asked for.
+        wanted: Option<String>,
+        /// Those that are there.
+        known: Vec<String>,
+    },
+}
+
+impl ReadError {
+    /// That a file is not what the tool writes.
+    pub fn malformed(file: impl Into<String>, why: impl std::fmt::Display) -> Self {
+        Self::Malformed { file: file.into(), why: why.to_string().trim_end().to_owned() }
+    }
+
+    /// What would mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Malformed { .. } => None,
+            Self::Version { hint, .. } => Some(hint.clone()),
+            Self::Environment { known, .. } if known.is_empty() => {
+                Some("the state has no environment at all".to_owned())
+            }
+            Self::Environment { known, .. } => {
+                let names: Vec<String> = known.iter().map(|name| format!("`--environment {name}`")).collect();
+                Some(format!("choose one with {}", names.join(" or ")))
+            }
+        }
+    }
+}
+
+/// Reads TOML.
+pub(super) fn toml<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, ReadError> {
+    toml::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| ReadError::malformed(file, error))
+}
+
+/// An asset ID as a tool wrote it.
+pub(super) fn asset_id(file: &str, number: u64) -> Result<AssetId, ReadError> {
+    AssetId::new(number).map_err(|error| ReadError::malformed(file, error))
+}
+
+/// `[creator]` of Asphalt and Tungsten.
+#[derive(Debug, serde::Deserialize)]
+pub(super) struct CreatorText {
+    #[serde(rename = "type")]
+    kind: String,
+    id: u64,
+}
+
+impl CreatorText {
+    /// The creator; none where the ID is the 0 of a config that was never filled in.
+    pub(super) fn creator(&self, file: &str) -> Result<Option<Creator>, ReadError> {
+        if self.id == 0 {
+            return Ok(None);
+        }
+        let wrong = |error: crate::model::ids::IdError| ReadError::malformed(file, error);
+        match self.kind.as_str() {
+            "user" => UserId::new(self.id).map(|id| Some(Creator::User(id))).map_err(wrong),
+            "group" => GroupId::new(self.id).map(|id| Some(Creator::Group(id))).map_err(wrong),
+            other => Err(ReadError::malformed(file, format!("`{other}` is no type of a creator"))),
+        }
+    }
+}
+
+/// A path as a tool wrote it, with `/` on every system and without a leading `./`.
+pub(super) fn slashed(path: &str) -> String {
+    let path = path.replace('\\', "/");
+    path.strip_prefix("./").unwrap_or(&path).trim_end_matches('/').to_owned()
+}
+
+/// Two paths, one below the other.
+pub(super) fn joined(folder: &str, path: &str) -> String {
+    let (folder, path) = (slashed(folder), slashed(path));
+    match (folder.as_str(), path.as_str()) {
+        ("" | ".", path) => path.to_owned(),
+        (folder, "" | ".") => folder.to_owned(),
+        (folder, path) => format!("{folder}/{path}"),
+    }
+}

@@ -1,0 +1,165 @@
+//! Tarmac, Mantle, asset-sync and Tungsten: files as their sources write them.
+
+use serde_json::json;
+
+use super::{blake3, empty, found, move_in, move_in_offline, planned, sha1, uploaded, without_key};
+use crate::crash::stage::hash;
+use crate::support::{Project, Remote, animation, png};
+
+/// Two pictures at the remote, and a project that has them.
+fn pictures(remote: &Remote, keys: &str) -> (Project, u64, u64) {
+    let ids = uploaded(remote, "user_id = 1", keys, &[("assets/a.png", png(1)), ("assets/ui/b.png", png(2))]);
+    let project = empty(remote);
+    project.write("assets/a.png", png(1));
+    project.write("assets/ui/b.png", png(2));
+    (project, ids["assets/a.png"], ids["assets/ui/b.png"])
+}
+
+fn nothing_is_sent(remote: &Remote, project: &Project) {
+    assert_eq!(planned(project), json!({}));
+    let writes = remote.writes();
+    project.sync();
+    assert_eq!(remote.writes(), writes);
+}
+
+#[test]
+fn tarmac_moves_in_by_path_and_hash() {
+    let remote = Remote::start();
+    let (project, a, b) = pictures(&remote, "");
+    let inputs = |glob: &str, keys: &str| format!("\n[[inputs]]\nglob = \"{glob}\"\n{keys}");
+    let codegen = "codegen = true\ncodegen-path = \"src/assets.lua\"\ncodegen-base-path = \"assets\"\n";
+    let config = format!(
+        "name = \"game\"\n{}{}",
+        inputs("assets/**/*.png", codegen),
+        inputs("sheets/*.png", "packable = true\n")
+    );
+    project.write("tarmac.toml", config);
+    for sheet in ["sheets/one.png", "sheets/two.png"] {
+        project.write(sheet, png(50));
+    }
+    let row = |path: &str, bytes: &[u8], id: u64, rest: &str| {
+        format!("[inputs.\"{path}\"]\nhash = \"{}\"\nid = {id}\n{rest}packable = false\n\n", blake3(bytes))
+    };
+    let manifest = [
+        row("assets/a.png", &png(1), a, ""),
+        row("assets/ui/b.png", &png(2), b, ""),
+        row("assets/gone.png", &png(3), 77, ""),
+        row("sheets/one.png", &png(50), 88, "slice = [[0, 0], [1, 1]]\n"),
+        row("sheets/two.png", &png(50), 88, "slice = [[1, 0], [2, 1]]\n"),
+    ];
+    project.write("tarmac-manifest.toml", manifest.concat());
+    // Tarmac doesn't say which user.
+    let ran = without_key(&project, &["import", "--from", "tarmac.toml"]).expect(64);
+    assert!(ran.stderr.contains("--creator user:ID"), "{}", ran.stderr);
+    let told = move_in(&project, &["tarmac.toml", "--creator", "user:1"]);
+    assert_eq!(told["assets"].as_array().unwrap().len(), 2, "{told:#}");
+    assert_eq!(found(&told, "packed_sheet"), ["sheets/one.png", "sheets/two.png"]);
+    assert_eq!(found(&told, "file_gone"), ["asset 77 (assets/gone.png)"]);
+    assert_eq!(found(&told, "may_be_poisoned").len(), 1);
+    let manifest = project.read("assets.toml");
+    assert!(manifest.contains("path = \"src/assets.lua\"\nstyle = \"nested\"\nbase = \"assets\""), "{manifest}");
+    assert!(!manifest.contains("sheets"), "{manifest}");
+    nothing_is_sent(&remote, &project);
+}
+
+#[test]
+fn what_changed_since_tarmac_uploaded_it_is_told_and_uploaded() {
+    let remote = Remote::start();
+    let (project, a, _) = pictures(&remote, "");
+    project.write("tarmac.toml", "name = \"game\"\nupload-to-group-id = 7\n\n[[inputs]]\nglob = \"assets/*.png\"\n");
+    let manifest = format!("[inputs.\"assets/a.png\"]\nhash = \"{}\"\nid = {a}\npackable = false\n", blake3(&png(9)));
+    project.write("tarmac-manifest.toml", manifest);
+    let told = move_in_offline(&project, "tarmac.toml");
+    assert_eq!(told["creator"], "group:7");
+    assert_eq!(found(&told, "changed"), [format!("assets/a.png (asset {a})")]);
+    assert_eq!(found(&told, "not_uploaded"), ["assets/ui/b.png"]);
+    let lockfile = project.read("assets.lock.toml");
+    assert!(lockfile.contains(&format!("asset_id = {a}")) && !lockfile.contains("content_hash"), "{lockfile}");
+    assert_eq!(planned(&project), json!({"create": 1, "replace": 1}));
+}
+
+fn mantle(entries: &[(&str, &str, &str, u64)]) -> String {
+    let entry = |(path, kind, hash, id): &(&str, &str, &str, u64)| {
+        format!(
+            "    - id: asset_{path}\n      inputs:\n        {kind}:\n          filePath: {path}\n          fileHash: {hash}\n          groupId: ~\n      \
+             outputs:\n        {kind}:\n          assetId: {id}\n      dependencies: []\n"
+        )
+    };
+    entries.iter().map(entry).collect()
+}
+
+#[test]
+fn one_environment_of_mantle_moves_in() {
+    let remote = Remote::start();
+    let (project, a, b) = pictures(&remote, "");
+    let production = mantle(&[
+        ("assets/a.png", "imageAsset", &hash(&png(1)), a),
+        ("assets/ui/b.png", "imageAsset", &hash(&png(2)), b),
+        ("fake-path", "audioAsset", "fake-hash", 99),
+    ]);
+    let staging = mantle(&[("assets/a.png", "imageAsset", &hash(&png(1)), 55)]);
+    let state = format!(
+        "#\n# WARNING - Generated file.\n#\n\n---\nversion: '6'\nenvironments:\n  production:\n{production}  staging:\n{staging}"
+    );
+    project.write(".mantle-state.yml", &state);
+    let ran = without_key(&project, &["import", "--from", ".mantle-state.yml", "--creator", "user:1"]).expect(3);
+    assert!(ran.stderr.contains("--environment production"), "{}", ran.stderr);
+    let told = move_in(&project, &[".mantle-state.yml", "--creator", "user:1", "--environment", "production"]);
+    assert_eq!(told["assets"].as_array().unwrap().len(), 2, "{told:#}");
+    assert_eq!(found(&told, "fake_record").len(), 1);
+    assert!(project.read("assets.toml").contains("[assets.\"assets/ui/b.png\"]\npath = \"assets/ui/b.png\""));
+    nothing_is_sent(&remote, &project);
+
+    let old = empty(&remote);
+    old.write(".mantle-state.yml", state.replace("'6'", "'5'"));
+    let ran = without_key(&old, &["import", "--from", ".mantle-state.yml"]).expect(3);
+    assert!(ran.stderr.contains("version 5") && ran.stderr.contains("mantle deploy"), "{}", ran.stderr);
+}
+
+#[test]
+fn asset_sync_moves_in_by_its_cache() {
+    let remote = Remote::start();
+    let (project, a, b) = pictures(&remote, "");
+    let cache = json!({
+        sha1(&png(1)): a.to_string(),
+        format!("{}(bleed)", sha1(&png(2))): b.to_string(),
+        sha1(b"gone"): "77",
+    });
+    project.write(".rbx-sync-cache.json", cache.to_string());
+    project.write("package.json", r#"{"scripts": {"assets": "rbxts-asset-sync --output=src/assets.ts"}}"#);
+    let told = move_in(&project, &[".rbx-sync-cache.json", "--creator", "user:1"]);
+    assert_eq!(found(&told, "treated"), ["assets/ui/b.png"]);
+    assert_eq!(found(&told, "file_gone"), ["asset 77"]);
+    let manifest = project.read("assets.toml");
+    assert!(
+        manifest.contains("path = \"src/assets.ts\"\nstyle = \"flat\"\nname = \"assets\"\ntypes = \"literal\""),
+        "{manifest}"
+    );
+    nothing_is_sent(&remote, &project);
+}
+
+#[test]
+fn tungsten_moves_in_by_hash_and_by_the_names_of_its_module() {
+    let remote = Remote::start();
+    let (project, a, b) = pictures(&remote, "type = \"Decal\"\n");
+    let model = animation("walk").into_bytes();
+    let models = uploaded(&remote, "user_id = 1", "type = \"Model\"\n", &[("assets/walk.rbxmx", model.clone())]);
+    project.write("assets/walk.rbxmx", &model);
+    project.write(
+        "tungsten.toml",
+        "[creator]\ntype = \"user\"\nid = 1\n\n[codegen]\nstyle = \"nested\"\nstrip_extension = true\n\n[inputs.assets]\npath = \"assets/**/*\"\noutput_path = \"src/assets.luau\"\n",
+    );
+    let rows = [("0".repeat(64), a), ("1".repeat(64), b), (hash(&model), models["assets/walk.rbxmx"])];
+    let rows = rows.map(|(hash, id)| format!("\n[inputs.assets.{hash}]\nasset_id = {id}\n"));
+    project.write("tungsten.lock.toml", format!("version = 1\n{}", rows.concat()));
+    let module = format!(
+        "local assets = {{\n\ta = \"rbxassetid://{a}\",\n\tui = {{\n\t\tb = \"rbxassetid://{b}\",\n\t}},\n}}\n\nreturn assets"
+    );
+    project.write("src/assets.luau", module);
+    let told = move_in(&project, &["tungsten.toml"]);
+    assert_eq!(told["assets"].as_array().unwrap().len(), 3, "{told:#}");
+    assert_eq!(found(&told, "unchecked"), ["assets/a.png", "assets/ui/b.png"]);
+    let manifest = project.read("assets.toml");
+    assert!(manifest.contains("type = \"Decal\"") && manifest.contains("[globs.assets_models]"), "{manifest}");
+    nothing_is_sent(&remote, &project);
+}
