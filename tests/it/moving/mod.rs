@@ -3,6 +3,7 @@
 mod asphalt;
 mod others;
 mod unverified;
+mod walk;
 
 use std::collections::BTreeMap;
 
