@@ -161,5 +161,11 @@ fn tungsten_moves_in_by_hash_and_by_the_names_of_its_module() {
     assert_eq!(found(&told, "unchecked"), ["assets/a.png", "assets/ui/b.png"]);
     let manifest = project.read("assets.toml");
     assert!(manifest.contains("type = \"Decal\"") && manifest.contains("[globs.assets_models]"), "{manifest}");
+    // Its module is Tungsten's until a person says otherwise.
+    assert_eq!(planned(&project), json!({}));
+    without_key(&project, &["outputs", "--adopt"]).expect(0);
+    let module = project.read("src/assets.luau");
+    assert!(module.contains(&format!("a = \"rbxassetid://{a}\"")), "{module}");
+    assert!(module.contains(&format!("b = \"rbxassetid://{b}\"")), "{module}");
     nothing_is_sent(&remote, &project);
 }
