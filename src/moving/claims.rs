@@ -142,7 +142,7 @@ impl Matching<'_> {
                 (names.get(stem) == Some(&1)).then(|| by_path.get(stem)).flatten()
             });
             let Some(hashes) = &file.hashes else {
-                self.claims.findings.add(FindingKind::Unusable, format!("{} (it can't be read)", file.path));
+                self.claims.findings.add(FindingKind::CantComeAlong, format!("{}: it can't be read", file.path));
                 used.extend(named.map(|row| row.asset_id));
                 continue;
             };
@@ -193,9 +193,8 @@ impl Matching<'_> {
             return;
         }
         let Some((row, proof)) = found else {
-            let kind = if is_drawing { FindingKind::Unusable } else { FindingKind::NotUploaded };
-            findings
-                .add(kind, if is_drawing { format!("{path} (a drawing without an asset)") } else { path.to_owned() });
+            let kind = if is_drawing { FindingKind::Drawing } else { FindingKind::NotUploaded };
+            findings.add(kind, path);
             if is_drawing {
                 self.claims.left_out.insert(path.to_owned());
             } else {
@@ -367,7 +366,7 @@ mod tests {
     #[test]
     fn drawings_stay_as_they_are() {
         let source = source(Tool::Asphalt, vec![Row::of_hash("x", id(5))]);
-        let told = ["unusable a/1.svg", "unusable a/2.svg (a drawing without an asset)", "treated a/1.svg"];
+        let told = ["drawing a/2.svg", "unusable a/1.svg", "treated a/1.svg"];
         let claims = check(&source, &[file("a/1.svg", 'x'), file("a/2.svg", 'y')], &[], &told);
         assert_eq!(claims.existing["a/1.svg"], (id(5), 0));
     }

@@ -15,6 +15,8 @@ pub enum FindingKind {
     SharedId,
     /// A file is part of a packed sheet.
     PackedSheet,
+    /// A drawing that was never uploaded, and that Macadam can't draw.
+    Drawing,
     /// Macadam can't upload the file.
     Unusable,
     /// Roblox says that the asset is another's, or of another type.
@@ -50,6 +52,7 @@ impl FindingKind {
             Self::FileGone => "file_gone",
             Self::SharedId => "shared_id",
             Self::PackedSheet => "packed_sheet",
+            Self::Drawing => "drawing",
             Self::Unusable => "unusable",
             Self::Mismatch => "mismatch",
             Self::NotFound => "not_found",
@@ -75,6 +78,7 @@ impl FindingKind {
             Self::FileGone => format!("{count} {assets} without a file"),
             Self::SharedId => format!("{count} {files} with an asset ID that another file claims too"),
             Self::PackedSheet => format!("{count} {files} packed into a sheet"),
+            Self::Drawing => format!("{count} SVG {files} without an asset"),
             Self::Unusable => format!("{count} {files} that Macadam can't upload"),
             Self::Mismatch => format!("{count} {assets} that are not what the tool says"),
             Self::NotFound => format!("{count} {assets} that Roblox doesn't find"),
@@ -106,6 +110,7 @@ impl FindingKind {
                 "Macadam doesn't pack: they are in no glob, so nothing is uploaded; keep the old tool for them, or add a glob \
                  to upload each as an asset of its own"
             }
+            Self::Drawing => "Roblox doesn't take SVG: export each as a PNG where the globs find it",
             Self::Unusable => "they are in [existing], so the game keeps their IDs; replace the file to change one",
             Self::Mismatch => {
                 "they are in [existing], so the game keeps their IDs; Macadam will not change them, nor upload their files"

@@ -112,7 +112,7 @@ fn what_was_never_uploaded_is_told_and_uploaded_by_the_next_sync_alone() {
     project.write("assets/UPPER.PNG", png(8));
     let told = move_in_offline(&project, "asphalt.toml");
     assert_eq!(found(&told, "not_uploaded"), ["assets/new.png"]);
-    assert_eq!(found(&told, "unusable"), ["assets/logo.svg (a drawing without an asset)"]);
+    assert_eq!(found(&told, "drawing"), ["assets/logo.svg"]);
     // A hidden file that has an asset is in no glob of Macadam's.
     assert!(found(&told, "glob_differs")[0].starts_with("assets/.hidden/a.png"), "{told:#}");
     assert_eq!(told["uploads"], 1);
