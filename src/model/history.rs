@@ -548,7 +548,7 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_history()(entries in prop::collection::vec((1u64..4, prop::option::of(1u64..4), 1u32..4, prop::option::of(0u8..3), (0u8..4, 0u32..3), any::<bool>(), (0usize..3, 0u32..3), 0usize..3), 0..6)) -> History {
+        fn any_history()(entries in prop::collection::vec((1u64..4, prop::option::of(1u64..4), 1u32..4, prop::option::of(0u8..3), (0u8..5, 0u32..3), any::<bool>(), (0usize..3, 0u32..3), 0usize..3), 0..6)) -> History {
             let kinds = [None, Some(kind(AssetType::Image)), Some(kind(AssetType::Model))];
             let mut history = History::new();
             for (asset, version, ordinal, content, (standing, round), shared, (kind_at, era), listed) in entries {

@@ -94,7 +94,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         asset(),
         1u32..4,
         prop::option::weighted(0.9, 0u8..4),
-        0usize..4,
+        0usize..Standing::ALL.len(),
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.1),
     );

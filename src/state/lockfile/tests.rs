@@ -145,7 +145,7 @@ fn any_intent() -> impl Strategy<Value = Intent> {
 }
 
 prop_compose! {
-    fn any_fact()(ordinal in 1_u32..4, content in prop::option::of(0_u8..3), (standing, round) in (0_usize..4, 0_u32..3), shared: bool, disputed in prop::bool::weighted(0.1), era in 0_u32..6) -> RevisionFact {
+    fn any_fact()(ordinal in 1_u32..4, content in prop::option::of(0_u8..3), (standing, round) in (0..Standing::ALL.len(), 0_u32..3), shared: bool, disputed in prop::bool::weighted(0.1), era in 0_u32..6) -> RevisionFact {
         let standing = Standing::ALL[standing];
         RevisionFact { ordinal, content: content.map(hash), standing, round, shared, kind: None, disputed, era: era / 5, made: None }
     }

@@ -79,7 +79,7 @@ fn fact(number: u8) -> RevisionFact {
     RevisionFact {
         ordinal: u32::from(number % 3) + 1,
         content: (!number.is_multiple_of(5)).then(|| hash(number % 4)),
-        standing: Standing::ALL[usize::from(number) % 4],
+        standing: Standing::ALL[usize::from(number) % Standing::ALL.len()],
         round: u32::from(number % 11),
         shared: number.is_multiple_of(2),
         kind: number.is_multiple_of(7).then(|| identity(number).kind()),
