@@ -301,4 +301,24 @@ include = [\"assets/sounds/**/*.ogg\", \"assets/sounds/a \\\"b\\\".ogg\"]
         assert!(text.contains("[globs.\"all things\"]") && !text.contains("include"), "{text}");
         assert!(toml::from_str::<toml::Table>(&text).is_ok());
     }
+
+    #[test]
+    fn inputs_that_write_one_file_have_one_output() {
+        let input = |glob: &str, base: &str| {
+            format!(
+                "[[inputs]]\nglob = \"{glob}\"\ncodegen = true\ncodegen-path = \"src/assets.lua\"\ncodegen-base-path = \"{base}\"\n"
+            )
+        };
+        let outputs = |second: &str| {
+            let config =
+                format!("name = \"game\"\n{}{}", input("assets/a/*.png", "assets"), input("assets/b/*.png", second));
+            let source = crate::moving::read(Tool::Tarmac, &config, &Options::default(), &|_: &str| Ok(None)).unwrap();
+            let mut findings = Findings::default();
+            let claims = claims(&source, &[Vec::new(), Vec::new()]);
+            let draft = Draft::new(&source, Creator::User(UserId::new(1).unwrap()), &claims, &mut findings);
+            (draft.text().matches("[[outputs]]").count(), findings.of(FindingKind::CantComeAlong).len())
+        };
+        assert_eq!(outputs("assets"), (1, 0));
+        assert_eq!(outputs("assets/b"), (1, 1), "keys that one file can't have are told");
+    }
 }

@@ -275,4 +275,13 @@ mod tests {
         assert_eq!(source.inputs[0].outputs, []);
         assert!(source.findings.iter().any(|finding| finding.subject.contains("beside each picture")));
     }
+
+    #[test]
+    fn pictures_for_a_scale_are_told() {
+        for (path, scaled) in
+            [("a/logo@2x.png", true), ("a/logo@10x.png", true), ("a/logo@x.png", false), ("a@2x/logo.png", false)]
+        {
+            assert_eq!(is_scaled(path), scaled, "{path}");
+        }
+    }
 }
