@@ -197,6 +197,8 @@ fn read_text(path: &Path) -> Result<Option<String>, MoveError> {
             return Err(failed(io::Error::other("it is larger than any tool writes it")));
         }
         Ok(metadata) if metadata.is_dir() => return Ok(None),
+        // What can't be read to its end is no file of a tool.
+        Ok(metadata) if !metadata.is_file() => return Err(failed(io::Error::other("it is no plain file"))),
         Ok(_) => std::fs::read_to_string(path),
         Err(error) => Err(error),
     };
