@@ -5,7 +5,7 @@
 //! what a person can do about it.
 //!
 //! Read next: `source` for the neutral form, `asphalt` for the simplest reader, `glob` for how their patterns differ from Macadam's;
-//! `src/engine/moving.rs` for the files, Roblox and the lockfile.
+//! `src/engine/moving/mod.rs` for the files, Roblox and the lockfile.
 
 mod asphalt;
 mod asphalt_old;
