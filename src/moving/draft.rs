@@ -54,9 +54,18 @@ impl Draft {
                 && !input.is_packed
             {
                 let exclude: BTreeSet<String> = exclude.iter().map(|exclude| exclude.translated(&[])).collect();
-                for group in
-                    groups.iter().filter(|group| group.extensions.iter().any(|extension| glob.can_have(extension)))
-                {
+                // A glob that finds nothing is told at every run: of several, those with files are enough.
+                let has_files = |group: &ExtensionGroup| {
+                    groups.len() == 1 || claims.files.iter().any(|(path, of)| *of == place && group.fits(path))
+                };
+                let can_have =
+                    |group: &&ExtensionGroup| group.extensions.iter().any(|extension| glob.can_have(extension));
+                let fitting: Vec<&ExtensionGroup> = groups.iter().filter(can_have).collect();
+                let mut used: Vec<&ExtensionGroup> = fitting.iter().filter(|group| has_files(group)).copied().collect();
+                if used.is_empty() {
+                    used.extend(fitting.first());
+                }
+                for group in used {
                     let path = glob.translated(group.extensions);
                     draft.globs.push(GlobDraft {
                         input: place,
@@ -109,9 +118,7 @@ impl Draft {
             Some(FileSet::Glob { groups, .. }) => groups,
             Some(FileSet::Paths) | None => &[] as &[ExtensionGroup],
         };
-        let extension = super::extension::of(path).unwrap_or_default();
-        let fits = |group: &&ExtensionGroup| group.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension));
-        let asset_type = groups.iter().find(fits).and_then(|group| group.asset_type);
+        let asset_type = groups.iter().find(|group| group.fits(path)).and_then(|group| group.asset_type);
         self.assets.insert(path.to_owned(), EntryDraft { input, asset_type, creator });
     }
 

@@ -126,6 +126,14 @@ pub struct ExtensionGroup {
     pub suffix: &'static str,
 }
 
+impl ExtensionGroup {
+    /// Whether a file belongs to it.
+    pub(super) fn fits(&self, path: &str) -> bool {
+        let extension = super::extension::of(path).unwrap_or_default();
+        self.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension))
+    }
+}
+
 /// An asset that the tool knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
