@@ -1,5 +1,6 @@
 //! `macadam archive` and `macadam restore`: assets out of use by hand, and back. Of several each is done for itself.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -9,7 +10,7 @@ use super::beside::{self, beside_service, is_served};
 use super::exit::{Exit, Failure, chain};
 use super::hand::{Hand, Shortfall, Told, documents};
 use super::output::{Output, Tone, paint, plural, problems_json};
-use super::selection::Selection;
+use super::selection::{Candidates, Selection};
 use super::status::unknown_address;
 use super::sync::{ask, asks};
 use super::target::{self, Target};
@@ -61,7 +62,11 @@ async fn run(
     let selection = Selection::read(texts, || {
         let view = View::open(&target.project, &target.remote)?;
         let fits = view.recorded.assets.iter().filter(|(_, record)| has_to_do(record, direction));
-        Ok(fits.map(|(address, _)| address.clone()).collect())
+        let what = match direction {
+            Direction::Archive => "can be archived: each is archived already, or has no asset",
+            Direction::Restore => "is archived",
+        };
+        Ok(Candidates { eligible: fits.map(|(address, _)| address.clone()).collect(), known: view.known(), what })
     })?;
     match selection.addresses.as_slice() {
         [address] if selection.is_single => run_one(output, global, &target, address, direction, yes).await,
@@ -83,10 +88,19 @@ const fn command_of(direction: Direction) -> &'static str {
     }
 }
 
-fn request_of(address: &Address, direction: Direction) -> (Request, &'static str) {
+const fn word_of(direction: Direction) -> &'static str {
     match direction {
-        Direction::Archive => (Request::Archive { address: address.clone() }, "archived:"),
-        Direction::Restore => (Request::Restore { address: address.clone() }, "restored:"),
+        Direction::Archive => "archived:",
+        Direction::Restore => "restored:",
+    }
+}
+
+/// `together` are all addresses that the command names.
+fn request_of(address: &Address, direction: Direction, together: &BTreeSet<Address>) -> Request {
+    let together = together.iter().filter(|other| *other != address).cloned().collect();
+    match direction {
+        Direction::Archive => Request::Archive { address: address.clone(), together },
+        Direction::Restore => Request::Restore { address: address.clone() },
     }
 }
 
@@ -98,7 +112,7 @@ async fn run_one(
     direction: Direction,
     yes: bool,
 ) -> Result<Exit, Failure> {
-    let (request, word) = request_of(address, direction);
+    let (request, word) = (request_of(address, direction, &BTreeSet::new()), word_of(direction));
     if direction == Direction::Archive && asks(output, yes) && is_served(target)? {
         let question = format!("the asset of {address} is archived: games that use it lose it");
         // Nothing is held or begun: a signal ends the process.
@@ -143,6 +157,7 @@ async fn run_all(
     yes: bool,
 ) -> Result<Exit, Failure> {
     let (mut hand, mut each, mut wanted) = (None, Vec::new(), None);
+    let together: BTreeSet<Address> = selection.addresses.iter().cloned().collect();
     if direction == Direction::Archive && asks(output, yes) {
         let question = match selection.addresses.as_slice() {
             [address] => format!("the asset of {address} is archived: games that use it lose it"),
@@ -154,7 +169,7 @@ async fn run_all(
     }
     for address in &selection.addresses {
         if hand.is_none() {
-            let (request, _) = request_of(address, direction);
+            let request = request_of(address, direction, &together);
             match beside_service(output, global, target, &request).await {
                 Ok(Some(Answer { asset_id, revision, lockfile_written, notes })) => {
                     let more = vec![("notes", json!(notes)), ("by_service", json!(true))];
@@ -186,7 +201,7 @@ async fn run_all(
                 break;
             }
         };
-        let ended = alone(output, hand, desired, address, direction, selection.by_glob.contains(address)).await;
+        let ended = alone(output, hand, desired, address, direction, selection).await;
         each.push((address.clone(), ended));
         if hand.stop.is_thrown() {
             break;
@@ -204,10 +219,11 @@ async fn alone(
     desired: &Desired,
     address: &Address,
     direction: Direction,
-    only_by_glob: bool,
+    selection: &Selection,
 ) -> Each {
+    let together = selection.addresses.iter().cloned().collect();
     let failed = |outcome, failure| Each::Failed(Told { outcome, ..Told::default() }, failure);
-    match carry_out_typed(output, hand, desired, address, direction, true).await {
+    match carry_out_typed(output, hand, desired, address, direction, &together, true).await {
         Ok(Some(Done { prepared, ended: Ended { outcome, stop }, lockfile_written })) => {
             let (asset_id, revision) = (Some(prepared.key.asset_id), Some(prepared.number));
             match Shortfall::of_step(&outcome, stop.as_ref()) {
@@ -222,7 +238,7 @@ async fn alone(
         }
         Ok(None) => failed("waiting", Failure::new(Exit::Unreconciled, "it was not begun")),
         Err(CarryOutError::ByHand(error @ (ByHandError::Archived { .. } | ByHandError::NotArchived { .. })))
-            if only_by_glob =>
+            if selection.by_glob.contains(address) =>
         {
             Each::Unchanged(error.to_string())
         }
@@ -254,10 +270,7 @@ fn tell_all(
         output.document(&documents(&entries, more));
         return exit;
     }
-    let (_, word) = match each.first() {
-        Some((address, _)) => request_of(address, direction),
-        None => return exit,
-    };
+    let word = word_of(direction);
     for (address, each) in each {
         match each {
             Each::Done { told, .. } => {
@@ -331,7 +344,7 @@ async fn carry_out(
     direction: Direction,
     yes: bool,
 ) -> Result<Option<Done>, Failure> {
-    carry_out_typed(output, hand, desired, address, direction, yes).await.map_err(Failure::from)
+    carry_out_typed(output, hand, desired, address, direction, &BTreeSet::new(), yes).await.map_err(Failure::from)
 }
 
 /// Checks, asks, and does it; `None` when a person says no.
@@ -341,11 +354,12 @@ async fn carry_out_typed(
     desired: &Desired,
     address: &Address,
     direction: Direction,
+    together: &BTreeSet<Address>,
     yes: bool,
 ) -> Result<Option<Done>, CarryOutError> {
     let (listener, stop) = (hand.bars.listener(), hand.stop.clone());
     let hands = Hands::new(&hand.session, Arc::clone(&hand.client), listener, stop.clone(), 1).await?;
-    let prepared = by_hand::prepare(&hands, desired, address, direction).await?;
+    let prepared = by_hand::prepare(&hands, desired, address, direction, together).await?;
     if direction == Direction::Archive && !prepared.at_roblox && asks(output, yes) {
         let question = format!("asset {} of {address} is archived: games that use it lose it", prepared.key.asset_id);
         let bars = hand.bars.clone();

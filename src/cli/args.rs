@@ -222,7 +222,7 @@ pub struct OutputsArgs {
 /// `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Only these
+    /// Only these: addresses, or globs such as 'ui/**'
     #[arg(value_name = "ADDRESS")]
     pub addresses: Vec<String>,
 }

@@ -12,6 +12,7 @@ use super::selection::Selection;
 use super::status::unknown_address;
 use super::target::{self, Target};
 use crate::cloud::client::Client;
+use crate::engine::forget::{self, ForgetError};
 use crate::engine::gate::{self, Gate};
 use crate::engine::remote::{self, Remote, RemoteFacts, RemoteHistory, Seen};
 use crate::engine::status::status;
@@ -84,6 +85,11 @@ impl Known {
         let view = View::open(&target.project, &target.remote)?;
         let found = view.recorded.assets.iter().find(|(address, _)| *address == wanted);
         let Some((address, record)) = found.map(|(address, record)| (address.clone(), record.clone())) else {
+            let forgotten = forget::forgotten_assets(&view.recorded, wanted);
+            if !forgotten.is_empty() {
+                let why = ForgetError::Already { address: wanted.clone(), asset_ids: forgotten };
+                return Err(why.into());
+            }
             let known = view.recorded.assets.keys().map(|address| address.as_str());
             return Err(unknown_address(wanted.as_str(), known));
         };

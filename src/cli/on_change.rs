@@ -96,7 +96,7 @@ pub async fn run(
             }
             Ran::Well
         }
-        Err(why) => Ran::Failed(failed(&why, &lockfile)),
+        Err(why) => Ran::Failed(failed(&why, session.lockfile.missing().is_none().then_some(lockfile.as_str()))),
     }
 }
 
@@ -105,10 +105,11 @@ fn webhook_variable(project: &Project) -> Option<String> {
     read_manifest(project).ok().and_then(|(manifest, _)| manifest.webhook_env().map(str::to_owned))
 }
 
-fn failed(why: &str, lockfile: &str) -> Problem {
+/// `lockfile` is its name, where it is there.
+fn failed(why: &str, lockfile: Option<&str>) -> Problem {
     Problem {
         message: format!("--on-change: {why}"),
-        hint: Some(format!(
+        hint: lockfile.map(|lockfile| format!(
             "{lockfile} is complete here. The next run with the state of this one runs the command again. Where nothing of this folder is kept, as on \
              most CI machines, save {lockfile} first (commit and push it): without it the next run uploads everything again"
         )),

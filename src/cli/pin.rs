@@ -12,7 +12,7 @@ use super::beside::{is_served, until_all_carried_out};
 use super::exit::{Exit, Failure};
 use super::hand::{self, COMMIT, Hand, Shortfall, Told};
 use super::output::{Output, Tone, paint, plural};
-use super::selection::Selection;
+use super::selection::{Candidates, Selection};
 use super::status::unknown_address;
 use super::target::{self, Target};
 use crate::engine::gather::{Gathered, read_manifest};
@@ -109,7 +109,11 @@ pub async fn pin(output: Output, global: &Global, args: &PinArgs) -> Result<Exit
     // What left the manifest can't be pinned, and what has no revisions yet neither.
     let pinnable = || {
         let known = gathered.desired.assets.keys().filter(|address| view.recorded.assets.contains_key(*address));
-        Ok(known.cloned().collect())
+        Ok(Candidates {
+            eligible: known.cloned().collect(),
+            known: view.known(),
+            what: "can be pinned: they left the manifest",
+        })
     };
     let selection = Selection::read(&args.addresses, pinnable)?;
     let choose = |recorded: &Recorded| -> Result<Chosen, Failure> {
@@ -203,7 +207,10 @@ pub async fn unpin(output: Output, global: &Global, args: &UnpinArgs) -> Result<
     // What is no text is refused by the edit, with its name.
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let selection = Selection::read(&args.addresses, || {
-        pins::pinned(&text).map_err(|error| Failure::of(Exit::Unusable, &error, Some(error.hint())))
+        let eligible = pins::pinned(&text).map_err(|error| Failure::of(Exit::Unusable, &error, Some(error.hint())))?;
+        let mut known = View::open(&target.project, &target.remote)?.known();
+        known.extend(eligible.iter().cloned());
+        Ok(Candidates { eligible, known, what: "is pinned" })
     })?;
     selection.addresses.iter().try_for_each(|address| refuse_unpinned(&text, address))?;
     let mut hand = None;

@@ -14,6 +14,7 @@ use super::exit::{Exit, Failure};
 use super::hand::{self, COMMIT, Hand, Shortfall};
 use super::output::{Output, Tone, paint, plural};
 use super::selection::Selection;
+use super::status::unknown_address;
 use super::sync::{asks, confirm};
 use super::target::{self, Target};
 use crate::engine::gather::read_manifest;
@@ -28,7 +29,7 @@ use crate::model::ids::AssetId;
 use crate::model::policy::{LeavePolicy, Policy};
 use crate::model::request::Request;
 use crate::plan::Plan;
-use crate::platform::atomic_file::write_atomic;
+use crate::platform::atomic_file::{AtomicWriteError, write_atomic, write_atomic_if};
 use crate::platform::clock;
 use crate::platform::own_file;
 
@@ -58,8 +59,19 @@ pub async fn run(output: Output, global: &Global, args: &RecreateArgs) -> Result
     read_manifest(&target.project)?;
     let view = View::open(&target.project, &target.remote)?;
     let selection = Selection::read(&args.addresses, || Ok(view.known()))?;
+    let known = view.known();
+    if let Some(unknown) = selection.addresses.iter().find(|address| !known.contains(*address)) {
+        return Err(unknown_address(unknown.as_str(), known.iter().map(Address::as_str)));
+    }
     let only: Option<BTreeSet<Address>> =
         (!args.addresses.is_empty()).then(|| selection.addresses.iter().cloned().collect());
+    // Before anything is asked or uploaded: a table that can't be written shall not be the end of it.
+    if let Some(path) = &args.table {
+        probe(path).map_err(|error| {
+            let failure = Failure::of(Exit::Unusable, &error, error.hint().map(str::to_owned));
+            failure.hint("nothing was changed; give `--table` a path that can be written")
+        })?;
+    }
     let ended = if is_served(&target)? {
         served(output, global, &target, &view, only.as_ref(), args.yes).await?
     } else {
@@ -70,10 +82,12 @@ pub async fn run(output: Output, global: &Global, args: &RecreateArgs) -> Result
         ended?
     };
     let Some(ended) = ended else { return Ok(Exit::Unreconciled) };
-    if let Some(path) = &args.table {
-        write_table(path, &ended.rows)?;
-    }
-    Ok(tell(output, &ended, args.table.as_deref(), global.emulator))
+    let written = args.table.as_deref().map_or(Ok(()), |path| write_table(path, &ended.rows));
+    let exit = tell(output, &ended, args.table.as_deref().filter(|_| written.is_ok()), global.emulator);
+    let Err(failure) = written else { return Ok(exit) };
+    // The assets are made, and the table is printed above.
+    failure.problems.iter().for_each(Output::problem);
+    Ok(if exit == Exit::Success { Exit::Unreconciled } else { exit })
 }
 
 /// Those that are new from now on, and those that an earlier run left without an asset.
@@ -157,6 +171,11 @@ async fn served(
     }
     let rows = rows(&View::open(&target.project, &target.remote)?);
     Ok(Some(Ended { choice, rows, policy: desired.policy, report: None, shortfall, by_service: true }))
+}
+
+/// Whether a file can be written at `path`; leaves everything as it is.
+fn probe(path: &Path) -> Result<(), AtomicWriteError> {
+    write_atomic_if(path, |_| Ok(()), || Ok(false)).map(drop)
 }
 
 /// The table for other programs: one line of comma-separated values an asset.

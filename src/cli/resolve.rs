@@ -8,7 +8,7 @@ use super::args::{Global, ResolveArgs, RetryArgs};
 use super::beside::beside_service;
 use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint};
-use super::selection::Selection;
+use super::selection::{Candidates, Selection};
 use super::target::{self, Target, address};
 use crate::engine::hands::Hands;
 use crate::engine::progress::silent;
@@ -104,7 +104,8 @@ pub async fn retry(output: Output, global: &Global, args: &RetryArgs) -> Result<
     let resting = || {
         let view = View::open(&target.project, &target.remote)?;
         let resting = view.recorded.assets.iter().filter(|(_, record)| record.trouble.is_some());
-        Ok(resting.map(|(address, _)| address.clone()).collect())
+        let eligible = resting.map(|(address, _)| address.clone()).collect();
+        Ok(Candidates { eligible, known: view.known(), what: "waits for `macadam retry`: nothing of them was refused" })
     };
     let addresses = Selection::read(&args.addresses, resting)?.addresses;
     let request = Request::Retry { addresses: addresses.clone() };

@@ -5,9 +5,28 @@
 use std::collections::BTreeSet;
 
 use super::exit::{Exit, Failure};
+use super::output::plural;
 use super::target;
 use crate::manifest::AddressPattern;
 use crate::model::address::Address;
+
+/// What globs may mean for one command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidates {
+    /// The addresses for which there is something to do.
+    pub eligible: BTreeSet<Address>,
+    /// All addresses that are known.
+    pub known: BTreeSet<Address>,
+    /// What none of the others is, for a person: "is pinned".
+    pub what: &'static str,
+}
+
+impl From<BTreeSet<Address>> for Candidates {
+    /// A command that can do something for each known address.
+    fn from(known: BTreeSet<Address>) -> Self {
+        Self { eligible: known.clone(), known, what: "is known" }
+    }
+}
 
 /// The addresses that a command is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,12 +40,17 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Reads the arguments of a command; globs fit what `known` gives, which is asked only where there is one.
+    /// Reads the arguments of a command; globs fit the eligible of `candidates`, which are asked for only where there is one.
     ///
     /// # Errors
     /// When a text is no address, or a glob can't be read or fits nothing.
-    pub fn read(texts: &[String], known: impl FnOnce() -> Result<BTreeSet<Address>, Failure>) -> Result<Self, Failure> {
-        let known = if texts.iter().any(|text| AddressPattern::is_meant(text)) { known()? } else { BTreeSet::new() };
+    pub fn read<C: Into<Candidates>>(
+        texts: &[String],
+        candidates: impl FnOnce() -> Result<C, Failure>,
+    ) -> Result<Self, Failure> {
+        let is_meant = texts.iter().any(|text| AddressPattern::is_meant(text));
+        let candidates = if is_meant { candidates()?.into() } else { Candidates::from(BTreeSet::new()) };
+        let Candidates { eligible, known, what } = &candidates;
         let (mut addresses, mut seen) = (Vec::new(), BTreeSet::new());
         let (mut named, mut by_glob) = (BTreeSet::new(), BTreeSet::new());
         let mut globs = 0;
@@ -35,8 +59,14 @@ impl Selection {
             if plain.is_none() && AddressPattern::is_meant(text) {
                 globs += 1;
                 let pattern = AddressPattern::new(text).map_err(|error| Failure::new(Exit::Usage, error))?;
-                let mut fitting = known.iter().filter(|address| pattern.fits(address)).peekable();
+                let mut fitting = eligible.iter().filter(|address| pattern.fits(address)).peekable();
                 if fitting.peek().is_none() {
+                    let others = known.iter().filter(|address| pattern.fits(address)).count() as u64;
+                    if others > 0 {
+                        let of_them = format!("none of the {} that fit `{text}` {what}", plural(others, "asset"));
+                        return Err(Failure::new(Exit::Unreconciled, of_them)
+                            .hint("`macadam status` shows what is known of them"));
+                    }
                     return Err(Failure::new(Exit::Unreconciled, format!("no address fits the glob `{text}`"))
                         .hint("`*` doesn't cross `/`, `**` does; `macadam status` lists all addresses"));
                 }
@@ -65,7 +95,9 @@ mod tests {
 
     fn read(texts: &[&str]) -> Result<Selection, String> {
         let known = ["a.png", "b.png", "ui/a.png", "ui/x/b.png", "odd[1].png", "sword@user:1"];
-        let known = || Ok(known.into_iter().map(|text| Address::new(text).unwrap()).collect());
+        let known: BTreeSet<Address> = known.into_iter().map(|text| Address::new(text).unwrap()).collect();
+        let eligible = known.iter().filter(|address| address.as_str() != "ui/x/b.png").cloned().collect();
+        let known = || Ok(Candidates { eligible, known, what: "is pinned" });
         let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
         Selection::read(&texts, known).map_err(|failure| failure.problems[0].message.clone())
     }
@@ -83,7 +115,9 @@ mod tests {
         check(&["a.png"], &["a.png"], &[], true);
         check(&["nobody", "a.png"], &["nobody", "a.png"], &[], false);
         check(&["*.png"], &["a.png", "b.png", "odd[1].png"], &["a.png", "b.png", "odd[1].png"], false);
-        check(&["ui/**"], &["ui/a.png", "ui/x/b.png"], &["ui/a.png", "ui/x/b.png"], false);
+        check(&["ui/**"], &["ui/a.png"], &["ui/a.png"], false);
+        check(&["ui/x/b.png"], &["ui/x/b.png"], &[], true);
+        assert_eq!(read(&["ui/x/*"]), Err("none of the 1 asset that fit `ui/x/*` is pinned".to_owned()));
         check(&["b.png", "?.png"], &["b.png", "a.png"], &["a.png"], false);
         check(&["**@user:1"], &["sword@user:1"], &["sword@user:1"], false);
         // A name that looks like a glob.

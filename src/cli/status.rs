@@ -1,6 +1,6 @@
 //! `macadam status`: what is known of each address.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use super::args::{Global, StatusArgs};
 use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint, plural};
+use super::selection::Selection;
 use super::{document, target};
 use crate::engine::row::{ArchivedBy, Row};
 use crate::engine::status::{AssetState, LostLockfile, Status, status};
+use crate::model::address::Address;
 use crate::model::asset::Moderation;
 use crate::model::desired::Pin;
 use crate::model::shown;
@@ -24,12 +26,12 @@ pub fn run(output: Output, global: &Global, args: &StatusArgs) -> Result<Exit, F
     let target = target::find(global)?;
     let Status { mut rows, lost_lockfile } = status(&target.project, &target.remote)?;
     if !args.addresses.is_empty() {
-        if let Some(unknown) =
-            args.addresses.iter().find(|wanted| !rows.iter().any(|row| row.address.as_str() == **wanted))
-        {
-            return Err(unknown_address(unknown, rows.iter().map(|row| row.address.as_str())));
+        let known: BTreeSet<Address> = rows.iter().map(|row| row.address.clone()).collect();
+        let Selection { addresses, .. } = Selection::read(&args.addresses, || Ok(known.clone()))?;
+        if let Some(unknown) = addresses.iter().find(|wanted| !known.contains(*wanted)) {
+            return Err(unknown_address(unknown.as_str(), known.iter().map(Address::as_str)));
         }
-        rows.retain(|row| args.addresses.iter().any(|wanted| wanted == row.address.as_str()));
+        rows.retain(|row| addresses.contains(&row.address));
     }
     if output.is_json() {
         let lost = lost_lockfile.map(|LostLockfile { reason, hint }| json!({ "reason": reason, "hint": hint }));

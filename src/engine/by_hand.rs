@@ -5,6 +5,8 @@
 //!
 //! Read next: [`super::hands`], and `src/plan/drift.rs` for how a sync leaves alone what was archived by hand.
 
+use std::collections::BTreeSet;
+
 use super::book::BookError;
 use super::execute::execute;
 use super::hands::{GivenUp, Hands};
@@ -172,7 +174,8 @@ impl ByHandError {
     }
 }
 
-/// Looks whether it can be done, here and at Roblox. What an earlier command left in doubt is settled first.
+/// Looks whether it can be done, here and at Roblox. What an earlier command left in doubt is settled first. `together` are all addresses that
+/// one command names.
 ///
 /// # Errors
 /// When it can't be done, or there is nothing to do.
@@ -181,9 +184,10 @@ pub async fn prepare(
     desired: &Desired,
     address: &Address,
     direction: Direction,
+    together: &BTreeSet<Address>,
 ) -> Result<Prepared, ByHandError> {
     let settled = settle_open(hands, desired, address, direction).await?;
-    let (key, number) = hands.book.read(|recorded| find(recorded, desired, address, direction))?;
+    let (key, number) = hands.book.read(|recorded| find(recorded, desired, address, direction, together))?;
     let asset_id = key.asset_id;
     let question = Question { asset_id, extras: false };
     let looked = hands.stop.or(refresh::read(&hands.client, &hands.gate, question)).await;
@@ -238,6 +242,7 @@ fn find(
     desired: &Desired,
     address: &Address,
     direction: Direction,
+    together: &BTreeSet<Address>,
 ) -> Result<(RevisionKey, u64), ByHandError> {
     let known = || recorded.assets.keys().chain(desired.assets.keys()).cloned().collect();
     let want = desired.assets.get(address);
@@ -250,16 +255,23 @@ fn find(
     let found = want.map_or_else(|| last(record), |want| current(want, record));
     let Some((key, _)) = found else { return Err(ByHandError::NoAsset { address: address.clone() }) };
     if direction == Direction::Archive
-        && let Some(by) = user(recorded, desired, address, key.asset_id)
+        && let Some(by) = user(recorded, desired, address, key.asset_id, together)
     {
         return Err(ByHandError::InUse { address: address.clone(), asset_id: key.asset_id, by });
     }
     Ok((key, record.history.number(key)))
 }
 
-/// What else in the manifest uses an asset, for a person.
-fn user(recorded: &Recorded, desired: &Desired, address: &Address, asset_id: AssetId) -> Option<String> {
-    for (other, want) in desired.assets.iter().filter(|(other, _)| *other != address) {
+/// What else in the manifest uses an asset, for a person. Whatever goes out of use in the same command doesn't.
+fn user(
+    recorded: &Recorded,
+    desired: &Desired,
+    address: &Address,
+    asset_id: AssetId,
+    together: &BTreeSet<Address>,
+) -> Option<String> {
+    let others = desired.assets.iter().filter(|(other, _)| *other != address && !together.contains(*other));
+    for (other, want) in others {
         let is_it = subject::asset_of(other, desired, recorded) == Some(asset_id)
             || recorded.assets.get(other).is_some_and(|record| record.points_to == Some(asset_id));
         if is_it {

@@ -62,6 +62,14 @@ pub enum ForgetError {
         /// The addresses that are known, for whoever looks for the nearest.
         known: Vec<Address>,
     },
+    /// It was forgotten before.
+    #[error("`{address}` is forgotten already; it had {}", names(.asset_ids))]
+    Already {
+        /// Which.
+        address: Address,
+        /// What it had.
+        asset_ids: Vec<AssetId>,
+    },
     /// Roblox works on it, or its outcome can still be learned: what comes of it would be lost.
     #[error("a change of `{address}` is under way: what comes of it would be lost")]
     UnderWay {
@@ -90,9 +98,32 @@ impl ForgetError {
             Self::InDoubt { address } => {
                 Some(format!("settle it first: `macadam resolve {address} --asset-id N`, or `--recreate`"))
             }
+            Self::Already { address, asset_ids } => Some(way_back(address, asset_ids)),
             Self::Unknown { .. } | Self::Book(_) | Self::Lockfile(_) => None,
         }
     }
+}
+
+fn names(asset_ids: &[AssetId]) -> String {
+    let names: Vec<String> = asset_ids.iter().map(|id| format!("asset {id}")).collect();
+    names.join(", ")
+}
+
+/// How a forgotten address gets its asset back, for a person.
+pub fn way_back(address: &Address, asset_ids: &[AssetId]) -> String {
+    match asset_ids {
+        [asset_id] => format!("`macadam import {address} {asset_id} --content-matches` takes it back"),
+        _ => format!("`macadam import {address} ASSET_ID --content-matches` takes one of them back"),
+    }
+}
+
+/// The assets that an address had when it was forgotten; none where it is known, or never was.
+pub fn forgotten_assets(recorded: &Recorded, address: &Address) -> Vec<AssetId> {
+    if recorded.assets.contains_key(address) {
+        return Vec::new();
+    }
+    let forgotten = recorded.forgotten.get(address);
+    forgotten.iter().flat_map(|forgotten| forgotten.iter()).map(|(asset_id, _)| asset_id).collect()
 }
 
 /// Drops addresses from state and lockfile, all of them or none.
@@ -127,6 +158,10 @@ fn may_forget(
     now: Timestamp,
 ) -> Result<ForgottenAddress, ForgetError> {
     let Some(record) = recorded.assets.get(address) else {
+        let asset_ids = forgotten_assets(recorded, address);
+        if !asset_ids.is_empty() {
+            return Err(ForgetError::Already { address: address.clone(), asset_ids });
+        }
         let known = recorded.assets.keys().cloned().collect();
         return Err(ForgetError::Unknown { address: address.clone(), known });
     };

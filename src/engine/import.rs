@@ -94,7 +94,15 @@ pub enum ImportError {
         /// Which.
         address: Address,
     },
-    /// The asset is an address's already.
+    /// The asset is this address's already.
+    #[error("asset {asset_id} is already known as `{address}`, and nothing of it is open")]
+    Already {
+        /// The asset as given.
+        asset_id: AssetId,
+        /// Whose it is.
+        address: Address,
+    },
+    /// The asset is another address's already.
     #[error("asset {asset_id} is already known as `{owner}`")]
     Taken {
         /// The asset as given.
@@ -137,6 +145,7 @@ impl ImportError {
             Self::UnderWay { .. } => {
                 Some("run `macadam sync --once` first; `macadam status` shows what is open".to_owned())
             }
+            Self::Already { address, .. } => Some(format!("`macadam history {address}` shows it")),
             Self::Taken { owner, .. } => Some(format!("`macadam history {owner}` shows it; an asset has one address")),
             Self::NotTheSame { .. } => {
                 Some("mend the manifest, or look for the right asset at create.roblox.com".to_owned())
@@ -222,10 +231,14 @@ fn refuse_taken(desired: &Desired, recorded: &Recorded, wish: Wish<'_>) -> Resul
     if recorded.attempts.values().any(|attempt| attempt.address == *address) {
         return Err(ImportError::UnderWay { address: address.clone() });
     }
-    // Its own asset that was gone, and may be found again, is no other's.
-    let is_lost = |owner: &Address, record: &Record| owner == address && record.history.is_gone(asset_id);
-    let mut owners = recorded.assets.iter().filter(|(owner, record)| has(record, asset_id) && !is_lost(owner, record));
+    // Its own asset that was gone, and may be found again, is no other's; neither is one whose content becomes known now.
+    let is_again = |owner: &Address, record: &Record| {
+        let is_unknown = || record.history.of_asset(asset_id).all(|(_, fact)| fact.content.is_none());
+        owner == address && (record.history.is_gone(asset_id) || (wish.content_matches && is_unknown()))
+    };
+    let mut owners = recorded.assets.iter().filter(|(owner, record)| has(record, asset_id) && !is_again(owner, record));
     match owners.find(|(owner, _)| desired.assets.contains_key(*owner)) {
+        Some((owner, _)) if owner == address => Err(ImportError::Already { asset_id, address: address.clone() }),
         Some((owner, _)) => Err(ImportError::Taken { asset_id, owner: owner.clone() }),
         None => Ok(()),
     }

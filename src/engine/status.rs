@@ -9,6 +9,7 @@ use super::row::{Case, Parts, Row};
 use super::view::{View, ViewError};
 use crate::files;
 use crate::model::address::Address;
+use crate::model::change::Change;
 use crate::model::desired::{Desired, Finding, Findings};
 use crate::model::file::{FileCache, FileProblem};
 use crate::model::path::ProjectPath;
@@ -143,7 +144,9 @@ fn rows(desired: &Desired, unknown: &BTreeMap<ProjectPath, Unknown>, view: View)
     let wishes = Wishes { missing_lockfile, ..Wishes::default() };
     let plan = plan(desired, &recorded, &wishes, now);
     let mut under_way = sent(&recorded);
-    plan.marks.iter().try_for_each(|mark| recorded.apply(mark, now))?;
+    // That something may exist twice is so only once the upload is begun again.
+    let marks = plan.marks.iter().filter(|mark| !matches!(mark, Change::Suspect { .. }));
+    marks.into_iter().try_for_each(|mark| recorded.apply(mark, now))?;
     // An address that moved takes what is under way along.
     under_way.extend(sent(&recorded));
     let ours = recorded.assets.iter().filter(|(_, record)| record.in_lockfile).map(|(address, _)| address);

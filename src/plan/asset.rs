@@ -266,6 +266,18 @@ fn hold_in_doubt(plan: &mut Plan, case: &Case<'_>, attempt: &Attempt, doubts: u3
     hold(plan, case, HoldKind::Held, &reason, Some(hint));
 }
 
+/// Whether an address that left has an asset of the wanted owner for the wanted bytes: a change of the owner that is taken back.
+fn has_old_asset(case: &Case<'_>) -> bool {
+    let Ok(facts) = &case.want.content else { return false };
+    let is_it = |record: &Record| {
+        record.identity.creator == case.want.creator
+            && record.history.iter().any(|(_, fact)| fact.content == Some(facts.hash))
+    };
+    let name = format!("{}@", case.address);
+    let left = case.recorded.assets.iter().filter(|(address, _)| !case.desired.assets.contains_key(*address));
+    left.into_iter().any(|(address, record)| address.as_str().starts_with(&name) && is_it(record))
+}
+
 /// A changed type or creator needs a person.
 fn identity_changed(plan: &mut Plan, case: &Case<'_>, record: &Record) -> bool {
     let known = &record.identity;
@@ -274,7 +286,11 @@ fn identity_changed(plan: &mut Plan, case: &Case<'_>, record: &Record) -> bool {
         true
     };
     if known.creator != case.want.creator {
-        let hint = "set it back, or `macadam recreate --creator` to make new assets for the new owner".to_owned();
+        let hint = match has_old_asset(case) {
+            true => "`macadam recreate --creator` takes back the asset that it had for this owner",
+            false => "set it back, or `macadam recreate --creator` to make new assets for the new owner",
+        };
+        let hint = hint.to_owned();
         return changed("creator", known.creator.to_string(), case.want.creator.to_string(), hint);
     }
     // A file that can't be read tells no type, or only that of its extension.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Service, ServiceError};
-use crate::engine::by_hand::{self, ByHandError, Direction};
+use crate::engine::by_hand::{self, ByHandError, Direction, Prepared};
 use crate::engine::forget::{self, ForgetError};
 use crate::engine::hands::Hands;
 use crate::engine::import::{self, ImportError};
@@ -57,7 +57,7 @@ impl Asked {
 enum Errand {
     Settle(Address, AssetId),
     Import { address: Address, asset_id: AssetId, content_matches: bool },
-    ByHand(Address, Direction),
+    ByHand { address: Address, direction: Direction, together: BTreeSet<Address> },
     Recreate { addresses: BTreeSet<Address>, missing: Option<MissingLockfile> },
 }
 
@@ -125,8 +125,15 @@ impl Service<'_> {
             Request::Import { address, asset_id, content_matches } => {
                 Errand::Import { address: address.clone(), asset_id: *asset_id, content_matches: *content_matches }
             }
-            Request::Archive { address } => Errand::ByHand(address.clone(), Direction::Archive),
-            Request::Restore { address } => Errand::ByHand(address.clone(), Direction::Restore),
+            Request::Archive { address, together } => Errand::ByHand {
+                address: address.clone(),
+                direction: Direction::Archive,
+                together: together.iter().cloned().collect(),
+            },
+            Request::Restore { address } => {
+                let together = BTreeSet::new();
+                Errand::ByHand { address: address.clone(), direction: Direction::Restore, together }
+            }
             // The rest needs no more than the state.
             Request::Resolve { address, found: found @ (Found::Nothing | Found::NoDuplicate) } => {
                 let result = match found {
@@ -221,7 +228,7 @@ impl Service<'_> {
             Request::Retry { .. } => return Ok(Ok(())),
             Request::Forget { .. } | Request::Recreate { .. } => None,
             Request::Resolve { address, .. } | Request::Import { address, .. } => Some(address),
-            Request::Archive { address } | Request::Restore { address } => {
+            Request::Archive { address, .. } | Request::Restore { address } => {
                 Some(address).filter(|address| self.desired.assets.contains_key(*address))
             }
         };
@@ -260,7 +267,7 @@ fn addresses(request: &Request) -> BTreeSet<Address> {
     match request {
         Request::Resolve { address, .. }
         | Request::Import { address, .. }
-        | Request::Archive { address }
+        | Request::Archive { address, .. }
         | Request::Restore { address } => [address.clone()].into(),
         Request::Retry { addresses } | Request::Forget { addresses } | Request::Recreate { addresses } => {
             addresses.iter().cloned().collect()
@@ -285,13 +292,15 @@ async fn run(errand: &Errand, hands: &Hands, desired: &Desired) -> Result<Answer
             let left_out = choice.left_out.iter().map(|(address, why)| format!("{address} is left as it is: {why}"));
             Ok(Answer { notes: left_out.collect(), ..Answer::default() })
         }
-        Errand::ByHand(address, direction) => by_hand(hands, desired, address, *direction).await,
+        Errand::ByHand { address, direction, together } => {
+            let prepared = by_hand::prepare(hands, desired, address, *direction, together).await?;
+            by_hand(hands, desired, &prepared).await
+        }
     }
 }
 
-async fn by_hand(hands: &Hands, desired: &Desired, address: &Address, direction: Direction) -> Result<Answer, Problem> {
-    let prepared = by_hand::prepare(hands, desired, address, direction).await?;
-    let ended = by_hand::carry_out(hands, desired, &prepared).await?;
+async fn by_hand(hands: &Hands, desired: &Desired, prepared: &Prepared) -> Result<Answer, Problem> {
+    let ended = by_hand::carry_out(hands, desired, prepared).await?;
     match ended.outcome {
         Outcome::Done { asset_id, revision } => Ok(Answer { asset_id: Some(asset_id), revision, ..Answer::default() }),
         Outcome::Refused { message, hint } => Err(Problem { kind: ProblemKind::Refused, message, hint }),

@@ -149,8 +149,8 @@ impl LockfileError {
                 "please report this; moved aside, the state is rebuilt from the lockfile by the next `macadam sync --once`",
             ),
             Self::ConflictMarkers { .. } => Some(
-                "take both sides: `macadam lockfile merge` with the three versions that `git show :1:FILE`, `:2:FILE` and `:3:FILE` \
-                 print; `macadam init` sets this up as git's merge driver",
+                "merge it again by Macadam's merge driver, which keeps both sides: `git config merge.macadam.driver \"macadam lockfile merge \
+                 %O %A %B\"` sets it up for this clone, `git checkout -m -- FILE` merges; the line for it in .gitattributes comes from `macadam init`",
             ),
             Self::TooLarge { .. } | Self::Empty { .. } | Self::CutOff { .. } | Self::Damaged { .. } => Some(
                 "take it back from git, for example with `git checkout HEAD -- FILE`; the next sync adds what the state knows",

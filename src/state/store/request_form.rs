@@ -69,7 +69,10 @@ pub(super) fn arguments(request: &Request) -> serde_json::Result<String> {
         Request::Import { address, asset_id, content_matches } => {
             Arguments { asset_id: Some(asset_id.get()), content_matches: *content_matches, ..one(address) }
         }
-        Request::Archive { address } | Request::Restore { address } => one(address),
+        Request::Archive { address, together } => {
+            Arguments { addresses: together.iter().map(ToString::to_string).collect(), ..one(address) }
+        }
+        Request::Restore { address } => one(address),
     })
 }
 
@@ -82,9 +85,9 @@ pub(super) fn request(command: &str, arguments: &str) -> Result<Request, String>
         serde_json::from_str(arguments).map_err(|error| format!("the arguments of `{command}`: {error}"))?;
     let parse = |text: &str| Address::new(text).map_err(|error| format!("the address of `{command}`: {error}"));
     let address = || parse(address.as_deref().ok_or_else(|| format!("`{command}` has no address"))?);
-    let several = || addresses.iter().map(|text| parse(text)).collect::<Result<Vec<Address>, String>>();
+    let any = || addresses.iter().map(|text| parse(text)).collect::<Result<Vec<Address>, String>>();
     let several =
-        || several().and_then(|all| if all.is_empty() { Err(format!("`{command}` has no address")) } else { Ok(all) });
+        || any().and_then(|all| if all.is_empty() { Err(format!("`{command}` has no address")) } else { Ok(all) });
     let asset_id = asset_id.map(AssetId::new).transpose().map_err(|error| format!("`{command}`: {error}"))?;
     Ok(match command {
         "resolve" => {
@@ -102,7 +105,7 @@ pub(super) fn request(command: &str, arguments: &str) -> Result<Request, String>
         }
         "forget" => Request::Forget { addresses: several()? },
         "recreate" => Request::Recreate { addresses: several()? },
-        "archive" => Request::Archive { address: address()? },
+        "archive" => Request::Archive { address: address()?, together: any()? },
         "restore" => Request::Restore { address: address()? },
         _ => return Err(format!("`{command}` is no request")),
     })
@@ -180,7 +183,11 @@ mod tests {
         );
         check(Request::Forget { addresses: vec![address()] }, r#"{"addresses":["ui/\"é\".png"]}"#);
         check(Request::Recreate { addresses: vec![address()] }, r#"{"addresses":["ui/\"é\".png"]}"#);
-        check(Request::Archive { address: address() }, one);
+        check(Request::Archive { address: address(), together: Vec::new() }, one);
+        check(
+            Request::Archive { address: address(), together: vec![address()] },
+            r#"{"address":"ui/\"é\".png","addresses":["ui/\"é\".png"]}"#,
+        );
         check(Request::Restore { address: address() }, one);
 
         let problem = |kind| Err(Problem { kind, message: "m".to_owned(), hint: Some("h".to_owned()) });

@@ -219,7 +219,7 @@ mod tests {
     }
 
     fn forget(name: &str) -> Request {
-        Request::Archive { address: Address::new(name).unwrap() }
+        Request::Archive { address: Address::new(name).unwrap(), together: Vec::new() }
     }
 
     fn both() -> (tempfile::TempDir, Store, Counter) {
