@@ -136,15 +136,11 @@ pub struct Desk {
 impl Desk {
     /// Opens the desk of a session that names itself [`lock::SERVICE`]; others are not asked. Needs a runtime.
     pub fn open(session: &Session) -> Self {
-        Self { store: session.book.store().clone(), bell: hang(session), look_at: Duration::ZERO }
-    }
-
-    /// Hangs the bell again after the state was written anew, since it was in the same folder.
-    pub fn rehang(&mut self, session: &Session) {
-        // The old one goes first: it takes away whatever is at its path.
-        self.bell = None;
-        self.bell = hang(session);
-        self.look_at = Duration::ZERO;
+        let bell = Bell::hang(&bell_of(&session.project.state));
+        if let Err(error) = &bell {
+            tracing::debug!("no bell beside the state, requests are looked for every {WITHOUT_BELL:?}: {error}");
+        }
+        Self { store: session.book.store().clone(), bell: bell.ok(), look_at: Duration::ZERO }
     }
 
     /// Waits until there may be requests; at once the first time. May be dropped and called again at any point.
@@ -185,14 +181,6 @@ impl Desk {
     pub async fn answer(&self, id: RequestId, result: Result<Answer, Problem>) -> Result<(), StateError> {
         self.store.answer_request(id, result, clock::now()).await
     }
-}
-
-fn hang(session: &Session) -> Option<Bell> {
-    let bell = Bell::hang(&bell_of(&session.project.state));
-    if let Err(error) = &bell {
-        tracing::debug!("no bell beside the state, requests are looked for every {WITHOUT_BELL:?}: {error}");
-    }
-    bell.ok()
 }
 
 fn bell_of(state: &Path) -> PathBuf {

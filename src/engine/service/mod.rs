@@ -382,7 +382,7 @@ impl Service<'_> {
         let generation = self.session.book.generation();
         if std::mem::replace(&mut self.generation, generation) != generation {
             // The bell was in the folder too, and the lockfile may be gone with it.
-            self.desk.rehang(self.session);
+            self.desk = Desk::open(self.session);
             (self.needs.look, self.needs.all, self.needs.requests) = (true, true, true);
             self.needs.lockfile = Some(clock::elapsed());
         }

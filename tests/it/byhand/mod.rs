@@ -3,6 +3,7 @@
 mod archiving;
 mod forgetting;
 mod imports;
+mod mistakes;
 mod pins;
 mod recreate;
 mod renames;
