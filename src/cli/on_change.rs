@@ -10,7 +10,7 @@ use super::args::{Global, SyncArgs};
 use super::exit::{Exit, Failure, Problem};
 use super::output::Output;
 use crate::engine::gather::read_manifest;
-use crate::engine::on_change::{Setting, run_once};
+use crate::engine::on_change::{self, Setting, run_once};
 use crate::engine::outputs::OutputFile;
 use crate::engine::project::Project;
 use crate::engine::session::Session;
@@ -98,6 +98,28 @@ pub async fn run(
         }
         Err(why) => Ran::Failed(failed(&why, session.lockfile.missing().is_none().then_some(lockfile.as_str()))),
     }
+}
+
+/// Makes sure that the lockfile can be published from here, as far as that can be known before there is something to publish: an upload that no other
+/// machine hears of is made again by each of them.
+///
+/// # Errors
+/// When the command says that it can't; nothing was uploaded then.
+pub async fn may_publish(
+    output: Output,
+    command: Option<&str>,
+    project: &Project,
+    stop: &StopSwitch,
+) -> Result<(), Failure> {
+    let Some(command) = command else { return Ok(()) };
+    let setting = Setting { command: command.to_owned(), project: project.clone(), hidden: Vec::new() };
+    let mut said = |line: String| output.aside(&line);
+    let asked = on_change::may_publish(&setting, &[project.lockfile.clone()], stop.signalled(), &mut said).await;
+    asked.map_err(|_| {
+        let name = project.lockfile_name();
+        Failure::new(Exit::Unusable, format!("nothing was uploaded, because {name} could not be published from here"))
+            .hint("the line above says what is in the way; `macadam plan` shows what there is to upload, and publishes nothing")
+    })
 }
 
 /// The variable that holds the webhook's address, which is a secret. A manifest that can't be read names none.

@@ -43,6 +43,7 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
     // Without a manifest or a key nothing is attempted, and no state is made.
     read_manifest(&target.project)?;
     let credential = target::credential(global)?;
+    on_change::may_publish(output, command, &target.project, &stop).await?;
     let mut session = Session::open(&target.project, &target.remote, "macadam sync --once").await?;
     let (client, embedded) = target::connect(global, &target, credential).await?;
     let bars = Bars::new(output);

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::book::{Book, BookError};
+use super::gather::read_manifest;
 use super::lost_entries;
 use super::missing_lockfile;
 use super::project::Project;
+use crate::files;
 use crate::model::address::Address;
 use crate::model::change::{Change, Event};
 use crate::model::missing_lockfile::MissingLockfile;
@@ -38,6 +40,8 @@ pub struct Lockfile {
     is_lost: bool,
     /// A person agreed to a new one in place of a missing one.
     accepted: bool,
+    /// The addresses that it had when this process found it missing.
+    had: BTreeSet<Address>,
     /// How large it is, and the room that is kept for the next one while something is uploaded.
     length: u64,
     room: Option<Room>,
@@ -80,6 +84,7 @@ impl Lockfile {
             missing: None,
             is_lost,
             accepted: false,
+            had: BTreeSet::new(),
             length: 0,
             room: None,
             generation: 0,
@@ -136,6 +141,11 @@ impl Lockfile {
             self.is_lost.then(|| missing_lockfile::written_anew(&self.project))
         };
         self.length = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        match &bytes {
+            None => self.had.extend(book.read(in_lockfile)),
+            Some(_) if self.known != fingerprint => self.had.clear(),
+            Some(_) => {}
+        }
         if bytes.is_none() {
             self.digests = Some(Digests::of(&Ledger::new(self.remote.clone())));
         }
@@ -209,6 +219,7 @@ impl Lockfile {
     pub async fn write(&mut self, book: &Book, in_manifest: &BTreeSet<Address>) -> Result<bool, KeepError> {
         // Somebody may have changed it meanwhile: git, for one. Its facts are never overwritten unread.
         self.read(book).await?;
+        let in_manifest = &self.with_absent(in_manifest);
         let ledger = book.read(|recorded| lockfile::export(&self.remote, recorded, in_manifest));
         let written = text(&ledger);
         if self.missing.as_ref().is_some_and(|missing| !self.accepted && forbids(missing, &ledger)) {
@@ -239,6 +250,18 @@ impl Lockfile {
             self.keep_room(bytes.max(self.length.saturating_add(SPARE)))?;
         }
         Ok(true)
+    }
+
+    /// A lockfile that is written anew also has what the lost one had and globs want, though the files are not there just now: whoever gets
+    /// nothing but the new one would upload them again.
+    fn with_absent(&self, in_manifest: &BTreeSet<Address>) -> BTreeSet<Address> {
+        let mut all = in_manifest.clone();
+        if !self.had.is_empty()
+            && let Ok((manifest, _)) = read_manifest(&self.project)
+        {
+            all.append(&mut files::wanted_by_globs(&manifest.selection(), &self.had));
+        }
+        all
     }
 
     /// Writes the file a last time, for which no more room is kept after it.
@@ -349,6 +372,11 @@ pub fn would_change(
         Some(current) => current != text(&ledger),
         None => !ledger.entries.is_empty() && !missing.is_some_and(|missing| forbids(missing, &ledger)),
     })
+}
+
+fn in_lockfile(recorded: &Recorded) -> BTreeSet<Address> {
+    let in_it = recorded.assets.iter().filter(|(_, record)| record.in_lockfile);
+    in_it.map(|(address, _)| address.clone()).collect()
 }
 
 fn text(ledger: &Ledger) -> Vec<u8> {

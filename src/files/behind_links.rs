@@ -3,7 +3,7 @@
 //! A walk doesn't enter such a link, so the files seem to be gone. But a link to a disk that isn't mounted, or to a folder outside of the
 //! project, is no removal: the files are still wanted, and can't be used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::open::{Barred, Root};
@@ -36,6 +36,15 @@ pub fn keep_behind_links<'a>(
         walk.unreachable.insert(path.clone(), problem.clone());
         walk.files.insert(path, globs);
     }
+}
+
+/// Those of `known` addresses that are paths which globs of `selection` fit, whether the files are there or not.
+pub fn wanted_by_globs<'a>(selection: &Selection, known: impl IntoIterator<Item = &'a Address>) -> BTreeSet<Address> {
+    let paths = known.into_iter().filter_map(|address| Some((address, ProjectPath::new(address.as_str()).ok()?)));
+    let (addresses, paths): (Vec<&Address>, Vec<ProjectPath>) = paths.unzip();
+    let wanted = walk::matching(selection, &paths.iter().collect::<Vec<_>>());
+    let fitting = addresses.into_iter().zip(wanted).filter(|(_, (_, globs))| !globs.is_empty());
+    fitting.map(|(address, _)| address.clone()).collect()
 }
 
 /// The problem with the first folder on the way to `path` that is a link which can't be followed. `links` remembers the folders.

@@ -24,7 +24,7 @@ mod walk;
 mod watch;
 mod whole;
 
-pub use behind_links::keep_behind_links;
+pub use behind_links::{keep_behind_links, wanted_by_globs};
 pub use examine::{Examined, Progress, examine};
 pub use foreign::foreign_hashes;
 pub use list::{Listed, list};

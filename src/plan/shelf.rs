@@ -90,6 +90,10 @@ pub(super) fn plan_shelf(plan: &mut Plan, scene: &Scene<'_>) {
     let taken_off: BTreeSet<(Address, AssetId)> = plan.marks.iter().filter_map(off_the_shelf).collect();
     for (address, record) in recorded.assets.iter().filter(|(address, _)| !in_hand.contains(*address)) {
         for (asset_id, why) in leaving(address, record, desired) {
+            // Without its own lockfile nobody knows what this checkout had, and what is another branch's.
+            if wishes.missing_lockfile.is_some() && !wishes.accept_new_lockfile {
+                continue;
+            }
             if under_way.contains(&asset_id) {
                 continue;
             }

@@ -186,8 +186,9 @@ fn an_ignored_lockfile_is_an_error_and_a_warning() {
     author.write(".gitignore", ".macadam/\n*.lock.toml\n");
     push(&author, "ignores too much");
     let machine = ci.machine();
-    let ran = ci.run(&machine, &ON_CHANGE).expect(1);
+    let ran = ci.run(&machine, &ON_CHANGE).expect(3);
     assert!(ran.stderr.contains("is ignored by git (.gitignore:2:*.lock.toml)"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("nothing was uploaded") && ci.creates() == 0, "{}", ran.stderr);
 
     let warned = |machine: &Clone, ci_is: &str, args: &[&str]| {
         let mut command = ci.command(machine, &[args, &["--json"]].concat());
@@ -211,6 +212,21 @@ fn an_ignored_lockfile_is_an_error_and_a_warning() {
     let mut command = ci.command(&ci.machine(), &plain);
     let ran = Ran::of(command.env("CI", "true").output().unwrap());
     assert!(!ran.stderr.contains("warning"), "it is in git now: {}", ran.stderr);
+}
+
+#[test]
+fn a_lockfile_that_git_looks_away_from_is_an_error_before_anything_is_uploaded() {
+    let ci = Ci::new(1);
+    let author = ci.machine();
+    ci.run(&author, &ON_CHANGE).expect(0);
+    for mark in ["--assume-unchanged", "--skip-worktree"] {
+        let machine = ci.machine();
+        machine.git(&["update-index", mark, "assets.lock.toml"]);
+        std::fs::write(machine.path.join("ui/new.png"), png(50)).unwrap();
+        let ran = ci.run(&machine, &ON_CHANGE).expect(3);
+        assert!(ran.stderr.contains("git looks away from assets.lock.toml"), "{mark}: {}", ran.stderr);
+        assert_eq!(ci.creates(), 1, "{mark}");
+    }
 }
 
 #[test]
@@ -244,8 +260,8 @@ fn a_checkout_without_a_branch_pushes_to_the_one_that_ci_names() {
     assert!(made.unwrap().success());
     machine.git(&["checkout", "-q", "--detach"]);
     machine.git(&["branch", "-q", "-D", "main"]);
-    let ran = ci.run(&machine, &ON_CHANGE).expect(1);
-    assert!(ran.stderr.contains("set MACADAM_BRANCH"), "{}", ran.stderr);
+    let ran = ci.run(&machine, &ON_CHANGE).expect(3);
+    assert!(ran.stderr.contains("set MACADAM_BRANCH") && ci.creates() == 0, "{}", ran.stderr);
     // Meanwhile somebody pushed.
     author.write("note.txt", "later\n");
     push(&author, "later");

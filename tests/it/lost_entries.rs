@@ -123,3 +123,46 @@ fn an_entry_that_only_the_state_has_comes_back() {
     let (_, history) = project.json(&["history", "ui/0.png"]);
     assert_eq!(history["revisions"].as_array().map(Vec::len), Some(2), "{history:#}");
 }
+
+#[test]
+fn an_earlier_lockfile_that_was_put_in_place_of_the_one_in_git_uploads_nothing_again() {
+    let (ci, author) = synced();
+    std::fs::write(author.path.join("ui/0.png"), png(77)).unwrap();
+    std::fs::write(author.path.join("ui/2.png"), png(78)).unwrap();
+    ci.run(&author, &ONCE).expect(0);
+    push(&author, "edited");
+    let (whole, made) = (author.read(LOCKFILE), ci.creates());
+    for by_git in [true, false] {
+        let machine = ci.machine();
+        let earlier = machine.git(&["show", &format!("HEAD~1:{LOCKFILE}")]);
+        match by_git {
+            true => drop(machine.git(&["checkout", "-q", "HEAD~1", "--", LOCKFILE])),
+            false => machine.write(LOCKFILE, &earlier),
+        }
+        assert_ne!(machine.read(LOCKFILE), whole);
+        let plan = ci.json(&machine, &["plan"], 0);
+        assert_eq!(plan["actions"].as_array().map(Vec::len), Some(0), "by git: {by_git}: {plan:#}");
+        ci.run(&machine, &ONCE).expect(0);
+        assert_eq!((ci.creates(), machine.read(LOCKFILE)), (made, whole.clone()), "by git: {by_git}");
+        std::fs::remove_dir_all(&machine.path).unwrap();
+    }
+}
+
+#[test]
+fn a_lost_lockfile_that_is_written_anew_has_what_is_absent_just_then() {
+    let (ci, machine) = synced();
+    ci.run(&machine, &ONCE).expect(0);
+    machine.git(&["rm", "-q", LOCKFILE]);
+    machine.git(&["commit", "-q", "-m", "lost"]);
+    std::fs::rename(machine.path.join("ui/1.png"), machine.path.join("away.png")).unwrap();
+    ci.run(&machine, &ONCE);
+    let lockfile = machine.read(LOCKFILE);
+    assert!(lockfile.contains("ui/0.png") && lockfile.contains("ui/1.png"), "{lockfile}");
+    // A machine that has nothing but this one.
+    std::fs::remove_dir_all(machine.path.join(".git/macadam")).unwrap();
+    std::fs::rename(machine.path.join("away.png"), machine.path.join("ui/1.png")).unwrap();
+    machine.git(&["add", "--all"]);
+    machine.git(&["commit", "-q", "-m", "anew"]);
+    ci.run(&machine, &ONCE).expect(0);
+    assert_eq!(ci.creates(), 2);
+}

@@ -65,6 +65,8 @@ pub fn head_has(file: &Path) -> Result<bool, String> {
 pub struct Versions {
     /// What it put on disk last, or was told to put into the next commit.
     pub index: Option<Vec<u8>>,
+    /// What the commit that is checked out has. In the middle of a switch of branches that is still the old one.
+    pub head: Option<Vec<u8>>,
     /// Where the commit that is checked out is a merge: what the commits have that it merges.
     pub merged: Vec<Vec<u8>>,
 }
@@ -77,7 +79,7 @@ pub fn versions(file: &Path) -> Result<Versions, String> {
     let Some(place) = Place::of(file)? else { return Ok(Versions::default()) };
     let second = place.ask(&["cat-file", "--batch-check"], b"HEAD^2^{commit}\n")?;
     let is_merge = second.status.success() && !second.said.trim_end().ends_with("missing");
-    let names: &[&str] = if is_merge { &[":0", "HEAD", "HEAD^1", "HEAD^2"] } else { &[":0"] };
+    let names: &[&str] = if is_merge { &[":0", "HEAD", "HEAD^1", "HEAD^2"] } else { &[":0", "HEAD"] };
     let questions: String = names.iter().map(|name| format!("{name}:{}\n", place.inside)).collect();
     let answer = place.ask_for(&["cat-file", "--batch"], questions.as_bytes(), FILES)?;
     if !answer.status.success() {
@@ -87,7 +89,7 @@ pub fn versions(file: &Path) -> Result<Versions, String> {
     let (index, head) = (found.next().flatten(), found.next().flatten());
     // In the middle of a switch of branches the index is the new one's already.
     let is_settled = index == head;
-    Ok(Versions { index, merged: found.flatten().filter(|_| is_settled).collect() })
+    Ok(Versions { index, head, merged: found.flatten().filter(|_| is_settled).collect() })
 }
 
 /// The files of a batch, in the order of the questions: before each a line with its name, type and size, after it a line break; for one that isn't there only

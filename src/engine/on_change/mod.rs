@@ -306,6 +306,20 @@ pub async fn run_once(
     }
 }
 
+/// Whether the command could publish what it will be told: asked of the one that ships inside, before anything is uploaded. Others can't be asked.
+///
+/// # Errors
+/// Why it could not: lower case, no full stop; what is in the way was handed to `said`.
+pub async fn may_publish(
+    setting: &Setting,
+    paths: &[PathBuf],
+    signalled: watch::Receiver<Option<Duration>>,
+    said: Said<'_>,
+) -> Result<(), String> {
+    let Some(command) = shipped::check_of(&setting.command) else { return Ok(()) };
+    run_once(&Setting { command, ..setting.clone() }, paths, signalled, said).await
+}
+
 /// One run of the service's command, told in the log. Returns whether it went well.
 async fn logged(
     setting: &Setting,

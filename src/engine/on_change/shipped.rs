@@ -12,6 +12,19 @@ use std::io;
 /// The script.
 const COMMIT_PUSH: &str = include_str!("../../../systemd/macadam-commit-push");
 
+/// Its name.
+const NAME: &str = "macadam-commit-push";
+
+/// The command that asks the script whether it could commit and push here; `None` where `command` doesn't begin with it. Variables may stand before it.
+pub fn check_of(command: &str) -> Option<String> {
+    let is_variable = |word: &&str| word.split_once('=').is_some_and(|(name, _)| !name.contains(['"', '\'', '$', '`']));
+    let variables: Vec<&str> = command.split_whitespace().take_while(is_variable).collect();
+    let first = command.split_whitespace().nth(variables.len())?;
+    let is_plain = |word: &str| !word.contains(['"', '\'', '`', '\\', '(', ')', ';', '&', '|', '<', '>']);
+    let is_it = first == NAME && variables.iter().all(|word| is_plain(word));
+    is_it.then(|| variables.into_iter().chain([NAME, "--check"]).collect::<Vec<_>>().join(" "))
+}
+
 /// The unpacked script; dropped, it is gone.
 #[derive(Debug)]
 pub struct Shipped {
@@ -25,7 +38,7 @@ impl Shipped {
     /// When there is no room for it.
     pub fn unpack() -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("macadam-").tempdir()?;
-        let script = folder.path().join("macadam-commit-push");
+        let script = folder.path().join(NAME);
         std::fs::write(&script, COMMIT_PUSH)?;
         #[cfg(unix)]
         {
@@ -47,5 +60,23 @@ impl Shipped {
             variables.push(("MACADAM", program.into()));
         }
         variables
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_shipped_command_can_be_asked() {
+        let check =
+            |command: &str, expected: Option<&str>| assert_eq!(check_of(command).as_deref(), expected, "{command}");
+        check("macadam-commit-push", Some("macadam-commit-push --check"));
+        check(" macadam-commit-push && ./deploy", Some("macadam-commit-push --check"));
+        check("MACADAM_BRANCH=main macadam-commit-push", Some("MACADAM_BRANCH=main macadam-commit-push --check"));
+        check("A='b c' macadam-commit-push", None);
+        check("./macadam-commit-push", None);
+        check("make && macadam-commit-push", None);
+        check("", None);
     }
 }
