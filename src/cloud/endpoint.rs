@@ -101,6 +101,12 @@ pub struct RawLimitHeaders {
 }
 
 impl RawLimitHeaders {
+    /// Every text in it.
+    pub(super) fn texts(&mut self) -> impl Iterator<Item = &mut String> {
+        let Self { limit, remaining, reset, retry_after, envoy_ratelimited: _ } = self;
+        limit.iter_mut().chain(remaining).chain(reset).chain(retry_after)
+    }
+
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let all = |name: &str| -> Vec<String> {
             headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()

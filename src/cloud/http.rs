@@ -26,6 +26,7 @@ use super::base::BaseUrl;
 use super::class::Sent;
 use super::endpoint::{RawLimitHeaders, ResponseHead};
 use super::failure::{RecordError, TransportError};
+use super::secret::Credential;
 use super::timeouts::Timeouts;
 
 /// The most that is read of an answer. The longest of Roblox's, a page of 50 versions, is some 20 kB; error pages are cut.
@@ -87,6 +88,14 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
     /// Why there is no more of the body, if it broke off.
     pub(super) cut: Option<TransportError>,
+}
+
+impl Answer {
+    /// Takes the credential out of it that the remote may have sent back.
+    pub(super) fn clean(&mut self, credential: &Credential) {
+        self.body = credential.clean_body(std::mem::take(&mut self.body));
+        self.head.limits.texts().for_each(|text| credential.clean_header(text));
+    }
 }
 
 /// How an exchange ended, and how far the request got.

@@ -12,6 +12,7 @@ pub mod base;
 pub mod breaker;
 pub mod class;
 pub mod client;
+mod echo;
 pub mod endpoint;
 pub mod failure;
 pub mod http;

@@ -100,7 +100,7 @@ impl Client {
         Arc::clone(&self.credential.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn headers(&self, outgoing: &Outgoing) -> HeaderMap {
+    fn headers(credential: &Credential, outgoing: &Outgoing) -> HeaderMap {
         let json = HeaderValue::from_static("application/json");
         let content_type = match outgoing {
             Outgoing::Nothing => None,
@@ -111,7 +111,7 @@ impl Client {
         let mut headers = HeaderMap::from_iter(content_type.map(|value| (CONTENT_TYPE, value)));
         // The one question with a body has the credential in it.
         if !matches!(outgoing, Outgoing::Question(_)) {
-            let (name, value) = self.credential().header();
+            let (name, value) = credential.header();
             headers.insert(name, value);
         }
         if matches!(outgoing, Outgoing::Command) {
@@ -143,8 +143,13 @@ impl Client {
         decode: impl FnOnce(&[u8]) -> Result<T, Unexpected>,
     ) -> Reply<T> {
         let Call { endpoint, target, method, path, query, outgoing } = call;
-        let (url, headers) = (self.url(&path, &query), self.headers(&outgoing));
-        let exchange = self.wire.exchange(method, url, headers, outgoing, record).await;
+        // The one that is sent is the one that may come back, though another may be in force by then.
+        let credential = self.credential();
+        let (url, headers) = (self.url(&path, &query), Self::headers(&credential, &outgoing));
+        let mut exchange = self.wire.exchange(method, url, headers, outgoing, record).await;
+        if let Ok(answer) = &mut exchange.outcome {
+            answer.clean(&credential);
+        }
         self.judge(endpoint, target, exchange, decode)
     }
 
