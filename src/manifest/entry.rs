@@ -218,9 +218,13 @@ fn check_clashes(drafts: &[DraftEntry], report: &mut Report) {
     }
 }
 
+/// The most patterns of all globs together, those of `exclude` among them: each file is compared with each.
+const MAX_PATTERNS: usize = 1_000;
+
 /// Reads `[globs]`.
 pub(super) fn read_globs(fields: Fields<'_>, defaults: &AssetKeys, report: &mut Report) -> Vec<GlobEntry> {
-    let mut globs = Vec::new();
+    let mut globs: Vec<GlobEntry> = Vec::new();
+    let place = fields.place.clone();
     for field in fields.rest() {
         let Some(mut table) = field.table(shown(&format!("[globs.{}]", field.name)), report) else { continue };
         let path = table.take("path");
@@ -239,6 +243,12 @@ pub(super) fn read_globs(fields: Fields<'_>, defaults: &AssetKeys, report: &mut 
         let Some(pattern) = text.and_then(|text| read_pattern(text, report)) else { continue };
         check_glob_type(&Spanned::new(place.clone(), pattern.as_str()), &keys, report);
         globs.push(GlobEntry { name: field.name.to_owned(), pattern: Spanned::new(place, pattern), exclude, keys });
+    }
+    let patterns: usize = globs.iter().map(|glob| glob.exclude.len() + 1).sum();
+    if patterns > MAX_PATTERNS {
+        let fault = Fault::new(place, format!("[globs] has {patterns} patterns, and may have {MAX_PATTERNS}"));
+        report.add(fault.hint("one pattern finds many files: \"ui/**/*.png\""));
+        globs.clear();
     }
     globs
 }

@@ -36,7 +36,8 @@ fn render_one(diagnostic: &Diagnostic, source: &str, renderer: &Renderer) -> Str
     };
     let mut group = Group::with_title(level.primary_title(&diagnostic.message));
     if let Some(span) = diagnostic.span.as_ref().filter(|_| diagnostic.quoted) {
-        let cut = Cut::around(source, std::iter::once(span).chain(diagnostic.also.iter().map(|(span, _)| span)));
+        let spans = std::iter::once(span).chain(diagnostic.also.iter().map(|(span, _)| span));
+        let cut = Cut::around(source, spans, diagnostic.line.map(|line| (line, span.start)));
         let others = diagnostic
             .also
             .iter()
@@ -68,12 +69,18 @@ struct Cut {
 }
 
 impl Cut {
-    fn around<'s>(source: &str, spans: impl Iterator<Item = &'s Range<usize>>) -> Self {
+    /// `known` is a line and a byte in it, at or behind the first span.
+    fn around<'s>(source: &str, spans: impl Iterator<Item = &'s Range<usize>>, known: Option<(usize, usize)>) -> Self {
         let spans = spans.map(|span| clamp(source, span));
         let (from, to) = spans.fold((source.len(), 0), |(from, to), span| (from.min(span.start), to.max(span.end)));
         let before = source.get(..from).unwrap_or("");
         let start = before.rfind('\n').map_or(0, |at| at + 1);
         let end = source.get(to..).and_then(|rest| rest.find('\n')).map_or(source.len(), |at| to + at);
+        // Counted from the line that is known: from the file's start, a hundred mistakes at its end would go through all of it a hundred times.
+        let first_line = known.and_then(|(line, at)| {
+            let between = source.get(start..source.floor_char_boundary(at))?;
+            line.checked_sub(between.matches('\n').count())
+        });
         let lines = source.get(start..end).unwrap_or("");
         let lines = lines.strip_suffix('\r').unwrap_or(lines);
         let marked = if start == 0 { lines.strip_prefix(BOM) } else { None };
@@ -84,7 +91,7 @@ impl Cut {
                 .map(without_secret)
                 .collect::<String>()
                 .replace("\r\n", " \n"),
-            first_line: before.matches('\n').count() + 1,
+            first_line: first_line.unwrap_or_else(|| before.matches('\n').count() + 1),
             start: if marked.is_some() { BOM.len() } else { start },
         }
     }

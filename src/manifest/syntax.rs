@@ -11,6 +11,8 @@ use super::diagnostic::{BOM, Diagnostic, Fault, Report, Source};
 
 /// The largest manifest in bytes: 100,000 entries of 160 bytes. A bound for memory, which parsing multiplies.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// The most lines: 100,000 entries of ten. The parser keeps each.
+const MAX_LINES: usize = 1_000_000;
 /// From this size on only the first syntax error is told: garbage of 16 MiB would give millions.
 const MAX_RECOVERED_BYTES: usize = 1024 * 1024;
 /// How the parser calls a key that is set again. It keeps the first.
@@ -42,6 +44,11 @@ pub(super) fn decode(bytes: &[u8], file: &str) -> Result<Source, Vec<Diagnostic>
     let refuse = |text: &str, fault: Fault| Err(Source::new(file, text.to_owned()).only(fault));
     if bytes.len() > MAX_BYTES {
         let message = format!("the manifest has {} bytes, at most {MAX_BYTES} are read", bytes.len());
+        return refuse("", Fault::of_file(message).hint("find many files with [globs] in place of an entry for each"));
+    }
+    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+    if lines > MAX_LINES {
+        let message = format!("the manifest has {lines} lines, at most {MAX_LINES} are read");
         return refuse("", Fault::of_file(message).hint("find many files with [globs] in place of an entry for each"));
     }
     let text = match std::str::from_utf8(bytes) {
@@ -350,6 +357,9 @@ mod tests {
         let all = decode(&vec![b' '; MAX_BYTES + 1], "m").unwrap_err();
         assert_eq!((all.len(), all[0].line), (1, None));
         assert!(all[0].message.contains("16777217 bytes"), "{}", all[0].message);
+        let all = decode(&vec![b'\n'; MAX_LINES + 1], "m").unwrap_err();
+        assert_eq!((all.len(), all[0].line), (1, None));
+        assert!(all[0].message.contains("1000001 lines"), "{}", all[0].message);
     }
 
     #[test]

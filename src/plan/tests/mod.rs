@@ -1,6 +1,7 @@
 //! Tables of text: what is wanted, what is known, and the plan that follows; a file for each rule. The helpers are here.
 
 mod content;
+mod cost;
 mod doubt;
 mod drift;
 mod for_game;
