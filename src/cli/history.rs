@@ -14,6 +14,7 @@ use super::target::{self, Target};
 use crate::cloud::client::Client;
 use crate::engine::forget::{self, ForgetError};
 use crate::engine::gate::{self, Gate};
+use crate::engine::progress::Listener;
 use crate::engine::remote::{self, Remote, RemoteFacts, RemoteHistory, Seen};
 use crate::engine::status::status;
 use crate::engine::view::View;
@@ -197,7 +198,7 @@ pub async fn run_remote(output: Output, global: &Global, args: &HistoryArgs) -> 
     let gate = Gate::new(&first.view.limits, gate::OWNER, bars.listener());
     let mut answers = Vec::new();
     for known in &all {
-        answers.push(ask(&client, &gate, known, wish.revision).await);
+        answers.push(ask(&client, &gate, known, wish.revision, &bars.listener()).await);
     }
     bars.clear();
     if let Some(embedded) = embedded {
@@ -229,9 +230,15 @@ pub async fn run_remote(output: Output, global: &Global, args: &HistoryArgs) -> 
 }
 
 /// Asks for all revisions of an address, or for that of this number; of a Model also for one that is not known here.
-async fn ask(client: &Client, gate: &Gate, known: &Known, number: Option<u64>) -> Result<RemoteHistory, Failure> {
+async fn ask(
+    client: &Client,
+    gate: &Gate,
+    known: &Known,
+    number: Option<u64>,
+    listener: &Listener,
+) -> Result<RemoteHistory, Failure> {
     let asset = known.current.map(|(asset_id, _)| asset_id);
-    let Some(number) = number else { return Ok(remote::ask(client, gate, &known.record, asset).await?) };
+    let Some(number) = number else { return Ok(remote::ask(client, gate, &known.record, asset, listener).await?) };
     let found = known.record.history.in_order().into_iter().filter(|(key, _)| known.number(*key) == number);
     // Of several assets with a version of that number the one that is current.
     let found = found.max_by_key(|(key, _)| Some(key.asset_id) == asset);

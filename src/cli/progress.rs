@@ -101,6 +101,10 @@ impl Line {
                 self.bar.set_message(format!("looking at files: {done} of {total}, {} MB hashed", bytes / 1_000_000));
                 return;
             }
+            Progress::Listed { asset_id, versions } => {
+                self.bar.set_message(format!("reading Roblox's list of asset {asset_id}: {versions} versions so far"));
+                return;
+            }
             Progress::Files { .. }
             | Progress::Answered { .. }
             | Progress::Waited { .. }

@@ -137,6 +137,7 @@ fn listener(metrics: Arc<Metrics>) -> Listener {
         Progress::Polled => metrics.poll(),
         Progress::KeyExpires { at } => metrics.set_key_expiry(at.and_then(|at| u64::try_from(at.as_second()).ok())),
         Progress::Files { .. }
+        | Progress::Listed { .. }
         | Progress::Planned { .. }
         | Progress::Uploading { .. }
         | Progress::Finished { .. }

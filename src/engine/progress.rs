@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::address::Address;
+use crate::model::ids::AssetId;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,13 @@ pub enum Progress {
     KeyExpires {
         /// When it expires; `None`: never, or nobody knows.
         at: Option<Timestamp>,
+    },
+    /// Pages of Roblox's list of versions were read.
+    Listed {
+        /// Of which asset.
+        asset_id: AssetId,
+        /// How many versions so far.
+        versions: u64,
     },
     /// An operation was asked for.
     Polled,

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::gate::Gate;
+use super::progress::{Listener, Progress};
 use crate::cloud::backoff::Backoff;
 use crate::cloud::class::{Class, Later, Refusal};
 use crate::cloud::client::Client;
@@ -20,6 +21,9 @@ use crate::model::remote::RemoteAsset;
 
 /// So often a question is asked before its failure is the answer: somebody waits for it at a terminal.
 const TRIES: u32 = 3;
+
+/// The most pages of one list that are read, of 50 versions each: a page is a request, and somebody waits for it at a terminal.
+const MAX_PAGES: u32 = 40;
 
 /// What Roblox says of one revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +85,7 @@ pub async fn ask(
     gate: &Gate,
     record: &Record,
     current: Option<AssetId>,
+    listener: &Listener,
 ) -> Result<RemoteHistory, Failure> {
     let asset_type = record.identity.asset_type;
     let in_place = asset_type.on_content_change() == ContentChange::InPlace;
@@ -88,7 +93,7 @@ pub async fn ask(
     let (mut answers, mut notes) = (Vec::new(), Vec::new());
     for asset_id in assets(&record.history) {
         let answer = if in_place && Some(asset_id) == current {
-            versions(client, gate, asset_id, &mut notes).await?
+            versions(client, gate, asset_id, listener, &mut notes).await?
         } else {
             look(client, gate, asset_id).await?
         };
@@ -139,12 +144,24 @@ async fn look(client: &Client, gate: &Gate, asset_id: AssetId) -> Result<Answer,
 }
 
 /// All versions of an asset. A list that Roblox refuses, or an empty one, says nothing of the asset, so that is asked for itself.
-async fn versions(client: &Client, gate: &Gate, asset_id: AssetId, notes: &mut Vec<String>) -> Result<Answer, Failure> {
+async fn versions(
+    client: &Client,
+    gate: &Gate,
+    asset_id: AssetId,
+    listener: &Listener,
+    notes: &mut Vec<String>,
+) -> Result<Answer, Failure> {
     let mut list = VersionList::new(asset_id);
     let mut refused = None;
-    while !list.is_complete() && refused.is_none() {
+    let mut pages = 0;
+    while !list.is_complete() && refused.is_none() && pages < MAX_PAGES {
         match patiently(gate, Endpoint::ListVersions, async || client.list_versions(&mut list).await).await {
-            Ok(()) => {}
+            Ok(()) => {
+                pages += 1;
+                let versions = list.versions().len() as u64;
+                listener(Progress::Listed { asset_id, versions });
+                tracing::info!(asset_id = asset_id.get(), versions, "read a page of Roblox's list of versions");
+            }
             Err(failure) if matches!(failure.class, Class::Refused(Refusal::NotFound | Refusal::Invalid)) => {
                 refused = Some(failure);
             }
@@ -152,6 +169,12 @@ async fn versions(client: &Client, gate: &Gate, asset_id: AssetId, notes: &mut V
         }
     }
     if refused.is_none() && !list.versions().is_empty() {
+        if !list.is_complete() {
+            let shown = list.versions().len();
+            notes.push(format!(
+                "Roblox lists more versions of asset {asset_id}: only the newest {shown} were read; `macadam history ADDRESS REVISION --remote` asks for an older one"
+            ));
+        }
         return Ok(Answer::Versions(list));
     }
     let answer = look(client, gate, asset_id).await?;
@@ -240,7 +263,7 @@ fn of_versions(asset_id: AssetId, known: Vec<(RevisionKey, RevisionFact)>, list:
         let published = told.then(|| version.published.unwrap_or(false));
         Remote::Present(RemoteFacts { moderation: version.moderation, published, archived: None })
     };
-    let cut_below = oldest(list).filter(|_| list.may_be_cut());
+    let cut_below = oldest(list).filter(|_| list.may_be_cut() || !list.is_complete());
     let mut all: BTreeMap<Option<Revision>, Seen> = BTreeMap::new();
     for (key, fact) in known {
         let remote = match (key.version, key.version.and_then(|version| listed.get(&version))) {

@@ -360,6 +360,9 @@ impl Run<'_> {
         self.session.cache = gathered.cache;
         let desired = Arc::new(gathered.desired);
         self.wanted = Some((gathered.manifest, Arc::clone(&desired)));
+        let twins = desired.twins().into_iter().map(|twins| Note { address: None, text: twins.to_string() });
+        let new: Vec<Note> = twins.filter(|note| !self.report.notes.contains(note)).collect();
+        self.report.notes.extend(new);
         self.report.assets = desired.assets.len() as u64;
         self.in_manifest = desired.assets.keys().cloned().collect();
         self.session.lockfile.read(&self.session.book).await?;

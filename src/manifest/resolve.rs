@@ -246,12 +246,23 @@ fn notes(document: &Document, desired: &Desired, used: &[bool]) -> Report {
     for (glob, _) in document.globs.iter().zip(used).filter(|(_, used)| !**used) {
         notes.add(Fault::new(glob.pattern.span(), format!("the glob {} finds no file", shown(&glob.name))));
     }
-    for include in &document.includes {
-        let Ok(set) = pattern::set([include.get_ref().as_str()]) else { continue };
-        let mut addresses = desired.assets.keys().chain(desired.existing.keys());
-        if !addresses.any(|address| set.is_match(address.as_str())) {
+    let addresses = || desired.assets.keys().chain(desired.existing.keys());
+    if let Ok(set) = pattern::set(document.includes.iter().map(|include| include.get_ref().as_str())) {
+        let fitting: BTreeSet<usize> = addresses().flat_map(|address| set.matches(address.as_str())).collect();
+        for (_, include) in document.includes.iter().enumerate().filter(|(at, _)| !fitting.contains(at)) {
             notes.add(Fault::new(include.span(), format!("the pattern {} fits no address", shown(include.get_ref()))));
         }
+    }
+    let keys: BTreeMap<&Address, &Range<usize>> =
+        document.assets.iter().map(|entry| (&entry.address, &entry.key)).collect();
+    for twins in desired.twins() {
+        let place = [twins.second, twins.first].into_iter().find_map(|address| keys.get(address));
+        let message = twins.to_string();
+        let fault = match place {
+            Some(place) => Fault::new((*place).clone(), message),
+            None => Fault::of_file(message),
+        };
+        notes.add(fault.hint("rename one of them"));
     }
     notes
 }

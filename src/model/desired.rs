@@ -1,6 +1,7 @@
 //! What the manifest and the files want: the desired state.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::address::Address;
 use super::asset::{AssetType, Privacy};
@@ -161,7 +162,36 @@ pub struct Desired {
     pub absences: Absences,
 }
 
+/// Two addresses that differ only by case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Twins<'d> {
+    /// The first in order.
+    pub first: &'d Address,
+    /// The other one.
+    pub second: &'d Address,
+}
+
+impl fmt::Display for Twins<'_> {
+    /// Says so: lower case, no full stop.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, second } = self;
+        write!(f, "the addresses `{first}` and `{second}` differ only by case; on some systems their files are one")
+    }
+}
+
 impl Desired {
+    /// The addresses that differ only by case from another one.
+    pub fn twins(&self) -> Vec<Twins<'_>> {
+        let mut spellings: BTreeMap<String, &Address> = BTreeMap::new();
+        let mut twins = Vec::new();
+        for address in self.assets.keys().chain(self.existing.keys()) {
+            if let Some(first) = spellings.insert(address.as_str().to_lowercase(), address) {
+                twins.push(Twins { first, second: address });
+            }
+        }
+        twins
+    }
+
     /// Why nothing may be concluded from an absence; `None` where it means a removal.
     pub fn absences_dont_count(&self) -> Option<&str> {
         match &self.absences {
