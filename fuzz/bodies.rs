@@ -1,5 +1,5 @@
-//! What each target does with its bytes. `fuzz_targets/` hands these functions what libFuzzer makes up; `tests/it/fuzz.rs` hands them the corpus and
-//! random changes of it, on every run of the tests.
+//! What each target does with its bytes. `fuzz_targets/` hands these functions what libFuzzer makes up; `tests/it/fuzz.rs` hands them the corpus
+//! on every run of the tests, and random changes of it where somebody asks for that.
 //!
 //! A target must not panic, whatever it gets. Beyond that each one checks a law that holds for every input.
 
