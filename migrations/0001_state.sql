@@ -40,6 +40,8 @@ CREATE TABLE assets (
     asked          TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(asked)),
     -- The same form, only of fields for which Roblox stored something else than was asked.
     stored         TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(stored)),
+    -- The same form: what Roblox was known to have before a newer lockfile named something else.
+    overruled      TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(overruled)),
     points_to      INTEGER CHECK (points_to > 0),
     -- The last rollback: what was asked for, the revision that became current by it, and the newest that was known then; 0 is no version.
     pin            TEXT,
@@ -51,6 +53,14 @@ CREATE TABLE assets (
     in_lockfile    INTEGER NOT NULL DEFAULT 0 CHECK (in_lockfile IN (0, 1)),
     CHECK ((pin IS NULL) = (pinned_asset IS NULL) AND (pin IS NULL) = (pinned_version IS NULL)
         AND (pin IS NULL) = (pinned_newest IS NULL))
+) STRICT, WITHOUT ROWID;
+
+-- Every value that was asked for so far, by which an older lockfile is known from a newer one.
+CREATE TABLE asked_before (
+    address TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE ON UPDATE CASCADE,
+    field   TEXT NOT NULL,
+    digest  TEXT NOT NULL CHECK (length(digest) = 16),
+    PRIMARY KEY (address, field, digest)
 ) STRICT, WITHOUT ROWID;
 
 -- The history. Facts only grow, but for the standing, which is what Roblox said last; rows only leave when a person forgets the address.
@@ -173,6 +183,8 @@ CREATE TABLE attempts (
     -- Of a content update: the newest version known before. Of a rollback: the version to make current.
     version    INTEGER CHECK (version > 0),
     begun_at   TEXT NOT NULL,
+    -- 1: it was begun elsewhere, and begun_at is when the lockfile was read.
+    taken_over INTEGER NOT NULL DEFAULT 0 CHECK (taken_over IN (0, 1)),
     -- NULL while it is open.
     ending     TEXT CHECK (ending IN ('done', 'refused', 'not_carried_out', 'abandoned')),
     CHECK ((asset_id IS NULL) = (action = 'create')),

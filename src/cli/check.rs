@@ -1,6 +1,5 @@
-//! `macadam check`: the manifest and every file, without network, key or state.
-
-use std::collections::BTreeSet;
+//! `macadam check`: the manifest and every file, without network, key or state. The lockfile tells which addresses there were before: a pin of one that
+//! was renamed is no mistake, as little as for `plan`.
 
 use serde_json::{Value, json};
 
@@ -10,13 +9,20 @@ use super::output::{Output, Tone, paint, plural};
 use super::target;
 use crate::engine::gather::gather;
 use crate::engine::progress::silent;
+use crate::engine::project::Project;
 use crate::files::Unsettled;
+use crate::model::desired::{Desired, Stray, StrayPlace};
 use crate::model::file::FileCache;
+use crate::model::recorded::Recorded;
+use crate::platform::clock;
+use crate::state::lockfile;
 
 /// Checks everything that can be checked offline.
 pub fn run(output: Output, global: &Global) -> Result<Exit, Failure> {
     let project = target::find_files(global)?;
-    let gathered = gather(&project, &FileCache::new(), &BTreeSet::new(), &Unsettled::default(), &silent())?;
+    let before = known(output, &project);
+    let known = before.addresses();
+    let gathered = gather(&project, &FileCache::new(), &known, &Unsettled::default(), &silent())?;
     let desired = &gathered.desired;
     let files = desired.assets.iter().filter_map(|(address, want)| {
         want.content.as_ref().err().map(|problem| (address, want.path.as_str(), problem))
@@ -38,6 +44,9 @@ pub fn run(output: Output, global: &Global) -> Result<Exit, Failure> {
     for note in &gathered.notes {
         output.warning(&note.message);
     }
+    for stray in &desired.stray {
+        output.warning(left(stray, desired, &before));
+    }
     for (address, path, problem) in &problems {
         let shown = if address.as_str() == *path { address.to_string() } else { format!("{address} ({path})") };
         output.line(format!("{} {shown}: {}", paint(Tone::Bad, "error"), problem.message));
@@ -53,4 +62,37 @@ pub fn run(output: Output, global: &Global) -> Result<Exit, Failure> {
     }
     output.line(format!("{} of {assets} can't be used", plural(problems.len() as u64, "file")));
     Ok(Exit::Unreconciled)
+}
+
+/// What the lockfile knows. One that can't be used stops a sync; here it tells nothing.
+fn known(output: Output, project: &Project) -> Recorded {
+    let read = || {
+        let bytes = lockfile::read(&project.lockfile)?;
+        bytes.map(|bytes| lockfile::parse(&bytes, &project.lockfile)).transpose()
+    };
+    let ledger = read().unwrap_or_else(|error| {
+        output.warning(format!("the lockfile can't be used: {error}"));
+        None
+    });
+    let (mut recorded, now) = (Recorded::default(), clock::now());
+    let changes = ledger.map(|ledger| lockfile::import(&recorded, &ledger, now)).unwrap_or_default();
+    // They fit: nothing is known yet.
+    changes.iter().for_each(|change| drop(recorded.apply(change, now)));
+    recorded
+}
+
+/// What names an address that left the manifest, and the name that it has now where the same file tells it.
+fn left(stray: &Stray, desired: &Desired, before: &Recorded) -> String {
+    let Stray { to, place } = stray;
+    let place = match place {
+        StrayPlace::Pin => "[pins] names".to_owned(),
+        StrayPlace::Icon { of } => format!("the icon of `{of}` names"),
+        StrayPlace::Preview { of } => format!("a preview of `{of}` names"),
+    };
+    let path = before.assets.get(to).map(|record| &record.identity.path);
+    let renamed = desired.assets.iter().find(|(_, want)| Some(&want.path) == path);
+    match renamed {
+        Some((now, _)) => format!("{place} `{to}`, which is called `{now}` now: write `{now}`"),
+        None => format!("{place} `{to}`, which left the manifest: `macadam plan` shows what becomes of it"),
+    }
 }

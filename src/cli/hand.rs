@@ -98,7 +98,7 @@ impl Hand {
 /// # Errors
 /// When the manifest can't be used.
 pub fn wanted(target: &Target, view: &View) -> Result<Gathered, Failure> {
-    let look = || gather(&target.project, &view.cache, &view.known(), &Unsettled::default(), &silent());
+    let look = || gather(&target.project, &view.cache, &view.recorded.addresses(), &Unsettled::default(), &silent());
     Ok(tokio::task::block_in_place(look)?)
 }
 

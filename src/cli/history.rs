@@ -43,6 +43,8 @@ struct Known {
     /// The bytes of its file, where an earlier look tells.
     file: Option<ContentHash>,
     numbers: Numbers,
+    /// The asset whose revisions have numbers; `None`: all of them.
+    numbered: Option<AssetId>,
     /// Its assets that are passed over for others that this checkout's lockfile has.
     duplicates: BTreeSet<AssetId>,
 }
@@ -102,17 +104,18 @@ impl Known {
         let pinned = row.and_then(|row| row.pin).and_then(|pin| Some(pin::find(&record, pin).ok()?.0));
         let file = row.and_then(|row| row.file_hash);
         let events = View::events(&target.project, &target.remote, &address)?;
-        let numbers = record.history.numbers();
+        let (numbers, numbered) = (record.history.numbers(), record.numbered());
         let duplicates = record.history.duplicates(record.identity.kind());
-        Ok(Self { view, events, address, record, current, pinned, file, numbers, duplicates })
+        Ok(Self { view, events, address, record, current, pinned, file, numbers, numbered, duplicates })
     }
 
-    fn number(&self, key: RevisionKey) -> u64 {
-        self.numbers.of(key)
+    /// `None`: a revision of an asset that is not the one that counts, whose numbers it would share.
+    fn number(&self, key: RevisionKey) -> Option<u64> {
+        self.numbered.is_none_or(|asset_id| asset_id == key.asset_id).then(|| self.numbers.of(key))
     }
 
     fn is_current(&self, seen: &Seen) -> bool {
-        seen.fact.is_some() && self.current == Some((seen.key.asset_id, self.number(seen.key)))
+        seen.fact.is_some() && self.current == Some((seen.key.asset_id, self.numbers.of(seen.key)))
     }
 
     /// Whether it is passed over for the asset that this checkout's lockfile has.
@@ -155,7 +158,7 @@ pub fn run(output: Output, global: &Global, args: &HistoryArgs) -> Result<Exit, 
         let unasked = |(key, fact)| Seen { key, fact: Some(fact), remote: Remote::Unknown };
         let all = known.record.history.in_order().into_iter().map(unasked);
         let revisions: Vec<Seen> =
-            all.filter(|seen| wish.revision.is_none_or(|number| known.number(seen.key) == number)).collect();
+            all.filter(|seen| wish.revision.is_none_or(|number| known.number(seen.key) == Some(number))).collect();
         if let (Some(number), true) = (wish.revision, revisions.is_empty()) {
             return Err(never_had(&known, number));
         }
@@ -239,7 +242,7 @@ async fn ask(
 ) -> Result<RemoteHistory, Failure> {
     let asset = known.current.map(|(asset_id, _)| asset_id);
     let Some(number) = number else { return Ok(remote::ask(client, gate, &known.record, asset, listener).await?) };
-    let found = known.record.history.in_order().into_iter().filter(|(key, _)| known.number(*key) == number);
+    let found = known.record.history.in_order().into_iter().filter(|(key, _)| known.number(*key) == Some(number));
     // Of several assets with a version of that number the one that is current.
     let found = found.max_by_key(|(key, _)| Some(key.asset_id) == asset);
     let key = match (found, known.record.identity.asset_type.on_content_change()) {
@@ -328,14 +331,15 @@ fn line(known: &Known, seen: &Seen, asked: bool) -> String {
     // The current one has the file's bytes, as long as no pin says otherwise.
     marks.extend((!current && known.is_file(seen)).then(|| "the file's bytes".to_owned()));
     let standing = fact.map(|fact| fact.standing).filter(|standing| *standing != Standing::Live);
+    marks.extend(known.number(*key).is_none().then(|| "another asset".to_owned()));
     marks.extend(standing.map(|standing| paint(Tone::Bad, standing.name())));
     marks.extend(fact.is_some_and(|fact| fact.shared).then(|| "shared".to_owned()));
     marks.extend(known.is_duplicate(seen).then(|| paint(Tone::Warning, "duplicate, not used")));
     let kind = fact.and_then(|fact| fact.kind).filter(|kind| *kind != known.record.identity.kind());
     marks.extend(kind.map(|kind| format!("of {} as {}", kind.creator, kind.asset_type)));
     marks.extend(fact.is_some_and(|fact| fact.disputed).then(|| paint(Tone::Bad, "contradictory, not used")));
-    let (mark, number, asset, marks) =
-        (if current { "*" } else { " " }, known.number(*key), key.asset_id, marks.join(", "));
+    let number = known.number(*key).map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let (mark, asset, marks) = (if current { "*" } else { " " }, key.asset_id, marks.join(", "));
     format!("{mark} {number:>4} {asset:>16}  {content:<12}  {when:<20}  {by}{remote}  {marks}").trim_end().to_owned()
 }
 

@@ -8,6 +8,7 @@ use crate::model::address::Address;
 use crate::model::desired::{Absences, Desired, Unseen};
 use crate::model::file::FileCache;
 use crate::model::path::ProjectPath;
+use crate::model::recorded::KnownAddresses;
 use crate::platform::clock;
 
 use super::git;
@@ -78,7 +79,7 @@ pub fn unsettled_now(project: &Project) -> Unsettled {
 pub fn gather(
     project: &Project,
     cache: &FileCache,
-    known: &BTreeSet<Address>,
+    known: &KnownAddresses,
     unsettled: &Unsettled,
     listener: &Listener,
 ) -> Result<Gathered, GatherError> {
@@ -95,14 +96,14 @@ pub fn look(
     manifest: Manifest,
     text: String,
     cache: &FileCache,
-    known: &BTreeSet<Address>,
+    known: &KnownAddresses,
     unsettled: &Unsettled,
     listener: &Listener,
 ) -> Result<Gathered, GatherError> {
     let selection = manifest.selection();
     let mut walk = files::walk(&project.root, &selection);
     unsettled.keep(&mut walk, &selection, cache);
-    files::keep_behind_links(&mut walk, &project.root, &selection, known);
+    files::keep_behind_links(&mut walk, &project.root, &selection, &known.here);
     let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
     let tell = |seen: files::Progress| {
         let (done, total) = (seen.files_done as u64, seen.files as u64);
@@ -110,7 +111,7 @@ pub fn look(
     };
     let files::Examined { findings, cache, waiting } =
         files::examine(&project.root, &walk, cache, unsettled, now_ns, &tell);
-    match manifest.resolve(&findings, known) {
+    match manifest.resolve(&findings, &known.all) {
         Ok(resolved) => {
             let notes = resolved.notes;
             let mut desired = resolved.desired;
@@ -168,7 +169,8 @@ mod tests {
             std::fs::write(path, text).unwrap();
         }
         let project = Project::find(None, None, folder.path()).unwrap();
-        let gathered = gather(&project, &FileCache::new(), &BTreeSet::new(), &Unsettled::default(), &silent()).unwrap();
+        let gathered =
+            gather(&project, &FileCache::new(), &KnownAddresses::default(), &Unsettled::default(), &silent()).unwrap();
         assert_eq!(gathered.desired.absences, expected, "{manifest}");
         assert_eq!(gathered.desired.unseen, [], "{manifest}");
     }

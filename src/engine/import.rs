@@ -49,6 +49,8 @@ pub struct Imported {
     pub archived: bool,
     /// Moderation has not decided on it.
     pub reviewing: bool,
+    /// The asset that the address was until now.
+    pub instead_of: Option<AssetId>,
     /// Addresses whose icon or preview it is.
     pub shown_by: Vec<Address>,
 }
@@ -64,8 +66,13 @@ impl Imported {
         let archived = || format!("it is archived: `macadam restore {address}` brings it back");
         let reviewing = || "moderation has not decided on it yet".to_owned();
         let shown = self.shown_by.iter().map(|other| format!("`{other}` shows it: the next sync gives it this asset"));
+        let instead = self.instead_of.map(|other| {
+            format!(
+                "asset {other}, which {address} had until now, stays on Roblox, unused; `macadam history {address}` keeps its ID"
+            )
+        });
         let notes = [(!self.content_known).then(unknown), self.archived.then(archived), self.reviewing.then(reviewing)];
-        notes.into_iter().flatten().chain(shown).collect()
+        notes.into_iter().flatten().chain(instead).chain(shown).collect()
     }
 }
 
@@ -180,6 +187,7 @@ pub async fn import(hands: &Hands, desired: &Desired, wish: Wish<'_>) -> Result<
     let content = wish.content_matches.then_some(content);
     let import = Import { wish, identity, content, fields, asset: &asset };
     let mut moved_from = None;
+    let before = hands.book.read(|recorded| last(recorded.assets.get(address)?));
     let decide = |recorded: &Recorded| {
         moved_from = left_with(desired, recorded, wish);
         import.changes(recorded, moved_from.as_ref())
@@ -198,6 +206,7 @@ pub async fn import(hands: &Hands, desired: &Desired, wish: Wish<'_>) -> Result<
         content_known,
         archived: asset.archived == Some(true),
         reviewing: asset.moderation == Some(Moderation::Reviewing),
+        instead_of: before.map(|(key, _)| key.asset_id).filter(|before| *before != asset_id),
         shown_by: desired
             .assets
             .iter()

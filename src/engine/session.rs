@@ -119,7 +119,7 @@ impl Session {
     /// When the manifest is not valid.
     pub async fn wanted(&mut self, listener: Listener) -> Result<Desired, GatherError> {
         let (project, cache) = (self.project.clone(), std::mem::take(&mut self.cache));
-        let known: BTreeSet<Address> = self.book.read(|recorded| recorded.assets.keys().cloned().collect());
+        let known = self.book.read(Recorded::addresses);
         let looked =
             tokio::task::spawn_blocking(move || gather(&project, &cache, &known, &unsettled_now(&project), &listener))
                 .await;

@@ -89,11 +89,11 @@ pub fn status(project: &Project, remote: &str) -> Result<Status, ViewError> {
     let (manifest, text) = read_manifest(project)?;
     let selection = manifest.selection();
     let mut walk = files::walk(&project.root, &selection);
-    files::keep_behind_links(&mut walk, &project.root, &selection, &view.known());
+    let known = view.recorded.addresses();
+    files::keep_behind_links(&mut walk, &project.root, &selection, &known.here);
     let (findings, unknown) = recall(project, &walk, &view.cache);
-    let resolved = manifest
-        .resolve(&findings, &view.known())
-        .map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
+    let resolved =
+        manifest.resolve(&findings, &known.all).map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
     let mut desired = resolved.desired;
     desired.absences = absences(project, &walk, &desired);
     let lost = view.missing_lockfile.as_ref().and_then(|missing| missing.lost(&desired, &view.recorded));

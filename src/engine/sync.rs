@@ -342,7 +342,7 @@ impl Run<'_> {
         let (project, listener) = (self.session.project.clone(), self.options.listener.clone());
         // Before the manifest: what one pull brought in both must not look like a manifest that names what nobody knows.
         self.session.lockfile.read(&self.session.book).await?;
-        let known = self.session.book.read(|recorded| recorded.assets.keys().cloned().collect::<BTreeSet<Address>>());
+        let known = self.session.book.read(Recorded::addresses);
         let cache = std::mem::take(&mut self.session.cache);
         let looked = tokio::task::spawn_blocking(move || {
             failpoint::trip("gather");

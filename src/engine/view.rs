@@ -153,7 +153,7 @@ impl Preview {
 /// When manifest, state or lockfile can't be used.
 pub fn outputs(project: &Project, remote: &str) -> Result<(Vec<OutputDraft>, Vec<Diagnostic>), ViewError> {
     let mut view = View::open(project, remote)?;
-    let gathered = gather(project, &view.cache, &view.known(), &Unsettled::default(), &silent())?;
+    let gathered = gather(project, &view.cache, &view.recorded.addresses(), &Unsettled::default(), &silent())?;
     let plan = plan(&gathered.desired, &view.recorded, &Wishes::default(), clock::now());
     // What moved is known by its new name.
     view.apply(&plan.marks)?;
@@ -227,7 +227,7 @@ struct Draft {
 impl Draft {
     fn open(project: &Project, remote: &str, listener: &Listener) -> Result<Self, ViewError> {
         let view = View::open(project, remote)?;
-        let gathered = gather(project, &view.cache, &view.known(), &unsettled_now(project), listener)?;
+        let gathered = gather(project, &view.cache, &view.recorded.addresses(), &unsettled_now(project), listener)?;
         Ok(Self { view, gathered })
     }
 

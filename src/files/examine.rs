@@ -113,7 +113,12 @@ pub fn examine(
     }
     // The longest first: at the end all cores stop together.
     todo.sort_by(|(a, _), (b, _)| b.cmp(a));
-    read_all(&root, &todo, progress, |path, Look { content, state }| {
+    read_all(&root, &todo, progress, |path, Look { mut content, state }| {
+        // It left after a glob had found it, or is being replaced: the next look tells.
+        let left = state.is_none() && root.join(path.as_str()).symlink_metadata().is_err();
+        if left && walk.files.get(path).is_some_and(|globs| !globs.is_empty()) {
+            content = Err(FileProblem::being_written());
+        }
         if let Some(fingerprint) = state {
             let content = content.clone();
             fresh.insert(path.clone(), CachedFile { fingerprint, looked_at_ns: now_ns, content });
@@ -407,7 +412,11 @@ mod tests {
         check(&folder, "lie.png", "a JPEG picture, but the name ends in .png");
         check(&folder, "big.mesh", "20000001 bytes; Roblox takes up to 20000000");
         check(&folder, "big.mp4", "3750000001 bytes; Roblox takes up to 3750000000");
-        check(&folder, "gone.png", "there is no file `gone.png`");
+        check(&folder, "gone.png", &FileProblem::being_written().message);
+        let explicit = Walk { files: [(path("gone.png"), Vec::new())].into(), ..Walk::default() };
+        let (findings, _) = examine(folder.path(), &explicit, &FileCache::new(), LATER, QUIET);
+        let problem = findings[&path("gone.png")].content.clone().unwrap_err();
+        assert_eq!(problem.message, "there is no file `gone.png`");
     }
 
     #[test]

@@ -44,6 +44,11 @@ pub enum Change {
         /// What is known of it; added to what was known.
         fact: RevisionFact,
     },
+    /// An attempt was begun elsewhere, and came by a lockfile.
+    TakeOver {
+        /// Which.
+        attempt: AttemptId,
+    },
     /// The metadata that is now stored as asked.
     Ask {
         /// Of which address.
@@ -52,6 +57,14 @@ pub enum Change {
         fields: FieldDigests,
         /// Of these the fields for which Roblox stored something else, with that.
         stored: FieldDigests,
+    },
+    /// What Roblox was known to have of some fields, where a newer lockfile names something else. Follows
+    /// an [`Change::Ask`] with the lockfile's values; the next one ends it.
+    Overrule {
+        /// Of which address.
+        address: Address,
+        /// What was known.
+        asked: FieldDigests,
     },
     /// An address takes over all that is known of another, which left: the same asset under a new name.
     Move {
@@ -91,6 +104,11 @@ pub enum Change {
         address: Address,
         /// Which asset.
         asset_id: AssetId,
+    },
+    /// Another lockfile was checked out, and it and the file tell which asset the address is.
+    Unpoint {
+        /// Which address.
+        address: Address,
     },
     /// Where a pin was carried out to, or that it is gone.
     PinAt {

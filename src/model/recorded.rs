@@ -15,7 +15,7 @@ use super::digest::FieldDigest;
 use super::forgotten::Forgotten;
 use super::history::{History, Kind, RevisionFact, RevisionKey};
 use super::ids::{AssetId, ContentHash, Creator, Revision, UploadId};
-use super::metadata::FieldDigests;
+use super::metadata::{Field, FieldDigests};
 use super::observation::{self, NotFound};
 use super::path::ProjectPath;
 use super::phase::{IllegalTransition, Intent, Phase};
@@ -204,6 +204,12 @@ pub struct Record {
     pub asked: FieldDigests,
     /// Where Roblox stored something else than was asked, its digest: what its text filter left of a text.
     pub stored: FieldDigests,
+    /// Every value that was asked for so far, as far as this state knows. A lockfile that names one of
+    /// them may be older than what was asked since; one that names another is newer.
+    pub asked_before: BTreeSet<(Field, FieldDigest)>,
+    /// What Roblox was known to have before a newer lockfile named something else: as long as nobody
+    /// looked, Roblox may still have it, if both were asked for on two branches at once.
+    pub overruled: FieldDigests,
     /// The asset that the address was last reported to be.
     pub points_to: Option<AssetId>,
     /// Where the last rollback led.
@@ -230,6 +236,8 @@ impl Record {
             history: History::new(),
             asked: FieldDigests::new(),
             stored: FieldDigests::new(),
+            asked_before: BTreeSet::new(),
+            overruled: FieldDigests::new(),
             points_to: None,
             pinned: None,
             shelved: BTreeMap::new(),
@@ -244,6 +252,16 @@ impl Record {
     /// Of a Model the newest version that is known.
     pub fn newest(&self) -> Option<(RevisionKey, RevisionFact)> {
         self.history.head(self.identity.kind())
+    }
+
+    /// Of a type that is updated in place the asset that counts: only its revisions have numbers by which people name them, since each asset has
+    /// versions of the same numbers. `None`: every revision has one.
+    pub fn numbered(&self) -> Option<AssetId> {
+        let counts = match self.identity.asset_type.on_content_change() {
+            ContentChange::InPlace => self.newest().or_else(|| self.history.in_order().last().copied()),
+            ContentChange::NewAsset => None,
+        };
+        counts.map(|(key, _)| key.asset_id)
     }
 
     /// Of another type the asset that holds `content`.
@@ -319,6 +337,8 @@ pub struct Attempt {
     pub phase: Phase,
     /// When it was written down.
     pub begun_at: Timestamp,
+    /// It was begun elsewhere and came by a lockfile, which has no times: the others here are those at which it was read.
+    pub taken_over: bool,
     /// Since when it is in this phase.
     pub since: Timestamp,
 }
@@ -339,6 +359,15 @@ pub struct SpentQuota {
     pub until: Timestamp,
     /// What Roblox said.
     pub message: String,
+}
+
+/// The addresses that are known, for whoever reads a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KnownAddresses {
+    /// All of them, also those of other branches and those that left.
+    pub all: BTreeSet<Address>,
+    /// Of these those that this checkout has, as far as is known: its lockfile has them, and they did not leave.
+    pub here: BTreeSet<Address>,
 }
 
 /// Everything that is known.
@@ -397,6 +426,15 @@ pub enum ApplyError {
 }
 
 impl Recorded {
+    /// The addresses that are known.
+    pub fn addresses(&self) -> KnownAddresses {
+        let here = self.assets.iter().filter(|(_, record)| record.in_lockfile && !record.removed);
+        KnownAddresses {
+            all: self.assets.keys().cloned().collect(),
+            here: here.map(|(address, _)| address.clone()).collect(),
+        }
+    }
+
     /// What the remote last said of an asset, unless it is out of date.
     pub fn observed(&self, asset_id: AssetId) -> Option<&Seen> {
         self.seen.get(&asset_id).filter(|_| !self.outdated.contains(&asset_id))
@@ -429,8 +467,12 @@ impl Recorded {
                 self.record(address)?;
                 self.next_attempt = attempt.0 + 1;
                 let (address, intent) = (address.clone(), intent.clone());
-                self.attempts
-                    .insert(*attempt, Attempt { address, intent, phase: Phase::Intended, begun_at: now, since: now });
+                let (phase, begun_at, since, taken_over) = (Phase::Intended, now, now, false);
+                self.attempts.insert(*attempt, Attempt { address, intent, phase, begun_at, taken_over, since });
+            }
+            Change::TakeOver { attempt } => {
+                let open = self.attempts.get_mut(attempt).ok_or(ApplyError::NoAttempt { attempt: *attempt })?;
+                open.taken_over = true;
             }
             Change::Advance { attempt, event } => {
                 let open = self.attempts.get_mut(attempt).ok_or(ApplyError::NoAttempt { attempt: *attempt })?;
@@ -454,6 +496,9 @@ impl Recorded {
             Change::Ask { address, fields, stored } => {
                 let record = self.record(address)?;
                 (record.asked, record.stored) = (fields.clone(), stored.clone());
+                let known = fields.iter().filter(|(_, digest)| **digest != FieldDigest::UNKNOWN);
+                record.asked_before.extend(known.map(|(field, digest)| (*field, *digest)));
+                record.overruled.clear();
             }
             Change::Move { from, to } => self.move_record(from, to)?,
             Change::Shelve { address, asset_id, shelved } => {
@@ -472,6 +517,8 @@ impl Recorded {
                 let known = &mut self.record(address)?.possible_duplicates;
                 known.entry(*upload).and_modify(|known| *known = known.union(*duplicate)).or_insert(*duplicate);
             }
+            Change::Overrule { address, asked } => self.record(address)?.overruled = asked.clone(),
+            Change::Unpoint { address } => self.record(address)?.points_to = None,
             Change::Point { address, asset_id } => self.record(address)?.points_to = Some(*asset_id),
             Change::PinAt { address, pinned } => self.record(address)?.pinned = *pinned,
             Change::Remove { address, removed } => self.record(address)?.removed = *removed,

@@ -222,8 +222,11 @@ fn abandon(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt, d
         plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::Doubt });
     }
     plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::Abandon });
-    let message =
-        format!("the create of {} has no known outcome; it is sent again and may exist twice", attempt.begun_at);
+    let which = match attempt.taken_over {
+        true => "an upload from another machine".to_owned(),
+        false => format!("the create of {}", attempt.begun_at),
+    };
+    let message = format!("{which} has no known outcome; it is sent again and may exist twice");
     let event = Event { kind: Event::POSSIBLE_DUPLICATE, message: message.clone() };
     plan.marks.push(Change::Tell { address: Some(case.address.clone()), event });
     plan.marks.extend(suspect(case.address, attempt));
@@ -247,8 +250,12 @@ fn hold_for_person(plan: &mut Plan, case: &Case<'_>, attempt: &Attempt) {
         Some(Trouble::Retrying { message, .. }) => format!(" ({message})"),
         Some(Trouble::Refused { .. }) | None => String::new(),
     };
-    let time = attempt.begun_at.strftime("%Y-%m-%d %H:%M UTC");
-    let reason = format!("Roblox has probably made its asset, but not told which{said}; it was uploaded at {time}");
+    // A lockfile has no times.
+    let when = match attempt.taken_over {
+        true => "from another machine".to_owned(),
+        false => format!("at {}", attempt.begun_at.strftime("%Y-%m-%d %H:%M UTC")),
+    };
+    let reason = format!("Roblox has probably made its asset, but not told which{said}; it was uploaded {when}");
     let address = case.address;
     let hint = format!(
         "look for it at create.roblox.com, then `macadam resolve {address} --asset-id N`, or `--recreate` if it isn't there"
@@ -258,7 +265,11 @@ fn hold_for_person(plan: &mut Plan, case: &Case<'_>, attempt: &Attempt) {
 
 fn hold_in_doubt(plan: &mut Plan, case: &Case<'_>, attempt: &Attempt, doubts: u32) {
     let row = if doubts > 1 { format!(", the last of {doubts} in a row,") } else { String::new() };
-    let reason = format!("nobody knows whether its create of {}{row} was carried out", attempt.begun_at);
+    let which = match attempt.taken_over {
+        true => "an upload of it from another machine".to_owned(),
+        false => format!("its create of {}", attempt.begun_at),
+    };
+    let reason = format!("nobody knows whether {which}{row} was carried out");
     let address = case.address;
     let hint = format!(
         "look for it at create.roblox.com, then `macadam resolve {address} --asset-id N`, or `--recreate` if it isn't there"

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::current;
 use super::moves::{Left, Moves};
-use super::step::{Action, Note, Plan};
+use super::step::{Action, Note, Plan, Step};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::desired::{Desired, DesiredAsset, Stray, StrayPlace};
@@ -117,19 +117,27 @@ pub(super) fn objection(moves: &Moves, address: &Address) -> Option<(String, Str
     Some((reason, hint))
 }
 
-/// Says of every new asset that it may be one that left.
+/// Says of a new asset that it may be one that left, where that asset could go on under the new name: of a type that isn't updated in place an edited
+/// file is another asset all the same. Among many that are new nobody would look for the one that isn't.
 pub(super) fn note(plan: &mut Plan, moves: &Moves) {
-    let made = plan.steps.iter().filter(|step| matches!(step.action, Action::Create(_)));
-    let notes = made.filter_map(|step| {
-        let like = moves.lookalikes.get(&step.address)?;
+    let made: Vec<&Step> = plan.steps.iter().filter(|step| matches!(step.action, Action::Create(_))).collect();
+    let mut wanted: BTreeMap<&Address, usize> = BTreeMap::new();
+    for like in made.iter().filter_map(|step| moves.lookalikes.get(&step.address)).flat_map(|like| like.iter()) {
+        *wanted.entry(&like.from).or_default() += 1;
+    }
+    let few = |like: &[Lookalike]| {
+        let by_few = |like: &Lookalike| wanted.get(&like.from).is_none_or(|count| *count <= NAMED);
+        like.len() <= NAMED && like.iter().all(by_few)
+    };
+    let notes = made.iter().filter_map(|step| {
+        let like = moves.lookalikes.get(&step.address).filter(|like| few(like.as_ref()))?;
         let Lookalike { from, asset_id, asset_type } = like.first()?;
-        let what = match asset_type.on_content_change() {
-            ContentChange::InPlace => "keeps its asset ID",
-            ContentChange::NewAsset => "keeps its history",
-        };
+        if asset_type.on_content_change() == ContentChange::NewAsset {
+            return None;
+        }
         let (address, names) = (&step.address, names(like));
         let text = format!(
-            "is new, and {names} left in the same change: if it is `{from}`, renamed and edited, `macadam import {address} {asset_id}` {what}"
+            "is new, and {names} left in the same change: if it is `{from}`, renamed and edited, `macadam import {address} {asset_id}` gives it the asset ID that it had"
         );
         Some(Note { address: Some(address.clone()), text })
     });

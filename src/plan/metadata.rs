@@ -78,6 +78,10 @@ pub struct Comparison {
 /// Compares what is wanted with what was last asked for, and where that is unknown with what the remote last said.
 pub fn compare(wanted: &FieldDigests, asked: &FieldDigests, seen: Option<&RemoteAsset>) -> Comparison {
     let settled = |field: Field| match (wanted.get(&field), asked.get(&field)) {
+        // Two lockfiles differed: somebody looked since, or it is asserted anew.
+        (Some(wanted), Some(asked)) if *asked == FieldDigest::UNKNOWN => {
+            seen.and_then(|seen| seen.stored(field)).is_some_and(|stored| stored == *wanted)
+        }
         (Some(wanted), Some(asked)) => wanted == asked,
         (Some(wanted), None) => seen.and_then(|seen| seen.stored(field)).is_some_and(|stored| stored == *wanted),
         // A key that was set and is gone clears the field; a cleared one is as it should be. A display name can't be cleared: without its key it
@@ -112,6 +116,8 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &Scene<'_>, intention: Inten
     }
     let mut not_before = due(record.and_then(|record| record.trouble.as_ref()), wanted, scene.now);
     let nothing = FieldDigests::new();
+    // A look has shown what came of metadata of which a newer lockfile told.
+    let mut looked = false;
     let (asset_id, mut comparison, heals) = match target {
         Target::New => {
             let sent = subject::sent_at_creation(fields);
@@ -123,10 +129,19 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &Scene<'_>, intention: Inten
             not_before = not_before.max(*waits);
             let seen = scene.recorded.observed(*asset_id).map(|seen| &seen.asset);
             let mut comparison = compare(fields, asked.unwrap_or(&nothing), seen);
-            let drifted = match (asked, stored, seen) {
+            let overruled = record.filter(|_| asked.is_some()).map_or(&nothing, |record| &record.overruled);
+            let mut drifted = match (asked, stored, seen) {
                 (Some(asked), Some(stored), Some(seen)) => drifted(fields, asked, stored, seen),
                 _ => Vec::new(),
             };
+            // What this state had asked for itself is nobody else's change.
+            let is_ours = |field: &Field| seen.and_then(|seen| seen.stored(*field)) == overruled.get(field).copied();
+            let ours: Vec<Field> =
+                drifted.extract_if(.., |field| overruled.contains_key(field) && is_ours(field)).collect();
+            comparison.changed.extend(ours);
+            comparison.changed.sort();
+            looked = !overruled.is_empty()
+                && overruled.keys().all(|field| seen.is_some_and(|seen| seen.stored(*field).is_some()));
             let heals = plan_drift(plan, scene, (address, record), *asset_id, &drifted);
             if heals {
                 comparison.changed.extend(drifted);
@@ -148,7 +163,7 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &Scene<'_>, intention: Inten
         let (asked, stored) = known;
         if let Target::Known { asked: Some(_), .. } = target
             && comparison.changed.is_empty()
-            && comparison.fields != asked
+            && (comparison.fields != asked || looked)
         {
             let fields = comparison.fields;
             plan.marks.push(Change::Ask { address: (*address).clone(), fields, stored });

@@ -125,8 +125,10 @@ pub fn numbered(record: &Record, number: u64) -> Option<Pin> {
 
 /// The revisions that an address can be pinned to, for a person.
 pub fn known(record: &Record) -> String {
-    let numbers = record.history.numbers();
-    let usable = record.history.in_order().into_iter().filter(|(_, fact)| fact.standing.is_usable());
+    let (numbers, numbered) = (record.history.numbers(), record.numbered());
+    let has_number = |key: &RevisionKey| numbered.is_none_or(|asset_id| asset_id == key.asset_id);
+    let all = record.history.in_order().into_iter();
+    let usable = all.filter(|(key, fact)| fact.standing.is_usable() && has_number(key));
     let names: Vec<String> = usable
         .map(|(key, _)| match key.version {
             Some(version) => version.to_string(),

@@ -222,7 +222,8 @@ impl Walk {
         let usable = |revision: &&Value| {
             let flag = |key: &str| revision[key].as_bool().unwrap_or(false);
             let is_live = revision["standing"] == "live" && revision["content_hash"].is_string();
-            is_live && !flag("shared") && !flag("duplicate") && !flag("current")
+            // One of another asset has no number to pin it by.
+            is_live && revision["revision"].is_u64() && !flag("shared") && !flag("duplicate") && !flag("current")
         };
         let Some(revision) = self.rng.choice(revisions.iter().filter(usable).collect::<Vec<_>>()) else { return };
         let (number, hash) = (revision["revision"].as_u64().unwrap(), revision["content_hash"].as_str().unwrap());

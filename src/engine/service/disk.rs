@@ -12,6 +12,7 @@ use crate::files::Unsettled;
 use crate::manifest::{Diagnostic, Manifest};
 use crate::model::address::Address;
 use crate::model::desired::Desired;
+use crate::model::recorded::Recorded;
 use crate::platform::clock;
 use crate::state::store::FileDelta;
 
@@ -38,7 +39,7 @@ impl Service<'_> {
             }
             Err(error) => return Err(error.into()),
         }
-        let known: BTreeSet<Address> = self.session.book.read(|recorded| recorded.assets.keys().cloned().collect());
+        let known = self.session.book.read(Recorded::addresses);
         let all = std::mem::take(&mut self.needs.all);
         let (project, listener) = (self.session.project.clone(), self.setting.listener.clone());
         let (unsettled, last) = (self.eyes.unsettled(all), self.manifest.clone().or_else(|| self.first.clone()));

@@ -207,8 +207,7 @@ impl Outside {
         let held: BTreeMap<Address, String> =
             holds.iter().map(|hold| (hold.address.clone(), hold.reason.clone())).collect();
         for hold in holds.iter().filter(|hold| self.held.get(&hold.address) != Some(&hold.reason)) {
-            let hint = hold.hint.as_deref().unwrap_or_default();
-            tracing::warn!(address = %hold.address, hint, "{}: {}", hold.kind, hold.reason);
+            tracing::warn!(address = %hold.address, hint = hold.hint.as_deref(), "{}: {}", hold.kind, hold.reason);
         }
         self.held = held;
         let drifts: BTreeMap<Address, String> =

@@ -150,7 +150,7 @@ fn while_something_names_what_left_nothing_is_made_in_its_place() {
 #[test]
 fn what_may_be_a_rename_with_an_edit_is_said_and_held_where_the_id_is_protected() {
     let kept = "note a.fbx: left the manifest; its asset at Roblox is kept";
-    let note = "note b.fbx: is new, and `a.fbx` left in the same change: if it is `a.fbx`, renamed and edited, `macadam import b.fbx 10` keeps its asset ID";
+    let note = "note b.fbx: is new, and `a.fbx` left in the same change: if it is `a.fbx`, renamed and edited, `macadam import b.fbx 10` gives it the asset ID that it had";
     let known = || left("a.fbx", 10, 1);
     check(vec![want("b.fbx", 2)], known(), &format!("create b.fbx: it is new\n{note}\n{kept}"));
     // Of another type or owner, or left long ago.

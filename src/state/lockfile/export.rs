@@ -38,12 +38,14 @@ pub fn exported<'a>(
 }
 
 fn entry(record: &Record, open: Vec<OpenWork>) -> Entry {
-    // What is this checkout's own: where the address points, whether the lockfile had it, why it rests.
+    // What is this checkout's own: where the address points, what was asked before, whether the lockfile had it, why it rests.
     let Record {
         identity,
         history,
         asked,
         stored,
+        asked_before: _,
+        overruled: _,
         points_to: _,
         pinned,
         shelved,

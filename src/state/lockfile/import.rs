@@ -11,10 +11,11 @@ use super::export::relisted;
 use super::merge::union_of_possible;
 use super::{Entry, Ledger, OpenWork};
 use crate::model::address::Address;
+use crate::model::asset::ContentChange;
 use crate::model::change::{Change, Event};
 use crate::model::digest::FieldDigest;
 use crate::model::forgotten::Forgotten;
-use crate::model::history::{History, Standing};
+use crate::model::history::{History, RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, UploadId};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
@@ -25,7 +26,10 @@ use crate::model::recorded::{Attempt, AttemptId, PossibleDuplicate, Record, Reco
 /// - Facts: the union. Which asset counts among equals is the lockfile's choice, each time it is read; what is passed over for it is told with an event.
 /// - Forgotten: what either side forgot is forgotten here too, and what the lockfile still says of it is left out.
 /// - Identity: the lockfile's. Assets of another type or creator stay in the history and aren't used.
-/// - Metadata: a field that only one side knows is taken; where they differ its value at Roblox is [`FieldDigest::UNKNOWN`] and is asserted anew.
+/// - Metadata: a field that only one side knows is taken. Where they differ and this state never heard of the lockfile's value, that is newer and counts;
+///   until somebody looked, Roblox may still have what was known before. Otherwise the lockfile may be an older one: what Roblox has is
+///   [`FieldDigest::UNKNOWN`], and the field is asserted anew unless a look shows that it is as it should be.
+/// - Where the address points: where the lockfile knows the address otherwise than the state, it and the file tell, as in a fresh clone.
 /// - Rollbacks: the lockfile's, if it has one. Removal: the lockfile's. Archived: what either side archived; since when is not known, so it is `now`.
 /// - Open work that neither the journal nor the history knows is taken over: operations to be polled, creates in doubt to be held or retried. An operation
 ///   on metadata is not: by now something later may have been asked for, and its fields are asserted anew.
@@ -153,16 +157,36 @@ impl Meeting<'_> {
         let nothing = FieldDigests::new();
         let known_asked = known.map_or(&nothing, |known| &known.asked);
         let known_stored = known.map_or(&nothing, |known| &known.stored);
-        let mut fields = join(known_asked, asked);
+        let (mut fields, overruled) = self.join_asked(known_asked);
         self.doubt_what_was_asked_elsewhere(&mut fields);
         for work in open.iter().filter(|work| !self.is_over(work) && !is_polled(work, under_way)) {
             if let Intent::UpdateMetadata { fields: unsettled, .. } = &work.intent {
                 fields.extend(unsettled.keys().map(|field| (*field, FieldDigest::UNKNOWN)));
             }
         }
-        let stored = join_stored(&fields, known_stored, stored);
+        let mut stored = join_stored(&fields, known_stored, stored);
+        for field in overruled.keys() {
+            // What the lockfile's value was stored as; what is unknown by now was left out.
+            let newer = entry.stored.get(field).filter(|_| fields.get(field) == asked.get(field));
+            match newer {
+                Some(digest) => stored.insert(*field, *digest),
+                None => stored.remove(field),
+            };
+        }
+        let points_elsewhere = known.is_some_and(|known| {
+            let in_place = identity.asset_type.on_content_change() == ContentChange::InPlace;
+            !in_place && known.points_to.is_some() && !self.is_known_as(known)
+        });
+        if points_elsewhere {
+            changes.push(Change::Unpoint { address: address() });
+        }
         if fields != *known_asked || stored != *known_stored {
+            let still = overruled.into_iter().filter(|(field, _)| fields.get(field) == asked.get(field));
+            let still: FieldDigests = still.collect();
             changes.push(Change::Ask { address: address(), fields, stored });
+            if !still.is_empty() {
+                changes.push(Change::Overrule { address: address(), asked: still });
+            }
         }
         for (asset_id, why) in archived {
             let shelved = known.and_then(|known| known.shelved.get(asset_id)).copied();
@@ -181,6 +205,47 @@ impl Meeting<'_> {
         if !known.is_some_and(|known| known.in_lockfile) {
             changes.push(Change::Lock { address: address(), in_lockfile: true });
         }
+    }
+
+    /// What state and lockfile know together of the metadata, and what the state knew of fields of which
+    /// the lockfile knows something newer.
+    fn join_asked(&self, known_asked: &FieldDigests) -> (FieldDigests, FieldDigests) {
+        let (mut joined, mut overruled) = (known_asked.clone(), FieldDigests::new());
+        for (field, digest) in &self.entry.asked {
+            let Some(known) = joined.get_mut(field) else {
+                joined.insert(*field, *digest);
+                continue;
+            };
+            let heard = |digest: &FieldDigest| {
+                self.known.is_some_and(|record| record.asked_before.contains(&(*field, *digest)))
+            };
+            if known == digest {
+                continue;
+            }
+            if *known == FieldDigest::UNKNOWN || *digest == FieldDigest::UNKNOWN || heard(digest) {
+                *known = FieldDigest::UNKNOWN;
+                continue;
+            }
+            let earlier = self.known.and_then(|record| record.overruled.get(field).or(record.stored.get(field)));
+            overruled.insert(*field, *earlier.unwrap_or(known));
+            *known = *digest;
+        }
+        // Of fields that stay as they are.
+        let earlier = self.known.into_iter().flat_map(|record| &record.overruled);
+        for (field, digest) in earlier {
+            overruled.entry(*field).or_insert(*digest);
+        }
+        (joined, overruled)
+    }
+
+    /// Whether the lockfile has the same assets and metadata of the address as the state.
+    fn is_known_as(&self, known: &Record) -> bool {
+        let Entry { history, asked, .. } = self.entry;
+        let same = |(key, fact): (RevisionKey, &RevisionFact)| {
+            known.history.get(key).is_some_and(|known| known.content == fact.content)
+        };
+        let count = |history: &History| history.iter().count();
+        *asked == known.asked && count(history) == count(&known.history) && history.iter().all(same)
     }
 
     /// Under another name, that of another branch, something else was asked of its asset in the meantime. Only where the address comes back to this checkout:
@@ -354,6 +419,7 @@ impl Meeting<'_> {
                 let attempt = AttemptId(*next);
                 *next += 1;
                 changes.push(Change::Begin { attempt, address: self.address.clone(), intent: intent.clone() });
+                changes.push(Change::TakeOver { attempt });
                 changes.push(Change::Advance { attempt, event: PhaseEvent::HandOver });
                 attempt
             }
@@ -422,20 +488,6 @@ fn is_settled(intent: &Intent, history: &History, asked: &FieldDigests) -> bool 
         // Roblox answers these at once, without an operation.
         Intent::Rollback { .. } | Intent::Archive { .. } | Intent::Restore { .. } => false,
     }
-}
-
-/// What two writers know of the metadata together: commutative, associative, idempotent.
-pub(super) fn join(a: &FieldDigests, b: &FieldDigests) -> FieldDigests {
-    let mut joined = a.clone();
-    for (field, digest) in b {
-        let both = |known: &mut FieldDigest| {
-            if known != digest {
-                *known = FieldDigest::UNKNOWN;
-            }
-        };
-        joined.entry(*field).and_modify(both).or_insert(*digest);
-    }
-    joined
 }
 
 /// What two writers know together of what Roblox stored in place of what was asked: of fields whose value is known, the least where they differ.

@@ -789,8 +789,12 @@ fn metadata_that_two_writers_disagree_on_is_unknown() {
     let mut recorded = imported(&ours);
     take_in(&mut recorded, &theirs);
     let mut wanted = asked(&[(Field::Description, "d"), (Field::Icon, "i")]);
+    wanted.insert(Field::DisplayName, FieldDigest::of_text("y"));
+    assert_eq!(recorded.assets[&address("a")].asked, wanted, "a value that was never heard of is newer");
+    assert_eq!(recorded.assets[&address("a")].overruled, asked(&[(Field::DisplayName, "x")]));
+    take_in(&mut recorded, &ours);
     wanted.insert(Field::DisplayName, FieldDigest::UNKNOWN);
-    assert_eq!(recorded.assets[&address("a")].asked, wanted);
+    assert_eq!(recorded.assets[&address("a")].asked, wanted, "one that was asked for before may be older");
     assert_eq!(merge(None, &ours, &theirs).unwrap().entries[&address("a")].asked, wanted);
     let base = with(asked(&[(Field::DisplayName, "x"), (Field::Description, "d")]));
     assert_eq!(merge(Some(&base), &ours, &theirs).unwrap(), theirs, "only one side changed something");

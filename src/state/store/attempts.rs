@@ -91,6 +91,15 @@ pub(super) fn advance(connection: &Connection, attempt: AttemptId, event: &Phase
     Ok(())
 }
 
+/// An attempt came by a lockfile.
+pub(super) fn take_over(connection: &Connection, attempt: AttemptId) -> Result<(), Fault> {
+    let sql = "UPDATE attempts SET taken_over = 1 WHERE id = ?1 AND ending IS NULL";
+    match connection.prepare_cached(sql)?.execute([rows::number(attempt.0)])? {
+        0 => Err(ApplyError::NoAttempt { attempt }.into()),
+        _ => Ok(()),
+    }
+}
+
 /// How many events an attempt's journal has, the phase that they lead to, and since when.
 fn replay(connection: &Connection, attempt: i64) -> Result<(i64, Phase, Option<Timestamp>)> {
     let mut journal =
@@ -108,7 +117,7 @@ fn replay(connection: &Connection, attempt: i64) -> Result<(i64, Phase, Option<T
 /// Every attempt that is not over, with the phase that its journal leads to.
 pub(super) fn load(connection: &Connection) -> Result<Vec<(AttemptId, Attempt)>> {
     let mut open = connection.prepare_cached(
-        "SELECT id, address, begun_at, action, asset_id, content, fields, costly, version, upload
+        "SELECT id, address, begun_at, action, asset_id, content, fields, costly, version, upload, taken_over
          FROM attempts WHERE ending IS NULL ORDER BY id",
     )?;
     let mut found = open.query([])?;
@@ -122,8 +131,8 @@ pub(super) fn load(connection: &Connection) -> Result<Vec<(AttemptId, Attempt)>>
         }
         let address = Address::new(rows::text(row, 1)?).map_err(|error| rows::wrong(1, error))?;
         let begun_at = rows::time(row, 2)?;
-        attempts
-            .push((id, Attempt { address, intent: intent(row)?, phase, begun_at, since: since.unwrap_or(begun_at) }));
+        let (intent, since, taken_over) = (intent(row)?, since.unwrap_or(begun_at), row.get(10)?);
+        attempts.push((id, Attempt { address, intent, phase, begun_at, taken_over, since }));
     }
     Ok(attempts)
 }

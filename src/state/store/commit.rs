@@ -10,8 +10,10 @@ use super::{Store, attempts, events, forget, proof, rows, seen};
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
 use crate::model::change::Change;
+use crate::model::digest::FieldDigest;
 use crate::model::history::{History, Kind, Listing, RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, Creator, UploadId};
+use crate::model::metadata::FieldDigests;
 use crate::model::recorded::{
     ApplyError, HEALINGS_COUNT_FOR, Healing, Identity, PinnedAt, PossibleDuplicate, Shelved, SpentQuota, Trouble,
 };
@@ -101,15 +103,21 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
             require_record(connection, address)?;
             attempts::begin(connection, *attempt, address, intent, now)
         }
+        Change::TakeOver { attempt } => attempts::take_over(connection, *attempt),
         Change::Advance { attempt, event } => attempts::advance(connection, *attempt, event, now),
         Change::Enroll { address, identity } => enroll(connection, address, identity),
         Change::Learn { address, key, fact } => learn(connection, address, *key, *fact),
-        Change::Ask { address, fields, stored } => update(
+        Change::Ask { address, fields, stored } => ask(connection, address, fields, stored),
+        Change::Overrule { address, asked } => update(
             connection,
             address,
-            "UPDATE assets SET asked = ?2, stored = ?3 WHERE address = ?1",
-            (address.as_str(), rows::fields_text(fields), rows::fields_text(stored)),
+            "UPDATE assets SET overruled = ?2 WHERE address = ?1",
+            (address.as_str(), rows::fields_text(asked)),
         ),
+        Change::Unpoint { address } => {
+            let sql = "UPDATE assets SET points_to = NULL WHERE address = ?1";
+            update(connection, address, sql, [address.as_str()])
+        }
         Change::Move { from, to } => move_record(connection, from, to),
         Change::Shelve { address, asset_id, shelved } => shelve(connection, address, *asset_id, *shelved),
         Change::Heal { address, healing } => heal(connection, address, *healing, at),
@@ -147,6 +155,22 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
         Change::Outdate { asset_id } => Ok(seen::outdate(connection, *asset_id)?),
         Change::Tell { address, event } => Ok(events::write(connection, address.as_ref(), event, now)?),
     }
+}
+
+fn ask(connection: &Connection, address: &Address, fields: &FieldDigests, stored: &FieldDigests) -> Result<(), Fault> {
+    update(
+        connection,
+        address,
+        "UPDATE assets SET asked = ?2, stored = ?3, overruled = '{}' WHERE address = ?1",
+        (address.as_str(), rows::fields_text(fields), rows::fields_text(stored)),
+    )?;
+    let known = fields.iter().filter(|(_, digest)| **digest != FieldDigest::UNKNOWN);
+    for (field, digest) in known {
+        connection
+            .prepare_cached("INSERT OR IGNORE INTO asked_before (address, field, digest) VALUES (?1, ?2, ?3)")?
+            .execute((address.as_str(), field.name(), digest.to_string()))?;
+    }
+    Ok(())
 }
 
 /// Changes the one row of an address.

@@ -34,6 +34,7 @@ impl Store {
             load_shelf(&snapshot, &mut assets)?;
             load_possible_duplicates(&snapshot, &mut assets)?;
             load_healed(&snapshot, &mut assets)?;
+            load_asked_before(&snapshot, &mut assets)?;
             Ok(Recorded {
                 assets,
                 attempts: attempts::load(&snapshot)?.into_iter().collect(),
@@ -59,7 +60,7 @@ fn address(row: &Row<'_>, column: usize) -> Result<Address> {
 fn load_assets(connection: &Connection) -> Result<BTreeMap<Address, Record>> {
     let mut all = connection.prepare_cached(
         "SELECT address, asset_type, creator, privacy, path, asked, points_to, pin, pinned_asset, pinned_version,
-                removed_at IS NOT NULL, in_lockfile, stored, pinned_newest
+                removed_at IS NOT NULL, in_lockfile, stored, pinned_newest, overruled
          FROM assets ORDER BY address",
     )?;
     all.query_map([], |row| Ok((address(row, 0)?, record(row)?)))?.collect()
@@ -83,6 +84,7 @@ fn record(row: &Row<'_>) -> Result<Record> {
     record.removed = row.get(10)?;
     record.in_lockfile = row.get(11)?;
     record.stored = rows::fields(row, 12)?;
+    record.overruled = rows::fields(row, 14)?;
     Ok(record)
 }
 
@@ -195,6 +197,16 @@ fn load_possible_duplicates(connection: &Connection, assets: &mut BTreeMap<Addre
     while let Some(row) = found.next()? {
         let (upload, duplicate) = (rows::parsed(row, 1)?, possible_duplicate(row, 2)?);
         record_of(row, assets, "a possible duplicate")?.possible_duplicates.insert(upload, duplicate);
+    }
+    Ok(())
+}
+
+fn load_asked_before(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
+    let mut all = connection.prepare_cached("SELECT address, field, digest FROM asked_before")?;
+    let mut found = all.query([])?;
+    while let Some(row) = found.next()? {
+        let asked = (rows::parsed(row, 1)?, rows::parsed(row, 2)?);
+        record_of(row, assets, "metadata that was asked for")?.asked_before.insert(asked);
     }
     Ok(())
 }

@@ -166,7 +166,7 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
         PhaseEvent::Abandon,
         PhaseEvent::Recover,
     ];
-    match kind % 28 {
+    match kind % 31 {
         0 | 1 => Change::Enroll { address, identity: identity(number) },
         2 | 3 => {
             let skipped = u64::from(number.is_multiple_of(9));
@@ -190,6 +190,9 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
             upload: UploadId::new(u64::from(number % 3)),
             duplicate: PossibleDuplicate { content: hash(which % 4), settled: number.is_multiple_of(5) },
         },
+        30 => Change::TakeOver { attempt },
+        28 => Change::Overrule { address, asked: digests(number) },
+        29 => Change::Unpoint { address },
         13 => Change::Point { address, asset_id: id(number) },
         14 => {
             let at = RevisionKey { asset_id: id(number), version: version(number % 3) };

@@ -112,7 +112,7 @@ fn a_rename_with_an_edit_is_said_where_it_makes_a_new_asset() {
     let id = asset_id(&project, "m/sword.rbxmx");
     project.remove("m/sword.rbxmx");
     project.write("m/blade.rbxmx", rbxmx("3"));
-    let told = format!("`m/sword.rbxmx`, renamed and edited, `macadam import m/blade.rbxmx {id}` keeps its asset ID");
+    let told = format!("`m/sword.rbxmx`, renamed and edited, `macadam import m/blade.rbxmx {id}` gives it");
     let (_, plan) = project.json(&["plan"]);
     assert!(plan["notes"].to_string().contains(&told), "{plan:#}");
     let ran = project.run(&["sync", "--once"]).expect(0);
