@@ -22,7 +22,7 @@ use crate::cloud::wire::operation::{OperationFailure, Submitted};
 use crate::model::address::Address;
 use crate::model::change::{Change, Event};
 use crate::model::digest::{self, FieldDigest};
-use crate::model::ids::{AssetId, Creator};
+use crate::model::ids::{AssetId, Creator, Revision};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::observation::Mismatch;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
@@ -159,10 +159,10 @@ impl Steps {
                 self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
                 self.not_found(&attempt.address, asset_id).await
             }
-            Refusal::Invalid if let Some((asset_id, archived)) = wants_archived(&attempt.intent) => {
+            Refusal::Invalid if let Some((asset_id, aim)) = Aim::of(&attempt.intent) => {
                 // A request before this one may have arrived though its answer was lost, and Roblox may refuse the second.
                 match self.look(&attempt.address, asset_id).await? {
-                    Look::Present(asset) if asset.archived == Some(archived) => self.finish(id, *asset).await,
+                    Look::Present(asset) if aim.is_reached(&asset) => self.finish(id, *asset).await,
                     Look::Present(_) | Look::Gone | Look::Unknown(_) => {
                         let hint = failure.hint().map(str::to_owned);
                         self.refuse(id, &attempt, Objection::Other, &failure.message, hint).await
@@ -551,15 +551,28 @@ fn is_unknown_success(failure: &Failure) -> bool {
     success && matches!(failure.shape, Some(Shape::OtherJson | Shape::Service | Shape::Problem))
 }
 
-/// Which asset an attempt archives or restores, and whether it is archived then.
-const fn wants_archived(intent: &Intent) -> Option<(AssetId, bool)> {
-    match intent {
-        Intent::Archive { asset_id } => Some((*asset_id, true)),
-        Intent::Restore { asset_id } => Some((*asset_id, false)),
-        Intent::Create { .. }
-        | Intent::UpdateContent { .. }
-        | Intent::UpdateMetadata { .. }
-        | Intent::Rollback { .. } => None,
+/// What an asset shall be in the end, where Roblox may refuse to make it what it is already.
+enum Aim {
+    Archived(bool),
+    Current(Revision),
+}
+
+impl Aim {
+    /// Of which asset an attempt wants it.
+    const fn of(intent: &Intent) -> Option<(AssetId, Self)> {
+        match intent {
+            Intent::Archive { asset_id } => Some((*asset_id, Self::Archived(true))),
+            Intent::Restore { asset_id } => Some((*asset_id, Self::Archived(false))),
+            Intent::Rollback { asset_id, to } => Some((*asset_id, Self::Current(*to))),
+            Intent::Create { .. } | Intent::UpdateContent { .. } | Intent::UpdateMetadata { .. } => None,
+        }
+    }
+
+    fn is_reached(&self, asset: &RemoteAsset) -> bool {
+        match self {
+            Self::Archived(archived) => asset.archived == Some(*archived),
+            Self::Current(revision) => asset.revision == Some(*revision),
+        }
     }
 }
 

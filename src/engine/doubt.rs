@@ -13,6 +13,8 @@ use crate::cloud::endpoint::Endpoint;
 use crate::model::asset::ContentChange;
 use crate::model::change::Change;
 use crate::model::digest::FieldDigest;
+use crate::model::history::RevisionKey;
+use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::observation::READ_LAG;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Record, Recorded, Trouble};
@@ -68,6 +70,10 @@ impl Steps {
                 self.book.commit_with(decide).await?;
                 Ok(superseded("it was not carried out, and is done again"))
             }
+            Verdict::Known => self.close(id, &attempt, PhaseEvent::Complete, "its revision is known by now").await,
+            Verdict::Overtaken => {
+                self.close(id, &attempt, PhaseEvent::NotCarriedOut, "newer revisions of its asset took its place").await
+            }
             Verdict::NotYet => self.settle_unseen(id, &attempt).await,
             Verdict::Newer => self.settle_newer(id, &attempt, asset).await,
         }
@@ -83,6 +89,13 @@ impl Steps {
             }
             None => Verdict::No,
         })
+    }
+
+    /// Closes an attempt of which nothing else has to be known.
+    async fn close(&self, id: AttemptId, attempt: &Attempt, event: PhaseEvent, why: &str) -> Result<Try, BookError> {
+        let rest = Change::Rest { address: attempt.address.clone(), trouble: None };
+        self.book.commit(vec![Change::Advance { attempt: id, event }, rest]).await?;
+        Ok(superseded(why))
     }
 
     /// Closes an attempt that is sent again whatever came of it, since no read can tell that yet.
@@ -226,7 +239,9 @@ fn sent_by(attempt: &Attempt) -> Timestamp {
 const fn proven(shown: Verdict, lags: bool, is_early: bool) -> Verdict {
     match shown {
         // Versions only grow.
-        Verdict::Newer | Verdict::NotYet | Verdict::TooEarly => shown,
+        Verdict::Known | Verdict::Newer | Verdict::NotYet | Verdict::TooEarly => shown,
+        Verdict::Overtaken if is_early => Verdict::NotYet,
+        Verdict::Overtaken => shown,
         // Before the request or after it: either way it is now as it was asked for.
         Verdict::Yes if !lags => shown,
         Verdict::No if !lags && !is_early => shown,
@@ -243,6 +258,10 @@ enum Verdict {
     TooEarly,
     /// There is no newer revision so far.
     NotYet,
+    /// The history has the revision that it made.
+    Known,
+    /// The history has newer revisions, with other bytes, and the remote has none beyond them.
+    Overtaken,
     /// There is a newer revision, and nothing yet tells whose it is.
     Newer,
 }
@@ -250,8 +269,9 @@ enum Verdict {
 fn carried_out(intent: &Intent, record: &Record, asset: &RemoteAsset) -> Verdict {
     let yes = |yes: bool| if yes { Verdict::Yes } else { Verdict::No };
     match intent {
-        Intent::UpdateContent { head, .. } if asset.revision > *head => Verdict::Newer,
-        Intent::UpdateContent { .. } => Verdict::NotYet,
+        Intent::UpdateContent { asset_id, content, head } => {
+            updated(record, (*asset_id, *content), *head, asset.revision)
+        }
         Intent::Create { .. } => Verdict::No,
         Intent::UpdateMetadata { fields, .. } => {
             yes(fields.iter().all(|(field, digest)| asset.stored(*field) == Some(*digest)))
@@ -270,13 +290,36 @@ fn carried_out(intent: &Intent, record: &Record, asset: &RemoteAsset) -> Verdict
     }
 }
 
+/// What came of an update that was to follow version `head`, where the remote shows `shown`. An old state that comes back has updates in doubt of which
+/// the lockfile tells more: the versions after `head`.
+fn updated(
+    record: &Record,
+    (asset_id, content): (AssetId, ContentHash),
+    head: Option<Revision>,
+    shown: Option<Revision>,
+) -> Verdict {
+    let of_asset = record.history.of_asset(asset_id);
+    // Where the bytes are not known, it may be this one.
+    let later = of_asset.filter(|(key, _)| key.version > head).filter_map(|(key, fact)| Some((key, fact.content?)));
+    let later: Vec<(RevisionKey, ContentHash)> = later.collect();
+    if later.iter().any(|(_, made)| *made == content) {
+        return Verdict::Known;
+    }
+    let newest = later.iter().filter_map(|(key, _)| key.version).max();
+    match shown > head.max(newest) {
+        true => Verdict::Newer,
+        false if newest.is_some() => Verdict::Overtaken,
+        false => Verdict::NotYet,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_read_that_may_be_older_decides_only_what_an_older_one_can_not_show() {
-        use Verdict::{Newer, No, NotYet, TooEarly, Yes};
+        use Verdict::{Known, Newer, No, NotYet, Overtaken, TooEarly, Yes};
         for (shown, lags, is_early, expected) in [
             (Yes, false, false, Yes),
             (Yes, false, true, Yes),
@@ -287,6 +330,9 @@ mod tests {
             (No, true, false, TooEarly),
             (Newer, true, true, Newer),
             (NotYet, true, true, NotYet),
+            (Known, true, true, Known),
+            (Overtaken, true, true, NotYet),
+            (Overtaken, true, false, Overtaken),
         ] {
             assert_eq!(proven(shown, lags, is_early), expected, "{shown:?} {lags} {is_early}");
         }

@@ -174,11 +174,12 @@ pub(super) fn archived(plan: &mut Plan, case: &Case<'_>, record: &Record, asset_
     }
 }
 
-/// What Macadam archived was restored by somebody else since, or for another address.
+/// What Macadam archived was restored by somebody else since, or for another address. A lockfile doesn't say when an asset was archived, but it was before the
+/// lockfile was read, so that a look since then counts; only after a write of this state's own a look may lag.
 pub(super) fn is_back(recorded: &Recorded, asset_id: AssetId, shelved: Shelved) -> bool {
     let Some(Seen { asset, at }) = recorded.observed(asset_id) else { return false };
-    let after = |archived: Timestamp| at.duration_since(archived) >= READ_LAG;
-    asset.archived == Some(false) && shelved.archived_at.is_some_and(after)
+    let counts = |archived: Timestamp| *at >= archived && !recorded.may_lag(asset_id, *at);
+    asset.archived == Some(false) && shelved.archived_at.is_some_and(counts)
 }
 
 fn is_archived(case: &Case<'_>, asset_id: AssetId) -> bool {

@@ -15,6 +15,7 @@
 mod arguments;
 mod beside;
 mod branches;
+mod brought_back;
 mod byhand;
 mod ci;
 mod cli;

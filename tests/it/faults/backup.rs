@@ -128,6 +128,37 @@ fn an_operation_that_an_old_state_follows_is_older_than_the_lockfile() {
 }
 
 #[test]
+fn an_update_that_an_old_state_has_in_doubt_was_overtaken() {
+    let cases = [("it was not carried out", "handed_over:1"), ("it was, and the lockfile has it", "answered:1")];
+    side_by_side(&cases, |step| {
+        let mut trial = Trial::new();
+        trial.project.sync();
+        let before = back_up(&trial);
+        trial.project.write("models/sword.rbxmx", rbxmx("two"));
+        trial.project.set_env("MACADAM_FAILPOINT", *step);
+        assert_eq!(trial.run(60).code, -1, "it was killed");
+        trial.project.set_env("MACADAM_FAILPOINT", "");
+        while trial.remote.control().counters().in_flight > 0 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let in_doubt = back_up(&trial);
+        assert_eq!(open(&trial), 1);
+        match *step {
+            // Another machine went on.
+            "handed_over:1" => copy(before.path(), &trial.project.state_folder()),
+            _ => trial.settle(),
+        }
+        trial.project.write("models/sword.rbxmx", rbxmx("three"));
+        trial.settle();
+        let made = come_back(&trial, &in_doubt);
+        trial.project.sync();
+        trial.settle();
+        assert_eq!(open(&trial), 0);
+        assert_eq!(uploads(&trial), made, "uploaded again");
+    });
+}
+
+#[test]
 fn what_an_old_state_has_in_doubt_was_sent_again_since_and_its_history_says_so() {
     let lost = json!({"match": {"endpoint": "create_asset", "name": "a"}, "times": 1, "action": {"kind": "reset", "at": "after_commit"}});
     let mut trial = Trial::new().fault(lost);

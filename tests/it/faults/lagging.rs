@@ -6,7 +6,7 @@ use macadam::emulator::{AssetReport, Endpoint};
 use serde_json::json;
 
 use super::Trial;
-use crate::support::rbxmx;
+use crate::support::{Project, rbxmx};
 
 /// The asset that came of a file of this name.
 fn asset(trial: &Trial, name: &str) -> AssetReport {
@@ -104,4 +104,25 @@ fn a_rollback_whose_answer_is_lost_is_not_sent_again_because_of_an_older_read() 
     assert_eq!(code, 0, "{document:#}");
     assert_eq!(trial.remote.requests(Endpoint::RollbackAsset), 1);
     assert_eq!(asset(&trial, "Sword").asset.versions.len(), 3, "rolled back once");
+}
+
+#[test]
+fn a_rollback_that_roblox_refuses_to_repeat_is_done() {
+    let trial = Trial::new();
+    trial.remote.control().set_switch("rollback", "repoint").unwrap();
+    trial.remote.control().set_switch("rollback_to_current", "bad_request").unwrap();
+    trial.project.sync();
+    trial.project.write("models/sword.rbxmx", rbxmx("two"));
+    trial.project.sync();
+    // Another machine, whose lockfile doesn't say that the revision is current already.
+    let other = Project::new(&trial.project.read("assets.toml")).at(&trial.remote.url());
+    for path in ["ui/a.png", "ui/b.png", "models/sword.rbxmx", "assets.lock.toml"] {
+        other.write(path, std::fs::read(trial.project.file(path)).unwrap());
+    }
+    for project in [&trial.project, &other] {
+        project.run(&["pin", "sword", "1"]).expect(0);
+        let (_, status) = project.json(&["status", "sword"]);
+        assert_eq!(status["assets"][0]["state"], "pinned", "{status:#}");
+        assert_eq!(status["assets"][0]["revision"], 1, "{status:#}");
+    }
 }
