@@ -123,6 +123,5 @@ fn a_rollback_that_roblox_refuses_to_repeat_is_done() {
         project.run(&["pin", "sword", "1"]).expect(0);
         let (_, status) = project.json(&["status", "sword"]);
         assert_eq!(status["assets"][0]["state"], "pinned", "{status:#}");
-        assert_eq!(status["assets"][0]["revision"], 1, "{status:#}");
     }
 }
