@@ -8,6 +8,7 @@ use super::exit::{Exit, Failure};
 use super::output::{Output, Tone, paint, plural};
 use super::target;
 use crate::engine::gather::gather;
+use crate::engine::outputs::mistakes;
 use crate::engine::progress::silent;
 use crate::engine::project::Project;
 use crate::files::Unsettled;
@@ -29,7 +30,14 @@ pub fn run(output: Output, global: &Global) -> Result<Exit, Failure> {
     });
     let unseen = desired.unseen.iter().map(|unseen| (&unseen.place, unseen.place.as_str(), &unseen.problem));
     let problems: Vec<_> = files.chain(unseen).collect();
+    let outputs = mistakes(&project, &gathered.manifest, desired);
     if output.is_json() {
+        let outputs = outputs.iter().map(|(path, problem)| {
+            json!({
+                "message": format!("{path}: {}", problem.message), "hint": problem.hint, "file": path.as_str(),
+                "line": null, "column": null, "address": null,
+            })
+        });
         let errors: Vec<Value> = problems
             .iter()
             .map(|(address, path, problem)| {
@@ -38,6 +46,7 @@ pub fn run(output: Output, global: &Global) -> Result<Exit, Failure> {
                     "line": null, "column": null, "address": address.as_str(),
                 })
             })
+            .chain(outputs)
             .collect();
         output.document(&json!({ "assets": desired.assets.len(), "errors": errors }));
     }
@@ -54,7 +63,17 @@ pub fn run(output: Output, global: &Global) -> Result<Exit, Failure> {
             output.line(format!("      {} {hint}", paint(Tone::Change, "hint")));
         }
     }
+    for (path, problem) in &outputs {
+        output.line(format!("{} {path}: {}", paint(Tone::Bad, "error"), problem.message));
+        if let Some(hint) = &problem.hint {
+            output.line(format!("      {} {hint}", paint(Tone::Change, "hint")));
+        }
+    }
     let assets = plural(desired.assets.len() as u64, "asset");
+    if problems.is_empty() && !outputs.is_empty() {
+        output.line(format!("{} can't be written", plural(outputs.len() as u64, "output")));
+        return Ok(Exit::Unreconciled);
+    }
     if problems.is_empty() {
         output
             .line(format!("{} the manifest is valid, and the files of {assets} can be used", paint(Tone::Good, "ok")));

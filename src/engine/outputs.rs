@@ -12,6 +12,7 @@ use super::project::Project;
 use super::steps::chain;
 use crate::manifest::{AddressSelection, Manifest};
 use crate::model::desired::Desired;
+use crate::model::output::{MissingAsset, Output};
 use crate::model::path::ProjectPath;
 use crate::model::recorded::Recorded;
 use crate::outputs::file::{Comparison, compare, replace};
@@ -108,15 +109,13 @@ pub fn asset_ids(desired: &Desired, recorded: &Recorded) -> AssetIds {
 
 /// Makes every output of a manifest and compares it with its file. Blocks: it reads the disk.
 pub fn draft(project: &Project, manifest: &Manifest, asset_ids: &AssetIds) -> Vec<OutputDraft> {
-    let draft = |output: &crate::model::output::Output| {
+    let draft = |output: &Output| {
         let selection = AddressSelection::of(output);
-        let held = asset_ids.iter().filter(|(address, _)| selection.fits(address));
-        let held: AssetIds = held.map(|(address, asset_id)| (address.clone(), *asset_id)).collect();
-        let made = render(output, &project.manifest_name(), &held)
-            .map_err(|error| OutputProblem { message: error.to_string(), hint: Some(error.hint()) });
-        let content = made.and_then(|text| match compare(&project.outputs, &output.path, &text) {
-            Ok(comparison) => Ok((text, comparison)),
-            Err(error) => Err(OutputProblem { message: chain(&error), hint: error.hint() }),
+        let content = make(project, output, &selection, asset_ids).and_then(|text| {
+            match compare(&project.outputs, &output.path, &text) {
+                Ok(comparison) => Ok((text, comparison)),
+                Err(error) => Err(OutputProblem { message: chain(&error), hint: error.hint() }),
+            }
         });
         OutputDraft { path: output.path.clone(), selection, content }
     };
@@ -183,6 +182,30 @@ fn not_ours(maker: Maker) -> OutputProblem {
         ),
     };
     OutputProblem { message, hint: Some(hint) }
+}
+
+/// The text of one output.
+fn make(
+    project: &Project,
+    output: &Output,
+    selection: &AddressSelection,
+    asset_ids: &AssetIds,
+) -> Result<String, OutputProblem> {
+    let held = asset_ids.iter().filter(|(address, _)| selection.fits(address));
+    let held: AssetIds = held.map(|(address, asset_id)| (address.clone(), *asset_id)).collect();
+    let made = render(output, &project.manifest_name(), &held);
+    made.map_err(|error| OutputProblem { message: error.to_string(), hint: Some(error.hint()) })
+}
+
+/// What is wrong with outputs whichever assets there are: keys that collide, as a rule. Looks at no file.
+pub fn mistakes(project: &Project, manifest: &Manifest, desired: &Desired) -> Vec<(ProjectPath, OutputProblem)> {
+    let asset_ids = asset_ids(desired, &Recorded::default());
+    let mistake = |output: &Output| {
+        let complete = Output { missing: MissingAsset::Omit, ..output.clone() };
+        let made = make(project, &complete, &AddressSelection::of(output), &asset_ids);
+        made.err().map(|problem| (output.path.clone(), problem))
+    };
+    manifest.outputs().iter().filter_map(mistake).collect()
 }
 
 /// The files of a manifest's outputs that Macadam made. Blocks: it reads the disk.

@@ -174,6 +174,9 @@ fn a_collision_is_an_error_of_that_output_alone() {
     assert_eq!(error(&document, 2), "`ui/a.jpg` and `ui/a.png` both get the key `ui/a`");
     assert_eq!(project.read("ui/assets.json"), before);
     assert!(project.read(LUAU).contains("ui/a.jpg"));
+    let (code, document) = project.json(&["check"]);
+    let told = "ui/assets.json: `ui/a.jpg` and `ui/a.png` both get the key `ui/a`";
+    assert_eq!((code, &document["errors"][0]["message"]), (1, &told.into()), "{document:#}");
     let ran = project.run(&["outputs", "--check"]).expect(1);
     assert!(ran.stdout.contains("both get the key `ui/a`") && ran.stdout.contains("hint:"), "{}", ran.stdout);
 }
