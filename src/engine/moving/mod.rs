@@ -27,6 +27,7 @@ use crate::model::history::{Kind, Listing, RevisionFact, RevisionKey, Standing};
 use crate::model::ids::{AssetId, Creator, Revision};
 use crate::model::observation::Mismatch;
 use crate::model::path::ProjectPath;
+use crate::model::recorded::KnownAddresses;
 use crate::model::recorded::{Identity, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::moving::{
@@ -213,7 +214,7 @@ impl Move {
             if self.compare(&files::walk(&self.project.root, &parsed.selection())) {
                 continue;
             }
-            let nobody = BTreeSet::new();
+            let nobody = KnownAddresses::default();
             let settled = Unsettled::default();
             let gathered = look(&self.project, parsed, text.clone(), &self.cache, &nobody, &settled, listener)?;
             self.cache.clone_from(&gathered.cache);
