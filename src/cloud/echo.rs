@@ -37,17 +37,16 @@ pub(super) fn hide(secret: &[u8], text: &str, what: Text) -> Option<String> {
     if piece == 0 || (what == Text::Value && piece < HIDDEN_PIECE) {
         return None;
     }
-    let counts = |piece: &&[u8]| what == Text::Message || !piece.iter().all(u8::is_ascii_digit);
-    let pieces: HashSet<&[u8]> = secret.windows(piece).filter(counts).collect();
+    let pieces: HashSet<&[u8]> = secret.windows(piece).collect();
     let mut hidden = vec![false; text.len()];
     let mut meant: Vec<Meant> =
         text.bytes().enumerate().map(|(from, byte)| Meant { byte, from, to: from + 1 }).collect();
     for _ in 0..=LAYERS {
         let bytes: Vec<u8> = meant.iter().map(|meant| meant.byte).collect();
-        for (start, window) in bytes.windows(piece).enumerate() {
-            if pieces.contains(window)
-                && let (Some(first), Some(last)) = (meant.get(start), meant.get(start + piece - 1))
-            {
+        for (start, end) in runs(&bytes, &pieces, piece) {
+            let found = meant.get(start..end).unwrap_or_default();
+            let counts = what == Text::Message || !found.iter().all(|meant| meant.byte.is_ascii_digit());
+            if let (Some(first), Some(last), true) = (found.first(), found.last(), counts) {
                 hidden.iter_mut().take(last.to).skip(first.from).for_each(|byte| *byte = true);
             }
         }
@@ -58,6 +57,18 @@ pub(super) fn hide(secret: &[u8], text: &str, what: Text) -> Option<String> {
         meant = below;
     }
     hidden.contains(&true).then(|| without(text, &hidden))
+}
+
+/// Where pieces of the credential are, each with all that overlaps it: a piece of digits alone is one of the credential where others go on from it.
+fn runs(bytes: &[u8], pieces: &HashSet<&[u8]>, piece: usize) -> Vec<(usize, usize)> {
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for (start, _) in bytes.windows(piece).enumerate().filter(|(_, window)| pieces.contains(window)) {
+        match runs.last_mut() {
+            Some((_, end)) if start < *end => *end = start + piece,
+            _ => runs.push((start, start + piece)),
+        }
+    }
+    runs
 }
 
 fn without(text: &str, hidden: &[bool]) -> String {

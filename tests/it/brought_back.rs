@@ -19,7 +19,7 @@ fn an_older_lockfile_does_not_make_a_restored_asset_archived() {
     project.let_reads_catch_up();
     project.write("assets.lock.toml", older);
     // Roblox is asked, and its answer is newer than the lockfile.
-    let document = project.sync();
+    let (_, document) = project.json(&["sync", "--once", "--refresh"]);
     assert!(!document.to_string().contains("archived by hand"), "{document:#}");
     let lockfile = project.read("assets.lock.toml");
     assert!(!lockfile.contains("archived"), "{lockfile}");

@@ -184,17 +184,17 @@ fn a_dirty_clone_that_is_behind_catches_up() {
 fn a_conflict_leaves_the_commit_in_place() {
     let hub = Hub::new();
     let (a, b) = (hub.clone("a"), hub.clone("b"));
-    b.commit_and_push("game/ids.json", "from b\n");
-    a.write("game/ids.json", "from a\n");
+    b.commit_and_push("game/assets.lock.toml", "b = 1\n");
+    a.write("game/assets.lock.toml", "a = 1\n");
     a.write("note.txt", "local\n");
     for _ in 0..2 {
-        let said = a.run(&["ids.json"], false);
+        let said = a.run(&["assets.lock.toml"], false);
         assert!(said.contains("contradicts origin/main"), "{said}");
-        assert_eq!((a.read("game/ids.json"), a.read("note.txt")), ("from a\n".to_owned(), "local\n".to_owned()));
+        assert_eq!((a.read("game/assets.lock.toml"), a.read("note.txt")), ("a = 1\n".to_owned(), "local\n".to_owned()));
         assert_eq!(a.git(&["log", "--format=%s"]), "assets: sync\nfirst\n");
         assert_eq!(a.git(&["stash", "list"]), "");
     }
-    assert_eq!(hub.log(), ["game/ids.json", "first"]);
+    assert_eq!(hub.log(), ["game/assets.lock.toml", "first"]);
 }
 
 #[test]
