@@ -63,6 +63,9 @@ pub enum HandOverError {
     /// It was written down where nobody finds it.
     #[error(transparent)]
     Displaced(#[from] Displaced),
+    /// Another process may have done the same since it was begun.
+    #[error("the state was written anew since this was begun: it is planned again")]
+    WrittenAnew,
 }
 
 impl Book {
@@ -207,14 +210,16 @@ impl Book {
         self.commit(vec![Change::Advance { attempt, event }]).await
     }
 
-    /// Writes down that the last byte of a change is about to leave, which it may only when this returns.
+    /// Writes down that the last byte of a change, which was planned for the state of `generation`, is about to leave, which it may only when this returns.
     ///
     /// # Errors
-    /// As [`Book::commit`]; and when the state is not the one at its path any more.
-    pub async fn hand_over(&self, attempt: AttemptId) -> Result<(), HandOverError> {
+    /// As [`Book::commit`]; and when the state is not the one at its path any more, or was written anew since: a process that was stopped for a while
+    /// may go on only here.
+    pub async fn hand_over(&self, attempt: AttemptId, generation: u64) -> Result<(), HandOverError> {
         self.advance(attempt, PhaseEvent::HandOver).await?;
         // After the write, which takes its time: nothing comes between this and the byte.
-        Ok(self.hold.check()?)
+        self.hold.check()?;
+        if self.generation() == generation { Ok(()) } else { Err(HandOverError::WrittenAnew) }
     }
 
     /// The state behind it, for what is not about assets.

@@ -320,9 +320,9 @@ impl Steps {
         if let Some((_, bytes)) = write.upload {
             (self.listener)(Progress::Uploading { address: write.address.clone(), bytes });
         }
-        let book = Arc::clone(&self.book);
+        let (book, generation) = (Arc::clone(&self.book), self.generation);
         let hand_over: HandOver = Box::pin(async move {
-            let written = book.hand_over(attempt).await;
+            let written = book.hand_over(attempt, generation).await;
             failpoint::hit("handed_over");
             written.map_err(|error| chain(&error).into())
         });

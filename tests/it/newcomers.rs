@@ -44,7 +44,7 @@ fn a_folder_that_became_a_link_brings_nothing_back_that_had_left() {
     std::fs::remove_file(project.file("ui")).unwrap();
     std::fs::rename(project.file("elsewhere"), project.file("ui")).unwrap();
     let told = notes(&project.sync());
-    assert!(!told.iter().any(|note| note.contains("left the manifest")), "{told:?}");
+    assert!(!told.iter().any(|note| note.contains("ui/c.png: left the manifest")), "{told:?}");
     assert_eq!(project.read("assets.lock.toml"), lockfile);
 }
 

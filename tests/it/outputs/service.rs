@@ -29,7 +29,11 @@ fn the_service_writes_them_and_does_not_answer_to_them() {
     assert_eq!(looks(&log), at_start + 2, "{log}");
     // The command is told of the lockfile and the outputs at once, so that they are one commit.
     let told = project.read("told.txt");
-    assert!(told.contains(&format!("assets.lock.toml\n{}", project.file(LUAU).display())), "{told}");
+    let types = project.file(LUAU).with_extension("d.ts");
+    assert!(
+        told.contains(&format!("assets.lock.toml\n{}\n{}", types.display(), project.file(LUAU).display())),
+        "{told}"
+    );
     assert_ne!(id(&project, "ui/d.png"), 0);
 }
 
