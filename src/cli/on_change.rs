@@ -114,7 +114,8 @@ pub async fn may_publish(
     let Some(command) = command else { return Ok(()) };
     let setting = Setting { command: command.to_owned(), project: project.clone(), hidden: Vec::new() };
     let mut said = |line: String| output.aside(&line);
-    let asked = on_change::may_publish(&setting, &[project.lockfile.clone()], stop.signalled(), &mut said).await;
+    let asked =
+        on_change::may_publish(&setting, std::slice::from_ref(&project.lockfile), stop.signalled(), &mut said).await;
     asked.map_err(|_| {
         let name = project.lockfile_name();
         Failure::new(Exit::Unusable, format!("nothing was uploaded, because {name} could not be published from here"))

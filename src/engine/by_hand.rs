@@ -404,7 +404,8 @@ fn in_doubt(hands: &Hands, address: &Address) -> Option<AttemptId> {
 }
 
 async fn run(hands: &Hands, desired: &Desired, step: Step) -> Outcome {
-    let steps = hands.steps(desired, GivenUp::new(), hands.book.generation());
+    let mut steps = hands.steps(desired, GivenUp::new(), hands.book.generation());
+    steps.by_hand = true;
     let address = step.address.clone();
     tokio::select! {
         reports = execute(&steps, vec![step]) => {

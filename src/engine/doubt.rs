@@ -49,9 +49,7 @@ impl Steps {
         };
         match self.verdict(&attempt, &asset) {
             Verdict::Yes => self.finish(id, asset).await,
-            Verdict::TooEarly if may_be_repeated(&attempt.intent, self.record(&attempt.address).as_ref()) => {
-                self.repeat(id, &attempt).await
-            }
+            Verdict::TooEarly if self.may_be_repeated(&attempt) => self.repeat(id, &attempt).await,
             Verdict::TooEarly => {
                 let message = format!(
                     "whether an earlier request ({}) arrived shows only once Roblox's answers can't be older than it",
@@ -76,6 +74,18 @@ impl Steps {
             }
             Verdict::NotYet => self.settle_unseen(id, &attempt).await,
             Verdict::Newer => self.settle_newer(id, &attempt, asset).await,
+        }
+    }
+
+    /// Whether sending a request twice comes to the same as sending it once, and somebody sends it: a plan what the manifest wants, a command what a
+    /// person asked for. A rollback may make a version each time, and so may metadata of a Model.
+    fn may_be_repeated(&self, attempt: &Attempt) -> bool {
+        match &attempt.intent {
+            Intent::Archive { .. } | Intent::Restore { .. } => self.by_hand,
+            Intent::UpdateMetadata { .. } => self
+                .record(&attempt.address)
+                .is_some_and(|record| record.identity.asset_type.on_content_change() == ContentChange::NewAsset),
+            Intent::Create { .. } | Intent::UpdateContent { .. } | Intent::Rollback { .. } => false,
         }
     }
 
@@ -211,17 +221,6 @@ fn unknown(attempt: &Attempt, record: &Record) -> Option<Change> {
     let mut asked = record.asked.clone();
     asked.extend(fields.keys().map(|field| (*field, FieldDigest::UNKNOWN)));
     Some(Change::Ask { address: attempt.address.clone(), fields: asked, stored: record.stored.clone() })
-}
-
-/// Whether sending a request twice comes to the same as sending it once. A rollback may make a version each time, and so may metadata of a Model.
-fn may_be_repeated(intent: &Intent, record: Option<&Record>) -> bool {
-    match intent {
-        Intent::Archive { .. } | Intent::Restore { .. } => true,
-        Intent::UpdateMetadata { .. } => {
-            record.is_some_and(|record| record.identity.asset_type.on_content_change() == ContentChange::NewAsset)
-        }
-        Intent::Create { .. } | Intent::UpdateContent { .. } | Intent::Rollback { .. } => false,
-    }
 }
 
 /// As [`observation::may_lag`](crate::model::observation::may_lag), with the patience of tests.

@@ -129,6 +129,7 @@ impl Hands {
             superseded: StopSwitch::default(),
             panics: self.panics,
             generation,
+            by_hand: false,
         }
     }
 

@@ -72,6 +72,8 @@ pub struct Steps {
     pub(super) panics: Panics,
     /// The state for which this was planned, see [`Book::generation`].
     pub(super) generation: u64,
+    /// A person's command sends again what it settles: no plan would.
+    pub(super) by_hand: bool,
 }
 
 /// What a panic in a try of a step does: a defect of Macadam in any case.

@@ -8,15 +8,6 @@ pub fn step() {
     counter::TAKEN.with(|taken| taken.set(taken.get() + 1));
 }
 
-#[cfg(test)]
-mod counter {
-    use std::cell::Cell;
-
-    thread_local! {
-        pub(super) static TAKEN: Cell<u64> = const { Cell::new(0) };
-    }
-}
-
 /// How many steps `work` takes on this thread.
 #[cfg(test)]
 pub fn steps_of(work: impl FnOnce()) -> u64 {
@@ -32,4 +23,13 @@ pub fn grows_with_its_input(what: &str, work: impl Fn(u64)) {
     let (one, four) = (steps_of(|| work(500)), steps_of(|| work(2_000)));
     assert!(one > 0, "{what}: nothing was counted");
     assert!(four <= one * 5, "{what}: {one} steps for 500, {four} for 2,000");
+}
+
+#[cfg(test)]
+mod counter {
+    use std::cell::Cell;
+
+    thread_local! {
+        pub(super) static TAKEN: Cell<u64> = const { Cell::new(0) };
+    }
 }

@@ -78,10 +78,6 @@ pub struct Comparison {
 /// Compares what is wanted with what was last asked for, and where that is unknown with what the remote last said.
 pub fn compare(wanted: &FieldDigests, asked: &FieldDigests, seen: Option<&RemoteAsset>) -> Comparison {
     let settled = |field: Field| match (wanted.get(&field), asked.get(&field)) {
-        // Two lockfiles differed: somebody looked since, or it is asserted anew.
-        (Some(wanted), Some(asked)) if *asked == FieldDigest::UNKNOWN => {
-            seen.and_then(|seen| seen.stored(field)).is_some_and(|stored| stored == *wanted)
-        }
         (Some(wanted), Some(asked)) => wanted == asked,
         (Some(wanted), None) => seen.and_then(|seen| seen.stored(field)).is_some_and(|stored| stored == *wanted),
         // A key that was set and is gone clears the field; a cleared one is as it should be. A display name can't be cleared: without its key it

@@ -15,7 +15,6 @@
 mod arguments;
 mod beside;
 mod branches;
-mod brought_back;
 mod byhand;
 mod ci;
 mod cli;
