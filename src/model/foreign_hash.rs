@@ -1,4 +1,4 @@
-//! The hashes by which other tools know a file. Macadam's own is [`ContentHash`](super::ids::ContentHash).
+//! The hashes by which other tools know a file. Macadam's own is [`ContentHash`].
 
 use super::ids::ContentHash;
 

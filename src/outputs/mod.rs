@@ -1,11 +1,11 @@
 //! Files with asset IDs for the game's code: `[[outputs]]` of the manifest.
 //!
 //! Two halves. [`render`] is pure: an output and the asset ID of each address in, the text of the file
-//! out, the same bytes on every machine. [`file`] is the edge: it compares that text with the disk and
+//! out, the same bytes on every machine. [`mod@file`] is the edge: it compares that text with the disk and
 //! replaces a file whole, only where it differs, and never one that somebody else made. Neither decides
 //! which asset ID an address has: that is `plan/current.rs`, from desired content and history.
 //!
-//! Read next: [`tree`] for how addresses become keys, [`print`] for the three languages, [`quote`] for
+//! Read next: [`tree`] for how addresses become keys, [`mod@print`] for the three languages, [`quote`] for
 //! keys that are no identifiers, [`mark`] for how a generated file is known.
 
 pub mod file;
