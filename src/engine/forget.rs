@@ -25,7 +25,7 @@ pub struct Forgotten {
 }
 
 impl ForgottenAddress {
-    /// What a person should look for, where uploads of the address may have made assets that nobody knows.
+    /// What a person should look for, where uploads of the address may have made assets whose IDs are unknown.
     pub fn advice(&self) -> Option<String> {
         let copies = match self.suspected {
             0 => return None,
@@ -47,7 +47,7 @@ pub struct ForgottenAddress {
     pub asset_ids: Vec<AssetId>,
     /// Of these the ones that other addresses have too, and that stay known by them.
     pub shared: Vec<AssetId>,
-    /// How many uploads of it may have made assets that nobody knows: forgotten with it, since a person said so.
+    /// How many uploads of it may have made assets whose IDs are unknown: forgotten with it, since a person said so.
     pub suspected: u64,
 }
 

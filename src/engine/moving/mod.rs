@@ -41,7 +41,7 @@ use crate::state::lockfile::{self, Entry, Ledger};
 
 pub use error::MoveError;
 
-/// A file of another tool that is larger is none that a tool wrote.
+/// The largest file of another tool that is read: no tool writes a larger one.
 const MAX_FILE: u64 = 256 << 20;
 /// How often what can't come along is taken out of the manifest before that must be right.
 const ROUNDS: usize = 8;
