@@ -30,6 +30,7 @@ fn an_upload_whose_answer_was_lost_rests_for_a_minute_across_runs() {
         assert_eq!(copies(&trial, "a"), 1, "a few bad seconds cost one copy at most");
     }
     trial.project.set_env("MACADAM_CLOCK_SHIFT", "61");
+    assert_eq!(possible(&trial, "ui/a.png"), 0, "it is due, and was not sent again yet");
     trial.converge();
     assert_eq!((copies(&trial, "a"), possible(&trial, "ui/a.png")), (2, 1));
 }
