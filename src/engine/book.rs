@@ -169,19 +169,32 @@ impl Book {
     }
 
     /// Writes down that a change of the remote is about to be tried, together with what its address is, and with what it `replaces`: the end of
-    /// earlier ones, unless that is written down already. There is room then for what comes of it.
+    /// earlier ones, unless that is written down already. There is room then for what comes of it. `None`: the state was written anew since `generation`,
+    /// for which it was planned, and nothing is begun.
     ///
     /// # Errors
-    /// As [`Book::commit`]; and where the disk has no room for what comes of it.
+    /// As [`Book::secure`] and [`Book::commit`]; and where the disk has no room for what comes of it.
     pub async fn begin(
-        &self,
+        self: &Arc<Self>,
         address: &Address,
         identity: Identity,
         intent: Intent,
         replaces: &[Change],
-    ) -> Result<AttemptId, BookError> {
+        generation: u64,
+    ) -> Result<Option<AttemptId>, BookError> {
+        self.secure().await?;
         // Where there is none the book stays open: what is on its way can still be written down.
-        self.store.make_room().await?;
+        if let Err(error) = self.store.make_room().await {
+            // The state may have been taken away just before.
+            if self.hold.check().is_ok() {
+                return Err(error.into());
+            }
+            self.secure().await?;
+            self.store.make_room().await?;
+        }
+        if self.generation() != generation {
+            return Ok(None);
+        }
         let mut attempt = AttemptId(0);
         self.commit_with(|recorded| {
             attempt = AttemptId(recorded.next_attempt);
@@ -199,7 +212,7 @@ impl Book {
             changes
         })
         .await?;
-        Ok(attempt)
+        Ok(Some(attempt))
     }
 
     /// Writes down that a change of the remote moved on.

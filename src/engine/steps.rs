@@ -294,21 +294,18 @@ impl Steps {
             self.gate.leave_unsent(pass);
             return Ok(Try::Ended(outcome));
         }
-        if let Err(error) = self.book.secure().await {
-            self.gate.leave_unsent(pass);
-            return Err(error);
-        }
-        // Another process may have been at work in between: whether this is still wanted is for the next plan to say.
-        if self.book.generation() != self.generation {
-            self.gate.leave_unsent(pass);
-            return Ok(superseded("the state was written anew, and everything is planned again"));
-        }
         let given_up = match write.intent {
             Intent::Create { .. } => self.given_up.get(write.address).map(Vec::as_slice).unwrap_or_default(),
             _ => &[],
         };
-        let attempt = match self.book.begin(write.address, write.identity, write.intent, given_up).await {
-            Ok(attempt) => attempt,
+        let begun = self.book.begin(write.address, write.identity, write.intent, given_up, self.generation).await;
+        let attempt = match begun {
+            Ok(Some(attempt)) => attempt,
+            // Another process may have been at work in between: whether this is still wanted is for the next plan to say.
+            Ok(None) => {
+                self.gate.leave_unsent(pass);
+                return Ok(superseded("the state was written anew, and everything is planned again"));
+            }
             Err(error) => {
                 self.gate.leave_unsent(pass);
                 return Err(error);

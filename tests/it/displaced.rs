@@ -162,18 +162,19 @@ fn what_a_second_process_made_in_between_is_taken_over_and_not_made_again() {
     slow(&remote, 5000);
     let first = once(&project);
     // The first request of a run goes alone.
-    until("the upload is on the wire", || creates(&remote) == 1);
+    until("the upload is carried out", || remote.assets().len() == 1);
     remote.control().clear_faults();
     // It notices nothing before the second is done.
     signal(&first, "STOP");
     lose(&project);
     project.sync();
-    assert_eq!(creates(&remote), 7, "the second knew nothing of the one on the wire");
+    assert_eq!(remote.assets().len(), 7, "the second knew nothing of the one on the wire");
     signal(&first, "CONT");
     let ran = Ran::of(first.wait_with_output().unwrap()).expect(0);
     let document: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(document["in_sync"], true, "{document:#}");
-    assert_eq!(creates(&remote), 7, "{document:#}\n{}", ran.stderr);
+    // Requests whose last byte was held back may have come, and nothing came of them.
+    assert_eq!(remote.assets().len(), 7, "{document:#}\n{}", ran.stderr);
     assert_eq!(aside(&project).len(), 1);
     all_is_known(&project, &remote);
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Store;
+use crate::platform::file_id::FileId;
 use crate::platform::own_file::{self, How};
 use crate::state::error::StateError;
 
@@ -49,8 +50,10 @@ impl Store {
         let frames = u64::try_from(frames).unwrap_or_default();
         let bytes = |pages: u64| pages.saturating_mul(page.saturating_add(FRAME_HEADER));
         let least = bytes(frames.saturating_add(FREE_PAGES)).saturating_add(LOG_HEADER);
-        let made = lengthen(&beside(&self.path, "-wal"), least, bytes(STEP_PAGES))
-            .and_then(|()| make_note(&beside(&self.path, ".outcomes")));
+        let log = beside(&self.path, "-wal");
+        let own = self.files.iter().find(|(path, _)| *path == log).map(|(_, id)| *id);
+        let made =
+            lengthen(&log, own, least, bytes(STEP_PAGES)).and_then(|()| make_note(&beside(&self.path, ".outcomes")));
         made.map_err(|source| StateError::NoRoom { path: self.path.clone(), source: Arc::new(source) })
     }
 
@@ -90,10 +93,14 @@ impl Store {
     }
 }
 
-/// Makes a file at least so long, and by a step longer where it has to grow; really written, since a hole has no blocks.
-fn lengthen(path: &Path, least: u64, step: u64) -> io::Result<()> {
+/// Makes a file at least so long, and by a step longer where it has to grow; really written, since a hole has no blocks. Only the `own` one: another
+/// process may write to the one that took its place.
+fn lengthen(path: &Path, own: Option<FileId>, least: u64, step: u64) -> io::Result<()> {
     static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     let mut file = own_file::open(path, How::Append)?;
+    if Some(FileId::of(&file)?) != own {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "another file took the place of the log"));
+    }
     let length = file.metadata()?.len();
     if length >= least {
         return Ok(());
