@@ -9,11 +9,11 @@ use std::sync::OnceLock;
 use macadam::cloud::limits::LimitSample;
 use macadam::cloud::wire::error::ErrorBody;
 use macadam::cloud::wire::{asset, key, operation, version};
-use macadam::files::{self, Unsettled};
+use macadam::files::{self, FilesInProgress};
 use macadam::model::address::Address;
 use macadam::model::asset::{AssetType, FileFormat};
 use macadam::model::change::Change;
-use macadam::model::desired::Selection;
+use macadam::model::desired::FileSelection;
 use macadam::model::file::FileCache;
 use macadam::model::ids::{AssetId, Creator, OperationId};
 use macadam::model::path::ProjectPath;
@@ -116,9 +116,9 @@ pub fn file(data: &[u8]) {
     }
     let walk = files::walk(
         folder.path(),
-        &Selection { explicit: [path.clone()].into_iter().collect(), ..Selection::default() },
+        &FileSelection { explicit: [path.clone()].into_iter().collect(), ..FileSelection::default() },
     );
-    let found = files::examine(folder.path(), &walk, &FileCache::new(), &Unsettled::default(), 0, &|_| {});
+    let found = files::examine(folder.path(), &walk, &FileCache::new(), &FilesInProgress::default(), 0, &|_| {});
     assert!(found.findings.contains_key(&path), "nothing is said of the file");
 }
 
@@ -137,9 +137,9 @@ fn template() -> Option<&'static [u8]> {
         };
         let address = Address::new("sword").ok()?;
         let enrolled = [
-            Change::Enroll { address: address.clone(), identity },
-            Change::Lock { address: address.clone(), in_lockfile: true },
-            Change::Remove { address, removed: true },
+            Change::SetIdentity { address: address.clone(), identity },
+            Change::SetInLockfile { address: address.clone(), in_lockfile: true },
+            Change::SetRemoved { address, removed: true },
         ];
         store.commit(&enrolled, NOW).ok()?;
         drop(store);

@@ -7,24 +7,24 @@ use serde_json::json;
 
 use super::args::{ArchiveArgs, Global, RestoreArgs};
 use super::beside::{self, beside_service, is_served};
-use super::exit::{Exit, Failure, chain};
-use super::hand::{Hand, Shortfall, Told, documents};
-use super::output::{Output, Tone, paint, plural, problems_json};
-use super::selection::{Candidates, Selection};
+use super::exit::{Exit, CommandFailure, chain};
+use super::hand::{Hand, Shortfall, CommandResult, documents};
+use super::output::{Printer, TextStyle, paint, plural, problems_json};
+use super::selection::{Candidates, AddressSelection};
 use super::status::unknown_address;
 use super::sync::{ask, asks};
-use super::target::{self, Target};
-use crate::engine::by_hand::{self, ByHandError, Direction, Ended, Prepared};
+use super::target::{self, ProjectTarget};
+use crate::engine::by_hand::{self, ByHandError, Direction, CommandEnd, Prepared};
 use crate::engine::gather::read_manifest;
-use crate::engine::hands::Hands;
-use crate::engine::view::View;
+use crate::engine::hands::ExecutionContext;
+use crate::engine::view::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::recorded::Record;
-use crate::model::request::{Answer, Request};
+use crate::model::request::{RequestDone, Request};
 use crate::plan::current::last;
 
-impl From<ByHandError> for Failure {
+impl From<ByHandError> for CommandFailure {
     fn from(error: ByHandError) -> Self {
         match error {
             ByHandError::Book(error) => error.into(),
@@ -40,27 +40,27 @@ impl From<ByHandError> for Failure {
 }
 
 /// Archives the assets of addresses, one after another.
-pub async fn archive(output: Output, global: &Global, args: &ArchiveArgs) -> Result<Exit, Failure> {
+pub async fn archive(output: Printer, global: &Global, args: &ArchiveArgs) -> Result<Exit, CommandFailure> {
     run(output, global, &args.addresses, Direction::Archive, args.yes).await
 }
 
 /// Restores the assets of addresses, one after another.
-pub async fn restore(output: Output, global: &Global, args: &RestoreArgs) -> Result<Exit, Failure> {
+pub async fn restore(output: Printer, global: &Global, args: &RestoreArgs) -> Result<Exit, CommandFailure> {
     run(output, global, &args.addresses, Direction::Restore, true).await
 }
 
 async fn run(
-    output: Output,
+    output: Printer,
     global: &Global,
     texts: &[String],
     direction: Direction,
     yes: bool,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     // Without a usable manifest nothing is attempted, and no state is made.
     read_manifest(&target.project)?;
-    let selection = Selection::read(texts, || {
-        let view = View::open(&target.project, &target.remote)?;
+    let selection = AddressSelection::read(texts, || {
+        let view = StateSnapshot::open(&target.project, &target.remote)?;
         let fits = view.recorded.assets.iter().filter(|(_, record)| has_to_do(record, direction));
         let what = match direction {
             Direction::Archive => "can be archived: each is archived already, or has no asset",
@@ -105,13 +105,13 @@ fn request_of(address: &Address, direction: Direction, together: &BTreeSet<Addre
 }
 
 async fn run_one(
-    output: Output,
+    output: Printer,
     global: &Global,
-    target: &Target,
+    target: &ProjectTarget,
     address: &Address,
     direction: Direction,
     yes: bool,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, CommandFailure> {
     let (request, word) = (request_of(address, direction, &BTreeSet::new()), word_of(direction));
     if direction == Direction::Archive && asks(output, yes) && is_served(target)? {
         let question = format!("the asset of {address} is archived: games that use it lose it");
@@ -139,23 +139,23 @@ async fn run_one(
 /// What became of one of several addresses.
 enum Each {
     Done {
-        told: Told,
+        told: CommandResult,
         lockfile_written: bool,
     },
     /// It was that way already, and only a glob named it.
     Unchanged(String),
-    Failed(Told, Failure),
+    Failed(CommandResult, CommandFailure),
 }
 
 /// Each for itself: one that can't be done keeps no other from it. What ends everything ends it, and the rest is not begun.
 async fn run_all(
-    output: Output,
+    output: Printer,
     global: &Global,
-    target: &Target,
-    selection: &Selection,
+    target: &ProjectTarget,
+    selection: &AddressSelection,
     direction: Direction,
     yes: bool,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, CommandFailure> {
     let (mut hand, mut each, mut wanted) = (None, Vec::new(), None);
     let together: BTreeSet<Address> = selection.addresses.iter().cloned().collect();
     if direction == Direction::Archive && asks(output, yes) {
@@ -171,9 +171,9 @@ async fn run_all(
         if hand.is_none() {
             let request = request_of(address, direction, &together);
             match beside_service(output, global, target, &request).await {
-                Ok(Some(Answer { asset_id, revision, lockfile_written, notes })) => {
+                Ok(Some(RequestDone { asset_id, revision, lockfile_written, notes })) => {
                     let more = vec![("notes", json!(notes)), ("by_service", json!(true))];
-                    let told = Told { asset_id, revision, outcome: "done", more };
+                    let told = CommandResult { asset_id, revision, outcome: "done", more };
                     each.push((address.clone(), Each::Done { told, lockfile_written }));
                     continue;
                 }
@@ -184,7 +184,7 @@ async fn run_all(
                 }
                 Err(failure) => {
                     let ends = matches!(failure.exit, Exit::Credential | Exit::Busy | Exit::Unusable);
-                    each.push((address.clone(), Each::Failed(Told { outcome: "failed", ..Told::default() }, failure)));
+                    each.push((address.clone(), Each::Failed(CommandResult { outcome: "failed", ..CommandResult::default() }, failure)));
                     if ends {
                         break;
                     }
@@ -196,14 +196,14 @@ async fn run_all(
         let desired = match desired {
             Ok(desired) => desired,
             Err(error) => {
-                let failure = Failure::new(Exit::Unusable, chain(error));
-                each.push((address.clone(), Each::Failed(Told { outcome: "failed", ..Told::default() }, failure)));
+                let failure = CommandFailure::new(Exit::Unusable, chain(error));
+                each.push((address.clone(), Each::Failed(CommandResult { outcome: "failed", ..CommandResult::default() }, failure)));
                 break;
             }
         };
         let ended = alone(output, hand, desired, address, direction, selection).await;
         each.push((address.clone(), ended));
-        if hand.stop.is_thrown() {
+        if hand.stop.is_triggered() {
             break;
         }
     }
@@ -214,29 +214,29 @@ async fn run_all(
 }
 
 async fn alone(
-    output: Output,
+    output: Printer,
     hand: &mut Hand,
     desired: &Desired,
     address: &Address,
     direction: Direction,
-    selection: &Selection,
+    selection: &AddressSelection,
 ) -> Each {
     let together = selection.addresses.iter().cloned().collect();
-    let failed = |outcome, failure| Each::Failed(Told { outcome, ..Told::default() }, failure);
+    let failed = |outcome, failure| Each::Failed(CommandResult { outcome, ..CommandResult::default() }, failure);
     match carry_out_typed(output, hand, desired, address, direction, &together, true).await {
-        Ok(Some(Done { prepared, ended: Ended { outcome, stop }, lockfile_written })) => {
+        Ok(Some(ArchiveResult { prepared, ended: CommandEnd { outcome, stop }, lockfile_written })) => {
             let (asset_id, revision) = (Some(prepared.key.asset_id), Some(prepared.number));
             match Shortfall::of_step(&outcome, stop.as_ref()) {
                 None => {
-                    let told = Told { asset_id, revision, outcome: "done", more: Vec::new() };
+                    let told = CommandResult { asset_id, revision, outcome: "done", more: Vec::new() };
                     Each::Done { told, lockfile_written }
                 }
                 Some(Shortfall { outcome, failure }) => {
-                    Each::Failed(Told { asset_id, revision, outcome, more: Vec::new() }, failure)
+                    Each::Failed(CommandResult { asset_id, revision, outcome, more: Vec::new() }, failure)
                 }
             }
         }
-        Ok(None) => failed("waiting", Failure::new(Exit::Unreconciled, "it was not begun")),
+        Ok(None) => failed("waiting", CommandFailure::new(Exit::Unreconciled, "it was not begun")),
         Err(CarryOutError::ByHand(error @ (ByHandError::Archived { .. } | ByHandError::NotArchived { .. })))
             if selection.by_glob.contains(address) =>
         {
@@ -247,10 +247,10 @@ async fn alone(
 }
 
 fn tell_all(
-    output: Output,
+    output: Printer,
     direction: Direction,
     each: &[(Address, Each)],
-    selection: &Selection,
+    selection: &AddressSelection,
     rehearsal: bool,
 ) -> Exit {
     let failures = || {
@@ -264,7 +264,7 @@ fn tell_all(
     let exit = failures().map(|(_, failure)| failure.exit).max_by_key(|exit| (*exit == Exit::Credential, exit.code()));
     let exit = exit.unwrap_or(if not_begun > 0 { Exit::Unreconciled } else { Exit::Success });
     if output.is_json() {
-        let entries: Vec<(Address, Told)> =
+        let entries: Vec<(Address, CommandResult)> =
             each.iter().map(|(address, each)| (address.clone(), told_of(each))).collect();
         let more = vec![("lockfile_written", json!(written)), ("not_begun", json!(not_begun))];
         output.document(&documents(&entries, more));
@@ -275,9 +275,9 @@ fn tell_all(
         match each {
             Each::Done { told, .. } => {
                 let asset = told.asset_id.map(|id| format!(" (asset {id})")).unwrap_or_default();
-                output.line(format!("{} {address}{asset}", paint(Tone::Good, word)));
+                output.line(format!("{} {address}{asset}", paint(TextStyle::Good, word)));
             }
-            Each::Unchanged(why) => output.line(format!("{} {why}", paint(Tone::Quiet, "note"))),
+            Each::Unchanged(why) => output.line(format!("{} {why}", paint(TextStyle::Quiet, "note"))),
             Each::Failed(_, failure) => output.failure(failure),
         }
     }
@@ -290,8 +290,8 @@ fn tell_all(
     exit
 }
 
-fn told_of(each: &Each) -> Told {
-    let copy = |told: &Told| Told {
+fn told_of(each: &Each) -> CommandResult {
+    let copy = |told: &CommandResult| CommandResult {
         asset_id: told.asset_id,
         revision: told.revision,
         outcome: told.outcome,
@@ -299,7 +299,7 @@ fn told_of(each: &Each) -> Told {
     };
     match each {
         Each::Done { told, .. } => copy(told),
-        Each::Unchanged(why) => Told { outcome: "unchanged", more: vec![("note", json!(why))], ..Told::default() },
+        Each::Unchanged(why) => CommandResult { outcome: "unchanged", more: vec![("note", json!(why))], ..CommandResult::default() },
         Each::Failed(told, failure) => {
             let mut told = copy(told);
             told.more.push(("errors", problems_json(failure)));
@@ -309,16 +309,16 @@ fn told_of(each: &Each) -> Told {
 }
 
 /// What was done.
-struct Done {
+struct ArchiveResult {
     prepared: Prepared,
-    ended: Ended,
+    ended: CommandEnd,
     lockfile_written: bool,
 }
 
 /// Why it was not carried out.
 enum CarryOutError {
     ByHand(ByHandError),
-    Other(Box<Failure>),
+    Other(Box<CommandFailure>),
 }
 
 impl<E: Into<ByHandError>> From<E> for CarryOutError {
@@ -327,7 +327,7 @@ impl<E: Into<ByHandError>> From<E> for CarryOutError {
     }
 }
 
-impl From<CarryOutError> for Failure {
+impl From<CarryOutError> for CommandFailure {
     fn from(error: CarryOutError) -> Self {
         match error {
             CarryOutError::ByHand(error) => error.into(),
@@ -337,28 +337,28 @@ impl From<CarryOutError> for Failure {
 }
 
 async fn carry_out(
-    output: Output,
+    output: Printer,
     hand: &mut Hand,
     desired: &Desired,
     address: &Address,
     direction: Direction,
     yes: bool,
-) -> Result<Option<Done>, Failure> {
-    carry_out_typed(output, hand, desired, address, direction, &BTreeSet::new(), yes).await.map_err(Failure::from)
+) -> Result<Option<ArchiveResult>, CommandFailure> {
+    carry_out_typed(output, hand, desired, address, direction, &BTreeSet::new(), yes).await.map_err(CommandFailure::from)
 }
 
 /// Checks, asks, and does it; `None` when a person says no.
 async fn carry_out_typed(
-    output: Output,
+    output: Printer,
     hand: &mut Hand,
     desired: &Desired,
     address: &Address,
     direction: Direction,
     together: &BTreeSet<Address>,
     yes: bool,
-) -> Result<Option<Done>, CarryOutError> {
+) -> Result<Option<ArchiveResult>, CarryOutError> {
     let (listener, stop) = (hand.bars.listener(), hand.stop.clone());
-    let hands = Hands::new(&hand.session, Arc::clone(&hand.client), listener, stop.clone(), 1).await?;
+    let hands = ExecutionContext::new(&hand.session, Arc::clone(&hand.client), listener, stop.clone(), 1).await?;
     let prepared = by_hand::prepare(&hands, desired, address, direction, together).await?;
     if direction == Direction::Archive && !prepared.at_roblox && asks(output, yes) {
         let question = format!("asset {} of {address} is archived: games that use it lose it", prepared.key.asset_id);
@@ -373,13 +373,13 @@ async fn carry_out_typed(
     let wanted = desired.assets.contains_key(address);
     let kept = hand.session.keep(wanted.then_some(address)).await;
     let lockfile_written = kept.map_err(|error| CarryOutError::Other(Box::new(error.into())))?;
-    Ok(Some(Done { prepared, ended, lockfile_written }))
+    Ok(Some(ArchiveResult { prepared, ended, lockfile_written }))
 }
 
-fn tell(output: Output, address: &Address, direction: Direction, done: &Done, rehearsal: bool) -> Exit {
-    let Done { prepared, ended: Ended { outcome, stop }, lockfile_written } = done;
+fn tell(output: Printer, address: &Address, direction: Direction, done: &ArchiveResult, rehearsal: bool) -> Exit {
+    let ArchiveResult { prepared, ended: CommandEnd { outcome, stop }, lockfile_written } = done;
     let asset_id = prepared.key.asset_id;
-    let mut told = Told {
+    let mut told = CommandResult {
         asset_id: Some(asset_id),
         revision: Some(prepared.number),
         outcome: "done",
@@ -394,7 +394,7 @@ fn tell(output: Output, address: &Address, direction: Direction, done: &Done, re
             Direction::Archive => ("archived:", format!("; `macadam restore {address}` brings it back")),
             Direction::Restore => ("restored:", String::new()),
         };
-        output.line(format!("{} {address} (asset {asset_id}){then}", paint(Tone::Good, word)));
+        output.line(format!("{} {address} (asset {asset_id}){then}", paint(TextStyle::Good, word)));
         if *lockfile_written && !rehearsal {
             output.line("commit the lockfile");
         }

@@ -388,8 +388,8 @@ pub struct EmulatorArgs {
     #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDR")]
     pub listen: SocketAddr,
     /// What is assumed where Roblox's documentation and reports differ
-    #[arg(long, value_enum, default_value_t = Profile::Observed)]
-    pub profile: Profile,
+    #[arg(long, value_enum, default_value_t = EmulatorProfile::Observed)]
+    pub profile: EmulatorProfile,
     /// Answer one of these questions otherwise than the profile
     #[arg(long = "switch", value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub switches: Vec<(String, String)>,
@@ -409,7 +409,7 @@ pub struct EmulatorArgs {
 
 /// What the emulator assumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Profile {
+pub enum EmulatorProfile {
     /// What Roblox's documents say
     Documented,
     /// What public clients saw

@@ -6,16 +6,16 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::args::Global;
-use super::exit::{Exit, Failure};
-use super::hand::{Told, documents};
-use super::output::{Output, Tone, paint};
-use super::target::Target;
+use super::exit::{Exit, CommandFailure};
+use super::hand::{CommandResult, documents};
+use super::output::{Printer, TextStyle, paint};
+use super::target::ProjectTarget;
 use crate::engine::progress::silent;
 use crate::engine::request::{AskError, ask};
 use crate::engine::view;
 use crate::model::address::Address;
-use crate::model::request::{Answer, ProblemKind, Request};
-use crate::plan::Wishes;
+use crate::model::request::{RequestDone, ProblemKind, Request};
+use crate::plan::PlanOptions;
 use crate::platform::clock;
 use crate::state::lock::{self, LockError};
 
@@ -31,11 +31,11 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// # Errors
 /// With what the service said, or why it did not answer.
 pub async fn beside_service(
-    output: Output,
+    output: Printer,
     global: &Global,
-    target: &Target,
+    target: &ProjectTarget,
     request: &Request,
-) -> Result<Option<Answer>, Failure> {
+) -> Result<Option<RequestDone>, CommandFailure> {
     let asking = ask(&target.project, &target.remote, request, global.patience.unwrap_or(PATIENCE));
     tokio::pin!(asking);
     let answered = tokio::select! {
@@ -62,7 +62,7 @@ pub async fn beside_service(
                 AskError::State(_) | AskError::Lock(_) => Exit::Unusable,
                 AskError::NoService | AskError::Ended { .. } | AskError::Patience { .. } => Exit::Unreconciled,
             };
-            Err(Failure::of(exit, &error, error.hint()))
+            Err(CommandFailure::of(exit, &error, error.hint()))
         }
     }
 }
@@ -71,24 +71,24 @@ pub async fn beside_service(
 ///
 /// # Errors
 /// When its lock can't be looked at.
-pub fn is_served(target: &Target) -> Result<bool, Failure> {
+pub fn is_served(target: &ProjectTarget) -> Result<bool, CommandFailure> {
     let held = lock::holder(&target.project.state);
-    Ok(held.map_err(|error: LockError| Failure::of(Exit::Unusable, &error, None))?.is_service())
+    Ok(held.map_err(|error: LockError| CommandFailure::of(Exit::Unusable, &error, None))?.is_service())
 }
 
 /// Prints what the service did for an address; `word` says what it is now.
-pub fn tell(output: Output, address: &Address, answer: Answer, word: &str, rehearsal: bool) {
-    let Answer { asset_id, revision, lockfile_written, notes } = answer;
+pub fn tell(output: Printer, address: &Address, answer: RequestDone, word: &str, rehearsal: bool) {
+    let RequestDone { asset_id, revision, lockfile_written, notes } = answer;
     if output.is_json() {
         let more =
             vec![("notes", json!(notes)), ("lockfile_written", json!(lockfile_written)), ("by_service", json!(true))];
-        output.document(&Told { asset_id, revision, outcome: "done", more }.document(address));
+        output.document(&CommandResult { asset_id, revision, outcome: "done", more }.document(address));
         return;
     }
     let asset = asset_id.map(|asset_id| format!(" (asset {asset_id})")).unwrap_or_default();
-    output.line(format!("{} {address}{asset}, by the service", paint(Tone::Good, word)));
+    output.line(format!("{} {address}{asset}, by the service", paint(TextStyle::Good, word)));
     for note in notes {
-        output.line(format!("{} {note}", paint(Tone::Quiet, "note")));
+        output.line(format!("{} {note}", paint(TextStyle::Quiet, "note")));
     }
     if lockfile_written && !rehearsal {
         output.line("commit the lockfile");
@@ -96,21 +96,21 @@ pub fn tell(output: Output, address: &Address, answer: Answer, word: &str, rehea
 }
 
 /// The same for several addresses that the service did at once.
-pub fn tell_all(output: Output, addresses: &[Address], answer: &Answer, word: &str, rehearsal: bool) {
-    let Answer { asset_id: _, revision: _, lockfile_written, notes } = answer;
+pub fn tell_all(output: Printer, addresses: &[Address], answer: &RequestDone, word: &str, rehearsal: bool) {
+    let RequestDone { asset_id: _, revision: _, lockfile_written, notes } = answer;
     if output.is_json() {
-        let told: Vec<(Address, Told)> =
-            addresses.iter().map(|address| (address.clone(), Told { outcome: "done", ..Told::default() })).collect();
+        let told: Vec<(Address, CommandResult)> =
+            addresses.iter().map(|address| (address.clone(), CommandResult { outcome: "done", ..CommandResult::default() })).collect();
         let more =
             vec![("notes", json!(notes)), ("lockfile_written", json!(lockfile_written)), ("by_service", json!(true))];
         output.document(&documents(&told, more));
         return;
     }
     for address in addresses {
-        output.line(format!("{} {address}, by the service", paint(Tone::Good, word)));
+        output.line(format!("{} {address}, by the service", paint(TextStyle::Good, word)));
     }
     for note in notes {
-        output.line(format!("{} {note}", paint(Tone::Quiet, "note")));
+        output.line(format!("{} {note}", paint(TextStyle::Quiet, "note")));
     }
     if *lockfile_written && !rehearsal {
         output.line("commit the lockfile");
@@ -128,11 +128,11 @@ const HELD_FOR_GOOD: Duration = Duration::from_secs(10);
 /// # Errors
 /// When one is held, or the service ends, or patience does.
 pub async fn until_all_carried_out(
-    output: Output,
+    output: Printer,
     global: &Global,
-    target: &Target,
+    target: &ProjectTarget,
     addresses: &BTreeSet<Address>,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     let patience = global.patience.unwrap_or(PATIENCE);
     let mut silent_still = !output.is_quiet();
     let began = clock::elapsed();
@@ -140,7 +140,7 @@ pub async fn until_all_carried_out(
     loop {
         // Asked first: a service that ended after its last word has done what it says.
         let served = is_served(target)?;
-        let look = || view::preview(&target.project, &target.remote, &silent(), &Wishes::default());
+        let look = || view::preview(&target.project, &target.remote, &silent(), &PlanOptions::default());
         let seen = tokio::task::block_in_place(look)?;
         let acts = seen.plan.steps.iter().any(|step| addresses.contains(&step.address))
             || seen.recorded.attempts.values().any(|attempt| addresses.contains(&attempt.address));
@@ -151,7 +151,7 @@ pub async fn until_all_carried_out(
             Some(hold) => {
                 let since = *held_since.get_or_insert(now);
                 if !acts && now.saturating_sub(since) >= HELD_FOR_GOOD {
-                    let failure = Failure::new(Exit::Unreconciled, &hold.reason);
+                    let failure = CommandFailure::new(Exit::Unreconciled, &hold.reason);
                     return Err(match hold.hint.clone().filter(|hint| !hint.is_empty()) {
                         Some(hint) => failure.hint(hint),
                         None => failure,
@@ -160,12 +160,12 @@ pub async fn until_all_carried_out(
             }
         }
         if !served {
-            return Err(Failure::new(Exit::Unreconciled, "the service ended before it was done"));
+            return Err(CommandFailure::new(Exit::Unreconciled, "the service ended before it was done"));
         }
         if now.saturating_sub(began) >= patience {
             let message = "the service has not done it in time; it may wait for git, for Roblox, or for a valid key";
             return Err(
-                Failure::new(Exit::Unreconciled, message).hint("its log says why; `macadam status` how it stands")
+                CommandFailure::new(Exit::Unreconciled, message).hint("its log says why; `macadam status` how it stands")
             );
         }
         if silent_still && now.saturating_sub(began) >= SILENCE {

@@ -4,14 +4,14 @@
 use serde_json::{Value, json};
 
 use super::args::Global;
-use super::exit::{Exit, Failure};
-use super::output::{Output, Tone, paint, plural};
+use super::exit::{Exit, CommandFailure};
+use super::output::{Printer, TextStyle, paint, plural};
 use super::target;
 use crate::engine::gather::gather;
 use crate::engine::outputs::mistakes;
 use crate::engine::progress::silent;
 use crate::engine::project::Project;
-use crate::files::Unsettled;
+use crate::files::FilesInProgress;
 use crate::model::desired::{Desired, Stray, StrayPlace};
 use crate::model::file::FileCache;
 use crate::model::recorded::Recorded;
@@ -19,11 +19,11 @@ use crate::platform::clock;
 use crate::state::lockfile;
 
 /// Checks everything that can be checked offline.
-pub fn run(output: Output, global: &Global) -> Result<Exit, Failure> {
+pub fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailure> {
     let project = target::find_files(global)?;
     let before = known(output, &project);
     let known = before.addresses();
-    let gathered = gather(&project, &FileCache::new(), &known, &Unsettled::default(), &silent())?;
+    let gathered = gather(&project, &FileCache::new(), &known, &FilesInProgress::default(), &silent())?;
     let desired = &gathered.desired;
     let files = desired.assets.iter().filter_map(|(address, want)| {
         want.content.as_ref().err().map(|problem| (address, want.path.as_str(), problem))
@@ -58,15 +58,15 @@ pub fn run(output: Output, global: &Global) -> Result<Exit, Failure> {
     }
     for (address, path, problem) in &problems {
         let shown = if address.as_str() == *path { address.to_string() } else { format!("{address} ({path})") };
-        output.line(format!("{} {shown}: {}", paint(Tone::Bad, "error"), problem.message));
+        output.line(format!("{} {shown}: {}", paint(TextStyle::Bad, "error"), problem.message));
         if let Some(hint) = &problem.hint {
-            output.line(format!("      {} {hint}", paint(Tone::Change, "hint")));
+            output.line(format!("      {} {hint}", paint(TextStyle::Change, "hint")));
         }
     }
     for (path, problem) in &outputs {
-        output.line(format!("{} {path}: {}", paint(Tone::Bad, "error"), problem.message));
+        output.line(format!("{} {path}: {}", paint(TextStyle::Bad, "error"), problem.message));
         if let Some(hint) = &problem.hint {
-            output.line(format!("      {} {hint}", paint(Tone::Change, "hint")));
+            output.line(format!("      {} {hint}", paint(TextStyle::Change, "hint")));
         }
     }
     let assets = plural(desired.assets.len() as u64, "asset");
@@ -76,7 +76,7 @@ pub fn run(output: Output, global: &Global) -> Result<Exit, Failure> {
     }
     if problems.is_empty() {
         output
-            .line(format!("{} the manifest is valid, and the files of {assets} can be used", paint(Tone::Good, "ok")));
+            .line(format!("{} the manifest is valid, and the files of {assets} can be used", paint(TextStyle::Good, "ok")));
         return Ok(Exit::Success);
     }
     output.line(format!("{} of {assets} can't be used", plural(problems.len() as u64, "file")));
@@ -84,7 +84,7 @@ pub fn run(output: Output, global: &Global) -> Result<Exit, Failure> {
 }
 
 /// What the lockfile knows. One that can't be used stops a sync; here it tells nothing.
-fn known(output: Output, project: &Project) -> Recorded {
+fn known(output: Printer, project: &Project) -> Recorded {
     let read = || {
         let bytes = lockfile::read(&project.lockfile)?;
         bytes.map(|bytes| lockfile::parse(&bytes, &project.lockfile)).transpose()

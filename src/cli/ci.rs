@@ -3,7 +3,7 @@
 
 use crate::engine::git::ask::{Tracking, tracking};
 use crate::engine::project::Project;
-use crate::engine::report::{Report, Warning};
+use crate::engine::report::{RunReport, Warning};
 
 /// Whether this is a CI machine: nearly all of them set `CI`.
 pub(super) fn is_ci() -> bool {
@@ -11,7 +11,7 @@ pub(super) fn is_ci() -> bool {
 }
 
 /// Warns of a lockfile that git doesn't know after assets were uploaded. Blocks: it asks git.
-pub fn lockfile_warning(project: &Project, report: &Report) -> Option<Warning> {
+pub fn lockfile_warning(project: &Project, report: &RunReport) -> Option<Warning> {
     let uploaded = report.lockfile_written || report.steps.iter().any(|step| step.outcome.is_done());
     if !uploaded || !is_ci() {
         return None;

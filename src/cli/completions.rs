@@ -3,11 +3,11 @@
 use clap::CommandFactory as _;
 
 use super::args::{Cli, CompletionsArgs};
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, CommandFailure};
 use super::output;
 
 /// Prints them to standard output.
-pub fn run(args: &CompletionsArgs) -> Result<Exit, Failure> {
+pub fn run(args: &CompletionsArgs) -> Result<Exit, CommandFailure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "macadam", &mut script);
     output::put(&mut std::io::stdout(), &String::from_utf8_lossy(&script));

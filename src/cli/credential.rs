@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, CommandFailure};
 use crate::cloud::secret::{Credential, CredentialError};
 use crate::platform::own_file::{self, Refusal};
 use crate::platform::plain_file;
@@ -19,7 +19,7 @@ const TOKEN_VARIABLE: &str = "ROBLOX_OAUTH_TOKEN";
 ///
 /// # Errors
 /// When the one found can't be used.
-pub fn find_any(file: Option<&Path>) -> Result<Option<Credential>, Failure> {
+pub fn find_any(file: Option<&Path>) -> Result<Option<Credential>, CommandFailure> {
     let is_set =
         |variable: &str| std::env::var_os(variable).is_some_and(|text| !text.to_string_lossy().trim().is_empty());
     let in_systemd = std::env::var_os("CREDENTIALS_DIRECTORY")
@@ -32,7 +32,7 @@ pub fn find_any(file: Option<&Path>) -> Result<Option<Credential>, Failure> {
 ///
 /// # Errors
 /// With exit code 4 when there is none, or the one found can't be used. The message never holds it.
-pub fn find(file: Option<&Path>) -> Result<Credential, Failure> {
+pub fn find(file: Option<&Path>) -> Result<Credential, CommandFailure> {
     if let Some(path) = file {
         return read(path);
     }
@@ -45,11 +45,11 @@ pub fn find(file: Option<&Path>) -> Result<Credential, Failure> {
     let from = |variable: &str, make: fn(&str) -> Result<Credential, CredentialError>| {
         let text = std::env::var(variable).ok().filter(|text| !text.trim().is_empty())?;
         Some(make(&text).map_err(|error| {
-            Failure::of(Exit::Credential, &error, Some(format!("it comes from the variable {variable}")))
+            CommandFailure::of(Exit::Credential, &error, Some(format!("it comes from the variable {variable}")))
         }))
     };
     from(KEY_VARIABLE, Credential::api_key).or_else(|| from(TOKEN_VARIABLE, Credential::oauth)).unwrap_or_else(|| {
-        Err(Failure::new(Exit::Credential, "no API key").hint(format!(
+        Err(CommandFailure::new(Exit::Credential, "no API key").hint(format!(
             "set {KEY_VARIABLE}, or name a file with --api-key-file; make a key with asset:read and asset:write at \
                  create.roblox.com/dashboard/credentials; `--emulator` needs none"
         )))
@@ -67,9 +67,9 @@ struct NoText;
 /// A path this long in which no folder exists is more likely a key than the name of a file.
 const LONG_AS_A_KEY: usize = 32;
 
-fn read(path: &Path) -> Result<Credential, Failure> {
+fn read(path: &Path) -> Result<Credential, CommandFailure> {
     let wrong = |error: &dyn std::error::Error| {
-        let mut failure = Failure::of(Exit::Credential, error, None);
+        let mut failure = CommandFailure::of(Exit::Credential, error, None);
         if let Some(problem) = failure.problems.last_mut() {
             let (name, hint) = name_of(path);
             problem.message = format!("read the API key from {name}: {}", problem.message);
@@ -118,6 +118,6 @@ const fn others_can_read(_path: &Path) -> bool {
 }
 
 /// The embedded emulator takes any key.
-pub fn for_emulator() -> Result<Credential, Failure> {
-    Credential::api_key("emulator").map_err(|error| Failure::of(Exit::Credential, &error, None))
+pub fn for_emulator() -> Result<Credential, CommandFailure> {
+    Credential::api_key("emulator").map_err(|error| CommandFailure::of(Exit::Credential, &error, None))
 }

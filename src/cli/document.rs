@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::outputs;
-use crate::engine::report::{Outcome, Report, StepReport, Warning};
-use crate::engine::view::Preview;
+use crate::engine::report::{Outcome, RunReport, StepReport, Warning};
+use crate::engine::view::PlanPreview;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::ids::AssetId;
@@ -98,7 +98,7 @@ pub fn drifts(drifts: &[Drift]) -> Value {
     drifts.iter().map(drift).collect()
 }
 
-fn planned(preview: &Preview) -> Vec<Map<String, Value>> {
+fn planned(preview: &PlanPreview) -> Vec<Map<String, Value>> {
     let known = (&preview.gathered.desired, &preview.recorded);
     let mut actions: Vec<_> = preview.plan.steps.iter().map(|step| action(step, Some(known))).collect();
     actions.extend(preview.plan.held.iter().map(hold));
@@ -106,7 +106,7 @@ fn planned(preview: &Preview) -> Vec<Map<String, Value>> {
 }
 
 /// `plan`.
-pub fn plan(preview: &Preview) -> Value {
+pub fn plan(preview: &PlanPreview) -> Value {
     let actions = planned(preview);
     json!({
         "actions": actions,
@@ -119,7 +119,7 @@ pub fn plan(preview: &Preview) -> Value {
 }
 
 /// `sync --once --locked`: the plan, in the form of a run that carried out nothing.
-pub fn locked(preview: &Preview, violated: bool) -> Value {
+pub fn locked(preview: &PlanPreview, violated: bool) -> Value {
     let mut document = plan(preview);
     let mut actions = planned(preview);
     let held = std::iter::repeat_n(None, preview.plan.steps.len()).chain(preview.plan.held.iter().map(Some));
@@ -148,7 +148,7 @@ fn outcome_of(hold: &Hold) -> &'static str {
 }
 
 /// `sync --once`.
-pub fn report(report: &Report) -> Value {
+pub fn report(report: &RunReport) -> Value {
     // One entry for what rests: the step that was refused says what Roblox said, otherwise the hold says why and what frees it.
     let told = |tried: &&StepReport| match tried.outcome {
         Outcome::Superseded { .. } => false,

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::args::{EmulatorArgs, Profile};
-use super::exit::{Exit, Failure};
-use super::output::{Output, Tone, paint};
-use crate::emulator::{self, Config, FaultRule, Latency, Running, StartError, Switches};
+use super::args::{EmulatorArgs, EmulatorProfile};
+use super::exit::{Exit, CommandFailure};
+use super::output::{Printer, TextStyle, paint};
+use crate::emulator::{self, Config, FaultRule, LatencyModel, Running, StartError, Switches};
 use crate::platform::{own_file, plain_file, signals};
 
 /// The most that is read of a script of faults.
@@ -21,9 +21,9 @@ pub struct Embedded {
 
 impl Embedded {
     /// Starts one that keeps its world in `folder`.
-    pub async fn start(folder: &Path) -> Result<Self, Failure> {
+    pub async fn start(folder: &Path) -> Result<Self, CommandFailure> {
         own_file::create_folder(folder)
-            .map_err(|error| Failure::new(Exit::Unusable, format!("create {}: {error}", folder.display())))?;
+            .map_err(|error| CommandFailure::new(Exit::Unusable, format!("create {}: {error}", folder.display())))?;
         let config = Config { world_file: Some(folder.join("world.json")), ..Config::default() };
         let running = emulator::start(config).await.map_err(|error| not_started(&error))?;
         Ok(Self { running })
@@ -40,20 +40,20 @@ impl Embedded {
     }
 }
 
-fn not_started(error: &StartError) -> Failure {
-    Failure::of(Exit::Unusable, error, error.hint().map(str::to_owned))
+fn not_started(error: &StartError) -> CommandFailure {
+    CommandFailure::of(Exit::Unusable, error, error.hint().map(str::to_owned))
 }
 
 /// Serves until a signal.
-pub async fn run(output: Output, args: EmulatorArgs) -> Result<Exit, Failure> {
+pub async fn run(output: Printer, args: EmulatorArgs) -> Result<Exit, CommandFailure> {
     if args.list_switches {
         list_switches(output);
         return Ok(Exit::Success);
     }
-    let latency: Latency = args.latency.parse().map_err(|error| Failure::of(Exit::Usage, &error, None))?;
+    let latency: LatencyModel = args.latency.parse().map_err(|error| CommandFailure::of(Exit::Usage, &error, None))?;
     let profile = match args.profile {
-        Profile::Documented => emulator::Profile::Documented,
-        Profile::Observed => emulator::Profile::Observed,
+        EmulatorProfile::Documented => emulator::Profile::Documented,
+        EmulatorProfile::Observed => emulator::Profile::Observed,
     };
     let faults = args.faults.as_deref().map(read_faults).transpose()?.unwrap_or_default();
     let config = Config {
@@ -65,14 +65,14 @@ pub async fn run(output: Output, args: EmulatorArgs) -> Result<Exit, Failure> {
         ..Config::default()
     };
     let mut signals = signals::catch_end_signals()
-        .map_err(|error| Failure::new(Exit::Unusable, format!("catch signals: {error}")))?;
+        .map_err(|error| CommandFailure::new(Exit::Unusable, format!("catch signals: {error}")))?;
     let running = emulator::start(config).await.map_err(|error| not_started(&error))?;
-    running.control().add_faults(faults).map_err(|error| Failure::of(Exit::Usage, &error, None))?;
+    running.control().add_faults(faults).map_err(|error| CommandFailure::of(Exit::Usage, &error, None))?;
     let url = running.url();
     if output.is_json() {
         output.document(&json!({ "url": url }));
     } else {
-        output.line(format!("The emulator listens on {}", paint(Tone::Good, &url)));
+        output.line(format!("The emulator listens on {}", paint(TextStyle::Good, &url)));
         output.line(format!("  use it:        macadam sync --once --api-url {url}    (any ROBLOX_API_KEY will do)"));
         output.line(format!("  look inside:   curl {url}/emulator/assets"));
         output.line("  end it:        Ctrl-C");
@@ -82,15 +82,15 @@ pub async fn run(output: Output, args: EmulatorArgs) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-fn read_faults(path: &Path) -> Result<Vec<FaultRule>, Failure> {
+fn read_faults(path: &Path) -> Result<Vec<FaultRule>, CommandFailure> {
     let wrong = |error: &dyn std::error::Error| {
-        Failure::new(Exit::Usage, format!("read the faults from {}: {error}", path.display()))
+        CommandFailure::new(Exit::Usage, format!("read the faults from {}: {error}", path.display()))
     };
     let text = plain_file::read(path, MAX_FAULTS_BYTES).map_err(|error| wrong(&error))?;
     serde_json::from_slice(&text).map_err(|error| wrong(&error))
 }
 
-fn list_switches(output: Output) {
+fn list_switches(output: Printer) {
     let table = Switches::table();
     if output.is_json() {
         let rows: Vec<_> = table
@@ -106,8 +106,8 @@ fn list_switches(output: Output) {
         return;
     }
     for row in table {
-        output.line(format!("{} = {}", paint(Tone::Change, row.name), row.values.join(" | ")));
+        output.line(format!("{} = {}", paint(TextStyle::Change, row.name), row.values.join(" | ")));
         output.line(format!("    documented: {}, observed: {}", row.documented, row.observed));
-        output.line(format!("    {}", paint(Tone::Quiet, row.source)));
+        output.line(format!("    {}", paint(TextStyle::Quiet, row.source)));
     }
 }

@@ -1,8 +1,8 @@
 //! From the errors of the engine to exit codes and words.
 
-use super::exit::{Exit, Failure, Problem, chain, unusable_lockfile};
+use super::exit::{Exit, CommandFailure, ReportedProblem, chain, unusable_lockfile};
 use crate::cloud;
-use crate::engine::book::BookError;
+use crate::engine::book::StateCacheError;
 use crate::engine::gather::GatherError;
 use crate::engine::lockfile::KeepError;
 use crate::engine::project::ProjectError;
@@ -13,13 +13,13 @@ use crate::manifest::{self, Diagnostic};
 use crate::state::StateError;
 use crate::state::lock::LockError;
 
-impl From<ProjectError> for Failure {
+impl From<ProjectError> for CommandFailure {
     fn from(error: ProjectError) -> Self {
         Self::of(Exit::Unusable, &error, error.hint())
     }
 }
 
-impl From<GatherError> for Failure {
+impl From<GatherError> for CommandFailure {
     fn from(error: GatherError) -> Self {
         match error {
             GatherError::Project(error) => error.into(),
@@ -29,16 +29,16 @@ impl From<GatherError> for Failure {
 }
 
 /// The mistakes of a manifest, with their lines for a person and their places for a script.
-fn manifest_mistakes(diagnostics: &[Diagnostic], source: &str) -> Failure {
+fn manifest_mistakes(diagnostics: &[Diagnostic], source: &str) -> CommandFailure {
     let mut rendered = manifest::render(diagnostics, source, true);
     let count = super::output::plural(diagnostics.len() as u64, "mistake");
     rendered.push_str(&format!("\n{count} in the manifest\n"));
-    Failure { exit: Exit::Unusable, problems: diagnostics.iter().map(problem).collect(), rendered: Some(rendered) }
+    CommandFailure { exit: Exit::Unusable, problems: diagnostics.iter().map(problem).collect(), rendered: Some(rendered) }
 }
 
 /// One mistake with its place.
-pub fn problem(diagnostic: &Diagnostic) -> Problem {
-    Problem {
+pub fn problem(diagnostic: &Diagnostic) -> ReportedProblem {
+    ReportedProblem {
         message: diagnostic.message.clone(),
         hint: diagnostic.hint.clone(),
         file: Some(diagnostic.file.clone()),
@@ -47,27 +47,27 @@ pub fn problem(diagnostic: &Diagnostic) -> Problem {
     }
 }
 
-impl From<StateError> for Failure {
+impl From<StateError> for CommandFailure {
     fn from(error: StateError) -> Self {
         let exit = if matches!(error, StateError::InUse { .. }) { Exit::Busy } else { Exit::Unusable };
         Self::of(exit, &error, error.hint())
     }
 }
 
-impl From<BookError> for Failure {
-    fn from(error: BookError) -> Self {
+impl From<StateCacheError> for CommandFailure {
+    fn from(error: StateCacheError) -> Self {
         match error {
-            BookError::State(error) => error.into(),
-            BookError::Lost(error) => {
+            StateCacheError::State(error) => error.into(),
+            StateCacheError::Lost(error) => {
                 let exit = if error.is_taken() { Exit::Busy } else { Exit::Unusable };
                 Self::of(exit, &error, error.hint())
             }
-            BookError::Apply(_) | BookError::Closed => Self::of(Exit::Unusable, &error, None),
+            StateCacheError::Apply(_) | StateCacheError::Closed => Self::of(Exit::Unusable, &error, None),
         }
     }
 }
 
-impl From<KeepError> for Failure {
+impl From<KeepError> for CommandFailure {
     fn from(error: KeepError) -> Self {
         match error {
             KeepError::Lockfile(error) => unusable_lockfile(&error),
@@ -76,7 +76,7 @@ impl From<KeepError> for Failure {
     }
 }
 
-impl From<SessionError> for Failure {
+impl From<SessionError> for CommandFailure {
     fn from(error: SessionError) -> Self {
         match error {
             SessionError::Lock(error @ LockError::Held { .. }) => Self::of(Exit::Busy, &error, error.hint()),
@@ -96,7 +96,7 @@ impl From<SessionError> for Failure {
     }
 }
 
-impl From<SyncError> for Failure {
+impl From<SyncError> for CommandFailure {
     fn from(error: SyncError) -> Self {
         match error {
             SyncError::Gather(source) => source.into(),
@@ -107,7 +107,7 @@ impl From<SyncError> for Failure {
     }
 }
 
-impl From<cloud::failure::Failure> for Failure {
+impl From<cloud::failure::Failure> for CommandFailure {
     /// Of a command that only asks.
     fn from(error: cloud::failure::Failure) -> Self {
         let exit = if error.is_credential() { Exit::Credential } else { Exit::Unreconciled };
@@ -115,7 +115,7 @@ impl From<cloud::failure::Failure> for Failure {
     }
 }
 
-impl From<ViewError> for Failure {
+impl From<ViewError> for CommandFailure {
     fn from(error: ViewError) -> Self {
         match error {
             ViewError::State(error) => error.into(),

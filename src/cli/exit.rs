@@ -41,7 +41,7 @@ impl Exit {
 
 /// One thing to tell a person or a script.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Problem {
+pub struct ReportedProblem {
     /// What was tried on what, and what came of it.
     pub message: String,
     /// What to do next.
@@ -56,19 +56,19 @@ pub struct Problem {
 
 /// The end of a command that did not do what it was asked for.
 #[derive(Debug)]
-pub struct Failure {
+pub struct CommandFailure {
     /// The exit code.
     pub exit: Exit,
     /// What happened, at least one.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ReportedProblem>,
     /// The same for a person, where it is more than a list: a manifest's errors with their lines.
     pub rendered: Option<String>,
 }
 
-impl Failure {
+impl CommandFailure {
     /// One problem.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        let problem = Problem { message: message.into(), ..Problem::default() };
+        let problem = ReportedProblem { message: message.into(), ..ReportedProblem::default() };
         Self { exit, problems: vec![problem], rendered: None }
     }
 
@@ -115,8 +115,8 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// A lockfile that can't be used, with its place.
-pub fn unusable_lockfile(error: &LockfileError) -> Failure {
-    let mut failure = Failure::of(Exit::Unusable, error, error.hint());
+pub fn unusable_lockfile(error: &LockfileError) -> CommandFailure {
+    let mut failure = CommandFailure::of(Exit::Unusable, error, error.hint());
     if let (Some(problem), Some(place)) = (failure.problems.last_mut(), error.place()) {
         problem.file = Some(place.file.display().to_string());
         problem.line = Some(place.line);

@@ -6,22 +6,22 @@ use serde_json::json;
 
 use super::args::{ForgetArgs, Global};
 use super::beside::{self, beside_service};
-use super::exit::{Exit, Failure};
-use super::hand::{self, Told};
-use super::output::{Output, Tone, paint};
-use super::selection::Selection;
+use super::exit::{Exit, CommandFailure};
+use super::hand::{self, CommandResult};
+use super::output::{Printer, TextStyle, paint};
+use super::selection::AddressSelection;
 use super::status::unknown_address;
 use super::target;
-use crate::engine::forget::{self, ForgetError, Forgotten, ForgottenAddress};
+use crate::engine::forget::{self, ForgetError, ForgetReport, ForgottenAddress};
 use crate::engine::gather::read_manifest;
 use crate::engine::progress::silent;
 use crate::engine::session::Session;
-use crate::engine::view::View;
+use crate::engine::view::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::request::Request;
 
-impl From<ForgetError> for Failure {
+impl From<ForgetError> for CommandFailure {
     fn from(error: ForgetError) -> Self {
         match error {
             ForgetError::Book(error) => error.into(),
@@ -35,10 +35,10 @@ impl From<ForgetError> for Failure {
 }
 
 /// Forgets addresses. Needs no key.
-pub async fn run(output: Output, global: &Global, args: &ForgetArgs) -> Result<Exit, Failure> {
+pub async fn run(output: Printer, global: &Global, args: &ForgetArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
-    let selection = Selection::read(&args.addresses, || Ok(View::open(&target.project, &target.remote)?.known()))?;
-    let Selection { addresses, is_single, .. } = selection;
+    let selection = AddressSelection::read(&args.addresses, || Ok(StateSnapshot::open(&target.project, &target.remote)?.known()))?;
+    let AddressSelection { addresses, is_single, .. } = selection;
     let request = Request::Forget { addresses: addresses.clone() };
     if let Some(answer) = beside_service(output, global, &target, &request).await? {
         match addresses.as_slice() {
@@ -62,11 +62,11 @@ pub async fn run(output: Output, global: &Global, args: &ForgetArgs) -> Result<E
     Ok(Exit::Success)
 }
 
-fn tell(output: Output, forgotten: &Forgotten, is_single: bool, wanted: Option<&BTreeSet<Address>>, rehearsal: bool) {
-    let Forgotten { each, lockfile_written } = forgotten;
+fn tell(output: Printer, forgotten: &ForgetReport, is_single: bool, wanted: Option<&BTreeSet<Address>>, rehearsal: bool) {
+    let ForgetReport { each, lockfile_written } = forgotten;
     if output.is_json() {
         let told = each.iter().map(|one| (one.address.clone(), told(one, wanted)));
-        let mut told: Vec<(Address, Told)> = told.collect();
+        let mut told: Vec<(Address, CommandResult)> = told.collect();
         let written = ("lockfile_written", json!(lockfile_written));
         match told.as_mut_slice() {
             [(address, told)] if is_single => {
@@ -82,16 +82,16 @@ fn tell(output: Output, forgotten: &Forgotten, is_single: bool, wanted: Option<&
         let ForgottenAddress { address, asset_ids, shared, suspected: _ } = one;
         let what =
             if asset_ids.is_empty() { "it had no asset".to_owned() } else { format!("it had {}", names(asset_ids)) };
-        output.line(format!("{} {address}; {what}, which Roblox keeps", paint(Tone::Good, "forgotten:")));
+        output.line(format!("{} {address}; {what}, which Roblox keeps", paint(TextStyle::Good, "forgotten:")));
         if !shared.is_empty() {
-            output.line(format!("{} other addresses still have {}", paint(Tone::Quiet, "note"), names(shared)));
+            output.line(format!("{} other addresses still have {}", paint(TextStyle::Quiet, "note"), names(shared)));
         }
         if let Some(advice) = one.advice() {
-            output.line(format!("{} {advice}", paint(Tone::Warning, "note")));
+            output.line(format!("{} {advice}", paint(TextStyle::Warning, "note")));
         }
         if wanted.is_some_and(|wanted| wanted.contains(address)) {
             let text = "it is in the manifest: the next `macadam sync --once` creates it anew";
-            output.line(format!("{} {text}", paint(Tone::Warning, "note")));
+            output.line(format!("{} {text}", paint(TextStyle::Warning, "note")));
         }
     }
     if *lockfile_written && !rehearsal {
@@ -99,7 +99,7 @@ fn tell(output: Output, forgotten: &Forgotten, is_single: bool, wanted: Option<&
     }
 }
 
-fn told(forgotten: &ForgottenAddress, wanted: Option<&BTreeSet<Address>>) -> Told {
+fn told(forgotten: &ForgottenAddress, wanted: Option<&BTreeSet<Address>>) -> CommandResult {
     let ForgottenAddress { address, asset_ids, shared, suspected } = forgotten;
     let numbers = |ids: &[AssetId]| ids.iter().map(|id| id.get()).collect::<Vec<_>>();
     let more = vec![
@@ -108,5 +108,5 @@ fn told(forgotten: &ForgottenAddress, wanted: Option<&BTreeSet<Address>>) -> Tol
         ("possible_duplicates", json!(suspected)),
         ("in_manifest", json!(wanted.map(|wanted| wanted.contains(address)))),
     ];
-    Told { asset_id: asset_ids.last().copied(), revision: None, outcome: "done", more }
+    CommandResult { asset_id: asset_ids.last().copied(), revision: None, outcome: "done", more }
 }

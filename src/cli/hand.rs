@@ -9,23 +9,23 @@ use serde_json::{Value, json};
 use super::args::Global;
 use super::document;
 use super::emulator::Embedded;
-use super::exit::{Exit, Failure};
-use super::output::{Output, Tone, paint};
+use super::exit::{Exit, CommandFailure};
+use super::output::{Printer, TextStyle, paint};
 use super::progress::Bars;
 use super::sync::{confirm, end_after, listen_to_signals};
-use super::target::{self, Target};
+use super::target::{self, ProjectTarget};
 use crate::cloud::client::Client;
 use crate::engine::gather::{Gathered, gather};
 use crate::engine::progress::silent;
-use crate::engine::report::{Outcome, Report, Stop};
+use crate::engine::report::{Outcome, RunReport, Stop};
 use crate::engine::session::Session;
-use crate::engine::stop::StopSwitch;
+use crate::engine::stop::Shutdown;
 use crate::engine::sync::{Options, SyncError, sync_once};
-use crate::engine::view::View;
-use crate::files::Unsettled;
+use crate::engine::view::StateSnapshot;
+use crate::files::FilesInProgress;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
-use crate::plan::{HoldKind, Wishes};
+use crate::plan::{HoldKind, PlanOptions};
 
 /// As long as `sync` takes at most where nothing else is said.
 const TIMEOUT: Duration = Duration::from_mins(60);
@@ -43,7 +43,7 @@ pub struct Hand {
     /// The remote.
     pub client: Arc<Client>,
     /// Ends the command early.
-    pub stop: StopSwitch,
+    pub stop: Shutdown,
     /// The progress display.
     pub bars: Bars,
     embedded: Option<Embedded>,
@@ -54,8 +54,8 @@ impl Hand {
     ///
     /// # Errors
     /// Without a key, while another process holds the state, or when state or lockfile can't be used.
-    pub async fn open(output: Output, global: &Global, target: &Target, command: &str) -> Result<Self, Failure> {
-        let stop = StopSwitch::default();
+    pub async fn open(output: Printer, global: &Global, target: &ProjectTarget, command: &str) -> Result<Self, CommandFailure> {
+        let stop = Shutdown::default();
         listen_to_signals(&stop)?;
         end_after(&stop, TIMEOUT);
         let credential = target::credential(global)?;
@@ -68,13 +68,13 @@ impl Hand {
     ///
     /// # Errors
     /// When manifest, lockfile or state can't be used.
-    pub async fn reconcile(&mut self, output: Output, only: BTreeSet<Address>, yes: bool) -> Result<Report, SyncError> {
+    pub async fn reconcile(&mut self, output: Printer, only: BTreeSet<Address>, yes: bool) -> Result<RunReport, SyncError> {
         let options = Options {
             // One address has one upload at a time.
             uploads: only.len().clamp(1, UPLOADS),
             confirm: confirm(output, yes, self.bars.clone()),
             listener: self.bars.listener(),
-            wishes: Wishes::default(),
+            wishes: PlanOptions::default(),
             only: Some(only),
             refresh: false,
             wait_moderation: None,
@@ -97,14 +97,14 @@ impl Hand {
 ///
 /// # Errors
 /// When the manifest can't be used.
-pub fn wanted(target: &Target, view: &View) -> Result<Gathered, Failure> {
-    let look = || gather(&target.project, &view.cache, &view.recorded.addresses(), &Unsettled::default(), &silent());
+pub fn wanted(target: &ProjectTarget, view: &StateSnapshot) -> Result<Gathered, CommandFailure> {
+    let look = || gather(&target.project, &view.cache, &view.recorded.addresses(), &FilesInProgress::default(), &silent());
     Ok(tokio::task::block_in_place(look)?)
 }
 
 /// What came of a command for one address.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct CommandResult {
     /// The asset, where there is one.
     pub asset_id: Option<AssetId>,
     /// The number of its revision.
@@ -115,7 +115,7 @@ pub struct Told {
     pub more: Vec<(&'static str, Value)>,
 }
 
-impl Told {
+impl CommandResult {
     /// The one JSON document of a command.
     pub fn document(&self, address: &Address) -> Value {
         let Self { asset_id, revision, outcome, more } = self;
@@ -133,7 +133,7 @@ impl Told {
 }
 
 /// What a report of one address adds to the document.
-pub fn more(report: &Report) -> Vec<(&'static str, Value)> {
+pub fn more(report: &RunReport) -> Vec<(&'static str, Value)> {
     let document = document::report(report);
     let actions = document.get("actions").cloned().unwrap_or_default();
     let notes: Vec<&str> = report.notes.iter().map(|note| note.text.as_str()).collect();
@@ -141,25 +141,25 @@ pub fn more(report: &Report) -> Vec<(&'static str, Value)> {
 }
 
 /// Prints what was done for an address, and what a person should know beside it.
-pub fn show(output: Output, report: &Report) {
+pub fn show(output: Printer, report: &RunReport) {
     for entry in &report.steps {
         if let Outcome::Done { asset_id, revision } = &entry.outcome {
             let revision = revision.map(|number| format!(", revision {number}")).unwrap_or_default();
-            let name = paint(Tone::Good, format!("{:<15}", entry.step.action.name()));
+            let name = paint(TextStyle::Good, format!("{:<15}", entry.step.action.name()));
             output.line(format!("{name} {} (asset {asset_id}{revision})", entry.step.address));
         }
     }
     for drift in &report.drifts {
-        output.line(format!("{} {}: {}", paint(Tone::Warning, "drift"), drift.address, drift.what));
+        output.line(format!("{} {}: {}", paint(TextStyle::Warning, "drift"), drift.address, drift.what));
     }
     for note in &report.notes {
         let address = note.address.as_ref().map(|address| format!("{address}: ")).unwrap_or_default();
-        output.line(format!("{} {address}{}", paint(Tone::Quiet, "note"), note.text));
+        output.line(format!("{} {address}{}", paint(TextStyle::Quiet, "note"), note.text));
     }
 }
 
 /// The one JSON document of a command for several addresses: that of each, and what concerns all of them.
-pub fn documents(told: &[(Address, Told)], more: Vec<(&'static str, Value)>) -> Value {
+pub fn documents(told: &[(Address, CommandResult)], more: Vec<(&'static str, Value)>) -> Value {
     let mut document =
         json!({ "assets": told.iter().map(|(address, told)| told.document(address)).collect::<Vec<_>>() });
     if let Some(fields) = document.as_object_mut() {
@@ -174,18 +174,18 @@ pub struct Shortfall {
     /// In the words of `sync --json`.
     pub outcome: &'static str,
     /// For a person, with the exit code.
-    pub failure: Failure,
+    pub failure: CommandFailure,
 }
 
 impl Shortfall {
     fn new(outcome: &'static str, exit: Exit, message: &str, hint: Option<&String>) -> Self {
-        let failure = Failure::new(exit, message);
+        let failure = CommandFailure::new(exit, message);
         let hint = hint.filter(|hint| !hint.is_empty());
-        Self { outcome, failure: hint.map(|hint| Failure::new(exit, message).hint(hint)).unwrap_or(failure) }
+        Self { outcome, failure: hint.map(|hint| CommandFailure::new(exit, message).hint(hint)).unwrap_or(failure) }
     }
 
     /// What a run for one address left undone.
-    pub fn of(report: &Report) -> Option<Self> {
+    pub fn of(report: &RunReport) -> Option<Self> {
         if let Some(fatal) = Self::of_stop(report.stop.as_ref()) {
             return Some(fatal);
         }
@@ -212,7 +212,7 @@ impl Shortfall {
             Stop::Credential { message, hint } => Some(Self::new("failed", Exit::Credential, message, Some(hint))),
             Stop::State { message } => Some(Self::new("failed", Exit::Unusable, message, None)),
             Stop::Taken { message, hint } => Some(Self::new("failed", Exit::Busy, message, Some(hint))),
-            Stop::Defect { message } => Some(Self { outcome: "failed", failure: Failure::defect(message) }),
+            Stop::Defect { message } => Some(Self { outcome: "failed", failure: CommandFailure::defect(message) }),
             Stop::Signal(_) | Stop::TimedOut => None,
         }
     }
@@ -243,7 +243,7 @@ impl Shortfall {
 }
 
 /// A failure of what came after something that stays: says what stays, and what to do now.
-pub fn although(mut failure: Failure, what: &str, then: &str) -> Failure {
+pub fn although(mut failure: CommandFailure, what: &str, then: &str) -> CommandFailure {
     failure.rendered = None;
     if let Some(problem) = failure.problems.first_mut() {
         problem.message = format!("{what}: {}", problem.message);

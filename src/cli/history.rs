@@ -5,23 +5,23 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::args::{Global, HistoryArgs};
-use super::exit::{Exit, Failure};
-use super::output::{Output, Tone, paint, plural};
+use super::exit::{Exit, CommandFailure};
+use super::output::{Printer, TextStyle, paint, plural};
 use super::progress::Bars;
-use super::selection::Selection;
+use super::selection::AddressSelection;
 use super::status::unknown_address;
-use super::target::{self, Target};
+use super::target::{self, ProjectTarget};
 use crate::cloud::client::Client;
 use crate::engine::forget::{self, ForgetError};
-use crate::engine::gate::{self, Gate};
+use crate::engine::gate::{self, Throttle};
 use crate::engine::progress::Listener;
-use crate::engine::remote::{self, Remote, RemoteFacts, RemoteHistory, Seen};
+use crate::engine::remote::{self, Remote, RemoteFacts, RemoteHistory, RemoteRevision};
 use crate::engine::status::status;
-use crate::engine::view::View;
+use crate::engine::view::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::desired::Pin;
-use crate::model::history::{Numbers, Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::history::{Numbers, Origin, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::recorded::{PinnedAt, Record};
 use crate::model::shown;
@@ -30,8 +30,8 @@ use crate::plan::pin;
 use crate::state::store::EventRow;
 
 /// What is known of an address without asking anybody.
-struct Known {
-    view: View,
+struct KnownHistory {
+    view: StateSnapshot,
     /// What happened to it beside.
     events: Vec<EventRow>,
     address: Address,
@@ -50,15 +50,15 @@ struct Known {
 }
 
 /// Whose history is asked for, and which revision of it.
-struct Wish {
-    selection: Selection,
+struct HistoryQuery {
+    selection: AddressSelection,
     revision: Option<u64>,
 }
 
-impl Wish {
+impl HistoryQuery {
     /// A number last is a revision, unless an asset has that name.
-    fn read(target: &Target, words: &[String]) -> Result<Self, Failure> {
-        let known = View::open(&target.project, &target.remote)?.known();
+    fn read(target: &ProjectTarget, words: &[String]) -> Result<Self, CommandFailure> {
+        let known = StateSnapshot::open(&target.project, &target.remote)?.known();
         let number = |word: &String| {
             let is_name = Address::new(word).is_ok_and(|address| known.contains(&address));
             word.parse::<u64>().ok().filter(|_| !is_name)
@@ -67,11 +67,11 @@ impl Wish {
             [words @ .., last] if !words.is_empty() && number(last).is_some() => (words, number(last)),
             words => (words, None),
         };
-        Ok(Self { selection: Selection::read(words, || Ok(known.clone()))?, revision })
+        Ok(Self { selection: AddressSelection::read(words, || Ok(known.clone()))?, revision })
     }
 
     /// Prints what was found: the document of one address, or that of each of several.
-    fn print(&self, output: Output, mut documents: Vec<Value>) {
+    fn print(&self, output: Printer, mut documents: Vec<Value>) {
         match documents.pop() {
             Some(document) if self.selection.is_single => output.document(&document),
             last => {
@@ -82,10 +82,10 @@ impl Wish {
     }
 }
 
-impl Known {
-    fn look(global: &Global, wanted: &Address) -> Result<Self, Failure> {
+impl KnownHistory {
+    fn look(global: &Global, wanted: &Address) -> Result<Self, CommandFailure> {
         let target = target::find(global)?;
-        let view = View::open(&target.project, &target.remote)?;
+        let view = StateSnapshot::open(&target.project, &target.remote)?;
         let found = view.recorded.assets.iter().find(|(address, _)| *address == wanted);
         let Some((address, record)) = found.map(|(address, record)| (address.clone(), record.clone())) else {
             let forgotten = forget::forgotten_assets(&view.recorded, wanted);
@@ -103,7 +103,7 @@ impl Known {
         let current = row.map_or_else(known, |row| row.asset_id.zip(row.revision));
         let pinned = row.and_then(|row| row.pin).and_then(|pin| Some(pin::find(&record, pin).ok()?.0));
         let file = row.and_then(|row| row.file_hash);
-        let events = View::events(&target.project, &target.remote, &address)?;
+        let events = StateSnapshot::events(&target.project, &target.remote, &address)?;
         let (numbers, numbered) = (record.history.numbers(), record.numbered());
         let duplicates = record.history.duplicates(record.identity.kind());
         Ok(Self { view, events, address, record, current, pinned, file, numbers, numbered, duplicates })
@@ -114,22 +114,22 @@ impl Known {
         self.numbered.is_none_or(|asset_id| asset_id == key.asset_id).then(|| self.numbers.of(key))
     }
 
-    fn is_current(&self, seen: &Seen) -> bool {
+    fn is_current(&self, seen: &RemoteRevision) -> bool {
         seen.fact.is_some() && self.current == Some((seen.key.asset_id, self.numbers.of(seen.key)))
     }
 
     /// Whether it is passed over for the asset that this checkout's lockfile has.
-    fn is_duplicate(&self, seen: &Seen) -> bool {
+    fn is_duplicate(&self, seen: &RemoteRevision) -> bool {
         seen.fact.is_some() && self.duplicates.contains(&seen.key.asset_id)
     }
 
     /// Whether it has the bytes that the file has now.
-    fn is_file(&self, seen: &Seen) -> bool {
+    fn is_file(&self, seen: &RemoteRevision) -> bool {
         self.file.is_some() && seen.fact.and_then(|fact| fact.content) == self.file
     }
 
     /// The revision whose bytes a rollback made current again, as another revision.
-    fn rollback_of(&self, seen: &Seen) -> Option<u64> {
+    fn rollback_of(&self, seen: &RemoteRevision) -> Option<u64> {
         let PinnedAt { pin, at, .. } = self.record.pinned.filter(|pinned| pinned.at == seen.key)?;
         match pin {
             Pin::Revision(revision) if at.version != Some(revision) => Some(revision.get()),
@@ -138,7 +138,7 @@ impl Known {
     }
 
     /// By which action it came to be; what only Roblox knows was made elsewhere.
-    fn action(&self, seen: &Seen) -> Option<&'static str> {
+    fn action(&self, seen: &RemoteRevision) -> Option<&'static str> {
         match seen.fact {
             None => Some(Origin::Elsewhere.name()),
             // A lockfile doesn't tell how a revision was made, but where the last rollback led.
@@ -149,15 +149,15 @@ impl Known {
 }
 
 /// Shows them, oldest first.
-pub fn run(output: Output, global: &Global, args: &HistoryArgs) -> Result<Exit, Failure> {
+pub fn run(output: Printer, global: &Global, args: &HistoryArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
-    let wish = Wish::read(&target, &args.words)?;
+    let wish = HistoryQuery::read(&target, &args.words)?;
     let mut documents = Vec::new();
     for address in &wish.selection.addresses {
-        let known = Known::look(global, address)?;
-        let unasked = |(key, fact)| Seen { key, fact: Some(fact), remote: Remote::Unknown };
+        let known = KnownHistory::look(global, address)?;
+        let unasked = |(key, fact)| RemoteRevision { key, fact: Some(fact), remote: Remote::Unknown };
         let all = known.record.history.in_order().into_iter().map(unasked);
-        let revisions: Vec<Seen> =
+        let revisions: Vec<RemoteRevision> =
             all.filter(|seen| wish.revision.is_none_or(|number| known.number(seen.key) == Some(number))).collect();
         if let (Some(number), true) = (wish.revision, revisions.is_empty()) {
             return Err(never_had(&known, number));
@@ -177,28 +177,28 @@ pub fn run(output: Output, global: &Global, args: &HistoryArgs) -> Result<Exit, 
     Ok(Exit::Success)
 }
 
-fn never_had(known: &Known, number: u64) -> Failure {
-    Failure::new(Exit::Unreconciled, format!("`{}` never had a revision {number}", known.address))
+fn never_had(known: &KnownHistory, number: u64) -> CommandFailure {
+    CommandFailure::new(Exit::Unreconciled, format!("`{}` never had a revision {number}", known.address))
         .hint(pin::known(&known.record))
 }
 
-fn heading(output: Output, wish: &Wish, known: &Known) {
+fn heading(output: Printer, wish: &HistoryQuery, known: &KnownHistory) {
     if !wish.selection.is_single {
         output.line(format!("\n{}", known.address));
     }
 }
 
 /// The same beside what Roblox lists. Takes no lock and writes nothing: it works beside a running process.
-pub async fn run_remote(output: Output, global: &Global, args: &HistoryArgs) -> Result<Exit, Failure> {
+pub async fn run_remote(output: Printer, global: &Global, args: &HistoryArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
-    let wish = Wish::read(&target, &args.words)?;
-    let all = wish.selection.addresses.iter().map(|address| Known::look(global, address));
-    let all: Vec<Known> = all.collect::<Result<_, _>>()?;
+    let wish = HistoryQuery::read(&target, &args.words)?;
+    let all = wish.selection.addresses.iter().map(|address| KnownHistory::look(global, address));
+    let all: Vec<KnownHistory> = all.collect::<Result<_, _>>()?;
     let Some(first) = all.first() else { return Ok(Exit::Success) };
     let credential = target::credential(global)?;
     let (client, embedded) = target::connect(global, &target, credential).await?;
     let bars = Bars::new(output);
-    let gate = Gate::new(&first.view.limits, gate::OWNER, bars.listener());
+    let gate = Throttle::new(&first.view.limits, gate::OWNER, bars.listener());
     let mut answers = Vec::new();
     for known in &all {
         answers.push(ask(&client, &gate, known, wish.revision, &bars.listener()).await);
@@ -222,7 +222,7 @@ pub async fn run_remote(output: Output, global: &Global, args: &HistoryArgs) -> 
         heading(output, &wish, known);
         show(output, known, &revisions, true);
         for note in notes {
-            output.line(format!("{} {note}", paint(Tone::Quiet, "note")));
+            output.line(format!("{} {note}", paint(TextStyle::Quiet, "note")));
         }
         output.line(format!("\n{}", summary(known, &revisions)));
     }
@@ -235,11 +235,11 @@ pub async fn run_remote(output: Output, global: &Global, args: &HistoryArgs) -> 
 /// Asks for all revisions of an address, or for that of this number; of a Model also for one that is not known here.
 async fn ask(
     client: &Client,
-    gate: &Gate,
-    known: &Known,
+    gate: &Throttle,
+    known: &KnownHistory,
     number: Option<u64>,
     listener: &Listener,
-) -> Result<RemoteHistory, Failure> {
+) -> Result<RemoteHistory, CommandFailure> {
     let asset = known.current.map(|(asset_id, _)| asset_id);
     let Some(number) = number else { return Ok(remote::ask(client, gate, &known.record, asset, listener).await?) };
     let found = known.record.history.in_order().into_iter().filter(|(key, _)| known.number(*key) == Some(number));
@@ -255,11 +255,11 @@ async fn ask(
     };
     let Some(key) = key else { return Err(never_had(known, number)) };
     let remote = remote::ask_one(client, gate, &known.record, key).await?;
-    let seen = Seen { key, fact: found.map(|(_, fact)| fact), remote };
+    let seen = RemoteRevision { key, fact: found.map(|(_, fact)| fact), remote };
     Ok(RemoteHistory { revisions: vec![seen], notes: Vec::new() })
 }
 
-fn entry(known: &Known, seen: &Seen) -> Value {
+fn entry(known: &KnownHistory, seen: &RemoteRevision) -> Value {
     let fact = seen.fact;
     json!({
         "revision": known.number(seen.key),
@@ -279,7 +279,7 @@ fn entry(known: &Known, seen: &Seen) -> Value {
     })
 }
 
-fn remote_entry(known: &Known, seen: &Seen) -> Value {
+fn remote_entry(known: &KnownHistory, seen: &RemoteRevision) -> Value {
     let (told, found) = match seen.remote {
         Remote::Unknown => (Value::Null, None),
         Remote::Missing => (Value::Null, Some(false)),
@@ -296,48 +296,48 @@ fn remote_entry(known: &Known, seen: &Seen) -> Value {
     entry
 }
 
-fn events(known: &Known) -> Vec<Value> {
+fn events(known: &KnownHistory) -> Vec<Value> {
     let entry = |row: &EventRow| json!({ "at": row.at.to_string(), "kind": row.kind, "message": row.message });
     known.events.iter().map(entry).collect()
 }
 
-fn show(output: Output, known: &Known, revisions: &[Seen], asked: bool) {
+fn show(output: Printer, known: &KnownHistory, revisions: &[RemoteRevision], asked: bool) {
     let remote = if asked { format!("  {:<20}", "AT ROBLOX") } else { String::new() };
     let head = format!("  {:>4} {:>16}  {:<12}  {:<20}  {:<14}{remote}", "REV", "ASSET ID", "CONTENT", "WHEN", "BY");
-    output.line(paint(Tone::Quiet, head.trim_end()));
+    output.line(paint(TextStyle::Quiet, head.trim_end()));
     for seen in revisions {
         output.line(line(known, seen, asked));
     }
     for event in &known.events {
         let when = event.at.strftime("%Y-%m-%d %H:%M:%S");
-        output.line(format!("{} {}", paint(Tone::Quiet, when), shown::foreign(&event.message)));
+        output.line(format!("{} {}", paint(TextStyle::Quiet, when), shown::foreign(&event.message)));
     }
 }
 
-fn line(known: &Known, seen: &Seen, asked: bool) -> String {
-    let Seen { key, fact, .. } = seen;
+fn line(known: &KnownHistory, seen: &RemoteRevision, asked: bool) -> String {
+    let RemoteRevision { key, fact, .. } = seen;
     let hash = fact.and_then(|fact| fact.content);
     let content: String = hash.map_or_else(|| "unknown".to_owned(), |hash| hash.to_string().chars().take(12).collect());
     let when = fact.and_then(|fact| fact.made).map(|(at, _)| at.strftime("%Y-%m-%d %H:%M:%S").to_string());
     let when = when.unwrap_or_else(|| "-".to_owned());
     let by = format!("{:<14}", known.action(seen).unwrap_or("-"));
-    let by = if fact.is_none() { paint(Tone::Warning, by) } else { by };
+    let by = if fact.is_none() { paint(TextStyle::Warning, by) } else { by };
     let remote = if asked { format!("  {}", remote_column(seen.remote)) } else { String::new() };
     let current = known.is_current(seen);
     let mut marks = Vec::new();
-    marks.extend(current.then(|| paint(Tone::Good, "current")));
-    marks.extend((known.pinned == Some(*key)).then(|| paint(Tone::Change, "pinned")));
+    marks.extend(current.then(|| paint(TextStyle::Good, "current")));
+    marks.extend((known.pinned == Some(*key)).then(|| paint(TextStyle::Change, "pinned")));
     marks.extend(known.rollback_of(seen).map(|number| format!("back to {number}")));
     // The current one has the file's bytes, as long as no pin says otherwise.
     marks.extend((!current && known.is_file(seen)).then(|| "the file's bytes".to_owned()));
-    let standing = fact.map(|fact| fact.standing).filter(|standing| *standing != Standing::Live);
+    let standing = fact.map(|fact| fact.standing).filter(|standing| *standing != RevisionState::Live);
     marks.extend(known.number(*key).is_none().then(|| "another asset".to_owned()));
-    marks.extend(standing.map(|standing| paint(Tone::Bad, standing.name())));
+    marks.extend(standing.map(|standing| paint(TextStyle::Bad, standing.name())));
     marks.extend(fact.is_some_and(|fact| fact.shared).then(|| "shared".to_owned()));
-    marks.extend(known.is_duplicate(seen).then(|| paint(Tone::Warning, "duplicate, not used")));
+    marks.extend(known.is_duplicate(seen).then(|| paint(TextStyle::Warning, "duplicate, not used")));
     let kind = fact.and_then(|fact| fact.kind).filter(|kind| *kind != known.record.identity.kind());
     marks.extend(kind.map(|kind| format!("of {} as {}", kind.creator, kind.asset_type)));
-    marks.extend(fact.is_some_and(|fact| fact.disputed).then(|| paint(Tone::Bad, "contradictory, not used")));
+    marks.extend(fact.is_some_and(|fact| fact.disputed).then(|| paint(TextStyle::Bad, "contradictory, not used")));
     let number = known.number(*key).map_or_else(|| "-".to_owned(), |number| number.to_string());
     let (mark, asset, marks) = (if current { "*" } else { " " }, key.asset_id, marks.join(", "));
     format!("{mark} {number:>4} {asset:>16}  {content:<12}  {when:<20}  {by}{remote}  {marks}").trim_end().to_owned()
@@ -345,24 +345,24 @@ fn line(known: &Known, seen: &Seen, asked: bool) -> String {
 
 fn remote_column(remote: Remote) -> String {
     let (tone, text) = match remote {
-        Remote::Unknown => (Tone::Quiet, "not told".to_owned()),
-        Remote::Missing => (Tone::Bad, "missing".to_owned()),
+        Remote::Unknown => (TextStyle::Quiet, "not told".to_owned()),
+        Remote::Missing => (TextStyle::Bad, "missing".to_owned()),
         Remote::Present(RemoteFacts { moderation, published, archived }) => {
             let mut words = vec![moderation.map_or("there", |moderation| moderation.name())];
             words.extend((published == Some(true)).then_some("published"));
             words.extend((archived == Some(true)).then_some("archived"));
-            (Tone::Good, words.join(", "))
+            (TextStyle::Good, words.join(", "))
         }
     };
     paint(tone, format!("{text:<20}"))
 }
 
-fn summary(known: &Known, revisions: &[Seen]) -> String {
-    let elsewhere = |seen: &&Seen| known.action(seen) == Some(Origin::Elsewhere.name());
+fn summary(known: &KnownHistory, revisions: &[RemoteRevision]) -> String {
+    let elsewhere = |seen: &&RemoteRevision| known.action(seen) == Some(Origin::Elsewhere.name());
     let elsewhere = revisions.iter().filter(elsewhere).count();
     let missing = revisions.iter().filter(|seen| seen.remote == Remote::Missing).count();
     let mut parts = vec![plural(revisions.len() as u64, "revision")];
-    parts.extend((elsewhere > 0).then(|| paint(Tone::Warning, format!("{elsewhere} made elsewhere"))));
-    parts.extend((missing > 0).then(|| paint(Tone::Bad, format!("{missing} missing at Roblox"))));
+    parts.extend((elsewhere > 0).then(|| paint(TextStyle::Warning, format!("{elsewhere} made elsewhere"))));
+    parts.extend((missing > 0).then(|| paint(TextStyle::Bad, format!("{missing} missing at Roblox"))));
     parts.join(", ")
 }

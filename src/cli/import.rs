@@ -6,20 +6,20 @@ use serde_json::json;
 
 use super::args::{Global, ImportArgs};
 use super::beside::{self, beside_service};
-use super::exit::{Exit, Failure};
-use super::hand::{Hand, Told};
+use super::exit::{Exit, CommandFailure};
+use super::hand::{Hand, CommandResult};
 use super::move_in;
-use super::output::{Output, Tone, paint};
+use super::output::{Printer, TextStyle, paint};
 use super::status::unknown_address;
 use super::target;
 use crate::engine::gather::read_manifest;
-use crate::engine::hands::Hands;
-use crate::engine::import::{self, ImportError, Imported, Wish};
+use crate::engine::hands::ExecutionContext;
+use crate::engine::import::{self, ImportError, Imported, ImportRequest};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::request::Request;
 
-impl From<ImportError> for Failure {
+impl From<ImportError> for CommandFailure {
     fn from(error: ImportError) -> Self {
         match error {
             ImportError::Book(error) => error.into(),
@@ -41,15 +41,15 @@ impl From<ImportError> for Failure {
 }
 
 /// Imports one asset.
-pub async fn run(output: Output, global: &Global, args: &ImportArgs) -> Result<Exit, Failure> {
+pub async fn run(output: Printer, global: &Global, args: &ImportArgs) -> Result<Exit, CommandFailure> {
     if let Some(from) = &args.from {
         return move_in::run(output, global, from, args).await;
     }
     let (Some(address), Some(asset_id)) = (&args.address, args.asset_id) else {
-        return Err(Failure::new(Exit::Usage, "import needs an address and an asset ID, or --from FILE"));
+        return Err(CommandFailure::new(Exit::Usage, "import needs an address and an asset ID, or --from FILE"));
     };
     let address = target::address(address)?;
-    let asset_id = AssetId::new(asset_id).map_err(|error| Failure::of(Exit::Usage, &error, None))?;
+    let asset_id = AssetId::new(asset_id).map_err(|error| CommandFailure::of(Exit::Usage, &error, None))?;
     let target = target::find(global)?;
     // Without a usable manifest nothing is attempted, and no state is made.
     read_manifest(&target.project)?;
@@ -60,7 +60,7 @@ pub async fn run(output: Output, global: &Global, args: &ImportArgs) -> Result<E
         return Ok(Exit::Success);
     }
     let mut hand = Hand::open(output, global, &target, "macadam import").await?;
-    let wish = Wish { address: &address, asset_id, content_matches };
+    let wish = ImportRequest { address: &address, asset_id, content_matches };
     let imported = carry_out(&mut hand, wish).await;
     hand.close().await;
     let (imported, lockfile_written) = imported?;
@@ -68,15 +68,15 @@ pub async fn run(output: Output, global: &Global, args: &ImportArgs) -> Result<E
     Ok(Exit::Success)
 }
 
-async fn carry_out(hand: &mut Hand, wish: Wish<'_>) -> Result<(Imported, bool), Failure> {
+async fn carry_out(hand: &mut Hand, wish: ImportRequest<'_>) -> Result<(Imported, bool), CommandFailure> {
     let (listener, stop) = (hand.bars.listener(), hand.stop.clone());
     let desired = hand.session.wanted(listener.clone()).await?;
-    let hands = Hands::new(&hand.session, Arc::clone(&hand.client), listener, stop, 1).await?;
+    let hands = ExecutionContext::new(&hand.session, Arc::clone(&hand.client), listener, stop, 1).await?;
     let imported = import::import(&hands, &desired, wish).await?;
     Ok((imported, hand.session.keep(Some(wish.address)).await?))
 }
 
-fn tell(output: Output, address: &Address, imported: &Imported, lockfile_written: bool, rehearsal: bool) {
+fn tell(output: Printer, address: &Address, imported: &Imported, lockfile_written: bool, rehearsal: bool) {
     let Imported { key, number, moved_from, content_known, archived, .. } = imported;
     let notes = imported.notes(address);
     if output.is_json() {
@@ -87,18 +87,18 @@ fn tell(output: Output, address: &Address, imported: &Imported, lockfile_written
             ("notes", json!(notes)),
             ("lockfile_written", json!(lockfile_written)),
         ];
-        let told = Told { asset_id: Some(key.asset_id), revision: Some(*number), outcome: "done", more };
+        let told = CommandResult { asset_id: Some(key.asset_id), revision: Some(*number), outcome: "done", more };
         output.document(&told.document(address));
         return;
     }
     let from = moved_from.as_ref().map(|from| format!(", taken over from {from}, which left")).unwrap_or_default();
     output.line(format!(
         "{} {address} is asset {}, revision {number}{from}",
-        paint(Tone::Good, "imported:"),
+        paint(TextStyle::Good, "imported:"),
         key.asset_id
     ));
     for note in notes {
-        output.line(format!("{} {note}", paint(Tone::Quiet, "note")));
+        output.line(format!("{} {note}", paint(TextStyle::Quiet, "note")));
     }
     if lockfile_written && !rehearsal {
         output.line("commit the lockfile");

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::exit::{Exit, Failure};
-use super::output::{Output, Tone, paint};
+use super::exit::{Exit, CommandFailure};
+use super::output::{Printer, TextStyle, paint};
 use crate::engine::project::{DEFAULT_MANIFEST, PRIVATE_IGNORE};
 use crate::engine::state_folder::StateFolder;
 use crate::platform::own_file::{self, How};
@@ -18,7 +18,7 @@ const ATTRIBUTES: &str = include_str!("init/gitattributes");
 const DRIVER: &str = "git config merge.macadam.driver \"macadam lockfile merge %O %A %B\"";
 
 /// Writes what is missing in `folder`.
-pub fn run(output: Output, folder: &Path, manifest: Option<&Path>) -> Result<Exit, Failure> {
+pub fn run(output: Printer, folder: &Path, manifest: Option<&Path>) -> Result<Exit, CommandFailure> {
     let manifest = manifest.unwrap_or(Path::new(DEFAULT_MANIFEST));
     let manifest = own_file::named(&folder.join(manifest));
     let root = manifest.parent().unwrap_or(folder).to_owned();
@@ -42,10 +42,10 @@ pub fn run(output: Output, folder: &Path, manifest: Option<&Path>) -> Result<Exi
         return Ok(Exit::Success);
     }
     for path in &written {
-        output.line(format!("{} {path}", paint(Tone::Good, "wrote")));
+        output.line(format!("{} {path}", paint(TextStyle::Good, "wrote")));
     }
     for path in &kept {
-        output.line(format!("{} {path} (it was there before; nothing is overwritten)", paint(Tone::Quiet, "kept")));
+        output.line(format!("{} {path} (it was there before; nothing is overwritten)", paint(TextStyle::Quiet, "kept")));
     }
     output.line("");
     output.line("Next:");
@@ -59,8 +59,8 @@ pub fn run(output: Output, folder: &Path, manifest: Option<&Path>) -> Result<Exi
     Ok(Exit::Success)
 }
 
-fn failed(path: &Path, error: &std::io::Error) -> Failure {
-    let failure = Failure::new(Exit::Unusable, format!("write {}: {error}", path.display()));
+fn failed(path: &Path, error: &std::io::Error) -> CommandFailure {
+    let failure = CommandFailure::new(Exit::Unusable, format!("write {}: {error}", path.display()));
     match own_file::hint(error) {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -68,7 +68,7 @@ fn failed(path: &Path, error: &std::io::Error) -> Failure {
 }
 
 /// Creates a file unless there is one.
-fn create(path: &Path, content: &str, how: How) -> Result<bool, Failure> {
+fn create(path: &Path, content: &str, how: How) -> Result<bool, CommandFailure> {
     let failed = |error: &std::io::Error| failed(path, error);
     if let Some(folder) = path.parent() {
         own_file::create_usual_folder(folder).map_err(|error| failed(&error))?;

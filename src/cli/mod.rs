@@ -46,8 +46,8 @@ use crate::engine::stop::panic_message;
 use crate::platform::secrecy;
 use crate::telemetry::logs;
 use args::{Cli, Color, Command, LogFormat};
-use exit::{Exit, Failure};
-use output::Output;
+use exit::{Exit, CommandFailure};
+use output::Printer;
 
 /// Runs the program with these arguments and gives its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
@@ -58,12 +58,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(cli) => cli,
         Err(error) => return wrong_usage(&error, &arguments),
     };
-    let output = Output::new(cli.global.json, cli.global.quiet);
+    let output = Printer::new(cli.global.json, cli.global.quiet);
     colour(cli.global.color);
     start_log(&cli);
     // A panic that nothing nearer caught: the hook has told where, and whoever reads the document learns it too.
     let ended = std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(output, cli)))
-        .unwrap_or_else(|panic| Err(Failure::defect(panic_message(panic.as_ref()))));
+        .unwrap_or_else(|panic| Err(CommandFailure::defect(panic_message(panic.as_ref()))));
     let exit = ended.unwrap_or_else(|failure| {
         output.failure(&failure);
         failure.exit
@@ -80,7 +80,7 @@ fn wrong_usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
     if arguments.iter().any(|argument| argument == "--json") {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        Output::new(true, false).failure(&Failure::new(Exit::Usage, message).hint("see `macadam --help`"));
+        Printer::new(true, false).failure(&CommandFailure::new(Exit::Usage, message).hint("see `macadam --help`"));
     } else {
         let _ = error.print();
     }
@@ -100,8 +100,8 @@ fn start_log(cli: &Cli) {
     // A service has nothing else to tell by.
     let service = matches!(&cli.command, Command::Sync(args) if !args.once);
     let form = match global.log_format {
-        LogFormat::Text => logs::Form::Text,
-        LogFormat::Json => logs::Form::Json,
+        LogFormat::Text => logs::LogForm::Text,
+        LogFormat::Json => logs::LogForm::Json,
     };
     let level = match (global.quiet, global.verbose) {
         (true, _) => logs::Level::Error,
@@ -125,7 +125,7 @@ fn log_reader() -> logs::Reader {
     }
 }
 
-fn dispatch(output: Output, cli: Cli) -> Result<Exit, Failure> {
+fn dispatch(output: Printer, cli: Cli) -> Result<Exit, CommandFailure> {
     let Cli { global, command } = cli;
     match command {
         Command::Init => init::run(output, &target::here()?, global.manifest.as_deref()),
@@ -151,17 +151,17 @@ fn dispatch(output: Output, cli: Cli) -> Result<Exit, Failure> {
     }
 }
 
-fn on_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+fn on_runtime(command: impl Future<Output = Result<Exit, CommandFailure>>) -> Result<Exit, CommandFailure> {
     descriptors().map_err(|error| {
         let hint = "raise its limit of open files: `ulimit -n`, or LimitNOFILE= of the unit";
-        Failure::new(Exit::Unusable, format!("start the runtime: {error}")).hint(hint)
+        CommandFailure::new(Exit::Unusable, format!("start the runtime: {error}")).hint(hint)
     })?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // Said here, because tokio panics at a TOKIO_WORKER_THREADS that is no number of threads.
         .worker_threads(std::thread::available_parallelism().map_or(1, usize::from))
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Exit::Unusable, format!("start the runtime: {error}")))?;
+        .map_err(|error| CommandFailure::new(Exit::Unusable, format!("start the runtime: {error}")))?;
     let result = runtime.block_on(command);
     // A thread that still reads a slow disk must not keep the program from ending.
     runtime.shutdown_background();

@@ -7,24 +7,24 @@ use serde_json::{Value, json};
 
 use super::args::{Global, ImportArgs};
 use super::credential;
-use super::exit::{Exit, Failure};
-use super::output::{Output, Tone, paint, plural};
+use super::exit::{Exit, CommandFailure};
+use super::output::{Printer, TextStyle, paint, plural};
 use super::plan::preview;
 use super::sync::listen_to_signals;
-use super::target::{self, Target};
+use super::target::{self, ProjectTarget};
 use crate::engine::moving::{self, Move, MoveError, Ready};
 use crate::engine::progress::silent;
 use crate::engine::project::{DEFAULT_MANIFEST, Project};
-use crate::engine::stop::StopSwitch;
-use crate::engine::view::Preview;
+use crate::engine::stop::Shutdown;
+use crate::engine::view::PlanPreview;
 use crate::model::ids::Creator;
 use crate::moving::{Options, Source, Tool};
-use crate::plan::{Action, Wishes};
+use crate::plan::{Action, PlanOptions};
 
 /// So many of a kind are listed; `--json` and `-v` have all.
 const LISTED: usize = 8;
 
-impl From<MoveError> for Failure {
+impl From<MoveError> for CommandFailure {
     fn from(error: MoveError) -> Self {
         let hint = error.hint();
         match error {
@@ -38,14 +38,14 @@ impl From<MoveError> for Failure {
 }
 
 /// Moves in.
-pub async fn run(output: Output, global: &Global, from: &Path, args: &ImportArgs) -> Result<Exit, Failure> {
+pub async fn run(output: Printer, global: &Global, from: &Path, args: &ImportArgs) -> Result<Exit, CommandFailure> {
     let (tool, main) = tool(from)?;
     let target = find_target(global, &main)?;
     moving::refuse_existing(&target.project)?;
     let options = Options { environment: args.environment.clone() };
     if args.environment.is_some() && tool != Tool::Mantle {
         let message = format!("{} has no environments", tool.name());
-        return Err(Failure::new(Exit::Usage, message).hint("leave --environment out"));
+        return Err(CommandFailure::new(Exit::Usage, message).hint("leave --environment out"));
     }
     let credential = credential::find_any(global.api_key_file.as_deref())?;
     let source = moving::read(tool, &main, &options)?;
@@ -57,12 +57,12 @@ pub async fn run(output: Output, global: &Global, from: &Path, args: &ImportArgs
     let mut moved = tokio::task::block_in_place(|| Move::new(&target.project, &target.remote, source, creator));
     let checked = credential.is_some();
     if let Some(credential) = credential {
-        let stop = StopSwitch::default();
+        let stop = Shutdown::default();
         listen_to_signals(&stop)?;
         let (client, _) = target::connect(global, &target, credential).await?;
         moved.verify(&client, &stop, &listener).await?;
-        if stop.is_thrown() {
-            return Err(Failure::new(Exit::Unreconciled, "interrupted before anything was written"));
+        if stop.is_triggered() {
+            return Err(CommandFailure::new(Exit::Unreconciled, "interrupted before anything was written"));
         }
     }
     let ready = tokio::task::block_in_place(|| {
@@ -70,7 +70,7 @@ pub async fn run(output: Output, global: &Global, from: &Path, args: &ImportArgs
         ready.write()?;
         Ok::<_, MoveError>(ready)
     })?;
-    let preview = preview(output, global, &target, &Wishes::default(), false).await?;
+    let preview = preview(output, global, &target, &PlanOptions::default(), false).await?;
     let told = Told { tool, target: &target, ready: &ready, preview: &preview, checked };
     if output.is_json() {
         output.document(&told.document())
@@ -81,19 +81,19 @@ pub async fn run(output: Output, global: &Global, from: &Path, args: &ImportArgs
 }
 
 /// The tool that a file belongs to, and where the file is.
-fn tool(from: &Path) -> Result<(Tool, PathBuf), Failure> {
+fn tool(from: &Path) -> Result<(Tool, PathBuf), CommandFailure> {
     let main = target::here()?.join(from);
     let name = from.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let tool = Tool::of_file_name(name).ok_or_else(|| {
         let known: Vec<&str> = Tool::ALL.iter().map(|tool| tool.file_name()).collect();
         let message = format!("{} is no file that Macadam can move in from", from.display());
-        Failure::new(Exit::Usage, message).hint(format!("name one of {}", known.join(", ")))
+        CommandFailure::new(Exit::Usage, message).hint(format!("name one of {}", known.join(", ")))
     })?;
     Ok((tool, main))
 }
 
 /// The project that is to be: in the folder of the tool's file.
-fn find_target(global: &Global, main: &Path) -> Result<Target, Failure> {
+fn find_target(global: &Global, main: &Path) -> Result<ProjectTarget, CommandFailure> {
     let here = target::here()?;
     let folder = main.parent().map(Path::to_owned).unwrap_or_else(|| here.clone());
     let manifest =
@@ -101,18 +101,18 @@ fn find_target(global: &Global, main: &Path) -> Result<Target, Failure> {
     let real = |path: Option<&Path>| path.and_then(|path| path.canonicalize().ok());
     if real(manifest.parent()) != real(Some(&folder)) {
         let message = format!("the manifest has to be in the folder of {}", main.display());
-        return Err(Failure::new(Exit::Usage, message).hint("its paths are relative to that folder"));
+        return Err(CommandFailure::new(Exit::Usage, message).hint("its paths are relative to that folder"));
     }
     let project = Project::find(Some(&manifest), global.state.as_deref(), &here)?;
     target::of_project(global, project)
 }
 
-fn asks(output: Output) -> bool {
+fn asks(output: Printer) -> bool {
     !output.is_json() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
 /// Asks a person who owns the assets.
-fn ask_creator(source: &Source) -> Result<Creator, Failure> {
+fn ask_creator(source: &Source) -> Result<Creator, CommandFailure> {
     let mut error = anstream::stderr();
     let _ = write!(error, "Who owns the assets that {} uploaded? user:ID or group:ID: ", source.tool.name());
     let _ = error.flush();
@@ -120,7 +120,7 @@ fn ask_creator(source: &Source) -> Result<Creator, Failure> {
     let read = std::io::stdin().read_line(&mut line);
     let creator = read.ok().and_then(|_| line.trim().parse::<Creator>().ok());
     creator.ok_or_else(|| {
-        Failure::new(Exit::Usage, "that is no owner; nothing was written")
+        CommandFailure::new(Exit::Usage, "that is no owner; nothing was written")
             .hint("write user:ID or group:ID, for example user:1234567")
     })
 }
@@ -128,9 +128,9 @@ fn ask_creator(source: &Source) -> Result<Creator, Failure> {
 /// What is told of a move.
 struct Told<'a> {
     tool: Tool,
-    target: &'a Target,
+    target: &'a ProjectTarget,
     ready: &'a Ready,
-    preview: &'a Preview,
+    preview: &'a PlanPreview,
     /// A key was there, so that Roblox was asked.
     checked: bool,
 }
@@ -183,13 +183,13 @@ impl Told<'_> {
         })
     }
 
-    fn print(&self, output: Output, all: bool) {
+    fn print(&self, output: Printer, all: bool) {
         let Ready { assets, existing, findings, creator, unasked, .. } = self.ready;
         let (manifest, lockfile) = (self.target.project.manifest_name(), self.target.project.lockfile_name());
         let count = plural(assets.len() as u64, "file");
         output.line(format!(
             "{} {count} of {} with {} asset IDs, owned by {}",
-            paint(Tone::Good, "moved in:"),
+            paint(TextStyle::Good, "moved in:"),
             self.tool.name(),
             if assets.len() == 1 { "its" } else { "their" },
             creator.in_words()
@@ -220,7 +220,7 @@ impl Told<'_> {
         }
         for (kind, subjects) in findings.iter() {
             output.line("");
-            output.line(format!("{} {}", paint(Tone::Warning, "*"), kind.title(subjects.len())));
+            output.line(format!("{} {}", paint(TextStyle::Warning, "*"), kind.title(subjects.len())));
             let shown = if all { subjects.len() } else { LISTED };
             for subject in subjects.iter().take(shown) {
                 output.line(format!("    {subject}"));
@@ -238,7 +238,7 @@ impl Told<'_> {
                 plural(uploads as u64, "file")
             ),
         };
-        output.line(format!("{} {planned}", paint(Tone::Good, "plan:")));
+        output.line(format!("{} {planned}", paint(TextStyle::Good, "plan:")));
         output.line("");
         output.line("Next:");
         output.line("  1. macadam plan                   # see for yourself");

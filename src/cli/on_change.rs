@@ -7,24 +7,24 @@
 use serde_json::{Value, json};
 
 use super::args::{Global, SyncArgs};
-use super::exit::{Exit, Failure, Problem};
-use super::output::Output;
+use super::exit::{Exit, CommandFailure, ReportedProblem};
+use super::output::Printer;
 use crate::engine::gather::read_manifest;
-use crate::engine::on_change::{self, Setting, run_once};
+use crate::engine::on_change::{self, CommandSettings, run_once};
 use crate::engine::outputs::OutputFile;
 use crate::engine::project::Project;
 use crate::engine::session::Session;
-use crate::engine::stop::StopSwitch;
+use crate::engine::stop::Shutdown;
 
 /// The command of `--on-change`, if one is given.
 ///
 /// # Errors
 /// In a rehearsal. The emulator's asset IDs exist nowhere else, and a command that commits, pushes or
 /// deploys them can't know that unless it was written for it.
-pub fn on_change_command<'a>(global: &Global, args: &'a SyncArgs) -> Result<Option<&'a str>, Failure> {
+pub fn on_change_command<'a>(global: &Global, args: &'a SyncArgs) -> Result<Option<&'a str>, CommandFailure> {
     if global.emulator && args.on_change.is_some() {
         let hint = "leave `--on-change` out: the emulator's asset IDs don't exist on Roblox, and must not be published";
-        return Err(Failure::new(Exit::Usage, "`--on-change` can't be used with `--emulator`").hint(hint));
+        return Err(CommandFailure::new(Exit::Usage, "`--on-change` can't be used with `--emulator`").hint(hint));
     }
     Ok(args.on_change.as_deref())
 }
@@ -37,7 +37,7 @@ pub enum Ran {
     /// It ended well.
     Well,
     /// It did not.
-    Failed(Problem),
+    Failed(ReportedProblem),
 }
 
 impl Ran {
@@ -54,14 +54,14 @@ impl Ran {
         match self {
             Self::NotDue => Value::Null,
             Self::Well => json!({ "succeeded": true, "error": null, "hint": null }),
-            Self::Failed(Problem { message, hint, .. }) => {
+            Self::Failed(ReportedProblem { message, hint, .. }) => {
                 json!({ "succeeded": false, "error": message, "hint": hint })
             }
         }
     }
 
     /// What there is to tell beside the report.
-    pub fn problem(&self) -> Option<&Problem> {
+    pub fn problem(&self) -> Option<&ReportedProblem> {
         match self {
             Self::Failed(problem) => Some(problem),
             Self::NotDue | Self::Well => None,
@@ -72,11 +72,11 @@ impl Ran {
 /// Runs the command if it is due. What it prints goes to standard error, line by line: standard output
 /// is the report's.
 pub async fn run(
-    output: Output,
+    output: Printer,
     command: Option<&str>,
     session: &mut Session,
     outputs: &[OutputFile],
-    stop: &StopSwitch,
+    stop: &Shutdown,
 ) -> Ran {
     let Some(command) = command.filter(|_| session.lockfile.is_untold()) else { return Ran::NotDue };
     let project = session.project.clone();
@@ -86,7 +86,7 @@ pub async fn run(
     let paths: Vec<_> = std::iter::once(project.lockfile.clone()).chain(ours).collect();
     let lockfile = project.lockfile_name();
     let hidden = webhook_variable(&project).into_iter().collect();
-    let setting = Setting { command: command.to_owned(), project, hidden };
+    let setting = CommandSettings { command: command.to_owned(), project, hidden };
     let mut said = |line: String| output.aside(&line);
     let ended = run_once(&setting, &paths, stop.signalled(), &mut said).await;
     match ended {
@@ -106,19 +106,19 @@ pub async fn run(
 /// # Errors
 /// When the command says that it can't; nothing was uploaded then.
 pub async fn may_publish(
-    output: Output,
+    output: Printer,
     command: Option<&str>,
     project: &Project,
-    stop: &StopSwitch,
-) -> Result<(), Failure> {
+    stop: &Shutdown,
+) -> Result<(), CommandFailure> {
     let Some(command) = command else { return Ok(()) };
-    let setting = Setting { command: command.to_owned(), project: project.clone(), hidden: Vec::new() };
+    let setting = CommandSettings { command: command.to_owned(), project: project.clone(), hidden: Vec::new() };
     let mut said = |line: String| output.aside(&line);
     let asked =
         on_change::may_publish(&setting, std::slice::from_ref(&project.lockfile), stop.signalled(), &mut said).await;
     asked.map_err(|_| {
         let name = project.lockfile_name();
-        Failure::new(Exit::Unusable, format!("nothing was uploaded, because {name} could not be published from here"))
+        CommandFailure::new(Exit::Unusable, format!("nothing was uploaded, because {name} could not be published from here"))
             .hint("the line above says what is in the way; `macadam plan` shows what there is to upload, and publishes nothing")
     })
 }
@@ -129,14 +129,14 @@ fn webhook_variable(project: &Project) -> Option<String> {
 }
 
 /// `lockfile` is its name, where it is there.
-fn failed(why: &str, lockfile: Option<&str>) -> Problem {
-    Problem {
+fn failed(why: &str, lockfile: Option<&str>) -> ReportedProblem {
+    ReportedProblem {
         message: format!("--on-change: {why}"),
         hint: lockfile.map(|lockfile| format!(
             "{lockfile} is complete here. The next run with the state of this one runs the command again. Where nothing of this folder is kept, as on \
              most CI machines, save {lockfile} first (commit and push it): without it the next run uploads everything again"
         )),
-        ..Problem::default()
+        ..ReportedProblem::default()
     }
 }
 
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_worse_exit_code_is_kept() {
-        let failed = Ran::Failed(Problem::default());
+        let failed = Ran::Failed(ReportedProblem::default());
         for (sync, worse) in [
             (Exit::Success, Exit::Unreconciled),
             (Exit::Unreconciled, Exit::Unreconciled),

@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use super::output::{Tone, paint, plural};
+use super::output::{TextStyle, paint, plural};
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::ids::AssetId;
 use crate::model::recorded::Recorded;
 use crate::model::shown::foreign;
 use crate::plan::diff::{self, Difference};
-use crate::plan::{Action, Drift, Hold, HoldKind, Note, Part, Plan, Step};
+use crate::plan::{Action, Drift, Hold, HoldKind, Note, HeldPart, Plan, Step};
 
 /// A group with more entries than this is cut.
 const LONG: usize = 20;
@@ -45,7 +45,7 @@ impl Outline<'_> {
         let mut lines = Vec::new();
         for (name, steps) in self.groups() {
             let entries: Vec<_> = steps.into_iter().map(|step| self.step(step)).collect();
-            section(&mut lines, Tone::Change, name, entries, self.all);
+            section(&mut lines, TextStyle::Change, name, entries, self.all);
         }
         let Plan { held, drifts: drifted, notes: noted, .. } = self.plan;
         for rest in [holds(held, self.all), drifts(drifted, self.all), notes(noted, self.all), vec![self.summary()]] {
@@ -74,14 +74,14 @@ impl Outline<'_> {
         }
         let reason = without_values(&step.reason, &changes);
         lines.extend(table(&changes, is_new));
-        lines.push(format!("{INDENT}{reason} {}", paint(Tone::Quiet, format!("[{}]", step.rule))));
+        lines.push(format!("{INDENT}{reason} {}", paint(TextStyle::Quiet, format!("[{}]", step.rule))));
         if !step.after.is_empty() {
             let names: Vec<&str> = step.after.iter().map(Address::as_str).collect();
-            lines.push(format!("{INDENT}{}", paint(Tone::Quiet, format!("after {}", names.join(", ")))));
+            lines.push(format!("{INDENT}{}", paint(TextStyle::Quiet, format!("after {}", names.join(", ")))));
         }
         if let Some(time) = step.not_before {
             let text = format!("not before {}: an earlier try failed", time.strftime("%Y-%m-%d %H:%M:%S UTC"));
-            lines.push(format!("{INDENT}{}", paint(Tone::Quiet, text)));
+            lines.push(format!("{INDENT}{}", paint(TextStyle::Quiet, text)));
         }
         lines
     }
@@ -98,8 +98,8 @@ impl Outline<'_> {
         let quiet = parts.is_empty();
         parts.extend(counted("drifted", self.plan.drifts.len()));
         match (quiet, parts.is_empty()) {
-            (true, true) => format!("{} {assets}, nothing to do", paint(Tone::Good, "in sync:")),
-            (true, false) => format!("{} {assets}, nothing to do, {}", paint(Tone::Good, "in sync:"), parts.join(", ")),
+            (true, true) => format!("{} {assets}, nothing to do", paint(TextStyle::Good, "in sync:")),
+            (true, false) => format!("{} {assets}, nothing to do, {}", paint(TextStyle::Good, "in sync:"), parts.join(", ")),
             (false, _) => format!("{} of {assets}", parts.join(", ")),
         }
     }
@@ -128,20 +128,20 @@ pub fn holds(held: &[Hold], all: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for kind in KINDS {
         if kind == HoldKind::Waiting {
-            section(&mut lines, Tone::Warning, &kind.to_string(), waiting(held), all);
+            section(&mut lines, TextStyle::Warning, &kind.to_string(), waiting(held), all);
             continue;
         }
         let entries = held.iter().filter(|hold| hold.kind == kind).map(|hold| {
             let part = match hold.part {
-                Part::Asset => "",
-                Part::Metadata => " (its metadata)",
-                Part::Archiving => " (the archiving of an asset)",
+                HeldPart::Asset => "",
+                HeldPart::Metadata => " (its metadata)",
+                HeldPart::Archiving => " (the archiving of an asset)",
             };
             let mut lines = vec![format!("  {}{part}", hold.address), format!("{INDENT}{}", hold.reason)];
             lines.extend(hold.hint.as_deref().map(hint));
             lines
         });
-        let tone = if kind == HoldKind::Held { Tone::Warning } else { Tone::Bad };
+        let tone = if kind == HoldKind::Held { TextStyle::Warning } else { TextStyle::Bad };
         section(&mut lines, tone, &kind.to_string(), entries.collect(), all);
     }
     lines
@@ -165,7 +165,7 @@ fn drifts(drifts: &[Drift], all: bool) -> Vec<String> {
         lines
     });
     let mut lines = Vec::new();
-    section(&mut lines, Tone::Warning, "drifted", entries.collect(), all);
+    section(&mut lines, TextStyle::Warning, "drifted", entries.collect(), all);
     lines
 }
 
@@ -176,12 +176,12 @@ pub fn notes(notes: &[Note], all: bool) -> Vec<String> {
         None => vec![format!("  {}", note.text)],
     });
     let mut lines = Vec::new();
-    section(&mut lines, Tone::Quiet, "notes", entries.collect(), all);
+    section(&mut lines, TextStyle::Quiet, "notes", entries.collect(), all);
     lines
 }
 
 /// A heading with a count, and the entries below it, cut where they are many.
-fn section(lines: &mut Vec<String>, tone: Tone, name: &str, entries: Vec<Vec<String>>, all: bool) {
+fn section(lines: &mut Vec<String>, tone: TextStyle, name: &str, entries: Vec<Vec<String>>, all: bool) {
     let count = entries.len();
     if count == 0 {
         return;
@@ -192,7 +192,7 @@ fn section(lines: &mut Vec<String>, tone: Tone, name: &str, entries: Vec<Vec<Str
     lines.extend(entries.into_iter().take(shown).flatten());
     if shown < count {
         let text = format!("and {} more; -v shows all", count - shown);
-        lines.push(format!("  {}", paint(Tone::Quiet, text)));
+        lines.push(format!("  {}", paint(TextStyle::Quiet, text)));
     }
 }
 
@@ -201,7 +201,7 @@ fn title(address: &Address, asset: Option<AssetId>) -> String {
 }
 
 fn hint(text: &str) -> String {
-    format!("{INDENT}{} {text}", paint(Tone::Change, "hint:"))
+    format!("{INDENT}{} {text}", paint(TextStyle::Change, "hint:"))
 }
 
 /// One line for what a new asset is; what it tells is taken out of `changes`.
@@ -232,7 +232,7 @@ fn table(changes: &[Difference], is_new: bool) -> Vec<String> {
     let width = changes.iter().map(|change| change.what.chars().count()).max().unwrap_or(0);
     let room = COLUMNS.saturating_sub(INDENT.len() + width + 2);
     let line = |change: &Difference| {
-        let label = paint(Tone::Quiet, format!("{:<width$}", change.what));
+        let label = paint(TextStyle::Quiet, format!("{:<width$}", change.what));
         format!("{INDENT}{label}  {}", values(change, is_new, room))
     };
     changes.iter().map(line).collect()

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
-use super::exit::{Exit, Failure, Problem};
+use super::exit::{Exit, CommandFailure, ReportedProblem};
 use crate::model::shown;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -20,7 +20,7 @@ const DIM: Style = Style::new().dimmed();
 
 /// What a text is about, which decides its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tone {
+pub enum TextStyle {
     /// It went well.
     Good,
     /// It changes something.
@@ -35,12 +35,12 @@ pub enum Tone {
 
 /// Where a command's result goes.
 #[derive(Debug, Clone, Copy)]
-pub struct Output {
+pub struct Printer {
     json: bool,
     quiet: bool,
 }
 
-impl Output {
+impl Printer {
     /// Text or JSON.
     pub const fn new(json: bool, quiet: bool) -> Self {
         Self { json, quiet }
@@ -81,7 +81,7 @@ impl Output {
     }
 
     /// Prints the result of a command that was stopped on the way: what it did, and why it ended, in one document.
-    pub fn stopped(self, mut document: Value, failure: &Failure) {
+    pub fn stopped(self, mut document: Value, failure: &CommandFailure) {
         if let Some(fields) = document.as_object_mut() {
             fields.insert("errors".to_owned(), problems_json(failure));
         }
@@ -89,7 +89,7 @@ impl Output {
     }
 
     /// Prints why the command failed.
-    pub fn failure(self, failure: &Failure) {
+    pub fn failure(self, failure: &CommandFailure) {
         if self.json {
             self.document(&json!({ "errors": problems_json(failure) }));
             return;
@@ -102,7 +102,7 @@ impl Output {
     }
 
     /// Prints one error for a person.
-    pub fn problem(problem: &Problem) {
+    pub fn problem(problem: &ReportedProblem) {
         let place = place(problem).map(|place| format!("{place}: ")).unwrap_or_default();
         let message = format!("{place}{}", problem.message);
         let _ = writeln!(anstream::stderr(), "{RED}error{RED:#}: {}", shown::foreign(&message));
@@ -132,7 +132,7 @@ pub(super) fn exit_after_writing(exit: Exit) -> Exit {
     if exit == Exit::Success { Exit::Unreconciled } else { exit }
 }
 
-fn place(problem: &Problem) -> Option<String> {
+fn place(problem: &ReportedProblem) -> Option<String> {
     let file = problem.file.as_ref()?;
     Some(match (problem.line, problem.column) {
         (Some(line), Some(column)) => format!("{file}:{line}:{column}"),
@@ -141,24 +141,24 @@ fn place(problem: &Problem) -> Option<String> {
     })
 }
 
-pub(super) fn problems_json(failure: &Failure) -> Value {
+pub(super) fn problems_json(failure: &CommandFailure) -> Value {
     failure.problems.iter().map(problem_json).collect()
 }
 
 /// One error in the JSON form.
-fn problem_json(problem: &Problem) -> Value {
-    let Problem { message, hint, file, line, column } = problem;
+fn problem_json(problem: &ReportedProblem) -> Value {
+    let ReportedProblem { message, hint, file, line, column } = problem;
     json!({ "message": message, "hint": hint, "file": file, "line": line, "column": column })
 }
 
 /// A text in the colour of its tone; colours are stripped where nobody sees them.
-pub fn paint(tone: Tone, text: impl std::fmt::Display) -> String {
+pub fn paint(tone: TextStyle, text: impl std::fmt::Display) -> String {
     let style = match tone {
-        Tone::Good => GREEN,
-        Tone::Change => CYAN,
-        Tone::Warning => YELLOW,
-        Tone::Bad => RED,
-        Tone::Quiet => DIM,
+        TextStyle::Good => GREEN,
+        TextStyle::Change => CYAN,
+        TextStyle::Warning => YELLOW,
+        TextStyle::Bad => RED,
+        TextStyle::Quiet => DIM,
     };
     format!("{style}{text}{style:#}")
 }

@@ -3,17 +3,17 @@
 use serde_json::{Value, json};
 
 use super::args::{Global, OutputsArgs};
-use super::exit::{Exit, Failure};
-use super::output::{Output, Tone, paint, plural};
+use super::exit::{Exit, CommandFailure};
+use super::output::{Printer, TextStyle, paint, plural};
 use super::sync::{ask_or, asks};
-use super::target::{self, Target};
+use super::target::{self, ProjectTarget};
 use crate::engine::outputs::{OutputDraft, OutputFile, OutputState};
 use crate::engine::view;
 use crate::outputs::mark::Maker;
 use crate::plan::Plan;
 
 /// Writes the outputs, or with `--check` says whether they are as they should be.
-pub fn run(output: Output, global: &Global, args: &OutputsArgs) -> Result<Exit, Failure> {
+pub fn run(output: Printer, global: &Global, args: &OutputsArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let (drafts, notes) = view::outputs(&target.project, &target.remote)?;
     if drafts.is_empty() && !output.is_json() {
@@ -34,7 +34,7 @@ pub fn run(output: Output, global: &Global, args: &OutputsArgs) -> Result<Exit, 
 }
 
 /// Does with one output what was asked for.
-fn settle(output: Output, target: &Target, args: &OutputsArgs, draft: OutputDraft) -> OutputFile {
+fn settle(output: Printer, target: &ProjectTarget, args: &OutputsArgs, draft: OutputDraft) -> OutputFile {
     if args.check {
         return OutputFile { path: draft.path.clone(), state: draft.state() };
     }
@@ -51,18 +51,18 @@ fn settle(output: Output, target: &Target, args: &OutputsArgs, draft: OutputDraf
     draft.write(&target.project, adopted)
 }
 
-fn ask_to_overwrite(output: Output, question: &str) -> bool {
+fn ask_to_overwrite(output: Printer, question: &str) -> bool {
     ask_or(output, &[question.to_owned()], "the file is left as it is")
 }
 
 /// Prints every output, for `macadam outputs`.
-fn show_all(output: Output, files: &[OutputFile], rehearsal: bool) {
+fn show_all(output: Printer, files: &[OutputFile], rehearsal: bool) {
     for file in files.iter().filter(|file| !output.is_quiet() || !file.state.is_current()) {
         let (tone, word) = match &file.state {
-            OutputState::UpToDate => (Tone::Quiet, "up to date"),
-            OutputState::Written => (Tone::Good, "written"),
-            OutputState::OutOfDate => (Tone::Warning, "out of date"),
-            OutputState::Refused(_) | OutputState::Failed(_) => (Tone::Bad, "not written"),
+            OutputState::UpToDate => (TextStyle::Quiet, "up to date"),
+            OutputState::Written => (TextStyle::Good, "written"),
+            OutputState::OutOfDate => (TextStyle::Warning, "out of date"),
+            OutputState::Refused(_) | OutputState::Failed(_) => (TextStyle::Bad, "not written"),
         };
         output.line(format!("{} {}", paint(tone, format!("{word:<15}")), file.path));
         show_problem(output, file);
@@ -80,35 +80,35 @@ fn show_all(output: Output, files: &[OutputFile], rehearsal: bool) {
     }
 }
 
-fn show_problem(output: Output, file: &OutputFile) {
+fn show_problem(output: Printer, file: &OutputFile) {
     let Some(problem) = file.state.problem() else { return };
     output.line(format!("                {}", problem.message));
     if let Some(hint) = &problem.hint {
-        output.line(format!("                {} {hint}", paint(Tone::Change, "hint:")));
+        output.line(format!("                {} {hint}", paint(TextStyle::Change, "hint:")));
     }
 }
 
 /// Prints the outputs that were written and those that could not be, after a run.
-pub fn show(output: Output, files: &[OutputFile]) {
+pub fn show(output: Printer, files: &[OutputFile]) {
     for file in files.iter().filter(|file| file.state == OutputState::Written) {
-        output.line(format!("{} {}", paint(Tone::Good, format!("{:<15}", "output")), file.path));
+        output.line(format!("{} {}", paint(TextStyle::Good, format!("{:<15}", "output")), file.path));
     }
     for file in files.iter().filter(|file| !file.state.is_current()) {
-        output.line(format!("{} {}", paint(Tone::Bad, format!("{:<15}", "not written")), file.path));
+        output.line(format!("{} {}", paint(TextStyle::Bad, format!("{:<15}", "not written")), file.path));
         show_problem(output, file);
     }
 }
 
 /// Prints what a sync would do to the outputs.
-pub fn show_planned(output: Output, drafts: &[OutputDraft], plan: &Plan) {
+pub fn show_planned(output: Printer, drafts: &[OutputDraft], plan: &Plan) {
     let told = |draft: &&OutputDraft| draft.state() != OutputState::UpToDate || draft.new_asset_ids(plan) > 0;
     for draft in drafts.iter().filter(told) {
         let file = OutputFile { path: draft.path.clone(), state: draft.state() };
         let new = draft.new_asset_ids(plan) as u64;
         let what = if new > 0 { format!(": {} to come", plural(new, "asset ID")) } else { String::new() };
         match file.state.problem() {
-            Some(_) => output.line(format!("{} {}", paint(Tone::Bad, format!("{:<15}", "not written")), file.path)),
-            None => output.line(format!("{} {}{what}", paint(Tone::Change, format!("{:<15}", "output")), file.path)),
+            Some(_) => output.line(format!("{} {}", paint(TextStyle::Bad, format!("{:<15}", "not written")), file.path)),
+            None => output.line(format!("{} {}{what}", paint(TextStyle::Change, format!("{:<15}", "output")), file.path)),
         }
         show_problem(output, &file);
     }

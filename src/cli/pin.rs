@@ -9,27 +9,27 @@ use serde_json::{Value, json};
 
 use super::args::{Global, PinArgs, UnpinArgs};
 use super::beside::{is_served, until_all_carried_out};
-use super::exit::{Exit, Failure};
-use super::hand::{self, COMMIT, Hand, Shortfall, Told};
-use super::output::{Output, Tone, paint, plural};
-use super::selection::{Candidates, Selection};
+use super::exit::{Exit, CommandFailure};
+use super::hand::{self, COMMIT, Hand, Shortfall, CommandResult};
+use super::output::{Printer, TextStyle, paint, plural};
+use super::selection::{Candidates, AddressSelection};
 use super::status::unknown_address;
-use super::target::{self, Target};
+use super::target::{self, ProjectTarget};
 use crate::engine::gather::{Gathered, read_manifest};
-use crate::engine::hands::Hands;
+use crate::engine::hands::ExecutionContext;
 use crate::engine::pins::{self, CheckError, PinError};
 use crate::engine::project::EditManifestError;
-use crate::engine::report::Report;
+use crate::engine::report::RunReport;
 use crate::engine::status::status;
 use crate::engine::sync::SyncError;
-use crate::engine::view::View;
+use crate::engine::view::StateSnapshot;
 use crate::manifest::EditError;
 use crate::model::address::Address;
 use crate::model::desired::Pin;
 use crate::model::history::RevisionKey;
 use crate::model::recorded::Recorded;
 
-impl From<EditManifestError<EditError>> for Failure {
+impl From<EditManifestError<EditError>> for CommandFailure {
     fn from(error: EditManifestError<EditError>) -> Self {
         let exit = match &error {
             EditManifestError::Busy { .. } => Exit::Unreconciled,
@@ -44,19 +44,19 @@ impl From<EditManifestError<EditError>> for Failure {
 }
 
 /// A refusal, with the nearest address where none was meant.
-fn refusal(error: PinError, desired: &Gathered, recorded: &Recorded) -> Failure {
+fn refusal(error: PinError, desired: &Gathered, recorded: &Recorded) -> CommandFailure {
     match error {
         PinError::Unknown { address } => {
             let known = desired.desired.assets.keys().chain(recorded.assets.keys());
             unknown_address(address.as_str(), known.map(Address::as_str))
         }
-        error => Failure::of(Exit::Unreconciled, &error, error.hint()),
+        error => CommandFailure::of(Exit::Unreconciled, &error, error.hint()),
     }
 }
 
 /// What the command did to the manifest, and what for.
 struct Edited {
-    each: Vec<(Address, Told)>,
+    each: Vec<(Address, CommandResult)>,
     is_single: bool,
     changed: bool,
     /// For a person: what is written now.
@@ -72,7 +72,7 @@ impl Edited {
     }
 
     /// Fills in what each address has now, where the command did not name it.
-    fn look_up(&mut self, target: &Target) {
+    fn look_up(&mut self, target: &ProjectTarget) {
         if self.each.iter().all(|(_, told)| told.asset_id.is_some()) {
             return;
         }
@@ -87,9 +87,9 @@ impl Edited {
     /// The one document: about the address, or about each of several.
     fn document(&self, outcome: &'static str, more: Vec<(&'static str, Value)>) -> Value {
         let all = [("manifest_written", json!(self.changed))].into_iter().chain(more);
-        let told = |told: &Told| Told { asset_id: told.asset_id, revision: told.revision, outcome, more: Vec::new() };
+        let told = |told: &CommandResult| CommandResult { asset_id: told.asset_id, revision: told.revision, outcome, more: Vec::new() };
         match self.each.as_slice() {
-            [(address, one)] if self.is_single => Told { more: all.collect(), ..told(one) }.document(address),
+            [(address, one)] if self.is_single => CommandResult { more: all.collect(), ..told(one) }.document(address),
             several => {
                 let several: Vec<_> = several.iter().map(|(address, one)| (address.clone(), told(one))).collect();
                 hand::documents(&several, [("outcome", json!(outcome))].into_iter().chain(all).collect())
@@ -102,9 +102,9 @@ impl Edited {
 type Chosen = Vec<(Address, Pin, RevisionKey)>;
 
 /// Pins addresses.
-pub async fn pin(output: Output, global: &Global, args: &PinArgs) -> Result<Exit, Failure> {
+pub async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
-    let view = View::open(&target.project, &target.remote)?;
+    let view = StateSnapshot::open(&target.project, &target.remote)?;
     let gathered = hand::wanted(&target, &view)?;
     // What left the manifest can't be pinned, and what has no revisions yet neither.
     let pinnable = || {
@@ -115,8 +115,8 @@ pub async fn pin(output: Output, global: &Global, args: &PinArgs) -> Result<Exit
             what: "can be pinned: they left the manifest",
         })
     };
-    let selection = Selection::read(&args.addresses, pinnable)?;
-    let choose = |recorded: &Recorded| -> Result<Chosen, Failure> {
+    let selection = AddressSelection::read(&args.addresses, pinnable)?;
+    let choose = |recorded: &Recorded| -> Result<Chosen, CommandFailure> {
         let each = selection.addresses.iter().map(|address| {
             let chosen = pins::choose(&gathered.desired, recorded, address, args.revision);
             chosen.map(|(pin, key)| (address.clone(), pin, key)).map_err(|error| refusal(error, &gathered, recorded))
@@ -145,7 +145,7 @@ pub async fn pin(output: Output, global: &Global, args: &PinArgs) -> Result<Exit
         Err(error) => return close(hand, Err(error.into())).await,
     };
     let each = chosen.iter().map(|(address, _, key)| {
-        let told = Told { asset_id: Some(key.asset_id), revision: Some(args.revision), ..Told::default() };
+        let told = CommandResult { asset_id: Some(key.asset_id), revision: Some(args.revision), ..CommandResult::default() };
         (address.clone(), told)
     });
     let (names, verb) = (names(&selection.addresses), if selection.addresses.len() == 1 { "is" } else { "are" });
@@ -171,16 +171,16 @@ pub async fn pin(output: Output, global: &Global, args: &PinArgs) -> Result<Exit
 async fn prepare(
     hand: &Hand,
     addresses: &[Address],
-    choose: impl Fn(&Recorded) -> Result<Chosen, Failure>,
-    refuse: impl Fn(PinError) -> Failure,
-) -> Result<Chosen, Failure> {
+    choose: impl Fn(&Recorded) -> Result<Chosen, CommandFailure>,
+    refuse: impl Fn(PinError) -> CommandFailure,
+) -> Result<Chosen, CommandFailure> {
     let book = &hand.session.book;
     for address in addresses {
         pins::remember_where_it_was(book, address).await?;
     }
     let chosen = book.read(choose)?;
     let (client, listener) = (Arc::clone(&hand.client), hand.bars.listener());
-    let hands = Hands::new(&hand.session, client, listener, hand.stop.clone(), 1).await?;
+    let hands = ExecutionContext::new(&hand.session, client, listener, hand.stop.clone(), 1).await?;
     for (address, _, key) in &chosen {
         match pins::check_version(&hands, address, *key).await {
             Ok(()) => {}
@@ -200,15 +200,15 @@ fn names(addresses: &[Address]) -> String {
 }
 
 /// Takes pins back.
-pub async fn unpin(output: Output, global: &Global, args: &UnpinArgs) -> Result<Exit, Failure> {
+pub async fn unpin(output: Printer, global: &Global, args: &UnpinArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let bytes = target.project.read_manifest();
-    let bytes = bytes.map_err(|error| Failure::of(Exit::Unusable, &error, error.hint()))?;
+    let bytes = bytes.map_err(|error| CommandFailure::of(Exit::Unusable, &error, error.hint()))?;
     // What is no text is refused by the edit, with its name.
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let selection = Selection::read(&args.addresses, || {
-        let eligible = pins::pinned(&text).map_err(|error| Failure::of(Exit::Unusable, &error, Some(error.hint())))?;
-        let mut known = View::open(&target.project, &target.remote)?.known();
+    let selection = AddressSelection::read(&args.addresses, || {
+        let eligible = pins::pinned(&text).map_err(|error| CommandFailure::of(Exit::Unusable, &error, Some(error.hint())))?;
+        let mut known = StateSnapshot::open(&target.project, &target.remote)?.known();
         known.extend(eligible.iter().cloned());
         Ok(Candidates { eligible, known, what: "is pinned" })
     })?;
@@ -228,7 +228,7 @@ pub async fn unpin(output: Output, global: &Global, args: &UnpinArgs) -> Result<
     };
     let (names, verb) = (names(&selection.addresses), if selection.addresses.len() == 1 { "is" } else { "are" });
     let edited = Edited {
-        each: selection.addresses.iter().map(|address| (address.clone(), Told::default())).collect(),
+        each: selection.addresses.iter().map(|address| (address.clone(), CommandResult::default())).collect(),
         is_single: selection.is_single,
         changed,
         what: format!("{names} {verb} no longer pinned"),
@@ -242,12 +242,12 @@ pub async fn unpin(output: Output, global: &Global, args: &UnpinArgs) -> Result<
 }
 
 /// Refuses to take back a pin that isn't there.
-fn refuse_unpinned(text: &str, address: &Address) -> Result<(), Failure> {
+fn refuse_unpinned(text: &str, address: &Address) -> Result<(), CommandFailure> {
     match pins::is_pinned(text, address) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Failure::new(Exit::Unreconciled, format!("`{address}` is not pinned"))
+        Ok(false) => Err(CommandFailure::new(Exit::Unreconciled, format!("`{address}` is not pinned"))
             .hint("`macadam status` shows what is pinned; [pins] in the manifest lists them")),
-        Err(error) => Err(Failure::of(Exit::Unusable, &error, Some(error.hint()))),
+        Err(error) => Err(CommandFailure::of(Exit::Unusable, &error, Some(error.hint()))),
     }
 }
 
@@ -260,18 +260,18 @@ async fn close<T>(hand: Option<Hand>, ended: T) -> T {
 
 /// Carries out what the manifest says now, where that is asked for, and tells.
 async fn finish(
-    output: Output,
-    target: &Target,
+    output: Printer,
+    target: &ProjectTarget,
     hand: Option<Hand>,
     mut edited: Edited,
     yes: bool,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, CommandFailure> {
     let Some(mut hand) = hand else {
         if output.is_json() {
             output.document(&edited.document("written", Vec::new()));
         } else {
             let manifest = target.project.manifest_name();
-            output.line(format!("{} {} in {manifest}", paint(Tone::Good, "written:"), edited.what));
+            output.line(format!("{} {} in {manifest}", paint(TextStyle::Good, "written:"), edited.what));
             output.line("`macadam sync --once` carries it out");
             last_line(output, &edited);
         }
@@ -287,7 +287,7 @@ async fn finish(
         Err(SyncError::Midway { source, report }) => {
             (*report, Some(Shortfall { outcome: "failed", failure: (*source).into() }))
         }
-        Err(error) => (Report::default(), Some(Shortfall { outcome: "failed", failure: error.into() })),
+        Err(error) => (RunReport::default(), Some(Shortfall { outcome: "failed", failure: error.into() })),
     };
     edited.look_up(target);
     let more = hand::more(&report);
@@ -299,7 +299,7 @@ async fn finish(
             output.document(&edited.document("done", more));
         } else {
             let nothing = if report.steps.is_empty() { "; nothing had to be done at Roblox" } else { "" };
-            output.line(format!("{} {}{nothing}", paint(Tone::Good, "done:"), edited.what));
+            output.line(format!("{} {}{nothing}", paint(TextStyle::Good, "done:"), edited.what));
             last_line(output, &edited);
         }
         return Ok(Exit::Success);
@@ -308,7 +308,7 @@ async fn finish(
 }
 
 /// Lets the service that holds the state carry out what the manifest says now, and tells.
-async fn finish_beside(output: Output, global: &Global, target: &Target, mut edited: Edited) -> Result<Exit, Failure> {
+async fn finish_beside(output: Printer, global: &Global, target: &ProjectTarget, mut edited: Edited) -> Result<Exit, CommandFailure> {
     let ended = until_all_carried_out(output, global, target, &edited.addresses()).await;
     edited.look_up(target);
     let more = vec![("by_service", json!(true))];
@@ -318,18 +318,18 @@ async fn finish_beside(output: Output, global: &Global, target: &Target, mut edi
     if output.is_json() {
         output.document(&edited.document("done", more));
     } else {
-        output.line(format!("{} {}; the service saw to it", paint(Tone::Good, "done:"), edited.what));
+        output.line(format!("{} {}; the service saw to it", paint(TextStyle::Good, "done:"), edited.what));
         last_line(output, &edited);
     }
     Ok(Exit::Success)
 }
 
 fn tell_shortfall(
-    output: Output,
-    target: &Target,
+    output: Printer,
+    target: &ProjectTarget,
     edited: &Edited,
     (outcome, more): (&'static str, Vec<(&'static str, Value)>),
-    failure: Failure,
+    failure: CommandFailure,
 ) -> Exit {
     let failure = not_carried_out(target, edited, failure);
     if output.is_json() {
@@ -341,13 +341,13 @@ fn tell_shortfall(
 }
 
 /// The manifest says it, and Roblox doesn't yet.
-fn not_carried_out(target: &Target, edited: &Edited, failure: Failure) -> Failure {
+fn not_carried_out(target: &ProjectTarget, edited: &Edited, failure: CommandFailure) -> CommandFailure {
     let what = format!("{} in {}, but that could not be carried out", edited.what, target.project.manifest_name());
     let then = format!("`macadam sync --once` tries it again; {}", edited.undo);
     hand::although(failure, &what, &then)
 }
 
-fn last_line(output: Output, edited: &Edited) {
+fn last_line(output: Printer, edited: &Edited) {
     if !edited.rehearsal {
         output.line(COMMIT);
         return;

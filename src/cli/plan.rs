@@ -2,22 +2,22 @@
 
 use super::args::{Global, PlanArgs};
 use super::document;
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, CommandFailure};
 use super::outline::Outline;
-use super::output::Output;
+use super::output::Printer;
 use super::outputs;
-use super::target::{self, Target};
+use super::target::{self, ProjectTarget};
 use crate::engine::progress::silent;
 use crate::engine::report::Stop;
-use crate::engine::stop::StopSwitch;
-use crate::engine::view::{self, Asker, Looked, Preview};
+use crate::engine::stop::Shutdown;
+use crate::engine::view::{self, Asker, RefreshedPreview, PlanPreview};
 use crate::model::ids::AssetId;
-use crate::plan::Wishes;
+use crate::plan::PlanOptions;
 
 /// Shows the plan.
-pub async fn run(output: Output, global: &Global, args: &PlanArgs) -> Result<Exit, Failure> {
+pub async fn run(output: Printer, global: &Global, args: &PlanArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
-    let preview = preview(output, global, &target, &Wishes::default(), args.refresh).await?;
+    let preview = preview(output, global, &target, &PlanOptions::default(), args.refresh).await?;
     if output.is_json() {
         output.document(&document::plan(&preview));
     } else {
@@ -35,24 +35,24 @@ pub async fn run(output: Output, global: &Global, args: &PlanArgs) -> Result<Exi
 /// # Errors
 /// When manifest, state or lockfile can't be used, or with `refresh` Roblox refuses the key.
 pub async fn preview(
-    output: Output,
+    output: Printer,
     global: &Global,
-    target: &Target,
-    wishes: &Wishes,
+    target: &ProjectTarget,
+    wishes: &PlanOptions,
     refresh: bool,
-) -> Result<Preview, Failure> {
+) -> Result<PlanPreview, CommandFailure> {
     if !refresh {
         return Ok(view::preview(&target.project, &target.remote, &silent(), wishes)?);
     }
     let (client, embedded) = target::connect(global, target, target::credential(global)?).await?;
-    let asker = Asker { client, stop: StopSwitch::default() };
+    let asker = Asker { client, stop: Shutdown::default() };
     let looked = view::preview_refreshed(&target.project, &target.remote, &silent(), wishes, &asker).await;
     if let Some(embedded) = embedded {
         embedded.stop().await;
     }
-    let (preview, Looked { unasked, stop }) = looked?;
+    let (preview, RefreshedPreview { unasked, stop }) = looked?;
     if let Some(Stop::Credential { message, hint }) = stop {
-        return Err(Failure::new(Exit::Credential, message).hint(hint));
+        return Err(CommandFailure::new(Exit::Credential, message).hint(hint));
     }
     for (asset_id, why) in unasked {
         output.warning(self::unasked(asset_id, &why));
@@ -66,11 +66,11 @@ pub fn unasked(asset_id: AssetId, why: &str) -> String {
 }
 
 /// Prints what is planned for a person.
-pub fn show(output: Output, preview: &Preview, all: bool) {
+pub fn show(output: Printer, preview: &PlanPreview, all: bool) {
     for note in &preview.gathered.notes {
         output.warning(&note.message);
     }
-    let Preview { gathered, recorded, plan, lockfile_changes, outputs } = preview;
+    let PlanPreview { gathered, recorded, plan, lockfile_changes, outputs } = preview;
     for line in (Outline { plan, desired: &gathered.desired, recorded, all }).lines() {
         output.line(line);
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::output::Output;
-use crate::engine::progress::{Listener, Progress, silent};
+use super::output::Printer;
+use crate::engine::progress::{Listener, ProgressEvent, silent};
 use crate::model::address::Address;
 use crate::platform::clock;
 
@@ -37,7 +37,7 @@ struct Line {
 
 impl Bars {
     /// A display on standard error, if that is a terminal and people read.
-    pub fn new(output: Output) -> Self {
+    pub fn new(output: Printer) -> Self {
         let shown = !output.is_json() && !output.is_quiet() && std::io::stderr().is_terminal();
         let line = shown.then(|| {
             let bar = ProgressBar::new_spinner();
@@ -95,39 +95,39 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 impl Line {
-    fn tell(&mut self, progress: Progress) {
+    fn tell(&mut self, progress: ProgressEvent) {
         match progress {
-            Progress::Files { done, total, bytes } if total > WORTH_SHOWING || bytes > 0 => {
+            ProgressEvent::Files { done, total, bytes } if total > WORTH_SHOWING || bytes > 0 => {
                 self.bar.set_message(format!("looking at files: {done} of {total}, {} MB hashed", bytes / 1_000_000));
                 return;
             }
-            Progress::Listed { asset_id, versions } => {
+            ProgressEvent::Listed { asset_id, versions } => {
                 self.bar.set_message(format!("reading Roblox's list of asset {asset_id}: {versions} versions so far"));
                 return;
             }
-            Progress::Files { .. }
-            | Progress::Answered { .. }
-            | Progress::Waited { .. }
-            | Progress::KeyExpires { .. }
-            | Progress::Polled => return,
-            Progress::Planned { steps } => {
+            ProgressEvent::Files { .. }
+            | ProgressEvent::Answered { .. }
+            | ProgressEvent::Waited { .. }
+            | ProgressEvent::KeyExpires { .. }
+            | ProgressEvent::Polled => return,
+            ProgressEvent::Planned { steps } => {
                 (self.steps, self.done) = (steps, 0);
                 self.uploading.clear();
                 self.at_roblox.clear();
             }
-            Progress::Uploading { address, .. } => {
+            ProgressEvent::Uploading { address, .. } => {
                 self.uploading.insert(address);
             }
-            Progress::Accepted { address } => {
+            ProgressEvent::Accepted { address } => {
                 self.uploading.remove(&address);
                 self.at_roblox.insert(address);
             }
-            Progress::Finished { address } => {
+            ProgressEvent::Finished { address } => {
                 self.done += 1;
                 self.uploading.remove(&address);
                 self.at_roblox.remove(&address);
             }
-            Progress::Waiting { reason, wait } => self.waiting = Some((reason, clock::elapsed() + wait)),
+            ProgressEvent::Waiting { reason, wait } => self.waiting = Some((reason, clock::elapsed() + wait)),
         }
         let (uploading, at_roblox) = (self.uploading.len(), self.at_roblox.len());
         let counts = format!("{} of {} done, {uploading} uploading, {at_roblox} in the works", self.done, self.steps);

@@ -10,19 +10,19 @@ use serde_json::{Value, json};
 
 use super::args::{Global, RecreateArgs};
 use super::beside::{beside_service, is_served, until_all_carried_out};
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, CommandFailure};
 use super::hand::{self, COMMIT, Hand, Shortfall};
-use super::output::{Output, Tone, paint, plural};
-use super::selection::Selection;
+use super::output::{Printer, TextStyle, paint, plural};
+use super::selection::AddressSelection;
 use super::status::unknown_address;
 use super::sync::{asks, confirm};
-use super::target::{self, Target};
+use super::target::{self, ProjectTarget};
 use crate::engine::gather::read_manifest;
-use crate::engine::hands::Hands;
-use crate::engine::recreate::{self, Choice, RecreateError, Row};
-use crate::engine::report::Report;
+use crate::engine::hands::ExecutionContext;
+use crate::engine::recreate::{self, Choice, RecreateError, RecreatedAsset};
+use crate::engine::report::RunReport;
 use crate::engine::sync::SyncError;
-use crate::engine::view::View;
+use crate::engine::view::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::ids::AssetId;
@@ -33,7 +33,7 @@ use crate::platform::atomic_file::{AtomicWriteError, write_atomic, write_atomic_
 use crate::platform::clock;
 use crate::platform::own_file;
 
-impl From<RecreateError> for Failure {
+impl From<RecreateError> for CommandFailure {
     fn from(error: RecreateError) -> Self {
         match error {
             RecreateError::Book(error) => error.into(),
@@ -44,21 +44,21 @@ impl From<RecreateError> for Failure {
 }
 
 /// What the command did.
-struct Ended {
+struct RecreateResult {
     choice: Choice,
-    rows: Vec<Row>,
+    rows: Vec<RecreatedAsset>,
     policy: Policy,
-    report: Option<Report>,
+    report: Option<RunReport>,
     shortfall: Option<Shortfall>,
     by_service: bool,
 }
 
 /// Makes new assets for every address that is held because its creator changed, or those of them that are named.
-pub async fn run(output: Output, global: &Global, args: &RecreateArgs) -> Result<Exit, Failure> {
+pub async fn run(output: Printer, global: &Global, args: &RecreateArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     read_manifest(&target.project)?;
-    let view = View::open(&target.project, &target.remote)?;
-    let selection = Selection::read(&args.addresses, || Ok(view.known()))?;
+    let view = StateSnapshot::open(&target.project, &target.remote)?;
+    let selection = AddressSelection::read(&args.addresses, || Ok(view.known()))?;
     let known = view.known();
     if let Some(unknown) = selection.addresses.iter().find(|address| !known.contains(*address)) {
         return Err(unknown_address(unknown.as_str(), known.iter().map(Address::as_str)));
@@ -68,7 +68,7 @@ pub async fn run(output: Output, global: &Global, args: &RecreateArgs) -> Result
     // Before anything is asked or uploaded: a table that can't be written shall not be the end of it.
     if let Some(path) = &args.table {
         probe(path).map_err(|error| {
-            let failure = Failure::of(Exit::Unusable, &error, error.hint().map(str::to_owned));
+            let failure = CommandFailure::of(Exit::Unusable, &error, error.hint().map(str::to_owned));
             failure.hint("nothing was changed; give `--table` a path that can be written")
         })?;
     }
@@ -86,12 +86,12 @@ pub async fn run(output: Output, global: &Global, args: &RecreateArgs) -> Result
     let exit = tell(output, &ended, args.table.as_deref().filter(|_| written.is_ok()), global.emulator);
     let Err(failure) = written else { return Ok(exit) };
     // The assets are made, and the table is printed above.
-    failure.problems.iter().for_each(Output::problem);
+    failure.problems.iter().for_each(Printer::problem);
     Ok(if exit == Exit::Success { Exit::Unreconciled } else { exit })
 }
 
 /// Those that are new from now on, and those that an earlier run left without an asset.
-fn to_make(choice: &Choice, rows: &[Row], only: Option<&BTreeSet<Address>>) -> BTreeSet<Address> {
+fn to_make(choice: &Choice, rows: &[RecreatedAsset], only: Option<&BTreeSet<Address>>) -> BTreeSet<Address> {
     let left = rows.iter().filter(|row| row.new.is_none()).map(|row| &row.address);
     let all = choice.renamed.keys().chain(left);
     all.filter(|address| only.is_none_or(|only| only.contains(*address))).cloned().collect()
@@ -99,11 +99,11 @@ fn to_make(choice: &Choice, rows: &[Row], only: Option<&BTreeSet<Address>>) -> B
 
 /// Asks before anything is changed; `None` when a person says no.
 async fn alone(
-    output: Output,
+    output: Printer,
     hand: &mut Hand,
     only: Option<&BTreeSet<Address>>,
     yes: bool,
-) -> Result<Option<Ended>, Failure> {
+) -> Result<Option<RecreateResult>, CommandFailure> {
     let (listener, stop) = (hand.bars.listener(), hand.stop.clone());
     let desired = hand.session.wanted(listener.clone()).await?;
     let plan = hand.session.book.read(|recorded| recreate::preview(&desired, recorded, only, clock::now()));
@@ -113,7 +113,7 @@ async fn alone(
     if !stop.or(answer).await.is_some_and(|answer| answer.unwrap_or(false)) {
         return Ok(None);
     }
-    let hands = Hands::new(&hand.session, Arc::clone(&hand.client), listener, stop, 1).await?;
+    let hands = ExecutionContext::new(&hand.session, Arc::clone(&hand.client), listener, stop, 1).await?;
     let choice = recreate::begin(&hands, &desired, only, hand.session.lockfile.missing()).await?;
     drop(hands);
     hand.session.keep(None).await?;
@@ -135,18 +135,18 @@ async fn alone(
         }
     }
     let rows = table(hand, &desired);
-    Ok(Some(Ended { choice, rows, policy: desired.policy, report, shortfall, by_service: false }))
+    Ok(Some(RecreateResult { choice, rows, policy: desired.policy, report, shortfall, by_service: false }))
 }
 
 /// Has the service do it, and waits until it has.
 async fn served(
-    output: Output,
+    output: Printer,
     global: &Global,
-    target: &Target,
-    view: &View,
+    target: &ProjectTarget,
+    view: &StateSnapshot,
     only: Option<&BTreeSet<Address>>,
     yes: bool,
-) -> Result<Option<Ended>, Failure> {
+) -> Result<Option<RecreateResult>, CommandFailure> {
     let desired = hand::wanted(target, view)?.desired;
     let choice = recreate::choose(&desired, &view.recorded, only);
     let plan: Plan = recreate::preview(&desired, &view.recorded, only, clock::now());
@@ -160,17 +160,17 @@ async fn served(
     if !choice.renamed.is_empty() {
         let request = Request::Recreate { addresses: choice.renamed.keys().cloned().collect() };
         if beside_service(output, global, target, &request).await?.is_none() {
-            return Err(Failure::new(Exit::Unreconciled, "the service ended before it began with this")
+            return Err(CommandFailure::new(Exit::Unreconciled, "the service ended before it began with this")
                 .hint("nothing was done; try again"));
         }
     }
-    let rows = |view: &View| recreate::table(&desired, &view.recorded);
-    let make = to_make(&choice, &rows(&View::open(&target.project, &target.remote)?), only);
+    let rows = |view: &StateSnapshot| recreate::table(&desired, &view.recorded);
+    let make = to_make(&choice, &rows(&StateSnapshot::open(&target.project, &target.remote)?), only);
     if let Err(failure) = until_all_carried_out(output, global, target, &make).await {
         shortfall = Some(Shortfall { outcome: "waiting", failure });
     }
-    let rows = rows(&View::open(&target.project, &target.remote)?);
-    Ok(Some(Ended { choice, rows, policy: desired.policy, report: None, shortfall, by_service: true }))
+    let rows = rows(&StateSnapshot::open(&target.project, &target.remote)?);
+    Ok(Some(RecreateResult { choice, rows, policy: desired.policy, report: None, shortfall, by_service: true }))
 }
 
 /// Whether a file can be written at `path`; leaves everything as it is.
@@ -179,21 +179,21 @@ fn probe(path: &Path) -> Result<(), AtomicWriteError> {
 }
 
 /// The table for other programs: one line of comma-separated values an asset.
-fn write_table(path: &Path, rows: &[Row]) -> Result<(), Failure> {
+fn write_table(path: &Path, rows: &[RecreatedAsset]) -> Result<(), CommandFailure> {
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
     let number = |id: Option<AssetId>| id.map(|id| id.to_string()).unwrap_or_default();
     let written = write_atomic(&own_file::named(path), |file| {
         writeln!(file, "address,old_creator,old_asset_id,new_asset_id")?;
-        for Row { address, former: _, owner, old, new } in rows {
+        for RecreatedAsset { address, former: _, owner, old, new } in rows {
             writeln!(file, "{},{owner},{old},{}", quoted(address.as_str()), number(*new))?;
         }
         Ok(())
     });
-    written.map_err(|error| Failure::of(Exit::Unusable, &error, error.hint().map(str::to_owned)))
+    written.map_err(|error| CommandFailure::of(Exit::Unusable, &error, error.hint().map(str::to_owned)))
 }
 
 /// What becomes of the old assets, and who can do it.
-fn old_assets(ended: &Ended) -> Option<String> {
+fn old_assets(ended: &RecreateResult) -> Option<String> {
     let owners: BTreeSet<String> = ended.rows.iter().map(|row| row.owner.to_string()).collect();
     if owners.is_empty() {
         return None;
@@ -216,8 +216,8 @@ fn old_assets(ended: &Ended) -> Option<String> {
     ))
 }
 
-fn row_json(row: &Row) -> Value {
-    let Row { address, former, owner, old, new } = row;
+fn row_json(row: &RecreatedAsset) -> Value {
+    let RecreatedAsset { address, former, owner, old, new } = row;
     json!({
         "address": address.as_str(),
         "former_address": former.as_str(),
@@ -227,8 +227,8 @@ fn row_json(row: &Row) -> Value {
     })
 }
 
-fn tell(output: Output, ended: &Ended, table: Option<&Path>, rehearsal: bool) -> Exit {
-    let Ended { choice, rows, report, shortfall, by_service, .. } = ended;
+fn tell(output: Printer, ended: &RecreateResult, table: Option<&Path>, rehearsal: bool) -> Exit {
+    let RecreateResult { choice, rows, report, shortfall, by_service, .. } = ended;
     let note = old_assets(ended);
     let failure = shortfall.as_ref().map(|shortfall| &shortfall.failure);
     let left_out = choice.left_out.iter();
@@ -257,7 +257,7 @@ fn tell(output: Output, ended: &Ended, table: Option<&Path>, rehearsal: bool) ->
             output.warning(format!("{address} is left as it is: {why}"));
         }
         if let Some(note) = note {
-            output.line(format!("{} {note}", paint(Tone::Quiet, "note")));
+            output.line(format!("{} {note}", paint(TextStyle::Quiet, "note")));
         }
         if let Some(path) = table {
             output.line(format!("the table is in {}", path.display()));
@@ -278,11 +278,11 @@ fn tell(output: Output, ended: &Ended, table: Option<&Path>, rehearsal: bool) ->
     }
 }
 
-fn show(output: Output, rows: &[Row]) {
+fn show(output: Printer, rows: &[RecreatedAsset]) {
     let width = rows.iter().map(|row| row.address.as_str().chars().count()).max().unwrap_or(0).max(7);
     let head = format!("{:<width$}  {:>16}  {:>16}  OLD OWNER", "ADDRESS", "OLD ASSET ID", "NEW ASSET ID");
-    output.line(paint(Tone::Quiet, head));
-    for Row { address, former: _, owner, old, new } in rows {
+    output.line(paint(TextStyle::Quiet, head));
+    for RecreatedAsset { address, former: _, owner, old, new } in rows {
         let new = new.map_or_else(|| "-".to_owned(), |id| id.to_string());
         output.line(format!("{:<width$}  {old:>16}  {new:>16}  {owner}", address.as_str()));
     }

@@ -6,21 +6,21 @@ use serde_json::json;
 
 use super::args::{Global, ResolveArgs, RetryArgs};
 use super::beside::beside_service;
-use super::exit::{Exit, Failure};
-use super::output::{Output, Tone, paint};
-use super::selection::{Candidates, Selection};
-use super::target::{self, Target, address};
-use crate::engine::hands::Hands;
+use super::exit::{Exit, CommandFailure};
+use super::output::{Printer, TextStyle, paint};
+use super::selection::{Candidates, AddressSelection};
+use super::target::{self, ProjectTarget, address};
+use crate::engine::hands::ExecutionContext;
 use crate::engine::progress::silent;
 use crate::engine::repair::{self, RepairError};
 use crate::engine::session::Session;
-use crate::engine::stop::StopSwitch;
-use crate::engine::view::View;
+use crate::engine::stop::Shutdown;
+use crate::engine::view::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
-use crate::model::request::{Found, Request};
+use crate::model::request::{Resolution, Request};
 
-impl From<RepairError> for Failure {
+impl From<RepairError> for CommandFailure {
     fn from(error: RepairError) -> Self {
         match error {
             RepairError::Book(error) => error.into(),
@@ -31,15 +31,15 @@ impl From<RepairError> for Failure {
 }
 
 /// Settles a create in doubt.
-pub async fn resolve(output: Output, global: &Global, args: &ResolveArgs) -> Result<Exit, Failure> {
+pub async fn resolve(output: Printer, global: &Global, args: &ResolveArgs) -> Result<Exit, CommandFailure> {
     let address = address(&args.address)?;
     let asset_id =
-        args.asset_id.map(AssetId::new).transpose().map_err(|error| Failure::of(Exit::Usage, &error, None))?;
+        args.asset_id.map(AssetId::new).transpose().map_err(|error| CommandFailure::of(Exit::Usage, &error, None))?;
     let target = target::find(global)?;
     let found = match asset_id {
-        Some(asset_id) => Found::Asset(asset_id),
-        None if args.no_duplicate => Found::NoDuplicate,
-        None => Found::Nothing,
+        Some(asset_id) => Resolution::Asset(asset_id),
+        None if args.no_duplicate => Resolution::NoDuplicate,
+        None => Resolution::Nothing,
     };
     let request = Request::Resolve { address: address.clone(), found };
     let by_service = beside_service(output, global, &target, &request).await?.is_some();
@@ -53,11 +53,11 @@ pub async fn resolve(output: Output, global: &Global, args: &ResolveArgs) -> Res
         }));
     } else {
         let done = match found {
-            Found::Asset(asset_id) => format!("asset {asset_id} is recorded for {address}; commit the lockfile"),
-            Found::NoDuplicate => format!("there is no duplicate of {address}; commit the lockfile"),
-            Found::Nothing => format!("{} uploads {address} again", next(by_service)),
+            Resolution::Asset(asset_id) => format!("asset {asset_id} is recorded for {address}; commit the lockfile"),
+            Resolution::NoDuplicate => format!("there is no duplicate of {address}; commit the lockfile"),
+            Resolution::Nothing => format!("{} uploads {address} again", next(by_service)),
         };
-        output.line(format!("{} {done}", paint(Tone::Good, "resolved:")));
+        output.line(format!("{} {done}", paint(TextStyle::Good, "resolved:")));
     }
     Ok(Exit::Success)
 }
@@ -67,7 +67,7 @@ const fn next(by_service: bool) -> &'static str {
     if by_service { "the service" } else { "the next `macadam sync --once`" }
 }
 
-async fn resolve_alone(global: &Global, target: &Target, address: &Address, found: Found) -> Result<(), Failure> {
+async fn resolve_alone(global: &Global, target: &ProjectTarget, address: &Address, found: Resolution) -> Result<(), CommandFailure> {
     let mut session = Session::open(&target.project, &target.remote, "macadam resolve").await?;
     let settled = settle(global, target, &mut session, address, found).await;
     session.close().await;
@@ -76,38 +76,38 @@ async fn resolve_alone(global: &Global, target: &Target, address: &Address, foun
 
 async fn settle(
     global: &Global,
-    target: &Target,
+    target: &ProjectTarget,
     session: &mut Session,
     address: &Address,
-    found: Found,
-) -> Result<(), Failure> {
+    found: Resolution,
+) -> Result<(), CommandFailure> {
     match found {
-        Found::Asset(asset_id) => {
+        Resolution::Asset(asset_id) => {
             let (client, embedded) = target::connect(global, target, target::credential(global)?).await?;
-            let hands = Hands::new(session, Arc::new(client), silent(), StopSwitch::default(), 1).await?;
+            let hands = ExecutionContext::new(session, Arc::new(client), silent(), Shutdown::default(), 1).await?;
             let settled = repair::resolve_with(&hands, address, asset_id).await;
             if let Some(embedded) = embedded {
                 embedded.stop().await;
             }
             settled?;
         }
-        Found::Nothing => repair::recreate(&session.book, address).await?,
-        Found::NoDuplicate => repair::no_duplicate(&session.book, address).await?,
+        Resolution::Nothing => repair::recreate(&session.book, address).await?,
+        Resolution::NoDuplicate => repair::no_duplicate(&session.book, address).await?,
     }
     session.keep(Some(address)).await?;
     Ok(())
 }
 
 /// Makes refused assets due again.
-pub async fn retry(output: Output, global: &Global, args: &RetryArgs) -> Result<Exit, Failure> {
+pub async fn retry(output: Printer, global: &Global, args: &RetryArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let resting = || {
-        let view = View::open(&target.project, &target.remote)?;
+        let view = StateSnapshot::open(&target.project, &target.remote)?;
         let resting = view.recorded.assets.iter().filter(|(_, record)| record.trouble.is_some());
         let eligible = resting.map(|(address, _)| address.clone()).collect();
         Ok(Candidates { eligible, known: view.known(), what: "waits for `macadam retry`: nothing of them was refused" })
     };
-    let addresses = Selection::read(&args.addresses, resting)?.addresses;
+    let addresses = AddressSelection::read(&args.addresses, resting)?.addresses;
     let request = Request::Retry { addresses: addresses.clone() };
     let by_service = beside_service(output, global, &target, &request).await?.is_some();
     if !by_service {
@@ -120,7 +120,7 @@ pub async fn retry(output: Output, global: &Global, args: &RetryArgs) -> Result<
         let names: Vec<&str> = addresses.iter().map(Address::as_str).collect();
         output.document(&json!({ "addresses": names, "by_service": by_service }));
     } else {
-        output.line(format!("{} {} tries again", paint(Tone::Good, "due:"), next(by_service)));
+        output.line(format!("{} {} tries again", paint(TextStyle::Good, "due:"), next(by_service)));
     }
     Ok(Exit::Success)
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, CommandFailure};
 use super::output::plural;
 use super::target;
 use crate::manifest::AddressPattern;
@@ -30,7 +30,7 @@ impl From<BTreeSet<Address>> for Candidates {
 
 /// The addresses that a command is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selection {
+pub struct AddressSelection {
     /// Each once, in the order in which they were named; those of a glob in their own order.
     pub addresses: Vec<Address>,
     /// Those that only a glob named: where there is nothing to do for one of them, it is passed over.
@@ -39,15 +39,15 @@ pub struct Selection {
     pub is_single: bool,
 }
 
-impl Selection {
+impl AddressSelection {
     /// Reads the arguments of a command; globs fit the eligible of `candidates`, which are asked for only where there is one.
     ///
     /// # Errors
     /// When a text is no address, or a glob can't be read or fits nothing.
     pub fn read<C: Into<Candidates>>(
         texts: &[String],
-        candidates: impl FnOnce() -> Result<C, Failure>,
-    ) -> Result<Self, Failure> {
+        candidates: impl FnOnce() -> Result<C, CommandFailure>,
+    ) -> Result<Self, CommandFailure> {
         let is_meant = texts.iter().any(|text| AddressPattern::is_meant(text));
         let candidates = if is_meant { candidates()?.into() } else { Candidates::from(BTreeSet::new()) };
         let Candidates { eligible, known, what } = &candidates;
@@ -58,16 +58,16 @@ impl Selection {
             let plain = Address::new(text).ok().filter(|address| known.contains(address));
             if plain.is_none() && AddressPattern::is_meant(text) {
                 globs += 1;
-                let pattern = AddressPattern::new(text).map_err(|error| Failure::new(Exit::Usage, error))?;
+                let pattern = AddressPattern::new(text).map_err(|error| CommandFailure::new(Exit::Usage, error))?;
                 let mut fitting = eligible.iter().filter(|address| pattern.fits(address)).peekable();
                 if fitting.peek().is_none() {
                     let others = known.iter().filter(|address| pattern.fits(address)).count() as u64;
                     if others > 0 {
                         let of_them = format!("none of the {} that fit `{text}` {what}", plural(others, "asset"));
-                        return Err(Failure::new(Exit::Unreconciled, of_them)
+                        return Err(CommandFailure::new(Exit::Unreconciled, of_them)
                             .hint("`macadam status` shows what is known of them"));
                     }
-                    return Err(Failure::new(Exit::Unreconciled, format!("no address fits the glob `{text}`"))
+                    return Err(CommandFailure::new(Exit::Unreconciled, format!("no address fits the glob `{text}`"))
                         .hint("`*` doesn't cross `/`, `**` does; `macadam status` lists all addresses"));
                 }
                 for address in fitting {
@@ -93,18 +93,18 @@ impl Selection {
 mod tests {
     use super::*;
 
-    fn read(texts: &[&str]) -> Result<Selection, String> {
+    fn read(texts: &[&str]) -> Result<AddressSelection, String> {
         let known = ["a.png", "b.png", "ui/a.png", "ui/x/b.png", "odd[1].png", "sword@user:1"];
         let known: BTreeSet<Address> = known.into_iter().map(|text| Address::new(text).unwrap()).collect();
         let eligible = known.iter().filter(|address| address.as_str() != "ui/x/b.png").cloned().collect();
         let known = || Ok(Candidates { eligible, known, what: "is pinned" });
         let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
-        Selection::read(&texts, known).map_err(|failure| failure.problems[0].message.clone())
+        AddressSelection::read(&texts, known).map_err(|failure| failure.problems[0].message.clone())
     }
 
     #[track_caller]
     fn check(texts: &[&str], expected: &[&str], by_glob: &[&str], is_single: bool) {
-        let Selection { addresses, by_glob: found, is_single: single } = read(texts).unwrap();
+        let AddressSelection { addresses, by_glob: found, is_single: single } = read(texts).unwrap();
         assert_eq!(addresses.iter().map(Address::as_str).collect::<Vec<_>>(), expected, "{texts:?}");
         assert_eq!(found.iter().map(Address::as_str).collect::<Vec<_>>(), by_glob, "{texts:?}");
         assert_eq!(single, is_single, "{texts:?}");

@@ -6,26 +6,26 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::args::{Global, SyncArgs};
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, CommandFailure};
 use super::on_change::on_change_command;
-use super::output::Output;
+use super::output::Printer;
 use super::target;
 use crate::engine::gather::read_manifest;
 use crate::engine::on_change::{self, OnChange};
-use crate::engine::progress::{Listener, Progress};
-use crate::engine::service::outside::{DEADLINE, Outside};
-use crate::engine::service::{Order, ServiceError, Setting, serve};
+use crate::engine::progress::{Listener, ProgressEvent};
+use crate::engine::service::outside::{DEADLINE, Observability};
+use crate::engine::service::{ServiceCommand, ServiceError, ServiceSettings, serve};
 use crate::engine::session::Session;
-use crate::engine::stop::StopSwitch;
+use crate::engine::stop::Shutdown;
 use crate::platform::clock;
 use crate::platform::signals::{self, Signal};
 use crate::state::lock;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::server::{self, Face};
+use crate::telemetry::server::{self, StatusPages};
 use crate::telemetry::systemd::Notifier;
 
-impl From<ServiceError> for Failure {
+impl From<ServiceError> for CommandFailure {
     fn from(error: ServiceError) -> Self {
         match error {
             ServiceError::Gather(error) => error.into(),
@@ -39,37 +39,37 @@ impl From<ServiceError> for Failure {
 }
 
 /// Runs the service until a signal.
-pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exit, Failure> {
+pub async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Result<Exit, CommandFailure> {
     on_change_command(global, args)?;
     let target = target::find(global)?;
     // Without a manifest or a key nothing is attempted, and no state is made.
     read_manifest(&target.project)?;
     let credential = target::credential(global)?;
-    let ending = StopSwitch::default();
+    let ending = Shutdown::default();
     let orders = orders(ending.clone())?;
     let mut session = Session::open(&target.project, &target.remote, lock::SERVICE).await?;
     let (client, embedded) = target::connect(global, &target, credential).await?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), clock::now().as_second().unsigned_abs()));
     let (health, seen) = watch::channel(Health { deadline: DEADLINE, ..Health::default() });
     let (stop_face, stopped) = oneshot::channel::<()>();
-    let face = Face { health: seen, metrics: Arc::clone(&metrics), clock: Arc::new(clock::elapsed) };
+    let face = StatusPages { health: seen, metrics: Arc::clone(&metrics), clock: Arc::new(clock::elapsed) };
     let serving = match args.listen {
         Some(address) => Some(listen(address, face, stopped).await?),
         None => None,
     };
     let on_change = args.on_change.as_ref().map(|command| {
         let (command, project) = (command.clone(), target.project.clone());
-        OnChange::start(on_change::Setting { command, project, hidden: Vec::new() })
+        OnChange::start(on_change::CommandSettings { command, project, hidden: Vec::new() })
     });
     let again = global.clone();
-    let setting = Setting {
+    let setting = ServiceSettings {
         uploads: args.uploads as usize,
         interval: args.interval,
         branch: args.require_branch.clone(),
         key: Box::new(move || target::credential(&again).map_err(|failure| said(&failure))),
         listener: listener(Arc::clone(&metrics)),
     };
-    let outside = Outside::new(metrics, health, notifier());
+    let outside = Observability::new(metrics, health, notifier());
     let ended = serve(&mut session, Arc::new(client), setting, outside, on_change, orders, ending).await;
     // Last, so that a check sees that it is stopping.
     drop(stop_face);
@@ -85,24 +85,24 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
     Ok(Exit::Success)
 }
 
-fn said(failure: &Failure) -> String {
+fn said(failure: &CommandFailure) -> String {
     failure.problems.first().map(|problem| problem.message.clone()).unwrap_or_default()
 }
 
 /// What signals ask for; a second one to end ends the process at once.
-fn orders(switch: StopSwitch) -> Result<mpsc::UnboundedReceiver<Order>, Failure> {
+fn orders(switch: Shutdown) -> Result<mpsc::UnboundedReceiver<ServiceCommand>, CommandFailure> {
     let mut signals =
-        signals::catch_all().map_err(|error| Failure::new(Exit::Unusable, format!("catch signals: {error}")))?;
+        signals::catch_all().map_err(|error| CommandFailure::new(Exit::Unusable, format!("catch signals: {error}")))?;
     let (send, orders) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         let mut ending = false;
         while let Some(signal) = signals.recv().await {
             let order = match signal {
-                Signal::Hangup => Order::Reload,
+                Signal::Hangup => ServiceCommand::Reload,
                 Signal::End(end) if std::mem::replace(&mut ending, true) => super::die(end.exit_code()),
                 Signal::End(_) => {
-                    switch.throw_quietly();
-                    Order::Stop
+                    switch.trigger_quietly();
+                    ServiceCommand::Stop
                 }
             };
             let _ = send.send(order); // the service may have ended
@@ -113,12 +113,12 @@ fn orders(switch: StopSwitch) -> Result<mpsc::UnboundedReceiver<Order>, Failure>
 
 async fn listen(
     address: SocketAddr,
-    face: Face,
+    face: StatusPages,
     stopped: oneshot::Receiver<()>,
-) -> Result<tokio::task::JoinHandle<()>, Failure> {
+) -> Result<tokio::task::JoinHandle<()>, CommandFailure> {
     let listener = tokio::net::TcpListener::bind(address)
         .await
-        .map_err(|error| Failure::new(Exit::Unusable, format!("listen on {address}: {error}")))?;
+        .map_err(|error| CommandFailure::new(Exit::Unusable, format!("listen on {address}: {error}")))?;
     if let Ok(address) = listener.local_addr() {
         tracing::info!("listening on http://{address}");
     }
@@ -131,17 +131,17 @@ async fn listen(
 /// What happens to requests, as it is counted.
 fn listener(metrics: Arc<Metrics>) -> Listener {
     Arc::new(move |progress| match progress {
-        Progress::Answered { endpoint, status } => metrics.request(endpoint, status),
-        Progress::Waited { endpoint, time } => metrics.waited(endpoint, time),
-        Progress::Accepted { .. } => metrics.operation(),
-        Progress::Polled => metrics.poll(),
-        Progress::KeyExpires { at } => metrics.set_key_expiry(at.and_then(|at| u64::try_from(at.as_second()).ok())),
-        Progress::Files { .. }
-        | Progress::Listed { .. }
-        | Progress::Planned { .. }
-        | Progress::Uploading { .. }
-        | Progress::Finished { .. }
-        | Progress::Waiting { .. } => {}
+        ProgressEvent::Answered { endpoint, status } => metrics.request(endpoint, status),
+        ProgressEvent::Waited { endpoint, time } => metrics.waited(endpoint, time),
+        ProgressEvent::Accepted { .. } => metrics.operation(),
+        ProgressEvent::Polled => metrics.poll(),
+        ProgressEvent::KeyExpires { at } => metrics.set_key_expiry(at.and_then(|at| u64::try_from(at.as_second()).ok())),
+        ProgressEvent::Files { .. }
+        | ProgressEvent::Listed { .. }
+        | ProgressEvent::Planned { .. }
+        | ProgressEvent::Uploading { .. }
+        | ProgressEvent::Finished { .. }
+        | ProgressEvent::Waiting { .. } => {}
     })
 }
 

@@ -6,28 +6,28 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::args::{Global, StatusArgs};
-use super::exit::{Exit, Failure};
-use super::output::{Output, Tone, paint, plural};
-use super::selection::Selection;
+use super::exit::{Exit, CommandFailure};
+use super::output::{Printer, TextStyle, paint, plural};
+use super::selection::AddressSelection;
 use super::{document, target};
-use crate::engine::row::{ArchivedBy, Row};
+use crate::engine::row::{ArchivedBy, AssetStatus};
 use crate::engine::status::{AssetState, LostLockfile, Status, status};
 use crate::model::address::Address;
 use crate::model::asset::Moderation;
 use crate::model::desired::Pin;
 use crate::model::shown;
-use crate::plan::shelf::{self, Coming};
+use crate::plan::shelf::{self, ScheduledArchiving};
 
 /// Stands under an address.
 const INDENT: &str = "             ";
 
 /// Shows the rows that are asked for, or all.
-pub fn run(output: Output, global: &Global, args: &StatusArgs) -> Result<Exit, Failure> {
+pub fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let Status { mut rows, lost_lockfile } = status(&target.project, &target.remote)?;
     if !args.addresses.is_empty() {
         let known: BTreeSet<Address> = rows.iter().map(|row| row.address.clone()).collect();
-        let Selection { addresses, .. } = Selection::read(&args.addresses, || Ok(known.clone()))?;
+        let AddressSelection { addresses, .. } = AddressSelection::read(&args.addresses, || Ok(known.clone()))?;
         if let Some(unknown) = addresses.iter().find(|wanted| !known.contains(*wanted)) {
             return Err(unknown_address(unknown.as_str(), known.iter().map(Address::as_str)));
         }
@@ -48,8 +48,8 @@ pub fn run(output: Output, global: &Global, args: &StatusArgs) -> Result<Exit, F
 }
 
 /// An address that nothing is known of, with the nearest that is.
-pub fn unknown_address<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Failure {
-    let failure = Failure::new(Exit::Unreconciled, format!("no asset has the address `{wanted}`"));
+pub fn unknown_address<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> CommandFailure {
+    let failure = CommandFailure::new(Exit::Unreconciled, format!("no asset has the address `{wanted}`"));
     let nearest = known.map(|name| (strsim::jaro_winkler(wanted, name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
     match nearest {
         Some((likeness, name)) if likeness > 0.8 => failure.hint(format!("did you mean `{name}`?")),
@@ -57,8 +57,8 @@ pub fn unknown_address<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -
     }
 }
 
-fn row_json(row: &Row) -> Value {
-    let Row {
+fn row_json(row: &AssetStatus) -> Value {
+    let AssetStatus {
         address,
         path,
         asset_type,
@@ -87,7 +87,7 @@ fn row_json(row: &Row) -> Value {
         Pin::Asset(asset_id) => Some(asset_id.get()),
     });
     let coming = coming.iter().map(
-        |Coming { asset_id, why, at }| json!({ "asset_id": asset_id.get(), "why": why.name(), "at": at.to_string() }),
+        |ScheduledArchiving { asset_id, why, at }| json!({ "asset_id": asset_id.get(), "why": why.name(), "at": at.to_string() }),
     );
     json!({
         "address": address.as_str(),
@@ -115,10 +115,10 @@ fn row_json(row: &Row) -> Value {
     })
 }
 
-fn show(output: Output, rows: &[Row]) {
+fn show(output: Printer, rows: &[AssetStatus]) {
     let width = rows.iter().map(|row| row.address.as_str().chars().count()).max().unwrap_or(0).clamp(7, 48);
     output.line(paint(
-        Tone::Quiet,
+        TextStyle::Quiet,
         format!("{:<12} {:<width$} {:<10} {:>16} {:>4}", "STATE", "ADDRESS", "TYPE", "ASSET ID", "REV"),
     ));
     let mut counts: BTreeMap<AssetState, u64> = BTreeMap::new();
@@ -130,11 +130,11 @@ fn show(output: Output, rows: &[Row]) {
         let kind = row.asset_type.map_or("-", |t| t.name());
         output.line(format!("{state} {:<width$} {kind:<10} {asset:>16} {revision:>4}", row.address.as_str()));
         for remark in remarks(row) {
-            output.line(format!("{INDENT}{}", paint(Tone::Quiet, remark)));
+            output.line(format!("{INDENT}{}", paint(TextStyle::Quiet, remark)));
         }
         let hints = row.hint.iter().chain(row.drifts.iter().filter_map(|drift| drift.hint.as_ref()));
         for hint in hints {
-            output.line(format!("{INDENT}{} {hint}", paint(Tone::Change, "hint:")));
+            output.line(format!("{INDENT}{} {hint}", paint(TextStyle::Change, "hint:")));
         }
     }
     let counts: Vec<String> = counts.into_iter().map(|(state, count)| format!("{count} {}", state.name())).collect();
@@ -146,12 +146,12 @@ fn show(output: Output, rows: &[Row]) {
         let what = format!(
             "{count} may exist twice at Roblox: see `macadam history {first}`, then `macadam resolve {first} --asset-id N`, or `--no-duplicate`"
         );
-        output.line(paint(Tone::Warning, what));
+        output.line(paint(TextStyle::Warning, what));
     }
 }
 
 /// What there is to say of a row beyond its columns.
-fn remarks(row: &Row) -> Vec<String> {
+fn remarks(row: &AssetStatus) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(moderation) = row.moderation.filter(|moderation| *moderation != Moderation::Approved) {
         let since = row.under_review_since.map(|at| format!(" since {}", minute(at))).unwrap_or_default();
@@ -172,7 +172,7 @@ fn remarks(row: &Row) -> Vec<String> {
     // That what has no asset will be created needn't be said.
     let told = row.asset_id.is_some() || row.state == AssetState::InProgress;
     remarks.extend(row.waits.clone().filter(|_| told));
-    remarks.extend(row.coming.iter().map(|Coming { asset_id, why, at }| {
+    remarks.extend(row.coming.iter().map(|ScheduledArchiving { asset_id, why, at }| {
         format!("asset {asset_id} {}; it is archived after {}", shelf::why_text(*why), minute(*at))
     }));
     for (what, stored) in [("name", &row.stored_display_name), ("description", &row.stored_description)] {
@@ -189,12 +189,12 @@ fn minute(at: Timestamp) -> impl std::fmt::Display {
     at.strftime("%Y-%m-%d %H:%M UTC")
 }
 
-const fn tone(state: AssetState) -> Tone {
+const fn tone(state: AssetState) -> TextStyle {
     match state {
-        AssetState::Held | AssetState::InProgress | AssetState::Drifted => Tone::Warning,
-        AssetState::Rejected | AssetState::Failed => Tone::Bad,
-        AssetState::Archived | AssetState::Removed => Tone::Quiet,
-        AssetState::Pinned | AssetState::Pending => Tone::Change,
-        AssetState::Synced => Tone::Good,
+        AssetState::Held | AssetState::InProgress | AssetState::Drifted => TextStyle::Warning,
+        AssetState::Rejected | AssetState::Failed => TextStyle::Bad,
+        AssetState::Archived | AssetState::Removed => TextStyle::Quiet,
+        AssetState::Pinned | AssetState::Pending => TextStyle::Change,
+        AssetState::Synced => TextStyle::Good,
     }
 }

@@ -8,27 +8,27 @@ use serde_json::json;
 
 use super::args::{Global, SyncArgs};
 use super::document;
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, CommandFailure};
 use super::on_change::{self, Ran};
-use super::output::{Output, Tone, paint, plural};
+use super::output::{Printer, TextStyle, paint, plural};
 use super::progress::Bars;
 use super::{ci, outline, outputs, plan, service, target};
 use crate::engine::gather::read_manifest;
-use crate::engine::report::{Outcome, Report, Stop, Warning};
+use crate::engine::report::{Outcome, RunReport, Stop, Warning};
 use crate::engine::session::Session;
-use crate::engine::stop::StopSwitch;
+use crate::engine::stop::Shutdown;
 use crate::engine::sync::{Confirm, Options, SyncError, sync_once};
 use crate::model::asset::Privacy;
 use crate::model::ids::AssetId;
 use crate::plan::step::LOST_ANSWER_REST;
-use crate::plan::{Action, HoldKind, Plan, Step, Wishes};
+use crate::plan::{Action, HoldKind, Plan, Step, PlanOptions};
 use crate::platform::{failpoint, signals};
 
 /// More creates than this are asked about at a terminal.
 const CREATES_WITHOUT_ASKING: usize = 50;
 
 /// Reconciles once.
-pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exit, Failure> {
+pub async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Result<Exit, CommandFailure> {
     if !args.once {
         return service::run(output, global, args).await;
     }
@@ -37,7 +37,7 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
     if args.locked {
         return locked(output, global, &target, args).await;
     }
-    let stop = StopSwitch::default();
+    let stop = Shutdown::default();
     listen_to_signals(&stop)?;
     end_after(&stop, args.timeout);
     // Without a manifest or a key nothing is attempted, and no state is made.
@@ -59,7 +59,7 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
     };
     let ended = sync_once(&mut session, Arc::new(client), options).await;
     bars.clear();
-    let mut ended = Ended::of(ended);
+    let mut ended = SyncEnd::of(ended);
     if !output.is_json() {
         ended.print(output, global, command.is_some());
     }
@@ -81,30 +81,30 @@ pub async fn run(output: Output, global: &Global, args: &SyncArgs) -> Result<Exi
     if output.is_json() {
         ended.print_document(output, &ran);
     } else if let Some(problem) = ran.problem() {
-        Output::problem(problem);
+        Printer::problem(problem);
     }
     Ok(ran.worse(ended.exit()))
 }
 
 /// How a run ended: with a report, with why it ended early, or with both.
-struct Ended {
-    report: Option<Report>,
-    failure: Option<Failure>,
+struct SyncEnd {
+    report: Option<RunReport>,
+    failure: Option<CommandFailure>,
 }
 
-impl Ended {
-    fn of(ended: Result<Report, SyncError>) -> Self {
+impl SyncEnd {
+    fn of(ended: Result<RunReport, SyncError>) -> Self {
         match ended {
             Ok(report) => Self { failure: stopped(&report), report: Some(report) },
             Err(SyncError::Midway { source, report }) => {
-                Self { report: Some(*report), failure: Some(Failure::from(*source)) }
+                Self { report: Some(*report), failure: Some(CommandFailure::from(*source)) }
             }
             Err(error) => Self { report: None, failure: Some(error.into()) },
         }
     }
 
     /// For a person: what was done is told in any case.
-    fn print(&self, output: Output, global: &Global, passed_on: bool) {
+    fn print(&self, output: Printer, global: &Global, passed_on: bool) {
         if let Some(report) = &self.report {
             show(output, report, global, passed_on);
         }
@@ -113,7 +113,7 @@ impl Ended {
         }
     }
 
-    fn print_document(&self, output: Output, ran: &Ran) {
+    fn print_document(&self, output: Printer, ran: &Ran) {
         let mut document = self.report.as_ref().map_or_else(|| json!({}), document::report);
         if let Some(fields) = document.as_object_mut() {
             fields.insert("on_change".to_owned(), ran.document());
@@ -134,21 +134,21 @@ impl Ended {
 }
 
 /// What stopped a run, where that is a failure of its own.
-fn stopped(report: &Report) -> Option<Failure> {
+fn stopped(report: &RunReport) -> Option<CommandFailure> {
     match report.stop.as_ref()? {
         Stop::Credential { message, hint } => {
-            let failure = Failure::new(Exit::Credential, message);
+            let failure = CommandFailure::new(Exit::Credential, message);
             Some(if hint.is_empty() { failure } else { failure.hint(hint) })
         }
-        Stop::State { message } => Some(Failure::new(Exit::Unusable, message)),
-        Stop::Taken { message, hint } => Some(Failure::new(Exit::Busy, message).hint(hint)),
-        Stop::Defect { message } => Some(Failure::defect(message)),
+        Stop::State { message } => Some(CommandFailure::new(Exit::Unusable, message)),
+        Stop::Taken { message, hint } => Some(CommandFailure::new(Exit::Busy, message).hint(hint)),
+        Stop::Defect { message } => Some(CommandFailure::defect(message)),
         Stop::TimedOut | Stop::Signal(_) => None,
     }
 }
 
 /// `--locked`: nothing is changed; anything that would change is a failure.
-async fn locked(output: Output, global: &Global, target: &target::Target, args: &SyncArgs) -> Result<Exit, Failure> {
+async fn locked(output: Printer, global: &Global, target: &target::ProjectTarget, args: &SyncArgs) -> Result<Exit, CommandFailure> {
     let preview = plan::preview(output, global, target, &wishes(args)?, args.refresh).await?;
     let violated = !preview.plan.steps.is_empty() || preview.lockfile_changes || preview.outputs_change();
     if output.is_json() {
@@ -165,11 +165,11 @@ async fn locked(output: Output, global: &Global, target: &target::Target, args: 
 }
 
 /// What a person asks of this run.
-fn wishes(args: &SyncArgs) -> Result<Wishes, Failure> {
+fn wishes(args: &SyncArgs) -> Result<PlanOptions, CommandFailure> {
     let overwrite = args.overwrite.iter().map(|text| target::address(text)).collect::<Result<_, _>>()?;
     let (confirmed, accept_new_lockfile) = (args.confirm.clone(), args.accept_new_lockfile);
     let lost_answer_rest = failpoint::rest(LOST_ANSWER_REST);
-    Ok(Wishes { overwrite, confirmed, accept_new_lockfile, lost_answer_rest, ..Wishes::default() })
+    Ok(PlanOptions { overwrite, confirmed, accept_new_lockfile, lost_answer_rest, ..PlanOptions::default() })
 }
 
 /// What is on the wire at the first signal has so long to be answered. CI kills 7.5 s after it (GitHub) or 10 s (most others); the rest of [`END`] is for
@@ -180,13 +180,13 @@ const WIRE: Duration = Duration::from_millis(4500);
 const END: Duration = Duration::from_millis(5700);
 
 /// The first signal ends the run in order, within [`END`]; a second one ends the process.
-pub(super) fn listen_to_signals(stop: &StopSwitch) -> Result<(), Failure> {
+pub(super) fn listen_to_signals(stop: &Shutdown) -> Result<(), CommandFailure> {
     let mut signals = signals::catch_end_signals()
-        .map_err(|error| Failure::new(Exit::Unusable, format!("catch signals: {error}")))?;
+        .map_err(|error| CommandFailure::new(Exit::Unusable, format!("catch signals: {error}")))?;
     let stop = stop.clone();
     tokio::spawn(async move {
         let Some(first) = signals.recv().await else { return };
-        stop.throw(Stop::Signal(first.exit_code()));
+        stop.trigger(Stop::Signal(first.exit_code()));
         let mut last = first;
         let in_time = async {
             tokio::time::sleep(WIRE).await;
@@ -202,21 +202,21 @@ pub(super) fn listen_to_signals(stop: &StopSwitch) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) fn end_after(stop: &StopSwitch, timeout: Duration) {
+pub(super) fn end_after(stop: &Shutdown, timeout: Duration) {
     let stop = stop.clone();
     tokio::spawn(async move {
         tokio::time::sleep(timeout).await;
-        stop.throw(Stop::TimedOut);
+        stop.trigger(Stop::TimedOut);
     });
 }
 
 /// Whether somebody sits there who can be asked.
-pub(super) fn asks(output: Output, yes: bool) -> bool {
+pub(super) fn asks(output: Printer, yes: bool) -> bool {
     !yes && !output.is_json() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
 /// At a person's terminal many creates, a fee and what can't be undone are asked about.
-pub(super) fn confirm(output: Output, yes: bool, bars: Bars) -> Confirm {
+pub(super) fn confirm(output: Printer, yes: bool, bars: Bars) -> Confirm {
     let asks = asks(output, yes);
     Arc::new(move |plan| {
         let questions = if asks { questions(plan) } else { Vec::new() };
@@ -259,12 +259,12 @@ fn questions(plan: &Plan) -> Vec<String> {
 }
 
 /// Asks before something is changed at Roblox.
-pub(super) fn ask(output: Output, questions: &[String]) -> bool {
+pub(super) fn ask(output: Printer, questions: &[String]) -> bool {
     ask_or(output, questions, "nothing is changed at Roblox")
 }
 
 /// Asks, and says what is so if a person doesn't agree.
-pub(super) fn ask_or(output: Output, questions: &[String], declined: &str) -> bool {
+pub(super) fn ask_or(output: Printer, questions: &[String], declined: &str) -> bool {
     for question in questions {
         output.warning(question);
     }
@@ -278,7 +278,7 @@ pub(super) fn ask_or(output: Output, questions: &[String], declined: &str) -> bo
     agreed
 }
 
-fn exit(report: &Report) -> Exit {
+fn exit(report: &RunReport) -> Exit {
     match report.stop {
         Some(Stop::Signal(code)) if !report.left.is_empty() => Exit::Signal(code),
         _ if report.in_sync() && report.outputs_are_current() => Exit::Success,
@@ -287,7 +287,7 @@ fn exit(report: &Report) -> Exit {
 }
 
 /// Prints what came of a run; a command is `passed_on` the lockfile afterwards.
-fn show(output: Output, report: &Report, global: &Global, passed_on: bool) {
+fn show(output: Printer, report: &RunReport, global: &Global, passed_on: bool) {
     for entry in &report.steps {
         if let Outcome::Done { asset_id, revision } = &entry.outcome {
             output.line(done(&entry.step, *asset_id, *revision));
@@ -331,18 +331,18 @@ fn done(step: &Step, asset_id: AssetId, revision: Option<u64>) -> String {
         Action::Move { from } => format!(", from {from}"),
         _ => String::new(),
     };
-    let name = paint(Tone::Good, format!("{:<15}", step.action.name()));
+    let name = paint(TextStyle::Good, format!("{:<15}", step.action.name()));
     format!("{name} {} (asset {asset_id}{revision}){about}", step.address)
 }
 
 /// Prints what did not end well, and counts it by how.
-fn show_failures(output: Output, report: &Report) -> [(u64, &'static str); 3] {
+fn show_failures(output: Printer, report: &RunReport) -> [(u64, &'static str); 3] {
     let (mut waiting, mut not_begun, mut running) = (0, 0, 0);
     for entry in report.failures() {
         let (tone, word, message, hint) = match &entry.outcome {
             // What holds it now says more.
             _ if report.is_held(&entry.step) => continue,
-            Outcome::Refused { message, hint } => (Tone::Bad, "failed", message, hint.as_ref()),
+            Outcome::Refused { message, hint } => (TextStyle::Bad, "failed", message, hint.as_ref()),
             // An interrupted run has many of these: their number tells enough, and `macadam status` the rest.
             Outcome::NotBegun => {
                 not_begun += 1;
@@ -352,22 +352,22 @@ fn show_failures(output: Output, report: &Report) -> [(u64, &'static str); 3] {
                 running += 1;
                 continue;
             }
-            Outcome::TryLater { message } => (Tone::Warning, "waiting", message, None),
-            Outcome::InDoubt { message } => (Tone::Warning, "in doubt", message, None),
-            Outcome::Superseded { reason } => (Tone::Warning, "changed", reason, None),
+            Outcome::TryLater { message } => (TextStyle::Warning, "waiting", message, None),
+            Outcome::InDoubt { message } => (TextStyle::Warning, "in doubt", message, None),
+            Outcome::Superseded { reason } => (TextStyle::Warning, "changed", reason, None),
             Outcome::Done { .. } => continue,
         };
         waiting += 1;
         output.line(format!("{} {}", paint(tone, format!("{word:<15}")), entry.step.address));
         output.line(format!("                {message}"));
         if let Some(hint) = hint {
-            output.line(format!("                {} {hint}", paint(Tone::Change, "hint:")));
+            output.line(format!("                {} {hint}", paint(TextStyle::Change, "hint:")));
         }
     }
     [(waiting, "not done"), (running, "in the works at Roblox"), (not_begun, "not begun")]
 }
 
-fn show_summary(output: Output, report: &Report, unfinished: [(u64, &str); 3], by_hand: bool) {
+fn show_summary(output: Printer, report: &RunReport, unfinished: [(u64, &str); 3], by_hand: bool) {
     let mut parts: Vec<String> = report.done().into_iter().map(|(name, count)| format!("{count} {name}")).collect();
     for kind in [HoldKind::Failed, HoldKind::Rejected, HoldKind::Held, HoldKind::Waiting] {
         let count = report.held_by(kind);
@@ -387,11 +387,11 @@ fn show_summary(output: Output, report: &Report, unfinished: [(u64, &str); 3], b
         Some(Stop::Credential { .. } | Stop::State { .. } | Stop::Taken { .. } | Stop::Defect { .. }) | None => {}
     }
     if report.in_sync() && parts.is_empty() {
-        output.line(format!("{} {assets}, nothing to do{lockfile}", paint(Tone::Good, "in sync:")));
+        output.line(format!("{} {assets}, nothing to do{lockfile}", paint(TextStyle::Good, "in sync:")));
     } else if report.in_sync() {
-        output.line(format!("{} {assets}: {}{lockfile}", paint(Tone::Good, "in sync:"), parts.join(", ")));
+        output.line(format!("{} {assets}: {}{lockfile}", paint(TextStyle::Good, "in sync:"), parts.join(", ")));
     } else {
         let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-        output.line(format!("{} {assets}{parts}{lockfile}", paint(Tone::Warning, "not in sync:")));
+        output.line(format!("{} {assets}{parts}{lockfile}", paint(TextStyle::Warning, "not in sync:")));
     }
 }

@@ -7,7 +7,7 @@ use super::args::Global;
 use super::ci;
 use super::credential;
 use super::emulator::Embedded;
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, CommandFailure};
 use crate::cloud::base::BaseUrl;
 use crate::cloud::client::Client;
 use crate::cloud::secret::Credential;
@@ -17,7 +17,7 @@ use crate::model::address::Address;
 
 /// A project and the name of its remote, for commands that send nothing.
 #[derive(Debug)]
-pub struct Target {
+pub struct ProjectTarget {
     /// The project, with the emulator's state and lockfile where that is meant.
     pub project: Project,
     /// The remote as state and lockfile record it.
@@ -31,15 +31,15 @@ const EMBEDDED: &str = "emulator";
 ///
 /// # Errors
 /// When it is gone.
-pub fn here() -> Result<PathBuf, Failure> {
-    std::env::current_dir().map_err(|error| Failure::new(Exit::Unusable, format!("find the current folder: {error}")))
+pub fn here() -> Result<PathBuf, CommandFailure> {
+    std::env::current_dir().map_err(|error| CommandFailure::new(Exit::Unusable, format!("find the current folder: {error}")))
 }
 
 /// Finds the project and the remote's name.
 ///
 /// # Errors
 /// When there is no manifest, or the API's address can't be used.
-pub fn find(global: &Global) -> Result<Target, Failure> {
+pub fn find(global: &Global) -> Result<ProjectTarget, CommandFailure> {
     let mut project = Project::find(global.manifest.as_deref(), global.state.as_deref(), &here()?)?;
     project.in_ci = ci::is_ci();
     of_project(global, project)
@@ -49,18 +49,18 @@ pub fn find(global: &Global) -> Result<Target, Failure> {
 ///
 /// # Errors
 /// When the API's address can't be used.
-pub fn of_project(global: &Global, project: Project) -> Result<Target, Failure> {
+pub fn of_project(global: &Global, project: Project) -> Result<ProjectTarget, CommandFailure> {
     if global.emulator {
-        return Ok(Target { project: project.for_emulator()?, remote: EMBEDDED.to_owned() });
+        return Ok(ProjectTarget { project: project.for_emulator()?, remote: EMBEDDED.to_owned() });
     }
-    Ok(Target { project, remote: base(global)?.to_string() })
+    Ok(ProjectTarget { project, remote: base(global)?.to_string() })
 }
 
 /// Finds the project for a command that needs neither state nor remote.
 ///
 /// # Errors
 /// As [`find`], but for where the state would be.
-pub fn find_files(global: &Global) -> Result<Project, Failure> {
+pub fn find_files(global: &Global) -> Result<Project, CommandFailure> {
     let project = Project::find_files(global.manifest.as_deref(), &here()?)?;
     if !global.emulator {
         base(global)?;
@@ -68,16 +68,16 @@ pub fn find_files(global: &Global) -> Result<Project, Failure> {
     Ok(project)
 }
 
-fn base(global: &Global) -> Result<BaseUrl, Failure> {
+fn base(global: &Global) -> Result<BaseUrl, CommandFailure> {
     let text = global.api_url.as_deref().unwrap_or(BaseUrl::ROBLOX);
-    text.parse::<BaseUrl>().map_err(|error| Failure::of(Exit::Usage, &error, None))
+    text.parse::<BaseUrl>().map_err(|error| CommandFailure::of(Exit::Usage, &error, None))
 }
 
 /// The credential for the remote.
 ///
 /// # Errors
 /// With exit code 4 without a usable one.
-pub fn credential(global: &Global) -> Result<Credential, Failure> {
+pub fn credential(global: &Global) -> Result<Credential, CommandFailure> {
     if global.emulator { credential::for_emulator() } else { credential::find(global.api_key_file.as_deref()) }
 }
 
@@ -87,18 +87,18 @@ pub fn credential(global: &Global) -> Result<Credential, Failure> {
 /// When the emulator or the client can't be started.
 pub async fn connect(
     global: &Global,
-    target: &Target,
+    target: &ProjectTarget,
     credential: Credential,
-) -> Result<(Client, Option<Embedded>), Failure> {
+) -> Result<(Client, Option<Embedded>), CommandFailure> {
     let (base, embedded) = if global.emulator {
         let embedded = Embedded::start(&target.project.emulator_folder()).await?;
-        let base = embedded.url().parse::<BaseUrl>().map_err(|error| Failure::of(Exit::Unusable, &error, None))?;
+        let base = embedded.url().parse::<BaseUrl>().map_err(|error| CommandFailure::of(Exit::Unusable, &error, None))?;
         (base, Some(embedded))
     } else {
         (base(global)?, None)
     };
     let timeouts = Timeouts::default().at_most(global.patience.unwrap_or(Duration::MAX));
-    let client = Client::new(base, credential, timeouts).map_err(|error| Failure::of(Exit::Unusable, &error, None))?;
+    let client = Client::new(base, credential, timeouts).map_err(|error| CommandFailure::of(Exit::Unusable, &error, None))?;
     Ok((client, embedded))
 }
 
@@ -106,6 +106,6 @@ pub async fn connect(
 ///
 /// # Errors
 /// As wrong usage, when it is none.
-pub fn address(text: &str) -> Result<Address, Failure> {
-    Address::new(text).map_err(|error| Failure::of(Exit::Usage, &error, None))
+pub fn address(text: &str) -> Result<Address, CommandFailure> {
+    Address::new(text).map_err(|error| CommandFailure::of(Exit::Usage, &error, None))
 }

@@ -16,16 +16,16 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether a request may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gate {
+pub enum BreakerGate {
     /// It may: hand the pass back with what came of it.
-    Go(Pass),
+    Go(RequestRole),
     /// Not before then; a report may open the gate earlier.
     WaitUntil(Moment),
 }
 
 /// What a request went out as. A cheap request makes the best [`Pass::Probe`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pass {
+pub enum RequestRole {
     /// One of many, while all is well.
     Ordinary,
     /// The one that tries whether the remote is back.
@@ -34,7 +34,7 @@ pub enum Pass {
 
 /// What a request tells of the remote's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Health {
+pub enum HealthSignal {
     /// An answer in one of the service's shapes, refusals included.
     Answered,
     /// A 5xx, an error page, an unreadable body, or no answer: refused, reset, timed out, name not found.
@@ -72,42 +72,42 @@ impl Breaker {
     }
 
     /// Whether a request may go now. After a [`Gate::Go`] the request must be reported.
-    pub fn ask(&mut self, now: Moment) -> Gate {
+    pub fn ask(&mut self, now: Moment) -> BreakerGate {
         match self.state {
-            State::Closed { .. } => Gate::Go(Pass::Ordinary),
-            State::Open { probe_at, .. } if now < probe_at => Gate::WaitUntil(probe_at),
+            State::Closed { .. } => BreakerGate::Go(RequestRole::Ordinary),
+            State::Open { probe_at, .. } if now < probe_at => BreakerGate::WaitUntil(probe_at),
             State::Probing { sent_at, .. } if now < sent_at + PROBE_PATIENCE => {
-                Gate::WaitUntil(sent_at + PROBE_PATIENCE)
+                BreakerGate::WaitUntil(sent_at + PROBE_PATIENCE)
             }
             State::Open { probes, since, .. } | State::Probing { probes, since, .. } => {
                 self.state = State::Probing { probes, since, sent_at: now };
-                Gate::Go(Pass::Probe)
+                BreakerGate::Go(RequestRole::Probe)
             }
         }
     }
 
     /// Takes in what came of a request. Any answer closes the circuit, also that of a request from before it opened. `jitter` (0 to 1)
     /// spreads the probes of several instances.
-    pub fn report(&mut self, pass: Pass, health: Health, jitter: f64, now: Moment) {
+    pub fn report(&mut self, pass: RequestRole, health: HealthSignal, jitter: f64, now: Moment) {
         self.state = match (health, self.state) {
-            (Health::Answered, _) => State::Closed { failures: 0 },
-            (Health::Failed, State::Closed { failures }) if failures + 1 < FAILURES_TO_OPEN => {
+            (HealthSignal::Answered, _) => State::Closed { failures: 0 },
+            (HealthSignal::Failed, State::Closed { failures }) if failures + 1 < FAILURES_TO_OPEN => {
                 State::Closed { failures: failures + 1 }
             }
-            (Health::Failed, State::Closed { .. }) => {
+            (HealthSignal::Failed, State::Closed { .. }) => {
                 State::Open { probes: 0, since: now, probe_at: now + Backoff::PROBE.delay(1, jitter) }
             }
-            (Health::Failed, State::Probing { probes, since, .. }) if pass == Pass::Probe => {
+            (HealthSignal::Failed, State::Probing { probes, since, .. }) if pass == RequestRole::Probe => {
                 let probes = probes.saturating_add(1);
                 let wait = Backoff::PROBE.delay(probes.saturating_add(1), jitter);
                 State::Open { probes, since, probe_at: now + wait }
             }
             // A probe that told nothing: the next one may go at once.
-            (Health::Unknown, State::Probing { probes, since, .. }) if pass == Pass::Probe => {
+            (HealthSignal::Unknown, State::Probing { probes, since, .. }) if pass == RequestRole::Probe => {
                 State::Open { probes, since, probe_at: now }
             }
             // Stragglers from before the circuit opened tell nothing new.
-            (Health::Failed | Health::Unknown, state) => state,
+            (HealthSignal::Failed | HealthSignal::Unknown, state) => state,
         };
     }
 
@@ -137,16 +137,16 @@ mod tests {
             let mut words = line.split_whitespace();
             let now = at(words.next().unwrap().parse().unwrap());
             let verb = words.next().unwrap();
-            let (pass, word) = verb.strip_prefix("probe-").map_or((Pass::Ordinary, verb), |word| (Pass::Probe, word));
+            let (pass, word) = verb.strip_prefix("probe-").map_or((RequestRole::Ordinary, verb), |word| (RequestRole::Probe, word));
             let health = match word {
-                "answered" => Health::Answered,
-                "failed" => Health::Failed,
-                "unknown" => Health::Unknown,
+                "answered" => HealthSignal::Answered,
+                "failed" => HealthSignal::Failed,
+                "unknown" => HealthSignal::Unknown,
                 _ => {
                     let gate = match breaker.ask(now) {
-                        Gate::Go(Pass::Ordinary) => "go".to_owned(),
-                        Gate::Go(Pass::Probe) => "probe".to_owned(),
-                        Gate::WaitUntil(until) => format!("wait {}", until.since(Moment::START).as_secs()),
+                        BreakerGate::Go(RequestRole::Ordinary) => "go".to_owned(),
+                        BreakerGate::Go(RequestRole::Probe) => "probe".to_owned(),
+                        BreakerGate::WaitUntil(until) => format!("wait {}", until.since(Moment::START).as_secs()),
                     };
                     assert_eq!(gate, words.collect::<Vec<_>>().join(" "), "{line}");
                     continue;
@@ -240,21 +240,21 @@ mod tests {
     fn an_hour_of_outage_costs_about_a_probe_a_minute() {
         let mut breaker = Breaker::new();
         for _ in 0..FAILURES_TO_OPEN {
-            breaker.report(Pass::Ordinary, Health::Failed, 0.5, at(0));
+            breaker.report(RequestRole::Ordinary, HealthSignal::Failed, 0.5, at(0));
         }
         assert_eq!(breaker.open_since(), Some(at(0)));
         let mut probes = Vec::new();
         for now in (0..3600).map(at) {
-            if let Gate::Go(pass) = breaker.ask(now) {
-                assert_eq!(pass, Pass::Probe);
+            if let BreakerGate::Go(pass) = breaker.ask(now) {
+                assert_eq!(pass, RequestRole::Probe);
                 probes.push(now);
-                breaker.report(pass, Health::Failed, 0.5, now);
+                breaker.report(pass, HealthSignal::Failed, 0.5, now);
             }
         }
         assert!((60..=90).contains(&probes.len()), "{} probes", probes.len());
         assert!(probes.windows(2).all(|pair| pair[1].since(pair[0]) <= Duration::from_secs(60)));
         assert_eq!(breaker.open_since(), Some(at(0)));
-        breaker.report(Pass::Probe, Health::Answered, 0.5, at(3600));
+        breaker.report(RequestRole::Probe, HealthSignal::Answered, 0.5, at(3600));
         assert_eq!(breaker.open_since(), None);
     }
 }

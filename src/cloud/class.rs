@@ -109,7 +109,7 @@ impl Breakage {
 
 /// What came back.
 #[derive(Debug, Clone, Copy)]
-pub enum Heard<'a> {
+pub enum Received<'a> {
     /// An answer of success that holds what was asked for.
     Success,
     /// Any other answer.
@@ -124,14 +124,14 @@ pub enum Heard<'a> {
 }
 
 /// The table. `writes` is whether the request changes the remote.
-pub fn classify(writes: bool, sent: Sent, heard: Heard<'_>) -> Class {
+pub fn classify(writes: bool, sent: Sent, heard: Received<'_>) -> Class {
     let class = match heard {
-        Heard::Success => Class::Committed,
-        Heard::Answer { status, body } => definite(status, body)
+        Received::Success => Class::Committed,
+        Received::Answer { status, body } => definite(status, body)
             // A question is asked again, so it needs no guess of who answered it.
             .or_else(|| by_status(status).filter(|_| writes))
             .unwrap_or_else(|| unsettled(sent)),
-        Heard::Nothing(breakage) => match (breakage, sent) {
+        Received::Nothing(breakage) => match (breakage, sent) {
             (Breakage::Connect, _) => Class::NeverSent(Unsent::Connection),
             (Breakage::Content, Sent::Partly) => Class::NeverSent(Unsent::Content),
             (Breakage::Record, Sent::Partly) => Class::NeverSent(Unsent::Record),
@@ -354,7 +354,7 @@ mod tests {
         for status in 100..=599 {
             for shape in Shape::ALL {
                 let body = body(shape);
-                let heard = Heard::Answer { status, body: &body };
+                let heard = Received::Answer { status, body: &body };
                 let wanted = expected(status, shape);
                 let whole = classify(true, Sent::Whole, heard);
                 assert_eq!(whole, wanted, "{status} {shape:?}");
@@ -383,7 +383,7 @@ mod tests {
     #[test]
     fn every_breakage() {
         for breakage in Breakage::ALL {
-            let heard = Heard::Nothing(breakage);
+            let heard = Received::Nothing(breakage);
             let whole =
                 if breakage == Breakage::Connect { Class::NeverSent(Unsent::Connection) } else { Class::InDoubt };
             assert_eq!(classify(true, Sent::Whole, heard), whole, "{breakage:?}");
@@ -398,7 +398,7 @@ mod tests {
             }
         }
         for (writes, sent) in [(true, Sent::Partly), (true, Sent::Whole), (false, Sent::Whole)] {
-            assert_eq!(classify(writes, sent, Heard::Success), Class::Committed);
+            assert_eq!(classify(writes, sent, Received::Success), Class::Committed);
         }
     }
 
@@ -406,7 +406,7 @@ mod tests {
     fn the_words_tell_kinds_apart() {
         let check = |status: u16, text: &str, wanted: Class| {
             let body = ErrorBody::read(text.as_bytes(), true);
-            assert_eq!(classify(true, Sent::Whole, Heard::Answer { status, body: &body }), wanted, "{text}");
+            assert_eq!(classify(true, Sent::Whole, Received::Answer { status, body: &body }), wanted, "{text}");
         };
         let refused = Class::Refused;
         check(401, r#"{"errors":[{"code":0,"message":"Invalid API Key"}]}"#, refused(Refusal::KeyRefused));

@@ -19,7 +19,7 @@ pub type RecordError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What came of one request.
 #[derive(Debug)]
-pub struct Reply<T> {
+pub struct ApiReply<T> {
     /// Status and limits, when there was an answer of any kind.
     pub head: Option<ResponseHead>,
     /// What was asked for.

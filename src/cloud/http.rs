@@ -37,7 +37,7 @@ const CHUNK: usize = 64 * 1024;
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
 /// A file on its way. The reader is the one that checks what it reads: an error of it, also at its end, keeps the request from being completed.
-pub struct Upload {
+pub struct UploadBody {
     /// The bytes.
     pub reader: Box<dyn AsyncRead + Send + Unpin>,
     /// How many, exactly.
@@ -52,7 +52,7 @@ pub struct Upload {
 pub(super) struct Payload {
     pub(super) content_type: String,
     pub(super) head: Bytes,
-    pub(super) upload: Option<Upload>,
+    pub(super) upload: Option<UploadBody>,
     pub(super) tail: Bytes,
 }
 
@@ -83,14 +83,14 @@ pub(super) enum Outgoing {
 }
 
 /// An answer, read as far as it came.
-pub(super) struct Answer {
+pub(super) struct RawResponse {
     pub(super) head: ResponseHead,
     pub(super) body: Vec<u8>,
     /// Why there is no more of the body, if it broke off.
     pub(super) cut: Option<TransportError>,
 }
 
-impl Answer {
+impl RawResponse {
     /// Takes the credential out of it that the remote may have sent back.
     pub(super) fn clean(&mut self, credential: &Credential) {
         self.body = credential.clean_body(std::mem::take(&mut self.body));
@@ -101,12 +101,12 @@ impl Answer {
 /// How an exchange ended, and how far the request got.
 pub(super) struct Exchange {
     pub(super) sent: Sent,
-    pub(super) outcome: Result<Answer, TransportError>,
+    pub(super) outcome: Result<RawResponse, TransportError>,
 }
 
 /// The connections to one remote.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct HttpTransport {
     remote: String,
     /// For questions: connections are kept and used again.
     asking: Client,
@@ -116,7 +116,7 @@ pub(super) struct Wire {
     timeouts: Timeouts,
 }
 
-impl Wire {
+impl HttpTransport {
     pub(super) fn new(base: &BaseUrl, timeouts: Timeouts) -> Result<Self, reqwest::Error> {
         let common = || {
             let mut builder = Client::builder()
@@ -178,7 +178,7 @@ impl Wire {
     }
 
     /// Sends a request that has no body, or one that may leave at once.
-    async fn ask(&self, client: &Client, request: Request) -> Result<Answer, TransportError> {
+    async fn ask(&self, client: &Client, request: Request) -> Result<RawResponse, TransportError> {
         let limit = self.timeouts.connect.saturating_add(self.timeouts.answer);
         match within("an answer", limit, client.execute(request)).await? {
             Ok(response) => Ok(self.read(response).await),
@@ -237,7 +237,7 @@ impl Wire {
         Exchange { sent: Sent::Whole, outcome }
     }
 
-    async fn read(&self, mut response: Response) -> Answer {
+    async fn read(&self, mut response: Response) -> RawResponse {
         let head = ResponseHead { status: response.status().as_u16(), limits: RawLimitHeaders::of(response.headers()) };
         let mut body = Vec::new();
         let reading = async {
@@ -252,7 +252,7 @@ impl Wire {
             }
         };
         let cut = within("the whole answer", self.timeouts.answer, reading).await.and_then(|read| read).err();
-        Answer { head, body, cut }
+        RawResponse { head, body, cut }
     }
 
     fn broken(&self, error: reqwest::Error) -> TransportError {
@@ -284,7 +284,7 @@ async fn feed(
         }
     };
     let mut pieces = place(pieces).await?.send(payload.head);
-    if let Some(Upload { mut reader, length, .. }) = payload.upload {
+    if let Some(UploadBody { mut reader, length, .. }) = payload.upload {
         let mut found = 0_u64;
         loop {
             let mut chunk = vec![0; CHUNK];

@@ -7,13 +7,13 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::http::{Payload, Upload};
+use super::http::{Payload, UploadBody};
 
 /// Enough of a name to recognize a file by in Roblox's own tools; the display name is a field of its own.
 const MAX_STEM: usize = 50;
 
 /// A form with metadata and perhaps a content.
-pub(super) fn form(request: &str, upload: Option<Upload>) -> Payload {
+pub(super) fn form(request: &str, upload: Option<UploadBody>) -> Payload {
     // 122 random bits: no content holds the boundary by chance, and none can be made to.
     framed(&format!("macadam-{}", Uuid::new_v4().simple()), "request", Some("application/json"), request, upload)
 }
@@ -23,7 +23,7 @@ pub(super) fn field(name: &str, value: &str) -> Payload {
     framed(&format!("macadam-{}", Uuid::new_v4().simple()), name, None, value, None)
 }
 
-fn framed(boundary: &str, name: &str, mime: Option<&str>, value: &str, upload: Option<Upload>) -> Payload {
+fn framed(boundary: &str, name: &str, mime: Option<&str>, value: &str, upload: Option<UploadBody>) -> Payload {
     let mime = mime.map(|mime| format!("Content-Type: {mime}\r\n")).unwrap_or_default();
     let mut head = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n{mime}\r\n{value}");
     if let Some(upload) = &upload {

@@ -4,8 +4,8 @@ use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, header};
 use futures_util::StreamExt;
 
-use super::endpoint::{Endpoint, Route};
-use super::refusal::Refusal;
+use super::endpoint::{ApiEndpoint, Route};
+use super::refusal::ApiRefusal;
 use super::switches::{LargeVideo, RollbackBody, Switches};
 use super::wire::form::{BODY_LIMIT, BodyError, Counted, Form, too_large};
 use super::wire::{form, request};
@@ -45,15 +45,15 @@ pub(super) async fn read(
     headers: &HeaderMap,
     body: Body,
     switches: &Switches,
-) -> (Result<Parsed, Refusal>, u64) {
+) -> (Result<Parsed, ApiRefusal>, u64) {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let limit = if switches.large_video == LargeVideo::Accepted { VIDEO_BODY_LIMIT } else { BODY_LIMIT };
     let mut stream = Counted::new(body.into_data_stream(), limit);
     let parsed = match route {
-        Route::Create | Route::Asset { endpoint: Endpoint::UpdateAsset, .. } => {
+        Route::Create | Route::Asset { endpoint: ApiEndpoint::UpdateAsset, .. } => {
             read_asset(&mut stream, content_type).await
         }
-        Route::Asset { endpoint: Endpoint::RollbackAsset, .. } => {
+        Route::Asset { endpoint: ApiEndpoint::RollbackAsset, .. } => {
             read_rollback(&mut stream, content_type, switches).await.map(Parsed::RollbackPath)
         }
         Route::Introspect => {
@@ -65,9 +65,9 @@ pub(super) async fn read(
     (parsed.and_then(|parsed| check_size(parsed, stream.bytes)), stream.bytes)
 }
 
-async fn read_asset(stream: &mut BodyStream, content_type: Option<&str>) -> Result<Parsed, Refusal> {
+async fn read_asset(stream: &mut BodyStream, content_type: Option<&str>) -> Result<Parsed, ApiRefusal> {
     let form = form::read(stream, content_type).await?;
-    let text = form.request.as_deref().ok_or_else(|| Refusal::invalid("Request body cannot be empty"))?;
+    let text = form.request.as_deref().ok_or_else(|| ApiRefusal::invalid("Request body cannot be empty"))?;
     Ok(Parsed::Asset(Box::new(AssetRequest { input: request::asset_input(text)?, form })))
 }
 
@@ -75,21 +75,21 @@ async fn read_rollback(
     stream: &mut BodyStream,
     content_type: Option<&str>,
     switches: &Switches,
-) -> Result<String, Refusal> {
+) -> Result<String, ApiRefusal> {
     let is_form = content_type.is_some_and(|text| text.starts_with("multipart/form-data"));
     match (is_form, switches.rollback_body) {
-        (true, RollbackBody::Json) => Err(Refusal::invalid("The request must be JSON.")),
-        (false, RollbackBody::Multipart) => Err(Refusal::invalid("The request must be multipart/form-data.")),
+        (true, RollbackBody::Json) => Err(ApiRefusal::invalid("The request must be JSON.")),
+        (false, RollbackBody::Multipart) => Err(ApiRefusal::invalid("The request must be multipart/form-data.")),
         (true, _) => {
             let form = form::read(stream, content_type).await?;
-            form.asset_version.ok_or_else(|| Refusal::invalid("AssetVersion is required."))
+            form.asset_version.ok_or_else(|| ApiRefusal::invalid("AssetVersion is required."))
         }
         (false, _) => request::rollback(&json_text(stream).await?),
     }
 }
 
 /// A body over 30,000,000 bytes can only be a video's.
-fn check_size(parsed: Parsed, bytes: u64) -> Result<Parsed, Refusal> {
+fn check_size(parsed: Parsed, bytes: u64) -> Result<Parsed, ApiRefusal> {
     match &parsed {
         Parsed::Asset(asset) if bytes > BODY_LIMIT && asset.input.asset_type.as_deref() != Some("Video") => {
             Err(too_large())
@@ -98,7 +98,7 @@ fn check_size(parsed: Parsed, bytes: u64) -> Result<Parsed, Refusal> {
     }
 }
 
-async fn json_text(stream: &mut BodyStream) -> Result<String, Refusal> {
+async fn json_text(stream: &mut BodyStream) -> Result<String, ApiRefusal> {
     let mut bytes = Vec::new();
     while let Some(Ok(chunk)) = stream.next().await {
         bytes.extend_from_slice(&chunk);

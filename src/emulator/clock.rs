@@ -25,7 +25,7 @@ pub enum ClockKind {
 
 /// The clock of one emulator.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(super) struct EmulatorClock {
     real: bool,
     base: AtomicU64,
 }
@@ -41,11 +41,11 @@ pub struct ClockReport {
     pub manual: bool,
 }
 
-impl Clock {
+impl EmulatorClock {
     pub(super) fn new(kind: ClockKind) -> Self {
         match kind {
-            ClockKind::Real => Clock { real: true, base: AtomicU64::new(0) },
-            ClockKind::Manual { start_ms } => Clock { real: false, base: AtomicU64::new(start_ms) },
+            ClockKind::Real => EmulatorClock { real: true, base: AtomicU64::new(0) },
+            ClockKind::Manual { start_ms } => EmulatorClock { real: false, base: AtomicU64::new(start_ms) },
         }
     }
 
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_manual_clock_moves_only_when_told() {
-        let clock = Clock::new(ClockKind::Manual { start_ms: 5 });
+        let clock = EmulatorClock::new(ClockKind::Manual { start_ms: 5 });
         assert_eq!((clock.now(), clock.now()), (5, 5));
         assert_eq!(clock.advance(10), 15);
         clock.advance(u64::MAX);
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_real_clock_can_be_put_forward() {
-        let clock = Clock::new(ClockKind::Real);
+        let clock = EmulatorClock::new(ClockKind::Real);
         let before = clock.now();
         assert!(clock.advance(3_600_000) >= before + 3_600_000);
     }

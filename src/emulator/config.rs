@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use super::clock::ClockKind;
 use super::switches::Profile;
-use super::world::account::Key;
-use super::world::content::AssetType;
-use super::world::latency::Latency;
-use super::world::limits::Limits;
+use super::world::account::EmulatedKey;
+use super::world::content::CreatableType;
+use super::world::latency::LatencyModel;
+use super::world::limits::EndpointLimits;
 
 /// What an emulator is started with. The default is what a person wants who tries a manifest: observed behaviour, observed latencies,
 /// documented limits, any key, no moderation, nothing saved, any free port of this machine.
@@ -26,17 +26,17 @@ pub struct Config {
     /// What ids, latencies and chances are drawn from.
     pub seed: u64,
     /// How long operations take.
-    pub latency: Latency,
+    pub latency: LatencyModel,
     /// The rate limits.
-    pub limits: Limits,
+    pub limits: EndpointLimits,
     /// The keys that work; none: any key works and may do everything.
-    pub keys: Vec<Key>,
+    pub keys: Vec<EmulatedKey>,
     /// Which clock it runs on.
     pub clock: ClockKind,
     /// The first asset id; none: about where Roblox's ids are.
     pub first_asset_id: Option<u64>,
     /// What an upload costs in Robux, by type; by default 2000 for a Video, as documented.
-    pub fees: BTreeMap<AssetType, u64>,
+    pub fees: BTreeMap<CreatableType, u64>,
     /// An account with so many rejected versions is sanctioned; none: never.
     pub rejections_allowed: Option<u32>,
 }
@@ -49,13 +49,13 @@ impl Default for Config {
             switches: Vec::new(),
             world_file: None,
             seed: 1,
-            latency: Latency::default(),
-            limits: Limits::default(),
+            latency: LatencyModel::default(),
+            limits: EndpointLimits::default(),
             keys: Vec::new(),
             clock: ClockKind::default(),
             first_asset_id: None,
             // creator-docs: ui/video-frames.md
-            fees: BTreeMap::from([(AssetType::Video, 2000)]),
+            fees: BTreeMap::from([(CreatableType::Video, 2000)]),
             rejections_allowed: None,
         }
     }

@@ -12,13 +12,13 @@ use super::log::{Counters, RequestReport};
 use super::shared::Shared;
 use super::switches::SwitchError;
 use super::world::World;
-use super::world::account::{Key, Owner};
+use super::world::account::{EmulatedKey, Principal};
 use super::world::asset::Asset;
-use super::world::content::AssetType;
-use super::world::edit::Edit;
-use super::world::latency::Latency;
-use super::world::limits::{Limiter, Limits};
-use super::world::moderation::{ModerationRule, TextRule, Verdict};
+use super::world::content::CreatableType;
+use super::world::edit::ForeignEdit;
+use super::world::latency::LatencyModel;
+use super::world::limits::{Limiter, EndpointLimits};
+use super::world::moderation::{ModerationRule, TextRule, ModerationVerdict};
 use super::world::operation::{Ending, Operation};
 
 /// An asset as the side door shows it.
@@ -28,7 +28,7 @@ pub struct AssetReport {
     #[serde(flatten)]
     pub asset: Asset,
     /// The verdict on its current version now.
-    pub moderation: Verdict,
+    pub moderation: ModerationVerdict,
 }
 
 /// An operation as the side door shows it.
@@ -37,7 +37,7 @@ pub struct OperationReport {
     /// Its id.
     pub id: String,
     /// The owner of the key that started it.
-    pub owner: Owner,
+    pub owner: Principal,
     /// The asset; none when a create failed.
     pub asset_id: Option<u64>,
     /// When it was started, in milliseconds since the Unix epoch.
@@ -172,13 +172,13 @@ impl Control {
     }
 
     /// Sanctions an account ("User is moderated"), or lifts the sanction.
-    pub fn moderate_account(&self, owner: Owner, moderated: bool) {
+    pub fn moderate_account(&self, owner: Principal, moderated: bool) {
         self.shared.lock().world.moderate_account(owner, moderated);
         self.shared.touch();
     }
 
     /// Does to an asset what somebody else would; says what it is then, or none when there is no such asset or version.
-    pub fn edit(&self, asset_id: u64, edit: &Edit) -> Option<AssetReport> {
+    pub fn edit(&self, asset_id: u64, edit: &ForeignEdit) -> Option<AssetReport> {
         let (mut inner, now) = self.shared.settled();
         let asset = inner.world.edit(asset_id, edit, now)?;
         self.shared.touch();
@@ -186,7 +186,7 @@ impl Control {
     }
 
     /// Adds a key, or replaces the one with the same secret. With the first one, only configured keys work.
-    pub fn put_key(&self, key: Key) {
+    pub fn put_key(&self, key: EmulatedKey) {
         self.shared.lock().keys.put(key);
     }
 
@@ -196,22 +196,22 @@ impl Control {
     }
 
     /// The limits in force.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> EndpointLimits {
         self.shared.lock().limits.clone()
     }
 
     /// Changes the limits; windows that run go on.
-    pub fn set_limits(&self, limits: Limits) {
+    pub fn set_limits(&self, limits: EndpointLimits) {
         self.shared.lock().limits = limits;
     }
 
     /// Changes how long operations take from now on.
-    pub fn set_latency(&self, latency: Latency) {
+    pub fn set_latency(&self, latency: LatencyModel) {
         self.shared.lock().world.settings.latency = latency;
     }
 
     /// Changes what uploads cost.
-    pub fn set_fees(&self, fees: BTreeMap<AssetType, u64>) {
+    pub fn set_fees(&self, fees: BTreeMap<CreatableType, u64>) {
         self.shared.lock().world.settings.fees = fees;
     }
 

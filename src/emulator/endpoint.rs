@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The endpoints of the API, by the names that the request log, fault scripts and limits use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Endpoint {
+pub enum ApiEndpoint {
     /// `POST /assets/v1/assets`
     CreateAsset,
     /// `GET /assets/v1/assets/{id}`
@@ -28,34 +28,34 @@ pub enum Endpoint {
     IntrospectKey,
 }
 
-impl Endpoint {
+impl ApiEndpoint {
     /// All of them.
-    pub const ALL: [Endpoint; 10] = [
-        Endpoint::CreateAsset,
-        Endpoint::GetAsset,
-        Endpoint::UpdateAsset,
-        Endpoint::ArchiveAsset,
-        Endpoint::RestoreAsset,
-        Endpoint::ListVersions,
-        Endpoint::GetVersion,
-        Endpoint::RollbackAsset,
-        Endpoint::GetOperation,
-        Endpoint::IntrospectKey,
+    pub const ALL: [ApiEndpoint; 10] = [
+        ApiEndpoint::CreateAsset,
+        ApiEndpoint::GetAsset,
+        ApiEndpoint::UpdateAsset,
+        ApiEndpoint::ArchiveAsset,
+        ApiEndpoint::RestoreAsset,
+        ApiEndpoint::ListVersions,
+        ApiEndpoint::GetVersion,
+        ApiEndpoint::RollbackAsset,
+        ApiEndpoint::GetOperation,
+        ApiEndpoint::IntrospectKey,
     ];
 
     /// The name in logs, counters and scripts.
     pub fn name(self) -> &'static str {
         match self {
-            Endpoint::CreateAsset => "create_asset",
-            Endpoint::GetAsset => "get_asset",
-            Endpoint::UpdateAsset => "update_asset",
-            Endpoint::ArchiveAsset => "archive_asset",
-            Endpoint::RestoreAsset => "restore_asset",
-            Endpoint::ListVersions => "list_versions",
-            Endpoint::GetVersion => "get_version",
-            Endpoint::RollbackAsset => "rollback_asset",
-            Endpoint::GetOperation => "get_operation",
-            Endpoint::IntrospectKey => "introspect_key",
+            ApiEndpoint::CreateAsset => "create_asset",
+            ApiEndpoint::GetAsset => "get_asset",
+            ApiEndpoint::UpdateAsset => "update_asset",
+            ApiEndpoint::ArchiveAsset => "archive_asset",
+            ApiEndpoint::RestoreAsset => "restore_asset",
+            ApiEndpoint::ListVersions => "list_versions",
+            ApiEndpoint::GetVersion => "get_version",
+            ApiEndpoint::RollbackAsset => "rollback_asset",
+            ApiEndpoint::GetOperation => "get_operation",
+            ApiEndpoint::IntrospectKey => "introspect_key",
         }
     }
 
@@ -63,11 +63,11 @@ impl Endpoint {
     pub(super) fn writes(self) -> bool {
         matches!(
             self,
-            Endpoint::CreateAsset
-                | Endpoint::UpdateAsset
-                | Endpoint::ArchiveAsset
-                | Endpoint::RestoreAsset
-                | Endpoint::RollbackAsset
+            ApiEndpoint::CreateAsset
+                | ApiEndpoint::UpdateAsset
+                | ApiEndpoint::ArchiveAsset
+                | ApiEndpoint::RestoreAsset
+                | ApiEndpoint::RollbackAsset
         )
     }
 }
@@ -77,7 +77,7 @@ impl Endpoint {
 pub(super) enum Route {
     Create,
     Asset {
-        endpoint: Endpoint,
+        endpoint: ApiEndpoint,
         id: u64,
     },
     Version {
@@ -90,7 +90,7 @@ pub(super) enum Route {
     Introspect,
     /// The path has the form of an endpoint, but its id or number is none: a refusal by the model binder.
     Malformed {
-        endpoint: Endpoint,
+        endpoint: ApiEndpoint,
         field: &'static str,
         value: String,
     },
@@ -100,13 +100,13 @@ pub(super) enum Route {
 }
 
 impl Route {
-    pub(super) fn endpoint(&self) -> Option<Endpoint> {
+    pub(super) fn endpoint(&self) -> Option<ApiEndpoint> {
         match self {
-            Route::Create => Some(Endpoint::CreateAsset),
+            Route::Create => Some(ApiEndpoint::CreateAsset),
             Route::Asset { endpoint, .. } | Route::Malformed { endpoint, .. } => Some(*endpoint),
-            Route::Version { .. } => Some(Endpoint::GetVersion),
-            Route::Operation { .. } => Some(Endpoint::GetOperation),
-            Route::Introspect => Some(Endpoint::IntrospectKey),
+            Route::Version { .. } => Some(ApiEndpoint::GetVersion),
+            Route::Operation { .. } => Some(ApiEndpoint::GetOperation),
+            Route::Introspect => Some(ApiEndpoint::IntrospectKey),
             Route::WrongMethod | Route::Unknown => None,
         }
     }
@@ -134,21 +134,21 @@ pub(super) fn route(method: &str, raw_path: &str) -> Route {
         ["assets", id] => {
             let (id, verb) = id.split_once(':').map_or((*id, None), |(id, verb)| (id, Some(verb)));
             let endpoint = match (method, verb) {
-                ("GET", None) => Endpoint::GetAsset,
-                ("PATCH", None) => Endpoint::UpdateAsset,
-                ("POST", Some("archive")) => Endpoint::ArchiveAsset,
-                ("POST", Some("restore")) => Endpoint::RestoreAsset,
+                ("GET", None) => ApiEndpoint::GetAsset,
+                ("PATCH", None) => ApiEndpoint::UpdateAsset,
+                ("POST", Some("archive")) => ApiEndpoint::ArchiveAsset,
+                ("POST", Some("restore")) => ApiEndpoint::RestoreAsset,
                 (_, None | Some("archive" | "restore")) => return Route::WrongMethod,
                 _ => return Route::Unknown,
             };
             of_asset(endpoint, id)
         }
-        ["assets", id, "versions"] if method == "GET" => of_asset(Endpoint::ListVersions, id),
-        ["assets", id, "versions:rollback"] if method == "POST" => of_asset(Endpoint::RollbackAsset, id),
+        ["assets", id, "versions"] if method == "GET" => of_asset(ApiEndpoint::ListVersions, id),
+        ["assets", id, "versions:rollback"] if method == "POST" => of_asset(ApiEndpoint::RollbackAsset, id),
         ["assets", _, "versions" | "versions:rollback"] => Route::WrongMethod,
         ["assets", id, "versions", number] if method == "GET" => match (asset_id(id), number.parse::<u32>()) {
-            (None, _) => malformed(Endpoint::GetVersion, "assetId", id),
-            (_, Err(_)) => malformed(Endpoint::GetVersion, "versionNumber", number),
+            (None, _) => malformed(ApiEndpoint::GetVersion, "assetId", id),
+            (_, Err(_)) => malformed(ApiEndpoint::GetVersion, "versionNumber", number),
             (Some(id), Ok(number)) => Route::Version { id, number },
         },
         ["assets", _, "versions", _] => Route::WrongMethod,
@@ -158,7 +158,7 @@ pub(super) fn route(method: &str, raw_path: &str) -> Route {
     }
 }
 
-fn of_asset(endpoint: Endpoint, id: &str) -> Route {
+fn of_asset(endpoint: ApiEndpoint, id: &str) -> Route {
     match asset_id(id) {
         Some(id) => Route::Asset { endpoint, id },
         None => malformed(endpoint, "assetId", id),
@@ -170,7 +170,7 @@ fn asset_id(text: &str) -> Option<u64> {
     text.parse::<i64>().ok().and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0)
 }
 
-fn malformed(endpoint: Endpoint, field: &'static str, value: &str) -> Route {
+fn malformed(endpoint: ApiEndpoint, field: &'static str, value: &str) -> Route {
     Route::Malformed { endpoint, field, value: value.to_owned() }
 }
 
@@ -186,13 +186,13 @@ mod tests {
         }
         let asset = |endpoint| Route::Asset { endpoint, id: 12 };
         check("POST", "/assets/v1/assets", Route::Create);
-        check("GET", "/assets/v1/assets/12", asset(Endpoint::GetAsset));
-        check("PATCH", "/assets/v1/assets/12", asset(Endpoint::UpdateAsset));
-        check("POST", "/assets/v1/assets/12:archive", asset(Endpoint::ArchiveAsset));
-        check("POST", "/assets/v1/assets/12%3Arestore", asset(Endpoint::RestoreAsset));
-        check("GET", "/assets/v1/assets/12/versions", asset(Endpoint::ListVersions));
+        check("GET", "/assets/v1/assets/12", asset(ApiEndpoint::GetAsset));
+        check("PATCH", "/assets/v1/assets/12", asset(ApiEndpoint::UpdateAsset));
+        check("POST", "/assets/v1/assets/12:archive", asset(ApiEndpoint::ArchiveAsset));
+        check("POST", "/assets/v1/assets/12%3Arestore", asset(ApiEndpoint::RestoreAsset));
+        check("GET", "/assets/v1/assets/12/versions", asset(ApiEndpoint::ListVersions));
         check("GET", "/assets/v1/assets/12/versions/3", Route::Version { id: 12, number: 3 });
-        check("POST", "/assets/v1/assets/12/versions:rollback", asset(Endpoint::RollbackAsset));
+        check("POST", "/assets/v1/assets/12/versions:rollback", asset(ApiEndpoint::RollbackAsset));
         check("GET", "/assets/v1/operations/a-b", Route::Operation { id: "a-b".into() });
         check("POST", "/api-keys/v1/introspect", Route::Introspect);
 
@@ -202,19 +202,19 @@ mod tests {
         check("POST", "/assets/v1/assets/12:burn", Route::Unknown);
         check("GET", "/assets/v2/assets/12", Route::Unknown);
         check("GET", "/", Route::Unknown);
-        check("GET", "/assets/v1/assets/abc", malformed(Endpoint::GetAsset, "assetId", "abc"));
+        check("GET", "/assets/v1/assets/abc", malformed(ApiEndpoint::GetAsset, "assetId", "abc"));
         check(
             "GET",
             "/assets/v1/assets/99999999999999999999",
-            malformed(Endpoint::GetAsset, "assetId", "99999999999999999999"),
+            malformed(ApiEndpoint::GetAsset, "assetId", "99999999999999999999"),
         );
-        check("GET", "/assets/v1/assets/12/versions/x", malformed(Endpoint::GetVersion, "versionNumber", "x"));
-        check("GET", "/assets/v1/assets/%ff%00", malformed(Endpoint::GetAsset, "assetId", "\u{fffd}\0"));
+        check("GET", "/assets/v1/assets/12/versions/x", malformed(ApiEndpoint::GetVersion, "versionNumber", "x"));
+        check("GET", "/assets/v1/assets/%ff%00", malformed(ApiEndpoint::GetAsset, "assetId", "\u{fffd}\0"));
     }
 
     #[test]
     fn names_are_those_of_the_scripts() {
-        for endpoint in Endpoint::ALL {
+        for endpoint in ApiEndpoint::ALL {
             assert_eq!(serde_json::to_value(endpoint).unwrap(), endpoint.name());
         }
     }

@@ -11,10 +11,10 @@ use axum::http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::endpoint::Endpoint;
+use super::endpoint::ApiEndpoint;
 use super::wire::error::BodyShape;
 use super::world::ids::noise;
-use super::world::limits::Limits;
+use super::world::limits::EndpointLimits;
 use super::world::operation::OperationFault;
 
 /// One rule of a fault script.
@@ -31,7 +31,7 @@ pub struct FaultRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u64>,
     /// What it does.
-    pub action: Action,
+    pub action: FaultAction,
 }
 
 /// Which requests a rule hits: all that is set must hold. `nth`, `every` and `after` count the requests that meet the rest.
@@ -40,7 +40,7 @@ pub struct FaultRule {
 pub struct Conditions {
     /// The endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<Endpoint>,
+    pub endpoint: Option<ApiEndpoint>,
     /// The method, in capitals.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
@@ -85,7 +85,7 @@ pub enum Point {
 /// What a rule does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Action {
+pub enum FaultAction {
     /// The connection is reset as soon as it is accepted: not a byte is read. Hits connections, not requests: only `nth`, `every`, `after`
     /// and `probability` can be conditions.
     Refuse,
@@ -141,7 +141,7 @@ pub enum Action {
     /// The limits change before the request is counted.
     SetLimits {
         /// The new ones.
-        limits: Limits,
+        limits: EndpointLimits,
     },
     /// The request's key stops working, before this request.
     RevokeKey,
@@ -222,34 +222,34 @@ pub enum ScriptError {
 
 /// The stages of a request at which faults act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum FaultStage {
     Accept,
     Head,
     Handling,
 }
 
-impl Action {
-    pub(super) fn stage(&self) -> Stage {
+impl FaultAction {
+    pub(super) fn stage(&self) -> FaultStage {
         match self {
-            Action::Refuse => Stage::Accept,
-            Action::Reset { at: Point::BeforeBody }
-            | Action::Close { at: Point::BeforeBody }
-            | Action::Hang { at: Point::BeforeBody }
-            | Action::SetLimits { .. }
-            | Action::RevokeKey
-            | Action::ModerateAccount => Stage::Head,
-            _ => Stage::Handling,
+            FaultAction::Refuse => FaultStage::Accept,
+            FaultAction::Reset { at: Point::BeforeBody }
+            | FaultAction::Close { at: Point::BeforeBody }
+            | FaultAction::Hang { at: Point::BeforeBody }
+            | FaultAction::SetLimits { .. }
+            | FaultAction::RevokeKey
+            | FaultAction::ModerateAccount => FaultStage::Head,
+            _ => FaultStage::Handling,
         }
     }
 
     /// True when it acts on what a request did: on a refused request it has not fired.
     pub(super) fn needs_success(&self) -> bool {
         match self {
-            Action::Reset { at } | Action::Close { at } | Action::Hang { at } => *at == Point::AfterCommit,
-            Action::DuplicateCommit | Action::StaleReads { .. } | Action::Operation { .. } | Action::VersionsLoop => {
+            FaultAction::Reset { at } | FaultAction::Close { at } | FaultAction::Hang { at } => *at == Point::AfterCommit,
+            FaultAction::DuplicateCommit | FaultAction::StaleReads { .. } | FaultAction::Operation { .. } | FaultAction::VersionsLoop => {
                 true
             }
-            Action::Reply(reply) => reply.commit,
+            FaultAction::Reply(reply) => reply.commit,
             _ => false,
         }
     }
@@ -262,12 +262,12 @@ impl Action {
 
 impl FaultRule {
     /// A rule for every request.
-    pub fn always(action: Action) -> Self {
+    pub fn always(action: FaultAction) -> Self {
         FaultRule { label: None, conditions: Conditions::default(), times: None, action }
     }
 
     /// A rule for the requests of one endpoint.
-    pub fn on(endpoint: Endpoint, action: Action) -> Self {
+    pub fn on(endpoint: ApiEndpoint, action: FaultAction) -> Self {
         FaultRule {
             conditions: Conditions { endpoint: Some(endpoint), ..Conditions::default() },
             ..FaultRule::always(action)
@@ -298,8 +298,8 @@ impl FaultRule {
             ("asset_id", asset_id.is_some()),
         ];
         let of_body = [("content_hash", content_hash.is_some()), ("name", name.is_some())];
-        let unknown = (of_request.iter().filter(|_| stage == Stage::Accept))
-            .chain(of_body.iter().filter(|_| stage != Stage::Handling))
+        let unknown = (of_request.iter().filter(|_| stage == FaultStage::Accept))
+            .chain(of_body.iter().filter(|_| stage != FaultStage::Handling))
             .find(|(_, set)| *set);
         if let Some((condition, _)) = unknown {
             return Err(ScriptError::Unknown { condition, action: self.action.kind() });
@@ -311,7 +311,7 @@ impl FaultRule {
         if nth.contains(&0) || *every == Some(0) {
             return range(if *every == Some(0) { "every" } else { "nth" }, "0".to_owned());
         }
-        let Action::Reply(reply) = &self.action else { return Ok(()) };
+        let FaultAction::Reply(reply) = &self.action else { return Ok(()) };
         if !(200..=599).contains(&reply.status) {
             return range("status", reply.status.to_string());
         }
@@ -329,7 +329,7 @@ impl FaultRule {
 /// What is known of a request at a stage.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts<'a> {
-    pub(super) endpoint: Option<Endpoint>,
+    pub(super) endpoint: Option<ApiEndpoint>,
     pub(super) method: &'a str,
     pub(super) path: &'a str,
     pub(super) asset_id: Option<u64>,
@@ -390,7 +390,7 @@ impl FaultBook {
     }
 
     /// The rule that fires at a stage, if one does. All rules of the stage count the request.
-    pub(super) fn pick(&mut self, stage: Stage, facts: &Facts<'_>) -> Option<(u64, Action)> {
+    pub(super) fn pick(&mut self, stage: FaultStage, facts: &Facts<'_>) -> Option<(u64, FaultAction)> {
         let mut picked = None;
         for report in self.rules.iter_mut().filter(|report| report.active && report.rule.action.stage() == stage) {
             if !meets(&report.rule.conditions, facts) {
@@ -448,7 +448,7 @@ mod tests {
     }
 
     fn fired(book: &mut FaultBook, requests: u64, facts: &Facts<'_>) -> Vec<u64> {
-        (1..=requests).filter(|_| book.pick(Stage::Handling, facts).is_some()).collect()
+        (1..=requests).filter(|_| book.pick(FaultStage::Handling, facts).is_some()).collect()
     }
 
     #[test]
@@ -457,7 +457,7 @@ mod tests {
         fn check(conditions: Value, expected: &[u64]) {
             let mut book = book(json!([{ "match": conditions, "action": { "kind": "truncate" } }]));
             let facts = Facts {
-                endpoint: Some(Endpoint::GetAsset),
+                endpoint: Some(ApiEndpoint::GetAsset),
                 method: "GET",
                 path: "/assets/v1/assets/5",
                 asset_id: Some(5),
@@ -499,13 +499,13 @@ mod tests {
             { "match": { "nth": [2] }, "action": { "kind": "truncate" } },
             { "times": 2, "action": { "kind": "duplicate_commit" } },
         ]));
-        let picks: Vec<_> = (0..4).map(|_| book.pick(Stage::Handling, &Facts::default()).map(|(id, _)| id)).collect();
+        let picks: Vec<_> = (0..4).map(|_| book.pick(FaultStage::Handling, &Facts::default()).map(|(id, _)| id)).collect();
         assert_eq!(picks, [Some(2), Some(1), Some(2), None]);
         assert_eq!(book.reports().iter().map(|rule| (rule.seen, rule.fired)).collect::<Vec<_>>(), [(4, 1), (4, 2)]);
         book.take_back(2);
         assert_eq!(book.reports()[1].fired, 1);
         book.clear();
-        assert_eq!(book.pick(Stage::Handling, &Facts::default()), None);
+        assert_eq!(book.pick(FaultStage::Handling, &Facts::default()), None);
         assert_eq!(book.reports()[0].fired, 1);
     }
 
@@ -514,7 +514,7 @@ mod tests {
         #[track_caller]
         fn check(rule: Value, expected: &str) {
             let mut book = FaultBook::default();
-            let good = FaultRule::always(Action::Truncate);
+            let good = FaultRule::always(FaultAction::Truncate);
             let error = book.add(vec![good, serde_json::from_value(rule).unwrap()]).unwrap_err();
             assert_eq!(error.to_string(), expected);
             assert!(book.reports().is_empty());

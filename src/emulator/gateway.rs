@@ -3,22 +3,22 @@
 use axum::http::HeaderMap;
 
 use super::body::Parsed;
-use super::endpoint::{Endpoint, Route};
-use super::faults::{Action, Point, Stage};
-use super::refusal::{Code, Refusal};
-use super::service::{Call, cut_at};
+use super::endpoint::{ApiEndpoint, Route};
+use super::faults::{FaultAction, Point, FaultStage};
+use super::refusal::{ApiErrorCode, ApiRefusal};
+use super::service::{RequestHead, cut_at};
 use super::shared::Inner;
 use super::switches::{KeyThrottleReply, RateLimitHeaders, Switches};
 use super::wire::{Reply, error};
-use super::world::account::Key;
+use super::world::account::EmulatedKey;
 use super::world::limits::{Admission, Budget};
 
 /// A request that got through.
 pub(super) struct Admitted {
     pub(super) parsed: Parsed,
-    pub(super) key: Option<Key>,
+    pub(super) key: Option<EmulatedKey>,
     pub(super) budget: Option<Budget>,
-    pub(super) fault: Option<(u64, Action)>,
+    pub(super) fault: Option<(u64, FaultAction)>,
 }
 
 /// The API key or OAuth token of a request.
@@ -28,7 +28,7 @@ pub(super) fn secret(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Lets a request through, or answers it.
-pub(super) fn admit(call: &Call<'_>, parsed: Result<Parsed, Refusal>) -> Result<Admitted, Reply> {
+pub(super) fn admit(call: &RequestHead<'_>, parsed: Result<Parsed, ApiRefusal>) -> Result<Admitted, Reply> {
     let (mut guard, now) = call.shared.settled();
     let inner = &mut *guard;
     let switches = inner.world.settings.switches.clone();
@@ -38,7 +38,7 @@ pub(super) fn admit(call: &Call<'_>, parsed: Result<Parsed, Refusal>) -> Result<
     };
     let key = match endpoint {
         // The key that it asks about is in the body.
-        Endpoint::IntrospectKey => None,
+        ApiEndpoint::IntrospectKey => None,
         _ => Some(authorize(inner, call, endpoint, &switches, now)?),
     };
     let budget = match &key {
@@ -47,7 +47,7 @@ pub(super) fn admit(call: &Call<'_>, parsed: Result<Parsed, Refusal>) -> Result<
     };
     let fault = pick_fault(inner, call, parsed.as_ref().ok());
     let unread = match &fault {
-        Some((_, Action::Reply(reply))) => !reply.commit,
+        Some((_, FaultAction::Reply(reply))) => !reply.commit,
         Some((_, action)) => cut_at(action, Point::AfterBody).is_some(),
         None => false,
     };
@@ -55,7 +55,7 @@ pub(super) fn admit(call: &Call<'_>, parsed: Result<Parsed, Refusal>) -> Result<
         // The fault comes before the service reads the request.
         _ if unread => return Ok(Admitted { parsed: Parsed::Nothing, key, budget, fault }),
         (_, Route::Malformed { field, value, .. }) => {
-            Refusal::Binding { field, message: format!("The value '{value}' is not valid.") }
+            ApiRefusal::Binding { field, message: format!("The value '{value}' is not valid.") }
         }
         (Ok(parsed), _) => return Ok(Admitted { parsed, key, budget, fault }),
         (Err(refusal), _) => refusal,
@@ -69,12 +69,12 @@ pub(super) fn admit(call: &Call<'_>, parsed: Result<Parsed, Refusal>) -> Result<
 /// The key, if it works, its account is in good standing, and it has the scope.
 fn authorize(
     inner: &mut Inner,
-    call: &Call<'_>,
-    endpoint: Endpoint,
+    call: &RequestHead<'_>,
+    endpoint: ApiEndpoint,
     switches: &Switches,
     now: u64,
-) -> Result<Key, Reply> {
-    let refuse = |refusal: Refusal| error::reply(&refusal, switches);
+) -> Result<EmulatedKey, Reply> {
+    let refuse = |refusal: ApiRefusal| error::reply(&refusal, switches);
     let key = inner.keys.authenticate(call.secret, now).map_err(refuse)?;
     inner.log.note(call.seq, |report| (report.key, report.owner) = (Some(key.name.clone()), Some(key.owner)));
     inner.world.check_account(key.owner).map_err(refuse)?;
@@ -88,9 +88,9 @@ fn authorize(
 /// Counts a request towards the limits.
 fn count(
     inner: &mut Inner,
-    call: &Call<'_>,
-    endpoint: Endpoint,
-    key: &Key,
+    call: &RequestHead<'_>,
+    endpoint: ApiEndpoint,
+    key: &EmulatedKey,
     switches: &Switches,
     now: u64,
 ) -> Result<Option<Budget>, Reply> {
@@ -104,14 +104,14 @@ fn count(
     }
 }
 
-fn pick_fault(inner: &mut Inner, call: &Call<'_>, parsed: Option<&Parsed>) -> Option<(u64, Action)> {
+fn pick_fault(inner: &mut Inner, call: &RequestHead<'_>, parsed: Option<&Parsed>) -> Option<(u64, FaultAction)> {
     let mut facts = call.facts();
     if let Some(Parsed::Asset(asset)) = parsed {
         facts.name = asset.input.display_name.as_deref();
         facts.content_hash = asset.form.file.as_ref().map(|file| file.content.hash.as_str());
         inner.log.note(call.seq, |report| report.content_hash = facts.content_hash.map(str::to_owned));
     }
-    let fault = inner.faults.pick(Stage::Handling, &facts);
+    let fault = inner.faults.pick(FaultStage::Handling, &facts);
     if let Some((id, _)) = &fault {
         inner.log.note(call.seq, |report| report.faults.push(*id));
     }
@@ -127,7 +127,7 @@ fn throttled(by_gateway: bool, budget: &Budget, switches: &Switches) -> Reply {
         reply
     } else {
         let message = "Too many requests for this API key.".to_owned();
-        error::reply(&Refusal::Service { code: Code::ResourceExhausted, message }, switches)
+        error::reply(&ApiRefusal::Service { code: ApiErrorCode::ResourceExhausted, message }, switches)
     };
     reply.headers.extend(rate_limit_headers(budget, switches));
     reply

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
-use super::endpoint::Endpoint;
+use super::endpoint::ApiEndpoint;
 use super::faults::FaultReport;
-use super::world::account::Owner;
+use super::world::account::Principal;
 
 /// The log keeps the newest so many requests; the counters count them all.
 const KEPT: usize = 100_000;
@@ -27,11 +27,11 @@ pub struct RequestReport {
     /// The query, as it came.
     pub query: String,
     /// The endpoint; none for an unknown path.
-    pub endpoint: Option<Endpoint>,
+    pub endpoint: Option<ApiEndpoint>,
     /// The name of the key.
     pub key: Option<String>,
     /// The key's owner.
-    pub owner: Option<Owner>,
+    pub owner: Option<Principal>,
     /// The asset in the path, or the one that was made.
     pub asset_id: Option<u64>,
     /// The operation in the path, or the one that was started.
@@ -54,7 +54,7 @@ pub struct Counters {
     /// All requests to the API.
     pub requests: u64,
     /// By endpoint; requests to unknown paths are in none.
-    pub endpoints: BTreeMap<Endpoint, u64>,
+    pub endpoints: BTreeMap<ApiEndpoint, u64>,
     /// By status.
     pub statuses: BTreeMap<u16, u64>,
     /// Requests that ended without an answer.
@@ -68,7 +68,7 @@ pub struct Counters {
     /// Creates and content updates carried out, by the SHA-256 of the content.
     pub commits: BTreeMap<String, u64>,
     /// Rate-limit windows in which somebody asked for more than the limit.
-    pub windows_exceeded: BTreeMap<Endpoint, u64>,
+    pub windows_exceeded: BTreeMap<ApiEndpoint, u64>,
     /// The fault rules and how often each fired.
     pub faults: Vec<FaultReport>,
 }
@@ -146,12 +146,12 @@ mod tests {
     fn the_log_is_bounded_and_the_counters_are_not() {
         let mut log = Log::default();
         for _ in 0..KEPT as u64 + 5 {
-            let seq = log.begin(RequestReport { endpoint: Some(Endpoint::GetAsset), ..RequestReport::default() });
+            let seq = log.begin(RequestReport { endpoint: Some(ApiEndpoint::GetAsset), ..RequestReport::default() });
             log.end(seq, Some(200));
         }
         assert_eq!(log.requests().len(), KEPT);
         assert_eq!(log.requests()[0].seq, 6);
-        assert_eq!(log.counters().endpoints[&Endpoint::GetAsset], KEPT as u64 + 5);
+        assert_eq!(log.counters().endpoints[&ApiEndpoint::GetAsset], KEPT as u64 + 5);
         log.note(3, |_| unreachable!("forgotten"));
         log.note(6, |request| request.bytes = 9);
         assert_eq!(log.requests()[0].bytes, 9);

@@ -82,22 +82,22 @@ use tokio_util::task::TaskTracker;
 pub use clock::{ClockKind, ClockReport};
 pub use config::Config;
 pub use control::{AssetReport, Control, OperationReport};
-pub use endpoint::Endpoint;
-pub use faults::{Action, Conditions, FaultReport, FaultRule, Point, RetryAfter, ScriptError, ScriptedReply};
+pub use endpoint::ApiEndpoint;
+pub use faults::{FaultAction, Conditions, FaultReport, FaultRule, Point, RetryAfter, ScriptError, ScriptedReply};
 pub use log::{Counters, RequestReport};
 pub use persist::WorldFileError;
 pub use switches::{Profile, SwitchError, SwitchRow, Switches};
 pub use wire::error::BodyShape;
-pub use world::account::{Creators, Key, Owner};
-pub use world::asset::{Asset, Metadata, Origin, Preview, SocialLink, Version};
-pub use world::content::{AssetType, Content, Format};
-pub use world::edit::Edit;
-pub use world::latency::{Latency, LatencyError};
-pub use world::limits::{Limit, Limits};
-pub use world::moderation::{Moderation, ModerationRule, TextAction, TextField, TextRule, Verdict, VerdictStep};
+pub use world::account::{Creators, EmulatedKey, Principal};
+pub use world::asset::{Asset, AssetMetadata, VersionOrigin, PreviewImage, AssetLink, Version};
+pub use world::content::{CreatableType, Content, UploadFormat};
+pub use world::edit::ForeignEdit;
+pub use world::latency::{LatencyModel, LatencyError};
+pub use world::limits::{Limit, EndpointLimits};
+pub use world::moderation::{ModerationTimeline, ModerationRule, TextAction, TextField, TextRule, ModerationVerdict, VerdictStep};
 pub use world::operation::OperationFault;
 
-use clock::Clock;
+use clock::EmulatorClock;
 use persist::WorldFile;
 use shared::{Inner, Shared};
 use world::account::Keys;
@@ -196,7 +196,7 @@ fn assemble(config: &Config, switches: Switches, saved: Option<World>, with_file
         faults: faults::FaultBook::new(config.seed),
         log: log::Log::default(),
     };
-    Shared::new(inner, Clock::new(config.clock), config.seed, config.first_asset_id, with_file)
+    Shared::new(inner, EmulatorClock::new(config.clock), config.seed, config.first_asset_id, with_file)
 }
 
 fn url(addr: SocketAddr) -> String {

@@ -2,7 +2,7 @@
 
 /// Why, in the words of Google's status codes, which Roblox uses (ERR's table).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Code {
+pub(super) enum ApiErrorCode {
     InvalidArgument,
     InsufficientScope,
     PermissionDenied,
@@ -10,33 +10,33 @@ pub(super) enum Code {
     ResourceExhausted,
 }
 
-impl Code {
+impl ApiErrorCode {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Code::InvalidArgument => "INVALID_ARGUMENT",
-            Code::InsufficientScope => "INSUFFICIENT_SCOPE",
-            Code::PermissionDenied => "PERMISSION_DENIED",
-            Code::NotFound => "NOT_FOUND",
-            Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            ApiErrorCode::InvalidArgument => "INVALID_ARGUMENT",
+            ApiErrorCode::InsufficientScope => "INSUFFICIENT_SCOPE",
+            ApiErrorCode::PermissionDenied => "PERMISSION_DENIED",
+            ApiErrorCode::NotFound => "NOT_FOUND",
+            ApiErrorCode::ResourceExhausted => "RESOURCE_EXHAUSTED",
         }
     }
 
     /// The HTTP status (ERR's table).
     pub(super) fn status(self) -> u16 {
         match self {
-            Code::InvalidArgument => 400,
-            Code::InsufficientScope | Code::PermissionDenied => 403,
-            Code::NotFound => 404,
-            Code::ResourceExhausted => 429,
+            ApiErrorCode::InvalidArgument => 400,
+            ApiErrorCode::InsufficientScope | ApiErrorCode::PermissionDenied => 403,
+            ApiErrorCode::NotFound => 404,
+            ApiErrorCode::ResourceExhausted => 429,
         }
     }
 }
 
 /// A refused request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum ApiRefusal {
     /// By the assets service: `{"code", "message"}`, unless a switch says otherwise.
-    Service { code: Code, message: String },
+    Service { code: ApiErrorCode, message: String },
     /// By the gateway: `{"errors":[{"code":0,"message"}]}`.
     Gateway { status: u16, message: String },
     /// As ASP.NET's ProblemDetails.
@@ -45,21 +45,21 @@ pub(super) enum Refusal {
     Binding { field: &'static str, message: String },
 }
 
-impl Refusal {
+impl ApiRefusal {
     pub(super) fn invalid(message: impl Into<String>) -> Self {
-        Refusal::Service { code: Code::InvalidArgument, message: message.into() }
+        ApiRefusal::Service { code: ApiErrorCode::InvalidArgument, message: message.into() }
     }
 
     pub(super) fn not_found(message: impl Into<String>) -> Self {
-        Refusal::Service { code: Code::NotFound, message: message.into() }
+        ApiRefusal::Service { code: ApiErrorCode::NotFound, message: message.into() }
     }
 
     /// The wording for an unknown asset seen on the wire.
     pub(super) fn no_asset(id: u64) -> Self {
-        Refusal::not_found(format!("AssetId {id} is not found"))
+        ApiRefusal::not_found(format!("AssetId {id} is not found"))
     }
 
     pub(super) fn gateway(status: u16, message: impl Into<String>) -> Self {
-        Refusal::Gateway { status, message: message.into() }
+        ApiRefusal::Gateway { status, message: message.into() }
     }
 }

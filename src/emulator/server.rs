@@ -25,13 +25,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::faults::{Facts, Stage};
+use super::faults::{Facts, FaultStage};
 use super::service;
 use super::shared::Shared;
 
 /// How a fault ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
+pub(super) enum ConnectionEnd {
     /// RST.
     Reset,
     /// FIN.
@@ -45,7 +45,7 @@ pub(super) enum Cut {
 pub(super) struct Connection {
     pub(super) id: u64,
     pub(super) ip: IpAddr,
-    fate: watch::Sender<Option<Cut>>,
+    fate: watch::Sender<Option<ConnectionEnd>>,
 }
 
 impl Connection {
@@ -54,8 +54,8 @@ impl Connection {
     }
 
     /// Ends the connection instead of answering. Never returns: the connection's task drops the request with everything else.
-    pub(super) async fn cut(&self, how: Cut) -> Response<Body> {
-        if how != Cut::Never {
+    pub(super) async fn cut(&self, how: ConnectionEnd) -> Response<Body> {
+        if how != ConnectionEnd::Never {
             self.fate.send_replace(Some(how));
         }
         pending().await
@@ -68,21 +68,21 @@ impl Connection {
 }
 
 /// A stream that is reset when it is dropped, if that is its connection's fate.
-struct Wire {
+struct ResettableStream {
     stream: TcpStream,
     connection: Connection,
 }
 
-impl Drop for Wire {
+impl Drop for ResettableStream {
     fn drop(&mut self) {
-        if *self.connection.fate.borrow() == Some(Cut::Reset) {
+        if *self.connection.fate.borrow() == Some(ConnectionEnd::Reset) {
             // Fails only when the peer was faster.
             self.stream.set_zero_linger().ok();
         }
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for ResettableStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -92,7 +92,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for ResettableStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
@@ -144,7 +144,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shared: Arc<Sha
 async fn connect(stream: TcpStream, peer: SocketAddr, router: Router, shared: Arc<Shared>) {
     let (id, refused) = {
         let mut inner = shared.lock();
-        (inner.log.connect(), inner.faults.pick(Stage::Accept, &Facts::default()).is_some())
+        (inner.log.connect(), inner.faults.pick(FaultStage::Accept, &Facts::default()).is_some())
     };
     if refused {
         stream.set_zero_linger().ok();
@@ -153,7 +153,7 @@ async fn connect(stream: TcpStream, peer: SocketAddr, router: Router, shared: Ar
     // An answer in two writes must not wait for the peer's delayed acknowledgement.
     stream.set_nodelay(true).ok();
     let connection = Connection::new(id, peer.ip());
-    let io = TokioIo::new(Wire { stream, connection: connection.clone() });
+    let io = TokioIo::new(ResettableStream { stream, connection: connection.clone() });
     let api = TowerToHyperService::new(router);
     let with_connection = service_fn(|mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(connection.clone());

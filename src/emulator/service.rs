@@ -12,21 +12,21 @@ use axum::http::{Request, Response};
 
 use super::body::{self, Parsed};
 use super::delivery::{Delivery, deliver, merge_into, scripted};
-use super::endpoint::{Endpoint, Route, route};
-use super::faults::{Action, Facts, Point, Stage};
+use super::endpoint::{ApiEndpoint, Route, route};
+use super::faults::{FaultAction, Facts, Point, FaultStage};
 use super::gateway::{Admitted, admit, rate_limit_headers, secret};
 use super::log::RequestReport;
-use super::refusal::Refusal;
-use super::server::{Connection, Cut};
+use super::refusal::ApiRefusal;
+use super::server::{Connection, ConnectionEnd};
 use super::shared::{Inner, Shared};
 use super::switches::Switches;
 use super::wire::render::{Writer, is_field};
 use super::wire::{Reply, error, query};
-use super::world::account::Key;
+use super::world::account::EmulatedKey;
 use super::world::{Effects, UpdateAnswer};
 
 /// A request, but for its body.
-pub(super) struct Call<'a> {
+pub(super) struct RequestHead<'a> {
     pub(super) shared: &'a Shared,
     pub(super) connection: &'a Connection,
     pub(super) head: &'a Parts,
@@ -36,7 +36,7 @@ pub(super) struct Call<'a> {
     pub(super) seq: u64,
 }
 
-impl Call<'_> {
+impl RequestHead<'_> {
     /// What a fault script can know before the body came.
     pub(super) fn facts(&self) -> Facts<'_> {
         Facts {
@@ -54,31 +54,31 @@ impl Call<'_> {
 }
 
 /// What a request did.
-struct Done {
+struct HandledRequest {
     reply: Reply,
     committed: bool,
     asset_id: Option<u64>,
     operation_id: Option<String>,
 }
 
-impl Done {
+impl HandledRequest {
     fn read(reply: Reply) -> Self {
-        Done { reply, committed: false, asset_id: None, operation_id: None }
+        HandledRequest { reply, committed: false, asset_id: None, operation_id: None }
     }
 
     fn wrote(reply: Reply, asset_id: Option<u64>, operation_id: Option<String>) -> Self {
-        Done { reply, committed: true, asset_id, operation_id }
+        HandledRequest { reply, committed: true, asset_id, operation_id }
     }
 }
 
 /// Keeps the log right also for a request that is dropped midway.
-struct Entry {
+struct LogEntryGuard {
     shared: Arc<Shared>,
     seq: u64,
     status: Option<u16>,
 }
 
-impl Drop for Entry {
+impl Drop for LogEntryGuard {
     fn drop(&mut self) {
         self.shared.lock().log.end(self.seq, self.status);
     }
@@ -90,8 +90,8 @@ pub(super) async fn answer(shared: Arc<Shared>, connection: Connection, request:
     let route = route(head.method.as_str(), head.uri.path());
     let secret = secret(&head.headers);
     let seq = begin(&shared, &connection, &head, &route);
-    let mut entry = Entry { shared: Arc::clone(&shared), seq, status: None };
-    let call = Call {
+    let mut entry = LogEntryGuard { shared: Arc::clone(&shared), seq, status: None };
+    let call = RequestHead {
         shared: &shared,
         connection: &connection,
         head: &head,
@@ -133,14 +133,14 @@ fn begin(shared: &Shared, connection: &Connection, head: &Parts, route: &Route) 
 }
 
 /// The faults that act on a request's head alone. Says how the connection ends, if it does.
-fn arrive(call: &Call<'_>) -> Option<Cut> {
+fn arrive(call: &RequestHead<'_>) -> Option<ConnectionEnd> {
     let (mut inner, now) = call.shared.settled();
-    let (id, action) = inner.faults.pick(Stage::Head, &call.facts())?;
+    let (id, action) = inner.faults.pick(FaultStage::Head, &call.facts())?;
     inner.log.note(call.seq, |report| report.faults.push(id));
     match &action {
-        Action::SetLimits { limits } => inner.limits = limits.clone(),
-        Action::RevokeKey => call.secret.into_iter().for_each(|secret| inner.keys.revoke(secret)),
-        Action::ModerateAccount => {
+        FaultAction::SetLimits { limits } => inner.limits = limits.clone(),
+        FaultAction::RevokeKey => call.secret.into_iter().for_each(|secret| inner.keys.revoke(secret)),
+        FaultAction::ModerateAccount => {
             if let Ok(key) = inner.keys.authenticate(call.secret, now) {
                 inner.world.moderate_account(key.owner, true);
                 call.shared.touch();
@@ -152,26 +152,26 @@ fn arrive(call: &Call<'_>) -> Option<Cut> {
 }
 
 /// How a connection ends at a point, if an action ends it there.
-pub(super) fn cut_at(action: &Action, point: Point) -> Option<Cut> {
+pub(super) fn cut_at(action: &FaultAction, point: Point) -> Option<ConnectionEnd> {
     match action {
-        Action::Reset { at } if *at == point => Some(Cut::Reset),
-        Action::Close { at } if *at == point => Some(Cut::Close),
-        Action::Hang { at } if *at == point => Some(Cut::Never),
+        FaultAction::Reset { at } if *at == point => Some(ConnectionEnd::Reset),
+        FaultAction::Close { at } if *at == point => Some(ConnectionEnd::Close),
+        FaultAction::Hang { at } if *at == point => Some(ConnectionEnd::Never),
         _ => None,
     }
 }
 
 /// Carries a request out, with the fault that was picked for it around that.
-async fn handle(call: &Call<'_>, admitted: Admitted, switches: &Switches) -> Result<(Reply, Delivery), Cut> {
+async fn handle(call: &RequestHead<'_>, admitted: Admitted, switches: &Switches) -> Result<(Reply, Delivery), ConnectionEnd> {
     let Admitted { parsed, key, budget, fault } = admitted;
     let action = fault.as_ref().map(|(_, action)| action);
     if let Some(cut) = action.and_then(|action| cut_at(action, Point::AfterBody)) {
         return Err(cut);
     }
-    if let Some(Action::Delay { before_commit_ms, .. }) = action {
+    if let Some(FaultAction::Delay { before_commit_ms, .. }) = action {
         tokio::time::sleep(Duration::from_millis(*before_commit_ms)).await;
     }
-    let script = if let Some(Action::Reply(script)) = action { Some(script) } else { None };
+    let script = if let Some(FaultAction::Reply(script)) = action { Some(script) } else { None };
     let mut reply = match script {
         Some(script) if !script.commit => scripted(script, call.shared.clock.now()),
         _ => perform(call, key.as_ref(), parsed, fault.as_ref()),
@@ -191,22 +191,22 @@ async fn handle(call: &Call<'_>, admitted: Admitted, switches: &Switches) -> Res
         reply.headers.extend(headers);
     }
     let delivery = match action {
-        Some(Action::Truncate) => Delivery::Truncated,
-        Some(Action::Drip { interval_ms }) => Delivery::Dripping(Duration::from_millis(*interval_ms)),
+        Some(FaultAction::Truncate) => Delivery::Truncated,
+        Some(FaultAction::Drip { interval_ms }) => Delivery::Dripping(Duration::from_millis(*interval_ms)),
         _ => Delivery::Whole,
     };
     match action {
-        Some(Action::Delay { before_reply_ms, .. }) => {
+        Some(FaultAction::Delay { before_reply_ms, .. }) => {
             tokio::time::sleep(Duration::from_millis(*before_reply_ms)).await;
         }
-        Some(Action::Merge { fields }) => merge_into(&mut reply, fields),
+        Some(FaultAction::Merge { fields }) => merge_into(&mut reply, fields),
         _ => {}
     }
     Ok((reply, delivery))
 }
 
 /// Carries a request out in the world, logs what it did, and spells the answer.
-fn perform(call: &Call<'_>, key: Option<&Key>, parsed: Parsed, fault: Option<&(u64, Action)>) -> Reply {
+fn perform(call: &RequestHead<'_>, key: Option<&EmulatedKey>, parsed: Parsed, fault: Option<&(u64, FaultAction)>) -> Reply {
     let (mut guard, now) = call.shared.settled();
     let inner = &mut *guard;
     let switches = inner.world.settings.switches.clone();
@@ -217,7 +217,7 @@ fn perform(call: &Call<'_>, key: Option<&Key>, parsed: Parsed, fault: Option<&(u
     {
         inner.faults.take_back(*id);
     }
-    let done = outcome.unwrap_or_else(|refusal| Done::read(error::reply(&refusal, &switches)));
+    let done = outcome.unwrap_or_else(|refusal| HandledRequest::read(error::reply(&refusal, &switches)));
     if done.committed {
         call.shared.touch();
     }
@@ -231,23 +231,23 @@ fn perform(call: &Call<'_>, key: Option<&Key>, parsed: Parsed, fault: Option<&(u
 
 fn carry_out(
     inner: &mut Inner,
-    call: &Call<'_>,
-    key: Option<&Key>,
+    call: &RequestHead<'_>,
+    key: Option<&EmulatedKey>,
     parsed: Parsed,
-    action: Option<&Action>,
+    action: Option<&FaultAction>,
     now: u64,
-) -> Result<Done, Refusal> {
+) -> Result<HandledRequest, ApiRefusal> {
     let switches = inner.world.settings.switches.clone();
     let writer = Writer(&switches);
     if let (Route::Introspect, Parsed::ApiKey(secret)) = (call.route, &parsed) {
-        let found = inner.keys.find(secret).ok_or_else(|| Refusal::gateway(401, "Invalid API Key"))?;
-        return Ok(Done::read(Reply::ok(&found.introspection(now))));
+        let found = inner.keys.find(secret).ok_or_else(|| ApiRefusal::gateway(401, "Invalid API Key"))?;
+        return Ok(HandledRequest::read(Reply::ok(&found.introspection(now))));
     }
-    let key = key.ok_or_else(|| Refusal::gateway(401, "Invalid API Key"))?;
+    let key = key.ok_or_else(|| ApiRefusal::gateway(401, "Invalid API Key"))?;
     let effects = Effects {
-        operation: if let Some(Action::Operation(fault)) = action { Some(fault.clone()) } else { None },
-        stale_for: if let Some(Action::StaleReads { for_ms }) = action { Some(*for_ms) } else { None },
-        twice: matches!(action, Some(Action::DuplicateCommit)),
+        operation: if let Some(FaultAction::Operation(fault)) = action { Some(fault.clone()) } else { None },
+        stale_for: if let Some(FaultAction::StaleReads { for_ms }) = action { Some(*for_ms) } else { None },
+        twice: matches!(action, Some(FaultAction::DuplicateCommit)),
     };
     match parsed {
         Parsed::Nothing => read_or_archive(inner, call, key, &writer, &effects, action, now),
@@ -258,18 +258,18 @@ fn carry_out(
 /// The endpoints whose requests have a body.
 fn write(
     inner: &mut Inner,
-    call: &Call<'_>,
-    key: &Key,
+    call: &RequestHead<'_>,
+    key: &EmulatedKey,
     parsed: Parsed,
     writer: &Writer<'_>,
     effects: &Effects,
     now: u64,
-) -> Result<Done, Refusal> {
+) -> Result<HandledRequest, ApiRefusal> {
     let world = &mut inner.world;
     match (call.route, parsed) {
         (Route::Create, Parsed::Asset(asset)) => {
             let made = world.create(key, &asset.input, asset.form.file.as_ref(), effects, now)?;
-            Ok(Done::wrote(Reply::ok(&writer.accepted(&made.operation)), made.asset_id, Some(made.operation)))
+            Ok(HandledRequest::wrote(Reply::ok(&writer.accepted(&made.operation)), made.asset_id, Some(made.operation)))
         }
         (Route::Asset { id, .. }, Parsed::Asset(asset)) => {
             let mask = call.query("updateMask").map(|mask| query::list(&mask));
@@ -280,34 +280,34 @@ fn write(
                 UpdateAnswer::Done(operation) => (writer.operation(&operation), Some(operation.id)),
                 UpdateAnswer::Fields(view, mask) => (writer.asset(&view, Some(&mask), 3), None),
             };
-            Ok(Done::wrote(Reply::ok(&body), Some(*id), operation_id))
+            Ok(HandledRequest::wrote(Reply::ok(&body), Some(*id), operation_id))
         }
         (Route::Asset { id, .. }, Parsed::RollbackPath(path)) => {
             let (asset, version) = world.roll_back(key, *id, &path, effects, now)?;
-            Ok(Done::wrote(Reply::ok(&writer.version(&asset, &version, now)), Some(*id), None))
+            Ok(HandledRequest::wrote(Reply::ok(&writer.version(&asset, &version, now)), Some(*id), None))
         }
-        _ => Err(Refusal::gateway(404, "NotFound")),
+        _ => Err(ApiRefusal::gateway(404, "NotFound")),
     }
 }
 
 /// The endpoints whose requests have none.
 fn read_or_archive(
     inner: &mut Inner,
-    call: &Call<'_>,
-    key: &Key,
+    call: &RequestHead<'_>,
+    key: &EmulatedKey,
     writer: &Writer<'_>,
     effects: &Effects,
-    action: Option<&Action>,
+    action: Option<&FaultAction>,
     now: u64,
-) -> Result<Done, Refusal> {
+) -> Result<HandledRequest, ApiRefusal> {
     let world = &mut inner.world;
     let body = match call.route {
-        Route::Asset { id, endpoint: endpoint @ (Endpoint::ArchiveAsset | Endpoint::RestoreAsset) } => {
-            let asset = world.archive(key, *id, *endpoint == Endpoint::ArchiveAsset, effects, now)?;
-            return Ok(Done::wrote(Reply::ok(&writer.asset(&asset.view(now), None, 3)), Some(*id), None));
+        Route::Asset { id, endpoint: endpoint @ (ApiEndpoint::ArchiveAsset | ApiEndpoint::RestoreAsset) } => {
+            let asset = world.archive(key, *id, *endpoint == ApiEndpoint::ArchiveAsset, effects, now)?;
+            return Ok(HandledRequest::wrote(Reply::ok(&writer.asset(&asset.view(now), None, 3)), Some(*id), None));
         }
-        Route::Asset { id, endpoint: Endpoint::ListVersions } => {
-            let looping = matches!(action, Some(Action::VersionsLoop));
+        Route::Asset { id, endpoint: ApiEndpoint::ListVersions } => {
+            let looping = matches!(action, Some(FaultAction::VersionsLoop));
             let (size, token) = (call.query("maxPageSize"), call.query("pageToken").filter(|_| !looping));
             let mut page = world.versions(key, *id, size.as_deref(), token.as_deref(), now)?;
             if looping {
@@ -322,18 +322,18 @@ fn read_or_archive(
         Route::Operation { id } => {
             let operation = world.poll(key, id, now)?;
             let reply = Reply::ok(&writer.operation(&operation));
-            return Ok(Done { asset_id: operation.asset_id, ..Done::read(reply) });
+            return Ok(HandledRequest { asset_id: operation.asset_id, ..HandledRequest::read(reply) });
         }
         Route::Asset { id, .. } => {
             let mask = call.query("readMask").map(|mask| query::list(&mask));
             if let Some(wrong) = mask.iter().flatten().find(|name| !is_field(name)) {
-                return Err(Refusal::invalid(format!("The read mask has an invalid field: {wrong}.")));
+                return Err(ApiRefusal::invalid(format!("The read mask has an invalid field: {wrong}.")));
             }
             writer.asset(&world.read(*id, now)?.view(now), mask.as_deref(), 3)
         }
         Route::Create | Route::Introspect | Route::Malformed { .. } | Route::WrongMethod | Route::Unknown => {
-            return Err(Refusal::gateway(404, "NotFound"));
+            return Err(ApiRefusal::gateway(404, "NotFound"));
         }
     };
-    Ok(Done::read(Reply::ok(&body)))
+    Ok(HandledRequest::read(Reply::ok(&body)))
 }

@@ -4,19 +4,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::clock::Clock;
+use super::clock::EmulatorClock;
 use super::faults::FaultBook;
 use super::log::Log;
 use super::world::World;
 use super::world::account::Keys;
-use super::world::limits::{Limiter, Limits};
+use super::world::limits::{Limiter, EndpointLimits};
 
 /// Everything that changes.
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) world: World,
     pub(super) keys: Keys,
-    pub(super) limits: Limits,
+    pub(super) limits: EndpointLimits,
     pub(super) limiter: Limiter,
     pub(super) faults: FaultBook,
     pub(super) log: Log,
@@ -26,7 +26,7 @@ pub(super) struct Inner {
 #[derive(Debug)]
 pub(super) struct Shared {
     inner: Mutex<Inner>,
-    pub(super) clock: Clock,
+    pub(super) clock: EmulatorClock,
     pub(super) seed: u64,
     pub(super) first_asset: Option<u64>,
     /// The number of the newest change of the world.
@@ -36,7 +36,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(inner: Inner, clock: Clock, seed: u64, first_asset: Option<u64>, with_file: bool) -> Self {
+    pub(super) fn new(inner: Inner, clock: EmulatorClock, seed: u64, first_asset: Option<u64>, with_file: bool) -> Self {
         let saved = with_file.then(|| watch::Sender::new(0));
         Shared { inner: Mutex::new(inner), clock, seed, first_asset, changed: watch::Sender::new(0), saved }
     }

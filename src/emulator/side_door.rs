@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use super::control::Control;
 use super::faults::FaultRule;
 use super::switches::Switches;
-use super::world::account::{Key, Owner};
-use super::world::edit::Edit;
+use super::world::account::{EmulatedKey, Principal};
+use super::world::edit::ForeignEdit;
 use super::world::moderation::{ModerationRule, TextRule};
 
 /// Why a verb did nothing.
@@ -27,14 +27,14 @@ struct Wrong {
     message: String,
 }
 
-type Answer = Result<Value, Wrong>;
+type ControlResult = Result<Value, Wrong>;
 
 type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Account {
-    owner: Owner,
+    owner: Principal,
     moderated: bool,
 }
 
@@ -64,11 +64,11 @@ fn missing(what: &str) -> Wrong {
     Wrong { status: StatusCode::NOT_FOUND, message: what.to_owned() }
 }
 
-fn shown(value: impl Serialize) -> Answer {
+fn shown(value: impl Serialize) -> ControlResult {
     serde_json::to_value(value).map_err(refused)
 }
 
-fn done() -> Answer {
+fn done() -> ControlResult {
     Ok(json!({}))
 }
 
@@ -86,7 +86,7 @@ fn read_list<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, Wrong> {
 }
 
 /// Spells an answer, once what was changed is in the world file.
-async fn respond(control: Control, answer: Answer) -> Response<Body> {
+async fn respond(control: Control, answer: ControlResult) -> Response<Body> {
     control.shared.wait_saved().await;
     let (status, body) = match answer {
         Ok(body) => (StatusCode::OK, body),
@@ -106,7 +106,7 @@ pub(super) fn json_answer(status: StatusCode, body: &Value) -> Response<Body> {
 /// A verb of the whole emulator.
 fn verb(
     control: &Control,
-    act: fn(&Control, &[u8]) -> Answer,
+    act: fn(&Control, &[u8]) -> ControlResult,
 ) -> impl Fn(Bytes) -> Answering + Clone + Send + Sync + 'static {
     let control = control.clone();
     move |body| {
@@ -118,7 +118,7 @@ fn verb(
 /// A verb of one asset.
 fn asset_verb(
     control: &Control,
-    act: fn(&Control, u64, &[u8]) -> Answer,
+    act: fn(&Control, u64, &[u8]) -> ControlResult,
 ) -> impl Fn(Path<String>, Bytes) -> Answering + Clone + Send + Sync + 'static {
     let control = control.clone();
     move |Path(id), body| {
@@ -138,7 +138,7 @@ fn looking(control: &Control) -> Router {
     let look = |act| get(verb(control, act));
     let asset = |control: &Control, id, _: &[u8]| shown(control.asset(id).ok_or_else(|| missing("no such asset"))?);
     let edit = |control: &Control, id, body: &[u8]| {
-        let edit: Edit = read(body)?;
+        let edit: ForeignEdit = read(body)?;
         shown(control.edit(id, &edit).ok_or_else(|| missing("no such asset or version"))?)
     };
     Router::new()
@@ -211,7 +211,7 @@ fn setting(control: &Control) -> Router {
         done()
     };
     let put_key = |control: &Control, body: &[u8]| {
-        control.put_key(read::<Key>(body)?);
+        control.put_key(read::<EmulatedKey>(body)?);
         done()
     };
     let revoke_key = |control: &Control, body: &[u8]| {

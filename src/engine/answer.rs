@@ -6,16 +6,16 @@ use std::sync::PoisonError;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::book::BookError;
+use super::book::StateCacheError;
 use super::poller::{Followed, Subject};
-use super::progress::Progress;
+use super::progress::ProgressEvent;
 use super::report::{Outcome, Stop};
 use super::settle::{self, Settled};
-use super::steps::{Look, Steps, Try, chain, run_ends, superseded};
+use super::steps::{Lookup, Executor, StepResult, chain, run_ends, superseded};
 use crate::cloud::backoff::Backoff;
 use crate::cloud::class::{self, Class, Later, Refusal, Unsent};
 use crate::cloud::endpoint::{Endpoint, RawLimitHeaders};
-use crate::cloud::failure::{Failure, Reply};
+use crate::cloud::failure::{Failure, ApiReply};
 use crate::cloud::poll::{OperationAction, OperationKind};
 use crate::cloud::wire::error::Shape;
 use crate::cloud::wire::operation::{OperationFailure, Submitted};
@@ -26,7 +26,7 @@ use crate::model::ids::{AssetId, Creator, Revision};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::observation::Mismatch;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Identity, Objection, Recorded, SpentQuota, Trouble};
+use crate::model::recorded::{Attempt, AttemptId, Identity, RefusalKind, Recorded, SpentQuota, Blocked};
 use crate::model::remote::RemoteAsset;
 use crate::plan::doubt;
 use crate::platform::{clock, failpoint};
@@ -43,9 +43,9 @@ const READS_OF_CONTENT: u32 = 8;
 /// (sounds), and which day they began is not known. At most a few uploads an hour find out.
 const QUOTA_ASKED_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
-impl Steps {
+impl Executor {
     /// Takes the answer to a write.
-    pub(super) async fn answer(&self, id: AttemptId, reply: Reply<Submitted>) -> Result<Try, BookError> {
+    pub(super) async fn answer(&self, id: AttemptId, reply: ApiReply<Submitted>) -> Result<StepResult, StateCacheError> {
         let told = reply.head.as_ref().and_then(|head| told_wait(&head.limits));
         match reply.result {
             Ok(Submitted::Operation(operation)) => {
@@ -76,7 +76,7 @@ impl Steps {
         event: PhaseEvent,
         said: &str,
         told: Option<SignedDuration>,
-    ) -> Result<Try, BookError> {
+    ) -> Result<StepResult, StateCacheError> {
         let until =
             clock::now().saturating_add(told.unwrap_or_default().max(QUOTA_ASKED_AGAIN)).unwrap_or(Timestamp::MAX);
         let spent = SpentQuota { until, message: said.trim_end_matches('.').to_owned() };
@@ -85,7 +85,7 @@ impl Steps {
                 let Some(attempt) = recorded.attempts.get(&id) else { return Vec::new() };
                 let identity = recorded.assets.get(&attempt.address).map(|record| record.identity.clone());
                 let mut changes = vec![Change::Advance { attempt: id, event: event.clone() }];
-                changes.extend(identity.map(|Identity { creator, asset_type, .. }| Change::Spend {
+                changes.extend(identity.map(|Identity { creator, asset_type, .. }| Change::SetSpentQuota {
                     creator,
                     asset_type,
                     spent: Some(spent.clone()),
@@ -93,16 +93,16 @@ impl Steps {
                 changes
             })
             .await?;
-        Ok(Try::Ended(Outcome::TryLater { message: format!("an upload quota is used up: {said}") }))
+        Ok(StepResult::Ended(Outcome::TryLater { message: format!("an upload quota is used up: {said}") }))
     }
 
     /// The answer was the changed fields alone: what was stored is read from the asset.
-    async fn finish_by_looking(&self, id: AttemptId, asset_id: AssetId) -> Result<Try, BookError> {
+    async fn finish_by_looking(&self, id: AttemptId, asset_id: AssetId) -> Result<StepResult, StateCacheError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
         let asset = match self.look(&attempt.address, asset_id).await? {
-            Look::Present(asset) => *asset,
+            Lookup::Present(asset) => *asset,
             // It was just changed: not being able to look doesn't undo that.
-            Look::Gone | Look::Unknown(_) => self
+            Lookup::Gone | Lookup::Unknown(_) => self
                 .book
                 .read(|recorded| recorded.seen.get(&asset_id).map(|seen| seen.asset.clone()))
                 .unwrap_or_else(|| RemoteAsset::unknown(asset_id)),
@@ -110,7 +110,7 @@ impl Steps {
         self.finish(id, asset).await
     }
 
-    async fn failed(&self, id: AttemptId, failure: Failure) -> Result<Try, BookError> {
+    async fn failed(&self, id: AttemptId, failure: Failure) -> Result<StepResult, StateCacheError> {
         let message = chain(&failure);
         match failure.class {
             // The file changed under the upload: looked at again, it is another content, without a rest.
@@ -129,7 +129,7 @@ impl Steps {
         }
     }
 
-    async fn refused(&self, id: AttemptId, refusal: Refusal, failure: &Failure) -> Result<Try, BookError> {
+    async fn refused(&self, id: AttemptId, refusal: Refusal, failure: &Failure) -> Result<StepResult, StateCacheError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
         let message = failure.to_string();
         match refusal {
@@ -137,7 +137,7 @@ impl Steps {
                 // First of all: whoever waits for a place on the wire must not get it.
                 self.stop_for_credential(failure);
                 self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
-                Ok(Try::Again { message })
+                Ok(StepResult::Again { message })
             }
             Refusal::PermissionDenied => {
                 let creator = self.record(&attempt.address).map(|record| record.identity.creator);
@@ -148,12 +148,12 @@ impl Steps {
                 }
                 self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
                 let Some(creator) = creator else { return Ok(superseded("it has no record")) };
-                Ok(Try::Ended(forbidden_outcome(creator, message)))
+                Ok(StepResult::Ended(forbidden_outcome(creator, message)))
             }
             // The API's address is wrong, or something on the way turned it away: that says nothing of the asset.
             Refusal::NoRoute | Refusal::Intercepted => {
                 self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
-                Ok(Try::Ended(Outcome::Refused { message, hint: failure.hint().map(str::to_owned) }))
+                Ok(StepResult::Ended(Outcome::Refused { message, hint: failure.hint().map(str::to_owned) }))
             }
             Refusal::NotFound if let Some(asset_id) = attempt.intent.asset_id() => {
                 self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
@@ -162,10 +162,10 @@ impl Steps {
             Refusal::Invalid if let Some((asset_id, aim)) = Aim::of(&attempt.intent) => {
                 // A request before this one may have arrived though its answer was lost, and Roblox may refuse the second.
                 match self.look(&attempt.address, asset_id).await? {
-                    Look::Present(asset) if aim.is_reached(&asset) => self.finish(id, *asset).await,
-                    Look::Present(_) | Look::Gone | Look::Unknown(_) => {
+                    Lookup::Present(asset) if aim.is_reached(&asset) => self.finish(id, *asset).await,
+                    Lookup::Present(_) | Lookup::Gone | Lookup::Unknown(_) => {
                         let hint = failure.hint().map(str::to_owned);
-                        self.refuse(id, &attempt, Objection::Other, &failure.message, hint).await
+                        self.refuse(id, &attempt, RefusalKind::Other, &failure.message, hint).await
                     }
                 }
             }
@@ -186,10 +186,10 @@ impl Steps {
         &self,
         id: AttemptId,
         attempt: &Attempt,
-        objection: Objection,
+        objection: RefusalKind,
         said: &str,
         hint: Option<String>,
-    ) -> Result<Try, BookError> {
+    ) -> Result<StepResult, StateCacheError> {
         let why = (self.subject(attempt), objection);
         self.book
             .commit_with(|recorded| {
@@ -197,34 +197,34 @@ impl Steps {
             })
             .await?;
         tracing::error!(address = %attempt.address, action = attempt.intent.name(), "Roblox refused it: {said}");
-        Ok(Try::Ended(Outcome::Refused { message: format!("Roblox refused it: {said}"), hint }))
+        Ok(StepResult::Ended(Outcome::Refused { message: format!("Roblox refused it: {said}"), hint }))
     }
 
     /// It did not happen, and may be tried again when its rest is over.
-    async fn not_carried_out(&self, id: AttemptId, message: String) -> Result<Try, BookError> {
+    async fn not_carried_out(&self, id: AttemptId, message: String) -> Result<StepResult, StateCacheError> {
         self.rest_after(id, PhaseEvent::NotCarriedOut, &message).await?;
-        Ok(Try::Again { message })
+        Ok(StepResult::Again { message })
     }
 
     /// Nobody knows whether it happened: the next plan decides, by looking or by the policy.
-    async fn doubt(&self, id: AttemptId, message: &str) -> Result<Try, BookError> {
+    async fn doubt(&self, id: AttemptId, message: &str) -> Result<StepResult, StateCacheError> {
         self.rest_after(id, PhaseEvent::Doubt, message).await?;
-        Ok(Try::Ended(Outcome::InDoubt { message: message.to_owned() }))
+        Ok(StepResult::Ended(Outcome::InDoubt { message: message.to_owned() }))
     }
 
     /// Something came of it, and nobody can read what: a new asset waits for a person, a change of a known one is looked at.
-    async fn hold(&self, id: AttemptId, message: &str) -> Result<Try, BookError> {
+    async fn hold(&self, id: AttemptId, message: &str) -> Result<StepResult, StateCacheError> {
         let upload = self.attempt(id).and_then(|attempt| attempt.intent.upload());
         if upload.is_none() {
             return self.doubt(id, message).await;
         }
         self.results.unreadable(clock::elapsed());
         self.rest_after(id, PhaseEvent::Hold, message).await?;
-        Ok(Try::Ended(Outcome::InDoubt { message: message.to_owned() }))
+        Ok(StepResult::Ended(Outcome::InDoubt { message: message.to_owned() }))
     }
 
     /// Moves an attempt on and lets its address rest, in one transaction.
-    async fn rest_after(&self, id: AttemptId, event: PhaseEvent, message: &str) -> Result<(), BookError> {
+    async fn rest_after(&self, id: AttemptId, event: PhaseEvent, message: &str) -> Result<(), StateCacheError> {
         let jitter = fastrand::f64();
         let decide = |recorded: &Recorded| {
             let Some(attempt) = recorded.attempts.get(&id) else { return Vec::new() };
@@ -232,10 +232,10 @@ impl Steps {
             let record = recorded.assets.get(&attempt.address);
             let trouble = settle::failed(record, subject, message, jitter, clock::now());
             let mut changes = vec![Change::Advance { attempt: id, event: event.clone() }];
-            changes.push(Change::Rest { address: attempt.address.clone(), trouble: Some(trouble) });
+            changes.push(Change::SetBlocked { address: attempt.address.clone(), trouble: Some(trouble) });
             if matches!(event, PhaseEvent::Doubt | PhaseEvent::Hold) {
                 let event = Event { kind: "in_doubt", message: format!("{}: {message}", attempt.intent.name()) };
-                changes.push(Change::Tell { address: Some(attempt.address.clone()), event });
+                changes.push(Change::LogEvent { address: Some(attempt.address.clone()), event });
             }
             changes
         };
@@ -243,10 +243,10 @@ impl Steps {
     }
 
     /// Follows the operation of an attempt to its end; one that an earlier run submitted, since about when the attempt was begun.
-    pub(super) async fn follow(&self, id: AttemptId, since: Option<Timestamp>) -> Result<Try, BookError> {
+    pub(super) async fn follow(&self, id: AttemptId, since: Option<Timestamp>) -> Result<StepResult, StateCacheError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
         let Phase::Submitted(operation) = &attempt.phase else { return Ok(superseded("it is no longer polled")) };
-        (self.listener)(Progress::Accepted { address: attempt.address.clone() });
+        (self.listener)(ProgressEvent::Accepted { address: attempt.address.clone() });
         let asset_type = self.record(&attempt.address).map(|record| record.identity.asset_type);
         let Some(asset_type) = asset_type else { return Ok(superseded("it has no record")) };
         let action = match attempt.intent {
@@ -274,8 +274,8 @@ impl Steps {
         };
         let running = || format!("Roblox still works on operation {operation}; the next run goes on waiting");
         match followed {
-            None => Ok(Try::Ended(Outcome::Running { reason: running() })),
-            Some(Followed::Outlived) => Ok(Try::Ended(Outcome::Running { reason: running() })),
+            None => Ok(StepResult::Ended(Outcome::Running { reason: running() })),
+            Some(Followed::Outlived) => Ok(StepResult::Ended(Outcome::Running { reason: running() })),
             Some(Followed::Done(asset)) => {
                 failpoint::hit("operation_done");
                 self.finish(id, *asset).await
@@ -288,7 +288,7 @@ impl Steps {
             Some(Followed::Refused(failure)) => {
                 let message = failure.to_string();
                 self.stop_for_credential(&failure);
-                Ok(Try::Ended(Outcome::TryLater { message }))
+                Ok(StepResult::Ended(Outcome::TryLater { message }))
             }
         }
     }
@@ -299,7 +299,7 @@ impl Steps {
         id: AttemptId,
         attempt: &Attempt,
         failure: OperationFailure,
-    ) -> Result<Try, BookError> {
+    ) -> Result<StepResult, StateCacheError> {
         let class = class::of_operation(failure.code.as_deref(), &failure.message);
         let code = failure.code.unwrap_or_default();
         let said = if failure.message.is_empty() { code } else { failure.message };
@@ -308,24 +308,24 @@ impl Steps {
             Class::TryLater(_) => {
                 let message = format!("Roblox's operation failed: {said}");
                 self.rest_after(id, PhaseEvent::Refuse, &message).await?;
-                Ok(Try::Again { message })
+                Ok(StepResult::Again { message })
             }
             Class::Refused(Refusal::AccountModerated) => {
-                self.stop.throw(Stop::Credential { message: said.clone(), hint: String::new() });
+                self.stop.trigger(Stop::Credential { message: said.clone(), hint: String::new() });
                 self.book.advance(id, PhaseEvent::Refuse).await?;
-                Ok(Try::Again { message: said })
+                Ok(StepResult::Again { message: said })
             }
             Class::Refused(refusal) => {
                 self.refuse(id, attempt, objection(refusal), &said, class.hint().map(str::to_owned)).await
             }
             Class::NeverSent(_) | Class::Committed | Class::InDoubt | Class::CouldNotAsk => {
-                self.refuse(id, attempt, Objection::Other, &said, class.hint().map(str::to_owned)).await
+                self.refuse(id, attempt, RefusalKind::Other, &said, class.hint().map(str::to_owned)).await
             }
         }
     }
 
     /// Writes down that an attempt is done, and everything that it changed.
-    pub(super) async fn finish(&self, id: AttemptId, asset: RemoteAsset) -> Result<Try, BookError> {
+    pub(super) async fn finish(&self, id: AttemptId, asset: RemoteAsset) -> Result<StepResult, StateCacheError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
         let mismatch = self.mismatch(&attempt.address, attempt.intent.asset_id(), &asset);
         if let Some(mismatch) = mismatch
@@ -353,10 +353,10 @@ impl Steps {
                     let seen = recorded.seen.get(&asset.asset_id);
                     seen.is_some_and(|seen| seen.asset.revision > asset.revision)
                 };
-                changes.retain(|change| !matches!(change, Change::See { asset } if later(asset)));
+                changes.retain(|change| !matches!(change, Change::RecordObservation { asset } if later(asset)));
                 let (creator, asset_type) = (record.identity.creator, record.identity.asset_type);
                 if attempt.intent.upload().is_some() && recorded.quotas.contains_key(&(creator, asset_type)) {
-                    changes.push(Change::Spend { creator, asset_type, spent: None });
+                    changes.push(Change::SetSpentQuota { creator, asset_type, spent: None });
                 }
                 if let Intent::Restore { asset_id } = attempt.intent {
                     changes.extend(settle::restored(recorded, asset_id));
@@ -371,7 +371,7 @@ impl Steps {
         // Its ID is kept, and the plan uses it for nothing.
         if let Some(mismatch) = mismatch {
             let (message, hint) = (mismatch.to_string(), Some(mismatch.hint().to_owned()));
-            return Ok(Try::Ended(Outcome::Refused { message, hint }));
+            return Ok(StepResult::Ended(Outcome::Refused { message, hint }));
         }
         if attempt.intent.upload().is_some() {
             self.results.readable();
@@ -379,10 +379,10 @@ impl Steps {
         if settled.rejected {
             let message = format!("asset {asset_id} was made, but moderation rejected it");
             let hint = Some("change the file: uploading the same again risks the account".to_owned());
-            return Ok(Try::Ended(Outcome::Refused { message, hint }));
+            return Ok(StepResult::Ended(Outcome::Refused { message, hint }));
         }
         tracing::debug!(address = %attempt.address, action = attempt.intent.name(), %asset_id, "done");
-        Ok(Try::Ended(self.done(&attempt.address, settled.key)))
+        Ok(StepResult::Ended(self.done(&attempt.address, settled.key)))
     }
 
     /// An answer that shows the asset as it was before is a read that lags behind, or Roblox did not do what it said. It is read again before anything
@@ -391,7 +391,7 @@ impl Steps {
         &self,
         id: AttemptId,
         mut asset: RemoteAsset,
-    ) -> Result<Result<RemoteAsset, Try>, BookError> {
+    ) -> Result<Result<RemoteAsset, StepResult>, StateCacheError> {
         for read in 0.. {
             let clash = self.book.read(|recorded| clashes(recorded, id, &asset));
             let Some(attempt) = clash else { return Ok(Ok(asset)) };
@@ -406,66 +406,66 @@ impl Steps {
                     // It stored the old text again: that is remembered beside what was asked.
                     _ => return Ok(Ok(asset)),
                 };
-                return self.refuse(id, &attempt, Objection::Other, message, None).await.map(Err);
+                return self.refuse(id, &attempt, RefusalKind::Other, message, None).await.map(Err);
             }
             if self.stop.or(tokio::time::sleep(Backoff::POLL.delay(read, 0.5))).await.is_none() {
-                return Ok(Err(Try::Ended(Outcome::Running { reason: "the run ends".to_owned() })));
+                return Ok(Err(StepResult::Ended(Outcome::Running { reason: "the run ends".to_owned() })));
             }
             match self.look(&attempt.address, asset.asset_id).await? {
-                Look::Present(seen) => asset = *seen,
-                Look::Gone | Look::Unknown(_) => {}
+                Lookup::Present(seen) => asset = *seen,
+                Lookup::Gone | Lookup::Unknown(_) => {}
             }
         }
         Ok(Ok(asset))
     }
 
     /// Reads an asset once, for a step of `address`, which rests when that fails.
-    pub(super) async fn look(&self, address: &Address, asset_id: AssetId) -> Result<Look, BookError> {
-        let Some(pass) = self.stop.or(self.gate.enter(Endpoint::GetAsset)).await else {
-            return Ok(Look::Unknown(run_ends()));
+    pub(super) async fn look(&self, address: &Address, asset_id: AssetId) -> Result<Lookup, StateCacheError> {
+        let Some(pass) = self.stop.or(self.gate.acquire(Endpoint::GetAsset)).await else {
+            return Ok(Lookup::Unknown(run_ends()));
         };
         let reply = self.client.get_asset(asset_id, &[]).await;
-        self.gate.leave(pass, &reply);
+        self.gate.release(pass, &reply);
         let failure = match reply.result {
             Ok(asset) => return self.vouched(address, asset_id, asset).await,
             Err(failure) => failure,
         };
         Ok(match failure.class {
-            Class::Refused(Refusal::NotFound) => Look::Gone,
-            _ => Look::Unknown(self.could_not_look(address, failure).await?),
+            Class::Refused(Refusal::NotFound) => Lookup::Gone,
+            _ => Lookup::Unknown(self.could_not_look(address, failure).await?),
         })
     }
 
     /// What a read that says nothing of what was asked for means for a step of `address`.
-    pub(super) async fn could_not_look(&self, address: &Address, failure: Failure) -> Result<Try, BookError> {
+    pub(super) async fn could_not_look(&self, address: &Address, failure: Failure) -> Result<StepResult, StateCacheError> {
         let message = chain(&failure);
         Ok(match failure.class {
             Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated) => {
                 self.stop_for_credential(&failure);
-                Try::Again { message }
+                StepResult::Again { message }
             }
-            Class::Refused(_) => Try::Ended(Outcome::Refused { message, hint: failure.hint().map(str::to_owned) }),
+            Class::Refused(_) => StepResult::Ended(Outcome::Refused { message, hint: failure.hint().map(str::to_owned) }),
             Class::NeverSent(_) | Class::InDoubt | Class::TryLater(_) | Class::Committed | Class::CouldNotAsk => {
                 self.rest(address, &message).await?;
-                Try::Again { message }
+                StepResult::Again { message }
             }
         })
     }
 
     /// What was read speaks against what an address wants: it waits for a change, or for `retry`.
-    pub(super) async fn refuse_rest(&self, address: &Address, action: &str, message: &str) -> Result<(), BookError> {
+    pub(super) async fn refuse_rest(&self, address: &Address, action: &str, message: &str) -> Result<(), StateCacheError> {
         let known = self.subjects.get(address).map(|subjects| subjects.asset);
         let subject = known.unwrap_or_else(|| digest::subject(None, &FieldDigests::new()));
         let (action, message, at) = (action.to_owned(), message.to_owned(), clock::now());
-        let trouble = Trouble::Refused { subject, action, objection: Objection::Other, message, at };
-        self.book.commit(vec![Change::Rest { address: address.clone(), trouble: Some(trouble) }]).await
+        let trouble = Blocked::Refused { subject, action, objection: RefusalKind::Other, message, at };
+        self.book.commit(vec![Change::SetBlocked { address: address.clone(), trouble: Some(trouble) }]).await
     }
 
     /// An answer about an asset, unless it describes another one than the record of `address` means.
-    async fn vouched(&self, address: &Address, meant: AssetId, asset: RemoteAsset) -> Result<Look, BookError> {
+    async fn vouched(&self, address: &Address, meant: AssetId, asset: RemoteAsset) -> Result<Lookup, StateCacheError> {
         match self.mismatch(address, Some(meant), &asset) {
-            Some(mismatch) => Ok(Look::Unknown(self.foreign(address, mismatch, asset).await?)),
-            None => Ok(Look::Present(Box::new(asset))),
+            Some(mismatch) => Ok(Lookup::Unknown(self.foreign(address, mismatch, asset).await?)),
+            None => Ok(Lookup::Present(Box::new(asset))),
         }
     }
 
@@ -482,25 +482,25 @@ impl Steps {
         address: &Address,
         mismatch: Mismatch,
         asset: RemoteAsset,
-    ) -> Result<Try, BookError> {
+    ) -> Result<StepResult, StateCacheError> {
         let message = mismatch.to_string();
         tracing::error!(%address, "{message}");
         let event = Event { kind: "another_asset", message: message.clone() };
-        let mut changes = vec![Change::Tell { address: Some(address.clone()), event }];
+        let mut changes = vec![Change::LogEvent { address: Some(address.clone()), event }];
         if let Mismatch::Asset { .. } = mismatch {
             self.book.commit(changes).await?;
             self.rest(address, &message).await?;
-            return Ok(Try::Ended(Outcome::TryLater { message }));
+            return Ok(StepResult::Ended(Outcome::TryLater { message }));
         }
-        changes.push(Change::See { asset });
+        changes.push(Change::RecordObservation { asset });
         self.book.commit(changes).await?;
-        Ok(Try::Ended(Outcome::Refused { message, hint: Some(mismatch.hint().to_owned()) }))
+        Ok(StepResult::Ended(Outcome::Refused { message, hint: Some(mismatch.hint().to_owned()) }))
     }
 
     /// A refused key, a missing scope and a moderated account stop everything.
     fn stop_for_credential(&self, failure: &Failure) {
         let hint = failure.hint().unwrap_or_default().to_owned();
-        self.stop.throw(Stop::Credential { message: failure.to_string(), hint });
+        self.stop.trigger(Stop::Credential { message: failure.to_string(), hint });
     }
 
     pub(super) fn attempt(&self, id: AttemptId) -> Option<Attempt> {
@@ -517,14 +517,14 @@ impl Steps {
     }
 
     /// Lets an address rest after a request that changed nothing failed.
-    pub(super) async fn rest(&self, address: &Address, message: &str) -> Result<(), BookError> {
+    pub(super) async fn rest(&self, address: &Address, message: &str) -> Result<(), StateCacheError> {
         let known = self.subjects.get(address).map(|subjects| subjects.asset);
         let subject = known.unwrap_or_else(|| digest::subject(None, &FieldDigests::new()));
         let jitter = fastrand::f64();
         let decide = |recorded: &Recorded| {
             let Some(record) = recorded.assets.get(address) else { return Vec::new() };
             let trouble = settle::failed(Some(record), subject, message, jitter, clock::now());
-            vec![Change::Rest { address: address.clone(), trouble: Some(trouble) }]
+            vec![Change::SetBlocked { address: address.clone(), trouble: Some(trouble) }]
         };
         self.book.commit_with(decide).await.map(|_| ())
     }
@@ -577,10 +577,10 @@ impl Aim {
 }
 
 /// What Roblox objected to.
-const fn objection(refusal: Refusal) -> Objection {
+const fn objection(refusal: Refusal) -> RefusalKind {
     match refusal {
-        Refusal::NameModerated => Objection::DisplayName,
-        _ => Objection::Other,
+        Refusal::NameModerated => RefusalKind::DisplayName,
+        _ => RefusalKind::Other,
     }
 }
 

@@ -17,29 +17,29 @@ use crate::model::recorded::{ApplyError, AttemptId, Identity, Recorded};
 use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::handle::StoreHandle;
-use crate::state::hold::{Displaced, Hold, RegainError, Regained};
+use crate::state::hold::{Displaced, WriteLock, RegainError, Regained};
 use crate::state::lockfile;
 
 /// What is known, and the state behind it.
 #[derive(Debug)]
-pub struct Book {
-    known: Mutex<Known>,
+pub struct StateCache {
+    known: Mutex<CachedState>,
     store: StoreHandle,
-    hold: Hold,
+    hold: WriteLock,
     remote: String,
     /// One at a time gets a lost state back; the others go on when it is there.
     regaining: Turn<()>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct CachedState {
     recorded: Recorded,
     closed: bool,
 }
 
 /// Why something could not be written down. Nothing more is done after it.
 #[derive(Debug, thiserror::Error)]
-pub enum BookError {
+pub enum StateCacheError {
     /// The change contradicts what is known: a defect of Macadam.
     #[error("write down a change that does not fit what is known")]
     Apply(#[from] ApplyError),
@@ -59,7 +59,7 @@ pub enum BookError {
 pub enum HandOverError {
     /// That it does could not be written down.
     #[error(transparent)]
-    Book(#[from] BookError),
+    Book(#[from] StateCacheError),
     /// It was written down where nobody finds it.
     #[error(transparent)]
     Displaced(#[from] Displaced),
@@ -68,10 +68,10 @@ pub enum HandOverError {
     WrittenAnew,
 }
 
-impl Book {
+impl StateCache {
     /// Opens the book at what the state of `remote` knows, for whoever holds it.
-    pub fn new(recorded: Recorded, store: StoreHandle, hold: Hold, remote: String) -> Self {
-        Self { known: Mutex::new(Known { recorded, closed: false }), store, hold, remote, regaining: Turn::new(()) }
+    pub fn new(recorded: Recorded, store: StoreHandle, hold: WriteLock, remote: String) -> Self {
+        Self { known: Mutex::new(CachedState { recorded, closed: false }), store, hold, remote, regaining: Turn::new(()) }
     }
 
     /// Makes sure that the state is the one at its path and that nobody else holds it: to be asked before anything is begun at the remote, and at every
@@ -79,7 +79,7 @@ impl Book {
     ///
     /// # Errors
     /// When that can't be: nothing more may be begun, and what is on the wire can only be told by the lockfile.
-    pub async fn secure(self: &Arc<Self>) -> Result<(), BookError> {
+    pub async fn secure(self: &Arc<Self>) -> Result<(), StateCacheError> {
         if self.hold.check().is_ok() {
             return Ok(());
         }
@@ -89,11 +89,11 @@ impl Book {
         match tokio::spawn(async move { book.regain().await }).await {
             Ok(regained) => regained,
             Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
-            Err(_) => Err(BookError::Closed),
+            Err(_) => Err(StateCacheError::Closed),
         }
     }
 
-    async fn regain(&self) -> Result<(), BookError> {
+    async fn regain(&self) -> Result<(), StateCacheError> {
         let _turn = self.regaining.lock().await;
         let Some(Regained { displaced, found, aside }) = self.hold.regain(&self.store, clock::now()).await? else {
             return Ok(());
@@ -120,7 +120,7 @@ impl Book {
         self.hold.release();
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, CachedState> {
         // A panic while the lock was held closes the book below, so its content is never trusted again.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,7 +134,7 @@ impl Book {
     ///
     /// # Errors
     /// When they don't fit what is known, or the state can't be written.
-    pub async fn commit(&self, changes: Vec<Change>) -> Result<(), BookError> {
+    pub async fn commit(&self, changes: Vec<Change>) -> Result<(), StateCacheError> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -145,11 +145,11 @@ impl Book {
     ///
     /// # Errors
     /// As [`Book::commit`].
-    pub async fn commit_with(&self, decide: impl FnOnce(&Recorded) -> Vec<Change>) -> Result<Vec<Change>, BookError> {
+    pub async fn commit_with(&self, decide: impl FnOnce(&Recorded) -> Vec<Change>) -> Result<Vec<Change>, StateCacheError> {
         let (changes, written) = {
             let mut known = self.known();
             if known.closed || self.known.is_poisoned() {
-                return Err(BookError::Closed);
+                return Err(StateCacheError::Closed);
             }
             let now = clock::now();
             let changes = decide(&known.recorded);
@@ -181,7 +181,7 @@ impl Book {
         intent: Intent,
         replaces: &[Change],
         generation: u64,
-    ) -> Result<Option<AttemptId>, BookError> {
+    ) -> Result<Option<AttemptId>, StateCacheError> {
         self.secure().await?;
         // Where there is none the book stays open: what is on its way can still be written down.
         if let Err(error) = self.store.make_room().await {
@@ -203,10 +203,10 @@ impl Book {
                 _ => true,
             };
             let mut changes = if replaces.iter().all(open) { replaces.to_vec() } else { Vec::new() };
-            changes.push(Change::Enroll { address: address.clone(), identity });
+            changes.push(Change::SetIdentity { address: address.clone(), identity });
             // What is made here is this checkout's, also where its address leaves before the lockfile is written. Another branch's can be archived by hand.
             if !matches!(intent, Intent::Archive { .. } | Intent::Restore { .. }) {
-                changes.push(Change::Lock { address: address.clone(), in_lockfile: true });
+                changes.push(Change::SetInLockfile { address: address.clone(), in_lockfile: true });
             }
             changes.push(Change::Begin { attempt, address: address.clone(), intent });
             changes
@@ -219,7 +219,7 @@ impl Book {
     ///
     /// # Errors
     /// As [`Book::commit`].
-    pub async fn advance(&self, attempt: AttemptId, event: PhaseEvent) -> Result<(), BookError> {
+    pub async fn advance(&self, attempt: AttemptId, event: PhaseEvent) -> Result<(), StateCacheError> {
         self.commit(vec![Change::Advance { attempt, event }]).await
     }
 

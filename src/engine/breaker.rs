@@ -15,17 +15,17 @@ const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
 /// Counts results of uploads that can't be read. A clone is the same count.
 #[derive(Debug, Clone, Default)]
 pub struct ResultBreaker {
-    count: Arc<Mutex<Count>>,
+    count: Arc<Mutex<UnreadableCount>>,
 }
 
 #[derive(Debug, Default)]
-struct Count {
+struct UnreadableCount {
     in_a_row: u32,
     last: Duration,
 }
 
 impl ResultBreaker {
-    fn count(&self) -> MutexGuard<'_, Count> {
+    fn count(&self) -> MutexGuard<'_, UnreadableCount> {
         self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -38,7 +38,7 @@ impl ResultBreaker {
 
     /// The result of an upload could be read.
     pub fn readable(&self) {
-        *self.count() = Count::default();
+        *self.count() = UnreadableCount::default();
     }
 
     /// How many results in a row could not be read, where that stops uploads.

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeSet;
 
-use super::book::BookError;
+use super::book::StateCacheError;
 use super::execute::execute;
-use super::hands::{GivenUp, Hands};
-use super::refresh::{self, Answer, Question};
+use super::hands::{GivenUp, ExecutionContext};
+use super::refresh::{self, QueryResult, AssetQuery};
 use super::report::{Outcome, Stop};
 use super::session::recover;
 use super::settle;
@@ -24,7 +24,7 @@ use crate::model::history::RevisionKey;
 use crate::model::ids::AssetId;
 use crate::model::observation::Mismatch;
 use crate::model::phase::{Intent, Phase};
-use crate::model::recorded::{AttemptId, Leaving, Recorded, Shelved};
+use crate::model::recorded::{AttemptId, RetireReason, Recorded, Retirement};
 use crate::plan::current::{current, last};
 use crate::plan::rule::Rule;
 use crate::plan::{Action, Step, subject};
@@ -57,7 +57,7 @@ pub struct Prepared {
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Ended {
+pub struct CommandEnd {
     /// How the step ended.
     pub outcome: Outcome,
     /// What stopped it.
@@ -148,7 +148,7 @@ pub enum ByHandError {
     Interrupted,
     /// The state could not be written.
     #[error(transparent)]
-    Book(#[from] BookError),
+    Book(#[from] StateCacheError),
 }
 
 impl ByHandError {
@@ -180,7 +180,7 @@ impl ByHandError {
 /// # Errors
 /// When it can't be done, or there is nothing to do.
 pub async fn prepare(
-    hands: &Hands,
+    hands: &ExecutionContext,
     desired: &Desired,
     address: &Address,
     direction: Direction,
@@ -189,16 +189,16 @@ pub async fn prepare(
     let settled = settle_open(hands, desired, address, direction).await?;
     let (key, number) = hands.book.read(|recorded| find(recorded, desired, address, direction, together))?;
     let asset_id = key.asset_id;
-    let question = Question { asset_id, extras: false };
+    let question = AssetQuery { asset_id, extras: false };
     let looked = hands.stop.or(refresh::read(&hands.client, &hands.gate, question)).await;
     let answer = match looked.ok_or(ByHandError::Interrupted)? {
-        Ok(asset) => Answer::Present(Box::new(asset)),
-        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => Answer::Gone,
+        Ok(asset) => QueryResult::Present(Box::new(asset)),
+        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => QueryResult::Gone,
         Err(failure) => return Err(ByHandError::Look { asset_id, source: Box::new(failure) }),
     };
-    let follow = |recorded: &Recorded| refresh::follow(recorded, asset_id, &answer, clock::now());
+    let follow = |recorded: &Recorded| refresh::apply_observation(recorded, asset_id, &answer, clock::now());
     hands.book.commit_with(follow).await?;
-    let Answer::Present(asset) = answer else {
+    let QueryResult::Present(asset) = answer else {
         let gone = |recorded: &Recorded| recorded.assets.get(address).is_some_and(|r| r.history.is_gone(asset_id));
         let (is_gone, address) = (hands.book.read(gone), address.clone());
         return Err(match is_gone {
@@ -288,7 +288,7 @@ fn user(
 
 /// Settles what an earlier archiving or restoring left in doubt. Whether one of them turned out to be what is asked for.
 async fn settle_open(
-    hands: &Hands,
+    hands: &ExecutionContext,
     desired: &Desired,
     address: &Address,
     direction: Direction,
@@ -317,7 +317,7 @@ async fn settle_open(
 ///
 /// # Errors
 /// When the state can't be written.
-pub async fn carry_out(hands: &Hands, desired: &Desired, prepared: &Prepared) -> Result<Ended, ByHandError> {
+pub async fn carry_out(hands: &ExecutionContext, desired: &Desired, prepared: &Prepared) -> Result<CommandEnd, ByHandError> {
     let Prepared { address, key, number, at_roblox, .. } = prepared;
     let done = || Outcome::Done { asset_id: key.asset_id, revision: Some(*number) };
     let creator = hands.book.read(|recorded| recorded.assets.get(address).map(|record| record.identity.creator));
@@ -330,7 +330,7 @@ pub async fn carry_out(hands: &Hands, desired: &Desired, prepared: &Prepared) ->
         Outcome::NotBegun
     };
     hands.remember_pace().await?;
-    Ok(Ended { outcome, stop: hands.stop.why() })
+    Ok(CommandEnd { outcome, stop: hands.stop.why() })
 }
 
 /// What is known once Roblox has done it.
@@ -341,14 +341,14 @@ fn written_down(recorded: &Recorded, prepared: &Prepared) -> Vec<Change> {
         Direction::Archive => {
             let known = recorded.assets.get(address).and_then(|record| record.shelved.get(&asset_id));
             let since = known.map_or_else(clock::now, |shelved| shelved.since);
-            let shelved = Shelved { why: Leaving::ByHand, since, archived_at: Some(clock::now()) };
-            vec![Change::Shelve { address: address.clone(), asset_id, shelved: Some(shelved) }]
+            let shelved = Retirement { why: RetireReason::ByHand, since, archived_at: Some(clock::now()) };
+            vec![Change::SetRetirement { address: address.clone(), asset_id, shelved: Some(shelved) }]
         }
         Direction::Restore => settle::restored(recorded, asset_id),
     }
 }
 
-async fn journalled(hands: &Hands, desired: &Desired, prepared: &Prepared) -> Result<Outcome, ByHandError> {
+async fn journalled(hands: &ExecutionContext, desired: &Desired, prepared: &Prepared) -> Result<Outcome, ByHandError> {
     let Prepared { address, direction, key, .. } = prepared;
     let asset_id = key.asset_id;
     let before = hands.book.read(|recorded| {
@@ -356,12 +356,12 @@ async fn journalled(hands: &Hands, desired: &Desired, prepared: &Prepared) -> Re
         let shelved = record.and_then(|record| record.shelved.get(&asset_id)).copied();
         (shelved, record.and_then(|record| record.trouble.clone()))
     });
-    let shelve = |shelved| Change::Shelve { address: address.clone(), asset_id, shelved };
+    let shelve = |shelved| Change::SetRetirement { address: address.clone(), asset_id, shelved };
     let action = match direction {
         Direction::Archive => {
-            let shelved = Shelved { why: Leaving::ByHand, since: clock::now(), archived_at: None };
+            let shelved = Retirement { why: RetireReason::ByHand, since: clock::now(), archived_at: None };
             hands.book.commit(vec![shelve(Some(shelved))]).await?;
-            Action::Archive { asset_id, why: Leaving::ByHand }
+            Action::Archive { asset_id, why: RetireReason::ByHand }
         }
         Direction::Restore => Action::Restore { asset_id, heals: false },
     };
@@ -374,14 +374,14 @@ async fn journalled(hands: &Hands, desired: &Desired, prepared: &Prepared) -> Re
     }
     if !is_open {
         // Neither success nor failure of this says anything of what the manifest wants.
-        changes.push(Change::Rest { address: address.clone(), trouble });
+        changes.push(Change::SetBlocked { address: address.clone(), trouble });
     }
     hands.book.commit(changes).await?;
     Ok(outcome)
 }
 
 /// Runs a step; where its outcome is unknown, looks, and begins again if nothing happened.
-async fn until_known(hands: &Hands, desired: &Desired, step_asked: Step) -> Outcome {
+async fn until_known(hands: &ExecutionContext, desired: &Desired, step_asked: Step) -> Outcome {
     let mut outcome = run(hands, desired, step_asked.clone()).await;
     for _ in 0..TRIES {
         let Some(attempt) = in_doubt(hands, &step_asked.address) else { return outcome };
@@ -396,14 +396,14 @@ async fn until_known(hands: &Hands, desired: &Desired, step_asked: Step) -> Outc
     outcome
 }
 
-fn in_doubt(hands: &Hands, address: &Address) -> Option<AttemptId> {
+fn in_doubt(hands: &ExecutionContext, address: &Address) -> Option<AttemptId> {
     hands.book.read(|recorded| {
         let open = recorded.attempts.iter().find(|(_, attempt)| attempt.address == *address);
         open.map(|(id, _)| *id)
     })
 }
 
-async fn run(hands: &Hands, desired: &Desired, step: Step) -> Outcome {
+async fn run(hands: &ExecutionContext, desired: &Desired, step: Step) -> Outcome {
     let mut steps = hands.steps(desired, GivenUp::new(), hands.book.generation());
     steps.by_hand = true;
     let address = step.address.clone();

@@ -4,9 +4,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::book::BookError;
+use super::book::StateCacheError;
 use super::settle;
-use super::steps::{Look, Steps, Try, chain, run_ends, superseded};
+use super::steps::{Lookup, Executor, StepResult, chain, run_ends, superseded};
 use crate::cloud::class::Class;
 use crate::cloud::client::UpdateRequest;
 use crate::cloud::endpoint::Endpoint;
@@ -17,7 +17,7 @@ use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::observation::READ_LAG;
 use crate::model::phase::{Intent, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, Record, Recorded, Trouble};
+use crate::model::recorded::{Attempt, AttemptId, Record, Recorded, Blocked};
 use crate::model::remote::RemoteAsset;
 use crate::platform::{clock, failpoint};
 
@@ -29,14 +29,14 @@ const LOOKS: u32 = 5;
 /// (`src/cloud/timeouts.rs`).
 const LONGEST_REQUEST: SignedDuration = SignedDuration::from_secs(10 + 60 + 60);
 
-impl Steps {
+impl Executor {
     /// Learns by looking what came of a change whose outcome is unknown.
-    pub(super) async fn settle_doubt(&self, id: AttemptId) -> Result<Try, BookError> {
+    pub(super) async fn settle_doubt(&self, id: AttemptId) -> Result<StepResult, StateCacheError> {
         let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer in doubt")) };
         let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
         let asset = match self.look(&attempt.address, asset_id).await? {
-            Look::Present(asset) => *asset,
-            Look::Gone => {
+            Lookup::Present(asset) => *asset,
+            Lookup::Gone => {
                 // It stays in doubt: nothing is known until Roblox finds the asset, or it counts as gone.
                 let tried = self.not_found(&attempt.address, asset_id).await?;
                 if self.book.read(|recorded| recorded.not_found.get(&asset_id).is_some_and(|known| known.is_gone())) {
@@ -45,20 +45,20 @@ impl Steps {
                 }
                 return Ok(tried);
             }
-            Look::Unknown(tried) => return Ok(tried),
+            Lookup::Unknown(tried) => return Ok(tried),
         };
         match self.verdict(&attempt, &asset) {
-            Verdict::Yes => self.finish(id, asset).await,
-            Verdict::TooEarly if self.may_be_repeated(&attempt) => self.repeat(id, &attempt).await,
-            Verdict::TooEarly => {
+            InDoubtVerdict::Yes => self.finish(id, asset).await,
+            InDoubtVerdict::TooEarly if self.may_be_repeated(&attempt) => self.repeat(id, &attempt).await,
+            InDoubtVerdict::TooEarly => {
                 let message = format!(
                     "whether an earlier request ({}) arrived shows only once Roblox's answers can't be older than it",
                     attempt.intent.name()
                 );
                 self.rest(&attempt.address, &message).await?;
-                Ok(Try::Again { message })
+                Ok(StepResult::Again { message })
             }
-            Verdict::No => {
+            InDoubtVerdict::No => {
                 let decide = |recorded: &Recorded| {
                     let believed = recorded.assets.get(&attempt.address).and_then(|r| believed(&attempt, r, &asset));
                     let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }];
@@ -68,12 +68,12 @@ impl Steps {
                 self.book.commit_with(decide).await?;
                 Ok(superseded("it was not carried out, and is done again"))
             }
-            Verdict::Known => self.close(id, &attempt, PhaseEvent::Complete, "its revision is known by now").await,
-            Verdict::Overtaken => {
+            InDoubtVerdict::Known => self.close(id, &attempt, PhaseEvent::Complete, "its revision is known by now").await,
+            InDoubtVerdict::Overtaken => {
                 self.close(id, &attempt, PhaseEvent::NotCarriedOut, "newer revisions of its asset took its place").await
             }
-            Verdict::NotYet => self.settle_unseen(id, &attempt).await,
-            Verdict::Newer => self.settle_newer(id, &attempt, asset).await,
+            InDoubtVerdict::NotYet => self.settle_unseen(id, &attempt).await,
+            InDoubtVerdict::Newer => self.settle_newer(id, &attempt, asset).await,
         }
     }
 
@@ -89,7 +89,7 @@ impl Steps {
         }
     }
 
-    fn verdict(&self, attempt: &Attempt, asset: &RemoteAsset) -> Verdict {
+    fn verdict(&self, attempt: &Attempt, asset: &RemoteAsset) -> InDoubtVerdict {
         let now = clock::now();
         self.book.read(|recorded| match recorded.assets.get(&attempt.address) {
             Some(record) => {
@@ -97,19 +97,19 @@ impl Steps {
                 let written = recorded.written.get(&asset.asset_id);
                 proven(shown, written.is_some_and(|written| may_lag(*written, now)), may_lag(sent_by(attempt), now))
             }
-            None => Verdict::No,
+            None => InDoubtVerdict::No,
         })
     }
 
     /// Closes an attempt of which nothing else has to be known.
-    async fn close(&self, id: AttemptId, attempt: &Attempt, event: PhaseEvent, why: &str) -> Result<Try, BookError> {
-        let rest = Change::Rest { address: attempt.address.clone(), trouble: None };
+    async fn close(&self, id: AttemptId, attempt: &Attempt, event: PhaseEvent, why: &str) -> Result<StepResult, StateCacheError> {
+        let rest = Change::SetBlocked { address: attempt.address.clone(), trouble: None };
         self.book.commit(vec![Change::Advance { attempt: id, event }, rest]).await?;
         Ok(superseded(why))
     }
 
     /// Closes an attempt that is sent again whatever came of it, since no read can tell that yet.
-    async fn repeat(&self, id: AttemptId, attempt: &Attempt) -> Result<Try, BookError> {
+    async fn repeat(&self, id: AttemptId, attempt: &Attempt) -> Result<StepResult, StateCacheError> {
         let decide = |recorded: &Recorded| {
             let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }];
             changes.extend(recorded.assets.get(&attempt.address).and_then(|record| unknown(attempt, record)));
@@ -120,19 +120,19 @@ impl Steps {
     }
 
     /// No newer revision: an update that was not carried out, or one that Roblox still works on.
-    async fn settle_unseen(&self, id: AttemptId, attempt: &Attempt) -> Result<Try, BookError> {
+    async fn settle_unseen(&self, id: AttemptId, attempt: &Attempt) -> Result<StepResult, StateCacheError> {
         if let Some(size) = self.bytes_at_hand(attempt) {
             return self.send_again(id, attempt, size).await;
         }
         let trouble = self.record(&attempt.address).and_then(|record| record.trouble);
         let looks = trouble.map_or(0, |trouble| match trouble {
-            Trouble::Retrying { failures, .. } => failures,
-            Trouble::Refused { .. } => 0,
+            Blocked::Retrying { failures, .. } => failures,
+            Blocked::Refused { .. } => 0,
         });
         if looks < LOOKS {
             let message = "nobody knows yet whether the update before was carried out".to_owned();
             self.rest(&attempt.address, &message).await?;
-            return Ok(Try::Again { message });
+            return Ok(StepResult::Again { message });
         }
         self.book.advance(id, PhaseEvent::NotCarriedOut).await?;
         Ok(superseded("it was not carried out"))
@@ -145,7 +145,7 @@ impl Steps {
     }
 
     /// A revision newer than the one that was known: this attempt's, or somebody else's.
-    async fn settle_newer(&self, id: AttemptId, attempt: &Attempt, asset: RemoteAsset) -> Result<Try, BookError> {
+    async fn settle_newer(&self, id: AttemptId, attempt: &Attempt, asset: RemoteAsset) -> Result<StepResult, StateCacheError> {
         // An attempt of the future was begun by a clock that was put right since: it tells nothing.
         let begun_at = Some(attempt.begun_at).filter(|begun_at| *begun_at <= clock::now());
         let earliest =
@@ -174,24 +174,24 @@ impl Steps {
     }
 
     /// Sends the bytes of an update in doubt once more; the answer settles the same attempt.
-    async fn send_again(&self, id: AttemptId, attempt: &Attempt, size: u64) -> Result<Try, BookError> {
+    async fn send_again(&self, id: AttemptId, attempt: &Attempt, size: u64) -> Result<StepResult, StateCacheError> {
         let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
         let Some(_slot) = self.slot().await else { return Ok(self.called_off()) };
         let upload = match self.open(&attempt.address) {
             Ok(upload) => upload,
             Err(tried) => return Ok(tried),
         };
-        let Some(pass) = self.stop.or(self.gate.enter(Endpoint::UpdateAsset)).await else { return Ok(run_ends()) };
+        let Some(pass) = self.stop.or(self.gate.acquire(Endpoint::UpdateAsset)).await else { return Ok(run_ends()) };
         tracing::info!(address = %attempt.address, %asset_id, size, "sending the same bytes again to settle an update in doubt");
         let request = UpdateRequest { asset_id, fields: Vec::new(), content: Some(upload) };
         // In doubt it was and in doubt it stays until it is answered: nothing needs to be written down before.
         let reply = self.client.update_asset(request, std::future::ready(Ok(()))).await;
-        self.gate.leave(pass, &reply);
+        self.gate.release(pass, &reply);
         match &reply.result {
             Err(failure) if matches!(failure.class, Class::NeverSent(_) | Class::InDoubt | Class::TryLater(_)) => {
                 let message = chain(failure);
                 self.rest(&attempt.address, &message).await?;
-                Ok(Try::Again { message })
+                Ok(StepResult::Again { message })
             }
             Ok(_) | Err(_) => self.answer(id, reply).await,
         }
@@ -208,7 +208,7 @@ fn believed(attempt: &Attempt, record: &Record, asset: &RemoteAsset) -> Option<C
             *digest = FieldDigest::UNKNOWN;
         }
     }
-    (asked != record.asked).then(|| Change::Ask {
+    (asked != record.asked).then(|| Change::SetMetadata {
         address: attempt.address.clone(),
         fields: asked,
         stored: record.stored.clone(),
@@ -220,7 +220,7 @@ fn unknown(attempt: &Attempt, record: &Record) -> Option<Change> {
     let Intent::UpdateMetadata { fields, .. } = &attempt.intent else { return None };
     let mut asked = record.asked.clone();
     asked.extend(fields.keys().map(|field| (*field, FieldDigest::UNKNOWN)));
-    Some(Change::Ask { address: attempt.address.clone(), fields: asked, stored: record.stored.clone() })
+    Some(Change::SetMetadata { address: attempt.address.clone(), fields: asked, stored: record.stored.clone() })
 }
 
 /// As [`observation::may_lag`](crate::model::observation::may_lag), with the patience of tests.
@@ -235,22 +235,22 @@ fn sent_by(attempt: &Attempt) -> Timestamp {
 
 /// What a read proves. One that may show the asset as it was before Macadam's own last write (`lags`), or before the request in doubt was carried out
 /// (`is_early`), decides only what an older one can't show.
-const fn proven(shown: Verdict, lags: bool, is_early: bool) -> Verdict {
+const fn proven(shown: InDoubtVerdict, lags: bool, is_early: bool) -> InDoubtVerdict {
     match shown {
         // Versions only grow.
-        Verdict::Known | Verdict::Newer | Verdict::NotYet | Verdict::TooEarly => shown,
-        Verdict::Overtaken if is_early => Verdict::NotYet,
-        Verdict::Overtaken => shown,
+        InDoubtVerdict::Known | InDoubtVerdict::Newer | InDoubtVerdict::NotYet | InDoubtVerdict::TooEarly => shown,
+        InDoubtVerdict::Overtaken if is_early => InDoubtVerdict::NotYet,
+        InDoubtVerdict::Overtaken => shown,
         // Before the request or after it: either way it is now as it was asked for.
-        Verdict::Yes if !lags => shown,
-        Verdict::No if !lags && !is_early => shown,
-        Verdict::Yes | Verdict::No => Verdict::TooEarly,
+        InDoubtVerdict::Yes if !lags => shown,
+        InDoubtVerdict::No if !lags && !is_early => shown,
+        InDoubtVerdict::Yes | InDoubtVerdict::No => InDoubtVerdict::TooEarly,
     }
 }
 
 /// What the remote shows of a change in doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum InDoubtVerdict {
     Yes,
     No,
     /// The read may be older than what it is to tell of.
@@ -265,13 +265,13 @@ enum Verdict {
     Newer,
 }
 
-fn carried_out(intent: &Intent, record: &Record, asset: &RemoteAsset) -> Verdict {
-    let yes = |yes: bool| if yes { Verdict::Yes } else { Verdict::No };
+fn carried_out(intent: &Intent, record: &Record, asset: &RemoteAsset) -> InDoubtVerdict {
+    let yes = |yes: bool| if yes { InDoubtVerdict::Yes } else { InDoubtVerdict::No };
     match intent {
         Intent::UpdateContent { asset_id, content, head } => {
             updated(record, (*asset_id, *content), *head, asset.revision)
         }
-        Intent::Create { .. } => Verdict::No,
+        Intent::Create { .. } => InDoubtVerdict::No,
         Intent::UpdateMetadata { fields, .. } => {
             yes(fields.iter().all(|(field, digest)| asset.stored(*field) == Some(*digest)))
         }
@@ -282,7 +282,7 @@ fn carried_out(intent: &Intent, record: &Record, asset: &RemoteAsset) -> Verdict
             let newest = record.newest().and_then(|(newest, _)| newest.version);
             let was = record.head().and_then(|(head, _)| head.version);
             match asset.revision {
-                revision if revision > newest => Verdict::Newer,
+                revision if revision > newest => InDoubtVerdict::Newer,
                 revision => yes(revision == Some(*to) && was != Some(*to)),
             }
         }
@@ -296,19 +296,19 @@ fn updated(
     (asset_id, content): (AssetId, ContentHash),
     head: Option<Revision>,
     shown: Option<Revision>,
-) -> Verdict {
+) -> InDoubtVerdict {
     let of_asset = record.history.of_asset(asset_id);
     // Where the bytes are not known, it may be this one.
     let later = of_asset.filter(|(key, _)| key.version > head).filter_map(|(key, fact)| Some((key, fact.content?)));
     let later: Vec<(RevisionKey, ContentHash)> = later.collect();
     if later.iter().any(|(_, made)| *made == content) {
-        return Verdict::Known;
+        return InDoubtVerdict::Known;
     }
     let newest = later.iter().filter_map(|(key, _)| key.version).max();
     match shown > head.max(newest) {
-        true => Verdict::Newer,
-        false if newest.is_some() => Verdict::Overtaken,
-        false => Verdict::NotYet,
+        true => InDoubtVerdict::Newer,
+        false if newest.is_some() => InDoubtVerdict::Overtaken,
+        false => InDoubtVerdict::NotYet,
     }
 }
 
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_read_that_may_be_older_decides_only_what_an_older_one_can_not_show() {
-        use Verdict::{Known, Newer, No, NotYet, Overtaken, TooEarly, Yes};
+        use InDoubtVerdict::{Known, Newer, No, NotYet, Overtaken, TooEarly, Yes};
         for (shown, lags, is_early, expected) in [
             (Yes, false, false, Yes),
             (Yes, false, true, Yes),

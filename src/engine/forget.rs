@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use super::book::BookError;
+use super::book::StateCacheError;
 use super::lockfile::KeepError;
 use super::session::Session;
 use crate::model::address::Address;
@@ -17,7 +17,7 @@ use crate::platform::clock;
 
 /// What was forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Forgotten {
+pub struct ForgetReport {
     /// Each address, in the order in which they were named.
     pub each: Vec<ForgottenAddress>,
     /// The lockfile was written.
@@ -84,7 +84,7 @@ pub enum ForgetError {
     },
     /// The state could not be written.
     #[error(transparent)]
-    Book(#[from] BookError),
+    Book(#[from] StateCacheError),
     /// The lockfile could not be written.
     #[error(transparent)]
     Lockfile(#[from] KeepError),
@@ -130,7 +130,7 @@ pub fn forgotten_assets(recorded: &Recorded, address: &Address) -> Vec<AssetId> 
 ///
 /// # Errors
 /// When one of them is unknown, or something of it is open.
-pub async fn forget(session: &mut Session, addresses: &[Address]) -> Result<Forgotten, ForgetError> {
+pub async fn forget(session: &mut Session, addresses: &[Address]) -> Result<ForgetReport, ForgetError> {
     // What the lockfile says is known before it is forgotten: read later, it would bring the address back.
     session.lockfile.read(&session.book).await?;
     let may = |recorded: &Recorded| {
@@ -143,11 +143,11 @@ pub async fn forget(session: &mut Session, addresses: &[Address]) -> Result<Forg
         let more = if *suspected > 0 { format!("; possible duplicates: {suspected}") } else { String::new() };
         let message = format!("forgotten, with its assets: {}{more}", names.join(", "));
         let event = Event { kind: "forgotten", message };
-        [Change::Forget { address: address.clone() }, Change::Tell { address: Some(address.clone()), event }]
+        [Change::Forget { address: address.clone() }, Change::LogEvent { address: Some(address.clone()), event }]
     });
     session.book.commit(changes.collect()).await?;
     let lockfile_written = session.keep(None).await?;
-    Ok(Forgotten { each, lockfile_written })
+    Ok(ForgetReport { each, lockfile_written })
 }
 
 /// What `address` has that is about to be forgotten with all of `together`.

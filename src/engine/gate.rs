@@ -9,12 +9,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::progress::{Listener, Progress};
-use crate::cloud::breaker::{Breaker, Gate as Barrier, Health, Pass as Ticket};
+use super::progress::{Listener, ProgressEvent};
+use crate::cloud::breaker::{Breaker, BreakerGate as Barrier, HealthSignal, RequestRole as Ticket};
 use crate::cloud::class::{Class, Later, Refusal};
 use crate::cloud::endpoint::Endpoint;
-use crate::cloud::failure::Reply;
-use crate::cloud::limits::{Budget, Heard, LimitRow, LimitSample, Owner, Permit, RateLimits, Turn};
+use crate::cloud::failure::ApiReply;
+use crate::cloud::limits::{Budget, LimitSignal, LimitRecord, LimitSample, LimitOwner, Permit, RateLimits, Acquire};
 use crate::cloud::moment::Moment;
 use crate::platform::clock;
 
@@ -26,7 +26,7 @@ const WORTH_TELLING: Duration = Duration::from_secs(2);
 
 /// The gate.
 #[derive(Clone)]
-pub struct Gate {
+pub struct Throttle {
     inner: Arc<Inner>,
 }
 
@@ -35,7 +35,7 @@ struct Inner {
     /// One queue an endpoint: who stands first waits for the rules, the others wait for their turn.
     queues: BTreeMap<Endpoint, tokio::sync::Mutex<()>>,
     changed: Notify,
-    owner: Owner,
+    owner: LimitOwner,
     listener: Listener,
     /// When Roblox last answered a request as it should.
     well: Mutex<Option<Timestamp>>,
@@ -49,44 +49,44 @@ struct Rules {
 /// The right to send one request; it comes back through [`Gate::leave`] or [`Gate::leave_unsent`]. Dropped with whoever had it, it counts as sent and not
 /// answered.
 #[must_use = "tell the gate what came of the request"]
-pub struct Pass {
+pub struct ThrottlePermit {
     endpoint: Endpoint,
-    right: Option<Right>,
-    gate: Gate,
+    right: Option<SendRight>,
+    gate: Throttle,
 }
 
-struct Right {
+struct SendRight {
     permit: Option<Permit>,
     ticket: Ticket,
 }
 
-impl Drop for Pass {
+impl Drop for ThrottlePermit {
     fn drop(&mut self) {
         if let Some(right) = self.right.take() {
-            self.gate.take_back(right, Some(Heard::Silence), Health::Unknown);
+            self.gate.take_back(right, Some(LimitSignal::Silence), HealthSignal::Unknown);
         }
     }
 }
 
-enum Passage {
-    Open(Pass),
+enum Admittance {
+    Open(ThrottlePermit),
     Closed { until: Option<Moment>, reason: &'static str },
 }
 
-impl Gate {
+impl Throttle {
     /// A gate that remembers what an earlier run learned of the limits. `owner` stands for the key's owner.
-    pub fn new(rows: &[LimitRow], owner: &str, listener: Listener) -> Self {
+    pub fn new(rows: &[LimitRecord], owner: &str, listener: Listener) -> Self {
         let limits = RateLimits::restore(rows, moment(), clock::now());
         let rules = Mutex::new(Rules { limits, breaker: Breaker::new() });
         let queues = Endpoint::ALL.into_iter().map(|endpoint| (endpoint, tokio::sync::Mutex::new(()))).collect();
-        let owner = Owner::new(owner);
+        let owner = LimitOwner::new(owner);
         Self {
             inner: Arc::new(Inner { rules, queues, changed: Notify::new(), owner, listener, well: Mutex::default() }),
         }
     }
 
     /// Waits until a request to `endpoint` may go. Giving up waiting is harmless.
-    pub async fn enter(&self, endpoint: Endpoint) -> Pass {
+    pub async fn acquire(&self, endpoint: Endpoint) -> ThrottlePermit {
         let _first = match self.inner.queues.get(&endpoint) {
             Some(queue) => Some(queue.lock().await),
             None => None,
@@ -96,15 +96,15 @@ impl Gate {
             let mut changed = std::pin::pin!(self.inner.changed.notified());
             // Listening before asking: a report in between is not missed.
             changed.as_mut().enable();
-            match self.try_enter(endpoint) {
-                Passage::Open(pass) => {
+            match self.try_acquire(endpoint) {
+                Admittance::Open(pass) => {
                     let time = moment().since(since);
                     if waited {
-                        (self.inner.listener)(Progress::Waited { endpoint: endpoint.name(), time });
+                        (self.inner.listener)(ProgressEvent::Waited { endpoint: endpoint.name(), time });
                     }
                     return pass;
                 }
-                Passage::Closed { until, reason } => {
+                Admittance::Closed { until, reason } => {
                     waited = true;
                     let left = until.map_or(Duration::from_secs(1), |until| until.since(moment()));
                     // A request that goes ahead alone tells soon what is left: only what lasts is told.
@@ -112,7 +112,7 @@ impl Gate {
                     if moment().since(since) >= WORTH_TELLING && !told {
                         told = true;
                         tracing::info!(endpoint = endpoint.name(), seconds = left.as_secs(), "{reason}");
-                        (self.inner.listener)(Progress::Waiting { reason, wait: left });
+                        (self.inner.listener)(ProgressEvent::Waiting { reason, wait: left });
                     }
                     let _ = tokio::time::timeout(wait.max(Duration::from_millis(1)), changed).await;
                 }
@@ -124,25 +124,25 @@ impl Gate {
         self.inner.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn try_enter(&self, endpoint: Endpoint) -> Passage {
+    fn try_acquire(&self, endpoint: Endpoint) -> Admittance {
         let now = moment();
         let mut rules = self.rules();
         let permit = match budget(endpoint) {
             None => None,
             Some(budget) => match rules.limits.acquire(budget, &self.inner.owner, now) {
-                Turn::Go(permit) => Some(permit),
-                Turn::Wait { until } => return Passage::Closed { until, reason: "waiting for Roblox's rate limit" },
+                Acquire::Go(permit) => Some(permit),
+                Acquire::Wait { until } => return Admittance::Closed { until, reason: "waiting for Roblox's rate limit" },
             },
         };
         match rules.breaker.ask(now) {
             Barrier::Go(ticket) => {
-                Passage::Open(Pass { endpoint, right: Some(Right { permit, ticket }), gate: self.clone() })
+                Admittance::Open(ThrottlePermit { endpoint, right: Some(SendRight { permit, ticket }), gate: self.clone() })
             }
             Barrier::WaitUntil(until) => {
                 if let Some(permit) = permit {
                     rules.limits.release_unsent(permit);
                 }
-                Passage::Closed { until: Some(until), reason: "Roblox fails: waiting for it to recover" }
+                Admittance::Closed { until: Some(until), reason: "Roblox fails: waiting for it to recover" }
             }
         }
     }
@@ -158,7 +158,7 @@ impl Gate {
     }
 
     /// Takes back the right to a request that was sent, with what came of it.
-    pub fn leave<T>(&self, mut pass: Pass, reply: &Reply<T>) {
+    pub fn release<T>(&self, mut pass: ThrottlePermit, reply: &ApiReply<T>) {
         let (heard, health) = judge(reply);
         let well = match &reply.result {
             Ok(_) => true,
@@ -168,9 +168,9 @@ impl Gate {
             *self.inner.well.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock::now());
         }
         let status = reply.head.as_ref().map(|head| head.status);
-        (self.inner.listener)(Progress::Answered { endpoint: pass.endpoint.name(), status });
+        (self.inner.listener)(ProgressEvent::Answered { endpoint: pass.endpoint.name(), status });
         if pass.endpoint == Endpoint::GetOperation {
-            (self.inner.listener)(Progress::Polled);
+            (self.inner.listener)(ProgressEvent::Polled);
         }
         if let Some(right) = pass.right.take() {
             self.take_back(right, heard, health);
@@ -178,15 +178,15 @@ impl Gate {
     }
 
     /// Takes back the right to a request that was never sent.
-    pub fn leave_unsent(&self, mut pass: Pass) {
+    pub fn release_unsent(&self, mut pass: ThrottlePermit) {
         if let Some(right) = pass.right.take() {
-            self.take_back(right, None, Health::Unknown);
+            self.take_back(right, None, HealthSignal::Unknown);
         }
     }
 
     /// `heard` is `None` for what never left.
-    fn take_back(&self, right: Right, heard: Option<Heard>, health: Health) {
-        let Right { permit, ticket } = right;
+    fn take_back(&self, right: SendRight, heard: Option<LimitSignal>, health: HealthSignal) {
+        let SendRight { permit, ticket } = right;
         let (now, jitter) = (moment(), fastrand::f64());
         {
             let mut rules = self.rules();
@@ -201,7 +201,7 @@ impl Gate {
     }
 
     /// What is worth remembering of the limits at the time of day `now`.
-    pub fn snapshot(&self, now: Timestamp) -> Vec<LimitRow> {
+    pub fn snapshot(&self, now: Timestamp) -> Vec<LimitRecord> {
         self.rules().limits.snapshot(moment(), now)
     }
 }
@@ -228,11 +228,11 @@ const fn budget(endpoint: Endpoint) -> Option<Budget> {
 }
 
 /// What an answer tells of the limits (nothing, if the request never left) and of the remote's health.
-fn judge<T>(reply: &Reply<T>) -> (Option<Heard>, Health) {
+fn judge<T>(reply: &ApiReply<T>) -> (Option<LimitSignal>, HealthSignal) {
     let Some(head) = &reply.head else {
         return match &reply.result {
-            Err(failure) if !failure.class.is_outage() => (None, Health::Unknown),
-            Ok(_) | Err(_) => (Some(Heard::Silence), Health::Failed),
+            Err(failure) if !failure.class.is_outage() => (None, HealthSignal::Unknown),
+            Ok(_) | Err(_) => (Some(LimitSignal::Silence), HealthSignal::Failed),
         };
     };
     let limits = &head.limits;
@@ -240,9 +240,9 @@ fn judge<T>(reply: &Reply<T>) -> (Option<Heard>, Health) {
     // A used-up quota keeps nobody else waiting.
     let quota = matches!(&reply.result, Err(failure) if failure.class == Class::TryLater(Later::QuotaSpent));
     if head.status == 429 && !quota {
-        return (Some(Heard::Limited(sample)), Health::Unknown);
+        return (Some(LimitSignal::Limited(sample)), HealthSignal::Unknown);
     }
     let failed = matches!(&reply.result, Err(failure) if failure.class.is_outage());
-    let heard = if failed && sample == LimitSample::default() { Heard::Silence } else { Heard::Answer(sample) };
-    (Some(heard), if failed { Health::Failed } else { Health::Answered })
+    let heard = if failed && sample == LimitSample::default() { LimitSignal::Silence } else { LimitSignal::Answer(sample) };
+    (Some(heard), if failed { HealthSignal::Failed } else { HealthSignal::Answered })
 }

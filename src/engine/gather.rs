@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::files::{self, Unsettled};
+use crate::files::{self, FilesInProgress};
 use crate::manifest::{self, Diagnostic, Manifest};
 use crate::model::address::Address;
 use crate::model::desired::{Absences, Desired, Unseen};
@@ -12,7 +12,7 @@ use crate::model::recorded::KnownAddresses;
 use crate::platform::clock;
 
 use super::git;
-use super::progress::{Listener, Progress};
+use super::progress::{Listener, ProgressEvent};
 use super::project::{Project, ProjectError};
 
 /// How many characters are shown of each end of a path that is too long: three bytes each, and three times as many in Unicode's normal form, are
@@ -64,11 +64,11 @@ pub fn read_manifest(project: &Project) -> Result<(Manifest, String), GatherErro
 }
 
 /// What a single run must not take yet. In CI everything was just checked out, and nobody writes there.
-pub fn unsettled_now(project: &Project) -> Unsettled {
+pub fn unsettled_now(project: &Project) -> FilesInProgress {
     if project.in_ci {
-        return Unsettled::default();
+        return FilesInProgress::default();
     }
-    Unsettled::single_run(i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX))
+    FilesInProgress::single_run(i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX))
 }
 
 /// Reads the manifest and looks at every file that it speaks of. A reference to an address that left the manifest is no mistake where the address is `known`,
@@ -80,7 +80,7 @@ pub fn gather(
     project: &Project,
     cache: &FileCache,
     known: &KnownAddresses,
-    unsettled: &Unsettled,
+    unsettled: &FilesInProgress,
     listener: &Listener,
 ) -> Result<Gathered, GatherError> {
     let (manifest, text) = read_manifest(project)?;
@@ -97,7 +97,7 @@ pub fn look(
     text: String,
     cache: &FileCache,
     known: &KnownAddresses,
-    unsettled: &Unsettled,
+    unsettled: &FilesInProgress,
     listener: &Listener,
 ) -> Result<Gathered, GatherError> {
     let selection = manifest.selection();
@@ -105,9 +105,9 @@ pub fn look(
     unsettled.keep(&mut walk, &selection, cache);
     files::keep_behind_links(&mut walk, &project.root, &selection, &known.here);
     let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
-    let tell = |seen: files::Progress| {
+    let tell = |seen: files::ScanProgress| {
         let (done, total) = (seen.files_done as u64, seen.files as u64);
-        listener(Progress::Files { done, total, bytes: seen.bytes_done });
+        listener(ProgressEvent::Files { done, total, bytes: seen.bytes_done });
     };
     let files::Examined { findings, cache, waiting } =
         files::examine(&project.root, &walk, cache, unsettled, now_ns, &tell);
@@ -170,7 +170,7 @@ mod tests {
         }
         let project = Project::find(None, None, folder.path()).unwrap();
         let gathered =
-            gather(&project, &FileCache::new(), &KnownAddresses::default(), &Unsettled::default(), &silent()).unwrap();
+            gather(&project, &FileCache::new(), &KnownAddresses::default(), &FilesInProgress::default(), &silent()).unwrap();
         assert_eq!(gathered.desired.absences, expected, "{manifest}");
         assert_eq!(gathered.desired.unseen, [], "{manifest}");
     }

@@ -8,16 +8,16 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::Semaphore;
 
-use super::book::{Book, BookError};
+use super::book::{StateCache, StateCacheError};
 use super::breaker::ResultBreaker;
-use super::gate::{self, Gate};
+use super::gate::{self, Throttle};
 use super::key;
 use super::pace;
 use super::poller::Poller;
-use super::progress::{Listener, Progress};
+use super::progress::{Listener, ProgressEvent};
 use super::session::Session;
-use super::steps::{Forbidden, LookedAt, Panics, Steps};
-use super::stop::StopSwitch;
+use super::steps::{Forbidden, LookedAt, Panics, Executor};
+use super::stop::Shutdown;
 use crate::cloud::client::Client;
 use crate::model::address::Address;
 use crate::model::change::Change;
@@ -31,21 +31,21 @@ pub(super) type GivenUp = BTreeMap<Address, Vec<Change>>;
 
 /// Everything that requests go through. A clone is the same hands.
 #[derive(Clone)]
-pub struct Hands {
-    pub(super) book: Arc<Book>,
+pub struct ExecutionContext {
+    pub(super) book: Arc<StateCache>,
     root: PathBuf,
     pub(super) client: Arc<Client>,
-    pub(super) gate: Gate,
+    pub(super) gate: Throttle,
     poller: Poller,
     uploads: Arc<Semaphore>,
     forbidden: Forbidden,
     results: ResultBreaker,
     pub(super) listener: Listener,
-    pub(super) stop: StopSwitch,
+    pub(super) stop: Shutdown,
     panics: Panics,
 }
 
-impl Hands {
+impl ExecutionContext {
     /// Hands that know what earlier runs learned of limits and latencies, and upload so many files at once.
     ///
     /// # Errors
@@ -54,12 +54,12 @@ impl Hands {
         session: &Session,
         client: Arc<Client>,
         listener: Listener,
-        stop: StopSwitch,
+        stop: Shutdown,
         uploads: usize,
-    ) -> Result<Self, BookError> {
+    ) -> Result<Self, StateCacheError> {
         let (book, root) = (Arc::clone(&session.book), session.project.root.clone());
         let (limits, latencies) = pace::load(book.store()).await?;
-        let gate = Gate::new(&limits, gate::OWNER, listener.clone());
+        let gate = Throttle::new(&limits, gate::OWNER, listener.clone());
         let poller = Poller::start(Arc::clone(&client), gate.clone(), &latencies, stop.clone());
         let uploads = Arc::new(Semaphore::new(uploads));
         Ok(Self {
@@ -85,16 +85,16 @@ impl Hands {
     /// Looks at what the key may do for these creators; false ends the run.
     pub(super) async fn may_begin(&self, creators: &BTreeSet<Creator>) -> bool {
         let looked = key::look(&self.client, &self.gate, &self.stop, creators, clock::now()).await;
-        let key::Verdict { stop, forbidden, warning, expires_at } = looked;
-        (self.listener)(Progress::KeyExpires { at: expires_at });
+        let key::KeyVerdict { stop, forbidden, warning, expires_at } = looked;
+        (self.listener)(ProgressEvent::KeyExpires { at: expires_at });
         if let Some(warning) = warning {
             tracing::warn!("{warning}");
         }
         self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).extend(forbidden);
         if let Some(stop) = stop {
-            self.stop.throw(stop);
+            self.stop.trigger(stop);
         }
-        !self.stop.is_thrown()
+        !self.stop.is_triggered()
     }
 
     /// Why the key may make nothing for a creator, as far as is known.
@@ -103,7 +103,7 @@ impl Hands {
     }
 
     /// What runs the steps of a plan for `desired`, made for the state of `generation`.
-    pub(super) fn steps(&self, desired: &Desired, given_up: GivenUp, generation: u64) -> Steps {
+    pub(super) fn steps(&self, desired: &Desired, given_up: GivenUp, generation: u64) -> Executor {
         let files: LookedAt = desired
             .assets
             .iter()
@@ -112,7 +112,7 @@ impl Hands {
             })
             .collect();
         let subjects = self.book.read(|recorded| subject::of_all(desired, recorded));
-        Steps {
+        Executor {
             book: Arc::clone(&self.book),
             client: Arc::clone(&self.client),
             gate: self.gate.clone(),
@@ -126,7 +126,7 @@ impl Hands {
             forbidden: Arc::clone(&self.forbidden),
             results: self.results.clone(),
             given_up: Arc::new(given_up),
-            superseded: StopSwitch::default(),
+            superseded: Shutdown::default(),
             panics: self.panics,
             generation,
             by_hand: false,
@@ -134,7 +134,7 @@ impl Hands {
     }
 
     /// What was refused to a creator may be allowed by now.
-    pub(super) fn forgive(&self) {
+    pub(super) fn reset_backoff(&self) {
         self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
@@ -142,7 +142,7 @@ impl Hands {
     ///
     /// # Errors
     /// When the state can't be written.
-    pub(super) async fn remember_pace(&self) -> Result<(), BookError> {
+    pub(super) async fn remember_pace(&self) -> Result<(), StateCacheError> {
         pace::save(self.book.store(), self.gate.snapshot(clock::now()), self.poller.latencies()).await
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Read next: [`super::repair`] for what else a person decides, `src/plan/moves.rs` for the choices that an import makes.
 
-use super::book::BookError;
-use super::hands::Hands;
-use super::refresh::{self, Question};
+use super::book::StateCacheError;
+use super::hands::ExecutionContext;
+use super::refresh::{self, AssetQuery};
 use super::settle;
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::failure::Failure;
@@ -13,7 +13,7 @@ use crate::model::asset::{AssetType, Moderation};
 use crate::model::change::{Change, Event};
 use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::digest::FieldDigest;
-use crate::model::history::{History, Kind, Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::history::{History, Kind, Origin, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::metadata::FieldDigests;
 use crate::model::observation::Mismatch;
@@ -25,7 +25,7 @@ use crate::platform::clock;
 
 /// What a person asks for.
 #[derive(Debug, Clone, Copy)]
-pub struct Wish<'a> {
+pub struct ImportRequest<'a> {
     /// The address that is to have it.
     pub address: &'a Address,
     /// The asset.
@@ -140,7 +140,7 @@ pub enum ImportError {
     Interrupted,
     /// The state could not be written.
     #[error(transparent)]
-    Book(#[from] BookError),
+    Book(#[from] StateCacheError),
 }
 
 impl ImportError {
@@ -170,12 +170,12 @@ impl ImportError {
 ///
 /// # Errors
 /// When it is not what the manifest wants, is another address's, or can't be read.
-pub async fn import(hands: &Hands, desired: &Desired, wish: Wish<'_>) -> Result<Imported, ImportError> {
-    let Wish { address, asset_id, .. } = wish;
+pub async fn import(hands: &ExecutionContext, desired: &Desired, wish: ImportRequest<'_>) -> Result<Imported, ImportError> {
+    let ImportRequest { address, asset_id, .. } = wish;
     let (want, asset_type, content) = usable(desired, address)?;
     hands.book.read(|recorded| refuse_taken(desired, recorded, wish))?;
     let fields = hands.book.read(|recorded| subject::fields(want, desired, recorded));
-    let question = Question { asset_id, extras: fields.keys().any(|field| refresh::is_extra(*field)) };
+    let question = AssetQuery { asset_id, extras: fields.keys().any(|field| refresh::is_extra(*field)) };
     let read = hands.stop.or(refresh::read(&hands.client, &hands.gate, question)).await;
     let asset = read
         .ok_or(ImportError::Interrupted)?
@@ -235,8 +235,8 @@ fn has(record: &Record, asset_id: AssetId) -> bool {
 }
 
 /// What is known here already speaks against it.
-fn refuse_taken(desired: &Desired, recorded: &Recorded, wish: Wish<'_>) -> Result<(), ImportError> {
-    let Wish { address, asset_id, .. } = wish;
+fn refuse_taken(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>) -> Result<(), ImportError> {
+    let ImportRequest { address, asset_id, .. } = wish;
     if recorded.attempts.values().any(|attempt| attempt.address == *address) {
         return Err(ImportError::UnderWay { address: address.clone() });
     }
@@ -254,8 +254,8 @@ fn refuse_taken(desired: &Desired, recorded: &Recorded, wish: Wish<'_>) -> Resul
 }
 
 /// The address that left the manifest with this very asset; of several that share it, the one that made it.
-fn left_with(desired: &Desired, recorded: &Recorded, wish: Wish<'_>) -> Option<Address> {
-    let Wish { address, asset_id, .. } = wish;
+fn left_with(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>) -> Option<Address> {
+    let ImportRequest { address, asset_id, .. } = wish;
     if recorded.assets.get(address).is_some_and(|record| !record.history.is_empty()) {
         return None;
     }
@@ -288,7 +288,7 @@ fn difference(want: &DesiredAsset, asset_type: AssetType, asset: &RemoteAsset) -
 
 /// An asset that is what the manifest wants.
 struct Import<'a> {
-    wish: Wish<'a>,
+    wish: ImportRequest<'a>,
     identity: Identity,
     /// What a person says that it holds.
     content: Option<ContentHash>,
@@ -299,7 +299,7 @@ struct Import<'a> {
 
 impl Import<'_> {
     fn changes(&self, recorded: &Recorded, moved_from: Option<&Address>) -> Vec<Change> {
-        let Self { wish: Wish { address, asset_id, .. }, identity, content, asset, .. } = self;
+        let Self { wish: ImportRequest { address, asset_id, .. }, identity, content, asset, .. } = self;
         let address = || Address::clone(address);
         let now = clock::now();
         let key = settle::key_of(identity.asset_type, asset);
@@ -308,7 +308,7 @@ impl Import<'_> {
         let fact = RevisionFact {
             ordinal: 1,
             content: known.or(*content),
-            standing: Standing::of_moderation(asset.moderation),
+            standing: RevisionState::of_moderation(asset.moderation),
             round: 0,
             shared: false,
             kind: None,
@@ -316,8 +316,8 @@ impl Import<'_> {
             era: 0,
             made: Some((now, Origin::Import)),
         };
-        let enroll = Change::Enroll { address: address(), identity: identity.clone() };
-        let learn = |fact: RevisionFact| Change::Learn { address: address(), key, fact };
+        let enroll = Change::SetIdentity { address: address(), identity: identity.clone() };
+        let learn = |fact: RevisionFact| Change::AddRevision { address: address(), key, fact };
         let mut changes = Vec::new();
         match moved_from.and_then(|from| Some((from, recorded.assets.get(from)?))) {
             Some((from, record)) => {
@@ -343,7 +343,7 @@ impl Import<'_> {
                 changes.extend([
                     enroll,
                     learn(RevisionFact { ordinal: history.map_or(1, History::next_ordinal), ..fact }),
-                    Change::Ask { address: address(), fields, stored: FieldDigests::new() },
+                    Change::SetMetadata { address: address(), fields, stored: FieldDigests::new() },
                 ]);
             }
         }
@@ -354,19 +354,19 @@ impl Import<'_> {
         }
         // A person's word counts more than the lockfile's, until it is written there.
         let preferred = history.prefer(*asset_id, identity.kind()).into_iter();
-        changes.extend(preferred.map(|(asset_id, listing)| Change::List {
+        changes.extend(preferred.map(|(asset_id, listing)| Change::SetListing {
             address: address(),
             asset_id,
             listing: Some(listing),
         }));
-        changes.push(Change::Point { address: address(), asset_id: *asset_id });
-        changes.push(Change::See { asset: RemoteAsset::clone(asset) });
-        changes.push(Change::Rest { address: address(), trouble: None });
+        changes.push(Change::SetCurrentAsset { address: address(), asset_id: *asset_id });
+        changes.push(Change::RecordObservation { asset: RemoteAsset::clone(asset) });
+        changes.push(Change::SetBlocked { address: address(), trouble: None });
         let message = match moved_from {
             Some(from) => format!("asset {asset_id} of `{from}`, which left, is taken over"),
             None => format!("asset {asset_id} is taken under management"),
         };
-        changes.push(Change::Tell { address: Some(address()), event: Event { kind: "imported", message } });
+        changes.push(Change::LogEvent { address: Some(address()), event: Event { kind: "imported", message } });
         changes
     }
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::gate::Gate;
+use super::gate::Throttle;
 use super::report::Stop;
 use super::steps::chain;
-use super::stop::StopSwitch;
+use super::stop::Shutdown;
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::client::Client;
 use crate::cloud::endpoint::Endpoint;
@@ -28,7 +28,7 @@ const DASHBOARD: &str = "https://create.roblox.com/dashboard/credentials";
 
 /// What the facts about a key mean for a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Verdict {
+pub struct KeyVerdict {
     /// It can do nothing of the work.
     pub stop: Option<Stop>,
     /// For whom it can't do it, and what to tell their assets.
@@ -43,43 +43,43 @@ pub struct Verdict {
 /// question that fails, for whatever reason, say nothing: then all is left to Roblox's answers.
 pub async fn look(
     client: &Client,
-    gate: &Gate,
-    stop: &StopSwitch,
+    gate: &Throttle,
+    stop: &Shutdown,
     creators: &BTreeSet<Creator>,
     now: Timestamp,
-) -> Verdict {
-    let Some(pass) = stop.or(gate.enter(Endpoint::Introspect)).await else { return Verdict::default() };
+) -> KeyVerdict {
+    let Some(pass) = stop.or(gate.acquire(Endpoint::Introspect)).await else { return KeyVerdict::default() };
     let asked = stop.or(tokio::time::timeout(PATIENCE, client.introspect())).await;
     // It counts against none of the limits, and another service than that of the assets answers it: its health says nothing of theirs.
-    gate.leave_unsent(pass);
+    gate.release_unsent(pass);
     match asked {
         Some(Ok(Some(reply))) => match reply.result {
             Ok(facts) => judge(&facts, creators, now),
             Err(failure) => {
                 tracing::info!("going on without: {}", chain(&failure));
-                Verdict::default()
+                KeyVerdict::default()
             }
         },
         Some(Err(_)) => {
             tracing::info!("going on without looking at the key: no answer within {} s", PATIENCE.as_secs());
-            Verdict::default()
+            KeyVerdict::default()
         }
-        Some(Ok(None)) | None => Verdict::default(),
+        Some(Ok(None)) | None => KeyVerdict::default(),
     }
 }
 
 /// Judges a key.
-pub fn judge(facts: &KeyFacts, creators: &BTreeSet<Creator>, now: Timestamp) -> Verdict {
+pub fn judge(facts: &KeyFacts, creators: &BTreeSet<Creator>, now: Timestamp) -> KeyVerdict {
     let key = facts.name.as_ref().map_or_else(|| "the key".to_owned(), |name| format!("the key `{name}`"));
     if let Some(stop) = unusable(facts, &key) {
-        return Verdict { stop: Some(stop), expires_at: facts.expires_at, ..Verdict::default() };
+        return KeyVerdict { stop: Some(stop), expires_at: facts.expires_at, ..KeyVerdict::default() };
     }
     // V1: who changes assets needs both scopes.
     let may_not =
         |creator: &&Creator| ["read", "write"].iter().any(|needed| facts.may(needed, **creator) == Some(false));
     let forbidden = creators.iter().filter(may_not);
     let warning = facts.expires_at.filter(|at| at.duration_since(now) < WARN_BEFORE);
-    Verdict {
+    KeyVerdict {
         stop: None,
         forbidden: forbidden
             .map(|creator| (*creator, format!("{key} has no access to {}", creator.in_words())))
@@ -123,7 +123,7 @@ mod tests {
     #[track_caller]
     fn check(facts: &KeyFacts, wanted: &str) {
         let creators = ["user:1", "group:7", "group:8"].iter().map(|text| text.parse().unwrap()).collect();
-        let Verdict { stop, forbidden, warning, expires_at: _ } = judge(facts, &creators, NOW.parse().unwrap());
+        let KeyVerdict { stop, forbidden, warning, expires_at: _ } = judge(facts, &creators, NOW.parse().unwrap());
         let stop = stop.map(|stop| match stop {
             Stop::Credential { message, hint } => {
                 assert!(hint.contains("create.roblox.com"), "{hint}");

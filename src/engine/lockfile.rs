@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::book::{Book, BookError};
+use super::book::{StateCache, StateCacheError};
 use super::gather::read_manifest;
 use super::lost_entries;
 use super::missing_lockfile;
@@ -57,7 +57,7 @@ pub enum KeepError {
     Lockfile(#[from] LockfileError),
     /// What it says could not be written down.
     #[error(transparent)]
-    Book(#[from] BookError),
+    Book(#[from] StateCacheError),
 }
 
 /// What the state remembers of the lockfile.
@@ -101,7 +101,7 @@ impl Lockfile {
     ///
     /// # Errors
     /// When the state can't be written.
-    pub async fn will_be_told(&mut self, book: &Book) -> Result<(), BookError> {
+    pub async fn will_be_told(&mut self, book: &StateCache) -> Result<(), StateCacheError> {
         if !std::mem::replace(&mut self.untold, true) {
             book.store().set_lockfile_untold(true).await?;
         }
@@ -112,7 +112,7 @@ impl Lockfile {
     ///
     /// # Errors
     /// When the state can't be written.
-    pub async fn told(&mut self, book: &Book) -> Result<(), BookError> {
+    pub async fn told(&mut self, book: &StateCache) -> Result<(), StateCacheError> {
         self.untold = false;
         Ok(book.store().set_lockfile_untold(false).await?)
     }
@@ -131,7 +131,7 @@ impl Lockfile {
     ///
     /// # Errors
     /// When it can't be read or used, or the state can't be written.
-    pub async fn read(&mut self, book: &Book) -> Result<(), KeepError> {
+    pub async fn read(&mut self, book: &StateCache) -> Result<(), KeepError> {
         let bytes = lockfile::read(&self.project.lockfile)?;
         let fingerprint = bytes.as_deref().map(lockfile::fingerprint);
         self.notice_loss(book, fingerprint.as_deref()).await?;
@@ -168,7 +168,7 @@ impl Lockfile {
     }
 
     /// Adds to `ledger`, which the file says in `bytes`, what the file lost though git has it.
-    async fn take_back(&self, book: &Book, bytes: Vec<u8>, mut ledger: Ledger) -> Result<Ledger, BookError> {
+    async fn take_back(&self, book: &StateCache, bytes: Vec<u8>, mut ledger: Ledger) -> Result<Ledger, StateCacheError> {
         let (project, remote, name) = (self.project.clone(), self.remote.clone(), self.project.lockfile_name());
         let looked = tokio::task::spawn_blocking(move || {
             let lost = lost_entries::take_back(&project, &remote, &bytes, &mut ledger);
@@ -178,7 +178,7 @@ impl Lockfile {
         for address in &lost {
             tracing::warn!(%address, "{name} had lost its entry, which git still has: it is taken from there and written again");
         }
-        let tell = |address: Address| Change::Tell {
+        let tell = |address: Address| Change::LogEvent {
             address: Some(address),
             event: Event {
                 kind: "entry_taken_back",
@@ -190,7 +190,7 @@ impl Lockfile {
     }
 
     /// That it was lost stays known although this process writes a new one, until somebody puts another one there or agrees to the new one.
-    async fn notice_loss(&mut self, book: &Book, found: Option<&str>) -> Result<(), BookError> {
+    async fn notice_loss(&mut self, book: &StateCache, found: Option<&str>) -> Result<(), StateCacheError> {
         let is_lost = match (found, self.known.as_deref()) {
             _ if self.accepted => false,
             (None, Some(_)) => true,
@@ -216,7 +216,7 @@ impl Lockfile {
     ///
     /// # Errors
     /// When it can't be read or written, or the state can't be written.
-    pub async fn write(&mut self, book: &Book, in_manifest: &BTreeSet<Address>) -> Result<bool, KeepError> {
+    pub async fn write(&mut self, book: &StateCache, in_manifest: &BTreeSet<Address>) -> Result<bool, KeepError> {
         // Somebody may have changed it meanwhile: git, for one. Its facts are never overwritten unread.
         self.read(book).await?;
         let in_manifest = &self.with_absent(in_manifest);
@@ -233,7 +233,7 @@ impl Lockfile {
         self.refuse_loss(&digests, &ledger)?;
         if !self.untold {
             // Before the file: a change that was told twice is better than one that was never told.
-            book.store().set_lockfile_untold(true).await.map_err(BookError::from)?;
+            book.store().set_lockfile_untold(true).await.map_err(StateCacheError::from)?;
         }
         failpoint::hit("lockfile");
         let room = self.room.take().map(|room| room.bytes());
@@ -268,7 +268,7 @@ impl Lockfile {
     ///
     /// # Errors
     /// As [`Lockfile::write`]; where the file lacks assets that the state has by now, the error names them.
-    pub async fn write_last(&mut self, book: &Book, in_manifest: &BTreeSet<Address>) -> Result<bool, KeepError> {
+    pub async fn write_last(&mut self, book: &StateCache, in_manifest: &BTreeSet<Address>) -> Result<bool, KeepError> {
         self.room = None;
         match self.write(book, in_manifest).await {
             Err(KeepError::Lockfile(error)) => {
@@ -290,7 +290,7 @@ impl Lockfile {
     /// When it can't be written, or can't be read.
     pub fn make_room(
         &mut self,
-        book: &Book,
+        book: &StateCache,
         in_manifest: &BTreeSet<Address>,
         uploads: usize,
     ) -> Result<(), LockfileError> {
@@ -335,7 +335,7 @@ impl Lockfile {
         looked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 
-    async fn remember(&self, book: &Book) -> Result<(), BookError> {
+    async fn remember(&self, book: &StateCache) -> Result<(), StateCacheError> {
         Ok(book.store().set_lockfile_fingerprint(self.known.clone()).await?)
     }
 }

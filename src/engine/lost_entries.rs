@@ -14,7 +14,7 @@ use super::project::Project;
 use crate::model::address::Address;
 use crate::model::forgotten::Forgotten;
 use crate::model::history::{RevisionFact, RevisionKey};
-use crate::state::lockfile::{self, Entry, Ledger};
+use crate::state::lockfile::{self, LockfileEntry, Ledger};
 
 /// How long a switch of branches may be between its index and its `HEAD`: one rename of a file.
 const SWITCH: Duration = Duration::from_millis(200);
@@ -67,8 +67,8 @@ fn settled_versions(file: &Path) -> Result<Versions, String> {
 
 /// Adds to an entry what it lost of `theirs`: revisions that were neither forgotten nor are there under another address, as after a rename.
 fn take_back_entry(
-    ours: btree_map::Entry<'_, Address, Entry>,
-    theirs: Entry,
+    ours: btree_map::Entry<'_, Address, LockfileEntry>,
+    theirs: LockfileEntry,
     forgotten: Option<&Forgotten>,
     here: &BTreeSet<RevisionKey>,
 ) -> bool {

@@ -2,9 +2,9 @@
 //!
 //! Read next: [`super::steps`].
 
-use super::book::BookError;
+use super::book::StateCacheError;
 use super::refresh;
-use super::steps::{Look, Steps, Try, Write, superseded};
+use super::steps::{Lookup, Executor, StepResult, Write, superseded};
 use crate::cloud::client::{FieldUpdate, UpdateRequest};
 use crate::cloud::endpoint::Endpoint;
 use crate::model::address::Address;
@@ -14,11 +14,11 @@ use crate::model::digest::{self, FieldDigest};
 use crate::model::ids::AssetId;
 use crate::model::metadata::{AssetRef, Field, FieldDigests};
 use crate::model::phase::Intent;
-use crate::model::recorded::{Healing, Recorded};
+use crate::model::recorded::{DriftRepair, Recorded};
 use crate::plan::FieldChange;
 use crate::platform::clock;
 
-impl Steps {
+impl Executor {
     /// Changes metadata fields of an asset; `None`: of the one that the steps before made.
     pub(super) async fn update_metadata(
         &self,
@@ -26,7 +26,7 @@ impl Steps {
         asset_id: Option<AssetId>,
         changes: &[FieldChange],
         heals: bool,
-    ) -> Result<Try, BookError> {
+    ) -> Result<StepResult, StateCacheError> {
         let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
         let made_just_now = asset_id.is_none();
         let Some(asset_id) = asset_id.or(record.points_to) else { return Ok(superseded("it has no asset")) };
@@ -41,16 +41,16 @@ impl Steps {
         let in_place = record.identity.asset_type.on_content_change() == ContentChange::InPlace;
         if !made_just_now && (in_place || !self.book.read(|recorded| is_vouched_for(recorded, asset_id))) {
             match self.look(address, asset_id).await? {
-                Look::Present(asset) => {
+                Lookup::Present(asset) => {
                     self.book.commit_with(|recorded| refresh::observed(recorded, &asset, clock::now())).await?;
                 }
-                Look::Gone => return self.not_found(address, asset_id).await,
-                Look::Unknown(tried) => return Ok(tried),
+                Lookup::Gone => return self.not_found(address, asset_id).await,
+                Lookup::Unknown(tried) => return Ok(tried),
             }
         }
         if heals {
             // Counted before it is sent: a bound that a crash can't lift.
-            self.book.commit(vec![Change::Heal { address: address.clone(), healing: Healing::Metadata }]).await?;
+            self.book.commit(vec![Change::RecordRepair { address: address.clone(), healing: DriftRepair::Metadata }]).await?;
         }
         let asked: FieldDigests = fields.iter().map(asked).collect();
         let intent = Intent::UpdateMetadata { asset_id, fields: asked };

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use super::book::{Book, BookError};
-use super::hands::Hands;
+use super::book::{StateCache, StateCacheError};
+use super::hands::ExecutionContext;
 use super::project::{EditManifestError, Project};
-use super::rollback::{self, Verdict};
+use super::rollback::{self, VersionVerdict};
 use crate::cloud::endpoint::Endpoint;
 use crate::manifest::{self, EditError, remove_pin, set_pin};
 use crate::model::address::Address;
@@ -113,11 +113,11 @@ pub fn choose(
 ///
 /// # Errors
 /// When the state can't be written.
-pub async fn remember_where_it_was(book: &Book, address: &Address) -> Result<(), BookError> {
+pub async fn remember_where_it_was(book: &StateCache, address: &Address) -> Result<(), StateCacheError> {
     let point = |recorded: &Recorded| {
         let unknown = recorded.assets.get(address).filter(|record| record.points_to.is_none());
         let (key, _) = unknown.and_then(last)?;
-        Some(Change::Point { address: address.clone(), asset_id: key.asset_id })
+        Some(Change::SetCurrentAsset { address: address.clone(), asset_id: key.asset_id })
     };
     book.commit_with(|recorded| point(recorded).into_iter().collect()).await.map(|_| ())
 }
@@ -126,19 +126,19 @@ pub async fn remember_where_it_was(book: &Book, address: &Address) -> Result<(),
 ///
 /// # Errors
 /// When Roblox doesn't have it, or moderation rejected it; the latter is known from then on.
-pub async fn check_version(hands: &Hands, address: &Address, key: RevisionKey) -> Result<(), CheckError> {
+pub async fn check_version(hands: &ExecutionContext, address: &Address, key: RevisionKey) -> Result<(), CheckError> {
     let Some(revision) = key.version else { return Ok(()) };
     let head = hands.book.read(|recorded| recorded.assets.get(address).and_then(Record::head));
     if head.is_some_and(|(head, _)| head == key) {
         return Ok(());
     }
-    let Some(pass) = hands.stop.or(hands.gate.enter(Endpoint::GetVersion)).await else { return Ok(()) };
+    let Some(pass) = hands.stop.or(hands.gate.acquire(Endpoint::GetVersion)).await else { return Ok(()) };
     let reply = hands.client.get_version(key.asset_id, revision).await;
-    hands.gate.leave(pass, &reply);
-    let why = match Verdict::of(reply.result) {
-        Verdict::Usable | Verdict::Unknown(_) => return Ok(()),
-        Verdict::Missing => rollback::missing(key.asset_id, revision),
-        Verdict::Rejected => {
+    hands.gate.release(pass, &reply);
+    let why = match VersionVerdict::of(reply.result) {
+        VersionVerdict::Usable | VersionVerdict::Unknown(_) => return Ok(()),
+        VersionVerdict::Missing => rollback::missing(key.asset_id, revision),
+        VersionVerdict::Rejected => {
             let learn = |recorded: &Recorded| rollback::rejected(recorded, address, key.asset_id, revision);
             hands.book.commit_with(learn).await?;
             "moderation rejected it".to_owned()
@@ -155,7 +155,7 @@ pub enum CheckError {
     Pin(#[from] PinError),
     /// The state could not be written.
     #[error(transparent)]
-    Book(#[from] BookError),
+    Book(#[from] StateCacheError),
 }
 
 /// Writes pins into the manifest, in place of earlier ones, all of them or none. Returns whether the file was changed. Blocks: it waits for the disk.

@@ -10,13 +10,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{Notify, oneshot};
 
-use super::gate::{Gate, Pass, moment};
-use super::stop::StopSwitch;
+use super::gate::{Throttle, ThrottlePermit, moment};
+use super::stop::Shutdown;
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::client::Client;
 use crate::cloud::endpoint::Endpoint;
-use crate::cloud::failure::{Failure, Reply};
-use crate::cloud::poll::{Due, LatencyRow, OperationKind, PollOutcome, PollSchedule, Standing};
+use crate::cloud::failure::{Failure, ApiReply};
+use crate::cloud::poll::{PollTarget, LatencyRecord, OperationKind, PollOutcome, PollSchedule, OperationStatus};
 use crate::cloud::wire::operation::{OperationFailure, OperationState};
 use crate::model::ids::{AssetId, OperationId};
 use crate::model::recorded::AttemptId;
@@ -61,13 +61,13 @@ pub struct Poller {
 
 struct Inner {
     client: Arc<Client>,
-    gate: Gate,
-    desk: Mutex<Desk>,
+    gate: Throttle,
+    desk: Mutex<PollQueue>,
     changed: Notify,
-    stop: StopSwitch,
+    stop: Shutdown,
 }
 
-struct Desk {
+struct PollQueue {
     schedule: PollSchedule,
     followed: HashMap<u64, Ticket>,
 }
@@ -80,8 +80,8 @@ struct Ticket {
 
 impl Poller {
     /// Starts to poll what will be followed, until the run ends.
-    pub fn start(client: Arc<Client>, gate: Gate, latencies: &[LatencyRow], stop: StopSwitch) -> Self {
-        let desk = Desk { schedule: PollSchedule::restore(latencies), followed: HashMap::new() };
+    pub fn start(client: Arc<Client>, gate: Throttle, latencies: &[LatencyRecord], stop: Shutdown) -> Self {
+        let desk = PollQueue { schedule: PollSchedule::restore(latencies), followed: HashMap::new() };
         let inner = Arc::new(Inner { client, gate, desk: Mutex::new(desk), changed: Notify::new(), stop });
         let worker = Arc::clone(&inner);
         tokio::spawn(async move {
@@ -108,7 +108,7 @@ impl Poller {
     }
 
     /// What is known of latencies, for the next run.
-    pub fn latencies(&self) -> Vec<LatencyRow> {
+    pub fn latencies(&self) -> Vec<LatencyRecord> {
         self.inner.desk().schedule.latencies()
     }
 }
@@ -128,7 +128,7 @@ impl Drop for Leave<'_> {
 }
 
 impl Inner {
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    fn desk(&self) -> MutexGuard<'_, PollQueue> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -136,39 +136,39 @@ impl Inner {
         loop {
             let due = self.desk().schedule.due(moment());
             match due {
-                Due::Now(_) => {
+                PollTarget::Now(_) => {
                     failpoint::trip("poller");
-                    let pass = self.gate.enter(Endpoint::GetOperation).await;
+                    let pass = self.gate.acquire(Endpoint::GetOperation).await;
                     self.poll_next(pass);
                 }
-                Due::At(at) => {
+                PollTarget::At(at) => {
                     let wait = at.since(moment()).max(Duration::from_millis(1));
                     let _ = tokio::time::timeout(wait, self.changed.notified()).await;
                 }
-                Due::Nothing => self.changed.notified().await,
+                PollTarget::Nothing => self.changed.notified().await,
             }
         }
     }
 
     /// Sends one poll for what is due longest now: waiting for the budget may have changed that.
-    fn poll_next(self: &Arc<Self>, pass: Pass) {
+    fn poll_next(self: &Arc<Self>, pass: ThrottlePermit) {
         let next = {
             let mut desk = self.desk();
             match desk.schedule.due(moment()) {
-                Due::Now(key) => {
+                PollTarget::Now(key) => {
                     desk.schedule.begin(key, moment());
                     desk.followed.get(&key).map(|ticket| (key, ticket.operation.clone(), ticket.about))
                 }
-                Due::At(_) | Due::Nothing => None,
+                PollTarget::At(_) | PollTarget::Nothing => None,
             }
         };
-        let Some((key, operation, about)) = next else { return self.gate.leave_unsent(pass) };
+        let Some((key, operation, about)) = next else { return self.gate.release_unsent(pass) };
         let inner = Arc::clone(self);
         tokio::spawn(async move {
             let polling = async {
                 let reply = inner.client.get_operation(&operation, about).await;
                 failpoint::trip("polled");
-                inner.gate.leave(pass, &reply);
+                inner.gate.release(pass, &reply);
                 inner.take(key, reply);
                 inner.changed.notify_one();
             };
@@ -177,15 +177,15 @@ impl Inner {
     }
 
     /// Takes the answer to a poll.
-    fn take(&self, key: u64, reply: Reply<OperationState>) {
+    fn take(&self, key: u64, reply: ApiReply<OperationState>) {
         let (outcome, followed) = read(reply);
         let mut desk = self.desk();
         let standing = desk.schedule.report(key, outcome, fastrand::f64(), moment());
         let followed = match (standing, followed) {
             (_, Some(followed)) => Some(followed),
-            (Some(Standing::Gone), None) => Some(Followed::Lost),
-            (Some(Standing::Outlived(_)), None) => Some(Followed::Outlived),
-            (Some(Standing::Waiting(_) | Standing::Settled) | None, None) => None,
+            (Some(OperationStatus::Gone), None) => Some(Followed::Lost),
+            (Some(OperationStatus::Outlived(_)), None) => Some(Followed::Outlived),
+            (Some(OperationStatus::Waiting(_) | OperationStatus::Settled) | None, None) => None,
         };
         if let Some(followed) = followed
             && let Some(ticket) = desk.followed.remove(&key)
@@ -198,7 +198,7 @@ impl Inner {
 }
 
 /// What an answer means for the schedule, and for whoever follows.
-fn read(reply: Reply<OperationState>) -> (PollOutcome, Option<Followed>) {
+fn read(reply: ApiReply<OperationState>) -> (PollOutcome, Option<Followed>) {
     match reply.result {
         Ok(OperationState::Pending) => (PollOutcome::Pending, None),
         Ok(OperationState::Done(asset)) => (PollOutcome::Done, Some(Followed::Done(Box::new(asset)))),

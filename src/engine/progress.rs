@@ -9,7 +9,7 @@ use crate::model::ids::AssetId;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress {
+pub enum ProgressEvent {
     /// Files are being looked at.
     Files {
         /// How many are done.
@@ -79,7 +79,7 @@ pub enum Progress {
 }
 
 /// Where progress is told.
-pub type Listener = std::sync::Arc<dyn Fn(Progress) + Send + Sync>;
+pub type Listener = std::sync::Arc<dyn Fn(ProgressEvent) + Send + Sync>;
 
 /// A listener that listens to nothing.
 pub fn silent() -> Listener {

@@ -4,8 +4,8 @@
 
 use jiff::Timestamp;
 
-use super::book::BookError;
-use super::steps::{Look, Steps, Try, chain, run_ends};
+use super::book::StateCacheError;
+use super::steps::{Lookup, Executor, StepResult, chain, run_ends};
 use crate::cloud::endpoint::Endpoint;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
@@ -13,9 +13,9 @@ use crate::model::phase::Phase;
 use crate::model::recorded::Recorded;
 use crate::platform::clock;
 
-impl Steps {
+impl Executor {
     /// What to do instead of sending an upload of `address` again; `None`: send it.
-    pub(super) async fn recovered(&self, address: &Address) -> Result<Option<Try>, BookError> {
+    pub(super) async fn recovered(&self, address: &Address) -> Result<Option<StepResult>, StateCacheError> {
         let lost = self.book.read(|recorded| lost_at(recorded, address));
         // A clock that was put back since must not make it wait for ever.
         let Some(lost) = lost.map(|at| at.min(clock::now())) else { return Ok(None) };
@@ -24,25 +24,25 @@ impl Steps {
         }
         match self.book.read(any_asset) {
             Some((owner, asset_id)) => match self.look(&owner, asset_id).await? {
-                Look::Present(_) | Look::Gone => Ok(None),
-                Look::Unknown(tried) => Ok(Some(tried)),
+                Lookup::Present(_) | Lookup::Gone => Ok(None),
+                Lookup::Unknown(tried) => Ok(Some(tried)),
             },
             None => self.ask_about_the_key(address).await,
         }
     }
 
     /// Without an asset there is nothing else to ask about. A token can't be asked about: then the rest has to do.
-    async fn ask_about_the_key(&self, address: &Address) -> Result<Option<Try>, BookError> {
-        let Some(pass) = self.stop.or(self.gate.enter(Endpoint::Introspect)).await else { return Ok(Some(run_ends())) };
+    async fn ask_about_the_key(&self, address: &Address) -> Result<Option<StepResult>, StateCacheError> {
+        let Some(pass) = self.stop.or(self.gate.acquire(Endpoint::Introspect)).await else { return Ok(Some(run_ends())) };
         let Some(reply) = self.client.introspect().await else {
-            self.gate.leave_unsent(pass);
+            self.gate.release_unsent(pass);
             return Ok(None);
         };
-        self.gate.leave(pass, &reply);
+        self.gate.release(pass, &reply);
         let Err(failure) = reply.result else { return Ok(None) };
         let message = chain(&failure);
         self.rest(address, &message).await?;
-        Ok(Some(Try::Again { message }))
+        Ok(Some(StepResult::Again { message }))
     }
 }
 

@@ -10,17 +10,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::book::BookError;
-use super::hands::Hands;
+use super::book::StateCacheError;
+use super::hands::ExecutionContext;
 use super::report::Stop;
 use crate::model::address::Address;
 use crate::model::change::{Change, Event};
 use crate::model::desired::{Desired, DesiredAsset};
 use crate::model::ids::{AssetId, Creator};
 use crate::model::missing_lockfile::{Lost, MissingLockfile};
-use crate::model::recorded::{Leaving, Record, Recorded};
+use crate::model::recorded::{RetireReason, Record, Recorded};
 use crate::plan::current::{current, last};
-use crate::plan::{Plan, Wishes, plan};
+use crate::plan::{Plan, PlanOptions, plan};
 use crate::platform::failpoint;
 
 /// Which addresses get new assets, and which of those that are held can't.
@@ -41,9 +41,9 @@ impl Choice {
             let asset = last(record).map(|(key, _)| format!(" asset {}", key.asset_id)).unwrap_or_default();
             let message = format!("its creator changed: what it had,{asset}, is `{name}` from now on");
             changes.push(Change::Move { from: address.clone(), to: name.clone() });
-            changes.push(Change::Remove { address: name.clone(), removed: true });
+            changes.push(Change::SetRemoved { address: name.clone(), removed: true });
             let event = Event { kind: "recreated", message };
-            changes.push(Change::Tell { address: Some(name.clone()), event });
+            changes.push(Change::LogEvent { address: Some(name.clone()), event });
         }
         changes
     }
@@ -94,7 +94,7 @@ fn obstacle(address: &Address, want: &DesiredAsset, record: &Record, recorded: &
         return Some("moderation rejected this content: change the file first".to_owned());
     }
     let (key, _) = current(want, record)?;
-    let by_hand = |why, archived| why == Leaving::ByHand && archived;
+    let by_hand = |why, archived| why == RetireReason::ByHand && archived;
     let shelved = record.shelved.get(&key.asset_id);
     let archived = shelved.is_some_and(|shelved| by_hand(shelved.why, shelved.archived_at.is_some()));
     archived.then(|| "it was archived by hand: take it out of the manifest, or `macadam forget` it".to_owned())
@@ -152,7 +152,7 @@ pub enum RecreateError {
     },
     /// The state could not be written.
     #[error(transparent)]
-    Book(#[from] BookError),
+    Book(#[from] StateCacheError),
 }
 
 impl RecreateError {
@@ -178,7 +178,7 @@ impl RecreateError {
 /// # Errors
 /// When the key may not make assets for one of them, or the lockfile was lost.
 pub async fn begin(
-    hands: &Hands,
+    hands: &ExecutionContext,
     desired: &Desired,
     only: Option<&BTreeSet<Address>>,
     missing: Option<&MissingLockfile>,
@@ -224,14 +224,14 @@ pub fn preview(desired: &Desired, recorded: &Recorded, only: Option<&BTreeSet<Ad
         // It fits: it was chosen from this very state.
         let _ = after.apply(&change, now);
     }
-    let mut plan = plan(desired, &after, &Wishes::default(), now);
+    let mut plan = plan(desired, &after, &PlanOptions::default(), now);
     plan.restrict(&choice.renamed.keys().cloned().collect(), desired);
     plan
 }
 
 /// One asset of an earlier owner, with the one that took its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct RecreatedAsset {
     /// The address.
     pub address: Address,
     /// The name that keeps what it had.
@@ -245,7 +245,7 @@ pub struct Row {
 }
 
 /// Every asset that the manifest's addresses had under another owner, also from earlier changes: old and new.
-pub fn table(desired: &Desired, recorded: &Recorded) -> Vec<Row> {
+pub fn table(desired: &Desired, recorded: &Recorded) -> Vec<RecreatedAsset> {
     let rows = recorded.assets.iter().filter_map(|(former, record)| {
         let owner = record.identity.creator;
         let address = address_of(former, owner)?;
@@ -253,7 +253,7 @@ pub fn table(desired: &Desired, recorded: &Recorded) -> Vec<Row> {
         let (key, _) = last(record)?;
         let now = recorded.assets.get(&address).filter(|record| record.identity.creator == want.creator);
         let new = now.and_then(|record| current(want, record)).map(|(key, _)| key.asset_id);
-        Some(Row { address, former: former.clone(), owner, old: key.asset_id, new })
+        Some(RecreatedAsset { address, former: former.clone(), owner, old: key.asset_id, new })
     });
     rows.collect()
 }

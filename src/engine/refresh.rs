@@ -7,18 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 
-use super::gate::Gate;
+use super::gate::Throttle;
 use super::report::Stop;
 use super::settle;
 use super::steps::chain;
-use super::stop::StopSwitch;
+use super::stop::Shutdown;
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::client::Client;
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::Failure;
 use crate::model::change::{Change, Event};
 use crate::model::desired::Desired;
-use crate::model::history::{RevisionFact, Standing};
+use crate::model::history::{RevisionFact, RevisionState};
 use crate::model::ids::AssetId;
 use crate::model::metadata::{Field, SocialNetwork};
 use crate::model::observation::{Mismatch, NotFound};
@@ -32,7 +32,7 @@ const AT_ONCE: usize = 16;
 
 /// An asset to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Question {
+pub struct AssetQuery {
     /// Which.
     pub asset_id: AssetId,
     /// Also its icon, previews and links, which come only when asked for.
@@ -41,7 +41,7 @@ pub struct Question {
 
 /// What a look at one asset came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum QueryResult {
     /// Roblox describes it.
     Present(Box<RemoteAsset>),
     /// Roblox doesn't have it.
@@ -55,7 +55,7 @@ pub enum Answer {
 
 /// Every asset that is wanted now, or was when its address left this checkout's manifest; and those that are gone or rejected, as far as Roblox said
 /// last: it may say otherwise now.
-pub fn questions(desired: &Desired, recorded: &Recorded) -> Vec<Question> {
+pub fn queries(desired: &Desired, recorded: &Recorded) -> Vec<AssetQuery> {
     let mut all: BTreeMap<AssetId, bool> = BTreeMap::new();
     for (address, record) in &recorded.assets {
         let want = desired.assets.get(address);
@@ -64,7 +64,7 @@ pub fn questions(desired: &Desired, recorded: &Recorded) -> Vec<Question> {
             None if record.in_lockfile => last(record),
             None => continue,
         };
-        let lost = |fact: &RevisionFact| matches!(fact.standing, Standing::Rejected | Standing::Gone);
+        let lost = |fact: &RevisionFact| matches!(fact.standing, RevisionState::Rejected | RevisionState::Gone);
         for (key, _) in record.history.iter().filter(|(_, fact)| lost(fact)) {
             all.entry(key.asset_id).or_default();
         }
@@ -73,7 +73,7 @@ pub fn questions(desired: &Desired, recorded: &Recorded) -> Vec<Question> {
         let extras = wanted.keys().chain(record.asked.keys()).any(|field| is_extra(*field));
         *all.entry(key.asset_id).or_default() |= extras;
     }
-    all.into_iter().map(|(asset_id, extras)| Question { asset_id, extras }).collect()
+    all.into_iter().map(|(asset_id, extras)| AssetQuery { asset_id, extras }).collect()
 }
 
 /// Whether a field comes only when asked for.
@@ -85,22 +85,22 @@ pub fn is_extra(field: Field) -> bool {
 }
 
 /// Asks for every asset; ends early when the run does. A refused key ends the run.
-pub async fn ask(client: &Client, gate: &Gate, stop: &StopSwitch, questions: Vec<Question>) -> Vec<(AssetId, Answer)> {
-    let answers = futures_util::stream::iter(questions).map(async |question| {
-        let answer = stop.or(look(client, gate, stop, question)).await?;
+pub async fn fetch_assets(client: &Client, gate: &Throttle, stop: &Shutdown, questions: Vec<AssetQuery>) -> Vec<(AssetId, QueryResult)> {
+    let answers = futures_util::stream::iter(queries).map(async |question| {
+        let answer = stop.or(fetch_asset(client, gate, stop, question)).await?;
         Some((question.asset_id, answer))
     });
     answers.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
 }
 
-async fn look(client: &Client, gate: &Gate, stop: &StopSwitch, question: Question) -> Answer {
+async fn fetch_asset(client: &Client, gate: &Throttle, stop: &Shutdown, question: AssetQuery) -> QueryResult {
     match get(client, gate, question.asset_id, &[]).await {
         Ok(asset) if question.extras => match get_extras(client, gate, asset).await {
-            Ok(whole) => Answer::Present(Box::new(whole)),
+            Ok(whole) => QueryResult::Present(Box::new(whole)),
             Err(failure) => unknown(&failure, stop),
         },
-        Ok(asset) => Answer::Present(Box::new(asset)),
-        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => Answer::Gone,
+        Ok(asset) => QueryResult::Present(Box::new(asset)),
+        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => QueryResult::Gone,
         Err(failure) => unknown(&failure, stop),
     }
 }
@@ -109,23 +109,23 @@ async fn look(client: &Client, gate: &Gate, stop: &StopSwitch, question: Questio
 ///
 /// # Errors
 /// When it could not be read.
-pub async fn read(client: &Client, gate: &Gate, question: Question) -> Result<RemoteAsset, Failure> {
+pub async fn read(client: &Client, gate: &Throttle, question: AssetQuery) -> Result<RemoteAsset, Failure> {
     let asset = get(client, gate, question.asset_id, &[]).await?;
     if question.extras { get_extras(client, gate, asset).await } else { Ok(asset) }
 }
 
-fn unknown(failure: &Failure, stop: &StopSwitch) -> Answer {
+fn unknown(failure: &Failure, stop: &Shutdown) -> QueryResult {
     if failure.is_credential() {
         let hint = failure.hint().unwrap_or_default().to_owned();
-        stop.throw(Stop::Credential { message: failure.to_string(), hint });
+        stop.trigger(Stop::Credential { message: failure.to_string(), hint });
     }
-    Answer::Unknown { why: chain(failure) }
+    QueryResult::Unknown { why: chain(failure) }
 }
 
-async fn get(client: &Client, gate: &Gate, asset_id: AssetId, fields: &[Field]) -> Result<RemoteAsset, Failure> {
-    let pass = gate.enter(Endpoint::GetAsset).await;
+async fn get(client: &Client, gate: &Throttle, asset_id: AssetId, fields: &[Field]) -> Result<RemoteAsset, Failure> {
+    let pass = gate.acquire(Endpoint::GetAsset).await;
     let reply = client.get_asset(asset_id, fields).await;
-    gate.leave(pass, &reply);
+    gate.release(pass, &reply);
     reply.result
 }
 
@@ -133,7 +133,7 @@ async fn get(client: &Client, gate: &Gate, asset_id: AssetId, fields: &[Field]) 
 ///
 /// # Errors
 /// When they could not be read.
-pub async fn get_extras(client: &Client, gate: &Gate, asset: RemoteAsset) -> Result<RemoteAsset, Failure> {
+pub async fn get_extras(client: &Client, gate: &Throttle, asset: RemoteAsset) -> Result<RemoteAsset, Failure> {
     let links = SocialNetwork::ALL.into_iter().map(Field::SocialLink);
     let fields: Vec<Field> = [Field::Icon, Field::Previews].into_iter().chain(links).collect();
     let RemoteAsset { icon, previews, social_links, .. } = get(client, gate, asset.asset_id, &fields).await?;
@@ -141,15 +141,15 @@ pub async fn get_extras(client: &Client, gate: &Gate, asset: RemoteAsset) -> Res
 }
 
 /// What follows from an answer for everything that is known. While a change of the asset is open, nothing does: what is seen may be its doing.
-pub fn follow(recorded: &Recorded, asset_id: AssetId, answer: &Answer, now: Timestamp) -> Vec<Change> {
+pub fn apply_observation(recorded: &Recorded, asset_id: AssetId, answer: &QueryResult, now: Timestamp) -> Vec<Change> {
     let mut sent = recorded.attempts.values().filter(|attempt| attempt.phase != Phase::Intended);
     if sent.any(|attempt| attempt.intent.asset_id() == Some(asset_id)) {
         return Vec::new();
     }
     match answer {
-        Answer::Present(asset) => observed(recorded, asset, now),
-        Answer::Gone => not_found(recorded, asset_id, now),
-        Answer::Unknown { .. } => Vec::new(),
+        QueryResult::Present(asset) => observed(recorded, asset, now),
+        QueryResult::Gone => not_found(recorded, asset_id, now),
+        QueryResult::Unknown { .. } => Vec::new(),
     }
 }
 
@@ -158,7 +158,7 @@ pub fn follow(recorded: &Recorded, asset_id: AssetId, answer: &Answer, now: Time
 pub fn observed(recorded: &Recorded, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
     let asset_id = asset.asset_id;
     let owners = || recorded.assets.iter().filter(|(_, record)| has(record, asset_id));
-    let see = Change::See { asset: asset.clone() };
+    let see = Change::RecordObservation { asset: asset.clone() };
     // Neither owner nor type changes by a write of ours; nothing else is believed of what is another asset than the record means.
     if owners().any(|(_, record)| Mismatch::of(record.kind_of(asset_id), asset).is_some()) {
         return vec![see];
@@ -170,9 +170,9 @@ pub fn observed(recorded: &Recorded, asset: &RemoteAsset, now: Timestamp) -> Vec
         None => changes.push(see),
         // Only moderation's word is taken over, where it is a later one.
         Some(seen) if !recorded.outdated.contains(&asset_id) => {
-            let is_later = Standing::of_moderation(asset.moderation) >= Standing::of_moderation(seen.asset.moderation);
+            let is_later = RevisionState::of_moderation(asset.moderation) >= RevisionState::of_moderation(seen.asset.moderation);
             let moderation = asset.moderation.filter(|_| is_later).or(seen.asset.moderation);
-            changes.push(Change::See { asset: RemoteAsset { moderation, ..seen.asset.clone() } });
+            changes.push(Change::RecordObservation { asset: RemoteAsset { moderation, ..seen.asset.clone() } });
         }
         Some(_) => {}
     }
@@ -186,7 +186,7 @@ pub fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) -> Vec<
     }
     let known = recorded.not_found.get(&asset_id).copied();
     let heard = NotFound::again(known, now);
-    let mut changes = vec![Change::NotFound { asset_id }];
+    let mut changes = vec![Change::RecordNotFound { asset_id }];
     if known == Some(heard) {
         return changes;
     }
@@ -199,23 +199,23 @@ pub fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) -> Vec<
             ("gone", format!("Roblox no longer has asset {asset_id}"))
         };
         changes.extend(gone);
-        changes.push(Change::Tell { address: Some(address.clone()), event: Event { kind, message } });
+        changes.push(Change::LogEvent { address: Some(address.clone()), event: Event { kind, message } });
     }
     changes
 }
 
 /// Of `questions` those that are asked before anything is planned: what is out of date, what only another tool's records say, and what Roblox didn't
 /// find, as far as it is due.
-pub fn urgent(questions: Vec<Question>, recorded: &Recorded, now: Timestamp) -> Vec<Question> {
+pub fn urgent(questions: Vec<AssetQuery>, recorded: &Recorded, now: Timestamp) -> Vec<AssetQuery> {
     let facts = recorded.assets.values().flat_map(|record| record.history.iter());
     let unverified: BTreeSet<AssetId> =
-        facts.filter(|(_, fact)| fact.standing == Standing::Unverified).map(|(key, _)| key.asset_id).collect();
+        facts.filter(|(_, fact)| fact.standing == RevisionState::Unverified).map(|(key, _)| key.asset_id).collect();
     let is_due = |known: &NotFound| !known.is_gone() && (known.next_at() <= now || known.at > now);
-    let is_urgent = |question: &Question| match recorded.not_found.get(&question.asset_id) {
+    let is_urgent = |question: &AssetQuery| match recorded.not_found.get(&question.asset_id) {
         Some(known) => recorded.outdated.contains(&question.asset_id) || is_due(known),
         None => recorded.outdated.contains(&question.asset_id) || unverified.contains(&question.asset_id),
     };
-    questions.into_iter().filter(is_urgent).collect()
+    queries.into_iter().filter(is_urgent).collect()
 }
 
 fn has(record: &Record, asset_id: AssetId) -> bool {

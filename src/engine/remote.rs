@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use super::gate::Gate;
-use super::progress::{Listener, Progress};
+use super::gate::Throttle;
+use super::progress::{Listener, ProgressEvent};
 use crate::cloud::backoff::Backoff;
 use crate::cloud::class::{Class, Later, Refusal};
 use crate::cloud::client::Client;
 use crate::cloud::endpoint::Endpoint;
-use crate::cloud::failure::{Failure, Reply};
+use crate::cloud::failure::{Failure, ApiReply};
 use crate::cloud::wire::version::{RemoteVersion, VersionList};
 use crate::model::asset::{ContentChange, Moderation};
 use crate::model::history::{History, RevisionFact, RevisionKey};
@@ -49,7 +49,7 @@ pub struct RemoteFacts {
 
 /// One revision, as the history and Roblox know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
+pub struct RemoteRevision {
     /// Which.
     pub key: RevisionKey,
     /// What the history knows; `None` of a revision that was made elsewhere.
@@ -62,14 +62,14 @@ pub struct Seen {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RemoteHistory {
     /// Every revision that either knows, in the order in which people count them.
-    pub revisions: Vec<Seen>,
+    pub revisions: Vec<RemoteRevision>,
     /// What could not be told, and why.
     pub notes: Vec<String>,
 }
 
 /// What Roblox said of one asset.
 #[derive(Debug)]
-enum Answer {
+enum FetchResult {
     Gone,
     Asset(Box<RemoteAsset>),
     Versions(VersionList),
@@ -82,7 +82,7 @@ enum Answer {
 /// When Roblox could not be asked, or refused the key or the asset. An asset that is gone is no error.
 pub async fn ask(
     client: &Client,
-    gate: &Gate,
+    gate: &Throttle,
     record: &Record,
     current: Option<AssetId>,
     listener: &Listener,
@@ -110,12 +110,12 @@ pub async fn ask(
 ///
 /// # Errors
 /// As [`ask()`].
-pub async fn ask_one(client: &Client, gate: &Gate, record: &Record, key: RevisionKey) -> Result<Remote, Failure> {
+pub async fn ask_one(client: &Client, gate: &Throttle, record: &Record, key: RevisionKey) -> Result<Remote, Failure> {
     let asset_id = key.asset_id;
     let Some(revision) = key.version else {
         return Ok(match look(client, gate, asset_id).await? {
-            Answer::Asset(asset) => of_asset(&asset, key, false),
-            Answer::Gone | Answer::Versions(_) => Remote::Missing,
+            FetchResult::Asset(asset) => of_asset(&asset, key, false),
+            FetchResult::Gone | FetchResult::Versions(_) => Remote::Missing,
         });
     };
     debug_assert_eq!(record.identity.asset_type.on_content_change(), ContentChange::InPlace, "it has versions");
@@ -135,10 +135,10 @@ fn assets(history: &History) -> Vec<AssetId> {
     assets
 }
 
-async fn look(client: &Client, gate: &Gate, asset_id: AssetId) -> Result<Answer, Failure> {
+async fn look(client: &Client, gate: &Throttle, asset_id: AssetId) -> Result<FetchResult, Failure> {
     match patiently(gate, Endpoint::GetAsset, async || client.get_asset(asset_id, &[]).await).await {
-        Ok(asset) => Ok(Answer::Asset(Box::new(asset))),
-        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => Ok(Answer::Gone),
+        Ok(asset) => Ok(FetchResult::Asset(Box::new(asset))),
+        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => Ok(FetchResult::Gone),
         Err(failure) => Err(failure),
     }
 }
@@ -146,11 +146,11 @@ async fn look(client: &Client, gate: &Gate, asset_id: AssetId) -> Result<Answer,
 /// All versions of an asset. A list that Roblox refuses, or an empty one, says nothing of the asset, so that is asked for itself.
 async fn versions(
     client: &Client,
-    gate: &Gate,
+    gate: &Throttle,
     asset_id: AssetId,
     listener: &Listener,
     notes: &mut Vec<String>,
-) -> Result<Answer, Failure> {
+) -> Result<FetchResult, Failure> {
     let mut list = VersionList::new(asset_id);
     let mut refused = None;
     let mut pages = 0;
@@ -159,7 +159,7 @@ async fn versions(
             Ok(()) => {
                 pages += 1;
                 let versions = list.versions().len() as u64;
-                listener(Progress::Listed { asset_id, versions });
+                listener(ProgressEvent::Listed { asset_id, versions });
                 tracing::info!(asset_id = asset_id.get(), versions, "read a page of Roblox's list of versions");
             }
             Err(failure) if matches!(failure.class, Class::Refused(Refusal::NotFound | Refusal::Invalid)) => {
@@ -175,10 +175,10 @@ async fn versions(
                 "Roblox lists more versions of asset {asset_id}: only the newest {shown} were read; `macadam history ADDRESS REVISION --remote` asks for an older one"
             ));
         }
-        return Ok(Answer::Versions(list));
+        return Ok(FetchResult::Versions(list));
     }
     let answer = look(client, gate, asset_id).await?;
-    if !matches!(answer, Answer::Gone) {
+    if !matches!(answer, FetchResult::Gone) {
         let why = refused.map(|failure| format!(": {failure}")).unwrap_or_default();
         notes.push(format!("Roblox lists no versions of asset {asset_id}{why}"));
     }
@@ -186,12 +186,12 @@ async fn versions(
 }
 
 /// Asks through the gate, and again where that may help.
-async fn patiently<T>(gate: &Gate, endpoint: Endpoint, mut ask: impl AsyncFnMut() -> Reply<T>) -> Result<T, Failure> {
+async fn patiently<T>(gate: &Throttle, endpoint: Endpoint, mut ask: impl AsyncFnMut() -> ApiReply<T>) -> Result<T, Failure> {
     let mut failures = 0;
     loop {
-        let pass = gate.enter(endpoint).await;
+        let pass = gate.acquire(endpoint).await;
         let reply = ask().await;
-        gate.leave(pass, &reply);
+        gate.release(pass, &reply);
         let failure = match reply.result {
             Ok(told) => return Ok(told),
             Err(failure) => failure,
@@ -217,16 +217,16 @@ fn may_pass(failure: &Failure) -> bool {
 }
 
 /// Brings the history and the answers together.
-fn merge(history: &History, in_place: bool, answers: &[(AssetId, Answer)], notes: &mut Vec<String>) -> Vec<Seen> {
+fn merge(history: &History, in_place: bool, answers: &[(AssetId, FetchResult)], notes: &mut Vec<String>) -> Vec<RemoteRevision> {
     let mut merged = Vec::new();
     for (asset_id, answer) in answers {
         let known = history.of_asset(*asset_id).map(|(key, fact)| (key, *fact));
         match answer {
-            Answer::Gone => merged.extend(known.map(|(key, fact)| seen(key, fact, Remote::Missing))),
-            Answer::Asset(asset) => {
+            FetchResult::Gone => merged.extend(known.map(|(key, fact)| seen(key, fact, Remote::Missing))),
+            FetchResult::Asset(asset) => {
                 merged.extend(known.map(|(key, fact)| seen(key, fact, of_asset(asset, key, in_place))));
             }
-            Answer::Versions(list) => {
+            FetchResult::Versions(list) => {
                 if list.may_be_cut() && oldest(list).is_some_and(|revision| revision.get() > 1) {
                     notes.push(format!("Roblox lists only the newest {} versions", list.versions().len()));
                 }
@@ -237,8 +237,8 @@ fn merge(history: &History, in_place: bool, answers: &[(AssetId, Answer)], notes
     merged
 }
 
-const fn seen(key: RevisionKey, fact: RevisionFact, remote: Remote) -> Seen {
-    Seen { key, fact: Some(fact), remote }
+const fn seen(key: RevisionKey, fact: RevisionFact, remote: Remote) -> RemoteRevision {
+    RemoteRevision { key, fact: Some(fact), remote }
 }
 
 /// What an asset tells of one of its revisions: of a Model only the newest was judged with it.
@@ -255,7 +255,7 @@ fn oldest(list: &VersionList) -> Option<Revision> {
 }
 
 /// The revisions of an asset that has versions, oldest first.
-fn of_versions(asset_id: AssetId, known: Vec<(RevisionKey, RevisionFact)>, list: &VersionList) -> Vec<Seen> {
+fn of_versions(asset_id: AssetId, known: Vec<(RevisionKey, RevisionFact)>, list: &VersionList) -> Vec<RemoteRevision> {
     let listed: BTreeMap<Revision, &RemoteVersion> = list.versions().iter().map(|v| (v.revision, v)).collect();
     // What is not published is left out, and so is the whole of it where Roblox doesn't tell.
     let told = listed.values().any(|version| version.published.is_some());
@@ -264,7 +264,7 @@ fn of_versions(asset_id: AssetId, known: Vec<(RevisionKey, RevisionFact)>, list:
         Remote::Present(RemoteFacts { moderation: version.moderation, published, archived: None })
     };
     let cut_below = oldest(list).filter(|_| list.may_be_cut() || !list.is_complete());
-    let mut all: BTreeMap<Option<Revision>, Seen> = BTreeMap::new();
+    let mut all: BTreeMap<Option<Revision>, RemoteRevision> = BTreeMap::new();
     for (key, fact) in known {
         let remote = match (key.version, key.version.and_then(|version| listed.get(&version))) {
             (_, Some(version)) => facts(version),
@@ -275,7 +275,7 @@ fn of_versions(asset_id: AssetId, known: Vec<(RevisionKey, RevisionFact)>, list:
     }
     for (revision, version) in &listed {
         let key = RevisionKey { asset_id, version: Some(*revision) };
-        all.entry(key.version).or_insert(Seen { key, fact: None, remote: facts(version) });
+        all.entry(key.version).or_insert(RemoteRevision { key, fact: None, remote: facts(version) });
     }
     all.into_values().collect()
 }

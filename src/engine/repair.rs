@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::book::{Book, BookError};
-use super::hands::Hands;
-use super::refresh::{self, Question};
+use super::book::{StateCache, StateCacheError};
+use super::hands::ExecutionContext;
+use super::refresh::{self, AssetQuery};
 use super::settle;
 use crate::cloud::failure::Failure;
 use crate::model::address::Address;
@@ -12,7 +12,7 @@ use crate::model::change::{Change, Event};
 use crate::model::ids::{AssetId, UploadId};
 use crate::model::observation::Mismatch;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, PossibleDuplicate, Record, Recorded, Trouble};
+use crate::model::recorded::{Attempt, AttemptId, PossibleDuplicate, Record, Recorded, Blocked};
 use crate::model::remote::RemoteAsset;
 use crate::plan::asset::suspect;
 use crate::plan::doubt::is_overdue;
@@ -76,7 +76,7 @@ pub enum RepairError {
     Interrupted,
     /// The state could not be written.
     #[error(transparent)]
-    Book(#[from] BookError),
+    Book(#[from] StateCacheError),
 }
 
 impl RepairError {
@@ -106,7 +106,7 @@ impl RepairError {
 ///
 /// # Errors
 /// When nothing is unsettled, the asset can't be the one, or can't be looked at.
-pub async fn resolve_with(hands: &Hands, address: &Address, asset_id: AssetId) -> Result<(), RepairError> {
+pub async fn resolve_with(hands: &ExecutionContext, address: &Address, asset_id: AssetId) -> Result<(), RepairError> {
     let book = &hands.book;
     let (unsettled, record) = unsettled(book, address)?;
     let taken = book.read(|recorded| {
@@ -117,10 +117,10 @@ pub async fn resolve_with(hands: &Hands, address: &Address, asset_id: AssetId) -
     if let Some(owner) = taken {
         return Err(RepairError::Taken { asset_id, owner });
     }
-    if let Unsettled::Update(_) = unsettled {
+    if let OpenUpload::Update(_) = unsettled {
         return Err(RepairError::NotInDoubt { address: address.clone() });
     }
-    let question = Question { asset_id, extras: false };
+    let question = AssetQuery { asset_id, extras: false };
     let read = hands.stop.or(refresh::read(&hands.client, &hands.gate, question)).await;
     let asset = read
         .ok_or(RepairError::Interrupted)?
@@ -130,12 +130,12 @@ pub async fn resolve_with(hands: &Hands, address: &Address, asset_id: AssetId) -
     }
     book.commit_with(|_| {
         let mut changes = match &unsettled {
-            Unsettled::Waiting(id, attempt) | Unsettled::Overdue(id, attempt) => {
+            OpenUpload::Waiting(id, attempt) | OpenUpload::Overdue(id, attempt) => {
                 let mut changes = settle::completed(*id, attempt, &record, &asset, clock::now()).changes;
                 changes.extend(settle::accounted(attempt));
                 changes
             }
-            Unsettled::SetAside(id, attempt) => {
+            OpenUpload::SetAside(id, attempt) => {
                 let content = attempt.intent.content();
                 let mut changes: Vec<Change> = content
                     .into_iter()
@@ -145,12 +145,12 @@ pub async fn resolve_with(hands: &Hands, address: &Address, asset_id: AssetId) -
                 changes.extend(settle::accounted(attempt));
                 changes
             }
-            Unsettled::Suspected(upload, duplicate) => {
+            OpenUpload::Suspected(upload, duplicate) => {
                 let mut changes = settle::made_beside(address, &record, duplicate.content, &asset, clock::now());
                 changes.push(settled(address, *upload, *duplicate));
                 changes
             }
-            Unsettled::Update(_) => Vec::new(),
+            OpenUpload::Update(_) => Vec::new(),
         };
         changes.push(told(address, "resolved", format!("an upload whose outcome was unknown made asset {asset_id}")));
         changes
@@ -163,29 +163,29 @@ pub async fn resolve_with(hands: &Hands, address: &Address, asset_id: AssetId) -
 ///
 /// # Errors
 /// When nothing keeps it waiting, or the state can't be written.
-pub async fn recreate(book: &Book, address: &Address) -> Result<(), RepairError> {
+pub async fn recreate(book: &StateCache, address: &Address) -> Result<(), RepairError> {
     let (unsettled, _) = unsettled(book, address)?;
     let mut changes = match &unsettled {
-        Unsettled::Waiting(id, attempt) => {
+        OpenUpload::Waiting(id, attempt) => {
             let mut changes = vec![Change::Advance { attempt: *id, event: PhaseEvent::Abandon }];
             changes.extend(settle::accounted(attempt));
             changes.push(told(address, "recreated", "a person said that the create in doubt made nothing".to_owned()));
             changes
         }
         // It may still end: what it makes then is recorded.
-        Unsettled::Overdue(id, attempt) => {
+        OpenUpload::Overdue(id, attempt) => {
             let mut changes = vec![Change::Advance { attempt: *id, event: PhaseEvent::SetAside }];
             changes.extend(suspect(address, attempt));
             let message = "a person decided to wait no longer for an upload that Roblox still works on".to_owned();
             changes.push(told(address, Event::POSSIBLE_DUPLICATE, message));
             changes
         }
-        Unsettled::Update(id) => vec![Change::Advance { attempt: *id, event: PhaseEvent::SetAside }],
-        Unsettled::SetAside(..) | Unsettled::Suspected(..) => {
+        OpenUpload::Update(id) => vec![Change::Advance { attempt: *id, event: PhaseEvent::SetAside }],
+        OpenUpload::SetAside(..) | OpenUpload::Suspected(..) => {
             return Err(RepairError::NotInDoubt { address: address.clone() });
         }
     };
-    changes.push(Change::Rest { address: address.clone(), trouble: None });
+    changes.push(Change::SetBlocked { address: address.clone(), trouble: None });
     book.commit(changes).await?;
     Ok(())
 }
@@ -194,7 +194,7 @@ pub async fn recreate(book: &Book, address: &Address) -> Result<(), RepairError>
 ///
 /// # Errors
 /// When nothing is suspected, or the state can't be written.
-pub async fn no_duplicate(book: &Book, address: &Address) -> Result<(), RepairError> {
+pub async fn no_duplicate(book: &StateCache, address: &Address) -> Result<(), RepairError> {
     let changes = book.read(|recorded| {
         let record = recorded.assets.get(address).ok_or_else(|| RepairError::Unknown { address: address.clone() })?;
         let open = record.possible_duplicates.iter().filter(|(_, duplicate)| !duplicate.settled);
@@ -210,14 +210,14 @@ pub async fn no_duplicate(book: &Book, address: &Address) -> Result<(), RepairEr
 
 fn settled(address: &Address, upload: UploadId, duplicate: PossibleDuplicate) -> Change {
     let duplicate = PossibleDuplicate { settled: true, ..duplicate };
-    Change::Suspect { address: address.clone(), upload, duplicate }
+    Change::AddPossibleDuplicate { address: address.clone(), upload, duplicate }
 }
 
 /// What was refused, or waits for another try, is due again now; what Roblox didn't find is asked for again.
 ///
 /// # Errors
 /// When an address is unknown or does not rest; then none is changed.
-pub async fn retry(book: &Book, addresses: &[Address]) -> Result<(), RepairError> {
+pub async fn retry(book: &StateCache, addresses: &[Address]) -> Result<(), RepairError> {
     let mut changes = Vec::new();
     for address in addresses {
         let known = book.read(|recorded| {
@@ -228,10 +228,10 @@ pub async fn retry(book: &Book, addresses: &[Address]) -> Result<(), RepairError
         if trouble.is_none() && lost.is_empty() {
             return Err(RepairError::NotResting { address: address.clone() });
         }
-        if let Some(Trouble::Refused { .. } | Trouble::Retrying { .. }) = trouble {
-            changes.push(Change::Rest { address: address.clone(), trouble: None });
+        if let Some(Blocked::Refused { .. } | Blocked::Retrying { .. }) = trouble {
+            changes.push(Change::SetBlocked { address: address.clone(), trouble: None });
         }
-        changes.extend(lost.into_iter().map(|asset_id| Change::Outdate { asset_id }));
+        changes.extend(lost.into_iter().map(|asset_id| Change::MarkOutdated { asset_id }));
     }
     Ok(book.commit(changes).await?)
 }
@@ -243,7 +243,7 @@ fn lost(recorded: &Recorded, record: &Record) -> Vec<AssetId> {
 }
 
 /// What of an address a person can settle.
-enum Unsettled {
+enum OpenUpload {
     /// A new asset whose outcome is unknown: the address waits.
     Waiting(AttemptId, Attempt),
     /// A new asset on which Roblox has been working for too long: the address waits.
@@ -256,7 +256,7 @@ enum Unsettled {
     Suspected(UploadId, PossibleDuplicate),
 }
 
-impl Unsettled {
+impl OpenUpload {
     const fn attempt(&self) -> Option<&Attempt> {
         match self {
             Self::Waiting(_, attempt) | Self::Overdue(_, attempt) | Self::SetAside(_, attempt) => Some(attempt),
@@ -277,15 +277,15 @@ impl Unsettled {
     }
 }
 
-fn unsettled(book: &Book, address: &Address) -> Result<(Unsettled, Record), RepairError> {
+fn unsettled(book: &StateCache, address: &Address) -> Result<(OpenUpload, Record), RepairError> {
     let now = clock::now();
     book.read(|recorded| {
         let record = recorded.assets.get(address).ok_or_else(|| RepairError::Unknown { address: address.clone() })?;
         let attempts = recorded.attempts.iter().filter(|(_, attempt)| attempt.address == *address);
-        let first = attempts.filter_map(|(id, attempt)| Unsettled::of(*id, attempt, now)).min_by_key(|(rank, _)| *rank);
+        let first = attempts.filter_map(|(id, attempt)| OpenUpload::of(*id, attempt, now)).min_by_key(|(rank, _)| *rank);
         let suspected = || {
             let mut open = record.possible_duplicates.iter().filter(|(_, duplicate)| !duplicate.settled);
-            open.next().map(|(upload, duplicate)| Unsettled::Suspected(*upload, *duplicate))
+            open.next().map(|(upload, duplicate)| OpenUpload::Suspected(*upload, *duplicate))
         };
         match first.map(|(_, unsettled)| unsettled).or_else(suspected) {
             Some(unsettled) => Ok((unsettled, record.clone())),
@@ -316,5 +316,5 @@ fn difference(attempt: Option<&Attempt>, record: &Record, asset: &RemoteAsset) -
 }
 
 fn told(address: &Address, kind: &'static str, message: String) -> Change {
-    Change::Tell { address: Some(address.clone()), event: Event { kind, message } }
+    Change::LogEvent { address: Some(address.clone()), event: Event { kind, message } }
 }

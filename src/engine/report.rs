@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::outputs::OutputFile;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
-use crate::plan::{Action, Drift, Hold, HoldKind, Note, Part, Step};
+use crate::plan::{Action, Drift, Hold, HoldKind, Note, HeldPart, Step};
 
 /// How a step ended, the executor's only vocabulary.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +108,7 @@ pub struct Warning {
 
 /// What came of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Report {
+pub struct RunReport {
     /// Every step that was tried, round after round.
     pub steps: Vec<StepReport>,
     /// What the last plan held.
@@ -135,7 +135,7 @@ pub struct Report {
     pub stop: Option<Stop>,
 }
 
-impl Report {
+impl RunReport {
     /// Whether the remote matches the manifest as far as Macadam may make it. What stopped the run doesn't matter if nothing was left to do,
     /// unless it kept the run from looking again or from writing down what it did.
     pub fn in_sync(&self) -> bool {
@@ -174,9 +174,9 @@ impl Report {
     pub fn is_held(&self, step: &Step) -> bool {
         let of_it = self.held.iter().filter(|hold| hold.address == step.address);
         of_it.into_iter().any(|hold| match hold.part {
-            Part::Asset => true,
-            Part::Metadata => step.action.is_metadata(),
-            Part::Archiving => matches!(step.action, Action::Archive { .. }),
+            HeldPart::Asset => true,
+            HeldPart::Metadata => step.action.is_metadata(),
+            HeldPart::Archiving => matches!(step.action, Action::Archive { .. }),
         })
     }
 
@@ -224,14 +224,14 @@ mod tests {
     fn what_was_overtaken_or_half_done_went_unsaid() {
         let tried = |address: &str, outcome: Outcome| StepReport { step: step(address), outcome };
         let done = Outcome::Done { asset_id: AssetId::new(1).unwrap(), revision: None };
-        let report = Report {
+        let report = RunReport {
             steps: vec![
                 tried("later", Outcome::TryLater { message: "502".to_owned() }),
                 tried("half", done),
                 tried("overtaken", Outcome::Superseded { reason: "changed".to_owned() }),
             ],
             left: ["later", "half", "overtaken", "untried"].map(step).to_vec(),
-            ..Report::default()
+            ..RunReport::default()
         };
         let untold: Vec<&str> = report.untold().iter().map(|step| step.address.as_str()).collect();
         assert_eq!(untold, ["half", "overtaken", "untried"]);
@@ -246,15 +246,15 @@ mod tests {
             reason: "test".to_owned(),
             hint: None,
         };
-        for (part, held) in [(Part::Asset, true), (Part::Metadata, false), (Part::Archiving, false)] {
-            let report = Report { held: vec![hold(part)], ..Report::default() };
+        for (part, held) in [(HeldPart::Asset, true), (HeldPart::Metadata, false), (HeldPart::Archiving, false)] {
+            let report = RunReport { held: vec![hold(part)], ..RunReport::default() };
             assert_eq!((report.is_held(&step("a")), report.is_held(&step("b"))), (held, false));
         }
     }
 
     #[test]
     fn a_signal_after_the_last_step_was_called_out_of_sync() {
-        let report = Report { stop: Some(Stop::Signal(130)), ..Report::default() };
+        let report = RunReport { stop: Some(Stop::Signal(130)), ..RunReport::default() };
         assert!(report.in_sync());
     }
 }

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use super::project::Project;
 use super::session::Session;
-use crate::model::request::{Answer, Problem, Request, RequestId};
-use crate::platform::bell::{self, Bell};
+use crate::model::request::{RequestDone, RequestProblem, Request, RequestId};
+use crate::platform::bell::{self, Wakeup};
 use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::handle::StoreHandle;
 use crate::state::lock::{self, LockError};
-use crate::state::store::{Counter, Progress};
+use crate::state::store::{RequestClient, RequestProgress};
 
 /// How soon the answer is looked for first; most requests are answered within milliseconds.
 const FIRST_LOOK: Duration = Duration::from_millis(10);
@@ -30,7 +30,7 @@ const UNRUNG: Duration = Duration::from_secs(30);
 const WITHOUT_BELL: Duration = Duration::from_secs(2);
 
 /// What came of asking.
-pub type Outcome = Result<Answer, AskError>;
+pub type RequestOutcome = Result<RequestDone, AskError>;
 
 /// Why a request was not carried out, as far as is known.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum AskError {
     NoService,
     /// The service answered that it could not.
     #[error(transparent)]
-    Problem(Problem),
+    Problem(RequestProblem),
     /// The service ended before it answered.
     #[error("the service ended {}", if *begun { "while it carried this out" } else { "before it began with this" })]
     Ended {
@@ -87,13 +87,13 @@ impl AskError {
 ///
 /// # Errors
 /// See [`AskError`]; each says whether anything may have been done.
-pub async fn ask(project: &Project, remote: &str, request: &Request, patience: Duration) -> Outcome {
+pub async fn ask(project: &Project, remote: &str, request: &Request, patience: Duration) -> RequestOutcome {
     let begun_at = clock::elapsed();
     let serves = || Ok::<_, LockError>(lock::holder(&project.state)?.is_service());
     if !serves()? {
         return Err(AskError::NoService);
     }
-    let mut counter = match Counter::open(&project.state, remote) {
+    let mut counter = match RequestClient::open(&project.state, remote) {
         // It has only just begun and is not ready for anybody.
         Err(StateError::Busy { .. }) => return Err(AskError::NoService),
         opened => opened?,
@@ -106,16 +106,16 @@ pub async fn ask(project: &Project, remote: &str, request: &Request, patience: D
         // In this order: what the service answered before it ended is found by the look after.
         let (serves, waited) = (serves()?, clock::elapsed().saturating_sub(begun_at));
         match counter.progress(id)? {
-            Progress::Answered(result) => return result.map_err(AskError::Problem),
+            RequestProgress::Answered(result) => return result.map_err(AskError::Problem),
             // Somebody removed it; what was done is anybody's guess.
-            Progress::Gone => return Err(AskError::Ended { begun: true }),
-            Progress::Waiting | Progress::Taken => {}
+            RequestProgress::Gone => return Err(AskError::Ended { begun: true }),
+            RequestProgress::Waiting | RequestProgress::Taken => {}
         }
         if !serves || waited >= patience {
             let begun = !counter.withdraw(id)?;
             return match counter.progress(id)? {
                 // In the very last moment.
-                Progress::Answered(result) => result.map_err(AskError::Problem),
+                RequestProgress::Answered(result) => result.map_err(AskError::Problem),
                 _ if serves => Err(AskError::Patience { begun, waited }),
                 _ => Err(AskError::Ended { begun }),
             };
@@ -127,16 +127,16 @@ pub async fn ask(project: &Project, remote: &str, request: &Request, patience: D
 
 /// Where the service takes requests and answers them. One a session, and dropped before it: the bell's place is its own only while the lock is held.
 #[derive(Debug)]
-pub struct Desk {
+pub struct RequestQueue {
     store: StoreHandle,
-    bell: Option<Bell>,
+    bell: Option<Wakeup>,
     look_at: Duration,
 }
 
-impl Desk {
+impl RequestQueue {
     /// Opens the desk of a session that names itself [`lock::SERVICE`]; others are not asked. Needs a runtime.
     pub fn open(session: &Session) -> Self {
-        let bell = Bell::hang(&bell_of(&session.project.state));
+        let bell = Wakeup::hang(&bell_of(&session.project.state));
         if let Err(error) = &bell {
             tracing::debug!("no bell beside the state, requests are looked for every {WITHOUT_BELL:?}: {error}");
         }
@@ -178,7 +178,7 @@ impl Desk {
     ///
     /// # Errors
     /// When the state can't be written.
-    pub async fn answer(&self, id: RequestId, result: Result<Answer, Problem>) -> Result<(), StateError> {
+    pub async fn answer(&self, id: RequestId, result: Result<RequestDone, RequestProblem>) -> Result<(), StateError> {
         self.store.answer_request(id, result, clock::now()).await
     }
 }

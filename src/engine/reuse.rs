@@ -2,13 +2,13 @@
 //!
 //! Both look first that the asset still lives; what they find out otherwise is learned for every address that has it. Read next: [`super::steps`].
 
-use super::book::BookError;
+use super::book::StateCacheError;
 use super::refresh;
 use super::report::Outcome;
 use super::settle;
-use super::steps::{Look, Steps, Try, Write, superseded};
+use super::steps::{Lookup, Executor, StepResult, Write, superseded};
 use crate::cloud::endpoint::Endpoint;
-use crate::cloud::failure::Reply;
+use crate::cloud::failure::ApiReply;
 use crate::cloud::wire::operation::Submitted;
 use crate::model::address::Address;
 use crate::model::asset::Moderation;
@@ -17,10 +17,10 @@ use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::observation::Mismatch;
 use crate::model::phase::Intent;
-use crate::model::recorded::{Healing, Identity, Record, Recorded};
+use crate::model::recorded::{DriftRepair, Identity, Record, Recorded};
 use crate::platform::clock;
 
-impl Steps {
+impl Executor {
     /// Uses another address's asset, after looking that it still lives unless it was made in this run.
     pub(super) async fn share(
         &self,
@@ -29,7 +29,7 @@ impl Steps {
         key: Option<RevisionKey>,
         identity: &Identity,
         content: ContentHash,
-    ) -> Result<Try, BookError> {
+    ) -> Result<StepResult, StateCacheError> {
         if let Some(key) = key {
             match self.look_alive(address, identity, key.asset_id).await? {
                 Ok(()) => {}
@@ -47,13 +47,13 @@ impl Steps {
             })
             .await?;
         Ok(match shared {
-            Some(key) => Try::Ended(self.done(address, key)),
+            Some(key) => StepResult::Ended(self.done(address, key)),
             None => superseded(&format!("`{owner}` no longer has an asset with these bytes")),
         })
     }
 
     /// Goes back to an asset that the address had before.
-    pub(super) async fn point_back(&self, address: &Address, to: RevisionKey) -> Result<Try, BookError> {
+    pub(super) async fn point_back(&self, address: &Address, to: RevisionKey) -> Result<StepResult, StateCacheError> {
         let Some(identity) = self.record(address).map(|record| record.identity) else {
             return Ok(superseded("it has no record"));
         };
@@ -66,7 +66,7 @@ impl Steps {
                 _ => Vec::new(),
             })
             .await?;
-        Ok(Try::Ended(self.done(address, to)))
+        Ok(StepResult::Ended(self.done(address, to)))
     }
 
     /// Looks whether an asset can be that of `address`, restores it where it is archived, and writes down what came of it.
@@ -75,11 +75,11 @@ impl Steps {
         address: &Address,
         identity: &Identity,
         asset_id: AssetId,
-    ) -> Result<Result<(), Try>, BookError> {
+    ) -> Result<Result<(), StepResult>, StateCacheError> {
         let asset = match self.look(address, asset_id).await? {
-            Look::Present(asset) => asset,
-            Look::Gone => return self.not_found(address, asset_id).await.map(Err),
-            Look::Unknown(tried) => return Ok(Err(tried)),
+            Lookup::Present(asset) => asset,
+            Lookup::Gone => return self.not_found(address, asset_id).await.map(Err),
+            Lookup::Unknown(tried) => return Ok(Err(tried)),
         };
         if let Some(mismatch) = Mismatch::of(identity.kind(), &asset) {
             return self.foreign(address, mismatch, *asset).await.map(Err);
@@ -97,47 +97,47 @@ impl Steps {
     }
 
     /// Archives an asset that nobody wants any more.
-    pub(super) async fn archive(&self, address: &Address, asset_id: AssetId) -> Result<Try, BookError> {
+    pub(super) async fn archive(&self, address: &Address, asset_id: AssetId) -> Result<StepResult, StateCacheError> {
         let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
         // Nothing is archived unseen: whose it is may be otherwise than the lockfile says.
         match self.look(address, asset_id).await? {
-            Look::Present(asset) => {
+            Lookup::Present(asset) => {
                 self.book.commit_with(|recorded| refresh::observed(recorded, &asset, clock::now())).await?;
             }
-            Look::Gone => return self.not_found(address, asset_id).await,
-            Look::Unknown(tried) => return Ok(tried),
+            Lookup::Gone => return self.not_found(address, asset_id).await,
+            Lookup::Unknown(tried) => return Ok(tried),
         }
         let (identity, intent) = (record.identity, Intent::Archive { asset_id });
         let write = Write { address, identity, intent, endpoint: Endpoint::ArchiveAsset, upload: None };
         let send = async |hand_over| {
-            let Reply { head, result } = self.client.archive_asset(asset_id, hand_over).await;
-            Reply { head, result: result.map(Submitted::Done) }
+            let ApiReply { head, result } = self.client.archive_asset(asset_id, hand_over).await;
+            ApiReply { head, result: result.map(Submitted::Done) }
         };
         self.write(write, send).await
     }
 
     /// Restores an archived asset of an address.
-    pub(super) async fn bring_back(&self, address: &Address, asset_id: AssetId, heals: bool) -> Result<Try, BookError> {
+    pub(super) async fn bring_back(&self, address: &Address, asset_id: AssetId, heals: bool) -> Result<StepResult, StateCacheError> {
         let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
         match self.look(address, asset_id).await? {
-            Look::Present(_) => {}
-            Look::Gone => return self.not_found(address, asset_id).await,
-            Look::Unknown(tried) => return Ok(tried),
+            Lookup::Present(_) => {}
+            Lookup::Gone => return self.not_found(address, asset_id).await,
+            Lookup::Unknown(tried) => return Ok(tried),
         }
         if heals {
             // Counted before it is sent: a bound that a crash can't lift.
-            self.book.commit(vec![Change::Heal { address: address.clone(), healing: Healing::Archived }]).await?;
+            self.book.commit(vec![Change::RecordRepair { address: address.clone(), healing: DriftRepair::Archived }]).await?;
         }
         Ok(match self.restore(address, &record.identity, asset_id).await? {
-            Ok(()) => Try::Ended(self.done_with(address, asset_id)),
+            Ok(()) => StepResult::Ended(self.done_with(address, asset_id)),
             Err(tried) => tried,
         })
     }
 
     /// The address took over another's assets with the plan's marks.
-    pub(super) fn moved(&self, address: &Address) -> Try {
+    pub(super) fn moved(&self, address: &Address) -> StepResult {
         match self.record(address).and_then(|record| crate::plan::current::last(&record)) {
-            Some((key, _)) => Try::Ended(self.done(address, key)),
+            Some((key, _)) => StepResult::Ended(self.done(address, key)),
             None => superseded("it has no asset"),
         }
     }
@@ -154,27 +154,27 @@ impl Steps {
         address: &Address,
         identity: &Identity,
         asset_id: AssetId,
-    ) -> Result<Result<(), Try>, BookError> {
+    ) -> Result<Result<(), StepResult>, StateCacheError> {
         let identity = identity.clone();
         let intent = Intent::Restore { asset_id };
         let write = Write { address, identity, intent, endpoint: Endpoint::RestoreAsset, upload: None };
         let send = async |hand_over| {
-            let Reply { head, result } = self.client.restore_asset(asset_id, hand_over).await;
-            Reply { head, result: result.map(Submitted::Done) }
+            let ApiReply { head, result } = self.client.restore_asset(asset_id, hand_over).await;
+            ApiReply { head, result: result.map(Submitted::Done) }
         };
         let tried = self.write(write, send).await?;
         Ok(match tried {
-            Try::Ended(outcome) if outcome.is_done() => Ok(()),
+            StepResult::Ended(outcome) if outcome.is_done() => Ok(()),
             tried => Err(tried),
         })
     }
 
     /// Roblox answered that it doesn't have an asset: once is no proof, so the step waits for more answers, and the plan says so.
-    pub(super) async fn not_found(&self, address: &Address, asset_id: AssetId) -> Result<Try, BookError> {
+    pub(super) async fn not_found(&self, address: &Address, asset_id: AssetId) -> Result<StepResult, StateCacheError> {
         self.book.commit_with(|recorded| refresh::not_found(recorded, asset_id, clock::now())).await?;
         let message = format!("Roblox answered that it has no asset {asset_id}; it is asked again before that counts");
         self.rest(address, &message).await?;
-        Ok(Try::Ended(Outcome::TryLater { message }))
+        Ok(StepResult::Ended(Outcome::TryLater { message }))
     }
 
     /// Writes down what is true of an asset, whichever addresses have it.
@@ -182,7 +182,7 @@ impl Steps {
         &self,
         asset_id: AssetId,
         facts: fn(&Address, &Record, AssetId) -> Vec<Change>,
-    ) -> Result<(), BookError> {
+    ) -> Result<(), StateCacheError> {
         let all = |recorded: &Recorded| {
             recorded.assets.iter().flat_map(|(address, record)| facts(address, record, asset_id)).collect()
         };

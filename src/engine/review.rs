@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::desired::Desired;
-use crate::model::history::Standing;
+use crate::model::history::RevisionState;
 use crate::model::ids::AssetId;
 use crate::model::recorded::Recorded;
 use crate::plan::current::current;
@@ -41,7 +41,7 @@ pub fn under_review(desired: &Desired, recorded: &Recorded) -> BTreeMap<AssetId,
     let mut reviews: BTreeMap<AssetId, Review> = BTreeMap::new();
     for (address, want) in &desired.assets {
         let Some(record) = recorded.assets.get(address) else { continue };
-        let Some((key, fact)) = current(want, record).filter(|(_, fact)| fact.standing == Standing::Reviewing) else {
+        let Some((key, fact)) = current(want, record).filter(|(_, fact)| fact.standing == RevisionState::Reviewing) else {
             continue;
         };
         let review = reviews.entry(key.asset_id).or_default();

@@ -3,34 +3,34 @@
 //! What Roblox makes of it is contested: the head moves back, or a new version has the old bytes. So the asset is read before and after, and only what
 //! is read counts. Read next: [`super::steps`].
 
-use super::book::BookError;
+use super::book::StateCacheError;
 use super::report::Outcome;
 use super::settle;
-use super::steps::{Look, Steps, Try, Write, run_ends, superseded};
+use super::steps::{Lookup, Executor, StepResult, Write, run_ends, superseded};
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::client::RollbackForm;
 use crate::cloud::endpoint::Endpoint;
-use crate::cloud::failure::{Failure, Reply};
+use crate::cloud::failure::{Failure, ApiReply};
 use crate::cloud::wire::operation::Submitted;
 use crate::cloud::wire::version::RemoteVersion;
 use crate::model::address::Address;
 use crate::model::asset::Moderation;
 use crate::model::change::Change;
-use crate::model::history::{RevisionFact, RevisionKey, Standing};
+use crate::model::history::{RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, Revision};
 use crate::model::phase::Intent;
 use crate::model::recorded::Recorded;
 use crate::model::remote::RemoteAsset;
 use crate::platform::clock;
 
-impl Steps {
+impl Executor {
     /// Makes version `to` of a Model current again, unless somebody else made a newer one meanwhile.
-    pub(super) async fn roll_back(&self, address: &Address, asset_id: AssetId, to: Revision) -> Result<Try, BookError> {
+    pub(super) async fn roll_back(&self, address: &Address, asset_id: AssetId, to: Revision) -> Result<StepResult, StateCacheError> {
         let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
         let seen = match self.look(address, asset_id).await? {
-            Look::Present(asset) => asset,
-            Look::Gone => return self.not_found(address, asset_id).await,
-            Look::Unknown(tried) => return Ok(tried),
+            Lookup::Present(asset) => asset,
+            Lookup::Gone => return self.not_found(address, asset_id).await,
+            Lookup::Unknown(tried) => return Ok(tried),
         };
         let newest = record.newest().and_then(|(newest, _)| newest.version);
         if seen.revision > newest {
@@ -55,38 +55,38 @@ impl Steps {
     }
 }
 
-impl Steps {
+impl Executor {
     /// Why a version can't be made current, before anything is sent: Roblox doesn't have it, moderation rejected it, or it can't be read now.
     async fn objection_to_version(
         &self,
         address: &Address,
         asset_id: AssetId,
         to: Revision,
-    ) -> Result<Option<Try>, BookError> {
-        let Some(pass) = self.stop.or(self.gate.enter(Endpoint::GetVersion)).await else {
+    ) -> Result<Option<StepResult>, StateCacheError> {
+        let Some(pass) = self.stop.or(self.gate.acquire(Endpoint::GetVersion)).await else {
             return Ok(Some(run_ends()));
         };
         let reply = self.client.get_version(asset_id, to).await;
-        self.gate.leave(pass, &reply);
-        match Verdict::of(reply.result) {
-            Verdict::Usable => Ok(None),
-            Verdict::Rejected => {
+        self.gate.release(pass, &reply);
+        match VersionVerdict::of(reply.result) {
+            VersionVerdict::Usable => Ok(None),
+            VersionVerdict::Rejected => {
                 self.book.commit_with(|recorded| rejected(recorded, address, asset_id, to)).await?;
                 Ok(Some(superseded("moderation rejected that revision")))
             }
-            Verdict::Missing => {
+            VersionVerdict::Missing => {
                 let message = missing(asset_id, to);
                 self.refuse_rest(address, "rollback", &message).await?;
                 let hint = format!("`macadam history {address} {to} --remote` shows what Roblox says of it");
-                Ok(Some(Try::Ended(Outcome::Refused { message, hint: Some(hint) })))
+                Ok(Some(StepResult::Ended(Outcome::Refused { message, hint: Some(hint) })))
             }
-            Verdict::Unknown(failure) => self.could_not_look(address, *failure).await.map(Some),
+            VersionVerdict::Unknown(failure) => self.could_not_look(address, *failure).await.map(Some),
         }
     }
 }
 
 /// What reading a version says of going back to it.
-pub(super) enum Verdict {
+pub(super) enum VersionVerdict {
     /// Nothing speaks against it.
     Usable,
     /// Moderation rejected it.
@@ -97,7 +97,7 @@ pub(super) enum Verdict {
     Unknown(Box<Failure>),
 }
 
-impl Verdict {
+impl VersionVerdict {
     pub(super) fn of(answer: Result<RemoteVersion, Failure>) -> Self {
         match answer {
             Ok(version) if version.moderation == Some(Moderation::Rejected) => Self::Rejected,
@@ -118,16 +118,16 @@ pub(super) fn rejected(recorded: &Recorded, address: &Address, asset_id: AssetId
     let key = RevisionKey { asset_id, version: Some(revision) };
     let fact = recorded.assets.get(address).and_then(|record| record.history.get(key));
     let learn =
-        |fact: &RevisionFact| Change::Learn { address: address.clone(), key, fact: fact.now(Standing::Rejected) };
+        |fact: &RevisionFact| Change::AddRevision { address: address.clone(), key, fact: fact.now(RevisionState::Rejected) };
     fact.map(learn).into_iter().collect()
 }
 
-fn is_wrong_form(reply: &Reply<RemoteVersion>) -> bool {
+fn is_wrong_form(reply: &ApiReply<RemoteVersion>) -> bool {
     let Err(failure) = &reply.result else { return false };
     failure.status == Some(400) && failure.class == Class::Refused(Refusal::Invalid)
 }
 
 /// The answer names a version, but not reliably the head: that is read from the asset.
-fn submitted(asset_id: AssetId, Reply { head, result }: Reply<RemoteVersion>) -> Reply<Submitted> {
-    Reply { head, result: result.map(|_| Submitted::Fields(RemoteAsset::unknown(asset_id))) }
+fn submitted(asset_id: AssetId, ApiReply { head, result }: ApiReply<RemoteVersion>) -> ApiReply<Submitted> {
+    ApiReply { head, result: result.map(|_| Submitted::Fields(RemoteAsset::unknown(asset_id))) }
 }

@@ -10,18 +10,18 @@ use super::status::{AssetState, NOT_LOOKED_AT, Unknown};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Moderation};
 use crate::model::desired::{Desired, DesiredAsset, Pin};
-use crate::model::history::Standing;
+use crate::model::history::RevisionState;
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::metadata::Field;
 use crate::model::path::ProjectPath;
-use crate::model::recorded::{Attempt, Leaving, Record, Recorded, Trouble};
+use crate::model::recorded::{Attempt, RetireReason, Record, Recorded, Blocked};
 use crate::model::remote::RemoteAsset;
 use crate::plan::asset::way_out;
 use crate::plan::current::{current, last};
 use crate::plan::doubt;
 use crate::plan::pin::find;
-use crate::plan::shelf::{self, Coming};
-use crate::plan::{Drift, Hold, HoldKind, Part, Plan, Step};
+use crate::plan::shelf::{self, ScheduledArchiving};
+use crate::plan::{Drift, Hold, HoldKind, HeldPart, Plan, Step};
 
 /// Who archived an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl ArchivedBy {
 
 /// What is known of one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct AssetStatus {
     /// Which.
     pub address: Address,
     /// Its file.
@@ -75,7 +75,7 @@ pub struct Row {
     /// Who archived its asset, if that is archived.
     pub archived_by: Option<ArchivedBy>,
     /// Its assets that will be archived, and when.
-    pub coming: Vec<Coming>,
+    pub coming: Vec<ScheduledArchiving>,
     /// What somebody else changed.
     pub drifts: Vec<Drift>,
     /// What the next sync does about it, or what waits for a person.
@@ -95,7 +95,7 @@ pub struct Row {
 }
 
 /// One address with all that its row depends on.
-pub(super) struct Case<'a> {
+pub(super) struct StatusInputs<'a> {
     pub(super) address: &'a Address,
     pub(super) desired: &'a Desired,
     /// With the plan's marks.
@@ -136,9 +136,9 @@ fn by_address<'a, T>(
     found
 }
 
-impl Case<'_> {
+impl StatusInputs<'_> {
     /// The row; none for an address of which not even the file is known.
-    pub(super) fn row(&self) -> Option<Row> {
+    pub(super) fn row(&self) -> Option<AssetStatus> {
         let record = self.recorded.assets.get(self.address);
         let want = self.want();
         let identity = record.map(|record| &record.identity);
@@ -152,17 +152,17 @@ impl Case<'_> {
         let archived_by = record.zip(current).and_then(|(record, (key, _))| archived_by(record, key.asset_id, seen));
         let standing = current.map(|(_, fact)| fact.standing);
         let moderation = match standing {
-            Some(Standing::Rejected) => Some(Moderation::Rejected),
-            Some(Standing::Reviewing) => Some(Moderation::Reviewing),
-            Some(Standing::Unverified | Standing::Live | Standing::Gone) | None => {
+            Some(RevisionState::Rejected) => Some(Moderation::Rejected),
+            Some(RevisionState::Reviewing) => Some(Moderation::Reviewing),
+            Some(RevisionState::Unverified | RevisionState::Live | RevisionState::Gone) | None => {
                 seen.and_then(|seen| seen.moderation)
             }
         };
-        let reviewed = current.filter(|(_, fact)| fact.standing == Standing::Reviewing);
+        let reviewed = current.filter(|(_, fact)| fact.standing == RevisionState::Reviewing);
         let pin = want.and_then(|want| want.pin);
         let (error, hint) = self.error(record);
         let stored = |field: Field| stored_otherwise(want?, record?, seen?, field);
-        Some(Row {
+        Some(AssetStatus {
             address: self.address.clone(),
             path,
             asset_type,
@@ -221,8 +221,8 @@ impl Case<'_> {
 
     fn state(&self, record: Option<&Record>, has_asset: bool, archived: bool) -> AssetState {
         // A held archiving concerns an asset that nobody wants any more: its reason is told, but the address is what it is without it.
-        let kind = self.holds().into_iter().filter(|hold| hold.part != Part::Archiving).map(|hold| hold.kind).min();
-        let is_refused = matches!(record.and_then(|record| record.trouble.as_ref()), Some(Trouble::Refused { .. }));
+        let kind = self.holds().into_iter().filter(|hold| hold.part != HeldPart::Archiving).map(|hold| hold.kind).min();
+        let is_refused = matches!(record.and_then(|record| record.trouble.as_ref()), Some(Blocked::Refused { .. }));
         match kind {
             Some(HoldKind::Held) => return AssetState::Held,
             Some(HoldKind::Rejected) => return AssetState::Rejected,
@@ -275,11 +275,11 @@ impl Case<'_> {
             return (Some(hold.reason.clone()), hold.hint.clone());
         }
         match record.and_then(|record| record.trouble.as_ref()) {
-            Some(Trouble::Refused { message, .. }) => {
+            Some(Blocked::Refused { message, .. }) => {
                 let hint = format!("change the file or its metadata, or `macadam retry {}`", self.address);
                 (Some(message.clone()), Some(hint))
             }
-            Some(Trouble::Retrying { message, next_at, failures, .. }) => {
+            Some(Blocked::Retrying { message, next_at, failures, .. }) => {
                 let times = if *failures == 1 { "once".to_owned() } else { format!("{failures} times") };
                 let next = if *next_at > self.now {
                     format!(", next try not before {}", next_at.strftime("%Y-%m-%d %H:%M:%S UTC"))
@@ -305,8 +305,8 @@ fn archived_by(record: &Record, asset_id: AssetId, seen: Option<&RemoteAsset>) -
     let shelved = record.shelved.get(&asset_id).filter(|shelved| shelved.archived_at.is_some());
     let is_archived = seen.and_then(|seen| seen.archived).unwrap_or(shelved.is_some());
     is_archived.then(|| match shelved.map(|shelved| shelved.why) {
-        Some(Leaving::Replaced | Leaving::Removed) => ArchivedBy::Policy,
-        Some(Leaving::ByHand) => ArchivedBy::Hand,
+        Some(RetireReason::Replaced | RetireReason::Removed) => ArchivedBy::Policy,
+        Some(RetireReason::ByHand) => ArchivedBy::Hand,
         None => ArchivedBy::Elsewhere,
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::book::{Book, BookError};
+use super::book::{StateCache, StateCacheError};
 use super::gather::{GatherError, gather, unsettled_now};
 use super::lockfile::{KeepError, Lockfile, Memory};
 use super::progress::Listener;
@@ -20,7 +20,7 @@ use crate::model::recorded::Recorded;
 use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::handle::StoreHandle;
-use crate::state::hold::Hold;
+use crate::state::hold::WriteLock;
 use crate::state::lock::{self, LockError, Occupancy, StateLock};
 use crate::state::store::Store;
 
@@ -29,7 +29,7 @@ pub struct Session {
     /// Where things are.
     pub project: Project,
     /// What is known.
-    pub book: Arc<Book>,
+    pub book: Arc<StateCache>,
     /// The lockfile.
     pub lockfile: Lockfile,
     /// Earlier looks at files.
@@ -50,7 +50,7 @@ pub enum SessionError {
     Thread(#[source] std::io::Error),
     /// What was left behind could not be recovered.
     #[error("recover what an earlier run left")]
-    Recover(#[from] BookError),
+    Recover(#[from] StateCacheError),
     /// The lockfile can't be used.
     #[error(transparent)]
     Lockfile(#[from] KeepError),
@@ -83,9 +83,9 @@ impl Session {
         };
         let (command, place) = (command.to_owned(), project.clone());
         let place = Box::new(move || place.state_now().map_err(|error| super::steps::chain(&error)));
-        let hold = Hold::new(lock, &store, &command, place)?;
+        let hold = WriteLock::new(lock, &store, &command, place)?;
         let store = StoreHandle::spawn(store).map_err(SessionError::Thread)?;
-        let book = Arc::new(Book::new(recorded, store, hold, remote.to_owned()));
+        let book = Arc::new(StateCache::new(recorded, store, hold, remote.to_owned()));
         if lost {
             book.commit_with(|recorded| hold_lost(recorded, clock::now())).await?;
         }
@@ -135,7 +135,7 @@ impl Session {
     pub async fn close(self) {
         // What was committed to a file that nobody finds is not.
         match self.book.secure().await {
-            Ok(()) | Err(BookError::Lost(_)) => {}
+            Ok(()) | Err(StateCacheError::Lost(_)) => {}
             Err(error) => tracing::error!("the state could not be written at the end: {}", super::steps::chain(&error)),
         }
         self.book.close().await;
@@ -162,8 +162,8 @@ pub(super) fn hold_lost(recorded: &Recorded, now: Timestamp) -> Vec<Change> {
             let event = Event { kind: "in_doubt", message: format!("{}: {message}", attempt.intent.name()) };
             [
                 Change::Advance { attempt: *id, event: PhaseEvent::Hold },
-                Change::Rest { address: attempt.address.clone(), trouble: Some(trouble) },
-                Change::Tell { address: Some(attempt.address.clone()), event },
+                Change::SetBlocked { address: attempt.address.clone(), trouble: Some(trouble) },
+                Change::LogEvent { address: Some(attempt.address.clone()), event },
             ]
         })
         .collect()

@@ -4,8 +4,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::book::{Book, BookError};
-use super::hands::Hands;
+use super::book::{StateCache, StateCacheError};
+use super::hands::ExecutionContext;
 use super::settle;
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::wire::operation::OperationState;
@@ -23,22 +23,22 @@ const AT_ONCE: usize = 20;
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// What Roblox says of an operation that was set aside.
-pub struct Said {
+pub struct SetAsideResult {
     id: AttemptId,
     attempt: Attempt,
     state: OperationState,
 }
 
 /// Asks about the operations that were set aside. Giving up the answers is harmless: they are asked for again.
-pub async fn ask(hands: &Hands) -> Vec<Said> {
+pub async fn ask(hands: &ExecutionContext) -> Vec<SetAsideResult> {
     let mut said = Vec::new();
     for (id, operation, attempt) in hands.book.read(set_aside).into_iter().take(AT_ONCE) {
-        let Some(pass) = hands.stop.or(hands.gate.enter(Endpoint::GetOperation)).await else { return said };
+        let Some(pass) = hands.stop.or(hands.gate.acquire(Endpoint::GetOperation)).await else { return said };
         let reply = hands.client.get_operation(&operation, attempt.intent.asset_id()).await;
-        hands.gate.leave(pass, &reply);
+        hands.gate.release(pass, &reply);
         // Whoever could not be asked is asked next time.
         if let Ok(state) = reply.result {
-            said.push(Said { id, attempt, state });
+            said.push(SetAsideResult { id, attempt, state });
         }
     }
     said
@@ -48,8 +48,8 @@ pub async fn ask(hands: &Hands) -> Vec<Said> {
 ///
 /// # Errors
 /// When the state can't be written.
-pub async fn take_in(book: &Book, said: &[Said]) -> Result<(), BookError> {
-    for Said { id, attempt, state } in said {
+pub async fn take_in(book: &StateCache, said: &[SetAsideResult]) -> Result<(), StateCacheError> {
+    for SetAsideResult { id, attempt, state } in said {
         book.commit_with(|recorded| ended(recorded, *id, attempt, state, clock::now())).await?;
     }
     Ok(())
@@ -100,7 +100,7 @@ fn made_late(recorded: &Recorded, attempt: &Attempt, asset: &RemoteAsset, now: T
         Intent::Create { content, .. } => settle::made_beside(&attempt.address, record, *content, asset, now),
         Intent::UpdateContent { content, .. } => settle::revised_late(&attempt.address, record, *content, asset, now),
         Intent::UpdateMetadata { .. } | Intent::Rollback { .. } | Intent::Archive { .. } | Intent::Restore { .. } => {
-            vec![Change::See { asset: asset.clone() }]
+            vec![Change::RecordObservation { asset: asset.clone() }]
         }
     }
 }

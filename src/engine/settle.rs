@@ -10,12 +10,12 @@ use crate::model::asset::{AssetType, ContentChange};
 use crate::model::change::{Change, Event};
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
-use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash, Revision};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{
-    Attempt, AttemptId, Identity, Leaving, Objection, PinnedAt, PossibleDuplicate, Record, Recorded, Shelved, Trouble,
+    Attempt, AttemptId, Identity, RetireReason, RefusalKind, PinnedAt, PossibleDuplicate, Record, Recorded, Retirement, Blocked,
 };
 use crate::model::remote::RemoteAsset;
 
@@ -37,8 +37,8 @@ pub struct Settled {
 pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &RemoteAsset, now: Timestamp) -> Settled {
     let address = &attempt.address;
     let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::Complete }];
-    let standing = Standing::of_moderation(asset.moderation);
-    let rejected = standing == Standing::Rejected;
+    let standing = RevisionState::of_moderation(asset.moderation);
+    let rejected = standing == RevisionState::Rejected;
     let mut key = known_key(record, asset.asset_id);
     match &attempt.intent {
         Intent::Create { content, fields, replaces, .. } => {
@@ -46,40 +46,40 @@ pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &Remo
             let ordinal = record.history.next_ordinal();
             key = key_of(record.identity.asset_type, asset);
             let fact = RevisionFact { ordinal, ..new_fact(*content, standing, now, origin) };
-            changes.push(Change::Learn { address: address.clone(), key, fact });
+            changes.push(Change::AddRevision { address: address.clone(), key, fact });
             if let Some(kept) = late(record, *content, *replaces, asset.asset_id) {
                 changes.extend(passed_over(address, asset.asset_id, kept));
                 changes.extend(other_creator(address, record, asset));
-                changes.push(Change::See { asset: asset.clone() });
-                changes.push(Change::Wrote { asset_id: asset.asset_id });
-                changes.push(Change::Rest { address: address.clone(), trouble: None });
+                changes.push(Change::RecordObservation { asset: asset.clone() });
+                changes.push(Change::RecordWrite { asset_id: asset.asset_id });
+                changes.push(Change::SetBlocked { address: address.clone(), trouble: None });
                 return Settled { changes, key, rejected };
             }
             // Also where it is to take the place of one with the same bytes.
             let listing = Some(Listing::Listed);
-            changes.push(Change::List { address: address.clone(), asset_id: asset.asset_id, listing });
+            changes.push(Change::SetListing { address: address.clone(), asset_id: asset.asset_id, listing });
             let mut asked = fields.clone();
             // What the address had before: a new asset without it is as good as cleared.
             for field in record.asked.keys().filter(|field| **field != Field::DisplayName) {
                 asked.entry(*field).or_insert(FieldDigest::of_cleared());
             }
             let stored = stored_otherwise(fields, &FieldDigests::new(), asset);
-            changes.push(Change::Ask { address: address.clone(), fields: asked, stored });
-            changes.push(Change::Point { address: address.clone(), asset_id: asset.asset_id });
+            changes.push(Change::SetMetadata { address: address.clone(), fields: asked, stored });
+            changes.push(Change::SetCurrentAsset { address: address.clone(), asset_id: asset.asset_id });
             changes.extend(other_creator(address, record, asset));
         }
         Intent::UpdateContent { asset_id, content, .. } => {
             key = key_of(record.identity.asset_type, asset);
             let ordinal = ordinal_of(record, *asset_id);
             let fact = RevisionFact { ordinal, ..new_fact(*content, standing, now, Origin::UpdateContent) };
-            changes.push(Change::Learn { address: address.clone(), key, fact });
-            changes.push(Change::Point { address: address.clone(), asset_id: *asset_id });
+            changes.push(Change::AddRevision { address: address.clone(), key, fact });
+            changes.push(Change::SetCurrentAsset { address: address.clone(), asset_id: *asset_id });
         }
         Intent::UpdateMetadata { fields, .. } => {
             let mut asked = record.asked.clone();
             asked.extend(fields.iter().map(|(field, digest)| (*field, *digest)));
             let stored = stored_otherwise(fields, &record.stored, asset);
-            changes.push(Change::Ask { address: address.clone(), fields: asked, stored });
+            changes.push(Change::SetMetadata { address: address.clone(), fields: asked, stored });
             changes.extend(revision_of_metadata(attempt, record, asset, now));
         }
         Intent::Rollback { asset_id, to } => {
@@ -88,18 +88,18 @@ pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &Remo
         }
         Intent::Archive { asset_id } => {
             let known = record.shelved.get(asset_id).copied();
-            let known = known.unwrap_or(Shelved { why: Leaving::ByHand, since: now, archived_at: None });
-            let shelved = Some(Shelved { archived_at: Some(now), ..known });
-            changes.push(Change::Shelve { address: address.clone(), asset_id: *asset_id, shelved });
+            let known = known.unwrap_or(Retirement { why: RetireReason::ByHand, since: now, archived_at: None });
+            let shelved = Some(Retirement { archived_at: Some(now), ..known });
+            changes.push(Change::SetRetirement { address: address.clone(), asset_id: *asset_id, shelved });
         }
         Intent::Restore { asset_id } => {
-            changes.push(Change::Shelve { address: address.clone(), asset_id: *asset_id, shelved: None });
+            changes.push(Change::SetRetirement { address: address.clone(), asset_id: *asset_id, shelved: None });
         }
     }
-    changes.push(Change::See { asset: as_written(&attempt.intent, asset) });
+    changes.push(Change::RecordObservation { asset: as_written(&attempt.intent, asset) });
     changes.extend(answered_late(attempt, record, key));
-    changes.push(Change::Wrote { asset_id: asset.asset_id });
-    changes.push(Change::Rest { address: address.clone(), trouble: None });
+    changes.push(Change::RecordWrite { asset_id: asset.asset_id });
+    changes.push(Change::SetBlocked { address: address.clone(), trouble: None });
     Settled { changes, key, rejected }
 }
 
@@ -109,7 +109,7 @@ fn answered_late(attempt: &Attempt, record: &Record, made: RevisionKey) -> Optio
     let uploads = attempt.intent.content().is_some();
     let is_newer = |key: RevisionKey| key.version > made.version;
     let is_late = uploads && record.history.of_asset(made.asset_id).any(|(key, _)| is_newer(key));
-    is_late.then_some(Change::Outdate { asset_id: made.asset_id })
+    is_late.then_some(Change::MarkOutdated { asset_id: made.asset_id })
 }
 
 /// The asset that an address already has for what a create just made: an upload that an old state or another branch had begun ended after somebody else's
@@ -129,8 +129,8 @@ fn passed_over(address: &Address, made: AssetId, kept: AssetId) -> [Change; 2] {
     );
     let event = Event { kind: Event::DUPLICATE_ASSET, message };
     [
-        Change::List { address: address.clone(), asset_id: made, listing: Some(Listing::Duplicate) },
-        Change::Tell { address: Some(address.clone()), event },
+        Change::SetListing { address: address.clone(), asset_id: made, listing: Some(Listing::Duplicate) },
+        Change::LogEvent { address: Some(address.clone()), event },
     ]
 }
 
@@ -172,19 +172,19 @@ pub fn made_beside(
     now: Timestamp,
 ) -> Vec<Change> {
     let key = key_of(record.identity.asset_type, asset);
-    let standing = Standing::of_moderation(asset.moderation);
+    let standing = RevisionState::of_moderation(asset.moderation);
     let ordinal = record.history.next_ordinal();
     let fact = RevisionFact { ordinal, ..new_fact(content, standing, now, Origin::Create) };
-    let mut changes = vec![Change::Learn { address: address.clone(), key, fact }];
+    let mut changes = vec![Change::AddRevision { address: address.clone(), key, fact }];
     // The asset of a content that has no other is one to point back to.
     match late(record, content, None, asset.asset_id) {
         Some(kept) => changes.extend(passed_over(address, asset.asset_id, kept)),
         None => {
             let listing = Some(Listing::Listed);
-            changes.push(Change::List { address: address.clone(), asset_id: asset.asset_id, listing });
+            changes.push(Change::SetListing { address: address.clone(), asset_id: asset.asset_id, listing });
         }
     }
-    changes.push(Change::See { asset: asset.clone() });
+    changes.push(Change::RecordObservation { asset: asset.clone() });
     changes
 }
 
@@ -201,17 +201,17 @@ pub fn revised_late(
     if record.history.get(key).is_some_and(|fact| fact.content.is_some()) {
         return Vec::new();
     }
-    let standing = Standing::of_moderation(asset.moderation);
+    let standing = RevisionState::of_moderation(asset.moderation);
     let ordinal = ordinal_of(record, asset.asset_id);
     let fact = RevisionFact { ordinal, ..new_fact(content, standing, now, Origin::UpdateContent) };
-    vec![Change::Learn { address: address.clone(), key, fact }]
+    vec![Change::AddRevision { address: address.clone(), key, fact }]
 }
 
 /// It is known what came of the upload of an attempt.
 pub fn accounted(attempt: &Attempt) -> Option<Change> {
     let (upload, content) = (attempt.intent.upload()?, attempt.intent.content()?);
     let duplicate = PossibleDuplicate { content, settled: true };
-    Some(Change::Suspect { address: attempt.address.clone(), upload, duplicate })
+    Some(Change::AddPossibleDuplicate { address: attempt.address.clone(), upload, duplicate })
 }
 
 /// The revision that an asset is, where a change leaves its content alone.
@@ -224,7 +224,7 @@ fn known_key(record: &Record, asset_id: AssetId) -> RevisionKey {
 /// An asset is back in use: it is archived for none of the addresses that have it.
 pub fn restored(recorded: &Recorded, asset_id: AssetId) -> Vec<Change> {
     let with = recorded.assets.iter().filter(|(_, record)| record.shelved.contains_key(&asset_id));
-    with.map(|(address, _)| Change::Shelve { address: address.clone(), asset_id, shelved: None }).collect()
+    with.map(|(address, _)| Change::SetRetirement { address: address.clone(), asset_id, shelved: None }).collect()
 }
 
 /// An address goes back to an asset that it had before, which the remote describes as `asset`: what was asked for was asked of another one.
@@ -232,9 +232,9 @@ pub fn pointed_back(address: &Address, record: &Record, asset: &RemoteAsset) -> 
     let of_asset = |field: &Field| asset.stored(*field).unwrap_or(FieldDigest::UNKNOWN);
     let fields = record.asked.keys().map(|field| (*field, of_asset(field))).collect();
     vec![
-        Change::Ask { address: address.clone(), fields, stored: FieldDigests::new() },
-        Change::Point { address: address.clone(), asset_id: asset.asset_id },
-        Change::Rest { address: address.clone(), trouble: None },
+        Change::SetMetadata { address: address.clone(), fields, stored: FieldDigests::new() },
+        Change::SetCurrentAsset { address: address.clone(), asset_id: asset.asset_id },
+        Change::SetBlocked { address: address.clone(), trouble: None },
     ]
 }
 
@@ -256,12 +256,12 @@ pub fn shared(
         ..found
     };
     vec![
-        Change::Enroll { address: address.clone(), identity: identity.clone() },
-        Change::Lock { address: address.clone(), in_lockfile: true },
-        Change::Learn { address: address.clone(), key, fact },
-        Change::Ask { address: address.clone(), fields: FieldDigests::new(), stored: FieldDigests::new() },
-        Change::Point { address: address.clone(), asset_id: key.asset_id },
-        Change::Rest { address: address.clone(), trouble: None },
+        Change::SetIdentity { address: address.clone(), identity: identity.clone() },
+        Change::SetInLockfile { address: address.clone(), in_lockfile: true },
+        Change::AddRevision { address: address.clone(), key, fact },
+        Change::SetMetadata { address: address.clone(), fields: FieldDigests::new(), stored: FieldDigests::new() },
+        Change::SetCurrentAsset { address: address.clone(), asset_id: key.asset_id },
+        Change::SetBlocked { address: address.clone(), trouble: None },
     ]
 }
 
@@ -291,13 +291,13 @@ fn revision_of_metadata(attempt: &Attempt, record: &Record, asset: &RemoteAsset,
         return None;
     }
     let fact = RevisionFact {
-        standing: Standing::of_moderation(asset.moderation),
+        standing: RevisionState::of_moderation(asset.moderation),
         round: 0,
         // Over content made elsewhere it is still that.
         made: Some((now, if head.content.is_some() { Origin::UpdateContent } else { Origin::Elsewhere })),
         ..head
     };
-    Some(Change::Learn { address: attempt.address.clone(), key, fact })
+    Some(Change::AddRevision { address: attempt.address.clone(), key, fact })
 }
 
 /// Version `to` is current again: the head moved back to it, or a new version has its bytes.
@@ -316,7 +316,7 @@ fn rolled_back(
         let fact = RevisionFact {
             ordinal: ordinal_of(record, asset_id),
             content: source.and_then(|fact| fact.content),
-            standing: Standing::of_moderation(asset.moderation),
+            standing: RevisionState::of_moderation(asset.moderation),
             round: 0,
             shared: false,
             kind: None,
@@ -324,16 +324,16 @@ fn rolled_back(
             era: 0,
             made: Some((now, Origin::Rollback)),
         };
-        changes.push(Change::Learn { address: address.clone(), key: at, fact });
+        changes.push(Change::AddRevision { address: address.clone(), key: at, fact });
     }
     let newest = record.newest().and_then(|(newest, _)| newest.version).max(at.version);
     let pinned = Some(PinnedAt { pin: Pin::Revision(to), at, newest });
-    changes.push(Change::PinAt { address: address.clone(), pinned });
-    changes.push(Change::Point { address: address.clone(), asset_id });
+    changes.push(Change::SetPinnedAt { address: address.clone(), pinned });
+    changes.push(Change::SetCurrentAsset { address: address.clone(), asset_id });
     changes
 }
 
-fn new_fact(content: ContentHash, standing: Standing, now: Timestamp, origin: Origin) -> RevisionFact {
+fn new_fact(content: ContentHash, standing: RevisionState, now: Timestamp, origin: Origin) -> RevisionFact {
     RevisionFact {
         ordinal: 1,
         content: Some(content),
@@ -366,7 +366,7 @@ pub fn ordinal_of(record: &Record, asset_id: AssetId) -> u32 {
 fn other_creator(address: &Address, record: &Record, asset: &RemoteAsset) -> Option<Change> {
     let made = asset.creator.filter(|creator| *creator != record.identity.creator)?;
     let message = format!("asset {} was made under {made}, not under {}", asset.asset_id, record.identity.creator);
-    Some(Change::Tell { address: Some(address.clone()), event: Event { kind: "other_creator", message } })
+    Some(Change::LogEvent { address: Some(address.clone()), event: Event { kind: "other_creator", message } })
 }
 
 /// Roblox refused what `attempt` set out to do, for its `subject`.
@@ -374,32 +374,32 @@ pub fn refused(
     id: AttemptId,
     attempt: &Attempt,
     record: Option<&Record>,
-    (subject, objection): (FieldDigest, Objection),
+    (subject, objection): (FieldDigest, RefusalKind),
     message: &str,
     now: Timestamp,
 ) -> Vec<Change> {
     let before = record.and_then(|record| record.trouble.as_ref());
-    let again = matches!(before, Some(Trouble::Refused { subject: known, objection: Objection::DisplayName, .. }) if *known == subject);
+    let again = matches!(before, Some(Blocked::Refused { subject: known, objection: RefusalKind::DisplayName, .. }) if *known == subject);
     // What was refused after a neutral name was sent was not refused for its name.
-    let objection = if again { Objection::Other } else { objection };
+    let objection = if again { RefusalKind::Other } else { objection };
     let (action, message) = (attempt.intent.name().to_owned(), message.to_owned());
-    let trouble = Trouble::Refused { subject, action, objection, message, at: now };
+    let trouble = Blocked::Refused { subject, action, objection, message, at: now };
     vec![
         Change::Advance { attempt: id, event: PhaseEvent::Refuse },
-        Change::Rest { address: attempt.address.clone(), trouble: Some(trouble) },
+        Change::SetBlocked { address: attempt.address.clone(), trouble: Some(trouble) },
     ]
 }
 
 /// What follows from one more failure of `subject`: it rests, and the longer the more often it has failed in a row.
-pub fn failed(record: Option<&Record>, subject: FieldDigest, message: &str, jitter: f64, now: Timestamp) -> Trouble {
+pub fn failed(record: Option<&Record>, subject: FieldDigest, message: &str, jitter: f64, now: Timestamp) -> Blocked {
     let (failures, doubts) = match record.and_then(|record| record.trouble.as_ref()) {
-        Some(Trouble::Retrying { subject: known, failures, doubts, .. }) if *known == subject => (*failures, *doubts),
-        Some(Trouble::Retrying { .. } | Trouble::Refused { .. }) | None => (0, 0),
+        Some(Blocked::Retrying { subject: known, failures, doubts, .. }) if *known == subject => (*failures, *doubts),
+        Some(Blocked::Retrying { .. } | Blocked::Refused { .. }) | None => (0, 0),
     };
     let failures = failures.saturating_add(1);
     let delay = SignedDuration::try_from(Backoff::ADDRESS.delay(failures, jitter)).unwrap_or(SignedDuration::MAX);
     let next_at = now.saturating_add(delay).unwrap_or(Timestamp::MAX);
-    Trouble::Retrying { subject, failures, doubts, next_at, message: message.to_owned() }
+    Blocked::Retrying { subject, failures, doubts, next_at, message: message.to_owned() }
 }
 
 /// The revisions of an asset that Roblox no longer has. What moderation rejected stays that, but for the newest, which stands for the asset.
@@ -407,22 +407,22 @@ pub fn gone(address: &Address, record: &Record, asset_id: AssetId) -> Vec<Change
     let of_asset = || record.history.of_asset(asset_id);
     let newest = of_asset().next_back().map(|(key, _)| key);
     let vanishes = |key: RevisionKey, fact: &RevisionFact| match fact.standing {
-        Standing::Unverified | Standing::Reviewing | Standing::Live => true,
-        Standing::Rejected => Some(key) == newest,
-        Standing::Gone => false,
+        RevisionState::Unverified | RevisionState::Reviewing | RevisionState::Live => true,
+        RevisionState::Rejected => Some(key) == newest,
+        RevisionState::Gone => false,
     };
     let gone = of_asset().filter(|(key, fact)| vanishes(*key, fact));
-    gone.map(|(key, fact)| Change::Learn { address: address.clone(), key, fact: fact.now(Standing::Gone) }).collect()
+    gone.map(|(key, fact)| Change::AddRevision { address: address.clone(), key, fact: fact.now(RevisionState::Gone) }).collect()
 }
 
 /// Every revision of an asset that moderation rejected, for a type with one content an asset.
 pub fn rejected(address: &Address, record: &Record, asset_id: AssetId) -> Vec<Change> {
-    stand(address, record, asset_id, Standing::Rejected)
+    stand(address, record, asset_id, RevisionState::Rejected)
 }
 
-fn stand(address: &Address, record: &Record, asset_id: AssetId, standing: Standing) -> Vec<Change> {
+fn stand(address: &Address, record: &Record, asset_id: AssetId, standing: RevisionState) -> Vec<Change> {
     let of_asset = record.history.of_asset(asset_id);
-    of_asset.map(|(key, fact)| Change::Learn { address: address.clone(), key, fact: fact.now(standing) }).collect()
+    of_asset.map(|(key, fact)| Change::AddRevision { address: address.clone(), key, fact: fact.now(standing) }).collect()
 }
 
 /// The remote describes an asset in answer to a question: what follows for an address that has it. `lags`: the answer may be older than Macadam's own
@@ -435,15 +435,15 @@ pub fn looked_at(address: &Address, record: &Record, asset: &RemoteAsset, lags: 
     for (key, fact) in known {
         // It is there, and nothing was said against it when it vanished.
         let as_before = match fact.standing {
-            Standing::Gone | Standing::Unverified => Standing::Live,
+            RevisionState::Gone | RevisionState::Unverified => RevisionState::Live,
             said => said,
         };
-        let said = asset.moderation.filter(|_| key == at).map(|moderation| Standing::of_moderation(Some(moderation)));
+        let said = asset.moderation.filter(|_| key == at).map(|moderation| RevisionState::of_moderation(Some(moderation)));
         let standing = said.unwrap_or(as_before);
         // A read that lags shows what was said earlier, so it takes nothing back.
         let is_earlier = lags && standing < as_before;
         if standing != fact.standing && !is_earlier {
-            changes.push(Change::Learn { address: address.clone(), key, fact: fact.now(standing) });
+            changes.push(Change::AddRevision { address: address.clone(), key, fact: fact.now(standing) });
             changes.extend(event_of(fact.standing, standing, asset.asset_id).map(|event| told(address, event)));
         }
     }
@@ -455,18 +455,18 @@ pub fn looked_at(address: &Address, record: &Record, asset: &RemoteAsset, lags: 
 }
 
 /// What a person may want to know of another standing.
-fn event_of(before: Standing, now: Standing, asset_id: AssetId) -> Option<Event> {
+fn event_of(before: RevisionState, now: RevisionState, asset_id: AssetId) -> Option<Event> {
     let (kind, message) = match (before, now) {
-        (_, Standing::Rejected) => ("rejected", format!("moderation rejected asset {asset_id}")),
-        (Standing::Rejected, _) => ("no_longer_rejected", format!("moderation no longer rejects asset {asset_id}")),
-        (Standing::Gone, _) => ("found_again", format!("Roblox has asset {asset_id} again")),
-        (Standing::Unverified | Standing::Reviewing | Standing::Live, _) => return None,
+        (_, RevisionState::Rejected) => ("rejected", format!("moderation rejected asset {asset_id}")),
+        (RevisionState::Rejected, _) => ("no_longer_rejected", format!("moderation no longer rejects asset {asset_id}")),
+        (RevisionState::Gone, _) => ("found_again", format!("Roblox has asset {asset_id} again")),
+        (RevisionState::Unverified | RevisionState::Reviewing | RevisionState::Live, _) => return None,
     };
     Some(Event { kind, message })
 }
 
 fn told(address: &Address, event: Event) -> Change {
-    Change::Tell { address: Some(address.clone()), event }
+    Change::LogEvent { address: Some(address.clone()), event }
 }
 
 /// A newer version of an asset that nobody here made.
@@ -475,7 +475,7 @@ pub fn made_elsewhere(address: &Address, record: &Record, asset: &RemoteAsset, n
     let fact = RevisionFact {
         ordinal: ordinal_of(record, asset.asset_id),
         content: None,
-        standing: Standing::of_moderation(asset.moderation),
+        standing: RevisionState::of_moderation(asset.moderation),
         round: 0,
         shared: false,
         kind: None,
@@ -486,9 +486,9 @@ pub fn made_elsewhere(address: &Address, record: &Record, asset: &RemoteAsset, n
     let number = key.version.map(Revision::get).unwrap_or_default();
     let message = format!("somebody else made revision {number} of asset {}", asset.asset_id);
     vec![
-        Change::Learn { address: address.clone(), key, fact },
-        Change::See { asset: asset.clone() },
-        Change::Tell { address: Some(address.clone()), event: Event { kind: "made_elsewhere", message } },
+        Change::AddRevision { address: address.clone(), key, fact },
+        Change::RecordObservation { asset: asset.clone() },
+        Change::LogEvent { address: Some(address.clone()), event: Event { kind: "made_elsewhere", message } },
     ]
 }
 
@@ -509,7 +509,7 @@ mod tests {
         }
     }
 
-    fn record(trouble: Option<Trouble>) -> Record {
+    fn record(trouble: Option<Blocked>) -> Record {
         Record { trouble, ..Record::new(identity()) }
     }
 
@@ -520,13 +520,13 @@ mod tests {
         let mut rests = Vec::new();
         for _ in 0..3 {
             let trouble = failed(Some(&known), subject, "502", 1.0, now);
-            let Trouble::Retrying { failures, next_at, .. } = &trouble else { panic!("{trouble:?}") };
+            let Blocked::Retrying { failures, next_at, .. } = &trouble else { panic!("{trouble:?}") };
             rests.push((*failures, next_at.as_second()));
             known = record(Some(trouble));
         }
         assert_eq!(rests, [(1, 1), (2, 2), (3, 4)]);
         let other = failed(Some(&known), FieldDigest::of_text("b"), "502", 1.0, now);
-        assert!(matches!(other, Trouble::Retrying { failures: 1, doubts: 0, .. }), "new content starts anew");
+        assert!(matches!(other, Blocked::Retrying { failures: 1, doubts: 0, .. }), "new content starts anew");
     }
 
     /// The description was changed together with the content: back at the first content, the first asset's old description counted as the new one.
@@ -535,11 +535,11 @@ mod tests {
         let address = Address::new("a").unwrap();
         let mut recorded = Recorded::default();
         let now = Timestamp::UNIX_EPOCH;
-        recorded.apply(&Change::Enroll { address: address.clone(), identity: identity() }, now).unwrap();
+        recorded.apply(&Change::SetIdentity { address: address.clone(), identity: identity() }, now).unwrap();
         let asked = [(Field::Description, FieldDigest::of_text("new")), (Field::Icon, FieldDigest::of_text("x"))];
         recorded
             .apply(
-                &Change::Ask {
+                &Change::SetMetadata {
                     address: address.clone(),
                     fields: FieldDigests::from(asked),
                     stored: FieldDigests::new(),

@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::gather::{GatherError, absences, read_manifest};
 use super::project::Project;
-use super::row::{Case, Parts, Row};
-use super::view::{View, ViewError};
+use super::row::{StatusInputs, Parts, AssetStatus};
+use super::view::{StateSnapshot, ViewError};
 use crate::files;
 use crate::model::address::Address;
 use crate::model::change::Change;
-use crate::model::desired::{Desired, Finding, Findings};
+use crate::model::desired::{Desired, Finding, FoundFiles};
 use crate::model::file::{FileCache, FileProblem};
 use crate::model::path::ProjectPath;
 use crate::model::phase::Phase;
 use crate::model::recorded::{ApplyError, Recorded};
-use crate::plan::{Wishes, plan};
+use crate::plan::{PlanOptions, plan};
 use crate::platform::clock;
 use crate::platform::fingerprint;
 
@@ -66,7 +66,7 @@ impl AssetState {
 #[derive(Debug)]
 pub struct Status {
     /// All addresses, sorted.
-    pub rows: Vec<Row>,
+    pub rows: Vec<AssetStatus>,
     /// The lockfile was lost, so nothing new is created.
     pub lost_lockfile: Option<LostLockfile>,
 }
@@ -85,7 +85,7 @@ pub struct LostLockfile {
 /// # Errors
 /// When manifest, state or lockfile can't be used.
 pub fn status(project: &Project, remote: &str) -> Result<Status, ViewError> {
-    let view = View::open(project, remote)?;
+    let view = StateSnapshot::open(project, remote)?;
     let (manifest, text) = read_manifest(project)?;
     let selection = manifest.selection();
     let mut walk = files::walk(&project.root, &selection);
@@ -114,8 +114,8 @@ pub(super) enum Unknown {
 }
 
 /// What earlier looks tell of the files, and of which files they tell nothing.
-fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (Findings, BTreeMap<ProjectPath, Unknown>) {
-    let mut findings = Findings::new();
+fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (FoundFiles, BTreeMap<ProjectPath, Unknown>) {
+    let mut findings = FoundFiles::new();
     let mut unknown = BTreeMap::new();
     for (path, globs) in &walk.files {
         let problem = |message: &str| Err(FileProblem { message: message.to_owned(), hint: None });
@@ -138,14 +138,14 @@ fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (Findings
 }
 
 /// Only what the files here tell may be missing: the plan's marks are what would be known by it, so moves and archivings show as they will be.
-fn rows(desired: &Desired, unknown: &BTreeMap<ProjectPath, Unknown>, view: View) -> Result<Vec<Row>, ApplyError> {
-    let View { mut recorded, missing_lockfile, .. } = view;
+fn rows(desired: &Desired, unknown: &BTreeMap<ProjectPath, Unknown>, view: StateSnapshot) -> Result<Vec<AssetStatus>, ApplyError> {
+    let StateSnapshot { mut recorded, missing_lockfile, .. } = view;
     let now = clock::now();
-    let wishes = Wishes { missing_lockfile, ..Wishes::default() };
+    let wishes = PlanOptions { missing_lockfile, ..PlanOptions::default() };
     let plan = plan(desired, &recorded, &wishes, now);
     let mut under_way = sent(&recorded);
     // That something may exist twice is so only once the upload is begun again.
-    let marks = plan.marks.iter().filter(|mark| !matches!(mark, Change::Suspect { .. }));
+    let marks = plan.marks.iter().filter(|mark| !matches!(mark, Change::AddPossibleDuplicate { .. }));
     marks.into_iter().try_for_each(|mark| recorded.apply(mark, now))?;
     // An address that moved takes what is under way along.
     under_way.extend(sent(&recorded));
@@ -156,7 +156,7 @@ fn rows(desired: &Desired, unknown: &BTreeMap<ProjectPath, Unknown>, view: View)
         let unknown = desired.assets.get(address).and_then(|want| unknown.get(&want.path)).copied();
         let under_way = under_way.contains(address);
         let recorded = &recorded;
-        Case { address, desired, recorded, parts: &parts, under_way, unknown, now }.row()
+        StatusInputs { address, desired, recorded, parts: &parts, under_way, unknown, now }.row()
     };
     Ok(addresses.into_iter().filter_map(row).collect())
 }

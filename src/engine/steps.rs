@@ -13,20 +13,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::book::{Book, BookError};
+use super::book::{StateCache, StateCacheError};
 use super::breaker::ResultBreaker;
 use super::execute::Runner;
-use super::gate::Gate;
+use super::gate::Throttle;
 use super::poller::Poller;
-use super::progress::{Listener, Progress};
+use super::progress::{Listener, ProgressEvent};
 use super::report::{Outcome, Stop};
 use super::settle;
-use super::stop::StopSwitch;
+use super::stop::Shutdown;
 use crate::cloud::backoff::Backoff;
 use crate::cloud::client::{Client, CreateRequest, UpdateRequest};
 use crate::cloud::endpoint::Endpoint;
-use crate::cloud::failure::{RecordError, Reply};
-use crate::cloud::http::Upload;
+use crate::cloud::failure::{RecordError, ApiReply};
+use crate::cloud::http::UploadBody;
 use crate::cloud::wire::operation::Submitted;
 use crate::files;
 use crate::model::address::Address;
@@ -36,7 +36,7 @@ use crate::model::history::RevisionKey;
 use crate::model::ids::{AssetId, ContentHash, Creator, Revision, UploadId};
 use crate::model::path::ProjectPath;
 use crate::model::phase::Intent;
-use crate::model::recorded::{Identity, Record, Trouble};
+use crate::model::recorded::{Identity, Record, Blocked};
 use crate::model::remote::RemoteAsset;
 use crate::plan::subject::Subjects;
 use crate::plan::{Action, NewAsset, Step};
@@ -47,13 +47,13 @@ pub type LookedAt = BTreeMap<Address, (ProjectPath, FileFacts)>;
 
 /// Carries out steps against one remote.
 #[derive(Clone)]
-pub struct Steps {
-    pub(super) book: Arc<Book>,
+pub struct Executor {
+    pub(super) book: Arc<StateCache>,
     pub(super) client: Arc<Client>,
-    pub(super) gate: Gate,
+    pub(super) gate: Throttle,
     pub(super) poller: Poller,
     pub(super) listener: Listener,
-    pub(super) stop: StopSwitch,
+    pub(super) stop: Shutdown,
     pub(super) root: PathBuf,
     pub(super) uploads: Arc<Semaphore>,
     /// What was looked at for this plan, by address.
@@ -67,7 +67,7 @@ pub struct Steps {
     /// The end of creates in doubt, by address: written down when the next one begins.
     pub(super) given_up: Arc<BTreeMap<Address, Vec<Change>>>,
     /// Thrown when something newer is wanted of the address: a wait between two tries ends.
-    pub(super) superseded: StopSwitch,
+    pub(super) superseded: Shutdown,
     /// What a panic in a try does.
     pub(super) panics: Panics,
     /// The state for which this was planned, see [`Book::generation`].
@@ -89,7 +89,7 @@ pub(super) enum Panics {
 pub type Forbidden = Arc<Mutex<BTreeMap<Creator, String>>>;
 
 /// How one try of a step ended.
-pub(super) enum Try {
+pub(super) enum StepResult {
     /// The step is over.
     Ended(Outcome),
     /// It may go better: the state says when it is due.
@@ -100,11 +100,11 @@ pub(super) enum Try {
 }
 
 /// What a look at the remote found.
-pub(super) enum Look {
+pub(super) enum Lookup {
     Present(Box<RemoteAsset>),
     Gone,
     /// Why the step can't go on now.
-    Unknown(Try),
+    Unknown(StepResult),
 }
 
 /// Writes down that the last byte is about to leave; the client awaits it before that byte does.
@@ -120,7 +120,7 @@ pub(super) struct Write<'a> {
     pub(super) upload: Option<(SemaphorePermit<'a>, u64)>,
 }
 
-impl Runner for Steps {
+impl Runner for Executor {
     async fn run(&self, step: &Step) -> Outcome {
         let mut due = step.not_before;
         let mut last = None;
@@ -130,10 +130,10 @@ impl Runner for Steps {
             }
             let outcome = match self.caught(step).await {
                 // The run ended while it stood in a queue to be tried again: why it had to is still to be told.
-                Ok(Try::Ended(Outcome::NotBegun)) if let Some(message) = last => Outcome::TryLater { message },
-                Ok(Try::Ended(outcome)) => outcome,
-                Ok(Try::Again { message }) if self.stop.is_thrown() => Outcome::TryLater { message },
-                Ok(Try::Again { message }) => {
+                Ok(StepResult::Ended(Outcome::NotBegun)) if let Some(message) = last => Outcome::TryLater { message },
+                Ok(StepResult::Ended(outcome)) => outcome,
+                Ok(StepResult::Again { message }) if self.stop.is_triggered() => Outcome::TryLater { message },
+                Ok(StepResult::Again { message }) => {
                     tracing::warn!(address = %step.address, action = step.action.name(), "{message}; it is tried again");
                     due = self.due(&step.address);
                     last = Some(message);
@@ -141,26 +141,26 @@ impl Runner for Steps {
                 }
                 Err(error) => {
                     let message = chain(&error);
-                    self.stop.throw(stop_for(&error));
+                    self.stop.trigger(stop_for(&error));
                     Outcome::TryLater { message }
                 }
             };
-            (self.listener)(Progress::Finished { address: step.address.clone() });
+            (self.listener)(ProgressEvent::Finished { address: step.address.clone() });
             return outcome;
         }
     }
 }
 
 /// What ends a run whose state can't be written any more.
-pub(super) fn stop_for(error: &BookError) -> Stop {
+pub(super) fn stop_for(error: &StateCacheError) -> Stop {
     let message = chain(error);
     match error {
-        BookError::Lost(lost) if lost.is_taken() => Stop::Taken { message, hint: lost.hint().unwrap_or_default() },
-        BookError::State(state) => {
+        StateCacheError::Lost(lost) if lost.is_taken() => Stop::Taken { message, hint: lost.hint().unwrap_or_default() },
+        StateCacheError::State(state) => {
             let hint = state.hint().map(|hint| format!(": {hint}")).unwrap_or_default();
             Stop::State { message: format!("{message}{hint}") }
         }
-        BookError::Lost(_) | BookError::Apply(_) | BookError::Closed => Stop::State { message },
+        StateCacheError::Lost(_) | StateCacheError::Apply(_) | StateCacheError::Closed => Stop::State { message },
     }
 }
 
@@ -170,19 +170,19 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-impl Steps {
+impl Executor {
     /// Tries once. A panic ends the run in order, or, where each address is alone, goes on to whoever runs this one.
-    async fn caught(&self, step: &Step) -> Result<Try, BookError> {
+    async fn caught(&self, step: &Step) -> Result<StepResult, StateCacheError> {
         match self.panics {
             Panics::EndTheRun => match self.stop.catch(self.try_step(step)).await {
                 Ok(tried) => tried,
-                Err(message) => Ok(Try::Ended(Outcome::TryLater { message })),
+                Err(message) => Ok(StepResult::Ended(Outcome::TryLater { message })),
             },
             Panics::GoOn => self.try_step(step).await,
         }
     }
 
-    async fn try_step(&self, step: &Step) -> Result<Try, BookError> {
+    async fn try_step(&self, step: &Step) -> Result<StepResult, StateCacheError> {
         let address = &step.address;
         match &step.action {
             Action::Create(new) => self.create(address, new, None).await,
@@ -206,7 +206,7 @@ impl Steps {
         }
     }
 
-    async fn create(&self, address: &Address, new: &NewAsset, replaces: Option<AssetId>) -> Result<Try, BookError> {
+    async fn create(&self, address: &Address, new: &NewAsset, replaces: Option<AssetId>) -> Result<StepResult, StateCacheError> {
         let costly = new.identity.asset_type.has_upload_quota() || new.expected_price.is_some_and(|price| price > 0);
         let upload = UploadId::new(fastrand::u64(..));
         if let Some(tried) = self.recovered(address).await? {
@@ -243,14 +243,14 @@ impl Steps {
         asset_id: AssetId,
         head: Option<Revision>,
         content: ContentHash,
-    ) -> Result<Try, BookError> {
+    ) -> Result<StepResult, StateCacheError> {
         // Looked at when the upload's turn has come: what was seen before a long queue is old.
         let Some(slot) = self.slot().await else { return Ok(self.called_off()) };
         // A newer revision may be a deploy that this checkout has not pulled: it is never overwritten unseen.
         let seen = match self.look(address, asset_id).await? {
-            Look::Present(asset) => asset,
-            Look::Gone => return self.not_found(address, asset_id).await,
-            Look::Unknown(tried) => return Ok(tried),
+            Lookup::Present(asset) => asset,
+            Lookup::Gone => return self.not_found(address, asset_id).await,
+            Lookup::Unknown(tried) => return Ok(tried),
         };
         if seen.revision > head {
             self.book
@@ -277,12 +277,12 @@ impl Steps {
     pub(super) async fn write(
         &self,
         write: Write<'_>,
-        send: impl AsyncFnOnce(HandOver) -> Reply<Submitted>,
-    ) -> Result<Try, BookError> {
-        let Some(pass) = self.turn(self.gate.enter(write.endpoint)).await else { return Ok(self.called_off()) };
+        send: impl AsyncFnOnce(HandOver) -> ApiReply<Submitted>,
+    ) -> Result<StepResult, StateCacheError> {
+        let Some(pass) = self.turn(self.gate.acquire(write.endpoint)).await else { return Ok(self.called_off()) };
         // Both came at once.
-        if self.superseded.is_thrown() {
-            self.gate.leave_unsent(pass);
+        if self.superseded.is_triggered() {
+            self.gate.release_unsent(pass);
             return Ok(self.called_off());
         }
         // Asked at the last moment: Roblox may have said so while this one stood in the queue.
@@ -291,8 +291,8 @@ impl Steps {
             .forbidden_to(write.identity.creator)
             .or_else(|| self.unreadable().or_else(|| self.quota_of(&write.identity)).filter(|_| new_asset));
         if let Some(outcome) = stopped {
-            self.gate.leave_unsent(pass);
-            return Ok(Try::Ended(outcome));
+            self.gate.release_unsent(pass);
+            return Ok(StepResult::Ended(outcome));
         }
         let given_up = match write.intent {
             Intent::Create { .. } => self.given_up.get(write.address).map(Vec::as_slice).unwrap_or_default(),
@@ -303,11 +303,11 @@ impl Steps {
             Ok(Some(attempt)) => attempt,
             // Another process may have been at work in between: whether this is still wanted is for the next plan to say.
             Ok(None) => {
-                self.gate.leave_unsent(pass);
+                self.gate.release_unsent(pass);
                 return Ok(superseded("the state was written anew, and everything is planned again"));
             }
             Err(error) => {
-                self.gate.leave_unsent(pass);
+                self.gate.release_unsent(pass);
                 return Err(error);
             }
         };
@@ -317,7 +317,7 @@ impl Steps {
             tracing::warn!(%address, "sent again, since nobody knows what came of the try before: it may exist twice");
         }
         if let Some((_, bytes)) = write.upload {
-            (self.listener)(Progress::Uploading { address: write.address.clone(), bytes });
+            (self.listener)(ProgressEvent::Uploading { address: write.address.clone(), bytes });
         }
         let (book, generation) = (Arc::clone(&self.book), self.generation);
         let hand_over: HandOver = Box::pin(async move {
@@ -327,7 +327,7 @@ impl Steps {
         });
         let reply = send(hand_over).await;
         failpoint::hit("answered");
-        self.gate.leave(pass, &reply);
+        self.gate.release(pass, &reply);
         // Roblox may work on it for minutes: others upload meanwhile.
         drop(write.upload);
         self.answer(attempt, reply).await
@@ -344,17 +344,17 @@ impl Steps {
     }
 
     /// Why a turn was not waited for.
-    pub(super) fn called_off(&self) -> Try {
-        if self.stop.is_thrown() { run_ends() } else { superseded("something newer is wanted") }
+    pub(super) fn called_off(&self) -> StepResult {
+        if self.stop.is_triggered() { run_ends() } else { superseded("something newer is wanted") }
     }
 
     /// Opens the file of an address as the bytes that were hashed.
-    pub(super) fn open(&self, address: &Address) -> Result<Upload, Try> {
+    pub(super) fn open(&self, address: &Address) -> Result<UploadBody, StepResult> {
         let Some((path, facts)) = self.files.get(address) else {
             return Err(superseded("its file can no longer be used"));
         };
         match files::open_upload(&self.root, path, facts) {
-            Ok(reader) => Ok(Upload {
+            Ok(reader) => Ok(UploadBody {
                 reader: Box::new(reader),
                 length: facts.size,
                 file_name: path.file_name().to_owned(),
@@ -402,8 +402,8 @@ impl Steps {
     /// When the address is due again, as the state says.
     fn due(&self, address: &Address) -> Option<Timestamp> {
         match self.record(address)?.trouble? {
-            Trouble::Retrying { next_at, .. } => Some(next_at),
-            Trouble::Refused { .. } => None,
+            Blocked::Retrying { next_at, .. } => Some(next_at),
+            Blocked::Refused { .. } => None,
         }
     }
 
@@ -417,15 +417,15 @@ impl Steps {
                 self.stop.or(rest).await.flatten().is_some()
             }
             // No rest is longer: this one was begun by a clock that was put back since.
-            Some(_) | None => !self.stop.is_thrown(),
+            Some(_) | None => !self.stop.is_triggered(),
         }
     }
 }
 
-pub(super) fn run_ends() -> Try {
-    Try::Ended(Outcome::NotBegun)
+pub(super) fn run_ends() -> StepResult {
+    StepResult::Ended(Outcome::NotBegun)
 }
 
-pub(super) fn superseded(reason: &str) -> Try {
-    Try::Ended(Outcome::Superseded { reason: reason.to_owned() })
+pub(super) fn superseded(reason: &str) -> StepResult {
+    StepResult::Ended(Outcome::Superseded { reason: reason.to_owned() })
 }

@@ -14,7 +14,7 @@ use crate::platform::clock;
 
 /// Ends a run: nothing new is begun, what is on the wire is finished and recorded.
 #[derive(Debug, Clone, Default)]
-pub struct StopSwitch {
+pub struct Shutdown {
     token: CancellationToken,
     /// What is on the wire is not waited for any longer.
     cut: CancellationToken,
@@ -23,9 +23,9 @@ pub struct StopSwitch {
     signalled: Arc<watch::Sender<Option<Duration>>>,
 }
 
-impl StopSwitch {
+impl Shutdown {
     /// Ends the run; the first reason stays.
-    pub fn throw(&self, why: Stop) {
+    pub fn trigger(&self, why: Stop) {
         if matches!(why, Stop::Signal(_)) {
             self.signalled.send_if_modified(|at| at.is_none() && at.replace(clock::elapsed()).is_none());
         }
@@ -34,12 +34,12 @@ impl StopSwitch {
     }
 
     /// Ends what waits on it without a reason that anybody is told.
-    pub fn throw_quietly(&self) {
+    pub fn trigger_quietly(&self) {
         self.token.cancel();
     }
 
     /// Whether the run is to end.
-    pub fn is_thrown(&self) -> bool {
+    pub fn is_triggered(&self) -> bool {
         self.token.is_cancelled()
     }
 
@@ -54,7 +54,7 @@ impl StopSwitch {
     }
 
     /// Waits until the run is to end.
-    pub async fn thrown(&self) {
+    pub async fn triggered(&self) {
         self.token.cancelled().await;
     }
 
@@ -79,13 +79,13 @@ impl StopSwitch {
     /// # Errors
     /// What it panicked with.
     pub async fn catch<T>(&self, task: impl Future<Output = T>) -> Result<T, String> {
-        AssertUnwindSafe(task).catch_unwind().await.map_err(|panic| self.throw_defect(panic.as_ref()))
+        AssertUnwindSafe(task).catch_unwind().await.map_err(|panic| self.trigger_defect(panic.as_ref()))
     }
 
     /// Ends the run for a panic, and tells what it was about.
-    pub fn throw_defect(&self, panic: &(dyn Any + Send)) -> String {
+    pub fn trigger_defect(&self, panic: &(dyn Any + Send)) -> String {
         let message = panic_message(panic);
-        self.throw(Stop::Defect { message: message.clone() });
+        self.trigger(Stop::Defect { message: message.clone() });
         message
     }
 }

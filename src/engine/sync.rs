@@ -7,32 +7,32 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 
-use super::book::BookError;
+use super::book::StateCacheError;
 use super::execute::{Runner, execute};
 use super::gather::{GatherError, gather, unsettled_now};
-use super::hands::{GivenUp, Hands};
+use super::hands::{GivenUp, ExecutionContext};
 use super::lockfile::KeepError;
 use super::outputs::{self, OutputDraft};
-use super::progress::{Listener, Progress};
-use super::refresh::{self, Answer, Question};
-use super::report::{Outcome, Report, StepReport, Stop};
+use super::progress::{Listener, ProgressEvent};
+use super::refresh::{self, QueryResult, AssetQuery};
+use super::report::{Outcome, RunReport, StepReport, Stop};
 use super::review::{self, Review};
 use super::session::{Session, recover};
 use super::set_aside;
-use super::steps::{Steps, stop_for};
-use super::stop::StopSwitch;
+use super::steps::{Executor, stop_for};
+use super::stop::Shutdown;
 use crate::cloud::client::Client;
 use crate::manifest::Manifest;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
 use crate::model::file::FileCache;
-use crate::model::history::Standing;
+use crate::model::history::RevisionState;
 use crate::model::ids::{AssetId, Creator};
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::phase::{Phase, PhaseEvent};
 use crate::model::recorded::Recorded;
-use crate::plan::{Action, Note, Plan, Step, Wishes, plan};
+use crate::plan::{Action, Note, Plan, Step, PlanOptions, plan};
 use crate::platform::{clock, failpoint};
 use crate::state::lockfile::LockfileError;
 use crate::state::store::FileDelta;
@@ -55,7 +55,7 @@ pub struct Options {
     /// Who is told what happens.
     pub listener: Listener,
     /// What a person asks of this run.
-    pub wishes: Wishes,
+    pub wishes: PlanOptions,
     /// Only these addresses; `None`: all.
     pub only: Option<BTreeSet<Address>>,
     /// Look at every asset first.
@@ -63,7 +63,7 @@ pub struct Options {
     /// Wait so long for moderation to decide on what is under review; `None`: not at all.
     pub wait_moderation: Option<Duration>,
     /// Ends the run.
-    pub stop: StopSwitch,
+    pub stop: Shutdown,
 }
 
 /// Why a run could not begin or go on.
@@ -78,11 +78,11 @@ pub enum SyncError {
         /// How.
         source: Box<SyncError>,
         /// What was done before.
-        report: Box<Report>,
+        report: Box<RunReport>,
     },
     /// The state could not be written.
     #[error(transparent)]
-    Book(#[from] BookError),
+    Book(#[from] StateCacheError),
     /// The lockfile could not be kept.
     #[error(transparent)]
     Lockfile(#[from] KeepError),
@@ -92,21 +92,21 @@ pub enum SyncError {
 ///
 /// # Errors
 /// When manifest, lockfile or state can't be used.
-pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Options) -> Result<Report, SyncError> {
+pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Options) -> Result<RunReport, SyncError> {
     let Options { listener, stop, uploads, .. } = &options;
     if options.wishes.accept_new_lockfile {
         session.lockfile.accept_new();
     }
-    let hands = Hands::new(session, client, listener.clone(), stop.clone(), *uploads).await?;
+    let hands = ExecutionContext::new(session, client, listener.clone(), stop.clone(), *uploads).await?;
     let (stop, reported) = (stop.clone(), Mutex::default());
-    let mut run = Run {
+    let mut run = SyncRun {
         session,
         hands,
         options,
         in_manifest: BTreeSet::new(),
         wanted: None,
         missing_lockfile: None,
-        report: Report::default(),
+        report: RunReport::default(),
         generation: 0,
         reported,
     };
@@ -130,19 +130,19 @@ pub(super) fn uploads_of(steps: &[Step]) -> usize {
 }
 
 /// What is to be looked at now.
-fn due(reviews: &BTreeMap<AssetId, Review>, now: Timestamp) -> Vec<Question> {
+fn due(reviews: &BTreeMap<AssetId, Review>, now: Timestamp) -> Vec<AssetQuery> {
     let due = reviews.iter().filter(|(_, review)| review.due() <= now);
-    due.map(|(asset_id, _)| Question { asset_id: *asset_id, extras: false }).collect()
+    due.map(|(asset_id, _)| AssetQuery { asset_id: *asset_id, extras: false }).collect()
 }
 
 /// What a plan marks, and apart from it what gives up a create in doubt for one that follows. Until that one begins the doubt stays open, and in the
 /// lockfile: a run that ends before, in a rest or by a signal, leaves it to the next machine with its count.
-pub(super) fn given_up(plan: &Plan, recorded: &Recorded) -> (GivenUp, Vec<Change>) {
+pub(super) fn abandoned_creates(plan: &Plan, recorded: &Recorded) -> (GivenUp, Vec<Change>) {
     let address_of = |change: &Change| match change {
         Change::Advance { attempt, .. } => recorded.attempts.get(attempt).map(|attempt| attempt.address.clone()),
-        Change::Rest { address, .. }
-        | Change::Tell { address: Some(address), .. }
-        | Change::Suspect { address, .. } => Some(address.clone()),
+        Change::SetBlocked { address, .. }
+        | Change::LogEvent { address: Some(address), .. }
+        | Change::AddPossibleDuplicate { address, .. } => Some(address.clone()),
         _ => None,
     };
     let doubted = plan.marks.iter().filter(|mark| matches!(mark, Change::Advance { event: PhaseEvent::Abandon, .. }));
@@ -160,16 +160,16 @@ pub(super) fn given_up(plan: &Plan, recorded: &Recorded) -> (GivenUp, Vec<Change
     (given_up, marks)
 }
 
-struct Run<'a> {
+struct SyncRun<'a> {
     session: &'a mut Session,
-    hands: Hands,
+    hands: ExecutionContext,
     options: Options,
     in_manifest: BTreeSet<Address>,
     /// What the last look at manifest and files gave, for the outputs.
     wanted: Option<(Manifest, Arc<Desired>)>,
     /// What was found in place of a missing lockfile by the first plan: it holds for the whole run, which may write a new one.
     missing_lockfile: Option<MissingLockfile>,
-    report: Report,
+    report: RunReport,
     /// The state for which the last plan was made, see [`Book::generation`](super::book::Book::generation).
     generation: u64,
     /// How steps of the plan ended that is being carried out.
@@ -178,7 +178,7 @@ struct Run<'a> {
 
 /// Carries out steps, and keeps how each ended where it survives the end of the whole.
 struct Reporting<'a> {
-    steps: Steps,
+    steps: Executor,
     reported: &'a Mutex<Vec<StepReport>>,
 }
 
@@ -191,7 +191,7 @@ impl Runner for Reporting<'_> {
     }
 }
 
-impl Run<'_> {
+impl SyncRun<'_> {
     async fn rounds(&mut self) -> Result<(), SyncError> {
         let mut fruitless = 0;
         let (mut confirmed, mut looked_at_key) = (false, false);
@@ -204,7 +204,7 @@ impl Run<'_> {
             let (desired, plan, given_up) = self.plan().await?;
             // What was refused is held now, or is done in another way. What is still running is left.
             let hopeless = tried.take().is_some_and(|tried| plan.steps.iter().all(|step| tried.contains(step)));
-            if plan.steps.is_empty() || hopeless || self.options.stop.is_thrown() || fruitless == FRUITLESS_ROUNDS {
+            if plan.steps.is_empty() || hopeless || self.options.stop.is_triggered() || fruitless == FRUITLESS_ROUNDS {
                 match review_ends {
                     Some(until) if self.wait_for_review(&desired, until).await? => continue,
                     Some(_) | None => return Ok(()),
@@ -259,7 +259,7 @@ impl Run<'_> {
     async fn look_first(&mut self) -> Result<(), SyncError> {
         let undecided = |recorded: &Recorded| {
             let mut facts = recorded.assets.values().flat_map(|record| record.history.iter());
-            facts.any(|(_, fact)| matches!(fact.standing, Standing::Reviewing | Standing::Unverified))
+            facts.any(|(_, fact)| matches!(fact.standing, RevisionState::Reviewing | RevisionState::Unverified))
         };
         let lost = |recorded: &Recorded| !recorded.outdated.is_empty() || !recorded.not_found.is_empty();
         let any = |recorded: &Recorded| undecided(recorded) || lost(recorded);
@@ -269,10 +269,10 @@ impl Run<'_> {
         let (desired, ..) = self.plan().await?;
         let questions = self.session.book.read(|recorded| {
             if self.options.refresh {
-                return refresh::questions(&desired, recorded);
+                return refresh::queries(&desired, recorded);
             }
             let now = clock::now();
-            let mut questions = refresh::urgent(refresh::questions(&desired, recorded), recorded, now);
+            let mut questions = refresh::urgent(refresh::queries(&desired, recorded), recorded, now);
             let reviews = due(&review::under_review(&desired, recorded), now);
             let asked: BTreeSet<AssetId> = questions.iter().map(|question| question.asset_id).collect();
             questions.extend(reviews.into_iter().filter(|review| !asked.contains(&review.asset_id)));
@@ -282,13 +282,13 @@ impl Run<'_> {
     }
 
     /// Looks at assets and writes down what follows.
-    async fn look(&mut self, questions: Vec<Question>) -> Result<(), SyncError> {
-        let answers = refresh::ask(&self.hands.client, &self.hands.gate, &self.options.stop, questions).await;
+    async fn look(&mut self, questions: Vec<AssetQuery>) -> Result<(), SyncError> {
+        let answers = refresh::fetch_assets(&self.hands.client, &self.hands.gate, &self.options.stop, questions).await;
         for (asset_id, answer) in answers {
-            if let Answer::Unknown { why } = &answer {
+            if let QueryResult::Unknown { why } = &answer {
                 self.report.unasked.push((asset_id, why.clone()));
             }
-            let follow = |recorded: &Recorded| refresh::follow(recorded, asset_id, &answer, clock::now());
+            let follow = |recorded: &Recorded| refresh::apply_observation(recorded, asset_id, &answer, clock::now());
             self.session.book.commit_with(follow).await?;
         }
         Ok(())
@@ -351,9 +351,9 @@ impl Run<'_> {
         });
         let (gathered, before) = looked.await.map_err(|error| {
             if let Ok(panic) = error.try_into_panic() {
-                self.options.stop.throw_defect(panic.as_ref());
+                self.options.stop.trigger_defect(panic.as_ref());
             }
-            BookError::Closed
+            StateCacheError::Closed
         })?;
         let gathered = gathered?;
         self.remember_files(&before, &gathered.cache).await?;
@@ -369,10 +369,10 @@ impl Run<'_> {
         if self.missing_lockfile.is_none() {
             self.missing_lockfile = self.session.lockfile.missing().cloned();
         }
-        let wishes = Wishes { missing_lockfile: self.missing_lockfile.clone(), ..self.options.wishes.clone() };
+        let wishes = PlanOptions { missing_lockfile: self.missing_lockfile.clone(), ..self.options.wishes.clone() };
         let (mut plan, given_up, marks) = self.session.book.read(|recorded| {
             let plan = plan(&desired, recorded, &wishes, clock::now());
-            let (given_up, marks) = given_up(&plan, recorded);
+            let (given_up, marks) = abandoned_creates(&plan, recorded);
             (plan, given_up, marks)
         });
         self.session.book.commit(marks).await?;
@@ -391,7 +391,7 @@ impl Run<'_> {
         Ok((desired, plan, given_up))
     }
 
-    async fn remember_files(&self, before: &FileCache, after: &FileCache) -> Result<(), BookError> {
+    async fn remember_files(&self, before: &FileCache, after: &FileCache) -> Result<(), StateCacheError> {
         let delta = FileDelta::between(before, after);
         if delta.is_empty() {
             return Ok(());
@@ -406,7 +406,7 @@ impl Run<'_> {
         plan: Plan,
         given_up: GivenUp,
     ) -> Result<Vec<StepReport>, SyncError> {
-        (self.options.listener)(Progress::Planned { steps: plan.steps.len() as u64 });
+        (self.options.listener)(ProgressEvent::Planned { steps: plan.steps.len() as u64 });
         let steps = self.hands.steps(desired, given_up, self.generation);
         let reporting = Reporting { steps, reported: &self.reported };
         let mut executing = std::pin::pin!(execute(&reporting, plan.steps));
@@ -422,7 +422,7 @@ impl Run<'_> {
                 _ = ticks.tick() => {
                     // What is on the wire is waited for in any case: its outcome belongs into the lockfile.
                     if let Err(error) = self.session.book.secure().await {
-                        self.options.stop.throw(stop_for(&error));
+                        self.options.stop.trigger(stop_for(&error));
                     }
                     // A machine that is taken away forgets no more of Roblox's limits than that either.
                     self.hands.remember_pace().await?;
@@ -432,7 +432,7 @@ impl Run<'_> {
                         Err(KeepError::Lockfile(error @ LockfileError::NoRoom(_))) => {
                             let hint = error.hint().map(|hint| format!(": {hint}")).unwrap_or_default();
                             let message = format!("{}{hint}", super::steps::chain(&error));
-                            self.options.stop.throw(Stop::State { message });
+                            self.options.stop.trigger(Stop::State { message });
                         }
                         // It is tried again, at the latest at the end, which reports it.
                         Err(error) => tracing::warn!("the lockfile can't be written yet: {}", super::steps::chain(&error)),
@@ -443,7 +443,7 @@ impl Run<'_> {
     }
 
     /// Writes the lockfile and what was learned of limits and latencies, however the rounds ended.
-    async fn end(mut self, ended: Result<(), SyncError>) -> Result<Report, SyncError> {
+    async fn end(mut self, ended: Result<(), SyncError>) -> Result<RunReport, SyncError> {
         let written = self.session.lockfile.write_last(&self.session.book, &self.in_manifest).await;
         let learned = self.hands.remember_pace().await;
         self.report.stop = self.options.stop.why();
@@ -476,7 +476,7 @@ impl Run<'_> {
     }
 
     /// Writes the outputs that differ, as far as it is known what is wanted.
-    async fn write_outputs(&mut self) -> Result<(), BookError> {
+    async fn write_outputs(&mut self) -> Result<(), StateCacheError> {
         let Some((manifest, desired)) = self.wanted.take() else { return Ok(()) };
         let asset_ids = self.session.book.read(|recorded| outputs::asset_ids(&desired, recorded));
         let drafts = tokio::task::block_in_place(|| outputs::draft(&self.session.project, &manifest, &asset_ids));

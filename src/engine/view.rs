@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::gate::{self, Gate};
+use super::gate::{self, Throttle};
 use super::gather::{GatherError, Gathered, gather, unsettled_now};
 use super::lockfile;
 use super::lost_entries;
@@ -12,13 +12,13 @@ use super::outputs::{self, OutputDraft};
 use super::pace;
 use super::progress::{Listener, silent};
 use super::project::Project;
-use super::refresh::{self, Answer};
+use super::refresh::{self, QueryResult};
 use super::report::Stop;
 use super::session;
-use super::stop::StopSwitch;
+use super::stop::Shutdown;
 use crate::cloud::client::Client;
-use crate::cloud::limits::LimitRow;
-use crate::files::Unsettled;
+use crate::cloud::limits::LimitRecord;
+use crate::files::FilesInProgress;
 use crate::manifest::Diagnostic;
 use crate::model::address::Address;
 use crate::model::change::Change;
@@ -26,7 +26,7 @@ use crate::model::file::FileCache;
 use crate::model::ids::AssetId;
 use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::recorded::{ApplyError, Recorded};
-use crate::plan::{Plan, Wishes, plan};
+use crate::plan::{Plan, PlanOptions, plan};
 use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::lockfile::LockfileError;
@@ -37,13 +37,13 @@ const EVENTS: u32 = 50;
 
 /// What is known without asking anybody.
 #[derive(Debug, Default)]
-pub struct View {
+pub struct StateSnapshot {
     /// What is known of the assets.
     pub recorded: Recorded,
     /// Earlier looks at files.
     pub cache: FileCache,
     /// What earlier runs learned of Roblox's limits.
-    pub limits: Vec<LimitRow>,
+    pub limits: Vec<LimitRecord>,
     /// What is there in place of a missing lockfile.
     pub missing_lockfile: Option<MissingLockfile>,
 }
@@ -65,7 +65,7 @@ pub enum ViewError {
     Gather(#[from] GatherError),
 }
 
-impl View {
+impl StateSnapshot {
     /// Reads state and lockfile.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ impl View {
 
 /// What a sync would do.
 #[derive(Debug)]
-pub struct Preview {
+pub struct PlanPreview {
     /// What is wanted.
     pub gathered: Gathered,
     /// What is known, with what the plan marks.
@@ -139,7 +139,7 @@ pub struct Preview {
     pub outputs: Vec<OutputDraft>,
 }
 
-impl Preview {
+impl PlanPreview {
     /// Whether a sync would write an output, now or once it has carried out the plan.
     pub fn outputs_change(&self) -> bool {
         self.outputs.iter().any(|draft| draft.is_due() || draft.new_asset_ids(&self.plan) > 0)
@@ -152,9 +152,9 @@ impl Preview {
 /// # Errors
 /// When manifest, state or lockfile can't be used.
 pub fn outputs(project: &Project, remote: &str) -> Result<(Vec<OutputDraft>, Vec<Diagnostic>), ViewError> {
-    let mut view = View::open(project, remote)?;
-    let gathered = gather(project, &view.cache, &view.recorded.addresses(), &Unsettled::default(), &silent())?;
-    let plan = plan(&gathered.desired, &view.recorded, &Wishes::default(), clock::now());
+    let mut view = StateSnapshot::open(project, remote)?;
+    let gathered = gather(project, &view.cache, &view.recorded.addresses(), &FilesInProgress::default(), &silent())?;
+    let plan = plan(&gathered.desired, &view.recorded, &PlanOptions::default(), clock::now());
     // What moved is known by its new name.
     view.apply(&plan.marks)?;
     let asset_ids = outputs::asset_ids(&gathered.desired, &view.recorded);
@@ -165,7 +165,7 @@ pub fn outputs(project: &Project, remote: &str) -> Result<(Vec<OutputDraft>, Vec
 ///
 /// # Errors
 /// When manifest, state or lockfile can't be used.
-pub fn preview(project: &Project, remote: &str, listener: &Listener, wishes: &Wishes) -> Result<Preview, ViewError> {
+pub fn preview(project: &Project, remote: &str, listener: &Listener, wishes: &PlanOptions) -> Result<PlanPreview, ViewError> {
     Draft::open(project, remote, listener)?.finish(project, remote, wishes)
 }
 
@@ -177,28 +177,28 @@ pub async fn preview_refreshed(
     project: &Project,
     remote: &str,
     listener: &Listener,
-    wishes: &Wishes,
+    wishes: &PlanOptions,
     asker: &Asker,
-) -> Result<(Preview, Looked), ViewError> {
+) -> Result<(PlanPreview, RefreshedPreview), ViewError> {
     let mut draft = tokio::task::block_in_place(|| Draft::open(project, remote, listener))?;
     let limits = std::mem::take(&mut draft.view.limits);
-    let gate = Gate::new(&limits, gate::OWNER, listener.clone());
+    let gate = Throttle::new(&limits, gate::OWNER, listener.clone());
     // Moves first: an asset is asked for under the name that it has now.
     let first = plan(&draft.gathered.desired, &draft.view.recorded, wishes, clock::now());
     draft.view.apply(&first.marks)?;
-    let questions = refresh::questions(&draft.gathered.desired, &draft.view.recorded);
-    let answers = refresh::ask(&asker.client, &gate, &asker.stop, questions).await;
+    let questions = refresh::queries(&draft.gathered.desired, &draft.view.recorded);
+    let answers = refresh::fetch_assets(&asker.client, &gate, &asker.stop, questions).await;
     let mut unasked = Vec::new();
     for (asset_id, answer) in answers {
-        if let Answer::Unknown { why } = &answer {
+        if let QueryResult::Unknown { why } = &answer {
             unasked.push((asset_id, why.clone()));
         }
-        let changes = refresh::follow(&draft.view.recorded, asset_id, &answer, clock::now());
+        let changes = refresh::apply_observation(&draft.view.recorded, asset_id, &answer, clock::now());
         draft.view.apply(&changes)?;
     }
     let stop = asker.stop.why();
     let preview = tokio::task::block_in_place(|| draft.finish(project, remote, wishes))?;
-    Ok((preview, Looked { unasked, stop }))
+    Ok((preview, RefreshedPreview { unasked, stop }))
 }
 
 /// Who asks Roblox for a preview.
@@ -206,12 +206,12 @@ pub struct Asker {
     /// Asks.
     pub client: Client,
     /// Ends the asking.
-    pub stop: StopSwitch,
+    pub stop: Shutdown,
 }
 
 /// What came of asking, beside the preview.
 #[derive(Debug)]
-pub struct Looked {
+pub struct RefreshedPreview {
     /// Assets that could not be asked for, with the reason.
     pub unasked: Vec<(AssetId, String)>,
     /// What ended the asking early.
@@ -220,20 +220,20 @@ pub struct Looked {
 
 /// A preview before its plan.
 struct Draft {
-    view: View,
+    view: StateSnapshot,
     gathered: Gathered,
 }
 
 impl Draft {
     fn open(project: &Project, remote: &str, listener: &Listener) -> Result<Self, ViewError> {
-        let view = View::open(project, remote)?;
+        let view = StateSnapshot::open(project, remote)?;
         let gathered = gather(project, &view.cache, &view.recorded.addresses(), &unsettled_now(project), listener)?;
         Ok(Self { view, gathered })
     }
 
-    fn finish(self, project: &Project, remote: &str, wishes: &Wishes) -> Result<Preview, ViewError> {
+    fn finish(self, project: &Project, remote: &str, wishes: &PlanOptions) -> Result<PlanPreview, ViewError> {
         let Self { mut view, gathered } = self;
-        let wishes = Wishes { missing_lockfile: view.missing_lockfile.clone(), ..wishes.clone() };
+        let wishes = PlanOptions { missing_lockfile: view.missing_lockfile.clone(), ..wishes.clone() };
         let plan = plan(&gathered.desired, &view.recorded, &wishes, clock::now());
         view.apply(&plan.marks)?;
         let missing = wishes.missing_lockfile.as_ref().filter(|_| !wishes.accept_new_lockfile);
@@ -241,6 +241,6 @@ impl Draft {
         let lockfile_changes = lockfile::would_change(project, remote, &view.recorded, &in_manifest, missing)?;
         let asset_ids = outputs::asset_ids(&gathered.desired, &view.recorded);
         let outputs = outputs::draft(project, &gathered.manifest, &asset_ids);
-        Ok(Preview { gathered, recorded: view.recorded, plan, lockfile_changes, outputs })
+        Ok(PlanPreview { gathered, recorded: view.recorded, plan, lockfile_changes, outputs })
     }
 }

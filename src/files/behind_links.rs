@@ -9,7 +9,7 @@ use std::path::Path;
 use super::open::{Barred, Root};
 use super::walk::{self, Walk};
 use crate::model::address::Address;
-use crate::model::desired::Selection;
+use crate::model::desired::FileSelection;
 use crate::model::file::FileProblem;
 use crate::model::path::ProjectPath;
 
@@ -17,7 +17,7 @@ use crate::model::path::ProjectPath;
 pub fn keep_behind_links<'a>(
     walk: &mut Walk,
     root: &Path,
-    selection: &Selection,
+    selection: &FileSelection,
     known: impl IntoIterator<Item = &'a Address>,
 ) {
     let Ok(root) = Root::new(root) else { return };
@@ -39,7 +39,7 @@ pub fn keep_behind_links<'a>(
 }
 
 /// Those of `known` addresses that are paths which globs of `selection` fit, whether the files are there or not.
-pub fn wanted_by_globs<'a>(selection: &Selection, known: impl IntoIterator<Item = &'a Address>) -> BTreeSet<Address> {
+pub fn wanted_by_globs<'a>(selection: &FileSelection, known: impl IntoIterator<Item = &'a Address>) -> BTreeSet<Address> {
     let paths = known.into_iter().filter_map(|address| Some((address, ProjectPath::new(address.as_str()).ok()?)));
     let (addresses, paths): (Vec<&Address>, Vec<ProjectPath>) = paths.unzip();
     let wanted = walk::matching(selection, &paths.iter().collect::<Vec<_>>());
@@ -101,7 +101,7 @@ mod tests {
         link(Path::new("../real"), "ui/in");
         link(Path::new("loop"), "ui/loop");
         let glob = GlobPattern { name: "g".into(), path: "ui/**/*.png".into(), exclude: vec!["ui/dead/x*".into()] };
-        let selection = Selection { explicit: Vec::new(), globs: vec![glob] };
+        let selection = FileSelection { explicit: Vec::new(), globs: vec![glob] };
         let known: Vec<Address> = [
             "ui/out/a.png",
             "ui/out/deep/b.png",

@@ -17,10 +17,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::inspect::{self, Unfit};
 use super::open::{OpenError, Opened, Root, open};
-use super::unsettled::Unsettled;
+use super::unsettled::FilesInProgress;
 use super::walk::Walk;
 use super::whole;
-use crate::model::desired::{Finding, Findings};
+use crate::model::desired::{Finding, FoundFiles};
 use crate::model::file::{CachedFile, FileCache, FileFacts, FileProblem, Fingerprint};
 use crate::model::ids::ContentHash;
 use crate::model::path::ProjectPath;
@@ -39,7 +39,7 @@ const GRANULARITY_NS: i64 = 2_000_000_000;
 
 /// How far [`examine`] is with the files that it has to read; those that the cache knows don't count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Progress {
+pub struct ScanProgress {
     /// Files that are done.
     pub files_done: usize,
     /// Files to read.
@@ -54,7 +54,7 @@ pub struct Progress {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Examined {
     /// What was found: a finding for every file of the walk.
-    pub findings: Findings,
+    pub findings: FoundFiles,
     /// The cache for the next time, which holds these files alone.
     pub cache: FileCache,
     /// The files that changed and were not looked into because they are unsettled. Who looks without knowing of events
@@ -71,9 +71,9 @@ pub fn examine(
     root: &Path,
     walk: &Walk,
     cache: &FileCache,
-    unsettled: &Unsettled,
+    unsettled: &FilesInProgress,
     now_ns: i64,
-    progress: &dyn Fn(Progress),
+    progress: &dyn Fn(ScanProgress),
 ) -> Examined {
     let root = match Root::new(root) {
         Ok(root) => root,
@@ -81,7 +81,7 @@ pub fn examine(
     };
     let paths: Vec<&ProjectPath> = walk.files.keys().collect();
     let states = fingerprints(&root, &paths);
-    let (mut findings, mut fresh, mut waiting) = (Findings::new(), FileCache::new(), BTreeSet::new());
+    let (mut findings, mut fresh, mut waiting) = (FoundFiles::new(), FileCache::new(), BTreeSet::new());
     let mut todo = Vec::new();
     for (path, state) in paths.into_iter().zip(states) {
         if let Some(problem) = walk.unreachable.get(path) {
@@ -113,7 +113,7 @@ pub fn examine(
     }
     // The longest first: at the end all cores stop together.
     todo.sort_by(|(a, _), (b, _)| b.cmp(a));
-    read_all(&root, &todo, progress, |path, Look { mut content, state }| {
+    read_all(&root, &todo, progress, |path, ScanResult { mut content, state }| {
         // It left after a glob had found it, or is being replaced: the next look tells.
         let left = state.is_none() && root.join(path.as_str()).symlink_metadata().is_err();
         if left && walk.files.get(path).is_some_and(|globs| !globs.is_empty()) {
@@ -128,7 +128,7 @@ pub fn examine(
     Examined { findings, cache: fresh, waiting }
 }
 
-fn unreachable_root(walk: &Walk, error: &io::Error) -> Findings {
+fn unreachable_root(walk: &Walk, error: &io::Error) -> FoundFiles {
     let problem = FileProblem { message: format!("cannot read the manifest's folder: {error}"), hint: None };
     let missing = |path: &ProjectPath| (path.clone(), finding(walk, path, Err(problem.clone())));
     walk.files.keys().map(missing).collect()
@@ -166,15 +166,15 @@ fn fingerprints(root: &Root, paths: &[&ProjectPath]) -> Vec<Option<Fingerprint>>
     })
 }
 
-enum Message {
+enum ScanMessage {
     /// So many bytes more were hashed of the file at this index.
     Hashed(usize, u64),
     /// The file at this index is done.
-    Done(usize, Look),
+    Done(usize, ScanResult),
 }
 
 /// What a look gave.
-struct Look {
+struct ScanResult {
     content: Result<FileFacts, FileProblem>,
     /// The state that it belongs to; `None` when the file could not be read to its end in one state.
     state: Option<Fingerprint>,
@@ -184,17 +184,17 @@ struct Look {
 fn read_all(
     root: &Root,
     todo: &[(u64, &ProjectPath)],
-    progress: &dyn Fn(Progress),
-    mut done: impl FnMut(&ProjectPath, Look),
+    progress: &dyn Fn(ScanProgress),
+    mut done: impl FnMut(&ProjectPath, ScanResult),
 ) {
     if todo.is_empty() {
         return;
     }
-    let mut now = Progress { files: todo.len(), bytes: todo.iter().map(|(size, _)| size).sum(), ..Progress::default() };
+    let mut now = ScanProgress { files: todo.len(), bytes: todo.iter().map(|(size, _)| size).sum(), ..ScanProgress::default() };
     progress(now);
     // What is left of each file: one that is hashed twice, or not at all, counts once.
     let mut left: Vec<u64> = todo.iter().map(|(size, _)| *size).collect();
-    let mut count = |now: &mut Progress, index: usize, bytes: u64| {
+    let mut count = |now: &mut ScanProgress, index: usize, bytes: u64| {
         if let Some(left) = left.get_mut(index) {
             let counted = bytes.min(*left);
             now.bytes_done += counted;
@@ -212,17 +212,17 @@ fn read_all(
                     && let Some((_, path)) = todo.get(index)
                 {
                     // The receiver outlives the workers.
-                    let hashed = |bytes| drop(sender.send(Message::Hashed(index, bytes)));
+                    let hashed = |bytes| drop(sender.send(ScanMessage::Hashed(index, bytes)));
                     let look = look(root, path, &mut buffer, &hashed);
-                    drop(sender.send(Message::Done(index, look)));
+                    drop(sender.send(ScanMessage::Done(index, look)));
                 }
             });
         }
         drop(sender);
         for message in receiver {
             match message {
-                Message::Hashed(index, bytes) => count(&mut now, index, bytes),
-                Message::Done(index, look) => {
+                ScanMessage::Hashed(index, bytes) => count(&mut now, index, bytes),
+                ScanMessage::Done(index, look) => {
                     now.files_done += 1;
                     count(&mut now, index, u64::MAX);
                     if let Some((_, path)) = todo.get(index) {
@@ -236,21 +236,21 @@ fn read_all(
 }
 
 /// Looks into a file until it holds still.
-fn look(root: &Root, path: &ProjectPath, buffer: &mut [u8], hashed: &dyn Fn(u64)) -> Look {
+fn look(root: &Root, path: &ProjectPath, buffer: &mut [u8], hashed: &dyn Fn(u64)) -> ScanResult {
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
             std::thread::sleep(PAUSE);
         }
         let mut opened = match open(root, path) {
             Ok(opened) => opened,
-            Err(error) => return Look { content: Err(error.into_problem()), state: None },
+            Err(error) => return ScanResult { content: Err(error.into_problem()), state: None },
         };
         match look_once(path, &mut opened, buffer, hashed) {
-            Ok(Some(content)) => return Look { content, state: Some(opened.fingerprint) },
+            Ok(Some(content)) => return ScanResult { content, state: Some(opened.fingerprint) },
             Ok(None) => {}
             Err(source) => {
                 let error = OpenError::Read { path: path.clone(), source };
-                return Look { content: Err(error.into_problem()), state: None };
+                return ScanResult { content: Err(error.into_problem()), state: None };
             }
         }
     }
@@ -258,7 +258,7 @@ fn look(root: &Root, path: &ProjectPath, buffer: &mut [u8], hashed: &dyn Fn(u64)
         message: "the file keeps changing while it is read".to_owned(),
         hint: Some("let the program that writes it finish, then run again".to_owned()),
     };
-    Look { content: Err(problem), state: None }
+    ScanResult { content: Err(problem), state: None }
 }
 
 /// Looks into an open file; `None` if it changed meanwhile.
@@ -337,7 +337,7 @@ mod tests {
 
     /// Later than any change of a test's files, by more than the granularity.
     const LATER: i64 = i64::MAX / 2;
-    const QUIET: &dyn Fn(Progress) = &|_| {};
+    const QUIET: &dyn Fn(ScanProgress) = &|_| {};
 
     /// With all files settled.
     fn examine(
@@ -345,10 +345,10 @@ mod tests {
         walk: &Walk,
         cache: &FileCache,
         now_ns: i64,
-        progress: &dyn Fn(Progress),
-    ) -> (Findings, FileCache) {
+        progress: &dyn Fn(ScanProgress),
+    ) -> (FoundFiles, FileCache) {
         let Examined { findings, cache, waiting } =
-            super::examine(root, walk, cache, &Unsettled::default(), now_ns, progress);
+            super::examine(root, walk, cache, &FilesInProgress::default(), now_ns, progress);
         assert_eq!(waiting, BTreeSet::new());
         (findings, cache)
     }
@@ -391,8 +391,8 @@ mod tests {
         let facts = findings[&path("long.mesh")].content.clone().unwrap();
         assert_eq!(facts.hash.as_bytes()[..], Sha256::digest(&bytes)[..]);
         let size = bytes.len() as u64 + 5000;
-        assert_eq!(seen.borrow().first(), Some(&Progress { files_done: 0, files: 2, bytes_done: 0, bytes: size }));
-        assert_eq!(seen.borrow().last(), Some(&Progress { files_done: 2, files: 2, bytes_done: size, bytes: size }));
+        assert_eq!(seen.borrow().first(), Some(&ScanProgress { files_done: 0, files: 2, bytes_done: 0, bytes: size }));
+        assert_eq!(seen.borrow().last(), Some(&ScanProgress { files_done: 2, files: 2, bytes_done: size, bytes: size }));
         assert!(seen.borrow().len() > 4);
     }
 
@@ -501,7 +501,7 @@ mod tests {
     }
 
     /// Lets `edit` change a file while it is hashed, in each of the first `times` attempts.
-    fn look_while(times: u32, length: usize) -> Look {
+    fn look_while(times: u32, length: usize) -> ScanResult {
         let mut bytes = mesh("a").into_bytes();
         bytes.resize(length, 0);
         let folder = Folder::with(&[("a.mesh", &bytes)]);
@@ -522,7 +522,7 @@ mod tests {
     #[test]
     fn a_file_that_changes_under_the_look_is_looked_at_again() {
         for length in [100, 3 * BUFFER] {
-            let Look { content, state } = look_while(2, length);
+            let ScanResult { content, state } = look_while(2, length);
             let mut bytes = mesh("a").into_bytes();
             bytes.resize(length + 2, 0);
             let facts = content.unwrap();
@@ -534,7 +534,7 @@ mod tests {
     #[test]
     fn a_file_that_keeps_changing_is_a_problem_and_never_a_wrong_hash() {
         for length in [100, 3 * BUFFER] {
-            let Look { content, state } = look_while(u32::MAX, length);
+            let ScanResult { content, state } = look_while(u32::MAX, length);
             assert!(content.unwrap_err().message.contains("keeps changing"));
             assert_eq!(state, None);
         }

@@ -25,13 +25,13 @@ mod watch;
 mod whole;
 
 pub use behind_links::{keep_behind_links, wanted_by_globs};
-pub use examine::{Examined, Progress, examine};
+pub use examine::{Examined, ScanProgress, examine};
 pub use foreign::foreign_hashes;
 pub use list::{Listed, list};
 pub use open::OpenError;
-pub use settle::{ChangeKind, Look, Settler};
-pub use unsettled::Unsettled;
-pub use upload::{ContentChanged, Upload, open_upload};
+pub use settle::{ChangeKind, CompletenessCheck, Debouncer};
+pub use unsettled::FilesInProgress;
+pub use upload::{ContentChanged, VerifiedReader, open_upload};
 pub use walk::{MissingFolder, Walk, WalkProblem, walk};
 pub use watch::{Degraded, Hint, HintSink, Hints, Rescan, WatchError, WatchTargets, Watcher, hints};
 pub use whole::is_whole;

@@ -18,13 +18,13 @@ const MAX_BYTES: usize = 4096;
 
 /// One part of a path below the project's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct PatternPart {
     name: String,
     /// It is a link to a folder.
     link: bool,
 }
 
-impl Part {
+impl PatternPart {
     pub(super) fn new(name: &str) -> Self {
         Self { name: normalized(name).into_owned(), link: false }
     }
@@ -66,10 +66,10 @@ impl Component {
         Ok(Self::Wild { matcher: glob.compile_matcher(), dot: text.starts_with('.') })
     }
 
-    fn meets(&self, part: &Part, role: Role) -> bool {
+    fn meets(&self, part: &PatternPart, role: PatternRole) -> bool {
         let (hidden, link) = match role {
-            Role::Find => (part.name.starts_with('.'), part.link),
-            Role::Exclude => (false, false),
+            PatternRole::Find => (part.name.starts_with('.'), part.link),
+            PatternRole::Exclude => (false, false),
         };
         match self {
             Self::AnyFolders => !hidden && !link,
@@ -81,7 +81,7 @@ impl Component {
 
 /// What a pattern is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum PatternRole {
     /// It finds files; wildcards pass over hidden names and folder links.
     Find,
     /// It leaves files out, hidden or not.
@@ -91,7 +91,7 @@ pub(super) enum Role {
 /// One pattern, its braces written out.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
-    role: Role,
+    role: PatternRole,
     alternatives: Vec<Vec<Component>>,
 }
 
@@ -100,7 +100,7 @@ impl Pattern {
     ///
     /// # Errors
     /// When it is no pattern, or leaves the folder: what is wrong, for a person.
-    pub(super) fn parse(text: &str, role: Role) -> Result<Self, String> {
+    pub(super) fn parse(text: &str, role: PatternRole) -> Result<Self, String> {
         if text.len() > MAX_BYTES {
             return Err(format!("it is longer than {MAX_BYTES} bytes"));
         }
@@ -111,12 +111,12 @@ impl Pattern {
     }
 
     /// Whether the file at `parts` is meant.
-    pub(super) fn matches(&self, parts: &[Part]) -> bool {
+    pub(super) fn matches(&self, parts: &[PatternPart]) -> bool {
         self.alternatives.iter().any(|components| self.meets_all(components, parts))
     }
 
     /// Whether a file below the folder at `parts` can be meant.
-    pub(super) fn reaches_below(&self, parts: &[Part]) -> bool {
+    pub(super) fn reaches_below(&self, parts: &[PatternPart]) -> bool {
         self.alternatives.iter().any(|components| {
             let states = self.states(components, parts);
             states.iter().take(components.len()).any(|state| *state)
@@ -124,7 +124,7 @@ impl Pattern {
     }
 
     /// Whether every file below the folder at `parts` is meant: the pattern ends with `/**`, and what stands before meets the folder.
-    pub(super) fn covers(&self, parts: &[Part]) -> bool {
+    pub(super) fn covers(&self, parts: &[PatternPart]) -> bool {
         self.alternatives.iter().any(|components| {
             matches!(components.last(), Some(Component::AnyFolders))
                 && self.states(components, parts).last() == Some(&true)
@@ -132,7 +132,7 @@ impl Pattern {
     }
 
     /// Whether the components meet all the parts. A `**` at the end takes one part at least: a file, not the folder before it.
-    fn meets_all(&self, components: &[Component], parts: &[Part]) -> bool {
+    fn meets_all(&self, components: &[Component], parts: &[PatternPart]) -> bool {
         match components.last() {
             Some(last @ Component::AnyFolders) => parts.split_last().is_some_and(|(file, folders)| {
                 last.meets(file, self.role) && self.states(components, folders).last() == Some(&true)
@@ -143,7 +143,7 @@ impl Pattern {
 
     /// Where the components can stand, having met some parts: state `i` is before component `i`. The work is the product of both lengths,
     /// however many `**` there are.
-    fn states(&self, components: &[Component], parts: &[Part]) -> Vec<bool> {
+    fn states(&self, components: &[Component], parts: &[PatternPart]) -> Vec<bool> {
         // `**` may meet no folder at all.
         let pass_over = |states: &mut Vec<bool>| {
             for (index, component) in components.iter().enumerate() {
@@ -273,17 +273,17 @@ mod tests {
     use super::*;
 
     /// `@` before a name marks a link to a folder.
-    fn parts(path: &str) -> Vec<Part> {
+    fn parts(path: &str) -> Vec<PatternPart> {
         path.split('/')
             .map(|name| match name.strip_prefix('@') {
-                Some(name) => Part::new(name).into_link(),
-                None => Part::new(name),
+                Some(name) => PatternPart::new(name).into_link(),
+                None => PatternPart::new(name),
             })
             .collect()
     }
 
     fn check(pattern: &str, matching: &[&str], other: &[&str]) {
-        let parsed = Pattern::parse(pattern, Role::Find).unwrap();
+        let parsed = Pattern::parse(pattern, PatternRole::Find).unwrap();
         for path in matching {
             assert!(parsed.matches(&parts(path)), "{pattern} should match {path}");
             let parts = parts(path);
@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn only_folders_that_can_hold_a_match_are_walked() {
         let reaches =
-            |pattern: &str, folder: &str| Pattern::parse(pattern, Role::Find).unwrap().reaches_below(&parts(folder));
+            |pattern: &str, folder: &str| Pattern::parse(pattern, PatternRole::Find).unwrap().reaches_below(&parts(folder));
         assert!(reaches("ui/**/*.png", "ui/a/b"));
         assert!(reaches("*/x/*.png", "ui"));
         assert!(!reaches("ui/**/*.png", "node_modules"));
@@ -350,7 +350,7 @@ mod tests {
     #[test]
     fn an_exclusion_of_a_whole_folder_covers_it() {
         let covers =
-            |pattern: &str, folder: &str| Pattern::parse(pattern, Role::Exclude).unwrap().covers(&parts(folder));
+            |pattern: &str, folder: &str| Pattern::parse(pattern, PatternRole::Exclude).unwrap().covers(&parts(folder));
         assert!(covers("ui/wip/**", "ui/wip"));
         assert!(covers("ui/wip/**", "ui/wip/deep"));
         assert!(covers("**/wip/**", "a/wip"));
@@ -360,14 +360,14 @@ mod tests {
 
     #[test]
     fn an_exclusion_also_meets_hidden_names() {
-        let exclusion = Pattern::parse("**/*.png", Role::Exclude).unwrap();
+        let exclusion = Pattern::parse("**/*.png", PatternRole::Exclude).unwrap();
         assert!(exclusion.matches(&parts(".x/.a.png")));
         assert!(exclusion.matches(&parts("@x/a.png")));
     }
 
     #[test]
     fn base_folders_end_at_the_first_wildcard() {
-        let bases = |text: &str| Pattern::parse(text, Role::Find).unwrap().base_folders().collect::<Vec<_>>();
+        let bases = |text: &str| Pattern::parse(text, PatternRole::Find).unwrap().base_folders().collect::<Vec<_>>();
         assert_eq!(bases("ui/icons/**/*.png"), ["ui/icons"]);
         assert_eq!(bases("{ui,models}/*.png"), ["ui", "models"]);
         assert_eq!(bases("*.png"), [""; 0]);
@@ -388,7 +388,7 @@ mod tests {
             ("[a", "unclosed"),
             ("{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}", "more than 256"),
         ] {
-            let error = Pattern::parse(pattern, Role::Find).unwrap_err();
+            let error = Pattern::parse(pattern, PatternRole::Find).unwrap_err();
             assert!(error.contains(wrong), "{pattern}: {error}");
         }
     }
@@ -396,7 +396,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_text_is_a_pattern_or_an_error(text in r"[a-c.*?/\\\[\]{},!]{0,24}", path in "[a-c./]{1,12}") {
-            if let Ok(pattern) = Pattern::parse(&text, Role::Find) {
+            if let Ok(pattern) = Pattern::parse(&text, PatternRole::Find) {
                 pattern.matches(&parts(&path));
                 pattern.covers(&parts(&path));
                 pattern.reaches_below(&parts(&path));

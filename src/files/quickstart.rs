@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use super::inspect::samples;
 use super::tests_support::path;
-use super::{Unsettled, examine, walk};
+use super::{FilesInProgress, examine, walk};
 use crate::model::asset::AssetType;
-use crate::model::desired::{GlobPattern, Selection};
+use crate::model::desired::{GlobPattern, FileSelection};
 use crate::model::file::FileCache;
 
 fn folder() -> PathBuf {
@@ -131,9 +131,9 @@ fn quickstart_files_are_as_drawn() {
 #[test]
 fn quickstart_files_pass_with_the_right_types() {
     let everything = GlobPattern { name: "all".into(), path: "*/**".into(), exclude: vec!["assets.lock.toml".into()] };
-    let walk = walk(&folder(), &Selection { explicit: vec![path("models/crate.rbxmx")], globs: vec![everything] });
+    let walk = walk(&folder(), &FileSelection { explicit: vec![path("models/crate.rbxmx")], globs: vec![everything] });
     assert_eq!(walk.problems, []);
-    let findings = examine(&folder(), &walk, &FileCache::new(), &Unsettled::default(), 0, &|_| {}).findings;
+    let findings = examine(&folder(), &walk, &FileCache::new(), &FilesInProgress::default(), 0, &|_| {}).findings;
     let types: BTreeMap<&str, AssetType> = findings
         .iter()
         .map(|(path, finding)| match &finding.content {

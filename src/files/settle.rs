@@ -56,7 +56,7 @@ pub enum ChangeKind {
 
 /// A file to be looked at: is it whole by its own format? The answer goes to [`Settler::whole`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub struct CompletenessCheck {
     /// The file.
     pub path: ProjectPath,
     /// The state that the answer will be about.
@@ -65,7 +65,7 @@ pub struct Look {
 
 /// What the last event says of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hold {
+enum LastEvent {
     /// Somebody may be writing it.
     Open,
     Closed,
@@ -74,7 +74,7 @@ enum Hold {
 
 /// What is known of the file's form since its last event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum Completeness {
     Unknown,
     Asked,
     Whole,
@@ -88,8 +88,8 @@ struct Waiting {
     first: Duration,
     last: Duration,
     version: u64,
-    hold: Hold,
-    form: Form,
+    hold: LastEvent,
+    form: Completeness,
     /// When it was last looked at, for the pace of the looks at one that never holds still.
     looked: Option<Duration>,
 }
@@ -98,13 +98,13 @@ impl Waiting {
     /// When it is settled if nothing more happens.
     fn settled_at(&self) -> Duration {
         let quiet = match (self.hold, self.form) {
-            (Hold::Gone, _) | (Hold::Closed, Form::Whole) => QUIET,
-            (_, Form::Unknown | Form::Asked | Form::NotWhole) if self.has_quota => QUIET_UNFINISHED,
-            (Hold::Closed, Form::Unknown | Form::Asked | Form::NotWhole) | (Hold::Open, _) => QUIET_UNTOLD,
+            (LastEvent::Gone, _) | (LastEvent::Closed, Completeness::Whole) => QUIET,
+            (_, Completeness::Unknown | Completeness::Asked | Completeness::NotWhole) if self.has_quota => QUIET_UNFINISHED,
+            (LastEvent::Closed, Completeness::Unknown | Completeness::Asked | Completeness::NotWhole) | (LastEvent::Open, _) => QUIET_UNTOLD,
         };
         let by_quiet = self.last + quiet;
         match (self.hold, self.form) {
-            (Hold::Open | Hold::Closed, Form::Whole) => by_quiet.min(self.first + MOST),
+            (LastEvent::Open | LastEvent::Closed, Completeness::Whole) => by_quiet.min(self.first + MOST),
             _ => by_quiet,
         }
     }
@@ -117,25 +117,25 @@ impl Waiting {
             _ => overdue,
         };
         match (self.form, self.hold) {
-            (Form::Asked | Form::Whole | Form::NotWhole, _) | (Form::Unknown, Hold::Gone) => None,
+            (Completeness::Asked | Completeness::Whole | Completeness::NotWhole, _) | (Completeness::Unknown, LastEvent::Gone) => None,
             // It is taken soon if it is whole, and much later if it isn't.
-            (Form::Unknown, Hold::Open) if self.has_quota => Some(by_age.min(self.last + QUIET_UNTOLD)),
-            (Form::Unknown, Hold::Open) => Some(by_age),
-            (Form::Unknown, Hold::Closed) => Some(by_age.min(self.last + QUIET)),
+            (Completeness::Unknown, LastEvent::Open) if self.has_quota => Some(by_age.min(self.last + QUIET_UNTOLD)),
+            (Completeness::Unknown, LastEvent::Open) => Some(by_age),
+            (Completeness::Unknown, LastEvent::Closed) => Some(by_age.min(self.last + QUIET)),
         }
     }
 }
 
 /// The files that changed and were not taken yet.
 #[derive(Debug, Clone, Default)]
-pub struct Settler {
+pub struct Debouncer {
     waiting: BTreeMap<ProjectPath, Waiting>,
     /// When the latest of them changed for the first time.
     latest_first: Duration,
     versions: u64,
 }
 
-impl Settler {
+impl Debouncer {
     /// Notes that something happened to the file at `path`. Times that run backwards are taken for the latest known one.
     pub fn note(&mut self, path: ProjectPath, kind: ChangeKind, now: Duration) {
         self.versions += 1;
@@ -145,36 +145,36 @@ impl Settler {
         let waiting = self.waiting.entry(path).or_insert_with(|| {
             *latest_first = now.max(*latest_first);
             // What is only touched was not written as far as anybody knows.
-            let (hold, form) = (Hold::Closed, Form::Unknown);
+            let (hold, form) = (LastEvent::Closed, Completeness::Unknown);
             Waiting { has_quota, first: now, last: now, version, hold, form, looked: None }
         });
         waiting.last = waiting.last.max(now);
         waiting.version = version;
-        waiting.form = Form::Unknown;
+        waiting.form = Completeness::Unknown;
         waiting.hold = match kind {
-            ChangeKind::Created | ChangeKind::Written => Hold::Open,
-            ChangeKind::Closed => Hold::Closed,
-            ChangeKind::Removed => Hold::Gone,
+            ChangeKind::Created | ChangeKind::Written => LastEvent::Open,
+            ChangeKind::Closed => LastEvent::Closed,
+            ChangeKind::Removed => LastEvent::Gone,
             ChangeKind::Touched => waiting.hold,
         };
     }
 
     /// The files to be looked at now. Each is asked for once: without an answer it waits as one that is not whole.
-    pub fn looks(&mut self, now: Duration) -> Vec<Look> {
+    pub fn looks(&mut self, now: Duration) -> Vec<CompletenessCheck> {
         let due = |waiting: &Waiting| waiting.look_at().is_some_and(|at| at <= now);
         let due = self.waiting.iter_mut().filter(|(_, waiting)| due(waiting));
         due.map(|(path, waiting)| {
-            waiting.form = Form::Asked;
+            waiting.form = Completeness::Asked;
             waiting.looked = Some(now);
-            Look { path: path.clone(), version: waiting.version }
+            CompletenessCheck { path: path.clone(), version: waiting.version }
         })
         .collect()
     }
 
     /// The answer to a look. It doesn't count when the file changed since it was asked for.
-    pub fn whole(&mut self, look: &Look, whole: bool) {
+    pub fn whole(&mut self, look: &CompletenessCheck, whole: bool) {
         if let Some(waiting) = self.waiting.get_mut(&look.path).filter(|waiting| waiting.version == look.version) {
-            waiting.form = if whole { Form::Whole } else { Form::NotWhole };
+            waiting.form = if whole { Completeness::Whole } else { Completeness::NotWhole };
         }
     }
 

@@ -10,13 +10,13 @@ use std::time::Duration;
 use super::examine::last_change_ns;
 use super::settle::{QUIET_UNFINISHED, QUIET_UNTOLD, has_quota};
 use super::walk::{self, Walk};
-use crate::model::desired::Selection;
+use crate::model::desired::FileSelection;
 use crate::model::file::{FileCache, Fingerprint};
 use crate::model::path::ProjectPath;
 
 /// The files that must not be looked into yet. The default, none, is for a single run: what is on disk counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Unsettled {
+pub struct FilesInProgress {
     /// Those that [`Settler::unsettled`](super::Settler::unsettled) tells.
     pub paths: BTreeSet<ProjectPath>,
     /// Also every file that changed at this time or later, in nanoseconds since 1970: for a look after events were lost, or without a watch, when nobody
@@ -28,7 +28,7 @@ pub struct Unsettled {
     pub is_single: bool,
 }
 
-impl Unsettled {
+impl FilesInProgress {
     /// The files at `paths`, and at `now_ns` everything that changed within the last [`QUIET_UNTOLD`].
     pub fn without_events(paths: BTreeSet<ProjectPath>, now_ns: i64) -> Self {
         let changed_since_ns = Some(before(now_ns, QUIET_UNTOLD));
@@ -52,7 +52,7 @@ impl Unsettled {
     }
 
     /// Adds to `walk` the files that it didn't find, that are unsettled and that an earlier look knows: they are being replaced.
-    pub fn keep(&self, walk: &mut Walk, selection: &Selection, cache: &FileCache) {
+    pub fn keep(&self, walk: &mut Walk, selection: &FileSelection, cache: &FileCache) {
         let known = self.paths.iter().filter(|path| cache.contains_key(path));
         let absent: Vec<&ProjectPath> = known.filter(|path| !walk.files.contains_key(path)).collect();
         if absent.is_empty() {
@@ -84,15 +84,15 @@ mod tests {
 
     const LATER: i64 = i64::MAX / 2;
 
-    fn selection() -> Selection {
+    fn selection() -> FileSelection {
         let glob = GlobPattern { name: "g".into(), path: "*.mesh".into(), exclude: vec!["x*".into()] };
-        Selection { explicit: vec![path("e.mesh")], globs: vec![glob] }
+        FileSelection { explicit: vec![path("e.mesh")], globs: vec![glob] }
     }
 
     fn look(
         folder: &Folder,
         cache: &FileCache,
-        unsettled: &Unsettled,
+        unsettled: &FilesInProgress,
     ) -> (Vec<(String, Option<FileFacts>)>, FileCache) {
         let mut walk = walk(folder.path(), &selection());
         unsettled.keep(&mut walk, &selection(), cache);
@@ -110,13 +110,13 @@ mod tests {
     #[test]
     fn an_unsettled_file_counts_as_it_was_and_a_new_one_not_yet() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes()), ("b.mesh", mesh("b").as_bytes())]);
-        let (before, cache) = look(&folder, &FileCache::new(), &Unsettled::default());
+        let (before, cache) = look(&folder, &FileCache::new(), &FilesInProgress::default());
         folder.write("a.mesh", b"half");
         folder.remove("b.mesh");
         folder.write("c.mesh", mesh("c").as_bytes());
         folder.write("e.mesh", mesh("e").as_bytes());
         let paths = ["a.mesh", "b.mesh", "c.mesh", "e.mesh", "xd.mesh", "none.mesh"].map(path).into();
-        let unsettled = Unsettled { paths, ..Unsettled::default() };
+        let unsettled = FilesInProgress { paths, ..FilesInProgress::default() };
         let (during, kept) = look(&folder, &cache, &unsettled);
         let mut expected = before.clone();
         expected.insert(2, ("c.mesh".to_owned(), None));
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(kept, cache, "the old looks stay, and no new ones are added");
 
         folder.write("a.mesh", mesh("new").as_bytes());
-        let (after, _) = look(&folder, &kept, &Unsettled::default());
+        let (after, _) = look(&folder, &kept, &FilesInProgress::default());
         let names: Vec<&str> = after.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["a.mesh", "c.mesh", "e.mesh"]);
         assert!(after.iter().all(|(_, facts)| facts.is_some()));
@@ -140,7 +140,7 @@ mod tests {
             last_change_ns(&crate::platform::fingerprint::of(&metadata))
         };
         let waits = |now_ns: i64| {
-            let unsettled = Unsettled::without_events(BTreeSet::new(), now_ns);
+            let unsettled = FilesInProgress::without_events(BTreeSet::new(), now_ns);
             let Examined { findings, waiting, .. } =
                 examine(folder.path(), &walk, &FileCache::new(), &unsettled, now_ns, &|_| {});
             let early = findings[&path("a.mesh")].content.as_ref().is_err_and(|problem| problem.is_being_written());

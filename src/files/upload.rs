@@ -52,18 +52,18 @@ impl ContentChanged {
 ///
 /// # Errors
 /// When the file can't be opened, or visibly isn't the one any more that the facts belong to.
-pub fn open_upload(root: &Path, path: &ProjectPath, facts: &FileFacts) -> Result<Upload, OpenError> {
+pub fn open_upload(root: &Path, path: &ProjectPath, facts: &FileFacts) -> Result<VerifiedReader, OpenError> {
     let root = Root::new(root).map_err(|source| OpenError::Read { path: path.clone(), source })?;
     let opened = open(&root, path)?;
     if opened.fingerprint.size != facts.size {
         return Err(OpenError::Changed { path: path.clone() });
     }
-    Ok(Upload::new(opened.file, path.clone(), facts))
+    Ok(VerifiedReader::new(opened.file, path.clone(), facts))
 }
 
 /// A reader of exactly the bytes that were hashed. It ends with an error that carries [`ContentChanged`], its last bytes withheld, if the
 /// file holds others. Needs a tokio runtime.
-pub struct Upload {
+pub struct VerifiedReader {
     file: tokio::fs::File,
     path: ProjectPath,
     hash: ContentHash,
@@ -74,11 +74,11 @@ pub struct Upload {
     buffer: Vec<u8>,
     /// The part of `buffer` that may be given out: it is not the last one, or the whole is verified.
     ready: std::ops::Range<usize>,
-    stage: Stage,
+    stage: UploadStage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum UploadStage {
     Reading,
     /// All bytes were read: only the verification stands between `filled` bytes and the reader.
     Verifying {
@@ -88,13 +88,13 @@ enum Stage {
     Failed,
 }
 
-impl std::fmt::Debug for Upload {
+impl std::fmt::Debug for VerifiedReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Upload").field("path", &self.path).field("size", &self.size).finish_non_exhaustive()
     }
 }
 
-impl Upload {
+impl VerifiedReader {
     fn new(file: File, path: ProjectPath, facts: &FileFacts) -> Self {
         let mut file = tokio::fs::File::from_std(file);
         file.set_max_buf_size(BUFFER);
@@ -108,7 +108,7 @@ impl Upload {
             left: facts.size,
             buffer: vec![0; capacity],
             ready: 0..0,
-            stage: if facts.size == 0 { Stage::Verifying { filled: 0 } } else { Stage::Reading },
+            stage: if facts.size == 0 { UploadStage::Verifying { filled: 0 } } else { UploadStage::Reading },
         }
     }
 
@@ -126,7 +126,7 @@ impl Upload {
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.ready.is_empty() {
             match self.stage {
-                Stage::Reading => {
+                UploadStage::Reading => {
                     let mut into = ReadBuf::new(&mut self.buffer);
                     ready!(Pin::new(&mut self.file).poll_read(context, &mut into))?;
                     let read = into.filled().len();
@@ -136,11 +136,11 @@ impl Upload {
                     self.left = left;
                     self.hasher.update(self.buffer.get(..read).unwrap_or_default());
                     match left {
-                        0 => self.stage = Stage::Verifying { filled: read },
+                        0 => self.stage = UploadStage::Verifying { filled: read },
                         _ => self.ready = 0..read,
                     }
                 }
-                Stage::Verifying { filled } => {
+                UploadStage::Verifying { filled } => {
                     // One byte more: the file grew.
                     let mut more = [0];
                     let mut into = ReadBuf::new(&mut more);
@@ -150,25 +150,25 @@ impl Upload {
                     if grew || hash != self.hash {
                         return Poll::Ready(Err(ContentChanged::error(&self.path)));
                     }
-                    (self.stage, self.ready) = (Stage::Verified, 0..filled);
+                    (self.stage, self.ready) = (UploadStage::Verified, 0..filled);
                     if filled == 0 {
                         return Poll::Ready(Ok(()));
                     }
                 }
-                Stage::Verified => return Poll::Ready(Ok(())),
-                Stage::Failed => return Poll::Ready(Err(ContentChanged::error(&self.path))),
+                UploadStage::Verified => return Poll::Ready(Ok(())),
+                UploadStage::Failed => return Poll::Ready(Err(ContentChanged::error(&self.path))),
             }
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncRead for Upload {
+impl AsyncRead for VerifiedReader {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if let Err(error) = ready!(this.poll_fill(context)) {
             // A reader that asks again must not get what follows.
-            this.stage = Stage::Failed;
+            this.stage = UploadStage::Failed;
             return Poll::Ready(Err(error));
         }
         let give = this.ready.len().min(out.remaining());
@@ -205,7 +205,7 @@ mod tests {
     }
 
     /// Everything that comes out before the end or the error.
-    async fn drain(upload: &mut Upload) -> (Vec<u8>, io::Result<()>) {
+    async fn drain(upload: &mut VerifiedReader) -> (Vec<u8>, io::Result<()>) {
         let mut out = Vec::new();
         let mut piece = [0; 1000];
         loop {

@@ -14,8 +14,8 @@ use std::sync::mpsc;
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
 use super::open::{Barred, Root, is_guarded};
-use super::pattern::{Part, Pattern, Role};
-use crate::model::desired::{GlobPattern, Selection};
+use super::pattern::{PatternPart, Pattern, PatternRole};
+use crate::model::desired::{GlobPattern, FileSelection};
 use crate::model::file::FileProblem;
 use crate::model::path::ProjectPath;
 
@@ -62,7 +62,7 @@ pub struct WalkProblem {
 /// In globs `*` doesn't cross `/`, case counts, and hidden files and links to folders are skipped unless a part of the glob without wildcards
 /// names them (a part that starts with a dot also finds hidden names). `.git` and `.macadam` are never entered. The result is the same
 /// for the same files, in the same order. Uses all cores.
-pub fn walk(root: &Path, selection: &Selection) -> Walk {
+pub fn walk(root: &Path, selection: &FileSelection) -> Walk {
     let mut walk = Walk::default();
     let globs = Globs::new(&selection.globs, &mut walk.problems);
     match Root::new(root) {
@@ -87,10 +87,10 @@ pub fn walk(root: &Path, selection: &Selection) -> Walk {
 }
 
 /// The globs that would match files at these paths if they were there.
-pub(super) fn matching(selection: &Selection, paths: &[&ProjectPath]) -> Vec<(ProjectPath, Vec<usize>)> {
+pub(super) fn matching(selection: &FileSelection, paths: &[&ProjectPath]) -> Vec<(ProjectPath, Vec<usize>)> {
     let globs = Globs::new(&selection.globs, &mut Vec::new());
     // Whether a folder is a link is not known any more; one that only its name finds is found all the same.
-    let parts = |path: &ProjectPath| path.as_str().split('/').map(Part::new).collect::<Vec<_>>();
+    let parts = |path: &ProjectPath| path.as_str().split('/').map(PatternPart::new).collect::<Vec<_>>();
     paths.iter().map(|path| ((*path).clone(), globs.matching(&parts(path)))).collect()
 }
 
@@ -126,8 +126,8 @@ impl Globs {
         };
         let globs = written.iter().enumerate().map(|(index, glob)| {
             let exclude: Vec<Option<Pattern>> =
-                glob.exclude.iter().map(|text| parse(index, glob, text, Role::Exclude)).collect();
-            let pattern = parse(index, glob, &glob.path, Role::Find);
+                glob.exclude.iter().map(|text| parse(index, glob, text, PatternRole::Exclude)).collect();
+            let pattern = parse(index, glob, &glob.path, PatternRole::Find);
             // A glob whose exclusions are unknown must not find what they leave out.
             let pattern = pattern.filter(|_| exclude.iter().all(Option::is_some));
             Glob { name: glob.name.clone(), pattern, exclude: exclude.into_iter().flatten().collect() }
@@ -136,12 +136,12 @@ impl Globs {
     }
 
     /// The globs that match the file at `parts`.
-    pub(super) fn matching(&self, parts: &[Part]) -> Vec<usize> {
+    pub(super) fn matching(&self, parts: &[PatternPart]) -> Vec<usize> {
         self.indexes(|glob, pattern| pattern.matches(parts) && !glob.exclude.iter().any(|out| out.matches(parts)))
     }
 
     /// The globs that can match something below the folder at `parts`.
-    pub(super) fn reaching(&self, parts: &[Part]) -> Vec<usize> {
+    pub(super) fn reaching(&self, parts: &[PatternPart]) -> Vec<usize> {
         self.indexes(|glob, pattern| pattern.reaches_below(parts) && !glob.exclude.iter().any(|out| out.covers(parts)))
     }
 
@@ -188,9 +188,9 @@ impl Globs {
 }
 
 /// A folder to walk: the project's, or the target of a link that a glob names.
-struct Start {
+struct WalkStart {
     place: PathBuf,
-    parts: Vec<Part>,
+    parts: Vec<PatternPart>,
     path: String,
     /// The real folders that led here through links, to notice circles.
     trail: Vec<PathBuf>,
@@ -199,12 +199,12 @@ struct Start {
 /// What the walk met.
 enum Met {
     File(ProjectPath, Vec<usize>),
-    FolderLink { place: PathBuf, path: String, parts: Vec<Part>, globs: Vec<usize> },
+    FolderLink { place: PathBuf, path: String, parts: Vec<PatternPart>, globs: Vec<usize> },
     Problem(WalkProblem),
 }
 
 fn find(root: &Root, globs: &Globs, walk: &mut Walk) {
-    let mut starts = vec![Start { place: root.join(""), parts: Vec::new(), path: String::new(), trail: Vec::new() }];
+    let mut starts = vec![WalkStart { place: root.join(""), parts: Vec::new(), path: String::new(), trail: Vec::new() }];
     let mut files = Vec::new();
     while let Some(start) = starts.pop() {
         for met in walk_from(&start, globs) {
@@ -214,7 +214,7 @@ fn find(root: &Root, globs: &Globs, walk: &mut Walk) {
                 Met::FolderLink { place, path, parts, globs } => {
                     let wrong = match follow(root, &start.trail, &place) {
                         Ok(trail) => {
-                            starts.push(Start { place, parts, path, trail });
+                            starts.push(WalkStart { place, parts, path, trail });
                             continue;
                         }
                         Err(wrong) => wrong,
@@ -251,7 +251,7 @@ pub(super) fn follow(root: &Root, trail: &[PathBuf], link: &Path) -> Result<Vec<
 }
 
 /// Everything that the globs want below one folder, in no particular order.
-fn walk_from(start: &Start, globs: &Globs) -> Vec<Met> {
+fn walk_from(start: &WalkStart, globs: &Globs) -> Vec<Met> {
     let (sender, receiver) = mpsc::channel();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let walker =
@@ -273,7 +273,7 @@ fn walk_from(start: &Start, globs: &Globs) -> Vec<Met> {
 }
 
 /// Decides on one entry.
-fn meet(start: &Start, globs: &Globs, entry: DirEntry) -> (Option<Met>, WalkState) {
+fn meet(start: &WalkStart, globs: &Globs, entry: DirEntry) -> (Option<Met>, WalkState) {
     if entry.depth() == 0 {
         return (None, WalkState::Continue);
     }
@@ -310,7 +310,7 @@ fn meet(start: &Start, globs: &Globs, entry: DirEntry) -> (Option<Met>, WalkStat
 }
 
 /// The path of an entry below the project's folder, with `/` between its parts.
-fn below(start: &Start, place: &Path) -> (String, Vec<Part>) {
+fn below(start: &WalkStart, place: &Path) -> (String, Vec<PatternPart>) {
     let mut path = start.path.clone();
     let mut parts = start.parts.clone();
     for component in place.strip_prefix(&start.place).into_iter().flat_map(Path::components) {
@@ -319,7 +319,7 @@ fn below(start: &Start, place: &Path) -> (String, Vec<Part>) {
             path.push('/');
         }
         path.push_str(&name);
-        parts.push(Part::new(&name));
+        parts.push(PatternPart::new(&name));
     }
     (path, parts)
 }
@@ -345,7 +345,7 @@ fn not_a_path(path: &str, name: &OsStr) -> Option<BadName> {
 }
 
 /// A folder that could not be read, or that vanished under the walk.
-fn failed(start: &Start, globs: &Globs, error: &ignore::Error) -> Met {
+fn failed(start: &WalkStart, globs: &Globs, error: &ignore::Error) -> Met {
     let mut place = None;
     let mut inner = error;
     while let ignore::Error::WithPath { err, .. }
@@ -374,7 +374,7 @@ mod tests {
     }
 
     fn walk_globs(folder: &Folder, globs: &[GlobPattern]) -> Walk {
-        walk(folder.path(), &Selection { explicit: Vec::new(), globs: globs.to_vec() })
+        walk(folder.path(), &FileSelection { explicit: Vec::new(), globs: globs.to_vec() })
     }
 
     fn check(folder: &Folder, globs: &[GlobPattern], expected: &[(&str, &[usize])], problems: &[&str]) -> Walk {
@@ -416,7 +416,7 @@ mod tests {
     #[test]
     fn explicit_paths_are_listed_though_nothing_is_there() {
         let folder = Folder::with(&[("a.png", b"")]);
-        let selection = Selection { explicit: vec![path("a.png"), path("gone.png")], globs: vec![glob("*.png", &[])] };
+        let selection = FileSelection { explicit: vec![path("a.png"), path("gone.png")], globs: vec![glob("*.png", &[])] };
         let walk = walk(folder.path(), &selection);
         assert_eq!(walk.files, BTreeMap::from([(path("a.png"), vec![0]), (path("gone.png"), vec![])]));
     }
@@ -436,7 +436,7 @@ mod tests {
         assert_eq!((a_file.problems[0].incomplete, a_file.missing.len()), (true, 0));
         let gone = super::walk(
             &folder.path().join("gone"),
-            &Selection { explicit: vec![path("a.png")], globs: vec![glob("*", &[])] },
+            &FileSelection { explicit: vec![path("a.png")], globs: vec![glob("*", &[])] },
         );
         assert_eq!(gone.problems.len(), 1);
         assert!(gone.problems[0].incomplete && gone.files.contains_key(&path("a.png")));
@@ -516,7 +516,7 @@ mod tests {
     fn a_folder_that_fails_to_be_read_concerns_the_globs_that_reach_it() {
         let written = [glob("ui/**", &[]), glob("*", &[]), glob("**", &["ui/**"])];
         let globs = Globs::new(&written, &mut Vec::new());
-        let start = Start { place: "/p".into(), parts: Vec::new(), path: String::new(), trail: Vec::new() };
+        let start = WalkStart { place: "/p".into(), parts: Vec::new(), path: String::new(), trail: Vec::new() };
         let denied = ignore::Error::Io(io::ErrorKind::PermissionDenied.into());
         let with_path = ignore::Error::WithPath { path: "/p/ui/a".into(), err: Box::new(denied) };
         let Met::Problem(found) =

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
-use super::diagnostic::{Fault, Report, shown};
+use super::diagnostic::{ManifestError, ErrorSink, shown};
 use super::links::{read_icon, read_previews, read_social_links};
 use super::owner::{read_creator, read_grants};
-use super::read::{Field, Fields};
+use super::read::{KeyValue, TableReader};
 use crate::model::asset::{AssetType, Privacy};
 use crate::model::desired::Grantee;
 use crate::model::ids::Creator;
@@ -25,13 +25,13 @@ const PRIVACY: [(&str, Privacy); 3] = [
 
 /// Where asset keys stand, which decides what makes sense there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum KeyPlace {
     Asset,
     Glob,
     Defaults,
 }
 
-impl Role {
+impl KeyPlace {
     /// Keys that an asset may have and this table may not, each with the reason.
     const fn refused(self) -> &'static [(&'static str, &'static str)] {
         match self {
@@ -97,22 +97,22 @@ pub(super) struct AssetKeys {
 
 impl AssetKeys {
     /// Takes all asset keys but `path` from a table. The table is left for its `finish`.
-    pub(super) fn read(fields: &mut Fields<'_>, role: Role, report: &mut Report) -> Self {
+    pub(super) fn read(fields: &mut TableReader<'_>, role: KeyPlace, report: &mut ErrorSink) -> Self {
         for (name, reason) in role.refused() {
             if let Some(field) = fields.take_unlisted(name) {
-                let fault = Fault::new(field.key, format!("`{name}` makes no sense in {}", fields.what()));
+                let fault = ManifestError::new(field.key, format!("`{name}` makes no sense in {}", fields.what()));
                 report.add(fault.hint(*reason));
             }
         }
         let mut keys = Self::default();
-        if role != Role::Defaults {
+        if role != KeyPlace::Defaults {
             keys.asset_type = fields.take("type").map_or(NamedType::Unset, |field| read_type(&field, report));
             keys.display_name = fields.take("display_name").and_then(|field| read_display_name(&field, report));
             keys.privacy = fields
                 .take("privacy")
                 .and_then(|field| field.choice(&PRIVACY, report).map(|privacy| Spanned::new(field.place(), privacy)));
         }
-        if role == Role::Asset {
+        if role == KeyPlace::Asset {
             keys.icon = fields.take("icon").and_then(|field| read_icon(&field, report));
             keys.previews = fields.take("previews").and_then(|field| read_previews(&field, report));
         }
@@ -165,14 +165,14 @@ impl AssetKeys {
     }
 }
 
-fn read_type(field: &Field<'_>, report: &mut Report) -> NamedType {
+fn read_type(field: &KeyValue<'_>, report: &mut ErrorSink) -> NamedType {
     match field.choice(&AssetType::ALL.map(|one| (one.name(), one)), report) {
         Some(asset_type) => NamedType::Named(Spanned::new(field.place(), asset_type)),
         None => NamedType::Unreadable,
     }
 }
 
-fn read_display_name(field: &Field<'_>, report: &mut Report) -> Option<DisplayName> {
+fn read_display_name(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<DisplayName> {
     let text = field.text(report)?;
     let name = DisplayName::new(text);
     name.map_err(|error| {
@@ -187,7 +187,7 @@ fn read_display_name(field: &Field<'_>, report: &mut Report) -> Option<DisplayNa
     .ok()
 }
 
-fn read_description(field: &Field<'_>, report: &mut Report) -> Option<Description> {
+fn read_description(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<Description> {
     let description = Description::new(field.text(report)?);
     description
         .map_err(|error| {

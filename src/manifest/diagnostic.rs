@@ -50,7 +50,7 @@ pub struct Diagnostic {
 
 /// A fault while it is collected: a [`Diagnostic`] without its file and line.
 #[derive(Debug, Clone)]
-pub(super) struct Fault {
+pub(super) struct ManifestError {
     pub(super) span: Option<Range<usize>>,
     message: String,
     hint: Option<String>,
@@ -58,7 +58,7 @@ pub(super) struct Fault {
     also: Vec<(Range<usize>, String)>,
 }
 
-impl Fault {
+impl ManifestError {
     pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
         Self { span: Some(span), message: message.into(), hint: None, quoted: true, also: Vec::new() }
     }
@@ -84,13 +84,13 @@ impl Fault {
 
 /// Collects faults.
 #[derive(Debug, Default)]
-pub(super) struct Report {
-    faults: Vec<Fault>,
+pub(super) struct ErrorSink {
+    faults: Vec<ManifestError>,
     dropped: usize,
 }
 
-impl Report {
-    pub(super) fn add(&mut self, fault: Fault) {
+impl ErrorSink {
+    pub(super) fn add(&mut self, fault: ManifestError) {
         if self.faults.len() < MAX_FAULTS {
             self.faults.push(fault);
         } else {
@@ -120,27 +120,27 @@ impl Report {
 
     /// Adds the faults of another report, without those on a line where this one has a fault already: after a syntax error the rest of
     /// its line means nothing.
-    pub(super) fn add_elsewhere(&mut self, other: Self, source: &Source) {
-        let line_of = |fault: &Fault| fault.span.as_ref().map(|span| source.line_of(span.start));
+    pub(super) fn add_elsewhere(&mut self, other: Self, source: &ManifestSource) {
+        let line_of = |fault: &ManifestError| fault.span.as_ref().map(|span| source.line_of(span.start));
         let taken: std::collections::BTreeSet<_> = self.faults.iter().map(line_of).collect();
-        let free = |fault: &Fault| !taken.contains(&line_of(fault));
+        let free = |fault: &ManifestError| !taken.contains(&line_of(fault));
         other.faults.into_iter().filter(free).for_each(|fault| self.add(fault));
         self.dropped = self.dropped.saturating_add(other.dropped);
     }
 
     /// All faults as notes, in the form of [`Report::into_diagnostics`].
-    pub(super) fn into_notes(self, source: &Source) -> Vec<Diagnostic> {
+    pub(super) fn into_notes(self, source: &ManifestSource) -> Vec<Diagnostic> {
         let all = self.into_diagnostics(source).into_iter();
         all.map(|diagnostic| Diagnostic { severity: Severity::Note, ..diagnostic }).collect()
     }
 
     /// All faults by place, at most [`MAX_DIAGNOSTICS`] of them and a last one that counts the rest.
-    pub(super) fn into_diagnostics(mut self, source: &Source) -> Vec<Diagnostic> {
+    pub(super) fn into_diagnostics(mut self, source: &ManifestSource) -> Vec<Diagnostic> {
         self.faults.sort_by_key(|fault| fault.span.as_ref().map_or((0, 0), |span| (span.start, span.end)));
         let more = self.faults.len().saturating_sub(MAX_DIAGNOSTICS).saturating_add(self.dropped);
         self.faults.truncate(MAX_DIAGNOSTICS);
         if more > 0 {
-            self.faults.push(Fault::of_file(format!("and {more} more")));
+            self.faults.push(ManifestError::of_file(format!("and {more} more")));
         }
         self.faults.into_iter().map(|fault| source.diagnostic(fault)).collect()
     }
@@ -148,13 +148,13 @@ impl Report {
 
 /// The text of a manifest with the places of its lines.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
+pub(super) struct ManifestSource {
     file: String,
     text: String,
     line_starts: Vec<usize>,
 }
 
-impl Source {
+impl ManifestSource {
     pub(super) fn new(file: &str, text: String) -> Self {
         let after_breaks = text.match_indices('\n').map(|(at, _)| at + 1);
         let line_starts = std::iter::once(0).chain(after_breaks).collect();
@@ -179,8 +179,8 @@ impl Source {
         (line, before.chars().count() + 1 - usize::from(marked))
     }
 
-    fn diagnostic(&self, fault: Fault) -> Diagnostic {
-        let Fault { span, message, hint, quoted, also } = fault;
+    fn diagnostic(&self, fault: ManifestError) -> Diagnostic {
+        let ManifestError { span, message, hint, quoted, also } = fault;
         let place = span.as_ref().map(|span| self.place(span.start));
         Diagnostic {
             severity: Severity::Error,
@@ -196,7 +196,7 @@ impl Source {
     }
 
     /// A diagnostic that stops everything else.
-    pub(super) fn only(&self, fault: Fault) -> Vec<Diagnostic> {
+    pub(super) fn only(&self, fault: ManifestError) -> Vec<Diagnostic> {
         vec![self.diagnostic(fault)]
     }
 }
@@ -212,8 +212,8 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// Why a number is no ID, without its Rust type's words.
-pub(super) fn id_fault(span: Range<usize>, error: &IdError) -> Fault {
-    Fault::new(span, error.to_string()).hint("an ID is a positive number that Roblox gave")
+pub(super) fn id_fault(span: Range<usize>, error: &IdError) -> ManifestError {
+    ManifestError::new(span, error.to_string()).hint("an ID is a positive number that Roblox gave")
 }
 
 #[cfg(test)]
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn places_count_characters_from_one() {
         let check = |text: &str, at: usize, expected: (usize, usize)| {
-            assert_eq!(Source::new("m", text.to_owned()).place(at), expected, "{text:?} at {at}");
+            assert_eq!(ManifestSource::new("m", text.to_owned()).place(at), expected, "{text:?} at {at}");
         };
         check("", 0, (1, 1));
         check("ab\ncd", 4, (2, 2));
@@ -243,9 +243,9 @@ mod tests {
 
     #[test]
     fn more_faults_than_anybody_reads_are_counted() {
-        let mut report = Report::default();
-        (0..MAX_FAULTS + 5).for_each(|n| report.add(Fault::new(n..n, "x")));
-        let all = report.into_diagnostics(&Source::new("m", String::new()));
+        let mut report = ErrorSink::default();
+        (0..MAX_FAULTS + 5).for_each(|n| report.add(ManifestError::new(n..n, "x")));
+        let all = report.into_diagnostics(&ManifestSource::new("m", String::new()));
         assert_eq!(all.len(), MAX_DIAGNOSTICS + 1);
         assert_eq!(all.last().unwrap().message, format!("and {} more", MAX_FAULTS + 5 - MAX_DIAGNOSTICS));
     }

@@ -7,17 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::asset::{AssetKeys, Role};
-use super::diagnostic::{Fault, Report};
+use super::asset::{AssetKeys, KeyPlace};
+use super::diagnostic::{ManifestError, ErrorSink};
 use super::edges::{check_circles, check_targets};
-use super::entry::{DraftEntry, Entry, GlobEntry, normalized, read_assets, read_globs};
+use super::entry::{DraftEntry, AssetEntry, GlobEntry, normalized, read_assets, read_globs};
 use super::names::{Absent, AddressBook, Existing, PinEntry, check_pins, read_existing, read_pins};
 use super::notification::read_notify;
 use super::outputs::{Outputs, Taken, read_outputs};
 use super::owner::read_creator;
 use super::pattern;
 use super::policy::read_policy;
-use super::read::{Field, Fields};
+use super::read::{KeyValue, TableReader};
 use crate::model::address::Address;
 use crate::model::ids::Creator;
 use crate::model::output::Output;
@@ -25,11 +25,11 @@ use crate::model::policy::Policy;
 
 /// Everything that a manifest says.
 #[derive(Debug, Clone)]
-pub(super) struct Document {
+pub(super) struct ManifestDocument {
     pub(super) creator: Creator,
     pub(super) policy: Policy,
     /// Entries in the document's order.
-    pub(super) assets: Vec<Entry>,
+    pub(super) assets: Vec<AssetEntry>,
     /// Globs in the document's order.
     pub(super) globs: Vec<GlobEntry>,
     pub(super) existing: BTreeMap<Address, Existing>,
@@ -45,10 +45,10 @@ pub(super) struct Document {
 pub(super) fn read_document(
     table: &DeTable<'_>,
     file: &str,
-    report: &mut Report,
-    absent: &mut Report,
-) -> Option<Document> {
-    let mut root = Fields::new(table, "a manifest", 0..0);
+    report: &mut ErrorSink,
+    absent: &mut ErrorSink,
+) -> Option<ManifestDocument> {
+    let mut root = TableReader::new(table, "a manifest", 0..0);
     let creator = root.take("creator");
     let policy = root.take("policy");
     let defaults = root.take("defaults");
@@ -63,7 +63,7 @@ pub(super) fn read_document(
     let creator = read_owner(creator.as_ref(), report);
     let policy = open(policy.as_ref(), report).map(|fields| read_policy(fields, report)).unwrap_or_default();
     let defaults = open(defaults.as_ref(), report).map(|fields| read_defaults(fields, report)).unwrap_or_default();
-    let mut read = |field: Option<&Field<'_>>| open(field, report).map(|fields| read_assets(fields, &defaults, report));
+    let mut read = |field: Option<&KeyValue<'_>>| open(field, report).map(|fields| read_assets(fields, &defaults, report));
     let assets = read(assets.as_ref()).unwrap_or_default();
     let globs = open(globs.as_ref(), report).map(|fields| read_globs(fields, &defaults, report)).unwrap_or_default();
     let existing =
@@ -76,24 +76,24 @@ pub(super) fn read_document(
     absent.append(check_references(&assets, &globs, &existing, &pins, report));
 
     let assets = assets.into_iter().filter_map(DraftEntry::complete).collect();
-    Some(Document { creator: creator?, policy, assets, globs, existing, outputs, includes, webhook_env, pins })
+    Some(ManifestDocument { creator: creator?, policy, assets, globs, existing, outputs, includes, webhook_env, pins })
 }
 
-fn open<'t>(field: Option<&Field<'t>>, report: &mut Report) -> Option<Fields<'t>> {
+fn open<'t>(field: Option<&KeyValue<'t>>, report: &mut ErrorSink) -> Option<TableReader<'t>> {
     let field = field?;
     field.table(format!("[{}]", field.name), report)
 }
 
-fn read_owner(field: Option<&Field<'_>>, report: &mut Report) -> Option<Creator> {
+fn read_owner(field: Option<&KeyValue<'_>>, report: &mut ErrorSink) -> Option<Creator> {
     if field.is_none() {
-        let fault = Fault::new(0..0, "the manifest has no [creator]");
+        let fault = ManifestError::new(0..0, "the manifest has no [creator]");
         report.add(fault.hint("say who owns the assets: [creator] with `user_id` or `group_id`"));
     }
     read_creator(open(field, report)?, report)
 }
 
-fn read_defaults(mut fields: Fields<'_>, report: &mut Report) -> AssetKeys {
-    let defaults = AssetKeys::read(&mut fields, Role::Defaults, report);
+fn read_defaults(mut fields: TableReader<'_>, report: &mut ErrorSink) -> AssetKeys {
+    let defaults = AssetKeys::read(&mut fields, KeyPlace::Defaults, report);
     fields.finish(report);
     defaults
 }
@@ -104,15 +104,15 @@ fn check_references(
     globs: &[GlobEntry],
     existing: &BTreeMap<Address, Existing>,
     pins: &BTreeMap<Address, PinEntry>,
-    report: &mut Report,
-) -> Report {
+    report: &mut ErrorSink,
+) -> ErrorSink {
     // A set that can't be built is told where the walk builds it; here everything stays open.
     let open = pattern::set(globs.iter().map(|glob| glob.pattern.get_ref().as_str()));
     let open = match open {
         Ok(open) => open,
         Err(error) => {
-            report.add(Fault::new(0..0, format!("the patterns of all [globs] are too many: {}", error.kind())));
-            return Report::default();
+            report.add(ManifestError::new(0..0, format!("the patterns of all [globs] are too many: {}", error.kind())));
+            return ErrorSink::default();
         }
     };
     let paths = assets.iter().filter_map(|draft| Some((normalized(draft.path.as_ref()?.get_ref()), &draft.address)));

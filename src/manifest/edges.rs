@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::asset::AssetKeys;
-use super::diagnostic::{Fault, Report, shown};
+use super::diagnostic::{ManifestError, ErrorSink, shown};
 use super::entry::article;
-use super::names::{Absent, AddressBook, Seen};
+use super::names::{Absent, AddressBook, AddressUse};
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
 use crate::model::desired::{Stray, StrayPlace};
@@ -64,35 +64,35 @@ pub(super) fn icon_edge(keys: &AssetKeys) -> Option<(&Address, Range<usize>)> {
 pub(super) fn check_targets<'k>(
     all: impl Iterator<Item = (&'k Address, &'k AssetKeys)>,
     book: &AddressBook<'_>,
-    report: &mut Report,
+    report: &mut ErrorSink,
     absent: &mut Absent,
 ) {
     for (of, edge) in all.flat_map(|(of, keys)| edges(keys).map(move |edge| (of, edge))) {
         let field = edge.field.name();
         let name = shown(edge.to.as_str());
-        let at = |message: String| Fault::new(edge.place.clone(), message);
+        let at = |message: String| ManifestError::new(edge.place.clone(), message);
         match book.look(edge.to) {
-            Seen::Asset(Some(AssetType::Image)) | Seen::Undecided => {}
-            Seen::Asset(None) if !book.is_complete() => {}
-            Seen::Asset(found) => {
+            AddressUse::Asset(Some(AssetType::Image)) | AddressUse::Undecided => {}
+            AddressUse::Asset(None) if !book.is_complete() => {}
+            AddressUse::Asset(found) => {
                 let fault = at(match found {
                     Some(found) => format!("the {field} has to be an Image, {name} is {} {found}", article(found)),
                     None => format!("the {field} has to be an Image, {name} is none"),
                 });
                 report.add(fault.hint("name an Image, or another asset's ID as \"assets/123\""));
             }
-            Seen::Existing(id) => {
+            AddressUse::Existing(id) => {
                 report.add(at(format!("{name} is under [existing]")).hint(format!("write \"assets/{id}\"")));
             }
-            Seen::Left => {
+            AddressUse::Left => {
                 absent.strays.insert(Stray { to: edge.to.clone(), place: edge.field.of(of) });
             }
-            Seen::PathOf(other) => {
+            AddressUse::PathOf(other) => {
                 let fault = book.missing(edge.to, edge.place.clone(), absent, "");
                 let hint = format!("that is the path of {}: write that address", shown(other.as_str()));
                 absent.faults.add(fault.hint(hint));
             }
-            Seen::Missing => {
+            AddressUse::Missing => {
                 let hint = "name the address of an Image in this manifest, or an asset ID as \"assets/123\"";
                 let fault = book.missing(edge.to, edge.place.clone(), absent, hint);
                 absent.faults.add(fault);
@@ -112,14 +112,14 @@ enum Visit {
 }
 
 /// One asset on the walk's path.
-struct Step<'g, 'e> {
+struct ReferenceStep<'g, 'e> {
     address: &'e Address,
     rest: std::slice::Iter<'g, Edge<'e>>,
     followed: Option<&'g Edge<'e>>,
 }
 
 /// No asset waits for itself. Each circle is told with every reference in it.
-pub(super) fn check_circles<'e>(all: impl Iterator<Item = (&'e Address, &'e AssetKeys)>, report: &mut Report) {
+pub(super) fn check_circles<'e>(all: impl Iterator<Item = (&'e Address, &'e AssetKeys)>, report: &mut ErrorSink) {
     let graph: BTreeMap<&Address, Vec<Edge<'e>>> =
         all.map(|(address, keys)| (address, edges(keys).collect())).collect();
     let mut visits: BTreeMap<&Address, Visit> = BTreeMap::new();
@@ -129,7 +129,7 @@ pub(super) fn check_circles<'e>(all: impl Iterator<Item = (&'e Address, &'e Asse
         }
         visits.insert(start, Visit::OnPath);
         // On the heap: a manifest may chain any number of icons.
-        let mut path = vec![Step { address: start, rest: edges.iter(), followed: None }];
+        let mut path = vec![ReferenceStep { address: start, rest: edges.iter(), followed: None }];
         while let Some(step) = path.last_mut() {
             let Some(edge) = step.rest.next() else {
                 visits.insert(step.address, Visit::Done);
@@ -141,7 +141,7 @@ pub(super) fn check_circles<'e>(all: impl Iterator<Item = (&'e Address, &'e Asse
                 (Some(Visit::OnPath), _) => report.add(circle(&path, edge.to)),
                 (None, Some(edges)) => {
                     visits.insert(edge.to, Visit::OnPath);
-                    path.push(Step { address: edge.to, rest: edges.iter(), followed: None });
+                    path.push(ReferenceStep { address: edge.to, rest: edges.iter(), followed: None });
                 }
                 (Some(Visit::Done), _) | (None, None) => {}
             }
@@ -150,8 +150,8 @@ pub(super) fn check_circles<'e>(all: impl Iterator<Item = (&'e Address, &'e Asse
 }
 
 /// The part of the path from `to` on, which the last step closes.
-fn circle(path: &[Step<'_, '_>], to: &Address) -> Fault {
-    let around: Vec<&Step<'_, '_>> = path.iter().skip_while(|step| step.address != to).collect();
+fn circle(path: &[ReferenceStep<'_, '_>], to: &Address) -> ManifestError {
+    let around: Vec<&ReferenceStep<'_, '_>> = path.iter().skip_while(|step| step.address != to).collect();
     let mut names: Vec<String> = around.iter().take(MAX_CIRCLE).map(|step| shown(step.address.as_str())).collect();
     if around.len() > MAX_CIRCLE {
         names.push("…".to_owned());
@@ -161,6 +161,6 @@ fn circle(path: &[Step<'_, '_>], to: &Address) -> Fault {
     let first = places.next().map_or(0..0, |edge| edge.place.clone());
     let message = format!("icons and previews lead in a circle: {}", names.join(" -> "));
     let fault =
-        Fault::new(first, message).hint("each asset has to be there before the one that shows it; remove one of these");
+        ManifestError::new(first, message).hint("each asset has to be there before the one that shows it; remove one of these");
     places.take(MAX_CIRCLE).fold(fault, |fault, edge| fault.also(edge.place.clone(), "and on from here"))
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use toml_edit::Document;
 
-use super::diagnostic::{BOM, Source, shown};
+use super::diagnostic::{BOM, ManifestSource, shown};
 use super::pins::{Home, Spelling, Written};
 use crate::model::address::Address;
 use crate::model::desired::Pin;
@@ -109,7 +109,7 @@ fn parse(text: &str) -> Result<Document<&str>, EditError> {
     Document::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         EditError::Syntax {
-            line: Source::new("", text.to_owned()).line_of(at),
+            line: ManifestSource::new("", text.to_owned()).line_of(at),
             message: error.message().replace('\n', ", "),
         }
     })

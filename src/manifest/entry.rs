@@ -6,13 +6,13 @@ use std::ops::Range;
 use toml::Spanned;
 use unicode_normalization::UnicodeNormalization;
 
-use super::asset::{AssetKeys, NamedType, Role};
-use super::diagnostic::{Fault, Report, shown};
+use super::asset::{AssetKeys, NamedType, KeyPlace};
+use super::diagnostic::{ManifestError, ErrorSink, shown};
 use super::links::asset_id_digits;
 use super::near::either;
 use super::outputs::read_path;
 use super::pattern::{self, read_pattern};
-use super::read::{Field, Fields};
+use super::read::{KeyValue, TableReader};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, FileFormat};
 use crate::model::metadata::MAX_SOCIAL_LINKS;
@@ -20,7 +20,7 @@ use crate::model::path::ProjectPath;
 
 /// An entry of `[assets]`, the defaults merged in.
 #[derive(Debug, Clone)]
-pub(super) struct Entry<P = Spanned<ProjectPath>> {
+pub(super) struct AssetEntry<P = Spanned<ProjectPath>> {
     pub(super) address: Address,
     /// Its key under `[assets]`.
     pub(super) key: Range<usize>,
@@ -29,7 +29,7 @@ pub(super) struct Entry<P = Spanned<ProjectPath>> {
 }
 
 /// An entry while it is read: its path may have been unreadable.
-pub(super) type DraftEntry = Entry<Option<Spanned<ProjectPath>>>;
+pub(super) type DraftEntry = AssetEntry<Option<Spanned<ProjectPath>>>;
 
 /// An entry of `[globs]`, the defaults merged in.
 #[derive(Debug, Clone)]
@@ -51,9 +51,9 @@ impl DraftEntry {
         }
     }
 
-    pub(super) fn complete(self) -> Option<Entry> {
+    pub(super) fn complete(self) -> Option<AssetEntry> {
         let Self { address, key, path, keys } = self;
-        Some(Entry { address, key, path: path?, keys })
+        Some(AssetEntry { address, key, path: path?, keys })
     }
 }
 
@@ -76,13 +76,13 @@ pub(super) fn normalized(path: &ProjectPath) -> String {
 }
 
 /// The key of a table whose keys are addresses.
-pub(super) fn read_address(field: &Field<'_>, report: &mut Report) -> Option<Address> {
+pub(super) fn read_address(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<Address> {
     let address = Address::new(field.name);
-    address.map_err(|error| report.add(Fault::new(field.key.clone(), error.to_string()))).ok()
+    address.map_err(|error| report.add(ManifestError::new(field.key.clone(), error.to_string()))).ok()
 }
 
 /// Reads `[assets]`.
-pub(super) fn read_assets(fields: Fields<'_>, defaults: &AssetKeys, report: &mut Report) -> Vec<DraftEntry> {
+pub(super) fn read_assets(fields: TableReader<'_>, defaults: &AssetKeys, report: &mut ErrorSink) -> Vec<DraftEntry> {
     let mut drafts: Vec<DraftEntry> = Vec::new();
     for field in fields.rest() {
         let address = read_address(&field, report);
@@ -90,7 +90,7 @@ pub(super) fn read_assets(fields: Fields<'_>, defaults: &AssetKeys, report: &mut
             && asset_id_digits(address.as_str()).is_some()
         {
             let fault =
-                Fault::new(field.key.clone(), format!("the address {} reads as an asset ID", shown(field.name)));
+                ManifestError::new(field.key.clone(), format!("the address {} reads as an asset ID", shown(field.name)));
             report.add(fault.hint("give it another name"));
         }
         if let toml::de::DeValue::String(text) = field.value.get_ref() {
@@ -101,17 +101,17 @@ pub(super) fn read_assets(fields: Fields<'_>, defaults: &AssetKeys, report: &mut
         }
         let Some(mut table) = field.table(shown(&format!("[assets.{}]", field.name)), report) else { continue };
         let path = table.take("path");
-        let keys = AssetKeys::read(&mut table, Role::Asset, report).over(defaults);
+        let keys = AssetKeys::read(&mut table, KeyPlace::Asset, report).over(defaults);
         table.finish(report);
         if path.is_none() {
-            let fault = Fault::new(field.key.clone(), format!("the asset {} has no `path`", shown(field.name)));
+            let fault = ManifestError::new(field.key.clone(), format!("the asset {} has no `path`", shown(field.name)));
             report.add(fault.hint("set `path` to its file, relative to the manifest's folder"));
         }
         let path = path.and_then(|path| Some(Spanned::new(path.place(), read_path(&path, report)?)));
         check_links(&keys, &field.key, report);
         check_type(path.as_ref(), &keys, report);
         if let Some(address) = address {
-            drafts.push(Entry { address, key: field.key, path, keys });
+            drafts.push(AssetEntry { address, key: field.key, path, keys });
         }
     }
     check_privacy(drafts.iter().map(|draft| (&draft.keys, draft.certain_type())), report);
@@ -119,20 +119,20 @@ pub(super) fn read_assets(fields: Fields<'_>, defaults: &AssetKeys, report: &mut
     drafts
 }
 
-fn check_links(keys: &AssetKeys, place: &Range<usize>, report: &mut Report) {
+fn check_links(keys: &AssetKeys, place: &Range<usize>, report: &mut ErrorSink) {
     let count = keys.social_links.values().flatten().count();
     if count > MAX_SOCIAL_LINKS {
         let message = format!("an asset has at most {MAX_SOCIAL_LINKS} social links, this one has {count}");
-        report.add(Fault::new(place.clone(), message).hint("those of [defaults] count; a link is left out with \"\""));
+        report.add(ManifestError::new(place.clone(), message).hint("those of [defaults] count; a link is left out with \"\""));
     }
 }
 
-fn check_privacy<'k>(entries: impl Iterator<Item = (&'k AssetKeys, Option<AssetType>)>, report: &mut Report) {
+fn check_privacy<'k>(entries: impl Iterator<Item = (&'k AssetKeys, Option<AssetType>)>, report: &mut ErrorSink) {
     for (keys, asset_type) in entries {
         if let (true, Some(privacy), Some(asset_type)) = (keys.overrides_privacy(), &keys.privacy, asset_type)
             && !asset_type.allows_privacy_override()
         {
-            let fault = Fault::new(privacy.span(), privacy_message(asset_type));
+            let fault = ManifestError::new(privacy.span(), privacy_message(asset_type));
             report.add(fault.hint(privacy_hint()));
         }
     }
@@ -149,11 +149,11 @@ pub(super) fn privacy_hint() -> String {
 }
 
 /// The type has to take the format that the extension promises.
-fn check_type(path: Option<&Spanned<ProjectPath>>, keys: &AssetKeys, report: &mut Report) {
+fn check_type(path: Option<&Spanned<ProjectPath>>, keys: &AssetKeys, report: &mut ErrorSink) {
     let Some(path) = path else { return };
     let Some(format) = format_of(path.get_ref()) else {
         let fault =
-            Fault::new(path.span(), format!("{} has no extension that Roblox takes", shown(path.get_ref().as_str())));
+            ManifestError::new(path.span(), format!("{} has no extension that Roblox takes", shown(path.get_ref().as_str())));
         report.add(fault.hint(extensions_hint()));
         return;
     };
@@ -162,9 +162,9 @@ fn check_type(path: Option<&Spanned<ProjectPath>>, keys: &AssetKeys, report: &mu
     }
 }
 
-fn check_format(asset_type: &Spanned<AssetType>, format: FileFormat, report: &mut Report) {
+fn check_format(asset_type: &Spanned<AssetType>, format: FileFormat, report: &mut ErrorSink) {
     if !format.types().contains(asset_type.get_ref()) {
-        let fault = Fault::new(asset_type.span(), format_message(*asset_type.get_ref(), format));
+        let fault = ManifestError::new(asset_type.span(), format_message(*asset_type.get_ref(), format));
         report.add(fault.hint(format_hint(format)));
     }
 }
@@ -194,13 +194,13 @@ fn extensions_hint() -> String {
 }
 
 /// Two entries that give one address, or two addresses for one path: the first of each is in force for the checks that follow.
-fn check_clashes(drafts: &[DraftEntry], report: &mut Report) {
+fn check_clashes(drafts: &[DraftEntry], report: &mut ErrorSink) {
     let mut addresses: BTreeMap<&Address, &Range<usize>> = BTreeMap::new();
     let mut paths: BTreeMap<String, (&Address, Range<usize>)> = BTreeMap::new();
     for draft in drafts {
         if let Some(first) = addresses.get(&draft.address) {
             let fault =
-                Fault::new(draft.key.clone(), format!("two assets have the address {}", shown(draft.address.as_str())));
+                ManifestError::new(draft.key.clone(), format!("two assets have the address {}", shown(draft.address.as_str())));
             let hint = "they look different and are one name in Unicode's normal form; rename one";
             report.add(fault.also((*first).clone(), "the first one").hint(hint));
         } else {
@@ -210,7 +210,7 @@ fn check_clashes(drafts: &[DraftEntry], report: &mut Report) {
         let same = normalized(path.get_ref());
         if let Some((first, place)) = paths.get(&same) {
             let (one, two) = (shown(first.as_str()), shown(draft.address.as_str()));
-            let fault = Fault::new(path.span(), format!("{one} and {two} have one path, {}", shown(&same)));
+            let fault = ManifestError::new(path.span(), format!("{one} and {two} have one path, {}", shown(&same)));
             report.add(fault.also(place.clone(), format!("the path of {one}")).hint("keep one address for each file"));
         } else {
             paths.insert(same, (&draft.address, path.span()));
@@ -222,7 +222,7 @@ fn check_clashes(drafts: &[DraftEntry], report: &mut Report) {
 const MAX_PATTERNS: usize = 1_000;
 
 /// Reads `[globs]`.
-pub(super) fn read_globs(fields: Fields<'_>, defaults: &AssetKeys, report: &mut Report) -> Vec<GlobEntry> {
+pub(super) fn read_globs(fields: TableReader<'_>, defaults: &AssetKeys, report: &mut ErrorSink) -> Vec<GlobEntry> {
     let mut globs: Vec<GlobEntry> = Vec::new();
     let place = fields.place.clone();
     for field in fields.rest() {
@@ -230,11 +230,11 @@ pub(super) fn read_globs(fields: Fields<'_>, defaults: &AssetKeys, report: &mut 
         let path = table.take("path");
         let exclude = table.take("exclude").and_then(|field| field.texts(report)).unwrap_or_default();
         let exclude = exclude.into_iter().filter_map(|text| read_pattern(text, report)).collect();
-        let keys = AssetKeys::read(&mut table, Role::Glob, report).over(defaults);
+        let keys = AssetKeys::read(&mut table, KeyPlace::Glob, report).over(defaults);
         table.finish(report);
         check_links(&keys, &field.key, report);
         let Some(path) = path else {
-            let fault = Fault::new(field.key, format!("the glob {} has no `path`", shown(field.name)));
+            let fault = ManifestError::new(field.key, format!("the glob {} has no `path`", shown(field.name)));
             report.add(fault.hint("set `path` to a pattern, such as \"ui/**/*.png\""));
             continue;
         };
@@ -246,7 +246,7 @@ pub(super) fn read_globs(fields: Fields<'_>, defaults: &AssetKeys, report: &mut 
     }
     let patterns: usize = globs.iter().map(|glob| glob.exclude.len() + 1).sum();
     if patterns > MAX_PATTERNS {
-        let fault = Fault::new(place, format!("[globs] has {patterns} patterns, and may have {MAX_PATTERNS}"));
+        let fault = ManifestError::new(place, format!("[globs] has {patterns} patterns, and may have {MAX_PATTERNS}"));
         report.add(fault.hint("one pattern finds many files: \"ui/**/*.png\""));
         globs.clear();
     }
@@ -254,7 +254,7 @@ pub(super) fn read_globs(fields: Fields<'_>, defaults: &AssetKeys, report: &mut 
 }
 
 /// Where the pattern ends in an extension, the type has to take its format. Other patterns are checked file by file.
-fn check_glob_type(pattern: &Spanned<&str>, keys: &AssetKeys, report: &mut Report) {
+fn check_glob_type(pattern: &Spanned<&str>, keys: &AssetKeys, report: &mut ErrorSink) {
     let named = keys.asset_type.named();
     let Some(extension) = pattern::extension(pattern.get_ref()) else {
         check_privacy(std::iter::once((keys, named)), report);
@@ -262,7 +262,7 @@ fn check_glob_type(pattern: &Spanned<&str>, keys: &AssetKeys, report: &mut Repor
     };
     let Some(format) = FileFormat::of_extension(&extension) else {
         let fault =
-            Fault::new(pattern.span(), format!("{} finds no files that Roblox takes", shown(pattern.get_ref())));
+            ManifestError::new(pattern.span(), format!("{} finds no files that Roblox takes", shown(pattern.get_ref())));
         report.add(fault.hint(extensions_hint()));
         return;
     };

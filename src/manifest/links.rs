@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::diagnostic::{Fault, Report, id_fault, shown};
+use super::diagnostic::{ManifestError, ErrorSink, id_fault, shown};
 use super::near::{either, nearest};
-use super::read::{Field, Value};
+use super::read::{KeyValue, Value};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::metadata::{AssetRef, Preview, SocialLink, SocialNetwork};
@@ -21,7 +21,7 @@ pub(super) fn asset_id_digits(text: &str) -> Option<&str> {
 }
 
 /// Reads an icon; an empty text clears it.
-pub(super) fn read_icon(field: &Field<'_>, report: &mut Report) -> Option<Spanned<Option<AssetRef>>> {
+pub(super) fn read_icon(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<Spanned<Option<AssetRef>>> {
     let reference = match field.value.get_ref() {
         DeValue::String(text) if text.is_empty() => None,
         _ => Some(read_ref(field, report)?),
@@ -29,7 +29,7 @@ pub(super) fn read_icon(field: &Field<'_>, report: &mut Report) -> Option<Spanne
     Some(Spanned::new(field.place(), reference))
 }
 
-fn read_ref(field: &Field<'_>, report: &mut Report) -> Option<AssetRef> {
+fn read_ref(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<AssetRef> {
     if let DeValue::Integer(number) = field.value.get_ref() {
         report.add(field.wrong_kind("a text").hint(format!("for an asset ID write \"assets/{number}\"")));
         return None;
@@ -49,7 +49,7 @@ fn read_ref(field: &Field<'_>, report: &mut Report) -> Option<AssetRef> {
 }
 
 /// Reads `previews`; an empty list clears them. The place of each is that of its `asset`.
-pub(super) fn read_previews(field: &Field<'_>, report: &mut Report) -> Option<Vec<Spanned<Preview>>> {
+pub(super) fn read_previews(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<Vec<Spanned<Preview>>> {
     if let DeValue::String(text) = field.value.get_ref()
         && text.is_empty()
     {
@@ -60,8 +60,8 @@ pub(super) fn read_previews(field: &Field<'_>, report: &mut Report) -> Option<Ve
     Some(list.iter().filter_map(|value| read_preview(field.name, value, report)).collect())
 }
 
-fn read_preview(name: &str, value: &Value<'_>, report: &mut Report) -> Option<Spanned<Preview>> {
-    let item = Field { name, key: value.span(), value };
+fn read_preview(name: &str, value: &Value<'_>, report: &mut ErrorSink) -> Option<Spanned<Preview>> {
+    let item = KeyValue { name, key: value.span(), value };
     if let DeValue::String(text) = value.get_ref() {
         let fault = super::read::wrong_kind(name, value, "a list of tables");
         let short: String = text.chars().take(60).collect();
@@ -73,7 +73,7 @@ fn read_preview(name: &str, value: &Value<'_>, report: &mut Report) -> Option<Sp
     let alt_text = fields.take("alt_text").and_then(|field| field.text(report)).filter(|text| !text.is_empty());
     fields.finish(report);
     let Some(asset) = asset else {
-        report.add(Fault::new(value.span(), "a preview needs an `asset`").hint(REF_HINT));
+        report.add(ManifestError::new(value.span(), "a preview needs an `asset`").hint(REF_HINT));
         return None;
     };
     let reference = read_ref(&asset, report)?;
@@ -81,13 +81,13 @@ fn read_preview(name: &str, value: &Value<'_>, report: &mut Report) -> Option<Sp
 }
 
 /// Reads `social_links`: each a table, or an empty text that clears it.
-pub(super) fn read_social_links(field: &Field<'_>, report: &mut Report) -> BTreeMap<SocialNetwork, Option<SocialLink>> {
+pub(super) fn read_social_links(field: &KeyValue<'_>, report: &mut ErrorSink) -> BTreeMap<SocialNetwork, Option<SocialLink>> {
     let mut links = BTreeMap::new();
     let Some(fields) = field.table("`social_links`", report) else { return links };
     for link in fields.rest() {
         let Some(network) = SocialNetwork::ALL.into_iter().find(|network| network.key() == link.name) else {
             let keys = || SocialNetwork::ALL.into_iter().map(SocialNetwork::key);
-            let fault = Fault::new(link.key, format!("{} is no social link that Roblox knows", shown(link.name)));
+            let fault = ManifestError::new(link.key, format!("{} is no social link that Roblox knows", shown(link.name)));
             report.add(match nearest(link.name, keys()) {
                 Some(near) => fault.hint(format!("did you mean `{near}`?")),
                 None => fault.hint(format!("it can be {}", either(keys()))),
@@ -102,7 +102,7 @@ pub(super) fn read_social_links(field: &Field<'_>, report: &mut Report) -> BTree
 }
 
 /// `Some(None)` clears the link.
-fn read_social_link(link: &Field<'_>, report: &mut Report) -> Option<Option<SocialLink>> {
+fn read_social_link(link: &KeyValue<'_>, report: &mut ErrorSink) -> Option<Option<SocialLink>> {
     if let DeValue::String(text) = link.value.get_ref() {
         if text.is_empty() {
             return Some(None);
@@ -116,7 +116,7 @@ fn read_social_link(link: &Field<'_>, report: &mut Report) -> Option<Option<Soci
     let uri = fields.take("uri");
     fields.finish(report);
     let Some(uri) = uri else {
-        let fault = Fault::new(link.key.clone(), "a social link needs a `uri`");
+        let fault = ManifestError::new(link.key.clone(), "a social link needs a `uri`");
         report.add(fault.hint(format!("to clear the link write {} = \"\"", link.name)));
         return None;
     };

@@ -37,11 +37,11 @@ pub use syntax::MAX_BYTES;
 
 use std::collections::BTreeSet;
 
-use diagnostic::{Report, Source};
-use document::Document;
+use diagnostic::{ErrorSink, ManifestSource};
+use document::ManifestDocument;
 
 use crate::model::address::Address;
-use crate::model::desired::{Findings, GlobPattern, Selection};
+use crate::model::desired::{FoundFiles, GlobPattern, FileSelection};
 use crate::model::ids::Creator;
 use crate::model::output::Output;
 use crate::model::policy::Policy;
@@ -49,8 +49,8 @@ use crate::model::policy::Policy;
 /// A manifest that is right in itself.
 #[derive(Debug, Clone)]
 pub struct Manifest {
-    source: Source,
-    document: Document,
+    source: ManifestSource,
+    document: ManifestDocument,
 }
 
 /// Reads a manifest. `file` is what diagnostics call it.
@@ -61,7 +61,7 @@ pub struct Manifest {
 /// [`Manifest::resolve`], which learns what is known from before.
 pub fn parse(bytes: &[u8], file: &str) -> Result<Manifest, Vec<Diagnostic>> {
     let source = syntax::decode(bytes, file)?;
-    let mut report = Report::default();
+    let mut report = ErrorSink::default();
     let mut document = None;
     let table = syntax::parse(&source, &mut report);
     if !report.is_empty()
@@ -70,7 +70,7 @@ pub fn parse(bytes: &[u8], file: &str) -> Result<Manifest, Vec<Diagnostic>> {
         return Err(source.only(fault));
     }
     if let Some(table) = table {
-        let (mut meaning, mut absent) = (Report::default(), Report::default());
+        let (mut meaning, mut absent) = (ErrorSink::default(), ErrorSink::default());
         document = document::read_document(&table, file, &mut meaning, &mut absent);
         if !report.is_empty() || !meaning.is_empty() {
             meaning.append(absent);
@@ -90,7 +90,7 @@ impl Manifest {
     }
 
     /// Which files it speaks of: what the walk has to look for.
-    pub fn selection(&self) -> Selection {
+    pub fn selection(&self) -> FileSelection {
         // What Macadam itself writes is no asset, whatever a glob says.
         let outputs = || self.document.outputs.iter().map(|output| globset::escape(output.path.as_str()));
         let glob = |glob: &entry::GlobEntry| GlobPattern {
@@ -98,7 +98,7 @@ impl Manifest {
             path: glob.pattern.get_ref().clone(),
             exclude: glob.exclude.iter().cloned().chain(outputs()).collect(),
         };
-        Selection {
+        FileSelection {
             explicit: self.document.assets.iter().map(|entry| entry.path.get_ref().clone()).collect(),
             globs: self.document.globs.iter().map(glob).collect(),
         }
@@ -111,7 +111,7 @@ impl Manifest {
     /// # Errors
     /// What only the files show to be wrong: two globs on one path, two files or entries with one address, an icon that is no square Image, a pin or
     /// reference to an address that isn't there.
-    pub fn resolve(&self, findings: &Findings, known: &BTreeSet<Address>) -> Result<Resolved, Vec<Diagnostic>> {
+    pub fn resolve(&self, findings: &FoundFiles, known: &BTreeSet<Address>) -> Result<Resolved, Vec<Diagnostic>> {
         resolve::resolve(self, findings, known)
     }
 

@@ -6,10 +6,10 @@ use std::ops::Range;
 use globset::GlobSet;
 use toml::de::DeValue;
 
-use super::diagnostic::{Fault, Report, shown};
+use super::diagnostic::{ManifestError, ErrorSink, shown};
 use super::entry::{DraftEntry, article, read_address};
 use super::near::{Patience, nearest_within};
-use super::read::{Field, Fields};
+use super::read::{KeyValue, TableReader};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::desired::{Pin, Stray, StrayPlace};
@@ -32,15 +32,15 @@ pub(super) struct PinEntry {
 
 /// Reads `[existing]`; an address that an asset has is refused.
 pub(super) fn read_existing(
-    fields: Fields<'_>,
+    fields: TableReader<'_>,
     assets: &[DraftEntry],
-    report: &mut Report,
+    report: &mut ErrorSink,
 ) -> BTreeMap<Address, Existing> {
     let taken: BTreeMap<&Address, &Range<usize>> = assets.iter().map(|draft| (&draft.address, &draft.key)).collect();
     read_by_address(fields, report, |field, address, report| {
         if let Some(place) = taken.get(address) {
             let fault =
-                Fault::new(field.key.clone(), format!("{} is an asset of this manifest", shown(address.as_str())));
+                ManifestError::new(field.key.clone(), format!("{} is an asset of this manifest", shown(address.as_str())));
             report.add(fault.also((*place).clone(), "declared here").hint("remove one of the two"));
         }
         let id = read_asset_id(field, report)?;
@@ -49,7 +49,7 @@ pub(super) fn read_existing(
 }
 
 /// Reads `[pins]`.
-pub(super) fn read_pins(fields: Fields<'_>, report: &mut Report) -> BTreeMap<Address, PinEntry> {
+pub(super) fn read_pins(fields: TableReader<'_>, report: &mut ErrorSink) -> BTreeMap<Address, PinEntry> {
     read_by_address(fields, report, |field, _, report| {
         let pin = if let DeValue::Table(_) = field.value.get_ref() {
             let mut table = field.table("a pin", report)?;
@@ -70,9 +70,9 @@ pub(super) fn read_pins(fields: Fields<'_>, report: &mut Report) -> BTreeMap<Add
 
 /// Reads a table whose keys are addresses; two spellings of one address are refused.
 fn read_by_address<T>(
-    fields: Fields<'_>,
-    report: &mut Report,
-    read: impl Fn(&Field<'_>, &Address, &mut Report) -> Option<T>,
+    fields: TableReader<'_>,
+    report: &mut ErrorSink,
+    read: impl Fn(&KeyValue<'_>, &Address, &mut ErrorSink) -> Option<T>,
 ) -> BTreeMap<Address, T> {
     let mut places: BTreeMap<Address, Range<usize>> = BTreeMap::new();
     let mut entries = BTreeMap::new();
@@ -80,7 +80,7 @@ fn read_by_address<T>(
         let Some(address) = read_address(&field, report) else { continue };
         let entry = read(&field, &address, report);
         if let Some(first) = places.get(&address) {
-            let fault = Fault::new(field.key.clone(), format!("{} is set twice", shown(address.as_str())));
+            let fault = ManifestError::new(field.key.clone(), format!("{} is set twice", shown(address.as_str())));
             let hint = "they look different and are one name in Unicode's normal form; remove one";
             report.add(fault.also(first.clone(), "it is set here first").hint(hint));
             continue;
@@ -93,7 +93,7 @@ fn read_by_address<T>(
     entries
 }
 
-fn read_asset_id(field: &Field<'_>, report: &mut Report) -> Option<AssetId> {
+fn read_asset_id(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<AssetId> {
     match field.value.get_ref() {
         DeValue::Table(_) => {
             report.add(
@@ -110,7 +110,7 @@ fn read_asset_id(field: &Field<'_>, report: &mut Report) -> Option<AssetId> {
 }
 
 /// What an address is.
-pub(super) enum Seen<'b> {
+pub(super) enum AddressUse<'b> {
     /// An asset of the manifest, of this type where that is known.
     Asset(Option<AssetType>),
     /// An entry of `[existing]`.
@@ -138,23 +138,23 @@ pub(super) struct AddressBook<'b> {
 }
 
 impl<'b> AddressBook<'b> {
-    pub(super) fn look(&self, address: &Address) -> Seen<'b> {
+    pub(super) fn look(&self, address: &Address) -> AddressUse<'b> {
         if let Some(asset_type) = self.assets.get(address) {
-            return Seen::Asset(*asset_type);
+            return AddressUse::Asset(*asset_type);
         }
         if let Some(existing) = self.existing.get(address) {
-            return Seen::Existing(existing.id);
+            return AddressUse::Existing(existing.id);
         }
         if self.known.contains(address) {
-            return Seen::Left;
+            return AddressUse::Left;
         }
         // A pattern sees the file system's spelling, of which a text beyond ASCII may have several.
         let undecided =
             |set: &GlobSet| !set.is_empty() && (!address.as_str().is_ascii() || set.is_match(address.as_str()));
         if let Some(explicit) = self.paths.get(address.as_str()) {
-            return Seen::PathOf(explicit);
+            return AddressUse::PathOf(explicit);
         }
-        if self.open.as_ref().is_some_and(undecided) { Seen::Undecided } else { Seen::Missing }
+        if self.open.as_ref().is_some_and(undecided) { AddressUse::Undecided } else { AddressUse::Missing }
     }
 
     /// Whether the files are known, so that a type that is unknown now stays so.
@@ -169,8 +169,8 @@ impl<'b> AddressBook<'b> {
         place: Range<usize>,
         absent: &mut Absent,
         otherwise: &str,
-    ) -> Fault {
-        let fault = Fault::new(place, format!("no asset has the address {}", shown(address.as_str())));
+    ) -> ManifestError {
+        let fault = ManifestError::new(place, format!("no asset has the address {}", shown(address.as_str())));
         let addresses = self.assets.keys().map(|address| address.as_str());
         match nearest_within(&mut absent.patience, address.as_str(), addresses) {
             Some(near) => fault.hint(format!("did you mean {}?", shown(near))),
@@ -183,7 +183,7 @@ impl<'b> AddressBook<'b> {
 #[derive(Debug, Default)]
 pub(super) struct Absent {
     /// Faults about addresses that nobody knows. Kept apart from all others: before state and lockfile are asked, such an address may be a known one.
-    pub(super) faults: Report,
+    pub(super) faults: ErrorSink,
     /// References to known ones.
     pub(super) strays: BTreeSet<Stray>,
     /// What is left for suggestions.
@@ -194,28 +194,28 @@ pub(super) struct Absent {
 pub(super) fn check_pins(
     pins: &BTreeMap<Address, PinEntry>,
     book: &AddressBook<'_>,
-    report: &mut Report,
+    report: &mut ErrorSink,
     absent: &mut Absent,
 ) {
     for (address, entry) in pins {
         match book.look(address) {
-            Seen::Undecided | Seen::Asset(None) => {}
-            Seen::Asset(Some(asset_type)) => {
+            AddressUse::Undecided | AddressUse::Asset(None) => {}
+            AddressUse::Asset(Some(asset_type)) => {
                 pin_fault(entry, asset_type).into_iter().for_each(|fault| report.add(fault))
             }
-            Seen::Existing(_) => {
-                let fault = Fault::new(entry.key.clone(), format!("{} is under [existing]", shown(address.as_str())));
+            AddressUse::Existing(_) => {
+                let fault = ManifestError::new(entry.key.clone(), format!("{} is under [existing]", shown(address.as_str())));
                 report.add(fault.hint("only assets that Macadam manages can be pinned"));
             }
-            Seen::Left => {
+            AddressUse::Left => {
                 absent.strays.insert(Stray { to: address.clone(), place: StrayPlace::Pin });
             }
-            Seen::PathOf(other) => {
+            AddressUse::PathOf(other) => {
                 let fault = book.missing(address, entry.key.clone(), absent, "");
                 let hint = format!("that is the path of {}: pin that address", shown(other.as_str()));
                 absent.faults.add(fault.hint(hint));
             }
-            Seen::Missing => {
+            AddressUse::Missing => {
                 let fault = book.missing(address, entry.key.clone(), absent, "remove the pin");
                 absent.faults.add(fault);
             }
@@ -223,8 +223,8 @@ pub(super) fn check_pins(
     }
 }
 
-fn pin_fault(entry: &PinEntry, asset_type: AssetType) -> Option<Fault> {
-    let fault = |message: String| Fault::new(entry.place.clone(), message);
+fn pin_fault(entry: &PinEntry, asset_type: AssetType) -> Option<ManifestError> {
+    let fault = |message: String| ManifestError::new(entry.place.clone(), message);
     let (article, name) = (article(asset_type), asset_type.name());
     match (asset_type.on_content_change(), entry.pin) {
         (ContentChange::InPlace, Pin::Revision(_)) | (ContentChange::NewAsset, Pin::Asset(_)) => None,

@@ -1,13 +1,13 @@
 //! `[notify]`: whom Macadam tells of failures.
 
-use super::diagnostic::{Report, shown};
-use super::read::Fields;
+use super::diagnostic::{ErrorSink, shown};
+use super::read::TableReader;
 
 /// Variables that hold credentials: what they hold must never be taken for a URL, which errors may show.
 const KEY_VARIABLES: [&str; 2] = ["ROBLOX_API_KEY", "ROBLOX_OAUTH_TOKEN"];
 
 /// Reads `[notify]`: the name of the variable that holds the webhook's URL.
-pub(super) fn read_notify(mut fields: Fields<'_>, report: &mut Report) -> Option<String> {
+pub(super) fn read_notify(mut fields: TableReader<'_>, report: &mut ErrorSink) -> Option<String> {
     let webhook_env = fields.take("webhook_env");
     fields.finish(report);
     let field = webhook_env?;

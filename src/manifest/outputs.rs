@@ -6,11 +6,11 @@ use std::ops::Range;
 use toml::Spanned;
 use unicode_normalization::UnicodeNormalization;
 
-use super::diagnostic::{Fault, Report, shown};
+use super::diagnostic::{ManifestError, ErrorSink, shown};
 use super::entry::{DraftEntry, normalized};
 use super::near::either;
 use super::pattern::{self, read_pattern};
-use super::read::{Field, Fields};
+use super::read::{KeyValue, TableReader};
 use crate::model::identifier::{identifier_of, is_identifier};
 use crate::model::output::{Language, MissingAsset, Output, OutputStyle, TypeWidth, ValueForm};
 use crate::model::path::ProjectPath;
@@ -52,9 +52,9 @@ struct Draft {
 }
 
 /// Reads the list of outputs.
-pub(super) fn read_outputs(field: &Field<'_>, taken: &Taken<'_>, report: &mut Report) -> Outputs {
+pub(super) fn read_outputs(field: &KeyValue<'_>, taken: &Taken<'_>, report: &mut ErrorSink) -> Outputs {
     if let toml::de::DeValue::Table(_) = field.value.get_ref() {
-        let fault = Fault::new(field.key.clone(), "`outputs` has to be a list, not a table");
+        let fault = ManifestError::new(field.key.clone(), "`outputs` has to be a list, not a table");
         report.add(fault.hint("write [[outputs]] with two brackets, once for each output"));
         return Outputs::default();
     }
@@ -63,14 +63,14 @@ pub(super) fn read_outputs(field: &Field<'_>, taken: &Taken<'_>, report: &mut Re
     let mut drafts: Vec<Draft> = Vec::new();
     let mut paths: BTreeMap<String, Range<usize>> = BTreeMap::new();
     for value in list.iter() {
-        let item = Field { name: field.name, key: value.span(), value };
+        let item = KeyValue { name: field.name, key: value.span(), value };
         let Some(fields) = item.table("`[[outputs]]`", report) else { continue };
         let Some(draft) = read_output(fields, taken, &mut includes, report) else { continue };
         // Two names that differ only by case are one file on Windows and macOS.
         let same = normalized(&draft.output.path).to_lowercase();
         let place = draft.place.clone();
         if let Some(first) = paths.get(&same) {
-            let fault = Fault::new(place, format!("two outputs write {}", shown(draft.output.path.as_str())));
+            let fault = ManifestError::new(place, format!("two outputs write {}", shown(draft.output.path.as_str())));
             report.add(fault.also(first.clone(), "the first one").hint("give each output a file of its own"));
         } else {
             paths.insert(same, place);
@@ -82,10 +82,10 @@ pub(super) fn read_outputs(field: &Field<'_>, taken: &Taken<'_>, report: &mut Re
 }
 
 fn read_output(
-    mut fields: Fields<'_>,
+    mut fields: TableReader<'_>,
     taken: &Taken<'_>,
     includes: &mut Vec<Spanned<String>>,
-    report: &mut Report,
+    report: &mut ErrorSink,
 ) -> Option<Draft> {
     let mut keys = BTreeMap::new();
     let mut take = |name: &'static str| {
@@ -107,7 +107,7 @@ fn read_output(
     fields.finish(report);
     includes.extend(include.iter().flatten().cloned());
     let Some(path) = path else {
-        report.add(Fault::new(header, "an output needs a `path`").hint("such as path = \"src/shared/assets.luau\""));
+        report.add(ManifestError::new(header, "an output needs a `path`").hint("such as path = \"src/shared/assets.luau\""));
         return None;
     };
     let (path, place) = (read_path(&path, report)?, path.place());
@@ -120,7 +120,7 @@ fn read_output(
     }
     if let Some(field) = types.as_ref().filter(|_| !language.has_types()) {
         let fault =
-            Fault::new(field.key.clone(), format!("`types` is for TypeScript, and this output is {}", language.name()));
+            ManifestError::new(field.key.clone(), format!("`types` is for TypeScript, and this output is {}", language.name()));
         report.add(fault.hint("leave it out, or set it in a `.ts` or `.d.ts` output"));
     }
     output.style = style.unwrap_or_default();
@@ -139,8 +139,8 @@ fn read_output(
 }
 
 /// An output with nothing but its path, unless something else is there.
-fn open(path: ProjectPath, place: &Range<usize>, taken: &Taken<'_>, report: &mut Report) -> Option<Output> {
-    let fault = |message: String| Fault::new(place.clone(), message);
+fn open(path: ProjectPath, place: &Range<usize>, taken: &Taken<'_>, report: &mut ErrorSink) -> Option<Output> {
+    let fault = |message: String| ManifestError::new(place.clone(), message);
     let written = normalized(&path);
     let lockfile = taken.manifest.rsplit_once('.').map_or(taken.manifest, |(stem, _)| stem).to_owned() + ".lock.toml";
     let own = [(taken.manifest, "the manifest"), (lockfile.as_str(), "the lockfile")];
@@ -175,7 +175,7 @@ fn open(path: ProjectPath, place: &Range<usize>, taken: &Taken<'_>, report: &mut
 }
 
 /// A `.d.ts` file describes the Luau module beside it, so it holds the same keys: what it doesn't say of them is what that one says.
-fn describe_modules(drafts: &mut [Draft], report: &mut Report) {
+fn describe_modules(drafts: &mut [Draft], report: &mut ErrorSink) {
     let modules: BTreeMap<String, (Output, Range<usize>)> = drafts
         .iter()
         .filter(|draft| draft.output.language == Language::Luau)
@@ -184,7 +184,7 @@ fn describe_modules(drafts: &mut [Draft], report: &mut Report) {
     for draft in drafts.iter_mut().filter(|draft| draft.output.language == Language::TypeScriptDeclaration) {
         let Some((module, place)) = modules.get(draft.output.stem()) else {
             let path = format!("{}.luau", draft.output.stem());
-            let fault = Fault::new(
+            let fault = ManifestError::new(
                 draft.place.clone(),
                 "a `.d.ts` output describes a `.luau` output beside it, and there is none",
             );
@@ -194,7 +194,7 @@ fn describe_modules(drafts: &mut [Draft], report: &mut Report) {
         for key in differing(&draft.output, module) {
             let Some(key_place) = draft.keys.get(key) else { continue };
             let fault =
-                Fault::new(key_place.clone(), format!("`{key}` differs from that of {}", shown(module.path.as_str())));
+                ManifestError::new(key_place.clone(), format!("`{key}` differs from that of {}", shown(module.path.as_str())));
             let hint = format!("leave `{key}` out: a `.d.ts` output has the keys and values of the module beside it");
             report.add(fault.also(place.clone(), "the module that it describes").hint(hint));
         }
@@ -232,10 +232,10 @@ fn differing(output: &Output, module: &Output) -> Vec<&'static str> {
 }
 
 /// Reads the name of the table or constant.
-fn read_name(field: &Field<'_>, language: Language, report: &mut Report) -> Option<String> {
+fn read_name(field: &KeyValue<'_>, language: Language, report: &mut ErrorSink) -> Option<String> {
     let name = field.text(report)?;
     if language == Language::Json {
-        let fault = Fault::new(field.key.clone(), "`name` is for Luau and TypeScript, and JSON has no names");
+        let fault = ManifestError::new(field.key.clone(), "`name` is for Luau and TypeScript, and JSON has no names");
         report.add(fault.hint("leave it out"));
         return None;
     }
@@ -253,7 +253,7 @@ fn read_name(field: &Field<'_>, language: Language, report: &mut Report) -> Opti
 }
 
 /// Reads the folder that is cut off the front of addresses.
-fn read_base(field: &Field<'_>, report: &mut Report) -> Option<String> {
+fn read_base(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<String> {
     let text = field.text(report)?;
     // Addresses are in NFC.
     let base: String = text.strip_prefix("./").unwrap_or(text).trim_end_matches('/').nfc().collect();
@@ -269,7 +269,7 @@ fn read_base(field: &Field<'_>, report: &mut Report) -> Option<String> {
 }
 
 /// Reads a path of a file in the project.
-pub(super) fn read_path(field: &Field<'_>, report: &mut Report) -> Option<ProjectPath> {
+pub(super) fn read_path(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<ProjectPath> {
     let text = field.text(report)?;
     let path = ProjectPath::new(text);
     path.map_err(|error| {
@@ -283,7 +283,7 @@ fn slashed(text: &str) -> String {
     text.replace('\\', "/").chars().take(60).filter(|c| !c.is_control()).collect()
 }
 
-fn read_include(field: &Field<'_>, report: &mut Report) -> Option<Vec<Spanned<String>>> {
+fn read_include(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<Vec<Spanned<String>>> {
     let patterns = read_patterns(field, report)?;
     if let toml::de::DeValue::Array(list) = field.value.get_ref()
         && list.is_empty()
@@ -293,7 +293,7 @@ fn read_include(field: &Field<'_>, report: &mut Report) -> Option<Vec<Spanned<St
     Some(patterns)
 }
 
-fn read_patterns(field: &Field<'_>, report: &mut Report) -> Option<Vec<Spanned<String>>> {
+fn read_patterns(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<Vec<Spanned<String>>> {
     let texts = field.texts(report)?;
     // Addresses are in NFC, so their patterns are too.
     let mut read = |text: Spanned<&str>| Some(Spanned::new(text.span(), read_pattern(text, report)?.nfc().collect()));

@@ -1,12 +1,12 @@
 //! Who owns assets and who may use them: `[creator]`, `creator` and `grants`.
 
-use super::diagnostic::{Fault, Report};
-use super::read::{Field, Fields};
+use super::diagnostic::{ManifestError, ErrorSink};
+use super::read::{KeyValue, TableReader};
 use crate::model::desired::Grantee;
 use crate::model::ids::{Creator, GroupId, UserId};
 
 /// Reads `user_id` or `group_id`: exactly one of the two.
-pub(super) fn read_creator(mut fields: Fields<'_>, report: &mut Report) -> Option<Creator> {
+pub(super) fn read_creator(mut fields: TableReader<'_>, report: &mut ErrorSink) -> Option<Creator> {
     let user = fields.take("user_id");
     let group = fields.take("group_id");
     let (what, place) = (fields.what().to_owned(), fields.place.clone());
@@ -16,12 +16,12 @@ pub(super) fn read_creator(mut fields: Fields<'_>, report: &mut Report) -> Optio
     match (user, group) {
         (Some(user), Some(group)) => {
             let (first, second) = if user.key.start < group.key.start { (user, group) } else { (group, user) };
-            let fault = Fault::new(second.key, format!("{what} names both a user and a group"));
+            let fault = ManifestError::new(second.key, format!("{what} names both a user and a group"));
             report.add(fault.also(first.key, "the other one").hint("keep the one that owns the assets"));
             None
         }
         (None, None) => {
-            let fault = Fault::new(place, format!("{what} names no owner"));
+            let fault = ManifestError::new(place, format!("{what} names no owner"));
             report.add(fault.hint("set `user_id` or `group_id`"));
             None
         }
@@ -31,11 +31,11 @@ pub(super) fn read_creator(mut fields: Fields<'_>, report: &mut Report) -> Optio
 }
 
 /// Reads `grants`, leaving out repetitions.
-pub(super) fn read_grants(field: &Field<'_>, report: &mut Report) -> Option<Vec<Grantee>> {
+pub(super) fn read_grants(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<Vec<Grantee>> {
     let list = field.list(report)?;
     let mut grants = Vec::new();
     for value in list.iter() {
-        let item = Field { name: field.name, key: value.span(), value };
+        let item = KeyValue { name: field.name, key: value.span(), value };
         let Some(fields) = item.table("a grant", report) else { continue };
         if let Some(grantee) = read_grantee(fields, report)
             && !grants.contains(&grantee)
@@ -46,7 +46,7 @@ pub(super) fn read_grants(field: &Field<'_>, report: &mut Report) -> Option<Vec<
     Some(grants)
 }
 
-fn read_grantee(mut fields: Fields<'_>, report: &mut Report) -> Option<Grantee> {
+fn read_grantee(mut fields: TableReader<'_>, report: &mut ErrorSink) -> Option<Grantee> {
     let universe = fields.take("universe");
     let user = fields.take("user");
     let group = fields.take("group");
@@ -65,7 +65,7 @@ fn read_grantee(mut fields: Fields<'_>, report: &mut Report) -> Option<Grantee> 
     let group = group.and_then(|field| field.id(GroupId::new, report));
     if named != 1 {
         let message = if named == 0 { "a grant names nobody" } else { "a grant names more than one" };
-        report.add(Fault::new(place, message).hint("write one of `universe`, `user` or `group` in each grant"));
+        report.add(ManifestError::new(place, message).hint("write one of `universe`, `user` or `group` in each grant"));
         return None;
     }
     universe.map(Grantee::Universe).or(user.map(Grantee::User)).or(group.map(Grantee::Group))

@@ -2,7 +2,7 @@
 
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::diagnostic::{Fault, Report, shown};
+use super::diagnostic::{ManifestError, ErrorSink, shown};
 use crate::model::address::Address;
 use crate::model::output::Output;
 use crate::model::path::ProjectPath;
@@ -16,18 +16,18 @@ fn build(pattern: &str) -> Result<Glob, globset::Error> {
 }
 
 /// Checks one pattern and gives it back without a leading `./`.
-pub(super) fn read_pattern(text: toml::Spanned<&str>, report: &mut Report) -> Option<String> {
+pub(super) fn read_pattern(text: toml::Spanned<&str>, report: &mut ErrorSink) -> Option<String> {
     let span = text.span();
     let text = text.into_inner();
     if text.len() > MAX_PATTERN {
         let message = format!("the pattern has {} bytes, at most {MAX_PATTERN} are allowed", text.len());
-        report.add(Fault::new(span, message));
+        report.add(ManifestError::new(span, message));
         return None;
     }
     let path = match ProjectPath::new(text) {
         Ok(path) => path,
         Err(error) => {
-            let fault = Fault::new(span, error.to_string().replace("the path", "the pattern"));
+            let fault = ManifestError::new(span, error.to_string().replace("the path", "the pattern"));
             let folder = text.ends_with('/') && !text.starts_with('/') && text.len() > 1;
             report.add(if folder { fault.hint(format!("for all files in it write \"{text}**\"")) } else { fault });
             return None;
@@ -39,7 +39,7 @@ pub(super) fn read_pattern(text: toml::Spanned<&str>, report: &mut Report) -> Op
         Ok(_) => Some(path.as_str().to_owned()),
         Err(error) => {
             let message = format!("{} is no pattern: {}", shown(text), error.kind());
-            report.add(Fault::new(span, message));
+            report.add(ManifestError::new(span, message));
             None
         }
     }
@@ -115,14 +115,14 @@ pub(super) fn extension(pattern: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::diagnostic::Source;
+    use crate::manifest::diagnostic::ManifestSource;
 
     #[test]
     fn patterns_stay_inside_the_project() {
         let check = |text: &str, expected: Result<&str, &str>| {
-            let mut report = Report::default();
+            let mut report = ErrorSink::default();
             let pattern = read_pattern(toml::Spanned::new(0..0, text), &mut report);
-            let fault = report.into_diagnostics(&Source::new("m", String::new())).pop();
+            let fault = report.into_diagnostics(&ManifestSource::new("m", String::new())).pop();
             let seen = pattern.as_deref().ok_or(fault.as_ref().map_or("", |d| d.message.as_str()));
             assert_eq!(seen, expected, "{text:?}");
         };
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn too_deep_a_pattern_is_an_error_not_a_panic() {
-        let mut report = Report::default();
+        let mut report = ErrorSink::default();
         let deep = format!("{}a{}", "{".repeat(300), "}".repeat(300));
         assert_eq!(read_pattern(toml::Spanned::new(0..0, &deep), &mut report), None);
         assert!(!report.is_empty());

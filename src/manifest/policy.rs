@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::diagnostic::{Report, shown};
-use super::read::{Field, Fields};
+use super::diagnostic::{ErrorSink, shown};
+use super::read::{KeyValue, TableReader};
 use crate::model::policy::{AmbiguousCreate, DriftPolicy, LeavePolicy, ModeratedName, Policy};
 
 /// The longest `archive_after`: a decade, beyond which `keep` is meant.
@@ -18,7 +18,7 @@ const AMBIGUOUS: [(&str, AmbiguousCreate); 3] =
 const MODERATED: [(&str, ModeratedName); 2] = [("fail", ModeratedName::Fail), ("neutral", ModeratedName::Neutral)];
 
 /// Reads the table; what is unset keeps its default.
-pub(super) fn read_policy(mut fields: Fields<'_>, report: &mut Report) -> Policy {
+pub(super) fn read_policy(mut fields: TableReader<'_>, report: &mut ErrorSink) -> Policy {
     let unset = Policy::default();
     let drift = fields.take("drift").and_then(|field| field.choice(&DRIFT, report));
     let removed = fields.take("removed").and_then(|field| field.choice(&LEAVE, report));
@@ -37,7 +37,7 @@ pub(super) fn read_policy(mut fields: Fields<'_>, report: &mut Report) -> Policy
     }
 }
 
-fn read_duration(field: &Field<'_>, report: &mut Report) -> Option<Duration> {
+fn read_duration(field: &KeyValue<'_>, report: &mut ErrorSink) -> Option<Duration> {
     const HINT: &str = "a whole number with `s`, `m`, `h`, `d` or `w` after it, such as \"14d\", at most ten years; \"0d\" means at once";
     if let toml::de::DeValue::Integer(_) = field.value.get_ref() {
         report.add(field.wrong_kind("a text").hint(HINT));

@@ -7,7 +7,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::diagnostic::{Fault, Report, id_fault, shown};
+use super::diagnostic::{ManifestError, ErrorSink, id_fault, shown};
 use super::near::{either, nearest};
 use crate::model::ids::IdError;
 
@@ -61,7 +61,7 @@ pub(super) fn bare_letters(key: &str) -> String {
 
 /// A key and its value.
 #[derive(Debug, Clone)]
-pub(super) struct Field<'t> {
+pub(super) struct KeyValue<'t> {
     pub(super) name: &'t str,
     pub(super) key: Range<usize>,
     pub(super) value: &'t Value<'t>,
@@ -69,22 +69,22 @@ pub(super) struct Field<'t> {
 
 /// A table that is being read: what was not taken yet, in the document's order.
 #[derive(Debug)]
-pub(super) struct Fields<'t> {
+pub(super) struct TableReader<'t> {
     /// What a message calls the table.
     what: String,
     /// Its header.
     pub(super) place: Range<usize>,
-    left: Vec<Field<'t>>,
+    left: Vec<KeyValue<'t>>,
     known: Vec<&'static str>,
 }
 
-impl<'t> Fields<'t> {
+impl<'t> TableReader<'t> {
     pub(super) fn new(table: &'t DeTable<'t>, what: impl Into<String>, place: Range<usize>) -> Self {
         let field = |(key, value): (&'t Spanned<_>, &'t Value<'t>)| {
             let name: &std::borrow::Cow<'t, str> = key.get_ref();
-            Field { name: name.as_ref(), key: key.span(), value }
+            KeyValue { name: name.as_ref(), key: key.span(), value }
         };
-        let mut left: Vec<Field<'t>> = table.iter().map(field).collect();
+        let mut left: Vec<KeyValue<'t>> = table.iter().map(field).collect();
         left.sort_by_key(|field| field.key.start);
         Self { what: what.into(), place, left, known: Vec::new() }
     }
@@ -94,35 +94,35 @@ impl<'t> Fields<'t> {
     }
 
     /// Takes a key that this table may have.
-    pub(super) fn take(&mut self, name: &'static str) -> Option<Field<'t>> {
+    pub(super) fn take(&mut self, name: &'static str) -> Option<KeyValue<'t>> {
         self.known.push(name);
         self.take_unlisted(name)
     }
 
     /// Takes a key that is refused with a reason of its own, so that no suggestion names it.
-    pub(super) fn take_unlisted(&mut self, name: &str) -> Option<Field<'t>> {
+    pub(super) fn take_unlisted(&mut self, name: &str) -> Option<KeyValue<'t>> {
         let at = self.left.iter().position(|field| field.name == name)?;
         Some(self.left.remove(at))
     }
 
     /// All that is left, for a table whose keys are the user's own words.
-    pub(super) fn rest(self) -> Vec<Field<'t>> {
+    pub(super) fn rest(self) -> Vec<KeyValue<'t>> {
         self.left
     }
 
     /// Reports every key that nobody took.
-    pub(super) fn finish(self, report: &mut Report) {
+    pub(super) fn finish(self, report: &mut ErrorSink) {
         let Self { what, left, known, .. } = self;
         for field in left {
-            let fault = Fault::new(field.key.clone(), format!("{} is no key of {what}", shown(field.name)));
+            let fault = ManifestError::new(field.key.clone(), format!("{} is no key of {what}", shown(field.name)));
             let hint = if report.is_crowded() { None } else { Some(unknown_key_hint(&field, &what, &known)) };
-            report.add(hint.into_iter().fold(fault, Fault::hint));
+            report.add(hint.into_iter().fold(fault, ManifestError::hint));
         }
     }
 }
 
 /// What somebody may have meant with a key that nobody took.
-fn unknown_key_hint(field: &Field<'_>, what: &str, known: &[&'static str]) -> String {
+fn unknown_key_hint(field: &KeyValue<'_>, what: &str, known: &[&'static str]) -> String {
     let letters = bare_letters(field.name);
     if let Some(near) = nearest(field.name, known.iter().copied()) {
         return format!("did you mean `{near}`?");
@@ -155,25 +155,25 @@ fn kind(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-impl<'t> Field<'t> {
+impl<'t> KeyValue<'t> {
     /// Where the value stands.
     pub(super) fn place(&self) -> Range<usize> {
         self.value.span()
     }
 
     /// A fault about the value.
-    pub(super) fn fault(&self, message: impl Into<String>) -> Fault {
-        Fault::new(self.place(), message)
+    pub(super) fn fault(&self, message: impl Into<String>) -> ManifestError {
+        ManifestError::new(self.place(), message)
     }
 
     /// The value is of another kind than `wanted`.
-    pub(super) fn wrong_kind(&self, wanted: &str) -> Fault {
+    pub(super) fn wrong_kind(&self, wanted: &str) -> ManifestError {
         wrong_kind(self.name, self.value, wanted)
     }
 
-    pub(super) fn table(&self, what: impl Into<String>, report: &mut Report) -> Option<Fields<'t>> {
+    pub(super) fn table(&self, what: impl Into<String>, report: &mut ErrorSink) -> Option<TableReader<'t>> {
         match self.value.get_ref() {
-            DeValue::Table(table) => Some(Fields::new(table, what, self.key.clone())),
+            DeValue::Table(table) => Some(TableReader::new(table, what, self.key.clone())),
             _ => {
                 report.add(self.wrong_kind("a table"));
                 None
@@ -181,7 +181,7 @@ impl<'t> Field<'t> {
         }
     }
 
-    pub(super) fn list(&self, report: &mut Report) -> Option<&'t DeArray<'t>> {
+    pub(super) fn list(&self, report: &mut ErrorSink) -> Option<&'t DeArray<'t>> {
         match self.value.get_ref() {
             DeValue::Array(list) => Some(list),
             _ => {
@@ -191,7 +191,7 @@ impl<'t> Field<'t> {
         }
     }
 
-    pub(super) fn text(&self, report: &mut Report) -> Option<&'t str> {
+    pub(super) fn text(&self, report: &mut ErrorSink) -> Option<&'t str> {
         match self.value.get_ref() {
             DeValue::String(text) => Some(text.as_ref()),
             _ => {
@@ -202,7 +202,7 @@ impl<'t> Field<'t> {
     }
 
     /// A list of texts, each with its place. A wrong one is reported and left out.
-    pub(super) fn texts(&self, report: &mut Report) -> Option<Vec<Spanned<&'t str>>> {
+    pub(super) fn texts(&self, report: &mut ErrorSink) -> Option<Vec<Spanned<&'t str>>> {
         let list = self.list(report)?;
         let mut texts = Vec::with_capacity(list.len());
         for value in list.iter() {
@@ -214,7 +214,7 @@ impl<'t> Field<'t> {
         Some(texts)
     }
 
-    pub(super) fn boolean(&self, report: &mut Report) -> Option<bool> {
+    pub(super) fn boolean(&self, report: &mut ErrorSink) -> Option<bool> {
         match self.value.get_ref() {
             DeValue::Boolean(value) => Some(*value),
             _ => {
@@ -225,7 +225,7 @@ impl<'t> Field<'t> {
     }
 
     /// A whole number from 0 to the largest that Roblox's `int64` holds.
-    pub(super) fn number(&self, report: &mut Report) -> Option<u64> {
+    pub(super) fn number(&self, report: &mut ErrorSink) -> Option<u64> {
         match self.value.get_ref() {
             DeValue::Integer(digits) => {
                 let number = i64::from_str_radix(digits.as_str(), digits.radix()).ok();
@@ -253,13 +253,13 @@ impl<'t> Field<'t> {
     }
 
     /// An ID: a positive number.
-    pub(super) fn id<T>(&self, make: impl Fn(u64) -> Result<T, IdError>, report: &mut Report) -> Option<T> {
+    pub(super) fn id<T>(&self, make: impl Fn(u64) -> Result<T, IdError>, report: &mut ErrorSink) -> Option<T> {
         let number = self.number(report)?;
         make(number).map_err(|error| report.add(id_fault(self.place(), &error))).ok()
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(&self, options: &[(&'static str, T)], report: &mut Report) -> Option<T> {
+    pub(super) fn choice<T: Copy>(&self, options: &[(&'static str, T)], report: &mut ErrorSink) -> Option<T> {
         let text = self.text(report)?;
         if let Some((_, value)) = options.iter().find(|(name, _)| *name == text) {
             return Some(*value);
@@ -279,6 +279,6 @@ fn digits_shown(text: &str) -> String {
 }
 
 /// The value of `name` is of another kind than `wanted`.
-pub(super) fn wrong_kind(name: &str, value: &Value<'_>, wanted: &str) -> Fault {
-    Fault::new(value.span(), format!("{} has to be {wanted}, not {}", shown(name), kind(value.get_ref())))
+pub(super) fn wrong_kind(name: &str, value: &Value<'_>, wanted: &str) -> ManifestError {
+    ManifestError::new(value.span(), format!("{} has to be {wanted}, not {}", shown(name), kind(value.get_ref())))
 }

@@ -37,7 +37,7 @@ fn render_one(diagnostic: &Diagnostic, source: &str, renderer: &Renderer) -> Str
     let mut group = Group::with_title(level.primary_title(&diagnostic.message));
     if let Some(span) = diagnostic.span.as_ref().filter(|_| diagnostic.quoted) {
         let spans = std::iter::once(span).chain(diagnostic.also.iter().map(|(span, _)| span));
-        let cut = Cut::around(source, spans, diagnostic.line.map(|line| (line, span.start)));
+        let cut = Excerpt::around(source, spans, diagnostic.line.map(|line| (line, span.start)));
         let others = diagnostic
             .also
             .iter()
@@ -62,13 +62,13 @@ fn render_one(diagnostic: &Diagnostic, source: &str, renderer: &Renderer) -> Str
 }
 
 /// The lines of the manifest that a diagnostic speaks of.
-struct Cut {
+struct Excerpt {
     text: String,
     first_line: usize,
     start: usize,
 }
 
-impl Cut {
+impl Excerpt {
     /// `known` is a line and a byte in it, at or behind the first span.
     fn around<'s>(source: &str, spans: impl Iterator<Item = &'s Range<usize>>, known: Option<(usize, usize)>) -> Self {
         let spans = spans.map(|span| clamp(source, span));

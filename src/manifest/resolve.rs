@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::asset::{AssetKeys, NamedType};
-use super::diagnostic::{Diagnostic, Fault, Report, shown};
-use super::document::Document;
+use super::diagnostic::{Diagnostic, ManifestError, ErrorSink, shown};
+use super::document::ManifestDocument;
 use super::edges::{check_targets, icon_edge};
 use super::entry::{
     GlobEntry, format_hint, format_message, normalized, privacy_hint, privacy_message, type_of_extension,
@@ -16,7 +16,7 @@ use super::names::{Absent, AddressBook, check_pins};
 use super::{Manifest, pattern};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Privacy};
-use crate::model::desired::{Desired, DesiredAsset, Finding, Findings, Stray};
+use crate::model::desired::{Desired, DesiredAsset, Finding, FoundFiles, Stray};
 use crate::model::file::{ContentFacts, FileFacts, FileProblem, ModelRoot};
 use crate::model::path::ProjectPath;
 
@@ -30,32 +30,32 @@ pub struct Resolved {
 }
 
 /// Where an address comes from, for messages about clashes.
-enum Origin<'m> {
+enum AddressOrigin<'m> {
     Entry(Range<usize>),
     Glob(&'m GlobEntry, &'m ProjectPath),
 }
 
 /// The assets while they are gathered.
 struct Gathering<'m> {
-    document: &'m Document,
-    findings: &'m Findings,
+    document: &'m ManifestDocument,
+    findings: &'m FoundFiles,
     known: &'m BTreeSet<Address>,
-    assets: BTreeMap<Address, (DesiredAsset, Origin<'m>)>,
+    assets: BTreeMap<Address, (DesiredAsset, AddressOrigin<'m>)>,
     /// For each glob whether it found a file.
     used: Vec<bool>,
-    report: Report,
+    report: ErrorSink,
 }
 
 /// See [`Manifest::resolve`].
 pub(super) fn resolve(
     manifest: &Manifest,
-    findings: &Findings,
+    findings: &FoundFiles,
     known: &BTreeSet<Address>,
 ) -> Result<Resolved, Vec<Diagnostic>> {
     let document = &manifest.document;
     let used = vec![false; document.globs.len()];
     let mut gathering =
-        Gathering { document, findings, known, assets: BTreeMap::new(), used, report: Report::default() };
+        Gathering { document, findings, known, assets: BTreeMap::new(), used, report: ErrorSink::default() };
     gathering.take_entries();
     gathering.take_files();
     let stray = gathering.check_references().into_iter().collect();
@@ -76,7 +76,7 @@ impl<'m> Gathering<'m> {
         for entry in &self.document.assets {
             let path = entry.path.get_ref();
             let asset = self.desire(&entry.address, path, &entry.keys, self.findings.get(path));
-            self.assets.insert(entry.address.clone(), (asset, Origin::Entry(entry.key.clone())));
+            self.assets.insert(entry.address.clone(), (asset, AddressOrigin::Entry(entry.key.clone())));
         }
     }
 
@@ -85,7 +85,7 @@ impl<'m> Gathering<'m> {
             self.document.assets.iter().map(|entry| normalized(entry.path.get_ref())).collect();
         // Pairs of globs of which a clash was told already.
         let mut told: BTreeSet<(usize, usize)> = BTreeSet::new();
-        let findings: &'m Findings = self.findings;
+        let findings: &'m FoundFiles = self.findings;
         for (path, finding) in findings {
             let mut globs = finding.globs.iter().filter_map(|at| Some((*at, self.document.globs.get(*at)?)));
             let Some((first, glob)) = globs.next() else { continue };
@@ -108,7 +108,7 @@ impl<'m> Gathering<'m> {
     }
 
     fn take_file(&mut self, path: &'m ProjectPath, finding: &'m Finding, glob: &'m GlobEntry) {
-        let at_glob = |message: String| Fault::new(glob.pattern.span(), message);
+        let at_glob = |message: String| ManifestError::new(glob.pattern.span(), message);
         let address = match Address::of_path(path) {
             Ok(address) => address,
             Err(error) => {
@@ -120,22 +120,22 @@ impl<'m> Gathering<'m> {
         let name = || shown(address.as_str());
         if let Some(existing) = self.document.existing.get(&address) {
             let message = format!("{} is under [existing], and a glob finds a file with this address", name());
-            let fault = Fault::new(existing.key.clone(), message);
+            let fault = ManifestError::new(existing.key.clone(), message);
             let fault = fault.also(glob.pattern.span(), "this glob");
             self.report.add(fault.hint("remove the entry, or leave the file out with `exclude`"));
             return;
         }
         if let Some((asset, origin)) = self.assets.get(&address) {
             self.report.add(match origin {
-                Origin::Entry(key) => {
+                AddressOrigin::Entry(key) => {
                     let (entry, file) = (shown(asset.path.as_str()), shown(path.as_str()));
                     let message =
                         format!("{} is the address of the asset with the file {entry} and of the file {file}", name());
                     let fault =
-                        Fault::new(key.clone(), message).also(glob.pattern.span(), "this glob finds the second");
+                        ManifestError::new(key.clone(), message).also(glob.pattern.span(), "this glob finds the second");
                     fault.hint("rename one of them, or leave the file out with `exclude`")
                 }
-                Origin::Glob(first, other) => {
+                AddressOrigin::Glob(first, other) => {
                     let spelled = |path: &ProjectPath| path.as_str().escape_default().to_string();
                     let message = format!("two files have the address {}", name());
                     let hint = format!(
@@ -150,7 +150,7 @@ impl<'m> Gathering<'m> {
             return;
         }
         let asset = self.desire(&address, path, &glob.keys, Some(finding));
-        self.assets.insert(address, (asset, Origin::Glob(glob, path)));
+        self.assets.insert(address, (asset, AddressOrigin::Glob(glob, path)));
     }
 
     fn desire(&self, address: &Address, path: &ProjectPath, keys: &AssetKeys, found: Option<&Finding>) -> DesiredAsset {
@@ -198,7 +198,7 @@ impl<'m> Gathering<'m> {
             {
                 let message =
                     format!("an icon has to be square, {} has {width} by {height} pixels", shown(target.as_str()));
-                self.report.add(Fault::new(place, message).hint("name a square Image"));
+                self.report.add(ManifestError::new(place, message).hint("name a square Image"));
             }
         }
         absent.strays
@@ -234,23 +234,23 @@ fn fitting(facts: FileFacts, asset_type: Option<AssetType>, keys: &AssetKeys) ->
     Ok(facts)
 }
 
-fn two_globs(path: &ProjectPath, one: &GlobEntry, two: &GlobEntry) -> Fault {
+fn two_globs(path: &ProjectPath, one: &GlobEntry, two: &GlobEntry) -> ManifestError {
     let message = format!("the globs {} and {} both find {}", shown(&one.name), shown(&two.name), shown(path.as_str()));
-    Fault::new(two.pattern.span(), message)
+    ManifestError::new(two.pattern.span(), message)
         .also(one.pattern.span(), "the first one")
         .hint("narrow one of them, or leave files out with `exclude`")
 }
 
-fn notes(document: &Document, desired: &Desired, used: &[bool]) -> Report {
-    let mut notes = Report::default();
+fn notes(document: &ManifestDocument, desired: &Desired, used: &[bool]) -> ErrorSink {
+    let mut notes = ErrorSink::default();
     for (glob, _) in document.globs.iter().zip(used).filter(|(_, used)| !**used) {
-        notes.add(Fault::new(glob.pattern.span(), format!("the glob {} finds no file", shown(&glob.name))));
+        notes.add(ManifestError::new(glob.pattern.span(), format!("the glob {} finds no file", shown(&glob.name))));
     }
     let addresses = || desired.assets.keys().chain(desired.existing.keys());
     if let Ok(set) = pattern::set(document.includes.iter().map(|include| include.get_ref().as_str())) {
         let fitting: BTreeSet<usize> = addresses().flat_map(|address| set.matches(address.as_str())).collect();
         for (_, include) in document.includes.iter().enumerate().filter(|(at, _)| !fitting.contains(at)) {
-            notes.add(Fault::new(include.span(), format!("the pattern {} fits no address", shown(include.get_ref()))));
+            notes.add(ManifestError::new(include.span(), format!("the pattern {} fits no address", shown(include.get_ref()))));
         }
     }
     let keys: BTreeMap<&Address, &Range<usize>> =
@@ -259,8 +259,8 @@ fn notes(document: &Document, desired: &Desired, used: &[bool]) -> Report {
         let place = [twins.second, twins.first].into_iter().find_map(|address| keys.get(address));
         let message = twins.to_string();
         let fault = match place {
-            Some(place) => Fault::new((*place).clone(), message),
-            None => Fault::of_file(message),
+            Some(place) => ManifestError::new((*place).clone(), message),
+            None => ManifestError::of_file(message),
         };
         notes.add(fault.hint("rename one of them"));
     }

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, Error};
 
-use super::diagnostic::{BOM, Diagnostic, Fault, Report, Source};
+use super::diagnostic::{BOM, Diagnostic, ManifestError, ErrorSink, ManifestSource};
 
 /// The largest manifest in bytes: 100,000 entries of 160 bytes. A bound for memory, which parsing multiplies.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -40,38 +40,38 @@ const LOCAL: [&str; 13] = [
 ///
 /// # Errors
 /// When it is too large, no UTF-8, empty, or in the middle of a merge.
-pub(super) fn decode(bytes: &[u8], file: &str) -> Result<Source, Vec<Diagnostic>> {
-    let refuse = |text: &str, fault: Fault| Err(Source::new(file, text.to_owned()).only(fault));
+pub(super) fn decode(bytes: &[u8], file: &str) -> Result<ManifestSource, Vec<Diagnostic>> {
+    let refuse = |text: &str, fault: ManifestError| Err(ManifestSource::new(file, text.to_owned()).only(fault));
     if bytes.len() > MAX_BYTES {
         let message = format!("the manifest has {} bytes, at most {MAX_BYTES} are read", bytes.len());
-        return refuse("", Fault::of_file(message).hint("find many files with [globs] in place of an entry for each"));
+        return refuse("", ManifestError::of_file(message).hint("find many files with [globs] in place of an entry for each"));
     }
     let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
     if lines > MAX_LINES {
         let message = format!("the manifest has {lines} lines, at most {MAX_LINES} are read");
-        return refuse("", Fault::of_file(message).hint("find many files with [globs] in place of an entry for each"));
+        return refuse("", ManifestError::of_file(message).hint("find many files with [globs] in place of an entry for each"));
     }
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
             let at = error.valid_up_to();
             let before = bytes.get(..at).and_then(|valid| std::str::from_utf8(valid).ok()).unwrap_or("");
-            let fault = Fault::new(at..at + 1, "the manifest is not UTF-8 here").hint("save the file as UTF-8");
+            let fault = ManifestError::new(at..at + 1, "the manifest is not UTF-8 here").hint("save the file as UTF-8");
             return refuse(before, fault.unquoted());
         }
     };
     if text.strip_prefix(BOM).unwrap_or(text).trim().is_empty() {
-        let fault = Fault::new(0..0, "the manifest is empty");
+        let fault = ManifestError::new(0..0, "the manifest is empty");
         return refuse(text, fault.hint("`macadam init` writes a manifest to start from"));
     }
-    let source = Source::new(file, text.to_owned());
-    let mut conflicts = Report::default();
+    let source = ManifestSource::new(file, text.to_owned());
+    let mut conflicts = ErrorSink::default();
     report_conflicts(source.text(), &mut conflicts);
     if conflicts.is_empty() { Ok(source) } else { Err(conflicts.into_diagnostics(&source)) }
 }
 
 /// One fault for each conflict that git left.
-fn report_conflicts(text: &str, report: &mut Report) {
+fn report_conflicts(text: &str, report: &mut ErrorSink) {
     let mut ours: Option<Range<usize>> = None;
     let message = "a merge conflict is not resolved here";
     let hint = "resolve it in git; macadam does nothing until then";
@@ -81,23 +81,23 @@ fn report_conflicts(text: &str, report: &mut Report) {
         at += line.len();
         if line.starts_with("<<<<<<< ") {
             if let Some(before) = ours.replace(place) {
-                report.add(Fault::new(before, message).hint(hint));
+                report.add(ManifestError::new(before, message).hint(hint));
             }
         } else if line.starts_with(">>>>>>> ") {
             report.add(match ours.take() {
-                Some(start) => Fault::new(start, message).also(place, "it ends here").hint(hint),
-                None => Fault::new(place, message).hint(hint),
+                Some(start) => ManifestError::new(start, message).also(place, "it ends here").hint(hint),
+                None => ManifestError::new(place, message).hint(hint),
             });
         }
     }
     if let Some(start) = ours {
-        report.add(Fault::new(start, message).hint(hint));
+        report.add(ManifestError::new(start, message).hint(hint));
     }
 }
 
 /// Parses the document and reports its syntax errors, one a line. Gives it back unless an error's recovery is a guess: then nothing can be
 /// said of the rest.
-pub(super) fn parse<'t>(source: &'t Source, report: &mut Report) -> Option<DeTable<'t>> {
+pub(super) fn parse<'t>(source: &'t ManifestSource, report: &mut ErrorSink) -> Option<DeTable<'t>> {
     let text = source.text();
     let (document, errors) = if text.len() > MAX_RECOVERED_BYTES {
         match DeTable::parse(text) {
@@ -132,7 +132,7 @@ const TABLES: [&str; 9] = ["creator", "policy", "defaults", "assets", "globs", "
 
 /// The one fault of a file with syntax errors that may be no manifest at all; `None` where it is one but for the lines with these errors, which may be
 /// shown then. A key file, a `.env` or a script isn't repeated in the log of a build.
-pub(super) fn foreign_file(source: &Source, report: &Report) -> Option<Fault> {
+pub(super) fn foreign_file(source: &ManifestSource, report: &ErrorSink) -> Option<ManifestError> {
     let lines: BTreeSet<usize> = report.spans().map(|span| source.line_of(span.start)).collect();
     let first = report.spans().min_by_key(|span| span.start)?;
     let numbered = source.text().split_inclusive('\n').zip(1..);
@@ -146,7 +146,7 @@ pub(super) fn foreign_file(source: &Source, report: &Report) -> Option<Fault> {
     if TABLES.iter().any(|table| tables.contains_key(*table)) {
         return None;
     }
-    let fault = Fault::new(first.start..first.start, "the file is not TOML from here on").unquoted();
+    let fault = ManifestError::new(first.start..first.start, "the file is not TOML from here on").unquoted();
     Some(fault.hint("its lines are not shown, in case it is another file than the manifest"))
 }
 
@@ -155,10 +155,10 @@ fn is_local(error: &Error) -> bool {
     LOCAL.iter().any(|local| error.message().starts_with(local))
 }
 
-fn syntax_fault(text: &str, span: Range<usize>, message: &str, first: Option<Range<usize>>) -> Fault {
+fn syntax_fault(text: &str, span: Range<usize>, message: &str, first: Option<Range<usize>>) -> ManifestError {
     if message == DUPLICATE {
         let key = text.get(span.clone()).unwrap_or("");
-        let fault = Fault::new(span.clone(), format!("{} is set twice", super::diagnostic::shown(key)));
+        let fault = ManifestError::new(span.clone(), format!("{} is set twice", super::diagnostic::shown(key)));
         let fault = fault.hint("remove one of the two");
         return match first {
             Some(first) => fault.also(first, "it is set here first"),
@@ -167,12 +167,12 @@ fn syntax_fault(text: &str, span: Range<usize>, message: &str, first: Option<Ran
     }
     if message.starts_with(UNQUOTED) || message.starts_with("invalid ") {
         match unquoted_word(text, span.start) {
-            Some("") => return Fault::new(span, "the value is missing"),
+            Some("") => return ManifestError::new(span, "the value is missing"),
             Some(word) => return unquoted(span.start, word),
             None => {}
         }
     }
-    let fault = Fault::new(span, message.to_owned());
+    let fault = ManifestError::new(span, message.to_owned());
     if message.starts_with("invalid unquoted key") {
         fault.hint(
             "a key with other characters than letters, digits, `-` and `_` is written in quotes: \"ui/close.png\"",
@@ -194,8 +194,8 @@ fn unquoted_word(text: &str, at: usize) -> Option<&str> {
     (begins && texts && !word.starts_with(['"', '\''])).then_some(word)
 }
 
-fn unquoted(at: usize, word: &str) -> Fault {
-    let fault = |message: &str| Fault::new(at..at + word.len(), message);
+fn unquoted(at: usize, word: &str) -> ManifestError {
+    let fault = |message: &str| ManifestError::new(at..at + word.len(), message);
     for literal in ["true", "false"] {
         if word.eq_ignore_ascii_case(literal) {
             return fault("true and false are written in lower case").hint(format!("write {literal}"));
@@ -250,13 +250,13 @@ mod tests {
 
     /// Each fault as `line:column message`, further places after it.
     fn check(text: &str, sure: bool, expected: &[&str]) {
-        let source = Source::new("m", text.to_owned());
-        let mut report = Report::default();
+        let source = ManifestSource::new("m", text.to_owned());
+        let mut report = ErrorSink::default();
         assert_eq!(parse(&source, &mut report).is_some(), sure, "{text:?}");
         assert_eq!(told(report.into_diagnostics(&source), &source), expected, "{text:?}");
     }
 
-    fn told(all: Vec<Diagnostic>, source: &Source) -> Vec<String> {
+    fn told(all: Vec<Diagnostic>, source: &ManifestSource) -> Vec<String> {
         let also = |d: &Diagnostic| -> String {
             d.also.iter().map(|(span, _)| format!(" @{:?}", source.place(span.start))).collect()
         };
@@ -299,8 +299,8 @@ mod tests {
     #[test]
     fn lines_are_shown_only_of_a_file_that_is_a_manifest_otherwise() {
         let check = |text: &str, shown: bool| {
-            let source = Source::new("m", text.to_owned());
-            let mut report = Report::default();
+            let source = ManifestSource::new("m", text.to_owned());
+            let mut report = ErrorSink::default();
             parse(&source, &mut report);
             assert!(!report.is_empty(), "{text:?}");
             let fault = foreign_file(&source, &report);
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn encodings_and_conflicts_have_messages_of_their_own() {
         let check = |bytes: &[u8], expected: &[&str]| {
-            let source = Source::new("m", String::from_utf8_lossy(bytes).into_owned());
+            let source = ManifestSource::new("m", String::from_utf8_lossy(bytes).into_owned());
             assert_eq!(told(decode(bytes, "m").err().unwrap_or_default(), &source), expected);
         };
         check(b"\xef\xbb\xbfa = 1\r\n", &[]);
@@ -364,8 +364,8 @@ mod tests {
 
     #[test]
     fn garbage_of_many_megabytes_gives_one_error() {
-        let mut report = Report::default();
-        let source = Source::new("m", "@\n".repeat(MAX_RECOVERED_BYTES));
+        let mut report = ErrorSink::default();
+        let source = ManifestSource::new("m", "@\n".repeat(MAX_RECOVERED_BYTES));
         assert!(parse(&source, &mut report).is_none());
         assert_eq!(report.into_diagnostics(&source).len(), 1);
     }

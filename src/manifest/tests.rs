@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{Diagnostic, Manifest, parse, render};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, FileFormat, Privacy};
-use crate::model::desired::{Desired, DesiredAsset, Finding, Findings, Grantee, Pin, Stray, StrayPlace};
+use crate::model::desired::{Desired, DesiredAsset, Finding, FoundFiles, Grantee, Pin, Stray, StrayPlace};
 use crate::model::file::{ContentFacts, FileFacts, FileProblem, ModelRoot};
 use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, Revision, UserId};
 use crate::model::metadata::{AssetRef, SocialLink, SocialNetwork};
@@ -33,7 +33,7 @@ fn path(text: &str) -> ProjectPath {
 
 /// `line:column message | hint`, further places after an `@`. Lines are counted after [`CREATOR`].
 fn told(all: &[Diagnostic], text: &str, lines_before: usize) -> Vec<String> {
-    let source = super::Source::new("", text.to_owned());
+    let source = super::ManifestSource::new("", text.to_owned());
     all.iter()
         .map(|d| {
             let place = match (d.line, d.column) {
@@ -57,7 +57,7 @@ fn check(text: &str, expected: &[&str]) {
     let whole = format!("{CREATOR}{text}");
     let all = match parse(whole.as_bytes(), "assets.toml") {
         Ok(manifest) if manifest.selection().globs.is_empty() => {
-            manifest.resolve(&Findings::new(), &BTreeSet::new()).err().unwrap_or_default()
+            manifest.resolve(&FoundFiles::new(), &BTreeSet::new()).err().unwrap_or_default()
         }
         Ok(_) => Vec::new(),
         Err(all) => all,
@@ -75,11 +75,11 @@ fn png(globs: &[usize]) -> Finding {
     found(globs, FileFormat::Png, ContentFacts::Image { width: 64, height: 64 })
 }
 
-fn findings(files: impl IntoIterator<Item = (&'static str, Finding)>) -> Findings {
+fn findings(files: impl IntoIterator<Item = (&'static str, Finding)>) -> FoundFiles {
     files.into_iter().map(|(name, finding)| (path(name), finding)).collect()
 }
 
-fn resolved(text: &str, files: Findings) -> Desired {
+fn resolved(text: &str, files: FoundFiles) -> Desired {
     let manifest = good(&format!("{CREATOR}{text}"));
     manifest
         .resolve(&files, &BTreeSet::new())
@@ -88,7 +88,7 @@ fn resolved(text: &str, files: Findings) -> Desired {
 }
 
 /// Checks the errors that need files.
-fn check_resolve(text: &str, files: Findings, expected: &[&str]) {
+fn check_resolve(text: &str, files: FoundFiles, expected: &[&str]) {
     let manifest = good(&format!("{CREATOR}{text}"));
     let all = manifest.resolve(&files, &BTreeSet::new()).err().unwrap_or_default();
     assert_eq!(told(&all, manifest.text(), 2), expected, "{text}");
@@ -288,7 +288,7 @@ fn a_policy_is_read_in_full() {
         ambiguous_create: AmbiguousCreate::Hold,
         moderated_name: ModeratedName::Neutral,
     };
-    assert_eq!(resolved(text, Findings::new()).policy, expected);
+    assert_eq!(resolved(text, FoundFiles::new()).policy, expected);
     check(
         "[policy]\narchive_after = 14\n",
         &[
@@ -475,7 +475,7 @@ fn each_of_the_nine_social_links_is_read() {
         let text = format!(
             "[assets.a]\npath = 'a.png'\nsocial_links.{name} = {{ title = 't', uri = 'https://x.org/{name}' }}\n"
         );
-        let links = resolved(&text, Findings::new()).assets[&address("a")].metadata.social_links.clone();
+        let links = resolved(&text, FoundFiles::new()).assets[&address("a")].metadata.social_links.clone();
         let link = SocialLink { title: Some("t".to_owned()), uri: format!("https://x.org/{name}") };
         assert_eq!(links, BTreeMap::from([(network, Some(link))]));
     }
@@ -508,7 +508,7 @@ fn at_most_three_social_links_are_set_and_any_number_cleared() {
 fn what_is_chosen_at_creation_is_read_and_checked() {
     let asset = |keys: &str| {
         let text = format!("[defaults]\nexpected_price = 7\n[assets.a]\npath = 'a.png'\n{keys}\n");
-        resolved(&text, Findings::new()).assets.remove(&address("a")).unwrap()
+        resolved(&text, FoundFiles::new()).assets.remove(&address("a")).unwrap()
     };
     for (word, privacy) in
         [("default", Privacy::Default), ("restricted", Privacy::Restricted), ("open_use", Privacy::OpenUse)]
@@ -564,7 +564,7 @@ fn an_icon_is_square_and_a_preview_need_not_be() {
     icon(image(64, 63), &["5:8 an icon has to be square, `i` has 64 by 63 pixels | name a square Image"]);
     // An icon whose file can't be used is a problem of that asset.
     icon(Finding { globs: vec![], content: Err(FileProblem { message: "bad".to_owned(), hint: None }) }, &[]);
-    check_resolve(&text("icon = 'i'"), Findings::new(), &[]);
+    check_resolve(&text("icon = 'i'"), FoundFiles::new(), &[]);
     check_resolve(&text("previews = [{ asset = 'i' }]"), findings([("i.png", image(64, 36))]), &[]);
 }
 
@@ -836,7 +836,7 @@ fn a_reference_to_what_left_is_no_error_where_that_is_known() {
          [assets.b]\npath = \"b.png\"\n[pins]\nold = {{ asset_id = 1 }}\n\"b.png\" = 3\n[existing]\nmusic = 1\n"
     );
     let manifest = good(&text);
-    let look = |known: &[&str]| manifest.resolve(&Findings::new(), &known.iter().copied().map(address).collect());
+    let look = |known: &[&str]| manifest.resolve(&FoundFiles::new(), &known.iter().copied().map(address).collect());
     let desired = look(&["old", "b.png", "b", "other"]).unwrap().desired;
     let (pin, of) = (StrayPlace::Pin, address("a"));
     let stray = |to: &str, place: &StrayPlace| Stray { to: address(to), place: place.clone() };
@@ -900,15 +900,15 @@ fn what_is_known_excuses_no_other_mistake() {
 
 #[test]
 fn an_unusable_file_is_a_problem_of_its_asset_alone() {
-    let check = |entry: &str, files: Findings, name: &str, asset_type: Option<AssetType>, problem: Option<&str>| {
+    let check = |entry: &str, files: FoundFiles, name: &str, asset_type: Option<AssetType>, problem: Option<&str>| {
         let desired = resolved(entry, files);
         let DesiredAsset { asset_type: seen, content, .. } = &desired.assets[&address(name)];
         let message = content.as_ref().err().map(|problem| problem.message.as_str());
         assert_eq!((*seen, message), (asset_type, problem), "{entry}");
     };
     let missing = "no file `x.png`";
-    check("[assets.a]\npath = \"x.png\"\n", Findings::new(), "a", Some(AssetType::Image), Some(missing));
-    check("[assets.a]\npath = \"x.rbxm\"\n", Findings::new(), "a", None, Some("no file `x.rbxm`"));
+    check("[assets.a]\npath = \"x.png\"\n", FoundFiles::new(), "a", Some(AssetType::Image), Some(missing));
+    check("[assets.a]\npath = \"x.rbxm\"\n", FoundFiles::new(), "a", None, Some("no file `x.rbxm`"));
     let typed = "[globs.g]\npath = \"*\"\ntype = \"Image\"\n";
     let sound = found(&[0], FileFormat::Ogg, ContentFacts::Audio { duration: None, sample_rate: None });
     let mismatch = "an Image can't be made from a .ogg file";
@@ -941,7 +941,7 @@ fn an_unusable_file_is_a_problem_of_its_asset_alone() {
 fn unset_cleared_and_default_are_three_things() {
     let text = "[defaults]\ndescription = \"all\"\nprevent_replace = true\nexpected_price = 5\n[assets.a]\npath = \"a.png\"\n\
                 [assets.b]\npath = \"b.png\"\ndescription = \"\"\nprevent_replace = false\nicon = \"\"\npreviews = []\n";
-    let desired = resolved(text, Findings::new());
+    let desired = resolved(text, FoundFiles::new());
     let (a, b) = (&desired.assets[&address("a")], &desired.assets[&address("b")]);
     let description = |asset: &DesiredAsset| asset.metadata.description.as_ref().map(|d| d.as_str().to_owned());
     assert_eq!((description(a).as_deref(), a.prevent_replace, a.expected_price), (Some("all"), true, Some(5)));
@@ -960,7 +960,7 @@ fn what_finds_nothing_is_noted() {
 }
 
 /// Findings for whatever a manifest speaks of, each file in one of several states.
-fn some_findings(manifest: &Manifest, states: &[u8]) -> Findings {
+fn some_findings(manifest: &Manifest, states: &[u8]) -> FoundFiles {
     let selection = manifest.selection();
     let globs = selection.globs.len();
     let extra = ["ui/a.png", "ui/e\u{301}.png", "ui/\u{e9}.png", "music/x.ogg", "\u{1b}"].map(path);

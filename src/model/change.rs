@@ -6,7 +6,7 @@ use super::history::{Listing, RevisionFact, RevisionKey};
 use super::ids::{AssetId, Creator, UploadId};
 use super::metadata::FieldDigests;
 use super::phase::{Intent, PhaseEvent};
-use super::recorded::{AttemptId, Healing, Identity, PinnedAt, PossibleDuplicate, Shelved, SpentQuota, Trouble};
+use super::recorded::{AttemptId, DriftRepair, Identity, PinnedAt, PossibleDuplicate, Retirement, SpentQuota, Blocked};
 use super::remote::RemoteAsset;
 
 /// One thing that becomes known.
@@ -29,14 +29,14 @@ pub enum Change {
         event: PhaseEvent,
     },
     /// An address is under management, as this.
-    Enroll {
+    SetIdentity {
         /// Which.
         address: Address,
         /// What it is.
         identity: Identity,
     },
     /// A revision of an address, or something about a known one.
-    Learn {
+    AddRevision {
         /// Of which address.
         address: Address,
         /// Which revision.
@@ -50,7 +50,7 @@ pub enum Change {
         attempt: AttemptId,
     },
     /// The metadata that is now stored as asked.
-    Ask {
+    SetMetadata {
         /// Of which address.
         address: Address,
         /// All fields that are managed from now on, with what was asked.
@@ -74,23 +74,23 @@ pub enum Change {
         to: Address,
     },
     /// An asset of an address is to be archived, was, or is wanted again.
-    Shelve {
+    SetRetirement {
         /// Of which address.
         address: Address,
         /// Which asset.
         asset_id: AssetId,
         /// What is known of its leaving; `None`: it stays.
-        shelved: Option<Shelved>,
+        shelved: Option<Retirement>,
     },
     /// Something that somebody else changed is about to be put back.
-    Heal {
+    RecordRepair {
         /// Of which address.
         address: Address,
         /// What.
-        healing: Healing,
+        healing: DriftRepair,
     },
     /// An upload of an address may have made an asset that nobody knows, or no longer.
-    Suspect {
+    AddPossibleDuplicate {
         /// Of which address.
         address: Address,
         /// Which upload.
@@ -99,7 +99,7 @@ pub enum Change {
         duplicate: PossibleDuplicate,
     },
     /// The asset that an address is from now on.
-    Point {
+    SetCurrentAsset {
         /// Which address.
         address: Address,
         /// Which asset.
@@ -111,28 +111,28 @@ pub enum Change {
         address: Address,
     },
     /// Where a pin was carried out to, or that it is gone.
-    PinAt {
+    SetPinnedAt {
         /// Of which address.
         address: Address,
         /// Where to.
         pinned: Option<PinnedAt>,
     },
     /// An address left the manifest, or came back.
-    Remove {
+    SetRemoved {
         /// Which.
         address: Address,
         /// Left.
         removed: bool,
     },
     /// Whether this checkout's lockfile has an address.
-    Lock {
+    SetInLockfile {
         /// Which.
         address: Address,
         /// It has.
         in_lockfile: bool,
     },
     /// How this checkout's lockfile has an asset, which decides among equals.
-    List {
+    SetListing {
         /// Of which address.
         address: Address,
         /// Which asset.
@@ -141,11 +141,11 @@ pub enum Change {
         listing: Option<Listing>,
     },
     /// An address rests, or goes on.
-    Rest {
+    SetBlocked {
         /// Which.
         address: Address,
         /// Why it rests; `None` when it goes on.
-        trouble: Option<Trouble>,
+        trouble: Option<Blocked>,
     },
     /// An address is no longer managed; its history and open changes go with it. That its assets were forgotten stays known.
     Forget {
@@ -162,7 +162,7 @@ pub enum Change {
         times: u32,
     },
     /// An upload quota is used up, or no longer.
-    Spend {
+    SetSpentQuota {
         /// Whose.
         creator: Creator,
         /// For which type.
@@ -171,28 +171,28 @@ pub enum Change {
         spent: Option<SpentQuota>,
     },
     /// What the remote said of an asset, which it has therefore.
-    See {
+    RecordObservation {
         /// What it said.
         asset: RemoteAsset,
     },
     /// The remote answered that it doesn't have an asset.
-    NotFound {
+    RecordNotFound {
         /// Which.
         asset_id: AssetId,
     },
     /// Macadam changed an asset: what is read of it soon after may be how it was before.
-    Wrote {
+    RecordWrite {
         /// Which.
         asset_id: AssetId,
     },
     /// What was seen of an asset is older than something that became known since, or a person doubts it: nothing is concluded from it until the asset
     /// is looked at again.
-    Outdate {
+    MarkOutdated {
         /// Which.
         asset_id: AssetId,
     },
     /// Something that a person may want to read later. Changes nothing else.
-    Tell {
+    LogEvent {
         /// Of which address, if of one.
         address: Option<Address>,
         /// What happened.

@@ -24,7 +24,7 @@ pub struct GlobPattern {
 
 /// Which files the manifest speaks of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Selection {
+pub struct FileSelection {
     /// Paths of explicit entries.
     pub explicit: Vec<ProjectPath>,
     /// Patterns, in the manifest's order.
@@ -41,7 +41,7 @@ pub struct Finding {
 }
 
 /// Every file that the manifest speaks of, as found on disk.
-pub type Findings = BTreeMap<ProjectPath, Finding>;
+pub type FoundFiles = BTreeMap<ProjectPath, Finding>;
 
 /// To whom an asset may be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

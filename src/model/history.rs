@@ -64,7 +64,7 @@ pub struct RevisionKey {
 
 /// Whether a revision can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Standing {
+pub enum RevisionState {
     /// Another tool's records say that it is there, and Roblox was not asked yet: it counts as the content, and nothing is
     /// written to it before a look at it has shown that its owner and type are right.
     Unverified,
@@ -79,7 +79,7 @@ pub enum Standing {
     Gone,
 }
 
-impl Standing {
+impl RevisionState {
     /// Every standing, in the order in which a later one overrides an earlier one within a round. Of two machines that learned different things in
     /// one round, the more careful one is believed: nothing is uploaded, archived or updated because of it, and the next refresh asks again.
     pub const ALL: [Self; 5] = [Self::Unverified, Self::Reviewing, Self::Live, Self::Rejected, Self::Gone];
@@ -144,7 +144,7 @@ pub struct RevisionFact {
     /// The bytes; `None` for a content made elsewhere.
     pub content: Option<ContentHash>,
     /// What Roblox last said of it. Change it with [`RevisionFact::now`], which counts rounds.
-    pub standing: Standing,
+    pub standing: RevisionState,
     /// How often Roblox took back what it had said before: of two reports the one of the later round counts.
     pub round: u32,
     /// The asset was created by another address with the same bytes, which owns its metadata.
@@ -166,7 +166,7 @@ impl RevisionFact {
     /// that the last writer wins. Lockfiles have no times, so "last" is counted: a standing that takes an earlier one back begins a new round, on every
     /// machine that reads of it.
     #[must_use]
-    pub fn now(self, standing: Standing) -> Self {
+    pub fn now(self, standing: RevisionState) -> Self {
         let takes_back = standing < self.standing;
         Self { standing, round: self.round.saturating_add(u32::from(takes_back)), ..self }
     }
@@ -203,7 +203,7 @@ impl RevisionFact {
 
     /// Whether its asset is of this kind and not gone.
     fn is_there_as(&self, kind: Kind) -> bool {
-        self.standing != Standing::Gone && self.kind == Some(kind)
+        self.standing != RevisionState::Gone && self.kind == Some(kind)
     }
 }
 
@@ -395,13 +395,13 @@ impl History {
 
     /// Whether Roblox said last that it doesn't have an asset: what it says of the newest revision is what it says of the asset.
     pub fn is_gone(&self, asset_id: AssetId) -> bool {
-        self.of_asset(asset_id).next_back().is_some_and(|(_, fact)| fact.standing == Standing::Gone)
+        self.of_asset(asset_id).next_back().is_some_and(|(_, fact)| fact.standing == RevisionState::Gone)
     }
 
     /// An asset with exactly these bytes that Roblox no longer has, where no usable one has them.
     pub fn gone(&self, content: ContentHash, kind: Kind) -> Option<AssetId> {
         let gone = |fact: &RevisionFact| {
-            fact.standing == Standing::Gone && fact.content == Some(content) && fact.kind == Some(kind)
+            fact.standing == RevisionState::Gone && fact.content == Some(content) && fact.kind == Some(kind)
         };
         let found = self.preferred(self.facts.iter().filter(|(_, fact)| gone(fact)));
         found.filter(|_| self.find_content(content, kind).is_none()).map(|(key, _)| key.asset_id)
@@ -409,7 +409,7 @@ impl History {
 
     /// Whether moderation rejected exactly these bytes at this address, and no live revision has them.
     pub fn rejected(&self, content: ContentHash, kind: Kind) -> Option<RevisionKey> {
-        let rejected = |f: &RevisionFact| f.standing == Standing::Rejected && f.content == Some(content);
+        let rejected = |f: &RevisionFact| f.standing == RevisionState::Rejected && f.content == Some(content);
         let found = self.facts.iter().find(|(_, fact)| rejected(fact)).map(|(key, _)| key);
         if self.find_content(content, kind).is_some() { None } else { found }
     }
@@ -529,7 +529,7 @@ mod tests {
         RevisionFact {
             ordinal,
             content: Some(hash(content)),
-            standing: Standing::Live,
+            standing: RevisionState::Live,
             round: 0,
             shared: false,
             kind: Some(kind(AssetType::Image)),
@@ -552,7 +552,7 @@ mod tests {
             let kinds = [None, Some(kind(AssetType::Image)), Some(kind(AssetType::Model))];
             let mut history = History::new();
             for (asset, version, ordinal, content, (standing, round), shared, (kind_at, era), listed) in entries {
-                let standing = Standing::ALL[usize::from(standing)];
+                let standing = RevisionState::ALL[usize::from(standing)];
                 history.add(key(asset, version), RevisionFact { ordinal, content: content.map(hash), standing, round, shared, kind: kinds[kind_at], disputed: false, era, made: None });
                 history.list(id(asset), [None, Some(Listing::Duplicate), Some(Listing::Listed)][listed]);
             }
@@ -609,10 +609,10 @@ mod tests {
     #[test]
     fn the_standing_is_what_roblox_said_last() {
         let first = fact(1, b'a');
-        let rejected = first.now(Standing::Rejected);
-        let appealed = rejected.now(Standing::Live);
-        let gone = appealed.now(Standing::Gone);
-        let found = gone.now(Standing::Live);
+        let rejected = first.now(RevisionState::Rejected);
+        let appealed = rejected.now(RevisionState::Live);
+        let gone = appealed.now(RevisionState::Gone);
+        let found = gone.now(RevisionState::Live);
         let said = [first, rejected, appealed, gone, found];
         assert_eq!(said.map(|fact| fact.round), [0, 0, 1, 1, 2]);
         for (earlier, earlier_fact) in said.iter().enumerate() {
@@ -621,10 +621,10 @@ mod tests {
                 assert_eq!(later_fact.union(*earlier_fact), *later_fact);
             }
         }
-        assert_eq!(first.now(Standing::Reviewing).now(Standing::Live).round, 1, "reviewed once more");
-        assert_eq!(found.now(Standing::Live), found, "nothing new is no new round");
+        assert_eq!(first.now(RevisionState::Reviewing).now(RevisionState::Live).round, 1, "reviewed once more");
+        assert_eq!(found.now(RevisionState::Live), found, "nothing new is no new round");
         // Two machines, one round: the more careful one.
-        assert_eq!(appealed.union(rejected.now(Standing::Reviewing).now(Standing::Gone)).standing, Standing::Gone);
+        assert_eq!(appealed.union(rejected.now(RevisionState::Reviewing).now(RevisionState::Gone)).standing, RevisionState::Gone);
     }
 
     #[test]
@@ -646,7 +646,7 @@ mod tests {
         history.add(key(11, None), fact(2, b'b'));
         assert_eq!(history.find_content(hash(b'a'), image).unwrap().0, key(10, None));
         assert_eq!(history.number(key(11, None)), 2);
-        history.add(key(10, None), RevisionFact { standing: Standing::Rejected, ..fact(1, b'a') });
+        history.add(key(10, None), RevisionFact { standing: RevisionState::Rejected, ..fact(1, b'a') });
         assert_eq!(history.find_content(hash(b'a'), image), None);
         assert_eq!(history.rejected(hash(b'a'), image), Some(key(10, None)));
     }
@@ -665,7 +665,7 @@ mod tests {
             assert_eq!(history.duplicates(image), BTreeSet::from([id(other)]));
         }
         // What the lockfile has and Roblox hasn't makes no duplicate of the other.
-        history.add(key(20, None), RevisionFact { standing: Standing::Gone, ..fact(1, b'a') });
+        history.add(key(20, None), RevisionFact { standing: RevisionState::Gone, ..fact(1, b'a') });
         assert_eq!(history.find_content(hash(b'a'), image).unwrap().0, key(10, None));
         assert_eq!(history.duplicates(image), BTreeSet::new());
     }

@@ -56,7 +56,7 @@ pub struct PinnedAt {
 
 /// Why an asset of an address is on its way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Leaving {
+pub enum RetireReason {
     /// Another asset took its place.
     Replaced,
     /// The address left the manifest.
@@ -65,7 +65,7 @@ pub enum Leaving {
     ByHand,
 }
 
-impl Leaving {
+impl RetireReason {
     /// The name in lockfile and state.
     pub const fn name(self) -> &'static str {
         match self {
@@ -83,9 +83,9 @@ impl Leaving {
 
 /// An asset of an address that is to be archived, or was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shelved {
+pub struct Retirement {
     /// Why.
-    pub why: Leaving,
+    pub why: RetireReason,
     /// Since when this checkout knows: `archive_after` counts from here.
     pub since: Timestamp,
     /// When Macadam archived it; `None` while that is still to come.
@@ -94,14 +94,14 @@ pub struct Shelved {
 
 /// What is put back after somebody else changed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Healing {
+pub enum DriftRepair {
     /// Names, descriptions and such.
     Metadata,
     /// An asset that was archived.
     Archived,
 }
 
-impl Healing {
+impl DriftRepair {
     /// The name in the state.
     pub const fn name(self) -> &'static str {
         match self {
@@ -121,14 +121,14 @@ pub const HEALINGS_COUNT_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// What Roblox objected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Objection {
+pub enum RefusalKind {
     /// The text filter refused the display name.
     DisplayName,
     /// Something else.
     Other,
 }
 
-impl Objection {
+impl RefusalKind {
     /// The name in the state.
     pub const fn name(self) -> &'static str {
         match self {
@@ -145,7 +145,7 @@ impl Objection {
 
 /// Why an address rests although something is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum Blocked {
     /// Roblox said no: waits until what was refused changes, or for `retry`.
     Refused {
         /// What was refused: content and metadata, see [`super::digest::subject`].
@@ -153,7 +153,7 @@ pub enum Trouble {
         /// The action that was refused, as [`Intent::name`] gives it.
         action: String,
         /// What it objected to.
-        objection: Objection,
+        objection: RefusalKind,
         /// What Roblox said.
         message: String,
         /// When.
@@ -215,17 +215,17 @@ pub struct Record {
     /// Where the last rollback led.
     pub pinned: Option<PinnedAt>,
     /// Its assets that are to be archived, or were.
-    pub shelved: BTreeMap<AssetId, Shelved>,
+    pub shelved: BTreeMap<AssetId, Retirement>,
     /// Uploads that may have made an asset which nobody knows, and those of which that is settled.
     pub possible_duplicates: BTreeMap<UploadId, PossibleDuplicate>,
     /// What was healed within the last day, and when.
-    pub healed: Vec<(Healing, Timestamp)>,
+    pub healed: Vec<(DriftRepair, Timestamp)>,
     /// It left the manifest of a checkout whose lockfile had it.
     pub removed: bool,
     /// This checkout's lockfile has it, or will have it when it is written next, unless another lockfile is checked out before.
     pub in_lockfile: bool,
     /// Why it rests.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<Blocked>,
 }
 
 impl Record {
@@ -308,7 +308,7 @@ impl Record {
     }
 
     /// How often `healing` was done within the day before `now`.
-    pub fn healed_lately(&self, healing: Healing, now: Timestamp) -> usize {
+    pub fn healed_lately(&self, healing: DriftRepair, now: Timestamp) -> usize {
         let lately = |at: &Timestamp| now.duration_since(*at) < HEALINGS_COUNT_FOR;
         self.healed.iter().filter(|(done, at)| *done == healing && lately(at)).count()
     }
@@ -316,8 +316,8 @@ impl Record {
     /// How many creates of the same were given up in a row without knowing whether they happened, before `intent`.
     pub fn doubts(&self, intent: &Intent) -> u32 {
         match &self.trouble {
-            Some(Trouble::Retrying { subject, doubts, .. }) if *subject == intent.subject() => *doubts,
-            Some(Trouble::Retrying { .. } | Trouble::Refused { .. }) | None => 0,
+            Some(Blocked::Retrying { subject, doubts, .. }) if *subject == intent.subject() => *doubts,
+            Some(Blocked::Retrying { .. } | Blocked::Refused { .. }) | None => 0,
         }
     }
 }
@@ -345,7 +345,7 @@ pub struct Attempt {
 
 /// What the remote last said of an asset, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct Observation {
     /// What it said.
     pub asset: RemoteAsset,
     /// When.
@@ -380,7 +380,7 @@ pub struct Recorded {
     /// What was forgotten, by address; stays when the record leaves.
     pub forgotten: BTreeMap<Address, Forgotten>,
     /// What the remote last said.
-    pub seen: BTreeMap<AssetId, Seen>,
+    pub seen: BTreeMap<AssetId, Observation>,
     /// Assets that the remote didn't find when it was last asked.
     pub not_found: BTreeMap<AssetId, NotFound>,
     /// When Macadam last changed an asset.
@@ -436,7 +436,7 @@ impl Recorded {
     }
 
     /// What the remote last said of an asset, unless it is out of date.
-    pub fn observed(&self, asset_id: AssetId) -> Option<&Seen> {
+    pub fn observed(&self, asset_id: AssetId) -> Option<&Observation> {
         self.seen.get(&asset_id).filter(|_| !self.outdated.contains(&asset_id))
     }
 
@@ -481,19 +481,19 @@ impl Recorded {
                     self.attempts.remove(attempt);
                 }
             }
-            Change::Enroll { address, identity } => match self.assets.get_mut(address) {
+            Change::SetIdentity { address, identity } => match self.assets.get_mut(address) {
                 Some(record) => record.identity = identity.clone(),
                 None => {
                     self.assets.insert(address.clone(), Record::new(identity.clone()));
                 }
             },
-            Change::Learn { address, key, fact } => {
+            Change::AddRevision { address, key, fact } => {
                 let times = self.forgotten.get(address).map_or(0, |forgotten| forgotten.times(key.asset_id));
                 let record = self.record(address)?;
                 let kind = fact.kind.or(Some(record.identity.kind()));
                 record.history.add(*key, RevisionFact { era: fact.era.max(times), kind, ..*fact });
             }
-            Change::Ask { address, fields, stored } => {
+            Change::SetMetadata { address, fields, stored } => {
                 let record = self.record(address)?;
                 (record.asked, record.stored) = (fields.clone(), stored.clone());
                 let known = fields.iter().filter(|(_, digest)| **digest != FieldDigest::UNKNOWN);
@@ -501,30 +501,30 @@ impl Recorded {
                 record.overruled.clear();
             }
             Change::Move { from, to } => self.move_record(from, to)?,
-            Change::Shelve { address, asset_id, shelved } => {
+            Change::SetRetirement { address, asset_id, shelved } => {
                 let record = self.record(address)?;
                 match shelved {
                     Some(shelved) => record.shelved.insert(*asset_id, *shelved),
                     None => record.shelved.remove(asset_id),
                 };
             }
-            Change::Heal { address, healing } => {
+            Change::RecordRepair { address, healing } => {
                 let healed = &mut self.record(address)?.healed;
                 healed.retain(|(_, at)| now.duration_since(*at) < HEALINGS_COUNT_FOR);
                 healed.push((*healing, now));
             }
-            Change::Suspect { address, upload, duplicate } => {
+            Change::AddPossibleDuplicate { address, upload, duplicate } => {
                 let known = &mut self.record(address)?.possible_duplicates;
                 known.entry(*upload).and_modify(|known| *known = known.union(*duplicate)).or_insert(*duplicate);
             }
             Change::Overrule { address, asked } => self.record(address)?.overruled = asked.clone(),
             Change::Unpoint { address } => self.record(address)?.points_to = None,
-            Change::Point { address, asset_id } => self.record(address)?.points_to = Some(*asset_id),
-            Change::PinAt { address, pinned } => self.record(address)?.pinned = *pinned,
-            Change::Remove { address, removed } => self.record(address)?.removed = *removed,
-            Change::Lock { address, in_lockfile } => self.record(address)?.in_lockfile = *in_lockfile,
-            Change::List { address, asset_id, listing } => self.record(address)?.history.list(*asset_id, *listing),
-            Change::Rest { address, trouble } => self.record(address)?.trouble = trouble.clone(),
+            Change::SetCurrentAsset { address, asset_id } => self.record(address)?.points_to = Some(*asset_id),
+            Change::SetPinnedAt { address, pinned } => self.record(address)?.pinned = *pinned,
+            Change::SetRemoved { address, removed } => self.record(address)?.removed = *removed,
+            Change::SetInLockfile { address, in_lockfile } => self.record(address)?.in_lockfile = *in_lockfile,
+            Change::SetListing { address, asset_id, listing } => self.record(address)?.history.list(*asset_id, *listing),
+            Change::SetBlocked { address, trouble } => self.record(address)?.trouble = trouble.clone(),
             Change::Forget { address } => {
                 let forgotten = self.record(address)?.history.to_forget();
                 self.assets.remove(address);
@@ -534,29 +534,29 @@ impl Recorded {
                 }
             }
             Change::ForgetAsset { address, asset_id, times } => self.forget_asset(address, *asset_id, *times),
-            Change::Spend { creator, asset_type, spent } => {
+            Change::SetSpentQuota { creator, asset_type, spent } => {
                 match spent {
                     Some(spent) => self.quotas.insert((*creator, *asset_type), spent.clone()),
                     None => self.quotas.remove(&(*creator, *asset_type)),
                 };
             }
-            Change::See { asset } => {
-                self.seen.insert(asset.asset_id, Seen { asset: asset.clone(), at: now });
+            Change::RecordObservation { asset } => {
+                self.seen.insert(asset.asset_id, Observation { asset: asset.clone(), at: now });
                 self.not_found.remove(&asset.asset_id);
                 self.outdated.remove(&asset.asset_id);
             }
-            Change::NotFound { asset_id } => {
+            Change::RecordNotFound { asset_id } => {
                 let known = self.not_found.get(asset_id).copied();
                 self.not_found.insert(*asset_id, NotFound::again(known, now));
                 self.outdated.remove(asset_id);
             }
-            Change::Wrote { asset_id } => {
+            Change::RecordWrite { asset_id } => {
                 self.written.insert(*asset_id, now);
             }
-            Change::Outdate { asset_id } => {
+            Change::MarkOutdated { asset_id } => {
                 self.outdated.insert(*asset_id);
             }
-            Change::Tell { .. } => {}
+            Change::LogEvent { .. } => {}
         }
         Ok(())
     }
@@ -633,7 +633,7 @@ mod tests {
             privacy: Privacy::Default,
             path: ProjectPath::new("a.png").unwrap(),
         };
-        recorded.apply(&Change::Enroll { address: Address::new("a").unwrap(), identity }, now).unwrap();
+        recorded.apply(&Change::SetIdentity { address: Address::new("a").unwrap(), identity }, now).unwrap();
         recorded.apply(&begin(0), now).unwrap();
         assert!(matches!(recorded.apply(&begin(0), now), Err(ApplyError::AttemptReused { .. })));
         let end = Change::Advance { attempt: AttemptId(0), event: PhaseEvent::NotCarriedOut };

@@ -35,7 +35,7 @@ pub enum Request {
         /// Whose.
         address: Address,
         /// What a person found.
-        found: Found,
+        found: Resolution,
     },
     /// Try again what was refused, or waits.
     Retry {
@@ -77,7 +77,7 @@ pub enum Request {
 
 /// What a person found of an upload whose outcome was unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub enum Resolution {
     /// It made this asset.
     Asset(AssetId),
     /// It made nothing, or isn't waited for any more: upload it again.
@@ -103,7 +103,7 @@ impl Request {
 
 /// A request was carried out: what a person should know of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Answer {
+pub struct RequestDone {
     /// The asset of the address, where there is one.
     pub asset_id: Option<AssetId>,
     /// The number of its revision, as people see it.
@@ -130,7 +130,7 @@ pub enum ProblemKind {
 /// A request was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Problem {
+pub struct RequestProblem {
     /// In what way.
     pub kind: ProblemKind,
     /// What was tried on what, and what came of it.

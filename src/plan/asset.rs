@@ -13,22 +13,22 @@ use crate::model::ids::{AssetId, OperationId};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::policy::ModeratedName;
-use crate::model::recorded::{Attempt, AttemptId, Identity, Objection, PossibleDuplicate, Record, Recorded, Trouble};
+use crate::model::recorded::{Attempt, AttemptId, Identity, RefusalKind, PossibleDuplicate, Record, Recorded, Blocked};
 
 use super::content::plan_content;
 use super::contradiction;
 use super::doubt;
-use super::metadata::Target;
+use super::metadata::MetadataSubject;
 use super::moves::Moves;
 use super::pin;
 use super::rule::Rule;
 use super::sharing::Sharing;
-use super::step::{Action, Hold, HoldKind, Note, Part, Plan, Step, Wishes};
+use super::step::{Action, Hold, HoldKind, Note, HeldPart, Plan, Step, PlanOptions};
 use super::subject;
 
 /// One address with all that its plan depends on.
 #[derive(Debug, Clone, Copy)]
-pub struct Case<'a> {
+pub struct AddressInputs<'a> {
     /// The address.
     pub address: &'a Address,
     /// What is wanted of it.
@@ -44,7 +44,7 @@ pub struct Case<'a> {
     /// What is wanted of everything.
     pub desired: &'a Desired,
     /// What a person asks of this run.
-    pub wishes: &'a Wishes,
+    pub wishes: &'a PlanOptions,
     /// The time.
     pub now: Timestamp,
 }
@@ -52,7 +52,7 @@ pub struct Case<'a> {
 /// An address whose file can be used.
 #[derive(Clone, Copy)]
 pub(super) struct Ready<'a> {
-    pub(super) case: Case<'a>,
+    pub(super) case: AddressInputs<'a>,
     pub(super) asset_type: AssetType,
     pub(super) facts: &'a FileFacts,
     pub(super) not_before: Option<Timestamp>,
@@ -60,7 +60,7 @@ pub(super) struct Ready<'a> {
     pub(super) neutral: bool,
 }
 
-impl<'a> Case<'a> {
+impl<'a> AddressInputs<'a> {
     /// What is known of the address.
     pub(super) fn record(&self) -> Option<&'a Record> {
         self.recorded.assets.get(self.address)
@@ -68,7 +68,7 @@ impl<'a> Case<'a> {
 }
 
 /// Plans the asset of one address, and says whose metadata is to be planned then, if any.
-pub fn plan_asset<'a>(plan: &mut Plan, case: &Case<'a>) -> Option<Target<'a>> {
+pub fn plan_asset<'a>(plan: &mut Plan, case: &AddressInputs<'a>) -> Option<MetadataSubject<'a>> {
     let mut open = case.sharing.open(case.address).iter();
     let wanted = case.want.content.as_ref().ok().map(|facts| facts.hash).filter(|_| case.want.pin.is_none());
     let binding = |attempt: &Attempt| {
@@ -108,17 +108,17 @@ pub fn plan_asset<'a>(plan: &mut Plan, case: &Case<'a>) -> Option<Target<'a>> {
         return None;
     }
     let (not_before, neutral) = match resting(plan, case).and_after(lost_answers(case)) {
-        Rest::Held => return None,
-        Rest::Until(time) => (Some(time), false),
-        Rest::NeutralName => (None, true),
-        Rest::No => (None, false),
+        ContentBackoff::Held => return None,
+        ContentBackoff::Until(time) => (Some(time), false),
+        ContentBackoff::NeutralName => (None, true),
+        ContentBackoff::No => (None, false),
     };
     close_unbinding(plan, case);
     plan_content(plan, &Ready { case: *case, asset_type, facts, not_before, neutral })
 }
 
 /// A change under way that is to be waited for, looked into or decided by a person comes before everything else.
-fn plan_binding(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt) {
+fn plan_binding(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attempt: &Attempt) {
     match (&attempt.phase, &attempt.intent) {
         (Phase::Submitted(operation), _) => {
             let reason = working(operation, attempt, case.now);
@@ -139,7 +139,7 @@ fn plan_binding(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attem
 }
 
 /// What is under way and binds nobody is closed: it never left, or it is sent again.
-fn close_unbinding(plan: &mut Plan, case: &Case<'_>) {
+fn close_unbinding(plan: &mut Plan, case: &AddressInputs<'_>) {
     let mut given_up: u32 = 0;
     for (id, attempt) in case.sharing.open(case.address) {
         match &attempt.phase {
@@ -176,7 +176,7 @@ fn spelled(age: SignedDuration) -> String {
 }
 
 /// An operation that never ends has a way out, and whoever looks is told of it.
-fn note_overdue(plan: &mut Plan, case: &Case<'_>, attempt: &Attempt) {
+fn note_overdue(plan: &mut Plan, case: &AddressInputs<'_>, attempt: &Attempt) {
     let age = spelled(case.now.duration_since(attempt.since));
     let hint = way_out(case.address, attempt);
     note(
@@ -197,14 +197,14 @@ pub fn way_out(address: &Address, attempt: &Attempt) -> String {
 }
 
 /// Something newer is wanted than what an operation that never ends would make: it is no longer waited for, and what it makes late is still recorded.
-fn set_aside(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt) {
+fn set_aside(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attempt: &Attempt) {
     plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::SetAside });
     let age = spelled(case.now.duration_since(attempt.since));
     let message = format!("Roblox has been processing an older upload of it for {age}, which is waited for no longer");
     if let Some(suspected) = suspect(case.address, attempt) {
         plan.marks.push(suspected);
         let event = Event { kind: Event::POSSIBLE_DUPLICATE, message: message.clone() };
-        plan.marks.push(Change::Tell { address: Some(case.address.clone()), event });
+        plan.marks.push(Change::LogEvent { address: Some(case.address.clone()), event });
     }
     note(plan, case, &message);
 }
@@ -213,11 +213,11 @@ fn set_aside(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt)
 pub fn suspect(address: &Address, attempt: &Attempt) -> Option<Change> {
     let (upload, content) = (attempt.intent.upload()?, attempt.intent.content()?);
     let duplicate = PossibleDuplicate { content, settled: false };
-    Some(Change::Suspect { address: address.clone(), upload, duplicate })
+    Some(Change::AddPossibleDuplicate { address: address.clone(), upload, duplicate })
 }
 
 /// Gives up on a create that may have happened, and says that the next one may be its double. `doubts` counts this one.
-fn abandon(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt, doubts: u32) {
+fn abandon(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attempt: &Attempt, doubts: u32) {
     if attempt.phase == Phase::HandedOver {
         plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::Doubt });
     }
@@ -228,27 +228,27 @@ fn abandon(plan: &mut Plan, case: &Case<'_>, id: AttemptId, attempt: &Attempt, d
     };
     let message = format!("{which} has no known outcome; it is sent again and may exist twice");
     let event = Event { kind: Event::POSSIBLE_DUPLICATE, message: message.clone() };
-    plan.marks.push(Change::Tell { address: Some(case.address.clone()), event });
+    plan.marks.push(Change::LogEvent { address: Some(case.address.clone()), event });
     plan.marks.extend(suspect(case.address, attempt));
     let subject = doubt::subject_of(attempt);
     let trouble = match case.record().and_then(|record| record.trouble.clone()) {
-        Some(Trouble::Retrying { subject: known, failures, next_at, message, .. }) if known == subject => {
-            Trouble::Retrying { subject, failures, doubts, next_at, message }
+        Some(Blocked::Retrying { subject: known, failures, next_at, message, .. }) if known == subject => {
+            Blocked::Retrying { subject, failures, doubts, next_at, message }
         }
         // A crash left it: nothing was written down of how it ended.
-        Some(Trouble::Retrying { .. } | Trouble::Refused { .. }) | None => {
-            Trouble::Retrying { subject, failures: 1, doubts, next_at: case.now, message }
+        Some(Blocked::Retrying { .. } | Blocked::Refused { .. }) | None => {
+            Blocked::Retrying { subject, failures: 1, doubts, next_at: case.now, message }
         }
     };
-    plan.marks.push(Change::Rest { address: case.address.clone(), trouble: Some(trouble) });
+    plan.marks.push(Change::SetBlocked { address: case.address.clone(), trouble: Some(trouble) });
     note(plan, case, "the outcome of an earlier create is unknown; it is sent again and may exist twice");
 }
 
 /// Something came of an upload that could not be read or written down.
-fn hold_for_person(plan: &mut Plan, case: &Case<'_>, attempt: &Attempt) {
+fn hold_for_person(plan: &mut Plan, case: &AddressInputs<'_>, attempt: &Attempt) {
     let said = match case.record().and_then(|record| record.trouble.as_ref()) {
-        Some(Trouble::Retrying { message, .. }) => format!(" ({message})"),
-        Some(Trouble::Refused { .. }) | None => String::new(),
+        Some(Blocked::Retrying { message, .. }) => format!(" ({message})"),
+        Some(Blocked::Refused { .. }) | None => String::new(),
     };
     // A lockfile has no times.
     let when = match attempt.taken_over {
@@ -263,7 +263,7 @@ fn hold_for_person(plan: &mut Plan, case: &Case<'_>, attempt: &Attempt) {
     hold(plan, case, HoldKind::Held, &reason, Some(hint));
 }
 
-fn hold_in_doubt(plan: &mut Plan, case: &Case<'_>, attempt: &Attempt, doubts: u32) {
+fn hold_in_doubt(plan: &mut Plan, case: &AddressInputs<'_>, attempt: &Attempt, doubts: u32) {
     let row = if doubts > 1 { format!(", the last of {doubts} in a row,") } else { String::new() };
     let which = match attempt.taken_over {
         true => "an upload of it from another machine".to_owned(),
@@ -278,7 +278,7 @@ fn hold_in_doubt(plan: &mut Plan, case: &Case<'_>, attempt: &Attempt, doubts: u3
 }
 
 /// Whether an address that left has an asset of the wanted owner for the wanted bytes: a change of the owner that is taken back.
-fn has_old_asset(case: &Case<'_>) -> bool {
+fn has_old_asset(case: &AddressInputs<'_>) -> bool {
     let Ok(facts) = &case.want.content else { return false };
     let is_it = |record: &Record| {
         record.identity.creator == case.want.creator
@@ -290,7 +290,7 @@ fn has_old_asset(case: &Case<'_>) -> bool {
 }
 
 /// A changed type or creator needs a person.
-fn identity_changed(plan: &mut Plan, case: &Case<'_>, record: &Record) -> bool {
+fn identity_changed(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record) -> bool {
     let known = &record.identity;
     let mut changed = |what: &str, from: String, to: String, hint: String| {
         hold(plan, case, HoldKind::Held, &format!("its {what} changed from {from} to {to}"), Some(hint));
@@ -315,7 +315,7 @@ fn identity_changed(plan: &mut Plan, case: &Case<'_>, record: &Record) -> bool {
 }
 
 /// Two addresses would put their files over one another.
-fn has_rival(plan: &mut Plan, case: &Case<'_>) -> bool {
+fn has_rival(plan: &mut Plan, case: &AddressInputs<'_>) -> bool {
     let Some(other) = case.sharing.rival(case.address) else { return false };
     let is_written = |address: &Address| {
         let want = case.desired.assets.get(address);
@@ -333,27 +333,27 @@ fn has_rival(plan: &mut Plan, case: &Case<'_>) -> bool {
 }
 
 /// The same asset from another file.
-fn note_path(plan: &mut Plan, case: &Case<'_>, record: &Record) {
+fn note_path(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record) {
     if record.identity.path != case.want.path {
         let identity = Identity { path: case.want.path.clone(), ..record.identity.clone() };
-        plan.marks.push(Change::Enroll { address: case.address.clone(), identity });
+        plan.marks.push(Change::SetIdentity { address: case.address.clone(), identity });
     }
 }
 
-fn note_privacy(plan: &mut Plan, case: &Case<'_>, record: &Record) {
+fn note_privacy(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record) {
     if record.identity.privacy != case.want.privacy {
         note(plan, case, "`privacy` is chosen at creation: changing it here has no effect");
     }
 }
 
-fn note_grants(plan: &mut Plan, case: &Case<'_>) {
+fn note_grants(plan: &mut Plan, case: &AddressInputs<'_>) {
     if !case.want.grants.is_empty() {
         note(plan, case, "grants checked, but not carried out by this version");
     }
 }
 
 /// Whether the content of an address rests.
-enum Rest {
+enum ContentBackoff {
     No,
     Until(Timestamp),
     /// The name was refused, and the policy knows a way on.
@@ -361,7 +361,7 @@ enum Rest {
     Held,
 }
 
-impl Rest {
+impl ContentBackoff {
     /// Not before `time` either.
     fn and_after(self, time: Option<Timestamp>) -> Self {
         match (self, time) {
@@ -374,7 +374,7 @@ impl Rest {
 
 /// Until when uploads whose answers were lost are left alone: Roblox may recover and answer others meanwhile, and is not fed copies in a few bad
 /// seconds.
-fn lost_answers(case: &Case<'_>) -> Option<Timestamp> {
+fn lost_answers(case: &AddressInputs<'_>) -> Option<Timestamp> {
     let open = case.sharing.open(case.address).iter();
     let lost = open.filter(|(_, attempt)| matches!(attempt.phase, Phase::HandedOver | Phase::InDoubt));
     // A clock that was put back since doesn't make it longer.
@@ -384,42 +384,42 @@ fn lost_answers(case: &Case<'_>) -> Option<Timestamp> {
     (until > case.now).then_some(until)
 }
 
-fn resting(plan: &mut Plan, case: &Case<'_>) -> Rest {
+fn resting(plan: &mut Plan, case: &AddressInputs<'_>) -> ContentBackoff {
     let wanted = subject::of(case.want, case.fields).asset;
     match case.record().and_then(|record| record.trouble.as_ref()) {
-        Some(Trouble::Refused { subject, objection: Objection::DisplayName, .. })
+        Some(Blocked::Refused { subject, objection: RefusalKind::DisplayName, .. })
             if *subject == wanted && case.desired.policy.moderated_name == ModeratedName::Neutral =>
         {
-            Rest::NeutralName
+            ContentBackoff::NeutralName
         }
-        Some(Trouble::Refused { subject, action, objection, message, .. }) if *subject == wanted => {
-            hold_refused(plan, case, Part::Asset, action, *objection, message);
-            Rest::Held
+        Some(Blocked::Refused { subject, action, objection, message, .. }) if *subject == wanted => {
+            hold_refused(plan, case, HeldPart::Asset, action, *objection, message);
+            ContentBackoff::Held
         }
-        other => due(other, wanted, case.now).map_or(Rest::No, Rest::Until),
+        other => due(other, wanted, case.now).map_or(ContentBackoff::No, ContentBackoff::Until),
     }
 }
 
 /// When what failed is due again; `None`: now.
-pub(super) fn due(trouble: Option<&Trouble>, wanted: FieldDigest, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn due(trouble: Option<&Blocked>, wanted: FieldDigest, now: Timestamp) -> Option<Timestamp> {
     match trouble {
-        Some(Trouble::Retrying { subject, next_at, .. }) if *subject == wanted && *next_at > now => Some(*next_at),
-        Some(Trouble::Refused { .. } | Trouble::Retrying { .. }) | None => None,
+        Some(Blocked::Retrying { subject, next_at, .. }) if *subject == wanted && *next_at > now => Some(*next_at),
+        Some(Blocked::Refused { .. } | Blocked::Retrying { .. }) | None => None,
     }
 }
 
 /// Roblox said no, and nothing of what it said no to has changed.
 pub(super) fn hold_refused(
     plan: &mut Plan,
-    case: &Case<'_>,
-    part: Part,
+    case: &AddressInputs<'_>,
+    part: HeldPart,
     action: &str,
-    objection: Objection,
+    objection: RefusalKind,
     message: &str,
 ) {
     let hint = match objection {
-        Objection::DisplayName => "set another `display_name`, or `policy.moderated_name = \"neutral\"`".to_owned(),
-        Objection::Other => format!("change the file or its metadata, or `macadam retry {}`", case.address),
+        RefusalKind::DisplayName => "set another `display_name`, or `policy.moderated_name = \"neutral\"`".to_owned(),
+        RefusalKind::Other => format!("change the file or its metadata, or `macadam retry {}`", case.address),
     };
     let reason = format!("Roblox refused to {action} it: {message}");
     plan.held.push(Hold { address: case.address.clone(), kind: HoldKind::Failed, part, reason, hint: Some(hint) });
@@ -427,7 +427,7 @@ pub(super) fn hold_refused(
 
 pub(super) fn push(
     plan: &mut Plan,
-    case: &Case<'_>,
+    case: &AddressInputs<'_>,
     action: Action,
     rule: Rule,
     reason: String,
@@ -437,17 +437,17 @@ pub(super) fn push(
 }
 
 /// A machine that has only the lockfile learns which asset the address is.
-pub(super) fn point(plan: &mut Plan, case: &Case<'_>, record: &Record, asset_id: AssetId) {
+pub(super) fn point(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record, asset_id: AssetId) {
     if record.points_to.is_none() {
-        plan.marks.push(Change::Point { address: case.address.clone(), asset_id });
+        plan.marks.push(Change::SetCurrentAsset { address: case.address.clone(), asset_id });
     }
 }
 
-pub(super) fn hold(plan: &mut Plan, case: &Case<'_>, kind: HoldKind, reason: &str, hint: Option<String>) {
+pub(super) fn hold(plan: &mut Plan, case: &AddressInputs<'_>, kind: HoldKind, reason: &str, hint: Option<String>) {
     let (address, reason) = (case.address.clone(), reason.to_owned());
-    plan.held.push(Hold { address, kind, part: Part::Asset, reason, hint });
+    plan.held.push(Hold { address, kind, part: HeldPart::Asset, reason, hint });
 }
 
-pub(super) fn note(plan: &mut Plan, case: &Case<'_>, text: &str) {
+pub(super) fn note(plan: &mut Plan, case: &AddressInputs<'_>, text: &str) {
     plan.notes.push(Note { address: Some(case.address.clone()), text: text.to_owned() });
 }

@@ -10,14 +10,14 @@ use crate::model::recorded::{Identity, Record};
 use super::asset::{Ready, hold, point, push};
 use super::drift;
 use super::lookalikes;
-use super::metadata::Target;
+use super::metadata::MetadataSubject;
 use super::rule::Rule;
-use super::sharing::Source;
+use super::sharing::AssetSource;
 use super::step::{Action, HoldKind, NewAsset, Plan};
 use super::subject;
 
 /// Plans the content, and says whose metadata is to be planned then.
-pub(super) fn plan_content<'a>(plan: &mut Plan, ready: &Ready<'a>) -> Option<Target<'a>> {
+pub(super) fn plan_content<'a>(plan: &mut Plan, ready: &Ready<'a>) -> Option<MetadataSubject<'a>> {
     let case = &ready.case;
     let Some(record) = case.record().filter(|record| !record.history.is_empty()) else {
         return plan_upload(plan, ready, None, Rule::New, "it is new");
@@ -67,7 +67,7 @@ fn plan_current<'a>(
     record: &'a Record,
     key: RevisionKey,
     fact: RevisionFact,
-) -> Option<Target<'a>> {
+) -> Option<MetadataSubject<'a>> {
     let case = &ready.case;
     let asset_id = key.asset_id;
     if fact.shared && case.sharing.must_split(case.fields, asset_id) {
@@ -89,7 +89,7 @@ fn plan_current<'a>(
         drift::rolled_back_elsewhere(plan, case, key, fact);
     }
     let owns = case.sharing.owns_metadata(case.address, asset_id);
-    owns.then_some(Target::Known {
+    owns.then_some(MetadataSubject::Known {
         asset_id,
         // What was asked for was asked of the other asset.
         asked: (!goes_back).then_some(&record.asked),
@@ -98,7 +98,7 @@ fn plan_current<'a>(
     })
 }
 
-fn plan_replace<'a>(plan: &mut Plan, ready: &Ready<'a>, old: AssetId, rule: Rule, why: &str) -> Option<Target<'a>> {
+fn plan_replace<'a>(plan: &mut Plan, ready: &Ready<'a>, old: AssetId, rule: Rule, why: &str) -> Option<MetadataSubject<'a>> {
     if ready.case.want.prevent_replace {
         let hint = Some("set `prevent_replace = false`, or undo the change".to_owned());
         let reason = format!("{why}, and `prevent_replace` forbids a new asset ID");
@@ -114,7 +114,7 @@ fn plan_upload<'a>(
     old: Option<AssetId>,
     rule: Rule,
     why: &str,
-) -> Option<Target<'a>> {
+) -> Option<MetadataSubject<'a>> {
     let case = &ready.case;
     let share = |owner: Address, key: Option<RevisionKey>| Action::Share {
         owner,
@@ -124,11 +124,11 @@ fn plan_upload<'a>(
         from: old,
     };
     let source = case.sharing.source(case.address);
-    if !matches!(source, Source::Existing { .. }) && rejected_elsewhere(plan, ready) {
+    if !matches!(source, AssetSource::Existing { .. }) && rejected_elsewhere(plan, ready) {
         return None;
     }
     if old.is_none()
-        && matches!(source, Source::Own)
+        && matches!(source, AssetSource::Own)
         && case.want.prevent_replace
         && let Some((reason, hint)) = lookalikes::objection(case.moves, case.address)
     {
@@ -136,22 +136,22 @@ fn plan_upload<'a>(
         return None;
     }
     match source {
-        Source::Own if quota_spent(plan, ready) => None,
-        Source::Own => {
+        AssetSource::Own if quota_spent(plan, ready) => None,
+        AssetSource::Own => {
             let new = Box::new(new_asset(ready));
             let action = match old {
                 Some(old) => Action::Replace { old, new },
                 None => Action::Create(new),
             };
             push(plan, case, action, rule, why.to_owned(), ready.not_before);
-            Some(Target::New)
+            Some(MetadataSubject::New)
         }
-        Source::Existing { owner, key } => {
+        AssetSource::Existing { owner, key } => {
             let reason = format!("{why}; `{owner}` has an asset with the same bytes");
             push(plan, case, share(owner, Some(key)), Rule::SameBytes, reason, ready.not_before);
             None
         }
-        Source::Planned { owner } => {
+        AssetSource::Planned { owner } => {
             let reason = format!("{why}; the same bytes are uploaded for `{owner}`");
             push(plan, case, share(owner.clone(), None), Rule::SameBytes, reason, ready.not_before);
             if let Some(step) = plan.steps.last_mut() {
@@ -190,7 +190,7 @@ fn plan_update<'a>(
     record: &'a Record,
     head: RevisionKey,
     fact: RevisionFact,
-) -> Option<Target<'a>> {
+) -> Option<MetadataSubject<'a>> {
     let case = &ready.case;
     let asset_id = head.asset_id;
     let overwrites = case.wishes.overwrite.contains(case.address);
@@ -200,7 +200,7 @@ fn plan_update<'a>(
     if rejected_elsewhere(plan, ready) {
         return None;
     }
-    let target = Target::Known { asset_id, asked: Some(&record.asked), stored: Some(&record.stored), not_before: None };
+    let target = MetadataSubject::Known { asset_id, asked: Some(&record.asked), stored: Some(&record.stored), not_before: None };
     if let Some(to) = unpinned(record, head, ready.facts.hash) {
         let reason = format!("it is no longer pinned, and revision {to} has the file's bytes");
         push(plan, case, Action::Rollback { asset_id, to }, Rule::Unpinned, reason, ready.not_before);

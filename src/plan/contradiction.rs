@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::asset::{Case, hold};
+use super::asset::{AddressInputs, hold};
 use super::current::current;
 use super::step::{HoldKind, Plan};
 use crate::model::address::Address;
@@ -13,7 +13,7 @@ use crate::model::ids::{AssetId, ContentHash};
 use crate::model::recorded::{Record, Recorded};
 
 /// What the first address that has an asset says of it.
-struct Said<'a> {
+struct FirstClaim<'a> {
     address: &'a Address,
     kind: Option<Kind>,
     content: Option<ContentHash>,
@@ -21,7 +21,7 @@ struct Said<'a> {
 
 /// Each contradictory asset, and what is said of it, for a person.
 pub(super) fn contradictions(recorded: &Recorded) -> BTreeMap<AssetId, String> {
-    let mut said: BTreeMap<AssetId, Said<'_>> = BTreeMap::new();
+    let mut said: BTreeMap<AssetId, FirstClaim<'_>> = BTreeMap::new();
     let mut found: BTreeMap<AssetId, String> = BTreeMap::new();
     for (address, record) in &recorded.assets {
         let mut told: BTreeSet<AssetId> = BTreeSet::new();
@@ -36,7 +36,7 @@ pub(super) fn contradictions(recorded: &Recorded) -> BTreeMap<AssetId, String> {
             }
             let in_place = fact.kind.is_some_and(|kind| kind.asset_type.on_content_change() == ContentChange::InPlace);
             let content = fact.content.filter(|_| !in_place);
-            let first = said.entry(asset_id).or_insert(Said { address, kind: fact.kind, content });
+            let first = said.entry(asset_id).or_insert(FirstClaim { address, kind: fact.kind, content });
             let differs = match (first.kind, fact.kind) {
                 (Some(one), Some(other)) if one.creator != other.creator => Some(format!(
                     "belongs to {} as `{}`, and to {} as `{address}`",
@@ -62,7 +62,7 @@ pub(super) fn contradictions(recorded: &Recorded) -> BTreeMap<AssetId, String> {
 
 /// Holds an address whose asset is contradictory. Another content of a type that can't be updated gets a new asset, and needs no hold: but for an asset of
 /// which nobody knows whether it has these very bytes.
-pub(super) fn holds(plan: &mut Plan, case: &Case<'_>, record: &Record) -> bool {
+pub(super) fn holds(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record) -> bool {
     let in_place = record.identity.asset_type.on_content_change() == ContentChange::InPlace;
     let is_new = || case.want.content.as_ref().is_ok_and(|facts| record.find_content(facts.hash).is_none());
     let used = if !in_place && case.want.pin.is_none() && is_new() {

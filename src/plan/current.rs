@@ -2,7 +2,7 @@
 
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::desired::{DesiredAsset, Pin};
-use crate::model::history::{RevisionFact, RevisionKey, Standing};
+use crate::model::history::{RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::recorded::Record;
 
@@ -74,7 +74,7 @@ pub fn vanished(asset_type: AssetType, content: ContentHash, record: &Record) ->
 fn newest_usable(record: &Record) -> Option<(RevisionKey, RevisionFact)> {
     let (all, passed_over) = (record.history.in_order(), record.passed_over());
     let usable = all.iter().rev().find(|(key, fact)| fact.standing.is_usable() && !passed_over(*key, fact));
-    let there = || all.iter().rev().find(|(_, fact)| fact.standing != Standing::Gone);
+    let there = || all.iter().rev().find(|(_, fact)| fact.standing != RevisionState::Gone);
     // An ID is shown as long as it is known.
     usable.or_else(there).or(all.last()).copied()
 }

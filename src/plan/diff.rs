@@ -222,12 +222,12 @@ mod tests {
     use crate::model::asset::{AssetType, FileFormat};
     use crate::model::change::Change;
     use crate::model::desired::Pin;
-    use crate::model::history::{RevisionFact, Standing};
+    use crate::model::history::{RevisionFact, RevisionState};
     use crate::model::ids::{Creator, UserId};
     use crate::model::metadata::{Description, DisplayName, FieldDigests, SocialNetwork};
     use crate::model::path::ProjectPath;
     use crate::model::phase::Intent;
-    use crate::model::recorded::{AttemptId, Leaving, PinnedAt};
+    use crate::model::recorded::{AttemptId, RetireReason, PinnedAt};
     use crate::plan::rule::Rule;
 
     fn id(number: u64) -> AssetId {
@@ -268,11 +268,11 @@ mod tests {
     fn known(asset_type: AssetType, revisions: &[(u64, Option<u64>, u8)]) -> Recorded {
         let mut recorded = Recorded::default();
         let mut tell = |change: Change| recorded.apply(&change, Timestamp::UNIX_EPOCH).unwrap();
-        tell(Change::Enroll { address: address("sword"), identity: identity(asset_type, Privacy::Default) });
+        tell(Change::SetIdentity { address: address("sword"), identity: identity(asset_type, Privacy::Default) });
         for (ordinal, (asset, version, content)) in (1u32..).zip(revisions) {
             let key = RevisionKey { asset_id: id(*asset), version: version.map(revision) };
             let ordinal = if version.is_some() { 1 } else { ordinal };
-            let (content, standing) = (Some(hash(*content)), Standing::Live);
+            let (content, standing) = (Some(hash(*content)), RevisionState::Live);
             let fact = RevisionFact {
                 ordinal,
                 content,
@@ -284,8 +284,8 @@ mod tests {
                 era: 0,
                 made: None,
             };
-            tell(Change::Learn { address: address("sword"), key, fact });
-            tell(Change::Point { address: address("sword"), asset_id: id(*asset) });
+            tell(Change::AddRevision { address: address("sword"), key, fact });
+            tell(Change::SetCurrentAsset { address: address("sword"), asset_id: id(*asset) });
         }
         recorded
     }
@@ -293,7 +293,7 @@ mod tests {
     fn seen(mut recorded: Recorded, edit: impl FnOnce(&mut RemoteAsset)) -> Recorded {
         let mut asset = RemoteAsset::unknown(id(10));
         edit(&mut asset);
-        recorded.apply(&Change::See { asset }, Timestamp::UNIX_EPOCH).unwrap();
+        recorded.apply(&Change::RecordObservation { asset }, Timestamp::UNIX_EPOCH).unwrap();
         recorded
     }
 
@@ -357,7 +357,7 @@ mod tests {
         let mut rolled = model;
         let at = RevisionKey { asset_id: id(10), version: Some(revision(1)) };
         let pinned = Some(PinnedAt { pin: Pin::Revision(revision(1)), at, newest: Some(revision(2)) });
-        rolled.apply(&Change::PinAt { address: address("sword"), pinned }, Timestamp::UNIX_EPOCH).unwrap();
+        rolled.apply(&Change::SetPinnedAt { address: address("sword"), pinned }, Timestamp::UNIX_EPOCH).unwrap();
         check(update(), &rolled, "content `01010101` -> `03030303`\nrevision `1` -> ?");
     }
 
@@ -439,7 +439,7 @@ mod tests {
             (Field::Icon, FieldDigest::of_cleared()),
             (Field::DisplayName, FieldDigest::of_text("Sword")),
         ]);
-        let ask = Change::Ask { address: address("sword"), fields, stored: FieldDigests::new() };
+        let ask = Change::SetMetadata { address: address("sword"), fields, stored: FieldDigests::new() };
         cleared.apply(&ask, Timestamp::UNIX_EPOCH).unwrap();
         check(update(Some(10)), &cleared, &lines(["?", "?", "``", "?", "?"]));
     }
@@ -448,7 +448,7 @@ mod tests {
     fn the_rest_is_a_line_each() {
         let mut recorded = known(AssetType::Model, &[(10, Some(1), 1)]);
         let asset_id = id(10);
-        check(Action::Archive { asset_id, why: Leaving::Removed }, &recorded, "state `active` -> `archived`");
+        check(Action::Archive { asset_id, why: RetireReason::Removed }, &recorded, "state `active` -> `archived`");
         check(Action::Restore { asset_id, heals: true }, &recorded, "state `archived` -> `active`");
         let attempt = AttemptId(0);
         check(Action::Wait { attempt }, &recorded, "");

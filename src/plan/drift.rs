@@ -3,11 +3,11 @@
 
 use jiff::Timestamp;
 
-use super::asset::{Case, Ready, hold, note, point, push};
+use super::asset::{AddressInputs, Ready, hold, note, point, push};
 use super::current;
-use super::metadata::Target;
+use super::metadata::MetadataSubject;
 use super::rule::Rule;
-use super::sharing::Source;
+use super::sharing::AssetSource;
 use super::step::{Action, Drift, HoldKind, Plan};
 use crate::model::address::Address;
 use crate::model::change::Change;
@@ -15,7 +15,7 @@ use crate::model::history::{Origin, RevisionFact, RevisionKey};
 use crate::model::ids::AssetId;
 use crate::model::observation::READ_LAG;
 use crate::model::policy::DriftPolicy;
-use crate::model::recorded::{Healing, Leaving, Record, Recorded, Seen, Shelved};
+use crate::model::recorded::{DriftRepair, RetireReason, Record, Recorded, Observation, Retirement};
 
 /// So often a day one thing of one address is put back; who changes it more often than that means it.
 pub const HEALINGS_A_DAY: usize = 3;
@@ -34,7 +34,7 @@ pub(super) fn is_elsewhere(record: &Record, key: RevisionKey, fact: RevisionFact
 }
 
 /// The file is what Macadam last made of it, and somebody else has put something over it.
-pub(super) fn content_elsewhere<'a>(plan: &mut Plan, ready: &Ready<'a>, record: &'a Record) -> Option<Target<'a>> {
+pub(super) fn content_elsewhere<'a>(plan: &mut Plan, ready: &Ready<'a>, record: &'a Record) -> Option<MetadataSubject<'a>> {
     let case = &ready.case;
     let (head, fact) = record.head()?;
     if case.wishes.overwrite.contains(case.address) || !is_elsewhere(record, head, fact) {
@@ -46,7 +46,7 @@ pub(super) fn content_elsewhere<'a>(plan: &mut Plan, ready: &Ready<'a>, record: 
     }
     tell_made_elsewhere(plan, case, head);
     point(plan, case, record, head.asset_id);
-    Some(Target::Known {
+    Some(MetadataSubject::Known {
         asset_id: head.asset_id,
         asked: Some(&record.asked),
         stored: Some(&record.stored),
@@ -55,7 +55,7 @@ pub(super) fn content_elsewhere<'a>(plan: &mut Plan, ready: &Ready<'a>, record: 
 }
 
 /// Tells that somebody else made the head.
-pub(super) fn tell_made_elsewhere(plan: &mut Plan, case: &Case<'_>, head: RevisionKey) {
+pub(super) fn tell_made_elsewhere(plan: &mut Plan, case: &AddressInputs<'_>, head: RevisionKey) {
     let (what, hint) = (made_elsewhere(head), Some(overwrite_hint(case)));
     plan.drifts.push(Drift { address: case.address.clone(), asset_id: head.asset_id, what, hint });
 }
@@ -65,7 +65,7 @@ fn made_elsewhere(head: RevisionKey) -> String {
     format!("somebody else made {number} of asset {}", head.asset_id)
 }
 
-fn overwrite_hint(case: &Case<'_>) -> String {
+fn overwrite_hint(case: &AddressInputs<'_>) -> String {
     format!(
         "if it is a deploy that this checkout hasn't pulled, pull it; `macadam sync --once --overwrite {}` puts the file over it",
         case.address
@@ -75,7 +75,7 @@ fn overwrite_hint(case: &Case<'_>) -> String {
 /// Whether a changed file has to wait, because its asset is not as Macadam left it.
 pub(super) fn holds_update(
     plan: &mut Plan,
-    case: &Case<'_>,
+    case: &AddressInputs<'_>,
     record: &Record,
     head: RevisionKey,
     fact: RevisionFact,
@@ -96,17 +96,17 @@ pub(super) fn holds_update(
 }
 
 /// Holds a change of an asset that is archived and not restored by the plan itself: Roblox would refuse it. `why` it would be changed.
-pub(super) fn holds_archived(plan: &mut Plan, case: &Case<'_>, record: &Record, asset_id: AssetId, why: &str) -> bool {
+pub(super) fn holds_archived(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record, asset_id: AssetId, why: &str) -> bool {
     let ours = record
         .shelved
         .get(&asset_id)
         .filter(|shelved| shelved.archived_at.is_some() && !is_back(case.recorded, asset_id, **shelved));
     let archived = match ours {
         // It is restored by the step before.
-        Some(shelved) => shelved.why == Leaving::ByHand,
+        Some(shelved) => shelved.why == RetireReason::ByHand,
         None => is_archived(case, asset_id),
     };
-    let holds = archived && !heals(case, record, Healing::Archived);
+    let holds = archived && !heals(case, record, DriftRepair::Archived);
     if holds {
         let reason = format!("{why}, and asset {asset_id} is archived");
         hold(plan, case, HoldKind::Held, &reason, Some(format!("`macadam restore {}`", case.address)));
@@ -119,7 +119,7 @@ pub(super) fn holds_archived(plan: &mut Plan, case: &Case<'_>, record: &Record, 
 pub(super) fn vanished(plan: &mut Plan, ready: &Ready<'_>, record: &Record) -> bool {
     let case = &ready.case;
     let Some(asset_id) = current::vanished(ready.asset_type, ready.facts.hash, record) else { return false };
-    if case.sharing.source(case.address) != Source::Own {
+    if case.sharing.source(case.address) != AssetSource::Own {
         return false;
     }
     let hint = Some(gone_hint(case.address));
@@ -142,13 +142,13 @@ pub(super) fn gone_hint(address: &Address) -> String {
 }
 
 /// An asset that is wanted and archived: by Macadam when it was not wanted, by a person, or by somebody else.
-pub(super) fn archived(plan: &mut Plan, case: &Case<'_>, record: &Record, asset_id: AssetId) {
+pub(super) fn archived(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record, asset_id: AssetId) {
     let address = || case.address.clone();
     match record.shelved.get(&asset_id) {
         Some(shelved) if shelved.archived_at.is_none() || is_back(case.recorded, asset_id, *shelved) => {
-            plan.marks.push(Change::Shelve { address: address(), asset_id, shelved: None });
+            plan.marks.push(Change::SetRetirement { address: address(), asset_id, shelved: None });
         }
-        Some(shelved) if shelved.why == Leaving::ByHand => {
+        Some(shelved) if shelved.why == RetireReason::ByHand => {
             note(plan, case, &format!("was archived by hand; `macadam restore {}` brings it back", case.address));
         }
         Some(_) => {
@@ -158,14 +158,14 @@ pub(super) fn archived(plan: &mut Plan, case: &Case<'_>, record: &Record, asset_
         None if is_archived(case, asset_id) => {
             // Of those who share it one puts it back; all of them lack it.
             let owns = case.sharing.owns_metadata(case.address, asset_id);
-            if heals(case, record, Healing::Archived) {
+            if heals(case, record, DriftRepair::Archived) {
                 let reason = "somebody else archived it".to_owned();
                 let action = Action::Restore { asset_id, heals: true };
                 if owns {
                     push(plan, case, action, Rule::Heals, reason, None);
                 }
             } else {
-                let what = format!("somebody archived asset {asset_id}{}", enough(case, record, Healing::Archived));
+                let what = format!("somebody archived asset {asset_id}{}", enough(case, record, DriftRepair::Archived));
                 let hint = Some(format!("`macadam restore {}`", case.address));
                 plan.drifts.push(Drift { address: address(), asset_id, what, hint });
             }
@@ -176,22 +176,22 @@ pub(super) fn archived(plan: &mut Plan, case: &Case<'_>, record: &Record, asset_
 
 /// What Macadam archived was restored by somebody else since, or for another address. A lockfile doesn't say when an asset was archived, but it was before the
 /// lockfile was read, so that a look since then counts; only after a write of this state's own a look may lag.
-pub(super) fn is_back(recorded: &Recorded, asset_id: AssetId, shelved: Shelved) -> bool {
-    let Some(Seen { asset, at }) = recorded.observed(asset_id) else { return false };
+pub(super) fn is_back(recorded: &Recorded, asset_id: AssetId, shelved: Retirement) -> bool {
+    let Some(Observation { asset, at }) = recorded.observed(asset_id) else { return false };
     let counts = |archived: Timestamp| *at >= archived && !recorded.may_lag(asset_id, *at);
     asset.archived == Some(false) && shelved.archived_at.is_some_and(counts)
 }
 
-fn is_archived(case: &Case<'_>, asset_id: AssetId) -> bool {
+fn is_archived(case: &AddressInputs<'_>, asset_id: AssetId) -> bool {
     case.recorded.observed(asset_id).is_some_and(|seen| seen.asset.archived == Some(true))
 }
 
 /// Whether the policy is to put something back, and it was not done too often today.
-fn heals(case: &Case<'_>, record: &Record, healing: Healing) -> bool {
+fn heals(case: &AddressInputs<'_>, record: &Record, healing: DriftRepair) -> bool {
     case.desired.policy.drift == DriftPolicy::Heal && record.healed_lately(healing, case.now) < HEALINGS_A_DAY
 }
 
-fn enough(case: &Case<'_>, record: &Record, healing: Healing) -> String {
+fn enough(case: &AddressInputs<'_>, record: &Record, healing: DriftRepair) -> String {
     match record.healed_lately(healing, case.now) {
         times if times >= HEALINGS_A_DAY && case.desired.policy.drift == DriftPolicy::Heal => {
             format!("; it was put back {times} times today")
@@ -201,15 +201,15 @@ fn enough(case: &Case<'_>, record: &Record, healing: Healing) -> String {
 }
 
 /// Somebody made an older version of a Model current again.
-pub(super) fn rolled_back_elsewhere(plan: &mut Plan, case: &Case<'_>, head: RevisionKey, fact: RevisionFact) {
+pub(super) fn rolled_back_elsewhere(plan: &mut Plan, case: &AddressInputs<'_>, head: RevisionKey, fact: RevisionFact) {
     if let Some(what) = lower_than_known(case, head, fact) {
         let hint = Some(overwrite_hint(case));
         plan.drifts.push(Drift { address: case.address.clone(), asset_id: head.asset_id, what, hint });
     }
 }
 
-fn lower_than_known(case: &Case<'_>, head: RevisionKey, fact: RevisionFact) -> Option<String> {
-    let Seen { asset, at } = case.recorded.observed(head.asset_id)?;
+fn lower_than_known(case: &AddressInputs<'_>, head: RevisionKey, fact: RevisionFact) -> Option<String> {
+    let Observation { asset, at } = case.recorded.observed(head.asset_id)?;
     let (seen, known) = (asset.revision?, head.version?);
     // When the lockfile's revisions were made is not known: before the lockfile was read, and what was seen before that is out of date.
     let lags = fact.made.is_some_and(|(made, _)| at.duration_since(made) < READ_LAG);

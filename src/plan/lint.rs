@@ -6,7 +6,7 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::ids::AssetId;
 
-use super::step::{Action, Part, Plan};
+use super::step::{Action, HeldPart, Plan};
 
 /// The rules that `plan` breaks; none for a sound plan. `in_hand` has no steps in it: what is being worked on, which others may wait for.
 pub fn check(plan: &Plan, in_hand: &BTreeSet<Address>) -> Vec<String> {
@@ -48,7 +48,7 @@ pub fn check(plan: &Plan, in_hand: &BTreeSet<Address>) -> Vec<String> {
     check_order(plan, in_hand, &mut broken);
     check_archiving(plan, &archived, &mut broken);
     for (at, mark) in plan.marks.iter().enumerate() {
-        let tells = matches!(mark, Change::Tell { .. });
+        let tells = matches!(mark, Change::LogEvent { .. });
         if !tells && plan.marks.iter().take(at).any(|before| before == mark) {
             broken.push(format!("marked twice: {mark:?}"));
         }
@@ -57,7 +57,7 @@ pub fn check(plan: &Plan, in_hand: &BTreeSet<Address>) -> Vec<String> {
         if hold.reason.is_empty() {
             broken.push(format!("{} is held without a reason", hold.address));
         }
-        if hold.part == Part::Asset && uploads.contains(&hold.address) {
+        if hold.part == HeldPart::Asset && uploads.contains(&hold.address) {
             broken.push(format!("{} is both held and uploaded", hold.address));
         }
     }
@@ -101,7 +101,7 @@ fn check_archiving(plan: &Plan, archived: &BTreeSet<AssetId>, broken: &mut Vec<S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::recorded::{AttemptId, Leaving};
+    use crate::model::recorded::{AttemptId, RetireReason};
     use crate::plan::rule::Rule;
     use crate::plan::step::{FieldChange, Step};
 
@@ -133,7 +133,7 @@ mod tests {
         check(vec![metadata("a"), step("a", None)], &["the metadata of a comes before its wait"]);
         let asset_id = AssetId::new(1).unwrap();
         let of = |address: &str, action: Action| Step { action, ..step(address, None) };
-        let archive = Action::Archive { asset_id, why: Leaving::Removed };
+        let archive = Action::Archive { asset_id, why: RetireReason::Removed };
         let restore = Action::Restore { asset_id, heals: false };
         check(vec![of("a", archive), of("b", restore)], &["asset 1 is archived, and b needs it"]);
     }

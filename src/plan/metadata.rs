@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::asset::due;
 use super::drift::HEALINGS_A_DAY;
 use super::rule::Rule;
-use super::step::{Action, Drift, FieldChange, Hold, HoldKind, Note, Part, Plan, Step};
+use super::step::{Action, Drift, FieldChange, Hold, HoldKind, Note, HeldPart, Plan, Step};
 use super::subject;
 use crate::model::address::Address;
 use crate::model::change::Change;
@@ -18,12 +18,12 @@ use crate::model::digest::FieldDigest;
 use crate::model::ids::AssetId;
 use crate::model::metadata::{AssetRef, Field, FieldDigests, Metadata, Preview};
 use crate::model::policy::{DriftPolicy, ModeratedName};
-use crate::model::recorded::{Healing, Objection, Record, Recorded, Trouble};
+use crate::model::recorded::{DriftRepair, RefusalKind, Record, Recorded, Blocked};
 use crate::model::remote::RemoteAsset;
 
 /// Whose metadata is to be planned.
 #[derive(Debug, Clone, Copy)]
-pub enum Target<'a> {
+pub enum MetadataSubject<'a> {
     /// An asset that is there.
     Known {
         /// Which.
@@ -41,20 +41,20 @@ pub enum Target<'a> {
 
 /// One address whose metadata is to be planned.
 #[derive(Debug)]
-pub struct Intention<'a> {
+pub struct MetadataTarget<'a> {
     /// Which.
     pub address: &'a Address,
     /// What is wanted of it.
     pub want: &'a DesiredAsset,
     /// Of which asset.
-    pub target: Target<'a>,
+    pub target: MetadataSubject<'a>,
     /// What is wanted, as digests.
     pub fields: &'a FieldDigests,
 }
 
 /// What the metadata of all addresses depends on.
 #[derive(Debug, Clone, Copy)]
-pub struct Scene<'a> {
+pub struct MetadataInputs<'a> {
     /// What is wanted.
     pub desired: &'a Desired,
     /// What is known.
@@ -95,17 +95,17 @@ pub fn compare(wanted: &FieldDigests, asked: &FieldDigests, seen: Option<&Remote
 }
 
 /// Plans the metadata of one address.
-pub(super) fn plan_metadata(plan: &mut Plan, scene: &Scene<'_>, intention: Intention<'_>) {
-    let Intention { address, want, target, fields } = &intention;
+pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intention: MetadataTarget<'_>) {
+    let MetadataTarget { address, want, target, fields } = &intention;
     let record = scene.recorded.assets.get(*address);
     let wanted = subject::of(want, fields).metadata;
     let mut name_refused = false;
-    if let Some(Trouble::Refused { subject, action, objection, message, .. }) = record.and_then(|r| r.trouble.as_ref())
+    if let Some(Blocked::Refused { subject, action, objection, message, .. }) = record.and_then(|r| r.trouble.as_ref())
         && *subject == wanted
     {
-        name_refused = *objection == Objection::DisplayName
+        name_refused = *objection == RefusalKind::DisplayName
             && scene.desired.policy.moderated_name == ModeratedName::Neutral
-            && matches!(target, Target::Known { .. });
+            && matches!(target, MetadataSubject::Known { .. });
         if !name_refused {
             return hold_refused(plan, address, action, *objection, message);
         }
@@ -115,13 +115,13 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &Scene<'_>, intention: Inten
     // A look has shown what came of metadata of which a newer lockfile told.
     let mut looked = false;
     let (asset_id, mut comparison, heals) = match target {
-        Target::New => {
+        MetadataSubject::New => {
             let sent = subject::sent_at_creation(fields);
             let cleared = |field: &Field| fields.get(field) == Some(&FieldDigest::of_cleared());
             let changed = fields.keys().filter(|field| !sent.contains_key(field) && !cleared(field)).copied();
             (None, Comparison { changed: changed.collect(), fields: sent }, false)
         }
-        Target::Known { asset_id, asked, stored, not_before: waits } => {
+        MetadataSubject::Known { asset_id, asked, stored, not_before: waits } => {
             not_before = not_before.max(*waits);
             let seen = scene.recorded.observed(*asset_id).map(|seen| &seen.asset);
             let mut comparison = compare(fields, asked.unwrap_or(&nothing), seen);
@@ -157,12 +157,12 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &Scene<'_>, intention: Inten
     let changes = changes(plan, address, &want.metadata, scene, &comparison.changed);
     if changes.is_empty() {
         let (asked, stored) = known;
-        if let Target::Known { asked: Some(_), .. } = target
+        if let MetadataSubject::Known { asked: Some(_), .. } = target
             && comparison.changed.is_empty()
             && (comparison.fields != asked || looked)
         {
             let fields = comparison.fields;
-            plan.marks.push(Change::Ask { address: (*address).clone(), fields, stored });
+            plan.marks.push(Change::SetMetadata { address: (*address).clone(), fields, stored });
         }
         return;
     }
@@ -184,16 +184,16 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &Scene<'_>, intention: Inten
     });
 }
 
-fn hold_refused(plan: &mut Plan, address: &Address, action: &str, objection: Objection, message: &str) {
+fn hold_refused(plan: &mut Plan, address: &Address, action: &str, objection: RefusalKind, message: &str) {
     let hint = match objection {
-        Objection::DisplayName => "set another `display_name`, or `policy.moderated_name = \"neutral\"`".to_owned(),
-        Objection::Other => format!("change its metadata, or `macadam retry {address}`"),
+        RefusalKind::DisplayName => "set another `display_name`, or `policy.moderated_name = \"neutral\"`".to_owned(),
+        RefusalKind::Other => format!("change its metadata, or `macadam retry {address}`"),
     };
     let reason = format!("Roblox refused to {action} it: {message}");
     plan.held.push(Hold {
         address: address.clone(),
         kind: HoldKind::Failed,
-        part: Part::Metadata,
+        part: HeldPart::Metadata,
         reason,
         hint: Some(hint),
     });
@@ -214,8 +214,8 @@ fn keep_name(
     asked.insert(Field::DisplayName, *name);
     stored.extend(kept.map(|kept| (Field::DisplayName, kept)));
     let (fields, stored) = (asked.clone(), stored.clone());
-    plan.marks.push(Change::Ask { address: address.clone(), fields, stored });
-    plan.marks.push(Change::Rest { address: address.clone(), trouble: None });
+    plan.marks.push(Change::SetMetadata { address: address.clone(), fields, stored });
+    plan.marks.push(Change::SetBlocked { address: address.clone(), trouble: None });
     let text = "Roblox refused the display name, so the asset keeps the one that it has".to_owned();
     plan.notes.push(Note { address: Some(address.clone()), text });
 }
@@ -234,13 +234,13 @@ fn drifted(fields: &FieldDigests, asked: &FieldDigests, stored: &FieldDigests, s
 /// Tells of drifted metadata, or says that it is put back.
 fn plan_drift(
     plan: &mut Plan,
-    scene: &Scene<'_>,
+    scene: &MetadataInputs<'_>,
     (address, record): (&Address, Option<&Record>),
     asset_id: AssetId,
     drifted: &[Field],
 ) -> bool {
     let Some(record) = record.filter(|_| !drifted.is_empty()) else { return false };
-    let times = record.healed_lately(Healing::Metadata, scene.now);
+    let times = record.healed_lately(DriftRepair::Metadata, scene.now);
     let heals = scene.desired.policy.drift == DriftPolicy::Heal;
     if heals && times < HEALINGS_A_DAY {
         return true;
@@ -254,7 +254,7 @@ fn plan_drift(
 }
 
 /// An icon or preview whose address gets another asset changes with it.
-fn add_moving(want: &DesiredAsset, scene: &Scene<'_>, changed: &mut Vec<Field>) {
+fn add_moving(want: &DesiredAsset, scene: &MetadataInputs<'_>, changed: &mut Vec<Field>) {
     let moves = |reference: &AssetRef| matches!(reference, AssetRef::Address(a) if scene.moving.contains(a));
     let meta = &want.metadata;
     if meta.icon.iter().flatten().any(moves) && !changed.contains(&Field::Icon) {
@@ -272,7 +272,7 @@ fn changes(
     plan: &mut Plan,
     address: &Address,
     meta: &Metadata,
-    scene: &Scene<'_>,
+    scene: &MetadataInputs<'_>,
     changed: &[Field],
 ) -> Vec<FieldChange> {
     let mut missing = Vec::new();

@@ -8,7 +8,7 @@ use crate::model::desired::Desired;
 use crate::model::missing_lockfile::{Lost, MissingLockfile};
 use crate::model::recorded::Recorded;
 
-use super::step::{Action, Hold, HoldKind, Note, Part, Plan};
+use super::step::{Action, Hold, HoldKind, Note, HeldPart, Plan};
 
 /// Holds all uploads of new assets where the lockfile was lost; everything else goes on.
 pub(super) fn hold_creates(plan: &mut Plan, missing: &MissingLockfile, desired: &Desired, recorded: &Recorded) {
@@ -31,7 +31,7 @@ pub(super) fn hold_creates(plan: &mut Plan, missing: &MissingLockfile, desired: 
     plan.held.extend(held.into_iter().map(|address| Hold {
         address,
         kind: HoldKind::Held,
-        part: Part::Asset,
+        part: HeldPart::Asset,
         reason: lost.to_string(),
         hint: Some(lost.hint()),
     }));
@@ -41,7 +41,7 @@ pub(super) fn hold_creates(plan: &mut Plan, missing: &MissingLockfile, desired: 
 fn address_of<'a>(mark: &'a Change, recorded: &'a Recorded) -> Option<&'a Address> {
     match mark {
         Change::Advance { attempt, .. } => recorded.attempts.get(attempt).map(|attempt| &attempt.address),
-        Change::Rest { address, .. } | Change::Tell { address: Some(address), .. } => Some(address),
+        Change::SetBlocked { address, .. } | Change::LogEvent { address: Some(address), .. } => Some(address),
         _ => None,
     }
 }

@@ -44,15 +44,15 @@ use crate::model::recorded::Recorded;
 use moves::Moves;
 use rule::Rule;
 use sharing::Sharing;
-pub use step::{Action, Drift, FieldChange, Hold, HoldKind, NewAsset, Note, Part, Plan, Step, Wishes};
+pub use step::{Action, Drift, FieldChange, Hold, HoldKind, NewAsset, Note, HeldPart, Plan, Step, PlanOptions};
 
 /// Plans what makes the remote match `desired`, as far as `recorded` knows it, at the time `now`.
-pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timestamp) -> Plan {
+pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &PlanOptions, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
     let moves = Moves::of(desired, recorded, &wishes.in_hand);
     let (recorded, moved) = moves.apply(recorded, now);
     plan.marks.extend(moved);
-    let (recorded, learned) = kin::acquaint(desired, &recorded, now);
+    let (recorded, learned) = kin::share_history(desired, &recorded, now);
     plan.marks.extend(learned);
     let recorded: &Recorded = &recorded;
     let mut in_hand: BTreeSet<Address> = wishes.in_hand.union(&moves.waiting).cloned().collect();
@@ -73,9 +73,9 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timest
             push_move(&mut plan, address, moved);
         }
         let (sharing, moves) = (&sharing, &moves);
-        let case = asset::Case { address, want, fields, recorded, sharing, moves, desired, wishes, now };
+        let case = asset::AddressInputs { address, want, fields, recorded, sharing, moves, desired, wishes, now };
         if let Some(target) = asset::plan_asset(&mut plan, &case) {
-            intentions.push(metadata::Intention { address, want, target, fields });
+            intentions.push(metadata::MetadataTarget { address, want, target, fields });
         }
     }
     plan.held.extend(moves.held.values().filter(|hold| !desired.assets.contains_key(&hold.address)).cloned());
@@ -92,14 +92,14 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &Wishes, now: Timest
         plan.held.push(Hold {
             address: place.clone(),
             kind: HoldKind::Failed,
-            part: Part::Asset,
+            part: HeldPart::Asset,
             reason: message,
             hint,
         });
     }
     plan_removed(&mut plan, desired, recorded, &moves.undecided);
     let (in_hand, undecided) = (&in_hand, &moves.undecided);
-    shelf::plan_shelf(&mut plan, &shelf::Scene { desired, recorded, in_hand, undecided, wishes, now });
+    shelf::plan_shelf(&mut plan, &shelf::RetireInputs { desired, recorded, in_hand, undecided, wishes, now });
     unproven::hold(&mut plan, desired, recorded, in_hand);
     unproven::note(&mut plan, desired, recorded);
     // Stable: the steps of an address keep their order, and metadata comes last.
@@ -139,7 +139,7 @@ fn hold_sharers_of_held(plan: &mut Plan, in_hand: &BTreeSet<Address>) {
         };
         let reason = format!("it shares the upload of `{owner}`, which is held");
         let hint = Some(format!("see `macadam status {owner}`"));
-        plan.held.push(Hold { address: step.address, kind: HoldKind::Held, part: Part::Asset, reason, hint });
+        plan.held.push(Hold { address: step.address, kind: HoldKind::Held, part: HeldPart::Asset, reason, hint });
     }
     plan.steps = kept;
 }
@@ -149,13 +149,13 @@ fn plan_metadata(
     plan: &mut Plan,
     desired: &Desired,
     recorded: &Recorded,
-    intentions: Vec<metadata::Intention<'_>>,
+    intentions: Vec<metadata::MetadataTarget<'_>>,
     now: Timestamp,
 ) {
     let moving = plan.steps.iter().filter(|step| step.action.changes_asset());
     let moving: BTreeSet<Address> = moving.map(|step| step.address.clone()).collect();
     let held: BTreeSet<Address> = plan.held.iter().map(|hold| hold.address.clone()).collect();
-    let scene = metadata::Scene { desired, recorded, moving: &moving, now };
+    let scene = metadata::MetadataInputs { desired, recorded, moving: &moving, now };
     for intention in intentions.into_iter().filter(|intention| !held.contains(intention.address)) {
         metadata::plan_metadata(plan, &scene, intention);
     }
@@ -196,7 +196,7 @@ fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded, undecid
     let mut uncounted: BTreeMap<&str, u64> = BTreeMap::new();
     for (address, record) in &recorded.assets {
         let wanted = desired.assets.contains_key(address);
-        let mark = |removed: bool| Change::Remove { address: address.clone(), removed };
+        let mark = |removed: bool| Change::SetRemoved { address: address.clone(), removed };
         match (wanted, record.removed) {
             (true, true) => plan.marks.push(mark(false)),
             (false, false) if undecided.contains(address) => {}

@@ -14,7 +14,7 @@ use super::current;
 use super::lookalikes::Lookalike;
 use super::pin::{self, Unusable};
 use super::rule::Rule;
-use super::step::{Hold, HoldKind, Part};
+use super::step::{Hold, HoldKind, HeldPart};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::change::Change;
@@ -251,7 +251,7 @@ impl Moves {
     }
 
     pub(super) fn hold(&mut self, address: &Address, reason: String, hint: String) {
-        let hold = Hold { address: address.clone(), kind: HoldKind::Held, part: Part::Asset, reason, hint: Some(hint) };
+        let hold = Hold { address: address.clone(), kind: HoldKind::Held, part: HeldPart::Asset, reason, hint: Some(hint) };
         self.held.entry(address.clone()).or_insert(hold);
     }
 

@@ -2,20 +2,20 @@
 
 use std::fmt;
 
-use super::asset::{Case, due, hold, hold_refused, note, point, push};
+use super::asset::{AddressInputs, due, hold, hold_refused, note, point, push};
 use super::drift;
-use super::metadata::Target;
+use super::metadata::MetadataSubject;
 use super::rule::Rule;
-use super::step::{Action, HoldKind, Part, Plan};
+use super::step::{Action, HoldKind, HeldPart, Plan};
 use super::subject;
 use crate::model::asset::ContentChange;
 use crate::model::desired::Pin;
-use crate::model::history::{RevisionFact, RevisionKey, Standing};
+use crate::model::history::{RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::Revision;
-use crate::model::recorded::{Record, Trouble};
+use crate::model::recorded::{Record, Blocked};
 
 /// Plans an address that `[pins]` names, and says whose metadata is to be planned then.
-pub(super) fn plan_pin<'a>(plan: &mut Plan, case: &Case<'a>, record: &'a Record, pin: Pin) -> Option<Target<'a>> {
+pub(super) fn plan_pin<'a>(plan: &mut Plan, case: &AddressInputs<'a>, record: &'a Record, pin: Pin) -> Option<MetadataSubject<'a>> {
     let (key, fact) = match find(record, pin) {
         Ok(found) => found,
         Err(why) => {
@@ -25,10 +25,10 @@ pub(super) fn plan_pin<'a>(plan: &mut Plan, case: &Case<'a>, record: &'a Record,
         }
     };
     let wanted = subject::of(case.want, case.fields).asset;
-    if let Some(Trouble::Refused { subject, action, objection, message, .. }) = &record.trouble
+    if let Some(Blocked::Refused { subject, action, objection, message, .. }) = &record.trouble
         && *subject == wanted
     {
-        hold_refused(plan, case, Part::Asset, action, *objection, message);
+        hold_refused(plan, case, HeldPart::Asset, action, *objection, message);
         return None;
     }
     let not_before = due(record.trouble.as_ref(), wanted, case.now);
@@ -44,7 +44,7 @@ pub(super) fn plan_pin<'a>(plan: &mut Plan, case: &Case<'a>, record: &'a Record,
         drift::archived(plan, case, record, asset_id);
     }
     let owns = case.sharing.owns_metadata(case.address, asset_id);
-    owns.then_some(Target::Known {
+    owns.then_some(MetadataSubject::Known {
         asset_id,
         asked: same.then_some(&record.asked),
         stored: same.then_some(&record.stored),
@@ -53,7 +53,7 @@ pub(super) fn plan_pin<'a>(plan: &mut Plan, case: &Case<'a>, record: &'a Record,
 }
 
 /// A pin of an address that has no revisions yet.
-pub(super) fn hold_unknown(plan: &mut Plan, case: &Case<'_>, pin: Pin) {
+pub(super) fn hold_unknown(plan: &mut Plan, case: &AddressInputs<'_>, pin: Pin) {
     let reason = format!("it is pinned to {}, and has no revisions yet", shown(pin));
     hold(plan, case, HoldKind::Held, &reason, Some(format!("`macadam unpin {}`", case.address)));
 }
@@ -105,8 +105,8 @@ pub fn find(record: &Record, pin: Pin) -> Result<(RevisionKey, RevisionFact), Un
     };
     match found {
         None => Err(Unusable::NeverHad),
-        Some((_, fact)) if fact.standing == Standing::Rejected => Err(Unusable::Rejected),
-        Some((_, fact)) if fact.standing == Standing::Gone => Err(Unusable::Gone),
+        Some((_, fact)) if fact.standing == RevisionState::Rejected => Err(Unusable::Rejected),
+        Some((_, fact)) if fact.standing == RevisionState::Gone => Err(Unusable::Gone),
         Some(found) => Ok(found),
     }
 }
@@ -144,7 +144,7 @@ pub fn known(record: &Record) -> String {
 /// Of a Model. `None`: it is held. Otherwise whether there is something to do.
 fn roll_back(
     plan: &mut Plan,
-    case: &Case<'_>,
+    case: &AddressInputs<'_>,
     record: &Record,
     (key, fact): (RevisionKey, RevisionFact),
     to: Revision,
@@ -178,7 +178,7 @@ fn roll_back(
 /// Of a type with one content an asset. Whether there is something to do.
 fn point_back(
     plan: &mut Plan,
-    case: &Case<'_>,
+    case: &AddressInputs<'_>,
     record: &Record,
     key: RevisionKey,
     not_before: Option<jiff::Timestamp>,
@@ -195,7 +195,7 @@ fn point_back(
 }
 
 /// The file has other bytes than the pinned revision: they wait.
-fn note_waiting(plan: &mut Plan, case: &Case<'_>, record: &Record, key: RevisionKey, fact: RevisionFact) {
+fn note_waiting(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record, key: RevisionKey, fact: RevisionFact) {
     let number = record.history.number(key);
     match &case.want.content {
         Ok(facts) if fact.content != Some(facts.hash) => {

@@ -12,18 +12,18 @@ use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange, Privacy};
 use crate::model::desired::{Desired, DesiredAsset, Pin};
 use crate::model::file::FileFacts;
-use crate::model::history::{RevisionFact, RevisionKey, Standing};
+use crate::model::history::{RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash, Creator};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase};
 use crate::model::recorded::{Attempt, AttemptId, Record, Recorded};
 
 /// What must be equal for two addresses to share an asset.
-type Key = (AssetType, Creator, Privacy, ContentHash);
+type ShareKey = (AssetType, Creator, Privacy, ContentHash);
 
 /// Whose asset an address without one of its own uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum AssetSource {
     /// Its own upload.
     Own,
     /// An asset that another address has.
@@ -43,7 +43,7 @@ pub enum Source {
 /// The look across addresses that planning one address needs.
 #[derive(Debug)]
 pub struct Sharing<'a> {
-    sources: BTreeMap<&'a Address, Source>,
+    sources: BTreeMap<&'a Address, AssetSource>,
     owners: BTreeMap<AssetId, MetadataOwner<'a>>,
     open: BTreeMap<&'a Address, Vec<(AttemptId, &'a Attempt)>>,
     rejected: BTreeMap<ContentHash, &'a Address>,
@@ -59,7 +59,7 @@ struct MetadataOwner<'a> {
 }
 
 /// An address whose asset others may use.
-struct Owner<'a> {
+struct AssetOwner<'a> {
     address: &'a Address,
     fields: FieldDigests,
     key: Option<RevisionKey>,
@@ -78,14 +78,14 @@ impl<'a> Sharing<'a> {
         let contradictions = contradictions(recorded);
         let mut owners = existing_owners(desired, recorded, &contradictions);
         add_uploads_under_way(&mut owners, desired, recorded);
-        let mut needs: Vec<(&Address, &DesiredAsset, Key)> = desired
+        let mut needs: Vec<(&Address, &DesiredAsset, ShareKey)> = desired
             .assets
             .iter()
             .filter_map(|(address, want)| Some((address, want, share_key(want)?)))
             .filter(|(address, want, key)| !binding(address) && may_upload(want, *key, recorded.assets.get(*address)))
             .filter(|(address, _, key)| needs_asset(recorded.assets.get(*address), *key))
             .collect();
-        let lost = |address: &Address, key: Key| {
+        let lost = |address: &Address, key: ShareKey| {
             recorded.assets.get(address).is_some_and(|record| vanished(key.0, key.3, record).is_some())
         };
         // Whoever says most about the metadata uploads; the others join where nothing they say differs. Whose asset vanished joins, but uploads
@@ -100,14 +100,14 @@ impl<'a> Sharing<'a> {
             let group = owners.entry(key).or_default();
             let found = group.iter().find(|owner| owner.address != address && fits(&fields, &owner.fields));
             let source = match found {
-                Some(Owner { address, key: Some(key), .. }) => {
-                    Source::Existing { owner: (*address).clone(), key: *key }
+                Some(AssetOwner { address, key: Some(key), .. }) => {
+                    AssetSource::Existing { owner: (*address).clone(), key: *key }
                 }
-                Some(Owner { address, key: None, .. }) => Source::Planned { owner: (*address).clone() },
-                None if lost(address, key) => Source::Own,
+                Some(AssetOwner { address, key: None, .. }) => AssetSource::Planned { owner: (*address).clone() },
+                None if lost(address, key) => AssetSource::Own,
                 None => {
-                    group.push(Owner { address, fields, key: None });
-                    Source::Own
+                    group.push(AssetOwner { address, fields, key: None });
+                    AssetSource::Own
                 }
             };
             sources.insert(address, source);
@@ -117,8 +117,8 @@ impl<'a> Sharing<'a> {
     }
 
     /// Whose asset `address` uses when it needs another than it has.
-    pub fn source(&self, address: &Address) -> Source {
-        self.sources.get(address).cloned().unwrap_or(Source::Own)
+    pub fn source(&self, address: &Address) -> AssetSource {
+        self.sources.get(address).cloned().unwrap_or(AssetSource::Own)
     }
 
     /// The changes of the remote that are under way for `address`: as a rule one, several when a lockfile brought more. Operations come first.
@@ -164,7 +164,7 @@ fn open(recorded: &Recorded) -> BTreeMap<&Address, Vec<(AttemptId, &Attempt)>> {
 fn rejected(recorded: &Recorded) -> BTreeMap<ContentHash, &Address> {
     let mut rejected = BTreeMap::new();
     for (address, record) in &recorded.assets {
-        for (_, fact) in record.history.iter().filter(|(_, fact)| fact.standing == Standing::Rejected) {
+        for (_, fact) in record.history.iter().filter(|(_, fact)| fact.standing == RevisionState::Rejected) {
             if let Some(content) = fact.content {
                 rejected.entry(content).or_insert(address);
             }
@@ -195,7 +195,7 @@ fn rivals<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap<&'a Addr
 }
 
 /// Whether nothing in the manifest keeps an address from an upload of its own: nobody is to wait for one that never comes.
-fn may_upload(want: &DesiredAsset, (asset_type, creator, ..): Key, record: Option<&Record>) -> bool {
+fn may_upload(want: &DesiredAsset, (asset_type, creator, ..): ShareKey, record: Option<&Record>) -> bool {
     let known = record.filter(|record| !record.history.is_empty());
     let fits = |record: &Record| {
         !want.prevent_replace && record.identity.creator == creator && record.identity.asset_type == asset_type
@@ -203,13 +203,13 @@ fn may_upload(want: &DesiredAsset, (asset_type, creator, ..): Key, record: Optio
     want.pin.is_none() && known.is_none_or(fits)
 }
 
-fn share_key(want: &DesiredAsset) -> Option<Key> {
+fn share_key(want: &DesiredAsset) -> Option<ShareKey> {
     let asset_type = want.asset_type.filter(|t| t.on_content_change() == ContentChange::NewAsset)?;
     let facts = want.content.as_ref().ok()?;
     Some((asset_type, want.creator, want.privacy, facts.hash))
 }
 
-fn needs_asset(record: Option<&Record>, key: Key) -> bool {
+fn needs_asset(record: Option<&Record>, key: ShareKey) -> bool {
     record.is_none_or(|record| record.current(key.0, key.3).is_none())
 }
 
@@ -235,8 +235,8 @@ fn existing_owners<'a>(
     desired: &'a Desired,
     recorded: &'a Recorded,
     contradictions: &BTreeMap<AssetId, String>,
-) -> BTreeMap<Key, Vec<Owner<'a>>> {
-    let mut owners: BTreeMap<Key, Vec<Owner<'a>>> = BTreeMap::new();
+) -> BTreeMap<ShareKey, Vec<AssetOwner<'a>>> {
+    let mut owners: BTreeMap<ShareKey, Vec<AssetOwner<'a>>> = BTreeMap::new();
     for (address, record) in &recorded.assets {
         let identity = &record.identity;
         if identity.asset_type.on_content_change() == ContentChange::InPlace {
@@ -248,14 +248,14 @@ fn existing_owners<'a>(
             let Some(content) = fact.content.filter(|_| !contradictions.contains_key(&key.asset_id)) else { continue };
             let fields = fields_of(address, desired, recorded);
             let share = (identity.asset_type, identity.creator, identity.privacy, content);
-            owners.entry(share).or_default().push(Owner { address, fields, key: Some(key) });
+            owners.entry(share).or_default().push(AssetOwner { address, fields, key: Some(key) });
         }
     }
     owners
 }
 
 /// Uploads that Roblox already works on, and those that wait for a person because they may have happened: their bytes are not uploaded again.
-fn add_uploads_under_way<'a>(owners: &mut BTreeMap<Key, Vec<Owner<'a>>>, desired: &'a Desired, recorded: &'a Recorded) {
+fn add_uploads_under_way<'a>(owners: &mut BTreeMap<ShareKey, Vec<AssetOwner<'a>>>, desired: &'a Desired, recorded: &'a Recorded) {
     for attempt in recorded.attempts.values() {
         let Intent::Create { content, fields, .. } = &attempt.intent else { continue };
         if !is_binding(attempt, recorded.assets.get(&attempt.address), &desired.policy) {
@@ -267,7 +267,7 @@ fn add_uploads_under_way<'a>(owners: &mut BTreeMap<Key, Vec<Owner<'a>>>, desired
             let wanted = desired.assets.get(&attempt.address).map(|want| subject::fields(want, desired, recorded));
             let fields = wanted.unwrap_or_else(|| fields.clone());
             let share = (identity.asset_type, identity.creator, identity.privacy, *content);
-            owners.entry(share).or_default().push(Owner { address: &attempt.address, fields, key: None });
+            owners.entry(share).or_default().push(AssetOwner { address: &attempt.address, fields, key: None });
         }
     }
 }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::current::{current, last};
 use super::drift;
 use super::rule::Rule;
-use super::step::{Action, Hold, HoldKind, Note, Part, Plan, Step, Wishes};
+use super::step::{Action, Hold, HoldKind, Note, HeldPart, Plan, Step, PlanOptions};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
@@ -17,7 +17,7 @@ use crate::model::history::RevisionFact;
 use crate::model::ids::AssetId;
 use crate::model::metadata::AssetRef;
 use crate::model::policy::LeavePolicy;
-use crate::model::recorded::{Leaving, Record, Recorded, Shelved};
+use crate::model::recorded::{RetireReason, Record, Recorded, Retirement};
 
 /// Within this time archivings count together.
 const GUARD_SPAN: SignedDuration = SignedDuration::from_hours(24);
@@ -29,36 +29,36 @@ const GUARD_LEAST: usize = 3;
 const GUARD_FRACTION: usize = 3;
 
 /// One asset that is due to be archived.
-struct Due<'a> {
+struct DueArchiving<'a> {
     address: &'a Address,
     asset_id: AssetId,
-    why: Leaving,
+    why: RetireReason,
 }
 
 /// An asset that will be archived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Coming {
+pub struct ScheduledArchiving {
     /// Which.
     pub asset_id: AssetId,
     /// Why.
-    pub why: Leaving,
+    pub why: RetireReason,
     /// Not before this time.
     pub at: Timestamp,
 }
 
 /// The assets of one address that are on their way out, with the dates that `policy` gives them.
-pub fn coming(address: &Address, record: &Record, desired: &Desired) -> Vec<Coming> {
+pub fn coming(address: &Address, record: &Record, desired: &Desired) -> Vec<ScheduledArchiving> {
     let leaving = leaving(address, record, desired).into_iter();
     let dated = leaving.filter_map(|(asset_id, why)| {
         let shelved = record.shelved.get(&asset_id).filter(|shelved| shelved.archived_at.is_none())?;
-        Some(Coming { asset_id, why, at: archive_at(shelved.since, desired)? })
+        Some(ScheduledArchiving { asset_id, why, at: archive_at(shelved.since, desired)? })
     });
     dated.collect()
 }
 
 /// What archiving depends on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scene<'a> {
+pub(super) struct RetireInputs<'a> {
     /// What is wanted.
     pub(super) desired: &'a Desired,
     /// What is known.
@@ -68,21 +68,21 @@ pub(super) struct Scene<'a> {
     /// Addresses that left, and may have moved.
     pub(super) undecided: &'a BTreeSet<Address>,
     /// What a person asks of this run.
-    pub(super) wishes: &'a Wishes,
+    pub(super) wishes: &'a PlanOptions,
     /// The time.
     pub(super) now: Timestamp,
 }
 
 /// Plans what becomes of assets that nobody wants any more.
-pub(super) fn plan_shelf(plan: &mut Plan, scene: &Scene<'_>) {
-    let Scene { desired, recorded, in_hand, undecided, wishes, now } = *scene;
+pub(super) fn plan_shelf(plan: &mut Plan, scene: &RetireInputs<'_>) {
+    let RetireInputs { desired, recorded, in_hand, undecided, wishes, now } = *scene;
     let mut needed = needed(plan, desired, recorded);
     let may_have_moved = undecided.iter().filter_map(|address| recorded.assets.get(address));
     needed.extend(may_have_moved.flat_map(|record| record.history.assets()));
     needed.extend(kept(desired, recorded));
     let archived: BTreeSet<AssetId> = archived(recorded).map(|(asset_id, _)| asset_id).collect();
-    let is_back = |asset_id: AssetId, shelved: &Shelved| drift::is_back(recorded, asset_id, *shelved);
-    let mut due: BTreeMap<AssetId, Due<'_>> = BTreeMap::new();
+    let is_back = |asset_id: AssetId, shelved: &Retirement| drift::is_back(recorded, asset_id, *shelved);
+    let mut due: BTreeMap<AssetId, DueArchiving<'_>> = BTreeMap::new();
     let mut waiting: BTreeSet<AssetId> = BTreeSet::new();
     // What came of it is not known yet; why it is on its way out, and since when, stays until then.
     let under_way: BTreeSet<AssetId> =
@@ -111,12 +111,12 @@ pub(super) fn plan_shelf(plan: &mut Plan, scene: &Scene<'_>) {
             if archived.contains(&asset_id) {
                 // Another address that had the same asset.
                 let since = shelved.map_or(now, |shelved| shelved.since);
-                shelve(plan, address, asset_id, Shelved { why, since, archived_at: Some(now) });
+                shelve(plan, address, asset_id, Retirement { why, since, archived_at: Some(now) });
                 continue;
             }
             let since = shelved.map_or(now, |shelved| shelved.since);
             if shelved.is_none_or(|shelved| shelved.why != why) {
-                shelve(plan, address, asset_id, Shelved { why, since, archived_at: None });
+                shelve(plan, address, asset_id, Retirement { why, since, archived_at: None });
             }
             match archive_at(since, desired) {
                 Some(at) if at > now => {
@@ -126,14 +126,14 @@ pub(super) fn plan_shelf(plan: &mut Plan, scene: &Scene<'_>) {
                 }
                 // Another address that had the same asset hears of it once it is done.
                 Some(_) => {
-                    due.entry(asset_id).or_insert(Due { address, asset_id, why });
+                    due.entry(asset_id).or_insert(DueArchiving { address, asset_id, why });
                 }
                 None => {}
             }
         }
     }
     let due = due.into_values().filter(|due| !waiting.contains(&due.asset_id));
-    let mut due: Vec<Due<'_>> = due.collect();
+    let mut due: Vec<DueArchiving<'_>> = due.collect();
     due.sort_by_key(|due| (due.address, due.asset_id));
     carry_out(plan, desired, recorded, due, wishes, now);
 }
@@ -172,7 +172,7 @@ fn kept(desired: &Desired, recorded: &Recorded) -> BTreeSet<AssetId> {
 }
 
 /// The assets of one address that the policy lets go.
-fn leaving(address: &Address, record: &Record, desired: &Desired) -> Vec<(AssetId, Leaving)> {
+fn leaving(address: &Address, record: &Record, desired: &Desired) -> Vec<(AssetId, RetireReason)> {
     let passed_over = record.passed_over();
     let usable = |key, fact: &RevisionFact| fact.standing.is_usable() && !fact.disputed && !passed_over(key, fact);
     let usable_asset = |asset_id: &AssetId| record.history.of_asset(*asset_id).any(|(key, fact)| usable(key, fact));
@@ -189,8 +189,8 @@ fn leaving(address: &Address, record: &Record, desired: &Desired) -> Vec<(AssetI
             // What the address last was left with it; what it was before had been replaced.
             let is_last = !is_wanted && last == Some(asset_id);
             match (is_last, removed, replaced) {
-                (true, true, _) => Some((asset_id, Leaving::Removed)),
-                (false, _, true) => Some((asset_id, Leaving::Replaced)),
+                (true, true, _) => Some((asset_id, RetireReason::Removed)),
+                (false, _, true) => Some((asset_id, RetireReason::Replaced)),
                 (true, false, _) | (false, _, false) => None,
             }
         })
@@ -200,7 +200,7 @@ fn leaving(address: &Address, record: &Record, desired: &Desired) -> Vec<(AssetI
 /// The asset that a mark says is no longer to be archived.
 fn off_the_shelf(mark: &Change) -> Option<(Address, AssetId)> {
     match mark {
-        Change::Shelve { address, asset_id, shelved: None } => Some((address.clone(), *asset_id)),
+        Change::SetRetirement { address, asset_id, shelved: None } => Some((address.clone(), *asset_id)),
         _ => None,
     }
 }
@@ -210,17 +210,17 @@ fn take_off(
     address: &Address,
     record: &Record,
     asset_id: AssetId,
-    is_back: impl Fn(AssetId, &Shelved) -> bool,
+    is_back: impl Fn(AssetId, &Retirement) -> bool,
 ) {
-    let stays = |shelved: &Shelved| shelved.archived_at.is_none() || is_back(asset_id, shelved);
+    let stays = |shelved: &Retirement| shelved.archived_at.is_none() || is_back(asset_id, shelved);
     if record.shelved.get(&asset_id).is_some_and(stays) {
-        let change = Change::Shelve { address: address.clone(), asset_id, shelved: None };
+        let change = Change::SetRetirement { address: address.clone(), asset_id, shelved: None };
         plan.marks.push(change);
     }
 }
 
-fn shelve(plan: &mut Plan, address: &Address, asset_id: AssetId, shelved: Shelved) {
-    plan.marks.push(Change::Shelve { address: address.clone(), asset_id, shelved: Some(shelved) });
+fn shelve(plan: &mut Plan, address: &Address, asset_id: AssetId, shelved: Retirement) {
+    plan.marks.push(Change::SetRetirement { address: address.clone(), asset_id, shelved: Some(shelved) });
 }
 
 fn archive_at(since: Timestamp, desired: &Desired) -> Option<Timestamp> {
@@ -228,18 +228,18 @@ fn archive_at(since: Timestamp, desired: &Desired) -> Option<Timestamp> {
     since.checked_add(wait).ok()
 }
 
-fn note_date(plan: &mut Plan, address: &Address, asset_id: AssetId, why: Leaving, at: Timestamp) {
+fn note_date(plan: &mut Plan, address: &Address, asset_id: AssetId, why: RetireReason, at: Timestamp) {
     let why = why_text(why);
     let text = format!("asset {asset_id} {why}; it is archived after {}", at.strftime("%Y-%m-%d %H:%M UTC"));
     plan.notes.push(Note { address: Some(address.clone()), text });
 }
 
 /// Why an asset is on its way out, as the rest of a sentence about it.
-pub const fn why_text(why: Leaving) -> &'static str {
+pub const fn why_text(why: RetireReason) -> &'static str {
     match why {
-        Leaving::Replaced => "was replaced",
-        Leaving::Removed => "left the manifest",
-        Leaving::ByHand => "was archived by hand",
+        RetireReason::Replaced => "was replaced",
+        RetireReason::Removed => "left the manifest",
+        RetireReason::ByHand => "was archived by hand",
     }
 }
 
@@ -247,8 +247,8 @@ pub const fn why_text(why: Leaving) -> &'static str {
 fn archived(recorded: &Recorded) -> impl Iterator<Item = (AssetId, Timestamp)> {
     recorded.assets.values().flat_map(|record| &record.shelved).filter_map(|(asset_id, shelved)| match shelved.why {
         _ if drift::is_back(recorded, *asset_id, *shelved) => None,
-        Leaving::Replaced | Leaving::Removed => Some((*asset_id, shelved.archived_at?)),
-        Leaving::ByHand => None,
+        RetireReason::Replaced | RetireReason::Removed => Some((*asset_id, shelved.archived_at?)),
+        RetireReason::ByHand => None,
     })
 }
 
@@ -257,8 +257,8 @@ fn carry_out(
     plan: &mut Plan,
     desired: &Desired,
     recorded: &Recorded,
-    due: Vec<Due<'_>>,
-    wishes: &Wishes,
+    due: Vec<DueArchiving<'_>>,
+    wishes: &PlanOptions,
     now: Timestamp,
 ) {
     // Of what the lockfile alone tells nobody here saw when it was archived; a new machine must not count all that ever was as today's.
@@ -271,7 +271,7 @@ fn carry_out(
     let held = together.len() >= GUARD_LEAST
         && together.len() * GUARD_FRACTION > all
         && wishes.confirmed.as_deref() != Some(code.as_str());
-    for Due { address, asset_id, why } in due {
+    for DueArchiving { address, asset_id, why } in due {
         if held {
             let reason = format!(
                 "asset {asset_id} {} and is due to be archived, but that would make {} of {all} assets within a day",
@@ -280,12 +280,12 @@ fn carry_out(
             );
             let hint = Some(format!("if all of them are to be archived: `macadam sync --once --confirm {code}`"));
             let kind = HoldKind::Held;
-            plan.held.push(Hold { address: address.clone(), kind, part: Part::Archiving, reason, hint });
+            plan.held.push(Hold { address: address.clone(), kind, part: HeldPart::Archiving, reason, hint });
             continue;
         }
         let (rule, reason) = match why {
-            Leaving::Replaced => (Rule::Replaced, "another asset took its place".to_owned()),
-            Leaving::Removed | Leaving::ByHand => (Rule::Removed, "its address left the manifest".to_owned()),
+            RetireReason::Replaced => (Rule::Replaced, "another asset took its place".to_owned()),
+            RetireReason::Removed | RetireReason::ByHand => (Rule::Removed, "its address left the manifest".to_owned()),
         };
         let action = Action::Archive { asset_id, why };
         let (address, after) = (address.clone(), Vec::new());

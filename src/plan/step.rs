@@ -15,7 +15,7 @@ use crate::model::metadata::{
     AssetRef, Description, DisplayName, Field, FieldDigests, Preview, SocialLink, SocialNetwork,
 };
 use crate::model::missing_lockfile::MissingLockfile;
-use crate::model::recorded::{AttemptId, Identity, Leaving};
+use crate::model::recorded::{AttemptId, Identity, RetireReason};
 
 use super::rule::Rule;
 
@@ -228,7 +228,7 @@ pub enum Action {
         /// The asset.
         asset_id: AssetId,
         /// Why it is on its way out.
-        why: Leaving,
+        why: RetireReason,
     },
     /// Restore an archived asset.
     Restore {
@@ -318,7 +318,7 @@ pub struct Hold {
     /// What kind of obstacle.
     pub kind: HoldKind,
     /// Of what.
-    pub part: Part,
+    pub part: HeldPart,
     /// Why: lower case, no full stop.
     pub reason: String,
     /// What would free it.
@@ -327,7 +327,7 @@ pub struct Hold {
 
 /// What of an address is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Part {
+pub enum HeldPart {
     /// All of it.
     Asset,
     /// Its metadata; the content goes on.
@@ -336,7 +336,7 @@ pub enum Part {
     Archiving,
 }
 
-impl Part {
+impl HeldPart {
     /// The name in output.
     pub const fn name(self) -> &'static str {
         match self {
@@ -390,7 +390,7 @@ pub const LOST_ANSWER_REST: SignedDuration = SignedDuration::from_secs(60);
 
 /// What a run is asked for beside the manifest, and what it has in hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wishes {
+pub struct PlanOptions {
     /// Addresses whose files are put over content made elsewhere.
     pub overwrite: BTreeSet<Address>,
     /// The code of the archiving that is agreed to.
@@ -405,7 +405,7 @@ pub struct Wishes {
     pub accept_new_lockfile: bool,
 }
 
-impl Default for Wishes {
+impl Default for PlanOptions {
     fn default() -> Self {
         Self {
             overwrite: BTreeSet::new(),

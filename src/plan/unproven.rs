@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
 use crate::model::desired::Desired;
-use crate::model::history::Standing;
+use crate::model::history::RevisionState;
 use crate::model::ids::AssetId;
 use crate::model::observation::{ANSWERS_UNTIL_GONE, Mismatch, NotFound};
 use crate::model::recorded::{Record, Recorded};
 
 use super::current::current;
-use super::step::{Action, Hold, HoldKind, Note, Part, Plan, Step};
+use super::step::{Action, Hold, HoldKind, Note, HeldPart, Plan, Step};
 
 /// Why nothing is sent to an asset.
 #[derive(Debug, Clone, Copy)]
@@ -33,12 +33,12 @@ impl Doubt {
         let known = recorded.not_found.get(&asset_id).filter(|known| !known.is_gone());
         let unverified = || {
             let mut facts = record?.history.of_asset(asset_id);
-            facts.any(|(_, fact)| fact.standing == Standing::Unverified).then_some(Self::Unverified(asset_id))
+            facts.any(|(_, fact)| fact.standing == RevisionState::Unverified).then_some(Self::Unverified(asset_id))
         };
         foreign().or(known.map(|known| Self::NotFound(asset_id, *known))).or_else(unverified)
     }
 
-    fn hold(self, address: &Address, part: Part) -> Hold {
+    fn hold(self, address: &Address, part: HeldPart) -> Hold {
         let (reason, hint) = match self {
             Self::NotFound(asset_id, known) => (not_found(asset_id, known), asked_again(known)),
             Self::Foreign(mismatch) => (mismatch.to_string(), mismatch.hint().to_owned()),
@@ -85,7 +85,7 @@ pub(super) fn hold(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_h
     }
     plan.steps = kept;
     // Held also where nothing is to be done: the game uses an asset that is not the project's.
-    held.extend(foreign.iter().map(|(address, doubt)| doubt.hold(address, Part::Asset)));
+    held.extend(foreign.iter().map(|(address, doubt)| doubt.hold(address, HeldPart::Asset)));
     let told = |hold: &Hold| (hold.address.clone(), hold.reason.clone());
     let mut all: BTreeSet<(Address, String)> = plan.held.iter().map(told).collect();
     plan.held.extend(held.into_iter().filter(|hold| all.insert(told(hold))));
@@ -102,11 +102,11 @@ fn of_step(recorded: &Recorded, step: &Step) -> Option<Doubt> {
     Doubt::of(recorded, recorded.assets.get(owner), step.action.asset_id()?)
 }
 
-const fn part(action: &Action) -> Part {
+const fn part(action: &Action) -> HeldPart {
     match action {
-        Action::UpdateMetadata { .. } => Part::Metadata,
-        Action::Archive { .. } => Part::Archiving,
-        _ => Part::Asset,
+        Action::UpdateMetadata { .. } => HeldPart::Metadata,
+        Action::Archive { .. } => HeldPart::Archiving,
+        _ => HeldPart::Asset,
     }
 }
 

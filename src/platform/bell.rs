@@ -11,7 +11,7 @@ use super::file_id::FileId;
 
 /// A bell that can be rung, until it is dropped.
 #[derive(Debug)]
-pub struct Bell {
+pub struct Wakeup {
     #[cfg(unix)]
     socket: tokio::net::UnixDatagram,
     path: PathBuf,
@@ -19,7 +19,7 @@ pub struct Bell {
     id: Option<FileId>,
 }
 
-impl Bell {
+impl Wakeup {
     /// Hangs a bell at `path`, in place of one that a dead process left. Only for whoever has the place to itself. Needs a runtime.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Bell {
     }
 }
 
-impl Drop for Bell {
+impl Drop for Wakeup {
     fn drop(&mut self) {
         // It may be gone, and another one may hang there: the folder was deleted, and made anew.
         if FileId::at(&self.path).is_ok_and(|found| found.is_some() && found == self.id) {
@@ -107,14 +107,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.bell");
         assert!(ring(&path).is_err());
-        let bell = Bell::hang(&path).unwrap();
+        let bell = Wakeup::hang(&path).unwrap();
         ring(&path).unwrap();
         ring(&path).unwrap();
         bell.rung().await.unwrap();
         let (heard, rung) = tokio::join!(bell.rung(), async { ring(&path) });
         assert!(heard.is_ok() && rung.is_ok());
         // A process that was killed leaves its socket; the next one takes its place.
-        let next = Bell::hang(&path).unwrap();
+        let next = Wakeup::hang(&path).unwrap();
         ring(&path).unwrap();
         next.rung().await.unwrap();
         // The first one is gone only now, and leaves the next one alone.
@@ -123,6 +123,6 @@ mod tests {
         next.rung().await.unwrap();
         drop(next);
         assert!(!path.exists());
-        assert!(Bell::hang(&folder.path().join("x".repeat(200))).is_err());
+        assert!(Wakeup::hang(&folder.path().join("x".repeat(200))).is_err());
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// What a program answered.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ProgramOutput {
     /// How it ended.
     pub status: ExitStatus,
     /// What it printed to standard output, as text.
@@ -34,7 +34,7 @@ pub fn ask<'a>(
     inherited: &[&str],
     input: &[u8],
     (patience, most): (Duration, u64),
-) -> io::Result<Answer> {
+) -> io::Result<ProgramOutput> {
     let mut command = Command::new(program);
     command.args(arguments).env_clear();
     command.envs(inherited.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))));
@@ -50,7 +50,7 @@ pub fn ask<'a>(
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match (bytes(said), bytes(complained)) {
         (Ok(raw), Ok(complained)) => {
-            Ok(Answer { status: child.wait()?, said: text(&raw), raw, complained: text(&complained) })
+            Ok(ProgramOutput { status: child.wait()?, said: text(&raw), raw, complained: text(&complained) })
         }
         _ => {
             end(child);

@@ -231,26 +231,26 @@ impl StateError {
 
 /// What a piece of SQL work inside the store comes to, before it is told with the state's path.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum StoreFault {
     /// SQLite refused.
     Sql(rusqlite::Error),
     /// The change doesn't fit.
     Misfit(ApplyError),
 }
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for StoreFault {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sql(error)
     }
 }
 
-impl From<ApplyError> for Fault {
+impl From<ApplyError> for StoreFault {
     fn from(error: ApplyError) -> Self {
         Self::Misfit(error)
     }
 }
 
-impl Fault {
+impl StoreFault {
     pub(super) fn at(self, path: &Path, doing: &'static str) -> StateError {
         match self {
             Self::Sql(error) => StateError::from_sql(path, doing, error),

@@ -17,7 +17,7 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::file::FileCache;
 use crate::model::recorded::Recorded;
-use crate::model::request::{self, Problem, Request, RequestId};
+use crate::model::request::{self, RequestProblem, Request, RequestId};
 use crate::platform::failpoint;
 
 /// The most lists of changes in one transaction: bounds how long the first of them waits for its answer.
@@ -29,13 +29,13 @@ pub struct StoreHandle {
     queue: mpsc::UnboundedSender<Work>,
 }
 
-type Answer<T> = oneshot::Sender<T>;
-type Call = Box<dyn FnOnce(&mut Store) + Send>;
+type JobResult<T> = oneshot::Sender<T>;
+type Job = Box<dyn FnOnce(&mut Store) + Send>;
 
 enum Work {
-    Commit(Batch, Answer<Result<(), StateError>>),
-    Call(Call),
-    Close(Answer<()>),
+    Commit(Batch, JobResult<Result<(), StateError>>),
+    Call(Job),
+    Close(JobResult<()>),
 }
 
 impl StoreHandle {
@@ -209,7 +209,7 @@ impl StoreHandle {
     pub fn answer_request(
         &self,
         id: RequestId,
-        result: Result<request::Answer, Problem>,
+        result: Result<request::RequestDone, RequestProblem>,
         now: Timestamp,
     ) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.call(move |store| store.answer_request(id, &result, now))
@@ -238,7 +238,7 @@ impl StoreHandle {
     /// Queues work now; the future only waits for its answer.
     fn ask<T: Send + 'static>(
         &self,
-        work: impl FnOnce(Answer<Result<T, StateError>>) -> Work,
+        work: impl FnOnce(JobResult<Result<T, StateError>>) -> Work,
     ) -> impl Future<Output = Result<T, StateError>> + Send + 'static {
         let (answer, answered) = oneshot::channel();
         // Where the thread is gone the work is dropped here, and its answer with it.
@@ -293,7 +293,7 @@ mod tests {
     use crate::model::recorded::AttemptId;
 
     fn told(message: String) -> Vec<Change> {
-        vec![Change::Tell { address: None, event: Event { kind: "test", message } }]
+        vec![Change::LogEvent { address: None, event: Event { kind: "test", message } }]
     }
 
     fn store(folder: &Path) -> Store {

@@ -23,13 +23,13 @@ use crate::model::recorded::Recorded;
 use crate::platform::file_id::FileId;
 
 /// Where the state belongs now, or why that can't be told. It may change under a running process, with the checkout around it.
-pub type Place = Box<dyn Fn() -> Result<PathBuf, String> + Send + Sync>;
+pub type StateLocation = Box<dyn Fn() -> Result<PathBuf, String> + Send + Sync>;
 
 /// The right to write one state.
-pub struct Hold {
+pub struct WriteLock {
     database: PathBuf,
     command: String,
-    place: Place,
+    place: StateLocation,
     held: Mutex<Held>,
     generation: AtomicU64,
 }
@@ -41,7 +41,7 @@ struct Held {
     lost: Option<Arc<LockError>>,
 }
 
-impl fmt::Debug for Hold {
+impl fmt::Debug for WriteLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hold").field("database", &self.database).finish_non_exhaustive()
     }
@@ -142,12 +142,12 @@ pub struct Regained {
     pub aside: Option<PathBuf>,
 }
 
-impl Hold {
+impl WriteLock {
     /// The right that `lock` gives, over the state that `store` opened under it.
     ///
     /// # Errors
     /// When the lock's file can't be looked at.
-    pub fn new(lock: StateLock, store: &Store, command: &str, place: Place) -> Result<Self, LockError> {
+    pub fn new(lock: StateLock, store: &Store, command: &str, place: StateLocation) -> Result<Self, LockError> {
         let files = files(&lock, store.files().to_vec())?;
         Ok(Self {
             database: store.path().to_owned(),

@@ -23,7 +23,7 @@ pub struct Health {
 
 /// The answer to a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct HealthVerdict {
     /// The check passes.
     pub ok: bool,
     /// One line that says why, or why not.
@@ -37,21 +37,21 @@ impl Health {
     }
 
     /// Whether the loop still gets somewhere: what a supervisor should restart the service by.
-    pub fn alive(&self, now: Duration) -> Verdict {
+    pub fn alive(&self, now: Duration) -> HealthVerdict {
         let age = self.age(now);
         if age <= self.deadline {
-            return Verdict { ok: true, reason: self.told() };
+            return HealthVerdict { ok: true, reason: self.told() };
         }
         let reason = format!("no progress for {} s, {} s are allowed", age.as_secs(), self.deadline.as_secs());
-        Verdict { ok: false, reason }
+        HealthVerdict { ok: false, reason }
     }
 
     /// Whether it takes work: not before it is ready, not while it stops, and not while it is stuck.
-    pub fn takes_work(&self, now: Duration) -> Verdict {
+    pub fn takes_work(&self, now: Duration) -> HealthVerdict {
         if !self.ready {
             let detail = one_line(&self.detail);
             let reason = if detail.is_empty() { "not ready".to_owned() } else { format!("not ready: {detail}") };
-            return Verdict { ok: false, reason };
+            return HealthVerdict { ok: false, reason };
         }
         self.alive(now)
     }
@@ -101,7 +101,7 @@ mod tests {
     fn it_takes_work_once_it_is_ready() {
         let starting = Health { ready: false, detail: "recovering".into(), ..health() };
         assert!(starting.alive(s(101)).ok, "a slow start is no reason to restart");
-        assert_eq!(starting.takes_work(s(101)), Verdict { ok: false, reason: "not ready: recovering".into() });
+        assert_eq!(starting.takes_work(s(101)), HealthVerdict { ok: false, reason: "not ready: recovering".into() });
         assert_eq!(Health::default().takes_work(s(0)).reason, "not ready");
     }
 

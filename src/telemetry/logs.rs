@@ -18,7 +18,7 @@ use crate::model::shown;
 
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum LogForm {
     /// For people.
     Text,
     /// For machines.
@@ -76,12 +76,12 @@ fn device_and_inode(journal_stream: &OsStr) -> Option<(u64, u64)> {
 }
 
 /// Starts to log; a second call changes nothing.
-pub fn start(form: Form, level: Level, reader: Reader) {
+pub fn start(form: LogForm, level: Level, reader: Reader) {
     // Failing means that a log was started before: a test in the same process.
     drop(subscriber(form, level, reader, std::io::stderr).try_init());
 }
 
-fn subscriber<W>(form: Form, level: Level, reader: Reader, to: W) -> Box<dyn Subscriber + Send + Sync>
+fn subscriber<W>(form: LogForm, level: Level, reader: Reader, to: W) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -93,9 +93,9 @@ where
     };
     // Only what Macadam says: the libraries' own lines may hold headers.
     let filter = EnvFilter::new(format!("off,macadam={level}"));
-    let color = reader == Reader::Terminal && form == Form::Text;
+    let color = reader == Reader::Terminal && form == LogForm::Text;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(color);
-    if form == Form::Text {
+    if form == LogForm::Text {
         let builder = builder.with_target(false).with_writer(OneLine(to));
         return match reader {
             Reader::Journal => Box::new(builder.without_time().map_event_format(Prioritized).finish()),
@@ -184,7 +184,7 @@ mod tests {
         }
     }
 
-    fn logged(form: Form, level: Level, reader: Reader) -> String {
+    fn logged(form: LogForm, level: Level, reader: Reader) -> String {
         let paper = Paper::default();
         let to = paper.clone();
         tracing::subscriber::with_default(subscriber(form, level, reader, move || to.clone()), || {
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_journal_gets_a_priority_on_every_line_and_no_time() {
-        let text = logged(Form::Text, Level::Debug, Reader::Journal);
+        let text = logged(LogForm::Text, Level::Debug, Reader::Journal);
         let expected = "\
 <3>ERROR refused\\n::error::\\u{202e}\\u{9b}2J address=\"sword\"
 <4> WARN following{change=bbbb-1}: slow
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_change_is_on_the_lines_of_every_level() {
-        let text = logged(Form::Text, Level::Warn, Reader::Plain);
+        let text = logged(LogForm::Text, Level::Warn, Reader::Plain);
         let lines: Vec<&str> = text.lines().filter(|line| line.contains("slow")).collect();
         assert!(matches!(lines.as_slice(), [line] if line.contains("change=bbbb-1")), "{text}");
     }
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn json_has_one_object_a_line() {
         for reader in [Reader::Terminal, Reader::Plain, Reader::Journal] {
-            let text = logged(Form::Json, Level::Debug, reader);
+            let text = logged(LogForm::Json, Level::Debug, reader);
             assert_eq!(text.lines().count(), 4, "{text}");
             for line in text.lines() {
                 let object = if reader == Reader::Journal { line.get(3..).unwrap() } else { line };
@@ -236,10 +236,10 @@ mod tests {
 
     #[test]
     fn only_terminals_get_escape_codes() {
-        for form in [Form::Text, Form::Json] {
+        for form in [LogForm::Text, LogForm::Json] {
             for reader in [Reader::Terminal, Reader::Plain, Reader::Journal] {
                 let text = logged(form, Level::Debug, reader);
-                let expected = form == Form::Text && reader == Reader::Terminal;
+                let expected = form == LogForm::Text && reader == Reader::Terminal;
                 assert_eq!(text.contains('\u{1b}'), expected, "{form:?} {reader:?} {text}");
                 assert!(!text.contains("secret"), "{text}");
             }

@@ -75,19 +75,19 @@ struct BuildLabel {
 }
 
 type Seconds = Counter<f64, AtomicU64>;
-type Count = Gauge<u64, AtomicU64>;
+type CounterFamily = Gauge<u64, AtomicU64>;
 /// A gauge that is left out until it is known: a family without labels, empty at first. Zero would be a time too, in 1970.
-type Moment = Family<[(&'static str, &'static str); 0], Count>;
+type OptionalGauge = Family<[(&'static str, &'static str); 0], CounterFamily>;
 
 /// Everything that is counted and measured.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    assets: Family<StateLabel, Count>,
+    assets: Family<StateLabel, CounterFamily>,
     // States that were seen: one that no asset is in any more is zero, not what it was.
     states: Mutex<BTreeSet<&'static str>>,
-    drifted: Count,
-    in_doubt: Count,
+    drifted: CounterFamily,
+    in_doubt: CounterFamily,
     actions: Family<ActionLabels, Counter>,
     requests: Family<RequestLabels, Counter>,
     waited: Family<EndpointLabel, Seconds>,
@@ -96,16 +96,16 @@ pub struct Metrics {
     rescans: Family<ReasonLabel, Counter>,
     overflows: Counter,
     synced_after: Histogram,
-    last_success: Moment,
-    key_expiry: Moment,
+    last_success: OptionalGauge,
+    key_expiry: OptionalGauge,
     passes: Counter,
-    tasks: Count,
+    tasks: CounterFamily,
 }
 
 impl Metrics {
     /// Nothing counted yet. `version` is the program's, `started` when the service started, in Unix seconds.
     pub fn new(version: &'static str, started: u64) -> Self {
-        let since = Count::default();
+        let since = CounterFamily::default();
         since.set(started);
         let mut metrics = Self {
             registry: Registry::with_prefix("macadam"),
@@ -131,7 +131,7 @@ impl Metrics {
     }
 
     /// Names and explanations. The crate adds `_total` to counters, `_info` to the build and a full stop to each explanation.
-    fn register(&mut self, version: &'static str, since: Count) {
+    fn register(&mut self, version: &'static str, since: CounterFamily) {
         let Self {
             registry,
             assets,

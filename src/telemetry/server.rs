@@ -22,12 +22,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::health::{Health, Verdict, one_line};
+use super::health::{Health, HealthVerdict, one_line};
 use super::metrics::{self, Metrics};
 
 /// What one client, or all of them, may cost.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+struct ClientLimits {
     /// Connections at once. One more takes the place of the longest silent one; where all are being answered it waits in the kernel's queue.
     connections: usize,
     /// How long a connection may live, from its first byte to the last of the answer.
@@ -37,8 +37,8 @@ struct Limits {
 }
 
 /// Two probes and a scraper need three places; the rest is for people. Probes and scrapers give up after ten seconds themselves.
-const LIMITS: Limits =
-    Limits { connections: 32, patience: Duration::from_secs(10), head_patience: Duration::from_secs(5) };
+const LIMITS: ClientLimits =
+    ClientLimits { connections: 32, patience: Duration::from_secs(10), head_patience: Duration::from_secs(5) };
 
 /// The largest head of a request; browsers send less than 2 KiB. A longer one is answered with 431. It is also what hyper needs at least.
 const MAX_HEAD: usize = 8 * 1024;
@@ -47,20 +47,20 @@ const MAX_HEAD: usize = 8 * 1024;
 const ACCEPT_REST: Duration = Duration::from_millis(200);
 
 /// The clock that [`Health::last_progress`] is on: the time since the start, never jumping.
-pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
+pub type ProgressClock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// What is shown to the outside.
 #[derive(Clone)]
-pub struct Face {
+pub struct StatusPages {
     /// What the loop says of itself. When its sender is gone, so is the loop, and `/healthz` says so.
     pub health: watch::Receiver<Health>,
     /// What was counted.
     pub metrics: Arc<Metrics>,
     /// Read at each request.
-    pub clock: Clock,
+    pub clock: ProgressClock,
 }
 
-impl std::fmt::Debug for Face {
+impl std::fmt::Debug for StatusPages {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { health, metrics: _, clock: _ } = self;
         f.debug_struct("Face").field("health", &*health.borrow()).finish_non_exhaustive()
@@ -68,18 +68,18 @@ impl std::fmt::Debug for Face {
 }
 
 /// Answers until `shutdown` is done, then drops what is open: so end it last, after the loop has published that it stops.
-pub async fn serve(listener: TcpListener, face: Face, shutdown: impl Future<Output = ()>) {
+pub async fn serve(listener: TcpListener, face: StatusPages, shutdown: impl Future<Output = ()>) {
     serve_within(LIMITS, listener, face, shutdown).await;
 }
 
 /// The connections that are open, the oldest first.
 #[derive(Default)]
 struct Places {
-    taken: VecDeque<Place>,
+    taken: VecDeque<ConnectionSlot>,
 }
 
 /// One open connection.
-struct Place {
+struct ConnectionSlot {
     task: AbortHandle,
     /// Whether the whole head of its request has come.
     asked: Arc<AtomicBool>,
@@ -101,7 +101,7 @@ impl Places {
     }
 }
 
-async fn serve_within(limits: Limits, listener: TcpListener, face: Face, shutdown: impl Future<Output = ()>) {
+async fn serve_within(limits: ClientLimits, listener: TcpListener, face: StatusPages, shutdown: impl Future<Output = ()>) {
     let router = router(face);
     let mut places = Places::default();
     let mut connections = JoinSet::new();
@@ -127,7 +127,7 @@ async fn serve_within(limits: Limits, listener: TcpListener, face: Face, shutdow
                     // Past its deadline a connection is the client's loss.
                     tokio::time::timeout(limits.patience, connect(limits, stream, router, asked)).await.ok();
                 });
-                places.taken.push_back(Place { task, asked: place });
+                places.taken.push_back(ConnectionSlot { task, asked: place });
             }
             Err(error) => {
                 tracing::warn!(%error, "accept a connection on the address of --listen");
@@ -141,7 +141,7 @@ async fn serve_within(limits: Limits, listener: TcpListener, face: Face, shutdow
     connections.shutdown().await;
 }
 
-async fn connect(limits: Limits, stream: TcpStream, router: Router, asked: Arc<AtomicBool>) {
+async fn connect(limits: ClientLimits, stream: TcpStream, router: Router, asked: Arc<AtomicBool>) {
     let pages = TowerToHyperService::new(router);
     let answering = service_fn(|request: Request<Incoming>| {
         asked.store(true, Ordering::Relaxed);
@@ -158,29 +158,29 @@ async fn connect(limits: Limits, stream: TcpStream, router: Router, asked: Arc<A
     serving.await.ok();
 }
 
-fn router(face: Face) -> Router {
+fn router(face: StatusPages) -> Router {
     // No handler reads a body, so its size is of no interest. `get` answers HEAD too.
     Router::new()
-        .route("/healthz", get(async |face: State<Face>, headers: HeaderMap| check(&face, &headers, Health::alive)))
-        .route("/readyz", get(async |face: State<Face>, headers: HeaderMap| check(&face, &headers, Health::takes_work)))
+        .route("/healthz", get(async |face: State<StatusPages>, headers: HeaderMap| check(&face, &headers, Health::alive)))
+        .route("/readyz", get(async |face: State<StatusPages>, headers: HeaderMap| check(&face, &headers, Health::takes_work)))
         .route("/metrics", get(counted))
         .fallback(|| async { plain(StatusCode::NOT_FOUND, "no such page: /healthz, /readyz, /metrics") })
         .with_state(face)
 }
 
-async fn counted(State(face): State<Face>) -> Response {
+async fn counted(State(face): State<StatusPages>) -> Response {
     face.metrics.set_tasks(tokio::runtime::Handle::current().metrics().num_alive_tasks() as u64);
     answer(StatusCode::OK, metrics::CONTENT_TYPE, face.metrics.text())
 }
 
-fn check(face: &Face, headers: &HeaderMap, judge: fn(&Health, Duration) -> Verdict) -> Response {
+fn check(face: &StatusPages, headers: &HeaderMap, judge: fn(&Health, Duration) -> HealthVerdict) -> Response {
     // Before the clock is read: progress can't lie in its future then.
     let health = face.health.borrow().clone();
     let now = (face.clock)();
     // The sender goes when the loop ends, even by a panic.
     let ended = face.health.has_changed().is_err();
     let verdict =
-        if ended { Verdict { ok: false, reason: "the loop has ended".to_owned() } } else { judge(&health, now) };
+        if ended { HealthVerdict { ok: false, reason: "the loop has ended".to_owned() } } else { judge(&health, now) };
     let status = if verdict.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     if !wants_json(headers) {
         return plain(status, &verdict.reason);

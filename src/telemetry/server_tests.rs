@@ -23,7 +23,7 @@ impl Served {
         Self::within(LIMITS).await
     }
 
-    async fn within(limits: Limits) -> Self {
+    async fn within(limits: ClientLimits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let health = watch::Sender::new(Health {
@@ -36,7 +36,7 @@ impl Served {
         let metrics = Arc::new(Metrics::new("1.2.3", 0));
         let seconds = Arc::new(AtomicU64::new(110));
         let clock = Arc::clone(&seconds);
-        let face = Face {
+        let face = StatusPages {
             health: health.subscribe(),
             metrics: Arc::clone(&metrics),
             clock: Arc::new(move || Duration::from_secs(clock.load(Ordering::SeqCst))),
@@ -173,8 +173,8 @@ async fn two_requests_on_one_connection_are_one_too_many() {
 async fn silent_clients_lose_their_places() {
     let short = Duration::from_millis(50);
     for limits in [
-        Limits { connections: 2, head_patience: short, ..LIMITS },
-        Limits { connections: 2, patience: short, ..LIMITS },
+        ClientLimits { connections: 2, head_patience: short, ..LIMITS },
+        ClientLimits { connections: 2, patience: short, ..LIMITS },
     ] {
         let served = Served::within(limits).await;
         let mut silent = Vec::new();
@@ -193,7 +193,7 @@ async fn silent_clients_lose_their_places() {
 async fn silent_clients_keep_no_probe_out() {
     // Nobody is shown out for being late here.
     let day = Duration::from_secs(86_400);
-    let served = Served::within(Limits { connections: 4, patience: day, head_patience: day }).await;
+    let served = Served::within(ClientLimits { connections: 4, patience: day, head_patience: day }).await;
     let mut silent = Vec::new();
     for round in 0..40 {
         let mut stream = TcpStream::connect(served.address).await.unwrap();

@@ -63,8 +63,8 @@ impl Notifier {
     }
 
     /// The loop's heart, if systemd listens for it. `deadline` is how old progress may become, the same as of `/healthz`.
-    pub fn heart(&self, deadline: Duration) -> Option<Heart> {
-        self.watchdog_interval().map(|interval| Heart::new(interval, deadline))
+    pub fn heart(&self, deadline: Duration) -> Option<Watchdog> {
+        self.watchdog_interval().map(|interval| Watchdog::new(interval, deadline))
     }
 }
 
@@ -146,12 +146,12 @@ impl Notifier {
 /// The loop wakes at least every [`Heart::interval`], idle or not, and asks. Since it asks itself, a loop that hangs doesn't beat; and since it asks with the age
 /// of its progress, one that only spins doesn't either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heart {
+pub struct Watchdog {
     interval: Duration,
     deadline: Duration,
 }
 
-impl Heart {
+impl Watchdog {
     /// `watchdog` is what systemd waits, `deadline` how old progress may become.
     pub fn new(watchdog: Duration, deadline: Duration) -> Self {
         // systemd's advice (sd_watchdog_enabled(3)): at half the time, so that one late beat costs nothing.

@@ -8,7 +8,7 @@ const fn s(seconds: u64) -> Duration {
 
 #[test]
 fn a_beat_is_deserved_by_progress() {
-    let heart = Heart::new(s(120), s(300));
+    let heart = Watchdog::new(s(120), s(300));
     assert_eq!((heart.interval(), heart.next(s(1000))), (s(60), s(1060)));
     for (age, beats) in [(0, true), (60, true), (300, true), (301, false), (1_000_000, false)] {
         assert_eq!(heart.beat(s(age)), beats, "{age}");
@@ -16,7 +16,7 @@ fn a_beat_is_deserved_by_progress() {
 }
 
 /// A loop on a made-up clock that wakes as [`Heart`] asks and stops to get anywhere at `stuck`; gives when systemd would kill it.
-fn killed_at(heart: Heart, watchdog: Duration, stuck: Duration) -> Option<Duration> {
+fn killed_at(heart: Watchdog, watchdog: Duration, stuck: Duration) -> Option<Duration> {
     let (mut now, mut beaten) = (s(0), s(0));
     while now < s(10_000) {
         let progress = now.min(stuck);
@@ -33,7 +33,7 @@ fn killed_at(heart: Heart, watchdog: Duration, stuck: Duration) -> Option<Durati
 
 #[test]
 fn a_loop_that_spins_without_progress_is_ended_and_an_idle_one_lives() {
-    let heart = Heart::new(s(120), s(300));
+    let heart = Watchdog::new(s(120), s(300));
     assert_eq!(killed_at(heart, s(120), s(600)), Some(s(600 + 300 + 120)));
     assert_eq!(killed_at(heart, s(120), s(10_000)), None);
 }

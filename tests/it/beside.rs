@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use macadam::cloud::base::BaseUrl;
-use macadam::emulator::{Action, Endpoint, FaultRule, Point};
+use macadam::emulator::{FaultAction, ApiEndpoint, FaultRule, Point};
 use macadam::engine::project;
-use macadam::engine::request::Desk;
+use macadam::engine::request::RequestQueue;
 use macadam::engine::session::Session;
-use macadam::model::request::{Answer, Found, Problem, ProblemKind, Request, RequestId};
+use macadam::model::request::{RequestDone, Resolution, RequestProblem, ProblemKind, Request, RequestId};
 use macadam::state::lock::SERVICE;
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ use super::support::{Project, Ran, Remote, png};
 /// The service's side, in this process: it holds the state as the service does, and takes requests when the test says so.
 struct Service {
     session: Session,
-    desk: Desk,
+    desk: RequestQueue,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -28,7 +28,7 @@ impl Service {
         let found = project::Project::find(Some(Path::new("assets.toml")), None, project.path()).unwrap();
         let (session, desk) = runtime.block_on(async {
             let session = Session::open(&found, &base.to_string(), SERVICE).await.unwrap();
-            let desk = Desk::open(&session);
+            let desk = RequestQueue::open(&session);
             (session, desk)
         });
         Self { session, desk, runtime }
@@ -46,7 +46,7 @@ impl Service {
         }
     }
 
-    fn answer(&self, id: RequestId, result: Result<Answer, Problem>) {
+    fn answer(&self, id: RequestId, result: Result<RequestDone, RequestProblem>) {
         self.runtime.block_on(self.desk.answer(id, result)).unwrap();
     }
 
@@ -84,7 +84,7 @@ pub fn in_doubt() -> (Remote, Project, u64) {
     let manifest = "[creator]\nuser_id = 1\n[policy]\nambiguous_create = \"hold\"\n[globs.ui]\npath = \"ui/*.png\"\n";
     let project = Project::new(manifest).at(&remote.url());
     project.write("ui/a.png", png(1));
-    let reset = FaultRule::on(Endpoint::CreateAsset, Action::Reset { at: Point::AfterCommit });
+    let reset = FaultRule::on(ApiEndpoint::CreateAsset, FaultAction::Reset { at: Point::AfterCommit });
     remote.control().add_faults(vec![reset.times(1)]).unwrap();
     project.run(&["sync", "--once"]).expect(1);
     let made = remote.assets()[0].asset.id;
@@ -103,10 +103,10 @@ fn two_commands_at_once_each_get_their_own_answer() {
         let hint = Some("a hint".to_owned());
         let (message, kind) = match request {
             Request::Retry { .. } => ("to the retry".to_owned(), ProblemKind::Credential),
-            Request::Resolve { found: Found::Nothing, .. } => ("to the resolve".to_owned(), ProblemKind::Unusable),
+            Request::Resolve { found: Resolution::Nothing, .. } => ("to the resolve".to_owned(), ProblemKind::Unusable),
             other => panic!("{other:?}"),
         };
-        service.answer(id, Err(Problem { kind, message, hint }));
+        service.answer(id, Err(RequestProblem { kind, message, hint }));
     }
     let told = asking.map(ended);
     assert_eq!((told[0].0, message(&told[0].1)), (4, "to the retry"));
@@ -181,5 +181,5 @@ fn a_request_that_nobody_begins_with_is_taken_back() {
     let (code, document) = ended(asking);
     assert_eq!(code, 1, "{document:#}");
     assert!(message(&document).contains("has not finished this"), "{document:#}");
-    service.answer(id, Ok(Answer::default()));
+    service.answer(id, Ok(RequestDone::default()));
 }

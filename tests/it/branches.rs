@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 
 use super::support::{GLOBS, Project, Ran, Remote, png, rbxmx};
 
@@ -65,7 +65,7 @@ impl Repository {
 
     /// Everything that could be an upload: creates and updates.
     fn uploads(&self) -> usize {
-        self.remote.requests(Endpoint::CreateAsset) + self.remote.requests(Endpoint::UpdateAsset)
+        self.remote.requests(ApiEndpoint::CreateAsset) + self.remote.requests(ApiEndpoint::UpdateAsset)
     }
 
     /// Syncs without uploading anything. What the state knows from other branches may be added to the lockfile; nothing may leave it.

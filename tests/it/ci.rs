@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 use serde_json::{Value, json};
 
 use super::commit_push::{Clone, Hub, clean};
@@ -66,7 +66,7 @@ impl Ci {
     }
 
     pub fn creates(&self) -> usize {
-        self.remote.requests(Endpoint::CreateAsset)
+        self.remote.requests(ApiEndpoint::CreateAsset)
     }
 
     /// What is pushed of the lockfile.

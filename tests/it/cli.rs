@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-use macadam::emulator::{Config, Creators, Endpoint, Key, Owner};
+use macadam::emulator::{Config, Creators, ApiEndpoint, EmulatedKey, Principal};
 use serde_json::{Value, json};
 
 use super::support::{Project, Ran, Remote, SECRET, png, rbxmx};
@@ -429,7 +429,7 @@ fn without_a_key_nothing_is_sent() {
 #[test]
 fn the_key_comes_from_a_file_or_a_credential_before_the_environment() {
     let (remote, project) = new();
-    remote.control().put_key(Key::all_powerful("from-file", "file", Owner::User(1)));
+    remote.control().put_key(EmulatedKey::all_powerful("from-file", "file", Principal::User(1)));
     project.write("secret/roblox-api-key", "from-file\n");
     let file = project.file("secret/roblox-api-key");
     let mut command = project.command(&["sync", "--once", "--api-key-file", file.to_str().unwrap()]);
@@ -439,7 +439,7 @@ fn the_key_comes_from_a_file_or_a_credential_before_the_environment() {
     Ran::of(command.env("CREDENTIALS_DIRECTORY", project.file("secret")).output().unwrap()).expect(0);
     // The introspection carries the key in its body.
     let mut requests = remote.control().requests();
-    requests.retain(|request| request.endpoint != Some(Endpoint::IntrospectKey));
+    requests.retain(|request| request.endpoint != Some(ApiEndpoint::IntrospectKey));
     assert!(requests.iter().all(|request| request.key.as_deref() == Some("file")));
     let missing = project.file("nothing");
     let found = error(&project, &["sync", "--once", "--api-key-file", missing.to_str().unwrap()], 4);
@@ -449,12 +449,12 @@ fn the_key_comes_from_a_file_or_a_credential_before_the_environment() {
 #[test]
 fn a_refused_key_stops_everything() {
     let (remote, project) = new();
-    remote.control().put_key(Key::all_powerful("another", "another", Owner::User(1)));
+    remote.control().put_key(EmulatedKey::all_powerful("another", "another", Principal::User(1)));
     let found = error(&project, &["sync", "--once"], 4);
     assert!(found["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{found:#}");
     assert_eq!(remote.assets().len(), 0);
     // With the right key nothing stands in the way.
-    remote.control().put_key(Key::all_powerful(SECRET, "ours", Owner::User(1)));
+    remote.control().put_key(EmulatedKey::all_powerful(SECRET, "ours", Principal::User(1)));
     assert_eq!(project.sync()["summary"], json!({"create": 2}));
 }
 
@@ -470,7 +470,7 @@ fn a_missing_scope_stops_everything_however_roblox_says_so() {
         let (remote, project) = new();
         remote.control().set_switch("scope_refusal", refusal).unwrap();
         hide_the_key(&remote);
-        remote.control().put_key(Key { write: false, ..Key::all_powerful(SECRET, "ours", Owner::User(1)) });
+        remote.control().put_key(EmulatedKey { write: false, ..EmulatedKey::all_powerful(SECRET, "ours", Principal::User(1)) });
         let (code, document) = project.json(&["sync", "--once"]);
         assert_eq!((code, remote.assets().len()), (4, 0), "{refusal}: {document:#}");
     }
@@ -479,8 +479,8 @@ fn a_missing_scope_stops_everything_however_roblox_says_so() {
 #[test]
 fn a_moderated_account_stops_everything() {
     let (remote, project) = new();
-    remote.control().moderate_account(Owner::User(1), true);
-    remote.control().put_key(Key::all_powerful(SECRET, "ours", Owner::User(1)));
+    remote.control().moderate_account(Principal::User(1), true);
+    remote.control().put_key(EmulatedKey::all_powerful(SECRET, "ours", Principal::User(1)));
     error(&project, &["sync", "--once"], 4);
     assert_eq!(remote.assets().len(), 0);
 }
@@ -493,7 +493,7 @@ fn a_refused_permission_stops_only_that_creators_assets() {
         hide_the_key(&remote);
         remote
             .control()
-            .put_key(Key { creators: Creators::Owner, ..Key::all_powerful(SECRET, "ours", Owner::User(1)) });
+            .put_key(EmulatedKey { creators: Creators::Owner, ..EmulatedKey::all_powerful(SECRET, "ours", Principal::User(1)) });
         project.write("assets.toml", MANIFEST.replace("[assets.icon]", "[assets.icon]\ncreator = { group_id = 9 }"));
         let (code, document) = project.json(&["sync", "--once"]);
         assert_eq!(code, 1, "{refusal}: {document:#}");
@@ -504,7 +504,7 @@ fn a_refused_permission_stops_only_that_creators_assets() {
         assert_eq!((outcome("sword"), outcome("icon")), (json!("done"), json!("failed")), "{refusal}: {document:#}");
         assert_eq!(remote.assets().len(), 1);
         // Once the permission is there, the next run does it.
-        remote.control().put_key(Key::all_powerful(SECRET, "ours", Owner::User(1)));
+        remote.control().put_key(EmulatedKey::all_powerful(SECRET, "ours", Principal::User(1)));
         assert_eq!(project.sync()["summary"], json!({"create": 1}), "{refusal}");
     }
 }
@@ -515,7 +515,7 @@ fn one_process_at_a_time_holds_a_state() {
     let hang = json!({"match": {"endpoint": "create_asset"}, "action": {"kind": "hang", "at": "after_body"}});
     remote.control().add_faults(vec![serde_json::from_value(hang).unwrap()]).unwrap();
     let mut first = project.command(&["sync", "--once"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    while remote.requests(Endpoint::CreateAsset) == 0 {
+    while remote.requests(ApiEndpoint::CreateAsset) == 0 {
         assert!(first.try_wait().unwrap().is_none(), "the first run ended");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 use serde_json::{Value, json};
 
 use super::service::Service;
@@ -167,7 +167,7 @@ fn an_older_commit_makes_its_assets_current_and_asserts_its_metadata() {
     assert_eq!((code, actions(&plan)), (2, vec!["update_metadata crate".to_owned()]), "{plan:#}");
     assert_eq!(actions(&a.sync()), ["update_metadata crate"]);
     assert_eq!((asset_id(&a, "ui/y.png"), shared.name()), (first, "Crate".to_owned()));
-    assert_eq!(shared.remote.requests(Endpoint::CreateAsset), 4);
+    assert_eq!(shared.remote.requests(ApiEndpoint::CreateAsset), 4);
 }
 
 /// Roblox has one name. Who checks a branch out wants that branch's, whatever another branch asked for meanwhile.

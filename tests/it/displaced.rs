@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use macadam::emulator::{Action, Endpoint, FaultRule};
+use macadam::emulator::{FaultAction, ApiEndpoint, FaultRule};
 use serde_json::{Value, json};
 
 use super::service::Service;
@@ -25,12 +25,12 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Creates are carried out at once and answered so much later.
 fn slow(remote: &Remote, before_reply_ms: u64) {
-    let delay = Action::Delay { before_commit_ms: 0, before_reply_ms };
-    remote.control().add_faults(vec![FaultRule::on(Endpoint::CreateAsset, delay)]).unwrap();
+    let delay = FaultAction::Delay { before_commit_ms: 0, before_reply_ms };
+    remote.control().add_faults(vec![FaultRule::on(ApiEndpoint::CreateAsset, delay)]).unwrap();
 }
 
 fn creates(remote: &Remote) -> usize {
-    remote.requests(Endpoint::CreateAsset)
+    remote.requests(ApiEndpoint::CreateAsset)
 }
 
 /// Every asset at the remote is in the lockfile and in the state, and a further run sends nothing.

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use macadam::emulator::{Config, Edit, Endpoint, ModerationRule, Profile, Verdict, VerdictStep};
+use macadam::emulator::{Config, ForeignEdit, ApiEndpoint, ModerationRule, Profile, ModerationVerdict, VerdictStep};
 use serde_json::{Value, json};
 
 use super::cli::snapshot;
@@ -29,7 +29,7 @@ fn asset_id(project: &Project, address: &str) -> u64 {
 /// Somebody else makes so many versions.
 fn made_elsewhere(remote: &Remote, asset: u64, count: usize) {
     for number in 0..count {
-        let edit = Edit { content_hash: Some(format!("{number:064x}")), ..Edit::default() };
+        let edit = ForeignEdit { content_hash: Some(format!("{number:064x}")), ..ForeignEdit::default() };
         remote.control().edit(asset, &edit).unwrap();
     }
 }
@@ -56,7 +56,7 @@ fn versions_made_elsewhere_are_marked_and_nothing_is_written() {
     let (remote, project) = synced(Profile::Observed);
     let id = asset_id(&project, "sword");
     made_elsewhere(&remote, id, 2);
-    let rejected = VerdictStep { after_ms: 0, verdict: Verdict::Rejected };
+    let rejected = VerdictStep { after_ms: 0, verdict: ModerationVerdict::Rejected };
     remote.control().moderate(ModerationRule {
         asset_id: Some(id),
         verdicts: vec![rejected],
@@ -97,11 +97,11 @@ fn versions_made_elsewhere_are_marked_and_nothing_is_written() {
 fn long_lists_are_read_page_by_page() {
     let (remote, project) = synced(Profile::Observed);
     made_elsewhere(&remote, asset_id(&project, "sword"), 120);
-    let before = remote.requests(Endpoint::ListVersions);
+    let before = remote.requests(ApiEndpoint::ListVersions);
     let (numbers, revisions, _) = asked(&project, "sword");
     assert_eq!(numbers, (1..=121).collect::<Vec<u64>>());
     assert!(revisions.iter().all(|entry| entry["at_remote"] == true));
-    assert_eq!(remote.requests(Endpoint::ListVersions), before + 3);
+    assert_eq!(remote.requests(ApiEndpoint::ListVersions), before + 3);
 }
 
 #[test]
@@ -120,11 +120,11 @@ fn a_list_that_can_not_page_calls_nothing_missing() {
 fn pages_that_lead_in_a_circle_end_with_an_error() {
     let (remote, project) = synced(Profile::Observed);
     fault(&remote, json!({"match": {"endpoint": "list_versions"}, "action": {"kind": "versions_loop"}}));
-    let before = remote.requests(Endpoint::ListVersions);
+    let before = remote.requests(ApiEndpoint::ListVersions);
     let (code, document) = project.json(&["history", "sword", "--remote"]);
     assert_eq!(code, 1, "{document:#}");
     assert!(document["errors"][0]["message"].as_str().unwrap().contains("circle"), "{document:#}");
-    assert_eq!(remote.requests(Endpoint::ListVersions), before + 2, "an answer that came well is not asked for again");
+    assert_eq!(remote.requests(ApiEndpoint::ListVersions), before + 2, "an answer that came well is not asked for again");
 }
 
 #[test]
@@ -188,17 +188,17 @@ fn of_a_replaced_type_each_asset_is_asked_for() {
             project.sync();
         }
         let last = asset_id(&project, "icon");
-        remote.control().edit(first, &Edit { archived: Some(true), ..Edit::default() }).unwrap();
+        remote.control().edit(first, &ForeignEdit { archived: Some(true), ..ForeignEdit::default() }).unwrap();
         let gone = json!({"kind": "reply", "status": 404, "shape": "service", "message": "AssetId is not found"});
         fault(&remote, json!({"match": {"endpoint": "get_asset", "asset_id": last}, "action": gone}));
-        let before = (remote.requests(Endpoint::GetAsset), remote.requests(Endpoint::ListVersions));
+        let before = (remote.requests(ApiEndpoint::GetAsset), remote.requests(ApiEndpoint::ListVersions));
         let (numbers, revisions, notes) = asked(&project, "icon");
         assert_eq!(numbers, [1, 2, 3]);
         assert_eq!(revisions[0]["remote"], json!({"moderation": "approved", "published": null, "archived": true}));
         assert_eq!(revisions[1]["remote"]["archived"], false);
         assert_eq!((&revisions[2]["at_remote"], &revisions[2]["current"]), (&json!(false), &json!(true)));
         assert!(notes[0].as_str().unwrap().contains("Image"), "{notes}");
-        let after = (remote.requests(Endpoint::GetAsset), remote.requests(Endpoint::ListVersions));
+        let after = (remote.requests(ApiEndpoint::GetAsset), remote.requests(ApiEndpoint::ListVersions));
         assert_eq!(after, (before.0 + 3, before.1));
     }
 }
@@ -226,9 +226,9 @@ fn it_works_beside_a_run_and_with_the_emulator() {
     project.write("sword.rbxmx", rbxmx("two"));
     let stuck = json!({"kind": "operation", "outcome": "stuck"});
     fault(&remote, json!({"match": {"endpoint": "update_asset"}, "action": stuck}));
-    let polls = remote.requests(Endpoint::GetOperation);
+    let polls = remote.requests(ApiEndpoint::GetOperation);
     let mut run = project.command(&["sync", "--once"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    while remote.requests(Endpoint::GetOperation) == polls {
+    while remote.requests(ApiEndpoint::GetOperation) == polls {
         assert!(run.try_wait().unwrap().is_none(), "the run ended");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }

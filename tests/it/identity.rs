@@ -1,6 +1,6 @@
 //! Whose an asset is, and what, is looked at before metadata of it are changed, and no more often than that.
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 use serde_json::json;
 
 use crate::desired::{asset_id, prompt};
@@ -29,11 +29,11 @@ fn metadata_of_a_picture_that_is_somebody_elses_are_not_changed() {
     let (code, document) = wrong.json(&["sync", "--once"]);
     assert_eq!(code, 1, "{document:#}");
     assert!(document.to_string().contains(&format!("asset {their} belongs to user 2")), "{document:#}");
-    assert_eq!(remote.requests(Endpoint::UpdateAsset), 0);
+    assert_eq!(remote.requests(ApiEndpoint::UpdateAsset), 0);
     // And it stays that way, without another question.
-    let reads = remote.requests(Endpoint::GetAsset);
+    let reads = remote.requests(ApiEndpoint::GetAsset);
     wrong.json(&["sync", "--once"]);
-    assert_eq!((remote.requests(Endpoint::UpdateAsset), remote.requests(Endpoint::GetAsset)), (0, reads));
+    assert_eq!((remote.requests(ApiEndpoint::UpdateAsset), remote.requests(ApiEndpoint::GetAsset)), (0, reads));
 }
 
 #[test]
@@ -41,10 +41,10 @@ fn an_asset_is_read_before_its_metadata_change_unless_that_was_done_since_the_la
     let remote = prompt();
     let project = project(&remote, 1);
     project.sync();
-    assert_eq!(remote.requests(Endpoint::GetAsset), 0, "what was just uploaded needs no look");
+    assert_eq!(remote.requests(ApiEndpoint::GetAsset), 0, "what was just uploaded needs no look");
     let counts = |project: &Project| {
         project.sync();
-        (remote.requests(Endpoint::GetAsset), remote.requests(Endpoint::UpdateAsset))
+        (remote.requests(ApiEndpoint::GetAsset), remote.requests(ApiEndpoint::UpdateAsset))
     };
     project.write("assets.toml", manifest(1, "two"));
     assert_eq!(counts(&project), (1, 1));

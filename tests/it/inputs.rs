@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use macadam::emulator::{AssetType, Config, Endpoint};
+use macadam::emulator::{CreatableType, Config, ApiEndpoint};
 use serde_json::Value;
 
 use super::service::Service;
@@ -95,7 +95,7 @@ fn a_folder_that_became_a_link_out_of_the_project_is_no_removal() {
         // Another folder stays, so that not all is gone.
         project.write("models/stays.rbxmx", rbxmx(&format!("stays {place} {target}")));
         project.sync();
-        let creates = remote.requests(Endpoint::CreateAsset);
+        let creates = remote.requests(ApiEndpoint::CreateAsset);
         std::fs::rename(project.file(place), outside.path().join("moved")).unwrap();
         let to = outside.path().join(if target == "outside" { "moved" } else { "nowhere" });
         std::os::unix::fs::symlink(to, project.file(place)).unwrap();
@@ -112,8 +112,8 @@ fn a_folder_that_became_a_link_out_of_the_project_is_no_removal() {
                 assert!(error.contains(&format!("`{place}` is a link")), "{place}: {error}");
             }
         }
-        assert_eq!(remote.requests(Endpoint::ArchiveAsset), 0, "{place}");
-        assert_eq!(remote.requests(Endpoint::CreateAsset), creates, "{place}");
+        assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 0, "{place}");
+        assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates, "{place}");
         assert!(project.read("assets.lock.toml").contains("models/sub/c.rbxmx"));
         assert!(!project.read("assets.lock.toml").contains("removed = true"), "{}", project.read("assets.lock.toml"));
     }
@@ -154,7 +154,7 @@ fn a_sound_that_is_appended_in_pieces_is_uploaded_once_it_is_whole() {
         project.write("files/a.png", png(u8::try_from(end / 1000).unwrap()));
         service.until_synced("files/a.png");
     }
-    let sounds = || remote.assets().iter().filter(|report| report.asset.asset_type == AssetType::Audio).count();
+    let sounds = || remote.assets().iter().filter(|report| report.asset.asset_type == CreatableType::Audio).count();
     assert_eq!(sounds(), 0, "a piece was uploaded");
     project.write("files/song.mp3", &whole);
     service.until_synced("files/song.mp3");

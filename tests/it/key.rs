@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use macadam::emulator::{Config, Creators, Endpoint, Key, Owner};
+use macadam::emulator::{Config, Creators, ApiEndpoint, EmulatedKey, Principal};
 use serde_json::{Value, json};
 
 use super::support::{Project, Ran, Remote, SECRET, png, rbxmx};
@@ -28,11 +28,11 @@ path = \"ui/*.png\"
 creator = { group_id = 8 }
 ";
 
-fn ours() -> Key {
-    Key::all_powerful(SECRET, "ci", Owner::User(1))
+fn ours() -> EmulatedKey {
+    EmulatedKey::all_powerful(SECRET, "ci", Principal::User(1))
 }
 
-fn start(key: Option<Key>) -> (Remote, Project) {
+fn start(key: Option<EmulatedKey>) -> (Remote, Project) {
     let switches = vec![("operation_visible_after_ms".to_owned(), "0".to_owned())];
     let remote = Remote::with(Config { switches, keys: key.into_iter().collect(), ..Config::default() });
     let project = Project::new(MANIFEST).at(&remote.url());
@@ -50,7 +50,7 @@ fn entry(document: &Value, address: &str) -> Value {
 
 #[test]
 fn assets_of_a_user_and_two_groups_of_which_the_key_may_act_for_one() {
-    let (remote, project) = start(Some(Key { creators: Creators::Only([Owner::Group(7)].into()), ..ours() }));
+    let (remote, project) = start(Some(EmulatedKey { creators: Creators::Only([Principal::Group(7)].into()), ..ours() }));
     for runs in 1..=3 {
         // A fresh clone doubles nothing either.
         if runs == 3 {
@@ -67,8 +67,8 @@ fn assets_of_a_user_and_two_groups_of_which_the_key_may_act_for_one() {
                 assert_eq!(entry(&document, address)["outcome"], "done", "{document:#}");
             }
         }
-        assert_eq!(remote.requests(Endpoint::IntrospectKey), runs, "once a run");
-        assert_eq!(remote.requests(Endpoint::CreateAsset), 3, "nothing is sent for the other group");
+        assert_eq!(remote.requests(ApiEndpoint::IntrospectKey), runs, "once a run");
+        assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 3, "nothing is sent for the other group");
     }
     // Once the key may, the next run does it; then there is nothing to do, and nothing is asked.
     remote.control().put_key(ours());
@@ -78,24 +78,24 @@ fn assets_of_a_user_and_two_groups_of_which_the_key_may_act_for_one() {
     assert_eq!(remote.all_requests(), requests);
     let mut owners: Vec<_> = remote.assets().iter().map(|report| report.asset.creator).collect();
     owners.sort();
-    assert_eq!(owners, [Owner::User(1), Owner::Group(7), Owner::Group(7), Owner::Group(8)]);
+    assert_eq!(owners, [Principal::User(1), Principal::Group(7), Principal::Group(7), Principal::Group(8)]);
     // What is there already rests as well, when the access is taken away.
-    remote.control().put_key(Key { creators: Creators::Only([Owner::Group(8)].into()), ..ours() });
+    remote.control().put_key(EmulatedKey { creators: Creators::Only([Principal::Group(8)].into()), ..ours() });
     project.write("flag.rbxmx", rbxmx("another flag"));
     project.write("ui/b.png", png(3));
     let (code, document) = project.json(&["sync", "--once"]);
     assert_eq!((code, &entry(&document, "ui/b.png")["outcome"]), (1, &json!("done")), "{document:#}");
     assert_eq!(entry(&document, "flag")["error"], "the key `ci` has no access to group 7");
-    assert_eq!(remote.requests(Endpoint::UpdateAsset), 0);
+    assert_eq!(remote.requests(ApiEndpoint::UpdateAsset), 0);
 }
 
 #[test]
 fn a_key_that_can_do_nothing_stops_the_run_before_anything_is_sent() {
     for (key, said) in [
-        (Key { enabled: false, ..ours() }, "the key `ci` is disabled"),
-        (Key { expires_at_ms: Some(1), ..ours() }, "the key `ci` has expired"),
-        (Key { write: false, ..ours() }, "the key `ci` lacks asset:write"),
-        (Key { read: false, ..ours() }, "the key `ci` lacks asset:read"),
+        (EmulatedKey { enabled: false, ..ours() }, "the key `ci` is disabled"),
+        (EmulatedKey { expires_at_ms: Some(1), ..ours() }, "the key `ci` has expired"),
+        (EmulatedKey { write: false, ..ours() }, "the key `ci` lacks asset:write"),
+        (EmulatedKey { read: false, ..ours() }, "the key `ci` lacks asset:read"),
     ] {
         let (remote, project) = start(Some(key));
         let (code, document) = project.json(&["sync", "--once"]);
@@ -131,7 +131,7 @@ fn a_key_that_can_not_be_introspected_is_tried() {
         let (code, document) = project.json(&["sync", "--once", "--patience", "2s"]);
         assert_eq!((code, &document["summary"]), (0, &json!({"create": 4})), "{action}: {document:#}");
         assert_eq!(remote.control().fired(ids[0]), 1, "{action}: it is not tried again");
-        assert_eq!(remote.requests(Endpoint::CreateAsset), 4, "{action}");
+        assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 4, "{action}");
     }
 }
 
@@ -141,7 +141,7 @@ fn a_token_is_not_introspected() {
     let mut command = project.command(&["sync", "--once"]);
     let ran = Ran::of(command.env_remove("ROBLOX_API_KEY").env("ROBLOX_OAUTH_TOKEN", SECRET).output().unwrap());
     drop(ran.expect(0));
-    assert_eq!((remote.requests(Endpoint::IntrospectKey), remote.assets().len()), (0, 4));
+    assert_eq!((remote.requests(ApiEndpoint::IntrospectKey), remote.assets().len()), (0, 4));
 }
 
 #[test]
@@ -150,10 +150,10 @@ fn a_run_that_only_waits_asks_nothing_about_the_key() {
     let script = json!({"match": {"endpoint": "create_asset"}, "action": {"kind": "operation", "outcome": "stuck"}});
     remote.control().add_faults(vec![serde_json::from_value(script).unwrap()]).unwrap();
     drop(project.run(&["sync", "--once", "--timeout", "2s"]).expect(1));
-    assert_eq!((remote.requests(Endpoint::IntrospectKey), remote.requests(Endpoint::CreateAsset)), (1, 4));
+    assert_eq!((remote.requests(ApiEndpoint::IntrospectKey), remote.requests(ApiEndpoint::CreateAsset)), (1, 4));
     remote.control().clear_faults();
     assert_eq!(project.sync()["in_sync"], true);
-    assert_eq!((remote.requests(Endpoint::IntrospectKey), remote.requests(Endpoint::CreateAsset)), (1, 4));
+    assert_eq!((remote.requests(ApiEndpoint::IntrospectKey), remote.requests(ApiEndpoint::CreateAsset)), (1, 4));
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_key_that_expires_soon_is_warned_of_in_the_log() {
         Some(u64::try_from(at.as_millis()).unwrap())
     };
     for (days, warned) in [(3, true), (30, false)] {
-        let (_remote, project) = start(Some(Key { expires_at_ms: after(days), ..ours() }));
+        let (_remote, project) = start(Some(EmulatedKey { expires_at_ms: after(days), ..ours() }));
         let ran = project.run(&["sync", "--once"]).expect(0);
         assert_eq!(ran.stderr.contains("the key `ci` expires at"), warned, "{}", ran.stderr);
     }

@@ -1,6 +1,6 @@
 //! What one answer of Roblox's may decide: reads that lag behind writes, a single "not found", an appeal, an old state, and another asset's ID.
 
-use macadam::emulator::{Edit, Endpoint, ModerationRule, Verdict, VerdictStep};
+use macadam::emulator::{ForeignEdit, ApiEndpoint, ModerationRule, ModerationVerdict, VerdictStep};
 use serde_json::{Value, json};
 
 use crate::desired::{actions, asset, asset_id, prompt, row};
@@ -55,7 +55,7 @@ fn restoring_right_after_archiving_is_sent_though_reads_lag() {
     project.run(&["archive", "sword"]).expect(0);
     assert!(remote.control().asset(id).unwrap().asset.archived);
     project.run(&["restore", "sword"]).expect(0);
-    assert_eq!(remote.requests(Endpoint::RestoreAsset), 1);
+    assert_eq!(remote.requests(ApiEndpoint::RestoreAsset), 1);
     assert!(!remote.control().asset(id).unwrap().asset.archived);
     // And back again, though Roblox still answers as before all of it.
     project.run(&["archive", "sword"]).expect(0);
@@ -70,19 +70,19 @@ fn own_writes_are_not_taken_for_somebody_elses_while_reads_lag() {
     project.write("assets.toml", MANIFEST.replace("\"Sword\"\n", "\"Axe\"\nicon = \"ui/a.png\"\n"));
     project.sync();
     assert_eq!(asset(&project, &remote, "sword").asset.metadata.display_name, "Axe");
-    let updates = remote.requests(Endpoint::UpdateAsset);
+    let updates = remote.requests(ApiEndpoint::UpdateAsset);
     for _ in 0..2 {
         let document = refresh(&project, 0);
         assert_eq!((actions(&document).len(), &document["drifts"]), (0, &json!([])), "{document:#}");
     }
-    assert_eq!(remote.requests(Endpoint::UpdateAsset), updates, "nothing is sent again");
+    assert_eq!(remote.requests(ApiEndpoint::UpdateAsset), updates, "nothing is sent again");
     assert_eq!(row(&project, "sword")["state"], "synced");
 }
 
 #[test]
 fn what_somebody_else_changed_is_healed_once_reads_have_caught_up() {
     let (remote, project) = synced();
-    let edit = Edit { archived: Some(true), ..Edit::default() };
+    let edit = ForeignEdit { archived: Some(true), ..ForeignEdit::default() };
     remote.control().edit(asset_id(&project, "sword"), &edit).unwrap();
     assert_eq!(actions(&refresh(&project, 0)), Vec::<String>::new(), "it may be older than the upload");
     project.let_reads_catch_up();
@@ -173,7 +173,7 @@ fn a_picture_whose_earlier_asset_is_gone_is_not_uploaded_again() {
             let told = document.to_string();
             assert!(told.contains(&id.to_string()) && told.contains("with a new ID"), "{document:#}");
         }
-        assert_eq!(remote.requests(Endpoint::CreateAsset), 3, "fresh {fresh}");
+        assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 3, "fresh {fresh}");
     }
 }
 
@@ -181,16 +181,16 @@ fn a_picture_whose_earlier_asset_is_gone_is_not_uploaded_again() {
 fn an_appeal_ends_a_rejection_on_every_machine() {
     let (remote, project) = synced();
     let id = asset_id(&project, "ui/a.png");
-    let judge = |verdict: Verdict| {
+    let judge = |verdict: ModerationVerdict| {
         let verdicts = vec![VerdictStep { after_ms: 0, verdict }];
         remote.control().moderate(ModerationRule { asset_id: Some(id), verdicts, ..ModerationRule::default() });
     };
     project.let_reads_catch_up();
-    judge(Verdict::Rejected);
+    judge(ModerationVerdict::Rejected);
     refresh(&project, 1);
     let rejected = project.read("assets.lock.toml");
     assert!(rejected.contains("standing = \"rejected\""), "{rejected}");
-    judge(Verdict::Approved);
+    judge(ModerationVerdict::Approved);
     let other = Project::new(MANIFEST).at(&remote.url());
     for name in ["sword.rbxmx", "ui/a.png", "assets.lock.toml"] {
         other.write(name, std::fs::read(project.file(name)).unwrap());

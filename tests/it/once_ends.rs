@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use macadam::emulator::{Action, Endpoint, FaultRule, Point};
+use macadam::emulator::{FaultAction, ApiEndpoint, FaultRule, Point};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use super::support::{GLOBS, Project, Ran, Remote, png, rbxmx};
 const END: Duration = Duration::from_secs(6);
 
 /// One picture whose upload is answered, then the fault.
-fn ends(endpoint: Endpoint, action: Action, args: &[&str]) -> (Remote, Project, Value) {
+fn ends(endpoint: ApiEndpoint, action: FaultAction, args: &[&str]) -> (Remote, Project, Value) {
     let remote = Remote::start();
     let project = Project::new(GLOBS).at(&remote.url());
     project.write("ui/a.png", png(1));
@@ -42,13 +42,13 @@ fn ends(endpoint: Endpoint, action: Action, args: &[&str]) -> (Remote, Project, 
 
 #[test]
 fn whatever_does_not_answer() {
-    let hang = |at| Action::Hang { at };
-    let cases: [(Endpoint, Action, &[&str]); 5] = [
-        (Endpoint::CreateAsset, hang(Point::AfterCommit), &[]),
-        (Endpoint::CreateAsset, hang(Point::BeforeBody), &[]),
-        (Endpoint::UpdateAsset, Action::Drip { interval_ms: 1000 }, &[]),
-        (Endpoint::GetOperation, hang(Point::AfterCommit), &[]),
-        (Endpoint::GetAsset, hang(Point::AfterBody), &["--refresh"]),
+    let hang = |at| FaultAction::Hang { at };
+    let cases: [(ApiEndpoint, FaultAction, &[&str]); 5] = [
+        (ApiEndpoint::CreateAsset, hang(Point::AfterCommit), &[]),
+        (ApiEndpoint::CreateAsset, hang(Point::BeforeBody), &[]),
+        (ApiEndpoint::UpdateAsset, FaultAction::Drip { interval_ms: 1000 }, &[]),
+        (ApiEndpoint::GetOperation, hang(Point::AfterCommit), &[]),
+        (ApiEndpoint::GetAsset, hang(Point::AfterBody), &["--refresh"]),
     ];
     std::thread::scope(|scope| {
         for (endpoint, action, args) in cases {
@@ -62,7 +62,7 @@ fn whatever_does_not_answer() {
                 }
                 let lockfile = project.read("assets.lock.toml");
                 assert!(!lockfile.contains("open"), "{endpoint:?}: {lockfile}");
-                let doubled = usize::from(endpoint == Endpoint::CreateAsset);
+                let doubled = usize::from(endpoint == ApiEndpoint::CreateAsset);
                 assert!(remote.assets().len() <= 3 + doubled, "{endpoint:?}");
             });
         }
@@ -71,7 +71,7 @@ fn whatever_does_not_answer() {
 
 #[test]
 fn what_was_not_answered_is_in_the_lockfile_and_the_result() {
-    let (_remote, project, document) = ends(Endpoint::CreateAsset, Action::Hang { at: Point::AfterCommit }, &[]);
+    let (_remote, project, document) = ends(ApiEndpoint::CreateAsset, FaultAction::Hang { at: Point::AfterCommit }, &[]);
     let actions = document["actions"].as_array().unwrap();
     let outcome = |address: &str| {
         let of_it = actions.iter().find(|action| action["address"] == address);

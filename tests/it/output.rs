@@ -1,6 +1,6 @@
 //! What people read: the plan, what a sync did, status and history, as the program prints them to a pipe.
 
-use macadam::emulator::{Config, Edit, ModerationRule, Profile, Verdict, VerdictStep};
+use macadam::emulator::{Config, ForeignEdit, ModerationRule, Profile, ModerationVerdict, VerdictStep};
 use serde_json::{Value, json};
 
 use super::support::{GLOBS, Project, Ran, Remote, png, rbxmx};
@@ -144,7 +144,7 @@ fn a_plan_of_changes() {
 #[test]
 fn a_plan_tells_what_is_held_and_what_drifted() {
     let (remote, project) = synced(MANIFEST);
-    let elsewhere = Edit { content_hash: Some("0".repeat(64)), ..Edit::default() };
+    let elsewhere = ForeignEdit { content_hash: Some("0".repeat(64)), ..ForeignEdit::default() };
     remote.control().edit(asset_id(&project, "sword"), &elsewhere).unwrap();
     project.write("icon.png", "no picture");
     let refreshed = shown(project.run(&["plan", "--refresh"]).expect(0));
@@ -242,7 +242,7 @@ fn a_sync_names_what_it_did() {
 #[test]
 fn what_drifted_is_a_warning_and_no_failure() {
     let (remote, project) = synced(MANIFEST);
-    let edit = Edit { display_name: Some("Axe".to_owned()), ..Edit::default() };
+    let edit = ForeignEdit { display_name: Some("Axe".to_owned()), ..ForeignEdit::default() };
     remote.control().edit(asset_id(&project, "sword"), &edit).unwrap();
     project.let_reads_catch_up();
     let (text, warnings) = sync(&project, &["--refresh"], 0);
@@ -259,7 +259,7 @@ fn what_drifted_is_a_warning_and_no_failure() {
 #[test]
 fn what_is_under_review_is_counted_and_no_failure() {
     let (remote, project) = new(MANIFEST);
-    let verdicts = vec![VerdictStep { after_ms: 0, verdict: Verdict::Reviewing }];
+    let verdicts = vec![VerdictStep { after_ms: 0, verdict: ModerationVerdict::Reviewing }];
     remote.control().moderate(ModerationRule { verdicts, ..ModerationRule::default() });
     let (code, document) = project.json(&["sync", "--once"]);
     assert_eq!((code, &document["under_review"]), (0, &json!(2)), "{document:#}");

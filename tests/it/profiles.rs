@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use macadam::emulator::{AssetReport, AssetType, Config, Endpoint, Profile, Switches};
+use macadam::emulator::{AssetReport, CreatableType, Config, ApiEndpoint, Profile, Switches};
 
 use super::support::{Project, Remote, animation, png, rbxmx};
 
@@ -32,7 +32,7 @@ fn stored(assets: &[AssetReport]) -> BTreeMap<String, usize> {
 }
 
 fn model(remote: &Remote) -> AssetReport {
-    let mut models = remote.assets().into_iter().filter(|asset| asset.asset.asset_type == AssetType::Model);
+    let mut models = remote.assets().into_iter().filter(|asset| asset.asset.asset_type == CreatableType::Model);
     let model = models.next().unwrap();
     assert!(models.next().is_none(), "the model was made twice");
     model
@@ -83,11 +83,11 @@ fn main_job(what: &str, remote: &Remote) {
     assert_eq!((metadata.display_name.as_str(), metadata.description.as_deref()), ("Crate", Some("Made of wood")));
 
     // The old picture again: its old asset, without an upload.
-    let creates = remote.requests(Endpoint::CreateAsset);
+    let creates = remote.requests(ApiEndpoint::CreateAsset);
     project.write("ui/c.png", png(3));
     check(what, &project, remote, &[("replace", 1)]);
     assert_eq!(project.json(&["status", "ui/c.png"]).1["assets"][0]["asset_id"], first, "{what}");
-    assert_eq!(remote.requests(Endpoint::CreateAsset), creates, "{what}: it was uploaded again");
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates, "{what}: it was uploaded again");
     assert!(stored(&remote.assets()).values().all(|count| *count == 1) || what.contains("metadata_revision"), "{what}");
 
     // Whoever has the lockfile alone has nothing to do either.
@@ -170,10 +170,10 @@ fn a_model_that_roblox_does_not_update_is_refused_once() {
     assert_eq!(code, 1);
     let error = document["actions"][0]["error"].as_str().unwrap();
     assert!(error.contains("AssetType Model does not support content updates."), "{error}");
-    let sent = remote.requests(Endpoint::UpdateAsset);
+    let sent = remote.requests(ApiEndpoint::UpdateAsset);
     assert_eq!(sent, 1);
     assert_eq!(project.json(&["sync", "--once"]).0, 1);
-    assert_eq!(remote.requests(Endpoint::UpdateAsset), sent, "it was tried again");
+    assert_eq!(remote.requests(ApiEndpoint::UpdateAsset), sent, "it was tried again");
     // The file as it was is what Roblox has.
     project.write("crate.rbxmx", rbxmx("one"));
     assert_eq!(project.sync()["in_sync"], true);
@@ -197,7 +197,7 @@ fn a_used_up_quota_stops_only_the_asset_that_meets_it() {
         project.write("c.png", png(1));
         let (code, document) = project.json(&["sync", "--once", "--timeout", "3s"]);
         assert_eq!(code, 1, "{refusal}: {document:#}");
-        let done = remote.assets().into_iter().filter(|asset| asset.asset.asset_type == AssetType::Audio).count();
+        let done = remote.assets().into_iter().filter(|asset| asset.asset.asset_type == CreatableType::Audio).count();
         assert_eq!(done, 1, "{refusal}: {document:#}");
         let error = document["actions"].as_array().unwrap().iter().find(|entry| entry["outcome"] != "done").unwrap();
         assert!(error["error"].as_str().is_some_and(|text| !text.is_empty()), "{refusal}: {error:#}");

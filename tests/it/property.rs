@@ -33,7 +33,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use macadam::emulator::{AssetReport, AssetType, Config, Endpoint, Limits, TextAction, TextField, TextRule};
+use macadam::emulator::{AssetReport, CreatableType, Config, ApiEndpoint, EndpointLimits, TextAction, TextField, TextRule};
 use serde_json::Value;
 
 use self::edges::{LOCKFILE, git};
@@ -126,7 +126,7 @@ struct Walk {
 impl Walk {
     fn new(seed: u64) -> Self {
         let switches = vec![("operation_visible_after_ms".to_owned(), "0".to_owned())];
-        let remote = Remote::with(Config { seed, switches, limits: Limits::none(), ..Config::default() });
+        let remote = Remote::with(Config { seed, switches, limits: EndpointLimits::none(), ..Config::default() });
         remote.control().add_text_rule(TextRule {
             contains: CENSORED.to_owned(),
             field: TextField::Name,
@@ -469,17 +469,17 @@ impl Walk {
 
     /// How many requests came that may change something.
     fn writes(&self) -> usize {
-        let changes = |endpoint: &Endpoint| match endpoint {
-            Endpoint::CreateAsset
-            | Endpoint::UpdateAsset
-            | Endpoint::ArchiveAsset
-            | Endpoint::RestoreAsset
-            | Endpoint::RollbackAsset => true,
-            Endpoint::GetAsset
-            | Endpoint::ListVersions
-            | Endpoint::GetVersion
-            | Endpoint::GetOperation
-            | Endpoint::IntrospectKey => false,
+        let changes = |endpoint: &ApiEndpoint| match endpoint {
+            ApiEndpoint::CreateAsset
+            | ApiEndpoint::UpdateAsset
+            | ApiEndpoint::ArchiveAsset
+            | ApiEndpoint::RestoreAsset
+            | ApiEndpoint::RollbackAsset => true,
+            ApiEndpoint::GetAsset
+            | ApiEndpoint::ListVersions
+            | ApiEndpoint::GetVersion
+            | ApiEndpoint::GetOperation
+            | ApiEndpoint::IntrospectKey => false,
         };
         let requests = self.remote.control().requests();
         requests.iter().filter(|request| request.endpoint.as_ref().is_some_and(changes)).count()
@@ -590,11 +590,11 @@ fn content(report: &AssetReport) -> String {
     report.asset.versions[0].content.hash.clone()
 }
 
-const fn asset_type(kind: Kind) -> AssetType {
+const fn asset_type(kind: Kind) -> CreatableType {
     match kind {
-        Kind::Image => AssetType::Image,
-        Kind::Model => AssetType::Model,
-        Kind::Animation => AssetType::Animation,
-        Kind::Audio => AssetType::Audio,
+        Kind::Image => CreatableType::Image,
+        Kind::Model => CreatableType::Model,
+        Kind::Animation => CreatableType::Animation,
+        Kind::Audio => CreatableType::Audio,
     }
 }

@@ -1,7 +1,7 @@
 //! What once went wrong in a run, each told by the name of its test.
 
 use macadam::emulator::{
-    Action, BodyShape, Config, Endpoint, FaultRule, Latency, Limit, Limits, Point, ScriptedReply, TextAction,
+    FaultAction, BodyShape, Config, ApiEndpoint, FaultRule, LatencyModel, Limit, EndpointLimits, Point, ScriptedReply, TextAction,
     TextField, TextRule,
 };
 
@@ -12,12 +12,12 @@ const MODELS: &str = "[creator]\nuser_id = 1\n\n[globs.models]\npath = \"models/
 
 /// A remote whose limits nobody reaches: Macadam itself stays under the documented ones.
 fn unlimited() -> Remote {
-    let endpoints = Endpoint::ALL.into_iter().map(|endpoint| (endpoint, Limit::of(100_000))).collect();
-    Remote::with(Config { limits: Limits { window_ms: 60_000, endpoints }, ..Config::default() })
+    let endpoints = ApiEndpoint::ALL.into_iter().map(|endpoint| (endpoint, Limit::of(100_000))).collect();
+    Remote::with(Config { limits: EndpointLimits { window_ms: 60_000, endpoints }, ..Config::default() })
 }
 
-fn reply(status: u16, shape: BodyShape, message: &str) -> Action {
-    Action::Reply(ScriptedReply {
+fn reply(status: u16, shape: BodyShape, message: &str) -> FaultAction {
+    FaultAction::Reply(ScriptedReply {
         status,
         shape,
         message: message.to_owned(),
@@ -44,7 +44,7 @@ fn every_asset_of_a_creator_without_permission_was_asked_for() {
     let remote = unlimited();
     let project = Project::new(UI).at(&remote.url());
     (0..60).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
-    let rule = fault(&remote, FaultRule::on(Endpoint::CreateAsset, reply(403, BodyShape::Service, "no permission")));
+    let rule = fault(&remote, FaultRule::on(ApiEndpoint::CreateAsset, reply(403, BodyShape::Service, "no permission")));
     let (code, document) = project.json(&["sync", "--once", "--uploads", "4"]);
     assert_eq!(code, 1, "{document:#}");
     let fired = remote.control().fired(rule);
@@ -58,7 +58,7 @@ fn a_look_that_roblox_refuses_was_repeated_without_end() {
     project.write("models/a.rbxmx", rbxmx("a"));
     project.sync();
     project.write("models/a.rbxmx", rbxmx("b"));
-    let rule = fault(&remote, FaultRule::on(Endpoint::GetAsset, reply(400, BodyShape::Service, "Invalid request.")));
+    let rule = fault(&remote, FaultRule::on(ApiEndpoint::GetAsset, reply(400, BodyShape::Service, "Invalid request.")));
     let (code, document) = project.json(&["sync", "--once", "--timeout", "10s"]);
     assert_eq!((code, remote.control().fired(rule)), (1, 1), "{document:#}");
     let error = document["actions"][0]["error"].as_str().unwrap();
@@ -74,7 +74,7 @@ fn a_look_that_fails_was_repeated_without_a_pause() {
     project.write("models/a.rbxmx", rbxmx("a"));
     project.sync();
     project.write("models/a.rbxmx", rbxmx("b"));
-    let rule = fault(&remote, FaultRule::on(Endpoint::GetAsset, reply(409, BodyShape::Service, "Aborted.")));
+    let rule = fault(&remote, FaultRule::on(ApiEndpoint::GetAsset, reply(409, BodyShape::Service, "Aborted.")));
     let (code, _) = project.json(&["sync", "--once", "--timeout", "3s"]);
     let fired = remote.control().fired(rule);
     assert_eq!(code, 1);
@@ -159,7 +159,7 @@ fn who_shares_an_asset_that_one_answer_does_not_find_keeps_it() {
     project.write("ui/a.png", png(2));
     project.sync();
     project.write("ui/a.png", png(1));
-    let mut gone = FaultRule::on(Endpoint::GetAsset, reply(404, BodyShape::Service, "AssetId is not found"));
+    let mut gone = FaultRule::on(ApiEndpoint::GetAsset, reply(404, BodyShape::Service, "AssetId is not found"));
     gone.conditions.asset_id = Some(shared);
     project.let_reads_catch_up();
     let rule = fault(&remote, gone);
@@ -184,7 +184,7 @@ fn a_create_in_doubt_was_resolved_with_the_asset_that_it_replaces() {
     project.sync();
     let old = asset_id(&project, "ui/a.png").to_string();
     project.write("ui/a.png", png(2));
-    let reset = FaultRule::on(Endpoint::CreateAsset, Action::Reset { at: Point::AfterCommit });
+    let reset = FaultRule::on(ApiEndpoint::CreateAsset, FaultAction::Reset { at: Point::AfterCommit });
     let rule = fault(&remote, reset.times(1));
     assert_eq!(project.json(&["sync", "--once"]).0, 1);
     assert_eq!(remote.control().fired(rule), 1);
@@ -203,14 +203,14 @@ fn what_was_done_before_the_key_was_refused_went_unsaid() {
     let project = Project::new(UI).at(&remote.url());
     (0..3).for_each(|shade| project.write(&format!("ui/{shade}.png"), png(shade)));
     let refused = reply(401, BodyShape::Gateway, "Invalid API Key");
-    let rule = fault(&remote, FaultRule::on(Endpoint::CreateAsset, refused).nth(2));
+    let rule = fault(&remote, FaultRule::on(ApiEndpoint::CreateAsset, refused).nth(2));
     let (code, document) = project.json(&["sync", "--once", "--uploads", "1"]);
     assert_eq!((code, remote.control().fired(rule)), (4, 1));
     assert!(document["errors"][0]["message"].as_str().unwrap().contains("Invalid API Key"), "{document:#}");
     let outcomes: Vec<&str> =
         document["actions"].as_array().unwrap().iter().map(|action| action["outcome"].as_str().unwrap()).collect();
     assert_eq!(outcomes.len(), 3, "{document:#}");
-    assert_eq!(remote.requests(Endpoint::CreateAsset), 2);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 2);
     assert_eq!(document["in_sync"], false);
     project.sync();
     assert_eq!(remote.assets().len(), 3);
@@ -223,7 +223,7 @@ fn who_shares_a_refused_upload_was_told_twice() {
     let project = Project::new(UI).at(&remote.url());
     project.write("ui/a.png", png(1));
     project.write("ui/b.png", png(1));
-    fault(&remote, FaultRule::on(Endpoint::CreateAsset, reply(400, BodyShape::Service, "InvalidImage")));
+    fault(&remote, FaultRule::on(ApiEndpoint::CreateAsset, reply(400, BodyShape::Service, "InvalidImage")));
     let (code, document) = project.json(&["sync", "--once"]);
     assert_eq!(code, 1);
     let told: Vec<(&str, &str)> = document["actions"]
@@ -239,7 +239,7 @@ fn who_shares_a_refused_upload_was_told_twice() {
 #[test]
 fn what_was_done_before_the_manifest_broke_went_unsaid() {
     let remote = unlimited();
-    remote.control().set_latency(Latency::Fixed(1500));
+    remote.control().set_latency(LatencyModel::Fixed(1500));
     let project = Project::new(UI).at(&remote.url());
     project.write("ui/a.png", png(1));
     let child = project
@@ -248,7 +248,7 @@ fn what_was_done_before_the_manifest_broke_went_unsaid() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    while remote.requests(Endpoint::CreateAsset) == 0 {
+    while remote.requests(ApiEndpoint::CreateAsset) == 0 {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     project.write("assets.toml", "[creator\n");

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use macadam::emulator::{Action, AssetReport, Config, Edit, Endpoint, FaultRule, Key, Owner, Point};
+use macadam::emulator::{FaultAction, AssetReport, Config, ForeignEdit, ApiEndpoint, FaultRule, EmulatedKey, Principal, Point};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::beside::in_doubt;
@@ -181,7 +181,7 @@ fn an_invalid_manifest_leaves_the_last_good_one_in_force() {
     project.write("assets.toml", format!("{MANIFEST}\nbroken = = 1\n"));
     service.says("the last good one stays in force: assets.toml:10:");
     project.write("ui/b.png", png(2));
-    service.until("b is created", || remote.requests(Endpoint::CreateAsset) == 3);
+    service.until("b is created", || remote.requests(ApiEndpoint::CreateAsset) == 3);
 
     project.write("assets.toml", MANIFEST);
     service.says("the manifest is valid again");
@@ -204,7 +204,7 @@ fn nothing_is_written_on_another_branch_or_while_git_is_busy() {
     let service = Service { project: &project, child };
     service.says("waiting: the checkout is on");
     service.says("ready");
-    assert_eq!(remote.requests(Endpoint::CreateAsset), 0);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 0);
 
     git(&project, &["switch", "main"]);
     service.until_synced("ui/a.png");
@@ -215,7 +215,7 @@ fn nothing_is_written_on_another_branch_or_while_git_is_busy() {
     project.write(".git/index.lock", "");
     project.write("ui/b.png", png(2));
     service.until("it waits again", || service.log().matches("waiting: ").count() > waited);
-    assert_eq!(remote.requests(Endpoint::CreateAsset), 2);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 2);
     project.remove(".git/index.lock");
     service.until_synced("ui/b.png");
     service.end();
@@ -223,7 +223,7 @@ fn nothing_is_written_on_another_branch_or_while_git_is_busy() {
 
 #[test]
 fn a_refused_key_stops_writes_until_a_reload_brings_another() {
-    let key = |secret: &str| Key::all_powerful(secret, "ci", Owner::User(1));
+    let key = |secret: &str| EmulatedKey::all_powerful(secret, "ci", Principal::User(1));
     let (remote, mut project) = start(Config { keys: vec![key(SECRET)], ..Config::default() });
     project.write("key.txt", SECRET);
     project.set_env("ROBLOX_API_KEY", "");
@@ -253,7 +253,7 @@ fn a_refused_key_stops_writes_until_a_reload_brings_another() {
 
 #[test]
 fn health_and_metrics_say_how_it_stands() {
-    let key = Key { expires_at_ms: Some(4_102_444_800_000), ..Key::all_powerful(SECRET, "ci", Owner::User(1)) };
+    let key = EmulatedKey { expires_at_ms: Some(4_102_444_800_000), ..EmulatedKey::all_powerful(SECRET, "ci", Principal::User(1)) };
     let (_remote, project) = start(Config { keys: vec![key], ..Config::default() });
     let service = Service::start(&project, &["--listen", "0"]);
     let address = service.address();
@@ -308,7 +308,7 @@ fn commands_beside_it_are_carried_out_by_it() {
 
     let (code, document) = project.json(&["pin", "models/sword.rbxmx", "1"]);
     assert_eq!((code, document["by_service"].as_bool()), (0, Some(true)), "{document:#}");
-    assert_eq!(remote.requests(Endpoint::RollbackAsset), 1);
+    assert_eq!(remote.requests(ApiEndpoint::RollbackAsset), 1);
     assert_eq!(service.state_of("models/sword.rbxmx"), "pinned");
     let (code, document) = project.json(&["unpin", "models/sword.rbxmx"]);
     assert_eq!(code, 0, "{document:#}");
@@ -372,7 +372,7 @@ fn a_killed_service_goes_on_where_it_was() {
     let service = Service::start(&project, &[]);
     service.until_synced("ui/b.png");
     service.end();
-    assert_eq!((remote.requests(Endpoint::CreateAsset), remote.assets().len()), (3, 3));
+    assert_eq!((remote.requests(ApiEndpoint::CreateAsset), remote.assets().len()), (3, 3));
 }
 
 #[test]
@@ -381,15 +381,15 @@ fn a_request_that_gets_no_answer_keeps_neither_files_nor_the_end_waiting() {
     let service = Service::start(&project, &[]);
     service.until_synced("ui/a.png");
     service.until_synced("models/sword.rbxmx");
-    let never = FaultRule::on(Endpoint::ArchiveAsset, Action::Hang { at: Point::AfterBody });
+    let never = FaultRule::on(ApiEndpoint::ArchiveAsset, FaultAction::Hang { at: Point::AfterBody });
     remote.control().add_faults(vec![never]).unwrap();
     let mut archive = project.command(&["archive", "ui/a.png", "--yes"]);
     let archive = archive.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    service.until("it is on the wire", || remote.requests(Endpoint::ArchiveAsset) == 1);
+    service.until("it is on the wire", || remote.requests(ApiEndpoint::ArchiveAsset) == 1);
 
     project.write("ui/b.png", png(2));
     service.until_synced("ui/b.png");
-    assert_eq!(remote.requests(Endpoint::ArchiveAsset), 1, "it still waits for its answer");
+    assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 1, "it still waits for its answer");
 
     let log = service.end();
     assert!(log.contains("not answered in time"), "{log}");
@@ -401,7 +401,7 @@ fn a_request_that_gets_no_answer_keeps_neither_files_nor_the_end_waiting() {
     // The next run looks what came of it: nothing.
     remote.control().clear_faults();
     project.run(&["sync", "--once"]);
-    assert_eq!(remote.requests(Endpoint::CreateAsset), 3);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 3);
 }
 
 #[test]
@@ -410,10 +410,10 @@ fn a_request_waits_for_the_work_on_its_address_alone() {
     let service = Service::start(&project, &[]);
     service.until_synced("ui/a.png");
     service.until_synced("models/sword.rbxmx");
-    let slow = FaultRule::on(Endpoint::UpdateAsset, Action::Delay { before_commit_ms: 3_000, before_reply_ms: 0 });
+    let slow = FaultRule::on(ApiEndpoint::UpdateAsset, FaultAction::Delay { before_commit_ms: 3_000, before_reply_ms: 0 });
     remote.control().add_faults(vec![slow]).unwrap();
     project.write("models/sword.rbxmx", rbxmx("a longer sword"));
-    service.until("its update is on the wire", || remote.requests(Endpoint::UpdateAsset) == 1);
+    service.until("its update is on the wire", || remote.requests(ApiEndpoint::UpdateAsset) == 1);
 
     // Of two that are asked, the one about the model has to wait for the update, and the other for that one.
     let (code, document) = project.json(&["archive", "models/sword.rbxmx", "--yes"]);
@@ -436,7 +436,7 @@ fn a_defect_ends_the_work_on_one_address_alone() {
     service.signal(Signal::HUP);
     service.until("both are synced", || synced() == 2);
     service.end();
-    assert_eq!((remote.requests(Endpoint::CreateAsset), remote.assets().len()), (2, 2));
+    assert_eq!((remote.requests(ApiEndpoint::CreateAsset), remote.assets().len()), (2, 2));
 }
 
 #[test]
@@ -450,7 +450,7 @@ fn what_left_is_archived_when_its_time_has_come_and_not_at_the_interval() {
     project.remove("ui/a.png");
     service.until("it is archived", || remote.assets().iter().any(|report| report.asset.archived));
     service.end();
-    assert_eq!(remote.requests(Endpoint::ArchiveAsset), 1);
+    assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 1);
 }
 
 #[test]
@@ -458,7 +458,7 @@ fn what_somebody_else_changed_is_told_without_a_refresh() {
     let (remote, project) = start(Config::default());
     project.sync();
     let id = remote.assets().iter().map(|report| report.asset.id).min().unwrap();
-    remote.control().edit(id, &Edit { archived: Some(true), ..Edit::default() }).unwrap();
+    remote.control().edit(id, &ForeignEdit { archived: Some(true), ..ForeignEdit::default() }).unwrap();
     // Nobody has looked for a long time.
     let state = rusqlite::Connection::open(project.state()).unwrap();
     assert_eq!(state.execute("UPDATE seen SET at = '2026-01-01T00:00:00Z'", []).unwrap(), 2);
@@ -468,5 +468,5 @@ fn what_somebody_else_changed_is_told_without_a_refresh() {
     service.says("drift: ");
     assert!((["ui/a.png", "models/sword.rbxmx"].iter()).any(|address| service.state_of(address) != "synced"));
     service.end();
-    assert_eq!(remote.requests(Endpoint::RestoreAsset), 0, "told, and left alone by the default policy");
+    assert_eq!(remote.requests(ApiEndpoint::RestoreAsset), 0, "told, and left alone by the default policy");
 }

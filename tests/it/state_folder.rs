@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 use serde_json::json;
 
 use super::service::Service;
@@ -182,7 +182,7 @@ fn what_a_pull_request_plants_beside_the_manifest_has_no_effect() {
         }
     }
     other.end();
-    assert_eq!(remote.requests(Endpoint::CreateAsset), 2);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 2);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `status`: each state, what it says beside it, and what it must not say.
 
-use macadam::emulator::{Edit, ModerationRule, TextAction, TextField, TextRule, Verdict, VerdictStep};
+use macadam::emulator::{ForeignEdit, ModerationRule, TextAction, TextField, TextRule, ModerationVerdict, VerdictStep};
 use serde_json::{Value, json};
 
 use super::output::{MANIFEST, asset_id, new, stable, synced};
@@ -80,8 +80,8 @@ fn a_pinned_address_tells_its_revision_and_what_waits() {
 fn what_somebody_else_did_is_drifted_or_archived() {
     let (remote, project) = synced(MANIFEST);
     let (sword, icon) = (asset_id(&project, "sword"), asset_id(&project, "icon"));
-    remote.control().edit(sword, &Edit { display_name: Some("Axe".to_owned()), ..Edit::default() }).unwrap();
-    remote.control().edit(icon, &Edit { archived: Some(true), ..Edit::default() }).unwrap();
+    remote.control().edit(sword, &ForeignEdit { display_name: Some("Axe".to_owned()), ..ForeignEdit::default() }).unwrap();
+    remote.control().edit(icon, &ForeignEdit { archived: Some(true), ..ForeignEdit::default() }).unwrap();
     project.let_reads_catch_up();
     project.run(&["sync", "--once", "--refresh"]).expect(0);
     let (sword, icon) = (row(&project, "sword"), row(&project, "icon"));
@@ -104,7 +104,7 @@ fn what_somebody_else_did_is_drifted_or_archived() {
 #[test]
 fn what_is_under_review_tells_since_when() {
     let (remote, project) = new(MANIFEST);
-    let verdicts = vec![VerdictStep { after_ms: 0, verdict: Verdict::Reviewing }];
+    let verdicts = vec![VerdictStep { after_ms: 0, verdict: ModerationVerdict::Reviewing }];
     remote.control().moderate(ModerationRule { verdicts, ..ModerationRule::default() });
     project.sync();
     let found = row(&project, "sword");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use macadam::emulator::{self, AssetReport, Config, Control, Endpoint, Latency, Running};
+use macadam::emulator::{self, AssetReport, Config, Control, ApiEndpoint, LatencyModel, Running};
 use serde_json::Value;
 
 pub use self::png::chunk;
@@ -175,7 +175,7 @@ impl Remote {
     /// As configured, but for the latency, which is 20 ms.
     pub fn with(config: Config) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let config = Config { latency: Latency::Fixed(20), ..config };
+        let config = Config { latency: LatencyModel::Fixed(20), ..config };
         let running = runtime.block_on(emulator::start(config)).unwrap();
         Self { running: Some(running), runtime }
     }
@@ -193,14 +193,14 @@ impl Remote {
     }
 
     /// How many requests an endpoint got.
-    pub fn requests(&self, endpoint: Endpoint) -> usize {
+    pub fn requests(&self, endpoint: ApiEndpoint) -> usize {
         self.control().requests().iter().filter(|request| request.endpoint == Some(endpoint)).count()
     }
 
     /// How many requests of any kind came.
     /// How many requests would change something.
     pub fn writes(&self) -> usize {
-        use Endpoint::{ArchiveAsset, CreateAsset, RestoreAsset, RollbackAsset, UpdateAsset};
+        use ApiEndpoint::{ArchiveAsset, CreateAsset, RestoreAsset, RollbackAsset, UpdateAsset};
         let all = [CreateAsset, UpdateAsset, ArchiveAsset, RestoreAsset, RollbackAsset];
         all.into_iter().map(|endpoint| self.requests(endpoint)).sum()
     }

@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use macadam::emulator::{
-    Config, Endpoint, FaultRule, ModerationRule, TextAction, TextField, TextRule, Verdict, VerdictStep,
+    Config, ApiEndpoint, FaultRule, ModerationRule, TextAction, TextField, TextRule, ModerationVerdict, VerdictStep,
 };
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ fn a_second_run_sends_nothing() {
     let second = project.sync();
     assert_eq!(second["actions"].as_array().unwrap().len(), 0);
     assert_eq!(remote.all_requests(), before);
-    assert_eq!(remote.requests(Endpoint::CreateAsset), 2);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 2);
 }
 
 /// The README's first command, twice, in a copy of the example.
@@ -165,7 +165,7 @@ fn one_bad_asset_stops_no_other() {
     assert_eq!(odd.unwrap_or_else(|| panic!("{document:#}"))["outcome"], "failed");
     assert!(row(&project, "ui/bad.png")["error"].as_str().unwrap().contains("InvalidImage"));
     assert_eq!(remote.assets().len(), 2);
-    assert_eq!(remote.requests(Endpoint::CreateAsset), 3);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 3);
 
     let before = remote.all_requests();
     project.run(&["sync", "--once"]).expect(1);
@@ -176,12 +176,12 @@ fn one_bad_asset_stops_no_other() {
     project.run(&["retry", "ui/bad.png"]).expect(0);
     assert_eq!(row(&project, "ui/bad.png")["state"], "pending");
     project.run(&["sync", "--once"]).expect(1);
-    assert_eq!(remote.requests(Endpoint::CreateAsset), 4);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 4);
     assert_eq!(row(&project, "ui/bad.png")["state"], "failed");
     // And so does another content.
     project.write("ui/bad.png", png(5));
     project.run(&["sync", "--once"]).expect(1);
-    assert_eq!(remote.requests(Endpoint::CreateAsset), 5);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 5);
     // Roblox takes it at last, and the rest is mended.
     remote.control().clear_faults();
     project.run(&["retry", "ui/bad.png"]).expect(0);
@@ -294,7 +294,7 @@ fn rejected_content_waits_for_another_content() {
     for get in ["ok", "not_found"] {
         let remote = remote();
         remote.control().set_switch("rejected_get", get).unwrap();
-        let verdicts = vec![VerdictStep { after_ms: 0, verdict: Verdict::Rejected }];
+        let verdicts = vec![VerdictStep { after_ms: 0, verdict: ModerationVerdict::Rejected }];
         remote.control().moderate(ModerationRule { name: Some("rude".to_owned()), verdicts, ..Default::default() });
         let project = Project::new(GLOBS).at(&remote.url());
         project.write("ui/rude.png", png(1));
@@ -302,7 +302,7 @@ fn rejected_content_waits_for_another_content() {
         project.write("models/rude.rbxmx", rbxmx("rude"));
         project.run(&["sync", "--once"]).expect(1);
         assert_eq!(remote.assets().len(), 3);
-        let before = remote.requests(Endpoint::CreateAsset) + remote.requests(Endpoint::UpdateAsset);
+        let before = remote.requests(ApiEndpoint::CreateAsset) + remote.requests(ApiEndpoint::UpdateAsset);
         for state in [true, false] {
             if !state {
                 project.remove_state();
@@ -314,7 +314,7 @@ fn rejected_content_waits_for_another_content() {
             }
             assert_eq!(row(&project, "ui/good.png")["state"], "synced");
         }
-        let after = remote.requests(Endpoint::CreateAsset) + remote.requests(Endpoint::UpdateAsset);
+        let after = remote.requests(ApiEndpoint::CreateAsset) + remote.requests(ApiEndpoint::UpdateAsset);
         assert_eq!(after, before, "{get}: rejected content was sent again");
         remote.control().clear_moderation();
         project.write("ui/rude.png", png(3));

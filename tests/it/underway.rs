@@ -1,6 +1,6 @@
 //! Files that get another name or other bytes while their asset is on its way: nothing is doubled, and nothing is blamed on somebody else.
 
-use macadam::emulator::{Action, Config, Endpoint, FaultRule, Latency, Limit, Limits, Point};
+use macadam::emulator::{FaultAction, Config, ApiEndpoint, FaultRule, LatencyModel, Limit, EndpointLimits, Point};
 
 use super::service::{Service, start};
 use super::support::{Project, Remote, png, rbxmx};
@@ -9,8 +9,8 @@ use super::support::{Project, Remote, png, rbxmx};
 fn slow(operation_ms: u64) -> (Remote, Project) {
     let (remote, project) = start(Config::default());
     project.sync();
-    let slow = Action::Delay { before_commit_ms: 0, before_reply_ms: operation_ms };
-    remote.control().add_faults(vec![FaultRule::on(Endpoint::CreateAsset, slow)]).unwrap();
+    let slow = FaultAction::Delay { before_commit_ms: 0, before_reply_ms: operation_ms };
+    remote.control().add_faults(vec![FaultRule::on(ApiEndpoint::CreateAsset, slow)]).unwrap();
     (remote, project)
 }
 
@@ -24,36 +24,36 @@ fn what_is_renamed_during_its_upload_was_uploaded_twice() {
     let service = Service::start(&project, &[]);
     project.write("ui/new.png", png(5));
     project.write("models/new.rbxmx", rbxmx("new"));
-    service.until("both are on the wire", || remote.requests(Endpoint::CreateAsset) == 4);
+    service.until("both are on the wire", || remote.requests(ApiEndpoint::CreateAsset) == 4);
     rename(&project, "ui/new.png", "ui/renamed.png");
     rename(&project, "models/new.rbxmx", "models/renamed.rbxmx");
     service.until_synced("ui/renamed.png");
     service.until_synced("models/renamed.rbxmx");
     service.end();
-    assert_eq!((remote.requests(Endpoint::CreateAsset), remote.assets().len()), (4, 4));
+    assert_eq!((remote.requests(ApiEndpoint::CreateAsset), remote.assets().len()), (4, 4));
 }
 
 #[test]
 fn what_is_renamed_before_the_lockfile_is_written_was_uploaded_twice() {
     let (remote, project) = slow(0);
     // Its upload keeps the lockfile waiting.
-    let slow = Action::Delay { before_commit_ms: 3_000, before_reply_ms: 0 };
-    remote.control().add_faults(vec![FaultRule::on(Endpoint::UpdateAsset, slow)]).unwrap();
+    let slow = FaultAction::Delay { before_commit_ms: 3_000, before_reply_ms: 0 };
+    remote.control().add_faults(vec![FaultRule::on(ApiEndpoint::UpdateAsset, slow)]).unwrap();
     let service = Service::start(&project, &[]);
     project.write("models/sword.rbxmx", rbxmx("a longer sword"));
-    service.until("the update is on the wire", || remote.requests(Endpoint::UpdateAsset) == 1);
+    service.until("the update is on the wire", || remote.requests(ApiEndpoint::UpdateAsset) == 1);
     project.write("models/new.rbxmx", rbxmx("new"));
     service.until("it is made", || service.log().contains("done address=models/new.rbxmx"));
     rename(&project, "models/new.rbxmx", "models/renamed.rbxmx");
     service.until_synced("models/renamed.rbxmx");
     service.end();
-    assert_eq!((remote.requests(Endpoint::CreateAsset), remote.assets().len()), (3, 3));
+    assert_eq!((remote.requests(ApiEndpoint::CreateAsset), remote.assets().len()), (3, 3));
 }
 
 #[test]
 fn what_is_renamed_after_a_kill_in_the_middle_takes_its_operation_along() {
     let (remote, project) = start(Config::default());
-    remote.control().set_latency(Latency::Fixed(2_000));
+    remote.control().set_latency(LatencyModel::Fixed(2_000));
     let mut service = Service::start(&project, &[]);
     service.until("both are accepted", || remote.control().operations().len() == 2);
     service.until("the operations are written down", || service.state_of("ui/a.png") == "in_progress");
@@ -61,35 +61,35 @@ fn what_is_renamed_after_a_kill_in_the_middle_takes_its_operation_along() {
     rename(&project, "ui/a.png", "ui/renamed.png");
     rename(&project, "models/sword.rbxmx", "models/renamed.rbxmx");
     project.sync();
-    assert_eq!((remote.requests(Endpoint::CreateAsset), remote.assets().len()), (2, 2));
+    assert_eq!((remote.requests(ApiEndpoint::CreateAsset), remote.assets().len()), (2, 2));
 }
 
 #[test]
 fn what_waits_for_its_turn_is_not_sent_once_it_is_gone() {
     // One create a window: of two the second waits for a whole one.
-    let mut limits = Limits { window_ms: 6_000, ..Limits::default() };
-    limits.endpoints.insert(Endpoint::CreateAsset, Limit::of(1));
+    let mut limits = EndpointLimits { window_ms: 6_000, ..EndpointLimits::default() };
+    limits.endpoints.insert(ApiEndpoint::CreateAsset, Limit::of(1));
     let (remote, project) = start(Config { limits, ..Config::default() });
     project.remove("models/sword.rbxmx");
     project.sync();
     let service = Service::start(&project, &[]);
     project.write("ui/y.png", png(6));
     project.write("ui/z.png", png(7));
-    service.until("the first is sent", || remote.requests(Endpoint::CreateAsset) >= 2);
+    service.until("the first is sent", || remote.requests(ApiEndpoint::CreateAsset) >= 2);
     rename(&project, "ui/z.png", "ui/zz.png");
     service.until_synced("ui/zz.png");
     service.until_synced("ui/y.png");
     service.end();
-    assert_eq!((remote.requests(Endpoint::CreateAsset), remote.assets().len()), (3, 3));
+    assert_eq!((remote.requests(ApiEndpoint::CreateAsset), remote.assets().len()), (3, 3));
 }
 
 #[test]
 fn an_update_whose_answer_is_lost_was_blamed_on_somebody_else() {
     let (remote, project) = start(Config::default());
-    remote.control().set_latency(Latency::Fixed(2_500));
+    remote.control().set_latency(LatencyModel::Fixed(2_500));
     project.sync();
     let service = Service::start(&project, &[]);
-    let lost = FaultRule::on(Endpoint::UpdateAsset, Action::Reset { at: Point::AfterCommit });
+    let lost = FaultRule::on(ApiEndpoint::UpdateAsset, FaultAction::Reset { at: Point::AfterCommit });
     remote.control().add_faults(vec![lost.times(1)]).unwrap();
     project.write("models/sword.rbxmx", rbxmx("a longer sword"));
     service.until("its second revision", || remote.assets().iter().any(|report| report.asset.versions.len() == 2));
@@ -103,7 +103,7 @@ fn an_update_whose_answer_is_lost_was_blamed_on_somebody_else() {
 fn a_look_in_the_middle_of_an_update_was_blamed_on_somebody_else() {
     let (remote, project) = start(Config::default());
     project.sync();
-    remote.control().set_latency(Latency::Fixed(3_000));
+    remote.control().set_latency(LatencyModel::Fixed(3_000));
     project.write("models/sword.rbxmx", rbxmx("a longer sword"));
     project.run(&["sync", "--once", "--timeout", "1s"]).expect(1);
     let updated = || remote.assets().iter().any(|report| report.asset.versions.len() == 2);

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use macadam::emulator::{Action, BodyShape, Endpoint, FaultRule, OperationFault, Point, RetryAfter, ScriptedReply};
+use macadam::emulator::{FaultAction, BodyShape, ApiEndpoint, FaultRule, OperationFault, Point, RetryAfter, ScriptedReply};
 
 use crate::deck::Card;
 
 /// The endpoints that a change of the remote goes through.
-const ENDPOINTS: [Endpoint; 5] =
-    [Endpoint::CreateAsset, Endpoint::UpdateAsset, Endpoint::GetOperation, Endpoint::GetAsset, Endpoint::RollbackAsset];
+const ENDPOINTS: [ApiEndpoint; 5] =
+    [ApiEndpoint::CreateAsset, ApiEndpoint::UpdateAsset, ApiEndpoint::GetOperation, ApiEndpoint::GetAsset, ApiEndpoint::RollbackAsset];
 
 /// The rules of a card; none if it is no fault of the remote. `long`: a refusal for too many requests may also come without a word of when the window ends,
 /// which rightly stops its budget for a whole minute.
@@ -18,19 +18,19 @@ pub fn rules(card: Card, rng: &mut fastrand::Rng, long: bool) -> Vec<FaultRule> 
         Card::ServerErrors => (&ENDPOINTS[..], reply(pick(rng, &[500, 502, 503, 504]), rng, false)),
         Card::CommittedErrors => (submits, reply(500, rng, true)),
         Card::TooMany => (&ENDPOINTS[..], too_many(long && rng.u8(..4) == 0)),
-        Card::Reset => (&ENDPOINTS[..], Action::Reset { at: pick(rng, &[Point::BeforeBody, Point::AfterBody]) }),
-        Card::ResetAfterCommit => (submits, Action::Reset { at: Point::AfterCommit }),
-        Card::Hang => (&ENDPOINTS[..], Action::Hang { at: pick(rng, &[Point::BeforeBody, Point::AfterCommit]) }),
-        Card::Truncate => (&ENDPOINTS[..], Action::Truncate),
+        Card::Reset => (&ENDPOINTS[..], FaultAction::Reset { at: pick(rng, &[Point::BeforeBody, Point::AfterBody]) }),
+        Card::ResetAfterCommit => (submits, FaultAction::Reset { at: Point::AfterCommit }),
+        Card::Hang => (&ENDPOINTS[..], FaultAction::Hang { at: pick(rng, &[Point::BeforeBody, Point::AfterCommit]) }),
+        Card::Truncate => (&ENDPOINTS[..], FaultAction::Truncate),
         Card::StuckOperation => {
-            (submits, Action::Operation(OperationFault::Stuck { for_ms: Some(rng.u64(200..8000)) }))
+            (submits, FaultAction::Operation(OperationFault::Stuck { for_ms: Some(rng.u64(200..8000)) }))
         }
         Card::NotFound => return vec![not_found(card, rng)],
         Card::ForeignTooMany => (&ENDPOINTS[..], foreign_too_many(rng, long)),
         _ => return Vec::new(),
     };
     let probability = [0.3, 0.6, 1.0][rng.usize(..3)];
-    let rule = |endpoint: &Endpoint| {
+    let rule = |endpoint: &ApiEndpoint| {
         let mut rule = FaultRule::on(*endpoint, action.clone());
         rule.label = Some(card.name());
         rule.conditions.probability = Some(probability);
@@ -41,7 +41,7 @@ pub fn rules(card: Card, rng: &mut fastrand::Rng, long: bool) -> Vec<FaultRule> 
 
 /// The operation of the upload of these bytes never ends.
 pub fn endless(content_hash: String) -> FaultRule {
-    let mut rule = FaultRule::on(Endpoint::CreateAsset, Action::Operation(OperationFault::Endless)).times(1);
+    let mut rule = FaultRule::on(ApiEndpoint::CreateAsset, FaultAction::Operation(OperationFault::Endless)).times(1);
     rule.label = Some(Card::EndlessOperation.name());
     rule.conditions.content_hash = Some(content_hash);
     rule
@@ -50,14 +50,14 @@ pub fn endless(content_hash: String) -> FaultRule {
 /// One answer alone says that an asset isn't there.
 fn not_found(card: Card, rng: &mut fastrand::Rng) -> FaultRule {
     let body = BodyShape::Service;
-    let action = Action::Reply(ScriptedReply { status: 404, shape: body, ..scripted() });
-    let mut rule = FaultRule::on(pick(rng, &[Endpoint::GetAsset, Endpoint::UpdateAsset]), action).times(1);
+    let action = FaultAction::Reply(ScriptedReply { status: 404, shape: body, ..scripted() });
+    let mut rule = FaultRule::on(pick(rng, &[ApiEndpoint::GetAsset, ApiEndpoint::UpdateAsset]), action).times(1);
     rule.label = Some(card.name());
     rule
 }
 
 /// Too many requests, as something in between says it; of the long story sometimes without a word of when the window ends.
-fn foreign_too_many(rng: &mut fastrand::Rng, long: bool) -> Action {
+fn foreign_too_many(rng: &mut fastrand::Rng, long: bool) -> FaultAction {
     let (shape, body) = match rng.u8(..4) {
         0 => (BodyShape::Empty, None),
         1 => (BodyShape::Html, None),
@@ -67,7 +67,7 @@ fn foreign_too_many(rng: &mut fastrand::Rng, long: bool) -> Action {
     let retry_after = Some(RetryAfter::Seconds(1));
     let headers = if long && rng.u8(..4) == 0 { BTreeMap::new() } else { window() };
     let reply = ScriptedReply { status: 429, shape, body, retry_after, headers, ..scripted() };
-    Action::Reply(ScriptedReply { rate_limit_headers: false, ..reply })
+    FaultAction::Reply(ScriptedReply { rate_limit_headers: false, ..reply })
 }
 
 /// The headers of a window that ends soon.
@@ -90,13 +90,13 @@ fn scripted() -> ScriptedReply {
     }
 }
 
-fn reply(status: u16, rng: &mut fastrand::Rng, commit: bool) -> Action {
+fn reply(status: u16, rng: &mut fastrand::Rng, commit: bool) -> FaultAction {
     let shape = pick(rng, &[BodyShape::Gateway, BodyShape::Html, BodyShape::Empty, BodyShape::Garbage]);
-    Action::Reply(ScriptedReply { status, shape, commit, ..scripted() })
+    FaultAction::Reply(ScriptedReply { status, shape, commit, ..scripted() })
 }
 
-fn too_many(silent: bool) -> Action {
-    Action::Reply(ScriptedReply {
+fn too_many(silent: bool) -> FaultAction {
+    FaultAction::Reply(ScriptedReply {
         status: 429,
         shape: BodyShape::Gateway,
         retry_after: (!silent).then_some(RetryAfter::Seconds(1)),

@@ -4,10 +4,10 @@ use std::future::Future;
 
 use reqwest::Method;
 
-use super::{Call, Client, CreateRequest, FieldUpdate, Unexpected};
+use super::{ApiRequest, Client, CreateRequest, FieldUpdate, Unexpected};
 use crate::cloud::endpoint::Endpoint;
-use crate::cloud::failure::{RecordError, Reply, fit};
-use crate::cloud::http::{Outgoing, Upload};
+use crate::cloud::failure::{RecordError, ApiReply, fit};
+use crate::cloud::http::{Outgoing, UploadBody};
 use crate::cloud::multipart;
 use crate::cloud::wire::asset::read_asset;
 use crate::cloud::wire::operation::{Submitted, read_submitted};
@@ -23,7 +23,7 @@ pub struct UpdateRequest {
     /// The metadata fields that change, and no others.
     pub fields: Vec<FieldUpdate>,
     /// New bytes. The same bytes as the newest version's make no new version (measured by a public client).
-    pub content: Option<Upload>,
+    pub content: Option<UploadBody>,
 }
 
 impl Client {
@@ -31,12 +31,12 @@ impl Client {
     pub async fn create_asset(
         &self,
         request: &CreateRequest,
-        upload: Upload,
+        upload: UploadBody,
         record: impl Future<Output = Result<(), RecordError>>,
-    ) -> Reply<Submitted> {
+    ) -> ApiReply<Submitted> {
         let form = multipart::form(&request.json(), Some(upload));
         let target = format!("{} `{}`", request.asset_type, fit(request.display_name.as_str(), &self.credential()));
-        let call = Call::post(Endpoint::CreateAsset, target, "assets/v1/assets".to_owned(), Outgoing::Payload(form));
+        let call = ApiRequest::post(Endpoint::CreateAsset, target, "assets/v1/assets".to_owned(), Outgoing::Payload(form));
         self.change(call, record, |body| submitted(body, None)).await
     }
 
@@ -45,12 +45,12 @@ impl Client {
         &self,
         request: UpdateRequest,
         record: impl Future<Output = Result<(), RecordError>>,
-    ) -> Reply<Submitted> {
+    ) -> ApiReply<Submitted> {
         let UpdateRequest { asset_id, fields, content } = request;
         let about_content = content.is_some();
         let mask: Vec<&str> = fields.iter().map(|update| update.field().wire_name()).collect();
         let query = if mask.is_empty() { Vec::new() } else { vec![("updateMask", mask.join(","))] };
-        let call = Call {
+        let call = ApiRequest {
             endpoint: Endpoint::UpdateAsset,
             target: asset(asset_id),
             method: Method::PATCH,
@@ -70,8 +70,8 @@ impl Client {
     /// when asked for; a name that Roblox doesn't know would refuse the whole question, so only V1's are asked.
     ///
     /// An answer does not prove that the asset is one's own: public assets of others can be read too.
-    pub async fn get_asset(&self, asset_id: AssetId, fields: &[Field]) -> Reply<RemoteAsset> {
-        let mut call = Call::get(Endpoint::GetAsset, asset(asset_id), format!("assets/v1/assets/{asset_id}"));
+    pub async fn get_asset(&self, asset_id: AssetId, fields: &[Field]) -> ApiReply<RemoteAsset> {
+        let mut call = ApiRequest::get(Endpoint::GetAsset, asset(asset_id), format!("assets/v1/assets/{asset_id}"));
         let mask: Vec<&str> = fields.iter().map(|field| field.wire_name()).collect();
         if !mask.is_empty() {
             call.query.push(("readMask", mask.join(",")));
@@ -84,7 +84,7 @@ impl Client {
         &self,
         asset_id: AssetId,
         record: impl Future<Output = Result<(), RecordError>>,
-    ) -> Reply<RemoteAsset> {
+    ) -> ApiReply<RemoteAsset> {
         self.command(Endpoint::ArchiveAsset, "archive", asset_id, record).await
     }
 
@@ -93,7 +93,7 @@ impl Client {
         &self,
         asset_id: AssetId,
         record: impl Future<Output = Result<(), RecordError>>,
-    ) -> Reply<RemoteAsset> {
+    ) -> ApiReply<RemoteAsset> {
         self.command(Endpoint::RestoreAsset, "restore", asset_id, record).await
     }
 
@@ -103,9 +103,9 @@ impl Client {
         verb: &str,
         asset_id: AssetId,
         record: impl Future<Output = Result<(), RecordError>>,
-    ) -> Reply<RemoteAsset> {
+    ) -> ApiReply<RemoteAsset> {
         let path = format!("assets/v1/assets/{asset_id}:{verb}");
-        let call = Call::post(endpoint, asset(asset_id), path, Outgoing::Command);
+        let call = ApiRequest::post(endpoint, asset(asset_id), path, Outgoing::Command);
         self.change(call, record, |body| read_asset(body, asset_id, false).ok_or(Unexpected::Unreadable)).await
     }
 }

@@ -21,10 +21,10 @@ pub use self::versions::RollbackForm;
 pub use super::wire::request::{CreateRequest, FieldUpdate};
 
 use super::base::BaseUrl;
-use super::class::{Heard, Sent, classify, of_operation};
+use super::class::{Received, Sent, classify, of_operation};
 use super::endpoint::Endpoint;
-use super::failure::{Failure, RecordError, Reply, TransportError, fit, fit_body};
-use super::http::{Answer, Exchange, Outgoing, Wire};
+use super::failure::{Failure, RecordError, ApiReply, TransportError, fit, fit_body};
+use super::http::{RawResponse, Exchange, Outgoing, HttpTransport};
 use super::secret::Credential;
 use super::timeouts::Timeouts;
 use super::wire::error::ErrorBody;
@@ -36,7 +36,7 @@ pub struct Client {
     base: BaseUrl,
     /// Read anew when a person changes it; whoever asks meanwhile asks with the one before.
     credential: RwLock<Arc<Credential>>,
-    wire: Wire,
+    wire: HttpTransport,
 }
 
 /// A client that can't be made.
@@ -57,7 +57,7 @@ enum Unexpected {
 }
 
 /// One request, ready to leave.
-struct Call {
+struct ApiRequest {
     endpoint: Endpoint,
     target: String,
     method: Method,
@@ -66,7 +66,7 @@ struct Call {
     outgoing: Outgoing,
 }
 
-impl Call {
+impl ApiRequest {
     fn get(endpoint: Endpoint, target: String, path: String) -> Self {
         Self { endpoint, target, method: Method::GET, path, query: Vec::new(), outgoing: Outgoing::Nothing }
     }
@@ -82,7 +82,7 @@ impl Client {
     /// # Errors
     /// When TLS can't be set up on this machine.
     pub fn new(base: BaseUrl, credential: Credential, timeouts: Timeouts) -> Result<Self, ClientError> {
-        let wire = Wire::new(&base, timeouts).map_err(|source| ClientError { remote: base.to_string(), source })?;
+        let wire = HttpTransport::new(&base, timeouts).map_err(|source| ClientError { remote: base.to_string(), source })?;
         Ok(Self { base, credential: RwLock::new(Arc::new(credential)), wire })
     }
 
@@ -131,18 +131,18 @@ impl Client {
     }
 
     /// Asks a question.
-    async fn ask<T>(&self, call: Call, decode: impl FnOnce(&[u8]) -> Result<T, Unexpected>) -> Reply<T> {
+    async fn ask<T>(&self, call: ApiRequest, decode: impl FnOnce(&[u8]) -> Result<T, Unexpected>) -> ApiReply<T> {
         self.change(call, std::future::ready(Ok(())), decode).await
     }
 
     /// Sends a call and judges what comes back.
     async fn change<T>(
         &self,
-        call: Call,
+        call: ApiRequest,
         record: impl Future<Output = Result<(), RecordError>>,
         decode: impl FnOnce(&[u8]) -> Result<T, Unexpected>,
-    ) -> Reply<T> {
-        let Call { endpoint, target, method, path, query, outgoing } = call;
+    ) -> ApiReply<T> {
+        let ApiRequest { endpoint, target, method, path, query, outgoing } = call;
         // The one that is sent is the one that may come back, though another may be in force by then.
         let credential = self.credential();
         let (url, headers) = (self.url(&path, &query), Self::headers(&credential, &outgoing));
@@ -159,17 +159,17 @@ impl Client {
         target: String,
         exchange: Exchange,
         decode: impl FnOnce(&[u8]) -> Result<T, Unexpected>,
-    ) -> Reply<T> {
+    ) -> ApiReply<T> {
         let Exchange { sent, outcome } = exchange;
         let answer = match outcome {
             Ok(answer) => answer,
             Err(source) => return self.silent(endpoint, target, sent, source),
         };
-        let Answer { head, body, cut } = answer;
+        let RawResponse { head, body, cut } = answer;
         let status = head.status;
         if (200..300).contains(&status) && cut.is_none() {
             match decode(&body) {
-                Ok(result) => return Reply { head: Some(head), result: Ok(result) },
+                Ok(result) => return ApiReply { head: Some(head), result: Ok(result) },
                 Err(Unexpected::Failure(failure)) => {
                     let failure = self.fit_operation(failure);
                     let class = of_operation(failure.code.as_deref(), &failure.message);
@@ -184,25 +184,25 @@ impl Client {
                         message,
                         source: None,
                     };
-                    return Reply { head: Some(head), result: Err(failure) };
+                    return ApiReply { head: Some(head), result: Err(failure) };
                 }
                 Err(Unexpected::Unreadable) => {}
             }
         }
         let said = fit_body(ErrorBody::read(&body, cut.is_none()), &self.credential());
-        let class = classify(endpoint.is_write(), sent, Heard::Answer { status, body: &said });
+        let class = classify(endpoint.is_write(), sent, Received::Answer { status, body: &said });
         let ErrorBody { shape, code, message } = said;
         let failure =
             Failure { class, endpoint, target, status: Some(status), shape: Some(shape), code, message, source: cut };
-        Reply { head: Some(head), result: Err(failure) }
+        ApiReply { head: Some(head), result: Err(failure) }
     }
 
-    fn silent<T>(&self, endpoint: Endpoint, target: String, sent: Sent, source: TransportError) -> Reply<T> {
-        let class = classify(endpoint.is_write(), sent, Heard::Nothing(source.breakage()));
+    fn silent<T>(&self, endpoint: Endpoint, target: String, sent: Sent, source: TransportError) -> ApiReply<T> {
+        let class = classify(endpoint.is_write(), sent, Received::Nothing(source.breakage()));
         let message = String::new();
         let failure =
             Failure { class, endpoint, target, status: None, shape: None, code: None, message, source: Some(source) };
-        Reply { head: None, result: Err(failure) }
+        ApiReply { head: None, result: Err(failure) }
     }
 
     fn fit_operation(&self, failure: OperationFailure) -> OperationFailure {

@@ -1,8 +1,8 @@
 //! Operations, and what a key may do.
 
-use super::{Call, Client, Unexpected};
+use super::{ApiRequest, Client, Unexpected};
 use crate::cloud::endpoint::Endpoint;
-use crate::cloud::failure::{Failure, Reply, fit};
+use crate::cloud::failure::{Failure, ApiReply, fit};
 use crate::cloud::http::Outgoing;
 use crate::cloud::secret::CredentialKind;
 use crate::cloud::wire::error::Shape;
@@ -12,9 +12,9 @@ use crate::model::ids::{AssetId, OperationId};
 
 impl Client {
     /// Asks what an operation has come to. `about` is the asset that it updates; a create's is not known yet.
-    pub async fn get_operation(&self, operation: &OperationId, about: Option<AssetId>) -> Reply<OperationState> {
+    pub async fn get_operation(&self, operation: &OperationId, about: Option<AssetId>) -> ApiReply<OperationState> {
         let path = format!("assets/v1/operations/{operation}");
-        let call = Call::get(Endpoint::GetOperation, format!("operation {operation}"), path);
+        let call = ApiRequest::get(Endpoint::GetOperation, format!("operation {operation}"), path);
         let mut reply =
             self.ask(call, |body| read_operation(body, operation, about).ok_or(Unexpected::Unreadable)).await;
         reply.result = match reply.result {
@@ -28,13 +28,13 @@ impl Client {
     /// Asks what the API key may do. `None` for an OAuth token, which this endpoint doesn't know.
     ///
     /// The key goes in the body, as the endpoint wants it, to the same remote as in every header (creator-docs: cloud/auth/api-keys.md).
-    pub async fn introspect(&self) -> Option<Reply<KeyFacts>> {
+    pub async fn introspect(&self) -> Option<ApiReply<KeyFacts>> {
         if self.credential().kind() != CredentialKind::ApiKey {
             return None;
         }
         let json = serde_json::json!({ "apiKey": self.credential().expose() }).to_string();
         let path = "api-keys/v1/introspect".to_owned();
-        let call = Call::post(Endpoint::Introspect, "the API key".to_owned(), path, Outgoing::Question(json));
+        let call = ApiRequest::post(Endpoint::Introspect, "the API key".to_owned(), path, Outgoing::Question(json));
         let mut reply = self.ask(call, |body| read_key(body).ok_or(Unexpected::Unreadable)).await;
         if let Ok(facts) = &mut reply.result {
             facts.name = facts.name.take().map(|name| fit(&name, &self.credential()));

@@ -3,9 +3,9 @@
 use std::future::Future;
 
 use super::assets::asset;
-use super::{Call, Client, Unexpected};
+use super::{ApiRequest, Client, Unexpected};
 use crate::cloud::endpoint::Endpoint;
-use crate::cloud::failure::{RecordError, Reply};
+use crate::cloud::failure::{RecordError, ApiReply};
 use crate::cloud::http::{Outgoing, Payload};
 use crate::cloud::multipart;
 use crate::cloud::wire::request::version_path;
@@ -24,10 +24,10 @@ pub enum RollbackForm {
 
 impl Client {
     /// Reads the next page of `list`, one request. Call it until [`VersionList::is_complete`].
-    pub async fn list_versions(&self, list: &mut VersionList) -> Reply<()> {
+    pub async fn list_versions(&self, list: &mut VersionList) -> ApiReply<()> {
         let asset_id = list.asset_id();
         let mut call =
-            Call::get(Endpoint::ListVersions, asset(asset_id), format!("assets/v1/assets/{asset_id}/versions"));
+            ApiRequest::get(Endpoint::ListVersions, asset(asset_id), format!("assets/v1/assets/{asset_id}/versions"));
         call.query.push(("maxPageSize", PAGE.to_string()));
         if let Some(token) = list.page_token() {
             call.query.push(("pageToken", token.to_owned()));
@@ -50,9 +50,9 @@ impl Client {
     }
 
     /// Reads one version.
-    pub async fn get_version(&self, asset_id: AssetId, revision: Revision) -> Reply<RemoteVersion> {
+    pub async fn get_version(&self, asset_id: AssetId, revision: Revision) -> ApiReply<RemoteVersion> {
         let path = format!("assets/v1/assets/{asset_id}/versions/{revision}");
-        let call = Call::get(Endpoint::GetVersion, asset(asset_id), path);
+        let call = ApiRequest::get(Endpoint::GetVersion, asset(asset_id), path);
         self.ask(call, |body| match read_version(body, asset_id) {
             Some(version) if version.revision == revision => Ok(version),
             Some(_) | None => Err(Unexpected::Unreadable),
@@ -68,14 +68,14 @@ impl Client {
         to: Revision,
         form: RollbackForm,
         record: impl Future<Output = Result<(), RecordError>>,
-    ) -> Reply<RemoteVersion> {
+    ) -> ApiReply<RemoteVersion> {
         let version = version_path(asset_id, to);
         let payload = match form {
             RollbackForm::Json => Payload::json(serde_json::json!({ "assetVersion": version }).to_string()),
             RollbackForm::Multipart => multipart::field("assetVersion", &version),
         };
         let path = format!("assets/v1/assets/{asset_id}/versions:rollback");
-        let call = Call::post(Endpoint::Rollback, asset(asset_id), path, Outgoing::Payload(payload));
+        let call = ApiRequest::post(Endpoint::Rollback, asset(asset_id), path, Outgoing::Payload(payload));
         self.change(call, record, |body| read_version(body, asset_id).ok_or(Unexpected::Unreadable)).await
     }
 }

@@ -19,7 +19,7 @@
 use super::recent::Recent;
 use super::sample::{LONGEST_WAIT, LimitSample};
 use super::window::{Ends, GUARD, WINDOW, Window};
-use super::{Heard, Turn};
+use super::{LimitSignal, Acquire};
 use crate::cloud::backoff::{Backoff, fraction};
 use crate::cloud::moment::Moment;
 use std::time::Duration;
@@ -112,7 +112,7 @@ impl Meter {
     }
 
     /// Asks for a request to go now.
-    pub(super) fn acquire(&mut self, now: Moment) -> Result<Grant, Turn> {
+    pub(super) fn acquire(&mut self, now: Moment) -> Result<Grant, Acquire> {
         self.turn_windows(now);
         if let Some(hold) = self.held(now) {
             return Err(hold);
@@ -137,20 +137,20 @@ impl Meter {
     }
 
     /// Takes in what came of a request.
-    pub(super) fn report(&mut self, grant: Grant, heard: Heard, jitter: f64, now: Moment) {
+    pub(super) fn report(&mut self, grant: Grant, heard: LimitSignal, jitter: f64, now: Moment) {
         self.turn_windows(now);
         self.in_flight = self.in_flight.saturating_sub(1);
         self.recent.book(self.documented, now);
         match heard {
-            Heard::Silence => self.book_unseen(),
-            Heard::Answer(sample) => {
+            LimitSignal::Silence => self.book_unseen(),
+            LimitSignal::Answer(sample) => {
                 self.learn(grant, sample, now);
                 self.grow_trust(grant);
                 if self.strain_since.is_none_or(|since| since < grant.sent_at) {
                     self.strain = 0;
                 }
             }
-            Heard::Limited(sample) => {
+            LimitSignal::Limited(sample) => {
                 self.learn(grant, sample, now);
                 self.close(grant, sample, jitter, now);
             }
@@ -189,15 +189,15 @@ impl Meter {
     }
 
     /// What holds a request back now, if anything does.
-    fn held(&self, now: Moment) -> Option<Turn> {
+    fn held(&self, now: Moment) -> Option<Acquire> {
         if let Some(until) = self.closed_until {
-            return Some(Turn::Wait { until: Some(until) });
+            return Some(Acquire::Wait { until: Some(until) });
         }
         // The longest wait first, so that nobody wakes in vain.
         self.held_by_window(now).or_else(|| self.held_by_count()).or_else(|| self.held_by_trust(now))
     }
 
-    fn held_by_trust(&self, now: Moment) -> Option<Turn> {
+    fn held_by_trust(&self, now: Moment) -> Option<Acquire> {
         let at_once = match &self.steering {
             Steering::Headers(window) if self.has_rivals() => {
                 let is_news = window.heard_at.is_some_and(|at| now < at + NEWS);
@@ -210,10 +210,10 @@ impl Meter {
             return None;
         }
         let patience = self.last_sent_at.map(|at| at + LONE_PATIENCE)?;
-        (now < patience).then_some(Turn::Wait { until: Some(patience) })
+        (now < patience).then_some(Acquire::Wait { until: Some(patience) })
     }
 
-    fn held_by_count(&self) -> Option<Turn> {
+    fn held_by_count(&self) -> Option<Acquire> {
         let headers_bound = matches!(self.steering, Steering::Headers(_) | Steering::Unknown)
             && !self.hidden_limit
             && self.told.is_none_or(|told| told <= self.documented);
@@ -223,26 +223,26 @@ impl Meter {
         let limit = self.told.map_or(self.documented, |told| told.min(self.documented));
         let spent = self.recent.spent().saturating_add(self.in_flight);
         let excess = spent.checked_sub(limit)?;
-        Some(Turn::Wait { until: self.recent.frees(excess.saturating_add(1)) })
+        Some(Acquire::Wait { until: self.recent.frees(excess.saturating_add(1)) })
     }
 
-    fn held_by_window(&self, now: Moment) -> Option<Turn> {
+    fn held_by_window(&self, now: Moment) -> Option<Acquire> {
         let Steering::Headers(window) = &self.steering else { return None };
         let latest = window.ends.map(|ends| ends.latest);
         let limit = self.told.unwrap_or(self.documented);
         let reserve = if self.has_rivals() { RESERVE.min(limit / 2) } else { 0 };
         if window.remaining.saturating_sub(self.in_flight) <= reserve {
-            return Some(Turn::Wait { until: latest });
+            return Some(Acquire::Wait { until: latest });
         }
         // What goes now may count in the next window: not so much that too little would be left of that.
         if window.confirmed && window.is_ending(now) && window.edge.saturating_add(self.in_flight) >= limit / 4 {
-            return Some(Turn::Wait { until: latest });
+            return Some(Acquire::Wait { until: latest });
         }
         if self.others > 0 {
             let share = (limit / 2).max(limit.saturating_sub(self.others).saturating_sub(limit / 10));
             let free = latest.map(|latest| latest - FREE_FOR_ALL);
             if window.ours >= share && free.is_some_and(|free| now < free) {
-                return Some(Turn::Wait { until: free });
+                return Some(Acquire::Wait { until: free });
             }
         }
         None

@@ -88,16 +88,16 @@ impl Budget {
 
 /// Whom Roblox counts for: the owner of the key, or what stands for it while that is unknown. Never the key itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Owner(Arc<str>);
+pub struct LimitOwner(Arc<str>);
 
-impl Owner {
+impl LimitOwner {
     /// An owner by a name that stays the same from run to run, such as `user:123`.
     pub fn new(name: &str) -> Self {
         Self(name.into())
     }
 }
 
-impl fmt::Display for Owner {
+impl fmt::Display for LimitOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -105,7 +105,7 @@ impl fmt::Display for Owner {
 
 /// The answer to a request that wants to go.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum Acquire {
     /// It may go, once. The permit must come back.
     Go(Permit),
     /// Not yet. Ask again then, or after the next report on this budget, whichever comes first; with no time, only a report can help.
@@ -120,13 +120,13 @@ pub enum Turn {
 #[must_use = "report what came of the request, or release the permit"]
 pub struct Permit {
     budget: Budget,
-    owner: Owner,
+    owner: LimitOwner,
     grant: Grant,
 }
 
 /// What came of a request, as far as limits go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heard {
+pub enum LimitSignal {
     /// The service answered, whatever it said, but for a 429. Without headers it is taken at the documented limits.
     Answer(LimitSample),
     /// A 429, from the gateway or the service.
@@ -137,7 +137,7 @@ pub enum Heard {
 
 /// What the state remembers of one budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LimitRow {
+pub struct LimitRecord {
     /// [`Budget::name`].
     pub budget: String,
     /// The owner's name.
@@ -156,7 +156,7 @@ const LONGEST_MEMORY: Duration = Duration::from_secs(62);
 /// The budgets of a remote.
 #[derive(Debug, Clone, Default)]
 pub struct RateLimits {
-    meters: BTreeMap<(Budget, Owner), Meter>,
+    meters: BTreeMap<(Budget, LimitOwner), Meter>,
 }
 
 impl RateLimits {
@@ -166,15 +166,15 @@ impl RateLimits {
     }
 
     /// Asks for a request to go now.
-    pub fn acquire(&mut self, budget: Budget, owner: &Owner, now: Moment) -> Turn {
+    pub fn acquire(&mut self, budget: Budget, owner: &LimitOwner, now: Moment) -> Acquire {
         match self.meter(budget, owner).acquire(now) {
-            Ok(grant) => Turn::Go(Permit { budget, owner: owner.clone(), grant }),
+            Ok(grant) => Acquire::Go(Permit { budget, owner: owner.clone(), grant }),
             Err(hold) => hold,
         }
     }
 
     /// Takes back the permit of a request that was sent, with what came of it. `jitter` (0 to 1) spreads what wakes after a 429.
-    pub fn report(&mut self, permit: Permit, heard: Heard, jitter: f64, now: Moment) {
+    pub fn report(&mut self, permit: Permit, heard: LimitSignal, jitter: f64, now: Moment) {
         let Permit { budget, owner, grant } = permit;
         self.meter(budget, &owner).report(grant, heard, jitter, now);
     }
@@ -186,11 +186,11 @@ impl RateLimits {
     }
 
     /// What is worth remembering beyond this run. `wall` is the time of day at `now`.
-    pub fn snapshot(&self, now: Moment, wall: Timestamp) -> Vec<LimitRow> {
+    pub fn snapshot(&self, now: Moment, wall: Timestamp) -> Vec<LimitRecord> {
         let rows = self.meters.iter().filter_map(|((budget, owner), meter)| {
             let Memory { limit, remaining, ends_at } = meter.memory(now)?;
             let window_ends_at = wall.checked_add(ends_at.since(now)).ok()?;
-            Some(LimitRow {
+            Some(LimitRecord {
                 budget: budget.name().to_owned(),
                 owner: owner.to_string(),
                 limit,
@@ -202,19 +202,19 @@ impl RateLimits {
     }
 
     /// The budgets as an earlier run left them. Rows of budgets that are unknown here are passed over.
-    pub fn restore(rows: &[LimitRow], now: Moment, wall: Timestamp) -> Self {
+    pub fn restore(rows: &[LimitRecord], now: Moment, wall: Timestamp) -> Self {
         let meters = rows.iter().filter_map(|row| {
-            let LimitRow { budget, owner, limit, remaining, window_ends_at } = row;
+            let LimitRecord { budget, owner, limit, remaining, window_ends_at } = row;
             let budget = Budget::ALL.into_iter().find(|known| known.name() == budget)?;
             let left: SignedDuration = window_ends_at.duration_since(wall);
             let left = Duration::try_from(left).unwrap_or(Duration::ZERO).min(LONGEST_MEMORY);
             let memory = Memory { limit: *limit, remaining: *remaining, ends_at: now + left };
-            Some(((budget, Owner::new(owner)), Meter::remembered(budget.documented_limit(), memory, now)))
+            Some(((budget, LimitOwner::new(owner)), Meter::remembered(budget.documented_limit(), memory, now)))
         });
         Self { meters: meters.collect() }
     }
 
-    fn meter(&mut self, budget: Budget, owner: &Owner) -> &mut Meter {
+    fn meter(&mut self, budget: Budget, owner: &LimitOwner) -> &mut Meter {
         self.meters.entry((budget, owner.clone())).or_insert_with(|| Meter::new(budget.documented_limit()))
     }
 }
@@ -236,13 +236,13 @@ mod tests {
         LimitSample { limit: Some(limit), remaining: Some(remaining), reset, retry_after: None }
     }
 
-    struct Run {
+    struct BudgetRun {
         limits: RateLimits,
         out: Vec<Permit>,
         budget: Budget,
     }
 
-    impl Run {
+    impl BudgetRun {
         fn new(budget: Budget) -> Self {
             Self { limits: RateLimits::new(), out: Vec::new(), budget }
         }
@@ -251,9 +251,9 @@ mod tests {
         fn burst(&mut self, now: Moment) -> (usize, Option<u64>) {
             let before = self.out.len();
             loop {
-                match self.limits.acquire(self.budget, &Owner::new("user:1"), now) {
-                    Turn::Go(permit) => self.out.push(permit),
-                    Turn::Wait { until } => {
+                match self.limits.acquire(self.budget, &LimitOwner::new("user:1"), now) {
+                    Acquire::Go(permit) => self.out.push(permit),
+                    Acquire::Wait { until } => {
                         let until = until.map(|until| until.since(Moment::START).as_secs());
                         return (self.out.len() - before, until);
                     }
@@ -262,7 +262,7 @@ mod tests {
         }
 
         /// The oldest request comes back.
-        fn back(&mut self, heard: Heard, now: Moment) {
+        fn back(&mut self, heard: LimitSignal, now: Moment) {
             let permit = self.out.remove(0);
             self.limits.report(permit, heard, 0.0, now);
         }
@@ -271,7 +271,7 @@ mod tests {
         fn all_back(&mut self, mut remaining: u32, reset: u64, now: Moment) {
             while !self.out.is_empty() {
                 remaining -= 1;
-                self.back(Heard::Answer(sample(120, remaining, reset)), now);
+                self.back(LimitSignal::Answer(sample(120, remaining, reset)), now);
             }
         }
 
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn the_first_goes_alone_then_volleys_grow_and_a_fresh_window_goes_at_once() {
-        let mut run = Run::new(Budget::CreateAsset);
+        let mut run = BudgetRun::new(Budget::CreateAsset);
         assert_eq!(run.burst(at(0)), (1, Some(5)));
         run.all_back(120, 30, at(0));
         assert_eq!(run.burst(at(0)), (8, Some(5)));
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn an_upload_without_an_answer_holds_the_others_back_for_five_seconds_only() {
-        let mut run = Run::new(Budget::CreateAsset);
+        let mut run = BudgetRun::new(Budget::CreateAsset);
         assert_eq!(run.burst(at(0)), (1, Some(5)));
         assert_eq!(run.burst(at(4)), (0, Some(5)));
         assert_eq!(run.burst(at(5)), (1, Some(10)));
@@ -319,48 +319,48 @@ mod tests {
 
     #[test]
     fn a_429_with_a_reset_closes_the_budget_until_then_whatever_retry_after_says() {
-        let mut run = Run::new(Budget::CreateAsset);
+        let mut run = BudgetRun::new(Budget::CreateAsset);
         run.spend(20, 50, at(0));
         assert_eq!(run.burst(at(1)).0, 27);
         let refused = LimitSample { retry_after: Some(Duration::from_secs(5)), ..sample(120, 0, 40) };
-        run.back(Heard::Limited(refused), at(10));
+        run.back(LimitSignal::Limited(refused), at(10));
         assert_eq!(run.burst(at(11)), (0, Some(50)));
         // Answers from before, out of order, do not open it.
-        run.back(Heard::Answer(sample(120, 70, 40)), at(10));
+        run.back(LimitSignal::Answer(sample(120, 70, 40)), at(10));
         assert_eq!(run.burst(at(49)), (0, Some(50)));
-        run.out.drain(..).for_each(|permit| run.limits.report(permit, Heard::Silence, 0.0, at(49)));
+        run.out.drain(..).for_each(|permit| run.limits.report(permit, LimitSignal::Silence, 0.0, at(49)));
         assert_eq!(run.burst(at(52)).0, 1);
     }
 
     #[test]
     fn a_429_without_a_reset_waits_for_a_whole_window() {
-        let mut run = Run::new(Budget::CreateAsset);
+        let mut run = BudgetRun::new(Budget::CreateAsset);
         run.burst(at(0));
         let retry_after = Some(Duration::from_secs(5));
-        run.back(Heard::Limited(LimitSample { retry_after, ..LimitSample::default() }), at(0));
+        run.back(LimitSignal::Limited(LimitSample { retry_after, ..LimitSample::default() }), at(0));
         assert_eq!(run.burst(at(10)), (0, Some(61)));
         assert_eq!(run.burst(at(61)), (1, Some(66)));
     }
 
     #[test]
     fn a_huge_reset_is_cut() {
-        let mut run = Run::new(Budget::CreateAsset);
+        let mut run = BudgetRun::new(Budget::CreateAsset);
         run.burst(at(0));
-        run.back(Heard::Limited(sample(120, 0, 999_999)), at(0));
+        run.back(LimitSignal::Limited(sample(120, 0, 999_999)), at(0));
         assert_eq!(run.burst(at(0)), (0, Some(900)));
     }
 
     #[test]
     fn a_429_of_the_service_backs_off_and_counts_what_headers_do_not_show() {
-        let mut run = Run::new(Budget::CreateAsset);
+        let mut run = BudgetRun::new(Budget::CreateAsset);
         run.spend(20, 50, at(0));
         // Three refused together count as one.
         run.burst(at(0));
         for _ in 0..3 {
-            run.back(Heard::Limited(sample(120, 60, 50)), at(0));
+            run.back(LimitSignal::Limited(sample(120, 60, 50)), at(0));
         }
         run.out.drain(..).for_each(|permit| run.limits.release_unsent(permit));
-        let Turn::Wait { until: Some(until) } = run.limits.acquire(Budget::CreateAsset, &Owner::new("user:1"), at(0))
+        let Acquire::Wait { until: Some(until) } = run.limits.acquire(Budget::CreateAsset, &LimitOwner::new("user:1"), at(0))
         else {
             panic!("not closed")
         };
@@ -369,7 +369,7 @@ mod tests {
         let mut now = at(1);
         for _ in 0..8 {
             assert_eq!(run.burst(now).0, 1);
-            run.back(Heard::Limited(sample(120, 60, 50)), now);
+            run.back(LimitSignal::Limited(sample(120, 60, 50)), now);
             let (_, until) = run.burst(now);
             let until = at(until.unwrap());
             waits.push(until.since(now).as_secs());
@@ -377,24 +377,24 @@ mod tests {
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);
         assert_eq!(run.burst(now).0, 1);
-        run.back(Heard::Answer(sample(120, 119, 60)), now);
+        run.back(LimitSignal::Answer(sample(120, 119, 60)), now);
         assert!(run.burst(now).0 > 1);
     }
 
     #[test]
     fn what_is_in_flight_counts_and_answers_out_of_order_change_nothing() {
-        let mut run = Run::new(Budget::CreateAsset);
+        let mut run = BudgetRun::new(Budget::CreateAsset);
         run.spend(110, 30, at(0));
         assert_eq!(run.burst(at(0)), (10, Some(31)));
-        run.back(Heard::Answer(sample(120, 0, 30)), at(0));
-        run.back(Heard::Answer(sample(120, 9, 30)), at(0));
-        run.back(Heard::Silence, at(0));
+        run.back(LimitSignal::Answer(sample(120, 0, 30)), at(0));
+        run.back(LimitSignal::Answer(sample(120, 9, 30)), at(0));
+        run.back(LimitSignal::Silence, at(0));
         assert_eq!(run.burst(at(0)), (0, Some(31)));
     }
 
     #[test]
     fn what_was_never_sent_is_given_back() {
-        let mut run = Run::new(Budget::CreateAsset);
+        let mut run = BudgetRun::new(Budget::CreateAsset);
         run.spend(110, 30, at(0));
         assert_eq!(run.burst(at(0)).0, 10);
         run.out.drain(..4).for_each(|permit| run.limits.release_unsent(permit));
@@ -403,7 +403,7 @@ mod tests {
 
     #[test]
     fn operations_keep_to_the_limit_of_a_key_though_headers_tell_three_hundred() {
-        let mut run = Run::new(Budget::Operations);
+        let mut run = BudgetRun::new(Budget::Operations);
         let mut sent = 0;
         let mut left = 300;
         let mut now = at(0);
@@ -411,7 +411,7 @@ mod tests {
             sent += run.burst(now).0;
             while !run.out.is_empty() {
                 left -= 1;
-                run.back(Heard::Answer(sample(300, left, 60 - now.since(at(0)).as_secs())), now);
+                run.back(LimitSignal::Answer(sample(300, left, 60 - now.since(at(0)).as_secs())), now);
             }
             now = now + Duration::from_secs(1);
         }
@@ -420,13 +420,13 @@ mod tests {
 
     #[test]
     fn without_headers_the_documented_limit_holds_in_any_minute() {
-        let mut run = Run::new(Budget::Archive);
+        let mut run = BudgetRun::new(Budget::Archive);
         let mut sent = Vec::new();
         for now in (0..180).map(at) {
             let (burst, _) = run.burst(now);
             sent.extend((0..burst).map(|_| now));
             run.out.drain(..).for_each(|permit| {
-                run.limits.report(permit, Heard::Answer(LimitSample::default()), 0.0, now);
+                run.limits.report(permit, LimitSignal::Answer(LimitSample::default()), 0.0, now);
             });
         }
         assert!(sent.len() >= 290, "{}", sent.len());
@@ -435,7 +435,7 @@ mod tests {
 
     #[test]
     fn the_first_request_after_idle_windows_goes_alone_again() {
-        let mut run = Run::new(Budget::CreateAsset);
+        let mut run = BudgetRun::new(Budget::CreateAsset);
         run.spend(20, 50, at(0));
         assert_eq!(run.burst(at(300)), (1, Some(305)));
     }
@@ -445,20 +445,20 @@ mod tests {
         let mut limits = RateLimits::new();
         for budget in Budget::ALL {
             for owner in ["user:1", "group:2"] {
-                let turn = limits.acquire(budget, &Owner::new(owner), at(0));
-                assert!(matches!(turn, Turn::Go(_)), "{budget:?} {owner}");
-                let again = limits.acquire(budget, &Owner::new(owner), at(0));
-                assert_eq!(again, Turn::Wait { until: Some(at(5)) }, "{budget:?} {owner}");
+                let turn = limits.acquire(budget, &LimitOwner::new(owner), at(0));
+                assert!(matches!(turn, Acquire::Go(_)), "{budget:?} {owner}");
+                let again = limits.acquire(budget, &LimitOwner::new(owner), at(0));
+                assert_eq!(again, Acquire::Wait { until: Some(at(5)) }, "{budget:?} {owner}");
             }
         }
     }
 
     #[test]
     fn what_was_learnt_is_remembered_by_the_next_run() {
-        let mut run = Run::new(Budget::CreateAsset);
+        let mut run = BudgetRun::new(Budget::CreateAsset);
         run.spend(120, 40, at(0));
         let rows = run.limits.snapshot(at(10), wall());
-        let row = LimitRow {
+        let row = LimitRecord {
             budget: "create_asset".to_owned(),
             owner: "user:1".to_owned(),
             limit: 120,
@@ -468,7 +468,7 @@ mod tests {
         assert_eq!(rows, std::slice::from_ref(&row));
         let check = |wall: &str, begins: &[(u64, usize)]| {
             let limits = RateLimits::restore(&rows, at(0), wall.parse().unwrap());
-            let mut next = Run { limits, out: Vec::new(), budget: Budget::CreateAsset };
+            let mut next = BudgetRun { limits, out: Vec::new(), budget: Budget::CreateAsset };
             for (second, burst) in begins {
                 assert_eq!(next.burst(at(*second)).0, *burst, "{wall} at {second}");
             }
@@ -477,7 +477,7 @@ mod tests {
         check("2026-11-20T12:10:00Z", &[(0, 1)]);
         // A clock set back by a year holds nothing up for longer than a window.
         check("2025-11-20T12:00:00Z", &[(0, 0), (61, 0), (62, 1)]);
-        let strange = LimitRow { budget: "teleport".to_owned(), ..row };
+        let strange = LimitRecord { budget: "teleport".to_owned(), ..row };
         assert_eq!(RateLimits::restore(&[strange], at(0), wall()).snapshot(at(0), wall()), []);
     }
 }

@@ -60,7 +60,7 @@ impl Remote {
         Self { limit, scheme, rounding, headers, ends_at, count: 0, asked: 0, refused: 0 }
     }
 
-    pub(in crate::cloud) fn serve(&mut self, now: Moment) -> Heard {
+    pub(in crate::cloud) fn serve(&mut self, now: Moment) -> LimitSignal {
         self.asked += 1;
         let minute = millis(60_000);
         let mut ends_at = self.ends_at.unwrap_or(now);
@@ -111,12 +111,12 @@ impl Remote {
             ),
             Headers::Missing => LimitSample::parse(&[], &[], &[], &retry_after, wall),
         };
-        if refused { Heard::Limited(sample) } else { Heard::Answer(sample) }
+        if refused { LimitSignal::Limited(sample) } else { LimitSignal::Answer(sample) }
     }
 }
 
 /// One Macadam with work to do.
-struct Client {
+struct SimulatedClient {
     limits: RateLimits,
     jobs: u32,
     at_once: u32,
@@ -128,7 +128,7 @@ struct Client {
     done_at: Vec<Moment>,
 }
 
-impl Client {
+impl SimulatedClient {
     fn new(jobs: u32, at_once: u32, latencies: &[(u64, u64)]) -> Self {
         Self {
             limits: RateLimits::new(),
@@ -151,16 +151,16 @@ impl Client {
     }
 }
 
-enum Event {
+enum SimulationEvent {
     Wake(usize),
     Arrive(usize, Permit, u64),
-    Return(usize, Permit, Heard),
-    Outside(Outside),
+    Return(usize, Permit, LimitSignal),
+    Outside(RemoteEvent),
 }
 
 /// What happens at the remote without us.
 #[derive(Debug, Clone, Copy)]
-enum Outside {
+enum RemoteEvent {
     /// Somebody else's request.
     Request,
     /// Another limit from now on.
@@ -168,41 +168,41 @@ enum Outside {
 }
 
 /// Runs until every client is done.
-fn run(remote: &mut Remote, clients: &mut [Client], outside: &[(u64, Outside)]) {
-    let owner = Owner::new("user:1");
+fn run(remote: &mut Remote, clients: &mut [SimulatedClient], outside: &[(u64, RemoteEvent)]) {
+    let owner = LimitOwner::new("user:1");
     let mut queue = BinaryHeap::new();
-    let mut events: Vec<Option<Event>> = Vec::new();
-    let push = |queue: &mut BinaryHeap<Reverse<(Moment, usize)>>, events: &mut Vec<Option<Event>>, at, event| {
+    let mut events: Vec<Option<SimulationEvent>> = Vec::new();
+    let push = |queue: &mut BinaryHeap<Reverse<(Moment, usize)>>, events: &mut Vec<Option<SimulationEvent>>, at, event| {
         events.push(Some(event));
         queue.push(Reverse((at, events.len() - 1)));
     };
     for client in 0..clients.len() {
-        push(&mut queue, &mut events, Moment::START, Event::Wake(client));
+        push(&mut queue, &mut events, Moment::START, SimulationEvent::Wake(client));
     }
     for (at, what) in outside {
-        push(&mut queue, &mut events, Moment::START + millis(*at), Event::Outside(*what));
+        push(&mut queue, &mut events, Moment::START + millis(*at), SimulationEvent::Outside(*what));
     }
     while clients.iter().any(|client| !client.is_done()) {
         let Reverse((now, index)) = queue.pop().expect("somebody waits for something that never comes");
         assert!(now < Moment::START + millis(24 * 3_600_000), "no end within a day");
         let awake = match events[index].take().expect("each event happens once") {
-            Event::Outside(Outside::Request) => {
+            SimulationEvent::Outside(RemoteEvent::Request) => {
                 remote.serve(now);
                 continue;
             }
-            Event::Outside(Outside::Limit(limit)) => {
+            SimulationEvent::Outside(RemoteEvent::Limit(limit)) => {
                 remote.limit = limit;
                 continue;
             }
-            Event::Arrive(index, permit, back) => {
+            SimulationEvent::Arrive(index, permit, back) => {
                 let heard = remote.serve(now);
-                push(&mut queue, &mut events, now + millis(back), Event::Return(index, permit, heard));
+                push(&mut queue, &mut events, now + millis(back), SimulationEvent::Return(index, permit, heard));
                 continue;
             }
-            Event::Return(index, permit, heard) => {
+            SimulationEvent::Return(index, permit, heard) => {
                 let client = &mut clients[index];
                 client.in_flight -= 1;
-                if matches!(heard, Heard::Limited(_)) {
+                if matches!(heard, LimitSignal::Limited(_)) {
                     client.refused += 1;
                 } else {
                     client.done += 1;
@@ -213,21 +213,21 @@ fn run(remote: &mut Remote, clients: &mut [Client], outside: &[(u64, Outside)]) 
                 client.limits.report(permit, heard, jitter, now);
                 index
             }
-            Event::Wake(index) => index,
+            SimulationEvent::Wake(index) => index,
         };
         let client = &mut clients[awake];
         while client.done + client.in_flight < client.jobs && client.in_flight < client.at_once {
             match client.limits.acquire(BUDGET, &owner, now) {
-                Turn::Go(permit) => {
+                Acquire::Go(permit) => {
                     client.in_flight += 1;
                     client.latencies.rotate_left(1);
                     let (there, back) = client.latencies[0];
-                    push(&mut queue, &mut events, now + millis(there), Event::Arrive(awake, permit, back));
+                    push(&mut queue, &mut events, now + millis(there), SimulationEvent::Arrive(awake, permit, back));
                 }
-                Turn::Wait { until } => {
+                Acquire::Wait { until } => {
                     if let Some(until) = until {
                         assert!(now < until, "told to wait until a time that has come");
-                        push(&mut queue, &mut events, until, Event::Wake(awake));
+                        push(&mut queue, &mut events, until, SimulationEvent::Wake(awake));
                     } else {
                         assert!(client.in_flight > 0, "told to wait for a report that never comes");
                     }
@@ -271,7 +271,7 @@ proptest! {
         let limit = if matches!(headers, Headers::Missing) { 120 } else { limit };
         let mut remote = Remote::new(limit, scheme, rounding, headers);
         let jobs = limit * (windows - 1) + 1 + more.min(limit - 1);
-        let mut clients = [Client::new(jobs, at_once, &latencies)];
+        let mut clients = [SimulatedClient::new(jobs, at_once, &latencies)];
         run(&mut remote, &mut clients, &[]);
         prop_assert_eq!(remote.refused, 0);
         // A window, its guard and the answers at its edge; and the time to send one window's requests when few go at once.
@@ -291,8 +291,8 @@ proptest! {
         pace in 1000_u64..5000,
     ) {
         let mut remote = Remote::new(120, scheme, Rounding::Up, Headers::Full);
-        let mut clients = [Client::new(jobs, at_once, &latencies)];
-        let strangers: Vec<_> = (1..600).map(|n| (n * pace, Outside::Request)).collect();
+        let mut clients = [SimulatedClient::new(jobs, at_once, &latencies)];
+        let strangers: Vec<_> = (1..600).map(|n| (n * pace, RemoteEvent::Request)).collect();
         run(&mut remote, &mut clients, &strangers);
         let took = clients[0].finished_at().since(Moment::START);
         let windows = took.as_secs() as u32 / 60 + 1;
@@ -309,10 +309,10 @@ proptest! {
         at_once in 4_u32..30,
     ) {
         let mut remote = Remote::new(120, scheme, Rounding::Up, Headers::Full);
-        let mut clients = [Client::new(500, at_once, &ours), Client::new(500, at_once, &theirs)];
+        let mut clients = [SimulatedClient::new(500, at_once, &ours), SimulatedClient::new(500, at_once, &theirs)];
         run(&mut remote, &mut clients, &[]);
-        let last = clients.iter().map(Client::finished_at).max().expect("two");
-        let first = clients.iter().map(Client::finished_at).min().expect("two");
+        let last = clients.iter().map(SimulatedClient::finished_at).max().expect("two");
+        let first = clients.iter().map(SimulatedClient::finished_at).min().expect("two");
         let windows = last.since(Moment::START).as_secs() as u32 / 60 + 1;
         let refused: u32 = clients.iter().map(|client| client.refused).sum();
         prop_assert!(refused <= 4 + 2 * windows, "{} refused in {} windows", refused, windows);
@@ -328,7 +328,7 @@ proptest! {
 fn a_small_batch_never_waits() {
     for headers in [Headers::Full, Headers::Lists, Headers::Missing] {
         let mut remote = Remote::new(120, Scheme::InStep(30_000), Rounding::Up, headers);
-        let mut clients = [Client::new(90, 8, &[(100, 100)])];
+        let mut clients = [SimulatedClient::new(90, 8, &[(100, 100)])];
         run(&mut remote, &mut clients, &[]);
         // Eight at once, 200 ms each, and one that goes alone.
         assert_eq!(clients[0].finished_at().since(Moment::START), millis(200 * (1 + 89_u64.div_ceil(8))));
@@ -338,7 +338,7 @@ fn a_small_batch_never_waits() {
 #[test]
 fn three_hundred_take_three_windows() {
     let mut remote = Remote::new(120, Scheme::OnRequest, Rounding::Up, Headers::Full);
-    let mut clients = [Client::new(300, 8, &[(1, 1)])];
+    let mut clients = [SimulatedClient::new(300, 8, &[(1, 1)])];
     run(&mut remote, &mut clients, &[]);
     assert_eq!(remote.refused, 0);
     assert!(clients[0].finished_at().since(Moment::START) <= millis(2 * 61_100), "{:?}", clients[0].finished_at());
@@ -348,8 +348,8 @@ fn three_hundred_take_three_windows() {
 fn a_limit_lowered_at_run_time_is_obeyed() {
     // At one request a second it falls below what was spent already, and rises again later.
     let mut remote = Remote::new(120, Scheme::InStep(60_000), Rounding::Up, Headers::Full);
-    let mut clients = [Client::new(250, 1, &[(500, 500)])];
-    run(&mut remote, &mut clients, &[(40_250, Outside::Limit(30)), (240_250, Outside::Limit(120))]);
+    let mut clients = [SimulatedClient::new(250, 1, &[(500, 500)])];
+    run(&mut remote, &mut clients, &[(40_250, RemoteEvent::Limit(30)), (240_250, RemoteEvent::Limit(120))]);
     assert!(remote.refused <= 1, "{} refused", remote.refused);
     // After the refusal, which a rival might have caused, two are left to it; then whole windows of the new limit.
     let by =

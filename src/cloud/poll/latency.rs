@@ -90,7 +90,7 @@ const WIDEST_SPACING: u32 = 128;
 
 /// What is known of one kind.
 #[derive(Debug, Clone)]
-pub(super) struct Latency {
+pub(super) struct LatencyEstimate {
     /// The latest, in milliseconds, oldest first. Of an operation that was done at its first poll it is known only that it took no longer than
     /// was expected: the expectation stands for it.
     recent: VecDeque<u32>,
@@ -100,7 +100,7 @@ pub(super) struct Latency {
     streak: u32,
 }
 
-impl Latency {
+impl LatencyEstimate {
     pub(super) fn new(recent: impl IntoIterator<Item = u32>) -> Self {
         let mut latency =
             Self { recent: VecDeque::new(), expected: None, spacing: SPACING, polls_since_scout: 0, streak: 0 };
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_twentieth_may_take_longer() {
         let check = |recent: &[u32], expected| {
-            assert_eq!(Latency::new(recent.iter().copied()).expected(), expected, "{recent:?}");
+            assert_eq!(LatencyEstimate::new(recent.iter().copied()).expected(), expected, "{recent:?}");
         };
         check(&[], None);
         check(&[3000], Some(ms(3000)));
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn what_a_poll_tells_depends_on_when_it_was() {
         let check = |pending: Option<u64>, done, learnt: Option<u32>| {
-            let mut latency = Latency::new([4000; KNOWN]);
+            let mut latency = LatencyEstimate::new([4000; KNOWN]);
             latency.learn(pending.map(ms), ms(done));
             assert_eq!(latency.recent().nth(KNOWN), learnt, "pending {pending:?}, done {done}");
         };
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn scouts_find_out_that_operations_became_faster() {
-        let mut latency = Latency::new([10_000; KEPT]);
+        let mut latency = LatencyEstimate::new([10_000; KEPT]);
         let mut wasted = 0;
         let mut operations = 0;
         while latency.expected().unwrap() > ms(3750) {

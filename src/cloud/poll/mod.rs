@@ -13,7 +13,7 @@ mod simulation;
 
 use super::backoff::Backoff;
 use super::moment::Moment;
-use latency::{KEPT, Latency};
+use latency::{KEPT, LatencyEstimate};
 pub use latency::{OperationAction, OperationKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -63,7 +63,7 @@ pub enum PollOutcome {
 
 /// How an operation stands after a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum OperationStatus {
     /// It will be polled again then, at the earliest.
     Waiting(Moment),
     /// It outlived [`PATIENCE`]. It will be polled again then.
@@ -76,7 +76,7 @@ pub enum Standing {
 
 /// What to poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Due {
+pub enum PollTarget {
     /// This operation, as soon as the budget allows: then [`PollSchedule::begin`] it.
     Now(u64),
     /// Nothing before then, unless an operation is added or reported.
@@ -87,7 +87,7 @@ pub enum Due {
 
 /// What the state remembers of one kind of operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LatencyRow {
+pub struct LatencyRecord {
     /// [`OperationKind::name`].
     pub kind: String,
     /// The latest latencies in milliseconds, oldest first.
@@ -96,10 +96,10 @@ pub struct LatencyRow {
 
 /// One operation.
 #[derive(Debug, Clone)]
-struct Entry {
+struct PollEntry {
     kind: OperationKind,
     submitted_at: Moment,
-    place: Place,
+    place: PollPlace,
     /// Its age at the last poll that found it running.
     pending: Option<Duration>,
     unanswered: u32,
@@ -108,18 +108,18 @@ struct Entry {
 
 /// Where an operation stands in the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum PollPlace {
     /// Never polled: in its kind's queue.
     First,
     /// Polled before, and due again then.
     Again(Moment),
     /// Being polled since then.
-    Out { sent_at: Moment, role: Role },
+    Out { sent_at: Moment, role: PollRole },
 }
 
 /// What is hoped of a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
+enum PollRole {
     /// The first of its operation, which should be done.
     First,
     /// The first of its operation, early, to find out whether the kind became faster.
@@ -130,8 +130,8 @@ enum Role {
 
 /// One kind of operation.
 #[derive(Debug, Clone)]
-struct Kind {
-    latency: Latency,
+struct PollKind {
+    latency: LatencyEstimate,
     /// Those that never were polled, in the order in which they were submitted.
     waiting: BTreeSet<(Moment, u64)>,
     /// How many were polled and are not settled.
@@ -144,10 +144,10 @@ struct Kind {
     hold: Duration,
 }
 
-impl Kind {
+impl PollKind {
     fn new(recent: impl IntoIterator<Item = u32>) -> Self {
         Self {
-            latency: Latency::new(recent),
+            latency: LatencyEstimate::new(recent),
             waiting: BTreeSet::new(),
             begun: 0,
             scouts_out: 0,
@@ -175,34 +175,34 @@ impl Kind {
     }
 
     /// Books a poll that goes out, and tells what is hoped of it.
-    fn send_first(&mut self, age: Duration) -> Role {
+    fn send_first(&mut self, age: Duration) -> PollRole {
         self.begun += 1;
         if self.latency.is_known() && self.latency.expected().is_some_and(|expected| age < expected) {
             self.latency.send_scout();
             self.scouts_out += 1;
-            Role::Scout
+            PollRole::Scout
         } else {
             self.latency.book_poll();
             self.firsts_out += 1;
-            Role::First
+            PollRole::First
         }
     }
 
     /// Books a poll that is no longer out.
-    fn come_back(&mut self, role: Role) {
+    fn come_back(&mut self, role: PollRole) {
         match role {
-            Role::First => self.firsts_out = self.firsts_out.saturating_sub(1),
-            Role::Scout => self.scouts_out = self.scouts_out.saturating_sub(1),
-            Role::Again => {}
+            PollRole::First => self.firsts_out = self.firsts_out.saturating_sub(1),
+            PollRole::Scout => self.scouts_out = self.scouts_out.saturating_sub(1),
+            PollRole::Again => {}
         }
     }
 
     /// Takes in that an operation was done at this age, when it was found running at `pending`.
-    fn learn_done(&mut self, role: Role, pending: Option<Duration>, age: Duration) {
+    fn learn_done(&mut self, role: PollRole, pending: Option<Duration>, age: Duration) {
         match role {
-            Role::Scout => self.latency.scout_done(age),
-            Role::Again => self.latency.learn(pending, age),
-            Role::First => {
+            PollRole::Scout => self.latency.scout_done(age),
+            PollRole::Again => self.latency.learn(pending, age),
+            PollRole::First => {
                 // After a surprise, others of its kind were found running until shortly before.
                 let surprised = (self.misses >= SURPRISE).then(|| self.hold.div_f64(1.0 + GROWTH));
                 self.latency.learn(surprised, age);
@@ -213,16 +213,16 @@ impl Kind {
     }
 
     /// Takes in that an operation was running at this age.
-    fn learn_pending(&mut self, role: Role, age: Duration) {
+    fn learn_pending(&mut self, role: PollRole, age: Duration) {
         match role {
-            Role::Scout => self.latency.scout_early(),
-            Role::First => {
+            PollRole::Scout => self.latency.scout_early(),
+            PollRole::First => {
                 self.misses = self.misses.saturating_add(1);
                 if self.misses >= SURPRISE {
                     self.hold = self.hold.max(age.mul_f64(1.0 + GROWTH));
                 }
             }
-            Role::Again => {}
+            PollRole::Again => {}
         }
     }
 }
@@ -230,8 +230,8 @@ impl Kind {
 /// The operations that wait for their result.
 #[derive(Debug, Clone, Default)]
 pub struct PollSchedule {
-    entries: HashMap<u64, Entry>,
-    kinds: BTreeMap<OperationKind, Kind>,
+    entries: HashMap<u64, PollEntry>,
+    kinds: BTreeMap<OperationKind, PollKind>,
     again: BTreeSet<(Moment, u64)>,
 }
 
@@ -242,24 +242,24 @@ impl PollSchedule {
     }
 
     /// With the latencies that an earlier run knew. Rows of unknown kinds are passed over.
-    pub fn restore(rows: &[LatencyRow]) -> Self {
-        let kinds = rows.iter().filter_map(|LatencyRow { kind, millis }| {
+    pub fn restore(rows: &[LatencyRecord]) -> Self {
+        let kinds = rows.iter().filter_map(|LatencyRecord { kind, millis }| {
             let newest = millis.iter().skip(millis.len().saturating_sub(KEPT)).copied();
-            Some((OperationKind::from_name(kind)?, Kind::new(newest)))
+            Some((OperationKind::from_name(kind)?, PollKind::new(newest)))
         });
         Self { kinds: kinds.collect(), ..Self::default() }
     }
 
     /// What is known of latencies, for the next run.
-    pub fn latencies(&self) -> Vec<LatencyRow> {
+    pub fn latencies(&self) -> Vec<LatencyRecord> {
         let known = self.kinds.iter().filter(|(_, kind)| kind.latency.count() > 0);
-        known.map(|(name, kind)| LatencyRow { kind: name.name(), millis: kind.latency.recent().collect() }).collect()
+        known.map(|(name, kind)| LatencyRecord { kind: name.name(), millis: kind.latency.recent().collect() }).collect()
     }
 
     /// Adds an operation. Its `key` is the caller's; one that is there already is put in anew.
     pub fn insert(&mut self, key: u64, kind: OperationKind, submitted_at: Moment) {
         self.remove(key);
-        let entry = Entry { kind, submitted_at, place: Place::First, pending: None, unanswered: 0, unknown: 0 };
+        let entry = PollEntry { kind, submitted_at, place: PollPlace::First, pending: None, unanswered: 0, unknown: 0 };
         self.entries.insert(key, entry);
         self.kind(kind).waiting.insert((submitted_at, key));
     }
@@ -268,14 +268,14 @@ impl PollSchedule {
     pub fn remove(&mut self, key: u64) {
         let Some(entry) = self.entries.remove(&key) else { return };
         match entry.place {
-            Place::First => {
+            PollPlace::First => {
                 self.kind(entry.kind).waiting.remove(&(entry.submitted_at, key));
                 return;
             }
-            Place::Again(at) => {
+            PollPlace::Again(at) => {
                 self.again.remove(&(at, key));
             }
-            Place::Out { role, .. } => self.kind(entry.kind).come_back(role),
+            PollPlace::Out { role, .. } => self.kind(entry.kind).come_back(role),
         }
         let kind = self.kind(entry.kind);
         kind.begun = kind.begun.saturating_sub(1);
@@ -292,14 +292,14 @@ impl PollSchedule {
     }
 
     /// What to poll: of all that is due, what has been due longest.
-    pub fn due(&self, now: Moment) -> Due {
+    pub fn due(&self, now: Moment) -> PollTarget {
         let firsts = self.kinds.iter().filter_map(|(name, kind)| {
             kind.waiting.first().map(|(submitted_at, key)| (*submitted_at + kind.first_poll(*name), *key))
         });
         match firsts.chain(self.again.first().copied()).min() {
-            Some((at, key)) if at <= now => Due::Now(key),
-            Some((at, _)) => Due::At(at),
-            None => Due::Nothing,
+            Some((at, key)) if at <= now => PollTarget::Now(key),
+            Some((at, _)) => PollTarget::At(at),
+            None => PollTarget::Nothing,
         }
     }
 
@@ -307,32 +307,32 @@ impl PollSchedule {
     pub fn begin(&mut self, key: u64, now: Moment) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         let is_first = match entry.place {
-            Place::First => true,
-            Place::Again(at) => {
+            PollPlace::First => true,
+            PollPlace::Again(at) => {
                 self.again.remove(&(at, key));
                 false
             }
-            Place::Out { .. } => return,
+            PollPlace::Out { .. } => return,
         };
-        let kind = self.kinds.entry(entry.kind).or_insert_with(|| Kind::new([]));
+        let kind = self.kinds.entry(entry.kind).or_insert_with(|| PollKind::new([]));
         let role = if is_first {
             kind.waiting.remove(&(entry.submitted_at, key));
             kind.send_first(now.since(entry.submitted_at))
         } else {
-            Role::Again
+            PollRole::Again
         };
-        entry.place = Place::Out { sent_at: now, role };
+        entry.place = PollPlace::Out { sent_at: now, role };
     }
 
     /// Takes in what a poll brought. `jitter` (0 to 1) spreads polls that failed together. None for an operation that is not being polled.
-    pub fn report(&mut self, key: u64, outcome: PollOutcome, jitter: f64, now: Moment) -> Option<Standing> {
+    pub fn report(&mut self, key: u64, outcome: PollOutcome, jitter: f64, now: Moment) -> Option<OperationStatus> {
         let entry = self.entries.get_mut(&key)?;
-        let Place::Out { sent_at, role } = entry.place else { return None };
+        let PollPlace::Out { sent_at, role } = entry.place else { return None };
         let age = sent_at.since(entry.submitted_at);
         // One that an earlier run submitted was not measured: its age by the time of day is that of a machine that was off, or of a clock that was
         // set, and must not become what others of its kind are expected to take.
         let measured = entry.submitted_at >= Moment::START;
-        let kind = self.kinds.entry(entry.kind).or_insert_with(|| Kind::new([]));
+        let kind = self.kinds.entry(entry.kind).or_insert_with(|| PollKind::new([]));
         kind.come_back(role);
         let gap = match outcome {
             PollOutcome::Done | PollOutcome::Failed => {
@@ -340,7 +340,7 @@ impl PollSchedule {
                     kind.learn_done(role, entry.pending, age);
                 }
                 self.settle(key);
-                return Some(Standing::Settled);
+                return Some(OperationStatus::Settled);
             }
             PollOutcome::Unanswered => {
                 entry.unanswered = entry.unanswered.saturating_add(1);
@@ -351,7 +351,7 @@ impl PollSchedule {
                 entry.unknown += 1;
                 if entry.unknown >= UNKNOWN_BELIEVED {
                     self.settle(key);
-                    return Some(Standing::Gone);
+                    return Some(OperationStatus::Gone);
                 }
                 UNKNOWN_GAP
             }
@@ -368,9 +368,9 @@ impl PollSchedule {
         let outlived = age >= PATIENCE;
         let gap = if outlived { age.mul_f64(GROWTH).clamp(SLOW_GAPS.0, SLOW_GAPS.1) } else { gap };
         let at = now + gap;
-        entry.place = Place::Again(at);
+        entry.place = PollPlace::Again(at);
         self.again.insert((at, key));
-        Some(if outlived { Standing::Outlived(at) } else { Standing::Waiting(at) })
+        Some(if outlived { OperationStatus::Outlived(at) } else { OperationStatus::Waiting(at) })
     }
 
     fn settle(&mut self, key: u64) {
@@ -380,14 +380,14 @@ impl PollSchedule {
         }
     }
 
-    fn kind(&mut self, kind: OperationKind) -> &mut Kind {
-        self.kinds.entry(kind).or_insert_with(|| Kind::new([]))
+    fn kind(&mut self, kind: OperationKind) -> &mut PollKind {
+        self.kinds.entry(kind).or_insert_with(|| PollKind::new([]))
     }
 }
 
 /// How long after a poll that found an operation running at this age the next one comes: at the expected time, where that is ahead (it
 /// was a scout), else as the age grows.
-fn pending_gap(latency: &Latency, age: Duration) -> Duration {
+fn pending_gap(latency: &LatencyEstimate, age: Duration) -> Duration {
     let growth = if latency.count() == 0 { COLD_GROWTH } else { GROWTH };
     let grown = age.mul_f64(growth).min(LONGEST_GAP);
     let ahead = latency.expected().and_then(|expected| expected.checked_sub(age)).filter(|ahead| !ahead.is_zero());
@@ -408,12 +408,12 @@ mod tests {
     }
 
     fn warm(kind: OperationKind, millis: u32) -> PollSchedule {
-        PollSchedule::restore(&[LatencyRow { kind: kind.name(), millis: vec![millis; KEPT] }])
+        PollSchedule::restore(&[LatencyRecord { kind: kind.name(), millis: vec![millis; KEPT] }])
     }
 
     /// Polls whatever is due at that time, and tells what that does to it.
-    fn poll(schedule: &mut PollSchedule, millis: u64, outcome: PollOutcome) -> (u64, Standing) {
-        let Due::Now(key) = schedule.due(at(millis)) else {
+    fn poll(schedule: &mut PollSchedule, millis: u64, outcome: PollOutcome) -> (u64, OperationStatus) {
+        let PollTarget::Now(key) = schedule.due(at(millis)) else {
             panic!("nothing due at {millis}: {:?}", schedule.due(at(millis)))
         };
         schedule.begin(key, at(millis));
@@ -423,10 +423,10 @@ mod tests {
     #[test]
     fn a_known_kind_is_polled_when_it_should_be_done() {
         let mut schedule = warm(IMAGE, 3000);
-        assert_eq!(schedule.due(at(0)), Due::Nothing);
+        assert_eq!(schedule.due(at(0)), PollTarget::Nothing);
         schedule.insert(7, IMAGE, at(500));
-        assert_eq!(schedule.due(at(0)), Due::At(at(3500)));
-        assert_eq!(poll(&mut schedule, 3500, PollOutcome::Done), (7, Standing::Settled));
+        assert_eq!(schedule.due(at(0)), PollTarget::At(at(3500)));
+        assert_eq!(poll(&mut schedule, 3500, PollOutcome::Done), (7, OperationStatus::Settled));
         assert!(schedule.is_empty());
     }
 
@@ -435,10 +435,10 @@ mod tests {
     fn the_time_in_which_nobody_looked_was_taken_for_a_latency() {
         let mut schedule = PollSchedule::new();
         schedule.insert(7, IMAGE, at(500) - Duration::from_secs(3600));
-        assert_eq!(poll(&mut schedule, 500, PollOutcome::Done), (7, Standing::Settled));
+        assert_eq!(poll(&mut schedule, 500, PollOutcome::Done), (7, OperationStatus::Settled));
         assert_eq!(schedule.latencies(), []);
         schedule.insert(8, IMAGE, at(500));
-        assert_eq!(schedule.due(at(500)), Due::At(at(500) + IMAGE.cold().0));
+        assert_eq!(schedule.due(at(500)), PollTarget::At(at(500) + IMAGE.cold().0));
     }
 
     #[test]
@@ -450,7 +450,7 @@ mod tests {
         let outlived = loop {
             schedule.begin(7, now);
             match schedule.report(7, PollOutcome::Pending, 0.5, now).unwrap() {
-                Standing::Waiting(next) => {
+                OperationStatus::Waiting(next) => {
                     gaps.push(next.since(now).as_millis());
                     now = next;
                 }
@@ -461,46 +461,46 @@ mod tests {
         assert_eq!(gaps.last(), Some(&60_000));
         assert!(gaps.len() < 45, "{} polls", gaps.len());
         assert!(now.since(at(0)) >= PATIENCE);
-        let Standing::Outlived(next) = outlived else { panic!("{outlived:?}") };
+        let OperationStatus::Outlived(next) = outlived else { panic!("{outlived:?}") };
         assert!(next.since(now) >= Duration::from_secs(600));
         // It is polled later, for ever, and never more often than that.
         let mut polls = 0;
         let mut now = next;
         while now < at(24 * 3_600_000) {
-            assert_eq!(schedule.due(now), Due::Now(7));
+            assert_eq!(schedule.due(now), PollTarget::Now(7));
             schedule.begin(7, now);
-            let Some(Standing::Outlived(next)) = schedule.report(7, PollOutcome::Pending, 0.5, now) else { panic!() };
+            let Some(OperationStatus::Outlived(next)) = schedule.report(7, PollOutcome::Pending, 0.5, now) else { panic!() };
             now = next;
             polls += 1;
         }
         assert!((20..40).contains(&polls), "{polls} polls a day");
         // And it may end well after all.
         schedule.begin(7, now);
-        assert_eq!(schedule.report(7, PollOutcome::Done, 0.5, now), Some(Standing::Settled));
+        assert_eq!(schedule.report(7, PollOutcome::Done, 0.5, now), Some(OperationStatus::Settled));
     }
 
     #[test]
     fn an_operation_unknown_for_its_first_seconds_is_pending() {
         let mut schedule = PollSchedule::new();
         schedule.insert(1, IMAGE, at(0));
-        assert_eq!(poll(&mut schedule, 1000, PollOutcome::Unknown), (1, Standing::Waiting(at(1500))));
-        assert_eq!(poll(&mut schedule, 1500, PollOutcome::Unknown), (1, Standing::Waiting(at(2250))));
-        assert_eq!(poll(&mut schedule, 2250, PollOutcome::Done), (1, Standing::Settled));
+        assert_eq!(poll(&mut schedule, 1000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(1500))));
+        assert_eq!(poll(&mut schedule, 1500, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(2250))));
+        assert_eq!(poll(&mut schedule, 2250, PollOutcome::Done), (1, OperationStatus::Settled));
     }
 
     #[test]
     fn an_operation_unknown_later_is_gone_when_that_was_said_three_times() {
         let mut schedule = warm(IMAGE, 3000);
         schedule.insert(1, IMAGE, Moment::START - Duration::from_secs(3600));
-        assert!(matches!(poll(&mut schedule, 0, PollOutcome::Unknown), (1, Standing::Outlived(_))));
+        assert!(matches!(poll(&mut schedule, 0, PollOutcome::Unknown), (1, OperationStatus::Outlived(_))));
         schedule.insert(1, IMAGE, at(0));
-        assert_eq!(poll(&mut schedule, 20_000, PollOutcome::Unknown), (1, Standing::Waiting(at(35_000))));
-        assert_eq!(poll(&mut schedule, 35_000, PollOutcome::Unknown), (1, Standing::Waiting(at(50_000))));
+        assert_eq!(poll(&mut schedule, 20_000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(35_000))));
+        assert_eq!(poll(&mut schedule, 35_000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(50_000))));
         // A sign of life begins the count anew.
-        assert_eq!(poll(&mut schedule, 50_000, PollOutcome::Pending), (1, Standing::Waiting(at(70_000))));
-        assert_eq!(poll(&mut schedule, 70_000, PollOutcome::Unknown), (1, Standing::Waiting(at(85_000))));
-        assert_eq!(poll(&mut schedule, 85_000, PollOutcome::Unknown), (1, Standing::Waiting(at(100_000))));
-        assert_eq!(poll(&mut schedule, 100_000, PollOutcome::Unknown), (1, Standing::Gone));
+        assert_eq!(poll(&mut schedule, 50_000, PollOutcome::Pending), (1, OperationStatus::Waiting(at(70_000))));
+        assert_eq!(poll(&mut schedule, 70_000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(85_000))));
+        assert_eq!(poll(&mut schedule, 85_000, PollOutcome::Unknown), (1, OperationStatus::Waiting(at(100_000))));
+        assert_eq!(poll(&mut schedule, 100_000, PollOutcome::Unknown), (1, OperationStatus::Gone));
         assert!(schedule.is_empty());
     }
 
@@ -510,10 +510,10 @@ mod tests {
         schedule.insert(1, IMAGE, at(0));
         let mut now = 3000;
         for gap in [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000] {
-            assert_eq!(poll(&mut schedule, now, PollOutcome::Unanswered), (1, Standing::Waiting(at(now + gap))));
+            assert_eq!(poll(&mut schedule, now, PollOutcome::Unanswered), (1, OperationStatus::Waiting(at(now + gap))));
             now += gap;
         }
-        assert_eq!(poll(&mut schedule, now, PollOutcome::Done), (1, Standing::Settled));
+        assert_eq!(poll(&mut schedule, now, PollOutcome::Done), (1, OperationStatus::Settled));
         // It was done long before, perhaps: nothing was learnt.
         assert_eq!(schedule.latencies()[0].millis, vec![3000; KEPT]);
     }
@@ -522,24 +522,24 @@ mod tests {
     fn of_an_unknown_kind_one_goes_ahead() {
         let mut schedule = PollSchedule::new();
         (0..50).for_each(|key| schedule.insert(key, MODEL, at(key)));
-        assert_eq!(schedule.due(at(0)), Due::At(at(1000)));
+        assert_eq!(schedule.due(at(0)), PollTarget::At(at(1000)));
         for now in [1000, 1500, 2250] {
-            assert!(matches!(poll(&mut schedule, now, PollOutcome::Pending), (0, Standing::Waiting(_))));
+            assert!(matches!(poll(&mut schedule, now, PollOutcome::Pending), (0, OperationStatus::Waiting(_))));
         }
-        assert_eq!(schedule.due(at(2300)), Due::At(at(3375)));
+        assert_eq!(schedule.due(at(2300)), PollTarget::At(at(3375)));
         poll(&mut schedule, 3375, PollOutcome::Done);
         // Four next, and only when they are found done the others.
         let mut out = Vec::new();
-        while let Due::Now(key) = schedule.due(at(3425)) {
+        while let PollTarget::Now(key) = schedule.due(at(3425)) {
             schedule.begin(key, at(3425));
             out.push(key);
         }
         assert_eq!(out, [1, 2, 3, 4]);
-        assert_eq!(schedule.due(at(3425)), Due::At(at(10_005)));
+        assert_eq!(schedule.due(at(3425)), PollTarget::At(at(10_005)));
         out.drain(..).for_each(|key| {
             schedule.report(key, PollOutcome::Done, 0.5, at(3425));
         });
-        while let Due::Now(key) = schedule.due(at(3425)) {
+        while let PollTarget::Now(key) = schedule.due(at(3425)) {
             schedule.begin(key, at(3425));
             out.push(key);
         }
@@ -574,11 +574,11 @@ mod tests {
         schedule.begin(1, at(1000));
         schedule.remove(1);
         assert_eq!(schedule.report(1, PollOutcome::Done, 0.5, at(2000)), None);
-        assert_eq!(schedule.due(at(9000)), Due::Nothing);
+        assert_eq!(schedule.due(at(9000)), PollTarget::Nothing);
         assert_eq!(schedule.latencies(), []);
         // The next one may go ahead.
         schedule.insert(2, MODEL, at(0));
-        assert_eq!(schedule.due(at(0)), Due::At(at(1000)));
+        assert_eq!(schedule.due(at(0)), PollTarget::At(at(1000)));
     }
 
     #[test]
@@ -588,9 +588,9 @@ mod tests {
         poll(&mut schedule, 1000, PollOutcome::Pending);
         poll(&mut schedule, 1500, PollOutcome::Done);
         let rows = schedule.latencies();
-        assert_eq!(rows, [LatencyRow { kind: "Model/update_content".to_owned(), millis: vec![1500] }]);
+        assert_eq!(rows, [LatencyRecord { kind: "Model/update_content".to_owned(), millis: vec![1500] }]);
         let mut many = rows.clone();
-        many.push(LatencyRow { kind: "Model/dance".to_owned(), millis: vec![1; 1000] });
+        many.push(LatencyRecord { kind: "Model/dance".to_owned(), millis: vec![1; 1000] });
         assert_eq!(PollSchedule::restore(&many).latencies(), rows);
         many[0].millis = vec![5; 1000];
         assert_eq!(PollSchedule::restore(&many).latencies()[0].millis.len(), KEPT);
@@ -619,14 +619,14 @@ mod tests {
                         alive.remove(&key);
                         out.remove(&key);
                     }
-                    4..7 => if let Due::Now(key) = schedule.due(now) {
+                    4..7 => if let PollTarget::Now(key) = schedule.due(now) {
                         schedule.begin(key, now);
                         prop_assert!(out.insert(key));
                     },
                     _ => {
                         let standing = schedule.report(key, outcomes[(more % 5) as usize], 0.5, now);
                         prop_assert_eq!(standing.is_some(), out.remove(&key));
-                        if matches!(standing, Some(Standing::Settled | Standing::Gone)) {
+                        if matches!(standing, Some(OperationStatus::Settled | OperationStatus::Gone)) {
                             alive.remove(&key);
                         }
                     }
@@ -635,12 +635,12 @@ mod tests {
             }
             while alive.len() > out.len() {
                 let key = match schedule.due(now) {
-                    Due::Now(key) => key,
-                    Due::At(later) => {
+                    PollTarget::Now(key) => key,
+                    PollTarget::At(later) => {
                         now = later;
                         continue;
                     }
-                    Due::Nothing => return Err(TestCaseError::fail("forgotten")),
+                    PollTarget::Nothing => return Err(TestCaseError::fail("forgotten")),
                 };
                 schedule.begin(key, now);
                 schedule.report(key, PollOutcome::Done, 0.5, now);

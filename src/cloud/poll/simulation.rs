@@ -2,21 +2,21 @@
 
 use super::*;
 use crate::cloud::limits::simulation::{Headers, Remote, Rounding, Scheme};
-use crate::cloud::limits::{Budget, Heard, Owner, RateLimits, Turn};
+use crate::cloud::limits::{Budget, LimitSignal, LimitOwner, RateLimits, Acquire};
 use crate::model::asset::AssetType;
 
 const KIND: OperationKind = OperationKind { asset_type: AssetType::Model, action: OperationAction::Create };
 
-struct Report {
+struct SimulationReport {
     took: Duration,
     polls: u32,
     refused: u32,
-    latencies: Vec<LatencyRow>,
+    latencies: Vec<LatencyRecord>,
 }
 
 /// Uploads `assets`, each operation taking as long as `latency` says for it, in steps of 10 ms; answers take no time.
-fn sync(assets: u64, known: &[LatencyRow], latency: impl Fn(u64) -> Duration) -> Report {
-    let owner = Owner::new("user:1");
+fn sync(assets: u64, known: &[LatencyRecord], latency: impl Fn(u64) -> Duration) -> SimulationReport {
+    let owner = LimitOwner::new("user:1");
     let mut limits = RateLimits::new();
     let mut schedule = PollSchedule::restore(known);
     let mut creates = Remote::new(120, Scheme::OnRequest, Rounding::Up, Headers::Full);
@@ -27,25 +27,25 @@ fn sync(assets: u64, known: &[LatencyRow], latency: impl Fn(u64) -> Duration) ->
     while done < assets {
         assert!(now.since(Moment::START) < Duration::from_secs(7200), "{done} of {assets} done in two hours");
         while created < assets
-            && let Turn::Go(permit) = limits.acquire(Budget::CreateAsset, &owner, now)
+            && let Acquire::Go(permit) = limits.acquire(Budget::CreateAsset, &owner, now)
         {
             let heard = creates.serve(now);
-            if matches!(heard, Heard::Answer(_)) {
+            if matches!(heard, LimitSignal::Answer(_)) {
                 schedule.insert(created, KIND, now);
                 submitted.insert(created, now);
                 created += 1;
             }
             limits.report(permit, heard, 0.5, now);
         }
-        while let Due::Now(key) = schedule.due(now)
-            && let Turn::Go(permit) = limits.acquire(Budget::Operations, &owner, now)
+        while let PollTarget::Now(key) = schedule.due(now)
+            && let Acquire::Go(permit) = limits.acquire(Budget::Operations, &owner, now)
         {
             schedule.begin(key, now);
             polls += 1;
             let heard = operations.serve(now);
             let outcome = match heard {
-                Heard::Answer(_) if now.since(submitted[&key]) >= latency(key) => PollOutcome::Done,
-                Heard::Answer(_) => PollOutcome::Pending,
+                LimitSignal::Answer(_) if now.since(submitted[&key]) >= latency(key) => PollOutcome::Done,
+                LimitSignal::Answer(_) => PollOutcome::Pending,
                 _ => PollOutcome::Unanswered,
             };
             done += u64::from(outcome == PollOutcome::Done);
@@ -54,7 +54,7 @@ fn sync(assets: u64, known: &[LatencyRow], latency: impl Fn(u64) -> Duration) ->
         }
         now = now + Duration::from_millis(10);
     }
-    Report {
+    SimulationReport {
         took: now.since(Moment::START),
         polls,
         refused: creates.refused + operations.refused,
@@ -106,7 +106,7 @@ fn latencies_that_vary_cost_few_polls_more() {
 
 #[test]
 fn slower_operations_than_remembered_are_soon_known_again() {
-    let known = [LatencyRow { kind: KIND.name(), millis: vec![3000; KEPT] }];
+    let known = [LatencyRecord { kind: KIND.name(), millis: vec![3000; KEPT] }];
     let report = sync(300, &known, |_| Duration::from_secs(10));
     assert_eq!(report.refused, 0);
     assert!(report.polls <= 400, "{} polls", report.polls);

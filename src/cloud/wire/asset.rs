@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::scalar::{Lenient, Number, means, object, path_id};
+use super::scalar::{Lenient, WireNumber, means, object, path_id};
 use crate::model::asset::{AssetType, Moderation};
 use crate::model::ids::{AssetId, Creator};
 use crate::model::metadata::{SocialLink, SocialNetwork};
@@ -14,8 +14,8 @@ use crate::model::remote::RemoteAsset;
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct AssetWire {
     path: Lenient<String>,
-    asset_id: Lenient<Number>,
-    revision_id: Lenient<Number>,
+    asset_id: Lenient<WireNumber>,
+    revision_id: Lenient<WireNumber>,
     revision_create_time: Lenient<String>,
     display_name: Lenient<String>,
     description: Lenient<String>,
@@ -45,8 +45,8 @@ pub(super) struct CreationContextWire {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct CreatorWire {
-    user_id: Lenient<Number>,
-    group_id: Lenient<Number>,
+    user_id: Lenient<WireNumber>,
+    group_id: Lenient<WireNumber>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -74,8 +74,8 @@ impl CreationContextWire {
     pub(super) fn creator(&self) -> Option<Creator> {
         let creator = self.creator.0.as_ref()?;
         // The other id is absent, or 0 in clients' recordings of other services: no id then.
-        let group = creator.group_id.0.as_ref().and_then(Number::id).map(Creator::Group);
-        group.or_else(|| creator.user_id.0.as_ref().and_then(Number::id).map(Creator::User))
+        let group = creator.group_id.0.as_ref().and_then(WireNumber::id).map(Creator::Group);
+        group.or_else(|| creator.user_id.0.as_ref().and_then(WireNumber::id).map(Creator::User))
     }
 }
 
@@ -94,7 +94,7 @@ impl ModerationWire {
 impl AssetWire {
     /// The id that the body itself tells.
     pub(super) fn id(&self) -> Option<AssetId> {
-        let told = self.asset_id.0.as_ref().and_then(Number::id);
+        let told = self.asset_id.0.as_ref().and_then(WireNumber::id);
         told.or_else(|| path_id(self.path.0.as_deref()?, "assets"))
     }
 
@@ -113,7 +113,7 @@ impl AssetWire {
         ];
         RemoteAsset {
             asset_id,
-            revision: self.revision_id.0.as_ref().and_then(Number::id),
+            revision: self.revision_id.0.as_ref().and_then(WireNumber::id),
             revision_created_at: self.revision_create_time.0.and_then(|time| time.parse().ok()),
             asset_type: self.asset_type.0.and_then(asset_type),
             creator: self.creation_context.0.as_ref().and_then(CreationContextWire::creator),

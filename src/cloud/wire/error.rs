@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::scalar::{Code, Lenient};
+use super::scalar::{CodeForm, Lenient};
 
 /// The form of a body that is no success, as far as it tells who wrote it (creator-docs: cloud/reference/errors.md, and public clients' reports).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,7 +67,7 @@ pub struct ErrorBody {
 #[serde(default)]
 struct ErrorWire {
     errors: Lenient<ErrorsWire>,
-    code: Lenient<Code>,
+    code: Lenient<CodeForm>,
     message: Lenient<String>,
     error: Lenient<InnerWire>,
     title: Lenient<String>,
@@ -94,7 +94,7 @@ pub(super) enum InnerWire {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(super) struct StatusWire {
-    pub(super) code: Lenient<Code>,
+    pub(super) code: Lenient<CodeForm>,
     pub(super) status: Lenient<String>,
     pub(super) message: Lenient<String>,
 }
@@ -102,7 +102,7 @@ pub(super) struct StatusWire {
 impl InnerWire {
     pub(super) fn into_status(self) -> StatusWire {
         match self {
-            Self::Word(word) => StatusWire { code: Lenient(Some(Code::Word(word))), ..StatusWire::default() },
+            Self::Word(word) => StatusWire { code: Lenient(Some(CodeForm::Word(word))), ..StatusWire::default() },
             Self::Status(status) => status,
         }
     }
@@ -111,7 +111,7 @@ impl InnerWire {
 impl StatusWire {
     /// The word for programs: `status` where Google's form has the HTTP status as `code`.
     pub(super) fn word(&self) -> Option<String> {
-        self.status.0.clone().or_else(|| self.code.0.as_ref().and_then(Code::text))
+        self.status.0.clone().or_else(|| self.code.0.as_ref().and_then(CodeForm::text))
     }
 
     pub(super) fn says_something(&self) -> bool {
@@ -175,7 +175,7 @@ impl ErrorWire {
         }
         let inner = self.error.0.map(InnerWire::into_status).unwrap_or_default();
         let (inner_word, inner_message) = (inner.word(), inner.message.0);
-        let outer_word = self.code.0.as_ref().and_then(Code::text);
+        let outer_word = self.code.0.as_ref().and_then(CodeForm::text);
         let message = self.message.0.or(inner_message);
         // A code of 0 says nothing to people, but it does show the form.
         if self.code.0.is_some() || inner_word.is_some() || message.is_some() {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::error::ErrorBody;
-use super::scalar::{Flag, Lenient, Number, object};
+use super::scalar::{Flag, Lenient, WireNumber, object};
 use crate::model::ids::{Creator, UserId};
 
 /// What is known of a key. What the answer left out is `None` or empty.
@@ -66,7 +66,7 @@ impl KeyFacts {
 #[serde(rename_all = "camelCase", default)]
 struct KeyWire {
     name: Lenient<String>,
-    authorized_user_id: Lenient<Number>,
+    authorized_user_id: Lenient<WireNumber>,
     scopes: Lenient<Vec<ScopeWire>>,
     enabled: Lenient<Flag>,
     expired: Lenient<Flag>,
@@ -78,8 +78,8 @@ struct KeyWire {
 struct ScopeWire {
     name: Lenient<String>,
     operations: Lenient<Vec<String>>,
-    user_ids: Lenient<Vec<Number>>,
-    group_ids: Lenient<Vec<Number>>,
+    user_ids: Lenient<Vec<WireNumber>>,
+    group_ids: Lenient<Vec<WireNumber>>,
 }
 
 /// Reads what a key may do; `None` when the body tells nothing of a key.
@@ -91,7 +91,7 @@ pub fn read_key(body: &[u8]) -> Option<KeyFacts> {
     let told = wire.name.0.is_some() || wire.scopes.0.is_some() || wire.enabled.0.is_some();
     told.then(|| KeyFacts {
         name: wire.name.0,
-        owner: wire.authorized_user_id.0.as_ref().and_then(Number::id),
+        owner: wire.authorized_user_id.0.as_ref().and_then(WireNumber::id),
         scopes: wire.scopes.0.unwrap_or_default().into_iter().filter_map(ScopeWire::into_scope).collect(),
         enabled: wire.enabled.0.map(|flag| flag.is_set()),
         expired: wire.expired.0.map(|flag| flag.is_set()),
@@ -101,7 +101,7 @@ pub fn read_key(body: &[u8]) -> Option<KeyFacts> {
 
 impl ScopeWire {
     fn into_scope(self) -> Option<KeyScope> {
-        let ids = |ids: Lenient<Vec<Number>>| ids.0.unwrap_or_default().iter().map(Number::text).collect();
+        let ids = |ids: Lenient<Vec<WireNumber>>| ids.0.unwrap_or_default().iter().map(WireNumber::text).collect();
         Some(KeyScope {
             name: self.name.0?,
             operations: self.operations.0.unwrap_or_default(),

@@ -48,7 +48,7 @@ pub struct OperationFailure {
 }
 
 /// How an operation's body reads, before anybody asks whose it is.
-enum Outcome {
+enum OperationOutcome {
     Pending,
     Done(Box<AssetWire>),
     Failed(OperationFailure),
@@ -77,7 +77,7 @@ struct MetadataWire {
 #[serde(rename_all = "camelCase", default)]
 struct MetadataErrorWire {
     error: Lenient<InnerWire>,
-    code: Lenient<super::scalar::Code>,
+    code: Lenient<super::scalar::CodeForm>,
     message: Lenient<String>,
     field_mask: Lenient<String>,
 }
@@ -92,7 +92,7 @@ impl OperationWire {
         })
     }
 
-    fn outcome(self) -> Outcome {
+    fn outcome(self) -> OperationOutcome {
         let response = self.response.0.filter(Value::is_object);
         let failure = self.error.0.map(InnerWire::into_status).filter(StatusWire::says_something);
         // `done: false` is usually absent; a `done: true` was always there, so what stands without one is judged by what it holds.
@@ -101,23 +101,23 @@ impl OperationWire {
             None => response.is_some() || failure.is_some(),
         };
         if !done {
-            return Outcome::Pending;
+            return OperationOutcome::Pending;
         }
         if let Some(failure) = failure {
-            return Outcome::Failed(OperationFailure::of(&failure, None));
+            return OperationOutcome::Failed(OperationFailure::of(&failure, None));
         }
         let entries = self.metadata.0.and_then(|metadata| metadata.errors.0).unwrap_or_default();
         if let Some(failure) = entries.into_iter().find_map(MetadataErrorWire::into_failure) {
-            return Outcome::Failed(failure);
+            return OperationOutcome::Failed(failure);
         }
-        let Some(response) = response else { return Outcome::Nothing };
+        let Some(response) = response else { return OperationOutcome::Nothing };
         let asset = AssetWire::deserialize(&response).unwrap_or_default();
         let status = StatusWire::deserialize(&response).unwrap_or_default();
         // An asset has no `message`; a client's code knows a failure in the place of the asset.
         if asset.id().is_none() && status.message.0.is_some() && status.says_something() {
-            return Outcome::Failed(OperationFailure::of(&status, None));
+            return OperationOutcome::Failed(OperationFailure::of(&status, None));
         }
-        Outcome::Done(Box::new(asset))
+        OperationOutcome::Done(Box::new(asset))
     }
 }
 
@@ -161,13 +161,13 @@ pub fn read_submitted(body: &[u8], about: Option<AssetId>) -> Option<Result<Subm
     let id = wire.id();
     if id.is_some() || wire.done.0.is_some() {
         let submitted = match wire.outcome() {
-            Outcome::Failed(failure) => return Some(Err(failure)),
-            Outcome::Done(asset) => match known(*asset, about).ok()? {
+            OperationOutcome::Failed(failure) => return Some(Err(failure)),
+            OperationOutcome::Done(asset) => match known(*asset, about).ok()? {
                 Some(asset) => Submitted::Done(asset),
                 None => Submitted::Operation(id?),
             },
             // The polls will say what it is to be done with nothing.
-            Outcome::Pending | Outcome::Nothing => Submitted::Operation(id?),
+            OperationOutcome::Pending | OperationOutcome::Nothing => Submitted::Operation(id?),
         };
         return Some(Ok(submitted));
     }
@@ -188,10 +188,10 @@ pub fn read_operation(body: &[u8], asked: &OperationId, about: Option<AssetId>) 
         None => return None,
     }
     Some(match wire.outcome() {
-        Outcome::Pending => OperationState::Pending,
-        Outcome::Failed(failure) => OperationState::Failed(failure),
-        Outcome::Nothing => OperationState::DoneWithNothing,
-        Outcome::Done(asset) => {
+        OperationOutcome::Pending => OperationState::Pending,
+        OperationOutcome::Failed(failure) => OperationState::Failed(failure),
+        OperationOutcome::Nothing => OperationState::DoneWithNothing,
+        OperationOutcome::Done(asset) => {
             known(*asset, about).ok()?.map_or(OperationState::DoneWithNothing, OperationState::Done)
         }
     })

@@ -33,12 +33,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Lenient<T> {
 /// A 64-bit number: a string in Roblox's answers, a number in its document (V1).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Number {
+pub(super) enum WireNumber {
     Plain(u64),
     Quoted(String),
 }
 
-impl Number {
+impl WireNumber {
     /// The id that it is, if it is one.
     pub(super) fn id<T: FromStr>(&self) -> Option<T> {
         match self {
@@ -59,12 +59,12 @@ impl Number {
 /// A word or a number: `code` is a string on the wire and a number in the document (V1).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Code {
+pub(super) enum CodeForm {
     Number(i64),
     Word(String),
 }
 
-impl Code {
+impl CodeForm {
     /// Its text; nothing for 0 and for an empty one, which say nothing.
     pub(super) fn text(&self) -> Option<String> {
         match self {

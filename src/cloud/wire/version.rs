@@ -113,7 +113,7 @@ impl VersionList {
     pub(in crate::cloud) fn add(&mut self, body: &[u8]) -> Result<(), PageError> {
         #[derive(Deserialize)]
         #[serde(untagged)]
-        enum Page {
+        enum VersionPageForm {
             Bare(Vec<VersionWire>),
             Object(PageWire),
         }
@@ -129,8 +129,8 @@ impl VersionList {
             return Err(PageError::Unreadable);
         }
         let (versions, token, bare) = match serde_json::from_slice(body).map_err(|_| PageError::Unreadable)? {
-            Page::Bare(versions) => (versions, None, true),
-            Page::Object(page) => (page.asset_versions.unwrap_or_default(), page.next_page_token.0, false),
+            VersionPageForm::Bare(versions) => (versions, None, true),
+            VersionPageForm::Object(page) => (page.asset_versions.unwrap_or_default(), page.next_page_token.0, false),
         };
         let versions: Option<Vec<_>> = versions.into_iter().map(|wire| wire.into_version(self.asset_id)).collect();
         let versions = versions.ok_or(PageError::Unreadable)?;

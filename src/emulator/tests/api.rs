@@ -4,16 +4,16 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
 
-use super::bench::{Answer, Bench, FORM, START, form, id_of, new_asset};
-use super::files::{Upload, audio, fbx, image, model, video};
+use super::bench::{TestResponse, EmulatorFixture, FORM, START, form, id_of, new_asset};
+use super::files::{FilePartFixture, audio, fbx, image, model, video};
 use crate::emulator::{
-    AssetType, Creators, Edit, Key, Latency, Limit, Limits, ModerationRule, Origin, Owner, Profile, TextAction,
-    TextField, TextRule, Verdict, VerdictStep,
+    CreatableType, Creators, ForeignEdit, EmulatedKey, LatencyModel, Limit, EndpointLimits, ModerationRule, VersionOrigin, Principal, Profile, TextAction,
+    TextField, TextRule, ModerationVerdict, VerdictStep,
 };
 
 #[test]
 fn a_create_is_polled_until_it_is_done() {
-    let bench = Bench::new();
+    let bench = EmulatorFixture::new();
     let mut request = new_asset("Model", "Sword");
     request["description"] = json!("sharp");
     request["creationContext"]["expectedPrice"] = json!(0);
@@ -37,7 +37,7 @@ fn a_create_is_polled_until_it_is_done() {
 
 #[test]
 fn equal_creates_make_two_assets() {
-    let bench = Bench::new();
+    let bench = EmulatorFixture::new();
     let (one, two) = (bench.made("Image", "a", &image(8, 8)), bench.made("Image", "a", &image(8, 8)));
     assert!(one < two);
     let commits = bench.control.counters().commits;
@@ -47,8 +47,8 @@ fn equal_creates_make_two_assets() {
 #[test]
 fn wrong_creates_are_refused_with_the_words_of_the_wire_and_make_nothing() {
     #[track_caller]
-    fn check(change: impl FnOnce(&mut Value, &mut Upload), status: u16, message: &str) {
-        let bench = Bench::with(|config| config.fees = [(AssetType::Image, 10)].into());
+    fn check(change: impl FnOnce(&mut Value, &mut FilePartFixture), status: u16, message: &str) {
+        let bench = EmulatorFixture::with(|config| config.fees = [(CreatableType::Image, 10)].into());
         let (mut request, mut file) = (new_asset("Image", "Sword"), image(8, 8));
         change(&mut request, &mut file);
         assert_eq!(bench.create(&request, &file).refusal(), (status, message.to_owned()));
@@ -90,14 +90,14 @@ fn wrong_creates_are_refused_with_the_words_of_the_wire_and_make_nothing() {
     check(|_, file| file.bytes = b"no image".to_vec(), 400, invalid);
     check(|_, file| *file = image(8000, 8), 400, invalid);
     check(|_, file| *file = image(8, 8000), 400, invalid);
-    check(|_, file| *file = Upload { name: "i.jpg", ..image(8, 8) }, 400, invalid);
+    check(|_, file| *file = FilePartFixture { name: "i.jpg", ..image(8, 8) }, 400, invalid);
     check(|_, file| file.bytes.clear(), 400, "Request body cannot be empty");
     check(|_, file| *file = model("x"), 400, "The content type is not supported for AssetType Image.");
 }
 
 #[test]
 fn the_largest_that_is_allowed_is_accepted() {
-    let bench = Bench::with(|config| config.fees = [(AssetType::Image, 10)].into());
+    let bench = EmulatorFixture::with(|config| config.fees = [(CreatableType::Image, 10)].into());
     let mut request = new_asset("Image", &"n".repeat(50));
     request["description"] = json!("d".repeat(1000));
     request["creationContext"]["expectedPrice"] = json!(10);
@@ -108,7 +108,7 @@ fn the_largest_that_is_allowed_is_accepted() {
 fn broken_bodies_are_refused() {
     #[track_caller]
     fn check(content_type: &str, body: Vec<u8>, message: &str) {
-        let answer = Bench::new().send_as("k", "POST", "/assets/v1/assets", content_type, body);
+        let answer = EmulatorFixture::new().send_as("k", "POST", "/assets/v1/assets", content_type, body);
         let (status, text) = answer.refusal();
         assert_eq!(status, 400);
         assert!(text.starts_with(message), "{text}");
@@ -126,7 +126,7 @@ fn broken_bodies_are_refused() {
         .unwrap()
         .replace("name=\"request\"", "name=\"request\"; filename=\"r.json\"");
     check(FORM, named.into_bytes(), empty);
-    let huge = Upload { bytes: vec![0; 30_000_000], ..image(8, 8) };
+    let huge = FilePartFixture { bytes: vec![0; 30_000_000], ..image(8, 8) };
     check(
         FORM,
         form(&new_asset("Image", "a").to_string(), Some(&huge)),
@@ -136,8 +136,8 @@ fn broken_bodies_are_refused() {
 
 #[test]
 fn a_corrupt_file_makes_an_operation_that_fails() {
-    let bench = Bench::new();
-    let garbage = Upload { bytes: b"garbage".to_vec(), ..model("") };
+    let bench = EmulatorFixture::new();
+    let garbage = FilePartFixture { bytes: b"garbage".to_vec(), ..model("") };
     let ended = bench.finish(&bench.create(&new_asset("Model", "a"), &garbage));
     assert_eq!(ended["error"], json!({ "code": "CorruptedData", "message": "The file is corrupted." }));
     assert!(bench.control.assets().is_empty() && bench.control.counters().commits.is_empty());
@@ -145,20 +145,20 @@ fn a_corrupt_file_makes_an_operation_that_fails() {
 
 #[test]
 fn keys_are_checked_for_life_scope_and_creator() {
-    let key = |change: fn(&mut Key)| {
-        let bench = Bench::new();
-        let mut key = Key { creators: Creators::Owner, ..Key::all_powerful("k", "ci", Owner::User(1)) };
+    let key = |change: fn(&mut EmulatedKey)| {
+        let bench = EmulatorFixture::new();
+        let mut key = EmulatedKey { creators: Creators::Owner, ..EmulatedKey::all_powerful("k", "ci", Principal::User(1)) };
         change(&mut key);
         bench.control.put_key(key);
         bench
     };
     #[track_caller]
-    fn check(bench: &Bench, answer: Answer, status: u16, body: Value) {
+    fn check(bench: &EmulatorFixture, answer: TestResponse, status: u16, body: Value) {
         assert_eq!((answer.status, answer.json()), (status, body));
         assert!(bench.control.assets().is_empty());
     }
     let bad = json!({ "errors": [{ "code": 0, "message": "Invalid API Key" }] });
-    let create = |bench: &Bench| bench.create(&new_asset("Image", "a"), &image(8, 8));
+    let create = |bench: &EmulatorFixture| bench.create(&new_asset("Image", "a"), &image(8, 8));
     let bench = key(|_| {});
     for wrong in ["", "other"] {
         check(&bench, bench.send_as(wrong, "GET", "/assets/v1/assets/5", "", Vec::new()), 401, bad.clone());
@@ -182,28 +182,28 @@ fn keys_are_checked_for_life_scope_and_creator() {
         403,
         json!({ "code": "INSUFFICIENT_SCOPE", "message": "The API key lacks the scope asset:read." }),
     );
-    let bench = key(|key| key.owner = Owner::User(2));
+    let bench = key(|key| key.owner = Principal::User(2));
     check(
         &bench,
         create(&bench),
         403,
         json!({ "code": "PERMISSION_DENIED", "message": "The API key has no permission for user:1." }),
     );
-    let bench = key(|key| (key.owner, key.creators) = (Owner::User(2), Creators::Only([Owner::User(1)].into())));
+    let bench = key(|key| (key.owner, key.creators) = (Principal::User(2), Creators::Only([Principal::User(1)].into())));
     assert_eq!(create(&bench).status, 200);
 }
 
 #[test]
 fn a_bearer_token_is_as_good_as_a_key() {
     let request = Request::get("/assets/v1/assets/5").header("authorization", "Bearer t").body(Body::empty()).unwrap();
-    assert_eq!(Bench::new().send_request(request).status, 404);
+    assert_eq!(EmulatorFixture::new().send_request(request).status, 404);
 }
 
 #[test]
 fn others_assets_can_be_read_and_not_written() {
-    let bench = Bench::new();
+    let bench = EmulatorFixture::new();
     let id = bench.made("Model", "a", &model("a"));
-    bench.control.put_key(Key { creators: Creators::Owner, ..Key::all_powerful("k", "ci", Owner::User(2)) });
+    bench.control.put_key(EmulatedKey { creators: Creators::Owner, ..EmulatedKey::all_powerful("k", "ci", Principal::User(2)) });
     assert_eq!(bench.get(&format!("/assets/v1/assets/{id}")).status, 200);
     assert_eq!(bench.get(&format!("/assets/v1/assets/{id}/versions")).status, 403);
     assert_eq!(bench.post(&format!("/assets/v1/assets/{id}:archive"), &json!({})).status, 403);
@@ -213,8 +213,8 @@ fn others_assets_can_be_read_and_not_written() {
 
 #[test]
 fn keys_are_introspected() {
-    let bench = Bench::new();
-    bench.control.put_key(Key::all_powerful("k", "ci", Owner::User(5)));
+    let bench = EmulatorFixture::new();
+    bench.control.put_key(EmulatedKey::all_powerful("k", "ci", Principal::User(5)));
     let body = bench.post("/api-keys/v1/introspect", &json!({ "apiKey": "k" })).good();
     assert_eq!(
         body,
@@ -230,25 +230,25 @@ fn keys_are_introspected() {
 
 #[test]
 fn a_model_is_updated_in_place_and_equal_bytes_make_no_version() {
-    let bench = Bench::new();
+    let bench = EmulatorFixture::new();
     let id = bench.made("Model", "a", &model("one"));
     let accepted = bench.update(id, "", &json!({ "assetId": id }), Some(&model("two")));
-    let revision = |bench: &Bench| bench.get(&format!("/assets/v1/assets/{id}")).good()["revisionId"].clone();
+    let revision = |bench: &EmulatorFixture| bench.get(&format!("/assets/v1/assets/{id}")).good()["revisionId"].clone();
     assert_eq!(revision(&bench), "1", "the version appears when the operation ends");
     assert_eq!(bench.finish(&accepted)["response"]["revisionId"], "2");
     assert_eq!(revision(&bench), "2");
     assert_eq!(bench.updated(id, &model("two"))["revisionId"], "2");
     assert_eq!(bench.updated(id, &fbx("three"))["revisionId"], "3");
     assert_eq!(bench.updated(id, &model("one"))["revisionId"], "4");
-    let origins: Vec<Origin> =
+    let origins: Vec<VersionOrigin> =
         bench.control.asset(id).unwrap().asset.versions.iter().map(|version| version.origin).collect();
-    assert_eq!(origins, [Origin::Create, Origin::Update, Origin::Update, Origin::Update]);
+    assert_eq!(origins, [VersionOrigin::Create, VersionOrigin::Update, VersionOrigin::Update, VersionOrigin::Update]);
 }
 
 #[test]
 fn content_of_immutable_types_can_not_be_updated() {
     for (asset_type, file) in [("Image", image(8, 8)), ("Decal", image(8, 8)), ("Audio", audio()), ("Video", video())] {
-        let bench = Bench::new();
+        let bench = EmulatorFixture::new();
         let id = bench.made(asset_type, "a", &file);
         let answer = bench.update(id, "", &json!({ "assetId": id }), Some(&file));
         assert_eq!(answer.refusal(), (400, format!("AssetType {asset_type} does not support content updates.")));
@@ -257,10 +257,10 @@ fn content_of_immutable_types_can_not_be_updated() {
 
 #[test]
 fn wrong_updates_are_refused() {
-    let bench = Bench::new();
+    let bench = EmulatorFixture::new();
     let (id, wide) = (bench.made("Model", "a", &model("a")), bench.made("Image", "i", &image(8, 4)));
     #[track_caller]
-    fn check(bench: &Bench, id: u64, mask: &str, fields: Value, file: Option<&Upload>, message: &str) {
+    fn check(bench: &EmulatorFixture, id: u64, mask: &str, fields: Value, file: Option<&FilePartFixture>, message: &str) {
         assert_eq!(bench.update(id, mask, &fields, file).refusal(), (400, message.to_owned()));
     }
     check(
@@ -299,7 +299,7 @@ fn wrong_updates_are_refused() {
 
 #[test]
 fn metadata_follows_the_mask() {
-    let bench = Bench::new();
+    let bench = EmulatorFixture::new();
     let (id, icon) = (bench.made("Model", "a", &model("a")), bench.made("Image", "i", &image(8, 8)));
     let link = |name: &str| json!({ "uri": format!("https://{name}/us") });
     let fields = json!({
@@ -334,7 +334,7 @@ fn metadata_follows_the_mask() {
 
 #[test]
 fn content_and_metadata_change_together() {
-    let bench = Bench::new();
+    let bench = EmulatorFixture::new();
     let id = bench.made("Model", "a", &model("a"));
     let fields = json!({ "assetId": id, "displayName": "b", "description": "ignored" });
     let ended = bench.finish(&bench.update(id, "displayName", &fields, Some(&model("b"))));
@@ -347,7 +347,7 @@ fn content_and_metadata_change_together() {
 
 #[test]
 fn an_unusable_icon_is_an_error_inside_the_operation() {
-    let bench = Bench::new();
+    let bench = EmulatorFixture::new();
     let id = bench.made("Model", "a", &model("a"));
     let fields = json!({ "assetId": id, "displayName": "b", "icon": "assets/7" });
     let ended = bench.finish(&bench.update(id, "displayName,icon", &fields, None));
@@ -358,7 +358,7 @@ fn an_unusable_icon_is_an_error_inside_the_operation() {
 
 #[test]
 fn reads_are_refused_for_wrong_masks_ids_and_paths() {
-    let bench = Bench::new();
+    let bench = EmulatorFixture::new();
     let id = bench.made("Model", "a", &model("a"));
     let wrong = bench.get(&format!("/assets/v1/assets/{id}?readMask=displayName,weight"));
     assert_eq!(wrong.refusal(), (400, "The read mask has an invalid field: weight.".to_owned()));
@@ -376,7 +376,7 @@ fn reads_are_refused_for_wrong_masks_ids_and_paths() {
 
 #[test]
 fn versions_are_listed_newest_first_page_by_page() {
-    let bench = Bench::new();
+    let bench = EmulatorFixture::new();
     let id = bench.made("Model", "a", &model("0"));
     for number in 1..20 {
         bench.updated(id, &model(&number.to_string()));
@@ -416,7 +416,7 @@ fn versions_are_listed_newest_first_page_by_page() {
 
 #[test]
 fn a_rollback_is_json_or_a_form() {
-    let bench = Bench::new();
+    let bench = EmulatorFixture::new();
     let id = bench.made("Model", "a", &model("one"));
     bench.updated(id, &model("two"));
     let path = format!("/assets/v1/assets/{id}/versions:rollback");
@@ -441,7 +441,7 @@ fn a_rollback_is_json_or_a_form() {
 
 #[test]
 fn archive_and_restore_answer_the_asset() {
-    let bench = Bench::new();
+    let bench = EmulatorFixture::new();
     let id = bench.made("Image", "a", &image(8, 8));
     let path = format!("/assets/v1/assets/{id}");
     for (verb, body, state) in [("archive", "", "Archived"), ("restore", "{}", "Active")] {
@@ -454,9 +454,9 @@ fn archive_and_restore_answer_the_asset() {
 
 #[test]
 fn moderation_moves_on_and_an_operation_keeps_its_snapshot() {
-    let bench = Bench::new();
+    let bench = EmulatorFixture::new();
     let step = |after_ms, verdict| VerdictStep { after_ms, verdict };
-    let verdicts = vec![step(0, Verdict::Reviewing), step(5000, Verdict::Approved), step(9000, Verdict::Rejected)];
+    let verdicts = vec![step(0, ModerationVerdict::Reviewing), step(5000, ModerationVerdict::Approved), step(9000, ModerationVerdict::Rejected)];
     bench.control.moderate(ModerationRule { name: Some("song".into()), verdicts, ..ModerationRule::default() });
     let accepted = bench.create(&new_asset("Audio", "song"), &audio());
     let state = |body: &Value| body["moderationResult"]["moderationState"].as_str().unwrap().to_owned();
@@ -470,14 +470,14 @@ fn moderation_moves_on_and_an_operation_keeps_its_snapshot() {
     assert_eq!(now(), "Rejected");
     let version = bench.get(&format!("/assets/v1/assets/{id}/versions/1")).good();
     assert_eq!(state(&version), "Rejected");
-    let verdicts = vec![step(0, Verdict::Approved)];
+    let verdicts = vec![step(0, ModerationVerdict::Approved)];
     bench.control.moderate(ModerationRule { asset_id: Some(id), verdicts, ..ModerationRule::default() });
     assert_eq!(now(), "Approved");
 }
 
 #[test]
 fn moderated_content_can_fail_the_operation() {
-    let bench = Bench::new();
+    let bench = EmulatorFixture::new();
     bench.control.moderate(ModerationRule { fail_operation: true, ..ModerationRule::default() });
     let ended = bench.finish(&bench.create(&new_asset("Audio", "song"), &audio()));
     assert_eq!(ended["error"]["code"], "ContentModerated");
@@ -486,8 +486,8 @@ fn moderated_content_can_fail_the_operation() {
 
 #[test]
 fn an_account_with_too_many_rejections_is_moderated() {
-    let bench = Bench::with(|config| config.rejections_allowed = Some(2));
-    let verdicts = vec![VerdictStep { after_ms: 100, verdict: Verdict::Rejected }];
+    let bench = EmulatorFixture::with(|config| config.rejections_allowed = Some(2));
+    let verdicts = vec![VerdictStep { after_ms: 100, verdict: ModerationVerdict::Rejected }];
     bench.control.moderate(ModerationRule { verdicts, ..ModerationRule::default() });
     bench.made("Audio", "a", &audio());
     assert_eq!(bench.get("/assets/v1/assets/7").status, 404);
@@ -495,13 +495,13 @@ fn an_account_with_too_many_rejections_is_moderated() {
     assert_eq!(bench.get("/assets/v1/assets/7").status, 404);
     bench.pass(100);
     assert_eq!(bench.get("/assets/v1/assets/7").refusal(), (403, "User is moderated".to_owned()));
-    bench.control.moderate_account(Owner::User(1), false);
+    bench.control.moderate_account(Principal::User(1), false);
     assert_eq!(bench.get("/assets/v1/assets/7").status, 404);
 }
 
 #[test]
 fn the_text_filter_refuses_or_censors_creates_and_updates() {
-    let bench = Bench::new();
+    let bench = EmulatorFixture::new();
     let rule = |contains: &str, field, action| TextRule { contains: contains.into(), field, action };
     bench.control.add_text_rule(rule("dev", TextField::Both, TextAction::Censor));
     bench.control.add_text_rule(rule("bad", TextField::Name, TextAction::Refuse));
@@ -524,14 +524,14 @@ fn the_text_filter_refuses_or_censors_creates_and_updates() {
     assert_eq!(ended["response"]["displayName"], "dev");
 }
 
-fn only(endpoint: crate::emulator::Endpoint, limit: Limit) -> Limits {
-    Limits { window_ms: 60_000, endpoints: [(endpoint, limit)].into() }
+fn only(endpoint: crate::emulator::ApiEndpoint, limit: Limit) -> EndpointLimits {
+    EndpointLimits { window_ms: 60_000, endpoints: [(endpoint, limit)].into() }
 }
 
 #[test]
 fn the_gateway_answers_a_full_window_with_a_wait_that_is_too_short() {
-    let bench = Bench::new();
-    bench.control.set_limits(only(crate::emulator::Endpoint::GetAsset, Limit::of(1)));
+    let bench = EmulatorFixture::new();
+    bench.control.set_limits(only(crate::emulator::ApiEndpoint::GetAsset, Limit::of(1)));
     assert_eq!(bench.get("/assets/v1/assets/7").header("x-ratelimit-remaining"), ["0, 0"]);
     let answer = bench.get("/assets/v1/assets/7");
     assert_eq!((answer.status, answer.json()), (429, json!({ "errors": [{ "code": 0, "message": "" }] })));
@@ -547,9 +547,9 @@ fn the_gateway_answers_a_full_window_with_a_wait_that_is_too_short() {
 
 #[test]
 fn the_documented_limits_are_those_of_the_document() {
-    let limits = Limits::documented();
+    let limits = EndpointLimits::documented();
     let of = |endpoint| limits.endpoints[&endpoint];
-    use crate::emulator::Endpoint as E;
+    use crate::emulator::ApiEndpoint as E;
     for endpoint in [E::CreateAsset, E::GetAsset, E::UpdateAsset] {
         assert_eq!(of(endpoint), Limit::of(120));
     }
@@ -562,12 +562,12 @@ fn the_documented_limits_are_those_of_the_document() {
 
 #[test]
 fn latency_can_be_counted_in_polls_or_as_observed() {
-    let bench = Bench::with(|config| config.latency = Latency::Polls(2));
+    let bench = EmulatorFixture::with(|config| config.latency = LatencyModel::Polls(2));
     let accepted = bench.create(&new_asset("Model", "a"), &model("a"));
     let done: Vec<bool> = (0..4).map(|_| bench.poll(&accepted).good()["done"].as_bool().unwrap()).collect();
     assert_eq!(done, [false, false, true, true]);
 
-    bench.control.set_latency(Latency::Observed);
+    bench.control.set_latency(LatencyModel::Observed);
     let accepted = bench.create(&new_asset("Model", "a"), &fbx("a"));
     bench.pass(2000);
     assert_eq!(bench.poll(&accepted).good()["done"], false);
@@ -577,35 +577,35 @@ fn latency_can_be_counted_in_polls_or_as_observed() {
 
 #[test]
 fn edits_by_somebody_else_show_up() {
-    let bench = Bench::new();
+    let bench = EmulatorFixture::new();
     let id = bench.made("Model", "a", &model("a"));
-    let edit = Edit {
+    let edit = ForeignEdit {
         display_name: Some("theirs".into()),
         description: Some("d".into()),
         archived: Some(true),
         content_hash: Some("ff".into()),
-        ..Edit::default()
+        ..ForeignEdit::default()
     };
     bench.control.edit(id, &edit).unwrap();
     let seen = bench.get(&format!("/assets/v1/assets/{id}?readMask=displayName,description,state,revisionId")).good();
     assert_eq!(seen, json!({ "displayName": "theirs", "description": "d", "state": "Archived", "revisionId": "2" }));
-    bench.control.edit(id, &Edit { head: Some(1), archived: Some(false), ..Edit::default() }).unwrap();
+    bench.control.edit(id, &ForeignEdit { head: Some(1), archived: Some(false), ..ForeignEdit::default() }).unwrap();
     assert_eq!(bench.get(&format!("/assets/v1/assets/{id}")).good()["revisionId"], "1");
-    assert_eq!(bench.control.edit(id, &Edit { head: Some(9), ..Edit::default() }), None);
-    assert_eq!(bench.control.edit(7, &Edit::default()), None);
+    assert_eq!(bench.control.edit(id, &ForeignEdit { head: Some(9), ..ForeignEdit::default() }), None);
+    assert_eq!(bench.control.edit(7, &ForeignEdit::default()), None);
     // One version is taken down, the other is gone; the current one can't go.
-    bench.control.edit(id, &Edit { reject_version: Some(1), ..Edit::default() }).unwrap();
+    bench.control.edit(id, &ForeignEdit { reject_version: Some(1), ..ForeignEdit::default() }).unwrap();
     let version = |number: u32| bench.get(&format!("/assets/v1/assets/{id}/versions/{number}"));
     assert_eq!(version(1).good()["moderationResult"]["moderationState"], "Rejected");
-    assert_eq!(bench.control.edit(id, &Edit { remove_version: Some(1), ..Edit::default() }), None);
-    bench.control.edit(id, &Edit { remove_version: Some(2), ..Edit::default() }).unwrap();
+    assert_eq!(bench.control.edit(id, &ForeignEdit { remove_version: Some(1), ..ForeignEdit::default() }), None);
+    bench.control.edit(id, &ForeignEdit { remove_version: Some(2), ..ForeignEdit::default() }).unwrap();
     assert_eq!(version(2).status, 404);
 }
 
 #[test]
 fn the_log_tells_what_a_request_did_and_never_the_key() {
-    let bench = Bench::new();
-    bench.control.put_key(Key::all_powerful("hush-hush", "ci", Owner::Group(9)));
+    let bench = EmulatorFixture::new();
+    bench.control.put_key(EmulatedKey::all_powerful("hush-hush", "ci", Principal::Group(9)));
     let request =
         json!({ "assetType": "Image", "displayName": "a", "creationContext": { "creator": { "groupId": 9 } } });
     let body = form(&request.to_string(), Some(&image(8, 8)));
@@ -621,7 +621,7 @@ fn the_log_tells_what_a_request_did_and_never_the_key() {
     assert_eq!((entry.status, entry.committed, entry.bytes, entry.at_ms), (Some(200), true, bytes, START));
     assert_eq!(
         (entry.owner, entry.key.as_deref(), entry.asset_id),
-        (Some(Owner::Group(9)), Some("ci"), Some(asset.asset.id))
+        (Some(Principal::Group(9)), Some("ci"), Some(asset.asset.id))
     );
     assert_eq!(entry.content_hash.as_ref(), Some(&asset.asset.versions[0].content.hash));
     assert_eq!(entry.operation_id.as_deref(), answer["operationId"].as_str());
@@ -632,7 +632,7 @@ fn the_log_tells_what_a_request_did_and_never_the_key() {
 
 #[test]
 fn reset_empties_the_world_and_keeps_the_settings() {
-    let bench = Bench::new();
+    let bench = EmulatorFixture::new();
     bench.set("rollback", "repoint");
     bench.made("Model", "a", &model("a"));
     bench.control.reset();
@@ -647,12 +647,12 @@ fn reset_empties_the_world_and_keeps_the_settings() {
 #[test]
 fn the_main_road_is_open_under_both_profiles() {
     for profile in [Profile::Documented, Profile::Observed] {
-        let bench = Bench::with(|config| config.profile = profile);
+        let bench = EmulatorFixture::with(|config| config.profile = profile);
         let id = bench.made("Model", "a", &model("one"));
         assert_eq!(bench.updated(id, &model("two"))["revisionId"], "2");
         let path = format!("/assets/v1/assets/{id}/versions:rollback");
         bench.post(&path, &json!({ "assetVersion": format!("assets/{id}/versions/1") })).good();
-        let current = |bench: &Bench| bench.control.asset(id).unwrap().asset.current().unwrap().content.hash.clone();
+        let current = |bench: &EmulatorFixture| bench.control.asset(id).unwrap().asset.current().unwrap().content.hash.clone();
         assert_eq!(current(&bench), bench.control.asset(id).unwrap().asset.versions[0].content.hash);
         bench.update(id, "displayName", &json!({ "assetId": id, "displayName": "b" }), None).good();
         bench.pass(1000);

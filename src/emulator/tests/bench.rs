@@ -8,24 +8,24 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use serde_json::{Value, json};
 
-use super::files::Upload;
+use super::files::FilePartFixture;
 use crate::emulator::server::Connection;
-use crate::emulator::{ClockKind, Config, Control, Latency, Limits, Switches, assemble, service};
+use crate::emulator::{ClockKind, Config, Control, LatencyModel, EndpointLimits, Switches, assemble, service};
 
 pub(super) const START: u64 = 1_700_000_000_000;
 
-pub(super) struct Bench {
+pub(super) struct EmulatorFixture {
     pub(super) control: Control,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(super) struct TestResponse {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) text: String,
 }
 
-impl Answer {
+impl TestResponse {
     #[track_caller]
     pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {} {}", self.status, self.text))
@@ -51,9 +51,9 @@ impl Answer {
 }
 
 /// A form as clients send it: the file first or last.
-pub(super) fn form(request: &str, file: Option<&Upload>) -> Vec<u8> {
+pub(super) fn form(request: &str, file: Option<&FilePartFixture>) -> Vec<u8> {
     let mut body = format!("--B\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n{request}\r\n").into_bytes();
-    if let Some(Upload { name, mime, bytes }) = file {
+    if let Some(FilePartFixture { name, mime, bytes }) = file {
         let head = format!(
             "--B\r\nContent-Disposition: form-data; name=\"fileContent\"; filename=\"{name}\"\r\nContent-Type: {mime}\r\n\r\n"
         );
@@ -72,17 +72,17 @@ pub(super) fn new_asset(asset_type: &str, name: &str) -> Value {
     json!({ "assetType": asset_type, "displayName": name, "creationContext": { "creator": { "userId": "1" } } })
 }
 
-impl Bench {
+impl EmulatorFixture {
     /// Observed behaviour, no limits, operations of a second that can be seen at once.
     pub(super) fn new() -> Self {
-        Bench::with(|_| {})
+        EmulatorFixture::with(|_| {})
     }
 
     pub(super) fn with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config {
             clock: ClockKind::Manual { start_ms: START },
-            latency: Latency::Fixed(1000),
-            limits: Limits::none(),
+            latency: LatencyModel::Fixed(1000),
+            limits: EndpointLimits::none(),
             switches: vec![("operation_visible_after_ms".to_owned(), "0".to_owned())],
             ..Config::default()
         };
@@ -91,7 +91,7 @@ impl Bench {
         for (name, value) in &config.switches {
             switches.set(name, value).unwrap();
         }
-        Bench { control: Control { shared: Arc::new(assemble(&config, switches, None, false)) } }
+        EmulatorFixture { control: Control { shared: Arc::new(assemble(&config, switches, None, false)) } }
     }
 
     pub(super) fn set(&self, name: &str, value: &str) {
@@ -102,7 +102,7 @@ impl Bench {
         self.control.advance(Duration::from_millis(ms));
     }
 
-    pub(super) fn send_as(&self, key: &str, method: &str, path: &str, content_type: &str, body: Vec<u8>) -> Answer {
+    pub(super) fn send_as(&self, key: &str, method: &str, path: &str, content_type: &str, body: Vec<u8>) -> TestResponse {
         let mut request = Request::builder().method(method).uri(path).header("content-type", content_type);
         if !key.is_empty() {
             request = request.header("x-api-key", key);
@@ -110,14 +110,14 @@ impl Bench {
         self.send_request(request.body(Body::from(body)).unwrap())
     }
 
-    pub(super) fn send_request(&self, request: Request<Body>) -> Answer {
+    pub(super) fn send_request(&self, request: Request<Body>) -> TestResponse {
         let connection = Connection::new(1, IpAddr::V4(Ipv4Addr::LOCALHOST));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let response = service::answer(Arc::clone(&self.control.shared), connection, request).await;
             let (head, body) = response.into_parts();
             let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-            Answer {
+            TestResponse {
                 status: head.status.as_u16(),
                 headers: head.headers,
                 text: String::from_utf8_lossy(&bytes).into_owned(),
@@ -125,32 +125,32 @@ impl Bench {
         })
     }
 
-    pub(super) fn get(&self, path: &str) -> Answer {
+    pub(super) fn get(&self, path: &str) -> TestResponse {
         self.send_as("k", "GET", path, "", Vec::new())
     }
 
-    pub(super) fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(super) fn post(&self, path: &str, body: &Value) -> TestResponse {
         self.send_as("k", "POST", path, "application/json", body.to_string().into_bytes())
     }
 
-    pub(super) fn create(&self, request: &Value, file: &Upload) -> Answer {
+    pub(super) fn create(&self, request: &Value, file: &FilePartFixture) -> TestResponse {
         self.send_as("k", "POST", "/assets/v1/assets", FORM, form(&request.to_string(), Some(file)))
     }
 
-    pub(super) fn update(&self, id: u64, mask: &str, request: &Value, file: Option<&Upload>) -> Answer {
+    pub(super) fn update(&self, id: u64, mask: &str, request: &Value, file: Option<&FilePartFixture>) -> TestResponse {
         let path = format!("/assets/v1/assets/{id}?updateMask={mask}");
         self.send_as("k", "PATCH", &path, FORM, form(&request.to_string(), file))
     }
 
     /// Polls the operation that an answer names.
     #[track_caller]
-    pub(super) fn poll(&self, answer: &Answer) -> Answer {
+    pub(super) fn poll(&self, answer: &TestResponse) -> TestResponse {
         self.get(&format!("/assets/v1/{}", answer.good()["path"].as_str().unwrap()))
     }
 
     /// Lets the operation of an answer end, and says how.
     #[track_caller]
-    pub(super) fn finish(&self, answer: &Answer) -> Value {
+    pub(super) fn finish(&self, answer: &TestResponse) -> Value {
         self.pass(1000);
         let ended = self.poll(answer).good();
         assert_eq!(ended["done"], true, "{ended}");
@@ -159,14 +159,14 @@ impl Bench {
 
     /// Creates an asset to the end and says its id.
     #[track_caller]
-    pub(super) fn made(&self, asset_type: &str, name: &str, file: &Upload) -> u64 {
+    pub(super) fn made(&self, asset_type: &str, name: &str, file: &FilePartFixture) -> u64 {
         let ended = self.finish(&self.create(&new_asset(asset_type, name), file));
         id_of(&ended["response"])
     }
 
     /// Updates a model's content to the end and says the operation's response.
     #[track_caller]
-    pub(super) fn updated(&self, id: u64, file: &Upload) -> Value {
+    pub(super) fn updated(&self, id: u64, file: &FilePartFixture) -> Value {
         self.finish(&self.update(id, "", &json!({ "assetId": id }), Some(file)))["response"].clone()
     }
 }

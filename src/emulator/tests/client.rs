@@ -9,12 +9,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::bench::{FORM, form, new_asset};
-use super::files::Upload;
-use crate::emulator::{Config, Latency, Running, start};
+use super::files::FilePartFixture;
+use crate::emulator::{Config, LatencyModel, Running, start};
 
 /// How an exchange ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum ExchangeEnd {
     /// A whole answer.
     Answer { status: u16, head: String, body: Vec<u8> },
     /// RST, after so many bytes of an answer.
@@ -25,11 +25,11 @@ pub(super) enum Outcome {
     Silence,
 }
 
-impl Outcome {
+impl ExchangeEnd {
     #[track_caller]
     pub(super) fn status(&self) -> u16 {
         match self {
-            Outcome::Answer { status, .. } => *status,
+            ExchangeEnd::Answer { status, .. } => *status,
             other => panic!("no answer: {other:?}"),
         }
     }
@@ -37,14 +37,14 @@ impl Outcome {
     #[track_caller]
     pub(super) fn json(&self) -> Value {
         match self {
-            Outcome::Answer { body, .. } => serde_json::from_slice(body).unwrap(),
+            ExchangeEnd::Answer { body, .. } => serde_json::from_slice(body).unwrap(),
             other => panic!("no answer: {other:?}"),
         }
     }
 
     #[track_caller]
     pub(super) fn header(&self, name: &str) -> Option<String> {
-        let Outcome::Answer { head, .. } = self else { panic!("no answer: {self:?}") };
+        let ExchangeEnd::Answer { head, .. } = self else { panic!("no answer: {self:?}") };
         let line = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         line.map(str::to_owned)
     }
@@ -57,13 +57,13 @@ pub(super) async fn quick() -> Running {
 
 pub(super) async fn started(change: impl FnOnce(&mut Config)) -> Running {
     let switches = vec![("operation_visible_after_ms".to_owned(), "0".to_owned())];
-    let mut config = Config { latency: Latency::Fixed(0), switches, ..Config::default() };
+    let mut config = Config { latency: LatencyModel::Fixed(0), switches, ..Config::default() };
     change(&mut config);
     start(config).await.unwrap()
 }
 
 /// One request on a connection of its own.
-pub(super) async fn call(addr: SocketAddr, method: &str, path: &str, content_type: &str, body: &[u8]) -> Outcome {
+pub(super) async fn call(addr: SocketAddr, method: &str, path: &str, content_type: &str, body: &[u8]) -> ExchangeEnd {
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {addr}\r\nx-api-key: k\r\nconnection: close\r\n");
     head += &format!("content-type: {content_type}\r\ncontent-length: {}\r\n\r\n", body.len());
     let mut stream = TcpStream::connect(addr).await.unwrap();
@@ -72,29 +72,29 @@ pub(super) async fn call(addr: SocketAddr, method: &str, path: &str, content_typ
     let mut got = Vec::new();
     let end = loop {
         match tokio::time::timeout(Duration::from_millis(400), stream.read_buf(&mut got)).await {
-            Err(_) => return Outcome::Silence,
-            Ok(Ok(0)) => break Outcome::Closed(got.len()),
+            Err(_) => return ExchangeEnd::Silence,
+            Ok(Ok(0)) => break ExchangeEnd::Closed(got.len()),
             Ok(Ok(_)) => {}
-            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionReset => break Outcome::Reset(got.len()),
+            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionReset => break ExchangeEnd::Reset(got.len()),
             Ok(Err(error)) => panic!("{error}"),
         }
     };
     whole(&got).unwrap_or(end)
 }
 
-fn whole(got: &[u8]) -> Option<Outcome> {
+fn whole(got: &[u8]) -> Option<ExchangeEnd> {
     let end = got.windows(4).position(|window| window == b"\r\n\r\n")?;
     let (head, body) = (String::from_utf8_lossy(&got[..end]).into_owned(), got[end + 4..].to_vec());
     let length: usize = head.lines().find_map(|line| line.strip_prefix("content-length: "))?.parse().ok()?;
     let status = head.get(9..12)?.parse().ok()?;
-    (body.len() == length).then_some(Outcome::Answer { status, head, body })
+    (body.len() == length).then_some(ExchangeEnd::Answer { status, head, body })
 }
 
-pub(super) async fn get(emulator: &Running, path: &str) -> Outcome {
+pub(super) async fn get(emulator: &Running, path: &str) -> ExchangeEnd {
     call(emulator.addr(), "GET", path, "text/plain", b"").await
 }
 
-pub(super) async fn create(emulator: &Running, file: &Upload) -> Outcome {
+pub(super) async fn create(emulator: &Running, file: &FilePartFixture) -> ExchangeEnd {
     let body = form(&new_asset("Model", "Sword").to_string(), Some(file));
     call(emulator.addr(), "POST", "/assets/v1/assets", FORM, &body).await
 }

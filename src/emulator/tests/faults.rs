@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::bench::{FORM, form, id_of};
-use super::client::{Outcome, call, create, get, quick};
+use super::client::{ExchangeEnd, call, create, get, quick};
 use super::files::model;
 use crate::emulator::{FaultRule, Running};
 
@@ -38,7 +38,7 @@ async fn recovers(emulator: Running) {
 async fn refuse_resets_a_connection_before_anything_is_read() {
     let emulator = quick().await;
     let rule = script(&emulator, json!({ "match": { "nth": [1] }, "action": { "kind": "refuse" } }));
-    assert_eq!(create(&emulator, &model("a")).await, Outcome::Reset(0));
+    assert_eq!(create(&emulator, &model("a")).await, ExchangeEnd::Reset(0));
     assert_eq!(emulator.control().requests(), []);
     assert_eq!(create(&emulator, &model("a")).await.status(), 200);
     check(&emulator, rule, 1, 1, 1);
@@ -47,7 +47,7 @@ async fn refuse_resets_a_connection_before_anything_is_read() {
 
 #[tokio::test]
 async fn connections_end_at_each_point_by_reset_close_and_silence() {
-    for (kind, end) in [("reset", Outcome::Reset(0)), ("close", Outcome::Closed(0)), ("hang", Outcome::Silence)] {
+    for (kind, end) in [("reset", ExchangeEnd::Reset(0)), ("close", ExchangeEnd::Closed(0)), ("hang", ExchangeEnd::Silence)] {
         for (at, assets, bytes) in [("before_body", 0, false), ("after_body", 0, true), ("after_commit", 1, true)] {
             let emulator = quick().await;
             let rule = script(
@@ -57,7 +57,7 @@ async fn connections_end_at_each_point_by_reset_close_and_silence() {
             let outcome = create(&emulator, &model("a")).await;
             // A close with unread bytes is a reset for the kernel.
             let expected = if (kind, at) == ("close", "before_body") {
-                [end.clone(), Outcome::Reset(0)]
+                [end.clone(), ExchangeEnd::Reset(0)]
             } else {
                 [end.clone(), end.clone()]
             };
@@ -101,7 +101,7 @@ async fn truncate_breaks_off_after_the_commit() {
     let emulator = quick().await;
     let rule = script(&emulator, json!({ "action": { "kind": "truncate" } }));
     let outcome = create(&emulator, &model("a")).await;
-    assert!(matches!(outcome, Outcome::Closed(bytes) if bytes > 100), "{outcome:?}");
+    assert!(matches!(outcome, ExchangeEnd::Closed(bytes) if bytes > 100), "{outcome:?}");
     check(&emulator, rule, 1, 1, 1);
     recovers(emulator).await;
 }
@@ -135,7 +135,7 @@ async fn replies_have_any_status_and_shape_with_and_without_commit() {
                 &emulator,
                 json!({ "action": { "kind": "reply", "status": status, "shape": shape, "commit": commit } }),
             );
-            let Outcome::Answer { status: got, body, .. } = create(&emulator, &model("a")).await else {
+            let ExchangeEnd::Answer { status: got, body, .. } = create(&emulator, &model("a")).await else {
                 panic!("no answer")
             };
             assert_eq!(got, status);
@@ -183,7 +183,7 @@ async fn replies_have_their_own_body_and_headers() {
     let wait = date.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() - now;
     assert!((85..=90).contains(&wait), "{wait}");
     assert_eq!(answer.header("x-ratelimit-limit"), None);
-    assert!(matches!(answer, Outcome::Answer { body, .. } if body == b"so there"));
+    assert!(matches!(answer, ExchangeEnd::Answer { body, .. } if body == b"so there"));
     script(&emulator, reply(json!({ "headers": { "x-ratelimit-remaining": "70" } })));
     let answer = get(&emulator, "/assets/v1/assets/7").await;
     assert_eq!(answer.header("x-ratelimit-remaining").as_deref(), Some("70"));
@@ -217,7 +217,7 @@ async fn made(emulator: &Running) -> u64 {
     id_of(&get(emulator, &format!("/assets/v1/{path}")).await.json()["response"])
 }
 
-async fn post(emulator: &Running, path: &str) -> Outcome {
+async fn post(emulator: &Running, path: &str) -> ExchangeEnd {
     call(emulator.addr(), "POST", path, "application/json", b"{}").await
 }
 
@@ -414,7 +414,7 @@ async fn an_account_is_moderated_midway() {
     assert_eq!((outcomes[0].status(), outcomes[1].status()), (200, 403));
     assert_eq!(outcomes[1].json(), json!({ "errors": [{ "code": 0, "message": "User is moderated" }] }));
     check(&emulator, rule, 1, 1, 2);
-    emulator.control().moderate_account(crate::emulator::Owner::User(1), false);
+    emulator.control().moderate_account(crate::emulator::Principal::User(1), false);
     recovers(emulator).await;
 }
 

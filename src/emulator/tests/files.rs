@@ -16,28 +16,28 @@ pub(super) fn rbxm(text: &str) -> Vec<u8> {
 
 /// Another `Fields { name, mime, bytes }` of a file part.
 #[derive(Clone)]
-pub(super) struct Upload {
+pub(super) struct FilePartFixture {
     pub(super) name: &'static str,
     pub(super) mime: &'static str,
     pub(super) bytes: Vec<u8>,
 }
 
-pub(super) fn model(text: &str) -> Upload {
-    Upload { name: "m.rbxm", mime: "model/x-rbxm", bytes: rbxm(text) }
+pub(super) fn model(text: &str) -> FilePartFixture {
+    FilePartFixture { name: "m.rbxm", mime: "model/x-rbxm", bytes: rbxm(text) }
 }
 
-pub(super) fn fbx(text: &str) -> Upload {
-    Upload { name: "m.fbx", mime: "model/fbx", bytes: [b"Kaydara FBX Binary  \0", text.as_bytes()].concat() }
+pub(super) fn fbx(text: &str) -> FilePartFixture {
+    FilePartFixture { name: "m.fbx", mime: "model/fbx", bytes: [b"Kaydara FBX Binary  \0", text.as_bytes()].concat() }
 }
 
-pub(super) fn image(width: u32, height: u32) -> Upload {
-    Upload { name: "i.png", mime: "image/png", bytes: png(width, height) }
+pub(super) fn image(width: u32, height: u32) -> FilePartFixture {
+    FilePartFixture { name: "i.png", mime: "image/png", bytes: png(width, height) }
 }
 
-pub(super) fn audio() -> Upload {
-    Upload { name: "a.ogg", mime: "audio/ogg", bytes: b"OggS\0song".to_vec() }
+pub(super) fn audio() -> FilePartFixture {
+    FilePartFixture { name: "a.ogg", mime: "audio/ogg", bytes: b"OggS\0song".to_vec() }
 }
 
-pub(super) fn video() -> Upload {
-    Upload { name: "v.mp4", mime: "video/mp4", bytes: b"\0\0\0\x18ftypisom".to_vec() }
+pub(super) fn video() -> FilePartFixture {
+    FilePartFixture { name: "v.mp4", mime: "video/mp4", bytes: b"\0\0\0\x18ftypisom".to_vec() }
 }

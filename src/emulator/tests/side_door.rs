@@ -7,7 +7,7 @@ use hyper_util::service::TowerToHyperService;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::bench::{Bench, new_asset};
+use super::bench::{EmulatorFixture, new_asset};
 use super::files::model;
 use crate::emulator::side_door;
 
@@ -41,7 +41,7 @@ fn verbs() -> Vec<(&'static str, &'static str, Value)> {
 }
 
 /// Sends one request to the side door alone: its status, and its body as JSON.
-fn send(bench: &Bench, method: &str, path: &str, body: Vec<u8>) -> (u16, Value) {
+fn send(bench: &EmulatorFixture, method: &str, path: &str, body: Vec<u8>) -> (u16, Value) {
     let request = Request::builder().method(method).uri(path).body(Body::from(body)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
@@ -96,7 +96,7 @@ fn any_value() -> impl Strategy<Value = Value> {
 }
 
 /// Whatever was set, the emulator still tells what it has and answers its API.
-fn goes_on(bench: &Bench) {
+fn goes_on(bench: &EmulatorFixture) {
     for path in ["assets", "operations", "requests", "counters", "faults", "switches", "limits", "clock"] {
         assert_eq!(send(bench, "GET", &format!("/emulator/{path}"), Vec::new()).0, 200, "{path}");
     }
@@ -112,7 +112,7 @@ proptest! {
 
     #[test]
     fn random_bytes_are_told_what_is_wrong(which in 0_usize..12, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let bench = Bench::new();
+        let bench = EmulatorFixture::new();
         let id = bench.made("Model", "a", &model("a"));
         let (method, path, _) = verbs().swap_remove(which);
         let (status, body) = send(&bench, method, &path.replace("{id}", &id.to_string()), bytes.clone());
@@ -129,7 +129,7 @@ proptest! {
         edits in prop::collection::vec((any::<usize>(), any_value()), 1..4),
         method in prop::sample::select(vec!["", "GET", "POST", "PUT", "DELETE", "PATCH"]),
     ) {
-        let bench = Bench::new();
+        let bench = EmulatorFixture::new();
         let id = bench.made("Model", "a", &model("a"));
         let (own, path, mut document) = verbs().swap_remove(which);
         edits.iter().for_each(|(place, by)| replace(&mut document, *place, by));
@@ -141,7 +141,7 @@ proptest! {
 
     #[test]
     fn no_path_is_too_odd(path in "/emulator/[a-z0-9/%._-]{0,30}", bytes in prop::collection::vec(any::<u8>(), 0..40)) {
-        let bench = Bench::new();
+        let bench = EmulatorFixture::new();
         if let Ok(uri) = path.parse::<axum::http::Uri>() {
             let (status, body) = send(&bench, "POST", &uri.to_string(), bytes);
             prop_assert!((200..500).contains(&status), "{status} {body}");

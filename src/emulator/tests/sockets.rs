@@ -7,12 +7,12 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::bench::{Bench, FORM, form, id_of, new_asset};
-use super::client::{Outcome, call, create, get, quick, started};
+use super::bench::{EmulatorFixture, FORM, form, id_of, new_asset};
+use super::client::{ExchangeEnd, call, create, get, quick, started};
 use super::files::model;
 use crate::emulator::{Config, Running, StartError, WorldFileError, start};
 
-async fn send(emulator: &Running, method: &str, path: &str, body: Value) -> Outcome {
+async fn send(emulator: &Running, method: &str, path: &str, body: Value) -> ExchangeEnd {
     call(emulator.addr(), method, path, "application/json", body.to_string().as_bytes()).await
 }
 
@@ -161,7 +161,7 @@ async fn changes_through_the_control_are_saved_at_the_end() {
     let open = || started(|config| config.world_file = Some(world.clone()));
     let emulator = open().await;
     let id = made(&emulator, "a").await;
-    emulator.control().edit(id, &crate::emulator::Edit { archived: Some(true), ..Default::default() }).unwrap();
+    emulator.control().edit(id, &crate::emulator::ForeignEdit { archived: Some(true), ..Default::default() }).unwrap();
     emulator.shutdown().await;
     let emulator = open().await;
     assert!(emulator.control().asset(id).unwrap().asset.archived);
@@ -276,11 +276,11 @@ proptest! {
             proptest::collection::vec(any::<u8>(), 0..200),
             ".{0,40}".prop_map(|text| form(&text, None)),
             proptest::collection::vec(any::<u8>(), 0..40).prop_map(|bytes| {
-                form(&new_asset("Image", "a").to_string(), Some(&super::files::Upload { bytes, ..super::files::image(1, 1) }))
+                form(&new_asset("Image", "a").to_string(), Some(&super::files::FilePartFixture { bytes, ..super::files::image(1, 1) }))
             }),
         ],
     ) {
-        let answer = Bench::new().send_as("k", method, &format!("{path}?{query}"), content_type, body);
+        let answer = EmulatorFixture::new().send_as("k", method, &format!("{path}?{query}"), content_type, body);
         prop_assert!((200..500).contains(&answer.status), "{} {}", answer.status, answer.text);
     }
 }

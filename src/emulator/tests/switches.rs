@@ -4,46 +4,46 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::bench::{Answer, Bench, FORM, form, id_of, new_asset};
-use super::files::{Upload, audio, fbx, image, model, video};
-use crate::emulator::{AssetType, Key, Limit, Limits, ModerationRule, Owner, Switches, Verdict, VerdictStep};
+use super::bench::{TestResponse, EmulatorFixture, FORM, form, id_of, new_asset};
+use super::files::{FilePartFixture, audio, fbx, image, model, video};
+use crate::emulator::{CreatableType, EmulatedKey, Limit, EndpointLimits, ModerationRule, Principal, Switches, ModerationVerdict, VerdictStep};
 
 /// The switches, the values to try, and what the probe sees under each.
-struct Row {
+struct SwitchCase {
     name: &'static str,
     seen: &'static [(&'static str, &'static str)],
-    probe: fn(&Bench) -> String,
+    probe: fn(&EmulatorFixture) -> String,
 }
 
-fn status(answer: &Answer) -> String {
+fn status(answer: &TestResponse) -> String {
     answer.status.to_string()
 }
 
-fn model_with_two_versions(bench: &Bench) -> u64 {
+fn model_with_two_versions(bench: &EmulatorFixture) -> u64 {
     let id = bench.made("Model", "a", &model("one"));
     bench.updated(id, &model("two"));
     id
 }
 
-fn roll_back(bench: &Bench, id: u64, number: u32) -> Answer {
+fn roll_back(bench: &EmulatorFixture, id: u64, number: u32) -> TestResponse {
     let path = format!("/assets/v1/assets/{id}/versions:rollback");
     bench.post(&path, &json!({ "assetVersion": format!("assets/{id}/versions/{number}") }))
 }
 
-fn rename(bench: &Bench, id: u64) -> Answer {
+fn rename(bench: &EmulatorFixture, id: u64) -> TestResponse {
     bench.update(id, "displayName", &json!({ "assetId": id, "displayName": "b" }), None)
 }
 
-fn asset(bench: &Bench, id: u64) -> Answer {
+fn asset(bench: &EmulatorFixture, id: u64) -> TestResponse {
     bench.get(&format!("/assets/v1/assets/{id}"))
 }
 
-fn archive(bench: &Bench, id: u64) -> Answer {
+fn archive(bench: &EmulatorFixture, id: u64) -> TestResponse {
     bench.post(&format!("/assets/v1/assets/{id}:archive"), &json!({}))
 }
 
-fn reject(bench: &Bench, id: u64) {
-    let verdicts = vec![VerdictStep { after_ms: 0, verdict: Verdict::Rejected }];
+fn reject(bench: &EmulatorFixture, id: u64) {
+    let verdicts = vec![VerdictStep { after_ms: 0, verdict: ModerationVerdict::Rejected }];
     bench.control.moderate(ModerationRule { asset_id: Some(id), verdicts, ..ModerationRule::default() });
 }
 
@@ -51,18 +51,18 @@ fn keys(value: &Value) -> String {
     value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ")
 }
 
-fn content_update(bench: &Bench, asset_type: &str, first: &Upload, second: &Upload) -> String {
+fn content_update(bench: &EmulatorFixture, asset_type: &str, first: &FilePartFixture, second: &FilePartFixture) -> String {
     let id = bench.made(asset_type, "a", first);
     status(&bench.update(id, "", &json!({ "assetId": id }), Some(second)))
 }
 
 /// Uploads an ogg until the quota is used up; says how many were accepted.
-fn uploads(bench: &Bench, asset_type: &str, file: &Upload, most: usize) -> usize {
+fn uploads(bench: &EmulatorFixture, asset_type: &str, file: &FilePartFixture, most: usize) -> usize {
     (0..most).take_while(|_| bench.create(&new_asset(asset_type, "a"), file).status == 200).count()
 }
 
-const VERSIONS: &[Row] = &[
-    Row {
+const VERSIONS: &[SwitchCase] = &[
+    SwitchCase {
         name: "rollback",
         seen: &[("repoint", "1 of 2"), ("new_version", "3 of 3")],
         probe: |bench| {
@@ -72,12 +72,12 @@ const VERSIONS: &[Row] = &[
             format!("{} of {count}", path.rsplit('/').next().unwrap())
         },
     },
-    Row {
+    SwitchCase {
         name: "rollback_to_current",
         seen: &[("ok", "200"), ("bad_request", "400")],
         probe: |bench| status(&roll_back(bench, model_with_two_versions(bench), 2)),
     },
-    Row {
+    SwitchCase {
         name: "rollback_to_rejected",
         seen: &[("ok", "200"), ("bad_request", "400")],
         probe: |bench| {
@@ -88,7 +88,7 @@ const VERSIONS: &[Row] = &[
             status(&roll_back(bench, id, 1))
         },
     },
-    Row {
+    SwitchCase {
         name: "rollback_of_unversioned",
         seen: &[("ok", "200"), ("bad_request", "400")],
         probe: |bench| {
@@ -96,7 +96,7 @@ const VERSIONS: &[Row] = &[
             status(&roll_back(bench, bench.made("Image", "a", &image(8, 8)), 1))
         },
     },
-    Row {
+    SwitchCase {
         name: "rollback_moderation",
         seen: &[("kept", "Approved"), ("reviewed", "Reviewing")],
         probe: |bench| {
@@ -104,7 +104,7 @@ const VERSIONS: &[Row] = &[
             answer["moderationResult"]["moderationState"].as_str().unwrap().to_owned()
         },
     },
-    Row {
+    SwitchCase {
         name: "rollback_body",
         seen: &[("both", "200 200"), ("json", "200 400"), ("multipart", "400 200")],
         probe: |bench| {
@@ -118,7 +118,7 @@ const VERSIONS: &[Row] = &[
             format!("{json} {}", bench.send_as("k", "POST", &path, FORM, body.into_bytes()).status)
         },
     },
-    Row {
+    SwitchCase {
         name: "published",
         seen: &[("present", "true"), ("absent", "null")],
         probe: |bench| {
@@ -126,7 +126,7 @@ const VERSIONS: &[Row] = &[
             bench.get(&format!("/assets/v1/assets/{id}/versions/1")).good()["published"].to_string()
         },
     },
-    Row {
+    SwitchCase {
         name: "versions_body",
         seen: &[("object", "object"), ("array", "array")],
         probe: |bench| {
@@ -139,7 +139,7 @@ const VERSIONS: &[Row] = &[
             }
         },
     },
-    Row {
+    SwitchCase {
         name: "versions_of_unversioned",
         seen: &[("listed", "200 1"), ("empty", "200 0"), ("not_found", "404")],
         probe: |bench| {
@@ -151,26 +151,26 @@ const VERSIONS: &[Row] = &[
             }
         },
     },
-    Row {
+    SwitchCase {
         name: "page_size_out_of_range",
         seen: &[("bad_request", "400 400"), ("clamped", "1 2")],
         probe: |bench| {
             let id = model_with_two_versions(bench);
             let page = |size: &str| bench.get(&format!("/assets/v1/assets/{id}/versions?maxPageSize={size}"));
             let seen =
-                |answer: Answer| answer.json()["assetVersions"].as_array().map_or(answer.status as usize, Vec::len);
+                |answer: TestResponse| answer.json()["assetVersions"].as_array().map_or(answer.status as usize, Vec::len);
             format!("{} {}", seen(page("-1")), seen(page("51")))
         },
     },
-    Row {
+    SwitchCase {
         name: "revision_of_unversioned",
         seen: &[("present", "\"1\""), ("absent", "null")],
         probe: |bench| asset(bench, bench.made("Image", "a", &image(8, 8))).good()["revisionId"].to_string(),
     },
 ];
 
-const DIALECT: &[Row] = &[
-    Row {
+const DIALECT: &[SwitchCase] = &[
+    SwitchCase {
         name: "enum_dialect",
         seen: &[
             ("plain", "Model Approved null"),
@@ -185,7 +185,7 @@ const DIALECT: &[Row] = &[
             format!("{} {} {}", response["assetType"].as_str().unwrap(), state.as_str().unwrap(), response["@type"])
         },
     },
-    Row {
+    SwitchCase {
         name: "operation_reply",
         seen: &[("full", "path operationId done, path operationId done"), ("path_only", "path, path")],
         probe: |bench| {
@@ -193,7 +193,7 @@ const DIALECT: &[Row] = &[
             format!("{}, {}", keys(&accepted.good()), keys(&bench.poll(&accepted).good()))
         },
     },
-    Row {
+    SwitchCase {
         name: "ids",
         seen: &[("string", "true true"), ("number", "false false")],
         probe: |bench| {
@@ -201,7 +201,7 @@ const DIALECT: &[Row] = &[
             format!("{} {}", body["assetId"].is_string(), body["creationContext"]["creator"]["userId"].is_string())
         },
     },
-    Row {
+    SwitchCase {
         name: "unset_fields",
         seen: &[("absent", "false false"), ("null", "true true")],
         probe: |bench| {
@@ -211,16 +211,16 @@ const DIALECT: &[Row] = &[
             format!("{} {}", has(&asset(bench, id).good(), "description"), has(&versions, "nextPageToken"))
         },
     },
-    Row {
+    SwitchCase {
         name: "error_code",
         seen: &[("string", "\"NOT_FOUND\" \"CorruptedData\""), ("number", "404 400")],
         probe: |bench| {
-            let garbage = Upload { bytes: b"garbage".to_vec(), ..model("") };
+            let garbage = FilePartFixture { bytes: b"garbage".to_vec(), ..model("") };
             let ended = bench.finish(&bench.create(&new_asset("Model", "a"), &garbage));
             format!("{} {}", asset(bench, 7).json()["code"], ended["error"]["code"])
         },
     },
-    Row {
+    SwitchCase {
         name: "error_shape",
         seen: &[
             ("status", "code message"),
@@ -233,7 +233,7 @@ const DIALECT: &[Row] = &[
             serde_json::from_str(&answer.text).map_or(answer.text.clone(), |body| keys(&body))
         },
     },
-    Row {
+    SwitchCase {
         name: "rate_limit_headers",
         seen: &[
             ("plain", "1 | 0 | 40"),
@@ -242,9 +242,9 @@ const DIALECT: &[Row] = &[
         ],
         probe: |bench| {
             let limit = Limit { per_ip: 1, per_owner: 1, per_key: 5 };
-            bench.control.set_limits(Limits {
+            bench.control.set_limits(EndpointLimits {
                 window_ms: 60_000,
-                endpoints: [(crate::emulator::Endpoint::GetAsset, limit)].into(),
+                endpoints: [(crate::emulator::ApiEndpoint::GetAsset, limit)].into(),
             });
             let answer = asset(bench, 7);
             ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"]
@@ -252,14 +252,14 @@ const DIALECT: &[Row] = &[
                 .join(" | ")
         },
     },
-    Row {
+    SwitchCase {
         name: "key_throttle_reply",
         seen: &[("service", "RESOURCE_EXHAUSTED \"\" 9, 0"), ("gateway", " \"5\" 9, 0")],
         probe: |bench| {
             let limit = Limit { per_ip: 10, per_owner: 10, per_key: 1 };
-            bench.control.set_limits(Limits {
+            bench.control.set_limits(EndpointLimits {
                 window_ms: 60_000,
-                endpoints: [(crate::emulator::Endpoint::GetAsset, limit)].into(),
+                endpoints: [(crate::emulator::ApiEndpoint::GetAsset, limit)].into(),
             });
             asset(bench, 7);
             let answer = asset(bench, 7);
@@ -274,8 +274,8 @@ const DIALECT: &[Row] = &[
     },
 ];
 
-const REFUSALS: &[Row] = &[
-    Row {
+const REFUSALS: &[SwitchCase] = &[
+    SwitchCase {
         name: "scope_refusal",
         seen: &[
             ("service_403", "403 code message"),
@@ -284,23 +284,23 @@ const REFUSALS: &[Row] = &[
             ("gateway_401", "401 errors"),
         ],
         probe: |bench| {
-            bench.control.put_key(Key { write: false, ..Key::all_powerful("k", "ci", Owner::User(1)) });
+            bench.control.put_key(EmulatedKey { write: false, ..EmulatedKey::all_powerful("k", "ci", Principal::User(1)) });
             let answer = bench.create(&new_asset("Model", "a"), &model("a"));
             format!("{} {}", answer.status, keys(&answer.json()))
         },
     },
-    Row {
+    SwitchCase {
         name: "permission_refusal",
         seen: &[("service", "code message"), ("gateway", "errors"), ("problem", "type title status traceId")],
         probe: |bench| {
             let creators = crate::emulator::Creators::Owner;
-            bench.control.put_key(Key { creators, ..Key::all_powerful("k", "ci", Owner::User(2)) });
+            bench.control.put_key(EmulatedKey { creators, ..EmulatedKey::all_powerful("k", "ci", Principal::User(2)) });
             let answer = bench.create(&new_asset("Model", "a"), &model("a"));
             assert_eq!(answer.status, 403);
             keys(&answer.json())
         },
     },
-    Row {
+    SwitchCase {
         name: "quota_refusal",
         seen: &[("resource_exhausted", "429"), ("invalid_argument", "400"), ("permission_denied", "403")],
         probe: |bench| {
@@ -308,41 +308,41 @@ const REFUSALS: &[Row] = &[
             status(&bench.create(&new_asset("Audio", "a"), &audio()))
         },
     },
-    Row {
+    SwitchCase {
         name: "quota_of_failed",
         seen: &[("counted", "400"), ("returned", "200")],
         probe: |bench| {
             bench.set("audio_quota", "1");
-            bench.create(&new_asset("Audio", "a"), &Upload { bytes: b"garbage".to_vec(), ..audio() }).good();
+            bench.create(&new_asset("Audio", "a"), &FilePartFixture { bytes: b"garbage".to_vec(), ..audio() }).good();
             status(&bench.create(&new_asset("Audio", "a"), &audio()))
         },
     },
-    Row {
+    SwitchCase {
         name: "update_fee",
         seen: &[("charged", "400"), ("free", "200")],
         probe: |bench| {
             let id = bench.made("Model", "a", &model("a"));
-            bench.control.set_fees([(AssetType::Model, 5)].into());
+            bench.control.set_fees([(CreatableType::Model, 5)].into());
             let request = json!({ "assetId": id, "creationContext": { "expectedPrice": 0 } });
             status(&bench.update(id, "", &request, Some(&model("b"))))
         },
     },
-    Row {
+    SwitchCase {
         name: "name_length_unit",
         seen: &[("code_points", "200"), ("utf16", "400")],
         probe: |bench| status(&bench.create(&new_asset("Model", &"🗡".repeat(26)), &model("a"))),
     },
-    Row {
+    SwitchCase {
         name: "missing_description",
         seen: &[("accepted", "200"), ("refused", "400")],
         probe: |bench| status(&bench.create(&new_asset("Model", "a"), &model("a"))),
     },
-    Row {
+    SwitchCase {
         name: "prefixed_input",
         seen: &[("accepted", "200"), ("refused", "400")],
         probe: |bench| status(&bench.create(&new_asset("ASSET_TYPE_MODEL", "a"), &model("a"))),
     },
-    Row {
+    SwitchCase {
         name: "create_icon_previews",
         seen: &[("accepted", "200 true"), ("refused", "400 false")],
         probe: |bench| {
@@ -354,12 +354,12 @@ const REFUSALS: &[Row] = &[
             format!("{} {stored}", answer.status)
         },
     },
-    Row {
+    SwitchCase {
         name: "format_decided_by",
         seen: &[("mime", "200"), ("extension", "400")],
-        probe: |bench| status(&bench.create(&new_asset("Image", "a"), &Upload { name: "i.fbx", ..image(8, 8) })),
+        probe: |bench| status(&bench.create(&new_asset("Image", "a"), &FilePartFixture { name: "i.fbx", ..image(8, 8) })),
     },
-    Row {
+    SwitchCase {
         name: "size_limit",
         seen: &[("file_20mb", "400"), ("body_30mb", "200")],
         probe: |bench| {
@@ -368,7 +368,7 @@ const REFUSALS: &[Row] = &[
             status(&bench.create(&new_asset("Model", "a"), &file))
         },
     },
-    Row {
+    SwitchCase {
         name: "large_video",
         seen: &[("accepted", "200"), ("refused", "400")],
         probe: |bench| {
@@ -377,25 +377,25 @@ const REFUSALS: &[Row] = &[
             status(&bench.create(&new_asset("Video", "a"), &file))
         },
     },
-    Row {
+    SwitchCase {
         name: "unknown_operation",
         seen: &[("not_found", "404"), ("bad_request", "400")],
         probe: |bench| status(&bench.get("/assets/v1/operations/00000000-0000-0000-0000-000000000000")),
     },
-    Row {
+    SwitchCase {
         name: "operation_readers",
         seen: &[("same_owner", "200"), ("same_key", "404")],
         probe: |bench| {
-            bench.control.put_key(Key::all_powerful("k", "one", Owner::User(1)));
-            bench.control.put_key(Key::all_powerful("l", "two", Owner::User(1)));
+            bench.control.put_key(EmulatedKey::all_powerful("k", "one", Principal::User(1)));
+            bench.control.put_key(EmulatedKey::all_powerful("l", "two", Principal::User(1)));
             let path = bench.create(&new_asset("Model", "a"), &model("a")).good()["path"].as_str().unwrap().to_owned();
             status(&bench.send_as("l", "GET", &format!("/assets/v1/{path}"), "", Vec::new()))
         },
     },
 ];
 
-const UPDATES: &[Row] = &[
-    Row {
+const UPDATES: &[SwitchCase] = &[
+    SwitchCase {
         name: "metadata_reply",
         seen: &[
             ("operation", "path operationId done, a"),
@@ -408,7 +408,7 @@ const UPDATES: &[Row] = &[
             format!("{}, {}", keys(&answer), asset(bench, id).good()["displayName"].as_str().unwrap())
         },
     },
-    Row {
+    SwitchCase {
         name: "metadata_failure",
         seen: &[("refused", "400"), ("operation", "200")],
         probe: |bench| {
@@ -416,7 +416,7 @@ const UPDATES: &[Row] = &[
             status(&bench.update(id, "icon", &json!({ "assetId": id, "icon": "assets/7" }), None))
         },
     },
-    Row {
+    SwitchCase {
         name: "unmasked_metadata",
         seen: &[("ignored", "a"), ("applied", "b")],
         probe: |bench| {
@@ -425,7 +425,7 @@ const UPDATES: &[Row] = &[
             asset(bench, id).good()["displayName"].as_str().unwrap().to_owned()
         },
     },
-    Row {
+    SwitchCase {
         name: "metadata_revision",
         seen: &[("unchanged", "1"), ("bumped", "2")],
         probe: |bench| {
@@ -435,7 +435,7 @@ const UPDATES: &[Row] = &[
             asset(bench, id).good()["revisionId"].as_str().unwrap().to_owned()
         },
     },
-    Row {
+    SwitchCase {
         name: "update_without_asset_id",
         seen: &[("refused", "400"), ("accepted", "200")],
         probe: |bench| {
@@ -443,16 +443,16 @@ const UPDATES: &[Row] = &[
             status(&bench.update(id, "", &json!({}), Some(&model("b"))))
         },
     },
-    Row {
+    SwitchCase {
         name: "deduplicate",
         seen: &[("head", "2 3"), ("any_version", "2 2"), ("never", "3 4")],
         probe: |bench| {
             let id = model_with_two_versions(bench);
-            let revision = |file: &Upload| bench.updated(id, file)["revisionId"].as_str().unwrap().to_owned();
+            let revision = |file: &FilePartFixture| bench.updated(id, file)["revisionId"].as_str().unwrap().to_owned();
             format!("{} {}", revision(&model("two")), revision(&model("one")))
         },
     },
-    Row {
+    SwitchCase {
         name: "content_update",
         seen: &[("models", "200 200 400"), ("fbx_only", "400 200 400"), ("models_and_animations", "200 200 200")],
         probe: |bench| {
@@ -461,7 +461,7 @@ const UPDATES: &[Row] = &[
             format!("{model_update} {fbx_update} {}", content_update(bench, "Animation", &model("a"), &model("b")))
         },
     },
-    Row {
+    SwitchCase {
         name: "archived_write",
         seen: &[("ok", "200 200"), ("bad_request", "400 400")],
         probe: |bench| {
@@ -470,7 +470,7 @@ const UPDATES: &[Row] = &[
             format!("{} {}", rename(bench, id).status, roll_back(bench, id, 1).status)
         },
     },
-    Row {
+    SwitchCase {
         name: "archive_again",
         seen: &[("ok", "200"), ("bad_request", "400")],
         probe: |bench| {
@@ -479,7 +479,7 @@ const UPDATES: &[Row] = &[
             status(&archive(bench, id))
         },
     },
-    Row {
+    SwitchCase {
         name: "archive_rejected",
         seen: &[("ok", "200"), ("bad_request", "400")],
         probe: |bench| {
@@ -488,12 +488,12 @@ const UPDATES: &[Row] = &[
             status(&archive(bench, id))
         },
     },
-    Row {
+    SwitchCase {
         name: "archive_types",
         seen: &[("all", "200"), ("all_but_video", "400")],
         probe: |bench| status(&archive(bench, bench.made("Video", "a", &video()))),
     },
-    Row {
+    SwitchCase {
         name: "archived_get",
         seen: &[("ok", "200"), ("not_found", "404")],
         probe: |bench| {
@@ -502,7 +502,7 @@ const UPDATES: &[Row] = &[
             status(&asset(bench, id))
         },
     },
-    Row {
+    SwitchCase {
         name: "rejected_get",
         seen: &[("ok", "200"), ("not_found", "404")],
         probe: |bench| {
@@ -511,7 +511,7 @@ const UPDATES: &[Row] = &[
             status(&asset(bench, id))
         },
     },
-    Row {
+    SwitchCase {
         name: "decal",
         seen: &[("wraps_image", "Image Decal, the Decal is answered"), ("single", "Decal, the Decal is answered")],
         probe: |bench| {
@@ -524,8 +524,8 @@ const UPDATES: &[Row] = &[
     },
 ];
 
-const NUMBERS: &[Row] = &[
-    Row {
+const NUMBERS: &[SwitchCase] = &[
+    SwitchCase {
         name: "operation_visible_after_ms",
         seen: &[("0", "200"), ("500", "404 ")],
         probe: |bench| {
@@ -539,7 +539,7 @@ const NUMBERS: &[Row] = &[
             }
         },
     },
-    Row {
+    SwitchCase {
         name: "reads_behind_ms",
         seen: &[("0", "Archived"), ("5000", "Active, Archived")],
         probe: |bench| {
@@ -555,7 +555,7 @@ const NUMBERS: &[Row] = &[
             seen.join(", ")
         },
     },
-    Row {
+    SwitchCase {
         name: "operation_retention_ms",
         seen: &[("0", "200"), ("5000", "404")],
         probe: |bench| {
@@ -565,7 +565,7 @@ const NUMBERS: &[Row] = &[
             status(&bench.poll(&created))
         },
     },
-    Row {
+    SwitchCase {
         name: "audio_quota",
         seen: &[("2", "2, 0, 2"), ("3", "3, 0, 3")],
         probe: |bench| {
@@ -576,7 +576,7 @@ const NUMBERS: &[Row] = &[
             format!("{first}, {early}, {}", uploads(bench, "Audio", &audio(), 9))
         },
     },
-    Row {
+    SwitchCase {
         name: "video_quota",
         seen: &[("1", "1, 1"), ("2", "2, 2")],
         probe: |bench| {
@@ -587,7 +587,7 @@ const NUMBERS: &[Row] = &[
     },
 ];
 
-fn rows() -> impl Iterator<Item = &'static Row> {
+fn rows() -> impl Iterator<Item = &'static SwitchCase> {
     [VERSIONS, DIALECT, REFUSALS, UPDATES, NUMBERS].into_iter().flatten()
 }
 
@@ -607,10 +607,10 @@ fn every_switch_has_a_row_with_all_its_values() {
 }
 
 #[track_caller]
-fn check(rows: &[Row]) {
+fn check(rows: &[SwitchCase]) {
     for row in rows {
         for (value, expected) in row.seen {
-            let bench = Bench::new();
+            let bench = EmulatorFixture::new();
             bench.set(row.name, value);
             assert_eq!((row.probe)(&bench), *expected, "{} = {value}", row.name);
         }
@@ -646,7 +646,7 @@ fn switches_that_are_numbers() {
 
 #[test]
 fn an_update_without_a_mask_and_with_content_leaves_the_metadata_alone() {
-    let bench = Bench::new();
+    let bench = EmulatorFixture::new();
     bench.set("unmasked_metadata", "applied");
     let id = bench.made("Model", "a", &model("a"));
     let request = json!({ "assetId": id, "displayName": "b" });

@@ -3,18 +3,18 @@
 use serde_json::{Value, json};
 
 use super::{JSON, Reply};
-use crate::emulator::refusal::{Code, Refusal};
+use crate::emulator::refusal::{ApiErrorCode, ApiRefusal};
 use crate::emulator::switches::{ErrorCode, ErrorShape, ScopeRefusal, Switches};
 
 /// Spells a refusal.
-pub(in crate::emulator) fn reply(refusal: &Refusal, switches: &Switches) -> Reply {
+pub(in crate::emulator) fn reply(refusal: &ApiRefusal, switches: &Switches) -> Reply {
     match refusal {
-        Refusal::Gateway { status, message } => gateway(*status, message),
-        Refusal::Problem { status, message } => problem(*status, message, None),
-        Refusal::Binding { field, message } => {
+        ApiRefusal::Gateway { status, message } => gateway(*status, message),
+        ApiRefusal::Problem { status, message } => problem(*status, message, None),
+        ApiRefusal::Binding { field, message } => {
             problem(400, "One or more validation errors occurred.", Some((*field, message.as_str())))
         }
-        Refusal::Service { code, message } => service(*code, message, switches),
+        ApiRefusal::Service { code, message } => service(*code, message, switches),
     }
 }
 
@@ -27,7 +27,7 @@ pub(in crate::emulator) fn gateway(status: u16, message: &str) -> Reply {
 pub(in crate::emulator) fn scope(scope: &str, switches: &Switches) -> Reply {
     let message = format!("The API key lacks the scope {scope}.");
     match switches.scope_refusal {
-        ScopeRefusal::Service403 => service(Code::InsufficientScope, &message, switches),
+        ScopeRefusal::Service403 => service(ApiErrorCode::InsufficientScope, &message, switches),
         ScopeRefusal::Gateway403 => gateway(403, &message),
         ScopeRefusal::Problem403 => problem(403, &message, None),
         ScopeRefusal::Gateway401 => gateway(401, "Invalid API Key"),
@@ -42,7 +42,7 @@ pub(in crate::emulator) fn code(name: &str, number: u16, switches: &Switches) ->
     }
 }
 
-fn service(kind: Code, message: &str, switches: &Switches) -> Reply {
+fn service(kind: ApiErrorCode, message: &str, switches: &Switches) -> Reply {
     let code = code(kind.name(), kind.status(), switches);
     match switches.error_shape {
         ErrorShape::Status => Reply::json(kind.status(), &json!({ "code": code, "message": message })),
@@ -151,14 +151,14 @@ mod tests {
     #[test]
     fn refusals_have_the_shapes_seen_on_the_wire() {
         #[track_caller]
-        fn check(refusal: Refusal, status: u16, body: &str) {
+        fn check(refusal: ApiRefusal, status: u16, body: &str) {
             let reply = reply(&refusal, &Switches::of(Profile::Observed));
             assert_eq!((reply.status, String::from_utf8(reply.body).unwrap().as_str()), (status, body));
         }
-        check(Refusal::no_asset(7), 404, r#"{"code":"NOT_FOUND","message":"AssetId 7 is not found"}"#);
-        check(Refusal::gateway(401, "Invalid API Key"), 401, r#"{"errors":[{"code":0,"message":"Invalid API Key"}]}"#);
+        check(ApiRefusal::no_asset(7), 404, r#"{"code":"NOT_FOUND","message":"AssetId 7 is not found"}"#);
+        check(ApiRefusal::gateway(401, "Invalid API Key"), 401, r#"{"errors":[{"code":0,"message":"Invalid API Key"}]}"#);
         check(
-            Refusal::Binding { field: "assetId", message: "The value 'x' is not valid.".into() },
+            ApiRefusal::Binding { field: "assetId", message: "The value 'x' is not valid.".into() },
             400,
             r#"{"type":"https://tools.ietf.org/html/rfc9110#section-15.5","title":"One or more validation errors occurred.","status":400,"errors":{"assetId":["The value 'x' is not valid."]},"traceId":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"}"#,
         );

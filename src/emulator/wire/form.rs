@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use sha2::{Digest, Sha256};
 
-use crate::emulator::refusal::Refusal;
-use crate::emulator::world::content::{Content, Format, image_size};
+use crate::emulator::refusal::ApiRefusal;
+use crate::emulator::world::content::{Content, UploadFormat, image_size};
 use crate::emulator::world::input::FilePart;
 
 /// The most that the service reads as one body (Roblox/roblox-blender-plugin#65).
@@ -78,20 +78,20 @@ where
 }
 
 /// The refusal of a body over the limit, as seen on the wire.
-pub(in crate::emulator) fn too_large() -> Refusal {
-    Refusal::invalid(format!(
+pub(in crate::emulator) fn too_large() -> ApiRefusal {
+    ApiRefusal::invalid(format!(
         "Failed to read the request form. Request body too large. The max request body size is {BODY_LIMIT} bytes."
     ))
 }
 
 /// Reads a form. Leaves the stream where reading ended: the caller drains it.
-pub(in crate::emulator) async fn read<S>(stream: S, content_type: Option<&str>) -> Result<Form, Refusal>
+pub(in crate::emulator) async fn read<S>(stream: S, content_type: Option<&str>) -> Result<Form, ApiRefusal>
 where
     S: Stream<Item = Result<Bytes, BodyError>> + Send,
 {
     let boundary = content_type
         .and_then(|text| multer::parse_boundary(text).ok())
-        .ok_or_else(|| Refusal::invalid("Request body cannot be empty"))?;
+        .ok_or_else(|| ApiRefusal::invalid("Request body cannot be empty"))?;
     let mut parts = multer::Multipart::new(stream, boundary);
     let mut form = Form::default();
     while let Some(part) = parts.next_field().await.map_err(unreadable)? {
@@ -106,7 +106,7 @@ where
     Ok(form)
 }
 
-fn unreadable(error: multer::Error) -> Refusal {
+fn unreadable(error: multer::Error) -> ApiRefusal {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(inner) = source {
         if matches!(inner.downcast_ref(), Some(BodyError::TooLarge)) {
@@ -114,23 +114,23 @@ fn unreadable(error: multer::Error) -> Refusal {
         }
         source = inner.source();
     }
-    Refusal::invalid(
+    ApiRefusal::invalid(
         "Failed to read the request form. Unexpected end of Stream, the content may have already been read by another component.",
     )
 }
 
-async fn text(mut part: multer::Field<'_>) -> Result<String, Refusal> {
+async fn text(mut part: multer::Field<'_>) -> Result<String, ApiRefusal> {
     let mut bytes = Vec::new();
     while let Some(chunk) = part.chunk().await.map_err(unreadable)? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > TEXT_LIMIT {
-            return Err(Refusal::invalid("Failed to read the request form. Form value length limit exceeded."));
+            return Err(ApiRefusal::invalid("Failed to read the request form. Form value length limit exceeded."));
         }
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-async fn file(mut part: multer::Field<'_>, name: Option<String>) -> Result<FilePart, Refusal> {
+async fn file(mut part: multer::Field<'_>, name: Option<String>) -> Result<FilePart, ApiRefusal> {
     let mime = part.content_type().map(|mime| mime.essence_str().to_owned());
     let (mut hasher, mut bytes, mut head) = (Sha256::new(), 0u64, Vec::new());
     while let Some(chunk) = part.chunk().await.map_err(unreadable)? {
@@ -140,7 +140,7 @@ async fn file(mut part: multer::Field<'_>, name: Option<String>) -> Result<FileP
         head.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
     }
     let hash = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let content = Content { hash, bytes, format: Format::of_bytes(&head), pixels: image_size(&head) };
+    let content = Content { hash, bytes, format: UploadFormat::of_bytes(&head), pixels: image_size(&head) };
     Ok(FilePart { name, mime, content })
 }
 
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn run(body: &[u8], content_type: Option<&str>, limit: u64, chunk: usize) -> Result<Form, Refusal> {
+    fn run(body: &[u8], content_type: Option<&str>, limit: u64, chunk: usize) -> Result<Form, ApiRefusal> {
         let chunks: Vec<Result<Bytes, ()>> =
             body.chunks(chunk).map(|bytes| Ok(Bytes::copy_from_slice(bytes))).collect();
         let stream = Counted::new(futures_util::stream::iter(chunks), limit);

@@ -7,11 +7,11 @@ use crate::emulator::switches::{
     EnumDialect, Ids, OperationReply, Published, RevisionOfUnversioned, Switches, UnsetFields, VersionsBody,
 };
 use crate::emulator::world::VersionPage;
-use crate::emulator::world::account::Owner;
+use crate::emulator::world::account::Principal;
 use crate::emulator::world::asset::{Asset, AssetView, Version};
-use crate::emulator::world::content::AssetType;
+use crate::emulator::world::content::CreatableType;
 use crate::emulator::world::input::SOCIAL_LINKS;
-use crate::emulator::world::moderation::Verdict;
+use crate::emulator::world::moderation::ModerationVerdict;
 use crate::emulator::world::operation::{Ending, Failure, FieldError, Operation};
 
 use super::error::code;
@@ -56,7 +56,7 @@ impl Writer<'_> {
 
     fn field(&self, body: &mut Map<String, Value>, name: &str, view: &AssetView, digits: usize) {
         let versioned =
-            view.asset_type == AssetType::Model || self.0.revision_of_unversioned == RevisionOfUnversioned::Present;
+            view.asset_type == CreatableType::Model || self.0.revision_of_unversioned == RevisionOfUnversioned::Present;
         let metadata = &view.metadata;
         let value = match name {
             "path" => Some(json!(format!("assets/{}", view.id))),
@@ -102,14 +102,14 @@ impl Writer<'_> {
         }
     }
 
-    fn creator(&self, owner: Owner) -> Value {
+    fn creator(&self, owner: Principal) -> Value {
         match owner {
-            Owner::User(id) => json!({ "creator": { "userId": self.id(id) } }),
-            Owner::Group(id) => json!({ "creator": { "groupId": self.id(id) } }),
+            Principal::User(id) => json!({ "creator": { "userId": self.id(id) } }),
+            Principal::Group(id) => json!({ "creator": { "groupId": self.id(id) } }),
         }
     }
 
-    fn moderation(&self, verdict: Verdict) -> Value {
+    fn moderation(&self, verdict: ModerationVerdict) -> Value {
         let state = match self.0.enum_dialect {
             EnumDialect::Plain => verdict.name().to_owned(),
             EnumDialect::Prefixed => format!("MODERATION_STATE_{}", verdict.name().to_ascii_uppercase()),

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use crate::emulator::refusal::Refusal;
-use crate::emulator::world::account::Owner;
-use crate::emulator::world::asset::{Preview, SocialLink};
+use crate::emulator::refusal::ApiRefusal;
+use crate::emulator::world::account::Principal;
+use crate::emulator::world::asset::{PreviewImage, AssetLink};
 use crate::emulator::world::input::{AssetInput, SOCIAL_LINKS};
 
 /// Reads the `request` part of a create or an update.
-pub(in crate::emulator) fn asset_input(text: &str) -> Result<AssetInput, Refusal> {
+pub(in crate::emulator) fn asset_input(text: &str) -> Result<AssetInput, ApiRefusal> {
     let body = object(text)?;
     let mut input = AssetInput {
         asset_type: string(&body, "assetType")?,
@@ -31,8 +31,8 @@ pub(in crate::emulator) fn asset_input(text: &str) -> Result<AssetInput, Refusal
     }
     for (name, _) in SOCIAL_LINKS {
         if let Some(link) = set(&body, name) {
-            let uri = string(link, "uri")?.ok_or_else(|| Refusal::invalid(format!("The uri of {name} is invalid.")))?;
-            input.social_links.insert(name.to_owned(), SocialLink { title: string(link, "title")?, uri });
+            let uri = string(link, "uri")?.ok_or_else(|| ApiRefusal::invalid(format!("The uri of {name} is invalid.")))?;
+            input.social_links.insert(name.to_owned(), AssetLink { title: string(link, "title")?, uri });
         }
     }
     let fields =
@@ -41,7 +41,7 @@ pub(in crate::emulator) fn asset_input(text: &str) -> Result<AssetInput, Refusal
     Ok(input)
 }
 
-fn read_context(context: &Value, input: &mut AssetInput) -> Result<(), Refusal> {
+fn read_context(context: &Value, input: &mut AssetInput) -> Result<(), ApiRefusal> {
     input.privacy = string(context, "assetPrivacy")?;
     // Null is refused here though it is fine elsewhere (Sleitnick/rbxcloud#33).
     if let Some(price) = context.get("expectedPrice") {
@@ -53,39 +53,39 @@ fn read_context(context: &Value, input: &mut AssetInput) -> Result<(), Refusal> 
         let user = set(creator, "userId").map(|id| integer(id, "creationContext.creator.userId")).transpose()?;
         let group = set(creator, "groupId").map(|id| integer(id, "creationContext.creator.groupId")).transpose()?;
         input.creator = match (user, group) {
-            (Some(id), None) => Some(Owner::User(id)),
-            (None, Some(id)) => Some(Owner::Group(id)),
+            (Some(id), None) => Some(Principal::User(id)),
+            (None, Some(id)) => Some(Principal::Group(id)),
             (None, None) => None,
-            (Some(_), Some(_)) => return Err(Refusal::invalid("Creator must be either a user or a group.")),
+            (Some(_), Some(_)) => return Err(ApiRefusal::invalid("Creator must be either a user or a group.")),
         };
     }
     Ok(())
 }
 
 /// Reads the JSON of a rollback: the path of a version.
-pub(in crate::emulator) fn rollback(text: &str) -> Result<String, Refusal> {
-    string(&object(text)?, "assetVersion")?.ok_or_else(|| Refusal::invalid("AssetVersion is required."))
+pub(in crate::emulator) fn rollback(text: &str) -> Result<String, ApiRefusal> {
+    string(&object(text)?, "assetVersion")?.ok_or_else(|| ApiRefusal::invalid("AssetVersion is required."))
 }
 
 /// Reads the JSON of an introspection: the key.
-pub(in crate::emulator) fn introspection(text: &str) -> Result<String, Refusal> {
-    string(&object(text)?, "apiKey")?.ok_or_else(|| Refusal::invalid("ApiKey is required."))
+pub(in crate::emulator) fn introspection(text: &str) -> Result<String, ApiRefusal> {
+    string(&object(text)?, "apiKey")?.ok_or_else(|| ApiRefusal::invalid("ApiKey is required."))
 }
 
-fn object(text: &str) -> Result<Value, Refusal> {
+fn object(text: &str) -> Result<Value, ApiRefusal> {
     if text.trim().is_empty() {
-        return Err(Refusal::invalid("Request body cannot be empty"));
+        return Err(ApiRefusal::invalid("Request body cannot be empty"));
     }
     match serde_json::from_str::<Value>(text) {
         Ok(value) if value.is_object() => Ok(value),
-        Ok(_) => Err(Refusal::invalid("Request body must be a JSON object.")),
+        Ok(_) => Err(ApiRefusal::invalid("Request body must be a JSON object.")),
         // The service's serializer says this of text that breaks off, as curl's --form makes of a `;` in it.
-        Err(error) if error.is_eof() => Err(Refusal::invalid(format!(
+        Err(error) if error.is_eof() => Err(ApiRefusal::invalid(format!(
             "Unterminated string. Expected delimiter: \". Path '', line {}, position {}.",
             error.line(),
             error.column()
         ))),
-        Err(error) => Err(Refusal::invalid(format!(
+        Err(error) => Err(ApiRefusal::invalid(format!(
             "After parsing a value an unexpected character was encountered. Path '', line {}, position {}.",
             error.line(),
             error.column()
@@ -98,7 +98,7 @@ fn set<'a>(body: &'a Value, name: &str) -> Option<&'a Value> {
     body.get(name).filter(|value| !value.is_null())
 }
 
-fn string(body: &Value, name: &str) -> Result<Option<String>, Refusal> {
+fn string(body: &Value, name: &str) -> Result<Option<String>, ApiRefusal> {
     match set(body, name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -108,7 +108,7 @@ fn string(body: &Value, name: &str) -> Result<Option<String>, Refusal> {
 }
 
 /// An int64 above zero, as number or string.
-fn integer(value: &Value, path: &str) -> Result<u64, Refusal> {
+fn integer(value: &Value, path: &str) -> Result<u64, ApiRefusal> {
     let number = value.as_i64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
     number
         .and_then(|number| u64::try_from(number).ok())
@@ -116,24 +116,24 @@ fn integer(value: &Value, path: &str) -> Result<u64, Refusal> {
         .ok_or_else(|| unconvertible(value, "System.Int64", path))
 }
 
-fn preview(value: &Value) -> Result<Preview, Refusal> {
+fn preview(value: &Value) -> Result<PreviewImage, ApiRefusal> {
     let asset = string(value, "asset")?.unwrap_or_default();
-    Ok(Preview { asset: asset_of_path(&asset, "previews")?, alt_text: string(value, "altText")?.unwrap_or_default() })
+    Ok(PreviewImage { asset: asset_of_path(&asset, "previews")?, alt_text: string(value, "altText")?.unwrap_or_default() })
 }
 
 /// `assets/{id}`
-fn asset_of_path(path: &str, field: &str) -> Result<u64, Refusal> {
+fn asset_of_path(path: &str, field: &str) -> Result<u64, ApiRefusal> {
     let id = path.strip_prefix("assets/").and_then(|id| id.parse().ok());
-    id.ok_or_else(|| Refusal::invalid(format!("The asset path of {field} is invalid.")))
+    id.ok_or_else(|| ApiRefusal::invalid(format!("The asset path of {field} is invalid.")))
 }
 
-fn unconvertible(value: &Value, to: &str, path: &str) -> Refusal {
+fn unconvertible(value: &Value, to: &str, path: &str) -> ApiRefusal {
     let shown = match value {
         Value::Null => "{null}".to_owned(),
         Value::String(text) => format!("\"{text}\""),
         other => other.to_string(),
     };
-    Refusal::invalid(format!("Error converting value {shown} to type '{to}'. Path '{path}'"))
+    ApiRefusal::invalid(format!("Error converting value {shown} to type '{to}'. Path '{path}'"))
 }
 
 #[cfg(test)]
@@ -144,7 +144,7 @@ mod tests {
 
     #[track_caller]
     fn refused(body: Value, message: &str) {
-        assert_eq!(asset_input(&body.to_string()), Err(Refusal::invalid(message)), "{body}");
+        assert_eq!(asset_input(&body.to_string()), Err(ApiRefusal::invalid(message)), "{body}");
     }
 
     #[test]
@@ -163,14 +163,14 @@ mod tests {
                 asset_id: Some(12),
                 display_name: Some("Sword".into()),
                 description: None,
-                creator: Some(Owner::Group(7)),
+                creator: Some(Principal::Group(7)),
                 expected_price: Some(5),
                 privacy: Some("openUse".into()),
                 icon: Some(3),
-                previews: vec![Preview { asset: 4, alt_text: "front".into() }],
+                previews: vec![PreviewImage { asset: 4, alt_text: "front".into() }],
                 social_links: [(
                     "twitchSocialLink".to_owned(),
-                    SocialLink { title: None, uri: "https://twitch.tv/us".into() }
+                    AssetLink { title: None, uri: "https://twitch.tv/us".into() }
                 )]
                 .into(),
                 named: ["displayName", "icon", "previews", "twitchSocialLink"].map(str::to_owned).to_vec(),
@@ -193,9 +193,9 @@ mod tests {
             "Creator must be either a user or a group.",
         );
         let broken = asset_input("{\"description\": \"a").unwrap_err();
-        assert!(matches!(broken, Refusal::Service { message, .. } if message.starts_with("Unterminated string.")));
-        assert_eq!(asset_input("  "), Err(Refusal::invalid("Request body cannot be empty")));
-        assert_eq!(rollback("{}"), Err(Refusal::invalid("AssetVersion is required.")));
+        assert!(matches!(broken, ApiRefusal::Service { message, .. } if message.starts_with("Unterminated string.")));
+        assert_eq!(asset_input("  "), Err(ApiRefusal::invalid("Request body cannot be empty")));
+        assert_eq!(rollback("{}"), Err(ApiRefusal::invalid("AssetVersion is required.")));
     }
 
     fn json_value() -> impl Strategy<Value = Value> {

@@ -6,40 +6,40 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::emulator::clock::rfc3339;
-use crate::emulator::refusal::Refusal;
+use crate::emulator::refusal::ApiRefusal;
 
 /// A user or a group: the owner of keys and assets. Spelled `user:1` or `group:2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub enum Owner {
+pub enum Principal {
     /// A user's id.
     User(u64),
     /// A group's id.
     Group(u64),
 }
 
-impl std::fmt::Display for Owner {
+impl std::fmt::Display for Principal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Owner::User(id) => write!(f, "user:{id}"),
-            Owner::Group(id) => write!(f, "group:{id}"),
+            Principal::User(id) => write!(f, "user:{id}"),
+            Principal::Group(id) => write!(f, "group:{id}"),
         }
     }
 }
 
-impl From<Owner> for String {
-    fn from(owner: Owner) -> String {
+impl From<Principal> for String {
+    fn from(owner: Principal) -> String {
         owner.to_string()
     }
 }
 
-impl TryFrom<String> for Owner {
+impl TryFrom<String> for Principal {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
         let parsed = text.split_once(':').and_then(|(kind, id)| match (kind, id.parse().ok()?) {
-            ("user", id) => Some(Owner::User(id)),
-            ("group", id) => Some(Owner::Group(id)),
+            ("user", id) => Some(Principal::User(id)),
+            ("group", id) => Some(Principal::Group(id)),
             _ => None,
         });
         parsed.ok_or_else(|| format!("`{text}` is no owner: write `user:1` or `group:2`"))
@@ -49,13 +49,13 @@ impl TryFrom<String> for Owner {
 /// An API key (or OAuth token) that the emulator knows. Held in memory only: never logged, listed or written to the world file.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Key {
+pub struct EmulatedKey {
     /// The secret, as it comes in `x-api-key` or after `Bearer`.
     pub key: String,
     /// Its name in logs and in introspection.
     pub name: String,
     /// The user or group whose key it is: rate limits and asset access are counted for it.
-    pub owner: Owner,
+    pub owner: Principal,
     /// `asset:read`.
     #[serde(default = "yes")]
     pub read: bool,
@@ -83,23 +83,23 @@ pub enum Creators {
     #[default]
     Owner,
     /// The key's owner and these.
-    Only(BTreeSet<Owner>),
+    Only(BTreeSet<Principal>),
 }
 
 fn yes() -> bool {
     true
 }
 
-impl std::fmt::Debug for Key {
+impl std::fmt::Debug for EmulatedKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Key").field("name", &self.name).field("owner", &self.owner).finish_non_exhaustive()
     }
 }
 
-impl Key {
+impl EmulatedKey {
     /// A key of `owner` that may do everything, for everybody.
-    pub fn all_powerful(key: impl Into<String>, name: impl Into<String>, owner: Owner) -> Self {
-        Key {
+    pub fn all_powerful(key: impl Into<String>, name: impl Into<String>, owner: Principal) -> Self {
+        EmulatedKey {
             key: key.into(),
             name: name.into(),
             owner,
@@ -119,7 +119,7 @@ impl Key {
         self.expires_at_ms.is_some_and(|at| at <= now)
     }
 
-    pub(in crate::emulator) fn may_act_for(&self, creator: Owner) -> bool {
+    pub(in crate::emulator) fn may_act_for(&self, creator: Principal) -> bool {
         self.owner == creator
             || match &self.creators {
                 Creators::All => true,
@@ -130,17 +130,17 @@ impl Key {
 
     /// What introspection answers (KEYS).
     pub(in crate::emulator) fn introspection(&self, now: u64) -> Value {
-        let allowed: Vec<Owner> = match &self.creators {
+        let allowed: Vec<Principal> = match &self.creators {
             Creators::Only(creators) => creators.iter().copied().chain([self.owner]).collect(),
             _ => vec![self.owner],
         };
         let all = self.creators == Creators::All;
-        let ids = |pick: fn(&Owner) -> Option<u64>| {
+        let ids = |pick: fn(&Principal) -> Option<u64>| {
             let ids: BTreeSet<u64> = allowed.iter().filter_map(pick).collect();
             if all { json!(["*"]) } else { ids.iter().map(u64::to_string).collect() }
         };
-        let user_ids = ids(|owner| if let Owner::User(id) = owner { Some(*id) } else { None });
-        let group_ids = ids(|owner| if let Owner::Group(id) = owner { Some(*id) } else { None });
+        let user_ids = ids(|owner| if let Principal::User(id) = owner { Some(*id) } else { None });
+        let group_ids = ids(|owner| if let Principal::Group(id) = owner { Some(*id) } else { None });
         let granted = [("read", self.read), ("write", self.write)];
         let operations: Vec<&str> = granted.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
         let scopes = if operations.is_empty() {
@@ -149,7 +149,7 @@ impl Key {
             json!([{ "name": "asset", "operations": operations, "userIds": user_ids, "groupIds": group_ids }])
         };
         let mut body = json!({ "name": self.name });
-        if let (Some(fields), Owner::User(id)) = (body.as_object_mut(), self.owner) {
+        if let (Some(fields), Principal::User(id)) = (body.as_object_mut(), self.owner) {
             fields.insert("authorizedUserId".into(), json!(id));
         }
         if let Some(fields) = body.as_object_mut() {
@@ -167,7 +167,7 @@ impl Key {
 /// The keys that exist. Without any, every key that is not empty works and may do everything.
 #[derive(Clone, Default)]
 pub(in crate::emulator) struct Keys {
-    known: Vec<Key>,
+    known: Vec<EmulatedKey>,
     revoked: BTreeSet<String>,
 }
 
@@ -178,15 +178,15 @@ impl std::fmt::Debug for Keys {
 }
 
 /// Whose key an emulator without configured keys takes every key to be.
-const ANYBODY: Owner = Owner::User(1);
+const ANYBODY: Principal = Principal::User(1);
 
 impl Keys {
-    pub(in crate::emulator) fn new(known: Vec<Key>) -> Self {
+    pub(in crate::emulator) fn new(known: Vec<EmulatedKey>) -> Self {
         Keys { known, revoked: BTreeSet::new() }
     }
 
     /// Adds a key, or replaces the one with the same secret.
-    pub(in crate::emulator) fn put(&mut self, key: Key) {
+    pub(in crate::emulator) fn put(&mut self, key: EmulatedKey) {
         self.revoked.remove(&key.key);
         self.known.retain(|known| known.key != key.key);
         self.known.push(key);
@@ -202,22 +202,22 @@ impl Keys {
         self.revoked.clear();
     }
 
-    pub(in crate::emulator) fn find(&self, secret: &str) -> Option<Key> {
+    pub(in crate::emulator) fn find(&self, secret: &str) -> Option<EmulatedKey> {
         if secret.is_empty() || self.revoked.contains(secret) {
             return None;
         }
         if self.known.is_empty() {
-            return Some(Key::all_powerful(secret, "any key", ANYBODY));
+            return Some(EmulatedKey::all_powerful(secret, "any key", ANYBODY));
         }
         self.known.iter().find(|known| known.key == secret).cloned()
     }
 
     /// The key behind a request, if it works.
-    pub(in crate::emulator) fn authenticate(&self, secret: Option<&str>, now: u64) -> Result<Key, Refusal> {
+    pub(in crate::emulator) fn authenticate(&self, secret: Option<&str>, now: u64) -> Result<EmulatedKey, ApiRefusal> {
         secret
             .and_then(|secret| self.find(secret))
             .filter(|key| key.works(now))
-            .ok_or_else(|| Refusal::gateway(401, "Invalid API Key"))
+            .ok_or_else(|| ApiRefusal::gateway(401, "Invalid API Key"))
     }
 }
 
@@ -228,10 +228,10 @@ mod tests {
     #[test]
     fn owners_read_and_write_as_text() {
         for text in ["user:1", "group:18446744073709551615"] {
-            assert_eq!(Owner::try_from(text.to_owned()).unwrap().to_string(), text);
+            assert_eq!(Principal::try_from(text.to_owned()).unwrap().to_string(), text);
         }
         for text in ["", "user", "user:", "user:x", "place:1"] {
-            assert!(Owner::try_from(text.to_owned()).is_err(), "{text}");
+            assert!(Principal::try_from(text.to_owned()).is_err(), "{text}");
         }
     }
 
@@ -245,21 +245,21 @@ mod tests {
         assert!(keys.authenticate(Some("x"), 0).is_err());
         assert!(keys.authenticate(Some("y"), 0).is_ok());
 
-        keys.put(Key { expires_at_ms: Some(10), ..Key::all_powerful("k", "ci", Owner::User(5)) });
+        keys.put(EmulatedKey { expires_at_ms: Some(10), ..EmulatedKey::all_powerful("k", "ci", Principal::User(5)) });
         assert!(keys.authenticate(Some("y"), 0).is_err());
-        assert_eq!(keys.authenticate(Some("k"), 9).unwrap().owner, Owner::User(5));
+        assert_eq!(keys.authenticate(Some("k"), 9).unwrap().owner, Principal::User(5));
         assert!(keys.authenticate(Some("k"), 10).is_err());
-        keys.put(Key { enabled: false, ..Key::all_powerful("k", "ci", Owner::User(5)) });
+        keys.put(EmulatedKey { enabled: false, ..EmulatedKey::all_powerful("k", "ci", Principal::User(5)) });
         assert!(keys.authenticate(Some("k"), 0).is_err());
     }
 
     #[test]
     fn introspection_lists_scopes_and_creators() {
-        let key = Key {
-            creators: Creators::Only([Owner::Group(7)].into()),
+        let key = EmulatedKey {
+            creators: Creators::Only([Principal::Group(7)].into()),
             write: false,
             expires_at_ms: Some(1000),
-            ..Key::all_powerful("k", "ci", Owner::User(5))
+            ..EmulatedKey::all_powerful("k", "ci", Principal::User(5))
         };
         assert_eq!(
             key.introspection(2000),
@@ -269,13 +269,13 @@ mod tests {
                 "enabled": true, "expired": true, "expirationTimeUtc": "1970-01-01T00:00:01.000Z",
             })
         );
-        assert!(key.may_act_for(Owner::Group(7)) && key.may_act_for(Owner::User(5)));
-        assert!(!key.may_act_for(Owner::User(7)));
+        assert!(key.may_act_for(Principal::Group(7)) && key.may_act_for(Principal::User(5)));
+        assert!(!key.may_act_for(Principal::User(7)));
     }
 
     #[test]
     fn a_key_never_shows_its_secret() {
-        let key = Key::all_powerful("secret-1", "ci", Owner::User(5));
+        let key = EmulatedKey::all_powerful("secret-1", "ci", Principal::User(5));
         assert!(!format!("{key:?}").contains("secret-1"));
         let mut keys = Keys::new(vec![key]);
         keys.revoke("secret-1");

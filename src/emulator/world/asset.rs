@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::account::Owner;
-use super::content::{AssetType, Content};
-use super::moderation::{Moderation, Verdict};
+use super::account::Principal;
+use super::content::{CreatableType, Content};
+use super::moderation::{ModerationTimeline, ModerationVerdict};
 
 /// A link to a creator's page (V1's SocialLink).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SocialLink {
+pub struct AssetLink {
     /// An optional title.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub title: Option<String>,
@@ -20,7 +20,7 @@ pub struct SocialLink {
 
 /// A picture of the asset (V1's Preview).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Preview {
+pub struct PreviewImage {
     /// The id of an Image.
     pub asset: u64,
     /// Text in place of the picture.
@@ -29,7 +29,7 @@ pub struct Preview {
 
 /// What can be changed without new content.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Metadata {
+pub struct AssetMetadata {
     /// The name, as the text filter left it.
     pub display_name: String,
     /// The description, as the text filter left it; none when it is unset or empty.
@@ -37,15 +37,15 @@ pub struct Metadata {
     /// The id of a square Image.
     pub icon: Option<u64>,
     /// Pictures, in order.
-    pub previews: Vec<Preview>,
+    pub previews: Vec<PreviewImage>,
     /// By field name: `twitterSocialLink` and so on.
-    pub social_links: BTreeMap<String, SocialLink>,
+    pub social_links: BTreeMap<String, AssetLink>,
 }
 
 /// What made a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Origin {
+pub enum VersionOrigin {
     /// The create.
     Create,
     /// A content update.
@@ -68,9 +68,9 @@ pub struct Version {
     /// When, in milliseconds since the Unix epoch.
     pub created_at_ms: u64,
     /// What made it.
-    pub origin: Origin,
+    pub origin: VersionOrigin,
     /// Its verdicts over time.
-    pub moderation: Moderation,
+    pub moderation: ModerationTimeline,
 }
 
 /// An asset.
@@ -79,13 +79,13 @@ pub struct Asset {
     /// The id that Roblox would give.
     pub id: u64,
     /// What it is.
-    pub asset_type: AssetType,
+    pub asset_type: CreatableType,
     /// Whose it is.
-    pub creator: Owner,
+    pub creator: Principal,
     /// The owner of the key that created it: rejections count for this account.
-    pub uploaded_by: Owner,
+    pub uploaded_by: Principal,
     /// Name, description and the rest.
-    pub metadata: Metadata,
+    pub metadata: AssetMetadata,
     /// True after `:archive`.
     pub archived: bool,
     /// All versions, oldest first; never empty.
@@ -117,12 +117,12 @@ impl Asset {
     }
 
     /// The verdict on the current version.
-    pub(in crate::emulator) fn verdict(&self, now: u64) -> Verdict {
-        self.current().map_or(Verdict::Approved, |version| version.moderation.at(now))
+    pub(in crate::emulator) fn verdict(&self, now: u64) -> ModerationVerdict {
+        self.current().map_or(ModerationVerdict::Approved, |version| version.moderation.at(now))
     }
 
     /// Adds a version and makes it current.
-    pub(in crate::emulator) fn push(&mut self, content: Content, origin: Origin, moderation: Moderation, at: u64) {
+    pub(in crate::emulator) fn push(&mut self, content: Content, origin: VersionOrigin, moderation: ModerationTimeline, at: u64) {
         let number = self.last_number() + 1;
         self.versions.push(Version { number, content, created_at_ms: at, origin, moderation });
         self.head = number;
@@ -148,11 +148,11 @@ impl Asset {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::emulator) struct AssetView {
     pub(in crate::emulator) id: u64,
-    pub(in crate::emulator) asset_type: AssetType,
-    pub(in crate::emulator) creator: Owner,
-    pub(in crate::emulator) metadata: Metadata,
+    pub(in crate::emulator) asset_type: CreatableType,
+    pub(in crate::emulator) creator: Principal,
+    pub(in crate::emulator) metadata: AssetMetadata,
     pub(in crate::emulator) archived: bool,
     pub(in crate::emulator) revision: u32,
     pub(in crate::emulator) revision_at: u64,
-    pub(in crate::emulator) verdict: Verdict,
+    pub(in crate::emulator) verdict: ModerationVerdict,
 }

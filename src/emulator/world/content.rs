@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The types that can be created (GUIDE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum AssetType {
+pub enum CreatableType {
     /// A model or package.
     Model,
     /// A keyframe or curve animation.
@@ -24,27 +24,27 @@ pub enum AssetType {
     Mesh,
 }
 
-impl AssetType {
-    const ALL: [AssetType; 7] = [
-        AssetType::Model,
-        AssetType::Animation,
-        AssetType::Image,
-        AssetType::Decal,
-        AssetType::Audio,
-        AssetType::Video,
-        AssetType::Mesh,
+impl CreatableType {
+    const ALL: [CreatableType; 7] = [
+        CreatableType::Model,
+        CreatableType::Animation,
+        CreatableType::Image,
+        CreatableType::Decal,
+        CreatableType::Audio,
+        CreatableType::Video,
+        CreatableType::Mesh,
     ];
 
     /// The plain name on the wire.
     pub fn name(self) -> &'static str {
         match self {
-            AssetType::Model => "Model",
-            AssetType::Animation => "Animation",
-            AssetType::Image => "Image",
-            AssetType::Decal => "Decal",
-            AssetType::Audio => "Audio",
-            AssetType::Video => "Video",
-            AssetType::Mesh => "Mesh",
+            CreatableType::Model => "Model",
+            CreatableType::Animation => "Animation",
+            CreatableType::Image => "Image",
+            CreatableType::Decal => "Decal",
+            CreatableType::Audio => "Audio",
+            CreatableType::Video => "Video",
+            CreatableType::Mesh => "Mesh",
         }
     }
 
@@ -58,16 +58,16 @@ impl AssetType {
     }
 
     /// Whether an upload can have this format.
-    pub(in crate::emulator) fn takes(self, format: Format) -> bool {
+    pub(in crate::emulator) fn takes(self, format: UploadFormat) -> bool {
         match self {
-            AssetType::Model => {
-                matches!(format, Format::Fbx | Format::Gltf | Format::Glb | Format::Rbxm | Format::Rbxmx)
+            CreatableType::Model => {
+                matches!(format, UploadFormat::Fbx | UploadFormat::Gltf | UploadFormat::Glb | UploadFormat::Rbxm | UploadFormat::Rbxmx)
             }
-            AssetType::Animation => matches!(format, Format::Rbxm | Format::Rbxmx),
-            AssetType::Image | AssetType::Decal => format.is_image(),
-            AssetType::Audio => matches!(format, Format::Mp3 | Format::Ogg | Format::Wav | Format::Flac),
-            AssetType::Video => matches!(format, Format::Mp4 | Format::Mov),
-            AssetType::Mesh => format == Format::Mesh,
+            CreatableType::Animation => matches!(format, UploadFormat::Rbxm | UploadFormat::Rbxmx),
+            CreatableType::Image | CreatableType::Decal => format.is_image(),
+            CreatableType::Audio => matches!(format, UploadFormat::Mp3 | UploadFormat::Ogg | UploadFormat::Wav | UploadFormat::Flac),
+            CreatableType::Video => matches!(format, UploadFormat::Mp4 | UploadFormat::Mov),
+            CreatableType::Mesh => format == UploadFormat::Mesh,
         }
     }
 }
@@ -75,7 +75,7 @@ impl AssetType {
 /// A file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Format {
+pub enum UploadFormat {
     /// Autodesk FBX, binary or text.
     Fbx,
     /// glTF as JSON.
@@ -110,25 +110,25 @@ pub enum Format {
     Mesh,
 }
 
-impl Format {
+impl UploadFormat {
     /// The format that a MIME type stands for; `model/x-rbxm` is both `.rbxm` and `.rbxmx`.
     pub(in crate::emulator) fn of_mime(mime: &str) -> Option<Self> {
         Some(match mime {
-            "model/fbx" => Format::Fbx,
-            "model/gltf+json" => Format::Gltf,
-            "model/gltf-binary" => Format::Glb,
-            "model/x-rbxm" => Format::Rbxm,
-            "image/png" => Format::Png,
-            "image/jpeg" => Format::Jpeg,
-            "image/bmp" => Format::Bmp,
-            "image/tga" | "image/x-tga" => Format::Tga,
-            "audio/mpeg" => Format::Mp3,
-            "audio/ogg" => Format::Ogg,
-            "audio/wav" => Format::Wav,
-            "audio/flac" => Format::Flac,
-            "video/mp4" => Format::Mp4,
-            "video/mov" => Format::Mov,
-            "model/x-file-mesh-data" => Format::Mesh,
+            "model/fbx" => UploadFormat::Fbx,
+            "model/gltf+json" => UploadFormat::Gltf,
+            "model/gltf-binary" => UploadFormat::Glb,
+            "model/x-rbxm" => UploadFormat::Rbxm,
+            "image/png" => UploadFormat::Png,
+            "image/jpeg" => UploadFormat::Jpeg,
+            "image/bmp" => UploadFormat::Bmp,
+            "image/tga" | "image/x-tga" => UploadFormat::Tga,
+            "audio/mpeg" => UploadFormat::Mp3,
+            "audio/ogg" => UploadFormat::Ogg,
+            "audio/wav" => UploadFormat::Wav,
+            "audio/flac" => UploadFormat::Flac,
+            "video/mp4" => UploadFormat::Mp4,
+            "video/mov" => UploadFormat::Mov,
+            "model/x-file-mesh-data" => UploadFormat::Mesh,
             _ => return None,
         })
     }
@@ -137,22 +137,22 @@ impl Format {
     pub(in crate::emulator) fn of_name(name: &str) -> Option<Self> {
         let (_, extension) = name.rsplit_once('.')?;
         Some(match extension.to_ascii_lowercase().as_str() {
-            "fbx" => Format::Fbx,
-            "gltf" => Format::Gltf,
-            "glb" => Format::Glb,
-            "rbxm" => Format::Rbxm,
-            "rbxmx" => Format::Rbxmx,
-            "png" => Format::Png,
-            "jpg" | "jpeg" => Format::Jpeg,
-            "bmp" => Format::Bmp,
-            "tga" => Format::Tga,
-            "mp3" => Format::Mp3,
-            "ogg" => Format::Ogg,
-            "wav" => Format::Wav,
-            "flac" => Format::Flac,
-            "mp4" => Format::Mp4,
-            "mov" => Format::Mov,
-            "mesh" => Format::Mesh,
+            "fbx" => UploadFormat::Fbx,
+            "gltf" => UploadFormat::Gltf,
+            "glb" => UploadFormat::Glb,
+            "rbxm" => UploadFormat::Rbxm,
+            "rbxmx" => UploadFormat::Rbxmx,
+            "png" => UploadFormat::Png,
+            "jpg" | "jpeg" => UploadFormat::Jpeg,
+            "bmp" => UploadFormat::Bmp,
+            "tga" => UploadFormat::Tga,
+            "mp3" => UploadFormat::Mp3,
+            "ogg" => UploadFormat::Ogg,
+            "wav" => UploadFormat::Wav,
+            "flac" => UploadFormat::Flac,
+            "mp4" => UploadFormat::Mp4,
+            "mov" => UploadFormat::Mov,
+            "mesh" => UploadFormat::Mesh,
             _ => return None,
         })
     }
@@ -162,37 +162,37 @@ impl Format {
         let text = head.trim_ascii_start();
         let after = |at: usize, magic: &[u8]| head.get(at..).is_some_and(|rest| rest.starts_with(magic));
         Some(match head {
-            _ if head.starts_with(b"<roblox!\x89\xff\r\n\x1a\n") => Format::Rbxm,
-            _ if text.starts_with(b"<roblox") || text.starts_with(b"<?xml") => Format::Rbxmx,
-            _ if head.starts_with(b"Kaydara FBX Binary") || text.starts_with(b"; FBX") => Format::Fbx,
-            _ if head.starts_with(b"glTF") => Format::Glb,
-            _ if text.starts_with(b"{") => Format::Gltf,
-            _ if head.starts_with(b"\x89PNG\r\n\x1a\n") => Format::Png,
-            _ if head.starts_with(b"\xff\xd8\xff") => Format::Jpeg,
-            _ if head.starts_with(b"BM") => Format::Bmp,
-            _ if head.starts_with(b"OggS") => Format::Ogg,
-            _ if head.starts_with(b"fLaC") => Format::Flac,
-            _ if head.starts_with(b"RIFF") && after(8, b"WAVE") => Format::Wav,
-            _ if after(4, b"ftypqt") => Format::Mov,
-            _ if after(4, b"ftyp") => Format::Mp4,
-            _ if [b"moov", b"mdat", b"wide", b"free"].iter().any(|atom| after(4, *atom)) => Format::Mov,
-            _ if head.starts_with(b"version ") => Format::Mesh,
-            _ if head.starts_with(b"ID3") => Format::Mp3,
-            [0xff, second, ..] if second & 0xe0 == 0xe0 => Format::Mp3,
-            _ if tga_size(head).is_some() => Format::Tga,
+            _ if head.starts_with(b"<roblox!\x89\xff\r\n\x1a\n") => UploadFormat::Rbxm,
+            _ if text.starts_with(b"<roblox") || text.starts_with(b"<?xml") => UploadFormat::Rbxmx,
+            _ if head.starts_with(b"Kaydara FBX Binary") || text.starts_with(b"; FBX") => UploadFormat::Fbx,
+            _ if head.starts_with(b"glTF") => UploadFormat::Glb,
+            _ if text.starts_with(b"{") => UploadFormat::Gltf,
+            _ if head.starts_with(b"\x89PNG\r\n\x1a\n") => UploadFormat::Png,
+            _ if head.starts_with(b"\xff\xd8\xff") => UploadFormat::Jpeg,
+            _ if head.starts_with(b"BM") => UploadFormat::Bmp,
+            _ if head.starts_with(b"OggS") => UploadFormat::Ogg,
+            _ if head.starts_with(b"fLaC") => UploadFormat::Flac,
+            _ if head.starts_with(b"RIFF") && after(8, b"WAVE") => UploadFormat::Wav,
+            _ if after(4, b"ftypqt") => UploadFormat::Mov,
+            _ if after(4, b"ftyp") => UploadFormat::Mp4,
+            _ if [b"moov", b"mdat", b"wide", b"free"].iter().any(|atom| after(4, *atom)) => UploadFormat::Mov,
+            _ if head.starts_with(b"version ") => UploadFormat::Mesh,
+            _ if head.starts_with(b"ID3") => UploadFormat::Mp3,
+            [0xff, second, ..] if second & 0xe0 == 0xe0 => UploadFormat::Mp3,
+            _ if tga_size(head).is_some() => UploadFormat::Tga,
             _ => return None,
         })
     }
 
     pub(in crate::emulator) fn is_image(self) -> bool {
-        matches!(self, Format::Png | Format::Jpeg | Format::Bmp | Format::Tga)
+        matches!(self, UploadFormat::Png | UploadFormat::Jpeg | UploadFormat::Bmp | UploadFormat::Tga)
     }
 
     /// Whether two formats can't be told apart by what says them: `.mp4` and `.mov` are one family, and `model/x-rbxm` names two formats.
-    pub(in crate::emulator) fn same_family(self, other: Format) -> bool {
+    pub(in crate::emulator) fn same_family(self, other: UploadFormat) -> bool {
         let family = |format| match format {
-            Format::Rbxmx => Format::Rbxm,
-            Format::Mov => Format::Mp4,
+            UploadFormat::Rbxmx => UploadFormat::Rbxm,
+            UploadFormat::Mov => UploadFormat::Mp4,
             other => other,
         };
         family(self) == family(other)
@@ -207,18 +207,18 @@ pub struct Content {
     /// Number of bytes.
     pub bytes: u64,
     /// What the first bytes speak of.
-    pub format: Option<Format>,
+    pub format: Option<UploadFormat>,
     /// Width and height in pixels, of an image.
     pub pixels: Option<(u32, u32)>,
 }
 
 /// Width and height from an image's header.
 pub(in crate::emulator) fn image_size(head: &[u8]) -> Option<(u32, u32)> {
-    let size = match Format::of_bytes(head)? {
-        Format::Png if head.get(12..16) == Some(b"IHDR") => Some((be32(head, 16)?, be32(head, 20)?)),
-        Format::Jpeg => jpeg_size(head),
-        Format::Bmp => bmp_size(head),
-        Format::Tga => tga_size(head),
+    let size = match UploadFormat::of_bytes(head)? {
+        UploadFormat::Png if head.get(12..16) == Some(b"IHDR") => Some((be32(head, 16)?, be32(head, 20)?)),
+        UploadFormat::Jpeg => jpeg_size(head),
+        UploadFormat::Bmp => bmp_size(head),
+        UploadFormat::Tga => tga_size(head),
         _ => None,
     };
     size.filter(|(width, height)| *width > 0 && *height > 0)
@@ -285,9 +285,9 @@ mod tests {
     use proptest::prelude::*;
 
     #[track_caller]
-    fn check(head: &[u8], format: Option<Format>, pixels: Option<(u32, u32)>) {
+    fn check(head: &[u8], format: Option<UploadFormat>, pixels: Option<(u32, u32)>) {
         assert_eq!(
-            (Format::of_bytes(head), image_size(head)),
+            (UploadFormat::of_bytes(head), image_size(head)),
             (format, pixels),
             "{:?}",
             head.escape_ascii().to_string()
@@ -297,47 +297,47 @@ mod tests {
     #[test]
     fn formats_and_sizes_are_read_from_the_first_bytes() {
         let png = crate::emulator::tests::files::png(300, 200);
-        check(&png, Some(Format::Png), Some((300, 200)));
+        check(&png, Some(UploadFormat::Png), Some((300, 200)));
         let jpeg = b"\xff\xd8\xff\xe0\0\x04ab\xff\xc4\0\x02\xff\xff\xc0\0\x0b\x08\0\x10\0\x20\x01";
-        check(jpeg, Some(Format::Jpeg), Some((32, 16)));
+        check(jpeg, Some(UploadFormat::Jpeg), Some((32, 16)));
         let mut bmp = b"BM".to_vec();
         bmp.extend([0; 12]);
         bmp.extend([40, 0, 0, 0, 7, 0, 0, 0, 0xf7, 0xff, 0xff, 0xff]);
-        check(&bmp, Some(Format::Bmp), Some((7, 9)));
+        check(&bmp, Some(UploadFormat::Bmp), Some((7, 9)));
         let tga = [0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 6, 0, 24, 0];
-        check(&tga, Some(Format::Tga), Some((5, 6)));
+        check(&tga, Some(UploadFormat::Tga), Some((5, 6)));
         for (head, format) in [
-            (&b"<roblox!\x89\xff\r\n\x1a\n\0\0"[..], Format::Rbxm),
-            (b" <roblox version=\"4\">", Format::Rbxmx),
-            (b"Kaydara FBX Binary  \0", Format::Fbx),
-            (b"; FBX 7.4.0 project file", Format::Fbx),
-            (b"glTF\x02\0\0\0", Format::Glb),
-            (b"{\"asset\":{}}", Format::Gltf),
-            (b"ID3\x04", Format::Mp3),
-            (b"\xff\xfb\x90\0", Format::Mp3),
-            (b"OggS\0", Format::Ogg),
-            (b"RIFF\0\0\0\0WAVEfmt ", Format::Wav),
-            (b"fLaC\0", Format::Flac),
-            (b"\0\0\0\x18ftypisom", Format::Mp4),
-            (b"\0\0\0\x14ftypqt  ", Format::Mov),
-            (b"\0\0\0\x08wide", Format::Mov),
-            (b"version 4.00\n", Format::Mesh),
+            (&b"<roblox!\x89\xff\r\n\x1a\n\0\0"[..], UploadFormat::Rbxm),
+            (b" <roblox version=\"4\">", UploadFormat::Rbxmx),
+            (b"Kaydara FBX Binary  \0", UploadFormat::Fbx),
+            (b"; FBX 7.4.0 project file", UploadFormat::Fbx),
+            (b"glTF\x02\0\0\0", UploadFormat::Glb),
+            (b"{\"asset\":{}}", UploadFormat::Gltf),
+            (b"ID3\x04", UploadFormat::Mp3),
+            (b"\xff\xfb\x90\0", UploadFormat::Mp3),
+            (b"OggS\0", UploadFormat::Ogg),
+            (b"RIFF\0\0\0\0WAVEfmt ", UploadFormat::Wav),
+            (b"fLaC\0", UploadFormat::Flac),
+            (b"\0\0\0\x18ftypisom", UploadFormat::Mp4),
+            (b"\0\0\0\x14ftypqt  ", UploadFormat::Mov),
+            (b"\0\0\0\x08wide", UploadFormat::Mov),
+            (b"version 4.00\n", UploadFormat::Mesh),
         ] {
             check(head, Some(format), None);
         }
         check(b"", None, None);
         check(b"hello", None, None);
-        check(b"\xff\xd8\xff\xd9", Some(Format::Jpeg), None);
-        check(b"\x89PNG\r\n\x1a\n", Some(Format::Png), None);
-        check(&crate::emulator::tests::files::png(0, 9), Some(Format::Png), None);
+        check(b"\xff\xd8\xff\xd9", Some(UploadFormat::Jpeg), None);
+        check(b"\x89PNG\r\n\x1a\n", Some(UploadFormat::Png), None);
+        check(&crate::emulator::tests::files::png(0, 9), Some(UploadFormat::Png), None);
     }
 
     #[test]
     fn both_spellings_of_a_type_are_known_where_allowed() {
-        assert_eq!(AssetType::parse("Model", false), Some(AssetType::Model));
-        assert_eq!(AssetType::parse("ASSET_TYPE_MODEL", false), None);
-        assert_eq!(AssetType::parse("ASSET_TYPE_MODEL", true), Some(AssetType::Model));
-        assert_eq!(AssetType::parse("model", true), None);
+        assert_eq!(CreatableType::parse("Model", false), Some(CreatableType::Model));
+        assert_eq!(CreatableType::parse("ASSET_TYPE_MODEL", false), None);
+        assert_eq!(CreatableType::parse("ASSET_TYPE_MODEL", true), Some(CreatableType::Model));
+        assert_eq!(CreatableType::parse("model", true), None);
     }
 
     proptest! {

@@ -2,14 +2,14 @@
 //!
 //! A create always makes a new asset, also of bytes that are known: nothing suggests that Roblox compares them.
 
-use super::account::{Key, Owner};
-use super::asset::{Asset, Metadata, Origin};
-use super::content::{AssetType, Content, Format};
+use super::account::{EmulatedKey, Principal};
+use super::asset::{Asset, AssetMetadata, VersionOrigin};
+use super::content::{CreatableType, Content, UploadFormat};
 use super::input::{AssetInput, FilePart};
 use super::moderation::{TextField, filter};
 use super::operation::{Failure, Work};
-use super::{Effects, Upload, World};
-use crate::emulator::refusal::{Code, Refusal};
+use super::{Effects, QuotaUse, World};
+use crate::emulator::refusal::{ApiErrorCode, ApiRefusal};
 use crate::emulator::switches::{
     CreateIconPreviews, Decal, FormatDecidedBy, LargeVideo, MissingDescription, NameLengthUnit, PrefixedInput,
     QuotaOfFailed, QuotaRefusal, SizeLimit,
@@ -43,22 +43,22 @@ impl World {
     /// Judges a create, and carries it out when nothing speaks against it.
     pub(in crate::emulator) fn create(
         &mut self,
-        key: &Key,
+        key: &EmulatedKey,
         input: &AssetInput,
         file: Option<&FilePart>,
         effects: &Effects,
         now: u64,
-    ) -> Result<Creation, Refusal> {
+    ) -> Result<Creation, ApiRefusal> {
         let asset_type = self.check_type(input)?;
         let metadata = self.check_new_metadata(input)?;
-        let creator = input.creator.ok_or_else(|| Refusal::invalid("Creator is required."))?;
+        let creator = input.creator.ok_or_else(|| ApiRefusal::invalid("Creator is required."))?;
         self.permit(key, creator)?;
         if let Some(privacy) = &input.privacy
             && !["default", "restricted", "openUse"].contains(&privacy.as_str())
         {
-            return Err(Refusal::invalid(format!("AssetPrivacy {privacy} is invalid.")));
+            return Err(ApiRefusal::invalid(format!("AssetPrivacy {privacy} is invalid.")));
         }
-        let file = file.ok_or_else(|| Refusal::invalid("Request body cannot be empty"))?;
+        let file = file.ok_or_else(|| ApiRefusal::invalid("Request body cannot be empty"))?;
         let corrupt = self.check_file(asset_type, file)?;
         self.check_fee(asset_type, input.expected_price)?;
         self.check_quota(asset_type, creator, now)?;
@@ -74,10 +74,10 @@ impl World {
     #[expect(clippy::too_many_arguments, reason = "the judged request, in parts; two callers side by side")]
     fn carry_out(
         &mut self,
-        key: &Key,
-        (asset_type, creator): (AssetType, Owner),
+        key: &EmulatedKey,
+        (asset_type, creator): (CreatableType, Principal),
         input: &AssetInput,
-        metadata: &Metadata,
+        metadata: &AssetMetadata,
         content: &Content,
         corrupt: bool,
         effects: &Effects,
@@ -85,8 +85,8 @@ impl World {
     ) -> Creation {
         let failure = self.failure(content, &metadata.display_name, corrupt, effects, None);
         let asset_id = failure.is_none().then(|| {
-            let wraps = (asset_type == AssetType::Decal && self.switches().decal == Decal::WrapsImage).then(|| {
-                self.mint_asset(key, AssetType::Image, creator, input, metadata.clone(), content.clone(), None, now)
+            let wraps = (asset_type == CreatableType::Decal && self.switches().decal == Decal::WrapsImage).then(|| {
+                self.mint_asset(key, CreatableType::Image, creator, input, metadata.clone(), content.clone(), None, now)
             });
             let id = self.mint_asset(key, asset_type, creator, input, metadata.clone(), content.clone(), wraps, now);
             *self.commits.entry(content.hash.clone()).or_default() += 1;
@@ -97,7 +97,7 @@ impl World {
         let work = failure.map_or(Work::Create, Work::Fail);
         let operation = self.start(key, asset_id, asset_type, work, effects, now);
         if counted && self.quota(asset_type).is_some() {
-            self.uploads.push(Upload { creator, asset_type, at: now, operation: operation.clone() });
+            self.uploads.push(QuotaUse { creator, asset_type, at: now, operation: operation.clone() });
         }
         Creation { operation, asset_id }
     }
@@ -105,11 +105,11 @@ impl World {
     #[expect(clippy::too_many_arguments, reason = "all parts of an asset; only the create has them")]
     fn mint_asset(
         &mut self,
-        key: &Key,
-        asset_type: AssetType,
-        creator: Owner,
+        key: &EmulatedKey,
+        asset_type: CreatableType,
+        creator: Principal,
         input: &AssetInput,
-        metadata: Metadata,
+        metadata: AssetMetadata,
         content: Content,
         wraps: Option<u64>,
         now: u64,
@@ -130,7 +130,7 @@ impl World {
             wraps,
         };
         self.assets.insert(id, asset);
-        self.push_version(id, content, Origin::Create, now);
+        self.push_version(id, content, VersionOrigin::Create, now);
         id
     }
 
@@ -155,30 +155,30 @@ impl World {
         }
     }
 
-    fn check_type(&self, input: &AssetInput) -> Result<AssetType, Refusal> {
-        let text = input.asset_type.as_deref().ok_or_else(|| Refusal::invalid("AssetType is required."))?;
+    fn check_type(&self, input: &AssetInput) -> Result<CreatableType, ApiRefusal> {
+        let text = input.asset_type.as_deref().ok_or_else(|| ApiRefusal::invalid("AssetType is required."))?;
         let prefixed = self.switches().prefixed_input == PrefixedInput::Accepted;
-        AssetType::parse(text, prefixed).ok_or_else(|| Refusal::invalid(format!("AssetType {text} is not supported.")))
+        CreatableType::parse(text, prefixed).ok_or_else(|| ApiRefusal::invalid(format!("AssetType {text} is not supported.")))
     }
 
-    fn check_new_metadata(&self, input: &AssetInput) -> Result<Metadata, Refusal> {
+    fn check_new_metadata(&self, input: &AssetInput) -> Result<AssetMetadata, ApiRefusal> {
         if input.description.is_none() && self.switches().missing_description == MissingDescription::Refused {
-            return Err(Refusal::invalid("Description is required."));
+            return Err(ApiRefusal::invalid("Description is required."));
         }
         if !input.social_links.is_empty() {
-            return Err(Refusal::invalid("Social links can't be set when an asset is created."));
+            return Err(ApiRefusal::invalid("Social links can't be set when an asset is created."));
         }
         let pictures = input.icon.is_some() || !input.previews.is_empty();
         if pictures && self.switches().create_icon_previews == CreateIconPreviews::Refused {
-            return Err(Refusal::invalid("Icon and previews can't be set when an asset is created."));
+            return Err(ApiRefusal::invalid("Icon and previews can't be set when an asset is created."));
         }
         if let Some(icon) = input.icon {
-            self.check_picture(icon, true).map_err(Refusal::invalid)?;
+            self.check_picture(icon, true).map_err(ApiRefusal::invalid)?;
         }
         for preview in &input.previews {
-            self.check_picture(preview.asset, false).map_err(Refusal::invalid)?;
+            self.check_picture(preview.asset, false).map_err(ApiRefusal::invalid)?;
         }
-        Ok(Metadata {
+        Ok(AssetMetadata {
             display_name: self.check_name(input.display_name.as_deref())?,
             description: self.check_description(input.description.as_deref())?,
             icon: input.icon,
@@ -188,45 +188,45 @@ impl World {
     }
 
     /// The name as it will be stored.
-    pub(super) fn check_name(&self, name: Option<&str>) -> Result<String, Refusal> {
+    pub(super) fn check_name(&self, name: Option<&str>) -> Result<String, ApiRefusal> {
         let name = name.unwrap_or_default();
         let length = match self.switches().name_length_unit {
             NameLengthUnit::CodePoints => name.chars().count(),
             NameLengthUnit::Utf16 => name.encode_utf16().count(),
         };
         if !(1..=NAME_LENGTH).contains(&length) {
-            return Err(Refusal::invalid("Asset name length is invalid."));
+            return Err(ApiRefusal::invalid("Asset name length is invalid."));
         }
         filter(&self.text_rules, TextField::Name, name)
     }
 
     /// The description as it will be stored; an empty one is unset.
-    pub(super) fn check_description(&self, description: Option<&str>) -> Result<Option<String>, Refusal> {
+    pub(super) fn check_description(&self, description: Option<&str>) -> Result<Option<String>, ApiRefusal> {
         let text = description.unwrap_or_default();
         if text.chars().count() > DESCRIPTION_LENGTH {
-            return Err(Refusal::invalid("Asset description length is invalid."));
+            return Err(ApiRefusal::invalid("Asset description length is invalid."));
         }
         filter(&self.text_rules, TextField::Description, text).map(|text| Some(text).filter(|text| !text.is_empty()))
     }
 
     /// Refuses a file outright, or says whether its operation will find it corrupt.
-    pub(super) fn check_file(&self, asset_type: AssetType, file: &FilePart) -> Result<bool, Refusal> {
+    pub(super) fn check_file(&self, asset_type: CreatableType, file: &FilePart) -> Result<bool, ApiRefusal> {
         let content = &file.content;
-        let large_video = asset_type == AssetType::Video && self.switches().large_video == LargeVideo::Accepted;
+        let large_video = asset_type == CreatableType::Video && self.switches().large_video == LargeVideo::Accepted;
         let limit = match (large_video, self.switches().size_limit) {
             (true, _) => VIDEO_LIMIT,
             (false, SizeLimit::File20Mb) => FILE_LIMIT,
             (false, SizeLimit::Body30Mb) => u64::MAX,
         };
         if file.name.is_none() || content.bytes == 0 {
-            return Err(Refusal::invalid("Request body cannot be empty"));
+            return Err(ApiRefusal::invalid("Request body cannot be empty"));
         }
         if content.bytes > limit {
-            return Err(Refusal::invalid(format!("The file is too large. The max file size is {limit} bytes.")));
+            return Err(ApiRefusal::invalid(format!("The file is too large. The max file size is {limit} bytes.")));
         }
         let declared = self.declared(file);
         if declared.is_some_and(|format| !asset_type.takes(format)) {
-            return Err(Refusal::invalid(format!(
+            return Err(ApiRefusal::invalid(format!(
                 "The content type is not supported for AssetType {}.",
                 asset_type.name()
             )));
@@ -234,46 +234,46 @@ impl World {
         let sound = content.format.is_some_and(|found| {
             declared.is_none_or(|declared| found.same_family(declared)) && asset_type.takes(found)
         });
-        if matches!(asset_type, AssetType::Image | AssetType::Decal) {
+        if matches!(asset_type, CreatableType::Image | CreatableType::Decal) {
             let fits = content.pixels.is_some_and(|(width, height)| width < PIXELS && height < PIXELS);
             // The quote marks are part of the message.
-            return if sound && fits { Ok(false) } else { Err(Refusal::invalid("\"InvalidImage\"")) };
+            return if sound && fits { Ok(false) } else { Err(ApiRefusal::invalid("\"InvalidImage\"")) };
         }
         Ok(!sound)
     }
 
     /// The format that the upload says it has.
-    pub(super) fn declared(&self, file: &FilePart) -> Option<Format> {
-        let mime = file.mime.as_deref().and_then(Format::of_mime);
-        let name = file.name.as_deref().and_then(Format::of_name);
+    pub(super) fn declared(&self, file: &FilePart) -> Option<UploadFormat> {
+        let mime = file.mime.as_deref().and_then(UploadFormat::of_mime);
+        let name = file.name.as_deref().and_then(UploadFormat::of_name);
         match self.switches().format_decided_by {
             FormatDecidedBy::Mime => mime.or(name),
             FormatDecidedBy::Extension => name.or(mime),
         }
     }
 
-    pub(super) fn check_fee(&self, asset_type: AssetType, expected: Option<i64>) -> Result<(), Refusal> {
+    pub(super) fn check_fee(&self, asset_type: CreatableType, expected: Option<i64>) -> Result<(), ApiRefusal> {
         let fee = self.settings.fees.get(&asset_type).copied().unwrap_or(0);
         match expected {
             Some(expected) if u64::try_from(expected).unwrap_or(0) < fee => {
-                Err(Refusal::invalid(format!("The price is {fee} Robux, more than the expected price of {expected}.")))
+                Err(ApiRefusal::invalid(format!("The price is {fee} Robux, more than the expected price of {expected}.")))
             }
             _ => Ok(()),
         }
     }
 
     /// The number of uploads of a type in a time, where there is a limit.
-    fn quota(&self, asset_type: AssetType) -> Option<(u64, u64)> {
+    fn quota(&self, asset_type: CreatableType) -> Option<(u64, u64)> {
         match asset_type {
-            AssetType::Audio => Some((self.switches().audio_quota, 30 * DAY)),
-            AssetType::Video => Some((self.switches().video_quota, DAY)),
+            CreatableType::Audio => Some((self.switches().audio_quota, 30 * DAY)),
+            CreatableType::Video => Some((self.switches().video_quota, DAY)),
             _ => None,
         }
     }
 
-    fn check_quota(&self, asset_type: AssetType, creator: Owner, now: u64) -> Result<(), Refusal> {
+    fn check_quota(&self, asset_type: CreatableType, creator: Principal, now: u64) -> Result<(), ApiRefusal> {
         let Some((most, period)) = self.quota(asset_type) else { return Ok(()) };
-        let counts = |upload: &&Upload| {
+        let counts = |upload: &&QuotaUse| {
             upload.creator == creator && upload.asset_type == asset_type && upload.at.saturating_add(period) > now
         };
         if (self.uploads.iter().filter(counts).count() as u64) < most {
@@ -281,17 +281,17 @@ impl World {
         }
         let message = format!("The upload quota for AssetType {} is exhausted.", asset_type.name());
         let code = match self.switches().quota_refusal {
-            QuotaRefusal::ResourceExhausted => Code::ResourceExhausted,
-            QuotaRefusal::InvalidArgument => Code::InvalidArgument,
-            QuotaRefusal::PermissionDenied => Code::PermissionDenied,
+            QuotaRefusal::ResourceExhausted => ApiErrorCode::ResourceExhausted,
+            QuotaRefusal::InvalidArgument => ApiErrorCode::InvalidArgument,
+            QuotaRefusal::PermissionDenied => ApiErrorCode::PermissionDenied,
         };
-        Err(Refusal::Service { code, message })
+        Err(ApiRefusal::Service { code, message })
     }
 
     /// An icon or preview must be an Image, an icon a square one (V1).
     pub(super) fn check_picture(&self, id: u64, square: bool) -> Result<(), String> {
         let Some(asset) = self.assets.get(&id) else { return Err(format!("AssetId {id} is not found")) };
-        if asset.asset_type != AssetType::Image {
+        if asset.asset_type != CreatableType::Image {
             return Err(format!("AssetId {id} is not an Image."));
         }
         let pixels = asset.current().and_then(|version| version.content.pixels);

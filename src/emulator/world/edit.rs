@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::World;
-use super::asset::{Asset, Origin};
+use super::asset::{Asset, VersionOrigin};
 use super::content::Content;
-use super::moderation::Verdict;
+use super::moderation::ModerationVerdict;
 
 /// A change by somebody else; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Edit {
+pub struct ForeignEdit {
     /// A new name, past every filter.
     #[serde(default)]
     pub display_name: Option<String>,
@@ -36,7 +36,7 @@ pub struct Edit {
 
 impl World {
     /// Carries out an edit; none when there is no such asset, or no such version.
-    pub(in crate::emulator) fn edit(&mut self, id: u64, edit: &Edit, now: u64) -> Option<Asset> {
+    pub(in crate::emulator) fn edit(&mut self, id: u64, edit: &ForeignEdit, now: u64) -> Option<Asset> {
         let asset = self.assets.get_mut(&id)?;
         if let Some(head) = edit.head {
             asset.version(head)?;
@@ -44,7 +44,7 @@ impl World {
         }
         if let Some(number) = edit.reject_version {
             let version = asset.versions.iter_mut().find(|version| version.number == number)?;
-            version.moderation.decide(now, Verdict::Rejected);
+            version.moderation.decide(now, ModerationVerdict::Rejected);
         }
         if let Some(number) = edit.remove_version {
             asset.version(number).filter(|version| version.number != asset.head)?;
@@ -59,7 +59,7 @@ impl World {
         asset.archived = edit.archived.unwrap_or(asset.archived);
         if let Some(hash) = &edit.content_hash {
             let content = Content { hash: hash.clone(), bytes: 0, format: None, pixels: None };
-            self.push_version(id, content, Origin::Edit, now);
+            self.push_version(id, content, VersionOrigin::Edit, now);
         }
         self.assets.get(&id).cloned()
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::account::Owner;
-use super::asset::{Preview, SocialLink};
+use super::account::Principal;
+use super::asset::{PreviewImage, AssetLink};
 use super::content::Content;
 
 /// The names that a social link can have as a field (V1), with the hosts that its address may have.
@@ -26,12 +26,12 @@ pub(in crate::emulator) struct AssetInput {
     pub(in crate::emulator) asset_id: Option<u64>,
     pub(in crate::emulator) display_name: Option<String>,
     pub(in crate::emulator) description: Option<String>,
-    pub(in crate::emulator) creator: Option<Owner>,
+    pub(in crate::emulator) creator: Option<Principal>,
     pub(in crate::emulator) expected_price: Option<i64>,
     pub(in crate::emulator) privacy: Option<String>,
     pub(in crate::emulator) icon: Option<u64>,
-    pub(in crate::emulator) previews: Vec<Preview>,
-    pub(in crate::emulator) social_links: BTreeMap<String, SocialLink>,
+    pub(in crate::emulator) previews: Vec<PreviewImage>,
+    pub(in crate::emulator) social_links: BTreeMap<String, AssetLink>,
     /// The metadata fields that the JSON names, in order.
     pub(in crate::emulator) named: Vec<String>,
 }

@@ -1,10 +1,10 @@
 //! How long operations take. Pure.
 
-use super::content::{AssetType, Content, Format};
+use super::content::{CreatableType, Content, UploadFormat};
 
 /// How long an operation takes from its request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Latency {
+pub enum LatencyModel {
     /// As observed, by type and format, spread by a fifth either way.
     #[default]
     Observed,
@@ -14,19 +14,19 @@ pub enum Latency {
     Polls(u32),
 }
 
-impl std::str::FromStr for Latency {
+impl std::str::FromStr for LatencyModel {
     type Err = LatencyError;
 
     /// `observed`, `250`, `250ms` or `polls:3`.
     fn from_str(text: &str) -> Result<Self, LatencyError> {
         let wrong = || LatencyError { given: text.to_owned() };
         if text == "observed" {
-            return Ok(Latency::Observed);
+            return Ok(LatencyModel::Observed);
         }
         if let Some(polls) = text.strip_prefix("polls:") {
-            return polls.parse().map(Latency::Polls).map_err(|_| wrong());
+            return polls.parse().map(LatencyModel::Polls).map_err(|_| wrong());
         }
-        text.strip_suffix("ms").unwrap_or(text).parse().map(Latency::Fixed).map_err(|_| wrong())
+        text.strip_suffix("ms").unwrap_or(text).parse().map(LatencyModel::Fixed).map_err(|_| wrong())
     }
 }
 
@@ -39,13 +39,13 @@ pub struct LatencyError {
 
 /// Milliseconds that operations were seen to take: .rbxm 1.3 to 10 s (typetorch/cli), small .fbx about 3 s, images about 1 s, by public clients'
 /// live notes; the rest are guesses in their neighbourhood. Without content: a metadata update.
-pub(super) fn observed(asset_type: AssetType, content: Option<&Content>, spread: u64) -> u64 {
+pub(super) fn observed(asset_type: CreatableType, content: Option<&Content>, spread: u64) -> u64 {
     let usual = match (content.map(|content| content.format), asset_type) {
         (None, _) => 500,
-        (_, AssetType::Image | AssetType::Decal) => 1000,
-        (_, AssetType::Audio) => 2500,
-        (_, AssetType::Video) => 8000,
-        (Some(Some(Format::Fbx | Format::Glb | Format::Gltf)), _) => 3000,
+        (_, CreatableType::Image | CreatableType::Decal) => 1000,
+        (_, CreatableType::Audio) => 2500,
+        (_, CreatableType::Video) => 8000,
+        (Some(Some(UploadFormat::Fbx | UploadFormat::Glb | UploadFormat::Gltf)), _) => 3000,
         _ => 1500,
     };
     usual * (80 + spread % 41) / 100
@@ -58,10 +58,10 @@ mod tests {
     #[test]
     fn latencies_are_read_from_text() {
         for (text, expected) in [
-            ("observed", Some(Latency::Observed)),
-            ("0", Some(Latency::Fixed(0))),
-            ("250ms", Some(Latency::Fixed(250))),
-            ("polls:3", Some(Latency::Polls(3))),
+            ("observed", Some(LatencyModel::Observed)),
+            ("0", Some(LatencyModel::Fixed(0))),
+            ("250ms", Some(LatencyModel::Fixed(250))),
+            ("polls:3", Some(LatencyModel::Polls(3))),
             ("", None),
             ("-1", None),
             ("polls:", None),
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn observed_latencies_stay_within_a_fifth() {
         for spread in 0..100 {
-            assert!((400..=600).contains(&observed(AssetType::Model, None, spread)));
+            assert!((400..=600).contains(&observed(CreatableType::Model, None, spread)));
         }
     }
 }

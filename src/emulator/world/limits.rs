@@ -9,8 +9,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::account::Owner;
-use crate::emulator::endpoint::Endpoint;
+use super::account::Principal;
+use crate::emulator::endpoint::ApiEndpoint;
 
 /// How many requests one endpoint takes in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,45 +34,45 @@ impl Limit {
 /// The limits of all endpoints; one that is not listed is not limited.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Limits {
+pub struct EndpointLimits {
     /// The length of a window in milliseconds; Roblox's is a minute. Zero counts as one.
     pub window_ms: u64,
     /// The limit of each endpoint.
-    pub endpoints: BTreeMap<Endpoint, Limit>,
+    pub endpoints: BTreeMap<ApiEndpoint, Limit>,
 }
 
-impl Limits {
+impl EndpointLimits {
     /// The documented limits a minute (V1): create, get and update 120; archive, restore, versions and rollback 100; operations 300, but 100 for
     /// each key.
     pub fn documented() -> Self {
-        let endpoints = Endpoint::ALL
+        let endpoints = ApiEndpoint::ALL
             .into_iter()
             .filter_map(|endpoint| {
                 let limit = match endpoint {
-                    Endpoint::CreateAsset | Endpoint::GetAsset | Endpoint::UpdateAsset => Limit::of(120),
-                    Endpoint::ArchiveAsset
-                    | Endpoint::RestoreAsset
-                    | Endpoint::ListVersions
-                    | Endpoint::GetVersion
-                    | Endpoint::RollbackAsset => Limit::of(100),
-                    Endpoint::GetOperation => Limit { per_ip: 300, per_owner: 300, per_key: 100 },
-                    Endpoint::IntrospectKey => return None,
+                    ApiEndpoint::CreateAsset | ApiEndpoint::GetAsset | ApiEndpoint::UpdateAsset => Limit::of(120),
+                    ApiEndpoint::ArchiveAsset
+                    | ApiEndpoint::RestoreAsset
+                    | ApiEndpoint::ListVersions
+                    | ApiEndpoint::GetVersion
+                    | ApiEndpoint::RollbackAsset => Limit::of(100),
+                    ApiEndpoint::GetOperation => Limit { per_ip: 300, per_owner: 300, per_key: 100 },
+                    ApiEndpoint::IntrospectKey => return None,
                 };
                 Some((endpoint, limit))
             })
             .collect();
-        Limits { window_ms: 60_000, endpoints }
+        EndpointLimits { window_ms: 60_000, endpoints }
     }
 
     /// No limits at all; answers then have no rate-limit headers.
     pub fn none() -> Self {
-        Limits { window_ms: 60_000, endpoints: BTreeMap::new() }
+        EndpointLimits { window_ms: 60_000, endpoints: BTreeMap::new() }
     }
 }
 
-impl Default for Limits {
+impl Default for EndpointLimits {
     fn default() -> Self {
-        Limits::documented()
+        EndpointLimits::documented()
     }
 }
 
@@ -80,12 +80,12 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Payer {
     Ip(IpAddr),
-    Owner(Owner),
+    Owner(Principal),
     Key(String),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Window {
+struct LimitWindow {
     start: u64,
     used: u32,
     exceeded: bool,
@@ -116,9 +116,9 @@ pub(in crate::emulator) enum Admission {
 /// The windows in force.
 #[derive(Debug, Default)]
 pub(in crate::emulator) struct Limiter {
-    windows: BTreeMap<(Endpoint, Payer), Window>,
+    windows: BTreeMap<(ApiEndpoint, Payer), LimitWindow>,
     /// Windows in which somebody asked for more than the limit.
-    pub(in crate::emulator) exceeded: BTreeMap<Endpoint, u64>,
+    pub(in crate::emulator) exceeded: BTreeMap<ApiEndpoint, u64>,
     last_start: u64,
 }
 
@@ -126,10 +126,10 @@ impl Limiter {
     /// Counts a request, or says that it is one too many.
     pub(in crate::emulator) fn admit(
         &mut self,
-        limits: &Limits,
-        endpoint: Endpoint,
+        limits: &EndpointLimits,
+        endpoint: ApiEndpoint,
         ip: IpAddr,
-        owner: Owner,
+        owner: Principal,
         key: &str,
         now: u64,
     ) -> Admission {
@@ -145,7 +145,7 @@ impl Limiter {
             (Payer::Owner(owner), limit.per_owner),
             (Payer::Key(key.to_owned()), limit.per_key),
         ];
-        let used = |windows: &BTreeMap<(Endpoint, Payer), Window>, payer: &Payer| {
+        let used = |windows: &BTreeMap<(ApiEndpoint, Payer), LimitWindow>, payer: &Payer| {
             windows
                 .get(&(endpoint, payer.clone()))
                 .filter(|window| window.start == start)
@@ -155,7 +155,7 @@ impl Limiter {
         for (index, (payer, _)) in payers.iter().enumerate() {
             let window = self.windows.entry((endpoint, payer.clone())).or_default();
             if window.start != start {
-                *window = Window { start, ..Window::default() };
+                *window = LimitWindow { start, ..LimitWindow::default() };
             }
             match full {
                 None => window.used += 1,
@@ -190,13 +190,13 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
-    fn ask(limiter: &mut Limiter, limits: &Limits, owner: u64, key: &str, now: u64) -> Admission {
+    fn ask(limiter: &mut Limiter, limits: &EndpointLimits, owner: u64, key: &str, now: u64) -> Admission {
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        limiter.admit(limits, Endpoint::CreateAsset, ip, Owner::User(owner), key, now)
+        limiter.admit(limits, ApiEndpoint::CreateAsset, ip, Principal::User(owner), key, now)
     }
 
-    fn limits(per_ip: u32, per_owner: u32, per_key: u32) -> Limits {
-        Limits { window_ms: 60_000, endpoints: [(Endpoint::CreateAsset, Limit { per_ip, per_owner, per_key })].into() }
+    fn limits(per_ip: u32, per_owner: u32, per_key: u32) -> EndpointLimits {
+        EndpointLimits { window_ms: 60_000, endpoints: [(ApiEndpoint::CreateAsset, Limit { per_ip, per_owner, per_key })].into() }
     }
 
     #[test]
@@ -210,7 +210,7 @@ mod tests {
         assert!(
             matches!(ask(&mut limiter, &limits, 1, "a", 60_000), Admission::Admitted(b) if b.owner_remaining == 1 && b.reset_s == 60)
         );
-        assert_eq!(limiter.exceeded.get(&Endpoint::CreateAsset), Some(&1));
+        assert_eq!(limiter.exceeded.get(&ApiEndpoint::CreateAsset), Some(&1));
     }
 
     #[test]
@@ -244,11 +244,11 @@ mod tests {
         for now in [0, 1, 60_000] {
             ask(&mut limiter, &limits, 1, "a", now);
         }
-        assert_eq!(limiter.exceeded.get(&Endpoint::CreateAsset), Some(&2));
+        assert_eq!(limiter.exceeded.get(&ApiEndpoint::CreateAsset), Some(&2));
     }
 
     #[test]
     fn an_endpoint_that_is_not_listed_is_not_limited() {
-        assert_eq!(ask(&mut Limiter::default(), &Limits::none(), 1, "a", 0), Admission::Unlimited);
+        assert_eq!(ask(&mut Limiter::default(), &EndpointLimits::none(), 1, "a", 0), Admission::Unlimited);
     }
 }

@@ -27,14 +27,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use self::account::{Key, Owner};
-use self::asset::{Asset, Origin};
-use self::content::{AssetType, Content};
+use self::account::{EmulatedKey, Principal};
+use self::asset::{Asset, VersionOrigin};
+use self::content::{CreatableType, Content};
 use self::ids::Mint;
-use self::latency::Latency;
-use self::moderation::{Moderation, ModerationRule, TextRule, Verdict};
+use self::latency::LatencyModel;
+use self::moderation::{ModerationTimeline, ModerationRule, TextRule, ModerationVerdict};
 use self::operation::{FieldChange, Operation, OperationFault};
-use super::refusal::{Code, Refusal};
+use super::refusal::{ApiErrorCode, ApiRefusal};
 use super::switches::{
     ArchivedGet, ArchivedWrite, Deduplicate, MetadataRevision, PermissionRefusal, Profile, RejectedGet, Switches,
 };
@@ -43,9 +43,9 @@ use super::switches::{
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) switches: Switches,
-    pub(super) latency: Latency,
+    pub(super) latency: LatencyModel,
     /// Robux that an upload costs.
-    pub(super) fees: BTreeMap<AssetType, u64>,
+    pub(super) fees: BTreeMap<CreatableType, u64>,
     /// So many rejections, and the account is moderated.
     pub(super) rejections_allowed: Option<u32>,
 }
@@ -54,7 +54,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             switches: Switches::of(Profile::default()),
-            latency: Latency::default(),
+            latency: LatencyModel::default(),
             fees: BTreeMap::new(),
             rejections_allowed: None,
         }
@@ -72,9 +72,9 @@ pub(super) struct Effects {
 
 /// An upload that counts towards a quota.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Upload {
-    creator: Owner,
-    asset_type: AssetType,
+struct QuotaUse {
+    creator: Principal,
+    asset_type: CreatableType,
     at: u64,
     operation: String,
 }
@@ -100,9 +100,9 @@ pub(super) struct World {
     text_rules: Vec<TextRule>,
     /// Versions that will be rejected: when, asset, version.
     rejections_ahead: BTreeSet<(u64, u64, u32)>,
-    rejections: BTreeMap<Owner, u32>,
-    moderated: BTreeSet<Owner>,
-    uploads: Vec<Upload>,
+    rejections: BTreeMap<Principal, u32>,
+    moderated: BTreeSet<Principal>,
+    uploads: Vec<QuotaUse>,
     /// How many creates and updates were carried out with a content.
     commits: BTreeMap<String, u64>,
     #[serde(skip)]
@@ -179,7 +179,7 @@ impl World {
     }
 
     /// Sanctions an account, or lifts the sanction.
-    pub(super) fn moderate_account(&mut self, owner: Owner, moderated: bool) {
+    pub(super) fn moderate_account(&mut self, owner: Principal, moderated: bool) {
         if moderated {
             self.moderated.insert(owner);
         } else {
@@ -189,13 +189,13 @@ impl World {
     }
 
     /// Refuses everything to a sanctioned account (jackTabsCode/asphalt#114).
-    pub(super) fn check_account(&self, owner: Owner) -> Result<(), Refusal> {
+    pub(super) fn check_account(&self, owner: Principal) -> Result<(), ApiRefusal> {
         let too_many = self
             .settings
             .rejections_allowed
             .is_some_and(|most| self.rejections.get(&owner).is_some_and(|n| *n >= most));
         if self.moderated.contains(&owner) || too_many {
-            return Err(Refusal::gateway(403, "User is moderated"));
+            return Err(ApiRefusal::gateway(403, "User is moderated"));
         }
         Ok(())
     }
@@ -211,7 +211,7 @@ impl World {
             self.rejections_ahead.remove(&entry);
             let (at, id, number) = entry;
             let Some(asset) = self.assets.get(&id) else { continue };
-            if asset.version(number).is_some_and(|version| version.moderation.at(at) == Verdict::Rejected) {
+            if asset.version(number).is_some_and(|version| version.moderation.at(at) == ModerationVerdict::Rejected) {
                 *self.rejections.entry(asset.uploaded_by).or_default() += 1;
             }
         }
@@ -246,7 +246,7 @@ impl World {
             Deduplicate::Never => false,
         };
         if !known {
-            self.push_version(id, content, Origin::Update, at);
+            self.push_version(id, content, VersionOrigin::Update, at);
         }
     }
 
@@ -269,14 +269,14 @@ impl World {
             && let Some(content) = asset.current().map(|version| version.content.clone())
         {
             let moderation =
-                asset.current().map_or_else(|| Moderation::starting(at, &[]), |version| version.moderation.clone());
-            asset.push(content, Origin::Metadata, moderation, at);
+                asset.current().map_or_else(|| ModerationTimeline::starting(at, &[]), |version| version.moderation.clone());
+            asset.push(content, VersionOrigin::Metadata, moderation, at);
         }
     }
 
-    fn push_version(&mut self, id: u64, content: Content, origin: Origin, at: u64) {
+    fn push_version(&mut self, id: u64, content: Content, origin: VersionOrigin, at: u64) {
         let Some(asset) = self.assets.get(&id) else { return };
-        let moderation = Moderation::starting(at, self.verdicts(&content.hash, &asset.metadata.display_name, Some(id)));
+        let moderation = ModerationTimeline::starting(at, self.verdicts(&content.hash, &asset.metadata.display_name, Some(id)));
         let Some(asset) = self.assets.get_mut(&id) else { return };
         asset.push(content, origin, moderation, at);
         let head = asset.head;
@@ -299,37 +299,37 @@ impl World {
     }
 
     /// `GET /assets/{id}`: needs no ownership, public assets can be read by everybody.
-    pub(super) fn read(&self, id: u64, now: u64) -> Result<Asset, Refusal> {
+    pub(super) fn read(&self, id: u64, now: u64) -> Result<Asset, ApiRefusal> {
         let shadow = self.shadows.get(&id).and_then(|shadows| shadows.iter().find(|shadow| shadow.until > now));
         let asset = shadow.map_or_else(|| self.assets.get(&id), |shadow| shadow.before.as_ref());
-        let asset = asset.ok_or_else(|| Refusal::no_asset(id))?;
+        let asset = asset.ok_or_else(|| ApiRefusal::no_asset(id))?;
         let hidden = (asset.archived && self.switches().archived_get == ArchivedGet::NotFound)
-            || (asset.verdict(now) == Verdict::Rejected && self.switches().rejected_get == RejectedGet::NotFound);
-        if hidden { Err(Refusal::no_asset(id)) } else { Ok(asset.clone()) }
+            || (asset.verdict(now) == ModerationVerdict::Rejected && self.switches().rejected_get == RejectedGet::NotFound);
+        if hidden { Err(ApiRefusal::no_asset(id)) } else { Ok(asset.clone()) }
     }
 
     /// The asset, when the key may write it.
-    fn writable(&self, key: &Key, id: u64) -> Result<&Asset, Refusal> {
-        let asset = self.assets.get(&id).ok_or_else(|| Refusal::no_asset(id))?;
+    fn writable(&self, key: &EmulatedKey, id: u64) -> Result<&Asset, ApiRefusal> {
+        let asset = self.assets.get(&id).ok_or_else(|| ApiRefusal::no_asset(id))?;
         self.permit(key, asset.creator)?;
         Ok(asset)
     }
 
-    fn permit(&self, key: &Key, creator: Owner) -> Result<(), Refusal> {
+    fn permit(&self, key: &EmulatedKey, creator: Principal) -> Result<(), ApiRefusal> {
         if key.may_act_for(creator) {
             return Ok(());
         }
         let message = format!("The API key has no permission for {creator}.");
         Err(match self.switches().permission_refusal {
-            PermissionRefusal::Service => Refusal::Service { code: Code::PermissionDenied, message },
-            PermissionRefusal::Gateway => Refusal::gateway(403, message),
-            PermissionRefusal::Problem => Refusal::Problem { status: 403, message },
+            PermissionRefusal::Service => ApiRefusal::Service { code: ApiErrorCode::PermissionDenied, message },
+            PermissionRefusal::Gateway => ApiRefusal::gateway(403, message),
+            PermissionRefusal::Problem => ApiRefusal::Problem { status: 403, message },
         })
     }
 
-    fn not_archived(&self, asset: &Asset) -> Result<(), Refusal> {
+    fn not_archived(&self, asset: &Asset) -> Result<(), ApiRefusal> {
         if asset.archived && self.switches().archived_write == ArchivedWrite::BadRequest {
-            return Err(Refusal::invalid(format!("AssetId {} is archived.", asset.id)));
+            return Err(ApiRefusal::invalid(format!("AssetId {} is archived.", asset.id)));
         }
         Ok(())
     }

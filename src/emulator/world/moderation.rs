@@ -5,11 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::emulator::refusal::Refusal;
+use crate::emulator::refusal::ApiRefusal;
 
 /// The moderation states (V1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Verdict {
+pub enum ModerationVerdict {
     /// Not decided yet.
     Reviewing,
     /// Everybody may see it.
@@ -18,13 +18,13 @@ pub enum Verdict {
     Rejected,
 }
 
-impl Verdict {
+impl ModerationVerdict {
     /// The plain name on the wire.
     pub fn name(self) -> &'static str {
         match self {
-            Verdict::Reviewing => "Reviewing",
-            Verdict::Approved => "Approved",
-            Verdict::Rejected => "Rejected",
+            ModerationVerdict::Reviewing => "Reviewing",
+            ModerationVerdict::Approved => "Approved",
+            ModerationVerdict::Rejected => "Rejected",
         }
     }
 }
@@ -37,39 +37,39 @@ pub struct VerdictStep {
     #[serde(default)]
     pub after_ms: u64,
     /// The verdict from then on.
-    pub verdict: Verdict,
+    pub verdict: ModerationVerdict,
 }
 
 /// The verdicts on one version over time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Moderation(Vec<VerdictStep>);
+pub struct ModerationTimeline(Vec<VerdictStep>);
 
-impl Moderation {
+impl ModerationTimeline {
     /// A timeline that begins at a time; empty steps mean approval.
     pub(in crate::emulator) fn starting(at: u64, steps: &[VerdictStep]) -> Self {
         let shift = |step: &VerdictStep| VerdictStep { after_ms: at.saturating_add(step.after_ms), ..*step };
-        Moderation(steps.iter().map(shift).collect())
+        ModerationTimeline(steps.iter().map(shift).collect())
     }
 
-    pub(in crate::emulator) fn decide(&mut self, at: u64, verdict: Verdict) {
+    pub(in crate::emulator) fn decide(&mut self, at: u64, verdict: ModerationVerdict) {
         self.0.retain(|step| step.after_ms <= at);
         self.0.push(VerdictStep { after_ms: at, verdict });
     }
 
     /// The verdict at a time. Before the first step of a timeline that says something, the version is under review.
-    pub(in crate::emulator) fn at(&self, now: u64) -> Verdict {
+    pub(in crate::emulator) fn at(&self, now: u64) -> ModerationVerdict {
         let due = self.0.iter().rev().find(|step| step.after_ms <= now);
         match (due, self.0.is_empty()) {
             (Some(step), _) => step.verdict,
-            (None, true) => Verdict::Approved,
-            (None, false) => Verdict::Reviewing,
+            (None, true) => ModerationVerdict::Approved,
+            (None, false) => ModerationVerdict::Reviewing,
         }
     }
 
     /// When it becomes rejected, if it does.
     pub(in crate::emulator) fn rejected_at(&self) -> Option<u64> {
-        self.0.iter().find(|step| step.verdict == Verdict::Rejected).map(|step| step.after_ms)
+        self.0.iter().find(|step| step.verdict == ModerationVerdict::Rejected).map(|step| step.after_ms)
     }
 }
 
@@ -139,13 +139,13 @@ pub struct TextRule {
 }
 
 /// Passes a text through the filter.
-pub(in crate::emulator) fn filter(rules: &[TextRule], field: TextField, text: &str) -> Result<String, Refusal> {
+pub(in crate::emulator) fn filter(rules: &[TextRule], field: TextField, text: &str) -> Result<String, ApiRefusal> {
     let mut kept = text.to_owned();
     for rule in rules.iter().filter(|rule| rule.field == TextField::Both || rule.field == field) {
         let Some(censored) = censor(&kept, &rule.contains) else { continue };
         if rule.action == TextAction::Refuse {
             let what = if field == TextField::Name { "AssetName" } else { "AssetDescription" };
-            return Err(Refusal::invalid(format!("{what} is moderated.")));
+            return Err(ApiRefusal::invalid(format!("{what} is moderated.")));
         }
         kept = censored;
     }
@@ -175,21 +175,21 @@ fn censor(text: &str, part: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn step(after_ms: u64, verdict: Verdict) -> VerdictStep {
+    fn step(after_ms: u64, verdict: ModerationVerdict) -> VerdictStep {
         VerdictStep { after_ms, verdict }
     }
 
     #[test]
     fn a_timeline_tells_the_verdict_of_each_moment() {
-        let mut moderation = Moderation::starting(100, &[step(0, Verdict::Reviewing), step(50, Verdict::Approved)]);
-        assert_eq!(moderation.at(100), Verdict::Reviewing);
-        assert_eq!(moderation.at(150), Verdict::Approved);
+        let mut moderation = ModerationTimeline::starting(100, &[step(0, ModerationVerdict::Reviewing), step(50, ModerationVerdict::Approved)]);
+        assert_eq!(moderation.at(100), ModerationVerdict::Reviewing);
+        assert_eq!(moderation.at(150), ModerationVerdict::Approved);
         assert_eq!(moderation.rejected_at(), None);
-        moderation.decide(200, Verdict::Rejected);
-        assert_eq!((moderation.at(199), moderation.at(200)), (Verdict::Approved, Verdict::Rejected));
+        moderation.decide(200, ModerationVerdict::Rejected);
+        assert_eq!((moderation.at(199), moderation.at(200)), (ModerationVerdict::Approved, ModerationVerdict::Rejected));
         assert_eq!(moderation.rejected_at(), Some(200));
-        assert_eq!(Moderation::starting(0, &[]).at(0), Verdict::Approved);
-        assert_eq!(Moderation::starting(0, &[step(9, Verdict::Approved)]).at(8), Verdict::Reviewing);
+        assert_eq!(ModerationTimeline::starting(0, &[]).at(0), ModerationVerdict::Approved);
+        assert_eq!(ModerationTimeline::starting(0, &[step(9, ModerationVerdict::Approved)]).at(8), ModerationVerdict::Reviewing);
     }
 
     #[test]
@@ -212,7 +212,7 @@ mod tests {
                 rule("worse", TextField::Description, TextAction::Refuse),
             ];
             let got = filter(&rules, field, text);
-            let expected = expected.map(str::to_owned).map_err(Refusal::invalid);
+            let expected = expected.map(str::to_owned).map_err(ApiRefusal::invalid);
             assert_eq!(got, expected, "{text}");
         }
         check(TextField::Name, "a TT-dev é", Ok("a ###### é"));

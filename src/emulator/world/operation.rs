@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::account::Owner;
-use super::asset::{AssetView, Preview, SocialLink};
+use super::account::Principal;
+use super::asset::{AssetView, PreviewImage, AssetLink};
 use super::content::Content;
 
 /// A change of one metadata field.
@@ -16,8 +16,8 @@ pub(in crate::emulator) enum FieldChange {
     DisplayName(String),
     Description(Option<String>),
     Icon(Option<u64>),
-    Previews(Vec<Preview>),
-    SocialLink(String, Option<SocialLink>),
+    Previews(Vec<PreviewImage>),
+    SocialLink(String, Option<AssetLink>),
 }
 
 /// A field that could not be changed: an item of `metadata.errors`.
@@ -130,7 +130,7 @@ pub(in crate::emulator) enum Ending {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::emulator) struct Operation {
     pub(in crate::emulator) id: String,
-    pub(in crate::emulator) owner: Owner,
+    pub(in crate::emulator) owner: Principal,
     pub(in crate::emulator) key_name: String,
     /// None when the create failed.
     pub(in crate::emulator) asset_id: Option<u64>,

@@ -1,11 +1,11 @@
 //! Operations from their start to their end, and the polls between. Pure.
 
-use super::account::Key;
-use super::content::AssetType;
-use super::latency::{Latency, observed};
+use super::account::EmulatedKey;
+use super::content::CreatableType;
+use super::latency::{LatencyModel, observed};
 use super::operation::{Ending, Failure, FieldError, Operation, OperationFault, Work};
 use super::{Effects, World};
-use crate::emulator::refusal::Refusal;
+use crate::emulator::refusal::ApiRefusal;
 use crate::emulator::switches::{OperationReaders, UnknownOperation};
 
 impl World {
@@ -24,9 +24,9 @@ impl World {
     /// Starts an operation and says its id.
     pub(super) fn start(
         &mut self,
-        key: &Key,
+        key: &EmulatedKey,
         asset_id: Option<u64>,
-        asset_type: AssetType,
+        asset_type: CreatableType,
         work: Work,
         effects: &Effects,
         now: u64,
@@ -39,9 +39,9 @@ impl World {
             }
         };
         let takes = match self.settings.latency {
-            Latency::Fixed(ms) => Some(ms),
-            Latency::Observed => Some(observed(asset_type, content, self.mint.spread())),
-            Latency::Polls(_) => None,
+            LatencyModel::Fixed(ms) => Some(ms),
+            LatencyModel::Observed => Some(observed(asset_type, content, self.mint.spread())),
+            LatencyModel::Polls(_) => None,
         };
         let mut operation = Operation {
             id: id.clone(),
@@ -52,7 +52,7 @@ impl World {
             created_at: now,
             visible_at: now.saturating_add(self.switches().operation_visible_after_ms),
             finish_at: takes.map(|ms| now.saturating_add(ms)),
-            polls_left: if let Latency::Polls(polls) = self.settings.latency { Some(polls) } else { None },
+            polls_left: if let LatencyModel::Polls(polls) = self.settings.latency { Some(polls) } else { None },
             gone: false,
             endless: effects.operation == Some(OperationFault::Endless),
             stale_for: effects.stale_for,
@@ -121,11 +121,11 @@ impl World {
     }
 
     /// `GET /operations/{id}`: a poll. May end the operation, where latency is counted in polls.
-    pub(in crate::emulator) fn poll(&mut self, key: &Key, id: &str, now: u64) -> Result<Operation, Refusal> {
+    pub(in crate::emulator) fn poll(&mut self, key: &EmulatedKey, id: &str, now: u64) -> Result<Operation, ApiRefusal> {
         let readers = self.switches().operation_readers;
         let unknown = match self.switches().unknown_operation {
-            UnknownOperation::NotFound => Refusal::not_found(format!("Operation {id} is not found")),
-            UnknownOperation::BadRequest => Refusal::invalid(format!("Operation {id} is invalid")),
+            UnknownOperation::NotFound => ApiRefusal::not_found(format!("Operation {id} is not found")),
+            UnknownOperation::BadRequest => ApiRefusal::invalid(format!("Operation {id} is invalid")),
         };
         let Some(operation) = self.operations.get_mut(id) else { return Err(unknown) };
         let foreign =
@@ -134,7 +134,7 @@ impl World {
             return Err(unknown);
         }
         if operation.visible_at > now {
-            return Err(Refusal::gateway(404, ""));
+            return Err(ApiRefusal::gateway(404, ""));
         }
         let due = match operation.polls_left.as_mut() {
             Some(0) => operation.ending.is_none(),

@@ -1,12 +1,12 @@
 //! `PATCH /assets/{id}`: new content, new metadata, or both. Pure.
 
-use super::account::Key;
+use super::account::EmulatedKey;
 use super::asset::{Asset, AssetView};
-use super::content::{AssetType, Format};
+use super::content::{CreatableType, UploadFormat};
 use super::input::{AssetInput, FilePart, SOCIAL_LINKS};
 use super::operation::{Failure, FieldChange, FieldError, Operation, Work};
 use super::{Effects, World};
-use crate::emulator::refusal::Refusal;
+use crate::emulator::refusal::ApiRefusal;
 use crate::emulator::switches::{
     ContentUpdate, MetadataFailure, MetadataReply, UnmaskedMetadata, UpdateFee, UpdateWithoutAssetId,
 };
@@ -30,22 +30,22 @@ impl World {
     #[expect(clippy::too_many_arguments, reason = "one request in its parts")]
     pub(in crate::emulator) fn update(
         &mut self,
-        key: &Key,
+        key: &EmulatedKey,
         id: u64,
         input: &AssetInput,
         mask: Option<&[String]>,
         file: Option<&FilePart>,
         effects: &Effects,
         now: u64,
-    ) -> Result<UpdateAnswer, Refusal> {
+    ) -> Result<UpdateAnswer, ApiRefusal> {
         let asset = &self.writable(key, id)?.clone();
         self.not_archived(asset)?;
         match input.asset_id {
             Some(named) if named != id => {
-                return Err(Refusal::invalid("AssetId in the request does not match the path."));
+                return Err(ApiRefusal::invalid("AssetId in the request does not match the path."));
             }
             None if self.switches().update_without_asset_id == UpdateWithoutAssetId::Refused => {
-                return Err(Refusal::invalid("AssetId is required."));
+                return Err(ApiRefusal::invalid("AssetId is required."));
             }
             _ => {}
         }
@@ -73,7 +73,7 @@ impl World {
         };
         if reply == MetadataReply::Fields {
             self.write(id, effects.stale_for, now, |world| world.apply_fields(id, &fields, now));
-            let view = self.assets.get(&id).ok_or_else(|| Refusal::no_asset(id))?.view(now);
+            let view = self.assets.get(&id).ok_or_else(|| ApiRefusal::no_asset(id))?.view(now);
             return Ok(UpdateAnswer::Fields(Box::new(view), mask));
         }
         let work = failure.map_or(Work::Change { content, fields, errors }, Work::Fail);
@@ -84,7 +84,7 @@ impl World {
         if reply == MetadataReply::DoneOperation {
             self.running.retain(|(_, running)| *running != operation);
             self.finish(&operation, now);
-            let ended = self.operations.get(&operation).ok_or_else(|| Refusal::not_found("Operation is not found"))?;
+            let ended = self.operations.get(&operation).ok_or_else(|| ApiRefusal::not_found("Operation is not found"))?;
             return Ok(UpdateAnswer::Done(Box::new(ended.clone())));
         }
         Ok(UpdateAnswer::Running(operation))
@@ -97,20 +97,20 @@ impl World {
         input: &AssetInput,
         file: &FilePart,
         effects: &Effects,
-    ) -> Result<Option<Failure>, Refusal> {
-        let named = input.asset_type.as_deref().map(|text| AssetType::parse(text, true));
+    ) -> Result<Option<Failure>, ApiRefusal> {
+        let named = input.asset_type.as_deref().map(|text| CreatableType::parse(text, true));
         if named.is_some_and(|named| named != Some(asset.asset_type)) {
-            return Err(Refusal::invalid("AssetType can't be changed."));
+            return Err(ApiRefusal::invalid("AssetType can't be changed."));
         }
-        let fbx = self.declared(file).or(file.content.format) == Some(Format::Fbx);
+        let fbx = self.declared(file).or(file.content.format) == Some(UploadFormat::Fbx);
         let possible = match self.switches().content_update {
-            ContentUpdate::Models => asset.asset_type == AssetType::Model,
-            ContentUpdate::FbxOnly => asset.asset_type == AssetType::Model && fbx,
-            ContentUpdate::ModelsAndAnimations => matches!(asset.asset_type, AssetType::Model | AssetType::Animation),
+            ContentUpdate::Models => asset.asset_type == CreatableType::Model,
+            ContentUpdate::FbxOnly => asset.asset_type == CreatableType::Model && fbx,
+            ContentUpdate::ModelsAndAnimations => matches!(asset.asset_type, CreatableType::Model | CreatableType::Animation),
         };
         if !possible {
             let name = asset.asset_type.name();
-            return Err(Refusal::invalid(format!("AssetType {name} does not support content updates.")));
+            return Err(ApiRefusal::invalid(format!("AssetType {name} does not support content updates.")));
         }
         let corrupt = self.check_file(asset.asset_type, file)?;
         if self.switches().update_fee == UpdateFee::Charged {
@@ -125,7 +125,7 @@ impl World {
         asset: &Asset,
         input: &AssetInput,
         mask: &[String],
-    ) -> Result<(Vec<FieldChange>, Vec<FieldError>), Refusal> {
+    ) -> Result<(Vec<FieldChange>, Vec<FieldError>), ApiRefusal> {
         let (mut changes, mut errors) = (Vec::new(), Vec::new());
         for field in mask {
             match field.as_str() {
@@ -156,31 +156,31 @@ impl World {
             }
         }
         if links.len() > SOCIAL_LINKS_MOST {
-            return Err(Refusal::invalid("An asset can have at most 3 social links."));
+            return Err(ApiRefusal::invalid("An asset can have at most 3 social links."));
         }
         Ok((changes, errors))
     }
 
     /// A picture that can't be used: refused at once, or an error inside the operation.
-    fn unusable(&self, field: &str, message: String) -> Result<FieldError, Refusal> {
+    fn unusable(&self, field: &str, message: String) -> Result<FieldError, ApiRefusal> {
         let switches = self.switches();
         if switches.metadata_failure == MetadataFailure::Refused || switches.metadata_reply == MetadataReply::Fields {
-            return Err(Refusal::invalid(message));
+            return Err(ApiRefusal::invalid(message));
         }
         Ok(FieldError { code: "InvalidArgument".to_owned(), message, field: field.to_owned() })
     }
 }
 
-fn social_link(name: &str, input: &AssetInput) -> Result<FieldChange, Refusal> {
+fn social_link(name: &str, input: &AssetInput) -> Result<FieldChange, ApiRefusal> {
     let Some((_, hosts)) = SOCIAL_LINKS.iter().find(|(known, _)| *known == name) else {
-        return Err(Refusal::invalid(format!("The update mask has an invalid field: {name}.")));
+        return Err(ApiRefusal::invalid(format!("The update mask has an invalid field: {name}.")));
     };
     let link = input.social_links.get(name).cloned();
     if let Some(link) = &link {
         let host = link.uri.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
         if !hosts.iter().any(|known| host == *known || host.strip_suffix(known).is_some_and(|rest| rest.ends_with('.')))
         {
-            return Err(Refusal::invalid(format!("The uri of {name} is invalid.")));
+            return Err(ApiRefusal::invalid(format!("The uri of {name} is invalid.")));
         }
     }
     Ok(FieldChange::SocialLink(name.to_owned(), link))

@@ -1,11 +1,11 @@
 //! Versions: listing, reading, and rolling back. Pure.
 
-use super::account::Key;
-use super::asset::{Asset, Origin, Version};
-use super::content::AssetType;
-use super::moderation::{Moderation, Verdict, VerdictStep};
+use super::account::EmulatedKey;
+use super::asset::{Asset, VersionOrigin, Version};
+use super::content::CreatableType;
+use super::moderation::{ModerationTimeline, ModerationVerdict, VerdictStep};
 use super::{Effects, World};
-use crate::emulator::refusal::Refusal;
+use crate::emulator::refusal::ApiRefusal;
 use crate::emulator::switches::{
     PageSizeOutOfRange, Rollback, RollbackModeration, RollbackOfUnversioned, RollbackToCurrent, RollbackToRejected,
     VersionsOfUnversioned,
@@ -27,23 +27,23 @@ impl World {
     /// `GET /assets/{id}/versions`
     pub(in crate::emulator) fn versions(
         &self,
-        key: &Key,
+        key: &EmulatedKey,
         id: u64,
         page_size: Option<&str>,
         page_token: Option<&str>,
         now: u64,
-    ) -> Result<VersionPage, Refusal> {
+    ) -> Result<VersionPage, ApiRefusal> {
         let asset = self.read_own(key, id, now)?;
         let size = self.page_size(page_size)?;
         let below = match page_token {
             None => u32::MAX,
-            Some(token) => read_token(token, id).ok_or_else(|| Refusal::invalid("The page token is invalid."))?,
+            Some(token) => read_token(token, id).ok_or_else(|| ApiRefusal::invalid("The page token is invalid."))?,
         };
         let listed = match (asset.asset_type, self.switches().versions_of_unversioned) {
-            (AssetType::Model, _) | (_, VersionsOfUnversioned::Listed) => asset.versions.clone(),
+            (CreatableType::Model, _) | (_, VersionsOfUnversioned::Listed) => asset.versions.clone(),
             (_, VersionsOfUnversioned::Empty) => Vec::new(),
             (_, VersionsOfUnversioned::NotFound) => {
-                return Err(Refusal::not_found(format!("AssetId {id} has no versions")));
+                return Err(ApiRefusal::not_found(format!("AssetId {id} has no versions")));
             }
         };
         let mut rest = listed.into_iter().rev().skip_while(|version| version.number >= below);
@@ -53,9 +53,9 @@ impl World {
         Ok(VersionPage { asset, versions, next_page })
     }
 
-    fn page_size(&self, asked: Option<&str>) -> Result<usize, Refusal> {
+    fn page_size(&self, asked: Option<&str>) -> Result<usize, ApiRefusal> {
         let Some(asked) = asked else { return Ok(PAGE_DEFAULT) };
-        let number: i64 = asked.parse().map_err(|_| Refusal::Binding {
+        let number: i64 = asked.parse().map_err(|_| ApiRefusal::Binding {
             field: "maxPageSize",
             message: format!("The value '{asked}' is not valid."),
         })?;
@@ -65,26 +65,26 @@ impl World {
         ) {
             (Some(size), _) => Ok(size),
             (None, PageSizeOutOfRange::Clamped) => Ok(if number < 1 { 1 } else { PAGE_MOST }),
-            (None, PageSizeOutOfRange::BadRequest) => Err(Refusal::invalid("MaxPageSize must be between 1 and 50.")),
+            (None, PageSizeOutOfRange::BadRequest) => Err(ApiRefusal::invalid("MaxPageSize must be between 1 and 50.")),
         }
     }
 
     /// `GET /assets/{id}/versions/{number}`
     pub(in crate::emulator) fn version(
         &self,
-        key: &Key,
+        key: &EmulatedKey,
         id: u64,
         number: u32,
         now: u64,
-    ) -> Result<(Asset, Version), Refusal> {
+    ) -> Result<(Asset, Version), ApiRefusal> {
         let asset = self.read_own(key, id, now)?;
         let version = asset.version(number).cloned();
         version
             .map(|version| (asset, version))
-            .ok_or_else(|| Refusal::not_found(format!("Version {number} of AssetId {id} is not found")))
+            .ok_or_else(|| ApiRefusal::not_found(format!("Version {number} of AssetId {id} is not found")))
     }
 
-    fn read_own(&self, key: &Key, id: u64, now: u64) -> Result<Asset, Refusal> {
+    fn read_own(&self, key: &EmulatedKey, id: u64, now: u64) -> Result<Asset, ApiRefusal> {
         let asset = self.read(id, now)?;
         self.permit(key, asset.creator)?;
         Ok(asset)
@@ -93,35 +93,35 @@ impl World {
     /// `POST /assets/{id}/versions:rollback`: at once, no operation. Answers the version that is current afterwards.
     pub(in crate::emulator) fn roll_back(
         &mut self,
-        key: &Key,
+        key: &EmulatedKey,
         id: u64,
         path: &str,
         effects: &Effects,
         now: u64,
-    ) -> Result<(Asset, Version), Refusal> {
+    ) -> Result<(Asset, Version), ApiRefusal> {
         let asset = self.writable(key, id)?;
         self.not_archived(asset)?;
         let (named, number) = read_path(path)
-            .ok_or_else(|| Refusal::invalid("AssetVersion must be assets/{assetId}/versions/{versionNumber}."))?;
+            .ok_or_else(|| ApiRefusal::invalid("AssetVersion must be assets/{assetId}/versions/{versionNumber}."))?;
         if named != id {
-            return Err(Refusal::invalid("AssetVersion does not belong to the asset in the path."));
+            return Err(ApiRefusal::invalid("AssetVersion does not belong to the asset in the path."));
         }
         let switches = self.switches();
-        if asset.asset_type != AssetType::Model && switches.rollback_of_unversioned == RollbackOfUnversioned::BadRequest
+        if asset.asset_type != CreatableType::Model && switches.rollback_of_unversioned == RollbackOfUnversioned::BadRequest
         {
-            return Err(Refusal::invalid(format!("AssetType {} does not support versions.", asset.asset_type.name())));
+            return Err(ApiRefusal::invalid(format!("AssetType {} does not support versions.", asset.asset_type.name())));
         }
         let wanted = asset
             .version(number)
             .cloned()
-            .ok_or_else(|| Refusal::not_found(format!("Version {number} of AssetId {id} is not found")))?;
+            .ok_or_else(|| ApiRefusal::not_found(format!("Version {number} of AssetId {id} is not found")))?;
         if number == asset.head && switches.rollback_to_current == RollbackToCurrent::BadRequest {
-            return Err(Refusal::invalid(format!("Version {number} is the current version.")));
+            return Err(ApiRefusal::invalid(format!("Version {number} is the current version.")));
         }
-        if wanted.moderation.at(now) == Verdict::Rejected
+        if wanted.moderation.at(now) == ModerationVerdict::Rejected
             && switches.rollback_to_rejected == RollbackToRejected::BadRequest
         {
-            return Err(Refusal::invalid(format!("Version {number} is rejected.")));
+            return Err(ApiRefusal::invalid(format!("Version {number} is rejected.")));
         }
         let (rollback, review) = (switches.rollback, switches.rollback_moderation == RollbackModeration::Reviewed);
         let times = if effects.twice { 2 } else { 1 };
@@ -130,17 +130,17 @@ impl World {
                 world.apply_rollback(id, &wanted, rollback, review, now);
             }
         });
-        let asset = self.assets.get(&id).cloned().ok_or_else(|| Refusal::no_asset(id))?;
+        let asset = self.assets.get(&id).cloned().ok_or_else(|| ApiRefusal::no_asset(id))?;
         let current = asset.current().cloned().unwrap_or(wanted);
         Ok((asset, current))
     }
 
     fn apply_rollback(&mut self, id: u64, wanted: &Version, rollback: Rollback, review: bool, now: u64) {
-        let under_review = Moderation::starting(now, &[VerdictStep { after_ms: 0, verdict: Verdict::Reviewing }]);
+        let under_review = ModerationTimeline::starting(now, &[VerdictStep { after_ms: 0, verdict: ModerationVerdict::Reviewing }]);
         let Some(asset) = self.assets.get_mut(&id) else { return };
         let moderation = if review { under_review } else { wanted.moderation.clone() };
         match rollback {
-            Rollback::NewVersion => asset.push(wanted.content.clone(), Origin::Rollback, moderation, now),
+            Rollback::NewVersion => asset.push(wanted.content.clone(), VersionOrigin::Rollback, moderation, now),
             Rollback::Repoint => {
                 asset.head = wanted.number;
                 asset.head_since_ms = now;

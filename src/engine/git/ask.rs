@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{WorkTree, work_tree};
-use crate::platform::program::{self, Answer};
+use crate::platform::program::{self, ProgramOutput};
 
 /// These questions take milliseconds; a disk that hangs takes for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ pub enum Tracking {
 /// # Errors
 /// Why it can't be told: lower case, no full stop.
 pub fn head_has(file: &Path) -> Result<bool, String> {
-    let Some(place) = Place::of(file)? else { return Ok(false) };
+    let Some(place) = CheckoutFile::of(file)? else { return Ok(false) };
     let question = format!("HEAD:{}\n", place.inside);
     let answer = place.ask(&["cat-file", "--batch-check"], question.as_bytes())?;
     // No commit yet is an answer too: `missing`.
@@ -76,7 +76,7 @@ pub struct Versions {
 /// # Errors
 /// Why it can't be told: lower case, no full stop.
 pub fn versions(file: &Path) -> Result<Versions, String> {
-    let Some(place) = Place::of(file)? else { return Ok(Versions::default()) };
+    let Some(place) = CheckoutFile::of(file)? else { return Ok(Versions::default()) };
     let second = place.ask(&["cat-file", "--batch-check"], b"HEAD^2^{commit}\n")?;
     let is_merge = second.status.success() && !second.said.trim_end().ends_with("missing");
     let names: &[&str] = if is_merge { &[":0", "HEAD", "HEAD^1", "HEAD^2"] } else { &[":0", "HEAD"] };
@@ -118,7 +118,7 @@ fn contents(mut batch: &[u8]) -> Vec<Option<Vec<u8>>> {
 /// # Errors
 /// Why it can't be told: lower case, no full stop.
 pub fn tracking(file: &Path) -> Result<Option<Tracking>, String> {
-    let Some(place) = Place::of(file)? else { return Ok(None) };
+    let Some(place) = CheckoutFile::of(file)? else { return Ok(None) };
     let listed = place.ask(&["--literal-pathspecs", "ls-files", "--cached", "--", &place.inside], b"")?;
     if !listed.status.success() {
         return Err(why(&listed));
@@ -135,7 +135,7 @@ pub fn tracking(file: &Path) -> Result<Option<Tracking>, String> {
 }
 
 /// A file in a checkout.
-struct Place {
+struct CheckoutFile {
     /// Git's folder of the checkout.
     private: PathBuf,
     /// The folder of the checkout.
@@ -144,7 +144,7 @@ struct Place {
     inside: String,
 }
 
-impl Place {
+impl CheckoutFile {
     fn of(file: &Path) -> Result<Option<Self>, String> {
         let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return Ok(None) };
         let found = work_tree(folder).map_err(|unread| unread.to_string())?;
@@ -158,11 +158,11 @@ impl Place {
         Ok(Some(Self { private, top, inside }))
     }
 
-    fn ask(&self, question: &[&str], input: &[u8]) -> Result<Answer, String> {
+    fn ask(&self, question: &[&str], input: &[u8]) -> Result<ProgramOutput, String> {
         self.ask_for(question, input, A_FEW_LINES)
     }
 
-    fn ask_for(&self, question: &[&str], input: &[u8], most: u64) -> Result<Answer, String> {
+    fn ask_for(&self, question: &[&str], input: &[u8], most: u64) -> Result<ProgramOutput, String> {
         // With both folders named, git doesn't mind who owns them, and follows no configuration to others.
         let folders =
             [OsStr::new("--git-dir"), self.private.as_os_str(), OsStr::new("--work-tree"), self.top.as_os_str()];
@@ -174,7 +174,7 @@ impl Place {
     }
 }
 
-fn why(answer: &Answer) -> String {
+fn why(answer: &ProgramOutput) -> String {
     let said = answer.complained.lines().next().unwrap_or_default().trim();
     format!("git says: {}", if said.is_empty() { "nothing" } else { said })
 }

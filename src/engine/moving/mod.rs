@@ -10,20 +10,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
-use super::gate::{self, Gate};
+use super::gate::{self, Throttle};
 use super::gather::{GatherError, Gathered, look};
 use super::progress::Listener;
 use super::project::Project;
-use super::refresh::{self, Answer, Question};
+use super::refresh::{self, QueryResult, AssetQuery};
 use super::report::Stop;
-use super::stop::StopSwitch;
+use super::stop::Shutdown;
 use crate::cloud::client::Client;
-use crate::files::{self, Unsettled};
+use crate::files::{self, FilesInProgress};
 use crate::manifest;
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::file::FileCache;
-use crate::model::history::{Kind, Listing, RevisionFact, RevisionKey, Standing};
+use crate::model::history::{Kind, Listing, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, Creator, Revision};
 use crate::model::observation::Mismatch;
 use crate::model::path::ProjectPath;
@@ -34,10 +34,10 @@ use crate::moving::{
     Claim, Claims, Draft, FileSet, FindingKind, Findings, Options, Proof, ReadError, Source, TheirFile, Tool, claims,
     is_theirs,
 };
-use crate::plan::{Action, Wishes, plan};
+use crate::plan::{Action, PlanOptions, plan};
 use crate::platform::atomic_file::write_atomic_if;
 use crate::platform::clock;
-use crate::state::lockfile::{self, Entry, Ledger};
+use crate::state::lockfile::{self, LockfileEntry, Ledger};
 
 pub use error::MoveError;
 
@@ -57,7 +57,7 @@ pub struct Move {
     creator: Creator,
     claims: Claims,
     /// What Roblox said of assets, by asset.
-    standings: BTreeMap<AssetId, Standing>,
+    standings: BTreeMap<AssetId, RevisionState>,
     /// Files that their pattern finds and the manifest's doesn't.
     own_entries: BTreeMap<String, usize>,
     /// Files that the manifest's pattern finds and theirs doesn't.
@@ -215,7 +215,7 @@ impl Move {
                 continue;
             }
             let nobody = KnownAddresses::default();
-            let settled = Unsettled::default();
+            let settled = FilesInProgress::default();
             let gathered = look(&self.project, parsed, text.clone(), &self.cache, &nobody, &settled, listener)?;
             self.cache.clone_from(&gathered.cache);
             if !self.drop_unusable(&gathered) {
@@ -298,13 +298,13 @@ impl Move {
     ///
     /// # Errors
     /// When Roblox refuses the key, or the manifest would not be valid.
-    pub async fn verify(&mut self, client: &Client, stop: &StopSwitch, listener: &Listener) -> Result<(), MoveError> {
+    pub async fn verify(&mut self, client: &Client, stop: &Shutdown, listener: &Listener) -> Result<(), MoveError> {
         let (_, gathered) = tokio::task::block_in_place(|| self.settle(listener))?;
         let asked: BTreeSet<AssetId> = self.claims.assets.values().map(|claim| claim.asset_id).collect();
-        let questions = asked.into_iter().map(|asset_id| Question { asset_id, extras: false }).collect();
-        let gate = Gate::new(&[], gate::OWNER, listener.clone());
-        let answers: BTreeMap<AssetId, Answer> =
-            refresh::ask(client, &gate, stop, questions).await.into_iter().collect();
+        let questions = asked.into_iter().map(|asset_id| AssetQuery { asset_id, extras: false }).collect();
+        let gate = Throttle::new(&[], gate::OWNER, listener.clone());
+        let answers: BTreeMap<AssetId, QueryResult> =
+            refresh::fetch_assets(client, &gate, stop, questions).await.into_iter().collect();
         if let Some(Stop::Credential { message, hint }) = stop.why() {
             return Err(MoveError::Credential { message, hint });
         }
@@ -314,22 +314,22 @@ impl Move {
             let Some(asset_type) = want.and_then(|want| want.asset_type) else { continue };
             let kind = Kind { asset_type, creator: claim.creator.unwrap_or(self.creator) };
             match answers.get(&claim.asset_id) {
-                Some(Answer::Present(asset)) => match Mismatch::of(kind, asset) {
+                Some(QueryResult::Present(asset)) => match Mismatch::of(kind, asset) {
                     Some(mismatch) => foreign.push((path.clone(), format!("{path} ({})", said(mismatch)))),
                     None => told(&mut self.claims.findings, &mut self.standings, path, claim, asset),
                 },
-                Some(Answer::Gone) => {
+                Some(QueryResult::Gone) => {
                     self.claims.findings.add(FindingKind::NotFound, format!("{path} (asset {})", claim.asset_id))
                 }
-                Some(Answer::Unknown { .. }) | None => {}
+                Some(QueryResult::Unknown { .. }) | None => {}
             }
         }
         for (path, subject) in &foreign {
             self.claims.to_existing(path, FindingKind::Mismatch, subject);
         }
-        let unknown = |(asset_id, answer): (&AssetId, &Answer)| match answer {
-            Answer::Unknown { why } => Some((*asset_id, why.clone())),
-            Answer::Present(_) | Answer::Gone => None,
+        let unknown = |(asset_id, answer): (&AssetId, &QueryResult)| match answer {
+            QueryResult::Unknown { why } => Some((*asset_id, why.clone())),
+            QueryResult::Present(_) | QueryResult::Gone => None,
         };
         self.unasked = answers.iter().filter_map(unknown).collect();
         Ok(())
@@ -348,7 +348,7 @@ impl Move {
             // It fits: there was nothing before.
             let _ = recorded.apply(&change, now);
         }
-        let planned = plan(&gathered.desired, &recorded, &Wishes::default(), now);
+        let planned = plan(&gathered.desired, &recorded, &PlanOptions::default(), now);
         let uploads: Vec<&Address> = planned
             .steps
             .iter()
@@ -401,7 +401,7 @@ impl Move {
             let fact = RevisionFact {
                 ordinal: 1,
                 content: (claim.proof != Proof::Outdated).then_some(claim.content),
-                standing: self.standings.get(&claim.asset_id).copied().unwrap_or(Standing::Unverified),
+                standing: self.standings.get(&claim.asset_id).copied().unwrap_or(RevisionState::Unverified),
                 round: 0,
                 // Equal files have one asset, whose metadata is the first one's.
                 shared: !owned.insert(claim.asset_id),
@@ -410,7 +410,7 @@ impl Move {
                 era: 0,
                 made: None,
             };
-            let mut entry = Entry::new(identity);
+            let mut entry = LockfileEntry::new(identity);
             entry.history.add(key, fact);
             entry.history.list(claim.asset_id, Some(Listing::Listed));
             ledger.entries.insert(address, entry);
@@ -446,13 +446,13 @@ fn address(path: &str) -> Option<Address> {
 /// What Roblox said of an asset that is what the tool says.
 fn told(
     findings: &mut Findings,
-    standings: &mut BTreeMap<AssetId, Standing>,
+    standings: &mut BTreeMap<AssetId, RevisionState>,
     path: &str,
     claim: &Claim,
     asset: &RemoteAsset,
 ) {
-    let standing = Standing::of_moderation(asset.moderation);
-    if standing == Standing::Rejected {
+    let standing = RevisionState::of_moderation(asset.moderation);
+    if standing == RevisionState::Rejected {
         findings.add(FindingKind::Rejected, format!("{path} (asset {})", claim.asset_id));
     }
     if asset.revision.is_some_and(|revision| revision.get() > FIRST_VERSION) {

@@ -62,7 +62,7 @@ const HIDDEN: &[&str] = &[
 
 /// What is run, and with what.
 #[derive(Debug, Clone)]
-pub struct Setting {
+pub struct CommandSettings {
     /// The command, for the shell.
     pub command: String,
     /// The project, in whose folder it runs.
@@ -81,12 +81,12 @@ pub struct Counts {
 }
 
 /// Receives each line that the command prints.
-pub type Said<'a> = &'a mut (dyn FnMut(String) + Send);
+pub type LineSink<'a> = &'a mut (dyn FnMut(String) + Send);
 
 /// The command of one service. Dropped, it and what it started are killed; [`OnChange::finish`] is the orderly end.
 #[derive(Debug)]
 pub struct OnChange {
-    inbox: mpsc::UnboundedSender<Message>,
+    inbox: mpsc::UnboundedSender<RunnerMessage>,
     tally: Arc<Tally>,
 }
 
@@ -111,7 +111,7 @@ impl Tally {
 }
 
 #[derive(Debug)]
-enum Message {
+enum RunnerMessage {
     Changed(Vec<PathBuf>),
     Hide(String),
     Finish(Duration, oneshot::Sender<()>),
@@ -119,7 +119,7 @@ enum Message {
 
 /// How long a run may take.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+struct TimeLimits {
     run: Duration,
     /// From asking it to end until it is killed.
     grace: Duration,
@@ -129,11 +129,11 @@ struct Limits {
 
 impl OnChange {
     /// Stands ready; runs nothing before something changed. Needs a runtime.
-    pub fn start(setting: Setting) -> Self {
-        Self::with(setting, Limits { run: RUN, grace: GRACE, last: LAST_GRACE })
+    pub fn start(setting: CommandSettings) -> Self {
+        Self::with(setting, TimeLimits { run: RUN, grace: GRACE, last: LAST_GRACE })
     }
 
-    fn with(setting: Setting, limits: Limits) -> Self {
+    fn with(setting: CommandSettings, limits: TimeLimits) -> Self {
         let (inbox, messages) = mpsc::unbounded_channel();
         let tally = Arc::new(Tally::default());
         tokio::spawn(attend(setting, limits, messages, Arc::clone(&tally)));
@@ -143,12 +143,12 @@ impl OnChange {
     /// These files were written, created or removed; or an earlier process did that, and its run for it was cut off.
     pub fn changed(&self, paths: impl IntoIterator<Item = PathBuf>) {
         self.tally.changes.fetch_add(1, Ordering::SeqCst);
-        let _ = self.inbox.send(Message::Changed(paths.into_iter().collect())); // the task ends with this handle
+        let _ = self.inbox.send(RunnerMessage::Changed(paths.into_iter().collect())); // the task ends with this handle
     }
 
     /// From now on the command doesn't see this variable.
     pub fn hide(&self, variable: &str) {
-        let _ = self.inbox.send(Message::Hide(variable.to_owned())); // as above
+        let _ = self.inbox.send(RunnerMessage::Hide(variable.to_owned())); // as above
     }
 
     /// Whether a run that ended well began after the last change.
@@ -176,7 +176,7 @@ impl OnChange {
     /// ended well began after the last change.
     pub async fn finish(self, patience: Duration) -> bool {
         let (done, finished) = oneshot::channel();
-        if self.inbox.send(Message::Finish(patience, done)).is_ok() {
+        if self.inbox.send(RunnerMessage::Finish(patience, done)).is_ok() {
             let _ = finished.await;
         }
         self.tally.is_up_to_date()
@@ -185,9 +185,9 @@ impl OnChange {
 
 /// The task behind the handle.
 async fn attend(
-    mut setting: Setting,
-    limits: Limits,
-    mut messages: mpsc::UnboundedReceiver<Message>,
+    mut setting: CommandSettings,
+    limits: TimeLimits,
+    mut messages: mpsc::UnboundedReceiver<RunnerMessage>,
     tally: Arc<Tally>,
 ) {
     let mut heard: u64 = 0;
@@ -208,12 +208,12 @@ async fn attend(
                     tokio::select! {
                         succeeded = &mut run => break succeeded,
                         message = messages.recv(), if finishing.is_none() => match message {
-                            Some(Message::Changed(paths)) => {
+                            Some(RunnerMessage::Changed(paths)) => {
                                 heard += 1;
                                 schedule.changed(paths);
                             }
-                            Some(Message::Hide(variable)) => hidden.push(variable),
-                            Some(Message::Finish(patience, done)) => {
+                            Some(RunnerMessage::Hide(variable)) => hidden.push(variable),
+                            Some(RunnerMessage::Finish(patience, done)) => {
                                 let _ = last.send(end_of(patience, limits)); // this task holds a receiver
                                 finishing = Some(done);
                             }
@@ -248,12 +248,12 @@ async fn attend(
         let wait = schedule.due().map(|due| due.saturating_sub(clock::elapsed()));
         tokio::select! {
             message = messages.recv() => match message {
-                Some(Message::Changed(paths)) => {
+                Some(RunnerMessage::Changed(paths)) => {
                     heard += 1;
                     schedule.changed(paths);
                 }
-                Some(Message::Hide(variable)) => setting.hidden.push(variable),
-                Some(Message::Finish(patience, done)) => {
+                Some(RunnerMessage::Hide(variable)) => setting.hidden.push(variable),
+                Some(RunnerMessage::Finish(patience, done)) => {
                     let _ = last.send(end_of(patience, limits));
                     schedule.hurry();
                     finishing = Some(done);
@@ -269,7 +269,7 @@ async fn attend(
 }
 
 /// When what runs is asked to end, so that it is gone when `patience` is over.
-fn end_of(patience: Duration, limits: Limits) -> Duration {
+fn end_of(patience: Duration, limits: TimeLimits) -> Duration {
     clock::elapsed().saturating_add(patience.saturating_sub(limits.last))
 }
 
@@ -281,12 +281,12 @@ fn end_of(patience: Duration, limits: Limits) -> Duration {
 /// # Errors
 /// Why it did not end well, for a person: lower case, no full stop.
 pub async fn run_once(
-    setting: &Setting,
+    setting: &CommandSettings,
     paths: &[PathBuf],
     mut signalled: watch::Receiver<Option<Duration>>,
-    said: Said<'_>,
+    said: LineSink<'_>,
 ) -> Result<(), String> {
-    let limits = Limits { run: RUN, grace: GRACE, last: LAST_GRACE };
+    let limits = TimeLimits { run: RUN, grace: GRACE, last: LAST_GRACE };
     let least = clock::elapsed().saturating_add(LEAST);
     let ends = |at: Duration| at.saturating_add(AFTER_SIGNAL).max(least);
     let asked = |at: Option<Duration>| at.map_or(Duration::MAX, |at| ends(at).saturating_sub(LAST_GRACE));
@@ -311,20 +311,20 @@ pub async fn run_once(
 /// # Errors
 /// Why it could not: lower case, no full stop; what is in the way was handed to `said`.
 pub async fn may_publish(
-    setting: &Setting,
+    setting: &CommandSettings,
     paths: &[PathBuf],
     signalled: watch::Receiver<Option<Duration>>,
-    said: Said<'_>,
+    said: LineSink<'_>,
 ) -> Result<(), String> {
     let Some(command) = shipped::check_of(&setting.command) else { return Ok(()) };
-    run_once(&Setting { command, ..setting.clone() }, paths, signalled, said).await
+    run_once(&CommandSettings { command, ..setting.clone() }, paths, signalled, said).await
 }
 
 /// One run of the service's command, told in the log. Returns whether it went well.
 async fn logged(
-    setting: &Setting,
+    setting: &CommandSettings,
     paths: &[PathBuf],
-    limits: Limits,
+    limits: TimeLimits,
     deadline: watch::Receiver<Duration>,
     allowance: &mut Allowance,
 ) -> bool {
@@ -349,11 +349,11 @@ async fn logged(
 
 /// One run. The error says why it did not end well.
 async fn run(
-    setting: &Setting,
+    setting: &CommandSettings,
     paths: &[PathBuf],
-    limits: Limits,
+    limits: TimeLimits,
     deadline: watch::Receiver<Duration>,
-    said: Said<'_>,
+    said: LineSink<'_>,
 ) -> Result<(), String> {
     // Kept until the command is over.
     let shipped = Shipped::unpack().inspect_err(|error| tracing::debug!("can't unpack macadam-commit-push: {error}"));
@@ -368,9 +368,9 @@ async fn run(
 /// Hands on what the command says until it is over, or takes too long.
 async fn follow(
     mut shell: Shell,
-    limits: Limits,
+    limits: TimeLimits,
     mut deadline: watch::Receiver<Duration>,
-    say: Said<'_>,
+    say: LineSink<'_>,
 ) -> Result<ExitStatus, String> {
     let latest = clock::elapsed().saturating_add(limits.run);
     let (out, err) = shell.output();
@@ -435,8 +435,8 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, lines: mpsc::Sender<String
     }
 }
 
-fn surroundings(setting: &Setting, paths: &[PathBuf], shipped: Option<&Shipped>) -> Surroundings {
-    let Setting { command: _, project, hidden } = setting;
+fn surroundings(setting: &CommandSettings, paths: &[PathBuf], shipped: Option<&Shipped>) -> Surroundings {
+    let CommandSettings { command: _, project, hidden } = setting;
     let mut changed = OsString::new();
     for path in paths {
         if !changed.is_empty() {

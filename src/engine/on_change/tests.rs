@@ -6,14 +6,14 @@ use super::*;
 
 use std::fs;
 
-const LIMITS: Limits =
-    Limits { run: Duration::from_secs(60), grace: Duration::from_secs(20), last: Duration::from_secs(20) };
+const LIMITS: TimeLimits =
+    TimeLimits { run: Duration::from_secs(60), grace: Duration::from_secs(20), last: Duration::from_secs(20) };
 
-struct Bench {
+struct CommandFixture {
     folder: tempfile::TempDir,
 }
 
-impl Bench {
+impl CommandFixture {
     fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
@@ -22,10 +22,10 @@ impl Bench {
         self.folder.path().join(name)
     }
 
-    fn start(&self, command: &str, limits: Limits) -> OnChange {
+    fn start(&self, command: &str, limits: TimeLimits) -> OnChange {
         fs::write(self.path("assets.toml"), "").unwrap();
         let project = Project::find(Some(Path::new("assets.toml")), None, self.folder.path()).unwrap();
-        OnChange::with(Setting { command: command.to_owned(), project, hidden: vec!["CARGO".to_owned()] }, limits)
+        OnChange::with(CommandSettings { command: command.to_owned(), project, hidden: vec!["CARGO".to_owned()] }, limits)
     }
 
     fn read(&self, name: &str) -> String {
@@ -43,7 +43,7 @@ impl Bench {
 
 #[tokio::test]
 async fn it_is_told_what_changed_and_sees_no_secret() {
-    let bench = Bench::new();
+    let bench = CommandFixture::new();
     let on_change = bench.start("pwd -P >> out; printf '%s\\n' \"$MACADAM_CHANGED\" >> out; env > env", LIMITS);
     on_change.changed([bench.path("b c.luau"), bench.path("assets.lock.toml"), bench.path("b c.luau")]);
     assert!(on_change.finish(Duration::from_secs(60)).await);
@@ -55,7 +55,7 @@ async fn it_is_told_what_changed_and_sees_no_secret() {
     // cargo sets this one for tests; it stands for what a project hides.
     assert!(env.contains("PATH=") && !env.lines().any(|line| line.starts_with("CARGO=")), "{env}");
     let hidden = surroundings(
-        &Setting {
+        &CommandSettings {
             command: String::new(),
             project: Project::find(Some(Path::new("assets.toml")), None, bench.folder.path()).unwrap(),
             hidden: Vec::new(),
@@ -71,7 +71,7 @@ async fn it_is_told_what_changed_and_sees_no_secret() {
 
 #[tokio::test]
 async fn what_changes_while_it_runs_makes_one_more_run() {
-    let bench = Bench::new();
+    let bench = CommandFixture::new();
     let on_change = bench.start("echo begun >> out; while [ ! -e go ]; do sleep 0.02; done; echo ended >> out", LIMITS);
     on_change.changed([bench.path("a")]);
     bench.until("begun", || bench.read("out") == "begun\n").await;
@@ -87,7 +87,7 @@ async fn what_changes_while_it_runs_makes_one_more_run() {
 
 #[tokio::test]
 async fn a_failure_is_counted_and_tried_once_more_at_the_end() {
-    let bench = Bench::new();
+    let bench = CommandFixture::new();
     let on_change = bench.start("echo \"$MACADAM_CHANGED\" >> out; exit 3", LIMITS);
     on_change.changed([bench.path("a")]);
     bench.until("failed", || on_change.counts() == Counts { succeeded: 0, failed: 1 }).await;
@@ -98,11 +98,11 @@ async fn a_failure_is_counted_and_tried_once_more_at_the_end() {
 
 #[tokio::test]
 async fn one_that_takes_too_long_is_ended_with_what_it_started() {
-    let bench = Bench::new();
+    let bench = CommandFixture::new();
     // The child ignores TERM and would write for ever.
     let child = "trap '' TERM; while :; do date +%N > alive; sleep 0.02; done";
     let command = format!("sh -c \"{child}\" & echo $! > pid; wait");
-    let limits = Limits { run: Duration::from_secs(2), grace: Duration::from_millis(200), ..LIMITS };
+    let limits = TimeLimits { run: Duration::from_secs(2), grace: Duration::from_millis(200), ..LIMITS };
     let on_change = bench.start(&command, limits);
     on_change.changed([bench.path("a")]);
     bench.until("ended", || on_change.counts() == Counts { succeeded: 0, failed: 1 }).await;
@@ -115,7 +115,7 @@ async fn one_that_takes_too_long_is_ended_with_what_it_started() {
 
 #[tokio::test]
 async fn the_end_of_the_service_ends_it() {
-    let bench = Bench::new();
+    let bench = CommandFixture::new();
     let on_change =
         bench.start("trap 'echo asked >> out; exit 1' TERM; echo up > up; while :; do sleep 0.02; done", LIMITS);
     on_change.changed([bench.path("a")]);
@@ -126,7 +126,7 @@ async fn the_end_of_the_service_ends_it() {
 
 #[tokio::test]
 async fn a_command_that_cant_be_started_is_a_failure() {
-    let bench = Bench::new();
+    let bench = CommandFixture::new();
     let on_change = bench.start("exit 0", LIMITS);
     fs::remove_file(bench.path("assets.toml")).unwrap();
     fs::remove_dir(bench.folder.path()).unwrap();

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::rounds::Rounds;
 use super::{Beside, Service, ServiceError};
-use crate::engine::refresh::{self, Answer, Question};
+use crate::engine::refresh::{self, QueryResult, AssetQuery};
 use crate::engine::set_aside;
 use crate::model::change::Change;
 use crate::model::ids::AssetId;
@@ -36,19 +36,19 @@ impl Service<'_> {
         let mut done = Vec::new();
         let with = Beside { ending: &self.ending, stop: &self.hands.stop, pause: self.setting.interval };
         let (client, gate, stop) = (&self.client, &self.hands.gate, &self.hands.stop);
-        let ask = async |question: Question| {
+        let ask = async |question: AssetQuery| {
             // It has time; a change of a file has not.
-            tokio::time::timeout(LOOK_AROUND, refresh::ask(client, gate, stop, vec![question]))
+            tokio::time::timeout(LOOK_AROUND, refresh::fetch_assets(client, gate, stop, vec![question]))
                 .await
                 .unwrap_or_default()
         };
         let asked = futures_util::future::join_all(questions.iter().copied().map(ask));
         let answers = Self::beside(&mut self.crew, &mut done, with, asked).await;
-        let answers: Vec<(AssetId, Answer)> = answers.into_iter().flatten().collect();
+        let answers: Vec<(AssetId, QueryResult)> = answers.into_iter().flatten().collect();
         self.all_ended(done)?;
         for question in questions {
-            let heard = |(asset_id, answer): &(AssetId, Answer)| {
-                *asset_id == question.asset_id && !matches!(answer, Answer::Unknown { .. })
+            let heard = |(asset_id, answer): &(AssetId, QueryResult)| {
+                *asset_id == question.asset_id && !matches!(answer, QueryResult::Unknown { .. })
             };
             // An answer that may be older than Macadam's own last write decided nothing.
             let lags = self.session.book.read(|recorded| recorded.may_lag(question.asset_id, clock::now()));
@@ -58,12 +58,12 @@ impl Service<'_> {
         }
         let mut news = News::None;
         for (asset_id, answer) in &answers {
-            if let Answer::Unknown { why } = &answer {
+            if let QueryResult::Unknown { why } = &answer {
                 tracing::debug!(%asset_id, "could not be looked at: {why}");
             }
         }
         let follow = |recorded: &Recorded| {
-            let follow = |(asset_id, answer)| refresh::follow(recorded, asset_id, answer, clock::now());
+            let follow = |(asset_id, answer)| refresh::apply_observation(recorded, asset_id, answer, clock::now());
             let changes: Vec<Change> = answers.iter().map(|(id, answer)| (*id, answer)).flat_map(follow).collect();
             news = changes.iter().map(|change| News::of(recorded, change)).max().unwrap_or(News::None);
             changes
@@ -112,7 +112,7 @@ enum News {
 impl News {
     fn of(recorded: &Recorded, change: &Change) -> Self {
         match change {
-            Change::See { asset } => match recorded.seen.get(&asset.asset_id) {
+            Change::RecordObservation { asset } => match recorded.seen.get(&asset.asset_id) {
                 None => Self::First,
                 Some(seen) if seen.asset == *asset => Self::None,
                 Some(_) => Self::Other,

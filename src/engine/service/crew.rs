@@ -15,10 +15,10 @@ use tracing::Instrument as _;
 
 use crate::engine::execute::{Finished, asset_of, chains, run_chain};
 use crate::engine::report::{Outcome, StepReport};
-use crate::engine::steps::Steps;
-use crate::engine::stop::{StopSwitch, panic_message};
+use crate::engine::steps::Executor;
+use crate::engine::stop::{Shutdown, panic_message};
 use crate::model::address::Address;
-use crate::model::request::{Answer, Problem};
+use crate::model::request::{RequestDone, RequestProblem};
 use crate::plan::Step;
 
 /// The first and the longest rest of an address whose work ended without having come any further.
@@ -28,14 +28,14 @@ const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(
 #[derive(Debug)]
 pub(super) enum End {
     /// Of an address's steps.
-    Steps(Ended),
+    Steps(WorkerResult),
     /// Of what another command asked for; `Err` is what it panicked with.
-    Errand(Result<Result<Answer, Problem>, String>),
+    Errand(Result<Result<RequestDone, RequestProblem>, String>),
 }
 
 /// The end of one address's steps.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct WorkerResult {
     /// Which.
     pub(super) address: Address,
     /// What was tried; a panic leaves nothing.
@@ -48,10 +48,10 @@ pub(super) struct Ended {
 
 /// The work in hand.
 #[derive(Default)]
-pub(super) struct Crew {
+pub(super) struct Workers {
     work: FuturesUnordered<LocalBoxFuture<'static, End>>,
     /// By address and whether it is metadata: how to call off what only rests.
-    in_hand: BTreeMap<(Address, bool), StopSwitch>,
+    in_hand: BTreeMap<(Address, bool), Shutdown>,
     /// Kept free for what another command asked for, or in its hands.
     kept: BTreeSet<Address>,
     finished: Finished,
@@ -61,7 +61,7 @@ pub(super) struct Crew {
     rests: BTreeMap<Address, (Duration, u32)>,
 }
 
-impl Crew {
+impl Workers {
     /// The addresses in hand, and those that are kept free.
     pub(super) fn in_hand(&self) -> BTreeSet<Address> {
         self.in_hand.keys().map(|(address, _)| address).chain(&self.kept).cloned().collect()
@@ -79,12 +79,12 @@ impl Crew {
     }
 
     /// Keeps nothing free any more.
-    pub(super) fn let_go(&mut self) {
+    pub(super) fn release(&mut self) {
         self.kept.clear();
     }
 
     /// Carries out what was asked, on the addresses that are kept free for it.
-    pub(super) fn run_errand(&mut self, errand: impl Future<Output = Result<Answer, Problem>> + 'static) {
+    pub(super) fn run_errand(&mut self, errand: impl Future<Output = Result<RequestDone, RequestProblem>> + 'static) {
         let work = AssertUnwindSafe(errand).catch_unwind();
         self.work.push(Box::pin(async { End::Errand(work.await.map_err(|panic| panic_message(panic.as_ref()))) }));
     }
@@ -98,7 +98,7 @@ impl Crew {
     pub(super) fn begin(
         &mut self,
         steps: Vec<Step>,
-        with: &Steps,
+        with: &Executor,
         now: Duration,
         span: impl Fn(&Address) -> tracing::Span,
     ) {
@@ -129,8 +129,8 @@ impl Crew {
         for chain in chains {
             let Some(first) = chain.first() else { continue };
             let (address, metadata) = (first.address.clone(), first.action.is_metadata());
-            let superseded = StopSwitch::default();
-            let steps = Steps { superseded: superseded.clone(), ..with.clone() };
+            let superseded = Shutdown::default();
+            let steps = Executor { superseded: superseded.clone(), ..with.clone() };
             self.in_hand.insert((address.clone(), metadata), superseded);
             let finished = self.finished.clone();
             let span = span(&address);
@@ -144,7 +144,7 @@ impl Crew {
                         (Vec::new(), Some(panic_message(panic.as_ref())))
                     }
                 };
-                End::Steps(Ended { address, reports, panicked, metadata })
+                End::Steps(WorkerResult { address, reports, panicked, metadata })
             };
             self.work.push(Box::pin(work.instrument(span)));
         }
@@ -161,15 +161,15 @@ impl Crew {
         match rest(&ended) {
             // Nothing was tried, so nothing is learned of how long to rest.
             _ if ended.reports.is_empty() && ended.panicked.is_none() => {}
-            Rest::None => {
+            WorkerBackoff::None => {
                 self.rests.remove(&ended.address);
             }
-            Rest::Briefly => {
+            WorkerBackoff::Briefly => {
                 let times = self.rests.get(&ended.address).map_or(0, |(_, times)| *times);
                 let wait = REST.0.saturating_mul(1 << times.min(10)).min(REST.1);
                 self.rests.insert(ended.address.clone(), (now().saturating_add(wait), times.saturating_add(1)));
             }
-            Rest::Long => {
+            WorkerBackoff::Long => {
                 self.rests.insert(ended.address.clone(), (now().saturating_add(pause), 0));
             }
         }
@@ -181,7 +181,7 @@ impl Crew {
         self.rests.retain(|address, _| !addresses.contains(address));
         for ((address, _), switch) in &self.in_hand {
             if addresses.contains(address) {
-                switch.throw_quietly();
+                switch.trigger_quietly();
             }
         }
     }
@@ -198,26 +198,26 @@ impl Crew {
     }
 
     /// Everybody may try again: the key, a permission or the account may be another.
-    pub(super) fn forgive(&mut self) {
+    pub(super) fn reset_backoff(&mut self) {
         self.rests.clear();
     }
 }
 
-enum Rest {
+enum WorkerBackoff {
     None,
     Briefly,
     Long,
 }
 
 /// How long an address rests that ended so. Where the state says when it is due again, it needs no rest here.
-fn rest(ended: &Ended) -> Rest {
+fn rest(ended: &WorkerResult) -> WorkerBackoff {
     if ended.panicked.is_some() {
-        return Rest::Long;
+        return WorkerBackoff::Long;
     }
     match ended.reports.last().map(|report| &report.outcome) {
-        Some(Outcome::Done { .. } | Outcome::NotBegun) | None => Rest::None,
-        Some(Outcome::Superseded { .. } | Outcome::TryLater { .. } | Outcome::InDoubt { .. }) => Rest::Briefly,
-        Some(Outcome::Running { .. } | Outcome::Refused { .. }) => Rest::Long,
+        Some(Outcome::Done { .. } | Outcome::NotBegun) | None => WorkerBackoff::None,
+        Some(Outcome::Superseded { .. } | Outcome::TryLater { .. } | Outcome::InDoubt { .. }) => WorkerBackoff::Briefly,
+        Some(Outcome::Running { .. } | Outcome::Refused { .. }) => WorkerBackoff::Long,
     }
 }
 
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn the_end_of_a_rest_is_told_once() {
         let at = Duration::from_secs;
-        let mut crew = Crew::default();
+        let mut crew = Workers::default();
         assert!(!crew.rested(at(1)));
         crew.rests.insert(Address::new("a").unwrap(), (at(5), 1));
         assert!(!crew.rested(at(4)));

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Beside, GIT_AGAIN, POLL_EVERY, Service, ServiceError};
-use crate::engine::book::BookError;
+use crate::engine::book::StateCacheError;
 use crate::engine::gather::{GatherError, Gathered, look, read_manifest};
 use crate::engine::lockfile::KeepError;
 use crate::engine::steps::chain;
-use crate::files::Unsettled;
+use crate::files::FilesInProgress;
 use crate::manifest::{Diagnostic, Manifest};
 use crate::model::address::Address;
 use crate::model::desired::Desired;
@@ -46,7 +46,7 @@ impl Service<'_> {
         let before = std::mem::take(&mut self.session.cache);
         let looking = tokio::task::spawn_blocking(move || {
             let fresh = read_manifest(&project);
-            let looked = |(manifest, text): (Manifest, String), unsettled: &Unsettled| {
+            let looked = |(manifest, text): (Manifest, String), unsettled: &FilesInProgress| {
                 let gathered = look(&project, manifest, text.clone(), &before, &known, unsettled, &listener);
                 gathered.map(|gathered| (gathered, text))
             };
@@ -114,7 +114,7 @@ impl Service<'_> {
         let Gathered { manifest, desired, cache, waiting, .. } = gathered;
         let delta = FileDelta::between(before, &cache);
         if !delta.is_empty() {
-            self.session.book.store().save_files(delta).await.map_err(BookError::from)?;
+            self.session.book.store().save_files(delta).await.map_err(StateCacheError::from)?;
         }
         self.session.cache = cache;
         self.eyes.wait_for(waiting);

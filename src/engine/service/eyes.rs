@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use crate::engine::git;
 use crate::engine::project::Project;
-use crate::files::{self, Degraded, Hint, HintSink, Hints, Settler, Unsettled, WatchTargets, Watcher};
-use crate::model::desired::Selection;
+use crate::files::{self, Degraded, Hint, HintSink, Hints, Debouncer, FilesInProgress, WatchTargets, Watcher};
+use crate::model::desired::FileSelection;
 use crate::model::path::ProjectPath;
 use crate::platform::clock;
 
 /// Hints, and what waits to settle.
-pub(super) struct Eyes {
+pub(super) struct FileMonitor {
     hints: Hints,
     /// Until somebody watches.
     sink: Option<HintSink>,
     watcher: Option<Watcher>,
-    settler: Settler,
+    settler: Debouncer,
     /// Watching failed at the start, with the reason.
     blind: Option<String>,
 }
@@ -34,15 +34,15 @@ pub(super) struct Wake {
     pub(super) overflow: bool,
 }
 
-impl Eyes {
+impl FileMonitor {
     /// Opens eyes that watch nothing yet.
     pub(super) fn new() -> Self {
         let (sink, hints) = files::hints();
-        Self { hints, sink: Some(sink), watcher: None, settler: Settler::default(), blind: None }
+        Self { hints, sink: Some(sink), watcher: None, settler: Debouncer::default(), blind: None }
     }
 
     /// Watches what the manifest speaks of. Blocks: it arms watches.
-    pub(super) fn turn_to(&mut self, project: &Project, selection: Selection) {
+    pub(super) fn turn_to(&mut self, project: &Project, selection: FileSelection) {
         let targets = targets(project, selection);
         let Some(watcher) = &self.watcher else {
             let sink = self.sink.take().unwrap_or_else(|| {
@@ -119,13 +119,13 @@ impl Eyes {
     }
 
     /// The files that must not be looked at; `all`: no events tell of the others.
-    pub(super) fn unsettled(&self, all: bool) -> Unsettled {
+    pub(super) fn unsettled(&self, all: bool) -> FilesInProgress {
         let paths = self.settler.unsettled(clock::elapsed());
         if all {
             let now_ns = i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX);
-            return Unsettled::without_events(paths, now_ns);
+            return FilesInProgress::without_events(paths, now_ns);
         }
-        Unsettled { paths, ..Unsettled::default() }
+        FilesInProgress { paths, ..FilesInProgress::default() }
     }
 
     /// Files that a look left for later without an event that tells of them.
@@ -138,7 +138,7 @@ impl Eyes {
     }
 }
 
-fn targets(project: &Project, selection: Selection) -> WatchTargets {
+fn targets(project: &Project, selection: FileSelection) -> WatchTargets {
     let git = git::own_folder(&project.root);
     WatchTargets {
         root: project.root.clone(),

@@ -8,7 +8,7 @@ use crate::model::recorded::Recorded;
 
 impl Service<'_> {
     /// Takes in why nothing more may be begun, wherever that was found out.
-    pub(super) fn heed_stop(&mut self) -> Result<(), ServiceError> {
+    pub(super) fn check_shutdown(&mut self) -> Result<(), ServiceError> {
         match self.hands.stop.why() {
             Some(Stop::Credential { message, hint }) if self.refused.is_none() => {
                 tracing::error!(
@@ -52,11 +52,11 @@ impl Service<'_> {
             Err(why) => tracing::error!("the key can't be read anew, the one before stays: {why}"),
         }
         self.looked_at_key = false;
-        if self.refused.take().is_some() || self.hands.stop.is_thrown() {
+        if self.refused.take().is_some() || self.hands.stop.is_triggered() {
             self.hands.remember_pace().await?;
             self.hands = hands(self.session, &self.client, &self.setting).await?;
         }
-        self.crew.forgive();
+        self.crew.reset_backoff();
         self.needs.plan = true;
         Ok(())
     }

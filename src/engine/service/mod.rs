@@ -26,24 +26,24 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use self::around::until;
-use self::crew::{Crew, End, Ended};
-use self::eyes::Eyes;
+use self::crew::{Workers, End, WorkerResult};
+use self::eyes::FileMonitor;
 use self::outputs::TellOutputs;
-use self::outside::Outside;
+use self::outside::Observability;
 use self::requests::Asked;
 use self::rounds::Rounds;
-use super::book::BookError;
+use super::book::StateCacheError;
 use super::gather::{GatherError, read_manifest};
 use super::git;
-use super::hands::Hands;
+use super::hands::ExecutionContext;
 use super::lockfile::KeepError;
 use super::on_change::OnChange;
 use super::outputs::ours;
 use super::progress::Listener;
 use super::report::{Outcome, Stop};
-use super::request::Desk;
+use super::request::RequestQueue;
 use super::session::{Session, recover};
-use super::stop::StopSwitch;
+use super::stop::Shutdown;
 use crate::cloud::client::Client;
 use crate::cloud::secret::Credential;
 use crate::manifest::Manifest;
@@ -69,7 +69,7 @@ const PULSE: Duration = Duration::from_secs(15);
 
 /// What the outside asks of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum ServiceCommand {
     /// End in order.
     Stop,
     /// Read the key anew, and look at everything.
@@ -77,7 +77,7 @@ pub enum Order {
 }
 
 /// What a service is given.
-pub struct Setting {
+pub struct ServiceSettings {
     /// How many files are uploaded at once.
     pub uploads: usize,
     /// The longest time between two looks at everything.
@@ -98,7 +98,7 @@ pub enum ServiceError {
     Gather(#[from] GatherError),
     /// The state could not be read or written.
     #[error(transparent)]
-    Book(#[from] BookError),
+    Book(#[from] StateCacheError),
     /// The lockfile could not be kept.
     #[error(transparent)]
     Lockfile(#[from] KeepError),
@@ -151,23 +151,23 @@ struct Times {
 
 /// What ends the waiting of work beside the crew.
 struct Beside<'a> {
-    ending: &'a StopSwitch,
-    stop: &'a StopSwitch,
+    ending: &'a Shutdown,
+    stop: &'a Shutdown,
     pause: Duration,
 }
 
 struct Service<'a> {
     session: &'a mut Session,
     client: Arc<Client>,
-    hands: Hands,
-    setting: Setting,
-    outside: Outside,
+    hands: ExecutionContext,
+    setting: ServiceSettings,
+    outside: Observability,
     on_change: Option<OnChange>,
     /// Thrown as soon as the end is asked for, whatever the loop waits for.
-    ending: StopSwitch,
-    crew: Crew,
-    eyes: Eyes,
-    desk: Desk,
+    ending: Shutdown,
+    crew: Workers,
+    eyes: FileMonitor,
+    desk: RequestQueue,
     /// The state for which is planned, see [`Book::generation`](super::book::Book::generation).
     generation: u64,
     /// What another command asked for and is not answered yet; one at a time.
@@ -203,19 +203,19 @@ struct Service<'a> {
 pub async fn serve(
     session: &mut Session,
     client: Arc<Client>,
-    setting: Setting,
-    outside: Outside,
+    setting: ServiceSettings,
+    outside: Observability,
     on_change: Option<OnChange>,
-    orders: mpsc::UnboundedReceiver<Order>,
-    ending: StopSwitch,
+    orders: mpsc::UnboundedReceiver<ServiceCommand>,
+    ending: Shutdown,
 ) -> Result<(), ServiceError> {
     let hands = hands(session, &client, &setting).await?;
     let (manifest, text) = read_manifest(&session.project)?;
-    let mut eyes = Eyes::new();
+    let mut eyes = FileMonitor::new();
     let now = clock::elapsed();
     // Armed before the first look, so that nothing is missed in between.
     tokio::task::block_in_place(|| eyes.turn_to(&session.project, manifest.selection()));
-    let desk = Desk::open(session);
+    let desk = RequestQueue::open(session);
     if let Some(on_change) = &on_change {
         manifest.webhook_env().into_iter().for_each(|variable| on_change.hide(variable));
         // The run for it failed, or was cut off, in an earlier process.
@@ -234,7 +234,7 @@ pub async fn serve(
         outside,
         on_change,
         ending,
-        crew: Crew::default(),
+        crew: Workers::default(),
         eyes,
         desk,
         generation: 0,
@@ -258,16 +258,16 @@ pub async fn serve(
     service.end(ended).await
 }
 
-async fn hands(session: &Session, client: &Arc<Client>, setting: &Setting) -> Result<Hands, BookError> {
-    let (listener, stop) = (setting.listener.clone(), StopSwitch::default());
-    let hands = Hands::new(session, Arc::clone(client), listener, stop, setting.uploads).await?;
+async fn hands(session: &Session, client: &Arc<Client>, setting: &ServiceSettings) -> Result<ExecutionContext, StateCacheError> {
+    let (listener, stop) = (setting.listener.clone(), Shutdown::default());
+    let hands = ExecutionContext::new(session, Arc::clone(client), listener, stop, setting.uploads).await?;
     // The crew catches them: other addresses are not touched by it.
     Ok(hands.letting_panics_go_on())
 }
 
 /// What woke the loop.
 enum Woken {
-    Order(Order),
+    Order(ServiceCommand),
     Hints(Vec<crate::files::Hint>),
     Ended(End),
     Rung,
@@ -275,14 +275,14 @@ enum Woken {
 }
 
 impl Service<'_> {
-    async fn run(&mut self, mut orders: mpsc::UnboundedReceiver<Order>) -> Result<(), ServiceError> {
+    async fn run(&mut self, mut orders: mpsc::UnboundedReceiver<ServiceCommand>) -> Result<(), ServiceError> {
         loop {
             self.act().await?;
             self.outside.progress(&self.health());
             let wait = self.next_time().saturating_sub(clock::elapsed());
             let pause = self.setting.interval;
             let woken = tokio::select! {
-                order = orders.recv() => Woken::Order(order.unwrap_or(Order::Stop)),
+                order = orders.recv() => Woken::Order(order.unwrap_or(ServiceCommand::Stop)),
                 ended = self.crew.next(clock::elapsed, pause) => Woken::Ended(ended),
                 hints = self.eyes.hints() => Woken::Hints(hints),
                 () = self.desk.rung() => Woken::Rung,
@@ -290,8 +290,8 @@ impl Service<'_> {
                 () = tokio::time::sleep(wait) => Woken::Time,
             };
             match woken {
-                Woken::Order(Order::Stop) => return Ok(()),
-                Woken::Order(Order::Reload) => self.reload().await?,
+                Woken::Order(ServiceCommand::Stop) => return Ok(()),
+                Woken::Order(ServiceCommand::Reload) => self.reload().await?,
                 Woken::Hints(hints) => self.hinted(hints),
                 Woken::Ended(ended) => self.ended(ended)?,
                 Woken::Rung => self.needs.requests = true,
@@ -322,8 +322,8 @@ impl Service<'_> {
             tokio::task::block_in_place(|| self.eyes.recheck());
             self.outside.metrics.rescan("interval");
             (self.needs.look, self.needs.all) = (true, true);
-            self.hands.forgive();
-            self.crew.forgive();
+            self.hands.reset_backoff();
+            self.crew.reset_backoff();
             if self.refused.is_some() {
                 self.try_key_again().await?;
             }
@@ -382,7 +382,7 @@ impl Service<'_> {
         let generation = self.session.book.generation();
         if std::mem::replace(&mut self.generation, generation) != generation {
             // The bell was in the folder too, and the lockfile may be gone with it.
-            self.desk = Desk::open(self.session);
+            self.desk = RequestQueue::open(self.session);
             (self.needs.look, self.needs.all, self.needs.requests) = (true, true, true);
             self.needs.lockfile = Some(clock::elapsed());
         }
@@ -449,11 +449,11 @@ impl Service<'_> {
 
     /// Takes in the end of some work.
     fn ended(&mut self, end: End) -> Result<(), ServiceError> {
-        let Ended { address, reports, panicked, .. } = match end {
+        let WorkerResult { address, reports, panicked, .. } = match end {
             End::Steps(ended) => ended,
             End::Errand(result) => {
                 self.errand_ended(result);
-                return self.heed_stop();
+                return self.check_shutdown();
             }
         };
         if let Some(message) = panicked {
@@ -463,7 +463,7 @@ impl Service<'_> {
         for report in &reports {
             self.outside.told(report);
         }
-        self.heed_stop()?;
+        self.check_shutdown()?;
         if reports.iter().any(|report| !matches!(report.outcome, Outcome::NotBegun)) {
             self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
         }
@@ -485,14 +485,14 @@ impl Service<'_> {
     }
 
     /// Runs `work`, taking in meanwhile what the crew does. When the end is asked for, all that waits for the remote is called off.
-    async fn beside<T>(crew: &mut Crew, done: &mut Vec<End>, with: Beside<'_>, work: impl Future<Output = T>) -> T {
+    async fn beside<T>(crew: &mut Workers, done: &mut Vec<End>, with: Beside<'_>, work: impl Future<Output = T>) -> T {
         let Beside { ending, stop, pause } = with;
         let mut work = pin!(work);
         loop {
             tokio::select! {
                 biased;
                 result = &mut work => return result,
-                () = ending.thrown(), if !stop.is_thrown() => stop.throw(Stop::Signal(0)),
+                () = ending.triggered(), if !stop.is_triggered() => stop.trigger(Stop::Signal(0)),
                 ended = crew.next(clock::elapsed, pause) => done.push(ended),
             }
         }
@@ -501,10 +501,10 @@ impl Service<'_> {
     /// Takes in what ended meanwhile.
     fn all_ended(&mut self, done: Vec<End>) -> Result<(), ServiceError> {
         done.into_iter().try_for_each(|end| self.ended(end))?;
-        self.heed_stop()
+        self.check_shutdown()
     }
 
-    fn health(&self) -> outside::Told {
+    fn health(&self) -> outside::LoopStatus {
         let mut degraded = Vec::new();
         degraded.extend(self.refused.as_ref().map(|_| "the key was refused".to_owned()));
         degraded.extend(self.unreadable.as_ref().map(|_| "the lockfile can't be used".to_owned()));
@@ -512,7 +512,7 @@ impl Service<'_> {
         degraded.extend(self.invalid.as_ref().map(|_| "the manifest is not valid".to_owned()));
         degraded.extend(self.outputs.is_failing().then(|| "an output can't be written".to_owned()));
         degraded.extend(self.eyes.degraded().map(|_| "files are polled, not watched".to_owned()));
-        outside::Told { assets: self.desired.assets.len(), in_hand: self.crew.in_hand().len(), degraded }
+        outside::LoopStatus { assets: self.desired.assets.len(), in_hand: self.crew.in_hand().len(), degraded }
     }
 
     /// The state is where nobody finds it: what it knows is left to the lockfile, whatever git does, with what was not answered as in doubt. It is a union, so
@@ -530,7 +530,7 @@ impl Service<'_> {
         self.outside.stopping();
         let until = tokio::time::sleep(DRAIN);
         let mut until = pin!(until);
-        self.hands.stop.throw(Stop::Signal(0));
+        self.hands.stop.trigger(Stop::Signal(0));
         let mut running = 0_usize;
         while !self.crew.is_idle() {
             tokio::select! {
@@ -561,7 +561,7 @@ impl Service<'_> {
         }
         // The state has it too, and the next start writes it.
         let written = match &ended {
-            Err(ServiceError::Taken { .. } | ServiceError::Book(BookError::Lost(_))) => self.leave_to_lockfile().await,
+            Err(ServiceError::Taken { .. } | ServiceError::Book(StateCacheError::Lost(_))) => self.leave_to_lockfile().await,
             _ if self.must_wait() => Ok(()),
             _ => self.write_lockfile().await,
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::engine::book::Book;
+use crate::engine::book::StateCache;
 use crate::engine::report::{Outcome, StepReport};
 use crate::model::address::Address;
 use crate::model::desired::Desired;
@@ -17,26 +17,26 @@ use crate::platform::clock;
 use crate::telemetry::change::{ChangeId, ChangeIds};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::systemd::{Heart, Notifier};
+use crate::telemetry::systemd::{Watchdog, Notifier};
 
 /// The loop counts as stuck after so long without getting anywhere: longer than a look at many files takes.
 pub const DEADLINE: Duration = Duration::from_mins(3);
 
 /// How the loop stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct LoopStatus {
     pub(super) assets: usize,
     pub(super) in_hand: usize,
     pub(super) degraded: Vec<String>,
 }
 
 /// The outward face of the loop.
-pub struct Outside {
+pub struct Observability {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     health: watch::Sender<Health>,
     notifier: Notifier,
-    heart: Option<Heart>,
+    heart: Option<Watchdog>,
     beaten_at: Option<Duration>,
     status: String,
     ready: bool,
@@ -48,7 +48,7 @@ pub struct Outside {
     drifts: BTreeMap<Address, String>,
 }
 
-impl Outside {
+impl Observability {
     /// A face that tells `health` and `notifier`.
     pub fn new(metrics: Arc<Metrics>, health: watch::Sender<Health>, notifier: Notifier) -> Self {
         let heart = notifier.heart(DEADLINE);
@@ -99,9 +99,9 @@ impl Outside {
     }
 
     /// The loop got somewhere.
-    pub(super) fn progress(&mut self, told: &Told) {
+    pub(super) fn progress(&mut self, told: &LoopStatus) {
         let now = clock::elapsed();
-        let Told { assets, in_hand, degraded } = told;
+        let LoopStatus { assets, in_hand, degraded } = told;
         let detail = match &self.waits_for {
             Some(_) => "waiting for git".to_owned(),
             None if *in_hand > 0 => format!("{assets} assets, {in_hand} in the works"),
@@ -187,7 +187,7 @@ impl Outside {
     }
 
     /// What a plan holds and what drifted is told once; an empty plan is a success.
-    pub(super) fn planned(&mut self, plan: &Plan, in_hand: &BTreeSet<Address>, book: &Book, desired: &Desired) {
+    pub(super) fn planned(&mut self, plan: &Plan, in_hand: &BTreeSet<Address>, book: &StateCache, desired: &Desired) {
         let acting: BTreeSet<&Address> = plan.steps.iter().map(|step| &step.address).chain(in_hand).collect();
         let now = clock::elapsed();
         let synced: Vec<Address> = self

@@ -3,9 +3,9 @@
 use super::{LOCKFILE_EVERY, POLL_EVERY, Rounds, Service, ServiceError};
 use crate::engine::lockfile::KeepError;
 use crate::engine::steps::chain;
-use crate::engine::sync::{given_up, uploads_of};
+use crate::engine::sync::{abandoned_creates, uploads_of};
 use crate::plan::step::LOST_ANSWER_REST;
-use crate::plan::{Wishes, plan};
+use crate::plan::{PlanOptions, plan};
 use crate::platform::{clock, failpoint};
 
 impl Service<'_> {
@@ -18,10 +18,10 @@ impl Service<'_> {
             self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
         }
         let (in_hand, lost_answer_rest) = (self.crew.in_hand(), failpoint::rest(LOST_ANSWER_REST));
-        let wishes = Wishes { in_hand, missing_lockfile, lost_answer_rest, ..Wishes::default() };
+        let wishes = PlanOptions { in_hand, missing_lockfile, lost_answer_rest, ..PlanOptions::default() };
         let (plan, given_up, marks) = self.session.book.read(|recorded| {
             let plan = plan(&self.desired, recorded, &wishes, clock::now());
-            let (given_up, marks) = given_up(&plan, recorded);
+            let (given_up, marks) = abandoned_creates(&plan, recorded);
             (plan, given_up, marks)
         });
         if !marks.is_empty() {
@@ -35,7 +35,7 @@ impl Service<'_> {
         self.outside.metrics.pass();
         self.outside.planned(&plan, &wishes.in_hand, &self.session.book, &self.desired);
         let (steps, failing) = (plan.steps, self.hands.gate.is_failing());
-        if steps.is_empty() || self.hands.stop.is_thrown() {
+        if steps.is_empty() || self.hands.stop.is_triggered() {
             return Ok(());
         }
         // While Roblox fails the question would wait with everything else.

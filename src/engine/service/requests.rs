@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::{Service, ServiceError};
 use crate::engine::by_hand::{self, ByHandError, Direction, Prepared};
 use crate::engine::forget::{self, ForgetError};
-use crate::engine::hands::Hands;
+use crate::engine::hands::ExecutionContext;
 use crate::engine::import::{self, ImportError};
 use crate::engine::lockfile::KeepError;
 use crate::engine::recreate::{self, RecreateError};
@@ -22,7 +22,7 @@ use crate::model::desired::Desired;
 use crate::model::file::FileProblem;
 use crate::model::ids::AssetId;
 use crate::model::missing_lockfile::MissingLockfile;
-use crate::model::request::{Answer, Found, Problem, ProblemKind, Request, RequestId};
+use crate::model::request::{RequestDone, Resolution, RequestProblem, ProblemKind, Request, RequestId};
 use crate::platform::clock;
 
 /// A request that takes longer is broken off, as long as the command waits for it: others wait behind it.
@@ -32,29 +32,29 @@ const PATIENCE: Duration = Duration::from_mins(10);
 pub(super) struct Asked {
     id: RequestId,
     request: Request,
-    stage: Stage,
+    stage: RequestStage,
 }
 
-enum Stage {
+enum RequestStage {
     /// Until its addresses are free and their files settled.
     Waits,
     /// The crew has it.
     Begun,
-    Ended(Result<Answer, Problem>),
+    Ended(Result<RequestDone, RequestProblem>),
 }
 
 impl Asked {
     pub(super) const fn is_begun(&self) -> bool {
-        !matches!(self.stage, Stage::Waits)
+        !matches!(self.stage, RequestStage::Waits)
     }
 
     pub(super) const fn is_over(&self) -> bool {
-        matches!(self.stage, Stage::Ended(_))
+        matches!(self.stage, RequestStage::Ended(_))
     }
 }
 
 /// What the crew does for a request: what needs the remote.
-enum Errand {
+enum CommandJob {
     Settle(Address, AssetId),
     Import { address: Address, asset_id: AssetId, content_matches: bool },
     ByHand { address: Address, direction: Direction, together: BTreeSet<Address> },
@@ -66,7 +66,7 @@ impl Service<'_> {
     pub(super) async fn take_requests(&mut self) -> Result<(), ServiceError> {
         self.recover().await?;
         self.answer_request().await?;
-        while !self.ending.is_thrown() && !self.asked.as_ref().is_some_and(Asked::is_begun) {
+        while !self.ending.is_triggered() && !self.asked.as_ref().is_some_and(Asked::is_begun) {
             if self.asked.is_none() && !self.take_request().await? {
                 return Ok(());
             }
@@ -90,7 +90,7 @@ impl Service<'_> {
         self.crew.keep_free(addresses(&request));
         // Its address may have been written into the manifest only just now.
         let looks = matches!(request, Request::Import { .. } | Request::Recreate { .. });
-        self.asked = Some(Asked { id, request, stage: Stage::Waits });
+        self.asked = Some(Asked { id, request, stage: RequestStage::Waits });
         if looks {
             self.needs.all = true;
             self.look().await?;
@@ -121,52 +121,52 @@ impl Service<'_> {
     async fn begin_request(&mut self) -> Result<(), ServiceError> {
         let Some(asked) = &mut self.asked else { return Ok(()) };
         let errand = match &asked.request {
-            Request::Resolve { address, found: Found::Asset(asset_id) } => Errand::Settle(address.clone(), *asset_id),
+            Request::Resolve { address, found: Resolution::Asset(asset_id) } => CommandJob::Settle(address.clone(), *asset_id),
             Request::Import { address, asset_id, content_matches } => {
-                Errand::Import { address: address.clone(), asset_id: *asset_id, content_matches: *content_matches }
+                CommandJob::Import { address: address.clone(), asset_id: *asset_id, content_matches: *content_matches }
             }
-            Request::Archive { address, together } => Errand::ByHand {
+            Request::Archive { address, together } => CommandJob::ByHand {
                 address: address.clone(),
                 direction: Direction::Archive,
                 together: together.iter().cloned().collect(),
             },
             Request::Restore { address } => {
                 let together = BTreeSet::new();
-                Errand::ByHand { address: address.clone(), direction: Direction::Restore, together }
+                CommandJob::ByHand { address: address.clone(), direction: Direction::Restore, together }
             }
             // The rest needs no more than the state.
-            Request::Resolve { address, found: found @ (Found::Nothing | Found::NoDuplicate) } => {
+            Request::Resolve { address, found: found @ (Resolution::Nothing | Resolution::NoDuplicate) } => {
                 let result = match found {
-                    Found::NoDuplicate => repair::no_duplicate(&self.session.book, address).await,
-                    Found::Nothing | Found::Asset(_) => repair::recreate(&self.session.book, address).await,
+                    Resolution::NoDuplicate => repair::no_duplicate(&self.session.book, address).await,
+                    Resolution::Nothing | Resolution::Asset(_) => repair::recreate(&self.session.book, address).await,
                 };
-                asked.stage = Stage::Ended(result.map(|()| Answer::default()).map_err(Into::into));
+                asked.stage = RequestStage::Ended(result.map(|()| RequestDone::default()).map_err(Into::into));
                 return Ok(());
             }
             Request::Retry { addresses } => {
                 let result = repair::retry(&self.session.book, addresses).await;
-                asked.stage = Stage::Ended(result.map(|()| Answer::default()).map_err(Into::into));
+                asked.stage = RequestStage::Ended(result.map(|()| RequestDone::default()).map_err(Into::into));
                 return Ok(());
             }
-            Request::Recreate { addresses } => Errand::Recreate {
+            Request::Recreate { addresses } => CommandJob::Recreate {
                 addresses: addresses.iter().cloned().collect(),
                 missing: self.session.lockfile.missing().cloned(),
             },
             Request::Forget { addresses } => {
                 let forgotten = forget::forget(self.session, addresses).await;
-                asked.stage = Stage::Ended(forgotten.map(|forgotten| answer(&forgotten)).map_err(Into::into));
+                asked.stage = RequestStage::Ended(forgotten.map(|forgotten| answer(&forgotten)).map_err(Into::into));
                 return Ok(());
             }
         };
         if let Some(message) = &self.refused {
-            asked.stage = Stage::Ended(Err(Problem {
+            asked.stage = RequestStage::Ended(Err(RequestProblem {
                 kind: ProblemKind::Credential,
                 message: format!("Roblox refused the key of the service: {message}"),
                 hint: Some("give the service another key, and reload it".to_owned()),
             }));
             return Ok(());
         }
-        asked.stage = Stage::Begun;
+        asked.stage = RequestStage::Begun;
         let (hands, desired) = (self.hands.clone(), Arc::clone(&self.desired));
         self.crew.run_errand(async move {
             let errand = run(&errand, &hands, &desired);
@@ -176,7 +176,7 @@ impl Service<'_> {
     }
 
     /// Takes in what came of the request that the crew carried out.
-    pub(super) fn errand_ended(&mut self, result: Result<Result<Answer, Problem>, String>) {
+    pub(super) fn errand_ended(&mut self, result: Result<Result<RequestDone, RequestProblem>, String>) {
         let result = result.unwrap_or_else(|message| {
             tracing::error!("a defect of Macadam ended a request: {message}");
             Err(refused(&message))
@@ -184,20 +184,20 @@ impl Service<'_> {
         // Where it broke off, what it had under way is recovered; where it came to its end, there is nothing to recover.
         self.needs.recovery.extend(self.asked.iter().flat_map(|asked| addresses(&asked.request)));
         if let Some(asked) = &mut self.asked {
-            asked.stage = Stage::Ended(result);
+            asked.stage = RequestStage::Ended(result);
         }
     }
 
     /// Answers the request that is over, with the lockfile written.
     pub(super) async fn answer_request(&mut self) -> Result<(), ServiceError> {
         let (id, request, mut result) = match self.asked.take() {
-            Some(Asked { id, request, stage: Stage::Ended(result) }) => (id, request, result),
+            Some(Asked { id, request, stage: RequestStage::Ended(result) }) => (id, request, result),
             other => {
                 self.asked = other;
                 return Ok(());
             }
         };
-        self.crew.let_go();
+        self.crew.release();
         if let Ok(answer) = &mut result
             && let Err(problem) = self.keep_answer(&request, answer).await?
         {
@@ -217,8 +217,8 @@ impl Service<'_> {
     async fn keep_answer(
         &mut self,
         request: &Request,
-        answer: &mut Answer,
-    ) -> Result<Result<(), Problem>, ServiceError> {
+        answer: &mut RequestDone,
+    ) -> Result<Result<(), RequestProblem>, ServiceError> {
         if self.must_wait() {
             self.needs.lockfile = Some(clock::elapsed());
             answer.notes.push("the lockfile follows when git is done, or on its branch again".to_owned());
@@ -250,14 +250,14 @@ impl Service<'_> {
         self.answer_request().await?;
         let Some(Asked { id, stage, .. }) = self.asked.take() else { return Ok(()) };
         let (message, hint) = match stage {
-            Stage::Waits => ("the service was told to stop before it began with this", "nothing was done; try again"),
-            Stage::Begun | Stage::Ended(_) => (
+            RequestStage::Waits => ("the service was told to stop before it began with this", "nothing was done; try again"),
+            RequestStage::Begun | RequestStage::Ended(_) => (
                 "the service was told to stop before Roblox answered",
                 "`macadam status` shows what is known; try again where it was not done",
             ),
         };
         let problem =
-            Problem { kind: ProblemKind::Interrupted, message: message.to_owned(), hint: Some(hint.to_owned()) };
+            RequestProblem { kind: ProblemKind::Interrupted, message: message.to_owned(), hint: Some(hint.to_owned()) };
         Ok(self.desk.answer(id, Err(problem)).await?)
     }
 }
@@ -275,35 +275,35 @@ fn addresses(request: &Request) -> BTreeSet<Address> {
     }
 }
 
-async fn run(errand: &Errand, hands: &Hands, desired: &Desired) -> Result<Answer, Problem> {
+async fn run(errand: &CommandJob, hands: &ExecutionContext, desired: &Desired) -> Result<RequestDone, RequestProblem> {
     match errand {
-        Errand::Settle(address, asset_id) => {
+        CommandJob::Settle(address, asset_id) => {
             repair::resolve_with(hands, address, *asset_id).await?;
-            Ok(Answer { asset_id: Some(*asset_id), ..Answer::default() })
+            Ok(RequestDone { asset_id: Some(*asset_id), ..RequestDone::default() })
         }
-        Errand::Import { address, asset_id, content_matches } => {
-            let wish = import::Wish { address, asset_id: *asset_id, content_matches: *content_matches };
+        CommandJob::Import { address, asset_id, content_matches } => {
+            let wish = import::ImportRequest { address, asset_id: *asset_id, content_matches: *content_matches };
             let imported = import::import(hands, desired, wish).await?;
             let (asset_id, revision) = (Some(imported.key.asset_id), Some(imported.number));
-            Ok(Answer { asset_id, revision, notes: imported.notes(address), ..Answer::default() })
+            Ok(RequestDone { asset_id, revision, notes: imported.notes(address), ..RequestDone::default() })
         }
-        Errand::Recreate { addresses, missing } => {
+        CommandJob::Recreate { addresses, missing } => {
             let choice = recreate::begin(hands, desired, Some(addresses), missing.as_ref()).await?;
             let left_out = choice.left_out.iter().map(|(address, why)| format!("{address} is left as it is: {why}"));
-            Ok(Answer { notes: left_out.collect(), ..Answer::default() })
+            Ok(RequestDone { notes: left_out.collect(), ..RequestDone::default() })
         }
-        Errand::ByHand { address, direction, together } => {
+        CommandJob::ByHand { address, direction, together } => {
             let prepared = by_hand::prepare(hands, desired, address, *direction, together).await?;
             by_hand(hands, desired, &prepared).await
         }
     }
 }
 
-async fn by_hand(hands: &Hands, desired: &Desired, prepared: &Prepared) -> Result<Answer, Problem> {
+async fn by_hand(hands: &ExecutionContext, desired: &Desired, prepared: &Prepared) -> Result<RequestDone, RequestProblem> {
     let ended = by_hand::carry_out(hands, desired, prepared).await?;
     match ended.outcome {
-        Outcome::Done { asset_id, revision } => Ok(Answer { asset_id: Some(asset_id), revision, ..Answer::default() }),
-        Outcome::Refused { message, hint } => Err(Problem { kind: ProblemKind::Refused, message, hint }),
+        Outcome::Done { asset_id, revision } => Ok(RequestDone { asset_id: Some(asset_id), revision, ..RequestDone::default() }),
+        Outcome::Refused { message, hint } => Err(RequestProblem { kind: ProblemKind::Refused, message, hint }),
         Outcome::NotBegun => Err(refused("the service could not begin with it")),
         Outcome::Running { reason: message }
         | Outcome::TryLater { message }
@@ -312,32 +312,32 @@ async fn by_hand(hands: &Hands, desired: &Desired, prepared: &Prepared) -> Resul
     }
 }
 
-fn answer(forgotten: &forget::Forgotten) -> Answer {
+fn answer(forgotten: &forget::ForgetReport) -> RequestDone {
     let names: Vec<String> = forgotten.each.iter().flat_map(|one| &one.asset_ids).map(ToString::to_string).collect();
     let kept = Some(names).filter(|names| !names.is_empty());
     let kept = kept.map(|names| format!("Roblox keeps {}", names.join(", ")));
     let advice = forgotten.each.iter().filter_map(|one| Some(format!("{}: {}", one.address, one.advice()?)));
     let notes = kept.into_iter().chain(advice).collect();
-    Answer { lockfile_written: forgotten.lockfile_written, notes, ..Answer::default() }
+    RequestDone { lockfile_written: forgotten.lockfile_written, notes, ..RequestDone::default() }
 }
 
-fn unanswered() -> Problem {
-    Problem {
+fn unanswered() -> RequestProblem {
+    RequestProblem {
         kind: ProblemKind::Interrupted,
         message: format!("Roblox has not answered within {} minutes", PATIENCE.as_secs() / 60),
         hint: Some("`macadam status` shows what is known; try again where it was not done".to_owned()),
     }
 }
 
-fn refused(message: &str) -> Problem {
-    Problem { kind: ProblemKind::Refused, message: message.to_owned(), hint: None }
+fn refused(message: &str) -> RequestProblem {
+    RequestProblem { kind: ProblemKind::Refused, message: message.to_owned(), hint: None }
 }
 
-fn unusable(error: &dyn std::error::Error) -> Problem {
-    Problem { kind: ProblemKind::Unusable, message: chain(error), hint: None }
+fn unusable(error: &dyn std::error::Error) -> RequestProblem {
+    RequestProblem { kind: ProblemKind::Unusable, message: chain(error), hint: None }
 }
 
-impl From<RepairError> for Problem {
+impl From<RepairError> for RequestProblem {
     fn from(error: RepairError) -> Self {
         let kind = match &error {
             RepairError::Book(_) => ProblemKind::Unusable,
@@ -348,7 +348,7 @@ impl From<RepairError> for Problem {
     }
 }
 
-impl From<ForgetError> for Problem {
+impl From<ForgetError> for RequestProblem {
     fn from(error: ForgetError) -> Self {
         let kind = match &error {
             ForgetError::Book(_) | ForgetError::Lockfile(_) => ProblemKind::Unusable,
@@ -358,7 +358,7 @@ impl From<ForgetError> for Problem {
     }
 }
 
-impl From<RecreateError> for Problem {
+impl From<RecreateError> for RequestProblem {
     fn from(error: RecreateError) -> Self {
         let kind = match &error {
             RecreateError::Book(_) => ProblemKind::Unusable,
@@ -369,7 +369,7 @@ impl From<RecreateError> for Problem {
     }
 }
 
-impl From<ImportError> for Problem {
+impl From<ImportError> for RequestProblem {
     fn from(error: ImportError) -> Self {
         let kind = match &error {
             ImportError::Book(_) => ProblemKind::Unusable,
@@ -380,7 +380,7 @@ impl From<ImportError> for Problem {
     }
 }
 
-impl From<ByHandError> for Problem {
+impl From<ByHandError> for RequestProblem {
     fn from(error: ByHandError) -> Self {
         let kind = match &error {
             ByHandError::Book(_) => ProblemKind::Unusable,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::engine::refresh::{self, Question};
+use crate::engine::refresh::{self, AssetQuery};
 use crate::engine::review::{self, Review};
 use crate::model::desired::Desired;
 use crate::model::ids::AssetId;
@@ -34,16 +34,16 @@ const OVERDUE: Duration = Duration::from_secs(5);
 
 /// A look that is to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Look {
+struct ScheduledScan {
     at: Timestamp,
-    question: Question,
+    question: AssetQuery,
     /// Where moderation has not decided, since when.
     review: Option<Review>,
 }
 
-impl Look {
+impl ScheduledScan {
     /// At a question that was asked last at `seen`, if ever.
-    fn after(seen: Option<Timestamp>, question: Question, review: Option<Review>) -> Self {
+    fn after(seen: Option<Timestamp>, question: AssetQuery, review: Option<Review>) -> Self {
         let drift = seen.map_or(Timestamp::MIN, |at| at.saturating_add(DRIFT_ROUND).unwrap_or(Timestamp::MAX));
         let review = review.map(|review| Review { looked: seen, ..review });
         Self { at: review.map_or(drift, |review| review.due().min(drift)), question, review }
@@ -58,9 +58,9 @@ impl Look {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Rounds {
     /// What is under review: by when it is due, the latest first, so that the next one is popped.
-    reviews: Vec<Look>,
+    reviews: Vec<ScheduledScan>,
     /// The rest, likewise.
-    drifts: Vec<Look>,
+    drifts: Vec<ScheduledScan>,
     /// When the first asset that is on its way out may be archived.
     archiving: Option<Timestamp>,
 }
@@ -69,18 +69,18 @@ impl Rounds {
     /// The looks that follow from what is wanted and known.
     pub(super) fn new(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Self {
         let reviews = review::under_review(desired, recorded);
-        let look = |question: Question| {
+        let look = |question: AssetQuery| {
             // What was seen in a future that a clock dreamt of counts as never seen.
             let seen = recorded.observed(question.asset_id).map(|seen| seen.at).filter(|at| *at <= now);
-            let look = Look::after(seen, question, reviews.get(&question.asset_id).copied());
+            let look = ScheduledScan::after(seen, question, reviews.get(&question.asset_id).copied());
             // What Roblox didn't find is asked for again before another such answer counts: a good one ends the doubt, and lets go what waits for it.
             match recorded.not_found.get(&question.asset_id).filter(|known| !known.is_gone() && known.at <= now) {
-                Some(known) => Look { at: known.ask_again_at(now), ..look },
+                Some(known) => ScheduledScan { at: known.ask_again_at(now), ..look },
                 None => look,
             }
         };
-        let looks = refresh::questions(desired, recorded).into_iter().map(look);
-        let (mut reviews, mut drifts): (Vec<Look>, Vec<Look>) = looks.partition(|look| look.review.is_some());
+        let looks = refresh::queries(desired, recorded).into_iter().map(look);
+        let (mut reviews, mut drifts): (Vec<ScheduledScan>, Vec<ScheduledScan>) = looks.partition(|look| look.review.is_some());
         reviews.sort_unstable_by_key(|look| Reverse(look.place()));
         drifts.sort_unstable_by_key(|look| Reverse(look.place()));
         let coming = recorded.assets.iter().flat_map(|(address, record)| shelf::coming(address, record, desired));
@@ -92,7 +92,7 @@ impl Rounds {
     /// may. `None` where there is no asset.
     pub(super) fn wait(&self, now: Timestamp) -> Option<Duration> {
         let pause = if self.share() < TOGETHER { TOGETHER } else { OVERDUE };
-        let until = |looks: &[Look]| {
+        let until = |looks: &[ScheduledScan]| {
             looks.last().map(|look| Duration::try_from(look.at.duration_since(now)).unwrap_or_default())
         };
         let (review, drift) = (until(&self.reviews), until(&self.drifts));
@@ -106,7 +106,7 @@ impl Rounds {
     }
 
     /// What is due, as much of it as one look may be about: a review before anything else.
-    pub(super) fn take(&mut self, now: Timestamp) -> Vec<Question> {
+    pub(super) fn take(&mut self, now: Timestamp) -> Vec<AssetQuery> {
         if let Some(question) = take(&mut self.reviews, now) {
             return vec![question];
         }
@@ -118,7 +118,7 @@ impl Rounds {
     pub(super) fn put_off(&mut self, asset_id: AssetId, now: Timestamp) {
         for looks in [&mut self.reviews, &mut self.drifts] {
             if let Some(at) = looks.iter().position(|look| look.question.asset_id == asset_id) {
-                let look = Look { at: now.saturating_add(UNANSWERED).unwrap_or(Timestamp::MAX), ..looks.remove(at) };
+                let look = ScheduledScan { at: now.saturating_add(UNANSWERED).unwrap_or(Timestamp::MAX), ..looks.remove(at) };
                 insert(looks, look);
             }
         }
@@ -136,13 +136,13 @@ impl Rounds {
 }
 
 /// The first look, if it is due; it comes again when it is due again, or as the next plan says.
-fn take(looks: &mut Vec<Look>, now: Timestamp) -> Option<Question> {
-    let Look { question, review, .. } = looks.pop_if(|look| look.at <= now)?;
-    insert(looks, Look::after(Some(now), question, review));
+fn take(looks: &mut Vec<ScheduledScan>, now: Timestamp) -> Option<AssetQuery> {
+    let ScheduledScan { question, review, .. } = looks.pop_if(|look| look.at <= now)?;
+    insert(looks, ScheduledScan::after(Some(now), question, review));
     Some(question)
 }
 
-fn insert(looks: &mut Vec<Look>, look: Look) {
+fn insert(looks: &mut Vec<ScheduledScan>, look: ScheduledScan) {
     let place = looks.partition_point(|other| other.place() > look.place());
     looks.insert(place, look);
 }
@@ -155,16 +155,16 @@ mod tests {
         Timestamp::from_second(seconds).unwrap()
     }
 
-    fn look(seconds: i64, asset_id: u64) -> Look {
-        let question = Question { asset_id: AssetId::new(asset_id).unwrap(), extras: false };
-        Look { at: at(seconds), question, review: None }
+    fn look(seconds: i64, asset_id: u64) -> ScheduledScan {
+        let question = AssetQuery { asset_id: AssetId::new(asset_id).unwrap(), extras: false };
+        ScheduledScan { at: at(seconds), question, review: None }
     }
 
-    fn drifts(looks: impl IntoIterator<Item = Look>) -> Rounds {
+    fn drifts(looks: impl IntoIterator<Item = ScheduledScan>) -> Rounds {
         Rounds { drifts: looks.into_iter().collect(), ..Rounds::default() }
     }
 
-    fn ids(questions: Vec<Question>) -> Vec<u64> {
+    fn ids(questions: Vec<AssetQuery>) -> Vec<u64> {
         questions.into_iter().map(|question| question.asset_id.get()).collect()
     }
 
@@ -199,7 +199,7 @@ mod tests {
     fn what_is_under_review_comes_again_soon_then_ever_more_rarely_and_before_all_others() {
         let review = Some(Review { begun: Some(at(0)), looked: None });
         let overdue = (2..5_000).map(|id| look(0, id));
-        let mut rounds = Rounds { reviews: vec![Look { review, ..look(0, 1) }], ..drifts(overdue) };
+        let mut rounds = Rounds { reviews: vec![ScheduledScan { review, ..look(0, 1) }], ..drifts(overdue) };
         let mut looked = Vec::new();
         for now in 0..500 {
             let taken = ids(rounds.take(at(now)));

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::world::{Thing, World, filtered};
-use crate::engine::refresh::{self, Answer};
+use super::world::{Thing, SimulatedRemote, filtered};
+use crate::engine::refresh::{self, QueryResult};
 use crate::engine::settle;
 use crate::model::address::Address;
 use crate::model::change::Change;
@@ -16,7 +16,7 @@ use crate::model::ids::{AssetId, OperationId};
 use crate::model::metadata::{AssetRef, Field, FieldDigests};
 use crate::model::observation::{ANSWERS_UNTIL_GONE, NOT_FOUND_APART};
 use crate::model::phase::{Intent, PhaseEvent};
-use crate::model::recorded::{AttemptId, Healing, Identity, Objection, Record, Recorded};
+use crate::model::recorded::{AttemptId, DriftRepair, Identity, RefusalKind, Record, Recorded};
 use crate::plan::subject::{self, Subjects};
 use crate::plan::{Action, FieldChange, NewAsset, Plan, Step};
 
@@ -32,18 +32,18 @@ pub enum Mood {
 }
 
 /// What one field of an update does to a thing.
-type Edit = Box<dyn Fn(&mut Thing)>;
+type FieldEdit = Box<dyn Fn(&mut Thing)>;
 
 /// Who carries out plans.
-pub struct Hands<'a> {
-    pub world: &'a mut World,
+pub struct SimulatedExecutor<'a> {
+    pub world: &'a mut SimulatedRemote,
     pub recorded: &'a mut Recorded,
     pub desired: &'a Desired,
     pub mood: Mood,
     pub now: Timestamp,
 }
 
-impl Hands<'_> {
+impl SimulatedExecutor<'_> {
     pub fn commit(&mut self, changes: &[Change]) {
         changes.iter().for_each(|change| self.recorded.apply(change, self.now).unwrap());
     }
@@ -81,7 +81,7 @@ impl Hands<'_> {
     fn begin(&mut self, address: &Address, identity: Identity, intent: Intent) -> AttemptId {
         let attempt = AttemptId(self.recorded.next_attempt);
         self.commit(&[
-            Change::Enroll { address: address.clone(), identity },
+            Change::SetIdentity { address: address.clone(), identity },
             Change::Begin { attempt, address: address.clone(), intent },
             Change::Advance { attempt, event: PhaseEvent::HandOver },
         ]);
@@ -96,7 +96,7 @@ impl Hands<'_> {
         !settled.rejected
     }
 
-    fn refuse(&mut self, id: AttemptId, subject: FieldDigest, objection: Objection) -> bool {
+    fn refuse(&mut self, id: AttemptId, subject: FieldDigest, objection: RefusalKind) -> bool {
         let attempt = self.recorded.attempts[&id].clone();
         let record = self.recorded.assets.get(&attempt.address);
         let changes = settle::refused(id, &attempt, record, (subject, objection), "no", self.now);
@@ -163,7 +163,7 @@ impl Hands<'_> {
             Action::Archive { asset_id, .. } => self.archive(address, *asset_id, true),
             Action::Restore { asset_id, heals } => {
                 if *heals {
-                    self.commit(&[Change::Heal { address: address.clone(), healing: Healing::Archived }]);
+                    self.commit(&[Change::RecordRepair { address: address.clone(), healing: DriftRepair::Archived }]);
                 }
                 self.archive(address, *asset_id, false)
             }
@@ -193,7 +193,7 @@ impl Hands<'_> {
         };
         let id = self.begin(address, new.identity.clone(), intent);
         if new.display_name.as_str().contains("banned") {
-            return self.refuse(id, subjects.unwrap().asset, Objection::DisplayName);
+            return self.refuse(id, subjects.unwrap().asset, RefusalKind::DisplayName);
         }
         let identity = &new.identity;
         let asset_id = self.world.create(identity.asset_type, identity.creator, new.content, &new.display_name);
@@ -235,7 +235,7 @@ impl Hands<'_> {
         let record = self.record(address);
         let Some(asset_id) = asset_id.or(record.points_to) else { return false };
         let mut fields = FieldDigests::new();
-        let mut edits: Vec<Edit> = Vec::new();
+        let mut edits: Vec<FieldEdit> = Vec::new();
         let mut banned = false;
         for change in changes {
             let id = |reference: &AssetRef| match reference {
@@ -288,11 +288,11 @@ impl Hands<'_> {
             }
         }
         if heals {
-            self.commit(&[Change::Heal { address: address.clone(), healing: Healing::Metadata }]);
+            self.commit(&[Change::RecordRepair { address: address.clone(), healing: DriftRepair::Metadata }]);
         }
         let id = self.begin(address, record.identity, Intent::UpdateMetadata { asset_id, fields });
         if banned {
-            return self.refuse(id, subjects.unwrap().metadata, Objection::DisplayName);
+            return self.refuse(id, subjects.unwrap().metadata, RefusalKind::DisplayName);
         }
         if self.world.get(asset_id).is_none() {
             self.commit(&[Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }]);
@@ -350,29 +350,29 @@ impl Hands<'_> {
 
     /// Looks at every asset, as `--refresh` does.
     pub fn refresh(&mut self) {
-        self.ask(refresh::questions(self.desired, self.recorded));
+        self.ask(refresh::queries(self.desired, self.recorded));
     }
 
     /// Looks at what is out of date, as every run does.
     pub fn look_first(&mut self) {
-        let questions = refresh::questions(self.desired, self.recorded);
+        let questions = refresh::queries(self.desired, self.recorded);
         self.ask(refresh::urgent(questions, self.recorded, self.now));
     }
 
-    fn ask(&mut self, questions: Vec<refresh::Question>) {
+    fn ask(&mut self, questions: Vec<refresh::AssetQuery>) {
         for question in questions {
             let Some(asset) = self.world.describe(question.asset_id, question.extras) else {
                 self.gone(question.asset_id);
                 continue;
             };
-            let answer = Answer::Present(Box::new(asset));
-            let changes = refresh::follow(self.recorded, question.asset_id, &answer, self.now);
+            let answer = QueryResult::Present(Box::new(asset));
+            let changes = refresh::apply_observation(self.recorded, question.asset_id, &answer, self.now);
             self.commit(&changes);
         }
     }
 }
 
 /// What a field of a thing is, as it is remembered.
-pub fn stored(world: &World, asset_id: AssetId, field: Field) -> Option<FieldDigest> {
+pub fn stored(world: &SimulatedRemote, asset_id: AssetId, field: Field) -> Option<FieldDigest> {
     world.describe(asset_id, true)?.stored(field)
 }

@@ -21,19 +21,19 @@ use crate::model::metadata::Field;
 use crate::model::phase::Phase;
 use crate::model::recorded::Recorded;
 use crate::plan::current::current;
-use crate::plan::{Action, Plan, Wishes, lint, plan, subject};
+use crate::plan::{Action, Plan, PlanOptions, lint, plan, subject};
 use crate::state::lockfile::{Ledger, export, import, locked};
-use hands::{Hands, Mood, stored};
-use stories::{Event, Meddling, any_story, hash, without_dangling};
-use world::{RollbackMakes, World};
+use hands::{SimulatedExecutor, Mood, stored};
+use stories::{ScenarioEvent, Meddling, any_story, hash, without_dangling};
+use world::{RollbackMakes, SimulatedRemote};
 
 const REMOTE: &str = "https://remote.test";
 
 /// After so many rounds there must be nothing left to do.
 const ROUNDS: usize = 8;
 
-struct Scene {
-    world: World,
+struct SimulationFixture {
+    world: SimulatedRemote,
     recorded: Recorded,
     desired: Desired,
     ledger: Ledger,
@@ -44,10 +44,10 @@ struct Scene {
     strange: u8,
 }
 
-impl Scene {
+impl SimulationFixture {
     fn new(rollback: RollbackMakes) -> Self {
         Self {
-            world: World::new(rollback),
+            world: SimulatedRemote::new(rollback),
             recorded: Recorded::default(),
             desired: Desired::default(),
             ledger: Ledger::new(REMOTE.to_owned()),
@@ -58,13 +58,13 @@ impl Scene {
         }
     }
 
-    fn hands(&mut self) -> Hands<'_> {
+    fn hands(&mut self) -> SimulatedExecutor<'_> {
         let Self { world, recorded, desired, mood, now, .. } = self;
-        Hands { world, recorded, desired, mood: std::mem::take(mood), now: *now }
+        SimulatedExecutor { world, recorded, desired, mood: std::mem::take(mood), now: *now }
     }
 
     fn plan(&self) -> Plan {
-        plan(&self.desired, &self.recorded, &Wishes::default(), self.now)
+        plan(&self.desired, &self.recorded, &PlanOptions::default(), self.now)
     }
 
     fn read_lockfile(&mut self) {
@@ -76,12 +76,12 @@ impl Scene {
         changes.iter().for_each(|change| self.recorded.apply(change, self.now).unwrap());
     }
 
-    fn happen(&mut self, event: Event) {
+    fn happen(&mut self, event: ScenarioEvent) {
         // Reads lag behind writes; people are slower than that.
         self.now += SignedDuration::from_mins(10);
         match event {
-            Event::Want(desired) => self.desired = *desired,
-            Event::Edit(at, content, metadata) if !self.desired.assets.is_empty() => {
+            ScenarioEvent::Want(desired) => self.desired = *desired,
+            ScenarioEvent::Edit(at, content, metadata) if !self.desired.assets.is_empty() => {
                 let at = at.index(self.desired.assets.len());
                 let want = self.desired.assets.values_mut().nth(at).unwrap();
                 match metadata {
@@ -94,17 +94,17 @@ impl Scene {
                 }
                 self.desired = without_dangling(std::mem::take(&mut self.desired));
             }
-            Event::CheckOut(at) if !self.commits.is_empty() => {
+            ScenarioEvent::CheckOut(at) if !self.commits.is_empty() => {
                 let (desired, ledger) = self.commits[at.index(self.commits.len())].clone();
                 (self.desired, self.ledger) = (desired, ledger);
                 self.read_lockfile();
             }
-            Event::Edit(..) | Event::CheckOut(_) => {}
-            Event::Meddle(at, what) => self.meddle(at, what),
-            Event::Refresh => self.hands().refresh(),
-            Event::Days(days) => self.now += SignedDuration::from_hours(24 * days),
-            Event::Mood(mood) => self.mood = mood,
-            Event::FreshMachine => {
+            ScenarioEvent::Edit(..) | ScenarioEvent::CheckOut(_) => {}
+            ScenarioEvent::Meddle(at, what) => self.meddle(at, what),
+            ScenarioEvent::Refresh => self.hands().refresh(),
+            ScenarioEvent::Days(days) => self.now += SignedDuration::from_hours(24 * days),
+            ScenarioEvent::Mood(mood) => self.mood = mood,
+            ScenarioEvent::FreshMachine => {
                 self.recorded = Recorded::default();
                 self.read_lockfile();
             }
@@ -238,8 +238,8 @@ impl Scene {
     }
 }
 
-fn play(rollback: RollbackMakes, story: Vec<Event>) {
-    let mut scene = Scene::new(rollback);
+fn play(rollback: RollbackMakes, story: Vec<ScenarioEvent>) {
+    let mut scene = SimulationFixture::new(rollback);
     for event in story {
         scene.happen(event);
         let plan = scene.converge();
@@ -250,14 +250,14 @@ fn play(rollback: RollbackMakes, story: Vec<Event>) {
         scene.commits.push((scene.desired.clone(), scene.ledger.clone()));
         scene.check_fresh_machine();
     }
-    scene.happen(Event::Refresh);
+    scene.happen(ScenarioEvent::Refresh);
     scene.converge();
-    scene.happen(Event::Refresh);
+    scene.happen(ScenarioEvent::Refresh);
     let plan = scene.converge();
     scene.check_remote(&plan);
 }
 
-impl Scene {
+impl SimulationFixture {
     /// Another machine with nothing but the lockfile uploads nothing, and rolls nothing back.
     fn check_fresh_machine(&self) {
         if self.recorded.attempts.values().any(|attempt| !matches!(attempt.phase, Phase::Submitted(_))) {
@@ -268,7 +268,7 @@ impl Scene {
         for change in import(&fresh, &self.ledger, self.now) {
             fresh.apply(&change, self.now).unwrap();
         }
-        let plan = plan(&self.desired, &fresh, &Wishes::default(), self.now);
+        let plan = plan(&self.desired, &fresh, &PlanOptions::default(), self.now);
         for step in plan.steps.iter().filter(|step| !held.contains(&step.address)) {
             let changes = matches!(
                 step.action,

@@ -16,7 +16,7 @@ use crate::model::policy::{AmbiguousCreate, DriftPolicy, LeavePolicy, ModeratedN
 
 /// One thing that happens.
 #[derive(Clone)]
-pub enum Event {
+pub enum ScenarioEvent {
     /// Another commit of the manifest and the files.
     Want(Box<Desired>),
     /// One asset of the last commit changes its bytes, or its metadata.
@@ -36,7 +36,7 @@ pub enum Event {
 }
 
 /// Short enough to read a story that failed.
-impl fmt::Debug for Event {
+impl fmt::Debug for ScenarioEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Want(desired) => {
@@ -202,7 +202,7 @@ pub fn without_dangling(mut desired: Desired) -> Desired {
     desired
 }
 
-fn any_event() -> impl Strategy<Value = Event> {
+fn any_event() -> impl Strategy<Value = ScenarioEvent> {
     use Meddling as M;
     let all = vec![
         M::NewVersion,
@@ -216,19 +216,19 @@ fn any_event() -> impl Strategy<Value = Event> {
         M::Vanish,
     ];
     prop_oneof![
-        4 => any_desired().prop_map(|desired| Event::Want(Box::new(desired))),
-        5 => (any::<prop::sample::Index>(), 0_u8..4, prop::option::of(any_metadata())).prop_map(|(at, content, metadata)| Event::Edit(at, content, metadata)),
-        2 => any::<prop::sample::Index>().prop_map(Event::CheckOut),
-        4 => (any::<prop::sample::Index>(), prop::sample::select(all)).prop_map(|(at, what)| Event::Meddle(at, what)),
-        4 => Just(Event::Refresh),
-        2 => (1_i64..30).prop_map(Event::Days),
-        2 => prop::sample::select(vec![Mood::Slow, Mood::Silent]).prop_map(Event::Mood),
-        1 => Just(Event::FreshMachine),
+        4 => any_desired().prop_map(|desired| ScenarioEvent::Want(Box::new(desired))),
+        5 => (any::<prop::sample::Index>(), 0_u8..4, prop::option::of(any_metadata())).prop_map(|(at, content, metadata)| ScenarioEvent::Edit(at, content, metadata)),
+        2 => any::<prop::sample::Index>().prop_map(ScenarioEvent::CheckOut),
+        4 => (any::<prop::sample::Index>(), prop::sample::select(all)).prop_map(|(at, what)| ScenarioEvent::Meddle(at, what)),
+        4 => Just(ScenarioEvent::Refresh),
+        2 => (1_i64..30).prop_map(ScenarioEvent::Days),
+        2 => prop::sample::select(vec![Mood::Slow, Mood::Silent]).prop_map(ScenarioEvent::Mood),
+        1 => Just(ScenarioEvent::FreshMachine),
     ]
 }
 
-pub fn any_story() -> impl Strategy<Value = Vec<Event>> {
-    let first = any_desired().prop_map(|desired| Event::Want(Box::new(desired)));
+pub fn any_story() -> impl Strategy<Value = Vec<ScenarioEvent>> {
+    let first = any_desired().prop_map(|desired| ScenarioEvent::Want(Box::new(desired)));
     (first, prop::collection::vec(any_event(), 0..12)).prop_map(|(first, mut rest)| {
         rest.insert(0, first);
         rest

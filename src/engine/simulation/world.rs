@@ -37,13 +37,13 @@ pub struct Thing {
 
 /// The remote.
 #[derive(Debug, Clone)]
-pub struct World {
+pub struct SimulatedRemote {
     pub rollback: RollbackMakes,
     pub things: BTreeMap<AssetId, Thing>,
     next: u64,
 }
 
-impl World {
+impl SimulatedRemote {
     pub fn new(rollback: RollbackMakes) -> Self {
         Self { rollback, things: BTreeMap::new(), next: 10 }
     }

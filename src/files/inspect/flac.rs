@@ -2,7 +2,7 @@
 //!
 //! Source: RFC 9639.
 
-use super::source::{Source, Window};
+use super::source::{FileSource, SlidingWindow};
 use super::{Unfit, damaged, limits};
 use crate::model::file::ContentFacts;
 
@@ -17,7 +17,7 @@ const MAX_BLOCKS: u32 = 10_000;
 
 /// The stream information (RFC 9639, 8.2), and where the frames begin.
 #[derive(Debug, Clone, Copy)]
-struct Stream {
+struct FlacStream {
     /// The longest block, in samples.
     block: u16,
     /// The longest frame in bytes; 0 where not known.
@@ -31,7 +31,7 @@ struct Stream {
 
 /// What a frame's header tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Frame {
+struct FlacFrame {
     /// The number of its first sample, and of the one behind its last.
     first: u64,
     after: u64,
@@ -44,8 +44,8 @@ struct Last {
     complete: bool,
 }
 
-pub(super) fn flac(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
-    let stream = Stream::read(source)?;
+pub(super) fn flac(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
+    let stream = FlacStream::read(source)?;
     let samples = match stream.samples {
         0 => {
             let first = first_frame(source, &stream)?.map_or(0, |frame| frame.first);
@@ -58,8 +58,8 @@ pub(super) fn flac(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
 }
 
 /// Whether the last frame is the last one by the stream information, and ends with the file.
-pub(super) fn is_whole(source: &mut Source<'_>) -> Result<bool, Unfit> {
-    let stream = Stream::read(source)?;
+pub(super) fn is_whole(source: &mut FileSource<'_>) -> Result<bool, Unfit> {
+    let stream = FlacStream::read(source)?;
     if stream.samples == 0 {
         return Ok(false);
     }
@@ -68,8 +68,8 @@ pub(super) fn is_whole(source: &mut Source<'_>) -> Result<bool, Unfit> {
     Ok(last.is_some_and(|last| last.complete && last.after.saturating_sub(first) == stream.samples))
 }
 
-impl Stream {
-    fn read(source: &mut Source<'_>) -> Result<Self, Unfit> {
+impl FlacStream {
+    fn read(source: &mut FileSource<'_>) -> Result<Self, Unfit> {
         skip_id3(source)?;
         if &source.bytes::<4>()? != b"fLaC" {
             return Err(damaged("the content is no FLAC sound"));
@@ -101,7 +101,7 @@ impl Stream {
 }
 
 /// Jumps over an ID3v2 tag, which belongs to MP3 but is found before other sounds too (id3.org, "ID3 tag version 2.4.0", 3.1).
-fn skip_id3(source: &mut Source<'_>) -> Result<(), Unfit> {
+fn skip_id3(source: &mut FileSource<'_>) -> Result<(), Unfit> {
     while source.peek(3)? == b"ID3" {
         let header: [u8; 10] = source.bytes()?;
         let [.., flags, a, b, c, d] = header;
@@ -112,20 +112,20 @@ fn skip_id3(source: &mut Source<'_>) -> Result<(), Unfit> {
     Ok(())
 }
 
-fn first_frame(source: &mut Source<'_>, stream: &Stream) -> Result<Option<Frame>, Unfit> {
+fn first_frame(source: &mut FileSource<'_>, stream: &FlacStream) -> Result<Option<FlacFrame>, Unfit> {
     source.seek(stream.frames.min(source.length()))?;
-    Ok(Frame::parse(&source.peek(32)?, stream))
+    Ok(FlacFrame::parse(&source.peek(32)?, stream))
 }
 
 /// The last frame: the last header whose checksum is right and that the frame's own checksum or the frame before confirms.
-fn last_frame(source: &mut Source<'_>, stream: &Stream) -> Result<Option<Last>, Unfit> {
+fn last_frame(source: &mut FileSource<'_>, stream: &FlacStream) -> Result<Option<Last>, Unfit> {
     let most = (u64::from(stream.frame) * 2).clamp(*TAIL.start(), *TAIL.end());
     let length = source.length();
     let start = length.saturating_sub(most).max(stream.frames.min(length));
-    let mut window = Window::new(source);
+    let mut window = SlidingWindow::new(source);
     let tail = window.at(start, usize::try_from(length - start).unwrap_or_default())?;
-    let header = |at: usize| Some((at, Frame::parse(tail.get(at..)?, stream)?));
-    let found: Vec<(usize, Frame)> = (0..tail.len()).rev().filter_map(header).take(CANDIDATES).collect();
+    let header = |at: usize| Some((at, FlacFrame::parse(tail.get(at..)?, stream)?));
+    let found: Vec<(usize, FlacFrame)> = (0..tail.len()).rev().filter_map(header).take(CANDIDATES).collect();
     let confirmed = found.iter().enumerate().find_map(|(index, (at, frame))| {
         let complete = tail.get(*at..).is_some_and(|bytes| crc16(bytes) == 0);
         let is_first = start + *at as u64 == stream.frames;
@@ -135,9 +135,9 @@ fn last_frame(source: &mut Source<'_>, stream: &Stream) -> Result<Option<Last>, 
     Ok(confirmed)
 }
 
-impl Frame {
+impl FlacFrame {
     /// Reads a frame's header (RFC 9639, 9.1).
-    fn parse(head: &[u8], stream: &Stream) -> Option<Self> {
+    fn parse(head: &[u8], stream: &FlacStream) -> Option<Self> {
         let [0xff, sync, sizes, layout, rest @ ..] = head else { return None };
         let variable = match sync {
             0xf8 => false,

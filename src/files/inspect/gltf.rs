@@ -9,7 +9,7 @@ use std::io::{self, BufReader, Read};
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::source::Source;
+use super::source::FileSource;
 use super::{Unfit, cut_off, damaged, unfit};
 use crate::model::file::ContentFacts;
 
@@ -18,7 +18,7 @@ const KEPT: usize = 1024;
 /// The parser's own limit is 128; what it ignores it would nest without end.
 const MAX_DEPTH: usize = 120;
 
-pub(super) fn gltf(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
+pub(super) fn gltf(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     if source.peek(3)? == b"\xef\xbb\xbf" {
         source.skip(3)?;
     }
@@ -29,7 +29,7 @@ pub(super) fn gltf(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
     }
 }
 
-pub(super) fn glb(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
+pub(super) fn glb(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     source.skip(4)?;
     let version = u32::from_le_bytes(source.bytes()?);
     if version != 2 {
@@ -60,7 +60,7 @@ pub(super) fn glb(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
 }
 
 /// The length of the chunk that holds the first buffer, from the position behind the JSON; chunks of other kinds are for extensions.
-fn binary_chunk(source: &mut Source<'_>) -> Result<Option<u64>, Unfit> {
+fn binary_chunk(source: &mut FileSource<'_>) -> Result<Option<u64>, Unfit> {
     while source.left() >= 8 {
         let length = u64::from(u32::from_le_bytes(source.bytes()?));
         let kind: [u8; 4] = source.bytes()?;
@@ -81,8 +81,8 @@ fn other_version(version: &str) -> Unfit {
 }
 
 #[derive(Deserialize)]
-struct Document {
-    asset: Option<Asset>,
+struct GltfDocument {
+    asset: Option<GltfAsset>,
     #[serde(default)]
     buffers: Resources,
     #[serde(default)]
@@ -90,14 +90,14 @@ struct Document {
 }
 
 #[derive(Deserialize)]
-struct Asset {
+struct GltfAsset {
     version: String,
 }
 
 /// Gives the length of the first buffer if it has no URI: then a binary chunk must hold it.
-fn check_json(source: &mut Source<'_>, length: u64) -> Result<Option<u64>, Unfit> {
+fn check_json(source: &mut FileSource<'_>, length: u64) -> Result<Option<u64>, Unfit> {
     let mut shortened = Shortened::new(source.take(length));
-    let parsed: Result<Document, serde_json::Error> = serde_json::from_reader(BufReader::new(&mut shortened));
+    let parsed: Result<GltfDocument, serde_json::Error> = serde_json::from_reader(BufReader::new(&mut shortened));
     let document = match parsed {
         Ok(document) => document,
         Err(error) if error.is_io() => return Err(Unfit::Read(error.into())),
@@ -110,7 +110,7 @@ fn check_json(source: &mut Source<'_>, length: u64) -> Result<Option<u64>, Unfit
             return Err(damaged(&format!("the glTF's JSON is damaged: {what}")));
         }
     };
-    let Document { asset, buffers, images } = document;
+    let GltfDocument { asset, buffers, images } = document;
     match asset {
         Some(asset) if asset.version.starts_with("2.") => {}
         Some(asset) => return Err(other_version(&asset.version)),

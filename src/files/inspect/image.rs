@@ -3,12 +3,12 @@
 //! The four formats' headers are a few fields each; nothing is decoded. Sources: the PNG specification (W3C), ITU-T T.81 for JPEG, the Windows
 //! bitmap headers (Microsoft, "Bitmap Storage"), the Truevision TGA file format specification 2.0.
 
-use super::source::Source;
+use super::source::FileSource;
 use super::{Unfit, cut_off, damaged, limits, magic, unfit};
 use crate::model::file::ContentFacts;
 
 /// PNG: the header, then every chunk to the end, so that a file that was cut off shows.
-pub(super) fn png(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
+pub(super) fn png(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     source.skip(magic::PNG.len() as u64)?;
     let mut size = None;
     loop {
@@ -41,7 +41,7 @@ pub(super) fn png(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
 
 /// JPEG: the segments up to the frame header. Bytes between segments are skipped up to the next marker, as libjpeg does (jdmarker.c,
 /// `next_marker`): cameras and editors leave some.
-pub(super) fn jpeg(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
+pub(super) fn jpeg(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     source.skip(2)?;
     loop {
         let [mut marker] = source.bytes()?;
@@ -71,7 +71,7 @@ pub(super) fn jpeg(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
 }
 
 /// BMP: the info header. 12 bytes: OS/2 1; 16 to 64: OS/2 2, which may end after any field; 40, 108 and 124: Windows.
-pub(super) fn bmp(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
+pub(super) fn bmp(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     source.skip(10)?;
     let pixels = u32::from_le_bytes(source.bytes()?);
     let header = u32::from_le_bytes(source.bytes()?);
@@ -95,7 +95,7 @@ pub(super) fn bmp(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
 }
 
 /// TGA: it has no signature, so its header must make sense.
-pub(super) fn tga(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
+pub(super) fn tga(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     let [_id, palette, kind] = source.bytes()?;
     let [_palette @ .., palette_depth] = source.bytes::<5>()?;
     let _origin: [u8; 4] = source.bytes()?;

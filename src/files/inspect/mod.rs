@@ -28,7 +28,7 @@ use std::io;
 pub(super) use self::source::ReadSeek;
 pub(super) use self::whole::is_whole;
 
-use self::source::Source;
+use self::source::FileSource;
 use crate::model::asset::FileFormat;
 use crate::model::file::{ContentFacts, FileProblem};
 use crate::model::path::ProjectPath;
@@ -93,7 +93,7 @@ pub(super) fn inspect(
     reader: &mut dyn ReadSeek,
     length: u64,
 ) -> Result<ContentFacts, Unfit> {
-    let mut source = Source::new(reader, length)?;
+    let mut source = FileSource::new(reader, length)?;
     let head = source.peek(magic::HEAD)?;
     if magic::is_lfs_pointer(&head) {
         return Err(unfit(

@@ -6,7 +6,7 @@
 //! Sources: ISO/IEC 14496-12 (ISO base media file format), Apple's "QuickTime File Format Specification". Read next: `tracks`, what is
 //! counted of a track.
 
-use super::source::Source;
+use super::source::FileSource;
 use super::tracks::{Track, Tracks};
 use super::{Unfit, cut_off, damaged, limits, unfit};
 use crate::model::file::ContentFacts;
@@ -48,7 +48,7 @@ struct Movie {
     tracks: Tracks,
 }
 
-pub(super) fn movie(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
+pub(super) fn movie(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     let mut movie = Movie::default();
     let end = source.length();
     movie.boxes(source, end, Within::File)?;
@@ -76,13 +76,13 @@ pub(super) fn movie(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
 
 /// Whether the boxes end with the file, and the media is among them. One whose last box has no length doesn't tell, and of one in fragments
 /// only the index behind them says that no more follow.
-pub(super) fn is_whole(source: &mut Source<'_>) -> Result<bool, Unfit> {
+pub(super) fn is_whole(source: &mut FileSource<'_>) -> Result<bool, Unfit> {
     let (mut media, mut in_fragments, mut last) = (false, false, *b"    ");
     for _ in 0..MAX_BOXES {
         if source.left() == 0 {
             return Ok(media && (!in_fragments || &last == b"mfra"));
         }
-        let Some(header) = Header::read(source)? else { return Ok(false) };
+        let Some(header) = BoxHeader::read(source)? else { return Ok(false) };
         let Some(after) = header.after.filter(|_| !header.to_the_end) else { return Ok(false) };
         media |= &header.name == b"mdat";
         in_fragments |= &header.name == b"moof";
@@ -96,7 +96,7 @@ pub(super) fn is_whole(source: &mut Source<'_>) -> Result<bool, Unfit> {
 }
 
 /// A box's header.
-struct Header {
+struct BoxHeader {
     name: [u8; 4],
     /// Where the next box begins; `None` where the length can't be.
     after: Option<u64>,
@@ -104,9 +104,9 @@ struct Header {
     to_the_end: bool,
 }
 
-impl Header {
+impl BoxHeader {
     /// `None` when nothing but a few bytes follow.
-    fn read(source: &mut Source<'_>) -> Result<Option<Self>, Unfit> {
+    fn read(source: &mut FileSource<'_>) -> Result<Option<Self>, Unfit> {
         if source.left() < 8 {
             return Ok(None);
         }
@@ -126,7 +126,7 @@ impl Header {
 
 impl Movie {
     /// Reads the boxes up to `end`. The recursion is bounded by the boxes that are entered.
-    fn boxes(&mut self, source: &mut Source<'_>, end: u64, within: Within) -> Result<(), Unfit> {
+    fn boxes(&mut self, source: &mut FileSource<'_>, end: u64, within: Within) -> Result<(), Unfit> {
         while source.position() < end {
             self.boxes += 1;
             if self.boxes > MAX_BOXES {
@@ -136,7 +136,7 @@ impl Movie {
             if end - source.position() < 8 {
                 break;
             }
-            let Some(Header { name, after, to_the_end }) = Header::read(source)? else { break };
+            let Some(BoxHeader { name, after, to_the_end }) = BoxHeader::read(source)? else { break };
             let after = match (within, to_the_end) {
                 (Within::File, true) => Some(end),
                 (_, true) => break,
@@ -162,7 +162,7 @@ impl Movie {
         self.has_header && self.has_media && !matches!(name, b"mdat" | b"moov" | b"moof")
     }
 
-    fn one(&mut self, source: &mut Source<'_>, name: &[u8; 4], after: u64, within: Within) -> Result<(), Unfit> {
+    fn one(&mut self, source: &mut FileSource<'_>, name: &[u8; 4], after: u64, within: Within) -> Result<(), Unfit> {
         let inner = match (within, name) {
             (Within::File, b"ftyp") => return check_brand(source.bytes()?),
             (Within::File, b"mdat") => {
@@ -216,7 +216,7 @@ impl Movie {
     }
 
     /// The segments that an index lists; of several indexes the longest counts, since one may list others.
-    fn index(&mut self, source: &mut Source<'_>) -> Result<(), Unfit> {
+    fn index(&mut self, source: &mut FileSource<'_>) -> Result<(), Unfit> {
         let wide = version(source)? == 1;
         let _reference: [u8; 4] = source.bytes()?;
         let scale = u32::from_be_bytes(source.bytes()?);
@@ -236,7 +236,7 @@ impl Movie {
 /// A box that tells something of the track that is being read.
 fn track_box(
     track: &mut Track,
-    source: &mut Source<'_>,
+    source: &mut FileSource<'_>,
     name: &[u8; 4],
     after: u64,
     within: Within,
@@ -266,17 +266,17 @@ fn track_box(
 }
 
 /// The version of a full box, its flags jumped over.
-pub(super) fn version(source: &mut Source<'_>) -> Result<u8, Unfit> {
+pub(super) fn version(source: &mut FileSource<'_>) -> Result<u8, Unfit> {
     let [version, _flags @ ..]: [u8; 4] = source.bytes()?;
     Ok(version)
 }
 
-pub(super) fn number(source: &mut Source<'_>, wide: bool) -> Result<u64, Unfit> {
+pub(super) fn number(source: &mut FileSource<'_>, wide: bool) -> Result<u64, Unfit> {
     Ok(if wide { u64::from_be_bytes(source.bytes()?) } else { u32::from_be_bytes(source.bytes()?).into() })
 }
 
 /// Of `mvhd` and `mdhd`: ticks a second, and ticks; 0 where not known.
-fn scale_and_ticks(source: &mut Source<'_>) -> Result<(u32, u64), Unfit> {
+fn scale_and_ticks(source: &mut FileSource<'_>) -> Result<(u32, u64), Unfit> {
     let wide = version(source)? == 1;
     source.skip(if wide { 16 } else { 8 })?;
     let scale = u32::from_be_bytes(source.bytes()?);

@@ -8,8 +8,8 @@
 
 use std::time::Duration;
 
-use super::mpeg::{Frame, TICKS};
-use super::source::{Source, Window};
+use super::mpeg::{MpegFrame, TICKS};
+use super::source::{FileSource, SlidingWindow};
 use super::{Unfit, cut_off, damaged, limits, unfit};
 use crate::model::file::ContentFacts;
 
@@ -24,8 +24,8 @@ const FREE_FRAME: u32 = 4608;
 const FREE_SEARCHES: u32 = 1000;
 
 /// What a sound's frames are.
-struct Sound {
-    first: Frame,
+struct Mp3Sound {
+    first: MpegFrame,
     frames: u64,
     /// How long they play: [`TICKS`] to a second. `None` where their length can't be told.
     ticks: Option<u64>,
@@ -43,8 +43,8 @@ struct VbrHeader {
     padding: Option<u32>,
 }
 
-pub(super) fn mp3(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
-    let Sound { first, ticks, header, .. } = sound(source)?;
+pub(super) fn mp3(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
+    let Mp3Sound { first, ticks, header, .. } = sound(source)?;
     let per_sample = TICKS / u64::from(first.rate);
     let Some(ticks) = ticks else { return limits::audio(None, Some(first.rate)) };
     let time = |ticks| limits::playing_time(ticks, u32::try_from(TICKS).unwrap_or(u32::MAX));
@@ -58,17 +58,17 @@ pub(super) fn mp3(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
 }
 
 /// Whether the last frame ends with the file, or with the tags behind it, and no frame is missing that the header counts.
-pub(super) fn is_whole(source: &mut Source<'_>) -> Result<bool, Unfit> {
-    let Sound { frames, ticks, header, ends_with_file, .. } = sound(source)?;
+pub(super) fn is_whole(source: &mut FileSource<'_>) -> Result<bool, Unfit> {
+    let Mp3Sound { frames, ticks, header, ends_with_file, .. } = sound(source)?;
     let complete = header.frames.is_none_or(|told| frames >= u64::from(told));
     Ok(ticks.is_some() && ends_with_file && complete)
 }
 
-fn sound(source: &mut Source<'_>) -> Result<Sound, Unfit> {
+fn sound(source: &mut FileSource<'_>) -> Result<Mp3Sound, Unfit> {
     let length = source.length();
-    let mut walk = Walk { window: Window::new(source), length, free: None, free_searches: 0 };
+    let mut walk = FrameWalk { window: SlidingWindow::new(source), length, free: None, free_searches: 0 };
     let (mut position, mut adjacent) = (0, true);
-    let mut found: Option<Sound> = None;
+    let mut found: Option<Mp3Sound> = None;
     // One frame of the free format alone: its length can't be told.
     let mut single = None;
     loop {
@@ -77,7 +77,7 @@ fn sound(source: &mut Source<'_>) -> Result<Sound, Unfit> {
             continue;
         }
         let head = walk.window.at(position, 4)?;
-        let Some(frame) = Frame::parse(head) else {
+        let Some(frame) = MpegFrame::parse(head) else {
             if head.len() < 4 {
                 break;
             }
@@ -89,7 +89,7 @@ fn sound(source: &mut Source<'_>) -> Result<Sound, Unfit> {
             Some(bytes) if is_next || walk.is_confirmed(position, &frame, adjacent)? => {
                 let header =
                     if found.is_none() { walk.vbr_header(position, &frame, bytes)? } else { VbrHeader::default() };
-                let sound = found.get_or_insert(Sound {
+                let sound = found.get_or_insert(Mp3Sound {
                     first: frame,
                     frames: 0,
                     ticks: Some(0),
@@ -111,28 +111,28 @@ fn sound(source: &mut Source<'_>) -> Result<Sound, Unfit> {
             }
         }
     }
-    let alone = |first| Sound { first, frames: 0, ticks: None, header: VbrHeader::default(), ends_with_file: false };
+    let alone = |first| Mp3Sound { first, frames: 0, ticks: None, header: VbrHeader::default(), ends_with_file: false };
     match found.or_else(|| single.map(alone)) {
         Some(sound) if sound.first.layer != 3 => Err(unfit(
             format!("the content is MPEG audio of layer {}, but the name ends in .mp3", sound.first.layer),
             "export it as MP3",
         )),
-        Some(sound) => Ok(Sound { ends_with_file: adjacent && position == length, ..sound }),
+        Some(sound) => Ok(Mp3Sound { ends_with_file: adjacent && position == length, ..sound }),
         None if walk.window.at(0, 3)? == b"ID3" => Err(damaged("the content holds no MP3 frames")),
         None => Err(damaged("the content is not what a name that ends in .mp3 promises")),
     }
 }
 
 /// A walk over a file.
-struct Walk<'s, 'a> {
-    window: Window<'s, 'a>,
+struct FrameWalk<'s, 'a> {
+    window: SlidingWindow<'s, 'a>,
     length: u64,
     /// How long frames of the free format are without their padding, and of which kind.
-    free: Option<(Frame, u32)>,
+    free: Option<(MpegFrame, u32)>,
     free_searches: u32,
 }
 
-impl Walk<'_, '_> {
+impl FrameWalk<'_, '_> {
     /// The length of the tag at `position`, if there is one. Behind bytes that are neither tag nor frame only a mark that is long
     /// enough counts.
     fn tag(&mut self, position: u64, adjacent: bool) -> Result<Option<u64>, Unfit> {
@@ -216,7 +216,7 @@ impl Walk<'_, '_> {
     }
 
     /// How long the frame is, its header included.
-    fn length_of(&mut self, position: u64, frame: &Frame) -> Result<Option<u32>, Unfit> {
+    fn length_of(&mut self, position: u64, frame: &MpegFrame) -> Result<Option<u32>, Unfit> {
         if frame.length.is_some() {
             return Ok(frame.length);
         }
@@ -230,7 +230,7 @@ impl Walk<'_, '_> {
             return Ok(None);
         }
         let bytes = self.window.at(position, 2 * FREE_FRAME as usize + 8)?;
-        let header = |at: u32| bytes.get(at as usize..).and_then(Frame::parse).filter(|next| frame.is_like(next));
+        let header = |at: u32| bytes.get(at as usize..).and_then(MpegFrame::parse).filter(|next| frame.is_like(next));
         let base = (24..FREE_FRAME).find(|distance| {
             let base = distance.checked_sub(frame.padding);
             base.is_some()
@@ -244,7 +244,7 @@ impl Walk<'_, '_> {
     }
 
     /// Whether enough frames like this one follow it, or nothing but the end or a tag.
-    fn is_confirmed(&mut self, position: u64, frame: &Frame, adjacent: bool) -> Result<bool, Unfit> {
+    fn is_confirmed(&mut self, position: u64, frame: &MpegFrame, adjacent: bool) -> Result<bool, Unfit> {
         let (mut at, mut last) = (position, *frame);
         for followers in 0..FOLLOWERS {
             let Some(length) = self.length_of(at, &last)? else { return Ok(false) };
@@ -254,7 +254,7 @@ impl Walk<'_, '_> {
             if ends {
                 return Ok(adjacent || followers > 0);
             }
-            match Frame::parse(head) {
+            match MpegFrame::parse(head) {
                 Some(next) if frame.is_like(&next) => last = next,
                 _ => return Ok(false),
             }
@@ -263,7 +263,7 @@ impl Walk<'_, '_> {
     }
 
     /// The header that may stand in place of the first frame's sound.
-    fn vbr_header(&mut self, position: u64, frame: &Frame, bytes: u32) -> Result<VbrHeader, Unfit> {
+    fn vbr_header(&mut self, position: u64, frame: &MpegFrame, bytes: u32) -> Result<VbrHeader, Unfit> {
         let bytes = self.window.at(position, bytes as usize)?;
         let number = |at: usize| bytes.get(at..at + 4).and_then(|n| n.try_into().ok()).map(u32::from_be_bytes);
         if bytes.get(36..40) == Some(b"VBRI") {

@@ -15,7 +15,7 @@ const BIT_RATES: [[u32; 15]; 5] = [
 
 /// One frame's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Frame {
+pub(super) struct MpegFrame {
     pub(super) layer: u8,
     /// Samples a second.
     pub(super) rate: u32,
@@ -28,7 +28,7 @@ pub(super) struct Frame {
     pub(super) side: usize,
 }
 
-impl Frame {
+impl MpegFrame {
     /// Reads a header from the first bytes.
     pub(super) fn parse(head: &[u8]) -> Option<Self> {
         let [sync, second, third, fourth, ..] = *head else { return None };
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn lengths_are_as_encoders_write_them() {
         let check = |head: [u8; 4], layer: u8, rate: u32, samples: u32, length: Option<u32>| {
-            let frame = Frame::parse(&head).unwrap();
+            let frame = MpegFrame::parse(&head).unwrap();
             assert_eq!(
                 (frame.layer, frame.rate, frame.samples, frame.length),
                 (layer, rate, samples, length),
@@ -115,8 +115,8 @@ mod tests {
             [0xff, 0xf9, 0x90, 0],
             [0xfe, 0xfb, 0x90, 0],
         ] {
-            assert_eq!(Frame::parse(&wrong), None, "{wrong:x?}");
+            assert_eq!(MpegFrame::parse(&wrong), None, "{wrong:x?}");
         }
-        assert_eq!(Frame::parse(&[0xff, 0xfb, 0x90]), None);
+        assert_eq!(MpegFrame::parse(&[0xff, 0xfb, 0x90]), None);
     }
 }

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::source::{Source, Window};
+use super::source::{FileSource, SlidingWindow};
 use super::{Unfit, cut_off, damaged, limits, unfit};
 use crate::model::file::ContentFacts;
 
@@ -16,13 +16,13 @@ const MAX_STREAMS: usize = 64;
 
 /// What the first packet of a stream says.
 enum Codec {
-    Sound(Sound),
+    Sound(OggSound),
     Video,
     Other,
 }
 
 /// A stream of sound.
-struct Sound {
+struct OggSound {
     /// Samples a second; 0 where it doesn't tell.
     rate: u32,
     /// Positions a second.
@@ -42,15 +42,15 @@ enum Packets {
 }
 
 /// A stream of sound, and where it is.
-struct Stream {
+struct OggStream {
     serial: u32,
-    sound: Sound,
+    sound: OggSound,
     /// The position before its first sample, and behind its last one.
     span: Option<(u64, u64)>,
 }
 
 /// A page's header.
-struct Page {
+struct OggPage {
     first: bool,
     continued: bool,
     /// `None`: no packet ends here.
@@ -65,17 +65,17 @@ struct Page {
 
 /// Sums up what was found.
 #[derive(Default)]
-struct Found {
-    streams: Vec<Stream>,
+struct OggSummary {
+    streams: Vec<OggStream>,
     played: Duration,
     rate: Option<u32>,
     has_sound: bool,
 }
 
-pub(super) fn ogg(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
+pub(super) fn ogg(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     let length = source.length();
-    let mut window = Window::new(source);
-    let mut found = Found::default();
+    let mut window = SlidingWindow::new(source);
+    let mut found = OggSummary::default();
     let mut position = 0;
     while let Some(page) = next_page(&mut window, position)? {
         position = page.end;
@@ -98,8 +98,8 @@ pub(super) fn ogg(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
     limits::audio(Some(found.played).filter(|time| !time.is_zero()), found.rate)
 }
 
-impl Found {
-    fn page(&mut self, window: &mut Window<'_, '_>, page: &Page) -> Result<(), Unfit> {
+impl OggSummary {
+    fn page(&mut self, window: &mut SlidingWindow<'_, '_>, page: &OggPage) -> Result<(), Unfit> {
         if page.first {
             // The streams of one sound all begin before any goes on; some programs are late, but never after the first samples.
             if self.streams.iter().any(|stream| stream.span.is_some()) {
@@ -112,7 +112,7 @@ impl Found {
                 Codec::Sound(sound) if self.streams.len() < MAX_STREAMS => {
                     self.has_sound = true;
                     self.rate = self.rate.max((sound.rate != 0).then_some(sound.rate));
-                    self.streams.push(Stream { serial: page.serial, sound, span: None });
+                    self.streams.push(OggStream { serial: page.serial, sound, span: None });
                 }
                 Codec::Sound(_) | Codec::Other => {}
             }
@@ -131,7 +131,7 @@ impl Found {
 
     /// The sounds that play at the same time are over.
     fn end_of_sounds(&mut self) {
-        let time = |Stream { sound, span, .. }: Stream| {
+        let time = |OggStream { sound, span, .. }: OggStream| {
             let (start, end) = span?;
             limits::playing_time(end.saturating_sub(start).saturating_sub(sound.skipped), sound.clock)
         };
@@ -141,7 +141,7 @@ impl Found {
 }
 
 /// The page at `position`, or the next one behind bytes that are none.
-fn next_page(window: &mut Window<'_, '_>, mut position: u64) -> Result<Option<Page>, Unfit> {
+fn next_page(window: &mut SlidingWindow<'_, '_>, mut position: u64) -> Result<Option<OggPage>, Unfit> {
     const BLOCK: usize = 16 * 1024;
     loop {
         if let Some(page) = page(window.at(position, 27 + 255)?, position) {
@@ -156,13 +156,13 @@ fn next_page(window: &mut Window<'_, '_>, mut position: u64) -> Result<Option<Pa
     }
 }
 
-fn page(head: &[u8], at: u64) -> Option<Page> {
+fn page(head: &[u8], at: u64) -> Option<OggPage> {
     let (head, lengths) = head.split_at_checked(27)?;
     let [b'O', b'g', b'g', b'S', 0, flags, position @ .., s0, s1, s2, s3] = head.get(..18)? else { return None };
     let count = usize::from(*head.last()?);
     let lengths = lengths.get(..count)?;
     let packets = at + 27 + count as u64;
-    Some(Page {
+    Some(OggPage {
         first: flags & 0x02 != 0,
         continued: flags & 0x01 != 0,
         // -1 is for no position; other negative ones come from samples that are cut off at the start.
@@ -175,7 +175,7 @@ fn page(head: &[u8], at: u64) -> Option<Page> {
 }
 
 /// How many samples the packets hold, at most, that end on this page.
-fn samples(window: &mut Window<'_, '_>, page: &Page, packets: Packets) -> Result<u64, Unfit> {
+fn samples(window: &mut SlidingWindow<'_, '_>, page: &OggPage, packets: Packets) -> Result<u64, Unfit> {
     let mut samples = 0;
     let (mut at, mut start) = (page.packets, (!page.continued).then_some(page.packets));
     for length in &page.lengths {
@@ -217,16 +217,16 @@ fn codec(packet: &[u8]) -> Codec {
         let exponent = packet.get(28).map_or(0, |sizes| sizes >> 4);
         let block = if (6..=13).contains(&exponent) { 1 << exponent } else { 1 << 13 };
         let packets = Packets::UpTo(block / 2);
-        return Codec::Sound(Sound { rate: number(12), clock: number(12), skipped: 0, packets });
+        return Codec::Sound(OggSound { rate: number(12), clock: number(12), skipped: 0, packets });
     }
     if packet.starts_with(b"OpusHead") {
         // Opus always counts and plays at 48 kHz; the number in its header is only what was encoded.
         let skipped = packet.get(10..12).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_le_bytes);
-        return Codec::Sound(Sound { rate: 48_000, clock: 48_000, skipped: skipped.into(), packets: Packets::Opus });
+        return Codec::Sound(OggSound { rate: 48_000, clock: 48_000, skipped: skipped.into(), packets: Packets::Opus });
     }
     if packet.starts_with(b"Speex   ") {
         let packets = Packets::UpTo(u64::from(number(56)).saturating_mul(number(64).max(1).into()));
-        return Codec::Sound(Sound { rate: number(36), clock: number(36), skipped: 0, packets });
+        return Codec::Sound(OggSound { rate: number(36), clock: number(36), skipped: 0, packets });
     }
     if packet.starts_with(b"\x7fFLAC") {
         // The mapping's 9 bytes, `fLaC`, a block header of 4; then the stream information: the longest block behind 2 bytes, 20 bits of rate
@@ -236,7 +236,7 @@ fn codec(packet: &[u8]) -> Codec {
             bytes.map_or(0, |bytes| bytes.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte)))
         };
         let (block, rate) = (big_endian(19, 21), big_endian(27, 30) >> 4);
-        return Codec::Sound(Sound { rate, clock: rate, skipped: 0, packets: Packets::UpTo(block.into()) });
+        return Codec::Sound(OggSound { rate, clock: rate, skipped: 0, packets: Packets::UpTo(block.into()) });
     }
     let videos: [&[u8]; 6] = [b"\x80theora", b"\x80daala", b"BBCD\0", b"OVP80", b"\x01video\0", b"YUV4MPEG"];
     if videos.iter().any(|start| packet.starts_with(start)) { Codec::Video } else { Codec::Other }

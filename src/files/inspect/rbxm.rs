@@ -7,7 +7,7 @@
 use std::io::Read as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::source::Source;
+use super::source::FileSource;
 use super::{Unfit, cut_off, damaged};
 use crate::model::file::{ContentFacts, ModelRoot};
 
@@ -33,7 +33,7 @@ struct Chunk {
     length: u32,
 }
 
-pub(super) fn rbxm(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
+pub(super) fn rbxm(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     source.skip(super::magic::RBXM.len() as u64)?;
     if u16::from_le_bytes(source.bytes()?) != 0 {
         return Err(damaged("the Roblox model has an unknown version"));
@@ -79,7 +79,7 @@ pub(super) fn rbxm(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
 }
 
 impl Chunk {
-    fn read(source: &mut Source<'_>) -> Result<Self, Unfit> {
+    fn read(source: &mut FileSource<'_>) -> Result<Self, Unfit> {
         let name = source.bytes()?;
         let compressed = u32::from_le_bytes(source.bytes()?);
         let length = u32::from_le_bytes(source.bytes()?);
@@ -102,7 +102,7 @@ struct Chunks {
 
 impl Chunks {
     /// The chunk's data; `None` beyond the caps.
-    fn decode(&mut self, source: &mut Source<'_>, chunk: &Chunk) -> Result<Option<&[u8]>, Unfit> {
+    fn decode(&mut self, source: &mut FileSource<'_>, chunk: &Chunk) -> Result<Option<&[u8]>, Unfit> {
         let wrong = || damaged("the Roblox model's chunks can't be decompressed");
         let (Ok(length), Ok(stored)) = (usize::try_from(chunk.length), usize::try_from(chunk.stored)) else {
             return Ok(None);
@@ -152,7 +152,7 @@ fn narrow_window(frame: &mut [u8]) {
 /// The referents of a class's instances if it is an animation's, from the data of an INST chunk.
 fn animation_instances(data: &[u8]) -> Result<Vec<i32>, Unfit> {
     let wrong = || damaged("the Roblox model's classes are garbled");
-    let mut fields = Fields(data);
+    let mut fields = ChunkReader(data);
     let _class = fields.u32().ok_or_else(wrong)?;
     let name = fields.text().ok_or_else(wrong)?;
     if !ANIMATION_CLASSES.iter().any(|class| class.as_bytes() == name) {
@@ -166,7 +166,7 @@ fn animation_instances(data: &[u8]) -> Result<Vec<i32>, Unfit> {
 /// The referent of the only instance without a parent, from the data of the PRNT chunk; `None` if there are several or none.
 fn single_root(data: &[u8]) -> Result<Option<i32>, Unfit> {
     let wrong = || damaged("the Roblox model's parents are garbled");
-    let mut fields = Fields(data);
+    let mut fields = ChunkReader(data);
     let _version = fields.take(1).ok_or_else(wrong)?;
     let count = fields.u32().ok_or_else(wrong)?;
     let children = fields.referents(count).ok_or_else(wrong)?;
@@ -177,9 +177,9 @@ fn single_root(data: &[u8]) -> Result<Option<i32>, Unfit> {
 }
 
 /// The fields of a chunk, little-endian.
-struct Fields<'a>(&'a [u8]);
+struct ChunkReader<'a>(&'a [u8]);
 
-impl<'a> Fields<'a> {
+impl<'a> ChunkReader<'a> {
     fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;

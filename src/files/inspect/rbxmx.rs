@@ -10,7 +10,7 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, errors::Error};
 
 use super::rbxm::ANIMATION_CLASSES;
-use super::source::Source;
+use super::source::FileSource;
 use super::tags::Tags;
 use super::{Unfit, damaged, unfit};
 use crate::model::file::{ContentFacts, ModelRoot};
@@ -54,7 +54,7 @@ struct Roots {
     animation: bool,
 }
 
-pub(super) fn rbxmx(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
+pub(super) fn rbxmx(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     let tags = BufReader::new(Tags::new(source));
     let mut reader = Reader::from_reader(Metered { inner: tags, left: MAX_TAG });
     let mut buffer = Vec::new();

@@ -13,13 +13,13 @@ impl<T: Read + Seek> ReadSeek for T {}
 const BUFFER: u64 = 64 * 1024;
 
 /// A file under inspection: a position that only jumps forward within the buffer where it can.
-pub(super) struct Source<'a> {
+pub(super) struct FileSource<'a> {
     reader: BufReader<&'a mut dyn ReadSeek>,
     length: u64,
     position: u64,
 }
 
-impl<'a> Source<'a> {
+impl<'a> FileSource<'a> {
     pub(super) fn new(reader: &'a mut dyn ReadSeek, length: u64) -> io::Result<Self> {
         reader.rewind()?;
         let capacity = usize::try_from(length.min(BUFFER)).unwrap_or_default();
@@ -88,7 +88,7 @@ impl<'a> Source<'a> {
     }
 }
 
-impl Read for Source<'_> {
+impl Read for FileSource<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.reader.read(buffer)?;
         self.position += read as u64;
@@ -96,7 +96,7 @@ impl Read for Source<'_> {
     }
 }
 
-impl BufRead for Source<'_> {
+impl BufRead for FileSource<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.reader.fill_buf()
     }
@@ -108,14 +108,14 @@ impl BufRead for Source<'_> {
 }
 
 /// A piece of a file in memory that moves along: for formats that are read by looking ahead at many places close to each other.
-pub(super) struct Window<'s, 'a> {
-    source: &'s mut Source<'a>,
+pub(super) struct SlidingWindow<'s, 'a> {
+    source: &'s mut FileSource<'a>,
     bytes: Vec<u8>,
     start: u64,
 }
 
-impl<'s, 'a> Window<'s, 'a> {
-    pub(super) fn new(source: &'s mut Source<'a>) -> Self {
+impl<'s, 'a> SlidingWindow<'s, 'a> {
+    pub(super) fn new(source: &'s mut FileSource<'a>) -> Self {
         Self { source, bytes: Vec::new(), start: 0 }
     }
 

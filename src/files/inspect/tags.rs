@@ -8,7 +8,7 @@ use std::io::{self, Read};
 
 /// Where in the XML the next byte is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum XmlPosition {
     Text,
     /// Behind `<`.
     Opened,
@@ -34,7 +34,7 @@ enum Place {
 /// Reads the tags of the XML in `inner`.
 pub(super) struct Tags<R> {
     inner: R,
-    place: Place,
+    place: XmlPosition,
     /// Bytes that were passed on and not read yet.
     out: Vec<u8>,
     read: usize,
@@ -42,58 +42,58 @@ pub(super) struct Tags<R> {
 
 impl<R: Read> Tags<R> {
     pub(super) fn new(inner: R) -> Self {
-        Self { inner, place: Place::Text, out: Vec::new(), read: 0 }
+        Self { inner, place: XmlPosition::Text, out: Vec::new(), read: 0 }
     }
 
     /// Whether what was read ends outside of everything that needs an end.
     pub(super) fn is_complete(&self) -> bool {
-        self.place == Place::Text
+        self.place == XmlPosition::Text
     }
 
     fn push(&mut self, byte: u8) {
         let counted = |mark: u8, count: u8| if byte == mark { count.saturating_add(1).min(2) } else { 0 };
         self.place = match (self.place, byte) {
-            (Place::Text, b'<') => Place::Opened,
-            (Place::Text, _) => Place::Text,
-            (Place::Opened, b'!') => Place::Bang,
-            (Place::Opened, b'?') => Place::Instruction(false),
-            (Place::Opened, _) => {
+            (XmlPosition::Text, b'<') => XmlPosition::Opened,
+            (XmlPosition::Text, _) => XmlPosition::Text,
+            (XmlPosition::Opened, b'!') => XmlPosition::Bang,
+            (XmlPosition::Opened, b'?') => XmlPosition::Instruction(false),
+            (XmlPosition::Opened, _) => {
                 self.out.push(b'<');
                 self.tag(byte, None)
             }
-            (Place::Tag(quote), _) => self.tag(byte, quote),
-            (Place::Bang, b'-') => Place::Dash,
-            (Place::Bang, b'[') => Place::CData(0),
-            (Place::Dash, b'-') => Place::Comment(0),
-            (Place::Bang | Place::Dash, b'>') => Place::Text,
-            (Place::Bang | Place::Dash, _) => Place::DocumentType { open: 1, quote: None },
-            (Place::Comment(2), b'>') | (Place::CData(2), b'>') | (Place::Instruction(true), b'>') => Place::Text,
-            (Place::Comment(dashes), _) => Place::Comment(counted(b'-', dashes)),
-            (Place::CData(brackets), _) => Place::CData(counted(b']', brackets)),
-            (Place::Instruction(_), _) => Place::Instruction(byte == b'?'),
-            (Place::DocumentType { open, quote: Some(quote) }, _) => {
-                Place::DocumentType { open, quote: (byte != quote).then_some(quote) }
+            (XmlPosition::Tag(quote), _) => self.tag(byte, quote),
+            (XmlPosition::Bang, b'-') => XmlPosition::Dash,
+            (XmlPosition::Bang, b'[') => XmlPosition::CData(0),
+            (XmlPosition::Dash, b'-') => XmlPosition::Comment(0),
+            (XmlPosition::Bang | XmlPosition::Dash, b'>') => XmlPosition::Text,
+            (XmlPosition::Bang | XmlPosition::Dash, _) => XmlPosition::DocumentType { open: 1, quote: None },
+            (XmlPosition::Comment(2), b'>') | (XmlPosition::CData(2), b'>') | (XmlPosition::Instruction(true), b'>') => XmlPosition::Text,
+            (XmlPosition::Comment(dashes), _) => XmlPosition::Comment(counted(b'-', dashes)),
+            (XmlPosition::CData(brackets), _) => XmlPosition::CData(counted(b']', brackets)),
+            (XmlPosition::Instruction(_), _) => XmlPosition::Instruction(byte == b'?'),
+            (XmlPosition::DocumentType { open, quote: Some(quote) }, _) => {
+                XmlPosition::DocumentType { open, quote: (byte != quote).then_some(quote) }
             }
-            (Place::DocumentType { open, quote: None }, b'"' | b'\'') => {
-                Place::DocumentType { open, quote: Some(byte) }
+            (XmlPosition::DocumentType { open, quote: None }, b'"' | b'\'') => {
+                XmlPosition::DocumentType { open, quote: Some(byte) }
             }
-            (Place::DocumentType { open, quote: None }, b'<') => {
-                Place::DocumentType { open: open.saturating_add(1), quote: None }
+            (XmlPosition::DocumentType { open, quote: None }, b'<') => {
+                XmlPosition::DocumentType { open: open.saturating_add(1), quote: None }
             }
-            (Place::DocumentType { open: 1, quote: None }, b'>') => Place::Text,
-            (Place::DocumentType { open, quote: None }, b'>') => Place::DocumentType { open: open - 1, quote: None },
-            (place @ Place::DocumentType { .. }, _) => place,
+            (XmlPosition::DocumentType { open: 1, quote: None }, b'>') => XmlPosition::Text,
+            (XmlPosition::DocumentType { open, quote: None }, b'>') => XmlPosition::DocumentType { open: open - 1, quote: None },
+            (place @ XmlPosition::DocumentType { .. }, _) => place,
         };
     }
 
     /// Passes on a byte of a tag.
-    fn tag(&mut self, byte: u8, quote: Option<u8>) -> Place {
+    fn tag(&mut self, byte: u8, quote: Option<u8>) -> XmlPosition {
         self.out.push(if byte.is_ascii() { byte } else { b'_' });
         match (quote, byte) {
-            (None, b'>') => Place::Text,
-            (None, b'"' | b'\'') => Place::Tag(Some(byte)),
-            (Some(quote), _) if byte == quote => Place::Tag(None),
-            (quote, _) => Place::Tag(quote),
+            (None, b'>') => XmlPosition::Text,
+            (None, b'"' | b'\'') => XmlPosition::Tag(Some(byte)),
+            (Some(quote), _) if byte == quote => XmlPosition::Tag(None),
+            (quote, _) => XmlPosition::Tag(quote),
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::movie::{number, version};
-use super::source::Source;
+use super::source::FileSource;
 use super::{Unfit, damaged, limits};
 
 /// More tracks than any real movie has.
@@ -38,7 +38,7 @@ pub(super) struct Track {
 
 impl Track {
     /// An edit list: the parts of the media that are shown, one after the other.
-    pub(super) fn edits(&mut self, source: &mut Source<'_>, after: u64) -> Result<(), Unfit> {
+    pub(super) fn edits(&mut self, source: &mut FileSource<'_>, after: u64) -> Result<(), Unfit> {
         let wide = version(source)? == 1;
         for _ in 0..u32::from_be_bytes(source.bytes()?) {
             if source.position() >= after {
@@ -51,7 +51,7 @@ impl Track {
     }
 
     /// The times of the samples: runs of so many, each so long.
-    pub(super) fn times(&mut self, source: &mut Source<'_>, after: u64) -> Result<(), Unfit> {
+    pub(super) fn times(&mut self, source: &mut FileSource<'_>, after: u64) -> Result<(), Unfit> {
         source.skip(4)?;
         for _ in 0..u32::from_be_bytes(source.bytes()?) {
             if source.position() >= after {
@@ -116,7 +116,7 @@ impl Tracks {
     }
 
     /// `trex`: what fragments need not say of their samples.
-    pub(super) fn defaults(&mut self, source: &mut Source<'_>) -> Result<(), Unfit> {
+    pub(super) fn defaults(&mut self, source: &mut FileSource<'_>) -> Result<(), Unfit> {
         source.skip(4)?;
         let id = u32::from_be_bytes(source.bytes()?);
         let _description: [u8; 4] = source.bytes()?;
@@ -131,7 +131,7 @@ impl Tracks {
     }
 
     /// `tfhd`: whose samples follow.
-    pub(super) fn enter_fragment(&mut self, source: &mut Source<'_>) -> Result<(), Unfit> {
+    pub(super) fn enter_fragment(&mut self, source: &mut FileSource<'_>) -> Result<(), Unfit> {
         const HAS_BASE_OFFSET: u32 = 0x1;
         const HAS_DESCRIPTION: u32 = 0x2;
         const HAS_DURATION: u32 = 0x8;
@@ -146,7 +146,7 @@ impl Tracks {
     }
 
     /// `trun`: samples of a fragment, up to `after`.
-    pub(super) fn run(&mut self, source: &mut Source<'_>, after: u64) -> Result<(), Unfit> {
+    pub(super) fn run(&mut self, source: &mut FileSource<'_>, after: u64) -> Result<(), Unfit> {
         const HAS_DATA_OFFSET: u32 = 0x1;
         const HAS_FIRST_FLAGS: u32 = 0x4;
         const HAS_DURATION: u32 = 0x100;
@@ -177,7 +177,7 @@ impl Tracks {
 }
 
 /// The flags of a full box, its version jumped over.
-fn flags(source: &mut Source<'_>) -> Result<u32, Unfit> {
+fn flags(source: &mut FileSource<'_>) -> Result<u32, Unfit> {
     let [_version, a, b, c]: [u8; 4] = source.bytes()?;
     Ok(u32::from_be_bytes([0, a, b, c]))
 }

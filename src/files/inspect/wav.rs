@@ -3,7 +3,7 @@
 //! Sources: "Multimedia Programming Interface and Data Specifications 1.0" and "Multimedia Data Standards Update" (Microsoft: RIFF WAVE, its
 //! formats and `fact`), ITU-R BS.2088 (`RF64` and `BW64`, whose lengths are in `ds64`). `RIFX` is the same with the other order of bytes.
 
-use super::source::Source;
+use super::source::FileSource;
 use super::{Unfit, cut_off, damaged, limits};
 use crate::model::file::ContentFacts;
 
@@ -12,7 +12,7 @@ const UNKNOWN: u32 = 0x7fff_ff00;
 
 /// The `fmt ` chunk.
 #[derive(Debug, Clone, Copy)]
-struct Format {
+struct WavFormat {
     kind: u16,
     channels: u16,
     rate: u32,
@@ -28,7 +28,7 @@ struct Format {
 #[derive(Debug, Default)]
 struct Wav {
     big_endian: bool,
-    format: Option<Format>,
+    format: Option<WavFormat>,
     /// Samples by the `fact` chunk.
     fact: Option<u32>,
     /// Lengths of 64 bits: of all, and of the sound.
@@ -37,7 +37,7 @@ struct Wav {
     whole: u32,
 }
 
-pub(super) fn wav(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
+pub(super) fn wav(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     let (wav, length) = Wav::read(source)?;
     let Some(format) = wav.format else { return Err(damaged("the WAV doesn't tell its format")) };
     let wide = wav.wide.map(|(_, sound)| sound).filter(|_| length == u32::MAX);
@@ -66,7 +66,7 @@ pub(super) fn wav(source: &mut Source<'_>) -> Result<ContentFacts, Unfit> {
 
 /// Whether the length that comes first fits the file. Programs write it before they know it, as 0, as that of a file without sound, or
 /// as the largest number.
-pub(super) fn is_whole(source: &mut Source<'_>) -> Result<bool, Unfit> {
+pub(super) fn is_whole(source: &mut FileSource<'_>) -> Result<bool, Unfit> {
     /// What follows the length in a file without sound.
     const EMPTY: u64 = 36;
     let (wav, sound) = Wav::read(source)?;
@@ -80,7 +80,7 @@ pub(super) fn is_whole(source: &mut Source<'_>) -> Result<bool, Unfit> {
 
 impl Wav {
     /// Reads up to the sound, and gives its length as its chunk tells it.
-    fn read(source: &mut Source<'_>) -> Result<(Self, u32), Unfit> {
+    fn read(source: &mut FileSource<'_>) -> Result<(Self, u32), Unfit> {
         let [name @ .., a, b, c, d]: [u8; 8] = source.bytes()?;
         let mut wav = Self { big_endian: &name == b"RIFX", ..Self::default() };
         wav.whole = wav.long([a, b, c, d]);
@@ -110,13 +110,13 @@ impl Wav {
         }
     }
 
-    fn read_format(&mut self, source: &mut Source<'_>, length: u32) -> Result<(), Unfit> {
+    fn read_format(&mut self, source: &mut FileSource<'_>, length: u32) -> Result<(), Unfit> {
         /// The real format stands in a GUID, behind the sizes of valid bits and the speakers' places.
         const EXTENSIBLE: u16 = 0xfffe;
         let (kind, channels) = (self.short(source.bytes()?), self.short(source.bytes()?));
         let (rate, bytes_a_second) = (self.long(source.bytes()?), self.long(source.bytes()?));
         let (block, bits) = (self.short(source.bytes()?), self.short(source.bytes()?));
-        let mut format = Format { kind, channels, rate, bytes_a_second, block, bits, samples: None };
+        let mut format = WavFormat { kind, channels, rate, bytes_a_second, block, bits, samples: None };
         if length >= 20 {
             source.skip(2)?;
             format.samples = Some(self.short(source.bytes()?));
@@ -139,7 +139,7 @@ impl Wav {
     }
 }
 
-impl Format {
+impl WavFormat {
     /// How many samples of each channel so many bytes hold; `None` where the format doesn't tell.
     fn samples(&self, bytes: u64) -> Option<u64> {
         const PCM: u16 = 1;
@@ -176,7 +176,7 @@ impl Format {
 }
 
 /// Chunks start at even positions. Some programs forget that, and then a chunk's name stands where the padding should be.
-fn skip_padding(source: &mut Source<'_>) -> Result<(), Unfit> {
+fn skip_padding(source: &mut FileSource<'_>) -> Result<(), Unfit> {
     let next = source.peek(4)?;
     if source.left() > 0 && !matches!(next.as_slice(), b"data" | b"fmt " | b"fact" | b"LIST") {
         source.skip(1)?;

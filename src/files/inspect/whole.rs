@@ -6,7 +6,7 @@
 //!
 //! Read next: `crate::files::settle`, which asks.
 
-use super::source::{ReadSeek, Source};
+use super::source::{ReadSeek, FileSource};
 use super::{Unfit, flac, inspect, movie, mp3, wav};
 use crate::model::asset::FileFormat;
 use crate::model::path::ProjectPath;
@@ -28,7 +28,7 @@ pub(in crate::files) fn is_whole(
 ) -> Result<bool, Unfit> {
     // What is refused is not whole, or not worth a hurry.
     inspect(path, format, reader, length)?;
-    let source = &mut Source::new(reader, length)?;
+    let source = &mut FileSource::new(reader, length)?;
     match format {
         // These were read to their end mark, or to the end of what they hold.
         FileFormat::Png | FileFormat::Rbxm | FileFormat::Gltf => Ok(true),
@@ -62,7 +62,7 @@ pub(in crate::files) fn is_whole(
 }
 
 /// The last bytes, as many as there are up to `most`.
-fn tail(source: &mut Source<'_>, most: u64) -> Result<Vec<u8>, Unfit> {
+fn tail(source: &mut FileSource<'_>, most: u64) -> Result<Vec<u8>, Unfit> {
     let length = most.min(source.length());
     source.seek(source.length() - length)?;
     let mut bytes = Vec::new();
@@ -71,7 +71,7 @@ fn tail(source: &mut Source<'_>, most: u64) -> Result<Vec<u8>, Unfit> {
 }
 
 /// Ogg: the last page says that it is the last one, and ends with the file.
-fn ogg(source: &mut Source<'_>) -> Result<bool, Unfit> {
+fn ogg(source: &mut FileSource<'_>) -> Result<bool, Unfit> {
     let tail = tail(source, OGG_PAGE)?;
     let Some(start) = tail.windows(5).rposition(|bytes| bytes == b"OggS\0") else { return Ok(false) };
     let page = tail.get(start..).unwrap_or_default();

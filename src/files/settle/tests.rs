@@ -11,14 +11,14 @@ fn ms(milliseconds: u64) -> Duration {
 
 /// One thing that happens in a script.
 #[derive(Debug, Clone)]
-enum Act {
+enum ScriptStep {
     Event(ProjectPath, ChangeKind),
     /// From now on the file is whole, or not.
     Form(ProjectPath, bool),
 }
 
 /// `TIME WHAT PATH`, or `FROM..TO/STEP WHAT PATH` for many; in PATH `#` stands for the number of the time. Times are milliseconds.
-fn parse(script: &str) -> Vec<(Duration, Act)> {
+fn parse(script: &str) -> Vec<(Duration, ScriptStep)> {
     let mut acts = Vec::new();
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -34,13 +34,13 @@ fn parse(script: &str) -> Vec<(Duration, Act)> {
         for (index, time) in times.into_iter().enumerate() {
             let path = path(&name.replace('#', &index.to_string()));
             let act = match what {
-                "created" => Act::Event(path, ChangeKind::Created),
-                "written" => Act::Event(path, ChangeKind::Written),
-                "closed" => Act::Event(path, ChangeKind::Closed),
-                "touched" => Act::Event(path, ChangeKind::Touched),
-                "removed" => Act::Event(path, ChangeKind::Removed),
-                "whole" => Act::Form(path, true),
-                "partial" => Act::Form(path, false),
+                "created" => ScriptStep::Event(path, ChangeKind::Created),
+                "written" => ScriptStep::Event(path, ChangeKind::Written),
+                "closed" => ScriptStep::Event(path, ChangeKind::Closed),
+                "touched" => ScriptStep::Event(path, ChangeKind::Touched),
+                "removed" => ScriptStep::Event(path, ChangeKind::Removed),
+                "whole" => ScriptStep::Form(path, true),
+                "partial" => ScriptStep::Form(path, false),
                 _ => panic!("{line}"),
             };
             acts.push((ms(time), act));
@@ -51,9 +51,9 @@ fn parse(script: &str) -> Vec<(Duration, Act)> {
 }
 
 /// A caller who does what the module asks for; files are whole unless said otherwise. Gives what was released, and when.
-fn run(mut acts: Vec<(Duration, Act)>, until: Duration) -> Vec<(Duration, BTreeSet<ProjectPath>)> {
+fn run(mut acts: Vec<(Duration, ScriptStep)>, until: Duration) -> Vec<(Duration, BTreeSet<ProjectPath>)> {
     acts.reverse();
-    let mut settler = Settler::default();
+    let mut settler = Debouncer::default();
     let mut partial = BTreeSet::new();
     let (mut released, mut now) = (Vec::new(), Duration::ZERO);
     loop {
@@ -63,9 +63,9 @@ fn run(mut acts: Vec<(Duration, Act)>, until: Duration) -> Vec<(Duration, BTreeS
         now = time;
         while let Some((_, act)) = acts.pop_if(|(time, _)| *time <= now) {
             match act {
-                Act::Event(path, kind) => settler.note(path, kind, now),
-                Act::Form(path, true) => drop(partial.remove(&path)),
-                Act::Form(path, false) => drop(partial.insert(path)),
+                ScriptStep::Event(path, kind) => settler.note(path, kind, now),
+                ScriptStep::Form(path, true) => drop(partial.remove(&path)),
+                ScriptStep::Form(path, false) => drop(partial.insert(path)),
             }
         }
         for look in settler.looks(now) {
@@ -167,7 +167,7 @@ fn endless_writing_waits_for_nobody_and_blocks_nobody() {
 
 #[test]
 fn an_answer_about_an_older_state_does_not_count() {
-    let mut settler = Settler::default();
+    let mut settler = Debouncer::default();
     settler.note(path("a"), ChangeKind::Closed, ms(0));
     let looks = settler.looks(ms(100));
     settler.note(path("a"), ChangeKind::Written, ms(101));
@@ -179,7 +179,7 @@ fn an_answer_about_an_older_state_does_not_count() {
 
 #[test]
 fn a_look_that_nobody_answers_costs_the_longer_time() {
-    let mut settler = Settler::default();
+    let mut settler = Debouncer::default();
     settler.note(path("a"), ChangeKind::Closed, ms(0));
     assert_eq!(settler.looks(ms(100)).len(), 1);
     assert_eq!(settler.looks(ms(150)), []);
@@ -190,7 +190,7 @@ fn a_look_that_nobody_answers_costs_the_longer_time() {
 
 #[test]
 fn what_takes_too_long_is_told() {
-    let mut settler = Settler::default();
+    let mut settler = Debouncer::default();
     for time in 0..30 {
         settler.note(path("a"), ChangeKind::Written, ms(time * 1000));
     }
@@ -199,7 +199,7 @@ fn what_takes_too_long_is_told() {
     assert_eq!(overdue, [("a", ms(29_000))]);
 }
 
-fn acts() -> impl Strategy<Value = Vec<(Duration, Act)>> {
+fn acts() -> impl Strategy<Value = Vec<(Duration, ScriptStep)>> {
     let kind = prop_oneof![
         Just(ChangeKind::Created),
         Just(ChangeKind::Written),
@@ -210,7 +210,7 @@ fn acts() -> impl Strategy<Value = Vec<(Duration, Act)>> {
     let act = (0..4_u8, prop_oneof![4 => kind.prop_map(Some), 1 => Just(None)], any::<bool>()).prop_map(
         |(name, kind, whole)| {
             let path = path(&format!("f{name}"));
-            kind.map_or(Act::Form(path.clone(), whole), |kind| Act::Event(path, kind))
+            kind.map_or(ScriptStep::Form(path.clone(), whole), |kind| ScriptStep::Event(path, kind))
         },
     );
     let pause = prop_oneof![5 => 0..150_u64, 1 => 0..2500_u64];
@@ -227,7 +227,7 @@ fn acts() -> impl Strategy<Value = Vec<(Duration, Act)>> {
 
 /// The first event of each change, and the change's end.
 fn spans(
-    acts: &[(Duration, Act)],
+    acts: &[(Duration, ScriptStep)],
     released: &[(Duration, BTreeSet<ProjectPath>)],
 ) -> Vec<(Duration, Duration, Duration)> {
     let mut spans = Vec::new();
@@ -236,7 +236,7 @@ fn spans(
         let mut events = acts
             .iter()
             .filter_map(|(time, act)| match act {
-                Act::Event(of, _) if *of == path => Some(*time),
+                ScriptStep::Event(of, _) if *of == path => Some(*time),
                 _ => None,
             })
             .peekable();
@@ -263,7 +263,7 @@ proptest! {
 
     #[test]
     fn no_whole_file_waits_longer_than_the_maximum(acts in acts()) {
-        let events = |(_, act): &(Duration, Act)| !matches!(act, Act::Form(..) | Act::Event(_, ChangeKind::Removed));
+        let events = |(_, act): &(Duration, ScriptStep)| !matches!(act, ScriptStep::Form(..) | ScriptStep::Event(_, ChangeKind::Removed));
         let acts: Vec<_> = acts.into_iter().filter(events).collect();
         for (first, last, end) in spans(&acts, &run(acts.clone(), Duration::MAX)) {
             prop_assert!(end <= first + MOST, "{first:?} {last:?} {end:?}");

@@ -91,12 +91,12 @@ struct Pending {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(super) struct HintState {
     pending: Mutex<Pending>,
     wake: Notify,
 }
 
-impl Shared {
+impl HintState {
     fn pending(&self) -> MutexGuard<'_, Pending> {
         // No code panics while it holds the lock, and every state of the box is a valid one.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
@@ -122,16 +122,16 @@ fn state_of(path: &Path) -> Option<(PathBuf, Fingerprint)> {
 
 /// The box for hints, and who fills it: given to [`Watcher::start`](super::Watcher::start).
 pub fn hints() -> (HintSink, Hints) {
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(HintState::default());
     (HintSink(shared.clone()), Hints(shared))
 }
 
 /// Where the watch puts what it sees.
 #[derive(Debug)]
-pub struct HintSink(Arc<Shared>);
+pub struct HintSink(Arc<HintState>);
 
 impl HintSink {
-    pub(super) fn shared(&self) -> Arc<Shared> {
+    pub(super) fn shared(&self) -> Arc<HintState> {
         self.0.clone()
     }
 
@@ -191,7 +191,7 @@ impl Drop for HintSink {
 
 /// Where the service takes hints from.
 #[derive(Debug)]
-pub struct Hints(Arc<Shared>);
+pub struct Hints(Arc<HintState>);
 
 impl Hints {
     /// Waits until there is something, and takes all of it: rescan, git, manifest and lockfile first, then the files in the order of their paths.

@@ -31,9 +31,9 @@ use std::thread;
 pub use hints::{Hint, HintSink, Hints, Rescan, hints};
 pub use targets::WatchTargets;
 
-use hints::Shared;
-use patrol::Patrol;
-use queue::{Order, Queue};
+use hints::HintState;
+use patrol::WatchLoop;
+use queue::{WatchCommand, Queue};
 
 /// How many events wait for the patrol. A save makes some ten; what 1,000 files of a branch switch make fits, at some 200 bytes each; of more than that
 /// every single one is of no use, and a rescan follows.
@@ -104,7 +104,7 @@ pub enum WatchError {
 #[derive(Debug)]
 pub struct Watcher {
     queue: Arc<Queue>,
-    shared: Arc<Shared>,
+    shared: Arc<HintState>,
 }
 
 impl Watcher {
@@ -120,7 +120,7 @@ impl Watcher {
     /// The same with room for `most` events.
     fn start_with(targets: WatchTargets, sink: HintSink, most: usize) -> Result<Self, WatchError> {
         let (queue, shared) = (Arc::new(Queue::new(most)), sink.shared());
-        let patrol = Patrol::new(queue.clone(), sink, targets);
+        let patrol = WatchLoop::new(queue.clone(), sink, targets);
         let thread = thread::Builder::new().name("file watch".to_owned());
         thread.spawn(move || patrol.run()).map_err(WatchError::Thread)?;
         Ok(Self { queue, shared })
@@ -128,13 +128,13 @@ impl Watcher {
 
     /// Watches other targets from now on: when this returns, they are armed. Gives no hints of what is new; blocks as [`Watcher::start`] does.
     pub fn retarget(&self, targets: WatchTargets) {
-        self.ask(|done| Order::Retarget(Box::new(targets), done));
+        self.ask(|done| WatchCommand::Retarget(Box::new(targets), done));
     }
 
     /// Sees to it that everything is armed, also what the system could not tell or refused earlier. To be called before a look at everything at an
     /// interval; blocks as [`Watcher::start`] does.
     pub fn recheck(&self) {
-        self.ask(Order::Recheck);
+        self.ask(WatchCommand::Recheck);
     }
 
     /// Why changes may go untold, if so. Whenever that changes, a rescan is told.
@@ -147,7 +147,7 @@ impl Watcher {
         self.shared.wrote(path);
     }
 
-    fn ask(&self, order: impl FnOnce(mpsc::Sender<()>) -> Order) {
+    fn ask(&self, order: impl FnOnce(mpsc::Sender<()>) -> WatchCommand) {
         let (done, wait) = mpsc::channel();
         self.queue.order(order(done));
         // An error means that the watch has ended, which the hints tell.

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::hints::HintSink;
-use super::queue::{Batch, Order, Queue, Raw};
-use super::survey::{Armed, Map, Place, Wanted, survey};
+use super::queue::{EventBatch, WatchCommand, Queue, Raw};
+use super::survey::{Armed, Map, WatchPlace, Wanted, survey};
 use super::targets::{Meaning, Meanings};
 use super::{Degraded, Rescan, WatchTargets};
 use crate::files::open::{Root, is_guarded};
@@ -28,7 +28,7 @@ struct Watch {
     doubtful: bool,
 }
 
-pub(super) struct Patrol {
+pub(super) struct WatchLoop {
     queue: Arc<Queue>,
     sink: HintSink,
     targets: WatchTargets,
@@ -41,7 +41,7 @@ pub(super) struct Patrol {
 
 /// What a batch of events leads to.
 #[derive(Default)]
-struct Findings {
+struct EventFindings {
     survey: bool,
     /// Something happened to a folder that was armed.
     doubt: bool,
@@ -49,7 +49,7 @@ struct Findings {
     moved: BTreeSet<PathBuf>,
 }
 
-impl Patrol {
+impl WatchLoop {
     /// Arms everything. Gives no hints: the caller looks at everything anyway.
     pub(super) fn new(queue: Arc<Queue>, sink: HintSink, targets: WatchTargets) -> Self {
         let wanted = Wanted::new(&targets.selection);
@@ -69,9 +69,9 @@ impl Patrol {
         }
     }
 
-    fn handle(&mut self, batch: Batch) {
-        let Batch { events, lost, orders } = batch;
-        let mut findings = Findings::default();
+    fn handle(&mut self, batch: EventBatch) {
+        let EventBatch { events, lost, orders } = batch;
+        let mut findings = EventFindings::default();
         if let Some(reason) = lost {
             // Which folders came and went is not known either.
             self.watches = Watches::new(self.queue.clone());
@@ -86,14 +86,14 @@ impl Patrol {
         }
         for order in orders {
             let done = match order {
-                Order::Retarget(targets, done) => {
+                WatchCommand::Retarget(targets, done) => {
                     self.wanted = Wanted::new(&targets.selection);
                     self.targets = *targets;
-                    self.resurvey(&Findings::default(), false);
+                    self.resurvey(&EventFindings::default(), false);
                     done
                 }
-                Order::Recheck(done) => {
-                    self.resurvey(&Findings::default(), true);
+                WatchCommand::Recheck(done) => {
+                    self.resurvey(&EventFindings::default(), true);
                     done
                 }
             };
@@ -102,7 +102,7 @@ impl Patrol {
     }
 
     /// Surveys again, and tells what came and went if `tell`; that the watch became worse or better is told in any case.
-    fn resurvey(&mut self, findings: &Findings, tell: bool) {
+    fn resurvey(&mut self, findings: &EventFindings, tell: bool) {
         self.meanings = Meanings::of(&self.targets);
         if self.watches.system.is_err() {
             self.watches = Watches::new(self.queue.clone());
@@ -114,7 +114,7 @@ impl Patrol {
             self.sink.set_degraded(degraded);
             self.sink.rescan(Rescan::Degraded);
         }
-        let gone = |(folder, places): (&PathBuf, &Vec<Place>)| {
+        let gone = |(folder, places): (&PathBuf, &Vec<WatchPlace>)| {
             let now = self.map.folders.get(folder);
             places.iter().any(|place| now.is_none_or(|now| !now.contains(place)))
         };
@@ -161,7 +161,7 @@ impl Patrol {
         missing.or(trouble)
     }
 
-    fn note(&mut self, event: Raw, findings: &mut Findings) {
+    fn note(&mut self, event: Raw, findings: &mut EventFindings) {
         let Raw { path, kind } = event;
         match self.meanings.of_path(&path) {
             Some(Meaning::Own) => return,
@@ -191,7 +191,7 @@ impl Patrol {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
             return;
         };
-        let places: Vec<Place> =
+        let places: Vec<WatchPlace> =
             self.map.folders.get(folder).into_iter().flatten().map(|place| place.join(name)).collect();
         let found = if appeared && !places.is_empty() { path.symlink_metadata().ok() } else { None };
         if found.as_ref().is_some_and(std::fs::Metadata::is_dir) {
@@ -211,7 +211,7 @@ impl Patrol {
     }
 }
 
-impl Drop for Patrol {
+impl Drop for WatchLoop {
     fn drop(&mut self) {
         // Whoever waits for an order must not wait for ever.
         self.queue.close();

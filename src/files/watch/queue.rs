@@ -20,22 +20,22 @@ pub(super) struct Raw {
 
 /// What the patrol is asked for; the sender tells when it is done.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum WatchCommand {
     Retarget(Box<WatchTargets>, Sender<()>),
     Recheck(Sender<()>),
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(super) struct EventBatch {
     pub(super) events: Vec<Raw>,
     /// Events are missing before the ones here.
     pub(super) lost: Option<Rescan>,
-    pub(super) orders: Vec<Order>,
+    pub(super) orders: Vec<WatchCommand>,
 }
 
 #[derive(Debug)]
 pub(super) struct Queue {
-    state: Mutex<(Batch, bool)>,
+    state: Mutex<(EventBatch, bool)>,
     wake: Condvar,
     most: usize,
 }
@@ -45,7 +45,7 @@ impl Queue {
         Self { state: Mutex::default(), wake: Condvar::new(), most }
     }
 
-    fn state(&self) -> MutexGuard<'_, (Batch, bool)> {
+    fn state(&self) -> MutexGuard<'_, (EventBatch, bool)> {
         // Nothing panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -76,7 +76,7 @@ impl Queue {
     }
 
     /// Gives an order. Once the queue is closed it is dropped, and its sender with it.
-    pub(super) fn order(&self, order: Order) {
+    pub(super) fn order(&self, order: WatchCommand) {
         let mut state = self.state();
         let (batch, closed) = &mut *state;
         if !*closed {
@@ -87,12 +87,12 @@ impl Queue {
 
     /// No more is wanted, or nobody is there to do it: the patrol ends.
     pub(super) fn close(&self) {
-        *self.state() = (Batch::default(), true);
+        *self.state() = (EventBatch::default(), true);
         self.wake.notify_one();
     }
 
     /// Waits for something, and takes all of it; `None` once the queue is closed.
-    pub(super) fn wait(&self) -> Option<Batch> {
+    pub(super) fn wait(&self) -> Option<EventBatch> {
         let mut state = self.state();
         loop {
             let (batch, closed) = &mut *state;

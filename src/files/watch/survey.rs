@@ -10,9 +10,9 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use crate::files::open::{Root, is_guarded};
-use crate::files::pattern::Part;
+use crate::files::pattern::PatternPart;
 use crate::files::walk::{self, Globs};
-use crate::model::desired::Selection;
+use crate::model::desired::FileSelection;
 use crate::model::path::ProjectPath;
 
 /// What the manifest speaks of, ready to be asked.
@@ -22,20 +22,20 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn new(selection: &Selection) -> Self {
+    pub(super) fn new(selection: &FileSelection) -> Self {
         // The walk tells of patterns that are none.
         let globs = Globs::new(&selection.globs, &mut Vec::new());
         Self { globs, explicit: selection.explicit.iter().cloned().collect() }
     }
 
     /// The file, if the manifest speaks of it.
-    pub(super) fn file(&self, place: &Place) -> Option<ProjectPath> {
+    pub(super) fn file(&self, place: &WatchPlace) -> Option<ProjectPath> {
         let path = ProjectPath::new(&place.path).ok()?;
         (self.explicit.contains(&path) || !self.globs.matching(&place.parts).is_empty()).then_some(path)
     }
 
     /// Whether the manifest speaks of files below the folder.
-    pub(super) fn reaches(&self, place: &Place) -> bool {
+    pub(super) fn reaches(&self, place: &WatchPlace) -> bool {
         !self.globs.reaching(&place.parts).is_empty() || self.names_below(&place.path)
     }
 
@@ -49,23 +49,23 @@ impl Wanted {
 
 /// A place in the project, as the manifest would name it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Place {
+pub(super) struct WatchPlace {
     path: String,
-    parts: Vec<Part>,
+    parts: Vec<PatternPart>,
 }
 
-impl Place {
+impl WatchPlace {
     /// Something in this folder.
     pub(super) fn join(&self, name: &str) -> Self {
         let path = if self.path.is_empty() { name.to_owned() } else { format!("{}/{name}", self.path) };
         let mut parts = self.parts.clone();
-        parts.push(Part::new(name));
+        parts.push(PatternPart::new(name));
         Self { path, parts }
     }
 
     /// The same as a link to a folder.
     fn into_link(mut self) -> Self {
-        let last = self.parts.pop().map(Part::into_link);
+        let last = self.parts.pop().map(PatternPart::into_link);
         self.parts.extend(last);
         self
     }
@@ -75,7 +75,7 @@ impl Place {
 #[derive(Debug, Default)]
 pub(super) struct Map {
     /// The real folders, and every place in the project at which each one is; none for a folder that only holds targets of links.
-    pub(super) folders: BTreeMap<PathBuf, Vec<Place>>,
+    pub(super) folders: BTreeMap<PathBuf, Vec<WatchPlace>>,
     /// The real files that links in the project lead to.
     pub(super) targets: BTreeMap<PathBuf, BTreeSet<ProjectPath>>,
     /// The links themselves.
@@ -94,9 +94,9 @@ pub(super) enum Armed {
     Not,
 }
 
-struct Start {
+struct SurveyStart {
     real: PathBuf,
-    place: Place,
+    place: WatchPlace,
     /// The real folders that led here through links.
     trail: Vec<PathBuf>,
 }
@@ -105,7 +105,7 @@ struct Start {
 pub(super) fn survey(root: &Root, wanted: &Wanted, arm: &mut dyn FnMut(&Path) -> Armed) -> Map {
     let mut map = Map::default();
     let mut starts =
-        vec![Start { real: root.join("").components().collect(), place: Place::default(), trail: Vec::new() }];
+        vec![SurveyStart { real: root.join("").components().collect(), place: WatchPlace::default(), trail: Vec::new() }];
     while let Some(start) = starts.pop() {
         let armed = arm(&start.real);
         // What can't be read the walk tells.
@@ -121,19 +121,19 @@ pub(super) fn survey(root: &Root, wanted: &Wanted, arm: &mut dyn FnMut(&Path) ->
 fn visit(
     root: &Root,
     wanted: &Wanted,
-    start: &Start,
+    start: &SurveyStart,
     entry: &DirEntry,
     armed: Armed,
     arm: &mut dyn FnMut(&Path) -> Armed,
     map: &mut Map,
-    starts: &mut Vec<Start>,
+    starts: &mut Vec<SurveyStart>,
 ) {
     let name = entry.file_name();
     let (Some(name), Ok(kind)) = (name.to_str(), entry.file_type()) else { return };
     let (place, real) = (start.place.join(name), start.real.join(name));
     if kind.is_dir() {
         if !is_guarded(name) && wanted.reaches(&place) {
-            starts.push(Start { real, place, trail: start.trail.clone() });
+            starts.push(SurveyStart { real, place, trail: start.trail.clone() });
         }
     } else if kind.is_symlink() {
         let target = real.metadata();
@@ -141,7 +141,7 @@ fn visit(
             let place = place.into_link();
             if wanted.reaches(&place) {
                 if let (Ok(trail), Ok(target)) = (walk::follow(root, &start.trail, &real), real.canonicalize()) {
-                    starts.push(Start { real: target, place, trail });
+                    starts.push(SurveyStart { real: target, place, trail });
                 }
                 map.links.insert(real);
             }

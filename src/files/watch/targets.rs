@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::model::desired::Selection;
+use crate::model::desired::FileSelection;
 
 /// The files in git's folder that tell that it is in the middle of something, or that it has ended: each appears, vanishes or is replaced then (git's
 /// Documentation/gitrepository-layout.adoc; wt-status.c, `wt_status_get_state`).
@@ -30,7 +30,7 @@ pub struct WatchTargets {
     /// The lockfile, whether it is there or not.
     pub lockfile: PathBuf,
     /// The assets' files.
-    pub selection: Selection,
+    pub selection: FileSelection,
     /// Git's own folder of this checkout; in a worktree the one of the worktree.
     pub git: Option<PathBuf>,
     /// Files and folders that only Macadam writes: the outputs, the state. Nothing in them is a hint. `.macadam` folders need not be named.
@@ -117,7 +117,7 @@ mod tests {
             root: root.clone(),
             manifest: root.join("assets.toml"),
             lockfile: root.join("assets.lock.toml"),
-            selection: Selection::default(),
+            selection: FileSelection::default(),
             git: Some(root.join(".git")),
             own: vec![root.join("out/ids.luau"), root.join("state")],
         };

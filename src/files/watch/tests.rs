@@ -8,19 +8,19 @@ use super::*;
 use crate::files::settle::ChangeKind;
 use crate::files::tests_support::{Folder, path};
 use crate::files::{examine, walk};
-use crate::model::desired::{GlobPattern, Selection};
+use crate::model::desired::{GlobPattern, FileSelection};
 use crate::model::file::FileCache;
 
 /// Far longer than any machine needs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn selection(globs: &[&str], explicit: &[&str]) -> Selection {
+fn selection(globs: &[&str], explicit: &[&str]) -> FileSelection {
     let glob =
         |pattern: &&str| GlobPattern { name: "g".into(), path: (*pattern).into(), exclude: vec!["**/wip/**".into()] };
-    Selection { explicit: explicit.iter().map(|text| path(text)).collect(), globs: globs.iter().map(glob).collect() }
+    FileSelection { explicit: explicit.iter().map(|text| path(text)).collect(), globs: globs.iter().map(glob).collect() }
 }
 
-fn targets(root: &Path, selection: Selection) -> WatchTargets {
+fn targets(root: &Path, selection: FileSelection) -> WatchTargets {
     WatchTargets {
         root: root.to_owned(),
         manifest: root.join("assets.toml"),
@@ -32,7 +32,7 @@ fn targets(root: &Path, selection: Selection) -> WatchTargets {
 }
 
 /// A watched project, and every hint that came so far.
-struct Stage {
+struct WatchFixture {
     root: PathBuf,
     watcher: Watcher,
     hints: Hints,
@@ -40,7 +40,7 @@ struct Stage {
     folder: Folder,
 }
 
-impl Stage {
+impl WatchFixture {
     /// The project is a folder in the test's folder, so that it can go and come back.
     fn new(files: &[&str], globs: &[&str], explicit: &[&str]) -> Self {
         let folder = Folder::with(&[("game/assets.toml", b"")]);
@@ -126,7 +126,7 @@ impl Stage {
 
 #[test]
 fn saves_are_told_however_a_program_saves() {
-    let mut stage = Stage::new(&["ui/a.png", "ui/b.png"], &["ui/**/*.png"], &["one/x.mp3"]);
+    let mut stage = WatchFixture::new(&["ui/a.png", "ui/b.png"], &["ui/**/*.png"], &["one/x.mp3"]);
     // Truncated and written.
     stage.write("ui/a.png");
     stage.expect_change("ui/a.png", ChangeKind::Closed);
@@ -157,7 +157,7 @@ fn saves_are_told_however_a_program_saves() {
 fn a_writer_that_is_not_done_is_told() {
     use std::io::Write as _;
 
-    let mut stage = Stage::new(&["ui/a.png"], &["ui/*.png"], &[]);
+    let mut stage = WatchFixture::new(&["ui/a.png"], &["ui/*.png"], &[]);
     let mut file = fs::OpenOptions::new().append(true).open(stage.at("ui/a.png")).unwrap();
     file.write_all(b"more").unwrap();
     stage.expect_change("ui/a.png", ChangeKind::Written);
@@ -167,7 +167,7 @@ fn a_writer_that_is_not_done_is_told() {
 
 #[test]
 fn folders_that_appear_move_and_vanish_are_followed() {
-    let mut stage = Stage::new(&["z.png"], &["ui/**/*.png", "*.png"], &[]);
+    let mut stage = WatchFixture::new(&["z.png"], &["ui/**/*.png", "*.png"], &[]);
     stage.write_until_told("ui/deep/er/a.png", "ui/deep/er/a.png");
 
     stage.forget();
@@ -199,7 +199,7 @@ fn folders_that_appear_move_and_vanish_are_followed() {
 
 #[test]
 fn what_the_manifest_does_not_speak_of_is_not_told() {
-    let mut stage = Stage::new(
+    let mut stage = WatchFixture::new(
         &["ui/a.png", "ui/wip/a.png", "node_modules/a.png", ".hidden/a.png", ".macadam/a.png", ".git/HEAD", "z.png"],
         &["**/*.png"],
         &[],
@@ -212,8 +212,8 @@ fn what_the_manifest_does_not_speak_of_is_not_told() {
 
 #[test]
 fn what_macadam_writes_is_not_told() {
-    let mut stage = Stage::new(&["ui/a.png"], &["**/*", "**/.*"], &[]);
-    let save = |stage: &Stage, name: &str| {
+    let mut stage = WatchFixture::new(&["ui/a.png"], &["**/*", "**/.*"], &[]);
+    let save = |stage: &WatchFixture, name: &str| {
         crate::platform::atomic_file::write_atomic(&stage.at(name), |file| file.write_all(b"x")).unwrap();
     };
     save(&stage, "ui/out.png");
@@ -227,7 +227,7 @@ fn what_macadam_writes_is_not_told() {
 
 #[test]
 fn manifest_lockfile_and_git_have_hints_of_their_own() {
-    let mut stage = Stage::new(&[".git/HEAD"], &["ui/*.png"], &[]);
+    let mut stage = WatchFixture::new(&[".git/HEAD"], &["ui/*.png"], &[]);
     stage.write("assets.toml");
     stage.expect(&Hint::Manifest);
     stage.forget();
@@ -246,12 +246,12 @@ fn manifest_lockfile_and_git_have_hints_of_their_own() {
 
 #[test]
 fn looking_at_files_is_not_told() {
-    let mut stage = Stage::new(&["ui/a.png", "ui/b.png"], &["ui/*.png"], &[]);
+    let mut stage = WatchFixture::new(&["ui/a.png", "ui/b.png"], &["ui/*.png"], &[]);
     for name in ["ui/a.png", "ui/b.png"] {
         crate::files::is_whole(&stage.root, &path(name));
     }
     let walk = walk(&stage.root, &selection(&["ui/*.png"], &[]));
-    examine(&stage.root, &walk, &FileCache::new(), &crate::files::Unsettled::default(), 0, &|_| {});
+    examine(&stage.root, &walk, &FileCache::new(), &crate::files::FilesInProgress::default(), 0, &|_| {});
     assert_eq!(stage.settle("ui/c.png"), []);
 }
 
@@ -260,7 +260,7 @@ fn a_full_queue_is_a_rescan() {
     let folder = Folder::with(&[("ui/a.png", b"")]);
     let (sink, hints) = hints();
     let watcher = Watcher::start_with(targets(folder.path(), selection(&["ui/*.png"], &[])), sink, 0).unwrap();
-    let mut stage = Stage { root: folder.path().to_owned(), watcher, hints, seen: Vec::new(), folder };
+    let mut stage = WatchFixture { root: folder.path().to_owned(), watcher, hints, seen: Vec::new(), folder };
     for _ in 0..3 {
         stage.forget();
         stage.folder.write("ui/a.png", b"x");
@@ -270,7 +270,7 @@ fn a_full_queue_is_a_rescan() {
 
 #[test]
 fn a_storm_is_told_file_by_file_or_as_a_rescan() {
-    let mut stage = Stage::new(&["z.png"], &["ui/**/*.png", "*.png"], &[]);
+    let mut stage = WatchFixture::new(&["z.png"], &["ui/**/*.png", "*.png"], &[]);
     let names: Vec<String> = (0..3000).map(|index| format!("ui/d{}/f{index}.png", index % 40)).collect();
     names.iter().for_each(|name| stage.write(name));
     stage.write_until_told("z.png", "z.png");
@@ -302,7 +302,7 @@ fn what_the_system_refuses_is_told_apart() {
 fn links_are_followed_as_the_walk_does() {
     use std::os::unix::fs::symlink;
 
-    let mut stage = Stage::new(&["real/a.png", "other/b.png", "z.png"], &["linked/*.png", "by/**/*.png", "*.png"], &[]);
+    let mut stage = WatchFixture::new(&["real/a.png", "other/b.png", "z.png"], &["linked/*.png", "by/**/*.png", "*.png"], &[]);
     symlink("real", stage.at("linked")).unwrap();
     fs::create_dir(stage.at("by")).unwrap();
     symlink("../other/b.png", stage.at("by/b.png")).unwrap();
@@ -320,7 +320,7 @@ fn links_are_followed_as_the_walk_does() {
 
 #[test]
 fn a_project_that_goes_and_comes_back_is_watched_again() {
-    let mut stage = Stage::new(&["ui/a.png"], &["ui/*.png"], &[]);
+    let mut stage = WatchFixture::new(&["ui/a.png"], &["ui/*.png"], &[]);
     let away = stage.folder.path().join("away");
     fs::rename(&stage.root, &away).unwrap();
     stage.expect_rescan(Rescan::Degraded);
@@ -343,7 +343,7 @@ fn a_project_that_goes_and_comes_back_is_watched_again() {
 
 #[test]
 fn other_targets_are_watched_from_the_moment_they_are_set() {
-    let mut stage = Stage::new(&["ui/a.png", "art/a.png"], &["ui/*.png"], &[]);
+    let mut stage = WatchFixture::new(&["ui/a.png", "art/a.png"], &["ui/*.png"], &[]);
     stage.write("art/a.png");
     assert_eq!(stage.settle("ui/a.png"), []);
     stage.watcher.retarget(targets(&stage.root, selection(&["art/*.png"], &[])));
@@ -357,7 +357,7 @@ fn other_targets_are_watched_from_the_moment_they_are_set() {
 async fn the_hints_end_with_the_watch() {
     let folder = Folder::with(&[]);
     let (sink, mut hints) = hints();
-    let watcher = Watcher::start(targets(folder.path(), Selection::default()), sink).unwrap();
+    let watcher = Watcher::start(targets(folder.path(), FileSelection::default()), sink).unwrap();
     drop(watcher);
     while hints.recv().await.is_some() {}
 }
@@ -369,7 +369,7 @@ fn a_missing_project_is_no_error() {
     let (sink, hints) = hints();
     let watcher = Watcher::start(targets(&root, selection(&["*.png"], &[])), sink).unwrap();
     assert!(matches!(watcher.degraded(), Some(Degraded::RootMissing { .. })));
-    let mut stage = Stage { root: root.clone(), watcher, hints, seen: Vec::new(), folder };
+    let mut stage = WatchFixture { root: root.clone(), watcher, hints, seen: Vec::new(), folder };
     fs::create_dir(&root).unwrap();
     stage.expect_rescan(Rescan::Degraded);
     fs::write(root.join("a.png"), b"x").unwrap();

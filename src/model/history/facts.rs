@@ -119,13 +119,13 @@ impl Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::history::Standing;
+    use crate::model::history::RevisionState;
 
     fn fact(ordinal: u32) -> RevisionFact {
         RevisionFact {
             ordinal,
             content: None,
-            standing: Standing::Live,
+            standing: RevisionState::Live,
             round: 0,
             shared: false,
             kind: None,

@@ -6,16 +6,16 @@ use super::*;
 fn what_is_new_is_created_and_what_is_known_is_left() {
     check(
         vec![want("a.png", 1), want("b.fbx", 2)],
-        Known::default(),
+        KnownBuilder::default(),
         "create a.png: it is new\ncreate b.fbx: it is new",
     );
-    let known = Known::default().revision("a.png", 10, 1, 1).revision("b.fbx", 11, 1, 2);
+    let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("b.fbx", 11, 1, 2);
     check(vec![want("a.png", 1), want("b.fbx", 2)], known, "");
 }
 
 #[test]
 fn changed_content_is_updated_or_replaced_by_type() {
-    let known = || Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).revision("b.fbx", 11, 1, 2);
+    let known = || KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).revision("b.fbx", 11, 1, 2);
     check(
         vec![want("a.png", 3), want("b.fbx", 4)],
         known(),
@@ -32,15 +32,15 @@ fn changed_content_is_updated_or_replaced_by_type() {
 
 #[test]
 fn an_earlier_content_of_an_immutable_type_is_pointed_to_not_uploaded() {
-    let known = Known::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
+    let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
     check(vec![want("a.png", 1)], known, "replace a.png 10: its content is again that of asset 10");
-    let known = Known::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2);
+    let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2);
     check(vec![want("a.png", 1)], known, "");
 }
 
 #[test]
 fn an_earlier_content_of_a_model_is_uploaded_again() {
-    let known = Known::default().revision("b.fbx", 11, 1, 1).revision("b.fbx", 11, 2, 2);
+    let known = KnownBuilder::default().revision("b.fbx", 11, 1, 1).revision("b.fbx", 11, 2, 2);
     check(vec![want("b.fbx", 1)], known, "update_content b.fbx 11: its content changed from 02020202 to 01010101");
 }
 
@@ -48,10 +48,10 @@ fn an_earlier_content_of_a_model_is_uploaded_again() {
 fn a_refusal_ends_with_new_content_and_a_retry_keeps_its_time() {
     let subject = digest::subject(Some(hash(1)), &FieldDigests::new());
     let later: Timestamp = "1970-01-01T00:01:00Z".parse().unwrap();
-    let trouble = Trouble::Retrying { subject, failures: 2, doubts: 0, next_at: later, message: "502".to_owned() };
+    let trouble = Blocked::Retrying { subject, failures: 2, doubts: 0, next_at: later, message: "502".to_owned() };
     let known = || {
-        let rest = Change::Rest { address: address("a.png"), trouble: Some(trouble.clone()) };
-        Known::default().enrolled("a.png").tell(rest)
+        let rest = Change::SetBlocked { address: address("a.png"), trouble: Some(trouble.clone()) };
+        KnownBuilder::default().enrolled("a.png").tell(rest)
     };
     let times = |content: u8| {
         let plan = plan(&desired(vec![want("a.png", content)]), &known().0, NOW);
@@ -64,7 +64,7 @@ fn a_refusal_ends_with_new_content_and_a_retry_keeps_its_time() {
 #[test]
 fn an_unusable_file_a_changed_owner_and_a_changed_type_are_held() {
     let broken = FileProblem { message: "no such file".to_owned(), hint: None };
-    let known = || Known::default().revision("a.png", 10, 1, 1).revision("b.rbxm", 11, 1, 1);
+    let known = || KnownBuilder::default().revision("a.png", 10, 1, 1).revision("b.rbxm", 11, 1, 1);
     check(
         vec![
             DesiredAsset { content: Err(broken), ..want("a.png", 1) },
@@ -75,7 +75,7 @@ fn an_unusable_file_a_changed_owner_and_a_changed_type_are_held() {
     );
     check(
         vec![DesiredAsset { asset_type: Some(AssetType::Animation), ..want("b.rbxm", 2) }],
-        Known::default().revision("b.rbxm", 11, 1, 1),
+        KnownBuilder::default().revision("b.rbxm", 11, 1, 1),
         "held b.rbxm: its type changed from Model to Animation",
     );
 }

@@ -5,7 +5,7 @@ use crate::model::steps::grows_with_its_input;
 
 /// So many addresses that left, and as many new ones in their place.
 fn moved(count: u64, new: impl Fn(u64) -> (Address, DesiredAsset), removed: bool) -> (Desired, Recorded) {
-    let mut known = Known::default();
+    let mut known = KnownBuilder::default();
     let mut desired = Desired::default();
     for number in 1..=count {
         let old = format!("old/{number}.png");

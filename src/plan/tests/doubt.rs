@@ -7,12 +7,12 @@ fn a_create_that_is_never_answered_is_not_fed_copies_without_end() {
     let resting = |doubts: u32, content: u8| {
         let subject = digest::subject(Some(hash(content)), &FieldDigests::new());
         let trouble =
-            Trouble::Retrying { subject, failures: doubts, doubts, next_at: NOW, message: "reset".to_owned() };
-        Change::Rest { address: address("a.png"), trouble: Some(trouble) }
+            Blocked::Retrying { subject, failures: doubts, doubts, next_at: NOW, message: "reset".to_owned() };
+        Change::SetBlocked { address: address("a.png"), trouble: Some(trouble) }
     };
     let doubtful = || {
         let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
-        Known::default().create_under_way("a.png", 1, false, &doubt)
+        KnownBuilder::default().create_under_way("a.png", 1, false, &doubt)
     };
     let again = "create a.png: it is new
          note a.png: the outcome of an earlier create is unknown; it is sent again and may exist twice";
@@ -27,23 +27,23 @@ fn a_create_that_is_never_answered_is_not_fed_copies_without_end() {
     check_desired(&insists, doubtful().tell(resting(2, 1)), held);
 
     // Giving up counts, also after a crash that wrote nothing down.
-    let counted = |known: Known| {
+    let counted = |known: KnownBuilder| {
         let mut recorded = known.0;
         let plan = plan(&desired(vec![want("a.png", 1)]), &recorded, NOW);
         plan.marks.iter().for_each(|mark| recorded.apply(mark, NOW).unwrap());
         match &recorded.assets[&address("a.png")].trouble {
-            Some(Trouble::Retrying { doubts, .. }) => *doubts,
+            Some(Blocked::Retrying { doubts, .. }) => *doubts,
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(counted(Known::default().create_under_way("a.png", 1, false, &[PhaseEvent::HandOver])), 1);
+    assert_eq!(counted(KnownBuilder::default().create_under_way("a.png", 1, false, &[PhaseEvent::HandOver])), 1);
     assert_eq!(counted(doubtful().tell(resting(1, 1))), 2);
 }
 
 #[test]
 fn what_is_under_way_is_followed_and_doubt_follows_the_policy() {
     let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
-    let known = Known::default().create_under_way("a.png", 1, false, &[PhaseEvent::HandOver, accepted]);
+    let known = KnownBuilder::default().create_under_way("a.png", 1, false, &[PhaseEvent::HandOver, accepted]);
     check(
         vec![want("a.png", 1), want("b.png", 1)],
         known,
@@ -56,7 +56,7 @@ fn what_is_under_way_is_followed_and_doubt_follows_the_policy() {
     let check_policy = |policy: AmbiguousCreate, costly: bool, expected: &str| {
         let mut desired = desired(vec![want("a.png", 1)]);
         desired.policy.ambiguous_create = policy;
-        check_desired(&desired, Known::default().create_under_way("a.png", 1, costly, &doubt), expected);
+        check_desired(&desired, KnownBuilder::default().create_under_way("a.png", 1, costly, &doubt), expected);
     };
     check_policy(AmbiguousCreate::Auto, false, again);
     check_policy(AmbiguousCreate::Auto, true, held);
@@ -64,8 +64,8 @@ fn what_is_under_way_is_followed_and_doubt_follows_the_policy() {
     check_policy(AmbiguousCreate::Hold, false, held);
 }
 
-fn known_doubt(costly: bool) -> Known {
-    Known::default().create_under_way("a.png", 1, costly, &[PhaseEvent::HandOver, PhaseEvent::Doubt])
+fn known_doubt(costly: bool) -> KnownBuilder {
+    KnownBuilder::default().create_under_way("a.png", 1, costly, &[PhaseEvent::HandOver, PhaseEvent::Doubt])
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn the_bytes_of_a_held_create_in_doubt_were_uploaded_for_another_address() {
 #[test]
 fn an_operation_was_forgotten_over_a_younger_create_in_doubt() {
     let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
-    let known = Known::default()
+    let known = KnownBuilder::default()
         .create_under_way("a.png", 1, false, &[PhaseEvent::HandOver, accepted])
         .create_under_way("a.png", 1, false, &[PhaseEvent::HandOver, PhaseEvent::Doubt]);
     check(vec![want("a.png", 1)], known, "wait a.png: Roblox works on operation op");
@@ -110,7 +110,7 @@ fn a_create_in_doubt_was_given_up_though_nothing_took_its_place() {
 #[test]
 fn the_operation_of_an_address_that_left_was_never_polled_and_its_asset_lost() {
     let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
-    let known = || Known::default().create_under_way("b.png", 1, false, &[PhaseEvent::HandOver, accepted.clone()]);
+    let known = || KnownBuilder::default().create_under_way("b.png", 1, false, &[PhaseEvent::HandOver, accepted.clone()]);
     let wait = "wait b.png: Roblox works on operation op";
     check(vec![], known(), wait);
     check(vec![want("c.png", 2)], known(), &format!("{wait}\ncreate c.png: it is new"));
@@ -127,11 +127,11 @@ fn the_operation_of_an_address_that_left_was_never_polled_and_its_asset_lost() {
 fn two_creates_in_doubt_were_counted_as_one() {
     let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
     let known =
-        Known::default().create_under_way("a.png", 1, false, &doubt).create_under_way("a.png", 1, false, &doubt);
+        KnownBuilder::default().create_under_way("a.png", 1, false, &doubt).create_under_way("a.png", 1, false, &doubt);
     let mut recorded = known.0;
     for mark in &plan(&desired(vec![want("a.png", 1)]), &recorded, NOW).marks {
         recorded.apply(mark, NOW).unwrap();
     }
     let trouble = &recorded.assets[&address("a.png")].trouble;
-    assert!(matches!(trouble, Some(Trouble::Retrying { doubts: 2, .. })), "{trouble:?}");
+    assert!(matches!(trouble, Some(Blocked::Retrying { doubts: 2, .. })), "{trouble:?}");
 }

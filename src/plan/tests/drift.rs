@@ -6,7 +6,7 @@ use crate::model::ids::GroupId;
 #[test]
 fn a_revision_made_elsewhere_holds_the_update() {
     let known = || {
-        Known::default().revision("b.fbx", 11, 1, 1).fact("b.fbx", 11, 2, |fact| {
+        KnownBuilder::default().revision("b.fbx", 11, 1, 1).fact("b.fbx", 11, 2, |fact| {
             fact.made = Some((NOW, Origin::Elsewhere));
         })
     };
@@ -14,8 +14,8 @@ fn a_revision_made_elsewhere_holds_the_update() {
     check(vec![want("b.fbx", 1)], known(), "drift b.fbx: somebody else made revision 2 of asset 11");
 }
 
-fn model() -> Known {
-    Known::default().fact("b.fbx", 11, 1, |fact| {
+fn model() -> KnownBuilder {
+    KnownBuilder::default().fact("b.fbx", 11, 1, |fact| {
         fact.content = Some(hash(1));
         fact.made = Some((days_ago(9), Origin::Create));
     })
@@ -28,7 +28,7 @@ fn the_file_is_put_over_what_somebody_else_made_only_when_a_person_says_so() {
     let known = || model().points_to("b.fbx", 11).elsewhere("b.fbx", 11, 2);
     let overwrite = |content: u8, wished: bool| {
         let overwrite = wished.then(|| address("b.fbx")).into_iter().collect();
-        let wishes = Wishes { overwrite, ..Wishes::default() };
+        let wishes = PlanOptions { overwrite, ..PlanOptions::default() };
         text(&super::super::plan(&desired(vec![want("b.fbx", content)]), &known().0, &wishes, NOW))
     };
     let over = |hash: &str| format!("update_content b.fbx 11: the file, {hash}, is put over what somebody else made");
@@ -50,7 +50,7 @@ fn the_file_is_put_over_what_somebody_else_made_only_when_a_person_says_so() {
 #[test]
 fn an_import_is_no_drift_though_its_bytes_are_unknown() {
     let imported = |made: Option<Origin>| {
-        Known::default()
+        KnownBuilder::default()
             .fact("b.fbx", 11, 4, |fact| fact.made = made.map(|origin| (NOW, origin)))
             .points_to("b.fbx", 11)
     };
@@ -60,7 +60,7 @@ fn an_import_is_no_drift_though_its_bytes_are_unknown() {
     // From a lockfile: a later one that nobody here made.
     check(vec![want("b.fbx", 1)], model().fact("b.fbx", 11, 2, |_| {}), &format!("drift b.fbx: {ELSEWHERE}"));
     // A picture whose bytes are unknown is replaced.
-    let known = Known::default().fact("a.png", 10, 1, |fact| fact.made = Some((NOW, Origin::Import)));
+    let known = KnownBuilder::default().fact("a.png", 10, 1, |fact| fact.made = Some((NOW, Origin::Import)));
     check(
         vec![want("a.png", 1)],
         known.points_to("a.png", 10),
@@ -73,7 +73,7 @@ fn metadata_is_reported_or_put_back_three_times_a_day() {
     let wanted = named(want("b.fbx", 1), "Sword");
     let known = |name: &str, times: usize| {
         let name = name.to_owned();
-        let known = model().points_to("b.fbx", 11).asked(&wanted).healed("b.fbx", Healing::Metadata, times);
+        let known = model().points_to("b.fbx", 11).asked(&wanted).healed("b.fbx", DriftRepair::Metadata, times);
         known.seen(11, move |seen| seen.display_name = Some(name.clone()))
     };
     let drift = "drift b.fbx: somebody else changed display_name";
@@ -97,7 +97,7 @@ fn metadata_is_reported_or_put_back_three_times_a_day() {
 #[test]
 fn an_archived_asset_is_reported_or_restored_three_times_a_day() {
     let known = |times: usize| {
-        let known = model().points_to("b.fbx", 11).healed("b.fbx", Healing::Archived, times);
+        let known = model().points_to("b.fbx", 11).healed("b.fbx", DriftRepair::Archived, times);
         known.seen(11, |seen| seen.archived = Some(true))
     };
     let wanted = || desired(vec![want("b.fbx", 1)]);
@@ -107,7 +107,7 @@ fn an_archived_asset_is_reported_or_restored_three_times_a_day() {
     let enough = "drift b.fbx: somebody archived asset 11; it was put back 3 times today";
     check_desired(&healing(wanted()), known(3), enough);
     // Metadata has a count of its own.
-    let both = known(0).healed("b.fbx", Healing::Metadata, 3);
+    let both = known(0).healed("b.fbx", DriftRepair::Metadata, 3);
     check_desired(&healing(wanted()), both, back);
     // A changed file is not put into an archived asset.
     let changed = || desired(vec![want("b.fbx", 2)]);
@@ -122,7 +122,7 @@ fn an_archived_asset_is_reported_or_restored_three_times_a_day() {
 #[test]
 fn an_archived_asset_was_told_only_of_the_address_that_made_it() {
     let known = || {
-        let known = Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
+        let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
         known.seen(10, |seen| seen.archived = Some(true))
     };
     let wanted = || desired(vec![want("a.png", 1), want("b.png", 1)]);
@@ -137,7 +137,7 @@ fn an_archived_asset_was_told_only_of_the_address_that_made_it() {
 /// The address that had made the asset wanted other bytes and was held, so nobody put back what the other one uses.
 #[test]
 fn a_held_address_kept_the_asset_of_another_from_being_healed() {
-    let known = Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
+    let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
     let known = known.seen(10, |seen| seen.archived = Some(true));
     let held = DesiredAsset { prevent_replace: true, ..want("a.png", 2) };
     check_desired(
@@ -150,11 +150,11 @@ fn a_held_address_kept_the_asset_of_another_from_being_healed() {
 
 #[test]
 fn what_vanished_is_told_and_not_made_anew_by_itself() {
-    let gone = |known: Known, path: &str, asset: u64| known.standing(path, asset, 1, Standing::Gone);
+    let gone = |known: KnownBuilder, path: &str, asset: u64| known.standing(path, asset, 1, RevisionState::Gone);
     let model = || gone(model().points_to("b.fbx", 11), "b.fbx", 11);
     check(vec![want("b.fbx", 1)], model(), "drift b.fbx: Roblox no longer has asset 11");
     check(vec![want("b.fbx", 2)], model(), "held b.fbx: Roblox no longer has its asset");
-    let picture = || gone(Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10), "a.png", 10);
+    let picture = || gone(KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10), "a.png", 10);
     check(vec![want("a.png", 1)], picture(), "drift a.png: Roblox no longer has asset 10");
     check(vec![want("a.png", 2)], picture(), "replace a.png 10: Roblox no longer has its asset");
     let twin = picture().revision("b.png", 12, 1, 1).points_to("b.png", 12);
@@ -167,7 +167,7 @@ fn what_vanished_is_told_and_not_made_anew_by_itself() {
 
 #[test]
 fn a_fresh_machine_uploaded_anew_what_had_vanished() {
-    let known = || Known::default().revision("a.png", 10, 1, 1).standing("a.png", 10, 1, Standing::Gone);
+    let known = || KnownBuilder::default().revision("a.png", 10, 1, 1).standing("a.png", 10, 1, RevisionState::Gone);
     check(vec![want("a.png", 1)], known(), "drift a.png: Roblox no longer has asset 10");
     // It had gone back to the older one.
     let older = known().revision("a.png", 20, 2, 2);
@@ -200,7 +200,7 @@ fn an_older_revision_made_current_elsewhere_is_told_unless_the_read_may_lag() {
 
 #[test]
 fn an_asset_that_roblox_does_not_find_is_left_alone_and_not_uploaded_anew() {
-    let known = || model().points_to("b.fbx", 11).tell(Change::NotFound { asset_id: id(11) });
+    let known = || model().points_to("b.fbx", 11).tell(Change::RecordNotFound { asset_id: id(11) });
     let missing = "b.fbx: Roblox answered that it has no asset 11, which counts only when it says so 3 times; so far 1";
     check(vec![want("b.fbx", 2)], known(), &format!("held {missing}"));
     // Nothing is to be done about it: that is told, and no failure.
@@ -220,5 +220,5 @@ fn an_asset_of_another_owner_is_held_whatever_is_wanted_of_it() {
         check(vec![want("b.fbx", content)], known(), held);
     }
     // An observation that is out of date says nothing.
-    check(vec![want("b.fbx", 1)], known().tell(Change::Outdate { asset_id: id(11) }), "");
+    check(vec![want("b.fbx", 1)], known().tell(Change::MarkOutdated { asset_id: id(11) }), "");
 }

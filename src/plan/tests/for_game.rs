@@ -6,7 +6,7 @@ use crate::plan::current::for_game;
 
 /// What a machine with a state gives, and one that has nothing but the lockfile.
 #[track_caller]
-fn check_id(want: Option<&DesiredAsset>, path: &str, known: Known, with_state: u64, with_lockfile: u64) {
+fn check_id(want: Option<&DesiredAsset>, path: &str, known: KnownBuilder, with_state: u64, with_lockfile: u64) {
     let mut recorded = known.0;
     let record = recorded.assets.get_mut(&address(path)).unwrap();
     let number = |record: &Record| for_game(want, record).map_or(0, AssetId::get);
@@ -16,12 +16,12 @@ fn check_id(want: Option<&DesiredAsset>, path: &str, known: Known, with_state: u
 }
 
 /// A picture that was replaced once.
-fn picture() -> Known {
-    Known::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 20)
+fn picture() -> KnownBuilder {
+    KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 20)
 }
 
-fn model() -> Known {
-    Known::default().revision("b.fbx", 11, 1, 1).revision("b.fbx", 11, 2, 2).points_to("b.fbx", 11)
+fn model() -> KnownBuilder {
+    KnownBuilder::default().revision("b.fbx", 11, 1, 1).revision("b.fbx", 11, 2, 2).points_to("b.fbx", 11)
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn content_without_an_asset_leaves_the_last_one() {
     check_id(Some(&missing(want("a.png", 3))), "a.png", picture(), 20, 20);
     check_id(Some(&want("b.fbx", 3)), "b.fbx", model(), 11, 11);
     check_id(None, "a.png", picture(), 20, 20);
-    check_id(Some(&want("a.png", 1)), "a.png", Known::default().enrolled("a.png"), 0, 0);
+    check_id(Some(&want("a.png", 1)), "a.png", KnownBuilder::default().enrolled("a.png"), 0, 0);
 }
 
 #[test]
@@ -50,26 +50,26 @@ fn a_pin_decides_before_the_content() {
 
 #[test]
 fn rejected_or_lost_content_gives_the_asset_of_before() {
-    for standing in [Standing::Rejected, Standing::Gone] {
+    for standing in [RevisionState::Rejected, RevisionState::Gone] {
         let late = picture().standing("a.png", 20, 2, standing);
         check_id(Some(&want("a.png", 2)), "a.png", late, 10, 10);
         // Without another one the ID stays: an appeal may bring it back.
         let only =
-            Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).standing("a.png", 10, 1, standing);
+            KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).standing("a.png", 10, 1, standing);
         check_id(Some(&want("a.png", 1)), "a.png", only, 10, 10);
     }
-    check_id(Some(&want("b.fbx", 2)), "b.fbx", model().standing("b.fbx", 11, 2, Standing::Rejected), 11, 11);
+    check_id(Some(&want("b.fbx", 2)), "b.fbx", model().standing("b.fbx", 11, 2, RevisionState::Rejected), 11, 11);
 }
 
 #[test]
 fn an_archived_asset_keeps_its_id() {
-    let archived = picture().shelved("a.png", 20, Leaving::ByHand, days_ago(1), Some(days_ago(1)));
+    let archived = picture().shelved("a.png", 20, RetireReason::ByHand, days_ago(1), Some(days_ago(1)));
     check_id(Some(&want("a.png", 2)), "a.png", archived, 20, 20);
 }
 
 #[test]
 fn of_two_assets_for_one_content_the_lockfiles_choice_counts() {
-    let twins = || Known::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 1, 1);
+    let twins = || KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 1, 1);
     let listed = |asset: u64| {
         let mut known = twins();
         known.0.assets.get_mut(&address("a.png")).unwrap().history.list(id(asset), Some(Listing::Listed));

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn model() -> Known {
-    let known = Known::default().revision("b.fbx", 11, 1, 1).revision("b.fbx", 11, 2, 2).revision("b.fbx", 11, 3, 3);
+fn model() -> KnownBuilder {
+    let known = KnownBuilder::default().revision("b.fbx", 11, 1, 1).revision("b.fbx", 11, 2, 2).revision("b.fbx", 11, 3, 3);
     known.points_to("b.fbx", 11).locked("b.fbx")
 }
 
@@ -64,7 +64,7 @@ fn an_icon_that_moved_is_the_same_icon() {
 #[test]
 fn a_shared_one_that_is_removed_leaves_the_other_its_asset() {
     let known = || {
-        let known = Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).locked("a.png");
+        let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).locked("a.png");
         known.sharing("b.png", 10, 1).locked("b.png")
     };
     let left = |path: &str| format!("note {path}: left the manifest");
@@ -82,10 +82,10 @@ fn a_shared_one_that_is_removed_leaves_the_other_its_asset() {
 
 #[test]
 fn a_rejected_one_whose_file_reverts_goes_back() {
-    let known = Known::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 20);
-    let known = known.standing("a.png", 20, 2, Standing::Rejected);
+    let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 20);
+    let known = known.standing("a.png", 20, 2, RevisionState::Rejected);
     check(vec![want("a.png", 1)], known, "replace a.png 10: its content is again that of asset 10");
-    let known = model().standing("b.fbx", 11, 3, Standing::Rejected);
+    let known = model().standing("b.fbx", 11, 3, RevisionState::Rejected);
     check(vec![want("b.fbx", 2)], known, "update_content b.fbx 11: its content changed from 03030303 to 02020202");
 }
 
@@ -99,7 +99,7 @@ fn a_branch_switch_under_a_pin() {
         "rollback b.fbx 11: it is no longer pinned, and revision 3 has the file's bytes",
     );
     // The other branch doesn't have the address at all: its lockfile doesn't either.
-    let elsewhere = known().tell(Change::Lock { address: address("b.fbx"), in_lockfile: false });
+    let elsewhere = known().tell(Change::SetInLockfile { address: address("b.fbx"), in_lockfile: false });
     check_desired(&at_once(desired(vec![])), elsewhere, "");
     // And back, with an older lockfile: what the state knows of the rollback counts.
     let waits = "note b.fbx: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin b.fbx`";
@@ -126,7 +126,7 @@ fn what_is_pinned_is_healed_and_restored() {
 
 #[test]
 fn the_asset_that_a_pin_left_is_not_archived_with_the_replaced_ones() {
-    let known = Known::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 10);
+    let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 10);
     let wanted = || at_once(desired(vec![pinned(want("a.png", 2), 10)]));
     let waits = "note a.png: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin a.png`";
     check_desired(&wanted(), known, &format!("archive a.png 20: another asset took its place\n{waits}"));
@@ -134,7 +134,7 @@ fn the_asset_that_a_pin_left_is_not_archived_with_the_replaced_ones() {
 
 #[test]
 fn what_shares_with_a_pinned_one_goes_its_own_way() {
-    let known = Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
+    let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
     let waits = "note a.png: is pinned to revision 1; its file has other bytes, which wait for `macadam unpin a.png`";
     check(
         vec![pinned(want("a.png", 2), 10), want("b.png", 2)],
@@ -153,7 +153,7 @@ fn a_changed_file_and_a_changed_owner_and_a_pin_to_what_never_was() {
 fn what_is_under_way_comes_before_a_pin_and_a_move() {
     let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
     let intent = Intent::UpdateContent { asset_id: id(11), content: hash(4), head: Revision::new(3).ok() };
-    let under_way = |known: Known, event: PhaseEvent| {
+    let under_way = |known: KnownBuilder, event: PhaseEvent| {
         let attempt = AttemptId(known.0.next_attempt);
         let known = known.tell(Change::Begin { attempt, address: address("b.fbx"), intent: intent.clone() });
         let known = known.tell(Change::Advance { attempt, event: PhaseEvent::HandOver });
@@ -181,7 +181,7 @@ fn what_is_under_way_comes_before_a_pin_and_a_move() {
 /// A branch from before a move was checked out: its lockfile has the asset under the old name, and the state has it under the new one.
 #[test]
 fn two_addresses_put_their_files_over_one_another() {
-    let known = || Known::default().revision("a.fbx", 11, 1, 1).points_to("a.fbx", 11);
+    let known = || KnownBuilder::default().revision("a.fbx", 11, 1, 1).points_to("a.fbx", 11);
     let both = known().revision("b.fbx", 11, 1, 1).points_to("b.fbx", 11).locked("b.fbx");
     check(
         vec![want("a.fbx", 2), want("b.fbx", 1)],
@@ -194,7 +194,7 @@ fn two_addresses_put_their_files_over_one_another() {
 /// The old asset's archiving counted as the end of what comes before the metadata, which could then be sent to the asset that was being replaced.
 #[test]
 fn metadata_was_sent_before_the_asset_was_replaced() {
-    let known = Known::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 20);
+    let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 20);
     check_desired(
         &at_once(desired(vec![with_link(want("a.png", 3), Some("https://x.com/a"))])),
         known,

@@ -6,7 +6,7 @@ use crate::plan::metadata::{Comparison, compare};
 #[test]
 fn metadata_is_updated_by_exactly_what_changed() {
     let wanted = || described(named(want("b.fbx", 1), "Sword"), "A sword");
-    let known = |asked: &DesiredAsset| Known::default().revision("b.fbx", 11, 1, 1).asked(asked);
+    let known = |asked: &DesiredAsset| KnownBuilder::default().revision("b.fbx", 11, 1, 1).asked(asked);
     check(vec![wanted()], known(&wanted()), "");
     check(
         vec![wanted()],
@@ -39,13 +39,13 @@ fn what_was_asked_for_is_remembered_though_it_is_no_longer_managed() {
 #[test]
 fn an_older_asset_kept_its_old_name_when_its_content_came_back() {
     let known = || {
-        let known = Known::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
+        let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
         known.asked(&named(want("a.png", 2), "New"))
     };
     let back = "replace a.png 10: its content is again that of asset 10";
     let renamed = format!("{back}\nupdate_metadata a.png 10: display_name changed");
     check(vec![named(want("a.png", 1), "New")], known(), &renamed);
-    let seen = |name: &str| Change::See {
+    let seen = |name: &str| Change::RecordObservation {
         asset: crate::model::remote::RemoteAsset {
             display_name: Some(name.to_owned()),
             ..crate::model::remote::RemoteAsset::unknown(id(10))
@@ -56,11 +56,11 @@ fn an_older_asset_kept_its_old_name_when_its_content_came_back() {
 }
 
 /// A Model of which `asked` was asked last.
-fn sword(asked: &DesiredAsset) -> Known {
-    Known::default().revision("b.fbx", 11, 1, 1).points_to("b.fbx", 11).asked_of(asked, &[("i.png", 20)])
+fn sword(asked: &DesiredAsset) -> KnownBuilder {
+    KnownBuilder::default().revision("b.fbx", 11, 1, 1).points_to("b.fbx", 11).asked_of(asked, &[("i.png", 20)])
 }
 
-fn with_image(known: Known) -> Known {
+fn with_image(known: KnownBuilder) -> KnownBuilder {
     known.revision("i.png", 20, 1, 5).points_to("i.png", 20)
 }
 
@@ -103,11 +103,11 @@ fn what_a_create_can_not_send_follows_it() {
     let wanted = with_link(described(named(want("b.fbx", 1), "Sword"), "A"), Some("https://x.com/a"));
     check(
         vec![with_icon(wanted, Some("assets/7"))],
-        Known::default(),
+        KnownBuilder::default(),
         "create b.fbx: it is new
          update_metadata b.fbx: Roblox takes icon and social_links.twitter only once the asset is there",
     );
-    check(vec![with_icon(want("b.fbx", 1), None)], Known::default(), "create b.fbx: it is new");
+    check(vec![with_icon(want("b.fbx", 1), None)], KnownBuilder::default(), "create b.fbx: it is new");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn an_icon_follows_the_asset_that_its_address_is() {
     check(wanted(6), known(), &format!("update_metadata b.fbx 11: icon changed\n{replace}"));
     // Its image is created, shared, pinned, held.
     check(wanted(5), sword(&want("b.fbx", 1)), "update_metadata b.fbx 11: icon changed\ncreate i.png: it is new");
-    let with_twin = |known: Known| known.revision("j.png", 30, 1, 6).points_to("j.png", 30);
+    let with_twin = |known: KnownBuilder| known.revision("j.png", 30, 1, 6).points_to("j.png", 30);
     check(
         wanted(6),
         with_twin(known()),
@@ -154,7 +154,7 @@ fn steps_that_show_an_image_wait_for_it() {
         want("i.png", 5),
         want("j.png", 6),
     ];
-    let plan = plan(&desired(wanted), &Known::default().0, NOW);
+    let plan = plan(&desired(wanted), &KnownBuilder::default().0, NOW);
     let after: Vec<Vec<&str>> =
         plan.steps.iter().map(|step| step.after.iter().map(Address::as_str).collect()).collect();
     assert_eq!(after, [vec![], vec!["i.png", "j.png"], vec![], vec![]]);
@@ -165,7 +165,7 @@ fn what_the_text_filter_stored_is_no_change_and_no_drift() {
     let wanted = described(want("b.fbx", 1), "rude");
     let stored = [(Field::Description, FieldDigest::of_text("####"))];
     let known = || {
-        sword(&wanted).tell(Change::Ask {
+        sword(&wanted).tell(Change::SetMetadata {
             address: address("b.fbx"),
             fields: wanted.metadata.digests(),
             stored: stored.into(),
@@ -190,10 +190,10 @@ fn neutral(desired: Desired) -> Desired {
 fn a_refused_name_of_a_create_follows_the_policy() {
     let wanted = named(want("b.fbx", 1), "Rude");
     let subjects = subject::of(&wanted, &wanted.metadata.digests());
-    let known = |objection| Known::default().enrolled("b.fbx").refused("b.fbx", subjects.asset, objection);
+    let known = |objection| KnownBuilder::default().enrolled("b.fbx").refused("b.fbx", subjects.asset, objection);
     let held = "failed b.fbx: Roblox refused to update_metadata it: Moderated";
-    check(vec![wanted.clone()], known(Objection::DisplayName), held);
-    let name = |desired: &Desired, known: Known| {
+    check(vec![wanted.clone()], known(RefusalKind::DisplayName), held);
+    let name = |desired: &Desired, known: KnownBuilder| {
         let plan = plan(desired, &known.0, NOW);
         plan.steps.iter().find_map(|step| match &step.action {
             Action::Create(new) => Some(new.display_name.to_string()),
@@ -201,11 +201,11 @@ fn a_refused_name_of_a_create_follows_the_policy() {
         })
     };
     let on = |want: DesiredAsset| neutral(desired(vec![want]));
-    assert_eq!(name(&on(wanted.clone()), known(Objection::DisplayName)).as_deref(), Some("Model"));
+    assert_eq!(name(&on(wanted.clone()), known(RefusalKind::DisplayName)).as_deref(), Some("Model"));
     // The neutral one was refused as well, for something else.
-    assert_eq!(name(&on(wanted.clone()), known(Objection::Other)), None);
-    assert_eq!(name(&on(named(want("b.fbx", 1), "Nice")), known(Objection::DisplayName)).as_deref(), Some("Nice"));
-    assert_eq!(name(&on(wanted), Known::default()).as_deref(), Some("Rude"));
+    assert_eq!(name(&on(wanted.clone()), known(RefusalKind::Other)), None);
+    assert_eq!(name(&on(named(want("b.fbx", 1), "Nice")), known(RefusalKind::DisplayName)).as_deref(), Some("Nice"));
+    assert_eq!(name(&on(wanted), KnownBuilder::default()).as_deref(), Some("Rude"));
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn a_name_that_was_refused_and_kept_was_put_back_as_drift() {
     let before = described(named(want("b.fbx", 1), "Sword"), "A");
     let subjects = subject::of(&wanted, &wanted.metadata.digests());
     let known = || {
-        let known = sword(&before).refused("b.fbx", subjects.metadata, Objection::DisplayName);
+        let known = sword(&before).refused("b.fbx", subjects.metadata, RefusalKind::DisplayName);
         known.seen(11, |seen| (seen.display_name, seen.description) = (Some("Sword".to_owned()), Some("A".to_owned())))
     };
     check(vec![wanted.clone()], known(), "failed b.fbx: Roblox refused to update_metadata it: Moderated");
@@ -241,7 +241,7 @@ fn the_rest_of_an_update_goes_on_without_a_refused_name() {
     let known = sword(&described(named(want("b.fbx", 1), "Sword"), "A"));
     check_desired(
         &neutral(desired(vec![wanted])),
-        known.refused("b.fbx", subjects.metadata, Objection::DisplayName),
+        known.refused("b.fbx", subjects.metadata, RefusalKind::DisplayName),
         "update_metadata b.fbx 11: description changed
          note b.fbx: Roblox refused the display name, so the asset keeps the one that it has",
     );

@@ -20,7 +20,7 @@ use crate::model::change::Change;
 use crate::model::desired::{Absences, DesiredAsset, Pin, Stray, StrayPlace};
 use crate::model::digest::{self, FieldDigest};
 use crate::model::file::{ContentFacts, FileFacts, FileProblem};
-use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash, Creator, OperationId, Revision, UploadId, UserId};
 use crate::model::metadata::{
     AssetRef, Description, DisplayName, Field, FieldDigests, Metadata, Preview, SocialLink, SocialNetwork,
@@ -28,7 +28,7 @@ use crate::model::metadata::{
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::policy::{AmbiguousCreate, DriftPolicy, LeavePolicy, ModeratedName, Policy};
-use crate::model::recorded::{AttemptId, Healing, Identity, Leaving, Objection, PinnedAt, Shelved, Trouble};
+use crate::model::recorded::{AttemptId, DriftRepair, Identity, RetireReason, RefusalKind, PinnedAt, Retirement, Blocked};
 use crate::model::remote::RemoteAsset;
 use jiff::SignedDuration;
 use std::time::Duration;
@@ -37,7 +37,7 @@ const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// A plan without a person's wishes.
 fn plan(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Plan {
-    super::plan(desired, recorded, &Wishes::default(), now)
+    super::plan(desired, recorded, &PlanOptions::default(), now)
 }
 
 fn address(text: &str) -> Address {
@@ -150,9 +150,9 @@ fn desired(assets: Vec<DesiredAsset>) -> Desired {
 
 /// What is known, told as the changes that made it known.
 #[derive(Default)]
-struct Known(Recorded);
+struct KnownBuilder(Recorded);
 
-impl Known {
+impl KnownBuilder {
     fn tell(mut self, change: Change) -> Self {
         self.0.apply(&change, NOW).unwrap();
         self
@@ -166,7 +166,7 @@ impl Known {
             privacy: wanted.privacy,
             path: wanted.path,
         };
-        self.tell(Change::Enroll { address: address(path), identity })
+        self.tell(Change::SetIdentity { address: address(path), identity })
     }
 
     /// A revision of `path` with its asset's ordinal; a Model's version is its ordinal too.
@@ -181,7 +181,7 @@ impl Known {
         let mut fact = RevisionFact {
             ordinal: if model { 1 } else { ordinal },
             content: None,
-            standing: Standing::Live,
+            standing: RevisionState::Live,
             round: 0,
             shared: false,
             kind: None,
@@ -190,15 +190,15 @@ impl Known {
             made: None,
         };
         edit(&mut fact);
-        known.tell(Change::Learn { address: address(path), key: RevisionKey { asset_id: id(asset), version }, fact })
+        known.tell(Change::AddRevision { address: address(path), key: RevisionKey { asset_id: id(asset), version }, fact })
     }
 
     fn points_to(self, path: &str, asset: u64) -> Self {
-        self.tell(Change::Point { address: address(path), asset_id: id(asset) })
+        self.tell(Change::SetCurrentAsset { address: address(path), asset_id: id(asset) })
     }
 
     fn asked(self, like: &DesiredAsset) -> Self {
-        self.tell(Change::Ask {
+        self.tell(Change::SetMetadata {
             address: address(like.path.as_str()),
             fields: like.metadata.digests(),
             stored: FieldDigests::new(),
@@ -215,28 +215,28 @@ impl Known {
         known.points_to(path, asset)
     }
 
-    fn standing(self, path: &str, asset: u64, ordinal: u32, standing: Standing) -> Self {
+    fn standing(self, path: &str, asset: u64, ordinal: u32, standing: RevisionState) -> Self {
         self.fact(path, asset, ordinal, |fact| fact.standing = standing)
     }
 
     fn locked(self, path: &str) -> Self {
-        self.tell(Change::Lock { address: address(path), in_lockfile: true })
+        self.tell(Change::SetInLockfile { address: address(path), in_lockfile: true })
     }
 
     /// It left the manifest, some time ago.
     fn left(self, path: &str) -> Self {
-        self.locked(path).tell(Change::Remove { address: address(path), removed: true })
+        self.locked(path).tell(Change::SetRemoved { address: address(path), removed: true })
     }
 
     fn seen(self, asset: u64, edit: impl Fn(&mut RemoteAsset)) -> Self {
         let mut seen = RemoteAsset::unknown(id(asset));
         edit(&mut seen);
-        self.tell(Change::See { asset: seen })
+        self.tell(Change::RecordObservation { asset: seen })
     }
 
-    fn shelved(self, path: &str, asset: u64, why: Leaving, since: Timestamp, archived_at: Option<Timestamp>) -> Self {
-        let shelved = Some(Shelved { why, since, archived_at });
-        self.tell(Change::Shelve { address: address(path), asset_id: id(asset), shelved })
+    fn shelved(self, path: &str, asset: u64, why: RetireReason, since: Timestamp, archived_at: Option<Timestamp>) -> Self {
+        let shelved = Some(Retirement { why, since, archived_at });
+        self.tell(Change::SetRetirement { address: address(path), asset_id: id(asset), shelved })
     }
 
     /// The rollback to `pin` led to version `at`, when `newest` was the newest.
@@ -244,25 +244,25 @@ impl Known {
         let version = |number| Revision::new(number).unwrap();
         let at = RevisionKey { asset_id: id(asset), version: Some(version(at)) };
         let pinned = Some(PinnedAt { pin: Pin::Revision(version(pin)), at, newest: Some(version(newest)) });
-        self.tell(Change::PinAt { address: address(path), pinned })
+        self.tell(Change::SetPinnedAt { address: address(path), pinned })
     }
 
-    fn healed(self, path: &str, healing: Healing, times: usize) -> Self {
-        let heal = || Change::Heal { address: address(path), healing };
+    fn healed(self, path: &str, healing: DriftRepair, times: usize) -> Self {
+        let heal = || Change::RecordRepair { address: address(path), healing };
         (0..times).fold(self, |known, _| known.tell(heal()))
     }
 
-    fn refused(self, path: &str, subject: FieldDigest, objection: Objection) -> Self {
+    fn refused(self, path: &str, subject: FieldDigest, objection: RefusalKind) -> Self {
         let (action, message) = ("update_metadata".to_owned(), "Moderated".to_owned());
-        let trouble = Trouble::Refused { subject, action, objection, message, at: NOW };
-        self.tell(Change::Rest { address: address(path), trouble: Some(trouble) })
+        let trouble = Blocked::Refused { subject, action, objection, message, at: NOW };
+        self.tell(Change::SetBlocked { address: address(path), trouble: Some(trouble) })
     }
 
     /// What was asked last, of assets as they are now.
     fn asked_of(self, like: &DesiredAsset, assets: &[(&str, u64)]) -> Self {
         let asset_of = |of: &Address| assets.iter().find(|(path, _)| of.as_str() == *path).map(|(_, asset)| id(*asset));
         let fields = like.metadata.digests_with(asset_of);
-        self.tell(Change::Ask { address: address(like.path.as_str()), fields, stored: FieldDigests::new() })
+        self.tell(Change::SetMetadata { address: address(like.path.as_str()), fields, stored: FieldDigests::new() })
     }
 
     fn create_under_way(self, path: &str, content: u8, costly: bool, events: &[PhaseEvent]) -> Self {
@@ -302,11 +302,11 @@ fn desired_as(assets: Vec<(Address, DesiredAsset)>) -> Desired {
     Desired { assets: assets.into_iter().collect(), ..Desired::default() }
 }
 
-fn check(wanted: Vec<DesiredAsset>, known: Known, expected: &str) {
+fn check(wanted: Vec<DesiredAsset>, known: KnownBuilder, expected: &str) {
     check_desired(&desired(wanted), known, expected);
 }
 
-fn check_desired(desired: &Desired, known: Known, expected: &str) {
+fn check_desired(desired: &Desired, known: KnownBuilder, expected: &str) {
     let plan = plan(desired, &known.0, NOW);
     let expected: Vec<&str> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     assert_eq!(text(&plan), expected.join("\n"));

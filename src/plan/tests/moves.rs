@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn left(path: &str, asset: u64, content: u8) -> Known {
-    Known::default().revision(path, asset, 1, content).points_to(path, asset).locked(path)
+fn left(path: &str, asset: u64, content: u8) -> KnownBuilder {
+    KnownBuilder::default().revision(path, asset, 1, content).points_to(path, asset).locked(path)
 }
 
-fn also_left(known: Known, path: &str, asset: u64, content: u8) -> Known {
+fn also_left(known: KnownBuilder, path: &str, asset: u64, content: u8) -> KnownBuilder {
     known.revision(path, asset, 1, content).points_to(path, asset).locked(path)
 }
 
@@ -177,7 +177,7 @@ fn what_may_be_a_rename_with_an_edit_is_said_and_held_where_the_id_is_protected(
         hints(&plan),
         ["b.fbx: `macadam import b.fbx 10` if it is `a.fbx`; `prevent_replace = false` if it is a new asset"]
     );
-    check_desired(&wanted, Known::default(), "create b.fbx: it is new");
+    check_desired(&wanted, KnownBuilder::default(), "create b.fbx: it is new");
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_model_with_the_same_bytes_twice_is_a_choice_and_a_picture_is_none() {
          create y.png 10: it is new; `x.png` has an asset with the same bytes",
     );
     // A copy of what stays is no move.
-    let known = Known::default().revision("m.fbx", 10, 1, 1).points_to("m.fbx", 10).locked("m.fbx");
+    let known = KnownBuilder::default().revision("m.fbx", 10, 1, 1).points_to("m.fbx", 10).locked("m.fbx");
     check(vec![want("m.fbx", 1), want("n.fbx", 1)], known, "create n.fbx: it is new");
 }
 
@@ -331,7 +331,7 @@ fn absences_that_do_not_count_hold_moves_by_bytes_and_not_by_path() {
 
 #[test]
 fn what_only_another_branch_knows_does_not_move() {
-    let known = Known::default().revision("m.fbx", 10, 1, 1).points_to("m.fbx", 10);
+    let known = KnownBuilder::default().revision("m.fbx", 10, 1, 1).points_to("m.fbx", 10);
     check(vec![want("n.fbx", 1)], known, "create n.fbx: it is new");
 }
 
@@ -364,10 +364,10 @@ fn what_may_have_moved_was_archived_while_a_person_was_asked() {
 
 #[test]
 fn what_is_in_hand_under_its_old_name_waits_under_the_new_one() {
-    let in_hand = |path: &str| Wishes { in_hand: [address(path)].into(), ..Wishes::default() };
+    let in_hand = |path: &str| PlanOptions { in_hand: [address(path)].into(), ..PlanOptions::default() };
     let on_its_way =
-        |path: &str| Known::default().create_under_way(path, 1, false, &[PhaseEvent::HandOver]).locked(path);
-    let check = |wanted: Vec<DesiredAsset>, known: Known, wishes: &Wishes, expected: &str| {
+        |path: &str| KnownBuilder::default().create_under_way(path, 1, false, &[PhaseEvent::HandOver]).locked(path);
+    let check = |wanted: Vec<DesiredAsset>, known: KnownBuilder, wishes: &PlanOptions, expected: &str| {
         assert_eq!(text(&super::super::plan(&desired(wanted), &known.0, wishes, NOW)), expected);
     };
     let mark = "note a.fbx: left the manifest; its asset at Roblox is kept";
@@ -386,18 +386,18 @@ fn what_is_in_hand_under_its_old_name_waits_under_the_new_one() {
 #[test]
 fn a_create_under_way_goes_along_with_its_address() {
     let accepted = [PhaseEvent::HandOver, PhaseEvent::Accept(OperationId::new("op").unwrap())];
-    let known = || Known::default().create_under_way("a.fbx", 1, false, &accepted).locked("a.fbx");
+    let known = || KnownBuilder::default().create_under_way("a.fbx", 1, false, &accepted).locked("a.fbx");
     let plan = plan(&desired(vec![want("b.fbx", 1)]), &known().0, NOW);
     let moved = "move b.fbx: `a.fbx` left, and had the same bytes\nwait b.fbx: Roblox works on operation op";
     assert_eq!(text(&plan), moved);
     assert!(plan.marks.contains(&Change::Move { from: address("a.fbx"), to: address("b.fbx") }), "{:?}", plan.marks);
     // In doubt it is the new address that a person is asked about, and that may have made two.
     let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
-    let costly = Known::default().create_under_way("a.fbx", 1, true, &doubt).locked("a.fbx");
+    let costly = KnownBuilder::default().create_under_way("a.fbx", 1, true, &doubt).locked("a.fbx");
     let held = "move b.fbx: `a.fbx` left, and had the same bytes\nheld b.fbx: nobody knows whether its create of 1970-01-01T00:00:00Z was carried out";
     check(vec![want("b.fbx", 1)], costly, held);
     // Nothing left: as if it had never begun.
-    let begun = Known::default().create_under_way("a.fbx", 1, false, &[]).locked("a.fbx");
+    let begun = KnownBuilder::default().create_under_way("a.fbx", 1, false, &[]).locked("a.fbx");
     let new = "create b.fbx: it is new\nnote a.fbx: left the manifest; its asset at Roblox is kept";
     check(vec![want("b.fbx", 1)], begun, new);
 }
@@ -414,7 +414,7 @@ fn every_address_of_a_model_knows_its_head() {
     check(vec![want("a.fbx", 2)], known(), "note b.fbx: left the manifest; its asset at Roblox is kept");
     // What a person archived under the other name is no doing of somebody else's.
     let archived =
-        known().shelved("b.fbx", 10, Leaving::ByHand, NOW, Some(NOW)).seen(10, |seen| seen.archived = Some(true));
+        known().shelved("b.fbx", 10, RetireReason::ByHand, NOW, Some(NOW)).seen(10, |seen| seen.archived = Some(true));
     let noted = "note a.fbx: was archived by hand; `macadam restore a.fbx` brings it back";
     let left = "note b.fbx: left the manifest; its asset at Roblox is kept";
     check(vec![want("a.fbx", 2)], archived, &format!("{noted}\n{left}"));

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_pinned_address_is_left_alone() {
-    let known = Known::default().revision("b.fbx", 11, 1, 1);
+    let known = KnownBuilder::default().revision("b.fbx", 11, 1, 1);
     let pinned = DesiredAsset { pin: Some(Pin::Revision(Revision::new(1).unwrap())), ..want("b.fbx", 2) };
     check(
         vec![pinned],
@@ -13,16 +13,16 @@ fn a_pinned_address_is_left_alone() {
     );
 }
 
-fn model() -> Known {
-    Known::default()
+fn model() -> KnownBuilder {
+    KnownBuilder::default()
         .revision("b.fbx", 11, 1, 1)
         .revision("b.fbx", 11, 2, 2)
         .revision("b.fbx", 11, 3, 3)
         .points_to("b.fbx", 11)
 }
 
-fn picture() -> Known {
-    Known::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 20)
+fn picture() -> KnownBuilder {
+    KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 20)
 }
 
 const WAITS: &str =
@@ -41,13 +41,13 @@ fn a_pin_is_carried_out_once_however_a_rollback_works() {
     check(wanted(), renewed(), WAITS);
     check(wanted(), renewed().seen(11, |seen| seen.revision = Revision::new(4).ok()), WAITS);
     // A lockfile of before `newest` was written.
-    let revision = |known: Known| known.seen(11, |seen| seen.revision = Revision::new(3).ok());
+    let revision = |known: KnownBuilder| known.seen(11, |seen| seen.revision = Revision::new(3).ok());
     check(wanted(), revision(model().rolled_back("b.fbx", 11, 1, 1, 3)), WAITS);
 }
 
 #[test]
 fn a_fresh_machine_does_not_roll_back_again() {
-    let fresh = |known: Known| {
+    let fresh = |known: KnownBuilder| {
         let mut known = known;
         known.0.assets.get_mut(&address("b.fbx")).unwrap().points_to = None;
         known.0.seen.clear();
@@ -87,7 +87,7 @@ fn unpinned_the_file_is_what_counts_and_is_not_uploaded_where_a_revision_has_it(
 
 #[test]
 fn a_pin_to_what_can_not_be_gone_back_to_is_refused_with_the_list() {
-    let check_hint = |wanted: DesiredAsset, known: Known, reason: &str, hint: &str| {
+    let check_hint = |wanted: DesiredAsset, known: KnownBuilder, reason: &str, hint: &str| {
         let plan = plan(&desired(vec![wanted]), &known.0, NOW);
         let held: Vec<_> = plan.held.iter().map(|h| (h.reason.as_str(), h.hint.as_deref().unwrap())).collect();
         assert_eq!((held, plan.steps), (vec![(reason, hint)], vec![]));
@@ -98,7 +98,7 @@ fn a_pin_to_what_can_not_be_gone_back_to_is_refused_with_the_list() {
         "it is pinned to revision 9, which it never had",
         "it has 1, 2, 3",
     );
-    let rejected = model().standing("b.fbx", 11, 2, Standing::Rejected);
+    let rejected = model().standing("b.fbx", 11, 2, RevisionState::Rejected);
     check_hint(
         pinned(want("b.fbx", 3), 2),
         rejected,
@@ -107,7 +107,7 @@ fn a_pin_to_what_can_not_be_gone_back_to_is_refused_with_the_list() {
     );
     let list = "it has 1 (asset 10), 2 (asset 20)";
     check_hint(pinned(want("a.png", 2), 30), picture(), "it is pinned to asset 30, which it never had", list);
-    let gone = picture().standing("a.png", 10, 1, Standing::Gone);
+    let gone = picture().standing("a.png", 10, 1, RevisionState::Gone);
     check_hint(
         pinned(want("a.png", 2), 10),
         gone,
@@ -182,7 +182,7 @@ fn who_made_a_newer_revision_than_the_pinned_one_is_told_and_not_undone() {
 fn a_refused_rollback_waits_for_another_pin() {
     let subject = |want: &DesiredAsset| subject::of(want, &want.metadata.digests()).asset;
     let wanted = pinned(want("b.fbx", 3), 1);
-    let known = || model().refused("b.fbx", subject(&wanted), Objection::Other);
+    let known = || model().refused("b.fbx", subject(&wanted), RefusalKind::Other);
     check(vec![wanted.clone()], known(), "failed b.fbx: Roblox refused to update_metadata it: Moderated");
     let other = "rollback b.fbx 11: it is pinned to revision 2, from revision 3
         note b.fbx: is pinned to revision 2; its file has other bytes, which wait for `macadam unpin b.fbx`";
@@ -192,8 +192,8 @@ fn a_refused_rollback_waits_for_another_pin() {
 /// Roblox refuses the rollback of an archived asset, and the address was called failed.
 #[test]
 fn a_pin_of_what_is_archived_by_hand_waits_for_its_restoration() {
-    let known = Known::default().revision("m.fbx", 10, 1, 1).revision("m.fbx", 10, 2, 2).points_to("m.fbx", 10);
-    let known = known.shelved("m.fbx", 10, Leaving::ByHand, NOW, Some(NOW)).seen(10, |seen| seen.archived = Some(true));
+    let known = KnownBuilder::default().revision("m.fbx", 10, 1, 1).revision("m.fbx", 10, 2, 2).points_to("m.fbx", 10);
+    let known = known.shelved("m.fbx", 10, RetireReason::ByHand, NOW, Some(NOW)).seen(10, |seen| seen.archived = Some(true));
     let plan = plan(&desired(vec![pinned(want("m.fbx", 2), 1)]), &known.0, NOW);
     assert_eq!(text(&plan), "held m.fbx: it is pinned to revision 1, from revision 2, and asset 10 is archived");
     assert_eq!(hints(&plan), ["m.fbx: `macadam restore m.fbx`"]);

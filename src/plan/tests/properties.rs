@@ -94,7 +94,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         asset(),
         1u32..4,
         prop::option::weighted(0.9, 0u8..4),
-        0usize..Standing::ALL.len(),
+        0usize..RevisionState::ALL.len(),
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.1),
     );
@@ -113,24 +113,24 @@ fn any_fact() -> impl Strategy<Value = Fact> {
     ]
 }
 
-fn learn(known: Known, path: &str, fact: Fact) -> Known {
+fn learn(known: KnownBuilder, path: &str, fact: Fact) -> KnownBuilder {
     let known = if known.0.assets.contains_key(&address(path)) { known } else { known.enrolled(path) };
     match fact {
         Fact::Revision(asset, ordinal, content, standing, shared, duplicate) => {
             let known = known.fact(path, asset, ordinal, |fact| {
-                (fact.content, fact.standing) = (content.map(hash), Standing::ALL[standing]);
+                (fact.content, fact.standing) = (content.map(hash), RevisionState::ALL[standing]);
                 fact.shared = shared;
             });
             let listing = Some(if duplicate { Listing::Duplicate } else { Listing::Listed });
-            known.tell(Change::List { address: address(path), asset_id: id(asset), listing })
+            known.tell(Change::SetListing { address: address(path), asset_id: id(asset), listing })
         }
         Fact::Point(asset) => known.points_to(path, asset),
         Fact::Ask(metadata) => known.asked(&DesiredAsset { metadata, ..want(path, 0) }),
         Fact::Lock(removed) if removed => known.left(path),
         Fact::Lock(_) => known.locked(path),
         Fact::Shelve(asset, why, archived) => {
-            let why = [Leaving::Replaced, Leaving::Removed, Leaving::ByHand][why];
-            let archived = (archived || why == Leaving::ByHand).then(|| days_ago(2));
+            let why = [RetireReason::Replaced, RetireReason::Removed, RetireReason::ByHand][why];
+            let archived = (archived || why == RetireReason::ByHand).then(|| days_ago(2));
             known.shelved(path, asset, why, days_ago(20), archived)
         }
         Fact::Seen(asset, archived, name, revision) => known.seen(asset, move |seen| {
@@ -138,11 +138,11 @@ fn learn(known: Known, path: &str, fact: Fact) -> Known {
             seen.revision = Revision::new(revision).ok();
         }),
         Fact::RolledBack(asset, pin, at) => known.rolled_back(path, asset, pin, at, 3),
-        Fact::Healed(metadata) => known.healed(path, if metadata { Healing::Metadata } else { Healing::Archived }, 3),
+        Fact::Healed(metadata) => known.healed(path, if metadata { DriftRepair::Metadata } else { DriftRepair::Archived }, 3),
         Fact::Refused(metadata, content, name) => {
             let wanted = DesiredAsset { metadata, ..want(path, content) };
             let subjects = subject::of(&wanted, &wanted.metadata.digests());
-            let objection = if name { Objection::DisplayName } else { Objection::Other };
+            let objection = if name { RefusalKind::DisplayName } else { RefusalKind::Other };
             known.refused(path, if name { subjects.metadata } else { subjects.asset }, objection)
         }
         Fact::UnderWay(content, phase) => {
@@ -162,7 +162,7 @@ fn any_known() -> impl Strategy<Value = Recorded> {
         (select(vec!["a.png", "b.png", "c.fbx", "d.fbx", "i.png", "z.png", "z.fbx"]), any_fact()),
         0..14,
     );
-    facts.prop_map(|facts| facts.into_iter().fold(Known::default(), |known, (path, fact)| learn(known, path, fact)).0)
+    facts.prop_map(|facts| facts.into_iter().fold(KnownBuilder::default(), |known, (path, fact)| learn(known, path, fact)).0)
 }
 
 /// Which asset every wanted address is, or shows.
@@ -217,9 +217,9 @@ proptest! {
         let all: std::collections::BTreeSet<AssetId> = recorded.assets.values().flat_map(|record| record.history.assets()).collect();
         prop_assert!(archived.len() < 3 || archived.len() * 3 <= all.len(), "{} of {}", archived.len(), all.len());
         if desired.absences_dont_count().is_some() {
-            let removed = |step: &Step| matches!(step.action, Action::Archive { why: Leaving::Removed, .. });
+            let removed = |step: &Step| matches!(step.action, Action::Archive { why: RetireReason::Removed, .. });
             prop_assert!(!plan.steps.iter().any(removed));
-            let taken_for_removed = plan.marks.iter().any(|mark| matches!(mark, Change::Remove { removed: true, .. }));
+            let taken_for_removed = plan.marks.iter().any(|mark| matches!(mark, Change::SetRemoved { removed: true, .. }));
             prop_assert!(!taken_for_removed);
             prop_assert!(!plan.steps.iter().any(|step| step.rule == rule::Rule::MovedByContent));
         }

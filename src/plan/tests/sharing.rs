@@ -6,34 +6,34 @@ use super::*;
 fn equal_bytes_of_an_immutable_type_are_uploaded_once() {
     check(
         vec![want("a.png", 1), want("b.png", 1)],
-        Known::default(),
+        KnownBuilder::default(),
         "create a.png: it is new\ncreate b.png: it is new; the same bytes are uploaded for `a.png`",
     );
     check(
         vec![want("a.png", 1), named(want("b.png", 1), "B")],
-        Known::default(),
+        KnownBuilder::default(),
         "create a.png: it is new; the same bytes are uploaded for `b.png`\ncreate b.png: it is new",
     );
     let two_names = vec![named(want("a.png", 1), "A"), named(want("b.png", 1), "B")];
-    check(two_names, Known::default(), "create a.png: it is new\ncreate b.png: it is new");
+    check(two_names, KnownBuilder::default(), "create a.png: it is new\ncreate b.png: it is new");
     check(
         vec![want("b.png", 1)],
-        Known::default().revision("a.png", 10, 1, 1),
+        KnownBuilder::default().revision("a.png", 10, 1, 1),
         "create b.png 10: it is new; `a.png` has an asset with the same bytes",
     );
     check(
         vec![want("a.fbx", 1), want("b.fbx", 1)],
-        Known::default(),
+        KnownBuilder::default(),
         "create a.fbx: it is new\ncreate b.fbx: it is new",
     );
     let other = DesiredAsset { creator: creator(2), ..want("b.png", 1) };
-    check(vec![want("a.png", 1), other], Known::default(), "create a.png: it is new\ncreate b.png: it is new");
+    check(vec![want("a.png", 1), other], KnownBuilder::default(), "create a.png: it is new\ncreate b.png: it is new");
 }
 
 #[test]
 fn whoever_shares_says_nothing_about_metadata_until_it_differs() {
     let shared = || {
-        let known = Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10);
+        let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10);
         known
             .fact("b.png", 10, 1, |fact| {
                 fact.content = Some(hash(1));
@@ -53,32 +53,32 @@ fn whoever_shares_says_nothing_about_metadata_until_it_differs() {
 #[test]
 fn whoever_shares_what_is_in_hand_waits_for_it() {
     let wanted = desired(vec![want("a.png", 1), want("b.png", 1)]);
-    let check = |known: Known, path: &str, expected: &str, owner: &str| {
-        let wishes = Wishes { in_hand: [address(path)].into(), ..Wishes::default() };
+    let check = |known: KnownBuilder, path: &str, expected: &str, owner: &str| {
+        let wishes = PlanOptions { in_hand: [address(path)].into(), ..PlanOptions::default() };
         let plan = super::super::plan(&wanted, &known.0, &wishes, NOW);
         assert_eq!(text(&plan), expected);
         assert_eq!(plan.steps[0].after, [address(owner)]);
     };
     // Under way or not yet begun, and whichever of the two it is.
-    let sent = Known::default().create_under_way("a.png", 1, false, &[PhaseEvent::HandOver]).locked("a.png");
+    let sent = KnownBuilder::default().create_under_way("a.png", 1, false, &[PhaseEvent::HandOver]).locked("a.png");
     let waits = "create b.png: it is new; the same bytes are uploaded for `a.png`";
     check(sent, "a.png", waits, "a.png");
-    check(Known::default(), "a.png", waits, "a.png");
+    check(KnownBuilder::default(), "a.png", waits, "a.png");
     let other = "create a.png: it is new; the same bytes are uploaded for `b.png`";
-    check(Known::default(), "b.png", other, "b.png");
+    check(KnownBuilder::default(), "b.png", other, "b.png");
 }
 
 #[test]
 fn whoever_waits_for_a_held_upload_is_held() {
-    let mut known = Known::default().enrolled("a.png");
-    let refused = Trouble::Refused {
+    let mut known = KnownBuilder::default().enrolled("a.png");
+    let refused = Blocked::Refused {
         subject: digest::subject(Some(hash(1)), &FieldDigests::new()),
         action: "create".to_owned(),
-        objection: Objection::Other,
+        objection: RefusalKind::Other,
         message: "InvalidImage".to_owned(),
         at: NOW,
     };
-    known = known.tell(Change::Rest { address: address("a.png"), trouble: Some(refused) });
+    known = known.tell(Change::SetBlocked { address: address("a.png"), trouble: Some(refused) });
     check(
         vec![want("a.png", 1), want("b.png", 1)],
         known,
@@ -89,7 +89,7 @@ fn whoever_waits_for_a_held_upload_is_held() {
 
 #[test]
 fn an_address_that_can_not_upload_held_whoever_has_the_same_bytes() {
-    let known = || Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10);
+    let known = || KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10);
     let new = "create b.png: it is new";
     check(
         vec![DesiredAsset { pin: Some(Pin::Asset(id(10))), ..want("a.png", 2) }, want("b.png", 2)],
@@ -117,7 +117,7 @@ fn an_address_that_can_not_upload_held_whoever_has_the_same_bytes() {
 #[test]
 fn who_says_something_else_splits_off_and_who_says_the_same_does_not() {
     let shared = |asked: &DesiredAsset| {
-        let known = Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).asked(asked);
+        let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).asked(asked);
         known.sharing("b.png", 10, 1)
     };
     let a = named(want("a.png", 1), "A");
@@ -138,7 +138,7 @@ fn other_privacy_is_another_asset() {
     let open = |want: DesiredAsset| DesiredAsset { privacy: Privacy::OpenUse, ..want };
     check(
         vec![want("a.png", 1), open(want("b.png", 1)), open(want("c.png", 1))],
-        Known::default(),
+        KnownBuilder::default(),
         "create a.png: it is new
          create b.png: it is new
          create c.png: it is new; the same bytes are uploaded for `b.png`",
@@ -147,7 +147,7 @@ fn other_privacy_is_another_asset() {
 
 #[test]
 fn the_owner_may_move_on_and_the_asset_stays_with_the_sharer() {
-    let known = || Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
+    let known = || KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
     let at_once = |desired: Desired| with_policy(archiving(desired), |policy| policy.archive_after = Duration::ZERO);
     check_desired(
         &at_once(desired(vec![want("a.png", 2), want("b.png", 1)])),
@@ -161,7 +161,7 @@ fn the_owner_may_move_on_and_the_asset_stays_with_the_sharer() {
 /// On a machine with only the lockfile an address without a file shows its newest asset, and so the one that uses that split off.
 #[test]
 fn an_address_without_a_file_owned_what_another_one_uses() {
-    let known = Known::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).sharing("b.png", 20, 2);
+    let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).sharing("b.png", 20, 2);
     check(
         vec![missing(want("a.png", 1)), named(want("b.png", 2), "B")],
         known,

@@ -4,27 +4,27 @@ use super::*;
 
 #[test]
 fn what_left_the_manifest_is_marked_and_another_branchs_is_left_alone() {
-    let known = Known::default().revision("a.png", 10, 1, 1).revision("b.png", 11, 1, 2);
-    let known = known.tell(Change::Lock { address: address("a.png"), in_lockfile: true });
+    let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("b.png", 11, 1, 2);
+    let known = known.tell(Change::SetInLockfile { address: address("a.png"), in_lockfile: true });
     let plan = plan(&desired(vec![]), &known.0, NOW);
-    assert_eq!(plan.marks, [Change::Remove { address: address("a.png"), removed: true }]);
+    assert_eq!(plan.marks, [Change::SetRemoved { address: address("a.png"), removed: true }]);
     assert_eq!(text(&plan), "note a.png: left the manifest; its asset at Roblox is kept");
 }
 
 #[test]
 fn what_is_absent_is_not_removed_where_something_is_missing_as_a_whole() {
     let known = ["a.png", "b.png", "c.png", "d.png"].into_iter().zip(10..);
-    let known = known.fold(Known::default(), |known, (path, id)| known.revision(path, id, 1, 1).points_to(path, id));
-    let lock = |path: &str| Change::Lock { address: address(path), in_lockfile: true };
+    let known = known.fold(KnownBuilder::default(), |known, (path, id)| known.revision(path, id, 1, 1).points_to(path, id));
+    let lock = |path: &str| Change::SetInLockfile { address: address(path), in_lockfile: true };
     let known = ["a.png", "b.png", "c.png"].into_iter().fold(known, |known, path| known.tell(lock(path)));
-    let known = known.tell(Change::Remove { address: address("b.png"), removed: true });
+    let known = known.tell(Change::SetRemoved { address: address("b.png"), removed: true });
     let absences = Absences::DontCount { why: "no folder".to_owned() };
     let check = |wanted: Vec<DesiredAsset>, marks: &[Change], expected: &str| {
         let plan = plan(&Desired { absences: absences.clone(), ..desired(wanted) }, &known.0, NOW);
         assert_eq!((plan.marks.as_slice(), text(&plan).as_str()), (marks, expected));
     };
     check(vec![], &[], "note: 2 assets are absent and not taken for removed: no folder");
-    let back = Change::Remove { address: address("b.png"), removed: false };
+    let back = Change::SetRemoved { address: address("b.png"), removed: false };
     let asked = |paths: &[&str]| paths.iter().map(|path| want(path, 1)).collect::<Vec<_>>();
     check(asked(&["a.png", "b.png", "c.png"]), &[back], "");
 }
@@ -34,15 +34,15 @@ fn at_once(desired: Desired) -> Desired {
 }
 
 /// Pictures that left, the first of them asset 10, each with bytes of its own.
-fn gone(paths: &[&str]) -> Known {
+fn gone(paths: &[&str]) -> KnownBuilder {
     let known = paths.iter().zip(10..);
-    known.fold(Known::default(), |known, (path, asset)| {
+    known.fold(KnownBuilder::default(), |known, (path, asset)| {
         known.revision(path, asset, 1, asset as u8).points_to(path, asset).left(path)
     })
 }
 
 /// Pictures that stay, from asset 100 on.
-fn staying(known: Known, number: u64) -> (Vec<DesiredAsset>, Known) {
+fn staying(known: KnownBuilder, number: u64) -> (Vec<DesiredAsset>, KnownBuilder) {
     let all = (100..100 + number).map(|asset| (format!("s{asset}.png"), asset));
     all.fold((Vec::new(), known), |(mut wanted, known), (path, asset)| {
         wanted.push(want(&path, asset as u8));
@@ -52,7 +52,7 @@ fn staying(known: Known, number: u64) -> (Vec<DesiredAsset>, Known) {
 
 #[test]
 fn what_left_is_archived_after_its_time() {
-    let since = |days: i64, why: Leaving| gone(&["a.png"]).shelved("a.png", 10, why, days_ago(days), None);
+    let since = |days: i64, why: RetireReason| gone(&["a.png"]).shelved("a.png", 10, why, days_ago(days), None);
     let wanted = || archiving(desired(vec![]));
     check_desired(&desired(vec![]), gone(&["a.png"]), "");
     check_desired(
@@ -62,19 +62,19 @@ fn what_left_is_archived_after_its_time() {
     );
     check_desired(
         &wanted(),
-        since(13, Leaving::Removed),
+        since(13, RetireReason::Removed),
         "note a.png: asset 10 left the manifest; it is archived after 1970-01-02 00:00 UTC",
     );
-    check_desired(&wanted(), since(14, Leaving::Removed), "archive a.png 10: its address left the manifest");
+    check_desired(&wanted(), since(14, RetireReason::Removed), "archive a.png 10: its address left the manifest");
     check_desired(&at_once(desired(vec![])), gone(&["a.png"]), "archive a.png 10: its address left the manifest");
     // It is done once; and not undone by a restore by hand, which forgets it.
-    let archived = gone(&["a.png"]).shelved("a.png", 10, Leaving::Removed, days_ago(20), Some(days_ago(5)));
+    let archived = gone(&["a.png"]).shelved("a.png", 10, RetireReason::Removed, days_ago(20), Some(days_ago(5)));
     check_desired(&wanted(), archived, "");
 }
 
 #[test]
 fn what_was_replaced_is_archived_after_its_time() {
-    let known = || Known::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
+    let known = || KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
     let wanted = || desired(vec![want("a.png", 2)]);
     check_desired(&wanted(), known(), "");
     check_desired(
@@ -86,14 +86,14 @@ fn what_was_replaced_is_archived_after_its_time() {
     let only_removed = with_policy(at_once(wanted()), |policy| policy.replaced = LeavePolicy::Keep);
     check_desired(&only_removed, known(), "");
     // The file reverts while it waits.
-    let waiting = known().shelved("a.png", 10, Leaving::Replaced, days_ago(13), None);
+    let waiting = known().shelved("a.png", 10, RetireReason::Replaced, days_ago(13), None);
     let back = "replace a.png 10: its content is again that of asset 10";
     check_desired(&at_once(desired(vec![want("a.png", 1)])), waiting, back);
 }
 
 #[test]
 fn another_branchs_addresses_are_never_archived() {
-    let known = Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10);
+    let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10);
     check_desired(&at_once(desired(vec![])), known, "");
 }
 
@@ -118,7 +118,7 @@ fn more_than_a_third_and_three_within_a_day_wait_for_a_person() {
     };
     let plan_of_8 = held(8);
     assert_eq!(plan_of_8.held.len(), 3);
-    assert!(plan_of_8.held.iter().all(|hold| hold.part == Part::Archiving && hold.kind == HoldKind::Held));
+    assert!(plan_of_8.held.iter().all(|hold| hold.part == HeldPart::Archiving && hold.kind == HoldKind::Held));
     let reason = "asset 10 left the manifest and is due to be archived, but that would make 3 of 8 assets within a day";
     assert_eq!(plan_of_8.held[0].reason, reason);
     assert_eq!((plan_of_8.steps.len(), held(9).steps.len()), (0, 3));
@@ -130,7 +130,7 @@ fn more_than_a_third_and_three_within_a_day_wait_for_a_person() {
     let code = hint.rsplit_once("--confirm ").unwrap().1.trim_end_matches('`').to_owned();
     let confirmed = |paths: &[&str]| {
         let (wanted, known) = staying(gone(paths), 5);
-        let wishes = Wishes { confirmed: Some(code.clone()), ..Wishes::default() };
+        let wishes = PlanOptions { confirmed: Some(code.clone()), ..PlanOptions::default() };
         super::super::plan(&at_once(desired(wanted)), &known.0, &wishes, NOW).steps.len()
     };
     assert_eq!((confirmed(&three), confirmed(&["a.png", "b.png", "c.png", "d.png"])), (3, 0));
@@ -141,8 +141,8 @@ fn what_was_archived_today_counts_and_what_was_archived_yesterday_does_not() {
     let is_archived = |asset: &mut RemoteAsset| asset.archived = Some(true);
     let known = |archived: Timestamp, seen: bool| {
         let known = gone(&["a.png", "b.png", "c.png"]);
-        let known = known.shelved("a.png", 10, Leaving::Removed, days_ago(20), Some(archived));
-        let (wanted, known) = staying(known.shelved("b.png", 11, Leaving::Removed, days_ago(20), Some(archived)), 4);
+        let known = known.shelved("a.png", 10, RetireReason::Removed, days_ago(20), Some(archived));
+        let (wanted, known) = staying(known.shelved("b.png", 11, RetireReason::Removed, days_ago(20), Some(archived)), 4);
         let known = if seen { known.seen(10, is_archived).seen(11, is_archived) } else { known };
         plan(&at_once(desired(wanted)), &known.0, NOW).steps.len()
     };
@@ -153,38 +153,38 @@ fn what_was_archived_today_counts_and_what_was_archived_yesterday_does_not() {
 
 #[test]
 fn what_comes_back_is_restored_with_its_id() {
-    let archived = |why: Leaving| gone(&["a.png"]).shelved("a.png", 10, why, days_ago(20), Some(days_ago(5)));
+    let archived = |why: RetireReason| gone(&["a.png"]).shelved("a.png", 10, why, days_ago(20), Some(days_ago(5)));
     let wanted = || archiving(desired(vec![want("a.png", 10)]));
     let restored = "restore a.png 10: it was archived while it was not wanted, and is wanted again";
-    check_desired(&wanted(), archived(Leaving::Removed), restored);
+    check_desired(&wanted(), archived(RetireReason::Removed), restored);
     check_desired(
         &archiving(desired(vec![named(want("a.png", 10), "A")])),
-        archived(Leaving::Removed),
+        archived(RetireReason::Removed),
         &format!("{restored}\nupdate_metadata a.png 10: display_name changed"),
     );
     check_desired(
         &wanted(),
-        archived(Leaving::ByHand),
+        archived(RetireReason::ByHand),
         "note a.png: was archived by hand; `macadam restore a.png` brings it back",
     );
     // Before it was archived.
-    let waiting = gone(&["a.png"]).shelved("a.png", 10, Leaving::Removed, days_ago(2), None);
+    let waiting = gone(&["a.png"]).shelved("a.png", 10, RetireReason::Removed, days_ago(2), None);
     let plan = plan(&wanted(), &waiting.0, NOW);
     assert_eq!(text(&plan), "");
-    assert!(plan.marks.contains(&Change::Shelve { address: address("a.png"), asset_id: id(10), shelved: None }));
+    assert!(plan.marks.contains(&Change::SetRetirement { address: address("a.png"), asset_id: id(10), shelved: None }));
 }
 
 /// One of two addresses that shared an asset left, and later the other: it was archived with the first one's time.
 #[test]
 fn an_asset_was_archived_by_the_time_of_the_first_address_that_left() {
     let shared = || {
-        let known = Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
-        known.left("a.png").shelved("a.png", 10, Leaving::Removed, days_ago(20), None)
+        let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
+        known.left("a.png").shelved("a.png", 10, RetireReason::Removed, days_ago(20), None)
     };
     check_desired(&archiving(desired(vec![want("b.png", 1)])), shared(), "");
     let dated = "note b.png: asset 10 left the manifest; it is archived after 1970-01-15 00:00 UTC";
     check_desired(&archiving(desired(vec![])), shared().left("b.png"), dated);
-    let both = shared().left("b.png").shelved("b.png", 10, Leaving::Removed, days_ago(15), None);
+    let both = shared().left("b.png").shelved("b.png", 10, RetireReason::Removed, days_ago(15), None);
     check_desired(&archiving(desired(vec![])), both, "archive a.png 10: its address left the manifest");
     // The other one is another branch's.
     check_desired(&archiving(desired(vec![])), shared(), "");
@@ -192,22 +192,22 @@ fn an_asset_was_archived_by_the_time_of_the_first_address_that_left() {
 
 #[test]
 fn an_asset_was_told_archived_before_it_was() {
-    let known = Known::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
+    let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
     let known = known.left("a.png").left("b.png");
     let plan = plan(&at_once(desired(vec![])), &known.0, NOW);
     assert_eq!(plan.steps.len(), 1);
-    let archived = |mark: &Change| matches!(mark, Change::Shelve { shelved: Some(s), .. } if s.archived_at.is_some());
+    let archived = |mark: &Change| matches!(mark, Change::SetRetirement { shelved: Some(s), .. } if s.archived_at.is_some());
     assert!(!plan.marks.iter().any(archived), "{:?}", plan.marks);
 }
 
 /// It was restored for another address, and this one went on believing that it was archived.
 #[test]
 fn what_was_brought_back_was_restored_again() {
-    let known = gone(&["a.png"]).shelved("a.png", 10, Leaving::Removed, days_ago(20), Some(days_ago(5)));
+    let known = gone(&["a.png"]).shelved("a.png", 10, RetireReason::Removed, days_ago(20), Some(days_ago(5)));
     let plan =
         plan(&archiving(desired(vec![want("a.png", 10)])), &known.seen(10, |seen| seen.archived = Some(false)).0, NOW);
     assert_eq!(text(&plan), "");
-    assert!(plan.marks.contains(&Change::Shelve { address: address("a.png"), asset_id: id(10), shelved: None }));
+    assert!(plan.marks.contains(&Change::SetRetirement { address: address("a.png"), asset_id: id(10), shelved: None }));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::platform::own_file;
 
 /// Where in a lockfile something is; lines and columns count from 1, columns in characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct LockfilePosition {
     /// The file.
     pub file: PathBuf,
     /// The line.
@@ -20,7 +20,7 @@ pub struct Place {
     pub column: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for LockfilePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
     }
@@ -73,19 +73,19 @@ pub enum LockfileError {
     #[error("the lockfile is empty")]
     Empty {
         /// Its start.
-        place: Place,
+        place: LockfilePosition,
     },
     /// Git left it to a person to merge.
     #[error("the lockfile has conflict markers")]
     ConflictMarkers {
         /// The first one.
-        place: Place,
+        place: LockfilePosition,
     },
     /// Its last line is not the last line of a lockfile.
     #[error("the lockfile is cut off: its last line is missing")]
     CutOff {
         /// Its end.
-        place: Place,
+        place: LockfilePosition,
     },
     /// A later Macadam wrote it.
     #[error("the lockfile was written by a newer macadam (version {found}; this one knows {known})")]
@@ -95,7 +95,7 @@ pub enum LockfileError {
         /// The newest version that this program knows.
         known: i64,
         /// Where it says so.
-        place: Place,
+        place: LockfilePosition,
     },
     /// It is no UTF-8, no TOML, or says something that no lockfile says.
     #[error("the lockfile is damaged: {message}")]
@@ -103,7 +103,7 @@ pub enum LockfileError {
         /// What is wrong there.
         message: String,
         /// Where.
-        place: Place,
+        place: LockfilePosition,
     },
     /// It belongs to another remote.
     #[error("the lockfile belongs to {found}, not to {wanted}")]
@@ -113,13 +113,13 @@ pub enum LockfileError {
         /// The remote that was asked for.
         wanted: String,
         /// Where it says so.
-        place: Place,
+        place: LockfilePosition,
     },
 }
 
 impl LockfileError {
     /// Where it is, for an error of the text.
-    pub const fn place(&self) -> Option<&Place> {
+    pub const fn place(&self) -> Option<&LockfilePosition> {
         match self {
             Self::Read { .. } | Self::Write(_) | Self::NoRoom(_) | Self::WouldLose { .. } | Self::TooLarge { .. } => {
                 None

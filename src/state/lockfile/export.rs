@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Entry, Ledger, OpenWork, without_made};
+use super::{LockfileEntry, Ledger, OpenWork, without_made};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::history::{History, Listing};
@@ -22,7 +22,7 @@ pub fn export(remote: &str, recorded: &Recorded, in_manifest: &BTreeSet<Address>
 pub fn exported<'a>(
     recorded: &'a Recorded,
     in_manifest: &'a BTreeSet<Address>,
-) -> impl Iterator<Item = (&'a Address, Entry)> {
+) -> impl Iterator<Item = (&'a Address, LockfileEntry)> {
     let mut open: BTreeMap<&Address, Vec<OpenWork>> = BTreeMap::new();
     for attempt in recorded.attempts.values() {
         if let Some(work) = open_work(attempt, recorded.assets.get(&attempt.address)) {
@@ -37,7 +37,7 @@ pub fn exported<'a>(
     })
 }
 
-fn entry(record: &Record, open: Vec<OpenWork>) -> Entry {
+fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
     // What is this checkout's own: where the address points, what was asked before, whether the lockfile had it, why it rests.
     let Record {
         identity,
@@ -64,7 +64,7 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> Entry {
         let is_new = || if duplicates.contains(&asset_id) { Listing::Duplicate } else { Listing::Listed };
         facts.list(asset_id, Some(history.listing(asset_id).unwrap_or_else(is_new)));
     }
-    let mut entry = Entry {
+    let mut entry = LockfileEntry {
         identity: identity.clone(),
         history: facts,
         asked: asked.clone(),
@@ -102,12 +102,12 @@ fn open_work(attempt: &Attempt, record: Option<&Record>) -> Option<OpenWork> {
 
 /// What becomes known when the lockfile of [`export`] was written: which addresses it has, and which assets, how.
 pub fn locked(recorded: &Recorded, in_manifest: &BTreeSet<Address>) -> Vec<Change> {
-    let written: BTreeMap<&Address, Entry> = exported(recorded, in_manifest).collect();
+    let written: BTreeMap<&Address, LockfileEntry> = exported(recorded, in_manifest).collect();
     let mut changes = Vec::new();
     for (address, record) in &recorded.assets {
         let entry = written.get(address);
         if record.in_lockfile != entry.is_some() {
-            changes.push(Change::Lock { address: address.clone(), in_lockfile: entry.is_some() });
+            changes.push(Change::SetInLockfile { address: address.clone(), in_lockfile: entry.is_some() });
         }
         changes.extend(relisted(address, &record.history, entry.map(|entry| &entry.history)));
     }
@@ -120,5 +120,5 @@ pub(super) fn relisted(address: &Address, known: &History, listed: Option<&Histo
     let mut assets: BTreeSet<AssetId> = known.listings().map(|(asset_id, _)| asset_id).collect();
     assets.extend(listed.iter().flat_map(|listed| listed.listings()).map(|(asset_id, _)| asset_id));
     let changed = assets.into_iter().filter(|asset_id| known.listing(*asset_id) != listing(*asset_id));
-    changed.map(|asset_id| Change::List { address: address.clone(), asset_id, listing: listing(asset_id) }).collect()
+    changed.map(|asset_id| Change::SetListing { address: address.clone(), asset_id, listing: listing(asset_id) }).collect()
 }

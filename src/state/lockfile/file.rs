@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::error::{LockfileError, Place};
+use super::error::{LockfileError, LockfilePosition};
 use super::write::write;
-use super::{Entry, Ledger};
+use super::{LockfileEntry, Ledger};
 use crate::model::address::Address;
 use crate::model::digest::Checksum;
 use crate::model::forgotten::Forgotten;
@@ -53,7 +53,7 @@ pub fn save<A, E>(
 ) -> Result<String, LockfileError>
 where
     A: Borrow<Address>,
-    E: Borrow<Entry>,
+    E: Borrow<LockfileEntry>,
 {
     let mut checksum = Checksum::default();
     write_atomic_for(access, path, |out| {
@@ -98,7 +98,7 @@ impl Ledger {
             return Ok(());
         }
         // The header is always written the same: a comment, the version, the remote.
-        let place = Place { file: file.to_owned(), line: 3, column: 1 };
+        let place = LockfilePosition { file: file.to_owned(), line: 3, column: 1 };
         Err(LockfileError::OtherRemote { found: self.remote.clone(), wanted: remote.to_owned(), place })
     }
 }

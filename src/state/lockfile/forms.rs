@@ -8,17 +8,17 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 use toml::Spanned;
 
-use super::{Entry, OpenWork};
+use super::{LockfileEntry, OpenWork};
 use crate::model::asset::{AssetType, Privacy};
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
 use crate::model::forgotten::Forgotten;
-use crate::model::history::{Kind, Listing, RevisionFact, RevisionKey, Standing};
+use crate::model::history::{Kind, Listing, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash, Creator, OperationId, Revision, UploadId};
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::path::ProjectPath;
 use crate::model::phase::Intent;
-use crate::model::recorded::{Identity, Leaving, PinnedAt, PossibleDuplicate};
+use crate::model::recorded::{Identity, RetireReason, PinnedAt, PossibleDuplicate};
 use crate::state::spelling;
 
 /// A value that is written as a text.
@@ -58,8 +58,8 @@ spelled! {
     Field => parse;
     FieldDigest => parse;
     Privacy => |text: &str| word("privacy", text, Self::from_name);
-    Leaving => |text: &str| word("reason to leave", text, Self::from_name);
-    Standing => |text: &str| word("standing", text, Self::from_name);
+    RetireReason => |text: &str| word("reason to leave", text, Self::from_name);
+    RevisionState => |text: &str| word("standing", text, Self::from_name);
     Pin => |text: &str| word("pin", text, spelling::parse_pin);
     ProjectPath => |text: &str| Self::new(text).map_err(|error| error.to_string());
     OperationId => |text: &str| Self::new(text).map_err(|error| error.to_string());
@@ -79,7 +79,7 @@ impl Numbered for Revision {
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Text<T>(pub(super) T);
-pub(super) struct Number<T>(pub(super) T);
+pub(super) struct NumberForm<T>(pub(super) T);
 
 impl<'de, T: Spelled> Deserialize<'de> for Text<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -97,10 +97,10 @@ impl<'de, T: Spelled> Deserialize<'de> for Text<T> {
     }
 }
 
-impl<'de, T: Numbered> Deserialize<'de> for Number<T> {
+impl<'de, T: Numbered> Deserialize<'de> for NumberForm<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = u64::deserialize(deserializer)?;
-        T::read(number).map(Number).map_err(D::Error::custom)
+        T::read(number).map(NumberForm).map_err(D::Error::custom)
     }
 }
 
@@ -126,7 +126,7 @@ pub(super) struct EntryText {
     removed: bool,
     pinned: Option<PinnedText>,
     #[serde(default)]
-    archived: BTreeMap<String, Text<Leaving>>,
+    archived: BTreeMap<String, Text<RetireReason>>,
     #[serde(default)]
     asked: FieldsText,
     #[serde(default)]
@@ -141,7 +141,7 @@ pub(super) struct EntryText {
 
 impl EntryText {
     /// The entry of `address`, which is also its path where none is written; or what is wrong, and from which byte on where that is known.
-    pub(super) fn read(self, address: &str) -> Result<Entry, (String, Option<usize>)> {
+    pub(super) fn read(self, address: &str) -> Result<LockfileEntry, (String, Option<usize>)> {
         let Self { asset_type, creator, privacy, path, removed, pinned, archived, .. } = self;
         let Self { asked, stored, revisions, possible_duplicates, open, .. } = self;
         let path = match path {
@@ -152,7 +152,7 @@ impl EntryText {
             })?,
         };
         let privacy = privacy.map(|Text(privacy)| privacy).unwrap_or_default();
-        let mut entry = Entry::new(Identity { asset_type: asset_type.0, creator: creator.0, privacy, path });
+        let mut entry = LockfileEntry::new(Identity { asset_type: asset_type.0, creator: creator.0, privacy, path });
         let kind = entry.identity.kind();
         for text in revisions {
             let (key, fact, listing) = text.read(kind);
@@ -187,27 +187,27 @@ impl EntryText {
 #[serde(deny_unknown_fields)]
 struct PinnedText {
     pin: Text<Pin>,
-    asset_id: Number<AssetId>,
-    revision: Option<Number<Revision>>,
-    newest: Option<Number<Revision>>,
+    asset_id: NumberForm<AssetId>,
+    revision: Option<NumberForm<Revision>>,
+    newest: Option<NumberForm<Revision>>,
 }
 
 impl PinnedText {
     fn read(self) -> PinnedAt {
         let Self { pin, asset_id, revision, newest } = self;
-        let at = RevisionKey { asset_id: asset_id.0, version: revision.map(|Number(revision)| revision) };
-        PinnedAt { pin: pin.0, at, newest: newest.map(|Number(newest)| newest) }
+        let at = RevisionKey { asset_id: asset_id.0, version: revision.map(|NumberForm(revision)| revision) };
+        PinnedAt { pin: pin.0, at, newest: newest.map(|NumberForm(newest)| newest) }
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RevisionText {
-    asset_id: Number<AssetId>,
-    revision: Option<Number<Revision>>,
+    asset_id: NumberForm<AssetId>,
+    revision: Option<NumberForm<Revision>>,
     ordinal: Option<u32>,
     content_hash: Option<Text<ContentHash>>,
-    standing: Option<Text<Standing>>,
+    standing: Option<Text<RevisionState>>,
     round: Option<u32>,
     #[serde(default)]
     shared: bool,
@@ -229,7 +229,7 @@ impl RevisionText {
         let Self { asset_type, creator, disputed, era, .. } = self;
         let asset_type = asset_type.map_or(of.asset_type, |Text(asset_type)| asset_type);
         let creator = creator.map_or(of.creator, |Text(creator)| creator);
-        let key = RevisionKey { asset_id: asset_id.0, version: revision.map(|Number(revision)| revision) };
+        let key = RevisionKey { asset_id: asset_id.0, version: revision.map(|NumberForm(revision)| revision) };
         let fact = RevisionFact {
             ordinal: ordinal.unwrap_or(1),
             content: content_hash.map(|Text(content)| content),
@@ -277,13 +277,13 @@ struct PossibleDuplicateText {
 #[serde(deny_unknown_fields)]
 struct OpenKeys {
     action: String,
-    asset_id: Option<Number<AssetId>>,
+    asset_id: Option<NumberForm<AssetId>>,
     content_hash: Option<Text<ContentHash>>,
     asked: Option<FieldsText>,
     upload: Option<Text<UploadId>>,
     costly: Option<bool>,
-    head: Option<Number<Revision>>,
-    to: Option<Number<Revision>>,
+    head: Option<NumberForm<Revision>>,
+    to: Option<NumberForm<Revision>>,
     operation: Option<Text<OperationId>>,
     #[serde(default)]
     set_aside: bool,
@@ -295,7 +295,7 @@ impl OpenKeys {
         let OpenKeys { action, mut asset_id, mut content_hash, mut asked, mut costly, .. } = self;
         let OpenKeys { mut upload, mut head, mut to, operation, set_aside, mut doubts, .. } = self;
         let missing = |key: &str| format!("`{action}` needs `{key}`");
-        let mut asset = || asset_id.take().map(|Number(id)| id).ok_or_else(|| missing("asset_id"));
+        let mut asset = || asset_id.take().map(|NumberForm(id)| id).ok_or_else(|| missing("asset_id"));
         let mut content = || content_hash.take().map(|Text(hash)| hash).ok_or_else(|| missing("content_hash"));
         let intent = match action.as_str() {
             "create" | "replace" => Intent::Create {
@@ -308,7 +308,7 @@ impl OpenKeys {
             "update_content" => Intent::UpdateContent {
                 asset_id: asset()?,
                 content: content()?,
-                head: head.take().map(|Number(head)| head),
+                head: head.take().map(|NumberForm(head)| head),
             },
             "update_metadata" => Intent::UpdateMetadata {
                 asset_id: asset()?,
@@ -316,7 +316,7 @@ impl OpenKeys {
             },
             "rollback" => Intent::Rollback {
                 asset_id: asset()?,
-                to: to.take().map(|Number(to)| to).ok_or_else(|| missing("to"))?,
+                to: to.take().map(|NumberForm(to)| to).ok_or_else(|| missing("to"))?,
             },
             "archive" => Intent::Archive { asset_id: asset()? },
             "restore" => Intent::Restore { asset_id: asset()? },

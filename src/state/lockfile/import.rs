@@ -9,17 +9,17 @@ use jiff::Timestamp;
 
 use super::export::relisted;
 use super::merge::union_of_possible;
-use super::{Entry, Ledger, OpenWork};
+use super::{LockfileEntry, Ledger, OpenWork};
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::change::{Change, Event};
 use crate::model::digest::FieldDigest;
 use crate::model::forgotten::Forgotten;
-use crate::model::history::{History, RevisionFact, RevisionKey, Standing};
+use crate::model::history::{History, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, UploadId};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, PossibleDuplicate, Record, Recorded, Shelved, Trouble};
+use crate::model::recorded::{Attempt, AttemptId, PossibleDuplicate, Record, Recorded, Retirement, Blocked};
 
 /// What becomes known by reading a lockfile. Call it after the journal was recovered, so that no attempt of a dead process still looks alive.
 ///
@@ -84,7 +84,7 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
     }
     for (address, record) in &recorded.assets {
         if record.in_lockfile && !ledger.entries.contains_key(address) {
-            changes.push(Change::Lock { address: address.clone(), in_lockfile: false });
+            changes.push(Change::SetInLockfile { address: address.clone(), in_lockfile: false });
         }
         if !ledger.entries.contains_key(address) {
             changes.extend(relisted(address, &record.history, None));
@@ -107,7 +107,7 @@ fn forget(recorded: &Recorded, ledger: &Ledger, told: &mut Vec<Change>) -> Vec<C
             if history.is_some_and(|history| history.of_asset(asset_id).any(|(_, fact)| fact.era < times)) {
                 let message = format!("asset {asset_id} was forgotten on another machine, and is forgotten here too");
                 let event = Event { kind: "forgotten", message };
-                told.push(Change::Tell { address: Some(address.clone()), event });
+                told.push(Change::LogEvent { address: Some(address.clone()), event });
             }
         }
     }
@@ -115,7 +115,7 @@ fn forget(recorded: &Recorded, ledger: &Ledger, told: &mut Vec<Change>) -> Vec<C
 }
 
 /// What is left of an entry without what was forgotten; `None`: nothing.
-pub(super) fn remembered<'a>(entry: &'a Entry, forgotten: Option<&Forgotten>) -> Option<Cow<'a, Entry>> {
+pub(super) fn remembered<'a>(entry: &'a LockfileEntry, forgotten: Option<&Forgotten>) -> Option<Cow<'a, LockfileEntry>> {
     let Some(forgotten) = forgotten else { return Some(Cow::Borrowed(entry)) };
     let mut history = entry.history.clone();
     if !history.forget(forgotten) {
@@ -129,13 +129,13 @@ pub(super) fn remembered<'a>(entry: &'a Entry, forgotten: Option<&Forgotten>) ->
     let pinned = entry.pinned.filter(|pinned| has(&pinned.at.asset_id));
     let unlisted: Vec<AssetId> = history.listings().map(|(asset_id, _)| asset_id).filter(|id| !has(id)).collect();
     unlisted.into_iter().for_each(|asset_id| history.list(asset_id, None));
-    Some(Cow::Owned(Entry { history, archived, pinned, ..entry.clone() }))
+    Some(Cow::Owned(LockfileEntry { history, archived, pinned, ..entry.clone() }))
 }
 
 /// One address, as the lockfile and the state know it.
 struct Meeting<'a> {
     address: &'a Address,
-    entry: &'a Entry,
+    entry: &'a LockfileEntry,
     known: Option<&'a Record>,
     /// Every known record by the asset that is its head.
     heads: &'a BTreeMap<AssetId, Vec<(&'a Address, &'a Record)>>,
@@ -146,10 +146,10 @@ struct Meeting<'a> {
 impl Meeting<'_> {
     fn learn(&self, under_way: &[(AttemptId, &Attempt)], changes: &mut Vec<Change>, now: Timestamp) {
         let Self { address, entry, known, heads: _, was_forgotten: _ } = self;
-        let Entry { identity, history, asked, stored, pinned, archived, removed, possible_duplicates, open } = entry;
+        let LockfileEntry { identity, history, asked, stored, pinned, archived, removed, possible_duplicates, open } = entry;
         let address = || (*address).clone();
         if known.is_none_or(|known| known.identity != *identity) {
-            changes.push(Change::Enroll { address: address(), identity: identity.clone() });
+            changes.push(Change::SetIdentity { address: address(), identity: identity.clone() });
         }
         self.learn_history(history, changes);
         self.learn_possible_duplicates(possible_duplicates, under_way, changes);
@@ -183,7 +183,7 @@ impl Meeting<'_> {
         if fields != *known_asked || stored != *known_stored {
             let still = overruled.into_iter().filter(|(field, _)| fields.get(field) == asked.get(field));
             let still: FieldDigests = still.collect();
-            changes.push(Change::Ask { address: address(), fields, stored });
+            changes.push(Change::SetMetadata { address: address(), fields, stored });
             if !still.is_empty() {
                 changes.push(Change::Overrule { address: address(), asked: still });
             }
@@ -192,18 +192,18 @@ impl Meeting<'_> {
             let shelved = known.and_then(|known| known.shelved.get(asset_id)).copied();
             if shelved.is_none_or(|shelved| shelved.archived_at.is_none()) {
                 let since = shelved.map_or(now, |shelved| shelved.since);
-                let shelved = Some(Shelved { why: *why, since, archived_at: Some(now) });
-                changes.push(Change::Shelve { address: address(), asset_id: *asset_id, shelved });
+                let shelved = Some(Retirement { why: *why, since, archived_at: Some(now) });
+                changes.push(Change::SetRetirement { address: address(), asset_id: *asset_id, shelved });
             }
         }
         if pinned.is_some() && known.is_none_or(|known| known.pinned != *pinned) {
-            changes.push(Change::PinAt { address: address(), pinned: *pinned });
+            changes.push(Change::SetPinnedAt { address: address(), pinned: *pinned });
         }
         if known.is_some_and(|known| known.removed) != *removed {
-            changes.push(Change::Remove { address: address(), removed: *removed });
+            changes.push(Change::SetRemoved { address: address(), removed: *removed });
         }
         if !known.is_some_and(|known| known.in_lockfile) {
-            changes.push(Change::Lock { address: address(), in_lockfile: true });
+            changes.push(Change::SetInLockfile { address: address(), in_lockfile: true });
         }
     }
 
@@ -240,7 +240,7 @@ impl Meeting<'_> {
 
     /// Whether the lockfile has the same assets and metadata of the address as the state.
     fn is_known_as(&self, known: &Record) -> bool {
-        let Entry { history, asked, .. } = self.entry;
+        let LockfileEntry { history, asked, .. } = self.entry;
         let same = |(key, fact): (RevisionKey, &RevisionFact)| {
             known.history.get(key).is_some_and(|known| known.content == fact.content)
         };
@@ -269,7 +269,7 @@ impl Meeting<'_> {
     /// a lockfile has no times, so the order in which this state learned of both is what counts.
     fn outdate(&self, recorded: &Recorded, before: usize, changes: &mut Vec<Change>) {
         let is_news = |change: &Change| {
-            matches!(change, Change::Learn { .. } | Change::Ask { .. } | Change::Shelve { .. } | Change::PinAt { .. })
+            matches!(change, Change::AddRevision { .. } | Change::SetMetadata { .. } | Change::SetRetirement { .. } | Change::SetPinnedAt { .. })
         };
         if !changes.iter().skip(before).any(is_news) {
             return;
@@ -277,7 +277,7 @@ impl Meeting<'_> {
         let ours = self.known.map(|known| known.history.assets()).unwrap_or_default();
         let all = ours.union(&self.entry.history.assets()).copied().collect::<Vec<_>>();
         let seen = all.into_iter().filter(|asset_id| recorded.seen.contains_key(asset_id));
-        changes.extend(seen.map(|asset_id| Change::Outdate { asset_id }));
+        changes.extend(seen.map(|asset_id| Change::MarkOutdated { asset_id }));
     }
 
     fn learn_history(&self, theirs: &History, changes: &mut Vec<Change>) {
@@ -287,12 +287,12 @@ impl Meeting<'_> {
         theirs.iter().for_each(|(key, fact)| joined.add(key, *fact));
         for (key, fact) in joined.iter() {
             if ours.get(key) != Some(fact) {
-                changes.push(Change::Learn { address: self.address.clone(), key, fact: *fact });
+                changes.push(Change::AddRevision { address: self.address.clone(), key, fact: *fact });
             }
         }
         let relisted = relisted(self.address, ours, Some(theirs));
         for change in &relisted {
-            if let Change::List { asset_id, listing, .. } = change {
+            if let Change::SetListing { asset_id, listing, .. } = change {
                 joined.list(*asset_id, *listing);
             }
         }
@@ -312,7 +312,7 @@ impl Meeting<'_> {
             // A person forgot it together with the address.
             duplicate.settled |= self.was_forgotten && !theirs.contains_key(&upload);
             if ours.get(&upload) != Some(&duplicate) {
-                changes.push(Change::Suspect { address: self.address.clone(), upload, duplicate });
+                changes.push(Change::AddPossibleDuplicate { address: self.address.clone(), upload, duplicate });
             }
         }
         // Where the lockfile has its operation, that tells more.
@@ -401,7 +401,7 @@ impl Meeting<'_> {
             None if theirs => {
                 if let (Some(upload), Some(content)) = (intent.upload(), intent.content()) {
                     let duplicate = PossibleDuplicate { content, settled: false };
-                    changes.push(Change::Suspect { address: self.address.clone(), upload, duplicate });
+                    changes.push(Change::AddPossibleDuplicate { address: self.address.clone(), upload, duplicate });
                 }
                 return false;
             }
@@ -430,7 +430,7 @@ impl Meeting<'_> {
 
     /// Whether either side shows that some work was carried out.
     fn is_over(&self, work: &OpenWork) -> bool {
-        let Entry { history, asked, .. } = self.entry;
+        let LockfileEntry { history, asked, .. } = self.entry;
         let ours = self.known.is_some_and(|known| is_settled(&work.intent, &known.history, &known.asked));
         ours || is_settled(&work.intent, history, asked)
     }
@@ -442,15 +442,15 @@ impl Meeting<'_> {
         let subject = most.intent.subject();
         let trouble = self.known.and_then(|known| known.trouble.as_ref());
         let (counted, (failures, next_at, message)) = match trouble {
-            Some(Trouble::Retrying { subject: same, failures, doubts, next_at, message }) if *same == subject => {
+            Some(Blocked::Retrying { subject: same, failures, doubts, next_at, message }) if *same == subject => {
                 (*doubts, (*failures, *next_at, message.clone()))
             }
-            Some(Trouble::Retrying { doubts, .. }) => (*doubts, self.elsewhere(most)),
+            Some(Blocked::Retrying { doubts, .. }) => (*doubts, self.elsewhere(most)),
             // A refusal that is forgotten costs one request; a count that is forgotten, an asset that nobody knows.
-            Some(Trouble::Refused { .. }) | None => (0, self.elsewhere(most)),
+            Some(Blocked::Refused { .. }) | None => (0, self.elsewhere(most)),
         };
-        let trouble = Trouble::Retrying { subject, failures, doubts: most.doubts, next_at, message };
-        (most.doubts > counted).then(|| Change::Rest { address: self.address.clone(), trouble: Some(trouble) })
+        let trouble = Blocked::Retrying { subject, failures, doubts: most.doubts, next_at, message };
+        (most.doubts > counted).then(|| Change::SetBlocked { address: self.address.clone(), trouble: Some(trouble) })
     }
 
     /// What is known of failures that another machine counted: it is due again, for their rests are long over.
@@ -460,7 +460,7 @@ impl Meeting<'_> {
     }
 
     fn tell(&self, kind: &'static str, message: String) -> Change {
-        Change::Tell { address: Some(self.address.clone()), event: Event { kind, message } }
+        Change::LogEvent { address: Some(self.address.clone()), event: Event { kind, message } }
     }
 }
 
@@ -477,7 +477,7 @@ fn is_polled(work: &OpenWork, under_way: &[(AttemptId, &Attempt)]) -> bool {
 fn is_settled(intent: &Intent, history: &History, asked: &FieldDigests) -> bool {
     match intent {
         Intent::Create { content, .. } => {
-            history.iter().any(|(_, fact)| fact.content == Some(*content) && fact.standing != Standing::Gone)
+            history.iter().any(|(_, fact)| fact.content == Some(*content) && fact.standing != RevisionState::Gone)
         }
         Intent::UpdateContent { asset_id, content, head } => history
             .iter()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Entry, Ledger};
+use super::{LockfileEntry, Ledger};
 use crate::model::address::Address;
 use crate::model::digest::FieldDigest;
 use crate::model::history::RevisionKey;
@@ -32,7 +32,7 @@ impl Digests {
     /// The assets of a ledger of which the lockfile lacks a revision, with their addresses.
     pub fn lacks(&self, ledger: &Ledger) -> Vec<(Address, AssetId)> {
         let has = |address: &Address, key| self.sorted.binary_search(&digest(address, key)).is_ok();
-        let lacking = |(address, entry): (&Address, &Entry)| {
+        let lacking = |(address, entry): (&Address, &LockfileEntry)| {
             let keys = entry.history.iter().map(|(key, _)| key).filter(|key| !has(address, *key));
             let assets: BTreeSet<AssetId> = keys.map(|key| key.asset_id).collect();
             assets.into_iter().map(|asset_id| (address.clone(), asset_id)).collect::<Vec<_>>()
@@ -58,7 +58,7 @@ fn digest_of(address: &Address, what: &str) -> u64 {
 pub fn first_lost(old: &Ledger, new: &Ledger) -> Option<(Address, AssetId)> {
     let mut moved: BTreeSet<RevisionKey> = BTreeSet::new();
     let has = |ledger: &Ledger, address: &Address, key: RevisionKey| {
-        ledger.entries.get(address).is_some_and(|entry: &Entry| entry.history.get(key).is_some())
+        ledger.entries.get(address).is_some_and(|entry: &LockfileEntry| entry.history.get(key).is_some())
     };
     for (address, entry) in &new.entries {
         moved.extend(entry.history.iter().map(|(key, _)| key).filter(|key| !has(old, address, *key)));

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::import::{join_stored, remembered};
-use super::{Entry, Ledger, OpenWork};
+use super::{LockfileEntry, Ledger, OpenWork};
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::digest::FieldDigest;
@@ -15,7 +15,7 @@ use crate::model::forgotten::Forgotten;
 use crate::model::history::{History, Kind, Listing};
 use crate::model::ids::{AssetId, UploadId};
 use crate::model::metadata::FieldDigests;
-use crate::model::recorded::{Identity, Leaving, PossibleDuplicate};
+use crate::model::recorded::{Identity, RetireReason, PossibleDuplicate};
 
 /// Two lockfiles of different remotes, which have no facts in common.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,7 +76,7 @@ fn has_forgotten_since(side: &Ledger, address: &Address, base: Option<&Forgotten
 }
 
 /// What was suspected of an address when one side forgot it was forgotten with it.
-fn settle_forgotten(entry: &mut Entry, base: Option<&Entry>, side: Option<&Entry>) {
+fn settle_forgotten(entry: &mut LockfileEntry, base: Option<&LockfileEntry>, side: Option<&LockfileEntry>) {
     let is_left = |upload: &UploadId| side.is_some_and(|side| side.possible_duplicates.contains_key(upload));
     let before = base.into_iter().flat_map(|base| base.possible_duplicates.keys());
     for upload in before.filter(|upload| !is_left(upload)) {
@@ -92,18 +92,18 @@ fn assets(ledger: &Ledger) -> BTreeSet<AssetId> {
 }
 
 /// Whether every asset of an entry is among `assets`, under whatever address.
-fn is_elsewhere(entry: &Entry, assets: &BTreeSet<AssetId>) -> bool {
+fn is_elsewhere(entry: &LockfileEntry, assets: &BTreeSet<AssetId>) -> bool {
     entry.history.assets().is_subset(assets)
 }
 
-fn merge_entries(base: Option<&Entry>, ours: &Entry, theirs: &Entry) -> Entry {
+fn merge_entries(base: Option<&LockfileEntry>, ours: &LockfileEntry, theirs: &LockfileEntry) -> LockfileEntry {
     let identity = merge_identities(base.map(|base| &base.identity), &ours.identity, &theirs.identity);
     let mut history = ours.history.clone();
     history.union(&theirs.history);
     choose(&mut history, base.map(|base| &base.history), &ours.history, &theirs.history, identity.kind());
     let asked = merge_asked(base.map(|base| &base.asked), &ours.asked, &theirs.asked);
     let archived = three_way(base.map(|base| &base.archived), &ours.archived, &theirs.archived);
-    let mut entry = Entry {
+    let mut entry = LockfileEntry {
         history,
         identity,
         stored: three_way(base.map(|base| &base.stored), &ours.stored, &theirs.stored).map_or_else(
@@ -135,7 +135,7 @@ fn three_way<'a, T: PartialEq>(base: Option<&T>, ours: &'a T, theirs: &'a T) -> 
     }
 }
 
-fn union(ours: &BTreeMap<AssetId, Leaving>, theirs: &BTreeMap<AssetId, Leaving>) -> BTreeMap<AssetId, Leaving> {
+fn union(ours: &BTreeMap<AssetId, RetireReason>, theirs: &BTreeMap<AssetId, RetireReason>) -> BTreeMap<AssetId, RetireReason> {
     let mut union = ours.clone();
     for (asset_id, why) in theirs {
         union.entry(*asset_id).and_modify(|known| *known = (*known).min(*why)).or_insert(*why);

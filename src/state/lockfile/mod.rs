@@ -25,9 +25,9 @@ use crate::model::history::{History, RevisionFact};
 use crate::model::ids::{AssetId, OperationId, UploadId};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::Intent;
-use crate::model::recorded::{Identity, Leaving, PinnedAt, PossibleDuplicate};
+use crate::model::recorded::{Identity, RetireReason, PinnedAt, PossibleDuplicate};
 
-pub use error::{LockfileError, Place};
+pub use error::{LockfileError, LockfilePosition};
 pub use export::{export, exported, locked};
 pub use file::{fingerprint, read, room, save};
 pub use import::import;
@@ -42,14 +42,14 @@ pub struct Ledger {
     /// The remote that its IDs belong to.
     pub remote: String,
     /// What is known of each address.
-    pub entries: BTreeMap<Address, Entry>,
+    pub entries: BTreeMap<Address, LockfileEntry>,
     /// The assets that addresses were told to forget: no union brings them back.
     pub forgotten: BTreeMap<Address, Forgotten>,
 }
 
 /// What a lockfile says of one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct LockfileEntry {
     /// What it is.
     pub identity: Identity,
     /// Every revision, without when and how it was made.
@@ -61,7 +61,7 @@ pub struct Entry {
     /// Where the last rollback led.
     pub pinned: Option<PinnedAt>,
     /// The assets that Macadam archived, and why.
-    pub archived: BTreeMap<AssetId, Leaving>,
+    pub archived: BTreeMap<AssetId, RetireReason>,
     /// It left the manifest.
     pub removed: bool,
     /// Uploads that may have made an asset which nobody knows, and those of which that is settled.
@@ -99,7 +99,7 @@ impl Ledger {
     }
 }
 
-impl Entry {
+impl LockfileEntry {
     /// An entry of which nothing else is known.
     pub const fn new(identity: Identity) -> Self {
         Self {

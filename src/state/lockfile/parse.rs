@@ -13,7 +13,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::Ledger;
-use super::error::{LockfileError, Place};
+use super::error::{LockfileError, LockfilePosition};
 use super::forms::{EntryText, ForgottenText};
 use super::write::{LAST_LINE, VERSION};
 use crate::model::address::Address;
@@ -28,7 +28,7 @@ struct AnyHeader {
 /// The keys before the first table.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Header {
+struct LockfileHeader {
     #[serde(rename = "version")]
     _version: i64,
     remote: String,
@@ -37,7 +37,7 @@ struct Header {
 /// One table.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Part<'a> {
+struct LockfileTable<'a> {
     #[serde(borrow, default)]
     assets: BTreeMap<Spanned<Cow<'a, str>>, EntryText>,
     #[serde(borrow, default)]
@@ -49,13 +49,13 @@ struct Part<'a> {
 /// # Errors
 /// When it is empty, cut off, has conflict markers, is of a newer version, or is no lockfile.
 pub fn parse(bytes: &[u8], file: &Path) -> Result<Ledger, LockfileError> {
-    let text = Source { text: utf8(bytes, file)?, file };
+    let text = LockfileSource { text: utf8(bytes, file)?, file };
     text.refuse_broken()?;
     let mut parts = text.parts();
     let header = text.read_header(parts.next().unwrap_or(0..0))?;
     let mut ledger = Ledger::new(header.remote);
     for part in parts {
-        let Part { assets, forgotten } = text.read(part.clone())?;
+        let LockfileTable { assets, forgotten } = text.read(part.clone())?;
         let address = |key: &Spanned<Cow<'_, str>>| {
             let span = part.start + key.span().start;
             let address = Address::new(key.get_ref()).map_err(|error| text.damaged(error.to_string(), span))?;
@@ -100,22 +100,22 @@ fn utf8<'a>(bytes: &'a [u8], file: &Path) -> Result<&'a str, LockfileError> {
     std::str::from_utf8(bytes).map_err(|error| {
         let (good, _) = bytes.split_at(error.valid_up_to());
         let good = String::from_utf8_lossy(good);
-        Source { text: &good, file }.damaged("this is no UTF-8".to_owned(), good.len())
+        LockfileSource { text: &good, file }.damaged("this is no UTF-8".to_owned(), good.len())
     })
 }
 
 #[derive(Clone, Copy)]
-struct Source<'a> {
+struct LockfileSource<'a> {
     text: &'a str,
     file: &'a Path,
 }
 
-impl<'a> Source<'a> {
-    fn place(self, at: usize) -> Place {
+impl<'a> LockfileSource<'a> {
+    fn place(self, at: usize) -> LockfilePosition {
         let before = self.text.get(..at).unwrap_or(self.text);
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let column = before.get(start..).unwrap_or_default().chars().count() + 1;
-        Place { file: self.file.to_owned(), line: before.matches('\n').count() + 1, column }
+        LockfilePosition { file: self.file.to_owned(), line: before.matches('\n').count() + 1, column }
     }
 
     fn damaged(self, message: String, at: usize) -> LockfileError {
@@ -168,7 +168,7 @@ impl<'a> Source<'a> {
     }
 
     /// The version comes first: a newer form may have keys that this program doesn't know.
-    fn read_header(self, part: Range<usize>) -> Result<Header, LockfileError> {
+    fn read_header(self, part: Range<usize>) -> Result<LockfileHeader, LockfileError> {
         let AnyHeader { version } = self.read(part.clone())?;
         let version = version.ok_or_else(|| self.damaged("it has no `version`".to_owned(), 0))?;
         let at = part.start + version.span().start;

@@ -14,12 +14,12 @@ use crate::model::asset::{AssetType, Privacy};
 use crate::model::change::Change;
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
-use crate::model::history::{Kind, Listing, RevisionKey, Standing};
+use crate::model::history::{Kind, Listing, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, Revision, UploadId, UserId};
 use crate::model::metadata::{Field, SocialNetwork};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Phase, PhaseEvent};
-use crate::model::recorded::{AttemptId, Leaving, PossibleDuplicate, Recorded};
+use crate::model::recorded::{AttemptId, RetireReason, PossibleDuplicate, Recorded};
 use crate::platform::own_file::Access;
 
 const REMOTE: &str = "https://apis.roblox.com";
@@ -44,7 +44,7 @@ fn fact(content: u8) -> RevisionFact {
     RevisionFact {
         ordinal: 1,
         content: Some(hash(content)),
-        standing: Standing::Live,
+        standing: RevisionState::Live,
         round: 0,
         shared: false,
         kind: Some(identity(AssetType::Image, "x").kind()),
@@ -77,8 +77,8 @@ fn given_up_before(intent: Intent, doubts: u32) -> OpenWork {
     OpenWork { doubts, ..open(intent, None) }
 }
 
-fn image(path: &str, revisions: &[(u64, u8)]) -> Entry {
-    let mut entry = Entry::new(identity(AssetType::Image, path));
+fn image(path: &str, revisions: &[(u64, u8)]) -> LockfileEntry {
+    let mut entry = LockfileEntry::new(identity(AssetType::Image, path));
     for (asset, content) in revisions {
         entry.history.add(key(*asset, 0), fact(*content));
         entry.history.list(id(*asset), Some(Listing::Listed));
@@ -86,7 +86,7 @@ fn image(path: &str, revisions: &[(u64, u8)]) -> Entry {
     entry
 }
 
-fn ledger(entries: impl IntoIterator<Item = (&'static str, Entry)>) -> Ledger {
+fn ledger(entries: impl IntoIterator<Item = (&'static str, LockfileEntry)>) -> Ledger {
     let entries = entries.into_iter().map(|(text, entry)| (address(text), entry)).collect();
     Ledger { entries, ..Ledger::new(REMOTE.to_owned()) }
 }
@@ -147,8 +147,8 @@ fn any_intent() -> impl Strategy<Value = Intent> {
 }
 
 prop_compose! {
-    fn any_fact()(ordinal in 1_u32..4, content in prop::option::of(0_u8..3), (standing, round) in (0..Standing::ALL.len(), 0_u32..3), shared: bool, disputed in prop::bool::weighted(0.1), era in 0_u32..6) -> RevisionFact {
-        let standing = Standing::ALL[standing];
+    fn any_fact()(ordinal in 1_u32..4, content in prop::option::of(0_u8..3), (standing, round) in (0..RevisionState::ALL.len(), 0_u32..3), shared: bool, disputed in prop::bool::weighted(0.1), era in 0_u32..6) -> RevisionFact {
+        let standing = RevisionState::ALL[standing];
         RevisionFact { ordinal, content: content.map(hash), standing, round, shared, kind: None, disputed, era: era / 5, made: None }
     }
 }
@@ -165,11 +165,11 @@ prop_compose! {
         possible in prop::collection::btree_map(0_u64..4, (10_u8..14, any::<bool>()), 0..3),
         open in prop::collection::vec((any_intent(), prop::option::of("[a-z0-9-]{1,9}"), any::<bool>()), 0..3),
         doubts in 0_u32..4,
-    ) -> Entry {
+    ) -> LockfileEntry {
         let creator = if creator { Creator::User(UserId::new(7).unwrap()) } else { Creator::Group(GroupId::new(i64::MAX as u64).unwrap()) };
         let privacy = [Privacy::Default, Privacy::Restricted, Privacy::OpenUse][privacy];
         let path = ProjectPath::new(&path).unwrap_or_else(|_| ProjectPath::new("x").unwrap());
-        let mut entry = Entry::new(Identity { asset_type: AssetType::ALL[asset_type], creator, privacy, path });
+        let mut entry = LockfileEntry::new(Identity { asset_type: AssetType::ALL[asset_type], creator, privacy, path });
         for (asset, version, fact, how) in facts {
             let other = Kind { asset_type: AssetType::Mesh, creator: Creator::User(UserId::new(8).unwrap()) };
             let kind = Some(if how == 7 { other } else { entry.identity.kind() });
@@ -178,7 +178,7 @@ prop_compose! {
         }
         entry.stored = stored.into_iter().filter(|(field, _)| asked.contains_key(field)).collect();
         entry.asked = asked;
-        let whys = [Leaving::Replaced, Leaving::Removed, Leaving::ByHand];
+        let whys = [RetireReason::Replaced, RetireReason::Removed, RetireReason::ByHand];
         entry.archived = archived.into_iter().map(|(asset, why)| (id(asset), whys[why])).collect();
         entry.pinned = pinned.map(|(revision, asset, version)| {
             let pin = if revision { Pin::Revision(Revision::new(asset).unwrap()) } else { Pin::Asset(id(asset)) };
@@ -203,7 +203,7 @@ prop_compose! {
 }
 
 /// A ledger as Macadam writes it: what is known again was forgotten before, and what is forgotten is not in it.
-fn sound(entries: BTreeMap<Address, Entry>, forgets: &[(Option<String>, u64, u32)]) -> Ledger {
+fn sound(entries: BTreeMap<Address, LockfileEntry>, forgets: &[(Option<String>, u64, u32)]) -> Ledger {
     let mut ledger = Ledger { entries, ..Ledger::new(REMOTE.to_owned()) };
     let first = ledger.entries.keys().next().cloned();
     for (text, asset, times) in forgets {
@@ -380,13 +380,13 @@ fn no_depth_panics() {
 
 #[test]
 fn the_form() {
-    let mut sword = Entry::new(identity(AssetType::Model, "models/sword.fbx"));
+    let mut sword = LockfileEntry::new(identity(AssetType::Model, "models/sword.fbx"));
     let model = |content| RevisionFact { kind: Some(sword.identity.kind()), ..fact(content) };
     let group = Kind { creator: Creator::Group(GroupId::new(2).unwrap()), ..sword.identity.kind() };
     let mut history = History::new();
     history.add(key(9, 1), RevisionFact { kind: Some(group), ..fact(0x99) });
     history.add(key(10, 1), model(0xaa));
-    history.add(key(10, 2), RevisionFact { standing: Standing::Rejected, ..model(0xbb) });
+    history.add(key(10, 2), RevisionFact { standing: RevisionState::Rejected, ..model(0xbb) });
     history.add(key(11, 1), RevisionFact { ordinal: 2, content: None, ..model(0) });
     history.list(id(11), Some(Listing::Duplicate));
     sword.history = history;
@@ -504,7 +504,7 @@ fn the_fingerprint_of_what_is_saved_is_that_of_what_is_read() {
 fn only_this_checkouts_addresses_are_exported() {
     let mut recorded = imported(&ledger([("here", image("here", &[(1, 1)])), ("there", image("there", &[(2, 2)]))]));
     take_in(&mut recorded, &ledger([("here", image("here", &[(1, 1)]))]));
-    let enroll = |text: &str| Change::Enroll { address: address(text), identity: identity(AssetType::Image, text) };
+    let enroll = |text: &str| Change::SetIdentity { address: address(text), identity: identity(AssetType::Image, text) };
     apply(&mut recorded, &[enroll("new"), enroll("bare")]);
     let begin = Change::Begin { attempt: AttemptId(0), address: address("new"), intent: create(9) };
     apply(&mut recorded, &[begin]);
@@ -515,7 +515,7 @@ fn only_this_checkouts_addresses_are_exported() {
     assert_eq!(names(&recorded), ["here"], "an intent that was not handed over is no work for others");
     apply(&mut recorded, &[Change::Advance { attempt: AttemptId(0), event: PhaseEvent::HandOver }]);
     assert_eq!(names(&recorded), ["here", "new"]);
-    let lock = Change::Lock { address: address("new"), in_lockfile: true };
+    let lock = Change::SetInLockfile { address: address("new"), in_lockfile: true };
     assert_eq!(locked(&recorded, &manifest), [lock]);
     assert_eq!(export(REMOTE, &recorded, &manifest).entries[&address("new")].open, [open(create(9), None)]);
 }
@@ -535,7 +535,7 @@ fn open_work_goes_on_where_it_was() {
         apply(&mut recorded, &[Change::Advance { attempt, event: PhaseEvent::Complete }]);
     }
     for (asset, content) in [(10, 1), (11, 2)] {
-        apply(&mut recorded, &[Change::Learn { address: address("a"), key: key(asset, 0), fact: fact(content) }]);
+        apply(&mut recorded, &[Change::AddRevision { address: address("a"), key: key(asset, 0), fact: fact(content) }]);
     }
     assert_eq!(import(&recorded, &ledger, Timestamp::UNIX_EPOCH), []);
 }
@@ -638,7 +638,7 @@ fn an_operation_beside_its_own_content_is_polled_for_the_other_asset() {
 
 #[test]
 fn the_same_content_again_is_new_work_for_a_model() {
-    let mut entry = Entry::new(identity(AssetType::Model, "a"));
+    let mut entry = LockfileEntry::new(identity(AssetType::Model, "a"));
     for (version, content) in [(1, 1), (2, 2), (3, 1)] {
         entry.history.add(key(10, version), fact(content));
     }
@@ -661,7 +661,7 @@ fn the_lockfiles_asset_is_used_and_the_other_told() {
     let mut recorded = imported(&ledger([("a", image("a", &[(10, 1)]))]));
     let changes = import(&recorded, &ledger([("a", image("a", &[(20, 1)]))]), Timestamp::UNIX_EPOCH);
     assert!(
-        changes.iter().any(|change| matches!(change, Change::Tell { event, .. } if event.kind == "duplicate_asset"))
+        changes.iter().any(|change| matches!(change, Change::LogEvent { event, .. } if event.kind == "duplicate_asset"))
     );
     apply(&mut recorded, &changes);
     let record = &recorded.assets[&address("a")];
@@ -834,7 +834,7 @@ fn two_branches_that_add_the_same() {
 
 #[test]
 fn two_branches_that_change_one_model() {
-    let mut sword = Entry::new(identity(AssetType::Model, "sword"));
+    let mut sword = LockfileEntry::new(identity(AssetType::Model, "sword"));
     let kind = Some(sword.identity.kind());
     let fact = move |content| RevisionFact { kind, ..fact(content) };
     sword.history.add(key(10, 1), fact(1));
@@ -910,17 +910,17 @@ fn an_asset_forgotten_on_another_machine_is_forgotten_here() {
     assert!(text_of(&forgot).ends_with("[forgotten.\"a\"]\n1 = 1\n2 = 1\n\n# end of lockfile\n"));
     let mut recorded = imported(&old);
     let changes = import(&recorded, &forgot, Timestamp::UNIX_EPOCH);
-    assert!(changes.iter().any(|change| matches!(change, Change::Tell { event, .. } if event.kind == "forgotten")));
+    assert!(changes.iter().any(|change| matches!(change, Change::LogEvent { event, .. } if event.kind == "forgotten")));
     apply(&mut recorded, &changes);
     assert!(!recorded.assets.contains_key(&address("a")));
     // An old copy of the lockfile doesn't bring it back, and what was made since stays.
-    let since = Change::Learn { address: address("a"), key: key(4, 0), fact: fact(4) };
-    let enroll = Change::Enroll { address: address("a"), identity: identity(AssetType::Image, "a") };
+    let since = Change::AddRevision { address: address("a"), key: key(4, 0), fact: fact(4) };
+    let enroll = Change::SetIdentity { address: address("a"), identity: identity(AssetType::Image, "a") };
     apply(&mut recorded, &[enroll, since]);
     take_in(&mut recorded, &old);
     assert_eq!(recorded.assets[&address("a")].history.assets(), BTreeSet::from([id(4)]));
     // Imported again it is known on every machine.
-    apply(&mut recorded, &[Change::Learn { address: address("a"), key: key(1, 0), fact: fact(1) }]);
+    apply(&mut recorded, &[Change::AddRevision { address: address("a"), key: key(1, 0), fact: fact(1) }]);
     let again = export(REMOTE, &recorded, &BTreeSet::from([address("a")]));
     assert_eq!(again.entries[&address("a")].history.get(key(1, 0)).unwrap().era, 1);
     let mut other = imported(&forgot);
@@ -972,12 +972,12 @@ fn a_plain_merge_of_two_branches_that_add_different_assets() {
 fn an_operation_on_metadata_is_not_gone_on_with() {
     let field = Field::Description;
     let digest = |text: &str| FieldDigests::from([(field, FieldDigest::of_text(text))]);
-    let entry = Entry { asked: digest("old"), ..image("a", &[(1, 1)]) };
+    let entry = LockfileEntry { asked: digest("old"), ..image("a", &[(1, 1)]) };
     let mut recorded = imported(&ledger([("a", entry.clone())]));
-    let asked = Change::Ask { address: address("a"), fields: digest("new"), stored: FieldDigests::new() };
+    let asked = Change::SetMetadata { address: address("a"), fields: digest("new"), stored: FieldDigests::new() };
     apply(&mut recorded, &[asked]);
     let intent = Intent::UpdateMetadata { asset_id: id(1), fields: digest("middle") };
-    let ledger = ledger([("a", Entry { open: vec![open(intent, Some("op"))], ..entry })]);
+    let ledger = ledger([("a", LockfileEntry { open: vec![open(intent, Some("op"))], ..entry })]);
     let changes = import(&recorded, &ledger, Timestamp::UNIX_EPOCH);
     apply(&mut recorded, &changes);
     assert!(recorded.attempts.is_empty(), "{:?}", recorded.attempts);
@@ -988,7 +988,7 @@ fn an_operation_on_metadata_is_not_gone_on_with() {
 #[test]
 fn what_was_asked_of_an_asset_under_another_branchs_name_is_asserted_anew() {
     let field = Field::Description;
-    let asks = |text: &str| Entry {
+    let asks = |text: &str| LockfileEntry {
         asked: FieldDigests::from([(field, FieldDigest::of_text(text))]),
         ..image("a", &[(1, 1)])
     };
@@ -1003,7 +1003,7 @@ fn what_was_asked_of_an_asset_under_another_branchs_name_is_asserted_anew() {
     visit(&mut recorded, &theirs);
     assert_eq!(asked(&recorded, "b"), FieldDigest::UNKNOWN, "`a` asked for something else");
     assert_eq!(asked(&recorded, "a"), FieldDigest::of_text("old"));
-    let settled = Change::Ask {
+    let settled = Change::SetMetadata {
         address: address("b"),
         fields: FieldDigests::from([(field, FieldDigest::of_text("new"))]),
         stored: FieldDigests::new(),

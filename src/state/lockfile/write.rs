@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::{Entry, OpenWork};
+use super::{LockfileEntry, OpenWork};
 use crate::model::address::Address;
 use crate::model::asset::Privacy;
 use crate::model::forgotten::Forgotten;
-use crate::model::history::{Kind, Listing, RevisionFact, RevisionKey, Standing};
+use crate::model::history::{Kind, Listing, RevisionFact, RevisionKey, RevisionState};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::Intent;
 use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate};
@@ -38,7 +38,7 @@ pub fn write<A, E>(
 ) -> io::Result<()>
 where
     A: Borrow<Address>,
-    E: Borrow<Entry>,
+    E: Borrow<LockfileEntry>,
 {
     let mut text = String::from(HEADER);
     let _ = writeln!(text, "version = {VERSION}\nremote = {}\n", Quoted(remote)); // writing to a String can't fail
@@ -59,8 +59,8 @@ where
     out.write_all(text.as_bytes())
 }
 
-fn push_entry(text: &mut String, address: &Address, entry: &Entry) {
-    let Entry { identity, history, asked, stored, pinned, archived, removed, possible_duplicates, open } = entry;
+fn push_entry(text: &mut String, address: &Address, entry: &LockfileEntry) {
+    let LockfileEntry { identity, history, asked, stored, pinned, archived, removed, possible_duplicates, open } = entry;
     let Identity { asset_type, creator, privacy, path } = identity;
     let _ = writeln!(text, "[assets.{}]\ntype = \"{asset_type}\"\ncreator = \"{creator}\"", Quoted(address.as_str()));
     if *privacy != Privacy::Default {
@@ -120,7 +120,7 @@ fn push_revision(text: &mut String, at: RevisionKey, fact: &RevisionFact, of: Ki
     if let Some(content) = content {
         let _ = write!(text, ", content_hash = \"{content}\"");
     }
-    if *standing != Standing::Live {
+    if *standing != RevisionState::Live {
         let _ = write!(text, ", standing = \"{}\"", standing.name());
     }
     if *round != 0 {

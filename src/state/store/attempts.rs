@@ -9,7 +9,7 @@ use crate::model::ids::{AssetId, OperationId};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Ending, Intent, Phase, PhaseEvent};
 use crate::model::recorded::{ApplyError, Attempt, AttemptId};
-use crate::state::error::Fault;
+use crate::state::error::StoreFault;
 
 /// So many of the newest attempts stay readable after they are closed: about a month of a busy project, a few megabytes.
 const KEPT: u64 = 20_000;
@@ -21,7 +21,7 @@ pub(super) fn begin(
     address: &Address,
     intent: &Intent,
     now: &str,
-) -> Result<(), Fault> {
+) -> Result<(), StoreFault> {
     let number = rows::number(attempt.0);
     let mut next = connection.prepare_cached("UPDATE meta SET next_attempt = ?1 + 1 WHERE next_attempt <= ?1")?;
     if next.execute([number])? == 0 {
@@ -62,7 +62,7 @@ pub(super) fn begin(
 }
 
 /// Appends an event to an open attempt's journal.
-pub(super) fn advance(connection: &Connection, attempt: AttemptId, event: &PhaseEvent, now: &str) -> Result<(), Fault> {
+pub(super) fn advance(connection: &Connection, attempt: AttemptId, event: &PhaseEvent, now: &str) -> Result<(), StoreFault> {
     let number = rows::number(attempt.0);
     let open = connection
         .prepare_cached("SELECT 1 FROM attempts WHERE id = ?1 AND ending IS NULL")?
@@ -92,7 +92,7 @@ pub(super) fn advance(connection: &Connection, attempt: AttemptId, event: &Phase
 }
 
 /// An attempt came by a lockfile.
-pub(super) fn take_over(connection: &Connection, attempt: AttemptId) -> Result<(), Fault> {
+pub(super) fn take_over(connection: &Connection, attempt: AttemptId) -> Result<(), StoreFault> {
     let sql = "UPDATE attempts SET taken_over = 1 WHERE id = ?1 AND ending IS NULL";
     match connection.prepare_cached(sql)?.execute([rows::number(attempt.0)])? {
         0 => Err(ApplyError::NoAttempt { attempt }.into()),

@@ -15,10 +15,10 @@ use crate::model::history::{History, Kind, Listing, RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, Creator, UploadId};
 use crate::model::metadata::FieldDigests;
 use crate::model::recorded::{
-    ApplyError, HEALINGS_COUNT_FOR, Healing, Identity, PinnedAt, PossibleDuplicate, Shelved, SpentQuota, Trouble,
+    ApplyError, HEALINGS_COUNT_FOR, DriftRepair, Identity, PinnedAt, PossibleDuplicate, Retirement, SpentQuota, Blocked,
 };
 use crate::platform::failpoint;
-use crate::state::error::{Fault, StateError};
+use crate::state::error::{StoreFault, StateError};
 use crate::state::spelling;
 
 /// Changes that belong together, and when they became known.
@@ -44,8 +44,8 @@ impl Store {
             failpoint::hit("committed");
             Ok(())
         })();
-        result.map_err(|fault: Fault| {
-            if matches!(&fault, Fault::Sql(error) if !is_own_fault(error)) {
+        result.map_err(|fault: StoreFault| {
+            if matches!(&fault, StoreFault::Sql(error) if !is_own_fault(error)) {
                 self.note_lost_outcomes();
             }
             fault.at(&self.path, "write the changes")
@@ -67,7 +67,7 @@ impl Store {
                         results.push(Ok(()));
                     }
                     // A full or failing disk is everybody's trouble: it may have rolled back the whole transaction.
-                    Err(Fault::Sql(error)) if !is_own_fault(&error) => return Err(error),
+                    Err(StoreFault::Sql(error)) if !is_own_fault(&error) => return Err(error),
                     Err(fault) => {
                         savepoint.finish()?;
                         results.push(Err(fault.at(&self.path, doing)));
@@ -92,12 +92,12 @@ fn is_own_fault(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code().is_none_or(|code| code == rusqlite::ErrorCode::ConstraintViolation)
 }
 
-fn apply_all(connection: &Connection, changes: &[Change], now: Timestamp) -> Result<(), Fault> {
+fn apply_all(connection: &Connection, changes: &[Change], now: Timestamp) -> Result<(), StoreFault> {
     let text = now.to_string();
     changes.iter().try_for_each(|change| apply(connection, change, now, &text))
 }
 
-fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> Result<(), Fault> {
+fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> Result<(), StoreFault> {
     match change {
         Change::Begin { attempt, address, intent } => {
             require_record(connection, address)?;
@@ -105,9 +105,9 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
         }
         Change::TakeOver { attempt } => attempts::take_over(connection, *attempt),
         Change::Advance { attempt, event } => attempts::advance(connection, *attempt, event, now),
-        Change::Enroll { address, identity } => enroll(connection, address, identity),
-        Change::Learn { address, key, fact } => learn(connection, address, *key, *fact),
-        Change::Ask { address, fields, stored } => ask(connection, address, fields, stored),
+        Change::SetIdentity { address, identity } => enroll(connection, address, identity),
+        Change::AddRevision { address, key, fact } => learn(connection, address, *key, *fact),
+        Change::SetMetadata { address, fields, stored } => ask(connection, address, fields, stored),
         Change::Overrule { address, asked } => update(
             connection,
             address,
@@ -119,45 +119,45 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
             update(connection, address, sql, [address.as_str()])
         }
         Change::Move { from, to } => move_record(connection, from, to),
-        Change::Shelve { address, asset_id, shelved } => shelve(connection, address, *asset_id, *shelved),
-        Change::Heal { address, healing } => heal(connection, address, *healing, at),
-        Change::Suspect { address, upload, duplicate } => suspect(connection, address, *upload, *duplicate),
-        Change::Point { address, asset_id } => update(
+        Change::SetRetirement { address, asset_id, shelved } => shelve(connection, address, *asset_id, *shelved),
+        Change::RecordRepair { address, healing } => heal(connection, address, *healing, at),
+        Change::AddPossibleDuplicate { address, upload, duplicate } => suspect(connection, address, *upload, *duplicate),
+        Change::SetCurrentAsset { address, asset_id } => update(
             connection,
             address,
             "UPDATE assets SET points_to = ?2 WHERE address = ?1",
             (address.as_str(), rows::number(asset_id.get())),
         ),
-        Change::PinAt { address, pinned } => pin_at(connection, address, *pinned),
+        Change::SetPinnedAt { address, pinned } => pin_at(connection, address, *pinned),
         // A second removal keeps the time of the first: archiving waits from then on.
-        Change::Remove { address, removed } => update(
+        Change::SetRemoved { address, removed } => update(
             connection,
             address,
             "UPDATE assets SET removed_at = iif(?2, coalesce(removed_at, ?3), NULL) WHERE address = ?1",
             (address.as_str(), removed, now),
         ),
-        Change::Lock { address, in_lockfile } => update(
+        Change::SetInLockfile { address, in_lockfile } => update(
             connection,
             address,
             "UPDATE assets SET in_lockfile = ?2 WHERE address = ?1",
             (address.as_str(), in_lockfile),
         ),
-        Change::List { address, asset_id, listing } => list(connection, address, *asset_id, *listing),
-        Change::Rest { address, trouble } => rest(connection, address, trouble.as_ref()),
+        Change::SetListing { address, asset_id, listing } => list(connection, address, *asset_id, *listing),
+        Change::SetBlocked { address, trouble } => rest(connection, address, trouble.as_ref()),
         Change::Forget { address } => forget::forget(connection, address),
         Change::ForgetAsset { address, asset_id, times } => {
             Ok(forget::forget_asset(connection, address, *asset_id, *times)?)
         }
-        Change::Spend { creator, asset_type, spent } => spend(connection, *creator, *asset_type, spent.as_ref()),
-        Change::See { asset } => Ok(seen::write(connection, asset, now)?),
-        Change::NotFound { asset_id } => Ok(seen::not_found(connection, *asset_id, at)?),
-        Change::Wrote { asset_id } => Ok(seen::wrote(connection, *asset_id, now)?),
-        Change::Outdate { asset_id } => Ok(seen::outdate(connection, *asset_id)?),
-        Change::Tell { address, event } => Ok(events::write(connection, address.as_ref(), event, now)?),
+        Change::SetSpentQuota { creator, asset_type, spent } => spend(connection, *creator, *asset_type, spent.as_ref()),
+        Change::RecordObservation { asset } => Ok(seen::write(connection, asset, now)?),
+        Change::RecordNotFound { asset_id } => Ok(seen::not_found(connection, *asset_id, at)?),
+        Change::RecordWrite { asset_id } => Ok(seen::wrote(connection, *asset_id, now)?),
+        Change::MarkOutdated { asset_id } => Ok(seen::outdate(connection, *asset_id)?),
+        Change::LogEvent { address, event } => Ok(events::write(connection, address.as_ref(), event, now)?),
     }
 }
 
-fn ask(connection: &Connection, address: &Address, fields: &FieldDigests, stored: &FieldDigests) -> Result<(), Fault> {
+fn ask(connection: &Connection, address: &Address, fields: &FieldDigests, stored: &FieldDigests) -> Result<(), StoreFault> {
     update(
         connection,
         address,
@@ -179,14 +179,14 @@ pub(super) fn update(
     address: &Address,
     sql: &str,
     parameters: impl Params,
-) -> Result<(), Fault> {
+) -> Result<(), StoreFault> {
     match connection.prepare_cached(sql)?.execute(parameters)? {
         0 => Err(ApplyError::NoRecord { address: address.clone() }.into()),
         _ => Ok(()),
     }
 }
 
-pub(super) fn require_record(connection: &Connection, address: &Address) -> Result<(), Fault> {
+pub(super) fn require_record(connection: &Connection, address: &Address) -> Result<(), StoreFault> {
     let found = connection
         .prepare_cached("SELECT 1 FROM assets WHERE address = ?1")?
         .query_row([address.as_str()], |_| Ok(()))
@@ -194,7 +194,7 @@ pub(super) fn require_record(connection: &Connection, address: &Address) -> Resu
     found.ok_or_else(|| ApplyError::NoRecord { address: address.clone() }.into())
 }
 
-fn enroll(connection: &Connection, address: &Address, identity: &Identity) -> Result<(), Fault> {
+fn enroll(connection: &Connection, address: &Address, identity: &Identity) -> Result<(), StoreFault> {
     let Identity { asset_type, creator, privacy, path } = identity;
     connection
         .prepare_cached(
@@ -215,7 +215,7 @@ fn enroll(connection: &Connection, address: &Address, identity: &Identity) -> Re
 }
 
 /// Adds to what is known of a revision, by the model's own union.
-fn learn(connection: &Connection, address: &Address, key: RevisionKey, fact: RevisionFact) -> Result<(), Fault> {
+fn learn(connection: &Connection, address: &Address, key: RevisionKey, fact: RevisionFact) -> Result<(), StoreFault> {
     require_record(connection, address)?;
     let (asset_id, version) = (rows::number(key.asset_id.get()), rows::version_or_zero(key.version));
     let known = connection
@@ -279,7 +279,7 @@ fn learn(connection: &Connection, address: &Address, key: RevisionKey, fact: Rev
     Ok(())
 }
 
-fn list(connection: &Connection, address: &Address, asset_id: AssetId, listing: Option<Listing>) -> Result<(), Fault> {
+fn list(connection: &Connection, address: &Address, asset_id: AssetId, listing: Option<Listing>) -> Result<(), StoreFault> {
     require_record(connection, address)?;
     let of_asset = (address.as_str(), rows::number(asset_id.get()));
     match listing {
@@ -293,7 +293,7 @@ fn list(connection: &Connection, address: &Address, asset_id: AssetId, listing: 
     Ok(())
 }
 
-fn pin_at(connection: &Connection, address: &Address, pinned: Option<PinnedAt>) -> Result<(), Fault> {
+fn pin_at(connection: &Connection, address: &Address, pinned: Option<PinnedAt>) -> Result<(), StoreFault> {
     let pin = pinned.map(|PinnedAt { pin, at: _, newest: _ }| spelling::pin(pin));
     let asset = pinned.map(|pinned| rows::number(pinned.at.asset_id.get()));
     let version = pinned.map(|pinned| rows::version_or_zero(pinned.at.version));
@@ -303,17 +303,17 @@ fn pin_at(connection: &Connection, address: &Address, pinned: Option<PinnedAt>) 
     update(connection, address, sql, (address.as_str(), pin, asset, version, newest))
 }
 
-fn rest(connection: &Connection, address: &Address, trouble: Option<&Trouble>) -> Result<(), Fault> {
+fn rest(connection: &Connection, address: &Address, trouble: Option<&Blocked>) -> Result<(), StoreFault> {
     require_record(connection, address)?;
     let (subject, message, at, refused, failures, doubts) = match trouble {
         None => {
             connection.prepare_cached("DELETE FROM troubles WHERE address = ?1")?.execute([address.as_str()])?;
             return Ok(());
         }
-        Some(Trouble::Refused { subject, action, objection, message, at }) => {
+        Some(Blocked::Refused { subject, action, objection, message, at }) => {
             (subject, message, at, Some((action, objection.name())), None, None)
         }
-        Some(Trouble::Retrying { subject, failures, doubts, next_at, message }) => {
+        Some(Blocked::Retrying { subject, failures, doubts, next_at, message }) => {
             (subject, message, next_at, None, Some(failures), Some(doubts))
         }
     };
@@ -336,7 +336,7 @@ fn rest(connection: &Connection, address: &Address, trouble: Option<&Trouble>) -
 }
 
 /// Gives everything that belongs to `from` to `to`, by the foreign keys. What `to` has to lose is only that nothing came of it.
-fn move_record(connection: &Connection, from: &Address, to: &Address) -> Result<(), Fault> {
+fn move_record(connection: &Connection, from: &Address, to: &Address) -> Result<(), StoreFault> {
     require_record(connection, from)?;
     let occupied: bool = connection
         .prepare_cached(
@@ -363,15 +363,15 @@ fn shelve(
     connection: &Connection,
     address: &Address,
     asset_id: AssetId,
-    shelved: Option<Shelved>,
-) -> Result<(), Fault> {
+    shelved: Option<Retirement>,
+) -> Result<(), StoreFault> {
     require_record(connection, address)?;
     let asset = rows::number(asset_id.get());
     match shelved {
         None => connection
             .prepare_cached("DELETE FROM shelf WHERE address = ?1 AND asset_id = ?2")?
             .execute((address.as_str(), asset))?,
-        Some(Shelved { why, since, archived_at }) => connection
+        Some(Retirement { why, since, archived_at }) => connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO shelf (address, asset_id, why, since, archived_at) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
@@ -386,7 +386,7 @@ fn suspect(
     address: &Address,
     upload: UploadId,
     duplicate: PossibleDuplicate,
-) -> Result<(), Fault> {
+) -> Result<(), StoreFault> {
     require_record(connection, address)?;
     let upload = upload.to_string();
     let known = connection
@@ -407,7 +407,7 @@ fn spend(
     creator: Creator,
     asset_type: AssetType,
     spent: Option<&SpentQuota>,
-) -> Result<(), Fault> {
+) -> Result<(), StoreFault> {
     let (creator, asset_type) = (creator.to_string(), asset_type.name());
     match spent {
         None => connection
@@ -423,7 +423,7 @@ fn spend(
 }
 
 /// Counts a healing, and forgets those that no longer count.
-fn heal(connection: &Connection, address: &Address, healing: Healing, now: Timestamp) -> Result<(), Fault> {
+fn heal(connection: &Connection, address: &Address, healing: DriftRepair, now: Timestamp) -> Result<(), StoreFault> {
     require_record(connection, address)?;
     let mut known = connection.prepare_cached("SELECT rowid, at FROM healed WHERE address = ?1")?;
     let known: Vec<(i64, Timestamp)> =

@@ -6,10 +6,10 @@ use super::commit::update;
 use super::{proof, rows};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
-use crate::state::error::Fault;
+use crate::state::error::StoreFault;
 
 /// Deletes an address, and keeps in mind which assets it had. Its history, open changes and trouble go with it, by the foreign keys.
-pub(super) fn forget(connection: &Connection, address: &Address) -> Result<(), Fault> {
+pub(super) fn forget(connection: &Connection, address: &Address) -> Result<(), StoreFault> {
     connection
         .prepare_cached(
             "INSERT INTO forgotten (address, asset_id, times)

@@ -8,11 +8,11 @@ use super::{Store, attempts, proof, rows, seen};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Privacy};
 use crate::model::forgotten::Forgotten;
-use crate::model::history::{Kind, Listing, Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::history::{Kind, Listing, Origin, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::Creator;
 use crate::model::path::ProjectPath;
 use crate::model::recorded::{
-    Healing, Identity, Leaving, Objection, PinnedAt, PossibleDuplicate, Record, Recorded, Shelved, SpentQuota, Trouble,
+    DriftRepair, Identity, RetireReason, RefusalKind, PinnedAt, PossibleDuplicate, Record, Recorded, Retirement, SpentQuota, Blocked,
 };
 use crate::state::error::StateError;
 use crate::state::spelling;
@@ -97,7 +97,7 @@ pub(super) fn fact(row: &Row<'_>, first: usize) -> Result<RevisionFact> {
     Ok(RevisionFact {
         ordinal: row.get(first)?,
         content: rows::content_or_null(row, first + 1)?,
-        standing: rows::named(row, first + 2, "standing", Standing::from_name)?,
+        standing: rows::named(row, first + 2, "standing", RevisionState::from_name)?,
         round: row.get(first + 3)?,
         shared: row.get(first + 4)?,
         kind: Some(Kind { asset_type: rows::parsed(row, first + 5)?, creator: rows::parsed(row, first + 6)? }),
@@ -160,12 +160,12 @@ fn load_troubles(connection: &Connection, assets: &mut BTreeMap<Address, Record>
         let (subject, message, at) = (rows::parsed(row, 1)?, row.get(2)?, rows::time(row, 3)?);
         record.trouble = Some(match row.get(4)? {
             Some(action) => {
-                let objection = rows::named(row, 7, "objection", Objection::from_name)?;
-                Trouble::Refused { subject, action, objection, message, at }
+                let objection = rows::named(row, 7, "objection", RefusalKind::from_name)?;
+                Blocked::Refused { subject, action, objection, message, at }
             }
             None => {
                 let (failures, doubts) = (row.get(5)?, row.get(6)?);
-                Trouble::Retrying { subject, failures, doubts, next_at: at, message }
+                Blocked::Retrying { subject, failures, doubts, next_at: at, message }
             }
         });
     }
@@ -176,8 +176,8 @@ fn load_shelf(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -
     let mut all = connection.prepare_cached("SELECT address, asset_id, why, since, archived_at FROM shelf")?;
     let mut found = all.query([])?;
     while let Some(row) = found.next()? {
-        let shelved = Shelved {
-            why: rows::named(row, 2, "reason to leave", Leaving::from_name)?,
+        let shelved = Retirement {
+            why: rows::named(row, 2, "reason to leave", RetireReason::from_name)?,
             since: rows::time(row, 3)?,
             archived_at: rows::parsed_or_null(row, 4)?,
         };
@@ -224,7 +224,7 @@ fn load_healed(connection: &Connection, assets: &mut BTreeMap<Address, Record>) 
     let mut all = connection.prepare_cached("SELECT address, healing, at FROM healed ORDER BY rowid")?;
     let mut found = all.query([])?;
     while let Some(row) = found.next()? {
-        let done = (rows::named(row, 1, "healing", Healing::from_name)?, rows::time(row, 2)?);
+        let done = (rows::named(row, 1, "healing", DriftRepair::from_name)?, rows::time(row, 2)?);
         record_of(row, assets, "a healing")?.healed.push(done);
     }
     Ok(())

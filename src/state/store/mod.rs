@@ -38,7 +38,7 @@ pub use events::EventRow;
 pub use files::FileDelta;
 pub use learned::{LatencyRow, LimitRow};
 pub(super) use open::create_folder;
-pub use requests::{Counter, Progress};
+pub use requests::{RequestClient, RequestProgress};
 
 /// An open state.
 #[derive(Debug)]

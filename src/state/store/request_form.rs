@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
-use crate::model::request::{Answer, Found, Problem, ProblemKind, Request};
+use crate::model::request::{RequestDone, Resolution, RequestProblem, ProblemKind, Request};
 
 /// The arguments of every command; each uses its own.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -59,9 +59,9 @@ pub(super) fn arguments(request: &Request) -> serde_json::Result<String> {
     let one = |address: &Address| Arguments { address: Some(address.to_string()), ..Arguments::default() };
     serde_json::to_string(&match request {
         Request::Resolve { address, found } => match found {
-            Found::Asset(asset_id) => Arguments { asset_id: Some(asset_id.get()), ..one(address) },
-            Found::Nothing => one(address),
-            Found::NoDuplicate => Arguments { no_duplicate: true, ..one(address) },
+            Resolution::Asset(asset_id) => Arguments { asset_id: Some(asset_id.get()), ..one(address) },
+            Resolution::Nothing => one(address),
+            Resolution::NoDuplicate => Arguments { no_duplicate: true, ..one(address) },
         },
         Request::Retry { addresses } | Request::Forget { addresses } | Request::Recreate { addresses } => {
             Arguments { addresses: addresses.iter().map(ToString::to_string).collect(), ..Arguments::default() }
@@ -92,9 +92,9 @@ pub(super) fn request(command: &str, arguments: &str) -> Result<Request, String>
     Ok(match command {
         "resolve" => {
             let found = match asset_id {
-                Some(asset_id) => Found::Asset(asset_id),
-                None if no_duplicate => Found::NoDuplicate,
-                None => Found::Nothing,
+                Some(asset_id) => Resolution::Asset(asset_id),
+                None if no_duplicate => Resolution::NoDuplicate,
+                None => Resolution::Nothing,
             };
             Request::Resolve { address: address()?, found }
         }
@@ -112,16 +112,16 @@ pub(super) fn request(command: &str, arguments: &str) -> Result<Request, String>
 }
 
 /// What came of a request.
-pub(super) fn answer(result: &Result<Answer, Problem>) -> serde_json::Result<String> {
+pub(super) fn answer(result: &Result<RequestDone, RequestProblem>) -> serde_json::Result<String> {
     serde_json::to_string(&match result {
-        Ok(Answer { asset_id, revision, lockfile_written, notes }) => AnswerText {
+        Ok(RequestDone { asset_id, revision, lockfile_written, notes }) => AnswerText {
             asset_id: asset_id.map(AssetId::get),
             revision: *revision,
             lockfile_written: *lockfile_written,
             notes: notes.clone(),
             problem: None,
         },
-        Err(Problem { kind, message, hint }) => {
+        Err(RequestProblem { kind, message, hint }) => {
             let kind = match kind {
                 ProblemKind::Refused => KindText::Refused,
                 ProblemKind::Unusable => KindText::Unusable,
@@ -135,7 +135,7 @@ pub(super) fn answer(result: &Result<Answer, Problem>) -> serde_json::Result<Str
 }
 
 /// Reads what [`answer`] wrote.
-pub(super) fn parse_answer(text: &str) -> Result<Result<Answer, Problem>, String> {
+pub(super) fn parse_answer(text: &str) -> Result<Result<RequestDone, RequestProblem>, String> {
     let AnswerText { asset_id, revision, lockfile_written, notes, problem } =
         serde_json::from_str(text).map_err(|error| format!("an answer: {error}"))?;
     if let Some(ProblemText { kind, message, hint }) = problem {
@@ -145,10 +145,10 @@ pub(super) fn parse_answer(text: &str) -> Result<Result<Answer, Problem>, String
             KindText::Credential => ProblemKind::Credential,
             KindText::Interrupted => ProblemKind::Interrupted,
         };
-        return Ok(Err(Problem { kind, message, hint }));
+        return Ok(Err(RequestProblem { kind, message, hint }));
     }
     let asset_id = asset_id.map(AssetId::new).transpose().map_err(|error| format!("an answer: {error}"))?;
-    Ok(Ok(Answer { asset_id, revision, lockfile_written, notes }))
+    Ok(Ok(RequestDone { asset_id, revision, lockfile_written, notes }))
 }
 
 #[cfg(test)]
@@ -164,13 +164,13 @@ mod tests {
             assert_eq!(request(made.command(), text), Ok(made));
         };
         let one = r#"{"address":"ui/\"é\".png"}"#;
-        check(Request::Resolve { address: address(), found: Found::Nothing }, one);
+        check(Request::Resolve { address: address(), found: Resolution::Nothing }, one);
         check(
-            Request::Resolve { address: address(), found: Found::NoDuplicate },
+            Request::Resolve { address: address(), found: Resolution::NoDuplicate },
             r#"{"address":"ui/\"é\".png","no_duplicate":true}"#,
         );
         check(
-            Request::Resolve { address: address(), found: Found::Asset(asset_id) },
+            Request::Resolve { address: address(), found: Resolution::Asset(asset_id) },
             r#"{"address":"ui/\"é\".png","asset_id":7}"#,
         );
         check(
@@ -190,10 +190,10 @@ mod tests {
         );
         check(Request::Restore { address: address() }, one);
 
-        let problem = |kind| Err(Problem { kind, message: "m".to_owned(), hint: Some("h".to_owned()) });
+        let problem = |kind| Err(RequestProblem { kind, message: "m".to_owned(), hint: Some("h".to_owned()) });
         for result in [
-            Ok(Answer::default()),
-            Ok(Answer {
+            Ok(RequestDone::default()),
+            Ok(RequestDone {
                 asset_id: Some(asset_id),
                 revision: Some(2),
                 lockfile_written: true,

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Result};
 
 use super::{Store, open, request_form, rows};
-use crate::model::request::{Answer, Problem, ProblemKind, Request, RequestId};
+use crate::model::request::{RequestDone, RequestProblem, ProblemKind, Request, RequestId};
 use crate::state::error::StateError;
 
 /// So many answered requests stay for a person who wonders what was asked.
@@ -18,13 +18,13 @@ const KEPT: i64 = 200;
 
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress {
+pub enum RequestProgress {
     /// Nobody began with it.
     Waiting,
     /// The service works on it.
     Taken,
     /// It is over.
-    Answered(std::result::Result<Answer, Problem>),
+    Answered(std::result::Result<RequestDone, RequestProblem>),
     /// There is no such request.
     Gone,
 }
@@ -52,7 +52,7 @@ impl Store {
             match request_form::request(&command, &arguments) {
                 Ok(request) => return Ok(Some((id, request))),
                 Err(why) => {
-                    let problem = Problem {
+                    let problem = RequestProblem {
                         kind: ProblemKind::Refused,
                         message: format!("the service does not understand the request: {why}"),
                         hint: Some("restart the service with the macadam that asks".to_owned()),
@@ -70,7 +70,7 @@ impl Store {
     pub fn answer_request(
         &mut self,
         id: RequestId,
-        result: &std::result::Result<Answer, Problem>,
+        result: &std::result::Result<RequestDone, RequestProblem>,
         now: Timestamp,
     ) -> std::result::Result<(), StateError> {
         answer(&self.connection, id, result, now).map_err(|error| self.failed("answer a request", error))
@@ -98,8 +98,8 @@ impl Store {
     }
 }
 
-fn interrupted(begun: bool) -> Problem {
-    Problem {
+fn interrupted(begun: bool) -> RequestProblem {
+    RequestProblem {
         kind: ProblemKind::Interrupted,
         message: if begun {
             "the service ended while it carried this out: interrupted, try again".to_owned()
@@ -113,7 +113,7 @@ fn interrupted(begun: bool) -> Problem {
 fn answer(
     connection: &Connection,
     id: RequestId,
-    result: &std::result::Result<Answer, Problem>,
+    result: &std::result::Result<RequestDone, RequestProblem>,
     now: Timestamp,
 ) -> Result<()> {
     let text = request_form::answer(result).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
@@ -127,12 +127,12 @@ fn answer(
 
 /// The asking side, beside the process that holds the state: adds requests and reads answers, and touches nothing else.
 #[derive(Debug)]
-pub struct Counter {
+pub struct RequestClient {
     connection: Connection,
     path: PathBuf,
 }
 
-impl Counter {
+impl RequestClient {
     /// Opens the state of `remote` beside its writer.
     ///
     /// # Errors
@@ -178,8 +178,8 @@ impl Counter {
     ///
     /// # Errors
     /// When the database can't be read.
-    pub fn progress(&self, id: RequestId) -> std::result::Result<Progress, StateError> {
-        let read = || -> Result<Progress> {
+    pub fn progress(&self, id: RequestId) -> std::result::Result<RequestProgress, StateError> {
+        let read = || -> Result<RequestProgress> {
             let mut one = self.connection.prepare_cached(
                 "SELECT taken_at IS NOT NULL, answered_at IS NOT NULL, answer FROM requests WHERE id = ?1",
             )?;
@@ -187,13 +187,13 @@ impl Counter {
                 .query_row([id.get()], |row| {
                     let (taken, answered): (bool, bool) = (row.get(0)?, row.get(1)?);
                     if !answered {
-                        return Ok(if taken { Progress::Taken } else { Progress::Waiting });
+                        return Ok(if taken { RequestProgress::Taken } else { RequestProgress::Waiting });
                     }
                     let answer = request_form::parse_answer(rows::text(row, 2)?);
-                    answer.map(Progress::Answered).map_err(|error| rows::wrong(2, error))
+                    answer.map(RequestProgress::Answered).map_err(|error| rows::wrong(2, error))
                 })
                 .optional()?;
-            Ok(found.unwrap_or(Progress::Gone))
+            Ok(found.unwrap_or(RequestProgress::Gone))
         };
         read().map_err(|error| StateError::from_sql(&self.path, "read an answer", error))
     }
@@ -222,11 +222,11 @@ mod tests {
         Request::Archive { address: Address::new(name).unwrap(), together: Vec::new() }
     }
 
-    fn both() -> (tempfile::TempDir, Store, Counter) {
+    fn both() -> (tempfile::TempDir, Store, RequestClient) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s.db");
         let store = Store::open(&path, "r", at(0)).unwrap();
-        let counter = Counter::open(&path, "r").unwrap();
+        let counter = RequestClient::open(&path, "r").unwrap();
         (folder, store, counter)
     }
 
@@ -234,18 +234,18 @@ mod tests {
     fn requests_are_taken_in_order_once_and_answered() {
         let (_folder, mut store, mut counter) = both();
         let (a, b) = (counter.ask(&forget("a"), at(1)).unwrap(), counter.ask(&forget("b"), at(2)).unwrap());
-        assert_eq!(counter.progress(a).unwrap(), Progress::Waiting);
+        assert_eq!(counter.progress(a).unwrap(), RequestProgress::Waiting);
         assert_eq!(store.take_request(at(3)).unwrap(), Some((a, forget("a"))));
-        assert_eq!(counter.progress(a).unwrap(), Progress::Taken);
+        assert_eq!(counter.progress(a).unwrap(), RequestProgress::Taken);
         assert!(!counter.withdraw(a).unwrap());
         assert_eq!(store.take_request(at(3)).unwrap(), Some((b, forget("b"))));
         assert_eq!(store.take_request(at(3)).unwrap(), None);
-        let answer = Ok(Answer { revision: Some(1), ..Answer::default() });
+        let answer = Ok(RequestDone { revision: Some(1), ..RequestDone::default() });
         store.answer_request(a, &answer, at(4)).unwrap();
-        assert_eq!(counter.progress(a).unwrap(), Progress::Answered(answer.clone()));
+        assert_eq!(counter.progress(a).unwrap(), RequestProgress::Answered(answer.clone()));
         // A second answer changes nothing.
-        store.answer_request(a, &Ok(Answer::default()), at(5)).unwrap();
-        assert_eq!(counter.progress(a).unwrap(), Progress::Answered(answer));
+        store.answer_request(a, &Ok(RequestDone::default()), at(5)).unwrap();
+        assert_eq!(counter.progress(a).unwrap(), RequestProgress::Answered(answer));
     }
 
     #[test]
@@ -254,7 +254,7 @@ mod tests {
         let a = counter.ask(&forget("a"), at(1)).unwrap();
         assert!(counter.withdraw(a).unwrap());
         assert!(!counter.withdraw(a).unwrap());
-        assert_eq!((counter.progress(a).unwrap(), store.take_request(at(2)).unwrap()), (Progress::Gone, None));
+        assert_eq!((counter.progress(a).unwrap(), store.take_request(at(2)).unwrap()), (RequestProgress::Gone, None));
         assert_ne!(counter.ask(&forget("a"), at(3)).unwrap(), a, "a number given twice");
     }
 
@@ -265,7 +265,7 @@ mod tests {
         store.take_request(at(2)).unwrap().unwrap();
         assert_eq!(store.end_requests(at(3)).unwrap(), 2);
         for (id, part) in [(a, "while it carried"), (b, "before it began")] {
-            let Progress::Answered(Err(problem)) = counter.progress(id).unwrap() else { panic!("{id}") };
+            let RequestProgress::Answered(Err(problem)) = counter.progress(id).unwrap() else { panic!("{id}") };
             assert_eq!(problem.kind, ProblemKind::Interrupted);
             assert!(problem.message.contains(part) && problem.message.contains("interrupted, try again"), "{problem}");
         }
@@ -280,7 +280,7 @@ mod tests {
         let strange = RequestId::new(counter.connection.last_insert_rowid());
         let a = counter.ask(&forget("a"), at(1)).unwrap();
         assert_eq!(store.take_request(at(2)).unwrap(), Some((a, forget("a"))));
-        let Progress::Answered(Err(problem)) = counter.progress(strange).unwrap() else { panic!() };
+        let RequestProgress::Answered(Err(problem)) = counter.progress(strange).unwrap() else { panic!() };
         assert!(problem.message.contains("`dance`") && problem.hint.is_some(), "{problem}");
     }
 
@@ -292,19 +292,19 @@ mod tests {
         for _ in 0..KEPT + 20 {
             let id = counter.ask(&forget("a"), at(1)).unwrap();
             store.take_request(at(1)).unwrap().unwrap();
-            store.answer_request(id, &Ok(Answer::default()), at(1)).unwrap();
+            store.answer_request(id, &Ok(RequestDone::default()), at(1)).unwrap();
         }
         let count = |sql: &str| counter.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         assert_eq!(count("SELECT count(*) FROM requests WHERE answered_at IS NOT NULL"), KEPT);
-        assert_eq!(counter.progress(open).unwrap(), Progress::Taken);
+        assert_eq!(counter.progress(open).unwrap(), RequestProgress::Taken);
     }
 
     #[test]
     fn a_counter_opens_only_this_remotes_state() {
         let (folder, _store, _counter) = both();
         let path = folder.path().join("s.db");
-        assert!(matches!(Counter::open(&path, "other"), Err(StateError::OtherRemote { .. })));
-        assert!(Counter::open(&folder.path().join("none.db"), "r").is_err());
+        assert!(matches!(RequestClient::open(&path, "other"), Err(StateError::OtherRemote { .. })));
+        assert!(RequestClient::open(&folder.path().join("none.db"), "r").is_err());
         assert!(!folder.path().join("none.db").exists());
     }
 }

@@ -143,7 +143,7 @@ mod tests {
     use crate::state::store::Batch;
 
     fn telling(bytes: usize) -> Vec<Change> {
-        vec![Change::Tell { address: None, event: Event { kind: "test", message: "x".repeat(bytes) } }]
+        vec![Change::LogEvent { address: None, event: Event { kind: "test", message: "x".repeat(bytes) } }]
     }
 
     fn open(folder: &Path) -> Store {

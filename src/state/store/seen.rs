@@ -10,7 +10,7 @@ use crate::model::asset::Moderation;
 use crate::model::ids::AssetId;
 use crate::model::metadata::{SocialLink, SocialNetwork};
 use crate::model::observation::NotFound;
-use crate::model::recorded::Seen;
+use crate::model::recorded::Observation;
 use crate::model::remote::RemoteAsset;
 
 /// `[<asset ID>, <alternative text or null>]`.
@@ -125,7 +125,7 @@ pub(super) fn load_outdated(connection: &Connection) -> Result<BTreeSet<AssetId>
     all.query_map([], |row| rows::asset_id(row, 0))?.collect()
 }
 
-pub(super) fn load(connection: &Connection) -> Result<BTreeMap<AssetId, Seen>> {
+pub(super) fn load(connection: &Connection) -> Result<BTreeMap<AssetId, Observation>> {
     let mut all = connection.prepare_cached(
         "SELECT asset_id, at, revision, asset_type, creator, display_name, description, moderation, archived, icon,
                 previews, social_links, revision_created_at, extras_known
@@ -133,7 +133,7 @@ pub(super) fn load(connection: &Connection) -> Result<BTreeMap<AssetId, Seen>> {
     )?;
     all.query_map([], |row| {
         let asset = asset(row)?;
-        Ok((asset.asset_id, Seen { asset, at: rows::time(row, 1)? }))
+        Ok((asset.asset_id, Observation { asset, at: rows::time(row, 1)? }))
     })?
     .collect()
 }

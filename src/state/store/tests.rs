@@ -15,14 +15,14 @@ use crate::model::change::{Change, Event};
 use crate::model::desired::Pin;
 use crate::model::digest::FieldDigest;
 use crate::model::file::{CachedFile, ContentFacts, FileCache, FileFacts, FileProblem, Fingerprint, ModelRoot};
-use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, Standing};
+use crate::model::history::{Listing, Origin, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, OperationId, Revision, UploadId, UserId};
 use crate::model::metadata::{Field, FieldDigests, SocialLink, SocialNetwork};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{
-    AttemptId, Healing, Identity, Leaving, Objection, PinnedAt, PossibleDuplicate, Recorded, Shelved, SpentQuota,
-    Trouble,
+    AttemptId, DriftRepair, Identity, RetireReason, RefusalKind, PinnedAt, PossibleDuplicate, Recorded, Retirement, SpentQuota,
+    Blocked,
 };
 use crate::model::remote::RemoteAsset;
 use crate::state::StateError;
@@ -79,7 +79,7 @@ fn fact(number: u8) -> RevisionFact {
     RevisionFact {
         ordinal: u32::from(number % 3) + 1,
         content: (!number.is_multiple_of(5)).then(|| hash(number % 4)),
-        standing: Standing::ALL[usize::from(number) % Standing::ALL.len()],
+        standing: RevisionState::ALL[usize::from(number) % RevisionState::ALL.len()],
         round: u32::from(number % 11),
         shared: number.is_multiple_of(2),
         kind: number.is_multiple_of(7).then(|| identity(number).kind()),
@@ -127,18 +127,18 @@ fn remote_asset(number: u8) -> RemoteAsset {
     asset
 }
 
-fn trouble(number: u8) -> Option<Trouble> {
+fn trouble(number: u8) -> Option<Blocked> {
     let subject = FieldDigest::of_text(&number.to_string());
     match number % 3 {
         0 => None,
-        1 => Some(Trouble::Refused {
+        1 => Some(Blocked::Refused {
             subject,
             action: "create".to_owned(),
-            objection: if number.is_multiple_of(2) { Objection::DisplayName } else { Objection::Other },
+            objection: if number.is_multiple_of(2) { RefusalKind::DisplayName } else { RefusalKind::Other },
             message: "no\0\n".to_owned(),
             at: at(i64::from(number)),
         }),
-        _ => Some(Trouble::Retrying {
+        _ => Some(Blocked::Retrying {
             subject,
             failures: u32::from(number),
             doubts: u32::from(number) / 2,
@@ -167,7 +167,7 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
         PhaseEvent::Recover,
     ];
     match kind % 31 {
-        0 | 1 => Change::Enroll { address, identity: identity(number) },
+        0 | 1 => Change::SetIdentity { address, identity: identity(number) },
         2 | 3 => {
             let skipped = u64::from(number.is_multiple_of(9));
             Change::Begin { attempt: AttemptId(recorded.next_attempt + skipped), address, intent: intent(number) }
@@ -176,16 +176,16 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
         5..=9 => Change::Advance { attempt, event: events[usize::from(number) % events.len()].clone() },
         10 | 11 => {
             let key = RevisionKey { asset_id: id(number % 3), version: version(number % 4) };
-            Change::Learn { address, key, fact: fact(which ^ number) }
+            Change::AddRevision { address, key, fact: fact(which ^ number) }
         }
-        12 => Change::Ask { address, fields: digests(number), stored: digests(which) },
-        27 => Change::Spend {
+        12 => Change::SetMetadata { address, fields: digests(number), stored: digests(which) },
+        27 => Change::SetSpentQuota {
             creator: identity(which).creator,
             asset_type: identity(which).asset_type,
             spent: (!number.is_multiple_of(3))
                 .then(|| SpentQuota { until: at(i64::from(number)), message: "spent".to_owned() }),
         },
-        26 => Change::Suspect {
+        26 => Change::AddPossibleDuplicate {
             address,
             upload: UploadId::new(u64::from(number % 3)),
             duplicate: PossibleDuplicate { content: hash(which % 4), settled: number.is_multiple_of(5) },
@@ -193,7 +193,7 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
         30 => Change::TakeOver { attempt },
         28 => Change::Overrule { address, asked: digests(number) },
         29 => Change::Unpoint { address },
-        13 => Change::Point { address, asset_id: id(number) },
+        13 => Change::SetCurrentAsset { address, asset_id: id(number) },
         14 => {
             let at = RevisionKey { asset_id: id(number), version: version(number % 3) };
             let pin = if number.is_multiple_of(2) {
@@ -201,40 +201,40 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
             } else {
                 Pin::Revision(Revision::new(u64::from(number)).unwrap())
             };
-            Change::PinAt {
+            Change::SetPinnedAt {
                 address,
                 pinned: (!number.is_multiple_of(5)).then_some(PinnedAt { pin, at, newest: version(number % 4) }),
             }
         }
-        15 => Change::Remove { address, removed: number.is_multiple_of(2) },
+        15 => Change::SetRemoved { address, removed: number.is_multiple_of(2) },
         16 if number.is_multiple_of(3) => {
             let listing = [None, Some(Listing::Duplicate), Some(Listing::Listed)][usize::from(number) / 3 % 3];
-            Change::List { address, asset_id: id(number % 4), listing }
+            Change::SetListing { address, asset_id: id(number % 4), listing }
         }
-        16 => Change::Lock { address, in_lockfile: number.is_multiple_of(2) },
-        17 => Change::Rest { address, trouble: trouble(number) },
+        16 => Change::SetInLockfile { address, in_lockfile: number.is_multiple_of(2) },
+        17 => Change::SetBlocked { address, trouble: trouble(number) },
         18 if number.is_multiple_of(4) => Change::Forget { address },
         18 if number.is_multiple_of(2) => {
             Change::ForgetAsset { address, asset_id: id(number % 3), times: u32::from(number % 8) / 2 + 1 }
         }
-        18 => Change::Tell { address: Some(address), event: Event { kind: "test", message: "m".to_owned() } },
+        18 => Change::LogEvent { address: Some(address), event: Event { kind: "test", message: "m".to_owned() } },
         19 => Change::Move { from: address, to: self::address(number % 4) },
         20 | 21 => {
-            let whys = [Leaving::Replaced, Leaving::Removed, Leaving::ByHand];
-            let shelved = Shelved {
+            let whys = [RetireReason::Replaced, RetireReason::Removed, RetireReason::ByHand];
+            let shelved = Retirement {
                 why: whys[usize::from(number) % whys.len()],
                 since: at(i64::from(number)),
                 archived_at: number.is_multiple_of(2).then(|| at(i64::from(number) + 5)),
             };
             let shelved = (!number.is_multiple_of(5)).then_some(shelved);
-            Change::Shelve { address, asset_id: id(number % 3), shelved }
+            Change::SetRetirement { address, asset_id: id(number % 3), shelved }
         }
-        22 if number.is_multiple_of(2) => Change::Heal { address, healing: Healing::Metadata },
-        22 => Change::Heal { address, healing: Healing::Archived },
-        23 => Change::Wrote { asset_id: id(number % 16) },
-        24 if number.is_multiple_of(3) => Change::Outdate { asset_id: id(number % 16) },
-        24 => Change::NotFound { asset_id: id(number % 3) },
-        _ => Change::See { asset: remote_asset(number % 16) },
+        22 if number.is_multiple_of(2) => Change::RecordRepair { address, healing: DriftRepair::Metadata },
+        22 => Change::RecordRepair { address, healing: DriftRepair::Archived },
+        23 => Change::RecordWrite { asset_id: id(number % 16) },
+        24 if number.is_multiple_of(3) => Change::MarkOutdated { asset_id: id(number % 16) },
+        24 => Change::RecordNotFound { asset_id: id(number % 3) },
+        _ => Change::RecordObservation { asset: remote_asset(number % 16) },
     }
 }
 
@@ -263,7 +263,7 @@ proptest! {
             }
             let group = what_else.is_multiple_of(2);
             let stored = if group {
-                let other = Batch { changes: vec![Change::Tell { address: None, event: Event { kind: "t", message: String::new() } }], now };
+                let other = Batch { changes: vec![Change::LogEvent { address: None, event: Event { kind: "t", message: String::new() } }], now };
                 let mut results = store.commit_group(&[other.clone(), Batch { changes: batch, now }, other]).into_iter();
                 prop_assert!(results.next().unwrap().is_ok());
                 let stored = results.next().unwrap();
@@ -326,10 +326,10 @@ prop_compose! {
 }
 
 fn some_changes() -> Vec<Change> {
-    let fact = RevisionFact { standing: Standing::Live, ..fact(1) };
+    let fact = RevisionFact { standing: RevisionState::Live, ..fact(1) };
     vec![
-        Change::Enroll { address: address(1), identity: identity(1) },
-        Change::Learn { address: address(1), key: RevisionKey { asset_id: id(1), version: None }, fact },
+        Change::SetIdentity { address: address(1), identity: identity(1) },
+        Change::AddRevision { address: address(1), key: RevisionKey { asset_id: id(1), version: None }, fact },
     ]
 }
 
@@ -361,7 +361,7 @@ fn closed_attempts_and_events_are_bounded() {
         if number != 3 {
             changes.push(Change::Advance { attempt, event: PhaseEvent::NotCarriedOut });
         }
-        changes.push(Change::Tell { address: None, event: Event { kind: "test", message: number.to_string() } });
+        changes.push(Change::LogEvent { address: None, event: Event { kind: "test", message: number.to_string() } });
     }
     store.commit(&changes, at(2)).unwrap();
     let count = |table: &str| -> i64 {
@@ -382,7 +382,7 @@ fn the_time_of_a_removal_is_the_first() {
         store.connection.query_row("SELECT removed_at FROM assets", [], |row| row.get(0)).unwrap()
     };
     for (seconds, removed, wanted) in [(2, true, Some(2)), (3, true, Some(2)), (4, false, None), (5, true, Some(5))] {
-        store.commit(&[Change::Remove { address: address(1), removed }], at(seconds)).unwrap();
+        store.commit(&[Change::SetRemoved { address: address(1), removed }], at(seconds)).unwrap();
         assert_eq!(removed_at(&store), wanted.map(|seconds| at(seconds).to_string()));
     }
 }
@@ -391,7 +391,7 @@ fn the_time_of_a_removal_is_the_first() {
 fn events_of_one_address() {
     let (_folder, path) = fresh();
     let mut store = open(&path).unwrap();
-    let tell = |number, message: &str| Change::Tell {
+    let tell = |number, message: &str| Change::LogEvent {
         address: Some(address(number)),
         event: Event { kind: "possible_duplicate", message: message.to_owned() },
     };
@@ -596,7 +596,7 @@ fn a_full_disk_loses_nothing_and_is_named() {
     store.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
     let long = |number: u8| {
         let message = "x".repeat(50_000);
-        vec![Change::Tell { address: Some(address(number)), event: Event { kind: "test", message } }]
+        vec![Change::LogEvent { address: Some(address(number)), event: Event { kind: "test", message } }]
     };
     let error = store.commit(&long(1), at(2)).unwrap_err();
     assert!(matches!(error, StateError::Full { .. }), "{error:?}");

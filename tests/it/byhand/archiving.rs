@@ -1,6 +1,6 @@
 //! `archive` and `restore`.
 
-use macadam::emulator::{Conditions, Edit, Endpoint, FaultRule};
+use macadam::emulator::{Conditions, ForeignEdit, ApiEndpoint, FaultRule};
 use serde_json::json;
 
 use super::{MANIFEST, asset_id, is_settled, refused, remote, row, three};
@@ -48,7 +48,7 @@ fn whatever_archived_it_is_undone() {
     let (remote, project) = three(&[]);
     let id = asset_id(&project, "sword");
     let archive = |archived: bool| {
-        remote.control().edit(id, &Edit { archived: Some(archived), ..Edit::default() }).unwrap();
+        remote.control().edit(id, &ForeignEdit { archived: Some(archived), ..ForeignEdit::default() }).unwrap();
     };
     archive(true);
     project.run(&["restore", "sword"]).expect(0);
@@ -57,9 +57,9 @@ fn whatever_archived_it_is_undone() {
     project.run(&["archive", "sword"]).expect(0);
     archive(false);
     project.let_reads_catch_up();
-    let restores = remote.requests(Endpoint::RestoreAsset);
+    let restores = remote.requests(ApiEndpoint::RestoreAsset);
     project.run(&["restore", "sword"]).expect(0);
-    assert_eq!(remote.requests(Endpoint::RestoreAsset), restores);
+    assert_eq!(remote.requests(ApiEndpoint::RestoreAsset), restores);
     assert_eq!(row(&project, "sword")["state"], "synced");
     is_settled(&remote, &project);
 }
@@ -112,7 +112,7 @@ path = \"ui/*.png\"
     project.write("ui/young.png", png(8));
     let told = refused(&project, &["archive", "ui/young.png"], 1);
     assert!(told.0.contains("has no asset yet"), "{told:?}");
-    assert_eq!(remote.requests(Endpoint::ArchiveAsset), 0);
+    assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 0);
 }
 
 /// A refusal says nothing of what the manifest wants: the address goes on as before.
@@ -122,7 +122,7 @@ fn what_roblox_refuses_changes_nothing_here() {
     let keyless = project.command(&["archive", "sword"]).env_remove("ROBLOX_API_KEY").output().unwrap();
     drop(Ran::of(keyless).expect(4));
     let reply = json!({ "kind": "reply", "status": 400, "shape": "service", "message": "no" });
-    let conditions = Conditions { endpoint: Some(Endpoint::ArchiveAsset), ..Conditions::default() };
+    let conditions = Conditions { endpoint: Some(ApiEndpoint::ArchiveAsset), ..Conditions::default() };
     let action = serde_json::from_value(reply).unwrap();
     let rule = FaultRule { label: None, conditions, times: None, action };
     remote.control().add_faults(vec![rule]).unwrap();

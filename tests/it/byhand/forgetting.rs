@@ -1,6 +1,6 @@
 //! `forget`.
 
-use macadam::emulator::{Action, Conditions, Endpoint, FaultRule, OperationFault, Point};
+use macadam::emulator::{FaultAction, Conditions, ApiEndpoint, FaultRule, OperationFault, Point};
 use serde_json::{Value, json};
 
 use super::{MANIFEST, asset_id, is_settled, refused, remote, three};
@@ -68,9 +68,9 @@ fn who_shared_the_asset_keeps_it() {
 }
 
 /// A project with a picture whose create ends in `fault`.
-fn stuck(fault: Action, policy: &str) -> (Remote, Project) {
+fn stuck(fault: FaultAction, policy: &str) -> (Remote, Project) {
     let remote = remote(&[]);
-    let conditions = Conditions { endpoint: Some(Endpoint::CreateAsset), ..Conditions::default() };
+    let conditions = Conditions { endpoint: Some(ApiEndpoint::CreateAsset), ..Conditions::default() };
     remote.control().add_faults(vec![FaultRule { label: None, conditions, times: None, action: fault }]).unwrap();
     let project = Project::new(&format!("{MANIFEST}{policy}")).at(&remote.url());
     project.write("sword.rbxmx", crate::support::rbxmx("s"));
@@ -79,12 +79,12 @@ fn stuck(fault: Action, policy: &str) -> (Remote, Project) {
 
 #[test]
 fn what_is_open_is_not_forgotten() {
-    let (_remote, project) = stuck(Action::Operation(OperationFault::Stuck { for_ms: None }), "");
+    let (_remote, project) = stuck(FaultAction::Operation(OperationFault::Stuck { for_ms: None }), "");
     project.run(&["sync", "--once", "--timeout", "2s"]).expect(1);
     let told = refused(&project, &["forget", "sword"], 1);
     assert!(told.0.contains("under way") && told.1.contains("macadam sync --once"), "{told:?}");
 
-    let reset = Action::Reset { at: Point::AfterCommit };
+    let reset = FaultAction::Reset { at: Point::AfterCommit };
     let (_remote, project) = stuck(reset, "\n[policy]\nambiguous_create = \"hold\"\n");
     project.run(&["sync", "--once"]).expect(1);
     let told = refused(&project, &["forget", "sword"], 1);

@@ -1,6 +1,6 @@
 //! `import`.
 
-use macadam::emulator::{Edit, Endpoint, ModerationRule, Verdict, VerdictStep};
+use macadam::emulator::{ForeignEdit, ApiEndpoint, ModerationRule, ModerationVerdict, VerdictStep};
 use serde_json::json;
 
 use super::{MANIFEST, asset_id, content, is_settled, refused, remote, row};
@@ -27,15 +27,15 @@ fn project(remote: &Remote, manifest: &str) -> Project {
 fn a_model_is_imported_and_updated_by_the_next_sync() {
     let remote = remote(&[]);
     let (sword, _) = made_elsewhere(&remote, MANIFEST);
-    remote.control().edit(sword, &Edit { content_hash: Some("0".repeat(64)), ..Edit::default() }).unwrap();
+    remote.control().edit(sword, &ForeignEdit { content_hash: Some("0".repeat(64)), ..ForeignEdit::default() }).unwrap();
     let project = project(&remote, MANIFEST);
-    let creates = remote.requests(Endpoint::CreateAsset);
+    let creates = remote.requests(ApiEndpoint::CreateAsset);
     let (code, told) = project.json(&["import", "sword", &sword.to_string()]);
     assert_eq!(code, 0, "{told:#}");
     let keys = ["address", "asset_id", "revision", "outcome", "content_known", "lockfile_written"];
     let values = keys.map(|key| told[key].clone());
     assert_eq!(values, [json!("sword"), json!(sword), json!(2), json!("done"), json!(false), json!(true)]);
-    assert_eq!(remote.requests(Endpoint::CreateAsset) + remote.requests(Endpoint::UpdateAsset), creates);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset) + remote.requests(ApiEndpoint::UpdateAsset), creates);
     let known = row(&project, "sword");
     assert_eq!((&known["asset_id"], &known["content_hash"]), (&json!(sword), &json!(null)), "{known:#}");
     // The lockfile alone says as much.
@@ -56,7 +56,7 @@ fn what_matches_is_not_uploaded_and_only_metadata_that_differs_is_sent() {
     let (_, picture) = made_elsewhere(&remote, &manifest);
     let mine = manifest.replace("Theirs", "Ours").replace("[assets.sword]\npath = \"sword.rbxmx\"\n", "");
     let project = project(&remote, &mine);
-    let before = (remote.requests(Endpoint::CreateAsset), remote.requests(Endpoint::UpdateAsset));
+    let before = (remote.requests(ApiEndpoint::CreateAsset), remote.requests(ApiEndpoint::UpdateAsset));
     let ran = project.run(&["import", "ui/a.png", &picture.to_string(), "--content-matches"]).expect(0);
     assert!(ran.stdout.contains("imported:") && ran.stdout.contains("commit the lockfile"), "{}", ran.stdout);
     assert!(!ran.stdout.contains("not known"), "{}", ran.stdout);
@@ -67,7 +67,7 @@ fn what_matches_is_not_uploaded_and_only_metadata_that_differs_is_sent() {
         "{plan:#}"
     );
     project.sync();
-    let after = (remote.requests(Endpoint::CreateAsset), remote.requests(Endpoint::UpdateAsset));
+    let after = (remote.requests(ApiEndpoint::CreateAsset), remote.requests(ApiEndpoint::UpdateAsset));
     assert_eq!(after, (before.0, before.1 + 1));
     assert_eq!(asset_id(&project, "ui/a.png"), picture);
     is_settled(&remote, &project);
@@ -92,7 +92,7 @@ fn what_is_not_the_same_is_refused() {
     let remote = remote(&[]);
     let (sword, picture) = made_elsewhere(&remote, MANIFEST);
     let (foreign, _) = made_elsewhere(&remote, &MANIFEST.replace("user_id = 1", "group_id = 5"));
-    let rejected = vec![VerdictStep { after_ms: 0, verdict: Verdict::Rejected }];
+    let rejected = vec![VerdictStep { after_ms: 0, verdict: ModerationVerdict::Rejected }];
     remote.control().moderate(ModerationRule {
         content_hash: Some(hash(&png(99))),
         verdicts: rejected,
@@ -136,7 +136,7 @@ fn what_is_not_the_same_is_refused() {
 fn an_archived_asset_is_imported_with_a_note() {
     let remote = remote(&[]);
     let (sword, _) = made_elsewhere(&remote, MANIFEST);
-    remote.control().edit(sword, &Edit { archived: Some(true), ..Edit::default() }).unwrap();
+    remote.control().edit(sword, &ForeignEdit { archived: Some(true), ..ForeignEdit::default() }).unwrap();
     let project = project(&remote, MANIFEST);
     let (code, told) = project.json(&["import", "sword", &sword.to_string()]);
     assert_eq!((code, &told["archived"]), (0, &json!(true)), "{told:#}");

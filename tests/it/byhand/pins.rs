@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use macadam::emulator::{Action, Conditions, Edit, Endpoint, FaultRule, OperationFault};
+use macadam::emulator::{FaultAction, Conditions, ForeignEdit, ApiEndpoint, FaultRule, OperationFault};
 use serde_json::json;
 
 use super::{asset_id, content, is_settled, refused, row, three};
@@ -29,7 +29,7 @@ fn a_model_is_pinned_and_unpinned() {
         assert_eq!(project.read("assets.toml"), format!("{before}\n[pins]\nsword = 1\n"));
         assert_eq!(content(&remote, id), hash(rbxmx("1").as_bytes()));
         assert_eq!(
-            (row(&project, "sword")["state"].as_str(), remote.requests(Endpoint::RollbackAsset)),
+            (row(&project, "sword")["state"].as_str(), remote.requests(ApiEndpoint::RollbackAsset)),
             (Some("pinned"), 1)
         );
         is_settled(&remote, &project);
@@ -44,7 +44,7 @@ fn a_model_is_pinned_and_unpinned() {
         assert_eq!(row(&project, "sword")["state"], "synced");
         is_settled(&remote, &project);
         // Nothing was uploaded for it.
-        assert_eq!(remote.requests(Endpoint::UpdateAsset), 2);
+        assert_eq!(remote.requests(ApiEndpoint::UpdateAsset), 2);
     }
 }
 
@@ -53,7 +53,7 @@ fn a_picture_is_pinned_from_a_fresh_clone_and_restored() {
     let (remote, project) = three(&[]);
     let (_, history) = project.json(&["history", "ui/a.png"]);
     let first = history["revisions"][0]["asset_id"].as_u64().unwrap();
-    remote.control().edit(first, &Edit { archived: Some(true), ..Edit::default() }).unwrap();
+    remote.control().edit(first, &ForeignEdit { archived: Some(true), ..ForeignEdit::default() }).unwrap();
     project.remove_state();
     let ran = project.run(&["pin", "ui/a.png", "1"]).expect(0);
     assert!(ran.stdout.contains("rollback") && ran.stdout.trim_end().ends_with(COMMIT), "{}", ran.stdout);
@@ -81,9 +81,9 @@ fn only_that_address_is_carried_out() {
     let (remote, project) = three(&[]);
     project.write("ui/a.png", png(7));
     project.write("ui/new.png", png(8));
-    let creates = remote.requests(Endpoint::CreateAsset);
+    let creates = remote.requests(ApiEndpoint::CreateAsset);
     project.run(&["pin", "sword", "2"]).expect(0);
-    assert_eq!(remote.requests(Endpoint::CreateAsset), creates);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates);
     let (_, plan) = project.json(&["plan"]);
     assert_eq!(plan["summary"], json!({"replace": 1, "create": 1}));
     project.sync();
@@ -151,20 +151,20 @@ fn what_is_rejected_or_gone_is_refused() {
         let (message, hint) = refused(&project, &["pin", "ui/a.png", "1"], 1);
         assert!(message.contains(why) && hint.starts_with("it has 2 (asset "), "{message} {hint}");
     }
-    assert_eq!(remote.requests(Endpoint::RestoreAsset), 0);
+    assert_eq!(remote.requests(ApiEndpoint::RestoreAsset), 0);
 }
 
 #[test]
 fn beside_a_running_process_it_is_5_and_changes_nothing() {
     let (remote, project) = three(&[]);
     project.write("ui/b.png", png(30));
-    let stuck = Action::Operation(OperationFault::Stuck { for_ms: None });
-    let conditions = Conditions { endpoint: Some(Endpoint::CreateAsset), ..Conditions::default() };
+    let stuck = FaultAction::Operation(OperationFault::Stuck { for_ms: None });
+    let conditions = Conditions { endpoint: Some(ApiEndpoint::CreateAsset), ..Conditions::default() };
     remote.control().add_faults(vec![FaultRule { label: None, conditions, times: None, action: stuck }]).unwrap();
     let mut sync = project.command(&["sync", "--once"]);
     let mut sync = sync.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let polls = remote.requests(Endpoint::GetOperation);
-    wait_until("a poll", || remote.requests(Endpoint::GetOperation) > polls);
+    let polls = remote.requests(ApiEndpoint::GetOperation);
+    wait_until("a poll", || remote.requests(ApiEndpoint::GetOperation) > polls);
     let before = project.read("assets.toml");
     refused(&project, &["pin", "sword", "1"], 5);
     assert_eq!(project.read("assets.toml"), before);
@@ -181,14 +181,14 @@ fn beside_a_running_process_it_is_5_and_changes_nothing() {
 fn a_pin_that_could_not_be_carried_out_stays_written() {
     let (remote, project) = three(&[]);
     let id = asset_id(&project, "sword");
-    remote.control().edit(id, &Edit { archived: Some(true), ..Edit::default() }).unwrap();
+    remote.control().edit(id, &ForeignEdit { archived: Some(true), ..ForeignEdit::default() }).unwrap();
     let (code, told) = project.json(&["pin", "sword", "1"]);
     assert_eq!((code, &told["outcome"], &told["manifest_written"]), (1, &json!("failed"), &json!(true)), "{told:#}");
     let error = &told["errors"][0];
     assert!(error["message"].as_str().unwrap().contains("could not be carried out"), "{error:#}");
     assert!(error["hint"].as_str().unwrap().contains("`macadam unpin sword` takes the pin back"), "{error:#}");
     assert!(project.read("assets.toml").contains("sword = 1"));
-    remote.control().edit(id, &Edit { archived: Some(false), ..Edit::default() }).unwrap();
+    remote.control().edit(id, &ForeignEdit { archived: Some(false), ..ForeignEdit::default() }).unwrap();
     project.run(&["retry", "sword"]).expect(0);
     project.run(&["pin", "sword", "1"]).expect(0);
     assert_eq!(content(&remote, id), hash(rbxmx("1").as_bytes()));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 use serde_json::{Value, json};
 
 use super::{asset_id, is_settled, refused, remote, row};
@@ -97,9 +97,9 @@ fn a_whole_project_gets_new_assets_for_its_new_owner() {
     is_migrated(&remote, &project, &old);
     // Given again it makes nothing, and tells the same; also on a machine that has only the lockfile.
     project.remove(".macadam");
-    let requests = remote.requests(Endpoint::CreateAsset);
+    let requests = remote.requests(ApiEndpoint::CreateAsset);
     let (code, document) = project.json(&["recreate", "--creator"]);
-    assert_eq!((code, table(&document), remote.requests(Endpoint::CreateAsset)), (0, made, requests));
+    assert_eq!((code, table(&document), remote.requests(ApiEndpoint::CreateAsset)), (0, made, requests));
     is_settled(&remote, &project);
     // The old ones can be archived on purpose.
     project.run(&["archive", "**/*@user:1", "--yes"]).expect(0);
@@ -130,9 +130,9 @@ fn the_way_back_takes_the_old_assets_over() {
     project.write("assets.toml", format!("{GROUP}{TAIL}"));
     project.run(&["recreate", "--creator"]).expect(0);
     project.write("assets.toml", format!("{USER}{TAIL}"));
-    let creates = remote.requests(Endpoint::CreateAsset);
+    let creates = remote.requests(ApiEndpoint::CreateAsset);
     project.run(&["recreate", "--creator"]).expect(0);
-    assert_eq!((ids(&project), remote.requests(Endpoint::CreateAsset)), (old, creates));
+    assert_eq!((ids(&project), remote.requests(ApiEndpoint::CreateAsset)), (old, creates));
     is_settled(&remote, &project);
 }
 
@@ -257,15 +257,15 @@ fn nothing_is_made_for_a_new_owner_while_the_lockfile_is_lost() {
     let (remote, project) = migrating();
     project.remove("assets.lock.toml");
     project.write("assets.toml", format!("{GROUP}{TAIL}"));
-    let creates = remote.requests(Endpoint::CreateAsset);
+    let creates = remote.requests(ApiEndpoint::CreateAsset);
     for _ in 0..2 {
         let (message, hint) = refused(&project, &["recreate", "--creator", "--yes"], 1);
         assert!(message.contains("assets.lock.toml"), "{message}");
         assert!(hint.contains("--accept-new-lockfile"), "{hint}");
-        assert_eq!(remote.requests(Endpoint::CreateAsset), creates);
+        assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates);
         assert_eq!(project.json(&["status", "sword@user:1"]).0, 1, "nothing was renamed");
     }
     project.run(&["sync", "--once", "--accept-new-lockfile"]).expect(1);
     project.run(&["recreate", "--creator", "--yes"]).expect(0);
-    assert!(remote.requests(Endpoint::CreateAsset) > creates);
+    assert!(remote.requests(ApiEndpoint::CreateAsset) > creates);
 }

@@ -1,6 +1,6 @@
 //! Addresses that are renamed while they are pinned, were edited, or had other bytes before: no asset ID changes without a word.
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 use serde_json::{Value, json};
 
 use super::{asset_id, content, is_settled, remote, row};
@@ -45,7 +45,7 @@ fn a_pinned_model_that_is_renamed_keeps_its_asset() {
         let hint = document["actions"][0]["hint"].as_str().unwrap();
         assert!(hint.starts_with("write `m/blade.rbxmx` there if it is `m/sword.rbxmx`"), "{hint}");
     }
-    assert_eq!(remote.requests(Endpoint::CreateAsset), 1);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 1);
     // Its pin is renamed: it is the same asset, and stays where it is.
     project.write("assets.toml", project.read("assets.toml").replace("m/sword.rbxmx\" = 1", "m/blade.rbxmx\" = 1"));
     assert_eq!(actions(&project.sync()), ["move m/blade.rbxmx"]);
@@ -68,7 +68,7 @@ fn a_pin_that_is_renamed_in_the_same_commit_moves_along() {
     // A Model where it is, without a rollback; a picture at its first asset.
     project.run(&["pin", "m/sword.rbxmx", "2"]).expect(0);
     project.run(&["pin", "ui/a.png", "1"]).expect(0);
-    let creates = remote.requests(Endpoint::CreateAsset);
+    let creates = remote.requests(ApiEndpoint::CreateAsset);
     for (from, to) in [("m/sword.rbxmx", "m/blade.rbxmx"), ("ui/a.png", "ui/b.png")] {
         rename(&project, from, to);
         project.write("assets.toml", project.read("assets.toml").replace(from, to));
@@ -81,7 +81,7 @@ fn a_pin_that_is_renamed_in_the_same_commit_moves_along() {
     assert_eq!(actions(&document), ["move m/blade.rbxmx", "move ui/b.png"], "{document:#}");
     assert_eq!(document["actions"][0]["rule"], "moved_by_pin", "{document:#}");
     assert_eq!((json!(asset_id(&project, "ui/b.png")), asset_id(&project, "m/blade.rbxmx")), (first, sword));
-    assert_eq!(remote.requests(Endpoint::CreateAsset), creates);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates);
     is_settled(&remote, &project);
 }
 
@@ -97,10 +97,10 @@ fn a_renamed_file_with_bytes_that_it_had_before_keeps_its_asset() {
     project.write("m/blade.rbxmx", rbxmx("1"));
     project.remove("ui/a.png");
     project.write("ui/b.png", png(1));
-    let creates = remote.requests(Endpoint::CreateAsset);
+    let creates = remote.requests(ApiEndpoint::CreateAsset);
     let done = ["move m/blade.rbxmx", "update_content m/blade.rbxmx", "move ui/b.png", "replace ui/b.png"];
     assert_eq!(actions(&project.sync()), done);
-    assert_eq!((asset_id(&project, "m/blade.rbxmx"), remote.requests(Endpoint::CreateAsset)), (id, creates));
+    assert_eq!((asset_id(&project, "m/blade.rbxmx"), remote.requests(ApiEndpoint::CreateAsset)), (id, creates));
     assert_eq!(row(&project, "ui/b.png")["revision"], 1);
     is_settled(&remote, &project);
 }
@@ -137,7 +137,7 @@ fn a_rename_with_an_edit_is_held_where_the_id_is_protected() {
         let hint = document["actions"][0]["hint"].as_str().unwrap();
         assert!(hint.contains(&format!("`macadam import m/blade.rbxmx {id}`")), "{hint}");
     }
-    assert_eq!(remote.requests(Endpoint::CreateAsset), 1);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 1);
     project.run(&["import", "m/blade.rbxmx", &id.to_string()]).expect(0);
     assert_eq!(actions(&project.sync()), ["update_content m/blade.rbxmx"]);
     assert_eq!((asset_id(&project, "m/blade.rbxmx"), remote.assets().len()), (id, 1));
@@ -150,5 +150,5 @@ fn an_emptied_manifest_archives_nothing_and_says_how_to_do_it_on_purpose() {
     project.write("assets.toml", "[creator]\nuser_id = 1\n[policy]\nremoved = \"archive\"\narchive_after = \"0d\"\n");
     let document = project.sync();
     assert!(document["notes"].to_string().contains("`macadam archive '**'` does it on purpose"), "{document:#}");
-    assert_eq!((remote.requests(Endpoint::ArchiveAsset), document["actions"].clone()), (0, json!([])));
+    assert_eq!((remote.requests(ApiEndpoint::ArchiveAsset), document["actions"].clone()), (0, json!([])));
 }

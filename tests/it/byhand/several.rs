@@ -1,6 +1,6 @@
 //! Several addresses at once, and globs.
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 use serde_json::{Value, json};
 
 use super::{asset_id, content, is_settled, refused, remote, row, three};
@@ -41,7 +41,7 @@ fn pins_are_written_all_or_none() {
     project.sync();
     let (message, _) = refused(&project, &["pin", "sword", "ui/*", "2"], 1);
     assert!(message.contains("`ui/b.png` can't be pinned to revision 2"), "{message}");
-    assert_eq!((project.read("assets.toml"), remote.requests(Endpoint::RollbackAsset)), (before.clone(), 0));
+    assert_eq!((project.read("assets.toml"), remote.requests(ApiEndpoint::RollbackAsset)), (before.clone(), 0));
     let (code, document) = project.json(&["pin", "sword", "ui/a*", "1"]);
     assert_eq!(code, 0, "{document:#}");
     assert_eq!(by_address(&document, "revision"), ["sword 1", "ui/a.png 1"]);

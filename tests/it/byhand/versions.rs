@@ -1,6 +1,6 @@
 //! Before a rollback the version itself is read: one that isn't there or that moderation rejected is refused, and nothing is sent.
 
-use macadam::emulator::{Edit, Endpoint};
+use macadam::emulator::{ForeignEdit, ApiEndpoint};
 use serde_json::{Value, json};
 
 use super::{asset_id, content, is_settled, refused, row, three};
@@ -19,19 +19,19 @@ fn only(history: &Value) -> Value {
 fn a_version_that_moderation_rejected_is_refused_before_anything_is_sent() {
     let (remote, project) = three(&[]);
     let id = asset_id(&project, "sword");
-    remote.control().edit(id, &Edit { reject_version: Some(1), ..Edit::default() }).unwrap();
+    remote.control().edit(id, &ForeignEdit { reject_version: Some(1), ..ForeignEdit::default() }).unwrap();
     let before = project.read("assets.toml");
     let (message, hint) = refused(&project, &["pin", "sword", "1"], 1);
     assert!(message.contains("can't be pinned to revision 1: moderation rejected it"), "{message}");
     assert!(hint.contains("`macadam history sword 1 --remote`"), "{hint}");
-    assert_eq!((project.read("assets.toml"), remote.requests(Endpoint::RollbackAsset)), (before, 0));
+    assert_eq!((project.read("assets.toml"), remote.requests(ApiEndpoint::RollbackAsset)), (before, 0));
     let (code, history) = project.json(&["history", "sword", "1", "--remote"]);
     assert_eq!((code, &only(&history)["remote"]["moderation"]), (0, &json!("rejected")), "{history:#}");
     // From then on it is known, here and on every machine that has the lockfile.
     let asked = remote.all_requests();
     let (message, _) = refused(&project, &["pin", "sword", "1"], 1);
     assert!(message.contains("which moderation rejected"), "{message}");
-    assert_eq!(remote.requests(Endpoint::RollbackAsset), 0);
+    assert_eq!(remote.requests(ApiEndpoint::RollbackAsset), 0);
     assert_eq!(remote.all_requests(), asked);
 }
 
@@ -39,11 +39,11 @@ fn a_version_that_moderation_rejected_is_refused_before_anything_is_sent() {
 fn a_version_that_is_not_there_is_refused_before_anything_is_sent() {
     let (remote, project) = three(&[]);
     let id = asset_id(&project, "sword");
-    remote.control().edit(id, &Edit { remove_version: Some(1), ..Edit::default() }).unwrap();
+    remote.control().edit(id, &ForeignEdit { remove_version: Some(1), ..ForeignEdit::default() }).unwrap();
     let before = project.read("assets.toml");
     let (message, _) = refused(&project, &["pin", "sword", "1"], 1);
     assert!(message.contains(&format!("Roblox has no version 1 of asset {id}")), "{message}");
-    assert_eq!((project.read("assets.toml"), remote.requests(Endpoint::RollbackAsset)), (before, 0));
+    assert_eq!((project.read("assets.toml"), remote.requests(ApiEndpoint::RollbackAsset)), (before, 0));
     let (code, history) = project.json(&["history", "sword", "1", "--remote"]);
     assert_eq!((code, &only(&history)["at_remote"]), (0, &json!(false)), "{history:#}");
     // The others can be gone back to.
@@ -56,7 +56,7 @@ fn a_version_that_is_not_there_is_refused_before_anything_is_sent() {
 #[test]
 fn a_sync_reads_the_version_before_it_rolls_back() {
     for edit in
-        [Edit { reject_version: Some(1), ..Edit::default() }, Edit { remove_version: Some(1), ..Edit::default() }]
+        [ForeignEdit { reject_version: Some(1), ..ForeignEdit::default() }, ForeignEdit { remove_version: Some(1), ..ForeignEdit::default() }]
     {
         let (remote, project) = three(&[]);
         let id = asset_id(&project, "sword");
@@ -67,12 +67,12 @@ fn a_sync_reads_the_version_before_it_rolls_back() {
             let (code, document) = project.json(&["sync", "--once"]);
             assert_eq!(code, 1, "{document:#}");
         }
-        assert_eq!((remote.requests(Endpoint::RollbackAsset), content(&remote, id)), (0, hash(rbxmx("3").as_bytes())));
+        assert_eq!((remote.requests(ApiEndpoint::RollbackAsset), content(&remote, id)), (0, hash(rbxmx("3").as_bytes())));
         // Another pin is carried out.
         project.write("assets.toml", format!("{manifest}\n[pins]\nsword = 2\n"));
         project.sync();
         assert_eq!(
-            (remote.requests(Endpoint::RollbackAsset), row(&project, "sword")["state"].clone()),
+            (remote.requests(ApiEndpoint::RollbackAsset), row(&project, "sword")["state"].clone()),
             (1, json!("pinned"))
         );
     }

@@ -4,7 +4,7 @@
 //! outcome; a create that was handed over later than that is known to nobody any more, and its content is uploaded again. No journal can
 //! change that when its disk is gone.
 
-use macadam::emulator::{Action, Endpoint, OperationFault, Point};
+use macadam::emulator::{FaultAction, ApiEndpoint, OperationFault, Point};
 use rustix::process::Signal;
 
 use super::points::{IMAGES, MODELS, move_the_point, shade};
@@ -71,9 +71,9 @@ fn a_models_asset_is_kept_and_a_revision_nobody_knows_is_held() {
 fn an_operation_is_resumed_on_another_machine() {
     let mut stage = Stage::new(IMAGES);
     stage.write("ui/a.png", png(1));
-    let stuck = stage.fault(Endpoint::CreateAsset, Action::Operation(OperationFault::Stuck { for_ms: None }));
+    let stuck = stage.fault(ApiEndpoint::CreateAsset, FaultAction::Operation(OperationFault::Stuck { for_ms: None }));
     let mut run = stage.spawn();
-    wait_until("a poll", || stage.remote.requests(Endpoint::GetOperation) > 0);
+    wait_until("a poll", || stage.remote.requests(ApiEndpoint::GetOperation) > 0);
     run.send(Signal::TERM);
     run.end().unwrap().expect(143);
     assert_eq!(stage.remote.control().fired(stuck), 1);
@@ -84,7 +84,7 @@ fn an_operation_is_resumed_on_another_machine() {
     stage.remote.control().clear_faults();
     stage.converge();
     stage.audit();
-    assert_eq!(stage.remote.requests(Endpoint::CreateAsset), 1);
+    assert_eq!(stage.remote.requests(ApiEndpoint::CreateAsset), 1);
     assert_eq!(stage.copies(&png(1)), 1);
 }
 
@@ -97,7 +97,7 @@ fn what_is_held_stays_held_on_another_machine() {
     stage.lose_the_state();
     let (code, document) = stage.project.json(&["sync", "--once"]);
     assert_eq!((code, action(&document, "ui/a.png")["outcome"].as_str()), (1, Some("held")), "{document:#}");
-    assert_eq!(stage.remote.requests(Endpoint::CreateAsset), 1);
+    assert_eq!(stage.remote.requests(ApiEndpoint::CreateAsset), 1);
     let made = stage.remote.assets()[0].asset.id.to_string();
     stage.project.run(&["resolve", "ui/a.png", "--asset-id", &made]).expect(0);
     stage.converge();
@@ -110,7 +110,7 @@ fn what_is_held_stays_held_on_another_machine() {
 fn doubts_in_a_row_are_counted_across_machines() {
     let mut stage = Stage::new(IMAGES);
     stage.write("ui/a.png", png(1));
-    let hang = stage.fault(Endpoint::CreateAsset, Action::Hang { at: Point::AfterCommit });
+    let hang = stage.fault(ApiEndpoint::CreateAsset, FaultAction::Hang { at: Point::AfterCommit });
     for doubts in 0..3 {
         let mut run = stage.spawn_with(&["--patience", "2s"]);
         wait_until("the create to hang", || stage.remote.control().fired(hang) > doubts);
@@ -127,11 +127,11 @@ fn doubts_in_a_row_are_counted_across_machines() {
     let (code, document) = stage.project.json(&["sync", "--once"]);
     assert_eq!((code, action(&document, "ui/a.png")["outcome"].as_str()), (1, Some("held")), "{document:#}");
     assert!(document.to_string().contains("the last of 3 in a row"), "{document:#}");
-    assert_eq!(stage.remote.requests(Endpoint::CreateAsset), 3);
+    assert_eq!(stage.remote.requests(ApiEndpoint::CreateAsset), 3);
     assert_eq!(stage.copies(&png(1)), 3);
     let made = stage.remote.assets()[0].asset.id.to_string();
     stage.project.run(&["resolve", "ui/a.png", "--asset-id", &made]).expect(0);
     stage.converge();
-    assert_eq!(stage.remote.requests(Endpoint::CreateAsset), 3);
+    assert_eq!(stage.remote.requests(ApiEndpoint::CreateAsset), 3);
     assert!(!stage.project.read("assets.lock.toml").contains("doubts"), "settled");
 }

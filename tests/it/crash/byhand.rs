@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 
 use super::points::{IMAGES, MODELS, move_the_point};
 use super::stage::{Stage, hash};
@@ -135,6 +135,6 @@ fn what_left_by_policy_was_taken_for_archived_by_hand() {
         stage.converge();
         assert_eq!(archived(&stage), 0, "{point}");
         stage.audit();
-        assert_eq!(stage.remote.requests(Endpoint::CreateAsset), 2, "{point}");
+        assert_eq!(stage.remote.requests(ApiEndpoint::CreateAsset), 2, "{point}");
     }
 }

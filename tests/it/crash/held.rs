@@ -1,6 +1,6 @@
 //! Creates in doubt that nobody sends again: what is costly, and everything where the policy says `hold`. A person settles them.
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 
 use super::points::{IMAGES, move_the_point, shade, sweep};
 use super::stage::{Open, Stage, action};
@@ -27,7 +27,7 @@ fn wav(first: usize) -> Vec<u8> {
 /// What a sync says of an address whose create is in doubt; it must not send it again.
 #[track_caller]
 fn expect_held(stage: &Stage, address: &str) {
-    let creates = stage.remote.requests(Endpoint::CreateAsset);
+    let creates = stage.remote.requests(ApiEndpoint::CreateAsset);
     for _ in 0..2 {
         let (code, document) = stage.project.json(&["sync", "--once"]);
         assert_eq!(code, 1, "{document:#}");
@@ -35,7 +35,7 @@ fn expect_held(stage: &Stage, address: &str) {
         assert_eq!((held["action"].as_str(), held["outcome"].as_str()), (Some("hold"), Some("held")), "{held:#}");
         assert!(held["hint"].as_str().unwrap().contains(&format!("macadam resolve {address}")), "{held:#}");
     }
-    assert_eq!(stage.remote.requests(Endpoint::CreateAsset), creates, "nothing is sent again");
+    assert_eq!(stage.remote.requests(ApiEndpoint::CreateAsset), creates, "nothing is sent again");
     let lockfile = stage.lockfile();
     assert!(lockfile["assets"][address]["open"].as_array().is_some_and(|open| open.len() == 1), "{lockfile}");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use macadam::emulator::{Action, Endpoint};
+use macadam::emulator::{FaultAction, ApiEndpoint};
 use rustix::process::Signal;
 
 use super::points::MODELS;
@@ -32,8 +32,8 @@ fn at_random_while_thirty_files_go_up() {
     stage.write("models/base.rbxmx", animation("base"));
     stage.converge();
     // Creates stay on the wire for a while, so that many deaths find some there.
-    let wire = Action::Delay { before_commit_ms: 20, before_reply_ms: 40 };
-    stage.fault(Endpoint::CreateAsset, wire);
+    let wire = FaultAction::Delay { before_commit_ms: 20, before_reply_ms: 40 };
+    stage.fault(ApiEndpoint::CreateAsset, wire);
     let (mut deaths, mut in_doubt) = (0, 0);
     // On a slow machine the first deaths may come before anything is on the wire: then there are more.
     for round in 0..rounds + PATIENCE {

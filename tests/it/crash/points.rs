@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use macadam::emulator::Edit;
+use macadam::emulator::ForeignEdit;
 
 use super::stage::Stage;
 use crate::support::{animation, png, rbxmx};
@@ -129,7 +129,7 @@ fn pointing_back_to_an_archived_asset() {
         let wanted = super::stage::hash(&other);
         let assets = stage.remote.assets();
         let old = assets.iter().find(|asset| asset.asset.versions[0].content.hash == wanted).unwrap();
-        let archive = Edit { archived: Some(true), ..Edit::default() };
+        let archive = ForeignEdit { archived: Some(true), ..ForeignEdit::default() };
         stage.remote.control().edit(old.asset.id, &archive).unwrap();
         stage.write("ui/a.png", other);
     });
@@ -143,7 +143,7 @@ fn an_asset_restored_by_pointing_back_was_still_called_archived() {
         stage.converge();
     }
     let first = stage.remote.assets()[0].asset.id;
-    stage.remote.control().edit(first, &Edit { archived: Some(true), ..Edit::default() }).unwrap();
+    stage.remote.control().edit(first, &ForeignEdit { archived: Some(true), ..ForeignEdit::default() }).unwrap();
     stage.write("ui/a.png", png(0));
     stage.converge();
     let (_, status) = stage.project.json(&["status"]);

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use macadam::emulator::{Action, Endpoint, OperationFault, Point};
+use macadam::emulator::{FaultAction, ApiEndpoint, OperationFault, Point};
 use rustix::process::Signal;
 
 use super::points::IMAGES;
 use super::stage::{Stage, wait_until};
 use crate::support::png;
 
-const STUCK: Action = Action::Operation(OperationFault::Stuck { for_ms: None });
+const STUCK: FaultAction = FaultAction::Operation(OperationFault::Stuck { for_ms: None });
 
 fn images(count: u8) -> Stage {
     let mut stage = Stage::new(IMAGES);
@@ -25,17 +25,17 @@ fn goes_on(stage: &mut Stage, count: usize) {
     assert!(!open.iter().any(|open| open.is_create_in_doubt()), "{open:?}");
     stage.recover(&open);
     assert_eq!(stage.remote.assets().len(), count);
-    assert_eq!(stage.remote.requests(Endpoint::CreateAsset), count);
+    assert_eq!(stage.remote.requests(ApiEndpoint::CreateAsset), count);
 }
 
 #[test]
 fn sigterm_lets_uploads_finish() {
     let mut stage = images(12);
-    let delay = Action::Delay { before_commit_ms: 300, before_reply_ms: 300 };
-    let slow = stage.fault(Endpoint::CreateAsset, delay);
+    let delay = FaultAction::Delay { before_commit_ms: 300, before_reply_ms: 300 };
+    let slow = stage.fault(ApiEndpoint::CreateAsset, delay);
     let mut run = stage.spawn();
     // The first goes alone, so at the second several are on the wire.
-    wait_until("uploads", || stage.remote.requests(Endpoint::CreateAsset) > 1);
+    wait_until("uploads", || stage.remote.requests(ApiEndpoint::CreateAsset) > 1);
     run.send(Signal::TERM);
     run.end().unwrap().expect(143);
     assert!(stage.remote.control().fired(slow) > 1);
@@ -47,9 +47,9 @@ fn sigterm_lets_uploads_finish() {
 #[test]
 fn sigint_leaves_operations_to_the_next_run() {
     let mut stage = images(3);
-    stage.fault(Endpoint::CreateAsset, STUCK);
+    stage.fault(ApiEndpoint::CreateAsset, STUCK);
     let mut run = stage.spawn();
-    wait_until("a poll", || stage.remote.requests(Endpoint::GetOperation) > 0);
+    wait_until("a poll", || stage.remote.requests(ApiEndpoint::GetOperation) > 0);
     run.send(Signal::INT);
     let ran = run.end().unwrap().expect(130);
     let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -60,7 +60,7 @@ fn sigint_leaves_operations_to_the_next_run() {
 #[test]
 fn a_second_sigint_ends_at_once() {
     let mut stage = images(1);
-    let hang = stage.fault(Endpoint::CreateAsset, Action::Hang { at: Point::AfterCommit });
+    let hang = stage.fault(ApiEndpoint::CreateAsset, FaultAction::Hang { at: Point::AfterCommit });
     let mut run = stage.spawn();
     wait_until("the upload to hang", || stage.remote.control().fired(hang) > 0);
     run.send(Signal::INT);
@@ -83,7 +83,7 @@ fn a_second_sigint_ends_at_once() {
 fn a_stopped_process_goes_on() {
     let mut stage = images(30);
     let mut run = stage.spawn();
-    wait_until("uploads", || stage.remote.requests(Endpoint::CreateAsset) > 5);
+    wait_until("uploads", || stage.remote.requests(ApiEndpoint::CreateAsset) > 5);
     run.send(Signal::STOP);
     std::thread::sleep(Duration::from_secs(2));
     run.send(Signal::CONT);
@@ -94,10 +94,10 @@ fn a_stopped_process_goes_on() {
 #[test]
 fn a_second_process_stays_out() {
     let mut stage = images(2);
-    stage.fault(Endpoint::CreateAsset, STUCK);
+    stage.fault(ApiEndpoint::CreateAsset, STUCK);
     let run = stage.spawn();
-    wait_until("a poll", || stage.remote.requests(Endpoint::GetOperation) > 0);
-    let creates = stage.remote.requests(Endpoint::CreateAsset);
+    wait_until("a poll", || stage.remote.requests(ApiEndpoint::GetOperation) > 0);
+    let creates = stage.remote.requests(ApiEndpoint::CreateAsset);
     for command in [&["sync", "--once"][..], &["resolve", "ui/0.png", "--recreate"], &["retry", "ui/0.png"]] {
         let (code, document) = stage.project.json(command);
         assert_eq!(code, 5, "{command:?}: {document:#}");
@@ -106,7 +106,7 @@ fn a_second_process_stays_out() {
     }
     stage.project.run(&["status"]).expect(0);
     stage.project.run(&["plan"]).expect(0);
-    assert_eq!(stage.remote.requests(Endpoint::CreateAsset), creates);
+    assert_eq!(stage.remote.requests(ApiEndpoint::CreateAsset), creates);
     stage.remote.control().clear_faults();
     run.end().unwrap().expect(0);
     goes_on(&mut stage, 2);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Stdio};
 
-use macadam::emulator::{Action, Conditions, Config, Endpoint, FaultRule, Limit, Limits};
+use macadam::emulator::{FaultAction, Conditions, Config, ApiEndpoint, FaultRule, Limit, EndpointLimits};
 use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -95,9 +95,9 @@ impl Drop for Beside {
 
 /// Limits and delays that no test here is about are out of the way.
 pub fn remote() -> Remote {
-    let endpoints = Endpoint::ALL.into_iter().map(|endpoint| (endpoint, Limit::of(1_000_000))).collect();
+    let endpoints = ApiEndpoint::ALL.into_iter().map(|endpoint| (endpoint, Limit::of(1_000_000))).collect();
     Remote::with(Config {
-        limits: Limits { window_ms: 60_000, endpoints },
+        limits: EndpointLimits { window_ms: 60_000, endpoints },
         switches: vec![("operation_visible_after_ms".to_owned(), "0".to_owned())],
         ..Config::default()
     })
@@ -251,7 +251,7 @@ impl Stage {
     }
 
     /// Plays a fault until the faults are cleared.
-    pub fn fault(&self, endpoint: Endpoint, action: Action) -> u64 {
+    pub fn fault(&self, endpoint: ApiEndpoint, action: FaultAction) -> u64 {
         let conditions = Conditions { endpoint: Some(endpoint), ..Conditions::default() };
         let rule = FaultRule { label: None, conditions, times: None, action };
         self.remote.control().add_faults(vec![rule]).unwrap()[0]

@@ -1,6 +1,6 @@
 //! What somebody else changes at Roblox: told always, put back where the policy says so, and content never by itself.
 
-use macadam::emulator::{Edit, Endpoint};
+use macadam::emulator::{ForeignEdit, ApiEndpoint};
 
 use super::{actions, asset, asset_id, check_converged, prompt, row};
 use crate::support::{Project, Remote, rbxmx};
@@ -20,7 +20,7 @@ fn project(remote: &Remote, policy: &str) -> Project {
 }
 
 /// Somebody else changes the sword.
-fn edit(project: &Project, remote: &Remote, edit: Edit) {
+fn edit(project: &Project, remote: &Remote, edit: ForeignEdit) {
     remote.control().edit(asset_id(project, "sword"), &edit).unwrap();
 }
 
@@ -36,7 +36,7 @@ fn refresh(project: &Project, code: i32, wanted: &[&str]) -> serde_json::Value {
 fn a_changed_name_is_told_and_left_or_put_back_three_times_a_day() {
     let remote = prompt();
     let report = project(&remote, "drift = \"report\"");
-    edit(&report, &remote, Edit { display_name: Some("Spoon".to_owned()), ..Edit::default() });
+    edit(&report, &remote, ForeignEdit { display_name: Some("Spoon".to_owned()), ..ForeignEdit::default() });
     check_converged("not refreshed, not known", &report, &remote);
     refresh(&report, 0, &[]);
     assert_eq!(asset(&report, &remote, "sword").asset.metadata.display_name, "Spoon");
@@ -47,11 +47,11 @@ fn a_changed_name_is_told_and_left_or_put_back_three_times_a_day() {
     let remote = prompt();
     let heal = project(&remote, "drift = \"heal\"");
     for _ in 0..3 {
-        edit(&heal, &remote, Edit { display_name: Some("Spoon".to_owned()), ..Edit::default() });
+        edit(&heal, &remote, ForeignEdit { display_name: Some("Spoon".to_owned()), ..ForeignEdit::default() });
         refresh(&heal, 0, &["update_metadata sword"]);
         assert_eq!(asset(&heal, &remote, "sword").asset.metadata.display_name, "Sword");
     }
-    edit(&heal, &remote, Edit { display_name: Some("Spoon".to_owned()), ..Edit::default() });
+    edit(&heal, &remote, ForeignEdit { display_name: Some("Spoon".to_owned()), ..ForeignEdit::default() });
     refresh(&heal, 0, &[]);
     assert_eq!(asset(&heal, &remote, "sword").asset.metadata.display_name, "Spoon", "enough for a day");
 }
@@ -61,7 +61,7 @@ fn an_archived_asset_is_told_and_left_or_restored() {
     for (policy, wanted) in [("report", [].as_slice()), ("heal", &["restore sword"])] {
         let remote = prompt();
         let project = project(&remote, &format!("drift = \"{policy}\""));
-        edit(&project, &remote, Edit { archived: Some(true), ..Edit::default() });
+        edit(&project, &remote, ForeignEdit { archived: Some(true), ..ForeignEdit::default() });
         refresh(&project, 0, wanted);
         assert_eq!(asset(&project, &remote, "sword").asset.archived, policy == "report");
         assert_eq!(row(&project, "sword")["state"], if policy == "report" { "archived" } else { "synced" });
@@ -73,7 +73,7 @@ fn content_made_elsewhere_yields_only_to_overwrite() {
     let remote = prompt();
     let project = project(&remote, "drift = \"heal\"");
     let theirs = "ab".repeat(32);
-    edit(&project, &remote, Edit { content_hash: Some(theirs.clone()), ..Edit::default() });
+    edit(&project, &remote, ForeignEdit { content_hash: Some(theirs.clone()), ..ForeignEdit::default() });
     refresh(&project, 0, &[]);
     assert_eq!(row(&project, "sword")["state"], "drifted");
     // A changed file has to wait: what is up there may be a deploy that wasn't pulled.
@@ -95,7 +95,7 @@ fn content_made_elsewhere_yields_only_to_overwrite() {
 fn the_file_as_it_was_is_put_over_content_made_elsewhere_when_asked_to() {
     let remote = prompt();
     let project = project(&remote, "drift = \"report\"");
-    edit(&project, &remote, Edit { content_hash: Some("cd".repeat(32)), ..Edit::default() });
+    edit(&project, &remote, ForeignEdit { content_hash: Some("cd".repeat(32)), ..ForeignEdit::default() });
     refresh(&project, 0, &[]);
     let (code, document) = project.json(&["sync", "--once", "--overwrite", "sword"]);
     assert_eq!((code, actions(&document)), (0, vec!["update_content sword".to_owned()]), "{document:#}");
@@ -104,7 +104,7 @@ fn the_file_as_it_was_is_put_over_content_made_elsewhere_when_asked_to() {
 
 #[test]
 fn could_not_ask_is_never_gone() {
-    use macadam::emulator::{Action, BodyShape, FaultRule, ScriptedReply};
+    use macadam::emulator::{FaultAction, BodyShape, FaultRule, ScriptedReply};
     let remote = prompt();
     let project =
         project(&remote, "drift = \"heal\"\nremoved = \"archive\"\nreplaced = \"archive\"\narchive_after = \"1s\"");
@@ -118,7 +118,7 @@ fn could_not_ask_is_never_gone() {
         commit: false,
         rate_limit_headers: true,
     };
-    let rule = FaultRule::on(Endpoint::GetAsset, Action::Reply(reply));
+    let rule = FaultRule::on(ApiEndpoint::GetAsset, FaultAction::Reply(reply));
     let rule = remote.control().add_faults(vec![rule]).unwrap()[0];
     let document = refresh(&project, 0, &[]);
     assert!(remote.control().fired(rule) > 0);
@@ -136,7 +136,7 @@ fn could_not_ask_is_never_gone() {
         commit: false,
         rate_limit_headers: true,
     };
-    remote.control().add_faults(vec![FaultRule::on(Endpoint::GetAsset, Action::Reply(gone))]).unwrap();
+    remote.control().add_faults(vec![FaultRule::on(ApiEndpoint::GetAsset, FaultAction::Reply(gone))]).unwrap();
     for answer in 1..=3 {
         refresh(&project, 0, &[]);
         assert_eq!(row(&project, "sword")["state"], if answer == 3 { "drifted" } else { "synced" }, "answer {answer}");
@@ -149,14 +149,14 @@ fn could_not_ask_is_never_gone() {
 fn plan_refreshes_without_writing() {
     let remote = prompt();
     let project = project(&remote, "drift = \"heal\"");
-    edit(&project, &remote, Edit { display_name: Some("Spoon".to_owned()), ..Edit::default() });
+    edit(&project, &remote, ForeignEdit { display_name: Some("Spoon".to_owned()), ..ForeignEdit::default() });
     let before = project.read("assets.lock.toml");
     project.let_reads_catch_up();
     let (code, document) = project.json(&["plan", "--refresh", "--detailed-exitcode"]);
     assert_eq!((code, actions(&document)), (2, vec!["update_metadata sword".to_owned()]), "{document:#}");
     assert_eq!(actions(&project.json(&["plan"]).1), Vec::<String>::new(), "nothing was remembered");
     assert_eq!(project.read("assets.lock.toml"), before);
-    assert_eq!(remote.requests(Endpoint::UpdateAsset), 0);
+    assert_eq!(remote.requests(ApiEndpoint::UpdateAsset), 0);
     let (code, _) = project.json(&["sync", "--once", "--locked", "--refresh"]);
-    assert_eq!((code, remote.requests(Endpoint::UpdateAsset)), (1, 0));
+    assert_eq!((code, remote.requests(ApiEndpoint::UpdateAsset)), (1, 0));
 }

@@ -1,6 +1,6 @@
 //! Assets that nobody wants any more: kept, or archived after a while, and never many at once without a person.
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 
 use super::{actions, asset_id, check, check_converged, prompt, row};
 use crate::support::{Project, Remote, png};
@@ -102,18 +102,18 @@ fn many_at_once_are_held_until_exactly_that_plan_is_confirmed() {
         (1, vec!["hold ui/0.png", "hold ui/1.png", "hold ui/2.png"].into_iter().map(str::to_owned).collect()),
         "{document:#}"
     );
-    assert_eq!(remote.requests(Endpoint::ArchiveAsset), 0);
+    assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 0);
     let hint = document["actions"][0]["hint"].as_str().unwrap().to_owned();
     let code_word = hint.rsplit("--confirm ").next().unwrap().trim_end_matches('`').to_owned();
     assert_eq!(project.json(&["sync", "--once", "--confirm", "00000000"]).0, 1, "another code agrees to nothing");
     let (code, document) = project.json(&["sync", "--once", "--confirm", &code_word]);
-    assert_eq!((code, remote.requests(Endpoint::ArchiveAsset)), (0, 3), "{document:#}");
+    assert_eq!((code, remote.requests(ApiEndpoint::ArchiveAsset)), (0, 3), "{document:#}");
     // One more on the same day is too many again.
     project.remove("ui/3.png");
     project.sync();
     std::thread::sleep(std::time::Duration::from_millis(1100));
     assert_eq!(project.json(&["sync", "--once", "--confirm", &code_word]).0, 1);
-    assert_eq!(remote.requests(Endpoint::ArchiveAsset), 3);
+    assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 3);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn an_empty_manifest_and_a_vanished_folder_archive_nothing() {
     project.write("assets.toml", manifest(policy));
     std::fs::rename(project.file("ui"), project.file("elsewhere")).unwrap();
     check_converged("vanished", &project, &remote);
-    assert_eq!(remote.requests(Endpoint::ArchiveAsset), 0);
+    assert_eq!(remote.requests(ApiEndpoint::ArchiveAsset), 0);
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod moves;
 
 use std::collections::BTreeMap;
 
-use macadam::emulator::{AssetReport, Config, Endpoint, Profile};
+use macadam::emulator::{AssetReport, Config, ApiEndpoint, Profile};
 use serde_json::Value;
 
 use super::profiles::{changed_switches, each, remote};
@@ -99,11 +99,11 @@ fn desired_job(what: &str, remote: &Remote) {
     project.write("ui/a.png", png(3));
     check(what, &project, remote, &["update_metadata crate", "replace ui/a.png"]);
     assert_eq!(asset(&project, remote, "crate").asset.metadata.icon, Some(asset_id(&project, "ui/a.png")), "{what}");
-    let creates = remote.requests(Endpoint::CreateAsset);
+    let creates = remote.requests(ApiEndpoint::CreateAsset);
     std::fs::rename(project.file("ui/b.png"), project.file("ui/c.png")).unwrap();
     project.write("assets.toml", manifest(&SHOWN.replace("ui/b.png", "ui/c.png"), ""));
     check(what, &project, remote, &["move ui/c.png"]);
-    assert_eq!((asset_id(&project, "ui/c.png"), remote.requests(Endpoint::CreateAsset)), (b, creates), "{what}");
+    assert_eq!((asset_id(&project, "ui/c.png"), remote.requests(ApiEndpoint::CreateAsset)), (b, creates), "{what}");
 
     // A removed key clears.
     project.write("assets.toml", manifest("description = \"A crate\"", ""));
@@ -140,10 +140,10 @@ fn pin_and_back(what: &str, project: &Project, remote: &Remote, first_picture: u
     project.write("ui/a.png", png(3));
 
     project.write("assets.toml", manifest(keys, ""));
-    let creates = remote.requests(Endpoint::CreateAsset);
+    let creates = remote.requests(ApiEndpoint::CreateAsset);
     check(what, project, remote, &["rollback crate", "replace ui/a.png"]);
     assert_eq!(head_of(&asset(project, remote, "crate")), last, "{what}: back at the file");
-    assert_eq!(remote.requests(Endpoint::CreateAsset), creates, "{what}: nothing was uploaded again");
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates, "{what}: nothing was uploaded again");
     project.write("crate.rbxmx", rbxmx("five"));
     check(what, project, remote, &["update_content crate"]);
     assert_ne!(head_of(&asset(project, remote, "crate")), last, "{what}");

@@ -1,11 +1,11 @@
 //! What moderation and the text filter say: followed with patience, remembered, and never answered with a second upload.
 
-use macadam::emulator::{Endpoint, ModerationRule, TextAction, TextField, TextRule, Verdict, VerdictStep};
+use macadam::emulator::{ApiEndpoint, ModerationRule, TextAction, TextField, TextRule, ModerationVerdict, VerdictStep};
 
 use super::{actions, asset, asset_id, check_converged, prompt, row};
 use crate::support::{GLOBS, Project, Remote, png};
 
-fn verdicts(remote: &Remote, steps: &[(u64, Verdict)]) {
+fn verdicts(remote: &Remote, steps: &[(u64, ModerationVerdict)]) {
     let verdicts =
         steps.iter().map(|(after_ms, verdict)| VerdictStep { after_ms: *after_ms, verdict: *verdict }).collect();
     remote.control().moderate(ModerationRule {
@@ -20,7 +20,7 @@ fn verdicts(remote: &Remote, steps: &[(u64, Verdict)]) {
 #[test]
 fn under_review_is_done_and_followed_by_later_runs() {
     let remote = prompt();
-    verdicts(&remote, &[(0, Verdict::Reviewing), (3_600_000, Verdict::Approved)]);
+    verdicts(&remote, &[(0, ModerationVerdict::Reviewing), (3_600_000, ModerationVerdict::Approved)]);
     let project = Project::new(GLOBS).at(&remote.url());
     project.write("ui/a.png", png(1));
     let document = project.sync();
@@ -30,7 +30,7 @@ fn under_review_is_done_and_followed_by_later_runs() {
     project.remove_state();
     let document = project.sync();
     assert_eq!(
-        (document["under_review"].as_u64(), remote.requests(Endpoint::CreateAsset)),
+        (document["under_review"].as_u64(), remote.requests(ApiEndpoint::CreateAsset)),
         (Some(1), 1),
         "{document:#}"
     );
@@ -38,7 +38,7 @@ fn under_review_is_done_and_followed_by_later_runs() {
         content_hash: None,
         name: None,
         asset_id: Some(asset_id(&project, "ui/a.png")),
-        verdicts: vec![VerdictStep { after_ms: 0, verdict: Verdict::Approved }],
+        verdicts: vec![VerdictStep { after_ms: 0, verdict: ModerationVerdict::Approved }],
         fail_operation: false,
     });
     project.remove_state();
@@ -50,7 +50,7 @@ fn under_review_is_done_and_followed_by_later_runs() {
 #[test]
 fn a_late_rejection_is_waited_for_and_stays_on_every_machine() {
     let remote = prompt();
-    verdicts(&remote, &[(0, Verdict::Reviewing), (1500, Verdict::Rejected)]);
+    verdicts(&remote, &[(0, ModerationVerdict::Reviewing), (1500, ModerationVerdict::Rejected)]);
     let project = Project::new(GLOBS).at(&remote.url());
     project.write("ui/a.png", png(1));
     let (code, document) = project.json(&["sync", "--once", "--wait-moderation=60s"]);
@@ -63,7 +63,7 @@ fn a_late_rejection_is_waited_for_and_stays_on_every_machine() {
         let (code, document) = project.json(&["sync", "--once"]);
         assert_eq!((code, actions(&document)), (1, vec!["hold ui/a.png".to_owned()]), "{document:#}");
     }
-    assert_eq!(remote.requests(Endpoint::CreateAsset), 1);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 1);
     // Other content goes on.
     remote.control().clear_moderation();
     project.write("ui/a.png", png(2));
@@ -74,7 +74,7 @@ fn a_late_rejection_is_waited_for_and_stays_on_every_machine() {
 #[test]
 fn an_approval_is_waited_for() {
     let remote = prompt();
-    verdicts(&remote, &[(0, Verdict::Reviewing), (1500, Verdict::Approved)]);
+    verdicts(&remote, &[(0, ModerationVerdict::Reviewing), (1500, ModerationVerdict::Approved)]);
     let project = Project::new(GLOBS).at(&remote.url());
     project.write("ui/a.png", png(1));
     let (code, document) = project.json(&["sync", "--once", "--wait-moderation=60s"]);
@@ -92,7 +92,7 @@ fn what_is_taken_down_later_is_noticed_on_refresh() {
         content_hash: None,
         name: None,
         asset_id: Some(asset_id(&project, "ui/a.png")),
-        verdicts: vec![VerdictStep { after_ms: 0, verdict: Verdict::Rejected }],
+        verdicts: vec![VerdictStep { after_ms: 0, verdict: ModerationVerdict::Rejected }],
         fail_operation: false,
     });
     check_converged("not looked at", &project, &remote);
@@ -126,7 +126,7 @@ fn a_censored_text_never_loops_and_is_shown() {
         let (_, document) = project.json(&["sync", "--once", "--refresh"]);
         assert_eq!(actions(&document), Vec::<String>::new(), "fresh {fresh}: {document:#}");
     }
-    assert_eq!(remote.requests(Endpoint::UpdateAsset), 0);
+    assert_eq!(remote.requests(ApiEndpoint::UpdateAsset), 0);
     let row = row(&project, "a");
     assert_eq!(row["state"], "synced");
     assert_eq!(row["stored_display_name"], "a ####### name", "{row:#}");
@@ -141,10 +141,10 @@ fn a_refused_name_fails_or_is_replaced_by_a_neutral_one() {
     project.write("a.png", png(1));
     let (code, document) = project.json(&["sync", "--once"]);
     assert_eq!((code, remote.assets().len()), (1, 0), "{document:#}");
-    let sent = remote.requests(Endpoint::CreateAsset);
+    let sent = remote.requests(ApiEndpoint::CreateAsset);
     project.write("assets.toml", named("moderated_name = \"neutral\"", "naughty", "text"));
     project.sync();
-    assert_eq!(remote.requests(Endpoint::CreateAsset), sent + 1);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), sent + 1);
     assert_eq!(asset(&project, &remote, "a").asset.metadata.display_name, "Image");
     check_converged("neutral", &project, &remote);
     project.remove_state();

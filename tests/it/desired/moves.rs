@@ -1,6 +1,6 @@
 //! Files and addresses that move: the asset ID stays, and nothing is uploaded.
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 
 use super::{actions, asset_id, check, check_converged, prompt};
 use crate::support::{GLOBS, Project, png, rbxmx};
@@ -19,7 +19,7 @@ fn a_glob_file_that_is_promoted_and_edited_at_once_keeps_its_id() {
     project.write("models/sword.rbxmx", rbxmx("two"));
     check("promoted", &project, &remote, &["move sword", "update_content sword"]);
     assert_eq!(asset_id(&project, "sword"), before);
-    assert_eq!(remote.requests(Endpoint::CreateAsset), 2);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), 2);
     // Another machine knows the new name alone.
     project.remove_state();
     check_converged("promoted", &project, &remote);

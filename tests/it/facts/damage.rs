@@ -1,6 +1,6 @@
 //! A state that lost rows vouches for nothing: it isn't used, and the lockfile stays as it is.
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 use rusqlite::Connection;
 
 use super::{LOCKFILE, asset_id, machine, remote};
@@ -23,7 +23,7 @@ fn a_state_that_lost_rows_is_not_used_and_uploads_nothing() {
         machine(&remote, &[("ui/a.png", png(1)), ("ui/b.png", png(2)), ("models/s.rbxmx", rbxmx("s").into_bytes())]);
     project.sync();
     let (lockfile, id) = (project.read(LOCKFILE), asset_id(&project, "ui/a.png"));
-    let (creates, requests) = (remote.requests(Endpoint::CreateAsset), remote.all_requests());
+    let (creates, requests) = (remote.requests(ApiEndpoint::CreateAsset), remote.all_requests());
     let sound = std::fs::read(project.file(STATE)).unwrap();
     for loss in [
         "DELETE FROM revisions",
@@ -50,6 +50,6 @@ fn a_state_that_lost_rows_is_not_used_and_uploads_nothing() {
     // What the hint says.
     remove_state(&project);
     project.sync();
-    assert_eq!(remote.requests(Endpoint::CreateAsset), creates);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates);
     assert_eq!((project.read(LOCKFILE), asset_id(&project, "ui/a.png")), (lockfile, id));
 }

@@ -1,6 +1,6 @@
 //! `forget` is a fact in the lockfile, which no other machine undoes.
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 use serde_json::json;
 
 use super::{LOCKFILE, asset_id, machine, remote};
@@ -35,7 +35,7 @@ fn a_forgotten_asset_is_not_brought_back_by_another_machine() {
     there.run(&["lockfile", "merge", "base", "ours", "theirs"]).expect(0);
     there.write(LOCKFILE, there.read("ours"));
     there.remove("ui/a.png");
-    let creates = remote.requests(Endpoint::CreateAsset);
+    let creates = remote.requests(ApiEndpoint::CreateAsset);
     assert_eq!(there.sync()["actions"], json!([]));
     let lockfile = there.read(LOCKFILE);
     assert!(!lockfile.contains("[assets.\"ui/a.png\"]") && lockfile.contains("ui/c.png"), "{lockfile}");
@@ -47,7 +47,7 @@ fn a_forgotten_asset_is_not_brought_back_by_another_machine() {
     here.write("ui/a.png", png(1));
     here.sync();
     assert_ne!(asset_id(&here, "ui/a.png"), forgotten);
-    assert_eq!(remote.requests(Endpoint::CreateAsset), creates + 1);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates + 1);
     assert!(here.read(LOCKFILE).contains(&format!("{forgotten} = 1\n")));
 }
 
@@ -64,13 +64,13 @@ fn a_forgotten_asset_that_is_imported_again_is_known_everywhere() {
     there.write(LOCKFILE, here.read(LOCKFILE));
     assert_eq!(there.json(&["status", "ui/a.png"]).1["assets"][0]["asset_id"], json!(null));
     here.run(&["import", "ui/a.png", &id.to_string(), "--content-matches"]).expect(0);
-    let creates = remote.requests(Endpoint::CreateAsset);
+    let creates = remote.requests(ApiEndpoint::CreateAsset);
     there.write(LOCKFILE, here.read(LOCKFILE));
     there.sync();
     here.write(LOCKFILE, old);
     here.sync();
     assert_eq!((asset_id(&here, "ui/a.png"), asset_id(&there, "ui/a.png")), (id, id));
-    assert_eq!(remote.requests(Endpoint::CreateAsset), creates);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates);
     // Forgotten once more, it is forgotten again.
     here.run(&["forget", "ui/a.png"]).expect(0);
     there.write(LOCKFILE, here.read(LOCKFILE));

@@ -1,6 +1,6 @@
 //! An upload that ends late, where the lockfile has an asset for its content already.
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 use serde_json::json;
 
 use super::{LOCKFILE, asset_id, machine, remote, row};
@@ -30,9 +30,9 @@ fn a_late_replacement_does_not_displace_an_asset_that_is_shared_by_now() {
 
     old.write(owner, png(3));
     old.write(LOCKFILE, new.read(LOCKFILE));
-    let creates = remote.requests(Endpoint::CreateAsset);
+    let creates = remote.requests(ApiEndpoint::CreateAsset);
     assert_eq!(old.sync()["in_sync"], true);
-    assert_eq!(remote.requests(Endpoint::CreateAsset), creates, "nothing is uploaded again");
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates, "nothing is uploaded again");
     assert_eq!(asset_id(&old, address), kept);
     let duplicates = row(&old, address)["duplicates"].clone();
     let late = duplicates[0].as_u64().unwrap();

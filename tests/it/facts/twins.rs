@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 use serde_json::json;
 
 use super::{LOCKFILE, MANIFEST, asset_id, machine, remote, row};
@@ -74,7 +74,7 @@ fn two_branches(remote: &Remote) -> (Project, [u64; 2], [u64; 2]) {
 fn visiting_branches_in_turn_ends_on_each_ones_own_assets() {
     let remote = remote();
     let (here, x, y) = two_branches(&remote);
-    let (creates, updates) = (remote.requests(Endpoint::CreateAsset), remote.requests(Endpoint::UpdateAsset));
+    let (creates, updates) = (remote.requests(ApiEndpoint::CreateAsset), remote.requests(ApiEndpoint::UpdateAsset));
     for (branch, own, others) in [("x", x, y), ("y", y, x), ("x", x, y), ("y", y, x)] {
         git(&here, &["checkout", "--quiet", branch]);
         assert_eq!(here.sync()["in_sync"], true);
@@ -96,8 +96,8 @@ fn visiting_branches_in_turn_ends_on_each_ones_own_assets() {
         assert_eq!(used(&fresh), own, "on {branch}, on a fresh machine");
         assert_eq!(fresh.read(LOCKFILE), here.read(LOCKFILE));
     }
-    assert_eq!(remote.requests(Endpoint::CreateAsset), creates);
-    assert_eq!(remote.requests(Endpoint::UpdateAsset), updates);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates);
+    assert_eq!(remote.requests(ApiEndpoint::UpdateAsset), updates);
     let told = here.run(&["status", PICTURE]).expect(0).stdout;
     assert!(told.contains(&format!("these copies on Roblox aren't used: {}", x[0])), "{told}");
     let told = here.run(&["history", PICTURE]).expect(0).stdout;
@@ -118,7 +118,7 @@ fn visiting_branches_in_turn_ends_on_each_ones_own_assets() {
         made.sort_unstable();
         assert_eq!(both, made, "{address}");
     }
-    assert_eq!(remote.requests(Endpoint::CreateAsset), creates);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates);
 }
 
 #[test]
@@ -132,12 +132,12 @@ fn merged_before_any_visit_both_ids_stay_and_every_machine_uses_one() {
     let fresh = machine(&remote, &[("ui/m.png", png(1))]);
     new_files().iter().for_each(|(name, content)| fresh.write(name, content));
     fresh.write(LOCKFILE, &lockfile);
-    let before = remote.requests(Endpoint::CreateAsset);
+    let before = remote.requests(ApiEndpoint::CreateAsset);
     fresh.sync();
     here.sync();
     assert_eq!(used(&fresh), used(&here));
     assert_eq!(fresh.read(LOCKFILE), lockfile);
-    assert_eq!(remote.requests(Endpoint::CreateAsset), before);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), before);
     assert_eq!(row(&fresh, PICTURE)["duplicates"].as_array().unwrap().len(), 1);
 }
 
@@ -202,7 +202,7 @@ fn visiting_an_old_branch_does_not_bring_the_old_owners_assets_back() {
         let (current, former) = (line(&new, of_group), line(&old, of_user).replace(" },", ", creator = \"user:1\" },"));
         new = new.replace(&current, &format!("{former}\n{}", current.replace(" },", ", ordinal = 2 },")));
     }
-    let creates = remote.requests(Endpoint::CreateAsset);
+    let creates = remote.requests(ApiEndpoint::CreateAsset);
     for _ in 0..2 {
         for (manifest, lockfile, own) in [(&by_group, &mut new, of_group), (&by_user, &mut old, of_user)] {
             here.write("assets.toml", manifest);
@@ -212,5 +212,5 @@ fn visiting_an_old_branch_does_not_bring_the_old_owners_assets_back() {
             *lockfile = here.read(LOCKFILE);
         }
     }
-    assert_eq!(remote.requests(Endpoint::CreateAsset), creates);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates);
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{MANIFEST, Trial, side_by_side};
 use crate::support::{png, rbxmx};
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 
 /// Copies the state with all that belongs to it.
 fn copy(from: &Path, to: &Path) {
@@ -53,7 +53,7 @@ type Uploads = (usize, usize, BTreeMap<String, u64>);
 /// As it is now.
 fn uploads(trial: &Trial) -> Uploads {
     let counters = trial.remote.control().counters();
-    (trial.remote.requests(Endpoint::CreateAsset), trial.remote.assets().len(), counters.commits)
+    (trial.remote.requests(ApiEndpoint::CreateAsset), trial.remote.assets().len(), counters.commits)
 }
 
 /// Everything happens that a project can go through.

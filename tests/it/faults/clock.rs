@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 use serde_json::json;
 
 use super::{Trial, hex, side_by_side};
@@ -101,6 +101,6 @@ fn an_edit_shows_whatever_the_times_of_its_file_say() {
             let commits = trial.remote.control().counters().commits;
             assert_eq!(commits.get(&hex(text.as_bytes())), Some(&1), "{commits:?}");
         }
-        assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3 + 2);
+        assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 3 + 2);
     });
 }

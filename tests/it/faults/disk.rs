@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 use serde_json::{Value, json};
 
 use super::{Trial, hex, side_by_side};
@@ -19,7 +19,7 @@ fn a_state_that_is_gone_is_rebuilt_from_the_lockfile() {
     trial.project.sync();
     trial.project.remove_state();
     trial.settle();
-    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3);
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 3);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_state_that_can_not_be_used_is_left_alone() {
             std::fs::rename(trial.project.state_folder(), trial.project.file(".aside")).unwrap();
         }
         trial.settle();
-        assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 4);
+        assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 4);
     });
 }
 

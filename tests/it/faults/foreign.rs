@@ -1,6 +1,6 @@
 //! Answers whose body is nobody's: what the status alone settles, and what it doesn't.
 
-use macadam::emulator::{Config, Limits};
+use macadam::emulator::{Config, EndpointLimits};
 use serde_json::{Value, json};
 
 use super::{MANIFEST, Trial, generous, side_by_side};
@@ -22,7 +22,7 @@ fn bodies(status: u16, times: u64) -> Vec<(&'static str, Value)> {
 #[test]
 fn too_many_requests_make_no_copy_whatever_the_body() {
     side_by_side(&bodies(429, 1), |script| {
-        let limits = Limits { window_ms: 4_000, ..generous() };
+        let limits = EndpointLimits { window_ms: 4_000, ..generous() };
         let trial = Trial::with(MANIFEST, Config { limits, ..Config::default() }).fault(script.clone());
         assert_eq!(trial.document(100, 0)["in_sync"], true);
         trial.converge();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use macadam::emulator::{AssetReport, Endpoint};
+use macadam::emulator::{AssetReport, ApiEndpoint};
 use serde_json::json;
 
 use super::Trial;
@@ -49,7 +49,7 @@ fn an_archive_whose_answer_is_lost_is_not_taken_as_done_by_an_older_read() {
     // Reads still show it archived; the next request for that is not carried out.
     trial.project.run(&["archive", "ui/a.png"]).expect(0);
     assert!(asset(&trial, "a").asset.archived);
-    assert_eq!(trial.remote.requests(Endpoint::ArchiveAsset), 3);
+    assert_eq!(trial.remote.requests(ApiEndpoint::ArchiveAsset), 3);
     trial.fired();
 }
 
@@ -60,7 +60,7 @@ fn an_archive_that_roblox_refuses_to_repeat_is_done() {
     trial.remote.control().set_switch("archive_again", "bad_request").unwrap();
     let trial = patient(lost(trial, ("archive_asset", 1), true));
     trial.project.run(&["archive", "ui/a.png"]).expect(0);
-    assert_eq!(trial.remote.requests(Endpoint::ArchiveAsset), 2);
+    assert_eq!(trial.remote.requests(ApiEndpoint::ArchiveAsset), 2);
     let (_, status) = trial.project.json(&["status", "ui/a.png"]);
     assert_eq!(status["assets"][0]["state"], "archived", "{status:#}");
     trial.fired();
@@ -81,7 +81,7 @@ fn a_name_whose_answer_is_lost_is_not_taken_as_stored_by_an_older_read() {
     trial.project.sync();
     trial.fired();
     assert_eq!(trial.remote.assets()[0].asset.metadata.display_name, "first");
-    assert_eq!(trial.remote.requests(Endpoint::UpdateAsset), 3);
+    assert_eq!(trial.remote.requests(ApiEndpoint::UpdateAsset), 3);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_rollback_whose_answer_is_lost_is_not_sent_again_because_of_an_older_read() 
     pass(&trial, 6);
     let (code, document) = trial.project.json(&["sync", "--once", "--timeout", "20s"]);
     assert_eq!(code, 0, "{document:#}");
-    assert_eq!(trial.remote.requests(Endpoint::RollbackAsset), 1);
+    assert_eq!(trial.remote.requests(ApiEndpoint::RollbackAsset), 1);
     assert_eq!(asset(&trial, "Sword").asset.versions.len(), 3, "rolled back once");
 }
 

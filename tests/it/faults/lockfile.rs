@@ -4,7 +4,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 use serde_json::{Value, json};
 
 use super::{Trial, side_by_side};
@@ -26,7 +26,7 @@ fn unusable(ran: Ran) -> Value {
 /// The lockfile could not be written, which was found out before anything was sent.
 #[track_caller]
 fn nothing_was_uploaded(trial: &Trial) {
-    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 0);
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 0);
 }
 
 /// What was made stands in the report and in the state, so nothing of it is made again.
@@ -34,7 +34,7 @@ fn nothing_was_uploaded(trial: &Trial) {
 fn nothing_is_made_again(trial: &Trial, document: &Value) {
     assert_eq!(document["summary"]["create"], 3, "what was done is told: {document:#}");
     trial.settle();
-    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3);
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 3);
     assert_eq!(trial.remote.assets().len(), 3);
 }
 
@@ -62,7 +62,7 @@ fn a_lockfile_that_can_not_be_read_stops_the_run_before_it_begins() {
         trial.project.remove(LOCKFILE);
         trial.settle();
         assert_eq!(trial.project.read(LOCKFILE), whole, "the state rebuilds it");
-        assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3);
+        assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 3);
     });
 }
 
@@ -72,7 +72,7 @@ fn a_lockfile_that_breaks_midway_loses_nothing() {
     let trial = Trial::new().fault(slow);
     std::thread::scope(|scope| {
         let run = scope.spawn(|| trial.run(60));
-        while trial.remote.requests(Endpoint::CreateAsset) == 0 && !run.is_finished() {
+        while trial.remote.requests(ApiEndpoint::CreateAsset) == 0 && !run.is_finished() {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
         std::fs::create_dir(trial.project.file(LOCKFILE)).unwrap();
@@ -105,7 +105,7 @@ fn a_link_in_place_of_the_lockfile_stops_the_run_and_loses_nothing() {
     trial.project.remove(LOCKFILE);
     trial.settle();
     assert_eq!(trial.project.read(LOCKFILE), whole);
-    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3);
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 3);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_folder_that_can_not_be_written_keeps_no_lockfile_and_uploads_nothing() {
         (0, &json!(true), &json!(true)),
         "{document:#}"
     );
-    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3);
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 3);
     assert!(trial.project.read(LOCKFILE).contains("ui/a.png"));
 }
 

@@ -27,7 +27,7 @@ mod unknown;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use macadam::emulator::{Config, FaultRule, Limit, Limits};
+use macadam::emulator::{Config, FaultRule, Limit, EndpointLimits};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -47,8 +47,8 @@ pub struct Trial {
 }
 
 /// Limits that no test of something else meets.
-pub fn generous() -> Limits {
-    let mut limits = Limits::documented();
+pub fn generous() -> EndpointLimits {
+    let mut limits = EndpointLimits::documented();
     limits.endpoints.values_mut().for_each(|limit| *limit = Limit::of(10_000));
     limits
 }

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use macadam::emulator::{Config, Endpoint};
+use macadam::emulator::{Config, ApiEndpoint};
 use serde_json::{Value, json};
 
 use super::{MANIFEST, Trial, generous, survive, survive_changing};
@@ -69,7 +69,7 @@ fn a_whole_answer_that_says_nothing_of_an_upload_is_held_and_never_sent_again() 
         let creates = (0..2).map(|_| {
             let document = trial.document(30, 1);
             assert_eq!(document["summary"]["hold"], 1, "{document:#}");
-            trial.remote.requests(Endpoint::CreateAsset)
+            trial.remote.requests(ApiEndpoint::CreateAsset)
         });
         assert_eq!(creates.collect::<Vec<_>>(), [3, 3]);
         trial.fired();

@@ -1,6 +1,6 @@
 //! Operations that misbehave, moderation, and creates in doubt.
 
-use macadam::emulator::{Config, Endpoint, ModerationRule, TextAction, TextField, TextRule, Verdict, VerdictStep};
+use macadam::emulator::{Config, ApiEndpoint, ModerationRule, TextAction, TextField, TextRule, ModerationVerdict, VerdictStep};
 use serde_json::{Value, json};
 
 use super::{MANIFEST, Trial, generous, side_by_side};
@@ -23,7 +23,7 @@ fn an_operation_that_never_ends_is_polled_by_the_next_run_and_uploads_nothing_ag
     assert_eq!(status["assets"][0]["state"], "in_progress");
     assert!(trial.project.read("assets.lock.toml").contains("open"), "the lockfile carries it to the next machine");
     trial.converge();
-    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3);
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 3);
     assert_eq!(trial.remote.assets().len(), 3);
 }
 
@@ -32,7 +32,7 @@ fn an_operation_unknown_for_its_first_seconds_is_asked_again() {
     let trial = Trial::new().fault(operation(json!({"outcome": "invisible", "for_ms": 2000})));
     assert_eq!(trial.document(60, 0)["in_sync"], true);
     trial.converge();
-    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3);
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 3);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn operations_that_end_badly_make_nothing_and_say_why() {
         trial.fired();
         trial.remote.control().clear_faults();
         trial.document(30, 1);
-        assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3, "not again by itself");
+        assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 3, "not again by itself");
         trial.project.run(&["retry", "ui/a.png"]).expect(0);
         trial.settle();
         assert_eq!(trial.remote.assets().len(), 3);
@@ -74,9 +74,9 @@ fn an_operation_that_ends_with_nothing_leaves_its_create_in_doubt() {
     assert_eq!(Trial::outcome(&document, "ui/a.png"), "held");
     trial.fired();
     trial.remote.control().clear_faults();
-    let creates = trial.remote.requests(Endpoint::CreateAsset);
+    let creates = trial.remote.requests(ApiEndpoint::CreateAsset);
     trial.document(30, 1);
-    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), creates, "only a person can tell");
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), creates, "only a person can tell");
     trial.project.run(&["resolve", "ui/a.png", "--recreate"]).expect(0);
     trial.settle();
 }
@@ -140,7 +140,7 @@ fn an_operation_that_is_gone_leaves_its_create_in_doubt() {
 #[test]
 fn content_that_moderation_rejects_is_not_uploaded_again() {
     let trial = Trial::new();
-    let steps = vec![VerdictStep { after_ms: 0, verdict: Verdict::Rejected }];
+    let steps = vec![VerdictStep { after_ms: 0, verdict: ModerationVerdict::Rejected }];
     trial.remote.control().moderate(ModerationRule {
         name: Some("a".to_owned()),
         verdicts: steps,
@@ -157,7 +157,7 @@ fn content_that_moderation_rejects_is_not_uploaded_again() {
     // Nor on a machine that has only the lockfile.
     trial.project.remove_state();
     trial.document(15, 1);
-    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3);
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 3);
     trial.project.write("ui/a.png", png(3));
     trial.settle();
 }
@@ -165,7 +165,7 @@ fn content_that_moderation_rejects_is_not_uploaded_again() {
 #[test]
 fn an_upload_under_review_is_done() {
     let trial = Trial::new();
-    let steps = vec![VerdictStep { after_ms: 3_600_000, verdict: Verdict::Approved }];
+    let steps = vec![VerdictStep { after_ms: 3_600_000, verdict: ModerationVerdict::Approved }];
     trial.remote.control().moderate(ModerationRule { verdicts: steps, ..Default::default() });
     assert_eq!(trial.document(15, 0)["in_sync"], true);
     trial.settle();
@@ -180,7 +180,7 @@ fn a_text_stored_as_hash_signs_is_not_corrected_without_end() {
     assert_eq!(trial.document(15, 0)["in_sync"], true);
     assert!(trial.remote.assets().iter().any(|report| report.asset.metadata.description.as_deref() == Some("#####")));
     trial.settle();
-    assert_eq!(trial.remote.requests(Endpoint::UpdateAsset), 0);
+    assert_eq!(trial.remote.requests(ApiEndpoint::UpdateAsset), 0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Many uploads: under the limits by itself, and quiet while Roblox is down.
 
-use macadam::emulator::{Config, Endpoint, Limit, Limits};
+use macadam::emulator::{Config, ApiEndpoint, Limit, EndpointLimits};
 use serde_json::json;
 
 use super::{Trial, generous};
@@ -8,7 +8,7 @@ use crate::support::rbxmx;
 
 const MODELS: &str = "[creator]\nuser_id = 1\n\n[globs.models]\npath = \"models/*.rbxmx\"\n";
 
-fn with_models(count: usize, limits: Limits) -> Trial {
+fn with_models(count: usize, limits: EndpointLimits) -> Trial {
     let trial = Trial::with(MODELS, Config { limits, ..Config::default() });
     trial.project.remove("ui");
     (1..count).for_each(|number| trial.project.write(&format!("models/{number}.rbxmx"), rbxmx(&format!("n{number}"))));
@@ -17,16 +17,16 @@ fn with_models(count: usize, limits: Limits) -> Trial {
 
 #[test]
 fn three_hundred_uploads_stay_within_every_window() {
-    let mut limits = Limits { window_ms: 4_000, ..Limits::documented() };
-    limits.endpoints.insert(Endpoint::CreateAsset, Limit::of(100));
-    limits.endpoints.insert(Endpoint::GetOperation, Limit { per_ip: 300, per_owner: 300, per_key: 100 });
+    let mut limits = EndpointLimits { window_ms: 4_000, ..EndpointLimits::documented() };
+    limits.endpoints.insert(ApiEndpoint::CreateAsset, Limit::of(100));
+    limits.endpoints.insert(ApiEndpoint::GetOperation, Limit { per_ip: 300, per_owner: 300, per_key: 100 });
     let trial = with_models(300, limits);
     assert_eq!(trial.document(300, 0)["summary"]["create"], 300);
     let counters = trial.remote.control().counters();
     assert_eq!(counters.windows_exceeded, Default::default());
     assert_eq!(counters.statuses.get(&429), None, "no request too many");
-    assert_eq!(counters.endpoints[&Endpoint::CreateAsset], 300);
-    let polls = counters.endpoints[&Endpoint::GetOperation];
+    assert_eq!(counters.endpoints[&ApiEndpoint::CreateAsset], 300);
+    let polls = counters.endpoints[&ApiEndpoint::GetOperation];
     assert!(polls <= 450, "at most 1.5 polls an asset, cold: {polls}");
     trial.settle();
 }
@@ -50,14 +50,14 @@ fn the_queue_goes_on_within_the_run_in_which_roblox_recovers() {
     assert_eq!(trial.document(120, 0)["in_sync"], true);
     trial.converge();
     // One of the fourteen met the introspection of the key, which is not repeated.
-    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 20 + 13);
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 20 + 13);
 }
 
 #[test]
 fn every_file_that_waited_for_its_turn_was_open() {
     // Few polls at once: a connection is an open file too.
-    let mut limits = Limits { window_ms: 4_000, ..generous() };
-    limits.endpoints.insert(Endpoint::GetOperation, Limit::of(60));
+    let mut limits = EndpointLimits { window_ms: 4_000, ..generous() };
+    limits.endpoints.insert(ApiEndpoint::GetOperation, Limit::of(60));
     let trial = with_models(110, limits);
     let inner = trial.project.command(&["sync", "--once", "--json"]);
     let mut command = std::process::Command::new("sh");

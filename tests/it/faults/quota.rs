@@ -1,6 +1,6 @@
 //! Upload quotas that are used up: in every spelling, told in one line, and over by themselves.
 
-use macadam::emulator::{Config, Endpoint};
+use macadam::emulator::{Config, ApiEndpoint};
 use serde_json::json;
 
 use super::{Trial, generous, side_by_side};
@@ -41,7 +41,7 @@ fn a_used_up_quota_stops_its_type_alone_and_ends_by_itself() {
         let lines: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("tries again by itself")).collect();
         assert_eq!(lines.len(), 1, "one line, not one for each: {}", ran.stdout);
         assert!(lines[0].contains("12 assets") && ran.stdout.contains("12 waiting"), "{}", ran.stdout);
-        let creates = trial.remote.requests(Endpoint::CreateAsset);
+        let creates = trial.remote.requests(ApiEndpoint::CreateAsset);
         assert_eq!(creates, 4, "one refusal is enough");
         let (_, status) = trial.project.json(&["status", "sounds/s-3.wav"]);
         assert_eq!(status["assets"][0]["state"], "pending", "no failure of the file: {status:#}");
@@ -49,7 +49,7 @@ fn a_used_up_quota_stops_its_type_alone_and_ends_by_itself() {
         trial.project.write("ui/more.png", png(77));
         let document = trial.document(30, 1);
         assert_eq!(Trial::outcome(&document, "sounds/s-3.wav"), "waiting", "{document:#}");
-        assert_eq!(trial.remote.requests(Endpoint::CreateAsset), creates + 1);
+        assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), creates + 1);
         trial.remote.control().set_switch("audio_quota", "100").unwrap();
         trial.project.set_env("MACADAM_CLOCK_SHIFT", "3700");
         trial.converge();

@@ -1,6 +1,6 @@
 //! What Roblox refuses: too many requests in every spelling, a key that is revoked, an account that is sanctioned, a creator without permission.
 
-use macadam::emulator::{Config, Creators, Endpoint, Key, Limit, Limits, Owner};
+use macadam::emulator::{Config, Creators, ApiEndpoint, EmulatedKey, Limit, EndpointLimits, Principal};
 use serde_json::{Value, json};
 
 use super::{MANIFEST, Trial, generous, side_by_side};
@@ -28,14 +28,14 @@ fn too_many_requests_are_waited_out_in_every_spelling() {
         ("a list", limited("gateway", json!({"seconds": 1}), Some("2, 3;w=60"))),
     ];
     side_by_side(&cases, |script| {
-        let limits = Limits { window_ms: 4_000, ..generous() };
+        let limits = EndpointLimits { window_ms: 4_000, ..generous() };
         let trial = Trial::with(MANIFEST, Config { limits, ..Config::default() }).fault(script.clone());
         assert_eq!(trial.document(100, 0)["in_sync"], true);
         trial.converge();
         assert_eq!(trial.remote.assets().len(), 3);
         assert_eq!(trial.events("in_doubt"), 0, "a refusal is definite");
         let log = trial.remote.control().requests();
-        let creates: Vec<_> = log.iter().filter(|request| request.endpoint == Some(Endpoint::CreateAsset)).collect();
+        let creates: Vec<_> = log.iter().filter(|request| request.endpoint == Some(ApiEndpoint::CreateAsset)).collect();
         assert_eq!(creates.len(), 4, "one 429 stops the budget for everyone");
         if script["action"]["headers"].is_object() {
             assert!(creates[1].at_ms - creates[0].at_ms >= 2000, "the reset counts, not `retry-after` alone");
@@ -51,11 +51,11 @@ fn bare_429(nth: u64) -> Value {
 
 #[test]
 fn too_many_requests_without_a_word_of_when_last_until_the_window_that_is_known_ends() {
-    let limits = Limits { window_ms: 4_000, ..generous() };
+    let limits = EndpointLimits { window_ms: 4_000, ..generous() };
     let trial = Trial::with(MANIFEST, Config { limits, ..Config::default() }).fault(bare_429(2));
     assert_eq!(trial.document(100, 0)["in_sync"], true);
     trial.converge();
-    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 4, "one 429 stops the budget for everyone");
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 4, "one 429 stops the budget for everyone");
     assert_eq!(trial.events("in_doubt"), 0, "a refusal is definite");
 }
 
@@ -65,21 +65,21 @@ fn too_many_requests_without_any_header_stop_the_budget_for_a_whole_window_acros
     for run in 0..2 {
         let document = trial.document(2, 1);
         assert_eq!(Trial::outcome(&document, "sword"), "waiting", "{document:#}");
-        assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 1, "run {run} asked before the window can be over");
+        assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 1, "run {run} asked before the window can be over");
     }
     // A minute is the longest window that Roblox documents.
     trial.project.set_env("MACADAM_CLOCK_SHIFT", "90");
     trial.converge();
-    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 4);
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 4);
     assert_eq!(trial.events("in_doubt"), 0);
 }
 
 #[test]
 fn a_limit_that_is_lowered_is_learned() {
     let limits = |number: u32| {
-        let mut limits = Limits { window_ms: 4_000, ..Limits::documented() };
+        let mut limits = EndpointLimits { window_ms: 4_000, ..EndpointLimits::documented() };
         limits.endpoints.values_mut().for_each(|limit| *limit = Limit::of(1_000));
-        limits.endpoints.insert(Endpoint::CreateAsset, Limit::of(number));
+        limits.endpoints.insert(ApiEndpoint::CreateAsset, Limit::of(number));
         limits
     };
     let lower = json!({"match": {"endpoint": "create_asset", "nth": [4]}, "action": {"kind": "set_limits", "limits": serde_json::to_value(limits(6)).unwrap()}});
@@ -100,7 +100,7 @@ fn a_key_that_is_revoked_midway_stops_everything_and_keeps_what_was_done() {
     let ran = trial.run(30).expect(4);
     let document: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert!(document["errors"][0]["hint"].is_string(), "{document:#}");
-    let creates = trial.remote.requests(Endpoint::CreateAsset);
+    let creates = trial.remote.requests(ApiEndpoint::CreateAsset);
     assert!(creates <= 4 + 8, "only what was on the wire went on: {creates}");
     assert!(trial.project.read("assets.lock.toml").contains("[assets"), "what was done is kept");
     trial.converge();
@@ -114,7 +114,7 @@ fn a_sanctioned_account_stops_everything() {
     (0..30).for_each(|shade| trial.project.write(&format!("ui/more-{shade}.png"), png(100 + shade)));
     let ran = trial.run(30).expect(4);
     assert!(ran.stdout.to_lowercase().contains("moderated"), "{}", ran.stdout);
-    let creates = trial.remote.requests(Endpoint::CreateAsset);
+    let creates = trial.remote.requests(ApiEndpoint::CreateAsset);
     assert!(creates <= 2 + 8, "only what was on the wire went on: {creates}");
     let owner = trial.remote.control().requests().iter().find_map(|request| request.owner).unwrap();
     trial.remote.control().moderate_account(owner, false);
@@ -123,10 +123,10 @@ fn a_sanctioned_account_stops_everything() {
 
 #[test]
 fn a_creator_without_permission_stops_only_its_own_assets() {
-    let key = |creators: Creators| Key {
+    let key = |creators: Creators| EmulatedKey {
         key: SECRET.to_owned(),
         name: "test".to_owned(),
-        owner: Owner::User(1),
+        owner: Principal::User(1),
         read: true,
         write: true,
         creators,
@@ -142,7 +142,7 @@ fn a_creator_without_permission_stops_only_its_own_assets() {
     assert_eq!(Trial::outcome(&document, "sword"), "failed");
     assert_eq!(Trial::outcome(&document, "ui/a.png"), "done");
     assert_eq!(Trial::outcome(&document, "ui/b.png"), "done");
-    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3, "one refusal is enough for a run");
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 3, "one refusal is enough for a run");
     trial.remote.control().put_key(key(Creators::All));
     trial.converge();
 }

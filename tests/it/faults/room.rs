@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 use serde_json::{Value, json};
 
 use super::Trial;
@@ -68,7 +68,7 @@ fn a_disk_that_fills_up_in_the_middle_doubles_nothing() {
     // The second may find the room that the first one left, or none.
     assert!(matches!(&*ran.stdout, "0\n0\n0\n" | "0\n3\n0\n"), "{} {told:#?} {}", ran.stdout, ran.stderr);
     assert_eq!(trial.remote.assets().len(), 4, "{told:#?}");
-    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 4, "sent once each");
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 4, "sent once each");
     // The lockfile has them all.
     trial.converge();
     assert_eq!(trial.remote.assets().len(), 4);
@@ -83,7 +83,7 @@ fn a_disk_without_room_for_outcomes_sends_nothing() {
     let error = document["errors"][0]["message"].as_str().unwrap();
     assert!(error.contains("no room") && error.contains("nothing more was sent"), "{document:#}");
     assert!(error.contains("then run it again"), "{document:#}");
-    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 0);
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 0);
     trial.settle();
 }
 
@@ -124,7 +124,7 @@ fn what_could_not_be_written_down_is_held() {
         assert!(held[0]["error"].as_str().unwrap().contains("could not be written"), "{document:#}");
         trial.project.pass(60);
     }
-    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3, "nothing is sent again");
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 3, "nothing is sent again");
 
     let (_, status) = trial.project.json(&["status"]);
     assert_eq!(held(&status), count, "{status:#}");

@@ -5,7 +5,7 @@ use macadam::cloud::failure::Failure;
 use macadam::cloud::secret::Credential;
 use macadam::cloud::timeouts::Timeouts;
 use macadam::cloud::wire::version::VersionList;
-use macadam::emulator::{Config, Edit, Endpoint};
+use macadam::emulator::{Config, ForeignEdit, ApiEndpoint};
 use macadam::model::ids::AssetId;
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ fn errors_of_polls_fail_no_upload() {
         let document = trial.document(30, 0);
         assert_eq!(document["in_sync"], true);
         trial.converge();
-        assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3, "an error while polling uploads nothing again");
+        assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 3, "an error while polling uploads nothing again");
     });
 }
 
@@ -132,7 +132,7 @@ fn version_pages_that_lead_in_a_circle_end_with_an_error() {
     let asset_id = AssetId::new(sword.asset.id).unwrap();
     // More versions than a page has.
     (0..60).for_each(|number| {
-        let edit = Edit { content_hash: Some(format!("{number:064x}")), ..Edit::default() };
+        let edit = ForeignEdit { content_hash: Some(format!("{number:064x}")), ..ForeignEdit::default() };
         trial.remote.control().edit(sword.asset.id, &edit).unwrap();
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -149,10 +149,10 @@ fn version_pages_that_lead_in_a_circle_end_with_an_error() {
     };
     assert_eq!(read_all().unwrap(), 61);
     let trial = trial.fault(json!({"match": {"endpoint": "list_versions"}, "action": {"kind": "versions_loop"}}));
-    let before = trial.remote.requests(Endpoint::ListVersions);
+    let before = trial.remote.requests(ApiEndpoint::ListVersions);
     let failure = read_all().unwrap_err();
     assert!(failure.to_string().contains("lead in a circle"), "{failure}");
-    assert!(trial.remote.requests(Endpoint::ListVersions) - before <= 3, "the circle was walked once at most");
+    assert!(trial.remote.requests(ApiEndpoint::ListVersions) - before <= 3, "the circle was walked once at most");
     trial.fired();
     trial.remote.control().clear_faults();
     assert_eq!(read_all().unwrap(), 61);
@@ -164,7 +164,7 @@ fn a_revision_made_elsewhere_is_held_and_not_overwritten() {
     trial.project.sync();
     let sword = trial.remote.assets().into_iter().find(|report| report.asset.metadata.display_name == "Sword").unwrap();
     let theirs = "ab".repeat(32);
-    let edit = Edit { content_hash: Some(theirs.clone()), ..Edit::default() };
+    let edit = ForeignEdit { content_hash: Some(theirs.clone()), ..ForeignEdit::default() };
     trial.remote.control().edit(sword.asset.id, &edit).unwrap();
     trial.project.write("models/sword.rbxmx", rbxmx("two"));
     trial.project.write("ui/b.png", crate::support::png(22));

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use macadam::emulator::{Config, Endpoint, Limit, Limits};
+use macadam::emulator::{Config, ApiEndpoint, Limit, EndpointLimits};
 use serde_json::json;
 
 use super::generous;
@@ -19,8 +19,8 @@ const WINDOW_MS: u64 = 4_000;
 
 #[test]
 fn who_share_a_key_converge_and_share_its_windows() {
-    let mut limits = Limits { window_ms: WINDOW_MS, ..generous() };
-    limits.endpoints.insert(Endpoint::CreateAsset, Limit::of(LIMIT));
+    let mut limits = EndpointLimits { window_ms: WINDOW_MS, ..generous() };
+    limits.endpoints.insert(ApiEndpoint::CreateAsset, Limit::of(LIMIT));
     let remote = Remote::with(Config { limits, ..Config::default() });
     remote.control().set_switch("operation_visible_after_ms", "0").unwrap();
     let projects: Vec<Project> = (0..PROJECTS)
@@ -43,7 +43,7 @@ fn who_share_a_key_converge_and_share_its_windows() {
     let assets = remote.assets();
     assert_eq!(assets.len(), PROJECTS * FILES, "nothing is doubled");
     let log = remote.control().requests();
-    let creates: Vec<_> = log.iter().filter(|request| request.endpoint == Some(Endpoint::CreateAsset)).collect();
+    let creates: Vec<_> = log.iter().filter(|request| request.endpoint == Some(ApiEndpoint::CreateAsset)).collect();
     let mut refused: BTreeMap<u64, usize> = BTreeMap::new();
     for request in creates.iter().filter(|request| request.status == Some(429)) {
         *refused.entry(request.at_ms / WINDOW_MS).or_default() += 1;

@@ -1,6 +1,6 @@
 //! Uploads whose outcome is unknown: how long they rest, what is held at once, and how a person settles them.
 
-use macadam::emulator::{Config, Endpoint};
+use macadam::emulator::{Config, ApiEndpoint};
 use serde_json::{Value, json};
 
 use super::{MANIFEST, Trial, generous};
@@ -48,7 +48,7 @@ fn nothing_is_sent_again_before_roblox_answers_something_well() {
     let trial = trial.fault(down);
     let document = trial.document(8, 1);
     assert_eq!(Trial::outcome(&document, "ui/a.png"), "waiting", "{document:#}");
-    assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 1);
+    assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 1);
     trial.remote.control().clear_faults();
     trial.settle();
     assert_eq!(copies(&trial, "a"), 2);
@@ -76,7 +76,7 @@ fn uploads_that_end_without_a_readable_result_are_held_and_never_sent_again() {
     for _ in 0..2 {
         let document = trial.document(30, 1);
         assert_eq!(document["summary"]["hold"], 3, "{document:#}");
-        assert_eq!(trial.remote.requests(Endpoint::CreateAsset), 3);
+        assert_eq!(trial.remote.requests(ApiEndpoint::CreateAsset), 3);
     }
     trial.fired();
     trial.remote.control().clear_faults();

@@ -1,6 +1,6 @@
 //! Asphalt.
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 use serde_json::json;
 
 use super::{asphalt_tree, asset_id, blake3, empty, found, move_in, move_in_offline, planned, uploaded, without_key};
@@ -72,15 +72,15 @@ const CONFIG: &str = "[creator]\ntype = \"user\"\nid = 1\n\n[inputs.assets]\npat
 fn with_a_key_each_asset_is_read_once_and_the_next_sync_sends_nothing() {
     let remote = Remote::start();
     let project = project(&remote);
-    let before = (remote.requests(Endpoint::GetAsset), remote.writes());
+    let before = (remote.requests(ApiEndpoint::GetAsset), remote.writes());
     let told = move_in(&project, &["asphalt.toml"]);
     assert!(told["assets"].as_array().unwrap().iter().all(|asset| asset["verified"] == true), "{told:#}");
-    assert_eq!(remote.requests(Endpoint::GetAsset), before.0 + 3, "equal files have one asset");
+    assert_eq!(remote.requests(ApiEndpoint::GetAsset), before.0 + 3, "equal files have one asset");
     assert!(!project.read("assets.lock.toml").contains("unverified"));
     let requests = remote.all_requests();
     project.sync();
     assert_eq!(remote.writes(), before.1);
-    assert_eq!(remote.requests(Endpoint::GetAsset), before.0 + 3);
+    assert_eq!(remote.requests(ApiEndpoint::GetAsset), before.0 + 3);
     assert!(remote.all_requests() <= requests + 1, "at most the look at the key");
 }
 
@@ -90,12 +90,12 @@ fn an_edited_picture_gets_a_new_asset_and_an_edited_model_keeps_its_own() {
     let project = project(&remote);
     move_in(&project, &["asphalt.toml"]);
     let ids = ["assets/a.png", "assets/b.png", "assets/sword.rbxmx"].map(|address| asset_id(&project, address));
-    let creates = remote.requests(Endpoint::CreateAsset);
+    let creates = remote.requests(ApiEndpoint::CreateAsset);
     project.write("assets/b.png", png(3));
     project.write("assets/sword.rbxmx", rbxmx("two"));
     assert_eq!(planned(&project), json!({"replace": 1, "update_content": 1}));
     project.sync();
-    assert_eq!(remote.requests(Endpoint::CreateAsset), creates + 1);
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates + 1);
     let now = ["assets/a.png", "assets/b.png", "assets/sword.rbxmx"].map(|address| asset_id(&project, address));
     assert_eq!((now[0], now[2]), (ids[0], ids[2]));
     assert_ne!(now[1], ids[1]);

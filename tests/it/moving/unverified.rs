@@ -1,6 +1,6 @@
 //! What nobody has compared with Roblox yet: the first sync looks before it writes.
 
-use macadam::emulator::Endpoint;
+use macadam::emulator::ApiEndpoint;
 use serde_json::json;
 
 use super::{blake3, empty, move_in_offline, planned, uploaded};
@@ -28,12 +28,12 @@ fn moved(remote: &Remote, creator: &str) -> Project {
 fn the_first_sync_looks_at_each_asset_and_the_next_one_at_none() {
     let remote = Remote::start();
     let project = moved(&remote, "user_id = 1");
-    let (looks, writes) = (remote.requests(Endpoint::GetAsset), remote.writes());
+    let (looks, writes) = (remote.requests(ApiEndpoint::GetAsset), remote.writes());
     project.sync();
-    assert_eq!((remote.requests(Endpoint::GetAsset), remote.writes()), (looks + 2, writes));
+    assert_eq!((remote.requests(ApiEndpoint::GetAsset), remote.writes()), (looks + 2, writes));
     assert!(!project.read("assets.lock.toml").contains("unverified"), "{}", project.read("assets.lock.toml"));
     project.sync();
-    assert_eq!((remote.requests(Endpoint::GetAsset), remote.writes()), (looks + 2, writes));
+    assert_eq!((remote.requests(ApiEndpoint::GetAsset), remote.writes()), (looks + 2, writes));
 }
 
 #[test]
@@ -43,9 +43,9 @@ fn a_change_is_held_until_the_look_and_then_carried_out() {
     project.write("assets/sword.rbxmx", rbxmx("two"));
     // Offline nobody has looked.
     assert_eq!(planned(&project), json!({"hold": 1}));
-    let creates = remote.requests(Endpoint::CreateAsset);
+    let creates = remote.requests(ApiEndpoint::CreateAsset);
     project.sync();
-    assert_eq!(remote.requests(Endpoint::CreateAsset), creates, "the model keeps its asset");
+    assert_eq!(remote.requests(ApiEndpoint::CreateAsset), creates, "the model keeps its asset");
     assert_eq!(planned(&project), json!({}));
 }
 

@@ -1,6 +1,6 @@
 //! Which asset ID the game gets while something is on its way, refused, pinned, archived or absent.
 
-use macadam::emulator::{Edit, ModerationRule, Verdict, VerdictStep};
+use macadam::emulator::{ForeignEdit, ModerationRule, ModerationVerdict, VerdictStep};
 
 use super::{LUAU, MANIFEST, id, project, refuse_uploads, states};
 use crate::support::{Project, Remote, png};
@@ -74,7 +74,7 @@ fn rejected_content_leaves_the_picture_of_before() {
         content_hash: None,
         name: None,
         asset_id: None,
-        verdicts: vec![VerdictStep { after_ms: 0, verdict: Verdict::Rejected }],
+        verdicts: vec![VerdictStep { after_ms: 0, verdict: ModerationVerdict::Rejected }],
         fail_operation: false,
     });
     project.write("ui/a.png", png(3));
@@ -92,7 +92,7 @@ fn an_archived_asset_keeps_its_id() {
     let first = id(&project, "ui/a.png");
     project.run(&["archive", "ui/a.png", "--yes"]).expect(0);
     project.run(&["outputs", "--check"]).expect(0);
-    let archived = Edit { archived: Some(true), ..Edit::default() };
+    let archived = ForeignEdit { archived: Some(true), ..ForeignEdit::default() };
     remote.control().edit(id(&project, "ui/icons/b.png"), &archived).unwrap();
     project.json(&["sync", "--once", "--refresh"]);
     assert_eq!(in_game(&project), first);

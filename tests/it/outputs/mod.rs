@@ -4,7 +4,7 @@ mod commit;
 mod ids;
 mod service;
 
-use macadam::emulator::{Action, BodyShape, Endpoint, FaultRule, ScriptedReply};
+use macadam::emulator::{FaultAction, BodyShape, ApiEndpoint, FaultRule, ScriptedReply};
 use serde_json::Value;
 
 use super::support::{Project, Remote, png};
@@ -74,7 +74,7 @@ pub fn refuse_uploads(remote: &Remote) {
         commit: false,
         rate_limit_headers: true,
     };
-    remote.control().add_faults(vec![FaultRule::on(Endpoint::CreateAsset, Action::Reply(reply))]).unwrap();
+    remote.control().add_faults(vec![FaultRule::on(ApiEndpoint::CreateAsset, FaultAction::Reply(reply))]).unwrap();
 }
 
 #[test]

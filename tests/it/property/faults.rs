@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use macadam::emulator::{Action, BodyShape, Endpoint, FaultRule, OperationFault, Point, RetryAfter, ScriptedReply};
+use macadam::emulator::{FaultAction, BodyShape, ApiEndpoint, FaultRule, OperationFault, Point, RetryAfter, ScriptedReply};
 
 const SHAPES: [BodyShape; 8] = [
     BodyShape::Gateway,
@@ -20,29 +20,29 @@ const POINTS: [Point; 3] = [Point::BeforeBody, Point::AfterBody, Point::AfterCom
 /// A rule for one of the endpoints that a run uses.
 pub fn random(rng: &mut fastrand::Rng) -> FaultRule {
     let endpoints = [
-        Endpoint::CreateAsset,
-        Endpoint::CreateAsset,
-        Endpoint::CreateAsset,
-        Endpoint::UpdateAsset,
-        Endpoint::UpdateAsset,
-        Endpoint::GetOperation,
-        Endpoint::GetAsset,
+        ApiEndpoint::CreateAsset,
+        ApiEndpoint::CreateAsset,
+        ApiEndpoint::CreateAsset,
+        ApiEndpoint::UpdateAsset,
+        ApiEndpoint::UpdateAsset,
+        ApiEndpoint::GetOperation,
+        ApiEndpoint::GetAsset,
     ];
     let endpoint = pick(rng, &endpoints);
-    let submits = matches!(endpoint, Endpoint::CreateAsset | Endpoint::UpdateAsset);
+    let submits = matches!(endpoint, ApiEndpoint::CreateAsset | ApiEndpoint::UpdateAsset);
     let action = match rng.u8(..14) {
         12 => return single_404(rng),
         13 => foreign_429(rng),
-        0 => return FaultRule::always(Action::Refuse).nth(rng.u64(1..4)).times(1),
-        1 | 2 => Action::Reset { at: pick(rng, &POINTS) },
-        3 => Action::Close { at: pick(rng, &POINTS) },
-        4 => Action::Truncate,
-        5 => Action::Merge {
+        0 => return FaultRule::always(FaultAction::Refuse).nth(rng.u64(1..4)).times(1),
+        1 | 2 => FaultAction::Reset { at: pick(rng, &POINTS) },
+        3 => FaultAction::Close { at: pick(rng, &POINTS) },
+        4 => FaultAction::Truncate,
+        5 => FaultAction::Merge {
             fields: serde_json::json!({ "neverHeardOf": [1, { "a": null }], "state": "SOMETHING_NEW" }),
         },
-        6 if submits => Action::Operation(operation(rng)),
-        7 if submits => Action::StaleReads { for_ms: 300 },
-        8 => Action::Delay { before_commit_ms: rng.u64(..30), before_reply_ms: rng.u64(..30) },
+        6 if submits => FaultAction::Operation(operation(rng)),
+        7 if submits => FaultAction::StaleReads { for_ms: 300 },
+        8 => FaultAction::Delay { before_commit_ms: rng.u64(..30), before_reply_ms: rng.u64(..30) },
         _ => reply(rng),
     };
     FaultRule::on(endpoint, action).nth(rng.u64(1..4)).nth(rng.u64(1..5)).times(2)
@@ -50,15 +50,15 @@ pub fn random(rng: &mut fastrand::Rng) -> FaultRule {
 
 /// A rule after which nobody can wonder whether something was done.
 pub fn clear(rng: &mut fastrand::Rng) -> FaultRule {
-    let endpoints = [Endpoint::CreateAsset, Endpoint::UpdateAsset, Endpoint::GetOperation, Endpoint::GetAsset];
+    let endpoints = [ApiEndpoint::CreateAsset, ApiEndpoint::UpdateAsset, ApiEndpoint::GetOperation, ApiEndpoint::GetAsset];
     let endpoint = pick(rng, &endpoints);
-    let submits = matches!(endpoint, Endpoint::CreateAsset | Endpoint::UpdateAsset);
+    let submits = matches!(endpoint, ApiEndpoint::CreateAsset | ApiEndpoint::UpdateAsset);
     let action = match rng.u8(..8) {
-        0 => return FaultRule::always(Action::Refuse).nth(rng.u64(1..4)).times(1),
+        0 => return FaultRule::always(FaultAction::Refuse).nth(rng.u64(1..4)).times(1),
         1 | 2 => return single_404(rng),
-        3 if submits => Action::Operation(OperationFault::Stuck { for_ms: Some(rng.u64(100..900)) }),
-        4 if submits => Action::Operation(OperationFault::Invisible { for_ms: rng.u64(100..1500) }),
-        5 => Action::Delay { before_commit_ms: rng.u64(..30), before_reply_ms: rng.u64(..30) },
+        3 if submits => FaultAction::Operation(OperationFault::Stuck { for_ms: Some(rng.u64(100..900)) }),
+        4 if submits => FaultAction::Operation(OperationFault::Invisible { for_ms: rng.u64(100..1500) }),
+        5 => FaultAction::Delay { before_commit_ms: rng.u64(..30), before_reply_ms: rng.u64(..30) },
         _ => foreign_429(rng),
     };
     FaultRule::on(endpoint, action).nth(rng.u64(1..4)).nth(rng.u64(1..5)).times(2)
@@ -67,17 +67,17 @@ pub fn clear(rng: &mut fastrand::Rng) -> FaultRule {
 /// One answer alone says that an asset isn't there.
 fn single_404(rng: &mut fastrand::Rng) -> FaultRule {
     let reply = ScriptedReply { status: 404, shape: BodyShape::Service, ..scripted() };
-    let endpoint = pick(rng, &[Endpoint::GetAsset, Endpoint::UpdateAsset]);
-    FaultRule::on(endpoint, Action::Reply(reply)).nth(rng.u64(1..4)).times(1)
+    let endpoint = pick(rng, &[ApiEndpoint::GetAsset, ApiEndpoint::UpdateAsset]);
+    FaultRule::on(endpoint, FaultAction::Reply(reply)).nth(rng.u64(1..4)).times(1)
 }
 
 /// Too many requests, as something in between says it.
-fn foreign_429(rng: &mut fastrand::Rng) -> Action {
+fn foreign_429(rng: &mut fastrand::Rng) -> FaultAction {
     let body = (rng.u8(..4) == 0).then(|| "{\"errors\":[]}".to_owned());
     let shape = pick(rng, &[BodyShape::Empty, BodyShape::Html, BodyShape::Garbage, BodyShape::UnknownObject]);
     let retry_after = Some(RetryAfter::Seconds(1));
     let reply = ScriptedReply { status: 429, shape, body, retry_after, headers: window(), ..scripted() };
-    Action::Reply(ScriptedReply { rate_limit_headers: false, ..reply })
+    FaultAction::Reply(ScriptedReply { rate_limit_headers: false, ..reply })
 }
 
 /// The headers of a window that ends soon: without them a budget stops for a whole minute.
@@ -113,13 +113,13 @@ fn operation(rng: &mut fastrand::Rng) -> OperationFault {
     }
 }
 
-fn reply(rng: &mut fastrand::Rng) -> Action {
+fn reply(rng: &mut fastrand::Rng) -> FaultAction {
     let status = pick(rng, &[200, 400, 401, 403, 408, 429, 500, 502, 503, 503, 504]);
     let shape = pick(rng, &SHAPES);
     // In Roblox's own words a 503 is definite too: nothing was carried out.
     let own = matches!(shape, BodyShape::Gateway | BodyShape::Service | BodyShape::ProblemDetails);
     let may_commit = matches!(status, 200 | 408 | 500..) && !(status == 503 && own);
-    Action::Reply(ScriptedReply {
+    FaultAction::Reply(ScriptedReply {
         status,
         shape,
         retry_after: (status == 429 || rng.bool()).then_some(RetryAfter::Seconds(1)),

@@ -10,22 +10,22 @@ use crate::model::ids::OperationId;
 const HASTY: Timeouts =
     Timeouts { answer: Duration::from_millis(300), upload_answer: Duration::from_millis(300), ..PATIENT };
 
-async fn create_class(script: Vec<Act>) -> (Class, String) {
+async fn create_class(script: Vec<ConnectionStep>) -> (Class, String) {
     created(PATIENT, script).await
 }
 
-async fn created(timeouts: Timeouts, script: Vec<Act>) -> (Class, String) {
+async fn created(timeouts: Timeouts, script: Vec<ConnectionStep>) -> (Class, String) {
     let server = Server::start(vec![script]).await;
     let client = with(&server.url, timeouts);
     let failure = client.create_asset(&create_request(), upload("pixels"), recorded()).await.result.unwrap_err();
     (failure.class, shown(&failure))
 }
 
-async fn read_class(script: Vec<Act>) -> (Class, String) {
+async fn read_class(script: Vec<ConnectionStep>) -> (Class, String) {
     asked(PATIENT, script).await
 }
 
-async fn asked(timeouts: Timeouts, script: Vec<Act>) -> (Class, String) {
+async fn asked(timeouts: Timeouts, script: Vec<ConnectionStep>) -> (Class, String) {
     let server = Server::start(vec![script]).await;
     let failure = with(&server.url, timeouts).get_asset(asset_id(), &[]).await.result.unwrap_err();
     (failure.class, shown(&failure))
@@ -38,19 +38,19 @@ async fn every_way_to_break_after_the_hand_over_leaves_a_change_in_doubt() {
     let huge = format!("HTTP/1.1 200 OK\r\ncontent-length: 2000000\r\n\r\n{}", " ".repeat(2_000_000));
     let dripping = format!("HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{}", " ".repeat(500));
     let cases = [
-        ("closed", vec![Act::Whole]),
-        ("reset", vec![Act::Whole, Act::Reset]),
-        ("silent", vec![Act::Whole, Act::Hang]),
-        ("no HTTP", vec![Act::Whole, Act::Say("SSH-2.0-OpenSSH\r\n\r\n".to_owned())]),
-        ("half a head", vec![Act::Whole, Act::Say("HTTP/1.1 200 OK\r\ncontent-le".to_owned())]),
-        ("half a refusal", vec![Act::Whole, Act::Say(cut.to_owned())]),
-        ("half a refusal, then silence", vec![Act::Whole, Act::Say(cut.to_owned()), Act::Hang]),
-        ("a slow loris", vec![Act::Whole, Act::Drip(dripping)]),
-        ("an endless body", vec![Act::Whole, Act::Say(huge)]),
-        ("an error page", vec![Act::Whole, Act::Say(html.to_owned())]),
+        ("closed", vec![ConnectionStep::Whole]),
+        ("reset", vec![ConnectionStep::Whole, ConnectionStep::Reset]),
+        ("silent", vec![ConnectionStep::Whole, ConnectionStep::Hang]),
+        ("no HTTP", vec![ConnectionStep::Whole, ConnectionStep::Say("SSH-2.0-OpenSSH\r\n\r\n".to_owned())]),
+        ("half a head", vec![ConnectionStep::Whole, ConnectionStep::Say("HTTP/1.1 200 OK\r\ncontent-le".to_owned())]),
+        ("half a refusal", vec![ConnectionStep::Whole, ConnectionStep::Say(cut.to_owned())]),
+        ("half a refusal, then silence", vec![ConnectionStep::Whole, ConnectionStep::Say(cut.to_owned()), ConnectionStep::Hang]),
+        ("a slow loris", vec![ConnectionStep::Whole, ConnectionStep::Drip(dripping)]),
+        ("an endless body", vec![ConnectionStep::Whole, ConnectionStep::Say(huge)]),
+        ("an error page", vec![ConnectionStep::Whole, ConnectionStep::Say(html.to_owned())]),
         ("garbled success", say(200, r#"{"path":"operations/a-1","done":fal"#)),
         ("empty success", say(200, "")),
-        ("no content", vec![Act::Whole, Act::Say("HTTP/1.1 204 No Content\r\n\r\n".to_owned())]),
+        ("no content", vec![ConnectionStep::Whole, ConnectionStep::Say("HTTP/1.1 204 No Content\r\n\r\n".to_owned())]),
         ("a page as success", say(200, "<html>sign in</html>")),
         ("an error as success", say(200, r#"{"errors":[{"code":0,"message":""}]}"#)),
         ("a failure inside", say(500, r#"{"code":"INTERNAL","message":"x"}"#)),
@@ -58,7 +58,7 @@ async fn every_way_to_break_after_the_hand_over_leaves_a_change_in_doubt() {
         ("a redirect", say(307, "{}")),
     ];
     for (name, script) in cases {
-        let slow = matches!(script.last(), Some(Act::Hang | Act::Drip(_)));
+        let slow = matches!(script.last(), Some(ConnectionStep::Hang | ConnectionStep::Drip(_)));
         let timeouts = if slow { HASTY } else { PATIENT };
         let (class, shown) = created(timeouts, script.clone()).await;
         assert_eq!(class, Class::InDoubt, "{name}: {shown}");
@@ -86,17 +86,17 @@ async fn what_breaks_before_the_hand_over_was_never_sent() {
     assert_eq!(client.get_asset(asset_id(), &[]).await.result.unwrap_err().class, Class::CouldNotAsk);
 
     // What listens speaks no TLS, so that not a byte of the request can have left.
-    let plain = Server::start(vec![vec![Act::Say("HTTP/1.1 400 Bad Request\r\n\r\n".to_owned())]; 3]).await;
+    let plain = Server::start(vec![vec![ConnectionStep::Say("HTTP/1.1 400 Bad Request\r\n\r\n".to_owned())]; 3]).await;
     let client = with(&plain.url.replace("http://", "https://"), PATIENT);
     let failure = client.archive_asset(asset_id(), recorded()).await.result.unwrap_err();
     assert_eq!(failure.class, Class::NeverSent(Unsent::Connection), "{}", shown(&failure));
 
     // The content is more than the buffers on the way hold, so the end can't have left.
     let content = "x".repeat(16_000_000);
-    for script in [vec![Act::Reset], vec![Act::Head, Act::Reset], vec![Act::Head], vec![Act::Hang]] {
+    for script in [vec![ConnectionStep::Reset], vec![ConnectionStep::Head, ConnectionStep::Reset], vec![ConnectionStep::Head], vec![ConnectionStep::Hang]] {
         let server = Server::start(vec![script.clone()]).await;
         let never = async { panic!("nothing was handed over") };
-        let stalls = matches!(script.last(), Some(Act::Hang));
+        let stalls = matches!(script.last(), Some(ConnectionStep::Hang));
         let idle = if stalls { Duration::from_millis(300) } else { PATIENT.idle };
         let client = with(&server.url, Timeouts { idle, ..PATIENT });
         let reply = client.create_asset(&create_request(), upload(&content), never).await;
@@ -147,9 +147,9 @@ async fn redirects_are_not_followed() {
     let elsewhere = Server::start(vec![say(200, "{}")]).await;
     for status in [301, 302, 303, 307, 308] {
         let redirect = format!("HTTP/1.1 {status} Moved\r\nlocation: {}/x\r\ncontent-length: 0\r\n\r\n", elsewhere.url);
-        let (class, _) = read_class(vec![Act::Whole, Act::Say(redirect.clone())]).await;
+        let (class, _) = read_class(vec![ConnectionStep::Whole, ConnectionStep::Say(redirect.clone())]).await;
         assert_eq!(class, Class::CouldNotAsk);
-        let (class, _) = create_class(vec![Act::Whole, Act::Say(redirect)]).await;
+        let (class, _) = create_class(vec![ConnectionStep::Whole, ConnectionStep::Say(redirect)]).await;
         assert_eq!(class, Class::InDoubt);
     }
     assert_eq!(elsewhere.connections(), 0);
@@ -179,7 +179,7 @@ async fn an_echoed_key_is_never_shown() {
     assert!(!format!("{:?}", client(&server)).contains("nobody-may"));
     // A header that reflects the key, and an answer that is no HTTP.
     let reflected = format!("HTTP/1.1 302 {KEY}\r\nlocation: http://x/{KEY}\r\ncontent-length: 0\r\n\r\n");
-    for script in [vec![Act::Whole, Act::Say(reflected)], vec![Act::Whole, Act::Say(format!("{KEY}\r\n\r\n"))]] {
+    for script in [vec![ConnectionStep::Whole, ConnectionStep::Say(reflected)], vec![ConnectionStep::Whole, ConnectionStep::Say(format!("{KEY}\r\n\r\n"))]] {
         assert!(!read_class(script.clone()).await.1.contains("nobody-may"));
         assert!(!create_class(script).await.1.contains("nobody-may"));
     }
@@ -244,7 +244,7 @@ async fn an_absent_asset_is_told_from_an_absent_service() {
 async fn a_refusal_that_the_connection_does_not_outlive_leaves_no_doubt() {
     // The remote closes with bytes unread, which is a reset that may overtake the answer.
     let content = "x".repeat(16_000_000);
-    let early = vec![Act::Head, Act::Say(server::answer(413, r#"{"errors":[{"code":0,"message":"too large"}]}"#))];
+    let early = vec![ConnectionStep::Head, ConnectionStep::Say(server::answer(413, r#"{"errors":[{"code":0,"message":"too large"}]}"#))];
     let server = Server::start(vec![early]).await;
     let never = async { panic!("nothing was handed over") };
     let failure = client(&server).create_asset(&create_request(), upload(&content), never).await.result.unwrap_err();
@@ -268,7 +268,7 @@ async fn an_answer_that_is_chunked_is_read() {
         body.len() - 5,
         &body[5..]
     );
-    let server = Server::start(vec![vec![Act::Whole, Act::Say(chunked)]]).await;
+    let server = Server::start(vec![vec![ConnectionStep::Whole, ConnectionStep::Say(chunked)]]).await;
     let reply = client(&server).create_asset(&create_request(), upload("pixels"), recorded()).await;
     assert!(matches!(reply.result, Ok(Submitted::Operation(_))));
 }

@@ -7,9 +7,9 @@ mod server;
 use std::error::Error;
 use std::time::Duration;
 
-use self::server::{Act, Server};
+use self::server::{ConnectionStep, Server};
 use super::*;
-use crate::cloud::http::Upload;
+use crate::cloud::http::UploadBody;
 use crate::model::asset::{AssetType, Privacy};
 use crate::model::ids::AssetId;
 use crate::model::metadata::DisplayName;
@@ -48,8 +48,8 @@ fn create_request() -> CreateRequest {
     }
 }
 
-fn upload(content: &str) -> Upload {
-    Upload {
+fn upload(content: &str) -> UploadBody {
+    UploadBody {
         length: content.len() as u64,
         reader: Box::new(std::io::Cursor::new(content.to_owned())),
         file_name: "Größe \"1\".png".to_owned(),
@@ -72,6 +72,6 @@ fn shown(failure: &Failure) -> String {
     text
 }
 
-fn say(status: u16, body: &str) -> Vec<Act> {
-    vec![Act::Whole, Act::Say(server::answer(status, body))]
+fn say(status: u16, body: &str) -> Vec<ConnectionStep> {
+    vec![ConnectionStep::Whole, ConnectionStep::Say(server::answer(status, body))]
 }

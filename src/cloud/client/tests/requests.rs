@@ -224,7 +224,7 @@ async fn the_tail_leaves_after_the_record_and_all_else_before() {
 
 #[tokio::test]
 async fn without_a_record_nothing_is_completed() {
-    let server = Server::start(vec![vec![Act::Drain], vec![Act::Drain]]).await;
+    let server = Server::start(vec![vec![ConnectionStep::Drain], vec![ConnectionStep::Drain]]).await;
     let client = client(&server);
     let full = || async { Err(RecordError::from("disk full")) };
     let failure = client.create_asset(&create_request(), upload("pixels"), full()).await.result.unwrap_err();
@@ -260,9 +260,9 @@ impl AsyncRead for Changed {
 
 #[tokio::test]
 async fn a_content_that_changed_is_never_completed() {
-    let whole = || Upload { reader: Box::new(Changed(Some(b"pixels".to_vec()))), ..upload("pixels") };
-    let check = async |upload: Upload, words: &str| {
-        let server = Server::start(vec![vec![Act::Drain]]).await;
+    let whole = || UploadBody { reader: Box::new(Changed(Some(b"pixels".to_vec()))), ..upload("pixels") };
+    let check = async |upload: UploadBody, words: &str| {
+        let server = Server::start(vec![vec![ConnectionStep::Drain]]).await;
         let ran = AtomicBool::new(false);
         let record = async {
             ran.store(true, Ordering::SeqCst);
@@ -277,13 +277,13 @@ async fn a_content_that_changed_is_never_completed() {
     };
     // The hash is known to be wrong only at the end, after all announced bytes.
     check(whole(), "the file changed while it was read").await;
-    check(Upload { length: 7, ..upload("pixels") }, "has 6 bytes instead of 7").await;
-    check(Upload { length: 5, ..upload("pixels") }, "has 6 bytes instead of 5").await;
+    check(UploadBody { length: 7, ..upload("pixels") }, "has 6 bytes instead of 7").await;
+    check(UploadBody { length: 5, ..upload("pixels") }, "has 6 bytes instead of 5").await;
 }
 
 #[tokio::test]
 async fn a_dropped_exchange_is_never_completed() {
-    let server = Server::start(vec![vec![Act::Drain]]).await;
+    let server = Server::start(vec![vec![ConnectionStep::Drain]]).await;
     let client = Arc::new(client(&server));
     let sending = Arc::clone(&client);
     let task = tokio::spawn(async move {
@@ -307,7 +307,7 @@ async fn an_answer_before_the_whole_body_is_believed() {
         (500, Class::NeverSent(Unsent::Connection)),
     ] {
         let say = answer(status, r#"{"errors":[{"code":0,"message":"no"}]}"#);
-        let server = Server::start(vec![vec![Act::Head, Act::Say(say), Act::Hang]]).await;
+        let server = Server::start(vec![vec![ConnectionStep::Head, ConnectionStep::Say(say), ConnectionStep::Hang]]).await;
         let record = async {
             ran.store(true, Ordering::SeqCst);
             Ok(())
@@ -322,7 +322,7 @@ async fn an_answer_before_the_whole_body_is_believed() {
 #[tokio::test]
 async fn success_for_half_a_request_is_recorded_before_it_is_believed() {
     let content = "x".repeat(16_000_000);
-    let server = Server::start(vec![vec![Act::Head, Act::Say(answer(200, PENDING)), Act::Hang]]).await;
+    let server = Server::start(vec![vec![ConnectionStep::Head, ConnectionStep::Say(answer(200, PENDING)), ConnectionStep::Hang]]).await;
     let ran = AtomicBool::new(false);
     let record = async {
         ran.store(true, Ordering::SeqCst);
@@ -336,7 +336,7 @@ async fn success_for_half_a_request_is_recorded_before_it_is_believed() {
 #[tokio::test]
 async fn what_ends_while_it_is_recorded_ends_without_the_tail() {
     let say = answer(500, r#"{"code":"INTERNAL","message":"x"}"#);
-    for script in [vec![Act::Head, Act::Say(say), Act::Drain], vec![Act::Head, Act::Reset], vec![Act::Head]] {
+    for script in [vec![ConnectionStep::Head, ConnectionStep::Say(say), ConnectionStep::Drain], vec![ConnectionStep::Head, ConnectionStep::Reset], vec![ConnectionStep::Head]] {
         let server = Server::start(vec![script.clone()]).await;
         let slow = async {
             tokio::time::sleep(Duration::from_millis(300)).await;

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 /// One step of a connection.
 #[derive(Debug, Clone)]
-pub(super) enum Act {
+pub(super) enum ConnectionStep {
     /// Read a request's head.
     Head,
     /// Read a whole request, by its content length.
@@ -40,7 +40,7 @@ impl Drop for Server {
 
 impl Server {
     /// Serves one script a connection, in the order in which they are made; further ones are refused with a reset.
-    pub(super) async fn start(scripts: Vec<Vec<Act>>) -> Self {
+    pub(super) async fn start(scripts: Vec<Vec<ConnectionStep>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let received = Arc::new(Mutex::new(Vec::new()));
@@ -54,7 +54,7 @@ impl Server {
                     all.push(Vec::new());
                     all.len() - 1
                 };
-                let script = scripts.next().unwrap_or_else(|| vec![Act::Reset]);
+                let script = scripts.next().unwrap_or_else(|| vec![ConnectionStep::Reset]);
                 tokio::spawn(serve(stream, script, number, Arc::clone(&all)));
             }
         });
@@ -84,15 +84,15 @@ impl Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, script: Vec<Act>, number: usize, all: Arc<Mutex<Vec<Vec<u8>>>>) {
+async fn serve(mut stream: TcpStream, script: Vec<ConnectionStep>, number: usize, all: Arc<Mutex<Vec<Vec<u8>>>>) {
     // Where the request that is being read begins.
     let mut start = 0;
     for act in script {
         match act {
-            Act::Head => start = read_until(&mut stream, number, &all, start, head_end).await,
-            Act::Whole => start = read_until(&mut stream, number, &all, start, request_end).await,
-            Act::Say(text) => drop(stream.write_all(text.as_bytes()).await),
-            Act::Drip(text) => {
+            ConnectionStep::Head => start = read_until(&mut stream, number, &all, start, head_end).await,
+            ConnectionStep::Whole => start = read_until(&mut stream, number, &all, start, request_end).await,
+            ConnectionStep::Say(text) => drop(stream.write_all(text.as_bytes()).await),
+            ConnectionStep::Drip(text) => {
                 for byte in text.bytes() {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                     if stream.write_all(&[byte]).await.is_err() {
@@ -100,12 +100,12 @@ async fn serve(mut stream: TcpStream, script: Vec<Act>, number: usize, all: Arc<
                     }
                 }
             }
-            Act::Reset => {
+            ConnectionStep::Reset => {
                 stream.set_zero_linger().unwrap();
                 return;
             }
-            Act::Hang => std::future::pending().await,
-            Act::Drain => while read(&mut stream, number, &all).await {},
+            ConnectionStep::Hang => std::future::pending().await,
+            ConnectionStep::Drain => while read(&mut stream, number, &all).await {},
         }
     }
     drop(stream.shutdown().await);

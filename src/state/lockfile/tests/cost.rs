@@ -4,8 +4,8 @@ use super::*;
 use crate::model::steps::grows_with_its_input;
 
 /// One address with so many assets, each with bytes of its own, or all with the same; the newest first, as nobody writes them.
-fn many(count: u64, same_bytes: bool, listing: Listing) -> Entry {
-    let mut entry = Entry::new(identity(AssetType::Image, "a.png"));
+fn many(count: u64, same_bytes: bool, listing: Listing) -> LockfileEntry {
+    let mut entry = LockfileEntry::new(identity(AssetType::Image, "a.png"));
     for number in (1..=count).rev() {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&(if same_bytes { 0 } else { number }).to_be_bytes());
@@ -17,8 +17,8 @@ fn many(count: u64, same_bytes: bool, listing: Listing) -> Entry {
 }
 
 /// So many versions of one Model.
-fn model(count: u64) -> Entry {
-    let mut entry = Entry::new(identity(AssetType::Model, "a.fbx"));
+fn model(count: u64) -> LockfileEntry {
+    let mut entry = LockfileEntry::new(identity(AssetType::Model, "a.fbx"));
     let kind = Some(entry.identity.kind());
     for version in (1..=count).rev() {
         entry.history.add(key(7, version), RevisionFact { kind, ..fact(0) });
