@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{ArchiveArgs, Global, RestoreArgs};
-use super::beside::{self, beside_service, is_served};
+use super::service_client::{self, beside_service, is_served};
 use super::exit::{Exit, CommandFailure, chain};
-use super::hand::{Hand, Shortfall, CommandResult, documents};
+use super::command_context::{Hand, Shortfall, CommandResult, documents};
 use super::output::{Printer, TextStyle, paint, plural, problems_json};
 use super::selection::{Candidates, AddressSelection};
 use super::status::unknown_address;
@@ -16,8 +16,8 @@ use super::sync::{ask, asks};
 use super::target::{self, ProjectTarget};
 use crate::engine::by_hand::{self, ByHandError, Direction, CommandEnd, Prepared};
 use crate::engine::gather::read_manifest;
-use crate::engine::hands::ExecutionContext;
-use crate::engine::view::StateSnapshot;
+use crate::engine::context::ExecutionContext;
+use crate::engine::snapshot::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::recorded::Record;
@@ -121,7 +121,7 @@ async fn run_one(
         }
     }
     if let Some(answer) = beside_service(output, global, target, &request).await? {
-        beside::tell(output, address, answer, word, global.emulator);
+        service_client::tell(output, address, answer, word, global.emulator);
         return Ok(Exit::Success);
     }
     let mut hand = Hand::open(output, global, target, command_of(direction)).await?;

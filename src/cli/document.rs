@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::outputs;
 use crate::engine::report::{Outcome, RunReport, StepReport, Warning};
-use crate::engine::view::PlanPreview;
+use crate::engine::snapshot::PlanPreview;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::ids::AssetId;

@@ -2,13 +2,13 @@
 
 use super::exit::{Exit, CommandFailure, ReportedProblem, chain, unusable_lockfile};
 use crate::cloud;
-use crate::engine::book::StateCacheError;
+use crate::engine::state_cache::StateCacheError;
 use crate::engine::gather::GatherError;
 use crate::engine::lockfile::KeepError;
 use crate::engine::project::ProjectError;
 use crate::engine::session::SessionError;
 use crate::engine::sync::SyncError;
-use crate::engine::view::ViewError;
+use crate::engine::snapshot::ViewError;
 use crate::manifest::{self, Diagnostic};
 use crate::state::StateError;
 use crate::state::lock::LockError;

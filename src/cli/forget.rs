@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::args::{ForgetArgs, Global};
-use super::beside::{self, beside_service};
+use super::service_client::{self, beside_service};
 use super::exit::{Exit, CommandFailure};
-use super::hand::{self, CommandResult};
+use super::command_context::{self, CommandResult};
 use super::output::{Printer, TextStyle, paint};
 use super::selection::AddressSelection;
 use super::status::unknown_address;
@@ -16,7 +16,7 @@ use crate::engine::forget::{self, ForgetError, ForgetReport, ForgottenAddress};
 use crate::engine::gather::read_manifest;
 use crate::engine::progress::silent;
 use crate::engine::session::Session;
-use crate::engine::view::StateSnapshot;
+use crate::engine::snapshot::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::request::Request;
@@ -42,8 +42,8 @@ pub async fn run(output: Printer, global: &Global, args: &ForgetArgs) -> Result<
     let request = Request::Forget { addresses: addresses.clone() };
     if let Some(answer) = beside_service(output, global, &target, &request).await? {
         match addresses.as_slice() {
-            [address] if is_single => beside::tell(output, address, answer, "forgotten:", global.emulator),
-            several => beside::tell_all(output, several, &answer, "forgotten:", global.emulator),
+            [address] if is_single => service_client::tell(output, address, answer, "forgotten:", global.emulator),
+            several => service_client::tell_all(output, several, &answer, "forgotten:", global.emulator),
         }
         return Ok(Exit::Success);
     }
@@ -73,7 +73,7 @@ fn tell(output: Printer, forgotten: &ForgetReport, is_single: bool, wanted: Opti
                 told.more.push(written);
                 output.document(&told.document(address));
             }
-            several => output.document(&hand::documents(several, vec![written])),
+            several => output.document(&command_context::documents(several, vec![written])),
         }
         return;
     }

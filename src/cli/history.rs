@@ -13,11 +13,11 @@ use super::status::unknown_address;
 use super::target::{self, ProjectTarget};
 use crate::cloud::client::Client;
 use crate::engine::forget::{self, ForgetError};
-use crate::engine::gate::{self, Throttle};
+use crate::engine::throttle::{self, Throttle};
 use crate::engine::progress::Listener;
 use crate::engine::remote::{self, Remote, RemoteFacts, RemoteHistory, RemoteRevision};
 use crate::engine::status::status;
-use crate::engine::view::StateSnapshot;
+use crate::engine::snapshot::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::desired::Pin;
@@ -198,10 +198,10 @@ pub async fn run_remote(output: Printer, global: &Global, args: &HistoryArgs) ->
     let credential = target::credential(global)?;
     let (client, embedded) = target::connect(global, &target, credential).await?;
     let bars = Bars::new(output);
-    let gate = Throttle::new(&first.view.limits, gate::OWNER, bars.listener());
+    let gate = Throttle::new(&first.view.limits, throttle::OWNER, bars.listener());
     let mut answers = Vec::new();
     for known in &all {
-        answers.push(ask(&client, &gate, known, wish.revision, &bars.listener()).await);
+        answers.push(ask(&client, &throttle, known, wish.revision, &bars.listener()).await);
     }
     bars.clear();
     if let Some(embedded) = embedded {
@@ -241,7 +241,7 @@ async fn ask(
     listener: &Listener,
 ) -> Result<RemoteHistory, CommandFailure> {
     let asset = known.current.map(|(asset_id, _)| asset_id);
-    let Some(number) = number else { return Ok(remote::ask(client, gate, &known.record, asset, listener).await?) };
+    let Some(number) = number else { return Ok(remote::ask(client, throttle, &known.record, asset, listener).await?) };
     let found = known.record.history.in_order().into_iter().filter(|(key, _)| known.number(*key) == Some(number));
     // Of several assets with a version of that number the one that is current.
     let found = found.max_by_key(|(key, _)| Some(key.asset_id) == asset);
@@ -254,7 +254,7 @@ async fn ask(
         (None, ContentChange::NewAsset) => None,
     };
     let Some(key) = key else { return Err(never_had(known, number)) };
-    let remote = remote::ask_one(client, gate, &known.record, key).await?;
+    let remote = remote::ask_one(client, throttle, &known.record, key).await?;
     let seen = RemoteRevision { key, fact: found.map(|(_, fact)| fact), remote };
     Ok(RemoteHistory { revisions: vec![seen], notes: Vec::new() })
 }

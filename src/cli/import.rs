@@ -5,15 +5,15 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{Global, ImportArgs};
-use super::beside::{self, beside_service};
+use super::service_client::{self, beside_service};
 use super::exit::{Exit, CommandFailure};
-use super::hand::{Hand, CommandResult};
+use super::command_context::{Hand, CommandResult};
 use super::move_in;
 use super::output::{Printer, TextStyle, paint};
 use super::status::unknown_address;
 use super::target;
 use crate::engine::gather::read_manifest;
-use crate::engine::hands::ExecutionContext;
+use crate::engine::context::ExecutionContext;
 use crate::engine::import::{self, ImportError, Imported, ImportRequest};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
@@ -56,7 +56,7 @@ pub async fn run(output: Printer, global: &Global, args: &ImportArgs) -> Result<
     let content_matches = args.content_matches;
     let request = Request::Import { address: address.clone(), asset_id, content_matches };
     if let Some(answer) = beside_service(output, global, &target, &request).await? {
-        beside::tell(output, &address, answer, "imported:", global.emulator);
+        service_client::tell(output, &address, answer, "imported:", global.emulator);
         return Ok(Exit::Success);
     }
     let mut hand = Hand::open(output, global, &target, "macadam import").await?;

@@ -5,7 +5,7 @@
 
 mod archive;
 mod args;
-mod beside;
+mod service_client;
 mod check;
 mod ci;
 mod completions;
@@ -15,14 +15,14 @@ mod emulator;
 mod errors;
 mod exit;
 mod forget;
-mod hand;
+mod command_context;
 mod history;
 mod import;
 mod init;
 mod lockfile;
 mod move_in;
 mod on_change;
-mod outline;
+mod plan_text;
 mod output;
 mod outputs;
 mod pin;

@@ -16,7 +16,7 @@ use crate::engine::moving::{self, Move, MoveError, Ready};
 use crate::engine::progress::silent;
 use crate::engine::project::{DEFAULT_MANIFEST, Project};
 use crate::engine::stop::Shutdown;
-use crate::engine::view::PlanPreview;
+use crate::engine::snapshot::PlanPreview;
 use crate::model::ids::Creator;
 use crate::moving::{Options, Source, Tool};
 use crate::plan::{Action, PlanOptions};

@@ -8,14 +8,14 @@ use super::output::{Printer, TextStyle, paint, plural};
 use super::sync::{ask_or, asks};
 use super::target::{self, ProjectTarget};
 use crate::engine::outputs::{OutputDraft, OutputFile, OutputState};
-use crate::engine::view;
+use crate::engine::snapshot;
 use crate::outputs::mark::Maker;
 use crate::plan::Plan;
 
 /// Writes the outputs, or with `--check` says whether they are as they should be.
 pub fn run(output: Printer, global: &Global, args: &OutputsArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
-    let (drafts, notes) = view::outputs(&target.project, &target.remote)?;
+    let (drafts, notes) = snapshot::outputs(&target.project, &target.remote)?;
     if drafts.is_empty() && !output.is_json() {
         output.line("the manifest has no [[outputs]]");
         return Ok(Exit::Success);

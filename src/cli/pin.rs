@@ -8,21 +8,21 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::args::{Global, PinArgs, UnpinArgs};
-use super::beside::{is_served, until_all_carried_out};
+use super::service_client::{is_served, until_all_carried_out};
 use super::exit::{Exit, CommandFailure};
-use super::hand::{self, COMMIT, Hand, Shortfall, CommandResult};
+use super::command_context::{self, COMMIT, Hand, Shortfall, CommandResult};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::selection::{Candidates, AddressSelection};
 use super::status::unknown_address;
 use super::target::{self, ProjectTarget};
 use crate::engine::gather::{Gathered, read_manifest};
-use crate::engine::hands::ExecutionContext;
+use crate::engine::context::ExecutionContext;
 use crate::engine::pins::{self, CheckError, PinError};
 use crate::engine::project::EditManifestError;
 use crate::engine::report::RunReport;
 use crate::engine::status::status;
 use crate::engine::sync::SyncError;
-use crate::engine::view::StateSnapshot;
+use crate::engine::snapshot::StateSnapshot;
 use crate::manifest::EditError;
 use crate::model::address::Address;
 use crate::model::desired::Pin;
@@ -92,7 +92,7 @@ impl Edited {
             [(address, one)] if self.is_single => CommandResult { more: all.collect(), ..told(one) }.document(address),
             several => {
                 let several: Vec<_> = several.iter().map(|(address, one)| (address.clone(), told(one))).collect();
-                hand::documents(&several, [("outcome", json!(outcome))].into_iter().chain(all).collect())
+                command_context::documents(&several, [("outcome", json!(outcome))].into_iter().chain(all).collect())
             }
         }
     }
@@ -105,7 +105,7 @@ type Chosen = Vec<(Address, Pin, RevisionKey)>;
 pub async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let view = StateSnapshot::open(&target.project, &target.remote)?;
-    let gathered = hand::wanted(&target, &view)?;
+    let gathered = command_context::wanted(&target, &view)?;
     // What left the manifest can't be pinned, and what has no revisions yet neither.
     let pinnable = || {
         let known = gathered.desired.assets.keys().filter(|address| view.recorded.assets.contains_key(*address));
@@ -290,9 +290,9 @@ async fn finish(
         Err(error) => (RunReport::default(), Some(Shortfall { outcome: "failed", failure: error.into() })),
     };
     edited.look_up(target);
-    let more = hand::more(&report);
+    let more = command_context::more(&report);
     if !output.is_json() {
-        hand::show(output, &report);
+        command_context::show(output, &report);
     }
     let Some(Shortfall { outcome, failure }) = shortfall else {
         if output.is_json() {
@@ -344,7 +344,7 @@ fn tell_shortfall(
 fn not_carried_out(target: &ProjectTarget, edited: &Edited, failure: CommandFailure) -> CommandFailure {
     let what = format!("{} in {}, but that could not be carried out", edited.what, target.project.manifest_name());
     let then = format!("`macadam sync --once` tries it again; {}", edited.undo);
-    hand::although(failure, &what, &then)
+    command_context::although(failure, &what, &then)
 }
 
 fn last_line(output: Printer, edited: &Edited) {

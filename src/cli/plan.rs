@@ -3,14 +3,14 @@
 use super::args::{Global, PlanArgs};
 use super::document;
 use super::exit::{Exit, CommandFailure};
-use super::outline::Outline;
+use super::plan_text::Outline;
 use super::output::Printer;
 use super::outputs;
 use super::target::{self, ProjectTarget};
 use crate::engine::progress::silent;
 use crate::engine::report::Stop;
 use crate::engine::stop::Shutdown;
-use crate::engine::view::{self, Asker, RefreshedPreview, PlanPreview};
+use crate::engine::snapshot::{self, Asker, RefreshedPreview, PlanPreview};
 use crate::model::ids::AssetId;
 use crate::plan::PlanOptions;
 
@@ -42,11 +42,11 @@ pub async fn preview(
     refresh: bool,
 ) -> Result<PlanPreview, CommandFailure> {
     if !refresh {
-        return Ok(view::preview(&target.project, &target.remote, &silent(), wishes)?);
+        return Ok(snapshot::preview(&target.project, &target.remote, &silent(), wishes)?);
     }
     let (client, embedded) = target::connect(global, target, target::credential(global)?).await?;
     let asker = Asker { client, stop: Shutdown::default() };
-    let looked = view::preview_refreshed(&target.project, &target.remote, &silent(), wishes, &asker).await;
+    let looked = snapshot::preview_refreshed(&target.project, &target.remote, &silent(), wishes, &asker).await;
     if let Some(embedded) = embedded {
         embedded.stop().await;
     }

@@ -9,20 +9,20 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::args::{Global, RecreateArgs};
-use super::beside::{beside_service, is_served, until_all_carried_out};
+use super::service_client::{beside_service, is_served, until_all_carried_out};
 use super::exit::{Exit, CommandFailure};
-use super::hand::{self, COMMIT, Hand, Shortfall};
+use super::command_context::{self, COMMIT, Hand, Shortfall};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::selection::AddressSelection;
 use super::status::unknown_address;
 use super::sync::{asks, confirm};
 use super::target::{self, ProjectTarget};
 use crate::engine::gather::read_manifest;
-use crate::engine::hands::ExecutionContext;
+use crate::engine::context::ExecutionContext;
 use crate::engine::recreate::{self, Choice, RecreateError, RecreatedAsset};
 use crate::engine::report::RunReport;
 use crate::engine::sync::SyncError;
-use crate::engine::view::StateSnapshot;
+use crate::engine::snapshot::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::ids::AssetId;
@@ -147,7 +147,7 @@ async fn served(
     only: Option<&BTreeSet<Address>>,
     yes: bool,
 ) -> Result<Option<RecreateResult>, CommandFailure> {
-    let desired = hand::wanted(target, view)?.desired;
+    let desired = command_context::wanted(target, view)?.desired;
     let choice = recreate::choose(&desired, &view.recorded, only);
     let plan: Plan = recreate::preview(&desired, &view.recorded, only, clock::now());
     if asks(output, yes) {
@@ -241,7 +241,7 @@ fn tell(output: Printer, ended: &RecreateResult, table: Option<&Path>, rehearsal
             "old_assets": note,
         });
         if let (Some(fields), Some(report)) = (document.as_object_mut(), report) {
-            fields.extend(hand::more(report).into_iter().map(|(key, value)| (key.to_owned(), value)));
+            fields.extend(command_context::more(report).into_iter().map(|(key, value)| (key.to_owned(), value)));
         }
         match failure {
             Some(failure) => output.stopped(document, failure),

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{Global, ResolveArgs, RetryArgs};
-use super::beside::beside_service;
+use super::service_client::beside_service;
 use super::exit::{Exit, CommandFailure};
 use super::output::{Printer, TextStyle, paint};
 use super::selection::{Candidates, AddressSelection};
 use super::target::{self, ProjectTarget, address};
-use crate::engine::hands::ExecutionContext;
+use crate::engine::context::ExecutionContext;
 use crate::engine::progress::silent;
-use crate::engine::repair::{self, RepairError};
+use crate::engine::resolve::{self, RepairError};
 use crate::engine::session::Session;
 use crate::engine::stop::Shutdown;
-use crate::engine::view::StateSnapshot;
+use crate::engine::snapshot::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::request::{Resolution, Request};
@@ -85,14 +85,14 @@ async fn settle(
         Resolution::Asset(asset_id) => {
             let (client, embedded) = target::connect(global, target, target::credential(global)?).await?;
             let hands = ExecutionContext::new(session, Arc::new(client), silent(), Shutdown::default(), 1).await?;
-            let settled = repair::resolve_with(&hands, address, asset_id).await;
+            let settled = resolve::resolve_with(&hands, address, asset_id).await;
             if let Some(embedded) = embedded {
                 embedded.stop().await;
             }
             settled?;
         }
-        Resolution::Nothing => repair::recreate(&session.book, address).await?,
-        Resolution::NoDuplicate => repair::no_duplicate(&session.book, address).await?,
+        Resolution::Nothing => resolve::recreate(&session.book, address).await?,
+        Resolution::NoDuplicate => resolve::no_duplicate(&session.book, address).await?,
     }
     session.keep(Some(address)).await?;
     Ok(())
@@ -112,7 +112,7 @@ pub async fn retry(output: Printer, global: &Global, args: &RetryArgs) -> Result
     let by_service = beside_service(output, global, &target, &request).await?.is_some();
     if !by_service {
         let session = Session::open(&target.project, &target.remote, "macadam retry").await?;
-        let done = repair::retry(&session.book, &addresses).await;
+        let done = resolve::retry(&session.book, &addresses).await;
         session.close().await;
         done?;
     }

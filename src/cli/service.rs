@@ -13,7 +13,7 @@ use super::target;
 use crate::engine::gather::read_manifest;
 use crate::engine::on_change::{self, OnChange};
 use crate::engine::progress::{Listener, ProgressEvent};
-use crate::engine::service::outside::{DEADLINE, Observability};
+use crate::engine::service::observability::{DEADLINE, Observability};
 use crate::engine::service::{ServiceCommand, ServiceError, ServiceSettings, serve};
 use crate::engine::session::Session;
 use crate::engine::stop::Shutdown;

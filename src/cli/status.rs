@@ -10,13 +10,13 @@ use super::exit::{Exit, CommandFailure};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::selection::AddressSelection;
 use super::{document, target};
-use crate::engine::row::{ArchivedBy, AssetStatus};
+use crate::engine::asset_status::{ArchivedBy, AssetStatus};
 use crate::engine::status::{AssetState, LostLockfile, Status, status};
 use crate::model::address::Address;
 use crate::model::asset::Moderation;
 use crate::model::desired::Pin;
 use crate::model::shown;
-use crate::plan::shelf::{self, ScheduledArchiving};
+use crate::plan::retirement::{self, ScheduledArchiving};
 
 /// Stands under an address.
 const INDENT: &str = "             ";
@@ -173,7 +173,7 @@ fn remarks(row: &AssetStatus) -> Vec<String> {
     let told = row.asset_id.is_some() || row.state == AssetState::InProgress;
     remarks.extend(row.waits.clone().filter(|_| told));
     remarks.extend(row.coming.iter().map(|ScheduledArchiving { asset_id, why, at }| {
-        format!("asset {asset_id} {}; it is archived after {}", shelf::why_text(*why), minute(*at))
+        format!("asset {asset_id} {}; it is archived after {}", retirement::why_text(*why), minute(*at))
     }));
     for (what, stored) in [("name", &row.stored_display_name), ("description", &row.stored_description)] {
         remarks.extend(stored.as_ref().map(|text| format!("Roblox stored another {what}: `{}`", shown::foreign(text))));

@@ -12,7 +12,7 @@ use super::exit::{Exit, CommandFailure};
 use super::on_change::{self, Ran};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::progress::Bars;
-use super::{ci, outline, outputs, plan, service, target};
+use super::{ci, plan_text, outputs, plan, service, target};
 use crate::engine::gather::read_manifest;
 use crate::engine::report::{Outcome, RunReport, Stop, Warning};
 use crate::engine::session::Session;
@@ -296,7 +296,7 @@ fn show(output: Printer, report: &RunReport, global: &Global, passed_on: bool) {
     let unfinished = show_failures(output, report);
     let mut above = report.done().values().sum::<u64>() + unfinished.iter().map(|(count, _)| count).sum::<u64>() > 0;
     let all = global.verbose > 0;
-    for section in [outline::holds(&report.held, all), outline::notes(&report.notes, all)] {
+    for section in [plan_text::holds(&report.held, all), plan_text::notes(&report.notes, all)] {
         if section.is_empty() {
             continue;
         }

@@ -19,7 +19,7 @@ use axum::http::{HeaderMap, Method, Response, StatusCode, header};
 use axum::middleware::{self, Next};
 use serde_json::json;
 
-use super::side_door::json_answer;
+use super::control_api::json_answer;
 
 /// Why a request is refused before anybody looks at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -64,7 +64,7 @@ mod refusal;
 mod server;
 mod service;
 mod shared;
-mod side_door;
+mod control_api;
 mod switches;
 mod wire;
 mod world;
@@ -172,7 +172,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 
     let (stop, keeper_stop, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
     let keeper = file.map(|file| tokio::spawn(persist::keep(file, Arc::clone(&shared), keeper_stop.clone())));
-    let router = browser::guarded(server::router(&shared, side_door::router(&control)), addr);
+    let router = browser::guarded(server::router(&shared, control_api::router(&control)), addr);
     tasks.spawn(server::serve(listener, router, shared, stop.clone()));
     tasks.close();
     Ok(Running { addr, control, stop, tasks, keeper_stop, keeper })

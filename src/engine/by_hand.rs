@@ -7,14 +7,14 @@
 
 use std::collections::BTreeSet;
 
-use super::book::StateCacheError;
+use super::state_cache::StateCacheError;
 use super::execute::execute;
-use super::hands::{GivenUp, ExecutionContext};
+use super::context::{GivenUp, ExecutionContext};
 use super::refresh::{self, QueryResult, AssetQuery};
 use super::report::{Outcome, Stop};
 use super::session::recover;
-use super::settle;
-use super::steps::chain;
+use super::effects;
+use super::executor::chain;
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::failure::Failure;
 use crate::model::address::Address;
@@ -27,7 +27,7 @@ use crate::model::phase::{Intent, Phase};
 use crate::model::recorded::{AttemptId, RetireReason, Recorded, Retirement};
 use crate::plan::current::{current, last};
 use crate::plan::rule::Rule;
-use crate::plan::{Action, Step, subject};
+use crate::plan::{Action, Step, input_digest};
 use crate::platform::clock;
 
 /// So often a step in doubt is settled and begun again before that is left to the next sync.
@@ -272,7 +272,7 @@ fn user(
 ) -> Option<String> {
     let others = desired.assets.iter().filter(|(other, _)| *other != address && !together.contains(*other));
     for (other, want) in others {
-        let is_it = subject::asset_of(other, desired, recorded) == Some(asset_id)
+        let is_it = input_digest::asset_of(other, desired, recorded) == Some(asset_id)
             || recorded.assets.get(other).is_some_and(|record| record.points_to == Some(asset_id));
         if is_it {
             return Some(format!("`{other}`"));
@@ -344,7 +344,7 @@ fn written_down(recorded: &Recorded, prepared: &Prepared) -> Vec<Change> {
             let shelved = Retirement { why: RetireReason::ByHand, since, archived_at: Some(clock::now()) };
             vec![Change::SetRetirement { address: address.clone(), asset_id, shelved: Some(shelved) }]
         }
-        Direction::Restore => settle::restored(recorded, asset_id),
+        Direction::Restore => effects::restored(recorded, asset_id),
     }
 }
 
@@ -386,7 +386,7 @@ async fn until_known(hands: &ExecutionContext, desired: &Desired, step_asked: St
     for _ in 0..TRIES {
         let Some(attempt) = in_doubt(hands, &step_asked.address) else { return outcome };
         let settle = step(&step_asked.address, Action::Settle { attempt }, Rule::InDoubt);
-        let settled = run(hands, desired, settle).await;
+        let settled = run(hands, desired, effects).await;
         outcome = match settled {
             Outcome::Superseded { .. } => run(hands, desired, step_asked.clone()).await,
             Outcome::Done { .. } => return settled,

@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use super::book::StateCacheError;
+use super::state_cache::StateCacheError;
 use super::lockfile::KeepError;
 use super::session::Session;
 use crate::model::address::Address;
@@ -12,7 +12,7 @@ use crate::model::change::{Change, Event};
 use crate::model::ids::AssetId;
 use crate::model::phase::{Intent, Phase};
 use crate::model::recorded::Recorded;
-use crate::plan::doubt::is_overdue;
+use crate::plan::in_doubt::is_overdue;
 use crate::platform::clock;
 
 /// What was forgotten.

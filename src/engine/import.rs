@@ -2,10 +2,10 @@
 //!
 //! Read next: [`super::repair`] for what else a person decides, `src/plan/moves.rs` for the choices that an import makes.
 
-use super::book::StateCacheError;
-use super::hands::ExecutionContext;
+use super::state_cache::StateCacheError;
+use super::context::ExecutionContext;
 use super::refresh::{self, AssetQuery};
-use super::settle;
+use super::effects;
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::failure::Failure;
 use crate::model::address::Address;
@@ -20,7 +20,7 @@ use crate::model::observation::Mismatch;
 use crate::model::recorded::{Identity, Record, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::plan::current::last;
-use crate::plan::subject;
+use crate::plan::input_digest;
 use crate::platform::clock;
 
 /// What a person asks for.
@@ -174,7 +174,7 @@ pub async fn import(hands: &ExecutionContext, desired: &Desired, wish: ImportReq
     let ImportRequest { address, asset_id, .. } = wish;
     let (want, asset_type, content) = usable(desired, address)?;
     hands.book.read(|recorded| refuse_taken(desired, recorded, wish))?;
-    let fields = hands.book.read(|recorded| subject::fields(want, desired, recorded));
+    let fields = hands.book.read(|recorded| input_digest::fields(want, desired, recorded));
     let question = AssetQuery { asset_id, extras: fields.keys().any(|field| refresh::is_extra(*field)) };
     let read = hands.stop.or(refresh::read(&hands.client, &hands.gate, question)).await;
     let asset = read
@@ -193,7 +193,7 @@ pub async fn import(hands: &ExecutionContext, desired: &Desired, wish: ImportReq
         import.changes(recorded, moved_from.as_ref())
     };
     hands.book.commit_with(decide).await?;
-    let key = settle::key_of(asset_type, &asset);
+    let key = effects::key_of(asset_type, &asset);
     let (number, content_known) = hands.book.read(|recorded| {
         let history = recorded.assets.get(address).map(|record| &record.history);
         let known = history.and_then(|history| history.get(key)).is_some_and(|fact| fact.content.is_some());
@@ -302,7 +302,7 @@ impl Import<'_> {
         let Self { wish: ImportRequest { address, asset_id, .. }, identity, content, asset, .. } = self;
         let address = || Address::clone(address);
         let now = clock::now();
-        let key = settle::key_of(identity.asset_type, asset);
+        let key = effects::key_of(identity.asset_type, asset);
         // Another branch may have made it: its bytes are known then, whoever asks.
         let known = recorded.assets.values().find_map(|record| record.history.get(key)?.content);
         let fact = RevisionFact {
@@ -322,7 +322,7 @@ impl Import<'_> {
         match moved_from.and_then(|from| Some((from, recorded.assets.get(from)?))) {
             Some((from, record)) => {
                 changes.extend([Change::Move { from: from.clone(), to: address() }, enroll]);
-                changes.extend(settle::looked_at(&address(), record, asset, false, now));
+                changes.extend(effects::looked_at(&address(), record, asset, false, now));
                 let untold = record.history.get(key).filter(|fact| fact.content.is_none());
                 changes.extend(untold.map(|known| learn(RevisionFact { content: *content, ..*known })));
             }
@@ -332,7 +332,7 @@ impl Import<'_> {
                 let fields = self.fields.keys().map(|field| (*field, stored(*field))).collect();
                 let before = recorded.assets.get(&address()).filter(|record| has(record, *asset_id));
                 if let Some(record) = before {
-                    changes.extend(settle::looked_at(&address(), record, asset, false, now));
+                    changes.extend(effects::looked_at(&address(), record, asset, false, now));
                 }
                 let standing = history.and_then(|history| history.get(key)).map(|known| known.now(fact.standing));
                 let fact = standing.map_or(fact, |RevisionFact { standing, round, .. }| RevisionFact {

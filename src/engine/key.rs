@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::gate::Throttle;
+use super::throttle::Throttle;
 use super::report::Stop;
-use super::steps::chain;
+use super::executor::chain;
 use super::stop::Shutdown;
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::client::Client;

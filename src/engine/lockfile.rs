@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::book::{StateCache, StateCacheError};
+use super::state_cache::{StateCache, StateCacheError};
 use super::gather::read_manifest;
 use super::lost_entries;
 use super::missing_lockfile;

@@ -2,9 +2,9 @@
 //!
 //! Read next: [`super::steps`].
 
-use super::book::StateCacheError;
+use super::state_cache::StateCacheError;
 use super::refresh;
-use super::steps::{Lookup, Executor, StepResult, Write, superseded};
+use super::executor::{Lookup, Executor, StepResult, Write, superseded};
 use crate::cloud::client::{FieldUpdate, UpdateRequest};
 use crate::cloud::endpoint::Endpoint;
 use crate::model::address::Address;

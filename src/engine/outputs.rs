@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 
 use super::project::Project;
-use super::steps::chain;
+use super::executor::chain;
 use crate::manifest::{AddressSelection, Manifest};
 use crate::model::desired::Desired;
 use crate::model::output::{MissingAsset, Output};

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use super::book::{StateCache, StateCacheError};
-use super::hands::ExecutionContext;
+use super::state_cache::{StateCache, StateCacheError};
+use super::context::ExecutionContext;
 use super::project::{EditManifestError, Project};
 use super::rollback::{self, VersionVerdict};
 use crate::cloud::endpoint::Endpoint;

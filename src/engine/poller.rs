@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{Notify, oneshot};
 
-use super::gate::{Throttle, ThrottlePermit, moment};
+use super::throttle::{Throttle, ThrottlePermit, moment};
 use super::stop::Shutdown;
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::client::Client;

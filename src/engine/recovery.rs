@@ -4,8 +4,8 @@
 
 use jiff::Timestamp;
 
-use super::book::StateCacheError;
-use super::steps::{Lookup, Executor, StepResult, chain, run_ends};
+use super::state_cache::StateCacheError;
+use super::executor::{Lookup, Executor, StepResult, chain, run_ends};
 use crate::cloud::endpoint::Endpoint;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::book::StateCacheError;
-use super::hands::ExecutionContext;
+use super::state_cache::StateCacheError;
+use super::context::ExecutionContext;
 use super::report::Stop;
 use crate::model::address::Address;
 use crate::model::change::{Change, Event};

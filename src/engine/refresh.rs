@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 
-use super::gate::Throttle;
+use super::throttle::Throttle;
 use super::report::Stop;
-use super::settle;
-use super::steps::chain;
+use super::effects;
+use super::executor::chain;
 use super::stop::Shutdown;
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::client::Client;
@@ -164,7 +164,7 @@ pub fn observed(recorded: &Recorded, asset: &RemoteAsset, now: Timestamp) -> Vec
         return vec![see];
     }
     let lags = recorded.may_lag(asset_id, now) && recorded.seen.contains_key(&asset_id);
-    let looked_at = |(address, record)| settle::looked_at(address, record, asset, lags, now);
+    let looked_at = |(address, record)| effects::looked_at(address, record, asset, lags, now);
     let mut changes: Vec<Change> = owners().flat_map(looked_at).collect();
     match recorded.seen.get(&asset_id).filter(|_| lags) {
         None => changes.push(see),
@@ -191,7 +191,7 @@ pub fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) -> Vec<
         return changes;
     }
     for (address, record) in recorded.assets.iter().filter(|(_, record)| has(record, asset_id)) {
-        let gone = if heard.is_gone() { settle::gone(address, record, asset_id) } else { Vec::new() };
+        let gone = if heard.is_gone() { effects::gone(address, record, asset_id) } else { Vec::new() };
         let (kind, message) = if gone.is_empty() {
             let NotFound { answers, .. } = heard;
             ("not_found", format!("Roblox answered that it has no asset {asset_id}, for the {answers}. time"))

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::gate::Throttle;
+use super::throttle::Throttle;
 use super::progress::{Listener, ProgressEvent};
 use crate::cloud::backoff::Backoff;
 use crate::cloud::class::{Class, Later, Refusal};

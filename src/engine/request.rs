@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::project::Project;
 use super::session::Session;
 use crate::model::request::{RequestDone, RequestProblem, Request, RequestId};
-use crate::platform::bell::{self, Wakeup};
+use crate::platform::wakeup::{self, Wakeup};
 use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::handle::StoreHandle;
@@ -100,7 +100,7 @@ pub async fn ask(project: &Project, remote: &str, request: &Request, patience: D
     };
     let id = counter.ask(request, clock::now())?;
     // Without a bell the service looks by itself after a while.
-    let _ = bell::ring(&bell_of(&project.state));
+    let _ = wakeup::ring(&bell_of(&project.state));
     let mut pause = FIRST_LOOK;
     loop {
         // In this order: what the service answered before it ended is found by the look after.
@@ -137,10 +137,10 @@ impl RequestQueue {
     /// Opens the desk of a session that names itself [`lock::SERVICE`]; others are not asked. Needs a runtime.
     pub fn open(session: &Session) -> Self {
         let bell = Wakeup::hang(&bell_of(&session.project.state));
-        if let Err(error) = &bell {
+        if let Err(error) = &wakeup {
             tracing::debug!("no bell beside the state, requests are looked for every {WITHOUT_BELL:?}: {error}");
         }
-        Self { store: session.book.store().clone(), bell: bell.ok(), look_at: Duration::ZERO }
+        Self { store: session.book.store().clone(), bell: wakeup.ok(), look_at: Duration::ZERO }
     }
 
     /// Waits until there may be requests; at once the first time. May be dropped and called again at any point.
@@ -148,7 +148,7 @@ impl RequestQueue {
         let wait = self.look_at.saturating_sub(clock::elapsed());
         let heard = async {
             match &self.bell {
-                Some(bell) => bell.rung().await,
+                Some(bell) => wakeup.rung().await,
                 None => std::future::pending().await,
             }
         };

@@ -3,10 +3,10 @@
 //! What Roblox makes of it is contested: the head moves back, or a new version has the old bytes. So the asset is read before and after, and only what
 //! is read counts. Read next: [`super::steps`].
 
-use super::book::StateCacheError;
+use super::state_cache::StateCacheError;
 use super::report::Outcome;
-use super::settle;
-use super::steps::{Lookup, Executor, StepResult, Write, run_ends, superseded};
+use super::effects;
+use super::executor::{Lookup, Executor, StepResult, Write, run_ends, superseded};
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::client::RollbackForm;
 use crate::cloud::endpoint::Endpoint;
@@ -34,7 +34,7 @@ impl Executor {
         };
         let newest = record.newest().and_then(|(newest, _)| newest.version);
         if seen.revision > newest {
-            self.book.commit(settle::made_elsewhere(address, &record, &seen, clock::now())).await?;
+            self.book.commit(effects::made_elsewhere(address, &record, &seen, clock::now())).await?;
             return Ok(superseded("somebody else changed it at Roblox"));
         }
         if let Some(tried) = self.objection_to_version(address, asset_id, to).await? {

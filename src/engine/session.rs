@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::book::{StateCache, StateCacheError};
+use super::state_cache::{StateCache, StateCacheError};
 use super::gather::{GatherError, gather, unsettled_now};
 use super::lockfile::{KeepError, Lockfile, Memory};
 use super::progress::Listener;
 use super::project::Project;
-use super::settle;
+use super::effects;
 use crate::model::address::Address;
 use crate::model::change::{Change, Event};
 use crate::model::desired::Desired;
@@ -20,7 +20,7 @@ use crate::model::recorded::Recorded;
 use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::handle::StoreHandle;
-use crate::state::hold::WriteLock;
+use crate::state::write_lock::WriteLock;
 use crate::state::lock::{self, LockError, Occupancy, StateLock};
 use crate::state::store::Store;
 
@@ -82,7 +82,7 @@ impl Session {
             is_lost: store.is_lockfile_lost()?,
         };
         let (command, place) = (command.to_owned(), project.clone());
-        let place = Box::new(move || place.state_now().map_err(|error| super::steps::chain(&error)));
+        let place = Box::new(move || place.state_now().map_err(|error| super::executor::chain(&error)));
         let hold = WriteLock::new(lock, &store, &command, place)?;
         let store = StoreHandle::spawn(store).map_err(SessionError::Thread)?;
         let book = Arc::new(StateCache::new(recorded, store, hold, remote.to_owned()));
@@ -136,7 +136,7 @@ impl Session {
         // What was committed to a file that nobody finds is not.
         match self.book.secure().await {
             Ok(()) | Err(StateCacheError::Lost(_)) => {}
-            Err(error) => tracing::error!("the state could not be written at the end: {}", super::steps::chain(&error)),
+            Err(error) => tracing::error!("the state could not be written at the end: {}", super::executor::chain(&error)),
         }
         self.book.close().await;
     }
@@ -158,7 +158,7 @@ pub(super) fn hold_lost(recorded: &Recorded, now: Timestamp) -> Vec<Change> {
         .flat_map(|(id, attempt)| {
             let message = "the state could not be written when its answer came";
             let (record, subject) = (recorded.assets.get(&attempt.address), attempt.intent.subject());
-            let trouble = settle::failed(record, subject, message, fastrand::f64(), now);
+            let trouble = effects::failed(record, subject, message, fastrand::f64(), now);
             let event = Event { kind: "in_doubt", message: format!("{}: {message}", attempt.intent.name()) };
             [
                 Change::Advance { attempt: *id, event: PhaseEvent::Hold },

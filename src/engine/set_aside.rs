@@ -4,9 +4,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::book::{StateCache, StateCacheError};
-use super::hands::ExecutionContext;
-use super::settle;
+use super::state_cache::{StateCache, StateCacheError};
+use super::context::ExecutionContext;
+use super::effects;
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::wire::operation::OperationState;
 use crate::model::change::Change;
@@ -76,12 +76,12 @@ fn ended(recorded: &Recorded, id: AttemptId, attempt: &Attempt, state: &Operatio
         OperationState::Done(asset) => {
             let mut changes = made_late(recorded, attempt, asset, now);
             changes.push(advance(PhaseEvent::Complete));
-            changes.extend(settle::accounted(attempt));
+            changes.extend(effects::accounted(attempt));
             changes
         }
         OperationState::Failed(_) => {
             let mut changes = vec![advance(PhaseEvent::Refuse)];
-            changes.extend(settle::accounted(attempt));
+            changes.extend(effects::accounted(attempt));
             changes
         }
         // It stays a possible duplicate.
@@ -97,8 +97,8 @@ fn ended(recorded: &Recorded, id: AttemptId, attempt: &Attempt, state: &Operatio
 fn made_late(recorded: &Recorded, attempt: &Attempt, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
     let Some(record) = recorded.assets.get(&attempt.address) else { return Vec::new() };
     match &attempt.intent {
-        Intent::Create { content, .. } => settle::made_beside(&attempt.address, record, *content, asset, now),
-        Intent::UpdateContent { content, .. } => settle::revised_late(&attempt.address, record, *content, asset, now),
+        Intent::Create { content, .. } => effects::made_beside(&attempt.address, record, *content, asset, now),
+        Intent::UpdateContent { content, .. } => effects::revised_late(&attempt.address, record, *content, asset, now),
         Intent::UpdateMetadata { .. } | Intent::Rollback { .. } | Intent::Archive { .. } | Intent::Restore { .. } => {
             vec![Change::RecordObservation { asset: asset.clone() }]
         }

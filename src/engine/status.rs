@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::gather::{GatherError, absences, read_manifest};
 use super::project::Project;
-use super::row::{StatusInputs, Parts, AssetStatus};
-use super::view::{StateSnapshot, ViewError};
+use super::asset_status::{StatusInputs, Parts, AssetStatus};
+use super::snapshot::{StateSnapshot, ViewError};
 use crate::files;
 use crate::model::address::Address;
 use crate::model::change::Change;

@@ -7,19 +7,19 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 
-use super::book::StateCacheError;
+use super::state_cache::StateCacheError;
 use super::execute::{Runner, execute};
 use super::gather::{GatherError, gather, unsettled_now};
-use super::hands::{GivenUp, ExecutionContext};
+use super::context::{GivenUp, ExecutionContext};
 use super::lockfile::KeepError;
 use super::outputs::{self, OutputDraft};
 use super::progress::{Listener, ProgressEvent};
 use super::refresh::{self, QueryResult, AssetQuery};
 use super::report::{Outcome, RunReport, StepReport, Stop};
-use super::review::{self, Review};
+use super::moderation::{self, Review};
 use super::session::{Session, recover};
 use super::set_aside;
-use super::steps::{Executor, stop_for};
+use super::executor::{Executor, stop_for};
 use super::stop::Shutdown;
 use crate::cloud::client::Client;
 use crate::manifest::Manifest;
@@ -273,7 +273,7 @@ impl SyncRun<'_> {
             }
             let now = clock::now();
             let mut questions = refresh::urgent(refresh::queries(&desired, recorded), recorded, now);
-            let reviews = due(&review::under_review(&desired, recorded), now);
+            let reviews = due(&moderation::under_review(&desired, recorded), now);
             let asked: BTreeSet<AssetId> = questions.iter().map(|question| question.asset_id).collect();
             questions.extend(reviews.into_iter().filter(|review| !asked.contains(&review.asset_id)));
             questions
@@ -300,20 +300,20 @@ impl SyncRun<'_> {
         self.write_lockfile().await?;
         let mut least = Duration::ZERO;
         loop {
-            let waiting = self.session.book.read(|recorded| review::under_review(desired, recorded));
+            let waiting = self.session.book.read(|recorded| moderation::under_review(desired, recorded));
             let left = until.saturating_sub(clock::elapsed());
             if waiting.is_empty() || left.is_zero() {
                 return Ok(false);
             }
-            let wait = review::wait(waiting.values(), clock::now()).max(least);
+            let wait = moderation::wait(waiting.values(), clock::now()).max(least);
             // A look that tells nothing is not repeated without a pause.
-            least = review::SOONEST.unsigned_abs();
+            least = moderation::SOONEST.unsigned_abs();
             if self.options.stop.or(tokio::time::sleep(wait.min(left))).await.is_none() {
                 return Ok(false);
             }
             self.session.book.secure().await?;
             self.look(due(&waiting, clock::now())).await?;
-            let still = self.session.book.read(|recorded| review::under_review(desired, recorded));
+            let still = self.session.book.read(|recorded| moderation::under_review(desired, recorded));
             if !still.keys().eq(waiting.keys()) {
                 return Ok(true);
             }
@@ -386,7 +386,7 @@ impl SyncRun<'_> {
         let new = plan.notes.iter().filter(|note| !self.report.notes.contains(note));
         let new: Vec<Note> = new.cloned().collect();
         self.report.notes.extend(new);
-        let reviewed = self.session.book.read(|recorded| review::under_review(&desired, recorded));
+        let reviewed = self.session.book.read(|recorded| moderation::under_review(&desired, recorded));
         self.report.under_review = reviewed.len() as u64;
         Ok((desired, plan, given_up))
     }
@@ -431,11 +431,11 @@ impl SyncRun<'_> {
                         // What is not sent yet waits for another run.
                         Err(KeepError::Lockfile(error @ LockfileError::NoRoom(_))) => {
                             let hint = error.hint().map(|hint| format!(": {hint}")).unwrap_or_default();
-                            let message = format!("{}{hint}", super::steps::chain(&error));
+                            let message = format!("{}{hint}", super::executor::chain(&error));
                             self.options.stop.trigger(Stop::State { message });
                         }
                         // It is tried again, at the latest at the end, which reports it.
-                        Err(error) => tracing::warn!("the lockfile can't be written yet: {}", super::steps::chain(&error)),
+                        Err(error) => tracing::warn!("the lockfile can't be written yet: {}", super::executor::chain(&error)),
                     }
                 }
             }
@@ -468,7 +468,7 @@ impl SyncRun<'_> {
             Ok(()) => Ok(self.report),
             // What was done is told in any case.
             Err(source) if !self.report.steps.is_empty() => {
-                self.report.break_off(super::steps::chain(&source));
+                self.report.break_off(super::executor::chain(&source));
                 Err(SyncError::Midway { source: Box::new(source), report: Box::new(self.report) })
             }
             Err(error) => Err(error),

@@ -10,31 +10,31 @@
 //! looked at), [`Unsettled`] (what counts until then).
 
 mod behind_links;
-mod examine;
+mod scan;
 mod foreign;
 mod inspect;
 mod list;
 mod open;
 mod pattern;
-mod settle;
+mod debounce;
 mod similar;
-mod unsettled;
+mod in_progress;
 mod upload;
 mod walk;
 mod watch;
-mod whole;
+mod completeness;
 
 pub use behind_links::{keep_behind_links, wanted_by_globs};
-pub use examine::{Examined, ScanProgress, examine};
+pub use scan::{Examined, ScanProgress, examine};
 pub use foreign::foreign_hashes;
 pub use list::{Listed, list};
 pub use open::OpenError;
-pub use settle::{ChangeKind, CompletenessCheck, Debouncer};
-pub use unsettled::FilesInProgress;
+pub use debounce::{ChangeKind, CompletenessCheck, Debouncer};
+pub use in_progress::FilesInProgress;
 pub use upload::{ContentChanged, VerifiedReader, open_upload};
 pub use walk::{MissingFolder, Walk, WalkProblem, walk};
 pub use watch::{Degraded, Hint, HintSink, Hints, Rescan, WatchError, WatchTargets, Watcher, hints};
-pub use whole::is_whole;
+pub use completeness::is_whole;
 
 #[cfg(test)]
 mod quickstart;

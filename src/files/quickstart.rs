@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::inspect::samples;
 use super::tests_support::path;
-use super::{FilesInProgress, examine, walk};
+use super::{FilesInProgress, scan, walk};
 use crate::model::asset::AssetType;
 use crate::model::desired::{GlobPattern, FileSelection};
 use crate::model::file::FileCache;

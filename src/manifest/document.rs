@@ -9,9 +9,9 @@ use toml::de::DeTable;
 
 use super::asset::{AssetKeys, KeyPlace};
 use super::diagnostic::{ManifestError, ErrorSink};
-use super::edges::{check_circles, check_targets};
+use super::references::{check_circles, check_targets};
 use super::entry::{DraftEntry, AssetEntry, GlobEntry, normalized, read_assets, read_globs};
-use super::names::{Absent, AddressBook, Existing, PinEntry, check_pins, read_existing, read_pins};
+use super::address_index::{Absent, AddressBook, Existing, PinEntry, check_pins, read_existing, read_pins};
 use super::notification::read_notify;
 use super::outputs::{Outputs, Taken, read_outputs};
 use super::owner::read_creator;

@@ -9,7 +9,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::asset::{AssetKeys, NamedType, KeyPlace};
 use super::diagnostic::{ManifestError, ErrorSink, shown};
 use super::links::asset_id_digits;
-use super::near::either;
+use super::suggest::either;
 use super::outputs::read_path;
 use super::pattern::{self, read_pattern};
 use super::read::{KeyValue, TableReader};

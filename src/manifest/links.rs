@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::diagnostic::{ManifestError, ErrorSink, id_fault, shown};
-use super::near::{either, nearest};
+use super::suggest::{either, nearest};
 use super::read::{KeyValue, Value};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;

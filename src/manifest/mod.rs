@@ -9,12 +9,12 @@
 mod asset;
 mod diagnostic;
 mod document;
-mod edges;
+mod references;
 mod edit;
 mod entry;
 mod links;
-mod names;
-mod near;
+mod address_index;
+mod suggest;
 mod notification;
 mod outputs;
 mod owner;

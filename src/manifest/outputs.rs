@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::diagnostic::{ManifestError, ErrorSink, shown};
 use super::entry::{DraftEntry, normalized};
-use super::near::either;
+use super::suggest::either;
 use super::pattern::{self, read_pattern};
 use super::read::{KeyValue, TableReader};
 use crate::model::identifier::{identifier_of, is_identifier};

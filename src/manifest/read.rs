@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::diagnostic::{ManifestError, ErrorSink, id_fault, shown};
-use super::near::{either, nearest};
+use super::suggest::{either, nearest};
 use crate::model::ids::IdError;
 
 /// A value with its place.

@@ -8,11 +8,11 @@ use std::ops::Range;
 use super::asset::{AssetKeys, NamedType};
 use super::diagnostic::{Diagnostic, ManifestError, ErrorSink, shown};
 use super::document::ManifestDocument;
-use super::edges::{check_targets, icon_edge};
+use super::references::{check_targets, icon_edge};
 use super::entry::{
     GlobEntry, format_hint, format_message, normalized, privacy_hint, privacy_message, type_of_extension,
 };
-use super::names::{Absent, AddressBook, check_pins};
+use super::address_index::{Absent, AddressBook, check_pins};
 use super::{Manifest, pattern};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Privacy};

@@ -17,14 +17,14 @@ use crate::model::recorded::{Attempt, AttemptId, Identity, RefusalKind, Possible
 
 use super::content::plan_content;
 use super::contradiction;
-use super::doubt;
+use super::in_doubt;
 use super::metadata::MetadataSubject;
 use super::moves::Moves;
 use super::pin;
 use super::rule::Rule;
 use super::sharing::Sharing;
 use super::step::{Action, Hold, HoldKind, Note, HeldPart, Plan, Step, PlanOptions};
-use super::subject;
+use super::input_digest;
 
 /// One address with all that its plan depends on.
 #[derive(Debug, Clone, Copy)]
@@ -72,8 +72,8 @@ pub fn plan_asset<'a>(plan: &mut Plan, case: &AddressInputs<'a>) -> Option<Metad
     let mut open = case.sharing.open(case.address).iter();
     let wanted = case.want.content.as_ref().ok().map(|facts| facts.hash).filter(|_| case.want.pin.is_none());
     let binding = |attempt: &Attempt| {
-        doubt::is_binding(attempt, case.record(), &case.desired.policy)
-            && !doubt::is_overtaken(attempt, wanted, case.now)
+        in_doubt::is_binding(attempt, case.record(), &case.desired.policy)
+            && !in_doubt::is_overtaken(attempt, wanted, case.now)
     };
     if let Some((id, attempt)) = open.find(|(_, attempt)| binding(attempt)) {
         plan_binding(plan, case, *id, attempt);
@@ -123,13 +123,13 @@ fn plan_binding(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attemp
         (Phase::Submitted(operation), _) => {
             let reason = working(operation, attempt, case.now);
             push(plan, case, Action::Wait { attempt: id }, Rule::UnderWay, reason, None);
-            if doubt::is_overdue(attempt, case.now) {
+            if in_doubt::is_overdue(attempt, case.now) {
                 note_overdue(plan, case, attempt);
             }
         }
         (Phase::Held, Intent::Create { .. }) => hold_for_person(plan, case, attempt),
         (_, Intent::Create { .. }) => {
-            hold_in_doubt(plan, case, attempt, doubt::doubts(case.record(), attempt).saturating_add(1))
+            hold_in_doubt(plan, case, attempt, in_doubt::doubts(case.record(), attempt).saturating_add(1))
         }
         (_, _) => {
             let reason = "the outcome of an earlier request is unknown: looking at the remote".to_owned();
@@ -147,10 +147,10 @@ fn close_unbinding(plan: &mut Plan, case: &AddressInputs<'_>) {
             Phase::Intended => {
                 plan.marks.push(Change::Advance { attempt: *id, event: PhaseEvent::NotCarriedOut });
             }
-            Phase::Submitted(_) if doubt::is_overdue(attempt, case.now) => set_aside(plan, case, *id, attempt),
+            Phase::Submitted(_) if in_doubt::is_overdue(attempt, case.now) => set_aside(plan, case, *id, attempt),
             Phase::HandedOver | Phase::InDoubt => {
                 given_up = given_up.saturating_add(1);
-                abandon(plan, case, *id, attempt, doubt::doubts(case.record(), attempt).saturating_add(given_up));
+                abandon(plan, case, *id, attempt, in_doubt::doubts(case.record(), attempt).saturating_add(given_up));
             }
             Phase::Submitted(_) | Phase::SetAside(_) | Phase::Held | Phase::Closed(_) => {}
         }
@@ -160,7 +160,7 @@ fn close_unbinding(plan: &mut Plan, case: &AddressInputs<'_>) {
 /// What Roblox works on, and for how long where that is more than usual.
 pub(super) fn working(operation: &OperationId, attempt: &Attempt, now: Timestamp) -> String {
     let age = now.duration_since(attempt.since);
-    match doubt::is_overdue(attempt, now) {
+    match in_doubt::is_overdue(attempt, now) {
         true => format!("Roblox has been working on operation {operation} for {}", spelled(age)),
         false => format!("Roblox works on operation {operation}"),
     }
@@ -230,14 +230,14 @@ fn abandon(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attempt: &A
     let event = Event { kind: Event::POSSIBLE_DUPLICATE, message: message.clone() };
     plan.marks.push(Change::LogEvent { address: Some(case.address.clone()), event });
     plan.marks.extend(suspect(case.address, attempt));
-    let subject = doubt::subject_of(attempt);
+    let subject = in_doubt::subject_of(attempt);
     let trouble = match case.record().and_then(|record| record.trouble.clone()) {
-        Some(Blocked::Retrying { subject: known, failures, next_at, message, .. }) if known == subject => {
-            Blocked::Retrying { subject, failures, doubts, next_at, message }
+        Some(Blocked::Retrying { subject: known, failures, next_at, message, .. }) if known == input_digest => {
+            Blocked::Retrying { input_digest, failures, doubts, next_at, message }
         }
         // A crash left it: nothing was written down of how it ended.
         Some(Blocked::Retrying { .. } | Blocked::Refused { .. }) | None => {
-            Blocked::Retrying { subject, failures: 1, doubts, next_at: case.now, message }
+            Blocked::Retrying { input_digest, failures: 1, doubts, next_at: case.now, message }
         }
     };
     plan.marks.push(Change::SetBlocked { address: case.address.clone(), trouble: Some(trouble) });
@@ -385,14 +385,14 @@ fn lost_answers(case: &AddressInputs<'_>) -> Option<Timestamp> {
 }
 
 fn resting(plan: &mut Plan, case: &AddressInputs<'_>) -> ContentBackoff {
-    let wanted = subject::of(case.want, case.fields).asset;
+    let wanted = input_digest::of(case.want, case.fields).asset;
     match case.record().and_then(|record| record.trouble.as_ref()) {
         Some(Blocked::Refused { subject, objection: RefusalKind::DisplayName, .. })
-            if *subject == wanted && case.desired.policy.moderated_name == ModeratedName::Neutral =>
+            if *input_digest == wanted && case.desired.policy.moderated_name == ModeratedName::Neutral =>
         {
             ContentBackoff::NeutralName
         }
-        Some(Blocked::Refused { subject, action, objection, message, .. }) if *subject == wanted => {
+        Some(Blocked::Refused { subject, action, objection, message, .. }) if *input_digest == wanted => {
             hold_refused(plan, case, HeldPart::Asset, action, *objection, message);
             ContentBackoff::Held
         }
@@ -403,7 +403,7 @@ fn resting(plan: &mut Plan, case: &AddressInputs<'_>) -> ContentBackoff {
 /// When what failed is due again; `None`: now.
 pub(super) fn due(trouble: Option<&Blocked>, wanted: FieldDigest, now: Timestamp) -> Option<Timestamp> {
     match trouble {
-        Some(Blocked::Retrying { subject, next_at, .. }) if *subject == wanted && *next_at > now => Some(*next_at),
+        Some(Blocked::Retrying { subject, next_at, .. }) if *input_digest == wanted && *next_at > now => Some(*next_at),
         Some(Blocked::Refused { .. } | Blocked::Retrying { .. }) | None => None,
     }
 }

@@ -14,7 +14,7 @@ use super::metadata::MetadataSubject;
 use super::rule::Rule;
 use super::sharing::AssetSource;
 use super::step::{Action, HoldKind, NewAsset, Plan};
-use super::subject;
+use super::input_digest;
 
 /// Plans the content, and says whose metadata is to be planned then.
 pub(super) fn plan_content<'a>(plan: &mut Plan, ready: &Ready<'a>) -> Option<MetadataSubject<'a>> {
@@ -250,7 +250,7 @@ fn new_asset(ready: &Ready<'_>) -> NewAsset {
         display_name: if ready.neutral { neutral() } else { named() },
         description: meta.description.clone(),
         expected_price: want.expected_price,
-        fields: subject::sent_at_creation(ready.case.fields),
+        fields: input_digest::sent_at_creation(ready.case.fields),
     }
 }
 

@@ -6,7 +6,7 @@
 use super::content::short;
 use super::current::last;
 use super::step::{Action, FieldChange, NewAsset, Step};
-use super::subject;
+use super::input_digest;
 use crate::model::asset::Privacy;
 use crate::model::desired::Desired;
 use crate::model::digest::FieldDigest;
@@ -88,7 +88,7 @@ pub fn diff(step: &Step, recorded: &Recorded) -> Vec<Difference> {
 /// The asset that a step concerns, also where only what is known tells.
 pub fn asset_of(step: &Step, desired: &Desired, recorded: &Recorded) -> Option<AssetId> {
     match &step.action {
-        Action::Move { .. } => subject::asset_of(&step.address, desired, recorded),
+        Action::Move { .. } => input_digest::asset_of(&step.address, desired, recorded),
         Action::Settle { attempt } | Action::Wait { attempt } => recorded.attempts.get(attempt)?.intent.asset_id(),
         action => action.asset_id(),
     }

@@ -10,7 +10,7 @@ use super::asset::due;
 use super::drift::HEALINGS_A_DAY;
 use super::rule::Rule;
 use super::step::{Action, Drift, FieldChange, Hold, HoldKind, Note, HeldPart, Plan, Step};
-use super::subject;
+use super::input_digest;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::{Desired, DesiredAsset};
@@ -98,10 +98,10 @@ pub fn compare(wanted: &FieldDigests, asked: &FieldDigests, seen: Option<&Remote
 pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intention: MetadataTarget<'_>) {
     let MetadataTarget { address, want, target, fields } = &intention;
     let record = scene.recorded.assets.get(*address);
-    let wanted = subject::of(want, fields).metadata;
+    let wanted = input_digest::of(want, fields).metadata;
     let mut name_refused = false;
     if let Some(Blocked::Refused { subject, action, objection, message, .. }) = record.and_then(|r| r.trouble.as_ref())
-        && *subject == wanted
+        && *input_digest == wanted
     {
         name_refused = *objection == RefusalKind::DisplayName
             && scene.desired.policy.moderated_name == ModeratedName::Neutral
@@ -116,7 +116,7 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
     let mut looked = false;
     let (asset_id, mut comparison, heals) = match target {
         MetadataSubject::New => {
-            let sent = subject::sent_at_creation(fields);
+            let sent = input_digest::sent_at_creation(fields);
             let cleared = |field: &Field| fields.get(field) == Some(&FieldDigest::of_cleared());
             let changed = fields.keys().filter(|field| !sent.contains_key(field) && !cleared(field)).copied();
             (None, Comparison { changed: changed.collect(), fields: sent }, false)
@@ -278,7 +278,7 @@ fn changes(
     let mut missing = Vec::new();
     let mut resolve = |reference: &AssetRef| match reference {
         AssetRef::Address(to) if !scene.moving.contains(to) => {
-            let found = subject::asset_of(to, scene.desired, scene.recorded).map(AssetRef::Id);
+            let found = input_digest::asset_of(to, scene.desired, scene.recorded).map(AssetRef::Id);
             if found.is_none() {
                 missing.push(to.clone());
             }

@@ -13,9 +13,9 @@ pub mod content;
 mod contradiction;
 pub mod current;
 pub mod diff;
-pub mod doubt;
+pub mod in_doubt;
 pub mod drift;
-pub mod kin;
+pub mod aliases;
 pub mod lint;
 pub mod lookalikes;
 pub mod metadata;
@@ -24,9 +24,9 @@ pub mod moves;
 pub mod pin;
 pub mod rule;
 pub mod sharing;
-pub mod shelf;
+pub mod retirement;
 pub mod step;
-pub mod subject;
+pub mod input_digest;
 mod unproven;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,13 +52,13 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &PlanOptions, now: T
     let moves = Moves::of(desired, recorded, &wishes.in_hand);
     let (recorded, moved) = moves.apply(recorded, now);
     plan.marks.extend(moved);
-    let (recorded, learned) = kin::share_history(desired, &recorded, now);
+    let (recorded, learned) = aliases::share_history(desired, &recorded, now);
     plan.marks.extend(learned);
     let recorded: &Recorded = &recorded;
     let mut in_hand: BTreeSet<Address> = wishes.in_hand.union(&moves.waiting).cloned().collect();
-    in_hand.extend(kin::waiting(desired, recorded));
+    in_hand.extend(aliases::waiting(desired, recorded));
     let sharing = Sharing::of(desired, recorded, &in_hand);
-    let fields = desired.assets.values().map(|want| subject::fields(want, desired, recorded));
+    let fields = desired.assets.values().map(|want| input_digest::fields(want, desired, recorded));
     let fields: Vec<FieldDigests> = fields.collect();
     let mut intentions = Vec::new();
     for ((address, want), fields) in desired.assets.iter().zip(&fields) {
@@ -99,7 +99,7 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &PlanOptions, now: T
     }
     plan_removed(&mut plan, desired, recorded, &moves.undecided);
     let (in_hand, undecided) = (&in_hand, &moves.undecided);
-    shelf::plan_shelf(&mut plan, &shelf::RetireInputs { desired, recorded, in_hand, undecided, wishes, now });
+    retirement::plan_shelf(&mut plan, &retirement::RetireInputs { desired, recorded, in_hand, undecided, wishes, now });
     unproven::hold(&mut plan, desired, recorded, in_hand);
     unproven::note(&mut plan, desired, recorded);
     // Stable: the steps of an address keep their order, and metadata comes last.

@@ -7,7 +7,7 @@ use super::drift;
 use super::metadata::MetadataSubject;
 use super::rule::Rule;
 use super::step::{Action, HoldKind, HeldPart, Plan};
-use super::subject;
+use super::input_digest;
 use crate::model::asset::ContentChange;
 use crate::model::desired::Pin;
 use crate::model::history::{RevisionFact, RevisionKey, RevisionState};
@@ -24,9 +24,9 @@ pub(super) fn plan_pin<'a>(plan: &mut Plan, case: &AddressInputs<'a>, record: &'
             return None;
         }
     };
-    let wanted = subject::of(case.want, case.fields).asset;
+    let wanted = input_digest::of(case.want, case.fields).asset;
     if let Some(Blocked::Refused { subject, action, objection, message, .. }) = &record.trouble
-        && *subject == wanted
+        && *input_digest == wanted
     {
         hold_refused(plan, case, HeldPart::Asset, action, *objection, message);
         return None;

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::contradiction::contradictions;
 use super::current::{current, vanished};
-use super::doubt::is_binding;
-use super::subject;
+use super::in_doubt::is_binding;
+use super::input_digest;
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange, Privacy};
 use crate::model::desired::{Desired, DesiredAsset, Pin};
@@ -74,7 +74,7 @@ impl<'a> Sharing<'a> {
                 of.iter().any(|(_, attempt)| is_binding(attempt, recorded.assets.get(address), &desired.policy))
             })
         };
-        let fields = |want: &DesiredAsset| subject::fields(want, desired, recorded);
+        let fields = |want: &DesiredAsset| input_digest::fields(want, desired, recorded);
         let contradictions = contradictions(recorded);
         let mut owners = existing_owners(desired, recorded, &contradictions);
         add_uploads_under_way(&mut owners, desired, recorded);
@@ -220,7 +220,7 @@ fn fits(sharer: &FieldDigests, owner: &FieldDigests) -> bool {
 
 fn fields_of(address: &Address, desired: &Desired, recorded: &Recorded) -> FieldDigests {
     match (desired.assets.get(address), recorded.assets.get(address)) {
-        (Some(want), _) => subject::fields(want, desired, recorded),
+        (Some(want), _) => input_digest::fields(want, desired, recorded),
         (None, Some(record)) => record.asked.clone(),
         (None, None) => FieldDigests::new(),
     }
@@ -264,7 +264,7 @@ fn add_uploads_under_way<'a>(owners: &mut BTreeMap<ShareKey, Vec<AssetOwner<'a>>
         let Some(record) = recorded.assets.get(&attempt.address) else { continue };
         let identity = &record.identity;
         if identity.asset_type.on_content_change() == ContentChange::NewAsset {
-            let wanted = desired.assets.get(&attempt.address).map(|want| subject::fields(want, desired, recorded));
+            let wanted = desired.assets.get(&attempt.address).map(|want| input_digest::fields(want, desired, recorded));
             let fields = wanted.unwrap_or_else(|| fields.clone());
             let share = (identity.asset_type, identity.creator, identity.privacy, *content);
             owners.entry(share).or_default().push(AssetOwner { address: &attempt.address, fields, key: None });

@@ -3,7 +3,7 @@
 //! Nothing here knows of assets. Read next: [`clock`].
 
 pub mod atomic_file;
-pub mod bell;
+pub mod wakeup;
 pub mod clock;
 pub mod failpoint;
 pub mod file_id;

@@ -9,7 +9,7 @@
 
 mod error;
 pub mod handle;
-pub mod hold;
+pub mod write_lock;
 pub mod lock;
 pub mod lockfile;
 mod spelling;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::bench::{EmulatorFixture, new_asset};
 use super::files::model;
-use crate::emulator::side_door;
+use crate::emulator::control_api;
 
 /// Verbs that read a body, each with one that it takes.
 fn verbs() -> Vec<(&'static str, &'static str, Value)> {
@@ -45,7 +45,7 @@ fn send(bench: &EmulatorFixture, method: &str, path: &str, body: Vec<u8>) -> (u1
     let request = Request::builder().method(method).uri(path).body(Body::from(body)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
-        let door = TowerToHyperService::new(side_door::router(&bench.control));
+        let door = TowerToHyperService::new(control_api::router(&bench.control));
         let (head, body) = door.call(request).await.unwrap().into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         (head.status.as_u16(), serde_json::from_slice(&bytes).unwrap_or(Value::Null))

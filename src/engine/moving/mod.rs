@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
-use super::gate::{self, Throttle};
+use super::throttle::{self, Throttle};
 use super::gather::{GatherError, Gathered, look};
 use super::progress::Listener;
 use super::project::Project;
@@ -302,9 +302,9 @@ impl Move {
         let (_, gathered) = tokio::task::block_in_place(|| self.settle(listener))?;
         let asked: BTreeSet<AssetId> = self.claims.assets.values().map(|claim| claim.asset_id).collect();
         let questions = asked.into_iter().map(|asset_id| AssetQuery { asset_id, extras: false }).collect();
-        let gate = Throttle::new(&[], gate::OWNER, listener.clone());
+        let gate = Throttle::new(&[], throttle::OWNER, listener.clone());
         let answers: BTreeMap<AssetId, QueryResult> =
-            refresh::fetch_assets(client, &gate, stop, questions).await.into_iter().collect();
+            refresh::fetch_assets(client, &throttle, stop, questions).await.into_iter().collect();
         if let Some(Stop::Credential { message, hint }) = stop.why() {
             return Err(MoveError::Credential { message, hint });
         }

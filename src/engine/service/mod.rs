@@ -7,16 +7,16 @@
 //! Read next: [`pass`] for what a pass does, [`crew`] for the work in hand, [`requests`] for what other commands ask, [`eyes`] and [`disk`] for what is
 //! seen of the disk, [`rounds`] for what is looked at when, [`outputs`] for the game's files, [`key`] for a refused key, [`outside`] for what operators see.
 
-mod around;
-mod crew;
-mod disk;
-mod eyes;
+mod drift_scan;
+mod workers;
+mod rescan;
+mod file_monitor;
 mod key;
 mod outputs;
-pub mod outside;
-mod pass;
+pub mod observability;
+mod reconcile;
 mod requests;
-mod rounds;
+mod scan_schedule;
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -25,17 +25,17 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use self::around::until;
-use self::crew::{Workers, End, WorkerResult};
-use self::eyes::FileMonitor;
+use self::drift_scan::until;
+use self::workers::{Workers, End, WorkerResult};
+use self::file_monitor::FileMonitor;
 use self::outputs::TellOutputs;
-use self::outside::Observability;
+use self::observability::Observability;
 use self::requests::Asked;
-use self::rounds::Rounds;
-use super::book::StateCacheError;
+use self::scan_schedule::Rounds;
+use super::state_cache::StateCacheError;
 use super::gather::{GatherError, read_manifest};
 use super::git;
-use super::hands::ExecutionContext;
+use super::context::ExecutionContext;
 use super::lockfile::KeepError;
 use super::on_change::OnChange;
 use super::outputs::ours;
@@ -231,7 +231,7 @@ pub async fn serve(
         client,
         hands,
         setting,
-        outside,
+        observability,
         on_change,
         ending,
         crew: Workers::default(),
@@ -504,7 +504,7 @@ impl Service<'_> {
         self.check_shutdown()
     }
 
-    fn health(&self) -> outside::LoopStatus {
+    fn health(&self) -> observability::LoopStatus {
         let mut degraded = Vec::new();
         degraded.extend(self.refused.as_ref().map(|_| "the key was refused".to_owned()));
         degraded.extend(self.unreadable.as_ref().map(|_| "the lockfile can't be used".to_owned()));
@@ -512,7 +512,7 @@ impl Service<'_> {
         degraded.extend(self.invalid.as_ref().map(|_| "the manifest is not valid".to_owned()));
         degraded.extend(self.outputs.is_failing().then(|| "an output can't be written".to_owned()));
         degraded.extend(self.eyes.degraded().map(|_| "files are polled, not watched".to_owned()));
-        outside::LoopStatus { assets: self.desired.assets.len(), in_hand: self.crew.in_hand().len(), degraded }
+        observability::LoopStatus { assets: self.desired.assets.len(), in_hand: self.crew.in_hand().len(), degraded }
     }
 
     /// The state is where nobody finds it: what it knows is left to the lockfile, whatever git does, with what was not answered as in doubt. It is a union, so

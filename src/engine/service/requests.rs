@@ -10,13 +10,13 @@ use std::time::Duration;
 use super::{Service, ServiceError};
 use crate::engine::by_hand::{self, ByHandError, Direction, Prepared};
 use crate::engine::forget::{self, ForgetError};
-use crate::engine::hands::ExecutionContext;
+use crate::engine::context::ExecutionContext;
 use crate::engine::import::{self, ImportError};
 use crate::engine::lockfile::KeepError;
 use crate::engine::recreate::{self, RecreateError};
-use crate::engine::repair::{self, RepairError};
+use crate::engine::resolve::{self, RepairError};
 use crate::engine::report::Outcome;
-use crate::engine::steps::chain;
+use crate::engine::executor::chain;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::file::FileProblem;
@@ -137,14 +137,14 @@ impl Service<'_> {
             // The rest needs no more than the state.
             Request::Resolve { address, found: found @ (Resolution::Nothing | Resolution::NoDuplicate) } => {
                 let result = match found {
-                    Resolution::NoDuplicate => repair::no_duplicate(&self.session.book, address).await,
-                    Resolution::Nothing | Resolution::Asset(_) => repair::recreate(&self.session.book, address).await,
+                    Resolution::NoDuplicate => resolve::no_duplicate(&self.session.book, address).await,
+                    Resolution::Nothing | Resolution::Asset(_) => resolve::recreate(&self.session.book, address).await,
                 };
                 asked.stage = RequestStage::Ended(result.map(|()| RequestDone::default()).map_err(Into::into));
                 return Ok(());
             }
             Request::Retry { addresses } => {
-                let result = repair::retry(&self.session.book, addresses).await;
+                let result = resolve::retry(&self.session.book, addresses).await;
                 asked.stage = RequestStage::Ended(result.map(|()| RequestDone::default()).map_err(Into::into));
                 return Ok(());
             }
@@ -278,7 +278,7 @@ fn addresses(request: &Request) -> BTreeSet<Address> {
 async fn run(errand: &CommandJob, hands: &ExecutionContext, desired: &Desired) -> Result<RequestDone, RequestProblem> {
     match errand {
         CommandJob::Settle(address, asset_id) => {
-            repair::resolve_with(hands, address, *asset_id).await?;
+            resolve::resolve_with(hands, address, *asset_id).await?;
             Ok(RequestDone { asset_id: Some(*asset_id), ..RequestDone::default() })
         }
         CommandJob::Import { address, asset_id, content_matches } => {

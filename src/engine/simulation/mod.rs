@@ -3,8 +3,8 @@
 //!
 //! The same against the emulator, with the real binary: `tests/it/property`.
 
-mod hands;
-mod stories;
+mod executor;
+mod scenarios;
 mod world;
 
 use std::collections::BTreeSet;
@@ -21,10 +21,10 @@ use crate::model::metadata::Field;
 use crate::model::phase::Phase;
 use crate::model::recorded::Recorded;
 use crate::plan::current::current;
-use crate::plan::{Action, Plan, PlanOptions, lint, plan, subject};
+use crate::plan::{Action, Plan, PlanOptions, lint, plan, input_digest};
 use crate::state::lockfile::{Ledger, export, import, locked};
-use hands::{SimulatedExecutor, Mood, stored};
-use stories::{ScenarioEvent, Meddling, any_story, hash, without_dangling};
+use executor::{SimulatedExecutor, Mood, stored};
+use scenarios::{ScenarioEvent, Meddling, any_story, hash, without_dangling};
 use world::{RollbackMakes, SimulatedRemote};
 
 const REMOTE: &str = "https://remote.test";
@@ -222,7 +222,7 @@ impl SimulationFixture {
             if sharers(key.asset_id) > 1 {
                 continue;
             }
-            for (field, wanted) in subject::fields(want, &self.desired, &self.recorded) {
+            for (field, wanted) in input_digest::fields(want, &self.desired, &self.recorded) {
                 let at_remote = stored(&self.world, key.asset_id, field).unwrap();
                 let is_asked = record.asked.get(&field) == Some(&wanted);
                 let otherwise = record.stored.get(&field) == Some(&at_remote);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::Degraded;
-use crate::files::settle::ChangeKind;
+use crate::files::debounce::ChangeKind;
 use crate::model::file::Fingerprint;
 use crate::model::path::ProjectPath;
 use crate::platform::fingerprint;

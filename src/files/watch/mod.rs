@@ -17,9 +17,9 @@
 //! Read next: `patrol`, then `survey` (which folders), `targets` (what other paths mean), `hints` and `queue` (the two boxes).
 
 mod hints;
-mod patrol;
+mod watcher;
 mod queue;
-mod survey;
+mod watched_folders;
 mod targets;
 
 use std::io;
@@ -32,7 +32,7 @@ pub use hints::{Hint, HintSink, Hints, Rescan, hints};
 pub use targets::WatchTargets;
 
 use hints::HintState;
-use patrol::WatchLoop;
+use watcher::WatchLoop;
 use queue::{WatchCommand, Queue};
 
 /// How many events wait for the patrol. A save makes some ten; what 1,000 files of a branch switch make fits, at some 200 bytes each; of more than that

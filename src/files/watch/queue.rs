@@ -9,7 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
 
 use super::{Rescan, WatchTargets};
-use crate::files::settle::ChangeKind;
+use crate::files::debounce::ChangeKind;
 
 /// An event as the system tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]

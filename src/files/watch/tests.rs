@@ -5,9 +5,9 @@ use std::fs;
 use std::time::Duration;
 
 use super::*;
-use crate::files::settle::ChangeKind;
+use crate::files::debounce::ChangeKind;
 use crate::files::tests_support::{Folder, path};
-use crate::files::{examine, walk};
+use crate::files::{scan, walk};
 use crate::model::desired::{GlobPattern, FileSelection};
 use crate::model::file::FileCache;
 

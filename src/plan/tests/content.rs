@@ -48,7 +48,7 @@ fn an_earlier_content_of_a_model_is_uploaded_again() {
 fn a_refusal_ends_with_new_content_and_a_retry_keeps_its_time() {
     let subject = digest::subject(Some(hash(1)), &FieldDigests::new());
     let later: Timestamp = "1970-01-01T00:01:00Z".parse().unwrap();
-    let trouble = Blocked::Retrying { subject, failures: 2, doubts: 0, next_at: later, message: "502".to_owned() };
+    let trouble = Blocked::Retrying { input_digest, failures: 2, doubts: 0, next_at: later, message: "502".to_owned() };
     let known = || {
         let rest = Change::SetBlocked { address: address("a.png"), trouble: Some(trouble.clone()) };
         KnownBuilder::default().enrolled("a.png").tell(rest)

@@ -7,12 +7,12 @@ fn a_create_that_is_never_answered_is_not_fed_copies_without_end() {
     let resting = |doubts: u32, content: u8| {
         let subject = digest::subject(Some(hash(content)), &FieldDigests::new());
         let trouble =
-            Blocked::Retrying { subject, failures: doubts, doubts, next_at: NOW, message: "reset".to_owned() };
+            Blocked::Retrying { input_digest, failures: doubts, doubts, next_at: NOW, message: "reset".to_owned() };
         Change::SetBlocked { address: address("a.png"), trouble: Some(trouble) }
     };
     let doubtful = || {
         let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
-        KnownBuilder::default().create_under_way("a.png", 1, false, &doubt)
+        KnownBuilder::default().create_under_way("a.png", 1, false, &in_doubt)
     };
     let again = "create a.png: it is new
          note a.png: the outcome of an earlier create is unknown; it is sent again and may exist twice";
@@ -56,7 +56,7 @@ fn what_is_under_way_is_followed_and_doubt_follows_the_policy() {
     let check_policy = |policy: AmbiguousCreate, costly: bool, expected: &str| {
         let mut desired = desired(vec![want("a.png", 1)]);
         desired.policy.ambiguous_create = policy;
-        check_desired(&desired, KnownBuilder::default().create_under_way("a.png", 1, costly, &doubt), expected);
+        check_desired(&desired, KnownBuilder::default().create_under_way("a.png", 1, costly, &in_doubt), expected);
     };
     check_policy(AmbiguousCreate::Auto, false, again);
     check_policy(AmbiguousCreate::Auto, true, held);
@@ -127,7 +127,7 @@ fn the_operation_of_an_address_that_left_was_never_polled_and_its_asset_lost() {
 fn two_creates_in_doubt_were_counted_as_one() {
     let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
     let known =
-        KnownBuilder::default().create_under_way("a.png", 1, false, &doubt).create_under_way("a.png", 1, false, &doubt);
+        KnownBuilder::default().create_under_way("a.png", 1, false, &in_doubt).create_under_way("a.png", 1, false, &in_doubt);
     let mut recorded = known.0;
     for mark in &plan(&desired(vec![want("a.png", 1)]), &recorded, NOW).marks {
         recorded.apply(mark, NOW).unwrap();

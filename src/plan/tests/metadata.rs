@@ -189,7 +189,7 @@ fn neutral(desired: Desired) -> Desired {
 #[test]
 fn a_refused_name_of_a_create_follows_the_policy() {
     let wanted = named(want("b.fbx", 1), "Rude");
-    let subjects = subject::of(&wanted, &wanted.metadata.digests());
+    let subjects = input_digest::of(&wanted, &wanted.metadata.digests());
     let known = |objection| KnownBuilder::default().enrolled("b.fbx").refused("b.fbx", subjects.asset, objection);
     let held = "failed b.fbx: Roblox refused to update_metadata it: Moderated";
     check(vec![wanted.clone()], known(RefusalKind::DisplayName), held);
@@ -212,7 +212,7 @@ fn a_refused_name_of_a_create_follows_the_policy() {
 fn a_name_that_was_refused_and_kept_was_put_back_as_drift() {
     let wanted = described(named(want("b.fbx", 1), "Rude"), "A");
     let before = described(named(want("b.fbx", 1), "Sword"), "A");
-    let subjects = subject::of(&wanted, &wanted.metadata.digests());
+    let subjects = input_digest::of(&wanted, &wanted.metadata.digests());
     let known = || {
         let known = sword(&before).refused("b.fbx", subjects.metadata, RefusalKind::DisplayName);
         known.seen(11, |seen| (seen.display_name, seen.description) = (Some("Sword".to_owned()), Some("A".to_owned())))
@@ -237,7 +237,7 @@ fn a_name_that_was_refused_and_kept_was_put_back_as_drift() {
 #[test]
 fn the_rest_of_an_update_goes_on_without_a_refused_name() {
     let wanted = described(named(want("b.fbx", 1), "Rude"), "B");
-    let subjects = subject::of(&wanted, &wanted.metadata.digests());
+    let subjects = input_digest::of(&wanted, &wanted.metadata.digests());
     let known = sword(&described(named(want("b.fbx", 1), "Sword"), "A"));
     check_desired(
         &neutral(desired(vec![wanted])),

@@ -254,7 +254,7 @@ impl KnownBuilder {
 
     fn refused(self, path: &str, subject: FieldDigest, objection: RefusalKind) -> Self {
         let (action, message) = ("update_metadata".to_owned(), "Moderated".to_owned());
-        let trouble = Blocked::Refused { subject, action, objection, message, at: NOW };
+        let trouble = Blocked::Refused { input_digest, action, objection, message, at: NOW };
         self.tell(Change::SetBlocked { address: address(path), trouble: Some(trouble) })
     }
 

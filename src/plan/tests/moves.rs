@@ -393,7 +393,7 @@ fn a_create_under_way_goes_along_with_its_address() {
     assert!(plan.marks.contains(&Change::Move { from: address("a.fbx"), to: address("b.fbx") }), "{:?}", plan.marks);
     // In doubt it is the new address that a person is asked about, and that may have made two.
     let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
-    let costly = KnownBuilder::default().create_under_way("a.fbx", 1, true, &doubt).locked("a.fbx");
+    let costly = KnownBuilder::default().create_under_way("a.fbx", 1, true, &in_doubt).locked("a.fbx");
     let held = "move b.fbx: `a.fbx` left, and had the same bytes\nheld b.fbx: nobody knows whether its create of 1970-01-01T00:00:00Z was carried out";
     check(vec![want("b.fbx", 1)], costly, held);
     // Nothing left: as if it had never begun.

@@ -180,9 +180,9 @@ fn who_made_a_newer_revision_than_the_pinned_one_is_told_and_not_undone() {
 
 #[test]
 fn a_refused_rollback_waits_for_another_pin() {
-    let subject = |want: &DesiredAsset| subject::of(want, &want.metadata.digests()).asset;
+    let subject = |want: &DesiredAsset| input_digest::of(want, &want.metadata.digests()).asset;
     let wanted = pinned(want("b.fbx", 3), 1);
-    let known = || model().refused("b.fbx", subject(&wanted), RefusalKind::Other);
+    let known = || model().refused("b.fbx", input_digest(&wanted), RefusalKind::Other);
     check(vec![wanted.clone()], known(), "failed b.fbx: Roblox refused to update_metadata it: Moderated");
     let other = "rollback b.fbx 11: it is pinned to revision 2, from revision 3
         note b.fbx: is pinned to revision 2; its file has other bytes, which wait for `macadam unpin b.fbx`";

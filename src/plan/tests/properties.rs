@@ -141,7 +141,7 @@ fn learn(known: KnownBuilder, path: &str, fact: Fact) -> KnownBuilder {
         Fact::Healed(metadata) => known.healed(path, if metadata { DriftRepair::Metadata } else { DriftRepair::Archived }, 3),
         Fact::Refused(metadata, content, name) => {
             let wanted = DesiredAsset { metadata, ..want(path, content) };
-            let subjects = subject::of(&wanted, &wanted.metadata.digests());
+            let subjects = input_digest::of(&wanted, &wanted.metadata.digests());
             let objection = if name { RefusalKind::DisplayName } else { RefusalKind::Other };
             known.refused(path, if name { subjects.metadata } else { subjects.asset }, objection)
         }
@@ -169,7 +169,7 @@ fn any_known() -> impl Strategy<Value = Recorded> {
 fn in_use(desired: &Desired, recorded: &Recorded) -> Vec<AssetId> {
     let mut used: Vec<AssetId> = desired.existing.values().copied().collect();
     for (address, want) in &desired.assets {
-        used.extend(subject::asset_of(address, desired, recorded));
+        used.extend(input_digest::asset_of(address, desired, recorded));
         if let Some(Some(AssetRef::Id(icon))) = &want.metadata.icon {
             used.push(*icon);
         }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::world::{Thing, SimulatedRemote, filtered};
 use crate::engine::refresh::{self, QueryResult};
-use crate::engine::settle;
+use crate::engine::effects;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
@@ -17,7 +17,7 @@ use crate::model::metadata::{AssetRef, Field, FieldDigests};
 use crate::model::observation::{ANSWERS_UNTIL_GONE, NOT_FOUND_APART};
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{AttemptId, DriftRepair, Identity, RefusalKind, Record, Recorded};
-use crate::plan::subject::{self, Subjects};
+use crate::plan::input_digest::{self, Subjects};
 use crate::plan::{Action, FieldChange, NewAsset, Plan, Step};
 
 /// How the remote behaves while one plan is carried out.
@@ -50,7 +50,7 @@ impl SimulatedExecutor<'_> {
 
     /// Carries out a plan; after a step that is not done the rest of its address is not tried, nor what waits for it.
     pub fn carry_out(&mut self, plan: &Plan) {
-        let subjects = subject::of_all(self.desired, self.recorded);
+        let subjects = input_digest::of_all(self.desired, self.recorded);
         let (metadata, mut left): (Vec<&Step>, Vec<&Step>) = plan.steps.iter().partition(|s| s.action.is_metadata());
         let mut failed: BTreeSet<&Address> = BTreeSet::new();
         while !left.is_empty() {
@@ -91,7 +91,7 @@ impl SimulatedExecutor<'_> {
     fn finish(&mut self, id: AttemptId, asset_id: AssetId) -> bool {
         let asset = self.world.describe(asset_id, false).unwrap();
         let attempt = self.recorded.attempts[&id].clone();
-        let settled = settle::completed(id, &attempt, &self.record(&attempt.address), &asset, self.now);
+        let settled = effects::completed(id, &attempt, &self.record(&attempt.address), &asset, self.now);
         self.commit(&settled.changes);
         !settled.rejected
     }
@@ -99,7 +99,7 @@ impl SimulatedExecutor<'_> {
     fn refuse(&mut self, id: AttemptId, subject: FieldDigest, objection: RefusalKind) -> bool {
         let attempt = self.recorded.attempts[&id].clone();
         let record = self.recorded.assets.get(&attempt.address);
-        let changes = settle::refused(id, &attempt, record, (subject, objection), "no", self.now);
+        let changes = effects::refused(id, &attempt, record, (input_digest, objection), "no", self.now);
         self.commit(&changes);
         false
     }
@@ -113,7 +113,7 @@ impl SimulatedExecutor<'_> {
             Action::UpdateContent { asset_id, head, identity, content, .. } => {
                 let Some(seen) = self.world.describe(*asset_id, false) else { return self.gone(*asset_id) };
                 if seen.revision > *head {
-                    let changes = settle::made_elsewhere(address, &self.record(address), &seen, self.now);
+                    let changes = effects::made_elsewhere(address, &self.record(address), &seen, self.now);
                     self.commit(&changes);
                     return false;
                 }
@@ -134,7 +134,7 @@ impl SimulatedExecutor<'_> {
                 let found = self.recorded.assets.get(owner).and_then(|record| record.find_content(*content));
                 let Some((key, fact)) = found else { return false };
                 let record = self.recorded.assets.get(address);
-                let changes = settle::shared(address, record, identity, (key, fact), self.now);
+                let changes = effects::shared(address, record, identity, (key, fact), self.now);
                 self.commit(&changes);
                 true
             }
@@ -144,7 +144,7 @@ impl SimulatedExecutor<'_> {
                     return false;
                 }
                 let seen = self.recorded.seen[&to.asset_id].asset.clone();
-                let changes = settle::pointed_back(address, &self.record(address), &seen);
+                let changes = effects::pointed_back(address, &self.record(address), &seen);
                 self.commit(&changes);
                 true
             }
@@ -152,7 +152,7 @@ impl SimulatedExecutor<'_> {
                 let record = self.record(address);
                 let Some(seen) = self.world.describe(*asset_id, false) else { return self.gone(*asset_id) };
                 if seen.revision > record.newest().and_then(|(newest, _)| newest.version) {
-                    let changes = settle::made_elsewhere(address, &record, &seen, self.now);
+                    let changes = effects::made_elsewhere(address, &record, &seen, self.now);
                     self.commit(&changes);
                     return false;
                 }
@@ -283,7 +283,7 @@ impl SimulatedExecutor<'_> {
             let Some(seen) = self.world.describe(asset_id, false) else { return self.gone(asset_id) };
             let newest = record.history.of_asset(asset_id).next_back().and_then(|(newest, _)| newest.version);
             if seen.revision > newest {
-                let changes = settle::made_elsewhere(address, &record, &seen, self.now);
+                let changes = effects::made_elsewhere(address, &record, &seen, self.now);
                 self.commit(&changes);
             }
         }
@@ -319,7 +319,7 @@ impl SimulatedExecutor<'_> {
         let asset_id = key.asset_id;
         let Some(asset) = self.world.describe(asset_id, false) else { return self.gone(asset_id) };
         if self.world.get(asset_id).unwrap().rejected {
-            return self.learn(asset_id, settle::rejected);
+            return self.learn(asset_id, effects::rejected);
         }
         if asset.archived == Some(true) {
             let id = self.begin(address, identity.clone(), Intent::Restore { asset_id });

@@ -4,7 +4,7 @@ use std::fmt;
 
 use proptest::prelude::*;
 
-use super::hands::Mood;
+use super::executor::Mood;
 use crate::model::address::Address;
 use crate::model::asset::{FileFormat, Privacy};
 use crate::model::desired::{Desired, DesiredAsset, Pin};

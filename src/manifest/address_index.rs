@@ -8,7 +8,7 @@ use toml::de::DeValue;
 
 use super::diagnostic::{ManifestError, ErrorSink, shown};
 use super::entry::{DraftEntry, article, read_address};
-use super::near::{Patience, nearest_within};
+use super::suggest::{Patience, nearest_within};
 use super::read::{KeyValue, TableReader};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::rounds::Rounds;
+use super::scan_schedule::Rounds;
 use super::{Beside, Service, ServiceError};
 use crate::engine::refresh::{self, QueryResult, AssetQuery};
 use crate::engine::set_aside;

@@ -8,11 +8,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::engine::refresh::{self, AssetQuery};
-use crate::engine::review::{self, Review};
+use crate::engine::moderation::{self, Review};
 use crate::model::desired::Desired;
 use crate::model::ids::AssetId;
 use crate::model::recorded::Recorded;
-use crate::plan::shelf;
+use crate::plan::retirement;
 
 /// The whole of the assets is looked at for drift within this time, as far as the budget allows.
 const DRIFT_ROUND: SignedDuration = SignedDuration::from_hours(6);
@@ -68,7 +68,7 @@ pub(super) struct Rounds {
 impl Rounds {
     /// The looks that follow from what is wanted and known.
     pub(super) fn new(desired: &Desired, recorded: &Recorded, now: Timestamp) -> Self {
-        let reviews = review::under_review(desired, recorded);
+        let reviews = moderation::under_review(desired, recorded);
         let look = |question: AssetQuery| {
             // What was seen in a future that a clock dreamt of counts as never seen.
             let seen = recorded.observed(question.asset_id).map(|seen| seen.at).filter(|at| *at <= now);
@@ -83,7 +83,7 @@ impl Rounds {
         let (mut reviews, mut drifts): (Vec<ScheduledScan>, Vec<ScheduledScan>) = looks.partition(|look| look.review.is_some());
         reviews.sort_unstable_by_key(|look| Reverse(look.place()));
         drifts.sort_unstable_by_key(|look| Reverse(look.place()));
-        let coming = recorded.assets.iter().flat_map(|(address, record)| shelf::coming(address, record, desired));
+        let coming = recorded.assets.iter().flat_map(|(address, record)| retirement::coming(address, record, desired));
         let archiving = coming.map(|coming| coming.at).filter(|at| *at > now).min();
         Self { reviews, drifts, archiving }
     }

@@ -17,9 +17,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::inspect::{self, Unfit};
 use super::open::{OpenError, Opened, Root, open};
-use super::unsettled::FilesInProgress;
+use super::in_progress::FilesInProgress;
 use super::walk::Walk;
-use super::whole;
+use super::completeness;
 use crate::model::desired::{Finding, FoundFiles};
 use crate::model::file::{CachedFile, FileCache, FileFacts, FileProblem, Fingerprint};
 use crate::model::ids::ContentHash;
@@ -100,7 +100,7 @@ pub fn examine(
                 let content = cached.map_or_else(|| Err(FileProblem::being_written()), |cached| cached.content.clone());
                 findings.insert(path.clone(), finding(walk, path, content));
             }
-            (cached, state) if unsettled.wants_whole(path, state.as_ref()) && !whole::is_whole_in(&root, path) => {
+            (cached, state) if unsettled.wants_whole(path, state.as_ref()) && !completeness::is_whole_in(&root, path) => {
                 let cached = cached.filter(|_| !unsettled.is_single);
                 waiting.insert(path.clone());
                 fresh.extend(cached.map(|cached| (path.clone(), cached.clone())));

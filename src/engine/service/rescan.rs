@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Beside, GIT_AGAIN, POLL_EVERY, Service, ServiceError};
-use crate::engine::book::StateCacheError;
+use crate::engine::state_cache::StateCacheError;
 use crate::engine::gather::{GatherError, Gathered, look, read_manifest};
 use crate::engine::lockfile::KeepError;
-use crate::engine::steps::chain;
+use crate::engine::executor::chain;
 use crate::files::FilesInProgress;
 use crate::manifest::{Diagnostic, Manifest};
 use crate::model::address::Address;

@@ -2,11 +2,11 @@
 //!
 //! Both look first that the asset still lives; what they find out otherwise is learned for every address that has it. Read next: [`super::steps`].
 
-use super::book::StateCacheError;
+use super::state_cache::StateCacheError;
 use super::refresh;
 use super::report::Outcome;
-use super::settle;
-use super::steps::{Lookup, Executor, StepResult, Write, superseded};
+use super::effects;
+use super::executor::{Lookup, Executor, StepResult, Write, superseded};
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::ApiReply;
 use crate::cloud::wire::operation::Submitted;
@@ -43,7 +43,7 @@ impl Executor {
                 let Some((key, found_fact)) = found else { return Vec::new() };
                 shared = Some(key);
                 let record = recorded.assets.get(address);
-                settle::shared(address, record, identity, (key, found_fact), clock::now())
+                effects::shared(address, record, identity, (key, found_fact), clock::now())
             })
             .await?;
         Ok(match shared {
@@ -62,7 +62,7 @@ impl Executor {
         }
         self.book
             .commit_with(|recorded| match (recorded.assets.get(address), recorded.seen.get(&to.asset_id)) {
-                (Some(record), Some(seen)) => settle::pointed_back(address, record, &seen.asset),
+                (Some(record), Some(seen)) => effects::pointed_back(address, record, &seen.asset),
                 _ => Vec::new(),
             })
             .await?;
@@ -85,7 +85,7 @@ impl Executor {
             return self.foreign(address, mismatch, *asset).await.map(Err);
         }
         if asset.moderation == Some(Moderation::Rejected) {
-            self.learn(asset_id, settle::rejected).await?;
+            self.learn(asset_id, effects::rejected).await?;
             return Ok(Err(superseded("moderation rejected the asset that it had")));
         }
         if asset.archived == Some(true) {

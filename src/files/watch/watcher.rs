@@ -13,11 +13,11 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::hints::HintSink;
 use super::queue::{EventBatch, WatchCommand, Queue, Raw};
-use super::survey::{Armed, Map, WatchPlace, Wanted, survey};
+use super::watched_folders::{Armed, Map, WatchPlace, Wanted, survey};
 use super::targets::{Meaning, Meanings};
 use super::{Degraded, Rescan, WatchTargets};
 use crate::files::open::{Root, is_guarded};
-use crate::files::settle::ChangeKind;
+use crate::files::debounce::ChangeKind;
 use crate::model::file::Fingerprint;
 use crate::platform::{fingerprint, mount};
 

@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::examine::last_change_ns;
-use super::settle::{QUIET_UNFINISHED, QUIET_UNTOLD, has_quota};
+use super::scan::last_change_ns;
+use super::debounce::{QUIET_UNFINISHED, QUIET_UNTOLD, has_quota};
 use super::walk::{self, Walk};
 use crate::model::desired::FileSelection;
 use crate::model::file::{FileCache, Fingerprint};
@@ -78,7 +78,7 @@ fn changed_since(since: i64, state: Option<&Fingerprint>) -> bool {
 mod tests {
     use super::*;
     use crate::files::tests_support::{Folder, mesh, path};
-    use crate::files::{Examined, examine, walk};
+    use crate::files::{Examined, scan, walk};
     use crate::model::desired::GlobPattern;
     use crate::model::file::FileFacts;
 

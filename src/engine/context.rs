@@ -8,22 +8,22 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::Semaphore;
 
-use super::book::{StateCache, StateCacheError};
+use super::state_cache::{StateCache, StateCacheError};
 use super::breaker::ResultBreaker;
-use super::gate::{self, Throttle};
+use super::throttle::{self, Throttle};
 use super::key;
-use super::pace;
+use super::saved_limits;
 use super::poller::Poller;
 use super::progress::{Listener, ProgressEvent};
 use super::session::Session;
-use super::steps::{Forbidden, LookedAt, Panics, Executor};
+use super::executor::{Forbidden, LookedAt, Panics, Executor};
 use super::stop::Shutdown;
 use crate::cloud::client::Client;
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
 use crate::model::ids::Creator;
-use crate::plan::subject;
+use crate::plan::input_digest;
 use crate::platform::clock;
 
 /// What ends creates in doubt, by address: written down when the next create begins.
@@ -58,15 +58,15 @@ impl ExecutionContext {
         uploads: usize,
     ) -> Result<Self, StateCacheError> {
         let (book, root) = (Arc::clone(&session.book), session.project.root.clone());
-        let (limits, latencies) = pace::load(book.store()).await?;
-        let gate = Throttle::new(&limits, gate::OWNER, listener.clone());
-        let poller = Poller::start(Arc::clone(&client), gate.clone(), &latencies, stop.clone());
+        let (limits, latencies) = saved_limits::load(book.store()).await?;
+        let gate = Throttle::new(&limits, throttle::OWNER, listener.clone());
+        let poller = Poller::start(Arc::clone(&client), throttle.clone(), &latencies, stop.clone());
         let uploads = Arc::new(Semaphore::new(uploads));
         Ok(Self {
             book,
             root,
             client,
-            gate,
+            throttle,
             poller,
             uploads,
             forbidden: Forbidden::default(),
@@ -111,7 +111,7 @@ impl ExecutionContext {
                 Some((address.clone(), (want.path.clone(), want.content.as_ref().ok()?.clone())))
             })
             .collect();
-        let subjects = self.book.read(|recorded| subject::of_all(desired, recorded));
+        let subjects = self.book.read(|recorded| input_digest::of_all(desired, recorded));
         Executor {
             book: Arc::clone(&self.book),
             client: Arc::clone(&self.client),
@@ -143,6 +143,6 @@ impl ExecutionContext {
     /// # Errors
     /// When the state can't be written.
     pub(super) async fn remember_pace(&self) -> Result<(), StateCacheError> {
-        pace::save(self.book.store(), self.gate.snapshot(clock::now()), self.poller.latencies()).await
+        saved_limits::save(self.book.store(), self.gate.snapshot(clock::now()), self.poller.latencies()).await
     }
 }

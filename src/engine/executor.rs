@@ -13,14 +13,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::book::{StateCache, StateCacheError};
+use super::state_cache::{StateCache, StateCacheError};
 use super::breaker::ResultBreaker;
 use super::execute::Runner;
-use super::gate::Throttle;
+use super::throttle::Throttle;
 use super::poller::Poller;
 use super::progress::{Listener, ProgressEvent};
 use super::report::{Outcome, Stop};
-use super::settle;
+use super::effects;
 use super::stop::Shutdown;
 use crate::cloud::backoff::Backoff;
 use crate::cloud::client::{Client, CreateRequest, UpdateRequest};
@@ -38,7 +38,7 @@ use crate::model::path::ProjectPath;
 use crate::model::phase::Intent;
 use crate::model::recorded::{Identity, Record, Blocked};
 use crate::model::remote::RemoteAsset;
-use crate::plan::subject::Subjects;
+use crate::plan::input_digest::Subjects;
 use crate::plan::{Action, NewAsset, Step};
 use crate::platform::{clock, failpoint};
 
@@ -255,7 +255,7 @@ impl Executor {
         if seen.revision > head {
             self.book
                 .commit_with(|recorded| match recorded.assets.get(address) {
-                    Some(record) => settle::made_elsewhere(address, record, &seen, clock::now()),
+                    Some(record) => effects::made_elsewhere(address, record, &seen, clock::now()),
                     None => Vec::new(),
                 })
                 .await?;
@@ -376,7 +376,7 @@ impl Executor {
 
     fn forbidden_to(&self, creator: Creator) -> Option<Outcome> {
         let message = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).get(&creator)?.clone();
-        Some(super::answer::forbidden_outcome(creator, message))
+        Some(super::response::forbidden_outcome(creator, message))
     }
 
     /// Why no new asset of this kind is made now: its quota was used up while this one stood in the queue.

@@ -6,12 +6,12 @@ use std::sync::PoisonError;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::book::StateCacheError;
+use super::state_cache::StateCacheError;
 use super::poller::{Followed, Subject};
 use super::progress::ProgressEvent;
 use super::report::{Outcome, Stop};
-use super::settle::{self, Settled};
-use super::steps::{Lookup, Executor, StepResult, chain, run_ends, superseded};
+use super::effects::{self, Settled};
+use super::executor::{Lookup, Executor, StepResult, chain, run_ends, superseded};
 use crate::cloud::backoff::Backoff;
 use crate::cloud::class::{self, Class, Later, Refusal, Unsent};
 use crate::cloud::endpoint::{Endpoint, RawLimitHeaders};
@@ -28,7 +28,7 @@ use crate::model::observation::Mismatch;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Identity, RefusalKind, Recorded, SpentQuota, Blocked};
 use crate::model::remote::RemoteAsset;
-use crate::plan::doubt;
+use crate::plan::in_doubt;
 use crate::platform::{clock, failpoint};
 
 /// How often the remote is read again for the texts of an update before they are taken as they are: reads lag behind writes. An old text that is
@@ -193,7 +193,7 @@ impl Executor {
         let why = (self.subject(attempt), objection);
         self.book
             .commit_with(|recorded| {
-                settle::refused(id, attempt, recorded.assets.get(&attempt.address), why, said, clock::now())
+                effects::refused(id, attempt, recorded.assets.get(&attempt.address), why, said, clock::now())
             })
             .await?;
         tracing::error!(address = %attempt.address, action = attempt.intent.name(), "Roblox refused it: {said}");
@@ -230,7 +230,7 @@ impl Executor {
             let Some(attempt) = recorded.attempts.get(&id) else { return Vec::new() };
             let subject = self.subject(attempt);
             let record = recorded.assets.get(&attempt.address);
-            let trouble = settle::failed(record, subject, message, jitter, clock::now());
+            let trouble = effects::failed(record, subject, message, jitter, clock::now());
             let mut changes = vec![Change::Advance { attempt: id, event: event.clone() }];
             changes.push(Change::SetBlocked { address: attempt.address.clone(), trouble: Some(trouble) });
             if matches!(event, PhaseEvent::Doubt | PhaseEvent::Hold) {
@@ -266,7 +266,7 @@ impl Executor {
         // Whoever wants something else of the address has the right to it once the operation takes longer than any that ends.
         let called_off = async {
             self.superseded.or(std::future::pending::<()>()).await;
-            tokio::time::sleep(doubt::patience_left(&attempt, clock::now())).await;
+            tokio::time::sleep(in_doubt::patience_left(&attempt, clock::now())).await;
         };
         let followed = tokio::select! {
             followed = self.stop.or(self.poller.follow(id, subject)) => followed,
@@ -345,8 +345,8 @@ impl Executor {
                 let Some(record) = recorded.assets.get(&attempt.address) else { return Vec::new() };
                 let (now, seen) = (clock::now(), recorded.seen.get(&asset.asset_id));
                 let before = seen.filter(|_| recorded.may_lag(asset.asset_id, now));
-                let asset = before.map_or(asset.clone(), |seen| settle::since(&attempt.intent, &seen.asset, &asset));
-                let done = settle::completed(id, attempt, record, &asset, now);
+                let asset = before.map_or(asset.clone(), |seen| effects::since(&attempt.intent, &seen.asset, &asset));
+                let done = effects::completed(id, attempt, record, &asset, now);
                 let mut changes = done.changes.clone();
                 // An operation that ended long ago describes the asset as it was then: a later look knows better.
                 let later = |asset: &RemoteAsset| {
@@ -359,7 +359,7 @@ impl Executor {
                     changes.push(Change::SetSpentQuota { creator, asset_type, spent: None });
                 }
                 if let Intent::Restore { asset_id } = attempt.intent {
-                    changes.extend(settle::restored(recorded, asset_id));
+                    changes.extend(effects::restored(recorded, asset_id));
                 }
                 settled = Some((done, attempt.clone()));
                 changes
@@ -523,7 +523,7 @@ impl Executor {
         let jitter = fastrand::f64();
         let decide = |recorded: &Recorded| {
             let Some(record) = recorded.assets.get(address) else { return Vec::new() };
-            let trouble = settle::failed(Some(record), subject, message, jitter, clock::now());
+            let trouble = effects::failed(Some(record), subject, message, jitter, clock::now());
             vec![Change::SetBlocked { address: address.clone(), trouble: Some(trouble) }]
         };
         self.book.commit_with(decide).await.map(|_| ())
@@ -588,7 +588,7 @@ const fn objection(refusal: Refusal) -> RefusalKind {
 fn clashes(recorded: &Recorded, id: AttemptId, asset: &RemoteAsset) -> Option<Attempt> {
     let attempt = recorded.attempts.get(&id)?;
     let record = recorded.assets.get(&attempt.address)?;
-    let key = settle::key_of(record.identity.asset_type, asset);
+    let key = effects::key_of(record.identity.asset_type, asset);
     let clash = match &attempt.intent {
         Intent::UpdateContent { content, .. } => record.history.get(key)?.content? != *content,
         Intent::Rollback { to, .. } => key.version != Some(*to) && record.head().is_some_and(|(head, _)| head == key),

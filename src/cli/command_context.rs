@@ -21,7 +21,7 @@ use crate::engine::report::{Outcome, RunReport, Stop};
 use crate::engine::session::Session;
 use crate::engine::stop::Shutdown;
 use crate::engine::sync::{Options, SyncError, sync_once};
-use crate::engine::view::StateSnapshot;
+use crate::engine::snapshot::StateSnapshot;
 use crate::files::FilesInProgress;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;

@@ -1,6 +1,6 @@
 //! What is learned of limits and latencies, between the schedules of `cloud` and the rows of `state`: neither room knows the other.
 
-use super::book::StateCacheError;
+use super::state_cache::StateCacheError;
 use crate::cloud::{limits, poll};
 use crate::state::handle::StoreHandle;
 use crate::state::store::{LatencyRow, LimitRow};

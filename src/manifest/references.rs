@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::asset::AssetKeys;
 use super::diagnostic::{ManifestError, ErrorSink, shown};
 use super::entry::article;
-use super::names::{Absent, AddressBook, AddressUse};
+use super::address_index::{Absent, AddressBook, AddressUse};
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
 use crate::model::desired::{Stray, StrayPlace};

@@ -2,7 +2,7 @@
 
 use super::{LOCKFILE_EVERY, POLL_EVERY, Rounds, Service, ServiceError};
 use crate::engine::lockfile::KeepError;
-use crate::engine::steps::chain;
+use crate::engine::executor::chain;
 use crate::engine::sync::{abandoned_creates, uploads_of};
 use crate::plan::step::LOST_ANSWER_REST;
 use crate::plan::{PlanOptions, plan};

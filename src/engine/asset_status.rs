@@ -18,9 +18,9 @@ use crate::model::recorded::{Attempt, RetireReason, Record, Recorded, Blocked};
 use crate::model::remote::RemoteAsset;
 use crate::plan::asset::way_out;
 use crate::plan::current::{current, last};
-use crate::plan::doubt;
+use crate::plan::in_doubt;
 use crate::plan::pin::find;
-use crate::plan::shelf::{self, ScheduledArchiving};
+use crate::plan::retirement::{self, ScheduledArchiving};
 use crate::plan::{Drift, Hold, HoldKind, HeldPart, Plan, Step};
 
 /// Who archived an asset.
@@ -176,7 +176,7 @@ impl StatusInputs<'_> {
             pin,
             pinned_revision: pin.zip(record).and_then(|(pin, record)| number_of(pin, record)),
             archived_by,
-            coming: record.map(|record| shelf::coming(self.address, record, self.desired)).unwrap_or_default(),
+            coming: record.map(|record| retirement::coming(self.address, record, self.desired)).unwrap_or_default(),
             drifts: self.drifts().cloned().collect(),
             waits: self.waits(record),
             error,
@@ -295,7 +295,7 @@ impl StatusInputs<'_> {
     /// What would help where Roblox works on an upload for longer than any that succeeds.
     fn overdue(&self) -> Option<String> {
         let attempts = self.parts.attempts.get(self.address).into_iter().flatten().copied();
-        let mut overdue = attempts.filter(|attempt| doubt::is_overdue(attempt, self.now));
+        let mut overdue = attempts.filter(|attempt| in_doubt::is_overdue(attempt, self.now));
         overdue.next().map(|attempt| way_out(self.address, attempt))
     }
 }

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::book::{StateCache, StateCacheError};
-use super::hands::ExecutionContext;
+use super::state_cache::{StateCache, StateCacheError};
+use super::context::ExecutionContext;
 use super::refresh::{self, AssetQuery};
-use super::settle;
+use super::effects;
 use crate::cloud::failure::Failure;
 use crate::model::address::Address;
 use crate::model::change::{Change, Event};
@@ -15,7 +15,7 @@ use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, PossibleDuplicate, Record, Recorded, Blocked};
 use crate::model::remote::RemoteAsset;
 use crate::plan::asset::suspect;
-use crate::plan::doubt::is_overdue;
+use crate::plan::in_doubt::is_overdue;
 use crate::platform::clock;
 
 /// Why a decision could not be carried out. Nothing was changed.
@@ -131,22 +131,22 @@ pub async fn resolve_with(hands: &ExecutionContext, address: &Address, asset_id:
     book.commit_with(|_| {
         let mut changes = match &unsettled {
             OpenUpload::Waiting(id, attempt) | OpenUpload::Overdue(id, attempt) => {
-                let mut changes = settle::completed(*id, attempt, &record, &asset, clock::now()).changes;
-                changes.extend(settle::accounted(attempt));
+                let mut changes = effects::completed(*id, attempt, &record, &asset, clock::now()).changes;
+                changes.extend(effects::accounted(attempt));
                 changes
             }
             OpenUpload::SetAside(id, attempt) => {
                 let content = attempt.intent.content();
                 let mut changes: Vec<Change> = content
                     .into_iter()
-                    .flat_map(|content| settle::made_beside(address, &record, content, &asset, clock::now()))
+                    .flat_map(|content| effects::made_beside(address, &record, content, &asset, clock::now()))
                     .collect();
                 changes.push(Change::Advance { attempt: *id, event: PhaseEvent::Complete });
-                changes.extend(settle::accounted(attempt));
+                changes.extend(effects::accounted(attempt));
                 changes
             }
             OpenUpload::Suspected(upload, duplicate) => {
-                let mut changes = settle::made_beside(address, &record, duplicate.content, &asset, clock::now());
+                let mut changes = effects::made_beside(address, &record, duplicate.content, &asset, clock::now());
                 changes.push(settled(address, *upload, *duplicate));
                 changes
             }
@@ -168,7 +168,7 @@ pub async fn recreate(book: &StateCache, address: &Address) -> Result<(), Repair
     let mut changes = match &unsettled {
         OpenUpload::Waiting(id, attempt) => {
             let mut changes = vec![Change::Advance { attempt: *id, event: PhaseEvent::Abandon }];
-            changes.extend(settle::accounted(attempt));
+            changes.extend(effects::accounted(attempt));
             changes.push(told(address, "recreated", "a person said that the create in doubt made nothing".to_owned()));
             changes
         }

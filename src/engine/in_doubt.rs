@@ -4,9 +4,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::book::StateCacheError;
-use super::settle;
-use super::steps::{Lookup, Executor, StepResult, chain, run_ends, superseded};
+use super::state_cache::StateCacheError;
+use super::effects;
+use super::executor::{Lookup, Executor, StepResult, chain, run_ends, superseded};
 use crate::cloud::class::Class;
 use crate::cloud::client::UpdateRequest;
 use crate::cloud::endpoint::Endpoint;
@@ -149,7 +149,7 @@ impl Executor {
         // An attempt of the future was begun by a clock that was put right since: it tells nothing.
         let begun_at = Some(attempt.begun_at).filter(|begun_at| *begun_at <= clock::now());
         let earliest =
-            begun_at.and_then(|begun_at| begun_at.checked_sub(settle::CLOCK_SKEW).ok()).unwrap_or(Timestamp::MIN);
+            begun_at.and_then(|begun_at| begun_at.checked_sub(effects::CLOCK_SKEW).ok()).unwrap_or(Timestamp::MIN);
         if asset.revision_created_at.is_some_and(|created| created < earliest) {
             self.book
                 .commit_with(|recorded| {
@@ -158,7 +158,7 @@ impl Executor {
                     changes.extend(
                         record
                             .into_iter()
-                            .flat_map(|r| settle::made_elsewhere(&attempt.address, r, &asset, clock::now())),
+                            .flat_map(|r| effects::made_elsewhere(&attempt.address, r, &asset, clock::now())),
                     );
                     changes
                 })

@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 
 use crate::engine::execute::{Finished, asset_of, chains, run_chain};
 use crate::engine::report::{Outcome, StepReport};
-use crate::engine::steps::Executor;
+use crate::engine::executor::Executor;
 use crate::engine::stop::{Shutdown, panic_message};
 use crate::model::address::Address;
 use crate::model::request::{RequestDone, RequestProblem};

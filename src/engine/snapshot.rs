@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use super::gate::{self, Throttle};
+use super::throttle::{self, Throttle};
 use super::gather::{GatherError, Gathered, gather, unsettled_now};
 use super::lockfile;
 use super::lost_entries;
 use super::missing_lockfile;
 use super::outputs::{self, OutputDraft};
-use super::pace;
+use super::saved_limits;
 use super::progress::{Listener, silent};
 use super::project::Project;
 use super::refresh::{self, QueryResult};
@@ -74,7 +74,7 @@ impl StateSnapshot {
         let mut view = Self::default();
         let (mut fingerprint, mut is_lost) = (None, false);
         if let Some(store) = Store::open_read_only(&project.state, remote)? {
-            let limits = pace::budgets(store.load_limits()?);
+            let limits = saved_limits::budgets(store.load_limits()?);
             let (recorded, cache) = (store.load()?, store.load_files()?);
             view = Self { recorded, cache, limits, missing_lockfile: None };
             fingerprint = store.lockfile_fingerprint()?;
@@ -182,12 +182,12 @@ pub async fn preview_refreshed(
 ) -> Result<(PlanPreview, RefreshedPreview), ViewError> {
     let mut draft = tokio::task::block_in_place(|| Draft::open(project, remote, listener))?;
     let limits = std::mem::take(&mut draft.view.limits);
-    let gate = Throttle::new(&limits, gate::OWNER, listener.clone());
+    let gate = Throttle::new(&limits, throttle::OWNER, listener.clone());
     // Moves first: an asset is asked for under the name that it has now.
     let first = plan(&draft.gathered.desired, &draft.view.recorded, wishes, clock::now());
     draft.view.apply(&first.marks)?;
     let questions = refresh::queries(&draft.gathered.desired, &draft.view.recorded);
-    let answers = refresh::fetch_assets(&asker.client, &gate, &asker.stop, questions).await;
+    let answers = refresh::fetch_assets(&asker.client, &throttle, &asker.stop, questions).await;
     let mut unasked = Vec::new();
     for (asset_id, answer) in answers {
         if let QueryResult::Unknown { why } = &answer {

@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::args::Global;
 use super::exit::{Exit, CommandFailure};
-use super::hand::{CommandResult, documents};
+use super::command_context::{CommandResult, documents};
 use super::output::{Printer, TextStyle, paint};
 use super::target::ProjectTarget;
 use crate::engine::progress::silent;
 use crate::engine::request::{AskError, ask};
-use crate::engine::view;
+use crate::engine::snapshot;
 use crate::model::address::Address;
 use crate::model::request::{RequestDone, ProblemKind, Request};
 use crate::plan::PlanOptions;
@@ -140,7 +140,7 @@ pub async fn until_all_carried_out(
     loop {
         // Asked first: a service that ended after its last word has done what it says.
         let served = is_served(target)?;
-        let look = || view::preview(&target.project, &target.remote, &silent(), &PlanOptions::default());
+        let look = || snapshot::preview(&target.project, &target.remote, &silent(), &PlanOptions::default());
         let seen = tokio::task::block_in_place(look)?;
         let acts = seen.plan.steps.iter().any(|step| addresses.contains(&step.address))
             || seen.recorded.attempts.values().any(|attempt| addresses.contains(&attempt.address));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::engine::book::StateCache;
+use crate::engine::state_cache::StateCache;
 use crate::engine::report::{Outcome, StepReport};
 use crate::model::address::Address;
 use crate::model::desired::Desired;

@@ -17,7 +17,7 @@ use crate::model::recorded::{ApplyError, AttemptId, Identity, Recorded};
 use crate::platform::clock;
 use crate::state::StateError;
 use crate::state::handle::StoreHandle;
-use crate::state::hold::{Displaced, WriteLock, RegainError, Regained};
+use crate::state::write_lock::{Displaced, WriteLock, RegainError, Regained};
 use crate::state::lockfile;
 
 /// What is known, and the state behind it.
