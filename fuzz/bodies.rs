@@ -118,7 +118,7 @@ pub fn file(data: &[u8]) {
         folder.path(),
         &FileSelection { explicit: [path.clone()].into_iter().collect(), ..FileSelection::default() },
     );
-    let found = files::examine(folder.path(), &walk, &FileCache::new(), &FilesInProgress::default(), 0, &|_| {});
+    let found = files::scan(folder.path(), &walk, &FileCache::new(), &FilesInProgress::default(), 0, &|_| {});
     assert!(found.findings.contains_key(&path), "nothing is said of the file");
 }
 

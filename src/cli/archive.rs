@@ -6,22 +6,22 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{ArchiveArgs, Global, RestoreArgs};
-use super::service_client::{self, beside_service, is_served};
-use super::exit::{Exit, CommandFailure, chain};
-use super::command_context::{Hand, Shortfall, CommandResult, documents};
+use super::command_context::{CommandResult, Hand, Shortfall, documents};
+use super::exit::{CommandFailure, Exit, chain};
 use super::output::{Printer, TextStyle, paint, plural, problems_json};
-use super::selection::{Candidates, AddressSelection};
+use super::selection::{AddressSelection, Candidates};
+use super::service_client::{self, is_served, through_service};
 use super::status::unknown_address;
 use super::sync::{ask, asks};
 use super::target::{self, ProjectTarget};
-use crate::engine::by_hand::{self, ByHandError, Direction, CommandEnd, Prepared};
-use crate::engine::gather::read_manifest;
-use crate::engine::context::ExecutionContext;
-use crate::engine::snapshot::StateSnapshot;
+use crate::engine::commands::by_hand::{self, ByHandError, CommandEnd, Direction, Prepared};
+use crate::engine::execute::context::ExecutionContext;
+use crate::engine::workspace::gather::read_manifest;
+use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::recorded::Record;
-use crate::model::request::{RequestDone, Request};
+use crate::model::request::{Request, RequestDone};
 use crate::plan::current::last;
 
 impl From<ByHandError> for CommandFailure {
@@ -77,7 +77,7 @@ async fn run(
 /// Whether a glob means an address: it has an asset, which is archived or not as far as is known here.
 fn has_to_do(record: &Record, direction: Direction) -> bool {
     let Some((key, _)) = last(record) else { return false };
-    let archived = record.shelved.get(&key.asset_id).is_some_and(|shelved| shelved.archived_at.is_some());
+    let archived = record.retirements.get(&key.asset_id).is_some_and(|retirements| retirements.archived_at.is_some());
     archived == (direction == Direction::Restore)
 }
 
@@ -120,7 +120,7 @@ async fn run_one(
             return Ok(Exit::Unreconciled);
         }
     }
-    if let Some(answer) = beside_service(output, global, target, &request).await? {
+    if let Some(answer) = through_service(output, global, target, &request).await? {
         service_client::tell(output, address, answer, word, global.emulator);
         return Ok(Exit::Success);
     }
@@ -170,7 +170,7 @@ async fn run_all(
     for address in &selection.addresses {
         if hand.is_none() {
             let request = request_of(address, direction, &together);
-            match beside_service(output, global, target, &request).await {
+            match through_service(output, global, target, &request).await {
                 Ok(Some(RequestDone { asset_id, revision, lockfile_written, notes })) => {
                     let more = vec![("notes", json!(notes)), ("by_service", json!(true))];
                     let told = CommandResult { asset_id, revision, outcome: "done", more };
@@ -184,7 +184,10 @@ async fn run_all(
                 }
                 Err(failure) => {
                     let ends = matches!(failure.exit, Exit::Credential | Exit::Busy | Exit::Unusable);
-                    each.push((address.clone(), Each::Failed(CommandResult { outcome: "failed", ..CommandResult::default() }, failure)));
+                    each.push((
+                        address.clone(),
+                        Each::Failed(CommandResult { outcome: "failed", ..CommandResult::default() }, failure),
+                    ));
                     if ends {
                         break;
                     }
@@ -197,7 +200,10 @@ async fn run_all(
             Ok(desired) => desired,
             Err(error) => {
                 let failure = CommandFailure::new(Exit::Unusable, chain(error));
-                each.push((address.clone(), Each::Failed(CommandResult { outcome: "failed", ..CommandResult::default() }, failure)));
+                each.push((
+                    address.clone(),
+                    Each::Failed(CommandResult { outcome: "failed", ..CommandResult::default() }, failure),
+                ));
                 break;
             }
         };
@@ -299,7 +305,9 @@ fn told_of(each: &Each) -> CommandResult {
     };
     match each {
         Each::Done { told, .. } => copy(told),
-        Each::Unchanged(why) => CommandResult { outcome: "unchanged", more: vec![("note", json!(why))], ..CommandResult::default() },
+        Each::Unchanged(why) => {
+            CommandResult { outcome: "unchanged", more: vec![("note", json!(why))], ..CommandResult::default() }
+        }
         Each::Failed(told, failure) => {
             let mut told = copy(told);
             told.more.push(("errors", problems_json(failure)));
@@ -344,7 +352,9 @@ async fn carry_out(
     direction: Direction,
     yes: bool,
 ) -> Result<Option<ArchiveResult>, CommandFailure> {
-    carry_out_typed(output, hand, desired, address, direction, &BTreeSet::new(), yes).await.map_err(CommandFailure::from)
+    carry_out_typed(output, hand, desired, address, direction, &BTreeSet::new(), yes)
+        .await
+        .map_err(CommandFailure::from)
 }
 
 /// Checks, asks, and does it; `None` when a person says no.
@@ -358,8 +368,8 @@ async fn carry_out_typed(
     yes: bool,
 ) -> Result<Option<ArchiveResult>, CarryOutError> {
     let (listener, stop) = (hand.bars.listener(), hand.stop.clone());
-    let hands = ExecutionContext::new(&hand.session, Arc::clone(&hand.client), listener, stop.clone(), 1).await?;
-    let prepared = by_hand::prepare(&hands, desired, address, direction, together).await?;
+    let context = ExecutionContext::new(&hand.session, Arc::clone(&hand.client), listener, stop.clone(), 1).await?;
+    let prepared = by_hand::prepare(&context, desired, address, direction, together).await?;
     if direction == Direction::Archive && !prepared.at_roblox && asks(output, yes) {
         let question = format!("asset {} of {address} is archived: games that use it lose it", prepared.key.asset_id);
         let bars = hand.bars.clone();
@@ -369,7 +379,7 @@ async fn carry_out_typed(
             return Ok(None);
         }
     }
-    let ended = by_hand::carry_out(&hands, desired, &prepared).await?;
+    let ended = by_hand::carry_out(&context, desired, &prepared).await?;
     let wanted = desired.assets.contains_key(address);
     let kept = hand.session.keep(wanted.then_some(address)).await;
     let lockfile_written = kept.map_err(|error| CarryOutError::Other(Box::new(error.into())))?;

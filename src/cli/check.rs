@@ -4,13 +4,13 @@
 use serde_json::{Value, json};
 
 use super::args::Global;
-use super::exit::{Exit, CommandFailure};
+use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::target;
-use crate::engine::gather::gather;
-use crate::engine::outputs::mistakes;
-use crate::engine::progress::silent;
-use crate::engine::project::Project;
+use crate::engine::report::progress::silent;
+use crate::engine::workspace::gather::gather;
+use crate::engine::workspace::outputs::mistakes;
+use crate::engine::workspace::project::Project;
 use crate::files::FilesInProgress;
 use crate::model::desired::{Desired, Stray, StrayPlace};
 use crate::model::file::FileCache;
@@ -75,8 +75,10 @@ pub fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailure> {
         return Ok(Exit::Unreconciled);
     }
     if problems.is_empty() {
-        output
-            .line(format!("{} the manifest is valid, and the files of {assets} can be used", paint(TextStyle::Good, "ok")));
+        output.line(format!(
+            "{} the manifest is valid, and the files of {assets} can be used",
+            paint(TextStyle::Good, "ok")
+        ));
         return Ok(Exit::Success);
     }
     output.line(format!("{} of {assets} can't be used", plural(problems.len() as u64, "file")));

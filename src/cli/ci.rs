@@ -1,9 +1,9 @@
 //! What only matters on a CI machine, which forgets everything that is not in git.
 #![expect(clippy::disallowed_methods, reason = "CI machines say in the environment what they are")]
 
-use crate::engine::git::ask::{Tracking, tracking};
-use crate::engine::project::Project;
-use crate::engine::report::{RunReport, Warning};
+use crate::engine::report::run_report::{RunReport, Warning};
+use crate::engine::workspace::git::ask::{Tracking, tracking};
+use crate::engine::workspace::project::Project;
 
 /// Whether this is a CI machine: nearly all of them set `CI`.
 pub(super) fn is_ci() -> bool {

@@ -9,19 +9,19 @@ use serde_json::{Value, json};
 use super::args::Global;
 use super::document;
 use super::emulator::Embedded;
-use super::exit::{Exit, CommandFailure};
+use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint};
 use super::progress::Bars;
 use super::sync::{confirm, end_after, listen_to_signals};
 use super::target::{self, ProjectTarget};
 use crate::cloud::client::Client;
-use crate::engine::gather::{Gathered, gather};
-use crate::engine::progress::silent;
-use crate::engine::report::{Outcome, RunReport, Stop};
-use crate::engine::session::Session;
-use crate::engine::stop::Shutdown;
-use crate::engine::sync::{Options, SyncError, sync_once};
-use crate::engine::snapshot::StateSnapshot;
+use crate::engine::reconcile::once::{Options, SyncError, sync_once};
+use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::report::progress::silent;
+use crate::engine::report::run_report::{Outcome, RunReport, Stop};
+use crate::engine::workspace::gather::{Gathered, gather};
+use crate::engine::workspace::session::Session;
+use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::files::FilesInProgress;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
@@ -54,7 +54,12 @@ impl Hand {
     ///
     /// # Errors
     /// Without a key, while another process holds the state, or when state or lockfile can't be used.
-    pub async fn open(output: Printer, global: &Global, target: &ProjectTarget, command: &str) -> Result<Self, CommandFailure> {
+    pub async fn open(
+        output: Printer,
+        global: &Global,
+        target: &ProjectTarget,
+        command: &str,
+    ) -> Result<Self, CommandFailure> {
         let stop = Shutdown::default();
         listen_to_signals(&stop)?;
         end_after(&stop, TIMEOUT);
@@ -68,13 +73,18 @@ impl Hand {
     ///
     /// # Errors
     /// When manifest, lockfile or state can't be used.
-    pub async fn reconcile(&mut self, output: Printer, only: BTreeSet<Address>, yes: bool) -> Result<RunReport, SyncError> {
+    pub async fn reconcile(
+        &mut self,
+        output: Printer,
+        only: BTreeSet<Address>,
+        yes: bool,
+    ) -> Result<RunReport, SyncError> {
         let options = Options {
             // One address has one upload at a time.
             uploads: only.len().clamp(1, UPLOADS),
             confirm: confirm(output, yes, self.bars.clone()),
             listener: self.bars.listener(),
-            wishes: PlanOptions::default(),
+            options: PlanOptions::default(),
             only: Some(only),
             refresh: false,
             wait_moderation: None,
@@ -98,7 +108,8 @@ impl Hand {
 /// # Errors
 /// When the manifest can't be used.
 pub fn wanted(target: &ProjectTarget, view: &StateSnapshot) -> Result<Gathered, CommandFailure> {
-    let look = || gather(&target.project, &view.cache, &view.recorded.addresses(), &FilesInProgress::default(), &silent());
+    let look =
+        || gather(&target.project, &view.cache, &view.recorded.addresses(), &FilesInProgress::default(), &silent());
     Ok(tokio::task::block_in_place(look)?)
 }
 

@@ -3,7 +3,7 @@
 use clap::CommandFactory as _;
 
 use super::args::{Cli, CompletionsArgs};
-use super::exit::{Exit, CommandFailure};
+use super::exit::{CommandFailure, Exit};
 use super::output;
 
 /// Prints them to standard output.

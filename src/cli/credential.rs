@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use super::exit::{Exit, CommandFailure};
+use super::exit::{CommandFailure, Exit};
 use crate::cloud::secret::{Credential, CredentialError};
 use crate::platform::own_file::{self, Refusal};
 use crate::platform::plain_file;

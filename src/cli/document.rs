@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::outputs;
-use crate::engine::report::{Outcome, RunReport, StepReport, Warning};
-use crate::engine::snapshot::PlanPreview;
+use crate::engine::report::run_report::{Outcome, RunReport, StepReport, Warning};
+use crate::engine::workspace::snapshot::PlanPreview;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::ids::AssetId;

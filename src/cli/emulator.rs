@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::args::{EmulatorArgs, EmulatorProfile};
-use super::exit::{Exit, CommandFailure};
+use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint};
 use crate::emulator::{self, Config, FaultRule, LatencyModel, Running, StartError, Switches};
 use crate::platform::{own_file, plain_file, signals};

@@ -1,14 +1,14 @@
 //! From the errors of the engine to exit codes and words.
 
-use super::exit::{Exit, CommandFailure, ReportedProblem, chain, unusable_lockfile};
+use super::exit::{CommandFailure, Exit, ReportedProblem, chain, unusable_lockfile};
 use crate::cloud;
-use crate::engine::state_cache::StateCacheError;
-use crate::engine::gather::GatherError;
-use crate::engine::lockfile::KeepError;
-use crate::engine::project::ProjectError;
-use crate::engine::session::SessionError;
-use crate::engine::sync::SyncError;
-use crate::engine::snapshot::ViewError;
+use crate::engine::reconcile::once::SyncError;
+use crate::engine::workspace::gather::GatherError;
+use crate::engine::workspace::lockfile::KeepError;
+use crate::engine::workspace::project::ProjectError;
+use crate::engine::workspace::session::SessionError;
+use crate::engine::workspace::snapshot::ViewError;
+use crate::engine::workspace::state_cache::StateCacheError;
 use crate::manifest::{self, Diagnostic};
 use crate::state::StateError;
 use crate::state::lock::LockError;
@@ -33,7 +33,11 @@ fn manifest_mistakes(diagnostics: &[Diagnostic], source: &str) -> CommandFailure
     let mut rendered = manifest::render(diagnostics, source, true);
     let count = super::output::plural(diagnostics.len() as u64, "mistake");
     rendered.push_str(&format!("\n{count} in the manifest\n"));
-    CommandFailure { exit: Exit::Unusable, problems: diagnostics.iter().map(problem).collect(), rendered: Some(rendered) }
+    CommandFailure {
+        exit: Exit::Unusable,
+        problems: diagnostics.iter().map(problem).collect(),
+        rendered: Some(rendered),
+    }
 }
 
 /// One mistake with its place.

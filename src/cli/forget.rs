@@ -5,18 +5,18 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::args::{ForgetArgs, Global};
-use super::service_client::{self, beside_service};
-use super::exit::{Exit, CommandFailure};
 use super::command_context::{self, CommandResult};
+use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint};
 use super::selection::AddressSelection;
+use super::service_client::{self, through_service};
 use super::status::unknown_address;
 use super::target;
-use crate::engine::forget::{self, ForgetError, ForgetReport, ForgottenAddress};
-use crate::engine::gather::read_manifest;
-use crate::engine::progress::silent;
-use crate::engine::session::Session;
-use crate::engine::snapshot::StateSnapshot;
+use crate::engine::commands::forget::{self, ForgetError, ForgetReport, ForgottenAddress};
+use crate::engine::report::progress::silent;
+use crate::engine::workspace::gather::read_manifest;
+use crate::engine::workspace::session::Session;
+use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::request::Request;
@@ -37,10 +37,11 @@ impl From<ForgetError> for CommandFailure {
 /// Forgets addresses. Needs no key.
 pub async fn run(output: Printer, global: &Global, args: &ForgetArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
-    let selection = AddressSelection::read(&args.addresses, || Ok(StateSnapshot::open(&target.project, &target.remote)?.known()))?;
+    let selection =
+        AddressSelection::read(&args.addresses, || Ok(StateSnapshot::open(&target.project, &target.remote)?.known()))?;
     let AddressSelection { addresses, is_single, .. } = selection;
     let request = Request::Forget { addresses: addresses.clone() };
-    if let Some(answer) = beside_service(output, global, &target, &request).await? {
+    if let Some(answer) = through_service(output, global, &target, &request).await? {
         match addresses.as_slice() {
             [address] if is_single => service_client::tell(output, address, answer, "forgotten:", global.emulator),
             several => service_client::tell_all(output, several, &answer, "forgotten:", global.emulator),
@@ -62,7 +63,13 @@ pub async fn run(output: Printer, global: &Global, args: &ForgetArgs) -> Result<
     Ok(Exit::Success)
 }
 
-fn tell(output: Printer, forgotten: &ForgetReport, is_single: bool, wanted: Option<&BTreeSet<Address>>, rehearsal: bool) {
+fn tell(
+    output: Printer,
+    forgotten: &ForgetReport,
+    is_single: bool,
+    wanted: Option<&BTreeSet<Address>>,
+    rehearsal: bool,
+) {
     let ForgetReport { each, lockfile_written } = forgotten;
     if output.is_json() {
         let told = each.iter().map(|one| (one.address.clone(), told(one, wanted)));

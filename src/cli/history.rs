@@ -5,19 +5,19 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::args::{Global, HistoryArgs};
-use super::exit::{Exit, CommandFailure};
+use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::progress::Bars;
 use super::selection::AddressSelection;
 use super::status::unknown_address;
 use super::target::{self, ProjectTarget};
 use crate::cloud::client::Client;
-use crate::engine::forget::{self, ForgetError};
-use crate::engine::throttle::{self, Throttle};
-use crate::engine::progress::Listener;
-use crate::engine::remote::{self, Remote, RemoteFacts, RemoteHistory, RemoteRevision};
-use crate::engine::status::status;
-use crate::engine::snapshot::StateSnapshot;
+use crate::engine::commands::forget::{self, ForgetError};
+use crate::engine::remote::revisions::{self, Remote, RemoteFacts, RemoteHistory, RemoteRevision};
+use crate::engine::remote::throttle::{self, Throttle};
+use crate::engine::report::progress::Listener;
+use crate::engine::report::status::status;
+use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::desired::Pin;
@@ -198,7 +198,7 @@ pub async fn run_remote(output: Printer, global: &Global, args: &HistoryArgs) ->
     let credential = target::credential(global)?;
     let (client, embedded) = target::connect(global, &target, credential).await?;
     let bars = Bars::new(output);
-    let gate = Throttle::new(&first.view.limits, throttle::OWNER, bars.listener());
+    let throttle = Throttle::new(&first.view.limits, throttle::OWNER, bars.listener());
     let mut answers = Vec::new();
     for known in &all {
         answers.push(ask(&client, &throttle, known, wish.revision, &bars.listener()).await);
@@ -235,13 +235,15 @@ pub async fn run_remote(output: Printer, global: &Global, args: &HistoryArgs) ->
 /// Asks for all revisions of an address, or for that of this number; of a Model also for one that is not known here.
 async fn ask(
     client: &Client,
-    gate: &Throttle,
+    throttle: &Throttle,
     known: &KnownHistory,
     number: Option<u64>,
     listener: &Listener,
 ) -> Result<RemoteHistory, CommandFailure> {
     let asset = known.current.map(|(asset_id, _)| asset_id);
-    let Some(number) = number else { return Ok(remote::ask(client, throttle, &known.record, asset, listener).await?) };
+    let Some(number) = number else {
+        return Ok(revisions::ask(client, throttle, &known.record, asset, listener).await?);
+    };
     let found = known.record.history.in_order().into_iter().filter(|(key, _)| known.number(*key) == Some(number));
     // Of several assets with a version of that number the one that is current.
     let found = found.max_by_key(|(key, _)| Some(key.asset_id) == asset);
@@ -254,7 +256,7 @@ async fn ask(
         (None, ContentChange::NewAsset) => None,
     };
     let Some(key) = key else { return Err(never_had(known, number)) };
-    let remote = remote::ask_one(client, throttle, &known.record, key).await?;
+    let remote = revisions::ask_one(client, throttle, &known.record, key).await?;
     let seen = RemoteRevision { key, fact: found.map(|(_, fact)| fact), remote };
     Ok(RemoteHistory { revisions: vec![seen], notes: Vec::new() })
 }

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{Global, ImportArgs};
-use super::service_client::{self, beside_service};
-use super::exit::{Exit, CommandFailure};
-use super::command_context::{Hand, CommandResult};
+use super::command_context::{CommandResult, Hand};
+use super::exit::{CommandFailure, Exit};
 use super::move_in;
 use super::output::{Printer, TextStyle, paint};
+use super::service_client::{self, through_service};
 use super::status::unknown_address;
 use super::target;
-use crate::engine::gather::read_manifest;
-use crate::engine::context::ExecutionContext;
-use crate::engine::import::{self, ImportError, Imported, ImportRequest};
+use crate::engine::commands::import::{self, ImportError, ImportRequest, Imported};
+use crate::engine::execute::context::ExecutionContext;
+use crate::engine::workspace::gather::read_manifest;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::request::Request;
@@ -55,7 +55,7 @@ pub async fn run(output: Printer, global: &Global, args: &ImportArgs) -> Result<
     read_manifest(&target.project)?;
     let content_matches = args.content_matches;
     let request = Request::Import { address: address.clone(), asset_id, content_matches };
-    if let Some(answer) = beside_service(output, global, &target, &request).await? {
+    if let Some(answer) = through_service(output, global, &target, &request).await? {
         service_client::tell(output, &address, answer, "imported:", global.emulator);
         return Ok(Exit::Success);
     }
@@ -71,8 +71,8 @@ pub async fn run(output: Printer, global: &Global, args: &ImportArgs) -> Result<
 async fn carry_out(hand: &mut Hand, wish: ImportRequest<'_>) -> Result<(Imported, bool), CommandFailure> {
     let (listener, stop) = (hand.bars.listener(), hand.stop.clone());
     let desired = hand.session.wanted(listener.clone()).await?;
-    let hands = ExecutionContext::new(&hand.session, Arc::clone(&hand.client), listener, stop, 1).await?;
-    let imported = import::import(&hands, &desired, wish).await?;
+    let context = ExecutionContext::new(&hand.session, Arc::clone(&hand.client), listener, stop, 1).await?;
+    let imported = import::import(&context, &desired, wish).await?;
     Ok((imported, hand.session.keep(Some(wish.address)).await?))
 }
 

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::exit::{Exit, CommandFailure};
+use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint};
-use crate::engine::project::{DEFAULT_MANIFEST, PRIVATE_IGNORE};
-use crate::engine::state_folder::StateFolder;
+use crate::engine::workspace::project::{DEFAULT_MANIFEST, PRIVATE_IGNORE};
+use crate::engine::workspace::state_folder::StateFolder;
 use crate::platform::own_file::{self, How};
 
 const MANIFEST: &str = include_str!("init/assets.toml");
@@ -45,7 +45,8 @@ pub fn run(output: Printer, folder: &Path, manifest: Option<&Path>) -> Result<Ex
         output.line(format!("{} {path}", paint(TextStyle::Good, "wrote")));
     }
     for path in &kept {
-        output.line(format!("{} {path} (it was there before; nothing is overwritten)", paint(TextStyle::Quiet, "kept")));
+        output
+            .line(format!("{} {path} (it was there before; nothing is overwritten)", paint(TextStyle::Quiet, "kept")));
     }
     output.line("");
     output.line("Next:");

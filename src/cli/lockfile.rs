@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::args::LockfileCommand;
-use super::exit::{Exit, CommandFailure, unusable_lockfile as unusable};
+use super::exit::{CommandFailure, Exit, unusable_lockfile as unusable};
 use super::output::Printer;
 use crate::platform::own_file::{self, Access};
 use crate::state::lockfile::{self, Ledger};

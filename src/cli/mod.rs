@@ -5,9 +5,9 @@
 
 mod archive;
 mod args;
-mod service_client;
 mod check;
 mod ci;
+mod command_context;
 mod completions;
 mod credential;
 mod document;
@@ -15,23 +15,23 @@ mod emulator;
 mod errors;
 mod exit;
 mod forget;
-mod command_context;
 mod history;
 mod import;
 mod init;
 mod lockfile;
 mod move_in;
 mod on_change;
-mod plan_text;
 mod output;
 mod outputs;
 mod pin;
 mod plan;
+mod plan_text;
 mod progress;
 mod recreate;
 mod resolve;
 mod selection;
 mod service;
+mod service_client;
 mod status;
 mod sync;
 mod target;
@@ -42,11 +42,11 @@ use std::panic::AssertUnwindSafe;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
-use crate::engine::stop::panic_message;
+use crate::engine::reconcile::shutdown::panic_message;
 use crate::platform::secrecy;
 use crate::telemetry::logs;
 use args::{Cli, Color, Command, LogFormat};
-use exit::{Exit, CommandFailure};
+use exit::{CommandFailure, Exit};
 use output::Printer;
 
 /// Runs the program with these arguments and gives its exit code.

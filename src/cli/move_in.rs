@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 
 use super::args::{Global, ImportArgs};
 use super::credential;
-use super::exit::{Exit, CommandFailure};
+use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::plan::preview;
 use super::sync::listen_to_signals;
 use super::target::{self, ProjectTarget};
-use crate::engine::moving::{self, Move, MoveError, Ready};
-use crate::engine::progress::silent;
-use crate::engine::project::{DEFAULT_MANIFEST, Project};
-use crate::engine::stop::Shutdown;
-use crate::engine::snapshot::PlanPreview;
+use crate::engine::commands::moving::{self, Move, MoveError, Ready};
+use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::report::progress::silent;
+use crate::engine::workspace::project::{DEFAULT_MANIFEST, Project};
+use crate::engine::workspace::snapshot::PlanPreview;
 use crate::model::ids::Creator;
 use crate::moving::{Options, Source, Tool};
 use crate::plan::{Action, PlanOptions};
@@ -161,11 +161,11 @@ impl Told<'_> {
             .collect();
         let findings: Vec<Value> = findings
             .iter()
-            .map(|(kind, subjects)| {
+            .map(|(kind, input_digests)| {
                 json!({
                     "kind": kind.name(),
-                    "count": subjects.len(),
-                    "subjects": subjects,
+                    "count": input_digests.len(),
+                    "subjects": input_digests,
                     "advice": kind.advice(),
                 })
             })
@@ -218,15 +218,15 @@ impl Told<'_> {
         for (asset_id, why) in unasked.iter().take(LISTED) {
             output.warning(super::plan::unasked(*asset_id, why));
         }
-        for (kind, subjects) in findings.iter() {
+        for (kind, input_digests) in findings.iter() {
             output.line("");
-            output.line(format!("{} {}", paint(TextStyle::Warning, "*"), kind.title(subjects.len())));
-            let shown = if all { subjects.len() } else { LISTED };
-            for subject in subjects.iter().take(shown) {
-                output.line(format!("    {subject}"));
+            output.line(format!("{} {}", paint(TextStyle::Warning, "*"), kind.title(input_digests.len())));
+            let shown = if all { input_digests.len() } else { LISTED };
+            for input_digest in input_digests.iter().take(shown) {
+                output.line(format!("    {input_digest}"));
             }
-            if subjects.len() > shown {
-                output.line(format!("    and {} more (-v lists all)", subjects.len() - shown));
+            if input_digests.len() > shown {
+                output.line(format!("    and {} more (-v lists all)", input_digests.len() - shown));
             }
             output.line(format!("  {}", kind.advice()));
         }

@@ -7,14 +7,14 @@
 use serde_json::{Value, json};
 
 use super::args::{Global, SyncArgs};
-use super::exit::{Exit, CommandFailure, ReportedProblem};
+use super::exit::{CommandFailure, Exit, ReportedProblem};
 use super::output::Printer;
-use crate::engine::gather::read_manifest;
 use crate::engine::on_change::{self, CommandSettings, run_once};
-use crate::engine::outputs::OutputFile;
-use crate::engine::project::Project;
-use crate::engine::session::Session;
-use crate::engine::stop::Shutdown;
+use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::workspace::gather::read_manifest;
+use crate::engine::workspace::outputs::OutputFile;
+use crate::engine::workspace::project::Project;
+use crate::engine::workspace::session::Session;
 
 /// The command of `--on-change`, if one is given.
 ///
@@ -91,7 +91,7 @@ pub async fn run(
     let ended = run_once(&setting, &paths, stop.signalled(), &mut said).await;
     match ended {
         Ok(()) => {
-            if let Err(error) = session.lockfile.told(&session.book).await {
+            if let Err(error) = session.lockfile.told(&session.state_cache).await {
                 tracing::warn!("the next run runs the command of --on-change again: {error}");
             }
             Ran::Well

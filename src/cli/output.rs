@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
-use super::exit::{Exit, CommandFailure, ReportedProblem};
+use super::exit::{CommandFailure, Exit, ReportedProblem};
 use crate::model::shown;
 
 const RED: Style = AnsiColor::Red.on_default().bold();

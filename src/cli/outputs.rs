@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::args::{Global, OutputsArgs};
-use super::exit::{Exit, CommandFailure};
+use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::sync::{ask_or, asks};
 use super::target::{self, ProjectTarget};
-use crate::engine::outputs::{OutputDraft, OutputFile, OutputState};
-use crate::engine::snapshot;
+use crate::engine::workspace::outputs::{OutputDraft, OutputFile, OutputState};
+use crate::engine::workspace::snapshot;
 use crate::outputs::mark::Maker;
 use crate::plan::Plan;
 
@@ -107,8 +107,12 @@ pub fn show_planned(output: Printer, drafts: &[OutputDraft], plan: &Plan) {
         let new = draft.new_asset_ids(plan) as u64;
         let what = if new > 0 { format!(": {} to come", plural(new, "asset ID")) } else { String::new() };
         match file.state.problem() {
-            Some(_) => output.line(format!("{} {}", paint(TextStyle::Bad, format!("{:<15}", "not written")), file.path)),
-            None => output.line(format!("{} {}{what}", paint(TextStyle::Change, format!("{:<15}", "output")), file.path)),
+            Some(_) => {
+                output.line(format!("{} {}", paint(TextStyle::Bad, format!("{:<15}", "not written")), file.path))
+            }
+            None => {
+                output.line(format!("{} {}{what}", paint(TextStyle::Change, format!("{:<15}", "output")), file.path))
+            }
         }
         show_problem(output, &file);
     }

@@ -8,21 +8,21 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::args::{Global, PinArgs, UnpinArgs};
-use super::service_client::{is_served, until_all_carried_out};
-use super::exit::{Exit, CommandFailure};
-use super::command_context::{self, COMMIT, Hand, Shortfall, CommandResult};
+use super::command_context::{self, COMMIT, CommandResult, Hand, Shortfall};
+use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural};
-use super::selection::{Candidates, AddressSelection};
+use super::selection::{AddressSelection, Candidates};
+use super::service_client::{is_served, until_all_carried_out};
 use super::status::unknown_address;
 use super::target::{self, ProjectTarget};
-use crate::engine::gather::{Gathered, read_manifest};
-use crate::engine::context::ExecutionContext;
-use crate::engine::pins::{self, CheckError, PinError};
-use crate::engine::project::EditManifestError;
-use crate::engine::report::RunReport;
-use crate::engine::status::status;
-use crate::engine::sync::SyncError;
-use crate::engine::snapshot::StateSnapshot;
+use crate::engine::commands::pins::{self, CheckError, PinError};
+use crate::engine::execute::context::ExecutionContext;
+use crate::engine::reconcile::once::SyncError;
+use crate::engine::report::run_report::RunReport;
+use crate::engine::report::status::status;
+use crate::engine::workspace::gather::{Gathered, read_manifest};
+use crate::engine::workspace::project::EditManifestError;
+use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::manifest::EditError;
 use crate::model::address::Address;
 use crate::model::desired::Pin;
@@ -87,7 +87,12 @@ impl Edited {
     /// The one document: about the address, or about each of several.
     fn document(&self, outcome: &'static str, more: Vec<(&'static str, Value)>) -> Value {
         let all = [("manifest_written", json!(self.changed))].into_iter().chain(more);
-        let told = |told: &CommandResult| CommandResult { asset_id: told.asset_id, revision: told.revision, outcome, more: Vec::new() };
+        let told = |told: &CommandResult| CommandResult {
+            asset_id: told.asset_id,
+            revision: told.revision,
+            outcome,
+            more: Vec::new(),
+        };
         match self.each.as_slice() {
             [(address, one)] if self.is_single => CommandResult { more: all.collect(), ..told(one) }.document(address),
             several => {
@@ -130,7 +135,7 @@ pub async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Result<Exi
         let open = Hand::open(output, global, &target, "macadam pin").await?;
         // Somebody else may have reconciled before the lock was free.
         let again = prepare(&open, &selection.addresses, choose, |error| {
-            open.session.book.read(|recorded| refusal(error, &gathered, recorded))
+            open.session.state_cache.read(|recorded| refusal(error, &gathered, recorded))
         });
         let again = again.await;
         hand = Some(open);
@@ -145,7 +150,8 @@ pub async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Result<Exi
         Err(error) => return close(hand, Err(error.into())).await,
     };
     let each = chosen.iter().map(|(address, _, key)| {
-        let told = CommandResult { asset_id: Some(key.asset_id), revision: Some(args.revision), ..CommandResult::default() };
+        let told =
+            CommandResult { asset_id: Some(key.asset_id), revision: Some(args.revision), ..CommandResult::default() };
         (address.clone(), told)
     });
     let (names, verb) = (names(&selection.addresses), if selection.addresses.len() == 1 { "is" } else { "are" });
@@ -162,7 +168,7 @@ pub async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Result<Exi
         rehearsal: global.emulator,
     };
     if served {
-        return finish_beside(output, global, &target, edited).await;
+        return finish_through_service(output, global, &target, edited).await;
     }
     finish(output, &target, hand, edited, args.yes).await
 }
@@ -174,15 +180,15 @@ async fn prepare(
     choose: impl Fn(&Recorded) -> Result<Chosen, CommandFailure>,
     refuse: impl Fn(PinError) -> CommandFailure,
 ) -> Result<Chosen, CommandFailure> {
-    let book = &hand.session.book;
+    let state_cache = &hand.session.state_cache;
     for address in addresses {
-        pins::remember_where_it_was(book, address).await?;
+        pins::remember_where_it_was(state_cache, address).await?;
     }
-    let chosen = book.read(choose)?;
+    let chosen = state_cache.read(choose)?;
     let (client, listener) = (Arc::clone(&hand.client), hand.bars.listener());
-    let hands = ExecutionContext::new(&hand.session, client, listener, hand.stop.clone(), 1).await?;
+    let context = ExecutionContext::new(&hand.session, client, listener, hand.stop.clone(), 1).await?;
     for (address, _, key) in &chosen {
-        match pins::check_version(&hands, address, *key).await {
+        match pins::check_version(&context, address, *key).await {
             Ok(()) => {}
             Err(CheckError::Pin(error)) => return Err(refuse(error)),
             Err(CheckError::Book(error)) => return Err(error.into()),
@@ -207,7 +213,8 @@ pub async fn unpin(output: Printer, global: &Global, args: &UnpinArgs) -> Result
     // What is no text is refused by the edit, with its name.
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let selection = AddressSelection::read(&args.addresses, || {
-        let eligible = pins::pinned(&text).map_err(|error| CommandFailure::of(Exit::Unusable, &error, Some(error.hint())))?;
+        let eligible =
+            pins::pinned(&text).map_err(|error| CommandFailure::of(Exit::Unusable, &error, Some(error.hint())))?;
         let mut known = StateSnapshot::open(&target.project, &target.remote)?.known();
         known.extend(eligible.iter().cloned());
         Ok(Candidates { eligible, known, what: "is pinned" })
@@ -236,7 +243,7 @@ pub async fn unpin(output: Printer, global: &Global, args: &UnpinArgs) -> Result
         rehearsal: global.emulator,
     };
     if served {
-        return finish_beside(output, global, &target, edited).await;
+        return finish_through_service(output, global, &target, edited).await;
     }
     finish(output, &target, hand, edited, args.yes).await
 }
@@ -308,7 +315,12 @@ async fn finish(
 }
 
 /// Lets the service that holds the state carry out what the manifest says now, and tells.
-async fn finish_beside(output: Printer, global: &Global, target: &ProjectTarget, mut edited: Edited) -> Result<Exit, CommandFailure> {
+async fn finish_through_service(
+    output: Printer,
+    global: &Global,
+    target: &ProjectTarget,
+    mut edited: Edited,
+) -> Result<Exit, CommandFailure> {
     let ended = until_all_carried_out(output, global, target, &edited.addresses()).await;
     edited.look_up(target);
     let more = vec![("by_service", json!(true))];

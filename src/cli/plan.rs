@@ -2,15 +2,15 @@
 
 use super::args::{Global, PlanArgs};
 use super::document;
-use super::exit::{Exit, CommandFailure};
-use super::plan_text::Outline;
+use super::exit::{CommandFailure, Exit};
 use super::output::Printer;
 use super::outputs;
+use super::plan_text::Outline;
 use super::target::{self, ProjectTarget};
-use crate::engine::progress::silent;
-use crate::engine::report::Stop;
-use crate::engine::stop::Shutdown;
-use crate::engine::snapshot::{self, Asker, RefreshedPreview, PlanPreview};
+use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::report::progress::silent;
+use crate::engine::report::run_report::Stop;
+use crate::engine::workspace::snapshot::{self, Asker, PlanPreview, RefreshedPreview};
 use crate::model::ids::AssetId;
 use crate::plan::PlanOptions;
 
@@ -38,15 +38,15 @@ pub async fn preview(
     output: Printer,
     global: &Global,
     target: &ProjectTarget,
-    wishes: &PlanOptions,
+    options: &PlanOptions,
     refresh: bool,
 ) -> Result<PlanPreview, CommandFailure> {
     if !refresh {
-        return Ok(snapshot::preview(&target.project, &target.remote, &silent(), wishes)?);
+        return Ok(snapshot::preview(&target.project, &target.remote, &silent(), options)?);
     }
     let (client, embedded) = target::connect(global, target, target::credential(global)?).await?;
     let asker = Asker { client, stop: Shutdown::default() };
-    let looked = snapshot::preview_refreshed(&target.project, &target.remote, &silent(), wishes, &asker).await;
+    let looked = snapshot::preview_refreshed(&target.project, &target.remote, &silent(), options, &asker).await;
     if let Some(embedded) = embedded {
         embedded.stop().await;
     }

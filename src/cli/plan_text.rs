@@ -12,7 +12,7 @@ use crate::model::ids::AssetId;
 use crate::model::recorded::Recorded;
 use crate::model::shown::foreign;
 use crate::plan::diff::{self, Difference};
-use crate::plan::{Action, Drift, Hold, HoldKind, Note, HeldPart, Plan, Step};
+use crate::plan::{Action, Drift, HeldPart, Hold, HoldKind, Note, Plan, Step};
 
 /// A group with more entries than this is cut.
 const LONG: usize = 20;
@@ -99,7 +99,9 @@ impl Outline<'_> {
         parts.extend(counted("drifted", self.plan.drifts.len()));
         match (quiet, parts.is_empty()) {
             (true, true) => format!("{} {assets}, nothing to do", paint(TextStyle::Good, "in sync:")),
-            (true, false) => format!("{} {assets}, nothing to do, {}", paint(TextStyle::Good, "in sync:"), parts.join(", ")),
+            (true, false) => {
+                format!("{} {assets}, nothing to do, {}", paint(TextStyle::Good, "in sync:"), parts.join(", "))
+            }
             (false, _) => format!("{} of {assets}", parts.join(", ")),
         }
     }

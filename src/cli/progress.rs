@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::Printer;
-use crate::engine::progress::{Listener, ProgressEvent, silent};
+use crate::engine::report::progress::{Listener, ProgressEvent, silent};
 use crate::model::address::Address;
 use crate::platform::clock;
 

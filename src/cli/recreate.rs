@@ -9,20 +9,20 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::args::{Global, RecreateArgs};
-use super::service_client::{beside_service, is_served, until_all_carried_out};
-use super::exit::{Exit, CommandFailure};
 use super::command_context::{self, COMMIT, Hand, Shortfall};
+use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::selection::AddressSelection;
+use super::service_client::{is_served, through_service, until_all_carried_out};
 use super::status::unknown_address;
 use super::sync::{asks, confirm};
 use super::target::{self, ProjectTarget};
-use crate::engine::gather::read_manifest;
-use crate::engine::context::ExecutionContext;
-use crate::engine::recreate::{self, Choice, RecreateError, RecreatedAsset};
-use crate::engine::report::RunReport;
-use crate::engine::sync::SyncError;
-use crate::engine::snapshot::StateSnapshot;
+use crate::engine::commands::recreate::{self, Choice, RecreateError, RecreatedAsset};
+use crate::engine::execute::context::ExecutionContext;
+use crate::engine::reconcile::once::SyncError;
+use crate::engine::report::run_report::RunReport;
+use crate::engine::workspace::gather::read_manifest;
+use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::desired::Desired;
 use crate::model::ids::AssetId;
@@ -106,18 +106,19 @@ async fn alone(
 ) -> Result<Option<RecreateResult>, CommandFailure> {
     let (listener, stop) = (hand.bars.listener(), hand.stop.clone());
     let desired = hand.session.wanted(listener.clone()).await?;
-    let plan = hand.session.book.read(|recorded| recreate::preview(&desired, recorded, only, clock::now()));
+    let plan = hand.session.state_cache.read(|recorded| recreate::preview(&desired, recorded, only, clock::now()));
     let agree = confirm(output, yes, hand.bars.clone());
     let answer = tokio::task::spawn_blocking(move || agree(&plan));
     // Asked aside, so that a signal ends it though nobody answers.
     if !stop.or(answer).await.is_some_and(|answer| answer.unwrap_or(false)) {
         return Ok(None);
     }
-    let hands = ExecutionContext::new(&hand.session, Arc::clone(&hand.client), listener, stop, 1).await?;
-    let choice = recreate::begin(&hands, &desired, only, hand.session.lockfile.missing()).await?;
-    drop(hands);
+    let context = ExecutionContext::new(&hand.session, Arc::clone(&hand.client), listener, stop, 1).await?;
+    let choice = recreate::begin(&context, &desired, only, hand.session.lockfile.missing()).await?;
+    drop(context);
     hand.session.keep(None).await?;
-    let table = |hand: &Hand, desired: &Desired| hand.session.book.read(|recorded| recreate::table(desired, recorded));
+    let table =
+        |hand: &Hand, desired: &Desired| hand.session.state_cache.read(|recorded| recreate::table(desired, recorded));
     let make = to_make(&choice, &table(hand, &desired), only);
     let (mut report, mut shortfall) = (None, None);
     if !make.is_empty() {
@@ -159,7 +160,7 @@ async fn served(
     let mut shortfall = None;
     if !choice.renamed.is_empty() {
         let request = Request::Recreate { addresses: choice.renamed.keys().cloned().collect() };
-        if beside_service(output, global, target, &request).await?.is_none() {
+        if through_service(output, global, target, &request).await?.is_none() {
             return Err(CommandFailure::new(Exit::Unreconciled, "the service ended before it began with this")
                 .hint("nothing was done; try again"));
         }

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{Global, ResolveArgs, RetryArgs};
-use super::service_client::beside_service;
-use super::exit::{Exit, CommandFailure};
+use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint};
-use super::selection::{Candidates, AddressSelection};
+use super::selection::{AddressSelection, Candidates};
+use super::service_client::through_service;
 use super::target::{self, ProjectTarget, address};
-use crate::engine::context::ExecutionContext;
-use crate::engine::progress::silent;
-use crate::engine::resolve::{self, RepairError};
-use crate::engine::session::Session;
-use crate::engine::stop::Shutdown;
-use crate::engine::snapshot::StateSnapshot;
+use crate::engine::commands::resolve::{self, RepairError};
+use crate::engine::execute::context::ExecutionContext;
+use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::report::progress::silent;
+use crate::engine::workspace::session::Session;
+use crate::engine::workspace::snapshot::StateSnapshot;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
-use crate::model::request::{Resolution, Request};
+use crate::model::request::{Request, Resolution};
 
 impl From<RepairError> for CommandFailure {
     fn from(error: RepairError) -> Self {
@@ -42,7 +42,7 @@ pub async fn resolve(output: Printer, global: &Global, args: &ResolveArgs) -> Re
         None => Resolution::Nothing,
     };
     let request = Request::Resolve { address: address.clone(), found };
-    let by_service = beside_service(output, global, &target, &request).await?.is_some();
+    let by_service = through_service(output, global, &target, &request).await?.is_some();
     if !by_service {
         resolve_alone(global, &target, &address, found).await?;
     }
@@ -67,7 +67,12 @@ const fn next(by_service: bool) -> &'static str {
     if by_service { "the service" } else { "the next `macadam sync --once`" }
 }
 
-async fn resolve_alone(global: &Global, target: &ProjectTarget, address: &Address, found: Resolution) -> Result<(), CommandFailure> {
+async fn resolve_alone(
+    global: &Global,
+    target: &ProjectTarget,
+    address: &Address,
+    found: Resolution,
+) -> Result<(), CommandFailure> {
     let mut session = Session::open(&target.project, &target.remote, "macadam resolve").await?;
     let settled = settle(global, target, &mut session, address, found).await;
     session.close().await;
@@ -84,15 +89,15 @@ async fn settle(
     match found {
         Resolution::Asset(asset_id) => {
             let (client, embedded) = target::connect(global, target, target::credential(global)?).await?;
-            let hands = ExecutionContext::new(session, Arc::new(client), silent(), Shutdown::default(), 1).await?;
-            let settled = resolve::resolve_with(&hands, address, asset_id).await;
+            let context = ExecutionContext::new(session, Arc::new(client), silent(), Shutdown::default(), 1).await?;
+            let settled = resolve::resolve_with(&context, address, asset_id).await;
             if let Some(embedded) = embedded {
                 embedded.stop().await;
             }
             settled?;
         }
-        Resolution::Nothing => resolve::recreate(&session.book, address).await?,
-        Resolution::NoDuplicate => resolve::no_duplicate(&session.book, address).await?,
+        Resolution::Nothing => resolve::recreate(&session.state_cache, address).await?,
+        Resolution::NoDuplicate => resolve::no_duplicate(&session.state_cache, address).await?,
     }
     session.keep(Some(address)).await?;
     Ok(())
@@ -103,16 +108,16 @@ pub async fn retry(output: Printer, global: &Global, args: &RetryArgs) -> Result
     let target = target::find(global)?;
     let resting = || {
         let view = StateSnapshot::open(&target.project, &target.remote)?;
-        let resting = view.recorded.assets.iter().filter(|(_, record)| record.trouble.is_some());
+        let resting = view.recorded.assets.iter().filter(|(_, record)| record.blocked.is_some());
         let eligible = resting.map(|(address, _)| address.clone()).collect();
         Ok(Candidates { eligible, known: view.known(), what: "waits for `macadam retry`: nothing of them was refused" })
     };
     let addresses = AddressSelection::read(&args.addresses, resting)?.addresses;
     let request = Request::Retry { addresses: addresses.clone() };
-    let by_service = beside_service(output, global, &target, &request).await?.is_some();
+    let by_service = through_service(output, global, &target, &request).await?.is_some();
     if !by_service {
         let session = Session::open(&target.project, &target.remote, "macadam retry").await?;
-        let done = resolve::retry(&session.book, &addresses).await;
+        let done = resolve::retry(&session.state_cache, &addresses).await;
         session.close().await;
         done?;
     }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::exit::{Exit, CommandFailure};
+use super::exit::{CommandFailure, Exit};
 use super::output::plural;
 use super::target;
 use crate::manifest::AddressPattern;

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::args::{Global, SyncArgs};
-use super::exit::{Exit, CommandFailure};
+use super::exit::{CommandFailure, Exit};
 use super::on_change::on_change_command;
 use super::output::Printer;
 use super::target;
-use crate::engine::gather::read_manifest;
 use crate::engine::on_change::{self, OnChange};
-use crate::engine::progress::{Listener, ProgressEvent};
-use crate::engine::service::observability::{DEADLINE, Observability};
-use crate::engine::service::{ServiceCommand, ServiceError, ServiceSettings, serve};
-use crate::engine::session::Session;
-use crate::engine::stop::Shutdown;
+use crate::engine::reconcile::service::observability::{DEADLINE, Observability};
+use crate::engine::reconcile::service::{ServiceCommand, ServiceError, ServiceSettings, serve};
+use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::report::progress::{Listener, ProgressEvent};
+use crate::engine::workspace::gather::read_manifest;
+use crate::engine::workspace::session::Session;
 use crate::platform::clock;
 use crate::platform::signals::{self, Signal};
 use crate::state::lock;
@@ -135,7 +135,9 @@ fn listener(metrics: Arc<Metrics>) -> Listener {
         ProgressEvent::Waited { endpoint, time } => metrics.waited(endpoint, time),
         ProgressEvent::Accepted { .. } => metrics.operation(),
         ProgressEvent::Polled => metrics.poll(),
-        ProgressEvent::KeyExpires { at } => metrics.set_key_expiry(at.and_then(|at| u64::try_from(at.as_second()).ok())),
+        ProgressEvent::KeyExpires { at } => {
+            metrics.set_key_expiry(at.and_then(|at| u64::try_from(at.as_second()).ok()))
+        }
         ProgressEvent::Files { .. }
         | ProgressEvent::Listed { .. }
         | ProgressEvent::Planned { .. }

@@ -6,15 +6,15 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::args::Global;
-use super::exit::{Exit, CommandFailure};
 use super::command_context::{CommandResult, documents};
+use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint};
 use super::target::ProjectTarget;
-use crate::engine::progress::silent;
-use crate::engine::request::{AskError, ask};
-use crate::engine::snapshot;
+use crate::engine::commands::request_queue::{AskError, ask};
+use crate::engine::report::progress::silent;
+use crate::engine::workspace::snapshot;
 use crate::model::address::Address;
-use crate::model::request::{RequestDone, ProblemKind, Request};
+use crate::model::request::{ProblemKind, Request, RequestDone};
 use crate::plan::PlanOptions;
 use crate::platform::clock;
 use crate::state::lock::{self, LockError};
@@ -30,7 +30,7 @@ const SILENCE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// With what the service said, or why it did not answer.
-pub async fn beside_service(
+pub async fn through_service(
     output: Printer,
     global: &Global,
     target: &ProjectTarget,
@@ -99,8 +99,10 @@ pub fn tell(output: Printer, address: &Address, answer: RequestDone, word: &str,
 pub fn tell_all(output: Printer, addresses: &[Address], answer: &RequestDone, word: &str, rehearsal: bool) {
     let RequestDone { asset_id: _, revision: _, lockfile_written, notes } = answer;
     if output.is_json() {
-        let told: Vec<(Address, CommandResult)> =
-            addresses.iter().map(|address| (address.clone(), CommandResult { outcome: "done", ..CommandResult::default() })).collect();
+        let told: Vec<(Address, CommandResult)> = addresses
+            .iter()
+            .map(|address| (address.clone(), CommandResult { outcome: "done", ..CommandResult::default() }))
+            .collect();
         let more =
             vec![("notes", json!(notes)), ("lockfile_written", json!(lockfile_written)), ("by_service", json!(true))];
         output.document(&documents(&told, more));
@@ -164,9 +166,8 @@ pub async fn until_all_carried_out(
         }
         if now.saturating_sub(began) >= patience {
             let message = "the service has not done it in time; it may wait for git, for Roblox, or for a valid key";
-            return Err(
-                CommandFailure::new(Exit::Unreconciled, message).hint("its log says why; `macadam status` how it stands")
-            );
+            return Err(CommandFailure::new(Exit::Unreconciled, message)
+                .hint("its log says why; `macadam status` how it stands"));
         }
         if silent_still && now.saturating_sub(began) >= SILENCE {
             silent_still = false;

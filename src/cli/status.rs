@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::args::{Global, StatusArgs};
-use super::exit::{Exit, CommandFailure};
+use super::exit::{CommandFailure, Exit};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::selection::AddressSelection;
 use super::{document, target};
-use crate::engine::asset_status::{ArchivedBy, AssetStatus};
-use crate::engine::status::{AssetState, LostLockfile, Status, status};
+use crate::engine::report::asset_status::{ArchivedBy, AssetStatus};
+use crate::engine::report::status::{AssetState, LostLockfile, Status, status};
 use crate::model::address::Address;
 use crate::model::asset::Moderation;
 use crate::model::desired::Pin;

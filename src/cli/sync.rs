@@ -8,20 +8,20 @@ use serde_json::json;
 
 use super::args::{Global, SyncArgs};
 use super::document;
-use super::exit::{Exit, CommandFailure};
+use super::exit::{CommandFailure, Exit};
 use super::on_change::{self, Ran};
 use super::output::{Printer, TextStyle, paint, plural};
 use super::progress::Bars;
-use super::{ci, plan_text, outputs, plan, service, target};
-use crate::engine::gather::read_manifest;
-use crate::engine::report::{Outcome, RunReport, Stop, Warning};
-use crate::engine::session::Session;
-use crate::engine::stop::Shutdown;
-use crate::engine::sync::{Confirm, Options, SyncError, sync_once};
+use super::{ci, outputs, plan, plan_text, service, target};
+use crate::engine::reconcile::once::{Confirm, Options, SyncError, sync_once};
+use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::report::run_report::{Outcome, RunReport, Stop, Warning};
+use crate::engine::workspace::gather::read_manifest;
+use crate::engine::workspace::session::Session;
 use crate::model::asset::Privacy;
 use crate::model::ids::AssetId;
 use crate::plan::step::LOST_ANSWER_REST;
-use crate::plan::{Action, HoldKind, Plan, Step, PlanOptions};
+use crate::plan::{Action, HoldKind, Plan, PlanOptions, Step};
 use crate::platform::{failpoint, signals};
 
 /// More creates than this are asked about at a terminal.
@@ -51,7 +51,7 @@ pub async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Result<Ex
         uploads: args.uploads as usize,
         confirm: confirm(output, args.yes, bars.clone()),
         listener: bars.listener(),
-        wishes: wishes(args)?,
+        options: options(args)?,
         only: None,
         refresh: args.refresh,
         wait_moderation: args.wait_moderation,
@@ -148,8 +148,13 @@ fn stopped(report: &RunReport) -> Option<CommandFailure> {
 }
 
 /// `--locked`: nothing is changed; anything that would change is a failure.
-async fn locked(output: Printer, global: &Global, target: &target::ProjectTarget, args: &SyncArgs) -> Result<Exit, CommandFailure> {
-    let preview = plan::preview(output, global, target, &wishes(args)?, args.refresh).await?;
+async fn locked(
+    output: Printer,
+    global: &Global,
+    target: &target::ProjectTarget,
+    args: &SyncArgs,
+) -> Result<Exit, CommandFailure> {
+    let preview = plan::preview(output, global, target, &options(args)?, args.refresh).await?;
     let violated = !preview.plan.steps.is_empty() || preview.lockfile_changes || preview.outputs_change();
     if output.is_json() {
         output.document(&document::locked(&preview, violated));
@@ -165,7 +170,7 @@ async fn locked(output: Printer, global: &Global, target: &target::ProjectTarget
 }
 
 /// What a person asks of this run.
-fn wishes(args: &SyncArgs) -> Result<PlanOptions, CommandFailure> {
+fn options(args: &SyncArgs) -> Result<PlanOptions, CommandFailure> {
     let overwrite = args.overwrite.iter().map(|text| target::address(text)).collect::<Result<_, _>>()?;
     let (confirmed, accept_new_lockfile) = (args.confirm.clone(), args.accept_new_lockfile);
     let lost_answer_rest = failpoint::rest(LOST_ANSWER_REST);

@@ -7,12 +7,12 @@ use super::args::Global;
 use super::ci;
 use super::credential;
 use super::emulator::Embedded;
-use super::exit::{Exit, CommandFailure};
+use super::exit::{CommandFailure, Exit};
 use crate::cloud::base::BaseUrl;
 use crate::cloud::client::Client;
 use crate::cloud::secret::Credential;
 use crate::cloud::timeouts::Timeouts;
-use crate::engine::project::Project;
+use crate::engine::workspace::project::Project;
 use crate::model::address::Address;
 
 /// A project and the name of its remote, for commands that send nothing.
@@ -32,7 +32,8 @@ const EMBEDDED: &str = "emulator";
 /// # Errors
 /// When it is gone.
 pub fn here() -> Result<PathBuf, CommandFailure> {
-    std::env::current_dir().map_err(|error| CommandFailure::new(Exit::Unusable, format!("find the current folder: {error}")))
+    std::env::current_dir()
+        .map_err(|error| CommandFailure::new(Exit::Unusable, format!("find the current folder: {error}")))
 }
 
 /// Finds the project and the remote's name.
@@ -92,13 +93,15 @@ pub async fn connect(
 ) -> Result<(Client, Option<Embedded>), CommandFailure> {
     let (base, embedded) = if global.emulator {
         let embedded = Embedded::start(&target.project.emulator_folder()).await?;
-        let base = embedded.url().parse::<BaseUrl>().map_err(|error| CommandFailure::of(Exit::Unusable, &error, None))?;
+        let base =
+            embedded.url().parse::<BaseUrl>().map_err(|error| CommandFailure::of(Exit::Unusable, &error, None))?;
         (base, Some(embedded))
     } else {
         (base(global)?, None)
     };
     let timeouts = Timeouts::default().at_most(global.patience.unwrap_or(Duration::MAX));
-    let client = Client::new(base, credential, timeouts).map_err(|error| CommandFailure::of(Exit::Unusable, &error, None))?;
+    let client =
+        Client::new(base, credential, timeouts).map_err(|error| CommandFailure::of(Exit::Unusable, &error, None))?;
     Ok((client, embedded))
 }
 

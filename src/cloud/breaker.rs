@@ -23,7 +23,7 @@ pub enum BreakerGate {
     WaitUntil(Moment),
 }
 
-/// What a request went out as. A cheap request makes the best [`Pass::Probe`].
+/// What a request went out as. A cheap request makes the best [`RequestRole::Probe`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestRole {
     /// One of many, while all is well.
@@ -71,7 +71,7 @@ impl Breaker {
         Self::default()
     }
 
-    /// Whether a request may go now. After a [`Gate::Go`] the request must be reported.
+    /// Whether a request may go now. After a [`BreakerGate::Go`] the request must be reported.
     pub fn ask(&mut self, now: Moment) -> BreakerGate {
         match self.state {
             State::Closed { .. } => BreakerGate::Go(RequestRole::Ordinary),
@@ -128,7 +128,7 @@ mod tests {
         Moment::after_start(Duration::from_secs(seconds))
     }
 
-    /// Steps `time verb → gate`, one a line: `ask` tells the gate, `answered`, `failed` and `unknown` report an ordinary request, with
+    /// Steps `time verb → throttle`, one a line: `ask` tells the gate, `answered`, `failed` and `unknown` report an ordinary request, with
     /// `probe-` before them a probe.
     #[track_caller]
     fn check(script: &str) {
@@ -137,18 +137,19 @@ mod tests {
             let mut words = line.split_whitespace();
             let now = at(words.next().unwrap().parse().unwrap());
             let verb = words.next().unwrap();
-            let (pass, word) = verb.strip_prefix("probe-").map_or((RequestRole::Ordinary, verb), |word| (RequestRole::Probe, word));
+            let (pass, word) =
+                verb.strip_prefix("probe-").map_or((RequestRole::Ordinary, verb), |word| (RequestRole::Probe, word));
             let health = match word {
                 "answered" => HealthSignal::Answered,
                 "failed" => HealthSignal::Failed,
                 "unknown" => HealthSignal::Unknown,
                 _ => {
-                    let gate = match breaker.ask(now) {
+                    let throttle = match breaker.ask(now) {
                         BreakerGate::Go(RequestRole::Ordinary) => "go".to_owned(),
                         BreakerGate::Go(RequestRole::Probe) => "probe".to_owned(),
                         BreakerGate::WaitUntil(until) => format!("wait {}", until.since(Moment::START).as_secs()),
                     };
-                    assert_eq!(gate, words.collect::<Vec<_>>().join(" "), "{line}");
+                    assert_eq!(throttle, words.collect::<Vec<_>>().join(" "), "{line}");
                     continue;
                 }
             };

@@ -130,12 +130,12 @@ pub fn classify(writes: bool, sent: Sent, heard: Received<'_>) -> Class {
         Received::Answer { status, body } => definite(status, body)
             // A question is asked again, so it needs no guess of who answered it.
             .or_else(|| by_status(status).filter(|_| writes))
-            .unwrap_or_else(|| unsettled(sent)),
+            .unwrap_or_else(|| in_progress(sent)),
         Received::Nothing(breakage) => match (breakage, sent) {
             (Breakage::Connect, _) => Class::NeverSent(Unsent::Connection),
             (Breakage::Content, Sent::Partly) => Class::NeverSent(Unsent::Content),
             (Breakage::Record, Sent::Partly) => Class::NeverSent(Unsent::Record),
-            (Breakage::Connection | Breakage::Timeout | Breakage::Content | Breakage::Record, _) => unsettled(sent),
+            (Breakage::Connection | Breakage::Timeout | Breakage::Content | Breakage::Record, _) => in_progress(sent),
         },
     };
     match class {
@@ -144,7 +144,7 @@ pub fn classify(writes: bool, sent: Sent, heard: Received<'_>) -> Class {
     }
 }
 
-const fn unsettled(sent: Sent) -> Class {
+const fn in_progress(sent: Sent) -> Class {
     match sent {
         Sent::Partly => Class::NeverSent(Unsent::Connection),
         Sent::Whole => Class::InDoubt,

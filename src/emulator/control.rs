@@ -17,8 +17,8 @@ use super::world::asset::Asset;
 use super::world::content::CreatableType;
 use super::world::edit::ForeignEdit;
 use super::world::latency::LatencyModel;
-use super::world::limits::{Limiter, EndpointLimits};
-use super::world::moderation::{ModerationRule, TextRule, ModerationVerdict};
+use super::world::limits::{EndpointLimits, Limiter};
+use super::world::moderation::{ModerationRule, ModerationVerdict, TextRule};
 use super::world::operation::{Ending, Operation};
 
 /// An asset as the side door shows it.

@@ -245,10 +245,13 @@ impl FaultAction {
     /// True when it acts on what a request did: on a refused request it has not fired.
     pub(super) fn needs_success(&self) -> bool {
         match self {
-            FaultAction::Reset { at } | FaultAction::Close { at } | FaultAction::Hang { at } => *at == Point::AfterCommit,
-            FaultAction::DuplicateCommit | FaultAction::StaleReads { .. } | FaultAction::Operation { .. } | FaultAction::VersionsLoop => {
-                true
+            FaultAction::Reset { at } | FaultAction::Close { at } | FaultAction::Hang { at } => {
+                *at == Point::AfterCommit
             }
+            FaultAction::DuplicateCommit
+            | FaultAction::StaleReads { .. }
+            | FaultAction::Operation { .. }
+            | FaultAction::VersionsLoop => true,
             FaultAction::Reply(reply) => reply.commit,
             _ => false,
         }
@@ -441,21 +444,21 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn book(rules: Value) -> FaultBook {
-        let mut book = FaultBook::new(7);
-        book.add(serde_json::from_value(rules).unwrap()).unwrap();
-        book
+    fn state_cache(rules: Value) -> FaultBook {
+        let mut state_cache = FaultBook::new(7);
+        state_cache.add(serde_json::from_value(rules).unwrap()).unwrap();
+        state_cache
     }
 
-    fn fired(book: &mut FaultBook, requests: u64, facts: &Facts<'_>) -> Vec<u64> {
-        (1..=requests).filter(|_| book.pick(FaultStage::Handling, facts).is_some()).collect()
+    fn fired(state_cache: &mut FaultBook, requests: u64, facts: &Facts<'_>) -> Vec<u64> {
+        (1..=requests).filter(|_| state_cache.pick(FaultStage::Handling, facts).is_some()).collect()
     }
 
     #[test]
     fn conditions_choose_requests() {
         #[track_caller]
         fn check(conditions: Value, expected: &[u64]) {
-            let mut book = book(json!([{ "match": conditions, "action": { "kind": "truncate" } }]));
+            let mut state_cache = state_cache(json!([{ "match": conditions, "action": { "kind": "truncate" } }]));
             let facts = Facts {
                 endpoint: Some(ApiEndpoint::GetAsset),
                 method: "GET",
@@ -464,7 +467,7 @@ mod tests {
                 content_hash: Some("ab"),
                 name: Some("Sword"),
             };
-            assert_eq!(fired(&mut book, 6, &facts), expected);
+            assert_eq!(fired(&mut state_cache, 6, &facts), expected);
         }
         let all = [1, 2, 3, 4, 5, 6];
         check(json!({}), &all);
@@ -487,7 +490,7 @@ mod tests {
 
     #[test]
     fn chance_is_the_same_again_for_the_same_seed() {
-        let script = || book(json!([{ "match": { "probability": 0.3 }, "action": { "kind": "truncate" } }]));
+        let script = || state_cache(json!([{ "match": { "probability": 0.3 }, "action": { "kind": "truncate" } }]));
         let hits = fired(&mut script(), 1000, &Facts::default());
         assert!((200..400).contains(&hits.len()), "{}", hits.len());
         assert_eq!(hits, fired(&mut script(), 1000, &Facts::default()));
@@ -495,29 +498,33 @@ mod tests {
 
     #[test]
     fn the_first_rule_that_fires_wins_and_all_count() {
-        let mut book = book(json!([
+        let mut state_cache = state_cache(json!([
             { "match": { "nth": [2] }, "action": { "kind": "truncate" } },
             { "times": 2, "action": { "kind": "duplicate_commit" } },
         ]));
-        let picks: Vec<_> = (0..4).map(|_| book.pick(FaultStage::Handling, &Facts::default()).map(|(id, _)| id)).collect();
+        let picks: Vec<_> =
+            (0..4).map(|_| state_cache.pick(FaultStage::Handling, &Facts::default()).map(|(id, _)| id)).collect();
         assert_eq!(picks, [Some(2), Some(1), Some(2), None]);
-        assert_eq!(book.reports().iter().map(|rule| (rule.seen, rule.fired)).collect::<Vec<_>>(), [(4, 1), (4, 2)]);
-        book.take_back(2);
-        assert_eq!(book.reports()[1].fired, 1);
-        book.clear();
-        assert_eq!(book.pick(FaultStage::Handling, &Facts::default()), None);
-        assert_eq!(book.reports()[0].fired, 1);
+        assert_eq!(
+            state_cache.reports().iter().map(|rule| (rule.seen, rule.fired)).collect::<Vec<_>>(),
+            [(4, 1), (4, 2)]
+        );
+        state_cache.take_back(2);
+        assert_eq!(state_cache.reports()[1].fired, 1);
+        state_cache.clear();
+        assert_eq!(state_cache.pick(FaultStage::Handling, &Facts::default()), None);
+        assert_eq!(state_cache.reports()[0].fired, 1);
     }
 
     #[test]
     fn a_rule_that_can_not_be_adds_nothing() {
         #[track_caller]
         fn check(rule: Value, expected: &str) {
-            let mut book = FaultBook::default();
+            let mut state_cache = FaultBook::default();
             let good = FaultRule::always(FaultAction::Truncate);
-            let error = book.add(vec![good, serde_json::from_value(rule).unwrap()]).unwrap_err();
+            let error = state_cache.add(vec![good, serde_json::from_value(rule).unwrap()]).unwrap_err();
             assert_eq!(error.to_string(), expected);
-            assert!(book.reports().is_empty());
+            assert!(state_cache.reports().is_empty());
         }
         check(
             json!({ "match": { "endpoint": "get_asset" }, "action": { "kind": "refuse" } }),

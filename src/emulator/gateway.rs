@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 
 use super::body::Parsed;
 use super::endpoint::{ApiEndpoint, Route};
-use super::faults::{FaultAction, Point, FaultStage};
+use super::faults::{FaultAction, FaultStage, Point};
 use super::refusal::{ApiErrorCode, ApiRefusal};
 use super::service::{RequestHead, cut_at};
 use super::shared::Inner;

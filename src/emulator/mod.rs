@@ -45,7 +45,7 @@
 //! ```
 //!
 //! Conditions: `endpoint`, `method`, `path`, `asset_id`, `content_hash`, `name`; of the requests that meet them `nth`, `every`, `after`, `probability`.
-//! Actions, in [`Action`]: `refuse`; `reset`, `close` and `hang` (`at`: `before_body`, `after_body`, `after_commit`); `delay`; `truncate`; `drip`; `reply`;
+//! Actions, in [`FaultAction`]: `refuse`; `reset`, `close` and `hang` (`at`: `before_body`, `after_body`, `after_commit`); `delay`; `truncate`; `drip`; `reply`;
 //! `merge`; `duplicate_commit`; `stale_reads`; `operation` (`outcome`: `stuck`, `endless`, `invisible`, `gone`, `error`, `nothing`, `metadata_error`,
 //! `failure_in_response`); `versions_loop`; `set_limits`; `revoke_key`; `moderate_account`.
 
@@ -54,6 +54,7 @@ mod browser;
 mod clock;
 mod config;
 mod control;
+mod control_api;
 mod delivery;
 mod endpoint;
 mod faults;
@@ -64,7 +65,6 @@ mod refusal;
 mod server;
 mod service;
 mod shared;
-mod control_api;
 mod switches;
 mod wire;
 mod world;
@@ -83,18 +83,20 @@ pub use clock::{ClockKind, ClockReport};
 pub use config::Config;
 pub use control::{AssetReport, Control, OperationReport};
 pub use endpoint::ApiEndpoint;
-pub use faults::{FaultAction, Conditions, FaultReport, FaultRule, Point, RetryAfter, ScriptError, ScriptedReply};
+pub use faults::{Conditions, FaultAction, FaultReport, FaultRule, Point, RetryAfter, ScriptError, ScriptedReply};
 pub use log::{Counters, RequestReport};
 pub use persist::WorldFileError;
 pub use switches::{Profile, SwitchError, SwitchRow, Switches};
 pub use wire::error::BodyShape;
 pub use world::account::{Creators, EmulatedKey, Principal};
-pub use world::asset::{Asset, AssetMetadata, VersionOrigin, PreviewImage, AssetLink, Version};
-pub use world::content::{CreatableType, Content, UploadFormat};
+pub use world::asset::{Asset, AssetLink, AssetMetadata, PreviewImage, Version, VersionOrigin};
+pub use world::content::{Content, CreatableType, UploadFormat};
 pub use world::edit::ForeignEdit;
-pub use world::latency::{LatencyModel, LatencyError};
-pub use world::limits::{Limit, EndpointLimits};
-pub use world::moderation::{ModerationTimeline, ModerationRule, TextAction, TextField, TextRule, ModerationVerdict, VerdictStep};
+pub use world::latency::{LatencyError, LatencyModel};
+pub use world::limits::{EndpointLimits, Limit};
+pub use world::moderation::{
+    ModerationRule, ModerationTimeline, ModerationVerdict, TextAction, TextField, TextRule, VerdictStep,
+};
 pub use world::operation::OperationFault;
 
 use clock::EmulatorClock;

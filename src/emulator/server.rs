@@ -1,6 +1,6 @@
 //! Sockets: listening, one task a connection, and connections that end as a fault script wants.
 //!
-//! axum's own `serve` can't reset a connection, so the loop is here: a connection's stream sits in a [`Wire`] that sets SO_LINGER to zero before it
+//! axum's own `serve` can't reset a connection, so the loop is here: a connection's stream sits in a [`ResettableStream`] that sets SO_LINGER to zero before it
 //! is dropped when its fate is a reset, which makes the kernel send RST.
 
 use std::future::pending;

@@ -13,7 +13,7 @@ use axum::http::{Request, Response};
 use super::body::{self, Parsed};
 use super::delivery::{Delivery, deliver, merge_into, scripted};
 use super::endpoint::{ApiEndpoint, Route, route};
-use super::faults::{FaultAction, Facts, Point, FaultStage};
+use super::faults::{Facts, FaultAction, FaultStage, Point};
 use super::gateway::{Admitted, admit, rate_limit_headers, secret};
 use super::log::RequestReport;
 use super::refusal::ApiRefusal;
@@ -162,7 +162,11 @@ pub(super) fn cut_at(action: &FaultAction, point: Point) -> Option<ConnectionEnd
 }
 
 /// Carries a request out, with the fault that was picked for it around that.
-async fn handle(call: &RequestHead<'_>, admitted: Admitted, switches: &Switches) -> Result<(Reply, Delivery), ConnectionEnd> {
+async fn handle(
+    call: &RequestHead<'_>,
+    admitted: Admitted,
+    switches: &Switches,
+) -> Result<(Reply, Delivery), ConnectionEnd> {
     let Admitted { parsed, key, budget, fault } = admitted;
     let action = fault.as_ref().map(|(_, action)| action);
     if let Some(cut) = action.and_then(|action| cut_at(action, Point::AfterBody)) {
@@ -206,7 +210,12 @@ async fn handle(call: &RequestHead<'_>, admitted: Admitted, switches: &Switches)
 }
 
 /// Carries a request out in the world, logs what it did, and spells the answer.
-fn perform(call: &RequestHead<'_>, key: Option<&EmulatedKey>, parsed: Parsed, fault: Option<&(u64, FaultAction)>) -> Reply {
+fn perform(
+    call: &RequestHead<'_>,
+    key: Option<&EmulatedKey>,
+    parsed: Parsed,
+    fault: Option<&(u64, FaultAction)>,
+) -> Reply {
     let (mut guard, now) = call.shared.settled();
     let inner = &mut *guard;
     let switches = inner.world.settings.switches.clone();

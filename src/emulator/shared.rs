@@ -9,7 +9,7 @@ use super::faults::FaultBook;
 use super::log::Log;
 use super::world::World;
 use super::world::account::Keys;
-use super::world::limits::{Limiter, EndpointLimits};
+use super::world::limits::{EndpointLimits, Limiter};
 
 /// Everything that changes.
 #[derive(Debug)]
@@ -36,7 +36,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(inner: Inner, clock: EmulatorClock, seed: u64, first_asset: Option<u64>, with_file: bool) -> Self {
+    pub(super) fn new(
+        inner: Inner,
+        clock: EmulatorClock,
+        seed: u64,
+        first_asset: Option<u64>,
+        with_file: bool,
+    ) -> Self {
         let saved = with_file.then(|| watch::Sender::new(0));
         Shared { inner: Mutex::new(inner), clock, seed, first_asset, changed: watch::Sender::new(0), saved }
     }

@@ -39,7 +39,10 @@ pub fn keep_behind_links<'a>(
 }
 
 /// Those of `known` addresses that are paths which globs of `selection` fit, whether the files are there or not.
-pub fn wanted_by_globs<'a>(selection: &FileSelection, known: impl IntoIterator<Item = &'a Address>) -> BTreeSet<Address> {
+pub fn wanted_by_globs<'a>(
+    selection: &FileSelection,
+    known: impl IntoIterator<Item = &'a Address>,
+) -> BTreeSet<Address> {
     let paths = known.into_iter().filter_map(|address| Some((address, ProjectPath::new(address.as_str()).ok()?)));
     let (addresses, paths): (Vec<&Address>, Vec<ProjectPath>) = paths.unzip();
     let wanted = walk::matching(selection, &paths.iter().collect::<Vec<_>>());

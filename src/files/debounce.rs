@@ -1,8 +1,8 @@
 //! When a file that changes may be looked at: not while somebody writes it.
 //!
 //! Pure: no file, no clock. Times are spans since any fixed start of a clock that never jumps. The caller notes what the watch tells, asks
-//! [`Settler::next`] when to come back, answers the [`Look`]s that are wanted by [`is_whole`](super::is_whole), and takes what
-//! [`Settler::release`] gives. Every rule is one path's alone, so a file that never holds still keeps no other one waiting; only
+//! [`Debouncer::next`] when to come back, answers the [`CompletenessCheck`]s that are wanted by [`is_whole`](super::is_whole), and takes what
+//! [`Debouncer::release`] gives. Every rule is one path's alone, so a file that never holds still keeps no other one waiting; only
 //! the end of a burst is common to all, and bounded.
 //!
 //! A file is settled
@@ -10,9 +10,9 @@
 //! - else [`QUIET_UNTOLD`] after its last event, whatever it holds: what is broken then is reported as broken. A sound or a video that isn't whole waits
 //!   for [`QUIET_UNFINISHED`]: each upload of one counts against a quota or costs Robux, and can't be taken back;
 //! - else [`MOST`] after its first event, as soon as it is whole. One that is written without end and never whole waits for ever: its earlier content
-//!   counts as long, and [`Settler::overdue`] tells of it.
+//!   counts as long, and [`Debouncer::overdue`] tells of it.
 //!
-//! Read next: `watch`, which tells what changes; `unsettled`, what a look at all files does with what is not settled.
+//! Read next: `watch`, which tells what changes; `in_progress`, what a look at all files does with what is not settled.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -54,7 +54,7 @@ pub enum ChangeKind {
     Removed,
 }
 
-/// A file to be looked at: is it whole by its own format? The answer goes to [`Settler::whole`].
+/// A file to be looked at: is it whole by its own format? The answer goes to [`Debouncer::whole`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompletenessCheck {
     /// The file.
@@ -99,8 +99,11 @@ impl Waiting {
     fn settled_at(&self) -> Duration {
         let quiet = match (self.hold, self.form) {
             (LastEvent::Gone, _) | (LastEvent::Closed, Completeness::Whole) => QUIET,
-            (_, Completeness::Unknown | Completeness::Asked | Completeness::NotWhole) if self.has_quota => QUIET_UNFINISHED,
-            (LastEvent::Closed, Completeness::Unknown | Completeness::Asked | Completeness::NotWhole) | (LastEvent::Open, _) => QUIET_UNTOLD,
+            (_, Completeness::Unknown | Completeness::Asked | Completeness::NotWhole) if self.has_quota => {
+                QUIET_UNFINISHED
+            }
+            (LastEvent::Closed, Completeness::Unknown | Completeness::Asked | Completeness::NotWhole)
+            | (LastEvent::Open, _) => QUIET_UNTOLD,
         };
         let by_quiet = self.last + quiet;
         match (self.hold, self.form) {
@@ -117,7 +120,8 @@ impl Waiting {
             _ => overdue,
         };
         match (self.form, self.hold) {
-            (Completeness::Asked | Completeness::Whole | Completeness::NotWhole, _) | (Completeness::Unknown, LastEvent::Gone) => None,
+            (Completeness::Asked | Completeness::Whole | Completeness::NotWhole, _)
+            | (Completeness::Unknown, LastEvent::Gone) => None,
             // It is taken soon if it is whole, and much later if it isn't.
             (Completeness::Unknown, LastEvent::Open) if self.has_quota => Some(by_age.min(self.last + QUIET_UNTOLD)),
             (Completeness::Unknown, LastEvent::Open) => Some(by_age),
@@ -178,7 +182,7 @@ impl Debouncer {
         }
     }
 
-    /// When there is something to do if nothing more happens: [`Settler::looks`] or [`Settler::release`]. Never before `now`; `None` while
+    /// When there is something to do if nothing more happens: [`Debouncer::looks`] or [`Debouncer::release`]. Never before `now`; `None` while
     /// nothing waits.
     pub fn next(&self, now: Duration) -> Option<Duration> {
         let at = |waiting: &Waiting| {
@@ -201,7 +205,7 @@ impl Debouncer {
     }
 
     /// The files that must not be looked at yet: their earlier content counts.
-    pub fn unsettled(&self, now: Duration) -> BTreeSet<ProjectPath> {
+    pub fn in_progress(&self, now: Duration) -> BTreeSet<ProjectPath> {
         self.waiting.iter().filter(|(_, waiting)| self.ready_at(waiting) > now).map(|(path, _)| path.clone()).collect()
     }
 

@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::scan::last_change_ns;
 use super::debounce::{QUIET_UNFINISHED, QUIET_UNTOLD, has_quota};
+use super::scan::last_change_ns;
 use super::walk::{self, Walk};
 use crate::model::desired::FileSelection;
 use crate::model::file::{FileCache, Fingerprint};
@@ -17,7 +17,7 @@ use crate::model::path::ProjectPath;
 /// The files that must not be looked into yet. The default, none, is for a single run: what is on disk counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FilesInProgress {
-    /// Those that [`Settler::unsettled`](super::Settler::unsettled) tells.
+    /// Those that [`Debouncer::in_progress`](super::Debouncer::in_progress) tells.
     pub paths: BTreeSet<ProjectPath>,
     /// Also every file that changed at this time or later, in nanoseconds since 1970: for a look after events were lost, or without a watch, when nobody
     /// can tell who is writing.
@@ -78,7 +78,7 @@ fn changed_since(since: i64, state: Option<&Fingerprint>) -> bool {
 mod tests {
     use super::*;
     use crate::files::tests_support::{Folder, mesh, path};
-    use crate::files::{Examined, scan, walk};
+    use crate::files::{Scanned, scan, walk};
     use crate::model::desired::GlobPattern;
     use crate::model::file::FileFacts;
 
@@ -92,12 +92,12 @@ mod tests {
     fn look(
         folder: &Folder,
         cache: &FileCache,
-        unsettled: &FilesInProgress,
+        in_progress: &FilesInProgress,
     ) -> (Vec<(String, Option<FileFacts>)>, FileCache) {
         let mut walk = walk(folder.path(), &selection());
-        unsettled.keep(&mut walk, &selection(), cache);
-        let Examined { findings, cache, waiting } = examine(folder.path(), &walk, cache, unsettled, LATER, &|_| {});
-        assert!(waiting.is_subset(&unsettled.paths));
+        in_progress.keep(&mut walk, &selection(), cache);
+        let Scanned { findings, cache, waiting } = scan(folder.path(), &walk, cache, in_progress, LATER, &|_| {});
+        assert!(waiting.is_subset(&in_progress.paths));
         let early = findings.values().filter_map(|finding| finding.content.as_ref().err());
         assert!(
             early
@@ -116,8 +116,8 @@ mod tests {
         folder.write("c.mesh", mesh("c").as_bytes());
         folder.write("e.mesh", mesh("e").as_bytes());
         let paths = ["a.mesh", "b.mesh", "c.mesh", "e.mesh", "xd.mesh", "none.mesh"].map(path).into();
-        let unsettled = FilesInProgress { paths, ..FilesInProgress::default() };
-        let (during, kept) = look(&folder, &cache, &unsettled);
+        let in_progress = FilesInProgress { paths, ..FilesInProgress::default() };
+        let (during, kept) = look(&folder, &cache, &in_progress);
         let mut expected = before.clone();
         expected.insert(2, ("c.mesh".to_owned(), None));
         assert_eq!(during, expected);
@@ -140,9 +140,9 @@ mod tests {
             last_change_ns(&crate::platform::fingerprint::of(&metadata))
         };
         let waits = |now_ns: i64| {
-            let unsettled = FilesInProgress::without_events(BTreeSet::new(), now_ns);
-            let Examined { findings, waiting, .. } =
-                examine(folder.path(), &walk, &FileCache::new(), &unsettled, now_ns, &|_| {});
+            let in_progress = FilesInProgress::without_events(BTreeSet::new(), now_ns);
+            let Scanned { findings, waiting, .. } =
+                scan(folder.path(), &walk, &FileCache::new(), &in_progress, now_ns, &|_| {});
             let early = findings[&path("a.mesh")].content.as_ref().is_err_and(|problem| problem.is_being_written());
             assert_eq!(early, waiting.contains(&path("a.mesh")));
             early

@@ -5,36 +5,36 @@
 //! folder doesn't look like removed assets. Memory is bounded whatever the files hold: contents stream through fixed buffers, and
 //! `inspect` reads headers, never builds trees.
 //!
-//! Read next: [`walk()`] (which files), [`examine()`] (what they are, from the cache where nothing changed), `inspect` (what Roblox would
-//! refuse), [`open_upload`] (the bytes that were hashed, or an error). For the service: [`Watcher`] (what changes), [`Settler`] (when it may be
-//! looked at), [`Unsettled`] (what counts until then).
+//! Read next: [`walk()`] (which files), [`scan()`] (what they are, from the cache where nothing changed), `inspect` (what Roblox would
+//! refuse), [`open_upload`] (the bytes that were hashed, or an error). For the service: [`Watcher`] (what changes), [`Debouncer`] (when it may be
+//! looked at), [`FilesInProgress`] (what counts until then).
 
 mod behind_links;
-mod scan;
+mod completeness;
+mod debounce;
 mod foreign;
+mod in_progress;
 mod inspect;
 mod list;
 mod open;
 mod pattern;
-mod debounce;
+mod scan;
 mod similar;
-mod in_progress;
 mod upload;
 mod walk;
 mod watch;
-mod completeness;
 
 pub use behind_links::{keep_behind_links, wanted_by_globs};
-pub use scan::{Examined, ScanProgress, examine};
+pub use completeness::is_whole;
+pub use debounce::{ChangeKind, CompletenessCheck, Debouncer};
 pub use foreign::foreign_hashes;
+pub use in_progress::FilesInProgress;
 pub use list::{Listed, list};
 pub use open::OpenError;
-pub use debounce::{ChangeKind, CompletenessCheck, Debouncer};
-pub use in_progress::FilesInProgress;
+pub use scan::{ScanProgress, Scanned, scan};
 pub use upload::{ContentChanged, VerifiedReader, open_upload};
 pub use walk::{MissingFolder, Walk, WalkProblem, walk};
 pub use watch::{Degraded, Hint, HintSink, Hints, Rescan, WatchError, WatchTargets, Watcher, hints};
-pub use completeness::is_whole;
 
 #[cfg(test)]
 mod quickstart;

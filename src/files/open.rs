@@ -4,7 +4,7 @@
 //! any: what is swapped for a link between the look and the opening is an error, and nothing outside is read. What isn't a plain file is refused without
 //! waiting for it. `.git` and `.macadam` are never read, however they are named.
 //!
-//! Read next: `examine` and `upload`, the callers.
+//! Read next: `scan` and `upload`, the callers.
 
 use std::fs::File;
 use std::io;

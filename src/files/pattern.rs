@@ -337,8 +337,9 @@ mod tests {
 
     #[test]
     fn only_folders_that_can_hold_a_match_are_walked() {
-        let reaches =
-            |pattern: &str, folder: &str| Pattern::parse(pattern, PatternRole::Find).unwrap().reaches_below(&parts(folder));
+        let reaches = |pattern: &str, folder: &str| {
+            Pattern::parse(pattern, PatternRole::Find).unwrap().reaches_below(&parts(folder))
+        };
         assert!(reaches("ui/**/*.png", "ui/a/b"));
         assert!(reaches("*/x/*.png", "ui"));
         assert!(!reaches("ui/**/*.png", "node_modules"));

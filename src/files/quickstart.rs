@@ -10,7 +10,7 @@ use super::inspect::samples;
 use super::tests_support::path;
 use super::{FilesInProgress, scan, walk};
 use crate::model::asset::AssetType;
-use crate::model::desired::{GlobPattern, FileSelection};
+use crate::model::desired::{FileSelection, GlobPattern};
 use crate::model::file::FileCache;
 
 fn folder() -> PathBuf {
@@ -133,7 +133,7 @@ fn quickstart_files_pass_with_the_right_types() {
     let everything = GlobPattern { name: "all".into(), path: "*/**".into(), exclude: vec!["assets.lock.toml".into()] };
     let walk = walk(&folder(), &FileSelection { explicit: vec![path("models/crate.rbxmx")], globs: vec![everything] });
     assert_eq!(walk.problems, []);
-    let findings = examine(&folder(), &walk, &FileCache::new(), &FilesInProgress::default(), 0, &|_| {}).findings;
+    let findings = scan(&folder(), &walk, &FileCache::new(), &FilesInProgress::default(), 0, &|_| {}).findings;
     let types: BTreeMap<&str, AssetType> = findings
         .iter()
         .map(|(path, finding)| match &finding.content {

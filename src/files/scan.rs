@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::completeness;
+use super::in_progress::FilesInProgress;
 use super::inspect::{self, Unfit};
 use super::open::{OpenError, Opened, Root, open};
-use super::in_progress::FilesInProgress;
 use super::walk::Walk;
-use super::completeness;
 use crate::model::desired::{Finding, FoundFiles};
 use crate::model::file::{CachedFile, FileCache, FileFacts, FileProblem, Fingerprint};
 use crate::model::ids::ContentHash;
@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// changed again since without a trace (git's "racy" rule).
 const GRANULARITY_NS: i64 = 2_000_000_000;
 
-/// How far [`examine`] is with the files that it has to read; those that the cache knows don't count.
+/// How far [`scan`] is with the files that it has to read; those that the cache knows don't count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ScanProgress {
     /// Files that are done.
@@ -52,32 +52,32 @@ pub struct ScanProgress {
 
 /// What a look at all files gave.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Examined {
+pub struct Scanned {
     /// What was found: a finding for every file of the walk.
     pub findings: FoundFiles,
     /// The cache for the next time, which holds these files alone.
     pub cache: FileCache,
     /// The files that changed and were not looked into because they are unsettled. Who looks without knowing of events
-    /// ([`Unsettled::without_events`]) learns here which ones to look at again.
+    /// ([`FilesInProgress::without_events`]) learns here which ones to look at again.
     pub waiting: BTreeSet<ProjectPath>,
 }
 
 /// Looks at every file of `walk`, below `root`, the manifest's folder.
 ///
 /// `now_ns` is the time at which the look begins, in nanoseconds since 1970. `progress` is called on this thread, at least once when there is
-/// something to read. Of a file that is `unsettled` the cached content counts, as if it had not changed; without one the finding is
+/// something to read. Of a file that is `in_progress` the cached content counts, as if it had not changed; without one the finding is
 /// [`FileProblem::being_written`].
-pub fn examine(
+pub fn scan(
     root: &Path,
     walk: &Walk,
     cache: &FileCache,
-    unsettled: &FilesInProgress,
+    in_progress: &FilesInProgress,
     now_ns: i64,
     progress: &dyn Fn(ScanProgress),
-) -> Examined {
+) -> Scanned {
     let root = match Root::new(root) {
         Ok(root) => root,
-        Err(error) => return Examined { findings: unreachable_root(walk, &error), ..Examined::default() },
+        Err(error) => return Scanned { findings: unreachable_root(walk, &error), ..Scanned::default() },
     };
     let paths: Vec<&ProjectPath> = walk.files.keys().collect();
     let states = fingerprints(&root, &paths);
@@ -93,18 +93,20 @@ pub fn examine(
                 findings.insert(path.clone(), finding(walk, path, cached.content.clone()));
                 fresh.insert(path.clone(), cached.clone());
             }
-            (cached, state) if unsettled.holds(path, state.as_ref()) => {
+            (cached, state) if in_progress.holds(path, state.as_ref()) => {
                 // The old look stays with the old fingerprint, so that the file is looked at once it is settled.
                 waiting.insert(path.clone());
                 fresh.extend(cached.map(|cached| (path.clone(), cached.clone())));
                 let content = cached.map_or_else(|| Err(FileProblem::being_written()), |cached| cached.content.clone());
                 findings.insert(path.clone(), finding(walk, path, content));
             }
-            (cached, state) if unsettled.wants_whole(path, state.as_ref()) && !completeness::is_whole_in(&root, path) => {
-                let cached = cached.filter(|_| !unsettled.is_single);
+            (cached, state)
+                if in_progress.wants_whole(path, state.as_ref()) && !completeness::is_whole_in(&root, path) =>
+            {
+                let cached = cached.filter(|_| !in_progress.is_single);
                 waiting.insert(path.clone());
                 fresh.extend(cached.map(|cached| (path.clone(), cached.clone())));
-                let early = if unsettled.is_single { FileProblem::unfinished } else { FileProblem::being_written };
+                let early = if in_progress.is_single { FileProblem::unfinished } else { FileProblem::being_written };
                 let content = cached.map_or_else(|| Err(early()), |cached| cached.content.clone());
                 findings.insert(path.clone(), finding(walk, path, content));
             }
@@ -125,7 +127,7 @@ pub fn examine(
         }
         findings.insert(path.clone(), finding(walk, path, content));
     });
-    Examined { findings, cache: fresh, waiting }
+    Scanned { findings, cache: fresh, waiting }
 }
 
 fn unreachable_root(walk: &Walk, error: &io::Error) -> FoundFiles {
@@ -190,7 +192,8 @@ fn read_all(
     if todo.is_empty() {
         return;
     }
-    let mut now = ScanProgress { files: todo.len(), bytes: todo.iter().map(|(size, _)| size).sum(), ..ScanProgress::default() };
+    let mut now =
+        ScanProgress { files: todo.len(), bytes: todo.iter().map(|(size, _)| size).sum(), ..ScanProgress::default() };
     progress(now);
     // What is left of each file: one that is hashed twice, or not at all, counts once.
     let mut left: Vec<u64> = todo.iter().map(|(size, _)| *size).collect();
@@ -340,15 +343,15 @@ mod tests {
     const QUIET: &dyn Fn(ScanProgress) = &|_| {};
 
     /// With all files settled.
-    fn examine(
+    fn scan(
         root: &Path,
         walk: &Walk,
         cache: &FileCache,
         now_ns: i64,
         progress: &dyn Fn(ScanProgress),
     ) -> (FoundFiles, FileCache) {
-        let Examined { findings, cache, waiting } =
-            super::examine(root, walk, cache, &FilesInProgress::default(), now_ns, progress);
+        let Scanned { findings, cache, waiting } =
+            super::scan(root, walk, cache, &FilesInProgress::default(), now_ns, progress);
         assert_eq!(waiting, BTreeSet::new());
         (findings, cache)
     }
@@ -358,7 +361,7 @@ mod tests {
     }
 
     fn check(folder: &Folder, name: &str, message: &str) {
-        let (findings, _) = examine(folder.path(), &of(&[name]), &FileCache::new(), LATER, QUIET);
+        let (findings, _) = scan(folder.path(), &of(&[name]), &FileCache::new(), LATER, QUIET);
         let problem = findings[&path(name)].content.clone().unwrap_err();
         assert!(problem.message.contains(message), "{name}: {}", problem.message);
     }
@@ -367,7 +370,7 @@ mod tests {
     fn files_give_facts_and_a_cache() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes()), ("sub/b.mesh", mesh("b").as_bytes())]);
         let (findings, cache) =
-            examine(folder.path(), &of(&["a.mesh", "sub/b.mesh", "c.mesh"]), &FileCache::new(), LATER, QUIET);
+            scan(folder.path(), &of(&["a.mesh", "sub/b.mesh", "c.mesh"]), &FileCache::new(), LATER, QUIET);
         let facts = findings[&path("a.mesh")].content.clone().unwrap();
         assert_eq!(facts.hash.as_bytes()[..], Sha256::digest(mesh("a"))[..]);
         assert_eq!((facts.format, facts.content), (FileFormat::MeshData, ContentFacts::Opaque));
@@ -386,13 +389,15 @@ mod tests {
         folder.write_sparse("unfit.png", b"no picture", 5000);
         let seen = RefCell::new(Vec::new());
         let progress = |progress| seen.borrow_mut().push(progress);
-        let (findings, _) =
-            examine(folder.path(), &of(&["long.mesh", "unfit.png"]), &FileCache::new(), LATER, &progress);
+        let (findings, _) = scan(folder.path(), &of(&["long.mesh", "unfit.png"]), &FileCache::new(), LATER, &progress);
         let facts = findings[&path("long.mesh")].content.clone().unwrap();
         assert_eq!(facts.hash.as_bytes()[..], Sha256::digest(&bytes)[..]);
         let size = bytes.len() as u64 + 5000;
         assert_eq!(seen.borrow().first(), Some(&ScanProgress { files_done: 0, files: 2, bytes_done: 0, bytes: size }));
-        assert_eq!(seen.borrow().last(), Some(&ScanProgress { files_done: 2, files: 2, bytes_done: size, bytes: size }));
+        assert_eq!(
+            seen.borrow().last(),
+            Some(&ScanProgress { files_done: 2, files: 2, bytes_done: size, bytes: size })
+        );
         assert!(seen.borrow().len() > 4);
     }
 
@@ -414,7 +419,7 @@ mod tests {
         check(&folder, "big.mp4", "3750000001 bytes; Roblox takes up to 3750000000");
         check(&folder, "gone.png", &FileProblem::being_written().message);
         let explicit = Walk { files: [(path("gone.png"), Vec::new())].into(), ..Walk::default() };
-        let (findings, _) = examine(folder.path(), &explicit, &FileCache::new(), LATER, QUIET);
+        let (findings, _) = scan(folder.path(), &explicit, &FileCache::new(), LATER, QUIET);
         let problem = findings[&path("gone.png")].content.clone().unwrap_err();
         assert_eq!(problem.message, "there is no file `gone.png`");
     }
@@ -423,13 +428,13 @@ mod tests {
     fn the_largest_size_is_taken() {
         let folder = Folder::with(&[]);
         folder.write_sparse("big.mesh", mesh("x").as_bytes(), 20_000_000);
-        let (findings, _) = examine(folder.path(), &of(&["big.mesh"]), &FileCache::new(), LATER, QUIET);
+        let (findings, _) = scan(folder.path(), &of(&["big.mesh"]), &FileCache::new(), LATER, QUIET);
         assert_eq!(findings[&path("big.mesh")].content.clone().unwrap().size, 20_000_000);
     }
 
     #[test]
     fn a_vanished_root_is_a_problem_of_every_file() {
-        let (findings, cache) = examine(Path::new("/nowhere/at/all"), &of(&["a.png"]), &FileCache::new(), LATER, QUIET);
+        let (findings, cache) = scan(Path::new("/nowhere/at/all"), &of(&["a.png"]), &FileCache::new(), LATER, QUIET);
         assert!(findings[&path("a.png")].content.is_err() && cache.is_empty());
     }
 
@@ -447,7 +452,7 @@ mod tests {
     fn an_unchanged_file_is_not_read_again_unless_it_changed_just_before_the_look() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes())]);
         let walk = of(&["a.mesh"]);
-        let (first, cache) = examine(folder.path(), &walk, &FileCache::new(), LATER, QUIET);
+        let (first, cache) = scan(folder.path(), &walk, &FileCache::new(), LATER, QUIET);
         let changed = cache[&path("a.mesh")].fingerprint.changed_ns.max(cache[&path("a.mesh")].fingerprint.modified_ns);
         for (looked_at, read) in [
             (changed + GRANULARITY_NS + 1, false),
@@ -456,7 +461,7 @@ mod tests {
             // The clock was set back after the look, or the file comes from the future.
             (changed - 1_000_000_000_000, true),
         ] {
-            let (second, fresh) = examine(folder.path(), &walk, &poisoned(&cache, looked_at), LATER, QUIET);
+            let (second, fresh) = scan(folder.path(), &walk, &poisoned(&cache, looked_at), LATER, QUIET);
             assert_eq!(second == first, read, "looked at {}", looked_at - changed);
             assert_eq!(fresh[&path("a.mesh")].looked_at_ns, if read { LATER } else { looked_at });
         }
@@ -467,13 +472,13 @@ mod tests {
     fn an_edit_that_keeps_size_and_modification_time_is_seen() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes())]);
         let walk = of(&["a.mesh"]);
-        let (_, cache) = examine(folder.path(), &walk, &FileCache::new(), LATER, QUIET);
+        let (_, cache) = scan(folder.path(), &walk, &FileCache::new(), LATER, QUIET);
         std::thread::sleep(Duration::from_millis(30));
         let place = folder.path().join("a.mesh");
         let modified = place.metadata().unwrap().modified().unwrap();
         folder.write("a.mesh", mesh("b").as_bytes());
         std::fs::OpenOptions::new().write(true).open(&place).unwrap().set_modified(modified).unwrap();
-        let (findings, _) = examine(folder.path(), &walk, &cache, LATER, QUIET);
+        let (findings, _) = scan(folder.path(), &walk, &cache, LATER, QUIET);
         let facts = findings[&path("a.mesh")].content.clone().unwrap();
         assert_eq!(facts.hash.as_bytes()[..], Sha256::digest(mesh("b"))[..]);
     }
@@ -481,22 +486,22 @@ mod tests {
     #[test]
     fn files_that_left_the_walk_leave_the_cache() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes()), ("b.mesh", mesh("b").as_bytes())]);
-        let (_, cache) = examine(folder.path(), &of(&["a.mesh", "b.mesh"]), &FileCache::new(), LATER, QUIET);
+        let (_, cache) = scan(folder.path(), &of(&["a.mesh", "b.mesh"]), &FileCache::new(), LATER, QUIET);
         folder.remove("a.mesh");
-        let (findings, cache) = examine(folder.path(), &of(&["a.mesh", "b.mesh"]), &cache, LATER, QUIET);
+        let (findings, cache) = scan(folder.path(), &of(&["a.mesh", "b.mesh"]), &cache, LATER, QUIET);
         assert!(findings[&path("a.mesh")].content.is_err());
         assert_eq!(cache.keys().map(ProjectPath::as_str).collect::<Vec<_>>(), ["b.mesh"]);
-        let (_, cache) = examine(folder.path(), &Walk::default(), &cache, LATER, QUIET);
+        let (_, cache) = scan(folder.path(), &Walk::default(), &cache, LATER, QUIET);
         assert_eq!(cache, BTreeMap::new());
     }
 
     #[test]
     fn a_problem_inside_a_file_is_remembered_until_it_changes() {
         let folder = Folder::with(&[("a.png", b"no picture")]);
-        let (first, cache) = examine(folder.path(), &of(&["a.png"]), &FileCache::new(), LATER, QUIET);
+        let (first, cache) = scan(folder.path(), &of(&["a.png"]), &FileCache::new(), LATER, QUIET);
         assert!(cache[&path("a.png")].content.is_err());
         let reads = RefCell::new(0);
-        let (second, _) = examine(folder.path(), &of(&["a.png"]), &cache, LATER, &|_| *reads.borrow_mut() += 1);
+        let (second, _) = scan(folder.path(), &of(&["a.png"]), &cache, LATER, &|_| *reads.borrow_mut() += 1);
         assert_eq!((first, *reads.borrow()), (second, 0));
     }
 

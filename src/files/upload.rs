@@ -20,7 +20,7 @@ use crate::model::path::ProjectPath;
 /// Two of these are held an upload: the runtime's and this one.
 const BUFFER: usize = 128 * 1024;
 
-/// The file is not what was hashed. Carried by the [`io::Error`] that ends an [`Upload`].
+/// The file is not what was hashed. Carried by the [`io::Error`] that ends an [`VerifiedReader`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` changed after it was hashed")]
 pub struct ContentChanged {

@@ -3,7 +3,7 @@
 //! Only folders that can hold a match are entered. What could not be looked at becomes a [`WalkProblem`] that names the globs concerned: an
 //! incomplete list must never look like a complete one, or files would seem to be removed. `.gitignore` doesn't count.
 //!
-//! Read next: `pattern` for what a glob means, `examine` for what becomes of the list.
+//! Read next: `pattern` for what a glob means, `scan` for what becomes of the list.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,8 +14,8 @@ use std::sync::mpsc;
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
 use super::open::{Barred, Root, is_guarded};
-use super::pattern::{PatternPart, Pattern, PatternRole};
-use crate::model::desired::{GlobPattern, FileSelection};
+use super::pattern::{Pattern, PatternPart, PatternRole};
+use crate::model::desired::{FileSelection, GlobPattern};
 use crate::model::file::FileProblem;
 use crate::model::path::ProjectPath;
 
@@ -23,7 +23,7 @@ use crate::model::path::ProjectPath;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Walk {
     /// The files that globs match, and the paths of explicit entries whether there is such a file or not; with the indexes into
-    /// [`Selection::globs`] of all globs that match.
+    /// [`FileSelection::globs`] of all globs that match.
     pub files: BTreeMap<ProjectPath, Vec<usize>>,
     /// Files that can't be reached though they are wanted ([`keep_behind_links`](super::keep_behind_links)): nobody may look at what lies there.
     pub unreachable: BTreeMap<ProjectPath, FileProblem>,
@@ -48,7 +48,7 @@ pub struct MissingFolder {
 pub struct WalkProblem {
     /// Where, relative to the manifest's folder; what is not UTF-8 is replaced.
     pub path: String,
-    /// The indexes into [`Selection::globs`] of the globs that it concerns.
+    /// The indexes into [`FileSelection::globs`] of the globs that it concerns.
     pub globs: Vec<usize>,
     /// Files of these globs may exist that are not in [`Walk::files`], so none of them may count as removed. False when only the one file at
     /// `path` is concerned.
@@ -204,7 +204,8 @@ enum Met {
 }
 
 fn find(root: &Root, globs: &Globs, walk: &mut Walk) {
-    let mut starts = vec![WalkStart { place: root.join(""), parts: Vec::new(), path: String::new(), trail: Vec::new() }];
+    let mut starts =
+        vec![WalkStart { place: root.join(""), parts: Vec::new(), path: String::new(), trail: Vec::new() }];
     let mut files = Vec::new();
     while let Some(start) = starts.pop() {
         for met in walk_from(&start, globs) {
@@ -416,7 +417,8 @@ mod tests {
     #[test]
     fn explicit_paths_are_listed_though_nothing_is_there() {
         let folder = Folder::with(&[("a.png", b"")]);
-        let selection = FileSelection { explicit: vec![path("a.png"), path("gone.png")], globs: vec![glob("*.png", &[])] };
+        let selection =
+            FileSelection { explicit: vec![path("a.png"), path("gone.png")], globs: vec![glob("*.png", &[])] };
         let walk = walk(folder.path(), &selection);
         assert_eq!(walk.files, BTreeMap::from([(path("a.png"), vec![0]), (path("gone.png"), vec![])]));
     }

@@ -6,10 +6,10 @@ use std::ops::Range;
 use globset::GlobSet;
 use toml::de::DeValue;
 
-use super::diagnostic::{ManifestError, ErrorSink, shown};
+use super::diagnostic::{ErrorSink, ManifestError, shown};
 use super::entry::{DraftEntry, article, read_address};
-use super::suggest::{Patience, nearest_within};
 use super::read::{KeyValue, TableReader};
+use super::suggest::{Patience, nearest_within};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::desired::{Pin, Stray, StrayPlace};
@@ -39,8 +39,10 @@ pub(super) fn read_existing(
     let taken: BTreeMap<&Address, &Range<usize>> = assets.iter().map(|draft| (&draft.address, &draft.key)).collect();
     read_by_address(fields, report, |field, address, report| {
         if let Some(place) = taken.get(address) {
-            let fault =
-                ManifestError::new(field.key.clone(), format!("{} is an asset of this manifest", shown(address.as_str())));
+            let fault = ManifestError::new(
+                field.key.clone(),
+                format!("{} is an asset of this manifest", shown(address.as_str())),
+            );
             report.add(fault.also((*place).clone(), "declared here").hint("remove one of the two"));
         }
         let id = read_asset_id(field, report)?;
@@ -193,30 +195,31 @@ pub(super) struct Absent {
 /// Each pin names an asset of the manifest, in the form of its type.
 pub(super) fn check_pins(
     pins: &BTreeMap<Address, PinEntry>,
-    book: &AddressBook<'_>,
+    state_cache: &AddressBook<'_>,
     report: &mut ErrorSink,
     absent: &mut Absent,
 ) {
     for (address, entry) in pins {
-        match book.look(address) {
+        match state_cache.look(address) {
             AddressUse::Undecided | AddressUse::Asset(None) => {}
             AddressUse::Asset(Some(asset_type)) => {
                 pin_fault(entry, asset_type).into_iter().for_each(|fault| report.add(fault))
             }
             AddressUse::Existing(_) => {
-                let fault = ManifestError::new(entry.key.clone(), format!("{} is under [existing]", shown(address.as_str())));
+                let fault =
+                    ManifestError::new(entry.key.clone(), format!("{} is under [existing]", shown(address.as_str())));
                 report.add(fault.hint("only assets that Macadam manages can be pinned"));
             }
             AddressUse::Left => {
                 absent.strays.insert(Stray { to: address.clone(), place: StrayPlace::Pin });
             }
             AddressUse::PathOf(other) => {
-                let fault = book.missing(address, entry.key.clone(), absent, "");
+                let fault = state_cache.missing(address, entry.key.clone(), absent, "");
                 let hint = format!("that is the path of {}: pin that address", shown(other.as_str()));
                 absent.faults.add(fault.hint(hint));
             }
             AddressUse::Missing => {
-                let fault = book.missing(address, entry.key.clone(), absent, "remove the pin");
+                let fault = state_cache.missing(address, entry.key.clone(), absent, "remove the pin");
                 absent.faults.add(fault);
             }
         }

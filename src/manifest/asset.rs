@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
-use super::diagnostic::{ManifestError, ErrorSink, shown};
+use super::diagnostic::{ErrorSink, ManifestError, shown};
 use super::links::{read_icon, read_previews, read_social_links};
 use super::owner::{read_creator, read_grants};
 use super::read::{KeyValue, TableReader};

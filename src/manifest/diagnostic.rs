@@ -128,7 +128,7 @@ impl ErrorSink {
         self.dropped = self.dropped.saturating_add(other.dropped);
     }
 
-    /// All faults as notes, in the form of [`Report::into_diagnostics`].
+    /// All faults as notes, in the form of [`ErrorSink::into_diagnostics`].
     pub(super) fn into_notes(self, source: &ManifestSource) -> Vec<Diagnostic> {
         let all = self.into_diagnostics(source).into_iter();
         all.map(|diagnostic| Diagnostic { severity: Severity::Note, ..diagnostic }).collect()

@@ -7,17 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::asset::{AssetKeys, KeyPlace};
-use super::diagnostic::{ManifestError, ErrorSink};
-use super::references::{check_circles, check_targets};
-use super::entry::{DraftEntry, AssetEntry, GlobEntry, normalized, read_assets, read_globs};
 use super::address_index::{Absent, AddressBook, Existing, PinEntry, check_pins, read_existing, read_pins};
+use super::asset::{AssetKeys, KeyPlace};
+use super::diagnostic::{ErrorSink, ManifestError};
+use super::entry::{AssetEntry, DraftEntry, GlobEntry, normalized, read_assets, read_globs};
 use super::notification::read_notify;
 use super::outputs::{Outputs, Taken, read_outputs};
 use super::owner::read_creator;
 use super::pattern;
 use super::policy::read_policy;
 use super::read::{KeyValue, TableReader};
+use super::references::{check_circles, check_targets};
 use crate::model::address::Address;
 use crate::model::ids::Creator;
 use crate::model::output::Output;
@@ -63,7 +63,8 @@ pub(super) fn read_document(
     let creator = read_owner(creator.as_ref(), report);
     let policy = open(policy.as_ref(), report).map(|fields| read_policy(fields, report)).unwrap_or_default();
     let defaults = open(defaults.as_ref(), report).map(|fields| read_defaults(fields, report)).unwrap_or_default();
-    let mut read = |field: Option<&KeyValue<'_>>| open(field, report).map(|fields| read_assets(fields, &defaults, report));
+    let mut read =
+        |field: Option<&KeyValue<'_>>| open(field, report).map(|fields| read_assets(fields, &defaults, report));
     let assets = read(assets.as_ref()).unwrap_or_default();
     let globs = open(globs.as_ref(), report).map(|fields| read_globs(fields, &defaults, report)).unwrap_or_default();
     let existing =
@@ -116,7 +117,7 @@ fn check_references(
         }
     };
     let paths = assets.iter().filter_map(|draft| Some((normalized(draft.path.as_ref()?.get_ref()), &draft.address)));
-    let book = AddressBook {
+    let state_cache = AddressBook {
         assets: assets.iter().map(|draft| (&draft.address, draft.certain_type())).collect(),
         existing,
         paths: paths.collect(),
@@ -125,8 +126,8 @@ fn check_references(
     };
     let mut absent = Absent::default();
     let keys = || assets.iter().map(|draft| (&draft.address, &draft.keys));
-    check_targets(keys(), &book, report, &mut absent);
+    check_targets(keys(), &state_cache, report, &mut absent);
     check_circles(keys(), report);
-    check_pins(pins, &book, report, &mut absent);
+    check_pins(pins, &state_cache, report, &mut absent);
     absent.faults
 }

@@ -6,13 +6,13 @@ use std::ops::Range;
 use toml::Spanned;
 use unicode_normalization::UnicodeNormalization;
 
-use super::asset::{AssetKeys, NamedType, KeyPlace};
-use super::diagnostic::{ManifestError, ErrorSink, shown};
+use super::asset::{AssetKeys, KeyPlace, NamedType};
+use super::diagnostic::{ErrorSink, ManifestError, shown};
 use super::links::asset_id_digits;
-use super::suggest::either;
 use super::outputs::read_path;
 use super::pattern::{self, read_pattern};
 use super::read::{KeyValue, TableReader};
+use super::suggest::either;
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, FileFormat};
 use crate::model::metadata::MAX_SOCIAL_LINKS;
@@ -89,8 +89,10 @@ pub(super) fn read_assets(fields: TableReader<'_>, defaults: &AssetKeys, report:
         if let Some(address) = &address
             && asset_id_digits(address.as_str()).is_some()
         {
-            let fault =
-                ManifestError::new(field.key.clone(), format!("the address {} reads as an asset ID", shown(field.name)));
+            let fault = ManifestError::new(
+                field.key.clone(),
+                format!("the address {} reads as an asset ID", shown(field.name)),
+            );
             report.add(fault.hint("give it another name"));
         }
         if let toml::de::DeValue::String(text) = field.value.get_ref() {
@@ -123,7 +125,9 @@ fn check_links(keys: &AssetKeys, place: &Range<usize>, report: &mut ErrorSink) {
     let count = keys.social_links.values().flatten().count();
     if count > MAX_SOCIAL_LINKS {
         let message = format!("an asset has at most {MAX_SOCIAL_LINKS} social links, this one has {count}");
-        report.add(ManifestError::new(place.clone(), message).hint("those of [defaults] count; a link is left out with \"\""));
+        report.add(
+            ManifestError::new(place.clone(), message).hint("those of [defaults] count; a link is left out with \"\""),
+        );
     }
 }
 
@@ -152,8 +156,10 @@ pub(super) fn privacy_hint() -> String {
 fn check_type(path: Option<&Spanned<ProjectPath>>, keys: &AssetKeys, report: &mut ErrorSink) {
     let Some(path) = path else { return };
     let Some(format) = format_of(path.get_ref()) else {
-        let fault =
-            ManifestError::new(path.span(), format!("{} has no extension that Roblox takes", shown(path.get_ref().as_str())));
+        let fault = ManifestError::new(
+            path.span(),
+            format!("{} has no extension that Roblox takes", shown(path.get_ref().as_str())),
+        );
         report.add(fault.hint(extensions_hint()));
         return;
     };
@@ -199,8 +205,10 @@ fn check_clashes(drafts: &[DraftEntry], report: &mut ErrorSink) {
     let mut paths: BTreeMap<String, (&Address, Range<usize>)> = BTreeMap::new();
     for draft in drafts {
         if let Some(first) = addresses.get(&draft.address) {
-            let fault =
-                ManifestError::new(draft.key.clone(), format!("two assets have the address {}", shown(draft.address.as_str())));
+            let fault = ManifestError::new(
+                draft.key.clone(),
+                format!("two assets have the address {}", shown(draft.address.as_str())),
+            );
             let hint = "they look different and are one name in Unicode's normal form; rename one";
             report.add(fault.also((*first).clone(), "the first one").hint(hint));
         } else {
@@ -261,8 +269,10 @@ fn check_glob_type(pattern: &Spanned<&str>, keys: &AssetKeys, report: &mut Error
         return;
     };
     let Some(format) = FileFormat::of_extension(&extension) else {
-        let fault =
-            ManifestError::new(pattern.span(), format!("{} finds no files that Roblox takes", shown(pattern.get_ref())));
+        let fault = ManifestError::new(
+            pattern.span(),
+            format!("{} finds no files that Roblox takes", shown(pattern.get_ref())),
+        );
         report.add(fault.hint(extensions_hint()));
         return;
     };

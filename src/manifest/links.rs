@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::diagnostic::{ManifestError, ErrorSink, id_fault, shown};
-use super::suggest::{either, nearest};
+use super::diagnostic::{ErrorSink, ManifestError, id_fault, shown};
 use super::read::{KeyValue, Value};
+use super::suggest::{either, nearest};
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::model::metadata::{AssetRef, Preview, SocialLink, SocialNetwork};
@@ -81,13 +81,17 @@ fn read_preview(name: &str, value: &Value<'_>, report: &mut ErrorSink) -> Option
 }
 
 /// Reads `social_links`: each a table, or an empty text that clears it.
-pub(super) fn read_social_links(field: &KeyValue<'_>, report: &mut ErrorSink) -> BTreeMap<SocialNetwork, Option<SocialLink>> {
+pub(super) fn read_social_links(
+    field: &KeyValue<'_>,
+    report: &mut ErrorSink,
+) -> BTreeMap<SocialNetwork, Option<SocialLink>> {
     let mut links = BTreeMap::new();
     let Some(fields) = field.table("`social_links`", report) else { return links };
     for link in fields.rest() {
         let Some(network) = SocialNetwork::ALL.into_iter().find(|network| network.key() == link.name) else {
             let keys = || SocialNetwork::ALL.into_iter().map(SocialNetwork::key);
-            let fault = ManifestError::new(link.key, format!("{} is no social link that Roblox knows", shown(link.name)));
+            let fault =
+                ManifestError::new(link.key, format!("{} is no social link that Roblox knows", shown(link.name)));
             report.add(match nearest(link.name, keys()) {
                 Some(near) => fault.hint(format!("did you mean `{near}`?")),
                 None => fault.hint(format!("it can be {}", either(keys()))),

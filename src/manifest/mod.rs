@@ -6,15 +6,13 @@
 //! Read next: `document` for the tables, `read` for how they are read, `resolve` for what comes of them and the files; `edit` for the one thing that is
 //! written into a manifest, pins.
 
+mod address_index;
 mod asset;
 mod diagnostic;
 mod document;
-mod references;
 mod edit;
 mod entry;
 mod links;
-mod address_index;
-mod suggest;
 mod notification;
 mod outputs;
 mod owner;
@@ -22,8 +20,10 @@ mod pattern;
 mod pins;
 mod policy;
 mod read;
+mod references;
 mod render;
 mod resolve;
+mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -41,7 +41,7 @@ use diagnostic::{ErrorSink, ManifestSource};
 use document::ManifestDocument;
 
 use crate::model::address::Address;
-use crate::model::desired::{FoundFiles, GlobPattern, FileSelection};
+use crate::model::desired::{FileSelection, FoundFiles, GlobPattern};
 use crate::model::ids::Creator;
 use crate::model::output::Output;
 use crate::model::policy::Policy;

@@ -6,11 +6,11 @@ use std::ops::Range;
 use toml::Spanned;
 use unicode_normalization::UnicodeNormalization;
 
-use super::diagnostic::{ManifestError, ErrorSink, shown};
+use super::diagnostic::{ErrorSink, ManifestError, shown};
 use super::entry::{DraftEntry, normalized};
-use super::suggest::either;
 use super::pattern::{self, read_pattern};
 use super::read::{KeyValue, TableReader};
+use super::suggest::either;
 use crate::model::identifier::{identifier_of, is_identifier};
 use crate::model::output::{Language, MissingAsset, Output, OutputStyle, TypeWidth, ValueForm};
 use crate::model::path::ProjectPath;
@@ -107,7 +107,9 @@ fn read_output(
     fields.finish(report);
     includes.extend(include.iter().flatten().cloned());
     let Some(path) = path else {
-        report.add(ManifestError::new(header, "an output needs a `path`").hint("such as path = \"src/shared/assets.luau\""));
+        report.add(
+            ManifestError::new(header, "an output needs a `path`").hint("such as path = \"src/shared/assets.luau\""),
+        );
         return None;
     };
     let (path, place) = (read_path(&path, report)?, path.place());
@@ -119,8 +121,10 @@ fn read_output(
         report.add(fault.hint("use `uri` or `id`"));
     }
     if let Some(field) = types.as_ref().filter(|_| !language.has_types()) {
-        let fault =
-            ManifestError::new(field.key.clone(), format!("`types` is for TypeScript, and this output is {}", language.name()));
+        let fault = ManifestError::new(
+            field.key.clone(),
+            format!("`types` is for TypeScript, and this output is {}", language.name()),
+        );
         report.add(fault.hint("leave it out, or set it in a `.ts` or `.d.ts` output"));
     }
     output.style = style.unwrap_or_default();
@@ -193,8 +197,10 @@ fn describe_modules(drafts: &mut [Draft], report: &mut ErrorSink) {
         };
         for key in differing(&draft.output, module) {
             let Some(key_place) = draft.keys.get(key) else { continue };
-            let fault =
-                ManifestError::new(key_place.clone(), format!("`{key}` differs from that of {}", shown(module.path.as_str())));
+            let fault = ManifestError::new(
+                key_place.clone(),
+                format!("`{key}` differs from that of {}", shown(module.path.as_str())),
+            );
             let hint = format!("leave `{key}` out: a `.d.ts` output has the keys and values of the module beside it");
             report.add(fault.also(place.clone(), "the module that it describes").hint(hint));
         }

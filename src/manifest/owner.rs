@@ -1,6 +1,6 @@
 //! Who owns assets and who may use them: `[creator]`, `creator` and `grants`.
 
-use super::diagnostic::{ManifestError, ErrorSink};
+use super::diagnostic::{ErrorSink, ManifestError};
 use super::read::{KeyValue, TableReader};
 use crate::model::desired::Grantee;
 use crate::model::ids::{Creator, GroupId, UserId};

@@ -2,7 +2,7 @@
 
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::diagnostic::{ManifestError, ErrorSink, shown};
+use super::diagnostic::{ErrorSink, ManifestError, shown};
 use crate::model::address::Address;
 use crate::model::output::Output;
 use crate::model::path::ProjectPath;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::diagnostic::{ManifestError, ErrorSink, id_fault, shown};
+use super::diagnostic::{ErrorSink, ManifestError, id_fault, shown};
 use super::suggest::{either, nearest};
 use crate::model::ids::IdError;
 

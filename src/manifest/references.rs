@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::asset::AssetKeys;
-use super::diagnostic::{ManifestError, ErrorSink, shown};
-use super::entry::article;
 use super::address_index::{Absent, AddressBook, AddressUse};
+use super::asset::AssetKeys;
+use super::diagnostic::{ErrorSink, ManifestError, shown};
+use super::entry::article;
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
 use crate::model::desired::{Stray, StrayPlace};
@@ -63,7 +63,7 @@ pub(super) fn icon_edge(keys: &AssetKeys) -> Option<(&Address, Range<usize>)> {
 /// Each icon and preview leads to an Image.
 pub(super) fn check_targets<'k>(
     all: impl Iterator<Item = (&'k Address, &'k AssetKeys)>,
-    book: &AddressBook<'_>,
+    state_cache: &AddressBook<'_>,
     report: &mut ErrorSink,
     absent: &mut Absent,
 ) {
@@ -71,9 +71,9 @@ pub(super) fn check_targets<'k>(
         let field = edge.field.name();
         let name = shown(edge.to.as_str());
         let at = |message: String| ManifestError::new(edge.place.clone(), message);
-        match book.look(edge.to) {
+        match state_cache.look(edge.to) {
             AddressUse::Asset(Some(AssetType::Image)) | AddressUse::Undecided => {}
-            AddressUse::Asset(None) if !book.is_complete() => {}
+            AddressUse::Asset(None) if !state_cache.is_complete() => {}
             AddressUse::Asset(found) => {
                 let fault = at(match found {
                     Some(found) => format!("the {field} has to be an Image, {name} is {} {found}", article(found)),
@@ -88,13 +88,13 @@ pub(super) fn check_targets<'k>(
                 absent.strays.insert(Stray { to: edge.to.clone(), place: edge.field.of(of) });
             }
             AddressUse::PathOf(other) => {
-                let fault = book.missing(edge.to, edge.place.clone(), absent, "");
+                let fault = state_cache.missing(edge.to, edge.place.clone(), absent, "");
                 let hint = format!("that is the path of {}: write that address", shown(other.as_str()));
                 absent.faults.add(fault.hint(hint));
             }
             AddressUse::Missing => {
                 let hint = "name the address of an Image in this manifest, or an asset ID as \"assets/123\"";
-                let fault = book.missing(edge.to, edge.place.clone(), absent, hint);
+                let fault = state_cache.missing(edge.to, edge.place.clone(), absent, hint);
                 absent.faults.add(fault);
             }
         }
@@ -160,7 +160,7 @@ fn circle(path: &[ReferenceStep<'_, '_>], to: &Address) -> ManifestError {
     let mut places = around.iter().filter_map(|step| step.followed);
     let first = places.next().map_or(0..0, |edge| edge.place.clone());
     let message = format!("icons and previews lead in a circle: {}", names.join(" -> "));
-    let fault =
-        ManifestError::new(first, message).hint("each asset has to be there before the one that shows it; remove one of these");
+    let fault = ManifestError::new(first, message)
+        .hint("each asset has to be there before the one that shows it; remove one of these");
     places.take(MAX_CIRCLE).fold(fault, |fault, edge| fault.also(edge.place.clone(), "and on from here"))
 }

@@ -5,14 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use super::address_index::{Absent, AddressBook, check_pins};
 use super::asset::{AssetKeys, NamedType};
-use super::diagnostic::{Diagnostic, ManifestError, ErrorSink, shown};
+use super::diagnostic::{Diagnostic, ErrorSink, ManifestError, shown};
 use super::document::ManifestDocument;
-use super::references::{check_targets, icon_edge};
 use super::entry::{
     GlobEntry, format_hint, format_message, normalized, privacy_hint, privacy_message, type_of_extension,
 };
-use super::address_index::{Absent, AddressBook, check_pins};
+use super::references::{check_targets, icon_edge};
 use super::{Manifest, pattern};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Privacy};
@@ -131,8 +131,8 @@ impl<'m> Gathering<'m> {
                     let (entry, file) = (shown(asset.path.as_str()), shown(path.as_str()));
                     let message =
                         format!("{} is the address of the asset with the file {entry} and of the file {file}", name());
-                    let fault =
-                        ManifestError::new(key.clone(), message).also(glob.pattern.span(), "this glob finds the second");
+                    let fault = ManifestError::new(key.clone(), message)
+                        .also(glob.pattern.span(), "this glob finds the second");
                     fault.hint("rename one of them, or leave the file out with `exclude`")
                 }
                 AddressOrigin::Glob(first, other) => {
@@ -185,11 +185,12 @@ impl<'m> Gathering<'m> {
         let assets = self.assets.iter().map(|(address, (asset, _))| (address, asset.asset_type)).collect();
         let entries = &self.document.assets;
         let paths = entries.iter().map(|entry| (normalized(entry.path.get_ref()), &entry.address)).collect();
-        let book = AddressBook { assets, existing: &self.document.existing, paths, known: self.known, open: None };
+        let state_cache =
+            AddressBook { assets, existing: &self.document.existing, paths, known: self.known, open: None };
         let mut absent = Absent::default();
         let keys = entries.iter().map(|entry| (&entry.address, &entry.keys));
-        check_targets(keys, &book, &mut self.report, &mut absent);
-        check_pins(&self.document.pins, &book, &mut self.report, &mut absent);
+        check_targets(keys, &state_cache, &mut self.report, &mut absent);
+        check_pins(&self.document.pins, &state_cache, &mut self.report, &mut absent);
         self.report.append(absent.faults);
         for (target, place) in entries.iter().filter_map(|entry| icon_edge(&entry.keys)) {
             let Some((DesiredAsset { content: Ok(facts), .. }, _)) = self.assets.get(target) else { continue };
@@ -250,7 +251,10 @@ fn notes(document: &ManifestDocument, desired: &Desired, used: &[bool]) -> Error
     if let Ok(set) = pattern::set(document.includes.iter().map(|include| include.get_ref().as_str())) {
         let fitting: BTreeSet<usize> = addresses().flat_map(|address| set.matches(address.as_str())).collect();
         for (_, include) in document.includes.iter().enumerate().filter(|(at, _)| !fitting.contains(at)) {
-            notes.add(ManifestError::new(include.span(), format!("the pattern {} fits no address", shown(include.get_ref()))));
+            notes.add(ManifestError::new(
+                include.span(),
+                format!("the pattern {} fits no address", shown(include.get_ref())),
+            ));
         }
     }
     let keys: BTreeMap<&Address, &Range<usize>> =

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, Error};
 
-use super::diagnostic::{BOM, Diagnostic, ManifestError, ErrorSink, ManifestSource};
+use super::diagnostic::{BOM, Diagnostic, ErrorSink, ManifestError, ManifestSource};
 
 /// The largest manifest in bytes: 100,000 entries of 160 bytes. A bound for memory, which parsing multiplies.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -44,12 +44,18 @@ pub(super) fn decode(bytes: &[u8], file: &str) -> Result<ManifestSource, Vec<Dia
     let refuse = |text: &str, fault: ManifestError| Err(ManifestSource::new(file, text.to_owned()).only(fault));
     if bytes.len() > MAX_BYTES {
         let message = format!("the manifest has {} bytes, at most {MAX_BYTES} are read", bytes.len());
-        return refuse("", ManifestError::of_file(message).hint("find many files with [globs] in place of an entry for each"));
+        return refuse(
+            "",
+            ManifestError::of_file(message).hint("find many files with [globs] in place of an entry for each"),
+        );
     }
     let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
     if lines > MAX_LINES {
         let message = format!("the manifest has {lines} lines, at most {MAX_LINES} are read");
-        return refuse("", ManifestError::of_file(message).hint("find many files with [globs] in place of an entry for each"));
+        return refuse(
+            "",
+            ManifestError::of_file(message).hint("find many files with [globs] in place of an entry for each"),
+        );
     }
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,

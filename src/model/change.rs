@@ -6,7 +6,7 @@ use super::history::{Listing, RevisionFact, RevisionKey};
 use super::ids::{AssetId, Creator, UploadId};
 use super::metadata::FieldDigests;
 use super::phase::{Intent, PhaseEvent};
-use super::recorded::{AttemptId, DriftRepair, Identity, PinnedAt, PossibleDuplicate, Retirement, SpentQuota, Blocked};
+use super::recorded::{AttemptId, Blocked, DriftRepair, Identity, PinnedAt, PossibleDuplicate, Retirement, SpentQuota};
 use super::remote::RemoteAsset;
 
 /// One thing that becomes known.
@@ -59,7 +59,7 @@ pub enum Change {
         stored: FieldDigests,
     },
     /// What Roblox was known to have of some fields, where a newer lockfile names something else. Follows
-    /// an [`Change::Ask`] with the lockfile's values; the next one ends it.
+    /// an [`Change::SetMetadata`] with the lockfile's values; the next one ends it.
     Overrule {
         /// Of which address.
         address: Address,
@@ -80,14 +80,14 @@ pub enum Change {
         /// Which asset.
         asset_id: AssetId,
         /// What is known of its leaving; `None`: it stays.
-        shelved: Option<Retirement>,
+        retirements: Option<Retirement>,
     },
     /// Something that somebody else changed is about to be put back.
     RecordRepair {
         /// Of which address.
         address: Address,
         /// What.
-        healing: DriftRepair,
+        repair: DriftRepair,
     },
     /// An upload of an address may have made an asset that nobody knows, or no longer.
     AddPossibleDuplicate {
@@ -145,7 +145,7 @@ pub enum Change {
         /// Which.
         address: Address,
         /// Why it rests; `None` when it goes on.
-        trouble: Option<Blocked>,
+        blocked: Option<Blocked>,
     },
     /// An address is no longer managed; its history and open changes go with it. That its assets were forgotten stays known.
     Forget {

@@ -34,7 +34,7 @@ pub struct FileSelection {
 /// A file that the walk found or an explicit entry names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Indexes into [`Selection::globs`] of all patterns that match it.
+    /// Indexes into [`FileSelection::globs`] of all patterns that match it.
     pub globs: Vec<usize>,
     /// What it holds, or why it can't be used.
     pub content: Result<FileFacts, FileProblem>,

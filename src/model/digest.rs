@@ -155,7 +155,7 @@ pub(super) fn digest_fields(metadata: &Metadata, asset_of: impl Fn(&Address) -> 
 }
 
 /// A bounded name for a content with metadata, as it is wanted or sent: what a refusal is remembered against.
-pub fn subject(content: Option<ContentHash>, fields: &FieldDigests) -> FieldDigest {
+pub fn input_digest(content: Option<ContentHash>, fields: &FieldDigests) -> FieldDigest {
     let mut parts = vec![content.map(|hash| hash.to_string()).unwrap_or_default()];
     for (field, digest) in fields {
         parts.push(field.name());

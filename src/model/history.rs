@@ -112,7 +112,7 @@ impl RevisionState {
         }
     }
 
-    /// Reads the name that [`Standing::name`] gives.
+    /// Reads the name that [`RevisionState::name`] gives.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|standing| standing.name() == name)
     }
@@ -624,7 +624,10 @@ mod tests {
         assert_eq!(first.now(RevisionState::Reviewing).now(RevisionState::Live).round, 1, "reviewed once more");
         assert_eq!(found.now(RevisionState::Live), found, "nothing new is no new round");
         // Two machines, one round: the more careful one.
-        assert_eq!(appealed.union(rejected.now(RevisionState::Reviewing).now(RevisionState::Gone)).standing, RevisionState::Gone);
+        assert_eq!(
+            appealed.union(rejected.now(RevisionState::Reviewing).now(RevisionState::Gone)).standing,
+            RevisionState::Gone
+        );
     }
 
     #[test]

@@ -105,10 +105,10 @@ impl Intent {
     }
 
     /// What its failures are counted against: the bytes, and for a create the metadata that goes with them.
-    pub fn subject(&self) -> FieldDigest {
+    pub fn input_digest(&self) -> FieldDigest {
         match self {
-            Self::Create { content, fields, .. } => digest::subject(Some(*content), fields),
-            other => digest::subject(other.content(), &FieldDigests::new()),
+            Self::Create { content, fields, .. } => digest::input_digest(Some(*content), fields),
+            other => digest::input_digest(other.content(), &FieldDigests::new()),
         }
     }
 }

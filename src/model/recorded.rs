@@ -75,7 +75,7 @@ impl RetireReason {
         }
     }
 
-    /// Reads the name that [`Leaving::name`] gives.
+    /// Reads the name that [`RetireReason::name`] gives.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Replaced, Self::Removed, Self::ByHand].into_iter().find(|leaving| leaving.name() == name)
     }
@@ -110,9 +110,9 @@ impl DriftRepair {
         }
     }
 
-    /// Reads the name that [`Healing::name`] gives.
+    /// Reads the name that [`DriftRepair::name`] gives.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Metadata, Self::Archived].into_iter().find(|healing| healing.name() == name)
+        [Self::Metadata, Self::Archived].into_iter().find(|repair| repair.name() == name)
     }
 }
 
@@ -137,9 +137,9 @@ impl RefusalKind {
         }
     }
 
-    /// Reads the name that [`Objection::name`] gives.
+    /// Reads the name that [`RefusalKind::name`] gives.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::DisplayName, Self::Other].into_iter().find(|objection| objection.name() == name)
+        [Self::DisplayName, Self::Other].into_iter().find(|refusal_kind| refusal_kind.name() == name)
     }
 }
 
@@ -148,12 +148,12 @@ impl RefusalKind {
 pub enum Blocked {
     /// Roblox said no: waits until what was refused changes, or for `retry`.
     Refused {
-        /// What was refused: content and metadata, see [`super::digest::subject`].
-        subject: FieldDigest,
+        /// What was refused: content and metadata, see [`super::digest::input_digest`].
+        input_digest: FieldDigest,
         /// The action that was refused, as [`Intent::name`] gives it.
         action: String,
         /// What it objected to.
-        objection: RefusalKind,
+        refusal_kind: RefusalKind,
         /// What Roblox said.
         message: String,
         /// When.
@@ -162,7 +162,7 @@ pub enum Blocked {
     /// Something failed that may go better: waits until `next_at`.
     Retrying {
         /// What failed, as above; another subject starts anew.
-        subject: FieldDigest,
+        input_digest: FieldDigest,
         /// How often in a row.
         failures: u32,
         /// Creates among them that were given up without knowing whether they happened: each may have left an asset that nobody knows.
@@ -215,17 +215,17 @@ pub struct Record {
     /// Where the last rollback led.
     pub pinned: Option<PinnedAt>,
     /// Its assets that are to be archived, or were.
-    pub shelved: BTreeMap<AssetId, Retirement>,
+    pub retirements: BTreeMap<AssetId, Retirement>,
     /// Uploads that may have made an asset which nobody knows, and those of which that is settled.
     pub possible_duplicates: BTreeMap<UploadId, PossibleDuplicate>,
     /// What was healed within the last day, and when.
-    pub healed: Vec<(DriftRepair, Timestamp)>,
+    pub repairs: Vec<(DriftRepair, Timestamp)>,
     /// It left the manifest of a checkout whose lockfile had it.
     pub removed: bool,
     /// This checkout's lockfile has it, or will have it when it is written next, unless another lockfile is checked out before.
     pub in_lockfile: bool,
     /// Why it rests.
-    pub trouble: Option<Blocked>,
+    pub blocked: Option<Blocked>,
 }
 
 impl Record {
@@ -240,12 +240,12 @@ impl Record {
             overruled: FieldDigests::new(),
             points_to: None,
             pinned: None,
-            shelved: BTreeMap::new(),
+            retirements: BTreeMap::new(),
             possible_duplicates: BTreeMap::new(),
-            healed: Vec::new(),
+            repairs: Vec::new(),
             removed: false,
             in_lockfile: false,
-            trouble: None,
+            blocked: None,
         }
     }
 
@@ -307,16 +307,16 @@ impl Record {
         self.possible_duplicates.values().filter(|duplicate| !duplicate.settled).count() as u64
     }
 
-    /// How often `healing` was done within the day before `now`.
-    pub fn healed_lately(&self, healing: DriftRepair, now: Timestamp) -> usize {
+    /// How often `repair` was done within the day before `now`.
+    pub fn recent_repairs(&self, repair: DriftRepair, now: Timestamp) -> usize {
         let lately = |at: &Timestamp| now.duration_since(*at) < HEALINGS_COUNT_FOR;
-        self.healed.iter().filter(|(done, at)| *done == healing && lately(at)).count()
+        self.repairs.iter().filter(|(done, at)| *done == repair && lately(at)).count()
     }
 
     /// How many creates of the same were given up in a row without knowing whether they happened, before `intent`.
     pub fn doubts(&self, intent: &Intent) -> u32 {
-        match &self.trouble {
-            Some(Blocked::Retrying { subject, doubts, .. }) if *subject == intent.subject() => *doubts,
+        match &self.blocked {
+            Some(Blocked::Retrying { input_digest, doubts, .. }) if *input_digest == intent.input_digest() => *doubts,
             Some(Blocked::Retrying { .. } | Blocked::Refused { .. }) | None => 0,
         }
     }
@@ -501,17 +501,17 @@ impl Recorded {
                 record.overruled.clear();
             }
             Change::Move { from, to } => self.move_record(from, to)?,
-            Change::SetRetirement { address, asset_id, shelved } => {
+            Change::SetRetirement { address, asset_id, retirements } => {
                 let record = self.record(address)?;
-                match shelved {
-                    Some(shelved) => record.shelved.insert(*asset_id, *shelved),
-                    None => record.shelved.remove(asset_id),
+                match retirements {
+                    Some(retirements) => record.retirements.insert(*asset_id, *retirements),
+                    None => record.retirements.remove(asset_id),
                 };
             }
-            Change::RecordRepair { address, healing } => {
-                let healed = &mut self.record(address)?.healed;
-                healed.retain(|(_, at)| now.duration_since(*at) < HEALINGS_COUNT_FOR);
-                healed.push((*healing, now));
+            Change::RecordRepair { address, repair } => {
+                let repairs = &mut self.record(address)?.repairs;
+                repairs.retain(|(_, at)| now.duration_since(*at) < HEALINGS_COUNT_FOR);
+                repairs.push((*repair, now));
             }
             Change::AddPossibleDuplicate { address, upload, duplicate } => {
                 let known = &mut self.record(address)?.possible_duplicates;
@@ -523,8 +523,10 @@ impl Recorded {
             Change::SetPinnedAt { address, pinned } => self.record(address)?.pinned = *pinned,
             Change::SetRemoved { address, removed } => self.record(address)?.removed = *removed,
             Change::SetInLockfile { address, in_lockfile } => self.record(address)?.in_lockfile = *in_lockfile,
-            Change::SetListing { address, asset_id, listing } => self.record(address)?.history.list(*asset_id, *listing),
-            Change::SetBlocked { address, trouble } => self.record(address)?.trouble = trouble.clone(),
+            Change::SetListing { address, asset_id, listing } => {
+                self.record(address)?.history.list(*asset_id, *listing)
+            }
+            Change::SetBlocked { address, blocked } => self.record(address)?.blocked = blocked.clone(),
             Change::Forget { address } => {
                 let forgotten = self.record(address)?.history.to_forget();
                 self.assets.remove(address);
@@ -574,7 +576,7 @@ impl Recorded {
             self.assets.remove(address);
         } else if record.history.of_asset(asset_id).next().is_none() {
             record.history.list(asset_id, None);
-            record.shelved.remove(&asset_id);
+            record.retirements.remove(&asset_id);
             record.points_to = record.points_to.filter(|points_to| *points_to != asset_id);
             record.pinned = record.pinned.filter(|pinned| pinned.at.asset_id != asset_id);
         }

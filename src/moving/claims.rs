@@ -244,11 +244,11 @@ impl Claims {
     }
 
     /// A file's asset is used as it is, and not managed.
-    pub fn to_existing(&mut self, path: &str, kind: FindingKind, subject: &str) {
+    pub fn to_existing(&mut self, path: &str, kind: FindingKind, input_digest: &str) {
         if let Some(claim) = self.assets.remove(path) {
             self.files.remove(path);
             self.existing.insert(path.to_owned(), (claim.asset_id, claim.input));
-            self.findings.add(kind, subject);
+            self.findings.add(kind, input_digest);
         }
     }
 }
@@ -294,7 +294,7 @@ mod tests {
         Source { tool, creator: None, inputs: vec![input(rows)], findings: Vec::new() }
     }
 
-    /// The claims of one input, as `path=asset proof`, and the findings as `kind subject`.
+    /// The claims of one input, as `path=asset proof`, and the findings as `kind input_digest`.
     fn check(source: &Source, files: &[TheirFile], expected: &[&str], findings: &[&str]) -> Claims {
         let claims = claims(source, &[files.to_vec()]);
         let told: Vec<String> =
@@ -303,7 +303,9 @@ mod tests {
         let told: Vec<String> = claims
             .findings
             .iter()
-            .flat_map(|(kind, subjects)| subjects.iter().map(move |subject| format!("{} {subject}", kind.name())))
+            .flat_map(|(kind, input_digests)| {
+                input_digests.iter().map(move |input_digest| format!("{} {input_digest}", kind.name()))
+            })
             .collect();
         assert_eq!(told, findings);
         claims

@@ -16,10 +16,14 @@ use crate::model::desired::Desired;
 use crate::model::history::RevisionFact;
 use crate::model::ids::AssetId;
 use crate::model::phase::Phase;
-use crate::model::recorded::{RetireReason, Record, Recorded, Retirement};
+use crate::model::recorded::{Record, Recorded, RetireReason, Retirement};
 
 /// What is known, with every wanted address knowing all revisions of its assets, and which were archived by hand; and what it had to learn for that.
-pub fn share_history<'a>(desired: &Desired, recorded: &'a Recorded, now: Timestamp) -> (Cow<'a, Recorded>, Vec<Change>) {
+pub fn share_history<'a>(
+    desired: &Desired,
+    recorded: &'a Recorded,
+    now: Timestamp,
+) -> (Cow<'a, Recorded>, Vec<Change>) {
     let mut kin: BTreeMap<AssetId, Vec<(&Address, &Record)>> = BTreeMap::new();
     for (address, record) in recorded.assets.iter().filter(|(_, record)| in_place(record)) {
         for asset_id in record.history.assets() {
@@ -33,12 +37,18 @@ pub fn share_history<'a>(desired: &Desired, recorded: &'a Recorded, now: Timesta
             let new = known.filter(|(key, _)| record.history.get(*key).is_none());
             let learn = |(key, fact)| Change::AddRevision { address: Address::clone(address), key, fact };
             changes.extend(new.map(|(key, fact)| learn((key, RevisionFact { era: 0, ..*fact }))));
-            if !record.shelved.contains_key(asset_id) {
-                let by_hand = |shelved: &&Retirement| shelved.why == RetireReason::ByHand && shelved.archived_at.is_some();
-                let shelved = kin.iter().filter_map(|(_, other)| other.shelved.get(asset_id)).find(by_hand).copied();
-                let shelve =
-                    |shelved| Change::SetRetirement { address: Address::clone(address), asset_id: *asset_id, shelved };
-                changes.extend(shelved.map(|shelved| shelve(Some(shelved))));
+            if !record.retirements.contains_key(asset_id) {
+                let by_hand = |retirements: &&Retirement| {
+                    retirements.why == RetireReason::ByHand && retirements.archived_at.is_some()
+                };
+                let retirements =
+                    kin.iter().filter_map(|(_, other)| other.retirements.get(asset_id)).find(by_hand).copied();
+                let retire = |retirements| Change::SetRetirement {
+                    address: Address::clone(address),
+                    asset_id: *asset_id,
+                    retirements,
+                };
+                changes.extend(retirements.map(|retirements| retire(Some(retirements))));
             }
         }
     }

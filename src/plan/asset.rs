@@ -13,18 +13,18 @@ use crate::model::ids::{AssetId, OperationId};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::policy::ModeratedName;
-use crate::model::recorded::{Attempt, AttemptId, Identity, RefusalKind, PossibleDuplicate, Record, Recorded, Blocked};
+use crate::model::recorded::{Attempt, AttemptId, Blocked, Identity, PossibleDuplicate, Record, Recorded, RefusalKind};
 
 use super::content::plan_content;
 use super::contradiction;
 use super::in_doubt;
+use super::input_digest;
 use super::metadata::MetadataSubject;
 use super::moves::Moves;
 use super::pin;
 use super::rule::Rule;
 use super::sharing::Sharing;
-use super::step::{Action, Hold, HoldKind, Note, HeldPart, Plan, Step, PlanOptions};
-use super::input_digest;
+use super::step::{Action, HeldPart, Hold, HoldKind, Note, Plan, PlanOptions, Step};
 
 /// One address with all that its plan depends on.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,7 @@ pub struct AddressInputs<'a> {
     /// What is wanted of everything.
     pub desired: &'a Desired,
     /// What a person asks of this run.
-    pub wishes: &'a PlanOptions,
+    pub options: &'a PlanOptions,
     /// The time.
     pub now: Timestamp,
 }
@@ -140,7 +140,7 @@ fn plan_binding(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attemp
 
 /// What is under way and binds nobody is closed: it never left, or it is sent again.
 fn close_unbinding(plan: &mut Plan, case: &AddressInputs<'_>) {
-    let mut given_up: u32 = 0;
+    let mut abandoned_creates: u32 = 0;
     for (id, attempt) in case.sharing.open(case.address) {
         match &attempt.phase {
             // Nothing was handed over, so nothing happened: as if it had never begun.
@@ -149,8 +149,14 @@ fn close_unbinding(plan: &mut Plan, case: &AddressInputs<'_>) {
             }
             Phase::Submitted(_) if in_doubt::is_overdue(attempt, case.now) => set_aside(plan, case, *id, attempt),
             Phase::HandedOver | Phase::InDoubt => {
-                given_up = given_up.saturating_add(1);
-                abandon(plan, case, *id, attempt, in_doubt::doubts(case.record(), attempt).saturating_add(given_up));
+                abandoned_creates = abandoned_creates.saturating_add(1);
+                abandon(
+                    plan,
+                    case,
+                    *id,
+                    attempt,
+                    in_doubt::doubts(case.record(), attempt).saturating_add(abandoned_creates),
+                );
             }
             Phase::Submitted(_) | Phase::SetAside(_) | Phase::Held | Phase::Closed(_) => {}
         }
@@ -230,9 +236,9 @@ fn abandon(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attempt: &A
     let event = Event { kind: Event::POSSIBLE_DUPLICATE, message: message.clone() };
     plan.marks.push(Change::LogEvent { address: Some(case.address.clone()), event });
     plan.marks.extend(suspect(case.address, attempt));
-    let subject = in_doubt::subject_of(attempt);
-    let trouble = match case.record().and_then(|record| record.trouble.clone()) {
-        Some(Blocked::Retrying { subject: known, failures, next_at, message, .. }) if known == input_digest => {
+    let input_digest = in_doubt::input_digest_of(attempt);
+    let blocked = match case.record().and_then(|record| record.blocked.clone()) {
+        Some(Blocked::Retrying { input_digest: known, failures, next_at, message, .. }) if known == input_digest => {
             Blocked::Retrying { input_digest, failures, doubts, next_at, message }
         }
         // A crash left it: nothing was written down of how it ended.
@@ -240,13 +246,13 @@ fn abandon(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attempt: &A
             Blocked::Retrying { input_digest, failures: 1, doubts, next_at: case.now, message }
         }
     };
-    plan.marks.push(Change::SetBlocked { address: case.address.clone(), trouble: Some(trouble) });
+    plan.marks.push(Change::SetBlocked { address: case.address.clone(), blocked: Some(blocked) });
     note(plan, case, "the outcome of an earlier create is unknown; it is sent again and may exist twice");
 }
 
 /// Something came of an upload that could not be read or written down.
 fn hold_for_person(plan: &mut Plan, case: &AddressInputs<'_>, attempt: &Attempt) {
-    let said = match case.record().and_then(|record| record.trouble.as_ref()) {
+    let said = match case.record().and_then(|record| record.blocked.as_ref()) {
         Some(Blocked::Retrying { message, .. }) => format!(" ({message})"),
         Some(Blocked::Refused { .. }) | None => String::new(),
     };
@@ -380,20 +386,20 @@ fn lost_answers(case: &AddressInputs<'_>) -> Option<Timestamp> {
     // A clock that was put back since doesn't make it longer.
     let since =
         lost.filter(|(_, attempt)| attempt.intent.upload().is_some()).map(|(_, attempt)| attempt.since.min(case.now));
-    let until = since.max()?.saturating_add(case.wishes.lost_answer_rest).unwrap_or(Timestamp::MAX);
+    let until = since.max()?.saturating_add(case.options.lost_answer_rest).unwrap_or(Timestamp::MAX);
     (until > case.now).then_some(until)
 }
 
 fn resting(plan: &mut Plan, case: &AddressInputs<'_>) -> ContentBackoff {
     let wanted = input_digest::of(case.want, case.fields).asset;
-    match case.record().and_then(|record| record.trouble.as_ref()) {
-        Some(Blocked::Refused { subject, objection: RefusalKind::DisplayName, .. })
+    match case.record().and_then(|record| record.blocked.as_ref()) {
+        Some(Blocked::Refused { input_digest, refusal_kind: RefusalKind::DisplayName, .. })
             if *input_digest == wanted && case.desired.policy.moderated_name == ModeratedName::Neutral =>
         {
             ContentBackoff::NeutralName
         }
-        Some(Blocked::Refused { subject, action, objection, message, .. }) if *input_digest == wanted => {
-            hold_refused(plan, case, HeldPart::Asset, action, *objection, message);
+        Some(Blocked::Refused { input_digest, action, refusal_kind, message, .. }) if *input_digest == wanted => {
+            hold_refused(plan, case, HeldPart::Asset, action, *refusal_kind, message);
             ContentBackoff::Held
         }
         other => due(other, wanted, case.now).map_or(ContentBackoff::No, ContentBackoff::Until),
@@ -401,9 +407,11 @@ fn resting(plan: &mut Plan, case: &AddressInputs<'_>) -> ContentBackoff {
 }
 
 /// When what failed is due again; `None`: now.
-pub(super) fn due(trouble: Option<&Blocked>, wanted: FieldDigest, now: Timestamp) -> Option<Timestamp> {
-    match trouble {
-        Some(Blocked::Retrying { subject, next_at, .. }) if *input_digest == wanted && *next_at > now => Some(*next_at),
+pub(super) fn due(blocked: Option<&Blocked>, wanted: FieldDigest, now: Timestamp) -> Option<Timestamp> {
+    match blocked {
+        Some(Blocked::Retrying { input_digest, next_at, .. }) if *input_digest == wanted && *next_at > now => {
+            Some(*next_at)
+        }
         Some(Blocked::Refused { .. } | Blocked::Retrying { .. }) | None => None,
     }
 }
@@ -414,10 +422,10 @@ pub(super) fn hold_refused(
     case: &AddressInputs<'_>,
     part: HeldPart,
     action: &str,
-    objection: RefusalKind,
+    refusal_kind: RefusalKind,
     message: &str,
 ) {
-    let hint = match objection {
+    let hint = match refusal_kind {
         RefusalKind::DisplayName => "set another `display_name`, or `policy.moderated_name = \"neutral\"`".to_owned(),
         RefusalKind::Other => format!("change the file or its metadata, or `macadam retry {}`", case.address),
     };

@@ -9,12 +9,12 @@ use crate::model::recorded::{Identity, Record};
 
 use super::asset::{Ready, hold, point, push};
 use super::drift;
+use super::input_digest;
 use super::lookalikes;
 use super::metadata::MetadataSubject;
 use super::rule::Rule;
 use super::sharing::AssetSource;
 use super::step::{Action, HoldKind, NewAsset, Plan};
-use super::input_digest;
 
 /// Plans the content, and says whose metadata is to be planned then.
 pub(super) fn plan_content<'a>(plan: &mut Plan, ready: &Ready<'a>) -> Option<MetadataSubject<'a>> {
@@ -98,7 +98,13 @@ fn plan_current<'a>(
     })
 }
 
-fn plan_replace<'a>(plan: &mut Plan, ready: &Ready<'a>, old: AssetId, rule: Rule, why: &str) -> Option<MetadataSubject<'a>> {
+fn plan_replace<'a>(
+    plan: &mut Plan,
+    ready: &Ready<'a>,
+    old: AssetId,
+    rule: Rule,
+    why: &str,
+) -> Option<MetadataSubject<'a>> {
     if ready.case.want.prevent_replace {
         let hint = Some("set `prevent_replace = false`, or undo the change".to_owned());
         let reason = format!("{why}, and `prevent_replace` forbids a new asset ID");
@@ -130,7 +136,7 @@ fn plan_upload<'a>(
     if old.is_none()
         && matches!(source, AssetSource::Own)
         && case.want.prevent_replace
-        && let Some((reason, hint)) = lookalikes::objection(case.moves, case.address)
+        && let Some((reason, hint)) = lookalikes::refusal_kind(case.moves, case.address)
     {
         hold(plan, case, HoldKind::Held, &reason, Some(hint));
         return None;
@@ -193,14 +199,15 @@ fn plan_update<'a>(
 ) -> Option<MetadataSubject<'a>> {
     let case = &ready.case;
     let asset_id = head.asset_id;
-    let overwrites = case.wishes.overwrite.contains(case.address);
+    let overwrites = case.options.overwrite.contains(case.address);
     if !overwrites && drift::holds_update(plan, case, record, head, fact) {
         return None;
     }
     if rejected_elsewhere(plan, ready) {
         return None;
     }
-    let target = MetadataSubject::Known { asset_id, asked: Some(&record.asked), stored: Some(&record.stored), not_before: None };
+    let target =
+        MetadataSubject::Known { asset_id, asked: Some(&record.asked), stored: Some(&record.stored), not_before: None };
     if let Some(to) = unpinned(record, head, ready.facts.hash) {
         let reason = format!("it is no longer pinned, and revision {to} has the file's bytes");
         push(plan, case, Action::Rollback { asset_id, to }, Rule::Unpinned, reason, ready.not_before);

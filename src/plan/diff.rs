@@ -5,8 +5,8 @@
 
 use super::content::short;
 use super::current::last;
-use super::step::{Action, FieldChange, NewAsset, Step};
 use super::input_digest;
+use super::step::{Action, FieldChange, NewAsset, Step};
 use crate::model::asset::Privacy;
 use crate::model::desired::Desired;
 use crate::model::digest::FieldDigest;
@@ -227,7 +227,7 @@ mod tests {
     use crate::model::metadata::{Description, DisplayName, FieldDigests, SocialNetwork};
     use crate::model::path::ProjectPath;
     use crate::model::phase::Intent;
-    use crate::model::recorded::{AttemptId, RetireReason, PinnedAt};
+    use crate::model::recorded::{AttemptId, PinnedAt, RetireReason};
     use crate::plan::rule::Rule;
 
     fn id(number: u64) -> AssetId {
@@ -406,7 +406,7 @@ mod tests {
         let update = |asset_id: Option<u64>| Action::UpdateMetadata {
             asset_id: asset_id.map(id),
             changes: changes(),
-            heals: false,
+            repairs: false,
         };
         let lines = |from: [&str; 5]| {
             let [name, description, icon, previews, link] = from;
@@ -449,7 +449,7 @@ mod tests {
         let mut recorded = known(AssetType::Model, &[(10, Some(1), 1)]);
         let asset_id = id(10);
         check(Action::Archive { asset_id, why: RetireReason::Removed }, &recorded, "state `active` -> `archived`");
-        check(Action::Restore { asset_id, heals: true }, &recorded, "state `archived` -> `active`");
+        check(Action::Restore { asset_id, repairs: true }, &recorded, "state `archived` -> `active`");
         let attempt = AttemptId(0);
         check(Action::Wait { attempt }, &recorded, "");
         let intent = Intent::Archive { asset_id };

@@ -15,7 +15,7 @@ use crate::model::history::{Origin, RevisionFact, RevisionKey};
 use crate::model::ids::AssetId;
 use crate::model::observation::READ_LAG;
 use crate::model::policy::DriftPolicy;
-use crate::model::recorded::{DriftRepair, RetireReason, Record, Recorded, Observation, Retirement};
+use crate::model::recorded::{DriftRepair, Observation, Record, Recorded, RetireReason, Retirement};
 
 /// So often a day one thing of one address is put back; who changes it more often than that means it.
 pub const HEALINGS_A_DAY: usize = 3;
@@ -34,10 +34,14 @@ pub(super) fn is_elsewhere(record: &Record, key: RevisionKey, fact: RevisionFact
 }
 
 /// The file is what Macadam last made of it, and somebody else has put something over it.
-pub(super) fn content_elsewhere<'a>(plan: &mut Plan, ready: &Ready<'a>, record: &'a Record) -> Option<MetadataSubject<'a>> {
+pub(super) fn content_elsewhere<'a>(
+    plan: &mut Plan,
+    ready: &Ready<'a>,
+    record: &'a Record,
+) -> Option<MetadataSubject<'a>> {
     let case = &ready.case;
     let (head, fact) = record.head()?;
-    if case.wishes.overwrite.contains(case.address) || !is_elsewhere(record, head, fact) {
+    if case.options.overwrite.contains(case.address) || !is_elsewhere(record, head, fact) {
         return None;
     }
     let ours = record.history.of_asset(head.asset_id).rev().find_map(|(_, fact)| fact.content)?;
@@ -96,17 +100,23 @@ pub(super) fn holds_update(
 }
 
 /// Holds a change of an asset that is archived and not restored by the plan itself: Roblox would refuse it. `why` it would be changed.
-pub(super) fn holds_archived(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record, asset_id: AssetId, why: &str) -> bool {
+pub(super) fn holds_archived(
+    plan: &mut Plan,
+    case: &AddressInputs<'_>,
+    record: &Record,
+    asset_id: AssetId,
+    why: &str,
+) -> bool {
     let ours = record
-        .shelved
+        .retirements
         .get(&asset_id)
-        .filter(|shelved| shelved.archived_at.is_some() && !is_back(case.recorded, asset_id, **shelved));
+        .filter(|retirements| retirements.archived_at.is_some() && !is_back(case.recorded, asset_id, **retirements));
     let archived = match ours {
         // It is restored by the step before.
-        Some(shelved) => shelved.why == RetireReason::ByHand,
+        Some(retirements) => retirements.why == RetireReason::ByHand,
         None => is_archived(case, asset_id),
     };
-    let holds = archived && !heals(case, record, DriftRepair::Archived);
+    let holds = archived && !repairs(case, record, DriftRepair::Archived);
     if holds {
         let reason = format!("{why}, and asset {asset_id} is archived");
         hold(plan, case, HoldKind::Held, &reason, Some(format!("`macadam restore {}`", case.address)));
@@ -144,23 +154,23 @@ pub(super) fn gone_hint(address: &Address) -> String {
 /// An asset that is wanted and archived: by Macadam when it was not wanted, by a person, or by somebody else.
 pub(super) fn archived(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record, asset_id: AssetId) {
     let address = || case.address.clone();
-    match record.shelved.get(&asset_id) {
-        Some(shelved) if shelved.archived_at.is_none() || is_back(case.recorded, asset_id, *shelved) => {
-            plan.marks.push(Change::SetRetirement { address: address(), asset_id, shelved: None });
+    match record.retirements.get(&asset_id) {
+        Some(retirements) if retirements.archived_at.is_none() || is_back(case.recorded, asset_id, *retirements) => {
+            plan.marks.push(Change::SetRetirement { address: address(), asset_id, retirements: None });
         }
-        Some(shelved) if shelved.why == RetireReason::ByHand => {
+        Some(retirements) if retirements.why == RetireReason::ByHand => {
             note(plan, case, &format!("was archived by hand; `macadam restore {}` brings it back", case.address));
         }
         Some(_) => {
             let reason = "it was archived while it was not wanted, and is wanted again".to_owned();
-            push(plan, case, Action::Restore { asset_id, heals: false }, Rule::ComesBack, reason, None);
+            push(plan, case, Action::Restore { asset_id, repairs: false }, Rule::ComesBack, reason, None);
         }
         None if is_archived(case, asset_id) => {
             // Of those who share it one puts it back; all of them lack it.
             let owns = case.sharing.owns_metadata(case.address, asset_id);
-            if heals(case, record, DriftRepair::Archived) {
+            if repairs(case, record, DriftRepair::Archived) {
                 let reason = "somebody else archived it".to_owned();
-                let action = Action::Restore { asset_id, heals: true };
+                let action = Action::Restore { asset_id, repairs: true };
                 if owns {
                     push(plan, case, action, Rule::Heals, reason, None);
                 }
@@ -176,10 +186,10 @@ pub(super) fn archived(plan: &mut Plan, case: &AddressInputs<'_>, record: &Recor
 
 /// What Macadam archived was restored by somebody else since, or for another address. A lockfile doesn't say when an asset was archived, but it was before the
 /// lockfile was read, so that a look since then counts; only after a write of this state's own a look may lag.
-pub(super) fn is_back(recorded: &Recorded, asset_id: AssetId, shelved: Retirement) -> bool {
+pub(super) fn is_back(recorded: &Recorded, asset_id: AssetId, retirements: Retirement) -> bool {
     let Some(Observation { asset, at }) = recorded.observed(asset_id) else { return false };
     let counts = |archived: Timestamp| *at >= archived && !recorded.may_lag(asset_id, *at);
-    asset.archived == Some(false) && shelved.archived_at.is_some_and(counts)
+    asset.archived == Some(false) && retirements.archived_at.is_some_and(counts)
 }
 
 fn is_archived(case: &AddressInputs<'_>, asset_id: AssetId) -> bool {
@@ -187,12 +197,12 @@ fn is_archived(case: &AddressInputs<'_>, asset_id: AssetId) -> bool {
 }
 
 /// Whether the policy is to put something back, and it was not done too often today.
-fn heals(case: &AddressInputs<'_>, record: &Record, healing: DriftRepair) -> bool {
-    case.desired.policy.drift == DriftPolicy::Heal && record.healed_lately(healing, case.now) < HEALINGS_A_DAY
+fn repairs(case: &AddressInputs<'_>, record: &Record, repair: DriftRepair) -> bool {
+    case.desired.policy.drift == DriftPolicy::Heal && record.recent_repairs(repair, case.now) < HEALINGS_A_DAY
 }
 
-fn enough(case: &AddressInputs<'_>, record: &Record, healing: DriftRepair) -> String {
-    match record.healed_lately(healing, case.now) {
+fn enough(case: &AddressInputs<'_>, record: &Record, repair: DriftRepair) -> String {
+    match record.recent_repairs(repair, case.now) {
         times if times >= HEALINGS_A_DAY && case.desired.policy.drift == DriftPolicy::Heal => {
             format!("; it was put back {times} times today")
         }

@@ -54,8 +54,8 @@ pub fn is_binding(attempt: &Attempt, record: Option<&Record>, policy: &Policy) -
 }
 
 /// What a create in doubt set out to make, as its failures are counted against.
-pub fn subject_of(attempt: &Attempt) -> FieldDigest {
-    attempt.intent.subject()
+pub fn input_digest_of(attempt: &Attempt) -> FieldDigest {
+    attempt.intent.input_digest()
 }
 
 /// How many creates of the same were given up before this one.

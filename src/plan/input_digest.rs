@@ -29,11 +29,11 @@ pub fn sent_at_creation(fields: &FieldDigests) -> FieldDigests {
 pub fn of(want: &DesiredAsset, fields: &FieldDigests) -> Subjects {
     let content = want.content.as_ref().ok().map(|facts| facts.hash);
     let asset = match want.pin {
-        None => digest::subject(content, &sent_at_creation(fields)),
+        None => digest::input_digest(content, &sent_at_creation(fields)),
         Some(Pin::Revision(revision)) => FieldDigest::of_parts(["pin", &revision.to_string()]),
         Some(Pin::Asset(asset_id)) => FieldDigest::of_parts(["pin", "asset", &asset_id.to_string()]),
     };
-    Subjects { asset, metadata: digest::subject(None, fields) }
+    Subjects { asset, metadata: digest::input_digest(None, fields) }
 }
 
 /// The subjects of every address that is wanted.

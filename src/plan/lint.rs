@@ -8,8 +8,8 @@ use crate::model::ids::AssetId;
 
 use super::step::{Action, HeldPart, Plan};
 
-/// The rules that `plan` breaks; none for a sound plan. `in_hand` has no steps in it: what is being worked on, which others may wait for.
-pub fn check(plan: &Plan, in_hand: &BTreeSet<Address>) -> Vec<String> {
+/// The rules that `plan` breaks; none for a sound plan. `in_progress` has no steps in it: what is being worked on, which others may wait for.
+pub fn check(plan: &Plan, in_progress: &BTreeSet<Address>) -> Vec<String> {
     let mut broken = Vec::new();
     let mut done: BTreeSet<&Address> = BTreeSet::new();
     let mut uploads: BTreeSet<&Address> = BTreeSet::new();
@@ -45,7 +45,7 @@ pub fn check(plan: &Plan, in_hand: &BTreeSet<Address>) -> Vec<String> {
             broken.push(format!("{} updates no field", step.address));
         }
     }
-    check_order(plan, in_hand, &mut broken);
+    check_order(plan, in_progress, &mut broken);
     check_archiving(plan, &archived, &mut broken);
     for (at, mark) in plan.marks.iter().enumerate() {
         let tells = matches!(mark, Change::LogEvent { .. });
@@ -65,9 +65,9 @@ pub fn check(plan: &Plan, in_hand: &BTreeSet<Address>) -> Vec<String> {
 }
 
 /// Metadata comes last, and whoever waits waits for somebody who acts and doesn't wait.
-fn check_order(plan: &Plan, in_hand: &BTreeSet<Address>, broken: &mut Vec<String>) {
+fn check_order(plan: &Plan, in_progress: &BTreeSet<Address>, broken: &mut Vec<String>) {
     let assets = || plan.steps.iter().filter(|step| !step.action.is_metadata());
-    let acting: BTreeSet<&Address> = assets().map(|step| &step.address).chain(in_hand).collect();
+    let acting: BTreeSet<&Address> = assets().map(|step| &step.address).chain(in_progress).collect();
     let waiting: BTreeSet<&Address> =
         assets().filter(|step| !step.after.is_empty()).map(|step| &step.address).collect();
     for step in &plan.steps {
@@ -126,7 +126,7 @@ mod tests {
         let waits = Plan { steps: vec![step("a", Some("b"))], ..Plan::default() };
         assert_eq!(super::check(&waits, &worked_on), Vec::<String>::new());
         let metadata = |address: &str| Step {
-            action: Action::UpdateMetadata { asset_id: None, changes: vec![FieldChange::Icon(None)], heals: false },
+            action: Action::UpdateMetadata { asset_id: None, changes: vec![FieldChange::Icon(None)], repairs: false },
             ..step(address, None)
         };
         check(vec![step("a", None), metadata("a")], &[]);
@@ -134,7 +134,7 @@ mod tests {
         let asset_id = AssetId::new(1).unwrap();
         let of = |address: &str, action: Action| Step { action, ..step(address, None) };
         let archive = Action::Archive { asset_id, why: RetireReason::Removed };
-        let restore = Action::Restore { asset_id, heals: false };
+        let restore = Action::Restore { asset_id, repairs: false };
         check(vec![of("a", archive), of("b", restore)], &["asset 1 is archived, and b needs it"]);
     }
 }

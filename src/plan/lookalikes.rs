@@ -103,7 +103,7 @@ impl Moves {
 }
 
 /// Why a new asset is not made for `address`, which `prevent_replace` protects, and what would free it.
-pub(super) fn objection(moves: &Moves, address: &Address) -> Option<(String, String)> {
+pub(super) fn refusal_kind(moves: &Moves, address: &Address) -> Option<(String, String)> {
     let like = moves.lookalikes.get(address)?;
     let first = like.first()?;
     let names = names(like);

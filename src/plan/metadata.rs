@@ -8,9 +8,9 @@ use jiff::Timestamp;
 
 use super::asset::due;
 use super::drift::HEALINGS_A_DAY;
-use super::rule::Rule;
-use super::step::{Action, Drift, FieldChange, Hold, HoldKind, Note, HeldPart, Plan, Step};
 use super::input_digest;
+use super::rule::Rule;
+use super::step::{Action, Drift, FieldChange, HeldPart, Hold, HoldKind, Note, Plan, Step};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::{Desired, DesiredAsset};
@@ -18,7 +18,7 @@ use crate::model::digest::FieldDigest;
 use crate::model::ids::AssetId;
 use crate::model::metadata::{AssetRef, Field, FieldDigests, Metadata, Preview};
 use crate::model::policy::{DriftPolicy, ModeratedName};
-use crate::model::recorded::{DriftRepair, RefusalKind, Record, Recorded, Blocked};
+use crate::model::recorded::{Blocked, DriftRepair, Record, Recorded, RefusalKind};
 use crate::model::remote::RemoteAsset;
 
 /// Whose metadata is to be planned.
@@ -100,21 +100,22 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
     let record = scene.recorded.assets.get(*address);
     let wanted = input_digest::of(want, fields).metadata;
     let mut name_refused = false;
-    if let Some(Blocked::Refused { subject, action, objection, message, .. }) = record.and_then(|r| r.trouble.as_ref())
+    if let Some(Blocked::Refused { input_digest, action, refusal_kind, message, .. }) =
+        record.and_then(|r| r.blocked.as_ref())
         && *input_digest == wanted
     {
-        name_refused = *objection == RefusalKind::DisplayName
+        name_refused = *refusal_kind == RefusalKind::DisplayName
             && scene.desired.policy.moderated_name == ModeratedName::Neutral
             && matches!(target, MetadataSubject::Known { .. });
         if !name_refused {
-            return hold_refused(plan, address, action, *objection, message);
+            return hold_refused(plan, address, action, *refusal_kind, message);
         }
     }
-    let mut not_before = due(record.and_then(|record| record.trouble.as_ref()), wanted, scene.now);
+    let mut not_before = due(record.and_then(|record| record.blocked.as_ref()), wanted, scene.now);
     let nothing = FieldDigests::new();
     // A look has shown what came of metadata of which a newer lockfile told.
     let mut looked = false;
-    let (asset_id, mut comparison, heals) = match target {
+    let (asset_id, mut comparison, repairs) = match target {
         MetadataSubject::New => {
             let sent = input_digest::sent_at_creation(fields);
             let cleared = |field: &Field| fields.get(field) == Some(&FieldDigest::of_cleared());
@@ -138,12 +139,12 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
             comparison.changed.sort();
             looked = !overruled.is_empty()
                 && overruled.keys().all(|field| seen.is_some_and(|seen| seen.stored(*field).is_some()));
-            let heals = plan_drift(plan, scene, (address, record), *asset_id, &drifted);
-            if heals {
+            let repairs = plan_drift(plan, scene, (address, record), *asset_id, &drifted);
+            if repairs {
                 comparison.changed.extend(drifted);
                 comparison.changed.sort();
             }
-            (Some(*asset_id), comparison, heals)
+            (Some(*asset_id), comparison, repairs)
         }
     };
     let mut known = record.map(|record| (record.asked.clone(), record.stored.clone())).unwrap_or_default();
@@ -168,7 +169,7 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
     }
     let names: Vec<String> = changes.iter().map(|change| change.field().name()).collect();
     let names = names.join(" and ");
-    let (rule, reason) = match (asset_id, heals) {
+    let (rule, reason) = match (asset_id, repairs) {
         (None, _) => (Rule::AfterCreate, format!("Roblox takes {names} only once the asset is there")),
         (Some(_), true) => (Rule::Heals, format!("{names} changed, or somebody else changed it")),
         (Some(_), false) => (Rule::MetadataChanged, format!("{names} changed")),
@@ -176,7 +177,7 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
     let after: BTreeSet<Address> = changes.iter().flat_map(FieldChange::waits_for).cloned().collect();
     plan.steps.push(Step {
         address: (*address).clone(),
-        action: Action::UpdateMetadata { asset_id, changes, heals },
+        action: Action::UpdateMetadata { asset_id, changes, repairs },
         reason,
         rule,
         after: after.into_iter().collect(),
@@ -184,8 +185,8 @@ pub(super) fn plan_metadata(plan: &mut Plan, scene: &MetadataInputs<'_>, intenti
     });
 }
 
-fn hold_refused(plan: &mut Plan, address: &Address, action: &str, objection: RefusalKind, message: &str) {
-    let hint = match objection {
+fn hold_refused(plan: &mut Plan, address: &Address, action: &str, refusal_kind: RefusalKind, message: &str) {
+    let hint = match refusal_kind {
         RefusalKind::DisplayName => "set another `display_name`, or `policy.moderated_name = \"neutral\"`".to_owned(),
         RefusalKind::Other => format!("change its metadata, or `macadam retry {address}`"),
     };
@@ -215,7 +216,7 @@ fn keep_name(
     stored.extend(kept.map(|kept| (Field::DisplayName, kept)));
     let (fields, stored) = (asked.clone(), stored.clone());
     plan.marks.push(Change::SetMetadata { address: address.clone(), fields, stored });
-    plan.marks.push(Change::SetBlocked { address: address.clone(), trouble: None });
+    plan.marks.push(Change::SetBlocked { address: address.clone(), blocked: None });
     let text = "Roblox refused the display name, so the asset keeps the one that it has".to_owned();
     plan.notes.push(Note { address: Some(address.clone()), text });
 }
@@ -240,13 +241,13 @@ fn plan_drift(
     drifted: &[Field],
 ) -> bool {
     let Some(record) = record.filter(|_| !drifted.is_empty()) else { return false };
-    let times = record.healed_lately(DriftRepair::Metadata, scene.now);
-    let heals = scene.desired.policy.drift == DriftPolicy::Heal;
-    if heals && times < HEALINGS_A_DAY {
+    let times = record.recent_repairs(DriftRepair::Metadata, scene.now);
+    let repairs = scene.desired.policy.drift == DriftPolicy::Heal;
+    if repairs && times < HEALINGS_A_DAY {
         return true;
     }
     let names: Vec<String> = drifted.iter().map(|field| field.name()).collect();
-    let enough = if heals { format!("; it was put back {times} times today") } else { String::new() };
+    let enough = if repairs { format!("; it was put back {times} times today") } else { String::new() };
     let what = format!("somebody else changed {}{enough}", names.join(" and "));
     let hint = "change it here as well, or set `policy.drift = \"heal\"` to have it put back";
     plan.drifts.push(Drift { address: address.clone(), asset_id, what, hint: Some(hint.to_owned()) });

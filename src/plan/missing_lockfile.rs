@@ -8,7 +8,7 @@ use crate::model::desired::Desired;
 use crate::model::missing_lockfile::{Lost, MissingLockfile};
 use crate::model::recorded::Recorded;
 
-use super::step::{Action, Hold, HoldKind, Note, HeldPart, Plan};
+use super::step::{Action, HeldPart, Hold, HoldKind, Note, Plan};
 
 /// Holds all uploads of new assets where the lockfile was lost; everything else goes on.
 pub(super) fn hold_creates(plan: &mut Plan, missing: &MissingLockfile, desired: &Desired, recorded: &Recorded) {

@@ -6,27 +6,27 @@
 //! What was observed of the remote is part of what is recorded: its last word on each asset, and the facts that followed from it.
 //!
 //! Read next: [`step`] for what a plan consists of, [`asset`] for the rules of one address in their order, one small function a case. Rules across
-//! addresses have files of their own: [`kin`], [`moves`], [`sharing`], [`metadata`] (icons order the work), [`shelf`] (archiving).
+//! addresses have files of their own: [`aliases`], [`moves`], [`sharing`], [`metadata`] (icons order the work), [`retirement`] (archiving).
 
+pub mod aliases;
 pub mod asset;
 pub mod content;
 mod contradiction;
 pub mod current;
 pub mod diff;
-pub mod in_doubt;
 pub mod drift;
-pub mod aliases;
+pub mod in_doubt;
+pub mod input_digest;
 pub mod lint;
 pub mod lookalikes;
 pub mod metadata;
 mod missing_lockfile;
 pub mod moves;
 pub mod pin;
+pub mod retirement;
 pub mod rule;
 pub mod sharing;
-pub mod retirement;
 pub mod step;
-pub mod input_digest;
 mod unproven;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,25 +44,25 @@ use crate::model::recorded::Recorded;
 use moves::Moves;
 use rule::Rule;
 use sharing::Sharing;
-pub use step::{Action, Drift, FieldChange, Hold, HoldKind, NewAsset, Note, HeldPart, Plan, Step, PlanOptions};
+pub use step::{Action, Drift, FieldChange, HeldPart, Hold, HoldKind, NewAsset, Note, Plan, PlanOptions, Step};
 
 /// Plans what makes the remote match `desired`, as far as `recorded` knows it, at the time `now`.
-pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &PlanOptions, now: Timestamp) -> Plan {
+pub fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
-    let moves = Moves::of(desired, recorded, &wishes.in_hand);
+    let moves = Moves::of(desired, recorded, &options.in_progress);
     let (recorded, moved) = moves.apply(recorded, now);
     plan.marks.extend(moved);
     let (recorded, learned) = aliases::share_history(desired, &recorded, now);
     plan.marks.extend(learned);
     let recorded: &Recorded = &recorded;
-    let mut in_hand: BTreeSet<Address> = wishes.in_hand.union(&moves.waiting).cloned().collect();
-    in_hand.extend(aliases::waiting(desired, recorded));
-    let sharing = Sharing::of(desired, recorded, &in_hand);
+    let mut in_progress: BTreeSet<Address> = options.in_progress.union(&moves.waiting).cloned().collect();
+    in_progress.extend(aliases::waiting(desired, recorded));
+    let sharing = Sharing::of(desired, recorded, &in_progress);
     let fields = desired.assets.values().map(|want| input_digest::fields(want, desired, recorded));
     let fields: Vec<FieldDigests> = fields.collect();
     let mut intentions = Vec::new();
     for ((address, want), fields) in desired.assets.iter().zip(&fields) {
-        if in_hand.contains(address) {
+        if in_progress.contains(address) {
             continue;
         }
         if let Some(hold) = moves.held.get(address) {
@@ -73,19 +73,19 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &PlanOptions, now: T
             push_move(&mut plan, address, moved);
         }
         let (sharing, moves) = (&sharing, &moves);
-        let case = asset::AddressInputs { address, want, fields, recorded, sharing, moves, desired, wishes, now };
+        let case = asset::AddressInputs { address, want, fields, recorded, sharing, moves, desired, options, now };
         if let Some(target) = asset::plan_asset(&mut plan, &case) {
             intentions.push(metadata::MetadataTarget { address, want, target, fields });
         }
     }
     plan.held.extend(moves.held.values().filter(|hold| !desired.assets.contains_key(&hold.address)).cloned());
-    plan_left(&mut plan, desired, recorded, &in_hand, now);
+    plan_left(&mut plan, desired, recorded, &in_progress, now);
     lookalikes::note(&mut plan, &moves);
-    if let Some(missing) = wishes.missing_lockfile.as_ref().filter(|_| !wishes.accept_new_lockfile) {
+    if let Some(missing) = options.missing_lockfile.as_ref().filter(|_| !options.accept_new_lockfile) {
         missing_lockfile::hold_creates(&mut plan, missing, desired, recorded);
     }
-    unproven::hold(&mut plan, desired, recorded, &in_hand);
-    hold_sharers_of_held(&mut plan, &in_hand);
+    unproven::hold(&mut plan, desired, recorded, &in_progress);
+    hold_sharers_of_held(&mut plan, &in_progress);
     plan_metadata(&mut plan, desired, recorded, intentions, now);
     for Unseen { place, problem, .. } in &desired.unseen {
         let FileProblem { message, hint } = problem.clone();
@@ -98,13 +98,16 @@ pub fn plan(desired: &Desired, recorded: &Recorded, wishes: &PlanOptions, now: T
         });
     }
     plan_removed(&mut plan, desired, recorded, &moves.undecided);
-    let (in_hand, undecided) = (&in_hand, &moves.undecided);
-    retirement::plan_shelf(&mut plan, &retirement::RetireInputs { desired, recorded, in_hand, undecided, wishes, now });
-    unproven::hold(&mut plan, desired, recorded, in_hand);
+    let (in_progress, undecided) = (&in_progress, &moves.undecided);
+    retirement::plan_retirement(
+        &mut plan,
+        &retirement::RetireInputs { desired, recorded, in_progress, undecided, options, now },
+    );
+    unproven::hold(&mut plan, desired, recorded, in_progress);
     unproven::note(&mut plan, desired, recorded);
     // Stable: the steps of an address keep their order, and metadata comes last.
     plan.steps.sort_by(|a, b| (&a.address, a.action.is_metadata()).cmp(&(&b.address, b.action.is_metadata())));
-    debug_assert_eq!(lint::check(&plan, in_hand), Vec::<String>::new(), "a plan breaks its own rules");
+    debug_assert_eq!(lint::check(&plan, in_progress), Vec::<String>::new(), "a plan breaks its own rules");
     plan
 }
 
@@ -126,10 +129,10 @@ fn push_move(plan: &mut Plan, address: &Address, moved: &moves::Move) {
 }
 
 /// Whoever waits for the upload of an address that is held, or that has nothing left to do, is held with it.
-fn hold_sharers_of_held(plan: &mut Plan, in_hand: &BTreeSet<Address>) {
+fn hold_sharers_of_held(plan: &mut Plan, in_progress: &BTreeSet<Address>) {
     let mut acting: BTreeSet<Address> =
         plan.steps.iter().filter(|step| step.action.changes_asset()).map(|step| step.address.clone()).collect();
-    acting.extend(in_hand.iter().cloned());
+    acting.extend(in_progress.iter().cloned());
     let stuck = |step: &Step| step.after.iter().find(|owner| !acting.contains(*owner)).cloned();
     let mut kept = Vec::new();
     for step in std::mem::take(&mut plan.steps) {
@@ -163,8 +166,8 @@ fn plan_metadata(
 
 /// What is under way for an address that left the manifest goes on, so that no asset is lost: Roblox forgets an operation after a while. A create
 /// in doubt stays recorded; it is nothing that anybody wants again.
-fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_hand: &BTreeSet<Address>, now: Timestamp) {
-    let is_left = |address: &Address| !desired.assets.contains_key(address) && !in_hand.contains(address);
+fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_progress: &BTreeSet<Address>, now: Timestamp) {
+    let is_left = |address: &Address| !desired.assets.contains_key(address) && !in_progress.contains(address);
     let left = recorded.attempts.iter().filter(|(_, attempt)| is_left(&attempt.address));
     let mut left: Vec<_> = left.collect();
     left.sort_by_key(|(id, attempt)| (&attempt.address, **id));

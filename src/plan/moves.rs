@@ -14,7 +14,7 @@ use super::current;
 use super::lookalikes::Lookalike;
 use super::pin::{self, Unusable};
 use super::rule::Rule;
-use super::step::{Hold, HoldKind, HeldPart};
+use super::step::{HeldPart, Hold, HoldKind};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, ContentChange};
 use crate::model::change::Change;
@@ -71,14 +71,15 @@ type OnTheWay<'a> = BTreeMap<&'a Address, ContentHash>;
 
 impl Moves {
     /// Decides who takes over from whom.
-    pub fn of(desired: &Desired, recorded: &Recorded, in_hand: &BTreeSet<Address>) -> Self {
+    pub fn of(desired: &Desired, recorded: &Recorded, in_progress: &BTreeSet<Address>) -> Self {
         let mut moves = Self::default();
         let on_the_way = on_the_way(recorded);
         let left = left(desired, recorded, &on_the_way);
         if !left.is_empty() {
-            let (busy, left): (Vec<_>, Vec<_>) = left.into_iter().partition(|(address, _)| in_hand.contains(*address));
+            let (busy, left): (Vec<_>, Vec<_>) =
+                left.into_iter().partition(|(address, _)| in_progress.contains(*address));
             let mut new = new(desired, recorded);
-            new.retain(|address, _| !in_hand.contains(*address));
+            new.retain(|address, _| !in_progress.contains(*address));
             moves.wait_for(&mut new, &busy, &on_the_way);
             moves.by_path(&mut new, &left);
             moves.by_pin(&mut new, &left, desired);
@@ -251,7 +252,8 @@ impl Moves {
     }
 
     pub(super) fn hold(&mut self, address: &Address, reason: String, hint: String) {
-        let hold = Hold { address: address.clone(), kind: HoldKind::Held, part: HeldPart::Asset, reason, hint: Some(hint) };
+        let hold =
+            Hold { address: address.clone(), kind: HoldKind::Held, part: HeldPart::Asset, reason, hint: Some(hint) };
         self.held.entry(address.clone()).or_insert(hold);
     }
 

@@ -4,18 +4,23 @@ use std::fmt;
 
 use super::asset::{AddressInputs, due, hold, hold_refused, note, point, push};
 use super::drift;
+use super::input_digest;
 use super::metadata::MetadataSubject;
 use super::rule::Rule;
-use super::step::{Action, HoldKind, HeldPart, Plan};
-use super::input_digest;
+use super::step::{Action, HeldPart, HoldKind, Plan};
 use crate::model::asset::ContentChange;
 use crate::model::desired::Pin;
 use crate::model::history::{RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::Revision;
-use crate::model::recorded::{Record, Blocked};
+use crate::model::recorded::{Blocked, Record};
 
 /// Plans an address that `[pins]` names, and says whose metadata is to be planned then.
-pub(super) fn plan_pin<'a>(plan: &mut Plan, case: &AddressInputs<'a>, record: &'a Record, pin: Pin) -> Option<MetadataSubject<'a>> {
+pub(super) fn plan_pin<'a>(
+    plan: &mut Plan,
+    case: &AddressInputs<'a>,
+    record: &'a Record,
+    pin: Pin,
+) -> Option<MetadataSubject<'a>> {
     let (key, fact) = match find(record, pin) {
         Ok(found) => found,
         Err(why) => {
@@ -25,13 +30,13 @@ pub(super) fn plan_pin<'a>(plan: &mut Plan, case: &AddressInputs<'a>, record: &'
         }
     };
     let wanted = input_digest::of(case.want, case.fields).asset;
-    if let Some(Blocked::Refused { subject, action, objection, message, .. }) = &record.trouble
+    if let Some(Blocked::Refused { input_digest, action, refusal_kind, message, .. }) = &record.blocked
         && *input_digest == wanted
     {
-        hold_refused(plan, case, HeldPart::Asset, action, *objection, message);
+        hold_refused(plan, case, HeldPart::Asset, action, *refusal_kind, message);
         return None;
     }
-    let not_before = due(record.trouble.as_ref(), wanted, case.now);
+    let not_before = due(record.blocked.as_ref(), wanted, case.now);
     let goes = match key.version {
         Some(to) => roll_back(plan, case, record, (key, fact), to, not_before)?,
         None => point_back(plan, case, record, key, not_before),
@@ -152,7 +157,7 @@ fn roll_back(
 ) -> Option<bool> {
     let (head, head_fact) = record.head()?;
     let carried_out = record.pinned.is_some_and(|pinned| pinned.pin == Pin::Revision(to));
-    if drift::is_elsewhere(record, head, head_fact) && head != key && !case.wishes.overwrite.contains(case.address) {
+    if drift::is_elsewhere(record, head, head_fact) && head != key && !case.options.overwrite.contains(case.address) {
         // It was led there before, and somebody else went on from there.
         if carried_out {
             drift::tell_made_elsewhere(plan, case, head);

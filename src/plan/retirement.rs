@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::current::{current, last};
 use super::drift;
 use super::rule::Rule;
-use super::step::{Action, Hold, HoldKind, Note, HeldPart, Plan, Step, PlanOptions};
+use super::step::{Action, HeldPart, Hold, HoldKind, Note, Plan, PlanOptions, Step};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
@@ -17,7 +17,7 @@ use crate::model::history::RevisionFact;
 use crate::model::ids::AssetId;
 use crate::model::metadata::AssetRef;
 use crate::model::policy::LeavePolicy;
-use crate::model::recorded::{RetireReason, Record, Recorded, Retirement};
+use crate::model::recorded::{Record, Recorded, RetireReason, Retirement};
 
 /// Within this time archivings count together.
 const GUARD_SPAN: SignedDuration = SignedDuration::from_hours(24);
@@ -50,8 +50,8 @@ pub struct ScheduledArchiving {
 pub fn coming(address: &Address, record: &Record, desired: &Desired) -> Vec<ScheduledArchiving> {
     let leaving = leaving(address, record, desired).into_iter();
     let dated = leaving.filter_map(|(asset_id, why)| {
-        let shelved = record.shelved.get(&asset_id).filter(|shelved| shelved.archived_at.is_none())?;
-        Some(ScheduledArchiving { asset_id, why, at: archive_at(shelved.since, desired)? })
+        let retirements = record.retirements.get(&asset_id).filter(|retirements| retirements.archived_at.is_none())?;
+        Some(ScheduledArchiving { asset_id, why, at: archive_at(retirements.since, desired)? })
     });
     dated.collect()
 }
@@ -64,34 +64,34 @@ pub(super) struct RetireInputs<'a> {
     /// What is known.
     pub(super) recorded: &'a Recorded,
     /// Addresses that somebody works on: what becomes of their assets is planned after that.
-    pub(super) in_hand: &'a BTreeSet<Address>,
+    pub(super) in_progress: &'a BTreeSet<Address>,
     /// Addresses that left, and may have moved.
     pub(super) undecided: &'a BTreeSet<Address>,
     /// What a person asks of this run.
-    pub(super) wishes: &'a PlanOptions,
+    pub(super) options: &'a PlanOptions,
     /// The time.
     pub(super) now: Timestamp,
 }
 
 /// Plans what becomes of assets that nobody wants any more.
-pub(super) fn plan_shelf(plan: &mut Plan, scene: &RetireInputs<'_>) {
-    let RetireInputs { desired, recorded, in_hand, undecided, wishes, now } = *scene;
+pub(super) fn plan_retirement(plan: &mut Plan, scene: &RetireInputs<'_>) {
+    let RetireInputs { desired, recorded, in_progress, undecided, options, now } = *scene;
     let mut needed = needed(plan, desired, recorded);
     let may_have_moved = undecided.iter().filter_map(|address| recorded.assets.get(address));
     needed.extend(may_have_moved.flat_map(|record| record.history.assets()));
     needed.extend(kept(desired, recorded));
     let archived: BTreeSet<AssetId> = archived(recorded).map(|(asset_id, _)| asset_id).collect();
-    let is_back = |asset_id: AssetId, shelved: &Retirement| drift::is_back(recorded, asset_id, *shelved);
+    let is_back = |asset_id: AssetId, retirements: &Retirement| drift::is_back(recorded, asset_id, *retirements);
     let mut due: BTreeMap<AssetId, DueArchiving<'_>> = BTreeMap::new();
     let mut waiting: BTreeSet<AssetId> = BTreeSet::new();
     // What came of it is not known yet; why it is on its way out, and since when, stays until then.
     let under_way: BTreeSet<AssetId> =
         recorded.attempts.values().filter_map(|attempt| attempt.intent.asset_id()).collect();
-    let taken_off: BTreeSet<(Address, AssetId)> = plan.marks.iter().filter_map(off_the_shelf).collect();
-    for (address, record) in recorded.assets.iter().filter(|(address, _)| !in_hand.contains(*address)) {
+    let taken_off: BTreeSet<(Address, AssetId)> = plan.marks.iter().filter_map(cleared_retirement).collect();
+    for (address, record) in recorded.assets.iter().filter(|(address, _)| !in_progress.contains(*address)) {
         for (asset_id, why) in leaving(address, record, desired) {
             // Without its own lockfile nobody knows what this checkout had, and what is another branch's.
-            if wishes.missing_lockfile.is_some() && !wishes.accept_new_lockfile {
+            if options.missing_lockfile.is_some() && !options.accept_new_lockfile {
                 continue;
             }
             if under_way.contains(&asset_id) {
@@ -104,19 +104,19 @@ pub(super) fn plan_shelf(plan: &mut Plan, scene: &RetireInputs<'_>) {
                 }
                 continue;
             }
-            let shelved = record.shelved.get(&asset_id).copied();
-            if shelved.is_some_and(|shelved| shelved.archived_at.is_some()) {
+            let retirements = record.retirements.get(&asset_id).copied();
+            if retirements.is_some_and(|retirements| retirements.archived_at.is_some()) {
                 continue;
             }
             if archived.contains(&asset_id) {
                 // Another address that had the same asset.
-                let since = shelved.map_or(now, |shelved| shelved.since);
-                shelve(plan, address, asset_id, Retirement { why, since, archived_at: Some(now) });
+                let since = retirements.map_or(now, |retirements| retirements.since);
+                retire(plan, address, asset_id, Retirement { why, since, archived_at: Some(now) });
                 continue;
             }
-            let since = shelved.map_or(now, |shelved| shelved.since);
-            if shelved.is_none_or(|shelved| shelved.why != why) {
-                shelve(plan, address, asset_id, Retirement { why, since, archived_at: None });
+            let since = retirements.map_or(now, |retirements| retirements.since);
+            if retirements.is_none_or(|retirements| retirements.why != why) {
+                retire(plan, address, asset_id, Retirement { why, since, archived_at: None });
             }
             match archive_at(since, desired) {
                 Some(at) if at > now => {
@@ -135,7 +135,7 @@ pub(super) fn plan_shelf(plan: &mut Plan, scene: &RetireInputs<'_>) {
     let due = due.into_values().filter(|due| !waiting.contains(&due.asset_id));
     let mut due: Vec<DueArchiving<'_>> = due.collect();
     due.sort_by_key(|due| (due.address, due.asset_id));
-    carry_out(plan, desired, recorded, due, wishes, now);
+    carry_out(plan, desired, recorded, due, options, now);
 }
 
 /// Assets that something in the manifest still uses.
@@ -198,9 +198,9 @@ fn leaving(address: &Address, record: &Record, desired: &Desired) -> Vec<(AssetI
 }
 
 /// The asset that a mark says is no longer to be archived.
-fn off_the_shelf(mark: &Change) -> Option<(Address, AssetId)> {
+fn cleared_retirement(mark: &Change) -> Option<(Address, AssetId)> {
     match mark {
-        Change::SetRetirement { address, asset_id, shelved: None } => Some((address.clone(), *asset_id)),
+        Change::SetRetirement { address, asset_id, retirements: None } => Some((address.clone(), *asset_id)),
         _ => None,
     }
 }
@@ -212,15 +212,15 @@ fn take_off(
     asset_id: AssetId,
     is_back: impl Fn(AssetId, &Retirement) -> bool,
 ) {
-    let stays = |shelved: &Retirement| shelved.archived_at.is_none() || is_back(asset_id, shelved);
-    if record.shelved.get(&asset_id).is_some_and(stays) {
-        let change = Change::SetRetirement { address: address.clone(), asset_id, shelved: None };
+    let stays = |retirements: &Retirement| retirements.archived_at.is_none() || is_back(asset_id, retirements);
+    if record.retirements.get(&asset_id).is_some_and(stays) {
+        let change = Change::SetRetirement { address: address.clone(), asset_id, retirements: None };
         plan.marks.push(change);
     }
 }
 
-fn shelve(plan: &mut Plan, address: &Address, asset_id: AssetId, shelved: Retirement) {
-    plan.marks.push(Change::SetRetirement { address: address.clone(), asset_id, shelved: Some(shelved) });
+fn retire(plan: &mut Plan, address: &Address, asset_id: AssetId, retirements: Retirement) {
+    plan.marks.push(Change::SetRetirement { address: address.clone(), asset_id, retirements: Some(retirements) });
 }
 
 fn archive_at(since: Timestamp, desired: &Desired) -> Option<Timestamp> {
@@ -245,10 +245,12 @@ pub const fn why_text(why: RetireReason) -> &'static str {
 
 /// Every asset that Macadam archived by itself, and when.
 fn archived(recorded: &Recorded) -> impl Iterator<Item = (AssetId, Timestamp)> {
-    recorded.assets.values().flat_map(|record| &record.shelved).filter_map(|(asset_id, shelved)| match shelved.why {
-        _ if drift::is_back(recorded, *asset_id, *shelved) => None,
-        RetireReason::Replaced | RetireReason::Removed => Some((*asset_id, shelved.archived_at?)),
-        RetireReason::ByHand => None,
+    recorded.assets.values().flat_map(|record| &record.retirements).filter_map(|(asset_id, retirements)| {
+        match retirements.why {
+            _ if drift::is_back(recorded, *asset_id, *retirements) => None,
+            RetireReason::Replaced | RetireReason::Removed => Some((*asset_id, retirements.archived_at?)),
+            RetireReason::ByHand => None,
+        }
     })
 }
 
@@ -258,7 +260,7 @@ fn carry_out(
     desired: &Desired,
     recorded: &Recorded,
     due: Vec<DueArchiving<'_>>,
-    wishes: &PlanOptions,
+    options: &PlanOptions,
     now: Timestamp,
 ) {
     // Of what the lockfile alone tells nobody here saw when it was archived; a new machine must not count all that ever was as today's.
@@ -270,7 +272,7 @@ fn carry_out(
     let code = code(&together);
     let held = together.len() >= GUARD_LEAST
         && together.len() * GUARD_FRACTION > all
-        && wishes.confirmed.as_deref() != Some(code.as_str());
+        && options.confirmed.as_deref() != Some(code.as_str());
     for DueArchiving { address, asset_id, why } in due {
         if held {
             let reason = format!(

@@ -67,7 +67,7 @@ struct AssetOwner<'a> {
 
 impl<'a> Sharing<'a> {
     /// Decides who shares with whom.
-    pub fn of(desired: &'a Desired, recorded: &'a Recorded, in_hand: &BTreeSet<Address>) -> Self {
+    pub fn of(desired: &'a Desired, recorded: &'a Recorded, in_progress: &BTreeSet<Address>) -> Self {
         let open = open(recorded);
         let binding = |address: &Address| {
             open.get(address).is_some_and(|of| {
@@ -91,7 +91,7 @@ impl<'a> Sharing<'a> {
         // Whoever says most about the metadata uploads; the others join where nothing they say differs. Whose asset vanished joins, but uploads
         // nothing by itself. What is in hand is on its way already.
         needs.sort_by_key(|(address, want, key)| {
-            let waits = !in_hand.contains(*address);
+            let waits = !in_progress.contains(*address);
             (waits, lost(address, *key), std::cmp::Reverse(want.metadata.digests().len()), *address)
         });
         let mut sources = BTreeMap::new();
@@ -255,7 +255,11 @@ fn existing_owners<'a>(
 }
 
 /// Uploads that Roblox already works on, and those that wait for a person because they may have happened: their bytes are not uploaded again.
-fn add_uploads_under_way<'a>(owners: &mut BTreeMap<ShareKey, Vec<AssetOwner<'a>>>, desired: &'a Desired, recorded: &'a Recorded) {
+fn add_uploads_under_way<'a>(
+    owners: &mut BTreeMap<ShareKey, Vec<AssetOwner<'a>>>,
+    desired: &'a Desired,
+    recorded: &'a Recorded,
+) {
     for attempt in recorded.attempts.values() {
         let Intent::Create { content, fields, .. } = &attempt.intent else { continue };
         if !is_binding(attempt, recorded.assets.get(&attempt.address), &desired.policy) {

@@ -216,7 +216,7 @@ pub enum Action {
         /// Exactly the fields that changed.
         changes: Vec<FieldChange>,
         /// Somebody else changed one of them: it counts as a healing.
-        heals: bool,
+        repairs: bool,
     },
     /// The address took over the assets of another, which left. Nothing is sent: what is known was moved with the plan's marks.
     Move {
@@ -235,7 +235,7 @@ pub enum Action {
         /// The asset.
         asset_id: AssetId,
         /// Somebody else archived it: it counts as a healing.
-        heals: bool,
+        repairs: bool,
     },
     /// Look at the remote to learn what came of a change whose outcome is unknown.
     Settle {
@@ -398,7 +398,7 @@ pub struct PlanOptions {
     /// How long a new asset whose answer was lost is left alone before it is sent again.
     pub lost_answer_rest: SignedDuration,
     /// Addresses that are being worked on right now: nothing new is planned for them, and what they upload is on its way.
-    pub in_hand: BTreeSet<Address>,
+    pub in_progress: BTreeSet<Address>,
     /// What is there in place of the lockfile, where that is missing: it may hold new uploads.
     pub missing_lockfile: Option<MissingLockfile>,
     /// A person agrees to a new lockfile in place of a missing one.
@@ -413,7 +413,7 @@ impl Default for PlanOptions {
             accept_new_lockfile: false,
             missing_lockfile: None,
             lost_answer_rest: LOST_ANSWER_REST,
-            in_hand: BTreeSet::new(),
+            in_progress: BTreeSet::new(),
         }
     }
 }

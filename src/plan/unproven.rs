@@ -11,7 +11,7 @@ use crate::model::observation::{ANSWERS_UNTIL_GONE, Mismatch, NotFound};
 use crate::model::recorded::{Record, Recorded};
 
 use super::current::current;
-use super::step::{Action, Hold, HoldKind, Note, HeldPart, Plan, Step};
+use super::step::{Action, HeldPart, Hold, HoldKind, Note, Plan, Step};
 
 /// Why nothing is sent to an asset.
 #[derive(Debug, Clone, Copy)]
@@ -65,9 +65,9 @@ fn asked_again(known: NotFound) -> String {
 }
 
 /// Holds the steps of assets that are in doubt. Called for what is planned of the content, and again for what follows from it.
-pub(super) fn hold(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_hand: &BTreeSet<Address>) {
+pub(super) fn hold(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_progress: &BTreeSet<Address>) {
     let mut foreign: BTreeMap<&Address, Doubt> = BTreeMap::new();
-    for (address, want) in desired.assets.iter().filter(|(address, _)| !in_hand.contains(*address)) {
+    for (address, want) in desired.assets.iter().filter(|(address, _)| !in_progress.contains(*address)) {
         let Some(record) = recorded.assets.get(address) else { continue };
         let doubt = current(want, record).and_then(|(key, _)| Doubt::of(recorded, Some(record), key.asset_id));
         foreign.extend(doubt.filter(|doubt| matches!(doubt, Doubt::Foreign(_))).map(|doubt| (address, doubt)));

@@ -3,7 +3,6 @@
 //! Nothing here knows of assets. Read next: [`clock`].
 
 pub mod atomic_file;
-pub mod wakeup;
 pub mod clock;
 pub mod failpoint;
 pub mod file_id;
@@ -18,3 +17,4 @@ pub mod process;
 pub mod program;
 pub mod secrecy;
 pub mod signals;
+pub mod wakeup;

@@ -48,10 +48,10 @@ impl Wakeup {
     /// # Errors
     /// When it can't be heard any more.
     #[cfg(unix)]
-    pub async fn rung(&self) -> io::Result<()> {
-        let mut ring = [0; 16];
-        self.socket.recv(&mut ring).await?;
-        while self.socket.try_recv(&mut ring).is_ok() {}
+    pub async fn woken(&self) -> io::Result<()> {
+        let mut wake = [0; 16];
+        self.socket.recv(&mut wake).await?;
+        while self.socket.try_recv(&mut wake).is_ok() {}
         Ok(())
     }
 
@@ -60,7 +60,7 @@ impl Wakeup {
     /// # Errors
     /// Always on this system.
     #[cfg(not(unix))]
-    pub async fn rung(&self) -> io::Result<()> {
+    pub async fn woken(&self) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
@@ -78,7 +78,7 @@ impl Drop for Wakeup {
 ///
 /// # Errors
 /// When there is none, or nobody listens.
-pub fn ring(path: &Path) -> io::Result<()> {
+pub fn wake(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt as _;
@@ -106,21 +106,21 @@ mod tests {
     async fn rings_before_and_while_somebody_waits_are_heard() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.bell");
-        assert!(ring(&path).is_err());
-        let bell = Wakeup::hang(&path).unwrap();
-        ring(&path).unwrap();
-        ring(&path).unwrap();
-        bell.rung().await.unwrap();
-        let (heard, rung) = tokio::join!(bell.rung(), async { ring(&path) });
-        assert!(heard.is_ok() && rung.is_ok());
+        assert!(wake(&path).is_err());
+        let wakeup = Wakeup::hang(&path).unwrap();
+        wake(&path).unwrap();
+        wake(&path).unwrap();
+        wakeup.woken().await.unwrap();
+        let (heard, woken) = tokio::join!(wakeup.woken(), async { wake(&path) });
+        assert!(heard.is_ok() && woken.is_ok());
         // A process that was killed leaves its socket; the next one takes its place.
         let next = Wakeup::hang(&path).unwrap();
-        ring(&path).unwrap();
-        next.rung().await.unwrap();
+        wake(&path).unwrap();
+        next.woken().await.unwrap();
         // The first one is gone only now, and leaves the next one alone.
-        drop(bell);
-        ring(&path).unwrap();
-        next.rung().await.unwrap();
+        drop(wakeup);
+        wake(&path).unwrap();
+        next.woken().await.unwrap();
         drop(next);
         assert!(!path.exists());
         assert!(Wakeup::hang(&folder.path().join("x".repeat(200))).is_err());

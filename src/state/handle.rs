@@ -17,7 +17,7 @@ use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::file::FileCache;
 use crate::model::recorded::Recorded;
-use crate::model::request::{self, RequestProblem, Request, RequestId};
+use crate::model::request::{self, Request, RequestId, RequestProblem};
 use crate::platform::failpoint;
 
 /// The most lists of changes in one transaction: bounds how long the first of them waits for its answer.

@@ -1,8 +1,8 @@
 //! The right to write a state, and whether it still is one: the lock and the database have to be the files at their paths, by device and inode.
 //!
 //! Somebody may delete or replace them under a running process: `git clean`, a restored backup, a moved folder. SQLite goes on writing to a file that
-//! nobody finds any more, and a second process takes a new lock at the old path. So whoever is about to change the remote asks [`Hold::check`] first, which
-//! costs a `stat` a file, and gets the right back with [`Hold::regain`]: the lock anew, the state written anew from the open one. Where another process has
+//! nobody finds any more, and a second process takes a new lock at the old path. So whoever is about to change the remote asks [`WriteLock::check`] first, which
+//! costs a `stat` a file, and gets the right back with [`WriteLock::regain`]: the lock anew, the state written anew from the open one. Where another process has
 //! the lock by then, this one may write nothing more.
 //!
 //! Content that is copied over the database in place keeps its identity, and is not seen here.

@@ -61,9 +61,9 @@ impl Health {
         if told.is_empty() {
             "ok".clone_into(&mut told);
         }
-        for trouble in &self.degraded {
+        for blocked in &self.degraded {
             told.push_str("; degraded: ");
-            told.push_str(&one_line(trouble));
+            told.push_str(&one_line(blocked));
         }
         told
     }

@@ -101,7 +101,12 @@ impl Places {
     }
 }
 
-async fn serve_within(limits: ClientLimits, listener: TcpListener, face: StatusPages, shutdown: impl Future<Output = ()>) {
+async fn serve_within(
+    limits: ClientLimits,
+    listener: TcpListener,
+    face: StatusPages,
+    shutdown: impl Future<Output = ()>,
+) {
     let router = router(face);
     let mut places = Places::default();
     let mut connections = JoinSet::new();
@@ -161,8 +166,14 @@ async fn connect(limits: ClientLimits, stream: TcpStream, router: Router, asked:
 fn router(face: StatusPages) -> Router {
     // No handler reads a body, so its size is of no interest. `get` answers HEAD too.
     Router::new()
-        .route("/healthz", get(async |face: State<StatusPages>, headers: HeaderMap| check(&face, &headers, Health::alive)))
-        .route("/readyz", get(async |face: State<StatusPages>, headers: HeaderMap| check(&face, &headers, Health::takes_work)))
+        .route(
+            "/healthz",
+            get(async |face: State<StatusPages>, headers: HeaderMap| check(&face, &headers, Health::alive)),
+        )
+        .route(
+            "/readyz",
+            get(async |face: State<StatusPages>, headers: HeaderMap| check(&face, &headers, Health::takes_work)),
+        )
         .route("/metrics", get(counted))
         .fallback(|| async { plain(StatusCode::NOT_FOUND, "no such page: /healthz, /readyz, /metrics") })
         .with_state(face)
@@ -192,7 +203,7 @@ fn check(face: &StatusPages, headers: &HeaderMap, judge: fn(&Health, Duration) -
         "progress_age_seconds": health.age(now).as_secs(),
         "deadline_seconds": health.deadline.as_secs(),
         "detail": one_line(&health.detail),
-        "degraded": health.degraded.iter().map(|trouble| one_line(trouble)).collect::<Vec<_>>(),
+        "degraded": health.degraded.iter().map(|blocked| one_line(blocked)).collect::<Vec<_>>(),
     });
     answer(status, "application/json", format!("{document}\n"))
 }

@@ -1,6 +1,6 @@
 //! What systemd is told: ready, reloading, stopping, a line of status, and that the loop still beats.
 //!
-//! Without systemd, or on a system that can't have it, all of it does nothing. It must never beat by itself: [`Heart`] says whether a beat is deserved, by the
+//! Without systemd, or on a system that can't have it, all of it does nothing. It must never beat by itself: [`Watchdog`] says whether a beat is deserved, by the
 //! loop's own progress, and the loop sends it.
 //!
 //! Children (git, a command of `--on-change`) must not speak for the service. The variables can't be taken out of this process's own environment: that is
@@ -62,8 +62,8 @@ impl Notifier {
         self.watchdog.filter(|_| self.is_connected())
     }
 
-    /// The loop's heart, if systemd listens for it. `deadline` is how old progress may become, the same as of `/healthz`.
-    pub fn heart(&self, deadline: Duration) -> Option<Watchdog> {
+    /// The loop's watchdog, if systemd listens for it. `deadline` is how old progress may become, the same as of `/healthz`.
+    pub fn watchdog(&self, deadline: Duration) -> Option<Watchdog> {
         self.watchdog_interval().map(|interval| Watchdog::new(interval, deadline))
     }
 }
@@ -104,11 +104,11 @@ impl Notifier {
         self.tell(&[sd_notify::NotifyState::Stopping])
     }
 
-    /// One beat. Send it only when [`Heart::beat`] says so.
+    /// One beat. Send it only when [`Watchdog::beat`] says so.
     ///
     /// # Errors
     /// When systemd can't be reached.
-    pub fn watchdog(&self) -> io::Result<()> {
+    pub fn notify_watchdog(&self) -> io::Result<()> {
         self.tell(&[sd_notify::NotifyState::Watchdog])
     }
 
@@ -136,14 +136,14 @@ impl Notifier {
     pub fn stopping(&self) -> io::Result<()> {
         Ok(())
     }
-    pub fn watchdog(&self) -> io::Result<()> {
+    pub fn notify_watchdog(&self) -> io::Result<()> {
         Ok(())
     }
 }
 
 /// When to beat, and whether a beat is deserved.
 ///
-/// The loop wakes at least every [`Heart::interval`], idle or not, and asks. Since it asks itself, a loop that hangs doesn't beat; and since it asks with the age
+/// The loop wakes at least every [`Watchdog::interval`], idle or not, and asks. Since it asks itself, a loop that hangs doesn't beat; and since it asks with the age
 /// of its progress, one that only spins doesn't either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watchdog {

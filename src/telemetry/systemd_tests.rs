@@ -8,34 +8,34 @@ const fn s(seconds: u64) -> Duration {
 
 #[test]
 fn a_beat_is_deserved_by_progress() {
-    let heart = Watchdog::new(s(120), s(300));
-    assert_eq!((heart.interval(), heart.next(s(1000))), (s(60), s(1060)));
+    let watchdog = Watchdog::new(s(120), s(300));
+    assert_eq!((watchdog.interval(), watchdog.next(s(1000))), (s(60), s(1060)));
     for (age, beats) in [(0, true), (60, true), (300, true), (301, false), (1_000_000, false)] {
-        assert_eq!(heart.beat(s(age)), beats, "{age}");
+        assert_eq!(watchdog.beat(s(age)), beats, "{age}");
     }
 }
 
-/// A loop on a made-up clock that wakes as [`Heart`] asks and stops to get anywhere at `stuck`; gives when systemd would kill it.
-fn killed_at(heart: Watchdog, watchdog: Duration, stuck: Duration) -> Option<Duration> {
+/// A loop on a made-up clock that wakes as [`Watchdog`] asks and stops to get anywhere at `stuck`; gives when systemd would kill it.
+fn killed_at(watchdog: Watchdog, interval: Duration, stuck: Duration) -> Option<Duration> {
     let (mut now, mut beaten) = (s(0), s(0));
     while now < s(10_000) {
         let progress = now.min(stuck);
-        if heart.beat(now - progress) {
+        if watchdog.beat(now - progress) {
             beaten = now;
         }
-        if now - beaten > watchdog {
-            return Some(beaten + watchdog);
+        if now - beaten > interval {
+            return Some(beaten + interval);
         }
-        now = heart.next(now);
+        now = watchdog.next(now);
     }
     None
 }
 
 #[test]
 fn a_loop_that_spins_without_progress_is_ended_and_an_idle_one_lives() {
-    let heart = Watchdog::new(s(120), s(300));
-    assert_eq!(killed_at(heart, s(120), s(600)), Some(s(600 + 300 + 120)));
-    assert_eq!(killed_at(heart, s(120), s(10_000)), None);
+    let watchdog = Watchdog::new(s(120), s(300));
+    assert_eq!(killed_at(watchdog, s(120), s(600)), Some(s(600 + 300 + 120)));
+    assert_eq!(killed_at(watchdog, s(120), s(10_000)), None);
 }
 
 #[test]
@@ -61,12 +61,12 @@ fn without_systemd_nothing_happens() {
         let notifier = Notifier::new(|name| if name == SOCKET { socket.clone() } else { Some("5".into()) }, 5).unwrap();
         assert!(!notifier.is_connected());
         // Nobody listens for a beat, whatever the other variables say.
-        assert_eq!((notifier.watchdog_interval(), notifier.heart(s(1))), (None, None));
+        assert_eq!((notifier.watchdog_interval(), notifier.watchdog(s(1))), (None, None));
         notifier.ready().unwrap();
         notifier.status("x").unwrap();
         notifier.reloading().unwrap();
         notifier.stopping().unwrap();
-        notifier.watchdog().unwrap();
+        notifier.notify_watchdog().unwrap();
     }
 }
 
@@ -95,7 +95,7 @@ mod with_a_socket {
     fn check(address: &str, systemd: &UnixDatagram) {
         let notifier = notifier(address).unwrap();
         assert_eq!(notifier.watchdog_interval(), Some(s(30)));
-        assert_eq!(notifier.heart(s(60)).map(|heart| heart.interval()), Some(s(15)));
+        assert_eq!(notifier.watchdog(s(60)).map(|watchdog| watchdog.interval()), Some(s(15)));
         notifier.ready().unwrap();
         assert_eq!(heard(systemd), "READY=1");
         notifier.status("watching 3 files\nREADY=1").unwrap();
@@ -106,7 +106,7 @@ mod with_a_socket {
         let reloading = heard(systemd);
         let time = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap_or_else(|| panic!("{reloading}"));
         assert!(time.parse::<u64>().is_ok_and(|time| time > 0), "{reloading}");
-        notifier.watchdog().unwrap();
+        notifier.notify_watchdog().unwrap();
         assert_eq!(heard(systemd), "WATCHDOG=1");
         notifier.stopping().unwrap();
         assert_eq!(heard(systemd), "STOPPING=1");
@@ -139,9 +139,9 @@ mod with_a_socket {
         notifier.ready().unwrap();
         drop(first);
         std::fs::remove_file(&path).unwrap();
-        assert!(notifier.watchdog().is_err());
+        assert!(notifier.notify_watchdog().is_err());
         let second = UnixDatagram::bind(&path).unwrap();
-        notifier.watchdog().unwrap();
+        notifier.notify_watchdog().unwrap();
         assert_eq!(heard(&second), "WATCHDOG=1");
     }
 

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use macadam::cloud::base::BaseUrl;
-use macadam::emulator::{FaultAction, ApiEndpoint, FaultRule, Point};
-use macadam::engine::project;
-use macadam::engine::request::RequestQueue;
-use macadam::engine::session::Session;
-use macadam::model::request::{RequestDone, Resolution, RequestProblem, ProblemKind, Request, RequestId};
+use macadam::emulator::{ApiEndpoint, FaultAction, FaultRule, Point};
+use macadam::engine::commands::request_queue::RequestQueue;
+use macadam::engine::workspace::project;
+use macadam::engine::workspace::session::Session;
+use macadam::model::request::{ProblemKind, Request, RequestDone, RequestId, RequestProblem, Resolution};
 use macadam::state::lock::SERVICE;
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ impl Service {
             }
             let lives = asking.iter_mut().any(|asking| asking.try_wait().unwrap().is_none());
             assert!(lives, "the command ended without a request");
-            self.runtime.block_on(self.desk.rung());
+            self.runtime.block_on(self.desk.woken());
         }
     }
 

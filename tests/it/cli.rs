@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-use macadam::emulator::{Config, Creators, ApiEndpoint, EmulatedKey, Principal};
+use macadam::emulator::{ApiEndpoint, Config, Creators, EmulatedKey, Principal};
 use serde_json::{Value, json};
 
 use super::support::{Project, Ran, Remote, SECRET, png, rbxmx};
@@ -470,7 +470,9 @@ fn a_missing_scope_stops_everything_however_roblox_says_so() {
         let (remote, project) = new();
         remote.control().set_switch("scope_refusal", refusal).unwrap();
         hide_the_key(&remote);
-        remote.control().put_key(EmulatedKey { write: false, ..EmulatedKey::all_powerful(SECRET, "ours", Principal::User(1)) });
+        remote
+            .control()
+            .put_key(EmulatedKey { write: false, ..EmulatedKey::all_powerful(SECRET, "ours", Principal::User(1)) });
         let (code, document) = project.json(&["sync", "--once"]);
         assert_eq!((code, remote.assets().len()), (4, 0), "{refusal}: {document:#}");
     }
@@ -491,9 +493,10 @@ fn a_refused_permission_stops_only_that_creators_assets() {
         let (remote, project) = new();
         remote.control().set_switch("permission_refusal", refusal).unwrap();
         hide_the_key(&remote);
-        remote
-            .control()
-            .put_key(EmulatedKey { creators: Creators::Owner, ..EmulatedKey::all_powerful(SECRET, "ours", Principal::User(1)) });
+        remote.control().put_key(EmulatedKey {
+            creators: Creators::Owner,
+            ..EmulatedKey::all_powerful(SECRET, "ours", Principal::User(1))
+        });
         project.write("assets.toml", MANIFEST.replace("[assets.icon]", "[assets.icon]\ncreator = { group_id = 9 }"));
         let (code, document) = project.json(&["sync", "--once"]);
         assert_eq!(code, 1, "{refusal}: {document:#}");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use macadam::emulator::{FaultAction, ApiEndpoint, FaultRule};
+use macadam::emulator::{ApiEndpoint, FaultAction, FaultRule};
 use serde_json::{Value, json};
 
 use super::service::Service;

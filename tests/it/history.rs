@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use macadam::emulator::{Config, ForeignEdit, ApiEndpoint, ModerationRule, Profile, ModerationVerdict, VerdictStep};
+use macadam::emulator::{ApiEndpoint, Config, ForeignEdit, ModerationRule, ModerationVerdict, Profile, VerdictStep};
 use serde_json::{Value, json};
 
 use super::cli::snapshot;
@@ -124,7 +124,11 @@ fn pages_that_lead_in_a_circle_end_with_an_error() {
     let (code, document) = project.json(&["history", "sword", "--remote"]);
     assert_eq!(code, 1, "{document:#}");
     assert!(document["errors"][0]["message"].as_str().unwrap().contains("circle"), "{document:#}");
-    assert_eq!(remote.requests(ApiEndpoint::ListVersions), before + 2, "an answer that came well is not asked for again");
+    assert_eq!(
+        remote.requests(ApiEndpoint::ListVersions),
+        before + 2,
+        "an answer that came well is not asked for again"
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use macadam::emulator::{CreatableType, Config, ApiEndpoint};
+use macadam::emulator::{ApiEndpoint, Config, CreatableType};
 use serde_json::Value;
 
 use super::service::Service;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use macadam::emulator::{Config, Creators, ApiEndpoint, EmulatedKey, Principal};
+use macadam::emulator::{ApiEndpoint, Config, Creators, EmulatedKey, Principal};
 use serde_json::{Value, json};
 
 use super::support::{Project, Ran, Remote, SECRET, png, rbxmx};
@@ -50,7 +50,8 @@ fn entry(document: &Value, address: &str) -> Value {
 
 #[test]
 fn assets_of_a_user_and_two_groups_of_which_the_key_may_act_for_one() {
-    let (remote, project) = start(Some(EmulatedKey { creators: Creators::Only([Principal::Group(7)].into()), ..ours() }));
+    let (remote, project) =
+        start(Some(EmulatedKey { creators: Creators::Only([Principal::Group(7)].into()), ..ours() }));
     for runs in 1..=3 {
         // A fresh clone doubles nothing either.
         if runs == 3 {

@@ -1,6 +1,6 @@
 //! What one answer of Roblox's may decide: reads that lag behind writes, a single "not found", an appeal, an old state, and another asset's ID.
 
-use macadam::emulator::{ForeignEdit, ApiEndpoint, ModerationRule, ModerationVerdict, VerdictStep};
+use macadam::emulator::{ApiEndpoint, ForeignEdit, ModerationRule, ModerationVerdict, VerdictStep};
 use serde_json::{Value, json};
 
 use crate::desired::{actions, asset, asset_id, prompt, row};

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use macadam::emulator::{FaultAction, ApiEndpoint, FaultRule, Point};
+use macadam::emulator::{ApiEndpoint, FaultAction, FaultRule, Point};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -71,7 +71,8 @@ fn whatever_does_not_answer() {
 
 #[test]
 fn what_was_not_answered_is_in_the_lockfile_and_the_result() {
-    let (_remote, project, document) = ends(ApiEndpoint::CreateAsset, FaultAction::Hang { at: Point::AfterCommit }, &[]);
+    let (_remote, project, document) =
+        ends(ApiEndpoint::CreateAsset, FaultAction::Hang { at: Point::AfterCommit }, &[]);
     let actions = document["actions"].as_array().unwrap();
     let outcome = |address: &str| {
         let of_it = actions.iter().find(|action| action["address"] == address);

@@ -1,6 +1,6 @@
 //! What people read: the plan, what a sync did, status and history, as the program prints them to a pipe.
 
-use macadam::emulator::{Config, ForeignEdit, ModerationRule, Profile, ModerationVerdict, VerdictStep};
+use macadam::emulator::{Config, ForeignEdit, ModerationRule, ModerationVerdict, Profile, VerdictStep};
 use serde_json::{Value, json};
 
 use super::support::{GLOBS, Project, Ran, Remote, png, rbxmx};

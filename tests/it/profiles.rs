@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use macadam::emulator::{AssetReport, CreatableType, Config, ApiEndpoint, Profile, Switches};
+use macadam::emulator::{ApiEndpoint, AssetReport, Config, CreatableType, Profile, Switches};
 
 use super::support::{Project, Remote, animation, png, rbxmx};
 

@@ -33,7 +33,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use macadam::emulator::{AssetReport, CreatableType, Config, ApiEndpoint, EndpointLimits, TextAction, TextField, TextRule};
+use macadam::emulator::{
+    ApiEndpoint, AssetReport, Config, CreatableType, EndpointLimits, TextAction, TextField, TextRule,
+};
 use serde_json::Value;
 
 use self::edges::{LOCKFILE, git};

@@ -1,8 +1,8 @@
 //! What once went wrong in a run, each told by the name of its test.
 
 use macadam::emulator::{
-    FaultAction, BodyShape, Config, ApiEndpoint, FaultRule, LatencyModel, Limit, EndpointLimits, Point, ScriptedReply, TextAction,
-    TextField, TextRule,
+    ApiEndpoint, BodyShape, Config, EndpointLimits, FaultAction, FaultRule, LatencyModel, Limit, Point, ScriptedReply,
+    TextAction, TextField, TextRule,
 };
 
 use super::support::{Project, Ran, Remote, png, rbxmx};

@@ -5,7 +5,9 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use macadam::emulator::{FaultAction, AssetReport, Config, ForeignEdit, ApiEndpoint, FaultRule, EmulatedKey, Principal, Point};
+use macadam::emulator::{
+    ApiEndpoint, AssetReport, Config, EmulatedKey, FaultAction, FaultRule, ForeignEdit, Point, Principal,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::beside::in_doubt;
@@ -253,7 +255,10 @@ fn a_refused_key_stops_writes_until_a_reload_brings_another() {
 
 #[test]
 fn health_and_metrics_say_how_it_stands() {
-    let key = EmulatedKey { expires_at_ms: Some(4_102_444_800_000), ..EmulatedKey::all_powerful(SECRET, "ci", Principal::User(1)) };
+    let key = EmulatedKey {
+        expires_at_ms: Some(4_102_444_800_000),
+        ..EmulatedKey::all_powerful(SECRET, "ci", Principal::User(1))
+    };
     let (_remote, project) = start(Config { keys: vec![key], ..Config::default() });
     let service = Service::start(&project, &["--listen", "0"]);
     let address = service.address();
@@ -410,7 +415,8 @@ fn a_request_waits_for_the_work_on_its_address_alone() {
     let service = Service::start(&project, &[]);
     service.until_synced("ui/a.png");
     service.until_synced("models/sword.rbxmx");
-    let slow = FaultRule::on(ApiEndpoint::UpdateAsset, FaultAction::Delay { before_commit_ms: 3_000, before_reply_ms: 0 });
+    let slow =
+        FaultRule::on(ApiEndpoint::UpdateAsset, FaultAction::Delay { before_commit_ms: 3_000, before_reply_ms: 0 });
     remote.control().add_faults(vec![slow]).unwrap();
     project.write("models/sword.rbxmx", rbxmx("a longer sword"));
     service.until("its update is on the wire", || remote.requests(ApiEndpoint::UpdateAsset) == 1);

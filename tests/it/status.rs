@@ -1,6 +1,6 @@
 //! `status`: each state, what it says beside it, and what it must not say.
 
-use macadam::emulator::{ForeignEdit, ModerationRule, TextAction, TextField, TextRule, ModerationVerdict, VerdictStep};
+use macadam::emulator::{ForeignEdit, ModerationRule, ModerationVerdict, TextAction, TextField, TextRule, VerdictStep};
 use serde_json::{Value, json};
 
 use super::output::{MANIFEST, asset_id, new, stable, synced};
@@ -80,7 +80,10 @@ fn a_pinned_address_tells_its_revision_and_what_waits() {
 fn what_somebody_else_did_is_drifted_or_archived() {
     let (remote, project) = synced(MANIFEST);
     let (sword, icon) = (asset_id(&project, "sword"), asset_id(&project, "icon"));
-    remote.control().edit(sword, &ForeignEdit { display_name: Some("Axe".to_owned()), ..ForeignEdit::default() }).unwrap();
+    remote
+        .control()
+        .edit(sword, &ForeignEdit { display_name: Some("Axe".to_owned()), ..ForeignEdit::default() })
+        .unwrap();
     remote.control().edit(icon, &ForeignEdit { archived: Some(true), ..ForeignEdit::default() }).unwrap();
     project.let_reads_catch_up();
     project.run(&["sync", "--once", "--refresh"]).expect(0);

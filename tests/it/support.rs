@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use macadam::emulator::{self, AssetReport, Config, Control, ApiEndpoint, LatencyModel, Running};
+use macadam::emulator::{self, ApiEndpoint, AssetReport, Config, Control, LatencyModel, Running};
 use serde_json::Value;
 
 pub use self::png::chunk;

@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use macadam::emulator::{
-    Config, ApiEndpoint, FaultRule, ModerationRule, TextAction, TextField, TextRule, ModerationVerdict, VerdictStep,
+    ApiEndpoint, Config, FaultRule, ModerationRule, ModerationVerdict, TextAction, TextField, TextRule, VerdictStep,
 };
 use serde_json::{Value, json};
 

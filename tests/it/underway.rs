@@ -1,6 +1,6 @@
 //! Files that get another name or other bytes while their asset is on its way: nothing is doubled, and nothing is blamed on somebody else.
 
-use macadam::emulator::{FaultAction, Config, ApiEndpoint, FaultRule, LatencyModel, Limit, EndpointLimits, Point};
+use macadam::emulator::{ApiEndpoint, Config, EndpointLimits, FaultAction, FaultRule, LatencyModel, Limit, Point};
 
 use super::service::{Service, start};
 use super::support::{Project, Remote, png, rbxmx};

@@ -2,13 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use macadam::emulator::{FaultAction, BodyShape, ApiEndpoint, FaultRule, OperationFault, Point, RetryAfter, ScriptedReply};
+use macadam::emulator::{
+    ApiEndpoint, BodyShape, FaultAction, FaultRule, OperationFault, Point, RetryAfter, ScriptedReply,
+};
 
 use crate::deck::Card;
 
 /// The endpoints that a change of the remote goes through.
-const ENDPOINTS: [ApiEndpoint; 5] =
-    [ApiEndpoint::CreateAsset, ApiEndpoint::UpdateAsset, ApiEndpoint::GetOperation, ApiEndpoint::GetAsset, ApiEndpoint::RollbackAsset];
+const ENDPOINTS: [ApiEndpoint; 5] = [
+    ApiEndpoint::CreateAsset,
+    ApiEndpoint::UpdateAsset,
+    ApiEndpoint::GetOperation,
+    ApiEndpoint::GetAsset,
+    ApiEndpoint::RollbackAsset,
+];
 
 /// The rules of a card; none if it is no fault of the remote. `long`: a refusal for too many requests may also come without a word of when the window ends,
 /// which rightly stops its budget for a whole minute.

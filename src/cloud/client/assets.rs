@@ -6,7 +6,7 @@ use reqwest::Method;
 
 use super::{ApiRequest, Client, CreateRequest, FieldUpdate, Unexpected};
 use crate::cloud::endpoint::Endpoint;
-use crate::cloud::failure::{RecordError, ApiReply, fit};
+use crate::cloud::failure::{ApiReply, RecordError, fit};
 use crate::cloud::http::{Outgoing, UploadBody};
 use crate::cloud::multipart;
 use crate::cloud::wire::asset::read_asset;
@@ -36,7 +36,8 @@ impl Client {
     ) -> ApiReply<Submitted> {
         let form = multipart::form(&request.json(), Some(upload));
         let target = format!("{} `{}`", request.asset_type, fit(request.display_name.as_str(), &self.credential()));
-        let call = ApiRequest::post(Endpoint::CreateAsset, target, "assets/v1/assets".to_owned(), Outgoing::Payload(form));
+        let call =
+            ApiRequest::post(Endpoint::CreateAsset, target, "assets/v1/assets".to_owned(), Outgoing::Payload(form));
         self.change(call, record, |body| submitted(body, None)).await
     }
 

@@ -23,8 +23,8 @@ pub use super::wire::request::{CreateRequest, FieldUpdate};
 use super::base::BaseUrl;
 use super::class::{Received, Sent, classify, of_operation};
 use super::endpoint::Endpoint;
-use super::failure::{Failure, RecordError, ApiReply, TransportError, fit, fit_body};
-use super::http::{RawResponse, Exchange, Outgoing, HttpTransport};
+use super::failure::{ApiReply, Failure, RecordError, TransportError, fit, fit_body};
+use super::http::{Exchange, HttpTransport, Outgoing, RawResponse};
 use super::secret::Credential;
 use super::timeouts::Timeouts;
 use super::wire::error::ErrorBody;
@@ -82,7 +82,8 @@ impl Client {
     /// # Errors
     /// When TLS can't be set up on this machine.
     pub fn new(base: BaseUrl, credential: Credential, timeouts: Timeouts) -> Result<Self, ClientError> {
-        let wire = HttpTransport::new(&base, timeouts).map_err(|source| ClientError { remote: base.to_string(), source })?;
+        let wire =
+            HttpTransport::new(&base, timeouts).map_err(|source| ClientError { remote: base.to_string(), source })?;
         Ok(Self { base, credential: RwLock::new(Arc::new(credential)), wire })
     }
 

@@ -2,7 +2,7 @@
 
 use super::{ApiRequest, Client, Unexpected};
 use crate::cloud::endpoint::Endpoint;
-use crate::cloud::failure::{Failure, ApiReply, fit};
+use crate::cloud::failure::{ApiReply, Failure, fit};
 use crate::cloud::http::Outgoing;
 use crate::cloud::secret::CredentialKind;
 use crate::cloud::wire::error::Shape;

@@ -5,7 +5,7 @@ use std::future::Future;
 use super::assets::asset;
 use super::{ApiRequest, Client, Unexpected};
 use crate::cloud::endpoint::Endpoint;
-use crate::cloud::failure::{RecordError, ApiReply};
+use crate::cloud::failure::{ApiReply, RecordError};
 use crate::cloud::http::{Outgoing, Payload};
 use crate::cloud::multipart;
 use crate::cloud::wire::request::version_path;

@@ -19,7 +19,7 @@
 use super::recent::Recent;
 use super::sample::{LONGEST_WAIT, LimitSample};
 use super::window::{Ends, GUARD, WINDOW, Window};
-use super::{LimitSignal, Acquire};
+use super::{Acquire, LimitSignal};
 use crate::cloud::backoff::{Backoff, fraction};
 use crate::cloud::moment::Moment;
 use std::time::Duration;
@@ -140,7 +140,7 @@ impl Meter {
     pub(super) fn report(&mut self, grant: Grant, heard: LimitSignal, jitter: f64, now: Moment) {
         self.turn_windows(now);
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.recent.book(self.documented, now);
+        self.recent.state_cache(self.documented, now);
         match heard {
             LimitSignal::Silence => self.book_unseen(),
             LimitSignal::Answer(sample) => {

@@ -1,6 +1,6 @@
 //! Staying under Roblox's rate limits without being told to.
 //!
-//! [`RateLimits`] holds one budget for each [`Budget`] and [`Owner`], because Roblox counts for the owner of a key, not for the key
+//! [`RateLimits`] holds one budget for each [`Budget`] and [`LimitOwner`], because Roblox counts for the owner of a key, not for the key
 //! (creator-docs: cloud/reference/rate-limits.md). Every request asks its budget for a [`Permit`] and hands it back with what came of it, so that
 //! what one request learns holds for all. Windows are fixed and steered by the headers of every answer; see `meter` for the rules.
 //!
@@ -360,7 +360,8 @@ mod tests {
             run.back(LimitSignal::Limited(sample(120, 60, 50)), at(0));
         }
         run.out.drain(..).for_each(|permit| run.limits.release_unsent(permit));
-        let Acquire::Wait { until: Some(until) } = run.limits.acquire(Budget::CreateAsset, &LimitOwner::new("user:1"), at(0))
+        let Acquire::Wait { until: Some(until) } =
+            run.limits.acquire(Budget::CreateAsset, &LimitOwner::new("user:1"), at(0))
         else {
             panic!("not closed")
         };

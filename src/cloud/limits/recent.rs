@@ -14,7 +14,7 @@ pub(super) struct Recent {
 
 impl Recent {
     /// Books a request that was answered now, at the latest.
-    pub(super) fn book(&mut self, limit: u32, now: Moment) {
+    pub(super) fn state_cache(&mut self, limit: u32, now: Moment) {
         self.answered_at.push_back(now);
         while self.answered_at.len() > limit as usize {
             self.answered_at.pop_front();
@@ -50,7 +50,7 @@ mod tests {
         let at = |seconds| Moment::after_start(Duration::from_secs(seconds));
         let mut recent = Recent::default();
         for second in [0, 1, 1, 5] {
-            recent.book(3, at(second));
+            recent.state_cache(3, at(second));
         }
         assert_eq!(recent.spent(), 3);
         assert_eq!(recent.frees(1), Some(at(62)));

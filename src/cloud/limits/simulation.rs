@@ -172,10 +172,11 @@ fn run(remote: &mut Remote, clients: &mut [SimulatedClient], outside: &[(u64, Re
     let owner = LimitOwner::new("user:1");
     let mut queue = BinaryHeap::new();
     let mut events: Vec<Option<SimulationEvent>> = Vec::new();
-    let push = |queue: &mut BinaryHeap<Reverse<(Moment, usize)>>, events: &mut Vec<Option<SimulationEvent>>, at, event| {
-        events.push(Some(event));
-        queue.push(Reverse((at, events.len() - 1)));
-    };
+    let push =
+        |queue: &mut BinaryHeap<Reverse<(Moment, usize)>>, events: &mut Vec<Option<SimulationEvent>>, at, event| {
+            events.push(Some(event));
+            queue.push(Reverse((at, events.len() - 1)));
+        };
     for client in 0..clients.len() {
         push(&mut queue, &mut events, Moment::START, SimulationEvent::Wake(client));
     }

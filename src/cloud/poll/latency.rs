@@ -96,14 +96,14 @@ pub(super) struct LatencyEstimate {
     recent: VecDeque<u32>,
     expected: Option<Duration>,
     spacing: u32,
-    polls_since_scout: u32,
+    polls_since_probe: u32,
     streak: u32,
 }
 
 impl LatencyEstimate {
     pub(super) fn new(recent: impl IntoIterator<Item = u32>) -> Self {
         let mut latency =
-            Self { recent: VecDeque::new(), expected: None, spacing: SPACING, polls_since_scout: 0, streak: 0 };
+            Self { recent: VecDeque::new(), expected: None, spacing: SPACING, polls_since_probe: 0, streak: 0 };
         for millis in recent {
             latency.push(millis);
         }
@@ -129,15 +129,15 @@ impl LatencyEstimate {
     }
 
     /// When to poll a scout, if one is due.
-    pub(super) fn scout_at(&self) -> Option<Duration> {
-        let expected = self.expected.filter(|_| self.is_known() && self.polls_since_scout >= self.spacing)?;
+    pub(super) fn probe_at(&self) -> Option<Duration> {
+        let expected = self.expected.filter(|_| self.is_known() && self.polls_since_probe >= self.spacing)?;
         let early = expected.mul_f64(EARLY);
         (early >= SOONEST).then_some(early)
     }
 
     /// Books a first poll that is no scout.
     pub(super) fn book_poll(&mut self) {
-        self.polls_since_scout = self.polls_since_scout.saturating_add(1);
+        self.polls_since_probe = self.polls_since_probe.saturating_add(1);
     }
 
     /// Takes in that an operation, not done at `pending` (if it was asked), was done at `done`.
@@ -156,12 +156,12 @@ impl LatencyEstimate {
     }
 
     /// Books a scout that was sent.
-    pub(super) fn send_scout(&mut self) {
-        self.polls_since_scout = 0;
+    pub(super) fn send_probe(&mut self) {
+        self.polls_since_probe = 0;
     }
 
     /// A scout that was sent at `early` found its operation done.
-    pub(super) fn scout_done(&mut self, early: Duration) {
+    pub(super) fn probe_done(&mut self, early: Duration) {
         self.learn(None, early);
         self.spacing = (self.spacing / 2).max(SPACING.min(self.spacing));
         self.streak += 1;
@@ -177,7 +177,7 @@ impl LatencyEstimate {
     }
 
     /// A scout found its operation running.
-    pub(super) fn scout_early(&mut self) {
+    pub(super) fn probe_early(&mut self) {
         self.streak = 0;
         self.spacing = self.spacing.max(SPACING).saturating_mul(2).min(WIDEST_SPACING);
     }
@@ -261,14 +261,14 @@ mod tests {
         while latency.expected().unwrap() > ms(3750) {
             operations += 1;
             assert!(operations < 400, "still {:?}", latency.expected());
-            match latency.scout_at() {
+            match latency.probe_at() {
                 Some(early) if early >= ms(3000) => {
-                    latency.send_scout();
-                    latency.scout_done(early);
+                    latency.send_probe();
+                    latency.probe_done(early);
                 }
                 Some(_) => {
-                    latency.send_scout();
-                    latency.scout_early();
+                    latency.send_probe();
+                    latency.probe_early();
                     wasted += 1;
                 }
                 None => {
@@ -280,9 +280,9 @@ mod tests {
         }
         assert_eq!(wasted, 0);
         for _ in 0..1000 {
-            if latency.scout_at().is_some() {
-                latency.send_scout();
-                latency.scout_early();
+            if latency.probe_at().is_some() {
+                latency.send_probe();
+                latency.probe_early();
                 wasted += 1;
             } else {
                 latency.book_poll();

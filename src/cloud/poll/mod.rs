@@ -137,7 +137,7 @@ struct PollKind {
     /// How many were polled and are not settled.
     begun: usize,
     /// Polls that are out: scouts (one at most) and other first ones.
-    scouts_out: u32,
+    probes_out: u32,
     firsts_out: u32,
     /// First polls in a row that found their operation running, and the age at which the next may be polled since they are a surprise.
     misses: u32,
@@ -150,7 +150,7 @@ impl PollKind {
             latency: LatencyEstimate::new(recent),
             waiting: BTreeSet::new(),
             begun: 0,
-            scouts_out: 0,
+            probes_out: 0,
             firsts_out: 0,
             misses: 0,
             hold: Duration::ZERO,
@@ -171,15 +171,15 @@ impl PollKind {
             let hold = if self.firsts_out < AHEAD { self.hold } else { self.hold.mul_f64(1.0 + GROWTH) };
             return expected.max(hold);
         }
-        self.latency.scout_at().filter(|_| self.scouts_out == 0).unwrap_or(expected)
+        self.latency.probe_at().filter(|_| self.probes_out == 0).unwrap_or(expected)
     }
 
     /// Books a poll that goes out, and tells what is hoped of it.
     fn send_first(&mut self, age: Duration) -> PollRole {
         self.begun += 1;
         if self.latency.is_known() && self.latency.expected().is_some_and(|expected| age < expected) {
-            self.latency.send_scout();
-            self.scouts_out += 1;
+            self.latency.send_probe();
+            self.probes_out += 1;
             PollRole::Scout
         } else {
             self.latency.book_poll();
@@ -192,7 +192,7 @@ impl PollKind {
     fn come_back(&mut self, role: PollRole) {
         match role {
             PollRole::First => self.firsts_out = self.firsts_out.saturating_sub(1),
-            PollRole::Scout => self.scouts_out = self.scouts_out.saturating_sub(1),
+            PollRole::Scout => self.probes_out = self.probes_out.saturating_sub(1),
             PollRole::Again => {}
         }
     }
@@ -200,7 +200,7 @@ impl PollKind {
     /// Takes in that an operation was done at this age, when it was found running at `pending`.
     fn learn_done(&mut self, role: PollRole, pending: Option<Duration>, age: Duration) {
         match role {
-            PollRole::Scout => self.latency.scout_done(age),
+            PollRole::Scout => self.latency.probe_done(age),
             PollRole::Again => self.latency.learn(pending, age),
             PollRole::First => {
                 // After a surprise, others of its kind were found running until shortly before.
@@ -215,7 +215,7 @@ impl PollKind {
     /// Takes in that an operation was running at this age.
     fn learn_pending(&mut self, role: PollRole, age: Duration) {
         match role {
-            PollRole::Scout => self.latency.scout_early(),
+            PollRole::Scout => self.latency.probe_early(),
             PollRole::First => {
                 self.misses = self.misses.saturating_add(1);
                 if self.misses >= SURPRISE {
@@ -469,7 +469,9 @@ mod tests {
         while now < at(24 * 3_600_000) {
             assert_eq!(schedule.due(now), PollTarget::Now(7));
             schedule.begin(7, now);
-            let Some(OperationStatus::Outlived(next)) = schedule.report(7, PollOutcome::Pending, 0.5, now) else { panic!() };
+            let Some(OperationStatus::Outlived(next)) = schedule.report(7, PollOutcome::Pending, 0.5, now) else {
+                panic!()
+            };
             now = next;
             polls += 1;
         }

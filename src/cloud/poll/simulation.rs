@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cloud::limits::simulation::{Headers, Remote, Rounding, Scheme};
-use crate::cloud::limits::{Budget, LimitSignal, LimitOwner, RateLimits, Acquire};
+use crate::cloud::limits::{Acquire, Budget, LimitOwner, LimitSignal, RateLimits};
 use crate::model::asset::AssetType;
 
 const KIND: OperationKind = OperationKind { asset_type: AssetType::Model, action: OperationAction::Create };

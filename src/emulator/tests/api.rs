@@ -4,11 +4,11 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
 
-use super::bench::{TestResponse, EmulatorFixture, FORM, START, form, id_of, new_asset};
+use super::bench::{EmulatorFixture, FORM, START, TestResponse, form, id_of, new_asset};
 use super::files::{FilePartFixture, audio, fbx, image, model, video};
 use crate::emulator::{
-    CreatableType, Creators, ForeignEdit, EmulatedKey, LatencyModel, Limit, EndpointLimits, ModerationRule, VersionOrigin, Principal, Profile, TextAction,
-    TextField, TextRule, ModerationVerdict, VerdictStep,
+    CreatableType, Creators, EmulatedKey, EndpointLimits, ForeignEdit, LatencyModel, Limit, ModerationRule,
+    ModerationVerdict, Principal, Profile, TextAction, TextField, TextRule, VerdictStep, VersionOrigin,
 };
 
 #[test]
@@ -147,7 +147,8 @@ fn a_corrupt_file_makes_an_operation_that_fails() {
 fn keys_are_checked_for_life_scope_and_creator() {
     let key = |change: fn(&mut EmulatedKey)| {
         let bench = EmulatorFixture::new();
-        let mut key = EmulatedKey { creators: Creators::Owner, ..EmulatedKey::all_powerful("k", "ci", Principal::User(1)) };
+        let mut key =
+            EmulatedKey { creators: Creators::Owner, ..EmulatedKey::all_powerful("k", "ci", Principal::User(1)) };
         change(&mut key);
         bench.control.put_key(key);
         bench
@@ -189,7 +190,8 @@ fn keys_are_checked_for_life_scope_and_creator() {
         403,
         json!({ "code": "PERMISSION_DENIED", "message": "The API key has no permission for user:1." }),
     );
-    let bench = key(|key| (key.owner, key.creators) = (Principal::User(2), Creators::Only([Principal::User(1)].into())));
+    let bench =
+        key(|key| (key.owner, key.creators) = (Principal::User(2), Creators::Only([Principal::User(1)].into())));
     assert_eq!(create(&bench).status, 200);
 }
 
@@ -203,7 +205,9 @@ fn a_bearer_token_is_as_good_as_a_key() {
 fn others_assets_can_be_read_and_not_written() {
     let bench = EmulatorFixture::new();
     let id = bench.made("Model", "a", &model("a"));
-    bench.control.put_key(EmulatedKey { creators: Creators::Owner, ..EmulatedKey::all_powerful("k", "ci", Principal::User(2)) });
+    bench
+        .control
+        .put_key(EmulatedKey { creators: Creators::Owner, ..EmulatedKey::all_powerful("k", "ci", Principal::User(2)) });
     assert_eq!(bench.get(&format!("/assets/v1/assets/{id}")).status, 200);
     assert_eq!(bench.get(&format!("/assets/v1/assets/{id}/versions")).status, 403);
     assert_eq!(bench.post(&format!("/assets/v1/assets/{id}:archive"), &json!({})).status, 403);
@@ -260,7 +264,14 @@ fn wrong_updates_are_refused() {
     let bench = EmulatorFixture::new();
     let (id, wide) = (bench.made("Model", "a", &model("a")), bench.made("Image", "i", &image(8, 4)));
     #[track_caller]
-    fn check(bench: &EmulatorFixture, id: u64, mask: &str, fields: Value, file: Option<&FilePartFixture>, message: &str) {
+    fn check(
+        bench: &EmulatorFixture,
+        id: u64,
+        mask: &str,
+        fields: Value,
+        file: Option<&FilePartFixture>,
+        message: &str,
+    ) {
         assert_eq!(bench.update(id, mask, &fields, file).refusal(), (400, message.to_owned()));
     }
     check(
@@ -456,7 +467,11 @@ fn archive_and_restore_answer_the_asset() {
 fn moderation_moves_on_and_an_operation_keeps_its_snapshot() {
     let bench = EmulatorFixture::new();
     let step = |after_ms, verdict| VerdictStep { after_ms, verdict };
-    let verdicts = vec![step(0, ModerationVerdict::Reviewing), step(5000, ModerationVerdict::Approved), step(9000, ModerationVerdict::Rejected)];
+    let verdicts = vec![
+        step(0, ModerationVerdict::Reviewing),
+        step(5000, ModerationVerdict::Approved),
+        step(9000, ModerationVerdict::Rejected),
+    ];
     bench.control.moderate(ModerationRule { name: Some("song".into()), verdicts, ..ModerationRule::default() });
     let accepted = bench.create(&new_asset("Audio", "song"), &audio());
     let state = |body: &Value| body["moderationResult"]["moderationState"].as_str().unwrap().to_owned();
@@ -652,7 +667,8 @@ fn the_main_road_is_open_under_both_profiles() {
         assert_eq!(bench.updated(id, &model("two"))["revisionId"], "2");
         let path = format!("/assets/v1/assets/{id}/versions:rollback");
         bench.post(&path, &json!({ "assetVersion": format!("assets/{id}/versions/1") })).good();
-        let current = |bench: &EmulatorFixture| bench.control.asset(id).unwrap().asset.current().unwrap().content.hash.clone();
+        let current =
+            |bench: &EmulatorFixture| bench.control.asset(id).unwrap().asset.current().unwrap().content.hash.clone();
         assert_eq!(current(&bench), bench.control.asset(id).unwrap().asset.versions[0].content.hash);
         bench.update(id, "displayName", &json!({ "assetId": id, "displayName": "b" }), None).good();
         bench.pass(1000);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::files::FilePartFixture;
 use crate::emulator::server::Connection;
-use crate::emulator::{ClockKind, Config, Control, LatencyModel, EndpointLimits, Switches, assemble, service};
+use crate::emulator::{ClockKind, Config, Control, EndpointLimits, LatencyModel, Switches, assemble, service};
 
 pub(super) const START: u64 = 1_700_000_000_000;
 
@@ -102,7 +102,14 @@ impl EmulatorFixture {
         self.control.advance(Duration::from_millis(ms));
     }
 
-    pub(super) fn send_as(&self, key: &str, method: &str, path: &str, content_type: &str, body: Vec<u8>) -> TestResponse {
+    pub(super) fn send_as(
+        &self,
+        key: &str,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> TestResponse {
         let mut request = Request::builder().method(method).uri(path).header("content-type", content_type);
         if !key.is_empty() {
             request = request.header("x-api-key", key);

@@ -47,7 +47,9 @@ async fn refuse_resets_a_connection_before_anything_is_read() {
 
 #[tokio::test]
 async fn connections_end_at_each_point_by_reset_close_and_silence() {
-    for (kind, end) in [("reset", ExchangeEnd::Reset(0)), ("close", ExchangeEnd::Closed(0)), ("hang", ExchangeEnd::Silence)] {
+    for (kind, end) in
+        [("reset", ExchangeEnd::Reset(0)), ("close", ExchangeEnd::Closed(0)), ("hang", ExchangeEnd::Silence)]
+    {
         for (at, assets, bytes) in [("before_body", 0, false), ("after_body", 0, true), ("after_commit", 1, true)] {
             let emulator = quick().await;
             let rule = script(

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::bench::{TestResponse, EmulatorFixture, FORM, form, id_of, new_asset};
+use super::bench::{EmulatorFixture, FORM, TestResponse, form, id_of, new_asset};
 use super::files::{FilePartFixture, audio, fbx, image, model, video};
-use crate::emulator::{CreatableType, EmulatedKey, Limit, EndpointLimits, ModerationRule, Principal, Switches, ModerationVerdict, VerdictStep};
+use crate::emulator::{
+    CreatableType, EmulatedKey, EndpointLimits, Limit, ModerationRule, ModerationVerdict, Principal, Switches,
+    VerdictStep,
+};
 
 /// The switches, the values to try, and what the probe sees under each.
 struct SwitchCase {
@@ -51,7 +54,12 @@ fn keys(value: &Value) -> String {
     value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ")
 }
 
-fn content_update(bench: &EmulatorFixture, asset_type: &str, first: &FilePartFixture, second: &FilePartFixture) -> String {
+fn content_update(
+    bench: &EmulatorFixture,
+    asset_type: &str,
+    first: &FilePartFixture,
+    second: &FilePartFixture,
+) -> String {
     let id = bench.made(asset_type, "a", first);
     status(&bench.update(id, "", &json!({ "assetId": id }), Some(second)))
 }
@@ -157,8 +165,9 @@ const VERSIONS: &[SwitchCase] = &[
         probe: |bench| {
             let id = model_with_two_versions(bench);
             let page = |size: &str| bench.get(&format!("/assets/v1/assets/{id}/versions?maxPageSize={size}"));
-            let seen =
-                |answer: TestResponse| answer.json()["assetVersions"].as_array().map_or(answer.status as usize, Vec::len);
+            let seen = |answer: TestResponse| {
+                answer.json()["assetVersions"].as_array().map_or(answer.status as usize, Vec::len)
+            };
             format!("{} {}", seen(page("-1")), seen(page("51")))
         },
     },
@@ -284,7 +293,9 @@ const REFUSALS: &[SwitchCase] = &[
             ("gateway_401", "401 errors"),
         ],
         probe: |bench| {
-            bench.control.put_key(EmulatedKey { write: false, ..EmulatedKey::all_powerful("k", "ci", Principal::User(1)) });
+            bench
+                .control
+                .put_key(EmulatedKey { write: false, ..EmulatedKey::all_powerful("k", "ci", Principal::User(1)) });
             let answer = bench.create(&new_asset("Model", "a"), &model("a"));
             format!("{} {}", answer.status, keys(&answer.json()))
         },
@@ -357,7 +368,9 @@ const REFUSALS: &[SwitchCase] = &[
     SwitchCase {
         name: "format_decided_by",
         seen: &[("mime", "200"), ("extension", "400")],
-        probe: |bench| status(&bench.create(&new_asset("Image", "a"), &FilePartFixture { name: "i.fbx", ..image(8, 8) })),
+        probe: |bench| {
+            status(&bench.create(&new_asset("Image", "a"), &FilePartFixture { name: "i.fbx", ..image(8, 8) }))
+        },
     },
     SwitchCase {
         name: "size_limit",

@@ -156,7 +156,11 @@ mod tests {
             assert_eq!((reply.status, String::from_utf8(reply.body).unwrap().as_str()), (status, body));
         }
         check(ApiRefusal::no_asset(7), 404, r#"{"code":"NOT_FOUND","message":"AssetId 7 is not found"}"#);
-        check(ApiRefusal::gateway(401, "Invalid API Key"), 401, r#"{"errors":[{"code":0,"message":"Invalid API Key"}]}"#);
+        check(
+            ApiRefusal::gateway(401, "Invalid API Key"),
+            401,
+            r#"{"errors":[{"code":0,"message":"Invalid API Key"}]}"#,
+        );
         check(
             ApiRefusal::Binding { field: "assetId", message: "The value 'x' is not valid.".into() },
             400,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::emulator::refusal::ApiRefusal;
 use crate::emulator::world::account::Principal;
-use crate::emulator::world::asset::{PreviewImage, AssetLink};
+use crate::emulator::world::asset::{AssetLink, PreviewImage};
 use crate::emulator::world::input::{AssetInput, SOCIAL_LINKS};
 
 /// Reads the `request` part of a create or an update.
@@ -31,7 +31,8 @@ pub(in crate::emulator) fn asset_input(text: &str) -> Result<AssetInput, ApiRefu
     }
     for (name, _) in SOCIAL_LINKS {
         if let Some(link) = set(&body, name) {
-            let uri = string(link, "uri")?.ok_or_else(|| ApiRefusal::invalid(format!("The uri of {name} is invalid.")))?;
+            let uri =
+                string(link, "uri")?.ok_or_else(|| ApiRefusal::invalid(format!("The uri of {name} is invalid.")))?;
             input.social_links.insert(name.to_owned(), AssetLink { title: string(link, "title")?, uri });
         }
     }
@@ -118,7 +119,10 @@ fn integer(value: &Value, path: &str) -> Result<u64, ApiRefusal> {
 
 fn preview(value: &Value) -> Result<PreviewImage, ApiRefusal> {
     let asset = string(value, "asset")?.unwrap_or_default();
-    Ok(PreviewImage { asset: asset_of_path(&asset, "previews")?, alt_text: string(value, "altText")?.unwrap_or_default() })
+    Ok(PreviewImage {
+        asset: asset_of_path(&asset, "previews")?,
+        alt_text: string(value, "altText")?.unwrap_or_default(),
+    })
 }
 
 /// `assets/{id}`

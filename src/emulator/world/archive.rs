@@ -25,7 +25,8 @@ impl World {
             return Err(ApiRefusal::invalid(format!("AssetId {id} is already {state}.")));
         }
         let refused = archived
-            && ((asset.verdict(now) == ModerationVerdict::Rejected && switches.archive_rejected == ArchiveRejected::BadRequest)
+            && ((asset.verdict(now) == ModerationVerdict::Rejected
+                && switches.archive_rejected == ArchiveRejected::BadRequest)
                 || (asset.asset_type == CreatableType::Video && switches.archive_types == ArchiveTypes::AllButVideo));
         if refused {
             return Err(ApiRefusal::invalid(format!("AssetId {id} can't be archived.")));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::account::Principal;
-use super::content::{CreatableType, Content};
+use super::content::{Content, CreatableType};
 use super::moderation::{ModerationTimeline, ModerationVerdict};
 
 /// A link to a creator's page (V1's SocialLink).
@@ -122,7 +122,13 @@ impl Asset {
     }
 
     /// Adds a version and makes it current.
-    pub(in crate::emulator) fn push(&mut self, content: Content, origin: VersionOrigin, moderation: ModerationTimeline, at: u64) {
+    pub(in crate::emulator) fn push(
+        &mut self,
+        content: Content,
+        origin: VersionOrigin,
+        moderation: ModerationTimeline,
+        at: u64,
+    ) {
         let number = self.last_number() + 1;
         self.versions.push(Version { number, content, created_at_ms: at, origin, moderation });
         self.head = number;

@@ -61,11 +61,20 @@ impl CreatableType {
     pub(in crate::emulator) fn takes(self, format: UploadFormat) -> bool {
         match self {
             CreatableType::Model => {
-                matches!(format, UploadFormat::Fbx | UploadFormat::Gltf | UploadFormat::Glb | UploadFormat::Rbxm | UploadFormat::Rbxmx)
+                matches!(
+                    format,
+                    UploadFormat::Fbx
+                        | UploadFormat::Gltf
+                        | UploadFormat::Glb
+                        | UploadFormat::Rbxm
+                        | UploadFormat::Rbxmx
+                )
             }
             CreatableType::Animation => matches!(format, UploadFormat::Rbxm | UploadFormat::Rbxmx),
             CreatableType::Image | CreatableType::Decal => format.is_image(),
-            CreatableType::Audio => matches!(format, UploadFormat::Mp3 | UploadFormat::Ogg | UploadFormat::Wav | UploadFormat::Flac),
+            CreatableType::Audio => {
+                matches!(format, UploadFormat::Mp3 | UploadFormat::Ogg | UploadFormat::Wav | UploadFormat::Flac)
+            }
             CreatableType::Video => matches!(format, UploadFormat::Mp4 | UploadFormat::Mov),
             CreatableType::Mesh => format == UploadFormat::Mesh,
         }

@@ -4,7 +4,7 @@
 
 use super::account::{EmulatedKey, Principal};
 use super::asset::{Asset, AssetMetadata, VersionOrigin};
-use super::content::{CreatableType, Content, UploadFormat};
+use super::content::{Content, CreatableType, UploadFormat};
 use super::input::{AssetInput, FilePart};
 use super::moderation::{TextField, filter};
 use super::operation::{Failure, Work};
@@ -158,7 +158,8 @@ impl World {
     fn check_type(&self, input: &AssetInput) -> Result<CreatableType, ApiRefusal> {
         let text = input.asset_type.as_deref().ok_or_else(|| ApiRefusal::invalid("AssetType is required."))?;
         let prefixed = self.switches().prefixed_input == PrefixedInput::Accepted;
-        CreatableType::parse(text, prefixed).ok_or_else(|| ApiRefusal::invalid(format!("AssetType {text} is not supported.")))
+        CreatableType::parse(text, prefixed)
+            .ok_or_else(|| ApiRefusal::invalid(format!("AssetType {text} is not supported.")))
     }
 
     fn check_new_metadata(&self, input: &AssetInput) -> Result<AssetMetadata, ApiRefusal> {
@@ -255,9 +256,9 @@ impl World {
     pub(super) fn check_fee(&self, asset_type: CreatableType, expected: Option<i64>) -> Result<(), ApiRefusal> {
         let fee = self.settings.fees.get(&asset_type).copied().unwrap_or(0);
         match expected {
-            Some(expected) if u64::try_from(expected).unwrap_or(0) < fee => {
-                Err(ApiRefusal::invalid(format!("The price is {fee} Robux, more than the expected price of {expected}.")))
-            }
+            Some(expected) if u64::try_from(expected).unwrap_or(0) < fee => Err(ApiRefusal::invalid(format!(
+                "The price is {fee} Robux, more than the expected price of {expected}."
+            ))),
             _ => Ok(()),
         }
     }

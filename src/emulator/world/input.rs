@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::account::Principal;
-use super::asset::{PreviewImage, AssetLink};
+use super::asset::{AssetLink, PreviewImage};
 use super::content::Content;
 
 /// The names that a social link can have as a field (V1), with the hosts that its address may have.

@@ -1,6 +1,6 @@
 //! How long operations take. Pure.
 
-use super::content::{CreatableType, Content, UploadFormat};
+use super::content::{Content, CreatableType, UploadFormat};
 
 /// How long an operation takes from its request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

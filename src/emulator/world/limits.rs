@@ -196,7 +196,10 @@ mod tests {
     }
 
     fn limits(per_ip: u32, per_owner: u32, per_key: u32) -> EndpointLimits {
-        EndpointLimits { window_ms: 60_000, endpoints: [(ApiEndpoint::CreateAsset, Limit { per_ip, per_owner, per_key })].into() }
+        EndpointLimits {
+            window_ms: 60_000,
+            endpoints: [(ApiEndpoint::CreateAsset, Limit { per_ip, per_owner, per_key })].into(),
+        }
     }
 
     #[test]

@@ -29,10 +29,10 @@ use serde::{Deserialize, Serialize};
 
 use self::account::{EmulatedKey, Principal};
 use self::asset::{Asset, VersionOrigin};
-use self::content::{CreatableType, Content};
+use self::content::{Content, CreatableType};
 use self::ids::Mint;
 use self::latency::LatencyModel;
-use self::moderation::{ModerationTimeline, ModerationRule, TextRule, ModerationVerdict};
+use self::moderation::{ModerationRule, ModerationTimeline, ModerationVerdict, TextRule};
 use self::operation::{FieldChange, Operation, OperationFault};
 use super::refusal::{ApiErrorCode, ApiRefusal};
 use super::switches::{
@@ -268,15 +268,17 @@ impl World {
             && asset.metadata != before
             && let Some(content) = asset.current().map(|version| version.content.clone())
         {
-            let moderation =
-                asset.current().map_or_else(|| ModerationTimeline::starting(at, &[]), |version| version.moderation.clone());
+            let moderation = asset
+                .current()
+                .map_or_else(|| ModerationTimeline::starting(at, &[]), |version| version.moderation.clone());
             asset.push(content, VersionOrigin::Metadata, moderation, at);
         }
     }
 
     fn push_version(&mut self, id: u64, content: Content, origin: VersionOrigin, at: u64) {
         let Some(asset) = self.assets.get(&id) else { return };
-        let moderation = ModerationTimeline::starting(at, self.verdicts(&content.hash, &asset.metadata.display_name, Some(id)));
+        let moderation =
+            ModerationTimeline::starting(at, self.verdicts(&content.hash, &asset.metadata.display_name, Some(id)));
         let Some(asset) = self.assets.get_mut(&id) else { return };
         asset.push(content, origin, moderation, at);
         let head = asset.head;
@@ -304,7 +306,8 @@ impl World {
         let asset = shadow.map_or_else(|| self.assets.get(&id), |shadow| shadow.before.as_ref());
         let asset = asset.ok_or_else(|| ApiRefusal::no_asset(id))?;
         let hidden = (asset.archived && self.switches().archived_get == ArchivedGet::NotFound)
-            || (asset.verdict(now) == ModerationVerdict::Rejected && self.switches().rejected_get == RejectedGet::NotFound);
+            || (asset.verdict(now) == ModerationVerdict::Rejected
+                && self.switches().rejected_get == RejectedGet::NotFound);
         if hidden { Err(ApiRefusal::no_asset(id)) } else { Ok(asset.clone()) }
     }
 

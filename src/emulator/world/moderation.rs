@@ -181,15 +181,24 @@ mod tests {
 
     #[test]
     fn a_timeline_tells_the_verdict_of_each_moment() {
-        let mut moderation = ModerationTimeline::starting(100, &[step(0, ModerationVerdict::Reviewing), step(50, ModerationVerdict::Approved)]);
+        let mut moderation = ModerationTimeline::starting(
+            100,
+            &[step(0, ModerationVerdict::Reviewing), step(50, ModerationVerdict::Approved)],
+        );
         assert_eq!(moderation.at(100), ModerationVerdict::Reviewing);
         assert_eq!(moderation.at(150), ModerationVerdict::Approved);
         assert_eq!(moderation.rejected_at(), None);
         moderation.decide(200, ModerationVerdict::Rejected);
-        assert_eq!((moderation.at(199), moderation.at(200)), (ModerationVerdict::Approved, ModerationVerdict::Rejected));
+        assert_eq!(
+            (moderation.at(199), moderation.at(200)),
+            (ModerationVerdict::Approved, ModerationVerdict::Rejected)
+        );
         assert_eq!(moderation.rejected_at(), Some(200));
         assert_eq!(ModerationTimeline::starting(0, &[]).at(0), ModerationVerdict::Approved);
-        assert_eq!(ModerationTimeline::starting(0, &[step(9, ModerationVerdict::Approved)]).at(8), ModerationVerdict::Reviewing);
+        assert_eq!(
+            ModerationTimeline::starting(0, &[step(9, ModerationVerdict::Approved)]).at(8),
+            ModerationVerdict::Reviewing
+        );
     }
 
     #[test]

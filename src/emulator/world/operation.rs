@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::account::Principal;
-use super::asset::{AssetView, PreviewImage, AssetLink};
+use super::asset::{AssetLink, AssetView, PreviewImage};
 use super::content::Content;
 
 /// A change of one metadata field.

@@ -84,7 +84,8 @@ impl World {
         if reply == MetadataReply::DoneOperation {
             self.running.retain(|(_, running)| *running != operation);
             self.finish(&operation, now);
-            let ended = self.operations.get(&operation).ok_or_else(|| ApiRefusal::not_found("Operation is not found"))?;
+            let ended =
+                self.operations.get(&operation).ok_or_else(|| ApiRefusal::not_found("Operation is not found"))?;
             return Ok(UpdateAnswer::Done(Box::new(ended.clone())));
         }
         Ok(UpdateAnswer::Running(operation))
@@ -106,7 +107,9 @@ impl World {
         let possible = match self.switches().content_update {
             ContentUpdate::Models => asset.asset_type == CreatableType::Model,
             ContentUpdate::FbxOnly => asset.asset_type == CreatableType::Model && fbx,
-            ContentUpdate::ModelsAndAnimations => matches!(asset.asset_type, CreatableType::Model | CreatableType::Animation),
+            ContentUpdate::ModelsAndAnimations => {
+                matches!(asset.asset_type, CreatableType::Model | CreatableType::Animation)
+            }
         };
         if !possible {
             let name = asset.asset_type.name();

@@ -1,7 +1,7 @@
 //! Versions: listing, reading, and rolling back. Pure.
 
 use super::account::EmulatedKey;
-use super::asset::{Asset, VersionOrigin, Version};
+use super::asset::{Asset, Version, VersionOrigin};
 use super::content::CreatableType;
 use super::moderation::{ModerationTimeline, ModerationVerdict, VerdictStep};
 use super::{Effects, World};
@@ -107,9 +107,13 @@ impl World {
             return Err(ApiRefusal::invalid("AssetVersion does not belong to the asset in the path."));
         }
         let switches = self.switches();
-        if asset.asset_type != CreatableType::Model && switches.rollback_of_unversioned == RollbackOfUnversioned::BadRequest
+        if asset.asset_type != CreatableType::Model
+            && switches.rollback_of_unversioned == RollbackOfUnversioned::BadRequest
         {
-            return Err(ApiRefusal::invalid(format!("AssetType {} does not support versions.", asset.asset_type.name())));
+            return Err(ApiRefusal::invalid(format!(
+                "AssetType {} does not support versions.",
+                asset.asset_type.name()
+            )));
         }
         let wanted = asset
             .version(number)
@@ -136,7 +140,8 @@ impl World {
     }
 
     fn apply_rollback(&mut self, id: u64, wanted: &Version, rollback: Rollback, review: bool, now: u64) {
-        let under_review = ModerationTimeline::starting(now, &[VerdictStep { after_ms: 0, verdict: ModerationVerdict::Reviewing }]);
+        let under_review =
+            ModerationTimeline::starting(now, &[VerdictStep { after_ms: 0, verdict: ModerationVerdict::Reviewing }]);
         let Some(asset) = self.assets.get_mut(&id) else { return };
         let moderation = if review { under_review } else { wanted.moderation.clone() };
         match rollback {

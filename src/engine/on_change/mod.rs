@@ -24,7 +24,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use self::output::{Allowance, Lines};
 use self::schedule::Schedule;
 use self::shipped::Shipped;
-use super::project::Project;
+use crate::engine::workspace::project::Project;
 use crate::platform::clock;
 use crate::platform::process::{self, Shell, Surroundings};
 
@@ -255,7 +255,7 @@ async fn attend(
                 Some(RunnerMessage::Hide(variable)) => setting.hidden.push(variable),
                 Some(RunnerMessage::Finish(patience, done)) => {
                     let _ = last.send(end_of(patience, limits));
-                    schedule.hurry();
+                    schedule.run_soon();
                     finishing = Some(done);
                 }
                 None => return,

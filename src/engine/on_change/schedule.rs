@@ -51,7 +51,7 @@ impl Schedule {
     }
 
     /// Forgets that a failure makes it rest: there is no later.
-    pub const fn hurry(&mut self) {
+    pub const fn run_soon(&mut self) {
         self.rests_until = Duration::ZERO;
     }
 
@@ -119,7 +119,7 @@ mod tests {
         schedule.changed(paths(&["c"]));
         assert_eq!(schedule.begin(now), Some(paths(&["c"])), "after a success there is no rest");
         schedule.ended(now, false);
-        schedule.hurry();
+        schedule.run_soon();
         assert_eq!(schedule.begin(now), Some(paths(&["c"])));
     }
 }

@@ -25,7 +25,10 @@ impl CommandFixture {
     fn start(&self, command: &str, limits: TimeLimits) -> OnChange {
         fs::write(self.path("assets.toml"), "").unwrap();
         let project = Project::find(Some(Path::new("assets.toml")), None, self.folder.path()).unwrap();
-        OnChange::with(CommandSettings { command: command.to_owned(), project, hidden: vec!["CARGO".to_owned()] }, limits)
+        OnChange::with(
+            CommandSettings { command: command.to_owned(), project, hidden: vec!["CARGO".to_owned()] },
+            limits,
+        )
     }
 
     fn read(&self, name: &str) -> String {

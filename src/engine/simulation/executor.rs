@@ -1,12 +1,12 @@
-//! Carries out plans against the remote in memory, with the same bookkeeping as the real executor: a step's outcome goes through [`settle`].
+//! Carries out plans against the remote in memory, with the same bookkeeping as the real executor: a step's outcome goes through [`effects`].
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::world::{Thing, SimulatedRemote, filtered};
-use crate::engine::refresh::{self, QueryResult};
-use crate::engine::effects;
+use super::world::{SimulatedRemote, Thing, filtered};
+use crate::engine::execute::effects;
+use crate::engine::remote::observe::{self, QueryResult};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::desired::Desired;
@@ -16,7 +16,7 @@ use crate::model::ids::{AssetId, OperationId};
 use crate::model::metadata::{AssetRef, Field, FieldDigests};
 use crate::model::observation::{ANSWERS_UNTIL_GONE, NOT_FOUND_APART};
 use crate::model::phase::{Intent, PhaseEvent};
-use crate::model::recorded::{AttemptId, DriftRepair, Identity, RefusalKind, Record, Recorded};
+use crate::model::recorded::{AttemptId, DriftRepair, Identity, Record, Recorded, RefusalKind};
 use crate::plan::input_digest::{self, Subjects};
 use crate::plan::{Action, FieldChange, NewAsset, Plan, Step};
 
@@ -39,7 +39,7 @@ pub struct SimulatedExecutor<'a> {
     pub world: &'a mut SimulatedRemote,
     pub recorded: &'a mut Recorded,
     pub desired: &'a Desired,
-    pub mood: Mood,
+    pub fault_mode: Mood,
     pub now: Timestamp,
 }
 
@@ -50,26 +50,26 @@ impl SimulatedExecutor<'_> {
 
     /// Carries out a plan; after a step that is not done the rest of its address is not tried, nor what waits for it.
     pub fn carry_out(&mut self, plan: &Plan) {
-        let subjects = input_digest::of_all(self.desired, self.recorded);
+        let input_digests = input_digest::of_all(self.desired, self.recorded);
         let (metadata, mut left): (Vec<&Step>, Vec<&Step>) = plan.steps.iter().partition(|s| s.action.is_metadata());
         let mut failed: BTreeSet<&Address> = BTreeSet::new();
         while !left.is_empty() {
             let pending: BTreeSet<&Address> = left.iter().map(|step| &step.address).collect();
             let at = left.iter().position(|step| !step.after.iter().any(|after| pending.contains(after)));
             let step = left.remove(at.expect("steps wait for one another"));
-            self.run(step, &mut failed, &subjects);
+            self.run(step, &mut failed, &input_digests);
         }
-        metadata.into_iter().for_each(|step| self.run(step, &mut failed, &subjects));
+        metadata.into_iter().for_each(|step| self.run(step, &mut failed, &input_digests));
     }
 
     fn run<'s>(
         &mut self,
         step: &'s Step,
         failed: &mut BTreeSet<&'s Address>,
-        subjects: &std::collections::BTreeMap<Address, Subjects>,
+        input_digests: &std::collections::BTreeMap<Address, Subjects>,
     ) {
         let blocked = failed.contains(&step.address) || step.after.iter().any(|after| failed.contains(after));
-        if blocked || !self.one(step, subjects.get(&step.address)) {
+        if blocked || !self.one(step, input_digests.get(&step.address)) {
             failed.insert(&step.address);
         }
     }
@@ -96,20 +96,20 @@ impl SimulatedExecutor<'_> {
         !settled.rejected
     }
 
-    fn refuse(&mut self, id: AttemptId, subject: FieldDigest, objection: RefusalKind) -> bool {
+    fn refuse(&mut self, id: AttemptId, input_digest: FieldDigest, refusal_kind: RefusalKind) -> bool {
         let attempt = self.recorded.attempts[&id].clone();
         let record = self.recorded.assets.get(&attempt.address);
-        let changes = effects::refused(id, &attempt, record, (input_digest, objection), "no", self.now);
+        let changes = effects::refused(id, &attempt, record, (input_digest, refusal_kind), "no", self.now);
         self.commit(&changes);
         false
     }
 
     /// One step; whether it is done.
-    fn one(&mut self, step: &Step, subjects: Option<&Subjects>) -> bool {
+    fn one(&mut self, step: &Step, input_digests: Option<&Subjects>) -> bool {
         let address = &step.address;
         match &step.action {
-            Action::Create(new) => self.create(address, new, None, subjects),
-            Action::Replace { new, old } => self.create(address, new, Some(*old), subjects),
+            Action::Create(new) => self.create(address, new, None, input_digests),
+            Action::Replace { new, old } => self.create(address, new, Some(*old), input_digests),
             Action::UpdateContent { asset_id, head, identity, content, .. } => {
                 let Some(seen) = self.world.describe(*asset_id, false) else { return self.gone(*asset_id) };
                 if seen.revision > *head {
@@ -122,12 +122,12 @@ impl SimulatedExecutor<'_> {
                 self.world.update(*asset_id, *content);
                 self.finish(id, *asset_id)
             }
-            Action::UpdateMetadata { asset_id, changes, heals } => {
-                self.update_metadata(address, *asset_id, changes, *heals, subjects)
+            Action::UpdateMetadata { asset_id, changes, repairs } => {
+                self.update_metadata(address, *asset_id, changes, *repairs, input_digests)
             }
             Action::Share { owner, key, identity, content, .. } => {
                 if let Some(key) = key
-                    && !self.look_alive(address, identity, *key)
+                    && !self.check_alive(address, identity, *key)
                 {
                     return false;
                 }
@@ -140,7 +140,7 @@ impl SimulatedExecutor<'_> {
             }
             Action::PointBack { to, .. } => {
                 let identity = self.record(address).identity;
-                if !self.look_alive(address, &identity, *to) {
+                if !self.check_alive(address, &identity, *to) {
                     return false;
                 }
                 let seen = self.recorded.seen[&to.asset_id].asset.clone();
@@ -161,9 +161,9 @@ impl SimulatedExecutor<'_> {
                 self.finish(id, *asset_id)
             }
             Action::Archive { asset_id, .. } => self.archive(address, *asset_id, true),
-            Action::Restore { asset_id, heals } => {
-                if *heals {
-                    self.commit(&[Change::RecordRepair { address: address.clone(), healing: DriftRepair::Archived }]);
+            Action::Restore { asset_id, repairs } => {
+                if *repairs {
+                    self.commit(&[Change::RecordRepair { address: address.clone(), repair: DriftRepair::Archived }]);
                 }
                 self.archive(address, *asset_id, false)
             }
@@ -181,7 +181,7 @@ impl SimulatedExecutor<'_> {
         address: &Address,
         new: &NewAsset,
         replaces: Option<AssetId>,
-        subjects: Option<&Subjects>,
+        input_digests: Option<&Subjects>,
     ) -> bool {
         let costly = new.identity.asset_type.has_upload_quota();
         let intent = Intent::Create {
@@ -193,14 +193,14 @@ impl SimulatedExecutor<'_> {
         };
         let id = self.begin(address, new.identity.clone(), intent);
         if new.display_name.as_str().contains("banned") {
-            return self.refuse(id, subjects.unwrap().asset, RefusalKind::DisplayName);
+            return self.refuse(id, input_digests.unwrap().asset, RefusalKind::DisplayName);
         }
         let identity = &new.identity;
         let asset_id = self.world.create(identity.asset_type, identity.creator, new.content, &new.display_name);
         if let Some(description) = &new.description {
             self.world.things.get_mut(&asset_id).unwrap().description = filtered(description.as_str());
         }
-        match self.mood {
+        match self.fault_mode {
             Mood::Fine => self.finish(id, asset_id),
             Mood::Slow => {
                 let operation = OperationId::new(&asset_id.to_string()).unwrap();
@@ -229,8 +229,8 @@ impl SimulatedExecutor<'_> {
         address: &Address,
         asset_id: Option<AssetId>,
         changes: &[FieldChange],
-        heals: bool,
-        subjects: Option<&Subjects>,
+        repairs: bool,
+        input_digests: Option<&Subjects>,
     ) -> bool {
         let record = self.record(address);
         let Some(asset_id) = asset_id.or(record.points_to) else { return false };
@@ -287,12 +287,12 @@ impl SimulatedExecutor<'_> {
                 self.commit(&changes);
             }
         }
-        if heals {
-            self.commit(&[Change::RecordRepair { address: address.clone(), healing: DriftRepair::Metadata }]);
+        if repairs {
+            self.commit(&[Change::RecordRepair { address: address.clone(), repair: DriftRepair::Metadata }]);
         }
         let id = self.begin(address, record.identity, Intent::UpdateMetadata { asset_id, fields });
         if banned {
-            return self.refuse(id, subjects.unwrap().metadata, RefusalKind::DisplayName);
+            return self.refuse(id, input_digests.unwrap().metadata, RefusalKind::DisplayName);
         }
         if self.world.get(asset_id).is_none() {
             self.commit(&[Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }]);
@@ -315,7 +315,7 @@ impl SimulatedExecutor<'_> {
         self.finish(id, asset_id)
     }
 
-    fn look_alive(&mut self, address: &Address, identity: &Identity, key: RevisionKey) -> bool {
+    fn check_alive(&mut self, address: &Address, identity: &Identity, key: RevisionKey) -> bool {
         let asset_id = key.asset_id;
         let Some(asset) = self.world.describe(asset_id, false) else { return self.gone(asset_id) };
         if self.world.get(asset_id).unwrap().rejected {
@@ -326,7 +326,7 @@ impl SimulatedExecutor<'_> {
             self.world.things.get_mut(&asset_id).unwrap().archived = false;
             return self.finish(id, asset_id);
         }
-        let changes = refresh::observed(self.recorded, &asset, self.now);
+        let changes = observe::observed(self.recorded, &asset, self.now);
         self.commit(&changes);
         true
     }
@@ -335,7 +335,7 @@ impl SimulatedExecutor<'_> {
     fn gone(&mut self, asset_id: AssetId) -> bool {
         for _ in 0..ANSWERS_UNTIL_GONE {
             self.now += NOT_FOUND_APART;
-            let changes = refresh::not_found(self.recorded, asset_id, self.now);
+            let changes = observe::not_found(self.recorded, asset_id, self.now);
             self.commit(&changes);
         }
         false
@@ -350,23 +350,23 @@ impl SimulatedExecutor<'_> {
 
     /// Looks at every asset, as `--refresh` does.
     pub fn refresh(&mut self) {
-        self.ask(refresh::queries(self.desired, self.recorded));
+        self.ask(observe::queries(self.desired, self.recorded));
     }
 
     /// Looks at what is out of date, as every run does.
     pub fn look_first(&mut self) {
-        let questions = refresh::queries(self.desired, self.recorded);
-        self.ask(refresh::urgent(questions, self.recorded, self.now));
+        let queries = observe::queries(self.desired, self.recorded);
+        self.ask(observe::urgent(queries, self.recorded, self.now));
     }
 
-    fn ask(&mut self, questions: Vec<refresh::AssetQuery>) {
-        for question in questions {
-            let Some(asset) = self.world.describe(question.asset_id, question.extras) else {
-                self.gone(question.asset_id);
+    fn ask(&mut self, queries: Vec<observe::AssetQuery>) {
+        for query in queries {
+            let Some(asset) = self.world.describe(query.asset_id, query.extras) else {
+                self.gone(query.asset_id);
                 continue;
             };
             let answer = QueryResult::Present(Box::new(asset));
-            let changes = refresh::apply_observation(self.recorded, question.asset_id, &answer, self.now);
+            let changes = observe::apply_observation(self.recorded, query.asset_id, &answer, self.now);
             self.commit(&changes);
         }
     }

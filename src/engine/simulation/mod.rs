@@ -21,10 +21,10 @@ use crate::model::metadata::Field;
 use crate::model::phase::Phase;
 use crate::model::recorded::Recorded;
 use crate::plan::current::current;
-use crate::plan::{Action, Plan, PlanOptions, lint, plan, input_digest};
+use crate::plan::{Action, Plan, PlanOptions, input_digest, lint, plan};
 use crate::state::lockfile::{Ledger, export, import, locked};
-use executor::{SimulatedExecutor, Mood, stored};
-use scenarios::{ScenarioEvent, Meddling, any_story, hash, without_dangling};
+use executor::{Mood, SimulatedExecutor, stored};
+use scenarios::{Meddling, ScenarioEvent, any_scenario, hash, without_dangling};
 use world::{RollbackMakes, SimulatedRemote};
 
 const REMOTE: &str = "https://remote.test";
@@ -38,7 +38,7 @@ struct SimulationFixture {
     desired: Desired,
     ledger: Ledger,
     commits: Vec<(Desired, Ledger)>,
-    mood: Mood,
+    fault_mode: Mood,
     now: Timestamp,
     /// Contents made elsewhere are like no file's.
     strange: u8,
@@ -52,15 +52,15 @@ impl SimulationFixture {
             desired: Desired::default(),
             ledger: Ledger::new(REMOTE.to_owned()),
             commits: Vec::new(),
-            mood: Mood::Fine,
+            fault_mode: Mood::Fine,
             now: Timestamp::UNIX_EPOCH,
             strange: 100,
         }
     }
 
-    fn hands(&mut self) -> SimulatedExecutor<'_> {
-        let Self { world, recorded, desired, mood, now, .. } = self;
-        SimulatedExecutor { world, recorded, desired, mood: std::mem::take(mood), now: *now }
+    fn context(&mut self) -> SimulatedExecutor<'_> {
+        let Self { world, recorded, desired, fault_mode, now, .. } = self;
+        SimulatedExecutor { world, recorded, desired, fault_mode: std::mem::take(fault_mode), now: *now }
     }
 
     fn plan(&self) -> Plan {
@@ -69,10 +69,10 @@ impl SimulationFixture {
 
     fn read_lockfile(&mut self) {
         let changes = import(&self.recorded, &self.ledger, self.now);
-        self.hands_commit(&changes);
+        self.executor_commit(&changes);
     }
 
-    fn hands_commit(&mut self, changes: &[crate::model::change::Change]) {
+    fn executor_commit(&mut self, changes: &[crate::model::change::Change]) {
         changes.iter().for_each(|change| self.recorded.apply(change, self.now).unwrap());
     }
 
@@ -100,10 +100,10 @@ impl SimulationFixture {
                 self.read_lockfile();
             }
             ScenarioEvent::Edit(..) | ScenarioEvent::CheckOut(_) => {}
-            ScenarioEvent::Meddle(at, what) => self.meddle(at, what),
-            ScenarioEvent::Refresh => self.hands().refresh(),
+            ScenarioEvent::Meddle(at, what) => self.edit_elsewhere(at, what),
+            ScenarioEvent::Refresh => self.context().refresh(),
             ScenarioEvent::Days(days) => self.now += SignedDuration::from_hours(24 * days),
-            ScenarioEvent::Mood(mood) => self.mood = mood,
+            ScenarioEvent::Mood(fault_mode) => self.fault_mode = fault_mode,
             ScenarioEvent::FreshMachine => {
                 self.recorded = Recorded::default();
                 self.read_lockfile();
@@ -111,7 +111,7 @@ impl SimulationFixture {
         }
     }
 
-    fn meddle(&mut self, at: prop::sample::Index, what: Meddling) {
+    fn edit_elsewhere(&mut self, at: prop::sample::Index, what: Meddling) {
         if self.world.things.is_empty() {
             return;
         }
@@ -140,13 +140,13 @@ impl SimulationFixture {
 
     /// Plans and carries out until there is nothing left to do.
     fn converge(&mut self) -> Plan {
-        self.hands().look_first();
+        self.context().look_first();
         let mut plans = Vec::new();
         for _ in 0..ROUNDS {
             let plan = self.plan();
             assert_eq!(lint::check(&plan, &BTreeSet::new()), Vec::<String>::new());
             assert_eq!(self.plan(), plan, "the same inputs gave two plans");
-            self.hands_commit(&plan.marks);
+            self.executor_commit(&plan.marks);
             self.check_archiving(&plan);
             if plan.steps.is_empty() {
                 let again = self.plan();
@@ -154,7 +154,7 @@ impl SimulationFixture {
                 assert_eq!(again.steps, [], "steps come after marks {:#?}", plan.marks);
                 return again;
             }
-            self.hands().carry_out(&plan);
+            self.context().carry_out(&plan);
             self.now += SignedDuration::from_secs(1);
             plans.push(plan);
         }
@@ -180,7 +180,7 @@ impl SimulationFixture {
         let in_manifest: BTreeSet<Address> = self.desired.assets.keys().cloned().collect();
         self.ledger = export(REMOTE, &self.recorded, &in_manifest);
         let changes = locked(&self.recorded, &in_manifest);
-        self.hands_commit(&changes);
+        self.executor_commit(&changes);
     }
 
     /// The remote is what the files and the manifest say, where the plan says nothing else.
@@ -238,9 +238,9 @@ impl SimulationFixture {
     }
 }
 
-fn play(rollback: RollbackMakes, story: Vec<ScenarioEvent>) {
+fn play(rollback: RollbackMakes, scenario: Vec<ScenarioEvent>) {
     let mut scene = SimulationFixture::new(rollback);
-    for event in story {
+    for event in scenario {
         scene.happen(event);
         let plan = scene.converge();
         scene.check_in_sync(&plan);
@@ -289,7 +289,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn every_story_ends_in_an_empty_plan(story in any_story(), new_version: bool) {
-        play(if new_version { RollbackMakes::NewVersion } else { RollbackMakes::Repoint }, story);
+    fn every_story_ends_in_an_empty_plan(scenario in any_scenario(), new_version: bool) {
+        play(if new_version { RollbackMakes::NewVersion } else { RollbackMakes::Repoint }, scenario);
     }
 }

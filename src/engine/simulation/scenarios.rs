@@ -55,7 +55,7 @@ impl fmt::Debug for ScenarioEvent {
             Self::Meddle(at, what) => write!(f, "Meddle {at:?} {what:?}"),
             Self::Refresh => write!(f, "Refresh"),
             Self::Days(days) => write!(f, "Days {days}"),
-            Self::Mood(mood) => write!(f, "Mood {mood:?}"),
+            Self::Mood(fault_mode) => write!(f, "Mood {fault_mode:?}"),
             Self::FreshMachine => write!(f, "FreshMachine"),
         }
     }
@@ -227,7 +227,7 @@ fn any_event() -> impl Strategy<Value = ScenarioEvent> {
     ]
 }
 
-pub fn any_story() -> impl Strategy<Value = Vec<ScenarioEvent>> {
+pub fn any_scenario() -> impl Strategy<Value = Vec<ScenarioEvent>> {
     let first = any_desired().prop_map(|desired| ScenarioEvent::Want(Box::new(desired)));
     (first, prop::collection::vec(any_event(), 0..12)).prop_map(|(first, mut rest)| {
         rest.insert(0, first);

@@ -53,27 +53,29 @@ fn parse(script: &str) -> Vec<(Duration, ScriptStep)> {
 /// A caller who does what the module asks for; files are whole unless said otherwise. Gives what was released, and when.
 fn run(mut acts: Vec<(Duration, ScriptStep)>, until: Duration) -> Vec<(Duration, BTreeSet<ProjectPath>)> {
     acts.reverse();
-    let mut settler = Debouncer::default();
+    let mut debouncer = Debouncer::default();
     let mut partial = BTreeSet::new();
     let (mut released, mut now) = (Vec::new(), Duration::ZERO);
     loop {
         let event = acts.last().map(|(time, _)| *time);
-        let Some(time) = settler.next(now).into_iter().chain(event).min().filter(|time| *time <= until) else { break };
+        let Some(time) = debouncer.next(now).into_iter().chain(event).min().filter(|time| *time <= until) else {
+            break;
+        };
         assert!(time >= now);
         now = time;
         while let Some((_, act)) = acts.pop_if(|(time, _)| *time <= now) {
             match act {
-                ScriptStep::Event(path, kind) => settler.note(path, kind, now),
+                ScriptStep::Event(path, kind) => debouncer.note(path, kind, now),
                 ScriptStep::Form(path, true) => drop(partial.remove(&path)),
                 ScriptStep::Form(path, false) => drop(partial.insert(path)),
             }
         }
-        for look in settler.looks(now) {
-            settler.whole(&look, !partial.contains(&look.path));
+        for look in debouncer.looks(now) {
+            debouncer.whole(&look, !partial.contains(&look.path));
         }
-        let ready = settler.release(now);
-        assert!(ready.iter().all(|path| settler.is_settled(path, now)), "released and still waiting");
-        assert!(settler.next(now).is_none_or(|next| next > now), "would spin at {now:?}: {settler:?}");
+        let ready = debouncer.release(now);
+        assert!(ready.iter().all(|path| debouncer.is_settled(path, now)), "released and still waiting");
+        assert!(debouncer.next(now).is_none_or(|next| next > now), "would spin at {now:?}: {debouncer:?}");
         if !ready.is_empty() {
             released.push((now, ready));
         }
@@ -167,35 +169,35 @@ fn endless_writing_waits_for_nobody_and_blocks_nobody() {
 
 #[test]
 fn an_answer_about_an_older_state_does_not_count() {
-    let mut settler = Debouncer::default();
-    settler.note(path("a"), ChangeKind::Closed, ms(0));
-    let looks = settler.looks(ms(100));
-    settler.note(path("a"), ChangeKind::Written, ms(101));
-    settler.whole(&looks[0], true);
-    assert!(!settler.is_settled(&path("a"), ms(300)));
-    assert_eq!(settler.unsettled(ms(300)), BTreeSet::from([path("a")]));
-    assert_eq!(settler.next(ms(300)), Some(ms(2101)));
+    let mut debouncer = Debouncer::default();
+    debouncer.note(path("a"), ChangeKind::Closed, ms(0));
+    let looks = debouncer.looks(ms(100));
+    debouncer.note(path("a"), ChangeKind::Written, ms(101));
+    debouncer.whole(&looks[0], true);
+    assert!(!debouncer.is_settled(&path("a"), ms(300)));
+    assert_eq!(debouncer.in_progress(ms(300)), BTreeSet::from([path("a")]));
+    assert_eq!(debouncer.next(ms(300)), Some(ms(2101)));
 }
 
 #[test]
 fn a_look_that_nobody_answers_costs_the_longer_time() {
-    let mut settler = Debouncer::default();
-    settler.note(path("a"), ChangeKind::Closed, ms(0));
-    assert_eq!(settler.looks(ms(100)).len(), 1);
-    assert_eq!(settler.looks(ms(150)), []);
-    assert_eq!(settler.next(ms(150)), Some(ms(2000)));
-    assert_eq!(settler.release(ms(2000)).len(), 1);
-    assert_eq!(settler.next(ms(2000)), None);
+    let mut debouncer = Debouncer::default();
+    debouncer.note(path("a"), ChangeKind::Closed, ms(0));
+    assert_eq!(debouncer.looks(ms(100)).len(), 1);
+    assert_eq!(debouncer.looks(ms(150)), []);
+    assert_eq!(debouncer.next(ms(150)), Some(ms(2000)));
+    assert_eq!(debouncer.release(ms(2000)).len(), 1);
+    assert_eq!(debouncer.next(ms(2000)), None);
 }
 
 #[test]
 fn what_takes_too_long_is_told() {
-    let mut settler = Debouncer::default();
+    let mut debouncer = Debouncer::default();
     for time in 0..30 {
-        settler.note(path("a"), ChangeKind::Written, ms(time * 1000));
+        debouncer.note(path("a"), ChangeKind::Written, ms(time * 1000));
     }
-    settler.note(path("b"), ChangeKind::Written, ms(28_000));
-    let overdue: Vec<_> = settler.overdue(ms(29_000)).map(|(path, age)| (path.as_str(), age)).collect();
+    debouncer.note(path("b"), ChangeKind::Written, ms(28_000));
+    let overdue: Vec<_> = debouncer.overdue(ms(29_000)).map(|(path, age)| (path.as_str(), age)).collect();
     assert_eq!(overdue, [("a", ms(29_000))]);
 }
 

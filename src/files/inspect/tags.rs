@@ -67,7 +67,9 @@ impl<R: Read> Tags<R> {
             (XmlPosition::Dash, b'-') => XmlPosition::Comment(0),
             (XmlPosition::Bang | XmlPosition::Dash, b'>') => XmlPosition::Text,
             (XmlPosition::Bang | XmlPosition::Dash, _) => XmlPosition::DocumentType { open: 1, quote: None },
-            (XmlPosition::Comment(2), b'>') | (XmlPosition::CData(2), b'>') | (XmlPosition::Instruction(true), b'>') => XmlPosition::Text,
+            (XmlPosition::Comment(2), b'>')
+            | (XmlPosition::CData(2), b'>')
+            | (XmlPosition::Instruction(true), b'>') => XmlPosition::Text,
             (XmlPosition::Comment(dashes), _) => XmlPosition::Comment(counted(b'-', dashes)),
             (XmlPosition::CData(brackets), _) => XmlPosition::CData(counted(b']', brackets)),
             (XmlPosition::Instruction(_), _) => XmlPosition::Instruction(byte == b'?'),
@@ -81,7 +83,9 @@ impl<R: Read> Tags<R> {
                 XmlPosition::DocumentType { open: open.saturating_add(1), quote: None }
             }
             (XmlPosition::DocumentType { open: 1, quote: None }, b'>') => XmlPosition::Text,
-            (XmlPosition::DocumentType { open, quote: None }, b'>') => XmlPosition::DocumentType { open: open - 1, quote: None },
+            (XmlPosition::DocumentType { open, quote: None }, b'>') => {
+                XmlPosition::DocumentType { open: open - 1, quote: None }
+            }
             (place @ XmlPosition::DocumentType { .. }, _) => place,
         };
     }

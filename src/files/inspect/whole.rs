@@ -4,9 +4,9 @@
 //! length that fits. What can't tell (JPEG without its end mark, text FBX, mesh data, sounds from a pipe) is never whole. Headers and
 //! tails only, through the same small buffer.
 //!
-//! Read next: `crate::files::settle`, which asks.
+//! Read next: `crate::files::effects`, which asks.
 
-use super::source::{ReadSeek, FileSource};
+use super::source::{FileSource, ReadSeek};
 use super::{Unfit, flac, inspect, movie, mp3, wav};
 use crate::model::asset::FileFormat;
 use crate::model::path::ProjectPath;

@@ -17,10 +17,10 @@
 //! Read next: `patrol`, then `survey` (which folders), `targets` (what other paths mean), `hints` and `queue` (the two boxes).
 
 mod hints;
-mod watcher;
 mod queue;
-mod watched_folders;
 mod targets;
+mod watched_folders;
+mod watcher;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,8 +32,8 @@ pub use hints::{Hint, HintSink, Hints, Rescan, hints};
 pub use targets::WatchTargets;
 
 use hints::HintState;
+use queue::{Queue, WatchCommand};
 use watcher::WatchLoop;
-use queue::{WatchCommand, Queue};
 
 /// How many events wait for the patrol. A save makes some ten; what 1,000 files of a branch switch make fits, at some 200 bytes each; of more than that
 /// every single one is of no use, and a rescan follows.

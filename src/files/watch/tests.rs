@@ -8,7 +8,7 @@ use super::*;
 use crate::files::debounce::ChangeKind;
 use crate::files::tests_support::{Folder, path};
 use crate::files::{scan, walk};
-use crate::model::desired::{GlobPattern, FileSelection};
+use crate::model::desired::{FileSelection, GlobPattern};
 use crate::model::file::FileCache;
 
 /// Far longer than any machine needs.
@@ -17,7 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn selection(globs: &[&str], explicit: &[&str]) -> FileSelection {
     let glob =
         |pattern: &&str| GlobPattern { name: "g".into(), path: (*pattern).into(), exclude: vec!["**/wip/**".into()] };
-    FileSelection { explicit: explicit.iter().map(|text| path(text)).collect(), globs: globs.iter().map(glob).collect() }
+    FileSelection {
+        explicit: explicit.iter().map(|text| path(text)).collect(),
+        globs: globs.iter().map(glob).collect(),
+    }
 }
 
 fn targets(root: &Path, selection: FileSelection) -> WatchTargets {
@@ -251,7 +254,7 @@ fn looking_at_files_is_not_told() {
         crate::files::is_whole(&stage.root, &path(name));
     }
     let walk = walk(&stage.root, &selection(&["ui/*.png"], &[]));
-    examine(&stage.root, &walk, &FileCache::new(), &crate::files::FilesInProgress::default(), 0, &|_| {});
+    scan(&stage.root, &walk, &FileCache::new(), &crate::files::FilesInProgress::default(), 0, &|_| {});
     assert_eq!(stage.settle("ui/c.png"), []);
 }
 
@@ -302,7 +305,8 @@ fn what_the_system_refuses_is_told_apart() {
 fn links_are_followed_as_the_walk_does() {
     use std::os::unix::fs::symlink;
 
-    let mut stage = WatchFixture::new(&["real/a.png", "other/b.png", "z.png"], &["linked/*.png", "by/**/*.png", "*.png"], &[]);
+    let mut stage =
+        WatchFixture::new(&["real/a.png", "other/b.png", "z.png"], &["linked/*.png", "by/**/*.png", "*.png"], &[]);
     symlink("real", stage.at("linked")).unwrap();
     fs::create_dir(stage.at("by")).unwrap();
     symlink("../other/b.png", stage.at("by/b.png")).unwrap();

@@ -104,8 +104,11 @@ struct SurveyStart {
 /// Goes through the folders below `root`, each of which is given to `arm` first.
 pub(super) fn survey(root: &Root, wanted: &Wanted, arm: &mut dyn FnMut(&Path) -> Armed) -> Map {
     let mut map = Map::default();
-    let mut starts =
-        vec![SurveyStart { real: root.join("").components().collect(), place: WatchPlace::default(), trail: Vec::new() }];
+    let mut starts = vec![SurveyStart {
+        real: root.join("").components().collect(),
+        place: WatchPlace::default(),
+        trail: Vec::new(),
+    }];
     while let Some(start) = starts.pop() {
         let armed = arm(&start.real);
         // What can't be read the walk tells.

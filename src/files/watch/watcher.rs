@@ -12,12 +12,12 @@ use std::sync::Arc;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::hints::HintSink;
-use super::queue::{EventBatch, WatchCommand, Queue, Raw};
-use super::watched_folders::{Armed, Map, WatchPlace, Wanted, survey};
+use super::queue::{EventBatch, Queue, Raw, WatchCommand};
 use super::targets::{Meaning, Meanings};
+use super::watched_folders::{Armed, Map, Wanted, WatchPlace, survey};
 use super::{Degraded, Rescan, WatchTargets};
-use crate::files::open::{Root, is_guarded};
 use crate::files::debounce::ChangeKind;
+use crate::files::open::{Root, is_guarded};
 use crate::model::file::Fingerprint;
 use crate::platform::{fingerprint, mount};
 
@@ -156,9 +156,9 @@ impl WatchLoop {
                 }
             }
         }
-        let trouble = watches.end();
+        let blocked = watches.end();
         let missing = self.rootless.then(|| Degraded::RootMissing { root: self.targets.root.clone() });
-        missing.or(trouble)
+        missing.or(blocked)
     }
 
     fn note(&mut self, event: Raw, findings: &mut EventFindings) {
@@ -226,7 +226,7 @@ struct Watches {
     wanted: BTreeSet<PathBuf>,
     /// What each device is, asked once a survey.
     devices: BTreeMap<u64, Option<&'static str>>,
-    trouble: Option<Degraded>,
+    blocked: Option<Degraded>,
 }
 
 impl Watches {
@@ -234,7 +234,7 @@ impl Watches {
         let callback = move |event| queue.push(event);
         let config = notify::Config::default().with_follow_symlinks(false);
         let system = RecommendedWatcher::new(callback, config).map_err(|error| Degraded::of(&error));
-        Self { system, armed: BTreeMap::new(), wanted: BTreeSet::new(), devices: BTreeMap::new(), trouble: None }
+        Self { system, armed: BTreeMap::new(), wanted: BTreeSet::new(), devices: BTreeMap::new(), blocked: None }
     }
 
     fn is_armed(&self, folder: &Path) -> bool {
@@ -258,7 +258,7 @@ impl Watches {
     fn begin(&mut self) {
         self.wanted.clear();
         self.devices.clear();
-        self.trouble = None;
+        self.blocked = None;
     }
 
     fn arm(&mut self, folder: &Path) -> Armed {
@@ -268,7 +268,7 @@ impl Watches {
         let network = *self.devices.entry(device).or_insert_with(|| mount::network(folder));
         if let Some(kind) = network {
             let folder = || folder.to_owned();
-            self.trouble.get_or_insert_with(|| Degraded::Network { folder: folder(), kind });
+            self.blocked.get_or_insert_with(|| Degraded::Network { folder: folder(), kind });
         }
         let identity = (device, inode);
         match self.armed.get(folder) {
@@ -278,7 +278,7 @@ impl Watches {
             Some(_) | None => {}
         }
         // Each further try would fail in the same way.
-        let full = matches!(self.trouble, Some(Degraded::Limit));
+        let full = matches!(self.blocked, Some(Degraded::Limit));
         let Ok(system) = self.system.as_mut().map_err(|_| ()) else { return Armed::Not };
         if full {
             return Armed::Not;
@@ -291,7 +291,7 @@ impl Watches {
             Err(error) => {
                 self.armed.remove(folder);
                 if !is_harmless(&error) {
-                    self.trouble = Some(Degraded::of(&error));
+                    self.blocked = Some(Degraded::of(&error));
                 }
                 Armed::Not
             }
@@ -302,7 +302,7 @@ impl Watches {
     fn end(&mut self) -> Option<Degraded> {
         let spare: Vec<PathBuf> = self.armed.keys().filter(|folder| !self.wanted.contains(*folder)).cloned().collect();
         spare.iter().for_each(|folder| self.disarm(folder));
-        self.system.as_ref().err().cloned().or_else(|| self.trouble.take())
+        self.system.as_ref().err().cloned().or_else(|| self.blocked.take())
     }
 }
 

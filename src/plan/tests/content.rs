@@ -15,7 +15,8 @@ fn what_is_new_is_created_and_what_is_known_is_left() {
 
 #[test]
 fn changed_content_is_updated_or_replaced_by_type() {
-    let known = || KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).revision("b.fbx", 11, 1, 2);
+    let known =
+        || KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).revision("b.fbx", 11, 1, 2);
     check(
         vec![want("a.png", 3), want("b.fbx", 4)],
         known(),
@@ -46,11 +47,11 @@ fn an_earlier_content_of_a_model_is_uploaded_again() {
 
 #[test]
 fn a_refusal_ends_with_new_content_and_a_retry_keeps_its_time() {
-    let subject = digest::subject(Some(hash(1)), &FieldDigests::new());
+    let input_digest = digest::input_digest(Some(hash(1)), &FieldDigests::new());
     let later: Timestamp = "1970-01-01T00:01:00Z".parse().unwrap();
-    let trouble = Blocked::Retrying { input_digest, failures: 2, doubts: 0, next_at: later, message: "502".to_owned() };
+    let blocked = Blocked::Retrying { input_digest, failures: 2, doubts: 0, next_at: later, message: "502".to_owned() };
     let known = || {
-        let rest = Change::SetBlocked { address: address("a.png"), trouble: Some(trouble.clone()) };
+        let rest = Change::SetBlocked { address: address("a.png"), blocked: Some(blocked.clone()) };
         KnownBuilder::default().enrolled("a.png").tell(rest)
     };
     let times = |content: u8| {

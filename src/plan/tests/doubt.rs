@@ -5,14 +5,14 @@ use super::*;
 #[test]
 fn a_create_that_is_never_answered_is_not_fed_copies_without_end() {
     let resting = |doubts: u32, content: u8| {
-        let subject = digest::subject(Some(hash(content)), &FieldDigests::new());
-        let trouble =
+        let input_digest = digest::input_digest(Some(hash(content)), &FieldDigests::new());
+        let blocked =
             Blocked::Retrying { input_digest, failures: doubts, doubts, next_at: NOW, message: "reset".to_owned() };
-        Change::SetBlocked { address: address("a.png"), trouble: Some(trouble) }
+        Change::SetBlocked { address: address("a.png"), blocked: Some(blocked) }
     };
     let doubtful = || {
         let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
-        KnownBuilder::default().create_under_way("a.png", 1, false, &in_doubt)
+        KnownBuilder::default().create_under_way("a.png", 1, false, &doubt)
     };
     let again = "create a.png: it is new
          note a.png: the outcome of an earlier create is unknown; it is sent again and may exist twice";
@@ -31,7 +31,7 @@ fn a_create_that_is_never_answered_is_not_fed_copies_without_end() {
         let mut recorded = known.0;
         let plan = plan(&desired(vec![want("a.png", 1)]), &recorded, NOW);
         plan.marks.iter().for_each(|mark| recorded.apply(mark, NOW).unwrap());
-        match &recorded.assets[&address("a.png")].trouble {
+        match &recorded.assets[&address("a.png")].blocked {
             Some(Blocked::Retrying { doubts, .. }) => *doubts,
             other => panic!("{other:?}"),
         }
@@ -56,7 +56,7 @@ fn what_is_under_way_is_followed_and_doubt_follows_the_policy() {
     let check_policy = |policy: AmbiguousCreate, costly: bool, expected: &str| {
         let mut desired = desired(vec![want("a.png", 1)]);
         desired.policy.ambiguous_create = policy;
-        check_desired(&desired, KnownBuilder::default().create_under_way("a.png", 1, costly, &in_doubt), expected);
+        check_desired(&desired, KnownBuilder::default().create_under_way("a.png", 1, costly, &doubt), expected);
     };
     check_policy(AmbiguousCreate::Auto, false, again);
     check_policy(AmbiguousCreate::Auto, true, held);
@@ -64,7 +64,7 @@ fn what_is_under_way_is_followed_and_doubt_follows_the_policy() {
     check_policy(AmbiguousCreate::Hold, false, held);
 }
 
-fn known_doubt(costly: bool) -> KnownBuilder {
+fn known_in_doubt(costly: bool) -> KnownBuilder {
     KnownBuilder::default().create_under_way("a.png", 1, costly, &[PhaseEvent::HandOver, PhaseEvent::Doubt])
 }
 
@@ -72,7 +72,7 @@ fn known_doubt(costly: bool) -> KnownBuilder {
 fn a_create_sent_again_after_doubt_was_uploaded_once_more_for_each_sharer() {
     check(
         vec![want("a.png", 1), want("b.png", 1)],
-        known_doubt(false),
+        known_in_doubt(false),
         "create a.png: it is new
          create b.png: it is new; the same bytes are uploaded for `a.png`
          note a.png: the outcome of an earlier create is unknown; it is sent again and may exist twice",
@@ -83,7 +83,7 @@ fn a_create_sent_again_after_doubt_was_uploaded_once_more_for_each_sharer() {
 fn the_bytes_of_a_held_create_in_doubt_were_uploaded_for_another_address() {
     check(
         vec![want("a.png", 1), want("b.png", 1)],
-        known_doubt(true),
+        known_in_doubt(true),
         "held a.png: nobody knows whether its create of 1970-01-01T00:00:00Z was carried out
          held b.png: it shares the upload of `a.png`, which is held",
     );
@@ -102,7 +102,7 @@ fn an_operation_was_forgotten_over_a_younger_create_in_doubt() {
 fn a_create_in_doubt_was_given_up_though_nothing_took_its_place() {
     let broken = FileProblem { message: "no such file".to_owned(), hint: None };
     let desired = desired(vec![DesiredAsset { content: Err(broken), ..want("a.png", 1) }]);
-    let plan = plan(&desired, &known_doubt(false).0, NOW);
+    let plan = plan(&desired, &known_in_doubt(false).0, NOW);
     assert_eq!(text(&plan), "failed a.png: no such file");
     assert_eq!(plan.marks, []);
 }
@@ -110,7 +110,8 @@ fn a_create_in_doubt_was_given_up_though_nothing_took_its_place() {
 #[test]
 fn the_operation_of_an_address_that_left_was_never_polled_and_its_asset_lost() {
     let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
-    let known = || KnownBuilder::default().create_under_way("b.png", 1, false, &[PhaseEvent::HandOver, accepted.clone()]);
+    let known =
+        || KnownBuilder::default().create_under_way("b.png", 1, false, &[PhaseEvent::HandOver, accepted.clone()]);
     let wait = "wait b.png: Roblox works on operation op";
     check(vec![], known(), wait);
     check(vec![want("c.png", 2)], known(), &format!("{wait}\ncreate c.png: it is new"));
@@ -127,11 +128,11 @@ fn the_operation_of_an_address_that_left_was_never_polled_and_its_asset_lost() {
 fn two_creates_in_doubt_were_counted_as_one() {
     let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
     let known =
-        KnownBuilder::default().create_under_way("a.png", 1, false, &in_doubt).create_under_way("a.png", 1, false, &in_doubt);
+        KnownBuilder::default().create_under_way("a.png", 1, false, &doubt).create_under_way("a.png", 1, false, &doubt);
     let mut recorded = known.0;
     for mark in &plan(&desired(vec![want("a.png", 1)]), &recorded, NOW).marks {
         recorded.apply(mark, NOW).unwrap();
     }
-    let trouble = &recorded.assets[&address("a.png")].trouble;
-    assert!(matches!(trouble, Some(Blocked::Retrying { doubts: 2, .. })), "{trouble:?}");
+    let blocked = &recorded.assets[&address("a.png")].blocked;
+    assert!(matches!(blocked, Some(Blocked::Retrying { doubts: 2, .. })), "{blocked:?}");
 }

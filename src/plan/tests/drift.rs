@@ -28,8 +28,8 @@ fn the_file_is_put_over_what_somebody_else_made_only_when_a_person_says_so() {
     let known = || model().points_to("b.fbx", 11).elsewhere("b.fbx", 11, 2);
     let overwrite = |content: u8, wished: bool| {
         let overwrite = wished.then(|| address("b.fbx")).into_iter().collect();
-        let wishes = PlanOptions { overwrite, ..PlanOptions::default() };
-        text(&super::super::plan(&desired(vec![want("b.fbx", content)]), &known().0, &wishes, NOW))
+        let options = PlanOptions { overwrite, ..PlanOptions::default() };
+        text(&super::super::plan(&desired(vec![want("b.fbx", content)]), &known().0, &options, NOW))
     };
     let over = |hash: &str| format!("update_content b.fbx 11: the file, {hash}, is put over what somebody else made");
     assert_eq!(overwrite(1, false), format!("drift b.fbx: {ELSEWHERE}"));
@@ -37,8 +37,8 @@ fn the_file_is_put_over_what_somebody_else_made_only_when_a_person_says_so() {
     assert_eq!(overwrite(2, false), format!("held b.fbx: {ELSEWHERE}"));
     assert_eq!(overwrite(2, true), over("02020202"));
     // The policy heals no content.
-    check_desired(&healing(desired(vec![want("b.fbx", 1)])), known(), &format!("drift b.fbx: {ELSEWHERE}"));
-    check_desired(&healing(desired(vec![want("b.fbx", 2)])), known(), &format!("held b.fbx: {ELSEWHERE}"));
+    check_desired(&repair(desired(vec![want("b.fbx", 1)])), known(), &format!("drift b.fbx: {ELSEWHERE}"));
+    check_desired(&repair(desired(vec![want("b.fbx", 2)])), known(), &format!("held b.fbx: {ELSEWHERE}"));
     // Metadata goes on beside a drifted content.
     check(
         vec![named(want("b.fbx", 1), "Sword")],
@@ -73,12 +73,12 @@ fn metadata_is_reported_or_put_back_three_times_a_day() {
     let wanted = named(want("b.fbx", 1), "Sword");
     let known = |name: &str, times: usize| {
         let name = name.to_owned();
-        let known = model().points_to("b.fbx", 11).asked(&wanted).healed("b.fbx", DriftRepair::Metadata, times);
+        let known = model().points_to("b.fbx", 11).asked(&wanted).repairs("b.fbx", DriftRepair::Metadata, times);
         known.seen(11, move |seen| seen.display_name = Some(name.clone()))
     };
     let drift = "drift b.fbx: somebody else changed display_name";
     let report = || desired(vec![wanted.clone()]);
-    let heal = || healing(report());
+    let heal = || repair(report());
     check_desired(&report(), known("Sword", 0), "");
     check_desired(&report(), known("Axe", 0), drift);
     let back = "update_metadata b.fbx 11: display_name changed, or somebody else changed it";
@@ -97,23 +97,23 @@ fn metadata_is_reported_or_put_back_three_times_a_day() {
 #[test]
 fn an_archived_asset_is_reported_or_restored_three_times_a_day() {
     let known = |times: usize| {
-        let known = model().points_to("b.fbx", 11).healed("b.fbx", DriftRepair::Archived, times);
+        let known = model().points_to("b.fbx", 11).repairs("b.fbx", DriftRepair::Archived, times);
         known.seen(11, |seen| seen.archived = Some(true))
     };
     let wanted = || desired(vec![want("b.fbx", 1)]);
     check_desired(&wanted(), known(0), "drift b.fbx: somebody archived asset 11");
     let back = "restore b.fbx 11: somebody else archived it";
-    check_desired(&healing(wanted()), known(2), back);
+    check_desired(&repair(wanted()), known(2), back);
     let enough = "drift b.fbx: somebody archived asset 11; it was put back 3 times today";
-    check_desired(&healing(wanted()), known(3), enough);
+    check_desired(&repair(wanted()), known(3), enough);
     // Metadata has a count of its own.
-    let both = known(0).healed("b.fbx", DriftRepair::Metadata, 3);
-    check_desired(&healing(wanted()), both, back);
+    let both = known(0).repairs("b.fbx", DriftRepair::Metadata, 3);
+    check_desired(&repair(wanted()), both, back);
     // A changed file is not put into an archived asset.
     let changed = || desired(vec![want("b.fbx", 2)]);
     check_desired(&changed(), known(0), "held b.fbx: its file changed, and asset 11 is archived");
     check_desired(
-        &healing(changed()),
+        &repair(changed()),
         known(0),
         &format!("{back}\nupdate_content b.fbx 11: its content changed from 01010101 to 02020202"),
     );
@@ -131,7 +131,7 @@ fn an_archived_asset_was_told_only_of_the_address_that_made_it() {
         known(),
         "drift a.png: somebody archived asset 10\ndrift b.png: somebody archived asset 10",
     );
-    check_desired(&healing(wanted()), known(), "restore a.png 10: somebody else archived it");
+    check_desired(&repair(wanted()), known(), "restore a.png 10: somebody else archived it");
 }
 
 /// The address that had made the asset wanted other bytes and was held, so nobody put back what the other one uses.
@@ -141,7 +141,7 @@ fn a_held_address_kept_the_asset_of_another_from_being_healed() {
     let known = known.seen(10, |seen| seen.archived = Some(true));
     let held = DesiredAsset { prevent_replace: true, ..want("a.png", 2) };
     check_desired(
-        &healing(desired(vec![held, want("b.png", 1)])),
+        &repair(desired(vec![held, want("b.png", 1)])),
         known,
         "restore b.png 10: somebody else archived it
          held a.png: its content changed, and this type can't be updated in place, and `prevent_replace` forbids a new asset ID",

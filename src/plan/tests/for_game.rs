@@ -54,8 +54,10 @@ fn rejected_or_lost_content_gives_the_asset_of_before() {
         let late = picture().standing("a.png", 20, 2, standing);
         check_id(Some(&want("a.png", 2)), "a.png", late, 10, 10);
         // Without another one the ID stays: an appeal may bring it back.
-        let only =
-            KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).standing("a.png", 10, 1, standing);
+        let only = KnownBuilder::default()
+            .revision("a.png", 10, 1, 1)
+            .points_to("a.png", 10)
+            .standing("a.png", 10, 1, standing);
         check_id(Some(&want("a.png", 1)), "a.png", only, 10, 10);
     }
     check_id(Some(&want("b.fbx", 2)), "b.fbx", model().standing("b.fbx", 11, 2, RevisionState::Rejected), 11, 11);
@@ -63,7 +65,7 @@ fn rejected_or_lost_content_gives_the_asset_of_before() {
 
 #[test]
 fn an_archived_asset_keeps_its_id() {
-    let archived = picture().shelved("a.png", 20, RetireReason::ByHand, days_ago(1), Some(days_ago(1)));
+    let archived = picture().retirements("a.png", 20, RetireReason::ByHand, days_ago(1), Some(days_ago(1)));
     check_id(Some(&want("a.png", 2)), "a.png", archived, 20, 20);
 }
 

@@ -3,7 +3,8 @@
 use super::*;
 
 fn model() -> KnownBuilder {
-    let known = KnownBuilder::default().revision("b.fbx", 11, 1, 1).revision("b.fbx", 11, 2, 2).revision("b.fbx", 11, 3, 3);
+    let known =
+        KnownBuilder::default().revision("b.fbx", 11, 1, 1).revision("b.fbx", 11, 2, 2).revision("b.fbx", 11, 3, 3);
     known.points_to("b.fbx", 11).locked("b.fbx")
 }
 
@@ -108,7 +109,7 @@ fn a_branch_switch_under_a_pin() {
 
 #[test]
 fn what_is_pinned_is_healed_and_restored() {
-    let wanted = || healing(desired(vec![named(pinned(want("b.fbx", 1), 1), "Sword")]));
+    let wanted = || repair(desired(vec![named(pinned(want("b.fbx", 1), 1), "Sword")]));
     let known = || {
         let known = model().rolled_back("b.fbx", 11, 1, 1, 3).asked(&named(want("b.fbx", 1), "Sword"));
         known.seen(11, |seen| {

@@ -39,7 +39,8 @@ fn what_was_asked_for_is_remembered_though_it_is_no_longer_managed() {
 #[test]
 fn an_older_asset_kept_its_old_name_when_its_content_came_back() {
     let known = || {
-        let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
+        let known =
+            KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
         known.asked(&named(want("a.png", 2), "New"))
     };
     let back = "replace a.png 10: its content is again that of asset 10";
@@ -189,8 +190,9 @@ fn neutral(desired: Desired) -> Desired {
 #[test]
 fn a_refused_name_of_a_create_follows_the_policy() {
     let wanted = named(want("b.fbx", 1), "Rude");
-    let subjects = input_digest::of(&wanted, &wanted.metadata.digests());
-    let known = |objection| KnownBuilder::default().enrolled("b.fbx").refused("b.fbx", subjects.asset, objection);
+    let input_digests = input_digest::of(&wanted, &wanted.metadata.digests());
+    let known =
+        |refusal_kind| KnownBuilder::default().enrolled("b.fbx").refused("b.fbx", input_digests.asset, refusal_kind);
     let held = "failed b.fbx: Roblox refused to update_metadata it: Moderated";
     check(vec![wanted.clone()], known(RefusalKind::DisplayName), held);
     let name = |desired: &Desired, known: KnownBuilder| {
@@ -212,13 +214,13 @@ fn a_refused_name_of_a_create_follows_the_policy() {
 fn a_name_that_was_refused_and_kept_was_put_back_as_drift() {
     let wanted = described(named(want("b.fbx", 1), "Rude"), "A");
     let before = described(named(want("b.fbx", 1), "Sword"), "A");
-    let subjects = input_digest::of(&wanted, &wanted.metadata.digests());
+    let input_digests = input_digest::of(&wanted, &wanted.metadata.digests());
     let known = || {
-        let known = sword(&before).refused("b.fbx", subjects.metadata, RefusalKind::DisplayName);
+        let known = sword(&before).refused("b.fbx", input_digests.metadata, RefusalKind::DisplayName);
         known.seen(11, |seen| (seen.display_name, seen.description) = (Some("Sword".to_owned()), Some("A".to_owned())))
     };
     check(vec![wanted.clone()], known(), "failed b.fbx: Roblox refused to update_metadata it: Moderated");
-    let desired = healing(neutral(desired(vec![wanted])));
+    let desired = repair(neutral(desired(vec![wanted])));
     check_desired(
         &desired,
         known(),
@@ -237,11 +239,11 @@ fn a_name_that_was_refused_and_kept_was_put_back_as_drift() {
 #[test]
 fn the_rest_of_an_update_goes_on_without_a_refused_name() {
     let wanted = described(named(want("b.fbx", 1), "Rude"), "B");
-    let subjects = input_digest::of(&wanted, &wanted.metadata.digests());
+    let input_digests = input_digest::of(&wanted, &wanted.metadata.digests());
     let known = sword(&described(named(want("b.fbx", 1), "Sword"), "A"));
     check_desired(
         &neutral(desired(vec![wanted])),
-        known.refused("b.fbx", subjects.metadata, RefusalKind::DisplayName),
+        known.refused("b.fbx", input_digests.metadata, RefusalKind::DisplayName),
         "update_metadata b.fbx 11: description changed
          note b.fbx: Roblox refused the display name, so the asset keeps the one that it has",
     );

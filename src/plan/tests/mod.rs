@@ -28,7 +28,9 @@ use crate::model::metadata::{
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::policy::{AmbiguousCreate, DriftPolicy, LeavePolicy, ModeratedName, Policy};
-use crate::model::recorded::{AttemptId, DriftRepair, Identity, RetireReason, RefusalKind, PinnedAt, Retirement, Blocked};
+use crate::model::recorded::{
+    AttemptId, Blocked, DriftRepair, Identity, PinnedAt, RefusalKind, RetireReason, Retirement,
+};
 use crate::model::remote::RemoteAsset;
 use jiff::SignedDuration;
 use std::time::Duration;
@@ -132,7 +134,7 @@ fn with_policy(desired: Desired, edit: impl Fn(&mut Policy)) -> Desired {
     desired
 }
 
-fn healing(desired: Desired) -> Desired {
+fn repair(desired: Desired) -> Desired {
     with_policy(desired, |policy| policy.drift = DriftPolicy::Heal)
 }
 
@@ -190,7 +192,11 @@ impl KnownBuilder {
             made: None,
         };
         edit(&mut fact);
-        known.tell(Change::AddRevision { address: address(path), key: RevisionKey { asset_id: id(asset), version }, fact })
+        known.tell(Change::AddRevision {
+            address: address(path),
+            key: RevisionKey { asset_id: id(asset), version },
+            fact,
+        })
     }
 
     fn points_to(self, path: &str, asset: u64) -> Self {
@@ -234,9 +240,16 @@ impl KnownBuilder {
         self.tell(Change::RecordObservation { asset: seen })
     }
 
-    fn shelved(self, path: &str, asset: u64, why: RetireReason, since: Timestamp, archived_at: Option<Timestamp>) -> Self {
-        let shelved = Some(Retirement { why, since, archived_at });
-        self.tell(Change::SetRetirement { address: address(path), asset_id: id(asset), shelved })
+    fn retirements(
+        self,
+        path: &str,
+        asset: u64,
+        why: RetireReason,
+        since: Timestamp,
+        archived_at: Option<Timestamp>,
+    ) -> Self {
+        let retirements = Some(Retirement { why, since, archived_at });
+        self.tell(Change::SetRetirement { address: address(path), asset_id: id(asset), retirements })
     }
 
     /// The rollback to `pin` led to version `at`, when `newest` was the newest.
@@ -247,15 +260,15 @@ impl KnownBuilder {
         self.tell(Change::SetPinnedAt { address: address(path), pinned })
     }
 
-    fn healed(self, path: &str, healing: DriftRepair, times: usize) -> Self {
-        let heal = || Change::RecordRepair { address: address(path), healing };
+    fn repairs(self, path: &str, repair: DriftRepair, times: usize) -> Self {
+        let heal = || Change::RecordRepair { address: address(path), repair };
         (0..times).fold(self, |known, _| known.tell(heal()))
     }
 
-    fn refused(self, path: &str, subject: FieldDigest, objection: RefusalKind) -> Self {
+    fn refused(self, path: &str, input_digest: FieldDigest, refusal_kind: RefusalKind) -> Self {
         let (action, message) = ("update_metadata".to_owned(), "Moderated".to_owned());
-        let trouble = Blocked::Refused { input_digest, action, objection, message, at: NOW };
-        self.tell(Change::SetBlocked { address: address(path), trouble: Some(trouble) })
+        let blocked = Blocked::Refused { input_digest, action, refusal_kind, message, at: NOW };
+        self.tell(Change::SetBlocked { address: address(path), blocked: Some(blocked) })
     }
 
     /// What was asked last, of assets as they are now.

@@ -48,7 +48,12 @@ fn what_is_under_review_is_used_and_shared() {
 #[test]
 fn a_rejected_content_is_held_until_it_changes() {
     let rejected = |path: &str, asset: u64| {
-        KnownBuilder::default().revision(path, asset, 1, 1).points_to(path, asset).standing(path, asset, 1, RevisionState::Rejected)
+        KnownBuilder::default().revision(path, asset, 1, 1).points_to(path, asset).standing(
+            path,
+            asset,
+            1,
+            RevisionState::Rejected,
+        )
     };
     let held = |path: &str| format!("rejected {path}: Roblox's moderation rejected this content");
     check(vec![want("a.png", 1)], rejected("a.png", 10), &held("a.png"));

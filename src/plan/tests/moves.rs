@@ -364,23 +364,28 @@ fn what_may_have_moved_was_archived_while_a_person_was_asked() {
 
 #[test]
 fn what_is_in_hand_under_its_old_name_waits_under_the_new_one() {
-    let in_hand = |path: &str| PlanOptions { in_hand: [address(path)].into(), ..PlanOptions::default() };
+    let in_progress = |path: &str| PlanOptions { in_progress: [address(path)].into(), ..PlanOptions::default() };
     let on_its_way =
         |path: &str| KnownBuilder::default().create_under_way(path, 1, false, &[PhaseEvent::HandOver]).locked(path);
-    let check = |wanted: Vec<DesiredAsset>, known: KnownBuilder, wishes: &PlanOptions, expected: &str| {
-        assert_eq!(text(&super::super::plan(&desired(wanted), &known.0, wishes, NOW)), expected);
+    let check = |wanted: Vec<DesiredAsset>, known: KnownBuilder, options: &PlanOptions, expected: &str| {
+        assert_eq!(text(&super::super::plan(&desired(wanted), &known.0, options, NOW)), expected);
     };
     let mark = "note a.fbx: left the manifest; its asset at Roblox is kept";
     // By its bytes, those that are on their way or those that it has, and by its path.
-    check(vec![want("b.fbx", 1)], on_its_way("a.fbx"), &in_hand("a.fbx"), mark);
-    check(vec![want("b.png", 1)], on_its_way("a.png"), &in_hand("a.png"), &mark.replace("fbx", "png"));
-    check(vec![want("b.fbx", 1)], left("a.fbx", 10, 1), &in_hand("a.fbx"), mark);
+    check(vec![want("b.fbx", 1)], on_its_way("a.fbx"), &in_progress("a.fbx"), mark);
+    check(vec![want("b.png", 1)], on_its_way("a.png"), &in_progress("a.png"), &mark.replace("fbx", "png"));
+    check(vec![want("b.fbx", 1)], left("a.fbx", 10, 1), &in_progress("a.fbx"), mark);
     let called = desired_as(vec![called("sword", want("a.fbx", 2))]);
-    assert_eq!(text(&super::super::plan(&called, &on_its_way("a.fbx").0, &in_hand("a.fbx"), NOW)), mark);
+    assert_eq!(text(&super::super::plan(&called, &on_its_way("a.fbx").0, &in_progress("a.fbx"), NOW)), mark);
     // Other bytes under another name are another asset, and what is in hand and still wanted keeps nobody waiting.
-    check(vec![want("b.fbx", 2)], on_its_way("a.fbx"), &in_hand("a.fbx"), &format!("create b.fbx: it is new\n{mark}"));
+    check(
+        vec![want("b.fbx", 2)],
+        on_its_way("a.fbx"),
+        &in_progress("a.fbx"),
+        &format!("create b.fbx: it is new\n{mark}"),
+    );
     let both = vec![want("a.fbx", 1), want("b.fbx", 1)];
-    check(both, on_its_way("a.fbx"), &in_hand("a.fbx"), "create b.fbx: it is new");
+    check(both, on_its_way("a.fbx"), &in_progress("a.fbx"), "create b.fbx: it is new");
 }
 
 #[test]
@@ -393,7 +398,7 @@ fn a_create_under_way_goes_along_with_its_address() {
     assert!(plan.marks.contains(&Change::Move { from: address("a.fbx"), to: address("b.fbx") }), "{:?}", plan.marks);
     // In doubt it is the new address that a person is asked about, and that may have made two.
     let doubt = [PhaseEvent::HandOver, PhaseEvent::Doubt];
-    let costly = KnownBuilder::default().create_under_way("a.fbx", 1, true, &in_doubt).locked("a.fbx");
+    let costly = KnownBuilder::default().create_under_way("a.fbx", 1, true, &doubt).locked("a.fbx");
     let held = "move b.fbx: `a.fbx` left, and had the same bytes\nheld b.fbx: nobody knows whether its create of 1970-01-01T00:00:00Z was carried out";
     check(vec![want("b.fbx", 1)], costly, held);
     // Nothing left: as if it had never begun.
@@ -413,8 +418,9 @@ fn every_address_of_a_model_knows_its_head() {
     );
     check(vec![want("a.fbx", 2)], known(), "note b.fbx: left the manifest; its asset at Roblox is kept");
     // What a person archived under the other name is no doing of somebody else's.
-    let archived =
-        known().shelved("b.fbx", 10, RetireReason::ByHand, NOW, Some(NOW)).seen(10, |seen| seen.archived = Some(true));
+    let archived = known()
+        .retirements("b.fbx", 10, RetireReason::ByHand, NOW, Some(NOW))
+        .seen(10, |seen| seen.archived = Some(true));
     let noted = "note a.fbx: was archived by hand; `macadam restore a.fbx` brings it back";
     let left = "note b.fbx: left the manifest; its asset at Roblox is kept";
     check(vec![want("a.fbx", 2)], archived, &format!("{noted}\n{left}"));

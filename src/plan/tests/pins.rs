@@ -180,7 +180,7 @@ fn who_made_a_newer_revision_than_the_pinned_one_is_told_and_not_undone() {
 
 #[test]
 fn a_refused_rollback_waits_for_another_pin() {
-    let subject = |want: &DesiredAsset| input_digest::of(want, &want.metadata.digests()).asset;
+    let input_digest = |want: &DesiredAsset| input_digest::of(want, &want.metadata.digests()).asset;
     let wanted = pinned(want("b.fbx", 3), 1);
     let known = || model().refused("b.fbx", input_digest(&wanted), RefusalKind::Other);
     check(vec![wanted.clone()], known(), "failed b.fbx: Roblox refused to update_metadata it: Moderated");
@@ -193,7 +193,9 @@ fn a_refused_rollback_waits_for_another_pin() {
 #[test]
 fn a_pin_of_what_is_archived_by_hand_waits_for_its_restoration() {
     let known = KnownBuilder::default().revision("m.fbx", 10, 1, 1).revision("m.fbx", 10, 2, 2).points_to("m.fbx", 10);
-    let known = known.shelved("m.fbx", 10, RetireReason::ByHand, NOW, Some(NOW)).seen(10, |seen| seen.archived = Some(true));
+    let known = known
+        .retirements("m.fbx", 10, RetireReason::ByHand, NOW, Some(NOW))
+        .seen(10, |seen| seen.archived = Some(true));
     let plan = plan(&desired(vec![pinned(want("m.fbx", 2), 1)]), &known.0, NOW);
     assert_eq!(text(&plan), "held m.fbx: it is pinned to revision 1, from revision 2, and asset 10 is archived");
     assert_eq!(hints(&plan), ["m.fbx: `macadam restore m.fbx`"]);

@@ -131,19 +131,21 @@ fn learn(known: KnownBuilder, path: &str, fact: Fact) -> KnownBuilder {
         Fact::Shelve(asset, why, archived) => {
             let why = [RetireReason::Replaced, RetireReason::Removed, RetireReason::ByHand][why];
             let archived = (archived || why == RetireReason::ByHand).then(|| days_ago(2));
-            known.shelved(path, asset, why, days_ago(20), archived)
+            known.retirements(path, asset, why, days_ago(20), archived)
         }
         Fact::Seen(asset, archived, name, revision) => known.seen(asset, move |seen| {
             (seen.archived, seen.display_name) = (archived, name.map(str::to_owned));
             seen.revision = Revision::new(revision).ok();
         }),
         Fact::RolledBack(asset, pin, at) => known.rolled_back(path, asset, pin, at, 3),
-        Fact::Healed(metadata) => known.healed(path, if metadata { DriftRepair::Metadata } else { DriftRepair::Archived }, 3),
+        Fact::Healed(metadata) => {
+            known.repairs(path, if metadata { DriftRepair::Metadata } else { DriftRepair::Archived }, 3)
+        }
         Fact::Refused(metadata, content, name) => {
             let wanted = DesiredAsset { metadata, ..want(path, content) };
-            let subjects = input_digest::of(&wanted, &wanted.metadata.digests());
-            let objection = if name { RefusalKind::DisplayName } else { RefusalKind::Other };
-            known.refused(path, if name { subjects.metadata } else { subjects.asset }, objection)
+            let input_digests = input_digest::of(&wanted, &wanted.metadata.digests());
+            let refusal_kind = if name { RefusalKind::DisplayName } else { RefusalKind::Other };
+            known.refused(path, if name { input_digests.metadata } else { input_digests.asset }, refusal_kind)
         }
         Fact::UnderWay(content, phase) => {
             let accepted = PhaseEvent::Accept(OperationId::new("op").unwrap());
@@ -162,7 +164,9 @@ fn any_known() -> impl Strategy<Value = Recorded> {
         (select(vec!["a.png", "b.png", "c.fbx", "d.fbx", "i.png", "z.png", "z.fbx"]), any_fact()),
         0..14,
     );
-    facts.prop_map(|facts| facts.into_iter().fold(KnownBuilder::default(), |known, (path, fact)| learn(known, path, fact)).0)
+    facts.prop_map(|facts| {
+        facts.into_iter().fold(KnownBuilder::default(), |known, (path, fact)| learn(known, path, fact)).0
+    })
 }
 
 /// Which asset every wanted address is, or shows.

@@ -54,8 +54,8 @@ fn whoever_shares_says_nothing_about_metadata_until_it_differs() {
 fn whoever_shares_what_is_in_hand_waits_for_it() {
     let wanted = desired(vec![want("a.png", 1), want("b.png", 1)]);
     let check = |known: KnownBuilder, path: &str, expected: &str, owner: &str| {
-        let wishes = PlanOptions { in_hand: [address(path)].into(), ..PlanOptions::default() };
-        let plan = super::super::plan(&wanted, &known.0, &wishes, NOW);
+        let options = PlanOptions { in_progress: [address(path)].into(), ..PlanOptions::default() };
+        let plan = super::super::plan(&wanted, &known.0, &options, NOW);
         assert_eq!(text(&plan), expected);
         assert_eq!(plan.steps[0].after, [address(owner)]);
     };
@@ -72,13 +72,13 @@ fn whoever_shares_what_is_in_hand_waits_for_it() {
 fn whoever_waits_for_a_held_upload_is_held() {
     let mut known = KnownBuilder::default().enrolled("a.png");
     let refused = Blocked::Refused {
-        subject: digest::subject(Some(hash(1)), &FieldDigests::new()),
+        input_digest: digest::input_digest(Some(hash(1)), &FieldDigests::new()),
         action: "create".to_owned(),
-        objection: RefusalKind::Other,
+        refusal_kind: RefusalKind::Other,
         message: "InvalidImage".to_owned(),
         at: NOW,
     };
-    known = known.tell(Change::SetBlocked { address: address("a.png"), trouble: Some(refused) });
+    known = known.tell(Change::SetBlocked { address: address("a.png"), blocked: Some(refused) });
     check(
         vec![want("a.png", 1), want("b.png", 1)],
         known,

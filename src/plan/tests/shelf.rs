@@ -14,7 +14,8 @@ fn what_left_the_manifest_is_marked_and_another_branchs_is_left_alone() {
 #[test]
 fn what_is_absent_is_not_removed_where_something_is_missing_as_a_whole() {
     let known = ["a.png", "b.png", "c.png", "d.png"].into_iter().zip(10..);
-    let known = known.fold(KnownBuilder::default(), |known, (path, id)| known.revision(path, id, 1, 1).points_to(path, id));
+    let known =
+        known.fold(KnownBuilder::default(), |known, (path, id)| known.revision(path, id, 1, 1).points_to(path, id));
     let lock = |path: &str| Change::SetInLockfile { address: address(path), in_lockfile: true };
     let known = ["a.png", "b.png", "c.png"].into_iter().fold(known, |known, path| known.tell(lock(path)));
     let known = known.tell(Change::SetRemoved { address: address("b.png"), removed: true });
@@ -52,7 +53,7 @@ fn staying(known: KnownBuilder, number: u64) -> (Vec<DesiredAsset>, KnownBuilder
 
 #[test]
 fn what_left_is_archived_after_its_time() {
-    let since = |days: i64, why: RetireReason| gone(&["a.png"]).shelved("a.png", 10, why, days_ago(days), None);
+    let since = |days: i64, why: RetireReason| gone(&["a.png"]).retirements("a.png", 10, why, days_ago(days), None);
     let wanted = || archiving(desired(vec![]));
     check_desired(&desired(vec![]), gone(&["a.png"]), "");
     check_desired(
@@ -68,13 +69,14 @@ fn what_left_is_archived_after_its_time() {
     check_desired(&wanted(), since(14, RetireReason::Removed), "archive a.png 10: its address left the manifest");
     check_desired(&at_once(desired(vec![])), gone(&["a.png"]), "archive a.png 10: its address left the manifest");
     // It is done once; and not undone by a restore by hand, which forgets it.
-    let archived = gone(&["a.png"]).shelved("a.png", 10, RetireReason::Removed, days_ago(20), Some(days_ago(5)));
+    let archived = gone(&["a.png"]).retirements("a.png", 10, RetireReason::Removed, days_ago(20), Some(days_ago(5)));
     check_desired(&wanted(), archived, "");
 }
 
 #[test]
 fn what_was_replaced_is_archived_after_its_time() {
-    let known = || KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
+    let known =
+        || KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 11, 2, 2).points_to("a.png", 11);
     let wanted = || desired(vec![want("a.png", 2)]);
     check_desired(&wanted(), known(), "");
     check_desired(
@@ -86,7 +88,7 @@ fn what_was_replaced_is_archived_after_its_time() {
     let only_removed = with_policy(at_once(wanted()), |policy| policy.replaced = LeavePolicy::Keep);
     check_desired(&only_removed, known(), "");
     // The file reverts while it waits.
-    let waiting = known().shelved("a.png", 10, RetireReason::Replaced, days_ago(13), None);
+    let waiting = known().retirements("a.png", 10, RetireReason::Replaced, days_ago(13), None);
     let back = "replace a.png 10: its content is again that of asset 10";
     check_desired(&at_once(desired(vec![want("a.png", 1)])), waiting, back);
 }
@@ -130,8 +132,8 @@ fn more_than_a_third_and_three_within_a_day_wait_for_a_person() {
     let code = hint.rsplit_once("--confirm ").unwrap().1.trim_end_matches('`').to_owned();
     let confirmed = |paths: &[&str]| {
         let (wanted, known) = staying(gone(paths), 5);
-        let wishes = PlanOptions { confirmed: Some(code.clone()), ..PlanOptions::default() };
-        super::super::plan(&at_once(desired(wanted)), &known.0, &wishes, NOW).steps.len()
+        let options = PlanOptions { confirmed: Some(code.clone()), ..PlanOptions::default() };
+        super::super::plan(&at_once(desired(wanted)), &known.0, &options, NOW).steps.len()
     };
     assert_eq!((confirmed(&three), confirmed(&["a.png", "b.png", "c.png", "d.png"])), (3, 0));
 }
@@ -141,8 +143,9 @@ fn what_was_archived_today_counts_and_what_was_archived_yesterday_does_not() {
     let is_archived = |asset: &mut RemoteAsset| asset.archived = Some(true);
     let known = |archived: Timestamp, seen: bool| {
         let known = gone(&["a.png", "b.png", "c.png"]);
-        let known = known.shelved("a.png", 10, RetireReason::Removed, days_ago(20), Some(archived));
-        let (wanted, known) = staying(known.shelved("b.png", 11, RetireReason::Removed, days_ago(20), Some(archived)), 4);
+        let known = known.retirements("a.png", 10, RetireReason::Removed, days_ago(20), Some(archived));
+        let (wanted, known) =
+            staying(known.retirements("b.png", 11, RetireReason::Removed, days_ago(20), Some(archived)), 4);
         let known = if seen { known.seen(10, is_archived).seen(11, is_archived) } else { known };
         plan(&at_once(desired(wanted)), &known.0, NOW).steps.len()
     };
@@ -153,7 +156,7 @@ fn what_was_archived_today_counts_and_what_was_archived_yesterday_does_not() {
 
 #[test]
 fn what_comes_back_is_restored_with_its_id() {
-    let archived = |why: RetireReason| gone(&["a.png"]).shelved("a.png", 10, why, days_ago(20), Some(days_ago(5)));
+    let archived = |why: RetireReason| gone(&["a.png"]).retirements("a.png", 10, why, days_ago(20), Some(days_ago(5)));
     let wanted = || archiving(desired(vec![want("a.png", 10)]));
     let restored = "restore a.png 10: it was archived while it was not wanted, and is wanted again";
     check_desired(&wanted(), archived(RetireReason::Removed), restored);
@@ -168,10 +171,14 @@ fn what_comes_back_is_restored_with_its_id() {
         "note a.png: was archived by hand; `macadam restore a.png` brings it back",
     );
     // Before it was archived.
-    let waiting = gone(&["a.png"]).shelved("a.png", 10, RetireReason::Removed, days_ago(2), None);
+    let waiting = gone(&["a.png"]).retirements("a.png", 10, RetireReason::Removed, days_ago(2), None);
     let plan = plan(&wanted(), &waiting.0, NOW);
     assert_eq!(text(&plan), "");
-    assert!(plan.marks.contains(&Change::SetRetirement { address: address("a.png"), asset_id: id(10), shelved: None }));
+    assert!(plan.marks.contains(&Change::SetRetirement {
+        address: address("a.png"),
+        asset_id: id(10),
+        retirements: None
+    }));
 }
 
 /// One of two addresses that shared an asset left, and later the other: it was archived with the first one's time.
@@ -179,12 +186,12 @@ fn what_comes_back_is_restored_with_its_id() {
 fn an_asset_was_archived_by_the_time_of_the_first_address_that_left() {
     let shared = || {
         let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
-        known.left("a.png").shelved("a.png", 10, RetireReason::Removed, days_ago(20), None)
+        known.left("a.png").retirements("a.png", 10, RetireReason::Removed, days_ago(20), None)
     };
     check_desired(&archiving(desired(vec![want("b.png", 1)])), shared(), "");
     let dated = "note b.png: asset 10 left the manifest; it is archived after 1970-01-15 00:00 UTC";
     check_desired(&archiving(desired(vec![])), shared().left("b.png"), dated);
-    let both = shared().left("b.png").shelved("b.png", 10, RetireReason::Removed, days_ago(15), None);
+    let both = shared().left("b.png").retirements("b.png", 10, RetireReason::Removed, days_ago(15), None);
     check_desired(&archiving(desired(vec![])), both, "archive a.png 10: its address left the manifest");
     // The other one is another branch's.
     check_desired(&archiving(desired(vec![])), shared(), "");
@@ -196,18 +203,23 @@ fn an_asset_was_told_archived_before_it_was() {
     let known = known.left("a.png").left("b.png");
     let plan = plan(&at_once(desired(vec![])), &known.0, NOW);
     assert_eq!(plan.steps.len(), 1);
-    let archived = |mark: &Change| matches!(mark, Change::SetRetirement { shelved: Some(s), .. } if s.archived_at.is_some());
+    let archived =
+        |mark: &Change| matches!(mark, Change::SetRetirement { retirements: Some(s), .. } if s.archived_at.is_some());
     assert!(!plan.marks.iter().any(archived), "{:?}", plan.marks);
 }
 
 /// It was restored for another address, and this one went on believing that it was archived.
 #[test]
 fn what_was_brought_back_was_restored_again() {
-    let known = gone(&["a.png"]).shelved("a.png", 10, RetireReason::Removed, days_ago(20), Some(days_ago(5)));
+    let known = gone(&["a.png"]).retirements("a.png", 10, RetireReason::Removed, days_ago(20), Some(days_ago(5)));
     let plan =
         plan(&archiving(desired(vec![want("a.png", 10)])), &known.seen(10, |seen| seen.archived = Some(false)).0, NOW);
     assert_eq!(text(&plan), "");
-    assert!(plan.marks.contains(&Change::SetRetirement { address: address("a.png"), asset_id: id(10), shelved: None }));
+    assert!(plan.marks.contains(&Change::SetRetirement {
+        address: address("a.png"),
+        asset_id: id(10),
+        retirements: None
+    }));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{LockfileEntry, Ledger, OpenWork, without_made};
+use super::{Ledger, LockfileEntry, OpenWork, without_made};
 use crate::model::address::Address;
 use crate::model::change::Change;
 use crate::model::history::{History, Listing};
@@ -48,12 +48,12 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
         overruled: _,
         points_to: _,
         pinned,
-        shelved,
+        retirements,
         possible_duplicates,
-        healed: _,
+        repairs: _,
         removed,
         in_lockfile: _,
-        trouble: _,
+        blocked: _,
     } = record;
     let mut facts = History::new();
     history.iter().for_each(|(key, fact)| facts.add(key, without_made(*fact)));
@@ -70,7 +70,7 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
         asked: asked.clone(),
         stored: stored.clone(),
         pinned: *pinned,
-        archived: shelved.iter().filter(|(_, at)| at.archived_at.is_some()).map(|(id, at)| (*id, at.why)).collect(),
+        archived: retirements.iter().filter(|(_, at)| at.archived_at.is_some()).map(|(id, at)| (*id, at.why)).collect(),
         removed: *removed,
         possible_duplicates: possible_duplicates.clone(),
         open,
@@ -120,5 +120,7 @@ pub(super) fn relisted(address: &Address, known: &History, listed: Option<&Histo
     let mut assets: BTreeSet<AssetId> = known.listings().map(|(asset_id, _)| asset_id).collect();
     assets.extend(listed.iter().flat_map(|listed| listed.listings()).map(|(asset_id, _)| asset_id));
     let changed = assets.into_iter().filter(|asset_id| known.listing(*asset_id) != listing(*asset_id));
-    changed.map(|asset_id| Change::SetListing { address: address.clone(), asset_id, listing: listing(asset_id) }).collect()
+    changed
+        .map(|asset_id| Change::SetListing { address: address.clone(), asset_id, listing: listing(asset_id) })
+        .collect()
 }

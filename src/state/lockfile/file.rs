@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::error::{LockfileError, LockfilePosition};
 use super::write::write;
-use super::{LockfileEntry, Ledger};
+use super::{Ledger, LockfileEntry};
 use crate::model::address::Address;
 use crate::model::digest::Checksum;
 use crate::model::forgotten::Forgotten;

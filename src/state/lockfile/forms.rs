@@ -18,7 +18,7 @@ use crate::model::ids::{AssetId, ContentHash, Creator, OperationId, Revision, Up
 use crate::model::metadata::{Field, FieldDigests};
 use crate::model::path::ProjectPath;
 use crate::model::phase::Intent;
-use crate::model::recorded::{Identity, RetireReason, PinnedAt, PossibleDuplicate};
+use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate, RetireReason};
 use crate::state::spelling;
 
 /// A value that is written as a text.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::export::relisted;
 use super::merge::union_of_possible;
-use super::{LockfileEntry, Ledger, OpenWork};
+use super::{Ledger, LockfileEntry, OpenWork};
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::change::{Change, Event};
@@ -19,7 +19,7 @@ use crate::model::history::{History, RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, UploadId};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
-use crate::model::recorded::{Attempt, AttemptId, PossibleDuplicate, Record, Recorded, Retirement, Blocked};
+use crate::model::recorded::{Attempt, AttemptId, Blocked, PossibleDuplicate, Record, Recorded, Retirement};
 
 /// What becomes known by reading a lockfile. Call it after the journal was recovered, so that no attempt of a dead process still looks alive.
 ///
@@ -79,7 +79,7 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
                 open.push(work);
             }
         }
-        changes.extend(meeting.count_doubts(&open));
+        changes.extend(meeting.count_in_doubt(&open));
         meeting.outdate(recorded, before, &mut changes);
     }
     for (address, record) in &recorded.assets {
@@ -115,7 +115,10 @@ fn forget(recorded: &Recorded, ledger: &Ledger, told: &mut Vec<Change>) -> Vec<C
 }
 
 /// What is left of an entry without what was forgotten; `None`: nothing.
-pub(super) fn remembered<'a>(entry: &'a LockfileEntry, forgotten: Option<&Forgotten>) -> Option<Cow<'a, LockfileEntry>> {
+pub(super) fn remembered<'a>(
+    entry: &'a LockfileEntry,
+    forgotten: Option<&Forgotten>,
+) -> Option<Cow<'a, LockfileEntry>> {
     let Some(forgotten) = forgotten else { return Some(Cow::Borrowed(entry)) };
     let mut history = entry.history.clone();
     if !history.forget(forgotten) {
@@ -146,7 +149,8 @@ struct Meeting<'a> {
 impl Meeting<'_> {
     fn learn(&self, under_way: &[(AttemptId, &Attempt)], changes: &mut Vec<Change>, now: Timestamp) {
         let Self { address, entry, known, heads: _, was_forgotten: _ } = self;
-        let LockfileEntry { identity, history, asked, stored, pinned, archived, removed, possible_duplicates, open } = entry;
+        let LockfileEntry { identity, history, asked, stored, pinned, archived, removed, possible_duplicates, open } =
+            entry;
         let address = || (*address).clone();
         if known.is_none_or(|known| known.identity != *identity) {
             changes.push(Change::SetIdentity { address: address(), identity: identity.clone() });
@@ -160,8 +164,8 @@ impl Meeting<'_> {
         let (mut fields, overruled) = self.join_asked(known_asked);
         self.doubt_what_was_asked_elsewhere(&mut fields);
         for work in open.iter().filter(|work| !self.is_over(work) && !is_polled(work, under_way)) {
-            if let Intent::UpdateMetadata { fields: unsettled, .. } = &work.intent {
-                fields.extend(unsettled.keys().map(|field| (*field, FieldDigest::UNKNOWN)));
+            if let Intent::UpdateMetadata { fields: in_progress, .. } = &work.intent {
+                fields.extend(in_progress.keys().map(|field| (*field, FieldDigest::UNKNOWN)));
             }
         }
         let mut stored = join_stored(&fields, known_stored, stored);
@@ -189,11 +193,11 @@ impl Meeting<'_> {
             }
         }
         for (asset_id, why) in archived {
-            let shelved = known.and_then(|known| known.shelved.get(asset_id)).copied();
-            if shelved.is_none_or(|shelved| shelved.archived_at.is_none()) {
-                let since = shelved.map_or(now, |shelved| shelved.since);
-                let shelved = Some(Retirement { why: *why, since, archived_at: Some(now) });
-                changes.push(Change::SetRetirement { address: address(), asset_id: *asset_id, shelved });
+            let retirements = known.and_then(|known| known.retirements.get(asset_id)).copied();
+            if retirements.is_none_or(|retirements| retirements.archived_at.is_none()) {
+                let since = retirements.map_or(now, |retirements| retirements.since);
+                let retirements = Some(Retirement { why: *why, since, archived_at: Some(now) });
+                changes.push(Change::SetRetirement { address: address(), asset_id: *asset_id, retirements });
             }
         }
         if pinned.is_some() && known.is_none_or(|known| known.pinned != *pinned) {
@@ -269,7 +273,13 @@ impl Meeting<'_> {
     /// a lockfile has no times, so the order in which this state learned of both is what counts.
     fn outdate(&self, recorded: &Recorded, before: usize, changes: &mut Vec<Change>) {
         let is_news = |change: &Change| {
-            matches!(change, Change::AddRevision { .. } | Change::SetMetadata { .. } | Change::SetRetirement { .. } | Change::SetPinnedAt { .. })
+            matches!(
+                change,
+                Change::AddRevision { .. }
+                    | Change::SetMetadata { .. }
+                    | Change::SetRetirement { .. }
+                    | Change::SetPinnedAt { .. }
+            )
         };
         if !changes.iter().skip(before).any(is_news) {
             return;
@@ -319,11 +329,11 @@ impl Meeting<'_> {
         let has_operation = |attempt: &Attempt| {
             self.entry.open.iter().any(|work| work.operation.is_some() && work.intent == attempt.intent)
         };
-        let given_up = |attempt: &Attempt| {
+        let abandoned_creates = |attempt: &Attempt| {
             let waits = matches!(attempt.phase, Phase::InDoubt | Phase::Held) && !has_operation(attempt);
             waits && attempt.intent.upload().is_some_and(|upload| theirs.contains_key(&upload))
         };
-        for (id, attempt) in under_way.iter().filter(|(_, attempt)| given_up(attempt)) {
+        for (id, attempt) in under_way.iter().filter(|(_, attempt)| abandoned_creates(attempt)) {
             changes.push(Change::Advance { attempt: *id, event: PhaseEvent::Abandon });
             let is_settled = |upload| theirs.get(&upload).is_some_and(|duplicate| duplicate.settled);
             if !attempt.intent.upload().is_some_and(is_settled) {
@@ -436,21 +446,23 @@ impl Meeting<'_> {
     }
 
     /// An address has one count: that of the work that was given up most often, wherever it is higher than what is counted here.
-    fn count_doubts(&self, open: &[&OpenWork]) -> Option<Change> {
+    fn count_in_doubt(&self, open: &[&OpenWork]) -> Option<Change> {
         // Of equals the first in their order, so that reading twice changes nothing more.
         let most = open.iter().rev().max_by_key(|work| work.doubts)?;
-        let subject = most.intent.subject();
-        let trouble = self.known.and_then(|known| known.trouble.as_ref());
-        let (counted, (failures, next_at, message)) = match trouble {
-            Some(Blocked::Retrying { subject: same, failures, doubts, next_at, message }) if *same == subject => {
+        let input_digest = most.intent.input_digest();
+        let blocked = self.known.and_then(|known| known.blocked.as_ref());
+        let (counted, (failures, next_at, message)) = match blocked {
+            Some(Blocked::Retrying { input_digest: same, failures, doubts, next_at, message })
+                if *same == input_digest =>
+            {
                 (*doubts, (*failures, *next_at, message.clone()))
             }
             Some(Blocked::Retrying { doubts, .. }) => (*doubts, self.elsewhere(most)),
             // A refusal that is forgotten costs one request; a count that is forgotten, an asset that nobody knows.
             Some(Blocked::Refused { .. }) | None => (0, self.elsewhere(most)),
         };
-        let trouble = Blocked::Retrying { subject, failures, doubts: most.doubts, next_at, message };
-        (most.doubts > counted).then(|| Change::SetBlocked { address: self.address.clone(), trouble: Some(trouble) })
+        let blocked = Blocked::Retrying { input_digest, failures, doubts: most.doubts, next_at, message };
+        (most.doubts > counted).then(|| Change::SetBlocked { address: self.address.clone(), blocked: Some(blocked) })
     }
 
     /// What is known of failures that another machine counted: it is due again, for their rests are long over.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{LockfileEntry, Ledger};
+use super::{Ledger, LockfileEntry};
 use crate::model::address::Address;
 use crate::model::digest::FieldDigest;
 use crate::model::history::RevisionKey;

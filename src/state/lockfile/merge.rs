@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::import::{join_stored, remembered};
-use super::{LockfileEntry, Ledger, OpenWork};
+use super::{Ledger, LockfileEntry, OpenWork};
 use crate::model::address::Address;
 use crate::model::asset::ContentChange;
 use crate::model::digest::FieldDigest;
@@ -15,7 +15,7 @@ use crate::model::forgotten::Forgotten;
 use crate::model::history::{History, Kind, Listing};
 use crate::model::ids::{AssetId, UploadId};
 use crate::model::metadata::FieldDigests;
-use crate::model::recorded::{Identity, RetireReason, PossibleDuplicate};
+use crate::model::recorded::{Identity, PossibleDuplicate, RetireReason};
 
 /// Two lockfiles of different remotes, which have no facts in common.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -135,7 +135,10 @@ fn three_way<'a, T: PartialEq>(base: Option<&T>, ours: &'a T, theirs: &'a T) -> 
     }
 }
 
-fn union(ours: &BTreeMap<AssetId, RetireReason>, theirs: &BTreeMap<AssetId, RetireReason>) -> BTreeMap<AssetId, RetireReason> {
+fn union(
+    ours: &BTreeMap<AssetId, RetireReason>,
+    theirs: &BTreeMap<AssetId, RetireReason>,
+) -> BTreeMap<AssetId, RetireReason> {
     let mut union = ours.clone();
     for (asset_id, why) in theirs {
         union.entry(*asset_id).and_modify(|known| *known = (*known).min(*why)).or_insert(*why);

@@ -25,7 +25,7 @@ use crate::model::history::{History, RevisionFact};
 use crate::model::ids::{AssetId, OperationId, UploadId};
 use crate::model::metadata::FieldDigests;
 use crate::model::phase::Intent;
-use crate::model::recorded::{Identity, RetireReason, PinnedAt, PossibleDuplicate};
+use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate, RetireReason};
 
 pub use error::{LockfileError, LockfilePosition};
 pub use export::{export, exported, locked};

@@ -19,7 +19,7 @@ use crate::model::ids::{AssetId, ContentHash, Creator, GroupId, Revision, Upload
 use crate::model::metadata::{Field, SocialNetwork};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Phase, PhaseEvent};
-use crate::model::recorded::{AttemptId, RetireReason, PossibleDuplicate, Recorded};
+use crate::model::recorded::{AttemptId, PossibleDuplicate, Recorded, RetireReason};
 use crate::platform::own_file::Access;
 
 const REMOTE: &str = "https://apis.roblox.com";
@@ -189,8 +189,8 @@ prop_compose! {
             (UploadId::new(upload), PossibleDuplicate { content: hash(content), settled })
         }).collect();
         // An address has one count: that of what was given up last.
-        let counted = open.iter().find(|(intent, ..)| matches!(intent, Intent::Create { .. })).map(|(intent, ..)| intent.subject());
-        let doubts = |intent: &Intent| if matches!(intent, Intent::Create { .. }) && Some(intent.subject()) == counted { doubts } else { 0 };
+        let counted = open.iter().find(|(intent, ..)| matches!(intent, Intent::Create { .. })).map(|(intent, ..)| intent.input_digest());
+        let doubts = |intent: &Intent| if matches!(intent, Intent::Create { .. }) && Some(intent.input_digest()) == counted { doubts } else { 0 };
         // Without an operation only a create is written down, and of metadata nothing is.
         entry.open = open.into_iter().filter(|(intent, ..)| !matches!(intent, Intent::UpdateMetadata { .. }))
             .filter(|(intent, operation, _)| operation.is_some() || matches!(intent, Intent::Create { .. }))
@@ -504,8 +504,9 @@ fn the_fingerprint_of_what_is_saved_is_that_of_what_is_read() {
 fn only_this_checkouts_addresses_are_exported() {
     let mut recorded = imported(&ledger([("here", image("here", &[(1, 1)])), ("there", image("there", &[(2, 2)]))]));
     take_in(&mut recorded, &ledger([("here", image("here", &[(1, 1)]))]));
-    let enroll = |text: &str| Change::SetIdentity { address: address(text), identity: identity(AssetType::Image, text) };
-    apply(&mut recorded, &[enroll("new"), enroll("bare")]);
+    let set_identity =
+        |text: &str| Change::SetIdentity { address: address(text), identity: identity(AssetType::Image, text) };
+    apply(&mut recorded, &[set_identity("new"), set_identity("bare")]);
     let begin = Change::Begin { attempt: AttemptId(0), address: address("new"), intent: create(9) };
     apply(&mut recorded, &[begin]);
     let manifest = BTreeSet::from([address("new"), address("bare")]);
@@ -601,10 +602,10 @@ fn an_upload_that_another_machine_gave_up_is_over_here_too() {
     let mut doubted = image("a", &[]);
     doubted.open = vec![open(create(1), None)];
     let mut recorded = imported(&ledger([("a", doubted.clone())]));
-    let mut given_up = image("a", &[(10, 1)]);
+    let mut abandoned_creates = image("a", &[(10, 1)]);
     let duplicate = PossibleDuplicate { content: hash(1), settled: false };
-    given_up.possible_duplicates.insert(UploadId::new(1), duplicate);
-    take_in(&mut recorded, &ledger([("a", given_up)]));
+    abandoned_creates.possible_duplicates.insert(UploadId::new(1), duplicate);
+    take_in(&mut recorded, &ledger([("a", abandoned_creates)]));
     assert!(recorded.attempts.is_empty(), "else it would be sent once more");
     assert_eq!(recorded.assets[&address("a")].suspected(), 1);
     // Nor does an older lockfile bring the doubt back.
@@ -661,7 +662,9 @@ fn the_lockfiles_asset_is_used_and_the_other_told() {
     let mut recorded = imported(&ledger([("a", image("a", &[(10, 1)]))]));
     let changes = import(&recorded, &ledger([("a", image("a", &[(20, 1)]))]), Timestamp::UNIX_EPOCH);
     assert!(
-        changes.iter().any(|change| matches!(change, Change::LogEvent { event, .. } if event.kind == "duplicate_asset"))
+        changes
+            .iter()
+            .any(|change| matches!(change, Change::LogEvent { event, .. } if event.kind == "duplicate_asset"))
     );
     apply(&mut recorded, &changes);
     let record = &recorded.assets[&address("a")];
@@ -915,8 +918,8 @@ fn an_asset_forgotten_on_another_machine_is_forgotten_here() {
     assert!(!recorded.assets.contains_key(&address("a")));
     // An old copy of the lockfile doesn't bring it back, and what was made since stays.
     let since = Change::AddRevision { address: address("a"), key: key(4, 0), fact: fact(4) };
-    let enroll = Change::SetIdentity { address: address("a"), identity: identity(AssetType::Image, "a") };
-    apply(&mut recorded, &[enroll, since]);
+    let set_identity = Change::SetIdentity { address: address("a"), identity: identity(AssetType::Image, "a") };
+    apply(&mut recorded, &[set_identity, since]);
     take_in(&mut recorded, &old);
     assert_eq!(recorded.assets[&address("a")].history.assets(), BTreeSet::from([id(4)]));
     // Imported again it is known on every machine.

@@ -60,7 +60,8 @@ where
 }
 
 fn push_entry(text: &mut String, address: &Address, entry: &LockfileEntry) {
-    let LockfileEntry { identity, history, asked, stored, pinned, archived, removed, possible_duplicates, open } = entry;
+    let LockfileEntry { identity, history, asked, stored, pinned, archived, removed, possible_duplicates, open } =
+        entry;
     let Identity { asset_type, creator, privacy, path } = identity;
     let _ = writeln!(text, "[assets.{}]\ntype = \"{asset_type}\"\ncreator = \"{creator}\"", Quoted(address.as_str()));
     if *privacy != Privacy::Default {

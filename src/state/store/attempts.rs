@@ -62,7 +62,12 @@ pub(super) fn begin(
 }
 
 /// Appends an event to an open attempt's journal.
-pub(super) fn advance(connection: &Connection, attempt: AttemptId, event: &PhaseEvent, now: &str) -> Result<(), StoreFault> {
+pub(super) fn advance(
+    connection: &Connection,
+    attempt: AttemptId,
+    event: &PhaseEvent,
+    now: &str,
+) -> Result<(), StoreFault> {
     let number = rows::number(attempt.0);
     let open = connection
         .prepare_cached("SELECT 1 FROM attempts WHERE id = ?1 AND ending IS NULL")?

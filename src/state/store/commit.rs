@@ -15,10 +15,10 @@ use crate::model::history::{History, Kind, Listing, RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, Creator, UploadId};
 use crate::model::metadata::FieldDigests;
 use crate::model::recorded::{
-    ApplyError, HEALINGS_COUNT_FOR, DriftRepair, Identity, PinnedAt, PossibleDuplicate, Retirement, SpentQuota, Blocked,
+    ApplyError, Blocked, DriftRepair, HEALINGS_COUNT_FOR, Identity, PinnedAt, PossibleDuplicate, Retirement, SpentQuota,
 };
 use crate::platform::failpoint;
-use crate::state::error::{StoreFault, StateError};
+use crate::state::error::{StateError, StoreFault};
 use crate::state::spelling;
 
 /// Changes that belong together, and when they became known.
@@ -105,7 +105,7 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
         }
         Change::TakeOver { attempt } => attempts::take_over(connection, *attempt),
         Change::Advance { attempt, event } => attempts::advance(connection, *attempt, event, now),
-        Change::SetIdentity { address, identity } => enroll(connection, address, identity),
+        Change::SetIdentity { address, identity } => set_identity(connection, address, identity),
         Change::AddRevision { address, key, fact } => learn(connection, address, *key, *fact),
         Change::SetMetadata { address, fields, stored } => ask(connection, address, fields, stored),
         Change::Overrule { address, asked } => update(
@@ -119,9 +119,13 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
             update(connection, address, sql, [address.as_str()])
         }
         Change::Move { from, to } => move_record(connection, from, to),
-        Change::SetRetirement { address, asset_id, shelved } => shelve(connection, address, *asset_id, *shelved),
-        Change::RecordRepair { address, healing } => heal(connection, address, *healing, at),
-        Change::AddPossibleDuplicate { address, upload, duplicate } => suspect(connection, address, *upload, *duplicate),
+        Change::SetRetirement { address, asset_id, retirements } => {
+            retire(connection, address, *asset_id, *retirements)
+        }
+        Change::RecordRepair { address, repair } => heal(connection, address, *repair, at),
+        Change::AddPossibleDuplicate { address, upload, duplicate } => {
+            suspect(connection, address, *upload, *duplicate)
+        }
         Change::SetCurrentAsset { address, asset_id } => update(
             connection,
             address,
@@ -143,12 +147,14 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
             (address.as_str(), in_lockfile),
         ),
         Change::SetListing { address, asset_id, listing } => list(connection, address, *asset_id, *listing),
-        Change::SetBlocked { address, trouble } => rest(connection, address, trouble.as_ref()),
+        Change::SetBlocked { address, blocked } => rest(connection, address, blocked.as_ref()),
         Change::Forget { address } => forget::forget(connection, address),
         Change::ForgetAsset { address, asset_id, times } => {
             Ok(forget::forget_asset(connection, address, *asset_id, *times)?)
         }
-        Change::SetSpentQuota { creator, asset_type, spent } => spend(connection, *creator, *asset_type, spent.as_ref()),
+        Change::SetSpentQuota { creator, asset_type, spent } => {
+            spend(connection, *creator, *asset_type, spent.as_ref())
+        }
         Change::RecordObservation { asset } => Ok(seen::write(connection, asset, now)?),
         Change::RecordNotFound { asset_id } => Ok(seen::not_found(connection, *asset_id, at)?),
         Change::RecordWrite { asset_id } => Ok(seen::wrote(connection, *asset_id, now)?),
@@ -157,7 +163,12 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
     }
 }
 
-fn ask(connection: &Connection, address: &Address, fields: &FieldDigests, stored: &FieldDigests) -> Result<(), StoreFault> {
+fn ask(
+    connection: &Connection,
+    address: &Address,
+    fields: &FieldDigests,
+    stored: &FieldDigests,
+) -> Result<(), StoreFault> {
     update(
         connection,
         address,
@@ -194,7 +205,7 @@ pub(super) fn require_record(connection: &Connection, address: &Address) -> Resu
     found.ok_or_else(|| ApplyError::NoRecord { address: address.clone() }.into())
 }
 
-fn enroll(connection: &Connection, address: &Address, identity: &Identity) -> Result<(), StoreFault> {
+fn set_identity(connection: &Connection, address: &Address, identity: &Identity) -> Result<(), StoreFault> {
     let Identity { asset_type, creator, privacy, path } = identity;
     connection
         .prepare_cached(
@@ -279,7 +290,12 @@ fn learn(connection: &Connection, address: &Address, key: RevisionKey, fact: Rev
     Ok(())
 }
 
-fn list(connection: &Connection, address: &Address, asset_id: AssetId, listing: Option<Listing>) -> Result<(), StoreFault> {
+fn list(
+    connection: &Connection,
+    address: &Address,
+    asset_id: AssetId,
+    listing: Option<Listing>,
+) -> Result<(), StoreFault> {
     require_record(connection, address)?;
     let of_asset = (address.as_str(), rows::number(asset_id.get()));
     match listing {
@@ -303,18 +319,18 @@ fn pin_at(connection: &Connection, address: &Address, pinned: Option<PinnedAt>) 
     update(connection, address, sql, (address.as_str(), pin, asset, version, newest))
 }
 
-fn rest(connection: &Connection, address: &Address, trouble: Option<&Blocked>) -> Result<(), StoreFault> {
+fn rest(connection: &Connection, address: &Address, blocked: Option<&Blocked>) -> Result<(), StoreFault> {
     require_record(connection, address)?;
-    let (subject, message, at, refused, failures, doubts) = match trouble {
+    let (input_digest, message, at, refused, failures, doubts) = match blocked {
         None => {
             connection.prepare_cached("DELETE FROM troubles WHERE address = ?1")?.execute([address.as_str()])?;
             return Ok(());
         }
-        Some(Blocked::Refused { subject, action, objection, message, at }) => {
-            (subject, message, at, Some((action, objection.name())), None, None)
+        Some(Blocked::Refused { input_digest, action, refusal_kind, message, at }) => {
+            (input_digest, message, at, Some((action, refusal_kind.name())), None, None)
         }
-        Some(Blocked::Retrying { subject, failures, doubts, next_at, message }) => {
-            (subject, message, next_at, None, Some(failures), Some(doubts))
+        Some(Blocked::Retrying { input_digest, failures, doubts, next_at, message }) => {
+            (input_digest, message, next_at, None, Some(failures), Some(doubts))
         }
     };
     connection
@@ -324,11 +340,11 @@ fn rest(connection: &Connection, address: &Address, trouble: Option<&Blocked>) -
         )?
         .execute(named_params! {
             ":address": address.as_str(),
-            ":subject": subject.to_string(),
+            ":subject": input_digest.to_string(),
             ":message": message,
             ":at": at.to_string(),
             ":action": refused.map(|(action, _)| action),
-            ":objection": refused.map(|(_, objection)| objection),
+            ":objection": refused.map(|(_, refusal_kind)| refusal_kind),
             ":failures": failures,
             ":doubts": doubts,
         })?;
@@ -359,15 +375,15 @@ fn move_record(connection: &Connection, from: &Address, to: &Address) -> Result<
     )
 }
 
-fn shelve(
+fn retire(
     connection: &Connection,
     address: &Address,
     asset_id: AssetId,
-    shelved: Option<Retirement>,
+    retirements: Option<Retirement>,
 ) -> Result<(), StoreFault> {
     require_record(connection, address)?;
     let asset = rows::number(asset_id.get());
-    match shelved {
+    match retirements {
         None => connection
             .prepare_cached("DELETE FROM shelf WHERE address = ?1 AND asset_id = ?2")?
             .execute((address.as_str(), asset))?,
@@ -423,7 +439,7 @@ fn spend(
 }
 
 /// Counts a healing, and forgets those that no longer count.
-fn heal(connection: &Connection, address: &Address, healing: DriftRepair, now: Timestamp) -> Result<(), StoreFault> {
+fn heal(connection: &Connection, address: &Address, repair: DriftRepair, now: Timestamp) -> Result<(), StoreFault> {
     require_record(connection, address)?;
     let mut known = connection.prepare_cached("SELECT rowid, at FROM healed WHERE address = ?1")?;
     let known: Vec<(i64, Timestamp)> =
@@ -434,7 +450,7 @@ fn heal(connection: &Connection, address: &Address, healing: DriftRepair, now: T
     connection.prepare_cached("INSERT INTO healed (address, at, healing) VALUES (?1, ?2, ?3)")?.execute((
         address.as_str(),
         now.to_string(),
-        healing.name(),
+        repair.name(),
     ))?;
     Ok(())
 }

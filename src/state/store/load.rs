@@ -12,7 +12,8 @@ use crate::model::history::{Kind, Listing, Origin, RevisionFact, RevisionKey, Re
 use crate::model::ids::Creator;
 use crate::model::path::ProjectPath;
 use crate::model::recorded::{
-    DriftRepair, Identity, RetireReason, RefusalKind, PinnedAt, PossibleDuplicate, Record, Recorded, Retirement, SpentQuota, Blocked,
+    Blocked, DriftRepair, Identity, PinnedAt, PossibleDuplicate, Record, Recorded, RefusalKind, RetireReason,
+    Retirement, SpentQuota,
 };
 use crate::state::error::StateError;
 use crate::state::spelling;
@@ -30,10 +31,10 @@ impl Store {
             proof::verify(&snapshot)?;
             load_revisions(&snapshot, &mut assets)?;
             load_listed(&snapshot, &mut assets)?;
-            load_troubles(&snapshot, &mut assets)?;
-            load_shelf(&snapshot, &mut assets)?;
+            load_blocked(&snapshot, &mut assets)?;
+            load_retirements(&snapshot, &mut assets)?;
             load_possible_duplicates(&snapshot, &mut assets)?;
-            load_healed(&snapshot, &mut assets)?;
+            load_repairs(&snapshot, &mut assets)?;
             load_asked_before(&snapshot, &mut assets)?;
             Ok(Recorded {
                 assets,
@@ -151,37 +152,37 @@ fn load_forgotten(connection: &Connection) -> Result<BTreeMap<Address, Forgotten
     Ok(forgotten)
 }
 
-fn load_troubles(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
+fn load_blocked(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
     let mut all = connection
         .prepare_cached("SELECT address, subject, message, at, action, failures, doubts, objection FROM troubles")?;
     let mut found = all.query([])?;
     while let Some(row) = found.next()? {
         let record = record_of(row, assets, "a trouble")?;
-        let (subject, message, at) = (rows::parsed(row, 1)?, row.get(2)?, rows::time(row, 3)?);
-        record.trouble = Some(match row.get(4)? {
+        let (input_digest, message, at) = (rows::parsed(row, 1)?, row.get(2)?, rows::time(row, 3)?);
+        record.blocked = Some(match row.get(4)? {
             Some(action) => {
-                let objection = rows::named(row, 7, "objection", RefusalKind::from_name)?;
-                Blocked::Refused { subject, action, objection, message, at }
+                let refusal_kind = rows::named(row, 7, "objection", RefusalKind::from_name)?;
+                Blocked::Refused { input_digest, action, refusal_kind, message, at }
             }
             None => {
                 let (failures, doubts) = (row.get(5)?, row.get(6)?);
-                Blocked::Retrying { subject, failures, doubts, next_at: at, message }
+                Blocked::Retrying { input_digest, failures, doubts, next_at: at, message }
             }
         });
     }
     Ok(())
 }
 
-fn load_shelf(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
+fn load_retirements(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
     let mut all = connection.prepare_cached("SELECT address, asset_id, why, since, archived_at FROM shelf")?;
     let mut found = all.query([])?;
     while let Some(row) = found.next()? {
-        let shelved = Retirement {
+        let retirements = Retirement {
             why: rows::named(row, 2, "reason to leave", RetireReason::from_name)?,
             since: rows::time(row, 3)?,
             archived_at: rows::parsed_or_null(row, 4)?,
         };
-        record_of(row, assets, "an asset on the shelf")?.shelved.insert(rows::asset_id(row, 1)?, shelved);
+        record_of(row, assets, "an asset on the shelf")?.retirements.insert(rows::asset_id(row, 1)?, retirements);
     }
     Ok(())
 }
@@ -220,12 +221,12 @@ fn load_quotas(connection: &Connection) -> Result<BTreeMap<(Creator, AssetType),
     .collect()
 }
 
-fn load_healed(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
+fn load_repairs(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
     let mut all = connection.prepare_cached("SELECT address, healing, at FROM healed ORDER BY rowid")?;
     let mut found = all.query([])?;
     while let Some(row) = found.next()? {
         let done = (rows::named(row, 1, "healing", DriftRepair::from_name)?, rows::time(row, 2)?);
-        record_of(row, assets, "a healing")?.healed.push(done);
+        record_of(row, assets, "a healing")?.repairs.push(done);
     }
     Ok(())
 }

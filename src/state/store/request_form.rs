@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
-use crate::model::request::{RequestDone, Resolution, RequestProblem, ProblemKind, Request};
+use crate::model::request::{ProblemKind, Request, RequestDone, RequestProblem, Resolution};
 
 /// The arguments of every command; each uses its own.
 #[derive(Debug, Default, Serialize, Deserialize)]

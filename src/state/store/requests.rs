@@ -1,6 +1,6 @@
 //! What other commands ask of the service that holds the state.
 //!
-//! The one table that a second process writes: it adds a row and takes it back, by [`Counter`], beside the writer. Everything else is the writer's: it
+//! The one table that a second process writes: it adds a row and takes it back, by [`RequestClient`], beside the writer. Everything else is the writer's: it
 //! takes a request before it begins and answers it afterwards, so that a crash between leaves a row that was taken and not answered, which is
 //! never begun again.
 
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Result};
 
 use super::{Store, open, request_form, rows};
-use crate::model::request::{RequestDone, RequestProblem, ProblemKind, Request, RequestId};
+use crate::model::request::{ProblemKind, Request, RequestDone, RequestId, RequestProblem};
 use crate::state::error::StateError;
 
 /// So many answered requests stay for a person who wonders what was asked.

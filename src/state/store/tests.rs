@@ -21,8 +21,8 @@ use crate::model::metadata::{Field, FieldDigests, SocialLink, SocialNetwork};
 use crate::model::path::ProjectPath;
 use crate::model::phase::{Intent, PhaseEvent};
 use crate::model::recorded::{
-    AttemptId, DriftRepair, Identity, RetireReason, RefusalKind, PinnedAt, PossibleDuplicate, Recorded, Retirement, SpentQuota,
-    Blocked,
+    AttemptId, Blocked, DriftRepair, Identity, PinnedAt, PossibleDuplicate, Recorded, RefusalKind, RetireReason,
+    Retirement, SpentQuota,
 };
 use crate::model::remote::RemoteAsset;
 use crate::state::StateError;
@@ -127,19 +127,19 @@ fn remote_asset(number: u8) -> RemoteAsset {
     asset
 }
 
-fn trouble(number: u8) -> Option<Blocked> {
-    let subject = FieldDigest::of_text(&number.to_string());
+fn blocked(number: u8) -> Option<Blocked> {
+    let input_digest = FieldDigest::of_text(&number.to_string());
     match number % 3 {
         0 => None,
         1 => Some(Blocked::Refused {
-            subject,
+            input_digest,
             action: "create".to_owned(),
-            objection: if number.is_multiple_of(2) { RefusalKind::DisplayName } else { RefusalKind::Other },
+            refusal_kind: if number.is_multiple_of(2) { RefusalKind::DisplayName } else { RefusalKind::Other },
             message: "no\0\n".to_owned(),
             at: at(i64::from(number)),
         }),
         _ => Some(Blocked::Retrying {
-            subject,
+            input_digest,
             failures: u32::from(number),
             doubts: u32::from(number) / 2,
             next_at: at(i64::from(number)),
@@ -212,7 +212,7 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
             Change::SetListing { address, asset_id: id(number % 4), listing }
         }
         16 => Change::SetInLockfile { address, in_lockfile: number.is_multiple_of(2) },
-        17 => Change::SetBlocked { address, trouble: trouble(number) },
+        17 => Change::SetBlocked { address, blocked: blocked(number) },
         18 if number.is_multiple_of(4) => Change::Forget { address },
         18 if number.is_multiple_of(2) => {
             Change::ForgetAsset { address, asset_id: id(number % 3), times: u32::from(number % 8) / 2 + 1 }
@@ -221,16 +221,16 @@ fn any_change(recorded: &Recorded, kind: u8, which: u8, number: u8) -> Change {
         19 => Change::Move { from: address, to: self::address(number % 4) },
         20 | 21 => {
             let whys = [RetireReason::Replaced, RetireReason::Removed, RetireReason::ByHand];
-            let shelved = Retirement {
+            let retirements = Retirement {
                 why: whys[usize::from(number) % whys.len()],
                 since: at(i64::from(number)),
                 archived_at: number.is_multiple_of(2).then(|| at(i64::from(number) + 5)),
             };
-            let shelved = (!number.is_multiple_of(5)).then_some(shelved);
-            Change::SetRetirement { address, asset_id: id(number % 3), shelved }
+            let retirements = (!number.is_multiple_of(5)).then_some(retirements);
+            Change::SetRetirement { address, asset_id: id(number % 3), retirements }
         }
-        22 if number.is_multiple_of(2) => Change::RecordRepair { address, healing: DriftRepair::Metadata },
-        22 => Change::RecordRepair { address, healing: DriftRepair::Archived },
+        22 if number.is_multiple_of(2) => Change::RecordRepair { address, repair: DriftRepair::Metadata },
+        22 => Change::RecordRepair { address, repair: DriftRepair::Archived },
         23 => Change::RecordWrite { asset_id: id(number % 16) },
         24 if number.is_multiple_of(3) => Change::MarkOutdated { asset_id: id(number % 16) },
         24 => Change::RecordNotFound { asset_id: id(number % 3) },

@@ -1,6 +1,6 @@
 //! `archive` and `restore`.
 
-use macadam::emulator::{Conditions, ForeignEdit, ApiEndpoint, FaultRule};
+use macadam::emulator::{ApiEndpoint, Conditions, FaultRule, ForeignEdit};
 use serde_json::json;
 
 use super::{MANIFEST, asset_id, is_settled, refused, remote, row, three};

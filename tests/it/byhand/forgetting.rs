@@ -1,6 +1,6 @@
 //! `forget`.
 
-use macadam::emulator::{FaultAction, Conditions, ApiEndpoint, FaultRule, OperationFault, Point};
+use macadam::emulator::{ApiEndpoint, Conditions, FaultAction, FaultRule, OperationFault, Point};
 use serde_json::{Value, json};
 
 use super::{MANIFEST, asset_id, is_settled, refused, remote, three};

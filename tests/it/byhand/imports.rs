@@ -1,6 +1,6 @@
 //! `import`.
 
-use macadam::emulator::{ForeignEdit, ApiEndpoint, ModerationRule, ModerationVerdict, VerdictStep};
+use macadam::emulator::{ApiEndpoint, ForeignEdit, ModerationRule, ModerationVerdict, VerdictStep};
 use serde_json::json;
 
 use super::{MANIFEST, asset_id, content, is_settled, refused, remote, row};
@@ -27,7 +27,10 @@ fn project(remote: &Remote, manifest: &str) -> Project {
 fn a_model_is_imported_and_updated_by_the_next_sync() {
     let remote = remote(&[]);
     let (sword, _) = made_elsewhere(&remote, MANIFEST);
-    remote.control().edit(sword, &ForeignEdit { content_hash: Some("0".repeat(64)), ..ForeignEdit::default() }).unwrap();
+    remote
+        .control()
+        .edit(sword, &ForeignEdit { content_hash: Some("0".repeat(64)), ..ForeignEdit::default() })
+        .unwrap();
     let project = project(&remote, MANIFEST);
     let creates = remote.requests(ApiEndpoint::CreateAsset);
     let (code, told) = project.json(&["import", "sword", &sword.to_string()]);

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use macadam::emulator::{FaultAction, Conditions, ForeignEdit, ApiEndpoint, FaultRule, OperationFault};
+use macadam::emulator::{ApiEndpoint, Conditions, FaultAction, FaultRule, ForeignEdit, OperationFault};
 use serde_json::json;
 
 use super::{asset_id, content, is_settled, refused, row, three};

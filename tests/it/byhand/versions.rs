@@ -1,6 +1,6 @@
 //! Before a rollback the version itself is read: one that isn't there or that moderation rejected is refused, and nothing is sent.
 
-use macadam::emulator::{ForeignEdit, ApiEndpoint};
+use macadam::emulator::{ApiEndpoint, ForeignEdit};
 use serde_json::{Value, json};
 
 use super::{asset_id, content, is_settled, refused, row, three};
@@ -55,9 +55,10 @@ fn a_version_that_is_not_there_is_refused_before_anything_is_sent() {
 /// A pin that somebody wrote by hand.
 #[test]
 fn a_sync_reads_the_version_before_it_rolls_back() {
-    for edit in
-        [ForeignEdit { reject_version: Some(1), ..ForeignEdit::default() }, ForeignEdit { remove_version: Some(1), ..ForeignEdit::default() }]
-    {
+    for edit in [
+        ForeignEdit { reject_version: Some(1), ..ForeignEdit::default() },
+        ForeignEdit { remove_version: Some(1), ..ForeignEdit::default() },
+    ] {
         let (remote, project) = three(&[]);
         let id = asset_id(&project, "sword");
         remote.control().edit(id, &edit).unwrap();
@@ -67,7 +68,10 @@ fn a_sync_reads_the_version_before_it_rolls_back() {
             let (code, document) = project.json(&["sync", "--once"]);
             assert_eq!(code, 1, "{document:#}");
         }
-        assert_eq!((remote.requests(ApiEndpoint::RollbackAsset), content(&remote, id)), (0, hash(rbxmx("3").as_bytes())));
+        assert_eq!(
+            (remote.requests(ApiEndpoint::RollbackAsset), content(&remote, id)),
+            (0, hash(rbxmx("3").as_bytes()))
+        );
         // Another pin is carried out.
         project.write("assets.toml", format!("{manifest}\n[pins]\nsword = 2\n"));
         project.sync();

@@ -4,7 +4,7 @@
 //! outcome; a create that was handed over later than that is known to nobody any more, and its content is uploaded again. No journal can
 //! change that when its disk is gone.
 
-use macadam::emulator::{FaultAction, ApiEndpoint, OperationFault, Point};
+use macadam::emulator::{ApiEndpoint, FaultAction, OperationFault, Point};
 use rustix::process::Signal;
 
 use super::points::{IMAGES, MODELS, move_the_point, shade};

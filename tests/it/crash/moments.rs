@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use macadam::emulator::{FaultAction, ApiEndpoint};
+use macadam::emulator::{ApiEndpoint, FaultAction};
 use rustix::process::Signal;
 
 use super::points::MODELS;

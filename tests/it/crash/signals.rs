@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use macadam::emulator::{FaultAction, ApiEndpoint, OperationFault, Point};
+use macadam::emulator::{ApiEndpoint, FaultAction, OperationFault, Point};
 use rustix::process::Signal;
 
 use super::points::IMAGES;

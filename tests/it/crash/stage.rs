@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Stdio};
 
-use macadam::emulator::{FaultAction, Conditions, Config, ApiEndpoint, FaultRule, Limit, EndpointLimits};
+use macadam::emulator::{ApiEndpoint, Conditions, Config, EndpointLimits, FaultAction, FaultRule, Limit};
 use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! What somebody else changes at Roblox: told always, put back where the policy says so, and content never by itself.
 
-use macadam::emulator::{ForeignEdit, ApiEndpoint};
+use macadam::emulator::{ApiEndpoint, ForeignEdit};
 
 use super::{actions, asset, asset_id, check_converged, prompt, row};
 use crate::support::{Project, Remote, rbxmx};
@@ -104,7 +104,7 @@ fn the_file_as_it_was_is_put_over_content_made_elsewhere_when_asked_to() {
 
 #[test]
 fn could_not_ask_is_never_gone() {
-    use macadam::emulator::{FaultAction, BodyShape, FaultRule, ScriptedReply};
+    use macadam::emulator::{BodyShape, FaultAction, FaultRule, ScriptedReply};
     let remote = prompt();
     let project =
         project(&remote, "drift = \"heal\"\nremoved = \"archive\"\nreplaced = \"archive\"\narchive_after = \"1s\"");

@@ -7,7 +7,7 @@ mod moves;
 
 use std::collections::BTreeMap;
 
-use macadam::emulator::{AssetReport, Config, ApiEndpoint, Profile};
+use macadam::emulator::{ApiEndpoint, AssetReport, Config, Profile};
 use serde_json::Value;
 
 use super::profiles::{changed_switches, each, remote};

@@ -1,6 +1,6 @@
 //! What moderation and the text filter say: followed with patience, remembered, and never answered with a second upload.
 
-use macadam::emulator::{ApiEndpoint, ModerationRule, TextAction, TextField, TextRule, ModerationVerdict, VerdictStep};
+use macadam::emulator::{ApiEndpoint, ModerationRule, ModerationVerdict, TextAction, TextField, TextRule, VerdictStep};
 
 use super::{actions, asset, asset_id, check_converged, prompt, row};
 use crate::support::{GLOBS, Project, Remote, png};

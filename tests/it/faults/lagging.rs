@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use macadam::emulator::{AssetReport, ApiEndpoint};
+use macadam::emulator::{ApiEndpoint, AssetReport};
 use serde_json::json;
 
 use super::Trial;

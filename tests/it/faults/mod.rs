@@ -27,7 +27,7 @@ mod unknown;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use macadam::emulator::{Config, FaultRule, Limit, EndpointLimits};
+use macadam::emulator::{Config, EndpointLimits, FaultRule, Limit};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use macadam::emulator::{Config, ApiEndpoint};
+use macadam::emulator::{ApiEndpoint, Config};
 use serde_json::{Value, json};
 
 use super::{MANIFEST, Trial, generous, survive, survive_changing};

@@ -1,6 +1,8 @@
 //! Operations that misbehave, moderation, and creates in doubt.
 
-use macadam::emulator::{Config, ApiEndpoint, ModerationRule, TextAction, TextField, TextRule, ModerationVerdict, VerdictStep};
+use macadam::emulator::{
+    ApiEndpoint, Config, ModerationRule, ModerationVerdict, TextAction, TextField, TextRule, VerdictStep,
+};
 use serde_json::{Value, json};
 
 use super::{MANIFEST, Trial, generous, side_by_side};

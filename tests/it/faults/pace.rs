@@ -1,6 +1,6 @@
 //! Many uploads: under the limits by itself, and quiet while Roblox is down.
 
-use macadam::emulator::{Config, ApiEndpoint, Limit, EndpointLimits};
+use macadam::emulator::{ApiEndpoint, Config, EndpointLimits, Limit};
 use serde_json::json;
 
 use super::{Trial, generous};

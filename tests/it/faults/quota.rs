@@ -1,6 +1,6 @@
 //! Upload quotas that are used up: in every spelling, told in one line, and over by themselves.
 
-use macadam::emulator::{Config, ApiEndpoint};
+use macadam::emulator::{ApiEndpoint, Config};
 use serde_json::json;
 
 use super::{Trial, generous, side_by_side};

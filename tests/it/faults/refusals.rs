@@ -1,6 +1,6 @@
 //! What Roblox refuses: too many requests in every spelling, a key that is revoked, an account that is sanctioned, a creator without permission.
 
-use macadam::emulator::{Config, Creators, ApiEndpoint, EmulatedKey, Limit, EndpointLimits, Principal};
+use macadam::emulator::{ApiEndpoint, Config, Creators, EmulatedKey, EndpointLimits, Limit, Principal};
 use serde_json::{Value, json};
 
 use super::{MANIFEST, Trial, generous, side_by_side};

@@ -5,7 +5,7 @@ use macadam::cloud::failure::Failure;
 use macadam::cloud::secret::Credential;
 use macadam::cloud::timeouts::Timeouts;
 use macadam::cloud::wire::version::VersionList;
-use macadam::emulator::{Config, ForeignEdit, ApiEndpoint};
+use macadam::emulator::{ApiEndpoint, Config, ForeignEdit};
 use macadam::model::ids::AssetId;
 use serde_json::{Value, json};
 

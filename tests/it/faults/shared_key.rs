@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use macadam::emulator::{Config, ApiEndpoint, Limit, EndpointLimits};
+use macadam::emulator::{ApiEndpoint, Config, EndpointLimits, Limit};
 use serde_json::json;
 
 use super::generous;

@@ -1,6 +1,6 @@
 //! Uploads whose outcome is unknown: how long they rest, what is held at once, and how a person settles them.
 
-use macadam::emulator::{Config, ApiEndpoint};
+use macadam::emulator::{ApiEndpoint, Config};
 use serde_json::{Value, json};
 
 use super::{MANIFEST, Trial, generous};

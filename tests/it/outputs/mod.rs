@@ -4,7 +4,7 @@ mod commit;
 mod ids;
 mod service;
 
-use macadam::emulator::{FaultAction, BodyShape, ApiEndpoint, FaultRule, ScriptedReply};
+use macadam::emulator::{ApiEndpoint, BodyShape, FaultAction, FaultRule, ScriptedReply};
 use serde_json::Value;
 
 use super::support::{Project, Remote, png};

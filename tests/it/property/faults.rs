@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use macadam::emulator::{FaultAction, BodyShape, ApiEndpoint, FaultRule, OperationFault, Point, RetryAfter, ScriptedReply};
+use macadam::emulator::{
+    ApiEndpoint, BodyShape, FaultAction, FaultRule, OperationFault, Point, RetryAfter, ScriptedReply,
+};
 
 const SHAPES: [BodyShape; 8] = [
     BodyShape::Gateway,
@@ -50,7 +52,8 @@ pub fn random(rng: &mut fastrand::Rng) -> FaultRule {
 
 /// A rule after which nobody can wonder whether something was done.
 pub fn clear(rng: &mut fastrand::Rng) -> FaultRule {
-    let endpoints = [ApiEndpoint::CreateAsset, ApiEndpoint::UpdateAsset, ApiEndpoint::GetOperation, ApiEndpoint::GetAsset];
+    let endpoints =
+        [ApiEndpoint::CreateAsset, ApiEndpoint::UpdateAsset, ApiEndpoint::GetOperation, ApiEndpoint::GetAsset];
     let endpoint = pick(rng, &endpoints);
     let submits = matches!(endpoint, ApiEndpoint::CreateAsset | ApiEndpoint::UpdateAsset);
     let action = match rng.u8(..8) {

@@ -44,7 +44,10 @@ async fn every_way_to_break_after_the_hand_over_leaves_a_change_in_doubt() {
         ("no HTTP", vec![ConnectionStep::Whole, ConnectionStep::Say("SSH-2.0-OpenSSH\r\n\r\n".to_owned())]),
         ("half a head", vec![ConnectionStep::Whole, ConnectionStep::Say("HTTP/1.1 200 OK\r\ncontent-le".to_owned())]),
         ("half a refusal", vec![ConnectionStep::Whole, ConnectionStep::Say(cut.to_owned())]),
-        ("half a refusal, then silence", vec![ConnectionStep::Whole, ConnectionStep::Say(cut.to_owned()), ConnectionStep::Hang]),
+        (
+            "half a refusal, then silence",
+            vec![ConnectionStep::Whole, ConnectionStep::Say(cut.to_owned()), ConnectionStep::Hang],
+        ),
         ("a slow loris", vec![ConnectionStep::Whole, ConnectionStep::Drip(dripping)]),
         ("an endless body", vec![ConnectionStep::Whole, ConnectionStep::Say(huge)]),
         ("an error page", vec![ConnectionStep::Whole, ConnectionStep::Say(html.to_owned())]),
@@ -93,7 +96,12 @@ async fn what_breaks_before_the_hand_over_was_never_sent() {
 
     // The content is more than the buffers on the way hold, so the end can't have left.
     let content = "x".repeat(16_000_000);
-    for script in [vec![ConnectionStep::Reset], vec![ConnectionStep::Head, ConnectionStep::Reset], vec![ConnectionStep::Head], vec![ConnectionStep::Hang]] {
+    for script in [
+        vec![ConnectionStep::Reset],
+        vec![ConnectionStep::Head, ConnectionStep::Reset],
+        vec![ConnectionStep::Head],
+        vec![ConnectionStep::Hang],
+    ] {
         let server = Server::start(vec![script.clone()]).await;
         let never = async { panic!("nothing was handed over") };
         let stalls = matches!(script.last(), Some(ConnectionStep::Hang));
@@ -179,7 +187,10 @@ async fn an_echoed_key_is_never_shown() {
     assert!(!format!("{:?}", client(&server)).contains("nobody-may"));
     // A header that reflects the key, and an answer that is no HTTP.
     let reflected = format!("HTTP/1.1 302 {KEY}\r\nlocation: http://x/{KEY}\r\ncontent-length: 0\r\n\r\n");
-    for script in [vec![ConnectionStep::Whole, ConnectionStep::Say(reflected)], vec![ConnectionStep::Whole, ConnectionStep::Say(format!("{KEY}\r\n\r\n"))]] {
+    for script in [
+        vec![ConnectionStep::Whole, ConnectionStep::Say(reflected)],
+        vec![ConnectionStep::Whole, ConnectionStep::Say(format!("{KEY}\r\n\r\n"))],
+    ] {
         assert!(!read_class(script.clone()).await.1.contains("nobody-may"));
         assert!(!create_class(script).await.1.contains("nobody-may"));
     }
@@ -244,7 +255,10 @@ async fn an_absent_asset_is_told_from_an_absent_service() {
 async fn a_refusal_that_the_connection_does_not_outlive_leaves_no_doubt() {
     // The remote closes with bytes unread, which is a reset that may overtake the answer.
     let content = "x".repeat(16_000_000);
-    let early = vec![ConnectionStep::Head, ConnectionStep::Say(server::answer(413, r#"{"errors":[{"code":0,"message":"too large"}]}"#))];
+    let early = vec![
+        ConnectionStep::Head,
+        ConnectionStep::Say(server::answer(413, r#"{"errors":[{"code":0,"message":"too large"}]}"#)),
+    ];
     let server = Server::start(vec![early]).await;
     let never = async { panic!("nothing was handed over") };
     let failure = client(&server).create_asset(&create_request(), upload(&content), never).await.result.unwrap_err();

@@ -307,7 +307,8 @@ async fn an_answer_before_the_whole_body_is_believed() {
         (500, Class::NeverSent(Unsent::Connection)),
     ] {
         let say = answer(status, r#"{"errors":[{"code":0,"message":"no"}]}"#);
-        let server = Server::start(vec![vec![ConnectionStep::Head, ConnectionStep::Say(say), ConnectionStep::Hang]]).await;
+        let server =
+            Server::start(vec![vec![ConnectionStep::Head, ConnectionStep::Say(say), ConnectionStep::Hang]]).await;
         let record = async {
             ran.store(true, Ordering::SeqCst);
             Ok(())
@@ -322,7 +323,12 @@ async fn an_answer_before_the_whole_body_is_believed() {
 #[tokio::test]
 async fn success_for_half_a_request_is_recorded_before_it_is_believed() {
     let content = "x".repeat(16_000_000);
-    let server = Server::start(vec![vec![ConnectionStep::Head, ConnectionStep::Say(answer(200, PENDING)), ConnectionStep::Hang]]).await;
+    let server = Server::start(vec![vec![
+        ConnectionStep::Head,
+        ConnectionStep::Say(answer(200, PENDING)),
+        ConnectionStep::Hang,
+    ]])
+    .await;
     let ran = AtomicBool::new(false);
     let record = async {
         ran.store(true, Ordering::SeqCst);
@@ -336,7 +342,11 @@ async fn success_for_half_a_request_is_recorded_before_it_is_believed() {
 #[tokio::test]
 async fn what_ends_while_it_is_recorded_ends_without_the_tail() {
     let say = answer(500, r#"{"code":"INTERNAL","message":"x"}"#);
-    for script in [vec![ConnectionStep::Head, ConnectionStep::Say(say), ConnectionStep::Drain], vec![ConnectionStep::Head, ConnectionStep::Reset], vec![ConnectionStep::Head]] {
+    for script in [
+        vec![ConnectionStep::Head, ConnectionStep::Say(say), ConnectionStep::Drain],
+        vec![ConnectionStep::Head, ConnectionStep::Reset],
+        vec![ConnectionStep::Head],
+    ] {
         let server = Server::start(vec![script.clone()]).await;
         let slow = async {
             tokio::time::sleep(Duration::from_millis(300)).await;

@@ -1,0 +1,437 @@
+//! Archiving and restoring an asset because a person says so: one step, through the same journal as those of a plan.
+//!
+//! It is checked before anybody is asked ([`prepare`]), and carried out after ([`carry_out`]). That an asset is archived by hand is written down before
+//! the request, so that no sync takes it for somebody else's doing, whatever happens in between.
+//!
+//! Read next: [`crate::engine::execute::context`], and `src/plan/drift.rs` for how a sync leaves alone what was archived by hand.
+
+use std::collections::BTreeSet;
+
+use crate::cloud::class::{Class, Refusal};
+use crate::cloud::failure::Failure;
+use crate::engine::execute::context::{ExecutionContext, GivenUp};
+use crate::engine::execute::effects;
+use crate::engine::execute::executor::chain;
+use crate::engine::execute::schedule::execute;
+use crate::engine::remote::observe::{self, AssetQuery, QueryResult};
+use crate::engine::report::run_report::{Outcome, Stop};
+use crate::engine::workspace::session::recover;
+use crate::engine::workspace::state_cache::StateCacheError;
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::desired::Desired;
+use crate::model::history::RevisionKey;
+use crate::model::ids::AssetId;
+use crate::model::observation::Mismatch;
+use crate::model::phase::{Intent, Phase};
+use crate::model::recorded::{AttemptId, Recorded, RetireReason, Retirement};
+use crate::plan::current::{current, last};
+use crate::plan::rule::Rule;
+use crate::plan::{Action, Step, input_digest};
+use crate::platform::clock;
+
+/// So often a step in doubt is settled and begun again before that is left to the next sync.
+const TRIES: usize = 3;
+
+/// Which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Out of use.
+    Archive,
+    /// Back into use.
+    Restore,
+}
+
+/// What is to be done, and may be.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    address: Address,
+    direction: Direction,
+    /// The asset and its revision.
+    pub key: RevisionKey,
+    /// The revision's number, as people see it.
+    pub number: u64,
+    /// Roblox has done it already: there is only something to write down.
+    pub at_roblox: bool,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct CommandEnd {
+    /// How the step ended.
+    pub outcome: Outcome,
+    /// What stopped it.
+    pub stop: Option<Stop>,
+}
+
+/// Why an asset is not archived or restored. Nothing was changed at Roblox.
+#[derive(Debug, thiserror::Error)]
+pub enum ByHandError {
+    /// The address is unknown.
+    #[error("no asset has the address `{address}`")]
+    Unknown {
+        /// As given.
+        address: Address,
+        /// The addresses that are known, for whoever looks for the nearest.
+        known: Vec<Address>,
+    },
+    /// The address has no asset.
+    #[error("`{address}` has no asset yet")]
+    NoAsset {
+        /// Which.
+        address: Address,
+    },
+    /// Something of the address is open.
+    #[error("a change of `{address}` is under way")]
+    UnderWay {
+        /// Which.
+        address: Address,
+    },
+    /// Something else in the manifest needs the asset.
+    #[error("asset {asset_id} of `{address}` is also used by {by}")]
+    InUse {
+        /// Which address.
+        address: Address,
+        /// Its asset.
+        asset_id: AssetId,
+        /// By what, for a person.
+        by: String,
+    },
+    /// It is archived.
+    #[error("asset {asset_id} of `{address}` is archived already")]
+    Archived {
+        /// Which address.
+        address: Address,
+        /// Its asset.
+        asset_id: AssetId,
+    },
+    /// It is not archived.
+    #[error("asset {asset_id} of `{address}` is not archived")]
+    NotArchived {
+        /// Which address.
+        address: Address,
+        /// Its asset.
+        asset_id: AssetId,
+    },
+    /// It is another asset than the record means.
+    #[error("{mismatch}")]
+    Foreign {
+        /// What differs.
+        mismatch: Mismatch,
+    },
+    /// Roblox answered that it doesn't have it, which alone proves nothing.
+    #[error("Roblox answered that it has no asset {asset_id} of `{address}`")]
+    NotFound {
+        /// Which address.
+        address: Address,
+        /// Its asset.
+        asset_id: AssetId,
+    },
+    /// Roblox doesn't have it.
+    #[error("Roblox no longer has asset {asset_id} of `{address}`")]
+    Gone {
+        /// Which address.
+        address: Address,
+        /// Its asset.
+        asset_id: AssetId,
+    },
+    /// Roblox could not be asked.
+    #[error("look at asset {asset_id}")]
+    Look {
+        /// Which.
+        asset_id: AssetId,
+        /// Why.
+        source: Box<Failure>,
+    },
+    /// A signal came before Roblox's answer.
+    #[error("interrupted before anything was changed")]
+    Interrupted,
+    /// The state could not be written.
+    #[error(transparent)]
+    Book(#[from] StateCacheError),
+}
+
+impl ByHandError {
+    /// What would mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoAsset { .. } | Self::UnderWay { .. } => {
+                Some("run `macadam sync --once` first; `macadam status` shows what is open".to_owned())
+            }
+            Self::InUse { .. } => Some("take that out of the manifest first".to_owned()),
+            Self::Archived { address, .. } => Some(format!("`macadam restore {address}` brings it back")),
+            Self::NotArchived { .. } => Some("`macadam status` shows what is archived".to_owned()),
+            Self::Foreign { mismatch } => Some(mismatch.hint().to_owned()),
+            Self::NotFound { .. } => {
+                Some("try again in some minutes: one such answer may be a hiccup of Roblox".to_owned())
+            }
+            Self::Gone { address, .. } => Some(format!(
+                "`macadam retry {address}` has the next sync ask again; `macadam forget {address}` drops it, and the next sync uploads the file as a new asset"
+            )),
+            Self::Look { source, .. } => source.hint().map(str::to_owned),
+            Self::Unknown { .. } | Self::Interrupted | Self::Book(_) => None,
+        }
+    }
+}
+
+/// Looks whether it can be done, here and at Roblox. What an earlier command left in doubt is settled first. `together` are all addresses that
+/// one command names.
+///
+/// # Errors
+/// When it can't be done, or there is nothing to do.
+pub async fn prepare(
+    context: &ExecutionContext,
+    desired: &Desired,
+    address: &Address,
+    direction: Direction,
+    together: &BTreeSet<Address>,
+) -> Result<Prepared, ByHandError> {
+    let settled = settle_open(context, desired, address, direction).await?;
+    let (key, number) = context.state_cache.read(|recorded| find(recorded, desired, address, direction, together))?;
+    let asset_id = key.asset_id;
+    let query = AssetQuery { asset_id, extras: false };
+    let looked = context.stop.or(observe::read(&context.client, &context.throttle, query)).await;
+    let answer = match looked.ok_or(ByHandError::Interrupted)? {
+        Ok(asset) => QueryResult::Present(Box::new(asset)),
+        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => QueryResult::Gone,
+        Err(failure) => return Err(ByHandError::Look { asset_id, source: Box::new(failure) }),
+    };
+    let follow = |recorded: &Recorded| observe::apply_observation(recorded, asset_id, &answer, clock::now());
+    context.state_cache.commit_with(follow).await?;
+    let QueryResult::Present(asset) = answer else {
+        let gone = |recorded: &Recorded| recorded.assets.get(address).is_some_and(|r| r.history.is_gone(asset_id));
+        let (is_gone, address) = (context.state_cache.read(gone), address.clone());
+        return Err(match is_gone {
+            true => ByHandError::Gone { address, asset_id },
+            false => ByHandError::NotFound { address, asset_id },
+        });
+    };
+    let foreign = |recorded: &Recorded| Mismatch::of(recorded.assets.get(address)?.kind_of(asset_id), &asset);
+    if let Some(mismatch) = context.state_cache.read(foreign) {
+        return Err(ByHandError::Foreign { mismatch });
+    }
+    let retirements = context.state_cache.read(|recorded| {
+        let retirements = recorded.assets.get(address)?.retirements.get(&asset_id)?;
+        retirements.archived_at
+    });
+    // What was just read may be older than what Macadam wrote a moment ago, and what it wrote may be undone by now. Where they differ, the request is sent.
+    let seen = context.state_cache.read(|recorded| recorded.observed(asset_id).and_then(|seen| seen.asset.archived));
+    let both = [seen, asset.archived];
+    let archived = match direction {
+        Direction::Archive => both.into_iter().flatten().reduce(|seen, read| seen && read),
+        Direction::Restore => both.into_iter().flatten().reduce(|seen, read| seen || read),
+    };
+    let archived = archived.unwrap_or(retirements.is_some());
+    let at_roblox = match direction {
+        Direction::Archive if archived && !settled => {
+            return Err(ByHandError::Archived { address: address.clone(), asset_id });
+        }
+        Direction::Restore if !archived && !settled && retirements.is_none() => {
+            return Err(ByHandError::NotArchived { address: address.clone(), asset_id });
+        }
+        Direction::Archive => archived,
+        // Somebody else has done it, and it is still known as archived here.
+        Direction::Restore => !archived,
+    };
+    Ok(Prepared { address: address.clone(), direction, key, number, at_roblox })
+}
+
+/// Which asset is meant, and whether it may be taken out of use.
+fn find(
+    recorded: &Recorded,
+    desired: &Desired,
+    address: &Address,
+    direction: Direction,
+    together: &BTreeSet<Address>,
+) -> Result<(RevisionKey, u64), ByHandError> {
+    let known = || recorded.assets.keys().chain(desired.assets.keys()).cloned().collect();
+    let want = desired.assets.get(address);
+    let Some(record) = recorded.assets.get(address) else {
+        return Err(match want {
+            Some(_) => ByHandError::NoAsset { address: address.clone() },
+            None => ByHandError::Unknown { address: address.clone(), known: known() },
+        });
+    };
+    let found = want.map_or_else(|| last(record), |want| current(want, record));
+    let Some((key, _)) = found else { return Err(ByHandError::NoAsset { address: address.clone() }) };
+    if direction == Direction::Archive
+        && let Some(by) = user(recorded, desired, address, key.asset_id, together)
+    {
+        return Err(ByHandError::InUse { address: address.clone(), asset_id: key.asset_id, by });
+    }
+    Ok((key, record.history.number(key)))
+}
+
+/// What else in the manifest uses an asset, for a person. Whatever goes out of use in the same command doesn't.
+fn user(
+    recorded: &Recorded,
+    desired: &Desired,
+    address: &Address,
+    asset_id: AssetId,
+    together: &BTreeSet<Address>,
+) -> Option<String> {
+    let others = desired.assets.iter().filter(|(other, _)| *other != address && !together.contains(*other));
+    for (other, want) in others {
+        let is_it = input_digest::asset_of(other, desired, recorded) == Some(asset_id)
+            || recorded.assets.get(other).is_some_and(|record| record.points_to == Some(asset_id));
+        if is_it {
+            return Some(format!("`{other}`"));
+        }
+        let names_it = want.metadata.references().any(|shown| shown == address);
+        if names_it || want.metadata.asset_ids().any(|shown| shown == asset_id) {
+            return Some(format!("`{other}`, as its icon or preview"));
+        }
+    }
+    let existing = desired.existing.iter().find(|(_, existing)| **existing == asset_id);
+    existing.map(|(name, _)| format!("`{name}` of [existing]"))
+}
+
+/// Settles what an earlier archiving or restoring left in doubt. Whether one of them turned out to be what is asked for.
+async fn settle_open(
+    context: &ExecutionContext,
+    desired: &Desired,
+    address: &Address,
+    direction: Direction,
+) -> Result<bool, ByHandError> {
+    let mut settled = false;
+    let open = context.state_cache.read(|recorded| {
+        let of_it = recorded.attempts.iter().filter(|(_, attempt)| attempt.address == *address);
+        of_it.map(|(id, attempt)| (*id, attempt.clone())).collect::<Vec<_>>()
+    });
+    for (id, attempt) in open {
+        let is_it = match (&attempt.intent, &attempt.phase) {
+            (Intent::Archive { .. }, Phase::InDoubt) => direction == Direction::Archive,
+            (Intent::Restore { .. }, Phase::InDoubt) => direction == Direction::Restore,
+            _ => return Err(ByHandError::UnderWay { address: address.clone() }),
+        };
+        match run(context, desired, step(address, Action::Settle { attempt: id }, Rule::InDoubt)).await {
+            Outcome::Done { .. } => settled |= is_it,
+            Outcome::Superseded { .. } => {}
+            _ => return Err(ByHandError::UnderWay { address: address.clone() }),
+        }
+    }
+    Ok(settled)
+}
+
+/// Archives or restores, and writes down what came of it; the lockfile is its caller's. Dropped in the middle, it leaves what a crash would leave.
+///
+/// # Errors
+/// When the state can't be written.
+pub async fn carry_out(
+    context: &ExecutionContext,
+    desired: &Desired,
+    prepared: &Prepared,
+) -> Result<CommandEnd, ByHandError> {
+    let Prepared { address, key, number, at_roblox, .. } = prepared;
+    let done = || Outcome::Done { asset_id: key.asset_id, revision: Some(*number) };
+    let creator =
+        context.state_cache.read(|recorded| recorded.assets.get(address).map(|record| record.identity.creator));
+    let outcome = if *at_roblox {
+        context.state_cache.commit_with(|recorded| written_down(recorded, prepared)).await?;
+        done()
+    } else if context.may_begin(&creator.into_iter().collect()).await {
+        journalled(context, desired, prepared).await?
+    } else {
+        Outcome::NotBegun
+    };
+    context.remember_pace().await?;
+    Ok(CommandEnd { outcome, stop: context.stop.why() })
+}
+
+/// What is known once Roblox has done it.
+fn written_down(recorded: &Recorded, prepared: &Prepared) -> Vec<Change> {
+    let Prepared { address, direction, key, .. } = prepared;
+    let asset_id = key.asset_id;
+    match direction {
+        Direction::Archive => {
+            let known = recorded.assets.get(address).and_then(|record| record.retirements.get(&asset_id));
+            let since = known.map_or_else(clock::now, |retirements| retirements.since);
+            let retirements = Retirement { why: RetireReason::ByHand, since, archived_at: Some(clock::now()) };
+            vec![Change::SetRetirement { address: address.clone(), asset_id, retirements: Some(retirements) }]
+        }
+        Direction::Restore => effects::restored(recorded, asset_id),
+    }
+}
+
+async fn journalled(
+    context: &ExecutionContext,
+    desired: &Desired,
+    prepared: &Prepared,
+) -> Result<Outcome, ByHandError> {
+    let Prepared { address, direction, key, .. } = prepared;
+    let asset_id = key.asset_id;
+    let before = context.state_cache.read(|recorded| {
+        let record = recorded.assets.get(address);
+        let retirements = record.and_then(|record| record.retirements.get(&asset_id)).copied();
+        (retirements, record.and_then(|record| record.blocked.clone()))
+    });
+    let retire = |retirements| Change::SetRetirement { address: address.clone(), asset_id, retirements };
+    let action = match direction {
+        Direction::Archive => {
+            let retirements = Retirement { why: RetireReason::ByHand, since: clock::now(), archived_at: None };
+            context.state_cache.commit(vec![retire(Some(retirements))]).await?;
+            Action::Archive { asset_id, why: RetireReason::ByHand }
+        }
+        Direction::Restore => Action::Restore { asset_id, repairs: false },
+    };
+    let outcome = until_known(context, desired, step(address, action, Rule::ByHand)).await;
+    let (retirements, blocked) = before;
+    let is_open = in_doubt(context, address).is_some();
+    let mut changes = Vec::new();
+    if !outcome.is_done() && !is_open && *direction == Direction::Archive {
+        changes.push(retire(retirements));
+    }
+    if !is_open {
+        // Neither success nor failure of this says anything of what the manifest wants.
+        changes.push(Change::SetBlocked { address: address.clone(), blocked });
+    }
+    context.state_cache.commit(changes).await?;
+    Ok(outcome)
+}
+
+/// Runs a step; where its outcome is unknown, looks, and begins again if nothing happened.
+async fn until_known(context: &ExecutionContext, desired: &Desired, step_asked: Step) -> Outcome {
+    let mut outcome = run(context, desired, step_asked.clone()).await;
+    for _ in 0..TRIES {
+        let Some(attempt) = in_doubt(context, &step_asked.address) else { return outcome };
+        let settle = step(&step_asked.address, Action::Settle { attempt }, Rule::InDoubt);
+        let settled = run(context, desired, settle).await;
+        outcome = match settled {
+            Outcome::Superseded { .. } => run(context, desired, step_asked.clone()).await,
+            Outcome::Done { .. } => return settled,
+            _ => return outcome,
+        };
+    }
+    outcome
+}
+
+fn in_doubt(context: &ExecutionContext, address: &Address) -> Option<AttemptId> {
+    context.state_cache.read(|recorded| {
+        let open = recorded.attempts.iter().find(|(_, attempt)| attempt.address == *address);
+        open.map(|(id, _)| *id)
+    })
+}
+
+async fn run(context: &ExecutionContext, desired: &Desired, step: Step) -> Outcome {
+    let mut steps = context.steps(desired, GivenUp::new(), context.state_cache.generation());
+    steps.by_hand = true;
+    let address = step.address.clone();
+    tokio::select! {
+        reports = execute(&steps, vec![step]) => {
+            reports.into_iter().next_back().map_or(Outcome::NotBegun, |report| report.outcome)
+        }
+        () = context.stop.is_cut_off() => {
+            let recovered = context.state_cache.commit_with(|recorded| recover(recorded, |of| *of == address)).await;
+            let message = match recovered {
+                Ok(_) => "interrupted before Roblox answered".to_owned(),
+                Err(error) => chain(&error),
+            };
+            Outcome::InDoubt { message }
+        }
+    }
+}
+
+fn step(address: &Address, action: Action, rule: Rule) -> Step {
+    let reason = "a person asked for it".to_owned();
+    Step { address: address.clone(), action, reason, rule, after: Vec::new(), not_before: None }
+}

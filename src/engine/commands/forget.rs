@@ -1,0 +1,189 @@
+//! Dropping an address from state and lockfile. The assets at Roblox stay as they are, and nobody here knows of them any more.
+//!
+//! Read next: [`crate::engine::commands::import`] for the way back.
+
+use jiff::Timestamp;
+
+use crate::engine::workspace::lockfile::KeepError;
+use crate::engine::workspace::session::Session;
+use crate::engine::workspace::state_cache::StateCacheError;
+use crate::model::address::Address;
+use crate::model::change::{Change, Event};
+use crate::model::ids::AssetId;
+use crate::model::phase::{Intent, Phase};
+use crate::model::recorded::Recorded;
+use crate::plan::in_doubt::is_overdue;
+use crate::platform::clock;
+
+/// What was forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgetReport {
+    /// Each address, in the order in which they were named.
+    pub each: Vec<ForgottenAddress>,
+    /// The lockfile was written.
+    pub lockfile_written: bool,
+}
+
+impl ForgottenAddress {
+    /// What a person should look for, where uploads of the address may have made assets whose IDs are unknown.
+    pub fn advice(&self) -> Option<String> {
+        let copies = match self.suspected {
+            0 => return None,
+            1 => "1 more copy of it".to_owned(),
+            several => format!("{several} more copies of it"),
+        };
+        Some(format!(
+            "there may be {copies} on Roblox, from uploads whose answers were lost: look at create.roblox.com"
+        ))
+    }
+}
+
+/// What one address had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgottenAddress {
+    /// Which.
+    pub address: Address,
+    /// The assets that the address had, in the order in which it had them.
+    pub asset_ids: Vec<AssetId>,
+    /// Of these the ones that other addresses have too, and that stay known by them.
+    pub shared: Vec<AssetId>,
+    /// How many uploads of it may have made assets whose IDs are unknown: forgotten with it, since a person said so.
+    pub suspected: u64,
+}
+
+/// Why an address was not forgotten. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ForgetError {
+    /// The address is unknown.
+    #[error("no asset has the address `{address}`")]
+    Unknown {
+        /// As given.
+        address: Address,
+        /// The addresses that are known, for whoever looks for the nearest.
+        known: Vec<Address>,
+    },
+    /// It was forgotten before.
+    #[error("`{address}` is forgotten already; it had {}", names(.asset_ids))]
+    Already {
+        /// Which.
+        address: Address,
+        /// What it had.
+        asset_ids: Vec<AssetId>,
+    },
+    /// Roblox works on it, or its outcome can still be learned: what comes of it would be lost.
+    #[error("a change of `{address}` is under way: what comes of it would be lost")]
+    UnderWay {
+        /// Which.
+        address: Address,
+    },
+    /// A create may have made an asset that nobody would know of.
+    #[error("nobody knows yet whether a create of `{address}` was carried out")]
+    InDoubt {
+        /// Which.
+        address: Address,
+    },
+    /// The state could not be written.
+    #[error(transparent)]
+    Book(#[from] StateCacheError),
+    /// The lockfile could not be written.
+    #[error(transparent)]
+    Lockfile(#[from] KeepError),
+}
+
+impl ForgetError {
+    /// What would mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnderWay { .. } => Some("run `macadam sync --once` first".to_owned()),
+            Self::InDoubt { address } => {
+                Some(format!("settle it first: `macadam resolve {address} --asset-id N`, or `--recreate`"))
+            }
+            Self::Already { address, asset_ids } => Some(way_back(address, asset_ids)),
+            Self::Unknown { .. } | Self::Book(_) | Self::Lockfile(_) => None,
+        }
+    }
+}
+
+fn names(asset_ids: &[AssetId]) -> String {
+    let names: Vec<String> = asset_ids.iter().map(|id| format!("asset {id}")).collect();
+    names.join(", ")
+}
+
+/// How a forgotten address gets its asset back, for a person.
+pub fn way_back(address: &Address, asset_ids: &[AssetId]) -> String {
+    match asset_ids {
+        [asset_id] => format!("`macadam import {address} {asset_id} --content-matches` takes it back"),
+        _ => format!("`macadam import {address} ASSET_ID --content-matches` takes one of them back"),
+    }
+}
+
+/// The assets that an address had when it was forgotten; none where it is known, or never was.
+pub fn forgotten_assets(recorded: &Recorded, address: &Address) -> Vec<AssetId> {
+    if recorded.assets.contains_key(address) {
+        return Vec::new();
+    }
+    let forgotten = recorded.forgotten.get(address);
+    forgotten.iter().flat_map(|forgotten| forgotten.iter()).map(|(asset_id, _)| asset_id).collect()
+}
+
+/// Drops addresses from state and lockfile, all of them or none.
+///
+/// # Errors
+/// When one of them is unknown, or something of it is open.
+pub async fn forget(session: &mut Session, addresses: &[Address]) -> Result<ForgetReport, ForgetError> {
+    // What the lockfile says is known before it is forgotten: read later, it would bring the address back.
+    session.lockfile.read(&session.state_cache).await?;
+    let may = |recorded: &Recorded| {
+        let each = addresses.iter().map(|address| may_forget(recorded, address, addresses, clock::now()));
+        each.collect::<Result<Vec<ForgottenAddress>, ForgetError>>()
+    };
+    let each = session.state_cache.read(may)?;
+    let changes = each.iter().flat_map(|ForgottenAddress { address, asset_ids, suspected, .. }| {
+        let names: Vec<String> = asset_ids.iter().map(ToString::to_string).collect();
+        let more = if *suspected > 0 { format!("; possible duplicates: {suspected}") } else { String::new() };
+        let message = format!("forgotten, with its assets: {}{more}", names.join(", "));
+        let event = Event { kind: "forgotten", message };
+        [Change::Forget { address: address.clone() }, Change::LogEvent { address: Some(address.clone()), event }]
+    });
+    session.state_cache.commit(changes.collect()).await?;
+    let lockfile_written = session.keep(None).await?;
+    Ok(ForgetReport { each, lockfile_written })
+}
+
+/// What `address` has that is about to be forgotten with all of `together`.
+fn may_forget(
+    recorded: &Recorded,
+    address: &Address,
+    together: &[Address],
+    now: Timestamp,
+) -> Result<ForgottenAddress, ForgetError> {
+    let Some(record) = recorded.assets.get(address) else {
+        let asset_ids = forgotten_assets(recorded, address);
+        if !asset_ids.is_empty() {
+            return Err(ForgetError::Already { address: address.clone(), asset_ids });
+        }
+        let known = recorded.assets.keys().cloned().collect();
+        return Err(ForgetError::Unknown { address: address.clone(), known });
+    };
+    for attempt in recorded.attempts.values().filter(|attempt| attempt.address == *address) {
+        match (&attempt.phase, &attempt.intent) {
+            // It never left.
+            (Phase::Intended | Phase::Closed(_), _) => {}
+            // Nobody can wait for ever for what never ends.
+            (Phase::SetAside(_), _) => {}
+            (Phase::Submitted(_), _) if is_overdue(attempt, now) => {}
+            (Phase::HandedOver | Phase::InDoubt | Phase::Held, Intent::Create { .. }) => {
+                return Err(ForgetError::InDoubt { address: address.clone() });
+            }
+            (Phase::HandedOver | Phase::InDoubt | Phase::Held | Phase::Submitted(_), _) => {
+                return Err(ForgetError::UnderWay { address: address.clone() });
+            }
+        }
+    }
+    let mut asset_ids: Vec<AssetId> = record.history.in_order().iter().map(|(key, _)| key.asset_id).collect();
+    asset_ids.dedup();
+    let others = || recorded.assets.iter().filter(|(other, _)| !together.contains(other));
+    let has = |asset_id: AssetId| others().any(|(_, other)| other.history.of_asset(asset_id).next().is_some());
+    let shared = asset_ids.iter().copied().filter(|asset_id| has(*asset_id)).collect();
+    Ok(ForgottenAddress { address: address.clone(), asset_ids, shared, suspected: record.suspected() })
+}

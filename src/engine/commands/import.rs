@@ -1,0 +1,376 @@
+//! Taking an asset that is at Roblox already under management. Nothing is changed there: it is read, checked against the manifest, and written down.
+//!
+//! Read next: [`super::resolve`] for what else a person decides, `src/plan/moves.rs` for the choices that an import makes.
+
+use crate::cloud::class::{Class, Refusal};
+use crate::cloud::failure::Failure;
+use crate::engine::execute::context::ExecutionContext;
+use crate::engine::execute::effects;
+use crate::engine::remote::observe::{self, AssetQuery};
+use crate::engine::workspace::state_cache::StateCacheError;
+use crate::model::address::Address;
+use crate::model::asset::{AssetType, Moderation};
+use crate::model::change::{Change, Event};
+use crate::model::desired::{Desired, DesiredAsset};
+use crate::model::digest::FieldDigest;
+use crate::model::history::{History, Kind, Origin, RevisionFact, RevisionKey, RevisionState};
+use crate::model::ids::{AssetId, ContentHash};
+use crate::model::metadata::FieldDigests;
+use crate::model::observation::Mismatch;
+use crate::model::recorded::{Identity, Record, Recorded};
+use crate::model::remote::RemoteAsset;
+use crate::plan::current::last;
+use crate::plan::input_digest;
+use crate::platform::clock;
+
+/// What a person asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct ImportRequest<'a> {
+    /// The address that is to have it.
+    pub address: &'a Address,
+    /// The asset.
+    pub asset_id: AssetId,
+    /// The file is what the asset holds.
+    pub content_matches: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// The revision that the address has now.
+    pub key: RevisionKey,
+    /// Its number, as people see it.
+    pub number: u64,
+    /// The address that had the asset and left the manifest.
+    pub moved_from: Option<Address>,
+    /// Its bytes are known.
+    pub content_known: bool,
+    /// It is archived.
+    pub archived: bool,
+    /// Moderation has not decided on it.
+    pub reviewing: bool,
+    /// The asset that the address was until now.
+    pub instead_of: Option<AssetId>,
+    /// Addresses whose icon or preview it is.
+    pub shown_by: Vec<Address>,
+}
+
+impl Imported {
+    /// What a person should know of it, a line each.
+    pub fn notes(&self, address: &Address) -> Vec<String> {
+        let unknown = || {
+            format!(
+                "what it holds is not known: the next sync puts the file of {address} there; `--content-matches` would have said that it is the same"
+            )
+        };
+        let archived = || format!("it is archived: `macadam restore {address}` brings it back");
+        let reviewing = || "moderation has not decided on it yet".to_owned();
+        let shown = self.shown_by.iter().map(|other| format!("`{other}` shows it: the next sync gives it this asset"));
+        let instead = self.instead_of.map(|other| {
+            format!(
+                "asset {other}, which {address} had until now, stays on Roblox, unused; `macadam history {address}` keeps its ID"
+            )
+        });
+        let notes = [(!self.content_known).then(unknown), self.archived.then(archived), self.reviewing.then(reviewing)];
+        notes.into_iter().flatten().chain(instead).chain(shown).collect()
+    }
+}
+
+/// Why an asset was not taken under management. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The manifest doesn't want the address.
+    #[error("`{address}` is not in the manifest")]
+    NotInManifest {
+        /// As given.
+        address: Address,
+        /// The manifest's addresses, for whoever looks for the nearest.
+        known: Vec<Address>,
+    },
+    /// The file can't be used, so nothing tells what the asset should be.
+    #[error("the file of `{address}` can't be used: {why}")]
+    File {
+        /// Whose.
+        address: Address,
+        /// What is wrong.
+        why: String,
+    },
+    /// A change of the address is open.
+    #[error("a change of `{address}` is under way")]
+    UnderWay {
+        /// Which.
+        address: Address,
+    },
+    /// The asset is this address's already.
+    #[error("asset {asset_id} is already known as `{address}`, and nothing of it is open")]
+    Already {
+        /// The asset as given.
+        asset_id: AssetId,
+        /// Whose it is.
+        address: Address,
+    },
+    /// The asset is another address's already.
+    #[error("asset {asset_id} is already known as `{owner}`")]
+    Taken {
+        /// The asset as given.
+        asset_id: AssetId,
+        /// Whose it is.
+        owner: Address,
+    },
+    /// The asset is not what the manifest wants.
+    #[error("asset {asset_id} can't be `{address}`: {why}")]
+    NotTheSame {
+        /// Which address.
+        address: Address,
+        /// The asset as given.
+        asset_id: AssetId,
+        /// What differs.
+        why: String,
+    },
+    /// Roblox could not be asked.
+    #[error("look at asset {asset_id}")]
+    Look {
+        /// The asset as given.
+        asset_id: AssetId,
+        /// Why.
+        source: Box<Failure>,
+    },
+    /// A signal came before Roblox's answer.
+    #[error("interrupted before anything was imported")]
+    Interrupted,
+    /// The state could not be written.
+    #[error(transparent)]
+    Book(#[from] StateCacheError),
+}
+
+impl ImportError {
+    /// What would mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotInManifest { .. } => Some("write it into the manifest first".to_owned()),
+            Self::File { .. } => Some("`macadam check` shows what is wrong with it".to_owned()),
+            Self::UnderWay { .. } => {
+                Some("run `macadam sync --once` first; `macadam status` shows what is open".to_owned())
+            }
+            Self::Already { address, .. } => Some(format!("`macadam history {address}` shows it")),
+            Self::Taken { owner, .. } => Some(format!("`macadam history {owner}` shows it; an asset has one address")),
+            Self::NotTheSame { .. } => {
+                Some("mend the manifest, or look for the right asset at create.roblox.com".to_owned())
+            }
+            Self::Look { source, .. } if source.class == Class::Refused(Refusal::NotFound) => {
+                Some("its ID is in the address of its page at create.roblox.com".to_owned())
+            }
+            Self::Look { source, .. } => source.hint().map(str::to_owned),
+            Self::Interrupted | Self::Book(_) => None,
+        }
+    }
+}
+
+/// Takes an asset under management; the lockfile is the caller's.
+///
+/// # Errors
+/// When it is not what the manifest wants, is another address's, or can't be read.
+pub async fn import(
+    context: &ExecutionContext,
+    desired: &Desired,
+    wish: ImportRequest<'_>,
+) -> Result<Imported, ImportError> {
+    let ImportRequest { address, asset_id, .. } = wish;
+    let (want, asset_type, content) = usable(desired, address)?;
+    context.state_cache.read(|recorded| refuse_taken(desired, recorded, wish))?;
+    let fields = context.state_cache.read(|recorded| input_digest::fields(want, desired, recorded));
+    let query = AssetQuery { asset_id, extras: fields.keys().any(|field| observe::is_extra(*field)) };
+    let read = context.stop.or(observe::read(&context.client, &context.throttle, query)).await;
+    let asset = read
+        .ok_or(ImportError::Interrupted)?
+        .map_err(|failure| ImportError::Look { asset_id, source: Box::new(failure) })?;
+    if let Some(why) = difference(want, asset_type, &asset) {
+        return Err(ImportError::NotTheSame { address: address.clone(), asset_id, why });
+    }
+    let identity = Identity { asset_type, creator: want.creator, privacy: want.privacy, path: want.path.clone() };
+    let content = wish.content_matches.then_some(content);
+    let import = Import { wish, identity, content, fields, asset: &asset };
+    let mut moved_from = None;
+    let before = context.state_cache.read(|recorded| last(recorded.assets.get(address)?));
+    let decide = |recorded: &Recorded| {
+        moved_from = left_with(desired, recorded, wish);
+        import.changes(recorded, moved_from.as_ref())
+    };
+    context.state_cache.commit_with(decide).await?;
+    let key = effects::key_of(asset_type, &asset);
+    let (number, content_known) = context.state_cache.read(|recorded| {
+        let history = recorded.assets.get(address).map(|record| &record.history);
+        let known = history.and_then(|history| history.get(key)).is_some_and(|fact| fact.content.is_some());
+        (history.map_or(0, |history| history.number(key)), known)
+    });
+    Ok(Imported {
+        key,
+        number,
+        moved_from,
+        content_known,
+        archived: asset.archived == Some(true),
+        reviewing: asset.moderation == Some(Moderation::Reviewing),
+        instead_of: before.map(|(key, _)| key.asset_id).filter(|before| *before != asset_id),
+        shown_by: desired
+            .assets
+            .iter()
+            .filter(|(_, want)| want.metadata.references().any(|shown| shown == address))
+            .map(|(other, _)| other.clone())
+            .collect(),
+    })
+}
+
+/// The address as the manifest wants it, with the type and bytes of its file.
+fn usable<'a>(
+    desired: &'a Desired,
+    address: &Address,
+) -> Result<(&'a DesiredAsset, AssetType, ContentHash), ImportError> {
+    let unknown =
+        || ImportError::NotInManifest { address: address.clone(), known: desired.assets.keys().cloned().collect() };
+    let want = desired.assets.get(address).ok_or_else(unknown)?;
+    let file = |why: &str| ImportError::File { address: address.clone(), why: why.to_owned() };
+    let facts = want.content.as_ref().map_err(|problem| file(&problem.message))?;
+    let asset_type = want.asset_type.ok_or_else(|| file("nothing tells its type"))?;
+    Ok((want, asset_type, facts.hash))
+}
+
+fn has(record: &Record, asset_id: AssetId) -> bool {
+    record.history.of_asset(asset_id).next().is_some()
+}
+
+/// What is known here already speaks against it.
+fn refuse_taken(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>) -> Result<(), ImportError> {
+    let ImportRequest { address, asset_id, .. } = wish;
+    if recorded.attempts.values().any(|attempt| attempt.address == *address) {
+        return Err(ImportError::UnderWay { address: address.clone() });
+    }
+    // Its own asset that was gone, and may be found again, is no other's; neither is one whose content becomes known now.
+    let is_again = |owner: &Address, record: &Record| {
+        let is_unknown = || record.history.of_asset(asset_id).all(|(_, fact)| fact.content.is_none());
+        owner == address && (record.history.is_gone(asset_id) || (wish.content_matches && is_unknown()))
+    };
+    let mut owners = recorded.assets.iter().filter(|(owner, record)| has(record, asset_id) && !is_again(owner, record));
+    match owners.find(|(owner, _)| desired.assets.contains_key(*owner)) {
+        Some((owner, _)) if owner == address => Err(ImportError::Already { asset_id, address: address.clone() }),
+        Some((owner, _)) => Err(ImportError::Taken { asset_id, owner: owner.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// The address that left the manifest with this very asset; of several that share it, the one that made it.
+fn left_with(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>) -> Option<Address> {
+    let ImportRequest { address, asset_id, .. } = wish;
+    if recorded.assets.get(address).is_some_and(|record| !record.history.is_empty()) {
+        return None;
+    }
+    let left = recorded
+        .assets
+        .iter()
+        .filter(|(other, record)| record.in_lockfile && !desired.assets.contains_key(*other) && other != &address);
+    let with = left.filter_map(|(other, record)| {
+        let (key, fact) = last(record)?;
+        (key.asset_id == asset_id).then_some((fact.shared, other))
+    });
+    with.min().map(|(_, other)| other.clone())
+}
+
+/// What speaks against an asset being what the manifest wants. What Roblox doesn't tell can't be checked, and is not believed.
+fn difference(want: &DesiredAsset, asset_type: AssetType, asset: &RemoteAsset) -> Option<String> {
+    match Mismatch::of(Kind { asset_type, creator: want.creator }, asset) {
+        Some(Mismatch::Creator { meant, found, .. }) => return Some(format!("it belongs to {found}, not to {meant}")),
+        Some(Mismatch::Type { meant, found, .. }) => return Some(format!("it is of the type {found}, not {meant}")),
+        Some(Mismatch::Asset { .. }) | None => {}
+    }
+    if asset.creator.is_none() {
+        return Some("Roblox doesn't tell whose it is".to_owned());
+    }
+    if asset.asset_type.is_none() {
+        return Some(format!("it is of a type that Macadam doesn't know, not {asset_type}"));
+    }
+    (asset.moderation == Some(Moderation::Rejected)).then(|| "moderation rejected it".to_owned())
+}
+
+/// An asset that is what the manifest wants.
+struct Import<'a> {
+    wish: ImportRequest<'a>,
+    identity: Identity,
+    /// What a person says that it holds.
+    content: Option<ContentHash>,
+    /// What is wanted of its metadata.
+    fields: FieldDigests,
+    asset: &'a RemoteAsset,
+}
+
+impl Import<'_> {
+    fn changes(&self, recorded: &Recorded, moved_from: Option<&Address>) -> Vec<Change> {
+        let Self { wish: ImportRequest { address, asset_id, .. }, identity, content, asset, .. } = self;
+        let address = || Address::clone(address);
+        let now = clock::now();
+        let key = effects::key_of(identity.asset_type, asset);
+        // Another branch may have made it: its bytes are known then, whoever asks.
+        let known = recorded.assets.values().find_map(|record| record.history.get(key)?.content);
+        let fact = RevisionFact {
+            ordinal: 1,
+            content: known.or(*content),
+            standing: RevisionState::of_moderation(asset.moderation),
+            round: 0,
+            shared: false,
+            kind: None,
+            disputed: false,
+            era: 0,
+            made: Some((now, Origin::Import)),
+        };
+        let set_identity = Change::SetIdentity { address: address(), identity: identity.clone() };
+        let learn = |fact: RevisionFact| Change::AddRevision { address: address(), key, fact };
+        let mut changes = Vec::new();
+        match moved_from.and_then(|from| Some((from, recorded.assets.get(from)?))) {
+            Some((from, record)) => {
+                changes.extend([Change::Move { from: from.clone(), to: address() }, set_identity]);
+                changes.extend(effects::looked_at(&address(), record, asset, false, now));
+                let untold = record.history.get(key).filter(|fact| fact.content.is_none());
+                changes.extend(untold.map(|known| learn(RevisionFact { content: *content, ..*known })));
+            }
+            None => {
+                let history = recorded.assets.get(&address()).map(|record| &record.history);
+                let stored = |field| asset.stored(field).unwrap_or(FieldDigest::UNKNOWN);
+                let fields = self.fields.keys().map(|field| (*field, stored(*field))).collect();
+                let before = recorded.assets.get(&address()).filter(|record| has(record, *asset_id));
+                if let Some(record) = before {
+                    changes.extend(effects::looked_at(&address(), record, asset, false, now));
+                }
+                let standing = history.and_then(|history| history.get(key)).map(|known| known.now(fact.standing));
+                let fact = standing.map_or(fact, |RevisionFact { standing, round, .. }| RevisionFact {
+                    standing,
+                    round,
+                    ..fact
+                });
+                changes.extend([
+                    set_identity,
+                    learn(RevisionFact { ordinal: history.map_or(1, History::next_ordinal), ..fact }),
+                    Change::SetMetadata { address: address(), fields, stored: FieldDigests::new() },
+                ]);
+            }
+        }
+        let mut history = recorded.assets.get(moved_from.unwrap_or(&address())).map(|record| record.history.clone());
+        let history = history.get_or_insert_default();
+        if history.of_asset(*asset_id).next().is_none() {
+            history.add(key, RevisionFact { ordinal: history.next_ordinal(), kind: Some(identity.kind()), ..fact });
+        }
+        // A person's word counts more than the lockfile's, until it is written there.
+        let preferred = history.prefer(*asset_id, identity.kind()).into_iter();
+        changes.extend(preferred.map(|(asset_id, listing)| Change::SetListing {
+            address: address(),
+            asset_id,
+            listing: Some(listing),
+        }));
+        changes.push(Change::SetCurrentAsset { address: address(), asset_id: *asset_id });
+        changes.push(Change::RecordObservation { asset: RemoteAsset::clone(asset) });
+        changes.push(Change::SetBlocked { address: address(), blocked: None });
+        let message = match moved_from {
+            Some(from) => format!("asset {asset_id} of `{from}`, which left, is taken over"),
+            None => format!("asset {asset_id} is taken under management"),
+        };
+        changes.push(Change::LogEvent { address: Some(address()), event: Event { kind: "imported", message } });
+        changes
+    }
+}

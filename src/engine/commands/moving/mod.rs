@@ -1,0 +1,473 @@
+//! Moving in from another tool: its files and the project's are read, what Roblox says of the assets is compared, and manifest and lockfile are written.
+//!
+//! Nothing is changed at Roblox, nothing is overwritten, and nothing is written that would upload again what is uploaded: the plan for what would be
+//! written is made first, in memory. What is decided is decided in [`crate::moving`]. Read next: `src/moving/claims.rs`.
+#![expect(clippy::disallowed_methods, reason = "this module reads the files of other tools")]
+
+mod error;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+
+use crate::cloud::client::Client;
+use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::remote::observe::{self, AssetQuery, QueryResult};
+use crate::engine::remote::throttle::{self, Throttle};
+use crate::engine::report::progress::Listener;
+use crate::engine::report::run_report::Stop;
+use crate::engine::workspace::gather::{GatherError, Gathered, look};
+use crate::engine::workspace::project::Project;
+use crate::files::{self, FilesInProgress};
+use crate::manifest;
+use crate::model::address::Address;
+use crate::model::asset::ContentChange;
+use crate::model::file::FileCache;
+use crate::model::history::{Kind, Listing, RevisionFact, RevisionKey, RevisionState};
+use crate::model::ids::{AssetId, Creator, Revision};
+use crate::model::observation::Mismatch;
+use crate::model::path::ProjectPath;
+use crate::model::recorded::KnownAddresses;
+use crate::model::recorded::{Identity, Recorded};
+use crate::model::remote::RemoteAsset;
+use crate::moving::{
+    Claim, Claims, Draft, FileSet, FindingKind, Findings, Options, Proof, ReadError, Source, TheirFile, Tool, claims,
+    is_theirs,
+};
+use crate::plan::{Action, PlanOptions, plan};
+use crate::platform::atomic_file::write_atomic_if;
+use crate::platform::clock;
+use crate::state::lockfile::{self, Ledger, LockfileEntry};
+
+pub use error::MoveError;
+
+/// The largest file of another tool that is read: no tool writes a larger one.
+const MAX_FILE: u64 = 256 << 20;
+/// How often what can't come along is taken out of the manifest before that must be right.
+const ROUNDS: usize = 8;
+/// What every tool here uploads: new assets, which Roblox counts from 1. None of them updates an asset in place.
+const FIRST_VERSION: u64 = 1;
+
+/// A project of another tool, read and matched; nothing is written yet.
+#[derive(Debug)]
+pub struct Move {
+    project: Project,
+    remote: String,
+    source: Source,
+    creator: Creator,
+    claims: Claims,
+    /// What Roblox said of assets, by asset.
+    standings: BTreeMap<AssetId, RevisionState>,
+    /// Files that their pattern finds and the manifest's doesn't.
+    own_entries: BTreeMap<String, usize>,
+    /// Files that the manifest's pattern finds and theirs doesn't.
+    excluded: BTreeSet<String>,
+    /// Looks at files, so that each is read once.
+    cache: FileCache,
+    /// Assets that could not be asked for, with the reason.
+    pub unasked: Vec<(AssetId, String)>,
+}
+
+/// What is ready to be written.
+#[derive(Debug)]
+pub struct Ready {
+    project: Project,
+    manifest: String,
+    ledger: Ledger,
+    /// What came along: address and asset, and whether Roblox confirmed it.
+    pub assets: Vec<(Address, AssetId, bool)>,
+    /// How many assets are used and not managed.
+    pub existing: usize,
+    /// How many files the next sync uploads.
+    pub uploads: usize,
+    /// What a person should know.
+    pub findings: Findings,
+    /// The owner.
+    pub creator: Creator,
+    /// Assets that could not be asked for, with the reason.
+    pub unasked: Vec<(AssetId, String)>,
+}
+
+/// Reads the files of a tool. `main` is the one that a person named.
+///
+/// # Errors
+/// When they can't be read.
+pub fn read(tool: Tool, main: &Path, options: &Options) -> Result<Source, MoveError> {
+    let text = read_text(main)?
+        .ok_or_else(|| MoveError::File { path: main.to_owned(), source: io::Error::from(io::ErrorKind::NotFound) })?;
+    let folder = main.parent().unwrap_or(Path::new("."));
+    let fetch = |path: &str| {
+        // What lies outside the project's folder is none of its files.
+        let Ok(path) = ProjectPath::new(path) else { return Ok(None) };
+        read_text(&folder.join(path.as_str())).map_err(|error| ReadError::malformed(path.as_str(), chain(&error)))
+    };
+    Ok(crate::moving::read(tool, &text, options, &fetch)?)
+}
+
+fn chain(error: &MoveError) -> String {
+    match error {
+        MoveError::File { source, .. } => source.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn read_text(path: &Path) -> Result<Option<String>, MoveError> {
+    let failed = |source: io::Error| MoveError::File { path: path.to_owned(), source };
+    let text = match std::fs::metadata(path) {
+        Ok(metadata) if metadata.len() > MAX_FILE => {
+            return Err(failed(io::Error::other("it is larger than any tool writes it")));
+        }
+        Ok(metadata) if metadata.is_dir() => return Ok(None),
+        // What can't be read to its end is no file of a tool.
+        Ok(metadata) if !metadata.is_file() => return Err(failed(io::Error::other("it is no plain file"))),
+        Ok(_) => std::fs::read_to_string(path),
+        Err(error) => Err(error),
+    };
+    match text {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// The owner of the assets: as the tool's files say, or as `given`.
+///
+/// # Errors
+/// When neither says it, or they differ.
+pub fn creator(source: &Source, given: Option<Creator>) -> Result<Creator, MoveError> {
+    match (source.creator, given) {
+        (Some(found), Some(given)) if found != given => {
+            Err(MoveError::OtherCreator { tool: source.tool, given, found })
+        }
+        (Some(creator), _) | (None, Some(creator)) => Ok(creator),
+        (None, None) => Err(MoveError::NoCreator { tool: source.tool }),
+    }
+}
+
+/// That neither manifest nor lockfile is there.
+///
+/// # Errors
+/// When one of them is.
+pub fn refuse_existing(project: &Project) -> Result<(), MoveError> {
+    match [&project.manifest, &project.lockfile].into_iter().find(|path| path.symlink_metadata().is_ok()) {
+        Some(path) => Err(MoveError::Exists { path: path.clone() }),
+        None => Ok(()),
+    }
+}
+
+impl Move {
+    /// Finds and hashes the files, and matches them with what the tool knows. Blocks: it reads the disk.
+    pub fn new(project: &Project, remote: &str, source: Source, creator: Creator) -> Self {
+        let mut unread = Vec::new();
+        let paths: Vec<Vec<ProjectPath>> = source
+            .inputs
+            .iter()
+            .map(|input| match &input.files {
+                FileSet::Glob { glob, .. } => {
+                    let files::Listed { files, unread: more } = files::list(&project.root, &glob.prefix());
+                    unread.extend(more);
+                    files.into_iter().filter(|path| is_theirs(&input.files, path.as_str())).collect()
+                }
+                FileSet::Paths => {
+                    let named = input.rows.iter().filter_map(|row| ProjectPath::new(row.path.as_deref()?).ok());
+                    let there: BTreeSet<_> = named.filter(|path| project.root.join(path.as_str()).is_file()).collect();
+                    there.into_iter().collect()
+                }
+            })
+            .collect();
+        let all: BTreeSet<ProjectPath> = paths.iter().flatten().cloned().collect();
+        let all: Vec<ProjectPath> = all.into_iter().collect();
+        let hashes = files::foreign_hashes(&project.root, &all, source.tool.hash());
+        let file = |path: &ProjectPath| TheirFile {
+            path: path.as_str().to_owned(),
+            hashes: hashes.get(path).and_then(|hashes| hashes.as_ref().ok()).cloned(),
+        };
+        let theirs: Vec<Vec<TheirFile>> = paths.iter().map(|paths| paths.iter().map(file).collect()).collect();
+        let mut claims = claims(&source, &theirs);
+        for what in unread {
+            claims.findings.add(FindingKind::GlobDiffers, format!("{what} (can't be read)"));
+        }
+        let own_entries = claims
+            .files
+            .iter()
+            .filter(|(_, input)| matches!(source.inputs.get(**input).map(|input| &input.files), Some(FileSet::Paths)));
+        Self {
+            own_entries: own_entries.map(|(path, input)| (path.clone(), *input)).collect(),
+            project: project.clone(),
+            remote: remote.to_owned(),
+            source,
+            creator,
+            claims,
+            standings: BTreeMap::new(),
+            excluded: BTreeSet::new(),
+            cache: FileCache::new(),
+            unasked: Vec::new(),
+        }
+    }
+
+    /// Makes the manifest right: what the two patterns find differently, and files that Macadam can't upload.
+    fn settle(&mut self, listener: &Listener) -> Result<(String, Gathered), MoveError> {
+        for _ in 0..ROUNDS {
+            let text = self.draft().text();
+            let parsed = manifest::parse(text.as_bytes(), &self.project.manifest_name());
+            let parsed = parsed.map_err(|diagnostics| GatherError::Manifest { diagnostics, text: text.clone() })?;
+            if self.compare(&files::walk(&self.project.root, &parsed.selection())) {
+                continue;
+            }
+            let nobody = KnownAddresses::default();
+            let settled = FilesInProgress::default();
+            let gathered = look(&self.project, parsed, text.clone(), &self.cache, &nobody, &settled, listener)?;
+            self.cache.clone_from(&gathered.cache);
+            if !self.drop_unusable(&gathered) {
+                return Ok((text, gathered));
+            }
+        }
+        Err(MoveError::WouldUpload { addresses: vec!["the files keep changing".to_owned()] })
+    }
+
+    fn draft(&mut self) -> Draft {
+        let mut findings = std::mem::take(&mut self.claims.findings);
+        let mut draft = Draft::new(&self.source, self.creator, &self.claims, &mut findings);
+        self.claims.findings = findings;
+        self.excluded.iter().for_each(|path| draft.exclude(path));
+        for (path, input) in self.own_entries.iter().filter(|(path, _)| self.claims.files.contains_key(*path)) {
+            let creator = self.claims.assets.get(path).and_then(|claim| claim.creator);
+            draft.own_entry(path, *input, &self.source, creator.filter(|creator| *creator != self.creator));
+        }
+        draft
+    }
+
+    /// What the manifest's patterns find, against what theirs do. Whether there was a difference.
+    fn compare(&mut self, walk: &files::Walk) -> bool {
+        let ours: BTreeSet<&str> = walk.files.keys().map(ProjectPath::as_str).collect();
+        let mut differ = false;
+        for path in ours.iter().filter(|path| !self.claims.files.contains_key(**path)) {
+            differ |= self.excluded.insert((*path).to_owned());
+            self.claims
+                .findings
+                .add(FindingKind::GlobDiffers, format!("{path} (only Macadam's pattern finds it; excluded)"));
+        }
+        let theirs: Vec<(String, usize)> = self
+            .claims
+            .files
+            .iter()
+            .filter(|(path, _)| !ours.contains(path.as_str()))
+            .map(|(path, input)| (path.clone(), *input))
+            .collect();
+        for (path, input) in theirs {
+            let tool = self.source.tool.name();
+            if self.claims.assets.contains_key(&path) {
+                self.claims.findings.add(
+                    FindingKind::GlobDiffers,
+                    format!("{path} (only {tool}'s pattern finds it; an entry of its own)"),
+                );
+                differ |= self.own_entries.insert(path, input).is_none();
+            } else {
+                self.claims
+                    .findings
+                    .add(FindingKind::GlobDiffers, format!("{path} (only {tool}'s pattern finds it; not taken over)"));
+                differ |= self.claims.files.remove(&path).is_some();
+            }
+        }
+        differ
+    }
+
+    /// Files whose asset comes along and that Macadam can't use. Whether there was one.
+    fn drop_unusable(&mut self, gathered: &Gathered) -> bool {
+        let mut dropped = Vec::new();
+        for (path, claim) in &mut self.claims.assets {
+            let want = address(path).and_then(|address| gathered.desired.assets.get(&address));
+            match want.map(|want| (&want.content, want.asset_type)) {
+                // It changed while this went on: its asset is that of the bytes of before.
+                Some((Ok(facts), Some(_))) if facts.hash != claim.content => {
+                    (claim.proof, claim.content) = (Proof::Outdated, facts.hash);
+                    self.claims.findings.add(FindingKind::Changed, format!("{path} (asset {})", claim.asset_id));
+                }
+                Some((Ok(_), Some(_))) => {}
+                Some((Err(problem), _)) => dropped.push((path.clone(), format!("{path} ({})", problem.message))),
+                Some((Ok(_), None)) | None => dropped.push((path.clone(), format!("{path} (nothing tells its type)"))),
+            }
+        }
+        for (path, input_digest) in &dropped {
+            self.claims.to_existing(path, FindingKind::Unusable, input_digest);
+        }
+        !dropped.is_empty()
+    }
+
+    /// Reads each asset at Roblox once, and compares its owner and type.
+    ///
+    /// # Errors
+    /// When Roblox refuses the key, or the manifest would not be valid.
+    pub async fn verify(&mut self, client: &Client, stop: &Shutdown, listener: &Listener) -> Result<(), MoveError> {
+        let (_, gathered) = tokio::task::block_in_place(|| self.settle(listener))?;
+        let asked: BTreeSet<AssetId> = self.claims.assets.values().map(|claim| claim.asset_id).collect();
+        let queries = asked.into_iter().map(|asset_id| AssetQuery { asset_id, extras: false }).collect();
+        let throttle = Throttle::new(&[], throttle::OWNER, listener.clone());
+        let answers: BTreeMap<AssetId, QueryResult> =
+            observe::fetch_assets(client, &throttle, stop, queries).await.into_iter().collect();
+        if let Some(Stop::Credential { message, hint }) = stop.why() {
+            return Err(MoveError::Credential { message, hint });
+        }
+        let mut foreign = Vec::new();
+        for (path, claim) in &self.claims.assets {
+            let want = address(path).and_then(|address| gathered.desired.assets.get(&address));
+            let Some(asset_type) = want.and_then(|want| want.asset_type) else { continue };
+            let kind = Kind { asset_type, creator: claim.creator.unwrap_or(self.creator) };
+            match answers.get(&claim.asset_id) {
+                Some(QueryResult::Present(asset)) => match Mismatch::of(kind, asset) {
+                    Some(mismatch) => foreign.push((path.clone(), format!("{path} ({})", said(mismatch)))),
+                    None => told(&mut self.claims.findings, &mut self.standings, path, claim, asset),
+                },
+                Some(QueryResult::Gone) => {
+                    self.claims.findings.add(FindingKind::NotFound, format!("{path} (asset {})", claim.asset_id))
+                }
+                Some(QueryResult::Unknown { .. }) | None => {}
+            }
+        }
+        for (path, input_digest) in &foreign {
+            self.claims.to_existing(path, FindingKind::Mismatch, input_digest);
+        }
+        let unknown = |(asset_id, answer): (&AssetId, &QueryResult)| match answer {
+            QueryResult::Unknown { why } => Some((*asset_id, why.clone())),
+            QueryResult::Present(_) | QueryResult::Gone => None,
+        };
+        self.unasked = answers.iter().filter_map(unknown).collect();
+        Ok(())
+    }
+
+    /// Decides what is written, and makes sure that it uploads nothing again. Blocks: it reads the disk.
+    ///
+    /// # Errors
+    /// When the manifest would not be valid, or something would be uploaded again.
+    pub fn finish(mut self, listener: &Listener) -> Result<Ready, MoveError> {
+        let (manifest, gathered) = self.settle(listener)?;
+        let ledger = self.ledger(&gathered);
+        let mut recorded = Recorded::default();
+        let now = clock::now();
+        for change in lockfile::import(&recorded, &ledger, now) {
+            // It fits: there was nothing before.
+            let _ = recorded.apply(&change, now);
+        }
+        let planned = plan(&gathered.desired, &recorded, &PlanOptions::default(), now);
+        let uploads: Vec<&Address> = planned
+            .steps
+            .iter()
+            .filter(|step| {
+                matches!(
+                    step.action,
+                    Action::Create(_) | Action::Replace { .. } | Action::UpdateContent { .. } | Action::Share { .. }
+                )
+            })
+            .map(|step| &step.address)
+            .collect();
+        let is_up = |address: &&&Address| {
+            self.claims.assets.get(address.as_str()).is_some_and(|claim| claim.proof != Proof::Outdated)
+        };
+        let again: Vec<String> = uploads.iter().filter(is_up).map(|address| (**address).to_string()).collect();
+        if !again.is_empty() {
+            return Err(MoveError::WouldUpload { addresses: again });
+        }
+        let assets = self.claims.assets.iter().filter_map(|(path, claim)| {
+            Some((address(path)?, claim.asset_id, self.standings.contains_key(&claim.asset_id)))
+        });
+        Ok(Ready {
+            assets: assets.collect(),
+            existing: gathered.desired.existing.len(),
+            uploads: uploads.len(),
+            manifest,
+            ledger,
+            findings: self.claims.findings,
+            creator: self.creator,
+            project: self.project,
+            unasked: self.unasked,
+        })
+    }
+
+    /// What the lockfile says of what came along.
+    fn ledger(&self, gathered: &Gathered) -> Ledger {
+        let mut ledger = Ledger::new(self.remote.clone());
+        let mut owned = BTreeSet::new();
+        for (path, claim) in &self.claims.assets {
+            let want = address(path).and_then(|address| Some((gathered.desired.assets.get(&address)?, address)));
+            let Some((want, address)) = want else { continue };
+            let Some(asset_type) = want.asset_type else { continue };
+            let identity =
+                Identity { asset_type, creator: want.creator, privacy: want.privacy, path: want.path.clone() };
+            let version = match asset_type.on_content_change() {
+                ContentChange::InPlace => Revision::new(FIRST_VERSION).ok(),
+                ContentChange::NewAsset => None,
+            };
+            let key = RevisionKey { asset_id: claim.asset_id, version };
+            let fact = RevisionFact {
+                ordinal: 1,
+                content: (claim.proof != Proof::Outdated).then_some(claim.content),
+                standing: self.standings.get(&claim.asset_id).copied().unwrap_or(RevisionState::Unverified),
+                round: 0,
+                // Equal files have one asset, whose metadata is the first one's.
+                shared: !owned.insert(claim.asset_id),
+                kind: Some(identity.kind()),
+                disputed: false,
+                era: 0,
+                made: None,
+            };
+            let mut entry = LockfileEntry::new(identity);
+            entry.history.add(key, fact);
+            entry.history.list(claim.asset_id, Some(Listing::Listed));
+            ledger.entries.insert(address, entry);
+        }
+        ledger
+    }
+}
+
+impl Ready {
+    /// Writes lockfile and manifest; in this order, since a manifest without its lockfile would upload everything again. Blocks.
+    ///
+    /// # Errors
+    /// When one is there by now, or can't be written.
+    pub fn write(&self) -> Result<(), MoveError> {
+        let Self { project, manifest, ledger, .. } = self;
+        refuse_existing(project)?;
+        lockfile::save(&project.lockfile, project.lockfile_access, &ledger.remote, &ledger.entries, &ledger.forgotten)?;
+        let path = &project.manifest;
+        let still = || Ok(path.symlink_metadata().is_err());
+        let written = write_atomic_if(path, |out| out.write_all(manifest.as_bytes()), still);
+        match written.map_err(|source| MoveError::Write { path: path.clone(), source })? {
+            true => Ok(()),
+            false => Err(MoveError::Exists { path: path.clone() }),
+        }
+    }
+}
+
+/// The address of a file that a glob finds.
+fn address(path: &str) -> Option<Address> {
+    Address::new(path).ok()
+}
+
+/// What Roblox said of an asset that is what the tool says.
+fn told(
+    findings: &mut Findings,
+    standings: &mut BTreeMap<AssetId, RevisionState>,
+    path: &str,
+    claim: &Claim,
+    asset: &RemoteAsset,
+) {
+    let standing = RevisionState::of_moderation(asset.moderation);
+    if standing == RevisionState::Rejected {
+        findings.add(FindingKind::Rejected, format!("{path} (asset {})", claim.asset_id));
+    }
+    if asset.revision.is_some_and(|revision| revision.get() > FIRST_VERSION) {
+        findings.add(FindingKind::ChangedOnRoblox, format!("{path} (asset {})", claim.asset_id));
+    }
+    standings.insert(claim.asset_id, standing);
+}
+
+/// What differs, without the lockfile that is not written yet.
+fn said(mismatch: Mismatch) -> String {
+    match mismatch {
+        Mismatch::Asset { meant, found } => format!("asked about asset {meant}, Roblox answered about asset {found}"),
+        Mismatch::Creator { asset_id, meant, found } => {
+            format!("asset {asset_id} belongs to {}, not to {}", found.in_words(), meant.in_words())
+        }
+        Mismatch::Type { asset_id, meant, found } => format!("asset {asset_id} is of the type {found}, not {meant}"),
+    }
+}

@@ -1,0 +1,201 @@
+//! Pins by hand: which revision a person means, and writing it into the manifest or taking it out.
+//!
+//! What a pin leads to is planned and carried out as everything else: `src/plan/pin.rs`.
+
+use std::collections::BTreeSet;
+
+use crate::cloud::endpoint::Endpoint;
+use crate::engine::execute::context::ExecutionContext;
+use crate::engine::execute::rollback::{self, VersionVerdict};
+use crate::engine::workspace::project::{EditManifestError, Project};
+use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
+use crate::manifest::{self, EditError, remove_pin, set_pin};
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::desired::{Desired, Pin};
+use crate::model::history::RevisionKey;
+use crate::model::recorded::{Record, Recorded};
+use crate::plan::current::last;
+use crate::plan::pin::{Unusable, find, known, numbered};
+
+/// Why an address can't be pinned. The manifest is as it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PinError {
+    /// Neither manifest nor history know the address.
+    #[error("no asset has the address `{address}`")]
+    Unknown {
+        /// As given.
+        address: Address,
+    },
+    /// The address is known, but the manifest doesn't want it.
+    #[error("`{address}` is not in the manifest")]
+    NotInManifest {
+        /// Which.
+        address: Address,
+    },
+    /// Nothing was uploaded for the address yet.
+    #[error("`{address}` has no revisions yet")]
+    NoRevisions {
+        /// Which.
+        address: Address,
+    },
+    /// Roblox doesn't have the version, or moderation rejected it.
+    #[error("`{address}` can't be pinned to revision {number}: {why}")]
+    AtRemote {
+        /// Which address.
+        address: Address,
+        /// The revision as given.
+        number: u64,
+        /// What Roblox says of it.
+        why: String,
+    },
+    /// The revision can't be gone back to.
+    #[error("`{address}` can't be pinned to revision {number}, {why}")]
+    Unusable {
+        /// Which address.
+        address: Address,
+        /// The revision as given.
+        number: u64,
+        /// What is wrong with it.
+        why: Unusable,
+        /// The revisions that can be used, for a person.
+        known: String,
+    },
+}
+
+impl PinError {
+    /// What Roblox says against it.
+    fn at_remote(address: &Address, number: u64, why: String) -> Self {
+        Self::AtRemote { address: address.clone(), number, why }
+    }
+
+    /// What would mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { .. } => None,
+            Self::AtRemote { address, number, .. } => {
+                Some(format!("`macadam history {address} {number} --remote` shows what Roblox says of it"))
+            }
+            Self::NotInManifest { address } => Some(format!("take `{address}` back into the manifest, then pin it")),
+            Self::NoRevisions { .. } => Some("`macadam sync --once` makes the first".to_owned()),
+            Self::Unusable { known, .. } => Some(known.clone()),
+        }
+    }
+}
+
+/// Which revision of an address is meant by the number that people see.
+///
+/// # Errors
+/// When the address can't be pinned to it.
+pub fn choose(
+    desired: &Desired,
+    recorded: &Recorded,
+    address: &Address,
+    number: u64,
+) -> Result<(Pin, RevisionKey), PinError> {
+    let address = || address.clone();
+    let record = recorded.assets.get(&address());
+    if !desired.assets.contains_key(&address()) {
+        return Err(match record {
+            Some(_) => PinError::NotInManifest { address: address() },
+            None => PinError::Unknown { address: address() },
+        });
+    }
+    let record = record.filter(|record| !record.history.is_empty());
+    let record = record.ok_or_else(|| PinError::NoRevisions { address: address() })?;
+    let pin = numbered(record, number).ok_or(Unusable::NeverHad);
+    let found = pin.and_then(|pin| find(record, pin).map(|(key, _)| (pin, key)));
+    found.map_err(|why| PinError::Unusable { address: address(), number, why, known: known(record) })
+}
+
+/// In a fresh clone nobody has said yet which asset an address is. It is the newest until the pin is carried out, which looks first that the pinned one
+/// still lives; otherwise it would be taken for carried out, unseen.
+///
+/// # Errors
+/// When the state can't be written.
+pub async fn remember_where_it_was(state_cache: &StateCache, address: &Address) -> Result<(), StateCacheError> {
+    let point = |recorded: &Recorded| {
+        let unknown = recorded.assets.get(address).filter(|record| record.points_to.is_none());
+        let (key, _) = unknown.and_then(last)?;
+        Some(Change::SetCurrentAsset { address: address.clone(), asset_id: key.asset_id })
+    };
+    state_cache.commit_with(|recorded| point(recorded).into_iter().collect()).await.map(|_| ())
+}
+
+/// Reads the version that a Model is to go back to, before the manifest says so. Where Roblox can't be asked, the rollback asks again.
+///
+/// # Errors
+/// When Roblox doesn't have it, or moderation rejected it; the latter is known from then on.
+pub async fn check_version(context: &ExecutionContext, address: &Address, key: RevisionKey) -> Result<(), CheckError> {
+    let Some(revision) = key.version else { return Ok(()) };
+    let head = context.state_cache.read(|recorded| recorded.assets.get(address).and_then(Record::head));
+    if head.is_some_and(|(head, _)| head == key) {
+        return Ok(());
+    }
+    let Some(pass) = context.stop.or(context.throttle.acquire(Endpoint::GetVersion)).await else { return Ok(()) };
+    let reply = context.client.get_version(key.asset_id, revision).await;
+    context.throttle.release(pass, &reply);
+    let why = match VersionVerdict::of(reply.result) {
+        VersionVerdict::Usable | VersionVerdict::Unknown(_) => return Ok(()),
+        VersionVerdict::Missing => rollback::missing(key.asset_id, revision),
+        VersionVerdict::Rejected => {
+            let learn = |recorded: &Recorded| rollback::rejected(recorded, address, key.asset_id, revision);
+            context.state_cache.commit_with(learn).await?;
+            "moderation rejected it".to_owned()
+        }
+    };
+    Err(PinError::at_remote(address, revision.get(), why).into())
+}
+
+/// Why a pin is not written.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// Roblox says no.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// The state could not be written.
+    #[error(transparent)]
+    Book(#[from] StateCacheError),
+}
+
+/// Writes pins into the manifest, in place of earlier ones, all of them or none. Returns whether the file was changed. Blocks: it waits for the disk.
+///
+/// # Errors
+/// When the manifest can't be edited; it is as it was then.
+pub fn write(project: &Project, pins: &[(Address, Pin)]) -> Result<bool, EditManifestError<EditError>> {
+    project.edit_manifest(|text| {
+        let edited = pins.iter().try_fold(text.to_owned(), |text, (address, pin)| set_pin(&text, address, *pin));
+        edited.map(Some)
+    })
+}
+
+/// Takes pins out of the manifest, all of them or none. Returns whether there was one. Blocks: it waits for the disk.
+///
+/// # Errors
+/// As [`write()`].
+pub fn remove(project: &Project, addresses: &[Address]) -> Result<bool, EditManifestError<EditError>> {
+    project.edit_manifest(|text| {
+        let mut edited = None;
+        for address in addresses {
+            let before = edited.as_deref().unwrap_or(text);
+            edited = remove_pin(before, address)?.or(edited);
+        }
+        Ok(edited)
+    })
+}
+
+/// Every address that the manifest pins.
+///
+/// # Errors
+/// When the text is no manifest.
+pub fn pinned(text: &str) -> Result<BTreeSet<Address>, EditError> {
+    manifest::pinned(text)
+}
+
+/// Whether the manifest pins an address, also one that is in it for nothing else; an error says that the pin can't be taken out.
+///
+/// # Errors
+/// When the text is no manifest, or the pin can't be cut out of it.
+pub fn is_pinned(text: &str, address: &Address) -> Result<bool, EditError> {
+    remove_pin(text, address).map(|edited| edited.is_some())
+}

@@ -1,0 +1,326 @@
+//! What a person decides about one address: a create whose outcome nobody knows, and a refusal that may no longer hold. The lockfile is the caller's.
+
+use jiff::Timestamp;
+
+use crate::cloud::failure::Failure;
+use crate::engine::execute::context::ExecutionContext;
+use crate::engine::execute::effects;
+use crate::engine::remote::observe::{self, AssetQuery};
+use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
+use crate::model::address::Address;
+use crate::model::change::{Change, Event};
+use crate::model::ids::{AssetId, UploadId};
+use crate::model::observation::Mismatch;
+use crate::model::phase::{Intent, Phase, PhaseEvent};
+use crate::model::recorded::{Attempt, AttemptId, Blocked, PossibleDuplicate, Record, Recorded};
+use crate::model::remote::RemoteAsset;
+use crate::plan::asset::suspect;
+use crate::plan::in_doubt::is_overdue;
+use crate::platform::clock;
+
+/// Why a decision could not be carried out. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    /// The address is unknown.
+    #[error("no asset has the address `{address}`")]
+    Unknown {
+        /// As given.
+        address: Address,
+    },
+    /// There is nothing to decide.
+    #[error("`{address}` has no upload whose outcome is unknown")]
+    NotInDoubt {
+        /// Whose.
+        address: Address,
+    },
+    /// Nothing may exist twice.
+    #[error("nothing of `{address}` may exist twice")]
+    NoDuplicate {
+        /// Whose.
+        address: Address,
+    },
+    /// There is nothing to try again.
+    #[error("`{address}` is not refused and does not wait for another try")]
+    NotResting {
+        /// Which.
+        address: Address,
+    },
+    /// The asset can't be what the create made.
+    #[error("asset {asset_id} can't be what the create of `{address}` made: {why}")]
+    NotTheSame {
+        /// Which address.
+        address: Address,
+        /// The asset as given.
+        asset_id: AssetId,
+        /// What differs.
+        why: String,
+    },
+    /// The asset belongs to another address.
+    #[error("asset {asset_id} is already known as `{owner}`")]
+    Taken {
+        /// The asset as given.
+        asset_id: AssetId,
+        /// Whose it is.
+        owner: Address,
+    },
+    /// Roblox could not be asked.
+    #[error("look at asset {asset_id}")]
+    Look {
+        /// The asset as given.
+        asset_id: AssetId,
+        /// Why.
+        source: Box<Failure>,
+    },
+    /// A signal came before Roblox's answer.
+    #[error("interrupted before anything was changed")]
+    Interrupted,
+    /// The state could not be written.
+    #[error(transparent)]
+    Book(#[from] StateCacheError),
+}
+
+impl RepairError {
+    /// What would mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { .. } | Self::NotInDoubt { .. } | Self::NoDuplicate { .. } | Self::NotResting { .. } => {
+                Some("`macadam status` shows what is held or failed, and why".to_owned())
+            }
+            Self::NotTheSame { .. } | Self::Taken { .. } => {
+                Some("look for the right one at create.roblox.com; `--recreate` if it isn't there".to_owned())
+            }
+            Self::Look { source, .. } => source.hint().map(str::to_owned),
+            Self::Interrupted | Self::Book(_) => None,
+        }
+    }
+
+    /// Whether Roblox refused the key.
+    pub fn is_credential(&self) -> bool {
+        matches!(self, Self::Look { source, .. } if source.is_credential())
+    }
+}
+
+/// An upload of `address` made `asset_id`: checks creator, type and name at the remote before it believes.
+///
+/// The upload that keeps the address waiting comes first. Without one it is a duplicate, which is recorded beside the asset that is used.
+///
+/// # Errors
+/// When nothing is unsettled, the asset can't be the one, or can't be looked at.
+pub async fn resolve_with(context: &ExecutionContext, address: &Address, asset_id: AssetId) -> Result<(), RepairError> {
+    let state_cache = &context.state_cache;
+    let (in_progress, record) = in_progress(state_cache, address)?;
+    let taken = state_cache.read(|recorded| {
+        let owns = |record: &Record| record.history.iter().any(|(key, _)| key.asset_id == asset_id);
+        // Also this address's own: the asset that the create was to replace has the same name and type.
+        recorded.assets.iter().find(|(_, record)| owns(record)).map(|(other, _)| other.clone())
+    });
+    if let Some(owner) = taken {
+        return Err(RepairError::Taken { asset_id, owner });
+    }
+    if let OpenUpload::Update(_) = in_progress {
+        return Err(RepairError::NotInDoubt { address: address.clone() });
+    }
+    let query = AssetQuery { asset_id, extras: false };
+    let read = context.stop.or(observe::read(&context.client, &context.throttle, query)).await;
+    let asset = read
+        .ok_or(RepairError::Interrupted)?
+        .map_err(|failure| RepairError::Look { asset_id, source: Box::new(failure) })?;
+    if let Some(why) = difference(in_progress.attempt(), &record, &asset) {
+        return Err(RepairError::NotTheSame { address: address.clone(), asset_id, why });
+    }
+    state_cache
+        .commit_with(|_| {
+            let mut changes = match &in_progress {
+                OpenUpload::Waiting(id, attempt) | OpenUpload::Overdue(id, attempt) => {
+                    let mut changes = effects::completed(*id, attempt, &record, &asset, clock::now()).changes;
+                    changes.extend(effects::accounted(attempt));
+                    changes
+                }
+                OpenUpload::SetAside(id, attempt) => {
+                    let content = attempt.intent.content();
+                    let mut changes: Vec<Change> = content
+                        .into_iter()
+                        .flat_map(|content| effects::made_beside(address, &record, content, &asset, clock::now()))
+                        .collect();
+                    changes.push(Change::Advance { attempt: *id, event: PhaseEvent::Complete });
+                    changes.extend(effects::accounted(attempt));
+                    changes
+                }
+                OpenUpload::Suspected(upload, duplicate) => {
+                    let mut changes = effects::made_beside(address, &record, duplicate.content, &asset, clock::now());
+                    changes.push(settled(address, *upload, *duplicate));
+                    changes
+                }
+                OpenUpload::Update(_) => Vec::new(),
+            };
+            changes.push(told(
+                address,
+                "resolved",
+                format!("an upload whose outcome was unknown made asset {asset_id}"),
+            ));
+            changes
+        })
+        .await?;
+    Ok(())
+}
+
+/// The upload that keeps `address` waiting made nothing, or is waited for no longer: the next sync uploads it again.
+///
+/// # Errors
+/// When nothing keeps it waiting, or the state can't be written.
+pub async fn recreate(state_cache: &StateCache, address: &Address) -> Result<(), RepairError> {
+    let (in_progress, _) = in_progress(state_cache, address)?;
+    let mut changes = match &in_progress {
+        OpenUpload::Waiting(id, attempt) => {
+            let mut changes = vec![Change::Advance { attempt: *id, event: PhaseEvent::Abandon }];
+            changes.extend(effects::accounted(attempt));
+            changes.push(told(address, "recreated", "a person said that the create in doubt made nothing".to_owned()));
+            changes
+        }
+        // It may still end: what it makes then is recorded.
+        OpenUpload::Overdue(id, attempt) => {
+            let mut changes = vec![Change::Advance { attempt: *id, event: PhaseEvent::SetAside }];
+            changes.extend(suspect(address, attempt));
+            let message = "a person decided to wait no longer for an upload that Roblox still works on".to_owned();
+            changes.push(told(address, Event::POSSIBLE_DUPLICATE, message));
+            changes
+        }
+        OpenUpload::Update(id) => vec![Change::Advance { attempt: *id, event: PhaseEvent::SetAside }],
+        OpenUpload::SetAside(..) | OpenUpload::Suspected(..) => {
+            return Err(RepairError::NotInDoubt { address: address.clone() });
+        }
+    };
+    changes.push(Change::SetBlocked { address: address.clone(), blocked: None });
+    state_cache.commit(changes).await?;
+    Ok(())
+}
+
+/// A person looked: the uploads of `address` whose outcome is unknown made nothing that isn't known.
+///
+/// # Errors
+/// When nothing is suspected, or the state can't be written.
+pub async fn no_duplicate(state_cache: &StateCache, address: &Address) -> Result<(), RepairError> {
+    let changes = state_cache.read(|recorded| {
+        let record = recorded.assets.get(address).ok_or_else(|| RepairError::Unknown { address: address.clone() })?;
+        let open = record.possible_duplicates.iter().filter(|(_, duplicate)| !duplicate.settled);
+        Ok::<_, RepairError>(open.map(|(upload, duplicate)| settled(address, *upload, *duplicate)).collect::<Vec<_>>())
+    })?;
+    if changes.is_empty() {
+        return Err(RepairError::NoDuplicate { address: address.clone() });
+    }
+    let told = told(address, "resolved", "a person said that there is no duplicate of it".to_owned());
+    state_cache.commit(changes.into_iter().chain([told]).collect()).await?;
+    Ok(())
+}
+
+fn settled(address: &Address, upload: UploadId, duplicate: PossibleDuplicate) -> Change {
+    let duplicate = PossibleDuplicate { settled: true, ..duplicate };
+    Change::AddPossibleDuplicate { address: address.clone(), upload, duplicate }
+}
+
+/// What was refused, or waits for another try, is due again now; what Roblox didn't find is asked for again.
+///
+/// # Errors
+/// When an address is unknown or does not rest; then none is changed.
+pub async fn retry(state_cache: &StateCache, addresses: &[Address]) -> Result<(), RepairError> {
+    let mut changes = Vec::new();
+    for address in addresses {
+        let known = state_cache.read(|recorded| {
+            let record = recorded.assets.get(address)?;
+            Some((record.blocked.clone(), lost(recorded, record)))
+        });
+        let Some((blocked, lost)) = known else { return Err(RepairError::Unknown { address: address.clone() }) };
+        if blocked.is_none() && lost.is_empty() {
+            return Err(RepairError::NotResting { address: address.clone() });
+        }
+        if let Some(Blocked::Refused { .. } | Blocked::Retrying { .. }) = blocked {
+            changes.push(Change::SetBlocked { address: address.clone(), blocked: None });
+        }
+        changes.extend(lost.into_iter().map(|asset_id| Change::MarkOutdated { asset_id }));
+    }
+    Ok(state_cache.commit(changes).await?)
+}
+
+/// The assets of an address that Roblox said it doesn't have: the next sync asks again.
+fn lost(recorded: &Recorded, record: &Record) -> Vec<AssetId> {
+    let lost = |asset_id: &AssetId| record.history.is_gone(*asset_id) || recorded.not_found.contains_key(asset_id);
+    record.history.assets().into_iter().filter(lost).collect()
+}
+
+/// What of an address a person can settle.
+enum OpenUpload {
+    /// A new asset whose outcome is unknown: the address waits.
+    Waiting(AttemptId, Attempt),
+    /// A new asset on which Roblox has been working for too long: the address waits.
+    Overdue(AttemptId, Attempt),
+    /// A change of a known asset on which Roblox has been working for too long.
+    Update(AttemptId),
+    /// The same as the second, but that nobody waits for it any more.
+    SetAside(AttemptId, Attempt),
+    /// An upload that was given up: nothing waits for it.
+    Suspected(UploadId, PossibleDuplicate),
+}
+
+impl OpenUpload {
+    const fn attempt(&self) -> Option<&Attempt> {
+        match self {
+            Self::Waiting(_, attempt) | Self::Overdue(_, attempt) | Self::SetAside(_, attempt) => Some(attempt),
+            Self::Update(_) | Self::Suspected(..) => None,
+        }
+    }
+
+    /// What this attempt is, if a person can settle it, and how much it keeps others waiting.
+    fn of(id: AttemptId, attempt: &Attempt, now: Timestamp) -> Option<(u8, Self)> {
+        let creates = attempt.intent.upload().is_some();
+        match &attempt.phase {
+            Phase::InDoubt | Phase::Held if creates => Some((0, Self::Waiting(id, attempt.clone()))),
+            Phase::Submitted(_) if is_overdue(attempt, now) && creates => Some((1, Self::Overdue(id, attempt.clone()))),
+            Phase::Submitted(_) if is_overdue(attempt, now) => Some((2, Self::Update(id))),
+            Phase::SetAside(_) if creates => Some((3, Self::SetAside(id, attempt.clone()))),
+            _ => None,
+        }
+    }
+}
+
+fn in_progress(state_cache: &StateCache, address: &Address) -> Result<(OpenUpload, Record), RepairError> {
+    let now = clock::now();
+    state_cache.read(|recorded| {
+        let record = recorded.assets.get(address).ok_or_else(|| RepairError::Unknown { address: address.clone() })?;
+        let attempts = recorded.attempts.iter().filter(|(_, attempt)| attempt.address == *address);
+        let first =
+            attempts.filter_map(|(id, attempt)| OpenUpload::of(*id, attempt, now)).min_by_key(|(rank, _)| *rank);
+        let suspected = || {
+            let mut open = record.possible_duplicates.iter().filter(|(_, duplicate)| !duplicate.settled);
+            open.next().map(|(upload, duplicate)| OpenUpload::Suspected(*upload, *duplicate))
+        };
+        match first.map(|(_, in_progress)| in_progress).or_else(suspected) {
+            Some(in_progress) => Ok((in_progress, record.clone())),
+            None => Err(RepairError::NotInDoubt { address: address.clone() }),
+        }
+    })
+}
+
+/// What speaks against an asset being what an attempt made. Its name may have been changed by the text filter, so only its absence says nothing.
+fn difference(attempt: Option<&Attempt>, record: &Record, asset: &RemoteAsset) -> Option<String> {
+    let identity = &record.identity;
+    match Mismatch::of(identity.kind(), asset) {
+        Some(Mismatch::Creator { meant, found, .. }) => return Some(format!("it belongs to {found}, not to {meant}")),
+        Some(Mismatch::Type { meant, found, .. }) => return Some(format!("it is of the type {found}, not {meant}")),
+        Some(Mismatch::Asset { .. }) | None => {}
+    }
+    let asked = match attempt.map(|attempt| &attempt.intent) {
+        Some(Intent::Create { fields, .. }) => fields.get(&crate::model::metadata::Field::DisplayName).copied(),
+        Some(_) => None,
+        // What was asked for then is not known any more.
+        None => return None,
+    };
+    let stem = crate::model::metadata::DisplayName::from_stem(identity.path.stem());
+    let wanted = asked.unwrap_or_else(|| crate::model::digest::FieldDigest::of_text(stem.as_str()));
+    let name = asset.display_name.as_deref()?;
+    let same = crate::model::digest::FieldDigest::of_text(name) == wanted || name.contains("##");
+    (!same).then(|| format!("its name is `{name}`"))
+}
+
+fn told(address: &Address, kind: &'static str, message: String) -> Change {
+    Change::LogEvent { address: Some(address.clone()), event: Event { kind, message } }
+}

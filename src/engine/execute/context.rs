@@ -1,0 +1,149 @@
+//! What carries out steps: a client, the gate and the poller of one run or command, and what they learn.
+//!
+//! Read next: [`crate::engine::reconcile::once`] for a run, [`crate::engine::commands::by_hand`] for steps that a person asks for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use crate::cloud::client::Client;
+use crate::engine::execute::executor::{Executor, Forbidden, LookedAt, Panics};
+use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::remote::breaker::ResultBreaker;
+use crate::engine::remote::key;
+use crate::engine::remote::poller::Poller;
+use crate::engine::remote::saved_limits;
+use crate::engine::remote::throttle::{self, Throttle};
+use crate::engine::report::progress::{Listener, ProgressEvent};
+use crate::engine::workspace::session::Session;
+use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::desired::Desired;
+use crate::model::ids::Creator;
+use crate::plan::input_digest;
+use crate::platform::clock;
+
+/// What ends creates in doubt, by address: written down when the next create begins.
+pub(in crate::engine) type GivenUp = BTreeMap<Address, Vec<Change>>;
+
+/// Everything that requests go through. A clone is the same hands.
+#[derive(Clone)]
+pub struct ExecutionContext {
+    pub(in crate::engine) state_cache: Arc<StateCache>,
+    root: PathBuf,
+    pub(in crate::engine) client: Arc<Client>,
+    pub(in crate::engine) throttle: Throttle,
+    poller: Poller,
+    uploads: Arc<Semaphore>,
+    forbidden: Forbidden,
+    results: ResultBreaker,
+    pub(in crate::engine) listener: Listener,
+    pub(in crate::engine) stop: Shutdown,
+    panics: Panics,
+}
+
+impl ExecutionContext {
+    /// Hands that know what earlier runs learned of limits and latencies, and upload so many files at once.
+    ///
+    /// # Errors
+    /// When the state can't be read.
+    pub async fn new(
+        session: &Session,
+        client: Arc<Client>,
+        listener: Listener,
+        stop: Shutdown,
+        uploads: usize,
+    ) -> Result<Self, StateCacheError> {
+        let (state_cache, root) = (Arc::clone(&session.state_cache), session.project.root.clone());
+        let (limits, latencies) = saved_limits::load(state_cache.store()).await?;
+        let throttle = Throttle::new(&limits, throttle::OWNER, listener.clone());
+        let poller = Poller::start(Arc::clone(&client), throttle.clone(), &latencies, stop.clone());
+        let uploads = Arc::new(Semaphore::new(uploads));
+        Ok(Self {
+            state_cache,
+            root,
+            client,
+            throttle,
+            poller,
+            uploads,
+            forbidden: Forbidden::default(),
+            results: ResultBreaker::default(),
+            listener,
+            stop,
+            panics: Panics::EndTheRun,
+        })
+    }
+
+    /// The same, but that a panic in a step goes on to whoever runs it.
+    pub(in crate::engine) fn letting_panics_go_on(self) -> Self {
+        Self { panics: Panics::GoOn, ..self }
+    }
+
+    /// Looks at what the key may do for these creators; false ends the run.
+    pub(in crate::engine) async fn may_begin(&self, creators: &BTreeSet<Creator>) -> bool {
+        let looked = key::look(&self.client, &self.throttle, &self.stop, creators, clock::now()).await;
+        let key::KeyVerdict { stop, forbidden, warning, expires_at } = looked;
+        (self.listener)(ProgressEvent::KeyExpires { at: expires_at });
+        if let Some(warning) = warning {
+            tracing::warn!("{warning}");
+        }
+        self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).extend(forbidden);
+        if let Some(stop) = stop {
+            self.stop.trigger(stop);
+        }
+        !self.stop.is_triggered()
+    }
+
+    /// Why the key may make nothing for a creator, as far as is known.
+    pub(in crate::engine) fn forbidden(&self, creator: Creator) -> Option<String> {
+        self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).get(&creator).cloned()
+    }
+
+    /// What runs the steps of a plan for `desired`, made for the state of `generation`.
+    pub(in crate::engine) fn steps(&self, desired: &Desired, abandoned_creates: GivenUp, generation: u64) -> Executor {
+        let files: LookedAt = desired
+            .assets
+            .iter()
+            .filter_map(|(address, want)| {
+                Some((address.clone(), (want.path.clone(), want.content.as_ref().ok()?.clone())))
+            })
+            .collect();
+        let input_digests = self.state_cache.read(|recorded| input_digest::of_all(desired, recorded));
+        Executor {
+            state_cache: Arc::clone(&self.state_cache),
+            client: Arc::clone(&self.client),
+            throttle: self.throttle.clone(),
+            poller: self.poller.clone(),
+            listener: self.listener.clone(),
+            stop: self.stop.clone(),
+            root: self.root.clone(),
+            uploads: Arc::clone(&self.uploads),
+            files: Arc::new(files),
+            input_digests: Arc::new(input_digests),
+            forbidden: Arc::clone(&self.forbidden),
+            results: self.results.clone(),
+            abandoned_creates: Arc::new(abandoned_creates),
+            superseded: Shutdown::default(),
+            panics: self.panics,
+            generation,
+            by_hand: false,
+        }
+    }
+
+    /// What was refused to a creator may be allowed by now.
+    pub(in crate::engine) fn reset_backoff(&self) {
+        self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Limits and latencies, for the next run.
+    ///
+    /// # Errors
+    /// When the state can't be written.
+    pub(in crate::engine) async fn remember_pace(&self) -> Result<(), StateCacheError> {
+        saved_limits::save(self.state_cache.store(), self.throttle.snapshot(clock::now()), self.poller.latencies())
+            .await
+    }
+}

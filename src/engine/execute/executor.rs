@@ -1,0 +1,441 @@
+//! Carrying out one step: which requests it takes, and what their outcomes mean for it.
+//!
+//! Every write of the remote goes through [`Executor::write`]: intent durable, hand-over durable before the last byte, operation durable before the first
+//! poll, outcome and all that it changes in one transaction. Nothing else sends writes, and what an answer means is decided in [`super::response`].
+//!
+//! Read next: [`super::sharing`], [`crate::engine::execute::rollback`] and [`crate::engine::execute::metadata`] for the steps that upload nothing, [`super::effects`] for what an outcome makes known.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::cloud::backoff::Backoff;
+use crate::cloud::client::{Client, CreateRequest, UpdateRequest};
+use crate::cloud::endpoint::Endpoint;
+use crate::cloud::failure::{ApiReply, RecordError};
+use crate::cloud::http::UploadBody;
+use crate::cloud::wire::operation::Submitted;
+use crate::engine::execute::effects;
+use crate::engine::execute::schedule::Runner;
+use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::remote::breaker::ResultBreaker;
+use crate::engine::remote::poller::Poller;
+use crate::engine::remote::throttle::Throttle;
+use crate::engine::report::progress::{Listener, ProgressEvent};
+use crate::engine::report::run_report::{Outcome, Stop};
+use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
+use crate::files;
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::file::FileFacts;
+use crate::model::history::RevisionKey;
+use crate::model::ids::{AssetId, ContentHash, Creator, Revision, UploadId};
+use crate::model::path::ProjectPath;
+use crate::model::phase::Intent;
+use crate::model::recorded::{Blocked, Identity, Record};
+use crate::model::remote::RemoteAsset;
+use crate::plan::input_digest::Subjects;
+use crate::plan::{Action, NewAsset, Step};
+use crate::platform::{clock, failpoint};
+
+/// A file as it was looked at before the plan.
+pub type LookedAt = BTreeMap<Address, (ProjectPath, FileFacts)>;
+
+/// Carries out steps against one remote.
+#[derive(Clone)]
+pub struct Executor {
+    pub(in crate::engine) state_cache: Arc<StateCache>,
+    pub(in crate::engine) client: Arc<Client>,
+    pub(in crate::engine) throttle: Throttle,
+    pub(in crate::engine) poller: Poller,
+    pub(in crate::engine) listener: Listener,
+    pub(in crate::engine) stop: Shutdown,
+    pub(in crate::engine) root: PathBuf,
+    pub(in crate::engine) uploads: Arc<Semaphore>,
+    /// What was looked at for this plan, by address.
+    pub(in crate::engine) files: Arc<LookedAt>,
+    /// What is wanted of each address, as a refusal is remembered against.
+    pub(in crate::engine) input_digests: Arc<BTreeMap<Address, Subjects>>,
+    /// Creators for whom the key has no permission.
+    pub(in crate::engine) forbidden: Forbidden,
+    /// Whether the results of uploads can be read.
+    pub(in crate::engine) results: ResultBreaker,
+    /// The end of creates in doubt, by address: written down when the next one begins.
+    pub(in crate::engine) abandoned_creates: Arc<BTreeMap<Address, Vec<Change>>>,
+    /// Thrown when something newer is wanted of the address: a wait between two tries ends.
+    pub(in crate::engine) superseded: Shutdown,
+    /// What a panic in a try does.
+    pub(in crate::engine) panics: Panics,
+    /// The state for which this was planned, see [`StateCache::generation`].
+    pub(in crate::engine) generation: u64,
+    /// A person's command sends again what it settles: no plan would.
+    pub(in crate::engine) by_hand: bool,
+}
+
+/// What a panic in a try of a step does: a defect of Macadam in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Panics {
+    /// Ends the run in order, with a reason.
+    EndTheRun,
+    /// Goes on to whoever runs the step, who catches it: other addresses are not touched by it.
+    GoOn,
+}
+
+/// Creators for whom the key has no permission, with what Roblox said; known to the whole run.
+pub type Forbidden = Arc<Mutex<BTreeMap<Creator, String>>>;
+
+/// How one try of a step ended.
+pub(in crate::engine) enum StepResult {
+    /// The step is over.
+    Ended(Outcome),
+    /// It may go better: the state says when it is due.
+    Again {
+        /// What happened.
+        message: String,
+    },
+}
+
+/// What a look at the remote found.
+pub(in crate::engine) enum Lookup {
+    Present(Box<RemoteAsset>),
+    Gone,
+    /// Why the step can't go on now.
+    Unknown(StepResult),
+}
+
+/// Writes down that the last byte is about to leave; the client awaits it before that byte does.
+pub(in crate::engine) type HandOver = Pin<Box<dyn Future<Output = Result<(), RecordError>> + Send>>;
+
+/// One write of the remote.
+pub(in crate::engine) struct Write<'a> {
+    pub(in crate::engine) address: &'a Address,
+    pub(in crate::engine) identity: Identity,
+    pub(in crate::engine) intent: Intent,
+    pub(in crate::engine) endpoint: Endpoint,
+    /// The right to upload, and how many bytes.
+    pub(in crate::engine) upload: Option<(SemaphorePermit<'a>, u64)>,
+}
+
+impl Runner for Executor {
+    async fn run(&self, step: &Step) -> Outcome {
+        let mut due = step.not_before;
+        let mut last = None;
+        loop {
+            if !self.wait_until(due).await {
+                return last.map_or(Outcome::NotBegun, |message| Outcome::TryLater { message });
+            }
+            let outcome = match self.caught(step).await {
+                // The run ended while it stood in a queue to be tried again: why it had to is still to be told.
+                Ok(StepResult::Ended(Outcome::NotBegun)) if let Some(message) = last => Outcome::TryLater { message },
+                Ok(StepResult::Ended(outcome)) => outcome,
+                Ok(StepResult::Again { message }) if self.stop.is_triggered() => Outcome::TryLater { message },
+                Ok(StepResult::Again { message }) => {
+                    tracing::warn!(address = %step.address, action = step.action.name(), "{message}; it is tried again");
+                    due = self.due(&step.address);
+                    last = Some(message);
+                    continue;
+                }
+                Err(error) => {
+                    let message = chain(&error);
+                    self.stop.trigger(stop_for(&error));
+                    Outcome::TryLater { message }
+                }
+            };
+            (self.listener)(ProgressEvent::Finished { address: step.address.clone() });
+            return outcome;
+        }
+    }
+}
+
+/// What ends a run whose state can't be written any more.
+pub(in crate::engine) fn stop_for(error: &StateCacheError) -> Stop {
+    let message = chain(error);
+    match error {
+        StateCacheError::Lost(lost) if lost.is_taken() => {
+            Stop::Taken { message, hint: lost.hint().unwrap_or_default() }
+        }
+        StateCacheError::State(state) => {
+            let hint = state.hint().map(|hint| format!(": {hint}")).unwrap_or_default();
+            Stop::State { message: format!("{message}{hint}") }
+        }
+        StateCacheError::Lost(_) | StateCacheError::Apply(_) | StateCacheError::Closed => Stop::State { message },
+    }
+}
+
+/// An error and its causes in one line.
+pub(in crate::engine) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+impl Executor {
+    /// Tries once. A panic ends the run in order, or, where each address is alone, goes on to whoever runs this one.
+    async fn caught(&self, step: &Step) -> Result<StepResult, StateCacheError> {
+        match self.panics {
+            Panics::EndTheRun => match self.stop.catch(self.try_step(step)).await {
+                Ok(tried) => tried,
+                Err(message) => Ok(StepResult::Ended(Outcome::TryLater { message })),
+            },
+            Panics::GoOn => self.try_step(step).await,
+        }
+    }
+
+    async fn try_step(&self, step: &Step) -> Result<StepResult, StateCacheError> {
+        let address = &step.address;
+        match &step.action {
+            Action::Create(new) => self.create(address, new, None).await,
+            Action::Replace { new, old } => self.create(address, new, Some(*old)).await,
+            Action::UpdateContent { asset_id, head, identity, content, .. } => {
+                self.update_content(address, identity, *asset_id, *head, *content).await
+            }
+            Action::UpdateMetadata { asset_id, changes, repairs } => {
+                self.update_metadata(address, *asset_id, changes, *repairs).await
+            }
+            Action::Share { owner, key, identity, content, .. } => {
+                self.share(address, owner, *key, identity, *content).await
+            }
+            Action::PointBack { to, .. } => self.point_back(address, *to).await,
+            Action::Rollback { asset_id, to } => self.roll_back(address, *asset_id, *to).await,
+            Action::Archive { asset_id, .. } => self.archive(address, *asset_id).await,
+            Action::Restore { asset_id, repairs } => self.bring_back(address, *asset_id, *repairs).await,
+            Action::Move { .. } => Ok(self.moved(address)),
+            Action::Wait { attempt } => self.follow(*attempt, None).await,
+            Action::Settle { attempt } => self.settle_in_doubt(*attempt).await,
+        }
+    }
+
+    async fn create(
+        &self,
+        address: &Address,
+        new: &NewAsset,
+        replaces: Option<AssetId>,
+    ) -> Result<StepResult, StateCacheError> {
+        let costly = new.identity.asset_type.has_upload_quota() || new.expected_price.is_some_and(|price| price > 0);
+        let upload = UploadId::new(fastrand::u64(..));
+        if let Some(tried) = self.recovered(address).await? {
+            return Ok(tried);
+        }
+        let intent = Intent::Create { upload, content: new.content, fields: new.fields.clone(), costly, replaces };
+        let Some(slot) = self.slot().await else { return Ok(self.called_off()) };
+        let upload = match self.open(address) {
+            Ok(upload) => upload,
+            Err(tried) => return Ok(tried),
+        };
+        let request = CreateRequest {
+            asset_type: new.identity.asset_type,
+            display_name: new.display_name.clone(),
+            description: new.description.clone(),
+            creator: new.identity.creator,
+            expected_price: new.expected_price,
+            privacy: new.identity.privacy,
+        };
+        let write = Write {
+            address,
+            identity: new.identity.clone(),
+            intent,
+            endpoint: Endpoint::CreateAsset,
+            upload: Some((slot, new.size)),
+        };
+        self.write(write, async |hand_over| self.client.create_asset(&request, upload, hand_over).await).await
+    }
+
+    async fn update_content(
+        &self,
+        address: &Address,
+        identity: &Identity,
+        asset_id: AssetId,
+        head: Option<Revision>,
+        content: ContentHash,
+    ) -> Result<StepResult, StateCacheError> {
+        // Looked at when the upload's turn has come: what was seen before a long queue is old.
+        let Some(slot) = self.slot().await else { return Ok(self.called_off()) };
+        // A newer revision may be a deploy that this checkout has not pulled: it is never overwritten unseen.
+        let seen = match self.look(address, asset_id).await? {
+            Lookup::Present(asset) => asset,
+            Lookup::Gone => return self.not_found(address, asset_id).await,
+            Lookup::Unknown(tried) => return Ok(tried),
+        };
+        if seen.revision > head {
+            self.state_cache
+                .commit_with(|recorded| match recorded.assets.get(address) {
+                    Some(record) => effects::made_elsewhere(address, record, &seen, clock::now()),
+                    None => Vec::new(),
+                })
+                .await?;
+            return Ok(superseded("somebody else changed it at Roblox"));
+        }
+        let upload = match self.open(address) {
+            Ok(upload) => upload,
+            Err(tried) => return Ok(tried),
+        };
+        let intent = Intent::UpdateContent { asset_id, content, head };
+        let identity = identity.clone();
+        let slot = Some((slot, upload.length));
+        let write = Write { address, identity, intent, endpoint: Endpoint::UpdateAsset, upload: slot };
+        let request = UpdateRequest { asset_id, fields: Vec::new(), content: Some(upload) };
+        self.write(write, async |hand_over| self.client.update_asset(request, hand_over).await).await
+    }
+
+    /// Sends one write of the remote with its journal around it.
+    pub(in crate::engine) async fn write(
+        &self,
+        write: Write<'_>,
+        send: impl AsyncFnOnce(HandOver) -> ApiReply<Submitted>,
+    ) -> Result<StepResult, StateCacheError> {
+        let Some(pass) = self.turn(self.throttle.acquire(write.endpoint)).await else { return Ok(self.called_off()) };
+        // Both came at once.
+        if self.superseded.is_triggered() {
+            self.throttle.release_unsent(pass);
+            return Ok(self.called_off());
+        }
+        // Asked at the last moment: Roblox may have said so while this one stood in the queue.
+        let new_asset = write.intent.upload().is_some();
+        let stopped = self
+            .forbidden_to(write.identity.creator)
+            .or_else(|| self.unreadable().or_else(|| self.quota_of(&write.identity)).filter(|_| new_asset));
+        if let Some(outcome) = stopped {
+            self.throttle.release_unsent(pass);
+            return Ok(StepResult::Ended(outcome));
+        }
+        let abandoned_creates = match write.intent {
+            Intent::Create { .. } => self.abandoned_creates.get(write.address).map(Vec::as_slice).unwrap_or_default(),
+            _ => &[],
+        };
+        let begun = self
+            .state_cache
+            .begin(write.address, write.identity, write.intent, abandoned_creates, self.generation)
+            .await;
+        let attempt = match begun {
+            Ok(Some(attempt)) => attempt,
+            // Another process may have been at work in between: whether this is still wanted is for the next plan to say.
+            Ok(None) => {
+                self.throttle.release_unsent(pass);
+                return Ok(superseded("the state was written anew, and everything is planned again"));
+            }
+            Err(error) => {
+                self.throttle.release_unsent(pass);
+                return Err(error);
+            }
+        };
+        failpoint::hit("begun");
+        if !abandoned_creates.is_empty() {
+            let address = write.address;
+            tracing::warn!(%address, "sent again, since nobody knows what came of the try before: it may exist twice");
+        }
+        if let Some((_, bytes)) = write.upload {
+            (self.listener)(ProgressEvent::Uploading { address: write.address.clone(), bytes });
+        }
+        let (state_cache, generation) = (Arc::clone(&self.state_cache), self.generation);
+        let hand_over: HandOver = Box::pin(async move {
+            let written = state_cache.hand_over(attempt, generation).await;
+            failpoint::hit("handed_over");
+            written.map_err(|error| chain(&error).into())
+        });
+        let reply = send(hand_over).await;
+        failpoint::hit("answered");
+        self.throttle.release(pass, &reply);
+        // Roblox may work on it for minutes: others upload meanwhile.
+        drop(write.upload);
+        self.answer(attempt, reply).await
+    }
+
+    /// The right to upload, when its turn has come; `None` when the run ends first. Have it before the file is opened: few are open at once.
+    pub(in crate::engine) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+        self.turn(self.uploads.acquire()).await?.ok()
+    }
+
+    /// Waits for a turn: nothing is sent before it, so that something newer that is wanted ends it, as the end of the run does.
+    async fn turn<T>(&self, turn: impl Future<Output = T>) -> Option<T> {
+        self.stop.or(self.superseded.or(turn)).await.flatten()
+    }
+
+    /// Why a turn was not waited for.
+    pub(in crate::engine) fn called_off(&self) -> StepResult {
+        if self.stop.is_triggered() { run_ends() } else { superseded("something newer is wanted") }
+    }
+
+    /// Opens the file of an address as the bytes that were hashed.
+    pub(in crate::engine) fn open(&self, address: &Address) -> Result<UploadBody, StepResult> {
+        let Some((path, facts)) = self.files.get(address) else {
+            return Err(superseded("its file can no longer be used"));
+        };
+        match files::open_upload(&self.root, path, facts) {
+            Ok(reader) => Ok(UploadBody {
+                reader: Box::new(reader),
+                length: facts.size,
+                file_name: path.file_name().to_owned(),
+                mime: facts.format.mime(),
+            }),
+            Err(error) => Err(superseded(&chain(&error))),
+        }
+    }
+
+    pub(in crate::engine) fn record(&self, address: &Address) -> Option<Record> {
+        self.state_cache.read(|recorded| recorded.assets.get(address).cloned())
+    }
+
+    /// The number that people see for a revision of an address.
+    pub(in crate::engine) fn done(&self, address: &Address, key: RevisionKey) -> Outcome {
+        let number = self.record(address).map(|record| record.history.number(key)).filter(|number| *number > 0);
+        Outcome::Done { asset_id: key.asset_id, revision: number }
+    }
+
+    fn forbidden_to(&self, creator: Creator) -> Option<Outcome> {
+        let message = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).get(&creator)?.clone();
+        Some(crate::engine::execute::response::forbidden_outcome(creator, message))
+    }
+
+    /// Why no new asset of this kind is made now: its quota was used up while this one stood in the queue.
+    fn quota_of(&self, identity: &Identity) -> Option<Outcome> {
+        let message = self.state_cache.read(|recorded| {
+            let spent = recorded.spent_quota(identity.creator, identity.asset_type, clock::now())?;
+            Some(format!("an upload quota is used up: {}", spent.message))
+        })?;
+        Some(Outcome::TryLater { message })
+    }
+
+    /// Why no new asset is made now: nobody would know its ID.
+    fn unreadable(&self) -> Option<Outcome> {
+        let count = self.results.stops(clock::elapsed())?;
+        let message = format!(
+            "not uploaded: Roblox's answers to the last {count} uploads can't be understood, so their asset IDs are unknown"
+        );
+        let hint =
+            "look for a newer macadam; `macadam status` names the assets to look for at create.roblox.com".to_owned();
+        Some(Outcome::Refused { message, hint: Some(hint) })
+    }
+
+    /// When the address is due again, as the state says.
+    fn due(&self, address: &Address) -> Option<Timestamp> {
+        match self.record(address)?.blocked? {
+            Blocked::Retrying { next_at, .. } => Some(next_at),
+            Blocked::Refused { .. } => None,
+        }
+    }
+
+    /// Waits until a time of day; false when the run ends first.
+    async fn wait_until(&self, due: Option<Timestamp>) -> bool {
+        let now = clock::now();
+        let wait = due.map(|due| due.duration_since(now)).filter(|wait| wait.is_positive());
+        match wait.map(SignedDuration::unsigned_abs) {
+            Some(wait) if wait <= Backoff::ADDRESS.longest() => {
+                let rest = self.superseded.or(tokio::time::sleep(wait));
+                self.stop.or(rest).await.flatten().is_some()
+            }
+            // No rest is longer: this one was begun by a clock that was put back since.
+            Some(_) | None => !self.stop.is_triggered(),
+        }
+    }
+}
+
+pub(in crate::engine) fn run_ends() -> StepResult {
+    StepResult::Ended(Outcome::NotBegun)
+}
+
+pub(in crate::engine) fn superseded(reason: &str) -> StepResult {
+    StepResult::Ended(Outcome::Superseded { reason: reason.to_owned() })
+}

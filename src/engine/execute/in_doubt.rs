@@ -1,0 +1,357 @@
+//! Settling by looking: what came of an update, a metadata change, an archive or a restore whose outcome is unknown.
+//!
+//! Creates are not settled here: they can't be looked up, and follow the policy (`src/plan/doubt.rs`). Read next: [`super::response`].
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::cloud::class::Class;
+use crate::cloud::client::UpdateRequest;
+use crate::cloud::endpoint::Endpoint;
+use crate::engine::execute::effects;
+use crate::engine::execute::executor::{Executor, Lookup, StepResult, chain, run_ends, superseded};
+use crate::engine::workspace::state_cache::StateCacheError;
+use crate::model::asset::ContentChange;
+use crate::model::change::Change;
+use crate::model::digest::FieldDigest;
+use crate::model::history::RevisionKey;
+use crate::model::ids::{AssetId, ContentHash, Revision};
+use crate::model::observation::READ_LAG;
+use crate::model::phase::{Intent, PhaseEvent};
+use crate::model::recorded::{Attempt, AttemptId, Blocked, Record, Recorded};
+use crate::model::remote::RemoteAsset;
+use crate::platform::{clock, failpoint};
+
+/// The version of an update appears when its operation ends, a second to ten after the request (observed by public clients). So many looks, each after a
+/// longer rest, take a quarter of a minute.
+const LOOKS: u32 = 5;
+
+/// The longest that a request without a file takes from being written down to its end: a connection, its body and its answer, each at its longest
+/// (`src/cloud/timeouts.rs`).
+const LONGEST_REQUEST: SignedDuration = SignedDuration::from_secs(10 + 60 + 60);
+
+impl Executor {
+    /// Learns by looking what came of a change whose outcome is unknown.
+    pub(in crate::engine) async fn settle_in_doubt(&self, id: AttemptId) -> Result<StepResult, StateCacheError> {
+        let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer in doubt")) };
+        let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
+        let asset = match self.look(&attempt.address, asset_id).await? {
+            Lookup::Present(asset) => *asset,
+            Lookup::Gone => {
+                // It stays in doubt: nothing is known until Roblox finds the asset, or it counts as gone.
+                let tried = self.not_found(&attempt.address, asset_id).await?;
+                if self
+                    .state_cache
+                    .read(|recorded| recorded.not_found.get(&asset_id).is_some_and(|known| known.is_gone()))
+                {
+                    self.state_cache.advance(id, PhaseEvent::NotCarriedOut).await?;
+                    return Ok(superseded(&format!("Roblox no longer has asset {asset_id}")));
+                }
+                return Ok(tried);
+            }
+            Lookup::Unknown(tried) => return Ok(tried),
+        };
+        match self.verdict(&attempt, &asset) {
+            InDoubtVerdict::Yes => self.finish(id, asset).await,
+            InDoubtVerdict::TooEarly if self.may_be_repeated(&attempt) => self.repeat(id, &attempt).await,
+            InDoubtVerdict::TooEarly => {
+                let message = format!(
+                    "whether an earlier request ({}) arrived shows only once Roblox's answers can't be older than it",
+                    attempt.intent.name()
+                );
+                self.rest(&attempt.address, &message).await?;
+                Ok(StepResult::Again { message })
+            }
+            InDoubtVerdict::No => {
+                let decide = |recorded: &Recorded| {
+                    let believed = recorded.assets.get(&attempt.address).and_then(|r| believed(&attempt, r, &asset));
+                    let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }];
+                    changes.extend(believed);
+                    changes
+                };
+                self.state_cache.commit_with(decide).await?;
+                Ok(superseded("it was not carried out, and is done again"))
+            }
+            InDoubtVerdict::Known => {
+                self.close(id, &attempt, PhaseEvent::Complete, "its revision is known by now").await
+            }
+            InDoubtVerdict::Overtaken => {
+                self.close(id, &attempt, PhaseEvent::NotCarriedOut, "newer revisions of its asset took its place").await
+            }
+            InDoubtVerdict::NotYet => self.settle_unseen(id, &attempt).await,
+            InDoubtVerdict::Newer => self.settle_newer(id, &attempt, asset).await,
+        }
+    }
+
+    /// Whether sending a request twice comes to the same as sending it once, and somebody sends it: a plan what the manifest wants, a command what a
+    /// person asked for. A rollback may make a version each time, and so may metadata of a Model.
+    fn may_be_repeated(&self, attempt: &Attempt) -> bool {
+        match &attempt.intent {
+            Intent::Archive { .. } | Intent::Restore { .. } => self.by_hand,
+            Intent::UpdateMetadata { .. } => self
+                .record(&attempt.address)
+                .is_some_and(|record| record.identity.asset_type.on_content_change() == ContentChange::NewAsset),
+            Intent::Create { .. } | Intent::UpdateContent { .. } | Intent::Rollback { .. } => false,
+        }
+    }
+
+    fn verdict(&self, attempt: &Attempt, asset: &RemoteAsset) -> InDoubtVerdict {
+        let now = clock::now();
+        self.state_cache.read(|recorded| match recorded.assets.get(&attempt.address) {
+            Some(record) => {
+                let shown = carried_out(&attempt.intent, record, asset);
+                let written = recorded.written.get(&asset.asset_id);
+                proven(shown, written.is_some_and(|written| may_lag(*written, now)), may_lag(sent_by(attempt), now))
+            }
+            None => InDoubtVerdict::No,
+        })
+    }
+
+    /// Closes an attempt of which nothing else has to be known.
+    async fn close(
+        &self,
+        id: AttemptId,
+        attempt: &Attempt,
+        event: PhaseEvent,
+        why: &str,
+    ) -> Result<StepResult, StateCacheError> {
+        let rest = Change::SetBlocked { address: attempt.address.clone(), blocked: None };
+        self.state_cache.commit(vec![Change::Advance { attempt: id, event }, rest]).await?;
+        Ok(superseded(why))
+    }
+
+    /// Closes an attempt that is sent again whatever came of it, since no read can tell that yet.
+    async fn repeat(&self, id: AttemptId, attempt: &Attempt) -> Result<StepResult, StateCacheError> {
+        let decide = |recorded: &Recorded| {
+            let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }];
+            changes.extend(recorded.assets.get(&attempt.address).and_then(|record| unknown(attempt, record)));
+            changes
+        };
+        self.state_cache.commit_with(decide).await?;
+        Ok(superseded("its answer was lost, and it is sent again"))
+    }
+
+    /// No newer revision: an update that was not carried out, or one that Roblox still works on.
+    async fn settle_unseen(&self, id: AttemptId, attempt: &Attempt) -> Result<StepResult, StateCacheError> {
+        if let Some(size) = self.bytes_at_hand(attempt) {
+            return self.send_again(id, attempt, size).await;
+        }
+        let blocked = self.record(&attempt.address).and_then(|record| record.blocked);
+        let looks = blocked.map_or(0, |blocked| match blocked {
+            Blocked::Retrying { failures, .. } => failures,
+            Blocked::Refused { .. } => 0,
+        });
+        if looks < LOOKS {
+            let message = "nobody knows yet whether the update before was carried out".to_owned();
+            self.rest(&attempt.address, &message).await?;
+            return Ok(StepResult::Again { message });
+        }
+        self.state_cache.advance(id, PhaseEvent::NotCarriedOut).await?;
+        Ok(superseded("it was not carried out"))
+    }
+
+    /// How many bytes the file of an attempt has, where it still holds what the attempt sent.
+    fn bytes_at_hand(&self, attempt: &Attempt) -> Option<u64> {
+        let (_, facts) = self.files.get(&attempt.address)?;
+        (Some(facts.hash) == attempt.intent.content()).then_some(facts.size)
+    }
+
+    /// A revision newer than the one that was known: this attempt's, or somebody else's.
+    async fn settle_newer(
+        &self,
+        id: AttemptId,
+        attempt: &Attempt,
+        asset: RemoteAsset,
+    ) -> Result<StepResult, StateCacheError> {
+        // An attempt of the future was begun by a clock that was put right since: it tells nothing.
+        let begun_at = Some(attempt.begun_at).filter(|begun_at| *begun_at <= clock::now());
+        let earliest =
+            begun_at.and_then(|begun_at| begun_at.checked_sub(effects::CLOCK_SKEW).ok()).unwrap_or(Timestamp::MIN);
+        if asset.revision_created_at.is_some_and(|created| created < earliest) {
+            self.state_cache
+                .commit_with(|recorded| {
+                    let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::NotCarriedOut }];
+                    let record = recorded.assets.get(&attempt.address);
+                    changes.extend(
+                        record
+                            .into_iter()
+                            .flat_map(|r| effects::made_elsewhere(&attempt.address, r, &asset, clock::now())),
+                    );
+                    changes
+                })
+                .await?;
+            return Ok(superseded("somebody else changed it at Roblox"));
+        }
+        match self.bytes_at_hand(attempt) {
+            // Equal bytes make no second version (seen by public clients), so sending them again tells whose the revision is.
+            Some(size) => self.send_again(id, attempt, size).await,
+            // The file has moved on. The revision is as old as the attempt: it is the attempt's.
+            None => self.finish(id, asset).await,
+        }
+    }
+
+    /// Sends the bytes of an update in doubt once more; the answer settles the same attempt.
+    async fn send_again(&self, id: AttemptId, attempt: &Attempt, size: u64) -> Result<StepResult, StateCacheError> {
+        let Some(asset_id) = attempt.intent.asset_id() else { return Ok(superseded("only a person can tell")) };
+        let Some(_slot) = self.slot().await else { return Ok(self.called_off()) };
+        let upload = match self.open(&attempt.address) {
+            Ok(upload) => upload,
+            Err(tried) => return Ok(tried),
+        };
+        let Some(pass) = self.stop.or(self.throttle.acquire(Endpoint::UpdateAsset)).await else {
+            return Ok(run_ends());
+        };
+        tracing::info!(address = %attempt.address, %asset_id, size, "sending the same bytes again to settle an update in doubt");
+        let request = UpdateRequest { asset_id, fields: Vec::new(), content: Some(upload) };
+        // In doubt it was and in doubt it stays until it is answered: nothing needs to be written down before.
+        let reply = self.client.update_asset(request, std::future::ready(Ok(()))).await;
+        self.throttle.release(pass, &reply);
+        match &reply.result {
+            Err(failure) if matches!(failure.class, Class::NeverSent(_) | Class::InDoubt | Class::TryLater(_)) => {
+                let message = chain(failure);
+                self.rest(&attempt.address, &message).await?;
+                Ok(StepResult::Again { message })
+            }
+            Ok(_) | Err(_) => self.answer(id, reply).await,
+        }
+    }
+}
+
+/// What is stored of metadata in doubt that is not stored as it was asked: Roblox's text filter may have changed it, and then what was asked before is
+/// not stored either. A field that shows neither has an unknown value, which is asserted anew whatever is wanted by then.
+fn believed(attempt: &Attempt, record: &Record, asset: &RemoteAsset) -> Option<Change> {
+    let Intent::UpdateMetadata { fields, .. } = &attempt.intent else { return None };
+    let mut asked = record.asked.clone();
+    for (field, digest) in asked.iter_mut().filter(|(field, _)| fields.contains_key(field)) {
+        if asset.stored(*field) != Some(*digest) {
+            *digest = FieldDigest::UNKNOWN;
+        }
+    }
+    (asked != record.asked).then(|| Change::SetMetadata {
+        address: attempt.address.clone(),
+        fields: asked,
+        stored: record.stored.clone(),
+    })
+}
+
+/// Of metadata in doubt nothing is known, whatever was asked for before: each field is asserted anew, whatever is wanted by then.
+fn unknown(attempt: &Attempt, record: &Record) -> Option<Change> {
+    let Intent::UpdateMetadata { fields, .. } = &attempt.intent else { return None };
+    let mut asked = record.asked.clone();
+    asked.extend(fields.keys().map(|field| (*field, FieldDigest::UNKNOWN)));
+    Some(Change::SetMetadata { address: attempt.address.clone(), fields: asked, stored: record.stored.clone() })
+}
+
+/// As [`observation::may_lag`](crate::model::observation::may_lag), with the patience of tests.
+fn may_lag(written: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(written).abs() < failpoint::rest(READ_LAG)
+}
+
+/// When the request of an attempt in doubt was over at the latest. An attempt that a crash left is in doubt only since the next start.
+fn sent_by(attempt: &Attempt) -> Timestamp {
+    attempt.since.min(attempt.begun_at.saturating_add(LONGEST_REQUEST).unwrap_or(Timestamp::MAX))
+}
+
+/// What a read proves. One that may show the asset as it was before Macadam's own last write (`lags`), or before the request in doubt was carried out
+/// (`is_early`), decides only what an older one can't show.
+const fn proven(shown: InDoubtVerdict, lags: bool, is_early: bool) -> InDoubtVerdict {
+    match shown {
+        // Versions only grow.
+        InDoubtVerdict::Known | InDoubtVerdict::Newer | InDoubtVerdict::NotYet | InDoubtVerdict::TooEarly => shown,
+        InDoubtVerdict::Overtaken if is_early => InDoubtVerdict::NotYet,
+        InDoubtVerdict::Overtaken => shown,
+        // Before the request or after it: either way it is now as it was asked for.
+        InDoubtVerdict::Yes if !lags => shown,
+        InDoubtVerdict::No if !lags && !is_early => shown,
+        InDoubtVerdict::Yes | InDoubtVerdict::No => InDoubtVerdict::TooEarly,
+    }
+}
+
+/// What the remote shows of a change in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InDoubtVerdict {
+    Yes,
+    No,
+    /// The read may be older than what it is to tell of.
+    TooEarly,
+    /// There is no newer revision so far.
+    NotYet,
+    /// The history has the revision that it made.
+    Known,
+    /// The history has newer revisions, with other bytes, and the remote has none beyond them.
+    Overtaken,
+    /// There is a newer revision, and nothing yet tells whose it is.
+    Newer,
+}
+
+fn carried_out(intent: &Intent, record: &Record, asset: &RemoteAsset) -> InDoubtVerdict {
+    let yes = |yes: bool| if yes { InDoubtVerdict::Yes } else { InDoubtVerdict::No };
+    match intent {
+        Intent::UpdateContent { asset_id, content, head } => {
+            updated(record, (*asset_id, *content), *head, asset.revision)
+        }
+        Intent::Create { .. } => InDoubtVerdict::No,
+        Intent::UpdateMetadata { fields, .. } => {
+            yes(fields.iter().all(|(field, digest)| asset.stored(*field) == Some(*digest)))
+        }
+        Intent::Archive { .. } => yes(asset.archived == Some(true)),
+        Intent::Restore { .. } => yes(asset.archived == Some(false)),
+        // The head moved back, or a new version has the old bytes.
+        Intent::Rollback { to, .. } => {
+            let newest = record.newest().and_then(|(newest, _)| newest.version);
+            let was = record.head().and_then(|(head, _)| head.version);
+            match asset.revision {
+                revision if revision > newest => InDoubtVerdict::Newer,
+                revision => yes(revision == Some(*to) && was != Some(*to)),
+            }
+        }
+    }
+}
+
+/// What came of an update that was to follow version `head`, where the remote shows `shown`. An old state that comes back has updates in doubt of which
+/// the lockfile tells more: the versions after `head`.
+fn updated(
+    record: &Record,
+    (asset_id, content): (AssetId, ContentHash),
+    head: Option<Revision>,
+    shown: Option<Revision>,
+) -> InDoubtVerdict {
+    let of_asset = record.history.of_asset(asset_id);
+    // Where the bytes are not known, it may be this one.
+    let later = of_asset.filter(|(key, _)| key.version > head).filter_map(|(key, fact)| Some((key, fact.content?)));
+    let later: Vec<(RevisionKey, ContentHash)> = later.collect();
+    if later.iter().any(|(_, made)| *made == content) {
+        return InDoubtVerdict::Known;
+    }
+    let newest = later.iter().filter_map(|(key, _)| key.version).max();
+    match shown > head.max(newest) {
+        true => InDoubtVerdict::Newer,
+        false if newest.is_some() => InDoubtVerdict::Overtaken,
+        false => InDoubtVerdict::NotYet,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_that_may_be_older_decides_only_what_an_older_one_can_not_show() {
+        use InDoubtVerdict::{Known, Newer, No, NotYet, Overtaken, TooEarly, Yes};
+        for (shown, lags, is_early, expected) in [
+            (Yes, false, false, Yes),
+            (Yes, false, true, Yes),
+            (Yes, true, true, TooEarly),
+            (Yes, true, false, TooEarly),
+            (No, false, false, No),
+            (No, false, true, TooEarly),
+            (No, true, false, TooEarly),
+            (Newer, true, true, Newer),
+            (NotYet, true, true, NotYet),
+            (Known, true, true, Known),
+            (Overtaken, true, true, NotYet),
+            (Overtaken, true, false, Overtaken),
+        ] {
+            assert_eq!(proven(shown, lags, is_early), expected, "{shown:?} {lags} {is_early}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Whether Roblox has recovered since the answer to an upload was lost: before that the upload is not sent again.
+//!
+//! That it rests for a while is the plan's (`src/plan/asset.rs`); here is the question that a quiet run has to ask, since nothing else would tell.
+
+use jiff::Timestamp;
+
+use crate::cloud::endpoint::Endpoint;
+use crate::engine::execute::executor::{Executor, Lookup, StepResult, chain, run_ends};
+use crate::engine::workspace::state_cache::StateCacheError;
+use crate::model::address::Address;
+use crate::model::ids::AssetId;
+use crate::model::phase::Phase;
+use crate::model::recorded::Recorded;
+use crate::platform::clock;
+
+impl Executor {
+    /// What to do instead of sending an upload of `address` again; `None`: send it.
+    pub(in crate::engine) async fn recovered(&self, address: &Address) -> Result<Option<StepResult>, StateCacheError> {
+        let lost = self.state_cache.read(|recorded| lost_at(recorded, address));
+        // A clock that was put back since must not make it wait for ever.
+        let Some(lost) = lost.map(|at| at.min(clock::now())) else { return Ok(None) };
+        if self.throttle.has_answered_since(lost) {
+            return Ok(None);
+        }
+        match self.state_cache.read(any_asset) {
+            Some((owner, asset_id)) => match self.look(&owner, asset_id).await? {
+                Lookup::Present(_) | Lookup::Gone => Ok(None),
+                Lookup::Unknown(tried) => Ok(Some(tried)),
+            },
+            None => self.ask_about_the_key(address).await,
+        }
+    }
+
+    /// Without an asset there is nothing else to ask about. A token can't be asked about: then the rest has to do.
+    async fn ask_about_the_key(&self, address: &Address) -> Result<Option<StepResult>, StateCacheError> {
+        let Some(pass) = self.stop.or(self.throttle.acquire(Endpoint::Introspect)).await else {
+            return Ok(Some(run_ends()));
+        };
+        let Some(reply) = self.client.introspect().await else {
+            self.throttle.release_unsent(pass);
+            return Ok(None);
+        };
+        self.throttle.release(pass, &reply);
+        let Err(failure) = reply.result else { return Ok(None) };
+        let message = chain(&failure);
+        self.rest(address, &message).await?;
+        Ok(Some(StepResult::Again { message }))
+    }
+}
+
+/// When the last answer to an upload of `address` was lost, where one was.
+fn lost_at(recorded: &Recorded, address: &Address) -> Option<Timestamp> {
+    let of_address = recorded.attempts.values().filter(|attempt| attempt.address == *address);
+    let lost = of_address.filter(|a| a.phase == Phase::InDoubt && a.intent.upload().is_some());
+    lost.map(|attempt| attempt.since).max()
+}
+
+/// An asset to ask about, and the address that it is: another address' record says nothing of its owner and type.
+fn any_asset(recorded: &Recorded) -> Option<(Address, AssetId)> {
+    recorded.assets.iter().find_map(|(address, record)| Some((address.clone(), record.points_to?)))
+}

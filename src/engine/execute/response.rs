@@ -1,0 +1,633 @@
+//! What an answer, or the want of one, means for the step that asked.
+//!
+//! The client has classified it; here the classes become phases of the journal, rests of the address, and outcomes. Read next: [`super::effects`].
+
+use std::sync::PoisonError;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::cloud::backoff::Backoff;
+use crate::cloud::class::{self, Class, Later, Refusal, Unsent};
+use crate::cloud::endpoint::{Endpoint, RawLimitHeaders};
+use crate::cloud::failure::{ApiReply, Failure};
+use crate::cloud::poll::{OperationAction, OperationKind};
+use crate::cloud::wire::error::Shape;
+use crate::cloud::wire::operation::{OperationFailure, Submitted};
+use crate::engine::execute::effects::{self, Settled};
+use crate::engine::execute::executor::{Executor, Lookup, StepResult, chain, run_ends, superseded};
+use crate::engine::remote::poller::{Followed, Subject};
+use crate::engine::report::progress::ProgressEvent;
+use crate::engine::report::run_report::{Outcome, Stop};
+use crate::engine::workspace::state_cache::StateCacheError;
+use crate::model::address::Address;
+use crate::model::change::{Change, Event};
+use crate::model::digest::{self, FieldDigest};
+use crate::model::ids::{AssetId, Creator, Revision};
+use crate::model::metadata::{Field, FieldDigests};
+use crate::model::observation::Mismatch;
+use crate::model::phase::{Intent, Phase, PhaseEvent};
+use crate::model::recorded::{Attempt, AttemptId, Blocked, Identity, Recorded, RefusalKind, SpentQuota};
+use crate::model::remote::RemoteAsset;
+use crate::plan::in_doubt;
+use crate::platform::{clock, failpoint};
+
+/// How often the remote is read again for the texts of an update before they are taken as they are: reads lag behind writes. An old text that is
+/// remembered beside the one that was asked for does no harm.
+const READS_OF_TEXTS: u32 = 5;
+
+/// How often it is read again before a content or a rollback counts as refused. The waits between them add up to more than
+/// [`READ_LAG`](crate::model::observation::READ_LAG).
+const READS_OF_CONTENT: u32 = 8;
+
+/// A used-up quota is asked for again after so long, unless Roblox tells a longer time: the quotas that are known last a day (videos) and a month
+/// (sounds), and which day they began is not known. At most a few uploads an hour find out.
+const QUOTA_ASKED_AGAIN: SignedDuration = SignedDuration::from_hours(1);
+
+impl Executor {
+    /// Takes the answer to a write.
+    pub(in crate::engine) async fn answer(
+        &self,
+        id: AttemptId,
+        reply: ApiReply<Submitted>,
+    ) -> Result<StepResult, StateCacheError> {
+        let told = reply.head.as_ref().and_then(|head| told_wait(&head.limits));
+        match reply.result {
+            Ok(Submitted::Operation(operation)) => {
+                self.state_cache.advance(id, PhaseEvent::Accept(operation)).await?;
+                failpoint::hit("accepted");
+                // Not since the attempt was begun: what was in doubt for an hour may have been sent again just now.
+                self.follow(id, Some(clock::now())).await
+            }
+            Ok(Submitted::Done(asset)) => self.finish(id, asset).await,
+            Ok(Submitted::Fields(_)) => {
+                let asset_id = self.attempt(id).and_then(|attempt| attempt.intent.asset_id());
+                match asset_id {
+                    Some(asset_id) => self.finish_by_looking(id, asset_id).await,
+                    None => self.hold(id, "Roblox's answer does not name the new asset").await,
+                }
+            }
+            Err(failure) if failure.class == Class::TryLater(Later::QuotaSpent) => {
+                self.quota_spent(id, PhaseEvent::NotCarriedOut, &failure.message, told).await
+            }
+            Err(failure) => self.failed(id, failure).await,
+        }
+    }
+
+    /// The creator's quota for the type is used up: nothing of the kind is uploaded until it may be over, and the file is not to blame.
+    async fn quota_spent(
+        &self,
+        id: AttemptId,
+        event: PhaseEvent,
+        said: &str,
+        told: Option<SignedDuration>,
+    ) -> Result<StepResult, StateCacheError> {
+        let until =
+            clock::now().saturating_add(told.unwrap_or_default().max(QUOTA_ASKED_AGAIN)).unwrap_or(Timestamp::MAX);
+        let spent = SpentQuota { until, message: said.trim_end_matches('.').to_owned() };
+        self.state_cache
+            .commit_with(|recorded| {
+                let Some(attempt) = recorded.attempts.get(&id) else { return Vec::new() };
+                let identity = recorded.assets.get(&attempt.address).map(|record| record.identity.clone());
+                let mut changes = vec![Change::Advance { attempt: id, event: event.clone() }];
+                changes.extend(identity.map(|Identity { creator, asset_type, .. }| Change::SetSpentQuota {
+                    creator,
+                    asset_type,
+                    spent: Some(spent.clone()),
+                }));
+                changes
+            })
+            .await?;
+        Ok(StepResult::Ended(Outcome::TryLater { message: format!("an upload quota is used up: {said}") }))
+    }
+
+    /// The answer was the changed fields alone: what was stored is read from the asset.
+    async fn finish_by_looking(&self, id: AttemptId, asset_id: AssetId) -> Result<StepResult, StateCacheError> {
+        let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
+        let asset = match self.look(&attempt.address, asset_id).await? {
+            Lookup::Present(asset) => *asset,
+            // It was just changed: not being able to look doesn't undo that.
+            Lookup::Gone | Lookup::Unknown(_) => self
+                .state_cache
+                .read(|recorded| recorded.seen.get(&asset_id).map(|seen| seen.asset.clone()))
+                .unwrap_or_else(|| RemoteAsset::unknown(asset_id)),
+        };
+        self.finish(id, asset).await
+    }
+
+    async fn failed(&self, id: AttemptId, failure: Failure) -> Result<StepResult, StateCacheError> {
+        let message = chain(&failure);
+        match failure.class {
+            // The file changed under the upload: looked at again, it is another content, without a rest.
+            Class::NeverSent(Unsent::Content) => {
+                self.state_cache.advance(id, PhaseEvent::NotCarriedOut).await?;
+                Ok(superseded(&message))
+            }
+            Class::NeverSent(Unsent::Connection | Unsent::Record) | Class::TryLater(_) => {
+                self.not_carried_out(id, message).await
+            }
+            Class::Refused(refusal) => self.refused(id, refusal, &failure).await,
+            // Roblox said yes, in words that this version doesn't know: sent again, it would most likely be a copy.
+            Class::InDoubt if is_unknown_success(&failure) => self.hold(id, &message).await,
+            // The last two can't come from a failed write; if they did, nothing would be known.
+            Class::InDoubt | Class::Committed | Class::CouldNotAsk => self.doubt(id, &message).await,
+        }
+    }
+
+    async fn refused(&self, id: AttemptId, refusal: Refusal, failure: &Failure) -> Result<StepResult, StateCacheError> {
+        let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
+        let message = failure.to_string();
+        match refusal {
+            Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated => {
+                // First of all: whoever waits for a place on the wire must not get it.
+                self.stop_for_credential(failure);
+                self.state_cache.advance(id, PhaseEvent::NotCarriedOut).await?;
+                Ok(StepResult::Again { message })
+            }
+            Refusal::PermissionDenied => {
+                let creator = self.record(&attempt.address).map(|record| record.identity.creator);
+                if let Some(creator) = creator {
+                    // Before anything is awaited: who comes next must know it.
+                    let mut forbidden = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner);
+                    forbidden.insert(creator, message.clone());
+                }
+                self.state_cache.advance(id, PhaseEvent::NotCarriedOut).await?;
+                let Some(creator) = creator else { return Ok(superseded("it has no record")) };
+                Ok(StepResult::Ended(forbidden_outcome(creator, message)))
+            }
+            // The API's address is wrong, or something on the way turned it away: that says nothing of the asset.
+            Refusal::NoRoute | Refusal::Intercepted => {
+                self.state_cache.advance(id, PhaseEvent::NotCarriedOut).await?;
+                Ok(StepResult::Ended(Outcome::Refused { message, hint: failure.hint().map(str::to_owned) }))
+            }
+            Refusal::NotFound if let Some(asset_id) = attempt.intent.asset_id() => {
+                self.state_cache.advance(id, PhaseEvent::NotCarriedOut).await?;
+                self.not_found(&attempt.address, asset_id).await
+            }
+            Refusal::Invalid if let Some((asset_id, aim)) = Aim::of(&attempt.intent) => {
+                // A request before this one may have arrived though its answer was lost, and Roblox may refuse the second.
+                match self.look(&attempt.address, asset_id).await? {
+                    Lookup::Present(asset) if aim.is_reached(&asset) => self.finish(id, *asset).await,
+                    Lookup::Present(_) | Lookup::Gone | Lookup::Unknown(_) => {
+                        let hint = failure.hint().map(str::to_owned);
+                        self.refuse(id, &attempt, RefusalKind::Other, &failure.message, hint).await
+                    }
+                }
+            }
+            Refusal::NotFound
+            | Refusal::NameModerated
+            | Refusal::DescriptionModerated
+            | Refusal::ContentModerated
+            | Refusal::TooLarge
+            | Refusal::Invalid => {
+                let said = if failure.message.is_empty() { message } else { failure.message.clone() };
+                self.refuse(id, &attempt, refusal_kind(refusal), &said, failure.hint().map(str::to_owned)).await
+            }
+        }
+    }
+
+    /// Roblox said no to what was asked: it waits for a change or for `retry`.
+    async fn refuse(
+        &self,
+        id: AttemptId,
+        attempt: &Attempt,
+        refusal_kind: RefusalKind,
+        said: &str,
+        hint: Option<String>,
+    ) -> Result<StepResult, StateCacheError> {
+        let why = (self.input_digest(attempt), refusal_kind);
+        self.state_cache
+            .commit_with(|recorded| {
+                effects::refused(id, attempt, recorded.assets.get(&attempt.address), why, said, clock::now())
+            })
+            .await?;
+        tracing::error!(address = %attempt.address, action = attempt.intent.name(), "Roblox refused it: {said}");
+        Ok(StepResult::Ended(Outcome::Refused { message: format!("Roblox refused it: {said}"), hint }))
+    }
+
+    /// It did not happen, and may be tried again when its rest is over.
+    async fn not_carried_out(&self, id: AttemptId, message: String) -> Result<StepResult, StateCacheError> {
+        self.rest_after(id, PhaseEvent::NotCarriedOut, &message).await?;
+        Ok(StepResult::Again { message })
+    }
+
+    /// Nobody knows whether it happened: the next plan decides, by looking or by the policy.
+    async fn doubt(&self, id: AttemptId, message: &str) -> Result<StepResult, StateCacheError> {
+        self.rest_after(id, PhaseEvent::Doubt, message).await?;
+        Ok(StepResult::Ended(Outcome::InDoubt { message: message.to_owned() }))
+    }
+
+    /// Something came of it, and nobody can read what: a new asset waits for a person, a change of a known one is looked at.
+    async fn hold(&self, id: AttemptId, message: &str) -> Result<StepResult, StateCacheError> {
+        let upload = self.attempt(id).and_then(|attempt| attempt.intent.upload());
+        if upload.is_none() {
+            return self.doubt(id, message).await;
+        }
+        self.results.unreadable(clock::elapsed());
+        self.rest_after(id, PhaseEvent::Hold, message).await?;
+        Ok(StepResult::Ended(Outcome::InDoubt { message: message.to_owned() }))
+    }
+
+    /// Moves an attempt on and lets its address rest, in one transaction.
+    async fn rest_after(&self, id: AttemptId, event: PhaseEvent, message: &str) -> Result<(), StateCacheError> {
+        let jitter = fastrand::f64();
+        let decide = |recorded: &Recorded| {
+            let Some(attempt) = recorded.attempts.get(&id) else { return Vec::new() };
+            let input_digest = self.input_digest(attempt);
+            let record = recorded.assets.get(&attempt.address);
+            let blocked = effects::failed(record, input_digest, message, jitter, clock::now());
+            let mut changes = vec![Change::Advance { attempt: id, event: event.clone() }];
+            changes.push(Change::SetBlocked { address: attempt.address.clone(), blocked: Some(blocked) });
+            if matches!(event, PhaseEvent::Doubt | PhaseEvent::Hold) {
+                let event = Event { kind: "in_doubt", message: format!("{}: {message}", attempt.intent.name()) };
+                changes.push(Change::LogEvent { address: Some(attempt.address.clone()), event });
+            }
+            changes
+        };
+        self.state_cache.commit_with(decide).await.map(|_| ())
+    }
+
+    /// Follows the operation of an attempt to its end; one that an earlier run submitted, since about when the attempt was begun.
+    pub(in crate::engine) async fn follow(
+        &self,
+        id: AttemptId,
+        since: Option<Timestamp>,
+    ) -> Result<StepResult, StateCacheError> {
+        let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
+        let Phase::Submitted(operation) = &attempt.phase else { return Ok(superseded("it is no longer polled")) };
+        (self.listener)(ProgressEvent::Accepted { address: attempt.address.clone() });
+        let asset_type = self.record(&attempt.address).map(|record| record.identity.asset_type);
+        let Some(asset_type) = asset_type else { return Ok(superseded("it has no record")) };
+        let action = match attempt.intent {
+            Intent::Create { .. } => OperationAction::Create,
+            Intent::UpdateContent { .. } => OperationAction::UpdateContent,
+            Intent::UpdateMetadata { .. }
+            | Intent::Rollback { .. }
+            | Intent::Archive { .. }
+            | Intent::Restore { .. } => OperationAction::UpdateMetadata,
+        };
+        let input_digest = Subject {
+            operation: operation.clone(),
+            kind: OperationKind { asset_type, action },
+            about: attempt.intent.asset_id(),
+            since: since.unwrap_or(attempt.begun_at),
+        };
+        // Whoever wants something else of the address has the right to it once the operation takes longer than any that ends.
+        let called_off = async {
+            self.superseded.or(std::future::pending::<()>()).await;
+            tokio::time::sleep(in_doubt::patience_left(&attempt, clock::now())).await;
+        };
+        let followed = tokio::select! {
+            followed = self.stop.or(self.poller.follow(id, input_digest)) => followed,
+            () = called_off => return Ok(superseded("its operation is waited for no longer than something else is wanted")),
+        };
+        let running = || format!("Roblox still works on operation {operation}; the next run goes on waiting");
+        match followed {
+            None => Ok(StepResult::Ended(Outcome::Running { reason: running() })),
+            Some(Followed::Outlived) => Ok(StepResult::Ended(Outcome::Running { reason: running() })),
+            Some(Followed::Done(asset)) => {
+                failpoint::hit("operation_done");
+                self.finish(id, *asset).await
+            }
+            Some(Followed::Failed(failure)) => self.operation_failed(id, &attempt, failure).await,
+            Some(Followed::DoneWithNothing) => {
+                self.hold(id, &format!("operation {operation} ended without a result or an error")).await
+            }
+            Some(Followed::Lost) => self.doubt(id, &format!("Roblox no longer knows operation {operation}")).await,
+            Some(Followed::Refused(failure)) => {
+                let message = failure.to_string();
+                self.stop_for_credential(&failure);
+                Ok(StepResult::Ended(Outcome::TryLater { message }))
+            }
+        }
+    }
+
+    /// The operation ended with an error: it is over, and what it means decides whether it is started again.
+    async fn operation_failed(
+        &self,
+        id: AttemptId,
+        attempt: &Attempt,
+        failure: OperationFailure,
+    ) -> Result<StepResult, StateCacheError> {
+        let class = class::of_operation(failure.code.as_deref(), &failure.message);
+        let code = failure.code.unwrap_or_default();
+        let said = if failure.message.is_empty() { code } else { failure.message };
+        match class {
+            Class::TryLater(Later::QuotaSpent) => self.quota_spent(id, PhaseEvent::Refuse, &said, None).await,
+            Class::TryLater(_) => {
+                let message = format!("Roblox's operation failed: {said}");
+                self.rest_after(id, PhaseEvent::Refuse, &message).await?;
+                Ok(StepResult::Again { message })
+            }
+            Class::Refused(Refusal::AccountModerated) => {
+                self.stop.trigger(Stop::Credential { message: said.clone(), hint: String::new() });
+                self.state_cache.advance(id, PhaseEvent::Refuse).await?;
+                Ok(StepResult::Again { message: said })
+            }
+            Class::Refused(refusal) => {
+                self.refuse(id, attempt, refusal_kind(refusal), &said, class.hint().map(str::to_owned)).await
+            }
+            Class::NeverSent(_) | Class::Committed | Class::InDoubt | Class::CouldNotAsk => {
+                self.refuse(id, attempt, RefusalKind::Other, &said, class.hint().map(str::to_owned)).await
+            }
+        }
+    }
+
+    /// Writes down that an attempt is done, and everything that it changed.
+    pub(in crate::engine) async fn finish(
+        &self,
+        id: AttemptId,
+        asset: RemoteAsset,
+    ) -> Result<StepResult, StateCacheError> {
+        let Some(attempt) = self.attempt(id) else { return Ok(superseded("it is no longer under way")) };
+        let mismatch = self.mismatch(&attempt.address, attempt.intent.asset_id(), &asset);
+        if let Some(mismatch) = mismatch
+            && !matches!(attempt.intent, Intent::Create { .. })
+        {
+            self.state_cache.advance(id, PhaseEvent::Refuse).await?;
+            return self.foreign(&attempt.address, mismatch, asset).await;
+        }
+        let asset = match self.newest_after_update(id, asset).await? {
+            Ok(asset) => asset,
+            Err(tried) => return Ok(tried),
+        };
+        let mut settled: Option<(Settled, Attempt)> = None;
+        self.state_cache
+            .commit_with(|recorded| {
+                let Some(attempt) = recorded.attempts.get(&id) else { return Vec::new() };
+                let Some(record) = recorded.assets.get(&attempt.address) else { return Vec::new() };
+                let (now, seen) = (clock::now(), recorded.seen.get(&asset.asset_id));
+                let before = seen.filter(|_| recorded.may_lag(asset.asset_id, now));
+                let asset = before.map_or(asset.clone(), |seen| effects::since(&attempt.intent, &seen.asset, &asset));
+                let done = effects::completed(id, attempt, record, &asset, now);
+                let mut changes = done.changes.clone();
+                // An operation that ended long ago describes the asset as it was then: a later look knows better.
+                let later = |asset: &RemoteAsset| {
+                    let seen = recorded.seen.get(&asset.asset_id);
+                    seen.is_some_and(|seen| seen.asset.revision > asset.revision)
+                };
+                changes.retain(|change| !matches!(change, Change::RecordObservation { asset } if later(asset)));
+                let (creator, asset_type) = (record.identity.creator, record.identity.asset_type);
+                if attempt.intent.upload().is_some() && recorded.quotas.contains_key(&(creator, asset_type)) {
+                    changes.push(Change::SetSpentQuota { creator, asset_type, spent: None });
+                }
+                if let Intent::Restore { asset_id } = attempt.intent {
+                    changes.extend(effects::restored(recorded, asset_id));
+                }
+                settled = Some((done, attempt.clone()));
+                changes
+            })
+            .await?;
+        failpoint::hit("settled");
+        let Some((settled, attempt)) = settled else { return Ok(superseded("it is no longer under way")) };
+        let asset_id = settled.key.asset_id;
+        // Its ID is kept, and the plan uses it for nothing.
+        if let Some(mismatch) = mismatch {
+            let (message, hint) = (mismatch.to_string(), Some(mismatch.hint().to_owned()));
+            return Ok(StepResult::Ended(Outcome::Refused { message, hint }));
+        }
+        if attempt.intent.upload().is_some() {
+            self.results.readable();
+        }
+        if settled.rejected {
+            let message = format!("asset {asset_id} was made, but moderation rejected it");
+            let hint = Some("change the file: uploading the same again risks the account".to_owned());
+            return Ok(StepResult::Ended(Outcome::Refused { message, hint }));
+        }
+        tracing::debug!(address = %attempt.address, action = attempt.intent.name(), %asset_id, "done");
+        Ok(StepResult::Ended(self.done(&attempt.address, settled.key)))
+    }
+
+    /// An answer that shows the asset as it was before is a read that lags behind, or Roblox did not do what it said. It is read again before anything
+    /// is concluded.
+    async fn newest_after_update(
+        &self,
+        id: AttemptId,
+        mut asset: RemoteAsset,
+    ) -> Result<Result<RemoteAsset, StepResult>, StateCacheError> {
+        for read in 0.. {
+            let clash = self.state_cache.read(|recorded| clashes(recorded, id, &asset));
+            let Some(attempt) = clash else { return Ok(Ok(asset)) };
+            let reads = match attempt.intent {
+                Intent::UpdateContent { .. } | Intent::Rollback { .. } => READS_OF_CONTENT,
+                _ => READS_OF_TEXTS,
+            };
+            if read == reads {
+                let message = match attempt.intent {
+                    Intent::UpdateContent { .. } => "Roblox took the content without making a new revision of it",
+                    Intent::Rollback { .. } => "Roblox agreed to the rollback without making the revision current",
+                    // It stored the old text again: that is remembered beside what was asked.
+                    _ => return Ok(Ok(asset)),
+                };
+                return self.refuse(id, &attempt, RefusalKind::Other, message, None).await.map(Err);
+            }
+            if self.stop.or(tokio::time::sleep(Backoff::POLL.delay(read, 0.5))).await.is_none() {
+                return Ok(Err(StepResult::Ended(Outcome::Running { reason: "the run ends".to_owned() })));
+            }
+            match self.look(&attempt.address, asset.asset_id).await? {
+                Lookup::Present(seen) => asset = *seen,
+                Lookup::Gone | Lookup::Unknown(_) => {}
+            }
+        }
+        Ok(Ok(asset))
+    }
+
+    /// Reads an asset once, for a step of `address`, which rests when that fails.
+    pub(in crate::engine) async fn look(
+        &self,
+        address: &Address,
+        asset_id: AssetId,
+    ) -> Result<Lookup, StateCacheError> {
+        let Some(pass) = self.stop.or(self.throttle.acquire(Endpoint::GetAsset)).await else {
+            return Ok(Lookup::Unknown(run_ends()));
+        };
+        let reply = self.client.get_asset(asset_id, &[]).await;
+        self.throttle.release(pass, &reply);
+        let failure = match reply.result {
+            Ok(asset) => return self.vouched(address, asset_id, asset).await,
+            Err(failure) => failure,
+        };
+        Ok(match failure.class {
+            Class::Refused(Refusal::NotFound) => Lookup::Gone,
+            _ => Lookup::Unknown(self.could_not_look(address, failure).await?),
+        })
+    }
+
+    /// What a read that says nothing of what was asked for means for a step of `address`.
+    pub(in crate::engine) async fn could_not_look(
+        &self,
+        address: &Address,
+        failure: Failure,
+    ) -> Result<StepResult, StateCacheError> {
+        let message = chain(&failure);
+        Ok(match failure.class {
+            Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated) => {
+                self.stop_for_credential(&failure);
+                StepResult::Again { message }
+            }
+            Class::Refused(_) => {
+                StepResult::Ended(Outcome::Refused { message, hint: failure.hint().map(str::to_owned) })
+            }
+            Class::NeverSent(_) | Class::InDoubt | Class::TryLater(_) | Class::Committed | Class::CouldNotAsk => {
+                self.rest(address, &message).await?;
+                StepResult::Again { message }
+            }
+        })
+    }
+
+    /// What was read speaks against what an address wants: it waits for a change, or for `retry`.
+    pub(in crate::engine) async fn refuse_rest(
+        &self,
+        address: &Address,
+        action: &str,
+        message: &str,
+    ) -> Result<(), StateCacheError> {
+        let known = self.input_digests.get(address).map(|input_digests| input_digests.asset);
+        let input_digest = known.unwrap_or_else(|| digest::input_digest(None, &FieldDigests::new()));
+        let (action, message, at) = (action.to_owned(), message.to_owned(), clock::now());
+        let blocked = Blocked::Refused { input_digest, action, refusal_kind: RefusalKind::Other, message, at };
+        self.state_cache.commit(vec![Change::SetBlocked { address: address.clone(), blocked: Some(blocked) }]).await
+    }
+
+    /// An answer about an asset, unless it describes another one than the record of `address` means.
+    async fn vouched(&self, address: &Address, meant: AssetId, asset: RemoteAsset) -> Result<Lookup, StateCacheError> {
+        match self.mismatch(address, Some(meant), &asset) {
+            Some(mismatch) => Ok(Lookup::Unknown(self.foreign(address, mismatch, asset).await?)),
+            None => Ok(Lookup::Present(Box::new(asset))),
+        }
+    }
+
+    /// What speaks against an answer being about the asset of `address`, asset `meant` where one was.
+    fn mismatch(&self, address: &Address, meant: Option<AssetId>, asset: &RemoteAsset) -> Option<Mismatch> {
+        let found = asset.asset_id;
+        let other = meant.filter(|meant| *meant != found).map(|meant| Mismatch::Asset { meant, found });
+        other.or_else(|| Mismatch::of(self.record(address)?.kind_of(found), asset))
+    }
+
+    /// Writes down what an answer says of an asset that is not the record's: the plan holds its address from now on.
+    pub(in crate::engine) async fn foreign(
+        &self,
+        address: &Address,
+        mismatch: Mismatch,
+        asset: RemoteAsset,
+    ) -> Result<StepResult, StateCacheError> {
+        let message = mismatch.to_string();
+        tracing::error!(%address, "{message}");
+        let event = Event { kind: "another_asset", message: message.clone() };
+        let mut changes = vec![Change::LogEvent { address: Some(address.clone()), event }];
+        if let Mismatch::Asset { .. } = mismatch {
+            self.state_cache.commit(changes).await?;
+            self.rest(address, &message).await?;
+            return Ok(StepResult::Ended(Outcome::TryLater { message }));
+        }
+        changes.push(Change::RecordObservation { asset });
+        self.state_cache.commit(changes).await?;
+        Ok(StepResult::Ended(Outcome::Refused { message, hint: Some(mismatch.hint().to_owned()) }))
+    }
+
+    /// A refused key, a missing scope and a moderated account stop everything.
+    fn stop_for_credential(&self, failure: &Failure) {
+        let hint = failure.hint().unwrap_or_default().to_owned();
+        self.stop.trigger(Stop::Credential { message: failure.to_string(), hint });
+    }
+
+    pub(in crate::engine) fn attempt(&self, id: AttemptId) -> Option<Attempt> {
+        self.state_cache.read(|recorded| recorded.attempts.get(&id).cloned())
+    }
+
+    /// What a failure of an attempt is remembered against: what is wanted of that part of its address, or, when nothing is, the bytes in question.
+    fn input_digest(&self, attempt: &Attempt) -> FieldDigest {
+        let known = self.input_digests.get(&attempt.address).map(|input_digests| match attempt.intent {
+            Intent::UpdateMetadata { .. } => input_digests.metadata,
+            _ => input_digests.asset,
+        });
+        known.unwrap_or_else(|| digest::input_digest(attempt.intent.content(), &FieldDigests::new()))
+    }
+
+    /// Lets an address rest after a request that changed nothing failed.
+    pub(in crate::engine) async fn rest(&self, address: &Address, message: &str) -> Result<(), StateCacheError> {
+        let known = self.input_digests.get(address).map(|input_digests| input_digests.asset);
+        let input_digest = known.unwrap_or_else(|| digest::input_digest(None, &FieldDigests::new()));
+        let jitter = fastrand::f64();
+        let decide = |recorded: &Recorded| {
+            let Some(record) = recorded.assets.get(address) else { return Vec::new() };
+            let blocked = effects::failed(Some(record), input_digest, message, jitter, clock::now());
+            vec![Change::SetBlocked { address: address.clone(), blocked: Some(blocked) }]
+        };
+        self.state_cache.commit_with(decide).await.map(|_| ())
+    }
+}
+
+/// A key without permission for a creator: that creator's assets rest for this run.
+pub(in crate::engine) fn forbidden_outcome(creator: Creator, message: String) -> Outcome {
+    let hint = format!(
+        "give the key access to {}, or set another creator: https://create.roblox.com/dashboard/credentials",
+        creator.in_words()
+    );
+    Outcome::Refused { message, hint: Some(hint) }
+}
+
+/// How long Roblox says to wait, where it says so in seconds; a month is the longest quota that is known.
+fn told_wait(limits: &RawLimitHeaders) -> Option<SignedDuration> {
+    let seconds = limits.retry_after.iter().filter_map(|text| text.trim().parse::<u32>().ok()).max()?;
+    Some(SignedDuration::from_secs(i64::from(seconds)).min(SignedDuration::from_hours(30 * 24)))
+}
+
+/// Whether a whole answer of success holds something that is not understood.
+fn is_unknown_success(failure: &Failure) -> bool {
+    let success = failure.status.is_some_and(|status| (200..300).contains(&status));
+    success && matches!(failure.shape, Some(Shape::OtherJson | Shape::Service | Shape::Problem))
+}
+
+/// What an asset shall be in the end, where Roblox may refuse to make it what it is already.
+enum Aim {
+    Archived(bool),
+    Current(Revision),
+}
+
+impl Aim {
+    /// Of which asset an attempt wants it.
+    const fn of(intent: &Intent) -> Option<(AssetId, Self)> {
+        match intent {
+            Intent::Archive { asset_id } => Some((*asset_id, Self::Archived(true))),
+            Intent::Restore { asset_id } => Some((*asset_id, Self::Archived(false))),
+            Intent::Rollback { asset_id, to } => Some((*asset_id, Self::Current(*to))),
+            Intent::Create { .. } | Intent::UpdateContent { .. } | Intent::UpdateMetadata { .. } => None,
+        }
+    }
+
+    fn is_reached(&self, asset: &RemoteAsset) -> bool {
+        match self {
+            Self::Archived(archived) => asset.archived == Some(*archived),
+            Self::Current(revision) => asset.revision == Some(*revision),
+        }
+    }
+}
+
+/// What Roblox objected to.
+const fn refusal_kind(refusal: Refusal) -> RefusalKind {
+    match refusal {
+        Refusal::NameModerated => RefusalKind::DisplayName,
+        _ => RefusalKind::Other,
+    }
+}
+
+/// The attempt, when `asset` is as it was before: its content a revision which is known to hold other bytes, its head the old one, a text the old one.
+fn clashes(recorded: &Recorded, id: AttemptId, asset: &RemoteAsset) -> Option<Attempt> {
+    let attempt = recorded.attempts.get(&id)?;
+    let record = recorded.assets.get(&attempt.address)?;
+    let key = effects::key_of(record.identity.asset_type, asset);
+    let clash = match &attempt.intent {
+        Intent::UpdateContent { content, .. } => record.history.get(key)?.content? != *content,
+        Intent::Rollback { to, .. } => key.version != Some(*to) && record.head().is_some_and(|(head, _)| head == key),
+        Intent::UpdateMetadata { fields, .. } => {
+            let before = &recorded.seen.get(&asset.asset_id)?.asset;
+            let is_old = |(field, asked): (&Field, &FieldDigest)| {
+                let now = asset.stored(*field);
+                now.is_some() && now == before.stored(*field) && now != Some(*asked)
+            };
+            fields.iter().any(is_old)
+        }
+        Intent::Create { .. } | Intent::Archive { .. } | Intent::Restore { .. } => false,
+    };
+    clash.then(|| attempt.clone())
+}

@@ -1,0 +1,146 @@
+//! Making an earlier version of a Model current again.
+//!
+//! What Roblox makes of it is contested: the head moves back, or a new version has the old bytes. So the asset is read before and after, and only what
+//! is read counts. Read next: [`super::executor`].
+
+use crate::cloud::class::{Class, Refusal};
+use crate::cloud::client::RollbackForm;
+use crate::cloud::endpoint::Endpoint;
+use crate::cloud::failure::{ApiReply, Failure};
+use crate::cloud::wire::operation::Submitted;
+use crate::cloud::wire::version::RemoteVersion;
+use crate::engine::execute::effects;
+use crate::engine::execute::executor::{Executor, Lookup, StepResult, Write, run_ends, superseded};
+use crate::engine::report::run_report::Outcome;
+use crate::engine::workspace::state_cache::StateCacheError;
+use crate::model::address::Address;
+use crate::model::asset::Moderation;
+use crate::model::change::Change;
+use crate::model::history::{RevisionFact, RevisionKey, RevisionState};
+use crate::model::ids::{AssetId, Revision};
+use crate::model::phase::Intent;
+use crate::model::recorded::Recorded;
+use crate::model::remote::RemoteAsset;
+use crate::platform::clock;
+
+impl Executor {
+    /// Makes version `to` of a Model current again, unless somebody else made a newer one meanwhile.
+    pub(in crate::engine) async fn roll_back(
+        &self,
+        address: &Address,
+        asset_id: AssetId,
+        to: Revision,
+    ) -> Result<StepResult, StateCacheError> {
+        let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
+        let seen = match self.look(address, asset_id).await? {
+            Lookup::Present(asset) => asset,
+            Lookup::Gone => return self.not_found(address, asset_id).await,
+            Lookup::Unknown(tried) => return Ok(tried),
+        };
+        let newest = record.newest().and_then(|(newest, _)| newest.version);
+        if seen.revision > newest {
+            self.state_cache.commit(effects::made_elsewhere(address, &record, &seen, clock::now())).await?;
+            return Ok(superseded("somebody else changed it at Roblox"));
+        }
+        if let Some(tried) = self.objection_to_version(address, asset_id, to).await? {
+            return Ok(tried);
+        }
+        let intent = Intent::Rollback { asset_id, to };
+        let write = Write { address, identity: record.identity, intent, endpoint: Endpoint::Rollback, upload: None };
+        let send = async |hand_over| {
+            let reply = self.client.rollback(asset_id, to, RollbackForm::Json, hand_over).await;
+            if !is_wrong_form(&reply) {
+                return submitted(asset_id, reply);
+            }
+            // V1's schema says a form, its sample and all clients JSON. A definite no to the one is the time for the other; it was handed over before.
+            let recorded = std::future::ready(Ok(()));
+            submitted(asset_id, self.client.rollback(asset_id, to, RollbackForm::Multipart, recorded).await)
+        };
+        self.write(write, send).await
+    }
+}
+
+impl Executor {
+    /// Why a version can't be made current, before anything is sent: Roblox doesn't have it, moderation rejected it, or it can't be read now.
+    async fn objection_to_version(
+        &self,
+        address: &Address,
+        asset_id: AssetId,
+        to: Revision,
+    ) -> Result<Option<StepResult>, StateCacheError> {
+        let Some(pass) = self.stop.or(self.throttle.acquire(Endpoint::GetVersion)).await else {
+            return Ok(Some(run_ends()));
+        };
+        let reply = self.client.get_version(asset_id, to).await;
+        self.throttle.release(pass, &reply);
+        match VersionVerdict::of(reply.result) {
+            VersionVerdict::Usable => Ok(None),
+            VersionVerdict::Rejected => {
+                self.state_cache.commit_with(|recorded| rejected(recorded, address, asset_id, to)).await?;
+                Ok(Some(superseded("moderation rejected that revision")))
+            }
+            VersionVerdict::Missing => {
+                let message = missing(asset_id, to);
+                self.refuse_rest(address, "rollback", &message).await?;
+                let hint = format!("`macadam history {address} {to} --remote` shows what Roblox says of it");
+                Ok(Some(StepResult::Ended(Outcome::Refused { message, hint: Some(hint) })))
+            }
+            VersionVerdict::Unknown(failure) => self.could_not_look(address, *failure).await.map(Some),
+        }
+    }
+}
+
+/// What reading a version says of going back to it.
+pub(in crate::engine) enum VersionVerdict {
+    /// Nothing speaks against it.
+    Usable,
+    /// Moderation rejected it.
+    Rejected,
+    /// Roblox has the asset, and no such version of it.
+    Missing,
+    /// It could not be asked about.
+    Unknown(Box<Failure>),
+}
+
+impl VersionVerdict {
+    pub(in crate::engine) fn of(answer: Result<RemoteVersion, Failure>) -> Self {
+        match answer {
+            Ok(version) if version.moderation == Some(Moderation::Rejected) => Self::Rejected,
+            Ok(_) => Self::Usable,
+            Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => Self::Missing,
+            Err(failure) => Self::Unknown(Box::new(failure)),
+        }
+    }
+}
+
+/// That Roblox has no such version, for a person.
+pub(in crate::engine) fn missing(asset_id: AssetId, revision: Revision) -> String {
+    format!("Roblox has no version {revision} of asset {asset_id}")
+}
+
+/// What is known of a revision that moderation rejected.
+pub(in crate::engine) fn rejected(
+    recorded: &Recorded,
+    address: &Address,
+    asset_id: AssetId,
+    revision: Revision,
+) -> Vec<Change> {
+    let key = RevisionKey { asset_id, version: Some(revision) };
+    let fact = recorded.assets.get(address).and_then(|record| record.history.get(key));
+    let learn = |fact: &RevisionFact| Change::AddRevision {
+        address: address.clone(),
+        key,
+        fact: fact.now(RevisionState::Rejected),
+    };
+    fact.map(learn).into_iter().collect()
+}
+
+fn is_wrong_form(reply: &ApiReply<RemoteVersion>) -> bool {
+    let Err(failure) = &reply.result else { return false };
+    failure.status == Some(400) && failure.class == Class::Refused(Refusal::Invalid)
+}
+
+/// The answer names a version, but not reliably the head: that is read from the asset.
+fn submitted(asset_id: AssetId, ApiReply { head, result }: ApiReply<RemoteVersion>) -> ApiReply<Submitted> {
+    ApiReply { head, result: result.map(|_| Submitted::Fields(RemoteAsset::unknown(asset_id))) }
+}

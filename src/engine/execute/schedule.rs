@@ -1,0 +1,233 @@
+//! Carrying out a plan: the steps of one address after one another, addresses side by side, an asset before what shares or shows it.
+//!
+//! What is waited for is an address's asset, never its metadata; so a picture may be the icon of the asset whose bytes it shares.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::StreamExt as _;
+use tokio::sync::watch;
+
+use crate::engine::report::run_report::{Outcome, StepReport};
+use crate::model::address::Address;
+use crate::plan::Step;
+
+/// How many addresses are in the works at once. Most of them wait for an operation, which can take minutes; the uploads have a limit of their own.
+const ADDRESSES_AT_ONCE: usize = 4096;
+
+/// Runs one step to its outcome.
+pub trait Runner {
+    /// Carries out `step`; the last step of an address that waits for others comes after theirs.
+    fn run(&self, step: &Step) -> impl Future<Output = Outcome>;
+}
+
+/// By address whether its asset is as its plan wants it; what is not in here is not under way. Shared by all who wait for one another.
+#[derive(Debug, Clone, Default)]
+pub struct Finished {
+    under_way: Arc<Mutex<HashMap<Address, watch::Sender<Option<bool>>>>>,
+}
+
+impl Finished {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<Address, watch::Sender<Option<bool>>>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The asset of an address is under way from now on.
+    pub fn begin(&self, address: Address) {
+        self.under_way().insert(address, watch::Sender::new(None));
+    }
+
+    /// It no longer is; whoever waits learns whether it is there.
+    fn end(&self, address: &Address, done: bool) {
+        if let Some(sender) = self.under_way().get(address) {
+            sender.send_replace(Some(done));
+        }
+    }
+
+    /// Who worked on it is gone without a word: whoever waits must not wait for ever.
+    pub fn give_up(&self, address: &Address) {
+        self.end(address, false);
+    }
+
+    /// Nobody works and nobody waits: what was done is in the plan's hands.
+    pub fn clear(&self) {
+        self.under_way().clear();
+    }
+
+    /// That it was not done counts no longer.
+    pub fn forget_undone(&self, address: &Address) {
+        let mut under_way = self.under_way();
+        if under_way.get(address).is_some_and(|sender| *sender.borrow() == Some(false)) {
+            under_way.remove(address);
+        }
+    }
+
+    /// Whether an address was begun.
+    pub fn has(&self, address: &Address) -> bool {
+        self.under_way().contains_key(address)
+    }
+
+    /// Waits for an address; false also where nobody works on it.
+    async fn is_done(&self, address: &Address) -> bool {
+        let Some(mut receiver) = self.under_way().get(address).map(watch::Sender::subscribe) else { return false };
+        let result = receiver.wait_for(Option::is_some).await;
+        result.is_ok_and(|done| *done == Some(true))
+    }
+
+    async fn first_undone<'a>(&self, addresses: &'a [Address]) -> Option<&'a Address> {
+        for address in addresses {
+            if !self.is_done(address).await {
+                return Some(address);
+            }
+        }
+        None
+    }
+}
+
+/// Carries out `steps` and tells how each ended, in their order. After a step that is not done, the rest of its address is not tried.
+pub async fn execute(runner: &impl Runner, steps: Vec<Step>) -> Vec<StepReport> {
+    let finished = Finished::default();
+    let chains = chains(steps);
+    chains.iter().filter_map(|chain| asset_of(chain)).for_each(|address| finished.begin(address.clone()));
+    let mut reports: Vec<Vec<StepReport>> = futures_util::stream::iter(chains)
+        .map(|chain| run_chain(runner, chain, &finished))
+        .buffer_unordered(ADDRESSES_AT_ONCE)
+        .collect()
+        .await;
+    let place = |reports: &[StepReport]| reports.first().map(|r| (r.step.address.clone(), r.step.action.is_metadata()));
+    reports.sort_by_cached_key(|reports| place(reports));
+    reports.into_iter().flatten().collect()
+}
+
+/// The address whose asset a chain is about; none for metadata, for which nobody waits.
+pub fn asset_of(chain: &[Step]) -> Option<&Address> {
+    chain.first().filter(|step| !step.action.is_metadata()).map(|step| &step.address)
+}
+
+/// Groups steps by address, metadata apart, keeping their order. Those who wait come last, so that they never keep those whom they wait for from
+/// starting: assets, those that share one, metadata.
+pub fn chains(steps: Vec<Step>) -> Vec<Vec<Step>> {
+    let belongs = |last: &Step, step: &Step| {
+        last.address == step.address && last.action.is_metadata() == step.action.is_metadata()
+    };
+    let mut chains: Vec<Vec<Step>> = Vec::new();
+    for step in steps {
+        match chains.last_mut() {
+            Some(chain) if chain.last().is_some_and(|last| belongs(last, &step)) => chain.push(step),
+            _ => chains.push(vec![step]),
+        }
+    }
+    chains.sort_by_key(|chain| (asset_of(chain).is_none(), chain.iter().any(|step| !step.after.is_empty())));
+    chains
+}
+
+/// Carries out the steps of one address, one after another, until one is not done.
+pub async fn run_chain(runner: &impl Runner, chain: Vec<Step>, finished: &Finished) -> Vec<StepReport> {
+    let asset = asset_of(&chain).cloned();
+    let own = chain.first().map(|step| step.address.clone());
+    if let (None, Some(address)) = (&asset, &own)
+        && finished.has(address)
+        && !finished.is_done(address).await
+    {
+        // The step that failed tells of it.
+        return Vec::new();
+    }
+    let mut reports = Vec::with_capacity(chain.len());
+    for step in chain {
+        let outcome = match finished.first_undone(&step.after).await {
+            Some(owner) => {
+                Outcome::TryLater { message: format!("the asset of `{owner}`, which it needs, is not there yet") }
+            }
+            None => runner.run(&step).await,
+        };
+        let done = outcome.is_done();
+        if let Outcome::Done { asset_id, revision } = &outcome {
+            tracing::info!(address = %step.address, action = step.action.name(), %asset_id, revision, "done");
+        }
+        reports.push(StepReport { step, outcome });
+        if !done {
+            break;
+        }
+    }
+    if let Some(address) = asset {
+        finished.end(&address, reports.iter().all(|report| report.outcome.is_done()));
+    }
+    reports
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ids::AssetId;
+    use crate::model::recorded::AttemptId;
+    use crate::plan::Action;
+    use crate::plan::rule::Rule;
+    use std::sync::Mutex;
+
+    #[derive(Default)]
+    struct Script {
+        failing: Vec<&'static str>,
+        log: Mutex<Vec<String>>,
+    }
+
+    impl Runner for Script {
+        async fn run(&self, step: &Step) -> Outcome {
+            tokio::task::yield_now().await;
+            self.log.lock().unwrap().push(format!("{} {}", step.address, step.reason));
+            if self.failing.contains(&step.reason.as_str()) {
+                return Outcome::TryLater { message: "scripted".to_owned() };
+            }
+            Outcome::Done { asset_id: AssetId::new(1).unwrap(), revision: None }
+        }
+    }
+
+    fn step(address: &str, reason: &str, after: Option<&str>) -> Step {
+        Step {
+            address: Address::new(address).unwrap(),
+            action: Action::Wait { attempt: AttemptId(0) },
+            reason: reason.to_owned(),
+            rule: Rule::UnderWay,
+            after: after.map(|a| Address::new(a).unwrap()).into_iter().collect(),
+            not_before: None,
+        }
+    }
+
+    async fn check(steps: Vec<Step>, failing: Vec<&'static str>, ran: &[&str], reported: &[(&str, bool)]) {
+        let script = Script { failing, ..Script::default() };
+        let reports = execute(&script, steps).await;
+        let log = script.log.lock().unwrap().clone();
+        // Addresses run side by side: only the order within one, and of a sharer after its owner, is promised.
+        for pair in ran.windows(2) {
+            let at = |line: &str| log.iter().position(|logged| logged == line);
+            let (first, second) = (pair[0], pair[1]);
+            let bound = first.split(' ').next() == second.split(' ').next() || second.ends_with("share");
+            assert!(!bound || at(first) < at(second), "{log:?}");
+        }
+        let sorted = |mut lines: Vec<String>| {
+            lines.sort();
+            lines
+        };
+        assert_eq!(sorted(log.clone()), sorted(ran.iter().map(|line| (*line).to_owned()).collect()));
+        let outcomes: Vec<(&str, bool)> =
+            reports.iter().map(|r| (r.step.reason.as_str(), r.outcome.is_done())).collect();
+        assert_eq!(outcomes, reported);
+    }
+
+    #[tokio::test]
+    async fn a_failed_step_ends_its_address_and_no_other() {
+        check(
+            vec![step("a", "a1", None), step("a", "a2", None), step("b", "b1", None)],
+            vec!["a1"],
+            &["a a1", "b b1"],
+            &[("a1", false), ("b1", true)],
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn sharers_come_after_their_owner_and_fall_with_it() {
+        let steps = || vec![step("a", "share", Some("b")), step("b", "b1", None), step("b", "b2", None)];
+        check(steps(), vec![], &["b b1", "b b2", "a share"], &[("share", true), ("b1", true), ("b2", true)]).await;
+        check(steps(), vec!["b2"], &["b b1", "b b2"], &[("share", false), ("b1", true), ("b2", false)]).await;
+    }
+}

@@ -1,0 +1,210 @@
+//! Steps that upload nothing: using an asset that another address has, and going back to one that this address had.
+//!
+//! Both look first that the asset still lives; what they find out otherwise is learned for every address that has it. Read next: [`super::executor`].
+
+use crate::cloud::endpoint::Endpoint;
+use crate::cloud::failure::ApiReply;
+use crate::cloud::wire::operation::Submitted;
+use crate::engine::execute::effects;
+use crate::engine::execute::executor::{Executor, Lookup, StepResult, Write, superseded};
+use crate::engine::remote::observe;
+use crate::engine::report::run_report::Outcome;
+use crate::engine::workspace::state_cache::StateCacheError;
+use crate::model::address::Address;
+use crate::model::asset::Moderation;
+use crate::model::change::Change;
+use crate::model::history::RevisionKey;
+use crate::model::ids::{AssetId, ContentHash};
+use crate::model::observation::Mismatch;
+use crate::model::phase::Intent;
+use crate::model::recorded::{DriftRepair, Identity, Record, Recorded};
+use crate::platform::clock;
+
+impl Executor {
+    /// Uses another address's asset, after looking that it still lives unless it was made in this run.
+    pub(in crate::engine) async fn share(
+        &self,
+        address: &Address,
+        owner: &Address,
+        key: Option<RevisionKey>,
+        identity: &Identity,
+        content: ContentHash,
+    ) -> Result<StepResult, StateCacheError> {
+        if let Some(key) = key {
+            match self.check_alive(address, identity, key.asset_id).await? {
+                Ok(()) => {}
+                Err(tried) => return Ok(tried),
+            }
+        }
+        let mut shared = None;
+        self.state_cache
+            .commit_with(|recorded| {
+                let found = recorded.assets.get(owner).and_then(|record| record.find_content(content));
+                let Some((key, found_fact)) = found else { return Vec::new() };
+                shared = Some(key);
+                let record = recorded.assets.get(address);
+                effects::shared(address, record, identity, (key, found_fact), clock::now())
+            })
+            .await?;
+        Ok(match shared {
+            Some(key) => StepResult::Ended(self.done(address, key)),
+            None => superseded(&format!("`{owner}` no longer has an asset with these bytes")),
+        })
+    }
+
+    /// Goes back to an asset that the address had before.
+    pub(in crate::engine) async fn point_back(
+        &self,
+        address: &Address,
+        to: RevisionKey,
+    ) -> Result<StepResult, StateCacheError> {
+        let Some(identity) = self.record(address).map(|record| record.identity) else {
+            return Ok(superseded("it has no record"));
+        };
+        if let Err(tried) = self.check_alive(address, &identity, to.asset_id).await? {
+            return Ok(tried);
+        }
+        self.state_cache
+            .commit_with(|recorded| match (recorded.assets.get(address), recorded.seen.get(&to.asset_id)) {
+                (Some(record), Some(seen)) => effects::pointed_back(address, record, &seen.asset),
+                _ => Vec::new(),
+            })
+            .await?;
+        Ok(StepResult::Ended(self.done(address, to)))
+    }
+
+    /// Looks whether an asset can be that of `address`, restores it where it is archived, and writes down what came of it.
+    async fn check_alive(
+        &self,
+        address: &Address,
+        identity: &Identity,
+        asset_id: AssetId,
+    ) -> Result<Result<(), StepResult>, StateCacheError> {
+        let asset = match self.look(address, asset_id).await? {
+            Lookup::Present(asset) => asset,
+            Lookup::Gone => return self.not_found(address, asset_id).await.map(Err),
+            Lookup::Unknown(tried) => return Ok(Err(tried)),
+        };
+        if let Some(mismatch) = Mismatch::of(identity.kind(), &asset) {
+            return self.foreign(address, mismatch, *asset).await.map(Err);
+        }
+        if asset.moderation == Some(Moderation::Rejected) {
+            self.learn(asset_id, effects::rejected).await?;
+            return Ok(Err(superseded("moderation rejected the asset that it had")));
+        }
+        if asset.archived == Some(true) {
+            // What the answer says is newer than what was just read.
+            return self.restore(address, identity, asset_id).await;
+        }
+        self.state_cache.commit_with(|recorded| observe::observed(recorded, &asset, clock::now())).await?;
+        Ok(Ok(()))
+    }
+
+    /// Archives an asset that nobody wants any more.
+    pub(in crate::engine) async fn archive(
+        &self,
+        address: &Address,
+        asset_id: AssetId,
+    ) -> Result<StepResult, StateCacheError> {
+        let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
+        // Nothing is archived unseen: whose it is may be otherwise than the lockfile says.
+        match self.look(address, asset_id).await? {
+            Lookup::Present(asset) => {
+                self.state_cache.commit_with(|recorded| observe::observed(recorded, &asset, clock::now())).await?;
+            }
+            Lookup::Gone => return self.not_found(address, asset_id).await,
+            Lookup::Unknown(tried) => return Ok(tried),
+        }
+        let (identity, intent) = (record.identity, Intent::Archive { asset_id });
+        let write = Write { address, identity, intent, endpoint: Endpoint::ArchiveAsset, upload: None };
+        let send = async |hand_over| {
+            let ApiReply { head, result } = self.client.archive_asset(asset_id, hand_over).await;
+            ApiReply { head, result: result.map(Submitted::Done) }
+        };
+        self.write(write, send).await
+    }
+
+    /// Restores an archived asset of an address.
+    pub(in crate::engine) async fn bring_back(
+        &self,
+        address: &Address,
+        asset_id: AssetId,
+        repairs: bool,
+    ) -> Result<StepResult, StateCacheError> {
+        let Some(record) = self.record(address) else { return Ok(superseded("it has no record")) };
+        match self.look(address, asset_id).await? {
+            Lookup::Present(_) => {}
+            Lookup::Gone => return self.not_found(address, asset_id).await,
+            Lookup::Unknown(tried) => return Ok(tried),
+        }
+        if repairs {
+            // Counted before it is sent: a bound that a crash can't lift.
+            self.state_cache
+                .commit(vec![Change::RecordRepair { address: address.clone(), repair: DriftRepair::Archived }])
+                .await?;
+        }
+        Ok(match self.restore(address, &record.identity, asset_id).await? {
+            Ok(()) => StepResult::Ended(self.done_with(address, asset_id)),
+            Err(tried) => tried,
+        })
+    }
+
+    /// The address took over another's assets with the plan's marks.
+    pub(in crate::engine) fn moved(&self, address: &Address) -> StepResult {
+        match self.record(address).and_then(|record| crate::plan::current::last(&record)) {
+            Some((key, _)) => StepResult::Ended(self.done(address, key)),
+            None => superseded("it has no asset"),
+        }
+    }
+
+    /// The outcome of a step that left an asset as some revision of it.
+    fn done_with(&self, address: &Address, asset_id: AssetId) -> Outcome {
+        let newest = self.record(address).and_then(|record| Some(record.history.of_asset(asset_id).next_back()?.0));
+        newest.map_or(Outcome::Done { asset_id, revision: None }, |key| self.done(address, key))
+    }
+
+    /// Restores an archived asset that is wanted again, as a change of the address that wants it.
+    async fn restore(
+        &self,
+        address: &Address,
+        identity: &Identity,
+        asset_id: AssetId,
+    ) -> Result<Result<(), StepResult>, StateCacheError> {
+        let identity = identity.clone();
+        let intent = Intent::Restore { asset_id };
+        let write = Write { address, identity, intent, endpoint: Endpoint::RestoreAsset, upload: None };
+        let send = async |hand_over| {
+            let ApiReply { head, result } = self.client.restore_asset(asset_id, hand_over).await;
+            ApiReply { head, result: result.map(Submitted::Done) }
+        };
+        let tried = self.write(write, send).await?;
+        Ok(match tried {
+            StepResult::Ended(outcome) if outcome.is_done() => Ok(()),
+            tried => Err(tried),
+        })
+    }
+
+    /// Roblox answered that it doesn't have an asset: once is no proof, so the step waits for more answers, and the plan says so.
+    pub(in crate::engine) async fn not_found(
+        &self,
+        address: &Address,
+        asset_id: AssetId,
+    ) -> Result<StepResult, StateCacheError> {
+        self.state_cache.commit_with(|recorded| observe::not_found(recorded, asset_id, clock::now())).await?;
+        let message = format!("Roblox answered that it has no asset {asset_id}; it is asked again before that counts");
+        self.rest(address, &message).await?;
+        Ok(StepResult::Ended(Outcome::TryLater { message }))
+    }
+
+    /// Writes down what is true of an asset, whichever addresses have it.
+    async fn learn(
+        &self,
+        asset_id: AssetId,
+        facts: fn(&Address, &Record, AssetId) -> Vec<Change>,
+    ) -> Result<(), StateCacheError> {
+        let all = |recorded: &Recorded| {
+            recorded.assets.iter().flat_map(|(address, record)| facts(address, record, asset_id)).collect()
+        };
+        self.state_cache.commit_with(all).await.map(|_| ())
+    }
+}

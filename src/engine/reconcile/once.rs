@@ -1,0 +1,496 @@
+//! One run: gather, plan, execute, record, until a plan has nothing left to do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::MissedTickBehavior;
+
+use crate::cloud::client::Client;
+use crate::engine::execute::context::{ExecutionContext, GivenUp};
+use crate::engine::execute::executor::{Executor, stop_for};
+use crate::engine::execute::schedule::{Runner, execute};
+use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::remote::moderation::{self, Review};
+use crate::engine::remote::observe::{self, AssetQuery, QueryResult};
+use crate::engine::remote::set_aside;
+use crate::engine::report::progress::{Listener, ProgressEvent};
+use crate::engine::report::run_report::{Outcome, RunReport, StepReport, Stop};
+use crate::engine::workspace::gather::{GatherError, gather, unsettled_now};
+use crate::engine::workspace::lockfile::KeepError;
+use crate::engine::workspace::outputs::{self, OutputDraft};
+use crate::engine::workspace::session::{Session, recover};
+use crate::engine::workspace::state_cache::StateCacheError;
+use crate::manifest::Manifest;
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::desired::Desired;
+use crate::model::file::FileCache;
+use crate::model::history::RevisionState;
+use crate::model::ids::{AssetId, Creator};
+use crate::model::missing_lockfile::MissingLockfile;
+use crate::model::phase::{Phase, PhaseEvent};
+use crate::model::recorded::Recorded;
+use crate::plan::{Action, Note, Plan, PlanOptions, Step, plan};
+use crate::platform::{clock, failpoint};
+use crate::state::lockfile::LockfileError;
+use crate::state::store::FileDelta;
+
+/// The lockfile is written at most this long after an outcome: a CI machine may be taken away at any time.
+const LOCKFILE_EVERY: Duration = Duration::from_secs(5);
+
+/// So many rounds without a single step done end a run: something changes underneath faster than it can be followed.
+const FRUITLESS_ROUNDS: u32 = 5;
+
+/// Whether a plan may be carried out.
+pub type Confirm = Arc<dyn Fn(&Plan) -> bool + Send + Sync>;
+
+/// What a run is given.
+pub struct Options {
+    /// How many files are uploaded at once.
+    pub uploads: usize,
+    /// Asked once, before the first plan is carried out; `false` ends the run with everything left. May block: it may ask a person.
+    pub confirm: Confirm,
+    /// Who is told what happens.
+    pub listener: Listener,
+    /// What a person asks of this run.
+    pub options: PlanOptions,
+    /// Only these addresses; `None`: all.
+    pub only: Option<BTreeSet<Address>>,
+    /// Look at every asset first.
+    pub refresh: bool,
+    /// Wait so long for moderation to decide on what is under review; `None`: not at all.
+    pub wait_moderation: Option<Duration>,
+    /// Ends the run.
+    pub stop: Shutdown,
+}
+
+/// Why a run could not begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The desired state is unknown.
+    #[error(transparent)]
+    Gather(#[from] GatherError),
+    /// Manifest, state or lockfile broke while the run went on.
+    #[error("the run could not go on")]
+    Midway {
+        /// How.
+        source: Box<SyncError>,
+        /// What was done before.
+        report: Box<RunReport>,
+    },
+    /// The state could not be written.
+    #[error(transparent)]
+    Book(#[from] StateCacheError),
+    /// The lockfile could not be kept.
+    #[error(transparent)]
+    Lockfile(#[from] KeepError),
+}
+
+/// Reconciles until the remote matches the files, or nothing more can be done in this run.
+///
+/// # Errors
+/// When manifest, lockfile or state can't be used.
+pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Options) -> Result<RunReport, SyncError> {
+    let Options { listener, stop, uploads, .. } = &options;
+    if options.options.accept_new_lockfile {
+        session.lockfile.accept_new();
+    }
+    let context = ExecutionContext::new(session, client, listener.clone(), stop.clone(), *uploads).await?;
+    let (stop, reported) = (stop.clone(), Mutex::default());
+    let mut run = SyncRun {
+        session,
+        context,
+        options,
+        in_manifest: BTreeSet::new(),
+        wanted: None,
+        missing_lockfile: None,
+        report: RunReport::default(),
+        generation: 0,
+        reported,
+    };
+    let ended = tokio::select! {
+        ended = run.rounds() => Some(ended),
+        () = stop.is_cut_off() => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => run.break_off().await,
+    };
+    let report = run.end(ended).await?;
+    Ok(report)
+}
+
+/// How many steps upload something.
+pub(in crate::engine) fn uploads_of(steps: &[Step]) -> usize {
+    let uploads =
+        |step: &&Step| matches!(step.action, Action::Create(_) | Action::Replace { .. } | Action::UpdateContent { .. });
+    steps.iter().filter(uploads).count()
+}
+
+/// What is to be looked at now.
+fn due(reviews: &BTreeMap<AssetId, Review>, now: Timestamp) -> Vec<AssetQuery> {
+    let due = reviews.iter().filter(|(_, review)| review.due() <= now);
+    due.map(|(asset_id, _)| AssetQuery { asset_id: *asset_id, extras: false }).collect()
+}
+
+/// What a plan marks, and apart from it what gives up a create in doubt for one that follows. Until that one begins the doubt stays open, and in the
+/// lockfile: a run that ends before, in a rest or by a signal, leaves it to the next machine with its count.
+pub(in crate::engine) fn abandoned_creates(plan: &Plan, recorded: &Recorded) -> (GivenUp, Vec<Change>) {
+    let address_of = |change: &Change| match change {
+        Change::Advance { attempt, .. } => recorded.attempts.get(attempt).map(|attempt| attempt.address.clone()),
+        Change::SetBlocked { address, .. }
+        | Change::LogEvent { address: Some(address), .. }
+        | Change::AddPossibleDuplicate { address, .. } => Some(address.clone()),
+        _ => None,
+    };
+    let doubted = plan.marks.iter().filter(|mark| matches!(mark, Change::Advance { event: PhaseEvent::Abandon, .. }));
+    let doubted: BTreeSet<Address> = doubted.filter_map(address_of).collect();
+    let created = plan.steps.iter().filter(|step| matches!(step.action, Action::Create(_) | Action::Replace { .. }));
+    let mut abandoned_creates: GivenUp =
+        created.filter(|step| doubted.contains(&step.address)).map(|step| (step.address.clone(), Vec::new())).collect();
+    let mut marks = Vec::new();
+    for mark in &plan.marks {
+        match address_of(mark).and_then(|address| abandoned_creates.get_mut(&address)) {
+            Some(later) => later.push(mark.clone()),
+            None => marks.push(mark.clone()),
+        }
+    }
+    (abandoned_creates, marks)
+}
+
+struct SyncRun<'a> {
+    session: &'a mut Session,
+    context: ExecutionContext,
+    options: Options,
+    in_manifest: BTreeSet<Address>,
+    /// What the last look at manifest and files gave, for the outputs.
+    wanted: Option<(Manifest, Arc<Desired>)>,
+    /// What was found in place of a missing lockfile by the first plan: it holds for the whole run, which may write a new one.
+    missing_lockfile: Option<MissingLockfile>,
+    report: RunReport,
+    /// The state for which the last plan was made, see [`StateCache::generation`](crate::engine::workspace::state_cache::StateCache::generation).
+    generation: u64,
+    /// How steps of the plan ended that is being carried out.
+    reported: Mutex<Vec<StepReport>>,
+}
+
+/// Carries out steps, and keeps how each ended where it survives the end of the whole.
+struct Reporting<'a> {
+    steps: Executor,
+    reported: &'a Mutex<Vec<StepReport>>,
+}
+
+impl Runner for Reporting<'_> {
+    async fn run(&self, step: &Step) -> Outcome {
+        let outcome = self.steps.run(step).await;
+        let report = StepReport { step: step.clone(), outcome: outcome.clone() };
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+        outcome
+    }
+}
+
+impl SyncRun<'_> {
+    async fn rounds(&mut self) -> Result<(), SyncError> {
+        let mut fruitless = 0;
+        let (mut confirmed, mut looked_at_key) = (false, false);
+        let mut tried: Option<Vec<Step>> = None;
+        self.look_first().await?;
+        let said = set_aside::ask(&self.context).await;
+        set_aside::take_in(&self.session.state_cache, &said).await?;
+        let review_ends = self.options.wait_moderation.map(|wait| clock::elapsed().saturating_add(wait));
+        loop {
+            let (desired, plan, abandoned_creates) = self.plan().await?;
+            // What was refused is held now, or is done in another way. What is still running is left.
+            let hopeless = tried.take().is_some_and(|tried| plan.steps.iter().all(|step| tried.contains(step)));
+            if plan.steps.is_empty() || hopeless || self.options.stop.is_triggered() || fruitless == FRUITLESS_ROUNDS {
+                match review_ends {
+                    Some(until) if self.wait_for_review(&desired, until).await? => continue,
+                    Some(_) | None => return Ok(()),
+                }
+            }
+            if !std::mem::replace(&mut confirmed, true) && !self.confirm(&plan).await {
+                return Ok(());
+            }
+            // Following what is under way changes nothing, and needs no more than it takes.
+            let writes = plan.steps.iter().any(|step| !matches!(step.action, Action::Wait { .. }));
+            if writes && !std::mem::replace(&mut looked_at_key, true) && !self.may_begin(&desired).await {
+                return Ok(());
+            }
+            let uploads = uploads_of(&plan.steps);
+            if uploads > 0 {
+                let made = self.session.lockfile.make_room(&self.session.state_cache, &self.in_manifest, uploads);
+                made.map_err(KeepError::from)?;
+            }
+            let steps = plan.steps.clone();
+            let reports = self.carry_out(&desired, plan, abandoned_creates).await?;
+            let useful = reports.iter().any(|report| report.outcome.is_done());
+            let hopeless = reports
+                .iter()
+                .all(|report| matches!(report.outcome, Outcome::Running { .. } | Outcome::Refused { .. }));
+            self.report.steps.extend(reports);
+            fruitless = if useful { 0 } else { fruitless + 1 };
+            tried = hopeless.then_some(steps);
+        }
+    }
+
+    /// There is no time left: what is on the wire is not waited for. It is written down as after a crash, so that lockfile and state have it.
+    async fn break_off(&mut self) -> Result<(), SyncError> {
+        let reported = std::mem::take(&mut *self.reported.lock().unwrap_or_else(PoisonError::into_inner));
+        self.report.steps.extend(reported);
+        self.session.state_cache.commit_with(|recorded| recover(recorded, |_| true)).await?;
+        self.report.forget_done();
+        let unanswered: Vec<Step> = self.session.state_cache.read(|recorded| {
+            let open = |address: &Address| {
+                recorded.attempts.values().any(|attempt| attempt.address == *address && attempt.phase == Phase::InDoubt)
+            };
+            self.report.left.iter().filter(|step| open(&step.address)).cloned().collect()
+        });
+        self.report.steps.extend(unanswered.into_iter().map(|step| {
+            let message = "interrupted before Roblox answered; the next run looks what came of it".to_owned();
+            StepReport { step, outcome: Outcome::InDoubt { message } }
+        }));
+        Ok(())
+    }
+
+    /// Looks at what the remote says before anything is planned: at all of it where that is asked for, else at what is out of date, what Roblox didn't
+    /// find, and what is under review and due.
+    async fn look_first(&mut self) -> Result<(), SyncError> {
+        let undecided = |recorded: &Recorded| {
+            let mut facts = recorded.assets.values().flat_map(|record| record.history.iter());
+            facts.any(|(_, fact)| matches!(fact.standing, RevisionState::Reviewing | RevisionState::Unverified))
+        };
+        let lost = |recorded: &Recorded| !recorded.outdated.is_empty() || !recorded.not_found.is_empty();
+        let any = |recorded: &Recorded| undecided(recorded) || lost(recorded);
+        if !self.options.refresh && !self.session.state_cache.read(any) {
+            return Ok(());
+        }
+        let (desired, ..) = self.plan().await?;
+        let queries = self.session.state_cache.read(|recorded| {
+            if self.options.refresh {
+                return observe::queries(&desired, recorded);
+            }
+            let now = clock::now();
+            let mut queries = observe::urgent(observe::queries(&desired, recorded), recorded, now);
+            let reviews = due(&moderation::under_review(&desired, recorded), now);
+            let asked: BTreeSet<AssetId> = queries.iter().map(|query| query.asset_id).collect();
+            queries.extend(reviews.into_iter().filter(|review| !asked.contains(&review.asset_id)));
+            queries
+        });
+        self.look(queries).await
+    }
+
+    /// Looks at assets and writes down what follows.
+    async fn look(&mut self, queries: Vec<AssetQuery>) -> Result<(), SyncError> {
+        let answers =
+            observe::fetch_assets(&self.context.client, &self.context.throttle, &self.options.stop, queries).await;
+        for (asset_id, answer) in answers {
+            if let QueryResult::Unknown { why } = &answer {
+                self.report.unasked.push((asset_id, why.clone()));
+            }
+            let follow = |recorded: &Recorded| observe::apply_observation(recorded, asset_id, &answer, clock::now());
+            self.session.state_cache.commit_with(follow).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until moderation has decided on something, at most until then. Whether it has.
+    async fn wait_for_review(&mut self, desired: &Desired, until: Duration) -> Result<bool, SyncError> {
+        // It may take long, and a CI machine may be taken away meanwhile.
+        self.write_lockfile().await?;
+        let mut least = Duration::ZERO;
+        loop {
+            let waiting = self.session.state_cache.read(|recorded| moderation::under_review(desired, recorded));
+            let left = until.saturating_sub(clock::elapsed());
+            if waiting.is_empty() || left.is_zero() {
+                return Ok(false);
+            }
+            let wait = moderation::wait(waiting.values(), clock::now()).max(least);
+            // A look that tells nothing is not repeated without a pause.
+            least = moderation::SOONEST.unsigned_abs();
+            if self.options.stop.or(tokio::time::sleep(wait.min(left))).await.is_none() {
+                return Ok(false);
+            }
+            self.session.state_cache.secure().await?;
+            self.look(due(&waiting, clock::now())).await?;
+            let still = self.session.state_cache.read(|recorded| moderation::under_review(desired, recorded));
+            if !still.keys().eq(waiting.keys()) {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Asks aside, so that a signal ends the run though nobody answers.
+    async fn confirm(&self, plan: &Plan) -> bool {
+        let (confirm, plan) = (Arc::clone(&self.options.confirm), plan.clone());
+        let answer = tokio::task::spawn_blocking(move || confirm(&plan));
+        self.options.stop.or(answer).await.is_some_and(|answer| answer.unwrap_or(false))
+    }
+
+    /// Looks at what the key may do; false ends the run.
+    async fn may_begin(&self, desired: &Desired) -> bool {
+        let known = |recorded: &Recorded| recorded.assets.values().map(|record| record.identity.creator).collect();
+        let mut creators: BTreeSet<Creator> = self.session.state_cache.read(known);
+        creators.extend(desired.assets.values().map(|want| want.creator));
+        self.context.may_begin(&creators).await
+    }
+
+    /// Looks at manifest and files, plans, and writes down what the plan marks, but for creates that are given up: those come along.
+    async fn plan(&mut self) -> Result<(Arc<Desired>, Plan, GivenUp), SyncError> {
+        self.session.state_cache.secure().await?;
+        self.generation = self.session.state_cache.generation();
+        let (project, listener) = (self.session.project.clone(), self.options.listener.clone());
+        // Before the manifest: what one pull brought in both must not look like a manifest that names what nobody knows.
+        self.session.lockfile.read(&self.session.state_cache).await?;
+        let known = self.session.state_cache.read(Recorded::addresses);
+        let cache = std::mem::take(&mut self.session.cache);
+        let looked = tokio::task::spawn_blocking(move || {
+            failpoint::trip("gather");
+            let gathered = gather(&project, &cache, &known, &unsettled_now(&project), &listener);
+            (gathered, cache)
+        });
+        let (gathered, before) = looked.await.map_err(|error| {
+            if let Ok(panic) = error.try_into_panic() {
+                self.options.stop.trigger_defect(panic.as_ref());
+            }
+            StateCacheError::Closed
+        })?;
+        let gathered = gathered?;
+        self.remember_files(&before, &gathered.cache).await?;
+        self.session.cache = gathered.cache;
+        let desired = Arc::new(gathered.desired);
+        self.wanted = Some((gathered.manifest, Arc::clone(&desired)));
+        let twins = desired.twins().into_iter().map(|twins| Note { address: None, text: twins.to_string() });
+        let new: Vec<Note> = twins.filter(|note| !self.report.notes.contains(note)).collect();
+        self.report.notes.extend(new);
+        self.report.assets = desired.assets.len() as u64;
+        self.in_manifest = desired.assets.keys().cloned().collect();
+        self.session.lockfile.read(&self.session.state_cache).await?;
+        if self.missing_lockfile.is_none() {
+            self.missing_lockfile = self.session.lockfile.missing().cloned();
+        }
+        let options = PlanOptions { missing_lockfile: self.missing_lockfile.clone(), ..self.options.options.clone() };
+        let (mut plan, abandoned_creates, marks) = self.session.state_cache.read(|recorded| {
+            let plan = plan(&desired, recorded, &options, clock::now());
+            let (abandoned_creates, marks) = abandoned_creates(&plan, recorded);
+            (plan, abandoned_creates, marks)
+        });
+        self.session.state_cache.commit(marks).await?;
+        if let Some(only) = &self.options.only {
+            plan.restrict(only, &desired);
+        }
+        self.report.left = plan.steps.clone();
+        self.report.held = plan.held.clone();
+        self.report.drifts = plan.drifts.clone();
+        // What was to be known before a step was done is to be known after it too.
+        let new = plan.notes.iter().filter(|note| !self.report.notes.contains(note));
+        let new: Vec<Note> = new.cloned().collect();
+        self.report.notes.extend(new);
+        let reviewed = self.session.state_cache.read(|recorded| moderation::under_review(&desired, recorded));
+        self.report.under_review = reviewed.len() as u64;
+        Ok((desired, plan, abandoned_creates))
+    }
+
+    async fn remember_files(&self, before: &FileCache, after: &FileCache) -> Result<(), StateCacheError> {
+        let delta = FileDelta::between(before, after);
+        if delta.is_empty() {
+            return Ok(());
+        }
+        Ok(self.session.state_cache.store().save_files(delta).await?)
+    }
+
+    /// Executes a plan, writing the lockfile now and then.
+    async fn carry_out(
+        &mut self,
+        desired: &Desired,
+        plan: Plan,
+        abandoned_creates: GivenUp,
+    ) -> Result<Vec<StepReport>, SyncError> {
+        (self.options.listener)(ProgressEvent::Planned { steps: plan.steps.len() as u64 });
+        let steps = self.context.steps(desired, abandoned_creates, self.generation);
+        let reporting = Reporting { steps, reported: &self.reported };
+        let mut executing = std::pin::pin!(execute(&reporting, plan.steps));
+        let mut ticks = tokio::time::interval(LOCKFILE_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.reset();
+        loop {
+            tokio::select! {
+                reports = &mut executing => {
+                    self.reported.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                    return Ok(reports);
+                }
+                _ = ticks.tick() => {
+                    // What is on the wire is waited for in any case: its outcome belongs into the lockfile.
+                    if let Err(error) = self.session.state_cache.secure().await {
+                        self.options.stop.trigger(stop_for(&error));
+                    }
+                    // A machine that is taken away forgets no more of Roblox's limits than that either.
+                    self.context.remember_pace().await?;
+                    match self.session.lockfile.write(&self.session.state_cache, &self.in_manifest).await {
+                        Ok(written) => self.report.lockfile_written |= written,
+                        // What is not sent yet waits for another run.
+                        Err(KeepError::Lockfile(error @ LockfileError::NoRoom(_))) => {
+                            let hint = error.hint().map(|hint| format!(": {hint}")).unwrap_or_default();
+                            let message = format!("{}{hint}", crate::engine::execute::executor::chain(&error));
+                            self.options.stop.trigger(Stop::State { message });
+                        }
+                        // It is tried again, at the latest at the end, which reports it.
+                        Err(error) => tracing::warn!("the lockfile can't be written yet: {}", crate::engine::execute::executor::chain(&error)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes the lockfile and what was learned of limits and latencies, however the rounds ended.
+    async fn end(mut self, ended: Result<(), SyncError>) -> Result<RunReport, SyncError> {
+        let written = self.session.lockfile.write_last(&self.session.state_cache, &self.in_manifest).await;
+        let learned = self.context.remember_pace().await;
+        self.report.stop = self.options.stop.why();
+        if let Some(Stop::Defect { .. }) = self.report.stop {
+            // What else went wrong followed from it.
+            return Ok(self.report);
+        }
+        self.report.lockfile_written |= matches!(written, Ok(true));
+        let written = match written {
+            Ok(_) => self.write_outputs().await.map_err(KeepError::from),
+            // The game must not get an ID that no other machine can know.
+            Err(error) => Err(error),
+        };
+        let written = written.map_err(SyncError::from);
+        // What the lockfile lacks is to be known, whatever else went wrong.
+        let ended = match written {
+            Err(SyncError::Lockfile(KeepError::Lockfile(LockfileError::Behind { .. }))) => written,
+            Ok(()) | Err(_) => ended.and(written),
+        };
+        let ended = ended.and(learned.map_err(SyncError::from));
+        match ended {
+            Ok(()) => Ok(self.report),
+            // What was done is told in any case.
+            Err(source) if !self.report.steps.is_empty() => {
+                self.report.break_off(crate::engine::execute::executor::chain(&source));
+                Err(SyncError::Midway { source: Box::new(source), report: Box::new(self.report) })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the outputs that differ, as far as it is known what is wanted.
+    async fn write_outputs(&mut self) -> Result<(), StateCacheError> {
+        let Some((manifest, desired)) = self.wanted.take() else { return Ok(()) };
+        let asset_ids = self.session.state_cache.read(|recorded| outputs::asset_ids(&desired, recorded));
+        let drafts = tokio::task::block_in_place(|| outputs::draft(&self.session.project, &manifest, &asset_ids));
+        if drafts.iter().any(OutputDraft::is_due) {
+            self.session.lockfile.will_be_told(&self.session.state_cache).await?;
+        }
+        self.report.outputs = tokio::task::block_in_place(|| outputs::write(&self.session.project, drafts));
+        Ok(())
+    }
+
+    async fn write_lockfile(&mut self) -> Result<(), KeepError> {
+        let written = self.session.lockfile.write(&self.session.state_cache, &self.in_manifest).await?;
+        self.report.lockfile_written |= written;
+        Ok(())
+    }
+}

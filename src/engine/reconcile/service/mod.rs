@@ -1,0 +1,611 @@
+//! The service: reconcile at start, then on every settled change of a file or of the manifest, and at least every interval, until a signal.
+//!
+//! One loop owns everything: it looks, plans, hands out the steps, and takes in what came of them. What tells it *when* to act (events, timers, requests)
+//! never tells it *what* to do: that is the plan's. It must never wait for anything without also taking in the work in hand, and never begin
+//! anything while git is in the middle of something.
+//!
+//! Read next: [`reconcile`] for what a pass does, [`workers`] for the work in hand, [`requests`] for what other commands ask, [`file_monitor`] and [`rescan`] for what is
+//! seen of the disk, [`scan_schedule`] for what is looked at when, [`outputs`] for the game's files, [`key`] for a refused key, [`observability`] for what operators see.
+
+mod drift_scan;
+mod file_monitor;
+mod key;
+pub mod observability;
+mod outputs;
+mod reconcile;
+mod requests;
+mod rescan;
+mod scan_schedule;
+mod workers;
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use self::drift_scan::until;
+use self::file_monitor::FileMonitor;
+use self::observability::Observability;
+use self::outputs::TellOutputs;
+use self::requests::Asked;
+use self::scan_schedule::Rounds;
+use self::workers::{End, WorkerResult, Workers};
+use crate::cloud::client::Client;
+use crate::cloud::secret::Credential;
+use crate::engine::commands::request_queue::RequestQueue;
+use crate::engine::execute::context::ExecutionContext;
+use crate::engine::on_change::OnChange;
+use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::report::progress::Listener;
+use crate::engine::report::run_report::{Outcome, Stop};
+use crate::engine::workspace::gather::{GatherError, read_manifest};
+use crate::engine::workspace::git;
+use crate::engine::workspace::lockfile::KeepError;
+use crate::engine::workspace::outputs::ours;
+use crate::engine::workspace::session::{Session, recover};
+use crate::engine::workspace::state_cache::StateCacheError;
+use crate::manifest::Manifest;
+use crate::model::address::Address;
+use crate::model::desired::Desired;
+use crate::platform::clock;
+use crate::state::StateError;
+
+/// The lockfile is written at most this long after an outcome.
+const LOCKFILE_EVERY: Duration = Duration::from_secs(5);
+
+/// How often is looked whether git is done, where no event tells.
+const GIT_AGAIN: Duration = Duration::from_secs(2);
+
+/// How often everything is looked at while watching doesn't tell everything.
+const POLL_EVERY: Duration = Duration::from_secs(30);
+
+/// What is on the wire at a signal has so long to end; the rest of the 10 seconds that a supervisor is promised is for writing down.
+const DRAIN: Duration = Duration::from_secs(7);
+
+/// The loop wakes at least this often, so that what supervises it sees progress.
+const PULSE: Duration = Duration::from_secs(15);
+
+/// What the outside asks of the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceCommand {
+    /// End in order.
+    Stop,
+    /// Read the key anew, and look at everything.
+    Reload,
+}
+
+/// What a service is given.
+pub struct ServiceSettings {
+    /// How many files are uploaded at once.
+    pub uploads: usize,
+    /// The longest time between two looks at everything.
+    pub interval: Duration,
+    /// Hold all writes on another branch than this.
+    pub branch: Option<String>,
+    /// Reads the key anew.
+    pub key: Box<dyn Fn() -> Result<Credential, String> + Send>,
+    /// Who is told what happens to requests.
+    pub listener: Listener,
+}
+
+/// Why the service could not begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The manifest can't be used at the start.
+    #[error(transparent)]
+    Gather(#[from] GatherError),
+    /// The state could not be read or written.
+    #[error(transparent)]
+    Book(#[from] StateCacheError),
+    /// The lockfile could not be kept.
+    #[error(transparent)]
+    Lockfile(#[from] KeepError),
+    /// Requests could not be taken.
+    #[error("take requests")]
+    Requests(#[from] StateError),
+    /// The state was deleted or replaced, and another process holds it by now.
+    #[error("{message}")]
+    Taken {
+        /// What happened.
+        message: String,
+        /// What to do next.
+        hint: String,
+    },
+    /// A defect of Macadam.
+    #[error("{message}")]
+    Defect {
+        /// What happened.
+        message: String,
+    },
+}
+
+/// What has to be done, as far as is known.
+#[derive(Debug, Default)]
+struct Needs {
+    look: bool,
+    /// Every file is to be looked at, since no events tell.
+    all: bool,
+    plan: bool,
+    requests: bool,
+    /// Whoever worked on these panicked: what was under way is recovered from the journal.
+    recovery: BTreeSet<Address>,
+    /// When the lockfile has to be written.
+    lockfile: Option<Duration>,
+    /// The outputs are to be looked at, once the lockfile is written.
+    outputs: bool,
+}
+
+/// When what comes by itself is due.
+#[derive(Debug)]
+struct Times {
+    interval: Duration,
+    git: Option<Duration>,
+    /// The next look at an asset; `None`: there is none.
+    look: Option<Duration>,
+    /// When is planned for what can wait.
+    plan: Option<Duration>,
+    pulse: Duration,
+}
+
+/// What ends the waiting of work beside the crew.
+struct Beside<'a> {
+    ending: &'a Shutdown,
+    stop: &'a Shutdown,
+    pause: Duration,
+}
+
+struct Service<'a> {
+    session: &'a mut Session,
+    client: Arc<Client>,
+    context: ExecutionContext,
+    setting: ServiceSettings,
+    observability: Observability,
+    on_change: Option<OnChange>,
+    /// Thrown as soon as the end is asked for, whatever the loop waits for.
+    ending: Shutdown,
+    workers: Workers,
+    file_monitor: FileMonitor,
+    queue: RequestQueue,
+    /// The state for which is planned, see [`StateCache::generation`](crate::engine::workspace::state_cache::StateCache::generation).
+    generation: u64,
+    /// What another command asked for and is not answered yet; one at a time.
+    asked: Option<Asked>,
+    needs: Needs,
+    times: Times,
+    rounds: Rounds,
+    /// The last good manifest, with its text.
+    manifest: Option<(Manifest, String)>,
+    /// The manifest of the start, for as long as nothing was looked at.
+    first: Option<(Manifest, String)>,
+    desired: Arc<Desired>,
+    in_manifest: BTreeSet<Address>,
+    /// Why the manifest of now is not in force.
+    invalid: Option<String>,
+    /// Why the lockfile can't be used.
+    unreadable: Option<String>,
+    /// The last plan was made without a lockfile.
+    lockfile_was_missing: bool,
+    /// What is told of the outputs.
+    outputs: TellOutputs,
+    /// Why nothing is written: the key was refused.
+    refused: Option<String>,
+    looked_at_key: bool,
+    /// The remote fails, as was told.
+    failing: bool,
+}
+
+/// Runs the service until it is told to stop.
+///
+/// # Errors
+/// When manifest, state or lockfile can't be used at the start, or the state can't be written later.
+pub async fn serve(
+    session: &mut Session,
+    client: Arc<Client>,
+    setting: ServiceSettings,
+    observability: Observability,
+    on_change: Option<OnChange>,
+    orders: mpsc::UnboundedReceiver<ServiceCommand>,
+    ending: Shutdown,
+) -> Result<(), ServiceError> {
+    let context = context(session, &client, &setting).await?;
+    let (manifest, text) = read_manifest(&session.project)?;
+    let mut file_monitor = FileMonitor::new();
+    let now = clock::elapsed();
+    // Armed before the first look, so that nothing is missed in between.
+    tokio::task::block_in_place(|| file_monitor.turn_to(&session.project, manifest.selection()));
+    let queue = RequestQueue::open(session);
+    if let Some(on_change) = &on_change {
+        manifest.webhook_env().into_iter().for_each(|variable| on_change.hide(variable));
+        // The run for it failed, or was cut off, in an earlier process.
+        if session.lockfile.is_untold() {
+            let outputs = tokio::task::block_in_place(|| ours(&session.project, &manifest));
+            on_change.changed(std::iter::once(session.project.lockfile.clone()).chain(outputs));
+        }
+    }
+    let times = Times { interval: now + setting.interval, git: None, look: None, plan: None, pulse: now };
+    let needs = Needs { look: true, all: true, ..Needs::default() };
+    let mut service = Service {
+        session,
+        client,
+        context,
+        setting,
+        observability,
+        on_change,
+        ending,
+        workers: Workers::default(),
+        file_monitor,
+        queue,
+        generation: 0,
+        asked: None,
+        needs,
+        times,
+        rounds: Rounds::default(),
+        manifest: None,
+        first: Some((manifest, text)),
+        desired: Arc::default(),
+        in_manifest: BTreeSet::new(),
+        invalid: None,
+        unreadable: None,
+        lockfile_was_missing: false,
+        outputs: TellOutputs::default(),
+        refused: None,
+        looked_at_key: false,
+        failing: false,
+    };
+    let ended = service.run(orders).await;
+    service.end(ended).await
+}
+
+async fn context(
+    session: &Session,
+    client: &Arc<Client>,
+    setting: &ServiceSettings,
+) -> Result<ExecutionContext, StateCacheError> {
+    let (listener, stop) = (setting.listener.clone(), Shutdown::default());
+    let context = ExecutionContext::new(session, Arc::clone(client), listener, stop, setting.uploads).await?;
+    // The crew catches them: other addresses are not touched by it.
+    Ok(context.letting_panics_go_on())
+}
+
+/// What woke the loop.
+enum Woken {
+    Order(ServiceCommand),
+    Hints(Vec<crate::files::Hint>),
+    Ended(End),
+    Rung,
+    Time,
+}
+
+impl Service<'_> {
+    async fn run(&mut self, mut orders: mpsc::UnboundedReceiver<ServiceCommand>) -> Result<(), ServiceError> {
+        loop {
+            self.act().await?;
+            self.observability.progress(&self.health());
+            let wait = self.next_time().saturating_sub(clock::elapsed());
+            let pause = self.setting.interval;
+            let woken = tokio::select! {
+                order = orders.recv() => Woken::Order(order.unwrap_or(ServiceCommand::Stop)),
+                ended = self.workers.next(clock::elapsed, pause) => Woken::Ended(ended),
+                hints = self.file_monitor.hints() => Woken::Hints(hints),
+                () = self.queue.woken() => Woken::Rung,
+                () = run_ended(self.on_change.as_ref()) => Woken::Time,
+                () = tokio::time::sleep(wait) => Woken::Time,
+            };
+            match woken {
+                Woken::Order(ServiceCommand::Stop) => return Ok(()),
+                Woken::Order(ServiceCommand::Reload) => self.reload().await?,
+                Woken::Hints(hints) => self.hinted(hints),
+                Woken::Ended(ended) => self.ended(ended)?,
+                Woken::Rung => self.needs.requests = true,
+                Woken::Time => {}
+            }
+        }
+    }
+
+    /// Does what is needed and may be done now.
+    async fn act(&mut self) -> Result<(), ServiceError> {
+        self.secure().await?;
+        let is_told = self.outputs.changed.is_empty() && self.on_change.as_ref().is_some_and(OnChange::is_up_to_date);
+        if is_told && self.session.lockfile.is_untold() {
+            self.session.lockfile.told(&self.session.state_cache).await?;
+        }
+        let now = clock::elapsed();
+        self.times.pulse = now + PULSE;
+        let failing = self.context.throttle.is_failing();
+        match (std::mem::replace(&mut self.failing, failing), failing) {
+            (false, true) => tracing::warn!("Roblox fails: everything waits for it to recover"),
+            (true, false) => tracing::info!("Roblox answers again"),
+            _ => {}
+        }
+        // Watching may have ceased since the interval began.
+        self.times.interval = self.times.interval.min(now + self.interval());
+        if now >= self.times.interval {
+            self.times.interval = now + self.interval();
+            tokio::task::block_in_place(|| self.file_monitor.recheck());
+            self.observability.metrics.rescan("interval");
+            (self.needs.look, self.needs.all) = (true, true);
+            self.context.reset_backoff();
+            self.workers.reset_backoff();
+            if self.refused.is_some() {
+                self.try_key_again().await?;
+            }
+            self.ask_set_aside().await?;
+        }
+        self.recover().await?;
+        self.answer_request().await?;
+        self.needs.plan |= self.times.plan.take_if(|at| *at <= now).is_some();
+        self.needs.plan |= self.workers.rested(now) || self.rounds.take_archiving(clock::now());
+        if self.file_monitor.next(now).is_some_and(|at| at <= now) {
+            let project = self.session.project.clone();
+            self.needs.look |= tokio::task::block_in_place(|| self.file_monitor.settle(&project));
+        }
+        let due = self.needs.look
+            || self.needs.plan
+            || self.needs.requests
+            || self.asked.as_ref().is_some_and(|asked| !asked.is_begun())
+            || self.needs.lockfile.is_some_and(|at| at <= now)
+            || self.may_write_outputs();
+        if due && self.must_wait() {
+            self.times.git = Some(now + GIT_AGAIN);
+            // To wait for git may take days, and is no failure to start.
+            self.observability.ready();
+            return Ok(());
+        }
+        self.times.git = None;
+        if std::mem::take(&mut self.needs.look) {
+            self.look().await?;
+            // Git began to work meanwhile.
+            if self.times.git.is_some() {
+                return Ok(());
+            }
+        }
+        if self.manifest.is_some() {
+            self.take_requests().await?;
+        }
+        if std::mem::take(&mut self.needs.plan) && self.manifest.is_some() && self.unreadable.is_none() {
+            self.plan().await?;
+        }
+        if self.needs.lockfile.is_some_and(|at| at <= clock::elapsed()) {
+            self.write_lockfile().await?;
+        }
+        if self.may_write_outputs() {
+            self.write_outputs().await?;
+        }
+        self.tell_changed();
+        if self.times.look.is_some_and(|at| at <= now) {
+            self.scan_drift().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the state is still the one at its path. Where it was written anew, everything is looked at again: another process may have been there.
+    async fn secure(&mut self) -> Result<(), ServiceError> {
+        self.session.state_cache.secure().await?;
+        let generation = self.session.state_cache.generation();
+        if std::mem::replace(&mut self.generation, generation) != generation {
+            // The bell was in the folder too, and the lockfile may be gone with it.
+            self.queue = RequestQueue::open(self.session);
+            (self.needs.look, self.needs.all, self.needs.requests) = (true, true, true);
+            self.needs.lockfile = Some(clock::elapsed());
+        }
+        Ok(())
+    }
+
+    fn interval(&self) -> Duration {
+        if self.file_monitor.degraded().is_some() {
+            POLL_EVERY.min(self.setting.interval)
+        } else {
+            self.setting.interval
+        }
+    }
+
+    /// Whether git, or its branch, forbids to act now.
+    fn must_wait(&mut self) -> bool {
+        let root = &self.session.project.root;
+        let why = git::busy(root).or_else(|| {
+            let wanted = self.setting.branch.as_ref()?;
+            match git::branch(root) {
+                Some(branch) if branch.is(wanted) => None,
+                Some(branch) => Some(format!("the checkout is on {branch}, not on {wanted}")),
+                None => Some(format!("there is no git checkout, and so no branch {wanted}")),
+            }
+        });
+        self.observability.waits_for(why.clone());
+        why.is_some()
+    }
+
+    fn next_time(&self) -> Duration {
+        let now = clock::elapsed();
+        let times = [
+            Some(self.times.interval),
+            Some(self.times.pulse),
+            self.times.look.filter(|_| self.times.git.is_none()),
+            self.times.plan,
+            self.rounds.archiving().map(|at| now + until(at)),
+            self.times.git,
+            // What ended while the loop did something else is taken in at once.
+            Some(now).filter(|_| self.is_pressed() && self.times.git.is_none()),
+            self.file_monitor.next(now),
+            self.needs.lockfile.filter(|_| self.times.git.is_none()),
+            self.workers.next_due(now),
+        ];
+        times.into_iter().flatten().min().unwrap_or(now + PULSE)
+    }
+
+    fn is_pressed(&self) -> bool {
+        let Needs { look, plan, recovery, .. } = &self.needs;
+        *look
+            || *plan
+            || self.may_write_outputs()
+            || !recovery.is_empty()
+            || self.asked.as_ref().is_some_and(Asked::is_over)
+    }
+
+    fn hinted(&mut self, hints: Vec<crate::files::Hint>) {
+        let wake = self.file_monitor.take(hints);
+        self.needs.look |= wake.look;
+        if wake.overflow {
+            self.observability.metrics.overflow();
+        }
+        if let Some(reason) = wake.rescan {
+            self.observability.metrics.rescan(reason);
+            self.needs.all = true;
+        }
+    }
+
+    /// Takes in the end of some work.
+    fn ended(&mut self, end: End) -> Result<(), ServiceError> {
+        let WorkerResult { address, reports, panicked, .. } = match end {
+            End::Steps(ended) => ended,
+            End::Errand(result) => {
+                self.job_ended(result);
+                return self.check_shutdown();
+            }
+        };
+        if let Some(message) = panicked {
+            tracing::error!(%address, "a defect of Macadam ended its work, and it rests until the interval: {message}");
+            self.needs.recovery.insert(address);
+        }
+        for report in &reports {
+            self.observability.told(report);
+        }
+        self.check_shutdown()?;
+        if reports.iter().any(|report| !matches!(report.outcome, Outcome::NotBegun)) {
+            self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
+        }
+        self.needs.plan = true;
+        if self.workers.is_idle() {
+            // What is done is told at once where nothing else is going on.
+            self.needs.lockfile = self.needs.lockfile.map(|_| clock::elapsed());
+        }
+        Ok(())
+    }
+
+    /// Recovers from the journal what was under way where a panic ended the work, as after a crash.
+    async fn recover(&mut self) -> Result<(), ServiceError> {
+        let panicked = std::mem::take(&mut self.needs.recovery);
+        if !panicked.is_empty() {
+            self.session
+                .state_cache
+                .commit_with(|recorded| recover(recorded, |address| panicked.contains(address)))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Runs `work`, taking in meanwhile what the crew does. When the end is asked for, all that waits for the remote is called off.
+    async fn beside<T>(
+        workers: &mut Workers,
+        done: &mut Vec<End>,
+        with: Beside<'_>,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let Beside { ending, stop, pause } = with;
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut work => return result,
+                () = ending.triggered(), if !stop.is_triggered() => stop.trigger(Stop::Signal(0)),
+                ended = workers.next(clock::elapsed, pause) => done.push(ended),
+            }
+        }
+    }
+
+    /// Takes in what ended meanwhile.
+    fn all_ended(&mut self, done: Vec<End>) -> Result<(), ServiceError> {
+        done.into_iter().try_for_each(|end| self.ended(end))?;
+        self.check_shutdown()
+    }
+
+    fn health(&self) -> observability::LoopStatus {
+        let mut degraded = Vec::new();
+        degraded.extend(self.refused.as_ref().map(|_| "the key was refused".to_owned()));
+        degraded.extend(self.unreadable.as_ref().map(|_| "the lockfile can't be used".to_owned()));
+        degraded.extend(self.failing.then(|| "Roblox fails".to_owned()));
+        degraded.extend(self.invalid.as_ref().map(|_| "the manifest is not valid".to_owned()));
+        degraded.extend(self.outputs.is_failing().then(|| "an output can't be written".to_owned()));
+        degraded.extend(self.file_monitor.degraded().map(|_| "files are polled, not watched".to_owned()));
+        observability::LoopStatus {
+            assets: self.desired.assets.len(),
+            in_progress: self.workers.in_progress().len(),
+            degraded,
+        }
+    }
+
+    /// The state is where nobody finds it: what it knows is left to the lockfile, whatever git does, with what was not answered as in doubt. It is a union, so
+    /// that whoever holds the state now loses nothing by it.
+    async fn leave_to_lockfile(&mut self) -> Result<(), ServiceError> {
+        self.session.state_cache.commit_with(|recorded| recover(recorded, |_| true)).await?;
+        if self.session.lockfile.write(&self.session.state_cache, &self.in_manifest).await? {
+            self.lockfile_written();
+        }
+        Ok(())
+    }
+
+    /// Finishes what is on the wire, and writes everything down.
+    async fn end(mut self, ended: Result<(), ServiceError>) -> Result<(), ServiceError> {
+        self.observability.stopping();
+        let until = tokio::time::sleep(DRAIN);
+        let mut until = pin!(until);
+        self.context.stop.trigger(Stop::Signal(0));
+        let mut running = 0_usize;
+        while !self.workers.is_idle() {
+            tokio::select! {
+                () = &mut until => break,
+                end = self.workers.next(clock::elapsed, Duration::ZERO) => match end {
+                    End::Errand(result) => self.job_ended(result),
+                    End::Steps(ended) => {
+                        for report in &ended.reports {
+                            match report.outcome {
+                                Outcome::Running { .. } => running += 1,
+                                _ => self.observability.told(report),
+                            }
+                        }
+                    }
+                },
+            }
+        }
+        if running > 0 {
+            tracing::info!(
+                operations = running,
+                "Roblox still works on some operations; the next start goes on waiting for them"
+            );
+        }
+        let told = self.end_request().await;
+        let unanswered = self.workers.in_progress().len();
+        if unanswered > 0 {
+            tracing::warn!(assets = unanswered, "not answered in time: the next start looks what came of them");
+        }
+        // The state has it too, and the next start writes it.
+        let written = match &ended {
+            Err(ServiceError::Taken { .. } | ServiceError::Book(StateCacheError::Lost(_))) => {
+                self.leave_to_lockfile().await
+            }
+            _ if self.must_wait() => Ok(()),
+            _ => self.write_lockfile().await,
+        };
+        if written.is_ok() && ended.is_ok() && self.may_write_outputs() && !self.must_wait() {
+            self.write_outputs().await?;
+        }
+        self.tell_changed();
+        let mut noted = Ok(());
+        if let Some(on_change) = self.on_change.take()
+            && on_change.finish(Duration::from_secs(2)).await
+            && self.session.lockfile.is_untold()
+        {
+            noted = self.session.lockfile.told(&self.session.state_cache).await.map_err(ServiceError::from);
+        }
+        ended.and(told).and(written).and(noted)
+    }
+}
+
+/// The next end of a run of the command; never where there is none.
+async fn run_ended(on_change: Option<&OnChange>) {
+    match on_change {
+        Some(on_change) => on_change.run_ended().await,
+        None => std::future::pending().await,
+    }
+}

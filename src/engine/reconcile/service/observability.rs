@@ -1,0 +1,248 @@
+//! What operators see of the service: logs, metrics, health, and what systemd is told. It follows progress, never a timer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::engine::report::run_report::{Outcome, StepReport};
+use crate::engine::workspace::state_cache::StateCache;
+use crate::model::address::Address;
+use crate::model::desired::Desired;
+use crate::model::file::FileProblem;
+use crate::model::phase::{Intent, Phase};
+use crate::plan::{Hold, Plan};
+use crate::platform::clock;
+use crate::telemetry::change::{ChangeId, ChangeIds};
+use crate::telemetry::health::Health;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::systemd::{Notifier, Watchdog};
+
+/// The loop counts as stuck after so long without getting anywhere: longer than a look at many files takes.
+pub const DEADLINE: Duration = Duration::from_mins(3);
+
+/// How the loop stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct LoopStatus {
+    pub(super) assets: usize,
+    pub(super) in_progress: usize,
+    pub(super) degraded: Vec<String>,
+}
+
+/// The outward face of the loop.
+pub struct Observability {
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    health: watch::Sender<Health>,
+    notifier: Notifier,
+    watchdog: Option<Watchdog>,
+    beaten_at: Option<Duration>,
+    status: String,
+    ready: bool,
+    waits_for: Option<String>,
+    ids: ChangeIds,
+    /// When each change of an address was first seen, and how it is called, until it is synced.
+    changed_at: BTreeMap<Address, (Duration, ChangeId)>,
+    held: BTreeMap<Address, String>,
+    drifts: BTreeMap<Address, String>,
+}
+
+impl Observability {
+    /// A face that tells `health` and `notifier`.
+    pub fn new(metrics: Arc<Metrics>, health: watch::Sender<Health>, notifier: Notifier) -> Self {
+        let watchdog = notifier.watchdog(DEADLINE);
+        Self {
+            metrics,
+            health,
+            notifier,
+            watchdog,
+            beaten_at: None,
+            status: String::new(),
+            ready: false,
+            waits_for: None,
+            ids: ChangeIds::new(u64::from(clock::now().subsec_nanosecond().unsigned_abs())),
+            changed_at: BTreeMap::new(),
+            held: BTreeMap::new(),
+            drifts: BTreeMap::new(),
+        }
+    }
+
+    /// Locked, recovered, watching, and looked once or waiting for git; told once.
+    pub(super) fn ready(&mut self) {
+        if std::mem::replace(&mut self.ready, true) {
+            return;
+        }
+        warn_of(self.notifier.ready());
+        tracing::info!("ready");
+    }
+
+    pub(super) const fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    pub(super) fn reloading(&self) {
+        warn_of(self.notifier.reloading());
+    }
+
+    pub(super) fn reloaded(&self) {
+        warn_of(self.notifier.ready());
+    }
+
+    pub(super) fn stopping(&mut self) {
+        self.ready = false;
+        warn_of(self.notifier.stopping());
+        self.health.send_modify(|health| {
+            health.ready = false;
+            health.detail = "stopping".to_owned();
+        });
+    }
+
+    /// The loop got somewhere.
+    pub(super) fn progress(&mut self, told: &LoopStatus) {
+        let now = clock::elapsed();
+        let LoopStatus { assets, in_progress, degraded } = told;
+        let detail = match &self.waits_for {
+            Some(_) => "waiting for git".to_owned(),
+            None if *in_progress > 0 => format!("{assets} assets, {in_progress} in the works"),
+            None => format!("{assets} assets, watching"),
+        };
+        self.health.send_replace(Health {
+            ready: self.ready,
+            last_progress: now,
+            deadline: DEADLINE,
+            detail: detail.clone(),
+            degraded: degraded.clone(),
+        });
+        let status = if degraded.is_empty() { detail } else { format!("{detail}; {}", degraded.join("; ")) };
+        if status != self.status {
+            warn_of(self.notifier.status(&status));
+            self.status = status;
+        }
+        if let Some(watchdog) = &self.watchdog
+            && self.beaten_at.is_none_or(|at| now.saturating_sub(at) >= watchdog.interval())
+            && watchdog.beat(Duration::ZERO)
+        {
+            warn_of(self.notifier.notify_watchdog());
+            self.beaten_at = Some(now);
+        }
+    }
+
+    /// Why nothing may be done now; told once.
+    pub(super) fn waits_for(&mut self, why: Option<String>) {
+        if why != self.waits_for {
+            match &why {
+                Some(why) => tracing::info!("waiting: {why}"),
+                None => tracing::info!("going on"),
+            }
+            self.waits_for = why;
+        }
+    }
+
+    /// Something else is wanted of these addresses.
+    pub(super) fn changed(&mut self, addresses: &BTreeSet<Address>) {
+        let now = clock::elapsed();
+        for address in addresses {
+            let (_, id) = self.changed_at.entry(address.clone()).or_insert_with(|| (now, self.ids.next_id()));
+            let _following = id.span().entered();
+            tracing::debug!(%address, "changed");
+        }
+    }
+
+    /// What puts the id of the change of `address` on log lines.
+    pub(super) fn span(&self, address: &Address) -> tracing::Span {
+        self.changed_at.get(address).map_or_else(tracing::Span::none, |(_, id)| id.span())
+    }
+
+    /// What came of a step.
+    pub(super) fn told(&mut self, report: &StepReport) {
+        let (address, action) = (&report.step.address, report.step.action.name());
+        let _following = self.span(address).entered();
+        let result = match &report.outcome {
+            // Who did it has told it.
+            Outcome::Done { .. } => "done",
+            Outcome::Refused { message, hint } => {
+                tracing::error!(%address, action, hint, "refused: {message}");
+                "refused"
+            }
+            Outcome::InDoubt { message } => {
+                tracing::warn!(%address, action, "in doubt: {message}");
+                "in_doubt"
+            }
+            Outcome::TryLater { message } => {
+                tracing::warn!(%address, action, "tried again later: {message}");
+                "later"
+            }
+            Outcome::Running { reason } => {
+                tracing::info!(%address, action, "{reason}");
+                "running"
+            }
+            Outcome::Superseded { reason } => {
+                tracing::debug!(%address, action, "superseded: {reason}");
+                "superseded"
+            }
+            Outcome::NotBegun => return,
+        };
+        self.metrics.action(action, result);
+    }
+
+    /// What a plan holds and what drifted is told once; an empty plan is a success.
+    pub(super) fn planned(
+        &mut self,
+        plan: &Plan,
+        in_progress: &BTreeSet<Address>,
+        state_cache: &StateCache,
+        desired: &Desired,
+    ) {
+        let acting: BTreeSet<&Address> = plan.steps.iter().map(|step| &step.address).chain(in_progress).collect();
+        let now = clock::elapsed();
+        let synced: Vec<Address> = self
+            .changed_at
+            .keys()
+            .filter(|address| !acting.contains(address) && !plan.held.iter().any(|hold| hold.address == **address))
+            .cloned()
+            .collect();
+        for address in synced {
+            if let Some((since, _)) = self.changed_at.remove(&address) {
+                self.metrics.synced_after(now.saturating_sub(since));
+            }
+        }
+        // A file that somebody is still writing is taken in a moment: nothing to tell anybody.
+        let early = FileProblem::being_written().message;
+        let holds: Vec<&Hold> = plan.held.iter().filter(|hold| hold.reason != early).collect();
+        let held: BTreeMap<Address, String> =
+            holds.iter().map(|hold| (hold.address.clone(), hold.reason.clone())).collect();
+        for hold in holds.iter().filter(|hold| self.held.get(&hold.address) != Some(&hold.reason)) {
+            tracing::warn!(address = %hold.address, hint = hold.hint.as_deref(), "{}: {}", hold.kind, hold.reason);
+        }
+        self.held = held;
+        let drifts: BTreeMap<Address, String> =
+            plan.drifts.iter().map(|drift| (drift.address.clone(), drift.what.clone())).collect();
+        for (address, what) in drifts.iter().filter(|(address, what)| self.drifts.get(*address) != Some(*what)) {
+            tracing::warn!(%address, "drift: {what}");
+        }
+        self.drifts = drifts;
+        let doubts = state_cache.read(|recorded| {
+            let in_doubt = |intent: &Intent, phase: &Phase| {
+                matches!((intent, phase), (Intent::Create { .. }, Phase::InDoubt | Phase::Held))
+            };
+            recorded.attempts.values().filter(|attempt| in_doubt(&attempt.intent, &attempt.phase)).count()
+        });
+        self.metrics.set_in_doubt(doubts as u64);
+        self.metrics.set_drifted(self.drifts.len() as u64);
+        let (held, pending) = (self.held.len() as u64, acting.len() as u64);
+        let all = desired.assets.len() as u64;
+        let synced = all.saturating_sub(held).saturating_sub(pending);
+        self.metrics.set_assets(&[("synced", synced), ("pending", pending), ("held", held)]);
+        if acting.is_empty() && plan.held.is_empty() {
+            self.metrics.set_last_success(clock::now().as_second().unsigned_abs());
+        }
+    }
+}
+
+/// A supervisor that can't be told is no reason to stop.
+fn warn_of(told: std::io::Result<()>) {
+    if let Err(error) = told {
+        tracing::debug!("systemd could not be told: {error}");
+    }
+}

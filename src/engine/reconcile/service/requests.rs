@@ -1,0 +1,404 @@
+//! What other commands ask of the service: taken up one after another, carried out beside everything else, and answered when that is over.
+//!
+//! What needs the remote is work of the crew like any other: the loop goes on looking at files meanwhile, and at a signal it has as long as any upload. It
+//! begins when nobody else works on its addresses, which are kept free for it from when it is taken up.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Service, ServiceError};
+use crate::engine::commands::by_hand::{self, ByHandError, Direction, Prepared};
+use crate::engine::commands::forget::{self, ForgetError};
+use crate::engine::commands::import::{self, ImportError};
+use crate::engine::commands::recreate::{self, RecreateError};
+use crate::engine::commands::resolve::{self, RepairError};
+use crate::engine::execute::context::ExecutionContext;
+use crate::engine::execute::executor::chain;
+use crate::engine::report::run_report::Outcome;
+use crate::engine::workspace::lockfile::KeepError;
+use crate::model::address::Address;
+use crate::model::desired::Desired;
+use crate::model::file::FileProblem;
+use crate::model::ids::AssetId;
+use crate::model::missing_lockfile::MissingLockfile;
+use crate::model::request::{ProblemKind, Request, RequestDone, RequestId, RequestProblem, Resolution};
+use crate::platform::clock;
+
+/// A request that takes longer is broken off, as long as the command waits for it: others wait behind it.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// A request that was taken from the desk and is not answered.
+pub(super) struct Asked {
+    id: RequestId,
+    request: Request,
+    stage: RequestStage,
+}
+
+enum RequestStage {
+    /// Until its addresses are free and their files settled.
+    Waits,
+    /// The crew has it.
+    Begun,
+    Ended(Result<RequestDone, RequestProblem>),
+}
+
+impl Asked {
+    pub(super) const fn is_begun(&self) -> bool {
+        !matches!(self.stage, RequestStage::Waits)
+    }
+
+    pub(super) const fn is_over(&self) -> bool {
+        matches!(self.stage, RequestStage::Ended(_))
+    }
+}
+
+/// What the crew does for a request: what needs the remote.
+enum CommandJob {
+    Settle(Address, AssetId),
+    Import { address: Address, asset_id: AssetId, content_matches: bool },
+    ByHand { address: Address, direction: Direction, together: BTreeSet<Address> },
+    Recreate { addresses: BTreeSet<Address>, missing: Option<MissingLockfile> },
+}
+
+impl Service<'_> {
+    /// Takes up what is asked, as far as it may begin.
+    pub(super) async fn take_requests(&mut self) -> Result<(), ServiceError> {
+        self.recover().await?;
+        self.answer_request().await?;
+        while !self.ending.is_triggered() && !self.asked.as_ref().is_some_and(Asked::is_begun) {
+            if self.asked.is_none() && !self.take_request().await? {
+                return Ok(());
+            }
+            self.needs.requests = true;
+            if !self.may_begin_request() {
+                return Ok(());
+            }
+            self.begin_request().await?;
+            self.answer_request().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the next request from the desk; false: there is none.
+    async fn take_request(&mut self) -> Result<bool, ServiceError> {
+        if !std::mem::take(&mut self.needs.requests) {
+            return Ok(false);
+        }
+        let Some((id, request)) = self.queue.next().await? else { return Ok(false) };
+        tracing::info!(command = request.command(), "carrying out a request");
+        self.workers.keep_free(addresses(&request));
+        // Its address may have been written into the manifest only just now.
+        let looks = matches!(request, Request::Import { .. } | Request::Recreate { .. });
+        self.asked = Some(Asked { id, request, stage: RequestStage::Waits });
+        if looks {
+            self.needs.all = true;
+            self.look().await?;
+        }
+        Ok(true)
+    }
+
+    /// Whether nobody works on its addresses, and nobody writes the file whose bytes it is about.
+    fn may_begin_request(&self) -> bool {
+        let Some(Asked { request, .. }) = &self.asked else { return false };
+        let waits = match request {
+            Request::Import { address, .. } => {
+                let want = self.desired.assets.get(address);
+                let written = want.is_some_and(|want| want.content.as_ref().is_err_and(FileProblem::is_being_written));
+                // It may take over what an address that left had.
+                written
+                    || self
+                        .workers
+                        .in_progress()
+                        .iter()
+                        .any(|other| other != address && !self.desired.assets.contains_key(other))
+            }
+            _ => false,
+        };
+        self.times.git.is_none() && self.workers.are_free() && !waits
+    }
+
+    async fn begin_request(&mut self) -> Result<(), ServiceError> {
+        let Some(asked) = &mut self.asked else { return Ok(()) };
+        let job = match &asked.request {
+            Request::Resolve { address, found: Resolution::Asset(asset_id) } => {
+                CommandJob::Settle(address.clone(), *asset_id)
+            }
+            Request::Import { address, asset_id, content_matches } => {
+                CommandJob::Import { address: address.clone(), asset_id: *asset_id, content_matches: *content_matches }
+            }
+            Request::Archive { address, together } => CommandJob::ByHand {
+                address: address.clone(),
+                direction: Direction::Archive,
+                together: together.iter().cloned().collect(),
+            },
+            Request::Restore { address } => {
+                let together = BTreeSet::new();
+                CommandJob::ByHand { address: address.clone(), direction: Direction::Restore, together }
+            }
+            // The rest needs no more than the state.
+            Request::Resolve { address, found: found @ (Resolution::Nothing | Resolution::NoDuplicate) } => {
+                let result = match found {
+                    Resolution::NoDuplicate => resolve::no_duplicate(&self.session.state_cache, address).await,
+                    Resolution::Nothing | Resolution::Asset(_) => {
+                        resolve::recreate(&self.session.state_cache, address).await
+                    }
+                };
+                asked.stage = RequestStage::Ended(result.map(|()| RequestDone::default()).map_err(Into::into));
+                return Ok(());
+            }
+            Request::Retry { addresses } => {
+                let result = resolve::retry(&self.session.state_cache, addresses).await;
+                asked.stage = RequestStage::Ended(result.map(|()| RequestDone::default()).map_err(Into::into));
+                return Ok(());
+            }
+            Request::Recreate { addresses } => CommandJob::Recreate {
+                addresses: addresses.iter().cloned().collect(),
+                missing: self.session.lockfile.missing().cloned(),
+            },
+            Request::Forget { addresses } => {
+                let forgotten = forget::forget(self.session, addresses).await;
+                asked.stage = RequestStage::Ended(forgotten.map(|forgotten| answer(&forgotten)).map_err(Into::into));
+                return Ok(());
+            }
+        };
+        if let Some(message) = &self.refused {
+            asked.stage = RequestStage::Ended(Err(RequestProblem {
+                kind: ProblemKind::Credential,
+                message: format!("Roblox refused the key of the service: {message}"),
+                hint: Some("give the service another key, and reload it".to_owned()),
+            }));
+            return Ok(());
+        }
+        asked.stage = RequestStage::Begun;
+        let (context, desired) = (self.context.clone(), Arc::clone(&self.desired));
+        self.workers.run_job(async move {
+            let job = run(&job, &context, &desired);
+            tokio::time::timeout(PATIENCE, job).await.unwrap_or_else(|_| Err(unanswered()))
+        });
+        Ok(())
+    }
+
+    /// Takes in what came of the request that the crew carried out.
+    pub(super) fn job_ended(&mut self, result: Result<Result<RequestDone, RequestProblem>, String>) {
+        let result = result.unwrap_or_else(|message| {
+            tracing::error!("a defect of Macadam ended a request: {message}");
+            Err(refused(&message))
+        });
+        // Where it broke off, what it had under way is recovered; where it came to its end, there is nothing to recover.
+        self.needs.recovery.extend(self.asked.iter().flat_map(|asked| addresses(&asked.request)));
+        if let Some(asked) = &mut self.asked {
+            asked.stage = RequestStage::Ended(result);
+        }
+    }
+
+    /// Answers the request that is over, with the lockfile written.
+    pub(super) async fn answer_request(&mut self) -> Result<(), ServiceError> {
+        let (id, request, mut result) = match self.asked.take() {
+            Some(Asked { id, request, stage: RequestStage::Ended(result) }) => (id, request, result),
+            other => {
+                self.asked = other;
+                return Ok(());
+            }
+        };
+        self.workers.release();
+        if let Ok(answer) = &mut result
+            && let Err(problem) = self.keep_answer(&request, answer).await?
+        {
+            result = Err(problem);
+        }
+        if let Err(problem) = &result {
+            tracing::warn!(command = request.command(), "a request was refused: {}", problem.message);
+        }
+        self.queue.answer(id, result).await?;
+        (self.needs.look, self.needs.plan, self.needs.requests) = (true, true, true);
+        // Whatever came of it: something may have become known.
+        self.needs.lockfile.get_or_insert(clock::elapsed());
+        Ok(())
+    }
+
+    /// Writes the lockfile for what was done, unless git is in the middle of something: then it follows.
+    async fn keep_answer(
+        &mut self,
+        request: &Request,
+        answer: &mut RequestDone,
+    ) -> Result<Result<(), RequestProblem>, ServiceError> {
+        if self.must_wait() {
+            self.needs.lockfile = Some(clock::elapsed());
+            answer.notes.push("the lockfile follows when git is done, or on its branch again".to_owned());
+            return Ok(Ok(()));
+        }
+        let kept = match request {
+            Request::Retry { .. } => return Ok(Ok(())),
+            Request::Forget { .. } | Request::Recreate { .. } => None,
+            Request::Resolve { address, .. } | Request::Import { address, .. } => Some(address),
+            Request::Archive { address, .. } | Request::Restore { address } => {
+                Some(address).filter(|address| self.desired.assets.contains_key(*address))
+            }
+        };
+        match self.session.keep(kept).await {
+            Ok(written) => {
+                answer.lockfile_written |= written;
+                if answer.lockfile_written {
+                    self.lockfile_written();
+                }
+                Ok(Ok(()))
+            }
+            Err(KeepError::Book(error)) => Err(error.into()),
+            Err(KeepError::Lockfile(error)) => Ok(Err(unusable(&error))),
+        }
+    }
+
+    /// Tells whoever waits for an answer that there will be none.
+    pub(super) async fn end_request(&mut self) -> Result<(), ServiceError> {
+        self.answer_request().await?;
+        let Some(Asked { id, stage, .. }) = self.asked.take() else { return Ok(()) };
+        let (message, hint) = match stage {
+            RequestStage::Waits => {
+                ("the service was told to stop before it began with this", "nothing was done; try again")
+            }
+            RequestStage::Begun | RequestStage::Ended(_) => (
+                "the service was told to stop before Roblox answered",
+                "`macadam status` shows what is known; try again where it was not done",
+            ),
+        };
+        let problem =
+            RequestProblem { kind: ProblemKind::Interrupted, message: message.to_owned(), hint: Some(hint.to_owned()) };
+        Ok(self.queue.answer(id, Err(problem)).await?)
+    }
+}
+
+/// Which addresses a request is about.
+fn addresses(request: &Request) -> BTreeSet<Address> {
+    match request {
+        Request::Resolve { address, .. }
+        | Request::Import { address, .. }
+        | Request::Archive { address, .. }
+        | Request::Restore { address } => [address.clone()].into(),
+        Request::Retry { addresses } | Request::Forget { addresses } | Request::Recreate { addresses } => {
+            addresses.iter().cloned().collect()
+        }
+    }
+}
+
+async fn run(job: &CommandJob, context: &ExecutionContext, desired: &Desired) -> Result<RequestDone, RequestProblem> {
+    match job {
+        CommandJob::Settle(address, asset_id) => {
+            resolve::resolve_with(context, address, *asset_id).await?;
+            Ok(RequestDone { asset_id: Some(*asset_id), ..RequestDone::default() })
+        }
+        CommandJob::Import { address, asset_id, content_matches } => {
+            let wish = import::ImportRequest { address, asset_id: *asset_id, content_matches: *content_matches };
+            let imported = import::import(context, desired, wish).await?;
+            let (asset_id, revision) = (Some(imported.key.asset_id), Some(imported.number));
+            Ok(RequestDone { asset_id, revision, notes: imported.notes(address), ..RequestDone::default() })
+        }
+        CommandJob::Recreate { addresses, missing } => {
+            let choice = recreate::begin(context, desired, Some(addresses), missing.as_ref()).await?;
+            let left_out = choice.left_out.iter().map(|(address, why)| format!("{address} is left as it is: {why}"));
+            Ok(RequestDone { notes: left_out.collect(), ..RequestDone::default() })
+        }
+        CommandJob::ByHand { address, direction, together } => {
+            let prepared = by_hand::prepare(context, desired, address, *direction, together).await?;
+            by_hand(context, desired, &prepared).await
+        }
+    }
+}
+
+async fn by_hand(
+    context: &ExecutionContext,
+    desired: &Desired,
+    prepared: &Prepared,
+) -> Result<RequestDone, RequestProblem> {
+    let ended = by_hand::carry_out(context, desired, prepared).await?;
+    match ended.outcome {
+        Outcome::Done { asset_id, revision } => {
+            Ok(RequestDone { asset_id: Some(asset_id), revision, ..RequestDone::default() })
+        }
+        Outcome::Refused { message, hint } => Err(RequestProblem { kind: ProblemKind::Refused, message, hint }),
+        Outcome::NotBegun => Err(refused("the service could not begin with it")),
+        Outcome::Running { reason: message }
+        | Outcome::TryLater { message }
+        | Outcome::InDoubt { message }
+        | Outcome::Superseded { reason: message } => Err(refused(&message)),
+    }
+}
+
+fn answer(forgotten: &forget::ForgetReport) -> RequestDone {
+    let names: Vec<String> = forgotten.each.iter().flat_map(|one| &one.asset_ids).map(ToString::to_string).collect();
+    let kept = Some(names).filter(|names| !names.is_empty());
+    let kept = kept.map(|names| format!("Roblox keeps {}", names.join(", ")));
+    let advice = forgotten.each.iter().filter_map(|one| Some(format!("{}: {}", one.address, one.advice()?)));
+    let notes = kept.into_iter().chain(advice).collect();
+    RequestDone { lockfile_written: forgotten.lockfile_written, notes, ..RequestDone::default() }
+}
+
+fn unanswered() -> RequestProblem {
+    RequestProblem {
+        kind: ProblemKind::Interrupted,
+        message: format!("Roblox has not answered within {} minutes", PATIENCE.as_secs() / 60),
+        hint: Some("`macadam status` shows what is known; try again where it was not done".to_owned()),
+    }
+}
+
+fn refused(message: &str) -> RequestProblem {
+    RequestProblem { kind: ProblemKind::Refused, message: message.to_owned(), hint: None }
+}
+
+fn unusable(error: &dyn std::error::Error) -> RequestProblem {
+    RequestProblem { kind: ProblemKind::Unusable, message: chain(error), hint: None }
+}
+
+impl From<RepairError> for RequestProblem {
+    fn from(error: RepairError) -> Self {
+        let kind = match &error {
+            RepairError::Book(_) => ProblemKind::Unusable,
+            error if error.is_credential() => ProblemKind::Credential,
+            _ => ProblemKind::Refused,
+        };
+        Self { kind, message: chain(&error), hint: error.hint() }
+    }
+}
+
+impl From<ForgetError> for RequestProblem {
+    fn from(error: ForgetError) -> Self {
+        let kind = match &error {
+            ForgetError::Book(_) | ForgetError::Lockfile(_) => ProblemKind::Unusable,
+            _ => ProblemKind::Refused,
+        };
+        Self { kind, message: chain(&error), hint: error.hint() }
+    }
+}
+
+impl From<RecreateError> for RequestProblem {
+    fn from(error: RecreateError) -> Self {
+        let kind = match &error {
+            RecreateError::Book(_) => ProblemKind::Unusable,
+            RecreateError::Stopped { is_credential: true, .. } => ProblemKind::Credential,
+            _ => ProblemKind::Refused,
+        };
+        Self { kind, message: chain(&error), hint: error.hint() }
+    }
+}
+
+impl From<ImportError> for RequestProblem {
+    fn from(error: ImportError) -> Self {
+        let kind = match &error {
+            ImportError::Book(_) => ProblemKind::Unusable,
+            ImportError::Look { source, .. } if source.is_credential() => ProblemKind::Credential,
+            _ => ProblemKind::Refused,
+        };
+        Self { kind, message: chain(&error), hint: error.hint() }
+    }
+}
+
+impl From<ByHandError> for RequestProblem {
+    fn from(error: ByHandError) -> Self {
+        let kind = match &error {
+            ByHandError::Book(_) => ProblemKind::Unusable,
+            ByHandError::Look { source, .. } if source.is_credential() => ProblemKind::Credential,
+            _ => ProblemKind::Refused,
+        };
+        Self { kind, message: chain(&error), hint: error.hint() }
+    }
+}

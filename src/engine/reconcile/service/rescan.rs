@@ -1,0 +1,163 @@
+//! What manifest and files say, and what of it is in force: the last good manifest, and nothing at all by a lockfile that can't be used.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{Beside, GIT_AGAIN, POLL_EVERY, Service, ServiceError};
+use crate::engine::execute::executor::chain;
+use crate::engine::workspace::gather::{GatherError, Gathered, look, read_manifest};
+use crate::engine::workspace::lockfile::KeepError;
+use crate::engine::workspace::state_cache::StateCacheError;
+use crate::files::FilesInProgress;
+use crate::manifest::{Diagnostic, Manifest};
+use crate::model::address::Address;
+use crate::model::desired::Desired;
+use crate::model::recorded::Recorded;
+use crate::platform::clock;
+use crate::state::store::FileDelta;
+
+impl Service<'_> {
+    /// Looks at manifest and files.
+    pub(super) async fn look(&mut self) -> Result<(), ServiceError> {
+        match self.session.lockfile.read(&self.session.state_cache).await {
+            Ok(()) => self.unreadable = None,
+            // Read in the middle of git's work, which began after the loop asked.
+            Err(KeepError::Lockfile(_)) if self.must_wait() => {
+                self.needs.look = true;
+                self.times.git = Some(clock::elapsed() + GIT_AGAIN);
+                return Ok(());
+            }
+            Err(KeepError::Lockfile(error)) if self.is_running() => {
+                let told = chain(&error);
+                if self.unreadable.as_ref() != Some(&told) {
+                    tracing::error!("nothing is done until the lockfile can be used: {told}");
+                }
+                self.unreadable = Some(told);
+                self.needs.plan = false;
+                self.look_again_soon();
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let known = self.session.state_cache.read(Recorded::addresses);
+        let all = std::mem::take(&mut self.needs.all);
+        let (project, listener) = (self.session.project.clone(), self.setting.listener.clone());
+        let (in_progress, last) =
+            (self.file_monitor.in_progress(all), self.manifest.clone().or_else(|| self.first.clone()));
+        let before = std::mem::take(&mut self.session.cache);
+        let looking = tokio::task::spawn_blocking(move || {
+            let fresh = read_manifest(&project);
+            let looked = |(manifest, text): (Manifest, String), in_progress: &FilesInProgress| {
+                let gathered = look(&project, manifest, text.clone(), &before, &known, in_progress, &listener);
+                gathered.map(|gathered| (gathered, text))
+            };
+            let found = fresh.and_then(|fresh| looked(fresh, &in_progress));
+            // An invalid manifest is reported, and the last good one stays in force.
+            let (found, wrong) = match (found, last) {
+                (Ok(found), _) => (Ok(found), None),
+                (Err(error), Some(last)) => (looked(last, &in_progress), Some(error)),
+                (Err(error), None) => (Err(error), None),
+            };
+            (found, wrong, before)
+        });
+        let mut done = Vec::new();
+        let with = Beside { ending: &self.ending, stop: &self.context.stop, pause: self.setting.interval };
+        let looked = Self::beside(&mut self.workers, &mut done, with, self.ending.or(looking)).await;
+        self.all_ended(done)?;
+        // It was told to end: what it saw is seen again at the next start.
+        let Some(looked) = looked else { return Ok(()) };
+        let (found, wrong, before) =
+            looked.map_err(|_| ServiceError::Defect { message: "looking at the files broke off".to_owned() })?;
+        self.tell_invalid(wrong);
+        match found {
+            Ok((gathered, text)) => self.take(gathered, text, &before).await?,
+            Err(error) if !self.is_running() => return Err(error.into()),
+            Err(error) => {
+                self.session.cache = before;
+                self.needs.all |= all;
+                self.look_again_soon();
+                self.tell_invalid(Some(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it was told to be ready: from then on what can't be used is waited for, and ends nothing.
+    fn is_running(&self) -> bool {
+        self.manifest.is_some() || self.observability.is_ready()
+    }
+
+    pub(super) fn look_again_soon(&mut self) {
+        self.times.interval = self.times.interval.min(clock::elapsed() + POLL_EVERY);
+    }
+
+    pub(super) fn tell_invalid(&mut self, wrong: Option<GatherError>) {
+        let told = wrong.as_ref().map(|error| match error {
+            GatherError::Manifest { diagnostics, .. } => diagnostics.iter().map(place).collect::<Vec<_>>().join("; "),
+            error @ GatherError::Project(_) => chain(error),
+        });
+        if told != self.invalid {
+            match &told {
+                Some(told) => tracing::error!("the manifest can't be used, the last good one stays in force: {told}"),
+                None => tracing::info!("the manifest is valid again"),
+            }
+            self.invalid = told;
+        }
+    }
+
+    /// Takes in what a look found.
+    pub(super) async fn take(
+        &mut self,
+        gathered: Gathered,
+        text: String,
+        before: &crate::model::file::FileCache,
+    ) -> Result<(), ServiceError> {
+        let Gathered { manifest, desired, cache, waiting, .. } = gathered;
+        let delta = FileDelta::between(before, &cache);
+        if !delta.is_empty() {
+            self.session.state_cache.store().save_files(delta).await.map_err(StateCacheError::from)?;
+        }
+        self.session.cache = cache;
+        self.file_monitor.wait_for(waiting);
+        let changed = changed(&self.desired, &desired);
+        if !changed.is_empty() {
+            tracing::info!(assets = changed.len(), "files or manifest changed");
+            self.observability.changed(&changed);
+        }
+        self.workers.supersede(&changed);
+        let other = self.manifest.as_ref().is_none_or(|(known, _)| known.selection() != manifest.selection());
+        if other {
+            tokio::task::block_in_place(|| self.file_monitor.turn_to(&self.session.project, manifest.selection()));
+        }
+        if let (Some(on_change), Some(variable)) = (&self.on_change, manifest.webhook_env())
+            && self.manifest.as_ref().is_none_or(|(known, _)| known.webhook_env() != Some(variable))
+        {
+            on_change.hide(variable);
+        }
+        self.manifest = Some((manifest, text));
+        self.first = None;
+        self.in_manifest = desired.assets.keys().cloned().collect();
+        self.desired = Arc::new(desired);
+        self.needs.plan = true;
+        self.needs.outputs = true;
+        self.observability.ready();
+        Ok(())
+    }
+}
+
+/// A mistake with its place.
+fn place(mistake: &Diagnostic) -> String {
+    let Diagnostic { file, message, .. } = mistake;
+    match (mistake.line, mistake.column) {
+        (Some(line), Some(column)) => format!("{file}:{line}:{column}: {message}"),
+        _ => format!("{file}: {message}"),
+    }
+}
+
+/// Addresses of which something else is wanted than before.
+fn changed(before: &Desired, after: &Desired) -> BTreeSet<Address> {
+    let differs = |(address, want): &(&Address, _)| before.assets.get(*address) != Some(*want);
+    let changed = after.assets.iter().filter(differs).map(|(address, _)| address.clone());
+    let gone = before.assets.keys().filter(|address| !after.assets.contains_key(*address)).cloned();
+    changed.chain(gone).collect()
+}

@@ -1,0 +1,234 @@
+//! Looking at the remote: what Roblox says of assets now, and what follows for the addresses that have them.
+//!
+//! It concludes only from answers: an asset that could not be asked for is as it was. Nothing here changes the remote. Read next: [`crate::engine::execute::effects`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::StreamExt as _;
+use jiff::Timestamp;
+
+use crate::cloud::class::{Class, Refusal};
+use crate::cloud::client::Client;
+use crate::cloud::endpoint::Endpoint;
+use crate::cloud::failure::Failure;
+use crate::engine::execute::effects;
+use crate::engine::execute::executor::chain;
+use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::remote::throttle::Throttle;
+use crate::engine::report::run_report::Stop;
+use crate::model::change::{Change, Event};
+use crate::model::desired::Desired;
+use crate::model::history::{RevisionFact, RevisionState};
+use crate::model::ids::AssetId;
+use crate::model::metadata::{Field, SocialNetwork};
+use crate::model::observation::{Mismatch, NotFound};
+use crate::model::phase::Phase;
+use crate::model::recorded::{Record, Recorded};
+use crate::model::remote::RemoteAsset;
+use crate::plan::current::{current, last};
+
+/// So many questions are on the way at once; the limits decide how fast they go.
+const AT_ONCE: usize = 16;
+
+/// An asset to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AssetQuery {
+    /// Which.
+    pub asset_id: AssetId,
+    /// Also its icon, previews and links, which come only when asked for.
+    pub extras: bool,
+}
+
+/// What a look at one asset came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueryResult {
+    /// Roblox describes it.
+    Present(Box<RemoteAsset>),
+    /// Roblox doesn't have it.
+    Gone,
+    /// It could not be asked for.
+    Unknown {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Every asset that is wanted now, or was when its address left this checkout's manifest; and those that are gone or rejected, as far as Roblox said
+/// last: it may say otherwise now.
+pub fn queries(desired: &Desired, recorded: &Recorded) -> Vec<AssetQuery> {
+    let mut all: BTreeMap<AssetId, bool> = BTreeMap::new();
+    for (address, record) in &recorded.assets {
+        let want = desired.assets.get(address);
+        let asset = match want {
+            Some(want) => current(want, record),
+            None if record.in_lockfile => last(record),
+            None => continue,
+        };
+        let lost = |fact: &RevisionFact| matches!(fact.standing, RevisionState::Rejected | RevisionState::Gone);
+        for (key, _) in record.history.iter().filter(|(_, fact)| lost(fact)) {
+            all.entry(key.asset_id).or_default();
+        }
+        let Some((key, _)) = asset else { continue };
+        let wanted = want.map(|want| want.metadata.digests()).unwrap_or_default();
+        let extras = wanted.keys().chain(record.asked.keys()).any(|field| is_extra(*field));
+        *all.entry(key.asset_id).or_default() |= extras;
+    }
+    all.into_iter().map(|(asset_id, extras)| AssetQuery { asset_id, extras }).collect()
+}
+
+/// Whether a field comes only when asked for.
+pub fn is_extra(field: Field) -> bool {
+    match field {
+        Field::DisplayName | Field::Description => false,
+        Field::Icon | Field::Previews | Field::SocialLink(_) => true,
+    }
+}
+
+/// Asks for every asset; ends early when the run does. A refused key ends the run.
+pub async fn fetch_assets(
+    client: &Client,
+    throttle: &Throttle,
+    stop: &Shutdown,
+    queries: Vec<AssetQuery>,
+) -> Vec<(AssetId, QueryResult)> {
+    let answers = futures_util::stream::iter(queries).map(async |query| {
+        let answer = stop.or(fetch_asset(client, throttle, stop, query)).await?;
+        Some((query.asset_id, answer))
+    });
+    answers.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
+}
+
+async fn fetch_asset(client: &Client, throttle: &Throttle, stop: &Shutdown, query: AssetQuery) -> QueryResult {
+    match get(client, throttle, query.asset_id, &[]).await {
+        Ok(asset) if query.extras => match get_extras(client, throttle, asset).await {
+            Ok(whole) => QueryResult::Present(Box::new(whole)),
+            Err(failure) => unknown(&failure, stop),
+        },
+        Ok(asset) => QueryResult::Present(Box::new(asset)),
+        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => QueryResult::Gone,
+        Err(failure) => unknown(&failure, stop),
+    }
+}
+
+/// Reads one asset, with all that is asked for.
+///
+/// # Errors
+/// When it could not be read.
+pub async fn read(client: &Client, throttle: &Throttle, query: AssetQuery) -> Result<RemoteAsset, Failure> {
+    let asset = get(client, throttle, query.asset_id, &[]).await?;
+    if query.extras { get_extras(client, throttle, asset).await } else { Ok(asset) }
+}
+
+fn unknown(failure: &Failure, stop: &Shutdown) -> QueryResult {
+    if failure.is_credential() {
+        let hint = failure.hint().unwrap_or_default().to_owned();
+        stop.trigger(Stop::Credential { message: failure.to_string(), hint });
+    }
+    QueryResult::Unknown { why: chain(failure) }
+}
+
+async fn get(
+    client: &Client,
+    throttle: &Throttle,
+    asset_id: AssetId,
+    fields: &[Field],
+) -> Result<RemoteAsset, Failure> {
+    let pass = throttle.acquire(Endpoint::GetAsset).await;
+    let reply = client.get_asset(asset_id, fields).await;
+    throttle.release(pass, &reply);
+    reply.result
+}
+
+/// The asset with its icon, previews and links.
+///
+/// # Errors
+/// When they could not be read.
+pub async fn get_extras(client: &Client, throttle: &Throttle, asset: RemoteAsset) -> Result<RemoteAsset, Failure> {
+    let links = SocialNetwork::ALL.into_iter().map(Field::SocialLink);
+    let fields: Vec<Field> = [Field::Icon, Field::Previews].into_iter().chain(links).collect();
+    let RemoteAsset { icon, previews, social_links, .. } = get(client, throttle, asset.asset_id, &fields).await?;
+    Ok(RemoteAsset { extras_known: true, icon, previews, social_links, ..asset })
+}
+
+/// What follows from an answer for everything that is known. While a change of the asset is open, nothing does: what is seen may be its doing.
+pub fn apply_observation(recorded: &Recorded, asset_id: AssetId, answer: &QueryResult, now: Timestamp) -> Vec<Change> {
+    let mut sent = recorded.attempts.values().filter(|attempt| attempt.phase != Phase::Intended);
+    if sent.any(|attempt| attempt.intent.asset_id() == Some(asset_id)) {
+        return Vec::new();
+    }
+    match answer {
+        QueryResult::Present(asset) => observed(recorded, asset, now),
+        QueryResult::Gone => not_found(recorded, asset_id, now),
+        QueryResult::Unknown { .. } => Vec::new(),
+    }
+}
+
+/// What follows from a description of an asset. One that may be older than Macadam's own last write of it decides only what an older one can't show:
+/// what was seen before, with what was written since, stays until a later look.
+pub fn observed(recorded: &Recorded, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
+    let asset_id = asset.asset_id;
+    let owners = || recorded.assets.iter().filter(|(_, record)| has(record, asset_id));
+    let see = Change::RecordObservation { asset: asset.clone() };
+    // Neither owner nor type changes by a write of ours; nothing else is believed of what is another asset than the record means.
+    if owners().any(|(_, record)| Mismatch::of(record.kind_of(asset_id), asset).is_some()) {
+        return vec![see];
+    }
+    let lags = recorded.may_lag(asset_id, now) && recorded.seen.contains_key(&asset_id);
+    let looked_at = |(address, record)| effects::looked_at(address, record, asset, lags, now);
+    let mut changes: Vec<Change> = owners().flat_map(looked_at).collect();
+    match recorded.seen.get(&asset_id).filter(|_| lags) {
+        None => changes.push(see),
+        // Only moderation's word is taken over, where it is a later one.
+        Some(seen) if !recorded.outdated.contains(&asset_id) => {
+            let is_later =
+                RevisionState::of_moderation(asset.moderation) >= RevisionState::of_moderation(seen.asset.moderation);
+            let moderation = asset.moderation.filter(|_| is_later).or(seen.asset.moderation);
+            changes.push(Change::RecordObservation { asset: RemoteAsset { moderation, ..seen.asset.clone() } });
+        }
+        Some(_) => {}
+    }
+    changes
+}
+
+/// What follows from an answer that Roblox doesn't have an asset: the first one is remembered, and only several that are minutes apart make it gone.
+pub fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) -> Vec<Change> {
+    if recorded.may_lag(asset_id, now) {
+        return Vec::new();
+    }
+    let known = recorded.not_found.get(&asset_id).copied();
+    let heard = NotFound::again(known, now);
+    let mut changes = vec![Change::RecordNotFound { asset_id }];
+    if known == Some(heard) {
+        return changes;
+    }
+    for (address, record) in recorded.assets.iter().filter(|(_, record)| has(record, asset_id)) {
+        let gone = if heard.is_gone() { effects::gone(address, record, asset_id) } else { Vec::new() };
+        let (kind, message) = if gone.is_empty() {
+            let NotFound { answers, .. } = heard;
+            ("not_found", format!("Roblox answered that it has no asset {asset_id}, for the {answers}. time"))
+        } else {
+            ("gone", format!("Roblox no longer has asset {asset_id}"))
+        };
+        changes.extend(gone);
+        changes.push(Change::LogEvent { address: Some(address.clone()), event: Event { kind, message } });
+    }
+    changes
+}
+
+/// Of `queries` those that are asked before anything is planned: what is out of date, what only another tool's records say, and what Roblox didn't
+/// find, as far as it is due.
+pub fn urgent(queries: Vec<AssetQuery>, recorded: &Recorded, now: Timestamp) -> Vec<AssetQuery> {
+    let facts = recorded.assets.values().flat_map(|record| record.history.iter());
+    let unverified: BTreeSet<AssetId> =
+        facts.filter(|(_, fact)| fact.standing == RevisionState::Unverified).map(|(key, _)| key.asset_id).collect();
+    let is_due = |known: &NotFound| !known.is_gone() && (known.next_at() <= now || known.at > now);
+    let is_urgent = |query: &AssetQuery| match recorded.not_found.get(&query.asset_id) {
+        Some(known) => recorded.outdated.contains(&query.asset_id) || is_due(known),
+        None => recorded.outdated.contains(&query.asset_id) || unverified.contains(&query.asset_id),
+    };
+    queries.into_iter().filter(is_urgent).collect()
+}
+
+fn has(record: &Record, asset_id: AssetId) -> bool {
+    record.history.of_asset(asset_id).next().is_some()
+}

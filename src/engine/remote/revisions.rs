@@ -1,0 +1,295 @@
+//! What Roblox says of the revisions of one address, beside what the history knows of them.
+//!
+//! It only asks: it takes no lock, writes nothing, and concludes nothing. What was made elsewhere is shown and not taken over; that is a sync's
+//! business. Not being told of a revision is never its absence: [`Remote::Unknown`] and [`Remote::Missing`] are two things.
+
+use std::collections::BTreeMap;
+
+use crate::cloud::backoff::Backoff;
+use crate::cloud::class::{Class, Later, Refusal};
+use crate::cloud::client::Client;
+use crate::cloud::endpoint::Endpoint;
+use crate::cloud::failure::{ApiReply, Failure};
+use crate::cloud::wire::version::{RemoteVersion, VersionList};
+use crate::engine::remote::throttle::Throttle;
+use crate::engine::report::progress::{Listener, ProgressEvent};
+use crate::model::asset::{ContentChange, Moderation};
+use crate::model::history::{History, RevisionFact, RevisionKey};
+use crate::model::ids::{AssetId, Revision};
+use crate::model::recorded::Record;
+use crate::model::remote::RemoteAsset;
+
+/// So often a question is asked before its failure is the answer: somebody waits for it at a terminal.
+const TRIES: u32 = 3;
+
+/// The most pages of one list that are read, of 50 versions each: a page is a request, and somebody waits for it at a terminal.
+const MAX_PAGES: u32 = 40;
+
+/// What Roblox says of one revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remote {
+    /// It was not told of.
+    Unknown,
+    /// Roblox was asked, and doesn't have it.
+    Missing,
+    /// Roblox has it.
+    Present(RemoteFacts),
+}
+
+/// What Roblox tells of a revision that it has; `None` is not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RemoteFacts {
+    /// What moderation said of it.
+    pub moderation: Option<Moderation>,
+    /// Whether it is the version in use.
+    pub published: Option<bool>,
+    /// Whether its asset is archived.
+    pub archived: Option<bool>,
+}
+
+/// One revision, as the history and Roblox know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemoteRevision {
+    /// Which.
+    pub key: RevisionKey,
+    /// What the history knows; `None` of a revision that was made elsewhere.
+    pub fact: Option<RevisionFact>,
+    /// What Roblox says.
+    pub remote: Remote,
+}
+
+/// The revisions of one address, as the history and Roblox know them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RemoteHistory {
+    /// Every revision that either knows, in the order in which people count them.
+    pub revisions: Vec<RemoteRevision>,
+    /// What could not be told, and why.
+    pub notes: Vec<String>,
+}
+
+/// What Roblox said of one asset.
+#[derive(Debug)]
+enum FetchResult {
+    Gone,
+    Asset(Box<RemoteAsset>),
+    Versions(VersionList),
+}
+
+/// Asks Roblox for the revisions of an address: for the versions of `current`, its asset now, where the type has versions, and otherwise for each
+/// asset that it ever had.
+///
+/// # Errors
+/// When Roblox could not be asked, or refused the key or the asset. An asset that is gone is no error.
+pub async fn ask(
+    client: &Client,
+    throttle: &Throttle,
+    record: &Record,
+    current: Option<AssetId>,
+    listener: &Listener,
+) -> Result<RemoteHistory, Failure> {
+    let asset_type = record.identity.asset_type;
+    let in_place = asset_type.on_content_change() == ContentChange::InPlace;
+    let current = current.or_else(|| record.newest().map(|(key, _)| key.asset_id));
+    let (mut answers, mut notes) = (Vec::new(), Vec::new());
+    for asset_id in assets(&record.history) {
+        let answer = if in_place && Some(asset_id) == current {
+            versions(client, throttle, asset_id, listener, &mut notes).await?
+        } else {
+            look(client, throttle, asset_id).await?
+        };
+        answers.push((asset_id, answer));
+    }
+    if !in_place {
+        notes.push(format!("Roblox keeps no versions of the type {asset_type}: each asset was asked for itself"));
+    }
+    let revisions = merge(&record.history, in_place, &answers, &mut notes);
+    Ok(RemoteHistory { revisions, notes })
+}
+
+/// Asks Roblox for one revision alone; one that it doesn't have is no error.
+///
+/// # Errors
+/// As [`ask()`].
+pub async fn ask_one(
+    client: &Client,
+    throttle: &Throttle,
+    record: &Record,
+    key: RevisionKey,
+) -> Result<Remote, Failure> {
+    let asset_id = key.asset_id;
+    let Some(revision) = key.version else {
+        return Ok(match look(client, throttle, asset_id).await? {
+            FetchResult::Asset(asset) => of_asset(&asset, key, false),
+            FetchResult::Gone | FetchResult::Versions(_) => Remote::Missing,
+        });
+    };
+    debug_assert_eq!(record.identity.asset_type.on_content_change(), ContentChange::InPlace, "it has versions");
+    match with_retries(throttle, Endpoint::GetVersion, async || client.get_version(asset_id, revision).await).await {
+        Ok(RemoteVersion { moderation, published, .. }) => {
+            Ok(Remote::Present(RemoteFacts { moderation, published, archived: None }))
+        }
+        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => Ok(Remote::Missing),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Every asset of a history, in the order in which people count them.
+fn assets(history: &History) -> Vec<AssetId> {
+    let mut assets: Vec<AssetId> = history.in_order().iter().map(|(key, _)| key.asset_id).collect();
+    assets.dedup();
+    assets
+}
+
+async fn look(client: &Client, throttle: &Throttle, asset_id: AssetId) -> Result<FetchResult, Failure> {
+    match with_retries(throttle, Endpoint::GetAsset, async || client.get_asset(asset_id, &[]).await).await {
+        Ok(asset) => Ok(FetchResult::Asset(Box::new(asset))),
+        Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => Ok(FetchResult::Gone),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// All versions of an asset. A list that Roblox refuses, or an empty one, says nothing of the asset, so that is asked for itself.
+async fn versions(
+    client: &Client,
+    throttle: &Throttle,
+    asset_id: AssetId,
+    listener: &Listener,
+    notes: &mut Vec<String>,
+) -> Result<FetchResult, Failure> {
+    let mut list = VersionList::new(asset_id);
+    let mut refused = None;
+    let mut pages = 0;
+    while !list.is_complete() && refused.is_none() && pages < MAX_PAGES {
+        match with_retries(throttle, Endpoint::ListVersions, async || client.list_versions(&mut list).await).await {
+            Ok(()) => {
+                pages += 1;
+                let versions = list.versions().len() as u64;
+                listener(ProgressEvent::Listed { asset_id, versions });
+                tracing::info!(asset_id = asset_id.get(), versions, "read a page of Roblox's list of versions");
+            }
+            Err(failure) if matches!(failure.class, Class::Refused(Refusal::NotFound | Refusal::Invalid)) => {
+                refused = Some(failure);
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    if refused.is_none() && !list.versions().is_empty() {
+        if !list.is_complete() {
+            let shown = list.versions().len();
+            notes.push(format!(
+                "Roblox lists more versions of asset {asset_id}: only the newest {shown} were read; `macadam history ADDRESS REVISION --remote` asks for an older one"
+            ));
+        }
+        return Ok(FetchResult::Versions(list));
+    }
+    let answer = look(client, throttle, asset_id).await?;
+    if !matches!(answer, FetchResult::Gone) {
+        let why = refused.map(|failure| format!(": {failure}")).unwrap_or_default();
+        notes.push(format!("Roblox lists no versions of asset {asset_id}{why}"));
+    }
+    Ok(answer)
+}
+
+/// Asks through the gate, and again where that may help.
+async fn with_retries<T>(
+    throttle: &Throttle,
+    endpoint: Endpoint,
+    mut ask: impl AsyncFnMut() -> ApiReply<T>,
+) -> Result<T, Failure> {
+    let mut failures = 0;
+    loop {
+        let pass = throttle.acquire(endpoint).await;
+        let reply = ask().await;
+        throttle.release(pass, &reply);
+        let failure = match reply.result {
+            Ok(told) => return Ok(told),
+            Err(failure) => failure,
+        };
+        failures += 1;
+        if failures == TRIES || !may_pass(&failure) {
+            return Err(failure);
+        }
+        // How long a refused budget rests is the gate's to know.
+        if failure.class != Class::TryLater(Later::RateLimited) {
+            tokio::time::sleep(Backoff::BUDGET.delay(failures, fastrand::f64())).await;
+        }
+    }
+}
+
+/// Whether the same question may go better a moment later. What Roblox answered well and can't be understood is no hiccup.
+fn may_pass(failure: &Failure) -> bool {
+    match failure.class {
+        Class::TryLater(_) => true,
+        Class::NeverSent(_) | Class::InDoubt | Class::CouldNotAsk => !matches!(failure.status, Some(200..=299)),
+        Class::Refused(_) | Class::Committed => false,
+    }
+}
+
+/// Brings the history and the answers together.
+fn merge(
+    history: &History,
+    in_place: bool,
+    answers: &[(AssetId, FetchResult)],
+    notes: &mut Vec<String>,
+) -> Vec<RemoteRevision> {
+    let mut merged = Vec::new();
+    for (asset_id, answer) in answers {
+        let known = history.of_asset(*asset_id).map(|(key, fact)| (key, *fact));
+        match answer {
+            FetchResult::Gone => merged.extend(known.map(|(key, fact)| seen(key, fact, Remote::Missing))),
+            FetchResult::Asset(asset) => {
+                merged.extend(known.map(|(key, fact)| seen(key, fact, of_asset(asset, key, in_place))));
+            }
+            FetchResult::Versions(list) => {
+                if list.may_be_cut() && oldest(list).is_some_and(|revision| revision.get() > 1) {
+                    notes.push(format!("Roblox lists only the newest {} versions", list.versions().len()));
+                }
+                merged.extend(of_versions(*asset_id, known.collect(), list));
+            }
+        }
+    }
+    merged
+}
+
+const fn seen(key: RevisionKey, fact: RevisionFact, remote: Remote) -> RemoteRevision {
+    RemoteRevision { key, fact: Some(fact), remote }
+}
+
+/// What an asset tells of one of its revisions: of a Model only the newest was judged with it.
+fn of_asset(asset: &RemoteAsset, key: RevisionKey, in_place: bool) -> Remote {
+    if in_place && asset.revision.is_none_or(|head| key.version.is_some_and(|version| version > head)) {
+        return Remote::Unknown;
+    }
+    let moderation = asset.moderation.filter(|_| !in_place || key.version == asset.revision);
+    Remote::Present(RemoteFacts { moderation, published: None, archived: asset.archived })
+}
+
+fn oldest(list: &VersionList) -> Option<Revision> {
+    list.versions().iter().map(|version| version.revision).min()
+}
+
+/// The revisions of an asset that has versions, oldest first.
+fn of_versions(asset_id: AssetId, known: Vec<(RevisionKey, RevisionFact)>, list: &VersionList) -> Vec<RemoteRevision> {
+    let listed: BTreeMap<Revision, &RemoteVersion> = list.versions().iter().map(|v| (v.revision, v)).collect();
+    // What is not published is left out, and so is the whole of it where Roblox doesn't tell.
+    let told = listed.values().any(|version| version.published.is_some());
+    let facts = |version: &RemoteVersion| {
+        let published = told.then(|| version.published.unwrap_or(false));
+        Remote::Present(RemoteFacts { moderation: version.moderation, published, archived: None })
+    };
+    let cut_below = oldest(list).filter(|_| list.may_be_cut() || !list.is_complete());
+    let mut all: BTreeMap<Option<Revision>, RemoteRevision> = BTreeMap::new();
+    for (key, fact) in known {
+        let remote = match (key.version, key.version.and_then(|version| listed.get(&version))) {
+            (_, Some(version)) => facts(version),
+            (Some(version), None) if cut_below.is_none_or(|oldest| version > oldest) => Remote::Missing,
+            (Some(_) | None, None) => Remote::Unknown,
+        };
+        all.insert(key.version, seen(key, fact, remote));
+    }
+    for (revision, version) in &listed {
+        let key = RevisionKey { asset_id, version: Some(*revision) };
+        all.entry(key.version).or_insert(RemoteRevision { key, fact: None, remote: facts(version) });
+    }
+    all.into_values().collect()
+}

@@ -1,0 +1,334 @@
+//! What is known of one address: the state that it is in, what waits, and why.
+//!
+//! Pure: it reads the plan and what is recorded. Read next: [`crate::engine::report::status`] for where both come from.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::engine::report::status::{AssetState, NOT_LOOKED_AT, Unknown};
+use crate::model::address::Address;
+use crate::model::asset::{AssetType, Moderation};
+use crate::model::desired::{Desired, DesiredAsset, Pin};
+use crate::model::history::RevisionState;
+use crate::model::ids::{AssetId, ContentHash};
+use crate::model::metadata::Field;
+use crate::model::path::ProjectPath;
+use crate::model::recorded::{Attempt, Blocked, Record, Recorded, RetireReason};
+use crate::model::remote::RemoteAsset;
+use crate::plan::asset::way_out;
+use crate::plan::current::{current, last};
+use crate::plan::in_doubt;
+use crate::plan::pin::find;
+use crate::plan::retirement::{self, ScheduledArchiving};
+use crate::plan::{Drift, HeldPart, Hold, HoldKind, Plan, Step};
+
+/// Who archived an asset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArchivedBy {
+    /// Macadam, since nobody wanted it any more.
+    Policy,
+    /// A person, by Macadam.
+    Hand,
+    /// Somebody else.
+    Elsewhere,
+}
+
+impl ArchivedBy {
+    /// The name in output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Hand => "hand",
+            Self::Elsewhere => "elsewhere",
+        }
+    }
+}
+
+/// What is known of one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssetStatus {
+    /// Which.
+    pub address: Address,
+    /// Its file.
+    pub path: ProjectPath,
+    /// Its type, where known.
+    pub asset_type: Option<AssetType>,
+    /// Its asset.
+    pub asset_id: Option<AssetId>,
+    /// The number that people see for its revision.
+    pub revision: Option<u64>,
+    /// The bytes that Roblox has.
+    pub content_hash: Option<ContentHash>,
+    /// The bytes of its file, where an earlier look tells.
+    pub file_hash: Option<ContentHash>,
+    /// How it stands.
+    pub state: AssetState,
+    /// What moderation last said.
+    pub moderation: Option<Moderation>,
+    /// Since when moderation is looking at it, as far as this machine knows.
+    pub under_review_since: Option<Timestamp>,
+    /// What `[pins]` says of it.
+    pub pin: Option<Pin>,
+    /// The number that people see for the revision that it is pinned to; `None` also where it never had that revision.
+    pub pinned_revision: Option<u64>,
+    /// Who archived its asset, if that is archived.
+    pub archived_by: Option<ArchivedBy>,
+    /// Its assets that will be archived, and when.
+    pub coming: Vec<ScheduledArchiving>,
+    /// What somebody else changed.
+    pub drifts: Vec<Drift>,
+    /// What the next sync does about it, or what waits for a person.
+    pub waits: Option<String>,
+    /// Why it is not in sync, where there is a reason.
+    pub error: Option<String>,
+    /// What would mend it.
+    pub hint: Option<String>,
+    /// Other assets that were made for it by another branch and are passed over.
+    pub duplicates: Vec<AssetId>,
+    /// How many assets nobody knows of may be at Roblox beside its own: uploads that were sent again or set aside without knowing what came of them.
+    pub possible_duplicates: u64,
+    /// The name that Roblox stored in place of the one asked for: its text filter changed it, or a neutral one was sent.
+    pub stored_display_name: Option<String>,
+    /// The description that Roblox's text filter stored in place of the one asked for.
+    pub stored_description: Option<String>,
+}
+
+/// One address with all that its row depends on.
+pub(in crate::engine) struct StatusInputs<'a> {
+    pub(in crate::engine) address: &'a Address,
+    pub(in crate::engine) desired: &'a Desired,
+    /// With the plan's marks.
+    pub(in crate::engine) recorded: &'a Recorded,
+    pub(in crate::engine) parts: &'a Parts<'a>,
+    /// A request of it was sent and is not settled.
+    pub(in crate::engine) under_way: bool,
+    pub(in crate::engine) unknown: Option<Unknown>,
+    pub(in crate::engine) now: Timestamp,
+}
+
+/// A plan and what is under way, by address: a row must not go through all of it.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Parts<'a> {
+    drifts: BTreeMap<&'a Address, Vec<&'a Drift>>,
+    steps: BTreeMap<&'a Address, Vec<&'a Step>>,
+    held: BTreeMap<&'a Address, Vec<&'a Hold>>,
+    attempts: BTreeMap<&'a Address, Vec<&'a Attempt>>,
+}
+
+impl<'a> Parts<'a> {
+    pub(in crate::engine) fn of(plan: &'a Plan, recorded: &'a Recorded) -> Self {
+        Self {
+            drifts: by_address(&plan.drifts, |drift| &drift.address),
+            steps: by_address(&plan.steps, |step| &step.address),
+            held: by_address(&plan.held, |hold| &hold.address),
+            attempts: by_address(recorded.attempts.values(), |attempt| &attempt.address),
+        }
+    }
+}
+
+fn by_address<'a, T>(
+    all: impl IntoIterator<Item = &'a T>,
+    address: impl Fn(&'a T) -> &'a Address,
+) -> BTreeMap<&'a Address, Vec<&'a T>> {
+    let mut found: BTreeMap<&Address, Vec<&T>> = BTreeMap::new();
+    all.into_iter().for_each(|one| found.entry(address(one)).or_default().push(one));
+    found
+}
+
+impl StatusInputs<'_> {
+    /// The row; none for an address of which not even the file is known.
+    pub(in crate::engine) fn row(&self) -> Option<AssetStatus> {
+        let record = self.recorded.assets.get(self.address);
+        let want = self.want();
+        let identity = record.map(|record| &record.identity);
+        let asset_type = identity.map(|i| i.asset_type).or_else(|| want.and_then(|want| want.asset_type));
+        let path = want.map(|want| want.path.clone()).or_else(|| identity.map(|i| i.path.clone()))?;
+        let current = record.and_then(|record| match want {
+            Some(want) => current(want, record),
+            None => last(record),
+        });
+        let seen = current.and_then(|(key, _)| self.recorded.observed(key.asset_id)).map(|seen| &seen.asset);
+        let archived_by = record.zip(current).and_then(|(record, (key, _))| archived_by(record, key.asset_id, seen));
+        let standing = current.map(|(_, fact)| fact.standing);
+        let moderation = match standing {
+            Some(RevisionState::Rejected) => Some(Moderation::Rejected),
+            Some(RevisionState::Reviewing) => Some(Moderation::Reviewing),
+            Some(RevisionState::Unverified | RevisionState::Live | RevisionState::Gone) | None => {
+                seen.and_then(|seen| seen.moderation)
+            }
+        };
+        let reviewed = current.filter(|(_, fact)| fact.standing == RevisionState::Reviewing);
+        let pin = want.and_then(|want| want.pin);
+        let (error, hint) = self.error(record);
+        let stored = |field: Field| stored_otherwise(want?, record?, seen?, field);
+        Some(AssetStatus {
+            address: self.address.clone(),
+            path,
+            asset_type,
+            asset_id: current.map(|(key, _)| key.asset_id),
+            revision: current.and_then(|(key, _)| record.map(|record| record.history.number(key))),
+            content_hash: current.and_then(|(_, fact)| fact.content),
+            file_hash: self.file_hash(),
+            state: self.state(record, current.is_some(), archived_by.is_some()),
+            moderation,
+            under_review_since: reviewed.and_then(|(_, fact)| fact.made).map(|(at, _)| at),
+            pin,
+            pinned_revision: pin.zip(record).and_then(|(pin, record)| number_of(pin, record)),
+            archived_by,
+            coming: record.map(|record| retirement::coming(self.address, record, self.desired)).unwrap_or_default(),
+            drifts: self.drifts().cloned().collect(),
+            waits: self.waits(record),
+            error,
+            hint,
+            duplicates: record.map(duplicates).unwrap_or_default(),
+            possible_duplicates: record.map(Record::suspected).unwrap_or_default(),
+            stored_display_name: stored(Field::DisplayName),
+            stored_description: stored(Field::Description),
+        })
+    }
+
+    fn want(&self) -> Option<&DesiredAsset> {
+        self.desired.assets.get(self.address)
+    }
+
+    fn file_hash(&self) -> Option<ContentHash> {
+        self.want().and_then(|want| want.content.as_ref().ok()).map(|facts| facts.hash)
+    }
+
+    fn drifts(&self) -> impl Iterator<Item = &Drift> {
+        self.parts.drifts.get(self.address).into_iter().flatten().copied()
+    }
+
+    fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.parts.steps.get(self.address).into_iter().flatten().copied()
+    }
+
+    /// What the plan holds, but for what only a look at the file would tell; what concerns all of it comes first.
+    fn holds(&self) -> Vec<&Hold> {
+        let is_real = |hold: &&Hold| self.unknown.is_none() || hold.reason != NOT_LOOKED_AT;
+        let mut holds: Vec<&Hold> =
+            self.parts.held.get(self.address).into_iter().flatten().copied().filter(is_real).collect();
+        holds.sort_by_key(|hold| (hold.part, hold.kind));
+        holds
+    }
+
+    /// Why it is absent though nothing is concluded from that; `None`: it isn't, or it was removed.
+    fn uncounted(&self, record: Option<&Record>) -> Option<&str> {
+        let absent = record.filter(|record| self.want().is_none() && !record.removed)?;
+        self.desired.is_absence_in_doubt(&absent.identity.path)
+    }
+
+    fn state(&self, record: Option<&Record>, has_asset: bool, archived: bool) -> AssetState {
+        // A held archiving concerns an asset that nobody wants any more: its reason is told, but the address is what it is without it.
+        let kind = self.holds().into_iter().filter(|hold| hold.part != HeldPart::Archiving).map(|hold| hold.kind).min();
+        let is_refused = matches!(record.and_then(|record| record.blocked.as_ref()), Some(Blocked::Refused { .. }));
+        match kind {
+            Some(HoldKind::Held) => return AssetState::Held,
+            Some(HoldKind::Rejected) => return AssetState::Rejected,
+            Some(HoldKind::Failed) => return AssetState::Failed,
+            Some(HoldKind::Waiting) => return AssetState::Pending,
+            // What was refused can't be compared with a file that nobody looked at.
+            None if self.unknown.is_some() && is_refused => return AssetState::Failed,
+            None if self.under_way => return AssetState::InProgress,
+            None if archived => return AssetState::Archived,
+            None => {}
+        }
+        let Some(want) = self.want() else {
+            return if self.uncounted(record).is_some() { AssetState::Synced } else { AssetState::Removed };
+        };
+        if self.drifts().next().is_some() {
+            AssetState::Drifted
+        } else if want.pin.is_some() {
+            AssetState::Pinned
+        } else if !has_asset || self.unknown == Some(Unknown::Changed) || self.steps().next().is_some() {
+            AssetState::Pending
+        } else {
+            AssetState::Synced
+        }
+    }
+
+    fn waits(&self, record: Option<&Record>) -> Option<String> {
+        if let Some(why) = self.uncounted(record) {
+            return Some(format!("it is absent here, and not taken for removed: {why}"));
+        }
+        let mut parts: Vec<String> =
+            self.steps().map(|step| format!("{}: {}", step.action.name(), step.reason)).collect();
+        let pin = self.want().and_then(|want| want.pin);
+        let is_pinned = pin.is_some();
+        let pinned = pin.zip(record).and_then(|(pin, record)| find(record, pin).ok());
+        let differs = pinned.zip(self.file_hash()).is_some_and(|((_, fact), hash)| fact.content != Some(hash));
+        let unpin = format!("`macadam unpin {}`", self.address);
+        parts.extend(match (is_pinned, self.unknown) {
+            (true, Some(Unknown::Changed)) => {
+                Some(format!("its file changed since it was last looked at; its bytes wait for {unpin}"))
+            }
+            (false, Some(Unknown::Changed)) => Some("its file changed since it was last looked at".to_owned()),
+            (true, None) if differs => Some(format!("its file has other bytes, which wait for {unpin}")),
+            (true, None) | (false, None) | (_, Some(Unknown::NeverLooked)) => None,
+        });
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    fn error(&self, record: Option<&Record>) -> (Option<String>, Option<String>) {
+        if let Some(hold) = self.holds().first() {
+            return (Some(hold.reason.clone()), hold.hint.clone());
+        }
+        match record.and_then(|record| record.blocked.as_ref()) {
+            Some(Blocked::Refused { message, .. }) => {
+                let hint = format!("change the file or its metadata, or `macadam retry {}`", self.address);
+                (Some(message.clone()), Some(hint))
+            }
+            Some(Blocked::Retrying { message, next_at, failures, .. }) => {
+                let times = if *failures == 1 { "once".to_owned() } else { format!("{failures} times") };
+                let next = if *next_at > self.now {
+                    format!(", next try not before {}", next_at.strftime("%Y-%m-%d %H:%M:%S UTC"))
+                } else {
+                    String::new()
+                };
+                (Some(format!("failed {times}{next}: {message}")), None)
+            }
+            None => (None, self.overdue()),
+        }
+    }
+
+    /// What would help where Roblox works on an upload for longer than any that succeeds.
+    fn overdue(&self) -> Option<String> {
+        let attempts = self.parts.attempts.get(self.address).into_iter().flatten().copied();
+        let mut overdue = attempts.filter(|attempt| in_doubt::is_overdue(attempt, self.now));
+        overdue.next().map(|attempt| way_out(self.address, attempt))
+    }
+}
+
+/// Who archived an asset; `None`: it isn't archived. Roblox's last word counts for more than what was done here.
+fn archived_by(record: &Record, asset_id: AssetId, seen: Option<&RemoteAsset>) -> Option<ArchivedBy> {
+    let retirements = record.retirements.get(&asset_id).filter(|retirements| retirements.archived_at.is_some());
+    let is_archived = seen.and_then(|seen| seen.archived).unwrap_or(retirements.is_some());
+    is_archived.then(|| match retirements.map(|retirements| retirements.why) {
+        Some(RetireReason::Replaced | RetireReason::Removed) => ArchivedBy::Policy,
+        Some(RetireReason::ByHand) => ArchivedBy::Hand,
+        None => ArchivedBy::Elsewhere,
+    })
+}
+
+/// The number that people see for the revision that a pin means.
+fn number_of(pin: Pin, record: &Record) -> Option<u64> {
+    match pin {
+        Pin::Revision(revision) => Some(revision.get()),
+        Pin::Asset(asset_id) => {
+            record.history.of_asset(asset_id).next_back().map(|(key, _)| record.history.number(key))
+        }
+    }
+}
+
+/// What Roblox has of a managed text, where that is what it stored in place of what was asked.
+fn stored_otherwise(want: &DesiredAsset, record: &Record, seen: &RemoteAsset, field: Field) -> Option<String> {
+    let wanted = *want.metadata.digests().get(&field)?;
+    let (asked, stored) = (*record.asked.get(&field)?, *record.stored.get(&field)?);
+    let is_it = asked == wanted && seen.stored(field) == Some(stored) && stored != wanted;
+    is_it.then(|| crate::plan::diff::at_roblox(seen, field)).flatten()
+}
+
+fn duplicates(record: &Record) -> Vec<AssetId> {
+    record.history.duplicates(record.identity.kind()).into_iter().collect()
+}

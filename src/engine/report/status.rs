@@ -1,0 +1,173 @@
+//! What is known of each address, in one row. Reads no asset file: a file counts as it was last looked at, as long as its size and times are the same.
+//! Read next: [`super::asset_status`] for what a row says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::report::asset_status::{AssetStatus, Parts, StatusInputs};
+use crate::engine::workspace::gather::{GatherError, absences, read_manifest};
+use crate::engine::workspace::project::Project;
+use crate::engine::workspace::snapshot::{StateSnapshot, ViewError};
+use crate::files;
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::desired::{Desired, Finding, FoundFiles};
+use crate::model::file::{FileCache, FileProblem};
+use crate::model::path::ProjectPath;
+use crate::model::phase::Phase;
+use crate::model::recorded::{ApplyError, Recorded};
+use crate::plan::{PlanOptions, plan};
+use crate::platform::clock;
+use crate::platform::fingerprint;
+
+/// How an address stands; the first that holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AssetState {
+    /// A person has to decide.
+    Held,
+    /// Moderation rejected its content.
+    Rejected,
+    /// Its file can't be used, or Roblox refused it.
+    Failed,
+    /// Something of it is under way.
+    InProgress,
+    /// Its asset is archived.
+    Archived,
+    /// It left the manifest.
+    Removed,
+    /// Somebody else changed its asset.
+    Drifted,
+    /// It is held at a revision.
+    Pinned,
+    /// The next sync has something to do for it.
+    Pending,
+    /// The remote matches.
+    Synced,
+}
+
+impl AssetState {
+    /// The name in output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::InProgress => "in_progress",
+            Self::Archived => "archived",
+            Self::Removed => "removed",
+            Self::Drifted => "drifted",
+            Self::Pinned => "pinned",
+            Self::Pending => "pending",
+            Self::Synced => "synced",
+        }
+    }
+}
+
+/// What is known of this checkout.
+#[derive(Debug)]
+pub struct Status {
+    /// All addresses, sorted.
+    pub rows: Vec<AssetStatus>,
+    /// The lockfile was lost, so nothing new is created.
+    pub lost_lockfile: Option<LostLockfile>,
+}
+
+/// That the lockfile was lost, for a person.
+#[derive(Debug)]
+pub struct LostLockfile {
+    /// What shows it: lower case, no full stop.
+    pub reason: String,
+    /// What frees it.
+    pub hint: String,
+}
+
+/// What is known of all addresses of this checkout.
+///
+/// # Errors
+/// When manifest, state or lockfile can't be used.
+pub fn status(project: &Project, remote: &str) -> Result<Status, ViewError> {
+    let view = StateSnapshot::open(project, remote)?;
+    let (manifest, text) = read_manifest(project)?;
+    let selection = manifest.selection();
+    let mut walk = files::walk(&project.root, &selection);
+    let known = view.recorded.addresses();
+    files::keep_behind_links(&mut walk, &project.root, &selection, &known.here);
+    let (findings, unknown) = recall(project, &walk, &view.cache);
+    let resolved =
+        manifest.resolve(&findings, &known.all).map_err(|diagnostics| GatherError::Manifest { diagnostics, text })?;
+    let mut desired = resolved.desired;
+    desired.absences = absences(project, &walk, &desired);
+    let lost = view.missing_lockfile.as_ref().and_then(|missing| missing.lost(&desired, &view.recorded));
+    let lost_lockfile = lost.map(|lost| LostLockfile { reason: lost.to_string(), hint: lost.hint() });
+    Ok(Status { rows: rows(&desired, &unknown, view)?, lost_lockfile })
+}
+
+/// Stands for a file of which nothing is known; what the plan holds for it is no obstacle.
+pub(in crate::engine) const NOT_LOOKED_AT: &str = "not looked at";
+
+/// Why the content of a file is not known without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Unknown {
+    /// Nobody looked at it here.
+    NeverLooked,
+    /// It changed since.
+    Changed,
+}
+
+/// What earlier looks tell of the files, and of which files they tell nothing.
+fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (FoundFiles, BTreeMap<ProjectPath, Unknown>) {
+    let mut findings = FoundFiles::new();
+    let mut unknown = BTreeMap::new();
+    for (path, globs) in &walk.files {
+        let problem = |message: &str| Err(FileProblem { message: message.to_owned(), hint: None });
+        if let Some(problem) = walk.unreachable.get(path) {
+            findings.insert(path.clone(), Finding { globs: globs.clone(), content: Err(problem.clone()) });
+            continue;
+        }
+        let now = std::fs::metadata(project.root.join(path.as_str())).map(|found| fingerprint::of(&found));
+        let content = match (cache.get(path), now) {
+            (_, Err(error)) => problem(&format!("can't look at it: {error}")),
+            (Some(cached), Ok(now)) if cached.fingerprint == now => cached.content.clone(),
+            (cached, Ok(_)) => {
+                unknown.insert(path.clone(), if cached.is_some() { Unknown::Changed } else { Unknown::NeverLooked });
+                problem(NOT_LOOKED_AT)
+            }
+        };
+        findings.insert(path.clone(), Finding { globs: globs.clone(), content });
+    }
+    (findings, unknown)
+}
+
+/// Only what the files here tell may be missing: the plan's marks are what would be known by it, so moves and archivings show as they will be.
+fn rows(
+    desired: &Desired,
+    unknown: &BTreeMap<ProjectPath, Unknown>,
+    view: StateSnapshot,
+) -> Result<Vec<AssetStatus>, ApplyError> {
+    let StateSnapshot { mut recorded, missing_lockfile, .. } = view;
+    let now = clock::now();
+    let options = PlanOptions { missing_lockfile, ..PlanOptions::default() };
+    let plan = plan(desired, &recorded, &options, now);
+    let mut under_way = sent(&recorded);
+    // That something may exist twice is so only once the upload is begun again.
+    let marks = plan.marks.iter().filter(|mark| !matches!(mark, Change::AddPossibleDuplicate { .. }));
+    marks.into_iter().try_for_each(|mark| recorded.apply(mark, now))?;
+    // An address that moved takes what is under way along.
+    under_way.extend(sent(&recorded));
+    let ours = recorded.assets.iter().filter(|(_, record)| record.in_lockfile).map(|(address, _)| address);
+    let addresses: BTreeSet<&Address> = desired.assets.keys().chain(ours).collect();
+    let parts = Parts::of(&plan, &recorded);
+    let row = |address: &Address| {
+        let unknown = desired.assets.get(address).and_then(|want| unknown.get(&want.path)).copied();
+        let under_way = under_way.contains(address);
+        let recorded = &recorded;
+        StatusInputs { address, desired, recorded, parts: &parts, under_way, unknown, now }.row()
+    };
+    Ok(addresses.into_iter().filter_map(row).collect())
+}
+
+/// The addresses of which a request was sent and is not settled. An operation that is waited for no longer keeps nothing under way.
+fn sent(recorded: &Recorded) -> BTreeSet<Address> {
+    let attempts = recorded.attempts.values();
+    let sent = attempts.filter(|attempt| !matches!(attempt.phase, Phase::Intended | Phase::SetAside(_)));
+    sent.map(|attempt| attempt.address.clone()).collect()
+}

@@ -1,0 +1,400 @@
+//! Keeping the lockfile in step with the book: read as a union, written when it would say something else.
+
+use std::collections::BTreeSet;
+
+use crate::engine::workspace::gather::read_manifest;
+use crate::engine::workspace::lost_entries;
+use crate::engine::workspace::missing_lockfile;
+use crate::engine::workspace::project::Project;
+use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
+use crate::files;
+use crate::model::address::Address;
+use crate::model::change::{Change, Event};
+use crate::model::missing_lockfile::MissingLockfile;
+use crate::model::recorded::Recorded;
+use crate::platform::atomic_file::Room;
+use crate::platform::{clock, failpoint};
+use crate::state::lockfile::{self, Digests, Ledger, LockfileError};
+
+/// What an upload adds to the lockfile at most, as a rule: an entry of its own, with a digest for each field of metadata.
+const AN_UPLOAD: u64 = 2048;
+
+/// What else may be added while uploads are under way: what Roblox says of earlier assets, possible duplicates.
+const SPARE: u64 = 64 * 1024;
+
+/// The lockfile of one project.
+#[derive(Debug)]
+pub struct Lockfile {
+    project: Project,
+    remote: String,
+    /// What was read or written last: as long as the file is that, it has nothing new to say.
+    known: Option<String>,
+    /// The revisions of that file, once this process has looked into it.
+    digests: Option<Digests>,
+    /// It or an output was written, and no command of `--on-change` has ended well since.
+    untold: bool,
+    /// What was found when it was last looked at and not there.
+    missing: Option<MissingLockfile>,
+    /// It was there before, as far as this state knows, was found missing, and neither has another one been put there since nor has a person agreed to a
+    /// new one.
+    is_lost: bool,
+    /// A person agreed to a new one in place of a missing one.
+    accepted: bool,
+    /// The addresses that it had when this process found it missing.
+    had: BTreeSet<Address>,
+    /// How large it is, and the room that is kept for the next one while something is uploaded.
+    length: u64,
+    room: Option<Room>,
+    /// The state that knows it: one that was written anew may have taken in another's facts since.
+    generation: u64,
+}
+
+/// Why the lockfile could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    /// It can't be read, used or written.
+    #[error(transparent)]
+    Lockfile(#[from] LockfileError),
+    /// What it says could not be written down.
+    #[error(transparent)]
+    Book(#[from] StateCacheError),
+}
+
+/// What the state remembers of the lockfile.
+#[derive(Debug)]
+pub struct Memory {
+    /// The fingerprint of what was read or written last.
+    pub fingerprint: Option<String>,
+    /// As [`Lockfile::is_untold`] says.
+    pub is_untold: bool,
+    /// It was lost.
+    pub is_lost: bool,
+}
+
+impl Lockfile {
+    /// The lockfile of `project`, as the state remembers it.
+    pub fn new(project: Project, remote: String, memory: Memory) -> Self {
+        let Memory { fingerprint: known, is_untold: untold, is_lost } = memory;
+        Self {
+            project,
+            remote,
+            known,
+            digests: None,
+            untold,
+            missing: None,
+            is_lost,
+            accepted: false,
+            had: BTreeSet::new(),
+            length: 0,
+            room: None,
+            generation: 0,
+        }
+    }
+
+    /// Whether it or an output was written, by this process or an earlier one, and no command of
+    /// `--on-change` has ended well since: what a push that failed left behind waits for the next run.
+    pub const fn is_untold(&self) -> bool {
+        self.untold
+    }
+
+    /// The lockfile or outputs are about to be written, which the command of `--on-change` has to be told.
+    ///
+    /// # Errors
+    /// When the state can't be written.
+    pub async fn will_be_told(&mut self, state_cache: &StateCache) -> Result<(), StateCacheError> {
+        if !std::mem::replace(&mut self.untold, true) {
+            state_cache.store().set_lockfile_untold(true).await?;
+        }
+        Ok(())
+    }
+
+    /// A command of `--on-change` ended well.
+    ///
+    /// # Errors
+    /// When the state can't be written.
+    pub async fn told(&mut self, state_cache: &StateCache) -> Result<(), StateCacheError> {
+        self.untold = false;
+        Ok(state_cache.store().set_lockfile_untold(false).await?)
+    }
+
+    /// Agrees to a new one where it is missing.
+    pub const fn accept_new(&mut self) {
+        self.accepted = true;
+    }
+
+    /// What was found in its place, where it was missing when it was last looked at.
+    pub const fn missing(&self) -> Option<&MissingLockfile> {
+        self.missing.as_ref()
+    }
+
+    /// Takes over what the file says since it was last looked at. A missing file says that nothing is known.
+    ///
+    /// # Errors
+    /// When it can't be read or used, or the state can't be written.
+    pub async fn read(&mut self, state_cache: &StateCache) -> Result<(), KeepError> {
+        let bytes = lockfile::read(&self.project.lockfile)?;
+        let fingerprint = bytes.as_deref().map(lockfile::fingerprint);
+        self.notice_loss(state_cache, fingerprint.as_deref()).await?;
+        self.missing = if bytes.is_none() {
+            self.find_missing().await
+        } else {
+            self.is_lost.then(|| missing_lockfile::written_anew(&self.project))
+        };
+        self.length = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        match &bytes {
+            None => self.had.extend(state_cache.read(in_lockfile)),
+            Some(_) if self.known != fingerprint => self.had.clear(),
+            Some(_) => {}
+        }
+        if bytes.is_none() {
+            self.digests = Some(Digests::of(&Ledger::new(self.remote.clone())));
+        }
+        let generation = state_cache.generation();
+        if self.known == fingerprint && self.generation == generation {
+            return Ok(());
+        }
+        let mut ledger = parse(&self.project, &self.remote, bytes.as_deref())?;
+        self.digests = Some(Digests::of(&ledger));
+        if let Some(bytes) = bytes {
+            ledger = self.take_back(state_cache, bytes, ledger).await?;
+        }
+        state_cache.commit_with(|recorded| lockfile::import(recorded, &ledger, clock::now())).await?;
+        self.generation = generation;
+        if self.known != fingerprint {
+            self.known = fingerprint;
+            self.remember(state_cache).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds to `ledger`, which the file says in `bytes`, what the file lost though git has it.
+    async fn take_back(
+        &self,
+        state_cache: &StateCache,
+        bytes: Vec<u8>,
+        mut ledger: Ledger,
+    ) -> Result<Ledger, StateCacheError> {
+        let (project, remote, name) = (self.project.clone(), self.remote.clone(), self.project.lockfile_name());
+        let looked = tokio::task::spawn_blocking(move || {
+            let lost = lost_entries::take_back(&project, &remote, &bytes, &mut ledger);
+            (ledger, lost)
+        });
+        let (ledger, lost) = looked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        for address in &lost {
+            tracing::warn!(%address, "{name} had lost its entry, which git still has: it is taken from there and written again");
+        }
+        let tell = |address: Address| Change::LogEvent {
+            address: Some(address),
+            event: Event {
+                kind: "entry_taken_back",
+                message: format!("{name} had lost its entry; it is taken from git"),
+            },
+        };
+        state_cache.commit(lost.into_iter().map(tell).collect()).await?;
+        Ok(ledger)
+    }
+
+    /// That it was lost stays known although this process writes a new one, until somebody puts another one there or agrees to the new one.
+    async fn notice_loss(&mut self, state_cache: &StateCache, found: Option<&str>) -> Result<(), StateCacheError> {
+        let is_lost = match (found, self.known.as_deref()) {
+            _ if self.accepted => false,
+            (None, Some(_)) => true,
+            (Some(found), known) if known != Some(found) => false,
+            (None, None) | (Some(_), _) => self.is_lost,
+        };
+        if std::mem::replace(&mut self.is_lost, is_lost) != is_lost {
+            state_cache.store().set_lockfile_lost(is_lost).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether somebody else wrote the file since it was last read or written: git, as a rule, with another branch.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn is_changed(&self) -> Result<bool, KeepError> {
+        let bytes = lockfile::read(&self.project.lockfile)?;
+        Ok(self.known != bytes.as_deref().map(lockfile::fingerprint))
+    }
+
+    /// Writes the file if it would say something else than it does. Returns whether it was written.
+    ///
+    /// # Errors
+    /// When it can't be read or written, or the state can't be written.
+    pub async fn write(
+        &mut self,
+        state_cache: &StateCache,
+        in_manifest: &BTreeSet<Address>,
+    ) -> Result<bool, KeepError> {
+        // Somebody may have changed it meanwhile: git, for one. Its facts are never overwritten unread.
+        self.read(state_cache).await?;
+        let in_manifest = &self.with_absent(in_manifest);
+        let ledger = state_cache.read(|recorded| lockfile::export(&self.remote, recorded, in_manifest));
+        let written = text(&ledger);
+        if self.missing.as_ref().is_some_and(|missing| !self.accepted && forbids(missing, &ledger)) {
+            return Ok(false);
+        }
+        let unchanged = self.known.as_deref() == Some(lockfile::fingerprint(&written).as_str());
+        if unchanged || (ledger.entries.is_empty() && self.known.is_none()) {
+            return Ok(false);
+        }
+        let digests = Digests::of(&ledger);
+        self.refuse_loss(&digests, &ledger)?;
+        if !self.untold {
+            // Before the file: a change that was told twice is better than one that was never told.
+            state_cache.store().set_lockfile_untold(true).await.map_err(StateCacheError::from)?;
+        }
+        failpoint::hit("lockfile");
+        let room = self.room.take().map(|room| room.bytes());
+        let (path, access) = (&self.project.lockfile, self.project.lockfile_access);
+        self.known = Some(lockfile::save(path, access, &self.remote, &ledger.entries, &ledger.forgotten)?);
+        self.untold = true;
+        self.digests = Some(digests);
+        failpoint::hit("lockfile_written");
+        state_cache.commit_with(|recorded| lockfile::locked(recorded, in_manifest)).await?;
+        self.remember(state_cache).await?;
+        self.length = written.len() as u64;
+        // What is still under way has to fit into the next one.
+        if let Some(bytes) = room {
+            self.keep_room(bytes.max(self.length.saturating_add(SPARE)))?;
+        }
+        Ok(true)
+    }
+
+    /// A lockfile that is written anew also has what the lost one had and globs want, though the files are not there just now: whoever gets
+    /// nothing but the new one would upload them again.
+    fn with_absent(&self, in_manifest: &BTreeSet<Address>) -> BTreeSet<Address> {
+        let mut all = in_manifest.clone();
+        if !self.had.is_empty()
+            && let Ok((manifest, _)) = read_manifest(&self.project)
+        {
+            all.append(&mut files::wanted_by_globs(&manifest.selection(), &self.had));
+        }
+        all
+    }
+
+    /// Writes the file a last time, for which no more room is kept after it.
+    ///
+    /// # Errors
+    /// As [`Lockfile::write`]; where the file lacks assets that the state has by now, the error names them.
+    pub async fn write_last(
+        &mut self,
+        state_cache: &StateCache,
+        in_manifest: &BTreeSet<Address>,
+    ) -> Result<bool, KeepError> {
+        self.room = None;
+        match self.write(state_cache, in_manifest).await {
+            Err(KeepError::Lockfile(error)) => {
+                let ledger = state_cache.read(|recorded| lockfile::export(&self.remote, recorded, in_manifest));
+                let lacks = self.digests.as_ref().map(|known| known.lacks(&ledger)).unwrap_or_default();
+                Err(KeepError::Lockfile(if lacks.is_empty() {
+                    error
+                } else {
+                    LockfileError::Behind { lacks, source: Box::new(error) }
+                }))
+            }
+            written => written,
+        }
+    }
+
+    /// Keeps room for what so many `uploads` add to the file, and makes sure that it can be written: nothing is uploaded otherwise.
+    ///
+    /// # Errors
+    /// When it can't be written, or can't be read.
+    pub fn make_room(
+        &mut self,
+        state_cache: &StateCache,
+        in_manifest: &BTreeSet<Address>,
+        uploads: usize,
+    ) -> Result<(), LockfileError> {
+        if self.digests.is_none() {
+            let ledger = parse(&self.project, &self.remote, lockfile::read(&self.project.lockfile)?.as_deref())?;
+            self.digests = Some(Digests::of(&ledger));
+        }
+        let known = match self.length {
+            // The state may know many addresses of a lockfile that is not there.
+            0 => text(&state_cache.read(|recorded| lockfile::export(&self.remote, recorded, in_manifest))).len() as u64,
+            length => length,
+        };
+        let more = (uploads as u64).saturating_mul(AN_UPLOAD).saturating_add(SPARE);
+        self.keep_room(known.saturating_add(more))
+    }
+
+    fn keep_room(&mut self, bytes: u64) -> Result<(), LockfileError> {
+        if self.room.as_ref().is_none_or(|room| room.bytes() < bytes) {
+            self.room = None;
+            self.room = Some(lockfile::room(&self.project.lockfile, bytes)?);
+        }
+        Ok(())
+    }
+
+    /// Whatever this process believes, no asset leaves the file unless it was forgotten.
+    fn refuse_loss(&self, digests: &Digests, ledger: &Ledger) -> Result<(), LockfileError> {
+        if self.digests.as_ref().is_some_and(|old| old.are_in(digests)) {
+            return Ok(());
+        }
+        let path = &self.project.lockfile;
+        let old = parse(&self.project, &self.remote, lockfile::read(path)?.as_deref())?;
+        match lockfile::first_lost(&old, ledger) {
+            None => Ok(()),
+            Some((address, asset_id)) => Err(LockfileError::WouldLose { path: path.clone(), address, asset_id }),
+        }
+    }
+
+    /// Looks aside, since git is asked.
+    async fn find_missing(&self) -> Option<MissingLockfile> {
+        let (project, remote, is_lost) = (self.project.clone(), self.remote.clone(), self.is_lost);
+        let looked = tokio::task::spawn_blocking(move || missing_lockfile::find(&project, &remote, is_lost));
+        looked.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    async fn remember(&self, state_cache: &StateCache) -> Result<(), StateCacheError> {
+        Ok(state_cache.store().set_lockfile_fingerprint(self.known.clone()).await?)
+    }
+}
+
+/// What the lockfile of `project` says; nothing where there is none.
+///
+/// # Errors
+/// When it can't be used, or belongs to another remote.
+pub fn parse(project: &Project, remote: &str, bytes: Option<&[u8]>) -> Result<Ledger, LockfileError> {
+    let Some(bytes) = bytes else { return Ok(Ledger::new(remote.to_owned())) };
+    let ledger = lockfile::parse(bytes, &project.lockfile)?;
+    ledger.require_remote(remote, &project.lockfile)?;
+    Ok(ledger)
+}
+
+/// Whether `ledger` may not be written where the lockfile is missing.
+fn forbids(missing: &MissingLockfile, ledger: &Ledger) -> bool {
+    missing.forbids(ledger.entries.values().map(|entry| (&entry.identity.path, entry.identity.creator)))
+}
+
+/// Whether a sync that changes nothing at the remote would still change the lockfile. One that is `missing` is not always written.
+///
+/// # Errors
+/// When the lockfile can't be read.
+pub fn would_change(
+    project: &Project,
+    remote: &str,
+    recorded: &Recorded,
+    in_manifest: &BTreeSet<Address>,
+    missing: Option<&MissingLockfile>,
+) -> Result<bool, LockfileError> {
+    let ledger = lockfile::export(remote, recorded, in_manifest);
+    Ok(match lockfile::read(&project.lockfile)? {
+        Some(current) => current != text(&ledger),
+        None => !ledger.entries.is_empty() && !missing.is_some_and(|missing| forbids(missing, &ledger)),
+    })
+}
+
+fn in_lockfile(recorded: &Recorded) -> BTreeSet<Address> {
+    let in_it = recorded.assets.iter().filter(|(_, record)| record.in_lockfile);
+    in_it.map(|(address, _)| address.clone()).collect()
+}
+
+fn text(ledger: &Ledger) -> Vec<u8> {
+    let mut text = Vec::new();
+    // Writing to memory can't fail.
+    let _ = lockfile::write(&ledger.remote, &ledger.entries, &ledger.forgotten, &mut text);
+    text
+}

@@ -1,0 +1,449 @@
+//! Where things are: the manifest, beside it the lockfile, and the state where [`crate::engine::workspace::state_folder`] says. The one place that reads and writes the
+//! manifest's file.
+//!
+//! The folder of the manifest is the user's choice, and its links are resolved here, once; from then on no
+//! path of the project leads through a link ([`crate::platform::own_file`]).
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::engine::workspace::git::WorkTreeError;
+use crate::engine::workspace::state_folder::StateFolder;
+use crate::manifest;
+use crate::platform::atomic_file::{AtomicWriteError, write_atomic_if};
+use crate::platform::own_file::{self, Access, How, Refusal};
+use crate::platform::owner::{self, Owner};
+
+/// How often an edit is applied anew to a manifest that somebody else writes meanwhile. A person or a tool saves now and then; who saves faster than this
+/// would never let anybody else in.
+const EDIT_TRIES: usize = 5;
+
+/// The manifest's name where none is given.
+pub const DEFAULT_MANIFEST: &str = "assets.toml";
+
+/// What keeps git from seeing a state folder beside the manifest, should the folder become a checkout one day.
+pub const PRIVATE_IGNORE: &str = "# Macadam's state: local, rebuilt from the lockfile.\n*\n";
+
+/// The paths of one project: one manifest is one environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// The manifest's folder, to which all its paths are relative.
+    pub root: PathBuf,
+    /// The manifest.
+    pub manifest: PathBuf,
+    /// The lockfile.
+    pub lockfile: PathBuf,
+    /// For whom a new lockfile is.
+    pub lockfile_access: Access,
+    /// The state database.
+    pub state: PathBuf,
+    /// The folder to which the paths of outputs are relative: the manifest's, but for a rehearsal.
+    pub outputs: PathBuf,
+    /// The folder in which the state is; `None`: it was named by hand.
+    folder: Option<StateFolder>,
+    /// A CI machine checked it out: nobody writes its files.
+    pub in_ci: bool,
+}
+
+/// Why no project was found.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// No manifest here or above.
+    #[error("no {DEFAULT_MANIFEST} in {} or a folder above it", .from.display())]
+    NotFound {
+        /// Where the search began.
+        from: PathBuf,
+    },
+    /// The manifest could not be read.
+    #[error("read the manifest {}", .path.display())]
+    Read {
+        /// The manifest.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A manifest in a folder above is another user's, and would decide what is uploaded with this user's key.
+    #[error("{} belongs to {owner}, and was only found because this folder lies below it", .path.display())]
+    OthersManifest {
+        /// The manifest.
+        path: PathBuf,
+        /// Whose it is.
+        owner: Owner,
+    },
+    /// The path names no file.
+    #[error("{} names no manifest", .path.display())]
+    NoName {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// Where the state belongs can't be told.
+    #[error(transparent)]
+    WorkTree(#[from] WorkTreeError),
+}
+
+impl ProjectError {
+    /// What would mend it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotFound { .. } => {
+                Some("`macadam init` writes one; `--manifest PATH` names one elsewhere".to_owned())
+            }
+            Self::WorkTree(_) => Some(
+                "mend the checkout (`git status` says what is wrong with it), or say with --state where the state should be"
+                    .to_owned(),
+            ),
+            Self::Read { source, .. } => match own_file::refusal(source) {
+                Some(Refusal::TooLong { .. }) => Some(
+                    "check that it is a manifest; [globs] finds many files without an entry for each".to_owned(),
+                ),
+                _ => own_file::hint(source).map(str::to_owned),
+            },
+            Self::OthersManifest { path, .. } => Some(format!(
+                "if you trust it, name it: `--manifest {}`; `macadam init` writes one of your own here",
+                path.display()
+            )),
+            Self::NoName { .. } => None,
+        }
+    }
+}
+
+/// Why the manifest was not edited. It is as it was, unless [`EditManifestError::Write`] says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum EditManifestError<E: std::error::Error + 'static> {
+    /// It could not be read.
+    #[error(transparent)]
+    Read(ProjectError),
+    /// It is no text.
+    #[error("edit the manifest {}: it is not UTF-8", .path.display())]
+    NoText {
+        /// The manifest.
+        path: PathBuf,
+    },
+    /// The edit refused its text.
+    #[error("edit the manifest {}", .path.display())]
+    Edit {
+        /// The manifest.
+        path: PathBuf,
+        /// Why.
+        source: E,
+    },
+    /// It could not be replaced.
+    #[error("write the manifest {}", .path.display())]
+    Write {
+        /// The manifest.
+        path: PathBuf,
+        /// Why.
+        source: AtomicWriteError,
+    },
+    /// Somebody else wrote it each time.
+    #[error("edit the manifest {}: it was changed by something else {tries} times in a row while it was edited", .path.display())]
+    Busy {
+        /// The manifest.
+        path: PathBuf,
+        /// How often the edit was applied.
+        tries: usize,
+    },
+}
+
+impl<E: std::error::Error + 'static> EditManifestError<E> {
+    /// What would mend it, where this level knows; the source of [`EditManifestError::Edit`] has a hint of its own.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read(error) => error.hint(),
+            Self::NoText { .. } => Some("save the file as UTF-8".to_owned()),
+            Self::Edit { .. } => None,
+            Self::Write { source, .. } => source.hint().map(str::to_owned),
+            Self::Busy { .. } => Some("close what writes it, and try again".to_owned()),
+        }
+    }
+}
+
+impl Project {
+    /// Finds the project: the manifest as named, or `assets.toml` in `from` or the nearest folder above it; and its state as named, or where it belongs.
+    ///
+    /// # Errors
+    /// When there is none, or it can't be told where its state belongs.
+    pub fn find(named: Option<&Path>, state: Option<&Path>, from: &Path) -> Result<Self, ProjectError> {
+        let mut project = Self::find_files(named, from)?;
+        match state {
+            Some(path) => (project.state, project.folder) = (own_file::named(&from.join(path)), None),
+            None => {
+                let folder = StateFolder::of(&project.root)?;
+                (project.state, project.folder) = (folder.state(&project.manifest), Some(folder));
+            }
+        }
+        Ok(project)
+    }
+
+    /// Finds the project for a command that needs no state: git is not asked where that would be.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find_files(named: Option<&Path>, from: &Path) -> Result<Self, ProjectError> {
+        let manifest = match named {
+            Some(path) => own_file::named(&from.join(path)),
+            None => search(from)?,
+        };
+        let no_name = || ProjectError::NoName { path: manifest.clone() };
+        let stem = manifest.file_stem().and_then(|stem| stem.to_str()).ok_or_else(no_name)?.to_owned();
+        let root = manifest.parent().ok_or_else(no_name)?.to_owned();
+        let lockfile = root.join(format!("{stem}.lock.toml"));
+        let folder = StateFolder::beside(&root);
+        let (state, folder, outputs) = (folder.state(&manifest), Some(folder), root.clone());
+        let lockfile_access = Access::Usual;
+        Ok(Self { state, folder, root, manifest, lockfile, lockfile_access, outputs, in_ci: false })
+    }
+
+    /// The same project against the embedded emulator: with a state, lockfile and outputs of its own, so that the real ones are never touched. They lie
+    /// where the state belongs, also where that is elsewhere by hand.
+    ///
+    /// # Errors
+    /// When it can't be told where that is.
+    pub fn for_emulator(&self) -> Result<Self, ProjectError> {
+        let folder = match &self.folder {
+            Some(folder) => folder.clone(),
+            None => StateFolder::of(&self.root)?,
+        };
+        let inside = folder.emulator();
+        let name = |path: &Path| path.file_name().map(|name| inside.join(name)).unwrap_or_else(|| inside.clone());
+        let (lockfile, lockfile_access) = (name(&self.lockfile), Access::Private);
+        let (state, outputs) = (name(&self.state), inside.join("outputs"));
+        Ok(Self { lockfile, lockfile_access, state, outputs, folder: Some(folder), ..self.clone() })
+    }
+
+    /// Where the embedded emulator keeps its world, beside its state and lockfile; of a project [`Project::for_emulator`].
+    pub fn emulator_folder(&self) -> PathBuf {
+        self.state.parent().map(Path::to_owned).unwrap_or_default()
+    }
+
+    /// Makes the state's folder where it is Macadam's own, for this user alone, also where it was there before; and keeps git from seeing one beside the
+    /// manifest, if nobody has done so. Failing is no error: opening the state says what is wrong with the folder.
+    pub fn prepare_state_folder(&self) {
+        // One that was named by hand is its owner's.
+        let Some(folder) = &self.folder else { return };
+        let all = [Some(folder.path()), self.state.parent()];
+        let made = all.into_iter().flatten().all(|folder| own_file::create_private_folder(folder).is_ok());
+        let StateFolder::Beside(folder) = folder else { return };
+        if !made {
+            return;
+        }
+        let new = own_file::open(&folder.join(".gitignore"), How::NewPrivate);
+        if let Ok(mut file) = new {
+            let _ = io::Write::write_all(&mut file, PRIVATE_IGNORE.as_bytes());
+        }
+    }
+
+    /// Where the state belongs now: elsewhere than at the start, if the folder has become a checkout or ceased to be one.
+    ///
+    /// # Errors
+    /// When that can't be told.
+    pub fn state_now(&self) -> Result<PathBuf, WorkTreeError> {
+        let Some(folder) = &self.folder else { return Ok(self.state.clone()) };
+        let now = StateFolder::of(&self.root)?;
+        Ok(if now == *folder { self.state.clone() } else { now.state(&self.manifest) })
+    }
+
+    /// Where the state was as long as the folder was no git checkout, if it is one now. A process that began before still holds it.
+    pub fn state_before_git(&self) -> Option<PathBuf> {
+        let StateFolder::OfGit(_) = self.folder.as_ref()? else { return None };
+        let before = StateFolder::beside(&self.root);
+        // What a pull request brings is no folder that a process of ours made.
+        let is_ours = std::fs::symlink_metadata(before.path()).is_ok_and(|found| found.is_dir());
+        is_ours.then(|| before.state(&self.manifest))
+    }
+
+    /// The manifest as messages name it.
+    pub fn manifest_name(&self) -> String {
+        self.manifest.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// The lockfile as messages name it.
+    pub fn lockfile_name(&self) -> String {
+        self.lockfile.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// The bytes of the manifest.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn read_manifest(&self) -> Result<Vec<u8>, ProjectError> {
+        own_file::read(&self.manifest, manifest::MAX_BYTES as u64)
+            .map_err(|source| ProjectError::Read { path: self.manifest.clone(), source })
+    }
+
+    /// Edits the manifest. `edit` gets its text, with a byte order mark if it has one, and gives the new one, or `None` to leave it; it may be asked several
+    /// times. Returns whether the file was changed. Blocks: it waits for the disk.
+    ///
+    /// The file is replaced as a whole and durably, and its permissions stay. What somebody else writes meanwhile isn't lost: right
+    /// before the replacement the file is read again, and if it is another by then the edit is applied to that one.
+    ///
+    /// # Errors
+    /// See [`EditManifestError`].
+    pub fn edit_manifest<E: std::error::Error + 'static>(
+        &self,
+        edit: impl Fn(&str) -> Result<Option<String>, E>,
+    ) -> Result<bool, EditManifestError<E>> {
+        let path = || self.manifest.clone();
+        for _ in 0..EDIT_TRIES {
+            let old = self.read_manifest().map_err(EditManifestError::Read)?;
+            let text = std::str::from_utf8(&old).map_err(|_| EditManifestError::NoText { path: path() })?;
+            let edited = edit(text).map_err(|source| EditManifestError::Edit { path: path(), source })?;
+            let Some(new) = edited.filter(|new| new != text) else { return Ok(false) };
+            let write = |out: &mut dyn io::Write| out.write_all(new.as_bytes());
+            let still = || Ok(own_file::read(&self.manifest, manifest::MAX_BYTES as u64)? == old);
+            if write_atomic_if(&self.manifest, write, still)
+                .map_err(|source| EditManifestError::Write { path: path(), source })?
+            {
+                return Ok(true);
+            }
+        }
+        Err(EditManifestError::Busy { path: path(), tries: EDIT_TRIES })
+    }
+}
+
+/// The nearest `assets.toml` in `from` or above it. A folder above may be anybody's, so what is found there must be this user's own.
+fn search(from: &Path) -> Result<PathBuf, ProjectError> {
+    for folder in from.ancestors() {
+        let path = folder.join(DEFAULT_MANIFEST);
+        // Whatever has the name, but a folder: reading says what is wrong with a link or a FIFO, and never takes another manifest instead.
+        match std::fs::symlink_metadata(&path) {
+            Ok(found) if !found.is_dir() => {
+                let others =
+                    if folder == from { None } else { owner::foreign(folder).or_else(|| owner::foreign(&path)) };
+                return match others {
+                    Some(owner) => Err(ProjectError::OthersManifest { path, owner }),
+                    None => Ok(own_file::named(&path)),
+                };
+            }
+            _ => {}
+        }
+    }
+    Err(ProjectError::NotFound { from: from.to_owned() })
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
+mod tests {
+    use std::cell::Cell;
+    use std::convert::Infallible;
+
+    use super::*;
+
+    #[test]
+    fn a_manifest_is_found_above_and_its_files_stand_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b");
+        std::fs::create_dir_all(&deep).unwrap();
+        assert!(matches!(Project::find(None, None, &deep), Err(ProjectError::NotFound { .. })));
+        std::fs::write(folder.path().join("assets.toml"), "").unwrap();
+        let project = Project::find(None, None, &deep).unwrap();
+        assert_eq!(project.root, folder.path().canonicalize().unwrap());
+        assert_eq!(project.lockfile, folder.path().join("assets.lock.toml"));
+        assert_eq!(project.state, folder.path().join(".macadam/assets.db"));
+        let staging = Project::find(Some(Path::new("../../assets.staging.toml")), None, &deep).unwrap();
+        assert!(staging.lockfile.ends_with("assets.staging.lock.toml"));
+        let emulated = project.for_emulator().unwrap();
+        assert_eq!(emulated.state, folder.path().join(".macadam/emulator/assets.db"));
+        assert_eq!(emulated.lockfile, folder.path().join(".macadam/emulator/assets.lock.toml"));
+        assert_eq!(emulated.manifest, project.manifest);
+        assert_eq!(emulated.outputs, folder.path().join(".macadam/emulator/outputs"));
+        assert_eq!(project.outputs, project.root);
+    }
+
+    fn written(text: &str) -> (tempfile::TempDir, Project) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("assets.toml"), text).unwrap();
+        let project = Project::find(None, None, folder.path()).unwrap();
+        (folder, project)
+    }
+
+    fn more(text: &str) -> Result<Option<String>, Infallible> {
+        Ok(Some(format!("{text}c\r\n")))
+    }
+
+    #[test]
+    fn an_edit_replaces_the_manifest() {
+        let (_folder, project) = written("\u{feff}a\r\n");
+        assert!(project.edit_manifest(more).unwrap());
+        let text = || String::from_utf8(project.read_manifest().unwrap()).unwrap();
+        assert_eq!(text(), "\u{feff}a\r\nc\r\n");
+        assert!(!project.edit_manifest(|_| Ok::<_, Infallible>(None)).unwrap());
+        assert!(!project.edit_manifest(|text| Ok::<_, Infallible>(Some(text.to_owned()))).unwrap());
+        let refused = project.edit_manifest(|_| Err(io::Error::other("no"))).unwrap_err();
+        assert!(matches!(refused, EditManifestError::Edit { .. }), "{refused:?}");
+        assert!(refused.to_string().contains("assets.toml"), "{refused}");
+        assert_eq!(text(), "\u{feff}a\r\nc\r\n");
+    }
+
+    #[test]
+    fn what_somebody_else_writes_meanwhile_is_kept() {
+        let (_folder, project) = written("a\n");
+        let calls = Cell::new(0);
+        let others = |text: &str| {
+            calls.set(calls.get() + 1);
+            if calls.get() < 3 {
+                std::fs::write(&project.manifest, format!("{text}b{}\n", calls.get())).unwrap();
+            }
+            more(text)
+        };
+        assert!(project.edit_manifest(others).unwrap());
+        assert_eq!((project.read_manifest().unwrap(), calls.get()), (b"a\nb1\nb2\nc\r\n".to_vec(), 3));
+
+        let restless = |text: &str| {
+            std::fs::write(&project.manifest, format!("{text}!")).unwrap();
+            more(text)
+        };
+        let busy = project.edit_manifest(restless).unwrap_err();
+        assert!(matches!(busy, EditManifestError::Busy { tries: EDIT_TRIES, .. }), "{busy:?}");
+        assert_eq!(project.read_manifest().unwrap(), b"a\nb1\nb2\nc\r\n!!!!!");
+        assert_eq!(std::fs::read_dir(&project.root).unwrap().count(), 1, "a temporary file is left");
+    }
+
+    #[test]
+    fn a_manifest_that_vanishes_or_is_no_text_is_not_made_anew() {
+        let (folder, project) = written("a\n");
+        let vanishes = |text: &str| {
+            std::fs::remove_file(&project.manifest).unwrap();
+            more(text)
+        };
+        let error = project.edit_manifest(vanishes).unwrap_err();
+        assert!(matches!(error, EditManifestError::Write { .. }), "{error:?}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(matches!(project.edit_manifest(more), Err(EditManifestError::Read(_))));
+        std::fs::write(&project.manifest, b"\xff").unwrap();
+        let error = project.edit_manifest(more).unwrap_err();
+        assert!(matches!(error, EditManifestError::NoText { .. }) && error.hint().is_some(), "{error:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_edit_keeps_permissions_and_goes_through_no_link() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let (folder, project) = written("a\n");
+        let real = folder.path().join("real.toml");
+        std::fs::set_permissions(&project.manifest, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(project.edit_manifest(more).unwrap());
+        let found = std::fs::metadata(&project.manifest).unwrap();
+        assert_eq!(found.permissions().mode() & 0o777, 0o600);
+        std::fs::rename(&project.manifest, &real).unwrap();
+        symlink("real.toml", &project.manifest).unwrap();
+        let error = project.edit_manifest(more).unwrap_err();
+        assert!(matches!(&error, EditManifestError::Read(ProjectError::Read { .. })) && error.hint().is_some());
+        assert_eq!(std::fs::read(&real).unwrap(), b"a\nc\r\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_or_a_fifo_in_place_of_the_manifest_is_found_and_no_other_is_taken_instead() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b");
+        std::fs::create_dir_all(&deep).unwrap();
+        std::fs::write(folder.path().join("assets.toml"), "").unwrap();
+        symlink("nowhere", deep.join("assets.toml")).unwrap();
+        let project = Project::find_files(None, &deep).unwrap();
+        assert!(project.root.ends_with("a/b"));
+        let error = project.read_manifest().unwrap_err();
+        assert!(error.hint().is_some_and(|hint| hint.contains("in place of the link")), "{error:?}");
+    }
+}

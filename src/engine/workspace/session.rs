@@ -1,0 +1,174 @@
+//! A session: the one process that may change a state, from taking the lock to letting it go.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::engine::execute::effects;
+use crate::engine::report::progress::Listener;
+use crate::engine::workspace::gather::{GatherError, gather, unsettled_now};
+use crate::engine::workspace::lockfile::{KeepError, Lockfile, Memory};
+use crate::engine::workspace::project::Project;
+use crate::engine::workspace::state_cache::{StateCache, StateCacheError};
+use crate::model::address::Address;
+use crate::model::change::{Change, Event};
+use crate::model::desired::Desired;
+use crate::model::file::FileCache;
+use crate::model::phase::{Phase, PhaseEvent};
+use crate::model::recorded::Recorded;
+use crate::platform::clock;
+use crate::state::StateError;
+use crate::state::handle::StoreHandle;
+use crate::state::lock::{self, LockError, Occupancy, StateLock};
+use crate::state::store::Store;
+use crate::state::write_lock::WriteLock;
+
+/// The open state of a project, with what an earlier process left behind recovered.
+pub struct Session {
+    /// Where things are.
+    pub project: Project,
+    /// What is known.
+    pub state_cache: Arc<StateCache>,
+    /// The lockfile.
+    pub lockfile: Lockfile,
+    /// Earlier looks at files.
+    pub cache: FileCache,
+}
+
+/// Why a session could not begin. Nothing was attempted.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Another process holds the state, or the lock can't be had.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The state can't be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The system gave no thread for the state.
+    #[error("start the state's thread")]
+    Thread(#[source] std::io::Error),
+    /// What was left behind could not be recovered.
+    #[error("recover what an earlier run left")]
+    Recover(#[from] StateCacheError),
+    /// The lockfile can't be used.
+    #[error(transparent)]
+    Lockfile(#[from] KeepError),
+}
+
+impl Session {
+    /// Takes the lock in the name of `command`, opens the state, recovers the journal and reads the lockfile.
+    ///
+    /// # Errors
+    /// When another process holds the state, or state or lockfile can't be used.
+    pub async fn open(project: &Project, remote: &str, command: &str) -> Result<Self, SessionError> {
+        if let Some(before) = project.state_before_git()
+            // What can't be looked at there is nothing of ours.
+            && let Ok(Occupancy::Held { by }) = lock::holder(&before)
+        {
+            return Err(LockError::Held { path: before, holder: by }.into());
+        }
+        project.prepare_state_folder();
+        let lock = StateLock::acquire(&project.state, command, clock::now())?;
+        let mut store = Store::open(&project.state, remote, clock::now())?;
+        // Asked of a service that is gone. Who holds the state now begins with nothing that it may have begun with.
+        store.end_requests(clock::now())?;
+        let recorded = store.load()?;
+        let cache = store.load_files()?;
+        let lost = store.has_lost_outcomes()?;
+        let memory = Memory {
+            fingerprint: store.lockfile_fingerprint()?,
+            is_untold: store.is_lockfile_untold()?,
+            is_lost: store.is_lockfile_lost()?,
+        };
+        let (command, place) = (command.to_owned(), project.clone());
+        let place =
+            Box::new(move || place.state_now().map_err(|error| crate::engine::execute::executor::chain(&error)));
+        let hold = WriteLock::new(lock, &store, &command, place)?;
+        let store = StoreHandle::spawn(store).map_err(SessionError::Thread)?;
+        let state_cache = Arc::new(StateCache::new(recorded, store, hold, remote.to_owned()));
+        if lost {
+            state_cache.commit_with(|recorded| hold_lost(recorded, clock::now())).await?;
+        }
+        state_cache.commit_with(|recorded| recover(recorded, |_| true)).await?;
+        state_cache.store().settle_lost_outcomes().await?;
+        let mut lockfile = Lockfile::new(project.clone(), remote.to_owned(), memory);
+        lockfile.read(&state_cache).await?;
+        Ok(Self { project: project.clone(), state_cache, lockfile, cache })
+    }
+
+    /// Writes the lockfile after a change of one address, which it has from now on if there is anything to say of it. Returns whether it was written.
+    ///
+    /// # Errors
+    /// When the lockfile can't be written.
+    pub async fn keep(&mut self, address: Option<&Address>) -> Result<bool, KeepError> {
+        let mut known: BTreeSet<Address> = self.state_cache.read(|recorded| {
+            recorded
+                .assets
+                .iter()
+                .filter(|(_, record)| record.in_lockfile)
+                .map(|(address, _)| address.clone())
+                .collect()
+        });
+        known.extend(address.cloned());
+        self.lockfile.write(&self.state_cache, &known).await
+    }
+
+    /// What is wanted now, by manifest and files.
+    ///
+    /// # Errors
+    /// When the manifest is not valid.
+    pub async fn wanted(&mut self, listener: Listener) -> Result<Desired, GatherError> {
+        let (project, cache) = (self.project.clone(), std::mem::take(&mut self.cache));
+        let known = self.state_cache.read(Recorded::addresses);
+        let looked =
+            tokio::task::spawn_blocking(move || gather(&project, &cache, &known, &unsettled_now(&project), &listener))
+                .await;
+        let gathered = match looked {
+            Ok(gathered) => gathered?,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        self.cache = gathered.cache;
+        Ok(gathered.desired)
+    }
+
+    /// Closes the state and lets it go; what was committed is durable already.
+    pub async fn close(self) {
+        // What was committed to a file that nobody finds is not.
+        match self.state_cache.secure().await {
+            Ok(()) | Err(StateCacheError::Lost(_)) => {}
+            Err(error) => tracing::error!(
+                "the state could not be written at the end: {}",
+                crate::engine::execute::executor::chain(&error)
+            ),
+        }
+        self.state_cache.close().await;
+    }
+}
+
+/// What the end of whoever worked on these addresses means for what was under way: the last process, or a task that panicked.
+pub(in crate::engine) fn recover(recorded: &Recorded, of: impl Fn(&Address) -> bool) -> Vec<Change> {
+    let open = recorded.attempts.iter().filter(|(_, attempt)| of(&attempt.address));
+    open.filter(|(_, attempt)| attempt.phase.next(&PhaseEvent::Recover).is_ok_and(|next| next != attempt.phase))
+        .map(|(id, _)| Change::Advance { attempt: *id, event: PhaseEvent::Recover })
+        .collect()
+}
+
+/// What it means for uploads of new assets that were handed over that the last process could not write down all that came of them: sent again, they would most
+/// likely be copies. What concerns a known asset is settled by looking, as after a crash.
+pub(in crate::engine) fn hold_lost(recorded: &Recorded, now: Timestamp) -> Vec<Change> {
+    let open = recorded.attempts.iter().filter(|(_, attempt)| attempt.phase == Phase::HandedOver);
+    open.filter(|(_, attempt)| attempt.intent.upload().is_some())
+        .flat_map(|(id, attempt)| {
+            let message = "the state could not be written when its answer came";
+            let (record, input_digest) = (recorded.assets.get(&attempt.address), attempt.intent.input_digest());
+            let blocked = effects::failed(record, input_digest, message, fastrand::f64(), now);
+            let event = Event { kind: "in_doubt", message: format!("{}: {message}", attempt.intent.name()) };
+            [
+                Change::Advance { attempt: *id, event: PhaseEvent::Hold },
+                Change::SetBlocked { address: attempt.address.clone(), blocked: Some(blocked) },
+                Change::LogEvent { address: Some(attempt.address.clone()), event },
+            ]
+        })
+        .collect()
+}

@@ -1,0 +1,251 @@
+//! What is known, for whoever only looks: from the state where there is one, and from the lockfile. Writes nothing, takes no lock, works on a
+//! read-only disk.
+
+use std::collections::BTreeSet;
+
+use crate::cloud::client::Client;
+use crate::cloud::limits::LimitRecord;
+use crate::engine::reconcile::shutdown::Shutdown;
+use crate::engine::remote::observe::{self, QueryResult};
+use crate::engine::remote::saved_limits;
+use crate::engine::remote::throttle::{self, Throttle};
+use crate::engine::report::progress::{Listener, silent};
+use crate::engine::report::run_report::Stop;
+use crate::engine::workspace::gather::{GatherError, Gathered, gather, unsettled_now};
+use crate::engine::workspace::lockfile;
+use crate::engine::workspace::lost_entries;
+use crate::engine::workspace::missing_lockfile;
+use crate::engine::workspace::outputs::{self, OutputDraft};
+use crate::engine::workspace::project::Project;
+use crate::engine::workspace::session;
+use crate::files::FilesInProgress;
+use crate::manifest::Diagnostic;
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::file::FileCache;
+use crate::model::ids::AssetId;
+use crate::model::missing_lockfile::MissingLockfile;
+use crate::model::recorded::{ApplyError, Recorded};
+use crate::plan::{Plan, PlanOptions, plan};
+use crate::platform::clock;
+use crate::state::StateError;
+use crate::state::lockfile::LockfileError;
+use crate::state::store::{EventRow, Store};
+
+/// So many events of one address are shown.
+const EVENTS: u32 = 50;
+
+/// What is known without asking anybody.
+#[derive(Debug, Default)]
+pub struct StateSnapshot {
+    /// What is known of the assets.
+    pub recorded: Recorded,
+    /// Earlier looks at files.
+    pub cache: FileCache,
+    /// What earlier runs learned of Roblox's limits.
+    pub limits: Vec<LimitRecord>,
+    /// What is there in place of a missing lockfile.
+    pub missing_lockfile: Option<MissingLockfile>,
+}
+
+/// Why nothing can be said.
+#[derive(Debug, thiserror::Error)]
+pub enum ViewError {
+    /// The state can't be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The lockfile can't be used.
+    #[error(transparent)]
+    Lockfile(#[from] LockfileError),
+    /// The lockfile contradicts the state: a defect of Macadam or a damaged state.
+    #[error("bring state and lockfile together")]
+    Apply(#[from] ApplyError),
+    /// The desired state is unknown.
+    #[error(transparent)]
+    Gather(#[from] GatherError),
+}
+
+impl StateSnapshot {
+    /// Reads state and lockfile.
+    ///
+    /// # Errors
+    /// When one of them can't be used, or belongs to another remote.
+    pub fn open(project: &Project, remote: &str) -> Result<Self, ViewError> {
+        let mut view = Self::default();
+        let (mut fingerprint, mut is_lost) = (None, false);
+        if let Some(store) = Store::open_read_only(&project.state, remote)? {
+            let limits = saved_limits::budgets(store.load_limits()?);
+            let (recorded, cache) = (store.load()?, store.load_files()?);
+            view = Self { recorded, cache, limits, missing_lockfile: None };
+            fingerprint = store.lockfile_fingerprint()?;
+            is_lost = store.is_lockfile_lost()?;
+            if store.has_lost_outcomes()? {
+                let held = session::hold_lost(&view.recorded, clock::now());
+                view.apply(&held)?;
+            }
+        }
+        let bytes = crate::state::lockfile::read(&project.lockfile)?;
+        let read = bytes.as_deref().map(crate::state::lockfile::fingerprint);
+        if bytes.is_none() {
+            view.missing_lockfile = missing_lockfile::find(project, remote, is_lost || fingerprint.is_some());
+        } else if is_lost && read == fingerprint {
+            view.missing_lockfile = Some(missing_lockfile::written_anew(project));
+        }
+        if read.is_none() || read != fingerprint {
+            let mut ledger = lockfile::parse(project, remote, bytes.as_deref())?;
+            if let Some(bytes) = &bytes {
+                lost_entries::take_back(project, remote, bytes, &mut ledger);
+            }
+            let changes = crate::state::lockfile::import(&view.recorded, &ledger, clock::now());
+            view.apply(&changes)?;
+        }
+        Ok(view)
+    }
+
+    /// Every address that state or lockfile know.
+    pub fn known(&self) -> BTreeSet<Address> {
+        self.recorded.assets.keys().cloned().collect()
+    }
+
+    /// The newest of what happened to an address that a person may want to read later, the oldest first; a lockfile knows nothing of it.
+    ///
+    /// # Errors
+    /// When the state can't be used.
+    pub fn events(project: &Project, remote: &str, address: &Address) -> Result<Vec<EventRow>, ViewError> {
+        let Some(store) = Store::open_read_only(&project.state, remote)? else { return Ok(Vec::new()) };
+        let mut newest = store.events(Some(address), EVENTS)?;
+        newest.reverse();
+        Ok(newest)
+    }
+
+    fn apply(&mut self, changes: &[Change]) -> Result<(), ApplyError> {
+        let now = clock::now();
+        changes.iter().try_for_each(|change| self.recorded.apply(change, now))
+    }
+}
+
+/// What a sync would do.
+#[derive(Debug)]
+pub struct PlanPreview {
+    /// What is wanted.
+    pub gathered: Gathered,
+    /// What is known, with what the plan marks.
+    pub recorded: Recorded,
+    /// What would be done about the difference.
+    pub plan: Plan,
+    /// The lockfile would change even if nothing had to be done at the remote.
+    pub lockfile_changes: bool,
+    /// The files of `[[outputs]]` as they would be written now.
+    pub outputs: Vec<OutputDraft>,
+}
+
+impl PlanPreview {
+    /// Whether a sync would write an output, now or once it has carried out the plan.
+    pub fn outputs_change(&self) -> bool {
+        self.outputs.iter().any(|draft| draft.is_due() || draft.new_asset_ids(&self.plan) > 0)
+    }
+}
+
+/// Makes every output from what is known here, and compares it with its file; with what is hardly meant in the manifest. Files count as they are
+/// now: one that is being written has no asset, so that its last one stays. Blocks: it reads the disk.
+///
+/// # Errors
+/// When manifest, state or lockfile can't be used.
+pub fn outputs(project: &Project, remote: &str) -> Result<(Vec<OutputDraft>, Vec<Diagnostic>), ViewError> {
+    let mut view = StateSnapshot::open(project, remote)?;
+    let gathered = gather(project, &view.cache, &view.recorded.addresses(), &FilesInProgress::default(), &silent())?;
+    let plan = plan(&gathered.desired, &view.recorded, &PlanOptions::default(), clock::now());
+    // What moved is known by its new name.
+    view.apply(&plan.marks)?;
+    let asset_ids = outputs::asset_ids(&gathered.desired, &view.recorded);
+    Ok((outputs::draft(project, &gathered.manifest, &asset_ids), gathered.notes))
+}
+
+/// Plans without writing or sending anything. Blocks: it reads the disk.
+///
+/// # Errors
+/// When manifest, state or lockfile can't be used.
+pub fn preview(
+    project: &Project,
+    remote: &str,
+    listener: &Listener,
+    options: &PlanOptions,
+) -> Result<PlanPreview, ViewError> {
+    Draft::open(project, remote, listener)?.finish(project, remote, options)
+}
+
+/// The same after looking at every asset at the remote; still nothing is written.
+///
+/// # Errors
+/// As [`preview`].
+pub async fn preview_refreshed(
+    project: &Project,
+    remote: &str,
+    listener: &Listener,
+    options: &PlanOptions,
+    asker: &Asker,
+) -> Result<(PlanPreview, RefreshedPreview), ViewError> {
+    let mut draft = tokio::task::block_in_place(|| Draft::open(project, remote, listener))?;
+    let limits = std::mem::take(&mut draft.view.limits);
+    let throttle = Throttle::new(&limits, throttle::OWNER, listener.clone());
+    // Moves first: an asset is asked for under the name that it has now.
+    let first = plan(&draft.gathered.desired, &draft.view.recorded, options, clock::now());
+    draft.view.apply(&first.marks)?;
+    let queries = observe::queries(&draft.gathered.desired, &draft.view.recorded);
+    let answers = observe::fetch_assets(&asker.client, &throttle, &asker.stop, queries).await;
+    let mut unasked = Vec::new();
+    for (asset_id, answer) in answers {
+        if let QueryResult::Unknown { why } = &answer {
+            unasked.push((asset_id, why.clone()));
+        }
+        let changes = observe::apply_observation(&draft.view.recorded, asset_id, &answer, clock::now());
+        draft.view.apply(&changes)?;
+    }
+    let stop = asker.stop.why();
+    let preview = tokio::task::block_in_place(|| draft.finish(project, remote, options))?;
+    Ok((preview, RefreshedPreview { unasked, stop }))
+}
+
+/// Who asks Roblox for a preview.
+pub struct Asker {
+    /// Asks.
+    pub client: Client,
+    /// Ends the asking.
+    pub stop: Shutdown,
+}
+
+/// What came of asking, beside the preview.
+#[derive(Debug)]
+pub struct RefreshedPreview {
+    /// Assets that could not be asked for, with the reason.
+    pub unasked: Vec<(AssetId, String)>,
+    /// What ended the asking early.
+    pub stop: Option<Stop>,
+}
+
+/// A preview before its plan.
+struct Draft {
+    view: StateSnapshot,
+    gathered: Gathered,
+}
+
+impl Draft {
+    fn open(project: &Project, remote: &str, listener: &Listener) -> Result<Self, ViewError> {
+        let view = StateSnapshot::open(project, remote)?;
+        let gathered = gather(project, &view.cache, &view.recorded.addresses(), &unsettled_now(project), listener)?;
+        Ok(Self { view, gathered })
+    }
+
+    fn finish(self, project: &Project, remote: &str, options: &PlanOptions) -> Result<PlanPreview, ViewError> {
+        let Self { mut view, gathered } = self;
+        let options = PlanOptions { missing_lockfile: view.missing_lockfile.clone(), ..options.clone() };
+        let plan = plan(&gathered.desired, &view.recorded, &options, clock::now());
+        view.apply(&plan.marks)?;
+        let missing = options.missing_lockfile.as_ref().filter(|_| !options.accept_new_lockfile);
+        let in_manifest = gathered.desired.assets.keys().cloned().collect();
+        let lockfile_changes = lockfile::would_change(project, remote, &view.recorded, &in_manifest, missing)?;
+        let asset_ids = outputs::asset_ids(&gathered.desired, &view.recorded);
+        let outputs = outputs::draft(project, &gathered.manifest, &asset_ids);
+        Ok(PlanPreview { gathered, recorded: view.recorded, plan, lockfile_changes, outputs })
+    }
+}

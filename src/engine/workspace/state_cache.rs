@@ -1,0 +1,251 @@
+//! The book: what is known, in memory and on disk, changed only together.
+//!
+//! One lock around the memory, never held over an await; the state's queue keeps the order in which changes were applied. A commit returns when
+//! it is durable, and goes on when its caller is dropped. After a failed write the book is closed: what it says would no longer be on disk.
+//!
+//! It also keeps the right to write the state: nothing is begun at the remote, and nothing handed over, unless lock and database are still the files at their
+//! paths ([`StateCache::secure`]).
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Mutex as Turn;
+
+use crate::model::address::Address;
+use crate::model::change::Change;
+use crate::model::phase::{Intent, PhaseEvent};
+use crate::model::recorded::{ApplyError, AttemptId, Identity, Recorded};
+use crate::platform::clock;
+use crate::state::StateError;
+use crate::state::handle::StoreHandle;
+use crate::state::lockfile;
+use crate::state::write_lock::{Displaced, RegainError, Regained, WriteLock};
+
+/// What is known, and the state behind it.
+#[derive(Debug)]
+pub struct StateCache {
+    known: Mutex<CachedState>,
+    store: StoreHandle,
+    hold: WriteLock,
+    remote: String,
+    /// One at a time gets a lost state back; the others go on when it is there.
+    regaining: Turn<()>,
+}
+
+#[derive(Debug)]
+struct CachedState {
+    recorded: Recorded,
+    closed: bool,
+}
+
+/// Why something could not be written down. Nothing more is done after it.
+#[derive(Debug, thiserror::Error)]
+pub enum StateCacheError {
+    /// The change contradicts what is known: a defect of Macadam.
+    #[error("write down a change that does not fit what is known")]
+    Apply(#[from] ApplyError),
+    /// The state could not be written.
+    #[error("write the state")]
+    State(#[from] StateError),
+    /// An earlier write failed.
+    #[error("the state could not be written before")]
+    Closed,
+    /// The files of the state are not those at their paths any more, and it could not be written anew.
+    #[error(transparent)]
+    Lost(#[from] RegainError),
+}
+
+/// Why the last byte of a change may not leave.
+#[derive(Debug, thiserror::Error)]
+pub enum HandOverError {
+    /// That it does could not be written down.
+    #[error(transparent)]
+    Book(#[from] StateCacheError),
+    /// It was written down where nobody finds it.
+    #[error(transparent)]
+    Displaced(#[from] Displaced),
+    /// Another process may have done the same since it was begun.
+    #[error("the state was written anew since this was begun: it is planned again")]
+    WrittenAnew,
+}
+
+impl StateCache {
+    /// Opens the book at what the state of `remote` knows, for whoever holds it.
+    pub fn new(recorded: Recorded, store: StoreHandle, hold: WriteLock, remote: String) -> Self {
+        Self {
+            known: Mutex::new(CachedState { recorded, closed: false }),
+            store,
+            hold,
+            remote,
+            regaining: Turn::new(()),
+        }
+    }
+
+    /// Makes sure that the state is the one at its path and that nobody else holds it: to be asked before anything is begun at the remote, and at every
+    /// pass. A state that was deleted or replaced is written anew under a new lock, with all that is known; what another one in its place knew is added.
+    ///
+    /// # Errors
+    /// When that can't be: nothing more may be begun, and what is on the wire can only be told by the lockfile.
+    pub async fn secure(self: &Arc<Self>) -> Result<(), StateCacheError> {
+        if self.hold.check().is_ok() {
+            return Ok(());
+        }
+        // In a task of its own: whoever waits here may not be polled for a while (a branch of a `select!` waits for something else), and would keep
+        // the turn from all others.
+        let state_cache = Arc::clone(self);
+        match tokio::spawn(async move { state_cache.regain().await }).await {
+            Ok(regained) => regained,
+            Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+            Err(_) => Err(StateCacheError::Closed),
+        }
+    }
+
+    async fn regain(&self) -> Result<(), StateCacheError> {
+        let _turn = self.regaining.lock().await;
+        let Some(Regained { displaced, found, aside }) = self.hold.regain(&self.store, clock::now()).await? else {
+            return Ok(());
+        };
+        let kept =
+            aside.map(|path| format!("; what was in its place is kept as {}", path.display())).unwrap_or_default();
+        tracing::error!("{displaced}: the state was written anew and nothing is lost{kept}");
+        if let Some(found) = found {
+            let all = found.assets.keys().cloned().collect();
+            let ledger = lockfile::export(&self.remote, &found, &all);
+            self.commit_with(|recorded| lockfile::import(recorded, &ledger, clock::now())).await?;
+        }
+        Ok(())
+    }
+
+    /// How often the state was written anew: what was planned before that has to be planned again, since another process may have been there in between.
+    pub fn generation(&self) -> u64 {
+        self.hold.generation()
+    }
+
+    /// Closes the state and lets it go.
+    pub async fn close(&self) {
+        self.store.clone().close().await;
+        self.hold.release();
+    }
+
+    fn known(&self) -> MutexGuard<'_, CachedState> {
+        // A panic while the lock was held closes the book below, so its content is never trusted again.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what is known.
+    pub fn read<T>(&self, look: impl FnOnce(&Recorded) -> T) -> T {
+        look(&self.known().recorded)
+    }
+
+    /// Writes changes down, all or none; durable when it returns.
+    ///
+    /// # Errors
+    /// When they don't fit what is known, or the state can't be written.
+    pub async fn commit(&self, changes: Vec<Change>) -> Result<(), StateCacheError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.commit_with(|_| changes).await.map(|_| ())
+    }
+
+    /// Writes down what `decide` makes of what is known, without anything coming between.
+    ///
+    /// # Errors
+    /// As [`StateCache::commit`].
+    pub async fn commit_with(
+        &self,
+        decide: impl FnOnce(&Recorded) -> Vec<Change>,
+    ) -> Result<Vec<Change>, StateCacheError> {
+        let (changes, written) = {
+            let mut known = self.known();
+            if known.closed || self.known.is_poisoned() {
+                return Err(StateCacheError::Closed);
+            }
+            let now = clock::now();
+            let changes = decide(&known.recorded);
+            if let Err(error) = changes.iter().try_for_each(|change| known.recorded.apply(change, now)) {
+                known.closed = true;
+                return Err(error.into());
+            }
+            let written = self.store.commit(changes.clone(), now);
+            (changes, written)
+        };
+        let written = written.await;
+        if let Err(error) = written {
+            self.known().closed = true;
+            return Err(error.into());
+        }
+        Ok(changes)
+    }
+
+    /// Writes down that a change of the remote is about to be tried, together with what its address is, and with what it `replaces`: the end of
+    /// earlier ones, unless that is written down already. There is room then for what comes of it. `None`: the state was written anew since `generation`,
+    /// for which it was planned, and nothing is begun.
+    ///
+    /// # Errors
+    /// As [`StateCache::secure`] and [`StateCache::commit`]; and where the disk has no room for what comes of it.
+    pub async fn begin(
+        self: &Arc<Self>,
+        address: &Address,
+        identity: Identity,
+        intent: Intent,
+        replaces: &[Change],
+        generation: u64,
+    ) -> Result<Option<AttemptId>, StateCacheError> {
+        self.secure().await?;
+        // Where there is none the book stays open: what is on its way can still be written down.
+        if let Err(error) = self.store.make_room().await {
+            // The state may have been taken away just before.
+            if self.hold.check().is_ok() {
+                return Err(error.into());
+            }
+            self.secure().await?;
+            self.store.make_room().await?;
+        }
+        if self.generation() != generation {
+            return Ok(None);
+        }
+        let mut attempt = AttemptId(0);
+        self.commit_with(|recorded| {
+            attempt = AttemptId(recorded.next_attempt);
+            let open = |change: &Change| match change {
+                Change::Advance { attempt, .. } => recorded.attempts.contains_key(attempt),
+                _ => true,
+            };
+            let mut changes = if replaces.iter().all(open) { replaces.to_vec() } else { Vec::new() };
+            changes.push(Change::SetIdentity { address: address.clone(), identity });
+            // What is made here is this checkout's, also where its address leaves before the lockfile is written. Another branch's can be archived by hand.
+            if !matches!(intent, Intent::Archive { .. } | Intent::Restore { .. }) {
+                changes.push(Change::SetInLockfile { address: address.clone(), in_lockfile: true });
+            }
+            changes.push(Change::Begin { attempt, address: address.clone(), intent });
+            changes
+        })
+        .await?;
+        Ok(Some(attempt))
+    }
+
+    /// Writes down that a change of the remote moved on.
+    ///
+    /// # Errors
+    /// As [`StateCache::commit`].
+    pub async fn advance(&self, attempt: AttemptId, event: PhaseEvent) -> Result<(), StateCacheError> {
+        self.commit(vec![Change::Advance { attempt, event }]).await
+    }
+
+    /// Writes down that the last byte of a change, which was planned for the state of `generation`, is about to leave, which it may only when this returns.
+    ///
+    /// # Errors
+    /// As [`StateCache::commit`]; and when the state is not the one at its path any more, or was written anew since: a process that was stopped for a while
+    /// may go on only here.
+    pub async fn hand_over(&self, attempt: AttemptId, generation: u64) -> Result<(), HandOverError> {
+        self.advance(attempt, PhaseEvent::HandOver).await?;
+        // After the write, which takes its time: nothing comes between this and the byte.
+        self.hold.check()?;
+        if self.generation() == generation { Ok(()) } else { Err(HandOverError::WrittenAnew) }
+    }
+
+    /// The state behind it, for what is not about assets.
+    pub const fn store(&self) -> &StoreHandle {
+        &self.store
+    }
+}

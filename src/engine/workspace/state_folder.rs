@@ -1,0 +1,218 @@
+//! Where the state of a manifest lives, and everything else that isn't for git. The one place that knows.
+//!
+//! In a git checkout that is the git folder of that very work tree: `.git/macadam/`, of a linked work tree or a submodule the folder that its `.git` names.
+//! `git clean` doesn't reach it there, and git checks nothing out into it, so that no pull request can plant a file or a link. Elsewhere it is
+//! `.macadam/` beside the manifest.
+//!
+//! One manifest has one path, and no two manifests share one: below the git folder stands the manifest's own path from the top of the work tree. Names of
+//! folders are written without dots there (as `%2e`), so that none is ever the name of a file of ours, which all have one.
+//!
+//! It only looks and never writes. Read next: [`crate::engine::workspace::git`] for how a checkout is found, [`crate::engine::workspace::project`] for who asks.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use crate::engine::workspace::git::{self, WorkTree, WorkTreeError};
+
+/// What it is called beside a manifest that lies in no git checkout.
+pub const BESIDE: &str = ".macadam";
+
+/// What it is called in git's folder.
+const IN_GIT: &str = "macadam";
+
+/// Below it, where rehearsals against the embedded emulator keep their state, lockfile and world.
+const EMULATOR: &str = "emulator";
+
+/// The folder in which the state of the manifests of one folder lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateFolder {
+    /// In git's folder.
+    OfGit(PathBuf),
+    /// Beside the manifest.
+    Beside(PathBuf),
+}
+
+impl StateFolder {
+    /// The folder for the manifests in `root`.
+    ///
+    /// # Errors
+    /// When it can't be told whether that is in a git checkout.
+    pub fn of(root: &Path) -> Result<Self, WorkTreeError> {
+        let found = match git::work_tree(root) {
+            // Whoever reads the manifest says that its folder is not there.
+            Err(WorkTreeError::Read { path, source }) if path == root && source.kind() == io::ErrorKind::NotFound => {
+                return Ok(Self::beside(root));
+            }
+            found => found?,
+        };
+        let Some(WorkTree { top, git_folder }) = found else { return Ok(Self::beside(root)) };
+        let inside = std::fs::canonicalize(root)
+            .map_err(|source| WorkTreeError::Read { path: root.to_owned(), source })?
+            .strip_prefix(&top)
+            .map(Path::to_owned)
+            .unwrap_or_default();
+        let mut folder = git_folder.join(IN_GIT);
+        let names = inside.components().filter_map(|part| match part {
+            Component::Normal(name) => Some(name),
+            _ => None,
+        });
+        folder.extend(names.map(without_dots));
+        Ok(Self::OfGit(folder))
+    }
+
+    /// The folder where no git is asked: beside the manifests in `root`.
+    pub fn beside(root: &Path) -> Self {
+        Self::Beside(root.join(BESIDE))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::OfGit(path) | Self::Beside(path) => path,
+        }
+    }
+
+    /// The state of `manifest`, of which only the name counts.
+    pub fn state(&self, manifest: &Path) -> PathBuf {
+        let name = match self {
+            // The whole name: `assets.toml` and `assets.json` are two manifests.
+            Self::OfGit(_) => manifest.file_name(),
+            Self::Beside(_) => manifest.file_stem(),
+        };
+        let mut name = name.unwrap_or_default().to_owned();
+        name.push(".db");
+        self.path().join(name)
+    }
+
+    /// Where rehearsals keep what is theirs.
+    pub fn emulator(&self) -> PathBuf {
+        self.path().join(EMULATOR)
+    }
+}
+
+/// The name of a folder of the work tree as a name for a folder of ours: never one that a file of ours has, nor the emulator's, and of no two folders the
+/// same. What is no text is spelled byte by byte.
+fn without_dots(name: &OsStr) -> OsString {
+    let escaped = |byte: u8| format!("%{byte:02x}");
+    let text = match name.to_str() {
+        // However a disk that ignores case spells it.
+        Some(name) if name.eq_ignore_ascii_case(EMULATOR) => {
+            name.bytes().map(escaped).take(1).chain(name.get(1..).map(str::to_owned)).collect()
+        }
+        Some(name) => name.replace('%', "%25").replace('.', "%2e"),
+        None => name
+            .as_encoded_bytes()
+            .iter()
+            .map(|byte| if byte.is_ascii_alphanumeric() { char::from(*byte).to_string() } else { escaped(*byte) })
+            .collect(),
+    };
+    text.into()
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write files by hand")]
+mod tests {
+    use super::*;
+
+    fn checkout(files: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in files {
+            let path = folder.path().join(name);
+            match name.strip_suffix('/') {
+                Some(_) => std::fs::create_dir_all(path).unwrap(),
+                None => {
+                    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    let text = if name.ends_with("/.git") { "gitdir: ../main/.git/worktrees/w\n" } else { "" };
+                    std::fs::write(path, text).unwrap();
+                }
+            }
+        }
+        folder
+    }
+
+    const MAIN: [&str; 3] = ["main/.git/HEAD", "main/.git/objects/", "main/game/a.b/"];
+
+    #[track_caller]
+    fn check(files: &[&str], root: &str, expected: &str) {
+        let folder = checkout(files);
+        let base = std::fs::canonicalize(folder.path()).unwrap();
+        let found = StateFolder::of(&base.join(root)).unwrap();
+        assert_eq!(found.path(), base.join(expected), "{files:?}");
+        assert_eq!(matches!(found, StateFolder::OfGit(_)), !expected.ends_with(BESIDE));
+    }
+
+    #[test]
+    fn it_is_in_the_git_folder_of_the_work_tree_or_beside_the_manifest() {
+        check(&["a/"], "a", "a/.macadam");
+        check(&MAIN, "main", "main/.git/macadam");
+        check(&MAIN, "main/game", "main/.git/macadam/game");
+        check(&MAIN, "main/game/a.b", "main/.git/macadam/game/a%2eb");
+        let linked = [&MAIN[..], &["w/.git", "w/x/", "main/.git/worktrees/w/HEAD", "main/.git/worktrees/w/commondir"]];
+        check(&linked.concat(), "w/x", "main/.git/worktrees/w/macadam/x");
+        // An empty `.git` is nothing to git, which looks further up.
+        check(&["a/.git/"], "a", "a/.macadam");
+        check(&[&MAIN[..], &["main/game/.git/"]].concat(), "main/game", "main/.git/macadam/game");
+        // Who reads the manifest says that the folder is not there.
+        check(&MAIN, "main/gone", "main/gone/.macadam");
+    }
+
+    #[test]
+    fn a_git_file_that_leads_nowhere_is_an_error_and_not_another_place() {
+        let folder = checkout(&["w/.git"]);
+        let error = StateFolder::of(&folder.path().join("w")).unwrap_err();
+        assert!(matches!(error, WorkTreeError::Broken { .. }), "{error:?}");
+        std::fs::write(folder.path().join("w/.git"), "gitdir:\n").unwrap();
+        let error = StateFolder::of(&folder.path().join("w")).unwrap_err();
+        assert!(matches!(error, WorkTreeError::NoPointer { .. }), "{error:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_fifo_in_the_place_of_git_is_refused_at_once() {
+        let folder = checkout(&["a/"]);
+        let path = folder.path().join("a/.git");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        let error = StateFolder::of(&folder.path().join("a")).unwrap_err();
+        assert!(matches!(error, WorkTreeError::Read { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn no_two_manifests_share_a_path_and_none_is_in_the_way_of_another() {
+        let roots = [
+            "",
+            "a",
+            "a/b",
+            "a.b",
+            "a%2eb",
+            "a%252eb",
+            "emulator",
+            "Emulator",
+            "%65mulator",
+            "assets.toml.db",
+            "a/emulator",
+        ];
+        let manifests = ["assets.toml", "assets.json", "assets", "a", "emulator", "assets.toml.db", ".toml"];
+        let mut paths = std::collections::BTreeSet::new();
+        for root in roots {
+            let names = Path::new(root).components().map(|part| without_dots(part.as_os_str()));
+            let folder = StateFolder::OfGit([OsString::from("m")].into_iter().chain(names).collect());
+            for manifest in manifests {
+                paths.insert(folder.state(Path::new(manifest)));
+                assert!(paths.insert(folder.emulator().join(manifest)), "{root} {manifest}");
+            }
+        }
+        assert_eq!(paths.len(), roots.len() * manifests.len() * 2);
+        for path in &paths {
+            assert!(!path.ancestors().skip(1).any(|above| paths.contains(above)), "{path:?}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_name_that_is_no_text_is_spelled() {
+        use std::os::unix::ffi::OsStrExt as _;
+        assert_eq!(without_dots(OsStr::from_bytes(b"a\xff.")), "a%ff%2e");
+        assert_eq!(without_dots(OsStr::from_bytes(b"a%ff.")), "a%25ff%2e");
+    }
+}
