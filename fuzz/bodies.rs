@@ -6,21 +6,20 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use macadam::cloud::limits::LimitSample;
-use macadam::cloud::wire::error::ErrorBody;
-use macadam::cloud::wire::{asset, key, operation, version};
-use macadam::files::{self, FilesInProgress};
-use macadam::model::address::Address;
-use macadam::model::asset::{AssetType, FileFormat};
-use macadam::model::change::Change;
-use macadam::model::desired::FileSelection;
-use macadam::model::file::FileCache;
-use macadam::model::ids::{AssetId, Creator, OperationId};
-use macadam::model::path::ProjectPath;
-use macadam::model::recorded::{Identity, Recorded};
-use macadam::state::lockfile::{self, Ledger};
-use macadam::state::store::Store;
-use macadam::{manifest, state};
+use macadam::testing::cloud::LimitSample;
+use macadam::testing::cloud::ErrorBody;
+use macadam::testing::files::{self, FilesInProgress};
+use macadam::testing::model::Address;
+use macadam::testing::model::{AssetType, FileFormat};
+use macadam::testing::model::Change;
+use macadam::testing::model::FileSelection;
+use macadam::testing::model::FileCache;
+use macadam::testing::model::{AssetId, Creator, OperationId};
+use macadam::testing::model::ProjectPath;
+use macadam::testing::model::{Identity, Recorded};
+use macadam::testing::lockfile::{self, Ledger};
+use macadam::testing::state::Store;
+use macadam::testing::{cloud, manifest, state};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
@@ -87,18 +86,18 @@ pub fn wire(data: &[u8]) {
     let (Ok(asset_id), Ok(operation)) = (AssetId::new(5), OperationId::new("a")) else { return };
     for complete in [true, false] {
         let _ = ErrorBody::read(data, complete);
-        let _ = asset::read_asset(data, asset_id, complete);
+        let _ = cloud::read_asset(data, asset_id, complete);
     }
     for about in [None, Some(asset_id)] {
-        let _ = operation::read_submitted(data, about);
-        let _ = operation::read_operation(data, &operation, about);
+        let _ = cloud::read_submitted(data, about);
+        let _ = cloud::read_operation(data, &operation, about);
     }
-    let _ = key::read_key(data);
-    let _ = version::read_version(data, asset_id);
+    let _ = cloud::read_key(data);
+    let _ = cloud::read_version(data, asset_id);
     if let Ok(text) = std::str::from_utf8(data) {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
         let _ = LimitSample::parse(&lines, &lines, &lines, &lines, NOW);
-        let credential = macadam::cloud::secret::Credential::api_key("abcdefgh/ijklmnop+qrstuvwx");
+        let credential = macadam::testing::cloud::Credential::api_key("abcdefgh/ijklmnop+qrstuvwx");
         let hidden = credential.map(|credential| credential.redact(text)).unwrap_or_default();
         assert!(!hidden.contains("abcdefgh"), "a piece of the key is shown");
     }

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use macadam::cloud::base::BaseUrl;
+use macadam::testing::cloud::BaseUrl;
 use macadam::emulator::{ApiEndpoint, FaultAction, FaultRule, Point};
-use macadam::engine::commands::request_queue::RequestQueue;
-use macadam::engine::workspace::project;
-use macadam::engine::workspace::session::Session;
-use macadam::model::request::{ProblemKind, Request, RequestDone, RequestId, RequestProblem, Resolution};
-use macadam::state::lock::SERVICE;
+use macadam::testing::engine::RequestQueue;
+use macadam::testing::engine::Project as InnerProject;
+use macadam::testing::engine::Session;
+use macadam::testing::model::{ProblemKind, Request, RequestDone, RequestId, RequestProblem, Resolution};
+use macadam::testing::state::SERVICE;
 use serde_json::{Value, json};
 
 use super::support::{Project, Ran, Remote, png};
@@ -17,7 +17,7 @@ use super::support::{Project, Ran, Remote, png};
 /// The service's side, in this process: it holds the state as the service does, and takes requests when the test says so.
 struct Service {
     session: Session,
-    desk: RequestQueue,
+    queue: RequestQueue,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -25,39 +25,39 @@ impl Service {
     fn start(project: &Project, remote: &Remote) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let base: BaseUrl = remote.url().parse().unwrap();
-        let found = project::Project::find(Some(Path::new("assets.toml")), None, project.path()).unwrap();
-        let (session, desk) = runtime.block_on(async {
+        let found = InnerProject::find(Some(Path::new("assets.toml")), None, project.path()).unwrap();
+        let (session, queue) = runtime.block_on(async {
             let session = Session::open(&found, &base.to_string(), SERVICE).await.unwrap();
-            let desk = RequestQueue::open(&session);
-            (session, desk)
+            let queue = RequestQueue::open(&session);
+            (session, queue)
         });
-        Self { session, desk, runtime }
+        Self { session, queue, runtime }
     }
 
     /// Waits for the next request, as long as one of `asking` lives to make one.
     fn next(&mut self, asking: &mut [Child]) -> (RequestId, Request) {
         loop {
-            if let Some(found) = self.runtime.block_on(self.desk.next()).unwrap() {
+            if let Some(found) = self.runtime.block_on(self.queue.next()).unwrap() {
                 return found;
             }
             let lives = asking.iter_mut().any(|asking| asking.try_wait().unwrap().is_none());
             assert!(lives, "the command ended without a request");
-            self.runtime.block_on(self.desk.woken());
+            self.runtime.block_on(self.queue.woken());
         }
     }
 
     fn answer(&self, id: RequestId, result: Result<RequestDone, RequestProblem>) {
-        self.runtime.block_on(self.desk.answer(id, result)).unwrap();
+        self.runtime.block_on(self.queue.answer(id, result)).unwrap();
     }
 
     fn has_request(&self) -> bool {
-        self.runtime.block_on(self.desk.next()).unwrap().is_some()
+        self.runtime.block_on(self.queue.next()).unwrap().is_some()
     }
 
     /// As when it is killed: what was taken is not answered.
     fn die(self) {
-        let Self { session, desk, runtime } = self;
-        drop(desk);
+        let Self { session, queue, runtime } = self;
+        drop(queue);
         runtime.block_on(session.close());
     }
 }

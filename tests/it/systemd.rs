@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use macadam::telemetry::metrics::Metrics;
+use macadam::testing::telemetry::Metrics;
 
 const UNITS: [&str; 3] = ["macadam.service", "macadam-once.service", "macadam-once.timer"];
 const SERVICES: [&str; 2] = ["macadam.service", "macadam-once.service"];

@@ -1,12 +1,12 @@
 //! The server: bursts of every 5xx, with and without commit; answers in another dialect; reads that lag behind writes.
 
-use macadam::cloud::client::Client;
-use macadam::cloud::failure::Failure;
-use macadam::cloud::secret::Credential;
-use macadam::cloud::timeouts::Timeouts;
-use macadam::cloud::wire::version::VersionList;
+use macadam::testing::cloud::Client;
+use macadam::testing::cloud::Failure;
+use macadam::testing::cloud::Credential;
+use macadam::testing::cloud::Timeouts;
+use macadam::testing::cloud::VersionList;
 use macadam::emulator::{ApiEndpoint, Config, ForeignEdit};
-use macadam::model::ids::AssetId;
+use macadam::testing::model::AssetId;
 use serde_json::{Value, json};
 
 use super::{MANIFEST, Trial, generous, side_by_side, survive, survive_changing};
