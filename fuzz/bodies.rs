@@ -6,18 +6,18 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use macadam::testing::cloud::LimitSample;
 use macadam::testing::cloud::ErrorBody;
+use macadam::testing::cloud::LimitSample;
 use macadam::testing::files::{self, FilesInProgress};
-use macadam::testing::model::Address;
-use macadam::testing::model::{AssetType, FileFormat};
-use macadam::testing::model::Change;
-use macadam::testing::model::FileSelection;
-use macadam::testing::model::FileCache;
-use macadam::testing::model::{AssetId, Creator, OperationId};
-use macadam::testing::model::ProjectPath;
-use macadam::testing::model::{Identity, Recorded};
 use macadam::testing::lockfile::{self, Ledger};
+use macadam::testing::model::Address;
+use macadam::testing::model::Change;
+use macadam::testing::model::FileCache;
+use macadam::testing::model::FileSelection;
+use macadam::testing::model::ProjectPath;
+use macadam::testing::model::{AssetId, Creator, OperationId};
+use macadam::testing::model::{AssetType, FileFormat};
+use macadam::testing::model::{Identity, Recorded};
 use macadam::testing::state::Store;
 use macadam::testing::{cloud, manifest, state};
 use rusqlite::Connection;

@@ -2,6 +2,9 @@
 //!
 //! ARCHITECTURE.md is the map; the modules stand here in reading order.
 
+// So that the compiler sees what is dead.
+#![warn(unreachable_pub)]
+
 pub(crate) mod model;
 
 pub(crate) mod files;
@@ -66,9 +69,7 @@ pub mod testing {
         pub use crate::model::ids::{AssetId, Creator, OperationId};
         pub use crate::model::path::ProjectPath;
         pub use crate::model::recorded::{Identity, Recorded};
-        pub use crate::model::request::{
-            ProblemKind, Request, RequestDone, RequestId, RequestProblem, Resolution,
-        };
+        pub use crate::model::request::{ProblemKind, Request, RequestDone, RequestId, RequestProblem, Resolution};
     }
 
     pub mod state {

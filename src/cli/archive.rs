@@ -40,12 +40,12 @@ impl From<ByHandError> for CommandFailure {
 }
 
 /// Archives the assets of addresses, one after another.
-pub async fn archive(output: Printer, global: &Global, args: &ArchiveArgs) -> Result<Exit, CommandFailure> {
+pub(super) async fn archive(output: Printer, global: &Global, args: &ArchiveArgs) -> Result<Exit, CommandFailure> {
     run(output, global, &args.addresses, Direction::Archive, args.yes).await
 }
 
 /// Restores the assets of addresses, one after another.
-pub async fn restore(output: Printer, global: &Global, args: &RestoreArgs) -> Result<Exit, CommandFailure> {
+pub(super) async fn restore(output: Printer, global: &Global, args: &RestoreArgs) -> Result<Exit, CommandFailure> {
     run(output, global, &args.addresses, Direction::Restore, true).await
 }
 

@@ -33,7 +33,7 @@ ROBLOX_API_KEY, in this order; ROBLOX_OAUTH_TOKEN holds an OAuth 2.0 access toke
 /// Keeps a game's assets on Roblox in step with files in git
 #[derive(Debug, Parser)]
 #[command(name = "macadam", version, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
-pub struct Cli {
+pub(super) struct Cli {
     /// Options for every command.
     #[command(flatten)]
     pub global: Global,
@@ -45,7 +45,7 @@ pub struct Cli {
 /// Options for every command.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options for every command")]
-pub struct Global {
+pub(super) struct Global {
     /// The manifest; otherwise assets.toml in this folder or one above
     #[arg(long, global = true, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
@@ -84,7 +84,7 @@ pub struct Global {
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Color {
+pub(super) enum Color {
     /// On a terminal, unless NO_COLOR is set
     Auto,
     /// Always
@@ -95,7 +95,7 @@ pub enum Color {
 
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(super) enum LogFormat {
     /// For people
     Text,
     /// One JSON object a line
@@ -104,7 +104,7 @@ pub enum LogFormat {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Write a commented assets.toml and .gitattributes, and outside of git .macadam/.gitignore; overwrites nothing
     Init,
     /// Validate the manifest and every file, without network, key or state
@@ -148,7 +148,7 @@ pub enum Command {
 
 /// `plan`.
 #[derive(Debug, Args)]
-pub struct PlanArgs {
+pub(super) struct PlanArgs {
     /// Exit with 2 when there are changes at the remote, in the lockfile or in outputs
     #[arg(long)]
     pub detailed_exitcode: bool,
@@ -159,7 +159,7 @@ pub struct PlanArgs {
 
 /// `sync`.
 #[derive(Debug, Args)]
-pub struct SyncArgs {
+pub(super) struct SyncArgs {
     /// Reconcile, then exit; without it Macadam is a service that watches files and manifest until a signal
     #[arg(long)]
     pub once: bool,
@@ -207,7 +207,7 @@ pub struct SyncArgs {
 
 /// `outputs`.
 #[derive(Debug, Args)]
-pub struct OutputsArgs {
+pub(super) struct OutputsArgs {
     /// Write nothing: exit with 1 if a file is out of date
     #[arg(long)]
     pub check: bool,
@@ -221,7 +221,7 @@ pub struct OutputsArgs {
 
 /// `status`.
 #[derive(Debug, Args)]
-pub struct StatusArgs {
+pub(super) struct StatusArgs {
     /// Only these: addresses, or globs such as 'ui/**'
     #[arg(value_name = "ADDRESS")]
     pub addresses: Vec<String>,
@@ -229,7 +229,7 @@ pub struct StatusArgs {
 
 /// `history`.
 #[derive(Debug, Args)]
-pub struct HistoryArgs {
+pub(super) struct HistoryArgs {
     /// Addresses or globs such as 'ui/**'; a number after them is a revision, and only that is shown
     #[arg(value_name = "ADDRESS… [REVISION]", required = true)]
     pub words: Vec<String>,
@@ -240,7 +240,7 @@ pub struct HistoryArgs {
 
 /// `pin`.
 #[derive(Debug, Args)]
-pub struct PinArgs {
+pub(super) struct PinArgs {
     /// Addresses or globs such as 'ui/**'; all of them are pinned, or none
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
@@ -257,7 +257,7 @@ pub struct PinArgs {
 
 /// `unpin`.
 #[derive(Debug, Args)]
-pub struct UnpinArgs {
+pub(super) struct UnpinArgs {
     /// Addresses, or globs over what is pinned; all of them are unpinned, or none
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
@@ -271,7 +271,7 @@ pub struct UnpinArgs {
 
 /// `import`.
 #[derive(Debug, Args)]
-pub struct ImportArgs {
+pub(super) struct ImportArgs {
     /// The address that is to have it, as the manifest has it
     #[arg(value_name = "ADDRESS", required_unless_present = "from")]
     pub address: Option<String>,
@@ -295,7 +295,7 @@ pub struct ImportArgs {
 
 /// `forget`.
 #[derive(Debug, Args)]
-pub struct ForgetArgs {
+pub(super) struct ForgetArgs {
     /// Addresses or globs, also of what left the manifest; all of them are forgotten, or none
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
@@ -303,7 +303,7 @@ pub struct ForgetArgs {
 
 /// `archive`.
 #[derive(Debug, Args)]
-pub struct ArchiveArgs {
+pub(super) struct ArchiveArgs {
     /// Addresses or globs, also of what left the manifest; one after another, and each that can be is archived
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
@@ -314,7 +314,7 @@ pub struct ArchiveArgs {
 
 /// `restore`.
 #[derive(Debug, Args)]
-pub struct RestoreArgs {
+pub(super) struct RestoreArgs {
     /// Addresses or globs, also of what left the manifest; one after another, and each that can be is restored
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
@@ -322,7 +322,7 @@ pub struct RestoreArgs {
 
 /// `recreate`.
 #[derive(Debug, Args)]
-pub struct RecreateArgs {
+pub(super) struct RecreateArgs {
     /// For those that are held because their creator changed
     #[arg(long, required = true)]
     pub creator: bool,
@@ -339,7 +339,7 @@ pub struct RecreateArgs {
 
 /// `resolve`.
 #[derive(Debug, Args)]
-pub struct ResolveArgs {
+pub(super) struct ResolveArgs {
     /// The asset's name in assets.toml, such as `sword` or `ui/close.png`
     #[arg(value_name = "ADDRESS")]
     pub address: String,
@@ -361,7 +361,7 @@ pub struct ResolveArgs {
 
 /// `retry`.
 #[derive(Debug, Args)]
-pub struct RetryArgs {
+pub(super) struct RetryArgs {
     /// Addresses, or globs over what was refused or waits; all of them are due again, or none
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
@@ -369,7 +369,7 @@ pub struct RetryArgs {
 
 /// `lockfile`.
 #[derive(Debug, Subcommand)]
-pub enum LockfileCommand {
+pub(super) enum LockfileCommand {
     /// The merge driver: write the union of OURS and THEIRS to OURS
     Merge {
         /// The common ancestor (%O)
@@ -383,7 +383,7 @@ pub enum LockfileCommand {
 
 /// `emulator`.
 #[derive(Debug, Args)]
-pub struct EmulatorArgs {
+pub(super) struct EmulatorArgs {
     /// Where to listen
     #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDR")]
     pub listen: SocketAddr,
@@ -409,7 +409,7 @@ pub struct EmulatorArgs {
 
 /// What the emulator assumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum EmulatorProfile {
+pub(super) enum EmulatorProfile {
     /// What Roblox's documents say
     Documented,
     /// What public clients saw
@@ -418,7 +418,7 @@ pub enum EmulatorProfile {
 
 /// `completions`.
 #[derive(Debug, Args)]
-pub struct CompletionsArgs {
+pub(super) struct CompletionsArgs {
     /// For which shell
     pub shell: clap_complete::Shell,
 }

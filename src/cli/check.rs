@@ -19,7 +19,7 @@ use crate::platform::clock;
 use crate::state::lockfile;
 
 /// Checks everything that can be checked offline.
-pub fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailure> {
+pub(super) fn run(output: Printer, global: &Global) -> Result<Exit, CommandFailure> {
     let project = target::find_files(global)?;
     let before = known(output, &project);
     let known = before.addresses();

@@ -11,7 +11,7 @@ pub(super) fn is_ci() -> bool {
 }
 
 /// Warns of a lockfile that git doesn't know after assets were uploaded. Blocks: it asks git.
-pub fn lockfile_warning(project: &Project, report: &RunReport) -> Option<Warning> {
+pub(super) fn lockfile_warning(project: &Project, report: &RunReport) -> Option<Warning> {
     let uploaded = report.lockfile_written || report.steps.iter().any(|step| step.outcome.is_done());
     if !uploaded || !is_ci() {
         return None;

@@ -34,10 +34,10 @@ const TIMEOUT: Duration = Duration::from_mins(60);
 const UPLOADS: usize = 8;
 
 /// How every one of these commands ends when it changed what other machines have to know.
-pub const COMMIT: &str = "commit the manifest and the lockfile, or the next deploy undoes this";
+pub(super) const COMMIT: &str = "commit the manifest and the lockfile, or the next deploy undoes this";
 
 /// The state and the remote, open for one command.
-pub struct Hand {
+pub(super) struct Hand {
     /// The state.
     pub session: Session,
     /// The remote.
@@ -54,7 +54,7 @@ impl Hand {
     ///
     /// # Errors
     /// Without a key, while another process holds the state, or when state or lockfile can't be used.
-    pub async fn open(
+    pub(super) async fn open(
         output: Printer,
         global: &Global,
         target: &ProjectTarget,
@@ -73,7 +73,7 @@ impl Hand {
     ///
     /// # Errors
     /// When manifest, lockfile or state can't be used.
-    pub async fn reconcile(
+    pub(super) async fn reconcile(
         &mut self,
         output: Printer,
         only: BTreeSet<Address>,
@@ -94,7 +94,7 @@ impl Hand {
     }
 
     /// Lets go of everything.
-    pub async fn close(self) {
+    pub(super) async fn close(self) {
         self.bars.clear();
         self.session.close().await;
         if let Some(embedded) = self.embedded {
@@ -107,7 +107,7 @@ impl Hand {
 ///
 /// # Errors
 /// When the manifest can't be used.
-pub fn wanted(target: &ProjectTarget, view: &StateSnapshot) -> Result<Gathered, CommandFailure> {
+pub(super) fn wanted(target: &ProjectTarget, view: &StateSnapshot) -> Result<Gathered, CommandFailure> {
     let look =
         || gather(&target.project, &view.cache, &view.recorded.addresses(), &FilesInProgress::default(), &silent());
     Ok(tokio::task::block_in_place(look)?)
@@ -115,7 +115,7 @@ pub fn wanted(target: &ProjectTarget, view: &StateSnapshot) -> Result<Gathered, 
 
 /// What came of a command for one address.
 #[derive(Debug, Default)]
-pub struct CommandResult {
+pub(super) struct CommandResult {
     /// The asset, where there is one.
     pub asset_id: Option<AssetId>,
     /// The number of its revision.
@@ -128,7 +128,7 @@ pub struct CommandResult {
 
 impl CommandResult {
     /// The one JSON document of a command.
-    pub fn document(&self, address: &Address) -> Value {
+    pub(super) fn document(&self, address: &Address) -> Value {
         let Self { asset_id, revision, outcome, more } = self;
         let mut document = json!({
             "address": address.as_str(),
@@ -144,7 +144,7 @@ impl CommandResult {
 }
 
 /// What a report of one address adds to the document.
-pub fn more(report: &RunReport) -> Vec<(&'static str, Value)> {
+pub(super) fn more(report: &RunReport) -> Vec<(&'static str, Value)> {
     let document = document::report(report);
     let actions = document.get("actions").cloned().unwrap_or_default();
     let notes: Vec<&str> = report.notes.iter().map(|note| note.text.as_str()).collect();
@@ -152,7 +152,7 @@ pub fn more(report: &RunReport) -> Vec<(&'static str, Value)> {
 }
 
 /// Prints what was done for an address, and what a person should know beside it.
-pub fn show(output: Printer, report: &RunReport) {
+pub(super) fn show(output: Printer, report: &RunReport) {
     for entry in &report.steps {
         if let Outcome::Done { asset_id, revision } = &entry.outcome {
             let revision = revision.map(|number| format!(", revision {number}")).unwrap_or_default();
@@ -170,7 +170,7 @@ pub fn show(output: Printer, report: &RunReport) {
 }
 
 /// The one JSON document of a command for several addresses: that of each, and what concerns all of them.
-pub fn documents(told: &[(Address, CommandResult)], more: Vec<(&'static str, Value)>) -> Value {
+pub(super) fn documents(told: &[(Address, CommandResult)], more: Vec<(&'static str, Value)>) -> Value {
     let mut document =
         json!({ "assets": told.iter().map(|(address, told)| told.document(address)).collect::<Vec<_>>() });
     if let Some(fields) = document.as_object_mut() {
@@ -181,7 +181,7 @@ pub fn documents(told: &[(Address, CommandResult)], more: Vec<(&'static str, Val
 
 /// Why what was to be done for an address was not.
 #[derive(Debug)]
-pub struct Shortfall {
+pub(super) struct Shortfall {
     /// In the words of `sync --json`.
     pub outcome: &'static str,
     /// For a person, with the exit code.
@@ -196,7 +196,7 @@ impl Shortfall {
     }
 
     /// What a run for one address left undone.
-    pub fn of(report: &RunReport) -> Option<Self> {
+    pub(super) fn of(report: &RunReport) -> Option<Self> {
         if let Some(fatal) = Self::of_stop(report.stop.as_ref()) {
             return Some(fatal);
         }
@@ -229,7 +229,7 @@ impl Shortfall {
     }
 
     /// What one step left undone, and what stopped it.
-    pub fn of_step(outcome: &Outcome, stop: Option<&Stop>) -> Option<Self> {
+    pub(super) fn of_step(outcome: &Outcome, stop: Option<&Stop>) -> Option<Self> {
         let shortfall = Self::of_outcome(outcome)?;
         match stop {
             Some(Stop::Signal(code)) => {
@@ -254,7 +254,7 @@ impl Shortfall {
 }
 
 /// A failure of what came after something that stays: says what stays, and what to do now.
-pub fn although(mut failure: CommandFailure, what: &str, then: &str) -> CommandFailure {
+pub(super) fn although(mut failure: CommandFailure, what: &str, then: &str) -> CommandFailure {
     failure.rendered = None;
     if let Some(problem) = failure.problems.first_mut() {
         problem.message = format!("{what}: {}", problem.message);

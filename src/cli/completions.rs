@@ -7,7 +7,7 @@ use super::exit::{CommandFailure, Exit};
 use super::output;
 
 /// Prints them to standard output.
-pub fn run(args: &CompletionsArgs) -> Result<Exit, CommandFailure> {
+pub(super) fn run(args: &CompletionsArgs) -> Result<Exit, CommandFailure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "macadam", &mut script);
     output::put(&mut std::io::stdout(), &String::from_utf8_lossy(&script));

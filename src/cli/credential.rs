@@ -19,7 +19,7 @@ const TOKEN_VARIABLE: &str = "ROBLOX_OAUTH_TOKEN";
 ///
 /// # Errors
 /// When the one found can't be used.
-pub fn find_any(file: Option<&Path>) -> Result<Option<Credential>, CommandFailure> {
+pub(super) fn find_any(file: Option<&Path>) -> Result<Option<Credential>, CommandFailure> {
     let is_set =
         |variable: &str| std::env::var_os(variable).is_some_and(|text| !text.to_string_lossy().trim().is_empty());
     let in_systemd = std::env::var_os("CREDENTIALS_DIRECTORY")
@@ -32,7 +32,7 @@ pub fn find_any(file: Option<&Path>) -> Result<Option<Credential>, CommandFailur
 ///
 /// # Errors
 /// With exit code 4 when there is none, or the one found can't be used. The message never holds it.
-pub fn find(file: Option<&Path>) -> Result<Credential, CommandFailure> {
+pub(super) fn find(file: Option<&Path>) -> Result<Credential, CommandFailure> {
     if let Some(path) = file {
         return read(path);
     }
@@ -118,6 +118,6 @@ const fn others_can_read(_path: &Path) -> bool {
 }
 
 /// The embedded emulator takes any key.
-pub fn for_emulator() -> Result<Credential, CommandFailure> {
+pub(super) fn for_emulator() -> Result<Credential, CommandFailure> {
     Credential::api_key("emulator").map_err(|error| CommandFailure::of(Exit::Credential, &error, None))
 }

@@ -90,7 +90,7 @@ fn notes(notes: &[Note]) -> Value {
 }
 
 /// What somebody else changed.
-pub fn drifts(drifts: &[Drift]) -> Value {
+pub(super) fn drifts(drifts: &[Drift]) -> Value {
     let drift = |drift: &Drift| {
         let Drift { address, asset_id, what, hint } = drift;
         json!({ "address": address.as_str(), "asset_id": asset_id.get(), "what": what, "hint": hint })
@@ -106,7 +106,7 @@ fn planned(preview: &PlanPreview) -> Vec<Map<String, Value>> {
 }
 
 /// `plan`.
-pub fn plan(preview: &PlanPreview) -> Value {
+pub(super) fn plan(preview: &PlanPreview) -> Value {
     let actions = planned(preview);
     json!({
         "actions": actions,
@@ -119,7 +119,7 @@ pub fn plan(preview: &PlanPreview) -> Value {
 }
 
 /// `sync --once --locked`: the plan, in the form of a run that carried out nothing.
-pub fn locked(preview: &PlanPreview, violated: bool) -> Value {
+pub(super) fn locked(preview: &PlanPreview, violated: bool) -> Value {
     let mut document = plan(preview);
     let mut actions = planned(preview);
     let held = std::iter::repeat_n(None, preview.plan.steps.len()).chain(preview.plan.held.iter().map(Some));
@@ -148,7 +148,7 @@ fn outcome_of(hold: &Hold) -> &'static str {
 }
 
 /// `sync --once`.
-pub fn report(report: &RunReport) -> Value {
+pub(super) fn report(report: &RunReport) -> Value {
     // One entry for what rests: the step that was refused says what Roblox said, otherwise the hold says why and what frees it.
     let told = |tried: &&StepReport| match tried.outcome {
         Outcome::Superseded { .. } => false,

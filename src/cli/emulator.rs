@@ -15,13 +15,13 @@ const MAX_FAULTS_BYTES: u64 = 16 << 20;
 
 /// The emulator within this process, with a world that outlives it.
 #[derive(Debug)]
-pub struct Embedded {
+pub(super) struct Embedded {
     running: Running,
 }
 
 impl Embedded {
     /// Starts one that keeps its world in `folder`.
-    pub async fn start(folder: &Path) -> Result<Self, CommandFailure> {
+    pub(super) async fn start(folder: &Path) -> Result<Self, CommandFailure> {
         own_file::create_folder(folder)
             .map_err(|error| CommandFailure::new(Exit::Unusable, format!("create {}: {error}", folder.display())))?;
         let config = Config { world_file: Some(folder.join("world.json")), ..Config::default() };
@@ -30,12 +30,12 @@ impl Embedded {
     }
 
     /// Where it listens.
-    pub fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         self.running.url()
     }
 
     /// Ends it and keeps its world.
-    pub async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.running.shutdown().await;
     }
 }
@@ -45,7 +45,7 @@ fn not_started(error: &StartError) -> CommandFailure {
 }
 
 /// Serves until a signal.
-pub async fn run(output: Printer, args: EmulatorArgs) -> Result<Exit, CommandFailure> {
+pub(super) async fn run(output: Printer, args: EmulatorArgs) -> Result<Exit, CommandFailure> {
     if args.list_switches {
         list_switches(output);
         return Ok(Exit::Success);

@@ -41,7 +41,7 @@ fn manifest_mistakes(diagnostics: &[Diagnostic], source: &str) -> CommandFailure
 }
 
 /// One mistake with its place.
-pub fn problem(diagnostic: &Diagnostic) -> ReportedProblem {
+pub(super) fn problem(diagnostic: &Diagnostic) -> ReportedProblem {
     ReportedProblem {
         message: diagnostic.message.clone(),
         hint: diagnostic.hint.clone(),

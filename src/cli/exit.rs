@@ -4,7 +4,7 @@ use crate::state::lockfile::LockfileError;
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
+pub(super) enum Exit {
     /// In sync, or done.
     Success,
     /// Some assets could not be reconciled, a violated `--locked`, a refused command.
@@ -25,7 +25,7 @@ pub enum Exit {
 
 impl Exit {
     /// The code.
-    pub const fn code(self) -> u8 {
+    pub(super) const fn code(self) -> u8 {
         match self {
             Self::Success => 0,
             Self::Unreconciled => 1,
@@ -41,7 +41,7 @@ impl Exit {
 
 /// One thing to tell a person or a script.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ReportedProblem {
+pub(super) struct ReportedProblem {
     /// What was tried on what, and what came of it.
     pub message: String,
     /// What to do next.
@@ -56,7 +56,7 @@ pub struct ReportedProblem {
 
 /// The end of a command that did not do what it was asked for.
 #[derive(Debug)]
-pub struct CommandFailure {
+pub(super) struct CommandFailure {
     /// The exit code.
     pub exit: Exit,
     /// What happened, at least one.
@@ -67,13 +67,13 @@ pub struct CommandFailure {
 
 impl CommandFailure {
     /// One problem.
-    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+    pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
         let problem = ReportedProblem { message: message.into(), ..ReportedProblem::default() };
         Self { exit, problems: vec![problem], rendered: None }
     }
 
     /// Macadam itself went wrong.
-    pub fn defect(message: impl Into<String>) -> Self {
+    pub(super) fn defect(message: impl Into<String>) -> Self {
         let hint = "this is a defect of macadam: please report it with what it printed to standard error; what was begun is recorded, \
                     run it again to go on";
         Self::new(Exit::Unreconciled, message).hint(hint)
@@ -81,7 +81,7 @@ impl CommandFailure {
 
     /// With a remedy.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         if let Some(problem) = self.problems.last_mut() {
             problem.hint = Some(hint.into());
         }
@@ -89,7 +89,7 @@ impl CommandFailure {
     }
 
     /// An error with everything that caused it, outermost first.
-    pub fn of(exit: Exit, error: &dyn std::error::Error, hint: Option<String>) -> Self {
+    pub(super) fn of(exit: Exit, error: &dyn std::error::Error, hint: Option<String>) -> Self {
         let mut failure = Self::new(exit, chain(error));
         if let Some(problem) = failure.problems.last_mut() {
             problem.hint = hint;
@@ -99,7 +99,7 @@ impl CommandFailure {
 }
 
 /// An error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -115,7 +115,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// A lockfile that can't be used, with its place.
-pub fn unusable_lockfile(error: &LockfileError) -> CommandFailure {
+pub(super) fn unusable_lockfile(error: &LockfileError) -> CommandFailure {
     let mut failure = CommandFailure::of(Exit::Unusable, error, error.hint());
     if let (Some(problem), Some(place)) = (failure.problems.last_mut(), error.place()) {
         problem.file = Some(place.file.display().to_string());

@@ -35,7 +35,7 @@ impl From<ForgetError> for CommandFailure {
 }
 
 /// Forgets addresses. Needs no key.
-pub async fn run(output: Printer, global: &Global, args: &ForgetArgs) -> Result<Exit, CommandFailure> {
+pub(super) async fn run(output: Printer, global: &Global, args: &ForgetArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let selection =
         AddressSelection::read(&args.addresses, || Ok(StateSnapshot::open(&target.project, &target.remote)?.known()))?;

@@ -149,7 +149,7 @@ impl KnownHistory {
 }
 
 /// Shows them, oldest first.
-pub fn run(output: Printer, global: &Global, args: &HistoryArgs) -> Result<Exit, CommandFailure> {
+pub(super) fn run(output: Printer, global: &Global, args: &HistoryArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let wish = HistoryQuery::read(&target, &args.words)?;
     let mut documents = Vec::new();
@@ -189,7 +189,7 @@ fn heading(output: Printer, wish: &HistoryQuery, known: &KnownHistory) {
 }
 
 /// The same beside what Roblox lists. Takes no lock and writes nothing: it works beside a running process.
-pub async fn run_remote(output: Printer, global: &Global, args: &HistoryArgs) -> Result<Exit, CommandFailure> {
+pub(super) async fn run_remote(output: Printer, global: &Global, args: &HistoryArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let wish = HistoryQuery::read(&target, &args.words)?;
     let all = wish.selection.addresses.iter().map(|address| KnownHistory::look(global, address));

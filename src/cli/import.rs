@@ -41,7 +41,7 @@ impl From<ImportError> for CommandFailure {
 }
 
 /// Imports one asset.
-pub async fn run(output: Printer, global: &Global, args: &ImportArgs) -> Result<Exit, CommandFailure> {
+pub(super) async fn run(output: Printer, global: &Global, args: &ImportArgs) -> Result<Exit, CommandFailure> {
     if let Some(from) = &args.from {
         return move_in::run(output, global, from, args).await;
     }

@@ -18,7 +18,7 @@ const ATTRIBUTES: &str = include_str!("init/gitattributes");
 const DRIVER: &str = "git config merge.macadam.driver \"macadam lockfile merge %O %A %B\"";
 
 /// Writes what is missing in `folder`.
-pub fn run(output: Printer, folder: &Path, manifest: Option<&Path>) -> Result<Exit, CommandFailure> {
+pub(super) fn run(output: Printer, folder: &Path, manifest: Option<&Path>) -> Result<Exit, CommandFailure> {
     let manifest = manifest.unwrap_or(Path::new(DEFAULT_MANIFEST));
     let manifest = own_file::named(&folder.join(manifest));
     let root = manifest.parent().unwrap_or(folder).to_owned();

@@ -11,7 +11,7 @@ use crate::platform::own_file::{self, Access};
 use crate::state::lockfile::{self, Ledger};
 
 /// Merges the three sides that git names; the result replaces OURS.
-pub fn run(output: Printer, command: &LockfileCommand) -> Result<Exit, CommandFailure> {
+pub(super) fn run(output: Printer, command: &LockfileCommand) -> Result<Exit, CommandFailure> {
     let LockfileCommand::Merge { base, ours, theirs } = command;
     let base = read(base)?;
     let merged = match (read(ours)?, read(theirs)?) {

@@ -38,7 +38,12 @@ impl From<MoveError> for CommandFailure {
 }
 
 /// Moves in.
-pub async fn run(output: Printer, global: &Global, from: &Path, args: &ImportArgs) -> Result<Exit, CommandFailure> {
+pub(super) async fn run(
+    output: Printer,
+    global: &Global,
+    from: &Path,
+    args: &ImportArgs,
+) -> Result<Exit, CommandFailure> {
     let (tool, main) = tool(from)?;
     let target = find_target(global, &main)?;
     moving::refuse_existing(&target.project)?;

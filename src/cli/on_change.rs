@@ -21,7 +21,7 @@ use crate::engine::workspace::session::Session;
 /// # Errors
 /// In a rehearsal. The emulator's asset IDs exist nowhere else, and a command that commits, pushes or
 /// deploys them can't know that unless it was written for it.
-pub fn on_change_command<'a>(global: &Global, args: &'a SyncArgs) -> Result<Option<&'a str>, CommandFailure> {
+pub(super) fn on_change_command<'a>(global: &Global, args: &'a SyncArgs) -> Result<Option<&'a str>, CommandFailure> {
     if global.emulator && args.on_change.is_some() {
         let hint = "leave `--on-change` out: the emulator's asset IDs don't exist on Roblox, and must not be published";
         return Err(CommandFailure::new(Exit::Usage, "`--on-change` can't be used with `--emulator`").hint(hint));
@@ -31,7 +31,7 @@ pub fn on_change_command<'a>(global: &Global, args: &'a SyncArgs) -> Result<Opti
 
 /// How the command of a run went.
 #[derive(Debug)]
-pub enum Ran {
+pub(super) enum Ran {
     /// Nothing changed since a command last ended well, or no command was given.
     NotDue,
     /// It ended well.
@@ -42,7 +42,7 @@ pub enum Ran {
 
 impl Ran {
     /// The worse of the sync's end and the command's.
-    pub const fn worse(&self, sync: Exit) -> Exit {
+    pub(super) const fn worse(&self, sync: Exit) -> Exit {
         match (self, sync) {
             (Self::Failed(_), Exit::Success) => Exit::Unreconciled,
             (Self::Failed(_) | Self::Well | Self::NotDue, sync) => sync,
@@ -50,7 +50,7 @@ impl Ran {
     }
 
     /// For the document of a run.
-    pub fn document(&self) -> Value {
+    pub(super) fn document(&self) -> Value {
         match self {
             Self::NotDue => Value::Null,
             Self::Well => json!({ "succeeded": true, "error": null, "hint": null }),
@@ -61,7 +61,7 @@ impl Ran {
     }
 
     /// What there is to tell beside the report.
-    pub fn problem(&self) -> Option<&ReportedProblem> {
+    pub(super) fn problem(&self) -> Option<&ReportedProblem> {
         match self {
             Self::Failed(problem) => Some(problem),
             Self::NotDue | Self::Well => None,
@@ -71,7 +71,7 @@ impl Ran {
 
 /// Runs the command if it is due. What it prints goes to standard error, line by line: standard output
 /// is the report's.
-pub async fn run(
+pub(super) async fn run(
     output: Printer,
     command: Option<&str>,
     session: &mut Session,
@@ -105,7 +105,7 @@ pub async fn run(
 ///
 /// # Errors
 /// When the command says that it can't; nothing was uploaded then.
-pub async fn may_publish(
+pub(super) async fn may_publish(
     output: Printer,
     command: Option<&str>,
     project: &Project,

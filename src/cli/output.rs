@@ -20,7 +20,7 @@ const DIM: Style = Style::new().dimmed();
 
 /// What a text is about, which decides its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TextStyle {
+pub(super) enum TextStyle {
     /// It went well.
     Good,
     /// It changes something.
@@ -35,53 +35,53 @@ pub enum TextStyle {
 
 /// Where a command's result goes.
 #[derive(Debug, Clone, Copy)]
-pub struct Printer {
+pub(super) struct Printer {
     json: bool,
     quiet: bool,
 }
 
 impl Printer {
     /// Text or JSON.
-    pub const fn new(json: bool, quiet: bool) -> Self {
+    pub(super) const fn new(json: bool, quiet: bool) -> Self {
         Self { json, quiet }
     }
 
     /// Whether the result is one JSON document.
-    pub const fn is_json(self) -> bool {
+    pub(super) const fn is_json(self) -> bool {
         self.json
     }
 
     /// Whether only errors and what was asked for are wanted.
-    pub const fn is_quiet(self) -> bool {
+    pub(super) const fn is_quiet(self) -> bool {
         self.quiet
     }
 
     /// Prints the result as JSON; nothing else may be printed to standard output then.
-    pub fn document(self, document: &Value) {
+    pub(super) fn document(self, document: &Value) {
         put(&mut anstream::stdout(), &format!("{document:#}\n"));
     }
 
     /// Prints a line of the result; with `--json` nothing.
-    pub fn line(self, text: impl AsRef<str>) {
+    pub(super) fn line(self, text: impl AsRef<str>) {
         if !self.json {
             put(&mut anstream::stdout(), &format!("{}\n", shown::lines(text.as_ref())));
         }
     }
 
     /// Prints a warning to standard error.
-    pub fn warning(self, text: impl AsRef<str>) {
+    pub(super) fn warning(self, text: impl AsRef<str>) {
         if !self.json {
             let _ = writeln!(anstream::stderr(), "{YELLOW}warning{YELLOW:#}: {}", shown::lines(text.as_ref()));
         }
     }
 
     /// Passes on a line of another program to standard error, with `--json` too.
-    pub fn aside(self, line: &str) {
+    pub(super) fn aside(self, line: &str) {
         let _ = writeln!(anstream::stderr(), "{line}");
     }
 
     /// Prints the result of a command that was stopped on the way: what it did, and why it ended, in one document.
-    pub fn stopped(self, mut document: Value, failure: &CommandFailure) {
+    pub(super) fn stopped(self, mut document: Value, failure: &CommandFailure) {
         if let Some(fields) = document.as_object_mut() {
             fields.insert("errors".to_owned(), problems_json(failure));
         }
@@ -89,7 +89,7 @@ impl Printer {
     }
 
     /// Prints why the command failed.
-    pub fn failure(self, failure: &CommandFailure) {
+    pub(super) fn failure(self, failure: &CommandFailure) {
         if self.json {
             self.document(&json!({ "errors": problems_json(failure) }));
             return;
@@ -102,7 +102,7 @@ impl Printer {
     }
 
     /// Prints one error for a person.
-    pub fn problem(problem: &ReportedProblem) {
+    pub(super) fn problem(problem: &ReportedProblem) {
         let place = place(problem).map(|place| format!("{place}: ")).unwrap_or_default();
         let message = format!("{place}{}", problem.message);
         let _ = writeln!(anstream::stderr(), "{RED}error{RED:#}: {}", shown::foreign(&message));
@@ -152,7 +152,7 @@ fn problem_json(problem: &ReportedProblem) -> Value {
 }
 
 /// A text in the colour of its tone; colours are stripped where nobody sees them.
-pub fn paint(tone: TextStyle, text: impl std::fmt::Display) -> String {
+pub(super) fn paint(tone: TextStyle, text: impl std::fmt::Display) -> String {
     let style = match tone {
         TextStyle::Good => GREEN,
         TextStyle::Change => CYAN,
@@ -164,6 +164,6 @@ pub fn paint(tone: TextStyle, text: impl std::fmt::Display) -> String {
 }
 
 /// `1 asset`, `2 assets`.
-pub fn plural(count: u64, noun: &str) -> String {
+pub(super) fn plural(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

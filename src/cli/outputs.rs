@@ -13,7 +13,7 @@ use crate::outputs::mark::Maker;
 use crate::plan::Plan;
 
 /// Writes the outputs, or with `--check` says whether they are as they should be.
-pub fn run(output: Printer, global: &Global, args: &OutputsArgs) -> Result<Exit, CommandFailure> {
+pub(super) fn run(output: Printer, global: &Global, args: &OutputsArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let (drafts, notes) = snapshot::outputs(&target.project, &target.remote)?;
     if drafts.is_empty() && !output.is_json() {
@@ -89,7 +89,7 @@ fn show_problem(output: Printer, file: &OutputFile) {
 }
 
 /// Prints the outputs that were written and those that could not be, after a run.
-pub fn show(output: Printer, files: &[OutputFile]) {
+pub(super) fn show(output: Printer, files: &[OutputFile]) {
     for file in files.iter().filter(|file| file.state == OutputState::Written) {
         output.line(format!("{} {}", paint(TextStyle::Good, format!("{:<15}", "output")), file.path));
     }
@@ -100,7 +100,7 @@ pub fn show(output: Printer, files: &[OutputFile]) {
 }
 
 /// Prints what a sync would do to the outputs.
-pub fn show_planned(output: Printer, drafts: &[OutputDraft], plan: &Plan) {
+pub(super) fn show_planned(output: Printer, drafts: &[OutputDraft], plan: &Plan) {
     let told = |draft: &&OutputDraft| draft.state() != OutputState::UpToDate || draft.new_asset_ids(plan) > 0;
     for draft in drafts.iter().filter(told) {
         let file = OutputFile { path: draft.path.clone(), state: draft.state() };
@@ -119,7 +119,7 @@ pub fn show_planned(output: Printer, drafts: &[OutputDraft], plan: &Plan) {
 }
 
 /// Outputs as they were left, for JSON.
-pub fn documents(files: &[OutputFile]) -> Value {
+pub(super) fn documents(files: &[OutputFile]) -> Value {
     files.iter().map(document).collect()
 }
 
@@ -134,7 +134,7 @@ fn document(OutputFile { path, state }: &OutputFile) -> Value {
 }
 
 /// The same for outputs that a sync would write, with how many asset IDs are still to come.
-pub fn planned_documents(drafts: &[OutputDraft], plan: &Plan) -> Value {
+pub(super) fn planned_documents(drafts: &[OutputDraft], plan: &Plan) -> Value {
     let planned = |draft: &OutputDraft| {
         let mut entry = document(&OutputFile { path: draft.path.clone(), state: draft.state() });
         if let Some(fields) = entry.as_object_mut() {

@@ -107,7 +107,7 @@ impl Edited {
 type Chosen = Vec<(Address, Pin, RevisionKey)>;
 
 /// Pins addresses.
-pub async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Result<Exit, CommandFailure> {
+pub(super) async fn pin(output: Printer, global: &Global, args: &PinArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let view = StateSnapshot::open(&target.project, &target.remote)?;
     let gathered = command_context::wanted(&target, &view)?;
@@ -206,7 +206,7 @@ fn names(addresses: &[Address]) -> String {
 }
 
 /// Takes pins back.
-pub async fn unpin(output: Printer, global: &Global, args: &UnpinArgs) -> Result<Exit, CommandFailure> {
+pub(super) async fn unpin(output: Printer, global: &Global, args: &UnpinArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let bytes = target.project.read_manifest();
     let bytes = bytes.map_err(|error| CommandFailure::of(Exit::Unusable, &error, error.hint()))?;

@@ -15,7 +15,7 @@ use crate::model::ids::AssetId;
 use crate::plan::PlanOptions;
 
 /// Shows the plan.
-pub async fn run(output: Printer, global: &Global, args: &PlanArgs) -> Result<Exit, CommandFailure> {
+pub(super) async fn run(output: Printer, global: &Global, args: &PlanArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let preview = preview(output, global, &target, &PlanOptions::default(), args.refresh).await?;
     if output.is_json() {
@@ -34,7 +34,7 @@ pub async fn run(output: Printer, global: &Global, args: &PlanArgs) -> Result<Ex
 ///
 /// # Errors
 /// When manifest, state or lockfile can't be used, or with `refresh` Roblox refuses the key.
-pub async fn preview(
+pub(super) async fn preview(
     output: Printer,
     global: &Global,
     target: &ProjectTarget,
@@ -61,12 +61,12 @@ pub async fn preview(
 }
 
 /// That an asset could not be looked at.
-pub fn unasked(asset_id: AssetId, why: &str) -> String {
+pub(super) fn unasked(asset_id: AssetId, why: &str) -> String {
     format!("asset {asset_id} could not be looked at, and is taken as it was: {why}")
 }
 
 /// Prints what is planned for a person.
-pub fn show(output: Printer, preview: &PlanPreview, all: bool) {
+pub(super) fn show(output: Printer, preview: &PlanPreview, all: bool) {
     for note in &preview.gathered.notes {
         output.warning(&note.message);
     }

@@ -28,7 +28,7 @@ const INDENT: &str = "      ";
 
 /// What a plan is shown with.
 #[derive(Debug, Clone, Copy)]
-pub struct Outline<'a> {
+pub(super) struct Outline<'a> {
     /// The plan.
     pub plan: &'a Plan,
     /// What is wanted.
@@ -41,7 +41,7 @@ pub struct Outline<'a> {
 
 impl Outline<'_> {
     /// The whole plan, with its summary as the last line.
-    pub fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for (name, steps) in self.groups() {
             let entries: Vec<_> = steps.into_iter().map(|step| self.step(step)).collect();
@@ -126,7 +126,7 @@ const fn place(action: &Action) -> usize {
 }
 
 /// What is not done, and what would free it.
-pub fn holds(held: &[Hold], all: bool) -> Vec<String> {
+pub(super) fn holds(held: &[Hold], all: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for kind in KINDS {
         if kind == HoldKind::Waiting {
@@ -172,7 +172,7 @@ fn drifts(drifts: &[Drift], all: bool) -> Vec<String> {
 }
 
 /// What is good to know.
-pub fn notes(notes: &[Note], all: bool) -> Vec<String> {
+pub(super) fn notes(notes: &[Note], all: bool) -> Vec<String> {
     let entries = notes.iter().map(|note| match &note.address {
         Some(address) => vec![format!("  {address} {}", note.text)],
         None => vec![format!("  {}", note.text)],

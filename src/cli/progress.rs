@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_millis(120);
 
 /// One line that tells what goes on.
 #[derive(Debug, Clone)]
-pub struct Bars {
+pub(super) struct Bars {
     line: Option<Arc<Mutex<Line>>>,
 }
 
@@ -37,7 +37,7 @@ struct Line {
 
 impl Bars {
     /// A display on standard error, if that is a terminal and people read.
-    pub fn new(output: Printer) -> Self {
+    pub(super) fn new(output: Printer) -> Self {
         let shown = !output.is_json() && !output.is_quiet() && std::io::stderr().is_terminal();
         let line = shown.then(|| {
             let bar = ProgressBar::new_spinner();
@@ -51,7 +51,7 @@ impl Bars {
     }
 
     /// What the engine tells its progress to.
-    pub fn listener(&self) -> Listener {
+    pub(super) fn listener(&self) -> Listener {
         match &self.line {
             None => silent(),
             Some(line) => {
@@ -62,7 +62,7 @@ impl Bars {
     }
 
     /// Takes the display away while `work` talks to the person.
-    pub fn pause<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(super) fn pause<T>(&self, work: impl FnOnce() -> T) -> T {
         match &self.line {
             None => work(),
             Some(line) => {
@@ -78,7 +78,7 @@ impl Bars {
     }
 
     /// Takes the display away for good.
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         if let Some(line) = &self.line {
             lock(line).bar.finish_and_clear();
         }

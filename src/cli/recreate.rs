@@ -54,7 +54,7 @@ struct RecreateResult {
 }
 
 /// Makes new assets for every address that is held because its creator changed, or those of them that are named.
-pub async fn run(output: Printer, global: &Global, args: &RecreateArgs) -> Result<Exit, CommandFailure> {
+pub(super) async fn run(output: Printer, global: &Global, args: &RecreateArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     read_manifest(&target.project)?;
     let view = StateSnapshot::open(&target.project, &target.remote)?;

@@ -31,7 +31,7 @@ impl From<RepairError> for CommandFailure {
 }
 
 /// Settles a create in doubt.
-pub async fn resolve(output: Printer, global: &Global, args: &ResolveArgs) -> Result<Exit, CommandFailure> {
+pub(super) async fn resolve(output: Printer, global: &Global, args: &ResolveArgs) -> Result<Exit, CommandFailure> {
     let address = address(&args.address)?;
     let asset_id =
         args.asset_id.map(AssetId::new).transpose().map_err(|error| CommandFailure::of(Exit::Usage, &error, None))?;
@@ -104,7 +104,7 @@ async fn settle(
 }
 
 /// Makes refused assets due again.
-pub async fn retry(output: Printer, global: &Global, args: &RetryArgs) -> Result<Exit, CommandFailure> {
+pub(super) async fn retry(output: Printer, global: &Global, args: &RetryArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let resting = || {
         let view = StateSnapshot::open(&target.project, &target.remote)?;

@@ -12,7 +12,7 @@ use crate::model::address::Address;
 
 /// What globs may mean for one command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidates {
+pub(super) struct Candidates {
     /// The addresses for which there is something to do.
     pub eligible: BTreeSet<Address>,
     /// All addresses that are known.
@@ -30,7 +30,7 @@ impl From<BTreeSet<Address>> for Candidates {
 
 /// The addresses that a command is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AddressSelection {
+pub(super) struct AddressSelection {
     /// Each once, in the order in which they were named; those of a glob in their own order.
     pub addresses: Vec<Address>,
     /// Those that only a glob named: where there is nothing to do for one of them, it is passed over.
@@ -44,7 +44,7 @@ impl AddressSelection {
     ///
     /// # Errors
     /// When a text is no address, or a glob can't be read or fits nothing.
-    pub fn read<C: Into<Candidates>>(
+    pub(super) fn read<C: Into<Candidates>>(
         texts: &[String],
         candidates: impl FnOnce() -> Result<C, CommandFailure>,
     ) -> Result<Self, CommandFailure> {

@@ -39,7 +39,7 @@ impl From<ServiceError> for CommandFailure {
 }
 
 /// Runs the service until a signal.
-pub async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Result<Exit, CommandFailure> {
+pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Result<Exit, CommandFailure> {
     on_change_command(global, args)?;
     let target = target::find(global)?;
     // Without a manifest or a key nothing is attempted, and no state is made.

@@ -30,7 +30,7 @@ const SILENCE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// With what the service said, or why it did not answer.
-pub async fn through_service(
+pub(super) async fn through_service(
     output: Printer,
     global: &Global,
     target: &ProjectTarget,
@@ -71,13 +71,13 @@ pub async fn through_service(
 ///
 /// # Errors
 /// When its lock can't be looked at.
-pub fn is_served(target: &ProjectTarget) -> Result<bool, CommandFailure> {
+pub(super) fn is_served(target: &ProjectTarget) -> Result<bool, CommandFailure> {
     let held = lock::holder(&target.project.state);
     Ok(held.map_err(|error: LockError| CommandFailure::of(Exit::Unusable, &error, None))?.is_service())
 }
 
 /// Prints what the service did for an address; `word` says what it is now.
-pub fn tell(output: Printer, address: &Address, answer: RequestDone, word: &str, rehearsal: bool) {
+pub(super) fn tell(output: Printer, address: &Address, answer: RequestDone, word: &str, rehearsal: bool) {
     let RequestDone { asset_id, revision, lockfile_written, notes } = answer;
     if output.is_json() {
         let more =
@@ -96,7 +96,7 @@ pub fn tell(output: Printer, address: &Address, answer: RequestDone, word: &str,
 }
 
 /// The same for several addresses that the service did at once.
-pub fn tell_all(output: Printer, addresses: &[Address], answer: &RequestDone, word: &str, rehearsal: bool) {
+pub(super) fn tell_all(output: Printer, addresses: &[Address], answer: &RequestDone, word: &str, rehearsal: bool) {
     let RequestDone { asset_id: _, revision: _, lockfile_written, notes } = answer;
     if output.is_json() {
         let told: Vec<(Address, CommandResult)> = addresses
@@ -129,7 +129,7 @@ const HELD_FOR_GOOD: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When one is held, or the service ends, or patience does.
-pub async fn until_all_carried_out(
+pub(super) async fn until_all_carried_out(
     output: Printer,
     global: &Global,
     target: &ProjectTarget,

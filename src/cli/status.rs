@@ -22,7 +22,7 @@ use crate::plan::retirement::{self, ScheduledArchiving};
 const INDENT: &str = "             ";
 
 /// Shows the rows that are asked for, or all.
-pub fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result<Exit, CommandFailure> {
+pub(super) fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let Status { mut rows, lost_lockfile } = status(&target.project, &target.remote)?;
     if !args.addresses.is_empty() {
@@ -48,7 +48,7 @@ pub fn run(output: Printer, global: &Global, args: &StatusArgs) -> Result<Exit, 
 }
 
 /// An address that nothing is known of, with the nearest that is.
-pub fn unknown_address<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> CommandFailure {
+pub(super) fn unknown_address<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> CommandFailure {
     let failure = CommandFailure::new(Exit::Unreconciled, format!("no asset has the address `{wanted}`"));
     let nearest = known.map(|name| (strsim::jaro_winkler(wanted, name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
     match nearest {

@@ -28,7 +28,7 @@ use crate::platform::{failpoint, signals};
 const CREATES_WITHOUT_ASKING: usize = 50;
 
 /// Reconciles once.
-pub async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Result<Exit, CommandFailure> {
+pub(super) async fn run(output: Printer, global: &Global, args: &SyncArgs) -> Result<Exit, CommandFailure> {
     if !args.once {
         return service::run(output, global, args).await;
     }

@@ -17,7 +17,7 @@ use crate::model::address::Address;
 
 /// A project and the name of its remote, for commands that send nothing.
 #[derive(Debug)]
-pub struct ProjectTarget {
+pub(super) struct ProjectTarget {
     /// The project, with the emulator's state and lockfile where that is meant.
     pub project: Project,
     /// The remote as state and lockfile record it.
@@ -31,7 +31,7 @@ const EMBEDDED: &str = "emulator";
 ///
 /// # Errors
 /// When it is gone.
-pub fn here() -> Result<PathBuf, CommandFailure> {
+pub(super) fn here() -> Result<PathBuf, CommandFailure> {
     std::env::current_dir()
         .map_err(|error| CommandFailure::new(Exit::Unusable, format!("find the current folder: {error}")))
 }
@@ -40,7 +40,7 @@ pub fn here() -> Result<PathBuf, CommandFailure> {
 ///
 /// # Errors
 /// When there is no manifest, or the API's address can't be used.
-pub fn find(global: &Global) -> Result<ProjectTarget, CommandFailure> {
+pub(super) fn find(global: &Global) -> Result<ProjectTarget, CommandFailure> {
     let mut project = Project::find(global.manifest.as_deref(), global.state.as_deref(), &here()?)?;
     project.in_ci = ci::is_ci();
     of_project(global, project)
@@ -50,7 +50,7 @@ pub fn find(global: &Global) -> Result<ProjectTarget, CommandFailure> {
 ///
 /// # Errors
 /// When the API's address can't be used.
-pub fn of_project(global: &Global, project: Project) -> Result<ProjectTarget, CommandFailure> {
+pub(super) fn of_project(global: &Global, project: Project) -> Result<ProjectTarget, CommandFailure> {
     if global.emulator {
         return Ok(ProjectTarget { project: project.for_emulator()?, remote: EMBEDDED.to_owned() });
     }
@@ -61,7 +61,7 @@ pub fn of_project(global: &Global, project: Project) -> Result<ProjectTarget, Co
 ///
 /// # Errors
 /// As [`find`], but for where the state would be.
-pub fn find_files(global: &Global) -> Result<Project, CommandFailure> {
+pub(super) fn find_files(global: &Global) -> Result<Project, CommandFailure> {
     let project = Project::find_files(global.manifest.as_deref(), &here()?)?;
     if !global.emulator {
         base(global)?;
@@ -78,7 +78,7 @@ fn base(global: &Global) -> Result<BaseUrl, CommandFailure> {
 ///
 /// # Errors
 /// With exit code 4 without a usable one.
-pub fn credential(global: &Global) -> Result<Credential, CommandFailure> {
+pub(super) fn credential(global: &Global) -> Result<Credential, CommandFailure> {
     if global.emulator { credential::for_emulator() } else { credential::find(global.api_key_file.as_deref()) }
 }
 
@@ -86,7 +86,7 @@ pub fn credential(global: &Global) -> Result<Credential, CommandFailure> {
 ///
 /// # Errors
 /// When the emulator or the client can't be started.
-pub async fn connect(
+pub(super) async fn connect(
     global: &Global,
     target: &ProjectTarget,
     credential: Credential,
@@ -109,6 +109,6 @@ pub async fn connect(
 ///
 /// # Errors
 /// As wrong usage, when it is none.
-pub fn address(text: &str) -> Result<Address, CommandFailure> {
+pub(super) fn address(text: &str) -> Result<Address, CommandFailure> {
     Address::new(text).map_err(|error| CommandFailure::of(Exit::Usage, &error, None))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// How waits grow for one kind of subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     first: Duration,
     longest: Duration,
 }
@@ -15,26 +15,26 @@ pub struct Backoff {
 impl Backoff {
     /// For an asset that could not be reconciled. A hiccup is over within a second or two; the longest is of the order of the service's full
     /// scan (10 minutes), so that an asset is seen to soon after a long outage and still costs only four requests an hour.
-    pub const ADDRESS: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(15 * 60) };
+    pub(crate) const ADDRESS: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(15 * 60) };
 
     /// For a budget that the service itself refuses with requests left in the window: it is overloaded rather than counting. Past a
     /// minute, the windows' length, waiting longer tells nothing new.
-    pub const BUDGET: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+    pub(crate) const BUDGET: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
     /// For a poll that went unanswered. An upload hangs on it, so it is asked again within a minute.
-    pub const POLL: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+    pub(crate) const POLL: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
     /// For the probes of an open circuit breaker: recovery is noticed within a minute.
-    pub const PROBE: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+    pub(crate) const PROBE: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
     /// The longest wait.
-    pub const fn longest(self) -> Duration {
+    pub(crate) const fn longest(self) -> Duration {
         self.longest
     }
 
     /// How long to wait after `failures` failures in a row: twice as long each time, up to the longest, and of that between half and all as
     /// `jitter` (0 to 1) says, so that what failed together does not come back together. No failure, no wait.
-    pub fn delay(self, failures: u32, jitter: f64) -> Duration {
+    pub(crate) fn delay(self, failures: u32, jitter: f64) -> Duration {
         let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
         let whole = 2_u32
             .checked_pow(doublings)

@@ -16,7 +16,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether a request may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BreakerGate {
+pub(crate) enum BreakerGate {
     /// It may: hand the pass back with what came of it.
     Go(RequestRole),
     /// Not before then; a report may open the gate earlier.
@@ -25,7 +25,7 @@ pub enum BreakerGate {
 
 /// What a request went out as. A cheap request makes the best [`RequestRole::Probe`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestRole {
+pub(crate) enum RequestRole {
     /// One of many, while all is well.
     Ordinary,
     /// The one that tries whether the remote is back.
@@ -34,7 +34,7 @@ pub enum RequestRole {
 
 /// What a request tells of the remote's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HealthSignal {
+pub(crate) enum HealthSignal {
     /// An answer in one of the service's shapes, refusals included.
     Answered,
     /// A 5xx, an error page, an unreadable body, or no answer: refused, reset, timed out, name not found.
@@ -45,7 +45,7 @@ pub enum HealthSignal {
 
 /// The circuit breaker of one remote.
 #[derive(Debug, Clone, Default)]
-pub struct Breaker {
+pub(crate) struct Breaker {
     state: State,
 }
 
@@ -67,12 +67,12 @@ impl Default for State {
 
 impl Breaker {
     /// A closed breaker: all goes.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Whether a request may go now. After a [`BreakerGate::Go`] the request must be reported.
-    pub fn ask(&mut self, now: Moment) -> BreakerGate {
+    pub(crate) fn ask(&mut self, now: Moment) -> BreakerGate {
         match self.state {
             State::Closed { .. } => BreakerGate::Go(RequestRole::Ordinary),
             State::Open { probe_at, .. } if now < probe_at => BreakerGate::WaitUntil(probe_at),
@@ -88,7 +88,7 @@ impl Breaker {
 
     /// Takes in what came of a request. Any answer closes the circuit, also that of a request from before it opened. `jitter` (0 to 1)
     /// spreads the probes of several instances.
-    pub fn report(&mut self, pass: RequestRole, health: HealthSignal, jitter: f64, now: Moment) {
+    pub(crate) fn report(&mut self, pass: RequestRole, health: HealthSignal, jitter: f64, now: Moment) {
         self.state = match (health, self.state) {
             (HealthSignal::Answered, _) => State::Closed { failures: 0 },
             (HealthSignal::Failed, State::Closed { failures }) if failures + 1 < FAILURES_TO_OPEN => {
@@ -112,7 +112,7 @@ impl Breaker {
     }
 
     /// Since when the remote has been failing, while the circuit is open: for `status` and the logs.
-    pub fn open_since(&self) -> Option<Moment> {
+    pub(crate) fn open_since(&self) -> Option<Moment> {
         match self.state {
             State::Closed { .. } => None,
             State::Open { since, .. } | State::Probing { since, .. } => Some(since),

@@ -15,8 +15,6 @@ pub enum Class {
     Refused(Refusal),
     /// Roblox did not carry it out, and may later.
     TryLater(Later),
-    /// Roblox carried it out, or took it, and said so in a form that was understood.
-    Committed,
     /// A change of which nobody here knows whether it was carried out.
     InDoubt,
     /// A question that got no answer: nothing is known, least of all absence.
@@ -80,7 +78,7 @@ pub enum Later {
 
 /// How far a request got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Sent {
+pub(crate) enum Sent {
     /// Its last byte was held back.
     Partly,
     /// Its last byte was handed to the connection, or was about to be.
@@ -89,7 +87,7 @@ pub enum Sent {
 
 /// What ended a request without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Breakage {
+pub(crate) enum Breakage {
     /// No connection: name, TCP, proxy or TLS. Proof that not a byte of the request left.
     Connect,
     /// The connection broke, or what came over it is no HTTP.
@@ -104,14 +102,13 @@ pub enum Breakage {
 
 impl Breakage {
     /// Every breakage.
-    pub const ALL: [Self; 5] = [Self::Connect, Self::Connection, Self::Timeout, Self::Content, Self::Record];
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 5] = [Self::Connect, Self::Connection, Self::Timeout, Self::Content, Self::Record];
 }
 
 /// What came back.
 #[derive(Debug, Clone, Copy)]
-pub enum Received<'a> {
-    /// An answer of success that holds what was asked for.
-    Success,
+pub(crate) enum Received<'a> {
     /// Any other answer.
     Answer {
         /// Its HTTP status.
@@ -124,9 +121,8 @@ pub enum Received<'a> {
 }
 
 /// The table. `writes` is whether the request changes the remote.
-pub fn classify(writes: bool, sent: Sent, heard: Received<'_>) -> Class {
+pub(crate) fn classify(writes: bool, sent: Sent, heard: Received<'_>) -> Class {
     let class = match heard {
-        Received::Success => Class::Committed,
         Received::Answer { status, body } => definite(status, body)
             // A question is asked again, so it needs no guess of who answered it.
             .or_else(|| by_status(status).filter(|_| writes))
@@ -248,7 +244,7 @@ fn invalid(body: &ErrorBody) -> Refusal {
 }
 
 /// What the failure of a finished operation means. The names are those of Roblox's own Blender add-on, and of V1 with numbers for words.
-pub fn of_operation(code: Option<&str>, message: &str) -> Class {
+pub(crate) fn of_operation(code: Option<&str>, message: &str) -> Class {
     let body = ErrorBody { shape: Shape::Service, code: code.map(str::to_owned), message: message.to_owned() };
     let word: String = code.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
     match word.to_ascii_lowercase().as_str() {
@@ -274,8 +270,7 @@ impl Class {
             | Self::TryLater(Later::Unavailable) => true,
             Self::NeverSent(Unsent::Content | Unsent::Record)
             | Self::Refused(_)
-            | Self::TryLater(Later::RateLimited | Later::QuotaSpent | Later::Conflict | Later::Internal)
-            | Self::Committed => false,
+            | Self::TryLater(Later::RateLimited | Later::QuotaSpent | Later::Conflict | Later::Internal) => false,
         }
     }
 
@@ -396,9 +391,6 @@ mod tests {
             for sent in [Sent::Partly, Sent::Whole] {
                 assert_eq!(classify(false, sent, heard), Class::CouldNotAsk, "{breakage:?}");
             }
-        }
-        for (writes, sent) in [(true, Sent::Partly), (true, Sent::Whole), (false, Sent::Whole)] {
-            assert_eq!(classify(writes, sent, Received::Success), Class::Committed);
         }
     }
 

@@ -15,7 +15,7 @@ use super::wire::error::{ErrorBody, Shape};
 const MAX_MESSAGE: usize = 500;
 
 /// An error of whoever records that a change is about to be handed over.
-pub type RecordError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type RecordError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What came of one request.
 #[derive(Debug)]

@@ -7,19 +7,19 @@
 //! Read next: [`client`] for what can be asked, [`class`] for what an ending means, [`http`] for how far a request got; then the pure schedules,
 //! [`limits`], [`poll`], [`backoff`] and [`breaker`], which say when something may be asked.
 
-pub mod backoff;
-pub mod base;
-pub mod breaker;
-pub mod class;
-pub mod client;
+pub(crate) mod backoff;
+pub(crate) mod base;
+pub(crate) mod breaker;
+pub(crate) mod class;
+pub(crate) mod client;
 mod echo;
-pub mod endpoint;
-pub mod failure;
-pub mod http;
-pub mod limits;
-pub mod moment;
-pub mod multipart;
-pub mod poll;
-pub mod secret;
-pub mod timeouts;
-pub mod wire;
+pub(crate) mod endpoint;
+pub(crate) mod failure;
+pub(crate) mod http;
+pub(crate) mod limits;
+pub(crate) mod moment;
+pub(crate) mod multipart;
+pub(crate) mod poll;
+pub(crate) mod secret;
+pub(crate) mod timeouts;
+pub(crate) mod wire;

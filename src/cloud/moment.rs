@@ -10,19 +10,19 @@ use std::time::Duration;
 /// A point on a monotonic clock, counted from when this process began to count. Points before that (an operation that an earlier run
 /// submitted) are negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment(i64);
+pub(crate) struct Moment(i64);
 
 impl Moment {
     /// When the counting began.
-    pub const START: Self = Self(0);
+    pub(crate) const START: Self = Self(0);
 
     /// So long after [`Moment::START`]: the way in from a monotonic clock.
-    pub fn after_start(elapsed: Duration) -> Self {
+    pub(crate) fn after_start(elapsed: Duration) -> Self {
         Self::START + elapsed
     }
 
     /// How long it is since `earlier`; zero when that is not earlier.
-    pub fn since(self, earlier: Self) -> Duration {
+    pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }

@@ -5,12 +5,12 @@
 //!
 //! Read next: [`reconcile::once`] for the loop of a run, [`execute::executor`] for how one step is carried out, [`execute::effects`] for what becomes known by it, [`workspace::state_cache`] for where.
 
-pub mod commands;
-pub mod execute;
-pub mod on_change;
-pub mod reconcile;
-pub mod remote;
-pub mod report;
+pub(crate) mod commands;
+pub(crate) mod execute;
+pub(crate) mod on_change;
+pub(crate) mod reconcile;
+pub(crate) mod remote;
+pub(crate) mod report;
 #[cfg(test)]
 mod simulation;
-pub mod workspace;
+pub(crate) mod workspace;

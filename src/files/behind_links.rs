@@ -14,7 +14,7 @@ use crate::model::file::FileProblem;
 use crate::model::path::ProjectPath;
 
 /// Adds to `walk` the files of `known` addresses that it didn't find, that globs want, and that lie behind a link that can't be followed.
-pub fn keep_behind_links<'a>(
+pub(crate) fn keep_behind_links<'a>(
     walk: &mut Walk,
     root: &Path,
     selection: &FileSelection,
@@ -39,7 +39,7 @@ pub fn keep_behind_links<'a>(
 }
 
 /// Those of `known` addresses that are paths which globs of `selection` fit, whether the files are there or not.
-pub fn wanted_by_globs<'a>(
+pub(crate) fn wanted_by_globs<'a>(
     selection: &FileSelection,
     known: impl IntoIterator<Item = &'a Address>,
 ) -> BTreeSet<Address> {

@@ -15,7 +15,7 @@ use crate::platform::fingerprint;
 ///
 /// `false` for what can't be read, what Roblox would refuse, and what a format can't tell: such a file is only waited for longer. Reads headers
 /// and tails, milliseconds for most files; blocks.
-pub fn is_whole(root: &Path, path: &ProjectPath) -> bool {
+pub(crate) fn is_whole(root: &Path, path: &ProjectPath) -> bool {
     Root::new(root).is_ok_and(|root| is_whole_in(&root, path))
 }
 

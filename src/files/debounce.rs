@@ -22,26 +22,26 @@ use crate::model::path::ProjectPath;
 
 /// How long nothing may happen to a file that was closed and is whole. Programs that save in several steps (write, rename, set times) do so within
 /// some ten milliseconds; a save must be on the wire within 300 ms.
-pub const QUIET: Duration = Duration::from_millis(100);
+pub(super) const QUIET: Duration = Duration::from_millis(100);
 /// The same for a file that was not closed, or that is not whole as far as its format tells. Exporters that write piecemeal pause for less than a second;
 /// a person who saved such a file still sees the upload start at once.
-pub const QUIET_UNTOLD: Duration = Duration::from_secs(2);
+pub(super) const QUIET_UNTOLD: Duration = Duration::from_secs(2);
 /// The same for a sound or video that is not whole as far as its format tells. Recorders and renderers that append piece by piece pause for seconds
 /// up to half a minute between two pieces, and every piece would be an upload of its own; a file that is never finished costs its owner these
 /// two minutes once.
-pub const QUIET_UNFINISHED: Duration = Duration::from_secs(120);
+pub(super) const QUIET_UNFINISHED: Duration = Duration::from_secs(120);
 /// The longest that a settled file waits for the end of a burst in which more and more files change: a branch switch or an export of many files takes about as
 /// long, and shall be one change.
-pub const BURST: Duration = Duration::from_secs(1);
+pub(super) const BURST: Duration = Duration::from_secs(1);
 /// How long a file that never holds still is waited for before it is taken in its latest whole form. Longer than any pause between two
 /// saves by hand, and short enough that a recording that is saved all the time still reaches the game.
-pub const MOST: Duration = Duration::from_secs(10);
+pub(super) const MOST: Duration = Duration::from_secs(10);
 /// How often such a file is looked at from then on: a look reads the file.
-pub const LOOK_AGAIN: Duration = Duration::from_secs(1);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What happened to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ChangeKind {
+pub(crate) enum ChangeKind {
     /// It appeared; somebody may still write it.
     Created,
     /// Its content changed.
@@ -56,7 +56,7 @@ pub enum ChangeKind {
 
 /// A file to be looked at: is it whole by its own format? The answer goes to [`Debouncer::whole`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CompletenessCheck {
+pub(crate) struct CompletenessCheck {
     /// The file.
     pub path: ProjectPath,
     /// The state that the answer will be about.
@@ -132,7 +132,7 @@ impl Waiting {
 
 /// The files that changed and were not taken yet.
 #[derive(Debug, Clone, Default)]
-pub struct Debouncer {
+pub(crate) struct Debouncer {
     waiting: BTreeMap<ProjectPath, Waiting>,
     /// When the latest of them changed for the first time.
     latest_first: Duration,
@@ -141,7 +141,7 @@ pub struct Debouncer {
 
 impl Debouncer {
     /// Notes that something happened to the file at `path`. Times that run backwards are taken for the latest known one.
-    pub fn note(&mut self, path: ProjectPath, kind: ChangeKind, now: Duration) {
+    pub(crate) fn note(&mut self, path: ProjectPath, kind: ChangeKind, now: Duration) {
         self.versions += 1;
         let version = self.versions;
         let latest_first = &mut self.latest_first;
@@ -164,7 +164,7 @@ impl Debouncer {
     }
 
     /// The files to be looked at now. Each is asked for once: without an answer it waits as one that is not whole.
-    pub fn looks(&mut self, now: Duration) -> Vec<CompletenessCheck> {
+    pub(crate) fn looks(&mut self, now: Duration) -> Vec<CompletenessCheck> {
         let due = |waiting: &Waiting| waiting.look_at().is_some_and(|at| at <= now);
         let due = self.waiting.iter_mut().filter(|(_, waiting)| due(waiting));
         due.map(|(path, waiting)| {
@@ -176,7 +176,7 @@ impl Debouncer {
     }
 
     /// The answer to a look. It doesn't count when the file changed since it was asked for.
-    pub fn whole(&mut self, look: &CompletenessCheck, whole: bool) {
+    pub(crate) fn whole(&mut self, look: &CompletenessCheck, whole: bool) {
         if let Some(waiting) = self.waiting.get_mut(&look.path).filter(|waiting| waiting.version == look.version) {
             waiting.form = if whole { Completeness::Whole } else { Completeness::NotWhole };
         }
@@ -184,7 +184,7 @@ impl Debouncer {
 
     /// When there is something to do if nothing more happens: [`Debouncer::looks`] or [`Debouncer::release`]. Never before `now`; `None` while
     /// nothing waits.
-    pub fn next(&self, now: Duration) -> Option<Duration> {
+    pub(crate) fn next(&self, now: Duration) -> Option<Duration> {
         let at = |waiting: &Waiting| {
             let ready = self.ready_at(waiting);
             waiting.look_at().map_or(ready, |look| look.min(ready))
@@ -194,7 +194,7 @@ impl Debouncer {
 
     /// Takes the files that are settled, all together as soon as one of them need not wait for the end of a burst; what happens to them from here on is
     /// a new change.
-    pub fn release(&mut self, now: Duration) -> BTreeSet<ProjectPath> {
+    pub(crate) fn release(&mut self, now: Duration) -> BTreeSet<ProjectPath> {
         if !self.waiting.values().any(|waiting| self.ready_at(waiting) <= now) {
             return BTreeSet::new();
         }
@@ -205,17 +205,19 @@ impl Debouncer {
     }
 
     /// The files that must not be looked at yet: their earlier content counts.
-    pub fn in_progress(&self, now: Duration) -> BTreeSet<ProjectPath> {
+    pub(crate) fn in_progress(&self, now: Duration) -> BTreeSet<ProjectPath> {
         self.waiting.iter().filter(|(_, waiting)| self.ready_at(waiting) > now).map(|(path, _)| path.clone()).collect()
     }
 
     /// Whether the file may be looked at. One that nothing was noted of may.
-    pub fn is_settled(&self, path: &ProjectPath, now: Duration) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_settled(&self, path: &ProjectPath, now: Duration) -> bool {
         self.waiting.get(path).is_none_or(|waiting| self.ready_at(waiting) <= now)
     }
 
     /// The files that were waited for longer than for any that is whole now and then, each with how long it has been changing: for a person.
-    pub fn overdue(&self, now: Duration) -> impl Iterator<Item = (&ProjectPath, Duration)> {
+    #[cfg(test)]
+    pub(crate) fn overdue(&self, now: Duration) -> impl Iterator<Item = (&ProjectPath, Duration)> {
         let age = move |waiting: &Waiting| now.saturating_sub(waiting.first);
         let overdue = self.waiting.iter().map(move |(path, waiting)| (path, age(waiting)));
         overdue.filter(|(_, age)| *age > MOST + LOOK_AGAIN)

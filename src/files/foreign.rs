@@ -18,7 +18,7 @@ use crate::model::path::ProjectPath;
 const BUFFER: usize = 256 * 1024;
 
 /// Reads each of `paths` below `root` once, and gives Macadam's hash and one of `kind` of the same bytes; or why that file can't be read. Uses all cores.
-pub fn foreign_hashes(
+pub(crate) fn foreign_hashes(
     root: &Path,
     paths: &[ProjectPath],
     kind: HashKind,

@@ -8,7 +8,7 @@ use crate::model::path::ProjectPath;
 
 /// The files below a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// Their paths, in byte order.
     pub files: Vec<ProjectPath>,
     /// Folders and names that could not be looked at, each with why.
@@ -17,7 +17,7 @@ pub struct Listed {
 
 /// Lists the files below `folder`, a path relative to `root` or nothing for all of it. Links to folders are not followed; folders of git's or of
 /// Macadam's own are not entered.
-pub fn list(root: &Path, folder: &str) -> Listed {
+pub(crate) fn list(root: &Path, folder: &str) -> Listed {
     let mut listed = Listed::default();
     let root = match Root::new(root) {
         Ok(root) => root,

@@ -24,17 +24,18 @@ mod upload;
 mod walk;
 mod watch;
 
-pub use behind_links::{keep_behind_links, wanted_by_globs};
-pub use completeness::is_whole;
-pub use debounce::{ChangeKind, CompletenessCheck, Debouncer};
-pub use foreign::foreign_hashes;
+pub(crate) use behind_links::{keep_behind_links, wanted_by_globs};
+pub(crate) use completeness::is_whole;
+pub(crate) use debounce::{ChangeKind, Debouncer};
+pub(crate) use foreign::foreign_hashes;
 pub use in_progress::FilesInProgress;
-pub use list::{Listed, list};
-pub use open::OpenError;
-pub use scan::{ScanProgress, Scanned, scan};
-pub use upload::{ContentChanged, VerifiedReader, open_upload};
-pub use walk::{MissingFolder, Walk, WalkProblem, walk};
-pub use watch::{Degraded, Hint, HintSink, Hints, Rescan, WatchError, WatchTargets, Watcher, hints};
+pub(crate) use list::{Listed, list};
+pub use scan::scan;
+pub(crate) use scan::{ScanProgress, Scanned};
+pub(crate) use upload::open_upload;
+pub use walk::walk;
+pub(crate) use walk::{MissingFolder, Walk, WalkProblem};
+pub(crate) use watch::{Degraded, Hint, HintSink, Hints, Rescan, WatchTargets, Watcher, hints};
 
 #[cfg(test)]
 mod quickstart;

@@ -29,7 +29,7 @@ pub(super) fn is_guarded(name: &str) -> bool {
 
 /// Why a file of the project could not be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub(crate) enum OpenError {
     /// Nothing is there.
     #[error("there is no file `{path}`")]
     Missing {
@@ -90,7 +90,7 @@ pub enum OpenError {
 
 impl OpenError {
     /// What would mend it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Missing { similar: Some(similar), .. } => Some(format!("`{similar}` is there; names must be exact")),
             Self::Missing { similar: None, .. } | Self::Read { .. } => None,

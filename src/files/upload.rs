@@ -23,14 +23,15 @@ const BUFFER: usize = 128 * 1024;
 /// The file is not what was hashed. Carried by the [`io::Error`] that ends an [`VerifiedReader`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` changed after it was hashed")]
-pub struct ContentChanged {
+pub(crate) struct ContentChanged {
     /// The file.
     pub path: ProjectPath,
 }
 
 impl ContentChanged {
     /// Whether an error, or any of its sources, says that the content changed.
-    pub fn is_in(error: &(dyn std::error::Error + 'static)) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_in(error: &(dyn std::error::Error + 'static)) -> bool {
         let mut next = Some(error);
         while let Some(error) = next {
             // An `io::Error` shows what it wraps only through `get_ref`.
@@ -52,7 +53,7 @@ impl ContentChanged {
 ///
 /// # Errors
 /// When the file can't be opened, or visibly isn't the one any more that the facts belong to.
-pub fn open_upload(root: &Path, path: &ProjectPath, facts: &FileFacts) -> Result<VerifiedReader, OpenError> {
+pub(crate) fn open_upload(root: &Path, path: &ProjectPath, facts: &FileFacts) -> Result<VerifiedReader, OpenError> {
     let root = Root::new(root).map_err(|source| OpenError::Read { path: path.clone(), source })?;
     let opened = open(&root, path)?;
     if opened.fingerprint.size != facts.size {
@@ -63,7 +64,7 @@ pub fn open_upload(root: &Path, path: &ProjectPath, facts: &FileFacts) -> Result
 
 /// A reader of exactly the bytes that were hashed. It ends with an error that carries [`ContentChanged`], its last bytes withheld, if the
 /// file holds others. Needs a tokio runtime.
-pub struct VerifiedReader {
+pub(crate) struct VerifiedReader {
     file: tokio::fs::File,
     path: ProjectPath,
     hash: ContentHash,
@@ -110,16 +111,6 @@ impl VerifiedReader {
             ready: 0..0,
             stage: if facts.size == 0 { UploadStage::Verifying { filled: 0 } } else { UploadStage::Reading },
         }
-    }
-
-    /// How many bytes it gives.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// The file.
-    pub fn path(&self) -> &ProjectPath {
-        &self.path
     }
 
     /// Reads the next bytes, or verifies the whole, until there is something to give or the end.
@@ -240,7 +231,7 @@ mod tests {
             let bytes = content(length);
             let folder = Folder::with(&[("a.fbx", &bytes)]);
             let mut upload = open_upload(folder.path(), &path("a.fbx"), &facts(&bytes)).unwrap();
-            assert_eq!(upload.size(), bytes.len() as u64);
+            assert_eq!(upload.size, bytes.len() as u64);
             let (out, end) = drain(&mut upload).await;
             assert!(end.is_ok() && out == bytes, "{length}");
             assert_eq!(upload.read(&mut [0; 4]).await.unwrap(), 0);

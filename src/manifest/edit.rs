@@ -62,7 +62,7 @@ impl EditError {
 ///
 /// # Errors
 /// When the text is no TOML, or the pin is written in a way that can't be replaced.
-pub fn set_pin(text: &str, address: &Address, pin: Pin) -> Result<String, EditError> {
+pub(crate) fn set_pin(text: &str, address: &Address, pin: Pin) -> Result<String, EditError> {
     let document = parse(text)?;
     let home = Home::of(&document).ok_or(EditError::NoTable)?;
     let br = line_end_of(text);
@@ -100,7 +100,7 @@ pub fn remove_pin(text: &str, address: &Address) -> Result<Option<String>, EditE
 ///
 /// # Errors
 /// When the text is no TOML, or `pins` is no table.
-pub fn pinned(text: &str) -> Result<BTreeSet<Address>, EditError> {
+pub(crate) fn pinned(text: &str) -> Result<BTreeSet<Address>, EditError> {
     let document = parse(text)?;
     Ok(Home::of(&document).ok_or(EditError::NoTable)?.addresses())
 }

@@ -28,12 +28,13 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-pub use diagnostic::{Diagnostic, Severity};
-pub use edit::{EditError, pinned, remove_pin, set_pin};
-pub use pattern::{AddressPattern, AddressSelection};
+pub(crate) use diagnostic::Diagnostic;
+pub use edit::remove_pin;
+pub(crate) use edit::{EditError, pinned, set_pin};
+pub(crate) use pattern::{AddressPattern, AddressSelection};
 pub use render::render;
-pub use resolve::Resolved;
-pub use syntax::MAX_BYTES;
+pub(crate) use resolve::Resolved;
+pub(crate) use syntax::MAX_BYTES;
 
 use std::collections::BTreeSet;
 

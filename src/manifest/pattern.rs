@@ -57,11 +57,11 @@ pub(super) fn set<'p>(patterns: impl IntoIterator<Item = &'p str>) -> Result<Glo
 
 /// A glob over addresses, by the rules of the manifest's patterns: `*` doesn't cross `/`, case counts.
 #[derive(Debug, Clone)]
-pub struct AddressPattern(GlobSet);
+pub(crate) struct AddressPattern(GlobSet);
 
 impl AddressPattern {
     /// Whether a text is meant as a glob: it holds one of a glob's characters.
-    pub fn is_meant(text: &str) -> bool {
+    pub(crate) fn is_meant(text: &str) -> bool {
         text.contains(['*', '?', '[', '{'])
     }
 
@@ -69,7 +69,7 @@ impl AddressPattern {
     ///
     /// # Errors
     /// What is wrong with it, for a person.
-    pub fn new(text: &str) -> Result<Self, String> {
+    pub(crate) fn new(text: &str) -> Result<Self, String> {
         if text.len() > MAX_PATTERN {
             return Err(format!("the glob has {} bytes, at most {MAX_PATTERN} are allowed", text.len()));
         }
@@ -77,14 +77,14 @@ impl AddressPattern {
     }
 
     /// Whether an address fits it.
-    pub fn fits(&self, address: &Address) -> bool {
+    pub(crate) fn fits(&self, address: &Address) -> bool {
         self.0.is_match(address.as_str())
     }
 }
 
 /// The addresses that an output holds, by its `include` and `exclude`.
 #[derive(Debug, Clone)]
-pub struct AddressSelection {
+pub(crate) struct AddressSelection {
     /// `None`: all.
     include: Option<GlobSet>,
     exclude: GlobSet,
@@ -92,14 +92,14 @@ pub struct AddressSelection {
 
 impl AddressSelection {
     /// The addresses that `output`, an output of a manifest, asks for.
-    pub fn of(output: &Output) -> Self {
+    pub(crate) fn of(output: &Output) -> Self {
         // The manifest was refused if they can't be compiled.
         let compiled = |patterns: &[String]| set(patterns.iter().map(String::as_str)).unwrap_or_default();
         Self { include: output.include.as_deref().map(compiled), exclude: compiled(&output.exclude) }
     }
 
     /// Whether an address is one of them.
-    pub fn fits(&self, address: &Address) -> bool {
+    pub(crate) fn fits(&self, address: &Address) -> bool {
         let (text, include) = (address.as_str(), self.include.as_ref());
         include.is_none_or(|include| include.is_match(text)) && !self.exclude.is_match(text)
     }

@@ -10,7 +10,7 @@ use toml::de::{DeTable, Error};
 use super::diagnostic::{BOM, Diagnostic, ErrorSink, ManifestError, ManifestSource};
 
 /// The largest manifest in bytes: 100,000 entries of 160 bytes. A bound for memory, which parsing multiplies.
-pub const MAX_BYTES: usize = 16 * 1024 * 1024;
+pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// The most lines: 100,000 entries of ten. The parser keeps each.
 const MAX_LINES: usize = 1_000_000;
 /// From this size on only the first syntax error is told: garbage of 16 MiB would give millions.

@@ -41,7 +41,7 @@ pub struct Finding {
 }
 
 /// Every file that the manifest speaks of, as found on disk.
-pub type FoundFiles = BTreeMap<ProjectPath, Finding>;
+pub(crate) type FoundFiles = BTreeMap<ProjectPath, Finding>;
 
 /// To whom an asset may be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -82,20 +82,20 @@ impl FromStr for FieldDigest {
 
 /// A checksum of a file's bytes as they pass by: tells whether a file is still the one that was read or written before.
 #[derive(Debug, Default)]
-pub struct Checksum {
+pub(crate) struct Checksum {
     hasher: Sha256,
     length: u64,
 }
 
 impl Checksum {
     /// Takes the next bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);
         self.length += bytes.len() as u64;
     }
 
     /// The length and half of a SHA-256 of all bytes: no two files that a person meets have one checksum.
-    pub fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         let full: [u8; 32] = self.hasher.finalize().into();
         let half: String = full.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         format!("{}-{half}", self.length)
@@ -103,19 +103,19 @@ impl Checksum {
 }
 
 /// The digest of an icon as stored; `None`: there is none.
-pub fn of_icon(icon: Option<AssetId>) -> FieldDigest {
+pub(crate) fn of_icon(icon: Option<AssetId>) -> FieldDigest {
     icon.map_or_else(FieldDigest::of_cleared, |id| FieldDigest::of_text(&format!("assets/{id}")))
 }
 
 /// The digest of a list of previews as stored.
-pub fn of_previews(previews: &[(AssetId, Option<String>)]) -> FieldDigest {
+pub(crate) fn of_previews(previews: &[(AssetId, Option<String>)]) -> FieldDigest {
     let texts = previews.iter().flat_map(|(id, alt)| [format!("assets/{id}"), alt.clone().unwrap_or_default()]);
     let parts: Vec<String> = texts.collect();
     FieldDigest::of_parts(parts.iter().map(String::as_str))
 }
 
 /// The digest of a social link as stored; `None`: there is none.
-pub fn of_link(link: Option<&SocialLink>) -> FieldDigest {
+pub(crate) fn of_link(link: Option<&SocialLink>) -> FieldDigest {
     match link {
         Some(link) => FieldDigest::of_parts([link.title.as_deref().unwrap_or_default(), &link.uri]),
         None => FieldDigest::of_cleared(),
@@ -155,7 +155,7 @@ pub(super) fn digest_fields(metadata: &Metadata, asset_of: impl Fn(&Address) -> 
 }
 
 /// A bounded name for a content with metadata, as it is wanted or sent: what a refusal is remembered against.
-pub fn input_digest(content: Option<ContentHash>, fields: &FieldDigests) -> FieldDigest {
+pub(crate) fn input_digest(content: Option<ContentHash>, fields: &FieldDigests) -> FieldDigest {
     let mut parts = vec![content.map(|hash| hash.to_string()).unwrap_or_default()];
     for (field, digest) in fields {
         parts.push(field.name());

@@ -4,7 +4,7 @@ use super::ids::ContentHash;
 
 /// A hash function of another tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum HashKind {
+pub(crate) enum HashKind {
     /// Asphalt's and Tarmac's.
     Blake3,
     /// asset-sync's.
@@ -15,7 +15,7 @@ pub enum HashKind {
 
 /// What one read of a file gave: Macadam's hash and another tool's of the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileHashes {
+pub(crate) struct FileHashes {
     /// SHA-256 of the bytes.
     pub content: ContentHash,
     /// The other tool's hash of the same bytes, in lower-case hex.

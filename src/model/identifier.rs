@@ -1,7 +1,7 @@
 //! Names in the game's code: what Luau and TypeScript both take as an identifier.
 
 /// The words that Luau reserves (its grammar's list): no variable and no bare key can be called so.
-pub const LUAU_RESERVED: [&str; 21] = [
+pub(crate) const LUAU_RESERVED: [&str; 21] = [
     "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in", "local", "nil", "not", "or",
     "repeat", "return", "then", "true", "until", "while",
 ];
@@ -58,13 +58,13 @@ const OTHER_RESERVED: [&str; 46] = [
 ];
 
 /// Whether a text has the letters of an identifier: of a bare key, where no reserved word is meant.
-pub fn has_identifier_letters(text: &str) -> bool {
+pub(crate) fn has_identifier_letters(text: &str) -> bool {
     let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
     first && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// Whether a text is a name that both Luau and TypeScript take for a constant.
-pub fn is_identifier(text: &str) -> bool {
+pub(crate) fn is_identifier(text: &str) -> bool {
     has_identifier_letters(text) && !is_reserved(text)
 }
 
@@ -74,7 +74,7 @@ fn is_reserved(text: &str) -> bool {
 
 /// A text made into such a name: every other character becomes `_`, and a digit at its start or a
 /// reserved word gets one in front.
-pub fn identifier_of(text: &str) -> String {
+pub(crate) fn identifier_of(text: &str) -> String {
     let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     let name: String = text.chars().map(letter).collect();
     if is_identifier(&name) { name } else { format!("_{name}") }

@@ -10,11 +10,11 @@ use super::ids::AssetId;
 
 /// The longest display name in code points (creator-docs: cloud/guides/usage-assets.md; a longer one is refused with
 /// "Asset name length is invalid."). Whether Roblox counts code points or UTF-16 units is not documented.
-pub const MAX_DISPLAY_NAME: usize = 50;
+pub(crate) const MAX_DISPLAY_NAME: usize = 50;
 /// The longest description in code points (creator-docs: reference/cloud/assets/v1.json).
-pub const MAX_DESCRIPTION: usize = 1000;
+pub(crate) const MAX_DESCRIPTION: usize = 1000;
 /// The most social links an asset can have (creator-docs: reference/cloud/assets/v1.json).
-pub const MAX_SOCIAL_LINKS: usize = 3;
+pub(crate) const MAX_SOCIAL_LINKS: usize = 3;
 
 /// A text that can't be sent as a display name or a description.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -272,7 +272,7 @@ pub struct Metadata {
 }
 
 /// One digest a managed field: what was asked of Roblox, in a form that a lockfile can carry.
-pub type FieldDigests = BTreeMap<Field, FieldDigest>;
+pub(crate) type FieldDigests = BTreeMap<Field, FieldDigest>;
 
 impl Metadata {
     /// The digest of every managed field, of an icon or preview by its address's name.

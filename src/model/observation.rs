@@ -13,14 +13,14 @@ use super::ids::{AssetId, Creator};
 use super::remote::RemoteAsset;
 
 /// How long Roblox's reads may lag behind its writes. Clients measured up to a minute; this is twice that.
-pub const READ_LAG: SignedDuration = SignedDuration::from_mins(2);
+pub(crate) const READ_LAG: SignedDuration = SignedDuration::from_mins(2);
 
 /// So many answers of "not found" in a row make an asset gone. One may be a bad replica, and two the same bad replica.
-pub const ANSWERS_UNTIL_GONE: u32 = 3;
+pub(crate) const ANSWERS_UNTIL_GONE: u32 = 3;
 
 /// Answers count only this far apart. A fault at Roblox that makes assets invisible lasts minutes; being wrong about it for ten minutes costs nothing,
 /// since nothing is uploaded because of it either way.
-pub const NOT_FOUND_APART: SignedDuration = SignedDuration::from_mins(5);
+pub(crate) const NOT_FOUND_APART: SignedDuration = SignedDuration::from_mins(5);
 
 /// Most faults at Roblox that hide a single asset are over by then, and whoever wants to change it needn't wait for [`NOT_FOUND_APART`].
 const HICCUP: SignedDuration = SignedDuration::from_mins(1);
@@ -65,7 +65,7 @@ impl NotFound {
 }
 
 /// Whether a read at `now` may show an asset as it was before Macadam's own last write of it, at `written`.
-pub fn may_lag(written: Timestamp, now: Timestamp) -> bool {
+pub(crate) fn may_lag(written: Timestamp, now: Timestamp) -> bool {
     // A write in the far future is one of a clock that was put back.
     now.duration_since(written).abs() < READ_LAG
 }

@@ -117,7 +117,7 @@ impl DriftRepair {
 }
 
 /// Healings older than this no longer count.
-pub const HEALINGS_COUNT_FOR: SignedDuration = SignedDuration::from_hours(24);
+pub(crate) const HEALINGS_COUNT_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// What Roblox objected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

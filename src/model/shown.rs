@@ -18,7 +18,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Makes an output of one or more lines fit to be shown: its line breaks and colours stay.
-pub fn lines(output: &str) -> Cow<'_, str> {
+pub(crate) fn lines(output: &str) -> Cow<'_, str> {
     if is_harmless(output) {
         return Cow::Borrowed(output);
     }
@@ -33,7 +33,7 @@ pub fn lines(output: &str) -> Cow<'_, str> {
 }
 
 /// Makes an output of one line fit to be shown: its colours stay, line breaks are escaped.
-pub fn line(output: &str) -> Cow<'_, str> {
+pub(crate) fn line(output: &str) -> Cow<'_, str> {
     if !output.contains('\n') {
         return lines(output);
     }
@@ -43,7 +43,7 @@ pub fn line(output: &str) -> Cow<'_, str> {
 
 /// Makes a text that others made fit to stand within an output: line breaks are escaped, and it
 /// has no colours.
-pub fn foreign(text: &str) -> Cow<'_, str> {
+pub(crate) fn foreign(text: &str) -> Cow<'_, str> {
     if is_harmless(text) && !text.contains('\n') {
         return Cow::Borrowed(text);
     }
@@ -60,7 +60,7 @@ fn is_harmless(text: &str) -> bool {
 
 /// Whether a character changes the direction of the text around it, or breaks lines without being
 /// a control character (UAX #9; U+2028 and U+2029).
-pub const fn turns_text(c: char) -> bool {
+pub(crate) const fn turns_text(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

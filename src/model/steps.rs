@@ -3,14 +3,14 @@
 
 /// One step: one revision, name or line that was looked at.
 #[inline]
-pub fn step() {
+pub(crate) fn step() {
     #[cfg(test)]
     counter::TAKEN.with(|taken| taken.set(taken.get() + 1));
 }
 
 /// How many steps `work` takes on this thread.
 #[cfg(test)]
-pub fn steps_of(work: impl FnOnce()) -> u64 {
+pub(crate) fn steps_of(work: impl FnOnce()) -> u64 {
     let before = counter::TAKEN.with(std::cell::Cell::get);
     work();
     counter::TAKEN.with(std::cell::Cell::get) - before
@@ -19,7 +19,7 @@ pub fn steps_of(work: impl FnOnce()) -> u64 {
 /// That the steps of `work` grow hardly faster than its input: four times the input, at most five times the steps.
 #[cfg(test)]
 #[track_caller]
-pub fn grows_with_its_input(what: &str, work: impl Fn(u64)) {
+pub(crate) fn grows_with_its_input(what: &str, work: impl Fn(u64)) {
     let (one, four) = (steps_of(|| work(500)), steps_of(|| work(2_000)));
     assert!(one > 0, "{what}: nothing was counted");
     assert!(four <= one * 5, "{what}: {one} steps for 500, {four} for 2,000");

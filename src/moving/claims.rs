@@ -13,7 +13,7 @@ use crate::model::ids::{AssetId, ContentHash, Creator};
 
 /// A file of an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TheirFile {
+pub(crate) struct TheirFile {
     /// Its path, relative to the project's folder.
     pub path: String,
     /// Its hashes; `None` where it can't be read.
@@ -22,7 +22,7 @@ pub struct TheirFile {
 
 /// How sure it is that an asset is a file's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Proof {
+pub(crate) enum Proof {
     /// The tool's hash is that of the file.
     Hash,
     /// The tool names the file; whether that changed since can't be told.
@@ -33,7 +33,7 @@ pub enum Proof {
 
 /// A file's asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
+pub(crate) struct Claim {
     /// The input, by its place.
     pub input: usize,
     /// The asset.
@@ -48,7 +48,7 @@ pub struct Claim {
 
 /// What all files came to.
 #[derive(Debug, Clone, Default)]
-pub struct Claims {
+pub(crate) struct Claims {
     /// The assets that come along, by path.
     pub assets: BTreeMap<String, Claim>,
     /// Paths whose asset is used and not managed, with their input.
@@ -62,7 +62,7 @@ pub struct Claims {
 }
 
 /// Whether an input has the file at `path`. A drawing counts where the tool draws it.
-pub fn is_theirs(files: &FileSet, path: &str) -> bool {
+pub(crate) fn is_theirs(files: &FileSet, path: &str) -> bool {
     let FileSet::Glob { glob, groups, exact_case, exclude } = files else { return false };
     let Some(extension) = extension::of(path) else { return false };
     let fits = |known: &&str| if *exact_case { *known == extension } else { known.eq_ignore_ascii_case(extension) };
@@ -71,7 +71,7 @@ pub fn is_theirs(files: &FileSet, path: &str) -> bool {
 }
 
 /// Brings the tool's records and the files together. `files` are those of each input, in order.
-pub fn claims(source: &Source, files: &[Vec<TheirFile>]) -> Claims {
+pub(crate) fn claims(source: &Source, files: &[Vec<TheirFile>]) -> Claims {
     let mut claims = Claims::default();
     claims.findings.extend(source.findings.iter().cloned());
     let all = source.inputs.iter().flat_map(|input| &input.rows);
@@ -244,7 +244,7 @@ impl Claims {
     }
 
     /// A file's asset is used as it is, and not managed.
-    pub fn to_existing(&mut self, path: &str, kind: FindingKind, input_digest: &str) {
+    pub(crate) fn to_existing(&mut self, path: &str, kind: FindingKind, input_digest: &str) {
         if let Some(claim) = self.assets.remove(path) {
             self.files.remove(path);
             self.existing.insert(path.to_owned(), (claim.asset_id, claim.input));

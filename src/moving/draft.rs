@@ -14,7 +14,7 @@ use crate::model::ids::{AssetId, Creator};
 
 /// A manifest in the making.
 #[derive(Debug, Clone)]
-pub struct Draft {
+pub(crate) struct Draft {
     tool: Tool,
     creator: Creator,
     globs: Vec<GlobDraft>,
@@ -45,7 +45,7 @@ struct EntryDraft {
 
 impl Draft {
     /// The manifest for what came along. What its code outputs can't express goes to `findings`.
-    pub fn new(source: &Source, creator: Creator, claims: &Claims, findings: &mut Findings) -> Self {
+    pub(crate) fn new(source: &Source, creator: Creator, claims: &Claims, findings: &mut Findings) -> Self {
         let (tool, inputs) = (source.tool, source.inputs.len());
         let (assets, existing) = (BTreeMap::new(), claims.existing.clone());
         let mut draft = Self { tool, creator, globs: Vec::new(), assets, existing, outputs: Vec::new(), inputs };
@@ -106,14 +106,14 @@ impl Draft {
     }
 
     /// Leaves a file out of the globs that find it.
-    pub fn exclude(&mut self, path: &str) {
+    pub(crate) fn exclude(&mut self, path: &str) {
         for glob in self.globs.iter_mut().filter(|glob| glob.finds(path)) {
             glob.exclude.insert(escaped(path));
         }
     }
 
     /// Gives a file an entry of its own, in place of a glob; `creator` where its owner is another.
-    pub fn own_entry(&mut self, path: &str, input: usize, source: &Source, creator: Option<Creator>) {
+    pub(crate) fn own_entry(&mut self, path: &str, input: usize, source: &Source, creator: Option<Creator>) {
         let groups = match source.inputs.get(input).map(|input| &input.files) {
             Some(FileSet::Glob { groups, .. }) => groups,
             Some(FileSet::Paths) | None => &[] as &[ExtensionGroup],
@@ -123,7 +123,7 @@ impl Draft {
     }
 
     /// The text of the manifest.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = format!(
             "# Written by `macadam import --from {}`: see docs/moving.md of Macadam, and assets.toml.example for every key.\n\n[creator]\n",
             self.tool.file_name()

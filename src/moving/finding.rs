@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A kind of thing that was found. The order is that of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FindingKind {
+pub(crate) enum FindingKind {
     /// The tool has no asset for a file.
     NotUploaded,
     /// The file is another than the one that was uploaded.
@@ -45,7 +45,7 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// The name in `--json`.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::NotUploaded => "not_uploaded",
             Self::Changed => "changed",
@@ -69,7 +69,7 @@ impl FindingKind {
     }
 
     /// What `count` of them are.
-    pub fn title(self, count: usize) -> String {
+    pub(crate) fn title(self, count: usize) -> String {
         let files = if count == 1 { "file" } else { "files" };
         let assets = if count == 1 { "asset" } else { "assets" };
         match self {
@@ -95,7 +95,7 @@ impl FindingKind {
     }
 
     /// What that means, and what to do about it.
-    pub const fn advice(self) -> &'static str {
+    pub(crate) const fn advice(self) -> &'static str {
         match self {
             Self::NotUploaded => "the next sync uploads them",
             Self::Changed => "the next sync uploads them; their old asset IDs stay in the history",
@@ -141,7 +141,7 @@ impl FindingKind {
 
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// What kind.
     pub kind: FindingKind,
     /// What it is about: a path, an asset, or a sentence.
@@ -150,28 +150,29 @@ pub struct Finding {
 
 impl Finding {
     /// A finding.
-    pub fn new(kind: FindingKind, input_digest: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: FindingKind, input_digest: impl Into<String>) -> Self {
         Self { kind, input_digest: input_digest.into() }
     }
 }
 
 /// Everything that was found, by kind, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Findings(BTreeMap<FindingKind, BTreeSet<String>>);
+pub(crate) struct Findings(BTreeMap<FindingKind, BTreeSet<String>>);
 
 impl Findings {
     /// Adds one; a second one about the same says nothing new.
-    pub fn add(&mut self, kind: FindingKind, input_digest: impl Into<String>) {
+    pub(crate) fn add(&mut self, kind: FindingKind, input_digest: impl Into<String>) {
         self.0.entry(kind).or_default().insert(input_digest.into());
     }
 
     /// Every kind with what it is about.
-    pub fn iter(&self) -> impl Iterator<Item = (FindingKind, &BTreeSet<String>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (FindingKind, &BTreeSet<String>)> {
         self.0.iter().map(|(kind, input_digests)| (*kind, input_digests))
     }
 
     /// What one kind is about.
-    pub fn of(&self, kind: FindingKind) -> Vec<&str> {
+    #[cfg(test)]
+    pub(crate) fn of(&self, kind: FindingKind) -> Vec<&str> {
         self.0.get(&kind).into_iter().flatten().map(String::as_str).collect()
     }
 }

@@ -7,7 +7,7 @@ const MAX_STARS: usize = 3;
 
 /// A pattern as another tool reads it.
 #[derive(Debug, Clone)]
-pub struct TheirGlob {
+pub(crate) struct TheirGlob {
     text: String,
     matcher: GlobMatcher,
     /// `*` and `?` match a `/`.
@@ -19,7 +19,7 @@ impl TheirGlob {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn crossing(text: &str) -> Result<Self, String> {
+    pub(crate) fn crossing(text: &str) -> Result<Self, String> {
         Self::new(text, text, true)
     }
 
@@ -27,7 +27,7 @@ impl TheirGlob {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn plain(text: &str) -> Result<Self, String> {
+    pub(crate) fn plain(text: &str) -> Result<Self, String> {
         let without_braces = text.replace('{', "[{]").replace('}', "[}]");
         Self::new(text, &without_braces, false)
     }
@@ -38,12 +38,12 @@ impl TheirGlob {
     }
 
     /// Whether it finds a path.
-    pub fn is_match(&self, path: &str) -> bool {
+    pub(crate) fn is_match(&self, path: &str) -> bool {
         self.matcher.is_match(path)
     }
 
     /// The folders at its front that have no wildcards.
-    pub fn prefix(&self) -> String {
+    pub(crate) fn prefix(&self) -> String {
         let is_fixed = |part: &&str| !part.contains(['*', '?', '{', '}', '[', ']']);
         let parts: Vec<&str> = self.text.split('/').collect();
         let fixed: Vec<&str> = parts.iter().copied().take_while(is_fixed).collect();
@@ -53,12 +53,12 @@ impl TheirGlob {
     }
 
     /// Whether its last part takes any extension.
-    pub fn takes_any_extension(&self) -> bool {
+    pub(crate) fn takes_any_extension(&self) -> bool {
         self.text.ends_with('*')
     }
 
     /// Whether it can find a file with this extension.
-    pub fn can_have(&self, extension: &str) -> bool {
+    pub(crate) fn can_have(&self, extension: &str) -> bool {
         let last = self.text.rsplit('/').next().unwrap_or_default();
         self.takes_any_extension()
             || last.ends_with('}')
@@ -66,7 +66,7 @@ impl TheirGlob {
     }
 
     /// The same pattern for Macadam, which finds files of these extensions alone where theirs takes any.
-    pub fn translated(&self, extensions: &[&str]) -> String {
+    pub(crate) fn translated(&self, extensions: &[&str]) -> String {
         let text = if self.crosses { crossed(&self.text) } else { self.text.replace('{', "[{]").replace('}', "[}]") };
         if !self.takes_any_extension() {
             return text;
@@ -160,7 +160,7 @@ fn braces_hold_a_slash(text: &str) -> bool {
 }
 
 /// A path as a pattern that finds it alone.
-pub fn escaped(path: &str) -> String {
+pub(crate) fn escaped(path: &str) -> String {
     path.chars().fold(String::with_capacity(path.len()), |mut text, character| {
         if matches!(character, '*' | '?' | '[' | ']' | '{' | '}') {
             text.extend(['[', character, ']']);

@@ -22,18 +22,17 @@ mod source;
 mod tarmac;
 mod tungsten;
 
-pub use claims::{Claim, Claims, Proof, TheirFile, claims, is_theirs};
-pub use draft::Draft;
-pub use finding::{Finding, FindingKind, Findings};
-pub use glob::escaped;
-pub use read::{Fetch, Options, ReadError};
-pub use source::{FileSet, Input, Source, Tool};
+pub(crate) use claims::{Claim, Claims, Proof, TheirFile, claims, is_theirs};
+pub(crate) use draft::Draft;
+pub(crate) use finding::{FindingKind, Findings};
+pub(crate) use read::{Fetch, Options, ReadError};
+pub(crate) use source::{FileSet, Source, Tool};
 
 /// Reads a project of another tool. `main` is the text of the file that tells of it, `fetch` gives the text of another file in its folder.
 ///
 /// # Errors
 /// When a file is not what the tool writes, or is of a version that can't be read.
-pub fn read(tool: Tool, main: &str, options: &Options, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
+pub(crate) fn read(tool: Tool, main: &str, options: &Options, fetch: &Fetch<'_>) -> Result<Source, ReadError> {
     match tool {
         Tool::Asphalt => asphalt::read(main, fetch),
         Tool::Tarmac => tarmac::read(main, fetch),

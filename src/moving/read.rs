@@ -5,18 +5,18 @@ use serde::de::DeserializeOwned;
 use crate::model::ids::{AssetId, Creator, GroupId, UserId};
 
 /// Gives the text of a file in the tool's folder, by its path there; `None` where there is no such file.
-pub type Fetch<'a> = dyn Fn(&str) -> Result<Option<String>, ReadError> + 'a;
+pub(crate) type Fetch<'a> = dyn Fn(&str) -> Result<Option<String>, ReadError> + 'a;
 
 /// What a person said on the command line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Options {
+pub(crate) struct Options {
     /// Which environment, of a tool that has several.
     pub environment: Option<String>,
 }
 
 /// Why a tool's project can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
+pub(crate) enum ReadError {
     /// A file is not what the tool writes.
     #[error("{file} can't be read: {why}")]
     Malformed {
@@ -50,12 +50,12 @@ pub enum ReadError {
 
 impl ReadError {
     /// That a file is not what the tool writes.
-    pub fn malformed(file: impl Into<String>, why: impl std::fmt::Display) -> Self {
+    pub(crate) fn malformed(file: impl Into<String>, why: impl std::fmt::Display) -> Self {
         Self::Malformed { file: file.into(), why: why.to_string().trim_end().to_owned() }
     }
 
     /// What would mend it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Malformed { .. } => None,
             Self::Version { hint, .. } => Some(hint.clone()),

@@ -8,7 +8,7 @@ use crate::model::ids::{AssetId, Creator};
 
 /// A tool from which one can move in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Tool {
+pub(crate) enum Tool {
     /// jackTabsCode's Asphalt.
     Asphalt,
     /// Roblox's Tarmac.
@@ -23,10 +23,10 @@ pub enum Tool {
 
 impl Tool {
     /// Every tool.
-    pub const ALL: [Self; 5] = [Self::Asphalt, Self::Tarmac, Self::Mantle, Self::AssetSync, Self::Tungsten];
+    pub(crate) const ALL: [Self; 5] = [Self::Asphalt, Self::Tarmac, Self::Mantle, Self::AssetSync, Self::Tungsten];
 
     /// The tool whose file has this name.
-    pub fn of_file_name(name: &str) -> Option<Self> {
+    pub(crate) fn of_file_name(name: &str) -> Option<Self> {
         if name.ends_with(".mantle-state.yml") {
             return Some(Self::Mantle);
         }
@@ -34,7 +34,7 @@ impl Tool {
     }
 
     /// The name of the file from which one moves in.
-    pub const fn file_name(self) -> &'static str {
+    pub(crate) const fn file_name(self) -> &'static str {
         match self {
             Self::Asphalt => "asphalt.toml",
             Self::Tarmac => "tarmac.toml",
@@ -45,7 +45,7 @@ impl Tool {
     }
 
     /// The tool's own name.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Asphalt => "Asphalt",
             Self::Tarmac => "Tarmac",
@@ -56,7 +56,7 @@ impl Tool {
     }
 
     /// The hash by which it knows a file.
-    pub const fn hash(self) -> HashKind {
+    pub(crate) const fn hash(self) -> HashKind {
         match self {
             Self::Asphalt | Self::Tarmac => HashKind::Blake3,
             Self::AssetSync => HashKind::Sha1,
@@ -67,7 +67,7 @@ impl Tool {
 
 /// A project of another tool.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub(crate) struct Source {
     /// Which tool's.
     pub tool: Tool,
     /// Who owns its assets, where its files say so.
@@ -80,7 +80,7 @@ pub struct Source {
 
 /// A group of files with its asset IDs and its code.
 #[derive(Debug, Clone)]
-pub struct Input {
+pub(crate) struct Input {
     /// Its name: the key of its glob.
     pub name: String,
     /// Which files it has.
@@ -99,7 +99,7 @@ pub struct Input {
 
 /// Which files an input has.
 #[derive(Debug, Clone)]
-pub enum FileSet {
+pub(crate) enum FileSet {
     /// Those that a pattern finds, as far as the tool knows their extension.
     Glob {
         /// The pattern, relative to the project's folder.
@@ -117,7 +117,7 @@ pub enum FileSet {
 
 /// Extensions of files that become assets of one type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ExtensionGroup {
+pub(crate) struct ExtensionGroup {
     /// In lower case, without the dot.
     pub extensions: &'static [&'static str],
     /// The type that the tool asks for, where Macadam would not infer the same.
@@ -136,7 +136,7 @@ impl ExtensionGroup {
 
 /// An asset that the tool knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub(crate) struct Row {
     /// The file, where the tool says.
     pub path: Option<String>,
     /// The tool's hash of the file, where it says; in lower-case hex.
@@ -167,7 +167,7 @@ impl Row {
 
 /// What a tool does to a picture before it uploads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Treatment {
+pub(crate) enum Treatment {
     /// Nothing: the asset holds the file.
     #[default]
     AsItIs,
@@ -179,7 +179,7 @@ pub enum Treatment {
 
 /// A code file that the tool writes, as an entry of `[[outputs]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct OutputDraft {
+pub(crate) struct OutputDraft {
     /// Where.
     pub path: String,
     /// A table in a table for each folder.

@@ -16,7 +16,7 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// How a file compares with the text that it should hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Comparison {
+pub(crate) enum Comparison {
     /// It holds that text.
     Same,
     /// It isn't there.
@@ -32,7 +32,7 @@ pub enum Comparison {
 
 /// Why a file could not be looked at or written. It is as it was.
 #[derive(Debug, thiserror::Error)]
-pub enum FileError {
+pub(crate) enum FileError {
     /// It could not be read.
     #[error("can't read `{path}`")]
     Read {
@@ -62,7 +62,7 @@ pub enum FileError {
 
 impl FileError {
     /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Read { source, .. } | Self::Folder { source, .. } if own_file::hint(source).is_some() => {
                 own_file::hint(source).map(str::to_owned)
@@ -82,7 +82,7 @@ impl FileError {
 ///
 /// # Errors
 /// When it can't be read, is no plain file, or is reached through a link.
-pub fn compare(root: &Path, path: &ProjectPath, text: &str) -> Result<Comparison, FileError> {
+pub(crate) fn compare(root: &Path, path: &ProjectPath, text: &str) -> Result<Comparison, FileError> {
     match read(root, path)? {
         None => Ok(Comparison::Absent),
         Some(content) if is_same(&content, text) => Ok(Comparison::Same),
@@ -94,7 +94,7 @@ pub fn compare(root: &Path, path: &ProjectPath, text: &str) -> Result<Comparison
 ///
 /// # Errors
 /// When it can't be written, or is another file by now.
-pub fn replace(
+pub(crate) fn replace(
     root: &Path,
     path: &ProjectPath,
     access: Access,

@@ -14,7 +14,7 @@ const OURS_IN_JSON: &str = "by Macadam";
 
 /// A tool whose generated files `macadam outputs --adopt` takes over without asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Tool {
+pub(crate) enum Tool {
     /// <https://github.com/jackTabsCode/asphalt>
     Asphalt,
     /// <https://github.com/Roblox/tarmac>
@@ -48,7 +48,7 @@ impl fmt::Display for Tool {
 
 /// Who made a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Maker {
+pub(crate) enum Maker {
     /// Macadam.
     Macadam,
     /// Another tool.
@@ -74,7 +74,7 @@ pub(super) fn line(language: Language, manifest: &str) -> String {
 }
 
 /// Who made a file, by its beginning.
-pub fn maker(content: &[u8]) -> Maker {
+pub(crate) fn maker(content: &[u8]) -> Maker {
     let content = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content);
     // A mark is short, and a file may be anything.
     let start = String::from_utf8_lossy(content.get(..512).unwrap_or(content));

@@ -8,8 +8,8 @@
 //! Read next: [`tree`] for how addresses become keys, [`mod@print`] for the three languages, [`quote`] for
 //! keys that are no identifiers, [`mark`] for how a generated file is known.
 
-pub mod file;
-pub mod mark;
+pub(crate) mod file;
+pub(crate) mod mark;
 mod print;
 mod quote;
 mod tree;
@@ -22,10 +22,10 @@ use crate::model::ids::AssetId;
 use crate::model::output::{Language, MissingAsset, Output, ValueForm};
 use crate::model::shown::foreign;
 
-pub use tree::Collision;
+pub(crate) use tree::Collision;
 
 /// The asset of each address that an output holds; `None`: it has none yet.
-pub type AssetIds = BTreeMap<Address, Option<AssetId>>;
+pub(crate) type AssetIds = BTreeMap<Address, Option<AssetId>>;
 
 /// So many addresses are named in one message.
 const NAMED: usize = 3;
@@ -38,7 +38,7 @@ const LARGEST_NUMBER: u64 = 1 << 53;
 
 /// Why the text of an output can't be made. Its file stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RenderError {
+pub(crate) enum RenderError {
     /// Two addresses get one key, or one gets the key of a table that holds another.
     Collisions(Vec<Collision>),
     /// An address with more `/` than tables can lie in each other, where `style = "nested"`.
@@ -59,7 +59,7 @@ pub enum RenderError {
 
 impl RenderError {
     /// What to do about it.
-    pub fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         match self {
             Self::Collisions(all) if all.iter().any(|collision| collision.is_table) => {
                 "rename one of the two, leave one out with `exclude`, or use `style = \"flat\"`".to_owned()
@@ -117,7 +117,7 @@ fn more(count: usize) -> String {
 ///
 /// # Errors
 /// See [`RenderError`].
-pub fn render(output: &Output, manifest: &str, assets: &AssetIds) -> Result<String, RenderError> {
+pub(crate) fn render(output: &Output, manifest: &str, assets: &AssetIds) -> Result<String, RenderError> {
     let tree = tree::build(output, assets)?;
     let is_missing = |(address, asset_id): (&Address, &Option<AssetId>)| asset_id.is_none().then(|| address.clone());
     match output.missing {

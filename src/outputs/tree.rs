@@ -30,7 +30,7 @@ pub(super) struct Tree<'a>(pub(super) Table<'a>);
 
 /// Two addresses that can't both be in one output.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Collision {
+pub(crate) struct Collision {
     /// The key, with `/` between the tables that lead to it.
     pub key: String,
     /// The first address in byte order.

@@ -19,7 +19,7 @@ use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded, RetireReason, Retirement};
 
 /// What is known, with every wanted address knowing all revisions of its assets, and which were archived by hand; and what it had to learn for that.
-pub fn share_history<'a>(
+pub(crate) fn share_history<'a>(
     desired: &Desired,
     recorded: &'a Recorded,
     now: Timestamp,
@@ -59,7 +59,7 @@ pub fn share_history<'a>(
 }
 
 /// Wanted addresses with an asset that is being changed for an address that left: nothing is planned for them until that is over.
-pub fn waiting(desired: &Desired, recorded: &Recorded) -> BTreeSet<Address> {
+pub(crate) fn waiting(desired: &Desired, recorded: &Recorded) -> BTreeSet<Address> {
     let sent = recorded.attempts.values().filter(|attempt| attempt.phase != Phase::Intended);
     let left = sent.filter(|attempt| !desired.assets.contains_key(&attempt.address));
     let changing: BTreeSet<AssetId> = left.filter_map(|attempt| attempt.intent.asset_id()).collect();

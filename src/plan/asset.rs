@@ -28,7 +28,7 @@ use super::step::{Action, HeldPart, Hold, HoldKind, Note, Plan, PlanOptions, Ste
 
 /// One address with all that its plan depends on.
 #[derive(Debug, Clone, Copy)]
-pub struct AddressInputs<'a> {
+pub(crate) struct AddressInputs<'a> {
     /// The address.
     pub address: &'a Address,
     /// What is wanted of it.
@@ -68,7 +68,7 @@ impl<'a> AddressInputs<'a> {
 }
 
 /// Plans the asset of one address, and says whose metadata is to be planned then, if any.
-pub fn plan_asset<'a>(plan: &mut Plan, case: &AddressInputs<'a>) -> Option<MetadataSubject<'a>> {
+pub(crate) fn plan_asset<'a>(plan: &mut Plan, case: &AddressInputs<'a>) -> Option<MetadataSubject<'a>> {
     let mut open = case.sharing.open(case.address).iter();
     let wanted = case.want.content.as_ref().ok().map(|facts| facts.hash).filter(|_| case.want.pin.is_none());
     let binding = |attempt: &Attempt| {
@@ -193,7 +193,7 @@ fn note_overdue(plan: &mut Plan, case: &AddressInputs<'_>, attempt: &Attempt) {
 }
 
 /// What a person can do about an operation that never ends.
-pub fn way_out(address: &Address, attempt: &Attempt) -> String {
+pub(crate) fn way_out(address: &Address, attempt: &Attempt) -> String {
     match attempt.intent {
         Intent::Create { .. } => format!(
             "change the file, or look at create.roblox.com: if the asset is there, `macadam resolve {address} --asset-id N`, else `--recreate`"
@@ -216,7 +216,7 @@ fn set_aside(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attempt: 
 }
 
 /// An upload of a new asset that is given up may have made one.
-pub fn suspect(address: &Address, attempt: &Attempt) -> Option<Change> {
+pub(crate) fn suspect(address: &Address, attempt: &Attempt) -> Option<Change> {
     let (upload, content) = (attempt.intent.upload()?, attempt.intent.content()?);
     let duplicate = PossibleDuplicate { content, settled: false };
     Some(Change::AddPossibleDuplicate { address: address.clone(), upload, duplicate })

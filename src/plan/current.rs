@@ -7,7 +7,7 @@ use crate::model::ids::{AssetId, ContentHash};
 use crate::model::recorded::Record;
 
 /// The revision that `want` is: the pinned one, the one with its bytes, or else the one that it last was.
-pub fn current(want: &DesiredAsset, record: &Record) -> Option<(RevisionKey, RevisionFact)> {
+pub(crate) fn current(want: &DesiredAsset, record: &Record) -> Option<(RevisionKey, RevisionFact)> {
     let owned = |(key, fact): (RevisionKey, &RevisionFact)| (key, *fact);
     if let Some(Pin::Asset(asset_id)) = want.pin
         && let Some(pinned) = record.history.of_asset(asset_id).next_back()
@@ -23,7 +23,7 @@ pub fn current(want: &DesiredAsset, record: &Record) -> Option<(RevisionKey, Rev
 }
 
 /// The revision that an address last was: of a Model its head, of another type the asset that it last pointed to, or else its newest.
-pub fn last(record: &Record) -> Option<(RevisionKey, RevisionFact)> {
+pub(crate) fn last(record: &Record) -> Option<(RevisionKey, RevisionFact)> {
     match record.identity.asset_type.on_content_change() {
         ContentChange::InPlace => record.head().or_else(|| record.history.in_order().last().copied()),
         ContentChange::NewAsset => {
@@ -39,7 +39,7 @@ pub fn last(record: &Record) -> Option<(RevisionKey, RevisionFact)> {
 ///
 /// Unlike [`current`] it passes over an asset that moderation rejected or Roblox lost, as long as there is another: a game shows
 /// the picture of before rather than none.
-pub fn for_game(want: Option<&DesiredAsset>, record: &Record) -> Option<AssetId> {
+pub(crate) fn for_game(want: Option<&DesiredAsset>, record: &Record) -> Option<AssetId> {
     if let Some(Pin::Asset(pinned)) = want.and_then(|want| want.pin)
         && record.history.of_asset(pinned).next().is_some()
     {
@@ -60,7 +60,7 @@ pub fn for_game(want: Option<&DesiredAsset>, record: &Record) -> Option<AssetId>
 }
 
 /// The asset that an address is, or was with the bytes that are wanted now, and that Roblox no longer has. Its bytes are not sent again by themselves.
-pub fn vanished(asset_type: AssetType, content: ContentHash, record: &Record) -> Option<AssetId> {
+pub(crate) fn vanished(asset_type: AssetType, content: ContentHash, record: &Record) -> Option<AssetId> {
     match asset_type.on_content_change() {
         ContentChange::NewAsset => record.history.gone(content, record.identity.kind()),
         ContentChange::InPlace if record.head().is_none() => {

@@ -18,7 +18,7 @@ use crate::model::remote::RemoteAsset;
 
 /// One thing that a step changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// What: a metadata field, or one of `file`, `type`, `creator`, `privacy`, `expected_price`, `content`, `asset`, `revision`, `address`, `state`,
     /// `under_way`.
     pub what: String,
@@ -39,7 +39,7 @@ impl Difference {
 }
 
 /// What `step` changes, in a fixed order. `recorded` is what is known with the plan's marks applied.
-pub fn diff(step: &Step, recorded: &Recorded) -> Vec<Difference> {
+pub(crate) fn diff(step: &Step, recorded: &Recorded) -> Vec<Difference> {
     let record = recorded.assets.get(&step.address);
     match &step.action {
         Action::Create(new) => created(new),
@@ -86,7 +86,7 @@ pub fn diff(step: &Step, recorded: &Recorded) -> Vec<Difference> {
 }
 
 /// The asset that a step concerns, also where only what is known tells.
-pub fn asset_of(step: &Step, desired: &Desired, recorded: &Recorded) -> Option<AssetId> {
+pub(crate) fn asset_of(step: &Step, desired: &Desired, recorded: &Recorded) -> Option<AssetId> {
     match &step.action {
         Action::Move { .. } => input_digest::asset_of(&step.address, desired, recorded),
         Action::Settle { attempt } | Action::Wait { attempt } => recorded.attempts.get(attempt)?.intent.asset_id(),
@@ -184,7 +184,7 @@ fn field(change: &FieldChange, asset_id: Option<AssetId>, record: Option<&Record
 }
 
 /// What Roblox has of a field, as far as its answers tell.
-pub fn at_roblox(seen: &RemoteAsset, field: Field) -> Option<String> {
+pub(crate) fn at_roblox(seen: &RemoteAsset, field: Field) -> Option<String> {
     seen.stored(field)?;
     Some(match field {
         Field::DisplayName => seen.display_name.clone().unwrap_or_default(),

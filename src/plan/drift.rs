@@ -18,7 +18,7 @@ use crate::model::policy::DriftPolicy;
 use crate::model::recorded::{DriftRepair, Observation, Record, Recorded, RetireReason, Retirement};
 
 /// So often a day one thing of one address is put back; who changes it more often than that means it.
-pub const HEALINGS_A_DAY: usize = 3;
+pub(crate) const HEALINGS_A_DAY: usize = 3;
 
 /// Whether nobody here made a revision: its bytes are unknown, and it is not what the address was imported with.
 pub(super) fn is_elsewhere(record: &Record, key: RevisionKey, fact: RevisionFact) -> bool {

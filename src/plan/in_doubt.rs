@@ -17,26 +17,26 @@ const DOUBTS_TO_HOLD: u32 = 3;
 
 /// An operation that takes longer than this is waited for no longer than something newer is wanted, or a person says what came of it. The slowest that
 /// were reported (a heavy mesh) took 30 minutes; Roblox never ends those of sounds that it can't encode.
-pub const OPERATION_PATIENCE: SignedDuration = SignedDuration::from_mins(30);
+pub(crate) const OPERATION_PATIENCE: SignedDuration = SignedDuration::from_mins(30);
 
 /// Whether an operation has taken longer than any that ended.
-pub fn is_overdue(attempt: &Attempt, now: Timestamp) -> bool {
+pub(crate) fn is_overdue(attempt: &Attempt, now: Timestamp) -> bool {
     matches!(attempt.phase, Phase::Submitted(_)) && now.duration_since(attempt.since) >= OPERATION_PATIENCE
 }
 
 /// How long an operation keeps its address for itself from `now` on.
-pub fn patience_left(attempt: &Attempt, now: Timestamp) -> Duration {
+pub(crate) fn patience_left(attempt: &Attempt, now: Timestamp) -> Duration {
     Duration::try_from(OPERATION_PATIENCE - now.duration_since(attempt.since)).unwrap_or(Duration::ZERO)
 }
 
 /// Whether the file of an address has other bytes by now than an operation that is overdue: the newer ones needn't wait for it.
-pub fn is_overtaken(attempt: &Attempt, wanted: Option<ContentHash>, now: Timestamp) -> bool {
+pub(crate) fn is_overtaken(attempt: &Attempt, wanted: Option<ContentHash>, now: Timestamp) -> bool {
     let uploads = attempt.intent.content();
     is_overdue(attempt, now) && uploads.is_some() && wanted.is_some() && uploads != wanted
 }
 
 /// Whether a change under way keeps its address from being planned further.
-pub fn is_binding(attempt: &Attempt, record: Option<&Record>, policy: &Policy) -> bool {
+pub(crate) fn is_binding(attempt: &Attempt, record: Option<&Record>, policy: &Policy) -> bool {
     match (&attempt.phase, &attempt.intent) {
         (Phase::Submitted(_) | Phase::Held, _) => true,
         (Phase::SetAside(_), _) => false,
@@ -54,11 +54,11 @@ pub fn is_binding(attempt: &Attempt, record: Option<&Record>, policy: &Policy) -
 }
 
 /// What a create in doubt set out to make, as its failures are counted against.
-pub fn input_digest_of(attempt: &Attempt) -> FieldDigest {
+pub(crate) fn input_digest_of(attempt: &Attempt) -> FieldDigest {
     attempt.intent.input_digest()
 }
 
 /// How many creates of the same were given up before this one.
-pub fn doubts(record: Option<&Record>, attempt: &Attempt) -> u32 {
+pub(crate) fn doubts(record: Option<&Record>, attempt: &Attempt) -> u32 {
     record.map_or(0, |record| record.doubts(&attempt.intent))
 }

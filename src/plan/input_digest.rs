@@ -12,7 +12,7 @@ use crate::model::recorded::Recorded;
 
 /// What is wanted of one address, in two parts that fail apart from one another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Subjects {
+pub(crate) struct Subjects {
     /// The content, with what a create sends along, or the pin.
     pub asset: FieldDigest,
     /// The metadata.
@@ -20,13 +20,13 @@ pub struct Subjects {
 }
 
 /// The fields that a create sends along; social links are refused there (V1), and icon and previews are not confirmed.
-pub fn sent_at_creation(fields: &FieldDigests) -> FieldDigests {
+pub(crate) fn sent_at_creation(fields: &FieldDigests) -> FieldDigests {
     let sent = |field: &Field| matches!(field, Field::DisplayName | Field::Description);
     fields.iter().filter(|(field, _)| sent(field)).map(|(field, digest)| (*field, *digest)).collect()
 }
 
 /// The subjects of one address, whose metadata is `fields`.
-pub fn of(want: &DesiredAsset, fields: &FieldDigests) -> Subjects {
+pub(crate) fn of(want: &DesiredAsset, fields: &FieldDigests) -> Subjects {
     let content = want.content.as_ref().ok().map(|facts| facts.hash);
     let asset = match want.pin {
         None => digest::input_digest(content, &sent_at_creation(fields)),
@@ -37,18 +37,18 @@ pub fn of(want: &DesiredAsset, fields: &FieldDigests) -> Subjects {
 }
 
 /// The subjects of every address that is wanted.
-pub fn of_all(desired: &Desired, recorded: &Recorded) -> BTreeMap<Address, Subjects> {
+pub(crate) fn of_all(desired: &Desired, recorded: &Recorded) -> BTreeMap<Address, Subjects> {
     let all = desired.assets.iter();
     all.map(|(address, want)| (address.clone(), of(want, &fields(want, desired, recorded)))).collect()
 }
 
 /// The digests of what is wanted of an address's metadata, icons and previews by the assets that they are now.
-pub fn fields(want: &DesiredAsset, desired: &Desired, recorded: &Recorded) -> FieldDigests {
+pub(crate) fn fields(want: &DesiredAsset, desired: &Desired, recorded: &Recorded) -> FieldDigests {
     want.metadata.digests_with(|address| asset_of(address, desired, recorded))
 }
 
 /// The asset that an address is now.
-pub fn asset_of(address: &Address, desired: &Desired, recorded: &Recorded) -> Option<AssetId> {
+pub(crate) fn asset_of(address: &Address, desired: &Desired, recorded: &Recorded) -> Option<AssetId> {
     let (want, record) = (desired.assets.get(address)?, recorded.assets.get(address)?);
     current(want, record).map(|(key, _)| key.asset_id)
 }

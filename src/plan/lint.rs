@@ -9,7 +9,7 @@ use crate::model::ids::AssetId;
 use super::step::{Action, HeldPart, Plan};
 
 /// The rules that `plan` breaks; none for a sound plan. `in_progress` has no steps in it: what is being worked on, which others may wait for.
-pub fn check(plan: &Plan, in_progress: &BTreeSet<Address>) -> Vec<String> {
+pub(crate) fn check(plan: &Plan, in_progress: &BTreeSet<Address>) -> Vec<String> {
     let mut broken = Vec::new();
     let mut done: BTreeSet<&Address> = BTreeSet::new();
     let mut uploads: BTreeSet<&Address> = BTreeSet::new();

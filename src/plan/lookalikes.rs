@@ -18,7 +18,7 @@ use crate::model::steps::step;
 
 /// An address that left in the same change as a new one came, and is of its type and creator.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lookalike {
+pub(crate) struct Lookalike {
     /// Its name.
     pub from: Address,
     /// Its asset.

@@ -23,7 +23,7 @@ use crate::model::remote::RemoteAsset;
 
 /// Whose metadata is to be planned.
 #[derive(Debug, Clone, Copy)]
-pub enum MetadataSubject<'a> {
+pub(crate) enum MetadataSubject<'a> {
     /// An asset that is there.
     Known {
         /// Which.
@@ -41,7 +41,7 @@ pub enum MetadataSubject<'a> {
 
 /// One address whose metadata is to be planned.
 #[derive(Debug)]
-pub struct MetadataTarget<'a> {
+pub(crate) struct MetadataTarget<'a> {
     /// Which.
     pub address: &'a Address,
     /// What is wanted of it.
@@ -54,7 +54,7 @@ pub struct MetadataTarget<'a> {
 
 /// What the metadata of all addresses depends on.
 #[derive(Debug, Clone, Copy)]
-pub struct MetadataInputs<'a> {
+pub(crate) struct MetadataInputs<'a> {
     /// What is wanted.
     pub desired: &'a Desired,
     /// What is known.
@@ -67,7 +67,7 @@ pub struct MetadataInputs<'a> {
 
 /// What is to be sent, and what is managed once it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// Exactly the fields that changed.
     pub changed: Vec<Field>,
     /// What is stored for each field that was ever asked for, afterwards. A field that is no longer managed stays: another branch's lockfile may
@@ -76,7 +76,7 @@ pub struct Comparison {
 }
 
 /// Compares what is wanted with what was last asked for, and where that is unknown with what the remote last said.
-pub fn compare(wanted: &FieldDigests, asked: &FieldDigests, seen: Option<&RemoteAsset>) -> Comparison {
+pub(crate) fn compare(wanted: &FieldDigests, asked: &FieldDigests, seen: Option<&RemoteAsset>) -> Comparison {
     let settled = |field: Field| match (wanted.get(&field), asked.get(&field)) {
         (Some(wanted), Some(asked)) => wanted == asked,
         (Some(wanted), None) => seen.and_then(|seen| seen.stored(field)).is_some_and(|stored| stored == *wanted),

@@ -8,25 +8,25 @@
 //! Read next: [`step`] for what a plan consists of, [`asset`] for the rules of one address in their order, one small function a case. Rules across
 //! addresses have files of their own: [`aliases`], [`moves`], [`sharing`], [`metadata`] (icons order the work), [`retirement`] (archiving).
 
-pub mod aliases;
-pub mod asset;
-pub mod content;
+pub(crate) mod aliases;
+pub(crate) mod asset;
+pub(crate) mod content;
 mod contradiction;
-pub mod current;
-pub mod diff;
-pub mod drift;
-pub mod in_doubt;
-pub mod input_digest;
-pub mod lint;
-pub mod lookalikes;
-pub mod metadata;
+pub(crate) mod current;
+pub(crate) mod diff;
+pub(crate) mod drift;
+pub(crate) mod in_doubt;
+pub(crate) mod input_digest;
+pub(crate) mod lint;
+pub(crate) mod lookalikes;
+pub(crate) mod metadata;
 mod missing_lockfile;
-pub mod moves;
-pub mod pin;
-pub mod retirement;
-pub mod rule;
-pub mod sharing;
-pub mod step;
+pub(crate) mod moves;
+pub(crate) mod pin;
+pub(crate) mod retirement;
+pub(crate) mod rule;
+pub(crate) mod sharing;
+pub(crate) mod step;
 mod unproven;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,10 +44,10 @@ use crate::model::recorded::Recorded;
 use moves::Moves;
 use rule::Rule;
 use sharing::Sharing;
-pub use step::{Action, Drift, FieldChange, HeldPart, Hold, HoldKind, NewAsset, Note, Plan, PlanOptions, Step};
+pub(crate) use step::{Action, Drift, FieldChange, HeldPart, Hold, HoldKind, NewAsset, Note, Plan, PlanOptions, Step};
 
 /// Plans what makes the remote match `desired`, as far as `recorded` knows it, at the time `now`.
-pub fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions, now: Timestamp) -> Plan {
+pub(crate) fn plan(desired: &Desired, recorded: &Recorded, options: &PlanOptions, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
     let moves = Moves::of(desired, recorded, &options.in_progress);
     let (recorded, moved) = moves.apply(recorded, now);

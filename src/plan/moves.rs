@@ -27,7 +27,7 @@ use crate::model::steps::step;
 
 /// One address that takes over the assets of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Move {
+pub(crate) struct Move {
     /// The name that they had.
     pub from: Address,
     /// By which rule.
@@ -36,7 +36,7 @@ pub struct Move {
 
 /// Who takes over from whom.
 #[derive(Debug, Default)]
-pub struct Moves {
+pub(crate) struct Moves {
     /// By the new address.
     pub taken: BTreeMap<Address, Move>,
     /// Addresses that are not planned any further.
@@ -71,7 +71,7 @@ type OnTheWay<'a> = BTreeMap<&'a Address, ContentHash>;
 
 impl Moves {
     /// Decides who takes over from whom.
-    pub fn of(desired: &Desired, recorded: &Recorded, in_progress: &BTreeSet<Address>) -> Self {
+    pub(crate) fn of(desired: &Desired, recorded: &Recorded, in_progress: &BTreeSet<Address>) -> Self {
         let mut moves = Self::default();
         let on_the_way = on_the_way(recorded);
         let left = left(desired, recorded, &on_the_way);
@@ -302,7 +302,7 @@ impl Moves {
     }
 
     /// What is known, with every move carried out.
-    pub fn apply<'a>(&self, recorded: &'a Recorded, now: Timestamp) -> (Cow<'a, Recorded>, Vec<Change>) {
+    pub(crate) fn apply<'a>(&self, recorded: &'a Recorded, now: Timestamp) -> (Cow<'a, Recorded>, Vec<Change>) {
         let mut known = Cow::Borrowed(recorded);
         let mut changes = Vec::new();
         for (to, taken) in &self.taken {

@@ -64,7 +64,7 @@ pub(super) fn hold_unknown(plan: &mut Plan, case: &AddressInputs<'_>, pin: Pin) 
 }
 
 /// A pin as people speak of it.
-pub fn shown(pin: Pin) -> String {
+pub(crate) fn shown(pin: Pin) -> String {
     match pin {
         Pin::Revision(revision) => format!("revision {revision}"),
         Pin::Asset(asset_id) => format!("asset {asset_id}"),
@@ -73,7 +73,7 @@ pub fn shown(pin: Pin) -> String {
 
 /// Why an address can't go back to a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unusable {
+pub(crate) enum Unusable {
     /// The address never had it.
     NeverHad,
     /// Moderation rejected it.
@@ -96,7 +96,7 @@ impl fmt::Display for Unusable {
 ///
 /// # Errors
 /// Why it can't.
-pub fn find(record: &Record, pin: Pin) -> Result<(RevisionKey, RevisionFact), Unusable> {
+pub(crate) fn find(record: &Record, pin: Pin) -> Result<(RevisionKey, RevisionFact), Unusable> {
     let in_place = record.identity.asset_type.on_content_change() == ContentChange::InPlace;
     let found = match pin {
         Pin::Revision(revision) if in_place => record.newest().and_then(|(head, _)| {
@@ -117,7 +117,7 @@ pub fn find(record: &Record, pin: Pin) -> Result<(RevisionKey, RevisionFact), Un
 }
 
 /// The pin to the revision that people see as `number`; `None` when the address never had one of that number.
-pub fn numbered(record: &Record, number: u64) -> Option<Pin> {
+pub(crate) fn numbered(record: &Record, number: u64) -> Option<Pin> {
     match record.identity.asset_type.on_content_change() {
         ContentChange::InPlace => Revision::new(number).ok().map(Pin::Revision),
         ContentChange::NewAsset => {
@@ -129,7 +129,7 @@ pub fn numbered(record: &Record, number: u64) -> Option<Pin> {
 }
 
 /// The revisions that an address can be pinned to, for a person.
-pub fn known(record: &Record) -> String {
+pub(crate) fn known(record: &Record) -> String {
     let (numbers, numbered) = (record.history.numbers(), record.numbered());
     let has_number = |key: &RevisionKey| numbered.is_none_or(|asset_id| asset_id == key.asset_id);
     let all = record.history.in_order().into_iter();

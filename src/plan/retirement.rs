@@ -37,7 +37,7 @@ struct DueArchiving<'a> {
 
 /// An asset that will be archived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ScheduledArchiving {
+pub(crate) struct ScheduledArchiving {
     /// Which.
     pub asset_id: AssetId,
     /// Why.
@@ -47,7 +47,7 @@ pub struct ScheduledArchiving {
 }
 
 /// The assets of one address that are on their way out, with the dates that `policy` gives them.
-pub fn coming(address: &Address, record: &Record, desired: &Desired) -> Vec<ScheduledArchiving> {
+pub(crate) fn coming(address: &Address, record: &Record, desired: &Desired) -> Vec<ScheduledArchiving> {
     let leaving = leaving(address, record, desired).into_iter();
     let dated = leaving.filter_map(|(asset_id, why)| {
         let retirements = record.retirements.get(&asset_id).filter(|retirements| retirements.archived_at.is_none())?;
@@ -235,7 +235,7 @@ fn note_date(plan: &mut Plan, address: &Address, asset_id: AssetId, why: RetireR
 }
 
 /// Why an asset is on its way out, as the rest of a sentence about it.
-pub const fn why_text(why: RetireReason) -> &'static str {
+pub(crate) const fn why_text(why: RetireReason) -> &'static str {
     match why {
         RetireReason::Replaced => "was replaced",
         RetireReason::Removed => "left the manifest",

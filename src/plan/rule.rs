@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Why a step is in a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Rule {
+pub(crate) enum Rule {
     /// The address is new.
     New,
     /// Another address has, or will have, an asset with the same bytes.
@@ -51,7 +51,7 @@ pub enum Rule {
 
 impl Rule {
     /// The name in output.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::New => "new",
             Self::SameBytes => "same_bytes",

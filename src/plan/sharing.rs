@@ -23,7 +23,7 @@ type ShareKey = (AssetType, Creator, Privacy, ContentHash);
 
 /// Whose asset an address without one of its own uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AssetSource {
+pub(crate) enum AssetSource {
     /// Its own upload.
     Own,
     /// An asset that another address has.
@@ -42,7 +42,7 @@ pub enum AssetSource {
 
 /// The look across addresses that planning one address needs.
 #[derive(Debug)]
-pub struct Sharing<'a> {
+pub(crate) struct Sharing<'a> {
     sources: BTreeMap<&'a Address, AssetSource>,
     owners: BTreeMap<AssetId, MetadataOwner<'a>>,
     open: BTreeMap<&'a Address, Vec<(AttemptId, &'a Attempt)>>,
@@ -67,7 +67,7 @@ struct AssetOwner<'a> {
 
 impl<'a> Sharing<'a> {
     /// Decides who shares with whom.
-    pub fn of(desired: &'a Desired, recorded: &'a Recorded, in_progress: &BTreeSet<Address>) -> Self {
+    pub(crate) fn of(desired: &'a Desired, recorded: &'a Recorded, in_progress: &BTreeSet<Address>) -> Self {
         let open = open(recorded);
         let binding = |address: &Address| {
             open.get(address).is_some_and(|of| {
@@ -117,37 +117,37 @@ impl<'a> Sharing<'a> {
     }
 
     /// Whose asset `address` uses when it needs another than it has.
-    pub fn source(&self, address: &Address) -> AssetSource {
+    pub(crate) fn source(&self, address: &Address) -> AssetSource {
         self.sources.get(address).cloned().unwrap_or(AssetSource::Own)
     }
 
     /// The changes of the remote that are under way for `address`: as a rule one, several when a lockfile brought more. Operations come first.
-    pub fn open(&self, address: &Address) -> &[(AttemptId, &'a Attempt)] {
+    pub(crate) fn open(&self, address: &Address) -> &[(AttemptId, &'a Attempt)] {
         self.open.get(address).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Another address that claims the same asset, which is updated in place.
-    pub fn rival(&self, address: &Address) -> Option<&'a Address> {
+    pub(crate) fn rival(&self, address: &Address) -> Option<&'a Address> {
         self.rivals.get(address).copied()
     }
 
     /// Why an asset can't be what is known of it.
-    pub fn contradiction(&self, asset_id: AssetId) -> Option<&str> {
+    pub(crate) fn contradiction(&self, asset_id: AssetId) -> Option<&str> {
         self.contradictions.get(&asset_id).map(String::as_str)
     }
 
     /// An address for which moderation rejected exactly these bytes.
-    pub fn rejected(&self, content: ContentHash) -> Option<&'a Address> {
+    pub(crate) fn rejected(&self, content: ContentHash) -> Option<&'a Address> {
         self.rejected.get(&content).copied()
     }
 
     /// Whether `address` decides on the metadata of `asset_id`.
-    pub fn owns_metadata(&self, address: &Address, asset_id: AssetId) -> bool {
+    pub(crate) fn owns_metadata(&self, address: &Address, asset_id: AssetId) -> bool {
         self.owners.get(&asset_id).is_none_or(|owner| owner.address == address)
     }
 
     /// Whether what an address says of its metadata, as `fields`, can't be had from an asset that another address owns.
-    pub fn must_split(&self, fields: &FieldDigests, asset_id: AssetId) -> bool {
+    pub(crate) fn must_split(&self, fields: &FieldDigests, asset_id: AssetId) -> bool {
         self.owners.get(&asset_id).is_some_and(|owner| !fits(fields, &owner.fields))
     }
 }

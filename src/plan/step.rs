@@ -21,7 +21,7 @@ use super::rule::Rule;
 
 /// What to do, what not to do, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// What to do, by address; the steps of one address follow one another.
     pub steps: Vec<Step>,
     /// What is not done, and what would free it.
@@ -35,14 +35,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether carrying it out would change the remote, or is already changing it.
-    pub fn changes_remote(&self) -> bool {
-        !self.steps.is_empty()
-    }
-
     /// Leaves only what concerns these addresses, and what follows for the icons and previews of others that show one of them; what waits for others goes
     /// too, which is noted.
-    pub fn restrict(&mut self, only: &BTreeSet<Address>, desired: &Desired) {
+    pub(crate) fn restrict(&mut self, only: &BTreeSet<Address>, desired: &Desired) {
         let mut waiting = Vec::new();
         let shows = |step: &Step| {
             let follows = matches!(&step.action, Action::UpdateMetadata { asset_id: Some(_), changes, .. }
@@ -74,7 +69,7 @@ impl Plan {
 
 /// One thing to do for one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub(crate) struct Step {
     /// For which address.
     pub address: Address,
     /// What to do.
@@ -91,7 +86,7 @@ pub struct Step {
 
 /// Everything that an upload of a new asset needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewAsset {
+pub(crate) struct NewAsset {
     /// What it will be.
     pub identity: Identity,
     /// The bytes.
@@ -112,7 +107,7 @@ pub struct NewAsset {
 
 /// A new value of a metadata field. An icon or preview is an address only where that has to get its asset first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FieldChange {
+pub(crate) enum FieldChange {
     /// Another display name.
     DisplayName(DisplayName),
     /// Another description; an empty one clears it.
@@ -127,7 +122,7 @@ pub enum FieldChange {
 
 impl FieldChange {
     /// Which field.
-    pub const fn field(&self) -> Field {
+    pub(crate) const fn field(&self) -> Field {
         match self {
             Self::DisplayName(_) => Field::DisplayName,
             Self::Description(_) => Field::Description,
@@ -138,7 +133,7 @@ impl FieldChange {
     }
 
     /// The addresses that have to get their assets first.
-    pub fn waits_for(&self) -> impl Iterator<Item = &Address> {
+    pub(crate) fn waits_for(&self) -> impl Iterator<Item = &Address> {
         let (icon, previews) = match self {
             Self::Icon(Some(icon)) => (Some(icon), [].as_slice()),
             Self::Previews(previews) => (None, previews.as_slice()),
@@ -155,7 +150,7 @@ impl FieldChange {
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Upload a new asset.
     Create(Box<NewAsset>),
     /// Use the asset that another address has, or will have when its own steps are done: the bytes are the same.
@@ -251,7 +246,7 @@ pub enum Action {
 
 impl Action {
     /// The name in output.
-    pub const fn name(&self) -> &'static str {
+    pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Create(_) | Self::Share { from: None, .. } => "create",
             Self::UpdateContent { .. } => "update_content",
@@ -268,7 +263,7 @@ impl Action {
     }
 
     /// The asset that it concerns, where known.
-    pub fn asset_id(&self) -> Option<AssetId> {
+    pub(crate) fn asset_id(&self) -> Option<AssetId> {
         match self {
             Self::UpdateContent { asset_id, .. }
             | Self::Rollback { asset_id, .. }
@@ -287,7 +282,7 @@ impl Action {
     }
 
     /// Whether the address is another asset once this is done.
-    pub const fn changes_asset(&self) -> bool {
+    pub(crate) const fn changes_asset(&self) -> bool {
         match self {
             Self::Create(_)
             | Self::Share { .. }
@@ -305,14 +300,14 @@ impl Action {
     }
 
     /// Whether it changes metadata alone; such a step comes after the others of its address, and nobody waits for it.
-    pub const fn is_metadata(&self) -> bool {
+    pub(crate) const fn is_metadata(&self) -> bool {
         matches!(self, Self::UpdateMetadata { .. })
     }
 }
 
 /// Something that is not done, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hold {
+pub(crate) struct Hold {
     /// Which address.
     pub address: Address,
     /// What kind of obstacle.
@@ -327,7 +322,7 @@ pub struct Hold {
 
 /// What of an address is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum HeldPart {
+pub(crate) enum HeldPart {
     /// All of it.
     Asset,
     /// Its metadata; the content goes on.
@@ -338,7 +333,7 @@ pub enum HeldPart {
 
 impl HeldPart {
     /// The name in output.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Asset => "asset",
             Self::Metadata => "metadata",
@@ -349,7 +344,7 @@ impl HeldPart {
 
 /// What kind of obstacle holds an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum HoldKind {
+pub(crate) enum HoldKind {
     /// A person has to decide.
     Held,
     /// Moderation rejected this content.
@@ -373,7 +368,7 @@ impl fmt::Display for HoldKind {
 
 /// Something that somebody else changed at Roblox, which is reported and left.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drift {
+pub(crate) struct Drift {
     /// Which address.
     pub address: Address,
     /// Its asset.
@@ -386,11 +381,11 @@ pub struct Drift {
 
 /// How long an upload whose answer was lost is left alone before it is sent again. Outages that are over within a minute cost no copy then; it is also
 /// the length of Roblox's rate-limit windows.
-pub const LOST_ANSWER_REST: SignedDuration = SignedDuration::from_secs(60);
+pub(crate) const LOST_ANSWER_REST: SignedDuration = SignedDuration::from_secs(60);
 
 /// What a run is asked for beside the manifest, and what it has in hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlanOptions {
+pub(crate) struct PlanOptions {
     /// Addresses whose files are put over content made elsewhere.
     pub overwrite: BTreeSet<Address>,
     /// The code of the archiving that is agreed to.
@@ -420,7 +415,7 @@ impl Default for PlanOptions {
 
 /// Something to know, about which nothing is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
+pub(crate) struct Note {
     /// Which address, if one.
     pub address: Option<Address>,
     /// What: lower case, no full stop.

@@ -83,7 +83,7 @@ impl AtomicWriteError {
 ///
 /// # Errors
 /// See [`AtomicWriteError`]; what `write` returns comes as [`AtomicWriteError::Write`].
-pub fn write_atomic<F>(path: &Path, write: F) -> Result<(), AtomicWriteError>
+pub(crate) fn write_atomic<F>(path: &Path, write: F) -> Result<(), AtomicWriteError>
 where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
 {
@@ -94,7 +94,7 @@ where
 ///
 /// # Errors
 /// As [`write_atomic`].
-pub fn write_atomic_for<F>(access: Access, path: &Path, write: F) -> Result<(), AtomicWriteError>
+pub(crate) fn write_atomic_for<F>(access: Access, path: &Path, write: F) -> Result<(), AtomicWriteError>
 where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
 {
@@ -106,7 +106,7 @@ where
 ///
 /// # Errors
 /// See [`AtomicWriteError`]; what `still` returns comes as [`AtomicWriteError::Replace`].
-pub fn write_atomic_if<F, S>(path: &Path, write: F, still: S) -> Result<bool, AtomicWriteError>
+pub(crate) fn write_atomic_if<F, S>(path: &Path, write: F, still: S) -> Result<bool, AtomicWriteError>
 where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
     S: FnOnce() -> io::Result<bool>,
@@ -145,7 +145,7 @@ where
 
 /// Blocks of a disk that are kept for a file that is written later. Dropped, they are free for it.
 #[derive(Debug)]
-pub struct Room {
+pub(crate) struct Room {
     bytes: u64,
     /// Without a name, so that no crash leaves it behind.
     _blocks: File,
@@ -153,7 +153,7 @@ pub struct Room {
 
 impl Room {
     /// How many bytes there is room for.
-    pub const fn bytes(&self) -> u64 {
+    pub(crate) const fn bytes(&self) -> u64 {
         self.bytes
     }
 }
@@ -162,7 +162,7 @@ impl Room {
 ///
 /// # Errors
 /// As for writing it; what was taken is free again then.
-pub fn keep_room(path: &Path, bytes: u64) -> Result<Room, AtomicWriteError> {
+pub(crate) fn keep_room(path: &Path, bytes: u64) -> Result<Room, AtomicWriteError> {
     let reach = |source| AtomicWriteError::Reach { path: path.to_owned(), source };
     let (folder, _) = split(path).map_err(reach)?;
     permissions(path).map_err(reach)?;
@@ -201,14 +201,6 @@ where
         file.set_permissions(old)?;
     }
     file.sync_all()
-}
-
-/// Waits until the names in a folder are on the disk. Does nothing where folders can't be synced.
-///
-/// # Errors
-/// When the folder can't be opened, or the disk refuses.
-pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    Folder::open(folder)?.sync()
 }
 
 #[cfg(test)]

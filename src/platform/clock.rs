@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::failpoint;
 
 /// The time of day.
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     time_of_day(SystemTime::now()).saturating_add(failpoint::clock_shift()).unwrap_or(Timestamp::MAX)
 }
 
@@ -20,7 +20,7 @@ fn time_of_day(system: SystemTime) -> Timestamp {
 }
 
 /// The time since the process first asked, from a clock that never jumps.
-pub fn elapsed() -> Duration {
+pub(crate) fn elapsed() -> Duration {
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed()
 }

@@ -10,29 +10,29 @@
 /// Passes a named step, or dies there.
 #[cfg(not(feature = "failpoints"))]
 #[inline]
-pub const fn hit(_name: &str) {}
+pub(crate) const fn hit(_name: &str) {}
 
 /// Passes a place where something may go wrong that is no step of the journal, or panics there.
 #[cfg(not(feature = "failpoints"))]
 #[inline]
-pub const fn trip(_name: &str) {}
+pub(crate) const fn trip(_name: &str) {}
 
 /// How far the clock was moved.
 #[cfg(not(feature = "failpoints"))]
 #[inline]
-pub const fn clock_shift() -> jiff::SignedDuration {
+pub(crate) const fn clock_shift() -> jiff::SignedDuration {
     jiff::SignedDuration::ZERO
 }
 
 /// How long an upload whose answer was lost rests, where that is `known`.
 #[cfg(not(feature = "failpoints"))]
 #[inline]
-pub const fn rest(known: jiff::SignedDuration) -> jiff::SignedDuration {
+pub(crate) const fn rest(known: jiff::SignedDuration) -> jiff::SignedDuration {
     known
 }
 
 #[cfg(feature = "failpoints")]
-pub use armed::{clock_shift, hit, rest, trip};
+pub(crate) use armed::{clock_shift, hit, rest, trip};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -72,7 +72,7 @@ mod armed {
     }
 
     /// Passes a named step, or dies there as by SIGKILL, or panics.
-    pub fn hit(name: &str) {
+    pub(crate) fn hit(name: &str) {
         let fuse = DEATH.get_or_init(|| Fuse::lay("MACADAM_FAILPOINT"));
         if fuse.as_ref().is_some_and(|fuse| fuse.burns_down(name)) {
             die();
@@ -82,7 +82,7 @@ mod armed {
 
     /// Passes a place, or panics there.
     #[expect(clippy::panic, reason = "that is what it is for")]
-    pub fn trip(name: &str) {
+    pub(crate) fn trip(name: &str) {
         let fuse = PANIC.get_or_init(|| Fuse::lay("MACADAM_PANIC"));
         if fuse.as_ref().is_some_and(|fuse| fuse.burns_down(name)) {
             panic!("scripted at `{name}`");
@@ -90,7 +90,7 @@ mod armed {
     }
 
     /// How far the clock was moved.
-    pub fn clock_shift() -> SignedDuration {
+    pub(crate) fn clock_shift() -> SignedDuration {
         *SHIFT.get_or_init(|| {
             let seconds = variable("MACADAM_CLOCK_SHIFT").and_then(|text| text.parse().ok());
             seconds.map_or(SignedDuration::ZERO, SignedDuration::from_secs)
@@ -98,7 +98,7 @@ mod armed {
     }
 
     /// How long a request whose answer was lost rests, where that is `known`.
-    pub fn rest(known: SignedDuration) -> SignedDuration {
+    pub(crate) fn rest(known: SignedDuration) -> SignedDuration {
         static REST: OnceLock<Option<SignedDuration>> = OnceLock::new();
         let seconds = || variable("MACADAM_REST").and_then(|text| text.parse().ok()).map(SignedDuration::from_secs);
         REST.get_or_init(seconds).unwrap_or(known)

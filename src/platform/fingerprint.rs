@@ -9,7 +9,7 @@ use crate::model::file::Fingerprint;
 
 /// The fingerprint of a file whose metadata was read, best from an open handle.
 #[cfg(unix)]
-pub fn of(metadata: &Metadata) -> Fingerprint {
+pub(crate) fn of(metadata: &Metadata) -> Fingerprint {
     use std::os::unix::fs::MetadataExt as _;
 
     let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);

@@ -42,7 +42,7 @@ impl Access {
 
 /// An open folder.
 #[derive(Debug)]
-pub struct Folder {
+pub(crate) struct Folder {
     #[cfg(unix)]
     descriptor: std::os::fd::OwnedFd,
     path: PathBuf,
@@ -132,7 +132,7 @@ mod unix {
         ///
         /// # Errors
         /// What the system says, or [`Refusal::Link`].
-        pub fn open(path: &Path) -> io::Result<Self> {
+        pub(crate) fn open(path: &Path) -> io::Result<Self> {
             let descriptor = in_one_call(path).unwrap_or_else(|| step_by_step(path));
             let descriptor = descriptor.map_err(|error| explained(path, error.into()))?;
             Ok(Self { descriptor, path: path.to_owned() })
@@ -142,7 +142,7 @@ mod unix {
         ///
         /// # Errors
         /// What the system says, or [`Refusal::Link`].
-        pub fn create(path: &Path, access: Access) -> io::Result<Self> {
+        pub(crate) fn create(path: &Path, access: Access) -> io::Result<Self> {
             match Self::open(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 found => return found,
@@ -232,7 +232,7 @@ mod unix {
         ///
         /// # Errors
         /// When the disk refuses.
-        pub fn sync(&self) -> io::Result<()> {
+        pub(crate) fn sync(&self) -> io::Result<()> {
             match fsync(self.readable()?) {
                 // Some network and FUSE file systems have no fsync for folders.
                 Err(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(()),

@@ -13,7 +13,7 @@ use super::own_file::{self, How};
 
 /// A held lock; dropping it, or the end of the process, frees it. Not inherited by child processes.
 #[derive(Debug)]
-pub struct FileLock {
+pub(crate) struct FileLock {
     file: File,
 }
 
@@ -22,7 +22,7 @@ impl FileLock {
     ///
     /// # Errors
     /// When the file can't be opened or the file system has no locks.
-    pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
         let file = own_file::open(path, How::Private)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self { file })),
@@ -35,7 +35,7 @@ impl FileLock {
     ///
     /// # Errors
     /// When it can't be looked at.
-    pub fn id(&self) -> io::Result<FileId> {
+    pub(crate) fn id(&self) -> io::Result<FileId> {
         FileId::of(&self.file)
     }
 
@@ -46,7 +46,7 @@ impl FileLock {
     ///
     /// # Errors
     /// When the file can't be opened or locked.
-    pub fn try_acquire_beside_sqlite(path: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn try_acquire_beside_sqlite(path: &Path) -> io::Result<Option<Self>> {
         let file = own_file::open(path, How::Read)?;
         own_file::keep_private(&file)?;
         if !cfg!(target_os = "linux") || mount::network(path).is_some() {
@@ -64,7 +64,7 @@ impl FileLock {
 ///
 /// # Errors
 /// When the file is there and can't be looked at.
-pub fn is_locked(path: &Path) -> io::Result<bool> {
+pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
     let file = match own_file::open(path, How::Read) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -78,7 +78,7 @@ pub fn is_locked(path: &Path) -> io::Result<bool> {
 }
 
 /// This machine's name on its network, where the system tells it.
-pub fn host_name() -> Option<String> {
+pub(crate) fn host_name() -> Option<String> {
     #[cfg(unix)]
     let name = Some(rustix::system::uname().nodename().to_string_lossy().into_owned());
     #[cfg(not(unix))]

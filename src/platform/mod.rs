@@ -2,19 +2,19 @@
 //!
 //! Nothing here knows of assets. Read next: [`clock`].
 
-pub mod atomic_file;
-pub mod clock;
-pub mod failpoint;
-pub mod file_id;
-pub mod fingerprint;
-pub mod folder;
-pub mod lock;
-pub mod mount;
-pub mod own_file;
-pub mod owner;
-pub mod plain_file;
-pub mod process;
-pub mod program;
-pub mod secrecy;
-pub mod signals;
-pub mod wakeup;
+pub(crate) mod atomic_file;
+pub(crate) mod clock;
+pub(crate) mod failpoint;
+pub(crate) mod file_id;
+pub(crate) mod fingerprint;
+pub(crate) mod folder;
+pub(crate) mod lock;
+pub(crate) mod mount;
+pub(crate) mod own_file;
+pub(crate) mod owner;
+pub(crate) mod plain_file;
+pub(crate) mod process;
+pub(crate) mod program;
+pub(crate) mod secrecy;
+pub(crate) mod signals;
+pub(crate) mod wakeup;

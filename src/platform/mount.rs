@@ -7,7 +7,7 @@ use std::path::Path;
 /// The kind of the network file system that `path` lies on, for a person; `None` for a local one, where the system doesn't tell, and for a path that
 /// can't be reached.
 #[cfg(target_os = "linux")]
-pub fn network(path: &Path) -> Option<&'static str> {
+pub(crate) fn network(path: &Path) -> Option<&'static str> {
     let found = rustix::fs::statfs(path).ok()?;
     // The type of the number differs between machines; all kinds fit into 32 bits.
     of_magic(found.f_type as u32)

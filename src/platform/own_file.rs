@@ -15,7 +15,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
-pub use super::folder::Access;
+pub(crate) use super::folder::Access;
 use super::folder::{Folder, split};
 
 /// Why a path isn't opened although something is there. It comes inside an [`io::Error`]; [`hint`] finds it.
@@ -64,12 +64,12 @@ impl From<Refusal> for io::Error {
 }
 
 /// The refusal that an error of this module carries.
-pub fn refusal(error: &io::Error) -> Option<&Refusal> {
+pub(crate) fn refusal(error: &io::Error) -> Option<&Refusal> {
     error.get_ref()?.downcast_ref()
 }
 
 /// What would mend an error of this module, where that is plain.
-pub fn hint(error: &io::Error) -> Option<&'static str> {
+pub(crate) fn hint(error: &io::Error) -> Option<&'static str> {
     refusal(error)?.hint()
 }
 
@@ -77,7 +77,7 @@ pub fn hint(error: &io::Error) -> Option<&'static str> {
 const FOLDER: &str = "a folder";
 
 /// What a thing is that is no plain file, with its article.
-pub fn kind_of(metadata: &Metadata) -> Option<&'static str> {
+pub(crate) fn kind_of(metadata: &Metadata) -> Option<&'static str> {
     if metadata.is_file() {
         None
     } else if metadata.is_dir() {
@@ -99,7 +99,7 @@ fn require_plain(metadata: &Metadata) -> io::Result<()> {
 /// A path that a person named: the links of its folder are theirs, and are resolved now; its last component is not.
 ///
 /// What isn't there yet stays as it is written.
-pub fn named(path: &Path) -> PathBuf {
+pub(crate) fn named(path: &Path) -> PathBuf {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return path.to_owned() };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     for there in folder.ancestors() {
@@ -114,7 +114,7 @@ pub fn named(path: &Path) -> PathBuf {
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
+pub(crate) enum How {
     /// To read it.
     Read,
     /// To write over it; it is there.
@@ -150,7 +150,7 @@ impl How {
 ///
 /// # Errors
 /// What the system says, or a [`Refusal`].
-pub fn open(path: &Path, how: How) -> io::Result<File> {
+pub(crate) fn open(path: &Path, how: How) -> io::Result<File> {
     // Looked at before it is opened, since opening a device may do something.
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => return Err(Refusal::Link { at: path.to_owned() }.into()),
@@ -170,7 +170,7 @@ pub fn open(path: &Path, how: How) -> io::Result<File> {
 ///
 /// # Errors
 /// What the system says, or a [`Refusal`].
-pub fn look(path: &Path) -> io::Result<Metadata> {
+pub(crate) fn look(path: &Path) -> io::Result<Metadata> {
     let (folder, _) = split(path)?;
     Folder::open(folder)?;
     let found = fs::symlink_metadata(path)?;
@@ -185,7 +185,7 @@ pub fn look(path: &Path) -> io::Result<Metadata> {
 ///
 /// # Errors
 /// What the system says, or a [`Refusal`].
-pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     limited(open(path, How::Read)?, limit)
 }
 
@@ -209,7 +209,7 @@ pub(super) fn limited(file: File, limit: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// What the system says, or a [`Refusal`] where a component is a link.
-pub fn create_usual_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn create_usual_folder(path: &Path) -> io::Result<()> {
     Folder::create(path, Access::Usual).map(drop)
 }
 
@@ -217,7 +217,7 @@ pub fn create_usual_folder(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// What the system says, or a [`Refusal`] where a component is a link.
-pub fn create_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     Folder::create(path, Access::Private).map(drop)
 }
 
@@ -225,7 +225,7 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// What the system says, or a [`Refusal`] where a component is a link.
-pub fn create_private_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     Folder::create(path, Access::Private)?.keep_private()
 }
 
@@ -234,7 +234,7 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// What the system says; the old file is as it was then.
-pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (folder, name) = split(path)?;
     let folder = Folder::open(folder)?;
     let mut temporary = folder.temporary(name, How::NewPrivate)?;
@@ -247,7 +247,7 @@ pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// What the system says, or a [`Refusal`] where a folder on the way is a link.
-pub fn remove(path: &Path) -> io::Result<()> {
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let (folder, name) = split(path)?;
     match Folder::open(folder).and_then(|folder| folder.remove(name)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -259,7 +259,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// What the system says, or a [`Refusal`] where a folder on the way is a link.
-pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let ((folder, from), (other, to)) = (split(from)?, split(to)?);
     if folder != other {
         return Err(io::ErrorKind::CrossesDevices.into());

@@ -16,7 +16,7 @@ impl fmt::Display for Owner {
 /// The owner of what is at `path`, a link itself, where that is neither this user nor root, who can do anything anyway. `None` where there is nothing, or
 /// the system tells no owner.
 #[cfg(unix)]
-pub fn foreign(path: &Path) -> Option<Owner> {
+pub(crate) fn foreign(path: &Path) -> Option<Owner> {
     use std::os::unix::fs::MetadataExt as _;
 
     let owner = std::fs::symlink_metadata(path).ok()?.uid();

@@ -14,7 +14,7 @@ use super::own_file::{Refusal, kind_of, limited};
 ///
 /// # Errors
 /// What the system says, or a [`Refusal`] when it is no plain file or has more than `limit` bytes.
-pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     // Looked at before it is opened, since opening a device may do something.
     if let Some(kind) = kind_of(&std::fs::metadata(path)?) {
         return Err(Refusal::NotAFile { kind }.into());

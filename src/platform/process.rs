@@ -11,7 +11,7 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 /// What a command is told and what is kept from it, beside what this process inherited itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Surroundings {
+pub(crate) struct Surroundings {
     /// Variables that it gets.
     pub with: Vec<(&'static str, OsString)>,
     /// Variables that it doesn't get, though this process has them.
@@ -20,7 +20,7 @@ pub struct Surroundings {
 
 /// A running command. Dropped before its end it is killed, with its whole group.
 #[derive(Debug)]
-pub struct Shell {
+pub(crate) struct Shell {
     child: Child,
     /// The leader's process ID, which is the group's.
     group: Option<u32>,
@@ -30,7 +30,7 @@ pub struct Shell {
 ///
 /// # Errors
 /// When there is no shell or no folder, or the system starts no process.
-pub fn shell(command: &str, folder: &Path, surroundings: &Surroundings) -> io::Result<Shell> {
+pub(crate) fn shell(command: &str, folder: &Path, surroundings: &Surroundings) -> io::Result<Shell> {
     let mut shell = if cfg!(windows) { Command::new("cmd") } else { Command::new("sh") };
     shell.arg(if cfg!(windows) { "/C" } else { "-c" }).arg(command).current_dir(folder);
     shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -46,7 +46,7 @@ pub fn shell(command: &str, folder: &Path, surroundings: &Surroundings) -> io::R
 
 impl Shell {
     /// What it says, once.
-    pub const fn output(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
+    pub(crate) const fn output(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
         (self.child.stdout.take(), self.child.stderr.take())
     }
 
@@ -54,19 +54,19 @@ impl Shell {
     ///
     /// # Errors
     /// When the system can't tell.
-    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await
     }
 
     /// Asks it and all that it started to end.
-    pub fn terminate(&mut self) {
+    pub(crate) fn terminate(&mut self) {
         #[cfg(unix)]
         self.signal(rustix::process::Signal::TERM);
     }
 
     /// Ends it and all that it started. Right after [`Shell::wait`] it still reaches what outlived the command itself: the group's number is not given
     /// to others while a member lives.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         #[cfg(unix)]
         self.signal(rustix::process::Signal::KILL);
         let _ = self.child.start_kill(); // it may be over

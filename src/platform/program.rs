@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// What a program answered.
 #[derive(Debug)]
-pub struct ProgramOutput {
+pub(crate) struct ProgramOutput {
     /// How it ended.
     pub status: ExitStatus,
     /// What it printed to standard output, as text.
@@ -27,7 +27,7 @@ pub struct ProgramOutput {
 /// # Errors
 /// When it can't be started, or does not end in time: then it is killed.
 #[expect(clippy::disallowed_methods, reason = "hands on variables of this process")]
-pub fn ask<'a>(
+pub(crate) fn ask<'a>(
     program: &str,
     arguments: impl IntoIterator<Item = &'a OsStr>,
     environment: &[(&str, &str)],

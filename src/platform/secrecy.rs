@@ -6,7 +6,7 @@
 ///
 /// The soft limit alone, so that a command of `--on-change` may raise its own again.
 #[cfg(target_os = "linux")]
-pub fn keep_memory_private() {
+pub(crate) fn keep_memory_private() {
     use rustix::process::{DumpableBehavior, Resource, getrlimit, set_dumpable_behavior, setrlimit};
 
     let limit = getrlimit(Resource::Core);

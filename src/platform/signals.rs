@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 /// A signal that asks the process for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// End.
     End(EndSignal),
     /// SIGHUP: read everything anew.
@@ -13,7 +13,7 @@ pub enum Signal {
 
 /// A signal that asks the process to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndSignal {
+pub(crate) enum EndSignal {
     /// SIGINT: a person's Ctrl-C.
     Interrupt,
     /// SIGTERM: a supervisor.
@@ -22,7 +22,7 @@ pub enum EndSignal {
 
 impl EndSignal {
     /// The exit code of a process that it ended: 128 and the signal's number.
-    pub const fn exit_code(self) -> u8 {
+    pub(crate) const fn exit_code(self) -> u8 {
         match self {
             Self::Interrupt => 130,
             Self::Terminate => 143,
@@ -35,7 +35,7 @@ impl EndSignal {
 /// # Errors
 /// When the system refuses the handlers.
 #[cfg(unix)]
-pub fn catch_end_signals() -> std::io::Result<mpsc::UnboundedReceiver<EndSignal>> {
+pub(crate) fn catch_end_signals() -> std::io::Result<mpsc::UnboundedReceiver<EndSignal>> {
     use signal_hook::consts::{SIGINT, SIGTERM};
 
     let (send, receive) = mpsc::unbounded_channel();
@@ -56,7 +56,7 @@ pub fn catch_end_signals() -> std::io::Result<mpsc::UnboundedReceiver<EndSignal>
 /// # Errors
 /// When the system refuses the handlers.
 #[cfg(unix)]
-pub fn catch_all() -> std::io::Result<mpsc::UnboundedReceiver<Signal>> {
+pub(crate) fn catch_all() -> std::io::Result<mpsc::UnboundedReceiver<Signal>> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
     let (send, receive) = mpsc::unbounded_channel();

@@ -11,7 +11,7 @@ use super::file_id::FileId;
 
 /// A bell that can be rung, until it is dropped.
 #[derive(Debug)]
-pub struct Wakeup {
+pub(crate) struct Wakeup {
     #[cfg(unix)]
     socket: tokio::net::UnixDatagram,
     path: PathBuf,
@@ -25,7 +25,7 @@ impl Wakeup {
     /// # Errors
     /// When the system has no such sockets, the path is too long for one (about 100 bytes), or the folder can't be written.
     #[cfg(unix)]
-    pub fn hang(path: &Path) -> io::Result<Self> {
+    pub(crate) fn hang(path: &Path) -> io::Result<Self> {
         super::own_file::remove(path)?;
         let socket = tokio::net::UnixDatagram::bind(path)?;
         // In a folder that nobody else may enter, so that nobody is quicker.
@@ -48,7 +48,7 @@ impl Wakeup {
     /// # Errors
     /// When it can't be heard any more.
     #[cfg(unix)]
-    pub async fn woken(&self) -> io::Result<()> {
+    pub(crate) async fn woken(&self) -> io::Result<()> {
         let mut wake = [0; 16];
         self.socket.recv(&mut wake).await?;
         while self.socket.try_recv(&mut wake).is_ok() {}
@@ -78,7 +78,7 @@ impl Drop for Wakeup {
 ///
 /// # Errors
 /// When there is none, or nobody listens.
-pub fn wake(path: &Path) -> io::Result<()> {
+pub(crate) fn wake(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt as _;

@@ -53,7 +53,7 @@ impl Holder {
 
 /// Whether somebody holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Occupancy {
+pub(crate) enum Occupancy {
     /// Nobody.
     Free,
     /// Somebody.
@@ -65,7 +65,7 @@ pub enum Occupancy {
 
 impl Occupancy {
     /// Whether the service holds it.
-    pub fn is_service(&self) -> bool {
+    pub(crate) fn is_service(&self) -> bool {
         matches!(self, Self::Held { by: Some(holder) } if holder.is_service())
     }
 }
@@ -74,7 +74,7 @@ impl Occupancy {
 ///
 /// # Errors
 /// When its lock can't be looked at.
-pub fn holder(database: &Path) -> Result<Occupancy, LockError> {
+pub(crate) fn holder(database: &Path) -> Result<Occupancy, LockError> {
     let path = beside(database, ".lock");
     match is_locked(&path) {
         Ok(false) => Ok(Occupancy::Free),

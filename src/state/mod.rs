@@ -8,11 +8,11 @@
 //! is kept in git.
 
 mod error;
-pub mod handle;
-pub mod lock;
-pub mod lockfile;
+pub(crate) mod handle;
+pub(crate) mod lock;
+pub(crate) mod lockfile;
 mod spelling;
-pub mod store;
-pub mod write_lock;
+pub(crate) mod store;
+pub(crate) mod write_lock;
 
 pub use error::StateError;

@@ -23,7 +23,7 @@ use crate::model::recorded::Recorded;
 use crate::platform::file_id::FileId;
 
 /// Where the state belongs now, or why that can't be told. It may change under a running process, with the checkout around it.
-pub type StateLocation = Box<dyn Fn() -> Result<PathBuf, String> + Send + Sync>;
+pub(crate) type StateLocation = Box<dyn Fn() -> Result<PathBuf, String> + Send + Sync>;
 
 /// The right to write one state.
 pub struct WriteLock {

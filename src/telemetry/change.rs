@@ -4,7 +4,7 @@ use std::fmt;
 
 /// An id of one change: from the event of a file to its asset being in sync.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ChangeId(String);
+pub(crate) struct ChangeId(String);
 
 impl fmt::Display for ChangeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -14,21 +14,21 @@ impl fmt::Display for ChangeId {
 
 impl ChangeId {
     /// A span that puts the field `change` on every line inside it. It has the level of errors, so that it is there whatever level is logged.
-    pub fn span(&self) -> tracing::Span {
+    pub(crate) fn span(&self) -> tracing::Span {
         tracing::error_span!("following", change = %self)
     }
 }
 
 /// Makes ids: a few letters of this run, then a number. Unique within a run, and most likely among the runs that one looks at.
 #[derive(Debug, Clone)]
-pub struct ChangeIds {
+pub(crate) struct ChangeIds {
     run: String,
     last: u64,
 }
 
 impl ChangeIds {
     /// `seed` is random, another one each run.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         // Neither vowels, which make words, nor what is easily misread.
         const LETTERS: &[u8; 20] = b"bcdfghjkmnpqrstvwxyz";
         let mut rest = seed;
@@ -43,7 +43,7 @@ impl ChangeIds {
     }
 
     /// The id of the next change.
-    pub fn next_id(&mut self) -> ChangeId {
+    pub(crate) fn next_id(&mut self) -> ChangeId {
         self.last += 1;
         ChangeId(format!("{}-{}", self.run, self.last))
     }

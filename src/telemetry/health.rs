@@ -8,7 +8,7 @@ use std::time::Duration;
 ///
 /// Whoever reaches the port can read the texts: they must not hold keys, paths or what Roblox said of an asset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Health {
+pub(crate) struct Health {
     /// It has its lock, its state and its watches, and takes work; false again from when it begins to stop.
     pub ready: bool,
     /// When the loop last got somewhere, on the clock that the server is given (monotonic, since the start).
@@ -23,7 +23,7 @@ pub struct Health {
 
 /// The answer to a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HealthVerdict {
+pub(crate) struct HealthVerdict {
     /// The check passes.
     pub ok: bool,
     /// One line that says why, or why not.
@@ -32,12 +32,12 @@ pub struct HealthVerdict {
 
 impl Health {
     /// How long nothing has moved. A clock that was read before the last progress was published gives zero.
-    pub fn age(&self, now: Duration) -> Duration {
+    pub(crate) fn age(&self, now: Duration) -> Duration {
         now.saturating_sub(self.last_progress)
     }
 
     /// Whether the loop still gets somewhere: what a supervisor should restart the service by.
-    pub fn alive(&self, now: Duration) -> HealthVerdict {
+    pub(crate) fn alive(&self, now: Duration) -> HealthVerdict {
         let age = self.age(now);
         if age <= self.deadline {
             return HealthVerdict { ok: true, reason: self.told() };
@@ -47,7 +47,7 @@ impl Health {
     }
 
     /// Whether it takes work: not before it is ready, not while it stops, and not while it is stuck.
-    pub fn takes_work(&self, now: Duration) -> HealthVerdict {
+    pub(crate) fn takes_work(&self, now: Duration) -> HealthVerdict {
         if !self.ready {
             let detail = one_line(&self.detail);
             let reason = if detail.is_empty() { "not ready".to_owned() } else { format!("not ready: {detail}") };

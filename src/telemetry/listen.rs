@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 /// What was typed is no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no address to listen on: a port (9400), or an address with a port (127.0.0.1:9400, [::1]:9400)")]
-pub struct ListenError {
+pub(crate) struct ListenError {
     text: String,
 }
 
@@ -14,7 +14,7 @@ pub struct ListenError {
 ///
 /// # Errors
 /// When it is neither a port nor an IP address with a port. Other names are not looked up: what one resolves to may change behind one's back.
-pub fn parse_listen(text: &str) -> Result<SocketAddr, ListenError> {
+pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, ListenError> {
     let trimmed = text.trim();
     let port = trimmed.strip_prefix("localhost").filter(|rest| rest.starts_with(':')).unwrap_or(trimmed);
     let port = port.strip_prefix(':').unwrap_or(port);

@@ -18,7 +18,7 @@ use crate::model::shown;
 
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogForm {
+pub(crate) enum LogForm {
     /// For people.
     Text,
     /// For machines.
@@ -27,7 +27,7 @@ pub enum LogForm {
 
 /// How much is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub(crate) enum Level {
     /// Errors alone.
     Error,
     /// What a person should look into.
@@ -40,7 +40,7 @@ pub enum Level {
 
 /// Who reads standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reader {
+pub(crate) enum Reader {
     /// A terminal that shows colours.
     Terminal,
     /// A file, a pipe, a terminal without colours.
@@ -52,7 +52,7 @@ pub enum Reader {
 /// Whether standard error goes to the journal: systemd names the journal's socket in `JOURNAL_STREAM` as device and inode, and a process whose standard
 /// error was redirected since inherits the variable but not the socket.
 #[cfg(unix)]
-pub fn stderr_is_journal(journal_stream: Option<&OsStr>) -> bool {
+pub(crate) fn stderr_is_journal(journal_stream: Option<&OsStr>) -> bool {
     use std::os::fd::AsFd as _;
     use std::os::unix::fs::MetadataExt as _;
 
@@ -76,7 +76,7 @@ fn device_and_inode(journal_stream: &OsStr) -> Option<(u64, u64)> {
 }
 
 /// Starts to log; a second call changes nothing.
-pub fn start(form: LogForm, level: Level, reader: Reader) {
+pub(crate) fn start(form: LogForm, level: Level, reader: Reader) {
     // Failing means that a log was started before: a test in the same process.
     drop(subscriber(form, level, reader, std::io::stderr).try_init());
 }

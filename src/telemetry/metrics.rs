@@ -18,7 +18,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 /// The media type of [`Metrics::text`].
-pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
+pub(crate) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
 /// Upper bounds in seconds of the time from a change to synced. An update of a small file takes a second or two, an upload of a video and its processing
 /// minutes, a window of the rate limits one minute, and past half an hour an operation has outlived its patience.

@@ -47,11 +47,11 @@ const MAX_HEAD: usize = 8 * 1024;
 const ACCEPT_REST: Duration = Duration::from_millis(200);
 
 /// The clock that [`Health::last_progress`] is on: the time since the start, never jumping.
-pub type ProgressClock = Arc<dyn Fn() -> Duration + Send + Sync>;
+pub(crate) type ProgressClock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// What is shown to the outside.
 #[derive(Clone)]
-pub struct StatusPages {
+pub(crate) struct StatusPages {
     /// What the loop says of itself. When its sender is gone, so is the loop, and `/healthz` says so.
     pub health: watch::Receiver<Health>,
     /// What was counted.
@@ -68,7 +68,7 @@ impl std::fmt::Debug for StatusPages {
 }
 
 /// Answers until `shutdown` is done, then drops what is open: so end it last, after the loop has published that it stops.
-pub async fn serve(listener: TcpListener, face: StatusPages, shutdown: impl Future<Output = ()>) {
+pub(crate) async fn serve(listener: TcpListener, face: StatusPages, shutdown: impl Future<Output = ()>) {
     serve_within(LIMITS, listener, face, shutdown).await;
 }
 

@@ -12,7 +12,7 @@ use std::io;
 use std::time::Duration;
 
 /// The variables that a child must not inherit: `Command::env_remove` each.
-pub const NOT_FOR_CHILDREN: [&str; 3] = [SOCKET, WATCHDOG, WATCHDOG_PID];
+pub(crate) const NOT_FOR_CHILDREN: [&str; 3] = [SOCKET, WATCHDOG, WATCHDOG_PID];
 
 const SOCKET: &str = "NOTIFY_SOCKET";
 const WATCHDOG: &str = "WATCHDOG_USEC";
@@ -23,7 +23,7 @@ const MAX_STATUS: usize = 200;
 
 /// The line to systemd, or to nobody.
 #[derive(Debug, Default)]
-pub struct Notifier {
+pub(crate) struct Notifier {
     #[cfg(unix)]
     socket: Option<unix::Socket>,
     watchdog: Option<Duration>,
@@ -35,7 +35,7 @@ impl Notifier {
     /// # Errors
     /// When there is a socket but no way to talk to it: a path that is none, an address that this system doesn't have, no descriptor left. The service should
     /// say so and go on with [`Notifier::default`]: systemd will end it if it insists on hearing.
-    pub fn new(variable: impl Fn(&str) -> Option<OsString>, pid: u32) -> io::Result<Self> {
+    pub(crate) fn new(variable: impl Fn(&str) -> Option<OsString>, pid: u32) -> io::Result<Self> {
         let watchdog = watchdog(variable(WATCHDOG).as_deref(), variable(WATCHDOG_PID).as_deref(), pid);
         let socket = variable(SOCKET).filter(|address| !address.is_empty());
         #[cfg(unix)]
@@ -49,7 +49,7 @@ impl Notifier {
     }
 
     /// Whether anybody listens.
-    pub fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         #[cfg(unix)]
         let connected = self.socket.is_some();
         #[cfg(not(unix))]
@@ -58,12 +58,12 @@ impl Notifier {
     }
 
     /// How long systemd waits for a beat before it kills the service; `None` when it doesn't watch.
-    pub fn watchdog_interval(&self) -> Option<Duration> {
+    pub(crate) fn watchdog_interval(&self) -> Option<Duration> {
         self.watchdog.filter(|_| self.is_connected())
     }
 
     /// The loop's watchdog, if systemd listens for it. `deadline` is how old progress may become, the same as of `/healthz`.
-    pub fn watchdog(&self, deadline: Duration) -> Option<Watchdog> {
+    pub(crate) fn watchdog(&self, deadline: Duration) -> Option<Watchdog> {
         self.watchdog_interval().map(|interval| Watchdog::new(interval, deadline))
     }
 }
@@ -74,7 +74,7 @@ impl Notifier {
     ///
     /// # Errors
     /// When systemd can't be reached.
-    pub fn ready(&self) -> io::Result<()> {
+    pub(crate) fn ready(&self) -> io::Result<()> {
         self.tell(&[sd_notify::NotifyState::Ready])
     }
 
@@ -82,7 +82,7 @@ impl Notifier {
     ///
     /// # Errors
     /// When systemd can't be reached.
-    pub fn status(&self, text: &str) -> io::Result<()> {
+    pub(crate) fn status(&self, text: &str) -> io::Result<()> {
         let text: String = super::health::one_line(text).chars().take(MAX_STATUS).collect();
         self.tell(&[sd_notify::NotifyState::Status(&text)])
     }
@@ -91,7 +91,7 @@ impl Notifier {
     ///
     /// # Errors
     /// When systemd can't be reached.
-    pub fn reloading(&self) -> io::Result<()> {
+    pub(crate) fn reloading(&self) -> io::Result<()> {
         // The time tells systemd that this is the answer to its signal and not to an earlier one; the kernel's clock, because it compares with its own.
         self.tell(&[sd_notify::NotifyState::Reloading, sd_notify::NotifyState::monotonic_usec_now()?])
     }
@@ -100,7 +100,7 @@ impl Notifier {
     ///
     /// # Errors
     /// When systemd can't be reached.
-    pub fn stopping(&self) -> io::Result<()> {
+    pub(crate) fn stopping(&self) -> io::Result<()> {
         self.tell(&[sd_notify::NotifyState::Stopping])
     }
 
@@ -108,7 +108,7 @@ impl Notifier {
     ///
     /// # Errors
     /// When systemd can't be reached.
-    pub fn notify_watchdog(&self) -> io::Result<()> {
+    pub(crate) fn notify_watchdog(&self) -> io::Result<()> {
         self.tell(&[sd_notify::NotifyState::Watchdog])
     }
 
@@ -146,30 +146,31 @@ impl Notifier {
 /// The loop wakes at least every [`Watchdog::interval`], idle or not, and asks. Since it asks itself, a loop that hangs doesn't beat; and since it asks with the age
 /// of its progress, one that only spins doesn't either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Watchdog {
+pub(crate) struct Watchdog {
     interval: Duration,
     deadline: Duration,
 }
 
 impl Watchdog {
     /// `watchdog` is what systemd waits, `deadline` how old progress may become.
-    pub fn new(watchdog: Duration, deadline: Duration) -> Self {
+    pub(crate) fn new(watchdog: Duration, deadline: Duration) -> Self {
         // systemd's advice (sd_watchdog_enabled(3)): at half the time, so that one late beat costs nothing.
         Self { interval: watchdog / 2, deadline }
     }
 
     /// How often to ask.
-    pub const fn interval(&self) -> Duration {
+    pub(crate) const fn interval(&self) -> Duration {
         self.interval
     }
 
     /// Whether to beat now, when nothing has moved for `progress_age`.
-    pub fn beat(&self, progress_age: Duration) -> bool {
+    pub(crate) fn beat(&self, progress_age: Duration) -> bool {
         progress_age <= self.deadline
     }
 
     /// When to ask next, on the loop's clock, after the beat of `last`.
-    pub const fn next(&self, last: Duration) -> Duration {
+    #[cfg(test)]
+    pub(crate) const fn next(&self, last: Duration) -> Duration {
         last.saturating_add(self.interval)
     }
 }

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use macadam::testing::cloud::BaseUrl;
 use macadam::emulator::{ApiEndpoint, FaultAction, FaultRule, Point};
-use macadam::testing::engine::RequestQueue;
+use macadam::testing::cloud::BaseUrl;
 use macadam::testing::engine::Project as InnerProject;
+use macadam::testing::engine::RequestQueue;
 use macadam::testing::engine::Session;
 use macadam::testing::model::{ProblemKind, Request, RequestDone, RequestId, RequestProblem, Resolution};
 use macadam::testing::state::SERVICE;

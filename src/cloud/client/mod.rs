@@ -16,9 +16,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 
-pub use self::assets::UpdateRequest;
-pub use self::versions::RollbackForm;
-pub use super::wire::request::{CreateRequest, FieldUpdate};
+pub(crate) use self::assets::UpdateRequest;
+pub(crate) use self::versions::RollbackForm;
+pub(crate) use super::wire::request::{CreateRequest, FieldUpdate};
 
 use super::base::BaseUrl;
 use super::class::{Received, Sent, classify, of_operation};

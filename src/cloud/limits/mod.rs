@@ -9,7 +9,7 @@
 
 mod meter;
 mod recent;
-pub mod sample;
+pub(crate) mod sample;
 #[cfg(test)]
 pub(in crate::cloud) mod simulation;
 mod window;
@@ -25,7 +25,7 @@ use std::time::Duration;
 
 /// What Roblox counts together: the endpoints, each with its own limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Budget {
+pub(crate) enum Budget {
     /// `POST /assets`.
     CreateAsset,
     /// `GET /assets/{id}`.
@@ -48,7 +48,7 @@ pub enum Budget {
 
 impl Budget {
     /// Every budget.
-    pub const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::CreateAsset,
         Self::GetAsset,
         Self::UpdateAsset,
@@ -62,7 +62,7 @@ impl Budget {
 
     /// The documented limit, in requests a minute (creator-docs: reference/cloud/assets/v1.json, `x-roblox-rate-limits` and
     /// `x-roblox-throttling-limit`). Operations are 300 an owner, but 100 a key.
-    pub const fn documented_limit(self) -> u32 {
+    pub(crate) const fn documented_limit(self) -> u32 {
         match self {
             Self::CreateAsset | Self::GetAsset | Self::UpdateAsset => 120,
             Self::Archive | Self::Restore | Self::ListVersions | Self::GetVersion | Self::Rollback => 100,
@@ -71,7 +71,7 @@ impl Budget {
     }
 
     /// The name in the state.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::CreateAsset => "create_asset",
             Self::GetAsset => "get_asset",
@@ -88,11 +88,11 @@ impl Budget {
 
 /// Whom Roblox counts for: the owner of the key, or what stands for it while that is unknown. Never the key itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LimitOwner(Arc<str>);
+pub(crate) struct LimitOwner(Arc<str>);
 
 impl LimitOwner {
     /// An owner by a name that stays the same from run to run, such as `user:123`.
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self(name.into())
     }
 }
@@ -105,7 +105,7 @@ impl fmt::Display for LimitOwner {
 
 /// The answer to a request that wants to go.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Acquire {
+pub(crate) enum Acquire {
     /// It may go, once. The permit must come back.
     Go(Permit),
     /// Not yet. Ask again then, or after the next report on this budget, whichever comes first; with no time, only a report can help.
@@ -118,7 +118,7 @@ pub enum Acquire {
 /// The right to send one request. A permit that never comes back keeps its place in the budget.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "report what came of the request, or release the permit"]
-pub struct Permit {
+pub(crate) struct Permit {
     budget: Budget,
     owner: LimitOwner,
     grant: Grant,
@@ -126,7 +126,7 @@ pub struct Permit {
 
 /// What came of a request, as far as limits go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LimitSignal {
+pub(crate) enum LimitSignal {
     /// The service answered, whatever it said, but for a 429. Without headers it is taken at the documented limits.
     Answer(LimitSample),
     /// A 429, from the gateway or the service.
@@ -137,7 +137,7 @@ pub enum LimitSignal {
 
 /// What the state remembers of one budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LimitRecord {
+pub(crate) struct LimitRecord {
     /// [`Budget::name`].
     pub budget: String,
     /// The owner's name.
@@ -155,18 +155,19 @@ const LONGEST_MEMORY: Duration = Duration::from_secs(62);
 
 /// The budgets of a remote.
 #[derive(Debug, Clone, Default)]
-pub struct RateLimits {
+pub(crate) struct RateLimits {
     meters: BTreeMap<(Budget, LimitOwner), Meter>,
 }
 
 impl RateLimits {
     /// Knows nothing but the documented limits.
-    pub fn new() -> Self {
+    #[cfg(test)]
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Asks for a request to go now.
-    pub fn acquire(&mut self, budget: Budget, owner: &LimitOwner, now: Moment) -> Acquire {
+    pub(crate) fn acquire(&mut self, budget: Budget, owner: &LimitOwner, now: Moment) -> Acquire {
         match self.meter(budget, owner).acquire(now) {
             Ok(grant) => Acquire::Go(Permit { budget, owner: owner.clone(), grant }),
             Err(hold) => hold,
@@ -174,19 +175,19 @@ impl RateLimits {
     }
 
     /// Takes back the permit of a request that was sent, with what came of it. `jitter` (0 to 1) spreads what wakes after a 429.
-    pub fn report(&mut self, permit: Permit, heard: LimitSignal, jitter: f64, now: Moment) {
+    pub(crate) fn report(&mut self, permit: Permit, heard: LimitSignal, jitter: f64, now: Moment) {
         let Permit { budget, owner, grant } = permit;
         self.meter(budget, &owner).report(grant, heard, jitter, now);
     }
 
     /// Takes back the permit of a request of which not a byte was sent.
-    pub fn release_unsent(&mut self, permit: Permit) {
+    pub(crate) fn release_unsent(&mut self, permit: Permit) {
         let Permit { budget, owner, grant } = permit;
         self.meter(budget, &owner).release(grant);
     }
 
     /// What is worth remembering beyond this run. `wall` is the time of day at `now`.
-    pub fn snapshot(&self, now: Moment, wall: Timestamp) -> Vec<LimitRecord> {
+    pub(crate) fn snapshot(&self, now: Moment, wall: Timestamp) -> Vec<LimitRecord> {
         let rows = self.meters.iter().filter_map(|((budget, owner), meter)| {
             let Memory { limit, remaining, ends_at } = meter.memory(now)?;
             let window_ends_at = wall.checked_add(ends_at.since(now)).ok()?;
@@ -202,7 +203,7 @@ impl RateLimits {
     }
 
     /// The budgets as an earlier run left them. Rows of budgets that are unknown here are passed over.
-    pub fn restore(rows: &[LimitRecord], now: Moment, wall: Timestamp) -> Self {
+    pub(crate) fn restore(rows: &[LimitRecord], now: Moment, wall: Timestamp) -> Self {
         let meters = rows.iter().filter_map(|row| {
             let LimitRecord { budget, owner, limit, remaining, window_ends_at } = row;
             let budget = Budget::ALL.into_iter().find(|known| known.name() == budget)?;

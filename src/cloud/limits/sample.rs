@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// No wait that a header asks for is longer: windows are a minute (creator-docs: cloud/reference/rate-limits.md), so a longer one is a mistake
 /// or a date read against a wrong clock, and asking again after this long costs one request.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// What one answer tells of the limits. `x-ratelimit-*` is on every answer, 200 too, and may be a list such as `120, 120;w=60`
 /// because several limits apply at once: the smallest remaining and the largest reset count.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum OperationAction {
+pub(crate) enum OperationAction {
     /// Makes an asset.
     Create,
     /// Gives an asset new content.
@@ -21,7 +21,7 @@ pub enum OperationAction {
 
 /// Operations that take about as long as each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OperationKind {
+pub(crate) struct OperationKind {
     /// The type of the asset.
     pub asset_type: AssetType,
     /// What is done to it.
@@ -30,7 +30,7 @@ pub struct OperationKind {
 
 impl OperationKind {
     /// The name in the state, such as `Model/create`.
-    pub fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         let action = match self.action {
             OperationAction::Create => "create",
             OperationAction::UpdateContent => "update_content",
@@ -40,7 +40,7 @@ impl OperationKind {
     }
 
     /// The kind of a name that [`OperationKind::name`] made.
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         let (asset_type, action) = name.split_once('/')?;
         let action = match action {
             "create" => OperationAction::Create,

@@ -7,20 +7,20 @@
 //! It must never give an operation up for an error, and never say that one failed: only the remote's "done" decides, which the caller reads.
 //! Pure: it never asks, sleeps, or reads a clock. Read next: [`latency`] for what is known of each kind; `simulation` for the yardsticks.
 
-pub mod latency;
+pub(crate) mod latency;
 #[cfg(test)]
 mod simulation;
 
 use super::backoff::Backoff;
 use super::moment::Moment;
 use latency::{KEPT, LatencyEstimate};
-pub use latency::{OperationAction, OperationKind};
+pub(crate) use latency::{OperationAction, OperationKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 /// An operation that takes longer has outlived our patience: it is recorded, and polled rarely (the contract's number; heavy meshes were
 /// seen to take 10 to 30 minutes).
-pub const PATIENCE: Duration = Duration::from_secs(30 * 60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// A fresh operation may be unknown for its first one or two seconds; this long that means nothing.
 const UNKNOWN_GRACE: Duration = Duration::from_secs(10);
@@ -48,7 +48,7 @@ const SLOW_GAPS: (Duration, Duration) = (Duration::from_secs(10 * 60), Duration:
 
 /// What a poll brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PollOutcome {
+pub(crate) enum PollOutcome {
     /// Done, with a result.
     Done,
     /// Done, without one: that says nothing of how long such operations take.
@@ -63,7 +63,7 @@ pub enum PollOutcome {
 
 /// How an operation stands after a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OperationStatus {
+pub(crate) enum OperationStatus {
     /// It will be polled again then, at the earliest.
     Waiting(Moment),
     /// It outlived [`PATIENCE`]. It will be polled again then.
@@ -76,7 +76,7 @@ pub enum OperationStatus {
 
 /// What to poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PollTarget {
+pub(crate) enum PollTarget {
     /// This operation, as soon as the budget allows: then [`PollSchedule::begin`] it.
     Now(u64),
     /// Nothing before then, unless an operation is added or reported.
@@ -87,7 +87,7 @@ pub enum PollTarget {
 
 /// What the state remembers of one kind of operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LatencyRecord {
+pub(crate) struct LatencyRecord {
     /// [`OperationKind::name`].
     pub kind: String,
     /// The latest latencies in milliseconds, oldest first.
@@ -229,7 +229,7 @@ impl PollKind {
 
 /// The operations that wait for their result.
 #[derive(Debug, Clone, Default)]
-pub struct PollSchedule {
+pub(crate) struct PollSchedule {
     entries: HashMap<u64, PollEntry>,
     kinds: BTreeMap<OperationKind, PollKind>,
     again: BTreeSet<(Moment, u64)>,
@@ -237,12 +237,13 @@ pub struct PollSchedule {
 
 impl PollSchedule {
     /// Empty, knowing nothing of latencies.
-    pub fn new() -> Self {
+    #[cfg(test)]
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// With the latencies that an earlier run knew. Rows of unknown kinds are passed over.
-    pub fn restore(rows: &[LatencyRecord]) -> Self {
+    pub(crate) fn restore(rows: &[LatencyRecord]) -> Self {
         let kinds = rows.iter().filter_map(|LatencyRecord { kind, millis }| {
             let newest = millis.iter().skip(millis.len().saturating_sub(KEPT)).copied();
             Some((OperationKind::from_name(kind)?, PollKind::new(newest)))
@@ -251,13 +252,13 @@ impl PollSchedule {
     }
 
     /// What is known of latencies, for the next run.
-    pub fn latencies(&self) -> Vec<LatencyRecord> {
+    pub(crate) fn latencies(&self) -> Vec<LatencyRecord> {
         let known = self.kinds.iter().filter(|(_, kind)| kind.latency.count() > 0);
         known.map(|(name, kind)| LatencyRecord { kind: name.name(), millis: kind.latency.recent().collect() }).collect()
     }
 
     /// Adds an operation. Its `key` is the caller's; one that is there already is put in anew.
-    pub fn insert(&mut self, key: u64, kind: OperationKind, submitted_at: Moment) {
+    pub(crate) fn insert(&mut self, key: u64, kind: OperationKind, submitted_at: Moment) {
         self.remove(key);
         let entry = PollEntry { kind, submitted_at, place: PollPlace::First, pending: None, unanswered: 0, unknown: 0 };
         self.entries.insert(key, entry);
@@ -265,7 +266,7 @@ impl PollSchedule {
     }
 
     /// Takes an operation out, because it was settled in another way. A report on it is ignored from now on.
-    pub fn remove(&mut self, key: u64) {
+    pub(crate) fn remove(&mut self, key: u64) {
         let Some(entry) = self.entries.remove(&key) else { return };
         match entry.place {
             PollPlace::First => {
@@ -282,17 +283,19 @@ impl PollSchedule {
     }
 
     /// How many operations are scheduled, or being polled.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// What to poll: of all that is due, what has been due longest.
-    pub fn due(&self, now: Moment) -> PollTarget {
+    pub(crate) fn due(&self, now: Moment) -> PollTarget {
         let firsts = self.kinds.iter().filter_map(|(name, kind)| {
             kind.waiting.first().map(|(submitted_at, key)| (*submitted_at + kind.first_poll(*name), *key))
         });
@@ -304,7 +307,7 @@ impl PollSchedule {
     }
 
     /// Books that an operation is being polled; its report must follow.
-    pub fn begin(&mut self, key: u64, now: Moment) {
+    pub(crate) fn begin(&mut self, key: u64, now: Moment) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         let is_first = match entry.place {
             PollPlace::First => true,
@@ -325,7 +328,13 @@ impl PollSchedule {
     }
 
     /// Takes in what a poll brought. `jitter` (0 to 1) spreads polls that failed together. None for an operation that is not being polled.
-    pub fn report(&mut self, key: u64, outcome: PollOutcome, jitter: f64, now: Moment) -> Option<OperationStatus> {
+    pub(crate) fn report(
+        &mut self,
+        key: u64,
+        outcome: PollOutcome,
+        jitter: f64,
+        now: Moment,
+    ) -> Option<OperationStatus> {
         let entry = self.entries.get_mut(&key)?;
         let PollPlace::Out { sent_at, role } = entry.place else { return None };
         let age = sent_at.since(entry.submitted_at);

@@ -6,10 +6,10 @@
 //!
 //! Read next: [`operation`] for what a create answers, [`error`] for the shapes of refusals.
 
-pub mod asset;
-pub mod error;
-pub mod key;
-pub mod operation;
+pub(crate) mod asset;
+pub(crate) mod error;
+pub(crate) mod key;
+pub(crate) mod operation;
 pub(super) mod request;
 mod scalar;
-pub mod version;
+pub(crate) mod version;

@@ -35,7 +35,7 @@ const TRIES: usize = 3;
 
 /// Which way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// Out of use.
     Archive,
     /// Back into use.
@@ -44,7 +44,7 @@ pub enum Direction {
 
 /// What is to be done, and may be.
 #[derive(Debug, Clone)]
-pub struct Prepared {
+pub(crate) struct Prepared {
     address: Address,
     direction: Direction,
     /// The asset and its revision.
@@ -57,7 +57,7 @@ pub struct Prepared {
 
 /// What came of it.
 #[derive(Debug)]
-pub struct CommandEnd {
+pub(crate) struct CommandEnd {
     /// How the step ended.
     pub outcome: Outcome,
     /// What stopped it.
@@ -179,7 +179,7 @@ impl ByHandError {
 ///
 /// # Errors
 /// When it can't be done, or there is nothing to do.
-pub async fn prepare(
+pub(crate) async fn prepare(
     context: &ExecutionContext,
     desired: &Desired,
     address: &Address,
@@ -317,7 +317,7 @@ async fn settle_open(
 ///
 /// # Errors
 /// When the state can't be written.
-pub async fn carry_out(
+pub(crate) async fn carry_out(
     context: &ExecutionContext,
     desired: &Desired,
     prepared: &Prepared,

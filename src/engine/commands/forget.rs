@@ -17,7 +17,7 @@ use crate::platform::clock;
 
 /// What was forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ForgetReport {
+pub(crate) struct ForgetReport {
     /// Each address, in the order in which they were named.
     pub each: Vec<ForgottenAddress>,
     /// The lockfile was written.
@@ -26,7 +26,7 @@ pub struct ForgetReport {
 
 impl ForgottenAddress {
     /// What a person should look for, where uploads of the address may have made assets whose IDs are unknown.
-    pub fn advice(&self) -> Option<String> {
+    pub(crate) fn advice(&self) -> Option<String> {
         let copies = match self.suspected {
             0 => return None,
             1 => "1 more copy of it".to_owned(),
@@ -40,7 +40,7 @@ impl ForgottenAddress {
 
 /// What one address had.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ForgottenAddress {
+pub(crate) struct ForgottenAddress {
     /// Which.
     pub address: Address,
     /// The assets that the address had, in the order in which it had them.
@@ -110,7 +110,7 @@ fn names(asset_ids: &[AssetId]) -> String {
 }
 
 /// How a forgotten address gets its asset back, for a person.
-pub fn way_back(address: &Address, asset_ids: &[AssetId]) -> String {
+pub(crate) fn way_back(address: &Address, asset_ids: &[AssetId]) -> String {
     match asset_ids {
         [asset_id] => format!("`macadam import {address} {asset_id} --content-matches` takes it back"),
         _ => format!("`macadam import {address} ASSET_ID --content-matches` takes one of them back"),
@@ -118,7 +118,7 @@ pub fn way_back(address: &Address, asset_ids: &[AssetId]) -> String {
 }
 
 /// The assets that an address had when it was forgotten; none where it is known, or never was.
-pub fn forgotten_assets(recorded: &Recorded, address: &Address) -> Vec<AssetId> {
+pub(crate) fn forgotten_assets(recorded: &Recorded, address: &Address) -> Vec<AssetId> {
     if recorded.assets.contains_key(address) {
         return Vec::new();
     }
@@ -130,7 +130,7 @@ pub fn forgotten_assets(recorded: &Recorded, address: &Address) -> Vec<AssetId> 
 ///
 /// # Errors
 /// When one of them is unknown, or something of it is open.
-pub async fn forget(session: &mut Session, addresses: &[Address]) -> Result<ForgetReport, ForgetError> {
+pub(crate) async fn forget(session: &mut Session, addresses: &[Address]) -> Result<ForgetReport, ForgetError> {
     // What the lockfile says is known before it is forgotten: read later, it would bring the address back.
     session.lockfile.read(&session.state_cache).await?;
     let may = |recorded: &Recorded| {

@@ -25,7 +25,7 @@ use crate::platform::clock;
 
 /// What a person asks for.
 #[derive(Debug, Clone, Copy)]
-pub struct ImportRequest<'a> {
+pub(crate) struct ImportRequest<'a> {
     /// The address that is to have it.
     pub address: &'a Address,
     /// The asset.
@@ -36,7 +36,7 @@ pub struct ImportRequest<'a> {
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Imported {
+pub(crate) struct Imported {
     /// The revision that the address has now.
     pub key: RevisionKey,
     /// Its number, as people see it.
@@ -57,7 +57,7 @@ pub struct Imported {
 
 impl Imported {
     /// What a person should know of it, a line each.
-    pub fn notes(&self, address: &Address) -> Vec<String> {
+    pub(crate) fn notes(&self, address: &Address) -> Vec<String> {
         let unknown = || {
             format!(
                 "what it holds is not known: the next sync puts the file of {address} there; `--content-matches` would have said that it is the same"
@@ -170,7 +170,7 @@ impl ImportError {
 ///
 /// # Errors
 /// When it is not what the manifest wants, is another address's, or can't be read.
-pub async fn import(
+pub(crate) async fn import(
     context: &ExecutionContext,
     desired: &Desired,
     wish: ImportRequest<'_>,

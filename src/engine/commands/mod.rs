@@ -1,10 +1,10 @@
 //! What a person asks for by hand: import, forget, archive, pin, recreate, resolve.
 
-pub mod by_hand;
-pub mod forget;
-pub mod import;
-pub mod moving;
-pub mod pins;
-pub mod recreate;
-pub mod request_queue;
-pub mod resolve;
+pub(crate) mod by_hand;
+pub(crate) mod forget;
+pub(crate) mod import;
+pub(crate) mod moving;
+pub(crate) mod pins;
+pub(crate) mod recreate;
+pub(crate) mod request_queue;
+pub(crate) mod resolve;

@@ -20,7 +20,7 @@ use crate::plan::pin::{Unusable, find, known, numbered};
 
 /// Why an address can't be pinned. The manifest is as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PinError {
+pub(crate) enum PinError {
     /// Neither manifest nor history know the address.
     #[error("no asset has the address `{address}`")]
     Unknown {
@@ -70,7 +70,7 @@ impl PinError {
     }
 
     /// What would mend it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Unknown { .. } => None,
             Self::AtRemote { address, number, .. } => {
@@ -87,7 +87,7 @@ impl PinError {
 ///
 /// # Errors
 /// When the address can't be pinned to it.
-pub fn choose(
+pub(crate) fn choose(
     desired: &Desired,
     recorded: &Recorded,
     address: &Address,
@@ -113,7 +113,7 @@ pub fn choose(
 ///
 /// # Errors
 /// When the state can't be written.
-pub async fn remember_where_it_was(state_cache: &StateCache, address: &Address) -> Result<(), StateCacheError> {
+pub(crate) async fn remember_where_it_was(state_cache: &StateCache, address: &Address) -> Result<(), StateCacheError> {
     let point = |recorded: &Recorded| {
         let unknown = recorded.assets.get(address).filter(|record| record.points_to.is_none());
         let (key, _) = unknown.and_then(last)?;
@@ -126,7 +126,11 @@ pub async fn remember_where_it_was(state_cache: &StateCache, address: &Address) 
 ///
 /// # Errors
 /// When Roblox doesn't have it, or moderation rejected it; the latter is known from then on.
-pub async fn check_version(context: &ExecutionContext, address: &Address, key: RevisionKey) -> Result<(), CheckError> {
+pub(crate) async fn check_version(
+    context: &ExecutionContext,
+    address: &Address,
+    key: RevisionKey,
+) -> Result<(), CheckError> {
     let Some(revision) = key.version else { return Ok(()) };
     let head = context.state_cache.read(|recorded| recorded.assets.get(address).and_then(Record::head));
     if head.is_some_and(|(head, _)| head == key) {
@@ -149,7 +153,7 @@ pub async fn check_version(context: &ExecutionContext, address: &Address, key: R
 
 /// Why a pin is not written.
 #[derive(Debug, thiserror::Error)]
-pub enum CheckError {
+pub(crate) enum CheckError {
     /// Roblox says no.
     #[error(transparent)]
     Pin(#[from] PinError),
@@ -162,7 +166,7 @@ pub enum CheckError {
 ///
 /// # Errors
 /// When the manifest can't be edited; it is as it was then.
-pub fn write(project: &Project, pins: &[(Address, Pin)]) -> Result<bool, EditManifestError<EditError>> {
+pub(crate) fn write(project: &Project, pins: &[(Address, Pin)]) -> Result<bool, EditManifestError<EditError>> {
     project.edit_manifest(|text| {
         let edited = pins.iter().try_fold(text.to_owned(), |text, (address, pin)| set_pin(&text, address, *pin));
         edited.map(Some)
@@ -173,7 +177,7 @@ pub fn write(project: &Project, pins: &[(Address, Pin)]) -> Result<bool, EditMan
 ///
 /// # Errors
 /// As [`write()`].
-pub fn remove(project: &Project, addresses: &[Address]) -> Result<bool, EditManifestError<EditError>> {
+pub(crate) fn remove(project: &Project, addresses: &[Address]) -> Result<bool, EditManifestError<EditError>> {
     project.edit_manifest(|text| {
         let mut edited = None;
         for address in addresses {
@@ -188,7 +192,7 @@ pub fn remove(project: &Project, addresses: &[Address]) -> Result<bool, EditMani
 ///
 /// # Errors
 /// When the text is no manifest.
-pub fn pinned(text: &str) -> Result<BTreeSet<Address>, EditError> {
+pub(crate) fn pinned(text: &str) -> Result<BTreeSet<Address>, EditError> {
     manifest::pinned(text)
 }
 
@@ -196,6 +200,6 @@ pub fn pinned(text: &str) -> Result<BTreeSet<Address>, EditError> {
 ///
 /// # Errors
 /// When the text is no manifest, or the pin can't be cut out of it.
-pub fn is_pinned(text: &str, address: &Address) -> Result<bool, EditError> {
+pub(crate) fn is_pinned(text: &str, address: &Address) -> Result<bool, EditError> {
     remove_pin(text, address).map(|edited| edited.is_some())
 }

@@ -25,7 +25,7 @@ use crate::platform::failpoint;
 
 /// Which addresses get new assets, and which of those that are held can't.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// By address, the name that keeps what it had.
     pub renamed: BTreeMap<Address, Address>,
     /// By address, what is in the way, for a person.
@@ -34,7 +34,7 @@ pub struct Choice {
 
 impl Choice {
     /// What is to become known, in one transaction.
-    pub fn changes(&self, recorded: &Recorded) -> Vec<Change> {
+    pub(crate) fn changes(&self, recorded: &Recorded) -> Vec<Change> {
         let mut changes = Vec::new();
         for (address, name) in &self.renamed {
             let Some(record) = recorded.assets.get(address) else { continue };
@@ -50,7 +50,7 @@ impl Choice {
 }
 
 /// Chooses the addresses that are held because their creator changed; of `only` these, where that is given.
-pub fn choose(desired: &Desired, recorded: &Recorded, only: Option<&BTreeSet<Address>>) -> Choice {
+pub(crate) fn choose(desired: &Desired, recorded: &Recorded, only: Option<&BTreeSet<Address>>) -> Choice {
     let mut choice = Choice::default();
     let chosen = desired.assets.iter().filter(|(address, _)| only.is_none_or(|only| only.contains(*address)));
     for (address, want) in chosen {
@@ -177,7 +177,7 @@ impl RecreateError {
 ///
 /// # Errors
 /// When the key may not make assets for one of them, or the lockfile was lost.
-pub async fn begin(
+pub(crate) async fn begin(
     context: &ExecutionContext,
     desired: &Desired,
     only: Option<&BTreeSet<Address>>,
@@ -217,7 +217,12 @@ pub async fn begin(
 }
 
 /// What a sync of these addresses would do after [`begin`], for whoever is to agree to it.
-pub fn preview(desired: &Desired, recorded: &Recorded, only: Option<&BTreeSet<Address>>, now: Timestamp) -> Plan {
+pub(crate) fn preview(
+    desired: &Desired,
+    recorded: &Recorded,
+    only: Option<&BTreeSet<Address>>,
+    now: Timestamp,
+) -> Plan {
     let choice = choose(desired, recorded, only);
     let mut after = recorded.clone();
     for change in choice.changes(recorded) {
@@ -231,7 +236,7 @@ pub fn preview(desired: &Desired, recorded: &Recorded, only: Option<&BTreeSet<Ad
 
 /// One asset of an earlier owner, with the one that took its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecreatedAsset {
+pub(crate) struct RecreatedAsset {
     /// The address.
     pub address: Address,
     /// The name that keeps what it had.
@@ -245,7 +250,7 @@ pub struct RecreatedAsset {
 }
 
 /// Every asset that the manifest's addresses had under another owner, also from earlier changes: old and new.
-pub fn table(desired: &Desired, recorded: &Recorded) -> Vec<RecreatedAsset> {
+pub(crate) fn table(desired: &Desired, recorded: &Recorded) -> Vec<RecreatedAsset> {
     let rows = recorded.assets.iter().filter_map(|(former, record)| {
         let owner = record.identity.creator;
         let address = address_of(former, owner)?;

@@ -30,11 +30,11 @@ const UNRUNG: Duration = Duration::from_secs(30);
 const WITHOUT_BELL: Duration = Duration::from_secs(2);
 
 /// What came of asking.
-pub type RequestOutcome = Result<RequestDone, AskError>;
+pub(crate) type RequestOutcome = Result<RequestDone, AskError>;
 
 /// Why a request was not carried out, as far as is known.
 #[derive(Debug, thiserror::Error)]
-pub enum AskError {
+pub(crate) enum AskError {
     /// Nobody holds the state, or no service: nothing was asked.
     #[error("no service holds the state")]
     NoService,
@@ -65,7 +65,7 @@ pub enum AskError {
 
 impl AskError {
     /// What would mend it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::NoService => None,
             Self::Problem(problem) => problem.hint.clone(),
@@ -87,7 +87,7 @@ impl AskError {
 ///
 /// # Errors
 /// See [`AskError`]; each says whether anything may have been done.
-pub async fn ask(project: &Project, remote: &str, request: &Request, patience: Duration) -> RequestOutcome {
+pub(crate) async fn ask(project: &Project, remote: &str, request: &Request, patience: Duration) -> RequestOutcome {
     let begun_at = clock::elapsed();
     let serves = || Ok::<_, LockError>(lock::holder(&project.state)?.is_service());
     if !serves()? {

@@ -106,7 +106,11 @@ impl RepairError {
 ///
 /// # Errors
 /// When nothing is unsettled, the asset can't be the one, or can't be looked at.
-pub async fn resolve_with(context: &ExecutionContext, address: &Address, asset_id: AssetId) -> Result<(), RepairError> {
+pub(crate) async fn resolve_with(
+    context: &ExecutionContext,
+    address: &Address,
+    asset_id: AssetId,
+) -> Result<(), RepairError> {
     let state_cache = &context.state_cache;
     let (in_progress, record) = in_progress(state_cache, address)?;
     let taken = state_cache.read(|recorded| {
@@ -168,7 +172,7 @@ pub async fn resolve_with(context: &ExecutionContext, address: &Address, asset_i
 ///
 /// # Errors
 /// When nothing keeps it waiting, or the state can't be written.
-pub async fn recreate(state_cache: &StateCache, address: &Address) -> Result<(), RepairError> {
+pub(crate) async fn recreate(state_cache: &StateCache, address: &Address) -> Result<(), RepairError> {
     let (in_progress, _) = in_progress(state_cache, address)?;
     let mut changes = match &in_progress {
         OpenUpload::Waiting(id, attempt) => {
@@ -199,7 +203,7 @@ pub async fn recreate(state_cache: &StateCache, address: &Address) -> Result<(),
 ///
 /// # Errors
 /// When nothing is suspected, or the state can't be written.
-pub async fn no_duplicate(state_cache: &StateCache, address: &Address) -> Result<(), RepairError> {
+pub(crate) async fn no_duplicate(state_cache: &StateCache, address: &Address) -> Result<(), RepairError> {
     let changes = state_cache.read(|recorded| {
         let record = recorded.assets.get(address).ok_or_else(|| RepairError::Unknown { address: address.clone() })?;
         let open = record.possible_duplicates.iter().filter(|(_, duplicate)| !duplicate.settled);
@@ -222,7 +226,7 @@ fn settled(address: &Address, upload: UploadId, duplicate: PossibleDuplicate) ->
 ///
 /// # Errors
 /// When an address is unknown or does not rest; then none is changed.
-pub async fn retry(state_cache: &StateCache, addresses: &[Address]) -> Result<(), RepairError> {
+pub(crate) async fn retry(state_cache: &StateCache, addresses: &[Address]) -> Result<(), RepairError> {
     let mut changes = Vec::new();
     for address in addresses {
         let known = state_cache.read(|recorded| {

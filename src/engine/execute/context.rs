@@ -31,7 +31,7 @@ pub(in crate::engine) type GivenUp = BTreeMap<Address, Vec<Change>>;
 
 /// Everything that requests go through. A clone is the same hands.
 #[derive(Clone)]
-pub struct ExecutionContext {
+pub(crate) struct ExecutionContext {
     pub(in crate::engine) state_cache: Arc<StateCache>,
     root: PathBuf,
     pub(in crate::engine) client: Arc<Client>,
@@ -50,7 +50,7 @@ impl ExecutionContext {
     ///
     /// # Errors
     /// When the state can't be read.
-    pub async fn new(
+    pub(crate) async fn new(
         session: &Session,
         client: Arc<Client>,
         listener: Listener,

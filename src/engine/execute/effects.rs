@@ -21,11 +21,11 @@ use crate::model::recorded::{
 use crate::model::remote::RemoteAsset;
 
 /// How far Roblox's clock and this machine's may be apart when a revision's time is compared with that of an attempt.
-pub const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(2);
+pub(crate) const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(2);
 
 /// What an address is known by after a change, and what a person should be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settled {
+pub(crate) struct Settled {
     /// The transaction.
     pub changes: Vec<Change>,
     /// The asset and its revision.
@@ -35,7 +35,13 @@ pub struct Settled {
 }
 
 /// Roblox carried out what `attempt` set out to do, and describes the asset as `asset`.
-pub fn completed(id: AttemptId, attempt: &Attempt, record: &Record, asset: &RemoteAsset, now: Timestamp) -> Settled {
+pub(crate) fn completed(
+    id: AttemptId,
+    attempt: &Attempt,
+    record: &Record,
+    asset: &RemoteAsset,
+    now: Timestamp,
+) -> Settled {
     let address = &attempt.address;
     let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::Complete }];
     let standing = RevisionState::of_moderation(asset.moderation);
@@ -137,7 +143,7 @@ fn passed_over(address: &Address, made: AssetId, kept: AssetId) -> [Change; 2] {
 
 /// An asset as an answer describes it soon after an earlier write of Macadam's, when it was known as `before`: of what `intent` leaves alone the answer
 /// may be older than that write.
-pub fn since(intent: &Intent, before: &RemoteAsset, asset: &RemoteAsset) -> RemoteAsset {
+pub(crate) fn since(intent: &Intent, before: &RemoteAsset, asset: &RemoteAsset) -> RemoteAsset {
     let text = |field: Field, before: &Option<String>, now: &Option<String>| match intent {
         Intent::UpdateMetadata { fields, .. } if fields.contains_key(&field) => now.clone(),
         _ => before.clone().or_else(|| now.clone()),
@@ -165,7 +171,7 @@ fn as_written(intent: &Intent, asset: &RemoteAsset) -> RemoteAsset {
 
 /// A person, or an operation that something newer took the place of, tells of an asset that an upload of `address` made beside the one that is used: its ID
 /// is recorded, and the address stays what it is.
-pub fn made_beside(
+pub(crate) fn made_beside(
     address: &Address,
     record: &Record,
     content: ContentHash,
@@ -190,7 +196,7 @@ pub fn made_beside(
 }
 
 /// An update that something newer took the place of was carried out after all: its revision holds `content`.
-pub fn revised_late(
+pub(crate) fn revised_late(
     address: &Address,
     record: &Record,
     content: ContentHash,
@@ -209,7 +215,7 @@ pub fn revised_late(
 }
 
 /// It is known what came of the upload of an attempt.
-pub fn accounted(attempt: &Attempt) -> Option<Change> {
+pub(crate) fn accounted(attempt: &Attempt) -> Option<Change> {
     let (upload, content) = (attempt.intent.upload()?, attempt.intent.content()?);
     let duplicate = PossibleDuplicate { content, settled: true };
     Some(Change::AddPossibleDuplicate { address: attempt.address.clone(), upload, duplicate })
@@ -223,13 +229,13 @@ fn known_key(record: &Record, asset_id: AssetId) -> RevisionKey {
 }
 
 /// An asset is back in use: it is archived for none of the addresses that have it.
-pub fn restored(recorded: &Recorded, asset_id: AssetId) -> Vec<Change> {
+pub(crate) fn restored(recorded: &Recorded, asset_id: AssetId) -> Vec<Change> {
     let with = recorded.assets.iter().filter(|(_, record)| record.retirements.contains_key(&asset_id));
     with.map(|(address, _)| Change::SetRetirement { address: address.clone(), asset_id, retirements: None }).collect()
 }
 
 /// An address goes back to an asset that it had before, which the remote describes as `asset`: what was asked for was asked of another one.
-pub fn pointed_back(address: &Address, record: &Record, asset: &RemoteAsset) -> Vec<Change> {
+pub(crate) fn pointed_back(address: &Address, record: &Record, asset: &RemoteAsset) -> Vec<Change> {
     let of_asset = |field: &Field| asset.stored(*field).unwrap_or(FieldDigest::UNKNOWN);
     let fields = record.asked.keys().map(|field| (*field, of_asset(field))).collect();
     vec![
@@ -240,7 +246,7 @@ pub fn pointed_back(address: &Address, record: &Record, asset: &RemoteAsset) -> 
 }
 
 /// An address, of which `record` is known, uses the asset that another one has as revision `found`.
-pub fn shared(
+pub(crate) fn shared(
     address: &Address,
     record: Option<&Record>,
     identity: &Identity,
@@ -349,7 +355,7 @@ fn new_fact(content: ContentHash, standing: RevisionState, now: Timestamp, origi
 }
 
 /// The key of what an answer describes: with the version for a type that is updated in place, where an answer without one means the first.
-pub fn key_of(asset_type: AssetType, asset: &RemoteAsset) -> RevisionKey {
+pub(crate) fn key_of(asset_type: AssetType, asset: &RemoteAsset) -> RevisionKey {
     let version = match asset_type.on_content_change() {
         ContentChange::InPlace => asset.revision.or_else(|| Revision::new(1).ok()),
         ContentChange::NewAsset => None,
@@ -358,7 +364,7 @@ pub fn key_of(asset_type: AssetType, asset: &RemoteAsset) -> RevisionKey {
 }
 
 /// The ordinal of an asset that the history knows.
-pub fn ordinal_of(record: &Record, asset_id: AssetId) -> u32 {
+pub(crate) fn ordinal_of(record: &Record, asset_id: AssetId) -> u32 {
     let known = record.history.of_asset(asset_id).map(|(_, fact)| fact.ordinal).min();
     known.unwrap_or_else(|| record.history.next_ordinal())
 }
@@ -371,7 +377,7 @@ fn other_creator(address: &Address, record: &Record, asset: &RemoteAsset) -> Opt
 }
 
 /// Roblox refused what `attempt` set out to do, for its `input_digest`.
-pub fn refused(
+pub(crate) fn refused(
     id: AttemptId,
     attempt: &Attempt,
     record: Option<&Record>,
@@ -392,7 +398,7 @@ pub fn refused(
 }
 
 /// What follows from one more failure of `input_digest`: it rests, and the longer the more often it has failed in a row.
-pub fn failed(
+pub(crate) fn failed(
     record: Option<&Record>,
     input_digest: FieldDigest,
     message: &str,
@@ -412,7 +418,7 @@ pub fn failed(
 }
 
 /// The revisions of an asset that Roblox no longer has. What moderation rejected stays that, but for the newest, which stands for the asset.
-pub fn gone(address: &Address, record: &Record, asset_id: AssetId) -> Vec<Change> {
+pub(crate) fn gone(address: &Address, record: &Record, asset_id: AssetId) -> Vec<Change> {
     let of_asset = || record.history.of_asset(asset_id);
     let newest = of_asset().next_back().map(|(key, _)| key);
     let vanishes = |key: RevisionKey, fact: &RevisionFact| match fact.standing {
@@ -426,7 +432,7 @@ pub fn gone(address: &Address, record: &Record, asset_id: AssetId) -> Vec<Change
 }
 
 /// Every revision of an asset that moderation rejected, for a type with one content an asset.
-pub fn rejected(address: &Address, record: &Record, asset_id: AssetId) -> Vec<Change> {
+pub(crate) fn rejected(address: &Address, record: &Record, asset_id: AssetId) -> Vec<Change> {
     stand(address, record, asset_id, RevisionState::Rejected)
 }
 
@@ -439,7 +445,13 @@ fn stand(address: &Address, record: &Record, asset_id: AssetId, standing: Revisi
 
 /// The remote describes an asset in answer to a question: what follows for an address that has it. `lags`: the answer may be older than Macadam's own
 /// last write of the asset.
-pub fn looked_at(address: &Address, record: &Record, asset: &RemoteAsset, lags: bool, now: Timestamp) -> Vec<Change> {
+pub(crate) fn looked_at(
+    address: &Address,
+    record: &Record,
+    asset: &RemoteAsset,
+    lags: bool,
+    now: Timestamp,
+) -> Vec<Change> {
     let known: Vec<_> = record.history.of_asset(asset.asset_id).collect();
     let Some((newest, _)) = known.last().copied() else { return Vec::new() };
     let at = key_of(record.identity.asset_type, asset);
@@ -485,7 +497,7 @@ fn told(address: &Address, event: Event) -> Change {
 }
 
 /// A newer version of an asset that nobody here made.
-pub fn made_elsewhere(address: &Address, record: &Record, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
+pub(crate) fn made_elsewhere(address: &Address, record: &Record, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
     let key = key_of(record.identity.asset_type, asset);
     let fact = RevisionFact {
         ordinal: ordinal_of(record, asset.asset_id),

@@ -43,11 +43,11 @@ use crate::plan::{Action, NewAsset, Step};
 use crate::platform::{clock, failpoint};
 
 /// A file as it was looked at before the plan.
-pub type LookedAt = BTreeMap<Address, (ProjectPath, FileFacts)>;
+pub(crate) type LookedAt = BTreeMap<Address, (ProjectPath, FileFacts)>;
 
 /// Carries out steps against one remote.
 #[derive(Clone)]
-pub struct Executor {
+pub(crate) struct Executor {
     pub(in crate::engine) state_cache: Arc<StateCache>,
     pub(in crate::engine) client: Arc<Client>,
     pub(in crate::engine) throttle: Throttle,
@@ -86,7 +86,7 @@ pub(in crate::engine) enum Panics {
 }
 
 /// Creators for whom the key has no permission, with what Roblox said; known to the whole run.
-pub type Forbidden = Arc<Mutex<BTreeMap<Creator, String>>>;
+pub(crate) type Forbidden = Arc<Mutex<BTreeMap<Creator, String>>>;
 
 /// How one try of a step ended.
 pub(in crate::engine) enum StepResult {

@@ -1,12 +1,12 @@
 //! Carries out the steps of a plan, and records what becomes known by them.
 
-pub mod context;
-pub mod effects;
-pub mod executor;
-pub mod in_doubt;
-pub mod metadata;
-pub mod recovery;
-pub mod response;
-pub mod rollback;
-pub mod schedule;
-pub mod sharing;
+pub(crate) mod context;
+pub(crate) mod effects;
+pub(crate) mod executor;
+pub(crate) mod in_doubt;
+pub(crate) mod metadata;
+pub(crate) mod recovery;
+pub(crate) mod response;
+pub(crate) mod rollback;
+pub(crate) mod schedule;
+pub(crate) mod sharing;

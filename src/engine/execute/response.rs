@@ -129,7 +129,7 @@ impl Executor {
             // Roblox said yes, in words that this version doesn't know: sent again, it would most likely be a copy.
             Class::InDoubt if is_unknown_success(&failure) => self.hold(id, &message).await,
             // The last two can't come from a failed write; if they did, nothing would be known.
-            Class::InDoubt | Class::Committed | Class::CouldNotAsk => self.doubt(id, &message).await,
+            Class::InDoubt | Class::CouldNotAsk => self.doubt(id, &message).await,
         }
     }
 
@@ -326,7 +326,7 @@ impl Executor {
             Class::Refused(refusal) => {
                 self.refuse(id, attempt, refusal_kind(refusal), &said, class.hint().map(str::to_owned)).await
             }
-            Class::NeverSent(_) | Class::Committed | Class::InDoubt | Class::CouldNotAsk => {
+            Class::NeverSent(_) | Class::InDoubt | Class::CouldNotAsk => {
                 self.refuse(id, attempt, RefusalKind::Other, &said, class.hint().map(str::to_owned)).await
             }
         }
@@ -467,7 +467,7 @@ impl Executor {
             Class::Refused(_) => {
                 StepResult::Ended(Outcome::Refused { message, hint: failure.hint().map(str::to_owned) })
             }
-            Class::NeverSent(_) | Class::InDoubt | Class::TryLater(_) | Class::Committed | Class::CouldNotAsk => {
+            Class::NeverSent(_) | Class::InDoubt | Class::TryLater(_) | Class::CouldNotAsk => {
                 self.rest(address, &message).await?;
                 StepResult::Again { message }
             }

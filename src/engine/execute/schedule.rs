@@ -16,14 +16,14 @@ use crate::plan::Step;
 const ADDRESSES_AT_ONCE: usize = 4096;
 
 /// Runs one step to its outcome.
-pub trait Runner {
+pub(crate) trait Runner {
     /// Carries out `step`; the last step of an address that waits for others comes after theirs.
     fn run(&self, step: &Step) -> impl Future<Output = Outcome>;
 }
 
 /// By address whether its asset is as its plan wants it; what is not in here is not under way. Shared by all who wait for one another.
 #[derive(Debug, Clone, Default)]
-pub struct Finished {
+pub(crate) struct Finished {
     under_way: Arc<Mutex<HashMap<Address, watch::Sender<Option<bool>>>>>,
 }
 
@@ -33,7 +33,7 @@ impl Finished {
     }
 
     /// The asset of an address is under way from now on.
-    pub fn begin(&self, address: Address) {
+    pub(crate) fn begin(&self, address: Address) {
         self.under_way().insert(address, watch::Sender::new(None));
     }
 
@@ -45,17 +45,17 @@ impl Finished {
     }
 
     /// Who worked on it is gone without a word: whoever waits must not wait for ever.
-    pub fn give_up(&self, address: &Address) {
+    pub(crate) fn give_up(&self, address: &Address) {
         self.end(address, false);
     }
 
     /// Nobody works and nobody waits: what was done is in the plan's hands.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.under_way().clear();
     }
 
     /// That it was not done counts no longer.
-    pub fn forget_undone(&self, address: &Address) {
+    pub(crate) fn forget_undone(&self, address: &Address) {
         let mut under_way = self.under_way();
         if under_way.get(address).is_some_and(|sender| *sender.borrow() == Some(false)) {
             under_way.remove(address);
@@ -63,7 +63,7 @@ impl Finished {
     }
 
     /// Whether an address was begun.
-    pub fn has(&self, address: &Address) -> bool {
+    pub(crate) fn has(&self, address: &Address) -> bool {
         self.under_way().contains_key(address)
     }
 
@@ -85,7 +85,7 @@ impl Finished {
 }
 
 /// Carries out `steps` and tells how each ended, in their order. After a step that is not done, the rest of its address is not tried.
-pub async fn execute(runner: &impl Runner, steps: Vec<Step>) -> Vec<StepReport> {
+pub(crate) async fn execute(runner: &impl Runner, steps: Vec<Step>) -> Vec<StepReport> {
     let finished = Finished::default();
     let chains = chains(steps);
     chains.iter().filter_map(|chain| asset_of(chain)).for_each(|address| finished.begin(address.clone()));
@@ -100,13 +100,13 @@ pub async fn execute(runner: &impl Runner, steps: Vec<Step>) -> Vec<StepReport> 
 }
 
 /// The address whose asset a chain is about; none for metadata, for which nobody waits.
-pub fn asset_of(chain: &[Step]) -> Option<&Address> {
+pub(crate) fn asset_of(chain: &[Step]) -> Option<&Address> {
     chain.first().filter(|step| !step.action.is_metadata()).map(|step| &step.address)
 }
 
 /// Groups steps by address, metadata apart, keeping their order. Those who wait come last, so that they never keep those whom they wait for from
 /// starting: assets, those that share one, metadata.
-pub fn chains(steps: Vec<Step>) -> Vec<Vec<Step>> {
+pub(crate) fn chains(steps: Vec<Step>) -> Vec<Vec<Step>> {
     let belongs = |last: &Step, step: &Step| {
         last.address == step.address && last.action.is_metadata() == step.action.is_metadata()
     };
@@ -122,7 +122,7 @@ pub fn chains(steps: Vec<Step>) -> Vec<Vec<Step>> {
 }
 
 /// Carries out the steps of one address, one after another, until one is not done.
-pub async fn run_chain(runner: &impl Runner, chain: Vec<Step>, finished: &Finished) -> Vec<StepReport> {
+pub(crate) async fn run_chain(runner: &impl Runner, chain: Vec<Step>, finished: &Finished) -> Vec<StepReport> {
     let asset = asset_of(&chain).cloned();
     let own = chain.first().map(|step| step.address.clone());
     if let (None, Some(address)) = (&asset, &own)

@@ -27,6 +27,7 @@ use self::shipped::Shipped;
 use crate::engine::workspace::project::Project;
 use crate::platform::clock;
 use crate::platform::process::{self, Shell, Surroundings};
+use crate::telemetry::systemd;
 
 /// A commit and a push take seconds; what takes this long waits for something that never comes, for example a password.
 const RUN: Duration = Duration::from_mins(10);
@@ -48,21 +49,12 @@ const LEAST: Duration = Duration::from_secs(3);
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What the command must not see: the credentials, and what systemd tells this process alone.
-const HIDDEN: &[&str] = &[
-    "ROBLOX_API_KEY",
-    "ROBLOX_OAUTH_TOKEN",
-    "CREDENTIALS_DIRECTORY",
-    "NOTIFY_SOCKET",
-    "WATCHDOG_PID",
-    "WATCHDOG_USEC",
-    "LISTEN_PID",
-    "LISTEN_FDS",
-    "LISTEN_FDNAMES",
-];
+const HIDDEN: &[&str] =
+    &["ROBLOX_API_KEY", "ROBLOX_OAUTH_TOKEN", "CREDENTIALS_DIRECTORY", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
 
 /// What is run, and with what.
 #[derive(Debug, Clone)]
-pub struct CommandSettings {
+pub(crate) struct CommandSettings {
     /// The command, for the shell.
     pub command: String,
     /// The project, in whose folder it runs.
@@ -73,7 +65,8 @@ pub struct CommandSettings {
 
 /// How it went so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
+#[cfg(test)]
+pub(crate) struct Counts {
     /// Runs that ended well.
     pub succeeded: u64,
     /// Runs that failed, could not be started, or were ended.
@@ -81,11 +74,11 @@ pub struct Counts {
 }
 
 /// Receives each line that the command prints.
-pub type LineSink<'a> = &'a mut (dyn FnMut(String) + Send);
+pub(crate) type LineSink<'a> = &'a mut (dyn FnMut(String) + Send);
 
 /// The command of one service. Dropped, it and what it started are killed; [`OnChange::finish`] is the orderly end.
 #[derive(Debug)]
-pub struct OnChange {
+pub(crate) struct OnChange {
     inbox: mpsc::UnboundedSender<RunnerMessage>,
     tally: Arc<Tally>,
 }
@@ -129,7 +122,7 @@ struct TimeLimits {
 
 impl OnChange {
     /// Stands ready; runs nothing before something changed. Needs a runtime.
-    pub fn start(setting: CommandSettings) -> Self {
+    pub(crate) fn start(setting: CommandSettings) -> Self {
         Self::with(setting, TimeLimits { run: RUN, grace: GRACE, last: LAST_GRACE })
     }
 
@@ -141,40 +134,42 @@ impl OnChange {
     }
 
     /// These files were written, created or removed; or an earlier process did that, and its run for it was cut off.
-    pub fn changed(&self, paths: impl IntoIterator<Item = PathBuf>) {
+    pub(crate) fn changed(&self, paths: impl IntoIterator<Item = PathBuf>) {
         self.tally.changes.fetch_add(1, Ordering::SeqCst);
         let _ = self.inbox.send(RunnerMessage::Changed(paths.into_iter().collect())); // the task ends with this handle
     }
 
     /// From now on the command doesn't see this variable.
-    pub fn hide(&self, variable: &str) {
+    pub(crate) fn hide(&self, variable: &str) {
         let _ = self.inbox.send(RunnerMessage::Hide(variable.to_owned())); // as above
     }
 
     /// Whether a run that ended well began after the last change.
-    pub fn is_up_to_date(&self) -> bool {
+    pub(crate) fn is_up_to_date(&self) -> bool {
         self.tally.is_up_to_date()
     }
 
     /// Returns after the next end of a run, or at once if one ended since this returned last.
-    pub async fn run_ended(&self) {
+    pub(crate) async fn run_ended(&self) {
         self.tally.ended.notified().await;
     }
 
     /// How it went so far.
-    pub fn counts(&self) -> Counts {
+    #[cfg(test)]
+    pub(crate) fn counts(&self) -> Counts {
         let Tally { succeeded, failed, .. } = &*self.tally;
         Counts { succeeded: succeeded.load(Ordering::Relaxed), failed: failed.load(Ordering::Relaxed) }
     }
 
     /// Whether it runs now.
-    pub fn is_running(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_running(&self) -> bool {
         self.tally.running.load(Ordering::Relaxed)
     }
 
     /// The end of the service: what runs may go on, and what changed is still told, until `patience` is over; then it is ended. Returns whether a run that
     /// ended well began after the last change.
-    pub async fn finish(self, patience: Duration) -> bool {
+    pub(crate) async fn finish(self, patience: Duration) -> bool {
         let (done, finished) = oneshot::channel();
         if self.inbox.send(RunnerMessage::Finish(patience, done)).is_ok() {
             let _ = finished.await;
@@ -280,7 +275,7 @@ fn end_of(patience: Duration, limits: TimeLimits) -> Duration {
 ///
 /// # Errors
 /// Why it did not end well, for a person: lower case, no full stop.
-pub async fn run_once(
+pub(crate) async fn run_once(
     setting: &CommandSettings,
     paths: &[PathBuf],
     mut signalled: watch::Receiver<Option<Duration>>,
@@ -310,7 +305,7 @@ pub async fn run_once(
 ///
 /// # Errors
 /// Why it could not: lower case, no full stop; what is in the way was handed to `said`.
-pub async fn may_publish(
+pub(crate) async fn may_publish(
     setting: &CommandSettings,
     paths: &[PathBuf],
     signalled: watch::Receiver<Option<Duration>>,
@@ -451,7 +446,15 @@ fn surroundings(setting: &CommandSettings, paths: &[PathBuf], shipped: Option<&S
         ("MACADAM_LOCKFILE", absolute(&project.lockfile).into()),
     ];
     with.extend(shipped.map(Shipped::variables).into_iter().flatten());
-    Surroundings { with, without: HIDDEN.iter().map(|name| (*name).to_owned()).chain(hidden.iter().cloned()).collect() }
+    Surroundings {
+        with,
+        without: HIDDEN
+            .iter()
+            .chain(&systemd::NOT_FOR_CHILDREN)
+            .map(|name| (*name).to_owned())
+            .chain(hidden.iter().cloned())
+            .collect(),
+    }
 }
 
 /// The command may change its folder before it looks at a path.

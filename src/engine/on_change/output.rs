@@ -12,14 +12,14 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 /// Cuts a stream of bytes into lines.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub(super) struct Lines {
     line: Vec<u8>,
     cut: bool,
 }
 
 impl Lines {
     /// The lines that these bytes complete.
-    pub fn push(&mut self, bytes: &[u8]) -> Vec<String> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut whole = Vec::new();
         for byte in bytes {
             match byte {
@@ -33,7 +33,7 @@ impl Lines {
     }
 
     /// What is left without an end.
-    pub fn end(&mut self) -> Option<String> {
+    pub(super) fn end(&mut self) -> Option<String> {
         let line = std::mem::take(&mut self.line);
         let cut = std::mem::take(&mut self.cut);
         // Control characters could colour or clear a person's terminal.
@@ -46,7 +46,7 @@ impl Lines {
 
 /// How many lines may still be logged.
 #[derive(Debug, Default)]
-pub struct Allowance {
+pub(super) struct Allowance {
     window: Option<Duration>,
     used: u32,
     dropped: u64,
@@ -54,7 +54,7 @@ pub struct Allowance {
 
 impl Allowance {
     /// Whether one more line may be logged now.
-    pub fn admit(&mut self, now: Duration) -> bool {
+    pub(super) fn admit(&mut self, now: Duration) -> bool {
         if self.window.is_none_or(|begun| now.saturating_sub(begun) >= MINUTE) {
             (self.window, self.used) = (Some(now), 0);
         }
@@ -68,7 +68,7 @@ impl Allowance {
     }
 
     /// How many were not admitted since this was last asked.
-    pub const fn take_dropped(&mut self) -> u64 {
+    pub(super) const fn take_dropped(&mut self) -> u64 {
         std::mem::replace(&mut self.dropped, 0)
     }
 }

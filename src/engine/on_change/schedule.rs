@@ -12,7 +12,7 @@ const LONGEST_REST: Duration = Duration::from_mins(10);
 
 /// What changed and was not told yet, and when it may be. Times count from any fixed moment.
 #[derive(Debug, Default)]
-pub struct Schedule {
+pub(super) struct Schedule {
     waiting: BTreeSet<PathBuf>,
     running: Option<BTreeSet<PathBuf>>,
     /// In a row.
@@ -22,12 +22,12 @@ pub struct Schedule {
 
 impl Schedule {
     /// These files changed.
-    pub fn changed(&mut self, paths: impl IntoIterator<Item = PathBuf>) {
+    pub(super) fn changed(&mut self, paths: impl IntoIterator<Item = PathBuf>) {
         self.waiting.extend(paths);
     }
 
     /// Begins a run if one is due: the files to tell it of, all that changed since the last run that went well.
-    pub fn begin(&mut self, now: Duration) -> Option<Vec<PathBuf>> {
+    pub(super) fn begin(&mut self, now: Duration) -> Option<Vec<PathBuf>> {
         if self.due()? > now {
             return None;
         }
@@ -37,7 +37,7 @@ impl Schedule {
     }
 
     /// The run that was begun is over. What a failed one was told is told again, with what changes until then.
-    pub fn ended(&mut self, now: Duration, succeeded: bool) {
+    pub(super) fn ended(&mut self, now: Duration, succeeded: bool) {
         let told = self.running.take().unwrap_or_default();
         if succeeded {
             (self.failures, self.rests_until) = (0, Duration::ZERO);
@@ -51,17 +51,17 @@ impl Schedule {
     }
 
     /// Forgets that a failure makes it rest: there is no later.
-    pub const fn run_soon(&mut self) {
+    pub(super) const fn run_soon(&mut self) {
         self.rests_until = Duration::ZERO;
     }
 
     /// When the next run may begin; `None` while one runs, or nothing changed.
-    pub fn due(&self) -> Option<Duration> {
+    pub(super) fn due(&self) -> Option<Duration> {
         (self.running.is_none() && !self.waiting.is_empty()).then_some(self.rests_until)
     }
 
     /// How often it failed in a row.
-    pub const fn failures(&self) -> u32 {
+    pub(super) const fn failures(&self) -> u32 {
         self.failures
     }
 }

@@ -16,7 +16,7 @@ const COMMIT_PUSH: &str = include_str!("../../../systemd/macadam-commit-push");
 const NAME: &str = "macadam-commit-push";
 
 /// The command that asks the script whether it could commit and push here; `None` where `command` doesn't begin with it. Variables may stand before it.
-pub fn check_of(command: &str) -> Option<String> {
+pub(super) fn check_of(command: &str) -> Option<String> {
     let is_variable = |word: &&str| word.split_once('=').is_some_and(|(name, _)| !name.contains(['"', '\'', '$', '`']));
     let variables: Vec<&str> = command.split_whitespace().take_while(is_variable).collect();
     let first = command.split_whitespace().nth(variables.len())?;
@@ -27,7 +27,7 @@ pub fn check_of(command: &str) -> Option<String> {
 
 /// The unpacked script; dropped, it is gone.
 #[derive(Debug)]
-pub struct Shipped {
+pub(super) struct Shipped {
     folder: tempfile::TempDir,
 }
 
@@ -36,7 +36,7 @@ impl Shipped {
     ///
     /// # Errors
     /// When there is no room for it.
-    pub fn unpack() -> io::Result<Self> {
+    pub(super) fn unpack() -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("macadam-").tempdir()?;
         let script = folder.path().join(NAME);
         std::fs::write(&script, COMMIT_PUSH)?;
@@ -49,7 +49,7 @@ impl Shipped {
     }
 
     /// What the command needs to find the script, and the script this program (for the merge driver).
-    pub fn variables(&self) -> Vec<(&'static str, OsString)> {
+    pub(super) fn variables(&self) -> Vec<(&'static str, OsString)> {
         let path = env::var_os("PATH").unwrap_or_default();
         let folders = env::split_paths(&path).chain([self.folder.path().to_owned()]);
         let mut variables = Vec::new();

@@ -1,5 +1,5 @@
 //! Brings the remote to what the files say: once, or as a service.
 
-pub mod once;
-pub mod service;
-pub mod shutdown;
+pub(crate) mod once;
+pub(crate) mod service;
+pub(crate) mod shutdown;

@@ -44,10 +44,10 @@ const LOCKFILE_EVERY: Duration = Duration::from_secs(5);
 const FRUITLESS_ROUNDS: u32 = 5;
 
 /// Whether a plan may be carried out.
-pub type Confirm = Arc<dyn Fn(&Plan) -> bool + Send + Sync>;
+pub(crate) type Confirm = Arc<dyn Fn(&Plan) -> bool + Send + Sync>;
 
 /// What a run is given.
-pub struct Options {
+pub(crate) struct Options {
     /// How many files are uploaded at once.
     pub uploads: usize,
     /// Asked once, before the first plan is carried out; `false` ends the run with everything left. May block: it may ask a person.
@@ -68,7 +68,7 @@ pub struct Options {
 
 /// Why a run could not begin or go on.
 #[derive(Debug, thiserror::Error)]
-pub enum SyncError {
+pub(crate) enum SyncError {
     /// The desired state is unknown.
     #[error(transparent)]
     Gather(#[from] GatherError),
@@ -92,7 +92,11 @@ pub enum SyncError {
 ///
 /// # Errors
 /// When manifest, lockfile or state can't be used.
-pub async fn sync_once(session: &mut Session, client: Arc<Client>, options: Options) -> Result<RunReport, SyncError> {
+pub(crate) async fn sync_once(
+    session: &mut Session,
+    client: Arc<Client>,
+    options: Options,
+) -> Result<RunReport, SyncError> {
     let Options { listener, stop, uploads, .. } = &options;
     if options.options.accept_new_lockfile {
         session.lockfile.accept_new();

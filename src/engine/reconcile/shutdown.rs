@@ -14,7 +14,7 @@ use crate::platform::clock;
 
 /// Ends a run: nothing new is begun, what is on the wire is finished and recorded.
 #[derive(Debug, Clone, Default)]
-pub struct Shutdown {
+pub(crate) struct Shutdown {
     token: CancellationToken,
     /// What is on the wire is not waited for any longer.
     cut: CancellationToken,
@@ -25,7 +25,7 @@ pub struct Shutdown {
 
 impl Shutdown {
     /// Ends the run; the first reason stays.
-    pub fn trigger(&self, why: Stop) {
+    pub(crate) fn trigger(&self, why: Stop) {
         if matches!(why, Stop::Signal(_)) {
             self.signalled.send_if_modified(|at| at.is_none() && at.replace(clock::elapsed()).is_none());
         }
@@ -34,42 +34,42 @@ impl Shutdown {
     }
 
     /// Ends what waits on it without a reason that anybody is told.
-    pub fn trigger_quietly(&self) {
+    pub(crate) fn trigger_quietly(&self) {
         self.token.cancel();
     }
 
     /// Whether the run is to end.
-    pub fn is_triggered(&self) -> bool {
+    pub(crate) fn is_triggered(&self) -> bool {
         self.token.is_cancelled()
     }
 
     /// Why the run is to end.
-    pub fn why(&self) -> Option<Stop> {
+    pub(crate) fn why(&self) -> Option<Stop> {
         self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// When a signal first asked for the end ([`clock::elapsed`]); `None` while none did.
-    pub fn signalled(&self) -> watch::Receiver<Option<Duration>> {
+    pub(crate) fn signalled(&self) -> watch::Receiver<Option<Duration>> {
         self.signalled.subscribe()
     }
 
     /// Waits until the run is to end.
-    pub async fn triggered(&self) {
+    pub(crate) async fn triggered(&self) {
         self.token.cancelled().await;
     }
 
     /// Breaks off what is on the wire too, as a crash would: the journal has it. For a run that was told to end and has no time left.
-    pub fn cut_off(&self) {
+    pub(crate) fn cut_off(&self) {
         self.cut.cancel();
     }
 
     /// Waits until what is on the wire is to be broken off.
-    pub async fn is_cut_off(&self) {
+    pub(crate) async fn is_cut_off(&self) {
         self.cut.cancelled().await;
     }
 
     /// Runs `work` unless or until the run is to end. Only for what may be given up at any point: waiting and reading, never writing down.
-    pub async fn or<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn or<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         self.token.run_until_cancelled(work).await
     }
 
@@ -78,12 +78,12 @@ impl Shutdown {
     ///
     /// # Errors
     /// What it panicked with.
-    pub async fn catch<T>(&self, task: impl Future<Output = T>) -> Result<T, String> {
+    pub(crate) async fn catch<T>(&self, task: impl Future<Output = T>) -> Result<T, String> {
         AssertUnwindSafe(task).catch_unwind().await.map_err(|panic| self.trigger_defect(panic.as_ref()))
     }
 
     /// Ends the run for a panic, and tells what it was about.
-    pub fn trigger_defect(&self, panic: &(dyn Any + Send)) -> String {
+    pub(crate) fn trigger_defect(&self, panic: &(dyn Any + Send)) -> String {
         let message = panic_message(panic);
         self.trigger(Stop::Defect { message: message.clone() });
         message
@@ -91,7 +91,7 @@ impl Shutdown {
 }
 
 /// What a panic said.
-pub fn panic_message(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("for no reason given");
     format!("macadam panicked: {text}")

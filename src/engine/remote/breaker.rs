@@ -14,7 +14,7 @@ const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// Counts results of uploads that can't be read. A clone is the same count.
 #[derive(Debug, Clone, Default)]
-pub struct ResultBreaker {
+pub(crate) struct ResultBreaker {
     count: Arc<Mutex<UnreadableCount>>,
 }
 
@@ -30,19 +30,19 @@ impl ResultBreaker {
     }
 
     /// The result of an upload could not be read.
-    pub fn unreadable(&self, now: Duration) {
+    pub(crate) fn unreadable(&self, now: Duration) {
         let mut count = self.count();
         count.in_a_row = count.in_a_row.saturating_add(1);
         count.last = now;
     }
 
     /// The result of an upload could be read.
-    pub fn readable(&self) {
+    pub(crate) fn readable(&self) {
         *self.count() = UnreadableCount::default();
     }
 
     /// How many results in a row could not be read, where that stops uploads.
-    pub fn stops(&self, now: Duration) -> Option<u32> {
+    pub(crate) fn stops(&self, now: Duration) -> Option<u32> {
         let count = self.count();
         let stops = count.in_a_row >= UNREADABLE_TO_STOP && now.saturating_sub(count.last) < TRIED_AGAIN_AFTER;
         stops.then_some(count.in_a_row)

@@ -28,7 +28,7 @@ const DASHBOARD: &str = "https://create.roblox.com/dashboard/credentials";
 
 /// What the facts about a key mean for a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct KeyVerdict {
+pub(crate) struct KeyVerdict {
     /// It can do nothing of the work.
     pub stop: Option<Stop>,
     /// For whom it can't do it, and what to tell their assets.
@@ -41,7 +41,7 @@ pub struct KeyVerdict {
 
 /// Asks Roblox what the key may do, and judges it for a run that concerns these creators. A credential that can't be asked about (an OAuth token) and a
 /// question that fails, for whatever reason, say nothing: then all is left to Roblox's answers.
-pub async fn look(
+pub(crate) async fn look(
     client: &Client,
     throttle: &Throttle,
     stop: &Shutdown,
@@ -69,7 +69,7 @@ pub async fn look(
 }
 
 /// Judges a key.
-pub fn judge(facts: &KeyFacts, creators: &BTreeSet<Creator>, now: Timestamp) -> KeyVerdict {
+pub(crate) fn judge(facts: &KeyFacts, creators: &BTreeSet<Creator>, now: Timestamp) -> KeyVerdict {
     let key = facts.name.as_ref().map_or_else(|| "the key".to_owned(), |name| format!("the key `{name}`"));
     if let Some(stop) = unusable(facts, &key) {
         return KeyVerdict { stop: Some(stop), expires_at: facts.expires_at, ..KeyVerdict::default() };

@@ -1,11 +1,11 @@
 //! What is asked of Roblox and when: the throttle, the poller, observations, the key.
 
-pub mod breaker;
-pub mod key;
-pub mod moderation;
-pub mod observe;
-pub mod poller;
-pub mod revisions;
-pub mod saved_limits;
-pub mod set_aside;
-pub mod throttle;
+pub(crate) mod breaker;
+pub(crate) mod key;
+pub(crate) mod moderation;
+pub(crate) mod observe;
+pub(crate) mod poller;
+pub(crate) mod revisions;
+pub(crate) mod saved_limits;
+pub(crate) mod set_aside;
+pub(crate) mod throttle;

@@ -13,14 +13,14 @@ use crate::model::recorded::Recorded;
 use crate::plan::current::current;
 
 /// The first wait.
-pub const SOONEST: SignedDuration = SignedDuration::from_secs(2);
+pub(crate) const SOONEST: SignedDuration = SignedDuration::from_secs(2);
 
 /// The longest wait.
 const LATEST: SignedDuration = SignedDuration::from_mins(30);
 
 /// An asset under review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Review {
+pub(crate) struct Review {
     /// Since when, as far as that is known.
     pub begun: Option<Timestamp>,
     /// When it was looked at last.
@@ -29,7 +29,7 @@ pub struct Review {
 
 impl Review {
     /// When it is to be looked at next: after a quarter of the time that it had been under review at the last look; at once where nobody looked yet.
-    pub fn due(self) -> Timestamp {
+    pub(crate) fn due(self) -> Timestamp {
         let Some(looked) = self.looked else { return Timestamp::MIN };
         let age = self.begun.map_or(SignedDuration::ZERO, |begun| looked.duration_since(begun));
         looked.saturating_add((age / 4).clamp(SOONEST, LATEST)).unwrap_or(Timestamp::MAX)
@@ -37,7 +37,7 @@ impl Review {
 }
 
 /// Every asset that is wanted and under review.
-pub fn under_review(desired: &Desired, recorded: &Recorded) -> BTreeMap<AssetId, Review> {
+pub(crate) fn under_review(desired: &Desired, recorded: &Recorded) -> BTreeMap<AssetId, Review> {
     let mut reviews: BTreeMap<AssetId, Review> = BTreeMap::new();
     for (address, want) in &desired.assets {
         let Some(record) = recorded.assets.get(address) else { continue };
@@ -53,7 +53,7 @@ pub fn under_review(desired: &Desired, recorded: &Recorded) -> BTreeMap<AssetId,
 }
 
 /// How long until the first is due; where there is none, zero.
-pub fn wait<'a>(reviews: impl IntoIterator<Item = &'a Review>, now: Timestamp) -> Duration {
+pub(crate) fn wait<'a>(reviews: impl IntoIterator<Item = &'a Review>, now: Timestamp) -> Duration {
     let first = reviews.into_iter().map(|review| review.due()).min().unwrap_or(now);
     Duration::try_from(first.duration_since(now)).unwrap_or(Duration::ZERO).min(LATEST.unsigned_abs())
 }

@@ -32,7 +32,7 @@ const AT_ONCE: usize = 16;
 
 /// An asset to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AssetQuery {
+pub(crate) struct AssetQuery {
     /// Which.
     pub asset_id: AssetId,
     /// Also its icon, previews and links, which come only when asked for.
@@ -41,7 +41,7 @@ pub struct AssetQuery {
 
 /// What a look at one asset came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum QueryResult {
+pub(crate) enum QueryResult {
     /// Roblox describes it.
     Present(Box<RemoteAsset>),
     /// Roblox doesn't have it.
@@ -55,7 +55,7 @@ pub enum QueryResult {
 
 /// Every asset that is wanted now, or was when its address left this checkout's manifest; and those that are gone or rejected, as far as Roblox said
 /// last: it may say otherwise now.
-pub fn queries(desired: &Desired, recorded: &Recorded) -> Vec<AssetQuery> {
+pub(crate) fn queries(desired: &Desired, recorded: &Recorded) -> Vec<AssetQuery> {
     let mut all: BTreeMap<AssetId, bool> = BTreeMap::new();
     for (address, record) in &recorded.assets {
         let want = desired.assets.get(address);
@@ -77,7 +77,7 @@ pub fn queries(desired: &Desired, recorded: &Recorded) -> Vec<AssetQuery> {
 }
 
 /// Whether a field comes only when asked for.
-pub fn is_extra(field: Field) -> bool {
+pub(crate) fn is_extra(field: Field) -> bool {
     match field {
         Field::DisplayName | Field::Description => false,
         Field::Icon | Field::Previews | Field::SocialLink(_) => true,
@@ -85,7 +85,7 @@ pub fn is_extra(field: Field) -> bool {
 }
 
 /// Asks for every asset; ends early when the run does. A refused key ends the run.
-pub async fn fetch_assets(
+pub(crate) async fn fetch_assets(
     client: &Client,
     throttle: &Throttle,
     stop: &Shutdown,
@@ -114,7 +114,7 @@ async fn fetch_asset(client: &Client, throttle: &Throttle, stop: &Shutdown, quer
 ///
 /// # Errors
 /// When it could not be read.
-pub async fn read(client: &Client, throttle: &Throttle, query: AssetQuery) -> Result<RemoteAsset, Failure> {
+pub(crate) async fn read(client: &Client, throttle: &Throttle, query: AssetQuery) -> Result<RemoteAsset, Failure> {
     let asset = get(client, throttle, query.asset_id, &[]).await?;
     if query.extras { get_extras(client, throttle, asset).await } else { Ok(asset) }
 }
@@ -143,7 +143,11 @@ async fn get(
 ///
 /// # Errors
 /// When they could not be read.
-pub async fn get_extras(client: &Client, throttle: &Throttle, asset: RemoteAsset) -> Result<RemoteAsset, Failure> {
+pub(crate) async fn get_extras(
+    client: &Client,
+    throttle: &Throttle,
+    asset: RemoteAsset,
+) -> Result<RemoteAsset, Failure> {
     let links = SocialNetwork::ALL.into_iter().map(Field::SocialLink);
     let fields: Vec<Field> = [Field::Icon, Field::Previews].into_iter().chain(links).collect();
     let RemoteAsset { icon, previews, social_links, .. } = get(client, throttle, asset.asset_id, &fields).await?;
@@ -151,7 +155,12 @@ pub async fn get_extras(client: &Client, throttle: &Throttle, asset: RemoteAsset
 }
 
 /// What follows from an answer for everything that is known. While a change of the asset is open, nothing does: what is seen may be its doing.
-pub fn apply_observation(recorded: &Recorded, asset_id: AssetId, answer: &QueryResult, now: Timestamp) -> Vec<Change> {
+pub(crate) fn apply_observation(
+    recorded: &Recorded,
+    asset_id: AssetId,
+    answer: &QueryResult,
+    now: Timestamp,
+) -> Vec<Change> {
     let mut sent = recorded.attempts.values().filter(|attempt| attempt.phase != Phase::Intended);
     if sent.any(|attempt| attempt.intent.asset_id() == Some(asset_id)) {
         return Vec::new();
@@ -165,7 +174,7 @@ pub fn apply_observation(recorded: &Recorded, asset_id: AssetId, answer: &QueryR
 
 /// What follows from a description of an asset. One that may be older than Macadam's own last write of it decides only what an older one can't show:
 /// what was seen before, with what was written since, stays until a later look.
-pub fn observed(recorded: &Recorded, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
+pub(crate) fn observed(recorded: &Recorded, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
     let asset_id = asset.asset_id;
     let owners = || recorded.assets.iter().filter(|(_, record)| has(record, asset_id));
     let see = Change::RecordObservation { asset: asset.clone() };
@@ -191,7 +200,7 @@ pub fn observed(recorded: &Recorded, asset: &RemoteAsset, now: Timestamp) -> Vec
 }
 
 /// What follows from an answer that Roblox doesn't have an asset: the first one is remembered, and only several that are minutes apart make it gone.
-pub fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) -> Vec<Change> {
+pub(crate) fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) -> Vec<Change> {
     if recorded.may_lag(asset_id, now) {
         return Vec::new();
     }
@@ -217,7 +226,7 @@ pub fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) -> Vec<
 
 /// Of `queries` those that are asked before anything is planned: what is out of date, what only another tool's records say, and what Roblox didn't
 /// find, as far as it is due.
-pub fn urgent(queries: Vec<AssetQuery>, recorded: &Recorded, now: Timestamp) -> Vec<AssetQuery> {
+pub(crate) fn urgent(queries: Vec<AssetQuery>, recorded: &Recorded, now: Timestamp) -> Vec<AssetQuery> {
     let facts = recorded.assets.values().flat_map(|record| record.history.iter());
     let unverified: BTreeSet<AssetId> =
         facts.filter(|(_, fact)| fact.standing == RevisionState::Unverified).map(|(key, _)| key.asset_id).collect();

@@ -25,7 +25,7 @@ use crate::platform::{clock, failpoint};
 
 /// What following an operation came to.
 #[derive(Debug)]
-pub enum Followed {
+pub(crate) enum Followed {
     /// It made this.
     Done(Box<RemoteAsset>),
     /// It made nothing.
@@ -42,7 +42,7 @@ pub enum Followed {
 
 /// An operation to follow.
 #[derive(Debug, Clone)]
-pub struct Subject {
+pub(crate) struct Subject {
     /// Its name at Roblox.
     pub operation: OperationId,
     /// What kind of operation it is, for what is known of its pace.
@@ -55,7 +55,7 @@ pub struct Subject {
 
 /// Follows operations.
 #[derive(Clone)]
-pub struct Poller {
+pub(crate) struct Poller {
     inner: Arc<Inner>,
 }
 
@@ -80,7 +80,7 @@ struct Ticket {
 
 impl Poller {
     /// Starts to poll what will be followed, until the run ends.
-    pub fn start(client: Arc<Client>, throttle: Throttle, latencies: &[LatencyRecord], stop: Shutdown) -> Self {
+    pub(crate) fn start(client: Arc<Client>, throttle: Throttle, latencies: &[LatencyRecord], stop: Shutdown) -> Self {
         let queue = PollQueue { schedule: PollSchedule::restore(latencies), followed: HashMap::new() };
         let inner = Arc::new(Inner { client, throttle, queue: Mutex::new(queue), changed: Notify::new(), stop });
         let worker = Arc::clone(&inner);
@@ -92,7 +92,7 @@ impl Poller {
     }
 
     /// Follows an operation to its end. Giving up waiting is harmless: the operation goes on.
-    pub async fn follow(&self, id: AttemptId, input_digest: Subject) -> Followed {
+    pub(crate) async fn follow(&self, id: AttemptId, input_digest: Subject) -> Followed {
         let (reply, answer) = oneshot::channel();
         let age = clock::now().duration_since(input_digest.since);
         let age = Duration::try_from(age).unwrap_or(Duration::ZERO);
@@ -108,7 +108,7 @@ impl Poller {
     }
 
     /// What is known of latencies, for the next run.
-    pub fn latencies(&self) -> Vec<LatencyRecord> {
+    pub(crate) fn latencies(&self) -> Vec<LatencyRecord> {
         self.inner.queue().schedule.latencies()
     }
 }
@@ -212,7 +212,7 @@ fn read(reply: ApiReply<OperationState>) -> (PollOutcome, Option<Followed>) {
             Class::Refused(_)
             | Class::NeverSent(_)
             | Class::TryLater(_)
-            | Class::Committed
+           
             | Class::InDoubt
             | Class::CouldNotAsk => (PollOutcome::Unanswered, None),
         },

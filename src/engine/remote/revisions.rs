@@ -27,7 +27,7 @@ const MAX_PAGES: u32 = 40;
 
 /// What Roblox says of one revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Remote {
+pub(crate) enum Remote {
     /// It was not told of.
     Unknown,
     /// Roblox was asked, and doesn't have it.
@@ -38,7 +38,7 @@ pub enum Remote {
 
 /// What Roblox tells of a revision that it has; `None` is not told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RemoteFacts {
+pub(crate) struct RemoteFacts {
     /// What moderation said of it.
     pub moderation: Option<Moderation>,
     /// Whether it is the version in use.
@@ -49,7 +49,7 @@ pub struct RemoteFacts {
 
 /// One revision, as the history and Roblox know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RemoteRevision {
+pub(crate) struct RemoteRevision {
     /// Which.
     pub key: RevisionKey,
     /// What the history knows; `None` of a revision that was made elsewhere.
@@ -60,7 +60,7 @@ pub struct RemoteRevision {
 
 /// The revisions of one address, as the history and Roblox know them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RemoteHistory {
+pub(crate) struct RemoteHistory {
     /// Every revision that either knows, in the order in which people count them.
     pub revisions: Vec<RemoteRevision>,
     /// What could not be told, and why.
@@ -80,7 +80,7 @@ enum FetchResult {
 ///
 /// # Errors
 /// When Roblox could not be asked, or refused the key or the asset. An asset that is gone is no error.
-pub async fn ask(
+pub(crate) async fn ask(
     client: &Client,
     throttle: &Throttle,
     record: &Record,
@@ -110,7 +110,7 @@ pub async fn ask(
 ///
 /// # Errors
 /// As [`ask()`].
-pub async fn ask_one(
+pub(crate) async fn ask_one(
     client: &Client,
     throttle: &Throttle,
     record: &Record,
@@ -221,7 +221,7 @@ fn may_pass(failure: &Failure) -> bool {
     match failure.class {
         Class::TryLater(_) => true,
         Class::NeverSent(_) | Class::InDoubt | Class::CouldNotAsk => !matches!(failure.status, Some(200..=299)),
-        Class::Refused(_) | Class::Committed => false,
+        Class::Refused(_) => false,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::state::handle::StoreHandle;
 use crate::state::store::{LatencyRow, LimitRow};
 
 /// What the last run learned.
-pub async fn load(
+pub(crate) async fn load(
     store: &StoreHandle,
 ) -> Result<(Vec<limits::LimitRecord>, Vec<poll::LatencyRecord>), StateCacheError> {
     let limits = budgets(store.load_limits().await?);
@@ -18,7 +18,7 @@ pub async fn load(
 }
 
 /// The rows of the state as the limits take them.
-pub fn budgets(rows: Vec<LimitRow>) -> Vec<limits::LimitRecord> {
+pub(crate) fn budgets(rows: Vec<LimitRow>) -> Vec<limits::LimitRecord> {
     let budget = |row: LimitRow| {
         let LimitRow { endpoint, owner, limit, remaining, window_ends_at } = row;
         limits::LimitRecord { budget: endpoint, owner, limit, remaining, window_ends_at }
@@ -27,7 +27,7 @@ pub fn budgets(rows: Vec<LimitRow>) -> Vec<limits::LimitRecord> {
 }
 
 /// What this run learned, for the next.
-pub async fn save(
+pub(crate) async fn save(
     store: &StoreHandle,
     limits: Vec<limits::LimitRecord>,
     latencies: Vec<poll::LatencyRecord>,

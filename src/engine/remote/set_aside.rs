@@ -23,14 +23,14 @@ const AT_ONCE: usize = 20;
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// What Roblox says of an operation that was set aside.
-pub struct SetAsideResult {
+pub(crate) struct SetAsideResult {
     id: AttemptId,
     attempt: Attempt,
     state: OperationState,
 }
 
 /// Asks about the operations that were set aside. Giving up the answers is harmless: they are asked for again.
-pub async fn ask(context: &ExecutionContext) -> Vec<SetAsideResult> {
+pub(crate) async fn ask(context: &ExecutionContext) -> Vec<SetAsideResult> {
     let mut said = Vec::new();
     for (id, operation, attempt) in context.state_cache.read(set_aside).into_iter().take(AT_ONCE) {
         let Some(pass) = context.stop.or(context.throttle.acquire(Endpoint::GetOperation)).await else { return said };
@@ -48,7 +48,7 @@ pub async fn ask(context: &ExecutionContext) -> Vec<SetAsideResult> {
 ///
 /// # Errors
 /// When the state can't be written.
-pub async fn take_in(state_cache: &StateCache, said: &[SetAsideResult]) -> Result<(), StateCacheError> {
+pub(crate) async fn take_in(state_cache: &StateCache, said: &[SetAsideResult]) -> Result<(), StateCacheError> {
     for SetAsideResult { id, attempt, state } in said {
         state_cache.commit_with(|recorded| ended(recorded, *id, attempt, state, clock::now())).await?;
     }

@@ -19,14 +19,14 @@ use crate::engine::report::progress::{Listener, ProgressEvent};
 use crate::platform::clock;
 
 /// Who is counted: whose key it is need not be known for that, one process has one key.
-pub const OWNER: &str = "key";
+pub(crate) const OWNER: &str = "key";
 
 /// Waiting for longer than this is told to whoever watches.
 const WORTH_TELLING: Duration = Duration::from_secs(2);
 
 /// The gate.
 #[derive(Clone)]
-pub struct Throttle {
+pub(crate) struct Throttle {
     inner: Arc<Inner>,
 }
 
@@ -49,7 +49,7 @@ struct Rules {
 /// The right to send one request; it comes back through [`Throttle::release`] or [`Throttle::release_unsent`]. Dropped with whoever had it, it counts as sent and not
 /// answered.
 #[must_use = "tell the gate what came of the request"]
-pub struct ThrottlePermit {
+pub(crate) struct ThrottlePermit {
     endpoint: Endpoint,
     right: Option<SendRight>,
     throttle: Throttle,
@@ -75,7 +75,7 @@ enum Admittance {
 
 impl Throttle {
     /// A gate that remembers what an earlier run learned of the limits. `owner` stands for the key's owner.
-    pub fn new(rows: &[LimitRecord], owner: &str, listener: Listener) -> Self {
+    pub(crate) fn new(rows: &[LimitRecord], owner: &str, listener: Listener) -> Self {
         let limits = RateLimits::restore(rows, moment(), clock::now());
         let rules = Mutex::new(Rules { limits, breaker: Breaker::new() });
         let queues = Endpoint::ALL.into_iter().map(|endpoint| (endpoint, tokio::sync::Mutex::new(()))).collect();
@@ -86,7 +86,7 @@ impl Throttle {
     }
 
     /// Waits until a request to `endpoint` may go. Giving up waiting is harmless.
-    pub async fn acquire(&self, endpoint: Endpoint) -> ThrottlePermit {
+    pub(crate) async fn acquire(&self, endpoint: Endpoint) -> ThrottlePermit {
         let _first = match self.inner.queues.get(&endpoint) {
             Some(queue) => Some(queue.lock().await),
             None => None,
@@ -152,17 +152,17 @@ impl Throttle {
     }
 
     /// Whether Roblox has answered a request as it should since then.
-    pub fn has_answered_since(&self, then: Timestamp) -> bool {
+    pub(crate) fn has_answered_since(&self, then: Timestamp) -> bool {
         self.inner.well.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at > then)
     }
 
     /// Whether the remote fails, so that nothing goes out but probes.
-    pub fn is_failing(&self) -> bool {
+    pub(crate) fn is_failing(&self) -> bool {
         self.rules().breaker.open_since().is_some()
     }
 
     /// Takes back the right to a request that was sent, with what came of it.
-    pub fn release<T>(&self, mut pass: ThrottlePermit, reply: &ApiReply<T>) {
+    pub(crate) fn release<T>(&self, mut pass: ThrottlePermit, reply: &ApiReply<T>) {
         let (heard, health) = judge(reply);
         let well = match &reply.result {
             Ok(_) => true,
@@ -182,7 +182,7 @@ impl Throttle {
     }
 
     /// Takes back the right to a request that was never sent.
-    pub fn release_unsent(&self, mut pass: ThrottlePermit) {
+    pub(crate) fn release_unsent(&self, mut pass: ThrottlePermit) {
         if let Some(right) = pass.right.take() {
             self.take_back(right, None, HealthSignal::Unknown);
         }
@@ -205,13 +205,13 @@ impl Throttle {
     }
 
     /// What is worth remembering of the limits at the time of day `now`.
-    pub fn snapshot(&self, now: Timestamp) -> Vec<LimitRecord> {
+    pub(crate) fn snapshot(&self, now: Timestamp) -> Vec<LimitRecord> {
         self.rules().limits.snapshot(moment(), now)
     }
 }
 
 /// Now, on the clock of the schedules.
-pub fn moment() -> Moment {
+pub(crate) fn moment() -> Moment {
     Moment::after_start(clock::elapsed())
 }
 

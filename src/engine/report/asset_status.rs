@@ -25,7 +25,7 @@ use crate::plan::{Drift, HeldPart, Hold, HoldKind, Plan, Step};
 
 /// Who archived an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ArchivedBy {
+pub(crate) enum ArchivedBy {
     /// Macadam, since nobody wanted it any more.
     Policy,
     /// A person, by Macadam.
@@ -36,7 +36,7 @@ pub enum ArchivedBy {
 
 impl ArchivedBy {
     /// The name in output.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Policy => "policy",
             Self::Hand => "hand",
@@ -47,7 +47,7 @@ impl ArchivedBy {
 
 /// What is known of one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AssetStatus {
+pub(crate) struct AssetStatus {
     /// Which.
     pub address: Address,
     /// Its file.

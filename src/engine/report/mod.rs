@@ -1,6 +1,6 @@
 //! What is told of it: progress, reports, the status of each asset.
 
-pub mod asset_status;
-pub mod progress;
-pub mod run_report;
-pub mod status;
+pub(crate) mod asset_status;
+pub(crate) mod progress;
+pub(crate) mod run_report;
+pub(crate) mod status;

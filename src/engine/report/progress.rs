@@ -79,9 +79,9 @@ pub enum ProgressEvent {
 }
 
 /// Where progress is told.
-pub type Listener = std::sync::Arc<dyn Fn(ProgressEvent) + Send + Sync>;
+pub(crate) type Listener = std::sync::Arc<dyn Fn(ProgressEvent) + Send + Sync>;
 
 /// A listener that listens to nothing.
-pub fn silent() -> Listener {
+pub(crate) fn silent() -> Listener {
     std::sync::Arc::new(|_| {})
 }

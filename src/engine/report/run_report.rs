@@ -9,7 +9,7 @@ use crate::plan::{Action, Drift, HeldPart, Hold, HoldKind, Note, Step};
 
 /// How a step ended, the executor's only vocabulary.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Carried out; the asset that it concerned, and its revision where it has one.
     Done {
         /// The asset.
@@ -50,14 +50,14 @@ pub enum Outcome {
 
 impl Outcome {
     /// Whether it was carried out.
-    pub const fn is_done(&self) -> bool {
+    pub(crate) const fn is_done(&self) -> bool {
         matches!(self, Self::Done { .. })
     }
 }
 
 /// One step with its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StepReport {
+pub(crate) struct StepReport {
     /// The step.
     pub step: Step,
     /// How it ended.
@@ -66,7 +66,7 @@ pub struct StepReport {
 
 /// What stopped a run before its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// Roblox refused the key, a scope, or the account.
     Credential {
         /// What Roblox said.
@@ -99,7 +99,7 @@ pub enum Stop {
 
 /// Something to look into.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
+pub(crate) struct Warning {
     /// What: lower case, no full stop.
     pub message: String,
     /// What to do about it.
@@ -108,7 +108,7 @@ pub struct Warning {
 
 /// What came of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RunReport {
+pub(crate) struct RunReport {
     /// Every step that was tried, round after round.
     pub steps: Vec<StepReport>,
     /// What the last plan held.
@@ -138,18 +138,18 @@ pub struct RunReport {
 impl RunReport {
     /// Whether the remote matches the manifest as far as Macadam may make it. What stopped the run doesn't matter if nothing was left to do,
     /// unless it kept the run from looking again or from writing down what it did.
-    pub fn in_sync(&self) -> bool {
+    pub(crate) fn in_sync(&self) -> bool {
         let broken = matches!(self.stop, Some(Stop::State { .. } | Stop::Taken { .. } | Stop::Defect { .. }));
         self.left.is_empty() && self.held.is_empty() && !broken
     }
 
     /// Whether every output that the run knew of is as it should be.
-    pub fn outputs_are_current(&self) -> bool {
+    pub(crate) fn outputs_are_current(&self) -> bool {
         self.outputs.iter().all(|output| output.state.is_current())
     }
 
     /// Steps that the last plan still wanted and that no entry of [`RunReport::steps`] speaks of: never tried, or overtaken by a change.
-    pub fn untold(&self) -> Vec<&Step> {
+    pub(crate) fn untold(&self) -> Vec<&Step> {
         let told =
             |report: &&StepReport| !report.outcome.is_done() && !matches!(report.outcome, Outcome::Superseded { .. });
         let told: BTreeSet<&Address> = self.steps.iter().filter(told).map(|report| &report.step.address).collect();
@@ -157,13 +157,13 @@ impl RunReport {
     }
 
     /// The run broke before it could plan again: what was done of the last plan is no longer wanted.
-    pub fn break_off(&mut self, message: String) {
+    pub(crate) fn break_off(&mut self, message: String) {
         self.forget_done();
         self.stop.get_or_insert(Stop::State { message });
     }
 
     /// What was done of the last plan is no longer wanted, though nothing was planned since.
-    pub fn forget_done(&mut self) {
+    pub(crate) fn forget_done(&mut self) {
         let key = |step: &Step| (step.address.clone(), step.action.name());
         let done = self.steps.iter().filter(|report| report.outcome.is_done());
         let done: BTreeSet<_> = done.map(|report| key(&report.step)).collect();
@@ -171,7 +171,7 @@ impl RunReport {
     }
 
     /// Whether what is held now is why a step was not carried out: the hold says more than the step's own failure.
-    pub fn is_held(&self, step: &Step) -> bool {
+    pub(crate) fn is_held(&self, step: &Step) -> bool {
         let of_it = self.held.iter().filter(|hold| hold.address == step.address);
         of_it.into_iter().any(|hold| match hold.part {
             HeldPart::Asset => true,
@@ -181,7 +181,7 @@ impl RunReport {
     }
 
     /// How often each action was carried out.
-    pub fn done(&self) -> BTreeMap<&'static str, u64> {
+    pub(crate) fn done(&self) -> BTreeMap<&'static str, u64> {
         let mut counts = BTreeMap::new();
         for report in self.steps.iter().filter(|report| report.outcome.is_done()) {
             *counts.entry(report.step.action.name()).or_default() += 1;
@@ -190,7 +190,7 @@ impl RunReport {
     }
 
     /// The last outcome of each address that did not end well.
-    pub fn failures(&self) -> Vec<&StepReport> {
+    pub(crate) fn failures(&self) -> Vec<&StepReport> {
         let mut last: BTreeMap<&Address, &StepReport> = BTreeMap::new();
         for report in &self.steps {
             last.insert(&report.step.address, report);
@@ -199,7 +199,7 @@ impl RunReport {
     }
 
     /// Whether a hold needs a person: a rejected or failed asset does as well.
-    pub fn held_by(&self, kind: HoldKind) -> usize {
+    pub(crate) fn held_by(&self, kind: HoldKind) -> usize {
         self.held.iter().filter(|hold| hold.kind == kind).count()
     }
 }

@@ -21,7 +21,7 @@ use crate::platform::fingerprint;
 
 /// How an address stands; the first that holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AssetState {
+pub(crate) enum AssetState {
     /// A person has to decide.
     Held,
     /// Moderation rejected its content.
@@ -46,7 +46,7 @@ pub enum AssetState {
 
 impl AssetState {
     /// The name in output.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Held => "held",
             Self::Rejected => "rejected",
@@ -64,7 +64,7 @@ impl AssetState {
 
 /// What is known of this checkout.
 #[derive(Debug)]
-pub struct Status {
+pub(crate) struct Status {
     /// All addresses, sorted.
     pub rows: Vec<AssetStatus>,
     /// The lockfile was lost, so nothing new is created.
@@ -73,7 +73,7 @@ pub struct Status {
 
 /// That the lockfile was lost, for a person.
 #[derive(Debug)]
-pub struct LostLockfile {
+pub(crate) struct LostLockfile {
     /// What shows it: lower case, no full stop.
     pub reason: String,
     /// What frees it.
@@ -84,7 +84,7 @@ pub struct LostLockfile {
 ///
 /// # Errors
 /// When manifest, state or lockfile can't be used.
-pub fn status(project: &Project, remote: &str) -> Result<Status, ViewError> {
+pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewError> {
     let view = StateSnapshot::open(project, remote)?;
     let (manifest, text) = read_manifest(project)?;
     let selection = manifest.selection();

@@ -22,7 +22,7 @@ use crate::plan::{Action, FieldChange, NewAsset, Plan, Step};
 
 /// How the remote behaves while one plan is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mood {
+pub(super) enum Mood {
     #[default]
     Fine,
     /// The operations of creates take longer than the run.
@@ -35,7 +35,7 @@ pub enum Mood {
 type FieldEdit = Box<dyn Fn(&mut Thing)>;
 
 /// Who carries out plans.
-pub struct SimulatedExecutor<'a> {
+pub(super) struct SimulatedExecutor<'a> {
     pub world: &'a mut SimulatedRemote,
     pub recorded: &'a mut Recorded,
     pub desired: &'a Desired,
@@ -44,12 +44,12 @@ pub struct SimulatedExecutor<'a> {
 }
 
 impl SimulatedExecutor<'_> {
-    pub fn commit(&mut self, changes: &[Change]) {
+    pub(super) fn commit(&mut self, changes: &[Change]) {
         changes.iter().for_each(|change| self.recorded.apply(change, self.now).unwrap());
     }
 
     /// Carries out a plan; after a step that is not done the rest of its address is not tried, nor what waits for it.
-    pub fn carry_out(&mut self, plan: &Plan) {
+    pub(super) fn carry_out(&mut self, plan: &Plan) {
         let input_digests = input_digest::of_all(self.desired, self.recorded);
         let (metadata, mut left): (Vec<&Step>, Vec<&Step>) = plan.steps.iter().partition(|s| s.action.is_metadata());
         let mut failed: BTreeSet<&Address> = BTreeSet::new();
@@ -349,12 +349,12 @@ impl SimulatedExecutor<'_> {
     }
 
     /// Looks at every asset, as `--refresh` does.
-    pub fn refresh(&mut self) {
+    pub(super) fn refresh(&mut self) {
         self.ask(observe::queries(self.desired, self.recorded));
     }
 
     /// Looks at what is out of date, as every run does.
-    pub fn look_first(&mut self) {
+    pub(super) fn look_first(&mut self) {
         let queries = observe::queries(self.desired, self.recorded);
         self.ask(observe::urgent(queries, self.recorded, self.now));
     }
@@ -373,6 +373,6 @@ impl SimulatedExecutor<'_> {
 }
 
 /// What a field of a thing is, as it is remembered.
-pub fn stored(world: &SimulatedRemote, asset_id: AssetId, field: Field) -> Option<FieldDigest> {
+pub(super) fn stored(world: &SimulatedRemote, asset_id: AssetId, field: Field) -> Option<FieldDigest> {
     world.describe(asset_id, true)?.stored(field)
 }

@@ -16,7 +16,7 @@ use crate::model::policy::{AmbiguousCreate, DriftPolicy, LeavePolicy, ModeratedN
 
 /// One thing that happens.
 #[derive(Clone)]
-pub enum ScenarioEvent {
+pub(super) enum ScenarioEvent {
     /// Another commit of the manifest and the files.
     Want(Box<Desired>),
     /// One asset of the last commit changes its bytes, or its metadata.
@@ -63,7 +63,7 @@ impl fmt::Debug for ScenarioEvent {
 
 /// What somebody else does to an asset.
 #[derive(Debug, Clone, Copy)]
-pub enum Meddling {
+pub(super) enum Meddling {
     NewVersion,
     OldVersion,
     Rename,
@@ -75,7 +75,7 @@ pub enum Meddling {
     Vanish,
 }
 
-pub fn hash(byte: u8) -> ContentHash {
+pub(super) fn hash(byte: u8) -> ContentHash {
     ContentHash::from_bytes([byte; 32])
 }
 
@@ -109,7 +109,7 @@ fn any_ref() -> impl Strategy<Value = AssetRef> {
     ]
 }
 
-pub fn any_metadata() -> impl Strategy<Value = Metadata> {
+pub(super) fn any_metadata() -> impl Strategy<Value = Metadata> {
     let name = prop::option::weighted(0.5, prop::sample::select(vec!["n", "m", "rude", "banned", "banned2"]));
     let text = prop::option::weighted(0.4, prop::sample::select(vec!["", "d", "e", "rude"]));
     let icon = prop::option::weighted(0.3, prop::option::weighted(0.8, any_ref()));
@@ -171,7 +171,7 @@ fn any_asset(path: &'static str) -> impl Strategy<Value = (Address, DesiredAsset
     )
 }
 
-pub fn any_desired() -> impl Strategy<Value = Desired> {
+pub(super) fn any_desired() -> impl Strategy<Value = Desired> {
     let assets = PATHS.map(|path| prop::option::weighted(0.65, any_asset(path)));
     let existing = prop::collection::btree_map("[e-f]", 10_u64..20, 0..2);
     (Vec::from(assets), existing, any_policy()).prop_map(|(assets, existing, policy)| {
@@ -184,7 +184,7 @@ pub fn any_desired() -> impl Strategy<Value = Desired> {
 }
 
 /// What names an address that isn't there is a manifest error, or a stray reference, of which the tables tell.
-pub fn without_dangling(mut desired: Desired) -> Desired {
+pub(super) fn without_dangling(mut desired: Desired) -> Desired {
     let known: Vec<Address> = desired.assets.keys().cloned().collect();
     let there = |reference: &AssetRef| match reference {
         AssetRef::Address(address) => known.contains(address),
@@ -227,7 +227,7 @@ fn any_event() -> impl Strategy<Value = ScenarioEvent> {
     ]
 }
 
-pub fn any_scenario() -> impl Strategy<Value = Vec<ScenarioEvent>> {
+pub(super) fn any_scenario() -> impl Strategy<Value = Vec<ScenarioEvent>> {
     let first = any_desired().prop_map(|desired| ScenarioEvent::Want(Box::new(desired)));
     (first, prop::collection::vec(any_event(), 0..12)).prop_map(|(first, mut rest)| {
         rest.insert(0, first);

@@ -10,7 +10,7 @@ use crate::model::remote::RemoteAsset;
 
 /// What Roblox makes of a rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RollbackMakes {
+pub(super) enum RollbackMakes {
     /// The head moves back to the old version.
     Repoint,
     /// A new version has the old bytes.
@@ -19,7 +19,7 @@ pub enum RollbackMakes {
 
 /// An asset at the remote.
 #[derive(Debug, Clone)]
-pub struct Thing {
+pub(super) struct Thing {
     pub asset_type: AssetType,
     pub creator: Creator,
     pub versions: Vec<ContentHash>,
@@ -37,18 +37,18 @@ pub struct Thing {
 
 /// The remote.
 #[derive(Debug, Clone)]
-pub struct SimulatedRemote {
+pub(super) struct SimulatedRemote {
     pub rollback: RollbackMakes,
     pub things: BTreeMap<AssetId, Thing>,
     next: u64,
 }
 
 impl SimulatedRemote {
-    pub fn new(rollback: RollbackMakes) -> Self {
+    pub(super) fn new(rollback: RollbackMakes) -> Self {
         Self { rollback, things: BTreeMap::new(), next: 10 }
     }
 
-    pub fn create(
+    pub(super) fn create(
         &mut self,
         asset_type: AssetType,
         creator: Creator,
@@ -75,12 +75,12 @@ impl SimulatedRemote {
         asset_id
     }
 
-    pub fn get(&self, asset_id: AssetId) -> Option<&Thing> {
+    pub(super) fn get(&self, asset_id: AssetId) -> Option<&Thing> {
         self.things.get(&asset_id).filter(|thing| !thing.gone)
     }
 
     /// What the remote answers when asked for an asset; icon, previews and links only come when asked for.
-    pub fn describe(&self, asset_id: AssetId, extras: bool) -> Option<RemoteAsset> {
+    pub(super) fn describe(&self, asset_id: AssetId, extras: bool) -> Option<RemoteAsset> {
         let thing = self.get(asset_id)?;
         let in_place = thing.asset_type.on_content_change() == ContentChange::InPlace;
         let mut asset = RemoteAsset {
@@ -103,7 +103,7 @@ impl SimulatedRemote {
     }
 
     /// Equal bytes make no second version.
-    pub fn update(&mut self, asset_id: AssetId, content: ContentHash) {
+    pub(super) fn update(&mut self, asset_id: AssetId, content: ContentHash) {
         let thing = self.things.get_mut(&asset_id).unwrap();
         if thing.versions[thing.head - 1] != content {
             thing.versions.push(content);
@@ -111,7 +111,7 @@ impl SimulatedRemote {
         }
     }
 
-    pub fn roll_back(&mut self, asset_id: AssetId, to: Revision) {
+    pub(super) fn roll_back(&mut self, asset_id: AssetId, to: Revision) {
         let rollback = self.rollback;
         let thing = self.things.get_mut(&asset_id).unwrap();
         let to = usize::try_from(to.get()).unwrap();
@@ -126,6 +126,6 @@ impl SimulatedRemote {
 }
 
 /// What the text filter leaves of a text.
-pub fn filtered(text: &str) -> String {
+pub(super) fn filtered(text: &str) -> String {
     if text.contains("rude") { "####".to_owned() } else { text.to_owned() }
 }

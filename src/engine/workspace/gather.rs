@@ -21,7 +21,7 @@ const SHOWN: usize = 150;
 
 /// What a look at manifest and files gave.
 #[derive(Debug)]
-pub struct Gathered {
+pub(crate) struct Gathered {
     /// The manifest.
     pub manifest: Manifest,
     /// What it wants with the files as they are.
@@ -54,7 +54,7 @@ pub enum GatherError {
 ///
 /// # Errors
 /// When it can't be read or is not valid.
-pub fn read_manifest(project: &Project) -> Result<(Manifest, String), GatherError> {
+pub(crate) fn read_manifest(project: &Project) -> Result<(Manifest, String), GatherError> {
     let bytes = project.read_manifest()?;
     let source = || String::from_utf8_lossy(&bytes).into_owned();
     match manifest::parse(&bytes, &project.manifest_name()) {
@@ -64,7 +64,7 @@ pub fn read_manifest(project: &Project) -> Result<(Manifest, String), GatherErro
 }
 
 /// What a single run must not take yet. In CI everything was just checked out, and nobody writes there.
-pub fn unsettled_now(project: &Project) -> FilesInProgress {
+pub(crate) fn unsettled_now(project: &Project) -> FilesInProgress {
     if project.in_ci {
         return FilesInProgress::default();
     }
@@ -76,7 +76,7 @@ pub fn unsettled_now(project: &Project) -> FilesInProgress {
 ///
 /// # Errors
 /// When the manifest is not valid, also in the light of the files, or the folders can't be looked into.
-pub fn gather(
+pub(crate) fn gather(
     project: &Project,
     cache: &FileCache,
     known: &KnownAddresses,
@@ -91,7 +91,7 @@ pub fn gather(
 ///
 /// # Errors
 /// When it is not valid in the light of the files, or the folders can't be looked into.
-pub fn look(
+pub(crate) fn look(
     project: &Project,
     manifest: Manifest,
     text: String,

@@ -17,7 +17,7 @@ use crate::platform::plain_file;
 /// The most that is read of a file of git's; git itself takes no longer one for a pointer, and no configuration comes near it.
 const MAX_BYTES: u64 = 1 << 20;
 
-pub mod ask;
+pub(crate) mod ask;
 
 /// An index lock older than this was probably left behind by a git that died: `git commit` holds one while its editor is open and a checkout as long as it
 /// writes, both mostly for less.
@@ -39,7 +39,7 @@ const UNDER_WAY: &[(&str, &str, &str)] = &[
 
 /// What is checked out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Branch {
+pub(crate) enum Branch {
     /// This branch, with or without a commit.
     Named(String),
     /// A commit and no branch.
@@ -56,7 +56,7 @@ pub enum Branch {
 
 impl Branch {
     /// Whether it is the branch `name`.
-    pub fn is(&self, name: &str) -> bool {
+    pub(crate) fn is(&self, name: &str) -> bool {
         matches!(self, Self::Named(found) if found == name)
     }
 }
@@ -72,13 +72,13 @@ impl fmt::Display for Branch {
 }
 
 /// Git's own folder of the checkout in which `folder` lies; `None` where there is none, or it can't be told.
-pub fn own_folder(folder: &Path) -> Option<PathBuf> {
+pub(crate) fn own_folder(folder: &Path) -> Option<PathBuf> {
     private_folder(folder).ok().flatten()
 }
 
 /// A work tree of git's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkTree {
+pub(crate) struct WorkTree {
     /// Its top folder, without links in its path.
     pub top: PathBuf,
     /// The folder in which git keeps what belongs to this work tree alone: `.git`, or for a linked work tree or a submodule what that file names.
@@ -119,7 +119,7 @@ pub enum WorkTreeError {
 ///
 /// # Errors
 /// When there is a `.git` that can't be understood: guessing could give one project two states.
-pub fn work_tree(folder: &Path) -> Result<Option<WorkTree>, WorkTreeError> {
+pub(crate) fn work_tree(folder: &Path) -> Result<Option<WorkTree>, WorkTreeError> {
     let unread = |path: &Path| {
         let path = path.to_owned();
         move |source| WorkTreeError::Read { path, source }
@@ -166,7 +166,7 @@ fn is_git_folder(folder: &Path) -> io::Result<bool> {
 ///
 /// An index lock counts however old it is. Git too refuses to go on until a person has removed one that was left behind, so there is nothing to gain by
 /// not waiting; and a checkout that takes hours (large files) is half of two branches. An old one is said to be old, with the remedy.
-pub fn busy(folder: &Path) -> Option<String> {
+pub(crate) fn busy(folder: &Path) -> Option<String> {
     busy_at(folder, clock::now())
 }
 
@@ -194,7 +194,7 @@ fn under_way(folder: &Path, now: Timestamp) -> Result<Option<String>, Unread> {
 }
 
 /// What is checked out around `folder`; `None` where there is no repository.
-pub fn branch(folder: &Path) -> Option<Branch> {
+pub(crate) fn branch(folder: &Path) -> Option<Branch> {
     checked_out(folder).unwrap_or_else(|unread| Some(Branch::Unknown { why: unread.to_string() }))
 }
 
@@ -220,7 +220,7 @@ fn is_object_name(text: &str) -> bool {
 }
 
 /// Why files of the branch may be missing in the checkout around `folder`; `None` where it is whole, or none of git's.
-pub fn partial(folder: &Path) -> Option<String> {
+pub(crate) fn partial(folder: &Path) -> Option<String> {
     match is_sparse(folder) {
         Ok(false) => None,
         Ok(true) => Some(

@@ -357,7 +357,7 @@ impl Lockfile {
 ///
 /// # Errors
 /// When it can't be used, or belongs to another remote.
-pub fn parse(project: &Project, remote: &str, bytes: Option<&[u8]>) -> Result<Ledger, LockfileError> {
+pub(crate) fn parse(project: &Project, remote: &str, bytes: Option<&[u8]>) -> Result<Ledger, LockfileError> {
     let Some(bytes) = bytes else { return Ok(Ledger::new(remote.to_owned())) };
     let ledger = lockfile::parse(bytes, &project.lockfile)?;
     ledger.require_remote(remote, &project.lockfile)?;
@@ -373,7 +373,7 @@ fn forbids(missing: &MissingLockfile, ledger: &Ledger) -> bool {
 ///
 /// # Errors
 /// When the lockfile can't be read.
-pub fn would_change(
+pub(crate) fn would_change(
     project: &Project,
     remote: &str,
     recorded: &Recorded,

@@ -22,7 +22,7 @@ const SWITCH: Duration = Duration::from_millis(200);
 /// Adds to `ledger`, which the lockfile on disk says in `bytes`, the entries and revisions that it lost. Returns their addresses. Blocks: it asks git.
 ///
 /// What git can't tell, and a version that can't be used, adds nothing.
-pub fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &mut Ledger) -> Vec<Address> {
+pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &mut Ledger) -> Vec<Address> {
     // A rehearsal's lies elsewhere, and git knows nothing of it. And while git works the file on disk is ahead of what git has.
     if project.lockfile.parent() != Some(&*project.root) || git::busy(&project.root).is_some() {
         return Vec::new();

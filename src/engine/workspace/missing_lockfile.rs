@@ -12,7 +12,7 @@ use crate::state::lockfile;
 const SUFFIX: &str = ".lock.toml";
 
 /// What is found in place of the lockfile of `project`; `None` where it is there, also as a link to nothing. Blocks: it reads the disk and asks git.
-pub fn find(project: &Project, remote: &str, was_known: bool) -> Option<MissingLockfile> {
+pub(crate) fn find(project: &Project, remote: &str, was_known: bool) -> Option<MissingLockfile> {
     // A rehearsal's lies elsewhere, and git and other manifests know nothing of it.
     let is_real = project.lockfile.parent() == Some(&*project.root);
     if !is_real || std::fs::symlink_metadata(&project.lockfile).is_ok() {
@@ -29,7 +29,7 @@ pub fn find(project: &Project, remote: &str, was_known: bool) -> Option<MissingL
 }
 
 /// What is said of a lockfile that was lost and that this machine has written anew.
-pub fn written_anew(project: &Project) -> MissingLockfile {
+pub(crate) fn written_anew(project: &Project) -> MissingLockfile {
     let name = project.lockfile_name();
     MissingLockfile { name, in_head: InHead::No, others: Vec::new(), was_known: true, is_written_anew: true }
 }

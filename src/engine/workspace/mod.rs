@@ -1,13 +1,13 @@
 //! What is on this machine: the project, its checkout, manifest, lockfile and state, and what they make known together.
 
-pub mod gather;
-pub mod git;
-pub mod lockfile;
-pub mod lost_entries;
-pub mod missing_lockfile;
-pub mod outputs;
-pub mod project;
-pub mod session;
-pub mod snapshot;
-pub mod state_cache;
-pub mod state_folder;
+pub(crate) mod gather;
+pub(crate) mod git;
+pub(crate) mod lockfile;
+pub(crate) mod lost_entries;
+pub(crate) mod missing_lockfile;
+pub(crate) mod outputs;
+pub(crate) mod project;
+pub(crate) mod session;
+pub(crate) mod snapshot;
+pub(crate) mod state_cache;
+pub(crate) mod state_folder;

@@ -23,7 +23,7 @@ use crate::plan::{Action, Plan};
 
 /// One output, made and compared with its file.
 #[derive(Debug)]
-pub struct OutputDraft {
+pub(crate) struct OutputDraft {
     /// Where it belongs.
     pub path: ProjectPath,
     /// How it holds addresses.
@@ -34,7 +34,7 @@ pub struct OutputDraft {
 
 /// Why an output is not written, for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutputProblem {
+pub(crate) struct OutputProblem {
     /// What is wrong: lower case, no full stop.
     pub message: String,
     /// What to do about it.
@@ -43,7 +43,7 @@ pub struct OutputProblem {
 
 /// How the file of an output stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OutputState {
+pub(crate) enum OutputState {
     /// It holds what it should.
     UpToDate,
     /// It was written just now.
@@ -58,7 +58,7 @@ pub enum OutputState {
 
 impl OutputState {
     /// The name in output.
-    pub const fn name(&self) -> &'static str {
+    pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::UpToDate => "up_to_date",
             Self::Written => "written",
@@ -69,7 +69,7 @@ impl OutputState {
     }
 
     /// What is wrong.
-    pub const fn problem(&self) -> Option<&OutputProblem> {
+    pub(crate) const fn problem(&self) -> Option<&OutputProblem> {
         match self {
             Self::Refused(problem) | Self::Failed(problem) => Some(problem),
             Self::UpToDate | Self::Written | Self::OutOfDate => None,
@@ -77,14 +77,14 @@ impl OutputState {
     }
 
     /// Whether the file is Macadam's and holds what it should.
-    pub const fn is_current(&self) -> bool {
+    pub(crate) const fn is_current(&self) -> bool {
         matches!(self, Self::UpToDate | Self::Written)
     }
 }
 
 /// An output as it was left.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutputFile {
+pub(crate) struct OutputFile {
     /// Where it belongs.
     pub path: ProjectPath,
     /// How it stands.
@@ -93,7 +93,7 @@ pub struct OutputFile {
 
 /// The asset ID that the game is given for each address: of what is wanted, of `[existing]`, and of what is absent here without having
 /// been removed, such as the files of a folder that isn't mounted.
-pub fn asset_ids(desired: &Desired, recorded: &Recorded) -> AssetIds {
+pub(crate) fn asset_ids(desired: &Desired, recorded: &Recorded) -> AssetIds {
     let wanted = desired.assets.iter().map(|(address, want)| {
         let record = recorded.assets.get(address);
         (address.clone(), record.and_then(|record| for_game(Some(want), record)))
@@ -108,7 +108,7 @@ pub fn asset_ids(desired: &Desired, recorded: &Recorded) -> AssetIds {
 }
 
 /// Makes every output of a manifest and compares it with its file. Blocks: it reads the disk.
-pub fn draft(project: &Project, manifest: &Manifest, asset_ids: &AssetIds) -> Vec<OutputDraft> {
+pub(crate) fn draft(project: &Project, manifest: &Manifest, asset_ids: &AssetIds) -> Vec<OutputDraft> {
     let draft = |output: &Output| {
         let selection = AddressSelection::of(output);
         let content = make(project, output, &selection, asset_ids).and_then(|text| {
@@ -124,7 +124,7 @@ pub fn draft(project: &Project, manifest: &Manifest, asset_ids: &AssetIds) -> Ve
 
 impl OutputDraft {
     /// How the file stands before anything is written.
-    pub fn state(&self) -> OutputState {
+    pub(crate) fn state(&self) -> OutputState {
         match &self.content {
             Ok((_, Comparison::Same)) => OutputState::UpToDate,
             Ok((_, Comparison::Absent | Comparison::Differs { maker: Maker::Macadam, .. })) => OutputState::OutOfDate,
@@ -134,7 +134,7 @@ impl OutputDraft {
     }
 
     /// Who made a file that is not Macadam's; `None` where it is, or there is none.
-    pub fn other_maker(&self) -> Option<Maker> {
+    pub(crate) fn other_maker(&self) -> Option<Maker> {
         match &self.content {
             Ok((_, Comparison::Differs { maker: maker @ (Maker::Other(_) | Maker::Unknown), .. })) => Some(*maker),
             Ok(_) | Err(_) => None,
@@ -142,19 +142,19 @@ impl OutputDraft {
     }
 
     /// Whether the file would be written.
-    pub fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         self.state() == OutputState::OutOfDate
     }
 
     /// How many addresses of it get another asset ID by the steps of `plan`.
-    pub fn new_asset_ids(&self, plan: &Plan) -> usize {
+    pub(crate) fn new_asset_ids(&self, plan: &Plan) -> usize {
         let changes =
             |action: &Action| matches!(action, Action::Create(_) | Action::Replace { .. } | Action::Share { .. });
         plan.steps.iter().filter(|step| changes(&step.action) && self.selection.fits(&step.address)).count()
     }
 
     /// Writes the file if it is due, or if it is somebody else's and to be `adopted`. Blocks until it is durable.
-    pub fn write(self, project: &Project, adopted: bool) -> OutputFile {
+    pub(crate) fn write(self, project: &Project, adopted: bool) -> OutputFile {
         let due = self.is_due() || (adopted && self.other_maker().is_some());
         let state = match (&self.content, due) {
             (Ok((text, seen)), true) => {
@@ -198,7 +198,7 @@ fn make(
 }
 
 /// What is wrong with outputs whichever assets there are: keys that collide, as a rule. Looks at no file.
-pub fn mistakes(project: &Project, manifest: &Manifest, desired: &Desired) -> Vec<(ProjectPath, OutputProblem)> {
+pub(crate) fn mistakes(project: &Project, manifest: &Manifest, desired: &Desired) -> Vec<(ProjectPath, OutputProblem)> {
     let asset_ids = asset_ids(desired, &Recorded::default());
     let mistake = |output: &Output| {
         let complete = Output { missing: MissingAsset::Omit, ..output.clone() };
@@ -209,7 +209,7 @@ pub fn mistakes(project: &Project, manifest: &Manifest, desired: &Desired) -> Ve
 }
 
 /// The files of a manifest's outputs that Macadam made. Blocks: it reads the disk.
-pub fn ours(project: &Project, manifest: &Manifest) -> Vec<PathBuf> {
+pub(crate) fn ours(project: &Project, manifest: &Manifest) -> Vec<PathBuf> {
     let made = |path: &ProjectPath| {
         matches!(compare(&project.outputs, path, ""), Ok(Comparison::Differs { maker: Maker::Macadam, .. }))
     };
@@ -218,6 +218,6 @@ pub fn ours(project: &Project, manifest: &Manifest) -> Vec<PathBuf> {
 }
 
 /// Writes what is due. Blocks until it is durable.
-pub fn write(project: &Project, drafts: Vec<OutputDraft>) -> Vec<OutputFile> {
+pub(crate) fn write(project: &Project, drafts: Vec<OutputDraft>) -> Vec<OutputFile> {
     drafts.into_iter().map(|draft| draft.write(project, false)).collect()
 }

@@ -19,10 +19,10 @@ use crate::platform::owner::{self, Owner};
 const EDIT_TRIES: usize = 5;
 
 /// The manifest's name where none is given.
-pub const DEFAULT_MANIFEST: &str = "assets.toml";
+pub(crate) const DEFAULT_MANIFEST: &str = "assets.toml";
 
 /// What keeps git from seeing a state folder beside the manifest, should the folder become a checkout one day.
-pub const PRIVATE_IGNORE: &str = "# Macadam's state: local, rebuilt from the lockfile.\n*\n";
+pub(crate) const PRIVATE_IGNORE: &str = "# Macadam's state: local, rebuilt from the lockfile.\n*\n";
 
 /// The paths of one project: one manifest is one environment.
 #[derive(Debug, Clone, PartialEq, Eq)]

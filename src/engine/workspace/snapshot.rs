@@ -37,7 +37,7 @@ const EVENTS: u32 = 50;
 
 /// What is known without asking anybody.
 #[derive(Debug, Default)]
-pub struct StateSnapshot {
+pub(crate) struct StateSnapshot {
     /// What is known of the assets.
     pub recorded: Recorded,
     /// Earlier looks at files.
@@ -50,7 +50,7 @@ pub struct StateSnapshot {
 
 /// Why nothing can be said.
 #[derive(Debug, thiserror::Error)]
-pub enum ViewError {
+pub(crate) enum ViewError {
     /// The state can't be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -70,7 +70,7 @@ impl StateSnapshot {
     ///
     /// # Errors
     /// When one of them can't be used, or belongs to another remote.
-    pub fn open(project: &Project, remote: &str) -> Result<Self, ViewError> {
+    pub(crate) fn open(project: &Project, remote: &str) -> Result<Self, ViewError> {
         let mut view = Self::default();
         let (mut fingerprint, mut is_lost) = (None, false);
         if let Some(store) = Store::open_read_only(&project.state, remote)? {
@@ -103,7 +103,7 @@ impl StateSnapshot {
     }
 
     /// Every address that state or lockfile know.
-    pub fn known(&self) -> BTreeSet<Address> {
+    pub(crate) fn known(&self) -> BTreeSet<Address> {
         self.recorded.assets.keys().cloned().collect()
     }
 
@@ -111,7 +111,7 @@ impl StateSnapshot {
     ///
     /// # Errors
     /// When the state can't be used.
-    pub fn events(project: &Project, remote: &str, address: &Address) -> Result<Vec<EventRow>, ViewError> {
+    pub(crate) fn events(project: &Project, remote: &str, address: &Address) -> Result<Vec<EventRow>, ViewError> {
         let Some(store) = Store::open_read_only(&project.state, remote)? else { return Ok(Vec::new()) };
         let mut newest = store.events(Some(address), EVENTS)?;
         newest.reverse();
@@ -126,7 +126,7 @@ impl StateSnapshot {
 
 /// What a sync would do.
 #[derive(Debug)]
-pub struct PlanPreview {
+pub(crate) struct PlanPreview {
     /// What is wanted.
     pub gathered: Gathered,
     /// What is known, with what the plan marks.
@@ -141,7 +141,7 @@ pub struct PlanPreview {
 
 impl PlanPreview {
     /// Whether a sync would write an output, now or once it has carried out the plan.
-    pub fn outputs_change(&self) -> bool {
+    pub(crate) fn outputs_change(&self) -> bool {
         self.outputs.iter().any(|draft| draft.is_due() || draft.new_asset_ids(&self.plan) > 0)
     }
 }
@@ -151,7 +151,7 @@ impl PlanPreview {
 ///
 /// # Errors
 /// When manifest, state or lockfile can't be used.
-pub fn outputs(project: &Project, remote: &str) -> Result<(Vec<OutputDraft>, Vec<Diagnostic>), ViewError> {
+pub(crate) fn outputs(project: &Project, remote: &str) -> Result<(Vec<OutputDraft>, Vec<Diagnostic>), ViewError> {
     let mut view = StateSnapshot::open(project, remote)?;
     let gathered = gather(project, &view.cache, &view.recorded.addresses(), &FilesInProgress::default(), &silent())?;
     let plan = plan(&gathered.desired, &view.recorded, &PlanOptions::default(), clock::now());
@@ -165,7 +165,7 @@ pub fn outputs(project: &Project, remote: &str) -> Result<(Vec<OutputDraft>, Vec
 ///
 /// # Errors
 /// When manifest, state or lockfile can't be used.
-pub fn preview(
+pub(crate) fn preview(
     project: &Project,
     remote: &str,
     listener: &Listener,
@@ -178,7 +178,7 @@ pub fn preview(
 ///
 /// # Errors
 /// As [`preview`].
-pub async fn preview_refreshed(
+pub(crate) async fn preview_refreshed(
     project: &Project,
     remote: &str,
     listener: &Listener,
@@ -207,7 +207,7 @@ pub async fn preview_refreshed(
 }
 
 /// Who asks Roblox for a preview.
-pub struct Asker {
+pub(crate) struct Asker {
     /// Asks.
     pub client: Client,
     /// Ends the asking.
@@ -216,7 +216,7 @@ pub struct Asker {
 
 /// What came of asking, beside the preview.
 #[derive(Debug)]
-pub struct RefreshedPreview {
+pub(crate) struct RefreshedPreview {
     /// Assets that could not be asked for, with the reason.
     pub unasked: Vec<(AssetId, String)>,
     /// What ended the asking early.

@@ -16,7 +16,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::engine::workspace::git::{self, WorkTree, WorkTreeError};
 
 /// What it is called beside a manifest that lies in no git checkout.
-pub const BESIDE: &str = ".macadam";
+pub(crate) const BESIDE: &str = ".macadam";
 
 /// What it is called in git's folder.
 const IN_GIT: &str = "macadam";
@@ -26,7 +26,7 @@ const EMULATOR: &str = "emulator";
 
 /// The folder in which the state of the manifests of one folder lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StateFolder {
+pub(crate) enum StateFolder {
     /// In git's folder.
     OfGit(PathBuf),
     /// Beside the manifest.
@@ -38,7 +38,7 @@ impl StateFolder {
     ///
     /// # Errors
     /// When it can't be told whether that is in a git checkout.
-    pub fn of(root: &Path) -> Result<Self, WorkTreeError> {
+    pub(crate) fn of(root: &Path) -> Result<Self, WorkTreeError> {
         let found = match git::work_tree(root) {
             // Whoever reads the manifest says that its folder is not there.
             Err(WorkTreeError::Read { path, source }) if path == root && source.kind() == io::ErrorKind::NotFound => {
@@ -62,19 +62,19 @@ impl StateFolder {
     }
 
     /// The folder where no git is asked: beside the manifests in `root`.
-    pub fn beside(root: &Path) -> Self {
+    pub(crate) fn beside(root: &Path) -> Self {
         Self::Beside(root.join(BESIDE))
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         match self {
             Self::OfGit(path) | Self::Beside(path) => path,
         }
     }
 
     /// The state of `manifest`, of which only the name counts.
-    pub fn state(&self, manifest: &Path) -> PathBuf {
+    pub(crate) fn state(&self, manifest: &Path) -> PathBuf {
         let name = match self {
             // The whole name: `assets.toml` and `assets.json` are two manifests.
             Self::OfGit(_) => manifest.file_name(),
@@ -86,7 +86,7 @@ impl StateFolder {
     }
 
     /// Where rehearsals keep what is theirs.
-    pub fn emulator(&self) -> PathBuf {
+    pub(crate) fn emulator(&self) -> PathBuf {
         self.path().join(EMULATOR)
     }
 }

@@ -21,7 +21,7 @@ const MOST_CHANGED: usize = 4096;
 
 /// Something that the service should look at. Only a reason to look: what is on disk is the truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hint {
+pub(crate) enum Hint {
     /// Something happened to a file that the manifest speaks of.
     Changed {
         /// The file.
@@ -44,7 +44,7 @@ pub enum Hint {
 
 /// Why everything is to be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Rescan {
+pub(crate) enum Rescan {
     /// The system's queue or ours was full: events are lost.
     Overflow,
     /// More files changed at once than are told one by one.
@@ -59,7 +59,7 @@ pub enum Rescan {
 
 impl Rescan {
     /// The reason as one word, for logs and metrics.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Overflow => "overflow",
             Self::TooMany => "too_many",
@@ -121,14 +121,14 @@ fn state_of(path: &Path) -> Option<(PathBuf, Fingerprint)> {
 }
 
 /// The box for hints, and who fills it: given to [`Watcher::start`](super::Watcher::start).
-pub fn hints() -> (HintSink, Hints) {
+pub(crate) fn hints() -> (HintSink, Hints) {
     let shared = Arc::new(HintState::default());
     (HintSink(shared.clone()), Hints(shared))
 }
 
 /// Where the watch puts what it sees.
 #[derive(Debug)]
-pub struct HintSink(Arc<HintState>);
+pub(crate) struct HintSink(Arc<HintState>);
 
 impl HintSink {
     pub(super) fn shared(&self) -> Arc<HintState> {
@@ -191,12 +191,12 @@ impl Drop for HintSink {
 
 /// Where the service takes hints from.
 #[derive(Debug)]
-pub struct Hints(Arc<HintState>);
+pub(crate) struct Hints(Arc<HintState>);
 
 impl Hints {
     /// Waits until there is something, and takes all of it: rescan, git, manifest and lockfile first, then the files in the order of their paths.
     /// `None` once the watch has ended and all is taken. Nothing is lost when the future is dropped.
-    pub async fn recv(&mut self) -> Option<Vec<Hint>> {
+    pub(crate) async fn recv(&mut self) -> Option<Vec<Hint>> {
         loop {
             let hints = self.take();
             if !hints.is_empty() {
@@ -210,7 +210,7 @@ impl Hints {
     }
 
     /// The same without waiting: empty when there is nothing.
-    pub fn take(&mut self) -> Vec<Hint> {
+    pub(crate) fn take(&mut self) -> Vec<Hint> {
         let mut pending = self.0.pending();
         let rescan = pending.rescan.take();
         let git = std::mem::take(&mut pending.git);

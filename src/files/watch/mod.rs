@@ -28,8 +28,8 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
 
-pub use hints::{Hint, HintSink, Hints, Rescan, hints};
-pub use targets::WatchTargets;
+pub(crate) use hints::{Hint, HintSink, Hints, Rescan, hints};
+pub(crate) use targets::WatchTargets;
 
 use hints::HintState;
 use queue::{Queue, WatchCommand};
@@ -41,7 +41,7 @@ const QUEUE: usize = 16_384;
 
 /// Why the system doesn't tell of all changes. It may be asked again: [`Watcher::recheck`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Degraded {
+pub(crate) enum Degraded {
     /// No more watches are to be had.
     #[error("the system's limit of watches is reached")]
     Limit,
@@ -68,19 +68,6 @@ pub enum Degraded {
 }
 
 impl Degraded {
-    /// What would mend it.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Limit if cfg!(target_os = "linux") => Some(
-                "raise `fs.inotify.max_user_watches` and `fs.inotify.max_user_instances` with sysctl, or let fewer folders be watched",
-            ),
-            Self::Limit => Some("let fewer folders be watched"),
-            Self::Network { .. } => Some("keep the checkout on a local disk"),
-            Self::RootMissing { .. } => Some("put it back, or mount it"),
-            Self::Refused { .. } => None,
-        }
-    }
-
     fn of(error: &notify::Error) -> Self {
         /// Out of descriptors, or of inotify instances (`inotify_init(2)`).
         const EMFILE: i32 = 24;
@@ -94,7 +81,7 @@ impl Degraded {
 
 /// No watch at all could be begun.
 #[derive(Debug, thiserror::Error)]
-pub enum WatchError {
+pub(crate) enum WatchError {
     /// Its thread could not be started.
     #[error("start the thread of the file watch")]
     Thread(#[source] io::Error),
@@ -102,7 +89,7 @@ pub enum WatchError {
 
 /// A running watch. It ends when this is dropped: [`Hints::recv`] gives `None` then.
 #[derive(Debug)]
-pub struct Watcher {
+pub(crate) struct Watcher {
     queue: Arc<Queue>,
     shared: Arc<HintState>,
 }
@@ -113,7 +100,7 @@ impl Watcher {
     ///
     /// # Errors
     /// When its thread can't be started. Watches that are not to be had are no error: see [`Watcher::degraded`].
-    pub fn start(targets: WatchTargets, sink: HintSink) -> Result<Self, WatchError> {
+    pub(crate) fn start(targets: WatchTargets, sink: HintSink) -> Result<Self, WatchError> {
         Self::start_with(targets, sink, QUEUE)
     }
 
@@ -127,23 +114,23 @@ impl Watcher {
     }
 
     /// Watches other targets from now on: when this returns, they are armed. Gives no hints of what is new; blocks as [`Watcher::start`] does.
-    pub fn retarget(&self, targets: WatchTargets) {
+    pub(crate) fn retarget(&self, targets: WatchTargets) {
         self.ask(|done| WatchCommand::Retarget(Box::new(targets), done));
     }
 
     /// Sees to it that everything is armed, also what the system could not tell or refused earlier. To be called before a look at everything at an
     /// interval; blocks as [`Watcher::start`] does.
-    pub fn recheck(&self) {
+    pub(crate) fn recheck(&self) {
         self.ask(WatchCommand::Recheck);
     }
 
     /// Why changes may go untold, if so. Whenever that changes, a rescan is told.
-    pub fn degraded(&self) -> Option<Degraded> {
+    pub(crate) fn degraded(&self) -> Option<Degraded> {
         self.shared.degraded()
     }
 
     /// Says that the file at `path`, manifest or lockfile, is now as Macadam itself wrote it: this state of it is no hint.
-    pub fn wrote(&self, path: &Path) {
+    pub(crate) fn wrote(&self, path: &Path) {
         self.shared.wrote(path);
     }
 

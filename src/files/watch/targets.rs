@@ -22,7 +22,7 @@ const GIT_FILES: [&str; 9] = [
 
 /// What to watch. All paths are absolute, or relative to the working directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WatchTargets {
+pub(crate) struct WatchTargets {
     /// The manifest's folder.
     pub root: PathBuf,
     /// The manifest.

@@ -13,13 +13,13 @@ use crate::model::recorded::{Attempt, Record, Recorded};
 /// The lockfile of this checkout: every address that its manifest or its lockfile has and of which there is a fact.
 ///
 /// What only the state knows (another branch) stays out.
-pub fn export(remote: &str, recorded: &Recorded, in_manifest: &BTreeSet<Address>) -> Ledger {
+pub(crate) fn export(remote: &str, recorded: &Recorded, in_manifest: &BTreeSet<Address>) -> Ledger {
     let entries = exported(recorded, in_manifest).map(|(address, entry)| (address.clone(), entry)).collect();
     Ledger { remote: remote.to_owned(), entries, forgotten: recorded.forgotten.clone() }
 }
 
 /// The entries of [`export`] in the order of their addresses, made one at a time: with [`save`](super::save) a large project is never in memory twice.
-pub fn exported<'a>(
+pub(crate) fn exported<'a>(
     recorded: &'a Recorded,
     in_manifest: &'a BTreeSet<Address>,
 ) -> impl Iterator<Item = (&'a Address, LockfileEntry)> {
@@ -101,7 +101,7 @@ fn open_work(attempt: &Attempt, record: Option<&Record>) -> Option<OpenWork> {
 }
 
 /// What becomes known when the lockfile of [`export`] was written: which addresses it has, and which assets, how.
-pub fn locked(recorded: &Recorded, in_manifest: &BTreeSet<Address>) -> Vec<Change> {
+pub(crate) fn locked(recorded: &Recorded, in_manifest: &BTreeSet<Address>) -> Vec<Change> {
     let written: BTreeMap<&Address, LockfileEntry> = exported(recorded, in_manifest).collect();
     let mut changes = Vec::new();
     for (address, record) in &recorded.assets {

@@ -21,7 +21,7 @@ const MAX_BYTES: u64 = 512 << 20;
 ///
 /// # Errors
 /// When it can't be read, or is larger than 512 MiB.
-pub fn read(path: &Path) -> Result<Option<Vec<u8>>, LockfileError> {
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, LockfileError> {
     match own_file::read(path, MAX_BYTES) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -33,7 +33,7 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, LockfileError> {
 }
 
 /// What tells an unchanged lockfile, which needs no parsing, from a changed one.
-pub fn fingerprint(bytes: &[u8]) -> String {
+pub(crate) fn fingerprint(bytes: &[u8]) -> String {
     let mut checksum = Checksum::default();
     checksum.update(bytes);
     checksum.finish()
@@ -44,7 +44,7 @@ pub fn fingerprint(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// When it can't be written; the old one is as it was.
-pub fn save<A, E>(
+pub(crate) fn save<A, E>(
     path: &Path,
     access: Access,
     remote: &str,
@@ -66,7 +66,7 @@ where
 ///
 /// # Errors
 /// When it could not be written now.
-pub fn room(path: &Path, bytes: u64) -> Result<Room, LockfileError> {
+pub(crate) fn room(path: &Path, bytes: u64) -> Result<Room, LockfileError> {
     keep_room(path, bytes).map_err(LockfileError::NoRoom)
 }
 

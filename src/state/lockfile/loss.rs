@@ -10,13 +10,13 @@ use crate::model::ids::AssetId;
 
 /// The revisions of a lockfile, eight bytes each: enough to see that none is missing from the next one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Digests {
+pub(crate) struct Digests {
     sorted: Vec<u64>,
 }
 
 impl Digests {
     /// The revisions of a ledger, and what it forgot.
-    pub fn of(ledger: &Ledger) -> Self {
+    pub(crate) fn of(ledger: &Ledger) -> Self {
         let Ledger { remote: _, entries, forgotten } = ledger;
         let mut sorted: Vec<u64> = entries
             .iter()
@@ -30,7 +30,7 @@ impl Digests {
     }
 
     /// The assets of a ledger of which the lockfile lacks a revision, with their addresses.
-    pub fn lacks(&self, ledger: &Ledger) -> Vec<(Address, AssetId)> {
+    pub(crate) fn lacks(&self, ledger: &Ledger) -> Vec<(Address, AssetId)> {
         let has = |address: &Address, key| self.sorted.binary_search(&digest(address, key)).is_ok();
         let lacking = |(address, entry): (&Address, &LockfileEntry)| {
             let keys = entry.history.iter().map(|(key, _)| key).filter(|key| !has(address, *key));
@@ -41,7 +41,7 @@ impl Digests {
     }
 
     /// Whether all of them are in another lockfile too.
-    pub fn are_in(&self, other: &Self) -> bool {
+    pub(crate) fn are_in(&self, other: &Self) -> bool {
         self.sorted.iter().all(|digest| other.sorted.binary_search(digest).is_ok())
     }
 }
@@ -55,7 +55,7 @@ fn digest_of(address: &Address, what: &str) -> u64 {
 }
 
 /// The first asset of `old` that `new` would lack, with its address. What was forgotten may go, and so may what `new` has under a new name.
-pub fn first_lost(old: &Ledger, new: &Ledger) -> Option<(Address, AssetId)> {
+pub(crate) fn first_lost(old: &Ledger, new: &Ledger) -> Option<(Address, AssetId)> {
     let mut moved: BTreeSet<RevisionKey> = BTreeSet::new();
     let has = |ledger: &Ledger, address: &Address, key: RevisionKey| {
         ledger.entries.get(address).is_some_and(|entry: &LockfileEntry| entry.history.get(key).is_some())

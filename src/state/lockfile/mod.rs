@@ -27,12 +27,12 @@ use crate::model::metadata::FieldDigests;
 use crate::model::phase::Intent;
 use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate, RetireReason};
 
-pub use error::{LockfileError, LockfilePosition};
-pub use export::{export, exported, locked};
-pub use file::{fingerprint, read, room, save};
+pub(crate) use error::LockfileError;
+pub(crate) use export::{export, locked};
+pub(crate) use file::{fingerprint, read, room, save};
 pub use import::import;
-pub use loss::{Digests, first_lost};
-pub use merge::{OtherRemotes, merge};
+pub(crate) use loss::{Digests, first_lost};
+pub use merge::merge;
 pub use parse::parse;
 pub use write::write;
 

@@ -32,13 +32,13 @@ use crate::platform::file_id::FileId;
 use crate::platform::lock::FileLock;
 use crate::state::error::StateError;
 
-pub use anew::Anew;
-pub use commit::Batch;
-pub use events::EventRow;
-pub use files::FileDelta;
-pub use learned::{LatencyRow, LimitRow};
+pub(crate) use anew::Anew;
+pub(crate) use commit::Batch;
+pub(crate) use events::EventRow;
+pub(crate) use files::FileDelta;
+pub(crate) use learned::{LatencyRow, LimitRow};
 pub(super) use open::create_folder;
-pub use requests::{RequestClient, RequestProgress};
+pub(crate) use requests::{RequestClient, RequestProgress};
 
 /// An open state.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ const KEPT: i64 = 200;
 
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RequestProgress {
+pub(crate) enum RequestProgress {
     /// Nobody began with it.
     Waiting,
     /// The service works on it.
@@ -127,7 +127,7 @@ fn answer(
 
 /// The asking side, beside the process that holds the state: adds requests and reads answers, and touches nothing else.
 #[derive(Debug)]
-pub struct RequestClient {
+pub(crate) struct RequestClient {
     connection: Connection,
     path: PathBuf,
 }
@@ -137,7 +137,7 @@ impl RequestClient {
     ///
     /// # Errors
     /// When there is none, it belongs to another remote or another version, or this user may not write it.
-    pub fn open(path: &Path, remote: &str) -> std::result::Result<Self, StateError> {
+    pub(crate) fn open(path: &Path, remote: &str) -> std::result::Result<Self, StateError> {
         let fail = |error| StateError::from_sql(path, "open the database", error);
         // Never created here, and never migrated: that is its holder's work.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -161,7 +161,7 @@ impl RequestClient {
     ///
     /// # Errors
     /// When the database can't be written.
-    pub fn ask(&mut self, request: &Request, now: Timestamp) -> std::result::Result<RequestId, StateError> {
+    pub(crate) fn ask(&mut self, request: &Request, now: Timestamp) -> std::result::Result<RequestId, StateError> {
         let insert = || -> Result<RequestId> {
             let arguments = request_form::arguments(request)
                 .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
@@ -178,7 +178,7 @@ impl RequestClient {
     ///
     /// # Errors
     /// When the database can't be read.
-    pub fn progress(&self, id: RequestId) -> std::result::Result<RequestProgress, StateError> {
+    pub(crate) fn progress(&self, id: RequestId) -> std::result::Result<RequestProgress, StateError> {
         let read = || -> Result<RequestProgress> {
             let mut one = self.connection.prepare_cached(
                 "SELECT taken_at IS NOT NULL, answered_at IS NOT NULL, answer FROM requests WHERE id = ?1",
@@ -202,7 +202,7 @@ impl RequestClient {
     ///
     /// # Errors
     /// When the database can't be written.
-    pub fn withdraw(&mut self, id: RequestId) -> std::result::Result<bool, StateError> {
+    pub(crate) fn withdraw(&mut self, id: RequestId) -> std::result::Result<bool, StateError> {
         let sql = "DELETE FROM requests WHERE id = ?1 AND taken_at IS NULL";
         let deleted = self.connection.execute(sql, [id.get()]);
         Ok(deleted.map_err(|error| StateError::from_sql(&self.path, "take a request back", error))? > 0)

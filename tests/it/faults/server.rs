@@ -1,11 +1,11 @@
 //! The server: bursts of every 5xx, with and without commit; answers in another dialect; reads that lag behind writes.
 
+use macadam::emulator::{ApiEndpoint, Config, ForeignEdit};
 use macadam::testing::cloud::Client;
-use macadam::testing::cloud::Failure;
 use macadam::testing::cloud::Credential;
+use macadam::testing::cloud::Failure;
 use macadam::testing::cloud::Timeouts;
 use macadam::testing::cloud::VersionList;
-use macadam::emulator::{ApiEndpoint, Config, ForeignEdit};
 use macadam::testing::model::AssetId;
 use serde_json::{Value, json};
 

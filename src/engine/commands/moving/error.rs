@@ -11,7 +11,7 @@ use crate::state::lockfile::LockfileError;
 
 /// Why one can't move in. Nothing was written, unless [`MoveError::Write`] says otherwise.
 #[derive(Debug, thiserror::Error)]
-pub enum MoveError {
+pub(crate) enum MoveError {
     /// A file of the tool can't be read.
     #[error("read {}", .path.display())]
     File {
@@ -77,7 +77,7 @@ pub enum MoveError {
 
 impl MoveError {
     /// What would mend it.
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Read(error) => error.hint(),
             Self::NoCreator { .. } => Some("say it with `--creator user:ID` or `--creator group:ID`".to_owned()),

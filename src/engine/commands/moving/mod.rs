@@ -39,7 +39,7 @@ use crate::platform::atomic_file::write_atomic_if;
 use crate::platform::clock;
 use crate::state::lockfile::{self, Ledger, LockfileEntry};
 
-pub use error::MoveError;
+pub(crate) use error::MoveError;
 
 /// The largest file of another tool that is read: no tool writes a larger one.
 const MAX_FILE: u64 = 256 << 20;
@@ -50,7 +50,7 @@ const FIRST_VERSION: u64 = 1;
 
 /// A project of another tool, read and matched; nothing is written yet.
 #[derive(Debug)]
-pub struct Move {
+pub(crate) struct Move {
     project: Project,
     remote: String,
     source: Source,
@@ -70,7 +70,7 @@ pub struct Move {
 
 /// What is ready to be written.
 #[derive(Debug)]
-pub struct Ready {
+pub(crate) struct Ready {
     project: Project,
     manifest: String,
     ledger: Ledger,
@@ -78,8 +78,6 @@ pub struct Ready {
     pub assets: Vec<(Address, AssetId, bool)>,
     /// How many assets are used and not managed.
     pub existing: usize,
-    /// How many files the next sync uploads.
-    pub uploads: usize,
     /// What a person should know.
     pub findings: Findings,
     /// The owner.
@@ -92,7 +90,7 @@ pub struct Ready {
 ///
 /// # Errors
 /// When they can't be read.
-pub fn read(tool: Tool, main: &Path, options: &Options) -> Result<Source, MoveError> {
+pub(crate) fn read(tool: Tool, main: &Path, options: &Options) -> Result<Source, MoveError> {
     let text = read_text(main)?
         .ok_or_else(|| MoveError::File { path: main.to_owned(), source: io::Error::from(io::ErrorKind::NotFound) })?;
     let folder = main.parent().unwrap_or(Path::new("."));
@@ -134,7 +132,7 @@ fn read_text(path: &Path) -> Result<Option<String>, MoveError> {
 ///
 /// # Errors
 /// When neither says it, or they differ.
-pub fn creator(source: &Source, given: Option<Creator>) -> Result<Creator, MoveError> {
+pub(crate) fn creator(source: &Source, given: Option<Creator>) -> Result<Creator, MoveError> {
     match (source.creator, given) {
         (Some(found), Some(given)) if found != given => {
             Err(MoveError::OtherCreator { tool: source.tool, given, found })
@@ -148,7 +146,7 @@ pub fn creator(source: &Source, given: Option<Creator>) -> Result<Creator, MoveE
 ///
 /// # Errors
 /// When one of them is.
-pub fn refuse_existing(project: &Project) -> Result<(), MoveError> {
+pub(crate) fn refuse_existing(project: &Project) -> Result<(), MoveError> {
     match [&project.manifest, &project.lockfile].into_iter().find(|path| path.symlink_metadata().is_ok()) {
         Some(path) => Err(MoveError::Exists { path: path.clone() }),
         None => Ok(()),
@@ -157,7 +155,7 @@ pub fn refuse_existing(project: &Project) -> Result<(), MoveError> {
 
 impl Move {
     /// Finds and hashes the files, and matches them with what the tool knows. Blocks: it reads the disk.
-    pub fn new(project: &Project, remote: &str, source: Source, creator: Creator) -> Self {
+    pub(crate) fn new(project: &Project, remote: &str, source: Source, creator: Creator) -> Self {
         let mut unread = Vec::new();
         let paths: Vec<Vec<ProjectPath>> = source
             .inputs
@@ -298,7 +296,12 @@ impl Move {
     ///
     /// # Errors
     /// When Roblox refuses the key, or the manifest would not be valid.
-    pub async fn verify(&mut self, client: &Client, stop: &Shutdown, listener: &Listener) -> Result<(), MoveError> {
+    pub(crate) async fn verify(
+        &mut self,
+        client: &Client,
+        stop: &Shutdown,
+        listener: &Listener,
+    ) -> Result<(), MoveError> {
         let (_, gathered) = tokio::task::block_in_place(|| self.settle(listener))?;
         let asked: BTreeSet<AssetId> = self.claims.assets.values().map(|claim| claim.asset_id).collect();
         let queries = asked.into_iter().map(|asset_id| AssetQuery { asset_id, extras: false }).collect();
@@ -339,7 +342,7 @@ impl Move {
     ///
     /// # Errors
     /// When the manifest would not be valid, or something would be uploaded again.
-    pub fn finish(mut self, listener: &Listener) -> Result<Ready, MoveError> {
+    pub(crate) fn finish(mut self, listener: &Listener) -> Result<Ready, MoveError> {
         let (manifest, gathered) = self.settle(listener)?;
         let ledger = self.ledger(&gathered);
         let mut recorded = Recorded::default();
@@ -373,7 +376,6 @@ impl Move {
         Ok(Ready {
             assets: assets.collect(),
             existing: gathered.desired.existing.len(),
-            uploads: uploads.len(),
             manifest,
             ledger,
             findings: self.claims.findings,
@@ -424,7 +426,7 @@ impl Ready {
     ///
     /// # Errors
     /// When one is there by now, or can't be written.
-    pub fn write(&self) -> Result<(), MoveError> {
+    pub(crate) fn write(&self) -> Result<(), MoveError> {
         let Self { project, manifest, ledger, .. } = self;
         refuse_existing(project)?;
         lockfile::save(&project.lockfile, project.lockfile_access, &ledger.remote, &ledger.entries, &ledger.forgotten)?;

@@ -10,7 +10,7 @@
 mod drift_scan;
 mod file_monitor;
 mod key;
-pub mod observability;
+pub(crate) mod observability;
 mod outputs;
 mod reconcile;
 mod requests;
@@ -69,7 +69,7 @@ const PULSE: Duration = Duration::from_secs(15);
 
 /// What the outside asks of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServiceCommand {
+pub(crate) enum ServiceCommand {
     /// End in order.
     Stop,
     /// Read the key anew, and look at everything.
@@ -77,7 +77,7 @@ pub enum ServiceCommand {
 }
 
 /// What a service is given.
-pub struct ServiceSettings {
+pub(crate) struct ServiceSettings {
     /// How many files are uploaded at once.
     pub uploads: usize,
     /// The longest time between two looks at everything.
@@ -92,7 +92,7 @@ pub struct ServiceSettings {
 
 /// Why the service could not begin or go on.
 #[derive(Debug, thiserror::Error)]
-pub enum ServiceError {
+pub(crate) enum ServiceError {
     /// The manifest can't be used at the start.
     #[error(transparent)]
     Gather(#[from] GatherError),
@@ -200,7 +200,7 @@ struct Service<'a> {
 ///
 /// # Errors
 /// When manifest, state or lockfile can't be used at the start, or the state can't be written later.
-pub async fn serve(
+pub(crate) async fn serve(
     session: &mut Session,
     client: Arc<Client>,
     setting: ServiceSettings,

@@ -20,7 +20,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::systemd::{Notifier, Watchdog};
 
 /// The loop counts as stuck after so long without getting anywhere: longer than a look at many files takes.
-pub const DEADLINE: Duration = Duration::from_mins(3);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(3);
 
 /// How the loop stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(super) struct LoopStatus {
 }
 
 /// The outward face of the loop.
-pub struct Observability {
+pub(crate) struct Observability {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     health: watch::Sender<Health>,
@@ -50,7 +50,7 @@ pub struct Observability {
 
 impl Observability {
     /// A face that tells `health` and `notifier`.
-    pub fn new(metrics: Arc<Metrics>, health: watch::Sender<Health>, notifier: Notifier) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>, health: watch::Sender<Health>, notifier: Notifier) -> Self {
         let watchdog = notifier.watchdog(DEADLINE);
         Self {
             metrics,

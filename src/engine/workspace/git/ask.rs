@@ -35,7 +35,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 
 /// What git knows of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tracking {
+pub(crate) enum Tracking {
     /// It is part of the repository, or will be with the next commit.
     Tracked,
     /// Git has never heard of it.
@@ -48,7 +48,7 @@ pub enum Tracking {
 ///
 /// # Errors
 /// Why it can't be told: lower case, no full stop.
-pub fn head_has(file: &Path) -> Result<bool, String> {
+pub(crate) fn head_has(file: &Path) -> Result<bool, String> {
     let Some(place) = CheckoutFile::of(file)? else { return Ok(false) };
     let query = format!("HEAD:{}\n", place.inside);
     let answer = place.ask(&["cat-file", "--batch-check"], query.as_bytes())?;
@@ -62,7 +62,7 @@ pub fn head_has(file: &Path) -> Result<bool, String> {
 
 /// What git has of a file, apart from what is on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Versions {
+pub(crate) struct Versions {
     /// What it put on disk last, or was told to put into the next commit.
     pub index: Option<Vec<u8>>,
     /// What the commit that is checked out has. In the middle of a switch of branches that is still the old one.
@@ -75,7 +75,7 @@ pub struct Versions {
 ///
 /// # Errors
 /// Why it can't be told: lower case, no full stop.
-pub fn versions(file: &Path) -> Result<Versions, String> {
+pub(crate) fn versions(file: &Path) -> Result<Versions, String> {
     let Some(place) = CheckoutFile::of(file)? else { return Ok(Versions::default()) };
     let second = place.ask(&["cat-file", "--batch-check"], b"HEAD^2^{commit}\n")?;
     let is_merge = second.status.success() && !second.said.trim_end().ends_with("missing");
@@ -117,7 +117,7 @@ fn contents(mut batch: &[u8]) -> Vec<Option<Vec<u8>>> {
 ///
 /// # Errors
 /// Why it can't be told: lower case, no full stop.
-pub fn tracking(file: &Path) -> Result<Option<Tracking>, String> {
+pub(crate) fn tracking(file: &Path) -> Result<Option<Tracking>, String> {
     let Some(place) = CheckoutFile::of(file)? else { return Ok(None) };
     let listed = place.ask(&["--literal-pathspecs", "ls-files", "--cached", "--", &place.inside], b"")?;
     if !listed.status.success() {
