@@ -166,11 +166,11 @@ impl Told<'_> {
             .collect();
         let findings: Vec<Value> = findings
             .iter()
-            .map(|(kind, input_digests)| {
+            .map(|(kind, subjects)| {
                 json!({
                     "kind": kind.name(),
-                    "count": input_digests.len(),
-                    "subjects": input_digests,
+                    "count": subjects.len(),
+                    "subjects": subjects,
                     "advice": kind.advice(),
                 })
             })
@@ -223,15 +223,15 @@ impl Told<'_> {
         for (asset_id, why) in unasked.iter().take(LISTED) {
             output.warning(super::plan::unasked(*asset_id, why));
         }
-        for (kind, input_digests) in findings.iter() {
+        for (kind, subjects) in findings.iter() {
             output.line("");
-            output.line(format!("{} {}", paint(TextStyle::Warning, "*"), kind.title(input_digests.len())));
-            let shown = if all { input_digests.len() } else { LISTED };
-            for input_digest in input_digests.iter().take(shown) {
-                output.line(format!("    {input_digest}"));
+            output.line(format!("{} {}", paint(TextStyle::Warning, "*"), kind.title(subjects.len())));
+            let shown = if all { subjects.len() } else { LISTED };
+            for subject in subjects.iter().take(shown) {
+                output.line(format!("    {subject}"));
             }
-            if input_digests.len() > shown {
-                output.line(format!("    and {} more (-v lists all)", input_digests.len() - shown));
+            if subjects.len() > shown {
+                output.line(format!("    and {} more (-v lists all)", subjects.len() - shown));
             }
             output.line(format!("  {}", kind.advice()));
         }

@@ -211,9 +211,7 @@ mod tests {
     #[test]
     fn an_input_that_left_the_config_is_told() {
         let source = source(CONFIG_TEXT, Some("version = 2\n[inputs.old.ab]\nasset_id = 5\n")).unwrap();
-        assert!(
-            source.findings[0].input_digest.contains("asset 5") && source.findings[0].input_digest.contains("`old`")
-        );
+        assert!(source.findings[0].subject.contains("asset 5") && source.findings[0].subject.contains("`old`"));
     }
 
     #[test]

@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(input.existing, [("assets/logo.png".to_owned(), AssetId::new(99).unwrap())]);
         assert_eq!(input.outputs[0].path, "src/shared/pictures.lua");
         assert_eq!(input.outputs[0].base.as_deref(), Some("assets"));
-        assert!(source.findings[0].input_digest.contains("begin with `/`"));
+        assert!(source.findings[0].subject.contains("begin with `/`"));
     }
 
     use crate::model::ids::AssetId;

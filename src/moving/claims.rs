@@ -239,16 +239,16 @@ impl Claims {
         let paths: Vec<String> =
             self.assets.iter().filter(|(_, claim)| contested(claim)).map(|(path, _)| path.clone()).collect();
         for path in paths {
-            self.to_existing(&path, FindingKind::SharedId, &path);
+            self.claim_existing(&path, FindingKind::SharedId, &path);
         }
     }
 
     /// A file's asset is used as it is, and not managed.
-    pub(crate) fn to_existing(&mut self, path: &str, kind: FindingKind, input_digest: &str) {
+    pub(crate) fn claim_existing(&mut self, path: &str, kind: FindingKind, subject: &str) {
         if let Some(claim) = self.assets.remove(path) {
             self.files.remove(path);
             self.existing.insert(path.to_owned(), (claim.asset_id, claim.input));
-            self.findings.add(kind, input_digest);
+            self.findings.add(kind, subject);
         }
     }
 }
@@ -294,7 +294,7 @@ mod tests {
         Source { tool, creator: None, inputs: vec![input(rows)], findings: Vec::new() }
     }
 
-    /// The claims of one input, as `path=asset proof`, and the findings as `kind input_digest`.
+    /// The claims of one input, as `path=asset proof`, and the findings as `kind subject`.
     fn check(source: &Source, files: &[TheirFile], expected: &[&str], findings: &[&str]) -> Claims {
         let claims = claims(source, &[files.to_vec()]);
         let told: Vec<String> =
@@ -303,9 +303,7 @@ mod tests {
         let told: Vec<String> = claims
             .findings
             .iter()
-            .flat_map(|(kind, input_digests)| {
-                input_digests.iter().map(move |input_digest| format!("{} {input_digest}", kind.name()))
-            })
+            .flat_map(|(kind, subjects)| subjects.iter().map(move |subject| format!("{} {subject}", kind.name())))
             .collect();
         assert_eq!(told, findings);
         claims

@@ -145,13 +145,13 @@ pub(crate) struct Finding {
     /// What kind.
     pub kind: FindingKind,
     /// What it is about: a path, an asset, or a sentence.
-    pub input_digest: String,
+    pub subject: String,
 }
 
 impl Finding {
     /// A finding.
-    pub(crate) fn new(kind: FindingKind, input_digest: impl Into<String>) -> Self {
-        Self { kind, input_digest: input_digest.into() }
+    pub(crate) fn new(kind: FindingKind, subject: impl Into<String>) -> Self {
+        Self { kind, subject: subject.into() }
     }
 }
 
@@ -161,13 +161,13 @@ pub(crate) struct Findings(BTreeMap<FindingKind, BTreeSet<String>>);
 
 impl Findings {
     /// Adds one; a second one about the same says nothing new.
-    pub(crate) fn add(&mut self, kind: FindingKind, input_digest: impl Into<String>) {
-        self.0.entry(kind).or_default().insert(input_digest.into());
+    pub(crate) fn add(&mut self, kind: FindingKind, subject: impl Into<String>) {
+        self.0.entry(kind).or_default().insert(subject.into());
     }
 
     /// Every kind with what it is about.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (FindingKind, &BTreeSet<String>)> {
-        self.0.iter().map(|(kind, input_digests)| (*kind, input_digests))
+        self.0.iter().map(|(kind, subjects)| (*kind, subjects))
     }
 
     /// What one kind is about.
@@ -179,6 +179,6 @@ impl Findings {
 
 impl Extend<Finding> for Findings {
     fn extend<T: IntoIterator<Item = Finding>>(&mut self, findings: T) {
-        findings.into_iter().for_each(|finding| self.add(finding.kind, finding.input_digest));
+        findings.into_iter().for_each(|finding| self.add(finding.kind, finding.subject));
     }
 }

@@ -174,7 +174,7 @@ mod tests {
             .map(|row| (row.path.as_deref().unwrap(), row.hash.as_deref().unwrap(), row.asset_id.get()))
             .collect();
         assert_eq!(rows, [("assets/a.png", "05ebaa21", 5), ("assets/a.ogg", "05ebaa21", 6)]);
-        let told: Vec<_> = source.findings.iter().map(|finding| finding.input_digest.as_str()).collect();
+        let told: Vec<_> = source.findings.iter().map(|finding| finding.subject.as_str()).collect();
         assert!(told[0].contains("1 experience, 1 experienceThumbnailOrder"), "{told:?}");
         assert!(told[1].contains("1 names such as rbxgameasset"), "{told:?}");
     }

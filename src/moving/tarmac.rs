@@ -244,8 +244,7 @@ mod tests {
         let output = &input.outputs[0];
         assert_eq!((output.path.as_str(), output.base.as_deref()), ("src/assets.lua", Some("assets")));
         assert!(output.nested && output.strip_extensions);
-        let kinds: Vec<_> =
-            source.findings.iter().map(|finding| (finding.kind, finding.input_digest.as_str())).collect();
+        let kinds: Vec<_> = source.findings.iter().map(|finding| (finding.kind, finding.subject.as_str())).collect();
         assert_eq!(kinds, [(FindingKind::MayBePoisoned, MANIFEST), (FindingKind::FileGone, "asset 6 (old/b.png)")]);
     }
 
@@ -266,7 +265,7 @@ mod tests {
         let input = &source.inputs[0];
         assert_eq!(input.rows[0].path.as_deref(), Some("packages/ui/assets/a.png"));
         assert_eq!(input.outputs[0].path, "packages/ui/src/assets.lua");
-        assert!(source.findings.iter().any(|finding| finding.input_digest.contains("packages/none")));
+        assert!(source.findings.iter().any(|finding| finding.subject.contains("packages/none")));
     }
 
     #[test]
@@ -274,7 +273,7 @@ mod tests {
         let config = "name = \"game\"\n[[inputs]]\nglob = \"assets/*.png\"\ncodegen = \"asset-url\"\n";
         let source = source(&[(CONFIG, config)]).unwrap();
         assert_eq!(source.inputs[0].outputs, []);
-        assert!(source.findings.iter().any(|finding| finding.input_digest.contains("beside each picture")));
+        assert!(source.findings.iter().any(|finding| finding.subject.contains("beside each picture")));
     }
 
     #[test]

@@ -148,7 +148,7 @@ mod tests {
         let id = source.inputs[0].rows[0].asset_id;
         assert_eq!(source.inputs[0].rows, [Row::of_hash("ab", id), Row::of_path("assets/icons/48/up", None, id)]);
         assert_eq!(source.inputs[0].outputs[0].base.as_deref(), Some("assets/icons"));
-        assert!(source.findings[0].input_digest.contains("asset 6"));
+        assert!(source.findings[0].subject.contains("asset 6"));
         assert_eq!(source.creator.unwrap().to_string(), "user:3");
     }
 
@@ -163,7 +163,7 @@ mod tests {
         let config = format!("{CONFIG_TEXT}packable = true\nconvert = [\"jpg -> png\"]\n");
         let source = source(&config, &[]).unwrap();
         assert!(source.inputs[0].is_packed && source.inputs[0].outputs.is_empty());
-        assert!(source.findings[0].input_digest.contains("`convert`"));
+        assert!(source.findings[0].subject.contains("`convert`"));
         assert!(super::read(CONFIG_TEXT, &|_: &str| Ok(Some("version = 2\n".to_owned()))).is_err());
     }
 }

@@ -209,12 +209,9 @@ fn read(reply: ApiReply<OperationState>) -> (PollOutcome, Option<Followed>) {
             Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated) => {
                 (PollOutcome::Unanswered, Some(Followed::Refused(failure)))
             }
-            Class::Refused(_)
-            | Class::NeverSent(_)
-            | Class::TryLater(_)
-           
-            | Class::InDoubt
-            | Class::CouldNotAsk => (PollOutcome::Unanswered, None),
+            Class::Refused(_) | Class::NeverSent(_) | Class::TryLater(_) | Class::InDoubt | Class::CouldNotAsk => {
+                (PollOutcome::Unanswered, None)
+            }
         },
     }
 }

@@ -286,8 +286,8 @@ impl Move {
                 Some((Ok(_), None)) | None => dropped.push((path.clone(), format!("{path} (nothing tells its type)"))),
             }
         }
-        for (path, input_digest) in &dropped {
-            self.claims.to_existing(path, FindingKind::Unusable, input_digest);
+        for (path, subject) in &dropped {
+            self.claims.claim_existing(path, FindingKind::Unusable, subject);
         }
         !dropped.is_empty()
     }
@@ -327,8 +327,8 @@ impl Move {
                 Some(QueryResult::Unknown { .. }) | None => {}
             }
         }
-        for (path, input_digest) in &foreign {
-            self.claims.to_existing(path, FindingKind::Mismatch, input_digest);
+        for (path, subject) in &foreign {
+            self.claims.claim_existing(path, FindingKind::Mismatch, subject);
         }
         let unknown = |(asset_id, answer): (&AssetId, &QueryResult)| match answer {
             QueryResult::Unknown { why } => Some((*asset_id, why.clone())),
