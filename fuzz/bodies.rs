@@ -1,7 +1,9 @@
-//! What each target does with its bytes. `fuzz_targets/` hands these functions what libFuzzer makes up; `tests/it/fuzz.rs` hands them the corpus
-//! on every run of the tests, and random changes of it where somebody asks for that.
+//! What each target does with its bytes. `fuzz_targets/` hands these functions what libFuzzer makes
+//! up; `tests/it/fuzz.rs` hands them the corpus on every run of the tests, and random changes of it
+//! where somebody asks for that.
 //!
-//! A target must not panic, whatever it gets. Beyond that each one checks a law that holds for every input.
+//! A target must not panic, whatever it gets. Beyond that each one checks a law that holds for
+//! every input.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -59,8 +61,8 @@ fn text_of(ledger: &Ledger) -> Vec<u8> {
     text
 }
 
-/// Three lockfiles, divided by a line of `%%%`: each that can be read is written and read again the same, imported, and merged with the others in
-/// either order.
+/// Three lockfiles, divided by a line of `%%%`: each that can be read is written and read again the
+/// same, imported, and merged with the others in either order.
 pub fn lockfile(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let file = Path::new("assets.lock.toml");
@@ -81,7 +83,8 @@ pub fn lockfile(data: &[u8]) {
     }
 }
 
-/// A body of Roblox's, read as the answer to every question; each of its lines as a header that tells of limits.
+/// A body of Roblox's, read as the answer to every question; each of its lines as a header that
+/// tells of limits.
 pub fn wire(data: &[u8]) {
     let (Ok(asset_id), Ok(operation)) = (AssetId::new(5), OperationId::new("a")) else { return };
     for complete in [true, false] {
@@ -151,7 +154,8 @@ fn template() -> Option<&'static [u8]> {
     TEMPLATE.get_or_init(make).as_deref()
 }
 
-/// A state of which one value is another: the first byte chooses the table, the second the column, the third the type. It is loaded, or refused.
+/// A state of which one value is another: the first byte chooses the table, the second the column,
+/// the third the type. It is loaded, or refused.
 pub fn state(data: &[u8]) {
     let [table, column, kind, value @ ..] = data else { return };
     let template = template().expect("a state can be made");
@@ -189,7 +193,8 @@ fn spoil(path: &Path, table: usize, column: usize, kind: u8, value: &[u8]) -> Op
         2 => Value::Blob(value.to_vec()),
         _ => Value::Null,
     };
-    // A table without rows gets one that is as good as empty; where its own rules forbid that, there is nothing to spoil.
+    // A table without rows gets one that is as good as empty; where its own rules forbid that, there is
+    // nothing to spoil.
     let changed = connection.execute(&format!("UPDATE OR REPLACE \"{table}\" SET \"{column}\" = ?1"), [&value]).ok()?;
     if changed == 0 {
         connection.execute(&format!("INSERT INTO \"{table}\" (\"{column}\") VALUES (?1)"), [&value]).ok()?;

@@ -1,4 +1,5 @@
-//! A process that does nothing but hold the system's file watches: what any service that watches must cost.
+//! A process that does nothing but hold the system's file watches: what any service that watches
+//! must cost.
 
 use std::io::Read as _;
 use std::path::PathBuf;

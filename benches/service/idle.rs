@@ -1,4 +1,5 @@
-//! What a service costs while nothing changes, beside a process that only holds the same file watches.
+//! What a service costs while nothing changes, beside a process that only holds the same file
+//! watches.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -9,7 +10,8 @@ use super::process::{Usage, measure};
 use super::running::Service;
 use super::tree::{FOLDERS, Tree};
 
-/// What a start sets in motion has ended after so long; threads that wait for blocking work end after ten seconds.
+/// What a start sets in motion has ended after so long; threads that wait for blocking work end
+/// after ten seconds.
 const CALM: Duration = Duration::from_secs(15);
 
 /// In mebibytes of resident memory, and in per cent of a core.

@@ -1,7 +1,8 @@
-//! What the service costs, measured from outside: the real program against the emulator on a real port.
+//! What the service costs, measured from outside: the real program against the emulator on a real
+//! port.
 //!
-//! `cargo bench --bench service`; benches/README.md says what the figures mean. Read next: [`tree`], the project that is measured, then one section
-//! each: [`wire`], [`idle`], [`plan`].
+//! `cargo bench --bench service`; benches/README.md says what the figures mean. Read next:
+//! [`tree`], the project that is measured, then one section each: [`wire`], [`idle`], [`plan`].
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,5 @@
-//! `macadam plan` with nothing to do, beside `git status` in the same tree: both look at every file and find it as it was.
+//! `macadam plan` with nothing to do, beside `git status` in the same tree: both look at every file
+//! and find it as it was.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

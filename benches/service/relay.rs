@@ -1,4 +1,5 @@
-//! A TCP relay in front of the remote, which notes when the first bytes of a write arrive. The emulator's log has times too, but only to the millisecond.
+//! A TCP relay in front of the remote, which notes when the first bytes of a write arrive. The
+//! emulator's log has times too, but only to the millisecond.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -25,7 +26,8 @@ pub enum Write {
 }
 
 impl Write {
-    /// The write whose request begins with these bytes. A request begins with a read of its own: the client sends none before the last one is answered.
+    /// The write whose request begins with these bytes. A request begins with a read of its own:
+    /// the client sends none before the last one is answered.
     fn of(bytes: &[u8]) -> Option<Self> {
         match bytes {
             _ if bytes.starts_with(b"POST /assets/v1/assets ") => Some(Self::Create),

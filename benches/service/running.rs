@@ -1,4 +1,5 @@
-//! A running `macadam sync`: the real program as a child process, with its log in a folder that nobody watches.
+//! A running `macadam sync`: the real program as a child process, with its log in a folder that
+//! nobody watches.
 
 use std::process::{Child, Stdio};
 use std::thread::sleep;

@@ -1,5 +1,6 @@
-//! A project of many files that are all known already. Macadam creates at most some hundred assets a minute, so the lockfile and the remote's world
-//! are not made by a sync: one picture and one model are synced, and their entries are repeated for all other files.
+//! A project of many files that are all known already. Macadam creates at most some hundred assets
+//! a minute, so the lockfile and the remote's world are not made by a sync: one picture and one
+//! model are synced, and their entries are repeated for all other files.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -62,7 +63,8 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// With `count` files, of which one in `model_every` is a model. Commands take the URL that `front` gives for the remote.
+    /// With `count` files, of which one in `model_every` is a model. Commands take the URL that
+    /// `front` gives for the remote.
     pub fn grow(count: usize, model_every: usize, front: impl FnOnce(&Remote) -> String) -> Self {
         let sample = Sample::take();
         let project = Project::new(GLOBS);

@@ -1,7 +1,9 @@
-//! From the end of a save to the first byte of the request at the remote, beside what the system's bare file watch takes. The end of a save is the call that closes
-//! the file, or renames it into its place: counted from its beginning, since the system may tell of it before it returns.
+//! From the end of a save to the first byte of the request at the remote, beside what the system's
+//! bare file watch takes. The end of a save is the call that closes the file, or renames it into
+//! its place: counted from its beginning, since the system may tell of it before it returns.
 //!
-//! One save at a time, and the next one a good second after it: what is measured is the way through Macadam, not its rate limit.
+//! One save at a time, and the next one a good second after it: what is measured is the way through
+//! Macadam, not its rate limit.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -22,8 +24,9 @@ use super::tree::{FOLDERS, Kind, Tree};
 /// The files of the project. Every second one is a model.
 const FILES: usize = 200;
 
-/// Saves are at least so far apart, and at random up to [`JITTER`] more, so that they meet every moment of the service's own timers: some 40 a minute, half of them
-/// creates and half updates, of which Macadam sends a hundred a minute each.
+/// Saves are at least so far apart, and at random up to [`JITTER`] more, so that they meet every
+/// moment of the service's own timers: some 40 a minute, half of them creates and half updates, of
+/// which Macadam sends a hundred a minute each.
 const APART: Duration = Duration::from_millis(1200);
 const JITTER: Duration = Duration::from_millis(500);
 
@@ -116,7 +119,8 @@ fn write(file: &Path, content: &[u8], way: Way) -> Instant {
     saved
 }
 
-/// A watch without anything around it, which tells which files were closed or renamed into their place, and when.
+/// A watch without anything around it, which tells which files were closed or renamed into their
+/// place, and when.
 fn bare_watch(project: &Project) -> (RecommendedWatcher, Receiver<(PathBuf, Instant)>) {
     let (send, events) = channel();
     let tell = move |event: notify::Result<notify::Event>| {

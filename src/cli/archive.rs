@@ -1,4 +1,5 @@
-//! `macadam archive` and `macadam restore`: assets out of use by hand, and back. Of several each is done for itself.
+//! `macadam archive` and `macadam restore`: assets out of use by hand, and back. Of several each is
+//! done for itself.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -74,7 +75,8 @@ async fn run(
     }
 }
 
-/// Whether a glob means an address: it has an asset, which is archived or not as far as is known here.
+/// Whether a glob means an address: it has an asset, which is archived or not as far as is known
+/// here.
 fn has_to_do(record: &Record, direction: Direction) -> bool {
     let Some((key, _)) = last(record) else { return false };
     let archived = record.retirements.get(&key.asset_id).is_some_and(|retirements| retirements.archived_at.is_some());
@@ -147,7 +149,8 @@ enum Each {
     Failed(CommandResult, CommandFailure),
 }
 
-/// Each for itself: one that can't be done keeps no other from it. What ends everything ends it, and the rest is not begun.
+/// Each for itself: one that can't be done keeps no other from it. What ends everything ends it,
+/// and the rest is not begun.
 async fn run_all(
     output: Printer,
     global: &Global,

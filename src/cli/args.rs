@@ -49,7 +49,8 @@ pub(super) struct Global {
     /// The manifest; otherwise assets.toml in this folder or one above
     #[arg(long, global = true, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
-    /// The state database; otherwise .git/macadam/MANIFEST.db, or without git .macadam/STEM.db beside the manifest
+    /// The state database; otherwise .git/macadam/MANIFEST.db, or without git .macadam/STEM.db
+    /// beside the manifest
     #[arg(long, global = true, value_name = "PATH")]
     pub state: Option<PathBuf>,
     /// The API's address: https, or http to this machine
@@ -64,8 +65,9 @@ pub(super) struct Global {
     /// Print one JSON document to standard output, also for errors
     #[arg(long, global = true)]
     pub json: bool,
-    /// No part of a request to the API takes longer than this, for example 2s, nor the answer of a service that is asked. Hidden, because an upload that is given up too early is
-    /// in doubt; the tests of a remote that hangs need it.
+    /// No part of a request to the API takes longer than this, for example 2s, nor the answer of a
+    /// service that is asked. Hidden, because an upload that is given up too early is in doubt;
+    /// the tests of a remote that hangs need it.
     #[arg(long, global = true, hide = true, value_name = "DURATION", value_parser = duration)]
     pub patience: Option<Duration>,
     /// When to colour
@@ -105,15 +107,18 @@ pub(super) enum LogFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Write a commented assets.toml and .gitattributes, and outside of git .macadam/.gitignore; overwrites nothing
+    /// Write a commented assets.toml and .gitattributes, and outside of git .macadam/.gitignore;
+    /// overwrites nothing
     Init,
     /// Validate the manifest and every file, without network, key or state
     Check,
-    /// Show what `sync` would do, from what to what, why and by which rule; changes nothing, sends nothing; -v shows all
+    /// Show what `sync` would do, from what to what, why and by which rule; changes nothing, sends
+    /// nothing; -v shows all
     Plan(PlanArgs),
     /// Reconcile until the remote matches the files
     Sync(SyncArgs),
-    /// Write the files with asset IDs for the game's code, from what is known here; needs no key and no network
+    /// Write the files with asset IDs for the game's code, from what is known here; needs no key
+    /// and no network
     Outputs(OutputsArgs),
     /// Show what is known: asset ID, revision, state, moderation, what waits and why
     Status(StatusArgs),
@@ -123,7 +128,8 @@ pub(super) enum Command {
     Pin(PinArgs),
     /// Take a pin out of the manifest, and go back to the file
     Unpin(UnpinArgs),
-    /// Take an existing asset under management, or with --from those of another tool's project; changes nothing at Roblox
+    /// Take an existing asset under management, or with --from those of another tool's project;
+    /// changes nothing at Roblox
     Import(ImportArgs),
     /// Drop addresses from state and lockfile, leaving their assets at Roblox alone
     Forget(ForgetArgs),
@@ -131,7 +137,8 @@ pub(super) enum Command {
     Archive(ArchiveArgs),
     /// Restore the assets of addresses, whatever archived them
     Restore(RestoreArgs),
-    /// Make new assets for a new owner, after the manifest's creator changed, and list old and new asset IDs
+    /// Make new assets for a new owner, after the manifest's creator changed, and list old and new
+    /// asset IDs
     Recreate(RecreateArgs),
     /// Settle a create whose outcome is unknown
     Resolve(ResolveArgs),
@@ -160,7 +167,8 @@ pub(super) struct PlanArgs {
 /// `sync`.
 #[derive(Debug, Args)]
 pub(super) struct SyncArgs {
-    /// Reconcile, then exit; without it Macadam is a service that watches files and manifest until a signal
+    /// Reconcile, then exit; without it Macadam is a service that watches files and manifest until
+    /// a signal
     #[arg(long)]
     pub once: bool,
     /// The service looks at everything at least this often
@@ -169,13 +177,16 @@ pub(super) struct SyncArgs {
     /// The service changes nothing while the checkout is on another branch
     #[arg(long, value_name = "BRANCH", conflicts_with = "once")]
     pub require_branch: Option<String>,
-    /// Run this, by the shell, after the lockfile or outputs changed, however the sync ended: for example macadam-commit-push
+    /// Run this, by the shell, after the lockfile or outputs changed, however the sync ended: for
+    /// example macadam-commit-push
     #[arg(long, value_name = "COMMAND", conflicts_with = "locked")]
     pub on_change: Option<String>,
-    /// The service answers /healthz, /readyz and /metrics here; a port alone is one of this machine only
+    /// The service answers /healthz, /readyz and /metrics here; a port alone is one of this machine
+    /// only
     #[arg(long, value_name = "ADDR", value_parser = crate::telemetry::listen::parse_listen, conflicts_with = "once")]
     pub listen: Option<SocketAddr>,
-    /// Change nothing: exit with 1 if anything would change at the remote, in the lockfile or in outputs
+    /// Change nothing: exit with 1 if anything would change at the remote, in the lockfile or in
+    /// outputs
     #[arg(long, requires = "once")]
     pub locked: bool,
     /// Give up after this long, for example 90s, 30m or 2h
@@ -211,7 +222,8 @@ pub(super) struct OutputsArgs {
     /// Write nothing: exit with 1 if a file is out of date
     #[arg(long)]
     pub check: bool,
-    /// Also write over files that another tool made; of a file without a known mark you are asked first
+    /// Also write over files that another tool made; of a file without a known mark you are asked
+    /// first
     #[arg(long, conflicts_with = "check")]
     pub adopt: bool,
     /// Don't ask before a file without a known mark is overwritten
@@ -230,10 +242,12 @@ pub(super) struct StatusArgs {
 /// `history`.
 #[derive(Debug, Args)]
 pub(super) struct HistoryArgs {
-    /// Addresses or globs such as 'ui/**'; a number after them is a revision, and only that is shown
+    /// Addresses or globs such as 'ui/**'; a number after them is a revision, and only that is
+    /// shown
     #[arg(value_name = "ADDRESS… [REVISION]", required = true)]
     pub words: Vec<String>,
-    /// Read Roblox's own list too: what was made elsewhere, what is missing there, moderation; needs a key, changes nothing
+    /// Read Roblox's own list too: what was made elsewhere, what is missing there, moderation;
+    /// needs a key, changes nothing
     #[arg(long)]
     pub remote: bool,
 }
@@ -281,8 +295,9 @@ pub(super) struct ImportArgs {
     /// The file is what the asset holds; otherwise the next sync updates or replaces it
     #[arg(long, conflicts_with = "from")]
     pub content_matches: bool,
-    /// Move in from another tool: writes assets.toml and assets.lock.toml from its asphalt.toml, tarmac.toml,
-    /// .mantle-state.yml, .rbx-sync-cache.json or tungsten.toml; overwrites nothing, uploads nothing
+    /// Move in from another tool: writes assets.toml and assets.lock.toml from its asphalt.toml,
+    /// tarmac.toml, .mantle-state.yml, .rbx-sync-cache.json or tungsten.toml; overwrites
+    /// nothing, uploads nothing
     #[arg(long, value_name = "FILE", conflicts_with_all = ["address", "asset_id", "emulator"])]
     pub from: Option<PathBuf>,
     /// Which environment of a Mantle state
@@ -304,7 +319,8 @@ pub(super) struct ForgetArgs {
 /// `archive`.
 #[derive(Debug, Args)]
 pub(super) struct ArchiveArgs {
-    /// Addresses or globs, also of what left the manifest; one after another, and each that can be is archived
+    /// Addresses or globs, also of what left the manifest; one after another, and each that can be
+    /// is archived
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
     /// Don't ask
@@ -315,7 +331,8 @@ pub(super) struct ArchiveArgs {
 /// `restore`.
 #[derive(Debug, Args)]
 pub(super) struct RestoreArgs {
-    /// Addresses or globs, also of what left the manifest; one after another, and each that can be is restored
+    /// Addresses or globs, also of what left the manifest; one after another, and each that can be
+    /// is restored
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
 }
@@ -343,7 +360,8 @@ pub(super) struct ResolveArgs {
     /// The asset's name in assets.toml, such as `sword` or `ui/close.png`
     #[arg(value_name = "ADDRESS")]
     pub address: String,
-    /// The upload arrived and made this asset, which is checked at Roblox (creator, type and name); also a duplicate that you found
+    /// The upload arrived and made this asset, which is checked at Roblox (creator, type and name);
+    /// also a duplicate that you found
     #[arg(
         long,
         value_name = "N",

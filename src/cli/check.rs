@@ -1,5 +1,6 @@
-//! `macadam check`: the manifest and every file, without network, key or state. The lockfile tells which addresses there were before: a pin of one that
-//! was renamed is no mistake, as little as for `plan`.
+//! `macadam check`: the manifest and every file, without network, key or state. The lockfile tells
+//! which addresses there were before: a pin of one that was renamed is no mistake, as little as for
+//! `plan`.
 
 use serde_json::{Value, json};
 
@@ -102,7 +103,8 @@ fn known(output: Printer, project: &Project) -> Recorded {
     recorded
 }
 
-/// What names an address that left the manifest, and the name that it has now where the same file tells it.
+/// What names an address that left the manifest, and the name that it has now where the same file
+/// tells it.
 fn left(stray: &Stray, desired: &Desired, before: &Recorded) -> String {
     let Stray { to, place } = stray;
     let place = match place {

@@ -1,4 +1,5 @@
-//! What the commands share that change one address at once: the open session with a client, and how they tell what came of it.
+//! What the commands share that change one address at once: the open session with a client, and how
+//! they tell what came of it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -50,10 +51,12 @@ pub(super) struct Hand {
 }
 
 impl Hand {
-    /// Finds the key, takes the lock in the name of `command` and connects: everything that can be refused before anything is changed.
+    /// Finds the key, takes the lock in the name of `command` and connects: everything that can be
+    /// refused before anything is changed.
     ///
     /// # Errors
-    /// Without a key, while another process holds the state, or when state or lockfile can't be used.
+    /// Without a key, while another process holds the state, or when state or lockfile can't be
+    /// used.
     pub(super) async fn open(
         output: Printer,
         global: &Global,
@@ -69,7 +72,8 @@ impl Hand {
         Ok(Self { session, client: Arc::new(client), stop, bars: Bars::new(output), embedded })
     }
 
-    /// Reconciles these addresses, and the icons and previews that show one of them, as `sync --once` would.
+    /// Reconciles these addresses, and the icons and previews that show one of them, as `sync
+    /// --once` would.
     ///
     /// # Errors
     /// When manifest, lockfile or state can't be used.
@@ -169,7 +173,8 @@ pub(super) fn show(output: Printer, report: &RunReport) {
     }
 }
 
-/// The one JSON document of a command for several addresses: that of each, and what concerns all of them.
+/// The one JSON document of a command for several addresses: that of each, and what concerns all of
+/// them.
 pub(super) fn documents(told: &[(Address, CommandResult)], more: Vec<(&'static str, Value)>) -> Value {
     let mut document =
         json!({ "assets": told.iter().map(|(address, told)| told.document(address)).collect::<Vec<_>>() });

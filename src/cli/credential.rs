@@ -1,7 +1,8 @@
-//! Where the API key comes from: a file, the systemd credential, the environment, in this order. Never an argument.
+//! Where the API key comes from: a file, the systemd credential, the environment, in this order.
+//! Never an argument.
 //!
-//! A link to the file is followed, since whoever starts Macadam names it: secrets are often mounted as
-//! links. But nothing is waited for, so a FIFO is refused, `<(…)` of a shell included.
+//! A link to the file is followed, since whoever starts Macadam names it: secrets are often mounted
+//! as links. But nothing is waited for, so a FIFO is refused, `<(…)` of a shell included.
 #![expect(clippy::disallowed_methods, reason = "this module reads the environment")]
 
 use std::path::Path;

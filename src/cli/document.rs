@@ -149,7 +149,8 @@ fn outcome_of(hold: &Hold) -> &'static str {
 
 /// `sync --once`.
 pub(super) fn report(report: &RunReport) -> Value {
-    // One entry for what rests: the step that was refused says what Roblox said, otherwise the hold says why and what frees it.
+    // One entry for what rests: the step that was refused says what Roblox said, otherwise the hold
+    // says why and what frees it.
     let told = |tried: &&StepReport| match tried.outcome {
         Outcome::Superseded { .. } => false,
         Outcome::TryLater { .. } | Outcome::InDoubt { .. } => !report.is_held(&tried.step),

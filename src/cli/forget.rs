@@ -1,4 +1,5 @@
-//! `macadam forget`: addresses leave state and lockfile, all of them or none; the remote is left alone.
+//! `macadam forget`: addresses leave state and lockfile, all of them or none; the remote is left
+//! alone.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +51,8 @@ pub(super) async fn run(output: Printer, global: &Global, args: &ForgetArgs) -> 
     }
     let mut session = Session::open(&target.project, &target.remote, "macadam forget").await?;
     let forgotten = forget::forget(&mut session, &addresses).await;
-    // A manifest that can't be used says nothing of what the next sync does, and keeps nobody from forgetting.
+    // A manifest that can't be used says nothing of what the next sync does, and keeps nobody from
+    // forgetting.
     let wanted = match (&forgotten, read_manifest(&target.project)) {
         (Ok(_), Ok(_)) => {
             let wanted = session.wanted(silent()).await.ok();

@@ -1,4 +1,5 @@
-//! `macadam history`: every revision of addresses, or one of them; with `--remote`, also as Roblox lists them.
+//! `macadam history`: every revision of addresses, or one of them; with `--remote`, also as Roblox
+//! lists them.
 
 use std::collections::BTreeSet;
 
@@ -96,7 +97,8 @@ impl KnownHistory {
             let known = view.recorded.assets.keys().map(|address| address.as_str());
             return Err(unknown_address(wanted.as_str(), known));
         };
-        // What the manifest wants decides what is current; without a usable manifest the last known asset does.
+        // What the manifest wants decides what is current; without a usable manifest the last known asset
+        // does.
         let rows = status(&target.project, &target.remote).map(|status| status.rows).unwrap_or_default();
         let row = rows.iter().find(|row| row.address == address);
         let known = || last(&record).map(|(key, _)| (key.asset_id, record.history.number(key)));
@@ -109,7 +111,8 @@ impl KnownHistory {
         Ok(Self { view, events, address, record, current, pinned, file, numbers, numbered, duplicates })
     }
 
-    /// `None`: a revision of an asset that is not the one that counts, whose numbers it would share.
+    /// `None`: a revision of an asset that is not the one that counts, whose numbers it would
+    /// share.
     fn number(&self, key: RevisionKey) -> Option<u64> {
         self.numbered.is_none_or(|asset_id| asset_id == key.asset_id).then(|| self.numbers.of(key))
     }
@@ -188,7 +191,8 @@ fn heading(output: Printer, wish: &HistoryQuery, known: &KnownHistory) {
     }
 }
 
-/// The same beside what Roblox lists. Takes no lock and writes nothing: it works beside a running process.
+/// The same beside what Roblox lists. Takes no lock and writes nothing: it works beside a running
+/// process.
 pub(super) async fn run_remote(output: Printer, global: &Global, args: &HistoryArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     let wish = HistoryQuery::read(&target, &args.words)?;
@@ -232,7 +236,8 @@ pub(super) async fn run_remote(output: Printer, global: &Global, args: &HistoryA
     Ok(Exit::Success)
 }
 
-/// Asks for all revisions of an address, or for that of this number; of a Model also for one that is not known here.
+/// Asks for all revisions of an address, or for that of this number; of a Model also for one that
+/// is not known here.
 async fn ask(
     client: &Client,
     throttle: &Throttle,

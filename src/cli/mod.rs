@@ -1,7 +1,8 @@
 //! The command line: clap, printers, exit codes; one file a command.
 //!
-//! Results go to standard output, as text or as one JSON document; logs and everything else to standard error. It knows no SQL, no HTTP and no grammar of
-//! the manifest. Read next: [`args`] for what can be typed, [`exit`] for how it ends.
+//! Results go to standard output, as text or as one JSON document; logs and everything else to
+//! standard error. It knows no SQL, no HTTP and no grammar of the manifest. Read next: [`args`] for
+//! what can be typed, [`exit`] for how it ends.
 
 mod archive;
 mod args;
@@ -61,7 +62,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let output = Printer::new(cli.global.json, cli.global.quiet);
     colour(cli.global.color);
     start_log(&cli);
-    // A panic that nothing nearer caught: the hook has told where, and whoever reads the document learns it too.
+    // A panic that nothing nearer caught: the hook has told where, and whoever reads the document
+    // learns it too.
     let ended = std::panic::catch_unwind(AssertUnwindSafe(|| dispatch(output, cli)))
         .unwrap_or_else(|panic| Err(CommandFailure::defect(panic_message(panic.as_ref()))));
     let exit = ended.unwrap_or_else(|failure| {
@@ -118,7 +120,8 @@ fn log_reader() -> logs::Reader {
     if logs::stderr_is_journal(std::env::var_os("JOURNAL_STREAM").as_deref()) {
         return logs::Reader::Journal;
     }
-    // Also says no where NO_COLOR is set, and where standard error is no terminal unless `--color always` was typed.
+    // Also says no where NO_COLOR is set, and where standard error is no terminal unless `--color
+    // always` was typed.
     match anstream::AutoStream::choice(&std::io::stderr()) {
         anstream::ColorChoice::Never => logs::Reader::Plain,
         _ => logs::Reader::Terminal,
@@ -168,7 +171,8 @@ fn on_runtime(command: impl Future<Output = Result<Exit, CommandFailure>>) -> Re
     result
 }
 
-/// Whether the process may open what the runtime needs, which panics where it has no descriptor for its signals.
+/// Whether the process may open what the runtime needs, which panics where it has no descriptor for
+/// its signals.
 #[cfg(unix)]
 fn descriptors() -> std::io::Result<()> {
     let pairs = [(); 3].map(|()| std::os::unix::net::UnixStream::pair());

@@ -1,5 +1,5 @@
-//! `--on-change COMMAND` at the end of `sync --once`: the command runs whenever the lockfile or outputs
-//! changed in this run, or in an earlier one whose command failed, however the sync ended.
+//! `--on-change COMMAND` at the end of `sync --once`: the command runs whenever the lockfile or
+//! outputs changed in this run, or in an earlier one whose command failed, however the sync ended.
 //!
 //! When it is due, and how it went as an exit code and in the document. Read next:
 //! `engine/on_change`, which runs it.
@@ -19,8 +19,8 @@ use crate::engine::workspace::session::Session;
 /// The command of `--on-change`, if one is given.
 ///
 /// # Errors
-/// In a rehearsal. The emulator's asset IDs exist nowhere else, and a command that commits, pushes or
-/// deploys them can't know that unless it was written for it.
+/// In a rehearsal. The emulator's asset IDs exist nowhere else, and a command that commits, pushes
+/// or deploys them can't know that unless it was written for it.
 pub(super) fn on_change_command<'a>(global: &Global, args: &'a SyncArgs) -> Result<Option<&'a str>, CommandFailure> {
     if global.emulator && args.on_change.is_some() {
         let hint = "leave `--on-change` out: the emulator's asset IDs don't exist on Roblox, and must not be published";
@@ -69,8 +69,8 @@ impl Ran {
     }
 }
 
-/// Runs the command if it is due. What it prints goes to standard error, line by line: standard output
-/// is the report's.
+/// Runs the command if it is due. What it prints goes to standard error, line by line: standard
+/// output is the report's.
 pub(super) async fn run(
     output: Printer,
     command: Option<&str>,
@@ -100,8 +100,9 @@ pub(super) async fn run(
     }
 }
 
-/// Makes sure that the lockfile can be published from here, as far as that can be known before there is something to publish: an upload that no other
-/// machine hears of is made again by each of them.
+/// Makes sure that the lockfile can be published from here, as far as that can be known before
+/// there is something to publish: an upload that no other machine hears of is made again by each of
+/// them.
 ///
 /// # Errors
 /// When the command says that it can't; nothing was uploaded then.
@@ -123,7 +124,8 @@ pub(super) async fn may_publish(
     })
 }
 
-/// The variable that holds the webhook's address, which is a secret. A manifest that can't be read names none.
+/// The variable that holds the webhook's address, which is a secret. A manifest that can't be read
+/// names none.
 fn webhook_variable(project: &Project) -> Option<String> {
     read_manifest(project).ok().and_then(|(manifest, _)| manifest.webhook_env().map(str::to_owned))
 }

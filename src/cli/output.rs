@@ -1,4 +1,5 @@
-//! The one way to standard output and standard error: text for people, or exactly one JSON document.
+//! The one way to standard output and standard error: text for people, or exactly one JSON
+//! document.
 //!
 //! Text for people is made fit to be shown here ([`crate::model::shown`]), so that no name and no
 //! answer can steer a terminal or a build log; JSON stays exact.
@@ -80,7 +81,8 @@ impl Printer {
         let _ = writeln!(anstream::stderr(), "{line}");
     }
 
-    /// Prints the result of a command that was stopped on the way: what it did, and why it ended, in one document.
+    /// Prints the result of a command that was stopped on the way: what it did, and why it ended,
+    /// in one document.
     pub(super) fn stopped(self, mut document: Value, failure: &CommandFailure) {
         if let Some(fields) = document.as_object_mut() {
             fields.insert("errors".to_owned(), problems_json(failure));

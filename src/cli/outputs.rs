@@ -1,4 +1,5 @@
-//! `macadam outputs`: write the files of `[[outputs]]` from what state and lockfile know, without key or network; and how every command tells of them.
+//! `macadam outputs`: write the files of `[[outputs]]` from what state and lockfile know, without
+//! key or network; and how every command tells of them.
 
 use serde_json::{Value, json};
 

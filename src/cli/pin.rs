@@ -1,6 +1,8 @@
-//! `macadam pin` and `macadam unpin`: addresses held at an earlier revision, and back to their files. Of several all are pinned, or none.
+//! `macadam pin` and `macadam unpin`: addresses held at an earlier revision, and back to their
+//! files. Of several all are pinned, or none.
 //!
-//! All that can refuse comes before the manifest is touched. Once that is written it stays: it is what is wanted, and the next sync goes on from there.
+//! All that can refuse comes before the manifest is touched. Once that is written it stays: it is
+//! what is wanted, and the next sync goes on from there.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
-//! A plan as a person reads it: grouped by what is done, then what isn't and why, what drifted, and what is good to know.
+//! A plan as a person reads it: grouped by what is done, then what isn't and why, what drifted, and
+//! what is good to know.
 //!
-//! It only makes lines; who prints them is [`super::plan`] and [`super::sync`]. Meant for 80 columns, with and without colours. Read next:
-//! `src/plan/diff.rs` for what a step changes.
+//! It only makes lines; who prints them is [`super::plan`] and [`super::sync`]. Meant for 80
+//! columns, with and without colours. Read next: `src/plan/diff.rs` for what a step changes.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,8 @@ const LONG: usize = 20;
 /// So many entries of a group that is cut are shown.
 const SHOWN: usize = 10;
 
-/// Columns of a line. Longer sentences are left to the terminal, which wraps them without breaking a command that is to be copied.
+/// Columns of a line. Longer sentences are left to the terminal, which wraps them without breaking
+/// a command that is to be copied.
 const COLUMNS: usize = 80;
 
 /// Stands under an address.

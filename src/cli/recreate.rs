@@ -1,4 +1,5 @@
-//! `macadam recreate --creator`: after `[creator]` changed, new assets for the new owner, and a table of old and new IDs.
+//! `macadam recreate --creator`: after `[creator]` changed, new assets for the new owner, and a
+//! table of old and new IDs.
 //!
 //! Can be run again: it reports what an earlier run made, and continues what that run left.
 
@@ -53,7 +54,8 @@ struct RecreateResult {
     by_service: bool,
 }
 
-/// Makes new assets for every address that is held because its creator changed, or those of them that are named.
+/// Makes new assets for every address that is held because its creator changed, or those of them
+/// that are named.
 pub(super) async fn run(output: Printer, global: &Global, args: &RecreateArgs) -> Result<Exit, CommandFailure> {
     let target = target::find(global)?;
     read_manifest(&target.project)?;

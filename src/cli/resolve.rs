@@ -1,4 +1,5 @@
-//! `macadam resolve` and `macadam retry`: what a person decides about a create in doubt, or about a refusal.
+//! `macadam resolve` and `macadam retry`: what a person decides about a create in doubt, or about a
+//! refusal.
 
 use std::sync::Arc;
 

@@ -1,6 +1,8 @@
-//! Which addresses a person means: names, and globs over the addresses that are known, by the manifest's rules.
+//! Which addresses a person means: names, and globs over the addresses that are known, by the
+//! manifest's rules.
 //!
-//! A name that is known counts as a name, whatever characters it holds. A glob that fits nothing is an error: it was meant for something.
+//! A name that is known counts as a name, whatever characters it holds. A glob that fits nothing is
+//! an error: it was meant for something.
 
 use std::collections::BTreeSet;
 
@@ -33,14 +35,16 @@ impl From<BTreeSet<Address>> for Candidates {
 pub(super) struct AddressSelection {
     /// Each once, in the order in which they were named; those of a glob in their own order.
     pub addresses: Vec<Address>,
-    /// Those that only a glob named: where there is nothing to do for one of them, it is passed over.
+    /// Those that only a glob named: where there is nothing to do for one of them, it is passed
+    /// over.
     pub by_glob: BTreeSet<Address>,
     /// Exactly one name was given, and no glob: what is printed is about that address alone.
     pub is_single: bool,
 }
 
 impl AddressSelection {
-    /// Reads the arguments of a command; globs fit the eligible of `candidates`, which are asked for only where there is one.
+    /// Reads the arguments of a command; globs fit the eligible of `candidates`, which are asked
+    /// for only where there is one.
     ///
     /// # Errors
     /// When a text is no address, or a glob can't be read or fits nothing.

@@ -1,4 +1,5 @@
-//! `macadam sync` without `--once`: the service. Here is what it is given; the loop is in `engine/service`.
+//! `macadam sync` without `--once`: the service. Here is what it is given; the loop is in
+//! `engine/service`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Commands beside a running service: they leave what they would do to it, and print what came of it.
+//! Commands beside a running service: they leave what they would do to it, and print what came of
+//! it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,8 +26,9 @@ const PATIENCE: Duration = Duration::from_mins(10);
 /// After so long without an answer a person is told what is waited for.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// Has the service carry out `request`, where one holds the state. `None`: there is none, and nothing was asked; the command goes on by itself, and is
-/// refused where another process holds the state.
+/// Has the service carry out `request`, where one holds the state. `None`: there is none, and
+/// nothing was asked; the command goes on by itself, and is refused where another process holds the
+/// state.
 ///
 /// # Errors
 /// With what the service said, or why it did not answer.

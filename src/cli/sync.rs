@@ -177,11 +177,12 @@ fn options(args: &SyncArgs) -> Result<PlanOptions, CommandFailure> {
     Ok(PlanOptions { overwrite, confirmed, accept_new_lockfile, lost_answer_rest, ..PlanOptions::default() })
 }
 
-/// What is on the wire at the first signal has so long to be answered. CI kills 7.5 s after it (GitHub) or 10 s (most others); the rest of [`END`] is for
-/// writing down what happened.
+/// What is on the wire at the first signal has so long to be answered. CI kills 7.5 s after it
+/// (GitHub) or 10 s (most others); the rest of [`END`] is for writing down what happened.
 const WIRE: Duration = Duration::from_millis(4500);
 
-/// The process ends at most so long after the first signal, even if a disk keeps it from writing anything down. The journal is made for this.
+/// The process ends at most so long after the first signal, even if a disk keeps it from writing
+/// anything down. The journal is made for this.
 const END: Duration = Duration::from_millis(5700);
 
 /// The first signal ends the run in order, within [`END`]; a second one ends the process.

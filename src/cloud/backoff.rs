@@ -1,7 +1,8 @@
 //! Jittered exponential back-off.
 //!
-//! Pure: how often something failed and a random number go in, a wait comes out. Counting failures, and forgetting them on success and on
-//! new content, is the caller's. It must never be layered: one curve for one subject.
+//! Pure: how often something failed and a random number go in, a wait comes out. Counting failures,
+//! and forgetting them on success and on new content, is the caller's. It must never be layered:
+//! one curve for one subject.
 
 use std::time::Duration;
 
@@ -13,15 +14,18 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// For an asset that could not be reconciled. A hiccup is over within a second or two; the longest is of the order of the service's full
-    /// scan (10 minutes), so that an asset is seen to soon after a long outage and still costs only four requests an hour.
+    /// For an asset that could not be reconciled. A hiccup is over within a second or two; the
+    /// longest is of the order of the service's full scan (10 minutes), so that an asset is
+    /// seen to soon after a long outage and still costs only four requests an hour.
     pub(crate) const ADDRESS: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(15 * 60) };
 
-    /// For a budget that the service itself refuses with requests left in the window: it is overloaded rather than counting. Past a
-    /// minute, the windows' length, waiting longer tells nothing new.
+    /// For a budget that the service itself refuses with requests left in the window: it is
+    /// overloaded rather than counting. Past a minute, the windows' length, waiting longer
+    /// tells nothing new.
     pub(crate) const BUDGET: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
-    /// For a poll that went unanswered. An upload hangs on it, so it is asked again within a minute.
+    /// For a poll that went unanswered. An upload hangs on it, so it is asked again within a
+    /// minute.
     pub(crate) const POLL: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
     /// For the probes of an open circuit breaker: recovery is noticed within a minute.
@@ -32,8 +36,9 @@ impl Backoff {
         self.longest
     }
 
-    /// How long to wait after `failures` failures in a row: twice as long each time, up to the longest, and of that between half and all as
-    /// `jitter` (0 to 1) says, so that what failed together does not come back together. No failure, no wait.
+    /// How long to wait after `failures` failures in a row: twice as long each time, up to the
+    /// longest, and of that between half and all as `jitter` (0 to 1) says, so that what failed
+    /// together does not come back together. No failure, no wait.
     pub(crate) fn delay(self, failures: u32, jitter: f64) -> Duration {
         let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
         let whole = 2_u32

@@ -8,7 +8,8 @@ use std::str::FromStr;
 
 use reqwest::Url;
 
-/// The root of an Open Cloud: https, or http to this machine. Prints as the name under which state and lockfile record the remote.
+/// The root of an Open Cloud: https, or http to this machine. Prints as the name under which state
+/// and lockfile record the remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl {
     /// Without a slash at its end.

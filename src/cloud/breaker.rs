@@ -1,17 +1,19 @@
 //! The circuit breaker: while Roblox is down a probe goes out now and then, not the whole queue.
 //!
-//! One for a remote. It counts failures of the server in a row, never refusals: a well-formed 4xx is a server that works. It must never
-//! decide whether something is repeated, only when the next request may try. Pure: time and randomness are arguments.
+//! One for a remote. It counts failures of the server in a row, never refusals: a well-formed 4xx
+//! is a server that works. It must never decide whether something is repeated, only when the next
+//! request may try. Pure: time and randomness are arguments.
 
 use super::backoff::Backoff;
 use super::moment::Moment;
 use std::time::Duration;
 
-/// So many failures in a row open the circuit. With eight uploads at once it is less than one volley, and more than a hiccup on a single
-/// request and its first repetition.
+/// So many failures in a row open the circuit. With eight uploads at once it is less than one
+/// volley, and more than a hiccup on a single request and its first repetition.
 const FAILURES_TO_OPEN: u32 = 5;
 
-/// A probe that has said nothing for so long no longer keeps the others waiting: it may be a large upload, or its task may have died.
+/// A probe that has said nothing for so long no longer keeps the others waiting: it may be a large
+/// upload, or its task may have died.
 const PROBE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether a request may go.
@@ -37,9 +39,11 @@ pub(crate) enum RequestRole {
 pub(crate) enum HealthSignal {
     /// An answer in one of the service's shapes, refusals included.
     Answered,
-    /// A 5xx, an error page, an unreadable body, or no answer: refused, reset, timed out, name not found.
+    /// A 5xx, an error page, an unreadable body, or no answer: refused, reset, timed out, name not
+    /// found.
     Failed,
-    /// Nothing: it was not sent for a reason of ours, or a gateway that may have nothing behind it answered (a 429).
+    /// Nothing: it was not sent for a reason of ours, or a gateway that may have nothing behind it
+    /// answered (a 429).
     Unknown,
 }
 
@@ -86,8 +90,8 @@ impl Breaker {
         }
     }
 
-    /// Takes in what came of a request. Any answer closes the circuit, also that of a request from before it opened. `jitter` (0 to 1)
-    /// spreads the probes of several instances.
+    /// Takes in what came of a request. Any answer closes the circuit, also that of a request from
+    /// before it opened. `jitter` (0 to 1) spreads the probes of several instances.
     pub(crate) fn report(&mut self, pass: RequestRole, health: HealthSignal, jitter: f64, now: Moment) {
         self.state = match (health, self.state) {
             (HealthSignal::Answered, _) => State::Closed { failures: 0 },
@@ -111,7 +115,8 @@ impl Breaker {
         };
     }
 
-    /// Since when the remote has been failing, while the circuit is open: for `status` and the logs.
+    /// Since when the remote has been failing, while the circuit is open: for `status` and the
+    /// logs.
     pub(crate) fn open_since(&self) -> Option<Moment> {
         match self.state {
             State::Closed { .. } => None,
@@ -128,8 +133,8 @@ mod tests {
         Moment::after_start(Duration::from_secs(seconds))
     }
 
-    /// Steps `time verb → throttle`, one a line: `ask` tells the gate, `answered`, `failed` and `unknown` report an ordinary request, with
-    /// `probe-` before them a probe.
+    /// Steps `time verb → throttle`, one a line: `ask` tells the gate, `answered`, `failed` and
+    /// `unknown` report an ordinary request, with `probe-` before them a probe.
     #[track_caller]
     fn check(script: &str) {
         let mut breaker = Breaker::new();

@@ -1,7 +1,9 @@
-//! What an ending means: the one table from how far a request got, what broke, the status and the form of the body, to a class.
+//! What an ending means: the one table from how far a request got, what broke, the status and the
+//! form of the body, to a class.
 //!
-//! The rule behind it: a request whose last byte was not handed to the connection can't have been carried out; from then on only an answer that Roblox's
-//! own code wrote settles it. An error page says that something between here and Roblox is unwell, not what became of the request. Pure: no
+//! The rule behind it: a request whose last byte was not handed to the connection can't have been
+//! carried out; from then on only an answer that Roblox's own code wrote settles it. An error page
+//! says that something between here and Roblox is unwell, not what became of the request. Pure: no
 //! I/O, no clock. Read next: [`super::http`], which finds out how far a request got.
 
 use super::wire::error::{ErrorBody, Shape};
@@ -45,9 +47,11 @@ pub enum Refusal {
     PermissionDenied,
     /// The service has no such asset or version.
     NotFound,
-    /// Nobody serves the address, or it is not the service that says so: the API's address may be wrong. Says nothing of an asset.
+    /// Nobody serves the address, or it is not the service that says so: the API's address may be
+    /// wrong. Says nothing of an asset.
     NoRoute,
-    /// A proxy, a firewall or a load balancer turned the request away: it never reached the service. Says nothing of key, creator or file.
+    /// A proxy, a firewall or a load balancer turned the request away: it never reached the
+    /// service. Says nothing of key, creator or file.
     Intercepted,
     /// The text filter refused the display name.
     NameModerated,
@@ -66,7 +70,8 @@ pub enum Refusal {
 pub enum Later {
     /// Too many requests.
     RateLimited,
-    /// An upload quota of the creator for a type of asset is used up: says nothing of the file, and lasts for hours or days.
+    /// An upload quota of the creator for a type of asset is used up: says nothing of the file, and
+    /// lasts for hours or days.
     QuotaSpent,
     /// The service is down and said so itself.
     Unavailable,
@@ -149,9 +154,10 @@ const fn in_progress(sent: Sent) -> Class {
 
 /// What an answer that is no success settles; `None` is nothing.
 ///
-/// The codes are those of creator-docs: cloud/reference/errors.md. Plain words settle only what the front of a service decides before any work;
-/// behind a 400, 409 or 503 anybody on the way may stand, also after the work was done ("upstream connect error or disconnect/reset before
-/// headers" is a 503 in plain words).
+/// The codes are those of creator-docs: cloud/reference/errors.md. Plain words settle only what the
+/// front of a service decides before any work; behind a 400, 409 or 503 anybody on the way may
+/// stand, also after the work was done ("upstream connect error or disconnect/reset before headers"
+/// is a 503 in plain words).
 fn definite(status: u16, body: &ErrorBody) -> Option<Class> {
     let own = body.shape.is_own();
     let readable = own || body.shape == Shape::PlainText;
@@ -159,38 +165,44 @@ fn definite(status: u16, body: &ErrorBody) -> Option<Class> {
         400 | 403 | 429 if readable && is_quota(status, body) => Class::TryLater(Later::QuotaSpent),
         401 if readable => Class::Refused(account(body).unwrap_or(Refusal::KeyRefused)),
         403 if readable => Class::Refused(account(body).unwrap_or_else(|| forbidden(body))),
-        // `{"code":"NOT_FOUND","message":"AssetId 1 is not found"}` is the service (recorded 2026-07). The gateway, the framework and plain words
-        // speak of addresses that nobody serves, and an asset must not be taken for gone because of a wrong address.
+        // `{"code":"NOT_FOUND","message":"AssetId 1 is not found"}` is the service (recorded 2026-07). The gateway, the
+        // framework and plain words speak of addresses that nobody serves, and an asset must not be taken for
+        // gone because of a wrong address.
         404 if body.shape == Shape::Service => Class::Refused(Refusal::NotFound),
         404 if readable => Class::Refused(Refusal::NoRoute),
         413 if readable => Class::Refused(Refusal::TooLarge),
         // Nobody serves it under this method or any more: no word of the service can change that.
         405 | 410 | 501 if own => Class::Refused(Refusal::NoRoute),
-        // RFC 6585: the request is not carried out. Gateway and service both count before any work (a public client's measurement of the
-        // sibling API), so the body, which may be empty, a page or `{"errors":[]}`, changes nothing.
+        // RFC 6585: the request is not carried out. Gateway and service both count before any work (a public client's
+        // measurement of the sibling API), so the body, which may be empty, a page or `{"errors":[]}`, changes
+        // nothing.
         429 => Class::TryLater(Later::RateLimited),
         // Issued by load balancers after a silence, and by a service for a call that it gave up in the middle.
         408 | 499 => return None,
         409 if own => Class::TryLater(Later::Conflict),
         400..=499 if own => Class::Refused(invalid(body)),
         503 if own => Class::TryLater(Later::Unavailable),
-        // 1xx, 2xx without what was asked for, 3xx (never followed), 500, 502, 504 and the rest of 5xx: see `by_status`.
+        // 1xx, 2xx without what was asked for, 3xx (never followed), 500, 502, 504 and the rest of 5xx: see
+        // `by_status`.
         _ => return None,
     })
 }
 
-/// What a status settles whoever wrote it, and whatever the body is: RFC 9110 gives it only to a request that is turned away before any work.
+/// What a status settles whoever wrote it, and whatever the body is: RFC 9110 gives it only to a
+/// request that is turned away before any work.
 ///
-/// Everything else depends on the body. 400 is also HAProxy's word for a connection that fell silent, 408 and 499 for one that was given up, 406
-/// for an answer that could not be formed after the work; 409, 423 and 424 may answer a second delivery of a request that was carried out; 502, 503 and
-/// 504 come from a gateway that forwarded the whole body; a redirect may follow the work.
+/// Everything else depends on the body. 400 is also HAProxy's word for a connection that fell
+/// silent, 408 and 499 for one that was given up, 406 for an answer that could not be formed after
+/// the work; 409, 423 and 424 may answer a second delivery of a request that was carried out; 502,
+/// 503 and 504 come from a gateway that forwarded the whole body; a redirect may follow the work.
 const fn by_status(status: u16) -> Option<Class> {
     Some(Class::Refused(match status {
         // RFC 9110, 15.5.2: no valid credentials. Every other request would hear the same.
         401 => Refusal::KeyRefused,
-        // 15.5.4: understood and refused. Without a word of Roblox's it is a firewall's, and says nothing of creator and permission. 15.5.8 and
-        // RFC 6585: a proxy wants to know who asks (407, 511). The rest finds fault with the form of the request before reading it: a length (411),
-        // an address (414), an expectation (417), the wrong server (421), a protocol (426, 505), a condition (428), headers (431), a law (451).
+        // 15.5.4: understood and refused. Without a word of Roblox's it is a firewall's, and says nothing of creator
+        // and permission. 15.5.8 and RFC 6585: a proxy wants to know who asks (407, 511). The rest finds fault
+        // with the form of the request before reading it: a length (411), an address (414), an expectation
+        // (417), the wrong server (421), a protocol (426, 505), a condition (428), headers (431), a law (451).
         403 | 407 | 411 | 414 | 417 | 421 | 426 | 428 | 431 | 451 | 505 | 511 => Refusal::Intercepted,
         // 15.5.5, 15.5.6, 15.5.11, 15.6.2: nobody serves it here.
         404 | 405 | 410 | 501 => Refusal::NoRoute,
@@ -206,8 +218,10 @@ fn says(body: &ErrorBody, words: &str) -> bool {
     body.message.to_ascii_lowercase().contains(words)
 }
 
-/// How Roblox spells a used-up upload quota is not recorded, so every likely spelling counts, as 400, 403 or 429: its word is in the message, or in the
-/// code, as in asset-quotas' `RATE_LIMIT_UPLOAD`. `RESOURCE_EXHAUSTED` alone is the rate limiter's word for 429, and nobody's for the others.
+/// How Roblox spells a used-up upload quota is not recorded, so every likely spelling counts, as
+/// 400, 403 or 429: its word is in the message, or in the code, as in asset-quotas'
+/// `RATE_LIMIT_UPLOAD`. `RESOURCE_EXHAUSTED` alone is the rate limiter's word for 429, and nobody's
+/// for the others.
 fn is_quota(status: u16, body: &ErrorBody) -> bool {
     let code = body.code.as_deref().unwrap_or_default().to_ascii_lowercase();
     let limit = says(body, "limit")
@@ -221,7 +235,8 @@ fn account(body: &ErrorBody) -> Option<Refusal> {
     says(body, "user is moderated").then_some(Refusal::AccountModerated)
 }
 
-/// The words of a missing scope are not recorded; a refusal for want of a permission has no reason to speak of scopes.
+/// The words of a missing scope are not recorded; a refusal for want of a permission has no reason
+/// to speak of scopes.
 fn forbidden(body: &ErrorBody) -> Refusal {
     if body.code.as_deref() == Some("INSUFFICIENT_SCOPE") || says(body, "scope") {
         Refusal::MissingScope
@@ -243,7 +258,8 @@ fn invalid(body: &ErrorBody) -> Refusal {
     }
 }
 
-/// What the failure of a finished operation means. The names are those of Roblox's own Blender add-on, and of V1 with numbers for words.
+/// What the failure of a finished operation means. The names are those of Roblox's own Blender
+/// add-on, and of V1 with numbers for words.
 pub(crate) fn of_operation(code: Option<&str>, message: &str) -> Class {
     let body = ErrorBody { shape: Shape::Service, code: code.map(str::to_owned), message: message.to_owned() };
     let word: String = code.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
@@ -261,7 +277,8 @@ pub(crate) fn of_operation(code: Option<&str>, message: &str) -> Class {
 }
 
 impl Class {
-    /// Whether it speaks of an unwell remote or network rather than of the request: what makes a circuit breaker count.
+    /// Whether it speaks of an unwell remote or network rather than of the request: what makes a
+    /// circuit breaker count.
     pub const fn is_outage(self) -> bool {
         match self {
             Self::NeverSent(Unsent::Connection)
@@ -312,7 +329,8 @@ mod tests {
         ErrorBody { shape, code: None, message: "words".to_owned() }
     }
 
-    /// The same table the other way round: for each class of a write that was handed over, the statuses and shapes that give it.
+    /// The same table the other way round: for each class of a write that was handed over, the
+    /// statuses and shapes that give it.
     fn expected(status: u16, shape: Shape) -> Class {
         use Shape::{Empty, Errors, Html, JsonText, OtherJson, PlainText, Problem, Service, Unreadable};
         let own = [Errors, Service, Problem, JsonText];
@@ -356,13 +374,15 @@ mod tests {
                 // Before the hand-over the doubt is gone, and nothing else changes.
                 let partly = if wanted == Class::InDoubt { Class::NeverSent(Unsent::Connection) } else { wanted };
                 assert_eq!(classify(true, Sent::Partly, heard), partly, "{status} {shape:?}");
-                // What is asked may be asked again: only a word that can be read, or the rate limit, settles a question.
+                // What is asked may be asked again: only a word that can be read, or the rate limit, settles a
+                // question.
                 let understood = status == 429 || definite(status, &body).is_some();
                 let read = if understood { wanted } else { Class::CouldNotAsk };
                 for sent in [Sent::Partly, Sent::Whole] {
                     assert_eq!(classify(false, sent, heard), read, "{status} {shape:?}");
                 }
-                // The promise itself: what a gateway may say after it forwarded everything never settles what was handed over.
+                // The promise itself: what a gateway may say after it forwarded everything never settles what was
+                // handed over.
                 let unreadable = matches!(shape, Shape::Html | Shape::OtherJson | Shape::Empty | Shape::Unreadable);
                 let forwarded = [400, 406, 408, 409, 423, 424, 499].contains(&status) && unreadable;
                 let server = status >= 500 && ![501, 503, 505, 511].contains(&status);

@@ -1,7 +1,9 @@
-//! The credential as a remote may send it back: as it is, cut, or with its characters escaped as in JSON or a URL.
+//! The credential as a remote may send it back: as it is, cut, or with its characters escaped as in
+//! JSON or a URL.
 //!
-//! An answer is cleaned before anything reads it, so that nothing of the credential can become a name, an operation or a message that is kept. Read
-//! next: [`super::secret`], which knows the text to look for.
+//! An answer is cleaned before anything reads it, so that nothing of the credential can become a
+//! name, an operation or a message that is kept. Read next: [`super::secret`], which knows the text
+//! to look for.
 
 use std::collections::HashSet;
 
@@ -18,8 +20,8 @@ const LAYERS: usize = 3;
 pub(super) enum Text {
     /// A message for people: rather too much is hidden than too little.
     Message,
-    /// A value that the program goes on with. Nothing is hidden for a text that is too short to be a secret, nor for digits alone: an asset ID that
-    /// is lost for them would be worse.
+    /// A value that the program goes on with. Nothing is hidden for a text that is too short to be
+    /// a secret, nor for digits alone: an asset ID that is lost for them would be worse.
     Value,
 }
 
@@ -59,7 +61,8 @@ pub(super) fn hide(secret: &[u8], text: &str, what: Text) -> Option<String> {
     hidden.contains(&true).then(|| without(text, &hidden))
 }
 
-/// Where pieces of the credential are, each with all that overlaps it: a piece of digits alone is one of the credential where others go on from it.
+/// Where pieces of the credential are, each with all that overlaps it: a piece of digits alone is
+/// one of the credential where others go on from it.
 fn runs(bytes: &[u8], pieces: &HashSet<&[u8]>, piece: usize) -> Vec<(usize, usize)> {
     let mut runs: Vec<(usize, usize)> = Vec::new();
     for (start, _) in bytes.windows(piece).enumerate().filter(|(_, window)| pieces.contains(window)) {

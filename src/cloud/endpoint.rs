@@ -85,7 +85,8 @@ impl Endpoint {
     }
 }
 
-/// The headers that tell how much may still be asked, as they came: each may be absent, repeated, or a list.
+/// The headers that tell how much may still be asked, as they came: each may be absent, repeated,
+/// or a list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RawLimitHeaders {
     /// Every `x-ratelimit-limit`.

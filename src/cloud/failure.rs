@@ -1,6 +1,7 @@
 //! Why a request did not bring what was asked for, in words that a person can use.
 //!
-//! What Roblox said stands in the message, without the credential, without control characters, and not longer than a few lines.
+//! What Roblox said stands in the message, without the credential, without control characters, and
+//! not longer than a few lines.
 
 use std::fmt;
 use std::io;
@@ -59,7 +60,8 @@ impl Failure {
         self.class.hint()
     }
 
-    /// Whether Roblox refused whoever asks, whatever was asked: the key, a scope that it lacks, or the account.
+    /// Whether Roblox refused whoever asks, whatever was asked: the key, a scope that it lacks, or
+    /// the account.
     pub const fn is_credential(&self) -> bool {
         matches!(self.class, Class::Refused(Refusal::KeyRefused | Refusal::MissingScope | Refusal::AccountModerated))
     }

@@ -1,10 +1,13 @@
 //! One exchange with the remote: how a body leaves, how far it got, what came back.
 //!
-//! The last piece of every body is held back until the caller has recorded that it is about to leave. A multipart body without its end, and JSON
-//! without its last brace, can't have been carried out; so whatever breaks before that moment was never sent, and whatever breaks after it is in
-//! doubt. Nothing here judges ([`super::class`] does), retries, or follows a redirect: a redirect to another host would carry the API key along.
+//! The last piece of every body is held back until the caller has recorded that it is about to
+//! leave. A multipart body without its end, and JSON without its last brace, can't have been
+//! carried out; so whatever breaks before that moment was never sent, and whatever breaks after it
+//! is in doubt. Nothing here judges ([`super::class`] does), retries, or follows a redirect: a
+//! redirect to another host would carry the API key along.
 //!
-//! A caller that drops the future of an exchange breaks the connection: the last piece leaves either before that or never.
+//! A caller that drops the future of an exchange breaks the connection: the last piece leaves
+//! either before that or never.
 //!
 //! Read next: [`super::client`] for what is sent.
 
@@ -29,14 +32,17 @@ use super::failure::{RecordError, TransportError};
 use super::secret::Credential;
 use super::timeouts::Timeouts;
 
-/// The most that is read of an answer. The longest of Roblox's, a page of 50 versions, is some 20 kB; error pages are cut.
+/// The most that is read of an answer. The longest of Roblox's, a page of 50 versions, is some 20
+/// kB; error pages are cut.
 pub(super) const MAX_ANSWER: usize = 1024 * 1024;
 /// How much of a file is in memory at once, an upload.
 const CHUNK: usize = 64 * 1024;
-/// Load balancers close idle connections after a minute or more; a question over one that is just being closed fails for nothing.
+/// Load balancers close idle connections after a minute or more; a question over one that is just
+/// being closed fails for nothing.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
-/// A file on its way. The reader is the one that checks what it reads: an error of it, also at its end, keeps the request from being completed.
+/// A file on its way. The reader is the one that checks what it reads: an error of it, also at its
+/// end, keeps the request from being completed.
 pub struct UploadBody {
     /// The bytes.
     pub reader: Box<dyn AsyncRead + Send + Unpin>,
@@ -76,7 +82,8 @@ pub(super) enum Outgoing {
     Nothing,
     /// JSON that changes nothing: a question too.
     Question(String),
-    /// Nothing, and yet it changes something: its headers are all of it, so it is handed over before it begins.
+    /// Nothing, and yet it changes something: its headers are all of it, so it is handed over
+    /// before it begins.
     Command,
     /// A body.
     Payload(Payload),
@@ -110,8 +117,8 @@ pub(super) struct HttpTransport {
     remote: String,
     /// For questions: connections are kept and used again.
     asking: Client,
-    /// For changes: HTTP/1.1, a connection each. A pooled one was seen to stall under uploads, and one that the other side has just closed
-    /// would leave a change in doubt for nothing.
+    /// For changes: HTTP/1.1, a connection each. A pooled one was seen to stall under uploads, and
+    /// one that the other side has just closed would leave a change in doubt for nothing.
     changing: Client,
     timeouts: Timeouts,
 }
@@ -127,11 +134,13 @@ impl HttpTransport {
                 .https_only(base.is_encrypted())
                 .connect_timeout(timeouts.connect);
             if !base.is_encrypted() {
-                // Nothing will be verified: a machine without certificates can still use the emulator, and doesn't load them in vain.
+                // Nothing will be verified: a machine without certificates can still use the emulator, and doesn't
+                // load them in vain.
                 builder = builder.tls_certs_only([]);
             }
             if base.is_loopback() {
-                // A build box's proxy has no way to this machine; and the name means this machine, whatever a name server says.
+                // A build box's proxy has no way to this machine; and the name means this machine, whatever a name
+                // server says.
                 let here = [std::net::Ipv4Addr::LOCALHOST.into(), std::net::Ipv6Addr::LOCALHOST.into()];
                 let here = here.map(|address: std::net::IpAddr| std::net::SocketAddr::new(address, 0));
                 builder = builder.no_proxy().resolve_to_addrs("localhost", &here);
@@ -146,7 +155,8 @@ impl HttpTransport {
         })
     }
 
-    /// Tries once. `record` runs when all but the tail has left, and before the tail does; it does not run when the request ends before.
+    /// Tries once. `record` runs when all but the tail has left, and before the tail does; it does
+    /// not run when the request ends before.
     pub(super) async fn exchange(
         &self,
         method: Method,
@@ -208,7 +218,8 @@ impl HttpTransport {
             // An answer before the whole body: a refusal, as a rule.
             Ok(Either::Left((Err(error), _))) => return partly(Err(self.broken(error))),
             Ok(Either::Left((Ok(response), _))) => {
-                // Success for half a request can't be; but if it is, what it tells must find its place in the journal.
+                // Success for half a request can't be; but if it is, what it tells must find its place in the
+                // journal.
                 if response.status().is_success()
                     && let Err(error) = record.await
                 {
@@ -221,7 +232,8 @@ impl HttpTransport {
         if let Err(error) = record.await {
             return partly(Err(TransportError::Record(error)));
         }
-        // Recording takes a moment. What ended the exchange meanwhile ended it without the tail, which then stays here.
+        // Recording takes a moment. What ended the exchange meanwhile ended it without the tail, which then
+        // stays here.
         if let Some(ended) = response.as_mut().now_or_never() {
             return partly(match ended {
                 Ok(response) => Ok(self.read(response).await),
@@ -270,7 +282,8 @@ async fn within<T>(doing: &'static str, limit: Duration, future: impl Future<Out
     timeout(limit, future).await.map_err(|_| TransportError::Timeout { doing, limit })
 }
 
-/// Hands over all but the tail, each piece when the one before it has left, and returns the place for the tail.
+/// Hands over all but the tail, each piece when the one before it has left, and returns the place
+/// for the tail.
 async fn feed(
     payload: Payload,
     pieces: mpsc::Sender<Bytes>,
@@ -306,7 +319,8 @@ async fn feed(
     place(pieces).await
 }
 
-/// A body of known length whose pieces come when their time has come. Withdrawn before its end it is an error, which breaks the connection.
+/// A body of known length whose pieces come when their time has come. Withdrawn before its end it
+/// is an error, which breaks the connection.
 struct HeldBody {
     pieces: mpsc::Receiver<Bytes>,
     left: u64,
@@ -314,7 +328,8 @@ struct HeldBody {
 
 impl HeldBody {
     fn new(length: u64) -> (mpsc::Sender<Bytes>, Self) {
-        // One place: a piece is taken when the connection has room, so that a free place means that the piece before has left.
+        // One place: a piece is taken when the connection has room, so that a free place means that the
+        // piece before has left.
         let (sender, pieces) = mpsc::channel(1);
         (sender, Self { pieces, left: length })
     }

@@ -1,14 +1,15 @@
 //! The one kind of time that the schedules of this room know: points on a clock that never jumps.
 //!
-//! Limits, polls, back-off and breaker measure spans, so a wall clock that is set by an hour must not stall or flood them. The caller counts
-//! from a monotonic clock; nothing here reads one. Times of day meet a [`Moment`] in two places only: a `retry-after` that is a date, and
-//! the rows that the state remembers. Both are bounded, so that a wrong time of day costs a bounded wait.
+//! Limits, polls, back-off and breaker measure spans, so a wall clock that is set by an hour must
+//! not stall or flood them. The caller counts from a monotonic clock; nothing here reads one. Times
+//! of day meet a [`Moment`] in two places only: a `retry-after` that is a date, and the rows that
+//! the state remembers. Both are bounded, so that a wrong time of day costs a bounded wait.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A point on a monotonic clock, counted from when this process began to count. Points before that (an operation that an earlier run
-/// submitted) are negative.
+/// A point on a monotonic clock, counted from when this process began to count. Points before that
+/// (an operation that an earlier run submitted) are negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Moment(i64);
 

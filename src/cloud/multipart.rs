@@ -1,15 +1,19 @@
-//! `multipart/form-data` as Roblox takes it: a `request` part of JSON without a file name, then perhaps `fileContent` with one.
+//! `multipart/form-data` as Roblox takes it: a `request` part of JSON without a file name, then
+//! perhaps `fileContent` with one.
 //!
-//! A `request` part with a file name is taken for a file and refused with "Request body cannot be empty" (a public client's report), and quotes or letters
-//! beyond ASCII in a file name are spelt differently by every implementation, so the name sent is a plain one made here. What stands
-//! after the content is apart: [`super::http`] holds it back, and without it no server can take the form for whole.
+//! A `request` part with a file name is taken for a file and refused with "Request body cannot be
+//! empty" (a public client's report), and quotes or letters beyond ASCII in a file name are spelt
+//! differently by every implementation, so the name sent is a plain one made here. What stands
+//! after the content is apart: [`super::http`] holds it back, and without it no server can take the
+//! form for whole.
 
 use bytes::Bytes;
 use uuid::Uuid;
 
 use super::http::{Payload, UploadBody};
 
-/// Enough of a name to recognize a file by in Roblox's own tools; the display name is a field of its own.
+/// Enough of a name to recognize a file by in Roblox's own tools; the display name is a field of
+/// its own.
 const MAX_STEM: usize = 50;
 
 /// A form with metadata and perhaps a content.
@@ -41,7 +45,8 @@ fn framed(boundary: &str, name: &str, mime: Option<&str>, value: &str, upload: O
     }
 }
 
-/// A name that means the same to every server: the last part of `name` in ASCII letters, digits, `-` and `_`, with its extension.
+/// A name that means the same to every server: the last part of `name` in ASCII letters, digits,
+/// `-` and `_`, with its extension.
 fn safe_file_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let (stem, extension) = last.rsplit_once('.').unwrap_or((last, ""));

@@ -1,7 +1,8 @@
 //! The credential, and the one place that keeps it out of everything that people read.
 //!
-//! It must never be printed, logged, stored or compared in public: there is no way out of here but the header that [`super::http`] sends and the body of
-//! the introspection. Every answer of the remote passes [`Credential::clean_body`] before it is read, and every message
+//! It must never be printed, logged, stored or compared in public: there is no way out of here but
+//! the header that [`super::http`] sends and the body of the introspection. Every answer of the
+//! remote passes [`Credential::clean_body`] before it is read, and every message
 //! [`Credential::redact`] before it becomes part of an error.
 
 use std::fmt;
@@ -11,7 +12,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::echo::{HIDDEN, Text, clean_body, hide};
 
-/// Longer than any key or token: somebody named the wrong file. Servers refuse longer headers anyway.
+/// Longer than any key or token: somebody named the wrong file. Servers refuse longer headers
+/// anyway.
 const MAX_CREDENTIAL: usize = 8 * 1024;
 
 /// What proves to Roblox who asks.
@@ -55,7 +57,8 @@ impl fmt::Display for CredentialKind {
 }
 
 impl Credential {
-    /// Takes an API key as read from a file, a systemd credential or a variable; white space around it is dropped.
+    /// Takes an API key as read from a file, a systemd credential or a variable; white space around
+    /// it is dropped.
     ///
     /// # Errors
     /// When it can't be a key.

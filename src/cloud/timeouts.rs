@@ -1,7 +1,8 @@
 //! How long each part of a request may take, in one table.
 //!
-//! Long patience costs time; short patience costs doubt: a create that was given up too early may still be carried out. So the wait for the answer
-//! to an upload is the longest. Read next: [`super::http`].
+//! Long patience costs time; short patience costs doubt: a create that was given up too early may
+//! still be carried out. So the wait for the answer to an upload is the longest. Read next:
+//! [`super::http`].
 
 use std::time::Duration;
 
@@ -10,14 +11,16 @@ use std::time::Duration;
 pub struct Timeouts {
     /// Name, TCP and TLS together.
     pub connect: Duration,
-    /// Nothing moves while a body is sent or read. A stalled connection was seen to end only after about 75 s, by the
-    /// load balancer (public reports of uploads over reused connections).
+    /// Nothing moves while a body is sent or read. A stalled connection was seen to end only after
+    /// about 75 s, by the load balancer (public reports of uploads over reused connections).
     pub idle: Duration,
     /// From the last byte sent to the whole answer, for anything but an upload.
     pub answer: Duration,
-    /// The same for an upload: public clients wait 120 to 300 s, because giving up leaves it in doubt.
+    /// The same for an upload: public clients wait 120 to 300 s, because giving up leaves it in
+    /// doubt.
     pub upload_answer: Duration,
-    /// Sending a body takes at most `idle` and the time that its bytes take at this rate, in bytes a second.
+    /// Sending a body takes at most `idle` and the time that its bytes take at this rate, in bytes
+    /// a second.
     pub slowest_rate: u64,
 }
 

@@ -1,4 +1,5 @@
-//! Reading a request's body to its end, whatever is wrong with it, so that an early answer reaches a client that is still sending.
+//! Reading a request's body to its end, whatever is wrong with it, so that an early answer reaches
+//! a client that is still sending.
 
 use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, header};

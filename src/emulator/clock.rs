@@ -1,7 +1,7 @@
 //! The emulator's time: milliseconds since the Unix epoch.
 //!
-//! Either the time of day plus what was advanced, or a time that moves only when told. The world never asks it: it gets times
-//! as arguments.
+//! Either the time of day plus what was advanced, or a time that moves only when told. The world
+//! never asks it: it gets times as arguments.
 #![expect(clippy::disallowed_methods, reason = "this is the only clock of the emulator, which has a time of its own")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -75,7 +75,8 @@ impl EmulatorClock {
     }
 }
 
-/// RFC 3339 text in UTC with so many digits after the second: GET answers have 3, operations 9 (OPENBLOX).
+/// RFC 3339 text in UTC with so many digits after the second: GET answers have 3, operations 9
+/// (OPENBLOX).
 pub(super) fn rfc3339(ms: u64, digits: usize) -> String {
     let stamp = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::MAX);
     format!("{stamp:.digits$}")

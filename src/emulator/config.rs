@@ -11,8 +11,9 @@ use super::world::content::CreatableType;
 use super::world::latency::LatencyModel;
 use super::world::limits::EndpointLimits;
 
-/// What an emulator is started with. The default is what a person wants who tries a manifest: observed behaviour, observed latencies,
-/// documented limits, any key, no moderation, nothing saved, any free port of this machine.
+/// What an emulator is started with. The default is what a person wants who tries a manifest:
+/// observed behaviour, observed latencies, documented limits, any key, no moderation, nothing
+/// saved, any free port of this machine.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen; port 0 takes a free one.

@@ -1,4 +1,5 @@
-//! The side door in process: the same verbs as over HTTP, for tests and for whoever embeds the emulator.
+//! The side door in process: the same verbs as over HTTP, for tests and for whoever embeds the
+//! emulator.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -112,7 +113,8 @@ impl Control {
         self.faults().iter().find(|rule| rule.id == id).map_or(0, |rule| rule.fired)
     }
 
-    /// Ends all faults: rules stop, stuck operations end (those that are `endless` don't), revoked keys work again, stale reads stay until their time is over.
+    /// Ends all faults: rules stop, stuck operations end (those that are `endless` don't), revoked
+    /// keys work again, stale reads stay until their time is over.
     pub fn clear_faults(&self) {
         let (mut inner, now) = self.shared.settled();
         inner.faults.clear();
@@ -177,7 +179,8 @@ impl Control {
         self.shared.touch();
     }
 
-    /// Does to an asset what somebody else would; says what it is then, or none when there is no such asset or version.
+    /// Does to an asset what somebody else would; says what it is then, or none when there is no
+    /// such asset or version.
     pub fn edit(&self, asset_id: u64, edit: &ForeignEdit) -> Option<AssetReport> {
         let (mut inner, now) = self.shared.settled();
         let asset = inner.world.edit(asset_id, edit, now)?;
@@ -185,7 +188,8 @@ impl Control {
         Some(report(&asset, now))
     }
 
-    /// Adds a key, or replaces the one with the same secret. With the first one, only configured keys work.
+    /// Adds a key, or replaces the one with the same secret. With the first one, only configured
+    /// keys work.
     pub fn put_key(&self, key: EmulatedKey) {
         self.shared.lock().keys.put(key);
     }
@@ -226,7 +230,8 @@ impl Control {
         self.clock()
     }
 
-    /// An empty world, an empty log, no faults, fresh windows. Switches, keys, limits and the clock stay.
+    /// An empty world, an empty log, no faults, fresh windows. Switches, keys, limits and the clock
+    /// stay.
     pub fn reset(&self) {
         let mut inner = self.shared.lock();
         let settings = inner.world.settings.clone();

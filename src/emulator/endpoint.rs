@@ -59,7 +59,8 @@ impl ApiEndpoint {
         }
     }
 
-    /// True when the endpoint changes something, for which a key needs `asset:read` and `asset:write` (V1).
+    /// True when the endpoint changes something, for which a key needs `asset:read` and
+    /// `asset:write` (V1).
     pub(super) fn writes(self) -> bool {
         matches!(
             self,
@@ -88,7 +89,8 @@ pub(super) enum Route {
         id: String,
     },
     Introspect,
-    /// The path has the form of an endpoint, but its id or number is none: a refusal by the model binder.
+    /// The path has the form of an endpoint, but its id or number is none: a refusal by the model
+    /// binder.
     Malformed {
         endpoint: ApiEndpoint,
         field: &'static str,

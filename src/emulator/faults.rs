@@ -1,8 +1,10 @@
 //! Faults by script: which requests they hit, what they do, and counters that prove it.
 //!
-//! A script is a list of rules in JSON; `mod.rs` shows some. A rule fires on the requests that meet all its conditions. At each stage of a request
-//! the first rule that fires wins: when its connection is accepted (`refuse`), when its head has been read, and when its
-//! body has been read and authentication and limits have let it pass. Pure: carrying a fault out belongs to `service.rs` and `server.rs`.
+//! A script is a list of rules in JSON; `mod.rs` shows some. A rule fires on the requests that meet
+//! all its conditions. At each stage of a request the first rule that fires wins: when its
+//! connection is accepted (`refuse`), when its head has been read, and when its body has been read
+//! and authentication and limits have let it pass. Pure: carrying a fault out belongs to
+//! `service.rs` and `server.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +36,8 @@ pub struct FaultRule {
     pub action: FaultAction,
 }
 
-/// Which requests a rule hits: all that is set must hold. `nth`, `every` and `after` count the requests that meet the rest.
+/// Which requests a rule hits: all that is set must hold. `nth`, `every` and `after` count the
+/// requests that meet the rest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Conditions {
@@ -86,8 +89,8 @@ pub enum Point {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultAction {
-    /// The connection is reset as soon as it is accepted: not a byte is read. Hits connections, not requests: only `nth`, `every`, `after`
-    /// and `probability` can be conditions.
+    /// The connection is reset as soon as it is accepted: not a byte is read. Hits connections, not
+    /// requests: only `nth`, `every`, `after` and `probability` can be conditions.
     Refuse,
     /// The connection is reset (RST).
     Reset {
@@ -145,7 +148,8 @@ pub enum FaultAction {
     },
     /// The request's key stops working, before this request.
     RevokeKey,
-    /// The account behind the request's key is sanctioned, before this request; until the sanction is lifted at the side door.
+    /// The account behind the request's key is sanctioned, before this request; until the sanction
+    /// is lifted at the side door.
     ModerateAccount,
 }
 

@@ -1,4 +1,5 @@
-//! What stands before the service: key, account, scope and limits; then the faults that act on what got through.
+//! What stands before the service: key, account, scope and limits; then the faults that act on what
+//! got through.
 
 use axum::http::HeaderMap;
 

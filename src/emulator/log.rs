@@ -1,4 +1,5 @@
-//! The request log and its counters: what tests and people look at to see what a client really did. Holds no key, only names of keys.
+//! The request log and its counters: what tests and people look at to see what a client really did.
+//! Holds no key, only names of keys.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,18 +1,22 @@
-//! A local Open Cloud Assets API: to try a manifest without a key, quota or moderation, and the remote of the tests.
+//! A local Open Cloud Assets API: to try a manifest without a key, quota or moderation, and the
+//! remote of the tests.
 //!
-//! It is an independent reading of the API and imports nothing else of this crate: a shared struct would make the same mistake on both
-//! sides. It must never reach out to the network, keep the bytes of an upload, or write a key anywhere.
+//! It is an independent reading of the API and imports nothing else of this crate: a shared struct
+//! would make the same mistake on both sides. It must never reach out to the network, keep the
+//! bytes of an upload, or write a key anywhere.
 //!
-//! The nine endpoints of `/assets/v1` and `/api-keys/v1/introspect` are served as Roblox does: operations take their time, owners have rate limits,
-//! texts are filtered, content is moderated. What nobody knows about the remote is a switch ([`Switches::table`]) with two profiles.
+//! The nine endpoints of `/assets/v1` and `/api-keys/v1/introspect` are served as Roblox does:
+//! operations take their time, owners have rate limits, texts are filtered, content is moderated.
+//! What nobody knows about the remote is a switch ([`Switches::table`]) with two profiles.
 //!
-//! Read `service.rs` for the way of a request, `world/` for what is true, `wire/` for how it is spelt, `faults.rs` for what goes
-//! wrong on purpose.
+//! Read `service.rs` for the way of a request, `world/` for what is true, `wire/` for how it is
+//! spelt, `faults.rs` for what goes wrong on purpose.
 //!
 //! # The side door
 //!
-//! Under `/emulator/`, in JSON (`content-type: application/json`), without a key, and closed to web pages (`browser.rs`);
-//! [`Control`] is the same in process. Times are milliseconds since the Unix epoch.
+//! Under `/emulator/`, in JSON (`content-type: application/json`), without a key, and closed to web
+//! pages (`browser.rs`); [`Control`] is the same in process. Times are milliseconds since the Unix
+//! epoch.
 //!
 //! | verb | what it does |
 //! | --- | --- |
@@ -44,9 +48,11 @@
 //! ]
 //! ```
 //!
-//! Conditions: `endpoint`, `method`, `path`, `asset_id`, `content_hash`, `name`; of the requests that meet them `nth`, `every`, `after`, `probability`.
-//! Actions, in [`FaultAction`]: `refuse`; `reset`, `close` and `hang` (`at`: `before_body`, `after_body`, `after_commit`); `delay`; `truncate`; `drip`; `reply`;
-//! `merge`; `duplicate_commit`; `stale_reads`; `operation` (`outcome`: `stuck`, `endless`, `invisible`, `gone`, `error`, `nothing`, `metadata_error`,
+//! Conditions: `endpoint`, `method`, `path`, `asset_id`, `content_hash`, `name`; of the requests
+//! that meet them `nth`, `every`, `after`, `probability`. Actions, in [`FaultAction`]: `refuse`;
+//! `reset`, `close` and `hang` (`at`: `before_body`, `after_body`, `after_commit`); `delay`;
+//! `truncate`; `drip`; `reply`; `merge`; `duplicate_commit`; `stale_reads`; `operation` (`outcome`:
+//! `stuck`, `endless`, `invisible`, `gone`, `error`, `nothing`, `metadata_error`,
 //! `failure_in_response`); `versions_loop`; `set_limits`; `revoke_key`; `moderate_account`.
 
 mod body;
@@ -141,7 +147,8 @@ impl StartError {
     }
 }
 
-/// A running emulator. Dropping it ends it too, but may lose the last changes of the world file; [`Running::shutdown`] does not.
+/// A running emulator. Dropping it ends it too, but may lose the last changes of the world file;
+/// [`Running::shutdown`] does not.
 #[derive(Debug)]
 pub struct Running {
     addr: SocketAddr,

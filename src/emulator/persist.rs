@@ -1,8 +1,10 @@
-//! The world file: a snapshot of the world, so that an embedded emulator goes on where the last command left it.
+//! The world file: a snapshot of the world, so that an embedded emulator goes on where the last
+//! command left it.
 //!
-//! Written after every change, before the change is answered; changes that come while it is written share the next one. It is replaced
-//! by a rename, so a kill leaves the old or the new one; it is not synced, for it stands in for a remote that a power cut does not reach.
-//! Keys, faults, limits and the clock are not in it.
+//! Written after every change, before the change is answered; changes that come while it is written
+//! share the next one. It is replaced by a rename, so a kill leaves the old or the new one; it is
+//! not synced, for it stands in for a remote that a power cut does not reach. Keys, faults, limits
+//! and the clock are not in it.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -84,7 +86,8 @@ pub(super) struct WorldFile {
 }
 
 impl WorldFile {
-    /// Takes the file for this process. The kernel frees the lock when the process ends, however it ends.
+    /// Takes the file for this process. The kernel frees the lock when the process ends, however it
+    /// ends.
     pub(super) fn open(path: &Path) -> Result<Self, WorldFileError> {
         let prepare = |source| WorldFileError::Prepare { path: path.to_owned(), source };
         let path = &own_file::named(path);

@@ -1,7 +1,8 @@
 //! Sockets: listening, one task a connection, and connections that end as a fault script wants.
 //!
-//! axum's own `serve` can't reset a connection, so the loop is here: a connection's stream sits in a [`ResettableStream`] that sets SO_LINGER to zero before it
-//! is dropped when its fate is a reset, which makes the kernel send RST.
+//! axum's own `serve` can't reset a connection, so the loop is here: a connection's stream sits in
+//! a [`ResettableStream`] that sets SO_LINGER to zero before it is dropped when its fate is a
+//! reset, which makes the kernel send RST.
 
 use std::future::pending;
 use std::io;
@@ -53,7 +54,8 @@ impl Connection {
         Connection { id, ip, fate: watch::Sender::new(None) }
     }
 
-    /// Ends the connection instead of answering. Never returns: the connection's task drops the request with everything else.
+    /// Ends the connection instead of answering. Never returns: the connection's task drops the
+    /// request with everything else.
     pub(super) async fn cut(&self, how: ConnectionEnd) -> Response<Body> {
         if how != ConnectionEnd::Never {
             self.fate.send_replace(Some(how));
@@ -106,7 +108,8 @@ impl AsyncWrite for ResettableStream {
     }
 }
 
-/// The API behind everything that the side door leaves: any path that does not start with `/emulator`.
+/// The API behind everything that the side door leaves: any path that does not start with
+/// `/emulator`.
 pub(super) fn router(shared: &Arc<Shared>, side_door: Router) -> Router {
     let shared = Arc::clone(shared);
     side_door.fallback(move |mut request: Request| {

@@ -1,7 +1,8 @@
-//! One request from its head to its answer: faults, gateway, body, the world, and the spelling of the answer.
+//! One request from its head to its answer: faults, gateway, body, the world, and the spelling of
+//! the answer.
 //!
-//! Owns the order of these steps and nothing else: who may ask is `gateway.rs`'s, what is allowed `world/`'s, how it is spelt
-//! `wire/`'s, sockets are `server.rs`'s.
+//! Owns the order of these steps and nothing else: who may ask is `gateway.rs`'s, what is allowed
+//! `world/`'s, how it is spelt `wire/`'s, sockets are `server.rs`'s.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! What all connections of one emulator share: the world and everything around it, behind one lock that is never held across an await.
+//! What all connections of one emulator share: the world and everything around it, behind one lock
+//! that is never held across an await.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,17 +1,21 @@
 //! Everything about the remote that is unknown or contested, as switches.
 //!
-//! Roblox's documents and what people saw on the wire disagree in places, and both are silent in others. No single answer is
-//! built into the emulator there: each question is a switch, and the two profiles answer all of them. Where documents
-//! and observations disagree, each profile takes its own side; where nothing is known, the profiles mostly take different sides,
-//! so that a test suite that runs under both has seen both.
+//! Roblox's documents and what people saw on the wire disagree in places, and both are silent in
+//! others. No single answer is built into the emulator there: each question is a switch, and the
+//! two profiles answer all of them. Where documents and observations disagree, each profile takes
+//! its own side; where nothing is known, the profiles mostly take different sides, so that a test
+//! suite that runs under both has seen both.
 //!
-//! This module must never decide anything about a request; `world/` and `wire/` read the switches. Read `world/mod.rs` next.
+//! This module must never decide anything about a request; `world/` and `wire/` read the switches.
+//! Read `world/mod.rs` next.
 //!
-//! Short names of sources: V1 = the OpenAPI document `reference/cloud/assets/v1.json`, GUIDE = `cloud/guides/usage-assets.md`,
-//! ERR = `cloud/reference/errors.md`, AUD = `audio/assets.md`, VID = `ui/video-frames.md`, KEYS = `cloud/auth/api-keys.md` (all of
-//! Roblox/creator-docs); the others are public clients: RBXASSET = Roblox/rbxasset, BLENDER = Roblox/roblox-blender-plugin, TARMAC =
-//! Roblox/tarmac, RBXCLOUD = Sleitnick/rbxcloud, RBLXOC = treeben77/rblx-open-cloud, OPENBLOX = MightyPart/openblox, BEDROCK =
-//! christopher-buss/bedrock, FACET = josha/Facet, TT = typetorch/cli.
+//! Short names of sources: V1 = the OpenAPI document `reference/cloud/assets/v1.json`, GUIDE =
+//! `cloud/guides/usage-assets.md`, ERR = `cloud/reference/errors.md`, AUD = `audio/assets.md`, VID
+//! = `ui/video-frames.md`, KEYS = `cloud/auth/api-keys.md` (all of Roblox/creator-docs); the others
+//! are public clients: RBXASSET = Roblox/rbxasset, BLENDER = Roblox/roblox-blender-plugin, TARMAC =
+//! Roblox/tarmac, RBXCLOUD = Sleitnick/rbxcloud, RBLXOC = treeben77/rblx-open-cloud, OPENBLOX =
+//! MightyPart/openblox, BEDROCK = christopher-buss/bedrock, FACET = josha/Facet, TT =
+//! typetorch/cli.
 
 use serde::Serialize;
 

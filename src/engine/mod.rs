@@ -1,9 +1,11 @@
 //! The hands: gather what is wanted and known, plan, execute, record.
 //!
-//! It decides nothing about assets: the plan did. It never holds a lock over an await, never cancels a write of the state, and is the only place that
-//! decides when something is tried again.
+//! It decides nothing about assets: the plan did. It never holds a lock over an await, never
+//! cancels a write of the state, and is the only place that decides when something is tried again.
 //!
-//! Read next: [`reconcile::once`] for the loop of a run, [`execute::executor`] for how one step is carried out, [`execute::effects`] for what becomes known by it, [`workspace::state_cache`] for where.
+//! Read next: [`reconcile::once`] for the loop of a run, [`execute::executor`] for how one step is
+//! carried out, [`execute::effects`] for what becomes known by it, [`workspace::state_cache`] for
+//! where.
 
 pub(crate) mod commands;
 pub(crate) mod execute;

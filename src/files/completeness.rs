@@ -1,6 +1,7 @@
 //! Whether a file on disk is whole by its own format: what the settling of changed files asks.
 //!
-//! Must never be taken for a promise: another program may write on the next moment. What is uploaded is checked as it streams all the same.
+//! Must never be taken for a promise: another program may write on the next moment. What is
+//! uploaded is checked as it streams all the same.
 //!
 //! Read next: `inspect/whole.rs` for each format.
 
@@ -11,10 +12,11 @@ use super::open::{Root, open};
 use crate::model::path::ProjectPath;
 use crate::platform::fingerprint;
 
-/// Whether the file at `path` below `root` is written to its end, as far as its format tells; it holds still meanwhile.
+/// Whether the file at `path` below `root` is written to its end, as far as its format tells; it
+/// holds still meanwhile.
 ///
-/// `false` for what can't be read, what Roblox would refuse, and what a format can't tell: such a file is only waited for longer. Reads headers
-/// and tails, milliseconds for most files; blocks.
+/// `false` for what can't be read, what Roblox would refuse, and what a format can't tell: such a
+/// file is only waited for longer. Reads headers and tails, milliseconds for most files; blocks.
 pub(crate) fn is_whole(root: &Path, path: &ProjectPath) -> bool {
     Root::new(root).is_ok_and(|root| is_whole_in(&root, path))
 }

@@ -1,18 +1,23 @@
 //! When a file that changes may be looked at: not while somebody writes it.
 //!
-//! Pure: no file, no clock. Times are spans since any fixed start of a clock that never jumps. The caller notes what the watch tells, asks
-//! [`Debouncer::next`] when to come back, answers the [`CompletenessCheck`]s that are wanted by [`is_whole`](super::is_whole), and takes what
-//! [`Debouncer::release`] gives. Every rule is one path's alone, so a file that never holds still keeps no other one waiting; only
-//! the end of a burst is common to all, and bounded.
+//! Pure: no file, no clock. Times are spans since any fixed start of a clock that never jumps. The
+//! caller notes what the watch tells, asks [`Debouncer::next`] when to come back, answers the
+//! [`CompletenessCheck`]s that are wanted by [`is_whole`](super::is_whole), and takes what
+//! [`Debouncer::release`] gives. Every rule is one path's alone, so a file that never holds still
+//! keeps no other one waiting; only the end of a burst is common to all, and bounded.
 //!
 //! A file is settled
-//! - [`QUIET`] after its last event, once it was closed and is whole by its own format, or was removed;
-//! - else [`QUIET_UNTOLD`] after its last event, whatever it holds: what is broken then is reported as broken. A sound or a video that isn't whole waits
-//!   for [`QUIET_UNFINISHED`]: each upload of one counts against a quota or costs Robux, and can't be taken back;
-//! - else [`MOST`] after its first event, as soon as it is whole. One that is written without end and never whole waits for ever: its earlier content
-//!   counts as long, and [`Debouncer::overdue`] tells of it.
+//! - [`QUIET`] after its last event, once it was closed and is whole by its own format, or was
+//!   removed;
+//! - else [`QUIET_UNTOLD`] after its last event, whatever it holds: what is broken then is reported
+//!   as broken. A sound or a video that isn't whole waits for [`QUIET_UNFINISHED`]: each upload of
+//!   one counts against a quota or costs Robux, and can't be taken back;
+//! - else [`MOST`] after its first event, as soon as it is whole. One that is written without end
+//!   and never whole waits for ever: its earlier content counts as long, and [`Debouncer::overdue`]
+//!   tells of it.
 //!
-//! Read next: `watch`, which tells what changes; `in_progress`, what a look at all files does with what is not settled.
+//! Read next: `watch`, which tells what changes; `in_progress`, what a look at all files does with
+//! what is not settled.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,21 +25,25 @@ use std::time::Duration;
 use crate::model::asset::FileFormat;
 use crate::model::path::ProjectPath;
 
-/// How long nothing may happen to a file that was closed and is whole. Programs that save in several steps (write, rename, set times) do so within
-/// some ten milliseconds; a save must be on the wire within 300 ms.
+/// How long nothing may happen to a file that was closed and is whole. Programs that save in
+/// several steps (write, rename, set times) do so within some ten milliseconds; a save must be on
+/// the wire within 300 ms.
 pub(super) const QUIET: Duration = Duration::from_millis(100);
-/// The same for a file that was not closed, or that is not whole as far as its format tells. Exporters that write piecemeal pause for less than a second;
-/// a person who saved such a file still sees the upload start at once.
+/// The same for a file that was not closed, or that is not whole as far as its format tells.
+/// Exporters that write piecemeal pause for less than a second; a person who saved such a file
+/// still sees the upload start at once.
 pub(super) const QUIET_UNTOLD: Duration = Duration::from_secs(2);
-/// The same for a sound or video that is not whole as far as its format tells. Recorders and renderers that append piece by piece pause for seconds
-/// up to half a minute between two pieces, and every piece would be an upload of its own; a file that is never finished costs its owner these
-/// two minutes once.
+/// The same for a sound or video that is not whole as far as its format tells. Recorders and
+/// renderers that append piece by piece pause for seconds up to half a minute between two pieces,
+/// and every piece would be an upload of its own; a file that is never finished costs its owner
+/// these two minutes once.
 pub(super) const QUIET_UNFINISHED: Duration = Duration::from_secs(120);
-/// The longest that a settled file waits for the end of a burst in which more and more files change: a branch switch or an export of many files takes about as
-/// long, and shall be one change.
+/// The longest that a settled file waits for the end of a burst in which more and more files
+/// change: a branch switch or an export of many files takes about as long, and shall be one change.
 pub(super) const BURST: Duration = Duration::from_secs(1);
-/// How long a file that never holds still is waited for before it is taken in its latest whole form. Longer than any pause between two
-/// saves by hand, and short enough that a recording that is saved all the time still reaches the game.
+/// How long a file that never holds still is waited for before it is taken in its latest whole
+/// form. Longer than any pause between two saves by hand, and short enough that a recording that is
+/// saved all the time still reaches the game.
 pub(super) const MOST: Duration = Duration::from_secs(10);
 /// How often such a file is looked at from then on: a look reads the file.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -140,7 +149,8 @@ pub(crate) struct Debouncer {
 }
 
 impl Debouncer {
-    /// Notes that something happened to the file at `path`. Times that run backwards are taken for the latest known one.
+    /// Notes that something happened to the file at `path`. Times that run backwards are taken for
+    /// the latest known one.
     pub(crate) fn note(&mut self, path: ProjectPath, kind: ChangeKind, now: Duration) {
         self.versions += 1;
         let version = self.versions;
@@ -163,7 +173,8 @@ impl Debouncer {
         };
     }
 
-    /// The files to be looked at now. Each is asked for once: without an answer it waits as one that is not whole.
+    /// The files to be looked at now. Each is asked for once: without an answer it waits as one
+    /// that is not whole.
     pub(crate) fn looks(&mut self, now: Duration) -> Vec<CompletenessCheck> {
         let due = |waiting: &Waiting| waiting.look_at().is_some_and(|at| at <= now);
         let due = self.waiting.iter_mut().filter(|(_, waiting)| due(waiting));
@@ -182,8 +193,8 @@ impl Debouncer {
         }
     }
 
-    /// When there is something to do if nothing more happens: [`Debouncer::looks`] or [`Debouncer::release`]. Never before `now`; `None` while
-    /// nothing waits.
+    /// When there is something to do if nothing more happens: [`Debouncer::looks`] or
+    /// [`Debouncer::release`]. Never before `now`; `None` while nothing waits.
     pub(crate) fn next(&self, now: Duration) -> Option<Duration> {
         let at = |waiting: &Waiting| {
             let ready = self.ready_at(waiting);
@@ -192,8 +203,8 @@ impl Debouncer {
         self.waiting.values().map(at).min().map(|at| at.max(now))
     }
 
-    /// Takes the files that are settled, all together as soon as one of them need not wait for the end of a burst; what happens to them from here on is
-    /// a new change.
+    /// Takes the files that are settled, all together as soon as one of them need not wait for the
+    /// end of a burst; what happens to them from here on is a new change.
     pub(crate) fn release(&mut self, now: Duration) -> BTreeSet<ProjectPath> {
         if !self.waiting.values().any(|waiting| self.ready_at(waiting) <= now) {
             return BTreeSet::new();
@@ -215,7 +226,8 @@ impl Debouncer {
         self.waiting.get(path).is_none_or(|waiting| self.ready_at(waiting) <= now)
     }
 
-    /// The files that were waited for longer than for any that is whole now and then, each with how long it has been changing: for a person.
+    /// The files that were waited for longer than for any that is whole now and then, each with how
+    /// long it has been changing: for a person.
     #[cfg(test)]
     pub(crate) fn overdue(&self, now: Duration) -> impl Iterator<Item = (&ProjectPath, Duration)> {
         let age = move |waiting: &Waiting| now.saturating_sub(waiting.first);
@@ -223,7 +235,8 @@ impl Debouncer {
         overdue.filter(|(_, age)| *age > MOST + LOOK_AGAIN)
     }
 
-    /// When a file is taken if nothing more happens: settled, and the burst that it is part of is over.
+    /// When a file is taken if nothing more happens: settled, and the burst that it is part of is
+    /// over.
     fn ready_at(&self, waiting: &Waiting) -> Duration {
         let settled = waiting.settled_at();
         let burst = (self.latest_first + QUIET).min(settled + BURST).min(waiting.first + MOST);

@@ -17,7 +17,8 @@ use crate::model::path::ProjectPath;
 
 const BUFFER: usize = 256 * 1024;
 
-/// Reads each of `paths` below `root` once, and gives Macadam's hash and one of `kind` of the same bytes; or why that file can't be read. Uses all cores.
+/// Reads each of `paths` below `root` once, and gives Macadam's hash and one of `kind` of the same
+/// bytes; or why that file can't be read. Uses all cores.
 pub(crate) fn foreign_hashes(
     root: &Path,
     paths: &[ProjectPath],

@@ -1,8 +1,8 @@
-//! What a look at all files does with those that are not settled: their earlier content counts, so that nothing half-written is uploaded and
-//! nothing that is just being replaced counts as removed.
+//! What a look at all files does with those that are not settled: their earlier content counts, so
+//! that nothing half-written is uploaded and nothing that is just being replaced counts as removed.
 //!
-//! Decides nothing about when a file is settled: that is `settle`. Must never hide a file without an end: who gives a path here takes it out
-//! again.
+//! Decides nothing about when a file is settled: that is `settle`. Must never hide a file without
+//! an end: who gives a path here takes it out again.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,29 +14,34 @@ use crate::model::desired::FileSelection;
 use crate::model::file::{FileCache, Fingerprint};
 use crate::model::path::ProjectPath;
 
-/// The files that must not be looked into yet. The default, none, is for a single run: what is on disk counts.
+/// The files that must not be looked into yet. The default, none, is for a single run: what is on
+/// disk counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FilesInProgress {
     /// Those that [`Debouncer::in_progress`](super::Debouncer::in_progress) tells.
     pub paths: BTreeSet<ProjectPath>,
-    /// Also every file that changed at this time or later, in nanoseconds since 1970: for a look after events were lost, or without a watch, when nobody
-    /// can tell who is writing.
+    /// Also every file that changed at this time or later, in nanoseconds since 1970: for a look
+    /// after events were lost, or without a watch, when nobody can tell who is writing.
     pub changed_since_ns: Option<i64>,
-    /// Also every sound and video that changed at this time or later and that isn't whole by its own format.
+    /// Also every sound and video that changed at this time or later and that isn't whole by its
+    /// own format.
     pub unfinished_since_ns: Option<i64>,
-    /// Whoever looks doesn't come back by itself: what is not finished is a problem then, and its earlier content doesn't count.
+    /// Whoever looks doesn't come back by itself: what is not finished is a problem then, and its
+    /// earlier content doesn't count.
     pub is_single: bool,
 }
 
 impl FilesInProgress {
-    /// The files at `paths`, and at `now_ns` everything that changed within the last [`QUIET_UNTOLD`].
+    /// The files at `paths`, and at `now_ns` everything that changed within the last
+    /// [`QUIET_UNTOLD`].
     pub fn without_events(paths: BTreeSet<ProjectPath>, now_ns: i64) -> Self {
         let changed_since_ns = Some(before(now_ns, QUIET_UNTOLD));
         let unfinished_since_ns = Some(before(now_ns, QUIET_UNFINISHED));
         Self { paths, changed_since_ns, unfinished_since_ns, is_single: false }
     }
 
-    /// For a single run at `now_ns`: what is on disk counts, but for sounds and videos that somebody seems to be writing.
+    /// For a single run at `now_ns`: what is on disk counts, but for sounds and videos that
+    /// somebody seems to be writing.
     pub fn single_run(now_ns: i64) -> Self {
         Self { unfinished_since_ns: Some(before(now_ns, QUIET_UNFINISHED)), is_single: true, ..Self::default() }
     }
@@ -46,12 +51,14 @@ impl FilesInProgress {
         self.paths.contains(path) || self.changed_since_ns.is_some_and(|since| changed_since(since, state))
     }
 
-    /// Whether the file at `path` changed so lately, in this state as the system tells it, that it must not be taken unless it is whole.
+    /// Whether the file at `path` changed so lately, in this state as the system tells it, that it
+    /// must not be taken unless it is whole.
     pub(super) fn wants_whole(&self, path: &ProjectPath, state: Option<&Fingerprint>) -> bool {
         has_quota(path) && self.unfinished_since_ns.is_some_and(|since| changed_since(since, state))
     }
 
-    /// Adds to `walk` the files that it didn't find, that are unsettled and that an earlier look knows: they are being replaced.
+    /// Adds to `walk` the files that it didn't find, that are unsettled and that an earlier look
+    /// knows: they are being replaced.
     pub fn keep(&self, walk: &mut Walk, selection: &FileSelection, cache: &FileCache) {
         let known = self.paths.iter().filter(|path| cache.contains_key(path));
         let absent: Vec<&ProjectPath> = known.filter(|path| !walk.files.contains_key(path)).collect();
@@ -67,7 +74,8 @@ fn before(now_ns: i64, span: Duration) -> i64 {
     now_ns.saturating_sub(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// A clock that was set back would keep a file waiting for as long: what claims to be from the future is not recent.
+/// A clock that was set back would keep a file waiting for as long: what claims to be from the
+/// future is not recent.
 fn changed_since(since: i64, state: Option<&Fingerprint>) -> bool {
     let day = i64::try_from(Duration::from_secs(86_400).as_nanos()).unwrap_or(i64::MAX);
     let changed = state.map(last_change_ns);

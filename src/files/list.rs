@@ -1,4 +1,5 @@
-//! Every file below a folder, as another tool would find it: hidden ones too. The manifest's own globs are the business of [`super::walk()`].
+//! Every file below a folder, as another tool would find it: hidden ones too. The manifest's own
+//! globs are the business of [`super::walk()`].
 
 use std::fs::ReadDir;
 use std::path::Path;
@@ -15,8 +16,8 @@ pub(crate) struct Listed {
     pub unread: Vec<String>,
 }
 
-/// Lists the files below `folder`, a path relative to `root` or nothing for all of it. Links to folders are not followed; folders of git's or of
-/// Macadam's own are not entered.
+/// Lists the files below `folder`, a path relative to `root` or nothing for all of it. Links to
+/// folders are not followed; folders of git's or of Macadam's own are not entered.
 pub(crate) fn list(root: &Path, folder: &str) -> Listed {
     let mut listed = Listed::default();
     let root = match Root::new(root) {

@@ -1,8 +1,10 @@
 //! Opening one file of the project, never one outside it.
 //!
-//! Links are followed as long as they stay inside the project's folder. They are resolved first, and the place that they lead to is opened without following
-//! any: what is swapped for a link between the look and the opening is an error, and nothing outside is read. What isn't a plain file is refused without
-//! waiting for it. `.git` and `.macadam` are never read, however they are named.
+//! Links are followed as long as they stay inside the project's folder. They are resolved first,
+//! and the place that they lead to is opened without following any: what is swapped for a link
+//! between the look and the opening is an error, and nothing outside is read. What isn't a plain
+//! file is refused without waiting for it. `.git` and `.macadam` are never read, however they are
+//! named.
 //!
 //! Read next: `scan` and `upload`, the callers.
 
@@ -22,7 +24,8 @@ use crate::platform::own_file::{self, How, Refusal};
 /// Folders that hold no assets, at any depth: git's own and Macadam's.
 const GUARDED: [&str; 2] = [".git", ".macadam"];
 
-/// Whether a folder of this name is never looked into. Case doesn't count, since some file systems don't count it.
+/// Whether a folder of this name is never looked into. Case doesn't count, since some file systems
+/// don't count it.
 pub(super) fn is_guarded(name: &str) -> bool {
     GUARDED.iter().any(|guarded| name.eq_ignore_ascii_case(guarded))
 }
@@ -56,7 +59,8 @@ pub(crate) enum OpenError {
         /// The path that was tried.
         path: ProjectPath,
     },
-    /// The file system ignores case, but the name on disk is another: other machines would not find it.
+    /// The file system ignores case, but the name on disk is another: other machines would not find
+    /// it.
     #[error("`{path}` is named `{actual}` on disk, and case counts")]
     Case {
         /// The path that was tried.
@@ -156,7 +160,8 @@ impl Root {
         Ok(if guarded { Err(Barred::Guarded) } else { Ok(real) })
     }
 
-    /// The path below the root as the file system spells it, if it has no links and differs from `path` only in case.
+    /// The path below the root as the file system spells it, if it has no links and differs from
+    /// `path` only in case.
     pub(super) fn other_case(&self, path: &str, real: &Path) -> Option<String> {
         let below = real.strip_prefix(&self.real).ok()?;
         let names: Vec<&str> = below.components().filter_map(|component| component.as_os_str().to_str()).collect();

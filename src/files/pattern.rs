@@ -1,8 +1,9 @@
 //! A glob of the manifest, matched part by part: pure, no file system.
 //!
-//! Part by part, because three rules need to know which part of a pattern met which part of a path: hidden files and folder links are only
-//! found where a pattern names them, and a folder is only walked when something below it can match. Braces are written out first, so
-//! `{ui,.icons}/*.png` is the two patterns `ui/*.png` and `.icons/*.png`.
+//! Part by part, because three rules need to know which part of a pattern met which part of a path:
+//! hidden files and folder links are only found where a pattern names them, and a folder is only
+//! walked when something below it can match. Braces are written out first, so `{ui,.icons}/*.png`
+//! is the two patterns `ui/*.png` and `.icons/*.png`.
 //!
 //! Read next: `walk`, the caller.
 
@@ -123,7 +124,8 @@ impl Pattern {
         })
     }
 
-    /// Whether every file below the folder at `parts` is meant: the pattern ends with `/**`, and what stands before meets the folder.
+    /// Whether every file below the folder at `parts` is meant: the pattern ends with `/**`, and
+    /// what stands before meets the folder.
     pub(super) fn covers(&self, parts: &[PatternPart]) -> bool {
         self.alternatives.iter().any(|components| {
             matches!(components.last(), Some(Component::AnyFolders))
@@ -131,7 +133,8 @@ impl Pattern {
         })
     }
 
-    /// Whether the components meet all the parts. A `**` at the end takes one part at least: a file, not the folder before it.
+    /// Whether the components meet all the parts. A `**` at the end takes one part at least: a
+    /// file, not the folder before it.
     fn meets_all(&self, components: &[Component], parts: &[PatternPart]) -> bool {
         match components.last() {
             Some(last @ Component::AnyFolders) => parts.split_last().is_some_and(|(file, folders)| {
@@ -141,8 +144,8 @@ impl Pattern {
         }
     }
 
-    /// Where the components can stand, having met some parts: state `i` is before component `i`. The work is the product of both lengths,
-    /// however many `**` there are.
+    /// Where the components can stand, having met some parts: state `i` is before component `i`.
+    /// The work is the product of both lengths, however many `**` there are.
     fn states(&self, components: &[Component], parts: &[PatternPart]) -> Vec<bool> {
         // `**` may meet no folder at all.
         let pass_over = |states: &mut Vec<bool>| {
@@ -169,7 +172,8 @@ impl Pattern {
         now
     }
 
-    /// The folders that the pattern names before its first wildcard, one an alternative; the project's folder itself is not among them.
+    /// The folders that the pattern names before its first wildcard, one an alternative; the
+    /// project's folder itself is not among them.
     pub(super) fn base_folders(&self) -> impl Iterator<Item = String> {
         self.alternatives.iter().filter_map(|components| {
             let folders = components.split_last().map_or(&[][..], |(_, folders)| folders);

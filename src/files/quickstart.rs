@@ -1,6 +1,8 @@
-//! The files of `examples/quickstart/`: pictures and a sound, drawn here, and a test that all of them pass.
+//! The files of `examples/quickstart/`: pictures and a sound, drawn here, and a test that all of
+//! them pass.
 //!
-//! `cargo test --lib quickstart -- --ignored` writes the drawn files anew. The model and the animation are written by hand.
+//! `cargo test --lib quickstart -- --ignored` writes the drawn files anew. The model and the
+//! animation are written by hand.
 #![expect(clippy::disallowed_methods, reason = "the test reads and writes the example's own files")]
 
 use std::collections::BTreeMap;
@@ -33,8 +35,8 @@ const FINE: u32 = 4;
 
 type Colour = Option<[u8; 3]>;
 
-/// A picture of what `draw` gives for each point of the square from -1 to 1, x to the right and y down. Only sums and products: the same bytes on
-/// every machine.
+/// A picture of what `draw` gives for each point of the square from -1 to 1, x to the right and y
+/// down. Only sums and products: the same bytes on every machine.
 fn picture(draw: fn(f64, f64) -> Colour) -> Vec<u8> {
     let place = |step: u32| (f64::from(step) + 0.5) / f64::from(SIZE * FINE) * 2.0 - 1.0;
     let (mut palette, mut pixels): (Vec<[u8; 4]>, Vec<u8>) = (Vec::new(), Vec::new());

@@ -1,7 +1,7 @@
 //! What the found files are: from the cache where nothing changed, else by one look into each.
 //!
-//! A file's facts and its hash belong to one state of it: its fingerprint is read before and after, and a file that moved in between is looked at
-//! again. All cores work, each with one fixed buffer.
+//! A file's facts and its hash belong to one state of it: its fingerprint is read before and after,
+//! and a file that moved in between is looked at again. All cores work, each with one fixed buffer.
 //!
 //! Read next: `inspect` for the look itself.
 
@@ -30,11 +30,13 @@ use crate::platform::fingerprint;
 const BUFFER: usize = 1 << 20;
 /// More cores than this don't read faster, and each holds a buffer.
 const MAX_THREADS: usize = 16;
-/// How often a file that moves under the look is looked at, and how long a writer is given in between.
+/// How often a file that moves under the look is looked at, and how long a writer is given in
+/// between.
 const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(50);
-/// The coarsest clock of a file system in use (FAT counts two seconds). A file that changed less than this before it was looked at may have
-/// changed again since without a trace (git's "racy" rule).
+/// The coarsest clock of a file system in use (FAT counts two seconds). A file that changed less
+/// than this before it was looked at may have changed again since without a trace (git's "racy"
+/// rule).
 const GRANULARITY_NS: i64 = 2_000_000_000;
 
 /// How far [`scan`] is with the files that it has to read; those that the cache knows don't count.
@@ -57,15 +59,17 @@ pub struct Scanned {
     pub findings: FoundFiles,
     /// The cache for the next time, which holds these files alone.
     pub cache: FileCache,
-    /// The files that changed and were not looked into because they are unsettled. Who looks without knowing of events
-    /// ([`FilesInProgress::without_events`]) learns here which ones to look at again.
+    /// The files that changed and were not looked into because they are unsettled. Who looks
+    /// without knowing of events ([`FilesInProgress::without_events`]) learns here which ones
+    /// to look at again.
     pub waiting: BTreeSet<ProjectPath>,
 }
 
 /// Looks at every file of `walk`, below `root`, the manifest's folder.
 ///
-/// `now_ns` is the time at which the look begins, in nanoseconds since 1970. `progress` is called on this thread, at least once when there is
-/// something to read. Of a file that is `in_progress` the cached content counts, as if it had not changed; without one the finding is
+/// `now_ns` is the time at which the look begins, in nanoseconds since 1970. `progress` is called
+/// on this thread, at least once when there is something to read. Of a file that is `in_progress`
+/// the cached content counts, as if it had not changed; without one the finding is
 /// [`FileProblem::being_written`].
 pub fn scan(
     root: &Path,
@@ -140,7 +144,8 @@ fn finding(walk: &Walk, path: &ProjectPath, content: Result<FileFacts, FileProbl
     Finding { globs: walk.files.get(path).cloned().unwrap_or_default(), content }
 }
 
-/// When the file changed last, in nanoseconds since 1970: a program can set the time of modification, but not the inode's.
+/// When the file changed last, in nanoseconds since 1970: a program can set the time of
+/// modification, but not the inode's.
 pub(super) fn last_change_ns(state: &Fingerprint) -> i64 {
     if state.changed_ns == 0 { state.modified_ns } else { state.changed_ns }
 }
@@ -178,7 +183,8 @@ enum ScanMessage {
 /// What a look gave.
 struct ScanResult {
     content: Result<FileFacts, FileProblem>,
-    /// The state that it belongs to; `None` when the file could not be read to its end in one state.
+    /// The state that it belongs to; `None` when the file could not be read to its end in one
+    /// state.
     state: Option<Fingerprint>,
 }
 
@@ -277,7 +283,8 @@ fn look_once(
         Err(problem) => return Ok(Some(Err(problem))),
     };
     let small = usize::try_from(size).ok().filter(|size| *size <= buffer.len());
-    // One that fits into the buffer is read once; of a longer one the headers first, so that an unfit one is not hashed for nothing.
+    // One that fits into the buffer is read once; of a longer one the headers first, so that an unfit
+    // one is not hashed for nothing.
     let (inspected, hash) = match small.and_then(|size| buffer.get_mut(..size)) {
         Some(bytes) => {
             match opened.file.read_exact(bytes) {

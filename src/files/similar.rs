@@ -1,6 +1,8 @@
-//! The file that was probably meant by a path that leads nowhere: one whose name differs only in case or in the form of its accents.
+//! The file that was probably meant by a path that leads nowhere: one whose name differs only in
+//! case or in the form of its accents.
 //!
-//! A folder is listed once, however many paths are missing in it: with as many missing paths as files, a listing for each would cost their product.
+//! A folder is listed once, however many paths are missing in it: with as many missing paths as
+//! files, a listing for each would cost their product.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +25,8 @@ pub(super) struct Listings {
 }
 
 impl Listings {
-    /// The path below `root` that exists and differs from `path` only in case or in the form of its accents.
+    /// The path below `root` that exists and differs from `path` only in case or in the form of its
+    /// accents.
     pub(super) fn similar(&self, root: &Path, path: &str) -> Option<String> {
         let mut found = String::new();
         for part in path.split('/') {

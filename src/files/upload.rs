@@ -1,7 +1,8 @@
 //! The bytes that were hashed, or an error: what the client sends.
 //!
-//! The last bytes are held back until the whole content is known to be what was hashed. A body that lacks its end can't be carried out by the
-//! remote, so other bytes than those of the plan are never uploaded, whatever happens to the file meanwhile.
+//! The last bytes are held back until the whole content is known to be what was hashed. A body that
+//! lacks its end can't be carried out by the remote, so other bytes than those of the plan are
+//! never uploaded, whatever happens to the file meanwhile.
 
 use std::fs::File;
 use std::io;
@@ -62,8 +63,8 @@ pub(crate) fn open_upload(root: &Path, path: &ProjectPath, facts: &FileFacts) ->
     Ok(VerifiedReader::new(opened.file, path.clone(), facts))
 }
 
-/// A reader of exactly the bytes that were hashed. It ends with an error that carries [`ContentChanged`], its last bytes withheld, if the
-/// file holds others. Needs a tokio runtime.
+/// A reader of exactly the bytes that were hashed. It ends with an error that carries
+/// [`ContentChanged`], its last bytes withheld, if the file holds others. Needs a tokio runtime.
 pub(crate) struct VerifiedReader {
     file: tokio::fs::File,
     path: ProjectPath,
@@ -73,7 +74,8 @@ pub(crate) struct VerifiedReader {
     /// Bytes of the file that were not read yet.
     left: u64,
     buffer: Vec<u8>,
-    /// The part of `buffer` that may be given out: it is not the last one, or the whole is verified.
+    /// The part of `buffer` that may be given out: it is not the last one, or the whole is
+    /// verified.
     ready: std::ops::Range<usize>,
     stage: UploadStage,
 }

@@ -1,7 +1,8 @@
 //! Which files the manifest speaks of.
 //!
-//! Only folders that can hold a match are entered. What could not be looked at becomes a [`WalkProblem`] that names the globs concerned: an
-//! incomplete list must never look like a complete one, or files would seem to be removed. `.gitignore` doesn't count.
+//! Only folders that can hold a match are entered. What could not be looked at becomes a
+//! [`WalkProblem`] that names the globs concerned: an incomplete list must never look like a
+//! complete one, or files would seem to be removed. `.gitignore` doesn't count.
 //!
 //! Read next: `pattern` for what a glob means, `scan` for what becomes of the list.
 
@@ -22,15 +23,17 @@ use crate::model::path::ProjectPath;
 /// Every file that the manifest speaks of, and what kept the list from being complete.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Walk {
-    /// The files that globs match, and the paths of explicit entries whether there is such a file or not; with the indexes into
-    /// [`FileSelection::globs`] of all globs that match.
+    /// The files that globs match, and the paths of explicit entries whether there is such a file
+    /// or not; with the indexes into [`FileSelection::globs`] of all globs that match.
     pub files: BTreeMap<ProjectPath, Vec<usize>>,
-    /// Files that can't be reached though they are wanted ([`keep_behind_links`](super::keep_behind_links)): nobody may look at what lies there.
+    /// Files that can't be reached though they are wanted
+    /// ([`keep_behind_links`](super::keep_behind_links)): nobody may look at what lies there.
     pub unreachable: BTreeMap<ProjectPath, FileProblem>,
     /// What could not be looked at, in the order of its path.
     pub problems: Vec<WalkProblem>,
-    /// Folders that globs name and that are not there, in the order of the globs. No mistake: git keeps no empty folders, so the last file takes
-    /// its folder along. But a folder that is not mounted looks the same, so no file of theirs may count as removed.
+    /// Folders that globs name and that are not there, in the order of the globs. No mistake: git
+    /// keeps no empty folders, so the last file takes its folder along. But a folder that is
+    /// not mounted looks the same, so no file of theirs may count as removed.
     pub missing: Vec<MissingFolder>,
 }
 
@@ -50,8 +53,8 @@ pub struct WalkProblem {
     pub path: String,
     /// The indexes into [`FileSelection::globs`] of the globs that it concerns.
     pub globs: Vec<usize>,
-    /// Files of these globs may exist that are not in [`Walk::files`], so none of them may count as removed. False when only the one file at
-    /// `path` is concerned.
+    /// Files of these globs may exist that are not in [`Walk::files`], so none of them may count as
+    /// removed. False when only the one file at `path` is concerned.
     pub incomplete: bool,
     /// What is wrong.
     pub problem: FileProblem,
@@ -59,9 +62,10 @@ pub struct WalkProblem {
 
 /// Finds the files that `selection` speaks of below `root`, the manifest's folder.
 ///
-/// In globs `*` doesn't cross `/`, case counts, and hidden files and links to folders are skipped unless a part of the glob without wildcards
-/// names them (a part that starts with a dot also finds hidden names). `.git` and `.macadam` are never entered. The result is the same
-/// for the same files, in the same order. Uses all cores.
+/// In globs `*` doesn't cross `/`, case counts, and hidden files and links to folders are skipped
+/// unless a part of the glob without wildcards names them (a part that starts with a dot also finds
+/// hidden names). `.git` and `.macadam` are never entered. The result is the same for the same
+/// files, in the same order. Uses all cores.
 pub fn walk(root: &Path, selection: &FileSelection) -> Walk {
     let mut walk = Walk::default();
     let globs = Globs::new(&selection.globs, &mut walk.problems);
@@ -89,7 +93,8 @@ pub fn walk(root: &Path, selection: &FileSelection) -> Walk {
 /// The globs that would match files at these paths if they were there.
 pub(super) fn matching(selection: &FileSelection, paths: &[&ProjectPath]) -> Vec<(ProjectPath, Vec<usize>)> {
     let globs = Globs::new(&selection.globs, &mut Vec::new());
-    // Whether a folder is a link is not known any more; one that only its name finds is found all the same.
+    // Whether a folder is a link is not known any more; one that only its name finds is found all the
+    // same.
     let parts = |path: &ProjectPath| path.as_str().split('/').map(PatternPart::new).collect::<Vec<_>>();
     paths.iter().map(|path| ((*path).clone(), globs.matching(&parts(path)))).collect()
 }

@@ -1,4 +1,5 @@
-//! `[existing]` and `[pins]`, tables whose keys are addresses, and the book of all addresses in which they and icons are looked up.
+//! `[existing]` and `[pins]`, tables whose keys are addresses, and the book of all addresses in
+//! which they and icons are looked up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -184,7 +185,8 @@ impl<'b> AddressBook<'b> {
 /// What pins, icons and previews name that is not in the manifest.
 #[derive(Debug, Default)]
 pub(super) struct Absent {
-    /// Faults about addresses that nobody knows. Kept apart from all others: before state and lockfile are asked, such an address may be a known one.
+    /// Faults about addresses that nobody knows. Kept apart from all others: before state and
+    /// lockfile are asked, such an address may be a known one.
     pub(super) faults: ErrorSink,
     /// References to known ones.
     pub(super) strays: BTreeSet<Stray>,

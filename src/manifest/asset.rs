@@ -129,7 +129,8 @@ impl AssetKeys {
         keys
     }
 
-    /// These keys, and the defaults where they are unset. Social links are merged network by network.
+    /// These keys, and the defaults where they are unset. Social links are merged network by
+    /// network.
     pub(super) fn over(self, defaults: &Self) -> Self {
         let mut social_links = defaults.social_links.clone();
         social_links.extend(self.social_links);

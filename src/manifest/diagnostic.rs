@@ -1,6 +1,8 @@
-//! What is wrong with a manifest, and where: the faults that the readers collect, and the diagnostics that people see.
+//! What is wrong with a manifest, and where: the faults that the readers collect, and the
+//! diagnostics that people see.
 //!
-//! Must never show a text from the manifest unescaped: a key may hold an escape sequence of the terminal. Read next: `render`.
+//! Must never show a text from the manifest unescaped: a key may hold an escape sequence of the
+//! terminal. Read next: `render`.
 
 use std::ops::Range;
 
@@ -9,7 +11,8 @@ use crate::model::shown::foreign;
 
 /// The most diagnostics that one look at a manifest gives; nobody reads further.
 pub(super) const MAX_DIAGNOSTICS: usize = 100;
-/// The most faults that are kept before they are sorted by place: a bound for memory, far above [`MAX_DIAGNOSTICS`].
+/// The most faults that are kept before they are sorted by place: a bound for memory, far above
+/// [`MAX_DIAGNOSTICS`].
 const MAX_FAULTS: usize = 10_000;
 /// The most characters of a text from the manifest that a message repeats.
 const MAX_SHOWN: usize = 60;
@@ -42,7 +45,8 @@ pub struct Diagnostic {
     pub line: Option<usize>,
     /// The column in which the span starts, in characters from 1.
     pub column: Option<usize>,
-    /// Whether its line may be shown. Not where the file may be no manifest: then it may be somebody's secret.
+    /// Whether its line may be shown. Not where the file may be no manifest: then it may be
+    /// somebody's secret.
     pub quoted: bool,
     /// The other places of a clash, in bytes from the file's start, with a word to each.
     pub also: Vec<(Range<usize>, String)>,
@@ -107,7 +111,8 @@ impl ErrorSink {
         self.faults.iter().filter_map(|fault| fault.span.as_ref())
     }
 
-    /// Whether more faults than anybody will see are here: what costs something, such as a hint, can be left out.
+    /// Whether more faults than anybody will see are here: what costs something, such as a hint,
+    /// can be left out.
     pub(super) fn is_crowded(&self) -> bool {
         self.faults.len() >= MAX_DIAGNOSTICS
     }
@@ -118,8 +123,8 @@ impl ErrorSink {
         self.dropped = self.dropped.saturating_add(other.dropped);
     }
 
-    /// Adds the faults of another report, without those on a line where this one has a fault already: after a syntax error the rest of
-    /// its line means nothing.
+    /// Adds the faults of another report, without those on a line where this one has a fault
+    /// already: after a syntax error the rest of its line means nothing.
     pub(super) fn add_elsewhere(&mut self, other: Self, source: &ManifestSource) {
         let line_of = |fault: &ManifestError| fault.span.as_ref().map(|span| source.line_of(span.start));
         let taken: std::collections::BTreeSet<_> = self.faults.iter().map(line_of).collect();
@@ -134,7 +139,8 @@ impl ErrorSink {
         all.map(|diagnostic| Diagnostic { severity: Severity::Note, ..diagnostic }).collect()
     }
 
-    /// All faults by place, at most [`MAX_DIAGNOSTICS`] of them and a last one that counts the rest.
+    /// All faults by place, at most [`MAX_DIAGNOSTICS`] of them and a last one that counts the
+    /// rest.
     pub(super) fn into_diagnostics(mut self, source: &ManifestSource) -> Vec<Diagnostic> {
         self.faults.sort_by_key(|fault| fault.span.as_ref().map_or((0, 0), |span| (span.start, span.end)));
         let more = self.faults.len().saturating_sub(MAX_DIAGNOSTICS).saturating_add(self.dropped);

@@ -1,4 +1,5 @@
-//! The tables of a manifest, put together: what can be said without a look at the files is checked here.
+//! The tables of a manifest, put together: what can be said without a look at the files is checked
+//! here.
 //!
 //! Read next: `entry` for assets and globs, `resolve` for what needs the files.
 
@@ -40,8 +41,10 @@ pub(super) struct ManifestDocument {
     pub(super) pins: BTreeMap<Address, PinEntry>,
 }
 
-/// Reads all tables of the manifest `file`. The result means nothing if the report got a fault, and is `None` where the creator can't be known. Faults about
-/// addresses that are nowhere in the manifest go to `absent`: they may be known from before, which only [`super::Manifest::resolve`] learns.
+/// Reads all tables of the manifest `file`. The result means nothing if the report got a fault, and
+/// is `None` where the creator can't be known. Faults about addresses that are nowhere in the
+/// manifest go to `absent`: they may be known from before, which only [`super::Manifest::resolve`]
+/// learns.
 pub(super) fn read_document(
     table: &DeTable<'_>,
     file: &str,
@@ -99,7 +102,8 @@ fn read_defaults(mut fields: TableReader<'_>, report: &mut ErrorSink) -> AssetKe
     defaults
 }
 
-/// Icons, previews and pins, as far as nothing about them depends on the files. Gives the faults about addresses that are nowhere.
+/// Icons, previews and pins, as far as nothing about them depends on the files. Gives the faults
+/// about addresses that are nowhere.
 fn check_references(
     assets: &[DraftEntry],
     globs: &[GlobEntry],

@@ -1,7 +1,9 @@
-//! Writing one pin into a manifest, or taking it out, as a person would: every other byte of the file stays.
+//! Writing one pin into a manifest, or taking it out, as a person would: every other byte of the
+//! file stays.
 //!
-//! The text is cut and spliced at the places that the parser reports; it is never written out anew, which would change line endings and layout. What
-//! came of it is parsed again and has to say the same but for that pin. Must never write anything that it didn't verify.
+//! The text is cut and spliced at the places that the parser reports; it is never written out anew,
+//! which would change line endings and layout. What came of it is parsed again and has to say the
+//! same but for that pin. Must never write anything that it didn't verify.
 //!
 //! Read next: `pins` for where pins are written, `names` for how they are read.
 
@@ -57,8 +59,9 @@ impl EditError {
     }
 }
 
-/// The manifest with `address` pinned to `pin`. An earlier pin of it is replaced where it stands, with its comment kept; a new one comes last under
-/// `[pins]`, which is put at the end where there is none.
+/// The manifest with `address` pinned to `pin`. An earlier pin of it is replaced where it stands,
+/// with its comment kept; a new one comes last under `[pins]`, which is put at the end where there
+/// is none.
 ///
 /// # Errors
 /// When the text is no TOML, or the pin is written in a way that can't be replaced.
@@ -81,8 +84,9 @@ pub(crate) fn set_pin(text: &str, address: &Address, pin: Pin) -> Result<String,
     verify(text, edited, address, Some(pin))
 }
 
-/// The manifest without the pin of `address`; `None` when there is none. The line of the pin goes with the comment behind it, and the last one takes an
-/// empty `[pins]` along that carries no comment.
+/// The manifest without the pin of `address`; `None` when there is none. The line of the pin goes
+/// with the comment behind it, and the last one takes an empty `[pins]` along that carries no
+/// comment.
 ///
 /// # Errors
 /// When the text is no TOML, or the pin is written in a way that can't be cut out.
@@ -215,7 +219,8 @@ fn line_after(text: &str, at: usize, line: &str, br: &str) -> Splice {
     (end..end, if whole { format!("{line}{br}") } else { format!("{br}{line}") })
 }
 
-/// A new table behind everything, with a blank line before it. A file without a line break at its end stays one.
+/// A new table behind everything, with a blank line before it. A file without a line break at its
+/// end stays one.
 fn at_the_end(text: &str, entry: &str, br: &str) -> Splice {
     let end = text.len();
     let table = format!("[pins]{br}{entry}");
@@ -300,8 +305,9 @@ fn follows_comment(text: &str, line: usize) -> bool {
     })
 }
 
-/// Whether something is written about a table that has nothing left but the lines to be cut: beside or above its header, or below it. A comment that
-/// stands right above the next header, with a blank line before it, is about that one.
+/// Whether something is written about a table that has nothing left but the lines to be cut: beside
+/// or above its header, or below it. A comment that stands right above the next header, with a
+/// blank line before it, is about that one.
 fn carries_comment(text: &str, header: &Range<usize>, cuts: &[Range<usize>]) -> bool {
     if follows_comment(text, header.start) || text.get(header.clone()).is_some_and(|line| line.contains('#')) {
         return true;
@@ -328,7 +334,8 @@ fn carries_comment(text: &str, header: &Range<usize>, cuts: &[Range<usize>]) -> 
     pending
 }
 
-/// Cuts that touch as one, with the blank line that set a header apart, and without leaving a line break at the end of a file that had none.
+/// Cuts that touch as one, with the blank line that set a header apart, and without leaving a line
+/// break at the end of a file that had none.
 fn tidied(text: &str, mut cuts: Vec<Range<usize>>, headers: &[Range<usize>]) -> Vec<Range<usize>> {
     cuts.sort_by_key(|cut| cut.start);
     let mut merged: Vec<Range<usize>> = Vec::new();
@@ -623,7 +630,8 @@ mod tests {
         )
     }
 
-    /// The lines that are not about pins, blank ones left out: a blank line comes and goes with the table that it sets apart.
+    /// The lines that are not about pins, blank ones left out: a blank line comes and goes with the
+    /// table that it sets apart.
     fn others(text: &str) -> Vec<&str> {
         let about = ["pin", "sword", "ui/close.png", "asset_id", "new"];
         let text = text.strip_prefix(BOM).unwrap_or(text);

@@ -1,4 +1,5 @@
-//! `[assets.*]` and `[globs.*]`: entries that name files, each checked by itself and against the others.
+//! `[assets.*]` and `[globs.*]`: entries that name files, each checked by itself and against the
+//! others.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -199,7 +200,8 @@ fn extensions_hint() -> String {
     format!("it takes {}", all.collect::<Vec<_>>().join(" "))
 }
 
-/// Two entries that give one address, or two addresses for one path: the first of each is in force for the checks that follow.
+/// Two entries that give one address, or two addresses for one path: the first of each is in force
+/// for the checks that follow.
 fn check_clashes(drafts: &[DraftEntry], report: &mut ErrorSink) {
     let mut addresses: BTreeMap<&Address, &Range<usize>> = BTreeMap::new();
     let mut paths: BTreeMap<String, (&Address, Range<usize>)> = BTreeMap::new();
@@ -226,7 +228,8 @@ fn check_clashes(drafts: &[DraftEntry], report: &mut ErrorSink) {
     }
 }
 
-/// The most patterns of all globs together, those of `exclude` among them: each file is compared with each.
+/// The most patterns of all globs together, those of `exclude` among them: each file is compared
+/// with each.
 const MAX_PATTERNS: usize = 1_000;
 
 /// Reads `[globs]`.
@@ -261,7 +264,8 @@ pub(super) fn read_globs(fields: TableReader<'_>, defaults: &AssetKeys, report: 
     globs
 }
 
-/// Where the pattern ends in an extension, the type has to take its format. Other patterns are checked file by file.
+/// Where the pattern ends in an extension, the type has to take its format. Other patterns are
+/// checked file by file.
 fn check_glob_type(pattern: &Spanned<&str>, keys: &AssetKeys, report: &mut ErrorSink) {
     let named = keys.asset_type.named();
     let Some(extension) = pattern::extension(pattern.get_ref()) else {

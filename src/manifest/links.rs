@@ -137,7 +137,8 @@ fn read_social_link(link: &KeyValue<'_>, report: &mut ErrorSink) -> Option<Optio
     Some(Some(SocialLink { title: title.map(str::to_owned), uri: text.to_owned() }))
 }
 
-/// Whether a text can be an https URL. Roblox wants each network's own form and doesn't publish it: that is left to Roblox.
+/// Whether a text can be an https URL. Roblox wants each network's own form and doesn't publish it:
+/// that is left to Roblox.
 fn is_https_url(text: &str) -> bool {
     let host = text.strip_prefix("https://").map(|rest| rest.split(['/', '?', '#']).next().unwrap_or(""));
     let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '"' && c != '\\';

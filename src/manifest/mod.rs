@@ -1,10 +1,12 @@
-//! From the text of a manifest to the desired state. Pure: bytes and findings in, values and diagnostics out.
+//! From the text of a manifest to the desired state. Pure: bytes and findings in, values and
+//! diagnostics out.
 //!
-//! Every error is found in one look, each with its place and what would be right. What needs no file is told by [`parse`], the rest by
-//! [`Manifest::resolve`]. Must never do I/O, never stop at the first error, and never let the manifest say where a credential goes.
+//! Every error is found in one look, each with its place and what would be right. What needs no
+//! file is told by [`parse`], the rest by [`Manifest::resolve`]. Must never do I/O, never stop at
+//! the first error, and never let the manifest say where a credential goes.
 //!
-//! Read next: `document` for the tables, `read` for how they are read, `resolve` for what comes of them and the files; `edit` for the one thing that is
-//! written into a manifest, pins.
+//! Read next: `document` for the tables, `read` for how they are read, `resolve` for what comes of
+//! them and the files; `edit` for the one thing that is written into a manifest, pins.
 
 mod address_index;
 mod asset;
@@ -57,8 +59,9 @@ pub struct Manifest {
 /// Reads a manifest. `file` is what diagnostics call it.
 ///
 /// # Errors
-/// Everything that is wrong with it, by place; at most 100 and a last one that counts the rest. After a syntax error whose extent can't be
-/// known only syntax errors are told. References to addresses that are not in the manifest are told beside other errors, and are else left to
+/// Everything that is wrong with it, by place; at most 100 and a last one that counts the rest.
+/// After a syntax error whose extent can't be known only syntax errors are told. References to
+/// addresses that are not in the manifest are told beside other errors, and are else left to
 /// [`Manifest::resolve`], which learns what is known from before.
 pub fn parse(bytes: &[u8], file: &str) -> Result<Manifest, Vec<Diagnostic>> {
     let source = syntax::decode(bytes, file)?;
@@ -105,13 +108,15 @@ impl Manifest {
         }
     }
 
-    /// The desired state, from what the walk for [`Manifest::selection`] found. A file that is missing or can't be used is a problem of its
-    /// asset, not an error of the manifest. A pin, icon or preview that names an address which left the manifest is none either where that is `known`, to
-    /// state or lockfile: it becomes a [`Stray`](crate::model::desired::Stray).
+    /// The desired state, from what the walk for [`Manifest::selection`] found. A file that is
+    /// missing or can't be used is a problem of its asset, not an error of the manifest. A pin,
+    /// icon or preview that names an address which left the manifest is none either where that is
+    /// `known`, to state or lockfile: it becomes a [`Stray`](crate::model::desired::Stray).
     ///
     /// # Errors
-    /// What only the files show to be wrong: two globs on one path, two files or entries with one address, an icon that is no square Image, a pin or
-    /// reference to an address that isn't there.
+    /// What only the files show to be wrong: two globs on one path, two files or entries with one
+    /// address, an icon that is no square Image, a pin or reference to an address that isn't
+    /// there.
     pub fn resolve(&self, findings: &FoundFiles, known: &BTreeSet<Address>) -> Result<Resolved, Vec<Diagnostic>> {
         resolve::resolve(self, findings, known)
     }

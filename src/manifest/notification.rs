@@ -3,7 +3,8 @@
 use super::diagnostic::{ErrorSink, shown};
 use super::read::TableReader;
 
-/// Variables that hold credentials: what they hold must never be taken for a URL, which errors may show.
+/// Variables that hold credentials: what they hold must never be taken for a URL, which errors may
+/// show.
 const KEY_VARIABLES: [&str; 2] = ["ROBLOX_API_KEY", "ROBLOX_OAUTH_TOKEN"];
 
 /// Reads `[notify]`: the name of the variable that holds the webhook's URL.

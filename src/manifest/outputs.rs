@@ -178,7 +178,8 @@ fn open(path: ProjectPath, place: &Range<usize>, taken: &Taken<'_>, report: &mut
     output
 }
 
-/// A `.d.ts` file describes the Luau module beside it, so it holds the same keys: what it doesn't say of them is what that one says.
+/// A `.d.ts` file describes the Luau module beside it, so it holds the same keys: what it doesn't
+/// say of them is what that one says.
 fn describe_modules(drafts: &mut [Draft], report: &mut ErrorSink) {
     let modules: BTreeMap<String, (Output, Range<usize>)> = drafts
         .iter()

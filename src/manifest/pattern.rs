@@ -45,8 +45,8 @@ pub(super) fn read_pattern(text: toml::Spanned<&str>, report: &mut ErrorSink) ->
     }
 }
 
-/// All patterns as one set; an index of the set is an index into `patterns`. Patterns come from [`read_pattern`], but together they may still be
-/// more than globset takes.
+/// All patterns as one set; an index of the set is an index into `patterns`. Patterns come from
+/// [`read_pattern`], but together they may still be more than globset takes.
 pub(super) fn set<'p>(patterns: impl IntoIterator<Item = &'p str>) -> Result<GlobSet, globset::Error> {
     let mut builder = GlobSetBuilder::new();
     for pattern in patterns {
@@ -55,7 +55,8 @@ pub(super) fn set<'p>(patterns: impl IntoIterator<Item = &'p str>) -> Result<Glo
     builder.build()
 }
 
-/// A glob over addresses, by the rules of the manifest's patterns: `*` doesn't cross `/`, case counts.
+/// A glob over addresses, by the rules of the manifest's patterns: `*` doesn't cross `/`, case
+/// counts.
 #[derive(Debug, Clone)]
 pub(crate) struct AddressPattern(GlobSet);
 
@@ -105,7 +106,8 @@ impl AddressSelection {
     }
 }
 
-/// The extension that every match of a pattern has, in lower case, where the pattern ends in a plain one.
+/// The extension that every match of a pattern has, in lower case, where the pattern ends in a
+/// plain one.
 pub(super) fn extension(pattern: &str) -> Option<String> {
     let (_, extension) = pattern.rsplit('/').next()?.rsplit_once('.')?;
     let plain = !extension.is_empty() && extension.bytes().all(|b| b.is_ascii_alphanumeric());

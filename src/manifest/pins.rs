@@ -1,4 +1,5 @@
-//! Where the pins of a manifest are written, by their bytes: under a header, as dotted keys, in an inline table, or each under a header of its own.
+//! Where the pins of a manifest are written, by their bytes: under a header, as dotted keys, in an
+//! inline table, or each under a header of its own.
 //!
 //! Looks at the layout alone; what a pin means is read in `names`. Read next: `edit`, the caller.
 
@@ -108,7 +109,8 @@ impl<'d> Home<'d> {
         named.iter().filter_map(|(_, name)| Address::new(name).ok()).collect()
     }
 
-    /// How the pin of an address is written: more than once when two spellings of a key are one address.
+    /// How the pin of an address is written: more than once when two spellings of a key are one
+    /// address.
     pub(super) fn written(&self, address: &Address) -> Vec<Written<'d>> {
         let entries: Vec<(Written<'d>, String)> = match self {
             Self::Nowhere => Vec::new(),

@@ -1,6 +1,8 @@
-//! A small typed reader over a parsed TOML document. It goes on after a fault, so that all of them are found in one look.
+//! A small typed reader over a parsed TOML document. It goes on after a fault, so that all of them
+//! are found in one look.
 //!
-//! Must never stop at the first fault, and never let a key pass that nobody asked for. Read next: `asset`.
+//! Must never stop at the first fault, and never let a key pass that nobody asked for. Read next:
+//! `asset`.
 
 use std::ops::Range;
 
@@ -14,7 +16,8 @@ use crate::model::ids::IdError;
 /// A value with its place.
 pub(super) type Value<'t> = Spanned<DeValue<'t>>;
 
-/// What a credential is called in other tools' files. A key that holds one of these words gets an explanation of its own.
+/// What a credential is called in other tools' files. A key that holds one of these words gets an
+/// explanation of its own.
 pub(super) const CREDENTIAL_WORDS: [&str; 8] =
     ["apikey", "token", "secret", "password", "cookie", "roblosecurity", "credential", "authorization"];
 /// Keys that elsewhere say where requests go.

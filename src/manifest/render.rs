@@ -1,6 +1,8 @@
-//! Diagnostics as people read them: each with its line of the manifest and what would be right below it.
+//! Diagnostics as people read them: each with its line of the manifest and what would be right
+//! below it.
 //!
-//! Must never show what could be a credential, even one that was put into the manifest by mistake, nor a line of a file that may be no manifest.
+//! Must never show what could be a credential, even one that was put into the manifest by mistake,
+//! nor a line of a file that may be no manifest.
 
 use std::ops::Range;
 
@@ -11,8 +13,8 @@ use super::diagnostic::{BOM, Diagnostic, Severity};
 use super::read::CREDENTIAL_WORDS;
 use crate::model::steps::step;
 
-/// The diagnostics as text, sorted by place, with a line break at the end of each. `source` is the manifest that was parsed; where that
-/// is no UTF-8, its lossy form will do.
+/// The diagnostics as text, sorted by place, with a line break at the end of each. `source` is the
+/// manifest that was parsed; where that is no UTF-8, its lossy form will do.
 pub fn render(diagnostics: &[Diagnostic], source: &str, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
     let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
@@ -76,7 +78,8 @@ impl Excerpt {
         let before = source.get(..from).unwrap_or("");
         let start = before.rfind('\n').map_or(0, |at| at + 1);
         let end = source.get(to..).and_then(|rest| rest.find('\n')).map_or(source.len(), |at| to + at);
-        // Counted from the line that is known: from the file's start, a hundred mistakes at its end would go through all of it a hundred times.
+        // Counted from the line that is known: from the file's start, a hundred mistakes at its end would
+        // go through all of it a hundred times.
         let first_line = known.and_then(|(line, at)| {
             let between = source.get(start..source.floor_char_boundary(at))?;
             line.checked_sub(between.matches('\n').count())
@@ -109,7 +112,8 @@ fn clamp(text: &str, span: &Range<usize>) -> Range<usize> {
     start..end.max(start)
 }
 
-/// The line with what follows a key starred out, byte for byte, where the key speaks of a credential or of a webhook with a URL.
+/// The line with what follows a key starred out, byte for byte, where the key speaks of a
+/// credential or of a webhook with a URL.
 fn without_secret(line: &str) -> String {
     let Some((before, after)) = secret_from(line).and_then(|at| Some((line.get(..at)?, line.get(at + 1..)?))) else {
         return line.to_owned();
@@ -121,8 +125,8 @@ fn without_secret(line: &str) -> String {
     format!("{before}={}", starred.collect::<String>())
 }
 
-/// Where the first `=` stands whose key, the letters since the last `,` or `{`, speaks of a credential. Goes through the line once: a line may be a
-/// whole manifest.
+/// Where the first `=` stands whose key, the letters since the last `,` or `{`, speaks of a
+/// credential. Goes through the line once: a line may be a whole manifest.
 fn secret_from(line: &str) -> Option<usize> {
     const WEBHOOK: &str = "webhook";
     let last_slash = line.rfind('/');

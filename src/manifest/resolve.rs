@@ -1,6 +1,7 @@
 //! From a manifest and the files that were found to the desired state.
 //!
-//! Must never turn a missing or unusable file into a removal: such an asset stays, with its problem. Read next: `model::desired`.
+//! Must never turn a missing or unusable file into a removal: such an asset stays, with its
+//! problem. Read next: `model::desired`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -25,7 +26,8 @@ use crate::model::path::ProjectPath;
 pub struct Resolved {
     /// The desired state.
     pub desired: Desired,
-    /// What is no error and hardly meant: a glob that finds no file, an output pattern that fits no address.
+    /// What is no error and hardly meant: a glob that finds no file, an output pattern that fits no
+    /// address.
     pub notes: Vec<Diagnostic>,
 }
 
@@ -180,7 +182,8 @@ impl<'m> Gathering<'m> {
         }
     }
 
-    /// Icons, previews and pins, now that every address and type is known. Gives those that lead to what left.
+    /// Icons, previews and pins, now that every address and type is known. Gives those that lead to
+    /// what left.
     fn check_references(&mut self) -> BTreeSet<Stray> {
         let assets = self.assets.iter().map(|(address, (asset, _))| (address, asset.asset_type)).collect();
         let entries = &self.document.assets;
@@ -206,7 +209,8 @@ impl<'m> Gathering<'m> {
     }
 }
 
-/// The facts of a file, unless the type or privacy that it is to have doesn't suit it: a problem of this asset alone.
+/// The facts of a file, unless the type or privacy that it is to have doesn't suit it: a problem of
+/// this asset alone.
 fn fitting(facts: FileFacts, asset_type: Option<AssetType>, keys: &AssetKeys) -> Result<FileFacts, FileProblem> {
     let problem = |message: String, hint: String| Err(FileProblem { message, hint: Some(hint) });
     let Some(asset_type) = asset_type else {

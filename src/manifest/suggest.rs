@@ -2,11 +2,13 @@
 
 /// Words longer than this are not compared: nobody mistypes them, and the comparison is quadratic.
 const MAX_WORD: usize = 200;
-/// The most steps that all suggestions of addresses in one look at a manifest may take; one step compares two characters. Enough for a mistyped name of
-/// 30 characters among 20,000 such addresses, a second at the most.
+/// The most steps that all suggestions of addresses in one look at a manifest may take; one step
+/// compares two characters. Enough for a mistyped name of 30 characters among 20,000 such
+/// addresses, a second at the most.
 const MAX_STEPS: usize = 20_000_000;
 
-/// How many steps are left for suggestions: without it a manifest of long names that are all wrong would cost the square of its length.
+/// How many steps are left for suggestions: without it a manifest of long names that are all wrong
+/// would cost the square of its length.
 #[derive(Debug)]
 pub(super) struct Patience {
     steps: usize,
@@ -28,12 +30,14 @@ impl Patience {
     }
 }
 
-/// The candidate that is nearest to a mistyped word, unless none is near. For a few candidates that the program knows.
+/// The candidate that is nearest to a mistyped word, unless none is near. For a few candidates that
+/// the program knows.
 pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     nearest_within(&mut Patience::default(), word, candidates)
 }
 
-/// The candidate that is nearest to a mistyped word, unless none is near, or finding it takes more steps than are left.
+/// The candidate that is nearest to a mistyped word, unless none is near, or finding it takes more
+/// steps than are left.
 pub(super) fn nearest_within<'c>(
     patience: &mut Patience,
     word: &str,

@@ -1,4 +1,5 @@
-//! From bytes to a TOML document: encoding, merge conflicts and syntax, before any key means anything.
+//! From bytes to a TOML document: encoding, merge conflicts and syntax, before any key means
+//! anything.
 //!
 //! Must never hand on a document whose recovery guessed. Read next: `read`.
 
@@ -9,7 +10,8 @@ use toml::de::{DeTable, Error};
 
 use super::diagnostic::{BOM, Diagnostic, ErrorSink, ManifestError, ManifestSource};
 
-/// The largest manifest in bytes: 100,000 entries of 160 bytes. A bound for memory, which parsing multiplies.
+/// The largest manifest in bytes: 100,000 entries of 160 bytes. A bound for memory, which parsing
+/// multiplies.
 pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// The most lines: 100,000 entries of ten. The parser keeps each.
 const MAX_LINES: usize = 1_000_000;
@@ -19,7 +21,8 @@ const MAX_RECOVERED_BYTES: usize = 1024 * 1024;
 const DUPLICATE: &str = "duplicate key";
 /// How the parser calls a text without quotes. It takes it as the text.
 const UNQUOTED: &str = "string values must be quoted";
-/// How the parser calls values that are wrong in themselves: their extent is known, and the rest of the document is as written.
+/// How the parser calls values that are wrong in themselves: their extent is known, and the rest of
+/// the document is as written.
 const LOCAL: [&str; 13] = [
     DUPLICATE,
     UNQUOTED,
@@ -101,8 +104,8 @@ fn report_conflicts(text: &str, report: &mut ErrorSink) {
     }
 }
 
-/// Parses the document and reports its syntax errors, one a line. Gives it back unless an error's recovery is a guess: then nothing can be
-/// said of the rest.
+/// Parses the document and reports its syntax errors, one a line. Gives it back unless an error's
+/// recovery is a guess: then nothing can be said of the rest.
 pub(super) fn parse<'t>(source: &'t ManifestSource, report: &mut ErrorSink) -> Option<DeTable<'t>> {
     let text = source.text();
     let (document, errors) = if text.len() > MAX_RECOVERED_BYTES {
@@ -136,8 +139,9 @@ pub(super) fn parse<'t>(source: &'t ManifestSource, report: &mut ErrorSink) -> O
 /// The tables of a manifest: a file in which the parser finds none of them may be anything.
 const TABLES: [&str; 9] = ["creator", "policy", "defaults", "assets", "globs", "existing", "outputs", "notify", "pins"];
 
-/// The one fault of a file with syntax errors that may be no manifest at all; `None` where it is one but for the lines with these errors, which may be
-/// shown then. A key file, a `.env` or a script isn't repeated in the log of a build.
+/// The one fault of a file with syntax errors that may be no manifest at all; `None` where it is
+/// one but for the lines with these errors, which may be shown then. A key file, a `.env` or a
+/// script isn't repeated in the log of a build.
 pub(super) fn foreign_file(source: &ManifestSource, report: &ErrorSink) -> Option<ManifestError> {
     let lines: BTreeSet<usize> = report.spans().map(|span| source.line_of(span.start)).collect();
     let first = report.spans().min_by_key(|span| span.start)?;
@@ -190,7 +194,8 @@ fn syntax_fault(text: &str, span: Range<usize>, message: &str, first: Option<Ran
     }
 }
 
-/// The word at `at`, if it stands where a value begins and is none: the parser takes some for numbers, by their first letter.
+/// The word at `at`, if it stands where a value begins and is none: the parser takes some for
+/// numbers, by their first letter.
 fn unquoted_word(text: &str, at: usize) -> Option<&str> {
     let begins = text.get(..at)?.trim_end_matches([' ', '\t']).ends_with(['=', ',', '[']);
     let rest = text.get(at..)?;
@@ -219,8 +224,8 @@ fn line_around(text: &str, at: usize) -> Range<usize> {
     start..end
 }
 
-/// Where the key or header whose repetition stands at `at` was first: the parser doesn't say. Looked for among whole lines, which is how
-/// people write; what is not found so is left out.
+/// Where the key or header whose repetition stands at `at` was first: the parser doesn't say.
+/// Looked for among whole lines, which is how people write; what is not found so is left out.
 fn first_of_duplicate(text: &str, at: usize) -> Option<Range<usize>> {
     let plain = |part: &str| -> String { part.chars().filter(|c| !matches!(c, '"' | '\'' | ' ' | '\t')).collect() };
     let is_header = |line: &str| line.trim_start().starts_with('[');

@@ -52,7 +52,8 @@ fn told(all: &[Diagnostic], text: &str, lines_before: usize) -> Vec<String> {
         .collect()
 }
 
-/// Checks the errors that need no files; those about addresses that nobody knows are told by the second look.
+/// Checks the errors that need no files; those about addresses that nobody knows are told by the
+/// second look.
 fn check(text: &str, expected: &[&str]) {
     let whole = format!("{CREATOR}{text}");
     let all = match parse(whole.as_bytes(), "assets.toml") {
@@ -893,7 +894,8 @@ fn what_is_known_excuses_no_other_mistake() {
         told(&format!("{glob}icon = 'i.pngg'\n")),
         ["5:8 no asset has the address `i.pngg` | did you mean `i.png`?"]
     );
-    // Beside another mistake the first look tells of an address that is not there: it can't know of what left.
+    // Beside another mistake the first look tells of an address that is not there: it can't know of
+    // what left.
     let all = parse(format!("{CREATOR}typo = 1\n[pins]\nm = 1\n").as_bytes(), "m").unwrap_err();
     assert_eq!(all.len(), 2);
 }
@@ -985,7 +987,8 @@ fn some_known(states: &[u8]) -> BTreeSet<Address> {
     all.zip(states.iter().cycle()).filter(|(_, state)| **state % 2 == 0).map(|(address, _)| address).collect()
 }
 
-/// Whatever the text, it is read, rendered and resolved without a panic, and every error has its place.
+/// Whatever the text, it is read, rendered and resolved without a panic, and every error has its
+/// place.
 fn survives(bytes: &[u8], states: &[u8]) {
     let lossy = String::from_utf8_lossy(bytes);
     match parse(bytes, "m") {

@@ -8,10 +8,12 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quic
 
 use super::path::ProjectPath;
 
-/// The longest address in bytes: room for any path that Linux takes (`PATH_MAX`), and a bound for what a lockfile may hold.
+/// The longest address in bytes: room for any path that Linux takes (`PATH_MAX`), and a bound for
+/// what a lockfile may hold.
 const MAX_BYTES: usize = 4096;
 
-/// An asset's stable name in the project: the key under `[assets]`, or for a file found by a glob its path relative to the manifest.
+/// An asset's stable name in the project: the key under `[assets]`, or for a file found by a glob
+/// its path relative to the manifest.
 ///
 /// Always in Unicode NFC, so that one file has one address on every file system.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -36,8 +36,9 @@ impl AssetType {
     pub const ALL: [Self; 7] =
         [Self::Model, Self::Animation, Self::Image, Self::Decal, Self::Audio, Self::Video, Self::Mesh];
 
-    /// What Roblox can do with a changed content. Only Models are updated in place (creator-docs: reference/cloud/assets/v1.json,
-    /// "Currently can only update the content body for Models").
+    /// What Roblox can do with a changed content. Only Models are updated in place (creator-docs:
+    /// reference/cloud/assets/v1.json, "Currently can only update the content body for
+    /// Models").
     pub const fn on_content_change(self) -> ContentChange {
         match self {
             Self::Model => ContentChange::InPlace,
@@ -47,7 +48,8 @@ impl AssetType {
         }
     }
 
-    /// Whether an upload counts against a monthly or daily quota, or costs Robux (creator-docs: audio/assets.md, ui/video-frames.md).
+    /// Whether an upload counts against a monthly or daily quota, or costs Robux (creator-docs:
+    /// audio/assets.md, ui/video-frames.md).
     pub const fn has_upload_quota(self) -> bool {
         match self {
             Self::Audio | Self::Video => true,
@@ -184,7 +186,8 @@ impl FileFormat {
         }
     }
 
-    /// The MIME type of the `fileContent` part (creator-docs: cloud/guides/usage-assets.md, "Supported asset types and limits").
+    /// The MIME type of the `fileContent` part (creator-docs: cloud/guides/usage-assets.md,
+    /// "Supported asset types and limits").
     pub const fn mime(self) -> &'static str {
         match self {
             Self::Fbx => "model/fbx",
@@ -217,7 +220,8 @@ impl FileFormat {
         }
     }
 
-    /// The largest file in bytes: 20,000,000, or 3,750,000,000 for a video (creator-docs: cloud/guides/usage-assets.md).
+    /// The largest file in bytes: 20,000,000, or 3,750,000,000 for a video (creator-docs:
+    /// cloud/guides/usage-assets.md).
     pub const fn max_bytes(self) -> u64 {
         match self {
             Self::Mp4 | Self::Mov => 3_750_000_000,

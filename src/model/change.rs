@@ -1,4 +1,5 @@
-//! The vocabulary in which everything becomes known. A list of changes is one transaction of the state and one step of [`super::recorded::Recorded`].
+//! The vocabulary in which everything becomes known. A list of changes is one transaction of the
+//! state and one step of [`super::recorded::Recorded`].
 
 use super::address::Address;
 use super::asset::AssetType;
@@ -58,15 +59,16 @@ pub enum Change {
         /// Of these the fields for which Roblox stored something else, with that.
         stored: FieldDigests,
     },
-    /// What Roblox was known to have of some fields, where a newer lockfile names something else. Follows
-    /// an [`Change::SetMetadata`] with the lockfile's values; the next one ends it.
+    /// What Roblox was known to have of some fields, where a newer lockfile names something else.
+    /// Follows an [`Change::SetMetadata`] with the lockfile's values; the next one ends it.
     Overrule {
         /// Of which address.
         address: Address,
         /// What was known.
         asked: FieldDigests,
     },
-    /// An address takes over all that is known of another, which left: the same asset under a new name.
+    /// An address takes over all that is known of another, which left: the same asset under a new
+    /// name.
     Move {
         /// The name that it had; it has a record.
         from: Address,
@@ -147,7 +149,8 @@ pub enum Change {
         /// Why it rests; `None` when it goes on.
         blocked: Option<Blocked>,
     },
-    /// An address is no longer managed; its history and open changes go with it. That its assets were forgotten stays known.
+    /// An address is no longer managed; its history and open changes go with it. That its assets
+    /// were forgotten stays known.
     Forget {
         /// Which.
         address: Address,
@@ -185,8 +188,8 @@ pub enum Change {
         /// Which.
         asset_id: AssetId,
     },
-    /// What was seen of an asset is older than something that became known since, or a person doubts it: nothing is concluded from it until the asset
-    /// is looked at again.
+    /// What was seen of an asset is older than something that became known since, or a person
+    /// doubts it: nothing is concluded from it until the asset is looked at again.
     MarkOutdated {
         /// Which.
         asset_id: AssetId,
@@ -213,6 +216,7 @@ impl Event {
     /// A create was sent again though the one before may have made something.
     pub const POSSIBLE_DUPLICATE: &'static str = "possible_duplicate";
 
-    /// An asset is passed over, because there is another one for the same content or of the same Model.
+    /// An asset is passed over, because there is another one for the same content or of the same
+    /// Model.
     pub const DUPLICATE_ASSET: &'static str = "duplicate_asset";
 }

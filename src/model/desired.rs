@@ -93,7 +93,8 @@ pub struct DesiredAsset {
 pub struct Unseen {
     /// Where.
     pub place: Address,
-    /// More files may be there than are known: nothing may be concluded from the absence of an asset.
+    /// More files may be there than are known: nothing may be concluded from the absence of an
+    /// asset.
     pub incomplete: bool,
     /// What is wrong.
     pub problem: FileProblem,
@@ -203,7 +204,8 @@ impl Desired {
         incomplete.then_some("some folders could not be looked into")
     }
 
-    /// Why nothing may be concluded from the absence of what had the file `path`; `None` where it means a removal.
+    /// Why nothing may be concluded from the absence of what had the file `path`; `None` where it
+    /// means a removal.
     pub fn is_absence_in_doubt(&self, path: &ProjectPath) -> Option<&str> {
         let within = |folder: &str| path.as_str().strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
         let missing = || match &self.absences {

@@ -1,7 +1,8 @@
 //! Digests of metadata fields: how a lockfile remembers what was asked without repeating it.
 //!
-//! SHA-256, cut to 64 bits: two values of one field of one asset are compared, so chance collisions don't matter and nobody gains by a made one.
-//! This is the one place outside `files` that hashes; contents are hashed there.
+//! SHA-256, cut to 64 bits: two values of one field of one asset are compared, so chance collisions
+//! don't matter and nobody gains by a made one. This is the one place outside `files` that hashes;
+//! contents are hashed there.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,11 +23,13 @@ pub struct FieldDigest([u8; 8]);
 pub struct DigestError(String);
 
 impl FieldDigest {
-    /// Stands where two writers disagree on what was stored: the field is managed, but its value at Roblox is unknown, so it is asserted anew. No
-    /// value has this digest, but for one in 2^64.
+    /// Stands where two writers disagree on what was stored: the field is managed, but its value at
+    /// Roblox is unknown, so it is asserted anew. No value has this digest, but for one in
+    /// 2^64.
     pub const UNKNOWN: Self = Self([0; 8]);
 
-    /// The digest of a value given as parts; parts are told apart, so `["ab"]` and `["a", "b"]` differ. No parts: a cleared field.
+    /// The digest of a value given as parts; parts are told apart, so `["ab"]` and `["a", "b"]`
+    /// differ. No parts: a cleared field.
     pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut hasher = Sha256::new();
         for part in parts {
@@ -80,7 +83,8 @@ impl FromStr for FieldDigest {
     }
 }
 
-/// A checksum of a file's bytes as they pass by: tells whether a file is still the one that was read or written before.
+/// A checksum of a file's bytes as they pass by: tells whether a file is still the one that was
+/// read or written before.
 #[derive(Debug, Default)]
 pub(crate) struct Checksum {
     hasher: Sha256,
@@ -94,7 +98,8 @@ impl Checksum {
         self.length += bytes.len() as u64;
     }
 
-    /// The length and half of a SHA-256 of all bytes: no two files that a person meets have one checksum.
+    /// The length and half of a SHA-256 of all bytes: no two files that a person meets have one
+    /// checksum.
     pub(crate) fn finish(self) -> String {
         let full: [u8; 32] = self.hasher.finalize().into();
         let half: String = full.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
@@ -122,8 +127,8 @@ pub(crate) fn of_link(link: Option<&SocialLink>) -> FieldDigest {
     }
 }
 
-/// The digest of every managed field of `metadata`. An icon or preview that is an address counts as the asset that `asset_of` says it is, and by
-/// its name while it is none.
+/// The digest of every managed field of `metadata`. An icon or preview that is an address counts as
+/// the asset that `asset_of` says it is, and by its name while it is none.
 pub(super) fn digest_fields(metadata: &Metadata, asset_of: impl Fn(&Address) -> Option<AssetId>) -> FieldDigests {
     let Metadata { display_name, description, icon, previews, social_links } = metadata;
     let shown = |reference: &AssetRef| match reference {
@@ -154,7 +159,8 @@ pub(super) fn digest_fields(metadata: &Metadata, asset_of: impl Fn(&Address) -> 
     digests
 }
 
-/// A bounded name for a content with metadata, as it is wanted or sent: what a refusal is remembered against.
+/// A bounded name for a content with metadata, as it is wanted or sent: what a refusal is
+/// remembered against.
 pub(crate) fn input_digest(content: Option<ContentHash>, fields: &FieldDigests) -> FieldDigest {
     let mut parts = vec![content.map(|hash| hash.to_string()).unwrap_or_default()];
     for (field, digest) in fields {

@@ -21,7 +21,8 @@ pub struct FileFacts {
 }
 
 impl FileFacts {
-    /// The type that the content suggests where the manifest names none; `None` where it doesn't tell.
+    /// The type that the content suggests where the manifest names none; `None` where it doesn't
+    /// tell.
     pub fn inferred_type(&self) -> Option<AssetType> {
         match self.content {
             ContentFacts::Instances { root: ModelRoot::Animation } => Some(AssetType::Animation),
@@ -94,7 +95,8 @@ pub struct FileProblem {
 const BEING_WRITTEN: &str = "it is still being written";
 
 impl FileProblem {
-    /// Somebody is still writing the file, and no earlier content of it is known: no mistake, only too early.
+    /// Somebody is still writing the file, and no earlier content of it is known: no mistake, only
+    /// too early.
     pub fn being_written() -> Self {
         let hint = "nothing has to be done: it is taken when it holds still";
         Self { message: BEING_WRITTEN.to_owned(), hint: Some(hint.to_owned()) }
@@ -122,7 +124,8 @@ pub struct Fingerprint {
     pub size: u64,
     /// Last change of the content, in nanoseconds since 1970.
     pub modified_ns: i64,
-    /// Last change of the content or the inode, in nanoseconds since 1970; 0 where the system has no such time.
+    /// Last change of the content or the inode, in nanoseconds since 1970; 0 where the system has
+    /// no such time.
     pub changed_ns: i64,
     /// The file's number on its device; 0 where the system has none.
     pub inode: u64,
@@ -135,7 +138,8 @@ pub struct Fingerprint {
 pub struct CachedFile {
     /// The file as it was then.
     pub fingerprint: Fingerprint,
-    /// When the look began, in nanoseconds since 1970: a file changed within the clock's granularity of it is looked at again.
+    /// When the look began, in nanoseconds since 1970: a file changed within the clock's
+    /// granularity of it is looked at again.
     pub looked_at_ns: i64,
     /// What the look found.
     pub content: Result<FileFacts, FileProblem>,

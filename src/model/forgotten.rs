@@ -1,13 +1,17 @@
-//! What a person told Macadam to forget: a fact like any other, so that another machine's lockfile doesn't bring it back.
+//! What a person told Macadam to forget: a fact like any other, so that another machine's lockfile
+//! doesn't bring it back.
 //!
-//! Forgetting is counted, and so is knowing again: a revision remembers in [`RevisionFact::era`](super::history::RevisionFact::era) how often its asset
-//! had been forgotten when it became known. Only revisions of the latest era count, so an asset that was forgotten can be imported again.
+//! Forgetting is counted, and so is knowing again: a revision remembers in
+//! [`RevisionFact::era`](super::history::RevisionFact::era) how often its asset had been forgotten
+//! when it became known. Only revisions of the latest era count, so an asset that was forgotten can
+//! be imported again.
 
 use std::collections::BTreeMap;
 
 use super::ids::AssetId;
 
-/// The assets that one address forgot, and how often. Grow-only; the union is commutative, associative and idempotent.
+/// The assets that one address forgot, and how often. Grow-only; the union is commutative,
+/// associative and idempotent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Forgotten {
     times: BTreeMap<AssetId, u32>,

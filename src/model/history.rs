@@ -1,7 +1,8 @@
 //! The grow-only facts about an address: every revision that is known of it.
 //!
-//! State, lockfile and the merge of two branches' lockfiles are the same union: commutative, associative, idempotent. What is current is never
-//! stored here; it is derived from the desired content, or the pin, and these facts.
+//! State, lockfile and the merge of two branches' lockfiles are the same union: commutative,
+//! associative, idempotent. What is current is never stored here; it is derived from the desired
+//! content, or the pin, and these facts.
 
 mod facts;
 
@@ -53,7 +54,8 @@ impl Origin {
     }
 }
 
-/// What tells two revisions apart: the asset, and the version of its content where Roblox counts versions.
+/// What tells two revisions apart: the asset, and the version of its content where Roblox counts
+/// versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RevisionKey {
     /// The asset.
@@ -65,10 +67,12 @@ pub struct RevisionKey {
 /// Whether a revision can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum RevisionState {
-    /// Another tool's records say that it is there, and Roblox was not asked yet: it counts as the content, and nothing is
-    /// written to it before a look at it has shown that its owner and type are right.
+    /// Another tool's records say that it is there, and Roblox was not asked yet: it counts as the
+    /// content, and nothing is written to it before a look at it has shown that its owner and
+    /// type are right.
     Unverified,
-    /// Moderation has not decided yet: it is used as if nothing spoke against it, and looked after until it is decided.
+    /// Moderation has not decided yet: it is used as if nothing spoke against it, and looked after
+    /// until it is decided.
     Reviewing,
     /// Nothing speaks against it.
     #[default]
@@ -80,8 +84,10 @@ pub enum RevisionState {
 }
 
 impl RevisionState {
-    /// Every standing, in the order in which a later one overrides an earlier one within a round. Of two machines that learned different things in
-    /// one round, the more careful one is believed: nothing is uploaded, archived or updated because of it, and the next refresh asks again.
+    /// Every standing, in the order in which a later one overrides an earlier one within a round.
+    /// Of two machines that learned different things in one round, the more careful one is
+    /// believed: nothing is uploaded, archived or updated because of it, and the next refresh asks
+    /// again.
     pub const ALL: [Self; 5] = [Self::Unverified, Self::Reviewing, Self::Live, Self::Rejected, Self::Gone];
 
     /// What moderation's word means for a revision; silence means that nothing speaks against it.
@@ -127,7 +133,8 @@ pub struct Kind {
     pub creator: Creator,
 }
 
-/// How the checked-out lockfile has an asset. Replaced as a whole whenever a lockfile is read or written, so that each branch keeps its own choice.
+/// How the checked-out lockfile has an asset. Replaced as a whole whenever a lockfile is read or
+/// written, so that each branch keeps its own choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Listing {
     /// As one that another asset for the same content, or of the same Model, is preferred to.
@@ -139,21 +146,25 @@ pub enum Listing {
 /// What is known of one revision beside its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RevisionFact {
-    /// The position of the asset in the address's history, from 1: the first asset that the address had, the second, …
+    /// The position of the asset in the address's history, from 1: the first asset that the address
+    /// had, the second, …
     pub ordinal: u32,
     /// The bytes; `None` for a content made elsewhere.
     pub content: Option<ContentHash>,
     /// What Roblox last said of it. Change it with [`RevisionFact::now`], which counts rounds.
     pub standing: RevisionState,
-    /// How often Roblox took back what it had said before: of two reports the one of the later round counts.
+    /// How often Roblox took back what it had said before: of two reports the one of the later
+    /// round counts.
     pub round: u32,
     /// The asset was created by another address with the same bytes, which owns its metadata.
     pub shared: bool,
     /// What its asset is; `None` only on its way here: what the address is.
     pub kind: Option<Kind>,
-    /// Two sources say that its asset has other bytes, or is of another kind: one of them is wrong, and nobody knows which.
+    /// Two sources say that its asset has other bytes, or is of another kind: one of them is wrong,
+    /// and nobody knows which.
     pub disputed: bool,
-    /// How often its asset had been forgotten at this address when it became known, see [`Forgotten`].
+    /// How often its asset had been forgotten at this address when it became known, see
+    /// [`Forgotten`].
     pub era: u32,
     /// When this checkout learned of it and how; not in the lockfile.
     pub made: Option<(Timestamp, Origin)>,
@@ -162,9 +173,10 @@ pub struct RevisionFact {
 impl RevisionFact {
     /// The same revision, of which Roblox now says `standing`.
     ///
-    /// What Roblox says is no fact that only grows: an appeal ends a rejection, and an asset that was gone is found again. So the standing is a register
-    /// that the last writer wins. Lockfiles have no times, so "last" is counted: a standing that takes an earlier one back begins a new round, on every
-    /// machine that reads of it.
+    /// What Roblox says is no fact that only grows: an appeal ends a rejection, and an asset that
+    /// was gone is found again. So the standing is a register that the last writer wins.
+    /// Lockfiles have no times, so "last" is counted: a standing that takes an earlier one back
+    /// begins a new round, on every machine that reads of it.
     #[must_use]
     pub fn now(self, standing: RevisionState) -> Self {
         let takes_back = standing < self.standing;
@@ -177,7 +189,8 @@ impl RevisionFact {
         if self.era != other.era {
             return if self.era > other.era { self } else { other };
         }
-        // Facts grow: what one side knows wins over what the other doesn't; where both know, an order that doesn't depend on who comes first.
+        // Facts grow: what one side knows wins over what the other doesn't; where both know, an order that
+        // doesn't depend on who comes first.
         let Self { ordinal, content, standing, round, shared, kind, disputed, era, made } = other;
         let (round, standing) = (self.round, self.standing).max((round, standing));
         let differ = differ(self.content, content) || differ(self.kind, kind);
@@ -300,7 +313,8 @@ impl History {
         self.facts.iter()
     }
 
-    /// Every revision in the order in which people count them: by the asset's ordinal, then its ID, then the version.
+    /// Every revision in the order in which people count them: by the asset's ordinal, then its ID,
+    /// then the version.
     pub fn in_order(&self) -> Vec<(RevisionKey, RevisionFact)> {
         let ordinals: BTreeMap<AssetId, u32> = self.ordinals().collect();
         let mut all: Vec<_> = self.facts.iter().map(|(key, fact)| (key, *fact)).collect();
@@ -331,8 +345,8 @@ impl History {
         self.facts.iter().map(|(_, fact)| fact.ordinal).max().unwrap_or(0).saturating_add(1)
     }
 
-    /// The number that people see for a revision: Roblox's version, or the position of the asset among the address's assets. For many of them there is
-    /// [`History::numbers`].
+    /// The number that people see for a revision: Roblox's version, or the position of the asset
+    /// among the address's assets. For many of them there is [`History::numbers`].
     pub fn number(&self, key: RevisionKey) -> u64 {
         key.version.map_or_else(|| self.numbers().of(key), Revision::get)
     }
@@ -344,8 +358,9 @@ impl History {
         Numbers(assets.into_iter().zip(1..).map(|((_, asset_id), number)| (asset_id, number)).collect())
     }
 
-    /// Among several assets the one that counts: what the checked-out lockfile has, then the newest ordinal, then the smallest ID. The same on every
-    /// machine that has the same facts and the same lockfile.
+    /// Among several assets the one that counts: what the checked-out lockfile has, then the newest
+    /// ordinal, then the smallest ID. The same on every machine that has the same facts and the
+    /// same lockfile.
     fn preferred<'a>(
         &self,
         candidates: impl Iterator<Item = (RevisionKey, &'a RevisionFact)>,
@@ -379,13 +394,15 @@ impl History {
         best.into_iter().map(|(content, (key, _))| (content, key)).collect()
     }
 
-    /// The usable revision of this kind whose bytes are `content`, for a type whose content can't be updated.
+    /// The usable revision of this kind whose bytes are `content`, for a type whose content can't
+    /// be updated.
     pub fn find_content(&self, content: ContentHash, kind: Kind) -> Option<(RevisionKey, RevisionFact)> {
         self.preferred(self.facts.iter().filter(|(_, fact)| fact.is_usable_as(content, kind)))
     }
 
-    /// The newest version known of the asset of this kind that counts, for a type that is updated in place. A rejected version is still the head of a
-    /// live asset; an asset that is gone is passed over.
+    /// The newest version known of the asset of this kind that counts, for a type that is updated
+    /// in place. A rejected version is still the head of a live asset; an asset that is gone is
+    /// passed over.
     pub fn head(&self, kind: Kind) -> Option<(RevisionKey, RevisionFact)> {
         let of_kind = |fact: &RevisionFact| fact.kind == Some(kind);
         let there = self.facts.iter().filter(|(key, fact)| of_kind(fact) && !self.is_gone(key.asset_id));
@@ -393,7 +410,8 @@ impl History {
         self.of_asset(asset.asset_id).next_back().map(|(key, fact)| (key, *fact))
     }
 
-    /// Whether Roblox said last that it doesn't have an asset: what it says of the newest revision is what it says of the asset.
+    /// Whether Roblox said last that it doesn't have an asset: what it says of the newest revision
+    /// is what it says of the asset.
     pub fn is_gone(&self, asset_id: AssetId) -> bool {
         self.of_asset(asset_id).next_back().is_some_and(|(_, fact)| fact.standing == RevisionState::Gone)
     }
@@ -407,7 +425,8 @@ impl History {
         found.filter(|_| self.find_content(content, kind).is_none()).map(|(key, _)| key.asset_id)
     }
 
-    /// Whether moderation rejected exactly these bytes at this address, and no live revision has them.
+    /// Whether moderation rejected exactly these bytes at this address, and no live revision has
+    /// them.
     pub fn rejected(&self, content: ContentHash, kind: Kind) -> Option<RevisionKey> {
         let rejected = |f: &RevisionFact| f.standing == RevisionState::Rejected && f.content == Some(content);
         let found = self.facts.iter().find(|(_, fact)| rejected(fact)).map(|(key, _)| key);
@@ -419,7 +438,8 @@ impl History {
         self.facts.iter().any(|(_, fact)| fact.kind == Some(kind))
     }
 
-    /// The revisions of this kind that stand for the same as an asset: of a Model every asset, of another type those with its bytes.
+    /// The revisions of this kind that stand for the same as an asset: of a Model every asset, of
+    /// another type those with its bytes.
     fn equals(&self, asset_id: AssetId, kind: Kind) -> impl Iterator<Item = RevisionKey> {
         let of_kind = self.of_asset(asset_id).filter(move |(_, fact)| fact.kind == Some(kind));
         let contents: BTreeSet<ContentHash> = of_kind.filter_map(|(_, fact)| fact.content).collect();
@@ -435,8 +455,8 @@ impl History {
         others.map(|(key, _)| key)
     }
 
-    /// Whether an asset is passed over for another one of its kind that stands for the same, by the choice of the checked-out lockfile. For many of them
-    /// there is [`History::duplicates`].
+    /// Whether an asset is passed over for another one of its kind that stands for the same, by the
+    /// choice of the checked-out lockfile. For many of them there is [`History::duplicates`].
     pub fn is_duplicate(&self, asset_id: AssetId, kind: Kind) -> bool {
         let own = self.listing(asset_id);
         self.equals(asset_id, kind).any(|other| yields(own, self.listing(other.asset_id)))
@@ -451,7 +471,8 @@ impl History {
         let counts = |fact: &RevisionFact| {
             if in_place { fact.is_there_as(kind) } else { fact.content.is_some_and(|c| fact.is_usable_as(c, kind)) }
         };
-        // Of each class and each listing the first two assets: one of them is another than the asset that is asked about.
+        // Of each class and each listing the first two assets: one of them is another than the asset that
+        // is asked about.
         let mut rivals: BTreeMap<Class, (AssetId, Option<AssetId>)> = BTreeMap::new();
         for (key, fact) in self.facts.iter().filter(|(_, fact)| counts(fact)) {
             let Some(class) = class(fact) else { continue };
@@ -492,7 +513,8 @@ impl History {
     }
 }
 
-/// Whether an asset that the checked-out lockfile has as `own` is passed over for one for the same that it has as `other`.
+/// Whether an asset that the checked-out lockfile has as `own` is passed over for one for the same
+/// that it has as `other`.
 fn yields(own: Option<Listing>, other: Option<Listing>) -> bool {
     match (own, other) {
         (Some(Listing::Listed), _) | (_, Some(Listing::Duplicate)) => false,
@@ -506,7 +528,8 @@ fn yields(own: Option<Listing>, other: Option<Listing>) -> bool {
 pub struct Numbers(BTreeMap<AssetId, u64>);
 
 impl Numbers {
-    /// The number of a revision, see [`History::number`]; 0 for an asset that the address never had.
+    /// The number of a revision, see [`History::number`]; 0 for an asset that the address never
+    /// had.
     pub fn of(&self, key: RevisionKey) -> u64 {
         key.version.map_or_else(|| self.0.get(&key.asset_id).copied().unwrap_or(0), Revision::get)
     }

@@ -6,8 +6,8 @@ pub(crate) const LUAU_RESERVED: [&str; 21] = [
     "repeat", "return", "then", "true", "until", "while",
 ];
 
-/// More words that a constant of an output can't be called: TypeScript reserves them (ECMAScript 2024,
-/// strict mode, modules), or the file that Macadam writes uses them.
+/// More words that a constant of an output can't be called: TypeScript reserves them (ECMAScript
+/// 2024, strict mode, modules), or the file that Macadam writes uses them.
 const OTHER_RESERVED: [&str; 46] = [
     "Content",
     "any",

@@ -1,6 +1,7 @@
 //! Numbers and names that Roblox gives, and the hash of a content.
 //!
-//! On the wire ids are strings or numbers; here they are numbers, converted once, at the boundary that read them.
+//! On the wire ids are strings or numbers; here they are numbers, converted once, at the boundary
+//! that read them.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -14,7 +15,8 @@ pub struct IdError {
     text: String,
 }
 
-/// Ids are positive and fit a signed 64-bit integer: Roblox declares them `int64` (creator-docs: reference/cloud/assets/v1.json).
+/// Ids are positive and fit a signed 64-bit integer: Roblox declares them `int64` (creator-docs:
+/// reference/cloud/assets/v1.json).
 fn positive_i64(what: &'static str, number: u64) -> Result<NonZeroU64, IdError> {
     match NonZeroU64::new(number) {
         Some(id) if i64::try_from(number).is_ok() => Ok(id),
@@ -128,7 +130,8 @@ impl FromStr for Creator {
     }
 }
 
-/// The name of a long-running operation, a UUID in practice. Safe to put into a URL's path as it is.
+/// The name of a long-running operation, a UUID in practice. Safe to put into a URL's path as it
+/// is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OperationId(String);
 
@@ -136,7 +139,8 @@ impl OperationId {
     /// Takes a name as Roblox gave it, without the `operations/` before it.
     ///
     /// # Errors
-    /// When it is empty, longer than 200 bytes, or has a character that a URL's path would have to escape.
+    /// When it is empty, longer than 200 bytes, or has a character that a URL's path would have to
+    /// escape.
     pub fn new(text: &str) -> Result<Self, IdError> {
         let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'~');
         if text.is_empty() || text.len() > 200 || !text.bytes().all(fits) {
@@ -157,7 +161,8 @@ impl fmt::Display for OperationId {
     }
 }
 
-/// Names one upload of a new asset, on every machine that hears of it: two uploads of the same bytes are two chances of an asset.
+/// Names one upload of a new asset, on every machine that hears of it: two uploads of the same
+/// bytes are two chances of an asset.
 ///
 /// Random, since no two machines that share nothing may take the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,4 +1,5 @@
-//! Names, descriptions, icons, previews and links: what an asset says of itself, apart from its content.
+//! Names, descriptions, icons, previews and links: what an asset says of itself, apart from its
+//! content.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,8 +9,9 @@ use super::address::Address;
 use super::digest::{FieldDigest, digest_fields};
 use super::ids::AssetId;
 
-/// The longest display name in code points (creator-docs: cloud/guides/usage-assets.md; a longer one is refused with
-/// "Asset name length is invalid."). Whether Roblox counts code points or UTF-16 units is not documented.
+/// The longest display name in code points (creator-docs: cloud/guides/usage-assets.md; a longer
+/// one is refused with "Asset name length is invalid."). Whether Roblox counts code points or
+/// UTF-16 units is not documented.
 pub(crate) const MAX_DISPLAY_NAME: usize = 50;
 /// The longest description in code points (creator-docs: reference/cloud/assets/v1.json).
 pub(crate) const MAX_DESCRIPTION: usize = 1000;
@@ -256,7 +258,8 @@ impl FromStr for Field {
     }
 }
 
-/// What the manifest says of an asset's metadata. `None` is unmanaged; an empty text or list clears.
+/// What the manifest says of an asset's metadata. `None` is unmanaged; an empty text or list
+/// clears.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Metadata {
     /// The display name; unset, the file's stem is used at creation only.
@@ -280,7 +283,8 @@ impl Metadata {
         digest_fields(self, |_| None)
     }
 
-    /// The digest of every managed field as Roblox would store it, where `asset_of` tells which asset an address is.
+    /// The digest of every managed field as Roblox would store it, where `asset_of` tells which
+    /// asset an address is.
     pub fn digests_with(&self, asset_of: impl Fn(&Address) -> Option<AssetId>) -> FieldDigests {
         digest_fields(self, asset_of)
     }

@@ -1,8 +1,9 @@
-//! A lockfile that is missing, and what there is to show that it was lost and not that it never was.
+//! A lockfile that is missing, and what there is to show that it was lost and not that it never
+//! was.
 //!
-//! Without its lockfile a checkout doesn't know what other machines uploaded, and would upload all of
-//! it again. So [`MissingLockfile::lost`] says when nothing new may be created. It knows no file and no
-//! git: `engine` looks, and `plan` asks.
+//! Without its lockfile a checkout doesn't know what other machines uploaded, and would upload all
+//! of it again. So [`MissingLockfile::lost`] says when nothing new may be created. It knows no file
+//! and no git: `engine` looks, and `plan` asks.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -115,7 +116,8 @@ impl MissingLockfile {
         })
     }
 
-    /// Whether a lockfile with these files may not be written in its place: the next run would take it for the one that was lost.
+    /// Whether a lockfile with these files may not be written in its place: the next run would take
+    /// it for the one that was lost.
     pub fn forbids<'a>(&self, files: impl Iterator<Item = (&'a ProjectPath, Creator)> + Clone) -> bool {
         self.in_git().or_else(|| self.of_another(|| files.clone())).is_some()
     }

@@ -1,10 +1,12 @@
 //! The nouns that every room shares: addresses, ids, types, facts, phases and changes.
 //!
-//! No I/O, no async, no serialization: each boundary (wire, SQL, lockfile, JSON output) has its own form and converts here through
-//! checked constructors. Nothing in this room reads a clock; times are arguments.
+//! No I/O, no async, no serialization: each boundary (wire, SQL, lockfile, JSON output) has its own
+//! form and converts here through checked constructors. Nothing in this room reads a clock; times
+//! are arguments.
 //!
-//! Read next: [`address`] and [`ids`] for identity, [`asset`] for what Roblox knows of types, [`desired`] for what the manifest wants,
-//! [`history`] and [`recorded`] for what is known, [`phase`] and [`change`] for how it comes to be known.
+//! Read next: [`address`] and [`ids`] for identity, [`asset`] for what Roblox knows of types,
+//! [`desired`] for what the manifest wants, [`history`] and [`recorded`] for what is known,
+//! [`phase`] and [`change`] for how it comes to be known.
 
 pub(crate) mod address;
 pub(crate) mod asset;

@@ -1,7 +1,8 @@
 //! How far an answer about an asset can be believed.
 //!
-//! Roblox's reads lag behind its writes, a single 404 may be a hiccup, and an ID may be another asset than the record means. What each of these decides
-//! is said here, once. Nothing here reads a clock. Read next: `src/engine/refresh.rs`, which draws the conclusions.
+//! Roblox's reads lag behind its writes, a single 404 may be a hiccup, and an ID may be another
+//! asset than the record means. What each of these decides is said here, once. Nothing here reads a
+//! clock. Read next: `src/engine/refresh.rs`, which draws the conclusions.
 
 use std::fmt;
 
@@ -12,17 +13,21 @@ use super::history::Kind;
 use super::ids::{AssetId, Creator};
 use super::remote::RemoteAsset;
 
-/// How long Roblox's reads may lag behind its writes. Clients measured up to a minute; this is twice that.
+/// How long Roblox's reads may lag behind its writes. Clients measured up to a minute; this is
+/// twice that.
 pub(crate) const READ_LAG: SignedDuration = SignedDuration::from_mins(2);
 
-/// So many answers of "not found" in a row make an asset gone. One may be a bad replica, and two the same bad replica.
+/// So many answers of "not found" in a row make an asset gone. One may be a bad replica, and two
+/// the same bad replica.
 pub(crate) const ANSWERS_UNTIL_GONE: u32 = 3;
 
-/// Answers count only this far apart. A fault at Roblox that makes assets invisible lasts minutes; being wrong about it for ten minutes costs nothing,
-/// since nothing is uploaded because of it either way.
+/// Answers count only this far apart. A fault at Roblox that makes assets invisible lasts minutes;
+/// being wrong about it for ten minutes costs nothing, since nothing is uploaded because of it
+/// either way.
 pub(crate) const NOT_FOUND_APART: SignedDuration = SignedDuration::from_mins(5);
 
-/// Most faults at Roblox that hide a single asset are over by then, and whoever wants to change it needn't wait for [`NOT_FOUND_APART`].
+/// Most faults at Roblox that hide a single asset are over by then, and whoever wants to change it
+/// needn't wait for [`NOT_FOUND_APART`].
 const HICCUP: SignedDuration = SignedDuration::from_mins(1);
 
 /// Roblox answered that it doesn't have an asset, and has not answered otherwise since.
@@ -52,7 +57,8 @@ impl NotFound {
         self.at.saturating_add(NOT_FOUND_APART).unwrap_or(Timestamp::MAX)
     }
 
-    /// When a service asks again, as of `now`: once a hiccup should be over, since a good answer ends the doubt, then when another one counts.
+    /// When a service asks again, as of `now`: once a hiccup should be over, since a good answer
+    /// ends the doubt, then when another one counts.
     pub fn ask_again_at(self, now: Timestamp) -> Timestamp {
         let after = |times: i32| self.at.saturating_add(HICCUP * times).unwrap_or(Timestamp::MAX);
         if now < after(2) { after(1) } else { self.next_at() }
@@ -64,7 +70,8 @@ impl NotFound {
     }
 }
 
-/// Whether a read at `now` may show an asset as it was before Macadam's own last write of it, at `written`.
+/// Whether a read at `now` may show an asset as it was before Macadam's own last write of it, at
+/// `written`.
 pub(crate) fn may_lag(written: Timestamp, now: Timestamp) -> bool {
     // A write in the far future is one of a clock that was put back.
     now.duration_since(written).abs() < READ_LAG

@@ -1,7 +1,7 @@
 //! Code files that tell the game its asset IDs, as the manifest's `[[outputs]]` asks for them.
 //!
-//! The nouns alone. What a file holds is decided in [`crate::outputs`], and which asset ID an address
-//! has in `plan/current.rs`.
+//! The nouns alone. What a file holds is decided in [`crate::outputs`], and which asset ID an
+//! address has in `plan/current.rs`.
 
 use super::identifier::identifier_of;
 use super::path::ProjectPath;
@@ -20,7 +20,8 @@ pub enum Language {
 }
 
 impl Language {
-    /// Every extension that an output can have, with its language; the longer of two that fit stands first.
+    /// Every extension that an output can have, with its language; the longer of two that fit
+    /// stands first.
     pub const EXTENSIONS: [(&'static str, Self); 5] = [
         (".d.ts", Self::TypeScriptDeclaration),
         (".ts", Self::TypeScript),
@@ -131,7 +132,8 @@ pub struct Output {
 }
 
 impl Output {
-    /// An output at `path` with the default of every key; `None` where its extension is no language.
+    /// An output at `path` with the default of every key; `None` where its extension is no
+    /// language.
     pub fn new(path: ProjectPath) -> Option<Self> {
         let (stem, language) = split(&path)?;
         let stem = stem.rsplit('/').next().unwrap_or(stem);

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// A path relative to the manifest's folder, with `/` between its parts on every system. It stays inside that folder.
+/// A path relative to the manifest's folder, with `/` between its parts on every system. It stays
+/// inside that folder.
 ///
 /// The spelling is the file system's own (not normalized): it is what opens the file.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,7 +1,7 @@
 //! The durable life of one change of the remote, from intent to ending.
 //!
-//! [`Phase::next`] is the one total transition function: the engine goes through it, and so does recovery when it replays the journal. No other code
-//! decides what a crash left behind.
+//! [`Phase::next`] is the one total transition function: the engine goes through it, and so does
+//! recovery when it replays the journal. No other code decides what a crash left behind.
 
 use super::digest::{self, FieldDigest};
 use super::ids::{AssetId, ContentHash, OperationId, Revision, UploadId};
@@ -104,7 +104,8 @@ impl Intent {
         }
     }
 
-    /// What its failures are counted against: the bytes, and for a create the metadata that goes with them.
+    /// What its failures are counted against: the bytes, and for a create the metadata that goes
+    /// with them.
     pub fn input_digest(&self) -> FieldDigest {
         match self {
             Self::Create { content, fields, .. } => digest::input_digest(Some(*content), fields),
@@ -116,18 +117,20 @@ impl Intent {
 /// How far a change of the remote has come, as far as is durably known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
-    /// Written down; the last byte has not been handed to a connection, so Roblox can't have carried it out.
+    /// Written down; the last byte has not been handed to a connection, so Roblox can't have
+    /// carried it out.
     Intended,
     /// The last byte may be on its way.
     HandedOver,
     /// Roblox took it and works on it.
     Submitted(OperationId),
-    /// Roblox took it and works on it, longer than anybody waits: something newer took its place. What it makes late is still recorded.
+    /// Roblox took it and works on it, longer than anybody waits: something newer took its place.
+    /// What it makes late is still recorded.
     SetAside(OperationId),
     /// Nobody here knows whether Roblox carried it out.
     InDoubt,
-    /// Roblox carried it out, as far as can be told, and what came of it could not be read or written down. Not sent again whatever the policy:
-    /// only a person can settle it.
+    /// Roblox carried it out, as far as can be told, and what came of it could not be read or
+    /// written down. Not sent again whatever the policy: only a person can settle it.
     Held,
     /// It is over.
     Closed(Ending),
@@ -198,7 +201,8 @@ impl Phase {
             (Self::Intended | Self::HandedOver | Self::InDoubt | Self::Held, E::NotCarriedOut) => {
                 Self::Closed(Ending::NotCarriedOut)
             }
-            // From doubt: the same bytes were sent again, which is harmless for an update, and this time there was an answer.
+            // From doubt: the same bytes were sent again, which is harmless for an update, and this time there was an
+            // answer.
             (Self::HandedOver | Self::InDoubt | Self::Held, E::Accept(operation)) => Self::Submitted(operation.clone()),
             (Self::HandedOver | Self::Submitted(_) | Self::SetAside(_) | Self::InDoubt | Self::Held, E::Complete) => {
                 Self::Closed(Ending::Done)
@@ -207,7 +211,8 @@ impl Phase {
             (Self::HandedOver | Self::Submitted(_), E::Doubt) => Self::InDoubt,
             (Self::HandedOver | Self::Submitted(_) | Self::InDoubt, E::Hold) => Self::Held,
             (Self::SetAside(_) | Self::InDoubt | Self::Held, E::Abandon) => Self::Closed(Ending::Abandoned),
-            // What a crash means: nothing handed over can't have happened, an operation goes on without us, the rest is unknown.
+            // What a crash means: nothing handed over can't have happened, an operation goes on without us, the rest is
+            // unknown.
             (Self::Intended, E::Recover) => Self::Closed(Ending::NotCarriedOut),
             (Self::HandedOver | Self::InDoubt, E::Recover) => Self::InDoubt,
             (Self::Submitted(_) | Self::SetAside(_) | Self::Held, E::Recover) => self.clone(),

@@ -1,7 +1,7 @@
 //! What is known: the records of all addresses, the changes under way, what the remote last said.
 //!
-//! [`Recorded`] changes only by [`Recorded::apply`], with the same [`Change`] values that the state writes in one transaction, so that memory and
-//! disk can't drift apart.
+//! [`Recorded`] changes only by [`Recorded::apply`], with the same [`Change`] values that the state
+//! writes in one transaction, so that memory and disk can't drift apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,8 +42,9 @@ impl Identity {
     }
 }
 
-/// Where the last rollback of a Model led. Roblox's answers leave open whether it makes a new version or moves the head back, so it is read anew each
-/// time; nothing newer than `newest` being known, `at` is the head.
+/// Where the last rollback of a Model led. Roblox's answers leave open whether it makes a new
+/// version or moves the head back, so it is read anew each time; nothing newer than `newest` being
+/// known, `at` is the head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PinnedAt {
     /// The revision that was asked for.
@@ -165,7 +166,8 @@ pub enum Blocked {
         input_digest: FieldDigest,
         /// How often in a row.
         failures: u32,
-        /// Creates among them that were given up without knowing whether they happened: each may have left an asset that nobody knows.
+        /// Creates among them that were given up without knowing whether they happened: each may
+        /// have left an asset that nobody knows.
         doubts: u32,
         /// When it is due again.
         next_at: Timestamp,
@@ -174,13 +176,14 @@ pub enum Blocked {
     },
 }
 
-/// An upload whose outcome is unknown and that something newer took the place of: it may have made an asset that nobody knows.
+/// An upload whose outcome is unknown and that something newer took the place of: it may have made
+/// an asset that nobody knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PossibleDuplicate {
     /// The bytes that it sent.
     pub content: ContentHash,
-    /// It is known by now what came of it: Roblox said so at last, or a person looked. Stays known, so that an older lockfile doesn't bring the
-    /// suspicion back.
+    /// It is known by now what came of it: Roblox said so at last, or a person looked. Stays known,
+    /// so that an older lockfile doesn't bring the suspicion back.
     pub settled: bool,
 }
 
@@ -202,13 +205,14 @@ pub struct Record {
     pub history: History,
     /// The metadata that was last asked for and stored, a digest a field.
     pub asked: FieldDigests,
-    /// Where Roblox stored something else than was asked, its digest: what its text filter left of a text.
+    /// Where Roblox stored something else than was asked, its digest: what its text filter left of
+    /// a text.
     pub stored: FieldDigests,
-    /// Every value that was asked for so far, as far as this state knows. A lockfile that names one of
-    /// them may be older than what was asked since; one that names another is newer.
+    /// Every value that was asked for so far, as far as this state knows. A lockfile that names one
+    /// of them may be older than what was asked since; one that names another is newer.
     pub asked_before: BTreeSet<(Field, FieldDigest)>,
-    /// What Roblox was known to have before a newer lockfile named something else: as long as nobody
-    /// looked, Roblox may still have it, if both were asked for on two branches at once.
+    /// What Roblox was known to have before a newer lockfile named something else: as long as
+    /// nobody looked, Roblox may still have it, if both were asked for on two branches at once.
     pub overruled: FieldDigests,
     /// The asset that the address was last reported to be.
     pub points_to: Option<AssetId>,
@@ -222,7 +226,8 @@ pub struct Record {
     pub repairs: Vec<(DriftRepair, Timestamp)>,
     /// It left the manifest of a checkout whose lockfile had it.
     pub removed: bool,
-    /// This checkout's lockfile has it, or will have it when it is written next, unless another lockfile is checked out before.
+    /// This checkout's lockfile has it, or will have it when it is written next, unless another
+    /// lockfile is checked out before.
     pub in_lockfile: bool,
     /// Why it rests.
     pub blocked: Option<Blocked>,
@@ -254,8 +259,9 @@ impl Record {
         self.history.head(self.identity.kind())
     }
 
-    /// Of a type that is updated in place the asset that counts: only its revisions have numbers by which people name them, since each asset has
-    /// versions of the same numbers. `None`: every revision has one.
+    /// Of a type that is updated in place the asset that counts: only its revisions have numbers by
+    /// which people name them, since each asset has versions of the same numbers. `None`: every
+    /// revision has one.
     pub fn numbered(&self) -> Option<AssetId> {
         let counts = match self.identity.asset_type.on_content_change() {
             ContentChange::InPlace => self.newest().or_else(|| self.history.in_order().last().copied()),
@@ -269,14 +275,16 @@ impl Record {
         self.history.find_content(content, self.identity.kind())
     }
 
-    /// Tells of revisions whether their asset is not for use: another owner's, of another type, or passed over for what the checked-out lockfile has.
+    /// Tells of revisions whether their asset is not for use: another owner's, of another type, or
+    /// passed over for what the checked-out lockfile has.
     pub fn passed_over(&self) -> impl Fn(RevisionKey, &RevisionFact) -> bool + use<> {
         let kind = self.identity.kind();
         let duplicates = self.history.duplicates(kind);
         move |key, fact| fact.kind != Some(kind) || duplicates.contains(&key.asset_id)
     }
 
-    /// Of a Model the revision that Roblox gives players, as far as is known: the newest, or where the last rollback led.
+    /// Of a Model the revision that Roblox gives players, as far as is known: the newest, or where
+    /// the last rollback led.
     pub fn head(&self) -> Option<(RevisionKey, RevisionFact)> {
         let newest = self.newest()?;
         let rolled_back = self.pinned.filter(|pinned| {
@@ -286,7 +294,8 @@ impl Record {
         at.or(Some(newest))
     }
 
-    /// The revision that holds `content` now: of a Model the head if it has these bytes, of another type the asset that has them.
+    /// The revision that holds `content` now: of a Model the head if it has these bytes, of another
+    /// type the asset that has them.
     pub fn current(&self, asset_type: AssetType, content: ContentHash) -> Option<(RevisionKey, RevisionFact)> {
         match asset_type.on_content_change() {
             ContentChange::InPlace => {
@@ -313,7 +322,8 @@ impl Record {
         self.repairs.iter().filter(|(done, at)| *done == repair && lately(at)).count()
     }
 
-    /// How many creates of the same were given up in a row without knowing whether they happened, before `intent`.
+    /// How many creates of the same were given up in a row without knowing whether they happened,
+    /// before `intent`.
     pub fn doubts(&self, intent: &Intent) -> u32 {
         match &self.blocked {
             Some(Blocked::Retrying { input_digest, doubts, .. }) if *input_digest == intent.input_digest() => *doubts,
@@ -337,7 +347,8 @@ pub struct Attempt {
     pub phase: Phase,
     /// When it was written down.
     pub begun_at: Timestamp,
-    /// It was begun elsewhere and came by a lockfile, which has no times: the others here are those at which it was read.
+    /// It was begun elsewhere and came by a lockfile, which has no times: the others here are those
+    /// at which it was read.
     pub taken_over: bool,
     /// Since when it is in this phase.
     pub since: Timestamp,
@@ -366,7 +377,8 @@ pub struct SpentQuota {
 pub struct KnownAddresses {
     /// All of them, also those of other branches and those that left.
     pub all: BTreeSet<Address>,
-    /// Of these those that this checkout has, as far as is known: its lockfile has them, and they did not leave.
+    /// Of these those that this checkout has, as far as is known: its lockfile has them, and they
+    /// did not leave.
     pub here: BTreeSet<Address>,
 }
 
@@ -563,7 +575,8 @@ impl Recorded {
         Ok(())
     }
 
-    /// Another machine forgot an asset of an address: what is known of it from before goes, and the record with its last asset.
+    /// Another machine forgot an asset of an address: what is known of it from before goes, and the
+    /// record with its last asset.
     fn forget_asset(&mut self, address: &Address, asset_id: AssetId, times: u32) {
         let forgotten = self.forgotten.entry(address.clone()).or_default();
         forgotten.raise(asset_id, times);

@@ -9,7 +9,8 @@ use super::digest::{self, FieldDigest};
 use super::ids::{AssetId, Creator, Revision};
 use super::metadata::{Field, SocialLink, SocialNetwork};
 
-/// An asset as Roblox describes it. What an answer left out is `None`: not asked for, or unset there.
+/// An asset as Roblox describes it. What an answer left out is `None`: not asked for, or unset
+/// there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteAsset {
     /// Its ID.
@@ -30,7 +31,8 @@ pub struct RemoteAsset {
     pub moderation: Option<Moderation>,
     /// Whether it is archived.
     pub archived: Option<bool>,
-    /// Icon, previews and links were asked for: what of them is missing is unset there, and not unknown.
+    /// Icon, previews and links were asked for: what of them is missing is unset there, and not
+    /// unknown.
     pub extras_known: bool,
     /// Its icon, where asked for.
     pub icon: Option<AssetId>,

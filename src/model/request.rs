@@ -60,7 +60,8 @@ pub enum Request {
     Archive {
         /// Whose.
         address: Address,
-        /// The other addresses that go out of use in the same command: they don't count as users of the asset.
+        /// The other addresses that go out of use in the same command: they don't count as users of
+        /// the asset.
         together: Vec<Address>,
     },
     /// Restore it.

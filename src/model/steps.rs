@@ -1,5 +1,5 @@
-//! Counts the steps of work that grows with what somebody wrote, so that tests hold its growth to a bound without a clock. Costs nothing outside of
-//! them.
+//! Counts the steps of work that grows with what somebody wrote, so that tests hold its growth to a
+//! bound without a clock. Costs nothing outside of them.
 
 /// One step: one revision, name or line that was looked at.
 #[inline]
@@ -16,7 +16,8 @@ pub(crate) fn steps_of(work: impl FnOnce()) -> u64 {
     counter::TAKEN.with(std::cell::Cell::get) - before
 }
 
-/// That the steps of `work` grow hardly faster than its input: four times the input, at most five times the steps.
+/// That the steps of `work` grow hardly faster than its input: four times the input, at most five
+/// times the steps.
 #[cfg(test)]
 #[track_caller]
 pub(crate) fn grows_with_its_input(what: &str, work: impl Fn(u64)) {

@@ -1,4 +1,5 @@
-//! Asphalt 1 and 2: inputs of files with a glob each, and a lockfile by hash (version 2), by path and hash (1), or by path alone (0).
+//! Asphalt 1 and 2: inputs of files with a glob each, and a lockfile by hash (version 2), by path
+//! and hash (1), or by path alone (0).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Asphalt before 1.0: one folder of assets, and a lockfile by path, whose hashes are of processed bytes.
+//! Asphalt before 1.0: one folder of assets, and a lockfile by path, whose hashes are of processed
+//! bytes.
 
 use std::collections::BTreeMap;
 

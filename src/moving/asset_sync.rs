@@ -1,5 +1,6 @@
-//! asset-sync (rbxts-asset-sync): a cache from the SHA-1 of a file to its asset, with a suffix where the file was processed. Its folder and its
-//! module are arguments of its command, as a rule in `package.json`.
+//! asset-sync (rbxts-asset-sync): a cache from the SHA-1 of a file to its asset, with a suffix
+//! where the file was processed. Its folder and its module are arguments of its command, as a rule
+//! in `package.json`.
 
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
 //! Which file is which asset, by what the tool's records prove.
 //!
-//! A file is an asset's where the tool's hash of it says so, or where the tool knows files by name alone. Where two files claim one asset, neither is
-//! believed.
+//! A file is an asset's where the tool's hash of it says so, or where the tool knows files by name
+//! alone. Where two files claim one asset, neither is believed.
 
 use std::collections::{BTreeMap, BTreeSet};
 

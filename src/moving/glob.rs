@@ -1,8 +1,10 @@
-//! Patterns of other tools. Theirs find hidden files, and in most of them `*` crosses `/`; Macadam's don't.
+//! Patterns of other tools. Theirs find hidden files, and in most of them `*` crosses `/`;
+//! Macadam's don't.
 
 use globset::{GlobBuilder, GlobMatcher};
 
-/// More stars in one part of a path than this are left as they are: each of them doubles the pattern.
+/// More stars in one part of a path than this are left as they are: each of them doubles the
+/// pattern.
 const MAX_STARS: usize = 3;
 
 /// A pattern as another tool reads it.
@@ -65,7 +67,8 @@ impl TheirGlob {
             || last.rsplit_once('.').is_none_or(|(_, written)| written.eq_ignore_ascii_case(extension))
     }
 
-    /// The same pattern for Macadam, which finds files of these extensions alone where theirs takes any.
+    /// The same pattern for Macadam, which finds files of these extensions alone where theirs takes
+    /// any.
     pub(crate) fn translated(&self, extensions: &[&str]) -> String {
         let text = if self.crosses { crossed(&self.text) } else { self.text.replace('{', "[{]").replace('}', "[}]") };
         if !self.takes_any_extension() {

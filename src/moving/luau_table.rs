@@ -1,4 +1,5 @@
-//! The asset IDs of a module that Tungsten wrote: a line an entry, a table in a table for folders and for parts of a sheet. No Luau in general.
+//! The asset IDs of a module that Tungsten wrote: a line an entry, a table in a table for folders
+//! and for parts of a sheet. No Luau in general.
 
 use crate::model::ids::AssetId;
 

@@ -1,4 +1,5 @@
-//! Mantle's state of version 6: every resource of every environment, of which pictures and sounds are assets.
+//! Mantle's state of version 6: every resource of every environment, of which pictures and sounds
+//! are assets.
 
 use std::collections::BTreeMap;
 

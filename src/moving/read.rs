@@ -4,7 +4,8 @@ use serde::de::DeserializeOwned;
 
 use crate::model::ids::{AssetId, Creator, GroupId, UserId};
 
-/// Gives the text of a file in the tool's folder, by its path there; `None` where there is no such file.
+/// Gives the text of a file in the tool's folder, by its path there; `None` where there is no such
+/// file.
 pub(crate) type Fetch<'a> = dyn Fn(&str) -> Result<Option<String>, ReadError> + 'a;
 
 /// What a person said on the command line.

@@ -1,4 +1,5 @@
-//! What every tool's files come to: which files it looks at, which asset IDs it knows, which code it writes.
+//! What every tool's files come to: which files it looks at, which asset IDs it knows, which code
+//! it writes.
 
 use super::finding::Finding;
 use super::glob::TheirGlob;

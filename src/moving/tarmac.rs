@@ -1,4 +1,5 @@
-//! Tarmac: inputs with a glob each, in one or several `tarmac.toml`, and `tarmac-manifest.toml` by path and hash.
+//! Tarmac: inputs with a glob each, in one or several `tarmac.toml`, and `tarmac-manifest.toml` by
+//! path and hash.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
-//! Tungsten: inputs with a glob each, and a lockfile by the SHA-256 of what was uploaded. Sounds and models are uploaded as they are; pictures are
-//! written anew, so that their hash says nothing about the file: these are found by their name in the module that Tungsten wrote.
+//! Tungsten: inputs with a glob each, and a lockfile by the SHA-256 of what was uploaded. Sounds
+//! and models are uploaded as they are; pictures are written anew, so that their hash says nothing
+//! about the file: these are found by their name in the module that Tungsten wrote.
 
 use std::collections::BTreeMap;
 

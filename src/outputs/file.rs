@@ -1,7 +1,8 @@
-//! A generated file on disk: how it compares with the text that it should hold, and its replacement.
+//! A generated file on disk: how it compares with the text that it should hold, and its
+//! replacement.
 //!
-//! Must never write over a file that Macadam didn't make, unless it is told to, and never where the text is there
-//! already: every write is a change that git and Rojo see.
+//! Must never write over a file that Macadam didn't make, unless it is told to, and never where the
+//! text is there already: every write is a change that git and Rojo see.
 
 use std::io;
 use std::path::Path;
@@ -11,7 +12,8 @@ use crate::model::path::ProjectPath;
 use crate::platform::atomic_file::{AtomicWriteError, write_atomic_if};
 use crate::platform::own_file::{self, Access};
 
-/// A generated file of a project with every asset that Roblox lets one account make in years is smaller.
+/// A generated file of a project with every asset that Roblox lets one account make in years is
+/// smaller.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// How a file compares with the text that it should hold.
@@ -78,7 +80,8 @@ impl FileError {
     }
 }
 
-/// Compares the file at `path` below `root` with the text that it should hold. Line ends of a checkout on Windows make no difference.
+/// Compares the file at `path` below `root` with the text that it should hold. Line ends of a
+/// checkout on Windows make no difference.
 ///
 /// # Errors
 /// When it can't be read, is no plain file, or is reached through a link.
@@ -90,7 +93,8 @@ pub(crate) fn compare(root: &Path, path: &ProjectPath, text: &str) -> Result<Com
     }
 }
 
-/// Replaces the file by `text`, if it is still as `seen`; new folders are for those of `access`. Blocks until it is durable.
+/// Replaces the file by `text`, if it is still as `seen`; new folders are for those of `access`.
+/// Blocks until it is durable.
 ///
 /// # Errors
 /// When it can't be written, or is another file by now.

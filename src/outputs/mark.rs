@@ -1,4 +1,5 @@
-//! The first line of a generated file, by which it is known as one: Macadam's own, and those of the tools that people come from.
+//! The first line of a generated file, by which it is known as one: Macadam's own, and those of the
+//! tools that people come from.
 
 use std::fmt;
 

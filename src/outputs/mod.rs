@@ -1,12 +1,13 @@
 //! Files with asset IDs for the game's code: `[[outputs]]` of the manifest.
 //!
-//! Two halves. [`render`] is pure: an output and the asset ID of each address in, the text of the file
-//! out, the same bytes on every machine. [`mod@file`] is the edge: it compares that text with the disk and
-//! replaces a file whole, only where it differs, and never one that somebody else made. Neither decides
-//! which asset ID an address has: that is `plan/current.rs`, from desired content and history.
+//! Two halves. [`render`] is pure: an output and the asset ID of each address in, the text of the
+//! file out, the same bytes on every machine. [`mod@file`] is the edge: it compares that text with
+//! the disk and replaces a file whole, only where it differs, and never one that somebody else
+//! made. Neither decides which asset ID an address has: that is `plan/current.rs`, from desired
+//! content and history.
 //!
-//! Read next: [`tree`] for how addresses become keys, [`mod@print`] for the three languages, [`quote`] for
-//! keys that are no identifiers, [`mark`] for how a generated file is known.
+//! Read next: [`tree`] for how addresses become keys, [`mod@print`] for the three languages,
+//! [`quote`] for keys that are no identifiers, [`mark`] for how a generated file is known.
 
 pub(crate) mod file;
 pub(crate) mod mark;
@@ -30,7 +31,8 @@ pub(crate) type AssetIds = BTreeMap<Address, Option<AssetId>>;
 /// So many addresses are named in one message.
 const NAMED: usize = 3;
 
-/// A table can lie in so many others: Luau's parser takes a few hundred, and no project has as many folders.
+/// A table can lie in so many others: Luau's parser takes a few hundred, and no project has as many
+/// folders.
 const DEEPEST: usize = 100;
 
 /// The largest ID that a number of Luau or JavaScript holds exactly: 2^53.

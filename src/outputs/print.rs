@@ -1,5 +1,5 @@
-//! A tree as text: Luau, TypeScript, the types of a Luau module, JSON. Tabs, trailing commas where the language has them, a
-//! line break at the end.
+//! A tree as text: Luau, TypeScript, the types of a Luau module, JSON. Tabs, trailing commas where
+//! the language has them, a line break at the end.
 
 use std::fmt::Write as _;
 

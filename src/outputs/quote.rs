@@ -13,7 +13,8 @@ pub(super) fn luau_key(key: &str) -> String {
     format!("[{}]", luau_string(key))
 }
 
-/// A string of Luau, with the quotes that need fewer escapes: double ones where both are equal, as StyLua has it.
+/// A string of Luau, with the quotes that need fewer escapes: double ones where both are equal, as
+/// StyLua has it.
 pub(super) fn luau_string(text: &str) -> String {
     let count = |quote: char| text.chars().filter(|c| *c == quote).count();
     let quote = if count('"') > count('\'') { '\'' } else { '"' };
@@ -43,8 +44,9 @@ pub(super) fn typescript_key(key: &str) -> String {
     }
 }
 
-/// A string of TypeScript that roblox-ts turns into the same string of Luau. It copies what stands between the quotes as it is, and where both
-/// kinds of quotes stand there it writes a long string, in which nothing is an escape. So only escapes that both languages have are written,
+/// A string of TypeScript that roblox-ts turns into the same string of Luau. It copies what stands
+/// between the quotes as it is, and where both kinds of quotes stand there it writes a long string,
+/// in which nothing is an escape. So only escapes that both languages have are written,
 /// and never both quotes.
 fn typescript_string(text: &str) -> String {
     let quote = if text.contains('"') && !text.contains('\'') { '\'' } else { '"' };

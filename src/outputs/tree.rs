@@ -85,7 +85,8 @@ pub(super) fn build<'a>(output: &Output, assets: &'a AssetIds) -> Result<Tree<'a
     if collisions.is_empty() { Ok(tree) } else { Err(RenderError::Collisions(collisions)) }
 }
 
-/// The key of an address: without `base` in front, and without its last extension where that is asked for.
+/// The key of an address: without `base` in front, and without its last extension where that is
+/// asked for.
 fn key(output: &Output, address: &Address) -> String {
     let whole = address.as_str();
     let below = |base: &String| whole.strip_prefix(base.as_str())?.strip_prefix('/').filter(|rest| !rest.is_empty());

@@ -1,8 +1,11 @@
-//! What one address knows of an asset that is updated in place, every address that has it knows: its newest revision is what games get, whoever made it,
-//! and what a person archived under one name is archived under the other.
+//! What one address knows of an asset that is updated in place, every address that has it knows:
+//! its newest revision is what games get, whoever made it, and what a person archived under one
+//! name is archived under the other.
 //!
-//! A state comes to two addresses of one asset when it moved the asset and a branch from before the move is checked out, whose lockfile has it under
-//! its old name with fewer revisions. They take turns, too: what is under way for the one that left would look to the other like somebody else's doing.
+//! A state comes to two addresses of one asset when it moved the asset and a branch from before the
+//! move is checked out, whose lockfile has it under its old name with fewer revisions. They take
+//! turns, too: what is under way for the one that left would look to the other like somebody else's
+//! doing.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +21,8 @@ use crate::model::ids::AssetId;
 use crate::model::phase::Phase;
 use crate::model::recorded::{Record, Recorded, RetireReason, Retirement};
 
-/// What is known, with every wanted address knowing all revisions of its assets, and which were archived by hand; and what it had to learn for that.
+/// What is known, with every wanted address knowing all revisions of its assets, and which were
+/// archived by hand; and what it had to learn for that.
 pub(crate) fn share_history<'a>(
     desired: &Desired,
     recorded: &'a Recorded,
@@ -58,7 +62,8 @@ pub(crate) fn share_history<'a>(
     (known, changes)
 }
 
-/// Wanted addresses with an asset that is being changed for an address that left: nothing is planned for them until that is over.
+/// Wanted addresses with an asset that is being changed for an address that left: nothing is
+/// planned for them until that is over.
 pub(crate) fn waiting(desired: &Desired, recorded: &Recorded) -> BTreeSet<Address> {
     let sent = recorded.attempts.values().filter(|attempt| attempt.phase != Phase::Intended);
     let left = sent.filter(|attempt| !desired.assets.contains_key(&attempt.address));

@@ -1,4 +1,5 @@
-//! The rules for one address, in their order: what is open, what is in the way, the pin, and then the content.
+//! The rules for one address, in their order: what is open, what is in the way, the pin, and then
+//! the content.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -117,7 +118,8 @@ pub(crate) fn plan_asset<'a>(plan: &mut Plan, case: &AddressInputs<'a>) -> Optio
     plan_content(plan, &Ready { case: *case, asset_type, facts, not_before, neutral })
 }
 
-/// A change under way that is to be waited for, looked into or decided by a person comes before everything else.
+/// A change under way that is to be waited for, looked into or decided by a person comes before
+/// everything else.
 fn plan_binding(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attempt: &Attempt) {
     match (&attempt.phase, &attempt.intent) {
         (Phase::Submitted(operation), _) => {
@@ -202,7 +204,8 @@ pub(crate) fn way_out(address: &Address, attempt: &Attempt) -> String {
     }
 }
 
-/// Something newer is wanted than what an operation that never ends would make: it is no longer waited for, and what it makes late is still recorded.
+/// Something newer is wanted than what an operation that never ends would make: it is no longer
+/// waited for, and what it makes late is still recorded.
 fn set_aside(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attempt: &Attempt) {
     plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::SetAside });
     let age = spelled(case.now.duration_since(attempt.since));
@@ -222,7 +225,8 @@ pub(crate) fn suspect(address: &Address, attempt: &Attempt) -> Option<Change> {
     Some(Change::AddPossibleDuplicate { address: address.clone(), upload, duplicate })
 }
 
-/// Gives up on a create that may have happened, and says that the next one may be its double. `doubts` counts this one.
+/// Gives up on a create that may have happened, and says that the next one may be its double.
+/// `doubts` counts this one.
 fn abandon(plan: &mut Plan, case: &AddressInputs<'_>, id: AttemptId, attempt: &Attempt, doubts: u32) {
     if attempt.phase == Phase::HandedOver {
         plan.marks.push(Change::Advance { attempt: id, event: PhaseEvent::Doubt });
@@ -283,7 +287,8 @@ fn hold_in_doubt(plan: &mut Plan, case: &AddressInputs<'_>, attempt: &Attempt, d
     hold(plan, case, HoldKind::Held, &reason, Some(hint));
 }
 
-/// Whether an address that left has an asset of the wanted owner for the wanted bytes: a change of the owner that is taken back.
+/// Whether an address that left has an asset of the wanted owner for the wanted bytes: a change of
+/// the owner that is taken back.
 fn has_old_asset(case: &AddressInputs<'_>) -> bool {
     let Ok(facts) = &case.want.content else { return false };
     let is_it = |record: &Record| {
@@ -378,8 +383,8 @@ impl ContentBackoff {
     }
 }
 
-/// Until when uploads whose answers were lost are left alone: Roblox may recover and answer others meanwhile, and is not fed copies in a few bad
-/// seconds.
+/// Until when uploads whose answers were lost are left alone: Roblox may recover and answer others
+/// meanwhile, and is not fed copies in a few bad seconds.
 fn lost_answers(case: &AddressInputs<'_>) -> Option<Timestamp> {
     let open = case.sharing.open(case.address).iter();
     let lost = open.filter(|(_, attempt)| matches!(attempt.phase, Phase::HandedOver | Phase::InDoubt));

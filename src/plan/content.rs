@@ -181,7 +181,8 @@ fn quota_spent(plan: &mut Plan, ready: &Ready<'_>) -> bool {
     true
 }
 
-/// Moderation judges bytes, not addresses: what it rejected once is not sent again under another name.
+/// Moderation judges bytes, not addresses: what it rejected once is not sent again under another
+/// name.
 fn rejected_elsewhere(plan: &mut Plan, ready: &Ready<'_>) -> bool {
     let Some(other) = ready.case.sharing.rejected(ready.facts.hash) else { return false };
     let hint = Some("change the file: uploading the same again risks the account".to_owned());
@@ -236,7 +237,8 @@ fn plan_update<'a>(
     Some(target)
 }
 
-/// After a pin: the newest version that has the wanted bytes, so that they needn't be uploaded again.
+/// After a pin: the newest version that has the wanted bytes, so that they needn't be uploaded
+/// again.
 fn unpinned(record: &Record, head: RevisionKey, content: ContentHash) -> Option<Revision> {
     record.pinned.filter(|pinned| pinned.at == head)?;
     let of_asset = record.history.of_asset(head.asset_id);

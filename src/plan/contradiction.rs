@@ -1,5 +1,6 @@
-//! Assets of which two things are said that can't both be true: two contents of a type that can't be updated, two owners, two types. One of them is wrong,
-//! a lockfile merged by hand as a rule, and nobody here knows which. Such an asset is never used, and never silently made anew.
+//! Assets of which two things are said that can't both be true: two contents of a type that can't
+//! be updated, two owners, two types. One of them is wrong, a lockfile merged by hand as a rule,
+//! and nobody here knows which. Such an asset is never used, and never silently made anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,8 +61,9 @@ pub(super) fn contradictions(recorded: &Recorded) -> BTreeMap<AssetId, String> {
     found
 }
 
-/// Holds an address whose asset is contradictory. Another content of a type that can't be updated gets a new asset, and needs no hold: but for an asset of
-/// which nobody knows whether it has these very bytes.
+/// Holds an address whose asset is contradictory. Another content of a type that can't be updated
+/// gets a new asset, and needs no hold: but for an asset of which nobody knows whether it has these
+/// very bytes.
 pub(super) fn holds(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record) -> bool {
     let in_place = record.identity.asset_type.on_content_change() == ContentChange::InPlace;
     let is_new = || case.want.content.as_ref().is_ok_and(|facts| record.find_content(facts.hash).is_none());

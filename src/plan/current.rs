@@ -6,7 +6,8 @@ use crate::model::history::{RevisionFact, RevisionKey, RevisionState};
 use crate::model::ids::{AssetId, ContentHash};
 use crate::model::recorded::Record;
 
-/// The revision that `want` is: the pinned one, the one with its bytes, or else the one that it last was.
+/// The revision that `want` is: the pinned one, the one with its bytes, or else the one that it
+/// last was.
 pub(crate) fn current(want: &DesiredAsset, record: &Record) -> Option<(RevisionKey, RevisionFact)> {
     let owned = |(key, fact): (RevisionKey, &RevisionFact)| (key, *fact);
     if let Some(Pin::Asset(asset_id)) = want.pin
@@ -22,7 +23,8 @@ pub(crate) fn current(want: &DesiredAsset, record: &Record) -> Option<(RevisionK
     wanted.or_else(|| last(record))
 }
 
-/// The revision that an address last was: of a Model its head, of another type the asset that it last pointed to, or else its newest.
+/// The revision that an address last was: of a Model its head, of another type the asset that it
+/// last pointed to, or else its newest.
 pub(crate) fn last(record: &Record) -> Option<(RevisionKey, RevisionFact)> {
     match record.identity.asset_type.on_content_change() {
         ContentChange::InPlace => record.head().or_else(|| record.history.in_order().last().copied()),
@@ -33,12 +35,12 @@ pub(crate) fn last(record: &Record) -> Option<(RevisionKey, RevisionFact)> {
     }
 }
 
-/// The asset that the game is given for an address: the pinned one, the one with the file's bytes, or else, while those are on
-/// their way, were refused, or can't be read, the last one that can be used. `want` is `None` for an address that is absent here
-/// and not removed.
+/// The asset that the game is given for an address: the pinned one, the one with the file's bytes,
+/// or else, while those are on their way, were refused, or can't be read, the last one that can be
+/// used. `want` is `None` for an address that is absent here and not removed.
 ///
-/// Unlike [`current`] it passes over an asset that moderation rejected or Roblox lost, as long as there is another: a game shows
-/// the picture of before rather than none.
+/// Unlike [`current`] it passes over an asset that moderation rejected or Roblox lost, as long as
+/// there is another: a game shows the picture of before rather than none.
 pub(crate) fn for_game(want: Option<&DesiredAsset>, record: &Record) -> Option<AssetId> {
     if let Some(Pin::Asset(pinned)) = want.and_then(|want| want.pin)
         && record.history.of_asset(pinned).next().is_some()
@@ -59,7 +61,8 @@ pub(crate) fn for_game(want: Option<&DesiredAsset>, record: &Record) -> Option<A
     of_content().or_else(last).map(|(key, _)| key.asset_id)
 }
 
-/// The asset that an address is, or was with the bytes that are wanted now, and that Roblox no longer has. Its bytes are not sent again by themselves.
+/// The asset that an address is, or was with the bytes that are wanted now, and that Roblox no
+/// longer has. Its bytes are not sent again by themselves.
 pub(crate) fn vanished(asset_type: AssetType, content: ContentHash, record: &Record) -> Option<AssetId> {
     match asset_type.on_content_change() {
         ContentChange::NewAsset => record.history.gone(content, record.identity.kind()),

@@ -1,7 +1,8 @@
 //! What a step changes, in values that a person can read: from what, to what.
 //!
-//! Pure. It only describes what [`super::plan`] decided: nothing here may have a say in what is done. Texts are whole; printers cut them. Read next:
-//! [`super::step`] for what there is to describe.
+//! Pure. It only describes what [`super::plan`] decided: nothing here may have a say in what is
+//! done. Texts are whole; printers cut them. Read next: [`super::step`] for what there is to
+//! describe.
 
 use super::content::short;
 use super::current::last;
@@ -19,10 +20,11 @@ use crate::model::remote::RemoteAsset;
 /// One thing that a step changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Difference {
-    /// What: a metadata field, or one of `file`, `type`, `creator`, `privacy`, `expected_price`, `content`, `asset`, `revision`, `address`, `state`,
-    /// `under_way`.
+    /// What: a metadata field, or one of `file`, `type`, `creator`, `privacy`, `expected_price`,
+    /// `content`, `asset`, `revision`, `address`, `state`, `under_way`.
     pub what: String,
-    /// What it is now; empty: it is known that nothing is there. `None`: unknown, or not there before.
+    /// What it is now; empty: it is known that nothing is there. `None`: unknown, or not there
+    /// before.
     pub from: Option<String>,
     /// What it becomes; empty: nothing is left there. `None`: Roblox decides.
     pub to: Option<String>,
@@ -38,7 +40,8 @@ impl Difference {
     }
 }
 
-/// What `step` changes, in a fixed order. `recorded` is what is known with the plan's marks applied.
+/// What `step` changes, in a fixed order. `recorded` is what is known with the plan's marks
+/// applied.
 pub(crate) fn diff(step: &Step, recorded: &Recorded) -> Vec<Difference> {
     let record = recorded.assets.get(&step.address);
     match &step.action {
@@ -433,7 +436,8 @@ mod tests {
         });
         let expected = ["`Sword`", "`A sword`", "`assets/5`", "``", "`<https://twitter.com/me>`"];
         check(update(Some(10)), &whole, &lines(expected));
-        // On a fresh machine only the digests of what was asked are known: those of a cleared field tell its value.
+        // On a fresh machine only the digests of what was asked are known: those of a cleared field tell
+        // its value.
         let mut cleared = unseen;
         let fields = FieldDigests::from([
             (Field::Icon, FieldDigest::of_cleared()),

@@ -1,5 +1,6 @@
-//! Drift: what somebody else changed at Roblox. Always told; content made elsewhere is never overwritten by itself, since it may be a deploy that
-//! this checkout has not pulled; metadata and archived assets are put back where the policy says so.
+//! Drift: what somebody else changed at Roblox. Always told; content made elsewhere is never
+//! overwritten by itself, since it may be a deploy that this checkout has not pulled; metadata and
+//! archived assets are put back where the policy says so.
 
 use jiff::Timestamp;
 
@@ -17,10 +18,12 @@ use crate::model::observation::READ_LAG;
 use crate::model::policy::DriftPolicy;
 use crate::model::recorded::{DriftRepair, Observation, Record, Recorded, RetireReason, Retirement};
 
-/// So often a day one thing of one address is put back; who changes it more often than that means it.
+/// So often a day one thing of one address is put back; who changes it more often than that means
+/// it.
 pub(crate) const HEALINGS_A_DAY: usize = 3;
 
-/// Whether nobody here made a revision: its bytes are unknown, and it is not what the address was imported with.
+/// Whether nobody here made a revision: its bytes are unknown, and it is not what the address was
+/// imported with.
 pub(super) fn is_elsewhere(record: &Record, key: RevisionKey, fact: RevisionFact) -> bool {
     if fact.content.is_some() {
         return false;
@@ -99,7 +102,8 @@ pub(super) fn holds_update(
     false
 }
 
-/// Holds a change of an asset that is archived and not restored by the plan itself: Roblox would refuse it. `why` it would be changed.
+/// Holds a change of an asset that is archived and not restored by the plan itself: Roblox would
+/// refuse it. `why` it would be changed.
 pub(super) fn holds_archived(
     plan: &mut Plan,
     case: &AddressInputs<'_>,
@@ -124,8 +128,9 @@ pub(super) fn holds_archived(
     holds
 }
 
-/// The asset that the address is has vanished, and its file is as it was. Moderation may have taken it, so the same bytes are not sent again by
-/// themselves; another address's asset with these bytes is taken where there is one.
+/// The asset that the address is has vanished, and its file is as it was. Moderation may have taken
+/// it, so the same bytes are not sent again by themselves; another address's asset with these bytes
+/// is taken where there is one.
 pub(super) fn vanished(plan: &mut Plan, ready: &Ready<'_>, record: &Record) -> bool {
     let case = &ready.case;
     let Some(asset_id) = current::vanished(ready.asset_type, ready.facts.hash, record) else { return false };
@@ -151,7 +156,8 @@ pub(super) fn gone_hint(address: &Address) -> String {
     )
 }
 
-/// An asset that is wanted and archived: by Macadam when it was not wanted, by a person, or by somebody else.
+/// An asset that is wanted and archived: by Macadam when it was not wanted, by a person, or by
+/// somebody else.
 pub(super) fn archived(plan: &mut Plan, case: &AddressInputs<'_>, record: &Record, asset_id: AssetId) {
     let address = || case.address.clone();
     match record.retirements.get(&asset_id) {
@@ -184,8 +190,9 @@ pub(super) fn archived(plan: &mut Plan, case: &AddressInputs<'_>, record: &Recor
     }
 }
 
-/// What Macadam archived was restored by somebody else since, or for another address. A lockfile doesn't say when an asset was archived, but it was before the
-/// lockfile was read, so that a look since then counts; only after a write of this state's own a look may lag.
+/// What Macadam archived was restored by somebody else since, or for another address. A lockfile
+/// doesn't say when an asset was archived, but it was before the lockfile was read, so that a look
+/// since then counts; only after a write of this state's own a look may lag.
 pub(super) fn is_back(recorded: &Recorded, asset_id: AssetId, retirements: Retirement) -> bool {
     let Some(Observation { asset, at }) = recorded.observed(asset_id) else { return false };
     let counts = |archived: Timestamp| *at >= archived && !recorded.may_lag(asset_id, *at);
@@ -221,7 +228,8 @@ pub(super) fn rolled_back_elsewhere(plan: &mut Plan, case: &AddressInputs<'_>, h
 fn lower_than_known(case: &AddressInputs<'_>, head: RevisionKey, fact: RevisionFact) -> Option<String> {
     let Observation { asset, at } = case.recorded.observed(head.asset_id)?;
     let (seen, known) = (asset.revision?, head.version?);
-    // When the lockfile's revisions were made is not known: before the lockfile was read, and what was seen before that is out of date.
+    // When the lockfile's revisions were made is not known: before the lockfile was read, and what was
+    // seen before that is out of date.
     let lags = fact.made.is_some_and(|(made, _)| at.duration_since(made) < READ_LAG);
     let what = || format!("somebody made revision {seen} of asset {} current in place of {known}", head.asset_id);
     (seen < known && !lags).then(what)

@@ -1,5 +1,5 @@
-//! What a change under way means for its address: whether it binds it, how often in a row a create ended without a known outcome, and when an
-//! operation is waited for no longer.
+//! What a change under way means for its address: whether it binds it, how often in a row a create
+//! ended without a known outcome, and when an operation is waited for no longer.
 
 use std::time::Duration;
 
@@ -11,12 +11,14 @@ use crate::model::phase::{Intent, Phase};
 use crate::model::policy::{AmbiguousCreate, Policy};
 use crate::model::recorded::{Attempt, Record};
 
-/// A create that has ended without a known outcome so many times in a row is not sent again, whatever the policy: a remote that carries out
-/// and never answers would be fed copies without end.
+/// A create that has ended without a known outcome so many times in a row is not sent again,
+/// whatever the policy: a remote that carries out and never answers would be fed copies without
+/// end.
 const DOUBTS_TO_HOLD: u32 = 3;
 
-/// An operation that takes longer than this is waited for no longer than something newer is wanted, or a person says what came of it. The slowest that
-/// were reported (a heavy mesh) took 30 minutes; Roblox never ends those of sounds that it can't encode.
+/// An operation that takes longer than this is waited for no longer than something newer is wanted,
+/// or a person says what came of it. The slowest that were reported (a heavy mesh) took 30 minutes;
+/// Roblox never ends those of sounds that it can't encode.
 pub(crate) const OPERATION_PATIENCE: SignedDuration = SignedDuration::from_mins(30);
 
 /// Whether an operation has taken longer than any that ended.
@@ -29,7 +31,8 @@ pub(crate) fn patience_left(attempt: &Attempt, now: Timestamp) -> Duration {
     Duration::try_from(OPERATION_PATIENCE - now.duration_since(attempt.since)).unwrap_or(Duration::ZERO)
 }
 
-/// Whether the file of an address has other bytes by now than an operation that is overdue: the newer ones needn't wait for it.
+/// Whether the file of an address has other bytes by now than an operation that is overdue: the
+/// newer ones needn't wait for it.
 pub(crate) fn is_overtaken(attempt: &Attempt, wanted: Option<ContentHash>, now: Timestamp) -> bool {
     let uploads = attempt.intent.content();
     is_overdue(attempt, now) && uploads.is_some() && wanted.is_some() && uploads != wanted

@@ -1,4 +1,5 @@
-//! What a failure is remembered against: as long as this stays the same, what Roblox refused is not sent again.
+//! What a failure is remembered against: as long as this stays the same, what Roblox refused is not
+//! sent again.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,8 @@ pub(crate) struct Subjects {
     pub metadata: FieldDigest,
 }
 
-/// The fields that a create sends along; social links are refused there (V1), and icon and previews are not confirmed.
+/// The fields that a create sends along; social links are refused there (V1), and icon and previews
+/// are not confirmed.
 pub(crate) fn sent_at_creation(fields: &FieldDigests) -> FieldDigests {
     let sent = |field: &Field| matches!(field, Field::DisplayName | Field::Description);
     fields.iter().filter(|(field, _)| sent(field)).map(|(field, digest)| (*field, *digest)).collect()
@@ -42,7 +44,8 @@ pub(crate) fn of_all(desired: &Desired, recorded: &Recorded) -> BTreeMap<Address
     all.map(|(address, want)| (address.clone(), of(want, &fields(want, desired, recorded)))).collect()
 }
 
-/// The digests of what is wanted of an address's metadata, icons and previews by the assets that they are now.
+/// The digests of what is wanted of an address's metadata, icons and previews by the assets that
+/// they are now.
 pub(crate) fn fields(want: &DesiredAsset, desired: &Desired, recorded: &Recorded) -> FieldDigests {
     want.metadata.digests_with(|address| asset_of(address, desired, recorded))
 }

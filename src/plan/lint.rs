@@ -8,7 +8,8 @@ use crate::model::ids::AssetId;
 
 use super::step::{Action, HeldPart, Plan};
 
-/// The rules that `plan` breaks; none for a sound plan. `in_progress` has no steps in it: what is being worked on, which others may wait for.
+/// The rules that `plan` breaks; none for a sound plan. `in_progress` has no steps in it: what is
+/// being worked on, which others may wait for.
 pub(crate) fn check(plan: &Plan, in_progress: &BTreeSet<Address>) -> Vec<String> {
     let mut broken = Vec::new();
     let mut done: BTreeSet<&Address> = BTreeSet::new();

@@ -1,7 +1,9 @@
-//! New addresses that may be others that left, and nothing tells: renamed and edited in one change, under another key.
+//! New addresses that may be others that left, and nothing tells: renamed and edited in one change,
+//! under another key.
 //!
-//! An asset ID must not change without a word. So the plan names both addresses; it holds the new one where `prevent_replace` forbids a new asset ID, and
-//! where a pin, icon or preview still names the old one. Read next: [`super::moves`], for what tells.
+//! An asset ID must not change without a word. So the plan names both addresses; it holds the new
+//! one where `prevent_replace` forbids a new asset ID, and where a pin, icon or preview still names
+//! the old one. Read next: [`super::moves`], for what tells.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -65,7 +67,8 @@ impl Moves {
         }
     }
 
-    /// While a pin, icon or preview names an address that left, nothing new is made that may be the same asset under another name.
+    /// While a pin, icon or preview names an address that left, nothing new is made that may be the
+    /// same asset under another name.
     pub(super) fn hold_in_place_of_the_named(&mut self, desired: &Desired, recorded: &Recorded) {
         let under_way: BTreeSet<&Address> = recorded.attempts.values().map(|attempt| &attempt.address).collect();
         let mut new: BTreeMap<AssetType, Vec<&Address>> = BTreeMap::new();
@@ -102,7 +105,8 @@ impl Moves {
     }
 }
 
-/// Why a new asset is not made for `address`, which `prevent_replace` protects, and what would free it.
+/// Why a new asset is not made for `address`, which `prevent_replace` protects, and what would free
+/// it.
 pub(super) fn refusal_kind(moves: &Moves, address: &Address) -> Option<(String, String)> {
     let like = moves.lookalikes.get(address)?;
     let first = like.first()?;
@@ -117,8 +121,9 @@ pub(super) fn refusal_kind(moves: &Moves, address: &Address) -> Option<(String, 
     Some((reason, hint))
 }
 
-/// Says of a new asset that it may be one that left, where that asset could go on under the new name: of a type that isn't updated in place an edited
-/// file is another asset all the same. Among many that are new nobody would look for the one that isn't.
+/// Says of a new asset that it may be one that left, where that asset could go on under the new
+/// name: of a type that isn't updated in place an edited file is another asset all the same. Among
+/// many that are new nobody would look for the one that isn't.
 pub(super) fn note(plan: &mut Plan, moves: &Moves) {
     let made: Vec<&Step> = plan.steps.iter().filter(|step| matches!(step.action, Action::Create(_))).collect();
     let mut wanted: BTreeMap<&Address, usize> = BTreeMap::new();

@@ -1,6 +1,8 @@
-//! Which metadata fields are to be sent: exactly those that changed since they were last asked for, or that somebody else changed.
+//! Which metadata fields are to be sent: exactly those that changed since they were last asked for,
+//! or that somebody else changed.
 //!
-//! What Roblox's text filter made of a text plays no part once it was asked for: there is no endless correction.
+//! What Roblox's text filter made of a text plays no part once it was asked for: there is no
+//! endless correction.
 
 use std::collections::BTreeSet;
 
@@ -70,18 +72,20 @@ pub(crate) struct MetadataInputs<'a> {
 pub(crate) struct Comparison {
     /// Exactly the fields that changed.
     pub changed: Vec<Field>,
-    /// What is stored for each field that was ever asked for, afterwards. A field that is no longer managed stays: another branch's lockfile may
-    /// tell otherwise of it, and only who remembers notices.
+    /// What is stored for each field that was ever asked for, afterwards. A field that is no longer
+    /// managed stays: another branch's lockfile may tell otherwise of it, and only who
+    /// remembers notices.
     pub fields: FieldDigests,
 }
 
-/// Compares what is wanted with what was last asked for, and where that is unknown with what the remote last said.
+/// Compares what is wanted with what was last asked for, and where that is unknown with what the
+/// remote last said.
 pub(crate) fn compare(wanted: &FieldDigests, asked: &FieldDigests, seen: Option<&RemoteAsset>) -> Comparison {
     let settled = |field: Field| match (wanted.get(&field), asked.get(&field)) {
         (Some(wanted), Some(asked)) => wanted == asked,
         (Some(wanted), None) => seen.and_then(|seen| seen.stored(field)).is_some_and(|stored| stored == *wanted),
-        // A key that was set and is gone clears the field; a cleared one is as it should be. A display name can't be cleared: without its key it
-        // is no longer managed.
+        // A key that was set and is gone clears the field; a cleared one is as it should be. A display name can't be
+        // cleared: without its key it is no longer managed.
         (None, Some(asked)) => field == Field::DisplayName || *asked == FieldDigest::of_cleared(),
         (None, None) => true,
     };
@@ -200,8 +204,8 @@ fn hold_refused(plan: &mut Plan, address: &Address, action: &str, refusal_kind: 
     });
 }
 
-/// A refused name under the policy `neutral`: asked for as far as Macadam goes, and not asked for again. The name that stays is what was stored in
-/// its place, and so no drift.
+/// A refused name under the policy `neutral`: asked for as far as Macadam goes, and not asked for
+/// again. The name that stays is what was stored in its place, and so no drift.
 fn keep_name(
     plan: &mut Plan,
     address: &Address,
@@ -268,7 +272,8 @@ fn add_moving(want: &DesiredAsset, scene: &MetadataInputs<'_>, changed: &mut Vec
     changed.sort();
 }
 
-/// The new values of the changed fields. What shows an asset that isn't there, and isn't coming, waits for it.
+/// The new values of the changed fields. What shows an asset that isn't there, and isn't coming,
+/// waits for it.
 fn changes(
     plan: &mut Plan,
     address: &Address,

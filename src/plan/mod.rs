@@ -1,12 +1,15 @@
 //! From desired and recorded to a plan: what to do, what not to do, and why.
 //!
-//! [`plan`] is pure and total: the same inputs give the same plan in the same order. It leaves the executor no choice to make; what Roblox
-//! refuses becomes a recorded fact, and the next plan decides again. It must never read a clock, a file or the network.
+//! [`plan`] is pure and total: the same inputs give the same plan in the same order. It leaves the
+//! executor no choice to make; what Roblox refuses becomes a recorded fact, and the next plan
+//! decides again. It must never read a clock, a file or the network.
 //!
-//! What was observed of the remote is part of what is recorded: its last word on each asset, and the facts that followed from it.
+//! What was observed of the remote is part of what is recorded: its last word on each asset, and
+//! the facts that followed from it.
 //!
-//! Read next: [`step`] for what a plan consists of, [`asset`] for the rules of one address in their order, one small function a case. Rules across
-//! addresses have files of their own: [`aliases`], [`moves`], [`sharing`], [`metadata`] (icons order the work), [`retirement`] (archiving).
+//! Read next: [`step`] for what a plan consists of, [`asset`] for the rules of one address in their
+//! order, one small function a case. Rules across addresses have files of their own: [`aliases`],
+//! [`moves`], [`sharing`], [`metadata`] (icons order the work), [`retirement`] (archiving).
 
 pub(crate) mod aliases;
 pub(crate) mod asset;
@@ -128,7 +131,8 @@ fn push_move(plan: &mut Plan, address: &Address, moved: &moves::Move) {
     });
 }
 
-/// Whoever waits for the upload of an address that is held, or that has nothing left to do, is held with it.
+/// Whoever waits for the upload of an address that is held, or that has nothing left to do, is held
+/// with it.
 fn hold_sharers_of_held(plan: &mut Plan, in_progress: &BTreeSet<Address>) {
     let mut acting: BTreeSet<Address> =
         plan.steps.iter().filter(|step| step.action.changes_asset()).map(|step| step.address.clone()).collect();
@@ -164,8 +168,9 @@ fn plan_metadata(
     }
 }
 
-/// What is under way for an address that left the manifest goes on, so that no asset is lost: Roblox forgets an operation after a while. A create
-/// in doubt stays recorded; it is nothing that anybody wants again.
+/// What is under way for an address that left the manifest goes on, so that no asset is lost:
+/// Roblox forgets an operation after a while. A create in doubt stays recorded; it is nothing that
+/// anybody wants again.
 fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_progress: &BTreeSet<Address>, now: Timestamp) {
     let is_left = |address: &Address| !desired.assets.contains_key(address) && !in_progress.contains(address);
     let left = recorded.attempts.iter().filter(|(_, attempt)| is_left(&attempt.address));
@@ -194,7 +199,8 @@ fn plan_left(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_progres
     }
 }
 
-/// Removed means: this checkout's lockfile has the address and its manifest doesn't. What only the state knows belongs to another branch.
+/// Removed means: this checkout's lockfile has the address and its manifest doesn't. What only the
+/// state knows belongs to another branch.
 fn plan_removed(plan: &mut Plan, desired: &Desired, recorded: &Recorded, undecided: &BTreeSet<Address>) {
     let mut uncounted: BTreeMap<&str, u64> = BTreeMap::new();
     for (address, record) in &recorded.assets {

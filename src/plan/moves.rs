@@ -1,8 +1,10 @@
 //! Addresses that moved: one that is new takes over the assets of one that left, without an upload.
 //!
-//! By path first, since one path has one address; then by a pin that went along; then by type, creator and bytes, also bytes that the old address had
-//! before. Where that leaves a choice, a person makes it. A create that is under way for an address that left goes with it; while somebody works on that
-//! address, the new one waits for the end of it. Read next: [`super::lookalikes`], for what might be a move and nothing tells.
+//! By path first, since one path has one address; then by a pin that went along; then by type,
+//! creator and bytes, also bytes that the old address had before. Where that leaves a choice, a
+//! person makes it. A create that is under way for an address that left goes with it; while
+//! somebody works on that address, the new one waits for the end of it. Read next:
+//! [`super::lookalikes`], for what might be a move and nothing tells.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,11 +43,14 @@ pub(crate) struct Moves {
     pub taken: BTreeMap<Address, Move>,
     /// Addresses that are not planned any further.
     pub held: BTreeMap<Address, Hold>,
-    /// Addresses that left, and of which a person has to say what became of them: until then they were not removed.
+    /// Addresses that left, and of which a person has to say what became of them: until then they
+    /// were not removed.
     pub undecided: BTreeSet<Address>,
-    /// New addresses that may take over from one that left and is in hand: nothing is planned for them until that is over.
+    /// New addresses that may take over from one that left and is in hand: nothing is planned for
+    /// them until that is over.
     pub waiting: BTreeSet<Address>,
-    /// New addresses that nothing matches, with those of their type and creator that left in the same change and nobody took over.
+    /// New addresses that nothing matches, with those of their type and creator that left in the
+    /// same change and nobody took over.
     pub lookalikes: BTreeMap<Address, Arc<[Lookalike]>>,
     /// The addresses that are taken over from.
     givers: BTreeSet<Address>,
@@ -125,7 +130,8 @@ impl Moves {
         });
     }
 
-    /// A pin that went along tells what the address was: the asset that it names, or, of a Model, the only one that left just now and has that revision.
+    /// A pin that went along tells what the address was: the asset that it names, or, of a Model,
+    /// the only one that left just now and has that revision.
     fn by_pin(&mut self, new: &mut BTreeMap<&Address, &DesiredAsset>, left: &[Left<'_>], desired: &Desired) {
         let mut found: BTreeMap<&Address, Vec<Left<'_>>> = BTreeMap::new();
         for (address, want) in new.iter() {
@@ -153,7 +159,8 @@ impl Moves {
                             self.hold(address, reason, choice_hint(address, from, record));
                             self.undecided.insert((*from).clone());
                         }
-                        // Of several with one pinned asset the first takes it over; the pins of the others name what they never had.
+                        // Of several with one pinned asset the first takes it over; the pins of the others name what
+                        // they never had.
                         _ if self.is_taken(from) => {}
                         _ => self.take(address, from, Rule::MovedByPin),
                     }
@@ -164,7 +171,8 @@ impl Moves {
         new.retain(|address, _| !self.taken.contains_key(*address) && !self.held.contains_key(*address));
     }
 
-    /// Who left just now comes before who left long ago, and what an address last was before what it ever had.
+    /// Who left just now comes before who left long ago, and what an address last was before what
+    /// it ever had.
     fn by_content(
         &mut self,
         new: &mut BTreeMap<&Address, &DesiredAsset>,
@@ -264,7 +272,8 @@ impl Moves {
         self.undecided.extend(candidates.iter().map(|(from, _)| (*from).clone()));
     }
 
-    /// A pin, icon or preview that still names the old address: nothing moves until the manifest says what it means.
+    /// A pin, icon or preview that still names the old address: nothing moves until the manifest
+    /// says what it means.
     fn hold_what_names_the_old(&mut self, desired: &Desired) {
         let new_names: BTreeMap<Address, Address> =
             self.taken.iter().map(|(to, taken)| (taken.from.clone(), to.clone())).collect();
@@ -325,7 +334,8 @@ fn new<'a>(desired: &'a Desired, recorded: &Recorded) -> BTreeMap<&'a Address, &
     desired.assets.iter().filter(|(address, _)| unknown(address)).collect()
 }
 
-/// Addresses that this checkout's lockfile has, or will have, and its manifest doesn't, with assets of their own or one that is on its way.
+/// Addresses that this checkout's lockfile has, or will have, and its manifest doesn't, with assets
+/// of their own or one that is on its way.
 fn left<'a>(desired: &Desired, recorded: &'a Recorded, on_the_way: &OnTheWay<'_>) -> Vec<Left<'a>> {
     let gone = |address: &Address, record: &Record| {
         let has_asset = !record.history.is_empty() || on_the_way.contains_key(address);
@@ -359,12 +369,14 @@ fn by_file<'a>(left: &[Left<'a>]) -> BTreeMap<&'a ProjectPath, Vec<Left<'a>>> {
     files
 }
 
-/// Whether an address that left had the file of `want`. What left for another owner's asset is not taken over by that one.
+/// Whether an address that left had the file of `want`. What left for another owner's asset is not
+/// taken over by that one.
 fn has_its_file(record: &Record, want: &DesiredAsset) -> bool {
     record.identity.path == want.path && (!record.removed || record.identity.creator == want.creator)
 }
 
-/// Whether a pin of `want` can mean a revision of an address that left: the very asset, or, of a Model, a revision of one that left just now.
+/// Whether a pin of `want` can mean a revision of an address that left: the very asset, or, of a
+/// Model, a revision of one that left just now.
 fn fits_pin(record: &Record, want: &DesiredAsset, pin: Pin) -> bool {
     let is_it = record.identity.creator == want.creator
         && want.asset_type.is_none_or(|asset_type| asset_type == record.identity.asset_type);
@@ -387,7 +399,8 @@ fn fresh<'a>(candidates: &[Left<'a>]) -> Vec<Left<'a>> {
     if now.is_empty() { candidates.to_vec() } else { now }
 }
 
-/// One candidate for each asset: of addresses that share one, the one that made it. What is still on its way is an asset of its own.
+/// One candidate for each asset: of addresses that share one, the one that made it. What is still
+/// on its way is an asset of its own.
 fn of_one_asset<'a>(candidates: &[Left<'a>]) -> Vec<Left<'a>> {
     let mut by_asset: BTreeMap<AssetId, (bool, Left<'a>)> = BTreeMap::new();
     let mut distinct = Vec::new();

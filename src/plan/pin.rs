@@ -1,4 +1,5 @@
-//! A pinned address is brought back to the revision that the manifest names, and then left there: changes of its file wait.
+//! A pinned address is brought back to the revision that the manifest names, and then left there:
+//! changes of its file wait.
 
 use std::fmt;
 
@@ -116,7 +117,8 @@ pub(crate) fn find(record: &Record, pin: Pin) -> Result<(RevisionKey, RevisionFa
     }
 }
 
-/// The pin to the revision that people see as `number`; `None` when the address never had one of that number.
+/// The pin to the revision that people see as `number`; `None` when the address never had one of
+/// that number.
 pub(crate) fn numbered(record: &Record, number: u64) -> Option<Pin> {
     match record.identity.asset_type.on_content_change() {
         ContentChange::InPlace => Revision::new(number).ok().map(Pin::Revision),

@@ -1,5 +1,5 @@
-//! Assets on their way out: replaced, or of addresses that left. Archived where the policy says so, once nobody wants them, after a while, and never
-//! many at once without a person.
+//! Assets on their way out: replaced, or of addresses that left. Archived where the policy says so,
+//! once nobody wants them, after a while, and never many at once without a person.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -162,7 +162,8 @@ fn needed(plan: &Plan, desired: &Desired, recorded: &Recorded) -> BTreeSet<Asset
     needed
 }
 
-/// Assets that some address had and doesn't let go: the policy keeps them there, or the address is another branch's.
+/// Assets that some address had and doesn't let go: the policy keeps them there, or the address is
+/// another branch's.
 fn kept(desired: &Desired, recorded: &Recorded) -> BTreeSet<AssetId> {
     let kept = recorded.assets.iter().flat_map(|(address, record)| {
         let leaving: BTreeSet<AssetId> = leaving(address, record, desired).into_iter().map(|(id, _)| id).collect();
@@ -263,7 +264,8 @@ fn carry_out(
     options: &PlanOptions,
     now: Timestamp,
 ) {
-    // Of what the lockfile alone tells nobody here saw when it was archived; a new machine must not count all that ever was as today's.
+    // Of what the lockfile alone tells nobody here saw when it was archived; a new machine must not
+    // count all that ever was as today's.
     let saw = |asset_id: &AssetId| recorded.observed(*asset_id).is_some_and(|seen| seen.asset.archived == Some(true));
     let lately = archived(recorded).filter(|(id, at)| now.duration_since(*at) < GUARD_SPAN && saw(id));
     let mut together: BTreeSet<AssetId> = lately.map(|(asset_id, _)| asset_id).collect();

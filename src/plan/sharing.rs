@@ -1,4 +1,5 @@
-//! Which addresses share one asset: the same bytes, immutable type, creator and privacy, and no metadata that is explicitly different.
+//! Which addresses share one asset: the same bytes, immutable type, creator and privacy, and no
+//! metadata that is explicitly different.
 //!
 //! Read next: [`super::asset`], which turns what is decided here into steps.
 
@@ -88,8 +89,9 @@ impl<'a> Sharing<'a> {
         let lost = |address: &Address, key: ShareKey| {
             recorded.assets.get(address).is_some_and(|record| vanished(key.0, key.3, record).is_some())
         };
-        // Whoever says most about the metadata uploads; the others join where nothing they say differs. Whose asset vanished joins, but uploads
-        // nothing by itself. What is in hand is on its way already.
+        // Whoever says most about the metadata uploads; the others join where nothing they say differs.
+        // Whose asset vanished joins, but uploads nothing by itself. What is in hand is on its way
+        // already.
         needs.sort_by_key(|(address, want, key)| {
             let waits = !in_progress.contains(*address);
             (waits, lost(address, *key), std::cmp::Reverse(want.metadata.digests().len()), *address)
@@ -121,7 +123,8 @@ impl<'a> Sharing<'a> {
         self.sources.get(address).cloned().unwrap_or(AssetSource::Own)
     }
 
-    /// The changes of the remote that are under way for `address`: as a rule one, several when a lockfile brought more. Operations come first.
+    /// The changes of the remote that are under way for `address`: as a rule one, several when a
+    /// lockfile brought more. Operations come first.
     pub(crate) fn open(&self, address: &Address) -> &[(AttemptId, &'a Attempt)] {
         self.open.get(address).map(Vec::as_slice).unwrap_or_default()
     }
@@ -146,7 +149,8 @@ impl<'a> Sharing<'a> {
         self.owners.get(&asset_id).is_none_or(|owner| owner.address == address)
     }
 
-    /// Whether what an address says of its metadata, as `fields`, can't be had from an asset that another address owns.
+    /// Whether what an address says of its metadata, as `fields`, can't be had from an asset that
+    /// another address owns.
     pub(crate) fn must_split(&self, fields: &FieldDigests, asset_id: AssetId) -> bool {
         self.owners.get(&asset_id).is_some_and(|owner| !fits(fields, &owner.fields))
     }
@@ -173,8 +177,9 @@ fn rejected(recorded: &Recorded) -> BTreeMap<ContentHash, &Address> {
     rejected
 }
 
-/// Of addresses that claim one asset which is updated in place each with another one. A state comes to that when it moved an asset and a branch from
-/// before the move is checked out. Nothing tells which of them is right, so a person does, and no address puts its file over another's.
+/// Of addresses that claim one asset which is updated in place each with another one. A state comes
+/// to that when it moved an asset and a branch from before the move is checked out. Nothing tells
+/// which of them is right, so a person does, and no address puts its file over another's.
 fn rivals<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap<&'a Address, &'a Address> {
     let mut claims: BTreeMap<AssetId, Vec<&'a Address>> = BTreeMap::new();
     for address in desired.assets.keys() {
@@ -194,7 +199,8 @@ fn rivals<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap<&'a Addr
     rivals
 }
 
-/// Whether nothing in the manifest keeps an address from an upload of its own: nobody is to wait for one that never comes.
+/// Whether nothing in the manifest keeps an address from an upload of its own: nobody is to wait
+/// for one that never comes.
 fn may_upload(want: &DesiredAsset, (asset_type, creator, ..): ShareKey, record: Option<&Record>) -> bool {
     let known = record.filter(|record| !record.history.is_empty());
     let fits = |record: &Record| {
@@ -254,7 +260,8 @@ fn existing_owners<'a>(
     owners
 }
 
-/// Uploads that Roblox already works on, and those that wait for a person because they may have happened: their bytes are not uploaded again.
+/// Uploads that Roblox already works on, and those that wait for a person because they may have
+/// happened: their bytes are not uploaded again.
 fn add_uploads_under_way<'a>(
     owners: &mut BTreeMap<ShareKey, Vec<AssetOwner<'a>>>,
     desired: &'a Desired,
@@ -276,8 +283,8 @@ fn add_uploads_under_way<'a>(
     }
 }
 
-/// For each asset that is current somewhere the address that decides on its metadata: the one that created it, as long as it is its asset;
-/// else the first that uses it.
+/// For each asset that is current somewhere the address that decides on its metadata: the one that
+/// created it, as long as it is its asset; else the first that uses it.
 fn metadata_owners<'a>(desired: &'a Desired, recorded: &'a Recorded) -> BTreeMap<AssetId, MetadataOwner<'a>> {
     let mut owners: BTreeMap<AssetId, (bool, bool, &'a Address)> = BTreeMap::new();
     for (address, want) in &desired.assets {

@@ -35,8 +35,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Leaves only what concerns these addresses, and what follows for the icons and previews of others that show one of them; what waits for others goes
-    /// too, which is noted.
+    /// Leaves only what concerns these addresses, and what follows for the icons and previews of
+    /// others that show one of them; what waits for others goes too, which is noted.
     pub(crate) fn restrict(&mut self, only: &BTreeSet<Address>, desired: &Desired) {
         let mut waiting = Vec::new();
         let shows = |step: &Step| {
@@ -105,7 +105,8 @@ pub(crate) struct NewAsset {
     pub fields: FieldDigests,
 }
 
-/// A new value of a metadata field. An icon or preview is an address only where that has to get its asset first.
+/// A new value of a metadata field. An icon or preview is an address only where that has to get its
+/// asset first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FieldChange {
     /// Another display name.
@@ -153,7 +154,8 @@ impl FieldChange {
 pub(crate) enum Action {
     /// Upload a new asset.
     Create(Box<NewAsset>),
-    /// Use the asset that another address has, or will have when its own steps are done: the bytes are the same.
+    /// Use the asset that another address has, or will have when its own steps are done: the bytes
+    /// are the same.
     Share {
         /// The other address.
         owner: Address,
@@ -213,7 +215,8 @@ pub(crate) enum Action {
         /// Somebody else changed one of them: it counts as a healing.
         repairs: bool,
     },
-    /// The address took over the assets of another, which left. Nothing is sent: what is known was moved with the plan's marks.
+    /// The address took over the assets of another, which left. Nothing is sent: what is known was
+    /// moved with the plan's marks.
     Move {
         /// The name that they had.
         from: Address,
@@ -299,7 +302,8 @@ impl Action {
         }
     }
 
-    /// Whether it changes metadata alone; such a step comes after the others of its address, and nobody waits for it.
+    /// Whether it changes metadata alone; such a step comes after the others of its address, and
+    /// nobody waits for it.
     pub(crate) const fn is_metadata(&self) -> bool {
         matches!(self, Self::UpdateMetadata { .. })
     }
@@ -379,8 +383,8 @@ pub(crate) struct Drift {
     pub hint: Option<String>,
 }
 
-/// How long an upload whose answer was lost is left alone before it is sent again. Outages that are over within a minute cost no copy then; it is also
-/// the length of Roblox's rate-limit windows.
+/// How long an upload whose answer was lost is left alone before it is sent again. Outages that are
+/// over within a minute cost no copy then; it is also the length of Roblox's rate-limit windows.
 pub(crate) const LOST_ANSWER_REST: SignedDuration = SignedDuration::from_secs(60);
 
 /// What a run is asked for beside the manifest, and what it has in hand.
@@ -392,7 +396,8 @@ pub(crate) struct PlanOptions {
     pub confirmed: Option<String>,
     /// How long a new asset whose answer was lost is left alone before it is sent again.
     pub lost_answer_rest: SignedDuration,
-    /// Addresses that are being worked on right now: nothing new is planned for them, and what they upload is on its way.
+    /// Addresses that are being worked on right now: nothing new is planned for them, and what they
+    /// upload is on its way.
     pub in_progress: BTreeSet<Address>,
     /// What is there in place of the lockfile, where that is missing: it may hold new uploads.
     pub missing_lockfile: Option<MissingLockfile>,

@@ -1,5 +1,6 @@
-//! Steps of an asset that Roblox doesn't find at the moment, that is another one than the record means, or that is known from another tool's records
-//! alone, are held: nothing is sent to such an asset, and nothing is uploaded in its place.
+//! Steps of an asset that Roblox doesn't find at the moment, that is another one than the record
+//! means, or that is known from another tool's records alone, are held: nothing is sent to such an
+//! asset, and nothing is uploaded in its place.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,7 +65,8 @@ fn asked_again(known: NotFound) -> String {
     format!("the first `macadam sync` after {at} asks again, and nothing is uploaded meanwhile")
 }
 
-/// Holds the steps of assets that are in doubt. Called for what is planned of the content, and again for what follows from it.
+/// Holds the steps of assets that are in doubt. Called for what is planned of the content, and
+/// again for what follows from it.
 pub(super) fn hold(plan: &mut Plan, desired: &Desired, recorded: &Recorded, in_progress: &BTreeSet<Address>) {
     let mut foreign: BTreeMap<&Address, Doubt> = BTreeMap::new();
     for (address, want) in desired.assets.iter().filter(|(address, _)| !in_progress.contains(*address)) {

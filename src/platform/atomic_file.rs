@@ -1,6 +1,7 @@
 //! Writing a whole file so that a crash leaves the old one or the new one, and never less.
 //!
-//! Knows nothing of what is written, and follows no link: see [`super::own_file`]. Who needs it: the lockfile, the manifest, the outputs.
+//! Knows nothing of what is written, and follows no link: see [`super::own_file`]. Who needs it:
+//! the lockfile, the manifest, the outputs.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -76,10 +77,12 @@ impl AtomicWriteError {
     }
 }
 
-/// Replaces the file at `path` by what `write` writes, or creates it. When this returns, the new content survives power loss.
+/// Replaces the file at `path` by what `write` writes, or creates it. When this returns, the new
+/// content survives power loss.
 ///
-/// The content goes to a hidden temporary file in the same folder, which vanishes on an error. No link is followed: one in
-/// the file's place, or above it, is an error. The old file's permissions are kept; a new file gets the usual ones.
+/// The content goes to a hidden temporary file in the same folder, which vanishes on an error. No
+/// link is followed: one in the file's place, or above it, is an error. The old file's permissions
+/// are kept; a new file gets the usual ones.
 ///
 /// # Errors
 /// See [`AtomicWriteError`]; what `write` returns comes as [`AtomicWriteError::Write`].
@@ -101,8 +104,9 @@ where
     replace(access, path, write, || Ok(true)).map(|_| ())
 }
 
-/// The same, unless `still` says, when all is written and nothing replaced yet, that the old file is not the one any more that it was: then that one
-/// stays, and the answer is `false`. Between the question and the replacement lies one system call.
+/// The same, unless `still` says, when all is written and nothing replaced yet, that the old file
+/// is not the one any more that it was: then that one stays, and the answer is `false`. Between the
+/// question and the replacement lies one system call.
 ///
 /// # Errors
 /// See [`AtomicWriteError`]; what `still` returns comes as [`AtomicWriteError::Replace`].
@@ -158,7 +162,8 @@ impl Room {
     }
 }
 
-/// Keeps room for `bytes` bytes where [`write_atomic`] would write the new content of the file at `path`.
+/// Keeps room for `bytes` bytes where [`write_atomic`] would write the new content of the file at
+/// `path`.
 ///
 /// # Errors
 /// As for writing it; what was taken is free again then.
@@ -174,8 +179,8 @@ pub(crate) fn keep_room(path: &Path, bytes: u64) -> Result<Room, AtomicWriteErro
     }
 }
 
-/// Who may read and write the file that is there; a new one gets the usual permissions. Whatever becomes of it meanwhile, its name is replaced and nothing
-/// is written through it.
+/// Who may read and write the file that is there; a new one gets the usual permissions. Whatever
+/// becomes of it meanwhile, its name is replaced and nothing is written through it.
 fn permissions(path: &Path) -> io::Result<Option<std::fs::Permissions>> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => Err(Refusal::Link { at: path.to_owned() }.into()),

@@ -1,10 +1,13 @@
-//! Dying at a named step, stumbling at one, or living at another time, for tests of the real binary.
+//! Dying at a named step, stumbling at one, or living at another time, for tests of the real
+//! binary.
 //!
 //! Only with the hidden feature `failpoints`; otherwise all of this is nothing.
 //!
-//! - `MACADAM_FAILPOINT` is `N` (die as by SIGKILL at the Nth step of any name) or `NAME:N` (at the Nth step of that name).
+//! - `MACADAM_FAILPOINT` is `N` (die as by SIGKILL at the Nth step of any name) or `NAME:N` (at the
+//!   Nth step of that name).
 //! - `MACADAM_PANIC` is `NAME:N` (panic at the Nth pass of that place).
-//! - `MACADAM_REST` is for how many seconds an upload whose answer was lost rests, in place of a minute.
+//! - `MACADAM_REST` is for how many seconds an upload whose answer was lost rests, in place of a
+//!   minute.
 //! - `MACADAM_CLOCK_SHIFT` is how many seconds the clock is ahead of the time of day, or behind it.
 
 /// Passes a named step, or dies there.

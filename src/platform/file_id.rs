@@ -1,4 +1,5 @@
-//! Which file a path leads to: its device and inode, so that it shows when another one has taken its place.
+//! Which file a path leads to: its device and inode, so that it shows when another one has taken
+//! its place.
 //!
 //! Content that is copied over a file in place keeps its identity; that can't be seen here.
 
@@ -6,7 +7,8 @@ use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::Path;
 
-/// One file, whatever it is called. Where a system has no such numbers all files are one, and no change is ever seen.
+/// One file, whatever it is called. Where a system has no such numbers all files are one, and no
+/// change is ever seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileId {
     device: u64,

@@ -1,7 +1,8 @@
 //! What the file system says of a file.
 //!
-//! Unix tells a file's number, its device and the time of the last change of its inode; elsewhere these are 0 and only the size and the time of
-//! the last write tell two states apart. Nothing here decides whether a file may be read: that is `crate::files`.
+//! Unix tells a file's number, its device and the time of the last change of its inode; elsewhere
+//! these are 0 and only the size and the time of the last write tell two states apart. Nothing here
+//! decides whether a file may be read: that is `crate::files`.
 
 use std::fs::Metadata;
 

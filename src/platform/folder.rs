@@ -1,8 +1,8 @@
 //! A folder that was reached without following a link, and what is done with the names in it.
 //!
-//! On Unix it is an open descriptor: whatever becomes of its path, a file is opened, made, renamed and
-//! removed in that very folder. Elsewhere it is a path, and the names in it alone are looked at.
-//! Read next: [`super::own_file`], which says what may be opened.
+//! On Unix it is an open descriptor: whatever becomes of its path, a file is opened, made, renamed
+//! and removed in that very folder. Elsewhere it is a path, and the names in it alone are looked
+//! at. Read next: [`super::own_file`], which says what may be opened.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use super::own_file::{How, Refusal};
 
-/// So many names are tried for a temporary file. Each is random, so that a second one is hardly ever needed.
+/// So many names are tried for a temporary file. Each is random, so that a second one is hardly
+/// ever needed.
 const TRIES: usize = 16;
 
 /// The folder and the name of a file.

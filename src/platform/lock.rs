@@ -1,7 +1,7 @@
 //! A lock that the kernel frees when its process dies, however it dies.
 //!
-//! Never a file whose presence means "locked": such a file outlives a crash. The lock's file stays when the lock is freed; removing it would
-//! let two processes lock two files of one name.
+//! Never a file whose presence means "locked": such a file outlives a crash. The lock's file stays
+//! when the lock is freed; removing it would let two processes lock two files of one name.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -18,7 +18,8 @@ pub(crate) struct FileLock {
 }
 
 impl FileLock {
-    /// Locks the file at `path`, which is created where it is missing, without waiting. `None`: somebody else holds it.
+    /// Locks the file at `path`, which is created where it is missing, without waiting. `None`:
+    /// somebody else holds it.
     ///
     /// # Errors
     /// When the file can't be opened or the file system has no locks.
@@ -39,10 +40,12 @@ impl FileLock {
         FileId::of(&self.file)
     }
 
-    /// Locks a file that is there and that SQLite uses, without waiting, and makes it this user's alone. `None`: somebody else holds it.
+    /// Locks a file that is there and that SQLite uses, without waiting, and makes it this user's
+    /// alone. `None`: somebody else holds it.
     ///
-    /// Only where such a lock and SQLite's own don't see each other: on a local disk of Linux. Elsewhere nothing is locked. The lock has to outlive every
-    /// connection of this process to that file: closing any handle of it frees SQLite's locks.
+    /// Only where such a lock and SQLite's own don't see each other: on a local disk of Linux.
+    /// Elsewhere nothing is locked. The lock has to outlive every connection of this process to
+    /// that file: closing any handle of it frees SQLite's locks.
     ///
     /// # Errors
     /// When the file can't be opened or locked.
@@ -60,7 +63,8 @@ impl FileLock {
     }
 }
 
-/// Whether somebody holds the lock at `path`. Never makes the file, and takes nothing; for a moment it looks as if it did.
+/// Whether somebody holds the lock at `path`. Never makes the file, and takes nothing; for a moment
+/// it looks as if it did.
 ///
 /// # Errors
 /// When the file is there and can't be looked at.

@@ -1,4 +1,5 @@
-//! What only one operating system has, and the two things that no pure code may touch: the clock and sudden death.
+//! What only one operating system has, and the two things that no pure code may touch: the clock
+//! and sudden death.
 //!
 //! Nothing here knows of assets. Read next: [`clock`].
 

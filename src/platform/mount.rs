@@ -1,11 +1,12 @@
-//! Whether a folder lies on a file system whose changes the kernel doesn't see: another machine may write there.
+//! Whether a folder lies on a file system whose changes the kernel doesn't see: another machine may
+//! write there.
 //!
 //! Knows nothing of what the folder holds.
 
 use std::path::Path;
 
-/// The kind of the network file system that `path` lies on, for a person; `None` for a local one, where the system doesn't tell, and for a path that
-/// can't be reached.
+/// The kind of the network file system that `path` lies on, for a person; `None` for a local one,
+/// where the system doesn't tell, and for a path that can't be reached.
 #[cfg(target_os = "linux")]
 pub(crate) fn network(path: &Path) -> Option<&'static str> {
     let found = rustix::fs::statfs(path).ok()?;
@@ -13,13 +14,15 @@ pub(crate) fn network(path: &Path) -> Option<&'static str> {
     of_magic(found.f_type as u32)
 }
 
-/// The kind of the network file system that `path` lies on: elsewhere than on Linux the system tells of changes there too, or refuses the watch.
+/// The kind of the network file system that `path` lies on: elsewhere than on Linux the system
+/// tells of changes there too, or refuses the watch.
 #[cfg(not(target_os = "linux"))]
 pub fn network(_path: &Path) -> Option<&'static str> {
     None
 }
 
-/// `statfs(2)` and linux/magic.h. FUSE is among them because of sshfs, rclone and the folders that virtual machines share; a local one only costs polling.
+/// `statfs(2)` and linux/magic.h. FUSE is among them because of sshfs, rclone and the folders that
+/// virtual machines share; a local one only costs polling.
 #[cfg(target_os = "linux")]
 fn of_magic(magic: u32) -> Option<&'static str> {
     Some(match magic {

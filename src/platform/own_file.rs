@@ -1,13 +1,16 @@
-//! Files of the project's own: manifest, lockfile, state and what lies beside it, asset files. The one place that opens and makes them.
+//! Files of the project's own: manifest, lockfile, state and what lies beside it, asset files. The
+//! one place that opens and makes them.
 //!
-//! The folder that a person named or stands in is theirs, links and all: [`named`] resolves it once. From then on no
-//! component of a path may be a link, so that nothing that came with a pull request, or is put there
-//! meanwhile, leads a read or a write elsewhere. On Linux the kernel holds that in one call
-//! (`openat2` with `RESOLVE_NO_SYMLINKS`); where it can't, folder by folder (see [`super::folder`]).
+//! The folder that a person named or stands in is theirs, links and all: [`named`] resolves it
+//! once. From then on no component of a path may be a link, so that nothing that came with a pull
+//! request, or is put there meanwhile, leads a read or a write elsewhere. On Linux the kernel holds
+//! that in one call (`openat2` with `RESOLVE_NO_SYMLINKS`); where it can't, folder by folder (see
+//! [`super::folder`]).
 //!
 //! Only plain files are opened, and none is waited for: a FIFO, a socket or a device is refused at
-//! once. A file is read up to a limit, and one that is longer is refused before its first byte is kept.
-//! What Macadam makes for itself alone has mode 0600, and its folders 0700, whatever the umask.
+//! once. A file is read up to a limit, and one that is longer is refused before its first byte is
+//! kept. What Macadam makes for itself alone has mode 0600, and its folders 0700, whatever the
+//! umask.
 //!
 //! Files of other programs, and what a person names to read once, are for [`super::plain_file`].
 
@@ -18,7 +21,8 @@ use std::path::{Path, PathBuf};
 pub(crate) use super::folder::Access;
 use super::folder::{Folder, split};
 
-/// Why a path isn't opened although something is there. It comes inside an [`io::Error`]; [`hint`] finds it.
+/// Why a path isn't opened although something is there. It comes inside an [`io::Error`]; [`hint`]
+/// finds it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The file, or a folder on the way to it, is a link.
@@ -96,7 +100,8 @@ fn require_plain(metadata: &Metadata) -> io::Result<()> {
     }
 }
 
-/// A path that a person named: the links of its folder are theirs, and are resolved now; its last component is not.
+/// A path that a person named: the links of its folder are theirs, and are resolved now; its last
+/// component is not.
 ///
 /// What isn't there yet stays as it is written.
 pub(crate) fn named(path: &Path) -> PathBuf {
@@ -166,7 +171,8 @@ pub(crate) fn open(path: &Path, how: How) -> io::Result<File> {
     Ok(file)
 }
 
-/// Looks at a plain file without following a link and without opening it: closing a file frees every POSIX lock of this process on it, and SQLite has such.
+/// Looks at a plain file without following a link and without opening it: closing a file frees
+/// every POSIX lock of this process on it, and SQLite has such.
 ///
 /// # Errors
 /// What the system says, or a [`Refusal`].
@@ -213,7 +219,8 @@ pub(crate) fn create_usual_folder(path: &Path) -> io::Result<()> {
     Folder::create(path, Access::Usual).map(drop)
 }
 
-/// Makes a folder and what is missing above it, for this user alone. A folder that is there stays as it is.
+/// Makes a folder and what is missing above it, for this user alone. A folder that is there stays
+/// as it is.
 ///
 /// # Errors
 /// What the system says, or a [`Refusal`] where a component is a link.
@@ -221,7 +228,8 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     Folder::create(path, Access::Private).map(drop)
 }
 
-/// Makes a folder as [`create_folder`] does, and takes other users' rights to it away where it was there.
+/// Makes a folder as [`create_folder`] does, and takes other users' rights to it away where it was
+/// there.
 ///
 /// # Errors
 /// What the system says, or a [`Refusal`] where a component is a link.
@@ -307,7 +315,8 @@ mod tests {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
     }
 
-    /// A folder `in` with a file `a`, and beside it a folder `out` with a file `b`, which is nobody's business.
+    /// A folder `in` with a file `a`, and beside it a folder `out` with a file `b`, which is
+    /// nobody's business.
     fn stage() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let real = folder.path().canonicalize().unwrap();

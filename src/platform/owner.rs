@@ -13,8 +13,8 @@ impl fmt::Display for Owner {
     }
 }
 
-/// The owner of what is at `path`, a link itself, where that is neither this user nor root, who can do anything anyway. `None` where there is nothing, or
-/// the system tells no owner.
+/// The owner of what is at `path`, a link itself, where that is neither this user nor root, who can
+/// do anything anyway. `None` where there is nothing, or the system tells no owner.
 #[cfg(unix)]
 pub(crate) fn foreign(path: &Path) -> Option<Owner> {
     use std::os::unix::fs::MetadataExt as _;

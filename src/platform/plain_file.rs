@@ -1,8 +1,8 @@
-//! Reads a small file of somebody else's without ever waiting for it: a FIFO, a device or a folder in its place is an error, and so is a file that is
-//! longer than such a file ever is.
+//! Reads a small file of somebody else's without ever waiting for it: a FIFO, a device or a folder
+//! in its place is an error, and so is a file that is longer than such a file ever is.
 //!
-//! Links are followed: the file is git's, or a person named it, who may keep it where they like. Files of
-//! the project's own are for [`super::own_file`]. Knows nothing of what is in the file.
+//! Links are followed: the file is git's, or a person named it, who may keep it where they like.
+//! Files of the project's own are for [`super::own_file`]. Knows nothing of what is in the file.
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -1,4 +1,5 @@
-//! A command of a person's, run by the shell in a process group of its own, so that it ends with everything that it started.
+//! A command of a person's, run by the shell in a process group of its own, so that it ends with
+//! everything that it started.
 //!
 //! What it may cost in time is the caller's business.
 
@@ -64,8 +65,8 @@ impl Shell {
         self.signal(rustix::process::Signal::TERM);
     }
 
-    /// Ends it and all that it started. Right after [`Shell::wait`] it still reaches what outlived the command itself: the group's number is not given
-    /// to others while a member lives.
+    /// Ends it and all that it started. Right after [`Shell::wait`] it still reaches what outlived
+    /// the command itself: the group's number is not given to others while a member lives.
     pub(crate) fn kill(&mut self) {
         #[cfg(unix)]
         self.signal(rustix::process::Signal::KILL);

@@ -1,5 +1,5 @@
-//! One short run of another program, asked one question: bounded in time, in what it says, and in what
-//! it learns of this process's environment.
+//! One short run of another program, asked one question: bounded in time, in what it says, and in
+//! what it learns of this process's environment.
 
 use std::ffi::OsStr;
 use std::io::{self, Read as _, Write as _};
@@ -21,8 +21,8 @@ pub(crate) struct ProgramOutput {
     pub complained: String,
 }
 
-/// Runs `program`, which gets `input` and of this process's environment only the variables in `inherited`, and waits at most `patience`.
-/// More than `most` bytes are not read of an answer.
+/// Runs `program`, which gets `input` and of this process's environment only the variables in
+/// `inherited`, and waits at most `patience`. More than `most` bytes are not read of an answer.
 ///
 /// # Errors
 /// When it can't be started, or does not end in time: then it is killed.

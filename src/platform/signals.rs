@@ -91,7 +91,8 @@ pub fn catch_all() -> std::io::Result<mpsc::UnboundedReceiver<Signal>> {
 /// Starts to catch Ctrl-C; from now on it doesn't kill the process.
 ///
 /// # Errors
-/// Never on this system: without Unix signals there is nothing to catch, and the channel stays silent.
+/// Never on this system: without Unix signals there is nothing to catch, and the channel stays
+/// silent.
 #[cfg(not(unix))]
 pub fn catch_end_signals() -> std::io::Result<mpsc::UnboundedReceiver<EndSignal>> {
     let (send, receive) = mpsc::unbounded_channel();

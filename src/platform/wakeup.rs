@@ -1,8 +1,11 @@
-//! A bell by which one process tells another of this machine that there is something to look at, and nothing else.
+//! A bell by which one process tells another of this machine that there is something to look at,
+//! and nothing else.
 //!
-//! A datagram socket in the file system: the one who waits costs nothing meanwhile, and who rings needs no answer. Not a file that is touched: whoever
-//! watches the state's folder would wake for each of the database's own writes. A ring may get lost (another container, a full queue) and anybody
-//! who may write the folder can ring, so it only says *when* to look; what is found is the truth.
+//! A datagram socket in the file system: the one who waits costs nothing meanwhile, and who rings
+//! needs no answer. Not a file that is touched: whoever watches the state's folder would wake for
+//! each of the database's own writes. A ring may get lost (another container, a full queue) and
+//! anybody who may write the folder can ring, so it only says *when* to look; what is found is the
+//! truth.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,10 +23,12 @@ pub(crate) struct Wakeup {
 }
 
 impl Wakeup {
-    /// Hangs a bell at `path`, in place of one that a dead process left. Only for whoever has the place to itself. Needs a runtime.
+    /// Hangs a bell at `path`, in place of one that a dead process left. Only for whoever has the
+    /// place to itself. Needs a runtime.
     ///
     /// # Errors
-    /// When the system has no such sockets, the path is too long for one (about 100 bytes), or the folder can't be written.
+    /// When the system has no such sockets, the path is too long for one (about 100 bytes), or the
+    /// folder can't be written.
     #[cfg(unix)]
     pub(crate) fn hang(path: &Path) -> io::Result<Self> {
         super::own_file::remove(path)?;

@@ -1,8 +1,10 @@
 //! The store on a thread of its own, and the handle by which async code reaches it.
 //!
-//! Work is queued by the call itself, not by the first poll of what it returns, and nothing takes it out of the queue again: who drops the future
-//! only gives up the answer. Changes that wait together are committed together, so a burst costs few waits for the disk; each caller is told after
-//! the COMMIT that holds its change. The queue needs no bound: it holds at most one entry for each caller that waits.
+//! Work is queued by the call itself, not by the first poll of what it returns, and nothing takes
+//! it out of the queue again: who drops the future only gives up the answer. Changes that wait
+//! together are committed together, so a burst costs few waits for the disk; each caller is told
+//! after the COMMIT that holds its change. The queue needs no bound: it holds at most one entry for
+//! each caller that waits.
 
 use std::future::Future;
 
@@ -20,10 +22,12 @@ use crate::model::recorded::Recorded;
 use crate::model::request::{self, Request, RequestId, RequestProblem};
 use crate::platform::failpoint;
 
-/// The most lists of changes in one transaction: bounds how long the first of them waits for its answer.
+/// The most lists of changes in one transaction: bounds how long the first of them waits for its
+/// answer.
 const GROUP: usize = 512;
 
-/// A store that any number of tasks may use. Clones reach the same one; it closes with the last of them, or by [`StoreHandle::close`].
+/// A store that any number of tasks may use. Clones reach the same one; it closes with the last of
+/// them, or by [`StoreHandle::close`].
 #[derive(Debug, Clone)]
 pub struct StoreHandle {
     queue: mpsc::UnboundedSender<Work>,
@@ -136,7 +140,8 @@ impl StoreHandle {
         self.call(move |store| store.set_lockfile_lost(lost))
     }
 
-    /// See [`Store::write_anew`]. What is queued before is in it, and what is queued after goes there.
+    /// See [`Store::write_anew`]. What is queued before is in it, and what is queued after goes
+    /// there.
     ///
     /// # Errors
     /// As [`Store::write_anew`], or [`StateError::Closed`].
@@ -215,7 +220,8 @@ impl StoreHandle {
         self.call(move |store| store.answer_request(id, &result, now))
     }
 
-    /// Does what is queued, closes the database and ends the thread. Done when the file is closed; whoever asks later gets [`StateError::Closed`].
+    /// Does what is queued, closes the database and ends the thread. Done when the file is closed;
+    /// whoever asks later gets [`StateError::Closed`].
     pub fn close(self) -> impl Future<Output = ()> + Send + 'static {
         let (answer, closed) = oneshot::channel();
         let _ = self.queue.send(Work::Close(answer)); // it may be closed already
@@ -247,7 +253,8 @@ impl StoreHandle {
     }
 }
 
-/// The thread: does what is queued, in order, until it is told to close or nobody is left who could.
+/// The thread: does what is queued, in order, until it is told to close or nobody is left who
+/// could.
 fn run(mut store: Store, mut queue: mpsc::UnboundedReceiver<Work>) {
     let mut waiting = None;
     while let Some(work) = waiting.take().or_else(|| queue.blocking_recv()) {
@@ -307,7 +314,8 @@ mod tests {
         release
     }
 
-    /// How many pages were ever written to the log: a transaction writes each page that it changed once.
+    /// How many pages were ever written to the log: a transaction writes each page that it changed
+    /// once.
     fn pages_logged(folder: &Path) -> u64 {
         std::fs::metadata(folder.join("s.db-wal")).unwrap().len() / 4096
     }

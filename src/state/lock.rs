@@ -1,4 +1,5 @@
-//! One process at a time writes a state. Readers don't take the lock, nor does a command that leaves a request for the service that holds it.
+//! One process at a time writes a state. Readers don't take the lock, nor does a command that
+//! leaves a request for the service that holds it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,14 +25,15 @@ pub struct StateLock {
 /// The command of the long-running service, as it names itself when it takes the lock.
 pub const SERVICE: &str = "macadam sync";
 
-/// Another process may look for a moment whether the lock is held, and holds it shared meanwhile. So many tries, with a pause between, outlast any such look.
+/// Another process may look for a moment whether the lock is held, and holds it shared meanwhile.
+/// So many tries, with a pause between, outlast any such look.
 const TRIES: u32 = 4;
 
 /// See [`TRIES`]: a look takes microseconds.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Who holds a lock, as far as it is known: the file may be older than the lock. For messages, and for the question whom to ask; nothing may be lost where
-/// it is wrong.
+/// Who holds a lock, as far as it is known: the file may be older than the lock. For messages, and
+/// for the question whom to ask; nothing may be lost where it is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// Its process ID.
@@ -149,7 +151,8 @@ struct HolderText {
 }
 
 impl StateLock {
-    /// Takes the lock of the state at `database` without waiting, and says beside it who has it: `command`, since `now`.
+    /// Takes the lock of the state at `database` without waiting, and says beside it who has it:
+    /// `command`, since `now`.
     ///
     /// # Errors
     /// [`LockError::Held`] when another process has it; the rest when it can't be made.
@@ -168,7 +171,8 @@ impl StateLock {
             Err(source) => Err(LockError::Lock { path, source }),
             Ok(None) => Err(LockError::Held { path: database.to_owned(), holder: read_holder(&holder) }),
             Ok(Some(lock)) => {
-                // Not in the lock's own file: Windows lets nobody read a locked file. It only serves a message, so failing to write it is no error.
+                // Not in the lock's own file: Windows lets nobody read a locked file. It only serves a message, so
+                // failing to write it is no error.
                 let text = HolderText {
                     pid: std::process::id(),
                     host: host_name(),
@@ -201,7 +205,8 @@ impl StateLock {
 
 impl Drop for StateLock {
     fn drop(&mut self) {
-        // Before the lock goes, so that a successor's file is safe. Where another lock took its place, the holder's file is its holder's.
+        // Before the lock goes, so that a successor's file is safe. Where another lock took its place, the
+        // holder's file is its holder's.
         if self.is_in_place() {
             let _ = own_file::remove(&self.holder);
         }

@@ -1,10 +1,11 @@
 //! What outlives a process: the state database and the lockfile. The only code that knows SQL.
 //!
-//! It never decides what to do, talks to no remote and reads no asset. Memory and disk change by the same [`Change`](crate::model::change::Change)
-//! values: what [`store::Store::load`] returns is what [`Recorded::apply`](crate::model::recorded::Recorded::apply) made of them.
+//! It never decides what to do, talks to no remote and reads no asset. Memory and disk change by
+//! the same [`Change`](crate::model::change::Change) values: what [`store::Store::load`] returns is
+//! what [`Recorded::apply`](crate::model::recorded::Recorded::apply) made of them.
 //!
-//! Read next: [`store`] for the database, [`handle`] for how async code reaches it, [`lock`] for who may write it, [`write_lock`] for
-//! whether it still may, [`lockfile`] for the form that
+//! Read next: [`store`] for the database, [`handle`] for how async code reaches it, [`lock`] for
+//! who may write it, [`write_lock`] for whether it still may, [`lockfile`] for the form that
 //! is kept in git.
 
 mod error;

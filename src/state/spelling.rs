@@ -1,4 +1,5 @@
-//! How values without a text form of their own are spelled, in the database and in the lockfile alike.
+//! How values without a text form of their own are spelled, in the database and in the lockfile
+//! alike.
 
 use crate::model::desired::Pin;
 

@@ -1,9 +1,12 @@
-//! The right to write a state, and whether it still is one: the lock and the database have to be the files at their paths, by device and inode.
+//! The right to write a state, and whether it still is one: the lock and the database have to be
+//! the files at their paths, by device and inode.
 //!
-//! Somebody may delete or replace them under a running process: `git clean`, a restored backup, a moved folder. SQLite goes on writing to a file that
-//! nobody finds any more, and a second process takes a new lock at the old path. So whoever is about to change the remote asks [`WriteLock::check`] first, which
-//! costs a `stat` a file, and gets the right back with [`WriteLock::regain`]: the lock anew, the state written anew from the open one. Where another process has
-//! the lock by then, this one may write nothing more.
+//! Somebody may delete or replace them under a running process: `git clean`, a restored backup, a
+//! moved folder. SQLite goes on writing to a file that nobody finds any more, and a second process
+//! takes a new lock at the old path. So whoever is about to change the remote asks
+//! [`WriteLock::check`] first, which costs a `stat` a file, and gets the right back with
+//! [`WriteLock::regain`]: the lock anew, the state written anew from the open one. Where another
+//! process has the lock by then, this one may write nothing more.
 //!
 //! Content that is copied over the database in place keeps its identity, and is not seen here.
 
@@ -22,7 +25,8 @@ use super::store::Store;
 use crate::model::recorded::Recorded;
 use crate::platform::file_id::FileId;
 
-/// Where the state belongs now, or why that can't be told. It may change under a running process, with the checkout around it.
+/// Where the state belongs now, or why that can't be told. It may change under a running process,
+/// with the checkout around it.
 pub(crate) type StateLocation = Box<dyn Fn() -> Result<PathBuf, String> + Send + Sync>;
 
 /// The right to write one state.
@@ -175,12 +179,14 @@ impl WriteLock {
         })
     }
 
-    /// How often the state was written anew. What was decided under an earlier number was decided without what another process may have done since.
+    /// How often the state was written anew. What was decided under an earlier number was decided
+    /// without what another process may have done since.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::SeqCst)
     }
 
-    /// Takes the lock again and writes the state anew where it was. `None`: nothing was wrong. One at a time.
+    /// Takes the lock again and writes the state anew where it was. `None`: nothing was wrong. One
+    /// at a time.
     ///
     /// # Errors
     /// See [`RegainError`].

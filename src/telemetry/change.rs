@@ -13,13 +13,15 @@ impl fmt::Display for ChangeId {
 }
 
 impl ChangeId {
-    /// A span that puts the field `change` on every line inside it. It has the level of errors, so that it is there whatever level is logged.
+    /// A span that puts the field `change` on every line inside it. It has the level of errors, so
+    /// that it is there whatever level is logged.
     pub(crate) fn span(&self) -> tracing::Span {
         tracing::error_span!("following", change = %self)
     }
 }
 
-/// Makes ids: a few letters of this run, then a number. Unique within a run, and most likely among the runs that one looks at.
+/// Makes ids: a few letters of this run, then a number. Unique within a run, and most likely among
+/// the runs that one looks at.
 #[derive(Debug, Clone)]
 pub(crate) struct ChangeIds {
     run: String,

@@ -1,23 +1,29 @@
-//! Whether the service lives, from what its loop says of its progress. Pure: the time is an argument.
+//! Whether the service lives, from what its loop says of its progress. Pure: the time is an
+//! argument.
 //!
-//! No timer refreshes it, so a loop that hangs can't look well. Read next: [`super::server`], which answers with it.
+//! No timer refreshes it, so a loop that hangs can't look well. Read next: [`super::server`], which
+//! answers with it.
 
 use std::time::Duration;
 
 /// What the loop publishes about itself each time it gets somewhere.
 ///
-/// Whoever reaches the port can read the texts: they must not hold keys, paths or what Roblox said of an asset.
+/// Whoever reaches the port can read the texts: they must not hold keys, paths or what Roblox said
+/// of an asset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Health {
-    /// It has its lock, its state and its watches, and takes work; false again from when it begins to stop.
+    /// It has its lock, its state and its watches, and takes work; false again from when it begins
+    /// to stop.
     pub ready: bool,
-    /// When the loop last got somewhere, on the clock that the server is given (monotonic, since the start).
+    /// When the loop last got somewhere, on the clock that the server is given (monotonic, since
+    /// the start).
     pub last_progress: Duration,
     /// How old that may become until the loop counts as stuck.
     pub deadline: Duration,
     /// What it does, in a few words: `watching 120 files`.
     pub detail: String,
-    /// What doesn't work as it should though the loop lives: `the key was refused`. It makes no check fail: restarting would not mend it.
+    /// What doesn't work as it should though the loop lives: `the key was refused`. It makes no
+    /// check fail: restarting would not mend it.
     pub degraded: Vec<String>,
 }
 
@@ -31,7 +37,8 @@ pub(crate) struct HealthVerdict {
 }
 
 impl Health {
-    /// How long nothing has moved. A clock that was read before the last progress was published gives zero.
+    /// How long nothing has moved. A clock that was read before the last progress was published
+    /// gives zero.
     pub(crate) fn age(&self, now: Duration) -> Duration {
         now.saturating_sub(self.last_progress)
     }
@@ -46,7 +53,8 @@ impl Health {
         HealthVerdict { ok: false, reason }
     }
 
-    /// Whether it takes work: not before it is ready, not while it stops, and not while it is stuck.
+    /// Whether it takes work: not before it is ready, not while it stops, and not while it is
+    /// stuck.
     pub(crate) fn takes_work(&self, now: Duration) -> HealthVerdict {
         if !self.ready {
             let detail = one_line(&self.detail);

@@ -9,11 +9,13 @@ pub(crate) struct ListenError {
     text: String,
 }
 
-/// Reads an address to listen on. A bare port, `:9400` and `localhost:9400` mean loopback: what is served has no password, so that another machine can
-/// read it must be said by naming an address, as in `0.0.0.0:9400`.
+/// Reads an address to listen on. A bare port, `:9400` and `localhost:9400` mean loopback: what is
+/// served has no password, so that another machine can read it must be said by naming an address,
+/// as in `0.0.0.0:9400`.
 ///
 /// # Errors
-/// When it is neither a port nor an IP address with a port. Other names are not looked up: what one resolves to may change behind one's back.
+/// When it is neither a port nor an IP address with a port. Other names are not looked up: what one
+/// resolves to may change behind one's back.
 pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, ListenError> {
     let trimmed = text.trim();
     let port = trimmed.strip_prefix("localhost").filter(|rest| rest.starts_with(':')).unwrap_or(trimmed);

@@ -1,7 +1,8 @@
-//! Logs on standard error: for people, as one JSON object a line, and with priorities where the journal of systemd reads.
+//! Logs on standard error: for people, as one JSON object a line, and with priorities where the
+//! journal of systemd reads.
 //!
-//! Escape codes are only for terminals; in a file, a pipe, the journal or JSON there are none. To follow one change through the log see
-//! [`super::change`].
+//! Escape codes are only for terminals; in a file, a pipe, the journal or JSON there are none. To
+//! follow one change through the log see [`super::change`].
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -45,12 +46,14 @@ pub(crate) enum Reader {
     Terminal,
     /// A file, a pipe, a terminal without colours.
     Plain,
-    /// The journal of systemd: it keeps the time itself, and takes `<N>` before a line for its priority.
+    /// The journal of systemd: it keeps the time itself, and takes `<N>` before a line for its
+    /// priority.
     Journal,
 }
 
-/// Whether standard error goes to the journal: systemd names the journal's socket in `JOURNAL_STREAM` as device and inode, and a process whose standard
-/// error was redirected since inherits the variable but not the socket.
+/// Whether standard error goes to the journal: systemd names the journal's socket in
+/// `JOURNAL_STREAM` as device and inode, and a process whose standard error was redirected since
+/// inherits the variable but not the socket.
 #[cfg(unix)]
 pub(crate) fn stderr_is_journal(journal_stream: Option<&OsStr>) -> bool {
     use std::os::fd::AsFd as _;
@@ -110,7 +113,8 @@ where
     }
 }
 
-/// Another format with the priority of the journal before each of its lines (sd-daemon(3)); a line without one would count as information.
+/// Another format with the priority of the journal before each of its lines (sd-daemon(3)); a line
+/// without one would count as information.
 struct Prioritized<F>(F);
 
 impl<S, N, F> FormatEvent<S, N> for Prioritized<F>

@@ -1,8 +1,9 @@
 //! What is counted and measured, in the text format of Prometheus.
 //!
-//! One value, handed to whoever has something to count: no global registry. It must never take a label that grows with the project: an address, an asset
-//! ID, a path or a message. Labels are `&'static str`s for that reason. The README explains each metric; `tests/it/systemd.rs` checks that none is missing.
-//! Read next: [`super::server`], which serves it.
+//! One value, handed to whoever has something to count: no global registry. It must never take a
+//! label that grows with the project: an address, an asset ID, a path or a message. Labels are
+//! `&'static str`s for that reason. The README explains each metric; `tests/it/systemd.rs` checks
+//! that none is missing. Read next: [`super::server`], which serves it.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
@@ -20,11 +21,13 @@ use prometheus_client::registry::Registry;
 /// The media type of [`Metrics::text`].
 pub(crate) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
-/// Upper bounds in seconds of the time from a change to synced. An update of a small file takes a second or two, an upload of a video and its processing
-/// minutes, a window of the rate limits one minute, and past half an hour an operation has outlived its patience.
+/// Upper bounds in seconds of the time from a change to synced. An update of a small file takes a
+/// second or two, an upload of a video and its processing minutes, a window of the rate limits one
+/// minute, and past half an hour an operation has outlived its patience.
 const SYNCED_BUCKETS: [f64; 12] = [0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0];
 
-/// The statuses that tell an operator something on their own. What else a server may invent is folded into its class, so that it can't make series.
+/// The statuses that tell an operator something on their own. What else a server may invent is
+/// folded into its class, so that it can't make series.
 const STATUSES: [(u16, &str); 14] = [
     (200, "200"),
     (400, "400"),
@@ -76,7 +79,8 @@ struct BuildLabel {
 
 type Seconds = Counter<f64, AtomicU64>;
 type CounterFamily = Gauge<u64, AtomicU64>;
-/// A gauge that is left out until it is known: a family without labels, empty at first. Zero would be a time too, in 1970.
+/// A gauge that is left out until it is known: a family without labels, empty at first. Zero would
+/// be a time too, in 1970.
 type OptionalGauge = Family<[(&'static str, &'static str); 0], CounterFamily>;
 
 /// Everything that is counted and measured.
@@ -103,7 +107,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Nothing counted yet. `version` is the program's, `started` when the service started, in Unix seconds.
+    /// Nothing counted yet. `version` is the program's, `started` when the service started, in Unix
+    /// seconds.
     pub fn new(version: &'static str, started: u64) -> Self {
         let since = CounterFamily::default();
         since.set(started);
@@ -130,7 +135,8 @@ impl Metrics {
         metrics
     }
 
-    /// Names and explanations. The crate adds `_total` to counters, `_info` to the build and a full stop to each explanation.
+    /// Names and explanations. The crate adds `_total` to counters, `_info` to the build and a full
+    /// stop to each explanation.
     fn register(&mut self, version: &'static str, since: CounterFamily) {
         let Self {
             registry,
@@ -295,7 +301,8 @@ fn status_label(status: Option<u16>) -> &'static str {
 mod tests {
     use super::*;
 
-    /// The samples of one metric. The format gives the series of a metric no order, so they are sorted.
+    /// The samples of one metric. The format gives the series of a metric no order, so they are
+    /// sorted.
     fn samples(metrics: &Metrics, name: &str) -> Vec<String> {
         let text = metrics.text();
         let is_of = |line: &&str| {

@@ -1,8 +1,10 @@
 //! `--listen`: `/healthz`, `/readyz` and `/metrics` over HTTP.
 //!
-//! It reads what the loop published and nothing else: it can't be asked to do anything, and must never hold up the loop. Every connection answers one
-//! request and has a deadline, so the slowest client costs one of a few places for a few seconds. Where all places are taken, the connection that has
-//! been silent longest makes room for a new one: who opens connections and says nothing can't keep a probe out. Read next: [`super::health`].
+//! It reads what the loop published and nothing else: it can't be asked to do anything, and must
+//! never hold up the loop. Every connection answers one request and has a deadline, so the slowest
+//! client costs one of a few places for a few seconds. Where all places are taken, the connection
+//! that has been silent longest makes room for a new one: who opens connections and says nothing
+//! can't keep a probe out. Read next: [`super::health`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,7 +30,8 @@ use super::metrics::{self, Metrics};
 /// What one client, or all of them, may cost.
 #[derive(Debug, Clone, Copy)]
 struct ClientLimits {
-    /// Connections at once. One more takes the place of the longest silent one; where all are being answered it waits in the kernel's queue.
+    /// Connections at once. One more takes the place of the longest silent one; where all are being
+    /// answered it waits in the kernel's queue.
     connections: usize,
     /// How long a connection may live, from its first byte to the last of the answer.
     patience: Duration,
@@ -36,14 +39,17 @@ struct ClientLimits {
     head_patience: Duration,
 }
 
-/// Two probes and a scraper need three places; the rest is for people. Probes and scrapers give up after ten seconds themselves.
+/// Two probes and a scraper need three places; the rest is for people. Probes and scrapers give up
+/// after ten seconds themselves.
 const LIMITS: ClientLimits =
     ClientLimits { connections: 32, patience: Duration::from_secs(10), head_patience: Duration::from_secs(5) };
 
-/// The largest head of a request; browsers send less than 2 KiB. A longer one is answered with 431. It is also what hyper needs at least.
+/// The largest head of a request; browsers send less than 2 KiB. A longer one is answered with 431.
+/// It is also what hyper needs at least.
 const MAX_HEAD: usize = 8 * 1024;
 
-/// How long accepting rests after a failure, which is most likely a lack of descriptors: others have to end first.
+/// How long accepting rests after a failure, which is most likely a lack of descriptors: others
+/// have to end first.
 const ACCEPT_REST: Duration = Duration::from_millis(200);
 
 /// The clock that [`Health::last_progress`] is on: the time since the start, never jumping.
@@ -52,7 +58,8 @@ pub(crate) type ProgressClock = Arc<dyn Fn() -> Duration + Send + Sync>;
 /// What is shown to the outside.
 #[derive(Clone)]
 pub(crate) struct StatusPages {
-    /// What the loop says of itself. When its sender is gone, so is the loop, and `/healthz` says so.
+    /// What the loop says of itself. When its sender is gone, so is the loop, and `/healthz` says
+    /// so.
     pub health: watch::Receiver<Health>,
     /// What was counted.
     pub metrics: Arc<Metrics>,
@@ -67,7 +74,8 @@ impl std::fmt::Debug for StatusPages {
     }
 }
 
-/// Answers until `shutdown` is done, then drops what is open: so end it last, after the loop has published that it stops.
+/// Answers until `shutdown` is done, then drops what is open: so end it last, after the loop has
+/// published that it stops.
 pub(crate) async fn serve(listener: TcpListener, face: StatusPages, shutdown: impl Future<Output = ()>) {
     serve_within(LIMITS, listener, face, shutdown).await;
 }
@@ -86,7 +94,8 @@ struct ConnectionSlot {
 }
 
 impl Places {
-    /// Whether there is room for another one, if need be by ending the connection that has been silent longest.
+    /// Whether there is room for another one, if need be by ending the connection that has been
+    /// silent longest.
     fn make_room(&mut self, places: usize) -> bool {
         self.taken.retain(|place| !place.task.is_finished());
         if self.taken.len() < places {
@@ -152,7 +161,8 @@ async fn connect(limits: ClientLimits, stream: TcpStream, router: Router, asked:
         asked.store(true, Ordering::Relaxed);
         pages.call(request)
     });
-    // One request a connection: then the deadline of the connection is that of the request, and nobody keeps a place by being idle.
+    // One request a connection: then the deadline of the connection is that of the request, and nobody
+    // keeps a place by being idle.
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_patience)

@@ -1,11 +1,15 @@
-//! What systemd is told: ready, reloading, stopping, a line of status, and that the loop still beats.
+//! What systemd is told: ready, reloading, stopping, a line of status, and that the loop still
+//! beats.
 //!
-//! Without systemd, or on a system that can't have it, all of it does nothing. It must never beat by itself: [`Watchdog`] says whether a beat is deserved, by the
-//! loop's own progress, and the loop sends it.
+//! Without systemd, or on a system that can't have it, all of it does nothing. It must never beat
+//! by itself: [`Watchdog`] says whether a beat is deserved, by the loop's own progress, and the
+//! loop sends it.
 //!
-//! Children (git, a command of `--on-change`) must not speak for the service. The variables can't be taken out of this process's own environment: that is
-//! unsafe while other threads may read it, and this crate forbids unsafe code. So whoever starts a child removes [`NOT_FOR_CHILDREN`] from the child's
-//! environment, and the unit says `NotifyAccess=main`, by which systemd drops what a child sends all the same.
+//! Children (git, a command of `--on-change`) must not speak for the service. The variables can't
+//! be taken out of this process's own environment: that is unsafe while other threads may read it,
+//! and this crate forbids unsafe code. So whoever starts a child removes [`NOT_FOR_CHILDREN`] from
+//! the child's environment, and the unit says `NotifyAccess=main`, by which systemd drops what a
+//! child sends all the same.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -30,11 +34,13 @@ pub(crate) struct Notifier {
 }
 
 impl Notifier {
-    /// Reads, once, what systemd said in the environment. `variable` looks one up (`std::env::var_os`), `pid` is this process.
+    /// Reads, once, what systemd said in the environment. `variable` looks one up
+    /// (`std::env::var_os`), `pid` is this process.
     ///
     /// # Errors
-    /// When there is a socket but no way to talk to it: a path that is none, an address that this system doesn't have, no descriptor left. The service should
-    /// say so and go on with [`Notifier::default`]: systemd will end it if it insists on hearing.
+    /// When there is a socket but no way to talk to it: a path that is none, an address that this
+    /// system doesn't have, no descriptor left. The service should say so and go on with
+    /// [`Notifier::default`]: systemd will end it if it insists on hearing.
     pub(crate) fn new(variable: impl Fn(&str) -> Option<OsString>, pid: u32) -> io::Result<Self> {
         let watchdog = watchdog(variable(WATCHDOG).as_deref(), variable(WATCHDOG_PID).as_deref(), pid);
         let socket = variable(SOCKET).filter(|address| !address.is_empty());
@@ -62,7 +68,8 @@ impl Notifier {
         self.watchdog.filter(|_| self.is_connected())
     }
 
-    /// The loop's watchdog, if systemd listens for it. `deadline` is how old progress may become, the same as of `/healthz`.
+    /// The loop's watchdog, if systemd listens for it. `deadline` is how old progress may become,
+    /// the same as of `/healthz`.
     pub(crate) fn watchdog(&self, deadline: Duration) -> Option<Watchdog> {
         self.watchdog_interval().map(|interval| Watchdog::new(interval, deadline))
     }
@@ -70,7 +77,8 @@ impl Notifier {
 
 #[cfg(unix)]
 impl Notifier {
-    /// It takes work: the lock is held, the state is recovered, the watches are armed; or a reload is done.
+    /// It takes work: the lock is held, the state is recovered, the watches are armed; or a reload
+    /// is done.
     ///
     /// # Errors
     /// When systemd can't be reached.
@@ -87,12 +95,14 @@ impl Notifier {
         self.tell(&[sd_notify::NotifyState::Status(&text)])
     }
 
-    /// A reload begins. [`Notifier::ready`] must follow, or systemd takes the reload for failed and, with `Type=notify-reload`, ends the service.
+    /// A reload begins. [`Notifier::ready`] must follow, or systemd takes the reload for failed
+    /// and, with `Type=notify-reload`, ends the service.
     ///
     /// # Errors
     /// When systemd can't be reached.
     pub(crate) fn reloading(&self) -> io::Result<()> {
-        // The time tells systemd that this is the answer to its signal and not to an earlier one; the kernel's clock, because it compares with its own.
+        // The time tells systemd that this is the answer to its signal and not to an earlier one; the
+        // kernel's clock, because it compares with its own.
         self.tell(&[sd_notify::NotifyState::Reloading, sd_notify::NotifyState::monotonic_usec_now()?])
     }
 
@@ -143,8 +153,9 @@ impl Notifier {
 
 /// When to beat, and whether a beat is deserved.
 ///
-/// The loop wakes at least every [`Watchdog::interval`], idle or not, and asks. Since it asks itself, a loop that hangs doesn't beat; and since it asks with the age
-/// of its progress, one that only spins doesn't either.
+/// The loop wakes at least every [`Watchdog::interval`], idle or not, and asks. Since it asks
+/// itself, a loop that hangs doesn't beat; and since it asks with the age of its progress, one that
+/// only spins doesn't either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Watchdog {
     interval: Duration,
@@ -184,7 +195,8 @@ fn watchdog(microseconds: Option<&OsStr>, of: Option<&OsStr>, pid: u32) -> Optio
     number(microseconds?).filter(|microseconds| *microseconds > 0).map(Duration::from_micros)
 }
 
-/// The socket. The crate would read the environment and connect anew at each call, and takes `@name` for a file; so it makes the messages, and this sends them.
+/// The socket. The crate would read the environment and connect anew at each call, and takes
+/// `@name` for a file; so it makes the messages, and this sends them.
 #[cfg(unix)]
 mod unix {
     use std::ffi::OsStr;
@@ -193,7 +205,8 @@ mod unix {
     use std::os::unix::net::{SocketAddr, UnixDatagram};
     use std::time::Duration;
 
-    /// How long a message may wait for room in systemd's queue. If systemd reads nothing for so long, a lost line is the smaller harm than a loop that stands.
+    /// How long a message may wait for room in systemd's queue. If systemd reads nothing for so
+    /// long, a lost line is the smaller harm than a loop that stands.
     const PATIENCE: Duration = Duration::from_secs(2);
 
     #[derive(Debug)]
@@ -210,7 +223,8 @@ mod unix {
             Ok(Self { socket, address })
         }
 
-        /// To the address and not over a connection, so that a systemd that was replaced under us (daemon-reexec) is reached all the same.
+        /// To the address and not over a connection, so that a systemd that was replaced under us
+        /// (daemon-reexec) is reached all the same.
         pub(super) fn send(&self, message: &str) -> io::Result<()> {
             // A datagram goes whole or not at all.
             self.socket.send_to_addr(message.as_bytes(), &self.address).map(drop)

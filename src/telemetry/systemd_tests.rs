@@ -15,7 +15,8 @@ fn a_beat_is_deserved_by_progress() {
     }
 }
 
-/// A loop on a made-up clock that wakes as [`Watchdog`] asks and stops to get anywhere at `stuck`; gives when systemd would kill it.
+/// A loop on a made-up clock that wakes as [`Watchdog`] asks and stops to get anywhere at `stuck`;
+/// gives when systemd would kill it.
 fn killed_at(watchdog: Watchdog, interval: Duration, stuck: Duration) -> Option<Duration> {
     let (mut now, mut beaten) = (s(0), s(0));
     while now < s(10_000) {

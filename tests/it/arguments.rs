@@ -6,7 +6,8 @@ use std::process::Command;
 
 use proptest::prelude::*;
 
-/// Commands that end by themselves, and options of all kinds. No key is there, and no manifest, so nothing is ever sent.
+/// Commands that end by themselves, and options of all kinds. No key is there, and no manifest, so
+/// nothing is ever sent.
 const WORDS: [&str; 30] = [
     "init",
     "check",

@@ -1,4 +1,5 @@
-//! Commands beside a process that holds the state: the real program asks, and the other side is the library as a service uses it.
+//! Commands beside a process that holds the state: the real program asks, and the other side is the
+//! library as a service uses it.
 
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -14,7 +15,8 @@ use serde_json::{Value, json};
 
 use super::support::{Project, Ran, Remote, png};
 
-/// The service's side, in this process: it holds the state as the service does, and takes requests when the test says so.
+/// The service's side, in this process: it holds the state as the service does, and takes requests
+/// when the test says so.
 struct Service {
     session: Session,
     queue: RequestQueue,

@@ -1,4 +1,5 @@
-//! One lockfile, many branches: switches and merges by the real git; what any branch knows is never uploaded again.
+//! One lockfile, many branches: switches and merges by the real git; what any branch knows is never
+//! uploaded again.
 
 use std::process::Command;
 
@@ -68,7 +69,8 @@ impl Repository {
         self.remote.requests(ApiEndpoint::CreateAsset) + self.remote.requests(ApiEndpoint::UpdateAsset)
     }
 
-    /// Syncs without uploading anything. What the state knows from other branches may be added to the lockfile; nothing may leave it.
+    /// Syncs without uploading anything. What the state knows from other branches may be added to
+    /// the lockfile; nothing may leave it.
     #[track_caller]
     fn syncs_without_an_upload(&self) {
         let before = self.uploads();
@@ -188,7 +190,8 @@ fn two_branches_that_replace_one_picture_merge_by_the_driver() {
     assert_eq!(history["revisions"].as_array().unwrap().len(), 3, "{history:#}");
 }
 
-/// Two machines made the same picture from one stale lockfile: one is used, the other is not forgotten.
+/// Two machines made the same picture from one stale lockfile: one is used, the other is not
+/// forgotten.
 #[test]
 fn one_content_made_on_two_branches_keeps_both_ids() {
     let repository = Repository::new();
@@ -261,7 +264,8 @@ fn a_lockfile_with_conflict_markers_is_left_alone() {
     repository.syncs_without_an_upload();
 }
 
-/// A folder that is not mounted, a manifest that was emptied, a checkout that leaves files out: each looks like a removal and is none.
+/// A folder that is not mounted, a manifest that was emptied, a checkout that leaves files out:
+/// each looks like a removal and is none.
 #[test]
 fn what_vanishes_as_a_whole_is_not_removed() {
     let repository = Repository::new();

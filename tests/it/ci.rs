@@ -1,5 +1,5 @@
-//! `sync --once --on-change macadam-commit-push` on machines that keep nothing but what is pushed: real git,
-//! the real binary, and an emulator that counts what was made.
+//! `sync --once --on-change macadam-commit-push` on machines that keep nothing but what is pushed:
+//! real git, the real binary, and an emulator that counts what was made.
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -44,7 +44,8 @@ impl Ci {
         self.hub.clone(&format!("machine-{}", self.machines.get()))
     }
 
-    /// The program on a machine: nobody's home, no identity of git's, and nothing installed but git.
+    /// The program on a machine: nobody's home, no identity of git's, and nothing installed but
+    /// git.
     pub fn command(&self, machine: &Clone, args: &[&str]) -> Command {
         let mut command = clean(env!("CARGO_BIN_EXE_macadam"), &machine.path);
         for who in ["AUTHOR", "COMMITTER"] {

@@ -1,4 +1,5 @@
-//! What each command promises to people and scripts: exit code, the one JSON document with its keys, and what it leaves alone.
+//! What each command promises to people and scripts: exit code, the one JSON document with its
+//! keys, and what it leaves alone.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -64,7 +65,8 @@ fn error(project: &Project, args: &[&str], code: i32) -> Value {
         assert!(!error["message"].as_str().unwrap().is_empty());
     }
     let first = errors[0].clone();
-    // A person gets the same words on standard error, and nothing on standard output but what became of each asset.
+    // A person gets the same words on standard error, and nothing on standard output but what became of
+    // each asset.
     let text = project.run(args).expect(code);
     assert!(text.stdout.is_empty() || code == 4, "{args:?}: {}", text.stdout);
     let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -659,7 +661,8 @@ impl Drop for Served {
     }
 }
 
-/// A client as the `curl` lines of Roblox's guide (creator-docs: cloud/guides/usage-assets.md), which knows nothing of Macadam.
+/// A client as the `curl` lines of Roblox's guide (creator-docs: cloud/guides/usage-assets.md),
+/// which knows nothing of Macadam.
 struct Curl {
     base: String,
     http: reqwest::Client,

@@ -1,4 +1,5 @@
-//! `systemd/macadam-commit-push` with the real git: what it commits, what it leaves alone, and two machines that push at once.
+//! `systemd/macadam-commit-push` with the real git: what it commits, what it leaves alone, and two
+//! machines that push at once.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -226,7 +227,8 @@ fn it_does_nothing_where_it_should_not() {
     assert!(no_remote.run(&["assets.lock.toml"], false).contains("git checkout -- assets.lock.toml"));
 }
 
-/// Two clones of one project sync different pictures; the lockfiles are merged by the driver, and no asset is lost.
+/// Two clones of one project sync different pictures; the lockfiles are merged by the driver, and
+/// no asset is lost.
 #[test]
 fn two_machines_that_push_at_once_both_arrive() {
     let hub = Hub::new();

@@ -1,11 +1,13 @@
-//! The fuzzing targets as plain tests: each over its corpus, and, where somebody asks for that, over random changes of it.
+//! The fuzzing targets as plain tests: each over its corpus, and, where somebody asks for that,
+//! over random changes of it.
 
 #[path = "../../fuzz/bodies.rs"]
 mod bodies;
 
 use std::path::Path;
 
-/// How many changed inputs each target gets: none unless `MACADAM_FUZZ` asks for some, so that a run of the tests says the same twice.
+/// How many changed inputs each target gets: none unless `MACADAM_FUZZ` asks for some, so that a
+/// run of the tests says the same twice.
 fn rounds() -> u64 {
     std::env::var("MACADAM_FUZZ").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(0)
 }

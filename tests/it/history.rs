@@ -1,4 +1,5 @@
-//! `history --remote`: what Roblox lists beside what Macadam knows, and that asking changes nothing.
+//! `history --remote`: what Roblox lists beside what Macadam knows, and that asking changes
+//! nothing.
 
 use std::process::Stdio;
 

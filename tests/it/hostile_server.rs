@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::support::{Project, SECRET, png};
 
-/// Answers every request with what `answer` makes of its first line; its URL. Goes with the process of the tests.
+/// Answers every request with what `answer` makes of its first line; its URL. Goes with the process
+/// of the tests.
 fn serve(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -63,7 +64,8 @@ fn no_file_has_the_key(folder: &Path) {
     }
 }
 
-/// A sync of as many pictures as there are spellings, whose creates are all answered with `status` and `body`, `KEY` in it being the key.
+/// A sync of as many pictures as there are spellings, whose creates are all answered with `status`
+/// and `body`, `KEY` in it being the key.
 fn sync_with(status: u16, body: &str) {
     let (body, asked) = (body.to_owned(), AtomicUsize::new(0));
     let url = serve(move |line| {

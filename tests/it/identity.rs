@@ -1,4 +1,5 @@
-//! Whose an asset is, and what, is looked at before metadata of it are changed, and no more often than that.
+//! Whose an asset is, and what, is looked at before metadata of it are changed, and no more often
+//! than that.
 
 use macadam::emulator::ApiEndpoint;
 use serde_json::json;

@@ -1,4 +1,5 @@
-//! What the program says of unusual files, of folders that became links, and of sounds that are not finished.
+//! What the program says of unusual files, of folders that became links, and of sounds that are not
+//! finished.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

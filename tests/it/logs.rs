@@ -4,7 +4,8 @@ use std::os::unix::fs::MetadataExt as _;
 
 use super::support::{GLOBS, Project, Ran, Remote, png};
 
-/// The lines about the one asset, of a run with standard error in a file that `JOURNAL_STREAM` names rightly, or not.
+/// The lines about the one asset, of a run with standard error in a file that `JOURNAL_STREAM`
+/// names rightly, or not.
 fn logged_to_a_file(project: &Project, journal: bool, format: &str) -> Vec<String> {
     let path = project.file("log");
     let file = std::fs::File::create(&path).unwrap();

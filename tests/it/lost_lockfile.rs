@@ -1,4 +1,5 @@
-//! A lockfile that is missing, and was lost: nothing new is created until a person decides, everything else goes on.
+//! A lockfile that is missing, and was lost: nothing new is created until a person decides,
+//! everything else goes on.
 
 use std::process::Command;
 
@@ -121,7 +122,8 @@ fn head_is_read_however_git_keeps_it() {
     assert_eq!(ci.creates(), 3);
 }
 
-/// Neither its file monitor, nor its hooks, nor its transports are run; nor does a variable lead elsewhere.
+/// Neither its file monitor, nor its hooks, nor its transports are run; nor does a variable lead
+/// elsewhere.
 #[test]
 fn a_strangers_repository_runs_nothing() {
     let (ci, machine) = synced();
@@ -176,7 +178,8 @@ fn a_renamed_manifest_holds_creates_until_its_lockfile_is_renamed_too() {
     assert_eq!(ci.creates(), 3);
 }
 
-/// Another environment of the same owner would have everything twice, so it is asked about once; one of another owner is not.
+/// Another environment of the same owner would have everything twice, so it is asked about once;
+/// one of another owner is not.
 #[test]
 fn a_second_environment_is_its_own_once_that_is_agreed_to() {
     let remote = Remote::start();
@@ -195,7 +198,8 @@ fn a_second_environment_is_its_own_once_that_is_agreed_to() {
     assert_eq!(remote.assets().len(), 4);
 }
 
-/// The state knows what it uploaded, not what others did. What it knows is written down again, and anything new waits for a person, however many runs there are.
+/// The state knows what it uploaded, not what others did. What it knows is written down again, and
+/// anything new waits for a person, however many runs there are.
 #[test]
 fn a_lockfile_that_only_the_state_remembers_is_written_again_and_new_assets_wait_for_a_person() {
     let remote = Remote::start();

@@ -1,4 +1,5 @@
-//! What somebody who is new meets: a folder that is a link for a while, advice of a plan that is followed late, a key that is renamed.
+//! What somebody who is new meets: a folder that is a link for a while, advice of a plan that is
+//! followed late, a key that is renamed.
 
 use serde_json::{Value, json};
 

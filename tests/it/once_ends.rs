@@ -1,4 +1,5 @@
-//! `sync --once` ends within 6 seconds after the first signal, whatever the remote does: CI kills after that.
+//! `sync --once` ends within 6 seconds after the first signal, whatever the remote does: CI kills
+//! after that.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};

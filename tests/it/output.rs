@@ -1,4 +1,5 @@
-//! What people read: the plan, what a sync did, status and history, as the program prints them to a pipe.
+//! What people read: the plan, what a sync did, status and history, as the program prints them to a
+//! pipe.
 
 use macadam::emulator::{Config, ForeignEdit, ModerationRule, ModerationVerdict, Profile, VerdictStep};
 use serde_json::{Value, json};

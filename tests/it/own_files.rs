@@ -1,5 +1,6 @@
-//! Macadam's own files are plain files at their own paths: no link among them is followed, nothing waits for a FIFO, a huge one is not read, and a file that is
-//! something else is not repeated in a log.
+//! Macadam's own files are plain files at their own paths: no link among them is followed, nothing
+//! waits for a FIFO, a huge one is not read, and a file that is something else is not repeated in a
+//! log.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! What others put where Macadam looks: a state with somebody else's views and triggers, a manifest above the project, folders that everybody may enter.
+//! What others put where Macadam looks: a state with somebody else's views and triggers, a manifest
+//! above the project, folders that everybody may enter.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;

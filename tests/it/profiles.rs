@@ -1,4 +1,5 @@
-//! The main job under both profiles of the emulator, and once for each value of each of its switches: what nobody knows about the remote must not matter.
+//! The main job under both profiles of the emulator, and once for each value of each of its
+//! switches: what nobody knows about the remote must not matter.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -8,7 +9,8 @@ use macadam::emulator::{ApiEndpoint, AssetReport, Config, CreatableType, Profile
 
 use super::support::{Project, Remote, animation, png, rbxmx};
 
-/// Two addresses of one picture, a picture of its own, a model and an animation, all with their names set.
+/// Two addresses of one picture, a picture of its own, a model and an animation, all with their
+/// names set.
 fn manifest(model_name: &str, description: &str) -> String {
     format!(
         "[creator]\nuser_id = 1\n\n[assets.crate]\npath = \"crate.rbxmx\"\ndisplay_name = \"{model_name}\"\ndescription = \"{description}\"\n\n\
@@ -16,7 +18,8 @@ fn manifest(model_name: &str, description: &str) -> String {
     )
 }
 
-/// A remote with one answer of its profile changed. New operations are visible at once unless that is the question.
+/// A remote with one answer of its profile changed. New operations are visible at once unless that
+/// is the question.
 pub fn remote(profile: Profile, switch: Option<(&str, &str)>) -> Remote {
     let mut switches = vec![("operation_visible_after_ms".to_owned(), "0".to_owned())];
     switches.extend(switch.map(|(name, value)| (name.to_owned(), value.to_owned())));
@@ -52,7 +55,8 @@ fn check(what: &str, project: &Project, remote: &Remote, expected: &[(&str, u64)
     assert_eq!(remote.all_requests(), before, "{what}: the second run sent something");
 }
 
-/// Everything that the main job can do: create, share, update in place, replace, change metadata, clear it, point back.
+/// Everything that the main job can do: create, share, update in place, replace, change metadata,
+/// clear it, point back.
 fn main_job(what: &str, remote: &Remote) {
     let project = Project::new(&manifest("Crate", "A crate")).at(&remote.url());
     project.write("crate.rbxmx", rbxmx("one"));
@@ -121,7 +125,8 @@ pub fn changed_switches() -> Vec<(Profile, &'static str, &'static str)> {
             rows.extend((observed && !documented).then_some((Profile::Observed, row.name, *value)));
         }
     }
-    // No content of this job's model can be updated then: `a_model_that_roblox_does_not_update_is_refused_once`.
+    // No content of this job's model can be updated then:
+    // `a_model_that_roblox_does_not_update_is_refused_once`.
     rows.retain(|(_, _, value)| *value != "fbx_only");
     rows
 }
@@ -179,7 +184,8 @@ fn a_model_that_roblox_does_not_update_is_refused_once() {
     assert_eq!(project.sync()["in_sync"], true);
 }
 
-/// Roblox takes the first sound and refuses the second for want of quota; what came before, and all else, is done.
+/// Roblox takes the first sound and refuses the second for want of quota; what came before, and all
+/// else, is done.
 #[test]
 fn a_used_up_quota_stops_only_the_asset_that_meets_it() {
     for refusal in ["resource_exhausted", "invalid_argument", "permission_denied"] {

@@ -1,27 +1,35 @@
-//! Nothing lost, nothing doubled, as a property: random files, edits, branches, faults and crashes, the real binary between them, and a reference
-//! beside it that says what the remote may and must have.
+//! Nothing lost, nothing doubled, as a property: random files, edits, branches, faults and crashes,
+//! the real binary between them, and a reference beside it that says what the remote may and must
+//! have.
 //!
-//! A sequence's steps are made from one number. A failure prints that number and the steps; `MACADAM_SEED=N` takes the same steps again. What the
-//! program does at the same time within a run is left to chance: a rare failure may need several tries.
-//! The longer run, so many sequences from a random start:
+//! A sequence's steps are made from one number. A failure prints that number and the steps;
+//! `MACADAM_SEED=N` takes the same steps again. What the program does at the same time within a run
+//! is left to chance: a rare failure may need several tries. The longer run, so many sequences from
+//! a random start:
 //!
 //! ```text
 //! MACADAM_SEQUENCES=500 cargo test --test it property -- --nocapture
 //! ```
 //!
-//! What is checked after every run of the program, also one that was killed: the state is sound and has forgotten nothing; every asset at
-//! the remote is known, or its create is recorded as open or given up; no asset was made for bytes that were known. When the faults are
-//! over, on each branch: the program converges, each address's asset has exactly the file's bytes and the managed metadata, and
-//! another run changes nothing; once reads have caught up, it sends nothing at all.
+//! What is checked after every run of the program, also one that was killed: the state is sound and
+//! has forgotten nothing; every asset at the remote is known, or its create is recorded as open or
+//! given up; no asset was made for bytes that were known. When the faults are over, on each branch:
+//! the program converges, each address's asset has exactly the file's bytes and the managed
+//! metadata, and another run changes nothing; once reads have caught up, it sends nothing at all.
 //!
-//! Out of its reach, because the contract says so: a state that is deleted before the lockfile was written. A fresh clone therefore happens after an
-//! orderly run, with the branches' lockfiles merged by the merge driver, and an older state comes back only then. A second machine that starts from a stale
-//! lockfile makes assets of its own, by the contract too; what it made is on a branch from then on.
+//! Out of its reach, because the contract says so: a state that is deleted before the lockfile was
+//! written. A fresh clone therefore happens after an orderly run, with the branches' lockfiles
+//! merged by the merge driver, and an older state comes back only then. A second machine that
+//! starts from a stale lockfile makes assets of its own, by the contract too; what it made is on a
+//! branch from then on.
 //!
-//! In each fourth sequence everything that happens has a clear meaning (429 with whatever body, a single 404, reads that lag, operations that take long,
-//! connections that are refused; no kills): then nothing may be in doubt, given up or doubled at all. Half of the sequences are checkouts of git.
+//! In each fourth sequence everything that happens has a clear meaning (429 with whatever body, a
+//! single 404, reads that lag, operations that take long, connections that are refused; no kills):
+//! then nothing may be in doubt, given up or doubled at all. Half of the sequences are checkouts of
+//! git.
 //!
-//! Read next: `property/edges.rs` for what befalls checkout and state, `property/tree.rs` for the files, `property/known.rs` for what the program knows, `property/faults.rs`.
+//! Read next: `property/edges.rs` for what befalls checkout and state, `property/tree.rs` for the
+//! files, `property/known.rs` for what the program knows, `property/faults.rs`.
 
 mod edges;
 mod faults;
@@ -49,7 +57,8 @@ const SEQUENCES: usize = 16;
 const AT_ONCE: usize = 20;
 /// Steps of a sequence.
 const STEPS: usize = 12;
-/// Runs within which what is left after the faults must be in sync; a refusal that a person lifts takes one more each.
+/// Runs within which what is left after the faults must be in sync; a refusal that a person lifts
+/// takes one more each.
 const RUNS_TO_CONVERGE: usize = 8;
 
 #[test]
@@ -91,7 +100,8 @@ struct Branch {
 }
 
 struct Walk {
-    /// Nothing happens whose meaning isn't clear: then nothing at all may be in doubt, given up or doubled.
+    /// Nothing happens whose meaning isn't clear: then nothing at all may be in doubt, given up or
+    /// doubled.
     clear: bool,
     /// The project is a checkout of git.
     git: bool,
@@ -314,13 +324,15 @@ impl Walk {
         self.checked_out = None;
         self.commit();
         self.forget();
-        // Which asset is current the lockfile doesn't say, so what is pointed back to is only noticed by a state.
+        // Which asset is current the lockfile doesn't say, so what is pointed back to is only noticed by a
+        // state.
         self.sync(None);
     }
 
     fn forget(&mut self) {
         let before = Known::state(&self.project);
-        // A create in doubt whose address left before any lockfile had it is known to the state alone, and wanted by nobody.
+        // A create in doubt whose address left before any lockfile had it is known to the state alone, and
+        // wanted by nobody.
         let (wanted, kept) = (self.tree.wanted(), self.known_of_lockfile().open);
         let left = before.open.iter().filter(|open| !wanted.contains_key(&open.0) && !kept.contains(open));
         self.left.extend(left.map(|(_, _, content)| content.clone()));
@@ -410,7 +422,8 @@ impl Walk {
         now.has_told_all();
     }
 
-    /// No asset was made in this run for bytes that were known before, or twice for the same, but for creates that were given up.
+    /// No asset was made in this run for bytes that were known before, or twice for the same, but
+    /// for creates that were given up.
     fn nothing_doubled(&self, assets: &[AssetReport], state: &Known, lockfile: &Known, now: &Known) {
         let before = state.clone().and(lockfile);
         let open = tally(before.open.iter().map(|(_, _, content)| content));
@@ -422,7 +435,8 @@ impl Walk {
         for (hash, made) in tally(&new.iter().map(|report| content(report)).collect::<Vec<_>>()) {
             let users = || wanted.iter().filter(|(_, want)| want.hash == hash);
             let kind = users().next().map(|(_, want)| want.kind);
-            // Addresses that have nothing with these bytes yet, and sharers that say other things than the owner of the asset.
+            // Addresses that have nothing with these bytes yet, and sharers that say other things than the
+            // owner of the asset.
             let needed = match kind {
                 Some(Kind::Model) => users().filter(|(address, _)| !before.has(address)).count(),
                 Some(_) => {
@@ -445,7 +459,8 @@ impl Walk {
         }
     }
 
-    /// Without faults everything is in sync after a few runs, with a person's help where the contract asks for it.
+    /// Without faults everything is in sync after a few runs, with a person's help where the
+    /// contract asks for it.
     fn converge(&mut self) {
         for _ in 0..RUNS_TO_CONVERGE {
             let ran = self.sync(None);

@@ -99,7 +99,8 @@ fn all_files_were_open_while_few_were_uploaded() {
     assert_eq!(remote.assets().len(), 90);
 }
 
-/// Roblox stored hash signs for the new name, so the update in doubt was taken for not carried out, and the old name, wanted again, for stored.
+/// Roblox stored hash signs for the new name, so the update in doubt was taken for not carried out,
+/// and the old name, wanted again, for stored.
 #[test]
 fn a_name_in_doubt_that_was_censored_stayed_when_the_old_one_was_wanted_again() {
     let remote = unlimited();
@@ -235,7 +236,8 @@ fn who_shares_a_refused_upload_was_told_twice() {
     assert_eq!(told, [("ui/a.png", "failed"), ("ui/b.png", "held")], "{document:#}");
 }
 
-/// A manifest that broke during the run ended it with "nothing was attempted", though assets had been made.
+/// A manifest that broke during the run ended it with "nothing was attempted", though assets had
+/// been made.
 #[test]
 fn what_was_done_before_the_manifest_broke_went_unsaid() {
     let remote = unlimited();

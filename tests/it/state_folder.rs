@@ -1,4 +1,5 @@
-//! Where the state lives: in a git checkout out of the reach of `git clean` and of what a pull request brings, one for each manifest, by the real git.
+//! Where the state lives: in a git checkout out of the reach of `git clean` and of what a pull
+//! request brings, one for each manifest, by the real git.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

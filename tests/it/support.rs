@@ -1,4 +1,5 @@
-//! The harness: a project in a folder of its own, the real binary with a cleared environment, and an emulator on a real port.
+//! The harness: a project in a folder of its own, the real binary with a cleared environment, and
+//! an emulator on a real port.
 
 #[path = "png.rs"]
 mod png;
@@ -94,7 +95,8 @@ impl Project {
         folder.join(if folder.ends_with(".macadam") { "assets.db" } else { "assets.toml.db" })
     }
 
-    /// Takes the state away with its folder, as a machine that is thrown away does; there may be none.
+    /// Takes the state away with its folder, as a machine that is thrown away does; there may be
+    /// none.
     pub fn remove_state(&self) {
         // At once: a process that runs may be writing in it.
         let elsewhere = tempfile::tempdir().unwrap();
@@ -102,7 +104,8 @@ impl Project {
         assert!(removed.is_ok() || !self.state_folder().exists(), "{removed:?}");
     }
 
-    /// The program with a cleared environment, in the project's folder, with a key that any emulator takes.
+    /// The program with a cleared environment, in the project's folder, with a key that any
+    /// emulator takes.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_macadam"));
         command.args(args).current_dir(self.path()).env_clear().env("ROBLOX_API_KEY", SECRET);
@@ -218,8 +221,9 @@ impl Drop for Remote {
     }
 }
 
-/// Copies the program to `path`. By a process of its own: had this one the copy open for writing, a process that another test starts at that moment would
-/// have it open too, and the copy could not be run ("text file busy").
+/// Copies the program to `path`. By a process of its own: had this one the copy open for writing, a
+/// process that another test starts at that moment would have it open too, and the copy could not
+/// be run ("text file busy").
 pub fn copy_program(path: &Path) {
     let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_macadam")).arg(path).status().unwrap();
     assert!(copied.success(), "{copied}");

@@ -1,4 +1,5 @@
-//! The main job: files in, assets on the remote, their IDs in state and lockfile, a second run with nothing to do; and what one bad asset does to the rest.
+//! The main job: files in, assets on the remote, their IDs in state and lockfile, a second run with
+//! nothing to do; and what one bad asset does to the rest.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -122,7 +123,8 @@ fn the_key_is_nowhere() {
     assert!(log.contains("create_asset") && !log.contains(super::support::SECRET));
 }
 
-/// Each kind of bad asset beside a good one: the good one is done, each bad one says why, and none is tried at Roblox again.
+/// Each kind of bad asset beside a good one: the good one is done, each bad one says why, and none
+/// is tried at Roblox again.
 #[test]
 fn one_bad_asset_stops_no_other() {
     let remote = remote();

@@ -1,4 +1,5 @@
-//! The units in `systemd/`: what they must say, and what systemd itself thinks of them where it is installed. Also that the README explains every metric.
+//! The units in `systemd/`: what they must say, and what systemd itself thinks of them where it is
+//! installed. Also that the README explains every metric.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,7 +9,8 @@ use macadam::testing::telemetry::Metrics;
 const UNITS: [&str; 3] = ["macadam.service", "macadam-once.service", "macadam-once.timer"];
 const SERVICES: [&str; 2] = ["macadam.service", "macadam-once.service"];
 
-/// Newer than the oldest systemd that the units are for; an older one says that it doesn't know them, and goes on.
+/// Newer than the oldest systemd that the units are for; an older one says that it doesn't know
+/// them, and goes on.
 const NEWER_KEYS: [&str; 2] = ["RestartSteps", "RestartMaxDelaySec"];
 
 /// 1.5, ten times, as `systemd-analyze security --threshold` takes it.
@@ -113,7 +115,8 @@ fn the_service_is_watched_and_comes_back() {
         assert_eq!(unit.one("Service", key), value, "{key}");
     }
     assert!(seconds(unit.one("Service", "WatchdogSec")) >= 60, "a beat costs a wake-up");
-    // Exit codes 3 and 4 are tried again, because their causes are mended from outside; never in a tight loop, and never given up.
+    // Exit codes 3 and 4 are tried again, because their causes are mended from outside; never in a
+    // tight loop, and never given up.
     assert!(seconds(unit.one("Service", "RestartSec")) >= 30);
     assert!(seconds(unit.one("Service", "RestartMaxDelaySec")) > seconds(unit.one("Service", "RestartSec")));
     assert_eq!(unit.one("Unit", "StartLimitIntervalSec"), "0");
@@ -173,7 +176,8 @@ fn systemd_accepts_the_units() {
     let units = installed(folder.path());
     let Some(output) = analyze("verify", &["verify", "--man=no"], &units) else { return };
     let said = String::from_utf8(output.stderr).unwrap();
-    // It exits with 0 even when it ignores a line, so what it says counts. About units of the machine it may say what it likes.
+    // It exits with 0 even when it ignores a line, so what it says counts. About units of the machine
+    // it may say what it likes.
     let ours = said.lines().filter(|line| UNITS.iter().any(|unit| line.contains(unit)));
     let wrong: Vec<&str> =
         ours.filter(|line| !NEWER_KEYS.iter().any(|key| line.contains(&format!("'{key}'")))).collect();

@@ -1,4 +1,5 @@
-//! The walls of the house: which room may import which, and which room owns which crate. The table stands here and in ARCHITECTURE.md.
+//! The walls of the house: which room may import which, and which room owns which crate. The table
+//! stands here and in ARCHITECTURE.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -80,7 +81,8 @@ fn sources() -> Vec<(String, String)> {
     files
 }
 
-/// The room of a file: `src/plan/step.rs` is in `plan`, `src/main.rs` in `main`, `src/lib.rs` in none.
+/// The room of a file: `src/plan/step.rs` is in `plan`, `src/main.rs` in `main`, `src/lib.rs` in
+/// none.
 fn room(file: &str) -> Option<&str> {
     let inside = file.strip_prefix("src/")?;
     match inside.split_once('/') {
@@ -94,7 +96,8 @@ fn code(text: &str) -> String {
     text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
-/// The names that follow `prefix` in `code`, for `crate::plan::step` with the prefix `crate::` that is `plan`; `crate::{a, b::c}` gives both.
+/// The names that follow `prefix` in `code`, for `crate::plan::step` with the prefix `crate::` that
+/// is `plan`; `crate::{a, b::c}` gives both.
 fn named_after<'a>(code: &'a str, prefix: &str) -> BTreeSet<&'a str> {
     let mut names = BTreeSet::new();
     for (at, _) in code.match_indices(prefix) {

@@ -1,4 +1,5 @@
-//! Files that get another name or other bytes while their asset is on its way: nothing is doubled, and nothing is blamed on somebody else.
+//! Files that get another name or other bytes while their asset is on its way: nothing is doubled,
+//! and nothing is blamed on somebody else.
 
 use macadam::emulator::{ApiEndpoint, Config, EndpointLimits, FaultAction, FaultRule, LatencyModel, Limit, Point};
 

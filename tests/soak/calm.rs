@@ -1,4 +1,5 @@
-//! The calm after a storm: the service gets in step, with a person's help where the contract asks for it; then everything is checked. And the end.
+//! The calm after a storm: the service gets in step, with a person's help where the contract asks
+//! for it; then everything is checked. And the end.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -72,7 +73,8 @@ fn converge(stage: &mut Stage, story: &mut Story, rng: &mut fastrand::Rng) {
     }
 }
 
-/// What `status` asks of a person: creates that are held in doubt are settled, and what was archived by hand is restored where its file went on.
+/// What `status` asks of a person: creates that are held in doubt are settled, and what was
+/// archived by hand is restored where its file went on.
 fn help(stage: &mut Stage) {
     let Some(rows) = stage.status() else { return };
     let mut doubtful = BTreeSet::new();
@@ -98,7 +100,8 @@ fn help(stage: &mut Stage) {
     }
 }
 
-/// A branch that was made before its first lockfile was written has none, and says so: a person agrees to a new one.
+/// A branch that was made before its first lockfile was written has none, and says so: a person
+/// agrees to a new one.
 fn accept_lockfile(stage: &mut Stage, rng: &mut fastrand::Rng) {
     let (code, status) = stage.project.json(&["status"]);
     if code != 0 || status["lost_lockfile"].is_null() {
@@ -110,7 +113,8 @@ fn accept_lockfile(stage: &mut Stage, rng: &mut fastrand::Rng) {
     stage.service.until_ready();
 }
 
-/// Nobody but Macadam changes anything at this remote: what is blamed on somebody else is told as broken, and put right so that the story can go on.
+/// Nobody but Macadam changes anything at this remote: what is blamed on somebody else is told as
+/// broken, and put right so that the story can go on.
 fn mend_blame(stage: &mut Stage, rng: &mut fastrand::Rng) {
     let blamed = |row: &Row| {
         let mut whats = row.drifts.iter().map(|drift| &drift.what).chain(row.error.as_ref());
@@ -121,7 +125,8 @@ fn mend_blame(stage: &mut Stage, rng: &mut fastrand::Rng) {
         return;
     }
     for row in &rows {
-        // A lost state made it, and no lockfile of this branch tells so: to the older copy somebody else did.
+        // A lost state made it, and no lockfile of this branch tells so: to the older copy somebody else
+        // did.
         if stage.unknown_revisions.iter().any(|(asset, revision)| row.blames(*asset, *revision)) {
             stage.figures.count("revisions of a lost state that were taken for somebody else's");
         } else {
@@ -162,10 +167,12 @@ fn by_hand(stage: &mut Stage, args: &[&str], what: &str) {
     stage.figures.count(what);
 }
 
-/// What ended just now is in the lockfile after so long: the service writes it at most every five seconds.
+/// What ended just now is in the lockfile after so long: the service writes it at most every five
+/// seconds.
 const WRITTEN_DOWN: Duration = Duration::from_secs(6);
 
-/// For a while nothing may happen: no request for a change, no new lockfile, hardly a line in the log.
+/// For a while nothing may happen: no request for a change, no new lockfile, hardly a line in the
+/// log.
 fn quiet(stage: &mut Stage) {
     std::thread::sleep(WRITTEN_DOWN);
     stage.service.log.catch_up();

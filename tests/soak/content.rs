@@ -1,4 +1,5 @@
-//! The bytes of files. A number makes a content, and no two numbers the same one, so that equal bytes are only where the story copies a file.
+//! The bytes of files. A number makes a content, and no two numbers the same one, so that equal
+//! bytes are only where the story copies a file.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,5 @@
-//! Which action comes next: a deck of cards that is shuffled and dealt to the end, so that each kind comes up in every story.
+//! Which action comes next: a deck of cards that is shuffled and dealt to the end, so that each
+//! kind comes up in every story.
 
 /// What can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,5 +1,6 @@
-//! Uploads whose operation never ends at Roblox, and what a person does about one that is half an hour old: sends it again, forgets its address, or saves
-//! another content. Nobody waits for half an hour here: while the service is down, the journal of the upload is dated back.
+//! Uploads whose operation never ends at Roblox, and what a person does about one that is half an
+//! hour old: sends it again, forgets its address, or saves another content. Nobody waits for half
+//! an hour here: while the service is down, the journal of the upload is dated back.
 
 use std::collections::BTreeSet;
 
@@ -45,7 +46,8 @@ fn uploads(stage: &Stage) -> Vec<Upload> {
     rows.filter(|(_, event, operation)| is_endless(event, operation)).map(|(upload, ..)| upload).collect()
 }
 
-/// Lets half an hour go by for each upload that never ends, and then a person does something about it. `number` and those after it are new contents.
+/// Lets half an hour go by for each upload that never ends, and then a person does something about
+/// it. `number` and those after it are new contents.
 pub fn settle(stage: &mut Stage, mut number: u64, rng: &mut fastrand::Rng) -> bool {
     let can_act = stage.service.is_up() && stage.emulator.is_up() && !stage.project.lacks_state();
     if !can_act || stage.service.frozen(|| uploads(stage)).is_empty() {

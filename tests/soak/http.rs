@@ -1,4 +1,5 @@
-//! One request over HTTP/1.1 to this machine: all that the soak needs of the emulator's side door and the service's pages.
+//! One request over HTTP/1.1 to this machine: all that the soak needs of the emulator's side door
+//! and the service's pages.
 
 use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
 use std::net::TcpStream;

@@ -1,4 +1,5 @@
-//! What must hold in each calm. A person would look in the same places: the files, what `status` says, the assets at the remote, and the state past the program.
+//! What must hold in each calm. A person would look in the same places: the files, what `status`
+//! says, the assets at the remote, and the state past the program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,7 +14,8 @@ use crate::runners;
 use crate::stage::{Row, Stage};
 use crate::story::Story;
 
-/// Resident memory at most, in kilobytes, and how much of it may come on top of half again of what a life began with.
+/// Resident memory at most, in kilobytes, and how much of it may come on top of half again of what
+/// a life began with.
 const MEMORY: u64 = 100 * 1024;
 const GROWTH: u64 = 10 * 1024;
 
@@ -129,7 +131,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The state is sound and has forgotten nothing; no asset is lost, none is doubled, but for what is recorded.
+    /// The state is sound and has forgotten nothing; no asset is lost, none is doubled, but for
+    /// what is recorded.
     pub fn check(&mut self, stage: &mut Stage) {
         let known = stage.service.frozen(|| Known::state(&stage.project));
         let lockfiles = stage.project.lockfiles();
@@ -192,8 +195,9 @@ impl Ledger {
         self.known = known;
     }
 
-    /// How many assets there are beyond the first of their type with the content that they were made with. Those that nothing explains fail the soak, at its
-    /// end: what comes after them is worth seeing too.
+    /// How many assets there are beyond the first of their type with the content that they were
+    /// made with. Those that nothing explains fail the soak, at its end: what comes after them
+    /// is worth seeing too.
     fn doubles(
         &mut self,
         assets: &[Value],
@@ -212,8 +216,9 @@ impl Ledger {
         let mut doubles = 0;
         for ((asset_type, content), ids) in made {
             doubles += ids.len() - 1;
-            // A Model that was renamed on one branch is another asset on a branch that had never synced it (docs/promises.md), and one that went on to
-            // other bytes is not what a new file with its first ones is.
+            // A Model that was renamed on one branch is another asset on a branch that had never synced it
+            // (docs/promises.md), and one that went on to other bytes is not what a new file with
+            // its first ones is.
             let is_other = |id: &&u64| known.elsewhere.contains(id) || went_on.contains(id);
             let others = if asset_type.contains("Model") { ids.iter().filter(is_other).count() } else { 0 };
             let allowed = 1 + excused(&content) + others;

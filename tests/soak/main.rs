@@ -1,16 +1,22 @@
-//! The soak: the real service over a git checkout against a real emulator, each a process of its own, for as long as told.
+//! The soak: the real service over a git checkout against a real emulator, each a process of its
+//! own, for as long as told.
 //!
 //! ```text
 //! cargo test --release --test soak -- --for 30m [--seed N]
 //! ```
 //!
-//! A story of random actions (files, branches, commands, faults, kills) goes in phases: a *storm*, then a *calm* in which the faults are over, the service
-//! must get in step with the files, and what must always hold is checked. Everything random comes from one number, which is printed; `--seed N` takes
-//! the same actions again, though not what happens at the same time; `--without Hang,Pin` leaves out kinds of actions (`deck.rs` has them all). Without `--for` a short story of some seconds shows that all of this still works.
+//! A story of random actions (files, branches, commands, faults, kills) goes in phases: a *storm*,
+//! then a *calm* in which the faults are over, the service must get in step with the files, and
+//! what must always hold is checked. Everything random comes from one number, which is printed;
+//! `--seed N` takes the same actions again, though not what happens at the same time; `--without
+//! Hang,Pin` leaves out kinds of actions (`deck.rs` has them all). Without `--for` a short story of
+//! some seconds shows that all of this still works.
 //!
-//! It has no test harness, so that it can run for hours and print its figures; it takes the arguments of one, so that `cargo test` can call it.
+//! It has no test harness, so that it can run for hours and print its figures; it takes the
+//! arguments of one, so that `cargo test` can call it.
 //!
-//! Read next: `story.rs`, what happens; `processes.rs`, to whom; `runners.rs`, a CI beside it; `invariants.rs`, what must hold; `figures.rs`, what is counted. `docs/soak.md` is for people.
+//! Read next: `story.rs`, what happens; `processes.rs`, to whom; `runners.rs`, a CI beside it;
+//! `invariants.rs`, what must hold; `figures.rs`, what is counted. `docs/soak.md` is for people.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

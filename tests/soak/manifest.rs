@@ -1,4 +1,5 @@
-//! The manifest as the story edits it: through a document that keeps what `macadam pin` wrote in between.
+//! The manifest as the story edits it: through a document that keeps what `macadam pin` wrote in
+//! between.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! The command line: the soak's own options, and those of the usual test harness, which `cargo test` and nextest pass to every test.
+//! The command line: the soak's own options, and those of the usual test harness, which `cargo
+//! test` and nextest pass to every test.
 
 use std::time::Duration;
 

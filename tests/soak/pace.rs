@@ -1,4 +1,5 @@
-//! How fast a story goes: the long one keeps to Roblox's pace, the short one only proves that the soak works.
+//! How fast a story goes: the long one keeps to Roblox's pace, the short one only proves that the
+//! soak works.
 
 use std::ops::Range;
 use std::time::Duration;

@@ -1,9 +1,11 @@
-//! A CI of two machines beside the service: clones of one bare repository, each of which runs `sync --once --on-change macadam-commit-push`, one after the
-//! other or both at once, in a checkout that is cleaned before and whose state is the one of its last run, an older copy, or none. Their assets are a
-//! group's, so that nobody mistakes them for the service's.
+//! A CI of two machines beside the service: clones of one bare repository, each of which runs `sync
+//! --once --on-change macadam-commit-push`, one after the other or both at once, in a checkout that
+//! is cleaned before and whose state is the one of its last run, an older copy, or none. Their
+//! assets are a group's, so that nobody mistakes them for the service's.
 //!
-//! Two that start from one lockfile both create: that is a limit of docs/promises.md. What must hold all the same: whatever they made is in the lockfile that
-//! both pushed, and when all have seen that, nobody makes anything any more.
+//! Two that start from one lockfile both create: that is a limit of docs/promises.md. What must
+//! hold all the same: whatever they made is in the lockfile that both pushed, and when all have
+//! seen that, nobody makes anything any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -202,11 +204,13 @@ impl Runners {
         Some(format!("CI: {}", told.join("; ")))
     }
 
-    /// The checkout is the hub's main. The state is that of the last run, an older copy of it, or none.
+    /// The checkout is the hub's main. The state is that of the last run, an older copy of it, or
+    /// none.
     fn prepare(&mut self, at: usize, rng: &mut fastrand::Rng) -> String {
         let pushed = self.lockfile();
         let Machine { name, project, .. } = &self.machines[at];
-        // A push that was refused is an error which says that the next run depends on it: such a checkout is kept as it is, but for the rebase.
+        // A push that was refused is an error which says that the next run depends on it: such a checkout
+        // is kept as it is, but for the rebase.
         project.git(&["fetch", "--quiet", "origin"]);
         let waits = !project.try_git(&["merge-base", "--is-ancestor", "HEAD", "origin/main"]).status.success();
         if !waits {
@@ -282,7 +286,8 @@ impl Runners {
         Known::lockfile(&String::from_utf8_lossy(&shown.stdout))
     }
 
-    /// With all trouble over the machines come to rest: each is in step, and then nobody, also no new machine, makes anything.
+    /// With all trouble over the machines come to rest: each is in step, and then nobody, also no
+    /// new machine, makes anything.
     pub fn settle(&mut self, emulator: &Emulator) {
         if self.runs == 0 {
             return;
@@ -350,7 +355,8 @@ impl Runners {
         }
     }
 
-    /// Every asset is in the lockfile, in a state, or explained by a create that is open or was given up.
+    /// Every asset is in the lockfile, in a state, or explained by a create that is open or was
+    /// given up.
     fn check(&mut self, emulator: &Emulator) {
         let lockfile = self.lockfile();
         let states = self.machines.iter().map(|machine| Known::state_in(&machine.project.file("")));

@@ -1,4 +1,5 @@
-//! All that a soak has at hand, and its course: storm, calm, storm, …, and an orderly end. Read next: `story.rs` for the storm, `calm.rs` for the rest.
+//! All that a soak has at hand, and its course: storm, calm, storm, …, and an orderly end. Read
+//! next: `story.rs` for the storm, `calm.rs` for the rest.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -63,7 +64,8 @@ pub struct Stage {
     pub states: u32,
     /// What was known to states alone that are gone.
     pub gone: Vec<Known>,
-    /// Revisions that a lost state had made, and that neither its older copy nor the lockfile of the checkout knew: asset and revision.
+    /// Revisions that a lost state had made, and that neither its older copy nor the lockfile of
+    /// the checkout knew: asset and revision.
     pub unknown_revisions: BTreeSet<(u64, u64)>,
     began: Instant,
     told: Vec<String>,
@@ -125,7 +127,8 @@ impl Stage {
         self.tell(format!("the service begins its life {} with --interval {interval}", self.service.life));
     }
 
-    /// Takes in what ended. The service must not end by itself, but that another command holds the state when it starts.
+    /// Takes in what ended. The service must not end by itself, but that another command holds the
+    /// state when it starts.
     pub fn supervise(&mut self, rng: &mut fastrand::Rng) {
         self.commands.reap();
         if let Some(status) = self.service.ended_by_itself() {

@@ -1,5 +1,5 @@
-//! The checkout that the service looks after: its files, its git, and the real program run in it. Named as the harness of `tests/it`, whose `known.rs` is
-//! shared and asks it for paths.
+//! The checkout that the service looks after: its files, its git, and the real program run in it.
+//! Named as the harness of `tests/it`, whose `known.rs` is shared and asks it for paths.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Faults of the remote, as rules for the emulator's side door. Each has a label, by which the figures count how often it struck.
+//! Faults of the remote, as rules for the emulator's side door. Each has a label, by which the
+//! figures count how often it struck.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +18,9 @@ const ENDPOINTS: [ApiEndpoint; 5] = [
     ApiEndpoint::RollbackAsset,
 ];
 
-/// The rules of a card; none if it is no fault of the remote. `long`: a refusal for too many requests may also come without a word of when the window ends,
-/// which rightly stops its budget for a whole minute.
+/// The rules of a card; none if it is no fault of the remote. `long`: a refusal for too many
+/// requests may also come without a word of when the window ends, which rightly stops its budget
+/// for a whole minute.
 pub fn rules(card: Card, rng: &mut fastrand::Rng, long: bool) -> Vec<FaultRule> {
     let submits = &ENDPOINTS[..2];
     let (endpoints, action) = match card {
@@ -63,7 +65,8 @@ fn not_found(card: Card, rng: &mut fastrand::Rng) -> FaultRule {
     rule
 }
 
-/// Too many requests, as something in between says it; of the long story sometimes without a word of when the window ends.
+/// Too many requests, as something in between says it; of the long story sometimes without a word
+/// of when the window ends.
 fn foreign_too_many(rng: &mut fastrand::Rng, long: bool) -> FaultAction {
     let (shape, body) = match rng.u8(..4) {
         0 => (BodyShape::Empty, None),

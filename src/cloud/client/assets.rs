@@ -22,12 +22,14 @@ pub struct UpdateRequest {
     pub asset_id: AssetId,
     /// The metadata fields that change, and no others.
     pub fields: Vec<FieldUpdate>,
-    /// New bytes. The same bytes as the newest version's make no new version (measured by a public client).
+    /// New bytes. The same bytes as the newest version's make no new version (measured by a public
+    /// client).
     pub content: Option<UploadBody>,
 }
 
 impl Client {
-    /// Creates an asset. Every create that is carried out makes a new asset, also of the same bytes; there is no key that would prevent it (V1).
+    /// Creates an asset. Every create that is carried out makes a new asset, also of the same
+    /// bytes; there is no key that would prevent it (V1).
     pub async fn create_asset(
         &self,
         request: &CreateRequest,
@@ -67,10 +69,12 @@ impl Client {
         self.change(call, record, decode).await
     }
 
-    /// Reads an asset: what Roblox tells without being asked for fields or, with `fields`, only those. Icon, previews and links come only
-    /// when asked for; a name that Roblox doesn't know would refuse the whole question, so only V1's are asked.
+    /// Reads an asset: what Roblox tells without being asked for fields or, with `fields`, only
+    /// those. Icon, previews and links come only when asked for; a name that Roblox doesn't
+    /// know would refuse the whole question, so only V1's are asked.
     ///
-    /// An answer does not prove that the asset is one's own: public assets of others can be read too.
+    /// An answer does not prove that the asset is one's own: public assets of others can be read
+    /// too.
     pub async fn get_asset(&self, asset_id: AssetId, fields: &[Field]) -> ApiReply<RemoteAsset> {
         let mut call = ApiRequest::get(Endpoint::GetAsset, asset(asset_id), format!("assets/v1/assets/{asset_id}"));
         let mask: Vec<&str> = fields.iter().map(|field| field.wire_name()).collect();

@@ -1,10 +1,12 @@
 //! The client: every endpoint a method, each tried once and classified.
 //!
-//! It never repeats a request, never waits for a limit, and keeps nothing between requests but connections: the schedule alone decides what is sent when.
-//! Every method that changes the remote takes `record`, a future that is run to its end before the last byte leaves; when it fails, the
+//! It never repeats a request, never waits for a limit, and keeps nothing between requests but
+//! connections: the schedule alone decides what is sent when. Every method that changes the remote
+//! takes `record`, a future that is run to its end before the last byte leaves; when it fails, the
 //! change is never sent.
 //!
-//! Read next: `assets` for creates and updates, `versions`, `operations`; [`super::http`] for the exchange below them.
+//! Read next: `assets` for creates and updates, `versions`, `operations`; [`super::http`] for the
+//! exchange below them.
 
 mod assets;
 mod operations;

@@ -11,7 +11,8 @@ use crate::cloud::wire::operation::{OperationState, read_operation};
 use crate::model::ids::{AssetId, OperationId};
 
 impl Client {
-    /// Asks what an operation has come to. `about` is the asset that it updates; a create's is not known yet.
+    /// Asks what an operation has come to. `about` is the asset that it updates; a create's is not
+    /// known yet.
     pub async fn get_operation(&self, operation: &OperationId, about: Option<AssetId>) -> ApiReply<OperationState> {
         let path = format!("assets/v1/operations/{operation}");
         let call = ApiRequest::get(Endpoint::GetOperation, format!("operation {operation}"), path);
@@ -27,7 +28,8 @@ impl Client {
 
     /// Asks what the API key may do. `None` for an OAuth token, which this endpoint doesn't know.
     ///
-    /// The key goes in the body, as the endpoint wants it, to the same remote as in every header (creator-docs: cloud/auth/api-keys.md).
+    /// The key goes in the body, as the endpoint wants it, to the same remote as in every header
+    /// (creator-docs: cloud/auth/api-keys.md).
     pub async fn introspect(&self) -> Option<ApiReply<KeyFacts>> {
         if self.credential().kind() != CredentialKind::ApiKey {
             return None;
@@ -43,7 +45,8 @@ impl Client {
     }
 }
 
-/// A fresh operation may answer an error envelope for a second or two (observed live by a public client), an unknown one 404 or 400.
+/// A fresh operation may answer an error envelope for a second or two (observed live by a public
+/// client), an unknown one 404 or 400.
 fn is_unknown_operation(failure: &Failure) -> bool {
     match (failure.status, failure.shape) {
         (Some(200 | 400 | 404), Some(shape)) if shape.is_own() => true,

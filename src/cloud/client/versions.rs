@@ -60,8 +60,9 @@ impl Client {
         .await
     }
 
-    /// Makes the content of an earlier version current. The answer is the version that Roblox names: the old one or a new one, clients saw both,
-    /// so read the asset again to know its head.
+    /// Makes the content of an earlier version current. The answer is the version that Roblox
+    /// names: the old one or a new one, clients saw both, so read the asset again to know its
+    /// head.
     pub async fn rollback(
         &self,
         asset_id: AssetId,

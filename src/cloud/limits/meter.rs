@@ -2,17 +2,21 @@
 //!
 //! The rules, each of which may hold a request back:
 //!
-//! 1. A refusal for rate (429) closes the budget for everybody: until the reset where the gateway counted, by exponential back-off where the
-//!    service refused with requests left. After the reset one request goes within the guard's second, so that an instance that came too
-//!    late is first in the next window, and seen by the one that would spend it all.
-//! 2. The first request of a run goes alone, and so does the first after the windows were lost sight of, after a 429, and in each window
-//!    that others spend from too. Its answer lets eight go, each further answer one more, so that a rival shows before much is spent.
-//!    An unanswered request (a large upload) holds the others back for five seconds only.
-//! 3. Where headers do not bound the spending (there are none, they allow more than is documented, or a 429 came in spite of them), no 61
-//!    seconds see more than the documented limit.
-//! 4. In a window that headers told of, what is left less what is in flight; in the window after it, all of the limit at once.
-//! 5. While others spend from the budget: at most a quarter of what is left in flight, the last two left to them, and, until the last
-//!    quarter of the window, no more than half the limit or what the others left over in the window before, whichever is more.
+//! 1. A refusal for rate (429) closes the budget for everybody: until the reset where the gateway
+//!    counted, by exponential back-off where the service refused with requests left. After the
+//!    reset one request goes within the guard's second, so that an instance that came too late is
+//!    first in the next window, and seen by the one that would spend it all.
+//! 2. The first request of a run goes alone, and so does the first after the windows were lost
+//!    sight of, after a 429, and in each window that others spend from too. Its answer lets eight
+//!    go, each further answer one more, so that a rival shows before much is spent. An unanswered
+//!    request (a large upload) holds the others back for five seconds only.
+//! 3. Where headers do not bound the spending (there are none, they allow more than is documented,
+//!    or a 429 came in spite of them), no 61 seconds see more than the documented limit.
+//! 4. In a window that headers told of, what is left less what is in flight; in the window after
+//!    it, all of the limit at once.
+//! 5. While others spend from the budget: at most a quarter of what is left in flight, the last two
+//!    left to them, and, until the last quarter of the window, no more than half the limit or what
+//!    the others left over in the window before, whichever is more.
 //!
 //! It must never look at a clock, and never let a window be exceeded for the sake of speed.
 
@@ -24,19 +28,24 @@ use crate::cloud::backoff::{Backoff, fraction};
 use crate::cloud::moment::Moment;
 use std::time::Duration;
 
-/// After this long without an answer to the request that goes alone another may follow: an upload can take minutes.
+/// After this long without an answer to the request that goes alone another may follow: an upload
+/// can take minutes.
 const LONE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How many may be in flight after the first answer: the default number of uploads at once, so that these never wait.
+/// How many may be in flight after the first answer: the default number of uploads at once, so that
+/// these never wait.
 const SECOND_VOLLEY: u32 = 8;
 
-/// While others spend, so many of a window are left to them: two requests that meet at the last one would make a 429.
+/// While others spend, so many of a window are left to them: two requests that meet at the last one
+/// would make a 429.
 const RESERVE: u32 = 2;
 
-/// While others spend, what an answer told of the window is news for so long; after that the next request goes alone again.
+/// While others spend, what an answer told of the window is news for so long; after that the next
+/// request goes alone again.
 const NEWS: Duration = Duration::from_secs(2);
 
-/// While others spend, the end of the window in which everybody may have what is left, lest it go to waste.
+/// While others spend, the end of the window in which everybody may have what is left, lest it go
+/// to waste.
 const FREE_FOR_ALL: Duration = Duration::from_secs(15);
 
 /// What steers the budget.
@@ -84,7 +93,8 @@ pub(super) struct Meter {
     /// Service-level 429s in a row, and since when the last of them counts.
     strain: u32,
     strain_since: Option<Moment>,
-    /// A 429 came although headers said that there was something left: a limit that they do not show.
+    /// A 429 came although headers said that there was something left: a limit that they do not
+    /// show.
     hidden_limit: bool,
     recent: Recent,
     /// What others spent in the last window that headers told of.
@@ -342,8 +352,8 @@ impl Meter {
             }
             now + Backoff::BUDGET.delay(self.strain, jitter).max(asked)
         } else {
-            // Not the guard's whole second: who was refused goes first in the next window, alone, or an instance that spends every
-            // window at its first instant would never learn of it.
+            // Not the guard's whole second: who was refused goes first in the next window, alone, or an
+            // instance that spends every window at its first instant would never learn of it.
             let rest = match (sample.reset, &self.steering) {
                 (Some(reset), _) => now + reset,
                 (None, Steering::Headers(Window { ends: Some(ends), confirmed: true, .. })) => ends.latest,

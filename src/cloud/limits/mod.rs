@@ -1,11 +1,14 @@
 //! Staying under Roblox's rate limits without being told to.
 //!
-//! [`RateLimits`] holds one budget for each [`Budget`] and [`LimitOwner`], because Roblox counts for the owner of a key, not for the key
-//! (creator-docs: cloud/reference/rate-limits.md). Every request asks its budget for a [`Permit`] and hands it back with what came of it, so that
-//! what one request learns holds for all. Windows are fixed and steered by the headers of every answer; see `meter` for the rules.
+//! [`RateLimits`] holds one budget for each [`Budget`] and [`LimitOwner`], because Roblox counts
+//! for the owner of a key, not for the key (creator-docs: cloud/reference/rate-limits.md). Every
+//! request asks its budget for a [`Permit`] and hands it back with what came of it, so that
+//! what one request learns holds for all. Windows are fixed and steered by the headers of every
+//! answer; see `meter` for the rules.
 //!
-//! Pure: it never sends, sleeps, or reads a clock, and it never repeats anything. Read next: [`sample`] for the headers, `meter` for one
-//! budget, `window` for its windows; `simulation` for the proof against a simulated server.
+//! Pure: it never sends, sleeps, or reads a clock, and it never repeats anything. Read next:
+//! [`sample`] for the headers, `meter` for one budget, `window` for its windows; `simulation` for
+//! the proof against a simulated server.
 
 mod meter;
 mod recent;
@@ -60,8 +63,9 @@ impl Budget {
         Self::Operations,
     ];
 
-    /// The documented limit, in requests a minute (creator-docs: reference/cloud/assets/v1.json, `x-roblox-rate-limits` and
-    /// `x-roblox-throttling-limit`). Operations are 300 an owner, but 100 a key.
+    /// The documented limit, in requests a minute (creator-docs: reference/cloud/assets/v1.json,
+    /// `x-roblox-rate-limits` and `x-roblox-throttling-limit`). Operations are 300 an owner,
+    /// but 100 a key.
     pub(crate) const fn documented_limit(self) -> u32 {
         match self {
             Self::CreateAsset | Self::GetAsset | Self::UpdateAsset => 120,
@@ -86,7 +90,8 @@ impl Budget {
     }
 }
 
-/// Whom Roblox counts for: the owner of the key, or what stands for it while that is unknown. Never the key itself.
+/// Whom Roblox counts for: the owner of the key, or what stands for it while that is unknown. Never
+/// the key itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LimitOwner(Arc<str>);
 
@@ -108,7 +113,8 @@ impl fmt::Display for LimitOwner {
 pub(crate) enum Acquire {
     /// It may go, once. The permit must come back.
     Go(Permit),
-    /// Not yet. Ask again then, or after the next report on this budget, whichever comes first; with no time, only a report can help.
+    /// Not yet. Ask again then, or after the next report on this budget, whichever comes first;
+    /// with no time, only a report can help.
     Wait {
         /// When waiting alone may help.
         until: Option<Moment>,
@@ -127,7 +133,8 @@ pub(crate) struct Permit {
 /// What came of a request, as far as limits go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LimitSignal {
-    /// The service answered, whatever it said, but for a 429. Without headers it is taken at the documented limits.
+    /// The service answered, whatever it said, but for a 429. Without headers it is taken at the
+    /// documented limits.
     Answer(LimitSample),
     /// A 429, from the gateway or the service.
     Limited(LimitSample),
@@ -150,7 +157,8 @@ pub(crate) struct LimitRecord {
     pub window_ends_at: Timestamp,
 }
 
-/// No remembered window is believed to last longer: one that seems to was remembered by another clock.
+/// No remembered window is believed to last longer: one that seems to was remembered by another
+/// clock.
 const LONGEST_MEMORY: Duration = Duration::from_secs(62);
 
 /// The budgets of a remote.
@@ -174,7 +182,8 @@ impl RateLimits {
         }
     }
 
-    /// Takes back the permit of a request that was sent, with what came of it. `jitter` (0 to 1) spreads what wakes after a 429.
+    /// Takes back the permit of a request that was sent, with what came of it. `jitter` (0 to 1)
+    /// spreads what wakes after a 429.
     pub(crate) fn report(&mut self, permit: Permit, heard: LimitSignal, jitter: f64, now: Moment) {
         let Permit { budget, owner, grant } = permit;
         self.meter(budget, &owner).report(grant, heard, jitter, now);
@@ -202,7 +211,8 @@ impl RateLimits {
         rows.collect()
     }
 
-    /// The budgets as an earlier run left them. Rows of budgets that are unknown here are passed over.
+    /// The budgets as an earlier run left them. Rows of budgets that are unknown here are passed
+    /// over.
     pub(crate) fn restore(rows: &[LimitRecord], now: Moment, wall: Timestamp) -> Self {
         let meters = rows.iter().filter_map(|row| {
             let LimitRecord { budget, owner, limit, remaining, window_ends_at } = row;

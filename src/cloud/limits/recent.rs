@@ -1,12 +1,14 @@
 //! What was spent lately: the limiter of last resort, for when headers tell nothing.
 //!
-//! Where the windows' edges are unknown, no window can hold more than its limit if no stretch of a window's length does.
+//! Where the windows' edges are unknown, no window can hold more than its limit if no stretch of a
+//! window's length does.
 
 use super::window::{GUARD, WINDOW};
 use crate::cloud::moment::Moment;
 use std::collections::VecDeque;
 
-/// When the latest requests of a budget were answered, oldest first; as many as the limit, more never matter.
+/// When the latest requests of a budget were answered, oldest first; as many as the limit, more
+/// never matter.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Recent {
     answered_at: VecDeque<Moment>,

@@ -1,16 +1,19 @@
 //! What one answer's headers tell of the limits, in all the forms they come in.
 //!
-//! Never fails and never trusts: what cannot be read is absent, what is absurd is cut. Read next: `meter`, which steers by it.
+//! Never fails and never trusts: what cannot be read is absent, what is absurd is cut. Read next:
+//! `meter`, which steers by it.
 
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// No wait that a header asks for is longer: windows are a minute (creator-docs: cloud/reference/rate-limits.md), so a longer one is a mistake
-/// or a date read against a wrong clock, and asking again after this long costs one request.
+/// No wait that a header asks for is longer: windows are a minute (creator-docs:
+/// cloud/reference/rate-limits.md), so a longer one is a mistake or a date read against a wrong
+/// clock, and asking again after this long costs one request.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
-/// What one answer tells of the limits. `x-ratelimit-*` is on every answer, 200 too, and may be a list such as `120, 120;w=60`
-/// because several limits apply at once: the smallest remaining and the largest reset count.
+/// What one answer tells of the limits. `x-ratelimit-*` is on every answer, 200 too, and may be a
+/// list such as `120, 120;w=60` because several limits apply at once: the smallest remaining and
+/// the largest reset count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LimitSample {
     /// The smallest limit a minute.
@@ -19,13 +22,15 @@ pub struct LimitSample {
     pub remaining: Option<u32>,
     /// How long the window lasts, in whole seconds as told.
     pub reset: Option<Duration>,
-    /// How long the answer asks to wait. On a gateway's 429 it is 5 s whatever the window, too short on its own.
+    /// How long the answer asks to wait. On a gateway's 429 it is 5 s whatever the window, too
+    /// short on its own.
     pub retry_after: Option<Duration>,
 }
 
 impl LimitSample {
-    /// Reads the values of `x-ratelimit-limit`, `x-ratelimit-remaining`, `x-ratelimit-reset` and `retry-after`, each header as often as
-    /// it was sent. `now` is the time of day, for a `retry-after` that is a date.
+    /// Reads the values of `x-ratelimit-limit`, `x-ratelimit-remaining`, `x-ratelimit-reset` and
+    /// `retry-after`, each header as often as it was sent. `now` is the time of day, for a
+    /// `retry-after` that is a date.
     pub fn parse(
         limit: &[String],
         remaining: &[String],
@@ -50,8 +55,9 @@ fn items(values: &[String]) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Items without a window are of the one that counts now; of those with one, only `w=60` is a limit a minute. Where there is neither, the
-/// smallest of all. A limit of zero would forbid even to ask again: it is no limit but a mistake.
+/// Items without a window are of the one that counts now; of those with one, only `w=60` is a limit
+/// a minute. Where there is neither, the smallest of all. A limit of zero would forbid even to ask
+/// again: it is no limit but a mistake.
 fn smallest_limit(values: &[String]) -> Option<u32> {
     let limits = || {
         items(values).filter_map(|(value, parameters)| {

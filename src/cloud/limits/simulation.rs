@@ -1,4 +1,5 @@
-//! The proof: [`RateLimits`] against a simulated remote that counts in fixed windows, in simulated time.
+//! The proof: [`RateLimits`] against a simulated remote that counts in fixed windows, in simulated
+//! time.
 
 use super::*;
 use proptest::prelude::*;
@@ -352,7 +353,8 @@ fn a_limit_lowered_at_run_time_is_obeyed() {
     let mut clients = [SimulatedClient::new(250, 1, &[(500, 500)])];
     run(&mut remote, &mut clients, &[(40_250, RemoteEvent::Limit(30)), (240_250, RemoteEvent::Limit(120))]);
     assert!(remote.refused <= 1, "{} refused", remote.refused);
-    // After the refusal, which a rival might have caused, two are left to it; then whole windows of the new limit.
+    // After the refusal, which a rival might have caused, two are left to it; then whole windows of the
+    // new limit.
     let by =
         |seconds: u64| clients[0].done_at.iter().filter(|at| at.since(Moment::START) <= millis(seconds * 1000)).count();
     assert_eq!((by(60), by(120), by(180), by(240)), (40, 68, 98, 128));

@@ -1,16 +1,18 @@
 //! One fixed window of one budget: when it ends, what is left in it, and what others take from it.
 //!
-//! Everything here errs to the safe side: `remaining` never rises within a window, and an end told in whole seconds is a span of time, whose
-//! late edge counts for beginning anew and whose early edge for what may already count in the next window.
+//! Everything here errs to the safe side: `remaining` never rises within a window, and an end told
+//! in whole seconds is a span of time, whose late edge counts for beginning anew and whose early
+//! edge for what may already count in the next window.
 
 use crate::cloud::moment::Moment;
 use std::time::Duration;
 
-/// The length of Roblox's windows: limits are documented a minute, and the whole budget comes back at once (creator-docs:
-/// cloud/reference/rate-limits.md).
+/// The length of Roblox's windows: limits are documented a minute, and the whole budget comes back
+/// at once (creator-docs: cloud/reference/rate-limits.md).
 pub(super) const WINDOW: Duration = Duration::from_secs(60);
 
-/// Resets are told in whole seconds, rounded up, down or by a clock a little off: a second's guard at each edge.
+/// Resets are told in whole seconds, rounded up, down or by a clock a little off: a second's guard
+/// at each edge.
 pub(super) const GUARD: Duration = Duration::from_secs(1);
 
 /// The span in which a window ends.
@@ -21,13 +23,15 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    /// From the headers of an answer: the remote looked at its clock at some time between sending and hearing.
+    /// From the headers of an answer: the remote looked at its clock at some time between sending
+    /// and hearing.
     pub(super) fn told(reset: Duration, sent_at: Moment, heard_at: Moment) -> Self {
         Self { earliest: sent_at + reset - GUARD, latest: heard_at + reset + GUARD }
     }
 
-    /// Of a window that nothing was told about, and in which something may count from `first` on: windows in step with the minute may end at
-    /// once, windows that their first request opens last the longest.
+    /// Of a window that nothing was told about, and in which something may count from `first` on:
+    /// windows in step with the minute may end at once, windows that their first request opens
+    /// last the longest.
     pub(super) fn assumed(first: Moment) -> Self {
         Self { earliest: first, latest: first + WINDOW + GUARD }
     }
@@ -58,12 +62,14 @@ pub(super) struct Window {
     pub(super) ours: u32,
     /// At least so many requests of others count in it.
     pub(super) others: u32,
-    /// So many requests of ours were answered in the span of its end: they may count in the next window.
+    /// So many requests of ours were answered in the span of its end: they may count in the next
+    /// window.
     pub(super) edge: u32,
 }
 
 impl Window {
-    /// The window that follows one that is over: whole, but for `edge` requests that may count in it already and `in_flight` that may come to.
+    /// The window that follows one that is over: whole, but for `edge` requests that may count in
+    /// it already and `in_flight` that may come to.
     pub(super) fn fresh(limit: u32, edge: u32, in_flight: u32, now: Moment) -> Self {
         let ours = edge.saturating_add(in_flight);
         Self {
@@ -79,7 +85,8 @@ impl Window {
         }
     }
 
-    /// A window that headers told of. `before` is what was left before the first of ours, where that is known.
+    /// A window that headers told of. `before` is what was left before the first of ours, where
+    /// that is known.
     pub(super) fn told(ends: Ends, remaining: u32, before: Option<u32>, ours: u32, now: Moment) -> Self {
         let baseline = before.unwrap_or(remaining.saturating_add(1));
         let others = baseline.saturating_sub(ours).saturating_sub(remaining);
@@ -96,9 +103,11 @@ impl Window {
         }
     }
 
-    /// Takes in what an answer told of this window. Answers come out of order, so nothing told later raises what is left.
+    /// Takes in what an answer told of this window. Answers come out of order, so nothing told
+    /// later raises what is left.
     pub(super) fn confirm(&mut self, ends: Ends, remaining: u32, now: Moment) {
-        // What was assumed counts from sending, a window from arrival: it bounds nothing once something was told.
+        // What was assumed counts from sending, a window from arrival: it bounds nothing once something was
+        // told.
         let ends = self.ends.filter(|_| self.confirmed).map_or(ends, |known| known.narrowed(ends));
         self.confirmed = true;
         self.heard_at = Some(now);
@@ -107,7 +116,8 @@ impl Window {
             self.edge = 0;
         }
         self.remaining = self.remaining.min(remaining);
-        // All of ours may count by now, and some may not yet: what is missing beyond them was taken by others.
+        // All of ours may count by now, and some may not yet: what is missing beyond them was taken by
+        // others.
         let others = self.baseline.saturating_sub(self.ours).saturating_sub(remaining);
         self.others = self.others.max(others);
     }
@@ -122,7 +132,8 @@ impl Window {
         self.remaining = self.remaining.saturating_sub(1);
     }
 
-    /// Books a request of ours that was answered now: past the earliest end it may count in the next window.
+    /// Books a request of ours that was answered now: past the earliest end it may count in the
+    /// next window.
     pub(super) fn book_edge(&mut self, now: Moment) {
         if self.ends.is_some_and(|ends| ends.earliest <= now) {
             self.edge = self.edge.saturating_add(1);

@@ -1,8 +1,9 @@
 //! How long operations take: what is known of one kind, and how it is kept true.
 //!
-//! A poll tells only "done by now" or "not yet", so polling at the expected time alone could never learn that operations became faster. So now
-//! and then one operation is polled early, as a scout: while scouts find their operations done, which costs nothing, the expectation
-//! falls; when one finds it running, which costs a poll, scouts become rarer.
+//! A poll tells only "done by now" or "not yet", so polling at the expected time alone could never
+//! learn that operations became faster. So now and then one operation is polled early, as a scout:
+//! while scouts find their operations done, which costs nothing, the expectation falls; when one
+//! finds it running, which costs a poll, scouts become rarer.
 
 use crate::model::asset::AssetType;
 use std::collections::VecDeque;
@@ -51,8 +52,9 @@ impl OperationKind {
         Some(Self { asset_type: asset_type.parse().ok()?, action })
     }
 
-    /// Of a kind of which nothing is known: when to poll the one that goes ahead, and when the others no longer wait for it. Users of the API
-    /// report 1.3 to 10 s for .rbxm, about 3 s for small .fbx and half an hour for heavy meshes; images and metadata take the pipeline's
+    /// Of a kind of which nothing is known: when to poll the one that goes ahead, and when the
+    /// others no longer wait for it. Users of the API report 1.3 to 10 s for .rbxm, about 3 s
+    /// for small .fbx and half an hour for heavy meshes; images and metadata take the pipeline's
     /// short way, audio and video are transcoded.
     pub(super) const fn cold(self) -> (Duration, Duration) {
         let (ahead, others) = match (self.action, self.asset_type) {
@@ -80,8 +82,8 @@ const EARLY: f64 = 0.8;
 /// Nothing is polled sooner after it was submitted: the answer takes as long.
 const SOONEST: Duration = Duration::from_millis(200);
 
-/// So many scouts in a row must find their operation done before the expectation falls: if a fifth of the operations took longer, the chance
-/// were one in fifteen.
+/// So many scouts in a row must find their operation done before the expectation falls: if a fifth
+/// of the operations took longer, the chance were one in fifteen.
 const STREAK: u32 = 12;
 
 /// One scout for so many polls to begin with, and at the least.
@@ -91,8 +93,9 @@ const WIDEST_SPACING: u32 = 128;
 /// What is known of one kind.
 #[derive(Debug, Clone)]
 pub(super) struct LatencyEstimate {
-    /// The latest, in milliseconds, oldest first. Of an operation that was done at its first poll it is known only that it took no longer than
-    /// was expected: the expectation stands for it.
+    /// The latest, in milliseconds, oldest first. Of an operation that was done at its first poll
+    /// it is known only that it took no longer than was expected: the expectation stands for
+    /// it.
     recent: VecDeque<u32>,
     expected: Option<Duration>,
     spacing: u32,

@@ -1,11 +1,13 @@
 //! When to ask how an operation is doing.
 //!
-//! Polls share a budget of 100 a minute with nothing else, and a create is worth one of them: each operation is first polled when nearly
-//! all of its kind are done, as earlier ones tell, and then at growing intervals. Of a kind of which nothing is known, one goes ahead and the
-//! others wait for what it finds. Whoever is due longest goes first.
+//! Polls share a budget of 100 a minute with nothing else, and a create is worth one of them: each
+//! operation is first polled when nearly all of its kind are done, as earlier ones tell, and then
+//! at growing intervals. Of a kind of which nothing is known, one goes ahead and the others wait
+//! for what it finds. Whoever is due longest goes first.
 //!
-//! It must never give an operation up for an error, and never say that one failed: only the remote's "done" decides, which the caller reads.
-//! Pure: it never asks, sleeps, or reads a clock. Read next: [`latency`] for what is known of each kind; `simulation` for the yardsticks.
+//! It must never give an operation up for an error, and never say that one failed: only the
+//! remote's "done" decides, which the caller reads. Pure: it never asks, sleeps, or reads a clock.
+//! Read next: [`latency`] for what is known of each kind; `simulation` for the yardsticks.
 
 pub(crate) mod latency;
 #[cfg(test)]
@@ -18,8 +20,8 @@ pub(crate) use latency::{OperationAction, OperationKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-/// An operation that takes longer has outlived our patience: it is recorded, and polled rarely (the contract's number; heavy meshes were
-/// seen to take 10 to 30 minutes).
+/// An operation that takes longer has outlived our patience: it is recorded, and polled rarely (the
+/// contract's number; heavy meshes were seen to take 10 to 30 minutes).
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// A fresh operation may be unknown for its first one or two seconds; this long that means nothing.
@@ -29,13 +31,14 @@ const UNKNOWN_GRACE: Duration = Duration::from_secs(10);
 const UNKNOWN_BELIEVED: u32 = 3;
 const UNKNOWN_GAP: Duration = Duration::from_secs(15);
 
-/// The next poll comes after this share of the operation's age: from one poll to the next the age grows by it.
+/// The next poll comes after this share of the operation's age: from one poll to the next the age
+/// grows by it.
 const GROWTH: f64 = 0.4;
 /// The same while the kind is unknown, when each poll tells more.
 const COLD_GROWTH: f64 = 0.5;
 
-/// When so many first polls in a row find their operation running, operations became slower, and the others wait while two at a time find
-/// out how slow. By chance that happens to one in 20^8.
+/// When so many first polls in a row find their operation running, operations became slower, and
+/// the others wait while two at a time find out how slow. By chance that happens to one in 20^8.
 const SURPRISE: u32 = 8;
 const AHEAD: u32 = 2;
 
@@ -139,7 +142,8 @@ struct PollKind {
     /// Polls that are out: scouts (one at most) and other first ones.
     probes_out: u32,
     firsts_out: u32,
-    /// First polls in a row that found their operation running, and the age at which the next may be polled since they are a surprise.
+    /// First polls in a row that found their operation running, and the age at which the next may
+    /// be polled since they are a surprise.
     misses: u32,
     hold: Duration,
 }
@@ -265,7 +269,8 @@ impl PollSchedule {
         self.kind(kind).waiting.insert((submitted_at, key));
     }
 
-    /// Takes an operation out, because it was settled in another way. A report on it is ignored from now on.
+    /// Takes an operation out, because it was settled in another way. A report on it is ignored
+    /// from now on.
     pub(crate) fn remove(&mut self, key: u64) {
         let Some(entry) = self.entries.remove(&key) else { return };
         match entry.place {
@@ -327,7 +332,8 @@ impl PollSchedule {
         entry.place = PollPlace::Out { sent_at: now, role };
     }
 
-    /// Takes in what a poll brought. `jitter` (0 to 1) spreads polls that failed together. None for an operation that is not being polled.
+    /// Takes in what a poll brought. `jitter` (0 to 1) spreads polls that failed together. None for
+    /// an operation that is not being polled.
     pub(crate) fn report(
         &mut self,
         key: u64,
@@ -338,8 +344,9 @@ impl PollSchedule {
         let entry = self.entries.get_mut(&key)?;
         let PollPlace::Out { sent_at, role } = entry.place else { return None };
         let age = sent_at.since(entry.submitted_at);
-        // One that an earlier run submitted was not measured: its age by the time of day is that of a machine that was off, or of a clock that was
-        // set, and must not become what others of its kind are expected to take.
+        // One that an earlier run submitted was not measured: its age by the time of day is that of a
+        // machine that was off, or of a clock that was set, and must not become what others of its
+        // kind are expected to take.
         let measured = entry.submitted_at >= Moment::START;
         let kind = self.kinds.entry(entry.kind).or_insert_with(|| PollKind::new([]));
         kind.come_back(role);
@@ -394,8 +401,8 @@ impl PollSchedule {
     }
 }
 
-/// How long after a poll that found an operation running at this age the next one comes: at the expected time, where that is ahead (it
-/// was a scout), else as the age grows.
+/// How long after a poll that found an operation running at this age the next one comes: at the
+/// expected time, where that is ahead (it was a scout), else as the age grows.
 fn pending_gap(latency: &LatencyEstimate, age: Duration) -> Duration {
     let growth = if latency.count() == 0 { COLD_GROWTH } else { GROWTH };
     let grown = age.mul_f64(growth).min(LONGEST_GAP);
@@ -439,7 +446,8 @@ mod tests {
         assert!(schedule.is_empty());
     }
 
-    /// A machine that was off for an hour: what it had submitted before was done at its first poll, and the next ones were not asked after for an hour.
+    /// A machine that was off for an hour: what it had submitted before was done at its first poll,
+    /// and the next ones were not asked after for an hour.
     #[test]
     fn the_time_in_which_nobody_looked_was_taken_for_a_latency() {
         let mut schedule = PollSchedule::new();

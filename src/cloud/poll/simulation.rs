@@ -1,4 +1,5 @@
-//! The yardsticks: creates and polls against a simulated remote with 120 creates and 100 polls a minute.
+//! The yardsticks: creates and polls against a simulated remote with 120 creates and 100 polls a
+//! minute.
 
 use super::*;
 use crate::cloud::limits::simulation::{Headers, Remote, Rounding, Scheme};
@@ -14,7 +15,8 @@ struct SimulationReport {
     latencies: Vec<LatencyRecord>,
 }
 
-/// Uploads `assets`, each operation taking as long as `latency` says for it, in steps of 10 ms; answers take no time.
+/// Uploads `assets`, each operation taking as long as `latency` says for it, in steps of 10 ms;
+/// answers take no time.
 fn sync(assets: u64, known: &[LatencyRecord], latency: impl Fn(u64) -> Duration) -> SimulationReport {
     let owner = LimitOwner::new("user:1");
     let mut limits = RateLimits::new();
@@ -62,7 +64,8 @@ fn sync(assets: u64, known: &[LatencyRecord], latency: impl Fn(u64) -> Duration)
     }
 }
 
-/// A cold run and then a warm one, with so many polls an asset at most; a fixed latency must also end in time.
+/// A cold run and then a warm one, with so many polls an asset at most; a fixed latency must also
+/// end in time.
 #[track_caller]
 fn check(assets: u64, latency: impl Fn(u64) -> Duration, longest: Option<Duration>, cold: f64, warm: f64) {
     let mut known = Vec::new();

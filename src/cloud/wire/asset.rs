@@ -152,7 +152,8 @@ fn archived(state: &str) -> Option<bool> {
         .map(|(_, archived)| archived)
 }
 
-/// Reads the answer about the asset `asked`. `None` when it is no asset, or another one; only a `masked` answer may leave the id out.
+/// Reads the answer about the asset `asked`. `None` when it is no asset, or another one; only a
+/// `masked` answer may leave the id out.
 pub fn read_asset(body: &[u8], asked: AssetId, masked: bool) -> Option<RemoteAsset> {
     if super::error::ErrorBody::read(body, true).shape.is_own() {
         return None;
@@ -176,7 +177,8 @@ mod tests {
 
     #[test]
     fn both_dialects_say_the_same() {
-        // The plain one as recorded by public clients in 2024 and later, the prefixed one of 2023 and of GUIDE, the document's with numbers.
+        // The plain one as recorded by public clients in 2024 and later, the prefixed one of 2023 and of
+        // GUIDE, the document's with numbers.
         let plain = r#"{"path":"assets/16989283104","revisionId":"3","revisionCreateTime":"2024-04-02T22:57:45.953Z",
             "assetId":"16989283104","displayName":"suzanne","description":"a monkey","assetType":"Model",
             "creationContext":{"creator":{"userId":"45348281"}},"moderationResult":{"moderationState":"Approved"},"state":"Active"}"#;

@@ -1,4 +1,5 @@
-//! The shapes of refusals: what an answer that is no success says, and how much its form can be believed.
+//! The shapes of refusals: what an answer that is no success says, and how much its form can be
+//! believed.
 //!
 //! Whether a body settles anything is [`crate::cloud::class`]'s decision, not this module's.
 
@@ -6,7 +7,8 @@ use serde::Deserialize;
 
 use super::scalar::{CodeForm, Lenient};
 
-/// The form of a body that is no success, as far as it tells who wrote it (creator-docs: cloud/reference/errors.md, and public clients' reports).
+/// The form of a body that is no success, as far as it tells who wrote it (creator-docs:
+/// cloud/reference/errors.md, and public clients' reports).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Shape {
     /// `{"errors":[{"code":0,"message":"…"}]}`: gateway, authorization, unknown route.
@@ -331,7 +333,8 @@ mod tests {
         }
     }
 
-    /// The longest answer that is read at all, as deep as it can be: a reader that follows it down would exhaust the stack.
+    /// The longest answer that is read at all, as deep as it can be: a reader that follows it down
+    /// would exhaust the stack.
     #[test]
     fn no_depth_exhausts_a_reader() {
         let asset = crate::model::ids::AssetId::new(5).unwrap();

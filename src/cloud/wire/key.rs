@@ -38,7 +38,8 @@ pub struct KeyScope {
 }
 
 impl KeyFacts {
-    /// Whether the key may `read` or `write` assets of `creator`. `None` when the facts don't tell: then only Roblox can.
+    /// Whether the key may `read` or `write` assets of `creator`. `None` when the facts don't tell:
+    /// then only Roblox can.
     pub fn may(&self, operation: &str, creator: Creator) -> Option<bool> {
         if self.scopes.is_empty() {
             return None;

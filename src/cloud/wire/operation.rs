@@ -16,7 +16,8 @@ pub enum Submitted {
     Operation(OperationId),
     /// It is done, and this is the asset.
     Done(RemoteAsset),
-    /// It is done, and these are the fields as stored now: a metadata update may answer with fields instead of an operation (V1).
+    /// It is done, and these are the fields as stored now: a metadata update may answer with fields
+    /// instead of an operation (V1).
     Fields(RemoteAsset),
 }
 
@@ -31,7 +32,8 @@ pub enum OperationState {
     Failed(OperationFailure),
     /// It is done, and says neither what it made nor what went wrong.
     DoneWithNothing,
-    /// Roblox knows no such operation: not yet, in its first seconds, or no longer. Its age decides.
+    /// Roblox knows no such operation: not yet, in its first seconds, or no longer. Its age
+    /// decides.
     Unknown {
         /// What Roblox said, redacted and cut.
         message: String,
@@ -95,7 +97,8 @@ impl OperationWire {
     fn outcome(self) -> OperationOutcome {
         let response = self.response.0.filter(Value::is_object);
         let failure = self.error.0.map(InnerWire::into_status).filter(StatusWire::says_something);
-        // `done: false` is usually absent; a `done: true` was always there, so what stands without one is judged by what it holds.
+        // `done: false` is usually absent; a `done: true` was always there, so what stands without one is
+        // judged by what it holds.
         let done = match self.done.0 {
             Some(flag) => flag.is_set(),
             None => response.is_some() || failure.is_some(),
@@ -145,7 +148,8 @@ impl OperationFailure {
     }
 }
 
-/// The asset of a done operation. `about` is the asset that was updated: an answer may leave it out, but can't name another.
+/// The asset of a done operation. `about` is the asset that was updated: an answer may leave it
+/// out, but can't name another.
 fn known(wire: AssetWire, about: Option<AssetId>) -> Result<Option<RemoteAsset>, OtherAsset> {
     match (wire.id(), about) {
         (Some(told), Some(about)) if told != about => Err(OtherAsset),
@@ -155,7 +159,8 @@ fn known(wire: AssetWire, about: Option<AssetId>) -> Result<Option<RemoteAsset>,
 
 struct OtherAsset;
 
-/// Reads what a create (`about` is `None`) or an update of `about` answered: the failure that it was done with, or what it became. `None` when it is neither.
+/// Reads what a create (`about` is `None`) or an update of `about` answered: the failure that it
+/// was done with, or what it became. `None` when it is neither.
 pub fn read_submitted(body: &[u8], about: Option<AssetId>) -> Option<Result<Submitted, OperationFailure>> {
     let wire: OperationWire = object(body)?;
     let id = wire.id();
@@ -178,7 +183,8 @@ pub fn read_submitted(body: &[u8], about: Option<AssetId>) -> Option<Result<Subm
     Some(Ok(if about.is_some() { Submitted::Fields(fields) } else { Submitted::Done(fields) }))
 }
 
-/// Reads what the operation `asked` has come to; `about` as above. `None` when it is no operation, or another.
+/// Reads what the operation `asked` has come to; `about` as above. `None` when it is no operation,
+/// or another.
 pub fn read_operation(body: &[u8], asked: &OperationId, about: Option<AssetId>) -> Option<OperationState> {
     let wire: OperationWire = object(body)?;
     match wire.id() {

@@ -23,7 +23,8 @@ pub struct CreateRequest {
     pub privacy: Privacy,
 }
 
-/// One metadata field of an update, with the value that it is to have. What is sent and what the mask names can't differ.
+/// One metadata field of an update, with the value that it is to have. What is sent and what the
+/// mask names can't differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldUpdate {
     /// `displayName`
@@ -50,7 +51,8 @@ impl FieldUpdate {
         }
     }
 
-    /// Its value in a body. A field that the mask names and the body leaves out is cleared (observed by a public client, for links).
+    /// Its value in a body. A field that the mask names and the body leaves out is cleared
+    /// (observed by a public client, for links).
     fn value(&self) -> Option<Value> {
         match self {
             Self::DisplayName(name) => Some(json!(name.as_str())),
@@ -74,7 +76,8 @@ fn preview((asset_id, alt_text): &(AssetId, Option<String>)) -> Value {
 }
 
 impl CreateRequest {
-    /// The `request` part. What is not set is left out: a null price is refused (a public client's report).
+    /// The `request` part. What is not set is left out: a null price is refused (a public client's
+    /// report).
     pub(in crate::cloud) fn json(&self) -> String {
         // Ids as strings, as in V1's samples.
         let creator = match self.creator {

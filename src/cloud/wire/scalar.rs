@@ -102,13 +102,14 @@ pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     serde_json::from_slice(body).ok()
 }
 
-/// Whether an enum's value means `name`: `Decal`, `DECAL` and `ASSET_TYPE_DECAL` are one. Plain since 2025-04, prefixed before, and still
-/// in GUIDE's example.
+/// Whether an enum's value means `name`: `Decal`, `DECAL` and `ASSET_TYPE_DECAL` are one. Plain
+/// since 2025-04, prefixed before, and still in GUIDE's example.
 pub(super) fn means(value: &str, prefix: &str, name: &str) -> bool {
     value.strip_prefix(prefix).unwrap_or(value).eq_ignore_ascii_case(name)
 }
 
-/// The id after the last `collection/` of a path such as `assets/123/versions/4`, up to the next slash.
+/// The id after the last `collection/` of a path such as `assets/123/versions/4`, up to the next
+/// slash.
 pub(super) fn path_id<T: FromStr>(path: &str, collection: &str) -> Option<T> {
     let mut parts = path.rsplit('/').peekable();
     while let Some(part) = parts.next() {

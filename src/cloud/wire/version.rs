@@ -13,7 +13,8 @@ use crate::model::ids::{AssetId, Creator, Revision};
 /// The largest page (V1); fewer pages are fewer requests.
 pub(in crate::cloud) const PAGE: usize = 50;
 
-/// Pages of 50 (V1: the most a page holds): 10,000 versions. Longer lists are a loop or no list that a person made.
+/// Pages of 50 (V1: the most a page holds): 10,000 versions. Longer lists are a loop or no list
+/// that a person made.
 const MAX_PAGES: usize = 200;
 
 /// One version of an asset.
@@ -25,7 +26,8 @@ pub struct RemoteVersion {
     pub moderation: Option<Moderation>,
     /// Its owner.
     pub creator: Option<Creator>,
-    /// Whether it is the one in use. V1 speaks of places only, a public client saw it on a Model; what is false is left out there too.
+    /// Whether it is the one in use. V1 speaks of places only, a public client saw it on a Model;
+    /// what is false is left out there too.
     pub published: Option<bool>,
 }
 
@@ -58,7 +60,8 @@ pub fn read_version(body: &[u8], asked: AssetId) -> Option<RemoteVersion> {
     object::<VersionWire>(body)?.into_version(asked)
 }
 
-/// All versions of an asset, newest first, gathered page by page: each page is a request of its own, for which the caller asks the limits.
+/// All versions of an asset, newest first, gathered page by page: each page is a request of its
+/// own, for which the caller asks the limits.
 #[derive(Debug)]
 pub struct VersionList {
     asset_id: AssetId,
@@ -94,7 +97,8 @@ impl VersionList {
         self.complete
     }
 
-    /// Whether older versions may exist that a complete list lacks: V1's bare array has no token to go on with, so it may have been cut.
+    /// Whether older versions may exist that a complete list lacks: V1's bare array has no token to
+    /// go on with, so it may have been cut.
     pub const fn may_be_cut(&self) -> bool {
         self.bare
     }
@@ -109,7 +113,8 @@ impl VersionList {
         self.next.as_deref()
     }
 
-    /// Takes over one page: an object with `nextPageToken` as observed, or the bare array of the document (V1).
+    /// Takes over one page: an object with `nextPageToken` as observed, or the bare array of the
+    /// document (V1).
     pub(in crate::cloud) fn add(&mut self, body: &[u8]) -> Result<(), PageError> {
         #[derive(Deserialize)]
         #[serde(untagged)]
@@ -120,7 +125,8 @@ impl VersionList {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct PageWire {
-            // Absent when it would be empty; a version that can't be read makes the page unreadable: the head may be the one missing.
+            // Absent when it would be empty; a version that can't be read makes the page unreadable: the head may be
+            // the one missing.
             asset_versions: Option<Vec<VersionWire>>,
             #[serde(default)]
             next_page_token: Lenient<String>,

@@ -1,4 +1,5 @@
-//! A test a fault: over a real port it fires, its counter says so, and the world is as it should be.
+//! A test a fault: over a real port it fires, its counter says so, and the world is as it should
+//! be.
 
 use std::time::Duration;
 

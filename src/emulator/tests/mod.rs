@@ -1,4 +1,5 @@
-//! Tests of the whole emulator: in process for what it answers, over sockets for how connections end.
+//! Tests of the whole emulator: in process for what it answers, over sockets for how connections
+//! end.
 
 mod api;
 mod bench;

@@ -1,4 +1,5 @@
-//! A running emulator from outside: starting, the side door, the world file, and bytes that nobody expects.
+//! A running emulator from outside: starting, the side door, the world file, and bytes that nobody
+//! expects.
 #![expect(clippy::disallowed_methods, reason = "the tests look at world files")]
 
 use std::time::Duration;

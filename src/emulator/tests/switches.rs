@@ -1,4 +1,5 @@
-//! A test a switch: under each of its values, what a client sees of it. A switch without a row here fails the first test.
+//! A test a switch: under each of its values, what a client sees of it. A switch without a row here
+//! fails the first test.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! The shapes of error bodies: at least five were seen (creator-docs: `cloud/reference/errors.md`, and public clients).
+//! The shapes of error bodies: at least five were seen (creator-docs: `cloud/reference/errors.md`,
+//! and public clients).
 
 use serde_json::{Value, json};
 

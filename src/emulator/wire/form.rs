@@ -1,4 +1,5 @@
-//! Multipart bodies, as streams: a file is hashed and counted on its way, only its first bytes are kept.
+//! Multipart bodies, as streams: a file is hashed and counted on its way, only its first bytes are
+//! kept.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -1,7 +1,8 @@
 //! The wire: reading requests and writing answers, in the emulator's own reading of the API.
 //!
-//! It must share no type with the client in `cloud`: two independent readings of one API have to agree. It decides nothing about assets;
-//! that is `world/`. Read `form.rs` for bodies that stream, `request.rs` for their JSON, `render.rs` and `error.rs` for answers.
+//! It must share no type with the client in `cloud`: two independent readings of one API have to
+//! agree. It decides nothing about assets; that is `world/`. Read `form.rs` for bodies that stream,
+//! `request.rs` for their JSON, `render.rs` and `error.rs` for answers.
 
 pub(super) mod error;
 pub(super) mod form;

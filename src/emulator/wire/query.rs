@@ -1,4 +1,5 @@
-//! Percent-encoded paths and queries. Never fails: bytes that are no UTF-8 become replacement characters.
+//! Percent-encoded paths and queries. Never fails: bytes that are no UTF-8 become replacement
+//! characters.
 
 /// Decodes `%XX`; anything that is not such an escape stays as it is.
 pub(in crate::emulator) fn percent_decode(text: &str) -> String {
@@ -22,7 +23,8 @@ pub(in crate::emulator) fn percent_decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The value of a query's key; an empty value counts as absent, as in V1's sample `versions?pageToken=&maxPageSize=`.
+/// The value of a query's key; an empty value counts as absent, as in V1's sample
+/// `versions?pageToken=&maxPageSize=`.
 pub(in crate::emulator) fn parameter(query: &str, key: &str) -> Option<String> {
     query
         .split('&')

@@ -44,7 +44,8 @@ pub(in crate::emulator) fn is_field(name: &str) -> bool {
 pub(in crate::emulator) struct Writer<'a>(pub(in crate::emulator) &'a Switches);
 
 impl Writer<'_> {
-    /// An asset with the fields of the mask, or the default ones. GET times have 3 digits, those in operations 9.
+    /// An asset with the fields of the mask, or the default ones. GET times have 3 digits, those in
+    /// operations 9.
     pub(in crate::emulator) fn asset(&self, view: &AssetView, mask: Option<&[String]>, digits: usize) -> Value {
         let mut body = Map::new();
         match mask {

@@ -1,4 +1,5 @@
-//! The JSON of requests, read as the service's serializer reads it: ids as numbers or strings, null as absent, unknown fields ignored.
+//! The JSON of requests, read as the service's serializer reads it: ids as numbers or strings, null
+//! as absent, unknown fields ignored.
 
 use serde_json::Value;
 

@@ -46,7 +46,8 @@ impl TryFrom<String> for Principal {
     }
 }
 
-/// An API key (or OAuth token) that the emulator knows. Held in memory only: never logged, listed or written to the world file.
+/// An API key (or OAuth token) that the emulator knows. Held in memory only: never logged, listed
+/// or written to the world file.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmulatedKey {

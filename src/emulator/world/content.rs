@@ -1,7 +1,7 @@
 //! Asset types, file formats, and what the first bytes of a file say. Pure.
 //!
-//! The table of types and formats is GUIDE's (creator-docs: `cloud/guides/usage-assets.md`). The readers look at headers only and are lenient: a
-//! format that is plausible is accepted.
+//! The table of types and formats is GUIDE's (creator-docs: `cloud/guides/usage-assets.md`). The
+//! readers look at headers only and are lenient: a format that is plausible is accepted.
 
 use serde::{Deserialize, Serialize};
 
@@ -197,7 +197,8 @@ impl UploadFormat {
         matches!(self, UploadFormat::Png | UploadFormat::Jpeg | UploadFormat::Bmp | UploadFormat::Tga)
     }
 
-    /// Whether two formats can't be told apart by what says them: `.mp4` and `.mov` are one family, and `model/x-rbxm` names two formats.
+    /// Whether two formats can't be told apart by what says them: `.mp4` and `.mov` are one family,
+    /// and `model/x-rbxm` names two formats.
     pub(in crate::emulator) fn same_family(self, other: UploadFormat) -> bool {
         let family = |format| match format {
             UploadFormat::Rbxmx => UploadFormat::Rbxm,

@@ -1,6 +1,7 @@
 //! `POST /assets`: judging a create and carrying it out. Pure.
 //!
-//! A create always makes a new asset, also of bytes that are known: nothing suggests that Roblox compares them.
+//! A create always makes a new asset, also of bytes that are known: nothing suggests that Roblox
+//! compares them.
 
 use super::account::{EmulatedKey, Principal};
 use super::asset::{Asset, AssetMetadata, VersionOrigin};

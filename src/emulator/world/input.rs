@@ -1,4 +1,5 @@
-//! What a request asks for, after its text was read and before it was judged. Filled by `wire/request.rs`.
+//! What a request asks for, after its text was read and before it was judged. Filled by
+//! `wire/request.rs`.
 
 use std::collections::BTreeMap;
 

@@ -37,8 +37,9 @@ pub struct LatencyError {
     given: String,
 }
 
-/// Milliseconds that operations were seen to take: .rbxm 1.3 to 10 s (typetorch/cli), small .fbx about 3 s, images about 1 s, by public clients'
-/// live notes; the rest are guesses in their neighbourhood. Without content: a metadata update.
+/// Milliseconds that operations were seen to take: .rbxm 1.3 to 10 s (typetorch/cli), small .fbx
+/// about 3 s, images about 1 s, by public clients' live notes; the rest are guesses in their
+/// neighbourhood. Without content: a metadata update.
 pub(super) fn observed(asset_type: CreatableType, content: Option<&Content>, spread: u64) -> u64 {
     let usual = match (content.map(|content| content.format), asset_type) {
         (None, _) => 500,

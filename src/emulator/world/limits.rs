@@ -1,8 +1,10 @@
 //! Rate limits: fixed windows per IP address, per key owner, and per key. Pure.
 //!
-//! Windows are fixed, aligned to the clock, and the whole budget returns at once at the edge (BEDROCK, measured). Limits are
-//! counted for the owner of a key, so two keys of one owner share a budget (creator-docs: `cloud/reference/rate-limits.md`); the per-key throttle
-//! (`x-roblox-throttling-limit` in V1) is counted beside it. For operations it is smaller than the owner's limit: 100 against 300.
+//! Windows are fixed, aligned to the clock, and the whole budget returns at once at the edge
+//! (BEDROCK, measured). Limits are counted for the owner of a key, so two keys of one owner share a
+//! budget (creator-docs: `cloud/reference/rate-limits.md`); the per-key throttle
+//! (`x-roblox-throttling-limit` in V1) is counted beside it. For operations it is smaller than the
+//! owner's limit: 100 against 300.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -42,8 +44,8 @@ pub struct EndpointLimits {
 }
 
 impl EndpointLimits {
-    /// The documented limits a minute (V1): create, get and update 120; archive, restore, versions and rollback 100; operations 300, but 100 for
-    /// each key.
+    /// The documented limits a minute (V1): create, get and update 120; archive, restore, versions
+    /// and rollback 100; operations 300, but 100 for each key.
     pub fn documented() -> Self {
         let endpoints = ApiEndpoint::ALL
             .into_iter()

@@ -1,8 +1,10 @@
-//! The world behind the API: assets, versions, operations, moderation, keys and limits, as plain data.
+//! The world behind the API: assets, versions, operations, moderation, keys and limits, as plain
+//! data.
 //!
-//! Pure: every time is an argument, every id comes from the seed, nothing here knows HTTP, JSON spelling or sockets. It must never
-//! panic on any input, and never keep the bytes of an upload. Read `asset.rs` and `operation.rs` for the data, then `create.rs`,
-//! `update.rs` and `versions.rs` for what requests do to it.
+//! Pure: every time is an argument, every id comes from the seed, nothing here knows HTTP, JSON
+//! spelling or sockets. It must never panic on any input, and never keep the bytes of an upload.
+//! Read `asset.rs` and `operation.rs` for the data, then `create.rs`, `update.rs` and `versions.rs`
+//! for what requests do to it.
 
 pub(super) mod account;
 mod archive;
@@ -200,7 +202,8 @@ impl World {
         Ok(())
     }
 
-    /// Brings the world up to a time: operations end and are forgotten, verdicts fall. Must come before anything that looks.
+    /// Brings the world up to a time: operations end and are forgotten, verdicts fall. Must come
+    /// before anything that looks.
     pub(super) fn settle(&mut self, now: u64) {
         while let Some((at, id)) = self.running.first().filter(|(at, _)| *at <= now).cloned() {
             self.running.remove(&(at, id.clone()));
@@ -228,7 +231,8 @@ impl World {
         self.shade(id, stale_for, at, before);
     }
 
-    /// Reads see what was `before` for a while. Of several writes in a row each shows only when its own while is over.
+    /// Reads see what was `before` for a while. Of several writes in a row each shows only when its
+    /// own while is over.
     fn shade(&mut self, id: u64, stale_for: Option<u64>, at: u64, before: Option<Asset>) {
         let always = self.switches().reads_behind_ms;
         if let Some(ms) = stale_for.or((always > 0).then_some(always)) {

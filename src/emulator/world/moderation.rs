@@ -1,7 +1,7 @@
 //! Moderation by script, and the text filter. Pure.
 //!
-//! A verdict is a timeline: `Reviewing` now, `Approved` later, taken down after that. An operation's response holds a snapshot;
-//! GET answers what holds at the moment.
+//! A verdict is a timeline: `Reviewing` now, `Approved` later, taken down after that. An
+//! operation's response holds a snapshot; GET answers what holds at the moment.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,8 @@ impl ModerationVerdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VerdictStep {
-    /// Milliseconds: in a rule counted from the version's creation; in a version since the Unix epoch.
+    /// Milliseconds: in a rule counted from the version's creation; in a version since the Unix
+    /// epoch.
     #[serde(default)]
     pub after_ms: u64,
     /// The verdict from then on.
@@ -57,7 +58,8 @@ impl ModerationTimeline {
         self.0.push(VerdictStep { after_ms: at, verdict });
     }
 
-    /// The verdict at a time. Before the first step of a timeline that says something, the version is under review.
+    /// The verdict at a time. Before the first step of a timeline that says something, the version
+    /// is under review.
     pub(in crate::emulator) fn at(&self, now: u64) -> ModerationVerdict {
         let due = self.0.iter().rev().find(|step| step.after_ms <= now);
         match (due, self.0.is_empty()) {
@@ -129,7 +131,8 @@ pub enum TextAction {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TextRule {
-    /// The part of the text that it looks for, whatever its case; empty fits every text that is not empty.
+    /// The part of the text that it looks for, whatever its case; empty fits every text that is not
+    /// empty.
     pub contains: String,
     /// Where it looks.
     #[serde(default)]

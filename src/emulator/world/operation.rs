@@ -1,7 +1,8 @@
 //! Long-running operations. Pure.
 //!
-//! An operation that will fail is known to fail when it is accepted, and makes nothing. A create's asset exists from the
-//! moment the create was accepted, though nobody can know its id; an update's version appears when its operation ends.
+//! An operation that will fail is known to fail when it is accepted, and makes nothing. A create's
+//! asset exists from the moment the create was accepted, though nobody can know its id; an update's
+//! version appears when its operation ends.
 
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +76,8 @@ pub enum OperationFault {
     Gone,
     /// It ends with an error; nothing is made.
     Error {
-        /// `CorruptedData`, `ContentModerated`, `Internal`, `InvalidArgument`, `ResourceExhausted` were seen (BLENDER).
+        /// `CorruptedData`, `ContentModerated`, `Internal`, `InvalidArgument`, `ResourceExhausted`
+        /// were seen (BLENDER).
         code: String,
         /// Free text.
         message: String,

@@ -122,7 +122,8 @@ impl World {
         Ok(self.failure(&file.content, &asset.metadata.display_name, corrupt, effects, Some(asset.id)))
     }
 
-    /// What the mask's fields become; a field in the mask that the request lacks is cleared, one outside the mask is ignored.
+    /// What the mask's fields become; a field in the mask that the request lacks is cleared, one
+    /// outside the mask is ignored.
     fn check_fields(
         &self,
         asset: &Asset,

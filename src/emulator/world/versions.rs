@@ -90,7 +90,8 @@ impl World {
         Ok(asset)
     }
 
-    /// `POST /assets/{id}/versions:rollback`: at once, no operation. Answers the version that is current afterwards.
+    /// `POST /assets/{id}/versions:rollback`: at once, no operation. Answers the version that is
+    /// current afterwards.
     pub(in crate::emulator) fn roll_back(
         &mut self,
         key: &EmulatedKey,

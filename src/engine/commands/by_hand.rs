@@ -1,9 +1,12 @@
-//! Archiving and restoring an asset because a person says so: one step, through the same journal as those of a plan.
+//! Archiving and restoring an asset because a person says so: one step, through the same journal as
+//! those of a plan.
 //!
-//! It is checked before anybody is asked ([`prepare`]), and carried out after ([`carry_out`]). That an asset is archived by hand is written down before
-//! the request, so that no sync takes it for somebody else's doing, whatever happens in between.
+//! It is checked before anybody is asked ([`prepare`]), and carried out after ([`carry_out`]). That
+//! an asset is archived by hand is written down before the request, so that no sync takes it for
+//! somebody else's doing, whatever happens in between.
 //!
-//! Read next: [`crate::engine::execute::context`], and `src/plan/drift.rs` for how a sync leaves alone what was archived by hand.
+//! Read next: [`crate::engine::execute::context`], and `src/plan/drift.rs` for how a sync leaves
+//! alone what was archived by hand.
 
 use std::collections::BTreeSet;
 
@@ -174,8 +177,8 @@ impl ByHandError {
     }
 }
 
-/// Looks whether it can be done, here and at Roblox. What an earlier command left in doubt is settled first. `together` are all addresses that
-/// one command names.
+/// Looks whether it can be done, here and at Roblox. What an earlier command left in doubt is
+/// settled first. `together` are all addresses that one command names.
 ///
 /// # Errors
 /// When it can't be done, or there is nothing to do.
@@ -214,7 +217,8 @@ pub(crate) async fn prepare(
         let retirements = recorded.assets.get(address)?.retirements.get(&asset_id)?;
         retirements.archived_at
     });
-    // What was just read may be older than what Macadam wrote a moment ago, and what it wrote may be undone by now. Where they differ, the request is sent.
+    // What was just read may be older than what Macadam wrote a moment ago, and what it wrote may be
+    // undone by now. Where they differ, the request is sent.
     let seen = context.state_cache.read(|recorded| recorded.observed(asset_id).and_then(|seen| seen.asset.archived));
     let both = [seen, asset.archived];
     let archived = match direction {
@@ -262,7 +266,8 @@ fn find(
     Ok((key, record.history.number(key)))
 }
 
-/// What else in the manifest uses an asset, for a person. Whatever goes out of use in the same command doesn't.
+/// What else in the manifest uses an asset, for a person. Whatever goes out of use in the same
+/// command doesn't.
 fn user(
     recorded: &Recorded,
     desired: &Desired,
@@ -286,7 +291,8 @@ fn user(
     existing.map(|(name, _)| format!("`{name}` of [existing]"))
 }
 
-/// Settles what an earlier archiving or restoring left in doubt. Whether one of them turned out to be what is asked for.
+/// Settles what an earlier archiving or restoring left in doubt. Whether one of them turned out to
+/// be what is asked for.
 async fn settle_open(
     context: &ExecutionContext,
     desired: &Desired,
@@ -313,7 +319,8 @@ async fn settle_open(
     Ok(settled)
 }
 
-/// Archives or restores, and writes down what came of it; the lockfile is its caller's. Dropped in the middle, it leaves what a crash would leave.
+/// Archives or restores, and writes down what came of it; the lockfile is its caller's. Dropped in
+/// the middle, it leaves what a crash would leave.
 ///
 /// # Errors
 /// When the state can't be written.

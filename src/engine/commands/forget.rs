@@ -1,4 +1,5 @@
-//! Dropping an address from state and lockfile. The assets at Roblox stay as they are, and nobody here knows of them any more.
+//! Dropping an address from state and lockfile. The assets at Roblox stay as they are, and nobody
+//! here knows of them any more.
 //!
 //! Read next: [`crate::engine::commands::import`] for the way back.
 
@@ -25,7 +26,8 @@ pub(crate) struct ForgetReport {
 }
 
 impl ForgottenAddress {
-    /// What a person should look for, where uploads of the address may have made assets whose IDs are unknown.
+    /// What a person should look for, where uploads of the address may have made assets whose IDs
+    /// are unknown.
     pub(crate) fn advice(&self) -> Option<String> {
         let copies = match self.suspected {
             0 => return None,
@@ -47,7 +49,8 @@ pub(crate) struct ForgottenAddress {
     pub asset_ids: Vec<AssetId>,
     /// Of these the ones that other addresses have too, and that stay known by them.
     pub shared: Vec<AssetId>,
-    /// How many uploads of it may have made assets whose IDs are unknown: forgotten with it, since a person said so.
+    /// How many uploads of it may have made assets whose IDs are unknown: forgotten with it, since
+    /// a person said so.
     pub suspected: u64,
 }
 
@@ -131,7 +134,8 @@ pub(crate) fn forgotten_assets(recorded: &Recorded, address: &Address) -> Vec<As
 /// # Errors
 /// When one of them is unknown, or something of it is open.
 pub(crate) async fn forget(session: &mut Session, addresses: &[Address]) -> Result<ForgetReport, ForgetError> {
-    // What the lockfile says is known before it is forgotten: read later, it would bring the address back.
+    // What the lockfile says is known before it is forgotten: read later, it would bring the address
+    // back.
     session.lockfile.read(&session.state_cache).await?;
     let may = |recorded: &Recorded| {
         let each = addresses.iter().map(|address| may_forget(recorded, address, addresses, clock::now()));

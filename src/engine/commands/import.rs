@@ -1,6 +1,8 @@
-//! Taking an asset that is at Roblox already under management. Nothing is changed there: it is read, checked against the manifest, and written down.
+//! Taking an asset that is at Roblox already under management. Nothing is changed there: it is
+//! read, checked against the manifest, and written down.
 //!
-//! Read next: [`super::resolve`] for what else a person decides, `src/plan/moves.rs` for the choices that an import makes.
+//! Read next: [`super::resolve`] for what else a person decides, `src/plan/moves.rs` for the
+//! choices that an import makes.
 
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::failure::Failure;
@@ -244,7 +246,8 @@ fn refuse_taken(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>)
     if recorded.attempts.values().any(|attempt| attempt.address == *address) {
         return Err(ImportError::UnderWay { address: address.clone() });
     }
-    // Its own asset that was gone, and may be found again, is no other's; neither is one whose content becomes known now.
+    // Its own asset that was gone, and may be found again, is no other's; neither is one whose content
+    // becomes known now.
     let is_again = |owner: &Address, record: &Record| {
         let is_unknown = || record.history.of_asset(asset_id).all(|(_, fact)| fact.content.is_none());
         owner == address && (record.history.is_gone(asset_id) || (wish.content_matches && is_unknown()))
@@ -257,7 +260,8 @@ fn refuse_taken(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>)
     }
 }
 
-/// The address that left the manifest with this very asset; of several that share it, the one that made it.
+/// The address that left the manifest with this very asset; of several that share it, the one that
+/// made it.
 fn left_with(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>) -> Option<Address> {
     let ImportRequest { address, asset_id, .. } = wish;
     if recorded.assets.get(address).is_some_and(|record| !record.history.is_empty()) {
@@ -274,7 +278,8 @@ fn left_with(desired: &Desired, recorded: &Recorded, wish: ImportRequest<'_>) ->
     with.min().map(|(_, other)| other.clone())
 }
 
-/// What speaks against an asset being what the manifest wants. What Roblox doesn't tell can't be checked, and is not believed.
+/// What speaks against an asset being what the manifest wants. What Roblox doesn't tell can't be
+/// checked, and is not believed.
 fn difference(want: &DesiredAsset, asset_type: AssetType, asset: &RemoteAsset) -> Option<String> {
     match Mismatch::of(Kind { asset_type, creator: want.creator }, asset) {
         Some(Mismatch::Creator { meant, found, .. }) => return Some(format!("it belongs to {found}, not to {meant}")),

@@ -108,8 +108,9 @@ pub(crate) fn choose(
     found.map_err(|why| PinError::Unusable { address: address(), number, why, known: known(record) })
 }
 
-/// In a fresh clone nobody has said yet which asset an address is. It is the newest until the pin is carried out, which looks first that the pinned one
-/// still lives; otherwise it would be taken for carried out, unseen.
+/// In a fresh clone nobody has said yet which asset an address is. It is the newest until the pin
+/// is carried out, which looks first that the pinned one still lives; otherwise it would be taken
+/// for carried out, unseen.
 ///
 /// # Errors
 /// When the state can't be written.
@@ -122,7 +123,8 @@ pub(crate) async fn remember_where_it_was(state_cache: &StateCache, address: &Ad
     state_cache.commit_with(|recorded| point(recorded).into_iter().collect()).await.map(|_| ())
 }
 
-/// Reads the version that a Model is to go back to, before the manifest says so. Where Roblox can't be asked, the rollback asks again.
+/// Reads the version that a Model is to go back to, before the manifest says so. Where Roblox can't
+/// be asked, the rollback asks again.
 ///
 /// # Errors
 /// When Roblox doesn't have it, or moderation rejected it; the latter is known from then on.
@@ -162,7 +164,8 @@ pub(crate) enum CheckError {
     Book(#[from] StateCacheError),
 }
 
-/// Writes pins into the manifest, in place of earlier ones, all of them or none. Returns whether the file was changed. Blocks: it waits for the disk.
+/// Writes pins into the manifest, in place of earlier ones, all of them or none. Returns whether
+/// the file was changed. Blocks: it waits for the disk.
 ///
 /// # Errors
 /// When the manifest can't be edited; it is as it was then.
@@ -173,7 +176,8 @@ pub(crate) fn write(project: &Project, pins: &[(Address, Pin)]) -> Result<bool, 
     })
 }
 
-/// Takes pins out of the manifest, all of them or none. Returns whether there was one. Blocks: it waits for the disk.
+/// Takes pins out of the manifest, all of them or none. Returns whether there was one. Blocks: it
+/// waits for the disk.
 ///
 /// # Errors
 /// As [`write()`].
@@ -196,7 +200,8 @@ pub(crate) fn pinned(text: &str) -> Result<BTreeSet<Address>, EditError> {
     manifest::pinned(text)
 }
 
-/// Whether the manifest pins an address, also one that is in it for nothing else; an error says that the pin can't be taken out.
+/// Whether the manifest pins an address, also one that is in it for nothing else; an error says
+/// that the pin can't be taken out.
 ///
 /// # Errors
 /// When the text is no manifest, or the pin can't be cut out of it.

@@ -1,8 +1,11 @@
-//! New assets for a new owner: an asset can't change hands, so after a change of `[creator]` each address that is held because of it gets another one.
+//! New assets for a new owner: an asset can't change hands, so after a change of `[creator]` each
+//! address that is held because of it gets another one.
 //!
-//! What the address had stays known under a name of its own, `ADDRESS@OWNER`, as an address that left the manifest: its history, and whether it is kept or
-//! archived. All of that is one transaction; the uploads after it are those of any new address, so a crash in between costs nothing. When the manifest
-//! goes back to the earlier owner, an address takes over what it had, as in any move.
+//! What the address had stays known under a name of its own, `ADDRESS@OWNER`, as an address that
+//! left the manifest: its history, and whether it is kept or archived. All of that is one
+//! transaction; the uploads after it are those of any new address, so a crash in between costs
+//! nothing. When the manifest goes back to the earlier owner, an address takes over what it had, as
+//! in any move.
 //!
 //! Read next: `src/plan/moves.rs`.
 
@@ -49,7 +52,8 @@ impl Choice {
     }
 }
 
-/// Chooses the addresses that are held because their creator changed; of `only` these, where that is given.
+/// Chooses the addresses that are held because their creator changed; of `only` these, where that
+/// is given.
 pub(crate) fn choose(desired: &Desired, recorded: &Recorded, only: Option<&BTreeSet<Address>>) -> Choice {
     let mut choice = Choice::default();
     let chosen = desired.assets.iter().filter(|(address, _)| only.is_none_or(|only| only.contains(*address)));
@@ -172,8 +176,9 @@ impl RecreateError {
     }
 }
 
-/// Keeps what the chosen addresses had under names of its own, so that they are new from then on; the lockfile and the uploads are the caller's. Asks
-/// first what the key may do for the new owners. `missing` is what was found in place of the lockfile.
+/// Keeps what the chosen addresses had under names of its own, so that they are new from then on;
+/// the lockfile and the uploads are the caller's. Asks first what the key may do for the new
+/// owners. `missing` is what was found in place of the lockfile.
 ///
 /// # Errors
 /// When the key may not make assets for one of them, or the lockfile was lost.
@@ -249,7 +254,8 @@ pub(crate) struct RecreatedAsset {
     pub new: Option<AssetId>,
 }
 
-/// Every asset that the manifest's addresses had under another owner, also from earlier changes: old and new.
+/// Every asset that the manifest's addresses had under another owner, also from earlier changes:
+/// old and new.
 pub(crate) fn table(desired: &Desired, recorded: &Recorded) -> Vec<RecreatedAsset> {
     let rows = recorded.assets.iter().filter_map(|(former, record)| {
         let owner = record.identity.creator;

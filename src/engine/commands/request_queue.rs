@@ -1,8 +1,10 @@
-//! What other commands ask of the service that holds the state: the side that asks, and the desk of the service.
+//! What other commands ask of the service that holds the state: the side that asks, and the desk of
+//! the service.
 //!
-//! A request is a row of the state. Whoever asks rings a bell beside the state and then looks at its row until it is answered; the service looks when the
-//! bell rings, and now and then in case a ring was lost. A request is carried out once or not at all: the row is marked before the service begins, a
-//! marked one is never begun again, and one that isn't can be taken back.
+//! A request is a row of the state. Whoever asks rings a bell beside the state and then looks at
+//! its row until it is answered; the service looks when the bell rings, and now and then in case a
+//! ring was lost. A request is carried out once or not at all: the row is marked before the service
+//! begins, a marked one is never begun again, and one that isn't can be taken back.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -50,7 +52,8 @@ pub(crate) enum AskError {
     /// The patience is over.
     #[error("the service has not {} within {} s", if *begun { "finished this" } else { "begun with this" }, waited.as_secs())]
     Patience {
-        /// Whether it has begun, and goes on; if not, the request is taken back and never carried out.
+        /// Whether it has begun, and goes on; if not, the request is taken back and never carried
+        /// out.
         begun: bool,
         /// How long it was waited for.
         waited: Duration,
@@ -125,7 +128,8 @@ pub(crate) async fn ask(project: &Project, remote: &str, request: &Request, pati
     }
 }
 
-/// Where the service takes requests and answers them. One a session, and dropped before it: the bell's place is its own only while the lock is held.
+/// Where the service takes requests and answers them. One a session, and dropped before it: the
+/// bell's place is its own only while the lock is held.
 #[derive(Debug)]
 pub struct RequestQueue {
     store: StoreHandle,
@@ -134,7 +138,8 @@ pub struct RequestQueue {
 }
 
 impl RequestQueue {
-    /// Opens the desk of a session that names itself [`lock::SERVICE`]; others are not asked. Needs a runtime.
+    /// Opens the desk of a session that names itself [`lock::SERVICE`]; others are not asked. Needs
+    /// a runtime.
     pub fn open(session: &Session) -> Self {
         let wakeup = Wakeup::hang(&wakeup_path(&session.project.state));
         if let Err(error) = &wakeup {
@@ -143,7 +148,8 @@ impl RequestQueue {
         Self { store: session.state_cache.store().clone(), wakeup: wakeup.ok(), look_at: Duration::ZERO }
     }
 
-    /// Waits until there may be requests; at once the first time. May be dropped and called again at any point.
+    /// Waits until there may be requests; at once the first time. May be dropped and called again
+    /// at any point.
     pub async fn woken(&mut self) {
         let wait = self.look_at.saturating_sub(clock::elapsed());
         let heard = async {
@@ -165,8 +171,8 @@ impl RequestQueue {
         self.look_at = clock::elapsed().saturating_add(pause);
     }
 
-    /// Takes the oldest request that waits, if there is one: ask until there is none. Not to be dropped half-way: a request that was taken and is not
-    /// answered is told as interrupted.
+    /// Takes the oldest request that waits, if there is one: ask until there is none. Not to be
+    /// dropped half-way: a request that was taken and is not answered is told as interrupted.
     ///
     /// # Errors
     /// When the state can't be read or written.

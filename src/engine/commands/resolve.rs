@@ -1,4 +1,5 @@
-//! What a person decides about one address: a create whose outcome nobody knows, and a refusal that may no longer hold. The lockfile is the caller's.
+//! What a person decides about one address: a create whose outcome nobody knows, and a refusal that
+//! may no longer hold. The lockfile is the caller's.
 
 use jiff::Timestamp;
 
@@ -100,9 +101,11 @@ impl RepairError {
     }
 }
 
-/// An upload of `address` made `asset_id`: checks creator, type and name at the remote before it believes.
+/// An upload of `address` made `asset_id`: checks creator, type and name at the remote before it
+/// believes.
 ///
-/// The upload that keeps the address waiting comes first. Without one it is a duplicate, which is recorded beside the asset that is used.
+/// The upload that keeps the address waiting comes first. Without one it is a duplicate, which is
+/// recorded beside the asset that is used.
 ///
 /// # Errors
 /// When nothing is unsettled, the asset can't be the one, or can't be looked at.
@@ -168,7 +171,8 @@ pub(crate) async fn resolve_with(
     Ok(())
 }
 
-/// The upload that keeps `address` waiting made nothing, or is waited for no longer: the next sync uploads it again.
+/// The upload that keeps `address` waiting made nothing, or is waited for no longer: the next sync
+/// uploads it again.
 ///
 /// # Errors
 /// When nothing keeps it waiting, or the state can't be written.
@@ -199,7 +203,8 @@ pub(crate) async fn recreate(state_cache: &StateCache, address: &Address) -> Res
     Ok(())
 }
 
-/// A person looked: the uploads of `address` whose outcome is unknown made nothing that isn't known.
+/// A person looked: the uploads of `address` whose outcome is unknown made nothing that isn't
+/// known.
 ///
 /// # Errors
 /// When nothing is suspected, or the state can't be written.
@@ -222,7 +227,8 @@ fn settled(address: &Address, upload: UploadId, duplicate: PossibleDuplicate) ->
     Change::AddPossibleDuplicate { address: address.clone(), upload, duplicate }
 }
 
-/// What was refused, or waits for another try, is due again now; what Roblox didn't find is asked for again.
+/// What was refused, or waits for another try, is due again now; what Roblox didn't find is asked
+/// for again.
 ///
 /// # Errors
 /// When an address is unknown or does not rest; then none is changed.
@@ -304,7 +310,8 @@ fn in_progress(state_cache: &StateCache, address: &Address) -> Result<(OpenUploa
     })
 }
 
-/// What speaks against an asset being what an attempt made. Its name may have been changed by the text filter, so only its absence says nothing.
+/// What speaks against an asset being what an attempt made. Its name may have been changed by the
+/// text filter, so only its absence says nothing.
 fn difference(attempt: Option<&Attempt>, record: &Record, asset: &RemoteAsset) -> Option<String> {
     let identity = &record.identity;
     match Mismatch::of(identity.kind(), asset) {

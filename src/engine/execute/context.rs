@@ -1,6 +1,8 @@
-//! What carries out steps: a client, the gate and the poller of one run or command, and what they learn.
+//! What carries out steps: a client, the gate and the poller of one run or command, and what they
+//! learn.
 //!
-//! Read next: [`crate::engine::reconcile::once`] for a run, [`crate::engine::commands::by_hand`] for steps that a person asks for.
+//! Read next: [`crate::engine::reconcile::once`] for a run, [`crate::engine::commands::by_hand`]
+//! for steps that a person asks for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -46,7 +48,8 @@ pub(crate) struct ExecutionContext {
 }
 
 impl ExecutionContext {
-    /// Hands that know what earlier runs learned of limits and latencies, and upload so many files at once.
+    /// Hands that know what earlier runs learned of limits and latencies, and upload so many files
+    /// at once.
     ///
     /// # Errors
     /// When the state can't be read.

@@ -1,4 +1,5 @@
-//! From the end of a change of the remote to what becomes known by it. Pure: every function gives the changes of one transaction.
+//! From the end of a change of the remote to what becomes known by it. Pure: every function gives
+//! the changes of one transaction.
 //!
 //! Read next: `src/model/change.rs` for the vocabulary, `src/engine/steps.rs` for who calls this.
 
@@ -20,7 +21,8 @@ use crate::model::recorded::{
 };
 use crate::model::remote::RemoteAsset;
 
-/// How far Roblox's clock and this machine's may be apart when a revision's time is compared with that of an attempt.
+/// How far Roblox's clock and this machine's may be apart when a revision's time is compared with
+/// that of an attempt.
 pub(crate) const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(2);
 
 /// What an address is known by after a change, and what a person should be told.
@@ -110,8 +112,8 @@ pub(crate) fn completed(
     Settled { changes, key, rejected }
 }
 
-/// An operation tells of its asset as it was when the operation ended. Where an old state follows it, the lockfile may know a newer revision by now, and
-/// nobody else made the old one current.
+/// An operation tells of its asset as it was when the operation ended. Where an old state follows
+/// it, the lockfile may know a newer revision by now, and nobody else made the old one current.
 fn answered_late(attempt: &Attempt, record: &Record, made: RevisionKey) -> Option<Change> {
     let uploads = attempt.intent.content().is_some();
     let is_newer = |key: RevisionKey| key.version > made.version;
@@ -119,8 +121,9 @@ fn answered_late(attempt: &Attempt, record: &Record, made: RevisionKey) -> Optio
     is_late.then_some(Change::MarkOutdated { asset_id: made.asset_id })
 }
 
-/// The asset that an address already has for what a create just made: an upload that an old state or another branch had begun ended after somebody else's
-/// did. Only the asset whose place it was to take is replaced: one that it shares, by one of its own with the same bytes.
+/// The asset that an address already has for what a create just made: an upload that an old state
+/// or another branch had begun ended after somebody else's did. Only the asset whose place it was
+/// to take is replaced: one that it shares, by one of its own with the same bytes.
 fn late(record: &Record, content: ContentHash, replaces: Option<AssetId>, made: AssetId) -> Option<AssetId> {
     let (key, _) = match record.identity.asset_type.on_content_change() {
         ContentChange::InPlace => record.head()?,
@@ -129,7 +132,8 @@ fn late(record: &Record, content: ContentHash, replaces: Option<AssetId>, made: 
     (key.asset_id != made && Some(key.asset_id) != replaces).then_some(key.asset_id)
 }
 
-/// An asset was made for what the address has another one for, `kept`: it stays known, and isn't used.
+/// An asset was made for what the address has another one for, `kept`: it stays known, and isn't
+/// used.
 fn passed_over(address: &Address, made: AssetId, kept: AssetId) -> [Change; 2] {
     let message = format!(
         "asset {made} came of an earlier upload, but asset {kept} is in use for it already: {made} is a duplicate, and isn't used"
@@ -141,8 +145,8 @@ fn passed_over(address: &Address, made: AssetId, kept: AssetId) -> [Change; 2] {
     ]
 }
 
-/// An asset as an answer describes it soon after an earlier write of Macadam's, when it was known as `before`: of what `intent` leaves alone the answer
-/// may be older than that write.
+/// An asset as an answer describes it soon after an earlier write of Macadam's, when it was known
+/// as `before`: of what `intent` leaves alone the answer may be older than that write.
 pub(crate) fn since(intent: &Intent, before: &RemoteAsset, asset: &RemoteAsset) -> RemoteAsset {
     let text = |field: Field, before: &Option<String>, now: &Option<String>| match intent {
         Intent::UpdateMetadata { fields, .. } if fields.contains_key(&field) => now.clone(),
@@ -169,8 +173,9 @@ fn as_written(intent: &Intent, asset: &RemoteAsset) -> RemoteAsset {
     RemoteAsset { archived, ..asset.clone() }
 }
 
-/// A person, or an operation that something newer took the place of, tells of an asset that an upload of `address` made beside the one that is used: its ID
-/// is recorded, and the address stays what it is.
+/// A person, or an operation that something newer took the place of, tells of an asset that an
+/// upload of `address` made beside the one that is used: its ID is recorded, and the address stays
+/// what it is.
 pub(crate) fn made_beside(
     address: &Address,
     record: &Record,
@@ -195,7 +200,8 @@ pub(crate) fn made_beside(
     changes
 }
 
-/// An update that something newer took the place of was carried out after all: its revision holds `content`.
+/// An update that something newer took the place of was carried out after all: its revision holds
+/// `content`.
 pub(crate) fn revised_late(
     address: &Address,
     record: &Record,
@@ -234,7 +240,8 @@ pub(crate) fn restored(recorded: &Recorded, asset_id: AssetId) -> Vec<Change> {
     with.map(|(address, _)| Change::SetRetirement { address: address.clone(), asset_id, retirements: None }).collect()
 }
 
-/// An address goes back to an asset that it had before, which the remote describes as `asset`: what was asked for was asked of another one.
+/// An address goes back to an asset that it had before, which the remote describes as `asset`: what
+/// was asked for was asked of another one.
 pub(crate) fn pointed_back(address: &Address, record: &Record, asset: &RemoteAsset) -> Vec<Change> {
     let of_asset = |field: &Field| asset.stored(*field).unwrap_or(FieldDigest::UNKNOWN);
     let fields = record.asked.keys().map(|field| (*field, of_asset(field))).collect();
@@ -272,7 +279,8 @@ pub(crate) fn shared(
     ]
 }
 
-/// Of the fields in `sent` those for which Roblox stored something else, beside what was known of other fields.
+/// Of the fields in `sent` those for which Roblox stored something else, beside what was known of
+/// other fields.
 fn stored_otherwise(sent: &FieldDigests, known: &FieldDigests, asset: &RemoteAsset) -> FieldDigests {
     let mut stored = known.clone();
     for (field, asked) in sent {
@@ -284,8 +292,9 @@ fn stored_otherwise(sent: &FieldDigests, known: &FieldDigests, asset: &RemoteAss
     stored
 }
 
-/// A change of metadata may make a revision as well: V1 says that every change does, clients' tests say that none does. The head was read before the
-/// change was sent; one that follows it, and was not made before, is the change's own, with the bytes of the head.
+/// A change of metadata may make a revision as well: V1 says that every change does, clients' tests
+/// say that none does. The head was read before the change was sent; one that follows it, and was
+/// not made before, is the change's own, with the bytes of the head.
 fn revision_of_metadata(attempt: &Attempt, record: &Record, asset: &RemoteAsset, now: Timestamp) -> Option<Change> {
     let key = key_of(record.identity.asset_type, asset);
     let (newest, _) = record.newest()?;
@@ -354,7 +363,8 @@ fn new_fact(content: ContentHash, standing: RevisionState, now: Timestamp, origi
     }
 }
 
-/// The key of what an answer describes: with the version for a type that is updated in place, where an answer without one means the first.
+/// The key of what an answer describes: with the version for a type that is updated in place, where
+/// an answer without one means the first.
 pub(crate) fn key_of(asset_type: AssetType, asset: &RemoteAsset) -> RevisionKey {
     let version = match asset_type.on_content_change() {
         ContentChange::InPlace => asset.revision.or_else(|| Revision::new(1).ok()),
@@ -397,7 +407,8 @@ pub(crate) fn refused(
     ]
 }
 
-/// What follows from one more failure of `input_digest`: it rests, and the longer the more often it has failed in a row.
+/// What follows from one more failure of `input_digest`: it rests, and the longer the more often it
+/// has failed in a row.
 pub(crate) fn failed(
     record: Option<&Record>,
     input_digest: FieldDigest,
@@ -417,7 +428,8 @@ pub(crate) fn failed(
     Blocked::Retrying { input_digest, failures, doubts, next_at, message: message.to_owned() }
 }
 
-/// The revisions of an asset that Roblox no longer has. What moderation rejected stays that, but for the newest, which stands for the asset.
+/// The revisions of an asset that Roblox no longer has. What moderation rejected stays that, but
+/// for the newest, which stands for the asset.
 pub(crate) fn gone(address: &Address, record: &Record, asset_id: AssetId) -> Vec<Change> {
     let of_asset = || record.history.of_asset(asset_id);
     let newest = of_asset().next_back().map(|(key, _)| key);
@@ -443,8 +455,8 @@ fn stand(address: &Address, record: &Record, asset_id: AssetId, standing: Revisi
         .collect()
 }
 
-/// The remote describes an asset in answer to a question: what follows for an address that has it. `lags`: the answer may be older than Macadam's own
-/// last write of the asset.
+/// The remote describes an asset in answer to a question: what follows for an address that has it.
+/// `lags`: the answer may be older than Macadam's own last write of the asset.
 pub(crate) fn looked_at(
     address: &Address,
     record: &Record,
@@ -556,7 +568,8 @@ mod tests {
         assert!(matches!(other, Blocked::Retrying { failures: 1, doubts: 0, .. }), "new content starts anew");
     }
 
-    /// The description was changed together with the content: back at the first content, the first asset's old description counted as the new one.
+    /// The description was changed together with the content: back at the first content, the first
+    /// asset's old description counted as the new one.
     #[test]
     fn who_points_back_believes_the_old_asset_and_not_what_was_asked_of_another() {
         let address = Address::new("a").unwrap();

@@ -1,9 +1,13 @@
 //! Carrying out one step: which requests it takes, and what their outcomes mean for it.
 //!
-//! Every write of the remote goes through [`Executor::write`]: intent durable, hand-over durable before the last byte, operation durable before the first
-//! poll, outcome and all that it changes in one transaction. Nothing else sends writes, and what an answer means is decided in [`super::response`].
+//! Every write of the remote goes through [`Executor::write`]: intent durable, hand-over durable
+//! before the last byte, operation durable before the first poll, outcome and all that it changes
+//! in one transaction. Nothing else sends writes, and what an answer means is decided in
+//! [`super::response`].
 //!
-//! Read next: [`super::sharing`], [`crate::engine::execute::rollback`] and [`crate::engine::execute::metadata`] for the steps that upload nothing, [`super::effects`] for what an outcome makes known.
+//! Read next: [`super::sharing`], [`crate::engine::execute::rollback`] and
+//! [`crate::engine::execute::metadata`] for the steps that upload nothing, [`super::effects`] for
+//! what an outcome makes known.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -173,7 +177,8 @@ pub(in crate::engine) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 impl Executor {
-    /// Tries once. A panic ends the run in order, or, where each address is alone, goes on to whoever runs this one.
+    /// Tries once. A panic ends the run in order, or, where each address is alone, goes on to
+    /// whoever runs this one.
     async fn caught(&self, step: &Step) -> Result<StepResult, StateCacheError> {
         match self.panics {
             Panics::EndTheRun => match self.stop.catch(self.try_step(step)).await {
@@ -253,7 +258,8 @@ impl Executor {
     ) -> Result<StepResult, StateCacheError> {
         // Looked at when the upload's turn has come: what was seen before a long queue is old.
         let Some(slot) = self.slot().await else { return Ok(self.called_off()) };
-        // A newer revision may be a deploy that this checkout has not pulled: it is never overwritten unseen.
+        // A newer revision may be a deploy that this checkout has not pulled: it is never overwritten
+        // unseen.
         let seen = match self.look(address, asset_id).await? {
             Lookup::Present(asset) => asset,
             Lookup::Gone => return self.not_found(address, asset_id).await,
@@ -311,7 +317,8 @@ impl Executor {
             .await;
         let attempt = match begun {
             Ok(Some(attempt)) => attempt,
-            // Another process may have been at work in between: whether this is still wanted is for the next plan to say.
+            // Another process may have been at work in between: whether this is still wanted is for the next plan to
+            // say.
             Ok(None) => {
                 self.throttle.release_unsent(pass);
                 return Ok(superseded("the state was written anew, and everything is planned again"));
@@ -343,12 +350,14 @@ impl Executor {
         self.answer(attempt, reply).await
     }
 
-    /// The right to upload, when its turn has come; `None` when the run ends first. Have it before the file is opened: few are open at once.
+    /// The right to upload, when its turn has come; `None` when the run ends first. Have it before
+    /// the file is opened: few are open at once.
     pub(in crate::engine) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
         self.turn(self.uploads.acquire()).await?.ok()
     }
 
-    /// Waits for a turn: nothing is sent before it, so that something newer that is wanted ends it, as the end of the run does.
+    /// Waits for a turn: nothing is sent before it, so that something newer that is wanted ends it,
+    /// as the end of the run does.
     async fn turn<T>(&self, turn: impl Future<Output = T>) -> Option<T> {
         self.stop.or(self.superseded.or(turn)).await.flatten()
     }
@@ -389,7 +398,8 @@ impl Executor {
         Some(crate::engine::execute::response::forbidden_outcome(creator, message))
     }
 
-    /// Why no new asset of this kind is made now: its quota was used up while this one stood in the queue.
+    /// Why no new asset of this kind is made now: its quota was used up while this one stood in the
+    /// queue.
     fn quota_of(&self, identity: &Identity) -> Option<Outcome> {
         let message = self.state_cache.read(|recorded| {
             let spent = recorded.spent_quota(identity.creator, identity.asset_type, clock::now())?;

@@ -1,6 +1,8 @@
-//! Settling by looking: what came of an update, a metadata change, an archive or a restore whose outcome is unknown.
+//! Settling by looking: what came of an update, a metadata change, an archive or a restore whose
+//! outcome is unknown.
 //!
-//! Creates are not settled here: they can't be looked up, and follow the policy (`src/plan/doubt.rs`). Read next: [`super::response`].
+//! Creates are not settled here: they can't be looked up, and follow the policy
+//! (`src/plan/doubt.rs`). Read next: [`super::response`].
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -21,12 +23,13 @@ use crate::model::recorded::{Attempt, AttemptId, Blocked, Record, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::platform::{clock, failpoint};
 
-/// The version of an update appears when its operation ends, a second to ten after the request (observed by public clients). So many looks, each after a
-/// longer rest, take a quarter of a minute.
+/// The version of an update appears when its operation ends, a second to ten after the request
+/// (observed by public clients). So many looks, each after a longer rest, take a quarter of a
+/// minute.
 const LOOKS: u32 = 5;
 
-/// The longest that a request without a file takes from being written down to its end: a connection, its body and its answer, each at its longest
-/// (`src/cloud/timeouts.rs`).
+/// The longest that a request without a file takes from being written down to its end: a
+/// connection, its body and its answer, each at its longest (`src/cloud/timeouts.rs`).
 const LONGEST_REQUEST: SignedDuration = SignedDuration::from_secs(10 + 60 + 60);
 
 impl Executor {
@@ -82,8 +85,9 @@ impl Executor {
         }
     }
 
-    /// Whether sending a request twice comes to the same as sending it once, and somebody sends it: a plan what the manifest wants, a command what a
-    /// person asked for. A rollback may make a version each time, and so may metadata of a Model.
+    /// Whether sending a request twice comes to the same as sending it once, and somebody sends it:
+    /// a plan what the manifest wants, a command what a person asked for. A rollback may make a
+    /// version each time, and so may metadata of a Model.
     fn may_be_repeated(&self, attempt: &Attempt) -> bool {
         match &attempt.intent {
             Intent::Archive { .. } | Intent::Restore { .. } => self.by_hand,
@@ -182,7 +186,8 @@ impl Executor {
             return Ok(superseded("somebody else changed it at Roblox"));
         }
         match self.bytes_at_hand(attempt) {
-            // Equal bytes make no second version (seen by public clients), so sending them again tells whose the revision is.
+            // Equal bytes make no second version (seen by public clients), so sending them again tells whose the
+            // revision is.
             Some(size) => self.send_again(id, attempt, size).await,
             // The file has moved on. The revision is as old as the attempt: it is the attempt's.
             None => self.finish(id, asset).await,
@@ -202,7 +207,8 @@ impl Executor {
         };
         tracing::info!(address = %attempt.address, %asset_id, size, "sending the same bytes again to settle an update in doubt");
         let request = UpdateRequest { asset_id, fields: Vec::new(), content: Some(upload) };
-        // In doubt it was and in doubt it stays until it is answered: nothing needs to be written down before.
+        // In doubt it was and in doubt it stays until it is answered: nothing needs to be written down
+        // before.
         let reply = self.client.update_asset(request, std::future::ready(Ok(()))).await;
         self.throttle.release(pass, &reply);
         match &reply.result {
@@ -216,8 +222,9 @@ impl Executor {
     }
 }
 
-/// What is stored of metadata in doubt that is not stored as it was asked: Roblox's text filter may have changed it, and then what was asked before is
-/// not stored either. A field that shows neither has an unknown value, which is asserted anew whatever is wanted by then.
+/// What is stored of metadata in doubt that is not stored as it was asked: Roblox's text filter may
+/// have changed it, and then what was asked before is not stored either. A field that shows neither
+/// has an unknown value, which is asserted anew whatever is wanted by then.
 fn believed(attempt: &Attempt, record: &Record, asset: &RemoteAsset) -> Option<Change> {
     let Intent::UpdateMetadata { fields, .. } = &attempt.intent else { return None };
     let mut asked = record.asked.clone();
@@ -233,7 +240,8 @@ fn believed(attempt: &Attempt, record: &Record, asset: &RemoteAsset) -> Option<C
     })
 }
 
-/// Of metadata in doubt nothing is known, whatever was asked for before: each field is asserted anew, whatever is wanted by then.
+/// Of metadata in doubt nothing is known, whatever was asked for before: each field is asserted
+/// anew, whatever is wanted by then.
 fn unknown(attempt: &Attempt, record: &Record) -> Option<Change> {
     let Intent::UpdateMetadata { fields, .. } = &attempt.intent else { return None };
     let mut asked = record.asked.clone();
@@ -246,13 +254,15 @@ fn may_lag(written: Timestamp, now: Timestamp) -> bool {
     now.duration_since(written).abs() < failpoint::rest(READ_LAG)
 }
 
-/// When the request of an attempt in doubt was over at the latest. An attempt that a crash left is in doubt only since the next start.
+/// When the request of an attempt in doubt was over at the latest. An attempt that a crash left is
+/// in doubt only since the next start.
 fn sent_by(attempt: &Attempt) -> Timestamp {
     attempt.since.min(attempt.begun_at.saturating_add(LONGEST_REQUEST).unwrap_or(Timestamp::MAX))
 }
 
-/// What a read proves. One that may show the asset as it was before Macadam's own last write (`lags`), or before the request in doubt was carried out
-/// (`is_early`), decides only what an older one can't show.
+/// What a read proves. One that may show the asset as it was before Macadam's own last write
+/// (`lags`), or before the request in doubt was carried out (`is_early`), decides only what an
+/// older one can't show.
 const fn proven(shown: InDoubtVerdict, lags: bool, is_early: bool) -> InDoubtVerdict {
     match shown {
         // Versions only grow.
@@ -307,8 +317,9 @@ fn carried_out(intent: &Intent, record: &Record, asset: &RemoteAsset) -> InDoubt
     }
 }
 
-/// What came of an update that was to follow version `head`, where the remote shows `shown`. An old state that comes back has updates in doubt of which
-/// the lockfile tells more: the versions after `head`.
+/// What came of an update that was to follow version `head`, where the remote shows `shown`. An old
+/// state that comes back has updates in doubt of which the lockfile tells more: the versions after
+/// `head`.
 fn updated(
     record: &Record,
     (asset_id, content): (AssetId, ContentHash),

@@ -1,4 +1,5 @@
-//! Changing metadata: which assets the icon and previews are now, and then one update that names exactly the fields that change.
+//! Changing metadata: which assets the icon and previews are now, and then one update that names
+//! exactly the fields that change.
 //!
 //! Read next: [`super::executor`].
 
@@ -37,7 +38,8 @@ impl Executor {
                 Err(missing) => return Ok(superseded(&format!("`{missing}`, which it shows, has no asset"))),
             }
         }
-        // Of a Model a change of metadata may make a revision as well; whose it is can only be told by who knows the head before.
+        // Of a Model a change of metadata may make a revision as well; whose it is can only be told by who
+        // knows the head before.
         let in_place = record.identity.asset_type.on_content_change() == ContentChange::InPlace;
         if !made_just_now && (in_place || !self.state_cache.read(|recorded| is_vouched_for(recorded, asset_id))) {
             match self.look(address, asset_id).await? {
@@ -83,8 +85,8 @@ impl Executor {
     }
 }
 
-/// Whether Roblox has said whose an asset is and what, since Macadam last wrote to it. The plan holds an asset that it says is somebody else's, so that
-/// nothing is sent to it.
+/// Whether Roblox has said whose an asset is and what, since Macadam last wrote to it. The plan
+/// holds an asset that it says is somebody else's, so that nothing is sent to it.
 fn is_vouched_for(recorded: &Recorded, asset_id: AssetId) -> bool {
     let written = recorded.written.get(&asset_id);
     recorded.observed(asset_id).is_some_and(|seen| {

@@ -1,6 +1,8 @@
-//! Whether Roblox has recovered since the answer to an upload was lost: before that the upload is not sent again.
+//! Whether Roblox has recovered since the answer to an upload was lost: before that the upload is
+//! not sent again.
 //!
-//! That it rests for a while is the plan's (`src/plan/asset.rs`); here is the question that a quiet run has to ask, since nothing else would tell.
+//! That it rests for a while is the plan's (`src/plan/asset.rs`); here is the question that a quiet
+//! run has to ask, since nothing else would tell.
 
 use jiff::Timestamp;
 
@@ -31,7 +33,8 @@ impl Executor {
         }
     }
 
-    /// Without an asset there is nothing else to ask about. A token can't be asked about: then the rest has to do.
+    /// Without an asset there is nothing else to ask about. A token can't be asked about: then the
+    /// rest has to do.
     async fn ask_about_the_key(&self, address: &Address) -> Result<Option<StepResult>, StateCacheError> {
         let Some(pass) = self.stop.or(self.throttle.acquire(Endpoint::Introspect)).await else {
             return Ok(Some(run_ends()));
@@ -55,7 +58,8 @@ fn lost_at(recorded: &Recorded, address: &Address) -> Option<Timestamp> {
     lost.map(|attempt| attempt.since).max()
 }
 
-/// An asset to ask about, and the address that it is: another address' record says nothing of its owner and type.
+/// An asset to ask about, and the address that it is: another address' record says nothing of its
+/// owner and type.
 fn any_asset(recorded: &Recorded) -> Option<(Address, AssetId)> {
     recorded.assets.iter().find_map(|(address, record)| Some((address.clone(), record.points_to?)))
 }

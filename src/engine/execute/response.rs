@@ -1,6 +1,7 @@
 //! What an answer, or the want of one, means for the step that asked.
 //!
-//! The client has classified it; here the classes become phases of the journal, rests of the address, and outcomes. Read next: [`super::effects`].
+//! The client has classified it; here the classes become phases of the journal, rests of the
+//! address, and outcomes. Read next: [`super::effects`].
 
 use std::sync::PoisonError;
 
@@ -31,16 +32,18 @@ use crate::model::remote::RemoteAsset;
 use crate::plan::in_doubt;
 use crate::platform::{clock, failpoint};
 
-/// How often the remote is read again for the texts of an update before they are taken as they are: reads lag behind writes. An old text that is
-/// remembered beside the one that was asked for does no harm.
+/// How often the remote is read again for the texts of an update before they are taken as they are:
+/// reads lag behind writes. An old text that is remembered beside the one that was asked for does
+/// no harm.
 const READS_OF_TEXTS: u32 = 5;
 
-/// How often it is read again before a content or a rollback counts as refused. The waits between them add up to more than
-/// [`READ_LAG`](crate::model::observation::READ_LAG).
+/// How often it is read again before a content or a rollback counts as refused. The waits between
+/// them add up to more than [`READ_LAG`](crate::model::observation::READ_LAG).
 const READS_OF_CONTENT: u32 = 8;
 
-/// A used-up quota is asked for again after so long, unless Roblox tells a longer time: the quotas that are known last a day (videos) and a month
-/// (sounds), and which day they began is not known. At most a few uploads an hour find out.
+/// A used-up quota is asked for again after so long, unless Roblox tells a longer time: the quotas
+/// that are known last a day (videos) and a month (sounds), and which day they began is not known.
+/// At most a few uploads an hour find out.
 const QUOTA_ASKED_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
 impl Executor {
@@ -73,7 +76,8 @@ impl Executor {
         }
     }
 
-    /// The creator's quota for the type is used up: nothing of the kind is uploaded until it may be over, and the file is not to blame.
+    /// The creator's quota for the type is used up: nothing of the kind is uploaded until it may be
+    /// over, and the file is not to blame.
     async fn quota_spent(
         &self,
         id: AttemptId,
@@ -164,7 +168,8 @@ impl Executor {
                 self.not_found(&attempt.address, asset_id).await
             }
             Refusal::Invalid if let Some((asset_id, aim)) = Aim::of(&attempt.intent) => {
-                // A request before this one may have arrived though its answer was lost, and Roblox may refuse the second.
+                // A request before this one may have arrived though its answer was lost, and Roblox may refuse the
+                // second.
                 match self.look(&attempt.address, asset_id).await? {
                     Lookup::Present(asset) if aim.is_reached(&asset) => self.finish(id, *asset).await,
                     Lookup::Present(_) | Lookup::Gone | Lookup::Unknown(_) => {
@@ -216,7 +221,8 @@ impl Executor {
         Ok(StepResult::Ended(Outcome::InDoubt { message: message.to_owned() }))
     }
 
-    /// Something came of it, and nobody can read what: a new asset waits for a person, a change of a known one is looked at.
+    /// Something came of it, and nobody can read what: a new asset waits for a person, a change of
+    /// a known one is looked at.
     async fn hold(&self, id: AttemptId, message: &str) -> Result<StepResult, StateCacheError> {
         let upload = self.attempt(id).and_then(|attempt| attempt.intent.upload());
         if upload.is_none() {
@@ -246,7 +252,8 @@ impl Executor {
         self.state_cache.commit_with(decide).await.map(|_| ())
     }
 
-    /// Follows the operation of an attempt to its end; one that an earlier run submitted, since about when the attempt was begun.
+    /// Follows the operation of an attempt to its end; one that an earlier run submitted, since
+    /// about when the attempt was begun.
     pub(in crate::engine) async fn follow(
         &self,
         id: AttemptId,
@@ -271,7 +278,8 @@ impl Executor {
             about: attempt.intent.asset_id(),
             since: since.unwrap_or(attempt.begun_at),
         };
-        // Whoever wants something else of the address has the right to it once the operation takes longer than any that ends.
+        // Whoever wants something else of the address has the right to it once the operation takes longer
+        // than any that ends.
         let called_off = async {
             self.superseded.or(std::future::pending::<()>()).await;
             tokio::time::sleep(in_doubt::patience_left(&attempt, clock::now())).await;
@@ -301,7 +309,8 @@ impl Executor {
         }
     }
 
-    /// The operation ended with an error: it is over, and what it means decides whether it is started again.
+    /// The operation ended with an error: it is over, and what it means decides whether it is
+    /// started again.
     async fn operation_failed(
         &self,
         id: AttemptId,
@@ -397,8 +406,8 @@ impl Executor {
         Ok(StepResult::Ended(self.done(&attempt.address, settled.key)))
     }
 
-    /// An answer that shows the asset as it was before is a read that lags behind, or Roblox did not do what it said. It is read again before anything
-    /// is concluded.
+    /// An answer that shows the asset as it was before is a read that lags behind, or Roblox did
+    /// not do what it said. It is read again before anything is concluded.
     async fn newest_after_update(
         &self,
         id: AttemptId,
@@ -488,7 +497,8 @@ impl Executor {
         self.state_cache.commit(vec![Change::SetBlocked { address: address.clone(), blocked: Some(blocked) }]).await
     }
 
-    /// An answer about an asset, unless it describes another one than the record of `address` means.
+    /// An answer about an asset, unless it describes another one than the record of `address`
+    /// means.
     async fn vouched(&self, address: &Address, meant: AssetId, asset: RemoteAsset) -> Result<Lookup, StateCacheError> {
         match self.mismatch(address, Some(meant), &asset) {
             Some(mismatch) => Ok(Lookup::Unknown(self.foreign(address, mismatch, asset).await?)),
@@ -496,14 +506,16 @@ impl Executor {
         }
     }
 
-    /// What speaks against an answer being about the asset of `address`, asset `meant` where one was.
+    /// What speaks against an answer being about the asset of `address`, asset `meant` where one
+    /// was.
     fn mismatch(&self, address: &Address, meant: Option<AssetId>, asset: &RemoteAsset) -> Option<Mismatch> {
         let found = asset.asset_id;
         let other = meant.filter(|meant| *meant != found).map(|meant| Mismatch::Asset { meant, found });
         other.or_else(|| Mismatch::of(self.record(address)?.kind_of(found), asset))
     }
 
-    /// Writes down what an answer says of an asset that is not the record's: the plan holds its address from now on.
+    /// Writes down what an answer says of an asset that is not the record's: the plan holds its
+    /// address from now on.
     pub(in crate::engine) async fn foreign(
         &self,
         address: &Address,
@@ -534,7 +546,8 @@ impl Executor {
         self.state_cache.read(|recorded| recorded.attempts.get(&id).cloned())
     }
 
-    /// What a failure of an attempt is remembered against: what is wanted of that part of its address, or, when nothing is, the bytes in question.
+    /// What a failure of an attempt is remembered against: what is wanted of that part of its
+    /// address, or, when nothing is, the bytes in question.
     fn input_digest(&self, attempt: &Attempt) -> FieldDigest {
         let known = self.input_digests.get(&attempt.address).map(|input_digests| match attempt.intent {
             Intent::UpdateMetadata { .. } => input_digests.metadata,
@@ -566,7 +579,8 @@ pub(in crate::engine) fn forbidden_outcome(creator: Creator, message: String) ->
     Outcome::Refused { message, hint: Some(hint) }
 }
 
-/// How long Roblox says to wait, where it says so in seconds; a month is the longest quota that is known.
+/// How long Roblox says to wait, where it says so in seconds; a month is the longest quota that is
+/// known.
 fn told_wait(limits: &RawLimitHeaders) -> Option<SignedDuration> {
     let seconds = limits.retry_after.iter().filter_map(|text| text.trim().parse::<u32>().ok()).max()?;
     Some(SignedDuration::from_secs(i64::from(seconds)).min(SignedDuration::from_hours(30 * 24)))
@@ -611,7 +625,8 @@ const fn refusal_kind(refusal: Refusal) -> RefusalKind {
     }
 }
 
-/// The attempt, when `asset` is as it was before: its content a revision which is known to hold other bytes, its head the old one, a text the old one.
+/// The attempt, when `asset` is as it was before: its content a revision which is known to hold
+/// other bytes, its head the old one, a text the old one.
 fn clashes(recorded: &Recorded, id: AttemptId, asset: &RemoteAsset) -> Option<Attempt> {
     let attempt = recorded.attempts.get(&id)?;
     let record = recorded.assets.get(&attempt.address)?;

@@ -1,7 +1,8 @@
 //! Making an earlier version of a Model current again.
 //!
-//! What Roblox makes of it is contested: the head moves back, or a new version has the old bytes. So the asset is read before and after, and only what
-//! is read counts. Read next: [`super::executor`].
+//! What Roblox makes of it is contested: the head moves back, or a new version has the old bytes.
+//! So the asset is read before and after, and only what is read counts. Read next:
+//! [`super::executor`].
 
 use crate::cloud::class::{Class, Refusal};
 use crate::cloud::client::RollbackForm;
@@ -24,7 +25,8 @@ use crate::model::remote::RemoteAsset;
 use crate::platform::clock;
 
 impl Executor {
-    /// Makes version `to` of a Model current again, unless somebody else made a newer one meanwhile.
+    /// Makes version `to` of a Model current again, unless somebody else made a newer one
+    /// meanwhile.
     pub(in crate::engine) async fn roll_back(
         &self,
         address: &Address,
@@ -52,7 +54,8 @@ impl Executor {
             if !is_wrong_form(&reply) {
                 return submitted(asset_id, reply);
             }
-            // V1's schema says a form, its sample and all clients JSON. A definite no to the one is the time for the other; it was handed over before.
+            // V1's schema says a form, its sample and all clients JSON. A definite no to the one is the time
+            // for the other; it was handed over before.
             let recorded = std::future::ready(Ok(()));
             submitted(asset_id, self.client.rollback(asset_id, to, RollbackForm::Multipart, recorded).await)
         };
@@ -61,7 +64,8 @@ impl Executor {
 }
 
 impl Executor {
-    /// Why a version can't be made current, before anything is sent: Roblox doesn't have it, moderation rejected it, or it can't be read now.
+    /// Why a version can't be made current, before anything is sent: Roblox doesn't have it,
+    /// moderation rejected it, or it can't be read now.
     async fn objection_to_version(
         &self,
         address: &Address,

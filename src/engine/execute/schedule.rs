@@ -1,6 +1,8 @@
-//! Carrying out a plan: the steps of one address after one another, addresses side by side, an asset before what shares or shows it.
+//! Carrying out a plan: the steps of one address after one another, addresses side by side, an
+//! asset before what shares or shows it.
 //!
-//! What is waited for is an address's asset, never its metadata; so a picture may be the icon of the asset whose bytes it shares.
+//! What is waited for is an address's asset, never its metadata; so a picture may be the icon of
+//! the asset whose bytes it shares.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +14,8 @@ use crate::engine::report::run_report::{Outcome, StepReport};
 use crate::model::address::Address;
 use crate::plan::Step;
 
-/// How many addresses are in the works at once. Most of them wait for an operation, which can take minutes; the uploads have a limit of their own.
+/// How many addresses are in the works at once. Most of them wait for an operation, which can take
+/// minutes; the uploads have a limit of their own.
 const ADDRESSES_AT_ONCE: usize = 4096;
 
 /// Runs one step to its outcome.
@@ -21,7 +24,8 @@ pub(crate) trait Runner {
     fn run(&self, step: &Step) -> impl Future<Output = Outcome>;
 }
 
-/// By address whether its asset is as its plan wants it; what is not in here is not under way. Shared by all who wait for one another.
+/// By address whether its asset is as its plan wants it; what is not in here is not under way.
+/// Shared by all who wait for one another.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Finished {
     under_way: Arc<Mutex<HashMap<Address, watch::Sender<Option<bool>>>>>,
@@ -84,7 +88,8 @@ impl Finished {
     }
 }
 
-/// Carries out `steps` and tells how each ended, in their order. After a step that is not done, the rest of its address is not tried.
+/// Carries out `steps` and tells how each ended, in their order. After a step that is not done, the
+/// rest of its address is not tried.
 pub(crate) async fn execute(runner: &impl Runner, steps: Vec<Step>) -> Vec<StepReport> {
     let finished = Finished::default();
     let chains = chains(steps);
@@ -104,8 +109,8 @@ pub(crate) fn asset_of(chain: &[Step]) -> Option<&Address> {
     chain.first().filter(|step| !step.action.is_metadata()).map(|step| &step.address)
 }
 
-/// Groups steps by address, metadata apart, keeping their order. Those who wait come last, so that they never keep those whom they wait for from
-/// starting: assets, those that share one, metadata.
+/// Groups steps by address, metadata apart, keeping their order. Those who wait come last, so that
+/// they never keep those whom they wait for from starting: assets, those that share one, metadata.
 pub(crate) fn chains(steps: Vec<Step>) -> Vec<Vec<Step>> {
     let belongs = |last: &Step, step: &Step| {
         last.address == step.address && last.action.is_metadata() == step.action.is_metadata()
@@ -196,7 +201,8 @@ mod tests {
         let script = Script { failing, ..Script::default() };
         let reports = execute(&script, steps).await;
         let log = script.log.lock().unwrap().clone();
-        // Addresses run side by side: only the order within one, and of a sharer after its owner, is promised.
+        // Addresses run side by side: only the order within one, and of a sharer after its owner, is
+        // promised.
         for pair in ran.windows(2) {
             let at = |line: &str| log.iter().position(|logged| logged == line);
             let (first, second) = (pair[0], pair[1]);

@@ -1,6 +1,8 @@
-//! Steps that upload nothing: using an asset that another address has, and going back to one that this address had.
+//! Steps that upload nothing: using an asset that another address has, and going back to one that
+//! this address had.
 //!
-//! Both look first that the asset still lives; what they find out otherwise is learned for every address that has it. Read next: [`super::executor`].
+//! Both look first that the asset still lives; what they find out otherwise is learned for every
+//! address that has it. Read next: [`super::executor`].
 
 use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::ApiReply;
@@ -21,7 +23,8 @@ use crate::model::recorded::{DriftRepair, Identity, Record, Recorded};
 use crate::platform::clock;
 
 impl Executor {
-    /// Uses another address's asset, after looking that it still lives unless it was made in this run.
+    /// Uses another address's asset, after looking that it still lives unless it was made in this
+    /// run.
     pub(in crate::engine) async fn share(
         &self,
         address: &Address,
@@ -73,7 +76,8 @@ impl Executor {
         Ok(StepResult::Ended(self.done(address, to)))
     }
 
-    /// Looks whether an asset can be that of `address`, restores it where it is archived, and writes down what came of it.
+    /// Looks whether an asset can be that of `address`, restores it where it is archived, and
+    /// writes down what came of it.
     async fn check_alive(
         &self,
         address: &Address,
@@ -184,7 +188,8 @@ impl Executor {
         })
     }
 
-    /// Roblox answered that it doesn't have an asset: once is no proof, so the step waits for more answers, and the plan says so.
+    /// Roblox answered that it doesn't have an asset: once is no proof, so the step waits for more
+    /// answers, and the plan says so.
     pub(in crate::engine) async fn not_found(
         &self,
         address: &Address,

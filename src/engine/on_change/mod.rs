@@ -1,10 +1,11 @@
 //! `--on-change COMMAND`: a person's command that runs after the lockfile or outputs changed, for
 //! example to commit and push them.
 //!
-//! For `sync --once` it runs once, at the end ([`run_once`]). For the service ([`OnChange`]) one run
-//! goes on at a time, a change during a run makes it run once more, and a failure never stops the
-//! service: it is logged, counted and tried again, later each time. The command sees no credential.
-//! Read next: [`schedule`] for when it runs, [`shipped`] for the command that ships with Macadam.
+//! For `sync --once` it runs once, at the end ([`run_once`]). For the service ([`OnChange`]) one
+//! run goes on at a time, a change during a run makes it run once more, and a failure never stops
+//! the service: it is logged, counted and tried again, later each time. The command sees no
+//! credential. Read next: [`schedule`] for when it runs, [`shipped`] for the command that ships
+//! with Macadam.
 
 mod output;
 mod schedule;
@@ -29,7 +30,8 @@ use crate::platform::clock;
 use crate::platform::process::{self, Shell, Surroundings};
 use crate::telemetry::systemd;
 
-/// A commit and a push take seconds; what takes this long waits for something that never comes, for example a password.
+/// A commit and a push take seconds; what takes this long waits for something that never comes, for
+/// example a password.
 const RUN: Duration = Duration::from_mins(10);
 
 /// From asking it to end until it is killed: git removes its locks meanwhile.
@@ -76,7 +78,8 @@ pub(crate) struct Counts {
 /// Receives each line that the command prints.
 pub(crate) type LineSink<'a> = &'a mut (dyn FnMut(String) + Send);
 
-/// The command of one service. Dropped, it and what it started are killed; [`OnChange::finish`] is the orderly end.
+/// The command of one service. Dropped, it and what it started are killed; [`OnChange::finish`] is
+/// the orderly end.
 #[derive(Debug)]
 pub(crate) struct OnChange {
     inbox: mpsc::UnboundedSender<RunnerMessage>,
@@ -133,7 +136,8 @@ impl OnChange {
         Self { inbox, tally }
     }
 
-    /// These files were written, created or removed; or an earlier process did that, and its run for it was cut off.
+    /// These files were written, created or removed; or an earlier process did that, and its run
+    /// for it was cut off.
     pub(crate) fn changed(&self, paths: impl IntoIterator<Item = PathBuf>) {
         self.tally.changes.fetch_add(1, Ordering::SeqCst);
         let _ = self.inbox.send(RunnerMessage::Changed(paths.into_iter().collect())); // the task ends with this handle
@@ -167,8 +171,9 @@ impl OnChange {
         self.tally.running.load(Ordering::Relaxed)
     }
 
-    /// The end of the service: what runs may go on, and what changed is still told, until `patience` is over; then it is ended. Returns whether a run that
-    /// ended well began after the last change.
+    /// The end of the service: what runs may go on, and what changed is still told, until
+    /// `patience` is over; then it is ended. Returns whether a run that ended well began after
+    /// the last change.
     pub(crate) async fn finish(self, patience: Duration) -> bool {
         let (done, finished) = oneshot::channel();
         if self.inbox.send(RunnerMessage::Finish(patience, done)).is_ok() {
@@ -270,8 +275,9 @@ fn end_of(patience: Duration, limits: TimeLimits) -> Duration {
 
 /// Runs the command once for `sync --once`, and hands each line that it prints to `said`.
 ///
-/// It never takes longer than ten minutes, and once `signalled` holds a time ([`clock::elapsed`]) the
-/// command and all that it started are gone [`AFTER_SIGNAL`] later, or [`LEAST`] after it began.
+/// It never takes longer than ten minutes, and once `signalled` holds a time ([`clock::elapsed`])
+/// the command and all that it started are gone [`AFTER_SIGNAL`] later, or [`LEAST`] after it
+/// began.
 ///
 /// # Errors
 /// Why it did not end well, for a person: lower case, no full stop.
@@ -301,7 +307,8 @@ pub(crate) async fn run_once(
     }
 }
 
-/// Whether the command could publish what it will be told: asked of the one that ships inside, before anything is uploaded. Others can't be asked.
+/// Whether the command could publish what it will be told: asked of the one that ships inside,
+/// before anything is uploaded. Others can't be asked.
 ///
 /// # Errors
 /// Why it could not: lower case, no full stop; what is in the way was handed to `said`.
@@ -409,7 +416,8 @@ async fn end(shell: &mut Shell, grace: Duration) {
     let _ = tokio::time::timeout(grace, shell.wait()).await;
 }
 
-/// Hands on the lines of one stream; a slow log slows the command down instead of filling the memory.
+/// Hands on the lines of one stream; a slow log slows the command down instead of filling the
+/// memory.
 async fn read(stream: Option<impl AsyncRead + Unpin>, lines: mpsc::Sender<String>) {
     let Some(mut stream) = stream else { return };
     let mut cutter = Lines::default();

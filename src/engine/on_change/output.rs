@@ -5,7 +5,8 @@ use std::time::Duration;
 /// A longer line is cut: enough for any message of git's.
 const LINE_BYTES: usize = 500;
 
-/// So many lines a minute are logged, the rest is counted: a command that says each file of a large project must not fill the journal.
+/// So many lines a minute are logged, the rest is counted: a command that says each file of a large
+/// project must not fill the journal.
 const LINES_A_MINUTE: u32 = 200;
 
 const MINUTE: Duration = Duration::from_mins(1);

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The first wait after a failure: long enough for a push that lost a race, or a network that comes back.
+/// The first wait after a failure: long enough for a push that lost a race, or a network that comes
+/// back.
 const FIRST_REST: Duration = Duration::from_secs(30);
 
 /// The longest wait: as often as the service looks at everything anyway.
@@ -26,7 +27,8 @@ impl Schedule {
         self.waiting.extend(paths);
     }
 
-    /// Begins a run if one is due: the files to tell it of, all that changed since the last run that went well.
+    /// Begins a run if one is due: the files to tell it of, all that changed since the last run
+    /// that went well.
     pub(super) fn begin(&mut self, now: Duration) -> Option<Vec<PathBuf>> {
         if self.due()? > now {
             return None;
@@ -36,7 +38,8 @@ impl Schedule {
         Some(told.into_iter().collect())
     }
 
-    /// The run that was begun is over. What a failed one was told is told again, with what changes until then.
+    /// The run that was begun is over. What a failed one was told is told again, with what changes
+    /// until then.
     pub(super) fn ended(&mut self, now: Duration, succeeded: bool) {
         let told = self.running.take().unwrap_or_default();
         if succeeded {

@@ -15,7 +15,8 @@ const COMMIT_PUSH: &str = include_str!("../../../systemd/macadam-commit-push");
 /// Its name.
 const NAME: &str = "macadam-commit-push";
 
-/// The command that asks the script whether it could commit and push here; `None` where `command` doesn't begin with it. Variables may stand before it.
+/// The command that asks the script whether it could commit and push here; `None` where `command`
+/// doesn't begin with it. Variables may stand before it.
 pub(super) fn check_of(command: &str) -> Option<String> {
     let is_variable = |word: &&str| word.split_once('=').is_some_and(|(name, _)| !name.contains(['"', '\'', '$', '`']));
     let variables: Vec<&str> = command.split_whitespace().take_while(is_variable).collect();
@@ -48,7 +49,8 @@ impl Shipped {
         Ok(Self { folder })
     }
 
-    /// What the command needs to find the script, and the script this program (for the merge driver).
+    /// What the command needs to find the script, and the script this program (for the merge
+    /// driver).
     pub(super) fn variables(&self) -> Vec<(&'static str, OsString)> {
         let path = env::var_os("PATH").unwrap_or_default();
         let folders = env::split_paths(&path).chain([self.folder.path().to_owned()]);

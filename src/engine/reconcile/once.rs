@@ -37,10 +37,12 @@ use crate::platform::{clock, failpoint};
 use crate::state::lockfile::LockfileError;
 use crate::state::store::FileDelta;
 
-/// The lockfile is written at most this long after an outcome: a CI machine may be taken away at any time.
+/// The lockfile is written at most this long after an outcome: a CI machine may be taken away at
+/// any time.
 const LOCKFILE_EVERY: Duration = Duration::from_secs(5);
 
-/// So many rounds without a single step done end a run: something changes underneath faster than it can be followed.
+/// So many rounds without a single step done end a run: something changes underneath faster than it
+/// can be followed.
 const FRUITLESS_ROUNDS: u32 = 5;
 
 /// Whether a plan may be carried out.
@@ -50,7 +52,8 @@ pub(crate) type Confirm = Arc<dyn Fn(&Plan) -> bool + Send + Sync>;
 pub(crate) struct Options {
     /// How many files are uploaded at once.
     pub uploads: usize,
-    /// Asked once, before the first plan is carried out; `false` ends the run with everything left. May block: it may ask a person.
+    /// Asked once, before the first plan is carried out; `false` ends the run with everything left.
+    /// May block: it may ask a person.
     pub confirm: Confirm,
     /// Who is told what happens.
     pub listener: Listener,
@@ -139,8 +142,9 @@ fn due(reviews: &BTreeMap<AssetId, Review>, now: Timestamp) -> Vec<AssetQuery> {
     due.map(|(asset_id, _)| AssetQuery { asset_id: *asset_id, extras: false }).collect()
 }
 
-/// What a plan marks, and apart from it what gives up a create in doubt for one that follows. Until that one begins the doubt stays open, and in the
-/// lockfile: a run that ends before, in a rest or by a signal, leaves it to the next machine with its count.
+/// What a plan marks, and apart from it what gives up a create in doubt for one that follows. Until
+/// that one begins the doubt stays open, and in the lockfile: a run that ends before, in a rest or
+/// by a signal, leaves it to the next machine with its count.
 pub(in crate::engine) fn abandoned_creates(plan: &Plan, recorded: &Recorded) -> (GivenUp, Vec<Change>) {
     let address_of = |change: &Change| match change {
         Change::Advance { attempt, .. } => recorded.attempts.get(attempt).map(|attempt| attempt.address.clone()),
@@ -171,10 +175,12 @@ struct SyncRun<'a> {
     in_manifest: BTreeSet<Address>,
     /// What the last look at manifest and files gave, for the outputs.
     wanted: Option<(Manifest, Arc<Desired>)>,
-    /// What was found in place of a missing lockfile by the first plan: it holds for the whole run, which may write a new one.
+    /// What was found in place of a missing lockfile by the first plan: it holds for the whole run,
+    /// which may write a new one.
     missing_lockfile: Option<MissingLockfile>,
     report: RunReport,
-    /// The state for which the last plan was made, see [`StateCache::generation`](crate::engine::workspace::state_cache::StateCache::generation).
+    /// The state for which the last plan was made, see
+    /// [`StateCache::generation`](crate::engine::workspace::state_cache::StateCache::generation).
     generation: u64,
     /// How steps of the plan ended that is being carried out.
     reported: Mutex<Vec<StepReport>>,
@@ -239,7 +245,8 @@ impl SyncRun<'_> {
         }
     }
 
-    /// There is no time left: what is on the wire is not waited for. It is written down as after a crash, so that lockfile and state have it.
+    /// There is no time left: what is on the wire is not waited for. It is written down as after a
+    /// crash, so that lockfile and state have it.
     async fn break_off(&mut self) -> Result<(), SyncError> {
         let reported = std::mem::take(&mut *self.reported.lock().unwrap_or_else(PoisonError::into_inner));
         self.report.steps.extend(reported);
@@ -258,8 +265,9 @@ impl SyncRun<'_> {
         Ok(())
     }
 
-    /// Looks at what the remote says before anything is planned: at all of it where that is asked for, else at what is out of date, what Roblox didn't
-    /// find, and what is under review and due.
+    /// Looks at what the remote says before anything is planned: at all of it where that is asked
+    /// for, else at what is out of date, what Roblox didn't find, and what is under review and
+    /// due.
     async fn look_first(&mut self) -> Result<(), SyncError> {
         let undecided = |recorded: &Recorded| {
             let mut facts = recorded.assets.values().flat_map(|record| record.history.iter());
@@ -340,12 +348,14 @@ impl SyncRun<'_> {
         self.context.may_begin(&creators).await
     }
 
-    /// Looks at manifest and files, plans, and writes down what the plan marks, but for creates that are given up: those come along.
+    /// Looks at manifest and files, plans, and writes down what the plan marks, but for creates
+    /// that are given up: those come along.
     async fn plan(&mut self) -> Result<(Arc<Desired>, Plan, GivenUp), SyncError> {
         self.session.state_cache.secure().await?;
         self.generation = self.session.state_cache.generation();
         let (project, listener) = (self.session.project.clone(), self.options.listener.clone());
-        // Before the manifest: what one pull brought in both must not look like a manifest that names what nobody knows.
+        // Before the manifest: what one pull brought in both must not look like a manifest that names what
+        // nobody knows.
         self.session.lockfile.read(&self.session.state_cache).await?;
         let known = self.session.state_cache.read(Recorded::addresses);
         let cache = std::mem::take(&mut self.session.cache);

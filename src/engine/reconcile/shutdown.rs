@@ -1,4 +1,5 @@
-//! The switch that ends a run: thrown once, seen by everybody, by nobody in the middle of writing something down.
+//! The switch that ends a run: thrown once, seen by everybody, by nobody in the middle of writing
+//! something down.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -58,7 +59,8 @@ impl Shutdown {
         self.token.cancelled().await;
     }
 
-    /// Breaks off what is on the wire too, as a crash would: the journal has it. For a run that was told to end and has no time left.
+    /// Breaks off what is on the wire too, as a crash would: the journal has it. For a run that was
+    /// told to end and has no time left.
     pub(crate) fn cut_off(&self) {
         self.cut.cancel();
     }
@@ -68,13 +70,15 @@ impl Shutdown {
         self.cut.cancelled().await;
     }
 
-    /// Runs `work` unless or until the run is to end. Only for what may be given up at any point: waiting and reading, never writing down.
+    /// Runs `work` unless or until the run is to end. Only for what may be given up at any point:
+    /// waiting and reading, never writing down.
     pub(crate) async fn or<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         self.token.run_until_cancelled(work).await
     }
 
-    /// Runs one task of many. A panic in it is a defect of Macadam: it ends the run in order, for others may wait for what this one was to do.
-    /// Nothing that it held is trusted any more: its change of the remote is recovered from the journal, as after a crash.
+    /// Runs one task of many. A panic in it is a defect of Macadam: it ends the run in order, for
+    /// others may wait for what this one was to do. Nothing that it held is trusted any more:
+    /// its change of the remote is recovered from the journal, as after a crash.
     ///
     /// # Errors
     /// What it panicked with.

@@ -1,15 +1,17 @@
-//! Whether new assets may be made at all: Roblox's own answers have to be readable for that, or each upload makes an asset whose ID is lost.
+//! Whether new assets may be made at all: Roblox's own answers have to be readable for that, or
+//! each upload makes an asset whose ID is lost.
 //!
 //! One for a run. Pure but for its lock: time is an argument.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// So many results in a row that can't be read stop uploads: one may be an accident, three are a dialect that this version doesn't know.
+/// So many results in a row that can't be read stop uploads: one may be an accident, three are a
+/// dialect that this version doesn't know.
 const UNREADABLE_TO_STOP: u32 = 3;
 
-/// After so long one upload is tried again: a service that runs for weeks goes on by itself once Roblox has mended it, and until then makes at most six
-/// assets an hour that wait for a person.
+/// After so long one upload is tried again: a service that runs for weeks goes on by itself once
+/// Roblox has mended it, and until then makes at most six assets an hour that wait for a person.
 const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// Counts results of uploads that can't be read. A clone is the same count.

@@ -1,7 +1,9 @@
-//! What the API key may do, looked at once before the first write of a run, so that a key that can't do the work is known before it is begun.
+//! What the API key may do, looked at once before the first write of a run, so that a key that
+//! can't do the work is known before it is begun.
 //!
-//! It must never be what fails a run: where the key can't be introspected, Roblox's answers to the work itself decide, as they do in any case. Read
-//! next: [`crate::engine::execute::response`] for what those mean.
+//! It must never be what fails a run: where the key can't be introspected, Roblox's answers to the
+//! work itself decide, as they do in any case. Read next: [`crate::engine::execute::response`] for
+//! what those mean.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,10 +20,12 @@ use crate::engine::remote::throttle::Throttle;
 use crate::engine::report::run_report::Stop;
 use crate::model::ids::Creator;
 
-/// The introspection only saves time, so little of it may be spent on one that hangs. Answers of Roblox's gateway come within a second.
+/// The introspection only saves time, so little of it may be spent on one that hangs. Answers of
+/// Roblox's gateway come within a second.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A key whose time is over so soon is warned of: two weeks leave time to renew it, also over a holiday.
+/// A key whose time is over so soon is warned of: two weeks leave time to renew it, also over a
+/// holiday.
 const WARN_BEFORE: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 const DASHBOARD: &str = "https://create.roblox.com/dashboard/credentials";
@@ -39,8 +43,9 @@ pub(crate) struct KeyVerdict {
     pub expires_at: Option<Timestamp>,
 }
 
-/// Asks Roblox what the key may do, and judges it for a run that concerns these creators. A credential that can't be asked about (an OAuth token) and a
-/// question that fails, for whatever reason, say nothing: then all is left to Roblox's answers.
+/// Asks Roblox what the key may do, and judges it for a run that concerns these creators. A
+/// credential that can't be asked about (an OAuth token) and a question that fails, for whatever
+/// reason, say nothing: then all is left to Roblox's answers.
 pub(crate) async fn look(
     client: &Client,
     throttle: &Throttle,
@@ -50,7 +55,8 @@ pub(crate) async fn look(
 ) -> KeyVerdict {
     let Some(pass) = stop.or(throttle.acquire(Endpoint::Introspect)).await else { return KeyVerdict::default() };
     let asked = stop.or(tokio::time::timeout(PATIENCE, client.introspect())).await;
-    // It counts against none of the limits, and another service than that of the assets answers it: its health says nothing of theirs.
+    // It counts against none of the limits, and another service than that of the assets answers it: its
+    // health says nothing of theirs.
     throttle.release_unsent(pass);
     match asked {
         Some(Ok(Some(reply))) => match reply.result {

@@ -1,5 +1,6 @@
-//! When an asset under review is looked at again: soon at first, since most are decided in seconds, then ever more rarely, since the rest takes hours
-//! (creator-docs: projects/assets/index.md, "generally within a few hours").
+//! When an asset under review is looked at again: soon at first, since most are decided in seconds,
+//! then ever more rarely, since the rest takes hours (creator-docs: projects/assets/index.md,
+//! "generally within a few hours").
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,7 +29,8 @@ pub(crate) struct Review {
 }
 
 impl Review {
-    /// When it is to be looked at next: after a quarter of the time that it had been under review at the last look; at once where nobody looked yet.
+    /// When it is to be looked at next: after a quarter of the time that it had been under review
+    /// at the last look; at once where nobody looked yet.
     pub(crate) fn due(self) -> Timestamp {
         let Some(looked) = self.looked else { return Timestamp::MIN };
         let age = self.begun.map_or(SignedDuration::ZERO, |begun| looked.duration_since(begun));

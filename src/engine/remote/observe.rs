@@ -1,6 +1,8 @@
-//! Looking at the remote: what Roblox says of assets now, and what follows for the addresses that have them.
+//! Looking at the remote: what Roblox says of assets now, and what follows for the addresses that
+//! have them.
 //!
-//! It concludes only from answers: an asset that could not be asked for is as it was. Nothing here changes the remote. Read next: [`crate::engine::execute::effects`].
+//! It concludes only from answers: an asset that could not be asked for is as it was. Nothing here
+//! changes the remote. Read next: [`crate::engine::execute::effects`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,8 +55,8 @@ pub(crate) enum QueryResult {
     },
 }
 
-/// Every asset that is wanted now, or was when its address left this checkout's manifest; and those that are gone or rejected, as far as Roblox said
-/// last: it may say otherwise now.
+/// Every asset that is wanted now, or was when its address left this checkout's manifest; and those
+/// that are gone or rejected, as far as Roblox said last: it may say otherwise now.
 pub(crate) fn queries(desired: &Desired, recorded: &Recorded) -> Vec<AssetQuery> {
     let mut all: BTreeMap<AssetId, bool> = BTreeMap::new();
     for (address, record) in &recorded.assets {
@@ -154,7 +156,8 @@ pub(crate) async fn get_extras(
     Ok(RemoteAsset { extras_known: true, icon, previews, social_links, ..asset })
 }
 
-/// What follows from an answer for everything that is known. While a change of the asset is open, nothing does: what is seen may be its doing.
+/// What follows from an answer for everything that is known. While a change of the asset is open,
+/// nothing does: what is seen may be its doing.
 pub(crate) fn apply_observation(
     recorded: &Recorded,
     asset_id: AssetId,
@@ -172,13 +175,15 @@ pub(crate) fn apply_observation(
     }
 }
 
-/// What follows from a description of an asset. One that may be older than Macadam's own last write of it decides only what an older one can't show:
-/// what was seen before, with what was written since, stays until a later look.
+/// What follows from a description of an asset. One that may be older than Macadam's own last write
+/// of it decides only what an older one can't show: what was seen before, with what was written
+/// since, stays until a later look.
 pub(crate) fn observed(recorded: &Recorded, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
     let asset_id = asset.asset_id;
     let owners = || recorded.assets.iter().filter(|(_, record)| has(record, asset_id));
     let see = Change::RecordObservation { asset: asset.clone() };
-    // Neither owner nor type changes by a write of ours; nothing else is believed of what is another asset than the record means.
+    // Neither owner nor type changes by a write of ours; nothing else is believed of what is another
+    // asset than the record means.
     if owners().any(|(_, record)| Mismatch::of(record.kind_of(asset_id), asset).is_some()) {
         return vec![see];
     }
@@ -199,7 +204,8 @@ pub(crate) fn observed(recorded: &Recorded, asset: &RemoteAsset, now: Timestamp)
     changes
 }
 
-/// What follows from an answer that Roblox doesn't have an asset: the first one is remembered, and only several that are minutes apart make it gone.
+/// What follows from an answer that Roblox doesn't have an asset: the first one is remembered, and
+/// only several that are minutes apart make it gone.
 pub(crate) fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) -> Vec<Change> {
     if recorded.may_lag(asset_id, now) {
         return Vec::new();
@@ -224,8 +230,8 @@ pub(crate) fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) 
     changes
 }
 
-/// Of `queries` those that are asked before anything is planned: what is out of date, what only another tool's records say, and what Roblox didn't
-/// find, as far as it is due.
+/// Of `queries` those that are asked before anything is planned: what is out of date, what only
+/// another tool's records say, and what Roblox didn't find, as far as it is due.
 pub(crate) fn urgent(queries: Vec<AssetQuery>, recorded: &Recorded, now: Timestamp) -> Vec<AssetQuery> {
     let facts = recorded.assets.values().flat_map(|record| record.history.iter());
     let unverified: BTreeSet<AssetId> =

@@ -1,7 +1,9 @@
-//! Asking how operations are doing: one for a run, at the pace of the poll schedule and within the budget for polls.
+//! Asking how operations are doing: one for a run, at the pace of the poll schedule and within the
+//! budget for polls.
 //!
-//! The schedule is pure and lives in `cloud`; here are its one instance, the clock and the requests. It never fails an operation for an error while
-//! asking; only what Roblox says of the operation decides.
+//! The schedule is pure and lives in `cloud`; here are its one instance, the clock and the
+//! requests. It never fails an operation for an error while asking; only what Roblox says of the
+//! operation decides.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,8 @@
 //! What Roblox says of the revisions of one address, beside what the history knows of them.
 //!
-//! It only asks: it takes no lock, writes nothing, and concludes nothing. What was made elsewhere is shown and not taken over; that is a sync's
-//! business. Not being told of a revision is never its absence: [`Remote::Unknown`] and [`Remote::Missing`] are two things.
+//! It only asks: it takes no lock, writes nothing, and concludes nothing. What was made elsewhere
+//! is shown and not taken over; that is a sync's business. Not being told of a revision is never
+//! its absence: [`Remote::Unknown`] and [`Remote::Missing`] are two things.
 
 use std::collections::BTreeMap;
 
@@ -19,10 +20,12 @@ use crate::model::ids::{AssetId, Revision};
 use crate::model::recorded::Record;
 use crate::model::remote::RemoteAsset;
 
-/// So often a question is asked before its failure is the answer: somebody waits for it at a terminal.
+/// So often a question is asked before its failure is the answer: somebody waits for it at a
+/// terminal.
 const TRIES: u32 = 3;
 
-/// The most pages of one list that are read, of 50 versions each: a page is a request, and somebody waits for it at a terminal.
+/// The most pages of one list that are read, of 50 versions each: a page is a request, and somebody
+/// waits for it at a terminal.
 const MAX_PAGES: u32 = 40;
 
 /// What Roblox says of one revision.
@@ -75,11 +78,12 @@ enum FetchResult {
     Versions(VersionList),
 }
 
-/// Asks Roblox for the revisions of an address: for the versions of `current`, its asset now, where the type has versions, and otherwise for each
-/// asset that it ever had.
+/// Asks Roblox for the revisions of an address: for the versions of `current`, its asset now, where
+/// the type has versions, and otherwise for each asset that it ever had.
 ///
 /// # Errors
-/// When Roblox could not be asked, or refused the key or the asset. An asset that is gone is no error.
+/// When Roblox could not be asked, or refused the key or the asset. An asset that is gone is no
+/// error.
 pub(crate) async fn ask(
     client: &Client,
     throttle: &Throttle,
@@ -148,7 +152,8 @@ async fn look(client: &Client, throttle: &Throttle, asset_id: AssetId) -> Result
     }
 }
 
-/// All versions of an asset. A list that Roblox refuses, or an empty one, says nothing of the asset, so that is asked for itself.
+/// All versions of an asset. A list that Roblox refuses, or an empty one, says nothing of the
+/// asset, so that is asked for itself.
 async fn versions(
     client: &Client,
     throttle: &Throttle,
@@ -216,7 +221,8 @@ async fn with_retries<T>(
     }
 }
 
-/// Whether the same question may go better a moment later. What Roblox answered well and can't be understood is no hiccup.
+/// Whether the same question may go better a moment later. What Roblox answered well and can't be
+/// understood is no hiccup.
 fn may_pass(failure: &Failure) -> bool {
     match failure.class {
         Class::TryLater(_) => true,

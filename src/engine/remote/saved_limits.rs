@@ -1,4 +1,5 @@
-//! What is learned of limits and latencies, between the schedules of `cloud` and the rows of `state`: neither room knows the other.
+//! What is learned of limits and latencies, between the schedules of `cloud` and the rows of
+//! `state`: neither room knows the other.
 
 use crate::cloud::{limits, poll};
 use crate::engine::workspace::state_cache::StateCacheError;

@@ -1,6 +1,8 @@
-//! Operations that nobody waits for any more, since something newer took their place: asked about once a run, or as often as the service looks around.
+//! Operations that nobody waits for any more, since something newer took their place: asked about
+//! once a run, or as often as the service looks around.
 //!
-//! What one makes late is recorded beside the asset that is used; the plan has no step for it, so nothing waits behind it.
+//! What one makes late is recorded beside the asset that is used; the plan has no step for it, so
+//! nothing waits behind it.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,10 +18,12 @@ use crate::model::recorded::{Attempt, AttemptId, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::platform::clock;
 
-/// So many are asked about at once, at most: they share the budget of operations that are waited for.
+/// So many are asked about at once, at most: they share the budget of operations that are waited
+/// for.
 const AT_ONCE: usize = 20;
 
-/// An operation that Roblox doesn't know is over after so long, and nobody will ever learn what came of it.
+/// An operation that Roblox doesn't know is over after so long, and nobody will ever learn what
+/// came of it.
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// What Roblox says of an operation that was set aside.
@@ -29,7 +33,8 @@ pub(crate) struct SetAsideResult {
     state: OperationState,
 }
 
-/// Asks about the operations that were set aside. Giving up the answers is harmless: they are asked for again.
+/// Asks about the operations that were set aside. Giving up the answers is harmless: they are asked
+/// for again.
 pub(crate) async fn ask(context: &ExecutionContext) -> Vec<SetAsideResult> {
     let mut said = Vec::new();
     for (id, operation, attempt) in context.state_cache.read(set_aside).into_iter().take(AT_ONCE) {
@@ -93,7 +98,8 @@ fn ended(recorded: &Recorded, id: AttemptId, attempt: &Attempt, state: &Operatio
     }
 }
 
-/// An asset is recorded beside the one that is used; a revision of a known asset with the bytes that it was made of.
+/// An asset is recorded beside the one that is used; a revision of a known asset with the bytes
+/// that it was made of.
 fn made_late(recorded: &Recorded, attempt: &Attempt, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
     let Some(record) = recorded.assets.get(&attempt.address) else { return Vec::new() };
     match &attempt.intent {

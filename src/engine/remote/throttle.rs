@@ -1,6 +1,8 @@
-//! The gate that every request passes: the limits of its endpoint, and the breaker of the remote. One for a run.
+//! The gate that every request passes: the limits of its endpoint, and the breaker of the remote.
+//! One for a run.
 //!
-//! The rules are pure and live in `cloud`; here is their one instance, the clock, and the queue: first come, first served, an endpoint at a time.
+//! The rules are pure and live in `cloud`; here is their one instance, the clock, and the queue:
+//! first come, first served, an endpoint at a time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,8 +48,8 @@ struct Rules {
     breaker: Breaker,
 }
 
-/// The right to send one request; it comes back through [`Throttle::release`] or [`Throttle::release_unsent`]. Dropped with whoever had it, it counts as sent and not
-/// answered.
+/// The right to send one request; it comes back through [`Throttle::release`] or
+/// [`Throttle::release_unsent`]. Dropped with whoever had it, it counts as sent and not answered.
 #[must_use = "tell the gate what came of the request"]
 pub(crate) struct ThrottlePermit {
     endpoint: Endpoint,
@@ -74,7 +76,8 @@ enum Admittance {
 }
 
 impl Throttle {
-    /// A gate that remembers what an earlier run learned of the limits. `owner` stands for the key's owner.
+    /// A gate that remembers what an earlier run learned of the limits. `owner` stands for the
+    /// key's owner.
     pub(crate) fn new(rows: &[LimitRecord], owner: &str, listener: Listener) -> Self {
         let limits = RateLimits::restore(rows, moment(), clock::now());
         let rules = Mutex::new(Rules { limits, breaker: Breaker::new() });
@@ -231,7 +234,8 @@ const fn budget(endpoint: Endpoint) -> Option<Budget> {
     })
 }
 
-/// What an answer tells of the limits (nothing, if the request never left) and of the remote's health.
+/// What an answer tells of the limits (nothing, if the request never left) and of the remote's
+/// health.
 fn judge<T>(reply: &ApiReply<T>) -> (Option<LimitSignal>, HealthSignal) {
     let Some(head) = &reply.head else {
         return match &reply.result {

@@ -1,6 +1,7 @@
 //! What is known of one address: the state that it is in, what waits, and why.
 //!
-//! Pure: it reads the plan and what is recorded. Read next: [`crate::engine::report::status`] for where both come from.
+//! Pure: it reads the plan and what is recorded. Read next: [`crate::engine::report::status`] for
+//! where both come from.
 
 use std::collections::BTreeMap;
 
@@ -70,7 +71,8 @@ pub(crate) struct AssetStatus {
     pub under_review_since: Option<Timestamp>,
     /// What `[pins]` says of it.
     pub pin: Option<Pin>,
-    /// The number that people see for the revision that it is pinned to; `None` also where it never had that revision.
+    /// The number that people see for the revision that it is pinned to; `None` also where it never
+    /// had that revision.
     pub pinned_revision: Option<u64>,
     /// Who archived its asset, if that is archived.
     pub archived_by: Option<ArchivedBy>,
@@ -86,9 +88,11 @@ pub(crate) struct AssetStatus {
     pub hint: Option<String>,
     /// Other assets that were made for it by another branch and are passed over.
     pub duplicates: Vec<AssetId>,
-    /// How many assets nobody knows of may be at Roblox beside its own: uploads that were sent again or set aside without knowing what came of them.
+    /// How many assets nobody knows of may be at Roblox beside its own: uploads that were sent
+    /// again or set aside without knowing what came of them.
     pub possible_duplicates: u64,
-    /// The name that Roblox stored in place of the one asked for: its text filter changed it, or a neutral one was sent.
+    /// The name that Roblox stored in place of the one asked for: its text filter changed it, or a
+    /// neutral one was sent.
     pub stored_display_name: Option<String>,
     /// The description that Roblox's text filter stored in place of the one asked for.
     pub stored_description: Option<String>,
@@ -204,7 +208,8 @@ impl StatusInputs<'_> {
         self.parts.steps.get(self.address).into_iter().flatten().copied()
     }
 
-    /// What the plan holds, but for what only a look at the file would tell; what concerns all of it comes first.
+    /// What the plan holds, but for what only a look at the file would tell; what concerns all of
+    /// it comes first.
     fn holds(&self) -> Vec<&Hold> {
         let is_real = |hold: &&Hold| self.unknown.is_none() || hold.reason != NOT_LOOKED_AT;
         let mut holds: Vec<&Hold> =
@@ -220,7 +225,8 @@ impl StatusInputs<'_> {
     }
 
     fn state(&self, record: Option<&Record>, has_asset: bool, archived: bool) -> AssetState {
-        // A held archiving concerns an asset that nobody wants any more: its reason is told, but the address is what it is without it.
+        // A held archiving concerns an asset that nobody wants any more: its reason is told, but the
+        // address is what it is without it.
         let kind = self.holds().into_iter().filter(|hold| hold.part != HeldPart::Archiving).map(|hold| hold.kind).min();
         let is_refused = matches!(record.and_then(|record| record.blocked.as_ref()), Some(Blocked::Refused { .. }));
         match kind {
@@ -300,7 +306,8 @@ impl StatusInputs<'_> {
     }
 }
 
-/// Who archived an asset; `None`: it isn't archived. Roblox's last word counts for more than what was done here.
+/// Who archived an asset; `None`: it isn't archived. Roblox's last word counts for more than what
+/// was done here.
 fn archived_by(record: &Record, asset_id: AssetId, seen: Option<&RemoteAsset>) -> Option<ArchivedBy> {
     let retirements = record.retirements.get(&asset_id).filter(|retirements| retirements.archived_at.is_some());
     let is_archived = seen.and_then(|seen| seen.archived).unwrap_or(retirements.is_some());

@@ -136,8 +136,9 @@ pub(crate) struct RunReport {
 }
 
 impl RunReport {
-    /// Whether the remote matches the manifest as far as Macadam may make it. What stopped the run doesn't matter if nothing was left to do,
-    /// unless it kept the run from looking again or from writing down what it did.
+    /// Whether the remote matches the manifest as far as Macadam may make it. What stopped the run
+    /// doesn't matter if nothing was left to do, unless it kept the run from looking again or
+    /// from writing down what it did.
     pub(crate) fn in_sync(&self) -> bool {
         let broken = matches!(self.stop, Some(Stop::State { .. } | Stop::Taken { .. } | Stop::Defect { .. }));
         self.left.is_empty() && self.held.is_empty() && !broken
@@ -148,7 +149,8 @@ impl RunReport {
         self.outputs.iter().all(|output| output.state.is_current())
     }
 
-    /// Steps that the last plan still wanted and that no entry of [`RunReport::steps`] speaks of: never tried, or overtaken by a change.
+    /// Steps that the last plan still wanted and that no entry of [`RunReport::steps`] speaks of:
+    /// never tried, or overtaken by a change.
     pub(crate) fn untold(&self) -> Vec<&Step> {
         let told =
             |report: &&StepReport| !report.outcome.is_done() && !matches!(report.outcome, Outcome::Superseded { .. });
@@ -156,7 +158,8 @@ impl RunReport {
         self.left.iter().filter(|step| !told.contains(&step.address)).collect()
     }
 
-    /// The run broke before it could plan again: what was done of the last plan is no longer wanted.
+    /// The run broke before it could plan again: what was done of the last plan is no longer
+    /// wanted.
     pub(crate) fn break_off(&mut self, message: String) {
         self.forget_done();
         self.stop.get_or_insert(Stop::State { message });
@@ -170,7 +173,8 @@ impl RunReport {
         self.left.retain(|step| !done.contains(&key(step)));
     }
 
-    /// Whether what is held now is why a step was not carried out: the hold says more than the step's own failure.
+    /// Whether what is held now is why a step was not carried out: the hold says more than the
+    /// step's own failure.
     pub(crate) fn is_held(&self, step: &Step) -> bool {
         let of_it = self.held.iter().filter(|hold| hold.address == step.address);
         of_it.into_iter().any(|hold| match hold.part {

@@ -1,5 +1,6 @@
-//! What is known of each address, in one row. Reads no asset file: a file counts as it was last looked at, as long as its size and times are the same.
-//! Read next: [`super::asset_status`] for what a row says.
+//! What is known of each address, in one row. Reads no asset file: a file counts as it was last
+//! looked at, as long as its size and times are the same. Read next: [`super::asset_status`] for
+//! what a row says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -137,7 +138,8 @@ fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (FoundFil
     (findings, unknown)
 }
 
-/// Only what the files here tell may be missing: the plan's marks are what would be known by it, so moves and archivings show as they will be.
+/// Only what the files here tell may be missing: the plan's marks are what would be known by it, so
+/// moves and archivings show as they will be.
 fn rows(
     desired: &Desired,
     unknown: &BTreeMap<ProjectPath, Unknown>,
@@ -165,7 +167,8 @@ fn rows(
     Ok(addresses.into_iter().filter_map(row).collect())
 }
 
-/// The addresses of which a request was sent and is not settled. An operation that is waited for no longer keeps nothing under way.
+/// The addresses of which a request was sent and is not settled. An operation that is waited for no
+/// longer keeps nothing under way.
 fn sent(recorded: &Recorded) -> BTreeSet<Address> {
     let attempts = recorded.attempts.values();
     let sent = attempts.filter(|attempt| !matches!(attempt.phase, Phase::Intended | Phase::SetAside(_)));

@@ -1,4 +1,5 @@
-//! Carries out plans against the remote in memory, with the same bookkeeping as the real executor: a step's outcome goes through [`effects`].
+//! Carries out plans against the remote in memory, with the same bookkeeping as the real executor:
+//! a step's outcome goes through [`effects`].
 
 use std::collections::BTreeSet;
 
@@ -48,7 +49,8 @@ impl SimulatedExecutor<'_> {
         changes.iter().for_each(|change| self.recorded.apply(change, self.now).unwrap());
     }
 
-    /// Carries out a plan; after a step that is not done the rest of its address is not tried, nor what waits for it.
+    /// Carries out a plan; after a step that is not done the rest of its address is not tried, nor
+    /// what waits for it.
     pub(super) fn carry_out(&mut self, plan: &Plan) {
         let input_digests = input_digest::of_all(self.desired, self.recorded);
         let (metadata, mut left): (Vec<&Step>, Vec<&Step>) = plan.steps.iter().partition(|s| s.action.is_metadata());

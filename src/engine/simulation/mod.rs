@@ -1,5 +1,6 @@
-//! Convergence as a pure simulation: whatever was wanted before, whatever other people did, and however a rollback works, a few rounds of planning and
-//! carrying out end with a plan that has nothing to do, and then the remote is what the files say, or the plan tells why not.
+//! Convergence as a pure simulation: whatever was wanted before, whatever other people did, and
+//! however a rollback works, a few rounds of planning and carrying out end with a plan that has
+//! nothing to do, and then the remote is what the files say, or the plan tells why not.
 //!
 //! The same against the emulator, with the real binary: `tests/it/property`.
 

@@ -1,4 +1,5 @@
-//! Random stories: what a manifest wants from one commit to the next, and what other people do at the remote meanwhile.
+//! Random stories: what a manifest wants from one commit to the next, and what other people do at
+//! the remote meanwhile.
 
 use std::fmt;
 
@@ -183,7 +184,8 @@ pub(super) fn any_desired() -> impl Strategy<Value = Desired> {
     })
 }
 
-/// What names an address that isn't there is a manifest error, or a stray reference, of which the tables tell.
+/// What names an address that isn't there is a manifest error, or a stray reference, of which the
+/// tables tell.
 pub(super) fn without_dangling(mut desired: Desired) -> Desired {
     let known: Vec<Address> = desired.assets.keys().cloned().collect();
     let there = |reference: &AssetRef| match reference {

@@ -1,5 +1,5 @@
-//! A remote in memory, no more of it than plans speak of: assets with versions, metadata, moderation, and the two ways in which a rollback is said to
-//! work.
+//! A remote in memory, no more of it than plans speak of: assets with versions, metadata,
+//! moderation, and the two ways in which a rollback is said to work.
 
 use std::collections::BTreeMap;
 
@@ -79,7 +79,8 @@ impl SimulatedRemote {
         self.things.get(&asset_id).filter(|thing| !thing.gone)
     }
 
-    /// What the remote answers when asked for an asset; icon, previews and links only come when asked for.
+    /// What the remote answers when asked for an asset; icon, previews and links only come when
+    /// asked for.
     pub(super) fn describe(&self, asset_id: AssetId, extras: bool) -> Option<RemoteAsset> {
         let thing = self.get(asset_id)?;
         let in_place = thing.asset_type.on_content_change() == ContentChange::InPlace;

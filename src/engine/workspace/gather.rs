@@ -15,8 +15,8 @@ use crate::engine::report::progress::{Listener, ProgressEvent};
 use crate::engine::workspace::git;
 use crate::engine::workspace::project::{Project, ProjectError};
 
-/// How many characters are shown of each end of a path that is too long: three bytes each, and three times as many in Unicode's normal form, are
-/// still less than an address may have.
+/// How many characters are shown of each end of a path that is too long: three bytes each, and
+/// three times as many in Unicode's normal form, are still less than an address may have.
 const SHOWN: usize = 150;
 
 /// What a look at manifest and files gave.
@@ -63,7 +63,8 @@ pub(crate) fn read_manifest(project: &Project) -> Result<(Manifest, String), Gat
     }
 }
 
-/// What a single run must not take yet. In CI everything was just checked out, and nobody writes there.
+/// What a single run must not take yet. In CI everything was just checked out, and nobody writes
+/// there.
 pub(crate) fn unsettled_now(project: &Project) -> FilesInProgress {
     if project.in_ci {
         return FilesInProgress::default();
@@ -71,11 +72,13 @@ pub(crate) fn unsettled_now(project: &Project) -> FilesInProgress {
     FilesInProgress::single_run(i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX))
 }
 
-/// Reads the manifest and looks at every file that it speaks of. A reference to an address that left the manifest is no mistake where the address is `known`,
-/// to state or lockfile. Of files that are `in_progress` the `cache`d content counts. Blocks: it reads the disk.
+/// Reads the manifest and looks at every file that it speaks of. A reference to an address that
+/// left the manifest is no mistake where the address is `known`, to state or lockfile. Of files
+/// that are `in_progress` the `cache`d content counts. Blocks: it reads the disk.
 ///
 /// # Errors
-/// When the manifest is not valid, also in the light of the files, or the folders can't be looked into.
+/// When the manifest is not valid, also in the light of the files, or the folders can't be looked
+/// into.
 pub(crate) fn gather(
     project: &Project,
     cache: &FileCache,
@@ -123,7 +126,8 @@ pub(crate) fn look(
     }
 }
 
-/// Whether what is not wanted may be taken for removed: not where something seems to be missing as a whole.
+/// Whether what is not wanted may be taken for removed: not where something seems to be missing as
+/// a whole.
 pub(in crate::engine) fn absences(project: &Project, walk: &files::Walk, desired: &Desired) -> Absences {
     if let Some(why) = git::partial(&project.root) {
         return Absences::DontCount { why };
@@ -138,8 +142,9 @@ pub(in crate::engine) fn absences(project: &Project, walk: &files::Walk, desired
     if folders.is_empty() { Absences::Count } else { Absences::Missing { folders } }
 }
 
-/// Something that the walk could not look at, under the address that it would have. A name that is no address (a control character, a path longer
-/// than any address) is shown as one that is: no problem may get lost.
+/// Something that the walk could not look at, under the address that it would have. A name that is
+/// no address (a control character, a path longer than any address) is shown as one that is: no
+/// problem may get lost.
 fn unseen(problem: files::WalkProblem) -> Unseen {
     let plain: String = problem.path.chars().filter(|c| !c.is_control()).collect();
     let shortened = || {

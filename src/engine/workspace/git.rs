@@ -1,8 +1,9 @@
-//! What git says of this checkout, read from its own files: whether files may be missing here that the branch has, whether git is in the middle of
-//! something, and which branch is checked out.
+//! What git says of this checkout, read from its own files: whether files may be missing here that
+//! the branch has, whether git is in the middle of something, and which branch is checked out.
 //!
-//! Runs no program and never writes: it is asked before every plan, and git itself would take locks. What can't be read is said, not guessed. [`ask`] is
-//! for what git's own files don't tell. Read next: `gather`, a caller.
+//! Runs no program and never writes: it is asked before every plan, and git itself would take
+//! locks. What can't be read is said, not guessed. [`ask`] is for what git's own files don't tell.
+//! Read next: `gather`, a caller.
 
 use std::fmt;
 use std::fs;
@@ -14,16 +15,18 @@ use jiff::Timestamp;
 use crate::platform::clock;
 use crate::platform::plain_file;
 
-/// The most that is read of a file of git's; git itself takes no longer one for a pointer, and no configuration comes near it.
+/// The most that is read of a file of git's; git itself takes no longer one for a pointer, and no
+/// configuration comes near it.
 const MAX_BYTES: u64 = 1 << 20;
 
 pub(crate) mod ask;
 
-/// An index lock older than this was probably left behind by a git that died: `git commit` holds one while its editor is open and a checkout as long as it
-/// writes, both mostly for less.
+/// An index lock older than this was probably left behind by a git that died: `git commit` holds
+/// one while its editor is open and a checkout as long as it writes, both mostly for less.
 const OLD_LOCK_SECONDS: i64 = 60 * 60;
 
-/// What git leaves in its folder while something that changes the checkout is under way: the file or folder, what it is, and what ends it.
+/// What git leaves in its folder while something that changes the checkout is under way: the file
+/// or folder, what it is, and what ends it.
 ///
 /// A bisection counts too: what it checks out are old commits, which nobody wants at Roblox.
 const UNDER_WAY: &[(&str, &str, &str)] = &[
@@ -71,7 +74,8 @@ impl fmt::Display for Branch {
     }
 }
 
-/// Git's own folder of the checkout in which `folder` lies; `None` where there is none, or it can't be told.
+/// Git's own folder of the checkout in which `folder` lies; `None` where there is none, or it can't
+/// be told.
 pub(crate) fn own_folder(folder: &Path) -> Option<PathBuf> {
     private_folder(folder).ok().flatten()
 }
@@ -81,11 +85,13 @@ pub(crate) fn own_folder(folder: &Path) -> Option<PathBuf> {
 pub(crate) struct WorkTree {
     /// Its top folder, without links in its path.
     pub top: PathBuf,
-    /// The folder in which git keeps what belongs to this work tree alone: `.git`, or for a linked work tree or a submodule what that file names.
+    /// The folder in which git keeps what belongs to this work tree alone: `.git`, or for a linked
+    /// work tree or a submodule what that file names.
     pub git_folder: PathBuf,
 }
 
-/// Why it can't be told whether a folder lies in a work tree of git's, or where git keeps what belongs to it.
+/// Why it can't be told whether a folder lies in a work tree of git's, or where git keeps what
+/// belongs to it.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkTreeError {
     /// A file of git's can't be read.
@@ -112,8 +118,9 @@ pub enum WorkTreeError {
     },
 }
 
-/// The work tree in which `folder` lies; `None` where there is none. As git does it, without its environment: `GIT_DIR` differs between a hook and a shell,
-/// and every process has to find the same state.
+/// The work tree in which `folder` lies; `None` where there is none. As git does it, without its
+/// environment: `GIT_DIR` differs between a hook and a shell, and every process has to find the
+/// same state.
 ///
 /// A folder `.git` that is none of git's counts as little as it does for git.
 ///
@@ -152,7 +159,8 @@ pub(crate) fn work_tree(folder: &Path) -> Result<Option<WorkTree>, WorkTreeError
     Ok(None)
 }
 
-/// Whether git keeps a work tree or a repository in this folder: what git looks for, but for the form of `HEAD`.
+/// Whether git keeps a work tree or a repository in this folder: what git looks for, but for the
+/// form of `HEAD`.
 fn is_git_folder(folder: &Path) -> io::Result<bool> {
     let is_there = |name: &str| match fs::symlink_metadata(folder.join(name)) {
         Ok(_) => Ok(true),
@@ -162,10 +170,12 @@ fn is_git_folder(folder: &Path) -> io::Result<bool> {
     Ok(is_there("HEAD")? && (is_there("objects")? || is_there("commondir")?))
 }
 
-/// What git is in the middle of in the checkout around `folder`, so that its files are nobody's wish; `None` where it rests, or there is no repository.
+/// What git is in the middle of in the checkout around `folder`, so that its files are nobody's
+/// wish; `None` where it rests, or there is no repository.
 ///
-/// An index lock counts however old it is. Git too refuses to go on until a person has removed one that was left behind, so there is nothing to gain by
-/// not waiting; and a checkout that takes hours (large files) is half of two branches. An old one is said to be old, with the remedy.
+/// An index lock counts however old it is. Git too refuses to go on until a person has removed one
+/// that was left behind, so there is nothing to gain by not waiting; and a checkout that takes
+/// hours (large files) is half of two branches. An old one is said to be old, with the remedy.
 pub(crate) fn busy(folder: &Path) -> Option<String> {
     busy_at(folder, clock::now())
 }
@@ -219,7 +229,8 @@ fn is_object_name(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Why files of the branch may be missing in the checkout around `folder`; `None` where it is whole, or none of git's.
+/// Why files of the branch may be missing in the checkout around `folder`; `None` where it is
+/// whole, or none of git's.
 pub(crate) fn partial(folder: &Path) -> Option<String> {
     match is_sparse(folder) {
         Ok(false) => None,
@@ -261,7 +272,8 @@ fn is_sparse(folder: &Path) -> Result<bool, Unread> {
     Ok(sparse == Some(true) && listed)
 }
 
-/// Git's folder of the checkout that `folder` lies in. In a worktree or a submodule `.git` is a file that says where it is.
+/// Git's folder of the checkout that `folder` lies in. In a worktree or a submodule `.git` is a
+/// file that says where it is.
 fn private_folder(folder: &Path) -> Result<Option<PathBuf>, Unread> {
     let folder = fs::canonicalize(folder).map_err(|source| Unread { path: folder.to_owned(), source })?;
     for above in folder.ancestors() {
@@ -297,7 +309,8 @@ fn read(path: &Path) -> Result<Option<String>, Unread> {
     }
 }
 
-/// A flag of a configuration; the last one counts (`git-config(1)`). `section` and `key` are in lower case.
+/// A flag of a configuration; the last one counts (`git-config(1)`). `section` and `key` are in
+/// lower case.
 fn flag(config: &str, section: &str, key: &str) -> Option<bool> {
     let mut inside = false;
     let mut found = None;

@@ -1,4 +1,5 @@
-//! Keeping the lockfile in step with the book: read as a union, written when it would say something else.
+//! Keeping the lockfile in step with the book: read as a union, written when it would say something
+//! else.
 
 use std::collections::BTreeSet;
 
@@ -16,10 +17,12 @@ use crate::platform::atomic_file::Room;
 use crate::platform::{clock, failpoint};
 use crate::state::lockfile::{self, Digests, Ledger, LockfileError};
 
-/// What an upload adds to the lockfile at most, as a rule: an entry of its own, with a digest for each field of metadata.
+/// What an upload adds to the lockfile at most, as a rule: an entry of its own, with a digest for
+/// each field of metadata.
 const AN_UPLOAD: u64 = 2048;
 
-/// What else may be added while uploads are under way: what Roblox says of earlier assets, possible duplicates.
+/// What else may be added while uploads are under way: what Roblox says of earlier assets, possible
+/// duplicates.
 const SPARE: u64 = 64 * 1024;
 
 /// The lockfile of one project.
@@ -35,8 +38,8 @@ pub struct Lockfile {
     untold: bool,
     /// What was found when it was last looked at and not there.
     missing: Option<MissingLockfile>,
-    /// It was there before, as far as this state knows, was found missing, and neither has another one been put there since nor has a person agreed to a
-    /// new one.
+    /// It was there before, as far as this state knows, was found missing, and neither has another
+    /// one been put there since nor has a person agreed to a new one.
     is_lost: bool,
     /// A person agreed to a new one in place of a missing one.
     accepted: bool,
@@ -92,12 +95,14 @@ impl Lockfile {
     }
 
     /// Whether it or an output was written, by this process or an earlier one, and no command of
-    /// `--on-change` has ended well since: what a push that failed left behind waits for the next run.
+    /// `--on-change` has ended well since: what a push that failed left behind waits for the next
+    /// run.
     pub const fn is_untold(&self) -> bool {
         self.untold
     }
 
-    /// The lockfile or outputs are about to be written, which the command of `--on-change` has to be told.
+    /// The lockfile or outputs are about to be written, which the command of `--on-change` has to
+    /// be told.
     ///
     /// # Errors
     /// When the state can't be written.
@@ -127,7 +132,8 @@ impl Lockfile {
         self.missing.as_ref()
     }
 
-    /// Takes over what the file says since it was last looked at. A missing file says that nothing is known.
+    /// Takes over what the file says since it was last looked at. A missing file says that nothing
+    /// is known.
     ///
     /// # Errors
     /// When it can't be read or used, or the state can't be written.
@@ -194,7 +200,8 @@ impl Lockfile {
         Ok(ledger)
     }
 
-    /// That it was lost stays known although this process writes a new one, until somebody puts another one there or agrees to the new one.
+    /// That it was lost stays known although this process writes a new one, until somebody puts
+    /// another one there or agrees to the new one.
     async fn notice_loss(&mut self, state_cache: &StateCache, found: Option<&str>) -> Result<(), StateCacheError> {
         let is_lost = match (found, self.known.as_deref()) {
             _ if self.accepted => false,
@@ -208,7 +215,8 @@ impl Lockfile {
         Ok(())
     }
 
-    /// Whether somebody else wrote the file since it was last read or written: git, as a rule, with another branch.
+    /// Whether somebody else wrote the file since it was last read or written: git, as a rule, with
+    /// another branch.
     ///
     /// # Errors
     /// When it can't be read.
@@ -261,8 +269,9 @@ impl Lockfile {
         Ok(true)
     }
 
-    /// A lockfile that is written anew also has what the lost one had and globs want, though the files are not there just now: whoever gets
-    /// nothing but the new one would upload them again.
+    /// A lockfile that is written anew also has what the lost one had and globs want, though the
+    /// files are not there just now: whoever gets nothing but the new one would upload them
+    /// again.
     fn with_absent(&self, in_manifest: &BTreeSet<Address>) -> BTreeSet<Address> {
         let mut all = in_manifest.clone();
         if !self.had.is_empty()
@@ -276,7 +285,8 @@ impl Lockfile {
     /// Writes the file a last time, for which no more room is kept after it.
     ///
     /// # Errors
-    /// As [`Lockfile::write`]; where the file lacks assets that the state has by now, the error names them.
+    /// As [`Lockfile::write`]; where the file lacks assets that the state has by now, the error
+    /// names them.
     pub async fn write_last(
         &mut self,
         state_cache: &StateCache,
@@ -297,7 +307,8 @@ impl Lockfile {
         }
     }
 
-    /// Keeps room for what so many `uploads` add to the file, and makes sure that it can be written: nothing is uploaded otherwise.
+    /// Keeps room for what so many `uploads` add to the file, and makes sure that it can be
+    /// written: nothing is uploaded otherwise.
     ///
     /// # Errors
     /// When it can't be written, or can't be read.
@@ -369,7 +380,8 @@ fn forbids(missing: &MissingLockfile, ledger: &Ledger) -> bool {
     missing.forbids(ledger.entries.values().map(|entry| (&entry.identity.path, entry.identity.creator)))
 }
 
-/// Whether a sync that changes nothing at the remote would still change the lockfile. One that is `missing` is not always written.
+/// Whether a sync that changes nothing at the remote would still change the lockfile. One that is
+/// `missing` is not always written.
 ///
 /// # Errors
 /// When the lockfile can't be read.

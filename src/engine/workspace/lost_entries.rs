@@ -1,8 +1,10 @@
-//! Takes back what a lockfile lost though git has it: an entry or a revision that an edit dropped, an earlier lockfile that was put in its place, or a merge
-//! that went wrong.
+//! Takes back what a lockfile lost though git has it: an entry or a revision that an edit dropped,
+//! an earlier lockfile that was put in its place, or a merge that went wrong.
 //!
-//! What git put on disk says by itself what it has, so that an older branch's lockfile rightly lacks entries. A file that was edited since, or that came of a
-//! merge, may lack some that were in it: without them their assets would be uploaded again. Read next: [`crate::engine::workspace::missing_lockfile`], for a lockfile that is lost as a whole.
+//! What git put on disk says by itself what it has, so that an older branch's lockfile rightly
+//! lacks entries. A file that was edited since, or that came of a merge, may lack some that were in
+//! it: without them their assets would be uploaded again. Read next:
+//! [`crate::engine::workspace::missing_lockfile`], for a lockfile that is lost as a whole.
 
 use std::collections::{BTreeSet, btree_map};
 use std::path::Path;
@@ -19,11 +21,13 @@ use crate::state::lockfile::{self, Ledger, LockfileEntry};
 /// How long a switch of branches may be between its index and its `HEAD`: one rename of a file.
 const SWITCH: Duration = Duration::from_millis(200);
 
-/// Adds to `ledger`, which the lockfile on disk says in `bytes`, the entries and revisions that it lost. Returns their addresses. Blocks: it asks git.
+/// Adds to `ledger`, which the lockfile on disk says in `bytes`, the entries and revisions that it
+/// lost. Returns their addresses. Blocks: it asks git.
 ///
 /// What git can't tell, and a version that can't be used, adds nothing.
 pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &mut Ledger) -> Vec<Address> {
-    // A rehearsal's lies elsewhere, and git knows nothing of it. And while git works the file on disk is ahead of what git has.
+    // A rehearsal's lies elsewhere, and git knows nothing of it. And while git works the file on disk
+    // is ahead of what git has.
     if project.lockfile.parent() != Some(&*project.root) || git::busy(&project.root).is_some() {
         return Vec::new();
     }
@@ -52,8 +56,9 @@ pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &
     lost.into_iter().collect()
 }
 
-/// What git has, once it is between no two commits: where `HEAD` has another lockfile than the index, somebody took an earlier one from git on
-/// purpose or by mistake, or a switch of branches is about to end.
+/// What git has, once it is between no two commits: where `HEAD` has another lockfile than the
+/// index, somebody took an earlier one from git on purpose or by mistake, or a switch of branches
+/// is about to end.
 fn settled_versions(file: &Path) -> Result<Versions, String> {
     let versions = git::ask::versions(file)?;
     if versions.index == versions.head || versions.head.is_none() {
@@ -65,7 +70,8 @@ fn settled_versions(file: &Path) -> Result<Versions, String> {
     Ok(if again == versions { again } else { Versions { index: again.index, ..Versions::default() } })
 }
 
-/// Adds to an entry what it lost of `theirs`: revisions that were neither forgotten nor are there under another address, as after a rename.
+/// Adds to an entry what it lost of `theirs`: revisions that were neither forgotten nor are there
+/// under another address, as after a rename.
 fn take_back_entry(
     ours: btree_map::Entry<'_, Address, LockfileEntry>,
     theirs: LockfileEntry,

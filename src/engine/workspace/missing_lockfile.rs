@@ -11,7 +11,8 @@ use crate::state::lockfile;
 /// How the name of a lockfile ends.
 const SUFFIX: &str = ".lock.toml";
 
-/// What is found in place of the lockfile of `project`; `None` where it is there, also as a link to nothing. Blocks: it reads the disk and asks git.
+/// What is found in place of the lockfile of `project`; `None` where it is there, also as a link to
+/// nothing. Blocks: it reads the disk and asks git.
 pub(crate) fn find(project: &Project, remote: &str, was_known: bool) -> Option<MissingLockfile> {
     // A rehearsal's lies elsewhere, and git and other manifests know nothing of it.
     let is_real = project.lockfile.parent() == Some(&*project.root);
@@ -34,7 +35,8 @@ pub(crate) fn written_anew(project: &Project) -> MissingLockfile {
     MissingLockfile { name, in_head: InHead::No, others: Vec::new(), was_known: true, is_written_anew: true }
 }
 
-/// The lockfiles of the same remote in a folder, but for the one of this `name`. One that can't be read says nothing of this manifest.
+/// The lockfiles of the same remote in a folder, but for the one of this `name`. One that can't be
+/// read says nothing of this manifest.
 fn others(folder: &Path, name: &str, remote: &str) -> Vec<OtherLockfile> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());

@@ -1,4 +1,5 @@
-//! What is on this machine: the project, its checkout, manifest, lockfile and state, and what they make known together.
+//! What is on this machine: the project, its checkout, manifest, lockfile and state, and what they
+//! make known together.
 
 pub(crate) mod gather;
 pub(crate) mod git;

@@ -1,8 +1,10 @@
-//! The files of `[[outputs]]`: made from what is wanted and known, compared with the disk, and written where they differ.
+//! The files of `[[outputs]]`: made from what is wanted and known, compared with the disk, and
+//! written where they differ.
 //!
-//! The asset ID of an address follows from the file's content, the pins and the history ([`for_game`]), so a clone with nothing but the
-//! lockfile writes the same bytes as the machine that uploaded. Each output stands for itself: one that can't be made or may not be
-//! written keeps no other from being written.
+//! The asset ID of an address follows from the file's content, the pins and the history
+//! ([`for_game`]), so a clone with nothing but the lockfile writes the same bytes as the machine
+//! that uploaded. Each output stands for itself: one that can't be made or may not be written keeps
+//! no other from being written.
 //!
 //! Read next: [`crate::outputs`] for what a file holds.
 
@@ -91,8 +93,9 @@ pub(crate) struct OutputFile {
     pub state: OutputState,
 }
 
-/// The asset ID that the game is given for each address: of what is wanted, of `[existing]`, and of what is absent here without having
-/// been removed, such as the files of a folder that isn't mounted.
+/// The asset ID that the game is given for each address: of what is wanted, of `[existing]`, and of
+/// what is absent here without having been removed, such as the files of a folder that isn't
+/// mounted.
 pub(crate) fn asset_ids(desired: &Desired, recorded: &Recorded) -> AssetIds {
     let wanted = desired.assets.iter().map(|(address, want)| {
         let record = recorded.assets.get(address);
@@ -153,7 +156,8 @@ impl OutputDraft {
         plan.steps.iter().filter(|step| changes(&step.action) && self.selection.fits(&step.address)).count()
     }
 
-    /// Writes the file if it is due, or if it is somebody else's and to be `adopted`. Blocks until it is durable.
+    /// Writes the file if it is due, or if it is somebody else's and to be `adopted`. Blocks until
+    /// it is durable.
     pub(crate) fn write(self, project: &Project, adopted: bool) -> OutputFile {
         let due = self.is_due() || (adopted && self.other_maker().is_some());
         let state = match (&self.content, due) {
@@ -197,7 +201,8 @@ fn make(
     made.map_err(|error| OutputProblem { message: error.to_string(), hint: Some(error.hint()) })
 }
 
-/// What is wrong with outputs whichever assets there are: keys that collide, as a rule. Looks at no file.
+/// What is wrong with outputs whichever assets there are: keys that collide, as a rule. Looks at no
+/// file.
 pub(crate) fn mistakes(project: &Project, manifest: &Manifest, desired: &Desired) -> Vec<(ProjectPath, OutputProblem)> {
     let asset_ids = asset_ids(desired, &Recorded::default());
     let mistake = |output: &Output| {

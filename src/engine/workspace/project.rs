@@ -1,8 +1,9 @@
-//! Where things are: the manifest, beside it the lockfile, and the state where [`crate::engine::workspace::state_folder`] says. The one place that reads and writes the
+//! Where things are: the manifest, beside it the lockfile, and the state where
+//! [`crate::engine::workspace::state_folder`] says. The one place that reads and writes the
 //! manifest's file.
 //!
-//! The folder of the manifest is the user's choice, and its links are resolved here, once; from then on no
-//! path of the project leads through a link ([`crate::platform::own_file`]).
+//! The folder of the manifest is the user's choice, and its links are resolved here, once; from
+//! then on no path of the project leads through a link ([`crate::platform::own_file`]).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,14 +15,15 @@ use crate::platform::atomic_file::{AtomicWriteError, write_atomic_if};
 use crate::platform::own_file::{self, Access, How, Refusal};
 use crate::platform::owner::{self, Owner};
 
-/// How often an edit is applied anew to a manifest that somebody else writes meanwhile. A person or a tool saves now and then; who saves faster than this
-/// would never let anybody else in.
+/// How often an edit is applied anew to a manifest that somebody else writes meanwhile. A person or
+/// a tool saves now and then; who saves faster than this would never let anybody else in.
 const EDIT_TRIES: usize = 5;
 
 /// The manifest's name where none is given.
 pub(crate) const DEFAULT_MANIFEST: &str = "assets.toml";
 
-/// What keeps git from seeing a state folder beside the manifest, should the folder become a checkout one day.
+/// What keeps git from seeing a state folder beside the manifest, should the folder become a
+/// checkout one day.
 pub(crate) const PRIVATE_IGNORE: &str = "# Macadam's state: local, rebuilt from the lockfile.\n*\n";
 
 /// The paths of one project: one manifest is one environment.
@@ -62,7 +64,8 @@ pub enum ProjectError {
         /// Why.
         source: io::Error,
     },
-    /// A manifest in a folder above is another user's, and would decide what is uploaded with this user's key.
+    /// A manifest in a folder above is another user's, and would decide what is uploaded with this
+    /// user's key.
     #[error("{} belongs to {owner}, and was only found because this folder lies below it", .path.display())]
     OthersManifest {
         /// The manifest.
@@ -107,7 +110,8 @@ impl ProjectError {
     }
 }
 
-/// Why the manifest was not edited. It is as it was, unless [`EditManifestError::Write`] says otherwise.
+/// Why the manifest was not edited. It is as it was, unless [`EditManifestError::Write`] says
+/// otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum EditManifestError<E: std::error::Error + 'static> {
     /// It could not be read.
@@ -146,7 +150,8 @@ pub enum EditManifestError<E: std::error::Error + 'static> {
 }
 
 impl<E: std::error::Error + 'static> EditManifestError<E> {
-    /// What would mend it, where this level knows; the source of [`EditManifestError::Edit`] has a hint of its own.
+    /// What would mend it, where this level knows; the source of [`EditManifestError::Edit`] has a
+    /// hint of its own.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Read(error) => error.hint(),
@@ -159,7 +164,8 @@ impl<E: std::error::Error + 'static> EditManifestError<E> {
 }
 
 impl Project {
-    /// Finds the project: the manifest as named, or `assets.toml` in `from` or the nearest folder above it; and its state as named, or where it belongs.
+    /// Finds the project: the manifest as named, or `assets.toml` in `from` or the nearest folder
+    /// above it; and its state as named, or where it belongs.
     ///
     /// # Errors
     /// When there is none, or it can't be told where its state belongs.
@@ -194,8 +200,9 @@ impl Project {
         Ok(Self { state, folder, root, manifest, lockfile, lockfile_access, outputs, in_ci: false })
     }
 
-    /// The same project against the embedded emulator: with a state, lockfile and outputs of its own, so that the real ones are never touched. They lie
-    /// where the state belongs, also where that is elsewhere by hand.
+    /// The same project against the embedded emulator: with a state, lockfile and outputs of its
+    /// own, so that the real ones are never touched. They lie where the state belongs, also
+    /// where that is elsewhere by hand.
     ///
     /// # Errors
     /// When it can't be told where that is.
@@ -211,13 +218,15 @@ impl Project {
         Ok(Self { lockfile, lockfile_access, state, outputs, folder: Some(folder), ..self.clone() })
     }
 
-    /// Where the embedded emulator keeps its world, beside its state and lockfile; of a project [`Project::for_emulator`].
+    /// Where the embedded emulator keeps its world, beside its state and lockfile; of a project
+    /// [`Project::for_emulator`].
     pub fn emulator_folder(&self) -> PathBuf {
         self.state.parent().map(Path::to_owned).unwrap_or_default()
     }
 
-    /// Makes the state's folder where it is Macadam's own, for this user alone, also where it was there before; and keeps git from seeing one beside the
-    /// manifest, if nobody has done so. Failing is no error: opening the state says what is wrong with the folder.
+    /// Makes the state's folder where it is Macadam's own, for this user alone, also where it was
+    /// there before; and keeps git from seeing one beside the manifest, if nobody has done so.
+    /// Failing is no error: opening the state says what is wrong with the folder.
     pub fn prepare_state_folder(&self) {
         // One that was named by hand is its owner's.
         let Some(folder) = &self.folder else { return };
@@ -233,7 +242,8 @@ impl Project {
         }
     }
 
-    /// Where the state belongs now: elsewhere than at the start, if the folder has become a checkout or ceased to be one.
+    /// Where the state belongs now: elsewhere than at the start, if the folder has become a
+    /// checkout or ceased to be one.
     ///
     /// # Errors
     /// When that can't be told.
@@ -243,7 +253,8 @@ impl Project {
         Ok(if now == *folder { self.state.clone() } else { now.state(&self.manifest) })
     }
 
-    /// Where the state was as long as the folder was no git checkout, if it is one now. A process that began before still holds it.
+    /// Where the state was as long as the folder was no git checkout, if it is one now. A process
+    /// that began before still holds it.
     pub fn state_before_git(&self) -> Option<PathBuf> {
         let StateFolder::OfGit(_) = self.folder.as_ref()? else { return None };
         let before = StateFolder::beside(&self.root);
@@ -271,11 +282,13 @@ impl Project {
             .map_err(|source| ProjectError::Read { path: self.manifest.clone(), source })
     }
 
-    /// Edits the manifest. `edit` gets its text, with a byte order mark if it has one, and gives the new one, or `None` to leave it; it may be asked several
-    /// times. Returns whether the file was changed. Blocks: it waits for the disk.
+    /// Edits the manifest. `edit` gets its text, with a byte order mark if it has one, and gives
+    /// the new one, or `None` to leave it; it may be asked several times. Returns whether the
+    /// file was changed. Blocks: it waits for the disk.
     ///
-    /// The file is replaced as a whole and durably, and its permissions stay. What somebody else writes meanwhile isn't lost: right
-    /// before the replacement the file is read again, and if it is another by then the edit is applied to that one.
+    /// The file is replaced as a whole and durably, and its permissions stay. What somebody else
+    /// writes meanwhile isn't lost: right before the replacement the file is read again, and if
+    /// it is another by then the edit is applied to that one.
     ///
     /// # Errors
     /// See [`EditManifestError`].
@@ -301,11 +314,13 @@ impl Project {
     }
 }
 
-/// The nearest `assets.toml` in `from` or above it. A folder above may be anybody's, so what is found there must be this user's own.
+/// The nearest `assets.toml` in `from` or above it. A folder above may be anybody's, so what is
+/// found there must be this user's own.
 fn search(from: &Path) -> Result<PathBuf, ProjectError> {
     for folder in from.ancestors() {
         let path = folder.join(DEFAULT_MANIFEST);
-        // Whatever has the name, but a folder: reading says what is wrong with a link or a FIFO, and never takes another manifest instead.
+        // Whatever has the name, but a folder: reading says what is wrong with a link or a FIFO, and never
+        // takes another manifest instead.
         match std::fs::symlink_metadata(&path) {
             Ok(found) if !found.is_dir() => {
                 let others =

@@ -57,7 +57,8 @@ pub enum SessionError {
 }
 
 impl Session {
-    /// Takes the lock in the name of `command`, opens the state, recovers the journal and reads the lockfile.
+    /// Takes the lock in the name of `command`, opens the state, recovers the journal and reads the
+    /// lockfile.
     ///
     /// # Errors
     /// When another process holds the state, or state or lockfile can't be used.
@@ -71,7 +72,8 @@ impl Session {
         project.prepare_state_folder();
         let lock = StateLock::acquire(&project.state, command, clock::now())?;
         let mut store = Store::open(&project.state, remote, clock::now())?;
-        // Asked of a service that is gone. Who holds the state now begins with nothing that it may have begun with.
+        // Asked of a service that is gone. Who holds the state now begins with nothing that it may have
+        // begun with.
         store.end_requests(clock::now())?;
         let recorded = store.load()?;
         let cache = store.load_files()?;
@@ -97,7 +99,8 @@ impl Session {
         Ok(Self { project: project.clone(), state_cache, lockfile, cache })
     }
 
-    /// Writes the lockfile after a change of one address, which it has from now on if there is anything to say of it. Returns whether it was written.
+    /// Writes the lockfile after a change of one address, which it has from now on if there is
+    /// anything to say of it. Returns whether it was written.
     ///
     /// # Errors
     /// When the lockfile can't be written.
@@ -146,7 +149,8 @@ impl Session {
     }
 }
 
-/// What the end of whoever worked on these addresses means for what was under way: the last process, or a task that panicked.
+/// What the end of whoever worked on these addresses means for what was under way: the last
+/// process, or a task that panicked.
 pub(in crate::engine) fn recover(recorded: &Recorded, of: impl Fn(&Address) -> bool) -> Vec<Change> {
     let open = recorded.attempts.iter().filter(|(_, attempt)| of(&attempt.address));
     open.filter(|(_, attempt)| attempt.phase.next(&PhaseEvent::Recover).is_ok_and(|next| next != attempt.phase))
@@ -154,8 +158,9 @@ pub(in crate::engine) fn recover(recorded: &Recorded, of: impl Fn(&Address) -> b
         .collect()
 }
 
-/// What it means for uploads of new assets that were handed over that the last process could not write down all that came of them: sent again, they would most
-/// likely be copies. What concerns a known asset is settled by looking, as after a crash.
+/// What it means for uploads of new assets that were handed over that the last process could not
+/// write down all that came of them: sent again, they would most likely be copies. What concerns a
+/// known asset is settled by looking, as after a crash.
 pub(in crate::engine) fn hold_lost(recorded: &Recorded, now: Timestamp) -> Vec<Change> {
     let open = recorded.attempts.iter().filter(|(_, attempt)| attempt.phase == Phase::HandedOver);
     open.filter(|(_, attempt)| attempt.intent.upload().is_some())

@@ -1,5 +1,5 @@
-//! What is known, for whoever only looks: from the state where there is one, and from the lockfile. Writes nothing, takes no lock, works on a
-//! read-only disk.
+//! What is known, for whoever only looks: from the state where there is one, and from the lockfile.
+//! Writes nothing, takes no lock, works on a read-only disk.
 
 use std::collections::BTreeSet;
 
@@ -107,7 +107,8 @@ impl StateSnapshot {
         self.recorded.assets.keys().cloned().collect()
     }
 
-    /// The newest of what happened to an address that a person may want to read later, the oldest first; a lockfile knows nothing of it.
+    /// The newest of what happened to an address that a person may want to read later, the oldest
+    /// first; a lockfile knows nothing of it.
     ///
     /// # Errors
     /// When the state can't be used.
@@ -146,8 +147,9 @@ impl PlanPreview {
     }
 }
 
-/// Makes every output from what is known here, and compares it with its file; with what is hardly meant in the manifest. Files count as they are
-/// now: one that is being written has no asset, so that its last one stays. Blocks: it reads the disk.
+/// Makes every output from what is known here, and compares it with its file; with what is hardly
+/// meant in the manifest. Files count as they are now: one that is being written has no asset, so
+/// that its last one stays. Blocks: it reads the disk.
 ///
 /// # Errors
 /// When manifest, state or lockfile can't be used.

@@ -1,10 +1,11 @@
 //! The book: what is known, in memory and on disk, changed only together.
 //!
-//! One lock around the memory, never held over an await; the state's queue keeps the order in which changes were applied. A commit returns when
-//! it is durable, and goes on when its caller is dropped. After a failed write the book is closed: what it says would no longer be on disk.
+//! One lock around the memory, never held over an await; the state's queue keeps the order in which
+//! changes were applied. A commit returns when it is durable, and goes on when its caller is
+//! dropped. After a failed write the book is closed: what it says would no longer be on disk.
 //!
-//! It also keeps the right to write the state: nothing is begun at the remote, and nothing handed over, unless lock and database are still the files at their
-//! paths ([`StateCache::secure`]).
+//! It also keeps the right to write the state: nothing is begun at the remote, and nothing handed
+//! over, unless lock and database are still the files at their paths ([`StateCache::secure`]).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -49,7 +50,8 @@ pub enum StateCacheError {
     /// An earlier write failed.
     #[error("the state could not be written before")]
     Closed,
-    /// The files of the state are not those at their paths any more, and it could not be written anew.
+    /// The files of the state are not those at their paths any more, and it could not be written
+    /// anew.
     #[error(transparent)]
     Lost(#[from] RegainError),
 }
@@ -80,17 +82,20 @@ impl StateCache {
         }
     }
 
-    /// Makes sure that the state is the one at its path and that nobody else holds it: to be asked before anything is begun at the remote, and at every
-    /// pass. A state that was deleted or replaced is written anew under a new lock, with all that is known; what another one in its place knew is added.
+    /// Makes sure that the state is the one at its path and that nobody else holds it: to be asked
+    /// before anything is begun at the remote, and at every pass. A state that was deleted or
+    /// replaced is written anew under a new lock, with all that is known; what another one in its
+    /// place knew is added.
     ///
     /// # Errors
-    /// When that can't be: nothing more may be begun, and what is on the wire can only be told by the lockfile.
+    /// When that can't be: nothing more may be begun, and what is on the wire can only be told by
+    /// the lockfile.
     pub async fn secure(self: &Arc<Self>) -> Result<(), StateCacheError> {
         if self.hold.check().is_ok() {
             return Ok(());
         }
-        // In a task of its own: whoever waits here may not be polled for a while (a branch of a `select!` waits for something else), and would keep
-        // the turn from all others.
+        // In a task of its own: whoever waits here may not be polled for a while (a branch of a `select!`
+        // waits for something else), and would keep the turn from all others.
         let state_cache = Arc::clone(self);
         match tokio::spawn(async move { state_cache.regain().await }).await {
             Ok(regained) => regained,
@@ -115,7 +120,8 @@ impl StateCache {
         Ok(())
     }
 
-    /// How often the state was written anew: what was planned before that has to be planned again, since another process may have been there in between.
+    /// How often the state was written anew: what was planned before that has to be planned again,
+    /// since another process may have been there in between.
     pub fn generation(&self) -> u64 {
         self.hold.generation()
     }
@@ -177,12 +183,14 @@ impl StateCache {
         Ok(changes)
     }
 
-    /// Writes down that a change of the remote is about to be tried, together with what its address is, and with what it `replaces`: the end of
-    /// earlier ones, unless that is written down already. There is room then for what comes of it. `None`: the state was written anew since `generation`,
-    /// for which it was planned, and nothing is begun.
+    /// Writes down that a change of the remote is about to be tried, together with what its address
+    /// is, and with what it `replaces`: the end of earlier ones, unless that is written down
+    /// already. There is room then for what comes of it. `None`: the state was written anew since
+    /// `generation`, for which it was planned, and nothing is begun.
     ///
     /// # Errors
-    /// As [`StateCache::secure`] and [`StateCache::commit`]; and where the disk has no room for what comes of it.
+    /// As [`StateCache::secure`] and [`StateCache::commit`]; and where the disk has no room for
+    /// what comes of it.
     pub async fn begin(
         self: &Arc<Self>,
         address: &Address,
@@ -213,7 +221,8 @@ impl StateCache {
             };
             let mut changes = if replaces.iter().all(open) { replaces.to_vec() } else { Vec::new() };
             changes.push(Change::SetIdentity { address: address.clone(), identity });
-            // What is made here is this checkout's, also where its address leaves before the lockfile is written. Another branch's can be archived by hand.
+            // What is made here is this checkout's, also where its address leaves before the lockfile is
+            // written. Another branch's can be archived by hand.
             if !matches!(intent, Intent::Archive { .. } | Intent::Restore { .. }) {
                 changes.push(Change::SetInLockfile { address: address.clone(), in_lockfile: true });
             }
@@ -232,11 +241,12 @@ impl StateCache {
         self.commit(vec![Change::Advance { attempt, event }]).await
     }
 
-    /// Writes down that the last byte of a change, which was planned for the state of `generation`, is about to leave, which it may only when this returns.
+    /// Writes down that the last byte of a change, which was planned for the state of `generation`,
+    /// is about to leave, which it may only when this returns.
     ///
     /// # Errors
-    /// As [`StateCache::commit`]; and when the state is not the one at its path any more, or was written anew since: a process that was stopped for a while
-    /// may go on only here.
+    /// As [`StateCache::commit`]; and when the state is not the one at its path any more, or was
+    /// written anew since: a process that was stopped for a while may go on only here.
     pub async fn hand_over(&self, attempt: AttemptId, generation: u64) -> Result<(), HandOverError> {
         self.advance(attempt, PhaseEvent::HandOver).await?;
         // After the write, which takes its time: nothing comes between this and the byte.

@@ -1,13 +1,17 @@
-//! Where the state of a manifest lives, and everything else that isn't for git. The one place that knows.
+//! Where the state of a manifest lives, and everything else that isn't for git. The one place that
+//! knows.
 //!
-//! In a git checkout that is the git folder of that very work tree: `.git/macadam/`, of a linked work tree or a submodule the folder that its `.git` names.
-//! `git clean` doesn't reach it there, and git checks nothing out into it, so that no pull request can plant a file or a link. Elsewhere it is
-//! `.macadam/` beside the manifest.
+//! In a git checkout that is the git folder of that very work tree: `.git/macadam/`, of a linked
+//! work tree or a submodule the folder that its `.git` names. `git clean` doesn't reach it there,
+//! and git checks nothing out into it, so that no pull request can plant a file or a link.
+//! Elsewhere it is `.macadam/` beside the manifest.
 //!
-//! One manifest has one path, and no two manifests share one: below the git folder stands the manifest's own path from the top of the work tree. Names of
-//! folders are written without dots there (as `%2e`), so that none is ever the name of a file of ours, which all have one.
+//! One manifest has one path, and no two manifests share one: below the git folder stands the
+//! manifest's own path from the top of the work tree. Names of folders are written without dots
+//! there (as `%2e`), so that none is ever the name of a file of ours, which all have one.
 //!
-//! It only looks and never writes. Read next: [`crate::engine::workspace::git`] for how a checkout is found, [`crate::engine::workspace::project`] for who asks.
+//! It only looks and never writes. Read next: [`crate::engine::workspace::git`] for how a checkout
+//! is found, [`crate::engine::workspace::project`] for who asks.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -91,8 +95,9 @@ impl StateFolder {
     }
 }
 
-/// The name of a folder of the work tree as a name for a folder of ours: never one that a file of ours has, nor the emulator's, and of no two folders the
-/// same. What is no text is spelled byte by byte.
+/// The name of a folder of the work tree as a name for a folder of ours: never one that a file of
+/// ours has, nor the emulator's, and of no two folders the same. What is no text is spelled byte by
+/// byte.
 fn without_dots(name: &OsStr) -> OsString {
     let escaped = |byte: u8| format!("%{byte:02x}");
     let text = match name.to_str() {

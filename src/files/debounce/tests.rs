@@ -17,7 +17,8 @@ enum ScriptStep {
     Form(ProjectPath, bool),
 }
 
-/// `TIME WHAT PATH`, or `FROM..TO/STEP WHAT PATH` for many; in PATH `#` stands for the number of the time. Times are milliseconds.
+/// `TIME WHAT PATH`, or `FROM..TO/STEP WHAT PATH` for many; in PATH `#` stands for the number of
+/// the time. Times are milliseconds.
 fn parse(script: &str) -> Vec<(Duration, ScriptStep)> {
     let mut acts = Vec::new();
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -50,7 +51,8 @@ fn parse(script: &str) -> Vec<(Duration, ScriptStep)> {
     acts
 }
 
-/// A caller who does what the module asks for; files are whole unless said otherwise. Gives what was released, and when.
+/// A caller who does what the module asks for; files are whole unless said otherwise. Gives what
+/// was released, and when.
 fn run(mut acts: Vec<(Duration, ScriptStep)>, until: Duration) -> Vec<(Duration, BTreeSet<ProjectPath>)> {
     acts.reverse();
     let mut debouncer = Debouncer::default();
@@ -126,7 +128,8 @@ fn saves_settle_as_the_contract_says() {
 
 #[test]
 fn a_sound_or_video_that_is_not_whole_waits_much_longer() {
-    // Appended in pieces, closed and opened again with pauses: taken as soon as it is whole, since the longest wait is over.
+    // Appended in pieces, closed and opened again with pauses: taken as soon as it is whole, since the
+    // longest wait is over.
     check("0 partial a.mp3\n 0..50000/10000 closed a.mp3\n 50000 whole a.mp3", &["50000 a.mp3"]);
     check("0 partial a.mp4\n 0..55000/5000 written a.mp4\n 55000 whole a.mp4", &["55000 a.mp4"]);
     // Others wait as ever.

@@ -1,4 +1,5 @@
-//! FLAC: playing time and sample rate from the stream information; where that doesn't know the length, from the last frame.
+//! FLAC: playing time and sample rate from the stream information; where that doesn't know the
+//! length, from the last frame.
 //!
 //! Source: RFC 9639.
 
@@ -6,11 +7,12 @@ use super::source::{FileSource, SlidingWindow};
 use super::{Unfit, damaged, limits};
 use crate::model::file::ContentFacts;
 
-/// How much of the end is searched for the last frame, at least and at most: two frames of 4608 samples of two channels and 24 bits have some
-/// 50 KB, two of the largest that the format allows a megabyte or more.
+/// How much of the end is searched for the last frame, at least and at most: two frames of 4608
+/// samples of two channels and 24 bits have some 50 KB, two of the largest that the format allows a
+/// megabyte or more.
 const TAIL: std::ops::RangeInclusive<u64> = 64 * 1024..=2 * 1024 * 1024;
-/// How many headers at the end are compared. A header is told by its fields and its checksum, so one in some 100,000 bytes of sound looks like
-/// one by chance.
+/// How many headers at the end are compared. A header is told by its fields and its checksum, so
+/// one in some 100,000 bytes of sound looks like one by chance.
 const CANDIDATES: usize = 16;
 /// More metadata blocks than any real file has.
 const MAX_BLOCKS: u32 = 10_000;
@@ -100,7 +102,8 @@ impl FlacStream {
     }
 }
 
-/// Jumps over an ID3v2 tag, which belongs to MP3 but is found before other sounds too (id3.org, "ID3 tag version 2.4.0", 3.1).
+/// Jumps over an ID3v2 tag, which belongs to MP3 but is found before other sounds too (id3.org,
+/// "ID3 tag version 2.4.0", 3.1).
 fn skip_id3(source: &mut FileSource<'_>) -> Result<(), Unfit> {
     while source.peek(3)? == b"ID3" {
         let header: [u8; 10] = source.bytes()?;
@@ -117,7 +120,8 @@ fn first_frame(source: &mut FileSource<'_>, stream: &FlacStream) -> Result<Optio
     Ok(FlacFrame::parse(&source.peek(32)?, stream))
 }
 
-/// The last frame: the last header whose checksum is right and that the frame's own checksum or the frame before confirms.
+/// The last frame: the last header whose checksum is right and that the frame's own checksum or the
+/// frame before confirms.
 fn last_frame(source: &mut FileSource<'_>, stream: &FlacStream) -> Result<Option<Last>, Unfit> {
     let most = (u64::from(stream.frame) * 2).clamp(*TAIL.start(), *TAIL.end());
     let length = source.length();
@@ -200,7 +204,8 @@ pub(super) fn crc8(bytes: &[u8]) -> u8 {
         .fold(0, |crc, byte| (0..8).fold(crc ^ byte, |crc, _| if crc & 0x80 == 0 { crc << 1 } else { crc << 1 ^ 0x07 }))
 }
 
-/// The checksum of a frame: polynomial x^16 + x^15 + x^2 + 1. 0 over a frame that ends with its own.
+/// The checksum of a frame: polynomial x^16 + x^15 + x^2 + 1. 0 over a frame that ends with its
+/// own.
 pub(super) fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, byte| {
         let crc = crc ^ u16::from(*byte) << 8;

@@ -1,7 +1,9 @@
-//! glTF: that nothing lies outside the file, and that what lies inside is there. The text form is JSON, the binary form (.glb) holds JSON in its first chunk.
+//! glTF: that nothing lies outside the file, and that what lies inside is there. The text form is
+//! JSON, the binary form (.glb) holds JSON in its first chunk.
 //!
-//! The JSON is read as a stream. Its strings can be as long as the file (a buffer as a `data:` URI), so they are shortened before the parser
-//! sees them. Source: Khronos, "glTF 2.0 Specification".
+//! The JSON is read as a stream. Its strings can be as long as the file (a buffer as a `data:`
+//! URI), so they are shortened before the parser sees them. Source: Khronos, "glTF 2.0
+//! Specification".
 
 use std::fmt;
 use std::io::{self, BufReader, Read};
@@ -59,7 +61,8 @@ pub(super) fn glb(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     }
 }
 
-/// The length of the chunk that holds the first buffer, from the position behind the JSON; chunks of other kinds are for extensions.
+/// The length of the chunk that holds the first buffer, from the position behind the JSON; chunks
+/// of other kinds are for extensions.
 fn binary_chunk(source: &mut FileSource<'_>) -> Result<Option<u64>, Unfit> {
     while source.left() >= 8 {
         let length = u64::from(u32::from_le_bytes(source.bytes()?));
@@ -156,7 +159,8 @@ struct Resource {
     uri: Option<String>,
     byte_length: Option<u64>,
     buffer_view: Option<IgnoredAny>,
-    /// An extension may say where the data is, or that none is needed (EXT_meshopt_compression, "fallback buffers").
+    /// An extension may say where the data is, or that none is needed (EXT_meshopt_compression,
+    /// "fallback buffers").
     extensions: Option<IgnoredAny>,
 }
 
@@ -235,7 +239,8 @@ impl<R: Read> Shortened<R> {
             return !self.too_deep;
         };
         *length += 1;
-        // A cut falls before a plain character, never within an escape, a pair of them, or a character of several bytes.
+        // A cut falls before a plain character, never within an escape, a pair of them, or a character of
+        // several bytes.
         let plain = self.escape == 0 && byte.is_ascii() && byte != b'\\' && byte != b'"';
         if *length > KEPT && plain {
             self.cutting = true;

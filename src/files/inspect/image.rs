@@ -1,7 +1,8 @@
 //! Pictures: their size from their headers.
 //!
-//! The four formats' headers are a few fields each; nothing is decoded. Sources: the PNG specification (W3C), ITU-T T.81 for JPEG, the Windows
-//! bitmap headers (Microsoft, "Bitmap Storage"), the Truevision TGA file format specification 2.0.
+//! The four formats' headers are a few fields each; nothing is decoded. Sources: the PNG
+//! specification (W3C), ITU-T T.81 for JPEG, the Windows bitmap headers (Microsoft, "Bitmap
+//! Storage"), the Truevision TGA file format specification 2.0.
 
 use super::source::FileSource;
 use super::{Unfit, cut_off, damaged, limits, magic, unfit};
@@ -39,8 +40,8 @@ pub(super) fn png(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     }
 }
 
-/// JPEG: the segments up to the frame header. Bytes between segments are skipped up to the next marker, as libjpeg does (jdmarker.c,
-/// `next_marker`): cameras and editors leave some.
+/// JPEG: the segments up to the frame header. Bytes between segments are skipped up to the next
+/// marker, as libjpeg does (jdmarker.c, `next_marker`): cameras and editors leave some.
 pub(super) fn jpeg(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     source.skip(2)?;
     loop {
@@ -70,7 +71,8 @@ pub(super) fn jpeg(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     }
 }
 
-/// BMP: the info header. 12 bytes: OS/2 1; 16 to 64: OS/2 2, which may end after any field; 40, 108 and 124: Windows.
+/// BMP: the info header. 12 bytes: OS/2 1; 16 to 64: OS/2 2, which may end after any field; 40, 108
+/// and 124: Windows.
 pub(super) fn bmp(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     source.skip(10)?;
     let pixels = u32::from_le_bytes(source.bytes()?);

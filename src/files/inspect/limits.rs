@@ -1,7 +1,7 @@
 //! What Roblox accepts, apart from the size in bytes (`FileFormat::max_bytes`).
 //!
-//! All from GUIDE, the Roblox Open Cloud usage guide for assets (creator-docs: cloud/guides/usage-assets.md, "Supported asset types and
-//! limits"), where not said otherwise.
+//! All from GUIDE, the Roblox Open Cloud usage guide for assets (creator-docs:
+//! cloud/guides/usage-assets.md, "Supported asset types and limits"), where not said otherwise.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ const AUDIO_DURATION: Duration = Duration::from_secs(7 * 60);
 const AUDIO_RATE: u32 = 48_000;
 /// Video is "up to 5 minutes" (also creator-docs: ui/video-frames.md).
 const VIDEO_DURATION: Duration = Duration::from_secs(5 * 60);
-/// Video is "up to 4096x2160": in pixels, inclusive, the longer side first. One that stands upright is taken for as large as one that lies:
-/// phones record both, and a decoder's work is the same.
+/// Video is "up to 4096x2160": in pixels, inclusive, the longer side first. One that stands upright
+/// is taken for as large as one that lies: phones record both, and a decoder's work is the same.
 const VIDEO_PIXELS: (u32, u32) = (4096, 2160);
 
 pub(super) fn image(width: u32, height: u32) -> Result<ContentFacts, Unfit> {
@@ -51,7 +51,8 @@ pub(super) fn audio(duration: Option<Duration>, sample_rate: Option<u32>) -> Res
     Ok(ContentFacts::Audio { duration, sample_rate })
 }
 
-/// The same for a sound of which so much may be its encoder's padding, which no player plays: it counts only where the rest is too long.
+/// The same for a sound of which so much may be its encoder's padding, which no player plays: it
+/// counts only where the rest is too long.
 pub(super) fn padded_audio(
     duration: Option<Duration>,
     padding: Duration,

@@ -19,7 +19,8 @@ pub(super) fn is_lfs_pointer(head: &[u8]) -> bool {
     head.starts_with(LFS_POINTER)
 }
 
-/// Whether the first bytes fit the format. What has no signature (TGA, MP3) fits when nothing else is recognized.
+/// Whether the first bytes fit the format. What has no signature (TGA, MP3) fits when nothing else
+/// is recognized.
 pub(super) fn fits(format: FileFormat, head: &[u8]) -> bool {
     match format {
         FileFormat::Fbx => head.starts_with(b"Kaydara FBX Binary  \0") || is_ascii_fbx(head),
@@ -41,7 +42,8 @@ pub(super) fn fits(format: FileFormat, head: &[u8]) -> bool {
     }
 }
 
-/// What the first bytes are, with an article, where it is something that people mix up with an asset.
+/// What the first bytes are, with an article, where it is something that people mix up with an
+/// asset.
 pub(super) fn recognize(head: &[u8]) -> Option<&'static str> {
     let by_start: [(&[u8], &str); 30] = [
         (PNG, "a PNG picture"),
@@ -155,8 +157,8 @@ fn is_ascii_fbx(head: &[u8]) -> bool {
     first.is_some_and(|line| line.starts_with(b"; FBX") || line.starts_with(b"FBXHeaderExtension"))
 }
 
-/// What a conversion made for text did to a file that begins with `signature`. PNG's and the binary model's signatures have a byte
-/// that isn't ASCII and both kinds of line ends, so that it shows.
+/// What a conversion made for text did to a file that begins with `signature`. PNG's and the binary
+/// model's signatures have a byte that isn't ASCII and both kinds of line ends, so that it shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TextConversion {
     /// Line ends became another kind: git's `text` attribute, or a transfer in text mode.
@@ -208,7 +210,8 @@ fn is_movie(head: &[u8]) -> bool {
     matches!(head.get(4..8), Some(b"ftyp" | b"moov" | b"mdat" | b"wide" | b"free" | b"skip" | b"pnot"))
 }
 
-/// An MPEG audio frame header: 11 set bits, a version, layer III, a bit rate and a sample rate that exist.
+/// An MPEG audio frame header: 11 set bits, a version, layer III, a bit rate and a sample rate that
+/// exist.
 fn is_mpeg_layer_3(head: &[u8]) -> bool {
     match head {
         [0xff, second, third, ..] => {

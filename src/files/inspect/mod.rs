@@ -1,10 +1,12 @@
 //! What Roblox would refuse, found before anything is sent.
 //!
-//! Headers only, through one small buffer: nothing is decoded, no tree is built, and whatever a file holds, memory and time stay bounded. A
-//! header that can't be read where other programs may still manage is no problem; a file that is plainly broken, cut off or something else
+//! Headers only, through one small buffer: nothing is decoded, no tree is built, and whatever a
+//! file holds, memory and time stay bounded. A header that can't be read where other programs may
+//! still manage is no problem; a file that is plainly broken, cut off or something else
 //! than its name says is.
 //!
-//! Read next: `magic` for what a file is, `limits` for what Roblox accepts, `whole` for whether a file is written to its end, then a format of your choice.
+//! Read next: `magic` for what a file is, `limits` for what Roblox accepts, `whole` for whether a
+//! file is written to its end, then a format of your choice.
 
 mod flac;
 mod gltf;

@@ -1,18 +1,20 @@
-//! MP4 and QuickTime: playing time and size from the movie's header and its fragments; the media data is jumped over.
+//! MP4 and QuickTime: playing time and size from the movie's header and its fragments; the media
+//! data is jumped over.
 //!
-//! Both names stand for one container: ISO/IEC 14496-12 was made from QuickTime, every program reads them by the same code, and many
-//! write a `.mov` with an MP4 brand or the other way round. So the brand says nothing against a file, unless it is a picture's.
+//! Both names stand for one container: ISO/IEC 14496-12 was made from QuickTime, every program
+//! reads them by the same code, and many write a `.mov` with an MP4 brand or the other way round.
+//! So the brand says nothing against a file, unless it is a picture's.
 //!
-//! Sources: ISO/IEC 14496-12 (ISO base media file format), Apple's "QuickTime File Format Specification". Read next: `tracks`, what is
-//! counted of a track.
+//! Sources: ISO/IEC 14496-12 (ISO base media file format), Apple's "QuickTime File Format
+//! Specification". Read next: `tracks`, what is counted of a track.
 
 use super::source::FileSource;
 use super::tracks::{Track, Tracks};
 use super::{Unfit, cut_off, damaged, limits, unfit};
 use crate::model::file::ContentFacts;
 
-/// More boxes than any real movie has on the levels that are read, also with a fragment for each of its pictures; a bound for a file made of
-/// nothing but box headers.
+/// More boxes than any real movie has on the levels that are read, also with a fragment for each of
+/// its pictures; a bound for a file made of nothing but box headers.
 const MAX_BOXES: u32 = 1_000_000;
 
 /// The box that others are in.
@@ -74,8 +76,9 @@ pub(super) fn movie(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> 
     limits::video(movie.tracks.duration(scale).or_else(claimed), width, height)
 }
 
-/// Whether the boxes end with the file, and the media is among them. One whose last box has no length doesn't tell, and of one in fragments
-/// only the index behind them says that no more follow.
+/// Whether the boxes end with the file, and the media is among them. One whose last box has no
+/// length doesn't tell, and of one in fragments only the index behind them says that no more
+/// follow.
 pub(super) fn is_whole(source: &mut FileSource<'_>) -> Result<bool, Unfit> {
     let (mut media, mut in_fragments, mut last) = (false, false, *b"    ");
     for _ in 0..MAX_BOXES {
@@ -157,7 +160,8 @@ impl Movie {
         Ok(())
     }
 
-    /// Whether a box of this name that doesn't fit into the file is none: all that matters came before it.
+    /// Whether a box of this name that doesn't fit into the file is none: all that matters came
+    /// before it.
     fn is_padding(&self, name: &[u8; 4]) -> bool {
         self.has_header && self.has_media && !matches!(name, b"mdat" | b"moov" | b"moof")
     }
@@ -215,7 +219,8 @@ impl Movie {
         self.boxes(source, after, inner)
     }
 
-    /// The segments that an index lists; of several indexes the longest counts, since one may list others.
+    /// The segments that an index lists; of several indexes the longest counts, since one may list
+    /// others.
     fn index(&mut self, source: &mut FileSource<'_>) -> Result<(), Unfit> {
         let wide = version(source)? == 1;
         let _reference: [u8; 4] = source.bytes()?;

@@ -1,8 +1,10 @@
 //! MP3: the playing time by walking all frames.
 //!
-//! Headers that tell a length (Xing, VBRI) may lie and are often missing; at 20 MB there are at most some 200,000 frames to jump over, which takes
-//! milliseconds and no memory. What lies before, between and behind the frames (tags, zeros, the rest of a frame of a recorded stream) is
-//! jumped over, as players do. Source: ISO/IEC 11172-3 and 13818-3; the VBR headers as LAME and Fraunhofer write them.
+//! Headers that tell a length (Xing, VBRI) may lie and are often missing; at 20 MB there are at
+//! most some 200,000 frames to jump over, which takes milliseconds and no memory. What lies before,
+//! between and behind the frames (tags, zeros, the rest of a frame of a recorded stream) is
+//! jumped over, as players do. Source: ISO/IEC 11172-3 and 13818-3; the VBR headers as LAME and
+//! Fraunhofer write them.
 //!
 //! Read next: `mpeg`, the header of a frame.
 
@@ -15,10 +17,11 @@ use crate::model::file::ContentFacts;
 
 /// How many frames have to follow one that was found behind bytes that are none.
 const FOLLOWERS: u32 = 2;
-/// How many frames may be padding where no header tells: an encoder's delay (LAME: 1105 samples, of 1152 in a frame), and the last frame
-/// that it fills up.
+/// How many frames may be padding where no header tells: an encoder's delay (LAME: 1105 samples, of
+/// 1152 in a frame), and the last frame that it fills up.
 const PADDING_FRAMES: u64 = 3;
-/// The longest frame of the free format that is looked for, in bytes: 640 kbit/s at 32 kHz is what LAME writes at most, and some room.
+/// The longest frame of the free format that is looked for, in bytes: 640 kbit/s at 32 kHz is what
+/// LAME writes at most, and some room.
 const FREE_FRAME: u32 = 4608;
 /// How often the length of such frames is looked for in one file.
 const FREE_SEARCHES: u32 = 1000;
@@ -57,7 +60,8 @@ pub(super) fn mp3(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     }
 }
 
-/// Whether the last frame ends with the file, or with the tags behind it, and no frame is missing that the header counts.
+/// Whether the last frame ends with the file, or with the tags behind it, and no frame is missing
+/// that the header counts.
 pub(super) fn is_whole(source: &mut FileSource<'_>) -> Result<bool, Unfit> {
     let Mp3Sound { frames, ticks, header, ends_with_file, .. } = sound(source)?;
     let complete = header.frames.is_none_or(|told| frames >= u64::from(told));
@@ -133,8 +137,8 @@ struct FrameWalk<'s, 'a> {
 }
 
 impl FrameWalk<'_, '_> {
-    /// The length of the tag at `position`, if there is one. Behind bytes that are neither tag nor frame only a mark that is long
-    /// enough counts.
+    /// The length of the tag at `position`, if there is one. Behind bytes that are neither tag nor
+    /// frame only a mark that is long enough counts.
     fn tag(&mut self, position: u64, adjacent: bool) -> Result<Option<u64>, Unfit> {
         let left = self.length.saturating_sub(position);
         let head = self.window.at(position, 32)?;
@@ -151,7 +155,8 @@ impl FrameWalk<'_, '_> {
                 }
                 whole
             }
-            // APEv2: the length counts the footer but no header; the footer alone is met behind a tag that has no header.
+            // APEv2: the length counts the footer but no header; the footer alone is met behind a tag that has no
+            // header.
             [
                 b'A',
                 b'P',

@@ -1,5 +1,5 @@
-//! The header of a frame of MPEG audio. Source: ISO/IEC 11172-3, 2.4.1.3 and 2.4.2.3; 13818-3 for the lower sample rates, and MPEG 2.5 as
-//! Fraunhofer's encoder has it.
+//! The header of a frame of MPEG audio. Source: ISO/IEC 11172-3, 2.4.1.3 and 2.4.2.3; 13818-3 for
+//! the lower sample rates, and MPEG 2.5 as Fraunhofer's encoder has it.
 
 /// A multiple of every sample rate that there is: sums of frames with different rates are exact.
 pub(super) const TICKS: u64 = 14_112_000;

@@ -1,9 +1,11 @@
 //! Ogg: the playing time from the positions that its pages tell.
 //!
-//! All page headers are read, and the packets jumped over. A file may hold several sounds one after the other (a recorded radio stream does); each
-//! begins with the first pages of all its streams. The first position need not be 0.
+//! All page headers are read, and the packets jumped over. A file may hold several sounds one after
+//! the other (a recorded radio stream does); each begins with the first pages of all its streams.
+//! The first position need not be 0.
 //!
-//! Sources: RFC 3533 (Ogg), the Vorbis I specification, RFC 7845 and 6716 (Opus), the Speex manual, xiph.org's FLAC-in-Ogg mapping.
+//! Sources: RFC 3533 (Ogg), the Vorbis I specification, RFC 7845 and 6716 (Opus), the Speex manual,
+//! xiph.org's FLAC-in-Ogg mapping.
 
 use std::time::Duration;
 
@@ -101,7 +103,8 @@ pub(super) fn ogg(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
 impl OggSummary {
     fn page(&mut self, window: &mut SlidingWindow<'_, '_>, page: &OggPage) -> Result<(), Unfit> {
         if page.first {
-            // The streams of one sound all begin before any goes on; some programs are late, but never after the first samples.
+            // The streams of one sound all begin before any goes on; some programs are late, but never after
+            // the first samples.
             if self.streams.iter().any(|stream| stream.span.is_some()) {
                 self.end_of_sounds();
             }
@@ -229,8 +232,8 @@ fn codec(packet: &[u8]) -> Codec {
         return Codec::Sound(OggSound { rate: number(36), clock: number(36), skipped: 0, packets });
     }
     if packet.starts_with(b"\x7fFLAC") {
-        // The mapping's 9 bytes, `fLaC`, a block header of 4; then the stream information: the longest block behind 2 bytes, 20 bits of rate
-        // behind 10.
+        // The mapping's 9 bytes, `fLaC`, a block header of 4; then the stream information: the longest
+        // block behind 2 bytes, 20 bits of rate behind 10.
         let big_endian = |from, to| {
             let bytes: Option<&[u8]> = packet.get(from..to);
             bytes.map_or(0, |bytes| bytes.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte)))

@@ -1,7 +1,9 @@
-//! Binary Roblox models: whether the single root is an animation, from the chunks' headers and two kinds of chunks.
+//! Binary Roblox models: whether the single root is an animation, from the chunks' headers and two
+//! kinds of chunks.
 //!
-//! No tree is ever built: of the instances only the parents are decoded, and of the classes only the two that matter. What is decompressed is
-//! capped, one chunk and all together; beyond the caps the answer is that it can't be told, where it matters. Source: dom.rojo.space/binary (the
+//! No tree is ever built: of the instances only the parents are decoded, and of the classes only
+//! the two that matter. What is decompressed is capped, one chunk and all together; beyond the caps
+//! the answer is that it can't be told, where it matters. Source: dom.rojo.space/binary (the
 //! rbx-dom project's description of the format).
 
 use std::io::Read as _;
@@ -11,13 +13,16 @@ use super::source::FileSource;
 use super::{Unfit, cut_off, damaged};
 use crate::model::file::{ContentFacts, ModelRoot};
 
-/// What a chunk may hold that every core may unpack at once: 4 MiB are the parents of half a million instances.
+/// What a chunk may hold that every core may unpack at once: 4 MiB are the parents of half a
+/// million instances.
 const SMALL_CHUNK: usize = 4 << 20;
-/// The most that one chunk may hold: the parents of four million instances, far more than Studio opens.
+/// The most that one chunk may hold: the parents of four million instances, far more than Studio
+/// opens.
 const MAX_CHUNK: usize = 32 << 20;
 /// The most that is decompressed of one file, so that many small chunks can't keep a core busy.
 const MAX_TOTAL: usize = 128 << 20;
-/// Held while a model with a large chunk is looked into: one at a time, so that the cores together need no more memory than one.
+/// Held while a model with a large chunk is looked into: one at a time, so that the cores together
+/// need no more memory than one.
 static LARGE: Mutex<()> = Mutex::new(());
 /// What a zstd frame starts with (RFC 8878); Roblox compresses with LZ4 or zstd.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -135,8 +140,9 @@ impl Chunks {
     }
 }
 
-/// Encoders name a window by their level, also where the content is far shorter: then the decoder would refuse for the memory that it might
-/// need. As nothing refers to what lies before the content, a window of the longest content that is read is enough (RFC 8878, 3.1.1.1.2).
+/// Encoders name a window by their level, also where the content is far shorter: then the decoder
+/// would refuse for the memory that it might need. As nothing refers to what lies before the
+/// content, a window of the longest content that is read is enough (RFC 8878, 3.1.1.1.2).
 fn narrow_window(frame: &mut [u8]) {
     /// Exponent 15 and mantissa 0: 32 MiB.
     const WINDOW: u8 = 15 << 3;
@@ -163,7 +169,8 @@ fn animation_instances(data: &[u8]) -> Result<Vec<i32>, Unfit> {
     Ok(fields.referents(count).ok_or_else(wrong)?.collect())
 }
 
-/// The referent of the only instance without a parent, from the data of the PRNT chunk; `None` if there are several or none.
+/// The referent of the only instance without a parent, from the data of the PRNT chunk; `None` if
+/// there are several or none.
 fn single_root(data: &[u8]) -> Result<Option<i32>, Unfit> {
     let wrong = || damaged("the Roblox model's parents are garbled");
     let mut fields = ChunkReader(data);
@@ -195,7 +202,8 @@ impl<'a> ChunkReader<'a> {
         self.take(usize::try_from(length).ok()?)
     }
 
-    /// An array of referents: the first bytes of all, then the second ones and so on; each number zigzag-coded and relative to the one before.
+    /// An array of referents: the first bytes of all, then the second ones and so on; each number
+    /// zigzag-coded and relative to the one before.
     fn referents(&mut self, count: u32) -> Option<impl Iterator<Item = i32> + use<'a>> {
         let count = usize::try_from(count).ok()?;
         let planes = self.take(count.checked_mul(4)?)?;

@@ -1,6 +1,7 @@
 //! XML Roblox models: whether the single root is an animation, by a pull parser.
 //!
-//! Only the tags reach the parser (`Tags`), so neither a mesh of megabytes nor a byte that isn't UTF-8 matters. One tag at a time is in memory.
+//! Only the tags reach the parser (`Tags`), so neither a mesh of megabytes nor a byte that isn't
+//! UTF-8 matters. One tag at a time is in memory.
 //!
 //! Read next: `tags`.
 

@@ -1,4 +1,5 @@
-//! The smallest files of each format that pass, and what is wrong with them turned up one at a time.
+//! The smallest files of each format that pass, and what is wrong with them turned up one at a
+//! time.
 
 use crate::model::asset::FileFormat;
 

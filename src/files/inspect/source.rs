@@ -107,7 +107,8 @@ impl BufRead for FileSource<'_> {
     }
 }
 
-/// A piece of a file in memory that moves along: for formats that are read by looking ahead at many places close to each other.
+/// A piece of a file in memory that moves along: for formats that are read by looking ahead at many
+/// places close to each other.
 pub(super) struct SlidingWindow<'s, 'a> {
     source: &'s mut FileSource<'a>,
     bytes: Vec<u8>,

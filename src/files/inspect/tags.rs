@@ -1,8 +1,9 @@
 //! XML reduced to its tags.
 //!
-//! Text, comments, CDATA sections, processing instructions and document types are left out, however long they are, and every byte that isn't
-//! ASCII becomes one that is: a model's structure is in its tags, whatever the encoding of its strings. Quotes keep a `>` in a value from
-//! ending its tag.
+//! Text, comments, CDATA sections, processing instructions and document types are left out, however
+//! long they are, and every byte that isn't ASCII becomes one that is: a model's structure is in
+//! its tags, whatever the encoding of its strings. Quotes keep a `>` in a value from ending its
+//! tag.
 
 use std::io::{self, Read};
 

@@ -1,6 +1,8 @@
-//! The tracks of an MP4 or QuickTime movie: how long each plays, by its samples in the header and in the fragments.
+//! The tracks of an MP4 or QuickTime movie: how long each plays, by its samples in the header and
+//! in the fragments.
 //!
-//! Sources: ISO/IEC 14496-12, 8.6.1.2 (`stts`), 8.6.6 (`elst`), 8.8.3 (`trex`), 8.8.7 (`tfhd`), 8.8.8 (`trun`).
+//! Sources: ISO/IEC 14496-12, 8.6.1.2 (`stts`), 8.6.6 (`elst`), 8.8.3 (`trex`), 8.8.7 (`tfhd`),
+//! 8.8.8 (`trun`).
 
 use std::time::Duration;
 
@@ -10,8 +12,8 @@ use super::{Unfit, damaged, limits};
 
 /// More tracks than any real movie has.
 const MAX_TRACKS: usize = 1000;
-/// What a sound may be longer than the pictures without the video being longer for it: encoders fill up the last block of samples, and some
-/// add one (AAC: 1024 samples, 46 ms at 22,050 Hz).
+/// What a sound may be longer than the pictures without the video being longer for it: encoders
+/// fill up the last block of samples, and some add one (AAC: 1024 samples, 46 ms at 22,050 Hz).
 const SOUND_PADDING: Duration = Duration::from_millis(100);
 
 /// A track.

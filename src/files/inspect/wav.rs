@@ -1,7 +1,8 @@
 //! WAV: playing time and sample rate from its chunks.
 //!
-//! Sources: "Multimedia Programming Interface and Data Specifications 1.0" and "Multimedia Data Standards Update" (Microsoft: RIFF WAVE, its
-//! formats and `fact`), ITU-R BS.2088 (`RF64` and `BW64`, whose lengths are in `ds64`). `RIFX` is the same with the other order of bytes.
+//! Sources: "Multimedia Programming Interface and Data Specifications 1.0" and "Multimedia Data
+//! Standards Update" (Microsoft: RIFF WAVE, its formats and `fact`), ITU-R BS.2088 (`RF64` and
+//! `BW64`, whose lengths are in `ds64`). `RIFX` is the same with the other order of bytes.
 
 use super::source::FileSource;
 use super::{Unfit, cut_off, damaged, limits};
@@ -64,8 +65,8 @@ pub(super) fn wav(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     limits::audio(duration, Some(format.rate))
 }
 
-/// Whether the length that comes first fits the file. Programs write it before they know it, as 0, as that of a file without sound, or
-/// as the largest number.
+/// Whether the length that comes first fits the file. Programs write it before they know it, as 0,
+/// as that of a file without sound, or as the largest number.
 pub(super) fn is_whole(source: &mut FileSource<'_>) -> Result<bool, Unfit> {
     /// What follows the length in a file without sound.
     const EMPTY: u64 = 36;
@@ -111,7 +112,8 @@ impl Wav {
     }
 
     fn read_format(&mut self, source: &mut FileSource<'_>, length: u32) -> Result<(), Unfit> {
-        /// The real format stands in a GUID, behind the sizes of valid bits and the speakers' places.
+        /// The real format stands in a GUID, behind the sizes of valid bits and the speakers'
+        /// places.
         const EXTENSIBLE: u16 = 0xfffe;
         let (kind, channels) = (self.short(source.bytes()?), self.short(source.bytes()?));
         let (rate, bytes_a_second) = (self.long(source.bytes()?), self.long(source.bytes()?));
@@ -160,7 +162,8 @@ impl WavFormat {
                 Some(samples) => Some(samples),
                 None => bytes.checked_div(channels * u64::from(self.bits.div_ceil(8))),
             },
-            // A block of each channel begins with a header that holds the first sample (IMA) or two (Microsoft); then four bits for each.
+            // A block of each channel begins with a header that holds the first sample (IMA) or two (Microsoft); then
+            // four bits for each.
             IMA_ADPCM => {
                 let counted = block.saturating_sub(4 * channels) * 2 / channels + 1;
                 blocks(self.samples.map_or(counted, u64::from).min(counted))
@@ -175,7 +178,8 @@ impl WavFormat {
     }
 }
 
-/// Chunks start at even positions. Some programs forget that, and then a chunk's name stands where the padding should be.
+/// Chunks start at even positions. Some programs forget that, and then a chunk's name stands where
+/// the padding should be.
 fn skip_padding(source: &mut FileSource<'_>) -> Result<(), Unfit> {
     let next = source.peek(4)?;
     if source.left() > 0 && !matches!(next.as_slice(), b"data" | b"fmt " | b"fact" | b"LIST") {

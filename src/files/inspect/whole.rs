@@ -1,8 +1,9 @@
 //! Whether a file is written to its end, as far as its format tells.
 //!
-//! Stricter than the look for facts, which passes whatever other programs may still manage: here only a proof counts, a mark at the end or a
-//! length that fits. What can't tell (JPEG without its end mark, text FBX, mesh data, sounds from a pipe) is never whole. Headers and
-//! tails only, through the same small buffer.
+//! Stricter than the look for facts, which passes whatever other programs may still manage: here
+//! only a proof counts, a mark at the end or a length that fits. What can't tell (JPEG without its
+//! end mark, text FBX, mesh data, sounds from a pipe) is never whole. Headers and tails only,
+//! through the same small buffer.
 //!
 //! Read next: `crate::files::effects`, which asks.
 
@@ -36,7 +37,8 @@ pub(in crate::files) fn is_whole(
         FileFormat::Jpeg => Ok(tail(source, 2)? == b"\xff\xd9"),
         FileFormat::Fbx => Ok(tail(source, 16)? == FBX_END),
         FileFormat::Bmp => {
-            // The pixels' place comes last in the header that every version has; a length of 0 is filled in later.
+            // The pixels' place comes last in the header that every version has; a length of 0 is filled in
+            // later.
             let [_, _, sizes @ ..]: [u8; 14] = source.bytes()?;
             let number =
                 |at: usize| sizes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
@@ -90,7 +92,8 @@ mod tests {
     use crate::files::inspect::samples::one_of_each;
     use crate::files::tests_support::path;
 
-    /// One of each format that its program finished, where the shortest that passes inspection leaves that open.
+    /// One of each format that its program finished, where the shortest that passes inspection
+    /// leaves that open.
     fn finished() -> Vec<(&'static str, FileFormat, Vec<u8>)> {
         let mut files = one_of_each();
         for (_, format, bytes) in &mut files {
@@ -121,8 +124,8 @@ mod tests {
     #[test]
     fn a_file_that_is_cut_off_is_not_whole() {
         for (name, format, bytes) in finished() {
-            // Behind the closing tag only a line's end is missing; frames of MP3 are whole by themselves, and the Ogg has more behind its
-            // last page.
+            // Behind the closing tag only a line's end is missing; frames of MP3 are whole by themselves, and
+            // the Ogg has more behind its last page.
             let most = if format == FileFormat::Rbxmx { bytes.len() - 1 } else { bytes.len() };
             let at_an_end = |cut: &usize| match format {
                 FileFormat::Mp3 => (cut + 417 - 15).is_multiple_of(417),

@@ -1,6 +1,8 @@
-//! What the watch tells, in a box of bounded size: events of one file become one, and too many become a rescan, so nothing is ever lost silently.
+//! What the watch tells, in a box of bounded size: events of one file become one, and too many
+//! become a rescan, so nothing is ever lost silently.
 //!
-//! Who waits here sleeps: nothing in this module has a timer. Read next: `patrol`, which fills the box.
+//! Who waits here sleeps: nothing in this module has a timer. Read next: `patrol`, which fills the
+//! box.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,8 +17,8 @@ use crate::model::file::Fingerprint;
 use crate::model::path::ProjectPath;
 use crate::platform::fingerprint;
 
-/// More changed files than this between two looks into the box are told as one rescan: a full look costs about as much, and the box stays below a
-/// megabyte.
+/// More changed files than this between two looks into the box are told as one rescan: a full look
+/// costs about as much, and the box stays below a megabyte.
 const MOST_CHANGED: usize = 4096;
 
 /// Something that the service should look at. Only a reason to look: what is on disk is the truth.
@@ -51,7 +53,8 @@ pub(crate) enum Rescan {
     TooMany,
     /// The system reported an error of the watch.
     WatchFailed,
-    /// A folder was removed, replaced, or went elsewhere, perhaps for a moment: what happened in it meanwhile was not told.
+    /// A folder was removed, replaced, or went elsewhere, perhaps for a moment: what happened in it
+    /// meanwhile was not told.
     FolderGone,
     /// The watch became worse or better: see [`Watcher::degraded`](super::Watcher::degraded).
     Degraded,
@@ -194,8 +197,9 @@ impl Drop for HintSink {
 pub(crate) struct Hints(Arc<HintState>);
 
 impl Hints {
-    /// Waits until there is something, and takes all of it: rescan, git, manifest and lockfile first, then the files in the order of their paths.
-    /// `None` once the watch has ended and all is taken. Nothing is lost when the future is dropped.
+    /// Waits until there is something, and takes all of it: rescan, git, manifest and lockfile
+    /// first, then the files in the order of their paths. `None` once the watch has ended and
+    /// all is taken. Nothing is lost when the future is dropped.
     pub(crate) async fn recv(&mut self) -> Option<Vec<Hint>> {
         loop {
             let hints = self.take();

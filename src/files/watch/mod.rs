@@ -1,20 +1,25 @@
 //! What changes on disk, told as hints: when to look, never what is there.
 //!
-//! Armed before the first look: what changes in between is told. Nothing is lost silently: an overflow, an error of the system, too many changes at once all
-//! become one [`Hint::Rescan`]. What Macadam writes itself and what reading makes is no hint. An idle watch has no timer and wakes nobody. Where the
-//! system can't tell of all changes, the watch says so ([`Watcher::degraded`]) and goes on telling what it can; the caller looks at everything at an
-//! interval then, and [`Watcher::recheck`] tries again.
+//! Armed before the first look: what changes in between is told. Nothing is lost silently: an
+//! overflow, an error of the system, too many changes at once all become one [`Hint::Rescan`]. What
+//! Macadam writes itself and what reading makes is no hint. An idle watch has no timer and wakes
+//! nobody. Where the system can't tell of all changes, the watch says so ([`Watcher::degraded`])
+//! and goes on telling what it can; the caller looks at everything at an interval then, and
+//! [`Watcher::recheck`] tries again.
 //!
-//! Not told by the system, and found by the next recheck only: a file system that is unmounted or mounted over the project, a folder above the project
-//! that is renamed, a link in the middle of the project's own path that is set anew.
+//! Not told by the system, and found by the next recheck only: a file system that is unmounted or
+//! mounted over the project, a folder above the project that is renamed, a link in the middle of
+//! the project's own path that is set anew.
 //!
-//! Must never read a file's content, decide when a file is settled (`settle`) or what to do about a change.
+//! Must never read a file's content, decide when a file is settled (`settle`) or what to do about a
+//! change.
 //!
 //! ```text
 //! system -> callback -> queue (bounded) -> patrol (a thread) -> hints (bounded) -> the service
 //! ```
 //!
-//! Read next: `patrol`, then `survey` (which folders), `targets` (what other paths mean), `hints` and `queue` (the two boxes).
+//! Read next: `patrol`, then `survey` (which folders), `targets` (what other paths mean), `hints`
+//! and `queue` (the two boxes).
 
 mod hints;
 mod queue;
@@ -35,8 +40,9 @@ use hints::HintState;
 use queue::{Queue, WatchCommand};
 use watcher::WatchLoop;
 
-/// How many events wait for the patrol. A save makes some ten; what 1,000 files of a branch switch make fits, at some 200 bytes each; of more than that
-/// every single one is of no use, and a rescan follows.
+/// How many events wait for the patrol. A save makes some ten; what 1,000 files of a branch switch
+/// make fits, at some 200 bytes each; of more than that every single one is of no use, and a rescan
+/// follows.
 const QUEUE: usize = 16_384;
 
 /// Why the system doesn't tell of all changes. It may be asked again: [`Watcher::recheck`].
@@ -95,11 +101,13 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// Begins to watch. When this returns, all that can be armed is armed, and what happens from here on comes to the [`Hints`] that belong to
-    /// `sink`. Blocks while it goes through the folders.
+    /// Begins to watch. When this returns, all that can be armed is armed, and what happens from
+    /// here on comes to the [`Hints`] that belong to `sink`. Blocks while it goes through the
+    /// folders.
     ///
     /// # Errors
-    /// When its thread can't be started. Watches that are not to be had are no error: see [`Watcher::degraded`].
+    /// When its thread can't be started. Watches that are not to be had are no error: see
+    /// [`Watcher::degraded`].
     pub(crate) fn start(targets: WatchTargets, sink: HintSink) -> Result<Self, WatchError> {
         Self::start_with(targets, sink, QUEUE)
     }
@@ -113,13 +121,15 @@ impl Watcher {
         Ok(Self { queue, shared })
     }
 
-    /// Watches other targets from now on: when this returns, they are armed. Gives no hints of what is new; blocks as [`Watcher::start`] does.
+    /// Watches other targets from now on: when this returns, they are armed. Gives no hints of what
+    /// is new; blocks as [`Watcher::start`] does.
     pub(crate) fn retarget(&self, targets: WatchTargets) {
         self.ask(|done| WatchCommand::Retarget(Box::new(targets), done));
     }
 
-    /// Sees to it that everything is armed, also what the system could not tell or refused earlier. To be called before a look at everything at an
-    /// interval; blocks as [`Watcher::start`] does.
+    /// Sees to it that everything is armed, also what the system could not tell or refused earlier.
+    /// To be called before a look at everything at an interval; blocks as [`Watcher::start`]
+    /// does.
     pub(crate) fn recheck(&self) {
         self.ask(WatchCommand::Recheck);
     }
@@ -129,7 +139,8 @@ impl Watcher {
         self.shared.degraded()
     }
 
-    /// Says that the file at `path`, manifest or lockfile, is now as Macadam itself wrote it: this state of it is no hint.
+    /// Says that the file at `path`, manifest or lockfile, is now as Macadam itself wrote it: this
+    /// state of it is no hint.
     pub(crate) fn wrote(&self, path: &Path) {
         self.shared.wrote(path);
     }

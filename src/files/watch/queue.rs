@@ -1,6 +1,8 @@
-//! What waits between the system's callback and the patrol. The callback only appends: whatever takes longer there loses events in the kernel.
+//! What waits between the system's callback and the patrol. The callback only appends: whatever
+//! takes longer there loses events in the kernel.
 //!
-//! Bounded: what doesn't fit is forgotten together with everything before it, and one flag says so, which stays until it is taken.
+//! Bounded: what doesn't fit is forgotten together with everything before it, and one flag says so,
+//! which stays until it is taken.
 
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
@@ -107,7 +109,8 @@ impl Queue {
     }
 }
 
-/// What an event says of a file; `None` for what reading makes too, and for what other events tell as well.
+/// What an event says of a file; `None` for what reading makes too, and for what other events tell
+/// as well.
 fn kind_of(kind: EventKind) -> Option<ChangeKind> {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(ChangeKind::Closed),

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::model::desired::FileSelection;
 
-/// The files in git's folder that tell that it is in the middle of something, or that it has ended: each appears, vanishes or is replaced then (git's
-/// Documentation/gitrepository-layout.adoc; wt-status.c, `wt_status_get_state`).
+/// The files in git's folder that tell that it is in the middle of something, or that it has ended:
+/// each appears, vanishes or is replaced then (git's Documentation/gitrepository-layout.adoc;
+/// wt-status.c, `wt_status_get_state`).
 const GIT_FILES: [&str; 9] = [
     "HEAD",
     "index",
@@ -33,7 +34,8 @@ pub(crate) struct WatchTargets {
     pub selection: FileSelection,
     /// Git's own folder of this checkout; in a worktree the one of the worktree.
     pub git: Option<PathBuf>,
-    /// Files and folders that only Macadam writes: the outputs, the state. Nothing in them is a hint. `.macadam` folders need not be named.
+    /// Files and folders that only Macadam writes: the outputs, the state. Nothing in them is a
+    /// hint. `.macadam` folders need not be named.
     pub own: Vec<PathBuf>,
 }
 

@@ -1,4 +1,5 @@
-//! Real files in a real folder. Tests wait for what must come, and never for what must not: that is seen when something later has come.
+//! Real files in a real folder. Tests wait for what must come, and never for what must not: that is
+//! seen when something later has come.
 #![expect(clippy::disallowed_methods, reason = "the tests are the other program that writes files")]
 
 use std::fs;
@@ -82,7 +83,8 @@ impl WatchFixture {
         self.expect(&Hint::Changed { path: path(name), kind });
     }
 
-    /// Waits until a file that came along with its folder is told: as still open where it is so young that it may be.
+    /// Waits until a file that came along with its folder is told: as still open where it is so
+    /// young that it may be.
     fn expect_appearance(&mut self, name: &str) {
         let kinds = [ChangeKind::Closed, ChangeKind::Created];
         let told =
@@ -100,7 +102,8 @@ impl WatchFixture {
         self.expect(&Hint::Rescan { reason });
     }
 
-    /// Writes a file again and again until that is told: a folder that just appeared is not armed at once.
+    /// Writes a file again and again until that is told: a folder that just appeared is not armed
+    /// at once.
     fn write_until_told(&mut self, name: &str, told: &str) {
         let hint = Hint::Changed { path: path(told), kind: ChangeKind::Closed };
         let mut waited = Duration::ZERO;

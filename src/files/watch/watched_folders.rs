@@ -1,8 +1,9 @@
-//! Which folders are watched: those that the walk would enter, the folders of explicit entries, and what links lead to. And what a name in one of them
-//! means to the project.
+//! Which folders are watched: those that the walk would enter, the folders of explicit entries, and
+//! what links lead to. And what a name in one of them means to the project.
 //!
-//! The walk's own rules decide (`walk::Globs`, `walk::follow`), so that what is found is watched and nothing else. A folder is armed before it is read: what
-//! appears in between is told by the watch.
+//! The walk's own rules decide (`walk::Globs`, `walk::follow`), so that what is found is watched
+//! and nothing else. A folder is armed before it is read: what appears in between is told by the
+//! watch.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirEntry, Metadata};
@@ -74,7 +75,8 @@ impl WatchPlace {
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Map {
-    /// The real folders, and every place in the project at which each one is; none for a folder that only holds targets of links.
+    /// The real folders, and every place in the project at which each one is; none for a folder
+    /// that only holds targets of links.
     pub(super) folders: BTreeMap<PathBuf, Vec<WatchPlace>>,
     /// The real files that links in the project lead to.
     pub(super) targets: BTreeMap<PathBuf, BTreeSet<ProjectPath>>,

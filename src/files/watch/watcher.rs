@@ -1,7 +1,10 @@
-//! The thread behind the watch: it keeps every folder armed that the manifest needs, and turns the system's events into hints.
+//! The thread behind the watch: it keeps every folder armed that the manifest needs, and turns the
+//! system's events into hints.
 //!
-//! Folders are armed one by one, never recursively by the system's library: then it is known which ones are, what is excluded costs nothing, and a hint about a
-//! new folder is given only after it is armed. Events are not trusted about folders: whatever happens to one, the disk is surveyed again.
+//! Folders are armed one by one, never recursively by the system's library: then it is known which
+//! ones are, what is excluded costs nothing, and a hint about a new folder is given only after it
+//! is armed. Events are not trusted about folders: whatever happens to one, the disk is surveyed
+//! again.
 //!
 //! Must never read a file's content, and never wait for a timer.
 
@@ -101,7 +104,8 @@ impl WatchLoop {
         }
     }
 
-    /// Surveys again, and tells what came and went if `tell`; that the watch became worse or better is told in any case.
+    /// Surveys again, and tells what came and went if `tell`; that the watch became worse or better
+    /// is told in any case.
     fn resurvey(&mut self, findings: &EventFindings, tell: bool) {
         self.meanings = Meanings::of(&self.targets);
         if self.watches.system.is_err() {
@@ -241,7 +245,8 @@ impl Watches {
         self.armed.contains_key(folder)
     }
 
-    /// Something happened to the folder: whether the system still has its watch and those below is not known.
+    /// Something happened to the folder: whether the system still has its watch and those below is
+    /// not known.
     fn doubt(&mut self, folder: &Path) {
         let below = self.armed.range_mut(folder.to_owned()..).take_while(|(path, _)| path.starts_with(folder));
         below.for_each(|(_, watch)| watch.doubtful = true);

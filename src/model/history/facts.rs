@@ -1,4 +1,5 @@
-//! Revisions by their keys, in order: compact for the few that an address usually has, and quick for any number.
+//! Revisions by their keys, in order: compact for the few that an address usually has, and quick
+//! for any number.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -7,11 +8,13 @@ use super::{RevisionFact, RevisionKey};
 use crate::model::ids::{AssetId, Revision};
 use crate::model::steps::step;
 
-/// Up to so many revisions stand in a plain list: a tree's smallest node takes the room of eleven, which a project with 100,000 addresses would
-/// notice. From there on a list would cost the square of its length to build.
+/// Up to so many revisions stand in a plain list: a tree's smallest node takes the room of eleven,
+/// which a project with 100,000 addresses would notice. From there on a list would cost the square
+/// of its length to build.
 const FEW: usize = 16;
 
-/// The revisions of one address. Which form it has depends on their number alone, so that equal facts are equal.
+/// The revisions of one address. Which form it has depends on their number alone, so that equal
+/// facts are equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Facts {
     Few(Vec<(RevisionKey, RevisionFact)>),

@@ -1,4 +1,5 @@
-//! What a plan costs, in addresses and revisions that are looked at: a folder with thousands of files may be renamed in one change.
+//! What a plan costs, in addresses and revisions that are looked at: a folder with thousands of
+//! files may be renamed in one change.
 
 use super::*;
 use crate::model::steps::grows_with_its_input;

@@ -134,7 +134,8 @@ fn an_archived_asset_was_told_only_of_the_address_that_made_it() {
     check_desired(&repair(wanted()), known(), "restore a.png 10: somebody else archived it");
 }
 
-/// The address that had made the asset wanted other bytes and was held, so nobody put back what the other one uses.
+/// The address that had made the asset wanted other bytes and was held, so nobody put back what the
+/// other one uses.
 #[test]
 fn a_held_address_kept_the_asset_of_another_from_being_healed() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);

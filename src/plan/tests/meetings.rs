@@ -179,7 +179,8 @@ fn what_is_under_way_comes_before_a_pin_and_a_move() {
     );
 }
 
-/// A branch from before a move was checked out: its lockfile has the asset under the old name, and the state has it under the new one.
+/// A branch from before a move was checked out: its lockfile has the asset under the old name, and
+/// the state has it under the new one.
 #[test]
 fn two_addresses_put_their_files_over_one_another() {
     let known = || KnownBuilder::default().revision("a.fbx", 11, 1, 1).points_to("a.fbx", 11);
@@ -192,7 +193,8 @@ fn two_addresses_put_their_files_over_one_another() {
     );
 }
 
-/// The old asset's archiving counted as the end of what comes before the metadata, which could then be sent to the asset that was being replaced.
+/// The old asset's archiving counted as the end of what comes before the metadata, which could then
+/// be sent to the asset that was being replaced.
 #[test]
 fn metadata_was_sent_before_the_asset_was_replaced() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 20);

@@ -25,7 +25,8 @@ fn metadata_is_updated_by_exactly_what_changed() {
     );
 }
 
-/// A branch cleared a description, and forgot that it had: back on the other branch its lockfile's description was believed to be stored.
+/// A branch cleared a description, and forgot that it had: back on the other branch its lockfile's
+/// description was believed to be stored.
 #[test]
 fn what_was_asked_for_is_remembered_though_it_is_no_longer_managed() {
     let asked = described(named(want("b.fbx", 1), "Sword"), "A sword").metadata.digests();

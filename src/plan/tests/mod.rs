@@ -1,4 +1,5 @@
-//! Tables of text: what is wanted, what is known, and the plan that follows; a file for each rule. The helpers are here.
+//! Tables of text: what is wanted, what is known, and the plan that follows; a file for each rule.
+//! The helpers are here.
 
 mod content;
 mod cost;

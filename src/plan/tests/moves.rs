@@ -377,7 +377,8 @@ fn what_is_in_hand_under_its_old_name_waits_under_the_new_one() {
     check(vec![want("b.fbx", 1)], left("a.fbx", 10, 1), &in_progress("a.fbx"), mark);
     let called = desired_as(vec![called("sword", want("a.fbx", 2))]);
     assert_eq!(text(&super::super::plan(&called, &on_its_way("a.fbx").0, &in_progress("a.fbx"), NOW)), mark);
-    // Other bytes under another name are another asset, and what is in hand and still wanted keeps nobody waiting.
+    // Other bytes under another name are another asset, and what is in hand and still wanted keeps
+    // nobody waiting.
     check(
         vec![want("b.fbx", 2)],
         on_its_way("a.fbx"),
@@ -409,7 +410,8 @@ fn a_create_under_way_goes_along_with_its_address() {
 
 #[test]
 fn every_address_of_a_model_knows_its_head() {
-    // Moved on one branch after an update; the other's lockfile has it under its old name, as it was before.
+    // Moved on one branch after an update; the other's lockfile has it under its old name, as it was
+    // before.
     let known = || left("b.fbx", 10, 1).revision("b.fbx", 10, 2, 2).revision("a.fbx", 10, 1, 1).points_to("a.fbx", 10);
     check(
         vec![want("a.fbx", 1)],

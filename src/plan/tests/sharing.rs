@@ -158,7 +158,8 @@ fn the_owner_may_move_on_and_the_asset_stays_with_the_sharer() {
     check_desired(&at_once(desired(vec![want("a.png", 1)])), known().left("b.png"), "");
 }
 
-/// On a machine with only the lockfile an address without a file shows its newest asset, and so the one that uses that split off.
+/// On a machine with only the lockfile an address without a file shows its newest asset, and so the
+/// one that uses that split off.
 #[test]
 fn an_address_without_a_file_owned_what_another_one_uses() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).sharing("b.png", 20, 2);

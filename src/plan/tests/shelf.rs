@@ -181,7 +181,8 @@ fn what_comes_back_is_restored_with_its_id() {
     }));
 }
 
-/// One of two addresses that shared an asset left, and later the other: it was archived with the first one's time.
+/// One of two addresses that shared an asset left, and later the other: it was archived with the
+/// first one's time.
 #[test]
 fn an_asset_was_archived_by_the_time_of_the_first_address_that_left() {
     let shared = || {

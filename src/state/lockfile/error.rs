@@ -43,7 +43,8 @@ pub enum LockfileError {
     /// What is about to be uploaded could not be written into it.
     #[error("the lockfile can't be written, so nothing is uploaded")]
     NoRoom(#[source] AtomicWriteError),
-    /// It could not be written, or not read before that, and what this machine knows by now is not in it.
+    /// It could not be written, or not read before that, and what this machine knows by now is not
+    /// in it.
     #[error("the lockfile lacks {}, which only the state of this machine knows", listed(lacks))]
     Behind {
         /// The assets that it lacks, with their addresses.

@@ -10,7 +10,8 @@ use crate::model::ids::AssetId;
 use crate::model::phase::{Intent, Phase};
 use crate::model::recorded::{Attempt, Record, Recorded};
 
-/// The lockfile of this checkout: every address that its manifest or its lockfile has and of which there is a fact.
+/// The lockfile of this checkout: every address that its manifest or its lockfile has and of which
+/// there is a fact.
 ///
 /// What only the state knows (another branch) stays out.
 pub(crate) fn export(remote: &str, recorded: &Recorded, in_manifest: &BTreeSet<Address>) -> Ledger {
@@ -18,7 +19,8 @@ pub(crate) fn export(remote: &str, recorded: &Recorded, in_manifest: &BTreeSet<A
     Ledger { remote: remote.to_owned(), entries, forgotten: recorded.forgotten.clone() }
 }
 
-/// The entries of [`export`] in the order of their addresses, made one at a time: with [`save`](super::save) a large project is never in memory twice.
+/// The entries of [`export`] in the order of their addresses, made one at a time: with
+/// [`save`](super::save) a large project is never in memory twice.
 pub(crate) fn exported<'a>(
     recorded: &'a Recorded,
     in_manifest: &'a BTreeSet<Address>,
@@ -38,7 +40,8 @@ pub(crate) fn exported<'a>(
 }
 
 fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
-    // What is this checkout's own: where the address points, what was asked before, whether the lockfile had it, why it rests.
+    // What is this checkout's own: where the address points, what was asked before, whether the
+    // lockfile had it, why it rests.
     let Record {
         identity,
         history,
@@ -79,8 +82,9 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
     entry
 }
 
-/// What another machine would have to go on with. What only concerns a known asset is settled there by looking at the remote, and metadata that are under
-/// way are not asked for yet as far as the lockfile says, so that they are asserted there.
+/// What another machine would have to go on with. What only concerns a known asset is settled there
+/// by looking at the remote, and metadata that are under way are not asked for yet as far as the
+/// lockfile says, so that they are asserted there.
 fn open_work(attempt: &Attempt, record: Option<&Record>) -> Option<OpenWork> {
     let operation = match (&attempt.phase, &attempt.intent) {
         (_, Intent::UpdateMetadata { .. }) => return None,
@@ -100,7 +104,8 @@ fn open_work(attempt: &Attempt, record: Option<&Record>) -> Option<OpenWork> {
     Some(OpenWork { intent: attempt.intent.clone(), operation, set_aside, doubts })
 }
 
-/// What becomes known when the lockfile of [`export`] was written: which addresses it has, and which assets, how.
+/// What becomes known when the lockfile of [`export`] was written: which addresses it has, and
+/// which assets, how.
 pub(crate) fn locked(recorded: &Recorded, in_manifest: &BTreeSet<Address>) -> Vec<Change> {
     let written: BTreeMap<&Address, LockfileEntry> = exported(recorded, in_manifest).collect();
     let mut changes = Vec::new();
@@ -114,7 +119,8 @@ pub(crate) fn locked(recorded: &Recorded, in_manifest: &BTreeSet<Address>) -> Ve
     changes
 }
 
-/// What becomes known of an address's assets when the lockfile that is checked out has it as `listed`, or not at all.
+/// What becomes known of an address's assets when the lockfile that is checked out has it as
+/// `listed`, or not at all.
 pub(super) fn relisted(address: &Address, known: &History, listed: Option<&History>) -> Vec<Change> {
     let listing = |asset_id: AssetId| listed.and_then(|listed| listed.listing(asset_id));
     let mut assets: BTreeSet<AssetId> = known.listings().map(|(asset_id, _)| asset_id).collect();

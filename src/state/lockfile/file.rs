@@ -39,8 +39,9 @@ pub(crate) fn fingerprint(bytes: &[u8]) -> String {
     checksum.finish()
 }
 
-/// Replaces the file by one with these entries, which come in the order of their addresses, and what was forgotten; returns its fingerprint. Atomic and
-/// durable. A new one is for those of `access`.
+/// Replaces the file by one with these entries, which come in the order of their addresses, and
+/// what was forgotten; returns its fingerprint. Atomic and durable. A new one is for those of
+/// `access`.
 ///
 /// # Errors
 /// When it can't be written; the old one is as it was.

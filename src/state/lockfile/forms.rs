@@ -1,4 +1,5 @@
-//! The values of a lockfile as TOML gives them, read by the model's checked constructors. TOML adds the place to an error.
+//! The values of a lockfile as TOML gives them, read by the model's checked constructors. TOML adds
+//! the place to an error.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -140,7 +141,8 @@ pub(super) struct EntryText {
 }
 
 impl EntryText {
-    /// The entry of `address`, which is also its path where none is written; or what is wrong, and from which byte on where that is known.
+    /// The entry of `address`, which is also its path where none is written; or what is wrong, and
+    /// from which byte on where that is known.
     pub(super) fn read(self, address: &str) -> Result<LockfileEntry, (String, Option<usize>)> {
         let Self { asset_type, creator, privacy, path, removed, pinned, archived, .. } = self;
         let Self { asked, stored, revisions, possible_duplicates, open, .. } = self;
@@ -323,7 +325,8 @@ impl OpenKeys {
             other => return Err(format!("`{}` is no action", other.chars().take(40).collect::<String>())),
         };
         let before = if matches!(intent, Intent::Create { .. }) { doubts.take().unwrap_or(0) } else { 0 };
-        // What is known by its asset is settled by a look at it; only a create in doubt has to be written down.
+        // What is known by its asset is settled by a look at it; only a create in doubt has to be written
+        // down.
         if operation.is_none() && !matches!(intent, Intent::Create { .. }) {
             return Err(missing("operation"));
         }

@@ -1,6 +1,8 @@
-//! A ledger to what becomes known by reading it: a union, so that an older lockfile takes nothing away.
+//! A ledger to what becomes known by reading it: a union, so that an older lockfile takes nothing
+//! away.
 //!
-//! Where state and lockfile can't both be right, the lockfile is: it is what the other machines have. Reading it twice changes nothing more.
+//! Where state and lockfile can't both be right, the lockfile is: it is what the other machines
+//! have. Reading it twice changes nothing more.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,19 +23,29 @@ use crate::model::metadata::FieldDigests;
 use crate::model::phase::{Intent, Phase, PhaseEvent};
 use crate::model::recorded::{Attempt, AttemptId, Blocked, PossibleDuplicate, Record, Recorded, Retirement};
 
-/// What becomes known by reading a lockfile. Call it after the journal was recovered, so that no attempt of a dead process still looks alive.
+/// What becomes known by reading a lockfile. Call it after the journal was recovered, so that no
+/// attempt of a dead process still looks alive.
 ///
-/// - Facts: the union. Which asset counts among equals is the lockfile's choice, each time it is read; what is passed over for it is told with an event.
-/// - Forgotten: what either side forgot is forgotten here too, and what the lockfile still says of it is left out.
-/// - Identity: the lockfile's. Assets of another type or creator stay in the history and aren't used.
-/// - Metadata: a field that only one side knows is taken. Where they differ and this state never heard of the lockfile's value, that is newer and counts;
-///   until somebody looked, Roblox may still have what was known before. Otherwise the lockfile may be an older one: what Roblox has is
-///   [`FieldDigest::UNKNOWN`], and the field is asserted anew unless a look shows that it is as it should be.
-/// - Where the address points: where the lockfile knows the address otherwise than the state, it and the file tell, as in a fresh clone.
-/// - Rollbacks: the lockfile's, if it has one. Removal: the lockfile's. Archived: what either side archived; since when is not known, so it is `now`.
-/// - Open work that neither the journal nor the history knows is taken over: operations to be polled, creates in doubt to be held or retried. An operation
-///   on metadata is not: by now something later may have been asked for, and its fields are asserted anew.
-/// - Possible duplicates: the union, without what was forgotten with its address. An upload in doubt here that another machine gave up or settled is over here too.
+/// - Facts: the union. Which asset counts among equals is the lockfile's choice, each time it is
+///   read; what is passed over for it is told with an event.
+/// - Forgotten: what either side forgot is forgotten here too, and what the lockfile still says of
+///   it is left out.
+/// - Identity: the lockfile's. Assets of another type or creator stay in the history and aren't
+///   used.
+/// - Metadata: a field that only one side knows is taken. Where they differ and this state never
+///   heard of the lockfile's value, that is newer and counts; until somebody looked, Roblox may
+///   still have what was known before. Otherwise the lockfile may be an older one: what Roblox has
+///   is [`FieldDigest::UNKNOWN`], and the field is asserted anew unless a look shows that it is as
+///   it should be.
+/// - Where the address points: where the lockfile knows the address otherwise than the state, it
+///   and the file tell, as in a fresh clone.
+/// - Rollbacks: the lockfile's, if it has one. Removal: the lockfile's. Archived: what either side
+///   archived; since when is not known, so it is `now`.
+/// - Open work that neither the journal nor the history knows is taken over: operations to be
+///   polled, creates in doubt to be held or retried. An operation on metadata is not: by now
+///   something later may have been asked for, and its fields are asserted anew.
+/// - Possible duplicates: the union, without what was forgotten with its address. An upload in
+///   doubt here that another machine gave up or settled is over here too.
 /// - How often in a row a create was given up: the higher count of the two.
 pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Change> {
     let mut attempts: BTreeMap<&Address, Vec<(AttemptId, &Attempt)>> = BTreeMap::new();
@@ -93,7 +105,8 @@ pub fn import(recorded: &Recorded, ledger: &Ledger, now: Timestamp) -> Vec<Chang
     changes
 }
 
-/// What the lockfile says was forgotten, as far as the state doesn't know it; tells of what that takes from the state.
+/// What the lockfile says was forgotten, as far as the state doesn't know it; tells of what that
+/// takes from the state.
 fn forget(recorded: &Recorded, ledger: &Ledger, told: &mut Vec<Change>) -> Vec<Change> {
     let mut changes = Vec::new();
     for (address, forgotten) in &ledger.forgotten {
@@ -211,8 +224,8 @@ impl Meeting<'_> {
         }
     }
 
-    /// What state and lockfile know together of the metadata, and what the state knew of fields of which
-    /// the lockfile knows something newer.
+    /// What state and lockfile know together of the metadata, and what the state knew of fields of
+    /// which the lockfile knows something newer.
     fn join_asked(&self, known_asked: &FieldDigests) -> (FieldDigests, FieldDigests) {
         let (mut joined, mut overruled) = (known_asked.clone(), FieldDigests::new());
         for (field, digest) in &self.entry.asked {
@@ -252,8 +265,9 @@ impl Meeting<'_> {
         *asked == known.asked && count(history) == count(&known.history) && history.iter().all(same)
     }
 
-    /// Under another name, that of another branch, something else was asked of its asset in the meantime. Only where the address comes back to this checkout:
-    /// what it asks from then on is newer.
+    /// Under another name, that of another branch, something else was asked of its asset in the
+    /// meantime. Only where the address comes back to this checkout: what it asks from then on
+    /// is newer.
     fn doubt_what_was_asked_elsewhere(&self, fields: &mut FieldDigests) {
         if self.known.is_some_and(|known| known.in_lockfile) {
             return;
@@ -269,8 +283,9 @@ impl Meeting<'_> {
         }
     }
 
-    /// What was seen of its assets before the lockfile told anything new of them is older than that, and decides nothing until they are looked at again:
-    /// a lockfile has no times, so the order in which this state learned of both is what counts.
+    /// What was seen of its assets before the lockfile told anything new of them is older than
+    /// that, and decides nothing until they are looked at again: a lockfile has no times, so
+    /// the order in which this state learned of both is what counts.
     fn outdate(&self, recorded: &Recorded, before: usize, changes: &mut Vec<Change>) {
         let is_news = |change: &Change| {
             matches!(
@@ -346,7 +361,8 @@ impl Meeting<'_> {
         }
     }
 
-    /// Whether it is known of an upload what came of it, or that something newer took its place: without its operation there is nothing left to do.
+    /// Whether it is known of an upload what came of it, or that something newer took its place:
+    /// without its operation there is nothing left to do.
     fn is_accounted_for(&self, work: &OpenWork) -> bool {
         let Some(upload) = work.intent.upload() else { return false };
         let ours = self.known.and_then(|known| known.possible_duplicates.get(&upload));
@@ -398,8 +414,9 @@ impl Meeting<'_> {
         let mut events = match operation {
             Some(operation) => {
                 let known = is_polled(work, under_way);
-                // Where the lockfile has both the content and the operation, two branches were merged and the operation makes another asset: it is
-                // polled, so that its ID is not lost. Where only the state has the content, the lockfile is older than the operation's end.
+                // Where the lockfile has both the content and the operation, two branches were merged and the
+                // operation makes another asset: it is polled, so that its ID is not lost. Where
+                // only the state has the content, the lockfile is older than the operation's end.
                 if known || (ours && !theirs) {
                     return known;
                 }
@@ -407,7 +424,8 @@ impl Meeting<'_> {
             }
             None if same.is_some() => return true,
             None if ours => return false,
-            // Two branches were merged: one has the asset, and of the other's upload nobody knows whether it made another.
+            // Two branches were merged: one has the asset, and of the other's upload nobody knows whether it made
+            // another.
             None if theirs => {
                 if let (Some(upload), Some(content)) = (intent.upload(), intent.content()) {
                     let duplicate = PossibleDuplicate { content, settled: false };
@@ -445,7 +463,8 @@ impl Meeting<'_> {
         ours || is_settled(&work.intent, history, asked)
     }
 
-    /// An address has one count: that of the work that was given up most often, wherever it is higher than what is counted here.
+    /// An address has one count: that of the work that was given up most often, wherever it is
+    /// higher than what is counted here.
     fn count_in_doubt(&self, open: &[&OpenWork]) -> Option<Change> {
         // Of equals the first in their order, so that reading twice changes nothing more.
         let most = open.iter().rev().max_by_key(|work| work.doubts)?;
@@ -465,7 +484,8 @@ impl Meeting<'_> {
         (most.doubts > counted).then(|| Change::SetBlocked { address: self.address.clone(), blocked: Some(blocked) })
     }
 
-    /// What is known of failures that another machine counted: it is due again, for their rests are long over.
+    /// What is known of failures that another machine counted: it is due again, for their rests are
+    /// long over.
     fn elsewhere(&self, work: &OpenWork) -> (u32, Timestamp, String) {
         let message = format!("its create had no known outcome {} times on another machine", work.doubts);
         (work.doubts, Timestamp::UNIX_EPOCH, message)
@@ -502,7 +522,8 @@ fn is_settled(intent: &Intent, history: &History, asked: &FieldDigests) -> bool 
     }
 }
 
-/// What two writers know together of what Roblox stored in place of what was asked: of fields whose value is known, the least where they differ.
+/// What two writers know together of what Roblox stored in place of what was asked: of fields whose
+/// value is known, the least where they differ.
 pub(super) fn join_stored(asked: &FieldDigests, a: &FieldDigests, b: &FieldDigests) -> FieldDigests {
     let known = asked.iter().filter(|(_, digest)| **digest != FieldDigest::UNKNOWN);
     known

@@ -1,4 +1,5 @@
-//! What a new lockfile would lack of the one that it replaces. Nothing but `forget` takes an asset ID out of a lockfile.
+//! What a new lockfile would lack of the one that it replaces. Nothing but `forget` takes an asset
+//! ID out of a lockfile.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,8 @@ use crate::model::digest::FieldDigest;
 use crate::model::history::RevisionKey;
 use crate::model::ids::AssetId;
 
-/// The revisions of a lockfile, eight bytes each: enough to see that none is missing from the next one.
+/// The revisions of a lockfile, eight bytes each: enough to see that none is missing from the next
+/// one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Digests {
     sorted: Vec<u64>,
@@ -54,7 +56,8 @@ fn digest_of(address: &Address, what: &str) -> u64 {
     FieldDigest::of_parts([address.as_str(), what]).bits()
 }
 
-/// The first asset of `old` that `new` would lack, with its address. What was forgotten may go, and so may what `new` has under a new name.
+/// The first asset of `old` that `new` would lack, with its address. What was forgotten may go, and
+/// so may what `new` has under a new name.
 pub(crate) fn first_lost(old: &Ledger, new: &Ledger) -> Option<(Address, AssetId)> {
     let mut moved: BTreeSet<RevisionKey> = BTreeSet::new();
     let has = |ledger: &Ledger, address: &Address, key: RevisionKey| {

@@ -1,7 +1,8 @@
 //! Two branches' lockfiles to one: git's merge driver.
 //!
-//! Facts are united. What is not a fact but a condition (metadata, pin, removal, open work, path) follows the side that changed it since the
-//! base; where both did, what is left is what makes the next sync look again. The result doesn't depend on whose side is whose.
+//! Facts are united. What is not a fact but a condition (metadata, pin, removal, open work, path)
+//! follows the side that changed it since the base; where both did, what is left is what makes the
+//! next sync look again. The result doesn't depend on whose side is whose.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,7 +49,8 @@ pub fn merge(base: Option<&Ledger>, ours: &Ledger, theirs: &Ledger) -> Result<Le
         let base = base.and_then(|base| base.entries.get(address));
         let entry = match (ours.entries.get(address), theirs.entries.get(address)) {
             (Some(ours), Some(theirs)) => Some(merge_entries(base, ours, theirs)),
-            // Moved or forgotten on one side: gone, unless the other side learned something since. Never gone is what is nowhere else.
+            // Moved or forgotten on one side: gone, unless the other side learned something since. Never gone is what
+            // is nowhere else.
             (Some(one), None) => (base != Some(one) || !is_elsewhere(one, &their_assets)).then(|| one.clone()),
             (None, Some(one)) => (base != Some(one) || !is_elsewhere(one, &our_assets)).then(|| one.clone()),
             (None, None) => None,
@@ -113,7 +115,8 @@ fn merge_entries(base: Option<&LockfileEntry>, ours: &LockfileEntry, theirs: &Lo
         asked,
         // Archived on one side is archived.
         archived: archived.cloned().unwrap_or_else(|| union(&ours.archived, &theirs.archived)),
-        // Two pins that were both carried out: which came last is not known, so neither counts and the pin is carried out again.
+        // Two pins that were both carried out: which came last is not known, so neither counts and the pin is carried
+        // out again.
         pinned: three_way(base.map(|base| &base.pinned), &ours.pinned, &theirs.pinned).copied().flatten(),
         // Both sides can only disagree without a base; then one of them has it in its manifest.
         removed: three_way(base.map(|base| &base.removed), &ours.removed, &theirs.removed).copied().unwrap_or(false),
@@ -158,8 +161,8 @@ pub(super) fn union_of_possible(
     union
 }
 
-/// Where both sides changed something the manifest has a conflict too, which a person resolves, and the next sync writes what it says; until then
-/// the smaller value is as good as the other.
+/// Where both sides changed something the manifest has a conflict too, which a person resolves, and
+/// the next sync writes what it says; until then the smaller value is as good as the other.
 fn merge_identities(base: Option<&Identity>, ours: &Identity, theirs: &Identity) -> Identity {
     fn pick<T: Ord + Clone>(base: Option<&T>, ours: &T, theirs: &T) -> T {
         three_way(base, ours, theirs).unwrap_or_else(|| ours.min(theirs)).clone()
@@ -173,7 +176,8 @@ fn merge_identities(base: Option<&Identity>, ours: &Identity, theirs: &Identity)
     }
 }
 
-/// Each field by itself. Changed on both sides, or changed on one and dropped on the other: managed, with an unknown value.
+/// Each field by itself. Changed on both sides, or changed on one and dropped on the other:
+/// managed, with an unknown value.
 fn merge_asked(base: Option<&FieldDigests>, ours: &FieldDigests, theirs: &FieldDigests) -> FieldDigests {
     let fields: BTreeSet<_> = ours.keys().chain(theirs.keys()).copied().collect();
     fields
@@ -192,15 +196,16 @@ fn merge_asked(base: Option<&FieldDigests>, ours: &FieldDigests, theirs: &FieldD
         .collect()
 }
 
-/// What either side has open, without what one side settled since the base. Tried again since, it is not what the other side settled.
+/// What either side has open, without what one side settled since the base. Tried again since, it
+/// is not what the other side settled.
 fn merge_open(base: &[OpenWork], ours: &[OpenWork], theirs: &[OpenWork]) -> Vec<OpenWork> {
     let has = |side: &[OpenWork], work: &OpenWork| side.iter().any(|other| other.is_same(work));
     let both = |work: &&OpenWork| has(ours, work) && has(theirs, work);
     ours.iter().chain(theirs).filter(|work| both(work) || !base.contains(work)).cloned().collect()
 }
 
-/// How the merged lockfile has each asset. Of two that each side made for the same the model's rule chooses, the same on every machine, and the other is
-/// marked.
+/// How the merged lockfile has each asset. Of two that each side made for the same the model's rule
+/// chooses, the same on every machine, and the other is marked.
 fn choose(history: &mut History, base: Option<&History>, ours: &History, theirs: &History, kind: Kind) {
     for asset_id in history.assets() {
         let (ours, theirs) = (ours.listing(asset_id), theirs.listing(asset_id));

@@ -1,8 +1,10 @@
 //! The lockfile: the facts that another machine needs, in a text that git merges well.
 //!
-//! Facts, not wishes, and no times. Reading one adds to what is known and never takes away; an unreadable one is an error, never an empty one.
+//! Facts, not wishes, and no times. Reading one adds to what is known and never takes away; an
+//! unreadable one is an error, never an empty one.
 //!
-//! Read next: `write` for the form, `parse` for what is refused, `export` and `import` for how it meets the state, `merge` for two branches.
+//! Read next: `write` for the form, `parse` for what is refused, `export` and `import` for how it
+//! meets the state, `merge` for two branches.
 
 mod error;
 mod export;
@@ -77,10 +79,12 @@ pub struct OpenWork {
     pub intent: Intent,
     /// The operation to poll; `None`: nobody knows whether Roblox carried it out.
     pub operation: Option<OperationId>,
-    /// Nobody waits for the operation any more; or, without one, nobody sends it again before a person has settled it.
+    /// Nobody waits for the operation any more; or, without one, nobody sends it again before a
+    /// person has settled it.
     pub set_aside: bool,
-    /// Of a create: how many of the same were given up in a row before it without knowing whether they happened. Another machine goes on
-    /// counting from there, or a remote that makes and never answers would be fed copies by each.
+    /// Of a create: how many of the same were given up in a row before it without knowing whether
+    /// they happened. Another machine goes on counting from there, or a remote that makes and
+    /// never answers would be fed copies by each.
     pub doubts: u32,
 }
 

@@ -1,7 +1,9 @@
-//! Text to a ledger. Strict: a lockfile that says anything else than a lockfile says is an error with its place, and none is read in part.
+//! Text to a ledger. Strict: a lockfile that says anything else than a lockfile says is an error
+//! with its place, and none is read in part.
 //!
-//! The text is parsed table by table: the tree of a whole document with 100,000 addresses takes 260 MB. A line that starts with `[` is taken for
-//! the start of a table; where it is none (inside a text of many lines) the part before it is no TOML, so that nothing is read wrongly.
+//! The text is parsed table by table: the tree of a whole document with 100,000 addresses takes 260
+//! MB. A line that starts with `[` is taken for the start of a table; where it is none (inside a
+//! text of many lines) the part before it is no TOML, so that nothing is read wrongly.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -84,7 +86,8 @@ pub fn parse(bytes: &[u8], file: &Path) -> Result<Ledger, LockfileError> {
     Ok(ledger)
 }
 
-/// A revision that is known again was forgotten before, though a merge by hand may have lost the line that says so.
+/// A revision that is known again was forgotten before, though a merge by hand may have lost the
+/// line that says so.
 fn complete_forgotten(ledger: &mut Ledger) {
     for (address, entry) in &ledger.entries {
         let mut forgotten = Forgotten::new();

@@ -202,7 +202,8 @@ prop_compose! {
     }
 }
 
-/// A ledger as Macadam writes it: what is known again was forgotten before, and what is forgotten is not in it.
+/// A ledger as Macadam writes it: what is known again was forgotten before, and what is forgotten
+/// is not in it.
 fn sound(entries: BTreeMap<Address, LockfileEntry>, forgets: &[(Option<String>, u64, u32)]) -> Ledger {
     let mut ledger = Ledger { entries, ..Ledger::new(REMOTE.to_owned()) };
     let first = ledger.entries.keys().next().cloned();
@@ -541,7 +542,8 @@ fn open_work_goes_on_where_it_was() {
     assert_eq!(import(&recorded, &ledger, Timestamp::UNIX_EPOCH), []);
 }
 
-/// A CI machine starts without a state: each counted from nothing, and a remote that makes and never answers got two copies from each.
+/// A CI machine starts without a state: each counted from nothing, and a remote that makes and
+/// never answers got two copies from each.
 #[test]
 fn every_machine_counted_doubts_anew() {
     let with = |doubts: u32| {
@@ -970,7 +972,8 @@ fn a_plain_merge_of_two_branches_that_add_different_assets() {
     assert_eq!(names, ["a", "d", "f", "m", "p", "t", "z"]);
 }
 
-/// Of another branch, where something else was asked for since: its end was taken for what the asset has now.
+/// Of another branch, where something else was asked for since: its end was taken for what the
+/// asset has now.
 #[test]
 fn an_operation_on_metadata_is_not_gone_on_with() {
     let field = Field::Description;

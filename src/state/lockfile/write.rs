@@ -1,7 +1,8 @@
 //! A ledger to text: the same facts give the same bytes, on every machine.
 //!
-//! One table an address and one line a revision, sorted: two branches that add different things touch different lines. The last line is always
-//! the same; without it the file was cut off. Only what differs from its default is written.
+//! One table an address and one line a revision, sorted: two branches that add different things
+//! touch different lines. The last line is always the same; without it the file was cut off. Only
+//! what differs from its default is written.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -26,7 +27,8 @@ pub(super) const LAST_LINE: &str = "# end of lockfile";
 
 const HEADER: &str = "# Written by macadam: commit it, don't edit it. It says which asset ID each content became, so that nothing is uploaded twice.\n";
 
-/// Writes a lockfile from entries in the order of their addresses, one at a time, and what was forgotten.
+/// Writes a lockfile from entries in the order of their addresses, one at a time, and what was
+/// forgotten.
 ///
 /// # Errors
 /// What `out` says.

@@ -1,7 +1,9 @@
-//! Writing the state anew under its path, when its files were deleted or replaced while they were open.
+//! Writing the state anew under its path, when its files were deleted or replaced while they were
+//! open.
 //!
-//! The open connection still reaches the old files, whatever became of their names, and has all that was ever committed. Whatever lies at the path
-//! is kept aside: it may be another process' state, or a backup.
+//! The open connection still reaches the old files, whatever became of their names, and has all
+//! that was ever committed. Whatever lies at the path is kept aside: it may be another process'
+//! state, or a backup.
 
 use std::ffi::OsString;
 use std::io;
@@ -17,7 +19,8 @@ use crate::platform::file_id::FileId;
 use crate::platform::own_file::{self, How};
 use crate::state::error::StateError;
 
-/// What SQLite keeps beside a database, the database itself first: once that is gone, nothing that was beside it is taken for its own.
+/// What SQLite keeps beside a database, the database itself first: once that is gone, nothing that
+/// was beside it is taken for its own.
 const FAMILY: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// A state that was written anew.
@@ -32,7 +35,8 @@ pub struct Anew {
 }
 
 impl Store {
-    /// Writes this state anew at its path and goes on with that one. Whoever calls this holds the lock. Where its files are in their place nothing is done.
+    /// Writes this state anew at its path and goes on with that one. Whoever calls this holds the
+    /// lock. Where its files are in their place nothing is done.
     ///
     /// # Errors
     /// When it can't be written; this one is as it was then.
@@ -77,8 +81,9 @@ impl Store {
         private(fresh).map_err(|source| self.unwritten(source))
     }
 
-    /// Moves what others put at the path out of the way. Of our own files the database stays until it is replaced, with all that its log had;
-    /// the log goes, because it would be taken for the new one's.
+    /// Moves what others put at the path out of the way. Of our own files the database stays until
+    /// it is replaced, with all that its log had; the log goes, because it would be taken for
+    /// the new one's.
     fn set_aside(&self, now: Timestamp) -> Result<Option<PathBuf>, StateError> {
         let aside = beside(&self.path, &format!(".aside-{}", now.as_second()));
         let is_own = |path: &Path| {

@@ -11,7 +11,8 @@ use crate::model::phase::{Ending, Intent, Phase, PhaseEvent};
 use crate::model::recorded::{ApplyError, Attempt, AttemptId};
 use crate::state::error::StoreFault;
 
-/// So many of the newest attempts stay readable after they are closed: about a month of a busy project, a few megabytes.
+/// So many of the newest attempts stay readable after they are closed: about a month of a busy
+/// project, a few megabytes.
 const KEPT: u64 = 20_000;
 
 /// Writes down a new attempt; its number must be the next or a later one.

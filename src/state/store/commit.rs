@@ -1,7 +1,8 @@
 //! Changes to rows: one list of changes is one transaction.
 //!
-//! Each change is checked as [`Recorded::apply`](crate::model::recorded::Recorded::apply) checks it; the engine applied it there first, so one that
-//! does not fit is a defect, and nothing of its list is written.
+//! Each change is checked as [`Recorded::apply`](crate::model::recorded::Recorded::apply) checks
+//! it; the engine applied it there first, so one that does not fit is a defect, and nothing of its
+//! list is written.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, TransactionBehavior, named_params};
@@ -34,7 +35,8 @@ impl Store {
     /// Writes changes in one transaction. When this returns they survive power loss.
     ///
     /// # Errors
-    /// When a change does not fit what is stored, or the database can't be written. Nothing of the list is stored then.
+    /// When a change does not fit what is stored, or the database can't be written. Nothing of the
+    /// list is stored then.
     pub fn commit(&mut self, changes: &[Change], now: Timestamp) -> Result<(), StateError> {
         let result = (|| {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -52,8 +54,9 @@ impl Store {
         })
     }
 
-    /// Writes several lists in one transaction, which costs one wait for the disk. Each has its own result, in order: one that does not fit leaves
-    /// the others alone, but where the database can't be written nothing is.
+    /// Writes several lists in one transaction, which costs one wait for the disk. Each has its own
+    /// result, in order: one that does not fit leaves the others alone, but where the database
+    /// can't be written nothing is.
     pub fn commit_group(&mut self, batches: &[Batch]) -> Vec<Result<(), StateError>> {
         let doing = "write the changes";
         let group = (|| -> rusqlite::Result<_> {
@@ -351,7 +354,8 @@ fn rest(connection: &Connection, address: &Address, blocked: Option<&Blocked>) -
     Ok(())
 }
 
-/// Gives everything that belongs to `from` to `to`, by the foreign keys. What `to` has to lose is only that nothing came of it.
+/// Gives everything that belongs to `from` to `to`, by the foreign keys. What `to` has to lose is
+/// only that nothing came of it.
 fn move_record(connection: &Connection, from: &Address, to: &Address) -> Result<(), StoreFault> {
     require_record(connection, from)?;
     let occupied: bool = connection

@@ -8,7 +8,8 @@ use crate::model::address::Address;
 use crate::model::change::Event;
 use crate::state::error::StateError;
 
-/// So many of the newest events are kept, a few megabytes: a year of a service must not fill the disk.
+/// So many of the newest events are kept, a few megabytes: a year of a service must not fill the
+/// disk.
 const KEPT: i64 = 20_000;
 
 /// One thing that happened.

@@ -66,7 +66,8 @@ impl Store {
             return Ok(());
         }
         let write = |connection: &mut Connection| -> Result<()> {
-            // In WAL mode this leaves the file sound, and the next change that must last takes this one with it to the disk.
+            // In WAL mode this leaves the file sound, and the next change that must last takes this one with it
+            // to the disk.
             connection.pragma_update(None, "synchronous", "NORMAL")?;
             let written = connection.transaction().and_then(|transaction| save(transaction, delta));
             connection.pragma_update(None, "synchronous", "FULL")?;

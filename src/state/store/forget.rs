@@ -1,4 +1,5 @@
-//! What is forgotten, in rows: the same as [`Recorded`](crate::model::recorded::Recorded) does in memory.
+//! What is forgotten, in rows: the same as [`Recorded`](crate::model::recorded::Recorded) does in
+//! memory.
 
 use rusqlite::{Connection, OptionalExtension as _, Result};
 
@@ -8,7 +9,8 @@ use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::state::error::StoreFault;
 
-/// Deletes an address, and keeps in mind which assets it had. Its history, open changes and trouble go with it, by the foreign keys.
+/// Deletes an address, and keeps in mind which assets it had. Its history, open changes and trouble
+/// go with it, by the foreign keys.
 pub(super) fn forget(connection: &Connection, address: &Address) -> Result<(), StoreFault> {
     connection
         .prepare_cached(
@@ -74,7 +76,8 @@ pub(super) fn times(connection: &Connection, address: &Address, asset_id: AssetI
     Ok(times.unwrap_or(0))
 }
 
-/// What `from` knows and `to` is about to take over is known since the last time that `to` forgot it.
+/// What `from` knows and `to` is about to take over is known since the last time that `to` forgot
+/// it.
 pub(super) fn renew(connection: &Connection, from: &Address, to: &Address) -> Result<()> {
     connection
         .prepare_cached(

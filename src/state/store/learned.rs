@@ -1,4 +1,5 @@
-//! What was learned of the remote's pace: what is left of each budget, and how long operations take.
+//! What was learned of the remote's pace: what is left of each budget, and how long operations
+//! take.
 
 use jiff::Timestamp;
 use rusqlite::Result;
@@ -6,7 +7,8 @@ use rusqlite::Result;
 use super::{Store, rows};
 use crate::state::error::StateError;
 
-/// So many samples a kind are kept: enough for a median and a 90th percentile that follow a changed remote within a day.
+/// So many samples a kind are kept: enough for a median and a 90th percentile that follow a changed
+/// remote within a day.
 const SAMPLES: usize = 64;
 
 /// What is left of one budget.
@@ -99,7 +101,8 @@ impl Store {
         read().map_err(|error| self.failed("read the latencies", error))
     }
 
-    /// Saves the newest 64 samples of each given kind, in place of those that the kind had; other kinds stay.
+    /// Saves the newest 64 samples of each given kind, in place of those that the kind had; other
+    /// kinds stay.
     ///
     /// # Errors
     /// When the database can't be written; what was saved before stays.

@@ -1,9 +1,11 @@
-//! The state database: one owner, plain synchronous calls, each change durable when its call returns.
+//! The state database: one owner, plain synchronous calls, each change durable when its call
+//! returns.
 //!
-//! Nothing here is cancelled half-way or retried. Async code goes through [`StoreHandle`](crate::state::handle::StoreHandle).
+//! Nothing here is cancelled half-way or retried. Async code goes through
+//! [`StoreHandle`](crate::state::handle::StoreHandle).
 //!
-//! Read next: `open` for what is refused, `commit` for how changes are written, `load` for how they are read back; the schema with its reasons is
-//! in `migrations/`.
+//! Read next: `open` for what is refused, `commit` for how changes are written, `load` for how they
+//! are read back; the schema with its reasons is in `migrations/`.
 
 mod anew;
 mod attempts;
@@ -58,7 +60,8 @@ impl Store {
         &self.path
     }
 
-    /// The files that it opened, by path and identity: the database and what SQLite keeps beside it.
+    /// The files that it opened, by path and identity: the database and what SQLite keeps beside
+    /// it.
     pub fn files(&self) -> &[(PathBuf, FileId)] {
         &self.files
     }
@@ -73,7 +76,8 @@ impl Store {
             .map_err(|error| self.failed("read the lockfile's fingerprint", error))
     }
 
-    /// Remembers the fingerprint of the lockfile that was just read or written; `None` when there is no lockfile any more.
+    /// Remembers the fingerprint of the lockfile that was just read or written; `None` when there
+    /// is no lockfile any more.
     ///
     /// # Errors
     /// When the database can't be written.
@@ -94,7 +98,8 @@ impl Store {
             .map_err(|error| self.failed("read whether the lockfile's change was told", error))
     }
 
-    /// Remembers whether the lockfile was written and no command of `--on-change` has ended well since.
+    /// Remembers whether the lockfile was written and no command of `--on-change` has ended well
+    /// since.
     ///
     /// # Errors
     /// When the database can't be written.
@@ -105,7 +110,8 @@ impl Store {
             .map_err(|error| self.failed("write whether the lockfile's change was told", error))
     }
 
-    /// Whether the lockfile was lost, and neither has another one been put there since nor has a person agreed to a new one.
+    /// Whether the lockfile was lost, and neither has another one been put there since nor has a
+    /// person agreed to a new one.
     ///
     /// # Errors
     /// When the database can't be read.

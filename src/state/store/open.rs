@@ -1,4 +1,5 @@
-//! Opening: nothing is written before the file is known to be a state of this remote that this program understands.
+//! Opening: nothing is written before the file is known to be a state of this remote that this
+//! program understands.
 
 use std::fs;
 use std::io;
@@ -17,7 +18,8 @@ use crate::platform::lock::FileLock;
 use crate::platform::own_file::{self, How};
 use crate::state::error::StateError;
 
-/// The schema, step by step; append only. A second step must also decide how [`Store::open_read_only`] reads a state that has only the first.
+/// The schema, step by step; append only. A second step must also decide how
+/// [`Store::open_read_only`] reads a state that has only the first.
 pub(super) const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("../../../migrations/0001_state.sql"))];
 
 /// The newest schema that this program knows.
@@ -26,26 +28,30 @@ pub(super) const KNOWN: i64 = MIGRATIONS.len().cast_signed() as i64;
 /// What the migrations set as `application_id`: "MACA".
 const APPLICATION_ID: i64 = 0x4D41_4341;
 
-/// How long a statement waits for another program's lock: a command that leaves a request, or a person's `sqlite3`. Longer than either writes.
+/// How long a statement waits for another program's lock: a command that leaves a request, or a
+/// person's `sqlite3`. Longer than either writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The log is cut back to this many bytes once it was copied into the database: one large import shall not occupy the disk for ever.
+/// The log is cut back to this many bytes once it was copied into the database: one large import
+/// shall not occupy the disk for ever.
 const LOG_LIMIT_BYTES: i64 = 8 << 20;
 
 /// More than the store has distinct statements.
 const STATEMENTS: usize = 64;
 
 impl Store {
-    /// Opens the state of `remote` for reading and writing, and creates it and its folder where it is missing, readable by this user alone.
+    /// Opens the state of `remote` for reading and writing, and creates it and its folder where it
+    /// is missing, readable by this user alone.
     ///
     /// Whoever calls this holds the [`StateLock`](crate::state::lock::StateLock).
     ///
     /// # Errors
-    /// When the file is no state, damaged, of a newer Macadam or of another remote, when it can't be written, or when the disk is full. Nothing
-    /// of it was changed then.
+    /// When the file is no state, damaged, of a newer Macadam or of another remote, when it can't
+    /// be written, or when the disk is full. Nothing of it was changed then.
     pub fn open(path: &Path, remote: &str, now: Timestamp) -> Result<Self, StateError> {
         create_file(path)?;
-        // The lock's file may have been deleted, and be another's by now; this one is of the database itself.
+        // The lock's file may have been deleted, and be another's by now; this one is of the database
+        // itself.
         let alone = FileLock::try_acquire_beside_sqlite(path).map_err(|error| unopened(path, error))?;
         let alone = alone.ok_or_else(|| StateError::InUse { path: path.to_owned() })?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -61,7 +67,8 @@ impl Store {
         let hands_off = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         connection.set_db_config(hands_off, true).map_err(fail("configure the database"))?;
         refuse_what_is_not_ours(&connection, path, remote)?;
-        // The structure alone: what rows say is read strictly anyway, and checking it here as well doubles the time.
+        // The structure alone: what rows say is read strictly anyway, and checking it here as well doubles
+        // the time.
         connection.pragma_update(None, "ignore_check_constraints", true).map_err(fail("configure the database"))?;
         check(&connection, path, "quick_check")?;
         connection.pragma_update(None, "ignore_check_constraints", false).map_err(fail("configure the database"))?;
@@ -83,11 +90,12 @@ impl Store {
         Ok(Self { connection, path: path.to_owned(), remote: remote.to_owned(), files, _alone: Some(alone) })
     }
 
-    /// Opens the state of `remote` for reading, beside a writer or on a read-only disk. `None`: there is none yet.
+    /// Opens the state of `remote` for reading, beside a writer or on a read-only disk. `None`:
+    /// there is none yet.
     ///
     /// # Errors
-    /// When the file is no state, damaged, of a newer Macadam or of another remote, or when a crash left work that can only be read after it
-    /// was written.
+    /// When the file is no state, damaged, of a newer Macadam or of another remote, or when a crash
+    /// left work that can only be read after it was written.
     pub fn open_read_only(path: &Path, remote: &str) -> Result<Option<Self>, StateError> {
         let before = match existing(path) {
             Ok(found) => found,
@@ -159,7 +167,8 @@ fn unopened(path: &Path, error: io::Error) -> StateError {
     }
 }
 
-/// The files of a state that is open, and was written: the database and what SQLite keeps beside it as long as anybody has it open.
+/// The files of a state that is open, and was written: the database and what SQLite keeps beside it
+/// as long as anybody has it open.
 fn files(path: &Path, alone: &FileLock) -> io::Result<Vec<(PathBuf, FileId)>> {
     let own = alone.id()?;
     if FileId::at(path)? != Some(own) {
@@ -190,7 +199,8 @@ pub(super) fn existing(path: &Path) -> io::Result<FileId> {
     Ok(FileId::of_metadata(&own_file::look(path)?))
 }
 
-/// Whether what was opened by its path, which is all that SQLite takes, is still what was found there before.
+/// Whether what was opened by its path, which is all that SQLite takes, is still what was found
+/// there before.
 pub(super) fn refuse_swapped(path: &Path, before: FileId) -> Result<(), StateError> {
     match existing(path) {
         Ok(now) if now == before => Ok(()),
@@ -199,14 +209,16 @@ pub(super) fn refuse_swapped(path: &Path, before: FileId) -> Result<(), StateErr
     }
 }
 
-/// SQLite says no more than that it can't open a file; mostly it could not make its log beside the database.
+/// SQLite says no more than that it can't open a file; mostly it could not make its log beside the
+/// database.
 fn folder_can_be_written(path: &Path) -> bool {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     !tempfile::tempfile_in(folder)
         .is_err_and(|error| matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied))
 }
 
-/// SQLite takes an empty file for a new database and drops its log; but a state that was cut to nothing is damage.
+/// SQLite takes an empty file for a new database and drops its log; but a state that was cut to
+/// nothing is damage.
 fn refuse_empty_with_log(path: &Path) -> Result<(), StateError> {
     match fs::metadata(path) {
         Ok(found) if found.len() == 0 && has_log(path) => {
@@ -235,8 +247,8 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connect
     Ok(connection)
 }
 
-/// A state is data and never program: no view or trigger of it runs, no function that does more than compute is called by its schema, and nobody writes the
-/// schema itself. <https://sqlite.org/security.html>
+/// A state is data and never program: no view or trigger of it runs, no function that does more
+/// than compute is called by its schema, and nobody writes the schema itself. <https://sqlite.org/security.html>
 fn distrust(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -253,8 +265,9 @@ fn read_something(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Beside a writer, or alone; in a folder that can be written, or not.
 fn connect_for_reading(path: &Path) -> rusqlite::Result<Connection> {
-    // Opened for writing, although nothing is written: SQLite keeps its shared memory in files beside the database, and only a connection that may
-    // write removes them again. Where the file can't be written, SQLite falls back to reading by itself.
+    // Opened for writing, although nothing is written: SQLite keeps its shared memory in files beside
+    // the database, and only a connection that may write removes them again. Where the file can't
+    // be written, SQLite falls back to reading by itself.
     let first = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     match first {
         // The folder can't be written, and nobody has the state open: then nobody else changes it either.

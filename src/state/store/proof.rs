@@ -1,7 +1,9 @@
-//! A digest of all revisions, kept beside them: the state knows whether it still has every fact that it ever wrote down.
+//! A digest of all revisions, kept beside them: the state knows whether it still has every fact
+//! that it ever wrote down.
 //!
-//! A misdirected page or another program's `DELETE` leaves a database that SQLite is content with. What is missing would be uploaded again, so such a state
-//! is damaged. The digest is the exclusive or of one digest a row, so that a change costs what it changes.
+//! A misdirected page or another program's `DELETE` leaves a database that SQLite is content with.
+//! What is missing would be uploaded again, so such a state is damaged. The digest is the exclusive
+//! or of one digest a row, so that a change costs what it changes.
 
 use rusqlite::{Connection, Result, Row};
 
@@ -15,7 +17,8 @@ pub(super) fn of(address: &str, asset_id: i64, version: i64, content: Option<&[u
     FieldDigest::of_parts([address, &asset_id.to_string(), &version.to_string(), &content]).bits()
 }
 
-/// The digest of a row that has address, asset, version and content, as one of `address` where that is given.
+/// The digest of a row that has address, asset, version and content, as one of `address` where that
+/// is given.
 pub(super) fn of_row(row: &Row<'_>, address: Option<&Address>) -> Result<u64> {
     let stored = rows::text(row, 0)?;
     let content: Option<Vec<u8>> = row.get(3)?;
@@ -23,7 +26,8 @@ pub(super) fn of_row(row: &Row<'_>, address: Option<&Address>) -> Result<u64> {
     Ok(of(address, row.get(1)?, row.get(2)?, content.as_deref()))
 }
 
-/// The digest of all revisions of an address, or what it would be if the address were `known_as` something else.
+/// The digest of all revisions of an address, or what it would be if the address were `known_as`
+/// something else.
 pub(super) fn of_address(connection: &Connection, address: &Address, known_as: Option<&Address>) -> Result<u64> {
     let mut all =
         connection.prepare_cached("SELECT address, asset_id, version, content FROM revisions WHERE address = ?1")?;

@@ -1,4 +1,5 @@
-//! The JSON forms of requests and their answers. Another program of another version may have written them: what is unknown is said, never guessed.
+//! The JSON forms of requests and their answers. Another program of another version may have
+//! written them: what is unknown is said, never guessed.
 
 use serde::{Deserialize, Serialize};
 

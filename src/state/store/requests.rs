@@ -1,8 +1,9 @@
 //! What other commands ask of the service that holds the state.
 //!
-//! The one table that a second process writes: it adds a row and takes it back, by [`RequestClient`], beside the writer. Everything else is the writer's: it
-//! takes a request before it begins and answers it afterwards, so that a crash between leaves a row that was taken and not answered, which is
-//! never begun again.
+//! The one table that a second process writes: it adds a row and takes it back, by
+//! [`RequestClient`], beside the writer. Everything else is the writer's: it takes a request before
+//! it begins and answers it afterwards, so that a crash between leaves a row that was taken and not
+//! answered, which is never begun again.
 
 use std::path::{Path, PathBuf};
 
@@ -30,7 +31,8 @@ pub(crate) enum RequestProgress {
 }
 
 impl Store {
-    /// Takes the oldest request that nobody began with. One that this program doesn't understand is answered at once, and not returned.
+    /// Takes the oldest request that nobody began with. One that this program doesn't understand is
+    /// answered at once, and not returned.
     ///
     /// # Errors
     /// When the database can't be read or written.
@@ -76,8 +78,9 @@ impl Store {
         answer(&self.connection, id, result, now).map_err(|error| self.failed("answer a request", error))
     }
 
-    /// Ends what an earlier process left open: what it had begun with is not known to be done or not, and is never begun twice; what it had not begun
-    /// with was asked of somebody who is gone. Returns how many there were.
+    /// Ends what an earlier process left open: what it had begun with is not known to be done or
+    /// not, and is never begun twice; what it had not begun with was asked of somebody who is
+    /// gone. Returns how many there were.
     ///
     /// # Errors
     /// When the database can't be read or written.
@@ -125,7 +128,8 @@ fn answer(
     Ok(())
 }
 
-/// The asking side, beside the process that holds the state: adds requests and reads answers, and touches nothing else.
+/// The asking side, beside the process that holds the state: adds requests and reads answers, and
+/// touches nothing else.
 #[derive(Debug)]
 pub(crate) struct RequestClient {
     connection: Connection,
@@ -136,7 +140,8 @@ impl RequestClient {
     /// Opens the state of `remote` beside its writer.
     ///
     /// # Errors
-    /// When there is none, it belongs to another remote or another version, or this user may not write it.
+    /// When there is none, it belongs to another remote or another version, or this user may not
+    /// write it.
     pub(crate) fn open(path: &Path, remote: &str) -> std::result::Result<Self, StateError> {
         let fail = |error| StateError::from_sql(path, "open the database", error);
         // Never created here, and never migrated: that is its holder's work.
@@ -198,7 +203,8 @@ impl RequestClient {
         read().map_err(|error| StateError::from_sql(&self.path, "read an answer", error))
     }
 
-    /// Takes a request back that nobody began with. Whether it could be: if so, it is certain that it is never carried out.
+    /// Takes a request back that nobody began with. Whether it could be: if so, it is certain that
+    /// it is never carried out.
     ///
     /// # Errors
     /// When the database can't be written.

@@ -1,11 +1,15 @@
-//! Room for outcomes: before anything is sent, the disk has given what it takes to write down what comes of it.
+//! Room for outcomes: before anything is sent, the disk has given what it takes to write down what
+//! comes of it.
 //!
-//! A commit appends to SQLite's log, over what earlier rounds of the log left there; the file system has to give new blocks only where the file ends. So it
-//! is made longer before: zeros behind the last frame are no frame to SQLite, which writes over them. That copying the log into the database may find no
-//! room does no harm, since the log then goes on. Only a file system that never writes in place may still refuse.
+//! A commit appends to SQLite's log, over what earlier rounds of the log left there; the file
+//! system has to give new blocks only where the file ends. So it is made longer before: zeros
+//! behind the last frame are no frame to SQLite, which writes over them. That copying the log into
+//! the database may find no room does no harm, since the log then goes on. Only a file system that
+//! never writes in place may still refuse.
 //!
-//! Where writing fails all the same, a small file beside the state says so, made before and written over in place: what was sent and not answered by then
-//! may have an outcome that was known and is lost.
+//! Where writing fails all the same, a small file beside the state says so, made before and written
+//! over in place: what was sent and not answered by then may have an outcome that was known and is
+//! lost.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -16,8 +20,9 @@ use crate::platform::file_id::FileId;
 use crate::platform::own_file::{self, How};
 use crate::state::error::StateError;
 
-/// So many pages of the log are free before anything is sent. What an upload makes to be written is 10 to 30 of them in two commits, uploads at once are at
-/// most 64, and what waits together is committed together.
+/// So many pages of the log are free before anything is sent. What an upload makes to be written is
+/// 10 to 30 of them in two commits, uploads at once are at most 64, and what waits together is
+/// committed together.
 const FREE_PAGES: u64 = 1024;
 
 /// So many more at once, so that not each upload makes the log longer.
@@ -32,10 +37,12 @@ const KEPT: &[u8] = b"kept\n";
 const LOST: &[u8] = b"lost\n";
 
 impl Store {
-    /// Makes sure that what comes of the next uploads can be written down although the disk may be full by then.
+    /// Makes sure that what comes of the next uploads can be written down although the disk may be
+    /// full by then.
     ///
     /// # Errors
-    /// When the disk has no room for that: then nothing may be sent. What is on its way can still be written down.
+    /// When the disk has no room for that: then nothing may be sent. What is on its way can still
+    /// be written down.
     pub fn make_room(&mut self) -> Result<(), StateError> {
         let doing = "look at the log";
         let failed = |error| StateError::from_sql(&self.path, doing, error);
@@ -57,9 +64,11 @@ impl Store {
         made.map_err(|source| StateError::NoRoom { path: self.path.clone(), source: Arc::new(source) })
     }
 
-    /// Notes that something could not be written down. To be called after any failed write, whatever was under way.
+    /// Notes that something could not be written down. To be called after any failed write,
+    /// whatever was under way.
     pub(super) fn note_lost_outcomes(&self) {
-        // Not made here: without it nothing was sent. Failing is all that is left where even this can't be written; the error that led here is told.
+        // Not made here: without it nothing was sent. Failing is all that is left where even this can't be
+        // written; the error that led here is told.
         let note = || -> io::Result<()> {
             let mut file = own_file::open(&beside(&self.path, ".outcomes"), How::Write)?;
             file.write_all(LOST)?;
@@ -93,8 +102,9 @@ impl Store {
     }
 }
 
-/// Makes a file at least so long, and by a step longer where it has to grow; really written, since a hole has no blocks. Only the `own` one: another
-/// process may write to the one that took its place.
+/// Makes a file at least so long, and by a step longer where it has to grow; really written, since
+/// a hole has no blocks. Only the `own` one: another process may write to the one that took its
+/// place.
 fn lengthen(path: &Path, own: Option<FileId>, least: u64, step: u64) -> io::Result<()> {
     static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     let mut file = own_file::open(path, How::Append)?;

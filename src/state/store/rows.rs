@@ -114,7 +114,8 @@ pub(super) fn fields(row: &Row<'_>, column: usize) -> Result<FieldDigests> {
     object.iter().map(read).collect()
 }
 
-/// A number in the form of SQLite: ids fit it by their types, other unsigned numbers keep their bits.
+/// A number in the form of SQLite: ids fit it by their types, other unsigned numbers keep their
+/// bits.
 pub(super) const fn number(number: u64) -> i64 {
     number.cast_signed()
 }

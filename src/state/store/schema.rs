@@ -1,8 +1,9 @@
 //! Whether the schema of a state is the one that the migrations make, and nothing else.
 //!
-//! A state may have been planted: by a pull request, a restored backup, another user. A view in place of
-//! a table, or a trigger, would run its author's SQL in our connection; a changed table would accept what no
-//! form of ours has. So the text of each part is compared with what the migrations make in memory.
+//! A state may have been planted: by a pull request, a restored backup, another user. A view in
+//! place of a table, or a trigger, would run its author's SQL in our connection; a changed table
+//! would accept what no form of ours has. So the text of each part is compared with what the
+//! migrations make in memory.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,7 +23,8 @@ const STATISTICS: [(&str, &str); 2] = [
 /// The most characters of a name or kind that a message repeats.
 const MAX_SHOWN: usize = 60;
 
-/// Each part by name: its kind, its table, and the text that made it. An index of a UNIQUE or a PRIMARY KEY has none.
+/// Each part by name: its kind, its table, and the text that made it. An index of a UNIQUE or a
+/// PRIMARY KEY has none.
 type Schema = BTreeMap<String, (String, String, Option<String>)>;
 
 /// Refuses a state of `version` whose schema isn't exactly what the migrations up to there make.

@@ -442,7 +442,8 @@ fn folder_and_file_are_for_this_user_alone() {
     assert_eq!(mode(&path.with_extension("db-wal")), 0o600);
 }
 
-/// Makes a state, breaks it, and checks that opening it for writing and for reading is refused and changes nothing.
+/// Makes a state, breaks it, and checks that opening it for writing and for reading is refused and
+/// changes nothing.
 fn check_refused(break_it: impl FnOnce(&Path), remote: &str, wanted: &str) {
     let (_folder, path) = fresh();
     let mut store = open(&path).unwrap();
@@ -617,7 +618,8 @@ fn migrations_are_sound() {
 
 #[test]
 fn a_check_on_json_says_what_null_means() {
-    // To `json_valid(NULL)` SQLite says 0 before 3.43: its `integrity_check` would find faults in a state of ours.
+    // To `json_valid(NULL)` SQLite says 0 before 3.43: its `integrity_check` would find faults in a
+    // state of ours.
     let migration = include_str!("../../../migrations/0001_state.sql");
     let checks: Vec<&str> =
         migration.lines().filter(|line| line.contains("CHECK (") && line.contains("json_valid(")).collect();

@@ -1,4 +1,5 @@
-//! What people type that can't be done, and what they type twice: nothing is half done, and the message names the way on.
+//! What people type that can't be done, and what they type twice: nothing is half done, and the
+//! message names the way on.
 
 use serde_json::json;
 

@@ -214,7 +214,8 @@ fn a_rehearsal_pins_in_the_emulators_world() {
     assert!(!project.file("assets.lock.toml").exists() && !project.state().exists());
 }
 
-/// A pin of an address that is in the manifest for nothing else keeps the manifest from being used; taking it out mends that.
+/// A pin of an address that is in the manifest for nothing else keeps the manifest from being used;
+/// taking it out mends that.
 #[test]
 fn a_stray_pin_can_be_taken_out() {
     let (remote, project) = three(&[]);

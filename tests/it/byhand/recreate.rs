@@ -22,7 +22,8 @@ const USER: &str = "[creator]\nuser_id = 1\n";
 const GROUP: &str = "[creator]\ngroup_id = 7\n";
 const NAMES: [&str; 4] = ["sword", "ui/copy.png", "ui/icon.png", "ui/other.png"];
 
-/// A Model of two revisions, its icon, a picture that shares the icon's asset, and one more that was replaced once.
+/// A Model of two revisions, its icon, a picture that shares the icon's asset, and one more that
+/// was replaced once.
 fn files(project: &Project) {
     for name in ["1", "2"] {
         project.write("sword.rbxmx", rbxmx(name));
@@ -217,7 +218,8 @@ fn git(project: &Project, args: &[&str]) -> String {
     crate::support::Ran::of(command.output().unwrap()).expect(0).stdout
 }
 
-/// With real branches: the old one, whose manifest and lockfile are from before the change of the owner, is visited once.
+/// With real branches: the old one, whose manifest and lockfile are from before the change of the
+/// owner, is visited once.
 #[test]
 fn visiting_an_old_branch_after_a_migration_brings_no_asset_of_the_old_owner_back() {
     let remote = remote(&[]);

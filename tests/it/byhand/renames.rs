@@ -1,4 +1,5 @@
-//! Addresses that are renamed while they are pinned, were edited, or had other bytes before: no asset ID changes without a word.
+//! Addresses that are renamed while they are pinned, were edited, or had other bytes before: no
+//! asset ID changes without a word.
 
 use macadam::emulator::ApiEndpoint;
 use serde_json::{Value, json};

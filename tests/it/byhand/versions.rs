@@ -1,4 +1,5 @@
-//! Before a rollback the version itself is read: one that isn't there or that moderation rejected is refused, and nothing is sent.
+//! Before a rollback the version itself is read: one that isn't there or that moderation rejected
+//! is refused, and nothing is sent.
 
 use macadam::emulator::{ApiEndpoint, ForeignEdit};
 use serde_json::{Value, json};

@@ -1,7 +1,8 @@
 //! The state is lost with the machine: the lockfile alone.
 //!
-//! What the lockfile knows is never uploaded again, open work that it carries is resumed, and what is held stays held. It is written at most 5 s after an
-//! outcome; a create that was handed over later than that is known to nobody any more, and its content is uploaded again. No journal can
+//! What the lockfile knows is never uploaded again, open work that it carries is resumed, and what
+//! is held stays held. It is written at most 5 s after an outcome; a create that was handed over
+//! later than that is known to nobody any more, and its content is uploaded again. No journal can
 //! change that when its disk is gone.
 
 use macadam::emulator::{ApiEndpoint, FaultAction, OperationFault, Point};
@@ -105,7 +106,8 @@ fn what_is_held_stays_held_on_another_machine() {
     assert_eq!(stage.copies(&png(1)), 1);
 }
 
-/// The count was the state's alone: every machine that starts without one fed the remote two more copies.
+/// The count was the state's alone: every machine that starts without one fed the remote two more
+/// copies.
 #[test]
 fn doubts_in_a_row_are_counted_across_machines() {
     let mut stage = Stage::new(IMAGES);
@@ -114,7 +116,8 @@ fn doubts_in_a_row_are_counted_across_machines() {
     for doubts in 0..3 {
         let mut run = stage.spawn_with(&["--patience", "2s"]);
         wait_until("the create to hang", || stage.remote.control().fired(hang) > doubts);
-        // The first signal waits for the wire, which gives up: the create is in doubt, and nothing is sent again by this machine.
+        // The first signal waits for the wire, which gives up: the create is in doubt, and nothing is sent
+        // again by this machine.
         run.send(Signal::TERM);
         // After the third nothing is left to do but for a person.
         run.end().unwrap().expect(if doubts < 2 { 143 } else { 1 });

@@ -1,4 +1,5 @@
-//! Pins, archiving and restoring, killed at every step: whatever the death left, the next sync goes on from there, and the command can be given again.
+//! Pins, archiving and restoring, killed at every step: whatever the death left, the next sync goes
+//! on from there, and the command can be given again.
 
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use super::points::{IMAGES, MODELS, move_the_point};
 use super::stage::{Stage, hash};
 use crate::support::{png, rbxmx};
 
-/// Kills `args` at every step, on top of what `base` sets up. After a sync that goes on from there, `between` holds; after the command was given
-/// again, `after` does.
+/// Kills `args` at every step, on top of what `base` sets up. After a sync that goes on from there,
+/// `between` holds; after the command was given again, `after` does.
 fn sweep(manifest: &str, base: fn(&mut Stage), args: &[&str], between: fn(&Stage), after: fn(&Stage)) {
     move_the_point(|_, point| {
         let mut stage = Stage::new(manifest);
@@ -110,7 +111,8 @@ fn restoring_by_hand() {
     sweep(IMAGES, base, &["restore", "ui/a.png"], between, |stage| assert!(!archived(stage)));
 }
 
-/// After a death on the wire an asset that left by policy was taken for one that a person archived, and did not come back with its file.
+/// After a death on the wire an asset that left by policy was taken for one that a person archived,
+/// and did not come back with its file.
 #[test]
 fn what_left_by_policy_was_taken_for_archived_by_hand() {
     let manifest = format!("[policy]\nremoved = \"archive\"\narchive_after = \"1s\"\n{IMAGES}");

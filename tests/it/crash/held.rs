@@ -1,4 +1,5 @@
-//! Creates in doubt that nobody sends again: what is costly, and everything where the policy says `hold`. A person settles them.
+//! Creates in doubt that nobody sends again: what is costly, and everything where the policy says
+//! `hold`. A person settles them.
 
 use macadam::emulator::ApiEndpoint;
 

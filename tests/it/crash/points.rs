@@ -1,4 +1,5 @@
-//! A moving crash point: the program dies at its first step, its second, and so on, until a run gets to its end.
+//! A moving crash point: the program dies at its first step, its second, and so on, until a run
+//! gets to its end.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -13,8 +14,8 @@ pub(super) const MODELS: &str = "[creator]\nuser_id = 1\n[globs.models]\npath = 
 /// So many stages move the crash point together: most of a run is waiting.
 const STAGES: usize = 4;
 
-/// Kills runs at every step: each sets out to do what `edit` of the point's number makes necessary, on top of what `base` set up and earlier
-/// points left.
+/// Kills runs at every step: each sets out to do what `edit` of the point's number makes necessary,
+/// on top of what `base` set up and earlier points left.
 pub(super) fn sweep(manifest: &str, base: fn(&mut Stage), edit: fn(&mut Stage, usize)) {
     let start = || {
         let mut stage = Stage::new(manifest);
@@ -47,12 +48,14 @@ pub(super) fn move_the_point(run: impl Fn(&mut Option<Stage>, usize) -> bool + S
             });
         }
     });
-    // Even what sends nothing takes three transactions of two steps each, and a lockfile of four: fewer points mean that nobody died.
+    // Even what sends nothing takes three transactions of two steps each, and a lockfile of four: fewer
+    // points mean that nobody died.
     let points = next.into_inner();
     assert!(points > 9, "only {points} points");
 }
 
-/// Kills a run at a point and checks what comes after; true when the run ended before it came there.
+/// Kills a run at a point and checks what comes after; true when the run ended before it came
+/// there.
 pub(super) fn die_and_recover(stage: &mut Stage, point: usize) -> bool {
     let ended = stage.crash(&point.to_string());
     let open = stage.examine_the_dead();

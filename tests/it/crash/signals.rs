@@ -1,4 +1,5 @@
-//! Ending in order: the first signal lets the wire finish, the second ends at once; a stopped process goes on; a second one stays out.
+//! Ending in order: the first signal lets the wire finish, the second ends at once; a stopped
+//! process goes on; a second one stays out.
 
 use std::time::Duration;
 

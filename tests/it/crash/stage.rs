@@ -1,6 +1,7 @@
 //! A project and a remote that a crash happens to, and the audit of what must hold afterwards.
 //!
-//! The state is only ever read from a copy, so that looking at it neither recovers nor tidies what the crash left behind.
+//! The state is only ever read from a copy, so that looking at it neither recovers nor tidies what
+//! the crash left behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt as _;
@@ -17,7 +18,8 @@ use crate::support::{Project, Ran, Remote};
 /// SIGKILL's number.
 const KILLED: i32 = 9;
 
-/// So many runs may be needed after a death: one that settles what was in doubt, and one that goes on from there.
+/// So many runs may be needed after a death: one that settles what was in doubt, and one that goes
+/// on from there.
 const RUNS_TO_CONVERGE: usize = 2;
 
 /// A project, its remote, and what the audit has seen so far.
@@ -165,7 +167,8 @@ impl Stage {
         panic!("not in sync after {RUNS_TO_CONVERGE} runs: {:#}", self.project.json(&["sync", "--once"]).1);
     }
 
-    /// What must hold right after a death: the state is sound, the lockfile whole. Returns what the death left open.
+    /// What must hold right after a death: the state is sound, the lockfile whole. Returns what the
+    /// death left open.
     #[track_caller]
     pub fn examine_the_dead(&self) -> Vec<Open> {
         self.quiet();
@@ -177,8 +180,9 @@ impl Stage {
         self.open()
     }
 
-    /// Converges after a death, which left `open` behind, and checks that nothing was lost or doubled beyond what is allowed and recorded: a
-    /// possible duplicate for each create in doubt, and for nothing else.
+    /// Converges after a death, which left `open` behind, and checks that nothing was lost or
+    /// doubled beyond what is allowed and recorded: a possible duplicate for each create in
+    /// doubt, and for nothing else.
     #[track_caller]
     pub fn recover(&mut self, open: &[Open]) {
         let before = self.told.clone();
@@ -210,7 +214,8 @@ impl Stage {
         assert_eq!(self.remote.all_requests(), before, "a second run sends nothing");
     }
 
-    /// That lockfile, status and remote agree with the files. Returns all asset IDs of the lockfile.
+    /// That lockfile, status and remote agree with the files. Returns all asset IDs of the
+    /// lockfile.
     #[track_caller]
     fn matches_the_files(&self) -> BTreeSet<u64> {
         let lockfile = self.lockfile();
@@ -234,7 +239,8 @@ impl Stage {
         lockfile_ids(&lockfile)
     }
 
-    /// Assets at the remote that the lockfile doesn't know, by the address whose content they have; and no content twice in one asset.
+    /// Assets at the remote that the lockfile doesn't know, by the address whose content they have;
+    /// and no content twice in one asset.
     fn orphans(&self, known: &BTreeSet<u64>) -> BTreeMap<String, u32> {
         let mut orphans = BTreeMap::new();
         for report in self.remote.assets() {
@@ -282,7 +288,8 @@ impl Stage {
             }
         }
         let path = folder.path().join("assets.db");
-        // A run may die before it made the state: then there is no file, an empty one, or one without its tables.
+        // A run may die before it made the state: then there is no file, an empty one, or one without its
+        // tables.
         let connection = path.exists().then(|| Connection::open(path).unwrap()).filter(|connection| {
             let check: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
             assert_eq!(check, "ok");

@@ -1,4 +1,5 @@
-//! What somebody else changes at Roblox: told always, put back where the policy says so, and content never by itself.
+//! What somebody else changes at Roblox: told always, put back where the policy says so, and
+//! content never by itself.
 
 use macadam::emulator::{ApiEndpoint, ForeignEdit};
 

@@ -1,4 +1,5 @@
-//! Assets that nobody wants any more: kept, or archived after a while, and never many at once without a person.
+//! Assets that nobody wants any more: kept, or archived after a while, and never many at once
+//! without a person.
 
 use macadam::emulator::ApiEndpoint;
 

@@ -1,4 +1,5 @@
-//! What moderation and the text filter say: followed with patience, remembered, and never answered with a second upload.
+//! What moderation and the text filter say: followed with patience, remembered, and never answered
+//! with a second upload.
 
 use macadam::emulator::{ApiEndpoint, ModerationRule, ModerationVerdict, TextAction, TextField, TextRule, VerdictStep};
 

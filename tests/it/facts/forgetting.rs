@@ -42,7 +42,8 @@ fn a_forgotten_asset_is_not_brought_back_by_another_machine() {
     assert!(lockfile.contains(&format!("{forgotten} = 1\n")), "the ID stays visible: {lockfile}");
     assert_eq!(there.json(&["history", "ui/a.png"]).0, 1);
 
-    // An older copy of the lockfile doesn't bring it back either, and a file of that name is a new asset.
+    // An older copy of the lockfile doesn't bring it back either, and a file of that name is a new
+    // asset.
     here.write(LOCKFILE, there.read("base"));
     here.write("ui/a.png", png(1));
     here.sync();
@@ -77,7 +78,8 @@ fn a_forgotten_asset_that_is_imported_again_is_known_everywhere() {
     assert_eq!(there.json(&["status", "ui/a.png"]).1["assets"][0]["asset_id"], json!(null));
 }
 
-/// Another copy may be at Roblox: who forgets the address is told, and on no machine does it count any more.
+/// Another copy may be at Roblox: who forgets the address is told, and on no machine does it count
+/// any more.
 #[test]
 fn what_may_exist_twice_is_forgotten_with_its_address_on_every_machine() {
     let remote = remote();

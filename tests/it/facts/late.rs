@@ -46,7 +46,8 @@ fn a_late_replacement_does_not_displace_an_asset_that_is_shared_by_now() {
     assert_eq!(asset_id(&new, address), kept);
 }
 
-/// An address that is to have metadata of its own gets an asset of its own, also where its upload ends in a later run.
+/// An address that is to have metadata of its own gets an asset of its own, also where its upload
+/// ends in a later run.
 #[test]
 fn an_asset_of_ones_own_takes_the_place_of_the_shared_one_after_a_crash() {
     let remote = remote();

@@ -1,4 +1,5 @@
-//! What state, lockfile and the lockfiles of other branches and machines know together, with the real binary.
+//! What state, lockfile and the lockfiles of other branches and machines know together, with the
+//! real binary.
 
 mod contradictions;
 mod damage;

@@ -1,4 +1,5 @@
-//! Two asset IDs for one content: which of them is used is the checked-out lockfile's choice, and the other is never forgotten.
+//! Two asset IDs for one content: which of them is used is the checked-out lockfile's choice, and
+//! the other is never forgotten.
 
 use std::process::Command;
 
@@ -41,7 +42,8 @@ fn used(project: &Project) -> [u64; 2] {
     [PICTURE, MODEL].map(|address| asset_id(project, address))
 }
 
-/// A repository whose branches `x` and `y` both added the same two files, each on a machine that didn't know of the other; with the assets of each.
+/// A repository whose branches `x` and `y` both added the same two files, each on a machine that
+/// didn't know of the other; with the assets of each.
 fn two_branches(remote: &Remote) -> (Project, [u64; 2], [u64; 2]) {
     let here = machine(remote, &[("ui/m.png", png(1))]);
     here.write(".gitignore", ".macadam/\n");

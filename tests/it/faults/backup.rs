@@ -117,8 +117,8 @@ fn an_operation_that_an_old_state_follows_is_older_than_the_lockfile() {
     trial.settle();
     trial.project.write("models/sword.rbxmx", rbxmx("two"));
     trial.settle();
-    // Nobody made the first revision current again: the answer is about the day on which it was. The asset is looked at
-    // until reads can't be older than that.
+    // Nobody made the first revision current again: the answer is about the day on which it was. The
+    // asset is looked at until reads can't be older than that.
     let before = come_back(&trial, &backup);
     trial.project.sync();
     trial.project.let_reads_catch_up();

@@ -1,4 +1,5 @@
-//! Input that claims, nests or unpacks to far more than it is: no panic, and bounded memory, held by the kernel.
+//! Input that claims, nests or unpacks to far more than it is: no panic, and bounded memory, held
+//! by the kernel.
 
 use std::process::Command;
 
@@ -10,7 +11,8 @@ use crate::support::{Project, Ran, SECRET};
 /// What the program may map, in KiB. A bomb of this table would take gigabytes.
 const MEMORY: u32 = 600_000;
 
-/// Runs with so much memory and no more; one arena, or a machine with many cores maps that much for nothing.
+/// Runs with so much memory and no more; one arena, or a machine with many cores maps that much for
+/// nothing.
 fn confined(project: &Project, args: &[&str]) -> Ran {
     let inner = project.command(args);
     let mut command = Command::new("sh");
@@ -25,7 +27,8 @@ fn confined(project: &Project, args: &[&str]) -> Ran {
     ran
 }
 
-/// A binary model whose chunk claims 4 GB, and unpacks to that too: each byte of LZ4's lengths stands for 255 of its data.
+/// A binary model whose chunk claims 4 GB, and unpacks to that too: each byte of LZ4's lengths
+/// stands for 255 of its data.
 fn lz4_bomb() -> Vec<u8> {
     let mut packed = vec![0x1f, 0, 1, 0];
     packed.resize(16_800_000, 0xff);
@@ -48,7 +51,8 @@ fn laughs() -> Vec<u8> {
     format!("<?xml version=\"1.0\"?><!DOCTYPE roblox [<!ENTITY e0 \"ha\">{entities}]><roblox version=\"4\"><Item class=\"Folder\"><string name=\"Name\">&e29;</string></Item></roblox>").into_bytes()
 }
 
-/// A binary model whose chunk is a zstd frame of 60,000 blocks of 128 KiB, each of one byte that is repeated: 7 GB, behind a window of 128 MiB.
+/// A binary model whose chunk is a zstd frame of 60,000 blocks of 128 KiB, each of one byte that is
+/// repeated: 7 GB, behind a window of 128 MiB.
 fn zstd_bomb() -> Vec<u8> {
     let block = ((128 * 1024) << 3) | (1 << 1_u32);
     let [a, b, c, _] = u32::to_le_bytes(block);
@@ -80,7 +84,8 @@ fn no_file_takes_more_memory_than_it_may() {
     project.write("b.mp4", [&b"\0\0\0\x18ftypisom\0\0\0\0isomiso2"[..], &b"\0\0\0\x08moov".repeat(100_000)].concat());
     project.write("a.rbxm", lz4_bomb());
     project.write("z.rbxm", zstd_bomb());
-    // Every byte may begin a frame, and none does; pages without packets; headers of frames and nothing else.
+    // Every byte may begin a frame, and none does; pages without packets; headers of frames and nothing
+    // else.
     project.write("a.mp3", b"\xff\xfb\x00\x00".repeat(500_000));
     project.write("b.mp3", b"\xff".repeat(2_000_000));
     project.write("a.ogg", [&b"OggS\0\x02"[..], &[0; 21]].concat().repeat(70_000));

@@ -1,4 +1,5 @@
-//! Requests whose answers are lost while Roblox's reads lag behind its writes: what came of them is not judged by a read that may be older.
+//! Requests whose answers are lost while Roblox's reads lag behind its writes: what came of them is
+//! not judged by a read that may be older.
 
 use std::time::Duration;
 

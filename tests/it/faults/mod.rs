@@ -1,7 +1,9 @@
-//! Nothing lost, nothing doubled: the faults of network, server and disk, each scripted, each counted, each survived.
+//! Nothing lost, nothing doubled: the faults of network, server and disk, each scripted, each
+//! counted, each survived.
 //!
-//! A case lets the program run under faults, proves by their counters that they fired, ends them, and lets it run until it converges. [`Trial::converge`]
-//! holds what must be true after every one. Read next: the file of a level.
+//! A case lets the program run under faults, proves by their counters that they fired, ends them,
+//! and lets it run until it converges. [`Trial::converge`] holds what must be true after every one.
+//! Read next: the file of a level.
 
 mod backup;
 mod clock;
@@ -42,7 +44,8 @@ pub struct Trial {
     pub project: Project,
     /// The rules whose counters must tell that they fired.
     rules: Vec<u64>,
-    /// How many windows may be exceeded: none, unless a limit is lowered under a client that can't know.
+    /// How many windows may be exceeded: none, unless a limit is lowered under a client that can't
+    /// know.
     pub exceeded: u64,
 }
 
@@ -71,7 +74,8 @@ impl Trial {
         Self { remote, project, rules: Vec::new(), exceeded: 0 }
     }
 
-    /// All uploaded, and then everything changed: what follows are a replacement, an update of content and one of metadata.
+    /// All uploaded, and then everything changed: what follows are a replacement, an update of
+    /// content and one of metadata.
     pub fn changed() -> Self {
         let trial = Self::new();
         trial.project.sync();
@@ -163,7 +167,8 @@ impl Trial {
         }
     }
 
-    /// One asset a content, and one version a content of a model; unless an event says that there may be more.
+    /// One asset a content, and one version a content of a model; unless an event says that there
+    /// may be more.
     #[track_caller]
     fn what_is_doubled_is_recorded(&self) {
         let mut made: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
@@ -239,7 +244,8 @@ pub fn side_by_side<T: Sync>(cases: &[(&'static str, T)], check: impl Fn(&T) + S
     assert!(failed.is_empty(), "failed: {failed:?}; each says above, under its name, what happened");
 }
 
-/// The table that most faults share: both a first upload and a change of everything run under the fault, survive it, and converge.
+/// The table that most faults share: both a first upload and a change of everything run under the
+/// fault, survive it, and converge.
 pub fn survive(cases: &[(&'static str, Value)]) {
     side_by_side(cases, |script| {
         let trial = Trial::new().fault(script.clone());

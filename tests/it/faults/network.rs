@@ -90,7 +90,8 @@ fn unreadable_answers_to_polls_and_reads() {
 #[test]
 fn connections_reset_at_once_are_never_in_doubt() {
     let trial = Trial::new().fault(json!({"times": 4, "action": {"kind": "refuse"}}));
-    // More than the system sends ahead, so that its last byte can't have left when the reset comes, however late.
+    // More than the system sends ahead, so that its last byte can't have left when the reset comes,
+    // however late.
     for name in ["ui/a.png", "ui/b.png"] {
         trial.project.remove(name);
     }

@@ -1,4 +1,5 @@
-//! A defect of the program itself: a panic in one of its tasks ends the run with a reason, and loses nothing.
+//! A defect of the program itself: a panic in one of its tasks ends the run with a reason, and
+//! loses nothing.
 
 use serde_json::Value;
 

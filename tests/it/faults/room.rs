@@ -1,4 +1,5 @@
-//! A disk that fills up while uploads are under way: there is room for what comes of them, and nothing more is sent; where writing fails all the same, they are held.
+//! A disk that fills up while uploads are under way: there is room for what comes of them, and
+//! nothing more is sent; where writing fails all the same, they are held.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -28,7 +29,8 @@ fn wait_for(trial: &Trial, made: usize) {
 
 #[test]
 fn a_disk_that_fills_up_in_the_middle_doubles_nothing() {
-    // A small disk of its own, seen by these runs alone; something else fills it while the first one uploads.
+    // A small disk of its own, seen by these runs alone; something else fills it while the first one
+    // uploads.
     const SCRIPT: &str = r#"
         mount -t tmpfs -o size=24m tmpfs disk || exit 77
         "$0" "$@" > first.json & run=$!

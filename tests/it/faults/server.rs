@@ -1,4 +1,5 @@
-//! The server: bursts of every 5xx, with and without commit; answers in another dialect; reads that lag behind writes.
+//! The server: bursts of every 5xx, with and without commit; answers in another dialect; reads that
+//! lag behind writes.
 
 use macadam::emulator::{ApiEndpoint, Config, ForeignEdit};
 use macadam::testing::cloud::Client;

@@ -1,7 +1,8 @@
-//! Several Macadams with one key: each has a project and a state of its own, and Roblox counts them together.
+//! Several Macadams with one key: each has a project and a state of its own, and Roblox counts them
+//! together.
 //!
-//! How evenly they share is proven in simulated time (`src/cloud/limits/simulation.rs`): windows of a minute are too long for a test, and in shorter ones
-//! the guards of a second weigh too much.
+//! How evenly they share is proven in simulated time (`src/cloud/limits/simulation.rs`): windows of
+//! a minute are too long for a test, and in shorter ones the guards of a second weigh too much.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +49,8 @@ fn who_share_a_key_converge_and_share_its_windows() {
     for request in creates.iter().filter(|request| request.status == Some(429)) {
         *refused.entry(request.at_ms / WINDOW_MS).or_default() += 1;
     }
-    // Who starts at the same moment can't know of the others: its first request, and the volley that the answer lets go.
+    // Who starts at the same moment can't know of the others: its first request, and the volley that
+    // the answer lets go.
     assert!(refused.values().all(|count| *count <= PROJECTS * 9), "{refused:?}");
     let windows: BTreeSet<u64> = creates.iter().map(|request| request.at_ms / WINDOW_MS).collect();
     let exceeded = remote.control().counters().windows_exceeded.values().sum::<u64>();

@@ -1,6 +1,7 @@
 //! TLS: a remote that can't prove who it is gets nothing.
 //!
-//! The certificates are made here, of an authority that the program is told to trust, so that only the fault of the case is wrong with them.
+//! The certificates are made here, of an authority that the program is told to trust, so that only
+//! the fault of the case is wrong with them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,7 +66,8 @@ impl Authority {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
-    /// What a server shows that has a certificate for `name`, from one year's beginning to another's.
+    /// What a server shows that has a certificate for `name`, from one year's beginning to
+    /// another's.
     fn certify(&self, name: &str, from: i32, to: i32) -> TlsAcceptor {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(from, 1, 1);

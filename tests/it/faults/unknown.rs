@@ -1,4 +1,5 @@
-//! Uploads whose outcome is unknown: how long they rest, what is held at once, and how a person settles them.
+//! Uploads whose outcome is unknown: how long they rest, what is held at once, and how a person
+//! settles them.
 
 use macadam::emulator::{ApiEndpoint, Config};
 use serde_json::{Value, json};

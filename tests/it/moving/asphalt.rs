@@ -50,7 +50,8 @@ fn what_asphalt_itself_wrote_moves_in_and_nothing_is_uploaded() {
     assert_eq!(remote.all_requests(), 0);
 }
 
-/// A project of Asphalt's whose assets are at the remote: two pictures, of which one is twice there, a sound and a model.
+/// A project of Asphalt's whose assets are at the remote: two pictures, of which one is twice
+/// there, a sound and a model.
 fn project(remote: &Remote) -> Project {
     let files = [("assets/a.png", png(1)), ("assets/b.png", png(2)), ("assets/sword.rbxmx", rbxmx("one").into_bytes())];
     let ids = uploaded(remote, "user_id = 1", "", &files);

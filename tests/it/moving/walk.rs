@@ -1,4 +1,5 @@
-//! As a new user would: an Asphalt project of 51 files in two inputs, moved in, its game's modules as they were, one picture edited.
+//! As a new user would: an Asphalt project of 51 files in two inputs, moved in, its game's modules
+//! as they were, one picture edited.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,8 @@ const MODULES: [(&str, &str, &str); 4] = [
     ("nested", "art", include_str!("fixtures/asphalt-2/nested/art.luau")),
 ];
 
-/// The values of a module of Asphalt's or Macadam's, a line an entry; a key in a table in a table has its tables before it.
+/// The values of a module of Asphalt's or Macadam's, a line an entry; a key in a table in a table
+/// has its tables before it.
 fn values(module: &str) -> BTreeMap<Vec<String>, String> {
     let (mut open, mut values) = (Vec::new(), BTreeMap::new());
     for line in module.lines().map(str::trim) {

@@ -1,4 +1,5 @@
-//! The files of `[[outputs]]`, from outside: when they are written, when they are left alone, and what they say.
+//! The files of `[[outputs]]`, from outside: when they are written, when they are left alone, and
+//! what they say.
 
 mod commit;
 mod ids;

@@ -1,5 +1,6 @@
-//! What happens to a checkout and its state at their edges: git cleans it, an older copy of the state comes back, the lockfile is put back to an old commit,
-//! a second machine starts from a stale lockfile, and two branches are visited in turn.
+//! What happens to a checkout and its state at their edges: git cleans it, an older copy of the
+//! state comes back, the lockfile is put back to an old commit, a second machine starts from a
+//! stale lockfile, and two branches are visited in turn.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -54,7 +55,8 @@ impl Walk {
         }
     }
 
-    /// That copy takes the state's place; the lockfile has all that came since. What only the state knew is gone, by the contract.
+    /// That copy takes the state's place; the lockfile has all that came since. What only the state
+    /// knew is gone, by the contract.
     pub(super) fn restore_state(&mut self) {
         if !self.has_copy || !self.is_written_down() {
             return;
@@ -85,8 +87,8 @@ impl Walk {
         self.sync(None);
     }
 
-    /// Another machine starts from a lockfile that is stale, makes what it lacks anew, and its lockfile is a branch's. Without faults, which are the story of
-    /// this machine.
+    /// Another machine starts from a lockfile that is stale, makes what it lacks anew, and its
+    /// lockfile is a branch's. Without faults, which are the story of this machine.
     pub(super) fn second_machine(&mut self) {
         if self.others.len() > 1 {
             return;
@@ -128,7 +130,8 @@ impl Walk {
         }
     }
 
-    /// Which assets are current is what the lockfile says that was checked out, if it says so: no visit of another branch changes it.
+    /// Which assets are current is what the lockfile says that was checked out, if it says so: no
+    /// visit of another branch changes it.
     pub(super) fn currents(&self) {
         let Some(text) = &self.checked_out else { return };
         let lockfile = Known::lockfile(text);

@@ -34,7 +34,8 @@ pub struct Known {
     pub open: Vec<(String, bool, String)>,
     /// The contents of uploads of new assets that were given up, by upload.
     pub abandoned: BTreeMap<String, String>,
-    /// The contents of uploads whose operation is waited for no longer, and may still end, by upload.
+    /// The contents of uploads whose operation is waited for no longer, and may still end, by
+    /// upload.
     pub set_aside: BTreeMap<String, String>,
     /// The uploads that may have made a second asset, by their random names.
     pub possible: BTreeMap<String, Possible>,
@@ -47,7 +48,8 @@ pub struct Known {
 }
 
 impl Known {
-    /// What the state of the project knows, with its integrity checked. Read from a copy: a look must not mend what a crash left.
+    /// What the state of the project knows, with its integrity checked. Read from a copy: a look
+    /// must not mend what a crash left.
     pub fn state(project: &Project) -> Self {
         Self::state_in(&project.file(""))
     }
@@ -161,7 +163,8 @@ impl Known {
         }
     }
 
-    /// The contents of all uploads that were given up, here or by those of `earlier`, and of which nobody knows what they made; by upload.
+    /// The contents of all uploads that were given up, here or by those of `earlier`, and of which
+    /// nobody knows what they made; by upload.
     pub fn unsettled(&self, earlier: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let possible = self.possible.iter().map(|(upload, one)| (upload, &one.content));
         let all = possible.chain(&self.abandoned).chain(&self.set_aside).chain(earlier);
@@ -170,7 +173,8 @@ impl Known {
         open.map(|(upload, content)| (upload.clone(), content.clone())).collect()
     }
 
-    /// The uploads that were given up and of which the state doesn't say that they may have made a second asset, or what came of them.
+    /// The uploads that were given up and of which the state doesn't say that they may have made a
+    /// second asset, or what came of them.
     pub fn untold(&self) -> Vec<&String> {
         self.abandoned
             .keys()
@@ -179,7 +183,8 @@ impl Known {
             .collect()
     }
 
-    /// That each upload which was given up is told: as one that may have made a second asset, and in the history of its address.
+    /// That each upload which was given up is told: as one that may have made a second asset, and
+    /// in the history of its address.
     #[track_caller]
     pub fn has_told_all(&self) {
         assert!(self.untold().is_empty(), "uploads were given up without a word: {:?} of {self:?}", self.untold());
@@ -222,7 +227,8 @@ pub fn state_file(root: &Path) -> PathBuf {
     folder.join(if folder.ends_with(".git/macadam") { "assets.toml.db" } else { "assets.db" })
 }
 
-/// Copies the state of the manifest `assets.toml` in `root` into `folder`, and returns the copy's path; `None` without a state.
+/// Copies the state of the manifest `assets.toml` in `root` into `folder`, and returns the copy's
+/// path; `None` without a state.
 pub fn copy_state(root: &Path, folder: &Path) -> Option<PathBuf> {
     for ending in ["", "-wal"] {
         let mut from = state_file(root).into_os_string();

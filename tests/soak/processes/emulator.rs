@@ -1,4 +1,5 @@
-//! The emulator as a process with a world that outlives it: ended, frozen and started again on the same port.
+//! The emulator as a process with a world that outlives it: ended, frozen and started again on the
+//! same port.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -15,7 +16,8 @@ use crate::endless;
 use crate::http;
 use crate::pace::Pace;
 
-/// What the emulator counts, over all its lives. What came between the last look and a kill is missing.
+/// What the emulator counts, over all its lives. What came between the last look and a kill is
+/// missing.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Counts {
     /// Requests by endpoint.
@@ -200,7 +202,8 @@ impl Drop for Emulator {
     }
 }
 
-/// A port that is free, and outside of the range from which outgoing connections get theirs: while the emulator is down nobody else must take it.
+/// A port that is free, and outside of the range from which outgoing connections get theirs: while
+/// the emulator is down nobody else must take it.
 fn free_port() -> u16 {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let first = range.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(32_768);

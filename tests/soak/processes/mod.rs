@@ -1,4 +1,5 @@
-//! The two processes of the soak and what `/proc` says of them. Read next: `emulator.rs`, `service.rs`; `commands.rs` for commands beside the service.
+//! The two processes of the soak and what `/proc` says of them. Read next: `emulator.rs`,
+//! `service.rs`; `commands.rs` for commands beside the service.
 
 pub mod commands;
 pub mod emulator;

@@ -46,7 +46,8 @@ impl Sample {
     }
 }
 
-/// The times in user and kernel mode; the fields follow the name in brackets, which may hold anything.
+/// The times in user and kernel mode; the fields follow the name in brackets, which may hold
+/// anything.
 fn processor(folder: &str) -> u64 {
     let stat = fs::read_to_string(format!("{folder}/stat")).unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();

@@ -1,5 +1,6 @@
-//! What happens to a checkout and its state at their edges: git cleans it, the state is deleted or an older copy of it comes back, the lockfile is put back
-//! to an old commit, branches are visited in turn, and what is pinned is renamed.
+//! What happens to a checkout and its state at their edges: git cleans it, the state is deleted or
+//! an older copy of it comes back, the lockfile is put back to an old commit, branches are visited
+//! in turn, and what is pinned is renamed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,7 +20,8 @@ pub(super) const LOCKFILE: &str = "assets.lock.toml";
 const COMMITS_BACK: &str = "-20";
 
 impl Story {
-    /// What a CI checkout does first: all that git doesn't know goes. The files are committed before, as nobody means them.
+    /// What a CI checkout does first: all that git doesn't know goes. The files are committed
+    /// before, as nobody means them.
     pub(super) fn git_clean(&mut self, stage: &mut Stage) -> Option<String> {
         if !self.git_rests(stage) {
             return None;
@@ -91,7 +93,8 @@ impl Story {
             std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
         }
         stage.states += 1;
-        // What only that state knew is gone with it, by the contract; each of these is counted, and nothing else is excused.
+        // What only that state knew is gone with it, by the contract; each of these is counted, and nothing
+        // else is excused.
         let copy = Known::state(&stage.project);
         let here = copy.clone().and(&Known::lockfile(&stage.project.text(LOCKFILE)));
         let made: BTreeSet<(u64, u64)> = lost.facts.keys().map(|(_, asset, revision)| (*asset, *revision)).collect();
@@ -133,7 +136,8 @@ impl Story {
         Some(format!("visit {other}, {here} and {other}: on {}", self.branch))
     }
 
-    /// The file of a pinned address is renamed. Its pin moves along in the same step, or speaks of the old address for a while.
+    /// The file of a pinned address is renamed. Its pin moves along in the same step, or speaks of
+    /// the old address for a while.
     pub(super) fn rename_pinned(&mut self, stage: &mut Stage, rng: &mut fastrand::Rng) -> Option<String> {
         let mut manifest = self.manifest(stage)?;
         let free = |path: &String| stage.project.file(path).exists() && !manifest.entries().contains_key(path);

@@ -74,7 +74,8 @@ impl Story {
         format!("{folder}/f{number}.{}", kind.extension())
     }
 
-    /// Some file that nobody is writing, and a new content for it. Models are more common: a picture's edit costs a create.
+    /// Some file that nobody is writing, and a new content for it. Models are more common: a
+    /// picture's edit costs a create.
     fn some_file(&mut self, stage: &Stage, rng: &mut fastrand::Rng, kind: Option<Kind>) -> Option<(String, Vec<u8>)> {
         let kind = kind.unwrap_or_else(|| if rng.u8(..4) == 0 { Kind::Picture } else { Kind::Model });
         let is_free = |path: &String| Kind::of(path) == kind && self.slow.iter().all(|write| write.path != *path);

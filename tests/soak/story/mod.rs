@@ -1,7 +1,9 @@
-//! The story: which action comes when, and what of it is still to come. Nothing here checks anything; what can't be done just now is left for another card.
+//! The story: which action comes when, and what of it is still to come. Nothing here checks
+//! anything; what can't be done just now is left for another card.
 //!
-//! Read next: `files.rs` for files, `wishes.rs` for manifest, git and commands, `upsets.rs` for what goes wrong, `edges.rs` for what befalls checkout and
-//! state, and `crate::runners` for a CI of two machines beside it all.
+//! Read next: `files.rs` for files, `wishes.rs` for manifest, git and commands, `upsets.rs` for
+//! what goes wrong, `edges.rs` for what befalls checkout and state, and `crate::runners` for a CI
+//! of two machines beside it all.
 
 mod edges;
 mod files;
@@ -118,7 +120,8 @@ impl Story {
             stage.supervise(rng);
             self.go_on(stage, rng);
             if Instant::now() >= next {
-                // Each action has random numbers of its own, so that one that can't be done doesn't change those that follow.
+                // Each action has random numbers of its own, so that one that can't be done doesn't change those
+                // that follow.
                 let mut own = self.rng.fork();
                 let pause = Duration::from_millis(own.u64(stage.pace.between.clone()));
                 let acted = self.next_action(stage, &mut own, spares_service);
@@ -219,7 +222,8 @@ impl Story {
         }
     }
 
-    /// Ends all that is under way: files are whole, the manifest is valid, git rests, the faults are over, and both processes run.
+    /// Ends all that is under way: files are whole, the manifest is valid, git rests, the faults
+    /// are over, and both processes run.
     pub fn rest(&mut self, stage: &mut Stage, rng: &mut fastrand::Rng) {
         stage.tell("the storm is over");
         self.finish_writes();

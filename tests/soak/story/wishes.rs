@@ -1,4 +1,5 @@
-//! What people wish in other ways than by a file: in the manifest, by git, and by commands beside the service.
+//! What people wish in other ways than by a file: in the manifest, by git, and by commands beside
+//! the service.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -160,7 +161,8 @@ impl Story {
         std::fs::remove_file(stage.project.file(INDEX_LOCK)).unwrap();
     }
 
-    /// The addresses in one of these states that have their asset for themselves, if there is a service to ask about them.
+    /// The addresses in one of these states that have their asset for themselves, if there is a
+    /// service to ask about them.
     fn alone(&self, stage: &mut Stage, states: &[&str]) -> Option<Vec<Row>> {
         // A command that finds no state begins one of its own.
         if !stage.service.is_up() || stage.project.lacks_state() || !self.manifest_rests(stage) {

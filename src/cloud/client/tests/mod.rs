@@ -16,7 +16,8 @@ use crate::model::metadata::DisplayName;
 
 const KEY: &str = "k3y-that-nobody-may-see/+=";
 
-/// Patience for a busy machine; tests of impatience shorten just the part that they are about, so that no other can end first.
+/// Patience for a busy machine; tests of impatience shorten just the part that they are about, so
+/// that no other can end first.
 const PATIENT: Timeouts = Timeouts {
     connect: Duration::from_secs(20),
     idle: Duration::from_secs(20),

@@ -39,7 +39,8 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Serves one script a connection, in the order in which they are made; further ones are refused with a reset.
+    /// Serves one script a connection, in the order in which they are made; further ones are
+    /// refused with a reset.
     pub(super) async fn start(scripts: Vec<Vec<ConnectionStep>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

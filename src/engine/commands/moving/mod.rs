@@ -1,7 +1,9 @@
-//! Moving in from another tool: its files and the project's are read, what Roblox says of the assets is compared, and manifest and lockfile are written.
+//! Moving in from another tool: its files and the project's are read, what Roblox says of the
+//! assets is compared, and manifest and lockfile are written.
 //!
-//! Nothing is changed at Roblox, nothing is overwritten, and nothing is written that would upload again what is uploaded: the plan for what would be
-//! written is made first, in memory. What is decided is decided in [`crate::moving`]. Read next: `src/moving/claims.rs`.
+//! Nothing is changed at Roblox, nothing is overwritten, and nothing is written that would upload
+//! again what is uploaded: the plan for what would be written is made first, in memory. What is
+//! decided is decided in [`crate::moving`]. Read next: `src/moving/claims.rs`.
 #![expect(clippy::disallowed_methods, reason = "this module reads the files of other tools")]
 
 mod error;
@@ -45,7 +47,8 @@ pub(crate) use error::MoveError;
 const MAX_FILE: u64 = 256 << 20;
 /// How often what can't come along is taken out of the manifest before that must be right.
 const ROUNDS: usize = 8;
-/// What every tool here uploads: new assets, which Roblox counts from 1. None of them updates an asset in place.
+/// What every tool here uploads: new assets, which Roblox counts from 1. None of them updates an
+/// asset in place.
 const FIRST_VERSION: u64 = 1;
 
 /// A project of another tool, read and matched; nothing is written yet.
@@ -154,7 +157,8 @@ pub(crate) fn refuse_existing(project: &Project) -> Result<(), MoveError> {
 }
 
 impl Move {
-    /// Finds and hashes the files, and matches them with what the tool knows. Blocks: it reads the disk.
+    /// Finds and hashes the files, and matches them with what the tool knows. Blocks: it reads the
+    /// disk.
     pub(crate) fn new(project: &Project, remote: &str, source: Source, creator: Creator) -> Self {
         let mut unread = Vec::new();
         let paths: Vec<Vec<ProjectPath>> = source
@@ -203,7 +207,8 @@ impl Move {
         }
     }
 
-    /// Makes the manifest right: what the two patterns find differently, and files that Macadam can't upload.
+    /// Makes the manifest right: what the two patterns find differently, and files that Macadam
+    /// can't upload.
     fn settle(&mut self, listener: &Listener) -> Result<(String, Gathered), MoveError> {
         for _ in 0..ROUNDS {
             let text = self.draft().text();
@@ -338,7 +343,8 @@ impl Move {
         Ok(())
     }
 
-    /// Decides what is written, and makes sure that it uploads nothing again. Blocks: it reads the disk.
+    /// Decides what is written, and makes sure that it uploads nothing again. Blocks: it reads the
+    /// disk.
     ///
     /// # Errors
     /// When the manifest would not be valid, or something would be uploaded again.
@@ -422,7 +428,8 @@ impl Move {
 }
 
 impl Ready {
-    /// Writes lockfile and manifest; in this order, since a manifest without its lockfile would upload everything again. Blocks.
+    /// Writes lockfile and manifest; in this order, since a manifest without its lockfile would
+    /// upload everything again. Blocks.
     ///
     /// # Errors
     /// When one is there by now, or can't be written.

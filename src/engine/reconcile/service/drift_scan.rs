@@ -1,4 +1,5 @@
-//! Looks at assets at the remote, by what is left of the budget: what is under review as it falls due, then drift. When: [`super::scan_schedule`].
+//! Looks at assets at the remote, by what is left of the budget: what is under review as it falls
+//! due, then drift. When: [`super::scan_schedule`].
 
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use crate::platform::clock;
 /// A look at an asset that takes longer is given up: nothing else is begun meanwhile.
 const LOOK_AROUND: Duration = Duration::from_secs(5);
 
-/// What first looks tell is planned for after so long, together: on a new machine a round of them takes hours.
+/// What first looks tell is planned for after so long, together: on a new machine a round of them
+/// takes hours.
 const FIRST_LOOKS: Duration = Duration::from_secs(60);
 
 impl Service<'_> {

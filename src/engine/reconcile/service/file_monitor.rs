@@ -1,6 +1,7 @@
 //! What the service sees of the disk: hints of the watcher, and which files have settled.
 //!
-//! A hint says only that something is to be looked at; the look at manifest and files that follows is the truth. Read next: `super`, the loop.
+//! A hint says only that something is to be looked at; the look at manifest and files that follows
+//! is the truth. Read next: `super`, the loop.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The key of the service: what it may do, what happens when it is refused, and how another one comes into force.
+//! The key of the service: what it may do, what happens when it is refused, and how another one
+//! comes into force.
 
 use std::collections::BTreeSet;
 

@@ -1,11 +1,15 @@
-//! The service: reconcile at start, then on every settled change of a file or of the manifest, and at least every interval, until a signal.
+//! The service: reconcile at start, then on every settled change of a file or of the manifest, and
+//! at least every interval, until a signal.
 //!
-//! One loop owns everything: it looks, plans, hands out the steps, and takes in what came of them. What tells it *when* to act (events, timers, requests)
-//! never tells it *what* to do: that is the plan's. It must never wait for anything without also taking in the work in hand, and never begin
+//! One loop owns everything: it looks, plans, hands out the steps, and takes in what came of them.
+//! What tells it *when* to act (events, timers, requests) never tells it *what* to do: that is the
+//! plan's. It must never wait for anything without also taking in the work in hand, and never begin
 //! anything while git is in the middle of something.
 //!
-//! Read next: [`reconcile`] for what a pass does, [`workers`] for the work in hand, [`requests`] for what other commands ask, [`file_monitor`] and [`rescan`] for what is
-//! seen of the disk, [`scan_schedule`] for what is looked at when, [`outputs`] for the game's files, [`key`] for a refused key, [`observability`] for what operators see.
+//! Read next: [`reconcile`] for what a pass does, [`workers`] for the work in hand, [`requests`]
+//! for what other commands ask, [`file_monitor`] and [`rescan`] for what is seen of the disk,
+//! [`scan_schedule`] for what is looked at when, [`outputs`] for the game's files, [`key`] for a
+//! refused key, [`observability`] for what operators see.
 
 mod drift_scan;
 mod file_monitor;
@@ -61,7 +65,8 @@ const GIT_AGAIN: Duration = Duration::from_secs(2);
 /// How often everything is looked at while watching doesn't tell everything.
 const POLL_EVERY: Duration = Duration::from_secs(30);
 
-/// What is on the wire at a signal has so long to end; the rest of the 10 seconds that a supervisor is promised is for writing down.
+/// What is on the wire at a signal has so long to end; the rest of the 10 seconds that a supervisor
+/// is promised is for writing down.
 const DRAIN: Duration = Duration::from_secs(7);
 
 /// The loop wakes at least this often, so that what supervises it sees progress.
@@ -168,7 +173,8 @@ struct Service<'a> {
     workers: Workers,
     file_monitor: FileMonitor,
     queue: RequestQueue,
-    /// The state for which is planned, see [`StateCache::generation`](crate::engine::workspace::state_cache::StateCache::generation).
+    /// The state for which is planned, see
+    /// [`StateCache::generation`](crate::engine::workspace::state_cache::StateCache::generation).
     generation: u64,
     /// What another command asked for and is not answered yet; one at a time.
     asked: Option<Asked>,
@@ -199,7 +205,8 @@ struct Service<'a> {
 /// Runs the service until it is told to stop.
 ///
 /// # Errors
-/// When manifest, state or lockfile can't be used at the start, or the state can't be written later.
+/// When manifest, state or lockfile can't be used at the start, or the state can't be written
+/// later.
 pub(crate) async fn serve(
     session: &mut Session,
     client: Arc<Client>,
@@ -380,7 +387,8 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// Makes sure that the state is still the one at its path. Where it was written anew, everything is looked at again: another process may have been there.
+    /// Makes sure that the state is still the one at its path. Where it was written anew,
+    /// everything is looked at again: another process may have been there.
     async fn secure(&mut self) -> Result<(), ServiceError> {
         self.session.state_cache.secure().await?;
         let generation = self.session.state_cache.generation();
@@ -495,7 +503,8 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// Runs `work`, taking in meanwhile what the crew does. When the end is asked for, all that waits for the remote is called off.
+    /// Runs `work`, taking in meanwhile what the crew does. When the end is asked for, all that
+    /// waits for the remote is called off.
     async fn beside<T>(
         workers: &mut Workers,
         done: &mut Vec<End>,
@@ -535,8 +544,9 @@ impl Service<'_> {
         }
     }
 
-    /// The state is where nobody finds it: what it knows is left to the lockfile, whatever git does, with what was not answered as in doubt. It is a union, so
-    /// that whoever holds the state now loses nothing by it.
+    /// The state is where nobody finds it: what it knows is left to the lockfile, whatever git
+    /// does, with what was not answered as in doubt. It is a union, so that whoever holds the
+    /// state now loses nothing by it.
     async fn leave_to_lockfile(&mut self) -> Result<(), ServiceError> {
         self.session.state_cache.commit_with(|recorded| recover(recorded, |_| true)).await?;
         if self.session.lockfile.write(&self.session.state_cache, &self.in_manifest).await? {

@@ -1,4 +1,5 @@
-//! What operators see of the service: logs, metrics, health, and what systemd is told. It follows progress, never a timer.
+//! What operators see of the service: logs, metrics, health, and what systemd is told. It follows
+//! progress, never a timer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::systemd::{Notifier, Watchdog};
 
-/// The loop counts as stuck after so long without getting anywhere: longer than a look at many files takes.
+/// The loop counts as stuck after so long without getting anywhere: longer than a look at many
+/// files takes.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(3);
 
 /// How the loop stands.

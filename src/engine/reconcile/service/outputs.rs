@@ -1,4 +1,5 @@
-//! The outputs in the service: written whenever what is wanted or known may have changed, always after the lockfile.
+//! The outputs in the service: written whenever what is wanted or known may have changed, always
+//! after the lockfile.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,8 +12,8 @@ use crate::model::path::ProjectPath;
 #[derive(Debug, Default)]
 pub(super) struct TellOutputs {
     problems: BTreeMap<ProjectPath, OutputProblem>,
-    /// Files that were written, the lockfile among them, and of which the command of `--on-change` wasn't told yet: it is told of all at once, so
-    /// that they become one commit.
+    /// Files that were written, the lockfile among them, and of which the command of `--on-change`
+    /// wasn't told yet: it is told of all at once, so that they become one commit.
     pub(super) changed: Vec<PathBuf>,
 }
 
@@ -39,8 +40,8 @@ impl TellOutputs {
 }
 
 impl Service<'_> {
-    /// Whether the outputs are to be looked at and nothing is in the way. What the lockfile doesn't say yet waits for it: the game must not get an ID
-    /// that no other machine can know.
+    /// Whether the outputs are to be looked at and nothing is in the way. What the lockfile doesn't
+    /// say yet waits for it: the game must not get an ID that no other machine can know.
     pub(super) const fn may_write_outputs(&self) -> bool {
         self.needs.outputs && self.needs.lockfile.is_none() && self.manifest.is_some() && self.unreadable.is_none()
     }

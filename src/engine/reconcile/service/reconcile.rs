@@ -1,4 +1,5 @@
-//! One pass: what follows from what is wanted and known is planned, written down and handed out, and the lockfile says it. When: `super`, the loop.
+//! One pass: what follows from what is wanted and known is planned, written down and handed out,
+//! and the lockfile says it. When: `super`, the loop.
 
 use super::{LOCKFILE_EVERY, POLL_EVERY, Rounds, Service, ServiceError};
 use crate::engine::execute::executor::chain;

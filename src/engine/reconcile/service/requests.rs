@@ -1,7 +1,9 @@
-//! What other commands ask of the service: taken up one after another, carried out beside everything else, and answered when that is over.
+//! What other commands ask of the service: taken up one after another, carried out beside
+//! everything else, and answered when that is over.
 //!
-//! What needs the remote is work of the crew like any other: the loop goes on looking at files meanwhile, and at a signal it has as long as any upload. It
-//! begins when nobody else works on its addresses, which are kept free for it from when it is taken up.
+//! What needs the remote is work of the crew like any other: the loop goes on looking at files
+//! meanwhile, and at a signal it has as long as any upload. It begins when nobody else works on its
+//! addresses, which are kept free for it from when it is taken up.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +27,8 @@ use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::request::{ProblemKind, Request, RequestDone, RequestId, RequestProblem, Resolution};
 use crate::platform::clock;
 
-/// A request that takes longer is broken off, as long as the command waits for it: others wait behind it.
+/// A request that takes longer is broken off, as long as the command waits for it: others wait
+/// behind it.
 const PATIENCE: Duration = Duration::from_mins(10);
 
 /// A request that was taken from the desk and is not answered.
@@ -185,7 +188,8 @@ impl Service<'_> {
             tracing::error!("a defect of Macadam ended a request: {message}");
             Err(refused(&message))
         });
-        // Where it broke off, what it had under way is recovered; where it came to its end, there is nothing to recover.
+        // Where it broke off, what it had under way is recovered; where it came to its end, there is
+        // nothing to recover.
         self.needs.recovery.extend(self.asked.iter().flat_map(|asked| addresses(&asked.request)));
         if let Some(asked) = &mut self.asked {
             asked.stage = RequestStage::Ended(result);
@@ -217,7 +221,8 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// Writes the lockfile for what was done, unless git is in the middle of something: then it follows.
+    /// Writes the lockfile for what was done, unless git is in the middle of something: then it
+    /// follows.
     async fn keep_answer(
         &mut self,
         request: &Request,

@@ -1,4 +1,5 @@
-//! What manifest and files say, and what of it is in force: the last good manifest, and nothing at all by a lockfile that can't be used.
+//! What manifest and files say, and what of it is in force: the last good manifest, and nothing at
+//! all by a lockfile that can't be used.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -82,7 +83,8 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// Whether it was told to be ready: from then on what can't be used is waited for, and ends nothing.
+    /// Whether it was told to be ready: from then on what can't be used is waited for, and ends
+    /// nothing.
     fn is_running(&self) -> bool {
         self.manifest.is_some() || self.observability.is_ready()
     }

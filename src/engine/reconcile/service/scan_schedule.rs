@@ -1,6 +1,8 @@
-//! Which asset the service looks at next, and when: what is under review as it falls due, and in between all assets, one after another, for drift.
+//! Which asset the service looks at next, and when: what is under review as it falls due, and in
+//! between all assets, one after another, for drift.
 //!
-//! Made anew with every plan, which is when what it depends on changes. Pure: time is an argument. Read next: [`super::drift_scan`], which carries it out.
+//! Made anew with every plan, which is when what it depends on changes. Pure: time is an argument.
+//! Read next: [`super::drift_scan`], which carries it out.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -17,10 +19,12 @@ use crate::plan::retirement;
 /// The whole of the assets is looked at for drift within this time, as far as the budget allows.
 const DRIFT_ROUND: SignedDuration = SignedDuration::from_hours(6);
 
-/// What is under review takes at most half of the budget of 120 a minute, so that no update waits for it.
+/// What is under review takes at most half of the budget of 120 a minute, so that no update waits
+/// for it.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// Where assets are many, those of this time are looked at together, so that the service wakes as rarely as it does for nothing.
+/// Where assets are many, those of this time are looked at together, so that the service wakes as
+/// rarely as it does for nothing.
 const TOGETHER: Duration = Duration::from_secs(15);
 
 /// So many at most, which is half of the budget again: of more assets a round takes longer.
@@ -73,7 +77,8 @@ impl Rounds {
             // What was seen in a future that a clock dreamt of counts as never seen.
             let seen = recorded.observed(query.asset_id).map(|seen| seen.at).filter(|at| *at <= now);
             let look = ScheduledScan::after(seen, query, reviews.get(&query.asset_id).copied());
-            // What Roblox didn't find is asked for again before another such answer counts: a good one ends the doubt, and lets go what waits for it.
+            // What Roblox didn't find is asked for again before another such answer counts: a good one ends the
+            // doubt, and lets go what waits for it.
             match recorded.not_found.get(&query.asset_id).filter(|known| !known.is_gone() && known.at <= now) {
                 Some(known) => ScheduledScan { at: known.ask_again_at(now), ..look },
                 None => look,
@@ -89,8 +94,9 @@ impl Rounds {
         Self { reviews, drifts, archiving }
     }
 
-    /// How long to wait for the next look, after one at `now`: what is under review is asked for as it falls due, and a round for drift takes as long as it
-    /// may. `None` where there is no asset.
+    /// How long to wait for the next look, after one at `now`: what is under review is asked for as
+    /// it falls due, and a round for drift takes as long as it may. `None` where there is no
+    /// asset.
     pub(super) fn wait(&self, now: Timestamp) -> Option<Duration> {
         let pause = if self.share() < TOGETHER { TOGETHER } else { OVERDUE };
         let until = |looks: &[ScheduledScan]| {

@@ -1,8 +1,10 @@
-//! Who works on what: the steps of each address as one task of the loop, so that nobody waits for anybody else's upload.
+//! Who works on what: the steps of each address as one task of the loop, so that nobody waits for
+//! anybody else's upload.
 //!
-//! One slot an address. A change that comes while an address is in hand is planned when that is over; what only rests between two tries is called off
-//! for it. A panic ends the work on that address alone. What another command asked for is work too: its addresses are kept free for it from when it is
-//! taken up. Read next: `super`, the loop.
+//! One slot an address. A change that comes while an address is in hand is planned when that is
+//! over; what only rests between two tries is called off for it. A panic ends the work on that
+//! address alone. What another command asked for is work too: its addresses are kept free for it
+//! from when it is taken up. Read next: `super`, the loop.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
@@ -107,7 +109,8 @@ impl Workers {
         }
         let ready = |step: &Step| self.rests.get(&step.address).is_none_or(|(until, _)| *until <= now);
         let mut steps: Vec<Step> = steps.into_iter().filter(ready).collect();
-        // Whoever needs the asset of somebody who has not begun yet is planned again when that one has; all of it, or its later steps would come first.
+        // Whoever needs the asset of somebody who has not begun yet is planned again when that one has; all
+        // of it, or its later steps would come first.
         loop {
             let begun: BTreeSet<&Address> = steps.iter().map(|step| &step.address).collect();
             let comes = |address: &Address| begun.contains(address) || self.finished.has(address);
@@ -119,7 +122,8 @@ impl Workers {
             steps.retain(|step| !early.contains(&step.address));
         }
         let chains = chains(steps);
-        // What failed earlier keeps nothing back now; nobody works on these addresses, since the plan leaves out what is in hand.
+        // What failed earlier keeps nothing back now; nobody works on these addresses, since the plan
+        // leaves out what is in hand.
         chains.iter().filter_map(|chain| chain.first()).for_each(|step| self.finished.forget_undone(&step.address));
         for chain in &chains {
             if let Some(address) = asset_of(chain) {
@@ -176,7 +180,8 @@ impl Workers {
         End::Steps(ended)
     }
 
-    /// New content is wanted of these addresses: what rests is called off, and no rest of before counts.
+    /// New content is wanted of these addresses: what rests is called off, and no rest of before
+    /// counts.
     pub(super) fn supersede(&mut self, addresses: &BTreeSet<Address>) {
         self.rests.retain(|address, _| !addresses.contains(address));
         for ((address, _), switch) in &self.in_progress {
@@ -209,7 +214,8 @@ enum WorkerBackoff {
     Long,
 }
 
-/// How long an address rests that ended so. Where the state says when it is due again, it needs no rest here.
+/// How long an address rests that ended so. Where the state says when it is due again, it needs no
+/// rest here.
 fn rest(ended: &WorkerResult) -> WorkerBackoff {
     if ended.panicked.is_some() {
         return WorkerBackoff::Long;

@@ -1,8 +1,9 @@
-//! What only git itself can tell: whether the commit that is checked out has a file, and whether git
-//! knows a file or ignores it.
+//! What only git itself can tell: whether the commit that is checked out has a file, and whether
+//! git knows a file or ignores it.
 //!
-//! Asked seldom: of a lockfile that is missing or that somebody else wrote, and in CI once at the end. Git runs without hooks, a
-//! file monitor, locks or a network, since the repository may be a stranger's.
+//! Asked seldom: of a lockfile that is missing or that somebody else wrote, and in CI once at the
+//! end. Git runs without hooks, a file monitor, locks or a network, since the repository may be a
+//! stranger's.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,8 @@ const FILES: u64 = 1 << 30;
 /// (ignored files of a person's own). Nothing that points it to another repository.
 const INHERITED: &[&str] = &["PATH", "HOME", "XDG_CONFIG_HOME", "SystemRoot", "USERPROFILE", "TMPDIR"];
 
-/// Nothing is fetched for an answer, nobody is asked, nothing is locked, and its words are always the same.
+/// Nothing is fetched for an answer, nobody is asked, nothing is locked, and its words are always
+/// the same.
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("GIT_ALLOW_PROTOCOL", "none"),
     ("GIT_NO_LAZY_FETCH", "1"),
@@ -44,7 +46,8 @@ pub(crate) enum Tracking {
     Ignored,
 }
 
-/// Whether the commit that is checked out around `file` has it; `false` where there is no repository. The file need not be there, its folder must.
+/// Whether the commit that is checked out around `file` has it; `false` where there is no
+/// repository. The file need not be there, its folder must.
 ///
 /// # Errors
 /// Why it can't be told: lower case, no full stop.
@@ -65,7 +68,8 @@ pub(crate) fn head_has(file: &Path) -> Result<bool, String> {
 pub(crate) struct Versions {
     /// What it put on disk last, or was told to put into the next commit.
     pub index: Option<Vec<u8>>,
-    /// What the commit that is checked out has. In the middle of a switch of branches that is still the old one.
+    /// What the commit that is checked out has. In the middle of a switch of branches that is still
+    /// the old one.
     pub head: Option<Vec<u8>>,
     /// Where the commit that is checked out is a merge: what the commits have that it merges.
     pub merged: Vec<Vec<u8>>,
@@ -92,8 +96,8 @@ pub(crate) fn versions(file: &Path) -> Result<Versions, String> {
     Ok(Versions { index, head, merged: found.flatten().filter(|_| is_settled).collect() })
 }
 
-/// The files of a batch, in the order of the questions: before each a line with its name, type and size, after it a line break; for one that isn't there only
-/// a line that says so.
+/// The files of a batch, in the order of the questions: before each a line with its name, type and
+/// size, after it a line break; for one that isn't there only a line that says so.
 fn contents(mut batch: &[u8]) -> Vec<Option<Vec<u8>>> {
     let mut contents = Vec::new();
     while let Some(end) = batch.iter().position(|byte| *byte == b'\n') {

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// A zstd frame that doesn't tell its length, of one block that is not compressed, with a window of the given descriptor (RFC 8878, 3.1.1).
+/// A zstd frame that doesn't tell its length, of one block that is not compressed, with a window of
+/// the given descriptor (RFC 8878, 3.1.1).
 fn zstd_frame(data: &[u8], window: u8) -> Vec<u8> {
     let block = u32::try_from(data.len()).unwrap() << 3 | 1;
     let [a, b, c, _] = block.to_le_bytes();

@@ -11,7 +11,8 @@ fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_be_bytes()).collect()
 }
 
-/// A track: its handler, ticks a second, its media's ticks, the samples that the header lists, and what is shown in milliseconds.
+/// A track: its handler, ticks a second, its media's ticks, the samples that the header lists, and
+/// what is shown in milliseconds.
 struct Sketch {
     id: u32,
     kind: &'static [u8; 4],

@@ -109,7 +109,8 @@ fn what_comes_between_and_behind_the_frames_hides_no_length() {
     assert!(duration.abs_diff(Duration::from_nanos(nanoseconds)) < Duration::from_micros(1));
 }
 
-/// A first frame that holds a header of `name` in place of sound: so many frames, and LAME's delay and padding.
+/// A first frame that holds a header of `name` in place of sound: so many frames, and LAME's delay
+/// and padding.
 fn header_frame(name: &[u8; 4], count: u32, padding: Option<(u32, u32)>) -> Vec<u8> {
     let mut frame = frame();
     frame[36..40].copy_from_slice(name);
@@ -377,7 +378,8 @@ fn flac_frame(variable: bool, number: u64, samples: u16) -> Vec<u8> {
     out
 }
 
-/// A FLAC at 8000 samples a second in blocks of 4000, the last one with 1000; a total of 0 is unknown.
+/// A FLAC at 8000 samples a second in blocks of 4000, the last one with 1000; a total of 0 is
+/// unknown.
 fn flac_of(total: u64, variable: bool, first: u64, blocks: u64) -> Vec<u8> {
     let mut out = b"fLaC\x00\0\0\x22\x0f\xa0\x0f\xa0\0\0\0\0\0\0".to_vec();
     out.extend((8000_u64 << 44 | 15 << 36 | total).to_be_bytes());

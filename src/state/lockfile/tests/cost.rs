@@ -1,9 +1,11 @@
-//! What reading, merging and writing a lockfile cost, in revisions that are looked at: one that somebody made to be slow is a stranger's pull request.
+//! What reading, merging and writing a lockfile cost, in revisions that are looked at: one that
+//! somebody made to be slow is a stranger's pull request.
 
 use super::*;
 use crate::model::steps::grows_with_its_input;
 
-/// One address with so many assets, each with bytes of its own, or all with the same; the newest first, as nobody writes them.
+/// One address with so many assets, each with bytes of its own, or all with the same; the newest
+/// first, as nobody writes them.
 fn many(count: u64, same_bytes: bool, listing: Listing) -> LockfileEntry {
     let mut entry = LockfileEntry::new(identity(AssetType::Image, "a.png"));
     for number in (1..=count).rev() {
