@@ -1,4 +1,4 @@
-//! What the user typed, as clap reads it. Nothing is decided here.
+//! The command line as clap reads it. Nothing is decided here.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,20 +17,20 @@ const STYLES: Styles = Styles::styled()
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0         in sync, or done
-  1         some assets could not be reconciled, an output was not written or is out of date,
-            --locked was violated, or a command was refused
-  2         plan --detailed-exitcode: there are changes
-  3         manifest, lockfile or state can't be used: nothing was attempted
-  4         no API key, or Roblox refused it
-  5         another process holds the state
-  64        wrong usage
-  130, 143  interrupted with work left
+  0         everything is up to date, or the command did what you asked
+  1         something failed or is left to do, or `sync --locked` found changes
+  2         `plan --detailed-exitcode` found changes
+  3         the manifest, lockfile or state has an error; nothing was changed
+  4         there is no API key, or Roblox refused it
+  5         another Macadam is running in this project
+  64        the command line is wrong
+  130, 143  interrupted before it was done
 
-The API key comes from --api-key-file, the systemd credential `roblox-api-key` or the variable
-ROBLOX_API_KEY, in this order; ROBLOX_OAUTH_TOKEN holds an OAuth 2.0 access token instead.";
+Macadam takes the API key from --api-key-file, the systemd credential
+`roblox-api-key` or the variable ROBLOX_API_KEY, in this order. An OAuth 2.0
+access token goes into ROBLOX_OAUTH_TOKEN.";
 
-/// Keeps a game's assets on Roblox in step with files in git
+/// Keep a game's assets on Roblox up to date with the files in git
 #[derive(Debug, Parser)]
 #[command(name = "macadam", version, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
 pub(super) struct Cli {
@@ -46,45 +46,44 @@ pub(super) struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options for every command")]
 pub(super) struct Global {
-    /// The manifest; otherwise assets.toml in this folder or one above
+    /// Manifest file [default: assets.toml here or in a parent folder]
     #[arg(long, global = true, value_name = "PATH")]
     pub manifest: Option<PathBuf>,
-    /// The state database; otherwise .git/macadam/MANIFEST.db, or without git .macadam/STEM.db
-    /// beside the manifest
+    /// State database [default: .git/macadam/assets.db, or .macadam/assets.db without git]
     #[arg(long, global = true, value_name = "PATH")]
     pub state: Option<PathBuf>,
-    /// The API's address: https, or http to this machine
+    /// Address of the Roblox API: https://…, or http:// for a server on this machine
     #[arg(long, global = true, value_name = "URL", conflicts_with = "emulator")]
     pub api_url: Option<String>,
-    /// Run against the embedded emulator, without a key, with a state and lockfile of its own
+    /// Rehearse: use the built-in emulator instead of Roblox; needs no key, uploads nothing
     #[arg(long, global = true)]
     pub emulator: bool,
-    /// A file that holds the API key
+    /// File with the API key
     #[arg(long, global = true, value_name = "PATH", conflicts_with = "emulator")]
     pub api_key_file: Option<PathBuf>,
-    /// Print one JSON document to standard output, also for errors
+    /// Print the result, or the error, as one JSON document
     #[arg(long, global = true)]
     pub json: bool,
-    /// No part of a request to the API takes longer than this, for example 2s, nor the answer of a
-    /// service that is asked. Hidden, because an upload that is given up too early is in doubt;
-    /// the tests of a remote that hangs need it.
+    /// Longest time for each part of a request, such as 2s, and for an answer of the service.
+    /// Hidden, because nobody knows the outcome of an upload that is given up too early. The tests
+    /// of a server that hangs need it.
     #[arg(long, global = true, hide = true, value_name = "DURATION", value_parser = duration)]
     pub patience: Option<Duration>,
-    /// When to colour
+    /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     pub color: Color,
-    /// The form of the log on standard error
+    /// Log format
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub log_format: LogFormat,
-    /// Log more; twice for every request
+    /// -v shows long lists whole and logs more, -vv also logs every request
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Print only errors and what was asked for
+    /// Print only errors and results
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
 }
 
-/// When to colour.
+/// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
     /// On a terminal, unless NO_COLOR is set
@@ -95,59 +94,54 @@ pub(super) enum Color {
     Never,
 }
 
-/// The form of the log.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
-    /// For people
+    /// Lines for people
     Text,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Write a commented assets.toml and .gitattributes, and outside of git .macadam/.gitignore;
-    /// overwrites nothing
+    /// Start a project: write assets.toml and .gitattributes, and overwrite nothing
     Init,
-    /// Validate the manifest and every file, without network, key or state
+    /// Check the manifest and every file, offline and without a key
     Check,
-    /// Show what `sync` would do, from what to what, why and by which rule; changes nothing, sends
-    /// nothing; -v shows all
+    /// Preview what `sync` would do, and why
     Plan(PlanArgs),
-    /// Reconcile until the remote matches the files
+    /// Upload what changed, until Roblox matches your files
     Sync(SyncArgs),
-    /// Write the files with asset IDs for the game's code, from what is known here; needs no key
-    /// and no network
+    /// Write the files with asset IDs for your game's code, offline and without a key
     Outputs(OutputsArgs),
-    /// Show what is known: asset ID, revision, state, moderation, what waits and why
+    /// List your assets: asset ID, state, moderation, and what is left to do
     Status(StatusArgs),
-    /// Show every revision of addresses, or one of them
+    /// Show the revisions of assets, with their asset IDs
     History(HistoryArgs),
-    /// Hold addresses at an earlier revision: written into the manifest, and carried out at once
+    /// Go back to an earlier revision of assets, and stay there
     Pin(PinArgs),
-    /// Take a pin out of the manifest, and go back to the file
+    /// Undo `pin`: go back to the files
     Unpin(UnpinArgs),
-    /// Take an existing asset under management, or with --from those of another tool's project;
-    /// changes nothing at Roblox
+    /// Use assets that are on Roblox already: one by its ID, or all of another tool's project
     Import(ImportArgs),
-    /// Drop addresses from state and lockfile, leaving their assets at Roblox alone
+    /// Make Macadam forget assets, which stay on Roblox
     Forget(ForgetArgs),
-    /// Archive the assets of addresses: games that use them lose them, until they are restored
+    /// Archive assets on Roblox: games can't use them until you restore them
     Archive(ArchiveArgs),
-    /// Restore the assets of addresses, whatever archived them
+    /// Restore archived assets
     Restore(RestoreArgs),
-    /// Make new assets for a new owner, after the manifest's creator changed, and list old and new
-    /// asset IDs
+    /// Upload everything again for a new owner, and list the old and new asset IDs
     Recreate(RecreateArgs),
-    /// Settle a create whose outcome is unknown
+    /// Say whether an interrupted upload arrived on Roblox
     Resolve(ResolveArgs),
-    /// Try a refused asset again though nothing changed
+    /// Try again to upload an asset that Roblox refused
     Retry(RetryArgs),
-    /// Work with the lockfile
+    /// Merge lockfiles, for git
     #[command(subcommand)]
     Lockfile(LockfileCommand),
-    /// Serve a local Open Cloud Assets API for development and tests
+    /// Run a local copy of the Roblox API, for development and tests
     Emulator(EmulatorArgs),
     /// Print shell completions
     Completions(CompletionsArgs),
@@ -156,10 +150,10 @@ pub(super) enum Command {
 /// `plan`.
 #[derive(Debug, Args)]
 pub(super) struct PlanArgs {
-    /// Exit with 2 when there are changes at the remote, in the lockfile or in outputs
+    /// Exit with 2 if anything would change: on Roblox, in the lockfile or in outputs
     #[arg(long)]
     pub detailed_exitcode: bool,
-    /// Read every asset at Roblox first, to see what somebody else changed; needs a key
+    /// First ask Roblox about every asset, to find changes made elsewhere; needs a key
     #[arg(long)]
     pub refresh: bool,
 }
@@ -167,51 +161,50 @@ pub(super) struct PlanArgs {
 /// `sync`.
 #[derive(Debug, Args)]
 pub(super) struct SyncArgs {
-    /// Reconcile, then exit; without it Macadam is a service that watches files and manifest until
-    /// a signal
+    /// Sync once, then exit; otherwise keep running and sync again whenever a file changes
     #[arg(long)]
     pub once: bool,
-    /// The service looks at everything at least this often
+    /// Without --once: check all files at least this often
     #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = duration, conflicts_with = "once")]
     pub interval: Duration,
-    /// The service changes nothing while the checkout is on another branch
+    /// Without --once: do nothing while git is on another branch
     #[arg(long, value_name = "BRANCH", conflicts_with = "once")]
     pub require_branch: Option<String>,
-    /// Run this, by the shell, after the lockfile or outputs changed, however the sync ended: for
-    /// example macadam-commit-push
+    /// Run this shell command after the lockfile or outputs changed, even if the sync failed, such
+    /// as macadam-commit-push
     #[arg(long, value_name = "COMMAND", conflicts_with = "locked")]
     pub on_change: Option<String>,
-    /// The service answers /healthz, /readyz and /metrics here; a port alone is one of this machine
-    /// only
+    /// Without --once: serve /healthz, /readyz and /metrics at this address (a bare port:
+    /// localhost only)
     #[arg(long, value_name = "ADDR", value_parser = crate::telemetry::listen::parse_listen, conflicts_with = "once")]
     pub listen: Option<SocketAddr>,
-    /// Change nothing: exit with 1 if anything would change at the remote, in the lockfile or in
+    /// Change nothing, and exit with 1 if anything would change: on Roblox, in the lockfile or in
     /// outputs
     #[arg(long, requires = "once")]
     pub locked: bool,
-    /// Give up after this long, for example 90s, 30m or 2h
+    /// Stop after this long, such as 90s, 30m or 2h
     #[arg(long, default_value = "60m", value_name = "DURATION", value_parser = duration, requires = "once")]
     pub timeout: Duration,
-    /// How many files to upload at once
+    /// Upload this many files at once
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub uploads: u32,
-    /// Read every asset at Roblox first, to see what somebody else changed
+    /// First ask Roblox about every asset, to find changes made elsewhere
     #[arg(long, requires = "once")]
     pub refresh: bool,
-    /// Put the file of this address over content that somebody else made
+    /// Upload the file of this asset although its content was changed on Roblox
     #[arg(long, value_name = "ADDRESS", requires = "once")]
     pub overwrite: Vec<String>,
-    /// Agree to the archiving that a plan holds, by the code that it names
+    /// Approve a large archiving, with the code that `plan` printed
     #[arg(long, value_name = "CODE", requires = "once")]
     pub confirm: Option<String>,
-    /// Agree to a new lockfile, and new assets, where the lockfile of before is missing
+    /// The lockfile is lost: upload everything as new assets, and start a new lockfile
     #[arg(long, requires = "once")]
     pub accept_new_lockfile: bool,
-    /// Wait until moderation has decided on everything, at most so long
+    /// Wait for moderation to finish, at most this long (default 30m)
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "30m",
           value_parser = duration, requires = "once")]
     pub wait_moderation: Option<Duration>,
-    /// Don't ask before many creates or a fee
+    /// Don't ask for confirmation
     #[arg(long, short = 'y', requires = "once")]
     pub yes: bool,
 }
@@ -219,14 +212,13 @@ pub(super) struct SyncArgs {
 /// `outputs`.
 #[derive(Debug, Args)]
 pub(super) struct OutputsArgs {
-    /// Write nothing: exit with 1 if a file is out of date
+    /// Write nothing, and exit with 1 if a file is out of date
     #[arg(long)]
     pub check: bool,
-    /// Also write over files that another tool made; of a file without a known mark you are asked
-    /// first
+    /// Also overwrite files that other tools generated; asks before any other file
     #[arg(long, conflicts_with = "check")]
     pub adopt: bool,
-    /// Don't ask before a file without a known mark is overwritten
+    /// Don't ask for confirmation
     #[arg(long, short = 'y', requires = "adopt")]
     pub yes: bool,
 }
@@ -234,7 +226,7 @@ pub(super) struct OutputsArgs {
 /// `status`.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
-    /// Only these: addresses, or globs such as 'ui/**'
+    /// Show only these assets: names such as `sword`, or patterns such as 'ui/**'
     #[arg(value_name = "ADDRESS")]
     pub addresses: Vec<String>,
 }
@@ -242,12 +234,11 @@ pub(super) struct StatusArgs {
 /// `history`.
 #[derive(Debug, Args)]
 pub(super) struct HistoryArgs {
-    /// Addresses or globs such as 'ui/**'; a number after them is a revision, and only that is
-    /// shown
+    /// Names such as `sword` or patterns such as 'ui/**', then perhaps a revision's number to show
+    /// only that one
     #[arg(value_name = "ADDRESS… [REVISION]", required = true)]
     pub words: Vec<String>,
-    /// Read Roblox's own list too: what was made elsewhere, what is missing there, moderation;
-    /// needs a key, changes nothing
+    /// Also ask Roblox: finds versions made elsewhere, missing ones and moderation; needs a key
     #[arg(long)]
     pub remote: bool,
 }
@@ -255,16 +246,16 @@ pub(super) struct HistoryArgs {
 /// `pin`.
 #[derive(Debug, Args)]
 pub(super) struct PinArgs {
-    /// Addresses or globs such as 'ui/**'; all of them are pinned, or none
+    /// Names such as `sword`, or patterns such as 'ui/**'; if one can't be pinned, none is
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
-    /// The number that `macadam history` shows
+    /// The revision's number, as `macadam history` shows it
     #[arg(value_name = "REVISION", required = true)]
     pub revision: u64,
-    /// Only write the manifest; the next sync, or a running service, carries it out
+    /// Only write it into the manifest; the next sync does the rest
     #[arg(long)]
     pub no_sync: bool,
-    /// Don't ask
+    /// Don't ask for confirmation
     #[arg(long, short = 'y')]
     pub yes: bool,
 }
@@ -272,13 +263,13 @@ pub(super) struct PinArgs {
 /// `unpin`.
 #[derive(Debug, Args)]
 pub(super) struct UnpinArgs {
-    /// Addresses, or globs over what is pinned; all of them are unpinned, or none
+    /// Names of pinned assets, or patterns such as 'ui/**'; if one can't be unpinned, none is
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
-    /// Only write the manifest; the next sync, or a running service, carries it out
+    /// Only write it into the manifest; the next sync does the rest
     #[arg(long)]
     pub no_sync: bool,
-    /// Don't ask before a fee
+    /// Don't ask for confirmation
     #[arg(long, short = 'y')]
     pub yes: bool,
 }
@@ -286,24 +277,24 @@ pub(super) struct UnpinArgs {
 /// `import`.
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
-    /// The address that is to have it, as the manifest has it
+    /// The asset's name in assets.toml, such as `sword` or `ui/close.png`
     #[arg(value_name = "ADDRESS", required_unless_present = "from")]
     pub address: Option<String>,
-    /// The asset: its creator and type are checked at Roblox
+    /// The asset's ID on Roblox; Macadam checks its owner and type
     #[arg(value_name = "ASSET_ID", required_unless_present = "from")]
     pub asset_id: Option<u64>,
-    /// The file is what the asset holds; otherwise the next sync updates or replaces it
+    /// The asset was made from this very file, so it needs no upload
     #[arg(long, conflicts_with = "from")]
     pub content_matches: bool,
-    /// Move in from another tool: writes assets.toml and assets.lock.toml from its asphalt.toml,
-    /// tarmac.toml, .mantle-state.yml, .rbx-sync-cache.json or tungsten.toml; overwrites
-    /// nothing, uploads nothing
+    /// Move here from another tool: asphalt.toml, tarmac.toml, .mantle-state.yml,
+    /// .rbx-sync-cache.json or tungsten.toml. Writes assets.toml and assets.lock.toml, uploads
+    /// nothing
     #[arg(long, value_name = "FILE", conflicts_with_all = ["address", "asset_id", "emulator"])]
     pub from: Option<PathBuf>,
-    /// Which environment of a Mantle state
+    /// The environment to take from a Mantle state
     #[arg(long, value_name = "NAME", requires = "from")]
     pub environment: Option<String>,
-    /// Who owns the assets, where the tool's files don't say: user:ID or group:ID
+    /// The assets' owner, if the tool's files don't name it: user:ID or group:ID
     #[arg(long, value_name = "OWNER", requires = "from", value_parser = creator)]
     pub creator: Option<Creator>,
 }
@@ -311,7 +302,7 @@ pub(super) struct ImportArgs {
 /// `forget`.
 #[derive(Debug, Args)]
 pub(super) struct ForgetArgs {
-    /// Addresses or globs, also of what left the manifest; all of them are forgotten, or none
+    /// Names such as `sword`, or patterns such as 'ui/**'; if one can't be forgotten, none is
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
 }
@@ -319,11 +310,10 @@ pub(super) struct ForgetArgs {
 /// `archive`.
 #[derive(Debug, Args)]
 pub(super) struct ArchiveArgs {
-    /// Addresses or globs, also of what left the manifest; one after another, and each that can be
-    /// is archived
+    /// Names such as `sword`, or patterns such as 'ui/**'; works for removed assets too
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
-    /// Don't ask
+    /// Don't ask for confirmation
     #[arg(long, short = 'y')]
     pub yes: bool,
 }
@@ -331,8 +321,7 @@ pub(super) struct ArchiveArgs {
 /// `restore`.
 #[derive(Debug, Args)]
 pub(super) struct RestoreArgs {
-    /// Addresses or globs, also of what left the manifest; one after another, and each that can be
-    /// is restored
+    /// Names such as `sword`, or patterns such as 'ui/**'; works for removed assets too
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
 }
@@ -340,16 +329,16 @@ pub(super) struct RestoreArgs {
 /// `recreate`.
 #[derive(Debug, Args)]
 pub(super) struct RecreateArgs {
-    /// For those that are held because their creator changed
+    /// Confirm that the owner in the manifest changed
     #[arg(long, required = true)]
     pub creator: bool,
-    /// Only these of them: addresses or globs
+    /// Only these assets: names such as `sword`, or patterns such as 'ui/**'
     #[arg(value_name = "ADDRESS")]
     pub addresses: Vec<String>,
-    /// Write the table of old and new asset IDs into this file, as comma-separated values
+    /// Also write the old and new asset IDs into this file, as comma-separated values
     #[arg(long, value_name = "FILE")]
     pub table: Option<PathBuf>,
-    /// Don't ask before many creates or a fee
+    /// Don't ask for confirmation
     #[arg(long, short = 'y')]
     pub yes: bool,
 }
@@ -360,8 +349,7 @@ pub(super) struct ResolveArgs {
     /// The asset's name in assets.toml, such as `sword` or `ui/close.png`
     #[arg(value_name = "ADDRESS")]
     pub address: String,
-    /// The upload arrived and made this asset, which is checked at Roblox (creator, type and name);
-    /// also a duplicate that you found
+    /// The upload arrived, and this is its asset ID; or this is a duplicate that you found
     #[arg(
         long,
         value_name = "N",
@@ -372,7 +360,7 @@ pub(super) struct ResolveArgs {
     /// The upload didn't arrive, or Roblox never finishes it: upload it again
     #[arg(long, conflicts_with = "no_duplicate")]
     pub recreate: bool,
-    /// There is no duplicate of it at Roblox: you looked
+    /// You looked, and there is no duplicate on Roblox
     #[arg(long)]
     pub no_duplicate: bool,
 }
@@ -380,7 +368,7 @@ pub(super) struct ResolveArgs {
 /// `retry`.
 #[derive(Debug, Args)]
 pub(super) struct RetryArgs {
-    /// Addresses, or globs over what was refused or waits; all of them are due again, or none
+    /// Names of refused or waiting assets, or patterns such as 'ui/**'
     #[arg(value_name = "ADDRESS", required = true)]
     pub addresses: Vec<String>,
 }
@@ -388,11 +376,11 @@ pub(super) struct RetryArgs {
 /// `lockfile`.
 #[derive(Debug, Subcommand)]
 pub(super) enum LockfileCommand {
-    /// The merge driver: write the union of OURS and THEIRS to OURS
+    /// The merge driver: combine OURS and THEIRS, and write the result to OURS
     Merge {
         /// The common ancestor (%O)
         base: PathBuf,
-        /// Our side, overwritten with the result (%A)
+        /// Our side, which gets the result (%A)
         ours: PathBuf,
         /// Their side (%B)
         theirs: PathBuf,
@@ -402,59 +390,59 @@ pub(super) enum LockfileCommand {
 /// `emulator`.
 #[derive(Debug, Args)]
 pub(super) struct EmulatorArgs {
-    /// Where to listen
+    /// Address to listen on
     #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDR")]
     pub listen: SocketAddr,
-    /// What is assumed where Roblox's documentation and reports differ
+    /// Which behaviour to imitate where Roblox's documentation and its servers differ
     #[arg(long, value_enum, default_value_t = EmulatorProfile::Observed)]
     pub profile: EmulatorProfile,
-    /// Answer one of these questions otherwise than the profile
+    /// Override a switch (see --list-switches)
     #[arg(long = "switch", value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub switches: Vec<(String, String)>,
     /// List all switches with their values, and exit
     #[arg(long)]
     pub list_switches: bool,
-    /// How long operations take: `observed`, milliseconds, or `polls:N`
+    /// How long uploads take to process: `observed`, milliseconds, or `polls:N`
     #[arg(long, default_value = "observed", value_name = "LATENCY")]
     pub latency: String,
-    /// Keep the world in this file between runs
+    /// Keep assets in this file between runs
     #[arg(long, value_name = "PATH")]
     pub world: Option<PathBuf>,
-    /// A JSON file of faults to script
+    /// JSON file of faults to simulate
     #[arg(long, value_name = "PATH")]
     pub faults: Option<PathBuf>,
 }
 
-/// What the emulator assumes.
+/// Behaviour of the emulator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum EmulatorProfile {
-    /// What Roblox's documents say
+    /// As Roblox's documentation says
     Documented,
-    /// What public clients saw
+    /// As public clients have seen it
     Observed,
 }
 
 /// `completions`.
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArgs {
-    /// For which shell
+    /// Your shell
     pub shell: clap_complete::Shell,
 }
 
 /// Reads `user:ID` or `group:ID`.
 fn creator(text: &str) -> Result<Creator, String> {
-    text.parse().map_err(|_| "user:ID or group:ID, for example user:1234567".to_owned())
+    text.parse().map_err(|_| "expected user:ID or group:ID, such as user:1234567".to_owned())
 }
 
 /// Reads `NAME=VALUE`.
 fn name_and_value(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("a name and a value, for example rollback=repoint")?;
+    let (name, value) = text.split_once('=').ok_or("expected a name and a value, such as rollback=repoint")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Reads `90s`, `30m`, `2h` or `1d`.
 fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "a whole number and a unit: s, m, h or d, for example 30m".to_owned();
+    let wrong = || "expected a whole number and a unit (s, m, h or d), such as 30m".to_owned();
     let unit = text.chars().next_back().ok_or_else(wrong)?;
     let number: u64 = text.strip_suffix(unit).and_then(|n| n.parse().ok()).ok_or_else(wrong)?;
     let seconds = match unit {
