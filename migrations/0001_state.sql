@@ -63,7 +63,7 @@ CREATE TABLE asked_before (
     PRIMARY KEY (address, field, digest)
 ) STRICT, WITHOUT ROWID;
 
--- The history. Facts only grow, but for the standing, which is what Roblox said last; rows only leave when a person forgets the address.
+-- The history. Facts only grow, but for the state, which is what Roblox said last; rows only leave when a person forgets the address.
 CREATE TABLE revisions (
     address   TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE ON UPDATE CASCADE,
     asset_id  INTEGER NOT NULL CHECK (asset_id > 0),
@@ -72,8 +72,8 @@ CREATE TABLE revisions (
     ordinal   INTEGER NOT NULL CHECK (ordinal >= 0),
     -- NULL: made elsewhere, the bytes are unknown.
     content   BLOB CHECK (length(content) = 32),
-    standing  TEXT NOT NULL CHECK (standing IN ('unverified', 'reviewing', 'live', 'rejected', 'gone')),
-    -- How often Roblox took its word on the standing back.
+    state     TEXT NOT NULL CHECK (state IN ('unverified', 'reviewing', 'live', 'rejected', 'gone')),
+    -- How often Roblox took its word on the state back.
     round     INTEGER NOT NULL CHECK (round >= 0),
     shared    INTEGER NOT NULL CHECK (shared IN (0, 1)),
     -- What the asset is, for good.
@@ -106,7 +106,7 @@ CREATE TABLE forgotten (
 ) STRICT, WITHOUT ROWID;
 
 -- Assets of an address that are to be archived, or were.
-CREATE TABLE shelf (
+CREATE TABLE retirements (
     address     TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE ON UPDATE CASCADE,
     asset_id    INTEGER NOT NULL CHECK (asset_id > 0),
     why         TEXT NOT NULL CHECK (why IN ('replaced', 'removed', 'by_hand')),
@@ -129,31 +129,31 @@ CREATE TABLE possible_duplicates (
 ) STRICT, WITHOUT ROWID;
 
 -- What was put back after somebody else changed it, within the last day: a bound for every day.
-CREATE TABLE healed (
+CREATE TABLE repairs (
     address TEXT NOT NULL REFERENCES assets (address) ON DELETE CASCADE ON UPDATE CASCADE,
     at      TEXT NOT NULL,
-    healing TEXT NOT NULL CHECK (healing IN ('metadata', 'archived'))
+    repair  TEXT NOT NULL CHECK (repair IN ('metadata', 'archived'))
 ) STRICT;
 
-CREATE INDEX healed_of_address ON healed (address);
+CREATE INDEX repairs_of_address ON repairs (address);
 
 -- Why an address rests although something is to do.
-CREATE TABLE troubles (
+CREATE TABLE blocked (
     address  TEXT PRIMARY KEY REFERENCES assets (address) ON DELETE CASCADE ON UPDATE CASCADE,
-    subject  TEXT NOT NULL,
+    input_digest TEXT NOT NULL,
     message  TEXT NOT NULL,
     -- When it was refused, or when it is due again.
     at       TEXT NOT NULL,
     -- Of a refusal: the action that was refused, and what Roblox objected to.
     action   TEXT,
-    objection TEXT CHECK (objection IN ('display_name', 'other')),
+    refusal_kind TEXT CHECK (refusal_kind IN ('display_name', 'other')),
     -- Of something that may go better: how often it failed in a row.
     failures INTEGER CHECK (failures >= 0),
     -- And how many of them were creates that may have left an asset which nobody knows.
-    doubts   INTEGER CHECK (doubts >= 0),
+    in_doubt INTEGER CHECK (in_doubt >= 0),
     CHECK ((action IS NULL) <> (failures IS NULL)),
-    CHECK ((action IS NULL) = (objection IS NULL)),
-    CHECK ((failures IS NULL) = (doubts IS NULL))
+    CHECK ((action IS NULL) = (refusal_kind IS NULL)),
+    CHECK ((failures IS NULL) = (in_doubt IS NULL))
 ) STRICT, WITHOUT ROWID;
 
 -- Upload quotas that are used up: nothing of the kind is uploaded until then.
@@ -209,7 +209,7 @@ CREATE TABLE journal (
 ) STRICT, WITHOUT ROWID;
 
 -- What the remote last said of an asset. NULL: not asked for, or unset there.
-CREATE TABLE seen (
+CREATE TABLE observations (
     asset_id     INTEGER PRIMARY KEY CHECK (asset_id > 0),
     at           TEXT NOT NULL,
     revision     INTEGER CHECK (revision > 0),
@@ -238,7 +238,7 @@ CREATE TABLE not_found (
 ) STRICT;
 
 -- When Macadam last changed an asset: what is read of it soon after may be how it was before.
-CREATE TABLE written (
+CREATE TABLE own_writes (
     asset_id INTEGER PRIMARY KEY CHECK (asset_id > 0),
     at       TEXT NOT NULL
 ) STRICT;

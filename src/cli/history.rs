@@ -278,7 +278,7 @@ fn entry(known: &KnownHistory, seen: &RemoteRevision) -> Value {
         "pinned": known.pinned == Some(seen.key),
         "rollback_of": known.rollback_of(seen),
         "file": known.is_file(seen),
-        "standing": fact.map(|fact| fact.standing.name()),
+        "state": fact.map(|fact| fact.state.name()),
         "shared": fact.is_some_and(|fact| fact.shared),
         "duplicate": known.is_duplicate(seen),
         "creator": fact.and_then(|fact| fact.kind).map(|kind| kind.creator.to_string()),
@@ -337,9 +337,9 @@ fn line(known: &KnownHistory, seen: &RemoteRevision, asked: bool) -> String {
     marks.extend(known.rollback_of(seen).map(|number| format!("back to {number}")));
     // The current one has the file's bytes, as long as no pin says otherwise.
     marks.extend((!current && known.is_file(seen)).then(|| "the file's bytes".to_owned()));
-    let standing = fact.map(|fact| fact.standing).filter(|standing| *standing != RevisionState::Live);
+    let state = fact.map(|fact| fact.state).filter(|state| *state != RevisionState::Live);
     marks.extend(known.number(*key).is_none().then(|| "another asset".to_owned()));
-    marks.extend(standing.map(|standing| paint(TextStyle::Bad, standing.name())));
+    marks.extend(state.map(|state| paint(TextStyle::Bad, state.name())));
     marks.extend(fact.is_some_and(|fact| fact.shared).then(|| "shared".to_owned()));
     marks.extend(known.is_duplicate(seen).then(|| paint(TextStyle::Warning, "duplicate, not used")));
     let kind = fact.and_then(|fact| fact.kind).filter(|kind| *kind != known.record.identity.kind());

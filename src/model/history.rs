@@ -120,7 +120,7 @@ impl RevisionState {
 
     /// Reads the name that [`RevisionState::name`] gives.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|standing| standing.name() == name)
+        Self::ALL.into_iter().find(|state| state.name() == name)
     }
 }
 
@@ -152,7 +152,7 @@ pub struct RevisionFact {
     /// The bytes; `None` for a content made elsewhere.
     pub content: Option<ContentHash>,
     /// What Roblox last said of it. Change it with [`RevisionFact::now`], which counts rounds.
-    pub standing: RevisionState,
+    pub state: RevisionState,
     /// How often Roblox took back what it had said before: of two reports the one of the later
     /// round counts.
     pub round: u32,
@@ -171,16 +171,16 @@ pub struct RevisionFact {
 }
 
 impl RevisionFact {
-    /// The same revision, of which Roblox now says `standing`.
+    /// The same revision, of which Roblox now says `state`.
     ///
     /// What Roblox says is no fact that only grows: an appeal ends a rejection, and an asset that
     /// was gone is found again. So the standing is a register that the last writer wins.
     /// Lockfiles have no times, so "last" is counted: a standing that takes an earlier one back
     /// begins a new round, on every machine that reads of it.
     #[must_use]
-    pub fn now(self, standing: RevisionState) -> Self {
-        let takes_back = standing < self.standing;
-        Self { standing, round: self.round.saturating_add(u32::from(takes_back)), ..self }
+    pub fn now(self, state: RevisionState) -> Self {
+        let takes_back = state < self.state;
+        Self { state, round: self.round.saturating_add(u32::from(takes_back)), ..self }
     }
 
     /// The union of two reports of one revision.
@@ -191,13 +191,13 @@ impl RevisionFact {
         }
         // Facts grow: what one side knows wins over what the other doesn't; where both know, an order that
         // doesn't depend on who comes first.
-        let Self { ordinal, content, standing, round, shared, kind, disputed, era, made } = other;
-        let (round, standing) = (self.round, self.standing).max((round, standing));
+        let Self { ordinal, content, state, round, shared, kind, disputed, era, made } = other;
+        let (round, state) = (self.round, self.state).max((round, state));
         let differ = differ(self.content, content) || differ(self.kind, kind);
         Self {
             ordinal: self.ordinal.min(ordinal),
             content: least(self.content, content),
-            standing,
+            state,
             round,
             shared: self.shared && shared,
             kind: least(self.kind, kind),
@@ -211,12 +211,12 @@ impl RevisionFact {
 impl RevisionFact {
     /// Whether it holds `content` in an asset of this kind, and can be used.
     fn is_usable_as(&self, content: ContentHash, kind: Kind) -> bool {
-        self.standing.is_usable() && self.content == Some(content) && self.kind == Some(kind)
+        self.state.is_usable() && self.content == Some(content) && self.kind == Some(kind)
     }
 
     /// Whether its asset is of this kind and not gone.
     fn is_there_as(&self, kind: Kind) -> bool {
-        self.standing != RevisionState::Gone && self.kind == Some(kind)
+        self.state != RevisionState::Gone && self.kind == Some(kind)
     }
 }
 
@@ -413,13 +413,13 @@ impl History {
     /// Whether Roblox said last that it doesn't have an asset: what it says of the newest revision
     /// is what it says of the asset.
     pub fn is_gone(&self, asset_id: AssetId) -> bool {
-        self.of_asset(asset_id).next_back().is_some_and(|(_, fact)| fact.standing == RevisionState::Gone)
+        self.of_asset(asset_id).next_back().is_some_and(|(_, fact)| fact.state == RevisionState::Gone)
     }
 
     /// An asset with exactly these bytes that Roblox no longer has, where no usable one has them.
     pub fn gone(&self, content: ContentHash, kind: Kind) -> Option<AssetId> {
         let gone = |fact: &RevisionFact| {
-            fact.standing == RevisionState::Gone && fact.content == Some(content) && fact.kind == Some(kind)
+            fact.state == RevisionState::Gone && fact.content == Some(content) && fact.kind == Some(kind)
         };
         let found = self.preferred(self.facts.iter().filter(|(_, fact)| gone(fact)));
         found.filter(|_| self.find_content(content, kind).is_none()).map(|(key, _)| key.asset_id)
@@ -428,7 +428,7 @@ impl History {
     /// Whether moderation rejected exactly these bytes at this address, and no live revision has
     /// them.
     pub fn rejected(&self, content: ContentHash, kind: Kind) -> Option<RevisionKey> {
-        let rejected = |f: &RevisionFact| f.standing == RevisionState::Rejected && f.content == Some(content);
+        let rejected = |f: &RevisionFact| f.state == RevisionState::Rejected && f.content == Some(content);
         let found = self.facts.iter().find(|(_, fact)| rejected(fact)).map(|(key, _)| key);
         if self.find_content(content, kind).is_some() { None } else { found }
     }
@@ -552,7 +552,7 @@ mod tests {
         RevisionFact {
             ordinal,
             content: Some(hash(content)),
-            standing: RevisionState::Live,
+            state: RevisionState::Live,
             round: 0,
             shared: false,
             kind: Some(kind(AssetType::Image)),
@@ -574,9 +574,9 @@ mod tests {
         fn any_history()(entries in prop::collection::vec((1u64..4, prop::option::of(1u64..4), 1u32..4, prop::option::of(0u8..3), (0u8..5, 0u32..3), any::<bool>(), (0usize..3, 0u32..3), 0usize..3), 0..6)) -> History {
             let kinds = [None, Some(kind(AssetType::Image)), Some(kind(AssetType::Model))];
             let mut history = History::new();
-            for (asset, version, ordinal, content, (standing, round), shared, (kind_at, era), listed) in entries {
-                let standing = RevisionState::ALL[usize::from(standing)];
-                history.add(key(asset, version), RevisionFact { ordinal, content: content.map(hash), standing, round, shared, kind: kinds[kind_at], disputed: false, era, made: None });
+            for (asset, version, ordinal, content, (state, round), shared, (kind_at, era), listed) in entries {
+                let state = RevisionState::ALL[usize::from(state)];
+                history.add(key(asset, version), RevisionFact { ordinal, content: content.map(hash), state, round, shared, kind: kinds[kind_at], disputed: false, era, made: None });
                 history.list(id(asset), [None, Some(Listing::Duplicate), Some(Listing::Listed)][listed]);
             }
             history
@@ -648,7 +648,7 @@ mod tests {
         assert_eq!(found.now(RevisionState::Live), found, "nothing new is no new round");
         // Two machines, one round: the more careful one.
         assert_eq!(
-            appealed.union(rejected.now(RevisionState::Reviewing).now(RevisionState::Gone)).standing,
+            appealed.union(rejected.now(RevisionState::Reviewing).now(RevisionState::Gone)).state,
             RevisionState::Gone
         );
     }
@@ -672,7 +672,7 @@ mod tests {
         history.add(key(11, None), fact(2, b'b'));
         assert_eq!(history.find_content(hash(b'a'), image).unwrap().0, key(10, None));
         assert_eq!(history.number(key(11, None)), 2);
-        history.add(key(10, None), RevisionFact { standing: RevisionState::Rejected, ..fact(1, b'a') });
+        history.add(key(10, None), RevisionFact { state: RevisionState::Rejected, ..fact(1, b'a') });
         assert_eq!(history.find_content(hash(b'a'), image), None);
         assert_eq!(history.rejected(hash(b'a'), image), Some(key(10, None)));
     }
@@ -691,7 +691,7 @@ mod tests {
             assert_eq!(history.duplicates(image), BTreeSet::from([id(other)]));
         }
         // What the lockfile has and Roblox hasn't makes no duplicate of the other.
-        history.add(key(20, None), RevisionFact { standing: RevisionState::Gone, ..fact(1, b'a') });
+        history.add(key(20, None), RevisionFact { state: RevisionState::Gone, ..fact(1, b'a') });
         assert_eq!(history.find_content(hash(b'a'), image).unwrap().0, key(10, None));
         assert_eq!(history.duplicates(image), BTreeSet::new());
     }

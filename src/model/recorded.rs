@@ -299,7 +299,7 @@ impl Record {
     pub fn current(&self, asset_type: AssetType, content: ContentHash) -> Option<(RevisionKey, RevisionFact)> {
         match asset_type.on_content_change() {
             ContentChange::InPlace => {
-                self.head().filter(|(_, fact)| fact.content == Some(content) && fact.standing.is_usable())
+                self.head().filter(|(_, fact)| fact.content == Some(content) && fact.state.is_usable())
             }
             ContentChange::NewAsset => self.find_content(content),
         }

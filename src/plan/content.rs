@@ -242,7 +242,7 @@ fn plan_update<'a>(
 fn unpinned(record: &Record, head: RevisionKey, content: ContentHash) -> Option<Revision> {
     record.pinned.filter(|pinned| pinned.at == head)?;
     let of_asset = record.history.of_asset(head.asset_id);
-    let usable = |fact: &RevisionFact| fact.content == Some(content) && fact.standing.is_usable();
+    let usable = |fact: &RevisionFact| fact.content == Some(content) && fact.state.is_usable();
     of_asset.filter(|(_, fact)| usable(fact)).filter_map(|(key, _)| key.version).next_back()
 }
 

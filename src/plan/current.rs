@@ -53,7 +53,7 @@ pub(crate) fn for_game(want: Option<&DesiredAsset>, record: &Record) -> Option<A
         record.current(want.asset_type.unwrap_or(record.identity.asset_type), facts.hash)
     };
     let passed_over = record.passed_over();
-    let usable = |(key, fact): &(RevisionKey, RevisionFact)| fact.standing.is_usable() && !passed_over(*key, fact);
+    let usable = |(key, fact): &(RevisionKey, RevisionFact)| fact.state.is_usable() && !passed_over(*key, fact);
     let last = || match record.identity.asset_type.on_content_change() {
         ContentChange::InPlace => last(record),
         ContentChange::NewAsset => last(record).filter(usable).or_else(|| newest_usable(record)),
@@ -76,8 +76,8 @@ pub(crate) fn vanished(asset_type: AssetType, content: ContentHash, record: &Rec
 
 fn newest_usable(record: &Record) -> Option<(RevisionKey, RevisionFact)> {
     let (all, passed_over) = (record.history.in_order(), record.passed_over());
-    let usable = all.iter().rev().find(|(key, fact)| fact.standing.is_usable() && !passed_over(*key, fact));
-    let there = || all.iter().rev().find(|(_, fact)| fact.standing != RevisionState::Gone);
+    let usable = all.iter().rev().find(|(key, fact)| fact.state.is_usable() && !passed_over(*key, fact));
+    let there = || all.iter().rev().find(|(_, fact)| fact.state != RevisionState::Gone);
     // An ID is shown as long as it is known.
     usable.or_else(there).or(all.last()).copied()
 }

@@ -275,11 +275,11 @@ mod tests {
         for (ordinal, (asset, version, content)) in (1u32..).zip(revisions) {
             let key = RevisionKey { asset_id: id(*asset), version: version.map(revision) };
             let ordinal = if version.is_some() { 1 } else { ordinal };
-            let (content, standing) = (Some(hash(*content)), RevisionState::Live);
+            let (content, state) = (Some(hash(*content)), RevisionState::Live);
             let fact = RevisionFact {
                 ordinal,
                 content,
-                standing,
+                state,
                 round: 0,
                 shared: false,
                 kind: None,

@@ -111,8 +111,8 @@ pub(crate) fn find(record: &Record, pin: Pin) -> Result<(RevisionKey, RevisionFa
     };
     match found {
         None => Err(Unusable::NeverHad),
-        Some((_, fact)) if fact.standing == RevisionState::Rejected => Err(Unusable::Rejected),
-        Some((_, fact)) if fact.standing == RevisionState::Gone => Err(Unusable::Gone),
+        Some((_, fact)) if fact.state == RevisionState::Rejected => Err(Unusable::Rejected),
+        Some((_, fact)) if fact.state == RevisionState::Gone => Err(Unusable::Gone),
         Some(found) => Ok(found),
     }
 }
@@ -135,7 +135,7 @@ pub(crate) fn known(record: &Record) -> String {
     let (numbers, numbered) = (record.history.numbers(), record.numbered());
     let has_number = |key: &RevisionKey| numbered.is_none_or(|asset_id| asset_id == key.asset_id);
     let all = record.history.in_order().into_iter();
-    let usable = all.filter(|(key, fact)| fact.standing.is_usable() && has_number(key));
+    let usable = all.filter(|(key, fact)| fact.state.is_usable() && has_number(key));
     let names: Vec<String> = usable
         .map(|(key, _)| match key.version {
             Some(version) => version.to_string(),

@@ -175,7 +175,7 @@ fn kept(desired: &Desired, recorded: &Recorded) -> BTreeSet<AssetId> {
 /// The assets of one address that the policy lets go.
 fn leaving(address: &Address, record: &Record, desired: &Desired) -> Vec<(AssetId, RetireReason)> {
     let passed_over = record.passed_over();
-    let usable = |key, fact: &RevisionFact| fact.standing.is_usable() && !fact.disputed && !passed_over(key, fact);
+    let usable = |key, fact: &RevisionFact| fact.state.is_usable() && !fact.disputed && !passed_over(key, fact);
     let usable_asset = |asset_id: &AssetId| record.history.of_asset(*asset_id).any(|(key, fact)| usable(key, fact));
     let is_wanted = desired.assets.contains_key(address);
     let replaced = desired.policy.replaced == LeavePolicy::Archive && (is_wanted || record.in_lockfile);

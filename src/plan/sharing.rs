@@ -168,7 +168,7 @@ fn open(recorded: &Recorded) -> BTreeMap<&Address, Vec<(AttemptId, &Attempt)>> {
 fn rejected(recorded: &Recorded) -> BTreeMap<ContentHash, &Address> {
     let mut rejected = BTreeMap::new();
     for (address, record) in &recorded.assets {
-        for (_, fact) in record.history.iter().filter(|(_, fact)| fact.standing == RevisionState::Rejected) {
+        for (_, fact) in record.history.iter().filter(|(_, fact)| fact.state == RevisionState::Rejected) {
             if let Some(content) = fact.content {
                 rejected.entry(content).or_insert(address);
             }
@@ -233,7 +233,7 @@ fn fields_of(address: &Address, desired: &Desired, recorded: &Recorded) -> Field
 }
 
 fn usable(fact: &RevisionFact) -> bool {
-    fact.standing.is_usable() && !fact.shared && !fact.disputed
+    fact.state.is_usable() && !fact.shared && !fact.disputed
 }
 
 /// Every asset that is known, also of addresses that left: its bytes needn't be uploaded again.

@@ -34,7 +34,7 @@ impl Doubt {
         let known = recorded.not_found.get(&asset_id).filter(|known| !known.is_gone());
         let unverified = || {
             let mut facts = record?.history.of_asset(asset_id);
-            facts.any(|(_, fact)| fact.standing == RevisionState::Unverified).then_some(Self::Unverified(asset_id))
+            facts.any(|(_, fact)| fact.state == RevisionState::Unverified).then_some(Self::Unverified(asset_id))
         };
         foreign().or(known.map(|known| Self::NotFound(asset_id, *known))).or_else(unverified)
     }

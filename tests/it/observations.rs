@@ -119,7 +119,7 @@ fn picture_is_gone(remote: &Remote, project: &Project) -> u64 {
         project.pass(6);
         refresh(project, 0);
     }
-    assert!(project.read("assets.lock.toml").contains("standing = \"gone\""));
+    assert!(project.read("assets.lock.toml").contains("state = \"gone\""));
     id
 }
 
@@ -190,7 +190,7 @@ fn an_appeal_ends_a_rejection_on_every_machine() {
     judge(ModerationVerdict::Rejected);
     refresh(&project, 1);
     let rejected = project.read("assets.lock.toml");
-    assert!(rejected.contains("standing = \"rejected\""), "{rejected}");
+    assert!(rejected.contains("state = \"rejected\""), "{rejected}");
     judge(ModerationVerdict::Approved);
     let other = Project::new(MANIFEST).at(&remote.url());
     for name in ["sword.rbxmx", "ui/a.png", "assets.lock.toml"] {

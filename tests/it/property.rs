@@ -233,7 +233,7 @@ impl Walk {
         let revisions = history["revisions"].as_array().cloned().unwrap_or_default();
         let usable = |revision: &&Value| {
             let flag = |key: &str| revision[key].as_bool().unwrap_or(false);
-            let is_live = revision["standing"] == "live" && revision["content_hash"].is_string();
+            let is_live = revision["state"] == "live" && revision["content_hash"].is_string();
             // One of another asset has no number to pin it by.
             is_live && revision["revision"].is_u64() && !flag("shared") && !flag("duplicate") && !flag("current")
         };

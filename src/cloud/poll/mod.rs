@@ -471,7 +471,7 @@ mod tests {
                     gaps.push(next.since(now).as_millis());
                     now = next;
                 }
-                standing => break standing,
+                state => break state,
             }
         };
         assert_eq!(gaps[..4], [1200, 1680, 2352, 3292]);
@@ -643,9 +643,9 @@ mod tests {
                         prop_assert!(out.insert(key));
                     },
                     _ => {
-                        let standing = schedule.report(key, outcomes[(more % 5) as usize], 0.5, now);
-                        prop_assert_eq!(standing.is_some(), out.remove(&key));
-                        if matches!(standing, Some(OperationStatus::Settled | OperationStatus::Gone)) {
+                        let state = schedule.report(key, outcomes[(more % 5) as usize], 0.5, now);
+                        prop_assert_eq!(state.is_some(), out.remove(&key));
+                        if matches!(state, Some(OperationStatus::Settled | OperationStatus::Gone)) {
                             alive.remove(&key);
                         }
                     }

@@ -317,7 +317,7 @@ impl Import<'_> {
         let fact = RevisionFact {
             ordinal: 1,
             content: known.or(*content),
-            standing: RevisionState::of_moderation(asset.moderation),
+            state: RevisionState::of_moderation(asset.moderation),
             round: 0,
             shared: false,
             kind: None,
@@ -343,9 +343,9 @@ impl Import<'_> {
                 if let Some(record) = before {
                     changes.extend(effects::looked_at(&address(), record, asset, false, now));
                 }
-                let standing = history.and_then(|history| history.get(key)).map(|known| known.now(fact.standing));
-                let fact = standing.map_or(fact, |RevisionFact { standing, round, .. }| RevisionFact {
-                    standing,
+                let state = history.and_then(|history| history.get(key)).map(|known| known.now(fact.state));
+                let fact = state.map_or(fact, |RevisionFact { state, round, .. }| RevisionFact {
+                    state,
                     round,
                     ..fact
                 });

@@ -46,15 +46,15 @@ pub(crate) fn completed(
 ) -> Settled {
     let address = &attempt.address;
     let mut changes = vec![Change::Advance { attempt: id, event: PhaseEvent::Complete }];
-    let standing = RevisionState::of_moderation(asset.moderation);
-    let rejected = standing == RevisionState::Rejected;
+    let state = RevisionState::of_moderation(asset.moderation);
+    let rejected = state == RevisionState::Rejected;
     let mut key = known_key(record, asset.asset_id);
     match &attempt.intent {
         Intent::Create { content, fields, replaces, .. } => {
             let origin = if replaces.is_some() { Origin::Replace } else { Origin::Create };
             let ordinal = record.history.next_ordinal();
             key = key_of(record.identity.asset_type, asset);
-            let fact = RevisionFact { ordinal, ..new_fact(*content, standing, now, origin) };
+            let fact = RevisionFact { ordinal, ..new_fact(*content, state, now, origin) };
             changes.push(Change::AddRevision { address: address.clone(), key, fact });
             if let Some(kept) = late(record, *content, *replaces, asset.asset_id) {
                 changes.extend(passed_over(address, asset.asset_id, kept));
@@ -80,7 +80,7 @@ pub(crate) fn completed(
         Intent::UpdateContent { asset_id, content, .. } => {
             key = key_of(record.identity.asset_type, asset);
             let ordinal = ordinal_of(record, *asset_id);
-            let fact = RevisionFact { ordinal, ..new_fact(*content, standing, now, Origin::UpdateContent) };
+            let fact = RevisionFact { ordinal, ..new_fact(*content, state, now, Origin::UpdateContent) };
             changes.push(Change::AddRevision { address: address.clone(), key, fact });
             changes.push(Change::SetCurrentAsset { address: address.clone(), asset_id: *asset_id });
         }
@@ -184,9 +184,9 @@ pub(crate) fn made_beside(
     now: Timestamp,
 ) -> Vec<Change> {
     let key = key_of(record.identity.asset_type, asset);
-    let standing = RevisionState::of_moderation(asset.moderation);
+    let state = RevisionState::of_moderation(asset.moderation);
     let ordinal = record.history.next_ordinal();
-    let fact = RevisionFact { ordinal, ..new_fact(content, standing, now, Origin::Create) };
+    let fact = RevisionFact { ordinal, ..new_fact(content, state, now, Origin::Create) };
     let mut changes = vec![Change::AddRevision { address: address.clone(), key, fact }];
     // The asset of a content that has no other is one to point back to.
     match late(record, content, None, asset.asset_id) {
@@ -214,9 +214,9 @@ pub(crate) fn revised_late(
     if record.history.get(key).is_some_and(|fact| fact.content.is_some()) {
         return Vec::new();
     }
-    let standing = RevisionState::of_moderation(asset.moderation);
+    let state = RevisionState::of_moderation(asset.moderation);
     let ordinal = ordinal_of(record, asset.asset_id);
-    let fact = RevisionFact { ordinal, ..new_fact(content, standing, now, Origin::UpdateContent) };
+    let fact = RevisionFact { ordinal, ..new_fact(content, state, now, Origin::UpdateContent) };
     vec![Change::AddRevision { address: address.clone(), key, fact }]
 }
 
@@ -307,7 +307,7 @@ fn revision_of_metadata(attempt: &Attempt, record: &Record, asset: &RemoteAsset,
         return None;
     }
     let fact = RevisionFact {
-        standing: RevisionState::of_moderation(asset.moderation),
+        state: RevisionState::of_moderation(asset.moderation),
         round: 0,
         // Over content made elsewhere it is still that.
         made: Some((now, if head.content.is_some() { Origin::UpdateContent } else { Origin::Elsewhere })),
@@ -332,7 +332,7 @@ fn rolled_back(
         let fact = RevisionFact {
             ordinal: ordinal_of(record, asset_id),
             content: source.and_then(|fact| fact.content),
-            standing: RevisionState::of_moderation(asset.moderation),
+            state: RevisionState::of_moderation(asset.moderation),
             round: 0,
             shared: false,
             kind: None,
@@ -349,11 +349,11 @@ fn rolled_back(
     changes
 }
 
-fn new_fact(content: ContentHash, standing: RevisionState, now: Timestamp, origin: Origin) -> RevisionFact {
+fn new_fact(content: ContentHash, state: RevisionState, now: Timestamp, origin: Origin) -> RevisionFact {
     RevisionFact {
         ordinal: 1,
         content: Some(content),
-        standing,
+        state,
         round: 0,
         shared: false,
         kind: None,
@@ -433,7 +433,7 @@ pub(crate) fn failed(
 pub(crate) fn gone(address: &Address, record: &Record, asset_id: AssetId) -> Vec<Change> {
     let of_asset = || record.history.of_asset(asset_id);
     let newest = of_asset().next_back().map(|(key, _)| key);
-    let vanishes = |key: RevisionKey, fact: &RevisionFact| match fact.standing {
+    let vanishes = |key: RevisionKey, fact: &RevisionFact| match fact.state {
         RevisionState::Unverified | RevisionState::Reviewing | RevisionState::Live => true,
         RevisionState::Rejected => Some(key) == newest,
         RevisionState::Gone => false,
@@ -448,10 +448,10 @@ pub(crate) fn rejected(address: &Address, record: &Record, asset_id: AssetId) ->
     stand(address, record, asset_id, RevisionState::Rejected)
 }
 
-fn stand(address: &Address, record: &Record, asset_id: AssetId, standing: RevisionState) -> Vec<Change> {
+fn stand(address: &Address, record: &Record, asset_id: AssetId, state: RevisionState) -> Vec<Change> {
     let of_asset = record.history.of_asset(asset_id);
     of_asset
-        .map(|(key, fact)| Change::AddRevision { address: address.clone(), key, fact: fact.now(standing) })
+        .map(|(key, fact)| Change::AddRevision { address: address.clone(), key, fact: fact.now(state) })
         .collect()
 }
 
@@ -470,18 +470,18 @@ pub(crate) fn looked_at(
     let mut changes = Vec::new();
     for (key, fact) in known {
         // It is there, and nothing was said against it when it vanished.
-        let as_before = match fact.standing {
+        let as_before = match fact.state {
             RevisionState::Gone | RevisionState::Unverified => RevisionState::Live,
             said => said,
         };
         let said =
             asset.moderation.filter(|_| key == at).map(|moderation| RevisionState::of_moderation(Some(moderation)));
-        let standing = said.unwrap_or(as_before);
+        let state = said.unwrap_or(as_before);
         // A read that lags shows what was said earlier, so it takes nothing back.
-        let is_earlier = lags && standing < as_before;
-        if standing != fact.standing && !is_earlier {
-            changes.push(Change::AddRevision { address: address.clone(), key, fact: fact.now(standing) });
-            changes.extend(event_of(fact.standing, standing, asset.asset_id).map(|event| told(address, event)));
+        let is_earlier = lags && state < as_before;
+        if state != fact.state && !is_earlier {
+            changes.push(Change::AddRevision { address: address.clone(), key, fact: fact.now(state) });
+            changes.extend(event_of(fact.state, state, asset.asset_id).map(|event| told(address, event)));
         }
     }
     // Versions only grow, so that a newer one is no earlier read.
@@ -514,7 +514,7 @@ pub(crate) fn made_elsewhere(address: &Address, record: &Record, asset: &RemoteA
     let fact = RevisionFact {
         ordinal: ordinal_of(record, asset.asset_id),
         content: None,
-        standing: RevisionState::of_moderation(asset.moderation),
+        state: RevisionState::of_moderation(asset.moderation),
         round: 0,
         shared: false,
         kind: None,

@@ -271,7 +271,7 @@ impl SyncRun<'_> {
     async fn look_first(&mut self) -> Result<(), SyncError> {
         let undecided = |recorded: &Recorded| {
             let mut facts = recorded.assets.values().flat_map(|record| record.history.iter());
-            facts.any(|(_, fact)| matches!(fact.standing, RevisionState::Reviewing | RevisionState::Unverified))
+            facts.any(|(_, fact)| matches!(fact.state, RevisionState::Reviewing | RevisionState::Unverified))
         };
         let lost = |recorded: &Recorded| !recorded.outdated.is_empty() || !recorded.not_found.is_empty();
         let any = |recorded: &Recorded| undecided(recorded) || lost(recorded);

@@ -66,7 +66,7 @@ pub(crate) fn queries(desired: &Desired, recorded: &Recorded) -> Vec<AssetQuery>
             None if record.in_lockfile => last(record),
             None => continue,
         };
-        let lost = |fact: &RevisionFact| matches!(fact.standing, RevisionState::Rejected | RevisionState::Gone);
+        let lost = |fact: &RevisionFact| matches!(fact.state, RevisionState::Rejected | RevisionState::Gone);
         for (key, _) in record.history.iter().filter(|(_, fact)| lost(fact)) {
             all.entry(key.asset_id).or_default();
         }
@@ -235,7 +235,7 @@ pub(crate) fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) 
 pub(crate) fn urgent(queries: Vec<AssetQuery>, recorded: &Recorded, now: Timestamp) -> Vec<AssetQuery> {
     let facts = recorded.assets.values().flat_map(|record| record.history.iter());
     let unverified: BTreeSet<AssetId> =
-        facts.filter(|(_, fact)| fact.standing == RevisionState::Unverified).map(|(key, _)| key.asset_id).collect();
+        facts.filter(|(_, fact)| fact.state == RevisionState::Unverified).map(|(key, _)| key.asset_id).collect();
     let is_due = |known: &NotFound| !known.is_gone() && (known.next_at() <= now || known.at > now);
     let is_urgent = |query: &AssetQuery| match recorded.not_found.get(&query.asset_id) {
         Some(known) => recorded.outdated.contains(&query.asset_id) || is_due(known),

@@ -182,8 +182,8 @@ impl Inner {
     fn take(&self, key: u64, reply: ApiReply<OperationState>) {
         let (outcome, followed) = read(reply);
         let mut queue = self.queue();
-        let standing = queue.schedule.report(key, outcome, fastrand::f64(), moment());
-        let followed = match (standing, followed) {
+        let state = queue.schedule.report(key, outcome, fastrand::f64(), moment());
+        let followed = match (state, followed) {
             (_, Some(followed)) => Some(followed),
             (Some(OperationStatus::Gone), None) => Some(Followed::Lost),
             (Some(OperationStatus::Outlived(_)), None) => Some(Followed::Outlived),

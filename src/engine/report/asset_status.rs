@@ -154,15 +154,15 @@ impl StatusInputs<'_> {
         });
         let seen = current.and_then(|(key, _)| self.recorded.observed(key.asset_id)).map(|seen| &seen.asset);
         let archived_by = record.zip(current).and_then(|(record, (key, _))| archived_by(record, key.asset_id, seen));
-        let standing = current.map(|(_, fact)| fact.standing);
-        let moderation = match standing {
+        let state = current.map(|(_, fact)| fact.state);
+        let moderation = match state {
             Some(RevisionState::Rejected) => Some(Moderation::Rejected),
             Some(RevisionState::Reviewing) => Some(Moderation::Reviewing),
             Some(RevisionState::Unverified | RevisionState::Live | RevisionState::Gone) | None => {
                 seen.and_then(|seen| seen.moderation)
             }
         };
-        let reviewed = current.filter(|(_, fact)| fact.standing == RevisionState::Reviewing);
+        let reviewed = current.filter(|(_, fact)| fact.state == RevisionState::Reviewing);
         let pin = want.and_then(|want| want.pin);
         let (error, hint) = self.error(record);
         let stored = |field: Field| stored_otherwise(want?, record?, seen?, field);

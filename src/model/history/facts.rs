@@ -128,7 +128,7 @@ mod tests {
         RevisionFact {
             ordinal,
             content: None,
-            standing: RevisionState::Live,
+            state: RevisionState::Live,
             round: 0,
             shared: false,
             kind: None,

@@ -151,7 +151,7 @@ fn a_held_address_kept_the_asset_of_another_from_being_healed() {
 
 #[test]
 fn what_vanished_is_told_and_not_made_anew_by_itself() {
-    let gone = |known: KnownBuilder, path: &str, asset: u64| known.standing(path, asset, 1, RevisionState::Gone);
+    let gone = |known: KnownBuilder, path: &str, asset: u64| known.state(path, asset, 1, RevisionState::Gone);
     let model = || gone(model().points_to("b.fbx", 11), "b.fbx", 11);
     check(vec![want("b.fbx", 1)], model(), "drift b.fbx: Roblox no longer has asset 11");
     check(vec![want("b.fbx", 2)], model(), "held b.fbx: Roblox no longer has its asset");
@@ -168,7 +168,7 @@ fn what_vanished_is_told_and_not_made_anew_by_itself() {
 
 #[test]
 fn a_fresh_machine_uploaded_anew_what_had_vanished() {
-    let known = || KnownBuilder::default().revision("a.png", 10, 1, 1).standing("a.png", 10, 1, RevisionState::Gone);
+    let known = || KnownBuilder::default().revision("a.png", 10, 1, 1).state("a.png", 10, 1, RevisionState::Gone);
     check(vec![want("a.png", 1)], known(), "drift a.png: Roblox no longer has asset 10");
     // It had gone back to the older one.
     let older = known().revision("a.png", 20, 2, 2);

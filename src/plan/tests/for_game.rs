@@ -50,17 +50,17 @@ fn a_pin_decides_before_the_content() {
 
 #[test]
 fn rejected_or_lost_content_gives_the_asset_of_before() {
-    for standing in [RevisionState::Rejected, RevisionState::Gone] {
-        let late = picture().standing("a.png", 20, 2, standing);
+    for state in [RevisionState::Rejected, RevisionState::Gone] {
+        let late = picture().state("a.png", 20, 2, state);
         check_id(Some(&want("a.png", 2)), "a.png", late, 10, 10);
         // Without another one the ID stays: an appeal may bring it back.
         let only = KnownBuilder::default()
             .revision("a.png", 10, 1, 1)
             .points_to("a.png", 10)
-            .standing("a.png", 10, 1, standing);
+            .state("a.png", 10, 1, state);
         check_id(Some(&want("a.png", 1)), "a.png", only, 10, 10);
     }
-    check_id(Some(&want("b.fbx", 2)), "b.fbx", model().standing("b.fbx", 11, 2, RevisionState::Rejected), 11, 11);
+    check_id(Some(&want("b.fbx", 2)), "b.fbx", model().state("b.fbx", 11, 2, RevisionState::Rejected), 11, 11);
 }
 
 #[test]

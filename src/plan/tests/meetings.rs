@@ -84,9 +84,9 @@ fn a_shared_one_that_is_removed_leaves_the_other_its_asset() {
 #[test]
 fn a_rejected_one_whose_file_reverts_goes_back() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).revision("a.png", 20, 2, 2).points_to("a.png", 20);
-    let known = known.standing("a.png", 20, 2, RevisionState::Rejected);
+    let known = known.state("a.png", 20, 2, RevisionState::Rejected);
     check(vec![want("a.png", 1)], known, "replace a.png 10: its content is again that of asset 10");
-    let known = model().standing("b.fbx", 11, 3, RevisionState::Rejected);
+    let known = model().state("b.fbx", 11, 3, RevisionState::Rejected);
     check(vec![want("b.fbx", 2)], known, "update_content b.fbx 11: its content changed from 03030303 to 02020202");
 }
 

@@ -184,7 +184,7 @@ impl KnownBuilder {
         let mut fact = RevisionFact {
             ordinal: if model { 1 } else { ordinal },
             content: None,
-            standing: RevisionState::Live,
+            state: RevisionState::Live,
             round: 0,
             shared: false,
             kind: None,
@@ -222,8 +222,8 @@ impl KnownBuilder {
         known.points_to(path, asset)
     }
 
-    fn standing(self, path: &str, asset: u64, ordinal: u32, standing: RevisionState) -> Self {
-        self.fact(path, asset, ordinal, |fact| fact.standing = standing)
+    fn state(self, path: &str, asset: u64, ordinal: u32, state: RevisionState) -> Self {
+        self.fact(path, asset, ordinal, |fact| fact.state = state)
     }
 
     fn locked(self, path: &str) -> Self {

@@ -7,8 +7,8 @@ fn rejected_content_is_not_uploaded_again() {
     let known = KnownBuilder::default()
         .revision("a.png", 10, 1, 1)
         .revision("b.fbx", 11, 1, 1)
-        .fact("a.png", 10, 1, |fact| fact.standing = RevisionState::Rejected)
-        .fact("b.fbx", 11, 1, |fact| fact.standing = RevisionState::Rejected);
+        .fact("a.png", 10, 1, |fact| fact.state = RevisionState::Rejected)
+        .fact("b.fbx", 11, 1, |fact| fact.state = RevisionState::Rejected);
     check(
         vec![want("a.png", 1), want("b.fbx", 1)],
         known,
@@ -22,7 +22,7 @@ fn rejected_content_was_uploaded_again_under_another_address() {
     let known = || {
         KnownBuilder::default().fact("a.png", 10, 1, |fact| {
             fact.content = Some(hash(1));
-            fact.standing = RevisionState::Rejected;
+            fact.state = RevisionState::Rejected;
         })
     };
     let rejected = "rejected b.png: Roblox's moderation rejected this content, as `a.png`";
@@ -38,7 +38,7 @@ fn what_is_under_review_is_used_and_shared() {
         let mut known = known();
         let record = known.0.assets.get_mut(&address("a.png")).unwrap();
         record.history = Default::default();
-        known.fact("a.png", 10, 1, |fact| (fact.content, fact.standing) = (Some(hash(1)), RevisionState::Reviewing))
+        known.fact("a.png", 10, 1, |fact| (fact.content, fact.state) = (Some(hash(1)), RevisionState::Reviewing))
     };
     check(vec![want("a.png", 1)], known(), "");
     check(vec![want("b.png", 1)], known(), "create b.png 10: it is new; `a.png` has an asset with the same bytes");
@@ -48,7 +48,7 @@ fn what_is_under_review_is_used_and_shared() {
 #[test]
 fn a_rejected_content_is_held_until_it_changes() {
     let rejected = |path: &str, asset: u64| {
-        KnownBuilder::default().revision(path, asset, 1, 1).points_to(path, asset).standing(
+        KnownBuilder::default().revision(path, asset, 1, 1).points_to(path, asset).state(
             path,
             asset,
             1,
@@ -72,10 +72,10 @@ fn a_rejected_content_is_held_until_it_changes() {
 
 #[test]
 fn a_file_that_reverts_to_what_was_rejected_is_held() {
-    let known = KnownBuilder::default().revision("a.png", 10, 1, 1).standing("a.png", 10, 1, RevisionState::Rejected);
+    let known = KnownBuilder::default().revision("a.png", 10, 1, 1).state("a.png", 10, 1, RevisionState::Rejected);
     let known = known.revision("a.png", 20, 2, 2).points_to("a.png", 20);
     check(vec![want("a.png", 1)], known, "rejected a.png: Roblox's moderation rejected this content");
-    let known = KnownBuilder::default().revision("b.fbx", 11, 1, 1).standing("b.fbx", 11, 1, RevisionState::Rejected);
+    let known = KnownBuilder::default().revision("b.fbx", 11, 1, 1).state("b.fbx", 11, 1, RevisionState::Rejected);
     let known = known.revision("b.fbx", 11, 2, 2).points_to("b.fbx", 11);
     check(vec![want("b.fbx", 1)], known, "rejected b.fbx: Roblox's moderation rejected this content");
 }
@@ -83,8 +83,8 @@ fn a_file_that_reverts_to_what_was_rejected_is_held() {
 #[test]
 fn an_asset_that_is_taken_down_later_is_held_where_it_is_used() {
     let known = KnownBuilder::default().revision("a.png", 10, 1, 1).points_to("a.png", 10).sharing("b.png", 10, 1);
-    let known = known.standing("a.png", 10, 1, RevisionState::Rejected).fact("b.png", 10, 1, |fact| {
-        fact.standing = RevisionState::Rejected;
+    let known = known.state("a.png", 10, 1, RevisionState::Rejected).fact("b.png", 10, 1, |fact| {
+        fact.state = RevisionState::Rejected;
         fact.shared = true;
     });
     check(

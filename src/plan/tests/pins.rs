@@ -98,7 +98,7 @@ fn a_pin_to_what_can_not_be_gone_back_to_is_refused_with_the_list() {
         "it is pinned to revision 9, which it never had",
         "it has 1, 2, 3",
     );
-    let rejected = model().standing("b.fbx", 11, 2, RevisionState::Rejected);
+    let rejected = model().state("b.fbx", 11, 2, RevisionState::Rejected);
     check_hint(
         pinned(want("b.fbx", 3), 2),
         rejected,
@@ -107,7 +107,7 @@ fn a_pin_to_what_can_not_be_gone_back_to_is_refused_with_the_list() {
     );
     let list = "it has 1 (asset 10), 2 (asset 20)";
     check_hint(pinned(want("a.png", 2), 30), picture(), "it is pinned to asset 30, which it never had", list);
-    let gone = picture().standing("a.png", 10, 1, RevisionState::Gone);
+    let gone = picture().state("a.png", 10, 1, RevisionState::Gone);
     check_hint(
         pinned(want("a.png", 2), 10),
         gone,

@@ -99,7 +99,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         prop::bool::weighted(0.1),
     );
     prop_oneof![
-        8 => revision.prop_map(|(asset, ordinal, content, standing, shared, duplicate)| Fact::Revision(asset, ordinal, content, standing, shared, duplicate)),
+        8 => revision.prop_map(|(asset, ordinal, content, state, shared, duplicate)| Fact::Revision(asset, ordinal, content, state, shared, duplicate)),
         4 => asset().prop_map(Fact::Point),
         2 => any_metadata().prop_map(Fact::Ask),
         4 => any::<bool>().prop_map(Fact::Lock),
@@ -116,9 +116,9 @@ fn any_fact() -> impl Strategy<Value = Fact> {
 fn learn(known: KnownBuilder, path: &str, fact: Fact) -> KnownBuilder {
     let known = if known.0.assets.contains_key(&address(path)) { known } else { known.enrolled(path) };
     match fact {
-        Fact::Revision(asset, ordinal, content, standing, shared, duplicate) => {
+        Fact::Revision(asset, ordinal, content, state, shared, duplicate) => {
             let known = known.fact(path, asset, ordinal, |fact| {
-                (fact.content, fact.standing) = (content.map(hash), RevisionState::ALL[standing]);
+                (fact.content, fact.state) = (content.map(hash), RevisionState::ALL[state]);
                 fact.shared = shared;
             });
             let listing = Some(if duplicate { Listing::Duplicate } else { Listing::Listed });

@@ -60,7 +60,7 @@ spelled! {
     FieldDigest => parse;
     Privacy => |text: &str| word("privacy", text, Self::from_name);
     RetireReason => |text: &str| word("reason to leave", text, Self::from_name);
-    RevisionState => |text: &str| word("standing", text, Self::from_name);
+    RevisionState => |text: &str| word("state", text, Self::from_name);
     Pin => |text: &str| word("pin", text, spelling::parse_pin);
     ProjectPath => |text: &str| Self::new(text).map_err(|error| error.to_string());
     OperationId => |text: &str| Self::new(text).map_err(|error| error.to_string());
@@ -209,7 +209,7 @@ struct RevisionText {
     revision: Option<NumberForm<Revision>>,
     ordinal: Option<u32>,
     content_hash: Option<Text<ContentHash>>,
-    standing: Option<Text<RevisionState>>,
+    state: Option<Text<RevisionState>>,
     round: Option<u32>,
     #[serde(default)]
     shared: bool,
@@ -227,7 +227,7 @@ struct RevisionText {
 impl RevisionText {
     /// The revision of an entry of this kind, and how the lockfile has its asset.
     fn read(self, of: Kind) -> (RevisionKey, RevisionFact, Listing) {
-        let Self { asset_id, revision, ordinal, content_hash, standing, round, shared, duplicate, .. } = self;
+        let Self { asset_id, revision, ordinal, content_hash, state, round, shared, duplicate, .. } = self;
         let Self { asset_type, creator, disputed, era, .. } = self;
         let asset_type = asset_type.map_or(of.asset_type, |Text(asset_type)| asset_type);
         let creator = creator.map_or(of.creator, |Text(creator)| creator);
@@ -235,7 +235,7 @@ impl RevisionText {
         let fact = RevisionFact {
             ordinal: ordinal.unwrap_or(1),
             content: content_hash.map(|Text(content)| content),
-            standing: standing.map(|Text(standing)| standing).unwrap_or_default(),
+            state: state.map(|Text(state)| state).unwrap_or_default(),
             round: round.unwrap_or_default(),
             shared,
             kind: Some(Kind { asset_type, creator }),

@@ -509,7 +509,7 @@ fn is_polled(work: &OpenWork, under_way: &[(AttemptId, &Attempt)]) -> bool {
 fn is_settled(intent: &Intent, history: &History, asked: &FieldDigests) -> bool {
     match intent {
         Intent::Create { content, .. } => {
-            history.iter().any(|(_, fact)| fact.content == Some(*content) && fact.standing != RevisionState::Gone)
+            history.iter().any(|(_, fact)| fact.content == Some(*content) && fact.state != RevisionState::Gone)
         }
         Intent::UpdateContent { asset_id, content, head } => history
             .iter()

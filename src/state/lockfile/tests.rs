@@ -44,7 +44,7 @@ fn fact(content: u8) -> RevisionFact {
     RevisionFact {
         ordinal: 1,
         content: Some(hash(content)),
-        standing: RevisionState::Live,
+        state: RevisionState::Live,
         round: 0,
         shared: false,
         kind: Some(identity(AssetType::Image, "x").kind()),
@@ -147,9 +147,9 @@ fn any_intent() -> impl Strategy<Value = Intent> {
 }
 
 prop_compose! {
-    fn any_fact()(ordinal in 1_u32..4, content in prop::option::of(0_u8..3), (standing, round) in (0..RevisionState::ALL.len(), 0_u32..3), shared: bool, disputed in prop::bool::weighted(0.1), era in 0_u32..6) -> RevisionFact {
-        let standing = RevisionState::ALL[standing];
-        RevisionFact { ordinal, content: content.map(hash), standing, round, shared, kind: None, disputed, era: era / 5, made: None }
+    fn any_fact()(ordinal in 1_u32..4, content in prop::option::of(0_u8..3), (state, round) in (0..RevisionState::ALL.len(), 0_u32..3), shared: bool, disputed in prop::bool::weighted(0.1), era in 0_u32..6) -> RevisionFact {
+        let state = RevisionState::ALL[state];
+        RevisionFact { ordinal, content: content.map(hash), state, round, shared, kind: None, disputed, era: era / 5, made: None }
     }
 }
 
@@ -387,7 +387,7 @@ fn the_form() {
     let mut history = History::new();
     history.add(key(9, 1), RevisionFact { kind: Some(group), ..fact(0x99) });
     history.add(key(10, 1), model(0xaa));
-    history.add(key(10, 2), RevisionFact { standing: RevisionState::Rejected, ..model(0xbb) });
+    history.add(key(10, 2), RevisionFact { state: RevisionState::Rejected, ..model(0xbb) });
     history.add(key(11, 1), RevisionFact { ordinal: 2, content: None, ..model(0) });
     history.list(id(11), Some(Listing::Duplicate));
     sword.history = history;
@@ -412,7 +412,7 @@ fn the_form() {
     revisions = [
       { asset_id = 9, revision = 1, content_hash = "9999999999999999999999999999999999999999999999999999999999999999", creator = "group:2" },
       { asset_id = 10, revision = 1, content_hash = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" },
-      { asset_id = 10, revision = 2, content_hash = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", standing = "rejected" },
+      { asset_id = 10, revision = 2, content_hash = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", state = "rejected" },
       { asset_id = 11, revision = 1, ordinal = 2, duplicate = true },
     ]
 

@@ -115,7 +115,7 @@ fn push_entry(text: &mut String, address: &Address, entry: &LockfileEntry) {
 }
 
 fn push_revision(text: &mut String, at: RevisionKey, fact: &RevisionFact, of: Kind, listing: Option<Listing>) {
-    let RevisionFact { ordinal, content, standing, round, shared, kind, disputed, era, made: _ } = fact;
+    let RevisionFact { ordinal, content, state, round, shared, kind, disputed, era, made: _ } = fact;
     let _ = write!(text, "  {{ {}", key(at));
     if *ordinal != 1 {
         let _ = write!(text, ", ordinal = {ordinal}");
@@ -123,8 +123,8 @@ fn push_revision(text: &mut String, at: RevisionKey, fact: &RevisionFact, of: Ki
     if let Some(content) = content {
         let _ = write!(text, ", content_hash = \"{content}\"");
     }
-    if *standing != RevisionState::Live {
-        let _ = write!(text, ", standing = \"{}\"", standing.name());
+    if *state != RevisionState::Live {
+        let _ = write!(text, ", state = \"{}\"", state.name());
     }
     if *round != 0 {
         let _ = write!(text, ", round = {round}");

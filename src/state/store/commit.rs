@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, TransactionBehavior, named_params};
 
-use super::{Store, attempts, events, forget, proof, rows, seen};
+use super::{Store, attempts, events, forget, proof, rows, observations};
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
 use crate::model::change::Change;
@@ -158,10 +158,10 @@ fn apply(connection: &Connection, change: &Change, at: Timestamp, now: &str) -> 
         Change::SetSpentQuota { creator, asset_type, spent } => {
             spend(connection, *creator, *asset_type, spent.as_ref())
         }
-        Change::RecordObservation { asset } => Ok(seen::write(connection, asset, now)?),
-        Change::RecordNotFound { asset_id } => Ok(seen::not_found(connection, *asset_id, at)?),
-        Change::RecordWrite { asset_id } => Ok(seen::wrote(connection, *asset_id, now)?),
-        Change::MarkOutdated { asset_id } => Ok(seen::outdate(connection, *asset_id)?),
+        Change::RecordObservation { asset } => Ok(observations::write(connection, asset, now)?),
+        Change::RecordNotFound { asset_id } => Ok(observations::not_found(connection, *asset_id, at)?),
+        Change::RecordWrite { asset_id } => Ok(observations::wrote(connection, *asset_id, now)?),
+        Change::MarkOutdated { asset_id } => Ok(observations::outdate(connection, *asset_id)?),
         Change::LogEvent { address, event } => Ok(events::write(connection, address.as_ref(), event, now)?),
     }
 }
@@ -234,7 +234,7 @@ fn learn(connection: &Connection, address: &Address, key: RevisionKey, fact: Rev
     let (asset_id, version) = (rows::number(key.asset_id.get()), rows::version_or_zero(key.version));
     let known = connection
         .prepare_cached(
-            "SELECT ordinal, content, standing, round, shared, asset_type, creator, disputed, era, made_at, origin FROM revisions
+            "SELECT ordinal, content, state, round, shared, asset_type, creator, disputed, era, made_at, origin FROM revisions
              WHERE address = ?1 AND asset_id = ?2 AND version = ?3",
         )?
         .query_row((address.as_str(), asset_id, version), |row| super::load::fact(row, 0))
@@ -264,14 +264,14 @@ fn learn(connection: &Connection, address: &Address, key: RevisionKey, fact: Rev
     history.add(key, RevisionFact { era: fact.era.max(times), kind: Some(kind), ..fact });
     let Some(fact) = history.get(key) else { return Ok(()) };
     proof::toggle(connection, before ^ digest(fact))?;
-    let RevisionFact { ordinal, content, standing, round, shared, kind, disputed, era, made } = fact;
+    let RevisionFact { ordinal, content, state, round, shared, kind, disputed, era, made } = fact;
     let kind = kind.as_ref();
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO revisions
-                (address, asset_id, version, ordinal, content, standing, round, shared, asset_type, creator, disputed, era, made_at,
+                (address, asset_id, version, ordinal, content, state, round, shared, asset_type, creator, disputed, era, made_at,
                  origin)
-             VALUES (:address, :asset_id, :version, :ordinal, :content, :standing, :round, :shared, :asset_type, :creator,
+             VALUES (:address, :asset_id, :version, :ordinal, :content, :state, :round, :shared, :asset_type, :creator,
                  :disputed, :era, :made_at, :origin)",
         )?
         .execute(named_params! {
@@ -280,7 +280,7 @@ fn learn(connection: &Connection, address: &Address, key: RevisionKey, fact: Rev
             ":version": version,
             ":ordinal": ordinal,
             ":content": content.as_ref().map(|content| content.as_bytes()),
-            ":standing": standing.name(),
+            ":state": state.name(),
             ":round": round,
             ":shared": shared,
             ":asset_type": kind.map(|kind| kind.asset_type.name()),
@@ -326,7 +326,7 @@ fn rest(connection: &Connection, address: &Address, blocked: Option<&Blocked>) -
     require_record(connection, address)?;
     let (input_digest, message, at, refused, failures, doubts) = match blocked {
         None => {
-            connection.prepare_cached("DELETE FROM troubles WHERE address = ?1")?.execute([address.as_str()])?;
+            connection.prepare_cached("DELETE FROM blocked WHERE address = ?1")?.execute([address.as_str()])?;
             return Ok(());
         }
         Some(Blocked::Refused { input_digest, action, refusal_kind, message, at }) => {
@@ -338,18 +338,18 @@ fn rest(connection: &Connection, address: &Address, blocked: Option<&Blocked>) -
     };
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO troubles (address, subject, message, at, action, objection, failures, doubts)
-             VALUES (:address, :subject, :message, :at, :action, :objection, :failures, :doubts)",
+            "INSERT OR REPLACE INTO blocked (address, input_digest, message, at, action, refusal_kind, failures, in_doubt)
+             VALUES (:address, :input_digest, :message, :at, :action, :refusal_kind, :failures, :in_doubt)",
         )?
         .execute(named_params! {
             ":address": address.as_str(),
-            ":subject": input_digest.to_string(),
+            ":input_digest": input_digest.to_string(),
             ":message": message,
             ":at": at.to_string(),
             ":action": refused.map(|(action, _)| action),
-            ":objection": refused.map(|(_, refusal_kind)| refusal_kind),
+            ":refusal_kind": refused.map(|(_, refusal_kind)| refusal_kind),
             ":failures": failures,
-            ":doubts": doubts,
+            ":in_doubt": doubts,
         })?;
     Ok(())
 }
@@ -389,11 +389,11 @@ fn retire(
     let asset = rows::number(asset_id.get());
     match retirements {
         None => connection
-            .prepare_cached("DELETE FROM shelf WHERE address = ?1 AND asset_id = ?2")?
+            .prepare_cached("DELETE FROM retirements WHERE address = ?1 AND asset_id = ?2")?
             .execute((address.as_str(), asset))?,
         Some(Retirement { why, since, archived_at }) => connection
             .prepare_cached(
-                "INSERT OR REPLACE INTO shelf (address, asset_id, why, since, archived_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT OR REPLACE INTO retirements (address, asset_id, why, since, archived_at) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
             .execute((address.as_str(), asset, why.name(), since.to_string(), archived_at.map(|at| at.to_string())))?,
     };
@@ -445,13 +445,13 @@ fn spend(
 /// Counts a healing, and forgets those that no longer count.
 fn heal(connection: &Connection, address: &Address, repair: DriftRepair, now: Timestamp) -> Result<(), StoreFault> {
     require_record(connection, address)?;
-    let mut known = connection.prepare_cached("SELECT rowid, at FROM healed WHERE address = ?1")?;
+    let mut known = connection.prepare_cached("SELECT rowid, at FROM repairs WHERE address = ?1")?;
     let known: Vec<(i64, Timestamp)> =
         known.query_map([address.as_str()], |row| Ok((row.get(0)?, rows::time(row, 1)?)))?.collect::<Result<_, _>>()?;
     for (row, _) in known.into_iter().filter(|(_, at)| now.duration_since(*at) >= HEALINGS_COUNT_FOR) {
-        connection.prepare_cached("DELETE FROM healed WHERE rowid = ?1")?.execute([row])?;
+        connection.prepare_cached("DELETE FROM repairs WHERE rowid = ?1")?.execute([row])?;
     }
-    connection.prepare_cached("INSERT INTO healed (address, at, healing) VALUES (?1, ?2, ?3)")?.execute((
+    connection.prepare_cached("INSERT INTO repairs (address, at, repair) VALUES (?1, ?2, ?3)")?.execute((
         address.as_str(),
         now.to_string(),
         repair.name(),

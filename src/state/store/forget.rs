@@ -53,7 +53,7 @@ pub(super) fn forget_asset(connection: &Connection, address: &Address, asset_id:
     let left: bool = connection.prepare_cached(left)?.query_row(of_asset, |row| row.get(0))?;
     if emptied == 0 && !left {
         connection.prepare_cached("DELETE FROM listed WHERE address = ?1 AND asset_id = ?2")?.execute(of_asset)?;
-        connection.prepare_cached("DELETE FROM shelf WHERE address = ?1 AND asset_id = ?2")?.execute(of_asset)?;
+        connection.prepare_cached("DELETE FROM retirements WHERE address = ?1 AND asset_id = ?2")?.execute(of_asset)?;
         connection
             .prepare_cached("UPDATE assets SET points_to = NULL WHERE address = ?1 AND points_to = ?2")?
             .execute(of_asset)?;

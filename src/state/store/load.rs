@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Result, Row};
 
-use super::{Store, attempts, proof, rows, seen};
+use super::{Store, attempts, proof, rows, observations};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Privacy};
 use crate::model::forgotten::Forgotten;
@@ -40,10 +40,10 @@ impl Store {
                 assets,
                 attempts: attempts::load(&snapshot)?.into_iter().collect(),
                 forgotten: load_forgotten(&snapshot)?,
-                seen: seen::load(&snapshot)?,
-                not_found: seen::load_not_found(&snapshot)?,
-                written: seen::load_written(&snapshot)?,
-                outdated: seen::load_outdated(&snapshot)?,
+                seen: observations::load(&snapshot)?,
+                not_found: observations::load_not_found(&snapshot)?,
+                written: observations::load_written(&snapshot)?,
+                outdated: observations::load_outdated(&snapshot)?,
                 quotas: load_quotas(&snapshot)?,
                 next_attempt: snapshot.query_row("SELECT next_attempt FROM meta", [], |row| {
                     u64::try_from(row.get::<_, i64>(0)?).map_err(|error| rows::wrong(0, error))
@@ -98,7 +98,7 @@ pub(super) fn fact(row: &Row<'_>, first: usize) -> Result<RevisionFact> {
     Ok(RevisionFact {
         ordinal: row.get(first)?,
         content: rows::content_or_null(row, first + 1)?,
-        standing: rows::named(row, first + 2, "standing", RevisionState::from_name)?,
+        state: rows::named(row, first + 2, "state", RevisionState::from_name)?,
         round: row.get(first + 3)?,
         shared: row.get(first + 4)?,
         kind: Some(Kind { asset_type: rows::parsed(row, first + 5)?, creator: rows::parsed(row, first + 6)? }),
@@ -110,7 +110,7 @@ pub(super) fn fact(row: &Row<'_>, first: usize) -> Result<RevisionFact> {
 
 fn load_revisions(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
     let mut all = connection.prepare_cached(
-        "SELECT address, asset_id, version, ordinal, content, standing, round, shared, asset_type, creator, disputed, era, made_at,
+        "SELECT address, asset_id, version, ordinal, content, state, round, shared, asset_type, creator, disputed, era, made_at,
                 origin
          FROM revisions ORDER BY address, asset_id, version",
     )?;
@@ -154,14 +154,14 @@ fn load_forgotten(connection: &Connection) -> Result<BTreeMap<Address, Forgotten
 
 fn load_blocked(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
     let mut all = connection
-        .prepare_cached("SELECT address, subject, message, at, action, failures, doubts, objection FROM troubles")?;
+        .prepare_cached("SELECT address, input_digest, message, at, action, failures, in_doubt, refusal_kind FROM blocked")?;
     let mut found = all.query([])?;
     while let Some(row) = found.next()? {
         let record = record_of(row, assets, "a trouble")?;
         let (input_digest, message, at) = (rows::parsed(row, 1)?, row.get(2)?, rows::time(row, 3)?);
         record.blocked = Some(match row.get(4)? {
             Some(action) => {
-                let refusal_kind = rows::named(row, 7, "objection", RefusalKind::from_name)?;
+                let refusal_kind = rows::named(row, 7, "refusal kind", RefusalKind::from_name)?;
                 Blocked::Refused { input_digest, action, refusal_kind, message, at }
             }
             None => {
@@ -174,7 +174,7 @@ fn load_blocked(connection: &Connection, assets: &mut BTreeMap<Address, Record>)
 }
 
 fn load_retirements(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
-    let mut all = connection.prepare_cached("SELECT address, asset_id, why, since, archived_at FROM shelf")?;
+    let mut all = connection.prepare_cached("SELECT address, asset_id, why, since, archived_at FROM retirements")?;
     let mut found = all.query([])?;
     while let Some(row) = found.next()? {
         let retirements = Retirement {
@@ -182,7 +182,7 @@ fn load_retirements(connection: &Connection, assets: &mut BTreeMap<Address, Reco
             since: rows::time(row, 3)?,
             archived_at: rows::parsed_or_null(row, 4)?,
         };
-        record_of(row, assets, "an asset on the shelf")?.retirements.insert(rows::asset_id(row, 1)?, retirements);
+        record_of(row, assets, "a retirement")?.retirements.insert(rows::asset_id(row, 1)?, retirements);
     }
     Ok(())
 }
@@ -222,11 +222,11 @@ fn load_quotas(connection: &Connection) -> Result<BTreeMap<(Creator, AssetType),
 }
 
 fn load_repairs(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
-    let mut all = connection.prepare_cached("SELECT address, healing, at FROM healed ORDER BY rowid")?;
+    let mut all = connection.prepare_cached("SELECT address, repair, at FROM repairs ORDER BY rowid")?;
     let mut found = all.query([])?;
     while let Some(row) = found.next()? {
-        let done = (rows::named(row, 1, "healing", DriftRepair::from_name)?, rows::time(row, 2)?);
-        record_of(row, assets, "a healing")?.repairs.push(done);
+        let done = (rows::named(row, 1, "repair", DriftRepair::from_name)?, rows::time(row, 2)?);
+        record_of(row, assets, "a repair")?.repairs.push(done);
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ mod requests;
 mod room;
 mod rows;
 mod schema;
-mod seen;
+mod observations;
 #[cfg(test)]
 mod tests;
 

@@ -79,7 +79,7 @@ fn fact(number: u8) -> RevisionFact {
     RevisionFact {
         ordinal: u32::from(number % 3) + 1,
         content: (!number.is_multiple_of(5)).then(|| hash(number % 4)),
-        standing: RevisionState::ALL[usize::from(number) % RevisionState::ALL.len()],
+        state: RevisionState::ALL[usize::from(number) % RevisionState::ALL.len()],
         round: u32::from(number % 11),
         shared: number.is_multiple_of(2),
         kind: number.is_multiple_of(7).then(|| identity(number).kind()),
@@ -326,7 +326,7 @@ prop_compose! {
 }
 
 fn some_changes() -> Vec<Change> {
-    let fact = RevisionFact { standing: RevisionState::Live, ..fact(1) };
+    let fact = RevisionFact { state: RevisionState::Live, ..fact(1) };
     vec![
         Change::SetIdentity { address: address(1), identity: identity(1) },
         Change::AddRevision { address: address(1), key: RevisionKey { asset_id: id(1), version: None }, fact },

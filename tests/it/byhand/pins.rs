@@ -146,7 +146,7 @@ fn what_is_rejected_or_gone_is_refused() {
     project.remove_state();
     let line = text.lines().find(|line| line.contains(&format!("asset_id = {first},"))).unwrap();
     for (standing, why) in [("rejected", "which moderation rejected"), ("gone", "which Roblox no longer has")] {
-        let with = line.replacen(" }", &format!(", standing = \"{standing}\" }}"), 1);
+        let with = line.replacen(" }", &format!(", state = \"{standing}\" }}"), 1);
         project.write("assets.lock.toml", text.replace(line, &with));
         let (message, hint) = refused(&project, &["pin", "ui/a.png", "1"], 1);
         assert!(message.contains(why) && hint.starts_with("it has 2 (asset "), "{message} {hint}");

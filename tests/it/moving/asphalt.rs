@@ -45,7 +45,7 @@ fn what_asphalt_itself_wrote_moves_in_and_nothing_is_uploaded() {
             "{manifest}"
         );
         let lockfile = project.read("assets.lock.toml");
-        assert_eq!(lockfile.matches("standing = \"unverified\"").count(), 51, "{lockfile}");
+        assert_eq!(lockfile.matches("state = \"unverified\"").count(), 51, "{lockfile}");
     }
     assert_eq!(remote.all_requests(), 0);
 }

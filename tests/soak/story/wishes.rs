@@ -192,7 +192,7 @@ impl Story {
             let revisions = history["revisions"].as_array().filter(|_| code == 0).cloned().unwrap_or_default();
             let usable = |revision: &Value| {
                 let flag = |key: &str| revision[key].as_bool().unwrap_or(false);
-                revision["standing"] == "live" && !flag("current") && !flag("shared") && !flag("duplicate")
+                revision["state"] == "live" && !flag("current") && !flag("shared") && !flag("duplicate")
             };
             let numbers = revisions.iter().filter(|revision| usable(revision)).filter_map(|r| r["revision"].as_u64());
             let Some(number) = rng.choice(numbers.collect::<Vec<_>>()) else { continue };

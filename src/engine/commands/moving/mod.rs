@@ -60,7 +60,7 @@ pub(crate) struct Move {
     creator: Creator,
     claims: Claims,
     /// What Roblox said of assets, by asset.
-    standings: BTreeMap<AssetId, RevisionState>,
+    states: BTreeMap<AssetId, RevisionState>,
     /// Files that their pattern finds and the manifest's doesn't.
     own_entries: BTreeMap<String, usize>,
     /// Files that the manifest's pattern finds and theirs doesn't.
@@ -200,7 +200,7 @@ impl Move {
             source,
             creator,
             claims,
-            standings: BTreeMap::new(),
+            states: BTreeMap::new(),
             excluded: BTreeSet::new(),
             cache: FileCache::new(),
             unasked: Vec::new(),
@@ -324,7 +324,7 @@ impl Move {
             match answers.get(&claim.asset_id) {
                 Some(QueryResult::Present(asset)) => match Mismatch::of(kind, asset) {
                     Some(mismatch) => foreign.push((path.clone(), format!("{path} ({})", said(mismatch)))),
-                    None => told(&mut self.claims.findings, &mut self.standings, path, claim, asset),
+                    None => told(&mut self.claims.findings, &mut self.states, path, claim, asset),
                 },
                 Some(QueryResult::Gone) => {
                     self.claims.findings.add(FindingKind::NotFound, format!("{path} (asset {})", claim.asset_id))
@@ -377,7 +377,7 @@ impl Move {
             return Err(MoveError::WouldUpload { addresses: again });
         }
         let assets = self.claims.assets.iter().filter_map(|(path, claim)| {
-            Some((address(path)?, claim.asset_id, self.standings.contains_key(&claim.asset_id)))
+            Some((address(path)?, claim.asset_id, self.states.contains_key(&claim.asset_id)))
         });
         Ok(Ready {
             assets: assets.collect(),
@@ -409,7 +409,7 @@ impl Move {
             let fact = RevisionFact {
                 ordinal: 1,
                 content: (claim.proof != Proof::Outdated).then_some(claim.content),
-                standing: self.standings.get(&claim.asset_id).copied().unwrap_or(RevisionState::Unverified),
+                state: self.states.get(&claim.asset_id).copied().unwrap_or(RevisionState::Unverified),
                 round: 0,
                 // Equal files have one asset, whose metadata is the first one's.
                 shared: !owned.insert(claim.asset_id),
@@ -455,19 +455,19 @@ fn address(path: &str) -> Option<Address> {
 /// What Roblox said of an asset that is what the tool says.
 fn told(
     findings: &mut Findings,
-    standings: &mut BTreeMap<AssetId, RevisionState>,
+    states: &mut BTreeMap<AssetId, RevisionState>,
     path: &str,
     claim: &Claim,
     asset: &RemoteAsset,
 ) {
-    let standing = RevisionState::of_moderation(asset.moderation);
-    if standing == RevisionState::Rejected {
+    let state = RevisionState::of_moderation(asset.moderation);
+    if state == RevisionState::Rejected {
         findings.add(FindingKind::Rejected, format!("{path} (asset {})", claim.asset_id));
     }
     if asset.revision.is_some_and(|revision| revision.get() > FIRST_VERSION) {
         findings.add(FindingKind::ChangedOnRoblox, format!("{path} (asset {})", claim.asset_id));
     }
-    standings.insert(claim.asset_id, standing);
+    states.insert(claim.asset_id, state);
 }
 
 /// What differs, without the lockfile that is not written yet.

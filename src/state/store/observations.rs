@@ -48,7 +48,7 @@ pub(super) fn write(connection: &Connection, asset: &RemoteAsset, now: &str) -> 
         .collect();
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO seen
+            "INSERT OR REPLACE INTO observations
                 (asset_id, at, revision, asset_type, creator, display_name, description, moderation, archived, icon,
                  previews, social_links, revision_created_at, extras_known)
              VALUES (:asset_id, :at, :revision, :asset_type, :creator, :display_name, :description, :moderation,
@@ -96,7 +96,7 @@ pub(super) fn not_found(connection: &Connection, asset_id: AssetId, now: Timesta
 
 pub(super) fn wrote(connection: &Connection, asset_id: AssetId, now: &str) -> Result<()> {
     connection
-        .prepare_cached("INSERT OR REPLACE INTO written (asset_id, at) VALUES (?1, ?2)")?
+        .prepare_cached("INSERT OR REPLACE INTO own_writes (asset_id, at) VALUES (?1, ?2)")?
         .execute((rows::number(asset_id.get()), now))?;
     Ok(())
 }
@@ -116,7 +116,7 @@ pub(super) fn load_not_found(connection: &Connection) -> Result<BTreeMap<AssetId
 }
 
 pub(super) fn load_written(connection: &Connection) -> Result<BTreeMap<AssetId, Timestamp>> {
-    let mut all = connection.prepare_cached("SELECT asset_id, at FROM written ORDER BY asset_id")?;
+    let mut all = connection.prepare_cached("SELECT asset_id, at FROM own_writes ORDER BY asset_id")?;
     all.query_map([], |row| Ok((rows::asset_id(row, 0)?, rows::time(row, 1)?)))?.collect()
 }
 
@@ -129,7 +129,7 @@ pub(super) fn load(connection: &Connection) -> Result<BTreeMap<AssetId, Observat
     let mut all = connection.prepare_cached(
         "SELECT asset_id, at, revision, asset_type, creator, display_name, description, moderation, archived, icon,
                 previews, social_links, revision_created_at, extras_known
-         FROM seen ORDER BY asset_id",
+         FROM observations ORDER BY asset_id",
     )?;
     all.query_map([], |row| {
         let asset = asset(row)?;
