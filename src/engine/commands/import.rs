@@ -344,11 +344,8 @@ impl Import<'_> {
                     changes.extend(effects::looked_at(&address(), record, asset, false, now));
                 }
                 let state = history.and_then(|history| history.get(key)).map(|known| known.now(fact.state));
-                let fact = state.map_or(fact, |RevisionFact { state, round, .. }| RevisionFact {
-                    state,
-                    round,
-                    ..fact
-                });
+                let fact =
+                    state.map_or(fact, |RevisionFact { state, round, .. }| RevisionFact { state, round, ..fact });
                 changes.extend([
                     set_identity,
                     learn(RevisionFact { ordinal: history.map_or(1, History::next_ordinal), ..fact }),

@@ -450,9 +450,7 @@ pub(crate) fn rejected(address: &Address, record: &Record, asset_id: AssetId) ->
 
 fn stand(address: &Address, record: &Record, asset_id: AssetId, state: RevisionState) -> Vec<Change> {
     let of_asset = record.history.of_asset(asset_id);
-    of_asset
-        .map(|(key, fact)| Change::AddRevision { address: address.clone(), key, fact: fact.now(state) })
-        .collect()
+    of_asset.map(|(key, fact)| Change::AddRevision { address: address.clone(), key, fact: fact.now(state) }).collect()
 }
 
 /// The remote describes an asset in answer to a question: what follows for an address that has it.

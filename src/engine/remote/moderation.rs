@@ -43,8 +43,7 @@ pub(crate) fn under_review(desired: &Desired, recorded: &Recorded) -> BTreeMap<A
     let mut reviews: BTreeMap<AssetId, Review> = BTreeMap::new();
     for (address, want) in &desired.assets {
         let Some(record) = recorded.assets.get(address) else { continue };
-        let Some((key, fact)) = current(want, record).filter(|(_, fact)| fact.state == RevisionState::Reviewing)
-        else {
+        let Some((key, fact)) = current(want, record).filter(|(_, fact)| fact.state == RevisionState::Reviewing) else {
             continue;
         };
         let review = reviews.entry(key.asset_id).or_default();

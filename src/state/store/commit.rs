@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, TransactionBehavior, named_params};
 
-use super::{Store, attempts, events, forget, proof, rows, observations};
+use super::{Store, attempts, events, forget, observations, proof, rows};
 use crate::model::address::Address;
 use crate::model::asset::AssetType;
 use crate::model::change::Change;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Result, Row};
 
-use super::{Store, attempts, proof, rows, observations};
+use super::{Store, attempts, observations, proof, rows};
 use crate::model::address::Address;
 use crate::model::asset::{AssetType, Privacy};
 use crate::model::forgotten::Forgotten;
@@ -153,8 +153,9 @@ fn load_forgotten(connection: &Connection) -> Result<BTreeMap<Address, Forgotten
 }
 
 fn load_blocked(connection: &Connection, assets: &mut BTreeMap<Address, Record>) -> Result<()> {
-    let mut all = connection
-        .prepare_cached("SELECT address, input_digest, message, at, action, failures, in_doubt, refusal_kind FROM blocked")?;
+    let mut all = connection.prepare_cached(
+        "SELECT address, input_digest, message, at, action, failures, in_doubt, refusal_kind FROM blocked",
+    )?;
     let mut found = all.query([])?;
     while let Some(row) = found.next()? {
         let record = record_of(row, assets, "a trouble")?;

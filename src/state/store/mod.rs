@@ -15,6 +15,7 @@ mod files;
 mod forget;
 mod learned;
 mod load;
+mod observations;
 mod open;
 mod proof;
 mod request_form;
@@ -22,7 +23,6 @@ mod requests;
 mod room;
 mod rows;
 mod schema;
-mod observations;
 #[cfg(test)]
 mod tests;
 
