@@ -1,5 +1,5 @@
-//! The side door over HTTP, under `/emulator/`: JSON in, JSON out, no key. `mod.rs` lists the
-//! verbs. Each is one call of [`Control`]; nothing is decided here.
+//! The control API over HTTP, under `/emulator/`: JSON in, JSON out, no key. docs/emulator.md lists
+//! the requests. Each is one call of [`Control`]; nothing is decided here.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

@@ -12,48 +12,8 @@
 //! Read `service.rs` for the way of a request, `world/` for what is true, `wire/` for how it is
 //! spelt, `faults.rs` for what goes wrong on purpose.
 //!
-//! # The side door
-//!
-//! Under `/emulator/`, in JSON (`content-type: application/json`), without a key, and closed to web
-//! pages (`browser.rs`); [`Control`] is the same in process. Times are milliseconds since the Unix
-//! epoch.
-//!
-//! | verb | what it does |
-//! | --- | --- |
-//! | `GET /emulator/assets`, `/emulator/assets/{id}` | assets with their versions |
-//! | `POST /emulator/assets/{id}/edit` | what somebody else does: any of `{"display_name", "description", "archived", "content_hash", "head", "reject_version", "remove_version"}` |
-//! | `GET /emulator/operations` | operations and how they ended |
-//! | `GET /emulator/requests` | the request log: method, path, endpoint, key's owner, content hash, status, whether it changed something |
-//! | `GET /emulator/counters` | requests by endpoint and status, commits by content hash, windows exceeded, faults fired |
-//! | `GET`, `POST`, `DELETE /emulator/faults` | the fault script: list, add one rule or a list, end all |
-//! | `POST`, `DELETE /emulator/moderation` | scripted verdicts: `{"content_hash" or "name" or "asset_id", "verdicts": [{"after_ms", "verdict"}], "fail_operation"}` |
-//! | `POST`, `DELETE /emulator/text-filter` | `{"contains", "field": "name" or "description" or "both", "action": "refuse" or "censor"}` |
-//! | `POST /emulator/accounts` | sanction an account: `{"owner": "user:1", "moderated": true}` |
-//! | `GET`, `PUT` or `POST /emulator/switches` | the table and the values; set some: `{"rollback": "repoint"}` |
-//! | `GET`, `PUT /emulator/limits` | `{"window_ms", "endpoints": {"create_asset": {"per_ip", "per_owner", "per_key"}}}` |
-//! | `PUT /emulator/latency` | `{"latency": "observed"}`, `"250"` (milliseconds) or `"polls:3"` |
-//! | `PUT /emulator/fees` | Robux an upload: `{"Video": 2000}` |
-//! | `POST /emulator/keys`, `/emulator/keys/revoke` | `{"key", "name", "owner": "user:1", "read", "write", "creators": "all" or "owner" or {"only": ["group:2"]}}`; `{"key"}` |
-//! | `GET /emulator/clock`, `POST /emulator/clock/advance` | the clock; put it forward: `{"ms": 60000}` |
-//! | `POST /emulator/reset` | an empty world, log and script |
-//!
-//! # Fault scripts
-//!
-//! ```json
-//! [
-//!   {"match": {"endpoint": "create_asset", "nth": [3]}, "action": {"kind": "reset", "at": "after_commit"}},
-//!   {"match": {"endpoint": "get_operation", "probability": 0.1}, "action": {"kind": "reply", "status": 502, "shape": "html"}},
-//!   {"match": {"name": "Sword"}, "times": 1, "action": {"kind": "operation", "outcome": "stuck"}},
-//!   {"action": {"kind": "reply", "status": 429, "retry_after": {"seconds": 0}}, "times": 5}
-//! ]
-//! ```
-//!
-//! Conditions: `endpoint`, `method`, `path`, `asset_id`, `content_hash`, `name`; of the requests
-//! that meet them `nth`, `every`, `after`, `probability`. Actions, in [`FaultAction`]: `refuse`;
-//! `reset`, `close` and `hang` (`at`: `before_body`, `after_body`, `after_commit`); `delay`;
-//! `truncate`; `drip`; `reply`; `merge`; `duplicate_commit`; `stale_reads`; `operation` (`outcome`:
-//! `stuck`, `endless`, `invisible`, `gone`, `error`, `nothing`, `metadata_error`,
-//! `failure_in_response`); `versions_loop`; `set_limits`; `revoke_key`; `moderate_account`.
+//! docs/emulator.md documents the control API under `/emulator/` and the fault scripts. It is closed
+//! to web pages (`browser.rs`); [`Control`] is the same API in process.
 
 mod body;
 mod browser;

@@ -2,8 +2,8 @@
 //!
 //! One value, handed to whoever has something to count: no global registry. It must never take a
 //! label that grows with the project: an address, an asset ID, a path or a message. Labels are
-//! `&'static str`s for that reason. The README explains each metric; `tests/it/systemd.rs` checks
-//! that none is missing. Read next: [`super::server`], which serves it.
+//! `&'static str`s for that reason. docs/operating.md explains each metric; `tests/it/systemd.rs`
+//! checks that none is missing. Read next: [`super::server`], which serves it.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;

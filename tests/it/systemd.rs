@@ -1,5 +1,5 @@
 //! The units in `systemd/`: what they must say, and what systemd itself thinks of them where it is
-//! installed. Also that the README explains every metric.
+//! installed. Also that docs/operating.md explains every metric.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -201,7 +201,7 @@ fn systemd_finds_the_services_hardened() {
 }
 
 #[test]
-fn the_readme_explains_every_metric() {
+fn the_documentation_explains_every_metric() {
     let metrics = Metrics::new("0", 0);
     metrics.set_assets(&[("synced", 1)]);
     metrics.action("create", "done");
@@ -213,13 +213,13 @@ fn the_readme_explains_every_metric() {
     let text = metrics.text();
     let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     assert_eq!(names.len(), 17, "a new metric has to be made above as well");
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let missing: Vec<&&str> = names.iter().filter(|name| !readme.contains(&format!("`{name}"))).collect();
-    assert!(missing.is_empty(), "README.md explains no {missing:?}");
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operating.md")).unwrap();
+    let missing: Vec<&&str> = names.iter().filter(|name| !page.contains(&format!("`{name}"))).collect();
+    assert!(missing.is_empty(), "docs/operating.md explains no {missing:?}");
     // And none that isn't there: alerts on a name that nothing has never fire.
-    let mentioned = readme.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let mentioned = page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     for name in mentioned.filter(|word| word.starts_with("macadam_")) {
         let base = name.trim_end_matches("_bucket").trim_end_matches("_sum").trim_end_matches("_count");
-        assert!(names.contains(&name) || names.contains(&base), "README.md names {name}");
+        assert!(names.contains(&name) || names.contains(&base), "docs/operating.md names {name}");
     }
 }

@@ -220,6 +220,61 @@ fn architecture_shows_the_same_table() {
     }
 }
 
+/// The Markdown pages of the repository, with their paths from its root.
+fn pages() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = Vec::new();
+    for folder in ["", "docs/", "benches/", "tests/outputs-real/"] {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".md") {
+                let path = format!("{folder}{name}");
+                let text = std::fs::read_to_string(root.join(&path)).unwrap();
+                pages.push((path, text));
+            }
+        }
+    }
+    pages
+}
+
+/// The anchors of a page's headings, by GitHub's rule: lower case, words joined by `-`, no punctuation.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let headings = page.lines().filter_map(|line| line.strip_prefix('#'));
+    headings
+        .map(|heading| {
+            let words = heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+            words.chars().filter(|c| c.is_alphanumeric() || *c == '-' || *c == '_').collect()
+        })
+        .collect()
+}
+
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = pages();
+    let mut broken = Vec::new();
+    let mut links = 0;
+    for (path, text) in &pages {
+        for (at, _) in text.match_indices("](") {
+            let Some((target, _)) = text[at + 2..].split_once(')') else { continue };
+            if target.contains("://") {
+                continue;
+            }
+            links += 1;
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let linked = if file.is_empty() { root.join(path) } else { root.join(path).parent().unwrap().join(file) };
+            let there = linked.exists()
+                && (anchor.is_empty()
+                    || std::fs::read_to_string(&linked).is_ok_and(|page| anchors(&page).contains(anchor)));
+            if !there {
+                broken.push(format!("{path}: {target}"));
+            }
+        }
+    }
+    assert_eq!(broken, Vec::<String>::new());
+    assert!(links > 30, "the pages have only {links} links: are they still read right?");
+}
+
 #[test]
 fn promises_name_tests_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
