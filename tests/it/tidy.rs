@@ -220,6 +220,66 @@ fn architecture_shows_the_same_table() {
     }
 }
 
+#[test]
+fn architecture_names_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let files: Vec<String> = sources().into_iter().map(|(file, _)| file).collect();
+    let is_there = |name: &str| {
+        root.join(name).exists() || files.iter().any(|file| file.ends_with(&format!("/{name}")) || file == name)
+    };
+    let named = page.split('`').skip(1).step_by(2).filter(|span| span.ends_with(".rs"));
+    assert_eq!(named.filter(|name| !is_there(name)).collect::<Vec<_>>(), Vec::<&str>::new());
+    // And no room of the engine is left out.
+    let rooms = files.iter().filter_map(|file| file.strip_prefix("src/engine/")?.split_once('/').map(|(room, _)| room));
+    let missing: BTreeSet<&str> = rooms.filter(|room| !page.contains(&format!("| `{room}` | "))).collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md lacks rooms of the engine: {missing:?}");
+}
+
+/// The types that a file defines at module level, test modules aside.
+fn defined_types(text: &str) -> Vec<&str> {
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    // `model/ids.rs` defines ids by a macro: their name is the first line after the comment.
+    let by_macro = text.split("\nnumeric_id!(").skip(1);
+    let mut types: Vec<&str> = by_macro
+        .filter_map(|call| call.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("///")))
+        .filter_map(first_word)
+        .collect();
+    for line in text.lines() {
+        let mut line = line;
+        if let Some(rest) = line.strip_prefix("pub") {
+            line = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')).map_or(rest, |(_, rest)| rest);
+            line = line.trim_start();
+        }
+        let rest = ["struct ", "enum ", "trait ", "type ", "union "].iter().find_map(|word| line.strip_prefix(word));
+        types.extend(rest.and_then(first_word));
+    }
+    types
+}
+
+#[test]
+fn the_glossary_names_types_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let (_, glossary) = page.split_once("## Glossary").unwrap();
+    let (glossary, _) = glossary.split_once("\n## ").unwrap();
+    let sources = sources();
+    let defined: BTreeSet<&str> = sources.iter().flat_map(|(_, text)| defined_types(text)).collect();
+    let (mut words, mut unknown) = (Vec::new(), Vec::new());
+    for row in glossary.lines().filter(|line| line.starts_with("| ")).skip(2) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [word, _, name] = cells[..] else { panic!("not a row of three: {row}") };
+        words.push(word);
+        if !defined.contains(name.trim_matches('`')) {
+            unknown.push(row);
+        }
+    }
+    assert_eq!(unknown, Vec::<&str>::new(), "the last cell names no type of src");
+    assert!(words.len() > 40, "the glossary has only {} words: is it still read right?", words.len());
+    assert!(words.is_sorted(), "the glossary is not in alphabetical order: {words:?}");
+    assert_eq!(words.iter().collect::<BTreeSet<_>>().len(), words.len(), "a word is there twice");
+}
+
 /// The Markdown pages of the repository, with their paths from its root.
 fn pages() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
