@@ -1,11 +1,12 @@
-//! The hands: gather what is wanted and known, plan, execute, record.
+//! Drives the program: gathers the desired and the recorded state, plans, executes and records.
 //!
-//! It decides nothing about assets: the plan did. It never holds a lock over an await, never
-//! cancels a write of the state, and is the only place that decides when something is tried again.
+//! The engine makes no decision about assets; the plan has made them. It never holds a lock across
+//! an await and never cancels a write to the state. No other room decides when something is tried
+//! again.
 //!
 //! Read next: [`reconcile::once`] for the loop of a run, [`execute::executor`] for how one step is
-//! carried out, [`execute::effects`] for what becomes known by it, [`workspace::state_cache`] for
-//! where.
+//! carried out, [`execute::effects`] for the changes that follow from it,
+//! [`workspace::state_cache`] for where those are recorded.
 
 pub(crate) mod commands;
 pub(crate) mod execute;

@@ -1,11 +1,10 @@
-//! `--on-change COMMAND`: a person's command that runs after the lockfile or outputs changed, for
-//! example to commit and push them.
+//! `--on-change COMMAND`: a command of the user's that runs after the lockfile or outputs changed,
+//! for example to commit and push them.
 //!
-//! For `sync --once` it runs once, at the end ([`run_once`]). For the service ([`OnChange`]) one
-//! run goes on at a time, a change during a run makes it run once more, and a failure never stops
-//! the service: it is logged, counted and tried again, later each time. The command sees no
-//! credential. Read next: [`schedule`] for when it runs, [`shipped`] for the command that ships
-//! with Macadam.
+//! `sync --once` runs it once, at the end ([`run_once`]). The service ([`OnChange`]) has one run at
+//! a time, and a change during a run causes one more. A failure never stops the service: it is
+//! logged, counted and tried again, with a longer wait each time. The command sees no credential.
+//! Read next: [`schedule`] for when it runs, [`shipped`] for the command that ships with Macadam.
 
 mod output;
 mod schedule;
@@ -30,46 +29,49 @@ use crate::platform::clock;
 use crate::platform::process::{self, Shell, Surroundings};
 use crate::telemetry::systemd;
 
-/// A commit and a push take seconds; what takes this long waits for something that never comes, for
-/// example a password.
+/// The limit of one run. A commit and a push take seconds; a longer run waits for something that
+/// never comes, such as a password.
 const RUN: Duration = Duration::from_mins(10);
 
-/// From asking it to end until it is killed: git removes its locks meanwhile.
+/// The time between SIGTERM and SIGKILL, in which git removes its locks.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The part of the patience at the end of the service that is kept for the same.
-const LAST_GRACE: Duration = Duration::from_secs(1);
+/// The same at shutdown, taken out of the patience that shutdown has.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
-/// A run of `sync --once` that gets a signal is over within this time, its command included: GitHub
-/// sends the next signal after 7.5 seconds.
+/// A `sync --once` that receives a signal ends within this time, command included: GitHub sends the
+/// next signal after 7.5 seconds.
 const AFTER_SIGNAL: Duration = Duration::from_secs(6);
 
-/// It gets this long in any case: a run that took longer to end has no time to lose what it did.
-const LEAST: Duration = Duration::from_secs(3);
+/// The least time that a command gets after a signal: without it, the commit of a long run could be
+/// lost.
+const LEAST_AFTER_SIGNAL: Duration = Duration::from_secs(3);
 
-/// What it started may hold its output open; nobody waits longer for that.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// The longest wait for the output to close after the command's end. A process that it left running
+/// may hold the pipe open.
+const OUTPUT_GRACE: Duration = Duration::from_millis(500);
 
-/// What the command must not see: the credentials, and what systemd tells this process alone.
+/// Variables that the command must not see: credentials, and those that systemd sets for this
+/// process alone.
 const HIDDEN: &[&str] =
     &["ROBLOX_API_KEY", "ROBLOX_OAUTH_TOKEN", "CREDENTIALS_DIRECTORY", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
 
-/// What is run, and with what.
+/// The command and its surroundings.
 #[derive(Debug, Clone)]
 pub(crate) struct CommandSettings {
     /// The command, for the shell.
     pub command: String,
-    /// The project, in whose folder it runs.
+    /// The project. The command runs in its root folder.
     pub project: Project,
-    /// More variables that it must not see, for example the one that holds the webhook.
+    /// More variables that the command must not see, for example the one that holds the webhook.
     pub hidden: Vec<String>,
 }
 
-/// How it went so far.
+/// The number of runs so far, by result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg(test)]
 pub(crate) struct Counts {
-    /// Runs that ended well.
+    /// Runs that succeeded.
     pub succeeded: u64,
     /// Runs that failed, could not be started, or were ended.
     pub failed: u64,
@@ -78,28 +80,28 @@ pub(crate) struct Counts {
 /// Receives each line that the command prints.
 pub(crate) type LineSink<'a> = &'a mut (dyn FnMut(String) + Send);
 
-/// The command of one service. Dropped, it and what it started are killed; [`OnChange::finish`] is
-/// the orderly end.
+/// The command of one service. Dropping this kills the command and its children;
+/// [`OnChange::finish`] ends it in order.
 #[derive(Debug)]
 pub(crate) struct OnChange {
     inbox: mpsc::UnboundedSender<RunnerMessage>,
-    tally: Arc<Tally>,
+    counters: Arc<Counters>,
 }
 
 #[derive(Debug, Default)]
-struct Tally {
+struct Counters {
     succeeded: AtomicU64,
     failed: AtomicU64,
     running: AtomicBool,
-    /// How often it was said that something changed.
+    /// The number of calls of [`OnChange::changed`].
     changes: AtomicU64,
-    /// Of these, how many had been said when the last run that ended well began.
+    /// The value of `changes` when the last successful run began.
     covered: AtomicU64,
-    /// A run ended.
+    /// Notified at the end of each run.
     ended: Notify,
 }
 
-impl Tally {
+impl Counters {
     fn is_up_to_date(&self) -> bool {
         let changes = self.changes.load(Ordering::SeqCst);
         changes > 0 && self.covered.load(Ordering::SeqCst) == changes
@@ -113,93 +115,93 @@ enum RunnerMessage {
     Finish(Duration, oneshot::Sender<()>),
 }
 
-/// How long a run may take.
+/// The limits of a run's duration.
 #[derive(Debug, Clone, Copy)]
 struct TimeLimits {
     run: Duration,
-    /// From asking it to end until it is killed.
+    /// Between SIGTERM and SIGKILL.
     grace: Duration,
-    /// The same at the end of the service, taken from its patience.
+    /// The same at shutdown, taken out of its patience.
     last: Duration,
 }
 
 impl OnChange {
-    /// Stands ready; runs nothing before something changed. Needs a runtime.
+    /// Starts the task. Nothing runs until something changes. Needs a runtime.
     pub(crate) fn start(setting: CommandSettings) -> Self {
-        Self::with(setting, TimeLimits { run: RUN, grace: GRACE, last: LAST_GRACE })
+        Self::with(setting, TimeLimits { run: RUN, grace: GRACE, last: SHUTDOWN_GRACE })
     }
 
     fn with(setting: CommandSettings, limits: TimeLimits) -> Self {
         let (inbox, messages) = mpsc::unbounded_channel();
-        let tally = Arc::new(Tally::default());
-        tokio::spawn(attend(setting, limits, messages, Arc::clone(&tally)));
-        Self { inbox, tally }
+        let counters = Arc::new(Counters::default());
+        tokio::spawn(run_task(setting, limits, messages, Arc::clone(&counters)));
+        Self { inbox, counters }
     }
 
-    /// These files were written, created or removed; or an earlier process did that, and its run
-    /// for it was cut off.
+    /// Reports files that were written, created or removed. The caller also reports files of an
+    /// earlier process whose run was cut off.
     pub(crate) fn changed(&self, paths: impl IntoIterator<Item = PathBuf>) {
-        self.tally.changes.fetch_add(1, Ordering::SeqCst);
+        self.counters.changes.fetch_add(1, Ordering::SeqCst);
         let _ = self.inbox.send(RunnerMessage::Changed(paths.into_iter().collect())); // the task ends with this handle
     }
 
-    /// From now on the command doesn't see this variable.
+    /// Hides a variable from every run that starts after this.
     pub(crate) fn hide(&self, variable: &str) {
-        let _ = self.inbox.send(RunnerMessage::Hide(variable.to_owned())); // as above
+        let _ = self.inbox.send(RunnerMessage::Hide(variable.to_owned())); // the task ends with this handle
     }
 
-    /// Whether a run that ended well began after the last change.
+    /// Returns whether a successful run began after the last change.
     pub(crate) fn is_up_to_date(&self) -> bool {
-        self.tally.is_up_to_date()
+        self.counters.is_up_to_date()
     }
 
-    /// Returns after the next end of a run, or at once if one ended since this returned last.
+    /// Returns after the next end of a run, or at once if a run has ended since the last call.
     pub(crate) async fn run_ended(&self) {
-        self.tally.ended.notified().await;
+        self.counters.ended.notified().await;
     }
 
-    /// How it went so far.
+    /// Returns the number of runs so far, by result.
     #[cfg(test)]
     pub(crate) fn counts(&self) -> Counts {
-        let Tally { succeeded, failed, .. } = &*self.tally;
+        let Counters { succeeded, failed, .. } = &*self.counters;
         Counts { succeeded: succeeded.load(Ordering::Relaxed), failed: failed.load(Ordering::Relaxed) }
     }
 
-    /// Whether it runs now.
+    /// Returns whether a run is in progress.
     #[cfg(test)]
     pub(crate) fn is_running(&self) -> bool {
-        self.tally.running.load(Ordering::Relaxed)
+        self.counters.running.load(Ordering::Relaxed)
     }
 
-    /// The end of the service: what runs may go on, and what changed is still told, until
-    /// `patience` is over; then it is ended. Returns whether a run that ended well began after
+    /// Shuts down: a run in progress continues and pending changes still get a run, until
+    /// `patience` is over; then the command is ended. Returns whether a successful run began after
     /// the last change.
     pub(crate) async fn finish(self, patience: Duration) -> bool {
         let (done, finished) = oneshot::channel();
         if self.inbox.send(RunnerMessage::Finish(patience, done)).is_ok() {
             let _ = finished.await;
         }
-        self.tally.is_up_to_date()
+        self.counters.is_up_to_date()
     }
 }
 
 /// The task behind the handle.
-async fn attend(
+async fn run_task(
     mut setting: CommandSettings,
     limits: TimeLimits,
     mut messages: mpsc::UnboundedReceiver<RunnerMessage>,
-    tally: Arc<Tally>,
+    counters: Arc<Counters>,
 ) {
-    let mut heard: u64 = 0;
+    let mut changes: u64 = 0;
     let mut schedule = Schedule::default();
     let mut allowance = Allowance::default();
-    // When a run must be over at the latest; moved forward once, by the end of the service.
+    // The latest end of a run. It moves forward once, at shutdown.
     let (last, deadline) = watch::channel(Duration::MAX);
     let mut finishing: Option<oneshot::Sender<()>> = None;
     loop {
         if let Some(paths) = schedule.begin(clock::elapsed()) {
-            tally.running.store(true, Ordering::Relaxed);
-            let covered = heard;
+            counters.running.store(true, Ordering::Relaxed);
+            let covered = changes;
             let mut hidden = Vec::new();
             let succeeded = {
                 let run = logged(&setting, &paths, limits, deadline.clone(), &mut allowance);
@@ -209,7 +211,7 @@ async fn attend(
                         succeeded = &mut run => break succeeded,
                         message = messages.recv(), if finishing.is_none() => match message {
                             Some(RunnerMessage::Changed(paths)) => {
-                                heard += 1;
+                                changes += 1;
                                 schedule.changed(paths);
                             }
                             Some(RunnerMessage::Hide(variable)) => hidden.push(variable),
@@ -217,26 +219,26 @@ async fn attend(
                                 let _ = last.send(end_of(patience, limits)); // this task holds a receiver
                                 finishing = Some(done);
                             }
-                            // The service is gone without an order: `run` is dropped, which kills.
+                            // The handle was dropped: dropping `run` kills the command.
                             None => return,
                         },
                     }
                 }
             };
             setting.hidden.append(&mut hidden);
-            tally.running.store(false, Ordering::Relaxed);
+            counters.running.store(false, Ordering::Relaxed);
             if succeeded {
-                tally.covered.store(covered, Ordering::SeqCst);
+                counters.covered.store(covered, Ordering::SeqCst);
             }
-            tally.ended.notify_one();
-            let count = if succeeded { &tally.succeeded } else { &tally.failed };
+            counters.ended.notify_one();
+            let count = if succeeded { &counters.succeeded } else { &counters.failed };
             count.fetch_add(1, Ordering::Relaxed);
             schedule.ended(clock::elapsed(), succeeded);
             if let Some(due) = schedule.due().filter(|_| !succeeded && finishing.is_none()) {
                 let seconds = due.saturating_sub(clock::elapsed()).as_secs();
                 tracing::info!(failures = schedule.failures(), "on-change: the next try is in {seconds} s");
             }
-            // What failed at the very end waits for the next start.
+            // A run that fails during shutdown is left to the next start.
             if finishing.is_some() && (!succeeded || clock::elapsed() >= *deadline.borrow()) {
                 break;
             }
@@ -249,7 +251,7 @@ async fn attend(
         tokio::select! {
             message = messages.recv() => match message {
                 Some(RunnerMessage::Changed(paths)) => {
-                    heard += 1;
+                    changes += 1;
                     schedule.changed(paths);
                 }
                 Some(RunnerMessage::Hide(variable)) => setting.hidden.push(variable),
@@ -264,42 +266,42 @@ async fn attend(
         }
     }
     if let Some(done) = finishing {
-        let _ = done.send(()); // nobody may wait
+        let _ = done.send(()); // the caller may be gone
     }
 }
 
-/// When what runs is asked to end, so that it is gone when `patience` is over.
+/// Returns when the command is asked to end, so that it is gone when `patience` is over.
 fn end_of(patience: Duration, limits: TimeLimits) -> Duration {
     clock::elapsed().saturating_add(patience.saturating_sub(limits.last))
 }
 
-/// Runs the command once for `sync --once`, and hands each line that it prints to `said`.
+/// Runs the command once for `sync --once`, and passes each line that it prints to `print`.
 ///
-/// It never takes longer than ten minutes, and once `signalled` holds a time ([`clock::elapsed`])
-/// the command and all that it started are gone [`AFTER_SIGNAL`] later, or [`LEAST`] after it
-/// began.
+/// It takes at most ten minutes. Once `signalled` holds a time ([`clock::elapsed`]), the command
+/// and its children end within [`AFTER_SIGNAL`] of that time, but not before they have had
+/// [`LEAST_AFTER_SIGNAL`].
 ///
 /// # Errors
-/// Why it did not end well, for a person: lower case, no full stop.
+/// Returns why the command failed, for a person: lower case, no full stop.
 pub(crate) async fn run_once(
     setting: &CommandSettings,
     paths: &[PathBuf],
     mut signalled: watch::Receiver<Option<Duration>>,
-    said: LineSink<'_>,
+    print: LineSink<'_>,
 ) -> Result<(), String> {
-    let limits = TimeLimits { run: RUN, grace: GRACE, last: LAST_GRACE };
-    let least = clock::elapsed().saturating_add(LEAST);
+    let limits = TimeLimits { run: RUN, grace: GRACE, last: SHUTDOWN_GRACE };
+    let least = clock::elapsed().saturating_add(LEAST_AFTER_SIGNAL);
     let ends = |at: Duration| at.saturating_add(AFTER_SIGNAL).max(least);
-    let asked = |at: Option<Duration>| at.map_or(Duration::MAX, |at| ends(at).saturating_sub(LAST_GRACE));
+    let asked = |at: Option<Duration>| at.map_or(Duration::MAX, |at| ends(at).saturating_sub(SHUTDOWN_GRACE));
     let (last, deadline) = watch::channel(asked(*signalled.borrow_and_update()));
-    let run = run(setting, paths, limits, deadline, said);
+    let run = run(setting, paths, limits, deadline, print);
     tokio::pin!(run);
     loop {
         tokio::select! {
             ended = &mut run => return ended,
             changed = signalled.changed() => {
                 if changed.is_err() {
-                    return run.await; // nobody is left who could shorten it
+                    return run.await; // no signal can come any more
                 }
                 let _ = last.send(asked(*signalled.borrow_and_update())); // `run` may be over
             }
@@ -307,22 +309,22 @@ pub(crate) async fn run_once(
     }
 }
 
-/// Whether the command could publish what it will be told: asked of the one that ships inside,
-/// before anything is uploaded. Others can't be asked.
+/// Checks, before anything is uploaded, that the command could publish the changes. Only the
+/// command that ships with Macadam can be checked.
 ///
 /// # Errors
-/// Why it could not: lower case, no full stop; what is in the way was handed to `said`.
+/// Returns why it could not: lower case, no full stop. The details are passed to `print`.
 pub(crate) async fn may_publish(
     setting: &CommandSettings,
     paths: &[PathBuf],
     signalled: watch::Receiver<Option<Duration>>,
-    said: LineSink<'_>,
+    print: LineSink<'_>,
 ) -> Result<(), String> {
     let Some(command) = shipped::check_of(&setting.command) else { return Ok(()) };
-    run_once(&CommandSettings { command, ..setting.clone() }, paths, signalled, said).await
+    run_once(&CommandSettings { command, ..setting.clone() }, paths, signalled, print).await
 }
 
-/// One run of the service's command, told in the log. Returns whether it went well.
+/// Runs the service's command once and logs its output. Returns whether it succeeded.
 async fn logged(
     setting: &CommandSettings,
     paths: &[PathBuf],
@@ -349,34 +351,37 @@ async fn logged(
     ended.is_ok()
 }
 
-/// One run. The error says why it did not end well.
+/// Runs the command once.
+///
+/// # Errors
+/// Returns why it failed.
 async fn run(
     setting: &CommandSettings,
     paths: &[PathBuf],
     limits: TimeLimits,
     deadline: watch::Receiver<Duration>,
-    said: LineSink<'_>,
+    print: LineSink<'_>,
 ) -> Result<(), String> {
-    // Kept until the command is over.
+    // Kept until the command has ended.
     let shipped = Shipped::unpack().inspect_err(|error| tracing::debug!("can't unpack macadam-commit-push: {error}"));
     let surroundings = surroundings(setting, paths, shipped.as_ref().ok());
     let status = match process::shell(&setting.command, &setting.project.root, &surroundings) {
-        Ok(shell) => follow(shell, limits, deadline, said).await?,
+        Ok(shell) => follow(shell, limits, deadline, print).await?,
         Err(error) => return Err(format!("it could not be started: {error}")),
     };
     if status.success() { Ok(()) } else { Err(format!("the command failed ({status})")) }
 }
 
-/// Hands on what the command says until it is over, or takes too long.
+/// Passes on the command's output until it ends or reaches a limit.
 async fn follow(
     mut shell: Shell,
     limits: TimeLimits,
     mut deadline: watch::Receiver<Duration>,
-    say: LineSink<'_>,
+    print: LineSink<'_>,
 ) -> Result<ExitStatus, String> {
     let latest = clock::elapsed().saturating_add(limits.run);
     let (out, err) = shell.output();
-    let (lines, mut said) = mpsc::channel(16);
+    let (lines, mut received) = mpsc::channel(16);
     tokio::spawn(read(out, lines.clone()));
     tokio::spawn(read(err, lines));
     let mut ended = None;
@@ -384,8 +389,8 @@ async fn follow(
         let until = latest.min(*deadline.borrow_and_update());
         tokio::select! {
             status = shell.wait() => ended = Some(status.map_err(|error| format!("its end is unknown: {error}"))),
-            Some(line) = said.recv() => say(line),
-            // Ends the wait early when the service, or the run, begins to end.
+            Some(line) = received.recv() => print(line),
+            // Ends the wait early at shutdown or after a signal.
             Ok(()) = deadline.changed() => {}
             () = tokio::time::sleep(until.saturating_sub(clock::elapsed())) => {
                 let short = until < latest;
@@ -398,17 +403,17 @@ async fn follow(
             }
         }
     }
-    let rest = async {
-        while let Some(line) = said.recv().await {
-            say(line);
+    let remaining = async {
+        while let Some(line) = received.recv().await {
+            print(line);
         }
     };
-    // What the command left running may hold the pipe open.
-    let _ = tokio::time::timeout(LAST_WORDS, rest).await;
+    // A process that the command left running may hold the pipe open.
+    let _ = tokio::time::timeout(OUTPUT_GRACE, remaining).await;
     ended.unwrap_or_else(|| Err("its end is unknown".to_owned()))
 }
 
-/// Asks, waits a little, and kills what is left.
+/// Sends SIGTERM, waits for `grace`, and kills what is left.
 async fn end(shell: &mut Shell, grace: Duration) {
     shell.terminate();
     let _ = tokio::time::timeout(grace, shell.wait()).await;
@@ -416,8 +421,7 @@ async fn end(shell: &mut Shell, grace: Duration) {
     let _ = tokio::time::timeout(grace, shell.wait()).await;
 }
 
-/// Hands on the lines of one stream; a slow log slows the command down instead of filling the
-/// memory.
+/// Passes on the lines of one stream. A slow log slows the command down instead of filling memory.
 async fn read(stream: Option<impl AsyncRead + Unpin>, lines: mpsc::Sender<String>) {
     let Some(mut stream) = stream else { return };
     let mut cutter = Lines::default();
@@ -434,7 +438,7 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, lines: mpsc::Sender<String
         }
     }
     if let Some(line) = cutter.end() {
-        let _ = lines.send(line).await; // nobody may listen any more
+        let _ = lines.send(line).await; // the receiver may be gone
     }
 }
 
@@ -443,7 +447,8 @@ fn surroundings(setting: &CommandSettings, paths: &[PathBuf], shipped: Option<&S
     let mut changed = OsString::new();
     for path in paths {
         if !changed.is_empty() {
-            // Not a space: that is in many file names, a line break in none that a person made.
+            // Separated by line breaks: many file names have spaces, and no ordinary one has a line
+            // break.
             changed.push("\n");
         }
         changed.push(absolute(path));
@@ -465,7 +470,7 @@ fn surroundings(setting: &CommandSettings, paths: &[PathBuf], shipped: Option<&S
     }
 }
 
-/// The command may change its folder before it looks at a path.
+/// Returns an absolute path: the command may change its folder before it uses one.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_: io::Error| path.to_owned())
 }

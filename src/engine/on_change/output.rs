@@ -1,13 +1,14 @@
-//! What the command says, as lines for the log: bounded in length and in number. Pure.
+//! The command's output as lines for the log, bounded in length and in number. Pure.
 
 use std::time::Duration;
 
-/// A longer line is cut: enough for any message of git's.
+/// The limit of a line's length, in bytes. It is enough for any message of git's; longer lines are
+/// cut.
 const LINE_BYTES: usize = 500;
 
-/// So many lines a minute are logged, the rest is counted: a command that says each file of a large
-/// project must not fill the journal.
-const LINES_A_MINUTE: u32 = 200;
+/// The number of lines logged per minute; the others are counted. A command that prints every file
+/// of a large project must not fill the journal.
+const LINES_PER_MINUTE: u32 = 200;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -19,12 +20,12 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// The lines that these bytes complete.
+    /// Returns the lines that these bytes complete.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut whole = Vec::new();
         for byte in bytes {
             match byte {
-                // A carriage return ends a line too: programs show progress by it.
+                // A carriage return ends a line too: programs show progress with it.
                 b'\n' | b'\r' => whole.extend(self.end()),
                 _ if self.line.len() < LINE_BYTES => self.line.push(*byte),
                 _ => self.cut = true,
@@ -33,7 +34,7 @@ impl Lines {
         whole
     }
 
-    /// What is left without an end.
+    /// Returns the last line if it has no line break.
     pub(super) fn end(&mut self) -> Option<String> {
         let line = std::mem::take(&mut self.line);
         let cut = std::mem::take(&mut self.cut);
@@ -45,7 +46,7 @@ impl Lines {
     }
 }
 
-/// How many lines may still be logged.
+/// The budget of lines that may still be logged.
 #[derive(Debug, Default)]
 pub(super) struct Allowance {
     window: Option<Duration>,
@@ -54,12 +55,12 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    /// Whether one more line may be logged now.
+    /// Returns whether one more line may be logged now.
     pub(super) fn admit(&mut self, now: Duration) -> bool {
         if self.window.is_none_or(|begun| now.saturating_sub(begun) >= MINUTE) {
             (self.window, self.used) = (Some(now), 0);
         }
-        let admitted = self.used < LINES_A_MINUTE;
+        let admitted = self.used < LINES_PER_MINUTE;
         if admitted {
             self.used += 1;
         } else {
@@ -68,7 +69,7 @@ impl Allowance {
         admitted
     }
 
-    /// How many were not admitted since this was last asked.
+    /// Returns the number of lines refused since the last call.
     pub(super) const fn take_dropped(&mut self) -> u64 {
         std::mem::replace(&mut self.dropped, 0)
     }
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_become_lines_however_they_come() {
+    fn lines_survive_any_split_of_the_bytes() {
         let mut lines = Lines::default();
         assert_eq!(lines.push(b"a\nb"), ["a"]);
         assert_eq!(lines.push("\u{e9}".as_bytes().split_at(1).0), Vec::<String>::new());
@@ -93,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn so_many_lines_a_minute_and_no_more() {
+    fn lines_over_the_limit_of_a_minute_are_dropped() {
         let mut allowance = Allowance::default();
         let admitted = |allowance: &mut Allowance, now: u64| {
             (0..1000).filter(|_| allowance.admit(Duration::from_secs(now))).count() as u32
         };
-        assert_eq!(admitted(&mut allowance, 5), LINES_A_MINUTE);
+        assert_eq!(admitted(&mut allowance, 5), LINES_PER_MINUTE);
         assert_eq!((admitted(&mut allowance, 64), allowance.take_dropped()), (0, 1800));
-        assert_eq!(admitted(&mut allowance, 65), LINES_A_MINUTE);
+        assert_eq!(admitted(&mut allowance, 65), LINES_PER_MINUTE);
         assert_eq!((allowance.take_dropped(), allowance.take_dropped()), (800, 0));
     }
 }

@@ -4,66 +4,66 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The first wait after a failure: long enough for a push that lost a race, or a network that comes
-/// back.
-const FIRST_REST: Duration = Duration::from_secs(30);
+/// The first back-off after a failure: long enough for a push that lost a race, or a network that
+/// comes back.
+const FIRST_BACKOFF: Duration = Duration::from_secs(30);
 
-/// The longest wait: as often as the service looks at everything anyway.
-const LONGEST_REST: Duration = Duration::from_mins(10);
+/// The longest back-off: the interval of the service's full rescan.
+const LONGEST_BACKOFF: Duration = Duration::from_mins(10);
 
-/// What changed and was not told yet, and when it may be. Times count from any fixed moment.
+/// The changed files that no successful run has covered, and when the next run may begin. Times
+/// count from any fixed moment.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
     waiting: BTreeSet<PathBuf>,
     running: Option<BTreeSet<PathBuf>>,
-    /// In a row.
+    /// Failures in a row.
     failures: u32,
-    rests_until: Duration,
+    backoff_until: Duration,
 }
 
 impl Schedule {
-    /// These files changed.
+    /// Adds changed files.
     pub(super) fn changed(&mut self, paths: impl IntoIterator<Item = PathBuf>) {
         self.waiting.extend(paths);
     }
 
-    /// Begins a run if one is due: the files to tell it of, all that changed since the last run
-    /// that went well.
+    /// Begins a run if one is due. Returns the files that changed since the last successful run.
     pub(super) fn begin(&mut self, now: Duration) -> Option<Vec<PathBuf>> {
         if self.due()? > now {
             return None;
         }
-        let told = std::mem::take(&mut self.waiting);
-        self.running = Some(told.clone());
-        Some(told.into_iter().collect())
+        let files = std::mem::take(&mut self.waiting);
+        self.running = Some(files.clone());
+        Some(files.into_iter().collect())
     }
 
-    /// The run that was begun is over. What a failed one was told is told again, with what changes
-    /// until then.
+    /// Records the end of the run. After a failure its files stay pending, beside those that change
+    /// until the next run.
     pub(super) fn ended(&mut self, now: Duration, succeeded: bool) {
-        let told = self.running.take().unwrap_or_default();
+        let files = self.running.take().unwrap_or_default();
         if succeeded {
-            (self.failures, self.rests_until) = (0, Duration::ZERO);
+            (self.failures, self.backoff_until) = (0, Duration::ZERO);
             return;
         }
-        self.waiting.extend(told);
+        self.waiting.extend(files);
         let doublings = self.failures.min(16);
         self.failures = self.failures.saturating_add(1);
-        let rest = FIRST_REST.saturating_mul(1 << doublings).min(LONGEST_REST);
-        self.rests_until = now.saturating_add(rest);
+        let backoff = FIRST_BACKOFF.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
+        self.backoff_until = now.saturating_add(backoff);
     }
 
-    /// Forgets that a failure makes it rest: there is no later.
+    /// Ends the back-off: at shutdown there is no later run.
     pub(super) const fn run_soon(&mut self) {
-        self.rests_until = Duration::ZERO;
+        self.backoff_until = Duration::ZERO;
     }
 
-    /// When the next run may begin; `None` while one runs, or nothing changed.
+    /// Returns when the next run may begin; `None` while one runs or nothing changed.
     pub(super) fn due(&self) -> Option<Duration> {
-        (self.running.is_none() && !self.waiting.is_empty()).then_some(self.rests_until)
+        (self.running.is_none() && !self.waiting.is_empty()).then_some(self.backoff_until)
     }
 
-    /// How often it failed in a row.
+    /// Returns the number of failures in a row.
     pub(super) const fn failures(&self) -> u32 {
         self.failures
     }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_failed_run_was_told_is_told_again_later_and_later() {
+    fn a_failed_run_is_repeated_with_growing_backoff() {
         let mut schedule = Schedule::default();
         schedule.changed(paths(&["a"]));
         let mut now = at(0);
@@ -111,7 +111,7 @@ mod tests {
             now = due;
         }
         assert_eq!(waits, [30, 60, 120, 240, 480, 600, 600]);
-        // A change neither shortens the rest nor is forgotten.
+        // A change neither shortens the back-off nor is forgotten.
         assert!(schedule.begin(now).is_some());
         schedule.ended(now, false);
         schedule.changed(paths(&["b"]));
@@ -120,7 +120,7 @@ mod tests {
         schedule.ended(now, true);
         assert_eq!((schedule.failures(), schedule.due()), (0, None));
         schedule.changed(paths(&["c"]));
-        assert_eq!(schedule.begin(now), Some(paths(&["c"])), "after a success there is no rest");
+        assert_eq!(schedule.begin(now), Some(paths(&["c"])), "after a success there is no back-off");
         schedule.ended(now, false);
         schedule.run_soon();
         assert_eq!(schedule.begin(now), Some(paths(&["c"])));

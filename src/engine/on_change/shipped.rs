@@ -1,8 +1,8 @@
-//! `macadam-commit-push`, the command that ships inside the program, so that
-//! `--on-change macadam-commit-push` works where only the program was installed.
+//! `macadam-commit-push`, the command that ships inside the program, so that `--on-change
+//! macadam-commit-push` works where only the program is installed.
 //!
-//! It is unpacked anew for each run, since cleaners of temporary folders may delete it between two
-//! runs of a service, and it stands last in the command's `PATH`: one that a person installed wins.
+//! Each run unpacks it again, since cleaners of temporary folders may delete it between two runs of
+//! a service. It comes last in the command's `PATH`, so that one that a person installed wins.
 #![expect(clippy::disallowed_methods, reason = "this module writes the script, and reads what the command's path is")]
 
 use std::env;
@@ -12,11 +12,11 @@ use std::io;
 /// The script.
 const COMMIT_PUSH: &str = include_str!("../../../systemd/macadam-commit-push");
 
-/// Its name.
+/// The script's name.
 const NAME: &str = "macadam-commit-push";
 
-/// The command that asks the script whether it could commit and push here; `None` where `command`
-/// doesn't begin with it. Variables may stand before it.
+/// Returns the command that checks whether the script could commit and push here, or `None` if
+/// `command` doesn't begin with the script. Variables may precede it.
 pub(super) fn check_of(command: &str) -> Option<String> {
     let is_variable = |word: &&str| word.split_once('=').is_some_and(|(name, _)| !name.contains(['"', '\'', '$', '`']));
     let variables: Vec<&str> = command.split_whitespace().take_while(is_variable).collect();
@@ -26,17 +26,17 @@ pub(super) fn check_of(command: &str) -> Option<String> {
     is_it.then(|| variables.into_iter().chain([NAME, "--check"]).collect::<Vec<_>>().join(" "))
 }
 
-/// The unpacked script; dropped, it is gone.
+/// The unpacked script, removed on drop.
 #[derive(Debug)]
 pub(super) struct Shipped {
     folder: tempfile::TempDir,
 }
 
 impl Shipped {
-    /// Unpacks the script into a folder of its own, which nobody else can write.
+    /// Unpacks the script into a folder of its own that only this user can write.
     ///
     /// # Errors
-    /// When there is no room for it.
+    /// When the folder or the script can't be written.
     pub(super) fn unpack() -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("macadam-").tempdir()?;
         let script = folder.path().join(NAME);
@@ -49,8 +49,8 @@ impl Shipped {
         Ok(Self { folder })
     }
 
-    /// What the command needs to find the script, and the script this program (for the merge
-    /// driver).
+    /// Returns the variables by which the command finds the script, and the script finds this
+    /// program (for the merge driver).
     pub(super) fn variables(&self) -> Vec<(&'static str, OsString)> {
         let path = env::var_os("PATH").unwrap_or_default();
         let folders = env::split_paths(&path).chain([self.folder.path().to_owned()]);

@@ -45,7 +45,7 @@ impl CommandFixture {
 }
 
 #[tokio::test]
-async fn it_is_told_what_changed_and_sees_no_secret() {
+async fn the_command_gets_the_changed_paths_and_no_secret() {
     let bench = CommandFixture::new();
     let on_change = bench.start("pwd -P >> out; printf '%s\\n' \"$MACADAM_CHANGED\" >> out; env > env", LIMITS);
     on_change.changed([bench.path("b c.luau"), bench.path("assets.lock.toml"), bench.path("b c.luau")]);
@@ -55,7 +55,7 @@ async fn it_is_told_what_changed_and_sees_no_secret() {
     let env = bench.read("env");
     assert!(env.contains(&format!("MACADAM_MANIFEST={folder}/assets.toml\n")), "{env}");
     assert!(env.contains(&format!("MACADAM_LOCKFILE={folder}/assets.lock.toml\n")), "{env}");
-    // cargo sets this one for tests; it stands for what a project hides.
+    // cargo sets this variable for tests; here it stands for one that the project hides.
     assert!(env.contains("PATH=") && !env.lines().any(|line| line.starts_with("CARGO=")), "{env}");
     let hidden = surroundings(
         &CommandSettings {
@@ -73,7 +73,7 @@ async fn it_is_told_what_changed_and_sees_no_secret() {
 }
 
 #[tokio::test]
-async fn what_changes_while_it_runs_makes_one_more_run() {
+async fn changes_during_a_run_cause_one_more_run() {
     let bench = CommandFixture::new();
     let on_change = bench.start("echo begun >> out; while [ ! -e go ]; do sleep 0.02; done; echo ended >> out", LIMITS);
     on_change.changed([bench.path("a")]);
@@ -89,7 +89,7 @@ async fn what_changes_while_it_runs_makes_one_more_run() {
 }
 
 #[tokio::test]
-async fn a_failure_is_counted_and_tried_once_more_at_the_end() {
+async fn a_failure_is_counted_and_retried_once_at_shutdown() {
     let bench = CommandFixture::new();
     let on_change = bench.start("echo \"$MACADAM_CHANGED\" >> out; exit 3", LIMITS);
     on_change.changed([bench.path("a")]);
@@ -100,9 +100,9 @@ async fn a_failure_is_counted_and_tried_once_more_at_the_end() {
 }
 
 #[tokio::test]
-async fn one_that_takes_too_long_is_ended_with_what_it_started() {
+async fn a_command_that_takes_too_long_is_killed_with_its_children() {
     let bench = CommandFixture::new();
-    // The child ignores TERM and would write for ever.
+    // The child ignores SIGTERM and would write for ever.
     let child = "trap '' TERM; while :; do date +%N > alive; sleep 0.02; done";
     let command = format!("sh -c \"{child}\" & echo $! > pid; wait");
     let limits = TimeLimits { run: Duration::from_secs(2), grace: Duration::from_millis(200), ..LIMITS };
@@ -117,7 +117,7 @@ async fn one_that_takes_too_long_is_ended_with_what_it_started() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_service_ends_it() {
+async fn shutdown_ends_a_running_command() {
     let bench = CommandFixture::new();
     let on_change =
         bench.start("trap 'echo asked >> out; exit 1' TERM; echo up > up; while :; do sleep 0.02; done", LIMITS);

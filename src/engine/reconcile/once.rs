@@ -208,7 +208,7 @@ impl SyncRun<'_> {
         let mut tried: Option<Vec<Step>> = None;
         self.look_first().await?;
         let said = set_aside::ask(&self.context).await;
-        set_aside::take_in(&self.session.state_cache, &said).await?;
+        set_aside::record(&self.session.state_cache, &said).await?;
         let review_ends = self.options.wait_moderation.map(|wait| clock::elapsed().saturating_add(wait));
         loop {
             let (desired, plan, abandoned_creates) = self.plan().await?;

@@ -1,20 +1,21 @@
-//! Whether new assets may be made at all: Roblox's own answers have to be readable for that, or
-//! each upload makes an asset whose ID is lost.
+//! Stops uploads while Roblox's results can't be read: each upload would make an asset whose ID is
+//! lost.
 //!
-//! One for a run. Pure but for its lock: time is an argument.
+//! One per run. Pure but for its lock: time is an argument.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// So many results in a row that can't be read stop uploads: one may be an accident, three are a
-/// dialect that this version doesn't know.
+/// The number of unreadable results in a row that stops uploads: one may be an accident, three are
+/// a dialect that this version doesn't know.
 const UNREADABLE_TO_STOP: u32 = 3;
 
-/// After so long one upload is tried again: a service that runs for weeks goes on by itself once
-/// Roblox has mended it, and until then makes at most six assets an hour that wait for a person.
+/// The time after which one upload is tried again. A service that runs for weeks continues by
+/// itself once Roblox is mended; until then it makes at most six assets an hour that wait for a
+/// person.
 const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
 
-/// Counts results of uploads that can't be read. A clone is the same count.
+/// Counts unreadable results of uploads. Clones share the count.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ResultBreaker {
     count: Arc<Mutex<UnreadableCount>>,
@@ -31,19 +32,19 @@ impl ResultBreaker {
         self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The result of an upload could not be read.
+    /// Records a result that could not be read.
     pub(crate) fn unreadable(&self, now: Duration) {
         let mut count = self.count();
         count.in_a_row = count.in_a_row.saturating_add(1);
         count.last = now;
     }
 
-    /// The result of an upload could be read.
+    /// Records a result that could be read.
     pub(crate) fn readable(&self) {
         *self.count() = UnreadableCount::default();
     }
 
-    /// How many results in a row could not be read, where that stops uploads.
+    /// Returns the number of unreadable results in a row while it stops uploads.
     pub(crate) fn stops(&self, now: Duration) -> Option<u32> {
         let count = self.count();
         let stops = count.in_a_row >= UNREADABLE_TO_STOP && now.saturating_sub(count.last) < TRIED_AGAIN_AFTER;

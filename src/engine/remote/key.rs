@@ -1,9 +1,9 @@
-//! What the API key may do, looked at once before the first write of a run, so that a key that
-//! can't do the work is known before it is begun.
+//! Checks what the API key may do before the first write of a run, so that a key that can't do the
+//! work is known at the start.
 //!
-//! It must never be what fails a run: where the key can't be introspected, Roblox's answers to the
-//! work itself decide, as they do in any case. Read next: [`crate::engine::execute::response`] for
-//! what those mean.
+//! The check must never fail a run by itself: where the key can't be introspected, Roblox's
+//! responses to the work decide, as they do in any case. Read next:
+//! [`crate::engine::execute::response`] for what those mean.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,12 +20,12 @@ use crate::engine::remote::throttle::Throttle;
 use crate::engine::report::run_report::Stop;
 use crate::model::ids::Creator;
 
-/// The introspection only saves time, so little of it may be spent on one that hangs. Answers of
-/// Roblox's gateway come within a second.
+/// The longest wait for the introspection. The check only saves time, so it may not cost much;
+/// Roblox's gateway responds within a second.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A key whose time is over so soon is warned of: two weeks leave time to renew it, also over a
-/// holiday.
+/// A key that expires within this time gets a warning: two weeks leave time to renew it, even over
+/// a holiday.
 const WARN_BEFORE: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 const DASHBOARD: &str = "https://create.roblox.com/dashboard/credentials";
@@ -33,19 +33,19 @@ const DASHBOARD: &str = "https://create.roblox.com/dashboard/credentials";
 /// What the facts about a key mean for a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct KeyVerdict {
-    /// It can do nothing of the work.
+    /// Set if the key can do none of the work.
     pub stop: Option<Stop>,
-    /// For whom it can't do it, and what to tell their assets.
+    /// The creators that it has no access to, with the reason for their assets' reports.
     pub forbidden: BTreeMap<Creator, String>,
-    /// What its owner should know.
+    /// A warning for the key's owner.
     pub warning: Option<String>,
-    /// When it expires, where that is told.
+    /// When the key expires, if Roblox says so.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Asks Roblox what the key may do, and judges it for a run that concerns these creators. A
-/// credential that can't be asked about (an OAuth token) and a question that fails, for whatever
-/// reason, say nothing: then all is left to Roblox's answers.
+/// Asks Roblox what the key may do, and judges it for a run that concerns these creators. The
+/// verdict is empty for a credential that has no introspection (an OAuth token), and if the request
+/// fails for any reason: Roblox's responses to the work decide then.
 pub(crate) async fn look(
     client: &Client,
     throttle: &Throttle,
@@ -53,12 +53,12 @@ pub(crate) async fn look(
     creators: &BTreeSet<Creator>,
     now: Timestamp,
 ) -> KeyVerdict {
-    let Some(pass) = stop.or(throttle.acquire(Endpoint::Introspect)).await else { return KeyVerdict::default() };
-    let asked = stop.or(tokio::time::timeout(PATIENCE, client.introspect())).await;
-    // It counts against none of the limits, and another service than that of the assets answers it: its
-    // health says nothing of theirs.
-    throttle.release_unsent(pass);
-    match asked {
+    let Some(permit) = stop.or(throttle.acquire(Endpoint::Introspect)).await else { return KeyVerdict::default() };
+    let response = stop.or(tokio::time::timeout(PATIENCE, client.introspect())).await;
+    // The request counts against no limit. Another service answers it than that of the assets, so
+    // its health says nothing about theirs.
+    throttle.release_unsent(permit);
+    match response {
         Some(Ok(Some(reply))) => match reply.result {
             Ok(facts) => judge(&facts, creators, now),
             Err(failure) => {
@@ -80,10 +80,10 @@ pub(crate) fn judge(facts: &KeyFacts, creators: &BTreeSet<Creator>, now: Timesta
     if let Some(stop) = unusable(facts, &key) {
         return KeyVerdict { stop: Some(stop), expires_at: facts.expires_at, ..KeyVerdict::default() };
     }
-    // V1: who changes assets needs both scopes.
-    let may_not =
+    // Changing assets needs both scopes (V1).
+    let lacks_access =
         |creator: &&Creator| ["read", "write"].iter().any(|needed| facts.may(needed, **creator) == Some(false));
-    let forbidden = creators.iter().filter(may_not);
+    let forbidden = creators.iter().filter(lacks_access);
     let warning = facts.expires_at.filter(|at| at.duration_since(now) < WARN_BEFORE);
     KeyVerdict {
         stop: None,
@@ -95,7 +95,8 @@ pub(crate) fn judge(facts: &KeyFacts, creators: &BTreeSet<Creator>, now: Timesta
     }
 }
 
-/// Why the key can do nothing of the work. What the answer left out speaks against nothing.
+/// Returns why the key can do none of the work. A fact that the response leaves out counts for the
+/// key.
 fn unusable(facts: &KeyFacts, key: &str) -> Option<Stop> {
     let stop = |message: String, hint: &str| Some(Stop::Credential { message, hint: hint.to_owned() });
     if facts.enabled == Some(false) {
@@ -125,7 +126,7 @@ mod tests {
 
     const NOW: &str = "2026-11-25T12:00:00Z";
 
-    /// What is said of a key that a run for a user and two groups would use, in one line.
+    /// Checks the verdict, on one line, for a run of a user and two groups.
     #[track_caller]
     fn check(facts: &KeyFacts, wanted: &str) {
         let creators = ["user:1", "group:7", "group:8"].iter().map(|text| text.parse().unwrap()).collect();
@@ -137,8 +138,8 @@ mod tests {
             }
             other => format!("{other:?}"),
         });
-        let said: Vec<String> = stop.into_iter().chain(forbidden.into_values()).chain(warning).collect();
-        assert_eq!(said.join("; "), wanted);
+        let lines: Vec<String> = stop.into_iter().chain(forbidden.into_values()).chain(warning).collect();
+        assert_eq!(lines.join("; "), wanted);
     }
 
     fn scope(operations: &[&str], users: &[&str], groups: &[&str]) -> KeyScope {
@@ -166,12 +167,12 @@ mod tests {
         check(&key(vec![scope(&["read"], &["*"], &["*"])]), "stop: the key `ci` lacks asset:write");
         let other = KeyScope { name: "universe".to_owned(), ..scope(&["read", "write"], &["*"], &["*"]) };
         check(&key(vec![other]), "stop: the key `ci` lacks asset:read and asset:write");
-        // Two scopes add up.
+        // Scopes add up.
         check(&key(vec![scope(&["read"], &["*"], &["*"]), scope(&["write"], &["*"], &["*"])]), "");
     }
 
     #[test]
-    fn what_is_left_out_speaks_against_nothing() {
+    fn a_fact_that_is_left_out_counts_for_the_key() {
         check(&read_key(br#"{"name":"ci"}"#).unwrap(), "");
         check(&read_key(br#"{"enabled":true,"scopes":[{"name":"asset","operations":["read","write"]}]}"#).unwrap(), "");
     }

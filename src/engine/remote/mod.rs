@@ -1,4 +1,4 @@
-//! What is asked of Roblox and when: the throttle, the poller, observations, the key.
+//! Requests to Roblox and their timing: the throttle, the poller, observations, the key check.
 
 pub(crate) mod breaker;
 pub(crate) mod key;

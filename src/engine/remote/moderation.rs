@@ -1,5 +1,5 @@
-//! When an asset under review is looked at again: soon at first, since most are decided in seconds,
-//! then ever more rarely, since the rest takes hours (creator-docs: projects/assets/index.md,
+//! When an asset under review is fetched again: soon at first, since most reviews take seconds,
+//! then ever more rarely, since the others take hours (creator-docs: projects/assets/index.md,
 //! "generally within a few hours").
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::model::ids::AssetId;
 use crate::model::recorded::Recorded;
 use crate::plan::current::current;
 
-/// The first wait.
+/// The shortest wait.
 pub(crate) const SOONEST: SignedDuration = SignedDuration::from_secs(2);
 
 /// The longest wait.
@@ -22,23 +22,23 @@ const LATEST: SignedDuration = SignedDuration::from_mins(30);
 /// An asset under review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Review {
-    /// Since when, as far as that is known.
+    /// The start of the review, if known.
     pub begun: Option<Timestamp>,
-    /// When it was looked at last.
-    pub looked: Option<Timestamp>,
+    /// The time of the last observation.
+    pub fetched: Option<Timestamp>,
 }
 
 impl Review {
-    /// When it is to be looked at next: after a quarter of the time that it had been under review
-    /// at the last look; at once where nobody looked yet.
+    /// Returns when to fetch the asset next: after a quarter of the time that it had been under
+    /// review at the last observation, or at once if there is none.
     pub(crate) fn due(self) -> Timestamp {
-        let Some(looked) = self.looked else { return Timestamp::MIN };
-        let age = self.begun.map_or(SignedDuration::ZERO, |begun| looked.duration_since(begun));
-        looked.saturating_add((age / 4).clamp(SOONEST, LATEST)).unwrap_or(Timestamp::MAX)
+        let Some(fetched) = self.fetched else { return Timestamp::MIN };
+        let age = self.begun.map_or(SignedDuration::ZERO, |begun| fetched.duration_since(begun));
+        fetched.saturating_add((age / 4).clamp(SOONEST, LATEST)).unwrap_or(Timestamp::MAX)
     }
 }
 
-/// Every asset that is wanted and under review.
+/// Returns every desired asset that is under review.
 pub(crate) fn under_review(desired: &Desired, recorded: &Recorded) -> BTreeMap<AssetId, Review> {
     let mut reviews: BTreeMap<AssetId, Review> = BTreeMap::new();
     for (address, want) in &desired.assets {
@@ -48,12 +48,12 @@ pub(crate) fn under_review(desired: &Desired, recorded: &Recorded) -> BTreeMap<A
         };
         let review = reviews.entry(key.asset_id).or_default();
         review.begun = review.begun.into_iter().chain(fact.made.map(|(at, _)| at)).min();
-        review.looked = recorded.seen.get(&key.asset_id).map(|seen| seen.at);
+        review.fetched = recorded.seen.get(&key.asset_id).map(|seen| seen.at);
     }
     reviews
 }
 
-/// How long until the first is due; where there is none, zero.
+/// Returns the time until the first review is due, or zero if there is none.
 pub(crate) fn wait<'a>(reviews: impl IntoIterator<Item = &'a Review>, now: Timestamp) -> Duration {
     let first = reviews.into_iter().map(|review| review.due()).min().unwrap_or(now);
     Duration::try_from(first.duration_since(now)).unwrap_or(Duration::ZERO).min(LATEST.unsigned_abs())
@@ -68,13 +68,13 @@ mod tests {
     }
 
     #[test]
-    fn looks_come_ever_more_rarely() {
-        let review = |looked| Review { begun: Some(at(0)), looked: Some(at(looked)) };
-        for (looked, next) in [(0, 2), (8, 10), (100, 125), (7200, 9000), (360_000, 361_800)] {
-            assert_eq!(review(looked).due(), at(next), "looked at {looked}");
+    fn reviewed_assets_are_fetched_ever_more_rarely() {
+        let review = |fetched| Review { begun: Some(at(0)), fetched: Some(at(fetched)) };
+        for (fetched, next) in [(0, 2), (8, 10), (100, 125), (7200, 9000), (360_000, 361_800)] {
+            assert_eq!(review(fetched).due(), at(next), "fetched at {fetched}");
         }
-        assert_eq!(Review::default().due(), Timestamp::MIN, "nobody looked yet");
-        assert_eq!(Review { begun: None, looked: Some(at(100)) }.due(), at(102), "known from a lockfile alone");
+        assert_eq!(Review::default().due(), Timestamp::MIN, "never fetched");
+        assert_eq!(Review { begun: None, fetched: Some(at(100)) }.due(), at(102), "known from a lockfile alone");
         let reviews = [review(360_000), review(900_000)];
         assert_eq!(wait(&reviews, at(361_000)), Duration::from_secs(800));
         assert_eq!(wait(&reviews, at(900_000)), Duration::ZERO);

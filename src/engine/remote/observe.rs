@@ -1,8 +1,8 @@
-//! Looking at the remote: what Roblox says of assets now, and what follows for the addresses that
-//! have them.
+//! Fetches assets from Roblox, and derives what each observation means for the addresses that have
+//! the asset.
 //!
-//! It concludes only from answers: an asset that could not be asked for is as it was. Nothing here
-//! changes the remote. Read next: [`crate::engine::execute::effects`].
+//! It concludes only from responses: an asset that could not be fetched stays as recorded. Nothing
+//! here changes anything at Roblox. Read next: [`crate::engine::execute::effects`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,34 +29,34 @@ use crate::model::recorded::{Record, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::plan::current::{current, last};
 
-/// So many questions are on the way at once; the limits decide how fast they go.
-const AT_ONCE: usize = 16;
+/// The number of requests in flight at once; the limits decide how fast they go.
+const IN_FLIGHT: usize = 16;
 
-/// An asset to look at.
+/// An asset to fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct AssetQuery {
-    /// Which.
+    /// Its ID.
     pub asset_id: AssetId,
-    /// Also its icon, previews and links, which come only when asked for.
+    /// Whether to fetch its icon, previews and links too, which Roblox sends only on request.
     pub extras: bool,
 }
 
-/// What a look at one asset came to.
+/// The result of fetching one asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum QueryResult {
     /// Roblox describes it.
     Present(Box<RemoteAsset>),
     /// Roblox doesn't have it.
     Gone,
-    /// It could not be asked for.
+    /// It could not be fetched.
     Unknown {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
-/// Every asset that is wanted now, or was when its address left this checkout's manifest; and those
-/// that are gone or rejected, as far as Roblox said last: it may say otherwise now.
+/// Returns a query for every asset that is in use, or was when its address left this checkout's
+/// manifest. Assets that Roblox last called gone or rejected are included: that may have changed.
 pub(crate) fn queries(desired: &Desired, recorded: &Recorded) -> Vec<AssetQuery> {
     let mut all: BTreeMap<AssetId, bool> = BTreeMap::new();
     for (address, record) in &recorded.assets {
@@ -78,7 +78,7 @@ pub(crate) fn queries(desired: &Desired, recorded: &Recorded) -> Vec<AssetQuery>
     all.into_iter().map(|(asset_id, extras)| AssetQuery { asset_id, extras }).collect()
 }
 
-/// Whether a field comes only when asked for.
+/// Returns whether Roblox sends this field only on request.
 pub(crate) fn is_extra(field: Field) -> bool {
     match field {
         Field::DisplayName | Field::Description => false,
@@ -86,7 +86,7 @@ pub(crate) fn is_extra(field: Field) -> bool {
     }
 }
 
-/// Asks for every asset; ends early when the run does. A refused key ends the run.
+/// Fetches every asset. Ends early when the run ends; a refused key ends the run.
 pub(crate) async fn fetch_assets(
     client: &Client,
     throttle: &Throttle,
@@ -97,7 +97,7 @@ pub(crate) async fn fetch_assets(
         let answer = stop.or(fetch_asset(client, throttle, stop, query)).await?;
         Some((query.asset_id, answer))
     });
-    answers.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
+    answers.buffer_unordered(IN_FLIGHT).filter_map(std::future::ready).collect().await
 }
 
 async fn fetch_asset(client: &Client, throttle: &Throttle, stop: &Shutdown, query: AssetQuery) -> QueryResult {
@@ -112,10 +112,10 @@ async fn fetch_asset(client: &Client, throttle: &Throttle, stop: &Shutdown, quer
     }
 }
 
-/// Reads one asset, with all that is asked for.
+/// Reads one asset, with its extras if the query asks for them.
 ///
 /// # Errors
-/// When it could not be read.
+/// When the asset could not be read.
 pub(crate) async fn read(client: &Client, throttle: &Throttle, query: AssetQuery) -> Result<RemoteAsset, Failure> {
     let asset = get(client, throttle, query.asset_id, &[]).await?;
     if query.extras { get_extras(client, throttle, asset).await } else { Ok(asset) }
@@ -135,13 +135,13 @@ async fn get(
     asset_id: AssetId,
     fields: &[Field],
 ) -> Result<RemoteAsset, Failure> {
-    let pass = throttle.acquire(Endpoint::GetAsset).await;
+    let permit = throttle.acquire(Endpoint::GetAsset).await;
     let reply = client.get_asset(asset_id, fields).await;
-    throttle.release(pass, &reply);
+    throttle.release(permit, &reply);
     reply.result
 }
 
-/// The asset with its icon, previews and links.
+/// Returns the asset with its icon, previews and links.
 ///
 /// # Errors
 /// When they could not be read.
@@ -156,8 +156,8 @@ pub(crate) async fn get_extras(
     Ok(RemoteAsset { extras_known: true, icon, previews, social_links, ..asset })
 }
 
-/// What follows from an answer for everything that is known. While a change of the asset is open,
-/// nothing does: what is seen may be its doing.
+/// Returns the changes that follow from a result. While a change of the asset is open there are
+/// none: the observation may show that change.
 pub(crate) fn apply_observation(
     recorded: &Recorded,
     asset_id: AssetId,
@@ -175,24 +175,25 @@ pub(crate) fn apply_observation(
     }
 }
 
-/// What follows from a description of an asset. One that may be older than Macadam's own last write
-/// of it decides only what an older one can't show: what was seen before, with what was written
-/// since, stays until a later look.
+/// Returns the changes that follow from an observation of an asset. The observation may be older
+/// than Macadam's own last write; then it decides only what an older one can't show. The last
+/// observation, with what was written since, stays until a later one.
 pub(crate) fn observed(recorded: &Recorded, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
     let asset_id = asset.asset_id;
     let owners = || recorded.assets.iter().filter(|(_, record)| has(record, asset_id));
-    let see = Change::RecordObservation { asset: asset.clone() };
-    // Neither owner nor type changes by a write of ours; nothing else is believed of what is another
-    // asset than the record means.
+    let observation = Change::RecordObservation { asset: asset.clone() };
+    // Macadam's writes change neither owner nor type. If these differ from the record, it is
+    // another asset, and nothing else of the observation counts.
     if owners().any(|(_, record)| Mismatch::of(record.kind_of(asset_id), asset).is_some()) {
-        return vec![see];
+        return vec![observation];
     }
     let lags = recorded.may_lag(asset_id, now) && recorded.seen.contains_key(&asset_id);
     let looked_at = |(address, record)| effects::looked_at(address, record, asset, lags, now);
     let mut changes: Vec<Change> = owners().flat_map(looked_at).collect();
     match recorded.seen.get(&asset_id).filter(|_| lags) {
-        None => changes.push(see),
-        // Only moderation's word is taken over, where it is a later one.
+        None => changes.push(observation),
+        // Of a lagging observation only the moderation state counts, and only where it is a later
+        // one.
         Some(seen) if !recorded.outdated.contains(&asset_id) => {
             let is_later =
                 RevisionState::of_moderation(asset.moderation) >= RevisionState::of_moderation(seen.asset.moderation);
@@ -204,22 +205,22 @@ pub(crate) fn observed(recorded: &Recorded, asset: &RemoteAsset, now: Timestamp)
     changes
 }
 
-/// What follows from an answer that Roblox doesn't have an asset: the first one is remembered, and
-/// only several that are minutes apart make it gone.
+/// Returns the changes that follow from a 404. The first is recorded; only several that are minutes
+/// apart make the asset gone.
 pub(crate) fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) -> Vec<Change> {
     if recorded.may_lag(asset_id, now) {
         return Vec::new();
     }
     let known = recorded.not_found.get(&asset_id).copied();
-    let heard = NotFound::again(known, now);
+    let not_found = NotFound::again(known, now);
     let mut changes = vec![Change::RecordNotFound { asset_id }];
-    if known == Some(heard) {
+    if known == Some(not_found) {
         return changes;
     }
     for (address, record) in recorded.assets.iter().filter(|(_, record)| has(record, asset_id)) {
-        let gone = if heard.is_gone() { effects::gone(address, record, asset_id) } else { Vec::new() };
+        let gone = if not_found.is_gone() { effects::gone(address, record, asset_id) } else { Vec::new() };
         let (kind, message) = if gone.is_empty() {
-            let NotFound { answers, .. } = heard;
+            let NotFound { answers, .. } = not_found;
             ("not_found", format!("Roblox answered that it has no asset {asset_id}, for the {answers}. time"))
         } else {
             ("gone", format!("Roblox no longer has asset {asset_id}"))
@@ -230,8 +231,8 @@ pub(crate) fn not_found(recorded: &Recorded, asset_id: AssetId, now: Timestamp) 
     changes
 }
 
-/// Of `queries` those that are asked before anything is planned: what is out of date, what only
-/// another tool's records say, and what Roblox didn't find, as far as it is due.
+/// Returns the `queries` to fetch before the first plan: outdated assets, those that only another
+/// tool's records mention, and those that Roblox didn't find, when they are due.
 pub(crate) fn urgent(queries: Vec<AssetQuery>, recorded: &Recorded, now: Timestamp) -> Vec<AssetQuery> {
     let facts = recorded.assets.values().flat_map(|record| record.history.iter());
     let unverified: BTreeSet<AssetId> =

@@ -1,9 +1,8 @@
-//! Asking how operations are doing: one for a run, at the pace of the poll schedule and within the
-//! budget for polls.
+//! Polls operations, at the pace of the poll schedule and within the limit for polls. One per run.
 //!
 //! The schedule is pure and lives in `cloud`; here are its one instance, the clock and the
-//! requests. It never fails an operation for an error while asking; only what Roblox says of the
-//! operation decides.
+//! requests. An error while polling never fails an operation; only Roblox's statement about the
+//! operation does.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,20 +24,20 @@ use crate::model::recorded::AttemptId;
 use crate::model::remote::RemoteAsset;
 use crate::platform::{clock, failpoint};
 
-/// What following an operation came to.
+/// The result of following an operation.
 #[derive(Debug)]
 pub(crate) enum Followed {
-    /// It made this.
+    /// It succeeded with this asset.
     Done(Box<RemoteAsset>),
-    /// It made nothing.
+    /// It failed and made nothing.
     Failed(OperationFailure),
-    /// It is over, and says neither what it made nor what went wrong.
+    /// It ended without a result and without an error.
     DoneWithNothing,
     /// Roblox no longer knows it.
     Lost,
-    /// It outlived our patience: a later run goes on.
+    /// It took longer than the poll schedule allows; a later run continues.
     Outlived,
-    /// The key may not ask.
+    /// The key may not poll.
     Refused(Failure),
 }
 
@@ -47,15 +46,15 @@ pub(crate) enum Followed {
 pub(crate) struct Subject {
     /// Its name at Roblox.
     pub operation: OperationId,
-    /// What kind of operation it is, for what is known of its pace.
+    /// Its kind, which selects the known latencies.
     pub kind: OperationKind,
-    /// The asset that it changes; a create has none.
+    /// The asset that it changes; `None` for a create.
     pub about: Option<AssetId>,
     /// When it was submitted.
     pub since: Timestamp,
 }
 
-/// Follows operations.
+/// Follows operations to their end.
 #[derive(Clone)]
 pub(crate) struct Poller {
     inner: Arc<Inner>,
@@ -81,7 +80,7 @@ struct Ticket {
 }
 
 impl Poller {
-    /// Starts to poll what will be followed, until the run ends.
+    /// Starts the polling task, which ends with the run.
     pub(crate) fn start(client: Arc<Client>, throttle: Throttle, latencies: &[LatencyRecord], stop: Shutdown) -> Self {
         let queue = PollQueue { schedule: PollSchedule::restore(latencies), followed: HashMap::new() };
         let inner = Arc::new(Inner { client, throttle, queue: Mutex::new(queue), changed: Notify::new(), stop });
@@ -93,35 +92,35 @@ impl Poller {
         Self { inner }
     }
 
-    /// Follows an operation to its end. Giving up waiting is harmless: the operation goes on.
-    pub(crate) async fn follow(&self, id: AttemptId, input_digest: Subject) -> Followed {
+    /// Follows an operation to its end. Cancelling is harmless: the operation continues at Roblox.
+    pub(crate) async fn follow(&self, id: AttemptId, subject: Subject) -> Followed {
         let (reply, answer) = oneshot::channel();
-        let age = clock::now().duration_since(input_digest.since);
+        let age = clock::now().duration_since(subject.since);
         let age = Duration::try_from(age).unwrap_or(Duration::ZERO);
         {
             let mut queue = self.inner.queue();
-            queue.schedule.insert(id.0, input_digest.kind, moment() - age);
-            queue.followed.insert(id.0, Ticket { operation: input_digest.operation, about: input_digest.about, reply });
+            queue.schedule.insert(id.0, subject.kind, moment() - age);
+            queue.followed.insert(id.0, Ticket { operation: subject.operation, about: subject.about, reply });
         }
-        let _leave = Leave { inner: &self.inner, key: id.0 };
+        let _guard = RemoveOnDrop { inner: &self.inner, key: id.0 };
         self.inner.changed.notify_one();
-        // The sender goes only with an answer; without one nothing is known.
+        // The sender is dropped without an answer only when the poller ends; nothing is known then.
         answer.await.unwrap_or(Followed::Outlived)
     }
 
-    /// What is known of latencies, for the next run.
+    /// Returns the observed latencies, for the next run.
     pub(crate) fn latencies(&self) -> Vec<LatencyRecord> {
         self.inner.queue().schedule.latencies()
     }
 }
 
-/// Takes an operation off the desk when nobody follows it any more.
-struct Leave<'a> {
+/// Removes an operation from the poll queue when its follower is gone.
+struct RemoveOnDrop<'a> {
     inner: &'a Inner,
     key: u64,
 }
 
-impl Drop for Leave<'_> {
+impl Drop for RemoveOnDrop<'_> {
     fn drop(&mut self) {
         let mut queue = self.inner.queue();
         queue.schedule.remove(self.key);
@@ -140,8 +139,8 @@ impl Inner {
             match due {
                 PollTarget::Now(_) => {
                     failpoint::trip("poller");
-                    let pass = self.throttle.acquire(Endpoint::GetOperation).await;
-                    self.poll_next(pass);
+                    let permit = self.throttle.acquire(Endpoint::GetOperation).await;
+                    self.poll_next(permit);
                 }
                 PollTarget::At(at) => {
                     let wait = at.since(moment()).max(Duration::from_millis(1));
@@ -152,8 +151,9 @@ impl Inner {
         }
     }
 
-    /// Sends one poll for what is due longest now: waiting for the budget may have changed that.
-    fn poll_next(self: &Arc<Self>, pass: ThrottlePermit) {
+    /// Polls the operation that is most overdue. The wait for a permit may have changed which that
+    /// is.
+    fn poll_next(self: &Arc<Self>, permit: ThrottlePermit) {
         let next = {
             let mut queue = self.queue();
             match queue.schedule.due(moment()) {
@@ -164,13 +164,13 @@ impl Inner {
                 PollTarget::At(_) | PollTarget::Nothing => None,
             }
         };
-        let Some((key, operation, about)) = next else { return self.throttle.release_unsent(pass) };
+        let Some((key, operation, about)) = next else { return self.throttle.release_unsent(permit) };
         let inner = Arc::clone(self);
         tokio::spawn(async move {
             let polling = async {
                 let reply = inner.client.get_operation(&operation, about).await;
                 failpoint::trip("polled");
-                inner.throttle.release(pass, &reply);
+                inner.throttle.release(permit, &reply);
                 inner.take(key, reply);
                 inner.changed.notify_one();
             };
@@ -178,7 +178,7 @@ impl Inner {
         });
     }
 
-    /// Takes the answer to a poll.
+    /// Records the response to a poll.
     fn take(&self, key: u64, reply: ApiReply<OperationState>) {
         let (outcome, followed) = read(reply);
         let mut queue = self.queue();
@@ -193,13 +193,13 @@ impl Inner {
             && let Some(ticket) = queue.followed.remove(&key)
         {
             queue.schedule.remove(key);
-            // Nobody may be waiting any more: the run ends.
+            // The follower may be gone at the end of the run.
             drop(ticket.reply.send(followed));
         }
     }
 }
 
-/// What an answer means for the schedule, and for whoever follows.
+/// Returns what a response means for the schedule, and for the follower.
 fn read(reply: ApiReply<OperationState>) -> (PollOutcome, Option<Followed>) {
     match reply.result {
         Ok(OperationState::Pending) => (PollOutcome::Pending, None),

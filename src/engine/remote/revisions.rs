@@ -1,8 +1,8 @@
-//! What Roblox says of the revisions of one address, beside what the history knows of them.
+//! Compares the revisions of one address at Roblox with those in its history.
 //!
-//! It only asks: it takes no lock, writes nothing, and concludes nothing. What was made elsewhere
-//! is shown and not taken over; that is a sync's business. Not being told of a revision is never
-//! its absence: [`Remote::Unknown`] and [`Remote::Missing`] are two things.
+//! It only asks: it takes no lock, writes nothing, and concludes nothing. Revisions that were made
+//! elsewhere are shown, not adopted; adopting them is a sync's business. A revision that Roblox
+//! doesn't mention is not a missing one: [`Remote::Unknown`] and [`Remote::Missing`] differ.
 
 use std::collections::BTreeMap;
 
@@ -20,18 +20,17 @@ use crate::model::ids::{AssetId, Revision};
 use crate::model::recorded::Record;
 use crate::model::remote::RemoteAsset;
 
-/// So often a question is asked before its failure is the answer: somebody waits for it at a
-/// terminal.
+/// The number of tries before a failure is reported: a person waits for it at a terminal.
 const TRIES: u32 = 3;
 
-/// The most pages of one list that are read, of 50 versions each: a page is a request, and somebody
+/// The most pages of one list that are read, of 50 versions each: a page is a request, and a person
 /// waits for it at a terminal.
 const MAX_PAGES: u32 = 40;
 
-/// What Roblox says of one revision.
+/// What Roblox says about one revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Remote {
-    /// It was not told of.
+    /// Roblox was not asked, or didn't say.
     Unknown,
     /// Roblox was asked, and doesn't have it.
     Missing,
@@ -39,10 +38,10 @@ pub(crate) enum Remote {
     Present(RemoteFacts),
 }
 
-/// What Roblox tells of a revision that it has; `None` is not told.
+/// The facts that Roblox sent about a revision that it has; `None` if it left the fact out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct RemoteFacts {
-    /// What moderation said of it.
+    /// Its moderation state.
     pub moderation: Option<Moderation>,
     /// Whether it is the version in use.
     pub published: Option<bool>,
@@ -50,27 +49,27 @@ pub(crate) struct RemoteFacts {
     pub archived: Option<bool>,
 }
 
-/// One revision, as the history and Roblox know it.
+/// One revision, in the history and at Roblox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RemoteRevision {
-    /// Which.
+    /// Its key.
     pub key: RevisionKey,
-    /// What the history knows; `None` of a revision that was made elsewhere.
+    /// The history's fact; `None` for a revision that was made elsewhere.
     pub fact: Option<RevisionFact>,
     /// What Roblox says.
     pub remote: Remote,
 }
 
-/// The revisions of one address, as the history and Roblox know them.
+/// The revisions of one address, in the history and at Roblox.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct RemoteHistory {
-    /// Every revision that either knows, in the order in which people count them.
+    /// Every revision that either side knows, in the order in which people count them.
     pub revisions: Vec<RemoteRevision>,
-    /// What could not be told, and why.
+    /// What could not be found out, and why.
     pub notes: Vec<String>,
 }
 
-/// What Roblox said of one asset.
+/// Roblox's response about one asset.
 #[derive(Debug)]
 enum FetchResult {
     Gone,
@@ -78,12 +77,12 @@ enum FetchResult {
     Versions(VersionList),
 }
 
-/// Asks Roblox for the revisions of an address: for the versions of `current`, its asset now, where
-/// the type has versions, and otherwise for each asset that it ever had.
+/// Asks Roblox for the revisions of an address. If its type has versions, this lists those of
+/// `current`, its asset now; otherwise it fetches each asset that the address ever had.
 ///
 /// # Errors
-/// When Roblox could not be asked, or refused the key or the asset. An asset that is gone is no
-/// error.
+/// When Roblox could not be reached, or refused the key or the asset. An asset that is gone is not
+/// an error.
 pub(crate) async fn ask(
     client: &Client,
     throttle: &Throttle,
@@ -99,7 +98,7 @@ pub(crate) async fn ask(
         let answer = if in_place && Some(asset_id) == current {
             versions(client, throttle, asset_id, listener, &mut notes).await?
         } else {
-            look(client, throttle, asset_id).await?
+            fetch(client, throttle, asset_id).await?
         };
         answers.push((asset_id, answer));
     }
@@ -110,10 +109,10 @@ pub(crate) async fn ask(
     Ok(RemoteHistory { revisions, notes })
 }
 
-/// Asks Roblox for one revision alone; one that it doesn't have is no error.
+/// Asks Roblox for a single revision. A revision that Roblox doesn't have is not an error.
 ///
 /// # Errors
-/// As [`ask()`].
+/// As for [`ask()`].
 pub(crate) async fn ask_one(
     client: &Client,
     throttle: &Throttle,
@@ -122,7 +121,7 @@ pub(crate) async fn ask_one(
 ) -> Result<Remote, Failure> {
     let asset_id = key.asset_id;
     let Some(revision) = key.version else {
-        return Ok(match look(client, throttle, asset_id).await? {
+        return Ok(match fetch(client, throttle, asset_id).await? {
             FetchResult::Asset(asset) => of_asset(&asset, key, false),
             FetchResult::Gone | FetchResult::Versions(_) => Remote::Missing,
         });
@@ -137,14 +136,14 @@ pub(crate) async fn ask_one(
     }
 }
 
-/// Every asset of a history, in the order in which people count them.
+/// Returns every asset of a history, in the order in which people count them.
 fn assets(history: &History) -> Vec<AssetId> {
     let mut assets: Vec<AssetId> = history.in_order().iter().map(|(key, _)| key.asset_id).collect();
     assets.dedup();
     assets
 }
 
-async fn look(client: &Client, throttle: &Throttle, asset_id: AssetId) -> Result<FetchResult, Failure> {
+async fn fetch(client: &Client, throttle: &Throttle, asset_id: AssetId) -> Result<FetchResult, Failure> {
     match with_retries(throttle, Endpoint::GetAsset, async || client.get_asset(asset_id, &[]).await).await {
         Ok(asset) => Ok(FetchResult::Asset(Box::new(asset))),
         Err(failure) if failure.class == Class::Refused(Refusal::NotFound) => Ok(FetchResult::Gone),
@@ -152,8 +151,8 @@ async fn look(client: &Client, throttle: &Throttle, asset_id: AssetId) -> Result
     }
 }
 
-/// All versions of an asset. A list that Roblox refuses, or an empty one, says nothing of the
-/// asset, so that is asked for itself.
+/// Lists all versions of an asset. A refused or empty list says nothing about the asset, so the
+/// asset itself is fetched then.
 async fn versions(
     client: &Client,
     throttle: &Throttle,
@@ -187,7 +186,7 @@ async fn versions(
         }
         return Ok(FetchResult::Versions(list));
     }
-    let answer = look(client, throttle, asset_id).await?;
+    let answer = fetch(client, throttle, asset_id).await?;
     if !matches!(answer, FetchResult::Gone) {
         let why = refused.map(|failure| format!(": {failure}")).unwrap_or_default();
         notes.push(format!("Roblox lists no versions of asset {asset_id}{why}"));
@@ -195,7 +194,7 @@ async fn versions(
     Ok(answer)
 }
 
-/// Asks through the gate, and again where that may help.
+/// Sends a request through the throttle, and again where a retry may help.
 async fn with_retries<T>(
     throttle: &Throttle,
     endpoint: Endpoint,
@@ -203,26 +202,26 @@ async fn with_retries<T>(
 ) -> Result<T, Failure> {
     let mut failures = 0;
     loop {
-        let pass = throttle.acquire(endpoint).await;
+        let permit = throttle.acquire(endpoint).await;
         let reply = ask().await;
-        throttle.release(pass, &reply);
+        throttle.release(permit, &reply);
         let failure = match reply.result {
-            Ok(told) => return Ok(told),
+            Ok(result) => return Ok(result),
             Err(failure) => failure,
         };
         failures += 1;
         if failures == TRIES || !may_pass(&failure) {
             return Err(failure);
         }
-        // How long a refused budget rests is the gate's to know.
+        // The throttle itself waits for a refused budget.
         if failure.class != Class::TryLater(Later::RateLimited) {
             tokio::time::sleep(Backoff::BUDGET.delay(failures, fastrand::f64())).await;
         }
     }
 }
 
-/// Whether the same question may go better a moment later. What Roblox answered well and can't be
-/// understood is no hiccup.
+/// Returns whether the same request may succeed a moment later. A successful response that can't be
+/// understood will not change.
 fn may_pass(failure: &Failure) -> bool {
     match failure.class {
         Class::TryLater(_) => true,
@@ -231,7 +230,7 @@ fn may_pass(failure: &Failure) -> bool {
     }
 }
 
-/// Brings the history and the answers together.
+/// Merges the history with the responses.
 fn merge(
     history: &History,
     in_place: bool,
@@ -261,7 +260,8 @@ const fn seen(key: RevisionKey, fact: RevisionFact, remote: Remote) -> RemoteRev
     RemoteRevision { key, fact: Some(fact), remote }
 }
 
-/// What an asset tells of one of its revisions: of a Model only the newest was judged with it.
+/// Returns what an asset says about one of its revisions. For a Model, its moderation concerns only
+/// the newest version.
 fn of_asset(asset: &RemoteAsset, key: RevisionKey, in_place: bool) -> Remote {
     if in_place && asset.revision.is_none_or(|head| key.version.is_some_and(|version| version > head)) {
         return Remote::Unknown;
@@ -274,13 +274,13 @@ fn oldest(list: &VersionList) -> Option<Revision> {
     list.versions().iter().map(|version| version.revision).min()
 }
 
-/// The revisions of an asset that has versions, oldest first.
+/// Returns the revisions of an asset that has versions, oldest first.
 fn of_versions(asset_id: AssetId, known: Vec<(RevisionKey, RevisionFact)>, list: &VersionList) -> Vec<RemoteRevision> {
     let listed: BTreeMap<Revision, &RemoteVersion> = list.versions().iter().map(|v| (v.revision, v)).collect();
-    // What is not published is left out, and so is the whole of it where Roblox doesn't tell.
-    let told = listed.values().any(|version| version.published.is_some());
+    // Roblox omits the field for an unpublished version, and some responses omit it for all.
+    let has_published = listed.values().any(|version| version.published.is_some());
     let facts = |version: &RemoteVersion| {
-        let published = told.then(|| version.published.unwrap_or(false));
+        let published = has_published.then(|| version.published.unwrap_or(false));
         Remote::Present(RemoteFacts { moderation: version.moderation, published, archived: None })
     };
     let cut_below = oldest(list).filter(|_| list.may_be_cut() || !list.is_complete());

@@ -1,12 +1,12 @@
-//! What is learned of limits and latencies, between the schedules of `cloud` and the rows of
-//! `state`: neither room knows the other.
+//! Saves learned limits and latencies, between the schedules of `cloud` and the rows of `state`:
+//! neither room knows the other.
 
 use crate::cloud::{limits, poll};
 use crate::engine::workspace::state_cache::StateCacheError;
 use crate::state::handle::StoreHandle;
 use crate::state::store::{LatencyRow, LimitRow};
 
-/// What the last run learned.
+/// Loads what the last run learned.
 pub(crate) async fn load(
     store: &StoreHandle,
 ) -> Result<(Vec<limits::LimitRecord>, Vec<poll::LatencyRecord>), StateCacheError> {
@@ -18,7 +18,7 @@ pub(crate) async fn load(
     Ok((limits, latencies.collect()))
 }
 
-/// The rows of the state as the limits take them.
+/// Converts the rows of the state into records of the limits.
 pub(crate) fn budgets(rows: Vec<LimitRow>) -> Vec<limits::LimitRecord> {
     let budget = |row: LimitRow| {
         let LimitRow { endpoint, owner, limit, remaining, window_ends_at } = row;
@@ -27,7 +27,7 @@ pub(crate) fn budgets(rows: Vec<LimitRow>) -> Vec<limits::LimitRecord> {
     rows.into_iter().map(budget).collect()
 }
 
-/// What this run learned, for the next.
+/// Saves what this run learned, for the next.
 pub(crate) async fn save(
     store: &StoreHandle,
     limits: Vec<limits::LimitRecord>,

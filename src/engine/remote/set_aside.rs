@@ -1,8 +1,8 @@
-//! Operations that nobody waits for any more, since something newer took their place: asked about
-//! once a run, or as often as the service looks around.
+//! Polls operations that a newer change replaced: once per run, or at each full rescan of the
+//! service.
 //!
-//! What one makes late is recorded beside the asset that is used; the plan has no step for it, so
-//! nothing waits behind it.
+//! A late result is recorded beside the asset that is used. The plan has no step for such an
+//! operation, so nothing waits for it.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -18,43 +18,43 @@ use crate::model::recorded::{Attempt, AttemptId, Recorded};
 use crate::model::remote::RemoteAsset;
 use crate::platform::clock;
 
-/// So many are asked about at once, at most: they share the budget of operations that are waited
-/// for.
-const AT_ONCE: usize = 20;
+/// The most operations polled at once: they share the limit of the operations that a run waits for.
+const MAX_POLLS: usize = 20;
 
-/// An operation that Roblox doesn't know is over after so long, and nobody will ever learn what
-/// came of it.
-const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);
+/// The age at which an operation that Roblox doesn't know counts as over: its outcome can never be
+/// known.
+const UNKNOWN_IS_OVER_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
-/// What Roblox says of an operation that was set aside.
+/// Roblox's statement about an operation that was set aside.
 pub(crate) struct SetAsideResult {
     id: AttemptId,
     attempt: Attempt,
     state: OperationState,
 }
 
-/// Asks about the operations that were set aside. Giving up the answers is harmless: they are asked
-/// for again.
+/// Polls the operations that were set aside. Cancelling is harmless: they are polled again.
 pub(crate) async fn ask(context: &ExecutionContext) -> Vec<SetAsideResult> {
-    let mut said = Vec::new();
-    for (id, operation, attempt) in context.state_cache.read(set_aside).into_iter().take(AT_ONCE) {
-        let Some(pass) = context.stop.or(context.throttle.acquire(Endpoint::GetOperation)).await else { return said };
+    let mut results = Vec::new();
+    for (id, operation, attempt) in context.state_cache.read(set_aside).into_iter().take(MAX_POLLS) {
+        let Some(permit) = context.stop.or(context.throttle.acquire(Endpoint::GetOperation)).await else {
+            return results;
+        };
         let reply = context.client.get_operation(&operation, attempt.intent.asset_id()).await;
-        context.throttle.release(pass, &reply);
-        // Whoever could not be asked is asked next time.
+        context.throttle.release(permit, &reply);
+        // A failed poll is repeated next time.
         if let Ok(state) = reply.result {
-            said.push(SetAsideResult { id, attempt, state });
+            results.push(SetAsideResult { id, attempt, state });
         }
     }
-    said
+    results
 }
 
-/// Writes down what came of them.
+/// Records the outcomes.
 ///
 /// # Errors
 /// When the state can't be written.
-pub(crate) async fn take_in(state_cache: &StateCache, said: &[SetAsideResult]) -> Result<(), StateCacheError> {
-    for SetAsideResult { id, attempt, state } in said {
+pub(crate) async fn record(state_cache: &StateCache, results: &[SetAsideResult]) -> Result<(), StateCacheError> {
+    for SetAsideResult { id, attempt, state } in results {
         state_cache.commit_with(|recorded| ended(recorded, *id, attempt, state, clock::now())).await?;
     }
     Ok(())
@@ -69,7 +69,7 @@ fn set_aside(recorded: &Recorded) -> Vec<(AttemptId, OperationId, Attempt)> {
     all.filter_map(|(id, attempt)| Some((*id, operation(attempt)?, attempt.clone()))).collect()
 }
 
-/// What becomes known by an answer about an operation that was set aside.
+/// Returns the changes that follow from the state of an operation that was set aside.
 fn ended(recorded: &Recorded, id: AttemptId, attempt: &Attempt, state: &OperationState, now: Timestamp) -> Vec<Change> {
     let is_open = recorded.attempts.get(&id).is_some_and(|open| open.phase == attempt.phase);
     if !is_open {
@@ -91,15 +91,15 @@ fn ended(recorded: &Recorded, id: AttemptId, attempt: &Attempt, state: &Operatio
         }
         // It stays a possible duplicate.
         OperationState::DoneWithNothing => vec![advance(PhaseEvent::Abandon)],
-        OperationState::Unknown { .. } if now.duration_since(attempt.since) >= FORGOTTEN_AFTER => {
+        OperationState::Unknown { .. } if now.duration_since(attempt.since) >= UNKNOWN_IS_OVER_AFTER => {
             vec![advance(PhaseEvent::Abandon)]
         }
         OperationState::Unknown { .. } => Vec::new(),
     }
 }
 
-/// An asset is recorded beside the one that is used; a revision of a known asset with the bytes
-/// that it was made of.
+/// Returns the changes for a late result: a new asset is recorded beside the one that is used, a
+/// revision of a known asset with the bytes that it was made of.
 fn made_late(recorded: &Recorded, attempt: &Attempt, asset: &RemoteAsset, now: Timestamp) -> Vec<Change> {
     let Some(record) = recorded.assets.get(&attempt.address) else { return Vec::new() };
     match &attempt.intent {

@@ -1,8 +1,8 @@
-//! The gate that every request passes: the limits of its endpoint, and the breaker of the remote.
-//! One for a run.
+//! The throttle that every request passes: the limits of its endpoint, and the breaker of the
+//! remote. One per run.
 //!
-//! The rules are pure and live in `cloud`; here is their one instance, the clock, and the queue:
-//! first come, first served, an endpoint at a time.
+//! The rules are pure and live in `cloud`; here are their one instance, the clock, and a queue per
+//! endpoint: first come, first served.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,13 +20,13 @@ use crate::cloud::moment::Moment;
 use crate::engine::report::progress::{Listener, ProgressEvent};
 use crate::platform::clock;
 
-/// Who is counted: whose key it is need not be known for that, one process has one key.
+/// The owner of the limits. One process has one key, so the real owner need not be known.
 pub(crate) const OWNER: &str = "key";
 
-/// Waiting for longer than this is told to whoever watches.
-const WORTH_TELLING: Duration = Duration::from_secs(2);
+/// A longer wait is reported to the listener.
+const WORTH_REPORTING: Duration = Duration::from_secs(2);
 
-/// The gate.
+/// Issues permits for requests, within the limits. Clones share their state.
 #[derive(Clone)]
 pub(crate) struct Throttle {
     inner: Arc<Inner>,
@@ -34,13 +34,13 @@ pub(crate) struct Throttle {
 
 struct Inner {
     rules: Mutex<Rules>,
-    /// One queue an endpoint: who stands first waits for the rules, the others wait for their turn.
+    /// One queue per endpoint: its head waits for the rules, the others for their turn.
     queues: BTreeMap<Endpoint, tokio::sync::Mutex<()>>,
     changed: Notify,
     owner: LimitOwner,
     listener: Listener,
-    /// When Roblox last answered a request as it should.
-    well: Mutex<Option<Timestamp>>,
+    /// The time of Roblox's last good response.
+    last_good: Mutex<Option<Timestamp>>,
 }
 
 struct Rules {
@@ -48,8 +48,8 @@ struct Rules {
     breaker: Breaker,
 }
 
-/// The right to send one request; it comes back through [`Throttle::release`] or
-/// [`Throttle::release_unsent`]. Dropped with whoever had it, it counts as sent and not answered.
+/// The permit for one request. It is returned through [`Throttle::release`] or
+/// [`Throttle::release_unsent`]; a dropped permit counts as a request without a response.
 #[must_use = "tell the gate what came of the request"]
 pub(crate) struct ThrottlePermit {
     endpoint: Endpoint,
@@ -76,44 +76,52 @@ enum Admittance {
 }
 
 impl Throttle {
-    /// A gate that remembers what an earlier run learned of the limits. `owner` stands for the
-    /// key's owner.
+    /// Creates a throttle with the limits that an earlier run learned. `owner` stands for the owner
+    /// of the key.
     pub(crate) fn new(rows: &[LimitRecord], owner: &str, listener: Listener) -> Self {
         let limits = RateLimits::restore(rows, moment(), clock::now());
         let rules = Mutex::new(Rules { limits, breaker: Breaker::new() });
         let queues = Endpoint::ALL.into_iter().map(|endpoint| (endpoint, tokio::sync::Mutex::new(()))).collect();
         let owner = LimitOwner::new(owner);
         Self {
-            inner: Arc::new(Inner { rules, queues, changed: Notify::new(), owner, listener, well: Mutex::default() }),
+            inner: Arc::new(Inner {
+                rules,
+                queues,
+                changed: Notify::new(),
+                owner,
+                listener,
+                last_good: Mutex::default(),
+            }),
         }
     }
 
-    /// Waits until a request to `endpoint` may go. Giving up waiting is harmless.
+    /// Waits until a request to `endpoint` may be sent. Cancelling is harmless.
     pub(crate) async fn acquire(&self, endpoint: Endpoint) -> ThrottlePermit {
         let _first = match self.inner.queues.get(&endpoint) {
             Some(queue) => Some(queue.lock().await),
             None => None,
         };
-        let (since, mut told, mut waited) = (moment(), false, false);
+        let (since, mut reported, mut waited) = (moment(), false, false);
         loop {
             let mut changed = std::pin::pin!(self.inner.changed.notified());
-            // Listening before asking: a report in between is not missed.
+            // Listening before the check: a release in between is not missed.
             changed.as_mut().enable();
             match self.try_acquire(endpoint) {
-                Admittance::Open(pass) => {
+                Admittance::Open(permit) => {
                     let time = moment().since(since);
                     if waited {
                         (self.inner.listener)(ProgressEvent::Waited { endpoint: endpoint.name(), time });
                     }
-                    return pass;
+                    return permit;
                 }
                 Admittance::Closed { until, reason } => {
                     waited = true;
                     let left = until.map_or(Duration::from_secs(1), |until| until.since(moment()));
-                    // A request that goes ahead alone tells soon what is left: only what lasts is told.
-                    let wait = if told { left } else { left.min(WORTH_TELLING) };
-                    if moment().since(since) >= WORTH_TELLING && !told {
-                        told = true;
+                    // A lone request soon learns the remaining limit, so only a lasting wait is
+                    // reported.
+                    let wait = if reported { left } else { left.min(WORTH_REPORTING) };
+                    if moment().since(since) >= WORTH_REPORTING && !reported {
+                        reported = true;
                         tracing::info!(endpoint = endpoint.name(), seconds = left.as_secs(), "{reason}");
                         (self.inner.listener)(ProgressEvent::Waiting { reason, wait: left });
                     }
@@ -154,51 +162,51 @@ impl Throttle {
         }
     }
 
-    /// Whether Roblox has answered a request as it should since then.
+    /// Returns whether Roblox has given a good response since `then`.
     pub(crate) fn has_answered_since(&self, then: Timestamp) -> bool {
-        self.inner.well.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at > then)
+        self.inner.last_good.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at > then)
     }
 
-    /// Whether the remote fails, so that nothing goes out but probes.
+    /// Returns whether the remote is failing, so that only probes are sent.
     pub(crate) fn is_failing(&self) -> bool {
         self.rules().breaker.open_since().is_some()
     }
 
-    /// Takes back the right to a request that was sent, with what came of it.
-    pub(crate) fn release<T>(&self, mut pass: ThrottlePermit, reply: &ApiReply<T>) {
-        let (heard, health) = judge(reply);
-        let well = match &reply.result {
+    /// Returns the permit of a request that was sent, with its response.
+    pub(crate) fn release<T>(&self, mut permit: ThrottlePermit, reply: &ApiReply<T>) {
+        let (signal, health) = judge(reply);
+        let good = match &reply.result {
             Ok(_) => true,
             Err(failure) => failure.class == Class::Refused(Refusal::NotFound),
         };
-        if well {
-            *self.inner.well.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock::now());
+        if good {
+            *self.inner.last_good.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock::now());
         }
         let status = reply.head.as_ref().map(|head| head.status);
-        (self.inner.listener)(ProgressEvent::Answered { endpoint: pass.endpoint.name(), status });
-        if pass.endpoint == Endpoint::GetOperation {
+        (self.inner.listener)(ProgressEvent::Answered { endpoint: permit.endpoint.name(), status });
+        if permit.endpoint == Endpoint::GetOperation {
             (self.inner.listener)(ProgressEvent::Polled);
         }
-        if let Some(right) = pass.right.take() {
-            self.take_back(right, heard, health);
+        if let Some(right) = permit.right.take() {
+            self.take_back(right, signal, health);
         }
     }
 
-    /// Takes back the right to a request that was never sent.
-    pub(crate) fn release_unsent(&self, mut pass: ThrottlePermit) {
-        if let Some(right) = pass.right.take() {
+    /// Returns the permit of a request that was never sent.
+    pub(crate) fn release_unsent(&self, mut permit: ThrottlePermit) {
+        if let Some(right) = permit.right.take() {
             self.take_back(right, None, HealthSignal::Unknown);
         }
     }
 
-    /// `heard` is `None` for what never left.
-    fn take_back(&self, right: SendRight, heard: Option<LimitSignal>, health: HealthSignal) {
+    /// `signal` is `None` for a request that was never sent.
+    fn take_back(&self, right: SendRight, signal: Option<LimitSignal>, health: HealthSignal) {
         let SendRight { permit, ticket } = right;
         let (now, jitter) = (moment(), fastrand::f64());
         {
             let mut rules = self.rules();
-            match (permit, heard) {
-                (Some(permit), Some(heard)) => rules.limits.report(permit, heard, jitter, now),
+            match (permit, signal) {
+                (Some(permit), Some(signal)) => rules.limits.report(permit, signal, jitter, now),
                 (Some(permit), None) => rules.limits.release_unsent(permit),
                 (None, _) => {}
             }
@@ -207,18 +215,18 @@ impl Throttle {
         self.inner.changed.notify_waiters();
     }
 
-    /// What is worth remembering of the limits at the time of day `now`.
+    /// Returns the limits worth saving, at the wall-clock time `now`.
     pub(crate) fn snapshot(&self, now: Timestamp) -> Vec<LimitRecord> {
         self.rules().limits.snapshot(moment(), now)
     }
 }
 
-/// Now, on the clock of the schedules.
+/// Returns the current moment on the clock of the schedules.
 pub(crate) fn moment() -> Moment {
     Moment::after_start(clock::elapsed())
 }
 
-/// Which limit a request counts against; looking at the key counts against none.
+/// Returns the limit that a request counts against. The key's introspection counts against none.
 const fn budget(endpoint: Endpoint) -> Option<Budget> {
     Some(match endpoint {
         Endpoint::CreateAsset => Budget::CreateAsset,
@@ -234,8 +242,8 @@ const fn budget(endpoint: Endpoint) -> Option<Budget> {
     })
 }
 
-/// What an answer tells of the limits (nothing, if the request never left) and of the remote's
-/// health.
+/// Returns what a response says about the limits (`None` if the request was never sent) and about
+/// the remote's health.
 fn judge<T>(reply: &ApiReply<T>) -> (Option<LimitSignal>, HealthSignal) {
     let Some(head) = &reply.head else {
         return match &reply.result {
@@ -245,13 +253,13 @@ fn judge<T>(reply: &ApiReply<T>) -> (Option<LimitSignal>, HealthSignal) {
     };
     let limits = &head.limits;
     let sample = LimitSample::parse(&limits.limit, &limits.remaining, &limits.reset, &limits.retry_after, clock::now());
-    // A used-up quota keeps nobody else waiting.
+    // A spent quota delays no other request.
     let quota = matches!(&reply.result, Err(failure) if failure.class == Class::TryLater(Later::QuotaSpent));
     if head.status == 429 && !quota {
         return (Some(LimitSignal::Limited(sample)), HealthSignal::Unknown);
     }
     let failed = matches!(&reply.result, Err(failure) if failure.class.is_outage());
-    let heard =
+    let signal =
         if failed && sample == LimitSample::default() { LimitSignal::Silence } else { LimitSignal::Answer(sample) };
-    (Some(heard), if failed { HealthSignal::Failed } else { HealthSignal::Answered })
+    (Some(signal), if failed { HealthSignal::Failed } else { HealthSignal::Answered })
 }

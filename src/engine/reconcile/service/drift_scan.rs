@@ -93,7 +93,7 @@ impl Service<'_> {
         self.all_ended(done)?;
         let said = said.unwrap_or_default();
         if !said.is_empty() {
-            set_aside::take_in(&self.session.state_cache, &said).await?;
+            set_aside::record(&self.session.state_cache, &said).await?;
             self.needs.lockfile.get_or_insert(clock::elapsed());
         }
         Ok(())

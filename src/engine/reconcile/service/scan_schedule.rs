@@ -49,7 +49,7 @@ impl ScheduledScan {
     /// At a question that was asked last at `seen`, if ever.
     fn after(seen: Option<Timestamp>, query: AssetQuery, review: Option<Review>) -> Self {
         let drift = seen.map_or(Timestamp::MIN, |at| at.saturating_add(DRIFT_ROUND).unwrap_or(Timestamp::MAX));
-        let review = review.map(|review| Review { looked: seen, ..review });
+        let review = review.map(|review| Review { fetched: seen, ..review });
         Self { at: review.map_or(drift, |review| review.due().min(drift)), query, review }
     }
 
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_is_under_review_comes_again_soon_then_ever_more_rarely_and_before_all_others() {
-        let review = Some(Review { begun: Some(at(0)), looked: None });
+        let review = Some(Review { begun: Some(at(0)), fetched: None });
         let overdue = (2..5_000).map(|id| look(0, id));
         let mut rounds = Rounds { reviews: vec![ScheduledScan { review, ..look(0, 1) }], ..drifts(overdue) };
         let mut looked = Vec::new();
