@@ -1,4 +1,4 @@
-//! Brings the remote to what the files say: once, or as a service.
+//! Makes the remote match the files: once, or as a service.
 
 pub(crate) mod once;
 pub(crate) mod service;

@@ -1,4 +1,4 @@
-//! One run: gather, plan, execute, record, until a plan has nothing left to do.
+//! `sync --once`: gathers, plans, executes and records until a plan has nothing left to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,50 +37,50 @@ use crate::platform::{clock, failpoint};
 use crate::state::lockfile::LockfileError;
 use crate::state::store::FileDelta;
 
-/// The lockfile is written at most this long after an outcome: a CI machine may be taken away at
-/// any time.
+/// The interval at which the lockfile is written during a plan: a CI machine may disappear at any
+/// time.
 const LOCKFILE_EVERY: Duration = Duration::from_secs(5);
 
-/// So many rounds without a single step done end a run: something changes underneath faster than it
-/// can be followed.
+/// The number of rounds without a single completed step that ends a run: something changes faster
+/// than Macadam can follow.
 const FRUITLESS_ROUNDS: u32 = 5;
 
-/// Whether a plan may be carried out.
+/// Decides whether a plan may be carried out.
 pub(crate) type Confirm = Arc<dyn Fn(&Plan) -> bool + Send + Sync>;
 
-/// What a run is given.
+/// The options of a run.
 pub(crate) struct Options {
-    /// How many files are uploaded at once.
+    /// The number of files uploaded at once.
     pub uploads: usize,
-    /// Asked once, before the first plan is carried out; `false` ends the run with everything left.
-    /// May block: it may ask a person.
+    /// Called once, before the first plan is carried out; `false` ends the run with every step
+    /// left. May block: it may ask a person.
     pub confirm: Confirm,
-    /// Who is told what happens.
+    /// Receives the run's events.
     pub listener: Listener,
-    /// What a person asks of this run.
+    /// The options of the plan.
     pub options: PlanOptions,
-    /// Only these addresses; `None`: all.
+    /// The addresses to sync; `None` for all.
     pub only: Option<BTreeSet<Address>>,
-    /// Look at every asset first.
+    /// Whether to fetch every asset first.
     pub refresh: bool,
-    /// Wait so long for moderation to decide on what is under review; `None`: not at all.
+    /// How long to wait for moderation; `None` for not at all.
     pub wait_moderation: Option<Duration>,
     /// Ends the run.
     pub stop: Shutdown,
 }
 
-/// Why a run could not begin or go on.
+/// Why a run could not start or continue.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SyncError {
     /// The desired state is unknown.
     #[error(transparent)]
     Gather(#[from] GatherError),
-    /// Manifest, state or lockfile broke while the run went on.
+    /// Manifest, state or lockfile became unusable during the run.
     #[error("the run could not go on")]
     Midway {
-        /// How.
+        /// The error.
         source: Box<SyncError>,
-        /// What was done before.
+        /// The work done before it.
         report: Box<RunReport>,
     },
     /// The state could not be written.
@@ -91,7 +91,7 @@ pub(crate) enum SyncError {
     Lockfile(#[from] KeepError),
 }
 
-/// Reconciles until the remote matches the files, or nothing more can be done in this run.
+/// Reconciles until the remote matches the files, or this run can do no more.
 ///
 /// # Errors
 /// When manifest, lockfile or state can't be used.
@@ -129,22 +129,23 @@ pub(crate) async fn sync_once(
     Ok(report)
 }
 
-/// How many steps upload something.
+/// Returns the number of steps that upload a file.
 pub(in crate::engine) fn uploads_of(steps: &[Step]) -> usize {
     let uploads =
         |step: &&Step| matches!(step.action, Action::Create(_) | Action::Replace { .. } | Action::UpdateContent { .. });
     steps.iter().filter(uploads).count()
 }
 
-/// What is to be looked at now.
+/// Returns queries for the reviews that are due.
 fn due(reviews: &BTreeMap<AssetId, Review>, now: Timestamp) -> Vec<AssetQuery> {
     let due = reviews.iter().filter(|(_, review)| review.due() <= now);
     due.map(|(asset_id, _)| AssetQuery { asset_id: *asset_id, extras: false }).collect()
 }
 
-/// What a plan marks, and apart from it what gives up a create in doubt for one that follows. Until
-/// that one begins the doubt stays open, and in the lockfile: a run that ends before, in a rest or
-/// by a signal, leaves it to the next machine with its count.
+/// Splits the plan's marks. The marks that abandon a create in doubt are kept for the step that
+/// replaces it; all others are returned to be recorded now. Until that step begins, the create
+/// stays in doubt, also in the lockfile: a run that ends before, during a back-off or by a signal,
+/// leaves it to the next machine with its count.
 pub(in crate::engine) fn abandoned_creates(plan: &Plan, recorded: &Recorded) -> (GivenUp, Vec<Change>) {
     let address_of = |change: &Change| match change {
         Change::Advance { attempt, .. } => recorded.attempts.get(attempt).map(|attempt| attempt.address.clone()),
@@ -173,20 +174,20 @@ struct SyncRun<'a> {
     context: ExecutionContext,
     options: Options,
     in_manifest: BTreeSet<Address>,
-    /// What the last look at manifest and files gave, for the outputs.
+    /// The last manifest and desired state, for the outputs.
     wanted: Option<(Manifest, Arc<Desired>)>,
-    /// What was found in place of a missing lockfile by the first plan: it holds for the whole run,
-    /// which may write a new one.
+    /// The evidence found by the first plan while the lockfile was missing. It holds for the whole
+    /// run, which may write a new one.
     missing_lockfile: Option<MissingLockfile>,
     report: RunReport,
-    /// The state for which the last plan was made, see
+    /// The state's generation at the last plan, see
     /// [`StateCache::generation`](crate::engine::workspace::state_cache::StateCache::generation).
     generation: u64,
-    /// How steps of the plan ended that is being carried out.
+    /// The reports of the current plan so far.
     reported: Mutex<Vec<StepReport>>,
 }
 
-/// Carries out steps, and keeps how each ended where it survives the end of the whole.
+/// Carries out steps, and keeps their reports where they survive a cancelled plan.
 struct Reporting<'a> {
     steps: Executor,
     reported: &'a Mutex<Vec<StepReport>>,
@@ -212,7 +213,8 @@ impl SyncRun<'_> {
         let review_ends = self.options.wait_moderation.map(|wait| clock::elapsed().saturating_add(wait));
         loop {
             let (desired, plan, abandoned_creates) = self.plan().await?;
-            // What was refused is held now, or is done in another way. What is still running is left.
+            // A refused step is held by the new plan, or done another way. Only operations that are
+            // still processing can be left.
             let hopeless = tried.take().is_some_and(|tried| plan.steps.iter().all(|step| tried.contains(step)));
             if plan.steps.is_empty() || hopeless || self.options.stop.is_triggered() || fruitless == FRUITLESS_ROUNDS {
                 match review_ends {
@@ -223,7 +225,7 @@ impl SyncRun<'_> {
             if !std::mem::replace(&mut confirmed, true) && !self.confirm(&plan).await {
                 return Ok(());
             }
-            // Following what is under way changes nothing, and needs no more than it takes.
+            // Waiting for operations changes nothing, so it needs no check of the key.
             let writes = plan.steps.iter().any(|step| !matches!(step.action, Action::Wait { .. }));
             if writes && !std::mem::replace(&mut looked_at_key, true) && !self.may_begin(&desired).await {
                 return Ok(());
@@ -245,8 +247,8 @@ impl SyncRun<'_> {
         }
     }
 
-    /// There is no time left: what is on the wire is not waited for. It is written down as after a
-    /// crash, so that lockfile and state have it.
+    /// Ends a run that has no time left: it doesn't wait for requests in flight. They are recorded
+    /// as after a crash, in state and lockfile.
     async fn break_off(&mut self) -> Result<(), SyncError> {
         let reported = std::mem::take(&mut *self.reported.lock().unwrap_or_else(PoisonError::into_inner));
         self.report.steps.extend(reported);
@@ -265,9 +267,8 @@ impl SyncRun<'_> {
         Ok(())
     }
 
-    /// Looks at what the remote says before anything is planned: at all of it where that is asked
-    /// for, else at what is out of date, what Roblox didn't find, and what is under review and
-    /// due.
+    /// Fetches assets before the first plan: all of them with `refresh`, otherwise those that are
+    /// outdated, those that Roblox didn't find, and the reviews that are due.
     async fn look_first(&mut self) -> Result<(), SyncError> {
         let undecided = |recorded: &Recorded| {
             let mut facts = recorded.assets.values().flat_map(|record| record.history.iter());
@@ -293,7 +294,7 @@ impl SyncRun<'_> {
         self.look(queries).await
     }
 
-    /// Looks at assets and writes down what follows.
+    /// Fetches assets and records what follows.
     async fn look(&mut self, queries: Vec<AssetQuery>) -> Result<(), SyncError> {
         let answers =
             observe::fetch_assets(&self.context.client, &self.context.throttle, &self.options.stop, queries).await;
@@ -307,9 +308,10 @@ impl SyncRun<'_> {
         Ok(())
     }
 
-    /// Waits until moderation has decided on something, at most until then. Whether it has.
+    /// Waits until moderation has decided on an asset, at most until `until`. Returns whether it
+    /// has.
     async fn wait_for_review(&mut self, desired: &Desired, until: Duration) -> Result<bool, SyncError> {
-        // It may take long, and a CI machine may be taken away meanwhile.
+        // The wait may be long, and a CI machine may disappear meanwhile.
         self.write_lockfile().await?;
         let mut least = Duration::ZERO;
         loop {
@@ -319,7 +321,7 @@ impl SyncRun<'_> {
                 return Ok(false);
             }
             let wait = moderation::wait(waiting.values(), clock::now()).max(least);
-            // A look that tells nothing is not repeated without a pause.
+            // A query without a result is not repeated at once.
             least = moderation::SOONEST.unsigned_abs();
             if self.options.stop.or(tokio::time::sleep(wait.min(left))).await.is_none() {
                 return Ok(false);
@@ -333,14 +335,14 @@ impl SyncRun<'_> {
         }
     }
 
-    /// Asks aside, so that a signal ends the run though nobody answers.
+    /// Asks on another thread, so that a signal ends the run while nobody answers.
     async fn confirm(&self, plan: &Plan) -> bool {
         let (confirm, plan) = (Arc::clone(&self.options.confirm), plan.clone());
         let answer = tokio::task::spawn_blocking(move || confirm(&plan));
         self.options.stop.or(answer).await.is_some_and(|answer| answer.unwrap_or(false))
     }
 
-    /// Looks at what the key may do; false ends the run.
+    /// Checks what the key may do; `false` ends the run.
     async fn may_begin(&self, desired: &Desired) -> bool {
         let known = |recorded: &Recorded| recorded.assets.values().map(|record| record.identity.creator).collect();
         let mut creators: BTreeSet<Creator> = self.session.state_cache.read(known);
@@ -348,14 +350,14 @@ impl SyncRun<'_> {
         self.context.may_begin(&creators).await
     }
 
-    /// Looks at manifest and files, plans, and writes down what the plan marks, but for creates
-    /// that are given up: those come along.
+    /// Gathers, plans, and records the plan's marks. The marks of abandoned creates are returned
+    /// with the plan.
     async fn plan(&mut self) -> Result<(Arc<Desired>, Plan, GivenUp), SyncError> {
         self.session.state_cache.secure().await?;
         self.generation = self.session.state_cache.generation();
         let (project, listener) = (self.session.project.clone(), self.options.listener.clone());
-        // Before the manifest: what one pull brought in both must not look like a manifest that names what
-        // nobody knows.
+        // The lockfile is read before the manifest: a pull may bring both, and the manifest must
+        // not seem to name unknown assets.
         self.session.lockfile.read(&self.session.state_cache).await?;
         let known = self.session.state_cache.read(Recorded::addresses);
         let cache = std::mem::take(&mut self.session.cache);
@@ -397,7 +399,7 @@ impl SyncRun<'_> {
         self.report.left = plan.steps.clone();
         self.report.held = plan.held.clone();
         self.report.drifts = plan.drifts.clone();
-        // What was to be known before a step was done is to be known after it too.
+        // A note that was true before a step is kept after it.
         let new = plan.notes.iter().filter(|note| !self.report.notes.contains(note));
         let new: Vec<Note> = new.cloned().collect();
         self.report.notes.extend(new);
@@ -414,7 +416,7 @@ impl SyncRun<'_> {
         Ok(self.session.state_cache.store().save_files(delta).await?)
     }
 
-    /// Executes a plan, writing the lockfile now and then.
+    /// Executes a plan, and writes the lockfile at intervals.
     async fn carry_out(
         &mut self,
         desired: &Desired,
@@ -435,21 +437,22 @@ impl SyncRun<'_> {
                     return Ok(reports);
                 }
                 _ = ticks.tick() => {
-                    // What is on the wire is waited for in any case: its outcome belongs into the lockfile.
+                    // Requests in flight are awaited in any case: their outcome belongs in the
+                    // lockfile.
                     if let Err(error) = self.session.state_cache.secure().await {
                         self.options.stop.trigger(stop_for(&error));
                     }
-                    // A machine that is taken away forgets no more of Roblox's limits than that either.
+                    // Learned limits are saved as often, for the same reason.
                     self.context.remember_pace().await?;
                     match self.session.lockfile.write(&self.session.state_cache, &self.in_manifest).await {
                         Ok(written) => self.report.lockfile_written |= written,
-                        // What is not sent yet waits for another run.
+                        // Steps that are not sent yet wait for another run.
                         Err(KeepError::Lockfile(error @ LockfileError::NoRoom(_))) => {
                             let hint = error.hint().map(|hint| format!(": {hint}")).unwrap_or_default();
                             let message = format!("{}{hint}", crate::engine::execute::executor::chain(&error));
                             self.options.stop.trigger(Stop::State { message });
                         }
-                        // It is tried again, at the latest at the end, which reports it.
+                        // The end of the run tries again, and reports a failure.
                         Err(error) => tracing::warn!("the lockfile can't be written yet: {}", crate::engine::execute::executor::chain(&error)),
                     }
                 }
@@ -457,13 +460,13 @@ impl SyncRun<'_> {
         }
     }
 
-    /// Writes the lockfile and what was learned of limits and latencies, however the rounds ended.
+    /// Writes the lockfile, the learned limits and the latencies, however the rounds ended.
     async fn end(mut self, ended: Result<(), SyncError>) -> Result<RunReport, SyncError> {
         let written = self.session.lockfile.write_last(&self.session.state_cache, &self.in_manifest).await;
         let learned = self.context.remember_pace().await;
         self.report.stop = self.options.stop.why();
         if let Some(Stop::Defect { .. }) = self.report.stop {
-            // What else went wrong followed from it.
+            // Other errors followed from the defect.
             return Ok(self.report);
         }
         self.report.lockfile_written |= matches!(written, Ok(true));
@@ -473,7 +476,7 @@ impl SyncRun<'_> {
             Err(error) => Err(error),
         };
         let written = written.map_err(SyncError::from);
-        // What the lockfile lacks is to be known, whatever else went wrong.
+        // A lockfile that lacks entries is reported before any other error.
         let ended = match written {
             Err(SyncError::Lockfile(KeepError::Lockfile(LockfileError::Behind { .. }))) => written,
             Ok(()) | Err(_) => ended.and(written),
@@ -481,7 +484,7 @@ impl SyncRun<'_> {
         let ended = ended.and(learned.map_err(SyncError::from));
         match ended {
             Ok(()) => Ok(self.report),
-            // What was done is told in any case.
+            // The report of completed steps is never dropped.
             Err(source) if !self.report.steps.is_empty() => {
                 self.report.break_off(crate::engine::execute::executor::chain(&source));
                 Err(SyncError::Midway { source: Box::new(source), report: Box::new(self.report) })
@@ -490,7 +493,7 @@ impl SyncRun<'_> {
         }
     }
 
-    /// Writes the outputs that differ, as far as it is known what is wanted.
+    /// Writes the outputs that differ, if the desired state is known.
     async fn write_outputs(&mut self) -> Result<(), StateCacheError> {
         let Some((manifest, desired)) = self.wanted.take() else { return Ok(()) };
         let asset_ids = self.session.state_cache.read(|recorded| outputs::asset_ids(&desired, recorded));

@@ -1,6 +1,6 @@
-//! What is known of one address: the state that it is in, what waits, and why.
+//! The status of one address: its state, pending steps, and the reasons.
 //!
-//! Pure: it reads the plan and what is recorded. Read next: [`crate::engine::report::status`] for
+//! Pure: it reads the plan and the recorded state. Read next: [`crate::engine::report::status`] for
 //! where both come from.
 
 use std::collections::BTreeMap;
@@ -27,16 +27,16 @@ use crate::plan::{Drift, HeldPart, Hold, HoldKind, Plan, Step};
 /// Who archived an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ArchivedBy {
-    /// Macadam, since nobody wanted it any more.
+    /// Macadam, because no address uses it any more.
     Policy,
-    /// A person, by Macadam.
+    /// A person, through Macadam.
     Hand,
-    /// Somebody else.
+    /// Someone else.
     Elsewhere,
 }
 
 impl ArchivedBy {
-    /// The name in output.
+    /// Returns the name in output.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Policy => "policy",
@@ -46,72 +46,71 @@ impl ArchivedBy {
     }
 }
 
-/// What is known of one address.
+/// The status of one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AssetStatus {
-    /// Which.
+    /// The address.
     pub address: Address,
     /// Its file.
     pub path: ProjectPath,
-    /// Its type, where known.
+    /// Its type, if known.
     pub asset_type: Option<AssetType>,
-    /// Its asset.
+    /// Its asset ID.
     pub asset_id: Option<AssetId>,
-    /// The number that people see for its revision.
+    /// The revision number that people see.
     pub revision: Option<u64>,
-    /// The bytes that Roblox has.
+    /// The hash of the content at Roblox.
     pub content_hash: Option<ContentHash>,
-    /// The bytes of its file, where an earlier look tells.
+    /// The hash of the file, if it is cached and the file is unchanged.
     pub file_hash: Option<ContentHash>,
-    /// How it stands.
+    /// Its state.
     pub state: AssetState,
-    /// What moderation last said.
+    /// The last known moderation state.
     pub moderation: Option<Moderation>,
-    /// Since when moderation is looking at it, as far as this machine knows.
+    /// The start of the moderation review, as far as this machine knows.
     pub under_review_since: Option<Timestamp>,
-    /// What `[pins]` says of it.
+    /// Its entry in `[pins]`.
     pub pin: Option<Pin>,
-    /// The number that people see for the revision that it is pinned to; `None` also where it never
-    /// had that revision.
+    /// The number that people see for the pinned revision; `None` also if the address never had it.
     pub pinned_revision: Option<u64>,
-    /// Who archived its asset, if that is archived.
+    /// Who archived its asset, if it is archived.
     pub archived_by: Option<ArchivedBy>,
     /// Its assets that will be archived, and when.
     pub coming: Vec<ScheduledArchiving>,
-    /// What somebody else changed.
+    /// Changes made by others.
     pub drifts: Vec<Drift>,
-    /// What the next sync does about it, or what waits for a person.
+    /// What the next sync will do, or what waits for a person.
     pub waits: Option<String>,
-    /// Why it is not in sync, where there is a reason.
+    /// Why it is not in sync, if there is a reason.
     pub error: Option<String>,
-    /// What would mend it.
+    /// How to fix it.
     pub hint: Option<String>,
-    /// Other assets that were made for it by another branch and are passed over.
+    /// Other assets that another branch made for it; they are not used.
     pub duplicates: Vec<AssetId>,
-    /// How many assets nobody knows of may be at Roblox beside its own: uploads that were sent
-    /// again or set aside without knowing what came of them.
+    /// The number of unknown assets that Roblox may have for it, from uploads that were repeated or
+    /// set aside while their outcome was unknown.
     pub possible_duplicates: u64,
-    /// The name that Roblox stored in place of the one asked for: its text filter changed it, or a
-    /// neutral one was sent.
+    /// The name that Roblox stored in place of the wanted one: its text filter changed it, or
+    /// Macadam sent a neutral one.
     pub stored_display_name: Option<String>,
-    /// The description that Roblox's text filter stored in place of the one asked for.
+    /// The description that Roblox's text filter stored in place of the wanted one.
     pub stored_description: Option<String>,
 }
 
-/// One address with all that its row depends on.
+/// One address, with everything that its status depends on.
 pub(in crate::engine) struct StatusInputs<'a> {
     pub(in crate::engine) address: &'a Address,
     pub(in crate::engine) desired: &'a Desired,
-    /// With the plan's marks.
+    /// With the plan's marks applied.
     pub(in crate::engine) recorded: &'a Recorded,
     pub(in crate::engine) parts: &'a Parts<'a>,
-    /// A request of it was sent and is not settled.
+    /// A request for the address was sent, and its outcome is not recorded yet.
     pub(in crate::engine) under_way: bool,
     pub(in crate::engine) unknown: Option<Unknown>,
     pub(in crate::engine) now: Timestamp,
 }
 
-/// A plan and what is under way, by address: a row must not go through all of it.
+/// The plan and the open attempts, by address, so that a status doesn't search all of them.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Parts<'a> {
     drifts: BTreeMap<&'a Address, Vec<&'a Drift>>,
@@ -141,7 +140,7 @@ fn by_address<'a, T>(
 }
 
 impl StatusInputs<'_> {
-    /// The row; none for an address of which not even the file is known.
+    /// Returns the status, or `None` for an address whose file is not known.
     pub(in crate::engine) fn row(&self) -> Option<AssetStatus> {
         let record = self.recorded.assets.get(self.address);
         let want = self.want();
@@ -208,8 +207,8 @@ impl StatusInputs<'_> {
         self.parts.steps.get(self.address).into_iter().flatten().copied()
     }
 
-    /// What the plan holds, but for what only a look at the file would tell; what concerns all of
-    /// it comes first.
+    /// Returns the plan's holds, without those that exist only because the file was not read. A
+    /// hold of the whole address comes first.
     fn holds(&self) -> Vec<&Hold> {
         let is_real = |hold: &&Hold| self.unknown.is_none() || hold.reason != NOT_LOOKED_AT;
         let mut holds: Vec<&Hold> =
@@ -218,15 +217,16 @@ impl StatusInputs<'_> {
         holds
     }
 
-    /// Why it is absent though nothing is concluded from that; `None`: it isn't, or it was removed.
+    /// Returns why the address is absent without counting as removed; `None` if it is present or
+    /// was removed.
     fn uncounted(&self, record: Option<&Record>) -> Option<&str> {
         let absent = record.filter(|record| self.want().is_none() && !record.removed)?;
         self.desired.is_absence_in_doubt(&absent.identity.path)
     }
 
     fn state(&self, record: Option<&Record>, has_asset: bool, archived: bool) -> AssetState {
-        // A held archiving concerns an asset that nobody wants any more: its reason is told, but the
-        // address is what it is without it.
+        // A held archiving concerns an asset that no address uses any more. Its reason is shown,
+        // but doesn't change the address's state.
         let kind = self.holds().into_iter().filter(|hold| hold.part != HeldPart::Archiving).map(|hold| hold.kind).min();
         let is_refused = matches!(record.and_then(|record| record.blocked.as_ref()), Some(Blocked::Refused { .. }));
         match kind {
@@ -234,7 +234,7 @@ impl StatusInputs<'_> {
             Some(HoldKind::Rejected) => return AssetState::Rejected,
             Some(HoldKind::Failed) => return AssetState::Failed,
             Some(HoldKind::Waiting) => return AssetState::Pending,
-            // What was refused can't be compared with a file that nobody looked at.
+            // A refusal can't be compared with a file that was not read.
             None if self.unknown.is_some() && is_refused => return AssetState::Failed,
             None if self.under_way => return AssetState::InProgress,
             None if archived => return AssetState::Archived,
@@ -298,7 +298,7 @@ impl StatusInputs<'_> {
         }
     }
 
-    /// What would help where Roblox works on an upload for longer than any that succeeds.
+    /// Returns what to do about an upload that takes longer at Roblox than any that succeeds.
     fn overdue(&self) -> Option<String> {
         let attempts = self.parts.attempts.get(self.address).into_iter().flatten().copied();
         let mut overdue = attempts.filter(|attempt| in_doubt::is_overdue(attempt, self.now));
@@ -306,8 +306,8 @@ impl StatusInputs<'_> {
     }
 }
 
-/// Who archived an asset; `None`: it isn't archived. Roblox's last word counts for more than what
-/// was done here.
+/// Returns who archived an asset, or `None` if it isn't archived. Roblox's last statement counts
+/// for more than Macadam's own record.
 fn archived_by(record: &Record, asset_id: AssetId, seen: Option<&RemoteAsset>) -> Option<ArchivedBy> {
     let retirements = record.retirements.get(&asset_id).filter(|retirements| retirements.archived_at.is_some());
     let is_archived = seen.and_then(|seen| seen.archived).unwrap_or(retirements.is_some());
@@ -318,7 +318,7 @@ fn archived_by(record: &Record, asset_id: AssetId, seen: Option<&RemoteAsset>) -
     })
 }
 
-/// The number that people see for the revision that a pin means.
+/// Returns the number that people see for the pinned revision.
 fn number_of(pin: Pin, record: &Record) -> Option<u64> {
     match pin {
         Pin::Revision(revision) => Some(revision.get()),
@@ -328,7 +328,8 @@ fn number_of(pin: Pin, record: &Record) -> Option<u64> {
     }
 }
 
-/// What Roblox has of a managed text, where that is what it stored in place of what was asked.
+/// Returns Roblox's version of a managed text, if the text filter stored it in place of the wanted
+/// one.
 fn stored_otherwise(want: &DesiredAsset, record: &Record, seen: &RemoteAsset, field: Field) -> Option<String> {
     let wanted = *want.metadata.digests().get(&field)?;
     let (asked, stored) = (*record.asked.get(&field)?, *record.stored.get(&field)?);

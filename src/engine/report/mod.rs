@@ -1,4 +1,4 @@
-//! What is told of it: progress, reports, the status of each asset.
+//! Progress, reports of runs, and the status of each asset.
 
 pub(crate) mod asset_status;
 pub(crate) mod progress;

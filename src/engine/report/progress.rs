@@ -1,4 +1,4 @@
-//! What happens while a run goes on, for whoever shows it. Nobody needs to listen.
+//! The events of a run in progress, for a listener that shows them.
 
 use std::time::Duration;
 
@@ -7,81 +7,81 @@ use jiff::Timestamp;
 use crate::model::address::Address;
 use crate::model::ids::AssetId;
 
-/// One thing that happened.
+/// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProgressEvent {
-    /// Files are being looked at.
+    /// Files are being scanned.
     Files {
-        /// How many are done.
+        /// Files scanned so far.
         done: u64,
-        /// How many there are.
+        /// Files in total.
         total: u64,
         /// Bytes hashed so far.
         bytes: u64,
     },
-    /// A plan is about to be carried out.
+    /// Execution of a plan is about to begin.
     Planned {
-        /// Its steps.
+        /// The number of its steps.
         steps: u64,
     },
-    /// An upload goes over the wire.
+    /// An upload is being sent.
     Uploading {
-        /// Whose.
+        /// The address.
         address: Address,
-        /// Its length in bytes.
+        /// The length in bytes.
         bytes: u64,
     },
-    /// Roblox took the upload and works on it.
+    /// Roblox accepted the upload and processes it.
     Accepted {
-        /// Whose.
+        /// The address.
         address: Address,
     },
-    /// A step is over, well or not.
+    /// A step ended, successfully or not.
     Finished {
-        /// Whose.
+        /// The address.
         address: Address,
     },
-    /// A request was answered, or was not.
+    /// A request ended, with a response or without.
     Answered {
-        /// Of which endpoint.
+        /// Its endpoint.
         endpoint: &'static str,
-        /// The status of the answer.
+        /// The status of the response.
         status: Option<u16>,
     },
-    /// A request had waited before it went out.
+    /// A request was sent after a wait.
     Waited {
-        /// To which endpoint.
+        /// Its endpoint.
         endpoint: &'static str,
-        /// For so long.
+        /// The length of the wait.
         time: Duration,
     },
-    /// Roblox was asked about the key.
+    /// The key was introspected.
     KeyExpires {
-        /// When it expires; `None`: never, or nobody knows.
+        /// When it expires; `None` if never or unknown.
         at: Option<Timestamp>,
     },
     /// Pages of Roblox's list of versions were read.
     Listed {
-        /// Of which asset.
+        /// The asset.
         asset_id: AssetId,
-        /// How many versions so far.
+        /// The number of versions so far.
         versions: u64,
     },
-    /// An operation was asked for.
+    /// An operation was polled.
     Polled,
-    /// A request waits for Roblox's limits or for Roblox to recover.
+    /// A request waits for Roblox's limits, or for Roblox to recover.
     Waiting {
-        /// For what: lower case, no full stop.
+        /// The reason: lower case, no full stop.
         reason: &'static str,
-        /// For how long, as far as is known.
+        /// The expected length of the wait.
         wait: Duration,
     },
 }
 
-/// Where progress is told.
+/// Receives the events of a run.
 pub(crate) type Listener = std::sync::Arc<dyn Fn(ProgressEvent) + Send + Sync>;
 
-/// A listener that listens to nothing.
+/// Returns a listener that ignores every event.
 pub(crate) fn silent() -> Listener {
     std::sync::Arc::new(|_| {})
 }

@@ -1,4 +1,4 @@
-//! What came of a run: one entry a step and hold, in the plan's order.
+//! The result of a run: one entry per step and hold, in the plan's order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,28 +7,28 @@ use crate::model::address::Address;
 use crate::model::ids::AssetId;
 use crate::plan::{Action, Drift, HeldPart, Hold, HoldKind, Note, Step};
 
-/// How a step ended, the executor's only vocabulary.
+/// How a step ended. The executor reports in no other form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Carried out; the asset that it concerned, and its revision where it has one.
+    /// It was carried out.
     Done {
         /// The asset.
         asset_id: AssetId,
         /// Roblox's revision number, or the asset's position in the address's history.
         revision: Option<u64>,
     },
-    /// The run ended before its turn.
+    /// The run ended before the step began.
     NotBegun,
-    /// Roblox works on it; it is followed by the next run.
+    /// Roblox is still processing it; the next run follows it.
     Running {
-        /// What is waited for.
+        /// The reason for the wait.
         reason: String,
     },
-    /// Roblox said no; it waits for a change or for `retry`.
+    /// Roblox refused it; it waits for a change or for `retry`.
     Refused {
         /// What Roblox said, or what is wrong.
         message: String,
-        /// What would mend it.
+        /// How to fix it.
         hint: Option<String>,
     },
     /// It failed and will be tried again.
@@ -36,12 +36,12 @@ pub(crate) enum Outcome {
         /// What happened.
         message: String,
     },
-    /// Nobody knows whether it was carried out.
+    /// It is unknown whether Roblox carried it out.
     InDoubt {
         /// What happened.
         message: String,
     },
-    /// Something changed underneath: the next plan decides anew.
+    /// Something changed meanwhile; the next plan decides again.
     Superseded {
         /// What changed.
         reason: String,
@@ -49,7 +49,7 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// Whether it was carried out.
+    /// Returns whether the step was carried out.
     pub(crate) const fn is_done(&self) -> bool {
         matches!(self, Self::Done { .. })
     }
@@ -64,21 +64,21 @@ pub(crate) struct StepReport {
     pub outcome: Outcome,
 }
 
-/// What stopped a run before its end.
+/// Why a run stopped early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// Roblox refused the key, a scope, or the account.
     Credential {
         /// What Roblox said.
         message: String,
-        /// What would mend it.
+        /// How to fix it.
         hint: String,
     },
-    /// The time given to the run is over.
+    /// The time limit of the run was reached.
     TimedOut,
-    /// A signal; the exit code that it asks for.
+    /// A signal, with the exit code that it implies.
     Signal(u8),
-    /// State, lockfile or manifest could not be used any more.
+    /// State, lockfile or manifest became unusable.
     State {
         /// What happened.
         message: String,
@@ -90,67 +90,67 @@ pub(crate) enum Stop {
         /// What to do next.
         hint: String,
     },
-    /// Macadam itself went wrong: it panicked.
+    /// A defect of Macadam: it panicked.
     Defect {
-        /// With what.
+        /// The panic's message.
         message: String,
     },
 }
 
-/// Something to look into.
+/// A problem that a person should look into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Warning {
-    /// What: lower case, no full stop.
+    /// The problem: lower case, no full stop.
     pub message: String,
     /// What to do about it.
     pub hint: String,
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct RunReport {
     /// Every step that was tried, round after round.
     pub steps: Vec<StepReport>,
-    /// What the last plan held.
+    /// The holds of the last plan.
     pub held: Vec<Hold>,
-    /// What somebody else changed, as the last plan saw it.
+    /// Changes made by others, as of the last plan.
     pub drifts: Vec<Drift>,
-    /// What the last plan noted.
+    /// The notes of all plans.
     pub notes: Vec<Note>,
-    /// Assets that moderation has not decided on yet.
+    /// The number of assets that are under review.
     pub under_review: u64,
-    /// Assets that were to be looked at and could not be, with the reason.
+    /// Assets that could not be fetched, with the reason.
     pub unasked: Vec<(AssetId, String)>,
-    /// Steps that the last plan still wanted.
+    /// The steps of the last plan that are left.
     pub left: Vec<Step>,
-    /// How many assets the manifest wants.
+    /// The number of assets in the manifest.
     pub assets: u64,
-    /// The lockfile was written.
+    /// Whether the lockfile was written.
     pub lockfile_written: bool,
-    /// How the files of `[[outputs]]` stand; empty where the run ended before it knew.
+    /// The state of each file of `[[outputs]]`; empty if the run ended before it was known.
     pub outputs: Vec<OutputFile>,
-    /// What a person should look into although the run did what it could.
+    /// Problems that a person should look into although the run did what it could.
     pub warnings: Vec<Warning>,
-    /// What ended the run early.
+    /// Why the run ended early.
     pub stop: Option<Stop>,
 }
 
 impl RunReport {
-    /// Whether the remote matches the manifest as far as Macadam may make it. What stopped the run
-    /// doesn't matter if nothing was left to do, unless it kept the run from looking again or
-    /// from writing down what it did.
+    /// Returns whether the remote matches the manifest, as far as Macadam may change it. An early
+    /// stop doesn't matter if nothing was left to do, unless the run could not plan again or could
+    /// not record its work.
     pub(crate) fn in_sync(&self) -> bool {
         let broken = matches!(self.stop, Some(Stop::State { .. } | Stop::Taken { .. } | Stop::Defect { .. }));
         self.left.is_empty() && self.held.is_empty() && !broken
     }
 
-    /// Whether every output that the run knew of is as it should be.
+    /// Returns whether every output that the run knew of is up to date.
     pub(crate) fn outputs_are_current(&self) -> bool {
         self.outputs.iter().all(|output| output.state.is_current())
     }
 
-    /// Steps that the last plan still wanted and that no entry of [`RunReport::steps`] speaks of:
-    /// never tried, or overtaken by a change.
+    /// Returns the steps that are left and that no entry of [`RunReport::steps`] mentions: never
+    /// tried, or superseded.
     pub(crate) fn untold(&self) -> Vec<&Step> {
         let told =
             |report: &&StepReport| !report.outcome.is_done() && !matches!(report.outcome, Outcome::Superseded { .. });
@@ -158,14 +158,14 @@ impl RunReport {
         self.left.iter().filter(|step| !told.contains(&step.address)).collect()
     }
 
-    /// The run broke before it could plan again: what was done of the last plan is no longer
-    /// wanted.
+    /// Ends the report of a run that broke before it could plan again: completed steps of the last
+    /// plan are no longer left.
     pub(crate) fn break_off(&mut self, message: String) {
         self.forget_done();
         self.stop.get_or_insert(Stop::State { message });
     }
 
-    /// What was done of the last plan is no longer wanted, though nothing was planned since.
+    /// Removes completed steps from those that are left, when no plan followed.
     pub(crate) fn forget_done(&mut self) {
         let key = |step: &Step| (step.address.clone(), step.action.name());
         let done = self.steps.iter().filter(|report| report.outcome.is_done());
@@ -173,7 +173,7 @@ impl RunReport {
         self.left.retain(|step| !done.contains(&key(step)));
     }
 
-    /// Whether what is held now is why a step was not carried out: the hold says more than the
+    /// Returns whether a hold explains why a step was not carried out: the hold says more than the
     /// step's own failure.
     pub(crate) fn is_held(&self, step: &Step) -> bool {
         let of_it = self.held.iter().filter(|hold| hold.address == step.address);
@@ -184,7 +184,7 @@ impl RunReport {
         })
     }
 
-    /// How often each action was carried out.
+    /// Returns how often each action was carried out.
     pub(crate) fn done(&self) -> BTreeMap<&'static str, u64> {
         let mut counts = BTreeMap::new();
         for report in self.steps.iter().filter(|report| report.outcome.is_done()) {
@@ -193,7 +193,7 @@ impl RunReport {
         counts
     }
 
-    /// The last outcome of each address that did not end well.
+    /// Returns the last outcome of each address that did not succeed.
     pub(crate) fn failures(&self) -> Vec<&StepReport> {
         let mut last: BTreeMap<&Address, &StepReport> = BTreeMap::new();
         for report in &self.steps {
@@ -202,7 +202,7 @@ impl RunReport {
         last.into_values().filter(|report| !report.outcome.is_done()).collect()
     }
 
-    /// Whether a hold needs a person: a rejected or failed asset does as well.
+    /// Returns the number of holds of this kind.
     pub(crate) fn held_by(&self, kind: HoldKind) -> usize {
         self.held.iter().filter(|hold| hold.kind == kind).count()
     }
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_overtaken_or_half_done_went_unsaid() {
+    fn untold_lists_steps_left_without_a_report() {
         let tried = |address: &str, outcome: Outcome| StepReport { step: step(address), outcome };
         let done = Outcome::Done { asset_id: AssetId::new(1).unwrap(), revision: None };
         let report = RunReport {
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_held_archiving_hid_the_failure_of_an_update() {
+    fn a_held_archiving_does_not_hide_a_failed_update() {
         let hold = |part| Hold {
             address: Address::new("a").unwrap(),
             kind: HoldKind::Held,
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_after_the_last_step_was_called_out_of_sync() {
+    fn a_signal_after_the_last_step_leaves_the_run_in_sync() {
         let report = RunReport { stop: Some(Stop::Signal(130)), ..RunReport::default() };
         assert!(report.in_sync());
     }

@@ -1,6 +1,5 @@
-//! What is known of each address, in one row. Reads no asset file: a file counts as it was last
-//! looked at, as long as its size and times are the same. Read next: [`super::asset_status`] for
-//! what a row says.
+//! The status of every address. It reads no asset file: a cached file counts as unchanged while its
+//! size and times are. Read next: [`super::asset_status`] for one address.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +19,7 @@ use crate::plan::{PlanOptions, plan};
 use crate::platform::clock;
 use crate::platform::fingerprint;
 
-/// How an address stands; the first that holds.
+/// The state of an address. If several apply, the first counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum AssetState {
     /// A person has to decide.
@@ -29,15 +28,15 @@ pub(crate) enum AssetState {
     Rejected,
     /// Its file can't be used, or Roblox refused it.
     Failed,
-    /// Something of it is under way.
+    /// A request of it was sent and is not finished.
     InProgress,
     /// Its asset is archived.
     Archived,
     /// It left the manifest.
     Removed,
-    /// Somebody else changed its asset.
+    /// Someone else changed its asset.
     Drifted,
-    /// It is held at a revision.
+    /// It is pinned to a revision.
     Pinned,
     /// The next sync has something to do for it.
     Pending,
@@ -46,7 +45,7 @@ pub(crate) enum AssetState {
 }
 
 impl AssetState {
-    /// The name in output.
+    /// Returns the name in output.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Held => "held",
@@ -63,25 +62,25 @@ impl AssetState {
     }
 }
 
-/// What is known of this checkout.
+/// The status of this checkout.
 #[derive(Debug)]
 pub(crate) struct Status {
     /// All addresses, sorted.
     pub rows: Vec<AssetStatus>,
-    /// The lockfile was lost, so nothing new is created.
+    /// Set if the lockfile was lost, so that nothing new is uploaded.
     pub lost_lockfile: Option<LostLockfile>,
 }
 
-/// That the lockfile was lost, for a person.
+/// A lost lockfile, for a person.
 #[derive(Debug)]
 pub(crate) struct LostLockfile {
-    /// What shows it: lower case, no full stop.
+    /// The evidence: lower case, no full stop.
     pub reason: String,
-    /// What frees it.
+    /// How to continue.
     pub hint: String,
 }
 
-/// What is known of all addresses of this checkout.
+/// Returns the status of every address of this checkout.
 ///
 /// # Errors
 /// When manifest, state or lockfile can't be used.
@@ -102,19 +101,19 @@ pub(crate) fn status(project: &Project, remote: &str) -> Result<Status, ViewErro
     Ok(Status { rows: rows(&desired, &unknown, view)?, lost_lockfile })
 }
 
-/// Stands for a file of which nothing is known; what the plan holds for it is no obstacle.
+/// The problem that stands for a file that was not read. A hold for this reason is no obstacle.
 pub(in crate::engine) const NOT_LOOKED_AT: &str = "not looked at";
 
-/// Why the content of a file is not known without reading it.
+/// Why the content of a file is unknown without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Unknown {
-    /// Nobody looked at it here.
+    /// This machine has not read it yet.
     NeverLooked,
-    /// It changed since.
+    /// It changed since it was read.
     Changed,
 }
 
-/// What earlier looks tell of the files, and of which files they tell nothing.
+/// Returns the cached facts of the files, and the files for which the cache has none.
 fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (FoundFiles, BTreeMap<ProjectPath, Unknown>) {
     let mut findings = FoundFiles::new();
     let mut unknown = BTreeMap::new();
@@ -138,8 +137,8 @@ fn recall(project: &Project, walk: &files::Walk, cache: &FileCache) -> (FoundFil
     (findings, unknown)
 }
 
-/// Only what the files here tell may be missing: the plan's marks are what would be known by it, so
-/// moves and archivings show as they will be.
+/// Returns the status of each address. The plan's marks are applied first, as a sync would do, so
+/// that moves and archivings show.
 fn rows(
     desired: &Desired,
     unknown: &BTreeMap<ProjectPath, Unknown>,
@@ -150,10 +149,10 @@ fn rows(
     let options = PlanOptions { missing_lockfile, ..PlanOptions::default() };
     let plan = plan(desired, &recorded, &options, now);
     let mut under_way = sent(&recorded);
-    // That something may exist twice is so only once the upload is begun again.
+    // An upload is a possible duplicate only once it is sent again.
     let marks = plan.marks.iter().filter(|mark| !matches!(mark, Change::AddPossibleDuplicate { .. }));
     marks.into_iter().try_for_each(|mark| recorded.apply(mark, now))?;
-    // An address that moved takes what is under way along.
+    // An address that moved takes its open attempts along.
     under_way.extend(sent(&recorded));
     let ours = recorded.assets.iter().filter(|(_, record)| record.in_lockfile).map(|(address, _)| address);
     let addresses: BTreeSet<&Address> = desired.assets.keys().chain(ours).collect();
@@ -167,8 +166,8 @@ fn rows(
     Ok(addresses.into_iter().filter_map(row).collect())
 }
 
-/// The addresses of which a request was sent and is not settled. An operation that is waited for no
-/// longer keeps nothing under way.
+/// Returns the addresses with a request that was sent and is not finished. An operation that was
+/// set aside doesn't count.
 fn sent(recorded: &Recorded) -> BTreeSet<Address> {
     let attempts = recorded.attempts.values();
     let sent = attempts.filter(|attempt| !matches!(attempt.phase, Phase::Intended | Phase::SetAside(_)));

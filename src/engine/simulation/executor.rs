@@ -1,4 +1,4 @@
-//! Carries out plans against the remote in memory, with the same bookkeeping as the real executor:
+//! Carries out plans against the simulated remote, with the same bookkeeping as the real executor:
 //! a step's outcome goes through [`effects`].
 
 use std::collections::BTreeSet;
@@ -26,16 +26,16 @@ use crate::plan::{Action, FieldChange, NewAsset, Plan, Step};
 pub(super) enum Mood {
     #[default]
     Fine,
-    /// The operations of creates take longer than the run.
+    /// Operations of creates take longer than the run.
     Slow,
-    /// The connection dies with every create, which happened all the same.
+    /// The connection breaks during every create, which succeeds nevertheless.
     Silent,
 }
 
-/// What one field of an update does to a thing.
+/// An edit of one field.
 type FieldEdit = Box<dyn Fn(&mut Thing)>;
 
-/// Who carries out plans.
+/// Carries out plans.
 pub(super) struct SimulatedExecutor<'a> {
     pub world: &'a mut SimulatedRemote,
     pub recorded: &'a mut Recorded,
@@ -49,8 +49,8 @@ impl SimulatedExecutor<'_> {
         changes.iter().for_each(|change| self.recorded.apply(change, self.now).unwrap());
     }
 
-    /// Carries out a plan; after a step that is not done the rest of its address is not tried, nor
-    /// what waits for it.
+    /// Carries out a plan. After a step that is not done, the later steps of its address and those
+    /// that wait for it are skipped.
     pub(super) fn carry_out(&mut self, plan: &Plan) {
         let input_digests = input_digest::of_all(self.desired, self.recorded);
         let (metadata, mut left): (Vec<&Step>, Vec<&Step>) = plan.steps.iter().partition(|s| s.action.is_metadata());
@@ -106,7 +106,7 @@ impl SimulatedExecutor<'_> {
         false
     }
 
-    /// One step; whether it is done.
+    /// Carries out one step. Returns whether it is done.
     fn one(&mut self, step: &Step, input_digests: Option<&Subjects>) -> bool {
         let address = &step.address;
         match &step.action {
@@ -216,7 +216,7 @@ impl SimulatedExecutor<'_> {
         }
     }
 
-    /// The asset that an operation made: it is called after it.
+    /// Returns the asset that an operation made: its ID is the operation's name.
     fn made_by(&self, attempt: AttemptId) -> AssetId {
         match &self.recorded.attempts[&attempt].phase {
             crate::model::phase::Phase::Submitted(operation) => {
@@ -333,7 +333,7 @@ impl SimulatedExecutor<'_> {
         true
     }
 
-    /// Roblox says so as often as it takes.
+    /// Roblox repeats the 404 until the asset counts as gone.
     fn gone(&mut self, asset_id: AssetId) -> bool {
         for _ in 0..ANSWERS_UNTIL_GONE {
             self.now += NOT_FOUND_APART;
@@ -350,12 +350,12 @@ impl SimulatedExecutor<'_> {
         false
     }
 
-    /// Looks at every asset, as `--refresh` does.
+    /// Fetches every asset, as `--refresh` does.
     pub(super) fn refresh(&mut self) {
         self.ask(observe::queries(self.desired, self.recorded));
     }
 
-    /// Looks at what is out of date, as every run does.
+    /// Fetches the urgent assets, as every run does.
     pub(super) fn look_first(&mut self) {
         let queries = observe::queries(self.desired, self.recorded);
         self.ask(observe::urgent(queries, self.recorded, self.now));
@@ -374,7 +374,7 @@ impl SimulatedExecutor<'_> {
     }
 }
 
-/// What a field of a thing is, as it is remembered.
+/// Returns the digest of a field's value at the remote.
 pub(super) fn stored(world: &SimulatedRemote, asset_id: AssetId, field: Field) -> Option<FieldDigest> {
     world.describe(asset_id, true)?.stored(field)
 }

@@ -1,8 +1,8 @@
-//! Convergence as a pure simulation: whatever was wanted before, whatever other people did, and
-//! however a rollback works, a few rounds of planning and carrying out end with a plan that has
-//! nothing to do, and then the remote is what the files say, or the plan tells why not.
+//! A pure simulation of convergence. Whatever was wanted before, whatever others changed at the
+//! remote, and however a rollback works: a few rounds of planning and executing end in an empty
+//! plan. Then the remote matches the files, or the plan says why not.
 //!
-//! The same against the emulator, with the real binary: `tests/it/property`.
+//! `tests/it/property` checks the same with the real binary against the emulator.
 
 mod executor;
 mod scenarios;
@@ -30,7 +30,7 @@ use world::{RollbackMakes, SimulatedRemote};
 
 const REMOTE: &str = "https://remote.test";
 
-/// After so many rounds there must be nothing left to do.
+/// The number of rounds after which a plan must be empty.
 const ROUNDS: usize = 8;
 
 struct SimulationFixture {
@@ -41,7 +41,7 @@ struct SimulationFixture {
     commits: Vec<(Desired, Ledger)>,
     fault_mode: Mood,
     now: Timestamp,
-    /// Contents made elsewhere are like no file's.
+    /// The last content made elsewhere, which no file has.
     strange: u8,
 }
 
@@ -139,7 +139,7 @@ impl SimulationFixture {
         }
     }
 
-    /// Plans and carries out until there is nothing left to do.
+    /// Plans and executes until a plan is empty.
     fn converge(&mut self) -> Plan {
         self.context().look_first();
         let mut plans = Vec::new();
@@ -162,7 +162,7 @@ impl SimulationFixture {
         panic!("no end after {ROUNDS} rounds: {:#?}", plans.split_off(ROUNDS - 3));
     }
 
-    /// Nothing that is in use is archived.
+    /// Checks that no asset in use is archived.
     fn check_archiving(&self, plan: &Plan) {
         let mut used: BTreeSet<AssetId> = self.desired.existing.values().copied().collect();
         for (address, want) in &self.desired.assets {
@@ -184,7 +184,7 @@ impl SimulationFixture {
         self.executor_commit(&changes);
     }
 
-    /// The remote is what the files and the manifest say, where the plan says nothing else.
+    /// Checks that every address without a hold or drift points to the wanted asset.
     fn check_in_sync(&self, plan: &Plan) {
         let silent = |address: &Address| {
             !plan.held.iter().any(|hold| hold.address == *address)
@@ -200,7 +200,8 @@ impl SimulationFixture {
         }
     }
 
-    /// Right after a look at everything, what the plan is silent about is as it is wanted.
+    /// Checks, after a refresh, that the remote is as wanted wherever the plan doesn't say
+    /// otherwise.
     fn check_remote(&self, plan: &Plan) {
         let spoken = |address: &Address| {
             plan.held.iter().any(|hold| hold.address == *address)
@@ -259,7 +260,7 @@ fn play(rollback: RollbackMakes, scenario: Vec<ScenarioEvent>) {
 }
 
 impl SimulationFixture {
-    /// Another machine with nothing but the lockfile uploads nothing, and rolls nothing back.
+    /// Checks that a new machine with only the lockfile uploads nothing and rolls nothing back.
     fn check_fresh_machine(&self) {
         if self.recorded.attempts.values().any(|attempt| !matches!(attempt.phase, Phase::Submitted(_))) {
             return;
@@ -280,7 +281,7 @@ impl SimulationFixture {
     }
 }
 
-/// Stories are long: a quarter of the usual number.
+/// Scenarios are long, so a quarter of the usual number runs.
 fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: usual.cases / 4, ..usual }

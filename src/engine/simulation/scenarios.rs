@@ -1,5 +1,5 @@
-//! Random stories: what a manifest wants from one commit to the next, and what other people do at
-//! the remote meanwhile.
+//! Random scenarios: the manifest from one commit to the next, and changes that others make at the
+//! remote meanwhile.
 
 use std::fmt;
 
@@ -15,28 +15,28 @@ use crate::model::metadata::{AssetRef, Description, DisplayName, Metadata, Previ
 use crate::model::path::ProjectPath;
 use crate::model::policy::{AmbiguousCreate, DriftPolicy, LeavePolicy, ModeratedName, Policy};
 
-/// One thing that happens.
+/// One event of a scenario.
 #[derive(Clone)]
 pub(super) enum ScenarioEvent {
     /// Another commit of the manifest and the files.
     Want(Box<Desired>),
-    /// One asset of the last commit changes its bytes, or its metadata.
+    /// One asset of the last commit changes its bytes or its metadata.
     Edit(prop::sample::Index, u8, Option<Metadata>),
-    /// The earlier commit with this number is checked out, with the lockfile of its time.
+    /// The earlier commit with this number is checked out, with its lockfile.
     CheckOut(prop::sample::Index),
-    /// Somebody does something to an asset at the remote.
+    /// Someone else changes an asset at the remote.
     Meddle(prop::sample::Index, Meddling),
-    /// Macadam looks at the remote.
+    /// Macadam fetches every asset.
     Refresh,
-    /// Days go by.
+    /// Days pass.
     Days(i64),
-    /// The remote is in this mood for the next plan.
+    /// The remote has this fault during the next plan.
     Mood(Mood),
     /// The state is lost; only the lockfile is left.
     FreshMachine,
 }
 
-/// Short enough to read a story that failed.
+/// Short enough that a failed scenario can be read.
 impl fmt::Debug for ScenarioEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -62,7 +62,7 @@ impl fmt::Debug for ScenarioEvent {
     }
 }
 
-/// What somebody else does to an asset.
+/// A change of an asset by someone else.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Meddling {
     NewVersion,
@@ -99,7 +99,7 @@ fn any_policy() -> impl Strategy<Value = Policy> {
     })
 }
 
-/// Pictures that may be icons have none themselves, so that there is no circle.
+/// Images that may be icons have no icon themselves, so that there is no cycle.
 const ICONS: [&str; 2] = ["i.png", "j.png"];
 const PATHS: [&str; 7] = ["i.png", "j.png", "a.png", "b.png", "m.fbx", "n.fbx", "o.ogg"];
 
@@ -184,8 +184,8 @@ pub(super) fn any_desired() -> impl Strategy<Value = Desired> {
     })
 }
 
-/// What names an address that isn't there is a manifest error, or a stray reference, of which the
-/// tables tell.
+/// Removes references to absent addresses. They are manifest errors or stray references, which the
+/// tables of other tests cover.
 pub(super) fn without_dangling(mut desired: Desired) -> Desired {
     let known: Vec<Address> = desired.assets.keys().cloned().collect();
     let there = |reference: &AssetRef| match reference {
@@ -237,7 +237,7 @@ pub(super) fn any_scenario() -> impl Strategy<Value = Vec<ScenarioEvent>> {
     })
 }
 
-/// The byte that a [`hash`] consists of, as text.
+/// Returns the byte of which a [`hash`] consists, as text.
 fn byte(hash: ContentHash) -> String {
     hash.to_string().chars().take(2).collect()
 }

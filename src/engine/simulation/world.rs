@@ -1,5 +1,5 @@
-//! A remote in memory, no more of it than plans speak of: assets with versions, metadata,
-//! moderation, and the two ways in which a rollback is said to work.
+//! A remote in memory, as far as plans need it: assets with versions, metadata and moderation, and
+//! the two possible results of a rollback.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::model::ids::{AssetId, ContentHash, Creator, Revision};
 use crate::model::metadata::{DisplayName, SocialLink, SocialNetwork};
 use crate::model::remote::RemoteAsset;
 
-/// What Roblox makes of a rollback.
+/// The result of a rollback at Roblox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RollbackMakes {
     /// The head moves back to the old version.
@@ -23,7 +23,7 @@ pub(super) struct Thing {
     pub asset_type: AssetType,
     pub creator: Creator,
     pub versions: Vec<ContentHash>,
-    /// The version that players get, from 1.
+    /// The version in use, from 1.
     pub head: usize,
     pub name: String,
     pub description: String,
@@ -79,8 +79,7 @@ impl SimulatedRemote {
         self.things.get(&asset_id).filter(|thing| !thing.gone)
     }
 
-    /// What the remote answers when asked for an asset; icon, previews and links only come when
-    /// asked for.
+    /// Returns the remote's description of an asset; icon, previews and links only on request.
     pub(super) fn describe(&self, asset_id: AssetId, extras: bool) -> Option<RemoteAsset> {
         let thing = self.get(asset_id)?;
         let in_place = thing.asset_type.on_content_change() == ContentChange::InPlace;
@@ -103,7 +102,7 @@ impl SimulatedRemote {
         Some(asset)
     }
 
-    /// Equal bytes make no second version.
+    /// Sets the content. Equal bytes make no second version.
     pub(super) fn update(&mut self, asset_id: AssetId, content: ContentHash) {
         let thing = self.things.get_mut(&asset_id).unwrap();
         if thing.versions[thing.head - 1] != content {
@@ -126,7 +125,7 @@ impl SimulatedRemote {
     }
 }
 
-/// What the text filter leaves of a text.
+/// Returns the text that the text filter stores.
 pub(super) fn filtered(text: &str) -> String {
     if text.contains("rude") { "####".to_owned() } else { text.to_owned() }
 }

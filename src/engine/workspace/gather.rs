@@ -1,4 +1,4 @@
-//! What is wanted: the manifest's text and the files on disk, as the desired state.
+//! Gathers the desired state from the manifest's text and the files on disk.
 
 use std::collections::BTreeSet;
 
@@ -15,22 +15,22 @@ use crate::engine::report::progress::{Listener, ProgressEvent};
 use crate::engine::workspace::git;
 use crate::engine::workspace::project::{Project, ProjectError};
 
-/// How many characters are shown of each end of a path that is too long: three bytes each, and
-/// three times as many in Unicode's normal form, are still less than an address may have.
+/// The number of characters shown of each end of a path that is too long. With three bytes each,
+/// and three times as many in Unicode's normal form, they still fit into an address.
 const SHOWN: usize = 150;
 
-/// What a look at manifest and files gave.
+/// The result of scanning manifest and files.
 #[derive(Debug)]
 pub(crate) struct Gathered {
     /// The manifest.
     pub manifest: Manifest,
-    /// What it wants with the files as they are.
+    /// The desired state, with the current files.
     pub desired: Desired,
-    /// What is no error and hardly meant.
+    /// Findings that are no errors but probably not intended.
     pub notes: Vec<Diagnostic>,
-    /// The looks at files, for the next time.
+    /// The facts about files, for the next scan.
     pub cache: FileCache,
-    /// The files that changed and were not looked into because they are unsettled.
+    /// Changed files that were not read because they are still being written.
     pub waiting: BTreeSet<ProjectPath>,
 }
 
@@ -40,12 +40,12 @@ pub enum GatherError {
     /// A file of the project could not be read.
     #[error(transparent)]
     Project(#[from] ProjectError),
-    /// The manifest is not valid; its text is kept for showing the lines.
+    /// The manifest is not valid. Its text is kept so that lines can be shown.
     #[error("the manifest has {} mistake(s)", .diagnostics.len())]
     Manifest {
-        /// Every mistake.
+        /// Every error.
         diagnostics: Vec<Diagnostic>,
-        /// The manifest's text, as far as it is text.
+        /// The manifest's text, with invalid UTF-8 replaced.
         text: String,
     },
 }
@@ -63,8 +63,8 @@ pub(crate) fn read_manifest(project: &Project) -> Result<(Manifest, String), Gat
     }
 }
 
-/// What a single run must not take yet. In CI everything was just checked out, and nobody writes
-/// there.
+/// Returns the files that a single run must not read yet. In CI there are none: everything was just
+/// checked out, and no one edits it.
 pub(crate) fn unsettled_now(project: &Project) -> FilesInProgress {
     if project.in_ci {
         return FilesInProgress::default();
@@ -72,13 +72,12 @@ pub(crate) fn unsettled_now(project: &Project) -> FilesInProgress {
     FilesInProgress::single_run(i64::try_from(clock::now().as_nanosecond()).unwrap_or(i64::MAX))
 }
 
-/// Reads the manifest and looks at every file that it speaks of. A reference to an address that
-/// left the manifest is no mistake where the address is `known`, to state or lockfile. Of files
-/// that are `in_progress` the `cache`d content counts. Blocks: it reads the disk.
+/// Reads the manifest and scans every file that it selects. A reference to an address that left the
+/// manifest is valid if state or lockfile know the address (`known`). For files that are
+/// `in_progress`, the `cache`d content counts. Blocks: it reads the disk.
 ///
 /// # Errors
-/// When the manifest is not valid, also in the light of the files, or the folders can't be looked
-/// into.
+/// When the manifest is not valid, on its own or for these files, or a folder can't be read.
 pub(crate) fn gather(
     project: &Project,
     cache: &FileCache,
@@ -90,10 +89,10 @@ pub(crate) fn gather(
     look(project, manifest, text, cache, known, in_progress, listener)
 }
 
-/// The same for a `manifest` that was read before, with its `text`.
+/// Does the same for a `manifest` that was read before, with its `text`.
 ///
 /// # Errors
-/// When it is not valid in the light of the files, or the folders can't be looked into.
+/// When it is not valid for these files, or a folder can't be read.
 pub(crate) fn look(
     project: &Project,
     manifest: Manifest,
@@ -126,8 +125,8 @@ pub(crate) fn look(
     }
 }
 
-/// Whether what is not wanted may be taken for removed: not where something seems to be missing as
-/// a whole.
+/// Returns whether absent files count as removed. They don't where a whole folder or part of the
+/// checkout seems to be missing.
 pub(in crate::engine) fn absences(project: &Project, walk: &files::Walk, desired: &Desired) -> Absences {
     if let Some(why) = git::partial(&project.root) {
         return Absences::DontCount { why };
@@ -142,9 +141,9 @@ pub(in crate::engine) fn absences(project: &Project, walk: &files::Walk, desired
     if folders.is_empty() { Absences::Count } else { Absences::Missing { folders } }
 }
 
-/// Something that the walk could not look at, under the address that it would have. A name that is
-/// no address (a control character, a path longer than any address) is shown as one that is: no
-/// problem may get lost.
+/// Converts a problem of the walk, under the address that the file would have. A path that is no
+/// address (a control character, too long) is shown as a similar one, so that no problem is
+/// dropped.
 fn unseen(problem: files::WalkProblem) -> Unseen {
     let plain: String = problem.path.chars().filter(|c| !c.is_control()).collect();
     let shortened = || {
@@ -164,7 +163,7 @@ mod tests {
     use crate::engine::report::progress::silent;
     use crate::model::file::FileProblem;
 
-    /// Whether absences count in a project with these files.
+    /// Checks whether absences count in a project with these files.
     fn check(manifest: &str, files: &[&str], expected: Absences) {
         let folder = tempfile::tempdir().unwrap();
         let text = format!("[creator]\nuser_id = 1\n{manifest}");

@@ -1,9 +1,9 @@
-//! What git says of this checkout, read from its own files: whether files may be missing here that
-//! the branch has, whether git is in the middle of something, and which branch is checked out.
+//! The state of this checkout according to git's own files: whether files of the branch may be
+//! missing, whether git is busy, and which branch is checked out.
 //!
-//! Runs no program and never writes: it is asked before every plan, and git itself would take
-//! locks. What can't be read is said, not guessed. [`ask`] is for what git's own files don't tell.
-//! Read next: `gather`, a caller.
+//! It runs no program and never writes: it runs before every plan, and git itself would take locks.
+//! An unreadable file is reported, never guessed at. [`ask`] answers questions that git's files
+//! can't. Read next: `gather`, a caller.
 
 use std::fmt;
 use std::fs;
@@ -15,50 +15,50 @@ use jiff::Timestamp;
 use crate::platform::clock;
 use crate::platform::plain_file;
 
-/// The most that is read of a file of git's; git itself takes no longer one for a pointer, and no
+/// The limit for a file of git's, in bytes: git itself accepts no longer pointer file, and no
 /// configuration comes near it.
 const MAX_BYTES: u64 = 1 << 20;
 
 pub(crate) mod ask;
 
-/// An index lock older than this was probably left behind by a git that died: `git commit` holds
-/// one while its editor is open and a checkout as long as it writes, both mostly for less.
+/// The age in seconds at which an index lock was probably left by a git that died. `git commit`
+/// holds one while its editor is open and a checkout while it writes, both usually for less.
 const OLD_LOCK_SECONDS: i64 = 60 * 60;
 
-/// What git leaves in its folder while something that changes the checkout is under way: the file
-/// or folder, what it is, and what ends it.
+/// Files and folders in git's folder that mark an operation in progress: the name, the operation,
+/// and how to end it.
 ///
-/// A bisection counts too: what it checks out are old commits, which nobody wants at Roblox.
+/// A bisection counts too: it checks out old commits, which must not be uploaded.
 const UNDER_WAY: &[(&str, &str, &str)] = &[
     ("rebase-merge", "a rebase", "`git rebase --continue` or `--abort`"),
     ("rebase-apply", "a rebase or `git am`", "`git rebase --abort` or `git am --abort`"),
     ("MERGE_HEAD", "a merge", "`git commit` or `git merge --abort`"),
     ("CHERRY_PICK_HEAD", "a cherry-pick", "`git cherry-pick --continue` or `--abort`"),
     ("REVERT_HEAD", "a revert", "`git revert --continue` or `--abort`"),
-    // What is left of several picks between two of them.
+    // Left between two picks of a series.
     ("sequencer", "a cherry-pick or a revert", "`git cherry-pick --abort` or `git revert --abort`"),
     ("BISECT_LOG", "a bisection", "`git bisect reset`"),
 ];
 
-/// What is checked out.
+/// The checked-out branch or commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Branch {
     /// This branch, with or without a commit.
     Named(String),
-    /// A commit and no branch.
+    /// A commit without a branch.
     Detached {
         /// The commit.
         at: String,
     },
-    /// It can't be told.
+    /// Unknown.
     Unknown {
-        /// Why: lower case, no full stop.
+        /// The reason: lower case, no full stop.
         why: String,
     },
 }
 
 impl Branch {
-    /// Whether it is the branch `name`.
+    /// Returns whether it is the branch `name`.
     pub(crate) fn is(&self, name: &str) -> bool {
         matches!(self, Self::Named(found) if found == name)
     }
@@ -74,24 +74,23 @@ impl fmt::Display for Branch {
     }
 }
 
-/// Git's own folder of the checkout in which `folder` lies; `None` where there is none, or it can't
-/// be told.
+/// Returns git's own folder of the checkout that contains `folder`; `None` if there is none or it
+/// is unknown.
 pub(crate) fn own_folder(folder: &Path) -> Option<PathBuf> {
     private_folder(folder).ok().flatten()
 }
 
-/// A work tree of git's.
+/// A git work tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WorkTree {
-    /// Its top folder, without links in its path.
+    /// Its top folder, without links in the path.
     pub top: PathBuf,
-    /// The folder in which git keeps what belongs to this work tree alone: `.git`, or for a linked
-    /// work tree or a submodule what that file names.
+    /// The folder in which git keeps the data of this work tree alone: `.git`, or for a linked work
+    /// tree or a submodule the folder that this file names.
     pub git_folder: PathBuf,
 }
 
-/// Why it can't be told whether a folder lies in a work tree of git's, or where git keeps what
-/// belongs to it.
+/// Why the work tree of a folder, or its git folder, is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkTreeError {
     /// A file of git's can't be read.
@@ -99,33 +98,33 @@ pub enum WorkTreeError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// `.git` is a file, and not one of git's.
+    /// `.git` is a file, but not one of git's.
     #[error("{} doesn't say where this checkout's git folder is", .path.display())]
     NoPointer {
         /// The file.
         path: PathBuf,
     },
-    /// `.git` names a folder that isn't there, or is none of git's.
+    /// `.git` names a folder that doesn't exist or is not a git folder.
     #[error("{} says that this checkout's git folder is {}, and there is none", .path.display(), .git_folder.display())]
     Broken {
         /// The file.
         path: PathBuf,
-        /// What it names.
+        /// The folder that it names.
         git_folder: PathBuf,
     },
 }
 
-/// The work tree in which `folder` lies; `None` where there is none. As git does it, without its
-/// environment: `GIT_DIR` differs between a hook and a shell, and every process has to find the
-/// same state.
+/// Returns the work tree that contains `folder`; `None` if there is none. It searches as git does,
+/// but ignores git's environment: `GIT_DIR` differs between a hook and a shell, and every process
+/// has to find the same state.
 ///
-/// A folder `.git` that is none of git's counts as little as it does for git.
+/// Like git, it ignores a folder `.git` that is not a git folder.
 ///
 /// # Errors
-/// When there is a `.git` that can't be understood: guessing could give one project two states.
+/// When a `.git` can't be understood: a guess could give one project two states.
 pub(crate) fn work_tree(folder: &Path) -> Result<Option<WorkTree>, WorkTreeError> {
     let unread = |path: &Path| {
         let path = path.to_owned();
@@ -159,8 +158,8 @@ pub(crate) fn work_tree(folder: &Path) -> Result<Option<WorkTree>, WorkTreeError
     Ok(None)
 }
 
-/// Whether git keeps a work tree or a repository in this folder: what git looks for, but for the
-/// form of `HEAD`.
+/// Returns whether this folder is a git folder, by git's own criteria except for the form of
+/// `HEAD`.
 fn is_git_folder(folder: &Path) -> io::Result<bool> {
     let is_there = |name: &str| match fs::symlink_metadata(folder.join(name)) {
         Ok(_) => Ok(true),
@@ -170,12 +169,12 @@ fn is_git_folder(folder: &Path) -> io::Result<bool> {
     Ok(is_there("HEAD")? && (is_there("objects")? || is_there("commondir")?))
 }
 
-/// What git is in the middle of in the checkout around `folder`, so that its files are nobody's
-/// wish; `None` where it rests, or there is no repository.
+/// Returns the operation that git has in progress in the checkout around `folder`, during which its
+/// files must not be used; `None` if there is none, or no repository.
 ///
-/// An index lock counts however old it is. Git too refuses to go on until a person has removed one
-/// that was left behind, so there is nothing to gain by not waiting; and a checkout that takes
-/// hours (large files) is half of two branches. An old one is said to be old, with the remedy.
+/// An index lock counts however old it is. Git too refuses to continue until a person has removed a
+/// stale one, so there is nothing to gain by ignoring it; and a checkout that takes hours (large
+/// files) mixes two branches. The message about an old lock says so, with the remedy.
 pub(crate) fn busy(folder: &Path) -> Option<String> {
     busy_at(folder, clock::now())
 }
@@ -186,7 +185,7 @@ fn busy_at(folder: &Path, now: Timestamp) -> Option<String> {
 
 fn under_way(folder: &Path, now: Timestamp) -> Result<Option<String>, Unread> {
     let Some(private) = private_folder(folder)? else { return Ok(None) };
-    // The lock last: it is also held by each step of the others, which say more.
+    // The lock comes last: each step of the other operations also holds it, and they say more.
     for (name, what, end) in UNDER_WAY {
         if found(&private.join(name))?.is_some() {
             return Ok(Some(format!("git is in the middle of {what}, which {end} ends")));
@@ -203,7 +202,7 @@ fn under_way(folder: &Path, now: Timestamp) -> Result<Option<String>, Unread> {
     }))
 }
 
-/// What is checked out around `folder`; `None` where there is no repository.
+/// Returns the branch or commit checked out around `folder`; `None` if there is no repository.
 pub(crate) fn branch(folder: &Path) -> Option<Branch> {
     checked_out(folder).unwrap_or_else(|unread| Some(Branch::Unknown { why: unread.to_string() }))
 }
@@ -213,24 +212,24 @@ fn checked_out(folder: &Path) -> Result<Option<Branch>, Unread> {
     let Some(head) = read(&private.join("HEAD"))? else { return Ok(None) };
     let head = head.trim();
     Ok(Some(match head.strip_prefix("ref:").map(str::trim) {
-        // What the reftable format puts there, so that older gits leave it alone.
+        // The reftable format writes this placeholder so that older gits refuse the repository.
         Some("refs/heads/.invalid") => Branch::Unknown {
             why: "this repository keeps its branches as a reftable, which macadam can't read".to_owned(),
         },
         Some(name) => Branch::Named(name.strip_prefix("refs/heads/").unwrap_or(name).to_owned()),
-        // Said in messages: nothing that isn't git's is repeated.
+        // It appears in messages, so text that is not git's is never repeated.
         None if is_object_name(head) => Branch::Detached { at: head.to_owned() },
         None => Branch::Unknown { why: "HEAD names neither a branch nor a commit".to_owned() },
     }))
 }
 
-/// Whether it is the name of a commit, in SHA-1 or SHA-256.
+/// Returns whether the text is the name of a commit, in SHA-1 or SHA-256.
 fn is_object_name(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Why files of the branch may be missing in the checkout around `folder`; `None` where it is
-/// whole, or none of git's.
+/// Returns why files of the branch may be missing in the checkout around `folder`; `None` if it is
+/// complete, or there is no repository.
 pub(crate) fn partial(folder: &Path) -> Option<String> {
     match is_sparse(folder) {
         Ok(false) => None,
@@ -255,7 +254,7 @@ impl fmt::Display for Unread {
 
 fn is_sparse(folder: &Path) -> Result<bool, Unread> {
     let Some(private) = private_folder(folder)? else { return Ok(false) };
-    // A worktree has its own state and shares the configuration.
+    // A worktree has its own state but shares the configuration.
     let shared = match read(&private.join("commondir"))? {
         Some(path) => private.join(path.trim()),
         None => private.clone(),
@@ -266,14 +265,14 @@ fn is_sparse(folder: &Path) -> Result<bool, Unread> {
         let own = read(&private.join("config.worktree"))?.unwrap_or_default();
         sparse = flag(&own, "core", "sparsecheckout").or(sparse);
     }
-    // Without the list git checks out everything.
+    // Without the list, git checks out everything.
     let list = private.join("info").join("sparse-checkout");
     let listed = list.try_exists().map_err(|source| Unread { path: list, source })?;
     Ok(sparse == Some(true) && listed)
 }
 
-/// Git's folder of the checkout that `folder` lies in. In a worktree or a submodule `.git` is a
-/// file that says where it is.
+/// Returns the git folder of the checkout that contains `folder`. In a worktree or a submodule,
+/// `.git` is a file that names it.
 fn private_folder(folder: &Path) -> Result<Option<PathBuf>, Unread> {
     let folder = fs::canonicalize(folder).map_err(|source| Unread { path: folder.to_owned(), source })?;
     for above in folder.ancestors() {
@@ -291,7 +290,7 @@ fn private_folder(folder: &Path) -> Result<Option<PathBuf>, Unread> {
     Ok(None)
 }
 
-/// What there is of a name, or `None`.
+/// Returns the metadata of a path, or `None` if it doesn't exist.
 fn found(path: &Path) -> Result<Option<fs::Metadata>, Unread> {
     match fs::symlink_metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
@@ -300,7 +299,7 @@ fn found(path: &Path) -> Result<Option<fs::Metadata>, Unread> {
     }
 }
 
-/// The text of a file, or `None` when there is none.
+/// Returns the text of a file, or `None` if it doesn't exist.
 fn read(path: &Path) -> Result<Option<String>, Unread> {
     match plain_file::read(path, MAX_BYTES) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
@@ -309,8 +308,8 @@ fn read(path: &Path) -> Result<Option<String>, Unread> {
     }
 }
 
-/// A flag of a configuration; the last one counts (`git-config(1)`). `section` and `key` are in
-/// lower case.
+/// Returns a flag of a configuration; the last one counts (`git-config(1)`). `section` and `key`
+/// are in lower case.
 fn flag(config: &str, section: &str, key: &str) -> Option<bool> {
     let mut inside = false;
     let mut found = None;
@@ -323,7 +322,7 @@ fn flag(config: &str, section: &str, key: &str) -> Option<bool> {
         let line = line.split(['#', ';']).next().unwrap_or("");
         let (name, value) = line.split_once('=').map_or((line, None), |(name, value)| (name, Some(value)));
         if inside && name.trim().eq_ignore_ascii_case(key) {
-            // A key alone is true.
+            // A key without a value is true.
             found = Some(value.is_none_or(is_true));
         }
     }

@@ -1,10 +1,10 @@
-//! Takes back what a lockfile lost though git has it: an entry or a revision that an edit dropped,
-//! an earlier lockfile that was put in its place, or a merge that went wrong.
+//! Restores lockfile entries and revisions that git still has: an edit dropped them, an earlier
+//! lockfile replaced them, or a merge went wrong.
 //!
-//! What git put on disk says by itself what it has, so that an older branch's lockfile rightly
-//! lacks entries. A file that was edited since, or that came of a merge, may lack some that were in
-//! it: without them their assets would be uploaded again. Read next:
-//! [`crate::engine::workspace::missing_lockfile`], for a lockfile that is lost as a whole.
+//! A lockfile as git checked it out is complete by definition, so an older branch's lockfile
+//! rightly lacks entries. A file that was edited since, or that a merge made, may have lost some:
+//! their assets would be uploaded again. Read next: [`crate::engine::workspace::missing_lockfile`],
+//! for a lockfile that is missing as a whole.
 
 use std::collections::{BTreeSet, btree_map};
 use std::path::Path;
@@ -18,16 +18,17 @@ use crate::model::forgotten::Forgotten;
 use crate::model::history::{RevisionFact, RevisionKey};
 use crate::state::lockfile::{self, Ledger, LockfileEntry};
 
-/// How long a switch of branches may be between its index and its `HEAD`: one rename of a file.
+/// The longest time between the new index and the new `HEAD` during a switch of branches: one
+/// rename of a file.
 const SWITCH: Duration = Duration::from_millis(200);
 
-/// Adds to `ledger`, which the lockfile on disk says in `bytes`, the entries and revisions that it
-/// lost. Returns their addresses. Blocks: it asks git.
+/// Adds to `ledger`, which the lockfile on disk holds as `bytes`, the entries and revisions that it
+/// lost. Returns their addresses. Blocks: it runs git.
 ///
-/// What git can't tell, and a version that can't be used, adds nothing.
+/// A version that git can't return or that can't be used adds nothing.
 pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &mut Ledger) -> Vec<Address> {
-    // A rehearsal's lies elsewhere, and git knows nothing of it. And while git works the file on disk
-    // is ahead of what git has.
+    // The lockfile of the embedded emulator lies elsewhere, unknown to git. While git is busy, the
+    // file on disk is ahead of git's versions.
     if project.lockfile.parent() != Some(&*project.root) || git::busy(&project.root).is_some() {
         return Vec::new();
     }
@@ -35,7 +36,7 @@ pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &
         tracing::debug!("whether the lockfile lost entries is unknown: {why}");
         Versions::default()
     });
-    // It began to work meanwhile.
+    // Git began to work meanwhile.
     if lockfile::read(&project.lockfile).ok().flatten().as_deref() != Some(bytes) {
         return Vec::new();
     }
@@ -56,9 +57,8 @@ pub(crate) fn take_back(project: &Project, remote: &str, bytes: &[u8], ledger: &
     lost.into_iter().collect()
 }
 
-/// What git has, once it is between no two commits: where `HEAD` has another lockfile than the
-/// index, somebody took an earlier one from git on purpose or by mistake, or a switch of branches
-/// is about to end.
+/// Returns git's versions of the file outside a switch of branches. If `HEAD` and the index differ,
+/// either someone took an earlier lockfile from git, or a switch is about to end.
 fn settled_versions(file: &Path) -> Result<Versions, String> {
     let versions = git::ask::versions(file)?;
     if versions.index == versions.head || versions.head.is_none() {
@@ -66,12 +66,12 @@ fn settled_versions(file: &Path) -> Result<Versions, String> {
     }
     std::thread::sleep(SWITCH);
     let again = git::ask::versions(file)?;
-    // What still changes is a switch of branches, and looked at again after it.
+    // A version that still changes belongs to a switch of branches; the next scan looks again.
     Ok(if again == versions { again } else { Versions { index: again.index, ..Versions::default() } })
 }
 
-/// Adds to an entry what it lost of `theirs`: revisions that were neither forgotten nor are there
-/// under another address, as after a rename.
+/// Adds to an entry the revisions of `theirs` that it lost: those that were neither forgotten nor
+/// moved to another address, as after a rename.
 fn take_back_entry(
     ours: btree_map::Entry<'_, Address, LockfileEntry>,
     theirs: LockfileEntry,

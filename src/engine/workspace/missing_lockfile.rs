@@ -1,4 +1,4 @@
-//! Looks for what shows that a missing lockfile was lost: git, and other lockfiles beside it.
+//! Evidence that a missing lockfile was lost: git's commit, and other lockfiles beside it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,13 +8,13 @@ use crate::engine::workspace::project::Project;
 use crate::model::missing_lockfile::{InHead, MissingLockfile, OtherLockfile};
 use crate::state::lockfile;
 
-/// How the name of a lockfile ends.
+/// The end of a lockfile's name.
 const SUFFIX: &str = ".lock.toml";
 
-/// What is found in place of the lockfile of `project`; `None` where it is there, also as a link to
-/// nothing. Blocks: it reads the disk and asks git.
+/// Returns the evidence found in place of the lockfile of `project`; `None` if something is at its
+/// path, even a dangling link. Blocks: it reads the disk and runs git.
 pub(crate) fn find(project: &Project, remote: &str, was_known: bool) -> Option<MissingLockfile> {
-    // A rehearsal's lies elsewhere, and git and other manifests know nothing of it.
+    // The lockfile of the embedded emulator lies elsewhere, unknown to git and other manifests.
     let is_real = project.lockfile.parent() == Some(&*project.root);
     if !is_real || std::fs::symlink_metadata(&project.lockfile).is_ok() {
         return None;
@@ -29,14 +29,14 @@ pub(crate) fn find(project: &Project, remote: &str, was_known: bool) -> Option<M
     Some(MissingLockfile { name, in_head, others, was_known, is_written_anew: false })
 }
 
-/// What is said of a lockfile that was lost and that this machine has written anew.
+/// Returns the evidence for a lockfile that was lost and that this machine has written anew.
 pub(crate) fn written_anew(project: &Project) -> MissingLockfile {
     let name = project.lockfile_name();
     MissingLockfile { name, in_head: InHead::No, others: Vec::new(), was_known: true, is_written_anew: true }
 }
 
-/// The lockfiles of the same remote in a folder, but for the one of this `name`. One that can't be
-/// read says nothing of this manifest.
+/// Returns the other lockfiles of the same remote in a folder. An unreadable one says nothing about
+/// this manifest.
 fn others(folder: &Path, name: &str, remote: &str) -> Vec<OtherLockfile> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());

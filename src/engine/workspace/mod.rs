@@ -1,5 +1,5 @@
-//! What is on this machine: the project, its checkout, manifest, lockfile and state, and what they
-//! make known together.
+//! The local workspace: the project, its checkout, manifest, lockfile and state, and the desired
+//! and recorded state that follow from them.
 
 pub(crate) mod gather;
 pub(crate) mod git;

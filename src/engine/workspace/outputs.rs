@@ -1,12 +1,11 @@
-//! The files of `[[outputs]]`: made from what is wanted and known, compared with the disk, and
-//! written where they differ.
+//! The files of `[[outputs]]`: made from the desired and the recorded state, compared with the
+//! disk, and written where they differ.
 //!
 //! The asset ID of an address follows from the file's content, the pins and the history
-//! ([`for_game`]), so a clone with nothing but the lockfile writes the same bytes as the machine
-//! that uploaded. Each output stands for itself: one that can't be made or may not be written keeps
-//! no other from being written.
+//! ([`for_game`]), so a clone with only the lockfile writes the same bytes as the machine that
+//! uploaded. Outputs are independent: a failed or refused one doesn't stop the others.
 //!
-//! Read next: [`crate::outputs`] for what a file holds.
+//! Read next: [`crate::outputs`] for the contents of a file.
 
 use std::path::PathBuf;
 
@@ -26,40 +25,40 @@ use crate::plan::{Action, Plan};
 /// One output, made and compared with its file.
 #[derive(Debug)]
 pub(crate) struct OutputDraft {
-    /// Where it belongs.
+    /// The path of its file.
     pub path: ProjectPath,
-    /// How it holds addresses.
+    /// The addresses that it selects.
     selection: AddressSelection,
-    /// Its text, and how that compares with the file; or why there is none.
+    /// Its text and the comparison with the file, or why there is none.
     content: Result<(String, Comparison), OutputProblem>,
 }
 
 /// Why an output is not written, for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OutputProblem {
-    /// What is wrong: lower case, no full stop.
+    /// The problem: lower case, no full stop.
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
 }
 
-/// How the file of an output stands.
+/// The state of an output's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OutputState {
-    /// It holds what it should.
+    /// It is up to date.
     UpToDate,
-    /// It was written just now.
+    /// It was just written.
     Written,
-    /// It is absent or holds something else, and may be written.
+    /// It is absent or differs, and may be written.
     OutOfDate,
-    /// Macadam didn't make the file that is there, so it is left alone.
+    /// Macadam didn't make the existing file, so it is not touched.
     Refused(OutputProblem),
-    /// It can't be made, looked at or written.
+    /// It can't be made, read or written.
     Failed(OutputProblem),
 }
 
 impl OutputState {
-    /// The name in output.
+    /// Returns the name in output.
     pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::UpToDate => "up_to_date",
@@ -70,7 +69,7 @@ impl OutputState {
         }
     }
 
-    /// What is wrong.
+    /// Returns the problem, if there is one.
     pub(crate) const fn problem(&self) -> Option<&OutputProblem> {
         match self {
             Self::Refused(problem) | Self::Failed(problem) => Some(problem),
@@ -78,24 +77,24 @@ impl OutputState {
         }
     }
 
-    /// Whether the file is Macadam's and holds what it should.
+    /// Returns whether the file is Macadam's and up to date.
     pub(crate) const fn is_current(&self) -> bool {
         matches!(self, Self::UpToDate | Self::Written)
     }
 }
 
-/// An output as it was left.
+/// An output after a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OutputFile {
-    /// Where it belongs.
+    /// The path of its file.
     pub path: ProjectPath,
-    /// How it stands.
+    /// Its state.
     pub state: OutputState,
 }
 
-/// The asset ID that the game is given for each address: of what is wanted, of `[existing]`, and of
-/// what is absent here without having been removed, such as the files of a folder that isn't
-/// mounted.
+/// Returns the asset ID that the game gets for each address: those of the manifest and of
+/// `[existing]`, and those that are absent here without having been removed, such as files of a
+/// folder that isn't mounted.
 pub(crate) fn asset_ids(desired: &Desired, recorded: &Recorded) -> AssetIds {
     let wanted = desired.assets.iter().map(|(address, want)| {
         let record = recorded.assets.get(address);
@@ -126,7 +125,7 @@ pub(crate) fn draft(project: &Project, manifest: &Manifest, asset_ids: &AssetIds
 }
 
 impl OutputDraft {
-    /// How the file stands before anything is written.
+    /// Returns the state of the file before any write.
     pub(crate) fn state(&self) -> OutputState {
         match &self.content {
             Ok((_, Comparison::Same)) => OutputState::UpToDate,
@@ -136,7 +135,7 @@ impl OutputDraft {
         }
     }
 
-    /// Who made a file that is not Macadam's; `None` where it is, or there is none.
+    /// Returns who made a file that is not Macadam's; `None` if it is Macadam's, or absent.
     pub(crate) fn other_maker(&self) -> Option<Maker> {
         match &self.content {
             Ok((_, Comparison::Differs { maker: maker @ (Maker::Other(_) | Maker::Unknown), .. })) => Some(*maker),
@@ -144,20 +143,20 @@ impl OutputDraft {
         }
     }
 
-    /// Whether the file would be written.
+    /// Returns whether the file would be written.
     pub(crate) fn is_due(&self) -> bool {
         self.state() == OutputState::OutOfDate
     }
 
-    /// How many addresses of it get another asset ID by the steps of `plan`.
+    /// Returns how many of its addresses get another asset ID by the steps of `plan`.
     pub(crate) fn new_asset_ids(&self, plan: &Plan) -> usize {
         let changes =
             |action: &Action| matches!(action, Action::Create(_) | Action::Replace { .. } | Action::Share { .. });
         plan.steps.iter().filter(|step| changes(&step.action) && self.selection.fits(&step.address)).count()
     }
 
-    /// Writes the file if it is due, or if it is somebody else's and to be `adopted`. Blocks until
-    /// it is durable.
+    /// Writes the file if it is due, or if it is not Macadam's and should be `adopted`. Blocks
+    /// until it is durable.
     pub(crate) fn write(self, project: &Project, adopted: bool) -> OutputFile {
         let due = self.is_due() || (adopted && self.other_maker().is_some());
         let state = match (&self.content, due) {
@@ -188,7 +187,7 @@ fn not_ours(maker: Maker) -> OutputProblem {
     OutputProblem { message, hint: Some(hint) }
 }
 
-/// The text of one output.
+/// Returns the text of one output.
 fn make(
     project: &Project,
     output: &Output,
@@ -201,8 +200,8 @@ fn make(
     made.map_err(|error| OutputProblem { message: error.to_string(), hint: Some(error.hint()) })
 }
 
-/// What is wrong with outputs whichever assets there are: keys that collide, as a rule. Looks at no
-/// file.
+/// Returns problems of outputs that exist whatever the asset IDs are: colliding keys, usually.
+/// Reads no file.
 pub(crate) fn mistakes(project: &Project, manifest: &Manifest, desired: &Desired) -> Vec<(ProjectPath, OutputProblem)> {
     let asset_ids = asset_ids(desired, &Recorded::default());
     let mistake = |output: &Output| {
@@ -213,7 +212,7 @@ pub(crate) fn mistakes(project: &Project, manifest: &Manifest, desired: &Desired
     manifest.outputs().iter().filter_map(mistake).collect()
 }
 
-/// The files of a manifest's outputs that Macadam made. Blocks: it reads the disk.
+/// Returns the output files that Macadam made. Blocks: it reads the disk.
 pub(crate) fn ours(project: &Project, manifest: &Manifest) -> Vec<PathBuf> {
     let made = |path: &ProjectPath| {
         matches!(compare(&project.outputs, path, ""), Ok(Comparison::Differs { maker: Maker::Macadam, .. }))
@@ -222,7 +221,7 @@ pub(crate) fn ours(project: &Project, manifest: &Manifest) -> Vec<PathBuf> {
     outputs.map(|path| project.outputs.join(path.as_str())).collect()
 }
 
-/// Writes what is due. Blocks until it is durable.
+/// Writes the outputs that are due. Blocks until they are durable.
 pub(crate) fn write(project: &Project, drafts: Vec<OutputDraft>) -> Vec<OutputFile> {
     drafts.into_iter().map(|draft| draft.write(project, false)).collect()
 }

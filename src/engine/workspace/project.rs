@@ -1,8 +1,9 @@
-//! Where things are: the manifest, beside it the lockfile, and the state where
-//! [`crate::engine::workspace::state_folder`] says. The one place that reads and writes the
+//! The paths of a project: the manifest, the lockfile beside it, and the state where
+//! [`crate::engine::workspace::state_folder`] puts it. The only place that reads and writes the
 //! manifest's file.
 //!
-//! The folder of the manifest is the user's choice, and its links are resolved here, once; from
+//! The user chooses the manifest's folder, and its links are resolved here, once. From then on no
+//! path of the project leads through a link ([`crate::platform::own_file`]).
 //! then on no path of the project leads through a link ([`crate::platform::own_file`]).
 
 use std::io;
@@ -15,15 +16,14 @@ use crate::platform::atomic_file::{AtomicWriteError, write_atomic_if};
 use crate::platform::own_file::{self, Access, How, Refusal};
 use crate::platform::owner::{self, Owner};
 
-/// How often an edit is applied anew to a manifest that somebody else writes meanwhile. A person or
-/// a tool saves now and then; who saves faster than this would never let anybody else in.
+/// The number of times an edit is applied again because the manifest changed meanwhile. People and
+/// tools save now and then; a program that saves faster would never let any edit in.
 const EDIT_TRIES: usize = 5;
 
-/// The manifest's name where none is given.
+/// The default name of the manifest.
 pub(crate) const DEFAULT_MANIFEST: &str = "assets.toml";
 
-/// What keeps git from seeing a state folder beside the manifest, should the folder become a
-/// checkout one day.
+/// Hides a state folder beside the manifest from git, in case the folder becomes a checkout later.
 pub(crate) const PRIVATE_IGNORE: &str = "# Macadam's state: local, rebuilt from the lockfile.\n*\n";
 
 /// The paths of one project: one manifest is one environment.
@@ -35,25 +35,26 @@ pub struct Project {
     pub manifest: PathBuf,
     /// The lockfile.
     pub lockfile: PathBuf,
-    /// For whom a new lockfile is.
+    /// The access rights of a new lockfile.
     pub lockfile_access: Access,
     /// The state database.
     pub state: PathBuf,
-    /// The folder to which the paths of outputs are relative: the manifest's, but for a rehearsal.
+    /// The folder to which the paths of outputs are relative: the manifest's, except with the
+    /// embedded emulator.
     pub outputs: PathBuf,
-    /// The folder in which the state is; `None`: it was named by hand.
+    /// The folder of the state; `None` if the user named the state's path.
     folder: Option<StateFolder>,
-    /// A CI machine checked it out: nobody writes its files.
+    /// Whether a CI machine checked the project out, so that no one edits its files.
     pub in_ci: bool,
 }
 
 /// Why no project was found.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
-    /// No manifest here or above.
+    /// There is no manifest here or above.
     #[error("no {DEFAULT_MANIFEST} in {} or a folder above it", .from.display())]
     NotFound {
-        /// Where the search began.
+        /// The folder where the search began.
         from: PathBuf,
     },
     /// The manifest could not be read.
@@ -61,16 +62,16 @@ pub enum ProjectError {
     Read {
         /// The manifest.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A manifest in a folder above is another user's, and would decide what is uploaded with this
-    /// user's key.
+    /// A manifest in a folder above belongs to another user, and would decide what is uploaded with
+    /// this user's key.
     #[error("{} belongs to {owner}, and was only found because this folder lies below it", .path.display())]
     OthersManifest {
         /// The manifest.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         owner: Owner,
     },
     /// The path names no file.
@@ -79,13 +80,13 @@ pub enum ProjectError {
         /// The path as given.
         path: PathBuf,
     },
-    /// Where the state belongs can't be told.
+    /// The place of the state is unknown.
     #[error(transparent)]
     WorkTree(#[from] WorkTreeError),
 }
 
 impl ProjectError {
-    /// What would mend it.
+    /// Returns how to fix it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotFound { .. } => {
@@ -110,14 +111,14 @@ impl ProjectError {
     }
 }
 
-/// Why the manifest was not edited. It is as it was, unless [`EditManifestError::Write`] says
+/// Why the manifest was not edited. It is unchanged, unless [`EditManifestError::Write`] says
 /// otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum EditManifestError<E: std::error::Error + 'static> {
     /// It could not be read.
     #[error(transparent)]
     Read(ProjectError),
-    /// It is no text.
+    /// It is not UTF-8.
     #[error("edit the manifest {}: it is not UTF-8", .path.display())]
     NoText {
         /// The manifest.
@@ -128,7 +129,7 @@ pub enum EditManifestError<E: std::error::Error + 'static> {
     Edit {
         /// The manifest.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: E,
     },
     /// It could not be replaced.
@@ -136,22 +137,22 @@ pub enum EditManifestError<E: std::error::Error + 'static> {
     Write {
         /// The manifest.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: AtomicWriteError,
     },
-    /// Somebody else wrote it each time.
+    /// Another program wrote it each time.
     #[error("edit the manifest {}: it was changed by something else {tries} times in a row while it was edited", .path.display())]
     Busy {
         /// The manifest.
         path: PathBuf,
-        /// How often the edit was applied.
+        /// The number of times the edit was applied.
         tries: usize,
     },
 }
 
 impl<E: std::error::Error + 'static> EditManifestError<E> {
-    /// What would mend it, where this level knows; the source of [`EditManifestError::Edit`] has a
-    /// hint of its own.
+    /// Returns how to fix it, where this level knows; the source of [`EditManifestError::Edit`] has
+    /// a hint of its own.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Read(error) => error.hint(),
@@ -164,11 +165,11 @@ impl<E: std::error::Error + 'static> EditManifestError<E> {
 }
 
 impl Project {
-    /// Finds the project: the manifest as named, or `assets.toml` in `from` or the nearest folder
-    /// above it; and its state as named, or where it belongs.
+    /// Finds the project: the named manifest, or `assets.toml` in `from` or the nearest folder
+    /// above; and its state, at the named path or the default one.
     ///
     /// # Errors
-    /// When there is none, or it can't be told where its state belongs.
+    /// When there is none, or the place of its state is unknown.
     pub fn find(named: Option<&Path>, state: Option<&Path>, from: &Path) -> Result<Self, ProjectError> {
         let mut project = Self::find_files(named, from)?;
         match state {
@@ -181,7 +182,7 @@ impl Project {
         Ok(project)
     }
 
-    /// Finds the project for a command that needs no state: git is not asked where that would be.
+    /// Finds the project for a command that needs no state, without looking for a git checkout.
     ///
     /// # Errors
     /// When there is none.
@@ -200,12 +201,12 @@ impl Project {
         Ok(Self { state, folder, root, manifest, lockfile, lockfile_access, outputs, in_ci: false })
     }
 
-    /// The same project against the embedded emulator: with a state, lockfile and outputs of its
-    /// own, so that the real ones are never touched. They lie where the state belongs, also
-    /// where that is elsewhere by hand.
+    /// Returns the same project for the embedded emulator, with its own state, lockfile and
+    /// outputs, so that the real ones are never touched. They lie in the default place of the
+    /// state, even if the state's path was named.
     ///
     /// # Errors
-    /// When it can't be told where that is.
+    /// When that place is unknown.
     pub fn for_emulator(&self) -> Result<Self, ProjectError> {
         let folder = match &self.folder {
             Some(folder) => folder.clone(),
@@ -218,17 +219,17 @@ impl Project {
         Ok(Self { lockfile, lockfile_access, state, outputs, folder: Some(folder), ..self.clone() })
     }
 
-    /// Where the embedded emulator keeps its world, beside its state and lockfile; of a project
-    /// [`Project::for_emulator`].
+    /// Returns the folder in which the embedded emulator keeps its data, beside its state and
+    /// lockfile. For a project of [`Project::for_emulator`].
     pub fn emulator_folder(&self) -> PathBuf {
         self.state.parent().map(Path::to_owned).unwrap_or_default()
     }
 
-    /// Makes the state's folder where it is Macadam's own, for this user alone, also where it was
-    /// there before; and keeps git from seeing one beside the manifest, if nobody has done so.
-    /// Failing is no error: opening the state says what is wrong with the folder.
+    /// Creates the state's folder if it is Macadam's own, with access for this user alone, even if
+    /// it existed before. Hides one beside the manifest from git, unless that was done before. A
+    /// failure is not an error: opening the state reports the problem.
     pub fn prepare_state_folder(&self) {
-        // One that was named by hand is its owner's.
+        // A named folder belongs to the user.
         let Some(folder) = &self.folder else { return };
         let all = [Some(folder.path()), self.state.parent()];
         let made = all.into_iter().flatten().all(|folder| own_file::create_private_folder(folder).is_ok());
@@ -242,38 +243,38 @@ impl Project {
         }
     }
 
-    /// Where the state belongs now: elsewhere than at the start, if the folder has become a
-    /// checkout or ceased to be one.
+    /// Returns the current default path of the state. It differs from the one at the start if the
+    /// folder has become a checkout, or stopped being one.
     ///
     /// # Errors
-    /// When that can't be told.
+    /// When it is unknown.
     pub fn state_now(&self) -> Result<PathBuf, WorkTreeError> {
         let Some(folder) = &self.folder else { return Ok(self.state.clone()) };
         let now = StateFolder::of(&self.root)?;
         Ok(if now == *folder { self.state.clone() } else { now.state(&self.manifest) })
     }
 
-    /// Where the state was as long as the folder was no git checkout, if it is one now. A process
-    /// that began before still holds it.
+    /// Returns the path that the state had before the folder became a git checkout, if it is one
+    /// now. A process that started before then still holds it.
     pub fn state_before_git(&self) -> Option<PathBuf> {
         let StateFolder::OfGit(_) = self.folder.as_ref()? else { return None };
         let before = StateFolder::beside(&self.root);
-        // What a pull request brings is no folder that a process of ours made.
+        // A link from a pull request is not a folder that Macadam made.
         let is_ours = std::fs::symlink_metadata(before.path()).is_ok_and(|found| found.is_dir());
         is_ours.then(|| before.state(&self.manifest))
     }
 
-    /// The manifest as messages name it.
+    /// Returns the manifest's name for messages.
     pub fn manifest_name(&self) -> String {
         self.manifest.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// The lockfile as messages name it.
+    /// Returns the lockfile's name for messages.
     pub fn lockfile_name(&self) -> String {
         self.lockfile.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// The bytes of the manifest.
+    /// Reads the manifest.
     ///
     /// # Errors
     /// When it can't be read.
@@ -282,13 +283,13 @@ impl Project {
             .map_err(|source| ProjectError::Read { path: self.manifest.clone(), source })
     }
 
-    /// Edits the manifest. `edit` gets its text, with a byte order mark if it has one, and gives
-    /// the new one, or `None` to leave it; it may be asked several times. Returns whether the
-    /// file was changed. Blocks: it waits for the disk.
+    /// Edits the manifest. `edit` receives its text, including a byte order mark, and returns the
+    /// new text, or `None` to leave it; it may be called several times. Returns whether the file
+    /// changed. Blocks: it waits for the disk.
     ///
-    /// The file is replaced as a whole and durably, and its permissions stay. What somebody else
-    /// writes meanwhile isn't lost: right before the replacement the file is read again, and if
-    /// it is another by then the edit is applied to that one.
+    /// The file is replaced as a whole and durably, and keeps its permissions. Changes by others
+    /// meanwhile are not lost: right before the replacement the file is read again, and if it
+    /// differs, the edit is applied to the new text.
     ///
     /// # Errors
     /// See [`EditManifestError`].
@@ -314,13 +315,13 @@ impl Project {
     }
 }
 
-/// The nearest `assets.toml` in `from` or above it. A folder above may be anybody's, so what is
-/// found there must be this user's own.
+/// Returns the nearest `assets.toml` in `from` or above it. A folder above may be anyone's, so a
+/// manifest found there must belong to this user.
 fn search(from: &Path) -> Result<PathBuf, ProjectError> {
     for folder in from.ancestors() {
         let path = folder.join(DEFAULT_MANIFEST);
-        // Whatever has the name, but a folder: reading says what is wrong with a link or a FIFO, and never
-        // takes another manifest instead.
+        // Anything but a folder counts: reading it reports a link or a FIFO, and no other manifest
+        // is taken instead.
         match std::fs::symlink_metadata(&path) {
             Ok(found) if !found.is_dir() => {
                 let others =

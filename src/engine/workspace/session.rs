@@ -1,4 +1,4 @@
-//! A session: the one process that may change a state, from taking the lock to letting it go.
+//! A session: the one process that may change a state, from acquiring the lock to releasing it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,22 +24,22 @@ use crate::state::lock::{self, LockError, Occupancy, StateLock};
 use crate::state::store::Store;
 use crate::state::write_lock::WriteLock;
 
-/// The open state of a project, with what an earlier process left behind recovered.
+/// The open state of a project, after recovery of an earlier process's open attempts.
 pub struct Session {
-    /// Where things are.
+    /// The project.
     pub project: Project,
-    /// What is known.
+    /// The recorded state.
     pub state_cache: Arc<StateCache>,
     /// The lockfile.
     pub lockfile: Lockfile,
-    /// Earlier looks at files.
+    /// Cached facts about files.
     pub cache: FileCache,
 }
 
 /// Why a session could not begin. Nothing was attempted.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// Another process holds the state, or the lock can't be had.
+    /// Another process holds the state, or the lock is unavailable.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The state can't be used.
@@ -48,7 +48,7 @@ pub enum SessionError {
     /// The system gave no thread for the state.
     #[error("start the state's thread")]
     Thread(#[source] std::io::Error),
-    /// What was left behind could not be recovered.
+    /// Open attempts could not be recovered.
     #[error("recover what an earlier run left")]
     Recover(#[from] StateCacheError),
     /// The lockfile can't be used.
@@ -57,14 +57,14 @@ pub enum SessionError {
 }
 
 impl Session {
-    /// Takes the lock in the name of `command`, opens the state, recovers the journal and reads the
-    /// lockfile.
+    /// Acquires the lock in the name of `command`, opens the state, recovers the journal and reads
+    /// the lockfile.
     ///
     /// # Errors
     /// When another process holds the state, or state or lockfile can't be used.
     pub async fn open(project: &Project, remote: &str, command: &str) -> Result<Self, SessionError> {
         if let Some(before) = project.state_before_git()
-            // What can't be looked at there is nothing of ours.
+            // An unreadable path there is not Macadam's.
             && let Ok(Occupancy::Held { by }) = lock::holder(&before)
         {
             return Err(LockError::Held { path: before, holder: by }.into());
@@ -72,8 +72,8 @@ impl Session {
         project.prepare_state_folder();
         let lock = StateLock::acquire(&project.state, command, clock::now())?;
         let mut store = Store::open(&project.state, remote, clock::now())?;
-        // Asked of a service that is gone. Who holds the state now begins with nothing that it may have
-        // begun with.
+        // A service that is gone left these requests. It may have begun them, so they are not begun
+        // again.
         store.end_requests(clock::now())?;
         let recorded = store.load()?;
         let cache = store.load_files()?;
@@ -99,8 +99,8 @@ impl Session {
         Ok(Self { project: project.clone(), state_cache, lockfile, cache })
     }
 
-    /// Writes the lockfile after a change of one address, which it has from now on if there is
-    /// anything to say of it. Returns whether it was written.
+    /// Writes the lockfile after a change of one address, and includes that address if it has
+    /// anything to record. Returns whether the lockfile was written.
     ///
     /// # Errors
     /// When the lockfile can't be written.
@@ -117,7 +117,7 @@ impl Session {
         self.lockfile.write(&self.state_cache, &known).await
     }
 
-    /// What is wanted now, by manifest and files.
+    /// Returns the current desired state, from manifest and files.
     ///
     /// # Errors
     /// When the manifest is not valid.
@@ -135,9 +135,9 @@ impl Session {
         Ok(gathered.desired)
     }
 
-    /// Closes the state and lets it go; what was committed is durable already.
+    /// Closes the state and releases it. Commits are durable already.
     pub async fn close(self) {
-        // What was committed to a file that nobody finds is not.
+        // Commits to a file that is no longer at its path are not durable.
         match self.state_cache.secure().await {
             Ok(()) | Err(StateCacheError::Lost(_)) => {}
             Err(error) => tracing::error!(
@@ -149,8 +149,8 @@ impl Session {
     }
 }
 
-/// What the end of whoever worked on these addresses means for what was under way: the last
-/// process, or a task that panicked.
+/// Returns the changes that recover the open attempts of these addresses after the end of their
+/// worker: the last process, or a task that panicked.
 pub(in crate::engine) fn recover(recorded: &Recorded, of: impl Fn(&Address) -> bool) -> Vec<Change> {
     let open = recorded.attempts.iter().filter(|(_, attempt)| of(&attempt.address));
     open.filter(|(_, attempt)| attempt.phase.next(&PhaseEvent::Recover).is_ok_and(|next| next != attempt.phase))
@@ -158,9 +158,9 @@ pub(in crate::engine) fn recover(recorded: &Recorded, of: impl Fn(&Address) -> b
         .collect()
 }
 
-/// What it means for uploads of new assets that were handed over that the last process could not
-/// write down all that came of them: sent again, they would most likely be copies. What concerns a
-/// known asset is settled by looking, as after a crash.
+/// Returns the changes that hold uploads of new assets that were handed over when the last process
+/// could not record all outcomes: sent again, they would probably be duplicates. Changes of known
+/// assets are settled by fetching the asset, as after a crash.
 pub(in crate::engine) fn hold_lost(recorded: &Recorded, now: Timestamp) -> Vec<Change> {
     let open = recorded.attempts.iter().filter(|(_, attempt)| attempt.phase == Phase::HandedOver);
     open.filter(|(_, attempt)| attempt.intent.upload().is_some())

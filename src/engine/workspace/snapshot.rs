@@ -1,5 +1,5 @@
-//! What is known, for whoever only looks: from the state where there is one, and from the lockfile.
-//! Writes nothing, takes no lock, works on a read-only disk.
+//! A read-only view of what is recorded: from the state, if there is one, and from the lockfile.
+//! Writes nothing, takes no lock, and works on a read-only disk.
 
 use std::collections::BTreeSet;
 
@@ -32,23 +32,23 @@ use crate::state::StateError;
 use crate::state::lockfile::LockfileError;
 use crate::state::store::{EventRow, Store};
 
-/// So many events of one address are shown.
+/// The number of events shown for one address.
 const EVENTS: u32 = 50;
 
-/// What is known without asking anybody.
+/// The recorded state, without any request.
 #[derive(Debug, Default)]
 pub(crate) struct StateSnapshot {
-    /// What is known of the assets.
+    /// The recorded assets.
     pub recorded: Recorded,
-    /// Earlier looks at files.
+    /// Cached facts about files.
     pub cache: FileCache,
-    /// What earlier runs learned of Roblox's limits.
+    /// Roblox's limits as earlier runs learned them.
     pub limits: Vec<LimitRecord>,
-    /// What is there in place of a missing lockfile.
+    /// The evidence found in place of a missing lockfile.
     pub missing_lockfile: Option<MissingLockfile>,
 }
 
-/// Why nothing can be said.
+/// Why the snapshot could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ViewError {
     /// The state can't be used.
@@ -102,13 +102,12 @@ impl StateSnapshot {
         Ok(view)
     }
 
-    /// Every address that state or lockfile know.
+    /// Returns every address in the state or the lockfile.
     pub(crate) fn known(&self) -> BTreeSet<Address> {
         self.recorded.assets.keys().cloned().collect()
     }
 
-    /// The newest of what happened to an address that a person may want to read later, the oldest
-    /// first; a lockfile knows nothing of it.
+    /// Returns the newest logged events of an address, oldest first. A lockfile has none.
     ///
     /// # Errors
     /// When the state can't be used.
@@ -125,31 +124,31 @@ impl StateSnapshot {
     }
 }
 
-/// What a sync would do.
+/// The preview of a sync.
 #[derive(Debug)]
 pub(crate) struct PlanPreview {
-    /// What is wanted.
+    /// The desired state.
     pub gathered: Gathered,
-    /// What is known, with what the plan marks.
+    /// The recorded state, with the plan's marks.
     pub recorded: Recorded,
-    /// What would be done about the difference.
+    /// The plan.
     pub plan: Plan,
-    /// The lockfile would change even if nothing had to be done at the remote.
+    /// Whether the lockfile would change even without a step.
     pub lockfile_changes: bool,
     /// The files of `[[outputs]]` as they would be written now.
     pub outputs: Vec<OutputDraft>,
 }
 
 impl PlanPreview {
-    /// Whether a sync would write an output, now or once it has carried out the plan.
+    /// Returns whether a sync would write an output, now or after the plan.
     pub(crate) fn outputs_change(&self) -> bool {
         self.outputs.iter().any(|draft| draft.is_due() || draft.new_asset_ids(&self.plan) > 0)
     }
 }
 
-/// Makes every output from what is known here, and compares it with its file; with what is hardly
-/// meant in the manifest. Files count as they are now: one that is being written has no asset, so
-/// that its last one stays. Blocks: it reads the disk.
+/// Makes every output from the local state and compares it with its file; also returns the
+/// manifest's notes. Files count as they are now: one that is being written keeps its last asset.
+/// Blocks: it reads the disk.
 ///
 /// # Errors
 /// When manifest, state or lockfile can't be used.
@@ -157,7 +156,7 @@ pub(crate) fn outputs(project: &Project, remote: &str) -> Result<(Vec<OutputDraf
     let mut view = StateSnapshot::open(project, remote)?;
     let gathered = gather(project, &view.cache, &view.recorded.addresses(), &FilesInProgress::default(), &silent())?;
     let plan = plan(&gathered.desired, &view.recorded, &PlanOptions::default(), clock::now());
-    // What moved is known by its new name.
+    // An address that moved has its new name.
     view.apply(&plan.marks)?;
     let asset_ids = outputs::asset_ids(&gathered.desired, &view.recorded);
     Ok((outputs::draft(project, &gathered.manifest, &asset_ids), gathered.notes))
@@ -176,10 +175,10 @@ pub(crate) fn preview(
     Draft::open(project, remote, listener)?.finish(project, remote, options)
 }
 
-/// The same after looking at every asset at the remote; still nothing is written.
+/// Does the same after fetching every asset from Roblox. Writes nothing either.
 ///
 /// # Errors
-/// As [`preview`].
+/// As for [`preview`].
 pub(crate) async fn preview_refreshed(
     project: &Project,
     remote: &str,
@@ -190,7 +189,7 @@ pub(crate) async fn preview_refreshed(
     let mut draft = tokio::task::block_in_place(|| Draft::open(project, remote, listener))?;
     let limits = std::mem::take(&mut draft.view.limits);
     let throttle = Throttle::new(&limits, throttle::OWNER, listener.clone());
-    // Moves first: an asset is asked for under the name that it has now.
+    // Moves come first, so that an asset is fetched under its current name.
     let first = plan(&draft.gathered.desired, &draft.view.recorded, options, clock::now());
     draft.view.apply(&first.marks)?;
     let queries = observe::queries(&draft.gathered.desired, &draft.view.recorded);
@@ -208,20 +207,20 @@ pub(crate) async fn preview_refreshed(
     Ok((preview, RefreshedPreview { unasked, stop }))
 }
 
-/// Who asks Roblox for a preview.
+/// Fetches assets for a preview.
 pub(crate) struct Asker {
-    /// Asks.
+    /// The client.
     pub client: Client,
-    /// Ends the asking.
+    /// Ends the fetches.
     pub stop: Shutdown,
 }
 
-/// What came of asking, beside the preview.
+/// The result of the fetches, beside the preview.
 #[derive(Debug)]
 pub(crate) struct RefreshedPreview {
-    /// Assets that could not be asked for, with the reason.
+    /// Assets that could not be fetched, with the reason.
     pub unasked: Vec<(AssetId, String)>,
-    /// What ended the asking early.
+    /// Why the fetches ended early.
     pub stop: Option<Stop>,
 }
 

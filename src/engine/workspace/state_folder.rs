@@ -1,17 +1,17 @@
-//! Where the state of a manifest lives, and everything else that isn't for git. The one place that
-//! knows.
+//! The place of a manifest's state, and of everything else that isn't for git. No other code knows
+//! it.
 //!
-//! In a git checkout that is the git folder of that very work tree: `.git/macadam/`, of a linked
-//! work tree or a submodule the folder that its `.git` names. `git clean` doesn't reach it there,
-//! and git checks nothing out into it, so that no pull request can plant a file or a link.
-//! Elsewhere it is `.macadam/` beside the manifest.
+//! In a git checkout it is `.git/macadam/` of that work tree; for a linked work tree or a
+//! submodule, it is in the folder that its `.git` names. `git clean` doesn't reach it there, and
+//! git checks nothing out into it, so no pull request can plant a file or a link. Elsewhere it is
+//! `.macadam/` beside the manifest.
 //!
-//! One manifest has one path, and no two manifests share one: below the git folder stands the
-//! manifest's own path from the top of the work tree. Names of folders are written without dots
-//! there (as `%2e`), so that none is ever the name of a file of ours, which all have one.
+//! Each manifest has its own path: below the git folder, it mirrors the manifest's path from the
+//! top of the work tree. Dots in the names of folders are escaped there (as `%2e`), so that no
+//! folder has the name of a file of Macadam's, which all contain a dot.
 //!
-//! It only looks and never writes. Read next: [`crate::engine::workspace::git`] for how a checkout
-//! is found, [`crate::engine::workspace::project`] for who asks.
+//! It only reads and never writes. Read next: [`crate::engine::workspace::git`] for how a checkout
+//! is found, [`crate::engine::workspace::project`] for the caller.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -19,16 +19,16 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::engine::workspace::git::{self, WorkTree, WorkTreeError};
 
-/// What it is called beside a manifest that lies in no git checkout.
+/// The folder's name beside a manifest outside git.
 pub(crate) const BESIDE: &str = ".macadam";
 
-/// What it is called in git's folder.
+/// The folder's name in git's folder.
 const IN_GIT: &str = "macadam";
 
-/// Below it, where rehearsals against the embedded emulator keep their state, lockfile and world.
+/// The subfolder for the state, lockfile and data of the embedded emulator.
 const EMULATOR: &str = "emulator";
 
-/// The folder in which the state of the manifests of one folder lives.
+/// The folder of the state for the manifests of one folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StateFolder {
     /// In git's folder.
@@ -38,13 +38,13 @@ pub(crate) enum StateFolder {
 }
 
 impl StateFolder {
-    /// The folder for the manifests in `root`.
+    /// Returns the folder for the manifests in `root`.
     ///
     /// # Errors
-    /// When it can't be told whether that is in a git checkout.
+    /// When it is unknown whether `root` is in a git checkout.
     pub(crate) fn of(root: &Path) -> Result<Self, WorkTreeError> {
         let found = match git::work_tree(root) {
-            // Whoever reads the manifest says that its folder is not there.
+            // Reading the manifest reports a missing folder.
             Err(WorkTreeError::Read { path, source }) if path == root && source.kind() == io::ErrorKind::NotFound => {
                 return Ok(Self::beside(root));
             }
@@ -65,22 +65,22 @@ impl StateFolder {
         Ok(Self::OfGit(folder))
     }
 
-    /// The folder where no git is asked: beside the manifests in `root`.
+    /// Returns the folder beside the manifests in `root`, whether or not there is a checkout.
     pub(crate) fn beside(root: &Path) -> Self {
         Self::Beside(root.join(BESIDE))
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub(crate) fn path(&self) -> &Path {
         match self {
             Self::OfGit(path) | Self::Beside(path) => path,
         }
     }
 
-    /// The state of `manifest`, of which only the name counts.
+    /// Returns the state's path for `manifest`, of which only the name counts.
     pub(crate) fn state(&self, manifest: &Path) -> PathBuf {
         let name = match self {
-            // The whole name: `assets.toml` and `assets.json` are two manifests.
+            // The whole name counts: `assets.toml` and `assets.json` are two manifests.
             Self::OfGit(_) => manifest.file_name(),
             Self::Beside(_) => manifest.file_stem(),
         };
@@ -89,19 +89,19 @@ impl StateFolder {
         self.path().join(name)
     }
 
-    /// Where rehearsals keep what is theirs.
+    /// Returns the folder for the embedded emulator.
     pub(crate) fn emulator(&self) -> PathBuf {
         self.path().join(EMULATOR)
     }
 }
 
-/// The name of a folder of the work tree as a name for a folder of ours: never one that a file of
-/// ours has, nor the emulator's, and of no two folders the same. What is no text is spelled byte by
-/// byte.
+/// Returns an escaped name for a folder of the work tree. It never equals the name of a file of
+/// Macadam's or the emulator's folder, and no two folders share one. A name that is not UTF-8 is
+/// escaped byte by byte.
 fn without_dots(name: &OsStr) -> OsString {
     let escaped = |byte: u8| format!("%{byte:02x}");
     let text = match name.to_str() {
-        // However a disk that ignores case spells it.
+        // Covers every spelling on a disk that ignores case.
         Some(name) if name.eq_ignore_ascii_case(EMULATOR) => {
             name.bytes().map(escaped).take(1).chain(name.get(1..).map(str::to_owned)).collect()
         }

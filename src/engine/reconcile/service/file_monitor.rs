@@ -1,7 +1,8 @@
-//! What the service sees of the disk: hints of the watcher, and which files have settled.
+//! The service's view of the disk: hints of the watcher, and the files that are still being
+//! written.
 //!
-//! A hint says only that something is to be looked at; the look at manifest and files that follows
-//! is the truth. Read next: `super`, the loop.
+//! A hint only asks for a scan of manifest and files; the scan is the truth. Read next: `super`,
+//! the loop.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,37 +14,37 @@ use crate::model::desired::FileSelection;
 use crate::model::path::ProjectPath;
 use crate::platform::clock;
 
-/// Hints, and what waits to settle.
+/// Receives hints, and waits for files to settle.
 pub(super) struct FileMonitor {
     hints: Hints,
-    /// Until somebody watches.
+    /// The watcher's end of the channel, until the watcher starts.
     sink: Option<HintSink>,
     watcher: Option<Watcher>,
     debouncer: Debouncer,
-    /// Watching failed at the start, with the reason.
+    /// Why the watcher could not start.
     blind: Option<String>,
 }
 
-/// What a hint asks the loop to do.
+/// What hints ask of the loop.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Wake {
-    /// Look at manifest and files.
-    pub(super) look: bool,
-    /// Events may have been lost: every file is to be looked at.
+    /// Scan manifest and files.
+    pub(super) scan: bool,
+    /// Events may have been lost, for this reason: scan every file.
     pub(super) rescan: Option<&'static str>,
     /// The watcher's queue was full.
     pub(super) overflow: bool,
 }
 
 impl FileMonitor {
-    /// Opens eyes that watch nothing yet.
+    /// Creates a monitor that watches nothing yet.
     pub(super) fn new() -> Self {
         let (sink, hints) = files::hints();
         Self { hints, sink: Some(sink), watcher: None, debouncer: Debouncer::default(), blind: None }
     }
 
-    /// Watches what the manifest speaks of. Blocks: it arms watches.
-    pub(super) fn turn_to(&mut self, project: &Project, selection: FileSelection) {
+    /// Watches the files that the manifest selects. Blocks: it arms watches.
+    pub(super) fn watch(&mut self, project: &Project, selection: FileSelection) {
         let targets = targets(project, selection);
         let Some(watcher) = &self.watcher else {
             let sink = self.sink.take().unwrap_or_else(|| {
@@ -60,20 +61,20 @@ impl FileMonitor {
         watcher.retarget(targets);
     }
 
-    /// Arms again what could not be armed. Blocks.
+    /// Tries again to arm failed watches. Blocks.
     pub(super) fn recheck(&self) {
         if let Some(watcher) = &self.watcher {
             watcher.recheck();
         }
     }
 
-    /// Why watching doesn't tell everything, if so.
+    /// Returns why some changes may go unnoticed, if so.
     pub(super) fn degraded(&self) -> Option<String> {
         let degraded = self.watcher.as_ref().and_then(Watcher::degraded);
         degraded.as_ref().map(Degraded::to_string).or_else(|| self.blind.clone())
     }
 
-    /// Macadam itself wrote a file.
+    /// Reports a file that Macadam itself wrote.
     pub(super) fn wrote(&self, path: &std::path::Path) {
         if let Some(watcher) = &self.watcher {
             watcher.wrote(path);
@@ -84,33 +85,34 @@ impl FileMonitor {
     pub(super) async fn hints(&mut self) -> Vec<Hint> {
         match self.hints.recv().await {
             Some(hints) => hints,
-            // Nobody watches: the interval remains.
+            // Without a watcher, the interval remains.
             None => std::future::pending().await,
         }
     }
 
-    /// Takes hints in.
+    /// Records hints.
     pub(super) fn take(&mut self, hints: Vec<Hint>) -> Wake {
         let mut wake = Wake::default();
         for hint in hints {
             match hint {
                 Hint::Changed { path, kind } => self.debouncer.note(path, kind, clock::elapsed()),
-                Hint::Manifest | Hint::Lockfile | Hint::Git => wake.look = true,
+                Hint::Manifest | Hint::Lockfile | Hint::Git => wake.scan = true,
                 Hint::Rescan { reason } => {
                     wake.overflow |= matches!(reason, files::Rescan::Overflow | files::Rescan::TooMany);
-                    (wake.look, wake.rescan) = (true, Some(reason.name()));
+                    (wake.scan, wake.rescan) = (true, Some(reason.name()));
                 }
             }
         }
         wake
     }
 
-    /// When something is to be settled; `None`: nothing waits.
+    /// Returns when a file may settle; `None` if none waits.
     pub(super) fn next(&self, now: Duration) -> Option<Duration> {
         self.debouncer.next(now)
     }
 
-    /// Looks whether files are whole, and says whether some have settled. Blocks: it reads files.
+    /// Checks whether files are complete, and returns whether some have settled. Blocks: it reads
+    /// files.
     pub(super) fn settle(&mut self, project: &Project) -> bool {
         for look in self.debouncer.looks(clock::elapsed()) {
             let whole = files::is_whole(&project.root, &look.path);
@@ -119,7 +121,8 @@ impl FileMonitor {
         !self.debouncer.release(clock::elapsed()).is_empty()
     }
 
-    /// The files that must not be looked at; `all`: no events tell of the others.
+    /// Returns the files that must not be read now. With `all`, the scan also covers files without
+    /// events.
     pub(super) fn in_progress(&self, all: bool) -> FilesInProgress {
         let paths = self.debouncer.in_progress(clock::elapsed());
         if all {
@@ -129,7 +132,7 @@ impl FileMonitor {
         FilesInProgress { paths, ..FilesInProgress::default() }
     }
 
-    /// Files that a look left for later without an event that tells of them.
+    /// Adds files that a scan found being written, without an event about them.
     pub(super) fn wait_for(&mut self, waiting: BTreeSet<ProjectPath>) {
         let now = clock::elapsed();
         let known = self.debouncer.in_progress(now);

@@ -1,14 +1,13 @@
-//! The key of the service: what it may do, what happens when it is refused, and how another one
-//! comes into force.
+//! The key of the service: its permissions, its refusal, and its replacement.
 
 use std::collections::BTreeSet;
 
-use super::{Beside, Service, ServiceError, context};
+use super::{Interrupts, Service, ServiceError, context};
 use crate::engine::report::run_report::Stop;
 use crate::model::recorded::Recorded;
 
 impl Service<'_> {
-    /// Takes in why nothing more may be begun, wherever that was found out.
+    /// Reacts to the reason why work has to stop, wherever it was found.
     pub(super) fn check_shutdown(&mut self) -> Result<(), ServiceError> {
         match self.context.stop.why() {
             Some(Stop::Credential { message, hint }) if self.refused.is_none() => {
@@ -24,35 +23,35 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// Looks once for each key at what it may do.
+    /// Checks, once per key, what the key may do.
     pub(super) async fn may_begin(&mut self) -> Result<bool, ServiceError> {
         let known = |recorded: &Recorded| recorded.assets.values().map(|record| record.identity.creator).collect();
         let mut creators: BTreeSet<_> = self.session.state_cache.read(known);
         creators.extend(self.desired.assets.values().map(|want| want.creator));
         let mut done = Vec::new();
-        let with = Beside { ending: &self.ending, stop: &self.context.stop, pause: self.setting.interval };
-        let may = Self::beside(&mut self.workers, &mut done, with, self.context.may_begin(&creators)).await;
+        let with = Interrupts { ending: &self.ending, stop: &self.context.stop, pause: self.setting.interval };
+        let may = Self::alongside_workers(&mut self.workers, &mut done, with, self.context.may_begin(&creators)).await;
         self.all_ended(done)?;
         Ok(may)
     }
 
-    /// Reads the key anew and looks at everything.
+    /// Reads the key again and scans everything.
     pub(super) async fn reload(&mut self) -> Result<(), ServiceError> {
         tracing::info!("reloading: the key is read anew, and everything is looked at");
         self.observability.reloading();
         self.try_key_again().await?;
-        (self.needs.look, self.needs.all) = (true, true);
+        (self.needs.scan, self.needs.all) = (true, true);
         self.observability.reloaded();
         Ok(())
     }
 
-    /// Begins anew with the key as it is now.
+    /// Reads the key again, and starts over with it.
     pub(super) async fn try_key_again(&mut self) -> Result<(), ServiceError> {
         match (self.setting.key)() {
             Ok(credential) => self.client.renew(credential),
             Err(why) => tracing::error!("the key can't be read anew, the one before stays: {why}"),
         }
-        self.looked_at_key = false;
+        self.checked_key = false;
         if self.refused.take().is_some() || self.context.stop.is_triggered() {
             self.context.remember_pace().await?;
             self.context = context(self.session, &self.client, &self.setting).await?;

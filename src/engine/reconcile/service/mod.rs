@@ -1,15 +1,14 @@
-//! The service: reconcile at start, then on every settled change of a file or of the manifest, and
+//! The service: reconciles at start, then after every settled change of a file or the manifest, and
 //! at least every interval, until a signal.
 //!
-//! One loop owns everything: it looks, plans, hands out the steps, and takes in what came of them.
-//! What tells it *when* to act (events, timers, requests) never tells it *what* to do: that is the
-//! plan's. It must never wait for anything without also taking in the work in hand, and never begin
-//! anything while git is in the middle of something.
+//! One loop owns everything: it scans, plans, hands out steps and records outcomes. Events, timers
+//! and requests tell it *when* to act; the plan alone says *what* to do. The loop must never wait
+//! without also receiving results of workers, and never begin anything while git is busy.
 //!
-//! Read next: [`reconcile`] for what a pass does, [`workers`] for the work in hand, [`requests`]
-//! for what other commands ask, [`file_monitor`] and [`rescan`] for what is seen of the disk,
-//! [`scan_schedule`] for what is looked at when, [`outputs`] for the game's files, [`key`] for a
-//! refused key, [`observability`] for what operators see.
+//! Read next: [`reconcile`] for one pass, [`workers`] for the work in progress, [`requests`] for
+//! requests of other commands, [`file_monitor`] and [`rescan`] for the disk, [`scan_schedule`] for
+//! the order of fetches, [`outputs`] for the game's files, [`key`] for a refused key,
+//! [`observability`] for operators.
 
 mod drift_scan;
 mod file_monitor;
@@ -32,9 +31,9 @@ use tokio::sync::mpsc;
 use self::drift_scan::until;
 use self::file_monitor::FileMonitor;
 use self::observability::Observability;
-use self::outputs::TellOutputs;
-use self::requests::Asked;
-use self::scan_schedule::Rounds;
+use self::outputs::OutputReporter;
+use self::requests::ActiveRequest;
+use self::scan_schedule::ScanSchedule;
 use self::workers::{End, WorkerResult, Workers};
 use crate::cloud::client::Client;
 use crate::cloud::secret::Credential;
@@ -59,43 +58,43 @@ use crate::state::StateError;
 /// The lockfile is written at most this long after an outcome.
 const LOCKFILE_EVERY: Duration = Duration::from_secs(5);
 
-/// How often is looked whether git is done, where no event tells.
+/// How often to check whether git is done, where no event tells.
 const GIT_AGAIN: Duration = Duration::from_secs(2);
 
-/// How often everything is looked at while watching doesn't tell everything.
+/// How often to scan everything while watching is degraded.
 const POLL_EVERY: Duration = Duration::from_secs(30);
 
-/// What is on the wire at a signal has so long to end; the rest of the 10 seconds that a supervisor
-/// is promised is for writing down.
+/// How long requests in flight may take at shutdown. Supervisors promise 10 seconds; the remaining
+/// 3 are for writing state, lockfile and outputs.
 const DRAIN: Duration = Duration::from_secs(7);
 
-/// The loop wakes at least this often, so that what supervises it sees progress.
+/// The longest sleep of the loop, so that its supervisor sees progress.
 const PULSE: Duration = Duration::from_secs(15);
 
-/// What the outside asks of the service.
+/// A command to the service from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServiceCommand {
-    /// End in order.
+    /// Shut down in order.
     Stop,
-    /// Read the key anew, and look at everything.
+    /// Read the key again, and scan everything.
     Reload,
 }
 
-/// What a service is given.
+/// The settings of a service.
 pub(crate) struct ServiceSettings {
-    /// How many files are uploaded at once.
+    /// The number of files uploaded at once.
     pub uploads: usize,
-    /// The longest time between two looks at everything.
+    /// The longest time between two full scans.
     pub interval: Duration,
-    /// Hold all writes on another branch than this.
+    /// Hold all writes on any other branch.
     pub branch: Option<String>,
-    /// Reads the key anew.
+    /// Reads the key again.
     pub key: Box<dyn Fn() -> Result<Credential, String> + Send>,
-    /// Who is told what happens to requests.
+    /// Receives the events of requests.
     pub listener: Listener,
 }
 
-/// Why the service could not begin or go on.
+/// Why the service could not start or continue.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServiceError {
     /// The manifest can't be used at the start.
@@ -107,7 +106,7 @@ pub(crate) enum ServiceError {
     /// The lockfile could not be kept.
     #[error(transparent)]
     Lockfile(#[from] KeepError),
-    /// Requests could not be taken.
+    /// Requests could not be received.
     #[error("take requests")]
     Requests(#[from] StateError),
     /// The state was deleted or replaced, and another process holds it by now.
@@ -126,36 +125,36 @@ pub(crate) enum ServiceError {
     },
 }
 
-/// What has to be done, as far as is known.
+/// The work that is needed next.
 #[derive(Debug, Default)]
 struct Needs {
-    look: bool,
-    /// Every file is to be looked at, since no events tell.
+    scan: bool,
+    /// Scan every file, since no events tell of changes.
     all: bool,
     plan: bool,
     requests: bool,
-    /// Whoever worked on these panicked: what was under way is recovered from the journal.
+    /// Addresses whose worker panicked: their attempts are recovered from the journal.
     recovery: BTreeSet<Address>,
-    /// When the lockfile has to be written.
+    /// When to write the lockfile.
     lockfile: Option<Duration>,
-    /// The outputs are to be looked at, once the lockfile is written.
+    /// Check the outputs, once the lockfile is written.
     outputs: bool,
 }
 
-/// When what comes by itself is due.
+/// When periodic work is due.
 #[derive(Debug)]
 struct Times {
     interval: Duration,
     git: Option<Duration>,
-    /// The next look at an asset; `None`: there is none.
-    look: Option<Duration>,
-    /// When is planned for what can wait.
+    /// The next fetch of an asset; `None` if there is none.
+    fetch: Option<Duration>,
+    /// The next plan for changes that can wait.
     plan: Option<Duration>,
     pulse: Duration,
 }
 
-/// What ends the waiting of work beside the crew.
-struct Beside<'a> {
+/// Ends a wait that runs alongside the workers.
+struct Interrupts<'a> {
     ending: &'a Shutdown,
     stop: &'a Shutdown,
     pause: Duration,
@@ -168,41 +167,41 @@ struct Service<'a> {
     setting: ServiceSettings,
     observability: Observability,
     on_change: Option<OnChange>,
-    /// Thrown as soon as the end is asked for, whatever the loop waits for.
+    /// Triggered as soon as shutdown is requested, whatever the loop waits for.
     ending: Shutdown,
     workers: Workers,
     file_monitor: FileMonitor,
     queue: RequestQueue,
-    /// The state for which is planned, see
+    /// The state's generation at the last check, see
     /// [`StateCache::generation`](crate::engine::workspace::state_cache::StateCache::generation).
     generation: u64,
-    /// What another command asked for and is not answered yet; one at a time.
-    asked: Option<Asked>,
+    /// The request of another command that is in progress; one at a time.
+    request: Option<ActiveRequest>,
     needs: Needs,
     times: Times,
-    rounds: Rounds,
-    /// The last good manifest, with its text.
+    scan_schedule: ScanSchedule,
+    /// The last valid manifest, with its text.
     manifest: Option<(Manifest, String)>,
-    /// The manifest of the start, for as long as nothing was looked at.
+    /// The manifest of the start, until the first scan.
     first: Option<(Manifest, String)>,
     desired: Arc<Desired>,
     in_manifest: BTreeSet<Address>,
-    /// Why the manifest of now is not in force.
+    /// Why the current manifest is not in force.
     invalid: Option<String>,
     /// Why the lockfile can't be used.
     unreadable: Option<String>,
     /// The last plan was made without a lockfile.
     lockfile_was_missing: bool,
-    /// What is told of the outputs.
-    outputs: TellOutputs,
+    /// What was reported about the outputs.
+    outputs: OutputReporter,
     /// Why nothing is written: the key was refused.
     refused: Option<String>,
-    looked_at_key: bool,
-    /// The remote fails, as was told.
+    checked_key: bool,
+    /// The remote was failing when this was last reported.
     failing: bool,
 }
 
-/// Runs the service until it is told to stop.
+/// Runs the service until shutdown.
 ///
 /// # Errors
 /// When manifest, state or lockfile can't be used at the start, or the state can't be written
@@ -213,26 +212,26 @@ pub(crate) async fn serve(
     setting: ServiceSettings,
     observability: Observability,
     on_change: Option<OnChange>,
-    orders: mpsc::UnboundedReceiver<ServiceCommand>,
+    commands: mpsc::UnboundedReceiver<ServiceCommand>,
     ending: Shutdown,
 ) -> Result<(), ServiceError> {
     let context = context(session, &client, &setting).await?;
     let (manifest, text) = read_manifest(&session.project)?;
     let mut file_monitor = FileMonitor::new();
     let now = clock::elapsed();
-    // Armed before the first look, so that nothing is missed in between.
-    tokio::task::block_in_place(|| file_monitor.turn_to(&session.project, manifest.selection()));
+    // Armed before the first scan, so that no change is missed in between.
+    tokio::task::block_in_place(|| file_monitor.watch(&session.project, manifest.selection()));
     let queue = RequestQueue::open(session);
     if let Some(on_change) = &on_change {
         manifest.webhook_env().into_iter().for_each(|variable| on_change.hide(variable));
-        // The run for it failed, or was cut off, in an earlier process.
+        // In an earlier process the command failed, or was cut off.
         if session.lockfile.is_untold() {
             let outputs = tokio::task::block_in_place(|| ours(&session.project, &manifest));
             on_change.changed(std::iter::once(session.project.lockfile.clone()).chain(outputs));
         }
     }
-    let times = Times { interval: now + setting.interval, git: None, look: None, plan: None, pulse: now };
-    let needs = Needs { look: true, all: true, ..Needs::default() };
+    let times = Times { interval: now + setting.interval, git: None, fetch: None, plan: None, pulse: now };
+    let needs = Needs { scan: true, all: true, ..Needs::default() };
     let mut service = Service {
         session,
         client,
@@ -245,10 +244,10 @@ pub(crate) async fn serve(
         file_monitor,
         queue,
         generation: 0,
-        asked: None,
+        request: None,
         needs,
         times,
-        rounds: Rounds::default(),
+        scan_schedule: ScanSchedule::default(),
         manifest: None,
         first: Some((manifest, text)),
         desired: Arc::default(),
@@ -256,12 +255,12 @@ pub(crate) async fn serve(
         invalid: None,
         unreadable: None,
         lockfile_was_missing: false,
-        outputs: TellOutputs::default(),
+        outputs: OutputReporter::default(),
         refused: None,
-        looked_at_key: false,
+        checked_key: false,
         failing: false,
     };
-    let ended = service.run(orders).await;
+    let ended = service.run(commands).await;
     service.end(ended).await
 }
 
@@ -272,50 +271,51 @@ async fn context(
 ) -> Result<ExecutionContext, StateCacheError> {
     let (listener, stop) = (setting.listener.clone(), Shutdown::default());
     let context = ExecutionContext::new(session, Arc::clone(client), listener, stop, setting.uploads).await?;
-    // The crew catches them: other addresses are not touched by it.
+    // The workers catch a panic, so that it doesn't affect other addresses.
     Ok(context.letting_panics_go_on())
 }
 
 /// What woke the loop.
 enum Woken {
-    Order(ServiceCommand),
+    Command(ServiceCommand),
     Hints(Vec<crate::files::Hint>),
     Ended(End),
-    Rung,
+    Request,
     Time,
 }
 
 impl Service<'_> {
-    async fn run(&mut self, mut orders: mpsc::UnboundedReceiver<ServiceCommand>) -> Result<(), ServiceError> {
+    async fn run(&mut self, mut commands: mpsc::UnboundedReceiver<ServiceCommand>) -> Result<(), ServiceError> {
         loop {
             self.act().await?;
             self.observability.progress(&self.health());
             let wait = self.next_time().saturating_sub(clock::elapsed());
             let pause = self.setting.interval;
             let woken = tokio::select! {
-                order = orders.recv() => Woken::Order(order.unwrap_or(ServiceCommand::Stop)),
+                command = commands.recv() => Woken::Command(command.unwrap_or(ServiceCommand::Stop)),
                 ended = self.workers.next(clock::elapsed, pause) => Woken::Ended(ended),
                 hints = self.file_monitor.hints() => Woken::Hints(hints),
-                () = self.queue.woken() => Woken::Rung,
+                () = self.queue.woken() => Woken::Request,
                 () = run_ended(self.on_change.as_ref()) => Woken::Time,
                 () = tokio::time::sleep(wait) => Woken::Time,
             };
             match woken {
-                Woken::Order(ServiceCommand::Stop) => return Ok(()),
-                Woken::Order(ServiceCommand::Reload) => self.reload().await?,
+                Woken::Command(ServiceCommand::Stop) => return Ok(()),
+                Woken::Command(ServiceCommand::Reload) => self.reload().await?,
                 Woken::Hints(hints) => self.hinted(hints),
                 Woken::Ended(ended) => self.ended(ended)?,
-                Woken::Rung => self.needs.requests = true,
+                Woken::Request => self.needs.requests = true,
                 Woken::Time => {}
             }
         }
     }
 
-    /// Does what is needed and may be done now.
+    /// Does the work that is needed and allowed now.
     async fn act(&mut self) -> Result<(), ServiceError> {
         self.secure().await?;
-        let is_told = self.outputs.changed.is_empty() && self.on_change.as_ref().is_some_and(OnChange::is_up_to_date);
-        if is_told && self.session.lockfile.is_untold() {
+        let is_announced =
+            self.outputs.changed.is_empty() && self.on_change.as_ref().is_some_and(OnChange::is_up_to_date);
+        if is_announced && self.session.lockfile.is_untold() {
             self.session.lockfile.told(&self.session.state_cache).await?;
         }
         let now = clock::elapsed();
@@ -326,13 +326,13 @@ impl Service<'_> {
             (true, false) => tracing::info!("Roblox answers again"),
             _ => {}
         }
-        // Watching may have ceased since the interval began.
+        // Watching may have become degraded since the interval began.
         self.times.interval = self.times.interval.min(now + self.interval());
         if now >= self.times.interval {
             self.times.interval = now + self.interval();
             tokio::task::block_in_place(|| self.file_monitor.recheck());
             self.observability.metrics.rescan("interval");
-            (self.needs.look, self.needs.all) = (true, true);
+            (self.needs.scan, self.needs.all) = (true, true);
             self.context.reset_backoff();
             self.workers.reset_backoff();
             if self.refused.is_some() {
@@ -343,27 +343,27 @@ impl Service<'_> {
         self.recover().await?;
         self.answer_request().await?;
         self.needs.plan |= self.times.plan.take_if(|at| *at <= now).is_some();
-        self.needs.plan |= self.workers.rested(now) || self.rounds.take_archiving(clock::now());
+        self.needs.plan |= self.workers.take_expired_backoff(now) || self.scan_schedule.take_archiving(clock::now());
         if self.file_monitor.next(now).is_some_and(|at| at <= now) {
             let project = self.session.project.clone();
-            self.needs.look |= tokio::task::block_in_place(|| self.file_monitor.settle(&project));
+            self.needs.scan |= tokio::task::block_in_place(|| self.file_monitor.settle(&project));
         }
-        let due = self.needs.look
+        let due = self.needs.scan
             || self.needs.plan
             || self.needs.requests
-            || self.asked.as_ref().is_some_and(|asked| !asked.is_begun())
+            || self.request.as_ref().is_some_and(|request| !request.is_begun())
             || self.needs.lockfile.is_some_and(|at| at <= now)
             || self.may_write_outputs();
         if due && self.must_wait() {
             self.times.git = Some(now + GIT_AGAIN);
-            // To wait for git may take days, and is no failure to start.
+            // Waiting for git may take days, and is not a failed start.
             self.observability.ready();
             return Ok(());
         }
         self.times.git = None;
-        if std::mem::take(&mut self.needs.look) {
-            self.look().await?;
-            // Git began to work meanwhile.
+        if std::mem::take(&mut self.needs.scan) {
+            self.scan().await?;
+            // Git began to work during the scan.
             if self.times.git.is_some() {
                 return Ok(());
             }
@@ -380,22 +380,22 @@ impl Service<'_> {
         if self.may_write_outputs() {
             self.write_outputs().await?;
         }
-        self.tell_changed();
-        if self.times.look.is_some_and(|at| at <= now) {
+        self.announce_changes();
+        if self.times.fetch.is_some_and(|at| at <= now) {
             self.scan_drift().await?;
         }
         Ok(())
     }
 
-    /// Makes sure that the state is still the one at its path. Where it was written anew,
-    /// everything is looked at again: another process may have been there.
+    /// Checks that the state is still the one at its path. If it was written anew, everything is
+    /// scanned again: another process may have been there.
     async fn secure(&mut self) -> Result<(), ServiceError> {
         self.session.state_cache.secure().await?;
         let generation = self.session.state_cache.generation();
         if std::mem::replace(&mut self.generation, generation) != generation {
-            // The bell was in the folder too, and the lockfile may be gone with it.
+            // The wakeup socket was in that folder too, and the lockfile may be gone with it.
             self.queue = RequestQueue::open(self.session);
-            (self.needs.look, self.needs.all, self.needs.requests) = (true, true, true);
+            (self.needs.scan, self.needs.all, self.needs.requests) = (true, true, true);
             self.needs.lockfile = Some(clock::elapsed());
         }
         Ok(())
@@ -409,7 +409,7 @@ impl Service<'_> {
         }
     }
 
-    /// Whether git, or its branch, forbids to act now.
+    /// Returns whether git, or the checkout's branch, forbids to act now.
     fn must_wait(&mut self) -> bool {
         let root = &self.session.project.root;
         let why = git::busy(root).or_else(|| {
@@ -429,12 +429,12 @@ impl Service<'_> {
         let times = [
             Some(self.times.interval),
             Some(self.times.pulse),
-            self.times.look.filter(|_| self.times.git.is_none()),
+            self.times.fetch.filter(|_| self.times.git.is_none()),
             self.times.plan,
-            self.rounds.archiving().map(|at| now + until(at)),
+            self.scan_schedule.archiving().map(|at| now + until(at)),
             self.times.git,
-            // What ended while the loop did something else is taken in at once.
-            Some(now).filter(|_| self.is_pressed() && self.times.git.is_none()),
+            // Work that came up meanwhile is done at once.
+            Some(now).filter(|_| self.has_work() && self.times.git.is_none()),
             self.file_monitor.next(now),
             self.needs.lockfile.filter(|_| self.times.git.is_none()),
             self.workers.next_due(now),
@@ -442,18 +442,18 @@ impl Service<'_> {
         times.into_iter().flatten().min().unwrap_or(now + PULSE)
     }
 
-    fn is_pressed(&self) -> bool {
-        let Needs { look, plan, recovery, .. } = &self.needs;
-        *look
+    fn has_work(&self) -> bool {
+        let Needs { scan, plan, recovery, .. } = &self.needs;
+        *scan
             || *plan
             || self.may_write_outputs()
             || !recovery.is_empty()
-            || self.asked.as_ref().is_some_and(Asked::is_over)
+            || self.request.as_ref().is_some_and(ActiveRequest::is_over)
     }
 
     fn hinted(&mut self, hints: Vec<crate::files::Hint>) {
         let wake = self.file_monitor.take(hints);
-        self.needs.look |= wake.look;
+        self.needs.scan |= wake.scan;
         if wake.overflow {
             self.observability.metrics.overflow();
         }
@@ -463,11 +463,11 @@ impl Service<'_> {
         }
     }
 
-    /// Takes in the end of some work.
+    /// Records the end of some work.
     fn ended(&mut self, end: End) -> Result<(), ServiceError> {
         let WorkerResult { address, reports, panicked, .. } = match end {
             End::Steps(ended) => ended,
-            End::Errand(result) => {
+            End::Job(result) => {
                 self.job_ended(result);
                 return self.check_shutdown();
             }
@@ -477,7 +477,7 @@ impl Service<'_> {
             self.needs.recovery.insert(address);
         }
         for report in &reports {
-            self.observability.told(report);
+            self.observability.step_ended(report);
         }
         self.check_shutdown()?;
         if reports.iter().any(|report| !matches!(report.outcome, Outcome::NotBegun)) {
@@ -485,13 +485,13 @@ impl Service<'_> {
         }
         self.needs.plan = true;
         if self.workers.is_idle() {
-            // What is done is told at once where nothing else is going on.
+            // While nothing else runs, the lockfile is written at once.
             self.needs.lockfile = self.needs.lockfile.map(|_| clock::elapsed());
         }
         Ok(())
     }
 
-    /// Recovers from the journal what was under way where a panic ended the work, as after a crash.
+    /// Recovers from the journal the attempts of workers that panicked, as after a crash.
     async fn recover(&mut self) -> Result<(), ServiceError> {
         let panicked = std::mem::take(&mut self.needs.recovery);
         if !panicked.is_empty() {
@@ -503,15 +503,15 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// Runs `work`, taking in meanwhile what the crew does. When the end is asked for, all that
-    /// waits for the remote is called off.
-    async fn beside<T>(
+    /// Runs `work` while receiving the results of workers. Shutdown cancels every wait for the
+    /// remote.
+    async fn alongside_workers<T>(
         workers: &mut Workers,
         done: &mut Vec<End>,
-        with: Beside<'_>,
+        with: Interrupts<'_>,
         work: impl Future<Output = T>,
     ) -> T {
-        let Beside { ending, stop, pause } = with;
+        let Interrupts { ending, stop, pause } = with;
         let mut work = pin!(work);
         loop {
             tokio::select! {
@@ -523,7 +523,7 @@ impl Service<'_> {
         }
     }
 
-    /// Takes in what ended meanwhile.
+    /// Records the results that were received meanwhile.
     fn all_ended(&mut self, done: Vec<End>) -> Result<(), ServiceError> {
         done.into_iter().try_for_each(|end| self.ended(end))?;
         self.check_shutdown()
@@ -544,9 +544,9 @@ impl Service<'_> {
         }
     }
 
-    /// The state is where nobody finds it: what it knows is left to the lockfile, whatever git
-    /// does, with what was not answered as in doubt. It is a union, so that whoever holds the
-    /// state now loses nothing by it.
+    /// Saves what a lost state knows to the lockfile, whatever git does; unanswered requests are
+    /// recorded as in doubt. The lockfile is a union, so the process that holds the state now loses
+    /// nothing.
     async fn leave_to_lockfile(&mut self) -> Result<(), ServiceError> {
         self.session.state_cache.commit_with(|recorded| recover(recorded, |_| true)).await?;
         if self.session.lockfile.write(&self.session.state_cache, &self.in_manifest).await? {
@@ -555,7 +555,7 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// Finishes what is on the wire, and writes everything down.
+    /// Finishes requests in flight, and writes everything down.
     async fn end(mut self, ended: Result<(), ServiceError>) -> Result<(), ServiceError> {
         self.observability.stopping();
         let until = tokio::time::sleep(DRAIN);
@@ -566,12 +566,12 @@ impl Service<'_> {
             tokio::select! {
                 () = &mut until => break,
                 end = self.workers.next(clock::elapsed, Duration::ZERO) => match end {
-                    End::Errand(result) => self.job_ended(result),
+                    End::Job(result) => self.job_ended(result),
                     End::Steps(ended) => {
                         for report in &ended.reports {
                             match report.outcome {
                                 Outcome::Running { .. } => running += 1,
-                                _ => self.observability.told(report),
+                                _ => self.observability.step_ended(report),
                             }
                         }
                     }
@@ -584,7 +584,7 @@ impl Service<'_> {
                 "Roblox still works on some operations; the next start goes on waiting for them"
             );
         }
-        let told = self.end_request().await;
+        let answered = self.end_request().await;
         let unanswered = self.workers.in_progress().len();
         if unanswered > 0 {
             tracing::warn!(assets = unanswered, "not answered in time: the next start looks what came of them");
@@ -600,7 +600,7 @@ impl Service<'_> {
         if written.is_ok() && ended.is_ok() && self.may_write_outputs() && !self.must_wait() {
             self.write_outputs().await?;
         }
-        self.tell_changed();
+        self.announce_changes();
         let mut noted = Ok(());
         if let Some(on_change) = self.on_change.take()
             && on_change.finish(Duration::from_secs(2)).await
@@ -608,11 +608,11 @@ impl Service<'_> {
         {
             noted = self.session.lockfile.told(&self.session.state_cache).await.map_err(ServiceError::from);
         }
-        ended.and(told).and(written).and(noted)
+        ended.and(answered).and(written).and(noted)
     }
 }
 
-/// The next end of a run of the command; never where there is none.
+/// Waits for the next end of the command's run; for ever without a command.
 async fn run_ended(on_change: Option<&OnChange>) {
     match on_change {
         Some(on_change) => on_change.run_ended().await,

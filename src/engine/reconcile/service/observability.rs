@@ -1,5 +1,5 @@
-//! What operators see of the service: logs, metrics, health, and what systemd is told. It follows
-//! progress, never a timer.
+//! What operators see of the service: logs, metrics, health, and the status for systemd. It follows
+//! the loop's progress, never a timer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::systemd::{Notifier, Watchdog};
 
-/// The loop counts as stuck after so long without getting anywhere: longer than a look at many
-/// files takes.
+/// The time without progress after which the loop counts as stuck: longer than a scan of many files
+/// takes.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(3);
 
-/// How the loop stands.
+/// The status of the loop.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct LoopStatus {
     pub(super) assets: usize,
@@ -32,26 +32,26 @@ pub(super) struct LoopStatus {
     pub(super) degraded: Vec<String>,
 }
 
-/// The outward face of the loop.
+/// Reports the loop's progress to operators.
 pub(crate) struct Observability {
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
     health: watch::Sender<Health>,
     notifier: Notifier,
     watchdog: Option<Watchdog>,
-    beaten_at: Option<Duration>,
+    notified_at: Option<Duration>,
     status: String,
     ready: bool,
     waits_for: Option<String>,
     ids: ChangeIds,
-    /// When each change of an address was first seen, and how it is called, until it is synced.
+    /// When each address last changed, and the change's id, until it is synced.
     changed_at: BTreeMap<Address, (Duration, ChangeId)>,
     held: BTreeMap<Address, String>,
     drifts: BTreeMap<Address, String>,
 }
 
 impl Observability {
-    /// A face that tells `health` and `notifier`.
+    /// Creates one that reports to `health` and `notifier`.
     pub(crate) fn new(metrics: Arc<Metrics>, health: watch::Sender<Health>, notifier: Notifier) -> Self {
         let watchdog = notifier.watchdog(DEADLINE);
         Self {
@@ -59,7 +59,7 @@ impl Observability {
             health,
             notifier,
             watchdog,
-            beaten_at: None,
+            notified_at: None,
             status: String::new(),
             ready: false,
             waits_for: None,
@@ -70,7 +70,7 @@ impl Observability {
         }
     }
 
-    /// Locked, recovered, watching, and looked once or waiting for git; told once.
+    /// Reports readiness, once: locked, recovered, watching, and either scanned or waiting for git.
     pub(super) fn ready(&mut self) {
         if std::mem::replace(&mut self.ready, true) {
             return;
@@ -100,10 +100,10 @@ impl Observability {
         });
     }
 
-    /// The loop got somewhere.
-    pub(super) fn progress(&mut self, told: &LoopStatus) {
+    /// Reports progress of the loop.
+    pub(super) fn progress(&mut self, loop_status: &LoopStatus) {
         let now = clock::elapsed();
-        let LoopStatus { assets, in_progress, degraded } = told;
+        let LoopStatus { assets, in_progress, degraded } = loop_status;
         let detail = match &self.waits_for {
             Some(_) => "waiting for git".to_owned(),
             None if *in_progress > 0 => format!("{assets} assets, {in_progress} in the works"),
@@ -122,15 +122,15 @@ impl Observability {
             self.status = status;
         }
         if let Some(watchdog) = &self.watchdog
-            && self.beaten_at.is_none_or(|at| now.saturating_sub(at) >= watchdog.interval())
+            && self.notified_at.is_none_or(|at| now.saturating_sub(at) >= watchdog.interval())
             && watchdog.beat(Duration::ZERO)
         {
             warn_of(self.notifier.notify_watchdog());
-            self.beaten_at = Some(now);
+            self.notified_at = Some(now);
         }
     }
 
-    /// Why nothing may be done now; told once.
+    /// Reports why the loop may do nothing now. Logs changes only.
     pub(super) fn waits_for(&mut self, why: Option<String>) {
         if why != self.waits_for {
             match &why {
@@ -141,7 +141,7 @@ impl Observability {
         }
     }
 
-    /// Something else is wanted of these addresses.
+    /// Records that the desired state of these addresses changed.
     pub(super) fn changed(&mut self, addresses: &BTreeSet<Address>) {
         let now = clock::elapsed();
         for address in addresses {
@@ -151,17 +151,17 @@ impl Observability {
         }
     }
 
-    /// What puts the id of the change of `address` on log lines.
+    /// Returns the span that puts the change's id on log lines.
     pub(super) fn span(&self, address: &Address) -> tracing::Span {
         self.changed_at.get(address).map_or_else(tracing::Span::none, |(_, id)| id.span())
     }
 
-    /// What came of a step.
-    pub(super) fn told(&mut self, report: &StepReport) {
+    /// Logs and counts the outcome of a step.
+    pub(super) fn step_ended(&mut self, report: &StepReport) {
         let (address, action) = (&report.step.address, report.step.action.name());
         let _following = self.span(address).entered();
         let result = match &report.outcome {
-            // Who did it has told it.
+            // The executor logged it.
             Outcome::Done { .. } => "done",
             Outcome::Refused { message, hint } => {
                 tracing::error!(%address, action, hint, "refused: {message}");
@@ -188,7 +188,7 @@ impl Observability {
         self.metrics.action(action, result);
     }
 
-    /// What a plan holds and what drifted is told once; an empty plan is a success.
+    /// Logs new holds and drifts; a plan without steps and holds counts as a success.
     pub(super) fn planned(
         &mut self,
         plan: &Plan,
@@ -209,7 +209,7 @@ impl Observability {
                 self.metrics.synced_after(now.saturating_sub(since));
             }
         }
-        // A file that somebody is still writing is taken in a moment: nothing to tell anybody.
+        // A file that is still being written settles in a moment; nothing to report.
         let early = FileProblem::being_written().message;
         let holds: Vec<&Hold> = plan.held.iter().filter(|hold| hold.reason != early).collect();
         let held: BTreeMap<Address, String> =
@@ -224,13 +224,13 @@ impl Observability {
             tracing::warn!(%address, "drift: {what}");
         }
         self.drifts = drifts;
-        let doubts = state_cache.read(|recorded| {
+        let in_doubt_creates = state_cache.read(|recorded| {
             let in_doubt = |intent: &Intent, phase: &Phase| {
                 matches!((intent, phase), (Intent::Create { .. }, Phase::InDoubt | Phase::Held))
             };
             recorded.attempts.values().filter(|attempt| in_doubt(&attempt.intent, &attempt.phase)).count()
         });
-        self.metrics.set_in_doubt(doubts as u64);
+        self.metrics.set_in_doubt(in_doubt_creates as u64);
         self.metrics.set_drifted(self.drifts.len() as u64);
         let (held, pending) = (self.held.len() as u64, acting.len() as u64);
         let all = desired.assets.len() as u64;
@@ -242,9 +242,9 @@ impl Observability {
     }
 }
 
-/// A supervisor that can't be told is no reason to stop.
-fn warn_of(told: std::io::Result<()>) {
-    if let Err(error) = told {
+/// A failed notification of systemd is no reason to stop.
+fn warn_of(sent: std::io::Result<()>) {
+    if let Err(error) = sent {
         tracing::debug!("systemd could not be told: {error}");
     }
 }

@@ -1,5 +1,5 @@
-//! The outputs in the service: written whenever what is wanted or known may have changed, always
-//! after the lockfile.
+//! The outputs in the service: written whenever the desired or recorded state may have changed,
+//! always after the lockfile.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,22 +8,22 @@ use super::{Service, ServiceError};
 use crate::engine::workspace::outputs::{OutputDraft, OutputFile, OutputProblem, OutputState, asset_ids, draft, write};
 use crate::model::path::ProjectPath;
 
-/// What was told of the outputs, so that nothing is told twice.
+/// The problems reported so far, so that none is logged twice.
 #[derive(Debug, Default)]
-pub(super) struct TellOutputs {
+pub(super) struct OutputReporter {
     problems: BTreeMap<ProjectPath, OutputProblem>,
-    /// Files that were written, the lockfile among them, and of which the command of `--on-change`
-    /// wasn't told yet: it is told of all at once, so that they become one commit.
+    /// Written files that the command of `--on-change` doesn't know yet, with the lockfile. It gets
+    /// them all at once, so that they become one commit.
     pub(super) changed: Vec<PathBuf>,
 }
 
-impl TellOutputs {
-    /// Whether an output can't be made or written.
+impl OutputReporter {
+    /// Returns whether an output can't be made or written.
     pub(super) fn is_failing(&self) -> bool {
         !self.problems.is_empty()
     }
 
-    fn tell(&mut self, files: &[OutputFile]) {
+    fn report(&mut self, files: &[OutputFile]) {
         let problem = |file: &OutputFile| Some((file.path.clone(), file.state.problem()?.clone()));
         let problems: BTreeMap<ProjectPath, OutputProblem> = files.iter().filter_map(problem).collect();
         for (path, problem) in &problems {
@@ -40,8 +40,8 @@ impl TellOutputs {
 }
 
 impl Service<'_> {
-    /// Whether the outputs are to be looked at and nothing is in the way. What the lockfile doesn't
-    /// say yet waits for it: the game must not get an ID that no other machine can know.
+    /// Returns whether to check the outputs now. They wait for the lockfile: the game must not get
+    /// an ID that no other machine can know.
     pub(super) const fn may_write_outputs(&self) -> bool {
         self.needs.outputs && self.needs.lockfile.is_none() && self.manifest.is_some() && self.unreadable.is_none()
     }
@@ -57,15 +57,15 @@ impl Service<'_> {
             self.session.lockfile.will_be_told(&self.session.state_cache).await?;
         }
         let files = tokio::task::block_in_place(|| write(&self.session.project, drafts));
-        self.outputs.tell(&files);
+        self.outputs.report(&files);
         let written = files.iter().filter(|file| file.state == OutputState::Written);
         let root = &self.session.project.outputs;
         self.outputs.changed.extend(written.map(|file| root.join(file.path.as_str())));
         Ok(())
     }
 
-    /// Tells the command of `--on-change` what was written.
-    pub(super) fn tell_changed(&mut self) {
+    /// Passes the written files to the command of `--on-change`.
+    pub(super) fn announce_changes(&mut self) {
         let changed = std::mem::take(&mut self.outputs.changed);
         if let Some(on_change) = self.on_change.as_ref().filter(|_| !changed.is_empty()) {
             on_change.changed(changed);

@@ -1,7 +1,7 @@
-//! One pass: what follows from what is wanted and known is planned, written down and handed out,
-//! and the lockfile says it. When: `super`, the loop.
+//! One pass: plans, records the plan's marks and hands out its steps; then writes the lockfile. See
+//! `super` for when.
 
-use super::{LOCKFILE_EVERY, POLL_EVERY, Rounds, Service, ServiceError};
+use super::{LOCKFILE_EVERY, POLL_EVERY, ScanSchedule, Service, ServiceError};
 use crate::engine::execute::executor::chain;
 use crate::engine::reconcile::once::{abandoned_creates, uploads_of};
 use crate::engine::workspace::lockfile::KeepError;
@@ -10,12 +10,12 @@ use crate::plan::{PlanOptions, plan};
 use crate::platform::{clock, failpoint};
 
 impl Service<'_> {
-    /// Plans, writes down what the plan marks, and hands out its steps.
+    /// Plans, records the plan's marks, and hands out its steps.
     pub(super) async fn plan(&mut self) -> Result<(), ServiceError> {
         let missing_lockfile = self.session.lockfile.missing().cloned();
         self.lockfile_was_missing = missing_lockfile.is_some();
         if self.lockfile_was_missing {
-            // What the state knows of it is written down before anything new is created.
+            // The state's entries are written to the lockfile before anything new is uploaded.
             self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
         }
         let (in_progress, lost_answer_rest) = (self.workers.in_progress(), failpoint::rest(LOST_ANSWER_REST));
@@ -29,18 +29,19 @@ impl Service<'_> {
             self.session.state_cache.commit(marks).await?;
             self.needs.lockfile.get_or_insert(clock::elapsed() + LOCKFILE_EVERY);
         }
-        self.rounds = self.session.state_cache.read(|recorded| Rounds::new(&self.desired, recorded, clock::now()));
-        // Many plans in a row put no look off for ever.
-        let next = self.rounds.wait(clock::now()).map(|wait| clock::elapsed() + wait);
-        self.times.look = next.into_iter().chain(self.times.look).min();
+        self.scan_schedule =
+            self.session.state_cache.read(|recorded| ScanSchedule::new(&self.desired, recorded, clock::now()));
+        // A series of plans must not postpone a fetch for ever.
+        let next = self.scan_schedule.wait(clock::now()).map(|wait| clock::elapsed() + wait);
+        self.times.fetch = next.into_iter().chain(self.times.fetch).min();
         self.observability.metrics.pass();
         self.observability.planned(&plan, &options.in_progress, &self.session.state_cache, &self.desired);
         let (steps, failing) = (plan.steps, self.context.throttle.is_failing());
         if steps.is_empty() || self.context.stop.is_triggered() {
             return Ok(());
         }
-        // While Roblox fails the question would wait with everything else.
-        if !failing && !std::mem::replace(&mut self.looked_at_key, true) && !self.may_begin().await? {
+        // While Roblox fails, the check would wait like everything else.
+        if !failing && !std::mem::replace(&mut self.checked_key, true) && !self.may_begin().await? {
             return Ok(());
         }
         let uploads = uploads_of(&steps);
@@ -60,9 +61,9 @@ impl Service<'_> {
     pub(super) async fn write_lockfile(&mut self) -> Result<(), ServiceError> {
         self.needs.lockfile = None;
         self.context.remember_pace().await?;
-        // Another branch, as a rule: which addresses are in its manifest is looked at first.
+        // The branch has probably changed: scan first which addresses its manifest has.
         if self.session.lockfile.is_changed().unwrap_or(false) {
-            (self.needs.look, self.needs.all) = (true, true);
+            (self.needs.scan, self.needs.all) = (true, true);
             self.needs.lockfile = Some(clock::elapsed() + LOCKFILE_EVERY);
             return Ok(());
         }

@@ -1,9 +1,9 @@
-//! What other commands ask of the service: taken up one after another, carried out beside
-//! everything else, and answered when that is over.
+//! Requests of other commands: taken one after another, carried out alongside everything else, then
+//! answered.
 //!
-//! What needs the remote is work of the crew like any other: the loop goes on looking at files
-//! meanwhile, and at a signal it has as long as any upload. It begins when nobody else works on its
-//! addresses, which are kept free for it from when it is taken up.
+//! A request that needs the remote is a job of the workers: the loop goes on scanning, and at
+//! shutdown the job has as long as any upload. It begins when no worker is busy with its addresses,
+//! which are kept free for it from the start.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,26 +27,25 @@ use crate::model::missing_lockfile::MissingLockfile;
 use crate::model::request::{ProblemKind, Request, RequestDone, RequestId, RequestProblem, Resolution};
 use crate::platform::clock;
 
-/// A request that takes longer is broken off, as long as the command waits for it: others wait
-/// behind it.
+/// The longest time for a request: others wait behind it. The waiting command has the same limit.
 const PATIENCE: Duration = Duration::from_mins(10);
 
-/// A request that was taken from the desk and is not answered.
-pub(super) struct Asked {
+/// A request that was taken from the request queue and is not answered yet.
+pub(super) struct ActiveRequest {
     id: RequestId,
     request: Request,
     stage: RequestStage,
 }
 
 enum RequestStage {
-    /// Until its addresses are free and their files settled.
+    /// Waits until its addresses are free and their files settled.
     Waits,
-    /// The crew has it.
+    /// A worker carries it out.
     Begun,
     Ended(Result<RequestDone, RequestProblem>),
 }
 
-impl Asked {
+impl ActiveRequest {
     pub(super) const fn is_begun(&self) -> bool {
         !matches!(self.stage, RequestStage::Waits)
     }
@@ -56,7 +55,7 @@ impl Asked {
     }
 }
 
-/// What the crew does for a request: what needs the remote.
+/// The part of a request that needs the remote.
 enum CommandJob {
     Settle(Address, AssetId),
     Import { address: Address, asset_id: AssetId, content_matches: bool },
@@ -65,12 +64,12 @@ enum CommandJob {
 }
 
 impl Service<'_> {
-    /// Takes up what is asked, as far as it may begin.
+    /// Takes requests, as far as they may begin.
     pub(super) async fn take_requests(&mut self) -> Result<(), ServiceError> {
         self.recover().await?;
         self.answer_request().await?;
-        while !self.ending.is_triggered() && !self.asked.as_ref().is_some_and(Asked::is_begun) {
-            if self.asked.is_none() && !self.take_request().await? {
+        while !self.ending.is_triggered() && !self.request.as_ref().is_some_and(ActiveRequest::is_begun) {
+            if self.request.is_none() && !self.take_request().await? {
                 return Ok(());
             }
             self.needs.requests = true;
@@ -83,7 +82,7 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// Takes the next request from the desk; false: there is none.
+    /// Takes the next request from the request queue. Returns `false` if there is none.
     async fn take_request(&mut self) -> Result<bool, ServiceError> {
         if !std::mem::take(&mut self.needs.requests) {
             return Ok(false);
@@ -91,24 +90,24 @@ impl Service<'_> {
         let Some((id, request)) = self.queue.next().await? else { return Ok(false) };
         tracing::info!(command = request.command(), "carrying out a request");
         self.workers.keep_free(addresses(&request));
-        // Its address may have been written into the manifest only just now.
-        let looks = matches!(request, Request::Import { .. } | Request::Recreate { .. });
-        self.asked = Some(Asked { id, request, stage: RequestStage::Waits });
-        if looks {
+        // Its address may be new in the manifest.
+        let needs_scan = matches!(request, Request::Import { .. } | Request::Recreate { .. });
+        self.request = Some(ActiveRequest { id, request, stage: RequestStage::Waits });
+        if needs_scan {
             self.needs.all = true;
-            self.look().await?;
+            self.scan().await?;
         }
         Ok(true)
     }
 
-    /// Whether nobody works on its addresses, and nobody writes the file whose bytes it is about.
+    /// Returns whether no worker is busy with its addresses, and its file is not being written.
     fn may_begin_request(&self) -> bool {
-        let Some(Asked { request, .. }) = &self.asked else { return false };
+        let Some(ActiveRequest { request, .. }) = &self.request else { return false };
         let waits = match request {
             Request::Import { address, .. } => {
                 let want = self.desired.assets.get(address);
                 let written = want.is_some_and(|want| want.content.as_ref().is_err_and(FileProblem::is_being_written));
-                // It may take over what an address that left had.
+                // The import may take over the assets of an address that left the manifest.
                 written
                     || self
                         .workers
@@ -122,7 +121,7 @@ impl Service<'_> {
     }
 
     async fn begin_request(&mut self) -> Result<(), ServiceError> {
-        let Some(asked) = &mut self.asked else { return Ok(()) };
+        let Some(asked) = &mut self.request else { return Ok(()) };
         let job = match &asked.request {
             Request::Resolve { address, found: Resolution::Asset(asset_id) } => {
                 CommandJob::Settle(address.clone(), *asset_id)
@@ -139,7 +138,7 @@ impl Service<'_> {
                 let together = BTreeSet::new();
                 CommandJob::ByHand { address: address.clone(), direction: Direction::Restore, together }
             }
-            // The rest needs no more than the state.
+            // The other requests need only the state.
             Request::Resolve { address, found: found @ (Resolution::Nothing | Resolution::NoDuplicate) } => {
                 let result = match found {
                     Resolution::NoDuplicate => resolve::no_duplicate(&self.session.state_cache, address).await,
@@ -182,26 +181,25 @@ impl Service<'_> {
         Ok(())
     }
 
-    /// Takes in what came of the request that the crew carried out.
+    /// Records the result of a request's job.
     pub(super) fn job_ended(&mut self, result: Result<Result<RequestDone, RequestProblem>, String>) {
         let result = result.unwrap_or_else(|message| {
             tracing::error!("a defect of Macadam ended a request: {message}");
             Err(refused(&message))
         });
-        // Where it broke off, what it had under way is recovered; where it came to its end, there is
-        // nothing to recover.
-        self.needs.recovery.extend(self.asked.iter().flat_map(|asked| addresses(&asked.request)));
-        if let Some(asked) = &mut self.asked {
+        // A job that broke off leaves open attempts to recover; a finished one leaves none.
+        self.needs.recovery.extend(self.request.iter().flat_map(|asked| addresses(&asked.request)));
+        if let Some(asked) = &mut self.request {
             asked.stage = RequestStage::Ended(result);
         }
     }
 
-    /// Answers the request that is over, with the lockfile written.
+    /// Answers the request that is over, after writing the lockfile.
     pub(super) async fn answer_request(&mut self) -> Result<(), ServiceError> {
-        let (id, request, mut result) = match self.asked.take() {
-            Some(Asked { id, request, stage: RequestStage::Ended(result) }) => (id, request, result),
+        let (id, request, mut result) = match self.request.take() {
+            Some(ActiveRequest { id, request, stage: RequestStage::Ended(result) }) => (id, request, result),
             other => {
-                self.asked = other;
+                self.request = other;
                 return Ok(());
             }
         };
@@ -215,14 +213,14 @@ impl Service<'_> {
             tracing::warn!(command = request.command(), "a request was refused: {}", problem.message);
         }
         self.queue.answer(id, result).await?;
-        (self.needs.look, self.needs.plan, self.needs.requests) = (true, true, true);
-        // Whatever came of it: something may have become known.
+        (self.needs.scan, self.needs.plan, self.needs.requests) = (true, true, true);
+        // Even a failed request may have recorded something.
         self.needs.lockfile.get_or_insert(clock::elapsed());
         Ok(())
     }
 
-    /// Writes the lockfile for what was done, unless git is in the middle of something: then it
-    /// follows.
+    /// Writes the lockfile for the request's changes. While git is busy, the lockfile follows
+    /// later.
     async fn keep_answer(
         &mut self,
         request: &Request,
@@ -254,10 +252,10 @@ impl Service<'_> {
         }
     }
 
-    /// Tells whoever waits for an answer that there will be none.
+    /// Answers the waiting command that its request will not be carried out.
     pub(super) async fn end_request(&mut self) -> Result<(), ServiceError> {
         self.answer_request().await?;
-        let Some(Asked { id, stage, .. }) = self.asked.take() else { return Ok(()) };
+        let Some(ActiveRequest { id, stage, .. }) = self.request.take() else { return Ok(()) };
         let (message, hint) = match stage {
             RequestStage::Waits => {
                 ("the service was told to stop before it began with this", "nothing was done; try again")
@@ -273,7 +271,7 @@ impl Service<'_> {
     }
 }
 
-/// Which addresses a request is about.
+/// Returns the addresses that a request concerns.
 fn addresses(request: &Request) -> BTreeSet<Address> {
     match request {
         Request::Resolve { address, .. }

@@ -1,10 +1,10 @@
-//! What manifest and files say, and what of it is in force: the last good manifest, and nothing at
-//! all by a lockfile that can't be used.
+//! Scans manifest and files, and decides what is in force: the last valid manifest, and nothing
+//! while the lockfile can't be used.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Beside, GIT_AGAIN, POLL_EVERY, Service, ServiceError};
+use super::{GIT_AGAIN, Interrupts, POLL_EVERY, Service, ServiceError};
 use crate::engine::execute::executor::chain;
 use crate::engine::workspace::gather::{GatherError, Gathered, look, read_manifest};
 use crate::engine::workspace::lockfile::KeepError;
@@ -18,24 +18,24 @@ use crate::platform::clock;
 use crate::state::store::FileDelta;
 
 impl Service<'_> {
-    /// Looks at manifest and files.
-    pub(super) async fn look(&mut self) -> Result<(), ServiceError> {
+    /// Scans manifest and files.
+    pub(super) async fn scan(&mut self) -> Result<(), ServiceError> {
         match self.session.lockfile.read(&self.session.state_cache).await {
             Ok(()) => self.unreadable = None,
-            // Read in the middle of git's work, which began after the loop asked.
+            // It was read while git was working, which began after the loop's check.
             Err(KeepError::Lockfile(_)) if self.must_wait() => {
-                self.needs.look = true;
+                self.needs.scan = true;
                 self.times.git = Some(clock::elapsed() + GIT_AGAIN);
                 return Ok(());
             }
             Err(KeepError::Lockfile(error)) if self.is_running() => {
-                let told = chain(&error);
-                if self.unreadable.as_ref() != Some(&told) {
-                    tracing::error!("nothing is done until the lockfile can be used: {told}");
+                let problem = chain(&error);
+                if self.unreadable.as_ref() != Some(&problem) {
+                    tracing::error!("nothing is done until the lockfile can be used: {problem}");
                 }
-                self.unreadable = Some(told);
+                self.unreadable = Some(problem);
                 self.needs.plan = false;
-                self.look_again_soon();
+                self.scan_again_soon();
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
@@ -46,68 +46,70 @@ impl Service<'_> {
         let (in_progress, last) =
             (self.file_monitor.in_progress(all), self.manifest.clone().or_else(|| self.first.clone()));
         let before = std::mem::take(&mut self.session.cache);
-        let looking = tokio::task::spawn_blocking(move || {
-            let fresh = read_manifest(&project);
-            let looked = |(manifest, text): (Manifest, String), in_progress: &FilesInProgress| {
+        let scanning = tokio::task::spawn_blocking(move || {
+            let manifest = read_manifest(&project);
+            let scanned = |(manifest, text): (Manifest, String), in_progress: &FilesInProgress| {
                 let gathered = look(&project, manifest, text.clone(), &before, &known, in_progress, &listener);
                 gathered.map(|gathered| (gathered, text))
             };
-            let found = fresh.and_then(|fresh| looked(fresh, &in_progress));
-            // An invalid manifest is reported, and the last good one stays in force.
+            let found = manifest.and_then(|manifest| scanned(manifest, &in_progress));
+            // An invalid manifest is reported, and the last valid one stays in force.
             let (found, wrong) = match (found, last) {
                 (Ok(found), _) => (Ok(found), None),
-                (Err(error), Some(last)) => (looked(last, &in_progress), Some(error)),
+                (Err(error), Some(last)) => (scanned(last, &in_progress), Some(error)),
                 (Err(error), None) => (Err(error), None),
             };
             (found, wrong, before)
         });
         let mut done = Vec::new();
-        let with = Beside { ending: &self.ending, stop: &self.context.stop, pause: self.setting.interval };
-        let looked = Self::beside(&mut self.workers, &mut done, with, self.ending.or(looking)).await;
+        let with = Interrupts { ending: &self.ending, stop: &self.context.stop, pause: self.setting.interval };
+        let scanned = Self::alongside_workers(&mut self.workers, &mut done, with, self.ending.or(scanning)).await;
         self.all_ended(done)?;
-        // It was told to end: what it saw is seen again at the next start.
-        let Some(looked) = looked else { return Ok(()) };
+        // Shutdown: the next start scans again.
+        let Some(scanned) = scanned else { return Ok(()) };
         let (found, wrong, before) =
-            looked.map_err(|_| ServiceError::Defect { message: "looking at the files broke off".to_owned() })?;
-        self.tell_invalid(wrong);
+            scanned.map_err(|_| ServiceError::Defect { message: "looking at the files broke off".to_owned() })?;
+        self.report_invalid(wrong);
         match found {
             Ok((gathered, text)) => self.take(gathered, text, &before).await?,
             Err(error) if !self.is_running() => return Err(error.into()),
             Err(error) => {
                 self.session.cache = before;
                 self.needs.all |= all;
-                self.look_again_soon();
-                self.tell_invalid(Some(error));
+                self.scan_again_soon();
+                self.report_invalid(Some(error));
             }
         }
         Ok(())
     }
 
-    /// Whether it was told to be ready: from then on what can't be used is waited for, and ends
-    /// nothing.
+    /// Returns whether the start is complete. From then on an unusable file is waited for, instead
+    /// of ending the service.
     fn is_running(&self) -> bool {
         self.manifest.is_some() || self.observability.is_ready()
     }
 
-    pub(super) fn look_again_soon(&mut self) {
+    pub(super) fn scan_again_soon(&mut self) {
         self.times.interval = self.times.interval.min(clock::elapsed() + POLL_EVERY);
     }
 
-    pub(super) fn tell_invalid(&mut self, wrong: Option<GatherError>) {
-        let told = wrong.as_ref().map(|error| match error {
+    pub(super) fn report_invalid(&mut self, wrong: Option<GatherError>) {
+        let problem = wrong.as_ref().map(|error| match error {
             GatherError::Manifest { diagnostics, .. } => diagnostics.iter().map(place).collect::<Vec<_>>().join("; "),
             error @ GatherError::Project(_) => chain(error),
         });
-        if told != self.invalid {
-            match &told {
-                Some(told) => tracing::error!("the manifest can't be used, the last good one stays in force: {told}"),
+        if problem != self.invalid {
+            match &problem {
+                Some(problem) => {
+                    tracing::error!("the manifest can't be used, the last good one stays in force: {problem}")
+                }
                 None => tracing::info!("the manifest is valid again"),
             }
-            self.invalid = told;
+            self.invalid = problem;
         }
     }
 
-    /// Takes in what a look found.
+    /// Takes over the result of a scan.
     pub(super) async fn take(
         &mut self,
         gathered: Gathered,
@@ -129,7 +131,7 @@ impl Service<'_> {
         self.workers.supersede(&changed);
         let other = self.manifest.as_ref().is_none_or(|(known, _)| known.selection() != manifest.selection());
         if other {
-            tokio::task::block_in_place(|| self.file_monitor.turn_to(&self.session.project, manifest.selection()));
+            tokio::task::block_in_place(|| self.file_monitor.watch(&self.session.project, manifest.selection()));
         }
         if let (Some(on_change), Some(variable)) = (&self.on_change, manifest.webhook_env())
             && self.manifest.as_ref().is_none_or(|(known, _)| known.webhook_env() != Some(variable))
@@ -147,7 +149,7 @@ impl Service<'_> {
     }
 }
 
-/// A mistake with its place.
+/// Returns an error with its place.
 fn place(mistake: &Diagnostic) -> String {
     let Diagnostic { file, message, .. } = mistake;
     match (mistake.line, mistake.column) {
@@ -156,7 +158,7 @@ fn place(mistake: &Diagnostic) -> String {
     }
 }
 
-/// Addresses of which something else is wanted than before.
+/// Returns the addresses whose desired state differs.
 fn changed(before: &Desired, after: &Desired) -> BTreeSet<Address> {
     let differs = |(address, want): &(&Address, _)| before.assets.get(*address) != Some(*want);
     let changed = after.assets.iter().filter(differs).map(|(address, _)| address.clone());

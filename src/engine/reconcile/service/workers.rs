@@ -1,10 +1,10 @@
-//! Who works on what: the steps of each address as one task of the loop, so that nobody waits for
-//! anybody else's upload.
+//! The workers: the steps of each address run as one task of the loop, so that no address waits for
+//! another's upload.
 //!
-//! One slot an address. A change that comes while an address is in hand is planned when that is
-//! over; what only rests between two tries is called off for it. A panic ends the work on that
-//! address alone. What another command asked for is work too: its addresses are kept free for it
-//! from when it is taken up. Read next: `super`, the loop.
+//! Each address has one slot. A change of a busy address is planned when its worker ends; a wait
+//! between two tries is cancelled for it. A panic ends the work on that address alone. Requests of
+//! other commands run here too, and their addresses are kept free from the start. Read next:
+//! `super`, the loop.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
@@ -23,80 +23,80 @@ use crate::model::address::Address;
 use crate::model::request::{RequestDone, RequestProblem};
 use crate::plan::Step;
 
-/// The first and the longest rest of an address whose work ended without having come any further.
-const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// The first and the longest back-off of an address whose worker made no progress.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// The end of a piece of work.
 #[derive(Debug)]
 pub(super) enum End {
-    /// Of an address's steps.
+    /// The steps of an address.
     Steps(WorkerResult),
-    /// Of what another command asked for; `Err` is what it panicked with.
-    Errand(Result<Result<RequestDone, RequestProblem>, String>),
+    /// The job of a request; `Err` is the panic's message.
+    Job(Result<Result<RequestDone, RequestProblem>, String>),
 }
 
 /// The end of one address's steps.
 #[derive(Debug)]
 pub(super) struct WorkerResult {
-    /// Which.
+    /// The address.
     pub(super) address: Address,
-    /// What was tried; a panic leaves nothing.
+    /// The steps that were tried; empty after a panic.
     pub(super) reports: Vec<StepReport>,
-    /// What it panicked with: a defect of Macadam.
+    /// The panic's message: a defect of Macadam.
     pub(super) panicked: Option<String>,
-    /// It was about metadata alone.
+    /// Whether the steps were about metadata alone.
     metadata: bool,
 }
 
-/// The work in hand.
+/// The work in progress.
 #[derive(Default)]
 pub(super) struct Workers {
     work: FuturesUnordered<LocalBoxFuture<'static, End>>,
-    /// By address and whether it is metadata: how to call off what only rests.
+    /// By address and whether it is metadata: cancels a worker's waits.
     in_progress: BTreeMap<(Address, bool), Shutdown>,
-    /// Kept free for what another command asked for, or in its hands.
+    /// Addresses kept free for a request, or in use by it.
     kept: BTreeSet<Address>,
     finished: Finished,
-    /// Rests that were over by then have been told.
-    rested: Duration,
-    /// Until when an address is left alone, and how often in a row it came no further.
-    rests: BTreeMap<Address, (Duration, u32)>,
+    /// The time up to which expired back-offs were returned.
+    checked_until: Duration,
+    /// The end of each address's back-off, and the number of failures in a row.
+    backoffs: BTreeMap<Address, (Duration, u32)>,
 }
 
 impl Workers {
-    /// The addresses in hand, and those that are kept free.
+    /// Returns the busy addresses, and those that are kept free.
     pub(super) fn in_progress(&self) -> BTreeSet<Address> {
         self.in_progress.keys().map(|(address, _)| address).chain(&self.kept).cloned().collect()
     }
 
-    /// Begins nothing more of these addresses, and calls off what of them only rests.
+    /// Keeps these addresses free: begins no new work on them, and cancels their waits.
     pub(super) fn keep_free(&mut self, addresses: BTreeSet<Address>) {
         self.supersede(&addresses);
         self.kept = addresses;
     }
 
-    /// Whether nobody works on the addresses that are kept free.
+    /// Returns whether no worker is busy with the addresses that are kept free.
     pub(super) fn are_free(&self) -> bool {
         !self.in_progress.keys().any(|(address, _)| self.kept.contains(address))
     }
 
-    /// Keeps nothing free any more.
+    /// Ends keeping addresses free.
     pub(super) fn release(&mut self) {
         self.kept.clear();
     }
 
-    /// Carries out what was asked, on the addresses that are kept free for it.
+    /// Runs a request's job on the addresses that are kept free for it.
     pub(super) fn run_job(&mut self, job: impl Future<Output = Result<RequestDone, RequestProblem>> + 'static) {
         let work = AssertUnwindSafe(job).catch_unwind();
-        self.work.push(Box::pin(async { End::Errand(work.await.map_err(|panic| panic_message(panic.as_ref()))) }));
+        self.work.push(Box::pin(async { End::Job(work.await.map_err(|panic| panic_message(panic.as_ref()))) }));
     }
 
-    /// Whether nobody works.
+    /// Returns whether there is no work.
     pub(super) fn is_idle(&self) -> bool {
         self.work.is_empty()
     }
 
-    /// Begins with `steps`, but for those of addresses that rest.
+    /// Begins `steps`, except those of addresses that back off.
     pub(super) fn begin(
         &mut self,
         steps: Vec<Step>,
@@ -107,10 +107,10 @@ impl Workers {
         if self.is_idle() {
             self.finished.clear();
         }
-        let ready = |step: &Step| self.rests.get(&step.address).is_none_or(|(until, _)| *until <= now);
+        let ready = |step: &Step| self.backoffs.get(&step.address).is_none_or(|(until, _)| *until <= now);
         let mut steps: Vec<Step> = steps.into_iter().filter(ready).collect();
-        // Whoever needs the asset of somebody who has not begun yet is planned again when that one has; all
-        // of it, or its later steps would come first.
+        // A step that needs the asset of an address that has not begun is planned again later. The
+        // whole address waits, or its later steps would come first.
         loop {
             let begun: BTreeSet<&Address> = steps.iter().map(|step| &step.address).collect();
             let comes = |address: &Address| begun.contains(address) || self.finished.has(address);
@@ -122,8 +122,8 @@ impl Workers {
             steps.retain(|step| !early.contains(&step.address));
         }
         let chains = chains(steps);
-        // What failed earlier keeps nothing back now; nobody works on these addresses, since the plan
-        // leaves out what is in hand.
+        // An earlier failure holds nothing back now. No worker is busy with these addresses, since
+        // the plan leaves out busy ones.
         chains.iter().filter_map(|chain| chain.first()).for_each(|step| self.finished.forget_undone(&step.address));
         for chain in &chains {
             if let Some(address) = asset_of(chain) {
@@ -154,36 +154,35 @@ impl Workers {
         }
     }
 
-    /// Waits for the next end; never comes back while nobody works.
+    /// Waits for the next end; for ever while there is no work.
     pub(super) async fn next(&mut self, now: impl Fn() -> Duration, pause: Duration) -> End {
         let ended = match self.work.next().await {
             None => return std::future::pending().await,
-            Some(job @ End::Errand(_)) => return job,
+            Some(job @ End::Job(_)) => return job,
             Some(End::Steps(ended)) => ended,
         };
         self.in_progress.remove(&(ended.address.clone(), ended.metadata));
-        match rest(&ended) {
-            // Nothing was tried, so nothing is learned of how long to rest.
+        match backoff_after(&ended) {
+            // No step was tried, so the back-off stays as it is.
             _ if ended.reports.is_empty() && ended.panicked.is_none() => {}
             WorkerBackoff::None => {
-                self.rests.remove(&ended.address);
+                self.backoffs.remove(&ended.address);
             }
             WorkerBackoff::Briefly => {
-                let times = self.rests.get(&ended.address).map_or(0, |(_, times)| *times);
-                let wait = REST.0.saturating_mul(1 << times.min(10)).min(REST.1);
-                self.rests.insert(ended.address.clone(), (now().saturating_add(wait), times.saturating_add(1)));
+                let times = self.backoffs.get(&ended.address).map_or(0, |(_, times)| *times);
+                let wait = BACKOFF.0.saturating_mul(1 << times.min(10)).min(BACKOFF.1);
+                self.backoffs.insert(ended.address.clone(), (now().saturating_add(wait), times.saturating_add(1)));
             }
             WorkerBackoff::Long => {
-                self.rests.insert(ended.address.clone(), (now().saturating_add(pause), 0));
+                self.backoffs.insert(ended.address.clone(), (now().saturating_add(pause), 0));
             }
         }
         End::Steps(ended)
     }
 
-    /// New content is wanted of these addresses: what rests is called off, and no rest of before
-    /// counts.
+    /// Reacts to new desired content of these addresses: cancels their waits and their back-off.
     pub(super) fn supersede(&mut self, addresses: &BTreeSet<Address>) {
-        self.rests.retain(|address, _| !addresses.contains(address));
+        self.backoffs.retain(|address, _| !addresses.contains(address));
         for ((address, _), switch) in &self.in_progress {
             if addresses.contains(address) {
                 switch.trigger_quietly();
@@ -191,20 +190,20 @@ impl Workers {
         }
     }
 
-    /// When the first rest is over; `None`: nobody rests.
+    /// Returns the end of the next back-off; `None` if there is none.
     pub(super) fn next_due(&self, now: Duration) -> Option<Duration> {
-        self.rests.values().map(|(until, _)| *until).filter(|until| *until > now).min()
+        self.backoffs.values().map(|(until, _)| *until).filter(|until| *until > now).min()
     }
 
-    /// Whether somebody's rest is over who is to be planned again; told once.
-    pub(super) fn rested(&mut self, now: Duration) -> bool {
-        let since = std::mem::replace(&mut self.rested, now);
-        self.rests.values().any(|(until, _)| since < *until && *until <= now)
+    /// Returns `true` once after any address's back-off has expired.
+    pub(super) fn take_expired_backoff(&mut self, now: Duration) -> bool {
+        let since = std::mem::replace(&mut self.checked_until, now);
+        self.backoffs.values().any(|(until, _)| since < *until && *until <= now)
     }
 
-    /// Everybody may try again: the key, a permission or the account may be another.
+    /// Ends every back-off: the key, a permission or the account may have changed.
     pub(super) fn reset_backoff(&mut self) {
-        self.rests.clear();
+        self.backoffs.clear();
     }
 }
 
@@ -214,9 +213,9 @@ enum WorkerBackoff {
     Long,
 }
 
-/// How long an address rests that ended so. Where the state says when it is due again, it needs no
-/// rest here.
-fn rest(ended: &WorkerResult) -> WorkerBackoff {
+/// Returns how long an address backs off after this result. Where the state says when it is due
+/// again, it needs no back-off here.
+fn backoff_after(ended: &WorkerResult) -> WorkerBackoff {
     if ended.panicked.is_some() {
         return WorkerBackoff::Long;
     }
@@ -232,13 +231,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_rest_is_told_once() {
+    fn an_expired_backoff_is_returned_once() {
         let at = Duration::from_secs;
         let mut workers = Workers::default();
-        assert!(!workers.rested(at(1)));
-        workers.rests.insert(Address::new("a").unwrap(), (at(5), 1));
-        assert!(!workers.rested(at(4)));
-        assert!(workers.rested(at(5)), "it is to be planned again");
-        assert!(!workers.rested(at(6)), "but not for ever");
+        assert!(!workers.take_expired_backoff(at(1)));
+        workers.backoffs.insert(Address::new("a").unwrap(), (at(5), 1));
+        assert!(!workers.take_expired_backoff(at(4)));
+        assert!(workers.take_expired_backoff(at(5)), "it is to be planned again");
+        assert!(!workers.take_expired_backoff(at(6)), "but not for ever");
     }
 }

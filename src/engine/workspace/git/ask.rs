@@ -1,9 +1,9 @@
-//! What only git itself can tell: whether the commit that is checked out has a file, and whether
-//! git knows a file or ignores it.
+//! Questions that only git itself can answer: whether the checked-out commit has a file, and
+//! whether git tracks or ignores it.
 //!
-//! Asked seldom: of a lockfile that is missing or that somebody else wrote, and in CI once at the
-//! end. Git runs without hooks, a file monitor, locks or a network, since the repository may be a
-//! stranger's.
+//! They are rare: about a lockfile that is missing or was changed by others, and in CI once at the
+//! end. Git runs without hooks, file monitor, locks or network, since the repository may come from
+//! a stranger.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -12,21 +12,22 @@ use std::time::Duration;
 use super::{WorkTree, work_tree};
 use crate::platform::program::{self, ProgramOutput};
 
-/// These questions take milliseconds; a disk that hangs takes for ever.
+/// The longest wait for git: these questions take milliseconds, but a disk that hangs takes for
+/// ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// More is not read of an answer of a line or two.
+/// The limit for an answer of a line or two, in bytes.
 const A_FEW_LINES: u64 = 64 * 1024;
 
-/// More is not read of files: as much as a lockfile may have, in a merge and its parents.
+/// The limit for contents of files, in bytes: the lockfile's own limit, for a merge and its
+/// parents.
 const FILES: u64 = 1 << 30;
 
-/// What git gets of this process's environment: where programs are, and whose configuration counts
-/// (ignored files of a person's own). Nothing that points it to another repository.
+/// The variables that git inherits: the paths of programs and of the user's configuration (which
+/// may ignore files). None of them leads git to another repository.
 const INHERITED: &[&str] = &["PATH", "HOME", "XDG_CONFIG_HOME", "SystemRoot", "USERPROFILE", "TMPDIR"];
 
-/// Nothing is fetched for an answer, nobody is asked, nothing is locked, and its words are always
-/// the same.
+/// Git fetches nothing, prompts for nothing, takes no lock, and its output is never translated.
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("GIT_ALLOW_PROTOCOL", "none"),
     ("GIT_NO_LAZY_FETCH", "1"),
@@ -35,27 +36,27 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("LC_ALL", "C"),
 ];
 
-/// What git knows of a file.
+/// Git's knowledge of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tracking {
-    /// It is part of the repository, or will be with the next commit.
+    /// It is in the repository, or in the index for the next commit.
     Tracked,
-    /// Git has never heard of it.
+    /// Git doesn't know it.
     Untracked,
-    /// Git was told to ignore it.
+    /// Git is told to ignore it.
     Ignored,
 }
 
-/// Whether the commit that is checked out around `file` has it; `false` where there is no
-/// repository. The file need not be there, its folder must.
+/// Returns whether the commit checked out around `file` has it; `false` without a repository. The
+/// file need not exist, but its folder must.
 ///
 /// # Errors
-/// Why it can't be told: lower case, no full stop.
+/// Returns why this is unknown: lower case, no full stop.
 pub(crate) fn head_has(file: &Path) -> Result<bool, String> {
     let Some(place) = CheckoutFile::of(file)? else { return Ok(false) };
     let query = format!("HEAD:{}\n", place.inside);
     let answer = place.ask(&["cat-file", "--batch-check"], query.as_bytes())?;
-    // No commit yet is an answer too: `missing`.
+    // A repository without a commit answers `missing` too.
     match answer.said.trim_end().rsplit(' ').next() {
         Some("missing") => Ok(false),
         Some(size) if answer.status.success() && size.parse::<u64>().is_ok() => Ok(true),
@@ -63,22 +64,22 @@ pub(crate) fn head_has(file: &Path) -> Result<bool, String> {
     }
 }
 
-/// What git has of a file, apart from what is on disk.
+/// Git's versions of a file, apart from the one on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Versions {
-    /// What it put on disk last, or was told to put into the next commit.
+    /// The version in the index: the last one checked out, or staged for the next commit.
     pub index: Option<Vec<u8>>,
-    /// What the commit that is checked out has. In the middle of a switch of branches that is still
-    /// the old one.
+    /// The version in the checked-out commit. During a switch of branches, that is still the old
+    /// one.
     pub head: Option<Vec<u8>>,
-    /// Where the commit that is checked out is a merge: what the commits have that it merges.
+    /// If the checked-out commit is a merge: the versions in its parents.
     pub merged: Vec<Vec<u8>>,
 }
 
-/// What git has of `file`: nothing where there is no repository.
+/// Returns git's versions of `file`; none without a repository.
 ///
 /// # Errors
-/// Why it can't be told: lower case, no full stop.
+/// Returns why they are unknown: lower case, no full stop.
 pub(crate) fn versions(file: &Path) -> Result<Versions, String> {
     let Some(place) = CheckoutFile::of(file)? else { return Ok(Versions::default()) };
     let second = place.ask(&["cat-file", "--batch-check"], b"HEAD^2^{commit}\n")?;
@@ -91,13 +92,13 @@ pub(crate) fn versions(file: &Path) -> Result<Versions, String> {
     }
     let mut found = contents(&answer.raw).into_iter();
     let (index, head) = (found.next().flatten(), found.next().flatten());
-    // In the middle of a switch of branches the index is the new one's already.
+    // During a switch of branches, the index is already the new one.
     let is_settled = index == head;
     Ok(Versions { index, head, merged: found.flatten().filter(|_| is_settled).collect() })
 }
 
-/// The files of a batch, in the order of the questions: before each a line with its name, type and
-/// size, after it a line break; for one that isn't there only a line that says so.
+/// Returns the files of a batch, in the order of the queries. Each follows a line with its name,
+/// type and size, and ends with a line break; for a missing file there is only a line that says so.
 fn contents(mut batch: &[u8]) -> Vec<Option<Vec<u8>>> {
     let mut contents = Vec::new();
     while let Some(end) = batch.iter().position(|byte| *byte == b'\n') {
@@ -117,10 +118,10 @@ fn contents(mut batch: &[u8]) -> Vec<Option<Vec<u8>>> {
     contents
 }
 
-/// What git knows of `file`; `None` where there is no repository.
+/// Returns whether git tracks or ignores `file`; `None` without a repository.
 ///
 /// # Errors
-/// Why it can't be told: lower case, no full stop.
+/// Returns why this is unknown: lower case, no full stop.
 pub(crate) fn tracking(file: &Path) -> Result<Option<Tracking>, String> {
     let Some(place) = CheckoutFile::of(file)? else { return Ok(None) };
     let listed = place.ask(&["--literal-pathspecs", "ls-files", "--cached", "--", &place.inside], b"")?;
@@ -140,11 +141,11 @@ pub(crate) fn tracking(file: &Path) -> Result<Option<Tracking>, String> {
 
 /// A file in a checkout.
 struct CheckoutFile {
-    /// Git's folder of the checkout.
+    /// The checkout's git folder.
     private: PathBuf,
-    /// The folder of the checkout.
+    /// The checkout's top folder.
     top: PathBuf,
-    /// The file's path in it, with `/`.
+    /// The file's path below the top folder, with `/`.
     inside: String,
 }
 
@@ -167,7 +168,8 @@ impl CheckoutFile {
     }
 
     fn ask_for(&self, query: &[&str], input: &[u8], most: u64) -> Result<ProgramOutput, String> {
-        // With both folders named, git doesn't mind who owns them, and follows no configuration to others.
+        // With both folders given, git accepts any owner of them, and no configuration leads it
+        // elsewhere.
         let folders =
             [OsStr::new("--git-dir"), self.private.as_os_str(), OsStr::new("--work-tree"), self.top.as_os_str()];
         let options = ["-C".as_ref(), self.top.as_os_str(), "--no-pager".as_ref(), "-c".as_ref()];

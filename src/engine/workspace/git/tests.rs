@@ -1,4 +1,4 @@
-//! What git leaves in its folder, by hand and by the real git.
+//! The traces that git leaves in its folder, written by hand and by the real git.
 
 use std::process::Command;
 
@@ -21,7 +21,7 @@ fn a_flag_is_read_as_git_reads_it() {
     check("[core]\n# sparseCheckout = true\nsparseCheckoutCone = true\n", None);
 }
 
-/// Writes files below a new folder and says what is known of `at`.
+/// Writes files below a new folder and checks whether `at` is complete.
 fn check(at: &str, files: &[(&str, &str)], expected: bool) {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join(at)).unwrap();
@@ -71,7 +71,7 @@ fn what_cant_be_read_is_not_taken_for_whole() {
     assert!(why.contains("unknown") && why.contains("config"), "{why}");
 }
 
-/// What is found at `at` with these files; a name that ends in `/` is a folder.
+/// Creates these files; a name that ends in `/` is a folder.
 fn place(files: &[(&str, &str)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -107,7 +107,7 @@ fn git_is_busy_where_it_left_a_sign() {
     check("a", &[("a/", ""), (".git/REVERT_HEAD", "")], Some("a revert"));
     check("a", &[("a/", ""), (".git/BISECT_LOG", "")], Some("git bisect reset"));
     check("a", &[("a/MERGE_HEAD", ""), (".git/HEAD", ""), (".git/ORIG_HEAD", "")], None);
-    // A worktree and a submodule have signs of their own.
+    // A worktree and a submodule have their own traces.
     let linked = ("w/.git", "gitdir: ../main/.git/worktrees/w\n");
     check("w", &[linked, ("main/.git/worktrees/w/MERGE_HEAD", "")], Some("a merge"));
     check("main", &[linked, ("main/.git/worktrees/w/MERGE_HEAD", "")], None);
@@ -115,7 +115,7 @@ fn git_is_busy_where_it_left_a_sign() {
     let module = ("a/sub/.git", "gitdir: ../../.git/modules/sub\n");
     check("a/sub", &[module, (".git/modules/sub/index.lock", "")], Some("index.lock"));
     check("a/sub", &[module, (".git/modules/sub/HEAD", ""), (".git/index.lock", "")], None);
-    // A checkout that is gone, or lies about its repository.
+    // A checkout that is gone, or misstates its repository.
     check("none", &[("a/", "")], Some("unknown"));
     check("a", &[("a/.git", "gitdir: ../gone\n")], None);
 }
@@ -147,7 +147,7 @@ fn the_branch_is_what_head_says() {
     check(&[(".git/HEAD", "ref: refs/other/x")], named("refs/other/x"));
     let commit = "0123456789abcdef0123456789abcdef01234567";
     check(&[(".git/HEAD", &format!("{commit}\n"))], Some(Branch::Detached { at: commit.to_owned() }));
-    // Whatever else a link in its place leads to is not repeated.
+    // The text that a link in its place leads to is not repeated.
     let why = "HEAD names neither a branch nor a commit".to_owned();
     check(&[(".git/HEAD", "hunter2\n")], Some(Branch::Unknown { why }));
     check(&[("a/.git", "gitdir: ../g"), ("g/HEAD", "ref: refs/heads/w"), (".git/HEAD", "x")], named("w"));
@@ -159,7 +159,7 @@ fn the_branch_is_what_head_says() {
     assert_eq!(Branch::Detached { at: "0123456789abcdef".to_owned() }.to_string(), "no branch, at 0123456789");
 }
 
-/// A real repository with a branch `other` that contradicts `main`.
+/// A real repository whose branch `other` conflicts with `main`.
 struct Real(tempfile::TempDir);
 
 impl Real {
@@ -201,7 +201,7 @@ impl Real {
         self.git(&["commit", "-q", "-m", text]);
     }
 
-    /// A command that git stops in the middle of.
+    /// Runs a command that git stops halfway.
     #[track_caller]
     fn stops(&self, args: &[&str], sign: &str, back: &[&str]) {
         assert_eq!(busy(&self.main()), None);
@@ -231,7 +231,7 @@ fn the_real_git_leaves_these_signs() {
     real.git(&["bisect", "reset"]);
     assert_eq!(busy(&real.main()), None);
 
-    // A worktree is busy alone.
+    // A worktree is busy on its own.
     let tree = real.0.path().join("tree");
     real.git(&["worktree", "add", "-q", tree.to_str().unwrap(), "other"]);
     assert!(branch(&tree).unwrap().is("other"));
