@@ -1,8 +1,8 @@
 //! Known files whose folder became a link that can't be followed.
 //!
-//! A walk doesn't enter such a link, so the files seem to be gone. But a link to a disk that isn't
-//! mounted, or to a folder outside of the project, is no removal: the files are still wanted, and
-//! can't be used.
+//! A walk doesn't enter such a link, so the files seem to be gone. But a link to an unmounted disk,
+//! or to a folder outside of the project, removes nothing: the files are still wanted, and
+//! unusable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,8 +14,8 @@ use crate::model::desired::FileSelection;
 use crate::model::file::FileProblem;
 use crate::model::path::ProjectPath;
 
-/// Adds to `walk` the files of `known` addresses that it didn't find, that globs want, and that lie
-/// behind a link that can't be followed.
+/// Adds to `walk` the files of `known` addresses that it didn't find, that globs match, and that
+/// lie behind a link that can't be followed.
 pub(crate) fn keep_behind_links<'a>(
     walk: &mut Walk,
     root: &Path,
@@ -40,8 +40,8 @@ pub(crate) fn keep_behind_links<'a>(
     }
 }
 
-/// Those of `known` addresses that are paths which globs of `selection` fit, whether the files are
-/// there or not.
+/// Returns the `known` addresses that are paths which globs of `selection` match, whether or not
+/// the files exist.
 pub(crate) fn wanted_by_globs<'a>(
     selection: &FileSelection,
     known: impl IntoIterator<Item = &'a Address>,
@@ -53,8 +53,8 @@ pub(crate) fn wanted_by_globs<'a>(
     fitting.map(|(address, _)| address.clone()).collect()
 }
 
-/// The problem with the first folder on the way to `path` that is a link which can't be followed.
-/// `links` remembers the folders.
+/// Returns the problem with the first folder on the way to `path` that is a link which can't be
+/// followed. `links` caches the folders.
 fn first_bad_link(
     root: &Root,
     path: &ProjectPath,

@@ -1,7 +1,7 @@
-//! Whether a file on disk is whole by its own format: what the settling of changed files asks.
+//! Checks whether a file on disk is complete by its own format, for the [`super::Debouncer`].
 //!
-//! Must never be taken for a promise: another program may write on the next moment. What is
-//! uploaded is checked as it streams all the same.
+//! The answer is no promise: another program may write the next moment. The upload still verifies
+//! the content as it streams.
 //!
 //! Read next: `inspect/whole.rs` for each format.
 
@@ -12,16 +12,17 @@ use super::open::{Root, open};
 use crate::model::path::ProjectPath;
 use crate::platform::fingerprint;
 
-/// Whether the file at `path` below `root` is written to its end, as far as its format tells; it
-/// holds still meanwhile.
+/// Returns whether the file at `path` below `root` is complete, as far as its format shows, and did
+/// not change during the check.
 ///
-/// `false` for what can't be read, what Roblox would refuse, and what a format can't tell: such a
-/// file is only waited for longer. Reads headers and tails, milliseconds for most files; blocks.
+/// Returns `false` for a file that can't be read or that Roblox would refuse, and for a format that
+/// doesn't show it; such a file only waits longer. Reads headers and tails, which takes
+/// milliseconds for most files. Blocks.
 pub(crate) fn is_whole(root: &Path, path: &ProjectPath) -> bool {
     Root::new(root).is_ok_and(|root| is_whole_in(&root, path))
 }
 
-/// The same below a root that is known.
+/// The same as [`is_whole`] below a known root.
 pub(super) fn is_whole_in(root: &Root, path: &ProjectPath) -> bool {
     looks_whole(root, path).unwrap_or(false)
 }

@@ -1,4 +1,4 @@
-//! The hashes by which another tool knows the files of a project, for moving in from it.
+//! The hashes by which another tool knows a project's files, for moving in from that tool.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,8 +17,8 @@ use crate::model::path::ProjectPath;
 
 const BUFFER: usize = 256 * 1024;
 
-/// Reads each of `paths` below `root` once, and gives Macadam's hash and one of `kind` of the same
-/// bytes; or why that file can't be read. Uses all cores.
+/// Reads each of `paths` below `root` once, and returns Macadam's hash and one of `kind` of the
+/// same bytes, or why the file can't be read. Uses all cores.
 pub(crate) fn foreign_hashes(
     root: &Path,
     paths: &[ProjectPath],
@@ -36,7 +36,7 @@ pub(crate) fn foreign_hashes(
         let mut buffer = vec![0; BUFFER];
         while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
             let hashes = hash(&root, path, kind, &mut buffer);
-            // A panic elsewhere poisons nothing here: each insertion is whole.
+            // A panic elsewhere leaves no half-made entry here, since each insertion is atomic.
             found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(path.clone(), hashes);
         }
     };
@@ -120,7 +120,7 @@ mod tests {
         assert!(hashes[&path("gone.png")].is_err());
     }
 
-    /// The published values for `abc`.
+    /// Checks the published values for `abc`.
     #[test]
     fn the_hashes_are_those_of_the_other_tools() {
         check(HashKind::Blake3, "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85");

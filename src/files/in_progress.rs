@@ -1,64 +1,66 @@
-//! What a look at all files does with those that are not settled: their earlier content counts, so
-//! that nothing half-written is uploaded and nothing that is just being replaced counts as removed.
+//! The files in progress: how a scan treats files that a program may still be writing. Their
+//! earlier content counts, so nothing half-written is uploaded, and a file that is just being
+//! replaced doesn't count as removed.
 //!
-//! Decides nothing about when a file is settled: that is `settle`. Must never hide a file without
-//! an end: who gives a path here takes it out again.
+//! `debounce` decides when a file is stable. A file must never be hidden forever: the caller that
+//! adds a path here also removes it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::debounce::{QUIET_UNFINISHED, QUIET_UNTOLD, has_quota};
+use super::debounce::{QUIET_UNCONFIRMED, QUIET_UNFINISHED, has_quota};
 use super::scan::last_change_ns;
 use super::walk::{self, Walk};
 use crate::model::desired::FileSelection;
 use crate::model::file::{FileCache, Fingerprint};
 use crate::model::path::ProjectPath;
 
-/// The files that must not be looked into yet. The default, none, is for a single run: what is on
-/// disk counts.
+/// The files that must not be read yet. The default is empty, for a single run: the content on disk
+/// counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FilesInProgress {
-    /// Those that [`Debouncer::in_progress`](super::Debouncer::in_progress) tells.
+    /// The files of [`Debouncer::in_progress`](super::Debouncer::in_progress).
     pub paths: BTreeSet<ProjectPath>,
-    /// Also every file that changed at this time or later, in nanoseconds since 1970: for a look
-    /// after events were lost, or without a watch, when nobody can tell who is writing.
+    /// Adds every file that changed at this time or later, in nanoseconds since 1970. For a scan
+    /// after events were lost, or without a watch, when it is unknown which files are being
+    /// written.
     pub changed_since_ns: Option<i64>,
-    /// Also every sound and video that changed at this time or later and that isn't whole by its
-    /// own format.
+    /// Adds every sound and video that changed at this time or later and is not complete by its own
+    /// format.
     pub unfinished_since_ns: Option<i64>,
-    /// Whoever looks doesn't come back by itself: what is not finished is a problem then, and its
-    /// earlier content doesn't count.
+    /// Whether the caller scans only once. An unfinished file is then a problem, and its earlier
+    /// content doesn't count.
     pub is_single: bool,
 }
 
 impl FilesInProgress {
-    /// The files at `paths`, and at `now_ns` everything that changed within the last
-    /// [`QUIET_UNTOLD`].
+    /// Adds to `paths` every file that changed within the last [`QUIET_UNCONFIRMED`] before
+    /// `now_ns`.
     pub fn without_events(paths: BTreeSet<ProjectPath>, now_ns: i64) -> Self {
-        let changed_since_ns = Some(before(now_ns, QUIET_UNTOLD));
+        let changed_since_ns = Some(before(now_ns, QUIET_UNCONFIRMED));
         let unfinished_since_ns = Some(before(now_ns, QUIET_UNFINISHED));
         Self { paths, changed_since_ns, unfinished_since_ns, is_single: false }
     }
 
-    /// For a single run at `now_ns`: what is on disk counts, but for sounds and videos that
-    /// somebody seems to be writing.
+    /// For a single run at `now_ns`: the content on disk counts, except that of sounds and videos
+    /// that a program seems to be writing.
     pub fn single_run(now_ns: i64) -> Self {
         Self { unfinished_since_ns: Some(before(now_ns, QUIET_UNFINISHED)), is_single: true, ..Self::default() }
     }
 
-    /// Whether the file at `path`, in this state as the system tells it, must not be looked into.
+    /// Returns whether the file at `path`, with this fingerprint, must not be read.
     pub(super) fn holds(&self, path: &ProjectPath, state: Option<&Fingerprint>) -> bool {
         self.paths.contains(path) || self.changed_since_ns.is_some_and(|since| changed_since(since, state))
     }
 
-    /// Whether the file at `path` changed so lately, in this state as the system tells it, that it
-    /// must not be taken unless it is whole.
+    /// Returns whether the file at `path`, with this fingerprint, changed so recently that it
+    /// counts only when it is complete.
     pub(super) fn wants_whole(&self, path: &ProjectPath, state: Option<&Fingerprint>) -> bool {
         has_quota(path) && self.unfinished_since_ns.is_some_and(|since| changed_since(since, state))
     }
 
-    /// Adds to `walk` the files that it didn't find, that are unsettled and that an earlier look
-    /// knows: they are being replaced.
+    /// Adds to `walk` the files in progress that it didn't find and that the cache knows: they are
+    /// being replaced.
     pub fn keep(&self, walk: &mut Walk, selection: &FileSelection, cache: &FileCache) {
         let known = self.paths.iter().filter(|path| cache.contains_key(path));
         let absent: Vec<&ProjectPath> = known.filter(|path| !walk.files.contains_key(path)).collect();
@@ -74,8 +76,8 @@ fn before(now_ns: i64, span: Duration) -> i64 {
     now_ns.saturating_sub(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// A clock that was set back would keep a file waiting for as long: what claims to be from the
-/// future is not recent.
+/// A time in the future is not recent. Otherwise a clock that was set back would keep a file
+/// waiting for as long.
 fn changed_since(since: i64, state: Option<&Fingerprint>) -> bool {
     let day = i64::try_from(Duration::from_secs(86_400).as_nanos()).unwrap_or(i64::MAX);
     let changed = state.map(last_change_ns);
@@ -97,7 +99,7 @@ mod tests {
         FileSelection { explicit: vec![path("e.mesh")], globs: vec![glob] }
     }
 
-    fn look(
+    fn scan_with(
         folder: &Folder,
         cache: &FileCache,
         in_progress: &FilesInProgress,
@@ -116,23 +118,23 @@ mod tests {
     }
 
     #[test]
-    fn an_unsettled_file_counts_as_it_was_and_a_new_one_not_yet() {
+    fn a_changing_file_keeps_its_earlier_content_and_a_new_one_waits() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes()), ("b.mesh", mesh("b").as_bytes())]);
-        let (before, cache) = look(&folder, &FileCache::new(), &FilesInProgress::default());
+        let (before, cache) = scan_with(&folder, &FileCache::new(), &FilesInProgress::default());
         folder.write("a.mesh", b"half");
         folder.remove("b.mesh");
         folder.write("c.mesh", mesh("c").as_bytes());
         folder.write("e.mesh", mesh("e").as_bytes());
         let paths = ["a.mesh", "b.mesh", "c.mesh", "e.mesh", "xd.mesh", "none.mesh"].map(path).into();
         let in_progress = FilesInProgress { paths, ..FilesInProgress::default() };
-        let (during, kept) = look(&folder, &cache, &in_progress);
+        let (during, kept) = scan_with(&folder, &cache, &in_progress);
         let mut expected = before.clone();
         expected.insert(2, ("c.mesh".to_owned(), None));
         assert_eq!(during, expected);
         assert_eq!(kept, cache, "the old looks stay, and no new ones are added");
 
         folder.write("a.mesh", mesh("new").as_bytes());
-        let (after, _) = look(&folder, &kept, &FilesInProgress::default());
+        let (after, _) = scan_with(&folder, &kept, &FilesInProgress::default());
         let names: Vec<&str> = after.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["a.mesh", "c.mesh", "e.mesh"]);
         assert!(after.iter().all(|(_, facts)| facts.is_some()));
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn without_events_what_changed_just_now_waits() {
+    fn without_events_a_file_that_changed_just_now_waits() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes())]);
         let walk = walk(folder.path(), &selection());
         let now = {

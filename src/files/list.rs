@@ -1,5 +1,5 @@
-//! Every file below a folder, as another tool would find it: hidden ones too. The manifest's own
-//! globs are the business of [`super::walk()`].
+//! Lists every file below a folder, hidden ones too, as another tool would find them. For the
+//! manifest's own globs see [`super::walk()`].
 
 use std::fs::ReadDir;
 use std::path::Path;
@@ -10,14 +10,14 @@ use crate::model::path::ProjectPath;
 /// The files below a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Listed {
-    /// Their paths, in byte order.
+    /// Paths of the files, in byte order.
     pub files: Vec<ProjectPath>,
-    /// Folders and names that could not be looked at, each with why.
+    /// Folders and names that could not be read, each with its reason.
     pub unread: Vec<String>,
 }
 
-/// Lists the files below `folder`, a path relative to `root` or nothing for all of it. Links to
-/// folders are not followed; folders of git's or of Macadam's own are not entered.
+/// Lists the files below `folder`, a path relative to `root`; an empty path lists all of `root`.
+/// Links to folders are not followed, and folders of git's or Macadam's own are not entered.
 pub(crate) fn list(root: &Path, folder: &str) -> Listed {
     let mut listed = Listed::default();
     let root = match Root::new(root) {
@@ -32,7 +32,7 @@ pub(crate) fn list(root: &Path, folder: &str) -> Listed {
         let place = if folder.is_empty() { root.join("") } else { root.join(&folder) };
         match place.read_dir() {
             Ok(entries) => read(entries, &folder, &mut open, &mut listed),
-            // A folder that a glob names and that isn't there holds nothing.
+            // A folder that a glob names and that doesn't exist contains nothing.
             Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {}
             Err(error) => listed.unread.push(format!("{folder}: {error}")),
         }

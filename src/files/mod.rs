@@ -1,16 +1,16 @@
-//! The only code that touches asset files: finds them, watches them, looks into them, hashes them,
-//! and opens them for upload.
+//! The only code that touches asset files: it finds, watches, inspects and hashes them, and opens
+//! them for upload.
 //!
-//! Nothing here writes, knows the manifest's grammar, or asks the network. What can't be used
-//! becomes a [`FileProblem`](crate::model::file::FileProblem) of that file alone; what could not be
-//! looked at is said, never left out, so that a vanished folder doesn't look like removed assets.
-//! Memory is bounded whatever the files hold: contents stream through fixed buffers, and
-//! `inspect` reads headers, never builds trees.
+//! Nothing here writes, knows the manifest's grammar, or asks the network. An unusable file becomes
+//! a [`FileProblem`](crate::model::file::FileProblem) of that file alone. A place that can't be
+//! read is reported, never left out, so that a vanished folder doesn't look like removed assets.
+//! Memory is bounded whatever the files contain: contents stream through fixed buffers, and
+//! `inspect` reads headers and builds no trees.
 //!
-//! Read next: [`walk()`] (which files), [`scan()`] (what they are, from the cache where nothing
-//! changed), `inspect` (what Roblox would refuse), [`open_upload`] (the bytes that were hashed, or
-//! an error). For the service: [`Watcher`] (what changes), [`Debouncer`] (when it may be
-//! looked at), [`FilesInProgress`] (what counts until then).
+//! Read next: [`walk()`] (which files), [`scan()`] (their facts, from the cache where nothing
+//! changed), `inspect` (which files Roblox would refuse), [`open_upload`] (exactly the hashed
+//! bytes, or an error). For the service: [`Watcher`] (what changes), [`Debouncer`] (when a changed
+//! file may be scanned), [`FilesInProgress`] (which content counts until then).
 
 mod behind_links;
 mod completeness;

@@ -1,10 +1,9 @@
-//! Opening one file of the project, never one outside it.
+//! Opens one file of the project, and never one outside it.
 //!
 //! Links are followed as long as they stay inside the project's folder. They are resolved first,
-//! and the place that they lead to is opened without following any: what is swapped for a link
-//! between the look and the opening is an error, and nothing outside is read. What isn't a plain
-//! file is refused without waiting for it. `.git` and `.macadam` are never read, however they are
-//! named.
+//! and the resolved place is opened without following any link. A file that is swapped for a link
+//! in between is an error, and nothing outside is read. Anything but a plain file is refused
+//! without waiting for it. `.git` and `.macadam` are never read, however they are named.
 //!
 //! Read next: `scan` and `upload`, the callers.
 
@@ -21,11 +20,11 @@ use crate::model::path::ProjectPath;
 use crate::platform::fingerprint;
 use crate::platform::own_file::{self, How, Refusal};
 
-/// Folders that hold no assets, at any depth: git's own and Macadam's.
+/// Folders that contain no assets, at any depth: git's own and Macadam's.
 const GUARDED: [&str; 2] = [".git", ".macadam"];
 
-/// Whether a folder of this name is never looked into. Case doesn't count, since some file systems
-/// don't count it.
+/// Returns whether a folder of this name is never entered. Case doesn't count, since some file
+/// systems ignore it.
 pub(super) fn is_guarded(name: &str) -> bool {
     GUARDED.iter().any(|guarded| name.eq_ignore_ascii_case(guarded))
 }
@@ -53,14 +52,14 @@ pub(crate) enum OpenError {
         /// The path that was tried.
         path: ProjectPath,
     },
-    /// It lies in `.git` or `.macadam`.
+    /// The file lies in `.git` or `.macadam`.
     #[error("`{path}` lies in a folder of git's or Macadam's own")]
     Guarded {
         /// The path that was tried.
         path: ProjectPath,
     },
-    /// The file system ignores case, but the name on disk is another: other machines would not find
-    /// it.
+    /// The file system ignores case, and the name on disk has another case: other machines would
+    /// not find the file.
     #[error("`{path}` is named `{actual}` on disk, and case counts")]
     Case {
         /// The path that was tried.
@@ -73,18 +72,18 @@ pub(crate) enum OpenError {
     NotAFile {
         /// The path that was tried.
         path: ProjectPath,
-        /// What it is, with its article.
+        /// The kind of the place, with its article.
         kind: &'static str,
     },
-    /// The system refused.
+    /// The operating system refused.
     #[error("cannot read `{path}`")]
     Read {
         /// The path that was tried.
         path: ProjectPath,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is not the file that was hashed.
+    /// The file is not the one that was hashed.
     #[error("`{path}` changed after it was hashed")]
     Changed {
         /// The path that was tried.
@@ -93,7 +92,7 @@ pub(crate) enum OpenError {
 }
 
 impl OpenError {
-    /// What would mend it.
+    /// Returns what a person can do about it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Missing { similar: Some(similar), .. } => Some(format!("`{similar}` is there; names must be exact")),
@@ -107,7 +106,7 @@ impl OpenError {
         }
     }
 
-    /// The same as a problem of that file.
+    /// Converts the error into a problem of that file.
     pub(super) fn into_problem(self) -> FileProblem {
         let hint = self.hint();
         let message = match &self {
@@ -121,9 +120,9 @@ impl OpenError {
 /// Why a place must not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Barred {
-    /// It is outside the project's folder.
+    /// The place is outside the project's folder.
     Outside,
-    /// It is in a folder of git's or Macadam's own.
+    /// The place is in a folder of git's or Macadam's own.
     Guarded,
 }
 
@@ -131,25 +130,26 @@ pub(super) enum Barred {
 #[derive(Debug, Clone)]
 pub(super) struct Root {
     real: PathBuf,
-    /// What was listed to say which file was meant.
+    /// Folder listings that were read to suggest the file that was meant.
     listings: Arc<Listings>,
 }
 
 impl Root {
-    /// # Errors
-    /// When the folder is missing or can't be reached.
+    /// Resolves the project's folder.
+    ///
+    /// # Errors When the folder is missing or can't be reached.
     pub(super) fn new(root: &Path) -> io::Result<Self> {
         Ok(Self { real: root.canonicalize()?, listings: Arc::default() })
     }
 
-    /// Where a path lies, its links not resolved.
+    /// Returns where a path lies, its links not resolved.
     pub(super) fn join(&self, path: &str) -> PathBuf {
         let mut joined = self.real.clone();
         joined.extend(path.split('/'));
         joined
     }
 
-    /// The real place of a path that exists, its links resolved, if it may be read.
+    /// Resolves the links of a path that exists, and returns its real place if it may be read.
     pub(super) fn resolve(&self, path: &Path) -> io::Result<Result<PathBuf, Barred>> {
         let real = path.canonicalize()?;
         let Ok(below) = real.strip_prefix(&self.real) else { return Ok(Err(Barred::Outside)) };
@@ -160,13 +160,13 @@ impl Root {
         Ok(if guarded { Err(Barred::Guarded) } else { Ok(real) })
     }
 
-    /// The path below the root as the file system spells it, if it has no links and differs from
-    /// `path` only in case.
+    /// Returns the path below the root as the file system spells it, if it has no links and differs
+    /// from `path` only in case.
     pub(super) fn other_case(&self, path: &str, real: &Path) -> Option<String> {
         let below = real.strip_prefix(&self.real).ok()?;
         let names: Vec<&str> = below.components().filter_map(|component| component.as_os_str().to_str()).collect();
         let actual = names.join("/");
-        // A link may well be named like its target.
+        // A link may have the same name as its target.
         let mut place = self.real.clone();
         let mut links = path.split('/').map(|part| {
             place.push(part);
@@ -177,7 +177,7 @@ impl Root {
     }
 }
 
-/// An open file of the project, as it was when it was opened.
+/// An open file of the project, with its fingerprint at that moment.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) file: File,
@@ -202,7 +202,7 @@ pub(super) fn open(root: &Root, path: &ProjectPath) -> Result<Opened, OpenError>
     open_real(path, &real)
 }
 
-/// Opens the place that a path led to when it was looked at; no link leads elsewhere by now.
+/// Opens a resolved place, and follows no link that has appeared since.
 fn open_real(path: &ProjectPath, real: &Path) -> Result<Opened, OpenError> {
     let read = |source| OpenError::Read { path: path.clone(), source };
     let refused = |error: io::Error| match own_file::refusal(&error) {
@@ -214,7 +214,7 @@ fn open_real(path: &ProjectPath, real: &Path) -> Result<Opened, OpenError> {
     Ok(Opened { file, fingerprint: fingerprint::of(&metadata) })
 }
 
-/// Why a place could not be resolved.
+/// Explains why a place could not be resolved.
 fn not_resolved(root: &Root, path: &ProjectPath, place: &Path, error: io::Error) -> OpenError {
     let is_link = place.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
     match error.kind() {
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_swapped_for_a_link_after_the_look_leads_nowhere() {
+    fn a_folder_swapped_for_a_link_after_resolving_is_not_followed() {
         let outside = Folder::with(&[("a.png", b"secret")]);
         let folder = Folder::with(&[("ui/a.png", b"x"), ("ui/deep/a.png", b"x")]);
         let root = Root::new(folder.path()).unwrap();
@@ -307,7 +307,7 @@ mod tests {
             assert!(matches!(error, OpenError::Read { .. }), "{error:?}");
             std::fs::remove_file(parent).unwrap();
         }
-        // The file alone.
+        // The file without its folder.
         let folder = Folder::with(&[("b.png", b"x")]);
         let real = Root::new(folder.path()).unwrap().join("b.png");
         folder.remove("b.png");
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_differs_in_case_is_told_from_one_that_differs_in_form() {
+    fn names_that_differ_in_case_or_in_accent_form_are_distinguished() {
         let root = Root { real: "/p".into(), listings: Arc::default() };
         assert_eq!(root.other_case("ui/a.png", Path::new("/p/UI/a.png")).as_deref(), Some("UI/a.png"));
         assert_eq!(root.other_case("é.png", Path::new("/p/e\u{301}.png")), None);

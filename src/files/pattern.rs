@@ -1,9 +1,9 @@
-//! A glob of the manifest, matched part by part: pure, no file system.
+//! Matches a glob of the manifest part by part. Pure: it touches no file system.
 //!
-//! Part by part, because three rules need to know which part of a pattern met which part of a path:
-//! hidden files and folder links are only found where a pattern names them, and a folder is only
-//! walked when something below it can match. Braces are written out first, so `{ui,.icons}/*.png`
-//! is the two patterns `ui/*.png` and `.icons/*.png`.
+//! Three rules need to know which part of a pattern matched which part of a path. Hidden files and
+//! folder links are only found where a pattern names them, and a folder is only walked when
+//! something below it can match. Braces are expanded first, so `{ui,.icons}/*.png` becomes the two
+//! patterns `ui/*.png` and `.icons/*.png`.
 //!
 //! Read next: `walk`, the caller.
 
@@ -12,16 +12,16 @@ use std::borrow::Cow;
 use globset::{GlobBuilder, GlobMatcher};
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-/// Enough for any pattern that a person writes; a bound for nested braces, which multiply.
+/// The most alternatives of one pattern. It bounds nested braces, which multiply.
 const MAX_ALTERNATIVES: usize = 256;
-/// The longest path on Linux (`PATH_MAX`); a bound for what is written out.
+/// The longest pattern in bytes, which is the longest path on Linux (`PATH_MAX`).
 const MAX_BYTES: usize = 4096;
 
 /// One part of a path below the project's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PatternPart {
     name: String,
-    /// It is a link to a folder.
+    /// The part is a link to a folder.
     link: bool,
 }
 
@@ -30,13 +30,13 @@ impl PatternPart {
         Self { name: normalized(name).into_owned(), link: false }
     }
 
-    /// The same name as a link to a folder.
+    /// Returns the same name as a link to a folder.
     pub(super) fn into_link(self) -> Self {
         Self { link: true, ..self }
     }
 }
 
-/// Patterns and file names meet in NFC: some file systems decompose names.
+/// Normalizes patterns and file names to NFC, since some file systems decompose names.
 fn normalized(name: &str) -> Cow<'_, str> {
     if name.is_ascii() || is_nfc(name) { Cow::Borrowed(name) } else { Cow::Owned(name.nfc().collect()) }
 }
@@ -47,7 +47,7 @@ enum Component {
     AnyFolders,
     /// A name without wildcards.
     Literal(String),
-    /// A name with wildcards; it meets hidden names only when its own first character is a dot.
+    /// A name with wildcards. It matches hidden names only when it starts with a dot itself.
     Wild { matcher: GlobMatcher, dot: bool },
 }
 
@@ -67,7 +67,7 @@ impl Component {
         Ok(Self::Wild { matcher: glob.compile_matcher(), dot: text.starts_with('.') })
     }
 
-    fn meets(&self, part: &PatternPart, role: PatternRole) -> bool {
+    fn matches(&self, part: &PatternPart, role: PatternRole) -> bool {
         let (hidden, link) = match role {
             PatternRole::Find => (part.name.starts_with('.'), part.link),
             PatternRole::Exclude => (false, false),
@@ -80,16 +80,16 @@ impl Component {
     }
 }
 
-/// What a pattern is for.
+/// The purpose of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PatternRole {
-    /// It finds files; wildcards pass over hidden names and folder links.
+    /// Finds files. Wildcards skip hidden names and folder links.
     Find,
-    /// It leaves files out, hidden or not.
+    /// Excludes files, hidden or not.
     Exclude,
 }
 
-/// One pattern, its braces written out.
+/// One pattern, its braces expanded.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
     role: PatternRole,
@@ -97,26 +97,26 @@ pub(super) struct Pattern {
 }
 
 impl Pattern {
-    /// Takes a pattern as it is written in the manifest.
+    /// Parses a pattern as it is written in the manifest.
     ///
-    /// # Errors
-    /// When it is no pattern, or leaves the folder: what is wrong, for a person.
+    /// # Errors When the text is not a valid pattern, or leaves the folder. The error says why, for
+    /// a person.
     pub(super) fn parse(text: &str, role: PatternRole) -> Result<Self, String> {
         if text.len() > MAX_BYTES {
             return Err(format!("it is longer than {MAX_BYTES} bytes"));
         }
         let mut alternatives = Vec::new();
-        write_out(&normalized(text), &mut alternatives)?;
+        expand_braces(&normalized(text), &mut alternatives)?;
         let alternatives = alternatives.iter().map(|text| components(text)).collect::<Result<_, _>>()?;
         Ok(Self { role, alternatives })
     }
 
-    /// Whether the file at `parts` is meant.
+    /// Returns whether the pattern matches the file at `parts`.
     pub(super) fn matches(&self, parts: &[PatternPart]) -> bool {
-        self.alternatives.iter().any(|components| self.meets_all(components, parts))
+        self.alternatives.iter().any(|components| self.matches_all(components, parts))
     }
 
-    /// Whether a file below the folder at `parts` can be meant.
+    /// Returns whether the pattern can match a file below the folder at `parts`.
     pub(super) fn reaches_below(&self, parts: &[PatternPart]) -> bool {
         self.alternatives.iter().any(|components| {
             let states = self.states(components, parts);
@@ -124,8 +124,8 @@ impl Pattern {
         })
     }
 
-    /// Whether every file below the folder at `parts` is meant: the pattern ends with `/**`, and
-    /// what stands before meets the folder.
+    /// Returns whether the pattern matches every file below the folder at `parts`: it ends with
+    /// `/**`, and the parts before that match the folder.
     pub(super) fn covers(&self, parts: &[PatternPart]) -> bool {
         self.alternatives.iter().any(|components| {
             matches!(components.last(), Some(Component::AnyFolders))
@@ -133,21 +133,21 @@ impl Pattern {
         })
     }
 
-    /// Whether the components meet all the parts. A `**` at the end takes one part at least: a
-    /// file, not the folder before it.
-    fn meets_all(&self, components: &[Component], parts: &[PatternPart]) -> bool {
+    /// Returns whether the components match all the parts. A `**` at the end takes at least one
+    /// part: a file, not the folder before it.
+    fn matches_all(&self, components: &[Component], parts: &[PatternPart]) -> bool {
         match components.last() {
             Some(last @ Component::AnyFolders) => parts.split_last().is_some_and(|(file, folders)| {
-                last.meets(file, self.role) && self.states(components, folders).last() == Some(&true)
+                last.matches(file, self.role) && self.states(components, folders).last() == Some(&true)
             }),
             _ => self.states(components, parts).last() == Some(&true),
         }
     }
 
-    /// Where the components can stand, having met some parts: state `i` is before component `i`.
-    /// The work is the product of both lengths, however many `**` there are.
+    /// Returns the positions that the components can reach after these parts: state `i` is before
+    /// component `i`. The work is the product of both lengths, however many `**` there are.
     fn states(&self, components: &[Component], parts: &[PatternPart]) -> Vec<bool> {
-        // `**` may meet no folder at all.
+        // `**` may match no folder at all.
         let pass_over = |states: &mut Vec<bool>| {
             for (index, component) in components.iter().enumerate() {
                 if matches!(component, Component::AnyFolders) && states.get(index) == Some(&true) {
@@ -161,7 +161,7 @@ impl Pattern {
         for part in parts {
             let mut next = vec![false; components.len() + 1];
             for (index, component) in components.iter().enumerate() {
-                if now.get(index) == Some(&true) && component.meets(part, self.role) {
+                if now.get(index) == Some(&true) && component.matches(part, self.role) {
                     let to = if matches!(component, Component::AnyFolders) { index } else { index + 1 };
                     next.get_mut(to).into_iter().for_each(|state| *state = true);
                 }
@@ -172,8 +172,8 @@ impl Pattern {
         now
     }
 
-    /// The folders that the pattern names before its first wildcard, one an alternative; the
-    /// project's folder itself is not among them.
+    /// Returns the folders that the pattern names before its first wildcard, one for each
+    /// alternative. The project's own folder is left out.
     pub(super) fn base_folders(&self) -> impl Iterator<Item = String> {
         self.alternatives.iter().filter_map(|components| {
             let folders = components.split_last().map_or(&[][..], |(_, folders)| folders);
@@ -189,7 +189,7 @@ impl Pattern {
     }
 }
 
-/// The parts of a pattern without braces.
+/// Splits a pattern without braces into its components.
 fn components(text: &str) -> Result<Vec<Component>, String> {
     let text = text.strip_prefix("./").unwrap_or(text);
     if text.starts_with('/') {
@@ -200,7 +200,7 @@ fn components(text: &str) -> Result<Vec<Component>, String> {
         match part {
             "" | "." => return Err("it has an empty part or a `.` part".to_owned()),
             ".." => return Err("it leaves the manifest's folder with `..`".to_owned()),
-            // `**/**` says no more than `**`, and each one would multiply the ways to match.
+            // `**/**` means the same as `**`, and each repetition would multiply the ways to match.
             "**" if matches!(components.last(), Some(Component::AnyFolders)) => {}
             part => components.push(Component::parse(part)?),
         }
@@ -208,8 +208,8 @@ fn components(text: &str) -> Result<Vec<Component>, String> {
     Ok(components)
 }
 
-/// Writes out the first braces of `text`, and those of each result, into `found`.
-fn write_out(text: &str, found: &mut Vec<String>) -> Result<(), String> {
+/// Expands the first braces of `text`, and those of each result, into `found`.
+fn expand_braces(text: &str, found: &mut Vec<String>) -> Result<(), String> {
     let Some(braces) = first_braces(text)? else {
         if found.len() == MAX_ALTERNATIVES {
             return Err(format!("its braces give more than {MAX_ALTERNATIVES} alternatives"));
@@ -218,7 +218,7 @@ fn write_out(text: &str, found: &mut Vec<String>) -> Result<(), String> {
         return Ok(());
     };
     for alternative in braces.alternatives {
-        write_out(&format!("{}{alternative}{}", braces.before, braces.after), found)?;
+        expand_braces(&format!("{}{alternative}{}", braces.before, braces.after), found)?;
     }
     Ok(())
 }
@@ -229,7 +229,8 @@ struct Braces<'a> {
     after: &'a str,
 }
 
-/// The first outermost braces; those behind a backslash or within a class are plain characters.
+/// Finds the first outermost braces. Braces behind a backslash or within a class are plain
+/// characters.
 fn first_braces(text: &str) -> Result<Option<Braces<'_>>, String> {
     let (mut depth, mut start, mut piece) = (0_usize, 0, 0);
     let (mut escaped, mut class_start) = (false, None);
@@ -240,7 +241,7 @@ fn first_braces(text: &str) -> Result<Option<Braces<'_>>, String> {
             continue;
         }
         if let Some(opened) = class_start {
-            // The first character of a class, or the one after `!`, is never its end.
+            // The first character of a class, or the one after `!`, never ends it.
             let within = slice(opened + 1, index);
             if character == ']' && !within.is_empty() && within != "!" && within != "^" {
                 class_start = None;
@@ -276,7 +277,7 @@ fn first_braces(text: &str) -> Result<Option<Braces<'_>>, String> {
 mod tests {
     use super::*;
 
-    /// `@` before a name marks a link to a folder.
+    /// Splits a path into parts. `@` before a name marks a link to a folder.
     fn parts(path: &str) -> Vec<PatternPart> {
         path.split('/')
             .map(|name| match name.strip_prefix('@') {
@@ -380,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_told() {
+    fn an_invalid_pattern_is_an_error_with_its_reason() {
         for (pattern, wrong) in [
             ("", "empty"),
             ("/ui/*.png", "absolute"),

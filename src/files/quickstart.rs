@@ -1,8 +1,8 @@
-//! The files of `examples/quickstart/`: pictures and a sound, drawn here, and a test that all of
-//! them pass.
+//! The files of `examples/quickstart/`: the drawn pictures and the sound, and a test that all of
+//! them pass inspection.
 //!
-//! `cargo test --lib quickstart -- --ignored` writes the drawn files anew. The model and the
-//! animation are written by hand.
+//! `cargo test --lib quickstart -- --ignored` draws the files again. The model and the animation
+//! are written by hand.
 #![expect(clippy::disallowed_methods, reason = "the test reads and writes the example's own files")]
 
 use std::collections::BTreeMap;
@@ -28,15 +28,16 @@ fn drawn() -> [(&'static str, Vec<u8>); 4] {
     ]
 }
 
-/// Pixels each way.
+/// Pixels in each direction.
 const SIZE: u32 = 64;
-/// Samples each way within a pixel, for smooth edges.
+/// Samples in each direction within a pixel, for smooth edges.
 const FINE: u32 = 4;
 
 type Colour = Option<[u8; 3]>;
 
-/// A picture of what `draw` gives for each point of the square from -1 to 1, x to the right and y
-/// down. Only sums and products: the same bytes on every machine.
+/// Draws a picture from the colour that `draw` returns for each point of the square from -1 to 1, x
+/// to the right and y down. Uses only sums and products, which give the same bytes on every
+/// machine.
 fn picture(draw: fn(f64, f64) -> Colour) -> Vec<u8> {
     let place = |step: u32| (f64::from(step) + 0.5) / f64::from(SIZE * FINE) * 2.0 - 1.0;
     let (mut palette, mut pixels): (Vec<[u8; 4]>, Vec<u8>) = (Vec::new(), Vec::new());
@@ -100,7 +101,7 @@ fn sword(x: f64, y: f64) -> Colour {
     }
 }
 
-/// Two rising notes that fade: triangle waves in whole numbers, the same on every machine.
+/// Two rising notes that fade: triangle waves in integers, the same on every machine.
 fn pickup() -> Vec<u8> {
     const RATE: u32 = 16_000;
     let note = |period: i32, length: i32| {

@@ -1,9 +1,10 @@
-//! What the found files are: from the cache where nothing changed, else by one look into each.
+//! Returns the facts of the found files: from the cache where nothing changed, otherwise by reading
+//! each file once.
 //!
-//! A file's facts and its hash belong to one state of it: its fingerprint is read before and after,
-//! and a file that moved in between is looked at again. All cores work, each with one fixed buffer.
+//! A file's facts and its hash belong to one state of it. Its fingerprint is read before and after,
+//! and a file that changed in between is read again. All cores work, each with one fixed buffer.
 //!
-//! Read next: `inspect` for the look itself.
+//! Read next: `inspect` for the content of a file.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -26,50 +27,48 @@ use crate::model::ids::ContentHash;
 use crate::model::path::ProjectPath;
 use crate::platform::fingerprint;
 
-/// Each core's buffer: a file that fits is read once for hash and look together.
+/// The size of each core's buffer, in bytes. A file that fits is read once, for both its hash and
+/// its inspection.
 const BUFFER: usize = 1 << 20;
-/// More cores than this don't read faster, and each holds a buffer.
+/// The most threads. More don't read faster, and each needs a buffer.
 const MAX_THREADS: usize = 16;
-/// How often a file that moves under the look is looked at, and how long a writer is given in
-/// between.
+/// How often a file that changes during the scan is read, and the pause for its writer in between.
 const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(50);
 /// The coarsest clock of a file system in use (FAT counts two seconds). A file that changed less
-/// than this before it was looked at may have changed again since without a trace (git's "racy"
-/// rule).
+/// than this before its scan may have changed again without a trace (git's "racy" rule).
 const GRANULARITY_NS: i64 = 2_000_000_000;
 
-/// How far [`scan`] is with the files that it has to read; those that the cache knows don't count.
+/// The progress of [`scan`] through the files that it has to read. Cached files don't count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ScanProgress {
-    /// Files that are done.
+    /// The number of files that are done.
     pub files_done: usize,
-    /// Files to read.
+    /// The number of files to read.
     pub files: usize,
-    /// Bytes that were hashed, and all those of the files that are done.
+    /// Bytes that were hashed, and all bytes of the files that are done.
     pub bytes_done: u64,
-    /// The length of all files to read, as they were at the start.
+    /// The total length of the files to read, as it was at the start.
     pub bytes: u64,
 }
 
-/// What a look at all files gave.
+/// The result of scanning all files.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scanned {
-    /// What was found: a finding for every file of the walk.
+    /// A finding for every file of the walk.
     pub findings: FoundFiles,
-    /// The cache for the next time, which holds these files alone.
+    /// The cache for the next scan, which holds these files alone.
     pub cache: FileCache,
-    /// The files that changed and were not looked into because they are unsettled. Who looks
-    /// without knowing of events ([`FilesInProgress::without_events`]) learns here which ones
-    /// to look at again.
+    /// Changed files that were not read because they are still changing. A caller without events
+    /// ([`FilesInProgress::without_events`]) scans these files again.
     pub waiting: BTreeSet<ProjectPath>,
 }
 
-/// Looks at every file of `walk`, below `root`, the manifest's folder.
+/// Scans every file of `walk`, below `root`, the manifest's folder.
 ///
-/// `now_ns` is the time at which the look begins, in nanoseconds since 1970. `progress` is called
-/// on this thread, at least once when there is something to read. Of a file that is `in_progress`
-/// the cached content counts, as if it had not changed; without one the finding is
+/// `now_ns` is the time at which the scan begins, in nanoseconds since 1970. `progress` is called
+/// on this thread, at least once when there is something to read. For a file that is `in_progress`
+/// the cached content counts, as if it had not changed. Without cached content the finding is
 /// [`FileProblem::being_written`].
 pub fn scan(
     root: &Path,
@@ -98,7 +97,8 @@ pub fn scan(
                 fresh.insert(path.clone(), cached.clone());
             }
             (cached, state) if in_progress.holds(path, state.as_ref()) => {
-                // The old look stays with the old fingerprint, so that the file is looked at once it is settled.
+                // The cached content keeps its old fingerprint, so that the file is read once it is
+                // stable.
                 waiting.insert(path.clone());
                 fresh.extend(cached.map(|cached| (path.clone(), cached.clone())));
                 let content = cached.map_or_else(|| Err(FileProblem::being_written()), |cached| cached.content.clone());
@@ -117,10 +117,10 @@ pub fn scan(
             (_, state) => todo.push((state.map_or(0, |state| state.size), path)),
         }
     }
-    // The longest first: at the end all cores stop together.
+    // The longest files come first, so that all cores finish together.
     todo.sort_by(|(a, _), (b, _)| b.cmp(a));
     read_all(&root, &todo, progress, |path, ScanResult { mut content, state }| {
-        // It left after a glob had found it, or is being replaced: the next look tells.
+        // The file left after a glob had found it, or is being replaced. The next scan decides.
         let left = state.is_none() && root.join(path.as_str()).symlink_metadata().is_err();
         if left && walk.files.get(path).is_some_and(|globs| !globs.is_empty()) {
             content = Err(FileProblem::being_written());
@@ -144,13 +144,13 @@ fn finding(walk: &Walk, path: &ProjectPath, content: Result<FileFacts, FileProbl
     Finding { globs: walk.files.get(path).cloned().unwrap_or_default(), content }
 }
 
-/// When the file changed last, in nanoseconds since 1970: a program can set the time of
-/// modification, but not the inode's.
+/// Returns when the file changed last, in nanoseconds since 1970. A program can set the
+/// modification time, but not the inode's change time.
 pub(super) fn last_change_ns(state: &Fingerprint) -> i64 {
     if state.changed_ns == 0 { state.modified_ns } else { state.changed_ns }
 }
 
-/// Whether an earlier look still tells what the file holds.
+/// Returns whether the cached content is still that of the file.
 fn is_current(cached: &CachedFile, state: &Fingerprint) -> bool {
     cached.fingerprint == *state && last_change_ns(state).saturating_add(GRANULARITY_NS) < cached.looked_at_ns
 }
@@ -159,7 +159,7 @@ fn threads(items: usize) -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(items).max(1)
 }
 
-/// The files' states by their names alone, in order; `None` where there is none.
+/// Returns the files' fingerprints by their names alone, in order; `None` where there is no file.
 fn fingerprints(root: &Root, paths: &[&ProjectPath]) -> Vec<Option<Fingerprint>> {
     let state = |path: &&ProjectPath| {
         let metadata = root.join(path.as_str()).metadata().ok()?;
@@ -174,21 +174,21 @@ fn fingerprints(root: &Root, paths: &[&ProjectPath]) -> Vec<Option<Fingerprint>>
 }
 
 enum ScanMessage {
-    /// So many bytes more were hashed of the file at this index.
+    /// The number of bytes just hashed of the file at this index.
     Hashed(usize, u64),
     /// The file at this index is done.
     Done(usize, ScanResult),
 }
 
-/// What a look gave.
+/// The result of scanning one file.
 struct ScanResult {
     content: Result<FileFacts, FileProblem>,
-    /// The state that it belongs to; `None` when the file could not be read to its end in one
-    /// state.
+    /// The state that the content belongs to; `None` when the file could not be read to its end in
+    /// one state.
     state: Option<Fingerprint>,
 }
 
-/// Looks into all files, the first ones first, and hands over each result on this thread.
+/// Reads all files, the first ones first, and passes each result to `done` on this thread.
 fn read_all(
     root: &Root,
     todo: &[(u64, &ProjectPath)],
@@ -201,7 +201,7 @@ fn read_all(
     let mut now =
         ScanProgress { files: todo.len(), bytes: todo.iter().map(|(size, _)| size).sum(), ..ScanProgress::default() };
     progress(now);
-    // What is left of each file: one that is hashed twice, or not at all, counts once.
+    // The bytes left of each file. A file that is hashed twice, or not at all, counts once.
     let mut left: Vec<u64> = todo.iter().map(|(size, _)| *size).collect();
     let mut count = |now: &mut ScanProgress, index: usize, bytes: u64| {
         if let Some(left) = left.get_mut(index) {
@@ -222,8 +222,8 @@ fn read_all(
                 {
                     // The receiver outlives the workers.
                     let hashed = |bytes| drop(sender.send(ScanMessage::Hashed(index, bytes)));
-                    let look = look(root, path, &mut buffer, &hashed);
-                    drop(sender.send(ScanMessage::Done(index, look)));
+                    let result = read_stable(root, path, &mut buffer, &hashed);
+                    drop(sender.send(ScanMessage::Done(index, result)));
                 }
             });
         }
@@ -231,11 +231,11 @@ fn read_all(
         for message in receiver {
             match message {
                 ScanMessage::Hashed(index, bytes) => count(&mut now, index, bytes),
-                ScanMessage::Done(index, look) => {
+                ScanMessage::Done(index, result) => {
                     now.files_done += 1;
                     count(&mut now, index, u64::MAX);
                     if let Some((_, path)) = todo.get(index) {
-                        done(path, look);
+                        done(path, result);
                     }
                 }
             }
@@ -244,8 +244,8 @@ fn read_all(
     });
 }
 
-/// Looks into a file until it holds still.
-fn look(root: &Root, path: &ProjectPath, buffer: &mut [u8], hashed: &dyn Fn(u64)) -> ScanResult {
+/// Reads a file until it stays the same for one whole read.
+fn read_stable(root: &Root, path: &ProjectPath, buffer: &mut [u8], hashed: &dyn Fn(u64)) -> ScanResult {
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
             std::thread::sleep(PAUSE);
@@ -254,7 +254,7 @@ fn look(root: &Root, path: &ProjectPath, buffer: &mut [u8], hashed: &dyn Fn(u64)
             Ok(opened) => opened,
             Err(error) => return ScanResult { content: Err(error.into_problem()), state: None },
         };
-        match look_once(path, &mut opened, buffer, hashed) {
+        match read_once(path, &mut opened, buffer, hashed) {
             Ok(Some(content)) => return ScanResult { content, state: Some(opened.fingerprint) },
             Ok(None) => {}
             Err(source) => {
@@ -270,8 +270,8 @@ fn look(root: &Root, path: &ProjectPath, buffer: &mut [u8], hashed: &dyn Fn(u64)
     ScanResult { content: Err(problem), state: None }
 }
 
-/// Looks into an open file; `None` if it changed meanwhile.
-fn look_once(
+/// Reads an open file; returns `None` if it changed meanwhile.
+fn read_once(
     path: &ProjectPath,
     opened: &mut Opened,
     buffer: &mut [u8],
@@ -283,8 +283,8 @@ fn look_once(
         Err(problem) => return Ok(Some(Err(problem))),
     };
     let small = usize::try_from(size).ok().filter(|size| *size <= buffer.len());
-    // One that fits into the buffer is read once; of a longer one the headers first, so that an unfit
-    // one is not hashed for nothing.
+    // A file that fits into the buffer is read once. Of a longer one the headers are read first, so
+    // that an unusable file is not hashed for nothing.
     let (inspected, hash) = match small.and_then(|size| buffer.get_mut(..size)) {
         Some(bytes) => {
             match opened.file.read_exact(bytes) {
@@ -306,14 +306,14 @@ fn look_once(
     }
     match (inspected, hash) {
         (Ok(content), Some(hash)) => Ok(Some(Ok(FileFacts { size, hash, format, content }))),
-        // Another length than the system says: it will say another one soon.
+        // The length differs from the metadata: the file is being written.
         (Ok(_), None) => Ok(None),
         (Err(Unfit::Problem(problem)), _) => Ok(Some(Err(problem))),
         (Err(Unfit::Read(error)), _) => Err(error),
     }
 }
 
-/// The hash of a file of `size` bytes; `None` if it has another length.
+/// Returns the hash of a file of `size` bytes; `None` if it has another length.
 fn hash(file: &mut File, size: u64, buffer: &mut [u8], hashed: &dyn Fn(u64)) -> io::Result<Option<ContentHash>> {
     file.rewind()?;
     let mut hasher = Sha256::new();
@@ -345,11 +345,11 @@ mod tests {
     use crate::model::asset::{AssetType, FileFormat};
     use crate::model::file::ContentFacts;
 
-    /// Later than any change of a test's files, by more than the granularity.
+    /// A time later than any change of a test's files, by more than the granularity.
     const LATER: i64 = i64::MAX / 2;
     const QUIET: &dyn Fn(ScanProgress) = &|_| {};
 
-    /// With all files settled.
+    /// Scans with no file in progress.
     fn scan(
         root: &Path,
         walk: &Walk,
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_said() {
+    fn an_unusable_file_is_a_problem_with_its_reason() {
         let folder = Folder::with(&[
             ("empty.png", b""),
             ("notes.txt", b"x"),
@@ -445,7 +445,7 @@ mod tests {
         assert!(findings[&path("a.png")].content.is_err() && cache.is_empty());
     }
 
-    /// A cache that claims another hash than the file has tells whether the file was read.
+    /// Returns a cache with a wrong hash, which shows whether the file was read.
     fn poisoned(cache: &FileCache, looked_at_ns: i64) -> FileCache {
         let mut cache = cache.clone();
         for cached in cache.values_mut() {
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unchanged_file_is_not_read_again_unless_it_changed_just_before_the_look() {
+    fn an_unchanged_file_is_not_read_again_unless_it_changed_just_before_the_scan() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes())]);
         let walk = of(&["a.mesh"]);
         let (first, cache) = scan(folder.path(), &walk, &FileCache::new(), LATER, QUIET);
@@ -465,7 +465,7 @@ mod tests {
             (changed + GRANULARITY_NS + 1, false),
             (changed + GRANULARITY_NS, true),
             (changed, true),
-            // The clock was set back after the look, or the file comes from the future.
+            // The clock was set back after the scan, or the file comes from the future.
             (changed - 1_000_000_000_000, true),
         ] {
             let (second, fresh) = scan(folder.path(), &walk, &poisoned(&cache, looked_at), LATER, QUIET);
@@ -476,7 +476,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn an_edit_that_keeps_size_and_modification_time_is_seen() {
+    fn an_edit_that_keeps_size_and_modification_time_is_found() {
         let folder = Folder::with(&[("a.mesh", mesh("a").as_bytes())]);
         let walk = of(&["a.mesh"]);
         let (_, cache) = scan(folder.path(), &walk, &FileCache::new(), LATER, QUIET);
@@ -513,7 +513,7 @@ mod tests {
     }
 
     /// Lets `edit` change a file while it is hashed, in each of the first `times` attempts.
-    fn look_while(times: u32, length: usize) -> ScanResult {
+    fn scan_while(times: u32, length: usize) -> ScanResult {
         let mut bytes = mesh("a").into_bytes();
         bytes.resize(length, 0);
         let folder = Folder::with(&[("a.mesh", &bytes)]);
@@ -528,13 +528,13 @@ mod tests {
                 file.set_len(length as u64 + u64::from(*attempts)).unwrap();
             }
         };
-        look(&Root::new(folder.path()).unwrap(), &path("a.mesh"), &mut vec![0; BUFFER], &grow)
+        read_stable(&Root::new(folder.path()).unwrap(), &path("a.mesh"), &mut vec![0; BUFFER], &grow)
     }
 
     #[test]
-    fn a_file_that_changes_under_the_look_is_looked_at_again() {
+    fn a_file_that_changes_while_it_is_read_is_read_again() {
         for length in [100, 3 * BUFFER] {
-            let ScanResult { content, state } = look_while(2, length);
+            let ScanResult { content, state } = scan_while(2, length);
             let mut bytes = mesh("a").into_bytes();
             bytes.resize(length + 2, 0);
             let facts = content.unwrap();
@@ -546,7 +546,7 @@ mod tests {
     #[test]
     fn a_file_that_keeps_changing_is_a_problem_and_never_a_wrong_hash() {
         for length in [100, 3 * BUFFER] {
-            let ScanResult { content, state } = look_while(u32::MAX, length);
+            let ScanResult { content, state } = scan_while(u32::MAX, length);
             assert!(content.unwrap_err().message.contains("keeps changing"));
             assert_eq!(state, None);
         }

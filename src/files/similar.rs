@@ -1,7 +1,7 @@
-//! The file that was probably meant by a path that leads nowhere: one whose name differs only in
-//! case or in the form of its accents.
+//! Suggests the file that was probably meant by a path that doesn't exist: one whose name differs
+//! only in case or in the form of its accents.
 //!
-//! A folder is listed once, however many paths are missing in it: with as many missing paths as
+//! Each folder is listed once, however many paths are missing in it. With as many missing paths as
 //! files, a listing for each would cost their product.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use unicode_normalization::UnicodeNormalization;
 
-/// A name without its case and without the form of its accents.
+/// Returns a name without its case and without the form of its accents.
 pub(super) fn folded(name: &str) -> String {
     name.nfc().flat_map(char::to_lowercase).collect()
 }
@@ -18,21 +18,21 @@ pub(super) fn folded(name: &str) -> String {
 /// The names of one folder by their folded form.
 type Names = BTreeMap<String, Vec<String>>;
 
-/// The folders that were listed, for as long as the project's folder is looked at.
+/// The folders that were listed, for the lifetime of one [`Root`](super::open::Root).
 #[derive(Debug, Default)]
 pub(super) struct Listings {
     folders: Mutex<BTreeMap<String, Arc<Names>>>,
 }
 
 impl Listings {
-    /// The path below `root` that exists and differs from `path` only in case or in the form of its
-    /// accents.
+    /// Returns the existing path below `root` that differs from `path` only in case or in the form
+    /// of its accents.
     pub(super) fn similar(&self, root: &Path, path: &str) -> Option<String> {
         let mut found = String::new();
         for part in path.split('/') {
             let names = self.names(root, &found);
-            let alike = names.get(&folded(part))?;
-            let name = alike.iter().find(|name| *name == part).or_else(|| alike.first())?;
+            let candidates = names.get(&folded(part))?;
+            let name = candidates.iter().find(|name| *name == part).or_else(|| candidates.first())?;
             if !found.is_empty() {
                 found.push('/');
             }
@@ -41,14 +41,14 @@ impl Listings {
         Some(found)
     }
 
-    /// The names in a folder; none where it can't be listed.
+    /// Returns the names in a folder; empty when it can't be listed.
     fn names(&self, root: &Path, folder: &str) -> Arc<Names> {
         let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
         let names = folders.entry(folder.to_owned()).or_insert_with(|| Arc::new(list(&root.join(folder))));
         Arc::clone(names)
     }
 
-    /// How many names were read in all.
+    /// Returns how many names were read in all.
     #[cfg(test)]
     fn cost(&self) -> usize {
         let folders = self.folders.lock().unwrap();
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exact_name_comes_before_one_that_is_like_it() {
+    fn an_exact_name_wins_over_a_similar_one() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["B", "b"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();

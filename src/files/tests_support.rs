@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::model::path::ProjectPath;
 
-/// A folder that goes away with the test.
+/// A folder that is deleted at the end of the test.
 pub(super) struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -27,7 +27,7 @@ impl Folder {
         std::fs::write(place, bytes).unwrap();
     }
 
-    /// A file that is long without taking room: `bytes`, then zeros up to `length`.
+    /// Writes a long file that takes no space: `bytes`, then zeros up to `length`.
     pub(super) fn write_sparse(&self, path: &str, bytes: &[u8], length: u64) {
         self.write(path, bytes);
         std::fs::OpenOptions::new().write(true).open(self.path().join(path)).unwrap().set_len(length).unwrap();

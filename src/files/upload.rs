@@ -1,8 +1,8 @@
-//! The bytes that were hashed, or an error: what the client sends.
+//! Reads for upload exactly the bytes that were hashed, or fails.
 //!
-//! The last bytes are held back until the whole content is known to be what was hashed. A body that
-//! lacks its end can't be carried out by the remote, so other bytes than those of the plan are
-//! never uploaded, whatever happens to the file meanwhile.
+//! The reader withholds the last bytes until it has verified the hash of the whole content. Roblox
+//! can't process a body that lacks its end. So other bytes than those of the plan are never
+//! uploaded, whatever happens to the file meanwhile.
 
 use std::fs::File;
 use std::io;
@@ -18,10 +18,11 @@ use crate::model::file::FileFacts;
 use crate::model::ids::ContentHash;
 use crate::model::path::ProjectPath;
 
-/// Two of these are held an upload: the runtime's and this one.
+/// The size of a buffer, in bytes. Each upload has two: this one and the runtime's.
 const BUFFER: usize = 128 * 1024;
 
-/// The file is not what was hashed. Carried by the [`io::Error`] that ends an [`VerifiedReader`].
+/// The file is not the one that was hashed. Carried by the [`io::Error`] that ends a
+/// [`VerifiedReader`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` changed after it was hashed")]
 pub(crate) struct ContentChanged {
@@ -30,7 +31,7 @@ pub(crate) struct ContentChanged {
 }
 
 impl ContentChanged {
-    /// Whether an error, or any of its sources, says that the content changed.
+    /// Returns whether an error, or any of its sources, says that the content changed.
     #[cfg(test)]
     pub(crate) fn is_in(error: &(dyn std::error::Error + 'static)) -> bool {
         let mut next = Some(error);
@@ -50,10 +51,9 @@ impl ContentChanged {
     }
 }
 
-/// Opens a file to upload what `facts` tell of it. Blocks for the time that opening takes.
+/// Opens a file to upload the content that `facts` describes. Blocks while it opens the file.
 ///
-/// # Errors
-/// When the file can't be opened, or visibly isn't the one any more that the facts belong to.
+/// # Errors When the file can't be opened, or its length differs from `facts`.
 pub(crate) fn open_upload(root: &Path, path: &ProjectPath, facts: &FileFacts) -> Result<VerifiedReader, OpenError> {
     let root = Root::new(root).map_err(|source| OpenError::Read { path: path.clone(), source })?;
     let opened = open(&root, path)?;
@@ -63,19 +63,19 @@ pub(crate) fn open_upload(root: &Path, path: &ProjectPath, facts: &FileFacts) ->
     Ok(VerifiedReader::new(opened.file, path.clone(), facts))
 }
 
-/// A reader of exactly the bytes that were hashed. It ends with an error that carries
-/// [`ContentChanged`], its last bytes withheld, if the file holds others. Needs a tokio runtime.
+/// A reader of exactly the bytes that were hashed. If the file holds others, the reader withholds
+/// its last bytes and ends with an error that carries [`ContentChanged`]. Needs a tokio runtime.
 pub(crate) struct VerifiedReader {
     file: tokio::fs::File,
     path: ProjectPath,
     hash: ContentHash,
     size: u64,
     hasher: Sha256,
-    /// Bytes of the file that were not read yet.
+    /// The number of bytes not yet read from the file.
     left: u64,
     buffer: Vec<u8>,
-    /// The part of `buffer` that may be given out: it is not the last one, or the whole is
-    /// verified.
+    /// The part of `buffer` that may be given out: it is not the end of the file, or the whole file
+    /// is verified.
     ready: std::ops::Range<usize>,
     stage: UploadStage,
 }
@@ -83,7 +83,7 @@ pub(crate) struct VerifiedReader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum UploadStage {
     Reading,
-    /// All bytes were read: only the verification stands between `filled` bytes and the reader.
+    /// All bytes were read, and the last `filled` of them wait for the verification.
     Verifying {
         filled: usize,
     },
@@ -115,7 +115,7 @@ impl VerifiedReader {
         }
     }
 
-    /// Reads the next bytes, or verifies the whole, until there is something to give or the end.
+    /// Reads the next bytes, or verifies the whole, until bytes are ready or the file ends.
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.ready.is_empty() {
             match self.stage {
@@ -134,7 +134,7 @@ impl VerifiedReader {
                     }
                 }
                 UploadStage::Verifying { filled } => {
-                    // One byte more: the file grew.
+                    // One more byte means that the file grew.
                     let mut more = [0];
                     let mut into = ReadBuf::new(&mut more);
                     ready!(Pin::new(&mut self.file).poll_read(context, &mut into))?;
@@ -160,7 +160,7 @@ impl AsyncRead for VerifiedReader {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if let Err(error) = ready!(this.poll_fill(context)) {
-            // A reader that asks again must not get what follows.
+            // A caller that reads on after the error must not get the rest.
             this.stage = UploadStage::Failed;
             return Poll::Ready(Err(error));
         }
@@ -197,7 +197,7 @@ mod tests {
         (0..length).map(|index| u8::try_from(index * 31 % 251).unwrap()).collect()
     }
 
-    /// Everything that comes out before the end or the error.
+    /// Reads everything that comes out before the end or the error.
     async fn drain(upload: &mut VerifiedReader) -> (Vec<u8>, io::Result<()>) {
         let mut out = Vec::new();
         let mut piece = [0; 1000];
@@ -215,7 +215,7 @@ mod tests {
         let bytes = content(length);
         let folder = Folder::with(&[("a.fbx", &bytes)]);
         let mut upload = open_upload(folder.path(), &path("a.fbx"), &facts(&bytes)).unwrap();
-        // Only where the file is longer than what may be read ahead.
+        // Only where the file is longer than the read-ahead.
         let mut start = if length > 4 * BUFFER { vec![0; 10] } else { Vec::new() };
         upload.read_exact(&mut start).await.unwrap();
         let mut file = std::fs::OpenOptions::new().write(true).open(folder.path().join("a.fbx")).unwrap();
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_hashed_comes_out_whole() {
+    async fn the_hashed_content_comes_out_whole() {
         for length in [0, 1, 10, BUFFER - 1, BUFFER, BUFFER + 1, 3 * BUFFER + 5] {
             let bytes = content(length);
             let folder = Folder::with(&[("a.fbx", &bytes)]);

@@ -1,10 +1,10 @@
-//! Which files the manifest speaks of.
+//! Finds the files that the manifest names.
 //!
-//! Only folders that can hold a match are entered. What could not be looked at becomes a
-//! [`WalkProblem`] that names the globs concerned: an incomplete list must never look like a
+//! The walk only enters folders that can contain a match. A place that can't be read becomes a
+//! [`WalkProblem`] that names the affected globs. An incomplete list must never look like a
 //! complete one, or files would seem to be removed. `.gitignore` doesn't count.
 //!
-//! Read next: `pattern` for what a glob means, `scan` for what becomes of the list.
+//! Read next: `pattern` for what a glob means, `scan` for the next step of the list.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -20,52 +20,52 @@ use crate::model::desired::{FileSelection, GlobPattern};
 use crate::model::file::FileProblem;
 use crate::model::path::ProjectPath;
 
-/// Every file that the manifest speaks of, and what kept the list from being complete.
+/// The files that the manifest names, and everything that kept the list from being complete.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Walk {
-    /// The files that globs match, and the paths of explicit entries whether there is such a file
-    /// or not; with the indexes into [`FileSelection::globs`] of all globs that match.
+    /// Files that globs match, and the paths of explicit entries whether or not the file exists.
+    /// Each has the indexes into [`FileSelection::globs`] of all globs that match.
     pub files: BTreeMap<ProjectPath, Vec<usize>>,
-    /// Files that can't be reached though they are wanted
-    /// ([`keep_behind_links`](super::keep_behind_links)): nobody may look at what lies there.
+    /// Wanted files that can't be reached ([`keep_behind_links`](super::keep_behind_links)), so it
+    /// is unknown whether they exist.
     pub unreachable: BTreeMap<ProjectPath, FileProblem>,
-    /// What could not be looked at, in the order of its path.
+    /// Places that could not be read, in the order of their paths.
     pub problems: Vec<WalkProblem>,
-    /// Folders that globs name and that are not there, in the order of the globs. No mistake: git
-    /// keeps no empty folders, so the last file takes its folder along. But a folder that is
-    /// not mounted looks the same, so no file of theirs may count as removed.
+    /// Folders that globs name and that don't exist, in the order of the globs. This is not a
+    /// mistake: git keeps no empty folders, so deleting the last file removes its folder. But an
+    /// unmounted folder looks the same, so none of its files may count as removed.
     pub missing: Vec<MissingFolder>,
 }
 
-/// A folder that a glob names and that is not there.
+/// A folder that a glob names and that doesn't exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingFolder {
     /// The glob's key.
     pub glob: String,
-    /// The folder, relative to the manifest's.
+    /// The folder, relative to the manifest's folder.
     pub folder: String,
 }
 
-/// Something that the walk could not look at, and that is no file of [`Walk::files`].
+/// A place that the walk could not read, and that is not a file of [`Walk::files`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WalkProblem {
-    /// Where, relative to the manifest's folder; what is not UTF-8 is replaced.
+    /// The path relative to the manifest's folder. Bytes that are not UTF-8 are replaced.
     pub path: String,
-    /// The indexes into [`FileSelection::globs`] of the globs that it concerns.
+    /// The indexes into [`FileSelection::globs`] of the affected globs.
     pub globs: Vec<usize>,
-    /// Files of these globs may exist that are not in [`Walk::files`], so none of them may count as
-    /// removed. False when only the one file at `path` is concerned.
+    /// Whether files of these globs may be missing from [`Walk::files`], so that none of them may
+    /// count as removed. False when the problem affects only the one file at `path`.
     pub incomplete: bool,
     /// What is wrong.
     pub problem: FileProblem,
 }
 
-/// Finds the files that `selection` speaks of below `root`, the manifest's folder.
+/// Finds the files that `selection` names below `root`, the manifest's folder.
 ///
-/// In globs `*` doesn't cross `/`, case counts, and hidden files and links to folders are skipped
-/// unless a part of the glob without wildcards names them (a part that starts with a dot also finds
-/// hidden names). `.git` and `.macadam` are never entered. The result is the same for the same
-/// files, in the same order. Uses all cores.
+/// In globs `*` doesn't cross `/`, and case counts. Hidden files and links to folders are skipped
+/// unless a part of the glob without wildcards names them. A part that starts with a dot also finds
+/// hidden names. `.git` and `.macadam` are never entered. The same files give the same result, in
+/// the same order. Uses all cores.
 pub fn walk(root: &Path, selection: &FileSelection) -> Walk {
     let mut walk = Walk::default();
     let globs = Globs::new(&selection.globs, &mut walk.problems);
@@ -90,11 +90,11 @@ pub fn walk(root: &Path, selection: &FileSelection) -> Walk {
     walk
 }
 
-/// The globs that would match files at these paths if they were there.
+/// Returns the globs that would match files at these paths if they existed.
 pub(super) fn matching(selection: &FileSelection, paths: &[&ProjectPath]) -> Vec<(ProjectPath, Vec<usize>)> {
     let globs = Globs::new(&selection.globs, &mut Vec::new());
-    // Whether a folder is a link is not known any more; one that only its name finds is found all the
-    // same.
+    // It is unknown by now whether a folder is a link, so a link matches like a folder of that
+    // name.
     let parts = |path: &ProjectPath| path.as_str().split('/').map(PatternPart::new).collect::<Vec<_>>();
     paths.iter().map(|path| ((*path).clone(), globs.matching(&parts(path)))).collect()
 }
@@ -104,9 +104,9 @@ fn problem(message: String, hint: Option<&str>) -> FileProblem {
 }
 
 struct Glob {
-    /// Its key.
+    /// The glob's key.
     name: String,
-    /// `None` when it is no pattern: nothing matches then.
+    /// `None` when the pattern is invalid: the glob matches nothing then.
     pattern: Option<Pattern>,
     exclude: Vec<Pattern>,
 }
@@ -115,7 +115,7 @@ struct Glob {
 pub(super) struct Globs(Vec<Glob>);
 
 impl Globs {
-    /// What is no pattern goes to `problems`, and matches nothing.
+    /// Parses the globs. An invalid pattern goes to `problems`, and matches nothing.
     pub(super) fn new(written: &[GlobPattern], problems: &mut Vec<WalkProblem>) -> Self {
         let mut parse = |index, glob: &GlobPattern, text: &str, role| {
             Pattern::parse(text, role)
@@ -133,19 +133,19 @@ impl Globs {
             let exclude: Vec<Option<Pattern>> =
                 glob.exclude.iter().map(|text| parse(index, glob, text, PatternRole::Exclude)).collect();
             let pattern = parse(index, glob, &glob.path, PatternRole::Find);
-            // A glob whose exclusions are unknown must not find what they leave out.
+            // A glob whose exclusions are unknown must not find the files that they exclude.
             let pattern = pattern.filter(|_| exclude.iter().all(Option::is_some));
             Glob { name: glob.name.clone(), pattern, exclude: exclude.into_iter().flatten().collect() }
         });
         Self(globs.collect())
     }
 
-    /// The globs that match the file at `parts`.
+    /// Returns the globs that match the file at `parts`.
     pub(super) fn matching(&self, parts: &[PatternPart]) -> Vec<usize> {
         self.indexes(|glob, pattern| pattern.matches(parts) && !glob.exclude.iter().any(|out| out.matches(parts)))
     }
 
-    /// The globs that can match something below the folder at `parts`.
+    /// Returns the globs that can match something below the folder at `parts`.
     pub(super) fn reaching(&self, parts: &[PatternPart]) -> Vec<usize> {
         self.indexes(|glob, pattern| pattern.reaches_below(parts) && !glob.exclude.iter().any(|out| out.covers(parts)))
     }
@@ -155,7 +155,7 @@ impl Globs {
         self.0.iter().enumerate().filter(|(_, glob)| accepted(glob)).map(|(index, _)| index).collect()
     }
 
-    /// The folders that the globs name should be there: one that vanished is no empty one.
+    /// Checks the folders that the globs name. A vanished folder is not the same as an empty one.
     fn check_bases(&self, root: &Root, walk: &mut Walk) {
         for (index, glob) in self.0.iter().enumerate() {
             for base in glob.pattern.iter().flat_map(Pattern::base_folders) {
@@ -197,11 +197,11 @@ struct WalkStart {
     place: PathBuf,
     parts: Vec<PatternPart>,
     path: String,
-    /// The real folders that led here through links, to notice circles.
+    /// The real folders that led here through links, to detect circles.
     trail: Vec<PathBuf>,
 }
 
-/// What the walk met.
+/// One result of the walk.
 enum Met {
     File(ProjectPath, Vec<usize>),
     FolderLink { place: PathBuf, path: String, parts: Vec<PatternPart>, globs: Vec<usize> },
@@ -213,8 +213,8 @@ fn find(root: &Root, globs: &Globs, walk: &mut Walk) {
         vec![WalkStart { place: root.join(""), parts: Vec::new(), path: String::new(), trail: Vec::new() }];
     let mut files = Vec::new();
     while let Some(start) = starts.pop() {
-        for met in walk_from(&start, globs) {
-            match met {
+        for found in walk_from(&start, globs) {
+            match found {
                 Met::File(path, globs) => files.push((path, globs)),
                 Met::Problem(problem) => walk.problems.push(problem),
                 Met::FolderLink { place, path, parts, globs } => {
@@ -239,7 +239,7 @@ fn find(root: &Root, globs: &Globs, walk: &mut Walk) {
     walk.files = files.into_iter().collect();
 }
 
-/// The trail behind a folder link, or why it is not followed.
+/// Extends the trail through a folder link, or says why the link is not followed.
 pub(super) fn follow(root: &Root, trail: &[PathBuf], link: &Path) -> Result<Vec<PathBuf>, String> {
     let resolve = |place: &Path| match root.resolve(place) {
         Ok(Ok(real)) => Ok(real),
@@ -256,7 +256,7 @@ pub(super) fn follow(root: &Root, trail: &[PathBuf], link: &Path) -> Result<Vec<
     Ok(trail)
 }
 
-/// Everything that the globs want below one folder, in no particular order.
+/// Returns everything that the globs match below one folder, in no particular order.
 fn walk_from(start: &WalkStart, globs: &Globs) -> Vec<Met> {
     let (sender, receiver) = mpsc::channel();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -265,12 +265,12 @@ fn walk_from(start: &WalkStart, globs: &Globs) -> Vec<Met> {
     walker.run(|| {
         let sender = sender.clone();
         Box::new(move |entry| {
-            let (met, state) = match entry {
+            let (found, state) = match entry {
                 Ok(entry) => meet(start, globs, entry),
                 Err(error) => (Some(failed(start, globs, &error)), WalkState::Continue),
             };
             // The receiver outlives the walk.
-            met.into_iter().for_each(|met| drop(sender.send(met)));
+            found.into_iter().for_each(|found| drop(sender.send(found)));
             state
         })
     });
@@ -278,7 +278,7 @@ fn walk_from(start: &WalkStart, globs: &Globs) -> Vec<Met> {
     receiver.into_iter().collect()
 }
 
-/// Decides on one entry.
+/// Classifies one entry.
 fn meet(start: &WalkStart, globs: &Globs, entry: DirEntry) -> (Option<Met>, WalkState) {
     if entry.depth() == 0 {
         return (None, WalkState::Continue);
@@ -306,16 +306,16 @@ fn meet(start: &WalkStart, globs: &Globs, entry: DirEntry) -> (Option<Met>, Walk
     if concerned.is_empty() {
         return (None, WalkState::Continue);
     }
-    let met = match (not_a_path(&path, entry.file_name()), ProjectPath::new(&path)) {
+    let found = match (not_a_path(&path, entry.file_name()), ProjectPath::new(&path)) {
         (Some(wrong), _) => Met::Problem(wrong.of(path, concerned, to_folder)),
         (None, _) if to_folder => Met::FolderLink { place: entry.into_path(), path, parts, globs: concerned },
         (None, Ok(path)) => Met::File(path, concerned),
         (None, Err(error)) => Met::Problem(BadName(error.to_string()).of(path, concerned, false)),
     };
-    (Some(met), WalkState::Continue)
+    (Some(found), WalkState::Continue)
 }
 
-/// The path of an entry below the project's folder, with `/` between its parts.
+/// Returns the path of an entry below the project's folder, with `/` between its parts.
 fn below(start: &WalkStart, place: &Path) -> (String, Vec<PatternPart>) {
     let mut path = start.path.clone();
     let mut parts = start.parts.clone();
@@ -330,7 +330,7 @@ fn below(start: &WalkStart, place: &Path) -> (String, Vec<PatternPart>) {
     (path, parts)
 }
 
-/// Why a name on disk can't be part of a project path.
+/// The reason why a name on disk can't be part of a project path.
 struct BadName(String);
 
 impl BadName {
@@ -350,7 +350,7 @@ fn not_a_path(path: &str, name: &OsStr) -> Option<BadName> {
     }
 }
 
-/// A folder that could not be read, or that vanished under the walk.
+/// Reports a folder that could not be read, or that vanished during the walk.
 fn failed(start: &WalkStart, globs: &Globs, error: &ignore::Error) -> Met {
     let mut place = None;
     let mut inner = error;
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vanished_folder_is_told_and_no_empty_result() {
+    fn a_vanished_folder_is_reported_and_is_not_an_empty_result() {
         let folder = Folder::with(&[("a.png", b""), ("models/a.fbx", b"")]);
         let missing =
             |path: &str| check(&folder, &[glob("*.png", &[]), glob(path, &[])], &[("a.png", &[0])], &[]).missing;
@@ -490,7 +490,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn two_links_that_lead_to_each_other_end() {
+    fn two_links_that_lead_to_each_other_end_the_walk() {
         let folder = Folder::with(&[("a/x.png", b""), ("b/y.png", b"")]);
         std::os::unix::fs::symlink("../b", folder.path().join("a/l")).unwrap();
         std::os::unix::fs::symlink("../a", folder.path().join("b/l")).unwrap();
@@ -544,7 +544,7 @@ mod tests {
         let secret = folder.path().join("ui/secret");
         let mode = |mode| std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).unwrap();
         mode(0o000);
-        // The superuser reads everything: then the folder is no problem.
+        // The superuser can read every folder, so there is no problem then.
         let readable = secret.read_dir().is_ok();
         let walk = walk_globs(&folder, &[glob("ui/**/*.png", &[]), glob("*.png", &[])]);
         let excluded = walk_globs(&folder, &[glob("ui/**/*.png", &["ui/secret/**"])]);

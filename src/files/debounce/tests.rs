@@ -9,16 +9,16 @@ fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// One thing that happens in a script.
+/// One event of a script.
 #[derive(Debug, Clone)]
 enum ScriptStep {
     Event(ProjectPath, ChangeKind),
-    /// From now on the file is whole, or not.
-    Form(ProjectPath, bool),
+    /// From now on the file is complete, or not.
+    Complete(ProjectPath, bool),
 }
 
-/// `TIME WHAT PATH`, or `FROM..TO/STEP WHAT PATH` for many; in PATH `#` stands for the number of
-/// the time. Times are milliseconds.
+/// Parses lines of `TIME WHAT PATH`, or `FROM..TO/STEP WHAT PATH` for many events; in PATH `#`
+/// stands for the number of the event. Times are milliseconds.
 fn parse(script: &str) -> Vec<(Duration, ScriptStep)> {
     let mut acts = Vec::new();
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -40,8 +40,8 @@ fn parse(script: &str) -> Vec<(Duration, ScriptStep)> {
                 "closed" => ScriptStep::Event(path, ChangeKind::Closed),
                 "touched" => ScriptStep::Event(path, ChangeKind::Touched),
                 "removed" => ScriptStep::Event(path, ChangeKind::Removed),
-                "whole" => ScriptStep::Form(path, true),
-                "partial" => ScriptStep::Form(path, false),
+                "whole" => ScriptStep::Complete(path, true),
+                "partial" => ScriptStep::Complete(path, false),
                 _ => panic!("{line}"),
             };
             acts.push((ms(time), act));
@@ -51,8 +51,8 @@ fn parse(script: &str) -> Vec<(Duration, ScriptStep)> {
     acts
 }
 
-/// A caller who does what the module asks for; files are whole unless said otherwise. Gives what
-/// was released, and when.
+/// Plays a caller that does what the module asks for. Files are complete unless the script says
+/// otherwise. Returns the released files, and when.
 fn run(mut acts: Vec<(Duration, ScriptStep)>, until: Duration) -> Vec<(Duration, BTreeSet<ProjectPath>)> {
     acts.reverse();
     let mut debouncer = Debouncer::default();
@@ -68,12 +68,12 @@ fn run(mut acts: Vec<(Duration, ScriptStep)>, until: Duration) -> Vec<(Duration,
         while let Some((_, act)) = acts.pop_if(|(time, _)| *time <= now) {
             match act {
                 ScriptStep::Event(path, kind) => debouncer.note(path, kind, now),
-                ScriptStep::Form(path, true) => drop(partial.remove(&path)),
-                ScriptStep::Form(path, false) => drop(partial.insert(path)),
+                ScriptStep::Complete(path, true) => drop(partial.remove(&path)),
+                ScriptStep::Complete(path, false) => drop(partial.insert(path)),
             }
         }
-        for look in debouncer.looks(now) {
-            debouncer.whole(&look, !partial.contains(&look.path));
+        for check in debouncer.looks(now) {
+            debouncer.whole(&check, !partial.contains(&check.path));
         }
         let ready = debouncer.release(now);
         assert!(ready.iter().all(|path| debouncer.is_settled(path, now)), "released and still waiting");
@@ -85,7 +85,7 @@ fn run(mut acts: Vec<(Duration, ScriptStep)>, until: Duration) -> Vec<(Duration,
     released
 }
 
-/// `expected` has a line for each change: when, and how many files or which one.
+/// `expected` has a line for each change: the time, and the number of files or their names.
 fn check(script: &str, expected: &[&str]) {
     let released = run(parse(script), ms(60_000));
     let lines: Vec<String> = released
@@ -103,7 +103,7 @@ fn check(script: &str, expected: &[&str]) {
 }
 
 #[test]
-fn saves_settle_as_the_contract_says() {
+fn a_save_is_released_when_it_is_quiet_and_complete() {
     // A temporary file that is renamed into place.
     check("0 closed a", &["100 a"]);
     // Truncated, written and closed.
@@ -128,11 +128,11 @@ fn saves_settle_as_the_contract_says() {
 
 #[test]
 fn a_sound_or_video_that_is_not_whole_waits_much_longer() {
-    // Appended in pieces, closed and opened again with pauses: taken as soon as it is whole, since the
-    // longest wait is over.
+    // Appended in pieces, closed and opened again with pauses: taken as soon as it is complete,
+    // since the longest wait is over.
     check("0 partial a.mp3\n 0..50000/10000 closed a.mp3\n 50000 whole a.mp3", &["50000 a.mp3"]);
     check("0 partial a.mp4\n 0..55000/5000 written a.mp4\n 55000 whole a.mp4", &["55000 a.mp4"]);
-    // Others wait as ever.
+    // Other formats wait as usual.
     check("0 partial a.png\n 0 closed a.png\n 0 closed b.ogg", &["100 b.ogg", "2000 a.png"]);
     check("0 partial a.flac\n 0 closed a.flac\n 30000 removed a.flac", &["30100 a.flac"]);
     check("0 written a.wav", &["2000 a.wav"]);
@@ -159,12 +159,12 @@ fn a_burst_is_one_change() {
 }
 
 #[test]
-fn endless_writing_waits_for_nobody_and_blocks_nobody() {
-    // Whole now and then: taken after the maximum, and from then on again.
+fn a_file_that_is_always_written_delays_no_other() {
+    // Complete now and then: taken after the maximum, and from then on again.
     check("0..24000/50 written a\n 5000 closed b", &["5100 b", "10000 a", "20050 a", "26000 a"]);
-    // Never whole: its earlier content counts until it holds still.
+    // Never complete: its earlier content counts until it stops changing.
     check("0 partial a\n 0..30000/50 written a\n 5000 closed b", &["5100 b", "32000 a"]);
-    // Whole at last.
+    // Complete in the end.
     check("0 partial a\n 0..15000/50 written a\n 12500 whole a", &["13000 a", "17000 a"]);
     // Saved again and again, never quiet.
     check("0..12000/90 closed a", &["10000 a", "12070 a"]);
@@ -183,7 +183,7 @@ fn an_answer_about_an_older_state_does_not_count() {
 }
 
 #[test]
-fn a_look_that_nobody_answers_costs_the_longer_time() {
+fn a_check_without_an_answer_counts_as_incomplete() {
     let mut debouncer = Debouncer::default();
     debouncer.note(path("a"), ChangeKind::Closed, ms(0));
     assert_eq!(debouncer.looks(ms(100)).len(), 1);
@@ -194,7 +194,7 @@ fn a_look_that_nobody_answers_costs_the_longer_time() {
 }
 
 #[test]
-fn what_takes_too_long_is_told() {
+fn a_file_that_keeps_changing_is_reported() {
     let mut debouncer = Debouncer::default();
     for time in 0..30 {
         debouncer.note(path("a"), ChangeKind::Written, ms(time * 1000));
@@ -215,7 +215,7 @@ fn acts() -> impl Strategy<Value = Vec<(Duration, ScriptStep)>> {
     let act = (0..4_u8, prop_oneof![4 => kind.prop_map(Some), 1 => Just(None)], any::<bool>()).prop_map(
         |(name, kind, whole)| {
             let path = path(&format!("f{name}"));
-            kind.map_or(ScriptStep::Form(path.clone(), whole), |kind| ScriptStep::Event(path, kind))
+            kind.map_or(ScriptStep::Complete(path.clone(), whole), |kind| ScriptStep::Event(path, kind))
         },
     );
     let pause = prop_oneof![5 => 0..150_u64, 1 => 0..2500_u64];
@@ -230,7 +230,7 @@ fn acts() -> impl Strategy<Value = Vec<(Duration, ScriptStep)>> {
     })
 }
 
-/// The first event of each change, and the change's end.
+/// Returns the first event of each change, and the change's end.
 fn spans(
     acts: &[(Duration, ScriptStep)],
     released: &[(Duration, BTreeSet<ProjectPath>)],
@@ -262,17 +262,17 @@ proptest! {
     #[test]
     fn every_change_is_released_when_it_is_quiet_and_never_before(acts in acts()) {
         for (_, last, end) in spans(&acts, &run(acts.clone(), Duration::MAX)) {
-            prop_assert!(end <= last + QUIET_UNTOLD + BURST);
+            prop_assert!(end <= last + QUIET_UNCONFIRMED + BURST);
         }
     }
 
     #[test]
     fn no_whole_file_waits_longer_than_the_maximum(acts in acts()) {
-        let events = |(_, act): &(Duration, ScriptStep)| !matches!(act, ScriptStep::Form(..) | ScriptStep::Event(_, ChangeKind::Removed));
+        let events = |(_, act): &(Duration, ScriptStep)| !matches!(act, ScriptStep::Complete(..) | ScriptStep::Event(_, ChangeKind::Removed));
         let acts: Vec<_> = acts.into_iter().filter(events).collect();
         for (first, last, end) in spans(&acts, &run(acts.clone(), Duration::MAX)) {
-            prop_assert!(end <= first + MOST, "{first:?} {last:?} {end:?}");
-            prop_assert!(end >= last + QUIET || end == first + MOST);
+            prop_assert!(end <= first + MAX_WAIT, "{first:?} {last:?} {end:?}");
+            prop_assert!(end >= last + QUIET || end == first + MAX_WAIT);
         }
     }
 }

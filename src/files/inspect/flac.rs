@@ -1,5 +1,5 @@
-//! FLAC: playing time and sample rate from the stream information; where that doesn't know the
-//! length, from the last frame.
+//! FLAC: reads the playing time and sample rate from the stream information, or from the last frame
+//! where that has no length.
 //!
 //! Source: RFC 9639.
 
@@ -7,31 +7,31 @@ use super::source::{FileSource, SlidingWindow};
 use super::{Unfit, damaged, limits};
 use crate::model::file::ContentFacts;
 
-/// How much of the end is searched for the last frame, at least and at most: two frames of 4608
-/// samples of two channels and 24 bits have some 50 KB, two of the largest that the format allows a
-/// megabyte or more.
+/// How much of the end is searched for the last frame, in bytes, at least and at most. Two frames
+/// of 4608 samples of two channels and 24 bits have about 50 KB; two of the largest that the format
+/// allows have a megabyte or more.
 const TAIL: std::ops::RangeInclusive<u64> = 64 * 1024..=2 * 1024 * 1024;
-/// How many headers at the end are compared. A header is told by its fields and its checksum, so
-/// one in some 100,000 bytes of sound looks like one by chance.
+/// How many headers at the end are compared. A header is recognized by its fields and its checksum,
+/// so about one in 100,000 bytes of sound looks like one by chance.
 const CANDIDATES: usize = 16;
 /// More metadata blocks than any real file has.
 const MAX_BLOCKS: u32 = 10_000;
 
-/// The stream information (RFC 9639, 8.2), and where the frames begin.
+/// The stream information (RFC 9639, 8.2), and the position of the frames.
 #[derive(Debug, Clone, Copy)]
 struct FlacStream {
     /// The longest block, in samples.
     block: u16,
-    /// The longest frame in bytes; 0 where not known.
+    /// The longest frame in bytes; 0 if unknown.
     frame: u32,
     rate: u32,
-    /// 0 where not known.
+    /// 0 if unknown.
     samples: u64,
-    /// Where the first frame begins.
+    /// The position of the first frame.
     frames: u64,
 }
 
-/// What a frame's header tells.
+/// The facts of a frame's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FlacFrame {
     /// The number of its first sample, and of the one behind its last.
@@ -42,7 +42,7 @@ struct FlacFrame {
 /// The last frame.
 struct Last {
     after: u64,
-    /// It ends with the file, by its checksum.
+    /// Whether it ends with the file, by its checksum.
     complete: bool,
 }
 
@@ -59,7 +59,8 @@ pub(super) fn flac(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     limits::audio(duration, (stream.rate != 0).then_some(stream.rate))
 }
 
-/// Whether the last frame is the last one by the stream information, and ends with the file.
+/// Returns whether the last frame is the last one by the stream information, and ends with the
+/// file.
 pub(super) fn is_whole(source: &mut FileSource<'_>) -> Result<bool, Unfit> {
     let stream = FlacStream::read(source)?;
     if stream.samples == 0 {
@@ -102,8 +103,8 @@ impl FlacStream {
     }
 }
 
-/// Jumps over an ID3v2 tag, which belongs to MP3 but is found before other sounds too (id3.org,
-/// "ID3 tag version 2.4.0", 3.1).
+/// Skips an ID3v2 tag. It belongs to MP3, but precedes other sounds too (id3.org, "ID3 tag version
+/// 2.4.0", 3.1).
 fn skip_id3(source: &mut FileSource<'_>) -> Result<(), Unfit> {
     while source.peek(3)? == b"ID3" {
         let header: [u8; 10] = source.bytes()?;
@@ -120,8 +121,8 @@ fn first_frame(source: &mut FileSource<'_>, stream: &FlacStream) -> Result<Optio
     Ok(FlacFrame::parse(&source.peek(32)?, stream))
 }
 
-/// The last frame: the last header whose checksum is right and that the frame's own checksum or the
-/// frame before confirms.
+/// Returns the last frame: the last header with a correct checksum that the frame's own checksum or
+/// the frame before confirms.
 fn last_frame(source: &mut FileSource<'_>, stream: &FlacStream) -> Result<Option<Last>, Unfit> {
     let most = (u64::from(stream.frame) * 2).clamp(*TAIL.start(), *TAIL.end());
     let length = source.length();
@@ -140,7 +141,7 @@ fn last_frame(source: &mut FileSource<'_>, stream: &FlacStream) -> Result<Option
 }
 
 impl FlacFrame {
-    /// Reads a frame's header (RFC 9639, 9.1).
+    /// Parses a frame's header (RFC 9639, 9.1).
     fn parse(head: &[u8], stream: &FlacStream) -> Option<Self> {
         let [0xff, sync, sizes, layout, rest @ ..] = head else { return None };
         let variable = match sync {
@@ -181,7 +182,7 @@ impl FlacFrame {
     }
 }
 
-/// A number of up to 36 bits, coded as UTF-8 codes characters, and what follows it.
+/// Parses a number of up to 36 bits, coded as UTF-8 codes characters, and returns it with the rest.
 fn coded_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (start, rest) = bytes.split_first()?;
     let more = match start.leading_ones() {
@@ -197,15 +198,15 @@ fn coded_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((number, rest))
 }
 
-/// The checksum of a header: polynomial x^8 + x^2 + x + 1.
+/// Returns the checksum of a header: polynomial x^8 + x^2 + x + 1.
 pub(super) fn crc8(bytes: &[u8]) -> u8 {
     bytes
         .iter()
         .fold(0, |crc, byte| (0..8).fold(crc ^ byte, |crc, _| if crc & 0x80 == 0 { crc << 1 } else { crc << 1 ^ 0x07 }))
 }
 
-/// The checksum of a frame: polynomial x^16 + x^15 + x^2 + 1. 0 over a frame that ends with its
-/// own.
+/// Returns the checksum of a frame: polynomial x^16 + x^15 + x^2 + 1. It is 0 over a frame that
+/// ends with its own checksum.
 pub(super) fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, byte| {
         let crc = crc ^ u16::from(*byte) << 8;

@@ -1,5 +1,5 @@
-//! glTF: that nothing lies outside the file, and that what lies inside is there. The text form is
-//! JSON, the binary form (.glb) holds JSON in its first chunk.
+//! glTF: checks that no data lies outside the file, and that the data inside is complete. The text
+//! form is JSON; the binary form (.glb) holds JSON in its first chunk.
 //!
 //! The JSON is read as a stream. Its strings can be as long as the file (a buffer as a `data:`
 //! URI), so they are shortened before the parser sees them. Source: Khronos, "glTF 2.0
@@ -15,9 +15,10 @@ use super::source::FileSource;
 use super::{Unfit, cut_off, damaged, unfit};
 use crate::model::file::ContentFacts;
 
-/// How much of a string is kept: enough to tell a URI's kind and to name a file.
+/// The bytes to keep of a string: enough to recognize a URI's kind and to name a file.
 const KEPT: usize = 1024;
-/// The parser's own limit is 128; what it ignores it would nest without end.
+/// The deepest nesting. The parser's own limit is 128, but it has none for the values that it
+/// ignores.
 const MAX_DEPTH: usize = 120;
 
 pub(super) fn gltf(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
@@ -61,8 +62,8 @@ pub(super) fn glb(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     }
 }
 
-/// The length of the chunk that holds the first buffer, from the position behind the JSON; chunks
-/// of other kinds are for extensions.
+/// Returns the length of the chunk that holds the first buffer, starting behind the JSON. Chunks of
+/// other kinds are for extensions.
 fn binary_chunk(source: &mut FileSource<'_>) -> Result<Option<u64>, Unfit> {
     while source.left() >= 8 {
         let length = u64::from(u32::from_le_bytes(source.bytes()?));
@@ -97,7 +98,7 @@ struct GltfAsset {
     version: String,
 }
 
-/// Gives the length of the first buffer if it has no URI: then a binary chunk must hold it.
+/// Returns the length of the first buffer if it has no URI: a binary chunk must hold it then.
 fn check_json(source: &mut FileSource<'_>, length: u64) -> Result<Option<u64>, Unfit> {
     let mut shortened = Shortened::new(source.take(length));
     let parsed: Result<GltfDocument, serde_json::Error> = serde_json::from_reader(BufReader::new(&mut shortened));
@@ -117,7 +118,7 @@ fn check_json(source: &mut FileSource<'_>, length: u64) -> Result<Option<u64>, U
     match asset {
         Some(asset) if asset.version.starts_with("2.") => {}
         Some(asset) => return Err(other_version(&asset.version)),
-        // Version 1.0 doesn't need it, and has its lists by name.
+        // Version 1.0 doesn't need an `asset`, and has its lists by name.
         None if buffers.by_name || images.by_name => return Err(other_version("1.0")),
         None => return Err(damaged("the glTF's JSON is damaged: missing field `asset`")),
     }
@@ -140,16 +141,16 @@ fn check_json(source: &mut FileSource<'_>, length: u64) -> Result<Option<u64>, U
     Ok(first)
 }
 
-/// What matters of a list of buffers or images.
+/// The facts of a list of buffers or images.
 #[derive(Debug, Default)]
 struct Resources {
-    /// The first URI that is no `data:` URI.
+    /// The first URI that is not a `data:` URI.
     outside: Option<String>,
-    /// The length in bytes of the first one, if it has no URI.
+    /// The length in bytes of the first entry, if it has no URI.
     first: Option<u64>,
-    /// The index of another one without data of its own.
+    /// The index of another entry without data of its own.
     missing: Option<usize>,
-    /// It is no list: glTF 1.0 has named ones.
+    /// It is not a list: glTF 1.0 has named ones.
     by_name: bool,
 }
 
@@ -209,7 +210,7 @@ impl<'de> Deserialize<'de> for Resources {
     }
 }
 
-/// JSON with its long strings cut short, and ended where it nests too deep.
+/// A reader of JSON that shortens long strings, and ends where the nesting is too deep.
 struct Shortened<R> {
     inner: R,
     /// Bytes of the string so far; `None` outside strings.
@@ -226,7 +227,7 @@ impl<R: Read> Shortened<R> {
         Self { inner, string: None, escape: 0, cutting: false, depth: 0, too_deep: false }
     }
 
-    /// Whether the byte is passed on.
+    /// Returns whether to keep the byte.
     fn keeps(&mut self, byte: u8) -> bool {
         let Some(length) = &mut self.string else {
             match byte {
@@ -239,8 +240,8 @@ impl<R: Read> Shortened<R> {
             return !self.too_deep;
         };
         *length += 1;
-        // A cut falls before a plain character, never within an escape, a pair of them, or a character of
-        // several bytes.
+        // A cut falls before a plain character, never within an escape, a pair of them, or a
+        // character of several bytes.
         let plain = self.escape == 0 && byte.is_ascii() && byte != b'\\' && byte != b'"';
         if *length > KEPT && plain {
             self.cutting = true;

@@ -1,14 +1,14 @@
-//! Pictures: their size from their headers.
+//! Pictures: reads their size from their headers.
 //!
-//! The four formats' headers are a few fields each; nothing is decoded. Sources: the PNG
-//! specification (W3C), ITU-T T.81 for JPEG, the Windows bitmap headers (Microsoft, "Bitmap
-//! Storage"), the Truevision TGA file format specification 2.0.
+//! Each of the four headers has a few fields; nothing is decoded. Sources: the PNG specification
+//! (W3C), ITU-T T.81 for JPEG, the Windows bitmap headers (Microsoft, "Bitmap Storage"), the
+//! Truevision TGA file format specification 2.0.
 
 use super::source::FileSource;
 use super::{Unfit, cut_off, damaged, limits, magic, unfit};
 use crate::model::file::ContentFacts;
 
-/// PNG: the header, then every chunk to the end, so that a file that was cut off shows.
+/// PNG: reads the header, then every chunk to the end, to detect a file that was cut off.
 pub(super) fn png(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     source.skip(magic::PNG.len() as u64)?;
     let mut size = None;
@@ -16,7 +16,8 @@ pub(super) fn png(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
         let length = u32::from_be_bytes(source.bytes()?);
         let name: [u8; 4] = source.bytes()?;
         match (&name, size) {
-            // Apple's pngcrush writes it first, and then pixels that no other decoder understands.
+            // Apple's pngcrush writes this chunk first, and then pixels that no other decoder
+            // understands.
             (b"CgBI", None) => {
                 return Err(unfit(
                     "the PNG is in Apple's own variant (CgBI), which only iOS can read",
@@ -40,8 +41,8 @@ pub(super) fn png(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     }
 }
 
-/// JPEG: the segments up to the frame header. Bytes between segments are skipped up to the next
-/// marker, as libjpeg does (jdmarker.c, `next_marker`): cameras and editors leave some.
+/// JPEG: reads the segments up to the frame header. Bytes between segments are skipped up to the
+/// next marker, as libjpeg does (jdmarker.c, `next_marker`): cameras and editors leave some.
 pub(super) fn jpeg(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     source.skip(2)?;
     loop {
@@ -53,14 +54,15 @@ pub(super) fn jpeg(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
             [marker] = source.bytes()?;
         }
         match marker {
-            // Without a length: a stuffed zero, TEM, the restart markers, and another start of image.
+            // Without a length: a stuffed zero, TEM, the restart markers, and another start of
+            // image.
             0x00 | 0x01 | 0xd0..=0xd8 => continue,
             0xd9 | 0xda => return Err(damaged("the JPEG has no frame header")),
             _ => {}
         }
         let length = u16::from_be_bytes(source.bytes()?);
         let Some(content) = length.checked_sub(2) else { return Err(damaged("the JPEG's segments are garbled")) };
-        // SOF0 to SOF15, but DHT, JPG and DAC.
+        // SOF0 to SOF15, except DHT, JPG and DAC.
         if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {
             let [_precision] = source.bytes()?;
             let height = u16::from_be_bytes(source.bytes()?);
@@ -71,8 +73,8 @@ pub(super) fn jpeg(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     }
 }
 
-/// BMP: the info header. 12 bytes: OS/2 1; 16 to 64: OS/2 2, which may end after any field; 40, 108
-/// and 124: Windows.
+/// BMP: reads the info header. Its length is 12 bytes for OS/2 1, 16 to 64 for OS/2 2, which may
+/// end after any field, and 40, 108 or 124 for Windows.
 pub(super) fn bmp(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     source.skip(10)?;
     let pixels = u32::from_le_bytes(source.bytes()?);
@@ -85,7 +87,7 @@ pub(super) fn bmp(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
         16..=1024 => {
             let width = i32::from_le_bytes(source.bytes()?);
             let height = i32::from_le_bytes(source.bytes()?);
-            // A negative height: the rows run from top to bottom.
+            // A negative height means that the rows run from top to bottom.
             (u32::try_from(width).unwrap_or(0), height.unsigned_abs())
         }
         _ => return Err(damaged("the BMP has no header")),

@@ -1,23 +1,23 @@
-//! What Roblox accepts, apart from the size in bytes (`FileFormat::max_bytes`).
+//! The limits of Roblox, apart from the size in bytes (`FileFormat::max_bytes`).
 //!
-//! All from GUIDE, the Roblox Open Cloud usage guide for assets (creator-docs:
-//! cloud/guides/usage-assets.md, "Supported asset types and limits"), where not said otherwise.
+//! The source is the Roblox Open Cloud usage guide for assets (creator-docs:
+//! cloud/guides/usage-assets.md, "Supported asset types and limits"), unless another is named.
 
 use std::time::Duration;
 
 use super::{Unfit, unfit};
 use crate::model::file::ContentFacts;
 
-/// Images are "smaller than 8000x8000": in pixels, each way, exclusive.
+/// Images are "smaller than 8000x8000": in pixels, in each direction, exclusive.
 const IMAGE_PIXELS: u32 = 8000;
 /// Audio is "up to 7 minutes".
 const AUDIO_DURATION: Duration = Duration::from_secs(7 * 60);
-/// Audio has "up to 48 kHz": samples a second.
+/// Audio has "up to 48 kHz": samples per second.
 const AUDIO_RATE: u32 = 48_000;
 /// Video is "up to 5 minutes" (also creator-docs: ui/video-frames.md).
 const VIDEO_DURATION: Duration = Duration::from_secs(5 * 60);
-/// Video is "up to 4096x2160": in pixels, inclusive, the longer side first. One that stands upright
-/// is taken for as large as one that lies: phones record both, and a decoder's work is the same.
+/// Video is "up to 4096x2160": in pixels, inclusive, the longer side first. An upright video has
+/// the same limit as one that lies: phones record both, and a decoder's work is the same.
 const VIDEO_PIXELS: (u32, u32) = (4096, 2160);
 
 pub(super) fn image(width: u32, height: u32) -> Result<ContentFacts, Unfit> {
@@ -51,8 +51,8 @@ pub(super) fn audio(duration: Option<Duration>, sample_rate: Option<u32>) -> Res
     Ok(ContentFacts::Audio { duration, sample_rate })
 }
 
-/// The same for a sound of which so much may be its encoder's padding, which no player plays: it
-/// counts only where the rest is too long.
+/// The same for a sound that may end with this much of its encoder's padding, which no player
+/// plays. The padding counts only where the rest is too long.
 pub(super) fn padded_audio(
     duration: Option<Duration>,
     padding: Duration,
@@ -80,13 +80,13 @@ pub(super) fn video(duration: Option<Duration>, width: u32, height: u32) -> Resu
     Ok(ContentFacts::Video { duration, width, height })
 }
 
-/// Minutes and seconds, the rest rounded up so that what is over a limit also looks so.
+/// Formats minutes and seconds, rounded up so that a duration over a limit also looks so.
 fn minutes(duration: Duration) -> String {
     let seconds = duration.as_nanos().div_ceil(1_000_000_000);
     format!("{}:{:02} minutes", seconds / 60, seconds % 60)
 }
 
-/// How long `samples` play at `rate` a second.
+/// Returns how long `samples` play at `rate` per second.
 pub(super) fn playing_time(samples: u64, rate: u32) -> Option<Duration> {
     let nanoseconds = u128::from(samples).checked_mul(1_000_000_000)?.checked_div(u128::from(rate))?;
     u64::try_from(nanoseconds).ok().map(Duration::from_nanos)
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_edges_are_as_documented() {
+    fn the_limits_are_those_that_roblox_documents() {
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         assert!(image(7999, 7999).is_ok());
         assert!(image(8000, 1).is_err() && image(1, 8000).is_err() && image(0, 1).is_err());
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoders_padding_makes_no_sound_too_long() {
+    fn an_encoders_padding_does_not_make_a_sound_too_long() {
         let plays =
             |milliseconds| padded_audio(Some(Duration::from_millis(milliseconds)), Duration::from_millis(78), 48_000);
         assert!(plays(420_078).is_ok() && plays(420_079).is_err());

@@ -1,26 +1,26 @@
-//! What a file is by its first bytes.
+//! Recognizes a file by its first bytes.
 
 use crate::model::asset::FileFormat;
 
-/// How many bytes of a file are enough to tell.
+/// The bytes at the start of a file that are enough to recognize it.
 pub(super) const HEAD: usize = 512;
 
-/// Git LFS, docs/spec.md: a pointer's first line.
+/// The first line of a Git LFS pointer (docs/spec.md).
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 /// The binary model format's first bytes: `<roblox!` and a signature that text conversions break.
 pub(super) const RBXM: &[u8] = b"<roblox!\x89\xff\r\n\x1a\n";
-/// What MP3 is called.
+/// The name of the MP3 format.
 const MP3: &str = "an MP3 sound";
 /// PNG's signature.
 pub(super) const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// Whether git left a pointer in place of the file.
+/// Returns whether the file is a Git LFS pointer.
 pub(super) fn is_lfs_pointer(head: &[u8]) -> bool {
     head.starts_with(LFS_POINTER)
 }
 
-/// Whether the first bytes fit the format. What has no signature (TGA, MP3) fits when nothing else
-/// is recognized.
+/// Returns whether the first bytes fit the format. A format without a signature (TGA, MP3) fits
+/// when nothing else is recognized.
 pub(super) fn fits(format: FileFormat, head: &[u8]) -> bool {
     match format {
         FileFormat::Fbx => head.starts_with(b"Kaydara FBX Binary  \0") || is_ascii_fbx(head),
@@ -42,8 +42,7 @@ pub(super) fn fits(format: FileFormat, head: &[u8]) -> bool {
     }
 }
 
-/// What the first bytes are, with an article, where it is something that people mix up with an
-/// asset.
+/// Returns the name of the format, with an article, if people mix it up with an asset.
 pub(super) fn recognize(head: &[u8]) -> Option<&'static str> {
     let by_start: [(&[u8], &str); 30] = [
         (PNG, "a PNG picture"),
@@ -80,7 +79,7 @@ pub(super) fn recognize(head: &[u8]) -> Option<&'static str> {
     if let Some((_, name)) = by_start.iter().find(|(start, _)| head.starts_with(start)) {
         return Some(name);
     }
-    // `BM` alone is too short to tell a bitmap; its two reserved fields are zero.
+    // `BM` alone is too short to recognize a bitmap; its two reserved fields are zero.
     if head.starts_with(b"BM") && head.get(6..10) == Some(&[0; 4]) {
         return Some("a BMP picture");
     }
@@ -135,7 +134,7 @@ fn recognize_text(text: &[u8]) -> Option<&'static str> {
     is_gltf.then_some("a glTF model")
 }
 
-/// Without a byte order mark and white space.
+/// Removes a byte order mark and white space.
 fn text(head: &[u8]) -> &[u8] {
     head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start()
 }
@@ -144,7 +143,7 @@ fn is_riff(head: &[u8], kind: &[u8]) -> bool {
     head.starts_with(b"RIFF") && head.get(8..12) == Some(kind)
 }
 
-/// With lengths of 32 bits in either order of bytes, or of 64.
+/// Recognizes lengths of 32 bits in either byte order, or of 64.
 fn is_wav(head: &[u8]) -> bool {
     let marks: [&[u8]; 4] = [b"RIFF", b"RIFX", b"RF64", b"BW64"];
     marks.iter().any(|mark| head.starts_with(mark)) && head.get(8..12) == Some(b"WAVE")
@@ -157,7 +156,7 @@ fn is_ascii_fbx(head: &[u8]) -> bool {
     first.is_some_and(|line| line.starts_with(b"; FBX") || line.starts_with(b"FBXHeaderExtension"))
 }
 
-/// What a conversion made for text did to a file that begins with `signature`. PNG's and the binary
+/// The effect of a text conversion on a file that begins with `signature`. PNG's and the binary
 /// model's signatures have a byte that isn't ASCII and both kinds of line ends, so that it shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TextConversion {
@@ -167,7 +166,7 @@ pub(super) enum TextConversion {
     Encoding,
 }
 
-/// How the first bytes differ from `signature`, if they are what a conversion makes of it.
+/// Returns the conversion that turned `signature` into the first bytes.
 pub(super) fn text_conversion(head: &[u8], signature: &[u8]) -> Option<TextConversion> {
     let text = String::from_utf8_lossy(signature);
     let latin: String = signature.iter().map(|byte| char::from(*byte)).collect();
@@ -200,18 +199,18 @@ pub(super) fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Text in UTF-16, by its byte order mark.
+/// Recognizes text in UTF-16 by its byte order mark.
 fn is_utf16(head: &[u8]) -> bool {
     head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff")
 }
 
-/// An ISO base media or QuickTime file; older QuickTime files have no `ftyp`.
+/// Recognizes an ISO base media or QuickTime file; older QuickTime files have no `ftyp`.
 fn is_movie(head: &[u8]) -> bool {
     matches!(head.get(4..8), Some(b"ftyp" | b"moov" | b"mdat" | b"wide" | b"free" | b"skip" | b"pnot"))
 }
 
-/// An MPEG audio frame header: 11 set bits, a version, layer III, a bit rate and a sample rate that
-/// exist.
+/// Recognizes an MPEG audio frame header: 11 set bits, a version, layer III, a valid bit rate and a
+/// valid sample rate.
 fn is_mpeg_layer_3(head: &[u8]) -> bool {
     match head {
         [0xff, second, third, ..] => {
@@ -224,7 +223,7 @@ fn is_mpeg_layer_3(head: &[u8]) -> bool {
     }
 }
 
-/// `version 1.00` to `version 7.00` and a line's end.
+/// Recognizes `version 1.00` to `version 7.00` and a line's end.
 fn is_mesh(head: &[u8]) -> bool {
     let Some(rest) = head.strip_prefix(b"version ") else { return false };
     matches!(rest, [b'1'..=b'7', b'.', b'0'..=b'9', b'0'..=b'9', b'\n' | b'\r', ..])
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_known_by_their_first_bytes() {
+    fn files_are_recognized_by_their_first_bytes() {
         check(b"\x89PNG\r\n\x1a\n\0\0", "a PNG picture");
         check(b"RIFF\0\0\0\0WEBPVP8 ", "a WebP picture");
         check(b"RIFF\0\0\0\0WAVEfmt ", "a WAV sound");

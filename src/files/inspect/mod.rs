@@ -1,12 +1,12 @@
-//! What Roblox would refuse, found before anything is sent.
+//! Finds files that Roblox would refuse, before anything is sent.
 //!
-//! Headers only, through one small buffer: nothing is decoded, no tree is built, and whatever a
-//! file holds, memory and time stay bounded. A header that can't be read where other programs may
-//! still manage is no problem; a file that is plainly broken, cut off or something else
-//! than its name says is.
+//! Reads only headers, through one small buffer. Nothing is decoded and no tree is built, so memory
+//! and time stay bounded for any file. A header that can't be read where other programs may still
+//! manage is not a problem. A file that is plainly broken, cut off, or not what its name says is
+//! one.
 //!
 //! Read next: `magic` for what a file is, `limits` for what Roblox accepts, `whole` for whether a
-//! file is written to its end, then a format of your choice.
+//! file is complete, then a format of your choice.
 
 mod flac;
 mod gltf;
@@ -35,12 +35,12 @@ use crate::model::asset::FileFormat;
 use crate::model::file::{ContentFacts, FileProblem};
 use crate::model::path::ProjectPath;
 
-/// Why a look gave no facts.
+/// The reason why an inspection gave no facts.
 #[derive(Debug)]
 pub(super) enum Unfit {
     /// The file can't be used.
     Problem(FileProblem),
-    /// It could not be read.
+    /// The file could not be read.
     Read(io::Error),
 }
 
@@ -65,7 +65,7 @@ fn cut_off() -> Unfit {
     unfit("the file ends too early: it is cut off, or not written to its end", "export it again")
 }
 
-/// What the name and the size alone tell: the format, or why such a file can't be used.
+/// Returns the format by the name and the size alone, or why such a file can't be used.
 pub(super) fn admit(path: &ProjectPath, size: u64) -> Result<FileFormat, FileProblem> {
     let problem = |message: String, hint: &str| FileProblem { message, hint: Some(hint.to_owned()) };
     let extension = path.extension();
@@ -88,7 +88,7 @@ pub(super) fn admit(path: &ProjectPath, size: u64) -> Result<FileFormat, FilePro
     Ok(format)
 }
 
-/// Looks into a file of `length` bytes.
+/// Inspects a file of `length` bytes.
 pub(super) fn inspect(
     path: &ProjectPath,
     format: FileFormat,

@@ -1,23 +1,23 @@
-//! MP4 and QuickTime: playing time and size from the movie's header and its fragments; the media
-//! data is jumped over.
+//! MP4 and QuickTime: reads the playing time and size from the movie's header and its fragments,
+//! and skips the media data.
 //!
-//! Both names stand for one container: ISO/IEC 14496-12 was made from QuickTime, every program
-//! reads them by the same code, and many write a `.mov` with an MP4 brand or the other way round.
+//! Both names stand for one container. ISO/IEC 14496-12 was made from QuickTime, every program
+//! reads both by the same code, and many write a `.mov` with an MP4 brand or the other way round.
 //! So the brand says nothing against a file, unless it is a picture's.
 //!
 //! Sources: ISO/IEC 14496-12 (ISO base media file format), Apple's "QuickTime File Format
-//! Specification". Read next: `tracks`, what is counted of a track.
+//! Specification". Read next: `tracks`, for how a track's duration is counted.
 
 use super::source::FileSource;
 use super::tracks::{Track, Tracks};
 use super::{Unfit, cut_off, damaged, limits, unfit};
 use crate::model::file::ContentFacts;
 
-/// More boxes than any real movie has on the levels that are read, also with a fragment for each of
-/// its pictures; a bound for a file made of nothing but box headers.
+/// More boxes than any real movie has on the levels that are read, even with a fragment for each of
+/// its pictures. It bounds a file made of nothing but box headers.
 const MAX_BOXES: u32 = 1_000_000;
 
-/// The box that others are in.
+/// The box that contains the current one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Within {
     File,
@@ -32,19 +32,19 @@ enum Within {
     TrackFragment,
 }
 
-/// What was found so far.
+/// The facts found so far.
 #[derive(Debug, Default)]
 struct Movie {
     boxes: u32,
     has_header: bool,
     has_media: bool,
-    /// The header is packed, as QuickTime once could.
+    /// Whether the header is compressed, as old QuickTime could.
     packed: bool,
-    /// Ticks a second, and ticks.
+    /// Ticks per second, and ticks.
     duration: Option<(u32, u64)>,
-    /// All fragments together, as the header claims, in the movie's ticks.
+    /// The duration of all fragments together by the header, in the movie's ticks.
     fragments: Option<u64>,
-    /// The same as the longest index claims: ticks a second, and ticks.
+    /// The same by the longest index: ticks per second, and ticks.
     index: Option<(u32, u64)>,
     fragmented: bool,
     tracks: Tracks,
@@ -76,8 +76,8 @@ pub(super) fn movie(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> 
     limits::video(movie.tracks.duration(scale).or_else(claimed), width, height)
 }
 
-/// Whether the boxes end with the file, and the media is among them. One whose last box has no
-/// length doesn't tell, and of one in fragments only the index behind them says that no more
+/// Returns whether the boxes end with the file, and the media is among them. If the last box has no
+/// length, it is unknown. In a movie with fragments only the index behind them says that no more
 /// follow.
 pub(super) fn is_whole(source: &mut FileSource<'_>) -> Result<bool, Unfit> {
     let (mut media, mut in_fragments, mut last) = (false, false, *b"    ");
@@ -101,14 +101,14 @@ pub(super) fn is_whole(source: &mut FileSource<'_>) -> Result<bool, Unfit> {
 /// A box's header.
 struct BoxHeader {
     name: [u8; 4],
-    /// Where the next box begins; `None` where the length can't be.
+    /// The position of the next box; `None` where the length is impossible.
     after: Option<u64>,
-    /// It has no length: it ends with what it is in.
+    /// Whether it has no length: it ends with its parent.
     to_the_end: bool,
 }
 
 impl BoxHeader {
-    /// `None` when nothing but a few bytes follow.
+    /// Reads a header; `None` when only a few bytes follow.
     fn read(source: &mut FileSource<'_>) -> Result<Option<Self>, Unfit> {
         if source.left() < 8 {
             return Ok(None);
@@ -128,7 +128,7 @@ impl BoxHeader {
 }
 
 impl Movie {
-    /// Reads the boxes up to `end`. The recursion is bounded by the boxes that are entered.
+    /// Reads the boxes up to `end`. The known box types bound the recursion.
     fn boxes(&mut self, source: &mut FileSource<'_>, end: u64, within: Within) -> Result<(), Unfit> {
         while source.position() < end {
             self.boxes += 1;
@@ -150,7 +150,8 @@ impl Movie {
                     self.one(source, &name, after, within)?;
                     source.seek(after)?;
                 }
-                // Programs stop reading once they have header and media; editors and cameras leave padding there.
+                // Programs stop reading once they have header and media; editors and cameras leave
+                // padding there.
                 _ if within == Within::File && self.is_padding(&name) => break,
                 Some(_) if within == Within::File => return Err(cut_off()),
                 _ => return Err(damaged("the video's boxes are garbled")),
@@ -160,8 +161,8 @@ impl Movie {
         Ok(())
     }
 
-    /// Whether a box of this name that doesn't fit into the file is none: all that matters came
-    /// before it.
+    /// Returns whether a box of this name that doesn't fit into the file is only padding:
+    /// everything important came before it.
     fn is_padding(&self, name: &[u8; 4]) -> bool {
         self.has_header && self.has_media && !matches!(name, b"mdat" | b"moov" | b"moof")
     }
@@ -219,7 +220,7 @@ impl Movie {
         self.boxes(source, after, inner)
     }
 
-    /// The segments that an index lists; of several indexes the longest counts, since one may list
+    /// Reads the segments of an index. The longest of several indexes counts, since one may list
     /// others.
     fn index(&mut self, source: &mut FileSource<'_>) -> Result<(), Unfit> {
         let wide = version(source)? == 1;
@@ -238,7 +239,7 @@ impl Movie {
     }
 }
 
-/// A box that tells something of the track that is being read.
+/// Reads a box about the current track.
 fn track_box(
     track: &mut Track,
     source: &mut FileSource<'_>,
@@ -270,7 +271,7 @@ fn track_box(
     Ok(())
 }
 
-/// The version of a full box, its flags jumped over.
+/// Reads the version of a full box, and skips its flags.
 pub(super) fn version(source: &mut FileSource<'_>) -> Result<u8, Unfit> {
     let [version, _flags @ ..]: [u8; 4] = source.bytes()?;
     Ok(version)
@@ -280,18 +281,18 @@ pub(super) fn number(source: &mut FileSource<'_>, wide: bool) -> Result<u64, Unf
     Ok(if wide { u64::from_be_bytes(source.bytes()?) } else { u32::from_be_bytes(source.bytes()?).into() })
 }
 
-/// Of `mvhd` and `mdhd`: ticks a second, and ticks; 0 where not known.
+/// Reads ticks per second, and ticks, from `mvhd` or `mdhd`; 0 if unknown.
 fn scale_and_ticks(source: &mut FileSource<'_>) -> Result<(u32, u64), Unfit> {
     let wide = version(source)? == 1;
     source.skip(if wide { 16 } else { 8 })?;
     let scale = u32::from_be_bytes(source.bytes()?);
     let ticks = number(source, wide)?;
-    // All ones: not known.
+    // All ones: unknown.
     let known = ticks != if wide { u64::MAX } else { u32::MAX.into() };
     Ok((scale, if known { ticks } else { 0 }))
 }
 
-/// Pictures are kept in the same container.
+/// Refuses the brands of pictures, which use the same container.
 fn check_brand(brand: [u8; 4]) -> Result<(), Unfit> {
     match &brand {
         b"heic" | b"heix" | b"mif1" | b"msf1" | b"avif" | b"avis" => {

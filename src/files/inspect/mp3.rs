@@ -1,9 +1,9 @@
-//! MP3: the playing time by walking all frames.
+//! MP3: finds the playing time by walking all frames.
 //!
-//! Headers that tell a length (Xing, VBRI) may lie and are often missing; at 20 MB there are at
-//! most some 200,000 frames to jump over, which takes milliseconds and no memory. What lies before,
-//! between and behind the frames (tags, zeros, the rest of a frame of a recorded stream) is
-//! jumped over, as players do. Source: ISO/IEC 11172-3 and 13818-3; the VBR headers as LAME and
+//! Headers with a length (Xing, VBRI) may lie and are often missing. A file of 20 MB has at most
+//! about 200,000 frames to skip, which takes milliseconds and no memory. Other bytes before,
+//! between and behind the frames (tags, zeros, the rest of a frame of a recorded stream) are
+//! skipped, as players do. Source: ISO/IEC 11172-3 and 13818-3; the VBR headers as LAME and
 //! Fraunhofer write them.
 //!
 //! Read next: `mpeg`, the header of a frame.
@@ -15,29 +15,29 @@ use super::source::{FileSource, SlidingWindow};
 use super::{Unfit, cut_off, damaged, limits, unfit};
 use crate::model::file::ContentFacts;
 
-/// How many frames have to follow one that was found behind bytes that are none.
+/// How many frames must follow one that was found behind other bytes.
 const FOLLOWERS: u32 = 2;
-/// How many frames may be padding where no header tells: an encoder's delay (LAME: 1105 samples, of
-/// 1152 in a frame), and the last frame that it fills up.
+/// How many frames may be padding without a header: an encoder's delay (LAME: 1105 samples, of 1152
+/// in a frame), and the last frame that it fills up.
 const PADDING_FRAMES: u64 = 3;
-/// The longest frame of the free format that is looked for, in bytes: 640 kbit/s at 32 kHz is what
-/// LAME writes at most, and some room.
+/// The longest frame of the free format, in bytes: LAME writes at most 640 kbit/s at 32 kHz, plus
+/// some room.
 const FREE_FRAME: u32 = 4608;
-/// How often the length of such frames is looked for in one file.
+/// How often the length of such frames is searched for in one file.
 const FREE_SEARCHES: u32 = 1000;
 
-/// What a sound's frames are.
+/// The facts of a sound's frames.
 struct Mp3Sound {
     first: MpegFrame,
     frames: u64,
-    /// How long they play: [`TICKS`] to a second. `None` where their length can't be told.
+    /// How long they play, in [`TICKS`] per second. `None` if their length is unknown.
     ticks: Option<u64>,
     header: VbrHeader,
-    /// The last frame, or the tag behind it, ends with the file.
+    /// Whether the last frame, or the tag behind it, ends with the file.
     ends_with_file: bool,
 }
 
-/// What the header in place of the first frame's sound says.
+/// The header in place of the first frame's sound.
 #[derive(Debug, Clone, Copy, Default)]
 struct VbrHeader {
     is_there: bool,
@@ -60,11 +60,11 @@ pub(super) fn mp3(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     }
 }
 
-/// Whether the last frame ends with the file, or with the tags behind it, and no frame is missing
-/// that the header counts.
+/// Returns whether the last frame, or the tags behind it, end with the file, and the file has all
+/// the frames that the header counts.
 pub(super) fn is_whole(source: &mut FileSource<'_>) -> Result<bool, Unfit> {
     let Mp3Sound { frames, ticks, header, ends_with_file, .. } = sound(source)?;
-    let complete = header.frames.is_none_or(|told| frames >= u64::from(told));
+    let complete = header.frames.is_none_or(|counted| frames >= u64::from(counted));
     Ok(ticks.is_some() && ends_with_file && complete)
 }
 
@@ -73,7 +73,7 @@ fn sound(source: &mut FileSource<'_>) -> Result<Mp3Sound, Unfit> {
     let mut walk = FrameWalk { window: SlidingWindow::new(source), length, free: None, free_searches: 0 };
     let (mut position, mut adjacent) = (0, true);
     let mut found: Option<Mp3Sound> = None;
-    // One frame of the free format alone: its length can't be told.
+    // A single frame of the free format, whose length is unknown.
     let mut single = None;
     loop {
         if let Some(tag) = walk.tag(position, adjacent)? {
@@ -127,23 +127,24 @@ fn sound(source: &mut FileSource<'_>) -> Result<Mp3Sound, Unfit> {
     }
 }
 
-/// A walk over a file.
+/// A walk over the frames of a file.
 struct FrameWalk<'s, 'a> {
     window: SlidingWindow<'s, 'a>,
     length: u64,
-    /// How long frames of the free format are without their padding, and of which kind.
+    /// The length of frames of the free format without their padding, and their kind.
     free: Option<(MpegFrame, u32)>,
     free_searches: u32,
 }
 
 impl FrameWalk<'_, '_> {
-    /// The length of the tag at `position`, if there is one. Behind bytes that are neither tag nor
-    /// frame only a mark that is long enough counts.
+    /// Returns the length of the tag at `position`, if there is one. Behind bytes that are neither
+    /// tag nor frame only a mark that is long enough counts.
     fn tag(&mut self, position: u64, adjacent: bool) -> Result<Option<u64>, Unfit> {
         let left = self.length.saturating_sub(position);
         let head = self.window.at(position, 32)?;
         let length = match head {
-            // id3.org, "ID3 tag version 2.4.0", 3.1: four times seven bits, and a footer as long as the header.
+            // id3.org, "ID3 tag version 2.4.0", 3.1: four times seven bits, and a footer as long as
+            // the header.
             [b'I', b'D', b'3', major, minor, flags, a, b, c, d, ..] => {
                 if *major == 0xff || *minor == 0xff || (a | b | c | d) & 0x80 != 0 {
                     return Ok(None);
@@ -155,8 +156,8 @@ impl FrameWalk<'_, '_> {
                 }
                 whole
             }
-            // APEv2: the length counts the footer but no header; the footer alone is met behind a tag that has no
-            // header.
+            // APEv2: the length counts the footer but not the header. A tag without a header leaves
+            // the footer alone here.
             [
                 b'A',
                 b'P',
@@ -203,7 +204,7 @@ impl FrameWalk<'_, '_> {
         Ok(ends.then_some(end - position))
     }
 
-    /// The next position at which a frame or a tag may begin.
+    /// Returns the next position at which a frame or a tag may begin.
     fn next_candidate(&mut self, position: u64) -> Result<u64, Unfit> {
         const BLOCK: usize = 16 * 1024;
         let mut position = position + 1;
@@ -220,7 +221,7 @@ impl FrameWalk<'_, '_> {
         }
     }
 
-    /// How long the frame is, its header included.
+    /// Returns the length of the frame in bytes, with its header.
     fn length_of(&mut self, position: u64, frame: &MpegFrame) -> Result<Option<u32>, Unfit> {
         if frame.length.is_some() {
             return Ok(frame.length);
@@ -248,7 +249,7 @@ impl FrameWalk<'_, '_> {
         Ok(base)
     }
 
-    /// Whether enough frames like this one follow it, or nothing but the end or a tag.
+    /// Returns whether enough frames like this one follow it, or only the end or a tag.
     fn is_confirmed(&mut self, position: u64, frame: &MpegFrame, adjacent: bool) -> Result<bool, Unfit> {
         let (mut at, mut last) = (position, *frame);
         for followers in 0..FOLLOWERS {
@@ -267,7 +268,7 @@ impl FrameWalk<'_, '_> {
         Ok(true)
     }
 
-    /// The header that may stand in place of the first frame's sound.
+    /// Reads the header that may replace the first frame's sound.
     fn vbr_header(&mut self, position: u64, frame: &MpegFrame, bytes: u32) -> Result<VbrHeader, Unfit> {
         let bytes = self.window.at(position, bytes as usize)?;
         let number = |at: usize| bytes.get(at..at + 4).and_then(|n| n.try_into().ok()).map(u32::from_be_bytes);

@@ -1,10 +1,10 @@
-//! The header of a frame of MPEG audio. Source: ISO/IEC 11172-3, 2.4.1.3 and 2.4.2.3; 13818-3 for
-//! the lower sample rates, and MPEG 2.5 as Fraunhofer's encoder has it.
+//! The header of an MPEG audio frame. Source: ISO/IEC 11172-3, 2.4.1.3 and 2.4.2.3; 13818-3 for the
+//! lower sample rates, and MPEG 2.5 as Fraunhofer's encoder writes it.
 
-/// A multiple of every sample rate that there is: sums of frames with different rates are exact.
+/// A common multiple of all sample rates, so that sums of frames with different rates are exact.
 pub(super) const TICKS: u64 = 14_112_000;
 
-/// Kilobits a second: MPEG 1 layer 1, 2 and 3, then MPEG 2 layer 1, and layers 2 and 3.
+/// Kilobits per second: MPEG 1 layer 1, 2 and 3, then MPEG 2 layer 1, and layers 2 and 3.
 const BIT_RATES: [[u32; 15]; 5] = [
     [0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
     [0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],
@@ -17,19 +17,19 @@ const BIT_RATES: [[u32; 15]; 5] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MpegFrame {
     pub(super) layer: u8,
-    /// Samples a second.
+    /// Samples per second.
     pub(super) rate: u32,
     pub(super) samples: u32,
-    /// In bytes, the header included; `None` in the free format, which doesn't tell.
+    /// The length in bytes, with the header; `None` in the free format, which doesn't say.
     pub(super) length: Option<u32>,
     /// Bytes that this frame is longer than others.
     pub(super) padding: u32,
-    /// How long the side information of a layer 3 frame is: a VBR header stands behind it.
+    /// The length of a layer 3 frame's side information; a VBR header stands behind it.
     pub(super) side: usize,
 }
 
 impl MpegFrame {
-    /// Reads a header from the first bytes.
+    /// Parses a header from the first bytes.
     pub(super) fn parse(head: &[u8]) -> Option<Self> {
         let [sync, second, third, fourth, ..] = *head else { return None };
         // 11 bits of sync.
@@ -78,7 +78,7 @@ impl MpegFrame {
         Some(Self { layer, rate, samples, length, padding, side })
     }
 
-    /// Whether another frame may be of the same sound: all but its length and place in it.
+    /// Returns whether another frame may belong to the same sound.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let Self { layer, rate, samples, length, padding: _, side: _ } = other;
         (self.layer, self.rate, self.samples, self.length.is_some()) == (*layer, *rate, *samples, length.is_some())
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_are_as_encoders_write_them() {
+    fn frame_lengths_match_those_of_encoders() {
         let check = |head: [u8; 4], layer: u8, rate: u32, samples: u32, length: Option<u32>| {
             let frame = MpegFrame::parse(&head).unwrap();
             assert_eq!(

@@ -1,8 +1,8 @@
-//! Ogg: the playing time from the positions that its pages tell.
+//! Ogg: finds the playing time from the positions in its pages.
 //!
-//! All page headers are read, and the packets jumped over. A file may hold several sounds one after
-//! the other (a recorded radio stream does); each begins with the first pages of all its streams.
-//! The first position need not be 0.
+//! All page headers are read, and the packets are skipped. A file may hold several sounds in a row,
+//! as a recorded radio stream does. Each begins with the first pages of all its streams. The first
+//! position need not be 0.
 //!
 //! Sources: RFC 3533 (Ogg), the Vorbis I specification, RFC 7845 and 6716 (Opus), the Speex manual,
 //! xiph.org's FLAC-in-Ogg mapping.
@@ -16,7 +16,7 @@ use crate::model::file::ContentFacts;
 /// More streams than any real file has at one time.
 const MAX_STREAMS: usize = 64;
 
-/// What the first packet of a stream says.
+/// The codec by the first packet of a stream.
 enum Codec {
     Sound(OggSound),
     Video,
@@ -25,25 +25,25 @@ enum Codec {
 
 /// A stream of sound.
 struct OggSound {
-    /// Samples a second; 0 where it doesn't tell.
+    /// Samples per second; 0 if unknown.
     rate: u32,
-    /// Positions a second.
+    /// Positions per second.
     clock: u32,
     /// Samples at the start that are not played.
     skipped: u64,
     packets: Packets,
 }
 
-/// How many samples a packet holds.
+/// The number of samples in a packet.
 #[derive(Debug, Clone, Copy)]
 enum Packets {
-    /// At most so many.
+    /// At most this many.
     UpTo(u64),
-    /// As its first two bytes tell.
+    /// As its first two bytes say.
     Opus,
 }
 
-/// A stream of sound, and where it is.
+/// A stream of sound, and its positions.
 struct OggStream {
     serial: u32,
     sound: OggSound,
@@ -55,17 +55,17 @@ struct OggStream {
 struct OggPage {
     first: bool,
     continued: bool,
-    /// `None`: no packet ends here.
+    /// `None` if no packet ends here.
     position: Option<u64>,
     serial: u32,
-    /// The lengths of its packets' parts; below 255, a packet ends.
+    /// The lengths of its packets' parts; a length below 255 ends a packet.
     lengths: Vec<u8>,
-    /// Where its packets begin.
+    /// The position of its packets.
     packets: u64,
     end: u64,
 }
 
-/// Sums up what was found.
+/// The sum of the pages so far.
 #[derive(Default)]
 struct OggSummary {
     streams: Vec<OggStream>,
@@ -82,7 +82,8 @@ pub(super) fn ogg(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     while let Some(page) = next_page(&mut window, position)? {
         position = page.end;
         if page.end > length {
-            // The last page of a stream that was cut off; nothing was heard before the first one.
+            // The last page of a stream that was cut off. Without any sound before it, the file is
+            // useless.
             if found.has_sound {
                 break;
             }
@@ -103,8 +104,8 @@ pub(super) fn ogg(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
 impl OggSummary {
     fn page(&mut self, window: &mut SlidingWindow<'_, '_>, page: &OggPage) -> Result<(), Unfit> {
         if page.first {
-            // The streams of one sound all begin before any goes on; some programs are late, but never after
-            // the first samples.
+            // The streams of one sound all begin before any continues. Some programs are late, but
+            // never after the first samples.
             if self.streams.iter().any(|stream| stream.span.is_some()) {
                 self.end_of_sounds();
             }
@@ -132,7 +133,7 @@ impl OggSummary {
         Ok(())
     }
 
-    /// The sounds that play at the same time are over.
+    /// Adds the sounds that play at the same time, as one.
     fn end_of_sounds(&mut self) {
         let time = |OggStream { sound, span, .. }: OggStream| {
             let (start, end) = span?;
@@ -143,7 +144,7 @@ impl OggSummary {
     }
 }
 
-/// The page at `position`, or the next one behind bytes that are none.
+/// Returns the page at `position`, or the next one behind other bytes.
 fn next_page(window: &mut SlidingWindow<'_, '_>, mut position: u64) -> Result<Option<OggPage>, Unfit> {
     const BLOCK: usize = 16 * 1024;
     loop {
@@ -168,7 +169,8 @@ fn page(head: &[u8], at: u64) -> Option<OggPage> {
     Some(OggPage {
         first: flags & 0x02 != 0,
         continued: flags & 0x01 != 0,
-        // -1 is for no position; other negative ones come from samples that are cut off at the start.
+        // -1 means no position; other negative ones come from samples that are cut off at the
+        // start.
         position: u64::try_from(i64::from_le_bytes(position.try_into().ok()?)).ok(),
         serial: u32::from_le_bytes([*s0, *s1, *s2, *s3]),
         lengths: lengths.to_vec(),
@@ -177,7 +179,7 @@ fn page(head: &[u8], at: u64) -> Option<OggPage> {
     })
 }
 
-/// How many samples the packets hold, at most, that end on this page.
+/// Returns the most samples that the packets that end on this page can hold.
 fn samples(window: &mut SlidingWindow<'_, '_>, page: &OggPage, packets: Packets) -> Result<u64, Unfit> {
     let mut samples = 0;
     let (mut at, mut start) = (page.packets, (!page.continued).then_some(page.packets));
@@ -196,7 +198,7 @@ fn samples(window: &mut SlidingWindow<'_, '_>, page: &OggPage, packets: Packets)
     Ok(samples)
 }
 
-/// How many samples an Opus packet holds at 48 kHz (RFC 6716, 3.1 and 3.2).
+/// Returns the number of samples in an Opus packet at 48 kHz (RFC 6716, 3.1 and 3.2).
 fn opus_samples(packet: &[u8]) -> u64 {
     let Some(toc) = packet.first() else { return 0 };
     let frame = match toc >> 3 {
@@ -223,7 +225,7 @@ fn codec(packet: &[u8]) -> Codec {
         return Codec::Sound(OggSound { rate: number(12), clock: number(12), skipped: 0, packets });
     }
     if packet.starts_with(b"OpusHead") {
-        // Opus always counts and plays at 48 kHz; the number in its header is only what was encoded.
+        // Opus always counts and plays at 48 kHz; the rate in its header is that of the original.
         let skipped = packet.get(10..12).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_le_bytes);
         return Codec::Sound(OggSound { rate: 48_000, clock: 48_000, skipped: skipped.into(), packets: Packets::Opus });
     }
@@ -232,8 +234,8 @@ fn codec(packet: &[u8]) -> Codec {
         return Codec::Sound(OggSound { rate: number(36), clock: number(36), skipped: 0, packets });
     }
     if packet.starts_with(b"\x7fFLAC") {
-        // The mapping's 9 bytes, `fLaC`, a block header of 4; then the stream information: the longest
-        // block behind 2 bytes, 20 bits of rate behind 10.
+        // The mapping's 9 bytes, `fLaC`, a block header of 4 bytes, then the stream information:
+        // the longest block behind 2 bytes, 20 bits of rate behind 10.
         let big_endian = |from, to| {
             let bytes: Option<&[u8]> = packet.get(from..to);
             bytes.map_or(0, |bytes| bytes.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte)))

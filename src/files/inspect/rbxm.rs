@@ -1,10 +1,10 @@
-//! Binary Roblox models: whether the single root is an animation, from the chunks' headers and two
-//! kinds of chunks.
+//! Binary Roblox models: finds whether the single root is an animation, from the chunks' headers
+//! and two kinds of chunks.
 //!
-//! No tree is ever built: of the instances only the parents are decoded, and of the classes only
-//! the two that matter. What is decompressed is capped, one chunk and all together; beyond the caps
-//! the answer is that it can't be told, where it matters. Source: dom.rojo.space/binary (the
-//! rbx-dom project's description of the format).
+//! No tree is ever built. Only the parents are decoded of the instances, and only the two relevant
+//! classes. Decompression is capped, for one chunk and for all together. Beyond the caps the answer
+//! is unknown, where it matters. Source: dom.rojo.space/binary (the rbx-dom project's description
+//! of the format).
 
 use std::io::Read as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,23 +13,22 @@ use super::source::FileSource;
 use super::{Unfit, cut_off, damaged};
 use crate::model::file::{ContentFacts, ModelRoot};
 
-/// What a chunk may hold that every core may unpack at once: 4 MiB are the parents of half a
-/// million instances.
+/// The largest chunk, in bytes, that every core may decompress at once: 4 MiB are the parents of
+/// half a million instances.
 const SMALL_CHUNK: usize = 4 << 20;
-/// The most that one chunk may hold: the parents of four million instances, far more than Studio
-/// opens.
+/// The largest chunk, in bytes: the parents of four million instances, far more than Studio opens.
 const MAX_CHUNK: usize = 32 << 20;
-/// The most that is decompressed of one file, so that many small chunks can't keep a core busy.
+/// The most bytes to decompress of one file, so that many small chunks can't keep a core busy.
 const MAX_TOTAL: usize = 128 << 20;
-/// Held while a model with a large chunk is looked into: one at a time, so that the cores together
-/// need no more memory than one.
+/// Held during the inspection of a model with a large chunk: one at a time, so that the cores
+/// together need no more memory than one.
 static LARGE: Mutex<()> = Mutex::new(());
-/// What a zstd frame starts with (RFC 8878); Roblox compresses with LZ4 or zstd.
+/// The first bytes of a zstd frame (RFC 8878); Roblox compresses with LZ4 or zstd.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// The classes of animations (create.roblox.com: AnimationClip's two subclasses).
 pub(super) const ANIMATION_CLASSES: [&str; 2] = ["KeyframeSequence", "CurveAnimation"];
 
-/// A chunk's header, and where its data is.
+/// A chunk's header, and the position of its data.
 struct Chunk {
     name: [u8; 4],
     at: u64,
@@ -69,7 +68,8 @@ pub(super) fn rbxm(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
             b"END\0" => {
                 let root = match root {
                     Some(Some(root)) if animations.contains(&root) => ModelRoot::Animation,
-                    // Without a single root it is none, and without an animation's class neither.
+                    // A model without a single root is no animation, nor is one without an
+                    // animation's class.
                     Some(None) => ModelRoot::Other,
                     Some(Some(_)) if !unread_class => ModelRoot::Other,
                     None if !unread_class && animations.is_empty() => ModelRoot::Other,
@@ -106,7 +106,7 @@ struct Chunks {
 }
 
 impl Chunks {
-    /// The chunk's data; `None` beyond the caps.
+    /// Returns the chunk's data; `None` beyond the caps.
     fn decode(&mut self, source: &mut FileSource<'_>, chunk: &Chunk) -> Result<Option<&[u8]>, Unfit> {
         let wrong = || damaged("the Roblox model's chunks can't be decompressed");
         let (Ok(length), Ok(stored)) = (usize::try_from(chunk.length), usize::try_from(chunk.stored)) else {
@@ -140,9 +140,10 @@ impl Chunks {
     }
 }
 
-/// Encoders name a window by their level, also where the content is far shorter: then the decoder
-/// would refuse for the memory that it might need. As nothing refers to what lies before the
-/// content, a window of the longest content that is read is enough (RFC 8878, 3.1.1.1.2).
+/// Limits the window size of a zstd frame. Encoders choose a window by their level, also where the
+/// content is far shorter, and the decoder would refuse for the memory that it might need. Nothing
+/// refers to bytes before the content, so a window of the longest allowed content is enough (RFC
+/// 8878, 3.1.1.1.2).
 fn narrow_window(frame: &mut [u8]) {
     /// Exponent 15 and mantissa 0: 32 MiB.
     const WINDOW: u8 = 15 << 3;
@@ -155,7 +156,7 @@ fn narrow_window(frame: &mut [u8]) {
     }
 }
 
-/// The referents of a class's instances if it is an animation's, from the data of an INST chunk.
+/// Returns the referents of a class's instances if the class is an animation's, from an INST chunk.
 fn animation_instances(data: &[u8]) -> Result<Vec<i32>, Unfit> {
     let wrong = || damaged("the Roblox model's classes are garbled");
     let mut fields = ChunkReader(data);
@@ -169,8 +170,8 @@ fn animation_instances(data: &[u8]) -> Result<Vec<i32>, Unfit> {
     Ok(fields.referents(count).ok_or_else(wrong)?.collect())
 }
 
-/// The referent of the only instance without a parent, from the data of the PRNT chunk; `None` if
-/// there are several or none.
+/// Returns the referent of the only instance without a parent, from the PRNT chunk; `None` if there
+/// are several or none.
 fn single_root(data: &[u8]) -> Result<Option<i32>, Unfit> {
     let wrong = || damaged("the Roblox model's parents are garbled");
     let mut fields = ChunkReader(data);
@@ -202,8 +203,8 @@ impl<'a> ChunkReader<'a> {
         self.take(usize::try_from(length).ok()?)
     }
 
-    /// An array of referents: the first bytes of all, then the second ones and so on; each number
-    /// zigzag-coded and relative to the one before.
+    /// Reads an array of referents: the first bytes of all, then the second ones and so on. Each
+    /// number is zigzag-coded and relative to the one before.
     fn referents(&mut self, count: u32) -> Option<impl Iterator<Item = i32> + use<'a>> {
         let count = usize::try_from(count).ok()?;
         let planes = self.take(count.checked_mul(4)?)?;

@@ -1,4 +1,4 @@
-//! XML Roblox models: whether the single root is an animation, by a pull parser.
+//! XML Roblox models: finds whether the single root is an animation, with a pull parser.
 //!
 //! Only the tags reach the parser (`Tags`), so neither a mesh of megabytes nor a byte that isn't
 //! UTF-8 matters. One tag at a time is in memory.
@@ -21,7 +21,7 @@ const MAX_TAG: usize = 1 << 16;
 /// Deeper than Roblox instances nest; the parser remembers the names of all open elements.
 const MAX_DEPTH: usize = 20_000;
 
-/// Passes bytes on until one tag took too many.
+/// A reader that ends once a tag took too many bytes.
 struct Metered<R> {
     inner: R,
     left: usize,
@@ -48,7 +48,7 @@ impl<R: BufRead> BufRead for Metered<R> {
     }
 }
 
-/// What was seen of the roots so far.
+/// The roots so far.
 #[derive(Debug, Default)]
 struct Roots {
     count: usize,

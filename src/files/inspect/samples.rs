@@ -1,9 +1,8 @@
-//! The smallest files of each format that pass, and what is wrong with them turned up one at a
-//! time.
+//! The smallest valid files of each format; tests break them in one way at a time.
 
 use crate::model::asset::FileFormat;
 
-/// PNG (W3C), with a palette: one byte a pixel. The data is stored, not compressed.
+/// PNG (W3C), with a palette: one byte per pixel. The data is stored, not compressed.
 pub(in crate::files) fn png(width: u32, height: u32, palette: &[[u8; 4]], pixels: &[u8]) -> Vec<u8> {
     let mut rows = Vec::new();
     for row in pixels.chunks(width as usize) {
@@ -160,7 +159,7 @@ pub(super) fn movie(brand: &[u8; 4], milliseconds: u32, width: u16, height: u16)
     [ftyp, bx(b"mdat", &[0; 1000]), bx(b"moov", &[mvhd, sound, video].concat())].concat()
 }
 
-/// How the chunks of a binary model are stored.
+/// The compression of a binary model's chunks.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Packing {
     Plain,

@@ -1,4 +1,4 @@
-//! Reading headers out of a file through one small buffer.
+//! Reads headers out of a file through one small buffer.
 
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
@@ -9,10 +9,10 @@ pub(in crate::files) trait ReadSeek: Read + Seek {}
 
 impl<T: Read + Seek> ReadSeek for T {}
 
-/// The most that is buffered of one file.
+/// The most bytes that are buffered of one file.
 const BUFFER: u64 = 64 * 1024;
 
-/// A file under inspection: a position that only jumps forward within the buffer where it can.
+/// A file under inspection, with a position. Jumps stay within the buffer where possible.
 pub(super) struct FileSource<'a> {
     reader: BufReader<&'a mut dyn ReadSeek>,
     length: u64,
@@ -26,29 +26,29 @@ impl<'a> FileSource<'a> {
         Ok(Self { reader: BufReader::with_capacity(capacity, reader), length, position: 0 })
     }
 
-    /// The file's length in bytes.
+    /// Returns the file's length in bytes.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// Where the next byte is.
+    /// Returns the position of the next byte.
     pub(super) fn position(&self) -> u64 {
         self.position
     }
 
-    /// How many bytes follow.
+    /// Returns how many bytes follow.
     pub(super) fn left(&self) -> u64 {
         self.length.saturating_sub(self.position)
     }
 
-    /// The next bytes; a file that ends before them is cut off.
+    /// Reads the next bytes; a file that ends before them is cut off.
     pub(super) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Unfit> {
         let mut bytes = [0; N];
         self.read_exact(&mut bytes)?;
         Ok(bytes)
     }
 
-    /// Reads `length` bytes into `buffer`, replacing what it holds. The caller bounds the length.
+    /// Reads `length` bytes into `buffer`, replacing its content. The caller bounds the length.
     pub(super) fn fill(&mut self, buffer: &mut Vec<u8>, length: usize) -> Result<(), Unfit> {
         buffer.clear();
         if length as u64 > self.left() {
@@ -59,7 +59,7 @@ impl<'a> FileSource<'a> {
         Ok(())
     }
 
-    /// Up to `most` of the next bytes, without moving.
+    /// Returns up to `most` of the next bytes, without moving.
     pub(super) fn peek(&mut self, most: usize) -> Result<Vec<u8>, Unfit> {
         let start = self.position;
         let mut bytes = Vec::new();
@@ -68,7 +68,7 @@ impl<'a> FileSource<'a> {
         Ok(bytes)
     }
 
-    /// Jumps over `count` bytes; a file that ends before them is cut off.
+    /// Skips `count` bytes; a file that ends before them is cut off.
     pub(super) fn skip(&mut self, count: u64) -> Result<(), Unfit> {
         if count > self.left() {
             return Err(cut_off());
@@ -77,7 +77,7 @@ impl<'a> FileSource<'a> {
         Ok(())
     }
 
-    /// Goes to a position.
+    /// Moves to a position.
     pub(super) fn seek(&mut self, position: u64) -> io::Result<()> {
         match i64::try_from(i128::from(position) - i128::from(self.position)) {
             Ok(offset) => self.reader.seek_relative(offset)?,
@@ -107,8 +107,8 @@ impl BufRead for FileSource<'_> {
     }
 }
 
-/// A piece of a file in memory that moves along: for formats that are read by looking ahead at many
-/// places close to each other.
+/// A moving window of a file in memory, for formats that are read by looking ahead at many nearby
+/// places.
 pub(super) struct SlidingWindow<'s, 'a> {
     source: &'s mut FileSource<'a>,
     bytes: Vec<u8>,
@@ -120,7 +120,8 @@ impl<'s, 'a> SlidingWindow<'s, 'a> {
         Self { source, bytes: Vec::new(), start: 0 }
     }
 
-    /// The bytes at `position`: `most`, or as many as the file has. The caller bounds how many.
+    /// Returns the bytes at `position`: `most`, or as many as the file has. The caller bounds
+    /// `most`.
     pub(super) fn at(&mut self, position: u64, most: usize) -> Result<&[u8], Unfit> {
         let length = self.source.length();
         let position = position.min(length);

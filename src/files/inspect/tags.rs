@@ -1,42 +1,41 @@
-//! XML reduced to its tags.
+//! Reduces XML to its tags.
 //!
 //! Text, comments, CDATA sections, processing instructions and document types are left out, however
-//! long they are, and every byte that isn't ASCII becomes one that is: a model's structure is in
-//! its tags, whatever the encoding of its strings. Quotes keep a `>` in a value from ending its
-//! tag.
+//! long they are. Every byte that isn't ASCII becomes `_`, since a model's structure is in its
+//! tags, whatever the encoding of its strings. Quotes keep a `>` in a value from ending its tag.
 
 use std::io::{self, Read};
 
-/// Where in the XML the next byte is.
+/// The context of the next byte in the XML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum XmlPosition {
     Text,
     /// Behind `<`.
     Opened,
-    /// Within a tag, and within which quotes.
+    /// Within a tag, and within these quotes.
     Tag(Option<u8>),
     /// Behind `<!`.
     Bang,
     /// Behind `<!-`.
     Dash,
-    /// Within a comment, behind so many dashes.
+    /// Within a comment, behind this many dashes.
     Comment(u8),
-    /// Within a CDATA section, behind so many brackets.
+    /// Within a CDATA section, behind this many brackets.
     CData(u8),
     /// Within a processing instruction, and whether behind `?`.
     Instruction(bool),
-    /// Within a document type: open angles, and within which quotes.
+    /// Within a document type: open angles, and these quotes.
     DocumentType {
         open: u32,
         quote: Option<u8>,
     },
 }
 
-/// Reads the tags of the XML in `inner`.
+/// A reader of the tags of the XML in `inner`.
 pub(super) struct Tags<R> {
     inner: R,
     place: XmlPosition,
-    /// Bytes that were passed on and not read yet.
+    /// Bytes that are ready and not read yet.
     out: Vec<u8>,
     read: usize,
 }
@@ -46,7 +45,7 @@ impl<R: Read> Tags<R> {
         Self { inner, place: XmlPosition::Text, out: Vec::new(), read: 0 }
     }
 
-    /// Whether what was read ends outside of everything that needs an end.
+    /// Returns whether the input so far ends outside of any tag, comment or section.
     pub(super) fn is_complete(&self) -> bool {
         self.place == XmlPosition::Text
     }
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_end_is_not_complete() {
+    fn an_unclosed_part_is_not_complete() {
         for xml in
             ["<a", "<a b=\">", "<a><!-- x --", "<a><![CDATA[x]]", "<?xml ", "<!DOCTYPE a [<!E>", "<", "<!", "<!-"]
         {

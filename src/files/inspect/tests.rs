@@ -13,7 +13,7 @@ use super::*;
 use crate::files::tests_support::path;
 use crate::model::file::ModelRoot;
 
-fn look(name: &str, bytes: &[u8]) -> Result<ContentFacts, String> {
+fn inspect_bytes(name: &str, bytes: &[u8]) -> Result<ContentFacts, String> {
     let path = path(name);
     let length = bytes.len() as u64;
     let format = admit(&path, length).map_err(|problem| problem.message)?;
@@ -27,11 +27,11 @@ fn look(name: &str, bytes: &[u8]) -> Result<ContentFacts, String> {
 }
 
 fn check(name: &str, bytes: &[u8], expected: ContentFacts) {
-    assert_eq!(look(name, bytes), Ok(expected), "{name}");
+    assert_eq!(inspect_bytes(name, bytes), Ok(expected), "{name}");
 }
 
 fn check_problem(name: &str, bytes: &[u8], part: &str) {
-    let problem = look(name, bytes).unwrap_err();
+    let problem = inspect_bytes(name, bytes).unwrap_err();
     assert!(problem.contains(part), "{name}: {problem}");
 }
 
@@ -51,19 +51,19 @@ fn instances(animation: bool) -> ContentFacts {
 fn each_format_is_taken_under_its_name_and_refused_under_every_other() {
     let samples = one_of_each();
     for (name, format, bytes) in &samples {
-        assert!(look(name, bytes).is_ok(), "{name}: {:?}", look(name, bytes));
+        assert!(inspect_bytes(name, bytes).is_ok(), "{name}: {:?}", inspect_bytes(name, bytes));
         for (other, other_format, _) in &samples {
             // MP4 and QuickTime are one container under two names.
             let movies = [FileFormat::Mp4, FileFormat::Mov];
             if format != other_format && !(movies.contains(format) && movies.contains(other_format)) {
-                assert!(look(other, bytes).is_err(), "{name} passes as {other}");
+                assert!(inspect_bytes(other, bytes).is_err(), "{name} passes as {other}");
             }
         }
     }
 }
 
 #[test]
-fn a_file_under_a_wrong_name_is_called_what_it_is() {
+fn a_file_under_a_wrong_name_is_reported_by_its_content() {
     check_problem("a.png", &jpeg(1, 1), "a JPEG picture, but the name ends in .png");
     check_problem("a.jpeg", &blank_png(1, 1), "a PNG picture, but the name ends in .jpeg");
     check_problem("a.rbxm", &rbxmx(""), "an XML Roblox model (.rbxmx)");
@@ -77,7 +77,7 @@ fn a_file_under_a_wrong_name_is_called_what_it_is() {
 }
 
 #[test]
-fn git_lfs_pointers_are_told_in_every_format() {
+fn git_lfs_pointers_are_recognized_in_every_format() {
     let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
     for format in FileFormat::ALL {
         check_problem(&format!("a.{}", format.extensions()[0]), pointer, "Git LFS pointer");
@@ -85,7 +85,7 @@ fn git_lfs_pointers_are_told_in_every_format() {
 }
 
 #[test]
-fn pictures_tell_their_size() {
+fn the_size_of_a_picture_is_read() {
     check("a.png", &blank_png(64, 32), image(64, 32));
     check("a.jpg", &jpeg(640, 480), image(640, 480));
     check("a.bmp", &bmp(5, 6), image(5, 6));
@@ -106,15 +106,16 @@ fn pictures_tell_their_size() {
 }
 
 #[test]
-fn sounds_tell_their_time_and_rate() {
+fn the_duration_and_rate_of_a_sound_are_read() {
     check("a.wav", &wav(8000, &[0; 4000]), audio(500, 8000));
     check("a.flac", &flac(48_000, 48_000 * 420), audio(420_000, 48_000));
     check("a.flac", &flac(44_100, 0), ContentFacts::Audio { duration: None, sample_rate: Some(44_100) });
     check("a.ogg", &vorbis(44_100, 88_200), audio(2000, 44_100));
     check("a.ogg", &opus(48_000 + 312), audio(1000, 48_000));
-    let Ok(ContentFacts::Audio { duration: Some(duration), sample_rate: Some(44_100) }) = look("a.mp3", &mp3(100))
+    let Ok(ContentFacts::Audio { duration: Some(duration), sample_rate: Some(44_100) }) =
+        inspect_bytes("a.mp3", &mp3(100))
     else {
-        panic!("{:?}", look("a.mp3", &mp3(100)));
+        panic!("{:?}", inspect_bytes("a.mp3", &mp3(100)));
     };
     assert_eq!(duration.as_millis(), 100 * 1152 * 1000 / 44_100);
 
@@ -127,7 +128,7 @@ fn sounds_tell_their_time_and_rate() {
 }
 
 #[test]
-fn broken_sounds_are_told() {
+fn broken_sounds_are_problems() {
     check_problem("a.ogg", &theora(), "Ogg video");
     check_problem("a.mp3", b"ID3\x04\0\0\0\0\0\x05\0\0\0\0\0nothing here", "no MP3 frames");
     check_problem("a.mp3", b"ID3\x04\0\0\x7f\x7f\x7f\x7f", "ends too early");
@@ -145,16 +146,16 @@ fn a_wav_from_a_pipe_plays_to_its_end() {
 }
 
 #[test]
-fn an_mp3_whose_header_frame_is_silent_is_not_longer_for_it() {
+fn the_header_frame_of_an_mp3_adds_no_duration() {
     let mut bytes = mp3(101);
     bytes[15 + 4 + 32..][..4].copy_from_slice(b"Xing");
-    assert_eq!(look("a.mp3", &bytes), look("a.mp3", &mp3(100)));
+    assert_eq!(inspect_bytes("a.mp3", &bytes), inspect_bytes("a.mp3", &mp3(100)));
     bytes.extend([b'x'; 30_000]);
-    assert_eq!(look("a.mp3", &bytes), look("a.mp3", &mp3(100)));
+    assert_eq!(inspect_bytes("a.mp3", &bytes), inspect_bytes("a.mp3", &mp3(100)));
 }
 
 #[test]
-fn videos_tell_their_time_and_size() {
+fn the_duration_and_size_of_a_video_are_read() {
     let video = |milliseconds, width, height| ContentFacts::Video {
         duration: Some(Duration::from_millis(milliseconds)),
         width,
@@ -190,7 +191,7 @@ fn a_long_video_is_not_read_through() {
 }
 
 #[test]
-fn the_single_root_tells_an_animation() {
+fn an_animation_is_recognized_by_its_single_root() {
     for packing in [Packing::Plain, Packing::Lz4, Packing::Zstd] {
         for (expected, tree) in [
             (true, &[("KeyframeSequence", None), ("Keyframe", Some(0)), ("Pose", Some(1))][..]),
@@ -217,7 +218,7 @@ fn the_single_root_tells_an_animation() {
 }
 
 #[test]
-fn broken_models_are_told() {
+fn broken_models_are_problems() {
     let model = rbxm(&[("Model", None)], Packing::Lz4);
     for length in [20, 40, model.len() - 30, model.len() - 1] {
         check_problem("a.rbxm", &model[..length], "ends too early");
@@ -234,7 +235,7 @@ fn broken_models_are_told() {
 
 #[test]
 fn a_model_that_would_unpack_to_gigabytes_is_not_unpacked() {
-    // 4 GB by its header; 60 chunks of 4 MB, beyond what is unpacked of one file.
+    // 4 GB by its header; 60 chunks of 4 MB, beyond the cap of one file.
     let mut huge = rbxm(&[], Packing::Plain)[..32].to_vec();
     huge.extend(b"PRNT\x08\0\0\0\xff\xff\xff\xff\0\0\0\0\x1f\0\x01\0\xff\xff\xff\xff");
     let big = chunk(b"INST", &vec![0; 4 << 20], Packing::Lz4);
@@ -275,14 +276,14 @@ fn gltf_must_hold_all_that_it_needs() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
-    /// No content makes a look panic, hang or fail for another reason than the content.
+    /// No content makes an inspection panic, hang or fail for another reason than the content.
     #[test]
     fn any_bytes_give_facts_or_a_problem(which in 0..17_usize, bytes in proptest::collection::vec(any::<u8>(), 1..2000)) {
         let (name, format, whole) = one_of_each().swap_remove(which);
-        drop(look(name, &bytes));
+        drop(inspect_bytes(name, &bytes));
         // Behind the right signature.
         let signature = whole.len().min(if format == FileFormat::Rbxm { 32 } else { 16 });
-        drop(look(name, &[&whole[..signature], &bytes].concat()));
+        drop(inspect_bytes(name, &[&whole[..signature], &bytes].concat()));
     }
 
     #[test]
@@ -295,7 +296,7 @@ proptest! {
         for (place, byte) in edits {
             *place.get_mut(&mut bytes) = byte;
         }
-        drop(look(name, &bytes));
-        drop(look(name, &bytes[..=cut.index(bytes.len())]));
+        drop(inspect_bytes(name, &bytes));
+        drop(inspect_bytes(name, &bytes[..=cut.index(bytes.len())]));
     }
 }

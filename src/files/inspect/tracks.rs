@@ -1,5 +1,5 @@
-//! The tracks of an MP4 or QuickTime movie: how long each plays, by its samples in the header and
-//! in the fragments.
+//! The tracks of an MP4 or QuickTime movie: sums up how long each plays, by its samples in the
+//! header and in the fragments.
 //!
 //! Sources: ISO/IEC 14496-12, 8.6.1.2 (`stts`), 8.6.6 (`elst`), 8.8.3 (`trex`), 8.8.7 (`tfhd`),
 //! 8.8.8 (`trun`).
@@ -12,8 +12,8 @@ use super::{Unfit, damaged, limits};
 
 /// More tracks than any real movie has.
 const MAX_TRACKS: usize = 1000;
-/// What a sound may be longer than the pictures without the video being longer for it: encoders
-/// fill up the last block of samples, and some add one (AAC: 1024 samples, 46 ms at 22,050 Hz).
+/// How much longer than the pictures a sound may be without making the video longer. Encoders fill
+/// up the last block of samples, and some add one (AAC: 1024 samples, 46 ms at 22,050 Hz).
 const SOUND_PADDING: Duration = Duration::from_millis(100);
 
 /// A track.
@@ -22,24 +22,24 @@ pub(super) struct Track {
     pub(super) id: u32,
     /// In pixels.
     pub(super) size: (u32, u32),
-    /// What its handler says that it holds.
+    /// The kind of content, by its handler.
     pub(super) kind: [u8; 4],
-    /// Ticks a second.
+    /// Ticks per second.
     pub(super) scale: u32,
-    /// How long it plays by its media header, in ticks.
+    /// The duration by its media header, in ticks.
     pub(super) media: u64,
     /// The samples that the movie's header lists, in ticks.
     listed: u64,
-    /// What is shown of the samples, in the movie's ticks; 0 where no edit says it.
+    /// The shown duration, in the movie's ticks; 0 if no edit says it.
     shown: u64,
-    /// What a sample of a fragment plays where that doesn't say it.
+    /// The default duration of a sample in a fragment.
     sample: u32,
     /// The samples in fragments, in ticks.
     in_fragments: u64,
 }
 
 impl Track {
-    /// An edit list: the parts of the media that are shown, one after the other.
+    /// Reads an edit list: the parts of the media that are shown, one after the other.
     pub(super) fn edits(&mut self, source: &mut FileSource<'_>, after: u64) -> Result<(), Unfit> {
         let wide = version(source)? == 1;
         for _ in 0..u32::from_be_bytes(source.bytes()?) {
@@ -52,7 +52,7 @@ impl Track {
         Ok(())
     }
 
-    /// The times of the samples: runs of so many, each so long.
+    /// Reads the times of the samples: runs of a count and a duration.
     pub(super) fn times(&mut self, source: &mut FileSource<'_>, after: u64) -> Result<(), Unfit> {
         source.skip(4)?;
         for _ in 0..u32::from_be_bytes(source.bytes()?) {
@@ -66,11 +66,11 @@ impl Track {
         Ok(())
     }
 
-    /// How long it plays in a movie of `movie_scale` ticks a second.
+    /// Returns how long the track plays in a movie of `movie_scale` ticks per second.
     fn duration(&self, movie_scale: u32) -> Option<Duration> {
         let header = if self.listed > 0 { self.listed } else { self.media };
         if self.in_fragments > 0 {
-            // A media header may count the fragments or not.
+            // A media header may or may not count the fragments.
             return limits::playing_time(self.listed.saturating_add(self.in_fragments), self.scale);
         }
         let shown = (self.shown > 0).then(|| limits::playing_time(self.shown, movie_scale)).flatten();
@@ -78,33 +78,33 @@ impl Track {
     }
 }
 
-/// The tracks of a movie, and the one that a fragment is of.
+/// The tracks of a movie, and the current fragment's track.
 #[derive(Debug, Default)]
 pub(super) struct Tracks {
     all: Vec<Track>,
-    /// The index of the fragment's track, and what its samples play where they don't say it.
+    /// The index of the fragment's track, and the default duration of its samples.
     fragment: Option<(usize, u32)>,
 }
 
 impl Tracks {
-    /// A new track begins. One too many takes the place of the last one.
+    /// Begins a new track. One too many replaces the last one.
     pub(super) fn begin(&mut self) {
         self.all.truncate(MAX_TRACKS - 1);
         self.all.push(Track::default());
     }
 
-    /// The track that is being read.
+    /// Returns the track that is being read.
     pub(super) fn last(&mut self) -> Option<&mut Track> {
         self.all.last_mut()
     }
 
-    /// The largest picture of all video tracks, in pixels.
+    /// Returns the largest picture of all video tracks, in pixels.
     pub(super) fn picture(&self) -> Option<(u32, u32)> {
         let sizes = self.all.iter().filter(|track| &track.kind == b"vide").map(|track| track.size);
         sizes.reduce(|(widest, highest), (width, height)| (widest.max(width), highest.max(height)))
     }
 
-    /// How long pictures and sounds play, as far as the tracks tell.
+    /// Returns how long pictures and sounds play, as far as the tracks say.
     pub(super) fn duration(&self, movie_scale: u32) -> Option<Duration> {
         let longest = |kind: &[u8; 4]| {
             let tracks = self.all.iter().filter(|track| &track.kind == kind);
@@ -117,7 +117,7 @@ impl Tracks {
         }
     }
 
-    /// `trex`: what fragments need not say of their samples.
+    /// Reads `trex`: the defaults for samples in fragments.
     pub(super) fn defaults(&mut self, source: &mut FileSource<'_>) -> Result<(), Unfit> {
         source.skip(4)?;
         let id = u32::from_be_bytes(source.bytes()?);
@@ -127,12 +127,12 @@ impl Tracks {
         Ok(())
     }
 
-    /// What follows is of no known track.
+    /// Notes that no known track follows.
     pub(super) fn leave_fragment(&mut self) {
         self.fragment = None;
     }
 
-    /// `tfhd`: whose samples follow.
+    /// Reads `tfhd`: the track of the following samples.
     pub(super) fn enter_fragment(&mut self, source: &mut FileSource<'_>) -> Result<(), Unfit> {
         const HAS_BASE_OFFSET: u32 = 0x1;
         const HAS_DESCRIPTION: u32 = 0x2;
@@ -147,7 +147,7 @@ impl Tracks {
         Ok(())
     }
 
-    /// `trun`: samples of a fragment, up to `after`.
+    /// Reads `trun`: samples of a fragment, up to `after`.
     pub(super) fn run(&mut self, source: &mut FileSource<'_>, after: u64) -> Result<(), Unfit> {
         const HAS_DATA_OFFSET: u32 = 0x1;
         const HAS_FIRST_FLAGS: u32 = 0x4;
@@ -178,7 +178,7 @@ impl Tracks {
     }
 }
 
-/// The flags of a full box, its version jumped over.
+/// Reads the flags of a full box, and skips its version.
 fn flags(source: &mut FileSource<'_>) -> Result<u32, Unfit> {
     let [_version, a, b, c]: [u8; 4] = source.bytes()?;
     Ok(u32::from_be_bytes([0, a, b, c]))

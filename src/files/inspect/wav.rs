@@ -1,14 +1,14 @@
-//! WAV: playing time and sample rate from its chunks.
+//! WAV: reads the playing time and sample rate from its chunks.
 //!
 //! Sources: "Multimedia Programming Interface and Data Specifications 1.0" and "Multimedia Data
 //! Standards Update" (Microsoft: RIFF WAVE, its formats and `fact`), ITU-R BS.2088 (`RF64` and
-//! `BW64`, whose lengths are in `ds64`). `RIFX` is the same with the other order of bytes.
+//! `BW64`, whose lengths are in `ds64`). `RIFX` is the same in the other byte order.
 
 use super::source::FileSource;
 use super::{Unfit, cut_off, damaged, limits};
 use crate::model::file::ContentFacts;
 
-/// Lengths from here on say that the program that wrote into a pipe didn't know it.
+/// Lengths from here on mean unknown: the program wrote into a pipe.
 const UNKNOWN: u32 = 0x7fff_ff00;
 
 /// The `fmt ` chunk.
@@ -18,10 +18,10 @@ struct WavFormat {
     channels: u16,
     rate: u32,
     bytes_a_second: u32,
-    /// Bytes of a block, for all channels.
+    /// The bytes in a block, for all channels.
     block: u16,
     bits: u16,
-    /// Samples of a block, of formats that pack them.
+    /// The samples in a block, for formats that pack them.
     samples: Option<u16>,
 }
 
@@ -30,11 +30,11 @@ struct WavFormat {
 struct Wav {
     big_endian: bool,
     format: Option<WavFormat>,
-    /// Samples by the `fact` chunk.
+    /// The number of samples by the `fact` chunk.
     fact: Option<u32>,
-    /// Lengths of 64 bits: of all, and of the sound.
+    /// Lengths of 64 bits: of the file, and of the sound.
     wide: Option<(u64, u64)>,
-    /// The length of all by the first header.
+    /// The length of the file by the first header.
     whole: u32,
 }
 
@@ -52,7 +52,7 @@ pub(super) fn wav(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     }
     let duration = match format.samples(bytes) {
         Some(samples) => {
-            // `fact` may end within the last block; anything else is wrong.
+            // `fact` may end within the last block; any other value is wrong.
             let last_block = samples.saturating_sub(format.samples(format.block.into()).unwrap_or(0))..samples;
             let fact = wav.fact.map(u64::from).filter(|fact| *fact > last_block.start && *fact < last_block.end);
             limits::playing_time(fact.unwrap_or(samples), format.rate)
@@ -65,10 +65,10 @@ pub(super) fn wav(source: &mut FileSource<'_>) -> Result<ContentFacts, Unfit> {
     limits::audio(duration, Some(format.rate))
 }
 
-/// Whether the length that comes first fits the file. Programs write it before they know it, as 0,
-/// as that of a file without sound, or as the largest number.
+/// Returns whether the length in the header fits the file. Programs that don't know it yet write 0,
+/// the length of a file without sound, or the largest number.
 pub(super) fn is_whole(source: &mut FileSource<'_>) -> Result<bool, Unfit> {
-    /// What follows the length in a file without sound.
+    /// The bytes behind the length in a file without sound.
     const EMPTY: u64 = 36;
     let (wav, sound) = Wav::read(source)?;
     let whole = match wav.wide {
@@ -80,7 +80,7 @@ pub(super) fn is_whole(source: &mut FileSource<'_>) -> Result<bool, Unfit> {
 }
 
 impl Wav {
-    /// Reads up to the sound, and gives its length as its chunk tells it.
+    /// Reads up to the sound, and returns its length by its chunk.
     fn read(source: &mut FileSource<'_>) -> Result<(Self, u32), Unfit> {
         let [name @ .., a, b, c, d]: [u8; 8] = source.bytes()?;
         let mut wav = Self { big_endian: &name == b"RIFX", ..Self::default() };
@@ -112,8 +112,7 @@ impl Wav {
     }
 
     fn read_format(&mut self, source: &mut FileSource<'_>, length: u32) -> Result<(), Unfit> {
-        /// The real format stands in a GUID, behind the sizes of valid bits and the speakers'
-        /// places.
+        /// The real format is in a GUID, behind the sizes of valid bits and the speakers' places.
         const EXTENSIBLE: u16 = 0xfffe;
         let (kind, channels) = (self.short(source.bytes()?), self.short(source.bytes()?));
         let (rate, bytes_a_second) = (self.long(source.bytes()?), self.long(source.bytes()?));
@@ -142,7 +141,8 @@ impl Wav {
 }
 
 impl WavFormat {
-    /// How many samples of each channel so many bytes hold; `None` where the format doesn't tell.
+    /// Returns the number of samples of each channel in `bytes`; `None` where the format doesn't
+    /// say.
     fn samples(&self, bytes: u64) -> Option<u64> {
         const PCM: u16 = 1;
         const MS_ADPCM: u16 = 2;
@@ -162,8 +162,8 @@ impl WavFormat {
                 Some(samples) => Some(samples),
                 None => bytes.checked_div(channels * u64::from(self.bits.div_ceil(8))),
             },
-            // A block of each channel begins with a header that holds the first sample (IMA) or two (Microsoft); then
-            // four bits for each.
+            // A block of each channel begins with a header that holds the first sample (IMA) or two
+            // (Microsoft); then four bits for each.
             IMA_ADPCM => {
                 let counted = block.saturating_sub(4 * channels) * 2 / channels + 1;
                 blocks(self.samples.map_or(counted, u64::from).min(counted))
@@ -178,8 +178,8 @@ impl WavFormat {
     }
 }
 
-/// Chunks start at even positions. Some programs forget that, and then a chunk's name stands where
-/// the padding should be.
+/// Skips the padding before a chunk, since chunks start at even positions. Some programs forget it,
+/// and then a chunk's name is in its place.
 fn skip_padding(source: &mut FileSource<'_>) -> Result<(), Unfit> {
     let next = source.peek(4)?;
     if source.left() > 0 && !matches!(next.as_slice(), b"data" | b"fmt " | b"fact" | b"LIST") {

@@ -1,44 +1,44 @@
-//! Whether a file is written to its end, as far as its format tells.
+//! Checks whether a file is complete, as far as its format shows.
 //!
-//! Stricter than the look for facts, which passes whatever other programs may still manage: here
-//! only a proof counts, a mark at the end or a length that fits. What can't tell (JPEG without its
-//! end mark, text FBX, mesh data, sounds from a pipe) is never whole. Headers and tails only,
-//! through the same small buffer.
+//! Stricter than the inspection, which passes anything that other programs may still manage. Here
+//! only a proof counts: a mark at the end, or a length that fits. A format without one (JPEG
+//! without its end mark, text FBX, mesh data, sounds from a pipe) is never complete. Reads only
+//! headers and tails, through the same small buffer.
 //!
-//! Read next: `crate::files::effects`, which asks.
+//! Read next: `crate::files::completeness`, the caller.
 
 use super::source::{FileSource, ReadSeek};
 use super::{Unfit, flac, inspect, movie, mp3, wav};
 use crate::model::asset::FileFormat;
 use crate::model::path::ProjectPath;
 
-/// What a binary FBX ends with (Blender, io_scene_fbx/encode_bin.py, the end of the footer).
+/// The end of a binary FBX (Blender, io_scene_fbx/encode_bin.py, the end of the footer).
 const FBX_END: &[u8] =
     &[0xf8, 0x5a, 0x8c, 0x6a, 0xde, 0xf5, 0xd9, 0x7e, 0xec, 0xe9, 0x0c, 0xe3, 0x75, 0x8f, 0x29, 0x0b];
-/// What a TGA of version 2 ends with (Truevision, TGA 2.0, "TGA file footer").
+/// The end of a TGA of version 2 (Truevision, TGA 2.0, "TGA file footer").
 const TGA_END: &[u8] = b"TRUEVISION-XFILE.\0";
-/// An Ogg page is at most 65,307 bytes long (RFC 3533).
+/// The longest Ogg page in bytes (RFC 3533).
 const OGG_PAGE: u64 = 65_307;
 
-/// Whether a file of `length` bytes that may be of `format` is whole.
+/// Returns whether a file of `length` bytes in `format` is complete.
 pub(in crate::files) fn is_whole(
     path: &ProjectPath,
     format: FileFormat,
     reader: &mut dyn ReadSeek,
     length: u64,
 ) -> Result<bool, Unfit> {
-    // What is refused is not whole, or not worth a hurry.
+    // A refused file is not complete, or not urgent.
     inspect(path, format, reader, length)?;
     let source = &mut FileSource::new(reader, length)?;
     match format {
-        // These were read to their end mark, or to the end of what they hold.
+        // The inspection read these to their end mark, or to the end of their content.
         FileFormat::Png | FileFormat::Rbxm | FileFormat::Gltf => Ok(true),
         FileFormat::Rbxmx => Ok(tail(source, 256)?.trim_ascii_end().ends_with(b"</roblox>")),
         FileFormat::Jpeg => Ok(tail(source, 2)? == b"\xff\xd9"),
         FileFormat::Fbx => Ok(tail(source, 16)? == FBX_END),
         FileFormat::Bmp => {
-            // The pixels' place comes last in the header that every version has; a length of 0 is filled in
-            // later.
+            // The pixels' position is the last field that the header has in every version. Writers
+            // fill in a length of 0 later.
             let [_, _, sizes @ ..]: [u8; 14] = source.bytes()?;
             let number =
                 |at: usize| sizes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
@@ -46,7 +46,7 @@ pub(in crate::files) fn is_whole(
             Ok(whole > pixels && u64::from(whole) <= length)
         }
         FileFormat::Tga => {
-            // The pixels of plain pictures were counted; packed ones don't tell.
+            // The inspection counted the pixels of plain pictures; packed ones don't say.
             let [_, _, kind] = source.bytes()?;
             Ok(kind < 9 || tail(source, 18)? == TGA_END)
         }
@@ -63,7 +63,7 @@ pub(in crate::files) fn is_whole(
     }
 }
 
-/// The last bytes, as many as there are up to `most`.
+/// Returns the last bytes, up to `most`.
 fn tail(source: &mut FileSource<'_>, most: u64) -> Result<Vec<u8>, Unfit> {
     let length = most.min(source.length());
     source.seek(source.length() - length)?;
@@ -72,7 +72,7 @@ fn tail(source: &mut FileSource<'_>, most: u64) -> Result<Vec<u8>, Unfit> {
     Ok(bytes)
 }
 
-/// Ogg: the last page says that it is the last one, and ends with the file.
+/// Ogg: checks that the last page is marked as the last one, and ends with the file.
 fn ogg(source: &mut FileSource<'_>) -> Result<bool, Unfit> {
     let tail = tail(source, OGG_PAGE)?;
     let Some(start) = tail.windows(5).rposition(|bytes| bytes == b"OggS\0") else { return Ok(false) };
@@ -92,8 +92,8 @@ mod tests {
     use crate::files::inspect::samples::one_of_each;
     use crate::files::tests_support::path;
 
-    /// One of each format that its program finished, where the shortest that passes inspection
-    /// leaves that open.
+    /// One finished file of each format, where the shortest that passes inspection might not be
+    /// finished.
     fn finished() -> Vec<(&'static str, FileFormat, Vec<u8>)> {
         let mut files = one_of_each();
         for (_, format, bytes) in &mut files {
@@ -115,17 +115,17 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_whole_only_where_its_format_proves_it() {
+    fn a_file_is_complete_only_where_its_format_proves_it() {
         for (name, format, bytes) in finished() {
             check(name, format, &bytes, !matches!(format, FileFormat::Flac | FileFormat::MeshData));
         }
     }
 
     #[test]
-    fn a_file_that_is_cut_off_is_not_whole() {
+    fn a_file_that_is_cut_off_is_not_complete() {
         for (name, format, bytes) in finished() {
-            // Behind the closing tag only a line's end is missing; frames of MP3 are whole by themselves, and
-            // the Ogg has more behind its last page.
+            // Only a line's end is missing behind the closing tag. Frames of MP3 are complete by
+            // themselves, and the Ogg has more behind its last page.
             let most = if format == FileFormat::Rbxmx { bytes.len() - 1 } else { bytes.len() };
             let at_an_end = |cut: &usize| match format {
                 FileFormat::Mp3 => (cut + 417 - 15).is_multiple_of(417),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_writes_before_it_knows_the_length_is_not_whole() {
+    fn a_file_written_before_its_length_is_known_is_not_complete() {
         let file = |wanted: &str| finished().into_iter().find(|(name, ..)| *name == wanted).unwrap();
         let (name, format, mut sound) = file("a.wav");
         sound.truncate(44);

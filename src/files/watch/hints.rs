@@ -1,8 +1,8 @@
-//! What the watch tells, in a box of bounded size: events of one file become one, and too many
-//! become a rescan, so nothing is ever lost silently.
+//! Hints from the watch to the service, in a buffer of bounded size. Events of one file become one
+//! hint, and too many become a rescan, so nothing is ever lost silently.
 //!
-//! Who waits here sleeps: nothing in this module has a timer. Read next: `patrol`, which fills the
-//! box.
+//! A receiver sleeps while it waits: nothing in this module has a timer. Read next: `watcher`,
+//! which fills the buffer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,14 +17,14 @@ use crate::model::file::Fingerprint;
 use crate::model::path::ProjectPath;
 use crate::platform::fingerprint;
 
-/// More changed files than this between two looks into the box are told as one rescan: a full look
-/// costs about as much, and the box stays below a megabyte.
+/// The most changed files between two reads of the buffer. More become one rescan: a full scan
+/// costs about as much, and the buffer stays below a megabyte.
 const MOST_CHANGED: usize = 4096;
 
-/// Something that the service should look at. Only a reason to look: what is on disk is the truth.
+/// A reason for the service to scan. Only the disk says what changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Hint {
-    /// Something happened to a file that the manifest speaks of.
+    /// Something happened to a file that the manifest names.
     Changed {
         /// The file.
         path: ProjectPath,
@@ -33,35 +33,35 @@ pub(crate) enum Hint {
     },
     /// The manifest was written, replaced or removed.
     Manifest,
-    /// Somebody else wrote the lockfile.
+    /// Another program wrote the lockfile.
     Lockfile,
-    /// Git began or ended something.
+    /// Git started or finished an operation.
     Git,
-    /// Anything may have changed: everything is to be looked at.
+    /// Anything may have changed: everything must be scanned.
     Rescan {
         /// Why.
         reason: Rescan,
     },
 }
 
-/// Why everything is to be looked at.
+/// The reason for a rescan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Rescan {
-    /// The system's queue or ours was full: events are lost.
+    /// The system's queue or ours was full, so events are lost.
     Overflow,
-    /// More files changed at once than are told one by one.
+    /// More files changed at once than are reported one by one.
     TooMany,
     /// The system reported an error of the watch.
     WatchFailed,
-    /// A folder was removed, replaced, or went elsewhere, perhaps for a moment: what happened in it
-    /// meanwhile was not told.
+    /// A folder was removed, replaced or moved, perhaps for a moment. Its events in the meantime
+    /// were not reported.
     FolderGone,
     /// The watch became worse or better: see [`Watcher::degraded`](super::Watcher::degraded).
     Degraded,
 }
 
 impl Rescan {
-    /// The reason as one word, for logs and metrics.
+    /// Returns the reason as one word, for logs and metrics.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Overflow => "overflow",
@@ -82,13 +82,13 @@ impl fmt::Display for Rescan {
 #[derive(Debug, Default)]
 struct Pending {
     changed: BTreeMap<ProjectPath, ChangeKind>,
-    /// Where the manifest changed; it may be reached through links.
+    /// Places where the manifest changed; links may lead to it.
     manifest: BTreeSet<PathBuf>,
     lockfile: BTreeSet<PathBuf>,
     git: bool,
     rescan: Option<Rescan>,
     degraded: Option<Degraded>,
-    /// Files as Macadam itself wrote them last.
+    /// The state of each file as Macadam itself wrote it last.
     own: BTreeMap<PathBuf, Fingerprint>,
     closed: bool,
 }
@@ -101,7 +101,7 @@ pub(super) struct HintState {
 
 impl HintState {
     fn pending(&self) -> MutexGuard<'_, Pending> {
-        // No code panics while it holds the lock, and every state of the box is a valid one.
+        // No code panics while it holds the lock, and every state of the buffer is a valid one.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -116,20 +116,21 @@ impl HintState {
     }
 }
 
-/// The file behind a path, and its state.
+/// Returns the file behind a path, and its fingerprint.
 fn state_of(path: &Path) -> Option<(PathBuf, Fingerprint)> {
     let real = path.canonicalize().ok()?;
     let state = fingerprint::of(&real.metadata().ok()?);
     Some((real, state))
 }
 
-/// The box for hints, and who fills it: given to [`Watcher::start`](super::Watcher::start).
+/// Creates the buffer for hints. [`Watcher::start`](super::Watcher::start) takes the sink that
+/// fills it.
 pub(crate) fn hints() -> (HintSink, Hints) {
     let shared = Arc::new(HintState::default());
     (HintSink(shared.clone()), Hints(shared))
 }
 
-/// Where the watch puts what it sees.
+/// The watch's end of the buffer.
 #[derive(Debug)]
 pub(crate) struct HintSink(Arc<HintState>);
 
@@ -146,7 +147,7 @@ impl HintSink {
     pub(super) fn changed(&self, path: ProjectPath, kind: ChangeKind) {
         self.change(|pending| {
             let known = pending.changed.entry(path).or_insert(kind);
-            // That somebody writes, or is done, says more than that times were set.
+            // A write or a close says more than a change of times.
             if kind != ChangeKind::Touched {
                 *known = kind;
             }
@@ -157,7 +158,7 @@ impl HintSink {
         });
     }
 
-    /// A file was found that was not known before. What an event told of it says more.
+    /// Reports a file that was not known before. An event about it says more.
     pub(super) fn found(&self, path: ProjectPath, kind: ChangeKind) {
         if !self.0.pending().changed.contains_key(&path) {
             self.changed(path, kind);
@@ -176,7 +177,7 @@ impl HintSink {
         self.change(|pending| pending.git = true);
     }
 
-    /// The first reason stays until it is taken.
+    /// Requests a rescan. The first reason stays until it is taken.
     pub(super) fn rescan(&self, reason: Rescan) {
         self.change(|pending| pending.rescan = pending.rescan.or(Some(reason)));
     }
@@ -192,14 +193,14 @@ impl Drop for HintSink {
     }
 }
 
-/// Where the service takes hints from.
+/// The service's end of the buffer.
 #[derive(Debug)]
 pub(crate) struct Hints(Arc<HintState>);
 
 impl Hints {
-    /// Waits until there is something, and takes all of it: rescan, git, manifest and lockfile
-    /// first, then the files in the order of their paths. `None` once the watch has ended and
-    /// all is taken. Nothing is lost when the future is dropped.
+    /// Waits for hints, and takes all of them: rescan, git, manifest and lockfile first, then the
+    /// files in the order of their paths. Returns `None` once the watch has ended and all hints are
+    /// taken. Dropping the future loses nothing.
     pub(crate) async fn recv(&mut self) -> Option<Vec<Hint>> {
         loop {
             let hints = self.take();
@@ -213,7 +214,7 @@ impl Hints {
         }
     }
 
-    /// The same without waiting: empty when there is nothing.
+    /// Takes all hints without waiting; empty when there are none.
     pub(crate) fn take(&mut self) -> Vec<Hint> {
         let mut pending = self.0.pending();
         let rescan = pending.rescan.take();
@@ -221,7 +222,8 @@ impl Hints {
         let manifest = std::mem::take(&mut pending.manifest);
         let lockfile = std::mem::take(&mut pending.lockfile);
         let changed = std::mem::take(&mut pending.changed);
-        // Asked here and not when the event came: by then who wrote the file had no time yet to say so.
+        // Checked here and not when the event came: the file's writer had no time yet to call
+        // `wrote`.
         let foreign = |places: BTreeSet<PathBuf>| {
             places.iter().any(|place| match state_of(place) {
                 Some((real, state)) => pending.own.get(&real) != Some(&state),
@@ -266,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_macadam_wrote_itself_is_no_hint_until_somebody_else_writes() {
+    fn macadams_own_writes_give_no_hint_until_another_program_writes() {
         let folder = Folder::with(&[("lock", b"ours")]);
         let place = folder.path().join("lock");
         let (sink, mut hints) = hints();
@@ -283,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_is_woken_and_learns_of_the_end() {
+    async fn a_waiting_receiver_wakes_for_a_hint_and_at_the_end() {
         let (sink, mut hints) = hints();
         let waiting = tokio::spawn(async move { (hints.recv().await, hints.recv().await) });
         tokio::task::yield_now().await;

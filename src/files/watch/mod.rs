@@ -1,25 +1,25 @@
-//! What changes on disk, told as hints: when to look, never what is there.
+//! Watches the disk and reports changes as hints: when to scan, never what is there.
 //!
-//! Armed before the first look: what changes in between is told. Nothing is lost silently: an
-//! overflow, an error of the system, too many changes at once all become one [`Hint::Rescan`]. What
-//! Macadam writes itself and what reading makes is no hint. An idle watch has no timer and wakes
-//! nobody. Where the system can't tell of all changes, the watch says so ([`Watcher::degraded`])
-//! and goes on telling what it can; the caller looks at everything at an interval then, and
-//! [`Watcher::recheck`] tries again.
+//! The watch is armed before the first scan, so it reports changes in between. Nothing is lost
+//! silently: an overflow, an error of the system, or too many changes at once become one
+//! [`Hint::Rescan`]. Macadam's own writes and any reading give no hint. An idle watch has no timer
+//! and wakes nothing. Where the system can't report all changes, the watch says so
+//! ([`Watcher::degraded`]) and still reports what it can. The caller then scans everything at an
+//! interval, and [`Watcher::recheck`] tries again.
 //!
-//! Not told by the system, and found by the next recheck only: a file system that is unmounted or
-//! mounted over the project, a folder above the project that is renamed, a link in the middle of
-//! the project's own path that is set anew.
+//! The system doesn't report these, and only the next recheck finds them: a file system that is
+//! unmounted or mounted over the project, a folder above the project that is renamed, and a new
+//! target of a link in the middle of the project's own path.
 //!
-//! Must never read a file's content, decide when a file is settled (`settle`) or what to do about a
-//! change.
+//! The watch must never read a file's content, decide when a file is stable (`debounce`), or decide
+//! what to do about a change.
 //!
 //! ```text
-//! system -> callback -> queue (bounded) -> patrol (a thread) -> hints (bounded) -> the service
+//! system -> callback -> queue (bounded) -> watcher (a thread) -> hints (bounded) -> the service
 //! ```
 //!
-//! Read next: `patrol`, then `survey` (which folders), `targets` (what other paths mean), `hints`
-//! and `queue` (the two boxes).
+//! Read next: `watcher`, then `watched_folders` (which folders), `targets` (what other paths mean),
+//! `hints` and `queue` (the two buffers).
 
 mod hints;
 mod queue;
@@ -40,26 +40,26 @@ use hints::HintState;
 use queue::{Queue, WatchCommand};
 use watcher::WatchLoop;
 
-/// How many events wait for the patrol. A save makes some ten; what 1,000 files of a branch switch
-/// make fits, at some 200 bytes each; of more than that every single one is of no use, and a rescan
-/// follows.
+/// The most events that wait for the watcher. A save makes about ten. The events of 1,000 files of
+/// a branch switch fit, at about 200 bytes each. If there are more, single events are useless, and
+/// a rescan follows.
 const QUEUE: usize = 16_384;
 
-/// Why the system doesn't tell of all changes. It may be asked again: [`Watcher::recheck`].
+/// The reason why the system doesn't report all changes. [`Watcher::recheck`] tries again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Degraded {
-    /// No more watches are to be had.
+    /// The system's limit of watches is reached.
     #[error("the system's limit of watches is reached")]
     Limit,
-    /// Somebody else may write there without this machine's knowing.
+    /// Other machines may write there without this machine's knowledge.
     #[error("`{}` is on a network file system ({kind}), where other machines' changes are not told", folder.display())]
     Network {
         /// The first such folder.
         folder: PathBuf,
-        /// The file system.
+        /// The kind of file system.
         kind: &'static str,
     },
-    /// The project's folder is gone.
+    /// The project's folder doesn't exist.
     #[error("there is no folder `{}`", root.display())]
     RootMissing {
         /// The folder.
@@ -68,7 +68,7 @@ pub(crate) enum Degraded {
     /// The system refused for another reason.
     #[error("the system refuses to watch: {message}")]
     Refused {
-        /// What it said.
+        /// The system's message.
         message: String,
     },
 }
@@ -85,7 +85,7 @@ impl Degraded {
     }
 }
 
-/// No watch at all could be begun.
+/// The watch could not be started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WatchError {
     /// Its thread could not be started.
@@ -93,7 +93,7 @@ pub(crate) enum WatchError {
     Thread(#[source] io::Error),
 }
 
-/// A running watch. It ends when this is dropped: [`Hints::recv`] gives `None` then.
+/// A running watch. It ends when this is dropped: [`Hints::recv`] then returns `None`.
 #[derive(Debug)]
 pub(crate) struct Watcher {
     queue: Arc<Queue>,
@@ -101,54 +101,52 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// Begins to watch. When this returns, all that can be armed is armed, and what happens from
-    /// here on comes to the [`Hints`] that belong to `sink`. Blocks while it goes through the
-    /// folders.
+    /// Starts to watch. When this returns, everything possible is armed, and all later events come
+    /// to the [`Hints`] that belong to `sink`. Blocks while it goes through the folders.
     ///
-    /// # Errors
-    /// When its thread can't be started. Watches that are not to be had are no error: see
+    /// # Errors When its thread can't be started. Folders that can't be watched are no error: see
     /// [`Watcher::degraded`].
     pub(crate) fn start(targets: WatchTargets, sink: HintSink) -> Result<Self, WatchError> {
         Self::start_with(targets, sink, QUEUE)
     }
 
-    /// The same with room for `most` events.
+    /// The same with a queue for `most` events.
     fn start_with(targets: WatchTargets, sink: HintSink, most: usize) -> Result<Self, WatchError> {
         let (queue, shared) = (Arc::new(Queue::new(most)), sink.shared());
-        let patrol = WatchLoop::new(queue.clone(), sink, targets);
+        let watch_loop = WatchLoop::new(queue.clone(), sink, targets);
         let thread = thread::Builder::new().name("file watch".to_owned());
-        thread.spawn(move || patrol.run()).map_err(WatchError::Thread)?;
+        thread.spawn(move || watch_loop.run()).map_err(WatchError::Thread)?;
         Ok(Self { queue, shared })
     }
 
-    /// Watches other targets from now on: when this returns, they are armed. Gives no hints of what
-    /// is new; blocks as [`Watcher::start`] does.
+    /// Watches other targets from now on; they are armed when this returns. Gives no hints about
+    /// new files. Blocks like [`Watcher::start`].
     pub(crate) fn retarget(&self, targets: WatchTargets) {
-        self.ask(|done| WatchCommand::Retarget(Box::new(targets), done));
+        self.request(|done| WatchCommand::Retarget(Box::new(targets), done));
     }
 
-    /// Sees to it that everything is armed, also what the system could not tell or refused earlier.
-    /// To be called before a look at everything at an interval; blocks as [`Watcher::start`]
-    /// does.
+    /// Arms everything again, including anything that the system could not report or refused
+    /// earlier. Call it before a periodic scan. Blocks like [`Watcher::start`].
     pub(crate) fn recheck(&self) {
-        self.ask(WatchCommand::Recheck);
+        self.request(WatchCommand::Recheck);
     }
 
-    /// Why changes may go untold, if so. Whenever that changes, a rescan is told.
+    /// Returns why the watch may miss changes, if it may. Each change of this reason gives a
+    /// rescan.
     pub(crate) fn degraded(&self) -> Option<Degraded> {
         self.shared.degraded()
     }
 
-    /// Says that the file at `path`, manifest or lockfile, is now as Macadam itself wrote it: this
-    /// state of it is no hint.
+    /// Records that Macadam itself wrote the file at `path`, the manifest or the lockfile. Its
+    /// present state gives no hint.
     pub(crate) fn wrote(&self, path: &Path) {
         self.shared.wrote(path);
     }
 
-    fn ask(&self, order: impl FnOnce(mpsc::Sender<()>) -> WatchCommand) {
+    fn request(&self, command: impl FnOnce(mpsc::Sender<()>) -> WatchCommand) {
         let (done, wait) = mpsc::channel();
-        self.queue.order(order(done));
-        // An error means that the watch has ended, which the hints tell.
+        self.queue.send(command(done));
+        // An error means that the watch has ended, which the hints report.
         let _ended = wait.recv().is_err();
     }
 }

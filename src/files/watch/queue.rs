@@ -1,8 +1,8 @@
-//! What waits between the system's callback and the patrol. The callback only appends: whatever
-//! takes longer there loses events in the kernel.
+//! The queue between the system's callback and the watcher. The callback only appends: any longer
+//! work there loses events in the kernel.
 //!
-//! Bounded: what doesn't fit is forgotten together with everything before it, and one flag says so,
-//! which stays until it is taken.
+//! The queue is bounded. An event that doesn't fit is dropped together with everything before it. A
+//! flag records this, and stays until it is taken.
 
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
@@ -13,14 +13,14 @@ use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
 use super::{Rescan, WatchTargets};
 use crate::files::debounce::ChangeKind;
 
-/// An event as the system tells it.
+/// An event from the system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Raw {
     pub(super) path: PathBuf,
     pub(super) kind: ChangeKind,
 }
 
-/// What the patrol is asked for; the sender tells when it is done.
+/// A request to the watcher, which answers through the sender when it is done.
 #[derive(Debug)]
 pub(super) enum WatchCommand {
     Retarget(Box<WatchTargets>, Sender<()>),
@@ -30,21 +30,21 @@ pub(super) enum WatchCommand {
 #[derive(Debug, Default)]
 pub(super) struct EventBatch {
     pub(super) events: Vec<Raw>,
-    /// Events are missing before the ones here.
+    /// Whether events before these are missing, and why.
     pub(super) lost: Option<Rescan>,
-    pub(super) orders: Vec<WatchCommand>,
+    pub(super) commands: Vec<WatchCommand>,
 }
 
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<(EventBatch, bool)>,
     wake: Condvar,
-    most: usize,
+    capacity: usize,
 }
 
 impl Queue {
-    pub(super) fn new(most: usize) -> Self {
-        Self { state: Mutex::default(), wake: Condvar::new(), most }
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { state: Mutex::default(), wake: Condvar::new(), capacity }
     }
 
     fn state(&self) -> MutexGuard<'_, (EventBatch, bool)> {
@@ -52,7 +52,7 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what the system reports: the callback.
+    /// Takes an event or error from the system's callback.
     pub(super) fn push(&self, event: notify::Result<notify::Event>) {
         let lost = match event {
             Err(_) => Some(Rescan::WatchFailed),
@@ -61,7 +61,7 @@ impl Queue {
                 let Some(kind) = kind_of(event.kind) else { return };
                 let mut state = self.state();
                 let batch = &mut state.0;
-                if batch.events.len() + event.paths.len() <= self.most {
+                if batch.events.len() + event.paths.len() <= self.capacity {
                     batch.events.extend(event.paths.into_iter().map(|path| Raw { path, kind }));
                     None
                 } else {
@@ -77,23 +77,23 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// Gives an order. Once the queue is closed it is dropped, and its sender with it.
-    pub(super) fn order(&self, order: WatchCommand) {
+    /// Sends a command. Once the queue is closed, the command and its sender are dropped.
+    pub(super) fn send(&self, command: WatchCommand) {
         let mut state = self.state();
         let (batch, closed) = &mut *state;
         if !*closed {
-            batch.orders.push(order);
+            batch.commands.push(command);
             self.wake.notify_one();
         }
     }
 
-    /// No more is wanted, or nobody is there to do it: the patrol ends.
+    /// Ends the watcher.
     pub(super) fn close(&self) {
         *self.state() = (EventBatch::default(), true);
         self.wake.notify_one();
     }
 
-    /// Waits for something, and takes all of it; `None` once the queue is closed.
+    /// Waits for events and takes all of them; `None` once the queue is closed.
     pub(super) fn wait(&self) -> Option<EventBatch> {
         let mut state = self.state();
         loop {
@@ -101,7 +101,7 @@ impl Queue {
             if *closed {
                 return None;
             }
-            if !batch.events.is_empty() || batch.lost.is_some() || !batch.orders.is_empty() {
+            if !batch.events.is_empty() || batch.lost.is_some() || !batch.commands.is_empty() {
                 return Some(std::mem::take(batch));
             }
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -109,8 +109,8 @@ impl Queue {
     }
 }
 
-/// What an event says of a file; `None` for what reading makes too, and for what other events tell
-/// as well.
+/// Returns the kind of change that an event reports; `None` for events that reading causes too, and
+/// for those that repeat other events.
 fn kind_of(kind: EventKind) -> Option<ChangeKind> {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(ChangeKind::Closed),
@@ -119,10 +119,10 @@ fn kind_of(kind: EventKind) -> Option<ChangeKind> {
         EventKind::Create(_) => Some(ChangeKind::Created),
         EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Some(ChangeKind::Removed),
         EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Some(ChangeKind::Closed),
-        // Both of the above, once more.
+        // Repeats the two events above.
         EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => None,
         EventKind::Modify(ModifyKind::Metadata(_)) => Some(ChangeKind::Touched),
-        // One of two names, and nobody says which: somebody looks.
+        // One of the two names of a rename, and it is unknown which: the watcher checks.
         EventKind::Modify(ModifyKind::Name(RenameMode::Any | RenameMode::Other)) => Some(ChangeKind::Created),
         EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any | ModifyKind::Other) => Some(ChangeKind::Written),
         EventKind::Any | EventKind::Other => Some(ChangeKind::Written),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told_once_and_never_forgotten() {
+    fn an_overflow_is_reported_exactly_once() {
         let queue = Queue::new(2);
         let create = EventKind::Create(CreateKind::File);
         let write = EventKind::Modify(ModifyKind::Data(DataChange::Any));

@@ -1,4 +1,4 @@
-//! What is watched for a project, and what a path outside its assets means.
+//! The places to watch for a project, and the meaning of paths that are not assets.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::model::desired::FileSelection;
 
-/// The files in git's folder that tell that it is in the middle of something, or that it has ended:
-/// each appears, vanishes or is replaced then (git's Documentation/gitrepository-layout.adoc;
-/// wt-status.c, `wt_status_get_state`).
+/// The files in git's folder that show that an operation started or ended: git creates, removes or
+/// replaces them then (git's Documentation/gitrepository-layout.adoc; wt-status.c,
+/// `wt_status_get_state`).
 const GIT_FILES: [&str; 9] = [
     "HEAD",
     "index",
@@ -21,25 +21,25 @@ const GIT_FILES: [&str; 9] = [
     "sequencer",
 ];
 
-/// What to watch. All paths are absolute, or relative to the working directory.
+/// The places to watch. All paths are absolute, or relative to the working directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WatchTargets {
     /// The manifest's folder.
     pub root: PathBuf,
     /// The manifest.
     pub manifest: PathBuf,
-    /// The lockfile, whether it is there or not.
+    /// The lockfile, whether or not it exists.
     pub lockfile: PathBuf,
     /// The assets' files.
     pub selection: FileSelection,
-    /// Git's own folder of this checkout; in a worktree the one of the worktree.
+    /// Git's own folder of this checkout; in a worktree that of the worktree.
     pub git: Option<PathBuf>,
-    /// Files and folders that only Macadam writes: the outputs, the state. Nothing in them is a
-    /// hint. `.macadam` folders need not be named.
+    /// Files and folders that only Macadam writes: the outputs and the state. They give no hints.
+    /// `.macadam` folders need not be named.
     pub own: Vec<PathBuf>,
 }
 
-/// What a path means besides being an asset's.
+/// The meaning of a path that is not an asset's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
     Manifest,
@@ -48,7 +48,7 @@ pub(super) enum Meaning {
     Own,
 }
 
-/// The meanings of paths as the system spells them: with links resolved.
+/// The meanings of paths as the system spells them, with links resolved.
 #[derive(Debug, Default)]
 pub(super) struct Meanings {
     fixed: BTreeMap<PathBuf, Meaning>,
@@ -66,10 +66,10 @@ impl Meanings {
         Self { fixed, git: targets.git.as_ref().and_then(|git| git.canonicalize().ok()) }
     }
 
-    /// The folders that must be watched for these.
+    /// Returns the folders that must be watched for these paths.
     pub(super) fn folders(&self) -> impl Iterator<Item = &Path> {
-        let told = self.fixed.iter().filter(|(_, meaning)| **meaning != Meaning::Own);
-        told.filter_map(|(place, _)| place.parent()).chain(self.git.as_deref())
+        let watched = self.fixed.iter().filter(|(_, meaning)| **meaning != Meaning::Own);
+        watched.filter_map(|(place, _)| place.parent()).chain(self.git.as_deref())
     }
 
     pub(super) fn of_path(&self, path: &Path) -> Option<Meaning> {
@@ -77,15 +77,16 @@ impl Meanings {
             return Some(*meaning);
         }
         if self.git.is_some() && path.parent() == self.git.as_deref() {
-            let told = path.file_name().is_some_and(|name| GIT_FILES.iter().any(|file| name == OsStr::new(file)));
-            // Nothing else in there is anybody's asset.
-            return Some(if told { Meaning::Git } else { Meaning::Own });
+            let watched = path.file_name().is_some_and(|name| GIT_FILES.iter().any(|file| name == OsStr::new(file)));
+            // Nothing else in git's folder is an asset.
+            return Some(if watched { Meaning::Git } else { Meaning::Own });
         }
         let within = path.ancestors().skip(1).any(|folder| self.fixed.get(folder) == Some(&Meaning::Own));
         (within || self.is_temporary(path)).then_some(Meaning::Own)
     }
 
-    /// What `platform::atomic_file` writes before it replaces a file: `.NAME.XXXXXX.tmp` beside it.
+    /// Matches the temporary files that `platform::atomic_file` writes before it replaces a file:
+    /// `.NAME.XXXXXX.tmp` beside it.
     fn is_temporary(&self, path: &Path) -> bool {
         let name = |path: &Path| path.file_name().and_then(OsStr::to_str).map(str::to_owned);
         let Some(own) = name(path).filter(|name| name.starts_with('.') && name.ends_with(".tmp")) else { return false };
@@ -98,7 +99,8 @@ impl Meanings {
     }
 }
 
-/// Where events of a file are told: at its own place, and at the one that it leads to as a link.
+/// Returns the places where the system reports events of a file: its own, and its target if it is a
+/// link.
 fn places(path: &Path) -> impl Iterator<Item = PathBuf> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let own = path.file_name().and_then(|name| Some(folder.canonicalize().ok()?.join(name)));

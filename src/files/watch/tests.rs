@@ -1,5 +1,5 @@
-//! Real files in a real folder. Tests wait for what must come, and never for what must not: that is
-//! seen when something later has come.
+//! Tests with real files in a real folder. They wait for the hints that must come. They never wait
+//! for the absence of a hint: a later event shows it.
 #![expect(clippy::disallowed_methods, reason = "the tests are the other program that writes files")]
 
 use std::fs;
@@ -35,7 +35,7 @@ fn targets(root: &Path, selection: FileSelection) -> WatchTargets {
     }
 }
 
-/// A watched project, and every hint that came so far.
+/// A watched project, and every hint received so far.
 struct WatchFixture {
     root: PathBuf,
     watcher: Watcher,
@@ -45,7 +45,7 @@ struct WatchFixture {
 }
 
 impl WatchFixture {
-    /// The project is a folder in the test's folder, so that it can go and come back.
+    /// Creates the project as a folder in the test's folder, so that it can leave and come back.
     fn new(files: &[&str], globs: &[&str], explicit: &[&str]) -> Self {
         let folder = Folder::with(&[("game/assets.toml", b"")]);
         files.iter().for_each(|file| folder.write(&format!("game/{file}"), b"old"));
@@ -68,7 +68,7 @@ impl WatchFixture {
         fs::rename(self.at(from), self.at(to)).unwrap();
     }
 
-    /// Waits until the hint has come.
+    /// Waits for a hint.
     fn expect(&mut self, hint: &Hint) {
         let mut waited = Duration::ZERO;
         while !self.seen.contains(hint) {
@@ -83,14 +83,14 @@ impl WatchFixture {
         self.expect(&Hint::Changed { path: path(name), kind });
     }
 
-    /// Waits until a file that came along with its folder is told: as still open where it is so
+    /// Waits for a file that appeared with its folder. It is reported as still open if it is so
     /// young that it may be.
     fn expect_appearance(&mut self, name: &str) {
         let kinds = [ChangeKind::Closed, ChangeKind::Created];
-        let told =
+        let reported =
             |seen: &[Hint]| kinds.iter().any(|kind| seen.contains(&Hint::Changed { path: path(name), kind: *kind }));
         let mut waited = Duration::ZERO;
-        while !told(&self.seen) {
+        while !reported(&self.seen) {
             assert!(waited < PATIENCE, "{name} never appeared, only {:?}", self.seen);
             std::thread::sleep(Duration::from_millis(5));
             waited += Duration::from_millis(5);
@@ -102,10 +102,10 @@ impl WatchFixture {
         self.expect(&Hint::Rescan { reason });
     }
 
-    /// Writes a file again and again until that is told: a folder that just appeared is not armed
+    /// Writes a file again and again until a hint comes: a folder that just appeared is not armed
     /// at once.
-    fn write_until_told(&mut self, name: &str, told: &str) {
-        let hint = Hint::Changed { path: path(told), kind: ChangeKind::Closed };
+    fn write_until_reported(&mut self, name: &str, reported: &str) {
+        let hint = Hint::Changed { path: path(reported), kind: ChangeKind::Closed };
         let mut waited = Duration::ZERO;
         while !self.seen.contains(&hint) {
             assert!(waited < PATIENCE, "{name} is not watched, only {:?}", self.seen);
@@ -116,7 +116,7 @@ impl WatchFixture {
         }
     }
 
-    /// Waits for a change that comes after all others, and gives what came before.
+    /// Waits for a change that comes after all others, and returns the earlier hints.
     fn settle(&mut self, last: &str) -> Vec<Hint> {
         self.write(last);
         self.expect_change(last, ChangeKind::Closed);
@@ -131,134 +131,136 @@ impl WatchFixture {
 }
 
 #[test]
-fn saves_are_told_however_a_program_saves() {
-    let mut stage = WatchFixture::new(&["ui/a.png", "ui/b.png"], &["ui/**/*.png"], &["one/x.mp3"]);
+fn every_way_to_save_a_file_gives_a_hint() {
+    let mut fixture = WatchFixture::new(&["ui/a.png", "ui/b.png"], &["ui/**/*.png"], &["one/x.mp3"]);
     // Truncated and written.
-    stage.write("ui/a.png");
-    stage.expect_change("ui/a.png", ChangeKind::Closed);
+    fixture.write("ui/a.png");
+    fixture.expect_change("ui/a.png", ChangeKind::Closed);
     // Written beside and renamed.
-    stage.forget();
-    stage.write("ui/.a.png.swp");
-    stage.write("ui/a.png~");
-    stage.rename("ui/.a.png.swp", "ui/a.png");
-    stage.expect_change("ui/a.png", ChangeKind::Closed);
+    fixture.forget();
+    fixture.write("ui/.a.png.swp");
+    fixture.write("ui/a.png~");
+    fixture.rename("ui/.a.png.swp", "ui/a.png");
+    fixture.expect_change("ui/a.png", ChangeKind::Closed);
     let others =
-        stage.seen.iter().filter(|hint| !matches!(hint, Hint::Changed { path: of, .. } if *of == path("ui/a.png")));
-    assert_eq!(others.count(), 0, "{:?}", stage.seen);
+        fixture.seen.iter().filter(|hint| !matches!(hint, Hint::Changed { path: of, .. } if *of == path("ui/a.png")));
+    assert_eq!(others.count(), 0, "{:?}", fixture.seen);
     // Created, renamed, removed.
-    stage.write("ui/c.png");
-    stage.expect_change("ui/c.png", ChangeKind::Closed);
-    stage.rename("ui/c.png", "ui/d.png");
-    stage.expect_change("ui/c.png", ChangeKind::Removed);
-    stage.expect_change("ui/d.png", ChangeKind::Closed);
-    fs::remove_file(stage.at("ui/b.png")).unwrap();
-    stage.expect_change("ui/b.png", ChangeKind::Removed);
-    // A file that is named, in a folder that was not there.
-    stage.write("one/y.mp3");
-    stage.write_until_told("one/x.mp3", "one/x.mp3");
-    assert!(!stage.seen.iter().any(|hint| matches!(hint, Hint::Changed { path: of, .. } if *of == path("one/y.mp3"))));
+    fixture.write("ui/c.png");
+    fixture.expect_change("ui/c.png", ChangeKind::Closed);
+    fixture.rename("ui/c.png", "ui/d.png");
+    fixture.expect_change("ui/c.png", ChangeKind::Removed);
+    fixture.expect_change("ui/d.png", ChangeKind::Closed);
+    fs::remove_file(fixture.at("ui/b.png")).unwrap();
+    fixture.expect_change("ui/b.png", ChangeKind::Removed);
+    // An explicit entry, in a folder that did not exist.
+    fixture.write("one/y.mp3");
+    fixture.write_until_reported("one/x.mp3", "one/x.mp3");
+    assert!(
+        !fixture.seen.iter().any(|hint| matches!(hint, Hint::Changed { path: of, .. } if *of == path("one/y.mp3")))
+    );
 }
 
 #[test]
-fn a_writer_that_is_not_done_is_told() {
+fn an_unfinished_write_is_reported() {
     use std::io::Write as _;
 
-    let mut stage = WatchFixture::new(&["ui/a.png"], &["ui/*.png"], &[]);
-    let mut file = fs::OpenOptions::new().append(true).open(stage.at("ui/a.png")).unwrap();
+    let mut fixture = WatchFixture::new(&["ui/a.png"], &["ui/*.png"], &[]);
+    let mut file = fs::OpenOptions::new().append(true).open(fixture.at("ui/a.png")).unwrap();
     file.write_all(b"more").unwrap();
-    stage.expect_change("ui/a.png", ChangeKind::Written);
+    fixture.expect_change("ui/a.png", ChangeKind::Written);
     drop(file);
-    stage.expect_change("ui/a.png", ChangeKind::Closed);
+    fixture.expect_change("ui/a.png", ChangeKind::Closed);
 }
 
 #[test]
 fn folders_that_appear_move_and_vanish_are_followed() {
-    let mut stage = WatchFixture::new(&["z.png"], &["ui/**/*.png", "*.png"], &[]);
-    stage.write_until_told("ui/deep/er/a.png", "ui/deep/er/a.png");
+    let mut fixture = WatchFixture::new(&["z.png"], &["ui/**/*.png", "*.png"], &[]);
+    fixture.write_until_reported("ui/deep/er/a.png", "ui/deep/er/a.png");
 
-    stage.forget();
-    stage.rename("ui/deep", "ui/moved");
-    stage.expect_rescan(Rescan::FolderGone);
-    stage.expect_appearance("ui/moved/er/a.png");
-    stage.write_until_told("ui/moved/er/b.png", "ui/moved/er/b.png");
+    fixture.forget();
+    fixture.rename("ui/deep", "ui/moved");
+    fixture.expect_rescan(Rescan::FolderGone);
+    fixture.expect_appearance("ui/moved/er/a.png");
+    fixture.write_until_reported("ui/moved/er/b.png", "ui/moved/er/b.png");
 
-    // Away and back again, before anybody looks.
-    stage.forget();
+    // Away and back again, before the watcher can notice.
+    fixture.forget();
     for _ in 0..20 {
-        stage.rename("ui/moved", "ui/deep");
-        stage.rename("ui/deep", "ui/moved");
+        fixture.rename("ui/moved", "ui/deep");
+        fixture.rename("ui/deep", "ui/moved");
     }
-    stage.settle("z.png");
-    stage.write_until_told("ui/moved/er/c.png", "ui/moved/er/c.png");
+    fixture.settle("z.png");
+    fixture.write_until_reported("ui/moved/er/c.png", "ui/moved/er/c.png");
 
-    stage.forget();
-    fs::remove_dir_all(stage.at("ui")).unwrap();
-    stage.expect_rescan(Rescan::FolderGone);
-    stage.write_until_told("ui/moved/er/d.png", "ui/moved/er/d.png");
+    fixture.forget();
+    fs::remove_dir_all(fixture.at("ui")).unwrap();
+    fixture.expect_rescan(Rescan::FolderGone);
+    fixture.write_until_reported("ui/moved/er/d.png", "ui/moved/er/d.png");
 
-    // From elsewhere, with all that is in it.
-    fs::create_dir_all(stage.folder.path().join("else/x")).unwrap();
-    stage.folder.write("else/x/a.png", b"x");
-    fs::rename(stage.folder.path().join("else"), stage.at("ui/new")).unwrap();
-    stage.expect_appearance("ui/new/x/a.png");
+    // From elsewhere, with all its contents.
+    fs::create_dir_all(fixture.folder.path().join("else/x")).unwrap();
+    fixture.folder.write("else/x/a.png", b"x");
+    fs::rename(fixture.folder.path().join("else"), fixture.at("ui/new")).unwrap();
+    fixture.expect_appearance("ui/new/x/a.png");
 }
 
 #[test]
-fn what_the_manifest_does_not_speak_of_is_not_told() {
-    let mut stage = WatchFixture::new(
+fn files_outside_the_manifest_give_no_hint() {
+    let mut fixture = WatchFixture::new(
         &["ui/a.png", "ui/wip/a.png", "node_modules/a.png", ".hidden/a.png", ".macadam/a.png", ".git/HEAD", "z.png"],
         &["**/*.png"],
         &[],
     );
     for name in ["ui/wip/a.png", "ui/a.jpg", ".hidden/a.png", ".macadam/a.png", ".git/x.png", "ui/.macadam/x.png"] {
-        stage.write(name);
+        fixture.write(name);
     }
-    assert_eq!(stage.settle("z.png"), []);
+    assert_eq!(fixture.settle("z.png"), []);
 }
 
 #[test]
-fn what_macadam_writes_is_not_told() {
-    let mut stage = WatchFixture::new(&["ui/a.png"], &["**/*", "**/.*"], &[]);
-    let save = |stage: &WatchFixture, name: &str| {
-        crate::platform::atomic_file::write_atomic(&stage.at(name), |file| file.write_all(b"x")).unwrap();
+fn macadams_own_writes_give_no_hint() {
+    let mut fixture = WatchFixture::new(&["ui/a.png"], &["**/*", "**/.*"], &[]);
+    let save = |fixture: &WatchFixture, name: &str| {
+        crate::platform::atomic_file::write_atomic(&fixture.at(name), |file| file.write_all(b"x")).unwrap();
     };
-    save(&stage, "ui/out.png");
-    save(&stage, "assets.lock.toml");
-    stage.watcher.wrote(&stage.at("assets.lock.toml"));
-    save(&stage, "assets.toml");
-    stage.watcher.wrote(&stage.at("assets.toml"));
-    stage.write(".macadam/state.db");
-    assert_eq!(stage.settle("ui/a.png"), []);
+    save(&fixture, "ui/out.png");
+    save(&fixture, "assets.lock.toml");
+    fixture.watcher.wrote(&fixture.at("assets.lock.toml"));
+    save(&fixture, "assets.toml");
+    fixture.watcher.wrote(&fixture.at("assets.toml"));
+    fixture.write(".macadam/state.db");
+    assert_eq!(fixture.settle("ui/a.png"), []);
 }
 
 #[test]
 fn manifest_lockfile_and_git_have_hints_of_their_own() {
-    let mut stage = WatchFixture::new(&[".git/HEAD"], &["ui/*.png"], &[]);
-    stage.write("assets.toml");
-    stage.expect(&Hint::Manifest);
-    stage.forget();
-    stage.write("new.toml");
-    stage.rename("new.toml", "assets.toml");
-    stage.expect(&Hint::Manifest);
-    stage.forget();
-    fs::remove_file(stage.at("assets.toml")).unwrap();
-    stage.expect(&Hint::Manifest);
-    stage.write("assets.lock.toml");
-    stage.expect(&Hint::Lockfile);
-    stage.write(".git/index.lock");
-    stage.expect(&Hint::Git);
-    assert!(!stage.seen.iter().any(|hint| matches!(hint, Hint::Changed { .. })), "{:?}", stage.seen);
+    let mut fixture = WatchFixture::new(&[".git/HEAD"], &["ui/*.png"], &[]);
+    fixture.write("assets.toml");
+    fixture.expect(&Hint::Manifest);
+    fixture.forget();
+    fixture.write("new.toml");
+    fixture.rename("new.toml", "assets.toml");
+    fixture.expect(&Hint::Manifest);
+    fixture.forget();
+    fs::remove_file(fixture.at("assets.toml")).unwrap();
+    fixture.expect(&Hint::Manifest);
+    fixture.write("assets.lock.toml");
+    fixture.expect(&Hint::Lockfile);
+    fixture.write(".git/index.lock");
+    fixture.expect(&Hint::Git);
+    assert!(!fixture.seen.iter().any(|hint| matches!(hint, Hint::Changed { .. })), "{:?}", fixture.seen);
 }
 
 #[test]
-fn looking_at_files_is_not_told() {
-    let mut stage = WatchFixture::new(&["ui/a.png", "ui/b.png"], &["ui/*.png"], &[]);
+fn reading_files_gives_no_hint() {
+    let mut fixture = WatchFixture::new(&["ui/a.png", "ui/b.png"], &["ui/*.png"], &[]);
     for name in ["ui/a.png", "ui/b.png"] {
-        crate::files::is_whole(&stage.root, &path(name));
+        crate::files::is_whole(&fixture.root, &path(name));
     }
-    let walk = walk(&stage.root, &selection(&["ui/*.png"], &[]));
-    scan(&stage.root, &walk, &FileCache::new(), &crate::files::FilesInProgress::default(), 0, &|_| {});
-    assert_eq!(stage.settle("ui/c.png"), []);
+    let walk = walk(&fixture.root, &selection(&["ui/*.png"], &[]));
+    scan(&fixture.root, &walk, &FileCache::new(), &crate::files::FilesInProgress::default(), 0, &|_| {});
+    assert_eq!(fixture.settle("ui/c.png"), []);
 }
 
 #[test]
@@ -266,34 +268,34 @@ fn a_full_queue_is_a_rescan() {
     let folder = Folder::with(&[("ui/a.png", b"")]);
     let (sink, hints) = hints();
     let watcher = Watcher::start_with(targets(folder.path(), selection(&["ui/*.png"], &[])), sink, 0).unwrap();
-    let mut stage = WatchFixture { root: folder.path().to_owned(), watcher, hints, seen: Vec::new(), folder };
+    let mut fixture = WatchFixture { root: folder.path().to_owned(), watcher, hints, seen: Vec::new(), folder };
     for _ in 0..3 {
-        stage.forget();
-        stage.folder.write("ui/a.png", b"x");
-        stage.expect_rescan(Rescan::Overflow);
+        fixture.forget();
+        fixture.folder.write("ui/a.png", b"x");
+        fixture.expect_rescan(Rescan::Overflow);
     }
 }
 
 #[test]
-fn a_storm_is_told_file_by_file_or_as_a_rescan() {
-    let mut stage = WatchFixture::new(&["z.png"], &["ui/**/*.png", "*.png"], &[]);
+fn many_changes_are_reported_one_by_one_or_as_a_rescan() {
+    let mut fixture = WatchFixture::new(&["z.png"], &["ui/**/*.png", "*.png"], &[]);
     let names: Vec<String> = (0..3000).map(|index| format!("ui/d{}/f{index}.png", index % 40)).collect();
-    names.iter().for_each(|name| stage.write(name));
-    stage.write_until_told("z.png", "z.png");
-    // What was created before its folder was armed is found by a survey, which may still be under way.
-    stage.watcher.recheck();
-    stage.seen.extend(stage.hints.take());
-    let changed = stage.seen.iter().filter_map(|hint| match hint {
+    names.iter().for_each(|name| fixture.write(name));
+    fixture.write_until_reported("z.png", "z.png");
+    // The survey finds a file that was created before its folder was armed, and it may still run.
+    fixture.watcher.recheck();
+    fixture.seen.extend(fixture.hints.take());
+    let changed = fixture.seen.iter().filter_map(|hint| match hint {
         Hint::Changed { path, .. } => Some(path.to_string()),
         _ => None,
     });
-    let told: std::collections::BTreeSet<String> = changed.collect();
-    let rescan = stage.seen.iter().any(|hint| matches!(hint, Hint::Rescan { .. }));
-    assert!(rescan || names.iter().all(|name| told.contains(name)));
+    let reported: std::collections::BTreeSet<String> = changed.collect();
+    let rescan = fixture.seen.iter().any(|hint| matches!(hint, Hint::Rescan { .. }));
+    assert!(rescan || names.iter().all(|name| reported.contains(name)));
 }
 
 #[test]
-fn what_the_system_refuses_is_told_apart() {
+fn each_refusal_of_the_system_has_its_own_reason() {
     use notify::{Error, ErrorKind};
 
     let check = |error: Error, limit: bool| assert_eq!(Degraded::of(&error) == Degraded::Limit, limit, "{error}");
@@ -308,56 +310,60 @@ fn what_the_system_refuses_is_told_apart() {
 fn links_are_followed_as_the_walk_does() {
     use std::os::unix::fs::symlink;
 
-    let mut stage =
+    let mut fixture =
         WatchFixture::new(&["real/a.png", "other/b.png", "z.png"], &["linked/*.png", "by/**/*.png", "*.png"], &[]);
-    symlink("real", stage.at("linked")).unwrap();
-    fs::create_dir(stage.at("by")).unwrap();
-    symlink("../other/b.png", stage.at("by/b.png")).unwrap();
-    stage.write_until_told("real/a.png", "linked/a.png");
-    stage.write_until_told("other/b.png", "by/b.png");
-    fs::remove_file(stage.at("linked")).unwrap();
-    stage.expect_rescan(Rescan::FolderGone);
+    symlink("real", fixture.at("linked")).unwrap();
+    fs::create_dir(fixture.at("by")).unwrap();
+    symlink("../other/b.png", fixture.at("by/b.png")).unwrap();
+    fixture.write_until_reported("real/a.png", "linked/a.png");
+    fixture.write_until_reported("other/b.png", "by/b.png");
+    fs::remove_file(fixture.at("linked")).unwrap();
+    fixture.expect_rescan(Rescan::FolderGone);
     // Out of the project: not followed.
-    fs::create_dir(stage.folder.path().join("outside")).unwrap();
-    symlink("../outside", stage.at("linked")).unwrap();
-    stage.settle("z.png");
-    stage.folder.write("outside/a.png", b"x");
-    assert_eq!(stage.settle("z.png"), []);
+    fs::create_dir(fixture.folder.path().join("outside")).unwrap();
+    symlink("../outside", fixture.at("linked")).unwrap();
+    fixture.settle("z.png");
+    fixture.folder.write("outside/a.png", b"x");
+    assert_eq!(fixture.settle("z.png"), []);
 }
 
 #[test]
 fn a_project_that_goes_and_comes_back_is_watched_again() {
-    let mut stage = WatchFixture::new(&["ui/a.png"], &["ui/*.png"], &[]);
-    let away = stage.folder.path().join("away");
-    fs::rename(&stage.root, &away).unwrap();
-    stage.expect_rescan(Rescan::Degraded);
-    assert!(matches!(stage.watcher.degraded(), Some(Degraded::RootMissing { .. })), "{:?}", stage.watcher.degraded());
-    stage.forget();
-    fs::rename(&away, &stage.root).unwrap();
-    stage.expect_rescan(Rescan::Degraded);
-    assert_eq!(stage.watcher.degraded(), None);
-    stage.forget();
-    stage.write("ui/a.png");
-    stage.expect_change("ui/a.png", ChangeKind::Closed);
+    let mut fixture = WatchFixture::new(&["ui/a.png"], &["ui/*.png"], &[]);
+    let away = fixture.folder.path().join("away");
+    fs::rename(&fixture.root, &away).unwrap();
+    fixture.expect_rescan(Rescan::Degraded);
+    assert!(
+        matches!(fixture.watcher.degraded(), Some(Degraded::RootMissing { .. })),
+        "{:?}",
+        fixture.watcher.degraded()
+    );
+    fixture.forget();
+    fs::rename(&away, &fixture.root).unwrap();
+    fixture.expect_rescan(Rescan::Degraded);
+    assert_eq!(fixture.watcher.degraded(), None);
+    fixture.forget();
+    fixture.write("ui/a.png");
+    fixture.expect_change("ui/a.png", ChangeKind::Closed);
 
     // Another folder in its place, and nothing in between.
     fs::create_dir_all(away.join("ui")).unwrap();
-    fs::rename(&stage.root, stage.folder.path().join("old")).unwrap();
-    fs::rename(&away, &stage.root).unwrap();
-    stage.watcher.recheck();
-    stage.write_until_told("ui/b.png", "ui/b.png");
+    fs::rename(&fixture.root, fixture.folder.path().join("old")).unwrap();
+    fs::rename(&away, &fixture.root).unwrap();
+    fixture.watcher.recheck();
+    fixture.write_until_reported("ui/b.png", "ui/b.png");
 }
 
 #[test]
-fn other_targets_are_watched_from_the_moment_they_are_set() {
-    let mut stage = WatchFixture::new(&["ui/a.png", "art/a.png"], &["ui/*.png"], &[]);
-    stage.write("art/a.png");
-    assert_eq!(stage.settle("ui/a.png"), []);
-    stage.watcher.retarget(targets(&stage.root, selection(&["art/*.png"], &[])));
-    stage.write("ui/a.png");
-    stage.write("art/a.png");
-    stage.expect_change("art/a.png", ChangeKind::Closed);
-    assert!(stage.seen.iter().all(|hint| matches!(hint, Hint::Changed { path: of, .. } if *of == path("art/a.png"))));
+fn new_targets_are_watched_as_soon_as_they_are_set() {
+    let mut fixture = WatchFixture::new(&["ui/a.png", "art/a.png"], &["ui/*.png"], &[]);
+    fixture.write("art/a.png");
+    assert_eq!(fixture.settle("ui/a.png"), []);
+    fixture.watcher.retarget(targets(&fixture.root, selection(&["art/*.png"], &[])));
+    fixture.write("ui/a.png");
+    fixture.write("art/a.png");
+    fixture.expect_change("art/a.png", ChangeKind::Closed);
+    assert!(fixture.seen.iter().all(|hint| matches!(hint, Hint::Changed { path: of, .. } if *of == path("art/a.png"))));
 }
 
 #[tokio::test]
@@ -376,9 +382,9 @@ fn a_missing_project_is_no_error() {
     let (sink, hints) = hints();
     let watcher = Watcher::start(targets(&root, selection(&["*.png"], &[])), sink).unwrap();
     assert!(matches!(watcher.degraded(), Some(Degraded::RootMissing { .. })));
-    let mut stage = WatchFixture { root: root.clone(), watcher, hints, seen: Vec::new(), folder };
+    let mut fixture = WatchFixture { root: root.clone(), watcher, hints, seen: Vec::new(), folder };
     fs::create_dir(&root).unwrap();
-    stage.expect_rescan(Rescan::Degraded);
+    fixture.expect_rescan(Rescan::Degraded);
     fs::write(root.join("a.png"), b"x").unwrap();
-    stage.expect_change("a.png", ChangeKind::Closed);
+    fixture.expect_change("a.png", ChangeKind::Closed);
 }

@@ -1,9 +1,9 @@
-//! Which folders are watched: those that the walk would enter, the folders of explicit entries, and
-//! what links lead to. And what a name in one of them means to the project.
+//! Finds the folders to watch: those that the walk would enter, the folders of explicit entries,
+//! and the targets of links. Also says which asset a name in one of them is.
 //!
-//! The walk's own rules decide (`walk::Globs`, `walk::follow`), so that what is found is watched
-//! and nothing else. A folder is armed before it is read: what appears in between is told by the
-//! watch.
+//! The walk's own rules decide (`walk::Globs`, `walk::follow`), so exactly the files that it finds
+//! are watched. Each folder is armed before it is read, so the watch reports what appears in
+//! between.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirEntry, Metadata};
@@ -16,7 +16,7 @@ use crate::files::walk::{self, Globs};
 use crate::model::desired::FileSelection;
 use crate::model::path::ProjectPath;
 
-/// What the manifest speaks of, ready to be asked.
+/// The files that the manifest names, ready to match.
 pub(super) struct Wanted {
     globs: Globs,
     explicit: BTreeSet<ProjectPath>,
@@ -24,18 +24,18 @@ pub(super) struct Wanted {
 
 impl Wanted {
     pub(super) fn new(selection: &FileSelection) -> Self {
-        // The walk tells of patterns that are none.
+        // The walk reports invalid patterns.
         let globs = Globs::new(&selection.globs, &mut Vec::new());
         Self { globs, explicit: selection.explicit.iter().cloned().collect() }
     }
 
-    /// The file, if the manifest speaks of it.
+    /// Returns the file's path, if the manifest names it.
     pub(super) fn file(&self, place: &WatchPlace) -> Option<ProjectPath> {
         let path = ProjectPath::new(&place.path).ok()?;
         (self.explicit.contains(&path) || !self.globs.matching(&place.parts).is_empty()).then_some(path)
     }
 
-    /// Whether the manifest speaks of files below the folder.
+    /// Returns whether the manifest names files below the folder.
     pub(super) fn reaches(&self, place: &WatchPlace) -> bool {
         !self.globs.reaching(&place.parts).is_empty() || self.names_below(&place.path)
     }
@@ -56,7 +56,7 @@ pub(super) struct WatchPlace {
 }
 
 impl WatchPlace {
-    /// Something in this folder.
+    /// Returns the place of an entry in this folder.
     pub(super) fn join(&self, name: &str) -> Self {
         let path = if self.path.is_empty() { name.to_owned() } else { format!("{}/{name}", self.path) };
         let mut parts = self.parts.clone();
@@ -64,7 +64,7 @@ impl WatchPlace {
         Self { path, parts }
     }
 
-    /// The same as a link to a folder.
+    /// Returns the same place as a link to a folder.
     fn into_link(mut self) -> Self {
         let last = self.parts.pop().map(PatternPart::into_link);
         self.parts.extend(last);
@@ -72,17 +72,17 @@ impl WatchPlace {
     }
 }
 
-/// What was found.
+/// The result of a survey.
 #[derive(Debug, Default)]
 pub(super) struct Map {
-    /// The real folders, and every place in the project at which each one is; none for a folder
-    /// that only holds targets of links.
+    /// The real folders, and every place in the project at which each appears. A folder that only
+    /// holds targets of links has no place.
     pub(super) folders: BTreeMap<PathBuf, Vec<WatchPlace>>,
     /// The real files that links in the project lead to.
     pub(super) targets: BTreeMap<PathBuf, BTreeSet<ProjectPath>>,
     /// The links themselves.
     pub(super) links: BTreeSet<PathBuf>,
-    /// The files in folders that were armed only now, with their real places.
+    /// The files in newly armed folders, with their real places.
     pub(super) fresh: Vec<(PathBuf, ProjectPath)>,
 }
 
@@ -92,7 +92,7 @@ pub(super) enum Armed {
     /// Since an earlier survey.
     Before,
     Now,
-    /// It can't be; its files may still be found.
+    /// The folder can't be watched; its files may still be found.
     Not,
 }
 
@@ -103,7 +103,7 @@ struct SurveyStart {
     trail: Vec<PathBuf>,
 }
 
-/// Goes through the folders below `root`, each of which is given to `arm` first.
+/// Goes through the folders below `root`, and passes each to `arm` first.
 pub(super) fn survey(root: &Root, wanted: &Wanted, arm: &mut dyn FnMut(&Path) -> Armed) -> Map {
     let mut map = Map::default();
     let mut starts = vec![SurveyStart {
@@ -113,7 +113,7 @@ pub(super) fn survey(root: &Root, wanted: &Wanted, arm: &mut dyn FnMut(&Path) ->
     }];
     while let Some(start) = starts.pop() {
         let armed = arm(&start.real);
-        // What can't be read the walk tells.
+        // The walk reports folders that can't be read.
         for entry in start.real.read_dir().into_iter().flatten().flatten() {
             visit(root, wanted, &start, &entry, armed, arm, &mut map, &mut starts);
         }

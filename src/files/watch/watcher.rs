@@ -1,12 +1,11 @@
 //! The thread behind the watch: it keeps every folder armed that the manifest needs, and turns the
 //! system's events into hints.
 //!
-//! Folders are armed one by one, never recursively by the system's library: then it is known which
-//! ones are, what is excluded costs nothing, and a hint about a new folder is given only after it
-//! is armed. Events are not trusted about folders: whatever happens to one, the disk is surveyed
-//! again.
+//! The watcher arms folders one by one, never recursively through the system's library. So it knows
+//! which ones are armed, excluded folders cost nothing, and a new folder is armed before its hints.
+//! It doesn't trust events about folders: whatever happens to one, it surveys the disk again.
 //!
-//! Must never read a file's content, and never wait for a timer.
+//! It must never read a file's content, and never wait for a timer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -26,9 +25,9 @@ use crate::platform::{fingerprint, mount};
 
 /// A watch on a folder.
 struct Watch {
-    /// The folder's device and its number there: another folder of the same name has others.
+    /// The folder's device and inode. Another folder of the same name has others.
     identity: (u64, u64),
-    doubtful: bool,
+    stale: bool,
 }
 
 pub(super) struct WatchLoop {
@@ -42,27 +41,28 @@ pub(super) struct WatchLoop {
     rootless: bool,
 }
 
-/// What a batch of events leads to.
+/// The effect of a batch of events.
 #[derive(Default)]
 struct EventFindings {
     survey: bool,
-    /// Something happened to a folder that was armed.
-    doubt: bool,
-    /// What was renamed into its place: the files in there are not being written.
+    /// Something happened to an armed folder.
+    is_stale: bool,
+    /// Paths that were renamed into place: no program is writing the files in there.
     moved: BTreeSet<PathBuf>,
 }
 
 impl WatchLoop {
-    /// Arms everything. Gives no hints: the caller looks at everything anyway.
+    /// Arms everything. Gives no hints, since the caller scans everything anyway.
     pub(super) fn new(queue: Arc<Queue>, sink: HintSink, targets: WatchTargets) -> Self {
         let wanted = Wanted::new(&targets.selection);
         let meanings = Meanings::of(&targets);
         let watches = Watches::new(queue.clone());
-        let mut patrol = Self { queue, sink, targets, wanted, meanings, watches, map: Map::default(), rootless: false };
-        let degraded = patrol.survey();
-        patrol.sink.set_degraded(degraded);
-        patrol.map.fresh = Vec::new();
-        patrol
+        let mut watch_loop =
+            Self { queue, sink, targets, wanted, meanings, watches, map: Map::default(), rootless: false };
+        let degraded = watch_loop.survey();
+        watch_loop.sink.set_degraded(degraded);
+        watch_loop.map.fresh = Vec::new();
+        watch_loop
     }
 
     /// Works until the queue is closed.
@@ -73,10 +73,10 @@ impl WatchLoop {
     }
 
     fn handle(&mut self, batch: EventBatch) {
-        let EventBatch { events, lost, orders } = batch;
+        let EventBatch { events, lost, commands } = batch;
         let mut findings = EventFindings::default();
         if let Some(reason) = lost {
-            // Which folders came and went is not known either.
+            // Folders may also have appeared or left.
             self.watches = Watches::new(self.queue.clone());
             self.resurvey(&findings, false);
             self.sink.rescan(reason);
@@ -87,8 +87,8 @@ impl WatchLoop {
         if findings.survey {
             self.resurvey(&findings, true);
         }
-        for order in orders {
-            let done = match order {
+        for command in commands {
+            let done = match command {
                 WatchCommand::Retarget(targets, done) => {
                     self.wanted = Wanted::new(&targets.selection);
                     self.targets = *targets;
@@ -100,13 +100,13 @@ impl WatchLoop {
                     done
                 }
             };
-            let _asker_is_gone = done.send(()).is_err();
+            let _caller_is_gone = done.send(()).is_err();
         }
     }
 
-    /// Surveys again, and tells what came and went if `tell`; that the watch became worse or better
-    /// is told in any case.
-    fn resurvey(&mut self, findings: &EventFindings, tell: bool) {
+    /// Surveys again. If `report`, it reports new and vanished files. It always reports when the
+    /// watch became worse or better.
+    fn resurvey(&mut self, findings: &EventFindings, report: bool) {
         self.meanings = Meanings::of(&self.targets);
         if self.watches.system.is_err() {
             self.watches = Watches::new(self.queue.clone());
@@ -122,10 +122,10 @@ impl WatchLoop {
             let now = self.map.folders.get(folder);
             places.iter().any(|place| now.is_none_or(|now| !now.contains(place)))
         };
-        if !tell {
+        if !report {
             return;
         }
-        if findings.doubt || before.folders.iter().any(gone) {
+        if findings.is_stale || before.folders.iter().any(gone) {
             self.sink.rescan(Rescan::FolderGone);
         }
         for (real, path) in fresh {
@@ -134,7 +134,7 @@ impl WatchLoop {
         }
     }
 
-    /// Arms what should be armed, and no more. Returns what keeps that from being all.
+    /// Arms exactly the needed folders. Returns what keeps the watch from being complete.
     fn survey(&mut self) -> Option<Degraded> {
         let watches = &mut self.watches;
         watches.begin();
@@ -149,13 +149,13 @@ impl WatchLoop {
             Err(_) => {
                 self.rootless = true;
                 self.map = Map::default();
-                // It may come back: then something happens in the nearest folder that is there.
+                // If the project comes back, something happens in its nearest existing parent.
                 let above = self.targets.root.ancestors().skip(1).find_map(|folder| folder.canonicalize().ok());
                 if let Some(folder) = &above {
                     watches.arm(folder);
                 }
                 if Root::new(&self.targets.root).is_ok() {
-                    // It came back before that was armed.
+                    // It came back before the parent was armed.
                     return self.survey();
                 }
             }
@@ -169,7 +169,7 @@ impl WatchLoop {
         let Raw { path, kind } = event;
         match self.meanings.of_path(&path) {
             Some(Meaning::Own) => return,
-            // The close follows, where the system tells of it.
+            // A close follows where the system reports one.
             Some(Meaning::Manifest | Meaning::Lockfile) if kind == ChangeKind::Written && cfg!(target_os = "linux") => {
                 return;
             }
@@ -180,8 +180,8 @@ impl WatchLoop {
         }
         if self.watches.is_armed(&path) {
             if !matches!(kind, ChangeKind::Touched | ChangeKind::Written) {
-                self.watches.doubt(&path);
-                (findings.survey, findings.doubt) = (true, true);
+                self.watches.mark_stale(&path);
+                (findings.survey, findings.is_stale) = (true, true);
                 findings.moved.extend((kind == ChangeKind::Closed).then_some(path));
             }
             return;
@@ -206,7 +206,7 @@ impl WatchLoop {
             return;
         }
         let is_link = found.is_some_and(|found| found.is_symlink());
-        // Nobody writes a link piece by piece; where it leads is surveyed.
+        // A link is never written piece by piece. The survey covers its target.
         findings.survey |= is_link;
         let kind = if is_link { ChangeKind::Closed } else { kind };
         for path in places.iter().filter_map(|place| self.wanted.file(place)) {
@@ -217,18 +217,18 @@ impl WatchLoop {
 
 impl Drop for WatchLoop {
     fn drop(&mut self) {
-        // Whoever waits for an order must not wait for ever.
+        // A caller that waits for a command must not wait forever.
         self.queue.close();
     }
 }
 
-/// The system's watches, and which folders they are on.
+/// The system's watches, and their folders.
 struct Watches {
     system: Result<RecommendedWatcher, Degraded>,
     armed: BTreeMap<PathBuf, Watch>,
-    /// Those that the present survey wants.
+    /// The folders that the current survey wants.
     wanted: BTreeSet<PathBuf>,
-    /// What each device is, asked once a survey.
+    /// The network file system of each device, looked up once for each survey.
     devices: BTreeMap<u64, Option<&'static str>>,
     blocked: Option<Degraded>,
 }
@@ -245,17 +245,17 @@ impl Watches {
         self.armed.contains_key(folder)
     }
 
-    /// Something happened to the folder: whether the system still has its watch and those below is
-    /// not known.
-    fn doubt(&mut self, folder: &Path) {
+    /// Marks the watches of the folder and of those below as stale: after an event of the folder
+    /// the system may have dropped them.
+    fn mark_stale(&mut self, folder: &Path) {
         let below = self.armed.range_mut(folder.to_owned()..).take_while(|(path, _)| path.starts_with(folder));
-        below.for_each(|(_, watch)| watch.doubtful = true);
+        below.for_each(|(_, watch)| watch.stale = true);
     }
 
     fn disarm(&mut self, folder: &Path) {
         self.armed.remove(folder);
         if let Ok(system) = &mut self.system {
-            // It ends by itself when the folder is gone.
+            // The watch ends by itself when the folder is gone.
             drop(system.unwatch(folder));
         }
     }
@@ -278,11 +278,11 @@ impl Watches {
         let identity = (device, inode);
         match self.armed.get(folder) {
             Some(watch) if watch.identity != identity => self.disarm(folder),
-            Some(watch) if !watch.doubtful => return Armed::Before,
-            // Armed once more: where the watch is still there, not even for a moment is it not.
+            Some(watch) if !watch.stale => return Armed::Before,
+            // Armed again without a gap where the watch still exists.
             Some(_) | None => {}
         }
-        // Each further try would fail in the same way.
+        // Each further attempt would fail in the same way.
         let full = matches!(self.blocked, Some(Degraded::Limit));
         let Ok(system) = self.system.as_mut().map_err(|_| ()) else { return Armed::Not };
         if full {
@@ -290,7 +290,7 @@ impl Watches {
         }
         match system.watch(folder, RecursiveMode::NonRecursive) {
             Ok(()) => {
-                self.armed.insert(folder.to_owned(), Watch { identity, doubtful: false });
+                self.armed.insert(folder.to_owned(), Watch { identity, stale: false });
                 Armed::Now
             }
             Err(error) => {
@@ -303,7 +303,7 @@ impl Watches {
         }
     }
 
-    /// Lets go of what the survey didn't want.
+    /// Disarms the folders that the survey didn't want.
     fn end(&mut self) -> Option<Degraded> {
         let spare: Vec<PathBuf> = self.armed.keys().filter(|folder| !self.wanted.contains(*folder)).cloned().collect();
         spare.iter().for_each(|folder| self.disarm(folder));
@@ -311,7 +311,7 @@ impl Watches {
     }
 }
 
-/// The folder just went, or must not be read: the walk tells of that.
+/// Returns whether the folder just vanished or must not be read. The walk reports that.
 fn is_harmless(error: &notify::Error) -> bool {
     match &error.kind {
         notify::ErrorKind::PathNotFound => true,

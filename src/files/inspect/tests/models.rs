@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// A zstd frame that doesn't tell its length, of one block that is not compressed, with a window of
-/// the given descriptor (RFC 8878, 3.1.1).
+/// A zstd frame without a length, of one uncompressed block, with a window of the given descriptor
+/// (RFC 8878, 3.1.1).
 fn zstd_frame(data: &[u8], window: u8) -> Vec<u8> {
     let block = u32::try_from(data.len()).unwrap() << 3 | 1;
     let [a, b, c, _] = block.to_le_bytes();
@@ -36,7 +36,7 @@ fn rbxm_in_zstd(instances: &[(&str, Option<usize>)], window: u8) -> Vec<u8> {
 #[test]
 fn a_zstd_window_of_any_size_is_read() {
     let tree = [("KeyframeSequence", None), ("Keyframe", Some(0))];
-    // 1 KiB, 8 MiB, 128 MiB, and the most that can be written.
+    // 1 KiB, 8 MiB, 128 MiB, and the largest possible one.
     for window in [0, 13 << 3, 17 << 3, 0xff] {
         check("a.rbxm", &rbxm_in_zstd(&tree, window), instances(true));
     }
@@ -57,7 +57,7 @@ fn the_root_of_a_large_model_is_found() {
     check("a.rbxm", &rbxm(&deep("Model", 600_000), Packing::Lz4), instances(false));
 }
 
-/// With the chunk of this name claiming more than is ever unpacked.
+/// Makes the chunk of this name claim more than is ever decompressed.
 fn beyond_the_caps(mut model: Vec<u8>, name: &[u8; 4]) -> Vec<u8> {
     let at = model.windows(4).position(|window| window == name).unwrap();
     model[at + 8..][..4].copy_from_slice(&0x7fff_ffff_u32.to_le_bytes());
@@ -65,12 +65,12 @@ fn beyond_the_caps(mut model: Vec<u8>, name: &[u8; 4]) -> Vec<u8> {
 }
 
 #[test]
-fn a_model_that_is_too_large_to_tell_is_not_silently_a_model() {
+fn the_root_of_a_model_beyond_the_caps_is_unknown() {
     let unknown = ContentFacts::Instances { root: ModelRoot::Unknown };
     let animation = rbxm(&deep("KeyframeSequence", 3), Packing::Lz4);
     check("a.rbxm", &beyond_the_caps(animation.clone(), b"PRNT"), unknown);
     check("a.rbxm", &beyond_the_caps(animation, b"INST"), unknown);
-    // Without any animation in it, it is none whatever hangs from what.
+    // Without any animation in it, its root can't be one, whatever the parents are.
     let model = rbxm(&deep("Model", 3), Packing::Lz4);
     check("a.rbxm", &beyond_the_caps(model.clone(), b"PRNT"), instances(false));
     check("a.rbxm", &beyond_the_caps(model, b"INST"), unknown);

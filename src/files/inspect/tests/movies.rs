@@ -11,8 +11,8 @@ fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_be_bytes()).collect()
 }
 
-/// A track: its handler, ticks a second, its media's ticks, the samples that the header lists, and
-/// what is shown in milliseconds.
+/// A track: its handler, ticks per second, its media's ticks, the samples that the header lists,
+/// and the shown duration in milliseconds.
 struct Sketch {
     id: u32,
     kind: &'static [u8; 4],
@@ -50,7 +50,7 @@ fn file(parts: &[&[u8]]) -> Vec<u8> {
     [&bx(b"ftyp", &[b"isom\0\0\0\0"])[..], &parts.concat()].concat()
 }
 
-/// `mvex` with what samples of track 1 and 2 play.
+/// `mvex` with the duration of each sample of tracks 1 and 2.
 fn extends(pictures: u32, sound: u32) -> Vec<u8> {
     let trex = |id, ticks| bx(b"trex", &[&words(&[0, id, 1, ticks, 0, 0])]);
     bx(b"mvex", &[&trex(1, pictures), &trex(2, sound)])
@@ -84,7 +84,7 @@ fn the_samples_of_fragments_are_summed_up() {
     let long: Vec<u8> = by_movie.repeat(301);
     check_problem("a.mp4", &file(&[&moov, &long]), "plays 5:01 minutes");
     check_duration("a.mp4", &file(&[&moov, &by_movie.repeat(300)]), 300_000);
-    // The header may count them too, or those that are not in fragments.
+    // The header may count them too, or only those outside of fragments.
     check_duration("a.mp4", &file(&[&header(4000, &[PICTURES], &extends(20, 0)), &by_movie]), 1000);
     let mixed = [Sketch { listed: &[(60, 10)], media: 600, ..PICTURES }];
     check_duration("a.mp4", &file(&[&header(1000, &mixed, &extends(20, 0)), &by_movie]), 2000);
@@ -110,18 +110,18 @@ fn without_the_samples_of_fragments_their_index_and_their_header_count() {
 }
 
 #[test]
-fn a_track_plays_what_its_edits_show_of_it() {
+fn the_edits_of_a_track_decide_its_duration() {
     let pictures = Sketch { media: 600 * 400, listed: &[(400, 600)], ..PICTURES };
     check_problem("a.mp4", &file(&[&header(1000, &[pictures], &[])]), "plays 6:40 minutes");
     let cut = Sketch { media: 600 * 400, listed: &[(400, 600)], shown: &[500, 1500], ..PICTURES };
     check_duration("a.mp4", &file(&[&header(400_000, &[cut], &[])]), 2000);
-    // Without samples the media's header, and without that the movie's.
+    // Without samples the media's header counts, and without that the movie's.
     check_duration("a.mov", &file(&[&header(7000, &[Sketch { media: 3000, ..PICTURES }], &[])]), 5000);
     check_duration("a.mov", &file(&[&header(7000, &[PICTURES], &[])]), 7000);
 }
 
 #[test]
-fn a_sound_that_fills_its_last_block_makes_no_video_too_long() {
+fn a_sounds_padding_does_not_make_a_video_too_long() {
     let movie = |samples: &'static [(u32, u32)]| {
         let pictures = Sketch { listed: &[(300, 600)], ..PICTURES };
         file(&[&header(300_023, &[pictures, Sketch { listed: samples, ..SOUND }], &[])])
@@ -131,7 +131,7 @@ fn a_sound_that_fills_its_last_block_makes_no_video_too_long() {
 }
 
 #[test]
-fn padding_behind_header_and_media_is_none_of_the_movie() {
+fn padding_behind_header_and_media_is_ignored() {
     let moov = header(2000, &[PICTURES], &[]);
     let media = bx(b"mdat", &[&[0; 50]]);
     for padding in [&b"trailer!trailer!trailer!"[..], &[0; 100], &[0xff; 9], b"abc", b"\0\0\0\x02free", &[0x20; 4000]] {
@@ -139,7 +139,7 @@ fn padding_behind_header_and_media_is_none_of_the_movie() {
         check_duration("a.mov", &file(&[&moov, &media, padding]), 2000);
     }
     check_duration("a.mp4", &file(&[&moov, &bx(b"uuid", &[&[1; 40]]), &media, &bx(b"free", &[])]), 2000);
-    // Media that is cut off is no padding, nor is anything before the media.
+    // Media that is cut off is not padding, nor is anything before the media.
     check_problem("a.mp4", &file(&[&moov, &media, b"\0\0\x01\0mdat", &[0; 40]]), "ends too early");
     check_problem("a.mp4", &file(&[&moov, b"\0\0\x01\0mdat", &[0; 40]]), "ends too early");
     check_problem("a.mp4", &file(&[&moov, b"\0\0\x01\0junk", &[0; 40]]), "ends too early");

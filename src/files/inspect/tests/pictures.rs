@@ -1,9 +1,9 @@
-//! Pictures that programs read and that are written in unusual ways, and such that they don't read.
+//! Unusual pictures that programs can read, and broken ones that they can't.
 
 use super::*;
 
 #[test]
-fn every_header_of_a_bmp_tells_its_size() {
+fn the_size_is_read_from_every_bmp_header() {
     // OS/2 1 has 16 bits for each side.
     let mut first = b"BM\0\0\0\0\0\0\0\0\x1a\0\0\0\x0c\0\0\0\x20\0\x10\0\x01\0\x08\0".to_vec();
     first.resize(64, 0);
@@ -48,7 +48,7 @@ fn bytes_between_the_segments_of_a_jpeg_are_skipped() {
 }
 
 #[test]
-fn a_thumbnail_within_a_jpeg_says_nothing_of_its_size() {
+fn a_thumbnail_within_a_jpeg_is_ignored() {
     let thumbnail = jpeg(160, 120);
     let length = u16::try_from(thumbnail.len() + 8).unwrap().to_be_bytes();
     let segment = [&b"\xff\xe1"[..], &length, b"Exif\0\0", &thumbnail].concat();
@@ -63,7 +63,7 @@ fn a_thumbnail_within_a_jpeg_says_nothing_of_its_size() {
 }
 
 #[test]
-fn a_png_may_have_more_chunks_and_bytes_than_the_least() {
+fn a_png_may_have_more_chunks_and_trailing_bytes() {
     let whole = blank_png(3, 2);
     let animated = [&whole[..33], b"\0\0\0\x08acTL\0\0\0\x01\0\0\0\0\0\0\0\0", &whole[33..]].concat();
     check("a.png", &animated, image(3, 2));
@@ -73,7 +73,7 @@ fn a_png_may_have_more_chunks_and_bytes_than_the_least() {
 }
 
 #[test]
-fn a_binary_file_that_was_converted_as_text_is_called_so() {
+fn a_binary_file_that_was_converted_as_text_is_reported_as_such() {
     let model = rbxm(&[("Model", None)], Packing::Plain);
     for (name, whole) in [("a.png", blank_png(3, 2)), ("a.rbxm", model)] {
         let swap = |from: &[u8], to: &[u8]| magic::replace(&whole, from, to);

@@ -13,7 +13,7 @@ fn frames(count: usize) -> Vec<u8> {
     frame().repeat(count)
 }
 
-/// The same with another header, and the length that it stands for.
+/// The same with another header, and the frame length that it means.
 fn frames_of(header: [u8; 4], length: usize, count: usize) -> Vec<u8> {
     let mut frame = header.to_vec();
     frame.resize(length, 0x55);
@@ -30,7 +30,7 @@ fn check_samples(name: &str, bytes: &[u8], samples: u64, rate: u32) {
     check(name, bytes, ContentFacts::Audio { duration, sample_rate: Some(rate) });
 }
 
-fn whole(name: &str, bytes: &[u8]) -> bool {
+fn is_complete(name: &str, bytes: &[u8]) -> bool {
     let path = path(name);
     let length = bytes.len() as u64;
     is_whole(&path, admit(&path, length).unwrap(), &mut Cursor::new(bytes), length).unwrap_or(false)
@@ -62,7 +62,7 @@ fn lyrics() -> Vec<u8> {
 }
 
 #[test]
-fn what_comes_before_the_frames_of_an_mp3_is_skipped() {
+fn bytes_before_the_frames_of_an_mp3_are_skipped() {
     let picture = [&b"\xff\xd8\xff\xe0"[..], &[0xff; 5000], b"\xff\xfb\x90\x00", &[7; 90_000]].concat();
     for before in [
         vec![0; 96],
@@ -84,7 +84,7 @@ fn what_comes_before_the_frames_of_an_mp3_is_skipped() {
 }
 
 #[test]
-fn what_comes_between_and_behind_the_frames_hides_no_length() {
+fn bytes_between_and_behind_the_frames_do_not_change_the_duration() {
     let junk: Vec<u8> = (0..20_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     for between in [
         id3(0, &[0; 50_000]),
@@ -105,12 +105,12 @@ fn what_comes_between_and_behind_the_frames_hides_no_length() {
     let slower = frames_of([0xff, 0xf3, 0x80, 0xc0], 208, 383);
     let both = [&frames(383)[..], &slower].concat();
     let nanoseconds = 383 * 1152 * 1_000_000_000_u64 / 44_100 + 383 * 576 * 1_000_000_000 / 22_050;
-    let Ok(ContentFacts::Audio { duration: Some(duration), .. }) = look("a.mp3", &both) else { panic!() };
+    let Ok(ContentFacts::Audio { duration: Some(duration), .. }) = inspect_bytes("a.mp3", &both) else { panic!() };
     assert!(duration.abs_diff(Duration::from_nanos(nanoseconds)) < Duration::from_micros(1));
 }
 
-/// A first frame that holds a header of `name` in place of sound: so many frames, and LAME's delay
-/// and padding.
+/// A first frame that holds a header of `name` in place of sound: the count of frames, and LAME's
+/// delay and padding.
 fn header_frame(name: &[u8; 4], count: u32, padding: Option<(u32, u32)>) -> Vec<u8> {
     let mut frame = frame();
     frame[36..40].copy_from_slice(name);
@@ -139,15 +139,17 @@ fn an_encoders_padding_is_not_played() {
 }
 
 #[test]
-fn an_mp3_is_whole_when_all_the_frames_are_there_that_it_counts() {
+fn an_mp3_is_whole_when_it_has_all_the_frames_that_it_counts() {
     let sound = |count| [header_frame(b"Xing", count, None), frames(100)].concat();
-    assert!(whole("a.mp3", &sound(100)) && whole("a.mp3", &frames(100)) && !whole("a.mp3", &sound(101)));
+    assert!(
+        is_complete("a.mp3", &sound(100)) && is_complete("a.mp3", &frames(100)) && !is_complete("a.mp3", &sound(101))
+    );
     for tags in [id3v1(), ape(b"x"), [ape(b"x"), lyrics(), id3v1()].concat(), id3(0x10, b"x")] {
-        assert!(whole("a.mp3", &[&sound(100)[..], &tags].concat()));
+        assert!(is_complete("a.mp3", &[&sound(100)[..], &tags].concat()));
     }
     let mut half = sound(100);
     half.truncate(half.len() - 100);
-    assert!(!whole("a.mp3", &half) && !whole("a.mp3", &[&sound(100)[..], b"xyz"].concat()));
+    assert!(!is_complete("a.mp3", &half) && !is_complete("a.mp3", &[&sound(100)[..], b"xyz"].concat()));
 }
 
 #[test]
@@ -159,7 +161,7 @@ fn every_kind_of_mp3_frame_is_walked() {
     ] {
         check_samples("a.mp3", &frames_of(header, length, 50), 50 * samples, rate);
     }
-    // The free format: frames of the same length, which none of them tells; one with padding.
+    // The free format: frames of the same length, which no header says; one with padding.
     let free = frames_of([0xff, 0xfb, 0x00, 0x00], 900, 20);
     let padded = frames_of([0xff, 0xfb, 0x02, 0x00], 901, 20);
     check_frames(&[free, padded].concat(), 40);
@@ -169,7 +171,7 @@ fn every_kind_of_mp3_frame_is_walked() {
     check_problem("a.mp3", &frames_of([0xff, 0xff, 0xc8, 0x00], 576, 50), "MPEG audio of layer 1");
 }
 
-/// A page with one packet for each length; what matters of a packet is how it begins.
+/// A page with one packet for each length; only the start of a packet matters.
 fn page(flags: u8, position: i64, serial: u32, packets: &[&[u8]]) -> Vec<u8> {
     let mut out = [b"OggS\0", &[flags][..], &position.to_le_bytes(), &serial.to_le_bytes(), &[0; 8]].concat();
     out.push(u8::try_from(packets.len()).unwrap());
@@ -256,7 +258,7 @@ fn sounds_that_follow_each_other_in_an_ogg_are_summed_up() {
 }
 
 #[test]
-fn an_ogg_with_pictures_is_a_video_whatever_comes_first() {
+fn an_ogg_with_pictures_is_a_video_whichever_stream_comes_first() {
     let sound = page(2, 0, 1, &[&vorbis_head(44_100)]);
     let skeleton = page(2, 0, 3, &[b"fishead\0\x03\0\0\0"]);
     for head in [&b"\x80theora\x03\x02\x01"[..], b"\x80daala", b"BBCD\0", b"OVP80\x01", b"\x01video\0\0\0"] {
@@ -293,7 +295,7 @@ fn format(kind: u16, channels: u16, bytes_a_second: u32, block: u16, bits: u16, 
 }
 
 #[test]
-fn a_wav_plays_its_blocks_whatever_its_average_says() {
+fn the_blocks_of_a_wav_count_and_not_its_average_rate() {
     let sound = |format: &[u8], fact: Option<u32>, bytes: usize| {
         let (fact, data) = (fact.map(u32::to_le_bytes), vec![0; bytes]);
         let mut chunks: Vec<(&[u8; 4], &[u8])> = vec![(b"fmt ", format)];
@@ -317,7 +319,7 @@ fn a_wav_plays_its_blocks_whatever_its_average_says() {
     check_samples("a.wav", &sound(&format(0x11, 1, 32, 256, 4, &[2, 0, 0, 0xff]), None, 256 * 20), 10_100, 8000);
     check_samples("a.wav", &sound(&format(2, 1, 1, 256, 4, &[32, 0, 0xf4, 1]), None, 256 * 20), 10_000, 8000);
     check_samples("a.wav", &sound(&format(0x31, 1, 1, 65, 0, &[2, 0, 0x40, 1]), None, 65 * 25), 8000, 8000);
-    // What is packed in another way: `fact`, else the average.
+    // Other packings: `fact`, else the average.
     let mp3 = format(0x55, 1, 1000, 1, 0, &[]);
     check("a.wav", &sound(&mp3, Some(16_000), 500), audio(2000, 8000));
     check("a.wav", &sound(&mp3, None, 500), audio(500, 8000));
@@ -339,22 +341,22 @@ fn every_spelling_of_a_wav_is_read() {
         wide[4..8].fill(0xff);
         wide[20..28].copy_from_slice(&whole_length);
         check("a.wav", &wide, audio(1000, 8000));
-        assert!(whole("a.wav", &wide) && !whole("a.wav", &[&wide[..], &[0; 5]].concat()));
+        assert!(is_complete("a.wav", &wide) && !is_complete("a.wav", &[&wide[..], &[0; 5]].concat()));
         let cut = &wide[..wide.len() - 10];
         check_problem("a.wav", cut, "ends too early");
     }
-    // The other order of bytes.
+    // The other byte order.
     let big_endian =
         b"RIFX\0\0\x1f\x64WAVEfmt \0\0\0\x10\0\x01\0\x01\0\0\x1f\x40\0\0\x1f\x40\0\x01\0\x08data\0\0\x1f\x40";
     check("a.wav", &[&big_endian[..], &data].concat(), audio(1000, 8000));
-    // Chunks of odd lengths, with and without the padding that belongs behind them.
+    // Chunks of odd lengths, with and without their padding.
     let odd = riff(b"RIFF", &[(b"LIST", b"odd"), (b"fmt ", &pcm), (b"data", &data)]);
     check("a.wav", &odd, audio(1000, 8000));
     let unpadded = [&odd[..23], &odd[24..]].concat();
     check("a.wav", &unpadded, audio(1000, 8000));
 }
 
-/// A frame of FLAC: its header, a subframe that stays the same, and its checksums.
+/// A frame of FLAC: its header, a constant subframe, and its checksums.
 fn flac_frame(variable: bool, number: u64, samples: u16) -> Vec<u8> {
     let mut out = vec![0xff, if variable { 0xf9 } else { 0xf8 }, 0x70, 0x08];
     match number {
@@ -378,7 +380,7 @@ fn flac_frame(variable: bool, number: u64, samples: u16) -> Vec<u8> {
     out
 }
 
-/// A FLAC at 8000 samples a second in blocks of 4000, the last one with 1000; a total of 0 is
+/// A FLAC at 8000 samples per second in blocks of 4000, the last one with 1000; a total of 0 is
 /// unknown.
 fn flac_of(total: u64, variable: bool, first: u64, blocks: u64) -> Vec<u8> {
     let mut out = b"fLaC\x00\0\0\x22\x0f\xa0\x0f\xa0\0\0\0\0\0\0".to_vec();
@@ -393,7 +395,7 @@ fn flac_of(total: u64, variable: bool, first: u64, blocks: u64) -> Vec<u8> {
 }
 
 #[test]
-fn a_flac_that_does_not_know_its_length_tells_it_by_its_last_frame() {
+fn the_last_frame_gives_a_flac_without_a_length_its_duration() {
     for variable in [false, true] {
         check("a.flac", &flac_of(0, variable, 0, 9), audio(4125, 8000));
         check("a.flac", &flac_of(0, variable, 0, 1), audio(125, 8000));
@@ -404,7 +406,7 @@ fn a_flac_that_does_not_know_its_length_tells_it_by_its_last_frame() {
         check("a.flac", &[&sound[..], b"TAG something"].concat(), audio(4125, 8000));
         check("a.flac", &[id3(0, b"x"), sound].concat(), audio(4125, 8000));
     }
-    // By its header where that knows.
+    // By its header, if that has a length.
     check("a.flac", &flac_of(16_000, false, 0, 9), audio(2000, 8000));
     let nothing = flac_of(0, false, 0, 0);
     check("a.flac", &nothing, ContentFacts::Audio { duration: None, sample_rate: Some(8000) });
@@ -413,9 +415,9 @@ fn a_flac_that_does_not_know_its_length_tells_it_by_its_last_frame() {
 #[test]
 fn a_flac_is_whole_when_its_last_frame_is_there() {
     let sound = flac_of(33_000, false, 0, 9);
-    assert!(whole("a.flac", &sound));
+    assert!(is_complete("a.flac", &sound));
     for cut in 1..sound.len() {
-        assert!(!whole("a.flac", &sound[..cut]), "{cut}");
+        assert!(!is_complete("a.flac", &sound[..cut]), "{cut}");
     }
-    assert!(!whole("a.flac", &flac_of(0, false, 0, 9)) && !whole("a.flac", &flac_of(33_001, false, 0, 9)));
+    assert!(!is_complete("a.flac", &flac_of(0, false, 0, 9)) && !is_complete("a.flac", &flac_of(33_001, false, 0, 9)));
 }
