@@ -1,7 +1,7 @@
-//! Writing a whole file so that a crash leaves the old one or the new one, and never less.
+//! Writes a whole file so that a crash leaves either the old one or the new one.
 //!
-//! Knows nothing of what is written, and follows no link: see [`super::own_file`]. Who needs it:
-//! the lockfile, the manifest, the outputs.
+//! It knows nothing of the content, and follows no link: see [`super::own_file`]. The lockfile, the
+//! manifest and the outputs use it.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -11,23 +11,24 @@ use super::failpoint;
 use super::folder::{Access, Folder, split};
 use super::own_file::{self, Refusal};
 
-/// A file that could not be replaced. The old one is as it was, unless the variant says otherwise.
+/// An error that kept a file from being replaced. The old one is unchanged, unless the variant says
+/// otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum AtomicWriteError {
-    /// What is there now is nothing that may be replaced, or its folder can't be reached.
+    /// The existing file may not be replaced, or its folder can't be reached.
     #[error("can't write `{}`", path.display())]
     Reach {
         /// The path as given.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// No temporary file could be made beside it.
+    /// No temporary file could be created beside it.
     #[error("can't create a temporary file beside `{}`", path.display())]
     Create {
         /// The file to be replaced.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
     /// The new content could not be written in full.
@@ -35,15 +36,15 @@ pub enum AtomicWriteError {
     Write {
         /// The file to be replaced.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// The new content is whole, but could not take the old one's place.
+    /// The new content is complete, but could not replace the old one.
     #[error("can't replace `{}`", path.display())]
     Replace {
         /// The file to be replaced.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
     /// The file is replaced, but a power loss may bring the old one back.
@@ -51,13 +52,13 @@ pub enum AtomicWriteError {
     Sync {
         /// The file that was replaced.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl AtomicWriteError {
-    /// What would mend it, where that is plain.
+    /// Returns what a person can do about it, if there is something.
     pub fn hint(&self) -> Option<&'static str> {
         let (Self::Reach { source, .. }
         | Self::Create { source, .. }
@@ -77,15 +78,14 @@ impl AtomicWriteError {
     }
 }
 
-/// Replaces the file at `path` by what `write` writes, or creates it. When this returns, the new
-/// content survives power loss.
+/// Replaces the file at `path` with the content that `write` writes, or creates it. When this
+/// returns, the new content survives a power loss.
 ///
-/// The content goes to a hidden temporary file in the same folder, which vanishes on an error. No
+/// The content goes to a hidden temporary file in the same folder, which is deleted on an error. No
 /// link is followed: one in the file's place, or above it, is an error. The old file's permissions
 /// are kept; a new file gets the usual ones.
 ///
-/// # Errors
-/// See [`AtomicWriteError`]; what `write` returns comes as [`AtomicWriteError::Write`].
+/// # Errors See [`AtomicWriteError`]; an error of `write` becomes [`AtomicWriteError::Write`].
 pub(crate) fn write_atomic<F>(path: &Path, write: F) -> Result<(), AtomicWriteError>
 where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -93,10 +93,9 @@ where
     write_atomic_for(Access::Usual, path, write)
 }
 
-/// The same; a new file is for those of `access`.
+/// The same, with the permissions of `access` for a new file.
 ///
-/// # Errors
-/// As [`write_atomic`].
+/// # Errors Like [`write_atomic`].
 pub(crate) fn write_atomic_for<F>(access: Access, path: &Path, write: F) -> Result<(), AtomicWriteError>
 where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -104,12 +103,11 @@ where
     replace(access, path, write, || Ok(true)).map(|_| ())
 }
 
-/// The same, unless `still` says, when all is written and nothing replaced yet, that the old file
-/// is not the one any more that it was: then that one stays, and the answer is `false`. Between the
-/// question and the replacement lies one system call.
+/// The same, unless `still` finds, just before the replacement, that the old file has changed. Then
+/// the old file stays, and this returns `false`. Only one system call lies between that check and
+/// the replacement.
 ///
-/// # Errors
-/// See [`AtomicWriteError`]; what `still` returns comes as [`AtomicWriteError::Replace`].
+/// # Errors See [`AtomicWriteError`]; an error of `still` becomes [`AtomicWriteError::Replace`].
 pub(crate) fn write_atomic_if<F, S>(path: &Path, write: F, still: S) -> Result<bool, AtomicWriteError>
 where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -147,26 +145,24 @@ where
     Ok(true)
 }
 
-/// Blocks of a disk that are kept for a file that is written later. Dropped, they are free for it.
+/// Reserved disk blocks for a later write. Dropping this frees them for it.
 #[derive(Debug)]
 pub(crate) struct Room {
     bytes: u64,
-    /// Without a name, so that no crash leaves it behind.
+    /// A file without a name, so that no crash leaves it behind.
     _blocks: File,
 }
 
 impl Room {
-    /// How many bytes there is room for.
+    /// Returns the number of reserved bytes.
     pub(crate) const fn bytes(&self) -> u64 {
         self.bytes
     }
 }
 
-/// Keeps room for `bytes` bytes where [`write_atomic`] would write the new content of the file at
-/// `path`.
+/// Reserves `bytes` bytes where [`write_atomic`] would write the new content of the file at `path`.
 ///
-/// # Errors
-/// As for writing it; what was taken is free again then.
+/// # Errors Like those of the write; everything reserved so far is free again then.
 pub(crate) fn keep_room(path: &Path, bytes: u64) -> Result<Room, AtomicWriteError> {
     let reach = |source| AtomicWriteError::Reach { path: path.to_owned(), source };
     let (folder, _) = split(path).map_err(reach)?;
@@ -179,8 +175,8 @@ pub(crate) fn keep_room(path: &Path, bytes: u64) -> Result<Room, AtomicWriteErro
     }
 }
 
-/// Who may read and write the file that is there; a new one gets the usual permissions. Whatever
-/// becomes of it meanwhile, its name is replaced and nothing is written through it.
+/// Returns the permissions of the existing file, if any; a new one gets the usual ones. Even if the
+/// file changes meanwhile, its name is replaced and nothing is written through it.
 fn permissions(path: &Path) -> io::Result<Option<std::fs::Permissions>> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => Err(Refusal::Link { at: path.to_owned() }.into()),
@@ -193,7 +189,7 @@ fn permissions(path: &Path) -> io::Result<Option<std::fs::Permissions>> {
     }
 }
 
-/// Writes, takes over the old file's permissions, and waits for the disk.
+/// Writes the content, copies the old file's permissions, and waits for the disk.
 fn fill<F>(file: &mut File, old: Option<std::fs::Permissions>, write: F) -> io::Result<()>
 where
     F: FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -254,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_another_by_now_stays() {
+    fn a_file_that_changed_meanwhile_is_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.toml");
         write(&path, "one").unwrap();

@@ -1,4 +1,4 @@
-//! The clock. Everything else takes times as arguments.
+//! The clock. All other code takes times as arguments.
 #![expect(clippy::disallowed_methods, reason = "this module owns the clock")]
 
 use std::sync::OnceLock;
@@ -8,18 +8,18 @@ use jiff::Timestamp;
 
 use super::failpoint;
 
-/// The time of day.
+/// Returns the time of day.
 pub(crate) fn now() -> Timestamp {
     time_of_day(SystemTime::now()).saturating_add(failpoint::clock_shift()).unwrap_or(Timestamp::MAX)
 }
 
-/// What the system's clock says, or the last time that can be written down: a clock in the year
-/// 10000 is wrong, but no reason to panic.
+/// Converts the system's time, or returns the nearest representable time. A clock in the year 10000
+/// is wrong, but no reason to panic.
 fn time_of_day(system: SystemTime) -> Timestamp {
     Timestamp::try_from(system).unwrap_or(if system < SystemTime::UNIX_EPOCH { Timestamp::MIN } else { Timestamp::MAX })
 }
 
-/// The time since the process first asked, from a clock that never jumps.
+/// Returns the time since the process first called this, from a clock that never jumps.
 pub(crate) fn elapsed() -> Duration {
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed()
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_system_clock_is_too_far_off() {
+    fn a_system_clock_out_of_range_gives_the_nearest_time() {
         let after = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let before = |seconds| SystemTime::UNIX_EPOCH - Duration::from_secs(seconds);
         let check = |system, wanted| assert_eq!(time_of_day(system), wanted);

@@ -1,12 +1,12 @@
-//! Dying at a named step, stumbling at one, or living at another time, for tests of the real
-//! binary.
+//! Kills the process at a named step, makes it panic at one, or shifts its clock, for tests of the
+//! real binary.
 //!
-//! Only with the hidden feature `failpoints`; otherwise all of this is nothing.
+//! All of this works only with the hidden feature `failpoints`, and otherwise does nothing.
 //!
 //! - `MACADAM_FAILPOINT` is `N` (die as by SIGKILL at the Nth step of any name) or `NAME:N` (at the
 //!   Nth step of that name).
 //! - `MACADAM_PANIC` is `NAME:N` (panic at the Nth pass of that place).
-//! - `MACADAM_REST` is for how many seconds an upload whose answer was lost rests, in place of a
+//! - `MACADAM_REST` is the back-off of an upload whose answer was lost, in seconds, in place of a
 //!   minute.
 //! - `MACADAM_CLOCK_SHIFT` is how many seconds the clock is ahead of the time of day, or behind it.
 
@@ -15,19 +15,19 @@
 #[inline]
 pub(crate) const fn hit(_name: &str) {}
 
-/// Passes a place where something may go wrong that is no step of the journal, or panics there.
+/// Passes a place that may fail but is not a step of the journal, or panics there.
 #[cfg(not(feature = "failpoints"))]
 #[inline]
 pub(crate) const fn trip(_name: &str) {}
 
-/// How far the clock was moved.
+/// Returns how far the clock is shifted.
 #[cfg(not(feature = "failpoints"))]
 #[inline]
 pub(crate) const fn clock_shift() -> jiff::SignedDuration {
     jiff::SignedDuration::ZERO
 }
 
-/// How long an upload whose answer was lost rests, where that is `known`.
+/// Returns the back-off of an upload whose answer was lost; `known` is the real one.
 #[cfg(not(feature = "failpoints"))]
 #[inline]
 pub(crate) const fn rest(known: jiff::SignedDuration) -> jiff::SignedDuration {
@@ -44,14 +44,14 @@ mod armed {
 
     use jiff::SignedDuration;
 
-    /// Where something happens: a step's name, or any, and how often it is passed before.
-    struct Fuse {
+    /// A place where something happens: a step's name, or any, and the passes left until then.
+    struct Trigger {
         name: Option<String>,
         left: AtomicU64,
     }
 
-    static DEATH: OnceLock<Option<Fuse>> = OnceLock::new();
-    static PANIC: OnceLock<Option<Fuse>> = OnceLock::new();
+    static DEATH: OnceLock<Option<Trigger>> = OnceLock::new();
+    static PANIC: OnceLock<Option<Trigger>> = OnceLock::new();
     static SHIFT: OnceLock<SignedDuration> = OnceLock::new();
 
     #[expect(clippy::disallowed_methods, reason = "a hidden switch of the tests, not a setting")]
@@ -59,8 +59,8 @@ mod armed {
         std::env::var(name).ok()
     }
 
-    impl Fuse {
-        fn lay(variable_name: &str) -> Option<Self> {
+    impl Trigger {
+        fn parse(variable_name: &str) -> Option<Self> {
             let text = variable(variable_name)?;
             let (name, count) = match text.rsplit_once(':') {
                 Some((name, count)) => (Some(name.to_owned()), count.to_owned()),
@@ -69,15 +69,15 @@ mod armed {
             Some(Self { name, left: AtomicU64::new(count.parse().ok()?) })
         }
 
-        fn burns_down(&self, name: &str) -> bool {
+        fn fires(&self, name: &str) -> bool {
             self.name.as_deref().is_none_or(|wanted| wanted == name) && self.left.fetch_sub(1, Ordering::SeqCst) == 1
         }
     }
 
     /// Passes a named step, or dies there as by SIGKILL, or panics.
     pub(crate) fn hit(name: &str) {
-        let fuse = DEATH.get_or_init(|| Fuse::lay("MACADAM_FAILPOINT"));
-        if fuse.as_ref().is_some_and(|fuse| fuse.burns_down(name)) {
+        let trigger = DEATH.get_or_init(|| Trigger::parse("MACADAM_FAILPOINT"));
+        if trigger.as_ref().is_some_and(|trigger| trigger.fires(name)) {
             die();
         }
         trip(name);
@@ -86,13 +86,13 @@ mod armed {
     /// Passes a place, or panics there.
     #[expect(clippy::panic, reason = "that is what it is for")]
     pub(crate) fn trip(name: &str) {
-        let fuse = PANIC.get_or_init(|| Fuse::lay("MACADAM_PANIC"));
-        if fuse.as_ref().is_some_and(|fuse| fuse.burns_down(name)) {
+        let trigger = PANIC.get_or_init(|| Trigger::parse("MACADAM_PANIC"));
+        if trigger.as_ref().is_some_and(|trigger| trigger.fires(name)) {
             panic!("scripted at `{name}`");
         }
     }
 
-    /// How far the clock was moved.
+    /// Returns how far the clock is shifted.
     pub(crate) fn clock_shift() -> SignedDuration {
         *SHIFT.get_or_init(|| {
             let seconds = variable("MACADAM_CLOCK_SHIFT").and_then(|text| text.parse().ok());
@@ -100,7 +100,7 @@ mod armed {
         })
     }
 
-    /// How long a request whose answer was lost rests, where that is `known`.
+    /// Returns the back-off of a request whose answer was lost; `known` is the real one.
     pub(crate) fn rest(known: SignedDuration) -> SignedDuration {
         static REST: OnceLock<Option<SignedDuration>> = OnceLock::new();
         let seconds = || variable("MACADAM_REST").and_then(|text| text.parse().ok()).map(SignedDuration::from_secs);

@@ -1,14 +1,14 @@
-//! Which file a path leads to: its device and inode, so that it shows when another one has taken
-//! its place.
+//! Identifies the file behind a path by its device and inode, to detect that another one has
+//! replaced it.
 //!
-//! Content that is copied over a file in place keeps its identity; that can't be seen here.
+//! Content that is copied over a file in place keeps its identity; this can't detect that.
 
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::Path;
 
-/// One file, whatever it is called. Where a system has no such numbers all files are one, and no
-/// change is ever seen.
+/// The identity of one file, whatever its name. On a system without such numbers all files are
+/// equal, and no change is ever detected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileId {
     device: u64,
@@ -16,10 +16,9 @@ pub struct FileId {
 }
 
 impl FileId {
-    /// The file that `path` leads to; `None`: there is none.
+    /// Returns the identity of the file at `path`; `None` if there is none.
     ///
-    /// # Errors
-    /// When it can't be looked at.
+    /// # Errors When the file's metadata can't be read.
     pub fn at(path: &Path) -> io::Result<Option<Self>> {
         match fs::metadata(path) {
             Ok(found) => Ok(Some(Self::of_metadata(&found))),
@@ -28,22 +27,21 @@ impl FileId {
         }
     }
 
-    /// An open file.
+    /// Returns the identity of an open file.
     ///
-    /// # Errors
-    /// When it can't be looked at.
+    /// # Errors When the file's metadata can't be read.
     pub fn of(file: &File) -> io::Result<Self> {
         Ok(Self::of_metadata(&file.metadata()?))
     }
 
-    /// A file that was looked at.
+    /// Returns the identity of the file with this metadata.
     #[cfg(unix)]
     pub fn of_metadata(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt as _;
         Self { device: metadata.dev(), inode: metadata.ino() }
     }
 
-    /// A file that was looked at.
+    /// Returns the identity of the file with this metadata.
     #[cfg(not(unix))]
     pub fn of_metadata(_metadata: &Metadata) -> Self {
         Self { device: 0, inode: 0 }
@@ -56,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_file_of_the_same_name_is_another_file() {
+    fn another_file_of_the_same_name_has_another_identity() {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("a"), folder.path().join("b"));
         assert_eq!(FileId::at(&path).unwrap(), None);

@@ -1,14 +1,14 @@
-//! What the file system says of a file.
+//! Reads a file's fingerprint from its metadata.
 //!
-//! Unix tells a file's number, its device and the time of the last change of its inode; elsewhere
-//! these are 0 and only the size and the time of the last write tell two states apart. Nothing here
-//! decides whether a file may be read: that is `crate::files`.
+//! Unix has a file's inode, its device and the time of the inode's last change. Elsewhere these are
+//! 0, and only the size and the time of the last write distinguish two states. `crate::files`
+//! decides whether a file may be read.
 
 use std::fs::Metadata;
 
 use crate::model::file::Fingerprint;
 
-/// The fingerprint of a file whose metadata was read, best from an open handle.
+/// Returns the fingerprint for this metadata, which is best read from an open handle.
 #[cfg(unix)]
 pub(crate) fn of(metadata: &Metadata) -> Fingerprint {
     use std::os::unix::fs::MetadataExt as _;
@@ -23,7 +23,7 @@ pub(crate) fn of(metadata: &Metadata) -> Fingerprint {
     }
 }
 
-/// The fingerprint of a file whose metadata was read, best from an open handle.
+/// Returns the fingerprint for this metadata, which is best read from an open handle.
 #[cfg(not(unix))]
 pub fn of(metadata: &Metadata) -> Fingerprint {
     use std::time::UNIX_EPOCH;

@@ -1,8 +1,8 @@
-//! A folder that was reached without following a link, and what is done with the names in it.
+//! A folder that was opened without following a link, and the operations on the names in it.
 //!
-//! On Unix it is an open descriptor: whatever becomes of its path, a file is opened, made, renamed
-//! and removed in that very folder. Elsewhere it is a path, and the names in it alone are looked
-//! at. Read next: [`super::own_file`], which says what may be opened.
+//! On Unix it is an open descriptor: whatever happens to its path, files are opened, created,
+//! renamed and removed in that very folder. Elsewhere it is a path, and only the names in it are
+//! checked. Read next: [`super::own_file`], which says which files may be opened.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -11,28 +11,28 @@ use std::path::{Path, PathBuf};
 
 use super::own_file::{How, Refusal};
 
-/// So many names are tried for a temporary file. Each is random, so that a second one is hardly
-/// ever needed.
-const TRIES: usize = 16;
+/// The most names to try for a temporary file. Each is random, so a second one is hardly ever
+/// needed.
+const MAX_ATTEMPTS: usize = 16;
 
-/// The folder and the name of a file.
+/// Splits a path into its folder and its file name.
 pub(super) fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok((folder, name))
 }
 
-/// Whom a new file or folder is for.
+/// The users that may access a new file or folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Whom the umask lets in.
+    /// Those that the umask allows.
     Usual,
     /// This user alone.
     Private,
 }
 
 impl Access {
-    /// How a new file is made.
+    /// Returns how to open a new file.
     pub(super) const fn new_file(self) -> How {
         match self {
             Self::Usual => How::New,
@@ -49,9 +49,9 @@ pub(crate) struct Folder {
     path: PathBuf,
 }
 
-/// The error, or the refusal that explains it where a component is a link.
+/// Returns the error, or the refusal that explains it where a component is a link.
 fn explained(path: &Path, error: io::Error) -> io::Error {
-    // The oldest ancestor first: that is the one that leads elsewhere.
+    // The first link from the root is the one that leads elsewhere.
     let mut components: Vec<&Path> = path.ancestors().collect();
     components.reverse();
     let is_link = |at: &&Path| at.symlink_metadata().is_ok_and(|found| found.is_symlink());
@@ -61,7 +61,7 @@ fn explained(path: &Path, error: io::Error) -> io::Error {
     }
 }
 
-/// A file of its own name until it takes its place; removed when dropped.
+/// A file with a temporary name, removed when dropped.
 #[derive(Debug)]
 pub(super) struct Temporary<'f> {
     folder: &'f Folder,
@@ -74,7 +74,7 @@ impl Temporary<'_> {
         &mut self.file
     }
 
-    /// Gives it the name `name`, in place of what has it.
+    /// Renames the file to `name`, and replaces any file of that name.
     pub(super) fn persist(mut self, name: &OsStr) -> io::Result<()> {
         if let Some(own) = &self.name {
             self.folder.rename(own, name)?;
@@ -87,15 +87,15 @@ impl Temporary<'_> {
 impl Drop for Temporary<'_> {
     fn drop(&mut self) {
         if let Some(name) = &self.name {
-            let _ = self.folder.remove(name); // there is nobody to tell
+            let _ = self.folder.remove(name); // a failure leaves only a stray temporary file
         }
     }
 }
 
 impl Folder {
-    /// A new hidden file beside `name`.
+    /// Creates a new hidden file beside `name`.
     pub(super) fn temporary(&self, name: &OsStr, how: How) -> io::Result<Temporary<'_>> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let mut own = OsString::from(".");
             own.push(name);
             own.push(format!(".{:012x}.tmp", fastrand::u64(..1 << 48)));
@@ -119,10 +119,10 @@ mod unix {
 
     use super::*;
 
-    /// The rights of everybody but the owner.
+    /// The rights of everybody except the owner.
     const OTHERS: u32 = 0o077;
 
-    /// What opens a folder on the way: the right to go through it is enough.
+    /// Opens a folder on the way: the right to pass through it is enough.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     const WAY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -131,18 +131,16 @@ mod unix {
     impl Folder {
         /// Opens a folder without following a link in any component.
         ///
-        /// # Errors
-        /// What the system says, or [`Refusal::Link`].
+        /// # Errors The system's error, or [`Refusal::Link`].
         pub(crate) fn open(path: &Path) -> io::Result<Self> {
             let descriptor = in_one_call(path).unwrap_or_else(|| step_by_step(path));
             let descriptor = descriptor.map_err(|error| explained(path, error.into()))?;
             Ok(Self { descriptor, path: path.to_owned() })
         }
 
-        /// Makes a folder and what is missing above it, and opens it.
+        /// Creates a folder and any missing one above it, and opens it.
         ///
-        /// # Errors
-        /// What the system says, or [`Refusal::Link`].
+        /// # Errors The system's error, or [`Refusal::Link`].
         pub(crate) fn create(path: &Path, access: Access) -> io::Result<Self> {
             match Self::open(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -155,7 +153,7 @@ mod unix {
                 Access::Private => Mode::RWXU,
             };
             match mkdirat(&above.descriptor, name, mode) {
-                // Somebody else made it at the same moment.
+                // Another process created it at the same moment.
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -163,18 +161,18 @@ mod unix {
             if access == Access::Private {
                 made.keep_private()?;
             }
-            // Its own name has to survive power loss as well.
+            // Its own name must survive a power loss as well.
             above.sync()?;
             Ok(made)
         }
 
-        /// Takes other users' rights away, as far as this user may.
+        /// Removes other users' rights, as far as this user may.
         pub(in crate::platform) fn keep_private(&self) -> io::Result<()> {
             let mode = std::os::unix::fs::MetadataExt::mode(&self.metadata()?);
             if mode & OTHERS == 0 {
                 return Ok(());
             }
-            // One that is read-only stays read-only.
+            // A read-only folder stays read-only.
             match fchmod(self.readable()?, Mode::from_raw_mode(mode & !OTHERS & 0o7777)) {
                 // Another user's folder, which this one may write.
                 Err(Errno::PERM) => Ok(()),
@@ -186,13 +184,13 @@ mod unix {
             File::from(self.descriptor.try_clone()?).metadata()
         }
 
-        /// The same folder, opened so that more can be done with it than to go through.
+        /// Opens the same folder again with more than the right to pass through it.
         fn readable(&self) -> io::Result<OwnedFd> {
             let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             Ok(openat(&self.descriptor, ".", flags, Mode::empty())?)
         }
 
-        /// Opens or makes the file of this name.
+        /// Opens or creates the file of this name.
         pub(in crate::platform) fn file(&self, name: &OsStr, how: How) -> io::Result<File> {
             let mut flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
             flags |= match how {
@@ -202,7 +200,7 @@ mod unix {
                 How::Private => OFlags::RDWR,
                 How::New | How::NewPrivate => OFlags::RDWR | OFlags::EXCL,
             };
-            flags.set(OFlags::CREATE, how.makes());
+            flags.set(OFlags::CREATE, how.creates());
             let usual = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
             let mode = if how.is_private() { Mode::RUSR | Mode::WUSR } else { usual };
             match openat(&self.descriptor, name, flags, mode) {
@@ -213,7 +211,7 @@ mod unix {
 
         fn explained(&self, name: &OsStr, error: Errno) -> io::Error {
             match error {
-                // What the systems say of a link that isn't to be followed.
+                // The systems' errors for a link that must not be followed.
                 Errno::LOOP | Errno::MLINK | Errno::NOTDIR => explained(&self.path.join(name), error.into()),
                 // A FIFO that nobody reads, or a socket.
                 Errno::NXIO => Refusal::NotAFile { kind: "a device, a socket or a pipe" }.into(),
@@ -231,8 +229,7 @@ mod unix {
 
         /// Waits until the names in it are on the disk. Does nothing where folders can't be synced.
         ///
-        /// # Errors
-        /// When the disk refuses.
+        /// # Errors When the disk refuses.
         pub(crate) fn sync(&self) -> io::Result<()> {
             match fsync(self.readable()?) {
                 // Some network and FUSE file systems have no fsync for folders.
@@ -242,7 +239,7 @@ mod unix {
         }
     }
 
-    /// Asks the kernel; `None`: it has no such call, or a sandbox forbids it.
+    /// Opens the folder in one system call; `None` if the kernel has none, or a sandbox forbids it.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn in_one_call(path: &Path) -> Option<Result<OwnedFd, Errno>> {
         match rustix::fs::openat2(CWD, path, WAY, Mode::empty(), rustix::fs::ResolveFlags::NO_SYMLINKS) {
@@ -276,17 +273,15 @@ mod unix {
 impl Folder {
     /// Opens a folder.
     ///
-    /// # Errors
-    /// What the system says.
+    /// # Errors The system's error.
     pub fn open(path: &Path) -> io::Result<Self> {
         path.metadata().map_err(|error| explained(path, error))?;
         Ok(Self { path: path.to_owned() })
     }
 
-    /// Makes a folder and what is missing above it, and opens it.
+    /// Creates a folder and any missing one above it, and opens it.
     ///
-    /// # Errors
-    /// What the system says.
+    /// # Errors The system's error.
     pub fn create(path: &Path, _access: Access) -> io::Result<Self> {
         std::fs::create_dir_all(path)?;
         Self::open(path)
@@ -318,8 +313,7 @@ impl Folder {
 
     /// Does nothing: folders can't be synced here.
     ///
-    /// # Errors
-    /// Never.
+    /// # Errors Never.
     pub fn sync(&self) -> io::Result<()> {
         Ok(())
     }
@@ -349,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_was_swapped_for_a_link_is_still_the_folder_that_was_opened() {
+    fn an_open_folder_stays_the_same_when_its_path_becomes_a_link() {
         let temporary = tempfile::tempdir().unwrap();
         let real = temporary.path().canonicalize().unwrap();
         for name in ["ours", "outside"] {

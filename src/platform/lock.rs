@@ -1,7 +1,8 @@
 //! A lock that the kernel frees when its process dies, however it dies.
 //!
-//! Never a file whose presence means "locked": such a file outlives a crash. The lock's file stays
-//! when the lock is freed; removing it would let two processes lock two files of one name.
+//! It is never a file whose presence means "locked", since such a file survives a crash. The lock's
+//! file stays when the lock is freed. If it were removed, two processes could lock two files of one
+//! name.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -11,18 +12,17 @@ use super::file_id::FileId;
 use super::mount;
 use super::own_file::{self, How};
 
-/// A held lock; dropping it, or the end of the process, frees it. Not inherited by child processes.
+/// A held lock. Dropping it, or the end of the process, frees it. Child processes don't inherit it.
 #[derive(Debug)]
 pub(crate) struct FileLock {
     file: File,
 }
 
 impl FileLock {
-    /// Locks the file at `path`, which is created where it is missing, without waiting. `None`:
-    /// somebody else holds it.
+    /// Locks the file at `path` without waiting, and creates it if it is missing. `None` if another
+    /// process holds it.
     ///
-    /// # Errors
-    /// When the file can't be opened or the file system has no locks.
+    /// # Errors When the file can't be opened or the file system has no locks.
     pub(crate) fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
         let file = own_file::open(path, How::Private)?;
         match file.try_lock() {
@@ -32,23 +32,21 @@ impl FileLock {
         }
     }
 
-    /// Which file it locks, whatever is at its path by now.
+    /// Returns the identity of the locked file, even if its path now has another one.
     ///
-    /// # Errors
-    /// When it can't be looked at.
+    /// # Errors When the file's metadata can't be read.
     pub(crate) fn id(&self) -> io::Result<FileId> {
         FileId::of(&self.file)
     }
 
-    /// Locks a file that is there and that SQLite uses, without waiting, and makes it this user's
-    /// alone. `None`: somebody else holds it.
+    /// Locks an existing file that SQLite uses, without waiting, and makes it this user's alone.
+    /// `None` if another process holds it.
     ///
-    /// Only where such a lock and SQLite's own don't see each other: on a local disk of Linux.
-    /// Elsewhere nothing is locked. The lock has to outlive every connection of this process to
-    /// that file: closing any handle of it frees SQLite's locks.
+    /// It only locks where such a lock and SQLite's own don't affect each other: on a local disk of
+    /// Linux. Elsewhere nothing is locked. The lock must outlive every connection of this process
+    /// to that file, since closing any handle of it frees SQLite's locks.
     ///
-    /// # Errors
-    /// When the file can't be opened or locked.
+    /// # Errors When the file can't be opened or locked.
     pub(crate) fn try_acquire_beside_sqlite(path: &Path) -> io::Result<Option<Self>> {
         let file = own_file::open(path, How::Read)?;
         own_file::keep_private(&file)?;
@@ -63,11 +61,10 @@ impl FileLock {
     }
 }
 
-/// Whether somebody holds the lock at `path`. Never makes the file, and takes nothing; for a moment
-/// it looks as if it did.
+/// Returns whether another process holds the lock at `path`. Never creates the file. It takes the
+/// lock for a moment, so another check may see it as held.
 ///
-/// # Errors
-/// When the file is there and can't be looked at.
+/// # Errors When the file exists and can't be opened.
 pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
     let file = match own_file::open(path, How::Read) {
         Ok(file) => file,
@@ -81,7 +78,7 @@ pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// This machine's name on its network, where the system tells it.
+/// Returns this machine's name on its network, where the system has one.
 pub(crate) fn host_name() -> Option<String> {
     #[cfg(unix)]
     let name = Some(rustix::system::uname().nodename().to_string_lossy().into_owned());

@@ -1,5 +1,5 @@
-//! What only one operating system has, and the two things that no pure code may touch: the clock
-//! and sudden death.
+//! Code that differs between operating systems, and the two things that no pure code may touch: the
+//! clock and sudden death.
 //!
 //! Nothing here knows of assets. Read next: [`clock`].
 

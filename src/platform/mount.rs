@@ -1,12 +1,12 @@
-//! Whether a folder lies on a file system whose changes the kernel doesn't see: another machine may
-//! write there.
+//! Checks whether a folder lies on a network file system: another machine may write there without
+//! this kernel's knowledge.
 //!
-//! Knows nothing of what the folder holds.
+//! It knows nothing of the folder's content.
 
 use std::path::Path;
 
-/// The kind of the network file system that `path` lies on, for a person; `None` for a local one,
-/// where the system doesn't tell, and for a path that can't be reached.
+/// Returns the kind of network file system that `path` lies on, for a person. `None` for a local
+/// one, where the system doesn't say, and for a path that can't be reached.
 #[cfg(target_os = "linux")]
 pub(crate) fn network(path: &Path) -> Option<&'static str> {
     let found = rustix::fs::statfs(path).ok()?;
@@ -14,15 +14,14 @@ pub(crate) fn network(path: &Path) -> Option<&'static str> {
     of_magic(found.f_type as u32)
 }
 
-/// The kind of the network file system that `path` lies on: elsewhere than on Linux the system
-/// tells of changes there too, or refuses the watch.
+/// Returns `None`: systems other than Linux report changes there too, or refuse the watch.
 #[cfg(not(target_os = "linux"))]
 pub fn network(_path: &Path) -> Option<&'static str> {
     None
 }
 
-/// `statfs(2)` and linux/magic.h. FUSE is among them because of sshfs, rclone and the folders that
-/// virtual machines share; a local one only costs polling.
+/// Returns the kind for a number of `statfs(2)` and linux/magic.h. FUSE is among them because of
+/// sshfs, rclone and the folders that virtual machines share; a local one only costs polling.
 #[cfg(target_os = "linux")]
 fn of_magic(magic: u32) -> Option<&'static str> {
     Some(match magic {
@@ -47,14 +46,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_local_folder_is_no_network() {
+    fn a_local_folder_is_not_on_a_network() {
         assert_eq!(network(Path::new("/proc")), None);
         assert_eq!(network(Path::new("/nowhere/at/all")), None);
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn network_file_systems_are_known_by_their_numbers() {
+    fn network_file_systems_are_recognized_by_their_numbers() {
         assert_eq!(of_magic(0x6969), Some("NFS"));
         assert_eq!(of_magic(0xff53_4d42), Some("SMB"));
         // ext4 and overlayfs.

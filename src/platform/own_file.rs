@@ -1,18 +1,18 @@
-//! Files of the project's own: manifest, lockfile, state and what lies beside it, asset files. The
-//! one place that opens and makes them.
+//! Opens and creates the project's own files: the manifest, the lockfile, the state and its side
+//! files, and asset files. Nothing else may open them.
 //!
 //! The folder that a person named or stands in is theirs, links and all: [`named`] resolves it
-//! once. From then on no component of a path may be a link, so that nothing that came with a pull
-//! request, or is put there meanwhile, leads a read or a write elsewhere. On Linux the kernel holds
-//! that in one call (`openat2` with `RESOLVE_NO_SYMLINKS`); where it can't, folder by folder (see
-//! [`super::folder`]).
+//! once. From then on no component of a path may be a link. So nothing that a pull request brings,
+//! or that appears meanwhile, can lead a read or a write elsewhere. On Linux the kernel checks that
+//! in one call (`openat2` with `RESOLVE_NO_SYMLINKS`); where it can't, it is checked folder by
+//! folder (see [`super::folder`]).
 //!
-//! Only plain files are opened, and none is waited for: a FIFO, a socket or a device is refused at
-//! once. A file is read up to a limit, and one that is longer is refused before its first byte is
-//! kept. What Macadam makes for itself alone has mode 0600, and its folders 0700, whatever the
-//! umask.
+//! Only plain files are opened, without waiting: a FIFO, a socket or a device is refused at once. A
+//! file is read up to a limit, and a longer one is refused before its first byte is kept. Macadam's
+//! private files have mode 0600, and their folders 0700, whatever the umask.
 //!
-//! Files of other programs, and what a person names to read once, are for [`super::plain_file`].
+//! For other programs' files, and files that a person names to read once, see
+//! [`super::plain_file`].
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _, Write};
@@ -21,32 +21,32 @@ use std::path::{Path, PathBuf};
 pub(crate) use super::folder::Access;
 use super::folder::{Folder, split};
 
-/// Why a path isn't opened although something is there. It comes inside an [`io::Error`]; [`hint`]
+/// The reason why an existing path is not opened. It comes inside an [`io::Error`], and [`hint`]
 /// finds it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The file, or a folder on the way to it, is a link.
     #[error("`{}` is a symbolic link, and Macadam follows none here", at.display())]
     Link {
-        /// The first component that is one.
+        /// The first component that is a link.
         at: PathBuf,
     },
-    /// It is no plain file.
+    /// It is not a plain file.
     #[error("it is {kind}, not a file")]
     NotAFile {
-        /// What it is, with its article.
+        /// The kind of the place, with its article.
         kind: &'static str,
     },
     /// It is longer than any such file.
     #[error("it has more than {limit} bytes")]
     TooLong {
-        /// The most that is read.
+        /// The limit in bytes.
         limit: u64,
     },
 }
 
 impl Refusal {
-    /// What would mend it, where that is plain.
+    /// Returns what a person can do about it, if there is something.
     const fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Link { .. } => Some("put the file itself there in place of the link"),
@@ -67,20 +67,20 @@ impl From<Refusal> for io::Error {
     }
 }
 
-/// The refusal that an error of this module carries.
+/// Returns the refusal that an error of this module carries.
 pub(crate) fn refusal(error: &io::Error) -> Option<&Refusal> {
     error.get_ref()?.downcast_ref()
 }
 
-/// What would mend an error of this module, where that is plain.
+/// Returns what a person can do about an error of this module, if there is something.
 pub(crate) fn hint(error: &io::Error) -> Option<&'static str> {
     refusal(error)?.hint()
 }
 
-/// How a folder is called in messages.
+/// The name of a folder in messages.
 const FOLDER: &str = "a folder";
 
-/// What a thing is that is no plain file, with its article.
+/// Returns the kind of anything but a plain file, with its article.
 pub(crate) fn kind_of(metadata: &Metadata) -> Option<&'static str> {
     if metadata.is_file() {
         None
@@ -100,52 +100,52 @@ fn require_plain(metadata: &Metadata) -> io::Result<()> {
     }
 }
 
-/// A path that a person named: the links of its folder are theirs, and are resolved now; its last
-/// component is not.
+/// Resolves the links of the folder of a path that a person named, since those links are theirs.
+/// The last component is not resolved.
 ///
-/// What isn't there yet stays as it is written.
+/// Missing folders stay as they are written.
 pub(crate) fn named(path: &Path) -> PathBuf {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return path.to_owned() };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    for there in folder.ancestors() {
-        let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
-        if let Ok(real) = fs::canonicalize(there) {
-            let missing = folder.strip_prefix(there).unwrap_or(Path::new(""));
+    for existing in folder.ancestors() {
+        let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+        if let Ok(real) = fs::canonicalize(existing) {
+            let missing = folder.strip_prefix(existing).unwrap_or(Path::new(""));
             return real.join(missing).join(name);
         }
     }
     path.to_owned()
 }
 
-/// How a file is opened.
+/// The way to open a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
     /// To read it.
     Read,
-    /// To write over it; it is there.
+    /// To overwrite an existing file.
     Write,
-    /// To append to it; it is there.
+    /// To append to an existing file.
     Append,
-    /// To read and write it; it is made, for this user alone, where it is missing.
+    /// To read and write it; a missing file is created for this user alone.
     Private,
-    /// To write it; it must not be there yet. The umask says who may read it.
+    /// To write a new file; it must not exist yet. The umask says who may read it.
     New,
     /// The same, for this user alone.
     NewPrivate,
 }
 
 impl How {
-    /// Whether the file is made where it is missing.
-    pub(super) const fn makes(self) -> bool {
+    /// Returns whether a missing file is created.
+    pub(super) const fn creates(self) -> bool {
         matches!(self, Self::Private | Self::New | Self::NewPrivate)
     }
 
-    /// Whether the file is this user's alone.
+    /// Returns whether the file is this user's alone.
     pub(super) const fn is_private(self) -> bool {
         matches!(self, Self::Private | Self::NewPrivate)
     }
 
-    /// Whether the file must be missing.
+    /// Returns whether the file must be missing.
     pub(super) const fn is_new(self) -> bool {
         matches!(self, Self::New | Self::NewPrivate)
     }
@@ -153,10 +153,9 @@ impl How {
 
 /// Opens a plain file without following a link.
 ///
-/// # Errors
-/// What the system says, or a [`Refusal`].
+/// # Errors The system's error, or a [`Refusal`].
 pub(crate) fn open(path: &Path, how: How) -> io::Result<File> {
-    // Looked at before it is opened, since opening a device may do something.
+    // Checked before it is opened, since opening a device may have an effect.
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => return Err(Refusal::Link { at: path.to_owned() }.into()),
         Ok(found) if !how.is_new() => require_plain(&found)?,
@@ -171,11 +170,10 @@ pub(crate) fn open(path: &Path, how: How) -> io::Result<File> {
     Ok(file)
 }
 
-/// Looks at a plain file without following a link and without opening it: closing a file frees
-/// every POSIX lock of this process on it, and SQLite has such.
+/// Reads a plain file's metadata without following a link and without opening the file: closing a
+/// file frees every POSIX lock of this process on it, and SQLite holds such locks.
 ///
-/// # Errors
-/// What the system says, or a [`Refusal`].
+/// # Errors The system's error, or a [`Refusal`].
 pub(crate) fn look(path: &Path) -> io::Result<Metadata> {
     let (folder, _) = split(path)?;
     Folder::open(folder)?;
@@ -187,15 +185,14 @@ pub(crate) fn look(path: &Path) -> io::Result<Metadata> {
     Ok(found)
 }
 
-/// The content of the plain file at `path`, without following a link.
+/// Reads the plain file at `path`, without following a link.
 ///
-/// # Errors
-/// What the system says, or a [`Refusal`].
+/// # Errors The system's error, or a [`Refusal`].
 pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     limited(open(path, How::Read)?, limit)
 }
 
-/// The content of an open file.
+/// Reads an open file, up to `limit` bytes.
 pub(super) fn limited(file: File, limit: u64) -> io::Result<Vec<u8>> {
     let metadata = file.metadata()?;
     require_plain(&metadata)?;
@@ -203,7 +200,7 @@ pub(super) fn limited(file: File, limit: u64) -> io::Result<Vec<u8>> {
         return Err(Refusal::TooLong { limit }.into());
     }
     let mut content = Vec::new();
-    // It may grow meanwhile, and some file systems say 0.
+    // The file may grow meanwhile, and some file systems report 0.
     file.take(limit.saturating_add(1)).read_to_end(&mut content)?;
     if content.len() as u64 > limit {
         return Err(Refusal::TooLong { limit }.into());
@@ -211,37 +208,32 @@ pub(super) fn limited(file: File, limit: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Makes a folder of the project and what is missing above it, for whom the umask lets in.
+/// Creates a folder of the project and any missing one above it, with the umask's permissions.
 ///
-/// # Errors
-/// What the system says, or a [`Refusal`] where a component is a link.
+/// # Errors The system's error, or a [`Refusal`] where a component is a link.
 pub(crate) fn create_usual_folder(path: &Path) -> io::Result<()> {
     Folder::create(path, Access::Usual).map(drop)
 }
 
-/// Makes a folder and what is missing above it, for this user alone. A folder that is there stays
-/// as it is.
+/// Creates a folder and any missing one above it, for this user alone. An existing folder is
+/// unchanged.
 ///
-/// # Errors
-/// What the system says, or a [`Refusal`] where a component is a link.
+/// # Errors The system's error, or a [`Refusal`] where a component is a link.
 pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     Folder::create(path, Access::Private).map(drop)
 }
 
-/// Makes a folder as [`create_folder`] does, and takes other users' rights to it away where it was
-/// there.
+/// Creates a folder like [`create_folder`], and removes other users' rights to an existing one.
 ///
-/// # Errors
-/// What the system says, or a [`Refusal`] where a component is a link.
+/// # Errors The system's error, or a [`Refusal`] where a component is a link.
 pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     Folder::create(path, Access::Private)?.keep_private()
 }
 
-/// Replaces a file by one for this user alone, without waiting for the disk; a link in its place is
-/// replaced and not followed. For what is worth nothing after a power loss.
+/// Replaces a file with one for this user alone, without waiting for the disk. A link in its place
+/// is replaced and not followed. For content that is worth nothing after a power loss.
 ///
-/// # Errors
-/// What the system says; the old file is as it was then.
+/// # Errors The system's error; the old file is unchanged then.
 pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (folder, name) = split(path)?;
     let folder = Folder::open(folder)?;
@@ -251,10 +243,9 @@ pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     temporary.persist(name)
 }
 
-/// Removes a file, or a link; what isn't there is no error.
+/// Removes a file, or a link; a missing one is no error.
 ///
-/// # Errors
-/// What the system says, or a [`Refusal`] where a folder on the way is a link.
+/// # Errors The system's error, or a [`Refusal`] where a folder on the way is a link.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let (folder, name) = split(path)?;
     match Folder::open(folder).and_then(|folder| folder.remove(name)) {
@@ -263,10 +254,9 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Renames a file within its folder, durably, in place of what has that name.
+/// Renames a file within its folder, durably, and replaces any file of the new name.
 ///
-/// # Errors
-/// What the system says, or a [`Refusal`] where a folder on the way is a link.
+/// # Errors The system's error, or a [`Refusal`] where a folder on the way is a link.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let ((folder, from), (other, to)) = (split(from)?, split(to)?);
     if folder != other {
@@ -277,7 +267,7 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     folder.sync()
 }
 
-/// Takes other users' rights to a file away, and adds none.
+/// Removes other users' rights to a file, and adds none.
 pub(super) fn keep_private(file: &File) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -315,9 +305,9 @@ mod tests {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
     }
 
-    /// A folder `in` with a file `a`, and beside it a folder `out` with a file `b`, which is
-    /// nobody's business.
-    fn stage() -> (tempfile::TempDir, PathBuf) {
+    /// Creates a folder `in` with a file `a`, and beside it a folder `out` with a file `b`, which
+    /// must never be touched.
+    fn fixture() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let real = folder.path().canonicalize().unwrap();
         for (name, file) in [("in", "a"), ("out", "b")] {
@@ -329,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_link_in_any_component_is_refused_and_named() {
-        let (_folder, real) = stage();
+        let (_folder, real) = fixture();
         symlink(real.join("out/b"), real.join("in/file")).unwrap();
         symlink(real.join("out"), real.join("in/folder")).unwrap();
         symlink("nowhere", real.join("in/dead")).unwrap();
@@ -354,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_link_in_the_place_of_a_private_file_is_replaced_and_not_followed() {
-        let (_folder, real) = stage();
+        let (_folder, real) = fixture();
         symlink(real.join("out/b"), real.join("in/x")).unwrap();
         replace_private(&real.join("in/x"), b"ours").unwrap();
         assert_eq!(fs::read(real.join("out/b")).unwrap(), b"b");
@@ -364,7 +354,7 @@ mod tests {
 
     #[test]
     fn the_folder_that_a_person_names_may_be_a_link() {
-        let (_folder, real) = stage();
+        let (_folder, real) = fixture();
         symlink("in", real.join("link")).unwrap();
         let path = named(&real.join("link/../link/a"));
         assert_eq!(path, real.join("in/a"));
@@ -375,7 +365,7 @@ mod tests {
 
     #[test]
     fn only_a_plain_file_within_the_limit_is_read() {
-        let (_folder, real) = stage();
+        let (_folder, real) = fixture();
         let path = real.join("in/a");
         assert_eq!(read(&real.join("none"), 4).unwrap_err().kind(), io::ErrorKind::NotFound);
         fs::write(&path, "abcd").unwrap();
@@ -392,7 +382,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_fifo_is_refused_at_once_however_it_is_opened() {
-        let (_folder, real) = stage();
+        let (_folder, real) = fixture();
         let fifo = real.join("fifo");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
         for how in [How::Read, How::Write, How::Append, How::Private] {
@@ -402,8 +392,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_private_is_private_and_stays_what_it_was() {
-        let (_folder, real) = stage();
+    fn private_files_and_folders_are_this_users_alone() {
+        let (_folder, real) = fixture();
         let path = real.join("in/a");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         drop(open(&path, How::Private).unwrap());

@@ -1,4 +1,4 @@
-//! Whose a file is, as far as that decides whether it may be trusted.
+//! Checks which user owns a file, to decide whether it may be trusted.
 
 use std::fmt;
 use std::path::Path;
@@ -13,8 +13,8 @@ impl fmt::Display for Owner {
     }
 }
 
-/// The owner of what is at `path`, a link itself, where that is neither this user nor root, who can
-/// do anything anyway. `None` where there is nothing, or the system tells no owner.
+/// Returns the owner of `path`, if that is neither this user nor root, who can do anything anyway.
+/// A link is not followed. `None` if nothing is there, or the system has no owners.
 #[cfg(unix)]
 pub(crate) fn foreign(path: &Path) -> Option<Owner> {
     use std::os::unix::fs::MetadataExt as _;
@@ -23,7 +23,7 @@ pub(crate) fn foreign(path: &Path) -> Option<Owner> {
     is_foreign(owner, rustix::process::geteuid().as_raw()).then_some(Owner(owner))
 }
 
-/// The owner of what is at `path`, where that is another user.
+/// Returns `None`: this system has no such owners.
 #[cfg(not(unix))]
 pub fn foreign(_path: &Path) -> Option<Owner> {
     None

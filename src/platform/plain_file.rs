@@ -1,8 +1,8 @@
-//! Reads a small file of somebody else's without ever waiting for it: a FIFO, a device or a folder
+//! Reads a small file of another program, without ever waiting for it. A FIFO, a device or a folder
 //! in its place is an error, and so is a file that is longer than such a file ever is.
 //!
-//! Links are followed: the file is git's, or a person named it, who may keep it where they like.
-//! Files of the project's own are for [`super::own_file`]. Knows nothing of what is in the file.
+//! Links are followed: the file is git's, or a person named it and may keep it anywhere. For the
+//! project's own files see [`super::own_file`]. It knows nothing of the file's content.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -10,12 +10,12 @@ use std::path::Path;
 
 use super::own_file::{Refusal, kind_of, limited};
 
-/// The content of the plain file at `path`, following links.
+/// Reads the plain file at `path`, following links.
 ///
-/// # Errors
-/// What the system says, or a [`Refusal`] when it is no plain file or has more than `limit` bytes.
+/// # Errors The system's error, or a [`Refusal`] when it is not a plain file or has more than
+/// `limit` bytes.
 pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    // Looked at before it is opened, since opening a device may do something.
+    // Checked before it is opened, since opening a device may have an effect.
     if let Some(kind) = kind_of(&std::fs::metadata(path)?) {
         return Err(Refusal::NotAFile { kind }.into());
     }

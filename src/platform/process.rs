@@ -1,7 +1,7 @@
-//! A command of a person's, run by the shell in a process group of its own, so that it ends with
+//! Runs a person's command in a shell, in a process group of its own, so that it ends together with
 //! everything that it started.
 //!
-//! What it may cost in time is the caller's business.
+//! The caller limits its time.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -10,27 +10,26 @@ use std::process::{ExitStatus, Stdio};
 
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
-/// What a command is told and what is kept from it, beside what this process inherited itself.
+/// Changes to the environment that a command inherits from this process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Surroundings {
-    /// Variables that it gets.
+    /// Variables to add.
     pub with: Vec<(&'static str, OsString)>,
-    /// Variables that it doesn't get, though this process has them.
+    /// Variables of this process to remove.
     pub without: Vec<String>,
 }
 
-/// A running command. Dropped before its end it is killed, with its whole group.
+/// A running command. Dropping it before its end kills it, with its whole group.
 #[derive(Debug)]
 pub(crate) struct Shell {
     child: Child,
-    /// The leader's process ID, which is the group's.
+    /// The leader's process ID, which is also the group's.
     group: Option<u32>,
 }
 
-/// Starts `command` by the system's shell in `folder`, without any input.
+/// Starts `command` with the system's shell in `folder`, without any input.
 ///
-/// # Errors
-/// When there is no shell or no folder, or the system starts no process.
+/// # Errors When the shell or the folder is missing, or the system starts no process.
 pub(crate) fn shell(command: &str, folder: &Path, surroundings: &Surroundings) -> io::Result<Shell> {
     let mut shell = if cfg!(windows) { Command::new("cmd") } else { Command::new("sh") };
     shell.arg(if cfg!(windows) { "/C" } else { "-c" }).arg(command).current_dir(folder);
@@ -46,45 +45,45 @@ pub(crate) fn shell(command: &str, folder: &Path, surroundings: &Surroundings) -
 }
 
 impl Shell {
-    /// What it says, once.
+    /// Takes the output streams, once.
     pub(crate) const fn output(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
         (self.child.stdout.take(), self.child.stderr.take())
     }
 
-    /// Waits for its end. May be dropped and called again.
+    /// Waits for the end of the command. The future may be dropped and this called again.
     ///
-    /// # Errors
-    /// When the system can't tell.
+    /// # Errors When the system can't report the status.
     pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await
     }
 
-    /// Asks it and all that it started to end.
+    /// Asks the command and all its children to end.
     pub(crate) fn terminate(&mut self) {
         #[cfg(unix)]
         self.signal(rustix::process::Signal::TERM);
     }
 
-    /// Ends it and all that it started. Right after [`Shell::wait`] it still reaches what outlived
-    /// the command itself: the group's number is not given to others while a member lives.
+    /// Kills the command and all its children. Right after [`Shell::wait`] it still reaches
+    /// children that outlived the command, since the system reuses no group number while a member
+    /// lives.
     pub(crate) fn kill(&mut self) {
         #[cfg(unix)]
         self.signal(rustix::process::Signal::KILL);
-        let _ = self.child.start_kill(); // it may be over
+        let _ = self.child.start_kill(); // it may have ended
     }
 
     #[cfg(unix)]
     fn signal(&self, signal: rustix::process::Signal) {
         let group = self.group.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
         if let Some(group) = group {
-            let _ = rustix::process::kill_process_group(group, signal); // nobody may be left
+            let _ = rustix::process::kill_process_group(group, signal); // the group may be empty
         }
     }
 }
 
 impl Drop for Shell {
     fn drop(&mut self) {
-        // Once it was waited for, its number may belong to others.
+        // After a wait, another process may have the number.
         if self.child.id().is_some() {
             self.kill();
         }

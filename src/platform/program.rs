@@ -1,5 +1,5 @@
-//! One short run of another program, asked one question: bounded in time, in what it says, and in
-//! what it learns of this process's environment.
+//! Runs another program once, for a short answer. Its time, its output and the environment that it
+//! sees are bounded.
 
 use std::ffi::OsStr;
 use std::io::{self, Read as _, Write as _};
@@ -8,24 +8,23 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// What a program answered.
+/// The answer of a program.
 #[derive(Debug)]
 pub(crate) struct ProgramOutput {
-    /// How it ended.
+    /// The exit status.
     pub status: ExitStatus,
-    /// What it printed to standard output, as text.
+    /// Standard output, as text.
     pub said: String,
-    /// The same, byte for byte.
+    /// Standard output, byte for byte.
     pub raw: Vec<u8>,
-    /// What it printed to standard error, as text.
+    /// Standard error, as text.
     pub complained: String,
 }
 
-/// Runs `program`, which gets `input` and of this process's environment only the variables in
-/// `inherited`, and waits at most `patience`. More than `most` bytes are not read of an answer.
+/// Runs `program` with `input` and only the variables in `inherited` of this process's environment,
+/// and waits at most `patience`. Reads at most `most` bytes of each output.
 ///
-/// # Errors
-/// When it can't be started, or does not end in time: then it is killed.
+/// # Errors When the program can't be started, or does not end in time; it is killed then.
 #[expect(clippy::disallowed_methods, reason = "hands on variables of this process")]
 pub(crate) fn ask<'a>(
     program: &str,
@@ -42,7 +41,7 @@ pub(crate) fn ask<'a>(
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
-        // One that doesn't read it has its answer already.
+        // A program that doesn't read its input has its answer already.
         let _ = stdin.write_all(input);
     }
     let (said, complained) = (reader(child.stdout.take(), most), reader(child.stderr.take(), most));
@@ -65,15 +64,15 @@ fn reader(stream: Option<impl io::Read + Send + 'static>, most: u64) -> mpsc::Re
     thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(stream) = stream {
-            // What was read before an error counts; nothing is a wrong answer to everybody who asks.
+            // Bytes before an error count. Every caller treats an empty answer as wrong.
             let _ = stream.take(most).read_to_end(&mut bytes);
         }
-        let _ = send.send(bytes); // nobody may wait any more
+        let _ = send.send(bytes); // the caller may have stopped waiting
     });
     receive
 }
 
 fn end(mut child: Child) {
-    let _ = child.kill(); // it may be over
+    let _ = child.kill(); // it may have ended
     let _ = child.wait();
 }

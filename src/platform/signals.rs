@@ -2,12 +2,12 @@
 
 use tokio::sync::mpsc;
 
-/// A signal that asks the process for something.
+/// A signal with a request for the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
     /// End.
     End(EndSignal),
-    /// SIGHUP: read everything anew.
+    /// SIGHUP: read everything again.
     Hangup,
 }
 
@@ -21,7 +21,7 @@ pub(crate) enum EndSignal {
 }
 
 impl EndSignal {
-    /// The exit code of a process that it ended: 128 and the signal's number.
+    /// Returns the exit code after this signal: 128 and the signal's number.
     pub(crate) const fn exit_code(self) -> u8 {
         match self {
             Self::Interrupt => 130,
@@ -32,8 +32,7 @@ impl EndSignal {
 
 /// Starts to catch SIGINT and SIGTERM; from now on they don't kill the process.
 ///
-/// # Errors
-/// When the system refuses the handlers.
+/// # Errors When the system refuses the handlers.
 #[cfg(unix)]
 pub(crate) fn catch_end_signals() -> std::io::Result<mpsc::UnboundedReceiver<EndSignal>> {
     use signal_hook::consts::{SIGINT, SIGTERM};
@@ -53,8 +52,7 @@ pub(crate) fn catch_end_signals() -> std::io::Result<mpsc::UnboundedReceiver<End
 
 /// Starts to catch SIGINT, SIGTERM and SIGHUP; from now on they don't kill the process.
 ///
-/// # Errors
-/// When the system refuses the handlers.
+/// # Errors When the system refuses the handlers.
 #[cfg(unix)]
 pub(crate) fn catch_all() -> std::io::Result<mpsc::UnboundedReceiver<Signal>> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -76,10 +74,9 @@ pub(crate) fn catch_all() -> std::io::Result<mpsc::UnboundedReceiver<Signal>> {
     Ok(receive)
 }
 
-/// The same where there are no Unix signals.
+/// The same on a system without Unix signals.
 ///
-/// # Errors
-/// Never on this system.
+/// # Errors Never on this system.
 #[cfg(not(unix))]
 pub fn catch_all() -> std::io::Result<mpsc::UnboundedReceiver<Signal>> {
     let (send, receive) = mpsc::unbounded_channel();
@@ -90,9 +87,8 @@ pub fn catch_all() -> std::io::Result<mpsc::UnboundedReceiver<Signal>> {
 
 /// Starts to catch Ctrl-C; from now on it doesn't kill the process.
 ///
-/// # Errors
-/// Never on this system: without Unix signals there is nothing to catch, and the channel stays
-/// silent.
+/// # Errors Never on this system: without Unix signals there is nothing to catch, and the channel
+/// stays silent.
 #[cfg(not(unix))]
 pub fn catch_end_signals() -> std::io::Result<mpsc::UnboundedReceiver<EndSignal>> {
     let (send, receive) = mpsc::unbounded_channel();

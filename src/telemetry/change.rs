@@ -1,8 +1,8 @@
-//! Short ids by which one change can be followed through the log.
+//! Short ids that mark the log lines of one change.
 
 use std::fmt;
 
-/// An id of one change: from the event of a file to its asset being in sync.
+/// The id of one change, from the event of a file until its asset is in sync.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ChangeId(String);
 
@@ -13,15 +13,15 @@ impl fmt::Display for ChangeId {
 }
 
 impl ChangeId {
-    /// A span that puts the field `change` on every line inside it. It has the level of errors, so
-    /// that it is there whatever level is logged.
+    /// Returns a span that puts the field `change` on every line inside it. It has the level of
+    /// errors, so that it exists whatever level is logged.
     pub(crate) fn span(&self) -> tracing::Span {
         tracing::error_span!("following", change = %self)
     }
 }
 
-/// Makes ids: a few letters of this run, then a number. Unique within a run, and most likely among
-/// the runs that one looks at.
+/// Makes ids: a few letters for this run, then a number. They are unique within a run, and most
+/// likely among the runs in one log.
 #[derive(Debug, Clone)]
 pub(crate) struct ChangeIds {
     run: String,
@@ -29,9 +29,9 @@ pub(crate) struct ChangeIds {
 }
 
 impl ChangeIds {
-    /// `seed` is random, another one each run.
+    /// Creates the ids of a run. `seed` is random and differs between runs.
     pub(crate) fn new(seed: u64) -> Self {
-        // Neither vowels, which make words, nor what is easily misread.
+        // Without vowels, which make words, and without letters that are easily misread.
         const LETTERS: &[u8; 20] = b"bcdfghjkmnpqrstvwxyz";
         let mut rest = seed;
         let run = (0..4)
@@ -44,7 +44,7 @@ impl ChangeIds {
         Self { run, last: 0 }
     }
 
-    /// The id of the next change.
+    /// Returns the id of the next change.
     pub(crate) fn next_id(&mut self) -> ChangeId {
         self.last += 1;
         ChangeId(format!("{}-{}", self.run, self.last))

@@ -1,60 +1,60 @@
-//! Whether the service lives, from what its loop says of its progress. Pure: the time is an
-//! argument.
+//! Decides whether the service is alive, from the progress that its loop publishes. Pure: the time
+//! is an argument.
 //!
-//! No timer refreshes it, so a loop that hangs can't look well. Read next: [`super::server`], which
-//! answers with it.
+//! No timer refreshes the progress, so a loop that hangs can't look healthy. Read next:
+//! [`super::server`], which serves the verdict.
 
 use std::time::Duration;
 
-/// What the loop publishes about itself each time it gets somewhere.
+/// The state that the loop publishes whenever it makes progress.
 ///
-/// Whoever reaches the port can read the texts: they must not hold keys, paths or what Roblox said
-/// of an asset.
+/// Anyone who reaches the port can read the texts: they must not contain keys, paths or Roblox's
+/// messages about an asset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Health {
-    /// It has its lock, its state and its watches, and takes work; false again from when it begins
-    /// to stop.
+    /// Whether the service has its lock, its state and its watches, and accepts work. False again
+    /// once it starts to stop.
     pub ready: bool,
-    /// When the loop last got somewhere, on the clock that the server is given (monotonic, since
-    /// the start).
+    /// When the loop last made progress, on the server's clock (monotonic, since the start).
     pub last_progress: Duration,
-    /// How old that may become until the loop counts as stuck.
+    /// How old the progress may become before the loop counts as stuck.
     pub deadline: Duration,
-    /// What it does, in a few words: `watching 120 files`.
+    /// The current activity, in a few words: `watching 120 files`.
     pub detail: String,
-    /// What doesn't work as it should though the loop lives: `the key was refused`. It makes no
-    /// check fail: restarting would not mend it.
+    /// Problems of a loop that is alive: `the key was refused`. They fail no check, since a restart
+    /// would not fix them.
     pub degraded: Vec<String>,
 }
 
-/// The answer to a check.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HealthVerdict {
-    /// The check passes.
+    /// Whether the check passes.
     pub ok: bool,
-    /// One line that says why, or why not.
+    /// The reason, on one line.
     pub reason: String,
 }
 
 impl Health {
-    /// How long nothing has moved. A clock that was read before the last progress was published
-    /// gives zero.
+    /// Returns how long nothing has moved. Returns zero if the clock was read before the last
+    /// progress was published.
     pub(crate) fn age(&self, now: Duration) -> Duration {
         now.saturating_sub(self.last_progress)
     }
 
-    /// Whether the loop still gets somewhere: what a supervisor should restart the service by.
+    /// Returns whether the loop still makes progress. A supervisor should restart the service by
+    /// this.
     pub(crate) fn alive(&self, now: Duration) -> HealthVerdict {
         let age = self.age(now);
         if age <= self.deadline {
-            return HealthVerdict { ok: true, reason: self.told() };
+            return HealthVerdict { ok: true, reason: self.detail_line() };
         }
         let reason = format!("no progress for {} s, {} s are allowed", age.as_secs(), self.deadline.as_secs());
         HealthVerdict { ok: false, reason }
     }
 
-    /// Whether it takes work: not before it is ready, not while it stops, and not while it is
-    /// stuck.
+    /// Returns whether the service accepts work: not before it is ready, not while it stops, and
+    /// not while it is stuck.
     pub(crate) fn takes_work(&self, now: Duration) -> HealthVerdict {
         if !self.ready {
             let detail = one_line(&self.detail);
@@ -64,20 +64,20 @@ impl Health {
         self.alive(now)
     }
 
-    fn told(&self) -> String {
-        let mut told = one_line(&self.detail);
-        if told.is_empty() {
-            "ok".clone_into(&mut told);
+    fn detail_line(&self) -> String {
+        let mut line = one_line(&self.detail);
+        if line.is_empty() {
+            "ok".clone_into(&mut line);
         }
         for blocked in &self.degraded {
-            told.push_str("; degraded: ");
-            told.push_str(&one_line(blocked));
+            line.push_str("; degraded: ");
+            line.push_str(&one_line(blocked));
         }
-        told
+        line
     }
 }
 
-/// Control characters become spaces: a text that came from outside must not forge lines.
+/// Replaces control characters with spaces, since a text from outside must not forge lines.
 pub(super) fn one_line(text: &str) -> String {
     let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     spaced.trim().to_owned()
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn it_lives_while_progress_is_fresh() {
+    fn the_service_is_alive_while_its_progress_is_recent() {
         for (now, ok) in [(0, true), (100, true), (160, true), (161, false), (100_000, false)] {
             assert_eq!(health().alive(s(now)).ok, ok, "{now}");
             assert_eq!(health().takes_work(s(now)).ok, ok, "{now}");
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_work_once_it_is_ready() {
+    fn the_service_accepts_work_once_it_is_ready() {
         let starting = Health { ready: false, detail: "recovering".into(), ..health() };
         assert!(starting.alive(s(101)).ok, "a slow start is no reason to restart");
         assert_eq!(starting.takes_work(s(101)), HealthVerdict { ok: false, reason: "not ready: recovering".into() });
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_degraded_is_said_and_fails_nothing() {
+    fn a_degraded_service_names_its_problems_and_stays_healthy() {
         let refused = Health { degraded: vec!["the key was\nrefused".into(), "it polls".into()], ..health() };
         let verdict = refused.alive(s(101));
         assert!(verdict.ok);

@@ -1,26 +1,25 @@
-//! What people type after `--listen`.
+//! Parses the value of `--listen`.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// What was typed is no address.
+/// The value is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no address to listen on: a port (9400), or an address with a port (127.0.0.1:9400, [::1]:9400)")]
 pub(crate) struct ListenError {
     text: String,
 }
 
-/// Reads an address to listen on. A bare port, `:9400` and `localhost:9400` mean loopback: what is
-/// served has no password, so that another machine can read it must be said by naming an address,
-/// as in `0.0.0.0:9400`.
+/// Parses an address to listen on. A bare port, `:9400` and `localhost:9400` mean loopback. The
+/// pages have no password, so other machines can read them only if an address says so, as in
+/// `0.0.0.0:9400`.
 ///
-/// # Errors
-/// When it is neither a port nor an IP address with a port. Other names are not looked up: what one
-/// resolves to may change behind one's back.
+/// # Errors When it is neither a port nor an IP address with a port. Other names are not looked up,
+/// since their addresses may change unnoticed.
 pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, ListenError> {
     let trimmed = text.trim();
     let port = trimmed.strip_prefix("localhost").filter(|rest| rest.starts_with(':')).unwrap_or(trimmed);
     let port = port.strip_prefix(':').unwrap_or(port);
-    // `parse` would take a sign.
+    // `parse` would accept a sign.
     if port.bytes().all(|byte| byte.is_ascii_digit())
         && let Ok(port) = port.parse()
     {
@@ -34,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_unless_said_otherwise() {
+    fn an_address_is_loopback_unless_it_says_otherwise() {
         for (text, expected) in [
             ("9400", "127.0.0.1:9400"),
             (":9400", "127.0.0.1:9400"),

@@ -1,8 +1,8 @@
-//! Logs on standard error: for people, as one JSON object a line, and with priorities where the
-//! journal of systemd reads.
+//! Logs on standard error: for people, as one JSON object per line, and with priorities for the
+//! journal of systemd.
 //!
-//! Escape codes are only for terminals; in a file, a pipe, the journal or JSON there are none. To
-//! follow one change through the log see [`super::change`].
+//! Only terminals get escape codes; a file, a pipe, the journal and JSON get none. To follow one
+//! change through the log see [`super::change`].
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -26,33 +26,33 @@ pub(crate) enum LogForm {
     Json,
 }
 
-/// How much is logged.
+/// The amount of logging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     /// Errors alone.
     Error,
-    /// What a person should look into.
+    /// Problems that a person should look into.
     Warn,
-    /// What happened to the assets.
+    /// Everything that happened to the assets.
     Info,
     /// Every request.
     Debug,
 }
 
-/// Who reads standard error.
+/// The reader of standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reader {
     /// A terminal that shows colours.
     Terminal,
-    /// A file, a pipe, a terminal without colours.
+    /// A file, a pipe, or a terminal without colours.
     Plain,
-    /// The journal of systemd: it keeps the time itself, and takes `<N>` before a line for its
+    /// The journal of systemd. It adds the time itself, and reads `<N>` before a line as its
     /// priority.
     Journal,
 }
 
-/// Whether standard error goes to the journal: systemd names the journal's socket in
-/// `JOURNAL_STREAM` as device and inode, and a process whose standard error was redirected since
+/// Returns whether standard error goes to the journal. systemd names the journal's socket in
+/// `JOURNAL_STREAM` as device and inode. A process whose standard error was redirected since then
 /// inherits the variable but not the socket.
 #[cfg(unix)]
 pub(crate) fn stderr_is_journal(journal_stream: Option<&OsStr>) -> bool {
@@ -66,7 +66,7 @@ pub(crate) fn stderr_is_journal(journal_stream: Option<&OsStr>) -> bool {
     stderr.is_ok_and(|stderr| (stderr.dev(), stderr.ino()) == named)
 }
 
-/// There is no journal on this system.
+/// Returns `false`: this system has no journal.
 #[cfg(not(unix))]
 pub fn stderr_is_journal(_journal_stream: Option<&OsStr>) -> bool {
     false
@@ -80,7 +80,7 @@ fn device_and_inode(journal_stream: &OsStr) -> Option<(u64, u64)> {
 
 /// Starts to log; a second call changes nothing.
 pub(crate) fn start(form: LogForm, level: Level, reader: Reader) {
-    // Failing means that a log was started before: a test in the same process.
+    // It fails only if a log was started before, by a test in the same process.
     drop(subscriber(form, level, reader, std::io::stderr).try_init());
 }
 
@@ -94,7 +94,7 @@ where
         Level::Info => "info",
         Level::Debug => "debug",
     };
-    // Only what Macadam says: the libraries' own lines may hold headers.
+    // Only Macadam's own lines: those of the libraries may contain headers.
     let filter = EnvFilter::new(format!("off,macadam={level}"));
     let color = reader == Reader::Terminal && form == LogForm::Text;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(color);
@@ -107,14 +107,14 @@ where
     }
     let builder = builder.with_writer(to).json().flatten_event(true);
     match reader {
-        // JSON keeps its time, because it is what a collector reads out of the journal.
+        // JSON keeps its time, because a collector reads it out of the journal.
         Reader::Journal => Box::new(builder.map_event_format(Prioritized).finish()),
         Reader::Terminal | Reader::Plain => Box::new(builder.finish()),
     }
 }
 
-/// Another format with the priority of the journal before each of its lines (sd-daemon(3)); a line
-/// without one would count as information.
+/// A format with the journal's priority before each of its lines (sd-daemon(3)); a line without one
+/// would count as information.
 struct Prioritized<F>(F);
 
 impl<S, N, F> FormatEvent<S, N> for Prioritized<F>
@@ -136,8 +136,7 @@ where
     }
 }
 
-/// A log whose every event is one line that is fit to be shown. In text only: JSON has an escape of
-/// its own.
+/// A log with one printable line for each event. For text only: JSON has its own escapes.
 struct OneLine<W>(W);
 
 impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLine<W> {
@@ -152,7 +151,7 @@ impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLine<W> {
     }
 }
 
-/// Takes one event a write, which is how the subscriber hands them over.
+/// Takes one event with each write, as the subscriber writes them.
 struct LineWriter<W>(W);
 
 impl<W: Write> Write for LineWriter<W> {
@@ -216,14 +215,14 @@ mod tests {
     }
 
     #[test]
-    fn the_change_is_on_the_lines_of_every_level() {
+    fn lines_of_every_level_carry_the_change() {
         let text = logged(LogForm::Text, Level::Warn, Reader::Plain);
         let lines: Vec<&str> = text.lines().filter(|line| line.contains("slow")).collect();
         assert!(matches!(lines.as_slice(), [line] if line.contains("change=bbbb-1")), "{text}");
     }
 
     #[test]
-    fn json_has_one_object_a_line() {
+    fn json_has_one_object_per_line() {
         for reader in [Reader::Terminal, Reader::Plain, Reader::Journal] {
             let text = logged(LogForm::Json, Level::Debug, reader);
             assert_eq!(text.lines().count(), 4, "{text}");
@@ -252,7 +251,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn the_journal_is_known_by_device_and_inode() {
+    fn the_journal_is_recognized_by_device_and_inode() {
         use std::os::unix::fs::MetadataExt as _;
         let stderr = std::fs::metadata("/dev/stderr").unwrap();
         let of = |device: u64, inode: u64| stderr_is_journal(Some(OsStr::new(&format!("{device}:{inode}"))));

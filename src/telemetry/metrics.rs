@@ -1,9 +1,10 @@
-//! What is counted and measured, in the text format of Prometheus.
+//! The metrics, in the text format of Prometheus.
 //!
-//! One value, handed to whoever has something to count: no global registry. It must never take a
-//! label that grows with the project: an address, an asset ID, a path or a message. Labels are
-//! `&'static str`s for that reason. docs/operating.md explains each metric; `tests/it/systemd.rs`
-//! checks that none is missing. Read next: [`super::server`], which serves it.
+//! One value is passed to all code that counts something; there is no global registry. A metric
+//! must never have a label that grows with the project: an address, an asset ID, a path or a
+//! message. For that reason labels are `&'static str`s. docs/operating.md explains each metric;
+//! `tests/it/systemd.rs` checks that none is missing. Read next: [`super::server`], which serves
+//! them.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
@@ -22,12 +23,12 @@ use prometheus_client::registry::Registry;
 pub(crate) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
 /// Upper bounds in seconds of the time from a change to synced. An update of a small file takes a
-/// second or two, an upload of a video and its processing minutes, a window of the rate limits one
-/// minute, and past half an hour an operation has outlived its patience.
+/// second or two, an upload of a video and its processing take minutes, and a rate limit's window
+/// is one minute. After half an hour an operation is past its deadline.
 const SYNCED_BUCKETS: [f64; 12] = [0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0];
 
-/// The statuses that tell an operator something on their own. What else a server may invent is
-/// folded into its class, so that it can't make series.
+/// The statuses with a meaning of their own for an operator. Any other one counts as its class, so
+/// that a server can't create new series.
 const STATUSES: [(u16, &str); 14] = [
     (200, "200"),
     (400, "400"),
@@ -79,16 +80,16 @@ struct BuildLabel {
 
 type Seconds = Counter<f64, AtomicU64>;
 type CounterFamily = Gauge<u64, AtomicU64>;
-/// A gauge that is left out until it is known: a family without labels, empty at first. Zero would
-/// be a time too, in 1970.
+/// A gauge that is absent until its value is known: a family without labels, empty at first. Zero
+/// would be a time too, in 1970.
 type OptionalGauge = Family<[(&'static str, &'static str); 0], CounterFamily>;
 
-/// Everything that is counted and measured.
+/// All metrics of the program.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     assets: Family<StateLabel, CounterFamily>,
-    // States that were seen: one that no asset is in any more is zero, not what it was.
+    // All states so far: a state that has no asset any more is set to zero.
     states: Mutex<BTreeSet<&'static str>>,
     drifted: CounterFamily,
     in_doubt: CounterFamily,
@@ -107,8 +108,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Nothing counted yet. `version` is the program's, `started` when the service started, in Unix
-    /// seconds.
+    /// Creates metrics with nothing counted. `version` is the program's, `started` the start of the
+    /// service in Unix seconds.
     pub fn new(version: &'static str, started: u64) -> Self {
         let since = CounterFamily::default();
         since.set(started);
@@ -135,8 +136,8 @@ impl Metrics {
         metrics
     }
 
-    /// Names and explanations. The crate adds `_total` to counters, `_info` to the build and a full
-    /// stop to each explanation.
+    /// Registers names and explanations. The crate adds `_total` to counters, `_info` to the build
+    /// and a full stop to each explanation.
     fn register(&mut self, version: &'static str, since: CounterFamily) {
         let Self {
             registry,
@@ -188,9 +189,9 @@ impl Metrics {
         registry.register("tasks", "Tasks of the program that are alive", tasks.clone());
     }
 
-    /// How many assets are in each state now. States left out have none.
+    /// Sets the number of assets in each state. A missing state has none.
     pub fn set_assets(&self, by_state: &[(&'static str, u64)]) {
-        // A panic elsewhere can't leave a set of names half written.
+        // A panic elsewhere can't leave the set of names incomplete.
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         states.extend(by_state.iter().map(|(state, _)| *state));
         for state in states.iter().copied() {
@@ -199,62 +200,62 @@ impl Metrics {
         }
     }
 
-    /// How many assets somebody else changed.
+    /// Sets the number of assets that others changed.
     pub fn set_drifted(&self, assets: u64) {
         self.drifted.set(assets);
     }
 
-    /// How many creates are in doubt.
+    /// Sets the number of creates in doubt.
     pub fn set_in_doubt(&self, creates: u64) {
         self.in_doubt.set(creates);
     }
 
-    /// An action ended; both names are those of the JSON output.
+    /// Counts a finished action; both names are those of the JSON output.
     pub fn action(&self, action: &'static str, result: &'static str) {
         self.actions.get_or_create(&ActionLabels { action, result }).inc();
     }
 
-    /// A request ended with this HTTP status, or without an answer.
+    /// Counts a request that ended with this HTTP status, or without an answer.
     pub fn request(&self, endpoint: &'static str, status: Option<u16>) {
         self.requests.get_or_create(&RequestLabels { endpoint, status: status_label(status) }).inc();
     }
 
-    /// A request to this endpoint waited so long for a rate limit.
+    /// Adds the time that a request to this endpoint waited for a rate limit.
     pub fn waited(&self, endpoint: &'static str, time: Duration) {
         self.waited.get_or_create(&EndpointLabel { endpoint }).inc_by(time.as_secs_f64());
     }
 
-    /// An operation was polled once.
+    /// Counts a poll of an operation.
     pub fn poll(&self) {
         self.polls.inc();
     }
 
-    /// An operation ended, in whatever way. Polls by operations is the figure to watch.
+    /// Counts an operation that ended in any way. The figure to watch is polls per operation.
     pub fn operation(&self) {
         self.operations.inc();
     }
 
-    /// All files were scanned, for this reason.
+    /// Counts a scan of all files, for this reason.
     pub fn rescan(&self, reason: &'static str) {
         self.rescans.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    /// The system lost file events.
+    /// Counts a loss of file events by the system.
     pub fn overflow(&self) {
         self.overflows.inc();
     }
 
-    /// A change was in sync so long after it was made.
+    /// Records the time from a change until it was in sync.
     pub fn synced_after(&self, time: Duration) {
         self.synced_after.observe(time.as_secs_f64());
     }
 
-    /// All was found in sync at this moment, in Unix seconds.
+    /// Sets the last time at which everything was in sync, in Unix seconds.
     pub fn set_last_success(&self, unix: u64) {
         self.last_success.get_or_create(&[]).set(unix);
     }
 
-    /// When the API key expires, in Unix seconds, if that is known and ever.
+    /// Sets when the API key expires, in Unix seconds; `None` if it is unknown or never.
     pub fn set_key_expiry(&self, unix: Option<u64>) {
         match unix {
             Some(unix) => {
@@ -264,17 +265,17 @@ impl Metrics {
         }
     }
 
-    /// Wanted and known were compared once.
+    /// Counts a pass of the reconciler.
     pub fn pass(&self) {
         self.passes.inc();
     }
 
-    /// How many tasks of the program are alive.
+    /// Sets how many tasks of the program are alive.
     pub fn set_tasks(&self, alive: u64) {
         self.tasks.set(alive);
     }
 
-    /// All of it, in the text format of Prometheus, version 0.0.4.
+    /// Returns all metrics in the text format of Prometheus, version 0.0.4.
     pub fn text(&self) -> String {
         let mut text = String::new();
         prometheus_text::encode(&mut text, &self.registry).expect("writing to a string cannot fail");
@@ -301,8 +302,7 @@ fn status_label(status: Option<u16>) -> &'static str {
 mod tests {
     use super::*;
 
-    /// The samples of one metric. The format gives the series of a metric no order, so they are
-    /// sorted.
+    /// Returns the samples of one metric, sorted: the format doesn't order the series of a metric.
     fn samples(metrics: &Metrics, name: &str) -> Vec<String> {
         let text = metrics.text();
         let is_of = |line: &&str| {
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_of_a_service_that_just_started() {
+    fn a_service_that_just_started_has_every_metric() {
         let expected = "\
 # HELP macadam_build_info The program that runs.
 # TYPE macadam_build_info gauge
@@ -397,7 +397,7 @@ macadam_tasks 0
     }
 
     #[test]
-    fn statuses_that_nobody_documents_are_folded_into_their_class() {
+    fn undocumented_statuses_count_as_their_class() {
         let metrics = Metrics::new("1.2.3", 0);
         for status in [Some(200), Some(429), None, Some(418), Some(499), Some(599), Some(302), Some(204), Some(999)] {
             metrics.request("get_asset", status);
@@ -425,7 +425,7 @@ macadam_tasks 0
     }
 
     #[test]
-    fn a_state_that_no_asset_is_in_any_more_is_zero() {
+    fn a_state_without_assets_becomes_zero() {
         let metrics = Metrics::new("1.2.3", 0);
         metrics.set_assets(&[("synced", 7), ("failed", 2)]);
         metrics.set_assets(&[("synced", 9)]);
@@ -440,7 +440,7 @@ macadam_tasks 0
     }
 
     #[test]
-    fn moments_are_absent_until_they_are_known() {
+    fn timestamps_are_absent_until_they_are_known() {
         let metrics = Metrics::new("1.2.3", 0);
         assert!(!metrics.text().contains("last_success") && !metrics.text().contains("key_expiry"));
         metrics.set_last_success(1_800_000_001);

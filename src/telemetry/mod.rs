@@ -1,8 +1,9 @@
-//! What operators see: logs on standard error, metrics, health over HTTP, and what systemd is told.
+//! Everything that operators see: logs on standard error, metrics, health over HTTP, and the
+//! notifications to systemd.
 //!
-//! It must never see a credential: what is logged is addresses, IDs, statuses and messages that
-//! `cloud` has already redacted. Nothing here has a timer or a global: the service's loop says what
-//! happened, and time is an argument. Read next: [`metrics`] and [`server`].
+//! It must never see a credential: it logs addresses, IDs, statuses and messages that `cloud` has
+//! already redacted. Nothing here has a timer or a global: the service's loop reports events, and
+//! time is an argument. Read next: [`metrics`] and [`server`].
 
 pub(crate) mod change;
 pub(crate) mod health;

@@ -1,10 +1,10 @@
-//! `--listen`: `/healthz`, `/readyz` and `/metrics` over HTTP.
+//! `--listen`: serves `/healthz`, `/readyz` and `/metrics` over HTTP.
 //!
-//! It reads what the loop published and nothing else: it can't be asked to do anything, and must
-//! never hold up the loop. Every connection answers one request and has a deadline, so the slowest
-//! client costs one of a few places for a few seconds. Where all places are taken, the connection
-//! that has been silent longest makes room for a new one: who opens connections and says nothing
-//! can't keep a probe out. Read next: [`super::health`].
+//! It only reads the state that the loop published. No request can make it act, and it must never
+//! block the loop. Every connection answers one request and has a deadline, so the slowest client
+//! takes one of a few slots for a few seconds. If all slots are taken, a new connection replaces
+//! the one that has been silent longest. So a client that opens connections and sends nothing can't
+//! keep a probe out. Read next: [`super::health`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -27,41 +27,40 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::health::{Health, HealthVerdict, one_line};
 use super::metrics::{self, Metrics};
 
-/// What one client, or all of them, may cost.
+/// The most that one client, or all of them, may use.
 #[derive(Debug, Clone, Copy)]
 struct ClientLimits {
-    /// Connections at once. One more takes the place of the longest silent one; where all are being
-    /// answered it waits in the kernel's queue.
+    /// Connections at once. One more replaces the longest silent one. While all are being answered,
+    /// it waits in the kernel's queue.
     connections: usize,
     /// How long a connection may live, from its first byte to the last of the answer.
     patience: Duration,
-    /// How long a client may take to say what it wants.
+    /// How long a client may take to send its request's head.
     head_patience: Duration,
 }
 
-/// Two probes and a scraper need three places; the rest is for people. Probes and scrapers give up
-/// after ten seconds themselves.
+/// Two probes and a scraper need three slots; the rest is for people. Probes and scrapers
+/// themselves time out after ten seconds.
 const LIMITS: ClientLimits =
     ClientLimits { connections: 32, patience: Duration::from_secs(10), head_patience: Duration::from_secs(5) };
 
-/// The largest head of a request; browsers send less than 2 KiB. A longer one is answered with 431.
-/// It is also what hyper needs at least.
+/// The largest head of a request, in bytes; browsers send less than 2 KiB. A longer one is answered
+/// with 431. It is also hyper's minimum.
 const MAX_HEAD: usize = 8 * 1024;
 
-/// How long accepting rests after a failure, which is most likely a lack of descriptors: others
-/// have to end first.
-const ACCEPT_REST: Duration = Duration::from_millis(200);
+/// The pause after a failed accept. The likely cause is a lack of descriptors, until other
+/// connections end.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// The clock that [`Health::last_progress`] is on: the time since the start, never jumping.
+/// The clock of [`Health::last_progress`]: the time since the start, never jumping.
 pub(crate) type ProgressClock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
-/// What is shown to the outside.
+/// The state behind the pages.
 #[derive(Clone)]
 pub(crate) struct StatusPages {
-    /// What the loop says of itself. When its sender is gone, so is the loop, and `/healthz` says
-    /// so.
+    /// The loop's health. When its sender is gone, the loop has ended, and `/healthz` says so.
     pub health: watch::Receiver<Health>,
-    /// What was counted.
+    /// The program's metrics.
     pub metrics: Arc<Metrics>,
     /// Read at each request.
     pub clock: ProgressClock,
@@ -74,34 +73,34 @@ impl std::fmt::Debug for StatusPages {
     }
 }
 
-/// Answers until `shutdown` is done, then drops what is open: so end it last, after the loop has
-/// published that it stops.
-pub(crate) async fn serve(listener: TcpListener, face: StatusPages, shutdown: impl Future<Output = ()>) {
-    serve_within(LIMITS, listener, face, shutdown).await;
+/// Serves until `shutdown` is done, then drops the open connections. End it last, after the loop
+/// has published that it stops.
+pub(crate) async fn serve(listener: TcpListener, pages: StatusPages, shutdown: impl Future<Output = ()>) {
+    serve_within(LIMITS, listener, pages, shutdown).await;
 }
 
-/// The connections that are open, the oldest first.
+/// The open connections, the oldest first.
 #[derive(Default)]
-struct Places {
+struct ConnectionSlots {
     taken: VecDeque<ConnectionSlot>,
 }
 
 /// One open connection.
 struct ConnectionSlot {
     task: AbortHandle,
-    /// Whether the whole head of its request has come.
-    asked: Arc<AtomicBool>,
+    /// Whether the whole head of its request has arrived.
+    has_request: Arc<AtomicBool>,
 }
 
-impl Places {
-    /// Whether there is room for another one, if need be by ending the connection that has been
+impl ConnectionSlots {
+    /// Returns whether there is room for another connection. If needed, ends the one that has been
     /// silent longest.
-    fn make_room(&mut self, places: usize) -> bool {
-        self.taken.retain(|place| !place.task.is_finished());
-        if self.taken.len() < places {
+    fn make_room(&mut self, slots: usize) -> bool {
+        self.taken.retain(|slot| !slot.task.is_finished());
+        if self.taken.len() < slots {
             return true;
         }
-        let silent = self.taken.iter().position(|place| !place.asked.load(Ordering::Relaxed));
+        let silent = self.taken.iter().position(|slot| !slot.has_request.load(Ordering::Relaxed));
         if let Some(evicted) = silent.and_then(|at| self.taken.remove(at)) {
             evicted.task.abort();
             return true;
@@ -113,11 +112,11 @@ impl Places {
 async fn serve_within(
     limits: ClientLimits,
     listener: TcpListener,
-    face: StatusPages,
+    pages: StatusPages,
     shutdown: impl Future<Output = ()>,
 ) {
-    let router = router(face);
-    let mut places = Places::default();
+    let router = router(pages);
+    let mut slots = ConnectionSlots::default();
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -128,26 +127,27 @@ async fn serve_within(
         };
         match accepted {
             Ok((stream, _)) => {
-                // Answers take milliseconds: where every place has one under way, one is free soon.
-                while !places.make_room(limits.connections) {
+                // Answers take milliseconds: if every slot has a request in progress, one is free
+                // soon.
+                while !slots.make_room(limits.connections) {
                     tokio::select! {
                         () = &mut shutdown => return connections.shutdown().await,
                         _ = connections.join_next() => {}
                     }
                 }
-                let (router, asked) = (router.clone(), Arc::new(AtomicBool::new(false)));
-                let place = Arc::clone(&asked);
+                let (router, has_request) = (router.clone(), Arc::new(AtomicBool::new(false)));
+                let slot = Arc::clone(&has_request);
                 let task = connections.spawn(async move {
-                    // Past its deadline a connection is the client's loss.
-                    tokio::time::timeout(limits.patience, connect(limits, stream, router, asked)).await.ok();
+                    // A connection past its deadline ends; the client may try again.
+                    tokio::time::timeout(limits.patience, connect(limits, stream, router, has_request)).await.ok();
                 });
-                places.taken.push_back(ConnectionSlot { task, asked: place });
+                slots.taken.push_back(ConnectionSlot { task, has_request: slot });
             }
             Err(error) => {
                 tracing::warn!(%error, "accept a connection on the address of --listen");
                 tokio::select! {
                     () = &mut shutdown => break,
-                    () = tokio::time::sleep(ACCEPT_REST) => {}
+                    () = tokio::time::sleep(ACCEPT_PAUSE) => {}
                 }
             }
         }
@@ -155,51 +155,51 @@ async fn serve_within(
     connections.shutdown().await;
 }
 
-async fn connect(limits: ClientLimits, stream: TcpStream, router: Router, asked: Arc<AtomicBool>) {
+async fn connect(limits: ClientLimits, stream: TcpStream, router: Router, has_request: Arc<AtomicBool>) {
     let pages = TowerToHyperService::new(router);
     let answering = service_fn(|request: Request<Incoming>| {
-        asked.store(true, Ordering::Relaxed);
+        has_request.store(true, Ordering::Relaxed);
         pages.call(request)
     });
-    // One request a connection: then the deadline of the connection is that of the request, and nobody
-    // keeps a place by being idle.
+    // One request per connection: then the connection's deadline is the request's, and no idle
+    // connection keeps a slot.
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_patience)
         .max_buf_size(MAX_HEAD)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), answering);
-    // A connection that breaks is the client's business.
+    // A broken connection concerns only its client.
     serving.await.ok();
 }
 
-fn router(face: StatusPages) -> Router {
-    // No handler reads a body, so its size is of no interest. `get` answers HEAD too.
+fn router(pages: StatusPages) -> Router {
+    // No handler reads a body, so its size doesn't matter. `get` answers HEAD too.
     Router::new()
         .route(
             "/healthz",
-            get(async |face: State<StatusPages>, headers: HeaderMap| check(&face, &headers, Health::alive)),
+            get(async |pages: State<StatusPages>, headers: HeaderMap| check(&pages, &headers, Health::alive)),
         )
         .route(
             "/readyz",
-            get(async |face: State<StatusPages>, headers: HeaderMap| check(&face, &headers, Health::takes_work)),
+            get(async |pages: State<StatusPages>, headers: HeaderMap| check(&pages, &headers, Health::takes_work)),
         )
         .route("/metrics", get(counted))
         .fallback(|| async { plain(StatusCode::NOT_FOUND, "no such page: /healthz, /readyz, /metrics") })
-        .with_state(face)
+        .with_state(pages)
 }
 
-async fn counted(State(face): State<StatusPages>) -> Response {
-    face.metrics.set_tasks(tokio::runtime::Handle::current().metrics().num_alive_tasks() as u64);
-    answer(StatusCode::OK, metrics::CONTENT_TYPE, face.metrics.text())
+async fn counted(State(pages): State<StatusPages>) -> Response {
+    pages.metrics.set_tasks(tokio::runtime::Handle::current().metrics().num_alive_tasks() as u64);
+    answer(StatusCode::OK, metrics::CONTENT_TYPE, pages.metrics.text())
 }
 
-fn check(face: &StatusPages, headers: &HeaderMap, judge: fn(&Health, Duration) -> HealthVerdict) -> Response {
-    // Before the clock is read: progress can't lie in its future then.
-    let health = face.health.borrow().clone();
-    let now = (face.clock)();
-    // The sender goes when the loop ends, even by a panic.
-    let ended = face.health.has_changed().is_err();
+fn check(pages: &StatusPages, headers: &HeaderMap, judge: fn(&Health, Duration) -> HealthVerdict) -> Response {
+    // Read before the clock, so that the progress is never in the future.
+    let health = pages.health.borrow().clone();
+    let now = (pages.clock)();
+    // The sender is dropped when the loop ends, even by a panic.
+    let ended = pages.health.has_changed().is_err();
     let verdict =
         if ended { HealthVerdict { ok: false, reason: "the loop has ended".to_owned() } } else { judge(&health, now) };
     let status = if verdict.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

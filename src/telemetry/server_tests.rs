@@ -1,4 +1,4 @@
-//! The status server over real sockets, with the clock in the test's hand.
+//! Tests of the status server over real sockets, with a clock that the test sets.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 
-/// A server with a clock that stands still until it is set.
+/// A server whose clock stands still until it is set.
 struct Served {
     address: SocketAddr,
     health: watch::Sender<Health>,
@@ -102,7 +102,7 @@ async fn a_loop_that_died_is_not_healthy() {
 }
 
 #[tokio::test]
-async fn json_for_those_who_ask() {
+async fn json_is_served_on_request() {
     let served = Served::start().await;
     served.health.send_modify(|health| health.degraded.push("the key was refused".to_owned()));
     let (status, head, body) = served.ask("GET", "/readyz", "text/html;q=0.5, Application/JSON;q=0.9").await;
@@ -126,7 +126,7 @@ async fn metrics_are_served_as_prometheus_expects() {
     served.metrics.pass();
     let (status, head, body) = served.ask("GET", "/metrics", "*/*").await;
     assert_eq!((status, &body), (200, &served.metrics.text()));
-    // The server and this connection at least.
+    // At least the server and this connection.
     let tasks = body.lines().find_map(|line| line.strip_prefix("macadam_tasks ")?.parse::<u64>().ok());
     assert!(tasks.is_some_and(|tasks| tasks >= 2), "{body}");
     assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
@@ -147,22 +147,22 @@ async fn head_is_get_without_a_body_and_the_rest_is_refused() {
 }
 
 #[tokio::test]
-async fn huge_and_broken_requests_are_answered_and_forgotten() {
+async fn huge_and_broken_requests_are_answered_and_closed() {
     let served = Served::start().await;
     let head = "GET /healthz HTTP/1.1\r\nhost: x\r\n";
     let long = served.raw(format!("{head}a: {}\r\n\r\n", "b".repeat(MAX_HEAD))).await;
-    // It may close before the client has sent it all, and then the answer is lost on the way.
+    // It may close before the client has sent everything, and then the answer is lost.
     assert!(long.is_empty() || long.starts_with("HTTP/1.1 431 "), "{long}");
     let garbage = served.raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n").await;
     assert!(garbage.is_empty() || garbage.starts_with("HTTP/1.1 400 "), "{garbage}");
-    // The body of a terabyte never comes, and nobody waits for it.
+    // The body of a terabyte never comes, and the server doesn't wait for it.
     let body = served.raw(format!("{head}content-length: 1000000000000\r\n\r\nx")).await;
     assert!(body.is_empty() || body.starts_with("HTTP/1.1 200 "), "{body}");
     assert_eq!(served.get("/healthz").await.0, 200);
 }
 
 #[tokio::test]
-async fn two_requests_on_one_connection_are_one_too_many() {
+async fn a_connection_answers_only_one_request() {
     let served = Served::start().await;
     let answer = served.raw("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n".repeat(2)).await;
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
@@ -170,7 +170,7 @@ async fn two_requests_on_one_connection_are_one_too_many() {
 }
 
 #[tokio::test]
-async fn silent_clients_lose_their_places() {
+async fn silent_clients_lose_their_slots() {
     let short = Duration::from_millis(50);
     for limits in [
         ClientLimits { connections: 2, head_patience: short, ..LIMITS },
@@ -183,15 +183,15 @@ async fn silent_clients_lose_their_places() {
             stream.write_all(said.as_bytes()).await.unwrap();
             silent.push(stream);
         }
-        // More of them than places, and they stay: an answer comes only because they are shown out.
+        // More silent clients than slots, and they stay: an answer needs their slots.
         assert_eq!(served.get("/healthz").await.0, 200);
         drop(silent);
     }
 }
 
 #[tokio::test]
-async fn silent_clients_keep_no_probe_out() {
-    // Nobody is shown out for being late here.
+async fn silent_clients_do_not_keep_a_probe_out() {
+    // No client is too late here.
     let day = Duration::from_secs(86_400);
     let served = Served::within(ClientLimits { connections: 4, patience: day, head_patience: day }).await;
     let mut silent = Vec::new();
@@ -206,7 +206,7 @@ async fn silent_clients_keep_no_probe_out() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_reads_holds_nothing_up() {
+async fn a_client_that_never_reads_delays_no_other() {
     let served = Served::start().await;
     let mut deaf = TcpStream::connect(served.address).await.unwrap();
     deaf.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();

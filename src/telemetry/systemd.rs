@@ -1,15 +1,14 @@
-//! What systemd is told: ready, reloading, stopping, a line of status, and that the loop still
-//! beats.
+//! Notifications to systemd: ready, reloading, stopping, a line of status, and the loop's watchdog
+//! pings.
 //!
-//! Without systemd, or on a system that can't have it, all of it does nothing. It must never beat
-//! by itself: [`Watchdog`] says whether a beat is deserved, by the loop's own progress, and the
-//! loop sends it.
+//! Without systemd, or on a system that can't have it, all of this does nothing. It never pings by
+//! itself: [`Watchdog`] decides by the loop's own progress, and the loop sends the ping.
 //!
 //! Children (git, a command of `--on-change`) must not speak for the service. The variables can't
-//! be taken out of this process's own environment: that is unsafe while other threads may read it,
-//! and this crate forbids unsafe code. So whoever starts a child removes [`NOT_FOR_CHILDREN`] from
-//! the child's environment, and the unit says `NotifyAccess=main`, by which systemd drops what a
-//! child sends all the same.
+//! be removed from this process's own environment: that is unsafe while other threads may read it,
+//! and this crate forbids unsafe code. So the code that starts a child removes [`NOT_FOR_CHILDREN`]
+//! from the child's environment. And the unit sets `NotifyAccess=main`, so systemd drops any
+//! message of a child.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -22,10 +21,11 @@ const SOCKET: &str = "NOTIFY_SOCKET";
 const WATCHDOG: &str = "WATCHDOG_USEC";
 const WATCHDOG_PID: &str = "WATCHDOG_PID";
 
-/// systemd cuts nothing, but shows the status on one line of a terminal.
+/// The longest status, in characters. systemd truncates nothing, but shows it on one line of a
+/// terminal.
 const MAX_STATUS: usize = 200;
 
-/// The line to systemd, or to nobody.
+/// A connection to systemd, if there is one.
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
     #[cfg(unix)]
@@ -34,13 +34,12 @@ pub(crate) struct Notifier {
 }
 
 impl Notifier {
-    /// Reads, once, what systemd said in the environment. `variable` looks one up
+    /// Reads systemd's settings from the environment, once. `variable` looks one up
     /// (`std::env::var_os`), `pid` is this process.
     ///
-    /// # Errors
-    /// When there is a socket but no way to talk to it: a path that is none, an address that this
-    /// system doesn't have, no descriptor left. The service should say so and go on with
-    /// [`Notifier::default`]: systemd will end it if it insists on hearing.
+    /// # Errors When there is a socket that can't be used: an invalid path, an address that this
+    /// system doesn't have, no free descriptor. The service should report that and continue with
+    /// [`Notifier::default`]; systemd ends it if it needs the notifications.
     pub(crate) fn new(variable: impl Fn(&str) -> Option<OsString>, pid: u32) -> io::Result<Self> {
         let watchdog = watchdog(variable(WATCHDOG).as_deref(), variable(WATCHDOG_PID).as_deref(), pid);
         let socket = variable(SOCKET).filter(|address| !address.is_empty());
@@ -54,7 +53,7 @@ impl Notifier {
         Ok(notifier)
     }
 
-    /// Whether anybody listens.
+    /// Returns whether systemd listens.
     pub(crate) fn is_connected(&self) -> bool {
         #[cfg(unix)]
         let connected = self.socket.is_some();
@@ -63,13 +62,14 @@ impl Notifier {
         connected
     }
 
-    /// How long systemd waits for a beat before it kills the service; `None` when it doesn't watch.
+    /// Returns how long systemd waits for a ping before it kills the service; `None` without a
+    /// watchdog.
     pub(crate) fn watchdog_interval(&self) -> Option<Duration> {
         self.watchdog.filter(|_| self.is_connected())
     }
 
-    /// The loop's watchdog, if systemd listens for it. `deadline` is how old progress may become,
-    /// the same as of `/healthz`.
+    /// Returns the loop's watchdog, if systemd listens for it. `deadline` is how old progress may
+    /// become, the same as for `/healthz`.
     pub(crate) fn watchdog(&self, deadline: Duration) -> Option<Watchdog> {
         self.watchdog_interval().map(|interval| Watchdog::new(interval, deadline))
     }
@@ -77,54 +77,50 @@ impl Notifier {
 
 #[cfg(unix)]
 impl Notifier {
-    /// It takes work: the lock is held, the state is recovered, the watches are armed; or a reload
-    /// is done.
+    /// Reports that the service accepts work: the lock is held, the state is recovered, the watches
+    /// are armed; or that a reload is done.
     ///
-    /// # Errors
-    /// When systemd can't be reached.
+    /// # Errors When systemd can't be reached.
     pub(crate) fn ready(&self) -> io::Result<()> {
-        self.tell(&[sd_notify::NotifyState::Ready])
+        self.notify(&[sd_notify::NotifyState::Ready])
     }
 
-    /// What it does, in a few words; shown by `systemctl status`. Must not hold a credential.
+    /// Reports the current activity in a few words; `systemctl status` shows it. It must not
+    /// contain a credential.
     ///
-    /// # Errors
-    /// When systemd can't be reached.
+    /// # Errors When systemd can't be reached.
     pub(crate) fn status(&self, text: &str) -> io::Result<()> {
         let text: String = super::health::one_line(text).chars().take(MAX_STATUS).collect();
-        self.tell(&[sd_notify::NotifyState::Status(&text)])
+        self.notify(&[sd_notify::NotifyState::Status(&text)])
     }
 
-    /// A reload begins. [`Notifier::ready`] must follow, or systemd takes the reload for failed
-    /// and, with `Type=notify-reload`, ends the service.
+    /// Reports that a reload begins. [`Notifier::ready`] must follow. Otherwise systemd considers
+    /// the reload failed and, with `Type=notify-reload`, ends the service.
     ///
-    /// # Errors
-    /// When systemd can't be reached.
+    /// # Errors When systemd can't be reached.
     pub(crate) fn reloading(&self) -> io::Result<()> {
-        // The time tells systemd that this is the answer to its signal and not to an earlier one; the
-        // kernel's clock, because it compares with its own.
-        self.tell(&[sd_notify::NotifyState::Reloading, sd_notify::NotifyState::monotonic_usec_now()?])
+        // The time tells systemd that this answers its latest signal. It is the kernel's clock,
+        // because systemd compares it with its own.
+        self.notify(&[sd_notify::NotifyState::Reloading, sd_notify::NotifyState::monotonic_usec_now()?])
     }
 
-    /// It begins to stop.
+    /// Reports that the service starts to stop.
     ///
-    /// # Errors
-    /// When systemd can't be reached.
+    /// # Errors When systemd can't be reached.
     pub(crate) fn stopping(&self) -> io::Result<()> {
-        self.tell(&[sd_notify::NotifyState::Stopping])
+        self.notify(&[sd_notify::NotifyState::Stopping])
     }
 
-    /// One beat. Send it only when [`Watchdog::beat`] says so.
+    /// Sends one watchdog ping. Call it only when [`Watchdog::beat`] returns true.
     ///
-    /// # Errors
-    /// When systemd can't be reached.
+    /// # Errors When systemd can't be reached.
     pub(crate) fn notify_watchdog(&self) -> io::Result<()> {
-        self.tell(&[sd_notify::NotifyState::Watchdog])
+        self.notify(&[sd_notify::NotifyState::Watchdog])
     }
 
-    fn tell(&self, what: &[sd_notify::NotifyState<'_>]) -> io::Result<()> {
+    fn notify(&self, what: &[sd_notify::NotifyState<'_>]) -> io::Result<()> {
         let Some(socket) = &self.socket else { return Ok(()) };
-        // One datagram: what belongs together is read together.
+        // One datagram, so that systemd reads all lines together.
         let lines: Vec<String> = what.iter().map(ToString::to_string).collect();
         socket.send(&lines.join("\n"))
     }
@@ -151,11 +147,11 @@ impl Notifier {
     }
 }
 
-/// When to beat, and whether a beat is deserved.
+/// Decides when to ping, and whether the loop's progress allows it.
 ///
-/// The loop wakes at least every [`Watchdog::interval`], idle or not, and asks. Since it asks
-/// itself, a loop that hangs doesn't beat; and since it asks with the age of its progress, one that
-/// only spins doesn't either.
+/// The loop wakes at least every [`Watchdog::interval`], idle or not, and asks. A loop that hangs
+/// doesn't ask, so it doesn't ping. It asks with the age of its progress, so one that only spins
+/// doesn't ping either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Watchdog {
     interval: Duration,
@@ -163,30 +159,32 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// `watchdog` is what systemd waits, `deadline` how old progress may become.
+    /// Creates a watchdog. `watchdog` is systemd's timeout, `deadline` how old progress may become.
     pub(crate) fn new(watchdog: Duration, deadline: Duration) -> Self {
-        // systemd's advice (sd_watchdog_enabled(3)): at half the time, so that one late beat costs nothing.
+        // At half the timeout, so that one late ping is harmless (systemd's advice,
+        // sd_watchdog_enabled(3)).
         Self { interval: watchdog / 2, deadline }
     }
 
-    /// How often to ask.
+    /// Returns how often to ask.
     pub(crate) const fn interval(&self) -> Duration {
         self.interval
     }
 
-    /// Whether to beat now, when nothing has moved for `progress_age`.
+    /// Returns whether to ping now, when nothing has moved for `progress_age`.
     pub(crate) fn beat(&self, progress_age: Duration) -> bool {
         progress_age <= self.deadline
     }
 
-    /// When to ask next, on the loop's clock, after the beat of `last`.
+    /// Returns when to ask next, on the loop's clock, after the ping at `last`.
     #[cfg(test)]
     pub(crate) const fn next(&self, last: Duration) -> Duration {
         last.saturating_add(self.interval)
     }
 }
 
-/// `WATCHDOG_USEC`, if it is meant for this process: a child that inherited it is not watched.
+/// Parses `WATCHDOG_USEC`, if it is meant for this process: a child that inherited it is not
+/// watched.
 fn watchdog(microseconds: Option<&OsStr>, of: Option<&OsStr>, pid: u32) -> Option<Duration> {
     let number = |text: &OsStr| text.to_str()?.parse::<u64>().ok();
     if of.is_some_and(|of| number(of) != Some(u64::from(pid))) {
@@ -195,8 +193,8 @@ fn watchdog(microseconds: Option<&OsStr>, of: Option<&OsStr>, pid: u32) -> Optio
     number(microseconds?).filter(|microseconds| *microseconds > 0).map(Duration::from_micros)
 }
 
-/// The socket. The crate would read the environment and connect anew at each call, and takes
-/// `@name` for a file; so it makes the messages, and this sends them.
+/// The socket. The crate would read the environment and connect again at each call, and treats
+/// `@name` as a file. So the crate only formats the messages, and this sends them.
 #[cfg(unix)]
 mod unix {
     use std::ffi::OsStr;
@@ -205,8 +203,8 @@ mod unix {
     use std::os::unix::net::{SocketAddr, UnixDatagram};
     use std::time::Duration;
 
-    /// How long a message may wait for room in systemd's queue. If systemd reads nothing for so
-    /// long, a lost line is the smaller harm than a loop that stands.
+    /// How long a message may wait for room in systemd's queue. After that, losing a line does less
+    /// harm than blocking the loop.
     const PATIENCE: Duration = Duration::from_secs(2);
 
     #[derive(Debug)]
@@ -223,10 +221,10 @@ mod unix {
             Ok(Self { socket, address })
         }
 
-        /// To the address and not over a connection, so that a systemd that was replaced under us
-        /// (daemon-reexec) is reached all the same.
+        /// Sends to the address and not over a connection, so that the message also reaches a
+        /// systemd that was replaced (daemon-reexec).
         pub(super) fn send(&self, message: &str) -> io::Result<()> {
-            // A datagram goes whole or not at all.
+            // A datagram is sent completely or not at all.
             self.socket.send_to_addr(message.as_bytes(), &self.address).map(drop)
         }
     }

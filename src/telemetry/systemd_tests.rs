@@ -1,4 +1,4 @@
-//! The notifier against a real socket, and the heart as a function.
+//! Tests of the notifier with a real socket, and of the watchdog as a function.
 
 use super::*;
 
@@ -7,7 +7,7 @@ const fn s(seconds: u64) -> Duration {
 }
 
 #[test]
-fn a_beat_is_deserved_by_progress() {
+fn the_watchdog_pings_only_with_recent_progress() {
     let watchdog = Watchdog::new(s(120), s(300));
     assert_eq!((watchdog.interval(), watchdog.next(s(1000))), (s(60), s(1060)));
     for (age, beats) in [(0, true), (60, true), (300, true), (301, false), (1_000_000, false)] {
@@ -15,8 +15,8 @@ fn a_beat_is_deserved_by_progress() {
     }
 }
 
-/// A loop on a made-up clock that wakes as [`Watchdog`] asks and stops to get anywhere at `stuck`;
-/// gives when systemd would kill it.
+/// Plays a loop on an artificial clock that wakes as [`Watchdog`] asks, and makes no progress after
+/// `stuck`. Returns when systemd would kill it.
 fn killed_at(watchdog: Watchdog, interval: Duration, stuck: Duration) -> Option<Duration> {
     let (mut now, mut beaten) = (s(0), s(0));
     while now < s(10_000) {
@@ -40,7 +40,7 @@ fn a_loop_that_spins_without_progress_is_ended_and_an_idle_one_lives() {
 }
 
 #[test]
-fn the_watchdog_is_that_of_this_process() {
+fn a_watchdog_meant_for_another_process_is_ignored() {
     let read =
         |microseconds: Option<&str>, of: Option<&str>| watchdog(microseconds.map(OsStr::new), of.map(OsStr::new), 42);
     for (microseconds, of, expected) in [
@@ -61,7 +61,7 @@ fn without_systemd_nothing_happens() {
     for socket in [None, Some(OsString::new())] {
         let notifier = Notifier::new(|name| if name == SOCKET { socket.clone() } else { Some("5".into()) }, 5).unwrap();
         assert!(!notifier.is_connected());
-        // Nobody listens for a beat, whatever the other variables say.
+        // Without a socket there is no watchdog, whatever the other variables say.
         assert_eq!((notifier.watchdog_interval(), notifier.watchdog(s(1))), (None, None));
         notifier.ready().unwrap();
         notifier.status("x").unwrap();
@@ -87,7 +87,7 @@ mod with_a_socket {
         Notifier::new(variable, 7)
     }
 
-    fn heard(systemd: &UnixDatagram) -> String {
+    fn received(systemd: &UnixDatagram) -> String {
         let mut buffer = [0; 4096];
         let length = systemd.recv(&mut buffer).unwrap();
         String::from_utf8(buffer[..length].to_vec()).unwrap()
@@ -98,19 +98,19 @@ mod with_a_socket {
         assert_eq!(notifier.watchdog_interval(), Some(s(30)));
         assert_eq!(notifier.watchdog(s(60)).map(|watchdog| watchdog.interval()), Some(s(15)));
         notifier.ready().unwrap();
-        assert_eq!(heard(systemd), "READY=1");
+        assert_eq!(received(systemd), "READY=1");
         notifier.status("watching 3 files\nREADY=1").unwrap();
-        assert_eq!(heard(systemd), "STATUS=watching 3 files READY=1", "a text can't make a second line");
+        assert_eq!(received(systemd), "STATUS=watching 3 files READY=1", "a text can't make a second line");
         notifier.status(&"é".repeat(5000)).unwrap();
-        assert_eq!(heard(systemd), format!("STATUS={}", "é".repeat(MAX_STATUS)));
+        assert_eq!(received(systemd), format!("STATUS={}", "é".repeat(MAX_STATUS)));
         notifier.reloading().unwrap();
-        let reloading = heard(systemd);
+        let reloading = received(systemd);
         let time = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap_or_else(|| panic!("{reloading}"));
         assert!(time.parse::<u64>().is_ok_and(|time| time > 0), "{reloading}");
         notifier.notify_watchdog().unwrap();
-        assert_eq!(heard(systemd), "WATCHDOG=1");
+        assert_eq!(received(systemd), "WATCHDOG=1");
         notifier.stopping().unwrap();
-        assert_eq!(heard(systemd), "STOPPING=1");
+        assert_eq!(received(systemd), "STOPPING=1");
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod with_a_socket {
     }
 
     #[test]
-    fn a_systemd_that_was_replaced_is_reached_and_one_that_left_is_an_error() {
+    fn a_replaced_systemd_is_reached_and_a_missing_one_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
         let first = UnixDatagram::bind(&path).unwrap();
@@ -143,7 +143,7 @@ mod with_a_socket {
         assert!(notifier.notify_watchdog().is_err());
         let second = UnixDatagram::bind(&path).unwrap();
         notifier.notify_watchdog().unwrap();
-        assert_eq!(heard(&second), "WATCHDOG=1");
+        assert_eq!(received(&second), "WATCHDOG=1");
     }
 
     #[test]
@@ -155,7 +155,7 @@ mod with_a_socket {
 }
 
 #[test]
-fn what_is_read_is_not_for_children() {
+fn every_variable_that_is_read_is_hidden_from_children() {
     let read = std::cell::RefCell::new(Vec::new());
     let nothing = |name: &str| {
         read.borrow_mut().push(name.to_owned());

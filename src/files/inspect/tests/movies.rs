@@ -152,7 +152,7 @@ fn padding_behind_header_and_media_is_ignored() {
 fn both_names_take_both_brands_and_none() {
     for brand in [b"qt  ", b"isom", b"mp42", b"M4V ", b"avc1"] {
         for name in ["a.mp4", "a.mov"] {
-            assert!(look(name, &movie(brand, 1, 1, 1)).is_ok(), "{name}");
+            assert!(inspect_bytes(name, &movie(brand, 1, 1, 1)).is_ok(), "{name}");
         }
     }
     let (media, moov) = (bx(b"mdat", &[&[0; 50]]), header(2000, &[PICTURES], &[]));
