@@ -1,4 +1,4 @@
-//! What can go wrong with the state database.
+//! The errors of the state database.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,28 +10,28 @@ use crate::model::recorded::ApplyError;
 use crate::model::shown::foreign;
 use crate::platform::own_file;
 
-/// The state can't be used, or a change of it failed and nothing of that change is stored.
+/// The state can't be used, or a change of it failed and stored nothing.
 ///
-/// Can be cloned, because one failed COMMIT is told to everybody who waited for it.
+/// Can be cloned, because all callers that wait for one COMMIT get its error.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StateError {
-    /// The folder of the state could not be made.
+    /// The folder of the state could not be created.
     #[error("can't create the folder `{}` for the state", path.display())]
     CreateFolder {
         /// The folder.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: Arc<io::Error>,
     },
-    /// The file of the state could not be looked at or made.
+    /// The file of the state could not be read or created.
     #[error("can't open the state `{}`", path.display())]
     OpenFile {
         /// The database.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: Arc<io::Error>,
     },
-    /// The file holds something else.
+    /// The file contains something else.
     #[error("`{}` is no database", path.display())]
     NotADatabase {
         /// The file.
@@ -48,10 +48,10 @@ pub enum StateError {
     Damaged {
         /// The database.
         path: PathBuf,
-        /// The first thing that was found.
+        /// The first problem found.
         detail: String,
     },
-    /// Somebody else added to its schema, or changed it.
+    /// Another program added to its schema, or changed it.
     #[error("the state `{}` is not as Macadam made it: {what}", path.display())]
     Altered {
         /// The database.
@@ -59,7 +59,7 @@ pub enum StateError {
         /// The first difference.
         what: Alteration,
     },
-    /// A later Macadam wrote it.
+    /// A later version of Macadam wrote it.
     #[error("the state `{}` was written by a newer macadam (schema {found}; this one knows {known})", path.display())]
     Newer {
         /// The database.
@@ -76,7 +76,7 @@ pub enum StateError {
         path: PathBuf,
         /// The remote that it belongs to.
         found: String,
-        /// The remote that was asked for.
+        /// The requested remote.
         wanted: String,
     },
     /// It can't be written.
@@ -85,30 +85,30 @@ pub enum StateError {
         /// The database.
         path: PathBuf,
     },
-    /// It can only be read where it could be written: a crash left work in its log.
+    /// A crash left work in its log, and it can't be recovered on a read-only disk.
     #[error("the state `{}` was not closed properly and can't be recovered on a read-only disk", path.display())]
     Unrecovered {
         /// The database.
         path: PathBuf,
     },
-    /// Another process writes it, though its lock could be had.
+    /// Another process writes it, although its lock is free.
     #[error("another macadam has the state `{}` open, and its lock file was deleted", path.display())]
     InUse {
         /// The database.
         path: PathBuf,
     },
-    /// There is no room for it.
+    /// The disk is full.
     #[error("no space is left for the state `{}`", path.display())]
     Full {
         /// The database.
         path: PathBuf,
     },
-    /// There is no room for what will have to be written.
+    /// There is no room for the outcome of an upload.
     #[error("no room can be made beside the state `{}` for what comes of an upload, so nothing more was sent", path.display())]
     NoRoom {
         /// The database.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: Arc<io::Error>,
     },
     /// Another program keeps it busy.
@@ -117,28 +117,29 @@ pub enum StateError {
         /// The database.
         path: PathBuf,
     },
-    /// A change does not fit what is stored: a defect of Macadam.
+    /// A change does not fit the stored data: a defect of Macadam.
     #[error("a change does not fit the state")]
     Misfit(#[source] ApplyError),
-    /// Anything else that SQLite says.
+    /// Any other error of SQLite.
     #[error("can't {doing} in the state `{}`", path.display())]
     Sql {
-        /// What was tried.
+        /// The attempted action.
         doing: &'static str,
         /// The database.
         path: PathBuf,
-        /// Why.
+        /// SQLite's error.
         source: Arc<rusqlite::Error>,
     },
-    /// The state was closed before, or the thread that owned it is gone.
+    /// The state is closed, or its thread has ended.
     #[error("the state is closed")]
     Closed,
 }
 
-/// How a schema differs from what the migrations make. What it names is another's text.
+/// A difference between the schema and that of the migrations. The names in it come from another
+/// program.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Alteration {
-    /// It has something that no migration makes.
+    /// Something that no migration creates.
     #[error("it has the {kind} `{}`, which isn't Macadam's", foreign(name))]
     Added {
         /// A table, an index, a view or a trigger.
@@ -146,7 +147,7 @@ pub enum Alteration {
         /// Its name.
         name: String,
     },
-    /// It lacks something.
+    /// Something is missing.
     #[error("it lacks the {kind} `{}`", foreign(name))]
     Missing {
         /// A table or an index.
@@ -154,7 +155,7 @@ pub enum Alteration {
         /// Its name.
         name: String,
     },
-    /// Something was made in another way.
+    /// Something has another definition.
     #[error("its {kind} `{}` is defined in another way", foreign(name))]
     Changed {
         /// A table or an index.
@@ -165,7 +166,7 @@ pub enum Alteration {
 }
 
 impl StateError {
-    /// What would mend it, where that is plain.
+    /// Returns what a person can do about it, if there is something.
     pub fn hint(&self) -> Option<String> {
         let beside = |path: &Path| {
             format!(
@@ -204,11 +205,12 @@ impl StateError {
         }
     }
 
-    /// Sorts what SQLite said.
+    /// Classifies an error of SQLite.
     pub(super) fn from_sql(path: &Path, doing: &'static str, error: rusqlite::Error) -> Self {
         let path = path.to_owned();
         match &error {
-            // A value that no form of ours has: SQLite is content, the state is not.
+            // A value that Macadam never writes: the database is sound for SQLite, but the state is
+            // damaged.
             rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
             | rusqlite::Error::InvalidColumnType(..)
@@ -229,7 +231,7 @@ impl StateError {
     }
 }
 
-/// What a piece of SQL work inside the store comes to, before it is told with the state's path.
+/// An error inside the store, before the state's path is added.
 #[derive(Debug)]
 pub(super) enum StoreFault {
     /// SQLite refused.

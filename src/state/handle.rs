@@ -1,10 +1,9 @@
 //! The store on a thread of its own, and the handle by which async code reaches it.
 //!
-//! Work is queued by the call itself, not by the first poll of what it returns, and nothing takes
-//! it out of the queue again: who drops the future only gives up the answer. Changes that wait
-//! together are committed together, so a burst costs few waits for the disk; each caller is told
-//! after the COMMIT that holds its change. The queue needs no bound: it holds at most one entry for
-//! each caller that waits.
+//! The call itself queues the work, not the first poll of its future, and queued work is never
+//! removed. A caller that drops the future only gives up the answer. Waiting changes are committed
+//! together, so a burst needs few waits for the disk. Each caller gets its answer after the COMMIT
+//! of its change. The queue needs no bound, since each caller waits for at most one entry.
 
 use std::future::Future;
 
@@ -22,12 +21,12 @@ use crate::model::recorded::Recorded;
 use crate::model::request::{self, Request, RequestId, RequestProblem};
 use crate::platform::failpoint;
 
-/// The most lists of changes in one transaction: bounds how long the first of them waits for its
+/// The most lists of changes in one transaction. It bounds how long the first of them waits for its
 /// answer.
 const GROUP: usize = 512;
 
-/// A store that any number of tasks may use. Clones reach the same one; it closes with the last of
-/// them, or by [`StoreHandle::close`].
+/// A store that any number of tasks may use. Clones reach the same store. It closes with the last
+/// of them, or by [`StoreHandle::close`].
 #[derive(Debug, Clone)]
 pub struct StoreHandle {
     queue: mpsc::UnboundedSender<Work>,
@@ -43,10 +42,9 @@ enum Work {
 }
 
 impl StoreHandle {
-    /// Gives the store to a thread of its own.
+    /// Moves the store to a thread of its own.
     ///
-    /// # Errors
-    /// When the system gives no thread.
+    /// # Errors When the system starts no thread.
     pub fn spawn(store: Store) -> std::io::Result<Self> {
         let (queue, work) = mpsc::unbounded_channel();
         thread::Builder::new().name("state".to_owned()).spawn(move || run(store, work))?;
@@ -55,68 +53,60 @@ impl StoreHandle {
 
     /// See [`Store::commit`]. Durable when the future is done, and written even if it is dropped.
     ///
-    /// # Errors
-    /// As [`Store::commit`], or [`StateError::Closed`].
+    /// # Errors Like [`Store::commit`], or [`StateError::Closed`].
     pub fn commit(
         &self,
         changes: Vec<Change>,
         now: Timestamp,
     ) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
-        self.ask(move |answer| Work::Commit(Batch { changes, now }, answer))
+        self.enqueue(move |answer| Work::Commit(Batch { changes, now }, answer))
     }
 
     /// See [`Store::make_room`].
     ///
-    /// # Errors
-    /// As [`Store::make_room`], or [`StateError::Closed`].
+    /// # Errors Like [`Store::make_room`], or [`StateError::Closed`].
     pub fn make_room(&self) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.call(Store::make_room)
     }
 
     /// See [`Store::settle_lost_outcomes`].
     ///
-    /// # Errors
-    /// As [`Store::settle_lost_outcomes`], or [`StateError::Closed`].
+    /// # Errors Like [`Store::settle_lost_outcomes`], or [`StateError::Closed`].
     pub fn settle_lost_outcomes(&self) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.call(Store::settle_lost_outcomes)
     }
 
     /// See [`Store::load`].
     ///
-    /// # Errors
-    /// As [`Store::load`], or [`StateError::Closed`].
+    /// # Errors Like [`Store::load`], or [`StateError::Closed`].
     pub fn load(&self) -> impl Future<Output = Result<Recorded, StateError>> + Send + 'static {
         self.call(|store| store.load())
     }
 
     /// See [`Store::load_files`].
     ///
-    /// # Errors
-    /// As [`Store::load_files`], or [`StateError::Closed`].
+    /// # Errors Like [`Store::load_files`], or [`StateError::Closed`].
     pub fn load_files(&self) -> impl Future<Output = Result<FileCache, StateError>> + Send + 'static {
         self.call(|store| store.load_files())
     }
 
     /// See [`Store::save_files`].
     ///
-    /// # Errors
-    /// As [`Store::save_files`], or [`StateError::Closed`].
+    /// # Errors Like [`Store::save_files`], or [`StateError::Closed`].
     pub fn save_files(&self, delta: FileDelta) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.call(move |store| store.save_files(&delta))
     }
 
     /// See [`Store::lockfile_fingerprint`].
     ///
-    /// # Errors
-    /// As [`Store::lockfile_fingerprint`], or [`StateError::Closed`].
+    /// # Errors Like [`Store::lockfile_fingerprint`], or [`StateError::Closed`].
     pub fn lockfile_fingerprint(&self) -> impl Future<Output = Result<Option<String>, StateError>> + Send + 'static {
         self.call(|store| store.lockfile_fingerprint())
     }
 
     /// See [`Store::set_lockfile_fingerprint`].
     ///
-    /// # Errors
-    /// As [`Store::set_lockfile_fingerprint`], or [`StateError::Closed`].
+    /// # Errors Like [`Store::set_lockfile_fingerprint`], or [`StateError::Closed`].
     pub fn set_lockfile_fingerprint(
         &self,
         fingerprint: Option<String>,
@@ -126,33 +116,29 @@ impl StoreHandle {
 
     /// See [`Store::set_lockfile_untold`].
     ///
-    /// # Errors
-    /// As [`Store::set_lockfile_untold`], or [`StateError::Closed`].
+    /// # Errors Like [`Store::set_lockfile_untold`], or [`StateError::Closed`].
     pub fn set_lockfile_untold(&self, untold: bool) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.call(move |store| store.set_lockfile_untold(untold))
     }
 
     /// See [`Store::set_lockfile_lost`].
     ///
-    /// # Errors
-    /// As [`Store::set_lockfile_lost`], or [`StateError::Closed`].
+    /// # Errors Like [`Store::set_lockfile_lost`], or [`StateError::Closed`].
     pub fn set_lockfile_lost(&self, lost: bool) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.call(move |store| store.set_lockfile_lost(lost))
     }
 
-    /// See [`Store::write_anew`]. What is queued before is in it, and what is queued after goes
-    /// there.
+    /// See [`Store::write_anew`]. The new file has all work queued before, and gets all work queued
+    /// after.
     ///
-    /// # Errors
-    /// As [`Store::write_anew`], or [`StateError::Closed`].
+    /// # Errors Like [`Store::write_anew`], or [`StateError::Closed`].
     pub fn write_anew(&self, now: Timestamp) -> impl Future<Output = Result<Anew, StateError>> + Send + 'static {
         self.call(move |store| store.write_anew(now))
     }
 
     /// See [`Store::events`].
     ///
-    /// # Errors
-    /// As [`Store::events`], or [`StateError::Closed`].
+    /// # Errors Like [`Store::events`], or [`StateError::Closed`].
     pub fn events(
         &self,
         address: Option<Address>,
@@ -163,32 +149,28 @@ impl StoreHandle {
 
     /// See [`Store::load_limits`].
     ///
-    /// # Errors
-    /// As [`Store::load_limits`], or [`StateError::Closed`].
+    /// # Errors Like [`Store::load_limits`], or [`StateError::Closed`].
     pub fn load_limits(&self) -> impl Future<Output = Result<Vec<LimitRow>, StateError>> + Send + 'static {
         self.call(|store| store.load_limits())
     }
 
     /// See [`Store::save_limits`].
     ///
-    /// # Errors
-    /// As [`Store::save_limits`], or [`StateError::Closed`].
+    /// # Errors Like [`Store::save_limits`], or [`StateError::Closed`].
     pub fn save_limits(&self, limits: Vec<LimitRow>) -> impl Future<Output = Result<(), StateError>> + Send + 'static {
         self.call(move |store| store.save_limits(&limits))
     }
 
     /// See [`Store::load_latencies`].
     ///
-    /// # Errors
-    /// As [`Store::load_latencies`], or [`StateError::Closed`].
+    /// # Errors Like [`Store::load_latencies`], or [`StateError::Closed`].
     pub fn load_latencies(&self) -> impl Future<Output = Result<Vec<LatencyRow>, StateError>> + Send + 'static {
         self.call(|store| store.load_latencies())
     }
 
     /// See [`Store::save_latencies`].
     ///
-    /// # Errors
-    /// As [`Store::save_latencies`], or [`StateError::Closed`].
+    /// # Errors Like [`Store::save_latencies`], or [`StateError::Closed`].
     pub fn save_latencies(
         &self,
         latencies: Vec<LatencyRow>,
@@ -198,8 +180,7 @@ impl StoreHandle {
 
     /// See [`Store::take_request`]. The request is taken even if the future is dropped.
     ///
-    /// # Errors
-    /// As [`Store::take_request`], or [`StateError::Closed`].
+    /// # Errors Like [`Store::take_request`], or [`StateError::Closed`].
     pub fn take_request(
         &self,
         now: Timestamp,
@@ -209,8 +190,7 @@ impl StoreHandle {
 
     /// See [`Store::answer_request`].
     ///
-    /// # Errors
-    /// As [`Store::answer_request`], or [`StateError::Closed`].
+    /// # Errors Like [`Store::answer_request`], or [`StateError::Closed`].
     pub fn answer_request(
         &self,
         id: RequestId,
@@ -220,8 +200,8 @@ impl StoreHandle {
         self.call(move |store| store.answer_request(id, &result, now))
     }
 
-    /// Does what is queued, closes the database and ends the thread. Done when the file is closed;
-    /// whoever asks later gets [`StateError::Closed`].
+    /// Does all queued work, closes the database and ends the thread. Done when the file is closed;
+    /// later calls get [`StateError::Closed`].
     pub fn close(self) -> impl Future<Output = ()> + Send + 'static {
         let (answer, closed) = oneshot::channel();
         let _ = self.queue.send(Work::Close(answer)); // it may be closed already
@@ -234,7 +214,7 @@ impl StoreHandle {
         &self,
         call: impl FnOnce(&mut Store) -> Result<T, StateError> + Send + 'static,
     ) -> impl Future<Output = Result<T, StateError>> + Send + 'static {
-        self.ask(|answer| {
+        self.enqueue(|answer| {
             Work::Call(Box::new(move |store| {
                 let _ = answer.send(call(store)); // the caller may have gone
             }))
@@ -242,19 +222,18 @@ impl StoreHandle {
     }
 
     /// Queues work now; the future only waits for its answer.
-    fn ask<T: Send + 'static>(
+    fn enqueue<T: Send + 'static>(
         &self,
         work: impl FnOnce(JobResult<Result<T, StateError>>) -> Work,
     ) -> impl Future<Output = Result<T, StateError>> + Send + 'static {
         let (answer, answered) = oneshot::channel();
-        // Where the thread is gone the work is dropped here, and its answer with it.
+        // If the thread has ended, the work is dropped here, and its answer with it.
         let _ = self.queue.send(work(answer));
         async move { answered.await.unwrap_or(Err(StateError::Closed)) }
     }
 }
 
-/// The thread: does what is queued, in order, until it is told to close or nobody is left who
-/// could.
+/// Runs the thread: does all queued work, in order, until it is closed or every handle is dropped.
 fn run(mut store: Store, mut queue: mpsc::UnboundedReceiver<Work>) {
     let mut waiting = None;
     while let Some(work) = waiting.take().or_else(|| queue.blocking_recv()) {
@@ -268,7 +247,7 @@ fn run(mut store: Store, mut queue: mpsc::UnboundedReceiver<Work>) {
                             batches.push(batch);
                             answers.push(answer);
                         }
-                        // Order holds: what came after the changes sees them.
+                        // The order holds: work queued after the changes sees them.
                         Ok(other) => {
                             waiting = Some(other);
                             break;
@@ -299,7 +278,7 @@ mod tests {
     use crate::model::phase::PhaseEvent;
     use crate::model::recorded::AttemptId;
 
-    fn told(message: String) -> Vec<Change> {
+    fn event(message: String) -> Vec<Change> {
         vec![Change::LogEvent { address: None, event: Event { kind: "test", message } }]
     }
 
@@ -307,15 +286,15 @@ mod tests {
         Store::open(&folder.join("s.db"), "r", Timestamp::UNIX_EPOCH).unwrap()
     }
 
-    /// Keeps the thread busy until the sender is dropped, so that work piles up behind it.
+    /// Keeps the thread busy until the sender is dropped, so that work queues up behind it.
     fn hold(handle: &StoreHandle) -> std::sync::mpsc::Sender<()> {
         let (release, held) = std::sync::mpsc::channel::<()>();
         drop(handle.call(move |_| Ok(held.recv().is_ok())));
         release
     }
 
-    /// How many pages were ever written to the log: a transaction writes each page that it changed
-    /// once.
+    /// Returns how many pages were ever written to the log: a transaction writes each page that it
+    /// changed once.
     fn pages_logged(folder: &Path) -> u64 {
         std::fs::metadata(folder.join("s.db-wal")).unwrap().len() / 4096
     }
@@ -326,11 +305,11 @@ mod tests {
         let handle = StoreHandle::spawn(store(folder.path())).unwrap();
         let before = pages_logged(folder.path());
         let release = hold(&handle);
-        let mut waiting: Vec<_> = (0..100).map(|n| handle.commit(told(n.to_string()), Timestamp::UNIX_EPOCH)).collect();
-        let mut misfit = told("must not be stored".to_owned());
+        let mut waiting: Vec<_> = (0..100).map(|n| handle.commit(event(n.to_string()), Timestamp::UNIX_EPOCH)).collect();
+        let mut misfit = event("must not be stored".to_owned());
         misfit.push(Change::Advance { attempt: AttemptId(7), event: PhaseEvent::HandOver });
         let misfit = handle.commit(misfit, Timestamp::UNIX_EPOCH);
-        waiting.push(handle.commit(told("100".to_owned()), Timestamp::UNIX_EPOCH));
+        waiting.push(handle.commit(event("100".to_owned()), Timestamp::UNIX_EPOCH));
         drop(release);
         for answer in waiting {
             answer.await.unwrap();
@@ -343,13 +322,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_is_done_though_its_caller_has_gone() {
+    async fn queued_work_is_done_even_if_its_caller_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let handle = StoreHandle::spawn(store(folder.path())).unwrap();
-        drop(handle.commit(told("kept".to_owned()), Timestamp::UNIX_EPOCH));
+        drop(handle.commit(event("kept".to_owned()), Timestamp::UNIX_EPOCH));
         handle.clone().close().await;
         assert!(matches!(handle.load().await, Err(StateError::Closed)));
-        assert!(matches!(handle.commit(told(String::new()), Timestamp::UNIX_EPOCH).await, Err(StateError::Closed)));
+        assert!(matches!(handle.commit(event(String::new()), Timestamp::UNIX_EPOCH).await, Err(StateError::Closed)));
         handle.close().await;
         assert_eq!(store(folder.path()).events(None, 10).unwrap()[0].message, "kept");
     }

@@ -1,5 +1,5 @@
-//! One process at a time writes a state. Readers don't take the lock, nor does a command that
-//! leaves a request for the service that holds it.
+//! A lock that lets only one process at a time write a state. Readers don't take it, nor does a
+//! command that leaves a request for the service that holds it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::platform::file_id::FileId;
 use crate::platform::lock::{FileLock, host_name, is_locked};
 use crate::platform::own_file;
 
-/// The right to write a state; freed when dropped, and by the kernel when the process dies.
+/// The right to write a state. Dropping it frees it; so does the kernel when the process dies.
 #[derive(Debug)]
 pub struct StateLock {
     lock: FileLock,
@@ -22,60 +22,59 @@ pub struct StateLock {
     holder: PathBuf,
 }
 
-/// The command of the long-running service, as it names itself when it takes the lock.
+/// The command name with which the long-running service takes the lock.
 pub const SERVICE: &str = "macadam sync";
 
-/// Another process may look for a moment whether the lock is held, and holds it shared meanwhile.
-/// So many tries, with a pause between, outlast any such look.
-const TRIES: u32 = 4;
+/// The most attempts to take the lock. Another process may hold it shared for a moment to check
+/// whether it is held; this many attempts, with a pause between, outlast any such check.
+const MAX_ATTEMPTS: u32 = 4;
 
-/// See [`TRIES`]: a look takes microseconds.
+/// The pause between attempts: a check takes microseconds.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Who holds a lock, as far as it is known: the file may be older than the lock. For messages, and
-/// for the question whom to ask; nothing may be lost where it is wrong.
+/// The holder of a lock, as far as it is known: the file may be older than the lock. It serves
+/// messages, and decides which process gets a request. If it is wrong, nothing may be lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// Its process ID.
     pub pid: u32,
     /// Its machine.
     pub host: Option<String>,
-    /// What it does, for example `macadam sync`.
+    /// The command that it runs, for example `macadam sync`.
     pub command: String,
-    /// Since when.
+    /// When it took the lock.
     pub since: Timestamp,
 }
 
 impl Holder {
-    /// Whether it is the service, which carries out requests.
+    /// Returns whether the holder is the service, which carries out requests.
     pub fn is_service(&self) -> bool {
         self.command == SERVICE
     }
 }
 
-/// Whether somebody holds a lock.
+/// Whether a process holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Occupancy {
-    /// Nobody.
+    /// No process holds it.
     Free,
-    /// Somebody.
+    /// A process holds it.
     Held {
-        /// Who, where it could be read.
+        /// The holder, if it could be read.
         by: Option<Holder>,
     },
 }
 
 impl Occupancy {
-    /// Whether the service holds it.
+    /// Returns whether the service holds it.
     pub(crate) fn is_service(&self) -> bool {
         matches!(self, Self::Held { by: Some(holder) } if holder.is_service())
     }
 }
 
-/// Who holds the state at `database`, without taking it.
+/// Returns the holder of the state at `database`, without taking the lock.
 ///
-/// # Errors
-/// When its lock can't be looked at.
+/// # Errors When its lock can't be checked.
 pub(crate) fn holder(database: &Path) -> Result<Occupancy, LockError> {
     let path = beside(database, ".lock");
     match is_locked(&path) {
@@ -85,26 +84,26 @@ pub(crate) fn holder(database: &Path) -> Result<Occupancy, LockError> {
     }
 }
 
-/// The lock could not be had.
+/// The lock could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another process has it.
+    /// Another process holds it.
     #[error("another process holds the state `{}`{}", path.display(), describe(holder.as_ref()))]
     Held {
         /// The database.
         path: PathBuf,
-        /// Who, where it could be read.
+        /// The holder, if it could be read.
         holder: Option<Holder>,
     },
-    /// The folder of the state could not be made.
+    /// The folder of the state could not be created.
     #[error(transparent)]
     Folder(#[from] StateError),
-    /// The lock's file could not be made or locked.
+    /// The lock's file could not be created or locked.
     #[error("can't lock the state with `{}`", path.display())]
     Lock {
         /// The lock's file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -120,7 +119,7 @@ fn describe(holder: Option<&Holder>) -> String {
 }
 
 impl LockError {
-    /// What would mend it, where that is plain.
+    /// Returns what a person can do about it, if there is something.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Held { .. } => {
@@ -141,7 +140,7 @@ impl LockError {
     }
 }
 
-/// The form of the holder's file.
+/// The JSON of the holder's file.
 #[derive(Serialize, Deserialize)]
 struct HolderText {
     pid: u32,
@@ -151,18 +150,18 @@ struct HolderText {
 }
 
 impl StateLock {
-    /// Takes the lock of the state at `database` without waiting, and says beside it who has it:
+    /// Takes the lock of the state at `database` without waiting, and writes its holder beside it:
     /// `command`, since `now`.
     ///
-    /// # Errors
-    /// [`LockError::Held`] when another process has it; the rest when it can't be made.
+    /// # Errors [`LockError::Held`] when another process holds it; the others when the lock can't
+    /// be taken.
     pub fn acquire(database: &Path, command: &str, now: Timestamp) -> Result<Self, LockError> {
         create_folder(database)?;
         let (path, holder) = (beside(database, ".lock"), beside(database, ".holder"));
-        let mut tries = 1;
+        let mut attempts = 1;
         let taken = loop {
             match FileLock::try_acquire(&path) {
-                Ok(None) if tries < TRIES => tries += 1,
+                Ok(None) if attempts < MAX_ATTEMPTS => attempts += 1,
                 taken => break taken,
             }
             std::thread::sleep(PAUSE);
@@ -171,8 +170,8 @@ impl StateLock {
             Err(source) => Err(LockError::Lock { path, source }),
             Ok(None) => Err(LockError::Held { path: database.to_owned(), holder: read_holder(&holder) }),
             Ok(Some(lock)) => {
-                // Not in the lock's own file: Windows lets nobody read a locked file. It only serves a message, so
-                // failing to write it is no error.
+                // Not in the lock's own file, since Windows lets no process read a locked file. The
+                // holder only serves messages, so a failed write is no error.
                 let text = HolderText {
                     pid: std::process::id(),
                     host: host_name(),
@@ -188,16 +187,15 @@ impl StateLock {
 }
 
 impl StateLock {
-    /// The lock's file, by path and identity.
+    /// Returns the path and identity of the lock's file.
     ///
-    /// # Errors
-    /// When it can't be looked at.
+    /// # Errors When its metadata can't be read.
     pub(super) fn file(&self) -> Result<(PathBuf, FileId), LockError> {
         let id = self.lock.id().map_err(|source| LockError::Lock { path: self.path.clone(), source })?;
         Ok((self.path.clone(), id))
     }
 
-    /// Whether its file is the one at its path.
+    /// Returns whether its file is still the one at its path.
     pub(super) fn is_in_place(&self) -> bool {
         matches!((self.lock.id(), FileId::at(&self.path)), (Ok(own), Ok(found)) if found == Some(own))
     }
@@ -205,8 +203,8 @@ impl StateLock {
 
 impl Drop for StateLock {
     fn drop(&mut self) {
-        // Before the lock goes, so that a successor's file is safe. Where another lock took its place, the
-        // holder's file is its holder's.
+        // Before the lock is freed, so that a successor's file is safe. If another lock took its
+        // place, the holder's file belongs to that lock's holder.
         if self.is_in_place() {
             let _ = own_file::remove(&self.holder);
         }
@@ -219,7 +217,7 @@ fn beside(database: &Path, ending: &str) -> PathBuf {
     path.into()
 }
 
-/// The most that is read of a holder's file: it has a line.
+/// The most bytes to read of a holder's file, which has one line.
 const MAX_HOLDER_BYTES: u64 = 4096;
 
 fn read_holder(path: &Path) -> Option<Holder> {
@@ -247,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn who_holds_it_is_seen_without_taking_it() {
+    fn the_holder_is_read_without_taking_the_lock() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join(".macadam/assets.db");
         assert_eq!(holder(&database).unwrap(), Occupancy::Free);
@@ -258,13 +256,13 @@ mod tests {
             drop(held);
             assert_eq!(holder(&database).unwrap(), Occupancy::Free);
         }
-        // What a killed process leaves holds nothing.
+        // The leftovers of a killed process hold nothing.
         own_file::replace_private(&beside(&database, ".holder"), b"{").unwrap();
         assert_eq!(holder(&database).unwrap(), Occupancy::Free);
     }
 
     #[test]
-    fn those_who_look_keep_nobody_out() {
+    fn a_check_does_not_keep_another_process_out() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("assets.db");
         let looking = std::sync::atomic::AtomicBool::new(true);
@@ -284,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_holder_is_no_holder() {
+    fn a_damaged_holder_file_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("assets.db");
         let _held = StateLock::acquire(&database, "macadam sync", Timestamp::UNIX_EPOCH).unwrap();

@@ -1,9 +1,8 @@
-//! How values without a text form of their own are spelled, in the database and in the lockfile
-//! alike.
+//! The text form of values that have none of their own, for both the database and the lockfile.
 
 use crate::model::desired::Pin;
 
-/// `revision:3` or `asset:123`.
+/// Formats a pin as `revision:3` or `asset:123`.
 pub(super) fn pin(pin: Pin) -> String {
     match pin {
         Pin::Revision(revision) => format!("revision:{revision}"),
@@ -11,7 +10,7 @@ pub(super) fn pin(pin: Pin) -> String {
     }
 }
 
-/// Reads what [`pin`] wrote.
+/// Parses the result of [`pin`].
 pub(super) fn parse_pin(text: &str) -> Option<Pin> {
     match text.split_once(':')? {
         ("revision", number) => number.parse().ok().map(Pin::Revision),

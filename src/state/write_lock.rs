@@ -1,14 +1,14 @@
-//! The right to write a state, and whether it still is one: the lock and the database have to be
-//! the files at their paths, by device and inode.
+//! The right to write a state, and the check whether it still holds: the lock and the database must
+//! still be the files at their paths, by device and inode.
 //!
-//! Somebody may delete or replace them under a running process: `git clean`, a restored backup, a
-//! moved folder. SQLite goes on writing to a file that nobody finds any more, and a second process
-//! takes a new lock at the old path. So whoever is about to change the remote asks
-//! [`WriteLock::check`] first, which costs a `stat` a file, and gets the right back with
-//! [`WriteLock::regain`]: the lock anew, the state written anew from the open one. Where another
-//! process has the lock by then, this one may write nothing more.
+//! A person or a program may delete or replace them under a running process: `git clean`, a
+//! restored backup, a moved folder. SQLite then writes on to a file that has no path any more, and
+//! a second process takes a new lock at the old path. So the engine calls [`WriteLock::check`]
+//! before it changes the remote, which costs one `stat` per file. [`WriteLock::regain`] restores
+//! the right: it takes a new lock, and writes the state again from the open one. If another process
+//! holds the lock by then, this one may write nothing more.
 //!
-//! Content that is copied over the database in place keeps its identity, and is not seen here.
+//! Content that is copied over the database in place keeps its identity; this can't detect that.
 
 use std::fmt;
 use std::io;
@@ -25,8 +25,8 @@ use super::store::Store;
 use crate::model::recorded::Recorded;
 use crate::platform::file_id::FileId;
 
-/// Where the state belongs now, or why that can't be told. It may change under a running process,
-/// with the checkout around it.
+/// Returns where the state belongs now, or why that is unknown. It may change under a running
+/// process, with the checkout around it.
 pub(crate) type StateLocation = Box<dyn Fn() -> Result<PathBuf, String> + Send + Sync>;
 
 /// The right to write one state.
@@ -41,7 +41,7 @@ pub struct WriteLock {
 struct Held {
     lock: Option<StateLock>,
     files: Vec<(PathBuf, FileId)>,
-    /// Another process has it, for good.
+    /// Another process holds it; this process never gets it back.
     lost: Option<Arc<LockError>>,
 }
 
@@ -51,32 +51,33 @@ impl fmt::Debug for WriteLock {
     }
 }
 
-/// A file of the state is not the one at its path any more.
+/// A file of the state is no longer the one at its path.
 #[derive(Debug, thiserror::Error)]
 pub enum Displaced {
-    /// There is none.
+    /// No file is there.
     #[error("`{}` was deleted or moved away while macadam ran", path.display())]
     Deleted {
         /// The path.
         path: PathBuf,
     },
-    /// There is another one.
+    /// Another file is there.
     #[error("`{}` was replaced by another file while macadam ran", path.display())]
     Replaced {
         /// The path.
         path: PathBuf,
     },
-    /// It can't be looked at.
+    /// Its metadata can't be read.
     #[error("can't look at `{}`", path.display())]
     Unreadable {
         /// The path.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// Why the right to write the state can't be had again. Nothing more may be written to the remote.
+/// The reason why the right to write the state can't be regained. Nothing more may be written to
+/// the remote.
 #[derive(Debug, thiserror::Error)]
 pub enum RegainError {
     /// Another process holds it by now.
@@ -84,7 +85,7 @@ pub enum RegainError {
     Taken {
         /// What happened to the state.
         displaced: Displaced,
-        /// Who holds it.
+        /// The lock's error, with its holder.
         source: Arc<LockError>,
     },
     /// The lock can't be taken again.
@@ -92,34 +93,34 @@ pub enum RegainError {
     Lock {
         /// What happened to the state.
         displaced: Displaced,
-        /// Why.
+        /// The lock's error.
         source: LockError,
     },
-    /// The state doesn't belong there any more.
+    /// The state belongs to another place now.
     #[error("{displaced}, and this project's state belongs elsewhere now: {now}")]
     Elsewhere {
         /// What happened to the state.
         displaced: Displaced,
-        /// Where, or why that is unknown.
+        /// The new place, or why it is unknown.
         now: String,
     },
-    /// It can't be written anew.
+    /// It can't be written again.
     #[error("{displaced}, and can't be written anew")]
     State {
         /// What happened to the state.
         displaced: Displaced,
-        /// Why.
+        /// The state's error.
         source: StateError,
     },
 }
 
 impl RegainError {
-    /// Whether another process holds the state.
+    /// Returns whether another process holds the state.
     pub const fn is_taken(&self) -> bool {
         matches!(self, Self::Taken { .. })
     }
 
-    /// What to do next.
+    /// Returns what a person can do next.
     pub fn hint(&self) -> Option<String> {
         let again = "run the command again: what was done is in the lockfile";
         Some(match self {
@@ -135,22 +136,21 @@ impl RegainError {
     }
 }
 
-/// A state that was written anew.
+/// A state that was written again.
 #[derive(Debug)]
 pub struct Regained {
-    /// What happened to the one before.
+    /// What happened to the file before.
     pub displaced: Displaced,
-    /// What the state in its place knew, where there was one that could be read.
+    /// The data of the state that had taken its place, if it could be read.
     pub found: Option<Box<Recorded>>,
-    /// Where that one is kept.
+    /// Where that state is kept.
     pub aside: Option<PathBuf>,
 }
 
 impl WriteLock {
-    /// The right that `lock` gives, over the state that `store` opened under it.
+    /// Combines `lock` with the state that `store` opened under it.
     ///
-    /// # Errors
-    /// When the lock's file can't be looked at.
+    /// # Errors When the metadata of the lock's file can't be read.
     pub fn new(lock: StateLock, store: &Store, command: &str, place: StateLocation) -> Result<Self, LockError> {
         let files = files(&lock, store.files().to_vec())?;
         Ok(Self {
@@ -166,10 +166,9 @@ impl WriteLock {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether lock and database are still the files at their paths. As cheap as a `stat` of each.
+    /// Checks that lock and database are still the files at their paths. Costs one `stat` per file.
     ///
-    /// # Errors
-    /// When one isn't, or can't be looked at.
+    /// # Errors When one isn't, or its metadata can't be read.
     pub fn check(&self) -> Result<(), Displaced> {
         self.held().files.iter().try_for_each(|(path, id)| match FileId::at(path) {
             Ok(Some(found)) if found == *id => Ok(()),
@@ -179,17 +178,16 @@ impl WriteLock {
         })
     }
 
-    /// How often the state was written anew. What was decided under an earlier number was decided
-    /// without what another process may have done since.
+    /// Returns how often the state was written again. A decision under an earlier number doesn't
+    /// know what another process may have done since.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::SeqCst)
     }
 
-    /// Takes the lock again and writes the state anew where it was. `None`: nothing was wrong. One
-    /// at a time.
+    /// Takes the lock again and writes the state again where it was. Returns `None` if nothing was
+    /// wrong. Must not run twice at a time.
     ///
-    /// # Errors
-    /// See [`RegainError`].
+    /// # Errors See [`RegainError`].
     pub async fn regain(&self, store: &StoreHandle, now: Timestamp) -> Result<Option<Regained>, RegainError> {
         let Err(displaced) = self.check() else { return Ok(None) };
         if let Some(source) = self.held().lost.clone() {
@@ -200,7 +198,7 @@ impl WriteLock {
             Ok(place) => return Err(RegainError::Elsewhere { displaced, now: place.display().to_string() }),
             Err(now) => return Err(RegainError::Elsewhere { displaced, now }),
         }
-        if let Err(error) = self.lock_again(now) {
+        if let Err(error) = self.relock(now) {
             return Err(match error {
                 LockError::Held { .. } => {
                     let source = Arc::new(error);
@@ -228,22 +226,22 @@ impl WriteLock {
     }
 
     /// Takes a new lock unless the old one is in its place.
-    fn lock_again(&self, now: Timestamp) -> Result<(), LockError> {
+    fn relock(&self, now: Timestamp) -> Result<(), LockError> {
         if self.held().lock.as_ref().is_some_and(StateLock::is_in_place) {
             return Ok(());
         }
         let lock = StateLock::acquire(&self.database, &self.command, now)?;
-        // The old one locks a file that nobody finds.
+        // The old one locks a file that has no path any more.
         self.held().lock = Some(lock);
         Ok(())
     }
 
-    /// Lets the state go. Only once it is closed.
+    /// Frees the lock. Call it only once the state is closed.
     pub fn release(&self) {
         self.held().lock = None;
     }
 
-    /// The state's file.
+    /// Returns the path of the state's file.
     pub fn database(&self) -> &Path {
         &self.database
     }

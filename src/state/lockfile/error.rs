@@ -1,4 +1,4 @@
-//! What can go wrong with a lockfile.
+//! The errors of a lockfile.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use crate::model::ids::AssetId;
 use crate::platform::atomic_file::AtomicWriteError;
 use crate::platform::own_file;
 
-/// Where in a lockfile something is; lines and columns count from 1, columns in characters.
+/// A position in a lockfile. Lines and columns count from 1, columns in characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockfilePosition {
     /// The file.
@@ -26,7 +26,7 @@ impl fmt::Display for LockfilePosition {
     }
 }
 
-/// A lockfile that can't be used. It is never taken for an empty one.
+/// A lockfile that can't be used. It is never treated as an empty one.
 #[derive(Debug, thiserror::Error)]
 pub enum LockfileError {
     /// It could not be read.
@@ -34,30 +34,30 @@ pub enum LockfileError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// It could not be written; the old one is as it was.
+    /// It could not be written; the old one is unchanged.
     #[error("can't write the lockfile")]
     Write(#[from] AtomicWriteError),
-    /// What is about to be uploaded could not be written into it.
+    /// It has no room for the result of the next upload.
     #[error("the lockfile can't be written, so nothing is uploaded")]
     NoRoom(#[source] AtomicWriteError),
-    /// It could not be written, or not read before that, and what this machine knows by now is not
-    /// in it.
+    /// It could not be written, or could not be read before that, so it lacks facts that this
+    /// machine knows.
     #[error("the lockfile lacks {}, which only the state of this machine knows", listed(lacks))]
     Behind {
-        /// The assets that it lacks, with their addresses.
+        /// The missing assets, with their addresses.
         lacks: Vec<(Address, AssetId)>,
         /// Why it could not be written.
         source: Box<LockfileError>,
     },
-    /// The one that would replace it lacks something that it has.
+    /// The new lockfile lacks something that the old one has.
     #[error("the new lockfile would lack asset {asset_id} of `{address}`, which `{}` has; it is left as it was", path.display())]
     WouldLose {
         /// The file.
         path: PathBuf,
-        /// Whose asset it is.
+        /// The address of the asset.
         address: Address,
         /// The asset.
         asset_id: AssetId,
@@ -70,40 +70,40 @@ pub enum LockfileError {
         /// The limit.
         limit: u64,
     },
-    /// It has nothing in it.
+    /// It is empty.
     #[error("the lockfile is empty")]
     Empty {
         /// Its start.
         place: LockfilePosition,
     },
-    /// Git left it to a person to merge.
+    /// Git left a conflict for a person to merge.
     #[error("the lockfile has conflict markers")]
     ConflictMarkers {
         /// The first one.
         place: LockfilePosition,
     },
-    /// Its last line is not the last line of a lockfile.
+    /// Its last line is missing.
     #[error("the lockfile is cut off: its last line is missing")]
     CutOff {
         /// Its end.
         place: LockfilePosition,
     },
-    /// A later Macadam wrote it.
+    /// A later version of Macadam wrote it.
     #[error("the lockfile was written by a newer macadam (version {found}; this one knows {known})")]
     Newer {
         /// Its version.
         found: i64,
         /// The newest version that this program knows.
         known: i64,
-        /// Where it says so.
+        /// The place of the version.
         place: LockfilePosition,
     },
-    /// It is no UTF-8, no TOML, or says something that no lockfile says.
+    /// It is not UTF-8, not TOML, or has content that no lockfile has.
     #[error("the lockfile is damaged: {message}")]
     Damaged {
         /// What is wrong there.
         message: String,
-        /// Where.
+        /// The place of the damage.
         place: LockfilePosition,
     },
     /// It belongs to another remote.
@@ -111,15 +111,15 @@ pub enum LockfileError {
     OtherRemote {
         /// The remote that it belongs to.
         found: String,
-        /// The remote that was asked for.
+        /// The requested remote.
         wanted: String,
-        /// Where it says so.
+        /// The place of the remote.
         place: LockfilePosition,
     },
 }
 
 impl LockfileError {
-    /// Where it is, for an error of the text.
+    /// Returns the place of an error in the text.
     pub const fn place(&self) -> Option<&LockfilePosition> {
         match self {
             Self::Read { .. } | Self::Write(_) | Self::NoRoom(_) | Self::WouldLose { .. } | Self::TooLarge { .. } => {
@@ -135,7 +135,7 @@ impl LockfileError {
         }
     }
 
-    /// What would mend it, where that is plain.
+    /// Returns what a person can do about it, if there is something.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Read { source, .. } => own_file::hint(source),
@@ -165,10 +165,10 @@ impl LockfileError {
     }
 }
 
-/// So many assets are named before the rest is only counted.
+/// The most assets to name; the rest is only counted.
 const NAMED: usize = 10;
 
-/// Assets for a person: `ui/a.png` (123), …
+/// Formats assets for a person: `ui/a.png` (123), …
 fn listed(assets: &[(Address, AssetId)]) -> String {
     let named = assets.iter().take(NAMED).map(|(address, asset_id)| format!("asset {asset_id} (`{address}`)"));
     let named = named.collect::<Vec<_>>().join(", ");

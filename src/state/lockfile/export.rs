@@ -1,4 +1,5 @@
-//! What is known to a ledger: what another machine needs of it, and nothing of this checkout's own.
+//! Converts the recorded facts to a ledger: everything that another machine needs, and nothing that
+//! belongs to this checkout alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,16 +11,16 @@ use crate::model::ids::AssetId;
 use crate::model::phase::{Intent, Phase};
 use crate::model::recorded::{Attempt, Record, Recorded};
 
-/// The lockfile of this checkout: every address that its manifest or its lockfile has and of which
-/// there is a fact.
+/// Returns the lockfile of this checkout: every address with facts that its manifest or its
+/// lockfile has.
 ///
-/// What only the state knows (another branch) stays out.
+/// Addresses that only the state knows (another branch) stay out.
 pub(crate) fn export(remote: &str, recorded: &Recorded, in_manifest: &BTreeSet<Address>) -> Ledger {
     let entries = exported(recorded, in_manifest).map(|(address, entry)| (address.clone(), entry)).collect();
     Ledger { remote: remote.to_owned(), entries, forgotten: recorded.forgotten.clone() }
 }
 
-/// The entries of [`export`] in the order of their addresses, made one at a time: with
+/// Returns the entries of [`export`] in the order of their addresses, one at a time. With
 /// [`save`](super::save) a large project is never in memory twice.
 pub(crate) fn exported<'a>(
     recorded: &'a Recorded,
@@ -40,8 +41,8 @@ pub(crate) fn exported<'a>(
 }
 
 fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
-    // What is this checkout's own: where the address points, what was asked before, whether the
-    // lockfile had it, why it rests.
+    // The ignored fields belong to this checkout alone: the current asset of the address, earlier
+    // metadata, whether the lockfile had it, and its back-off.
     let Record {
         identity,
         history,
@@ -60,7 +61,7 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
     } = record;
     let mut facts = History::new();
     history.iter().for_each(|(key, fact)| facts.add(key, without_made(*fact)));
-    // The choice among equals is written down, so that every checkout of this lockfile makes the same.
+    // Writes down the choice among equals, so that every checkout of this lockfile makes the same.
     let kind = identity.kind();
     let duplicates = history.duplicates(kind);
     for asset_id in history.assets() {
@@ -82,9 +83,9 @@ fn entry(record: &Record, open: Vec<OpenWork>) -> LockfileEntry {
     entry
 }
 
-/// What another machine would have to go on with. What only concerns a known asset is settled there
-/// by looking at the remote, and metadata that are under way are not asked for yet as far as the
-/// lockfile says, so that they are asserted there.
+/// Returns the open work that another machine must continue. Work on a known asset is left out:
+/// that machine asks Roblox about the asset. So are metadata updates in progress: the lockfile
+/// doesn't have their values yet, so that machine asserts them.
 fn open_work(attempt: &Attempt, record: Option<&Record>) -> Option<OpenWork> {
     let operation = match (&attempt.phase, &attempt.intent) {
         (_, Intent::UpdateMetadata { .. }) => return None,
@@ -104,8 +105,8 @@ fn open_work(attempt: &Attempt, record: Option<&Record>) -> Option<OpenWork> {
     Some(OpenWork { intent: attempt.intent.clone(), operation, set_aside, doubts })
 }
 
-/// What becomes known when the lockfile of [`export`] was written: which addresses it has, and
-/// which assets, how.
+/// Returns the changes after the lockfile of [`export`] was written: which addresses and which
+/// assets it has.
 pub(crate) fn locked(recorded: &Recorded, in_manifest: &BTreeSet<Address>) -> Vec<Change> {
     let written: BTreeMap<&Address, LockfileEntry> = exported(recorded, in_manifest).collect();
     let mut changes = Vec::new();
@@ -119,8 +120,8 @@ pub(crate) fn locked(recorded: &Recorded, in_manifest: &BTreeSet<Address>) -> Ve
     changes
 }
 
-/// What becomes known of an address's assets when the lockfile that is checked out has it as
-/// `listed`, or not at all.
+/// Returns the changes of an address's assets when the checked-out lockfile has `listed` for it, or
+/// no entry.
 pub(super) fn relisted(address: &Address, known: &History, listed: Option<&History>) -> Vec<Change> {
     let listing = |asset_id: AssetId| listed.and_then(|listed| listed.listing(asset_id));
     let mut assets: BTreeSet<AssetId> = known.listings().map(|(asset_id, _)| asset_id).collect();

@@ -14,13 +14,13 @@ use crate::model::forgotten::Forgotten;
 use crate::platform::atomic_file::{Room, keep_room, write_atomic_for};
 use crate::platform::own_file::{self, Access, Refusal};
 
-/// Room for a million addresses; what is larger is no lockfile, and must not fill the memory.
+/// The largest lockfile in bytes: room for a million addresses. A larger file is no lockfile, and
+/// must not fill the memory.
 const MAX_BYTES: u64 = 512 << 20;
 
-/// Reads the file; `None`: there is none.
+/// Reads the file; `None` if there is none.
 ///
-/// # Errors
-/// When it can't be read, or is larger than 512 MiB.
+/// # Errors When it can't be read, or is larger than 512 MiB.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, LockfileError> {
     match own_file::read(path, MAX_BYTES) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -32,19 +32,18 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, LockfileError> {
     }
 }
 
-/// What tells an unchanged lockfile, which needs no parsing, from a changed one.
+/// Returns a checksum that identifies an unchanged lockfile, which needs no parsing.
 pub(crate) fn fingerprint(bytes: &[u8]) -> String {
     let mut checksum = Checksum::default();
     checksum.update(bytes);
     checksum.finish()
 }
 
-/// Replaces the file by one with these entries, which come in the order of their addresses, and
-/// what was forgotten; returns its fingerprint. Atomic and durable. A new one is for those of
+/// Replaces the file with these entries, which come in the order of their addresses, and the
+/// forgotten assets. Returns its fingerprint. Atomic and durable. A new file has the permissions of
 /// `access`.
 ///
-/// # Errors
-/// When it can't be written; the old one is as it was.
+/// # Errors When it can't be written; the old one is unchanged.
 pub(crate) fn save<A, E>(
     path: &Path,
     access: Access,
@@ -63,15 +62,14 @@ where
     Ok(checksum.finish())
 }
 
-/// Keeps room for a lockfile of `bytes` bytes, until it is about to be saved.
+/// Reserves room for a lockfile of `bytes` bytes, until it is about to be saved.
 ///
-/// # Errors
-/// When it could not be written now.
+/// # Errors When it could not be written now.
 pub(crate) fn room(path: &Path, bytes: u64) -> Result<Room, LockfileError> {
     keep_room(path, bytes).map_err(LockfileError::NoRoom)
 }
 
-/// Sums up what it writes.
+/// A writer that sums up its output.
 struct Summed<'a> {
     out: &'a mut dyn Write,
     checksum: &'a mut Checksum,
@@ -90,15 +88,14 @@ impl Write for Summed<'_> {
 }
 
 impl Ledger {
-    /// Refuses a lockfile of another remote; `file` is its name in the error.
+    /// Refuses a lockfile of another remote. `file` is its name in the error.
     ///
-    /// # Errors
-    /// [`LockfileError::OtherRemote`].
+    /// # Errors [`LockfileError::OtherRemote`].
     pub fn require_remote(&self, remote: &str, file: &Path) -> Result<(), LockfileError> {
         if self.remote == remote {
             return Ok(());
         }
-        // The header is always written the same: a comment, the version, the remote.
+        // The header always has the same lines: a comment, the version, the remote.
         let place = LockfilePosition { file: file.to_owned(), line: 3, column: 1 };
         Err(LockfileError::OtherRemote { found: self.remote.clone(), wanted: remote.to_owned(), place })
     }

@@ -1,5 +1,5 @@
-//! The values of a lockfile as TOML gives them, read by the model's checked constructors. TOML adds
-//! the place to an error.
+//! The TOML values of a lockfile, checked by the model's constructors. TOML adds the place to an
+//! error.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +22,7 @@ use crate::model::phase::Intent;
 use crate::model::recorded::{Identity, PinnedAt, PossibleDuplicate, RetireReason};
 use crate::state::spelling;
 
-/// A value that is written as a text.
+/// A value that is written as a string.
 pub(super) trait Spelled: Sized {
     fn read(text: &str) -> Result<Self, String>;
 }
@@ -141,8 +141,8 @@ pub(super) struct EntryText {
 }
 
 impl EntryText {
-    /// The entry of `address`, which is also its path where none is written; or what is wrong, and
-    /// from which byte on where that is known.
+    /// Returns the entry of `address`, which is also its path where none is written. The error says
+    /// what is wrong, and at which byte if that is known.
     pub(super) fn read(self, address: &str) -> Result<LockfileEntry, (String, Option<usize>)> {
         let Self { asset_type, creator, privacy, path, removed, pinned, archived, .. } = self;
         let Self { asked, stored, revisions, possible_duplicates, open, .. } = self;
@@ -225,7 +225,7 @@ struct RevisionText {
 }
 
 impl RevisionText {
-    /// The revision of an entry of this kind, and how the lockfile has its asset.
+    /// Returns the revision of an entry of this kind, and the lockfile's listing of its asset.
     fn read(self, of: Kind) -> (RevisionKey, RevisionFact, Listing) {
         let Self { asset_id, revision, ordinal, content_hash, state, round, shared, duplicate, .. } = self;
         let Self { asset_type, creator, disputed, era, .. } = self;
@@ -274,7 +274,7 @@ struct PossibleDuplicateText {
     settled: bool,
 }
 
-/// All keys that any open work can have; which ones it must have depends on its action.
+/// All keys that open work can have; its action decides which ones it must have.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OpenKeys {
@@ -325,8 +325,8 @@ impl OpenKeys {
             other => return Err(format!("`{}` is no action", other.chars().take(40).collect::<String>())),
         };
         let before = if matches!(intent, Intent::Create { .. }) { doubts.take().unwrap_or(0) } else { 0 };
-        // What is known by its asset is settled by a look at it; only a create in doubt has to be written
-        // down.
+        // Work on a known asset needs no operation: Roblox knows its result. Only a create in doubt
+        // is written down without one.
         if operation.is_none() && !matches!(intent, Intent::Create { .. }) {
             return Err(missing("operation"));
         }
