@@ -305,7 +305,8 @@ mod tests {
         let handle = StoreHandle::spawn(store(folder.path())).unwrap();
         let before = pages_logged(folder.path());
         let release = hold(&handle);
-        let mut waiting: Vec<_> = (0..100).map(|n| handle.commit(event(n.to_string()), Timestamp::UNIX_EPOCH)).collect();
+        let mut waiting: Vec<_> =
+            (0..100).map(|n| handle.commit(event(n.to_string()), Timestamp::UNIX_EPOCH)).collect();
         let mut misfit = event("must not be stored".to_owned());
         misfit.push(Change::Advance { attempt: AttemptId(7), event: PhaseEvent::HandOver });
         let misfit = handle.commit(misfit, Timestamp::UNIX_EPOCH);
